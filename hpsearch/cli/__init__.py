@@ -1,0 +1,80 @@
+"""The command line: parse, call one function, print, exit code; nothing else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import typer
+
+from hpsearch import __version__
+from hpsearch.cli import control, inspect, launch, system
+from hpsearch.errors import EXIT_CODES, INTERRUPTED, HpsearchError
+
+__all__ = ["app", "main"]
+
+_CODES = "\n\n".join(f"{code}: {meaning}" for code, meaning in EXIT_CODES.items())
+
+app = typer.Typer(
+    name="hpsearch",
+    help="Hyperparameter search for PyTorch networks: one study file, one SQL database, "
+    "any number of workers.",
+    epilog=f"Exit codes\n\n{_CODES}",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SEARCH, LOOK, STEER, SYSTEM = "Search", "Look", "Steer", "System"
+
+app.command(rich_help_panel=SEARCH)(launch.run)
+app.command(rich_help_panel=SEARCH)(launch.submit)
+app.command(rich_help_panel=SEARCH)(launch.worker)
+app.command(rich_help_panel=SEARCH)(launch.check)
+app.command(rich_help_panel=LOOK)(inspect.status)
+app.command(rich_help_panel=LOOK)(inspect.watch)
+app.command(rich_help_panel=LOOK)(inspect.trials)
+app.command(rich_help_panel=LOOK)(inspect.best)
+app.command(rich_help_panel=LOOK)(inspect.export)
+app.command(rich_help_panel=LOOK)(system.dashboard)
+app.command(rich_help_panel=STEER)(control.pause)
+app.command(rich_help_panel=STEER)(control.resume)
+app.command(rich_help_panel=STEER)(control.stop)
+app.command(rich_help_panel=STEER)(control.extend)
+app.command(rich_help_panel=STEER)(control.retry)
+app.command(rich_help_panel=STEER)(control.delete)
+app.add_typer(system.db, name="db", rich_help_panel=SYSTEM)
+app.command(rich_help_panel=SYSTEM)(system.schema)
+app.command(rich_help_panel=SYSTEM)(system.doctor)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"hpsearch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line; every expected error is one message and a named exit code."""
+    try:
+        app(prog_name="hpsearch")
+    except HpsearchError as error:
+        typer.echo(f"hpsearch: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has left, as `hpsearch trials | head` does. Python would complain once more
+        # when it flushes standard output at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,102 @@
+"""pause, resume, stop, extend, retry, delete: steer a study that exists."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpsearch.cli.options import Checkpoints, Json, Name, Storage, open_ledger, print_json
+from hpsearch.errors import StudyFileError
+
+if TYPE_CHECKING:
+    from hpsearch.store.ledger import State, Study
+
+__all__ = ["delete", "extend", "pause", "resume", "retry", "stop"]
+
+
+def _say(study: Study, json_: bool, words: str) -> None:
+    if json_:
+        print_json({"name": study.name, "state": study.state, "trials": study.tickets,
+                    "ended": study.ended})  # fmt: skip
+    else:
+        typer.echo(f"study {study.name}: {words}")
+
+
+def _set(name: str, storage: str | None, json_: bool, state: State, words: str) -> None:
+    _say(open_ledger(storage).set_state(name, state), json_, words)
+
+
+def pause(name: Name, storage: Storage = None, json_: Json = False) -> None:
+    """Let workers checkpoint and put the study down; `resume` goes on."""
+    _set(name, storage, json_, "paused", f"paused; hpsearch resume {name} goes on")
+
+
+def resume(name: Name, storage: Storage = None, json_: Json = False) -> None:
+    """Open a paused or stopped study to workers again."""
+    _set(name, storage, json_, "open", "open; workers go on with it")
+
+
+def stop(name: Name, storage: Storage = None, json_: Json = False) -> None:
+    """End the search early: running trials end as PRUNED, no new ones begin."""
+    _set(name, storage, json_, "stopped", f"stopped; hpsearch best {name} shows what was found")
+
+
+def extend(
+    name: Name,
+    trials: Annotated[int, typer.Option(min=0, help="Trials to add.")] = 0,
+    hours: Annotated[float | None, typer.Option(min=0.0, help="Hours to add.")] = None,
+    storage: Storage = None,
+    json_: Json = False,
+) -> None:
+    """Add to the budget; a study that is done opens again."""
+    from hpsearch import plan
+    from hpsearch.spec import StudySpec
+
+    if not trials and not hours:
+        raise StudyFileError("nothing to add: give --trials N or --hours H")
+    ledger = open_ledger(storage)
+    limit = plan.limit(StudySpec.from_document(ledger.study(name).document))
+    study = ledger.extend(name, trials, hours, limit)
+    _say(study, json_, f"{study.tickets} trials, {study.ended} have ended")
+
+
+def retry(
+    name: Name,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="The trials that FAILed and were not retried yet.")
+    ] = False,
+    storage: Storage = None,
+    json_: Json = False,
+) -> None:
+    """Run failed trials again, with the same parameters, in addition to the budget."""
+    if not failed:
+        raise StudyFileError(f"say which trials: hpsearch retry {name} --failed")
+    ledger = open_ledger(storage)
+    count = ledger.retry_failed(name)
+    _say(ledger.study(name), json_, f"{count} trials will run again")
+
+
+def delete(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    storage: Storage = None,
+    checkpoints: Checkpoints = None,
+    json_: Json = False,
+) -> None:
+    """Delete a study, its trials and its checkpoints, for good."""
+    from hpsearch.places import checkpoint_folder
+
+    ledger = open_ledger(storage)
+    study = ledger.study(name)
+    if not yes:
+        typer.confirm(f"Delete study {name} with {study.issued} trials?", abort=True, err=True)
+    ledger.delete(name)
+    folder: Path = checkpoint_folder(ledger.database, study, checkpoints)
+    shutil.rmtree(folder, ignore_errors=True)
+    if json_:
+        print_json({"name": name, "deleted": True})
+    else:
+        typer.echo(f"study {name}: deleted")

@@ -1,0 +1,158 @@
+"""status, watch, trials, best, export: look at studies."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from hpsearch.cli.options import Json, Name, Storage, open_ledger, print_json
+from hpsearch.errors import HpsearchError, NotFoundError
+
+if TYPE_CHECKING:
+    from hpsearch.report import Snapshot
+
+__all__ = ["best", "export", "status", "trials", "watch"]
+
+
+class Format(StrEnum):
+    """What `export` writes."""
+
+    CSV = "csv"
+    JSON = "json"
+
+
+def _snapshot(name: str, storage: str | None) -> Snapshot:
+    from hpsearch.report import Reader
+
+    return Reader(open_ledger(storage), name).snapshot()
+
+
+def status(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[STUDY]", help="One study; none: all of them.")
+    ] = None,
+    storage: Storage = None,
+    json_: Json = False,
+) -> None:
+    """How far the studies are."""
+    from hpsearch.cli import show
+    from hpsearch.report import Reader
+
+    ledger = open_ledger(storage)
+    names = [name] if name else [study.name for study in ledger.studies()]
+    snapshots = [Reader(ledger, one).snapshot() for one in names]
+    if json_:
+        print_json(snapshots[0].as_dict() if name else [s.as_dict() for s in snapshots])
+    elif not snapshots:
+        typer.echo(f"no studies in {ledger.database.name}; hpsearch run FILE makes one")
+    else:
+        show.studies(snapshots)
+
+
+def watch(name: Name, storage: Storage = None) -> None:
+    """Follow a study live until it is done; Ctrl-C leaves it running."""
+    from hpsearch.cli import show
+    from hpsearch.report import Reader
+
+    reader = Reader(open_ledger(storage), name)
+    snapshot = reader.snapshot()
+    with show.Progress(snapshot) as progress:
+        while snapshot.study.state not in ("done", "stopped"):
+            time.sleep(1.0)
+            snapshot = reader.snapshot()
+            progress.update(snapshot)
+    show.result(snapshot)
+
+
+def trials(
+    name: Name,
+    last: Annotated[
+        int | None, typer.Option(min=1, help="Only the last N.", show_default="all")
+    ] = None,
+    storage: Storage = None,
+    json_: Json = False,
+) -> None:
+    """The trials of a study, with parameters and values."""
+    from hpsearch.cli import show
+
+    snapshot = _snapshot(name, storage)
+    chosen = snapshot.trials[-last:] if last else snapshot.trials
+    if json_:
+        print_json([trial.as_dict() for trial in chosen])
+    else:
+        show.trials(snapshot, chosen)
+
+
+def best(name: Name, storage: Storage = None, json_: Json = False) -> None:
+    """The best trial that went to its end."""
+    from hpsearch.cli import show
+
+    snapshot = _snapshot(name, storage)
+    if snapshot.best is None:
+        raise NotFoundError(
+            f"study {name!r} has no trial yet that went to its end: "
+            f"{len(snapshot.running)} running, {snapshot.count('PRUNED')} pruned, "
+            f"{snapshot.count('FAIL')} failed"
+        )
+    if json_:
+        print_json(snapshot.best.as_dict())
+    else:
+        show.best(snapshot, snapshot.best)
+
+
+def export(
+    name: Name,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write.", show_default="standard output"),
+    ] = None,
+    format_: Annotated[
+        Format | None,
+        typer.Option("--format", help="csv or json.", show_default="by the file's name, else csv"),
+    ] = None,
+    storage: Storage = None,
+) -> None:
+    """Write all trials as CSV (a row a trial) or JSON (with learning curves)."""
+    snapshot = _snapshot(name, storage)
+    if format_ is None:
+        format_ = Format.JSON if output and output.suffix == ".json" else Format.CSV
+    rows = [trial.as_dict() for trial in snapshot.trials]
+    if output is None:
+        _write(sys.stdout, rows, format_)
+        return
+    # Beside, then renamed: a killed export leaves no half file under the name asked for.
+    beside = output.with_name(f".{output.name}.part")
+    try:
+        with beside.open("w", encoding="utf-8", newline="") as stream:
+            _write(stream, rows, format_)
+        beside.replace(output)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise HpsearchError(f"{output} cannot be written: {error.strerror}") from None
+
+
+def _write(stream: TextIO, rows: list[dict[str, Any]], format_: Format) -> None:
+    if format_ is Format.JSON:
+        json.dump(rows, stream, indent=2)
+        stream.write("\n")
+        return
+    flat = [_flat(row) for row in rows]
+    columns = list(dict.fromkeys(key for row in flat for key in row))
+    writer = csv.DictWriter(stream, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """One level: parameters as `params.lr`, metrics as `metrics.loss`; curves are left to JSON."""
+    flat = {k: v for k, v in row.items() if k not in ("params", "metrics", "curve")}
+    for part in ("params", "metrics"):
+        flat |= {f"{part}.{key}": value for key, value in row[part].items()}
+    return flat

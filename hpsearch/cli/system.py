@@ -1,0 +1,66 @@
+"""dashboard, db, schema, doctor: the surroundings of a search."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hpsearch.cli.options import Json, Storage, open_ledger, print_json
+
+__all__ = ["dashboard", "db", "doctor", "schema"]
+
+db = typer.Typer(help="Prepare and check the database.", no_args_is_help=True)
+
+
+def dashboard(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8080,
+    storage: Storage = None,
+) -> None:
+    """Serve optuna-dashboard over the database, on this machine only."""
+    from hpsearch.dashboard import serve
+
+    def ready(address: str) -> None:
+        typer.echo(f"dashboard at {address} (Ctrl-C ends it)")
+
+    serve(open_ledger(storage).database, port, ready)
+
+
+@db.command()
+def init(storage: Storage = None) -> None:
+    """Create the tables where they are missing."""
+    typer.echo(f"{open_ledger(storage).database.name} is ready")
+
+
+@db.command("check")
+def check_database(storage: Storage = None, json_: Json = False) -> None:
+    """Say whether the database can be reached and used; changes nothing."""
+    from hpsearch.doctor import check_database
+
+    facts = check_database(storage)
+    if json_:
+        print_json(facts)
+    else:
+        for key, value in facts.items():
+            typer.echo(f"{key}: {value}")
+
+
+def schema() -> None:
+    """Print the JSON Schema of study files, with which editors complete and check them."""
+    from hpsearch.spec import schema as make
+
+    print_json(make())
+
+
+def doctor(storage: Storage = None, json_: Json = False) -> None:
+    """Look at devices, database, data and versions; what works, and what mends the rest."""
+    from hpsearch.cli import show
+    from hpsearch.doctor import examine
+
+    findings = examine(storage)
+    if json_:
+        print_json([finding.as_dict() for finding in findings])
+    else:
+        show.findings(findings)
+    if any(finding.needed and not finding.works for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,101 @@
+"""Look at devices, database, data and versions: what works, and what mends the rest."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+from hpsearch.catalog import SOURCES
+from hpsearch.errors import DataError, HpsearchError
+from hpsearch.store.engine import Database, storage_url
+from hpsearch.store.ledger import Ledger
+from hpsearch.store.tables import is_ready
+
+__all__ = ["Finding", "check_database", "examine"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    subject: str
+    works: bool
+    needed: bool
+    """Whether hpsearch is of no use without it."""
+    said: str
+    mend: str = ""
+    """What to do where it does not work."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def examine(storage: str | None) -> list[Finding]:
+    """Everything that a search on this machine needs."""
+    return [*_versions(), *_devices(), _database(storage), *_data()]
+
+
+def check_database(storage: str | None) -> dict[str, Any]:
+    """Facts about the database; changes nothing. Raises StorageError or SchemaError."""
+    database = Database(storage_url(storage))
+    if database.file and not database.file.exists():
+        return {"database": database.name, "state": "not made yet; hpsearch db init makes it"}
+    if not is_ready(database):
+        return {"database": database.name, "state": "reached, empty; hpsearch db init prepares it"}
+    studies = Ledger(database).studies()
+    return {
+        "database": database.name,
+        "state": "ready",
+        "server": database.version(),
+        "studies": len(studies),
+        "open": sum(study.state == "open" for study in studies),
+    }
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("python", True, True, platform.python_version())
+    for package in ("hpsearch", "torch", "torchvision", "torchmetrics", "optuna", "sqlalchemy"):
+        yield Finding(package, True, True, version(package))
+
+
+def _devices() -> Iterator[Finding]:
+    from hpsearch.training import devices
+
+    names = devices.local()
+    for name in names:
+        said = devices.describe(devices.device(name))
+        yield Finding(f"device {name}", True, True, said)
+    if names == ["cpu"]:
+        yield Finding(
+            "accelerator", False, False, "none that PyTorch can use",
+            "with an NVIDIA GPU: install its driver, and a PyTorch that fits it",
+        )  # fmt: skip
+
+
+def _database(storage: str | None) -> Finding:
+    return _tried(
+        "database",
+        True,
+        lambda: ", ".join(str(fact) for fact in list(check_database(storage).values())[:3]),
+        "name another one with --storage or HPSEARCH_STORAGE, or mend what it says",
+    )
+
+
+def _data() -> Iterator[Finding]:
+    from hpsearch.training.data import find
+
+    for name, source in SOURCES.items():
+        if source.folder:
+            mend = f"put {source.folder} under HPSEARCH_DATA, or let a study download it"
+            yield _tried(f"data {name}", False, lambda name=name: str(find(name)), mend)
+
+
+def _tried(subject: str, needed: bool, look: Callable[[], str], mend: str) -> Finding:
+    try:
+        return Finding(subject, True, needed, look())
+    except (HpsearchError, DataError) as error:
+        return Finding(subject, False, needed, str(error), mend)

@@ -1,0 +1,105 @@
+"""Everything that can go wrong and is not a bug, as one tree with its exit codes.
+
+    HpsearchError                 1   something failed that has no better name
+    ├── StudyFileError            2   the study file or an option has faults; all of them are listed
+    ├── StorageError              3   the database cannot be reached, or refuses us
+    │   └── SchemaError           3   the database was made by another version
+    ├── DataError                 4   the data is missing or is not what the study file says
+    ├── ConflictError             5   the name is taken, or the study is in another state
+    ├── NotFoundError             6   no such study
+    ├── WorkerError               7   workers ended before the budget was spent
+    └── CheckpointError           8   a checkpoint cannot be written or read
+
+The message is what a user sees: what happened, where, and what to do about it.
+Interruption by Ctrl-C or SIGTERM leaves with `INTERRUPTED` (130).
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "EXIT_CODES",
+    "INTERRUPTED",
+    "CheckpointError",
+    "ConflictError",
+    "DataError",
+    "HpsearchError",
+    "NotFoundError",
+    "SchemaError",
+    "StorageError",
+    "StudyFileError",
+    "WorkerError",
+]
+
+INTERRUPTED = 130
+
+
+class HpsearchError(Exception):
+    """Something failed that has no better name."""
+
+    exit_code = 1
+
+
+class StudyFileError(HpsearchError):
+    """The study file or an option has faults."""
+
+    exit_code = 2
+
+
+class StorageError(HpsearchError):
+    """The database cannot be reached, or refuses us."""
+
+    exit_code = 3
+
+
+class SchemaError(StorageError):
+    """The database was made by another version."""
+
+
+class DataError(HpsearchError):
+    """The data is missing or is not what the study file says."""
+
+    exit_code = 4
+
+
+class ConflictError(HpsearchError):
+    """The name is taken, or the study is in another state."""
+
+    exit_code = 5
+
+
+class NotFoundError(HpsearchError):
+    """No such study."""
+
+    exit_code = 6
+
+
+class WorkerError(HpsearchError):
+    """Workers ended before the budget was spent."""
+
+    exit_code = 7
+
+
+class CheckpointError(HpsearchError):
+    """A checkpoint cannot be written or read."""
+
+    exit_code = 8
+
+
+EXIT_CODES = {
+    0: "done",
+    **{
+        cls.exit_code: (cls.__doc__ or "").rstrip(".").lower()
+        for cls in (
+            HpsearchError,
+            StudyFileError,
+            StorageError,
+            DataError,
+            ConflictError,
+            NotFoundError,
+            WorkerError,
+            CheckpointError,
+        )
+    },
+    INTERRUPTED: "interrupted; everything finished is kept, run again to go on",
+}
+"""Exit code to meaning, as the command line's help prints it."""

@@ -1,0 +1,51 @@
+"""What the next tickets are: pure functions of the study file and a ticket's number."""
+
+from __future__ import annotations
+
+from hpsearch.errors import StudyFileError
+from hpsearch.space import Assignment, Grid, Space
+from hpsearch.spec import StudySpec
+
+__all__ = ["cell", "grid_space", "limit", "stage", "start_point", "tickets"]
+
+
+def grid_space(spec: StudySpec) -> Space:
+    """The part of the space that is searched by grid."""
+    searched = tuple(p for p in spec.space if spec.search.sampler[p.group] == "grid")
+    return Space(searched, spec.space.constants)
+
+
+def limit(spec: StudySpec) -> int | None:
+    """The most tickets that the search has a use for: a grid ends, other samplers do not.
+
+    A grid has its starting points and one ticket for each cell.
+    """
+    if any(name != "grid" for name in spec.search.sampler.values()):
+        return None
+    return len(spec.start) + len(Grid(grid_space(spec)))
+
+
+def tickets(spec: StudySpec) -> int:
+    """The number of tickets of the study: its budget, or the whole grid where that is less."""
+    counts = [n for n in (spec.budget.trials, limit(spec)) if n is not None]
+    if not counts:
+        raise StudyFileError("budget.trials is missing: only a grid ends by itself")
+    return min(counts)
+
+
+def start_point(spec: StudySpec, number: int) -> Assignment | None:
+    """The starting point that ticket `number` runs, or None where a sampler draws."""
+    return spec.start[number] if number < len(spec.start) else None
+
+
+def cell(spec: StudySpec, number: int) -> int:
+    """The number of the grid cell that ticket `number` runs, before wrapping round.
+
+    A ticket of a starting point falls on the first cell, which fills what the point leaves open.
+    """
+    return max(number - len(spec.start), 0)
+
+
+def stage(_spec: StudySpec, _number: int) -> str:
+    """The stage that ticket `number` belongs to: a joint search has one."""
+    return "joint"

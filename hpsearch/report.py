@@ -1,0 +1,159 @@
+"""A snapshot of a study for people and programs: reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.store.ledger import Ledger, Study, Worker
+from hpsearch.store.mirror import Mirror
+
+__all__ = ["Reader", "Snapshot", "Trial"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial as hpsearch shows it."""
+
+    number: int
+    """Optuna's number: the order in which trials began."""
+    ticket: int
+    state: str
+    """RUNNING, COMPLETE, PRUNED or FAIL."""
+    value: float | None
+    """The study's metric after its last epoch; of a running trial, after the last one so far."""
+    params: Mapping[str, Any]
+    epoch: int
+    """Epochs finished."""
+    curve: Mapping[int, float]
+    """The metric after each epoch."""
+    metrics: Mapping[str, float]
+    """All metrics after the last epoch, once the trial has ended."""
+    stage: str
+    sampler: str
+    attempts: int
+    worker: str
+    reason: str | None
+    started: datetime | None
+    ended: datetime | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: times in ISO 8601, in local time."""
+        times = {k: t and t.isoformat() for k, t in (("started", self.started),
+                                                     ("ended", self.ended))}  # fmt: skip
+        return {**asdict(self), **times}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A study and its trials at one moment."""
+
+    study: Study
+    trials: tuple[Trial, ...]
+
+    @property
+    def metric(self) -> str:
+        """The metric that steers the search."""
+        return str(self.study.document["metric"])
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more is better."""
+        return self.study.direction == "maximize"
+
+    @property
+    def epochs(self) -> int:
+        """The most epochs that a trial runs."""
+        return int(self.study.document["budget"]["epochs"])
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial that went to its end; the first of equals."""
+        done = [t for t in self.trials if t.state == "COMPLETE" and t.value is not None]
+        sign = 1 if self.maximize else -1
+        return max(done, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
+
+    @property
+    def running(self) -> tuple[Trial, ...]:
+        """Trials under way, or waiting for a worker to go on with them."""
+        return tuple(t for t in self.trials if t.state == "RUNNING")
+
+    def count(self, state: str) -> int:
+        """Number of trials in a state."""
+        return sum(t.state == state for t in self.trials)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: the study without its trials."""
+        study = self.study
+        return {
+            "name": study.name,
+            "state": study.state,
+            "metric": self.metric,
+            "direction": study.direction,
+            "budget": {"trials": study.tickets, "epochs": self.epochs, "hours": study.hours},
+            "issued": study.issued,
+            "ended": study.ended,
+            "complete": self.count("COMPLETE"),
+            "pruned": self.count("PRUNED"),
+            "failed": self.count("FAIL"),
+            "running": self.count("RUNNING"),
+            "active_seconds": round(study.active_s, 1),
+            "priority": study.priority,
+            "data": study.data,
+            "best": self.best.as_dict() if self.best else None,
+        }
+
+
+class Reader:
+    """Snapshots of one study, each after the first read by increments."""
+
+    def __init__(self, ledger: Ledger, name: str) -> None:
+        """Raises NotFoundError where there is no such study."""
+        self._ledger, self._name = ledger, name
+        self._open(ledger.study(name))
+
+    def _open(self, study: Study) -> None:
+        self._uid = study.uid
+        self._mirror = Mirror(
+            self._ledger.database, study.study_id, study.name, study.direction
+        )
+
+    def snapshot(self) -> Snapshot:
+        """The study as it is now."""
+        study = self._ledger.study(self._name)
+        if study.uid != self._uid:  # deleted and made again under the same name
+            self._open(study)
+        self._mirror.refresh()
+        trials = self._mirror.get_all_trials(study.study_id, deepcopy=False)
+        return Snapshot(study, tuple(_trial(t) for t in trials))
+
+    def workers(self) -> list[Worker]:
+        """The workers that have signed on to this database."""
+        return self._ledger.workers()
+
+
+def _trial(trial: FrozenTrial) -> Trial:
+    attrs = trial.user_attrs
+    curve = dict(sorted(trial.intermediate_values.items()))
+    last = next(reversed(curve.values()), None)
+    return Trial(
+        number=trial.number,
+        ticket=attrs["ticket"],
+        state=trial.state.name,
+        value=last if trial.state is TrialState.RUNNING else trial.value,
+        params=dict(trial.params),
+        epoch=max(curve, default=0),
+        curve=curve,
+        metrics=attrs.get("metrics", {}),
+        stage=attrs["stage"],
+        sampler=attrs["sampler"],
+        attempts=attrs.get("attempts", 1),
+        worker=attrs.get("worker", ""),
+        reason=attrs.get("reason"),
+        started=trial.datetime_start,
+        ended=trial.datetime_complete,
+    )

@@ -1,0 +1,67 @@
+"""Study file -> frozen `StudySpec`: every fault at once, with line numbers.
+
+`load` reads a file; `StudySpec.document` is what the database keeps of it, and
+`StudySpec.from_document` reads that back; `schema` is the format for editors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hpsearch.spec.checks import check
+from hpsearch.spec.data import check_data
+from hpsearch.spec.document import MOST_BYTES, overlay, read
+from hpsearch.spec.faults import Fault, Faults, StudyFaultsError
+from hpsearch.spec.models import BudgetSpec, DataSpec, PrunerSpec, SearchSpec
+from hpsearch.spec.schema import schema
+from hpsearch.spec.study import StudySpec, differences
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = [
+    "BudgetSpec",
+    "DataSpec",
+    "Fault",
+    "PrunerSpec",
+    "SearchSpec",
+    "StudyFaultsError",
+    "StudySpec",
+    "check_data",
+    "differences",
+    "load",
+    "schema",
+]
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
+    """The study in the file at `path`, checked; StudyFaultsError lists every fault in it.
+
+    `overrides` are texts such as `budget.trials=20`. Each replaces one value of the file before
+    anything is checked; what follows the equals sign is read as YAML.
+    """
+    faults = Faults()
+    content = read(_text(path), faults)
+    for override in overrides:
+        overlay(content, override, faults)
+    return check(content, faults, str(path))
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise _unreadable(path, f"a study file of at most {MOST_BYTES:,} bytes", "more")
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise _unreadable(path, "text in UTF-8", f"byte {data[error.start]:#04x}", line) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _unreadable(path, "a study file that can be read", reason.lower()) from None
+
+
+def _unreadable(path: Path, expected: str, got: str, line: int | None = None) -> StudyFaultsError:
+    return StudyFaultsError(str(path), [Fault("", expected, got, line)])

@@ -1,0 +1,231 @@
+"""From plain values to a `StudySpec`: each section by itself, then what they have to agree on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hpsearch.catalog import FAMILIES, GROUPS, LOSSES, METRICS, SOURCES, settings_of
+from hpsearch.space import Choices, Range
+from hpsearch.spec.conditions import space_of, starts
+from hpsearch.spec.data import completed
+from hpsearch.spec.document import admit
+from hpsearch.spec.faults import Faults, listed, show
+from hpsearch.spec.models import BudgetSpec, DataSpec, NetworkSection, SearchSpec, StudySections
+from hpsearch.spec.parameters import Entry, drafts, entries
+from hpsearch.spec.search import (
+    check_pruner,
+    check_samplers,
+    check_start,
+    check_trials,
+    plainest,
+    samplers,
+)
+from hpsearch.spec.sections import section
+from hpsearch.spec.study import StudySpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from hpsearch.space import Space
+    from hpsearch.spec.faults import Path
+    from hpsearch.spec.parameters import Draft
+
+__all__ = ["check", "check_document"]
+
+_METRIC = "accuracy"
+_SAMPLER = "bayesian"
+
+
+class _Sections(NamedTuple):
+    """The sections with fixed keys; None where one has faults."""
+
+    head: StudySections | None
+    data: DataSpec | None
+    network: NetworkSection | None
+    search: SearchSpec | None
+    budget: BudgetSpec | None
+
+
+def check(
+    content: object, faults: Faults, source: str, found: Iterable[Entry] | None = None
+) -> StudySpec:
+    """The study that `content` describes; StudyFaultsError, with all faults, where it has any.
+
+    `found` are its parameters, where `content` does not hold them as a file does.
+    """
+    if not isinstance(content, dict):
+        faults.add((), "a mapping of keys to values", show(content))
+        faults.stop(source)
+    head, data, network, search, budget = sections = _sections(content, faults)
+    known = _drafts(content, found, network, faults)
+    space = space_of(known, faults)
+    start = starts(content.get("start", []), known, space, faults)
+    _check_agreement(sections, content, known, faults)
+    sampler = _check_search(sections, content, known, space, faults)
+    check_start(start, sampler, faults)
+    if len(faults) or not (head and data and network and search and budget):
+        faults.stop(source)
+    proposed = {"sampler": sampler, "pruner": plainest(search.pruner)}
+    return StudySpec(
+        name=head.name,
+        data=data,
+        family=network.family,
+        metric=head.metric or _METRIC,
+        space=space,
+        start=start,
+        search=search.model_copy(update=proposed),
+        budget=budget,
+        checkpoints=head.checkpoints,
+    )
+
+
+def check_document(document: object) -> StudySpec:
+    """The study of a document, which is trusted no more than a file."""
+    faults = Faults()
+    content = admit(document, (), faults)
+    if not isinstance(content, dict):
+        return check(content, faults, "the study in the database")
+    source = f"study {show(content.get('name'))} in the database"
+    found = [*_listed_entries(content.pop("parameters", None), faults)]
+    found += _constants(content.pop("constants", {}), faults)
+    return check({**content, "parameters": {}}, faults, source, found)
+
+
+def _listed_entries(parameters: object, faults: Faults) -> Iterator[Entry]:
+    """The parameters of a document; their order is that of the list."""
+    top: Path = ("parameters",)
+    if not isinstance(parameters, list):
+        faults.add(top, "a list of parameters", show(parameters))
+        return
+    for index, raw in enumerate(parameters):
+        if not isinstance(raw, dict) or not {"group", "name"} <= raw.keys():
+            faults.add((*top, index), "a parameter with group and name", show(raw))
+            continue
+        group, name = str(raw.pop("group")), str(raw.pop("name"))
+        if group not in GROUPS:
+            faults.add((*top, index, "group"), listed(GROUPS), show(group))
+        yield Entry(group, name, raw, (*top, index))
+
+
+def _constants(constants: object, faults: Faults) -> Iterator[Entry]:
+    if not isinstance(constants, dict):
+        faults.add(("constants",), "values by name", show(constants))
+        return
+    for name, value in constants.items():
+        yield Entry("", name, value, ("constants", name))
+
+
+def _sections(content: dict[str, Any], faults: Faults) -> _Sections:
+    raw = content.get("search", {})
+    if isinstance(raw, dict):  # the sampler is checked with the groups that it is for
+        raw = {key: value for key, value in raw.items() if key != "sampler"}
+    data = section(DataSpec, content["data"], ("data",), faults) if "data" in content else None
+    return _Sections(
+        section(StudySections, content, (), faults),
+        completed(data, faults) if data else None,
+        section(NetworkSection, content["network"], ("network",), faults)
+        if "network" in content
+        else None,
+        section(SearchSpec, raw, ("search",), faults),
+        section(BudgetSpec, content.get("budget", {}), ("budget",), faults),
+    )
+
+
+def _drafts(
+    content: dict[str, Any],
+    found: Iterable[Entry] | None,
+    network: NetworkSection | None,
+    faults: Faults,
+) -> dict[str, Draft]:
+    if found is None:
+        found = entries(content["parameters"], faults) if "parameters" in content else ()
+    # Without a family, a setting of any family will do: its own fault is enough.
+    families = [network.family] if network else list(FAMILIES)
+    settings = {name: s for family in families for name, s in settings_of(family).items()}
+    known = drafts(found, settings, network.family if network else "any network", faults)
+    groups = content.get("parameters")
+    whole = isinstance(groups, dict) and all(isinstance(g, dict) for g in groups.values())
+    if whole and all(draft.constant for draft in known.values()):
+        faults.add(("parameters",), "a parameter with min and max, or with values", "none")
+    return known
+
+
+def _check_agreement(
+    sections: _Sections, content: Mapping[str, object], known: Mapping[str, Draft], faults: Faults
+) -> None:
+    """Note what is right by itself and wrong together."""
+    _, data, network, _, budget = sections
+    if data:
+        _check_metric(data, content, faults)
+        _check_loss(data, known, faults)
+        if network and network.family == "cnn" and not SOURCES[data.source].images:
+            expected = f"mlp, as {data.source} has no images"
+            faults.add(("network", "family"), expected, '"cnn"', beside=[("data", "source")])
+    if budget:
+        _check_epochs(budget.epochs, known.get("epochs"), faults)
+    rivals = [name for name in ("depth", "width") if name in known]
+    widths = known.get("widths")
+    if rivals and widths and (not widths.constant or widths.entry.raw is not None):
+        beside = [known[name].path for name in rivals]
+        got = f"widths and {' and '.join(rivals)}"
+        faults.add(widths.path, "either widths, or depth and width", got, beside=beside)
+
+
+def _check_metric(data: DataSpec, content: Mapping[str, object], faults: Faults) -> None:
+    metric = content.get("metric")
+    if metric is None and data.source == "csv":
+        faults.add(("metric",), "a value, as the source is csv", "nothing")
+    if metric is None or data.task is None or not isinstance(metric, str):
+        return
+    fitting = [name for name, known in METRICS.items() if data.task in known.tasks]
+    if metric in METRICS and metric not in fitting:
+        expected = f"{listed(fitting)}, as the task is {data.task}"
+        faults.add(("metric",), expected, show(metric), beside=[("data", "task")])
+
+
+def _check_loss(data: DataSpec, known: Mapping[str, Draft], faults: Faults) -> None:
+    draft = known.get("loss")
+    if data.task is None or draft is None or not isinstance(draft.domain, Choices):
+        return
+    fitting = [name for name, tasks in LOSSES.items() if data.task in tasks]
+    wrong = [v for v in draft.domain.values if v is not None and v not in fitting]
+    for value in wrong:
+        expected = f"{listed(fitting)}, as the task is {data.task}"
+        faults.add(draft.path, expected, show(value), beside=[("data", "task")])
+
+
+def _check_epochs(most: int, draft: Draft | None, faults: Faults) -> None:
+    if draft is None or draft.domain is None:
+        return
+    ranged = isinstance(draft.domain, Range)
+    values = [draft.domain.high] if isinstance(draft.domain, Range) else draft.domain.values
+    path = (*draft.path, "max") if ranged else draft.path
+    for value in values:
+        if isinstance(value, (int, float)) and value > most:
+            expected = f"at most budget.epochs ({most})"
+            faults.add(path, expected, show(value), beside=[("budget", "epochs")])
+
+
+def _check_search(
+    sections: _Sections,
+    content: Mapping[str, Any],
+    known: Mapping[str, Draft],
+    space: Space,
+    faults: Faults,
+) -> dict[str, str]:
+    """The sampler of each group; what sampler, pruner and budget cannot do is noted."""
+    groups: dict[str, bool] = {}
+    for draft in known.values():
+        group = draft.entry.group
+        groups[group] = groups.get(group, False) or not draft.constant
+    raw = content.get("search")
+    given = raw.get("sampler", _SAMPLER) if isinstance(raw, dict) else _SAMPLER
+    # Without parameters, any group will do: their own fault is enough.
+    chosen = samplers(given, groups or dict.fromkeys(GROUPS, False), faults)
+    check_samplers(chosen, space, known, faults)
+    if sections.search:
+        epochs = sections.budget.epochs if sections.budget else None
+        check_pruner(sections.search.pruner, ("search", "pruner"), epochs, faults)
+    if sections.budget:
+        check_trials(sections.budget, chosen, space, faults)
+    return chosen

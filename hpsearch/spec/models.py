@@ -1,0 +1,283 @@
+"""The sections of a study file that have fixed keys. Ranges stand here or in the catalogue.
+
+The docstring under a field is what an editor shows for it, through the JSON Schema. What two
+fields have to agree on is checked in `checks`, so that every fault shows at once.
+"""
+
+# No `from __future__ import annotations`: pydantic reads the annotations while the program runs.
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SkipValidation,
+    Strict,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from hpsearch import catalog
+
+__all__ = [
+    "MOST_TRIALS",
+    "STRATEGIES",
+    "BudgetSpec",
+    "DataSpec",
+    "NetworkSection",
+    "PrunerSpec",
+    "SearchSpec",
+    "Section",
+    "StudySections",
+]
+
+MOST_TRIALS = 1_000_000
+"""A guard against a slip of the keyboard: more tickets than a study can spend."""
+
+STRATEGIES = ("joint",)
+
+
+class Section(BaseModel):
+    """A mapping with known keys; text is not read as a number, nor 1.0 as a whole number."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
+
+
+def _one_of(names: Iterable[str]) -> PlainValidator:
+    """Accepts one of `names`; the error carries them, so that the nearest can be found."""
+    names = tuple(names)
+
+    def check(value: object) -> str:
+        if isinstance(value, str) and value in names:
+            return value
+        raise PydanticCustomError("one_of", "one of the names", {"names": names})
+
+    return PlainValidator(check, json_schema_input_type=Literal[names])
+
+
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+SourceName = Annotated[str, _one_of(catalog.SOURCES)]
+TaskName = Annotated[catalog.Task, _one_of(("classification", "regression"))]
+FamilyName = Annotated[str, _one_of(catalog.FAMILIES)]
+MetricName = Annotated[str, _one_of(catalog.METRICS)]
+StrategyName = Annotated[str, _one_of(STRATEGIES)]
+PrunerName = Annotated[str, _one_of(catalog.PRUNERS)]
+
+
+class DataSpec(Section):
+    """The data, and how its rows are split."""
+
+    source: SourceName
+    """Where the data comes from."""
+    path: Text | None = None
+    """The table's file, relative to the study file; `csv` only."""
+    target: Text | None = None
+    """Column that the network learns to tell; `csv` only."""
+    task: TaskName | None = None
+    """What is learnt. A table's is inferred from its target unless said."""
+    root: Text | None = None
+    """Folder with the data set's files, for those that torchvision reads; the user's data
+    folder unless said."""
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Share of the rows that metrics are measured on during the search."""
+    test: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of the rows that the search never sees: 0.15 unless said. Not for a source that
+    brings its own test part."""
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
+    """Seed of the split. Every candidate sees the same one."""
+    limit: Positive | None = None
+    """Use no more rows than this; all of them unless said."""
+    ignore: Annotated[tuple[Text, ...], Strict(False)] = ()
+    """Columns that are not given to the network; `csv` only."""
+
+
+class NetworkSection(Section):
+    """The networks that are searched."""
+
+    family: FamilyName
+    """Family of networks; its settings are what `parameters` can name."""
+
+
+class PrunerSpec(Section):
+    """A pruner: what stops a weak trial early. Options have Optuna's names and meanings."""
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Option -> value, all of them, under Optuna's names."""
+        return {key: getattr(self, key) for key in type(self).model_fields if key != "name"}
+
+
+class AshaPruner(PrunerSpec):
+    """Asynchronous successive halving (Optuna's SuccessiveHalvingPruner)."""
+
+    name: Literal["asha"]
+    min_resource: Positive = 1
+    """Epochs before the first halving."""
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    """Each halving keeps one trial in this many."""
+    min_early_stopping_rate: Count = 0
+    """Halvings to leave out at the start."""
+    bootstrap_count: Count = 0
+    """Trials that must reach a halving before it stops any."""
+
+
+class HyperbandPruner(PrunerSpec):
+    """Several successive halvings side by side, each of another patience."""
+
+    name: Literal["hyperband"]
+    min_resource: Positive = 1
+    """Epochs before the first halving."""
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    """Each halving keeps one trial in this many."""
+    bootstrap_count: Count = 0
+    """Trials that must reach a halving before it stops any."""
+
+
+class MedianPruner(PrunerSpec):
+    """Stops a trial whose best value is worse than the median of the others at that epoch."""
+
+    name: Literal["median"]
+    n_startup_trials: Count = 5
+    """Trials that must be complete before any is stopped."""
+    n_warmup_steps: Count = 0
+    """Epochs in which no trial is stopped."""
+    interval_steps: Positive = 1
+    """Epochs between checks."""
+    n_min_trials: Positive = 1
+    """Values that an epoch needs before it is used for a check."""
+
+
+class PercentilePruner(PrunerSpec):
+    """Stops a trial whose best value is not among the best `percentile` at that epoch."""
+
+    name: Literal["percentile"]
+    percentile: Annotated[float, Field(ge=0, le=100)] = 25.0
+    """Percentage of trials that go on."""
+    n_startup_trials: Count = 5
+    """Trials that must be complete before any is stopped."""
+    n_warmup_steps: Count = 0
+    """Epochs in which no trial is stopped."""
+    interval_steps: Positive = 1
+    """Epochs between checks."""
+    n_min_trials: Positive = 1
+    """Values that an epoch needs before it is used for a check."""
+
+
+class PatientPruner(PrunerSpec):
+    """Lets another pruner stop a trial only after epochs without a better value."""
+
+    name: Literal["patient"]
+    patience: Count
+    """Epochs without a better value that are borne."""
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    """How much better a value has to be."""
+    wrapped: "AnyPruner | None" = None
+    """The pruner that decides then; with `none`, every such trial is stopped."""
+
+
+class ThresholdPruner(PrunerSpec):
+    """Stops a trial whose value leaves the bounds, or is not a number."""
+
+    name: Literal["threshold"]
+    lower: float | None = None
+    """Smallest value that goes on."""
+    upper: float | None = None
+    """Largest value that goes on."""
+    n_warmup_steps: Count = 0
+    """Epochs in which no trial is stopped."""
+    interval_steps: Positive = 1
+    """Epochs between checks."""
+
+
+class NoPruner(PrunerSpec):
+    """Every trial runs to its last epoch."""
+
+    name: Literal["none"]
+
+
+def _named(value: object) -> object:
+    """A pruner's name alone is the pruner with its defaults."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+_Pruners = Annotated[
+    AshaPruner
+    | HyperbandPruner
+    | MedianPruner
+    | PercentilePruner
+    | PatientPruner
+    | ThresholdPruner
+    | NoPruner,
+    Field(discriminator="name"),
+]
+AnyPruner = Annotated[
+    _Pruners, BeforeValidator(_named, json_schema_input_type=PrunerName | _Pruners)
+]
+PatientPruner.model_rebuild()
+
+
+class SearchSpec(Section):
+    """How trials are proposed and stopped."""
+
+    strategy: StrategyName = "joint"
+    """`joint`: the parameters of all groups are searched together."""
+    sampler: Annotated[
+        dict[str, str],
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"enum": list(catalog.SAMPLERS)},
+                    {
+                        "type": "object",
+                        "propertyNames": {"enum": list(catalog.GROUPS)},
+                        "additionalProperties": {"enum": list(catalog.SAMPLERS)},
+                    },
+                ],
+                "default": "bayesian",
+            }
+        ),
+    ] = Field(default_factory=dict)
+    """What proposes parameters: one sampler, or one for each group."""
+    pruner: AnyPruner = AshaPruner(name="asha")
+    """What stops weak trials early: its name, or its name and options."""
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
+    """Seed of the samplers, and of every candidate's weights and order of data."""
+
+
+class BudgetSpec(Section):
+    """What the study may spend."""
+
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
+    """Number of trials. May be left out where the sampler is `grid`: then all cells."""
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
+    """Most epochs that a trial runs."""
+    hours: Annotated[float, Field(gt=0)] | None = None
+    """Wall-clock hours after which no new trial starts; no limit unless said."""
+
+
+class StudySections(Section):
+    """A study: what is searched, on which data, how, and at which cost."""
+
+    # The sections are checked one by one, so that a fault in one hides nothing in the others.
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    """Name of the study in the database: letters, digits, and . _ - after the first."""
+    data: SkipValidation[DataSpec]
+    network: SkipValidation[NetworkSection]
+    metric: MetricName | None = None
+    """What the search improves, measured on validation data after every epoch: `accuracy`
+    unless said; a table has to say. Its direction is inferred."""
+    parameters: Any
+    start: Any = ()
+    search: SkipValidation[SearchSpec] = SearchSpec()
+    budget: SkipValidation[BudgetSpec] = BudgetSpec()
+    checkpoints: Text | None = None
+    """Folder for checkpoints that all workers can reach; each worker's own unless said."""

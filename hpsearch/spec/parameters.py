@@ -1,0 +1,269 @@
+"""The parameters of a study file: groups of constants, ranges and choices -> drafts.
+
+A draft is one entry of the file. What is wrong with it is noted at once and leaves its domain
+empty, so that what refers to it (a condition, a starting point) is not blamed as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from hpsearch.catalog import GROUPS, Setting, Value
+from hpsearch.space import Choices, Range
+from hpsearch.spec.faults import listed, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from hpsearch.spec.faults import Faults, Path
+
+__all__ = ["Draft", "Entry", "drafts", "entries", "fit"]
+
+_RANGE_KEYS = ("min", "max", "step", "log", "count")
+KEYS = (*_RANGE_KEYS, "values", "default", "when")
+MOST_VALUES = 1_000
+"""Values that a file can list for one parameter."""
+MOST_STEPS = 1_000_000
+"""Values that a range can have through `step` or `count`."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One parameter as the file has it, not yet checked."""
+
+    group: str
+    name: str
+    raw: object
+    path: Path
+
+
+@dataclass
+class Draft:
+    """One parameter on its way into the space."""
+
+    entry: Entry
+    domain: Range | Choices | None = None
+    """None where the entry has faults."""
+    constant: bool = False
+    default: Value = None
+    known: bool = True
+    """Whether there is such a setting."""
+
+    @property
+    def name(self) -> str:
+        """The parameter's name."""
+        return self.entry.name
+
+    @property
+    def path(self) -> Path:
+        """Where the parameter stands in the file."""
+        return self.entry.path
+
+    @property
+    def when(self) -> object:
+        """The conditions as the file has them; None if there are none."""
+        raw = self.entry.raw
+        return raw.get("when") if isinstance(raw, dict) and not self.constant else None
+
+
+def entries(content: object, faults: Faults) -> Iterator[Entry]:
+    """The entries of all groups in the order of the file."""
+    top: Path = ("parameters",)
+    if not isinstance(content, dict):
+        faults.add(top, "groups of parameters", show(content))
+        return
+    for group, parameters in content.items():
+        path = (*top, group)
+        if group not in GROUPS:
+            faults.add_unknown(path, GROUPS)
+        if not isinstance(parameters, dict):
+            faults.add(path, "parameters by name", show(parameters))
+            continue
+        for name, raw in parameters.items():
+            yield Entry(group, name, raw, (*path, name))
+
+
+def drafts(
+    found: Iterable[Entry], settings: Mapping[str, Setting], family: str, faults: Faults
+) -> dict[str, Draft]:
+    """The drafts of all entries by name; a second entry of a name is a fault."""
+    known: dict[str, Draft] = {}
+    for entry in found:
+        if entry.name in known:
+            first = known[entry.name].entry.group
+            faults.add(entry.path, "each parameter in one group", f"it again after {first}")
+        elif entry.name not in settings:
+            expected = f"a setting of {family} or of its training"
+            faults.add_unknown(entry.path, settings, expected)
+            known[entry.name] = Draft(entry, known=False)
+        else:
+            known[entry.name] = _draft(entry, settings[entry.name], faults)
+    return known
+
+
+def _draft(entry: Entry, setting: Setting, faults: Faults) -> Draft:
+    raw = entry.raw
+    if not isinstance(raw, dict):
+        if not setting.accepts(raw):
+            faults.add(entry.path, setting.expected, show(raw), near=(raw, setting.choices))
+            return Draft(entry, constant=True)
+        return Draft(entry, Choices((_taken(setting, raw),)), constant=True)
+    before = len(faults)
+    for key in raw:
+        if key not in KEYS:
+            faults.add_unknown((*entry.path, key), KEYS)
+    draft = Draft(entry, _domain(raw, entry.path, setting, faults))
+    if "default" in raw and draft.domain:
+        try:
+            draft.default = fit(draft.domain, raw["default"])
+        except ValueError as error:
+            faults.add((*entry.path, "default"), str(error), show(raw["default"]))
+    if len(faults) > before:
+        draft.domain = None
+    return draft
+
+
+def _domain(raw: dict[str, object], path: Path, setting: Setting, faults: Faults) -> (
+    Range | Choices | None
+):  # fmt: skip
+    ranged = [key for key in _RANGE_KEYS if key in raw]
+    if "values" in raw:
+        if ranged:
+            faults.add(path, "either values, or min and max", f"values and {', '.join(ranged)}")
+        return _choices(raw["values"], (*path, "values"), setting, faults)
+    if setting.kind in ("choice", "bool", "sizes"):
+        faults.add(path, f"values, each {setting.expected}", ", ".join(ranged) or show(raw))
+        return None
+    missing = [key for key in ("min", "max") if key not in raw]
+    if len(missing) == 2:
+        faults.add(path, "min and max, or values", show(raw))
+        return None
+    if missing:
+        faults.add((*path, missing[0]), "a value", "nothing")
+    return _Bounds(raw, path, setting, faults).range()
+
+
+def _choices(raw: object, path: Path, setting: Setting, faults: Faults) -> Choices | None:
+    if not isinstance(raw, list):
+        faults.add(path, f"a list, such as [{show(raw)}]", show(raw))
+        return None
+    if not 1 <= len(raw) <= MOST_VALUES:
+        faults.add(path, f"1 to {MOST_VALUES:,} values", str(len(raw)))
+        return None
+    first: dict[Value, int] = {}
+    for index, item in enumerate(raw):
+        if not setting.accepts(item):
+            near = (item, setting.choices)
+            faults.add((*path, index), setting.expected, show(item), near=near)
+            continue
+        value = _taken(setting, item)
+        if value in first:
+            faults.add((*path, index), "each value once", f"{show(item)} again")
+        first.setdefault(value, index)
+    return Choices(tuple(first)) if first else None
+
+
+class _Bounds:
+    """Reads one range, noting every fault in it."""
+
+    def __init__(
+        self, raw: dict[str, object], path: Path, setting: Setting, faults: Faults
+    ) -> None:
+        self._raw = raw
+        self._path = path
+        self._setting = setting
+        self._faults = faults
+
+    def range(self) -> Range | None:
+        """The range, or None where it has faults."""
+        before = len(self._faults)
+        low, high = self._bound("min"), self._bound("max")
+        log = self._log()
+        step, count = self._number("step"), self._number("count")
+        if low is None or high is None:
+            return None
+        integer = isinstance(low, int) and isinstance(high, int)
+        if high < low:
+            self._add("max", f"a number of at least min ({low:.15g})", beside="min")
+        elif step is not None:
+            self._check_step(step, low, high, integer)
+        if log and low <= 0:
+            self._add("min", "a number above 0, as log is true", beside="log")
+        if log and step is not None:
+            self._add("step", "no step, as log is true", beside="log")
+        if count is not None:
+            self._check_count(count, step, integer)
+        if len(self._faults) > before:
+            return None
+        if integer:
+            return Range(low, high, step, log, integer=True)
+        low, high = float(low), float(high)
+        return Range(low, high, step and float(step), log, count=cast("int | None", count))
+
+    def _bound(self, key: str) -> float | None:
+        value = self._number(key)
+        if value is None or self._setting.accepts(value):
+            return value
+        expected = self._setting.expected.partition(",")[0]  # of an int_or_sizes: no list here
+        self._add(key, expected)
+        return None
+
+    def _number(self, key: str) -> float | None:
+        value = self._raw.get(key)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return value
+        if key in self._raw:
+            self._add(key, "a number")
+        return None
+
+    def _log(self) -> bool:
+        log = self._raw.get("log", False)
+        if not isinstance(log, bool):
+            self._add("log", "true or false")
+        return log is True
+
+    def _check_step(self, step: float, low: float, high: float, integer: bool) -> None:
+        if integer and not isinstance(step, int):
+            self._add("step", "a whole number, as min and max are", beside="min")
+        elif not 0 < step <= high - low:
+            expected = f"a number above 0 and at most max - min ({high - low:.15g})"
+            self._add("step", expected, beside="max")
+        elif (high - low) / step > MOST_STEPS:
+            self._add("step", f"a step that leaves at most {MOST_STEPS:,} values", beside="max")
+
+    def _check_count(self, count: float, step: float | None, integer: bool) -> None:
+        if integer or step is not None:
+            reason = "it has a step" if step is not None else "whole numbers have an end"
+            self._add("count", f"no count, as {reason}", beside="step")
+        elif not isinstance(count, int) or not 1 <= count <= MOST_STEPS:
+            self._add("count", f"a whole number from 1 to {MOST_STEPS:,}")
+
+    def _add(self, key: str, expected: str, beside: str | None = None) -> None:
+        others = [(*self._path, beside)] if beside in self._raw else []
+        self._faults.add((*self._path, key), expected, show(self._raw[key]), beside=others)
+
+
+def _taken(setting: Setting, value: object) -> Value:
+    """An accepted value in the one form that hpsearch keeps it in."""
+    if isinstance(value, list):
+        return tuple(value)
+    if setting.kind == "float" and value is not None:
+        return float(cast("float", value))
+    return cast("Value", value)
+
+
+def fit(domain: Range | Choices, value: object) -> Value:
+    """`value` as `domain` has it; a ValueError says what was expected where it does not."""
+    if isinstance(domain, Range):
+        if domain.contains(cast("Value", value)):
+            return (int if domain.integer else float)(cast("float", value))
+        noun = "a whole number" if domain.integer else "a number"
+        steps = f" in steps of {domain.step:.15g}" if domain.step else ""
+        raise ValueError(f"{noun} from {domain.low:.15g} to {domain.high:.15g}{steps}")
+    value = tuple(value) if isinstance(value, list) else value
+    for own in domain.values:
+        # In Python 1 is True; here it is not.
+        if own == value and isinstance(own, bool) == isinstance(value, bool):
+            return own
+    raise ValueError(listed(show(own) for own in domain.values))

@@ -1,0 +1,157 @@
+"""The format of a study file as JSON Schema (draft 2020-12), for editors.
+
+It knows keys, types and ranges, with a description of each. What values have to agree on (min
+below max, a sampler for each group) is left to `load`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hpsearch.catalog import FAMILIES, GROUPS, TRAINING, Setting
+from hpsearch.spec.models import StudySections
+from hpsearch.spec.parameters import MOST_STEPS, MOST_VALUES
+
+__all__ = ["schema"]
+
+Schema = dict[str, Any]
+
+
+def schema() -> Schema:
+    """The schema of a study file; of `parameters`, with the settings of all families."""
+    found = StudySections.model_json_schema()
+    keys = found["properties"]
+    names = {setting.name: setting for setting in _settings()}  # families agree on shared names
+    found["$defs"] |= {
+        "group": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {name: _parameter(setting) for name, setting in names.items()},
+        },
+        "when": {
+            "description": "The parameter exists only where others have these values.",
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"enum": list(names)},
+        },
+        "start": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {name: _value(setting) for name, setting in names.items()},
+        },
+    }
+    keys["parameters"] = {
+        "description": "What is searched, by priority group, and what is held constant.",
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": False,
+        "properties": {group: {"$ref": "#/$defs/group"} for group in GROUPS},
+    }
+    keys["start"] = {
+        "description": "Points to try first; each gives some or all parameters.",
+        "type": "array",
+        "maxItems": MOST_VALUES,
+        "items": {"$ref": "#/$defs/start"},
+    }
+    start: Schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "hpsearch study",
+    }
+    start |= _without_titles(found)
+    return start
+
+
+def _settings() -> list[Setting]:
+    return [*(setting for family in FAMILIES.values() for setting in family), *TRAINING]
+
+
+def _parameter(setting: Setting) -> Schema:
+    forms = [_value(setting), _form({"values": _values(setting)}, setting)]
+    if setting.kind in ("int", "float", "int_or_sizes"):
+        forms.append(_form(_range(setting), setting))
+    default = json.dumps(setting.default)
+    return {"description": f"{setting.doc} Default: {default}.", "anyOf": forms}
+
+
+def _form(keys: Schema, setting: Setting) -> Schema:
+    common = {
+        "default": {
+            "description": "Value for a starting point that gives none.",
+            **_value(setting),
+        },
+        "when": {"$ref": "#/$defs/when"},
+    }
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": keys | common,
+        "required": [key for key in ("values", "min", "max") if key in keys],
+    }
+
+
+def _values(setting: Setting) -> Schema:
+    return {
+        "description": "The values that a trial can have, in no order.",
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MOST_VALUES,
+        "uniqueItems": True,
+        "items": _value(setting),
+    }
+
+
+def _range(setting: Setting) -> Schema:
+    bound = _number(setting)
+    return {
+        "min": {"description": "Smallest value, inclusive.", **bound},
+        "max": {"description": "Largest value, inclusive.", **bound},
+        "step": {
+            "description": "Distance of neighbouring values; not with log.",
+            "type": bound["type"],
+            "exclusiveMinimum": 0,
+        },
+        "log": {"description": "Whether ratios count, and not differences.", "type": "boolean"},
+        "count": {
+            "description": "How many values a grid takes from a range of real numbers.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MOST_STEPS,
+        },
+    }
+
+
+def _value(setting: Setting) -> Schema:
+    sizes = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 1}}
+    found: Schema
+    if setting.kind == "choice":
+        return {"enum": [*setting.choices, *([None] if setting.default is None else [])]}
+    if setting.kind == "bool":
+        found = {"type": "boolean"}
+    elif setting.kind == "sizes":
+        found = sizes
+    elif setting.kind == "int_or_sizes":
+        found = {"anyOf": [_number(setting), sizes]}
+    else:
+        found = _number(setting)
+    return {"anyOf": [found, {"type": "null"}]} if setting.default is None else found
+
+
+def _number(setting: Setting) -> Schema:
+    found: Schema = {"type": "number" if setting.kind == "float" else "integer"}
+    if setting.low is not None:
+        found["exclusiveMinimum" if setting.open_low else "minimum"] = setting.low
+    if setting.high is not None:
+        found["exclusiveMaximum" if setting.open_high else "maximum"] = setting.high
+    return found
+
+
+def _without_titles(found: Any) -> Any:
+    """`found` without the titles that pydantic makes of names; they say nothing more."""
+    if isinstance(found, list):
+        return [_without_titles(item) for item in found]
+    if not isinstance(found, dict):
+        return found
+    # A key of a study that is called title would have a schema, and not text.
+    kept = {k: v for k, v in found.items() if not (k == "title" and isinstance(v, str))}
+    return {key: _without_titles(value) for key, value in kept.items()}

@@ -1,0 +1,129 @@
+"""What samplers and pruners ask of the parameters and of the budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hpsearch.catalog import SAMPLERS
+from hpsearch.space import Grid, Parameter, Range, Space
+from hpsearch.spec.faults import listed, show
+from hpsearch.spec.models import MOST_TRIALS, PatientPruner, ThresholdPruner
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hpsearch.spec.faults import Faults, Path
+    from hpsearch.spec.models import BudgetSpec, PrunerSpec
+    from hpsearch.spec.parameters import Draft
+
+__all__ = [
+    "check_pruner",
+    "check_samplers",
+    "check_start",
+    "check_trials",
+    "plainest",
+    "samplers",
+]
+
+_SAMPLER: Path = ("search", "sampler")
+
+
+def samplers(raw: object, groups: Mapping[str, bool], faults: Faults) -> dict[str, str]:
+    """Group -> sampler, for the groups that are searched.
+
+    `groups` are those of the file, each with whether any of its parameters is searched.
+    """
+    if not isinstance(raw, dict):
+        if isinstance(raw, str) and raw in SAMPLERS:
+            return {group: raw for group, searched in groups.items() if searched}
+        expected = f"{listed(SAMPLERS)}, or one for each group"
+        faults.add(_SAMPLER, expected, show(raw), near=(raw, SAMPLERS))
+        return {}
+    chosen = {}
+    for group, name in raw.items():
+        if group not in groups:
+            faults.add_unknown((*_SAMPLER, group), groups)
+        elif not isinstance(name, str) or name not in SAMPLERS:
+            faults.add((*_SAMPLER, group), listed(SAMPLERS), show(name), near=(name, SAMPLERS))
+        elif groups[group]:
+            chosen[group] = name
+    for group in groups:
+        if groups[group] and group not in raw:
+            faults.add((*_SAMPLER, group), "a sampler for each searched group", "nothing")
+    return {group: chosen[group] for group in groups if group in chosen}
+
+
+def check_samplers(
+    chosen: Mapping[str, str],
+    space: Space,
+    drafts: Mapping[str, Draft],
+    faults: Faults,
+) -> None:
+    """Note what the samplers cannot search: `grid` and `cmaes` ask something of the domains."""
+    counted = [p for p in space if chosen.get(p.group) == "grid"]
+    endless = [p for p in counted if p.domain.size is None]
+    for parameter in endless:
+        rest = [p for p in counted if p.domain.size is not None]
+        expected = f"a step or a count, as the grid would have no end; the rest is {_cells(rest)}"
+        path = drafts[parameter.name].path
+        faults.add(path, expected, "a range of real numbers", beside=[_SAMPLER])
+    moved = [p for p in space if chosen.get(p.group) == "cmaes"]
+    if moved and not any(isinstance(p.domain, Range) for p in moved):
+        faults.add(_SAMPLER, "a parameter with min and max for cmaes to search", "choices only")
+
+
+def _cells(parameters: list[Parameter]) -> str:
+    """How many cells `parameters` make, without the conditions on parameters beside them."""
+    names = {p.name for p in parameters}
+    free = [
+        Parameter(p.name, p.group, p.domain, when=tuple(c for c in p.when if c.parameter in names))
+        for p in parameters
+    ]
+    size = Grid(Space(tuple(free))).size
+    return f"{size:,} cell{'s' if size != 1 else ''}"
+
+
+def check_start(start: tuple[object, ...], chosen: Mapping[str, str], faults: Faults) -> None:
+    """Note starting points where nothing but a grid is run."""
+    if start and set(chosen.values()) == {"grid"}:
+        expected = "no starting points, as a grid runs every combination once"
+        faults.add(("start",), expected, f"{len(start)} of them", beside=[_SAMPLER])
+
+
+def check_trials(
+    budget: BudgetSpec, chosen: Mapping[str, str], space: Space, faults: Faults
+) -> None:
+    """Note a missing number of trials; only a grid has one of its own."""
+    if budget.trials is not None or not chosen:
+        return
+    path = ("budget", "trials")
+    if set(chosen.values()) != {"grid"}:
+        expected = "a number of trials; only a grid has one of its own"
+        faults.add(path, expected, "nothing", beside=[_SAMPLER])
+    elif all(p.domain.size is not None for p in space) and Grid(space).size > MOST_TRIALS:
+        got = f"nothing, and a grid of {Grid(space).size:,} cells"
+        faults.add(path, f"a number of trials of at most {MOST_TRIALS:,}", got)
+
+
+def check_pruner(pruner: PrunerSpec, path: Path, epochs: int | None, faults: Faults) -> None:
+    """Note options that do not agree with each other or with the budget's epochs."""
+    least = pruner.options.get("min_resource")
+    if least is not None and epochs is not None and least > epochs:
+        expected = f"at most budget.epochs ({epochs})"
+        faults.add((*path, "min_resource"), expected, show(least), beside=[("budget", "epochs")])
+    if isinstance(pruner, ThresholdPruner):
+        if pruner.lower is None and pruner.upper is None:
+            faults.add(path, "lower, upper, or both for threshold", "neither")
+        elif pruner.lower is not None and pruner.upper is not None and pruner.lower > pruner.upper:
+            expected = f"a number of at least lower ({pruner.lower:g})"
+            faults.add((*path, "upper"), expected, show(pruner.upper), beside=[(*path, "lower")])
+    if isinstance(pruner, PatientPruner) and pruner.wrapped:
+        check_pruner(pruner.wrapped, (*path, "wrapped"), epochs, faults)
+
+
+def plainest(pruner: PrunerSpec) -> PrunerSpec:
+    """`pruner` with `wrapped: none` as nothing wrapped, which means the same."""
+    if not isinstance(pruner, PatientPruner) or pruner.wrapped is None:
+        return pruner
+    inner = None if pruner.wrapped.name == "none" else plainest(pruner.wrapped)
+    return pruner.model_copy(update={"wrapped": inner})

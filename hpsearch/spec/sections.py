@@ -1,0 +1,112 @@
+"""Checks one section against its model, and says what pydantic finds in words of our own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+from pydantic import ValidationError
+
+from hpsearch import catalog
+from hpsearch.spec.faults import listed, show
+from hpsearch.spec.models import PrunerSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
+
+    from hpsearch.spec.faults import Faults, Path
+    from hpsearch.spec.models import Section
+
+__all__ = ["section"]
+
+_S = TypeVar("_S", bound="Section")
+
+_BOUNDS: Mapping[str, tuple[str, str]] = {
+    "greater_than": ("above", "gt"),
+    "greater_than_equal": ("of at least", "ge"),
+    "less_than": ("below", "lt"),
+    "less_than_equal": ("of at most", "le"),
+}
+_EXPECTED: Mapping[str, str] = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "string_too_short": "text that is not empty",
+    "tuple_type": "a list",
+    "dict_type": "keys with values",
+    "model_type": "keys with values",
+    "model_attributes_type": "a name, or keys with values",
+    "string_pattern_mismatch": (
+        "up to 100 letters, digits, dots, dashes and underscores, the first a letter or digit"
+    ),
+}
+
+
+def section(model: type[_S], content: object, path: Path, faults: Faults) -> _S | None:
+    """`content` as `model`; None where it has faults, which are noted under `path`."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            _note(detail, model, content, path, faults)
+    return None
+
+
+def _note(
+    detail: ErrorDetails, model: type[Section], content: object, path: Path, faults: Faults
+) -> None:
+    keys = _without_tags(detail["loc"])
+    here, value, context = (*path, *keys), detail["input"], detail.get("ctx", {})
+    match detail["type"]:
+        case "missing":
+            faults.add(here, "a value", "nothing")
+        case "extra_forbidden":
+            faults.add_unknown(here, _names_beside(detail["loc"], model))
+        case "one_of":
+            expected = listed(context["names"])
+            if here == ("search", "strategy") and value == "staged":
+                expected += " (staged is not available in this version)"
+            faults.add(here, expected, show(value), near=(value, context["names"]))
+        case "union_tag_invalid" | "union_tag_not_found":
+            value = _at(content, keys)
+            here, value = (
+                ((*here, "name"), value.get("name")) if isinstance(value, dict) else (here, value)
+            )
+            got = "nothing" if detail["type"] == "union_tag_not_found" else show(value)
+            faults.add(here, listed(catalog.PRUNERS), got, near=(value, catalog.PRUNERS))
+        case kind if kind in _BOUNDS:
+            words, key = _BOUNDS[kind]
+            limit = context[key]
+            noun = "a whole number" if isinstance(limit, int) else "a number"
+            faults.add(here, f"{noun} {words} {limit:.15g}", show(value))
+        case kind:
+            # No other kind comes from the models as they are; pydantic's own words are a net.
+            faults.add(here, _EXPECTED.get(kind, detail["msg"]), show(value))
+
+
+def _without_tags(keys: Path) -> Path:
+    """`keys` without the names of pruners that pydantic puts in to tell the models apart."""
+    return tuple(key for index, key in enumerate(keys) if not _is_tag(keys, index))
+
+
+def _is_tag(keys: Path, index: int) -> bool:
+    return index > 0 and keys[index - 1] in ("pruner", "wrapped") and keys[index] in catalog.PRUNERS
+
+
+def _names_beside(keys: Path, model: type[Section]) -> list[str]:
+    """The keys that the section has in which the last of `keys` stands."""
+    if len(keys) > 1:
+        model = next(m for m in PrunerSpec.__subclasses__() if _tag(m) == keys[-2])
+    return list(model.model_fields)
+
+
+def _tag(model: type[Section]) -> object:
+    return get_args(model.model_fields["name"].annotation)[0]
+
+
+def _at(content: object, keys: Path) -> Any:
+    for key in keys:
+        content = content[key]  # type: ignore[index]
+    return content

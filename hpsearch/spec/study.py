@@ -1,0 +1,133 @@
+"""`StudySpec`: a study file that was checked, and the document that the database keeps of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.catalog import METRICS, Direction, Value, defaults
+from hpsearch.space import Parameter, Range
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hpsearch.space import Assignment, Space
+    from hpsearch.spec.models import BudgetSpec, DataSpec, SearchSpec
+
+__all__ = ["StudySpec", "differences"]
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """A study: all that its file says, checked, with defaults filled in."""
+
+    name: str
+    data: DataSpec
+    family: str
+    metric: str
+    space: Space
+    start: tuple[dict[str, Value], ...]
+    search: SearchSpec
+    budget: BudgetSpec
+    checkpoints: str | None = None
+
+    @property
+    def direction(self) -> Direction:
+        """Whether the metric is to grow or to shrink."""
+        return METRICS[self.metric].direction
+
+    def settings(self, assignment: Assignment) -> dict[str, Value]:
+        """All settings of a candidate: defaults, then constants, then its own values."""
+        settings = {**defaults(self.family), **self.space.constants, **assignment}
+        if settings["epochs"] is None:
+            settings["epochs"] = self.budget.epochs
+        return settings
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The study as JSON, with nothing left to defaults.
+
+        Parameters are a list, as their order counts and databases do not keep the order of keys.
+        """
+        return {
+            "name": self.name,
+            "data": self.data.model_dump(mode="json"),
+            "network": {"family": self.family},
+            "metric": self.metric,
+            "parameters": [_written(parameter) for parameter in self.space],
+            "constants": {name: _plain(v) for name, v in self.space.constants.items()},
+            "start": [{name: _plain(v) for name, v in point.items()} for point in self.start],
+            "search": self.search.model_dump(mode="json"),
+            "budget": self.budget.model_dump(mode="json"),
+            "checkpoints": self.checkpoints,
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the document: the same for files that mean the same."""
+        text = json.dumps(self.document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @classmethod
+    def from_document(cls, document: object) -> StudySpec:
+        """The study of a document; StudyFileError where it has faults, as a file would."""
+        from hpsearch.spec.checks import check_document
+
+        return check_document(document)
+
+
+def _written(parameter: Parameter) -> dict[str, Any]:
+    domain = parameter.domain
+    written: dict[str, Any] = {"group": parameter.group, "name": parameter.name}
+    if isinstance(domain, Range):
+        written |= {"min": domain.low, "max": domain.high, "log": domain.log}
+        written |= {"step": domain.step} if domain.step is not None else {}
+        written |= {"count": domain.count} if domain.count is not None else {}
+    else:
+        written["values"] = [_plain(value) for value in domain.values]
+    if parameter.default is not None:
+        written["default"] = _plain(parameter.default)
+    if parameter.when:
+        written["when"] = {c.parameter: [_plain(v) for v in c.values] for c in parameter.when}
+    return written
+
+
+def _plain(value: Value) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two documents, a line each; `old` is the one in the database."""
+    lines: list[str] = []
+    _compare(_by_name(old), _by_name(new), (), lines)
+    orders = [[p["name"] for p in document["parameters"]] for document in (old, new)]
+    if sorted(orders[0]) == sorted(orders[1]) and orders[0] != orders[1]:
+        lines.append(_line("order of parameters", *orders))
+    return lines
+
+
+def _by_name(document: Mapping[str, Any]) -> dict[str, Any]:
+    """`document` with parameters by path, so that one more is not a difference in all below."""
+    named = {f"{p['group']}.{p['name']}": _without_names(p) for p in document["parameters"]}
+    others = {key: value for key, value in document.items() if key != "constants"}
+    return {**others, "parameters": {**named, **document["constants"]}}
+
+
+def _without_names(parameter: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in parameter.items() if key not in ("group", "name")}
+
+
+def _compare(old: Any, new: Any, path: tuple[str, ...], lines: list[str]) -> None:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in dict.fromkeys((*old, *new)):
+            _compare(old.get(key), new.get(key), (*path, key), lines)
+    elif json.dumps(old) != json.dumps(new):
+        lines.append(_line(".".join(path), old, new))
+
+
+def _line(what: str, old: object, new: object) -> str:
+    texts = ["nothing" if v is None else json.dumps(v, ensure_ascii=False) for v in (old, new)]
+    return f"{what}: {texts[0]} in the database, {texts[1]} in the file"

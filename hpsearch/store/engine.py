@@ -1,0 +1,220 @@
+"""From a URL to a database: SQLite, PostgreSQL, MariaDB or MySQL, behind one face.
+
+A transaction here is a function of a connection, so that it can be run again when the database
+breaks a deadlock. Writers on SQLite begin with BEGIN IMMEDIATE: a transaction that starts by
+reading and then writes would otherwise fail, or let two workers read the same row.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+import tenacity
+from sqlalchemy import event
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from hpsearch.errors import StorageError
+
+__all__ = ["DEFAULT_URL", "Database", "mask", "now", "storage_url"]
+
+T = TypeVar("T")
+
+DEFAULT_URL = "sqlite:///hpsearch.db"
+
+_DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
+_EXTRAS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}
+
+_RETRIED = {
+    "40001", "40P01", "55P03",  # PostgreSQL: serialization failure, deadlock, lock not available
+    "1205", "1213", "1020",     # MySQL, MariaDB: lock wait timeout, deadlock, record has changed
+}  # fmt: skip
+
+
+class now(FunctionElement[float]):  # noqa: N801 - it reads as SQL does
+    """The database's clock in seconds since 1970. Leases are measured by it and by no other."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _sqlite_now(_element: Any, _compiler: Any, **_kw: Any) -> str:
+    # unixepoch('subsec') needs SQLite 3.42, which Debian 12 does not have.
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now, "postgresql")
+def _postgresql_now(_element: Any, _compiler: Any, **_kw: Any) -> str:
+    # now() stands still inside a transaction; a lease taken after waiting for a lock must not.
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+@compiles(now, "mysql")
+@compiles(now, "mariadb")
+def _mysql_now(_element: Any, _compiler: Any, **_kw: Any) -> str:
+    # SYSDATE, unlike NOW, is read when the expression is evaluated.
+    return "(unix_timestamp(sysdate(6)) + 0e0)"
+
+
+def storage_url(option: str | None = None) -> str:
+    """The database's URL: the option, else HPSEARCH_STORAGE, else SQLite in this folder."""
+    return option or os.environ.get("HPSEARCH_STORAGE") or DEFAULT_URL
+
+
+def mask(text: str, url: str) -> str:
+    """`text` without the password that `url` carries."""
+    try:
+        password = sa.make_url(url).password
+    except ArgumentError:
+        return text.replace(url, "***")
+    shown = sa.make_url(url).render_as_string(hide_password=True)
+    text = text.replace(url, shown)
+    return text.replace(str(password), "***") if password else text
+
+
+def _parse(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except ArgumentError:
+        raise StorageError(
+            "the database URL cannot be read; it looks like sqlite:///hpsearch.db, "
+            "postgresql://user:password@host/name or mysql://user:password@host/name"
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        if parsed.database in (None, "", ":memory:") or "mode=memory" in url:
+            raise StorageError(
+                "a database in memory lives in one process only; name a file: "
+                "sqlite:///hpsearch.db"
+            )
+        return parsed.set(database=str(Path(parsed.database or "").absolute()))
+    if backend not in _DRIVERS:
+        raise StorageError(
+            f"database {backend!r} is not supported; use sqlite, postgresql, mysql or mariadb"
+        )
+    # One driver a database, whatever the URL says: the ones that hpsearch is tested with. MariaDB
+    # goes under SQLAlchemy's mysql name, which is also what Optuna reads.
+    name = "mysql" if backend == "mariadb" else backend
+    return parsed.set(drivername=f"{name}+{_DRIVERS[backend]}")
+
+
+def _connect_args(backend: str) -> dict[str, Any]:
+    if backend == "sqlite":
+        return {"timeout": 60.0}
+    if backend == "postgresql":
+        return {"connect_timeout": 10, "application_name": "hpsearch", "tcp_user_timeout": 20_000}
+    return {"connect_timeout": 10, "read_timeout": 60, "write_timeout": 60}
+
+
+class Database:
+    """One database. `read` gives a connection that only reads; `write` runs a transaction."""
+
+    def __init__(self, url: str) -> None:
+        """Raises StorageError where the URL makes no sense or its driver is not installed."""
+        parsed = _parse(url)
+        self.backend = parsed.get_backend_name()
+        self.url = parsed.render_as_string(hide_password=False)
+        self.name = parsed.render_as_string(hide_password=True)
+        options: dict[str, Any] = {"pool_pre_ping": self.backend != "sqlite"}
+        if self.backend == "mysql":
+            # REPEATABLE READ would show a worker the tickets as they were when it began to wait.
+            options["isolation_level"] = "READ COMMITTED"
+        try:
+            self.engine = sa.create_engine(
+                parsed, connect_args=_connect_args(self.backend), **options
+            )
+        except (NoSuchModuleError, ModuleNotFoundError) as error:
+            raise StorageError(
+                f"the driver for {self.backend} is not installed; "
+                f"pip install 'hpsearch[{_EXTRAS[self.backend]}]'"
+            ) from error
+        if self.backend == "sqlite":
+            tune_sqlite(self.engine)
+
+    @property
+    def file(self) -> Path | None:
+        """SQLite's file; None for a server."""
+        return Path(self.engine.url.database or "") if self.backend == "sqlite" else None
+
+    def version(self) -> str:
+        """What the server, or SQLite, says of its version."""
+        with self.read() as connection:
+            query = "SELECT sqlite_version()" if self.file else "SELECT version()"
+            return str(connection.execute(sa.text(query)).scalar())
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection for reading: one consistent view on SQLite, no lock held anywhere."""
+        with self._translated(), self.engine.connect() as plain:
+            yield plain.execution_options(hpsearch_read=True)
+
+    def write(self, body: Callable[[sa.Connection], T]) -> T:
+        """Run `body` in one transaction, again if the database broke a deadlock with it."""
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_is_conflict),
+            wait=tenacity.wait_random_exponential(multiplier=0.02, max=1.0),
+            stop=tenacity.stop_after_attempt(10),
+            reraise=True,
+        )
+        with self._translated():
+            return attempts(self._once, body)
+
+    def _once(self, body: Callable[[sa.Connection], T]) -> T:
+        with self.engine.begin() as connection:
+            return body(connection)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what the driver raises into one clear line without the password."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise self.error(error) from None
+
+    def error(self, error: Exception) -> StorageError:
+        """The StorageError for what SQLAlchemy or Optuna raised."""
+        cause = getattr(error, "orig", None) or error
+        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+        said = mask(lines[0] if lines else type(cause).__name__, self.url)
+        return StorageError(f"the database {self.name} failed: {said}; {self._advice(said)}")
+
+    def _advice(self, said: str) -> str:
+        words = said.lower()
+        if "password" in words or "denied" in words or "authentication" in words:
+            return "check the user and the password"
+        if self.backend == "sqlite":
+            return "check that the folder exists, can be written and has room"
+        return "check that it runs and can be reached from here: hpsearch db check"
+
+
+def _is_conflict(error: BaseException) -> bool:
+    """Whether the transaction lost against another one and may win when it is run again."""
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return False
+    original = error.orig
+    if isinstance(original, sqlite3.OperationalError):
+        return "locked" in str(original) or "busy" in str(original)
+    code = getattr(original, "sqlstate", None) or (original.args[0] if original.args else None)
+    return str(code) in _RETRIED
+
+
+def tune_sqlite(engine: sa.Engine) -> None:
+    """Make SQLAlchemy and not Python's driver begin transactions, and writers do so at once."""
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself
+        connection.execute("PRAGMA synchronous=NORMAL")  # safe in WAL against a killed process
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        reads = connection.get_execution_options().get("hpsearch_read", False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

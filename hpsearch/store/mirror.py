@@ -1,0 +1,175 @@
+"""What samplers and pruners see of a study: Optuna's storage interface over memory.
+
+The mirror is brought up to date by incremental queries; trials that this worker holds are its own
+truth until they are written. Proposals live here before they have a row, so that a sampler can
+leave its notes on a trial that is then inserted whole.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import time
+from collections.abc import Container, Sequence
+from typing import Any
+
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.store import trials as rows
+from hpsearch.store.engine import Database
+
+__all__ = ["Mirror"]
+
+
+class Mirror(BaseStorage):
+    """One study in memory. Optuna reads it; only the methods below the line change it."""
+
+    def __init__(self, database: Database, study_id: int, name: str, direction: str) -> None:
+        self._database = database
+        self._study_id = study_id
+        self._name = name
+        self._direction = (
+            StudyDirection.MAXIMIZE if direction == "maximize" else StudyDirection.MINIMIZE
+        )
+        self._trials: dict[int, FrozenTrial] = {}
+        self._held: set[int] = set()
+        self._noted: dict[int, dict[str, Any]] = {}
+        self._unfinished: set[int] = set()
+        self._last = -1
+        self._refreshed = float("-inf")
+
+    # --- what Optuna reads --------------------------------------------------------------------
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        """The study's id."""
+        if study_name != self._name:
+            raise KeyError(study_name)
+        return self._study_id
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        """The study's name."""
+        return self._name
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        """One direction: hpsearch steers by one metric."""
+        return [self._direction]
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """None that samplers or pruners use."""
+        return {}
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """None that samplers or pruners use."""
+        return {}
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        """The one study."""
+        return [FrozenStudy(self._name, None, {}, {}, self._study_id, directions=[self._direction])]
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """The trial as it is in memory, not a copy."""
+        return self._trials[trial_id]
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """The study's trials by number."""
+        found = [t for t in self._trials.values() if states is None or t.state in states]
+        found.sort(key=lambda trial: trial.number)
+        return copy.deepcopy(found) if deepcopy else found
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """What a sampler or pruner notes on a trial; `take_notes` hands it to be written."""
+        self._trials[trial_id].system_attrs[key] = value
+        self._noted.setdefault(trial_id, {})[key] = value
+
+    def _refuse(self, *_args: Any, **_kwargs: Any) -> Any:
+        raise io.UnsupportedOperation("studies and trials are changed through the ledger")
+
+    create_new_study = delete_study = _refuse
+    set_study_user_attr = set_study_system_attr = _refuse
+    create_new_trial = set_trial_param = set_trial_user_attr = _refuse
+    set_trial_state_values = set_trial_intermediate_value = _refuse
+
+    # --- what changes it ----------------------------------------------------------------------
+
+    def refresh(self, max_age_s: float = 0.0) -> None:
+        """Read new trials, and again those that were under way, unless that was just done."""
+        if time.monotonic() - self._refreshed < max_age_s:
+            return
+        self._refreshed = time.monotonic()
+        with self._database.read() as connection:
+            found = rows.load(
+                connection,
+                self._study_id,
+                after=self._last,
+                among=self._unfinished - self._held,
+            )
+        for trial in found:
+            # A trial that Optuna's own tools put into the study has no ticket and may lack
+            # parameters; samplers must not learn from it.
+            if "ticket" in trial.user_attrs and trial._trial_id not in self._held:
+                self._put(trial)
+            self._last = max(self._last, trial._trial_id)
+
+    def _put(self, trial: FrozenTrial) -> None:
+        self._trials[trial._trial_id] = trial
+        if trial.state.is_finished():
+            self._unfinished.discard(trial._trial_id)
+        else:
+            self._unfinished.add(trial._trial_id)
+
+    def open(self, ticket: int) -> FrozenTrial:
+        """A proposal for `ticket`: a trial without a row, under a provisional number and id."""
+        number = 1 + max((t.number for t in self._trials.values()), default=-1)
+        trial = FrozenTrial(
+            number=number, state=TrialState.RUNNING, value=None, datetime_start=None,
+            datetime_complete=None, params={}, distributions={}, user_attrs={}, system_attrs={},
+            intermediate_values={}, trial_id=-1 - ticket,
+        )  # fmt: skip
+        self._trials[trial._trial_id] = trial
+        return trial
+
+    def adopt(self, proposal: FrozenTrial, trial_id: int, number: int) -> FrozenTrial:
+        """The proposal has been inserted: from now on it is a trial that this worker holds."""
+        self.drop(proposal._trial_id)
+        proposal._trial_id = trial_id
+        proposal.number = number
+        self._put(proposal)
+        self._held.add(trial_id)
+        return proposal
+
+    def hold(self, trial_id: int) -> FrozenTrial:
+        """Take over a trial that an earlier worker began."""
+        self.refresh()
+        self._held.add(trial_id)
+        return self._trials[trial_id]
+
+    def report(self, trial_id: int, step: int, value: float) -> None:
+        """Add a report to a held trial."""
+        self._trials[trial_id].intermediate_values[step] = value
+
+    def take_notes(self, trial_id: int) -> dict[str, Any]:
+        """System attributes noted since the last call, to be written."""
+        return self._noted.pop(trial_id, {})
+
+    def end(self, trial_id: int, state: TrialState, value: float | None) -> None:
+        """A held trial has ended, and that is written."""
+        trial = self._trials[trial_id]
+        trial.state = state
+        trial.values = None if value is None else [value]
+        self._held.discard(trial_id)
+        self._put(trial)
+
+    def drop(self, trial_id: int) -> None:
+        """Forget a proposal, or that a trial is held: the database knows better."""
+        self._held.discard(trial_id)
+        self._noted.pop(trial_id, None)
+        if trial_id < 0:
+            self._trials.pop(trial_id, None)

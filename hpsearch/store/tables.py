@@ -1,0 +1,218 @@
+"""hpsearch's own tables, and how they come to be beside Optuna's in one database.
+
+Optuna's tables are a contract: its library, its command line and its dashboard read them. hpsearch
+adds tables under names of its own and never a column to Optuna's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from optuna.storages._rdb import models
+from optuna.version import __version__ as optuna_version
+from sqlalchemy.dialects import mysql
+
+from hpsearch.errors import SchemaError
+from hpsearch.store.engine import Database
+
+__all__ = [
+    "epochs", "is_ready", "leases", "prepare", "studies", "tickets", "workers",
+]  # fmt: skip
+
+SCHEMA_VERSION = 1
+_LOCK = 0x6870_7365  # any fixed number: "hpse"
+_LONG = sa.Text().with_variant(mysql.LONGTEXT(), "mysql")
+
+metadata = sa.MetaData()
+
+schema = sa.Table(
+    "hpsearch_schema",
+    metadata,
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+)
+
+studies = sa.Table(
+    "hpsearch_studies",
+    metadata,
+    # Optuna's study_id. No foreign key: who deletes a study with Optuna's tools must not be
+    # stopped by us, and what is left behind is cleared when the number is used again.
+    sa.Column("study_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("uid", sa.String(32), nullable=False),  # never used again, unlike study_id
+    sa.Column("direction", sa.String(8), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),  # of the checked study file
+    sa.Column("document", _LONG, nullable=False),  # the checked study file, as JSON
+    sa.Column("base", sa.Text, nullable=False),  # the study file's folder, for relative paths
+    sa.Column("state", sa.String(16), nullable=False),  # open, paused, stopped, done
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("tickets", sa.Integer, nullable=False),  # the budget
+    sa.Column("issued", sa.Integer, nullable=False),  # tickets 0 .. issued - 1 exist
+    sa.Column("drawn", sa.Integer, nullable=False),  # issued ones that are not retries
+    sa.Column("ended", sa.Integer, nullable=False),
+    sa.Column("hours", sa.Double),  # of work, as active_s counts it; NULL: no limit
+    sa.Column("active_s", sa.Double, nullable=False),  # time in which any worker held a lease
+    sa.Column("active_at", sa.Double),  # when active_s was last brought up to date
+    sa.Column("data", _LONG),  # what the first worker found: fingerprint, split, sizes
+    sa.Column("created_at", sa.Double, nullable=False),
+)
+
+tickets = sa.Table(
+    "hpsearch_tickets",
+    metadata,
+    sa.Column("study_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("state", sa.String(8), nullable=False),  # open (given back), leased, ended
+    sa.Column("fence", sa.Integer, nullable=False),  # grows with every lease
+    sa.Column("trial_id", sa.Integer),  # once it has parameters
+    sa.Column("origin", sa.Integer, nullable=False),  # the number to sample by
+    sa.Column("retry_of", sa.Integer),  # the failed ticket that this one runs again
+    sa.Index("hpsearch_tickets_state", "study_id", "state"),
+    sa.Index("hpsearch_tickets_trial", "trial_id"),
+)
+
+leases = sa.Table(
+    "hpsearch_leases",
+    metadata,
+    sa.Column("study_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("fence", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("worker", sa.String(64), nullable=False),
+    sa.Column("taken_at", sa.Double, nullable=False),
+    sa.Column("until", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("ending", sa.String(8)),  # ended, returned, lost
+    sa.Index("hpsearch_leases_worker", "worker", "ended_at"),
+)
+
+workers = sa.Table(
+    "hpsearch_workers",
+    metadata,
+    sa.Column("worker", sa.String(64), primary_key=True),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("device", sa.String(64), nullable=False),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("seen_at", sa.Double, nullable=False),
+    sa.Column("stopped_at", sa.Double),
+)
+
+epochs = sa.Table(
+    "hpsearch_epochs",
+    metadata,
+    # What Optuna's one value a step leaves out: every metric, the training loss, the time.
+    sa.Column("trial_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("epoch", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("metrics", sa.Text, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+)
+
+
+def _versions(connection: sa.Connection) -> tuple[int | None, str | None]:
+    names = sa.inspect(connection)
+    ours = None
+    if names.has_table(schema.name):
+        ours = connection.execute(sa.select(sa.func.max(schema.c.version))).scalar()
+    revision = None
+    if names.has_table("alembic_version"):
+        query = sa.text("SELECT version_num FROM alembic_version")
+        revision = connection.execute(query).scalar()
+    return ours, revision
+
+
+def prepare(database: Database) -> None:
+    """Create the tables where they are missing; any number of processes may do so at once.
+
+    Raises SchemaError where the database was made by another version of hpsearch or Optuna.
+    """
+    if is_ready(database):
+        return
+    if database.file:
+        _use_wal(database)
+    database.write(_create)
+
+
+def is_ready(database: Database) -> bool:
+    """Whether all tables are there.
+
+    Raises SchemaError where they are of another version of hpsearch or Optuna.
+    """
+    with database.read() as connection:
+        ours, revision = _versions(connection)
+    if ours is not None and ours > SCHEMA_VERSION:
+        raise SchemaError(
+            f"the database {database.name} has hpsearch's schema {ours}, and this version knows "
+            f"{SCHEMA_VERSION}; update hpsearch, or name another database"
+        )
+    head = _scripts().get_current_head()
+    if revision is not None and revision != head:
+        raise SchemaError(
+            f"the database {database.name} has Optuna's schema {revision}, and Optuna "
+            f"{optuna_version} knows {head}; run `optuna storage upgrade`, or update Optuna"
+        )
+    return ours == SCHEMA_VERSION and revision == head
+
+
+def _use_wal(database: Database) -> None:
+    # Switching to WAL answers "locked" at once where another process is about it: `write` repeats
+    # it. It is a property of the file and outlives this connection; it must not be set inside a
+    # transaction.
+    def switch(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    database.write(switch)
+
+
+def _create(connection: sa.Connection) -> None:
+    """Make what is missing, under a lock. Each step looks first, so a killed one can be redone."""
+    with _schema_lock(connection):
+        models.BaseModel.metadata.create_all(connection)
+        version = models.VersionInfoModel.__table__
+        if connection.execute(sa.select(sa.func.count()).select_from(version)).scalar() == 0:
+            connection.execute(
+                sa.insert(version).values(
+                    version_info_id=1,
+                    schema_version=models.SCHEMA_VERSION,
+                    library_version=optuna_version,
+                )
+            )
+        context = MigrationContext.configure(connection)
+        if context.get_current_revision() is None:
+            scripts = _scripts()
+            context.stamp(scripts, scripts.get_current_head() or "head")
+        metadata.create_all(connection)
+        if connection.execute(sa.select(sa.func.count()).select_from(schema)).scalar() == 0:
+            connection.execute(sa.insert(schema).values(version=SCHEMA_VERSION))
+
+
+@contextmanager
+def _schema_lock(connection: sa.Connection) -> Iterator[None]:
+    """Only one process makes the schema: the transaction itself on SQLite, a named lock elsewhere.
+
+    Without it, PostgreSQL refuses the second of two CREATE TYPE with an error.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        yield
+    elif connection.dialect.name == "mysql":
+        connection.execute(sa.select(sa.func.get_lock("hpsearch_schema", 120)))
+        try:
+            yield
+        finally:
+            connection.execute(sa.select(sa.func.release_lock("hpsearch_schema")))
+    else:
+        yield
+
+
+def _scripts() -> ScriptDirectory:
+    """Optuna's migrations, as its own storage reads them."""
+    folder = Path(models.__file__).parent
+    config = Config(str(folder / "alembic.ini"))
+    config.set_main_option("script_location", str(folder / "alembic").replace("%", "%%"))
+    return ScriptDirectory.from_config(config)

@@ -1,0 +1,263 @@
+"""Optuna's rows, written inside the ledger's transactions and read in bulk.
+
+Optuna's own storage commits a dozen times a trial and shares no transaction with anybody. Here a
+trial appears with all its parameters at once, and ends together with its ticket.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.storages._rdb import models
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+__all__ = [
+    "STUDIES", "TRIALS", "create_study", "delete_study", "end", "insert", "last_report", "load",
+    "lock_study", "put_reports", "put_system_attrs", "put_user_attrs",
+]  # fmt: skip
+
+STUDIES = models.StudyModel.__table__
+_DIRECTIONS = models.StudyDirectionModel.__table__
+_STUDY_USER = models.StudyUserAttributeModel.__table__
+_STUDY_SYSTEM = models.StudySystemAttributeModel.__table__
+TRIALS = models.TrialModel.__table__
+_PARAMS = models.TrialParamModel.__table__
+_VALUES = models.TrialValueModel.__table__
+_REPORTS = models.TrialIntermediateValueModel.__table__
+_USER = models.TrialUserAttributeModel.__table__
+_SYSTEM = models.TrialSystemAttributeModel.__table__
+_HEARTBEATS = models.TrialHeartbeatModel.__table__
+
+_BATCH = 500
+"""Ids in one IN list: every database takes that many."""
+
+
+def _utc() -> datetime:
+    """Optuna stores naive datetimes in UTC."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def create_study(
+    connection: sa.Connection, name: str, direction: str, user_attrs: Mapping[str, Any]
+) -> int:
+    """Insert a study as Optuna does; its id. IntegrityError where the name is taken."""
+    row = connection.execute(sa.insert(STUDIES).values(study_name=name))
+    study_id = int(row.inserted_primary_key[0])  # type: ignore[index]
+    way = StudyDirection.MAXIMIZE if direction == "maximize" else StudyDirection.MINIMIZE
+    connection.execute(
+        sa.insert(_DIRECTIONS).values(study_id=study_id, objective=0, direction=way)
+    )
+    _insert_attrs(connection, _STUDY_USER, "study_id", study_id, user_attrs)
+    return study_id
+
+
+def lock_study(connection: sa.Connection, study_id: int) -> bool:
+    """Take the study's row lock, the one that Optuna itself takes to number a new trial.
+
+    Returns whether the study exists. Every verb that needs it takes it before any other row, so
+    that no two can wait for each other.
+    """
+    query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id)
+    return connection.execute(query.with_for_update()).scalar() is not None
+
+
+def delete_study(connection: sa.Connection, study_id: int) -> None:
+    """Delete a study and all its trials from Optuna's tables."""
+    of_study = sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+    for table in (_PARAMS, _VALUES, _REPORTS, _USER, _SYSTEM, _HEARTBEATS):
+        connection.execute(sa.delete(table).where(table.c.trial_id.in_(of_study)))
+    for table in (TRIALS, _DIRECTIONS, _STUDY_USER, _STUDY_SYSTEM, STUDIES):
+        connection.execute(sa.delete(table).where(table.c.study_id == study_id))
+
+
+def insert(connection: sa.Connection, study_id: int, trial: FrozenTrial) -> tuple[int, int]:
+    """Insert a RUNNING trial with its parameters and attributes; its (trial_id, number).
+
+    The caller holds the study's lock: the number is the count of trials before it.
+    """
+    count = sa.select(sa.func.count()).select_from(TRIALS).where(TRIALS.c.study_id == study_id)
+    number = int(connection.execute(count).scalar_one())
+    row = connection.execute(
+        sa.insert(TRIALS).values(
+            study_id=study_id, number=number, state=TrialState.RUNNING, datetime_start=_utc()
+        )
+    )
+    trial_id = int(row.inserted_primary_key[0])  # type: ignore[index]
+    if trial.params:
+        connection.execute(
+            sa.insert(_PARAMS),
+            [
+                {
+                    "trial_id": trial_id,
+                    "param_name": name,
+                    "param_value": trial.distributions[name].to_internal_repr(value),
+                    "distribution_json": distribution_to_json(trial.distributions[name]),
+                }
+                for name, value in trial.params.items()
+            ],
+        )
+    _insert_attrs(connection, _USER, "trial_id", trial_id, trial.user_attrs)
+    _insert_attrs(connection, _SYSTEM, "trial_id", trial_id, trial.system_attrs)
+    return trial_id, number
+
+
+def put_reports(connection: sa.Connection, rows: Mapping[int, Mapping[int, float]]) -> None:
+    """Write intermediate values, {trial_id: {step: value}}; what stands at a step is replaced.
+
+    A trial that begins again, because its checkpoint is gone, so has the curve of its last run
+    and no step twice.
+    """
+    written = []
+    for trial_id, steps in rows.items():
+        if not steps:
+            continue
+        connection.execute(
+            sa.delete(_REPORTS).where(_REPORTS.c.trial_id == trial_id, _REPORTS.c.step.in_(steps))
+        )
+        for step, value in steps.items():
+            stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(
+                value
+            )
+            written.append(
+                {
+                    "trial_id": trial_id,
+                    "step": step,
+                    "intermediate_value": stored,
+                    "intermediate_value_type": kind,
+                }
+            )
+    if written:
+        connection.execute(sa.insert(_REPORTS), written)
+
+
+def put_user_attrs(connection: sa.Connection, trial_id: int, attrs: Mapping[str, Any]) -> None:
+    """Set user attributes of a trial."""
+    _put_attrs(connection, _USER, trial_id, attrs)
+
+
+def put_system_attrs(connection: sa.Connection, trial_id: int, attrs: Mapping[str, Any]) -> None:
+    """Set system attributes of a trial: what samplers and pruners keep there."""
+    _put_attrs(connection, _SYSTEM, trial_id, attrs)
+
+
+def end(
+    connection: sa.Connection, trial_id: int, state: TrialState, value: float | None
+) -> None:
+    """End a running trial with its value."""
+    if value is not None:
+        stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+        connection.execute(
+            sa.insert(_VALUES).values(
+                trial_id=trial_id, objective=0, value=stored, value_type=kind
+            )
+        )
+    connection.execute(
+        sa.update(TRIALS)
+        .where(TRIALS.c.trial_id == trial_id)
+        .values(state=state, datetime_complete=_utc())
+    )
+
+
+def last_report(connection: sa.Connection, trial_id: int) -> float | None:
+    """The value at a trial's last step; None where it has no report or that is not a number."""
+    query = sa.select(_REPORTS.c.intermediate_value).where(_REPORTS.c.trial_id == trial_id)
+    return connection.execute(query.order_by(_REPORTS.c.step.desc()).limit(1)).scalar()
+
+
+def load(
+    connection: sa.Connection,
+    study_id: int,
+    *,
+    after: int = -1,
+    among: Collection[int] = (),
+) -> list[FrozenTrial]:
+    """Trials of a study with an id above `after`, and those in `among`, in order of creation."""
+    query = sa.select(TRIALS).where(TRIALS.c.study_id == study_id)
+    rows = list(connection.execute(query.where(TRIALS.c.trial_id > after)))
+    for ids in _batches(i for i in among if i <= after):
+        rows += connection.execute(query.where(TRIALS.c.trial_id.in_(ids)))
+    trials = {row.trial_id: _trial(row) for row in rows}
+    for ids in _batches(trials):
+        _fill(connection, {i: trials[i] for i in ids})
+    return sorted(trials.values(), key=lambda t: t.number)
+
+
+def _trial(row: Any) -> FrozenTrial:
+    return FrozenTrial(
+        number=row.number,
+        state=row.state,
+        value=None,
+        datetime_start=_local(row.datetime_start),
+        datetime_complete=_local(row.datetime_complete),
+        params={},
+        distributions={},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+        trial_id=row.trial_id,
+    )
+
+
+def _local(utc: datetime | None) -> datetime | None:
+    """As Optuna shows times: naive, in the local zone."""
+    return utc and utc.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
+
+
+def _fill(connection: sa.Connection, trials: Mapping[int, FrozenTrial]) -> None:
+    """Read the parts of these trials: one query a table."""
+
+    def rows(table: sa.Table, order: str) -> Iterable[Any]:
+        query = sa.select(table).where(table.c.trial_id.in_(list(trials)))
+        return connection.execute(query.order_by(table.c[order]))
+
+    for row in rows(_PARAMS, "param_id"):
+        trial, distribution = trials[row.trial_id], json_to_distribution(row.distribution_json)
+        trial.distributions[row.param_name] = distribution
+        trial.params[row.param_name] = distribution.to_external_repr(row.param_value)
+    for row in rows(_VALUES, "objective"):
+        value = models.TrialValueModel.stored_repr_to_value(row.value, row.value_type)
+        trials[row.trial_id].values = [value]
+    for row in rows(_REPORTS, "step"):
+        trials[row.trial_id].intermediate_values[row.step] = (
+            models.TrialIntermediateValueModel.stored_repr_to_intermediate_value(
+                row.intermediate_value, row.intermediate_value_type
+            )
+        )
+    for row in rows(_USER, "key"):
+        trials[row.trial_id].user_attrs[row.key] = json.loads(row.value_json)
+    for row in rows(_SYSTEM, "key"):
+        trials[row.trial_id].system_attrs[row.key] = json.loads(row.value_json)
+
+
+def _batches(ids: Iterable[int]) -> Iterable[list[int]]:
+    ordered = sorted(ids)
+    return (ordered[i : i + _BATCH] for i in range(0, len(ordered), _BATCH))
+
+
+def _put_attrs(
+    connection: sa.Connection, table: Any, trial_id: int, attrs: Mapping[str, Any]
+) -> None:
+    if attrs:
+        connection.execute(
+            sa.delete(table).where(table.c.trial_id == trial_id, table.c.key.in_(list(attrs)))
+        )
+        _insert_attrs(connection, table, "trial_id", trial_id, attrs)
+
+
+def _insert_attrs(
+    connection: sa.Connection, table: Any, owner: str, owner_id: int, attrs: Mapping[str, Any]
+) -> None:
+    if attrs:
+        connection.execute(
+            sa.insert(table),
+            [
+                {owner: owner_id, "key": key, "value_json": json.dumps(value)}
+                for key, value in attrs.items()
+            ],
+        )

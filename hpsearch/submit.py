@@ -1,0 +1,39 @@
+"""A checked study file becomes a study in the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hpsearch import plan
+from hpsearch.errors import ConflictError
+from hpsearch.spec import StudySpec, differences
+from hpsearch.store.ledger import Ledger, Study
+
+__all__ = ["submit"]
+
+
+def submit(ledger: Ledger, spec: StudySpec, base: Path, priority: int = 0) -> tuple[Study, bool]:
+    """The study of `spec`, made if there is none of its name, and whether it was made.
+
+    Raises ConflictError where the name is taken by another content.
+    """
+    study, new = ledger.create(
+        name=spec.name,
+        direction=spec.direction,
+        digest=spec.digest,
+        document=spec.document,
+        base=str(base.resolve()),
+        tickets_=plan.tickets(spec),
+        hours=spec.budget.hours,
+        priority=priority,
+    )
+    if study.digest != spec.digest:
+        changes = "\n".join(f"  {line}" for line in differences(study.document, spec.document))
+        raise ConflictError(
+            f"the name {spec.name!r} is taken in {ledger.database.name} by a study with another "
+            f"content:\n{changes}\n"
+            f"choose another name (--set name={spec.name}-2), "
+            f"add to its budget (hpsearch extend {spec.name} --trials N), "
+            f"or remove it (hpsearch delete {spec.name})"
+        )
+    return study, new

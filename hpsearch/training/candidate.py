@@ -1,0 +1,54 @@
+"""What training sees of a trial: a frozen configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hpsearch.catalog import Value
+
+__all__ = ["Candidate", "derived_seed"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One network to train: its family, every setting, and the seed of all its randomness."""
+
+    key: int
+    """The caller's own name for it; no part of what is trained."""
+    family: str
+    """A key of `catalog.FAMILIES`."""
+    settings: Mapping[str, Value]
+    """A value for every name in `catalog.settings_of(family)`; `epochs` is never None."""
+    seed: int
+    """63 bits. Initial weights, data order and dropout depend on nothing else."""
+
+    @cached_property
+    def digest(self) -> str:
+        """Hexadecimal hash of everything but the key: a checkpoint belongs to one digest."""
+        settings = {name: _plain(value) for name, value in self.settings.items()}
+        text = json.dumps([self.family, settings, self.seed], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Value) -> object:
+    """1 and 1.0 are the same setting, whatever a database or a file makes of them on the way."""
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return value
+    return float(value) if isinstance(value, (int, float)) else [int(size) for size in value]
+
+
+def derived_seed(seed: int, *purpose: object) -> int:
+    """A seed of 63 bits for one purpose, such as `("order", epoch)`: a pure function of both.
+
+    Hashing spreads near seeds apart: PyTorch's CPU generator reads the lower 32 bits only.
+    """
+    text = "/".join(str(part) for part in (seed, *purpose))
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

@@ -1,0 +1,121 @@
+"""Checkpoints on disk: never half there, and safe to read.
+
+FOLDER/17.pt                the last checkpoint of number 17
+FOLDER/17.k3x9.part         one being written, or left by a process that was killed
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hpsearch.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Mapping
+    from pathlib import Path
+
+__all__ = ["Checkpoints"]
+
+_VERSION = 1
+_NAME = re.compile(r"(\d+)(?:\.\w+\.part|\.pt)")
+
+
+class Checkpoints:
+    """The checkpoints below one folder, a number each. No other code knows their paths."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, number: int) -> Path:
+        """Where the checkpoint of that number lies, or would."""
+        return self._folder / f"{number}.pt"
+
+    def save(self, number: int, state: Mapping[str, Any]) -> None:
+        """Put `state` (plain types and tensors) in the place of the last one, all or nothing.
+
+        Raises CheckpointError, the last one intact, where the disk is full or cannot be written.
+        """
+        # Made in memory first: torch.save hides a full disk behind an error of its own.
+        buffer = io.BytesIO()
+        torch.save({"version": _VERSION, "state": dict(state)}, buffer)
+        part = self._folder / f"{number}.{uuid.uuid4().hex}.part"  # a late holder may write too
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with part.open("xb") as file:
+                file.write(buffer.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self.path(number))
+            self._sync_folder()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            raise CheckpointError(
+                f"cannot write the checkpoint {self.path(number)}: {error.strerror or error}; "
+                f"the one before is unharmed. Free some space there or choose another folder"
+            ) from error
+
+    def load(self, number: int) -> dict[str, Any] | None:
+        """The last state saved, its tensors on the CPU; None where there is none.
+
+        Raises CheckpointError for a file that is damaged or of another version. Nothing in the
+        file is executed.
+        """
+        path = self.path(number)
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # of a damaged file the unpickler makes errors of any kind
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise CheckpointError(
+                f"cannot read the checkpoint {path}: {reason}. Remove it to start over"
+            ) from error
+        version = content.get("version") if isinstance(content, dict) else None
+        if version != _VERSION:
+            raise CheckpointError(
+                f"the checkpoint {path} is of version {version}, this program reads version "
+                f"{_VERSION}; remove it to start over"
+            )
+        state: dict[str, Any] = content["state"]
+        return state
+
+    def remove(self, number: int) -> None:
+        """Remove that checkpoint and what was left while writing it; nothing there is fine."""
+        self._remove(lambda found: found == number)
+
+    def keep(self, numbers: Container[int]) -> None:
+        """Remove all checkpoints but those of `numbers`."""
+        self._remove(lambda found: found not in numbers)
+
+    def delete(self) -> None:
+        """Remove all checkpoints, and the folder unless something else lies in it."""
+        self._remove(lambda found: True)
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
+
+    def _remove(self, chosen: Callable[[int], bool]) -> None:
+        try:
+            files = list(self._folder.iterdir())
+        except FileNotFoundError:
+            return
+        for path in files:
+            match = _NAME.fullmatch(path.name)
+            if match and chosen(int(match[1])):
+                path.unlink(missing_ok=True)  # another worker may tidy up at the same time
+
+    def _sync_folder(self) -> None:
+        """Make the rename itself survive a power cut, where a folder can be opened at all."""
+        if os.name == "posix":
+            descriptor = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

@@ -1,0 +1,204 @@
+"""Data sets as tensors on the device, split into training, validation and test part.
+
+The split depends on the data and on the seed alone, so every worker of a study has the same one,
+and `record` has its hash to prove it. Scaling is learned from training rows only. The test part
+never leaves `load`: a search has no way to look at it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from hpsearch.errors import DataError
+from hpsearch.training import images
+from hpsearch.training.tables import load_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from hpsearch.catalog import Task
+    from hpsearch.training.raw import Raw, Rows
+
+__all__ = ["DataSettings", "Dataset", "Part", "load", "locations"]
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which data, and how it is split: the part of a study that `load` needs."""
+
+    source: str
+    """A key of `catalog.SOURCES`."""
+    path: Path | None = None
+    """The table, for the source `csv`."""
+    target: str | None = None
+    """The table's column to predict."""
+    task: Task | None = None
+    """None: by the look of the target column."""
+    root: Path | None = None
+    """The first folder in which torchvision's data is looked for."""
+    validation: float = 0.15
+    """Share of all rows; of the rows that are not the source's own test part."""
+    test: float = 0.15
+    """Share of all rows; without meaning where the source brings its own test part."""
+    seed: int = 0
+    """Of the split."""
+    limit: int | None = None
+    """Use only so many training and validation rows."""
+    ignore: tuple[str, ...] = ()
+    """The table's columns to leave out."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows on the device."""
+
+    inputs: Tensor
+    """float32: (N, C, H, W) for images, (N, D) for tables."""
+    targets: Tensor
+    """int64 (N,) class indices, or float32 (N, 1) standardised numbers."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a search may see of the data."""
+
+    train: Part
+    validation: Part
+    task: Task
+    classes: tuple[str, ...]
+    """Names of the classes; empty for regression."""
+    input_shape: tuple[int, ...]
+    """(C, H, W) for images, (D,) for tables."""
+    record: Mapping[str, Any]
+    """Plain values for the record: fingerprint, split, seed, rows, classes, notes."""
+    target_mean: float = 0.0
+    """Regression trains on standardised targets; `targets * target_std + target_mean` has the
+    unit of the data, in which metrics are measured. Both are those of the training rows."""
+    target_std: float = 1.0
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Disjoint row numbers, rising."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+    @property
+    def digest(self) -> str:
+        parts = (part.astype("<i8").tobytes() for part in (self.train, self.validation, self.test))
+        return hashlib.sha256(b"|".join(parts)).hexdigest()
+
+
+def locations(settings: DataSettings) -> list[Path]:
+    """Folders in which the data is looked for; none for digits and tables."""
+    return images.locations(settings.source, settings.root)
+
+
+def load(settings: DataSettings, device: torch.device) -> Dataset:
+    """The training and the validation part of the data that `settings` name, on `device`.
+
+    Raises DataError where the data is missing or not as it should be.
+    """
+    raw = _read(settings)
+    split, notes = _split(raw, settings)
+    encode = raw.fit(split.train)
+    mean, std = _target_scale(raw, split.train)
+
+    def part(rows: Rows) -> Part:
+        targets = torch.from_numpy(raw.targets[rows])
+        if raw.task == "regression":
+            targets = ((targets - mean) / std).float().unsqueeze(1)
+        return Part(torch.from_numpy(encode(rows)).to(device), targets.to(device))
+
+    train = part(split.train)
+    return Dataset(
+        train=train,
+        validation=part(split.validation),
+        task=raw.task,
+        classes=raw.classes,
+        input_shape=tuple(train.inputs.shape[1:]),
+        target_mean=mean,
+        target_std=std,
+        record={
+            "fingerprint": raw.fingerprint,
+            "split": split.digest,
+            "seed": settings.seed,
+            "rows": {name: len(rows) for name, rows in vars(split).items()},
+            "classes": list(raw.classes),
+            "notes": [*raw.notes, *notes],
+        },
+    )
+
+
+def _read(settings: DataSettings) -> Raw:
+    if settings.source != "csv":
+        return images.load_images(settings.source, settings.root)
+    if settings.path is None or settings.target is None:
+        raise DataError("a csv source needs data.path and data.target")
+    return load_table(settings.path, settings.target, settings.task, settings.ignore)
+
+
+def _target_scale(raw: Raw, train: Rows) -> tuple[float, float]:
+    if raw.task == "classification":
+        return 0.0, 1.0
+    targets = raw.targets[train]
+    return float(targets.mean()), float(targets.std()) or 1.0
+
+
+def _split(raw: Raw, settings: DataSettings) -> tuple[_Split, list[str]]:
+    """The three parts, and a note where classes could not be spread evenly over them."""
+    rows: Rows = np.arange(len(raw.targets), dtype=np.int64)
+    notes: list[str] = []
+
+    def cut(rows: Rows, count: int, what: str) -> tuple[Rows, Rows]:
+        """Rows in two: the rest, and `count` drawn by the seed, classes in equal shares."""
+        if count == 0:
+            return rows, rows[:0]
+        from sklearn.model_selection import train_test_split
+
+        stratify = _can_stratify(raw, rows, count)
+        if raw.task == "classification" and not stratify:
+            notes.append(f"{what}: too few rows of a class, so drawn without regard to classes")
+        rest, drawn = train_test_split(
+            rows,
+            test_size=count,
+            random_state=settings.seed % 2**32,  # the largest that NumPy takes
+            stratify=raw.targets[rows] if stratify else None,
+        )
+        return np.sort(rest), np.sort(drawn)
+
+    if raw.own_test:
+        rest, test = rows[: -raw.own_test], rows[-raw.own_test :]
+        wanted = settings.validation * len(rest)
+    else:
+        rest, test = cut(rows, round(settings.test * len(rows)), "test part")
+        wanted = settings.validation * len(rows)
+    if settings.limit is not None and settings.limit < len(rest):
+        notes.append(f"limit: {settings.limit} of {len(rest)} training and validation rows used")
+        wanted *= settings.limit / len(rest)
+        rest = cut(rest, settings.limit, "limit")[1]
+    count = round(wanted)
+    if count < 2 or len(rest) - count < 2:
+        raise DataError(
+            f"{len(rest)} rows for training and validation, {count} of them for validation: each "
+            f"needs 2 or more. Change data.validation, data.test or data.limit, or get more rows"
+        )
+    return _Split(*cut(rest, count, "validation part"), test), notes
+
+
+def _can_stratify(raw: Raw, rows: Rows, count: int) -> bool:
+    """Whether every class has 2 rows, and both parts have room for every class."""
+    if raw.task == "regression":
+        return False
+    present = np.unique(raw.targets[rows], return_counts=True)[1]
+    return bool(present.min() >= 2) and min(count, len(rows) - count) >= len(present)

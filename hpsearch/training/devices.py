@@ -1,0 +1,99 @@
+"""Everything that differs between a CPU, an NVIDIA GPU and an Apple GPU."""
+
+from __future__ import annotations
+
+import gc
+import platform
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from hpsearch.errors import HpsearchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "describe",
+    "device",
+    "empty_cache",
+    "half_precision",
+    "is_out_of_memory",
+    "local",
+    "prepare",
+    "seeded",
+]
+
+
+def local() -> list[str]:
+    """Names of the devices of this machine that are worth a worker each."""
+    if torch.cuda.is_available():
+        return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    return ["mps"] if torch.backends.mps.is_available() else ["cpu"]
+
+
+def device(name: str) -> torch.device:
+    """The device of that name: `cpu`, `cuda:0`, `mps`. HpsearchError where there is none."""
+    try:
+        found = torch.device(name)
+    except RuntimeError:
+        found = torch.device("meta")
+    if found.type == "cuda":
+        found = torch.device("cuda", found.index or 0)
+    if found.type != "cpu" and str(found) not in local():
+        there = ", ".join(dict.fromkeys(["cpu", *local()]))
+        raise HpsearchError(f"device {name!r} is not on this machine; there is: {there}")
+    return torch.device(found.type) if found.type in ("cpu", "mps") else found
+
+
+def describe(device: torch.device) -> str:
+    """The device in words, for a list of workers."""
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        return f"{device}, {properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    return f"{device}, {platform.processor() or platform.machine()}"
+
+
+def prepare(device: torch.device, threads: int | None) -> None:
+    """Settle this process on its device: once, before anything is trained.
+
+    `threads` is the number of CPU threads for one operation; None leaves PyTorch's choice.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        torch.set_float32_matmul_precision("high")  # TF32: convolutions use it already
+
+
+def half_precision(device: torch.device) -> bool:
+    """Whether convolutions run faster, and as well, in bfloat16 there."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+@contextmanager
+def seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Inside, PyTorch's random numbers on the CPU and `device` start at `seed`; outside, nothing
+    has changed."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        # torch.manual_seed would seed the GPUs too, and those are not forked here.
+        (torch.default_generator if device.type == "cpu" else torch).manual_seed(seed)
+        yield
+
+
+def empty_cache(device: torch.device) -> None:
+    """Give memory that no tensor uses back to the device."""
+    gc.collect()  # an exception's traceback can hold tensors in a cycle
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device, or the CPU, had too little memory. The CPU says it in words only."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    words = ("not enough memory", "can't allocate memory", "out of memory")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)

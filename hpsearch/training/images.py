@@ -1,0 +1,197 @@
+"""Image data: scikit-learn's digits, and what torchvision reads and downloads."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from platformdirs import user_data_path
+
+from hpsearch.catalog import SOURCES
+from hpsearch.errors import DataError
+from hpsearch.training.raw import Raw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from hpsearch.training.raw import Encode, Floats, Rows
+
+__all__ = ["load_images", "locations"]
+
+_DATASETS = {"fashion_mnist": "FashionMNIST", "mnist": "MNIST", "cifar10": "CIFAR10"}
+"""Source -> its class in torchvision.datasets."""
+_IDX_FILES = tuple(
+    f"{part}-{content}-ubyte"
+    for part in ("train", "t10k")
+    for content in ("images-idx3", "labels-idx1")
+)
+_DEBIAN = {"fashion_mnist": Path("/usr/share/datasets/fashion-mnist")}
+"""Where Debian's package dataset-fashion-mnist keeps its .gz files."""
+_CONNECT_TIMEOUT_S = 10.0
+_LOCK_TIMEOUT_S = 900.0
+
+
+def locations(source: str, root: Path | None) -> list[Path]:
+    """Folders in which torchvision's data is looked for, in this order; downloads go to the first.
+
+    They are `root`, the environment variable HPSEARCH_DATA, and the user's data folder.
+    """
+    if source not in _DATASETS:
+        return []
+    named = os.environ.get("HPSEARCH_DATA")
+    folders = [root, Path(named) if named else None, user_data_path("hpsearch") / "data"]
+    return list(dict.fromkeys(folder.expanduser() for folder in folders if folder))
+
+
+def load_images(source: str, root: Path | None) -> Raw:
+    """All images of a source. DataError where they are neither here nor to be downloaded."""
+    if source == "digits":
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        images_NCHW = digits.images[:, None].astype(np.uint8)
+        return _raw(images_NCHW, digits.target, tuple(str(name) for name in digits.target_names), 0)
+    folder = _found(source, root)
+    try:
+        train, test = (_read(source, folder, train=train) for train in (True, False))
+    except Exception as error:  # torchvision and pickle raise of everything for damaged files
+        raise DataError(
+            f"{source} in {folder / SOURCES[source].folder} cannot be read: {error}. "
+            f"Remove that folder and get the data again"
+        ) from error
+    images_NCHW = np.concatenate([train[0], test[0]])
+    return _raw(images_NCHW, np.concatenate([train[1], test[1]]), train[2], len(test[0]))
+
+
+def _raw(
+    images_NCHW: NDArray[np.uint8], targets: NDArray[Any], classes: tuple[str, ...], own_test: int
+) -> Raw:
+    fingerprint = hashlib.sha256(np.ascontiguousarray(images_NCHW).data)
+    fingerprint.update(targets.astype("<i8").tobytes())
+
+    def fit(train: Rows) -> Encode:
+        images = images_NCHW[train].astype(np.float32)
+        mean = images.mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64).astype(np.float32)
+        images -= mean
+        deviation = np.sqrt((images**2).mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64))
+        scale = np.where(deviation > 0, deviation, 1.0).astype(np.float32)
+
+        def encode(rows: Rows) -> Floats:
+            encoded: Floats = images_NCHW[rows].astype(np.float32)
+            encoded -= mean
+            encoded /= scale
+            return encoded
+
+        return encode
+
+    targets = targets.astype(np.int64)
+    return Raw("classification", targets, classes, fit, fingerprint.hexdigest(), own_test)
+
+
+def _read(
+    source: str, folder: Path, *, train: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
+    """Images (N, C, H, W), targets (N,) and class names of one part, by torchvision."""
+    data = _torchvision(source)(folder, train=train, download=False)
+    images = np.asarray(data.data)
+    images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+    return images, np.asarray(data.targets, dtype=np.int64), tuple(data.classes)
+
+
+def _torchvision(source: str) -> Any:
+    from torchvision import datasets  # here, for digits do without its second of loading
+
+    return getattr(datasets, _DATASETS[source])
+
+
+def _found(source: str, root: Path | None) -> Path:
+    """A folder that holds the source; it is unpacked or downloaded where none does."""
+    folders = locations(source, root)
+    for folder in folders:
+        if _is_in(folder, source):
+            return folder
+    target = folders[0]
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with FileLock(target / f".{source}.lock", timeout=_LOCK_TIMEOUT_S):
+            if not _is_in(target, source):  # another worker may have been faster
+                _fetch(source, folders, target)
+    except (OSError, RuntimeError, Timeout) as error:
+        looked = "".join(f"\n  {folder / SOURCES[source].folder}" for folder in folders)
+        raise DataError(
+            f"no {source} data in{looked}\nand it cannot be had now: {_first_line(error)}\n"
+            f"Put it in one of these folders, name another in data.root or in the environment "
+            f"variable HPSEARCH_DATA, or connect to the network for a download"
+        ) from error
+    return target
+
+
+def _is_in(folder: Path, source: str) -> bool:
+    return (folder / SOURCES[source].folder / SOURCES[source].file).is_file()
+
+
+def _fetch(source: str, folders: list[Path], target: Path) -> None:
+    """Unpack or download into a folder beside, then move: no worker sees a half-written file."""
+    name = SOURCES[source].folder
+    with tempfile.TemporaryDirectory(prefix=f".{source}.", dir=target) as beside:
+        packed = _packed(source, folders)
+        if packed:
+            _unpack(packed, Path(beside) / name / "raw")
+        else:
+            _download(source, Path(beside))
+        files = [path for path in (Path(beside) / name).rglob("*") if path.is_file()]
+        # The file by which the source is known to be there goes last.
+        for path in sorted(files, key=lambda path: path.match(SOURCES[source].file)):
+            final = target / path.relative_to(beside)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(final)
+
+
+def _packed(source: str, folders: list[Path]) -> Path | None:
+    """A folder that has the four .gz files of an MNIST-like source."""
+    if not SOURCES[source].folder.endswith("MNIST"):
+        return None
+    raw = [folder / SOURCES[source].folder / "raw" for folder in folders]
+    for folder in [*raw, *folders, *filter(None, [_DEBIAN.get(source)])]:
+        if all((folder / f"{name}.gz").is_file() for name in _IDX_FILES):
+            return folder
+    return None
+
+
+def _unpack(packed: Path, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for name in _IDX_FILES:
+        with gzip.open(packed / f"{name}.gz") as source, (folder / name).open("wb") as target:
+            shutil.copyfileobj(source, target)
+
+
+def _download(source: str, folder: Path) -> None:
+    """OSError or RuntimeError where that fails, soon where there is no network."""
+    with _socket_timeout(_CONNECT_TIMEOUT_S):
+        _torchvision(source)(folder, train=True, download=True)
+
+
+@contextlib.contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """torchvision opens its connections without one."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

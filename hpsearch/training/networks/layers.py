@@ -1,0 +1,72 @@
+"""The pieces that the network families share.
+
+Shapes: `N` batch, `C` channels, `H` height, `W` width, `D` features.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+
+__all__ = ["activation", "dense_block", "dropout", "initialise"]
+
+_ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+
+_INITS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "xavier_uniform": nn.init.xavier_uniform_,
+    "xavier_normal": nn.init.xavier_normal_,
+    "kaiming_uniform": nn.init.kaiming_uniform_,
+    "kaiming_normal": nn.init.kaiming_normal_,
+    "orthogonal": nn.init.orthogonal_,
+}
+
+
+def activation(name: str) -> list[nn.Module]:
+    """The layer of that name; no layer at all for `none`."""
+    return [] if name == "none" else [_ACTIVATIONS[name]()]
+
+
+def dropout(share: float) -> list[nn.Module]:
+    """A dropout layer; no layer at all for a share of 0."""
+    return [nn.Dropout(share)] if share > 0 else []
+
+
+def dense_block(inputs: int, outputs: int, settings: Mapping[str, Any]) -> list[nn.Module]:
+    """(N, inputs) -> (N, outputs): dense, BatchNorm, activation, dropout."""
+    norm = [nn.BatchNorm1d(outputs)] if settings["batch_norm"] else []
+    return [
+        nn.Linear(inputs, outputs),
+        *norm,
+        *activation(settings["activation"]),
+        *dropout(settings["dropout"]),
+    ]
+
+
+def initialise(network: nn.Module, init: str) -> None:
+    """Set the weights of all dense and convolutional layers by `init`, and their biases to 0.
+
+    `default` leaves PyTorch's own: uniform within 1/sqrt(inputs), biases too. The others are
+    `torch.nn.init`'s functions with their own defaults (Glorot and Bengio 2010; He et al. 2015,
+    with the gain of ReLU; Saxe et al. 2014).
+    """
+    if init == "default":
+        return
+    for layer in network.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            _INITS[init](layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

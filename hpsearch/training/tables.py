@@ -1,0 +1,190 @@
+"""Tables: CSV files with a name a column and a row a line."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpsearch.errors import DataError
+from hpsearch.training.csvfile import Column, read_columns
+from hpsearch.training.raw import Raw
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from hpsearch.catalog import Task
+    from hpsearch.training.raw import Encode, Fit, Floats, Rows
+
+__all__ = ["load_table"]
+
+_FEW_CLASSES = 20
+"""A whole-number target with more distinct values than this is taken as a quantity."""
+
+
+def load_table(path: Path, target: str, task: Task | None, ignore: Collection[str]) -> Raw:
+    """A CSV file as a data set. DataError for anything that is not as it should be.
+
+    The delimiter is the one of `, ; tab |` that cuts the first line into most names. Where it is
+    not the comma, numbers may have a decimal comma. Numbers with gaps get the median of the
+    training rows, texts the most frequent one; numbers are standardised and texts become one
+    input a value, all learned from the training rows.
+    """
+    content = _bytes(path)
+    columns = read_columns(path, content)
+    _check_names(path, columns, [target, *ignore])
+    columns, notes = _with_target(columns, target)
+    target_column = columns.pop(target)
+    if len(target_column.texts) < 5:
+        raise DataError(f"{path} has {len(target_column.texts)} rows with a target; give 5 or more")
+    task = task or _task(target_column)
+    targets, classes = _targets(path, target_column, task)
+    used = [column for name, column in columns.items() if name not in ignore]
+    inputs, more = _inputs(used)
+    if not inputs:
+        raise DataError(f"{path} has no column to learn from besides the target `{target}`")
+    fingerprint = hashlib.sha256(content).hexdigest()
+    notes = (*notes, *more)
+    return Raw(task, targets, classes, _fit(inputs), fingerprint, notes=notes)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"cannot read the table {path}: {error.strerror}. A relative data.path starts at the "
+            f"study file's folder"
+        ) from error
+
+
+def _check_names(path: Path, columns: Collection[str], wanted: Collection[str]) -> None:
+    for name in wanted:
+        if name not in columns:
+            near = difflib.get_close_matches(name, columns, 1, cutoff=0.0)
+            raise DataError(
+                f"{path} has no column `{name}`; did you mean `{near[0]}`? It has: "
+                f"{', '.join(columns)}"
+            )
+
+
+def _with_target(
+    columns: dict[str, Column], target: str
+) -> tuple[dict[str, Column], tuple[str, ...]]:
+    """Only the rows in which the target is there."""
+    dropped = columns[target].missing
+    if not dropped:
+        return columns, ()
+    there = [bool(text) for text in columns[target].texts]
+    kept = {
+        name: Column(name, [t for t, keep in zip(c.texts, there, strict=True) if keep], c.decimal)
+        for name, c in columns.items()
+    }
+    return kept, (f"{_count(dropped, 'row')} without a value of `{target}` left out",)
+
+
+def _task(target: Column) -> Task:
+    """Texts, and whole numbers of which there are few and each often, are classes."""
+    if target.not_a_number is not None:
+        return "classification"
+    numbers = target.numbers()
+    distinct = len(np.unique(numbers))
+    few = distinct <= _FEW_CLASSES and distinct * 5 <= len(numbers)
+    return "classification" if few and bool((numbers == numbers.round()).all()) else "regression"
+
+
+def _targets(path: Path, target: Column, task: Task) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """int64 class indices and the classes' names, or float64 numbers."""
+    if task == "regression":
+        if target.not_a_number is not None:
+            raise DataError(
+                f"{path}: regression needs numbers, but `{target.name}` has `{target.not_a_number}`"
+            )
+        return target.numbers(), ()
+    labels = [_label(target, text) for text in target.texts]
+    # Numbers by size, then texts by the alphabet.
+    classes = sorted({*labels}, key=lambda label: (math.isnan(v := target.number(label)), v, label))
+    if len(classes) == 1:
+        raise DataError(f"{path}: `{target.name}` is `{classes[0]}` in every row; need two classes")
+    if target.tells_nothing:
+        raise DataError(
+            f"{path}: `{target.name}` has {len(classes)} different values in {len(labels)} rows, "
+            f"such as `{target.not_a_number or classes[0]}`: too many for classes"
+        )
+    index = {label: number for number, label in enumerate(classes)}
+    return np.array([index[label] for label in labels], dtype=np.int64), tuple(classes)
+
+
+def _label(target: Column, text: str) -> str:
+    """1 and 1.0 are the same class."""
+    number = target.number(text)
+    return str(int(number)) if number.is_integer() else text
+
+
+def _inputs(columns: list[Column]) -> tuple[list[Column], tuple[str, ...]]:
+    """The columns worth learning from, and what is done about the others and about gaps."""
+    inputs, notes = [], []
+    for column in columns:
+        texts = column.not_a_number is not None
+        if column.missing == len(column.texts):
+            notes.append(f"column `{column.name}` left out: it is empty")
+        elif texts and column.tells_nothing:
+            distinct = len({*column.texts} - {""})
+            notes.append(
+                f"column `{column.name}` left out: {distinct} different texts in "
+                f"{len(column.texts)} rows"
+            )
+        else:
+            inputs.append(column)
+            if column.missing:
+                filling = "most frequent value" if texts else "median"
+                notes.append(
+                    f"{_count(column.missing, 'missing value')} in column `{column.name}` filled "
+                    f"with the {filling} of the training rows"
+                )
+    return inputs, tuple(notes)
+
+
+def _fit(columns: list[Column]) -> Fit:
+    """Imputation, scaling and one-hot encoding, by scikit-learn."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    is_text = [column.not_a_number is not None for column in columns]
+    table = np.empty((len(columns[0].texts), len(columns)), dtype=object)
+    for index, column in enumerate(columns):
+        table[:, index] = column.texts if is_text[index] else column.numbers()
+    numbers = make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
+    )
+    texts = make_pipeline(
+        SimpleImputer(missing_values="", strategy="most_frequent", keep_empty_features=True),
+        OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+    )
+
+    def fit(train: Rows) -> Encode:
+        transformer = ColumnTransformer([
+            ("numbers", numbers, [i for i, text in enumerate(is_text) if not text]),
+            ("texts", texts, [i for i, text in enumerate(is_text) if text]),
+        ])  # fmt: skip
+        transformer.fit(table[train])
+
+        def encode(rows: Rows) -> Floats:
+            encoded: Floats = transformer.transform(table[rows]).astype(np.float32)
+            return encoded
+
+        return encode
+
+    return fit
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,474 @@
+"""A worker: one process bound to one device that claims, trains, reports, prunes and finishes.
+
+Each write is made so that the process may die before or after it. A ticket without a trial is
+simply leased again. A checkpoint is written before the report of its epoch, and carries the whole
+learning curve: who takes the trial over first delivers the reports that are missing and then goes
+on. Reports and the end of a trial are one transaction under the lease's fence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.errors import CheckpointError, DataError, HpsearchError, StorageError
+from hpsearch.places import checkpoint_folder
+from hpsearch.search import Search, seed_of
+from hpsearch.spec import StudySpec
+from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ending, EpochReport, Hold, Ledger, State, Study, Write
+from hpsearch.store.mirror import Mirror
+from hpsearch.training import devices
+from hpsearch.training.array import Array, Failure, Report
+from hpsearch.training.candidate import Candidate
+from hpsearch.training.checkpoint import Checkpoints
+from hpsearch.training.data import DataSettings, Dataset, load
+
+__all__ = ["Options", "serve"]
+
+_log = logging.getLogger("hpsearch.worker")
+
+IDLE_S = 1.0
+"""Between looks at a database that has no ticket to give."""
+
+RENEWALS = 3
+"""Renewals in the length of a lease: two may fail before it is lost."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a worker runs."""
+
+    url: str
+    name: str
+    """How the worker signs on; no other worker has the same."""
+    device: str = "cpu"
+    """cpu, cuda:0, mps."""
+    studies: tuple[str, ...] = ()
+    """Names of the studies to serve; none: every open one, by priority."""
+    until_done: bool = False
+    """Leave once the studies have no more work, rather than wait for new ones."""
+    threads: int | None = None
+    """CPU threads of PyTorch; None: all."""
+    lease_s: float = 30.0
+    checkpoints: Path | None = None
+    """Where checkpoints lie; None: what the study says, else beside the database."""
+
+
+def serve(options: Options) -> None:
+    """Work until there is nothing left to do, or until a signal says stop.
+
+    Raises what stands in the way of working at all: StorageError, DataError, CheckpointError.
+    """
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    device = devices.device(options.device)
+    devices.prepare(device, options.threads)
+    ledger = Ledger(Database(options.url), options.lease_s)
+    name = options.name
+    ledger.sign_on(name, socket.gethostname(), os.getpid(), devices.describe(device))
+    keeper = _Keeper(ledger, name)
+    keeper.start()
+    try:
+        _Worker(ledger, name, device, options, keeper, stop).work()
+    finally:
+        keeper.stop()
+        # Where the database is away, the leases run out by themselves.
+        with contextlib.suppress(StorageError):
+            ledger.sign_off(name)
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    """SIGTERM or SIGINT once: end the epoch early and give back; twice: leave at once."""
+
+    def handle(signum: int, _frame: Any) -> None:
+        if stop.is_set():
+            os._exit(128 + signum)
+        stop.set()
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, handle)
+    if os.environ.get("HPSEARCH_PARENT_PIPE"):
+        threading.Thread(target=_stop_with_parent, args=(stop,), daemon=True).start()
+
+
+def _stop_with_parent(stop: threading.Event) -> None:
+    # Standard input is a pipe that only the parent holds: it ends when the parent dies, however.
+    # Not through sys.stdin: Python aborts at exit where a thread holds that object's lock.
+    while os.read(0, 1024):
+        pass
+    stop.set()
+
+
+class _Keeper(threading.Thread):
+    """Renews the worker's leases, so that no step of training waits for the database."""
+
+    def __init__(self, ledger: Ledger, worker: str) -> None:
+        super().__init__(name="lease-keeper", daemon=True)
+        self._ledger, self._worker = ledger, worker
+        self._stopped = threading.Event()
+        self._held: dict[tuple[int, int], Hold] = {}
+        self._lost: set[tuple[int, int]] = set()
+        self._watched: set[int] = set()
+        self._lock = threading.Lock()
+        self.states: dict[int, State] = {}
+
+    def run(self) -> None:
+        """Renew until stopped. A database that is away is tried again: training goes on."""
+        while not self._stopped.wait(min(self._ledger.lease_s / RENEWALS, 5.0)):
+            try:
+                self._renew()
+            except StorageError as error:
+                _log.warning("%s", error)
+
+    def _renew(self) -> None:
+        with self._lock:
+            before = set(self._held)
+            studies = {study_id for study_id, _ in before}
+        if not before:
+            return
+        alive, states = self._ledger.renew(self._worker, studies)
+        with self._lock:
+            # Only what was held before the query: a lease taken meanwhile is not in its answer.
+            self._lost |= (before & set(self._held)) - alive
+            self.states = states
+
+    def watch(self, hold: Hold) -> None:
+        """A ticket is held from now on."""
+        with self._lock:
+            self._held[hold.key] = hold
+            self.states.pop(hold.study_id, None)  # it was open a moment ago, whatever came before
+
+    def forget(self, hold: Hold) -> None:
+        """A ticket is not held any more."""
+        with self._lock:
+            self._held.pop(hold.key, None)
+            self._lost.discard(hold.key)
+
+    def lost(self, hold: Hold) -> bool:
+        """Whether somebody else has the ticket by now."""
+        with self._lock:
+            return hold.key in self._lost
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+        self.join()
+
+
+class _Worker:
+    """Chooses a study, works on it, chooses again."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        name: str,
+        device: Any,
+        options: Options,
+        keeper: _Keeper,
+        stop: threading.Event,
+    ) -> None:
+        self._ledger, self._name, self._device = ledger, name, device
+        self._options, self._keeper, self._stop = options, keeper, stop
+        self._benches: dict[int, _Bench] = {}
+        self._unusable: set[int] = set()
+
+    def work(self) -> None:
+        """Until the stop event, or until no study of mine is open any more."""
+        while not self._stop.is_set():
+            open_ = self._open_studies()
+            if not open_ and self._options.until_done:
+                return
+            if not any(self._work_on(study) for study in open_):
+                self._stop.wait(IDLE_S)
+
+    def _open_studies(self) -> list[Study]:
+        """The studies that may have work, most important first."""
+        found = self._ledger.studies()
+        mine = self._options.studies
+        open_ = [s for s in found if s.state == "open" and (not mine or s.name in mine)]
+        open_ = [s for s in open_ if s.study_id not in self._unusable]
+        for gone in set(self._benches) - {s.study_id for s in open_}:
+            del self._benches[gone]  # frees the device's memory
+        return open_
+
+    def _work_on(self, study: Study) -> bool:
+        """Claim and train to the end; whether there was anything to do."""
+        try:
+            if study.study_id not in self._benches:
+                self._benches[study.study_id] = _Bench(
+                    self._ledger, study, self._name, self._device, self._options, self._keeper,
+                    self._stop,
+                )  # fmt: skip
+            return self._benches[study.study_id].run()
+        except (DataError, HpsearchError) as error:
+            if isinstance(error, (StorageError, CheckpointError)) or self._options.until_done:
+                raise
+            # A study that this machine has no data for must not stop it from serving others.
+            _log.error("study %s cannot run here: %s", study.name, error)
+            self._unusable.add(study.study_id)
+            return False
+
+
+@dataclass
+class _Running:
+    """A trial under way on this worker."""
+
+    hold: Hold
+    trial: FrozenTrial
+    curve: list[EpochReport] = field(default_factory=list)
+
+
+class _Bench:
+    """All that one study needs on one device: its data, its search, and the array."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        study: Study,
+        worker: str,
+        device: Any,
+        options: Options,
+        keeper: _Keeper,
+        stop: threading.Event,
+    ) -> None:
+        self._ledger, self._study, self._worker = ledger, study, worker
+        self._keeper, self._stop = keeper, stop
+        self._spec = StudySpec.from_document(study.document)
+        dataset = load(_data_settings(self._spec, Path(study.base)), device)
+        self._agree_on_data(dataset)
+        self._mirror = Mirror(
+            ledger.database, study.study_id, study.name, self._spec.direction
+        )
+        self._search = Search(self._spec, self._mirror)
+        folder = checkpoint_folder(ledger.database, study, options.checkpoints)
+        self._checkpoints = Checkpoints(folder)
+        self._array = Array(dataset, self._spec.metric, device, interrupted=stop.is_set)
+        self._running: dict[int, _Running] = {}
+
+    def _agree_on_data(self, dataset: Dataset) -> None:
+        """All workers of a study must train on the same rows, split in the same way."""
+        kept = self._ledger.record_data(self._study.study_id, dataset.record)
+        for part in ("fingerprint", "split"):
+            if kept[part] != dataset.record[part]:
+                raise DataError(
+                    f"the data of study {self._study.name!r} is not what it was when the study "
+                    f"began: its {part} differs; put the same data here, or start a study under "
+                    "another name"
+                )
+
+    def run(self) -> bool:
+        """Claim tickets and train them to their end; whether there were any."""
+        self._claim()
+        had_work = bool(self._running)
+        while self._running:
+            self._train_one_epoch()
+            self._obey()
+        return had_work
+
+    def _claim(self) -> None:
+        for hold in self._ledger.claim(self._worker, self._study.study_id, self._array.free):
+            self._keeper.watch(hold)
+            self._begin(hold)
+
+    def _begin(self, hold: Hold) -> None:
+        """Give a ticket its trial, or take up the one it has, and put it on the array."""
+        if hold.trial_id is None:
+            proposal = self._search.propose(hold.number, hold.origin, hold.retry_of)
+            proposal.user_attrs.update(attempts=hold.fence, worker=self._worker)
+            proposal.system_attrs.update(self._mirror.take_notes(proposal._trial_id))
+            begun = self._ledger.begin(hold, proposal)
+            if begun is None:
+                self._mirror.drop(proposal._trial_id)
+                self._keeper.forget(hold)
+                return
+            trial = self._mirror.adopt(proposal, *begun)
+        else:
+            trial = self._mirror.hold(hold.trial_id)
+        self._running[hold.number] = _Running(hold, trial)
+        self._place(self._running[hold.number])
+
+    def _place(self, running: _Running) -> None:
+        candidate = self._candidate(running)
+        state = self._saved_state(running)
+        if state is None:
+            self._array.add(candidate)
+            return
+        running.curve = [EpochReport(**report) for report in state["curve"]]
+        known = running.trial.intermediate_values
+        missing = [r for r in running.curve if r.epoch not in known]
+        for report in missing:
+            self._mirror.report(running.trial._trial_id, report.epoch, report.value)
+        finished = state["epoch"] >= candidate.settings["epochs"]
+        ending = Ending(TrialState.COMPLETE, running.curve[-1].value) if finished else None
+        if not finished:
+            self._array.add(candidate, state)
+        if missing or ending:
+            self._record([self._write(running, missing, ending)])
+
+    def _candidate(self, running: _Running) -> Candidate:
+        settings = self._spec.settings(self._search.values(running.trial))
+        return Candidate(
+            key=running.hold.number,
+            family=self._spec.family,
+            settings=settings,
+            seed=_seed(self._spec.search.seed, running.hold.origin),
+        )
+
+    def _saved_state(self, running: _Running) -> Mapping[str, Any] | None:
+        """The checkpoint to go on from, if there is one that fits."""
+        number = running.hold.number
+        try:
+            state = self._checkpoints.load(number)
+            if state is not None and state["digest"] != self._candidate(running).digest:
+                raise CheckpointError(f"checkpoint {self._checkpoints.path(number)} is of another "
+                                      "trial")  # fmt: skip
+        except CheckpointError as error:
+            _log.warning("trial %d starts again: %s", running.trial.number, error)
+            return None
+        if state is None and running.trial.intermediate_values:
+            _log.warning(
+                "trial %d starts again: there is no checkpoint in %s",
+                running.trial.number,
+                self._checkpoints.path(number).parent,
+            )
+        return state
+
+    def _train_one_epoch(self) -> None:
+        writes = [self._judge(report) for report in self._array.epoch()]
+        if writes:
+            self._record(writes)
+
+    def _judge(self, report: Report) -> Write:
+        """What is to be written for an epoch: its report, and whether the trial ends with it."""
+        running = self._running[report.key]
+        if report.failure is not None:
+            return self._write(running, [], self._failed(running, report))
+        assert report.value is not None
+        done = EpochReport(report.epoch, report.value, report.metrics, report.seconds)
+        running.curve.append(done)
+        self._mirror.report(running.trial._trial_id, report.epoch, report.value)
+        # Before the report: whoever takes over can add a missing report, not a missing epoch.
+        self._checkpoints.save(report.key, self._array.state(report.key))
+        ending = None
+        if report.finished:
+            ending = Ending(TrialState.COMPLETE, report.value)
+        elif self._search.should_prune(running.trial):
+            reason = f"pruned by {self._spec.search.pruner.name} after epoch {report.epoch}"
+            ending = Ending(TrialState.PRUNED, report.value, reason)
+        return self._write(running, [done], ending)
+
+    def _failed(self, running: _Running, report: Report) -> Ending:
+        assert report.failure is not None
+        if report.failure is Failure.DIVERGED:
+            return Ending(TrialState.PRUNED, _last_value(running.trial), report.failure.value)
+        reason = report.failure.value
+        if report.failure is Failure.ERROR:
+            reason = f"error: {report.message}"
+        _log.warning("trial %d failed: %s", running.trial.number, report.message or reason)
+        return Ending(TrialState.FAIL, None, reason)
+
+    def _write(
+        self, running: _Running, reports: Sequence[EpochReport], ending: Ending | None
+    ) -> Write:
+        attrs: dict[str, Any] = {}
+        if ending is not None and running.curve:
+            attrs["metrics"] = dict(running.curve[-1].metrics)
+        trial_id = running.trial._trial_id
+        return Write(
+            running.hold, trial_id, reports, attrs, self._mirror.take_notes(trial_id), ending
+        )
+
+    def _record(self, writes: Sequence[Write]) -> None:
+        """Write it, and clear away what has ended or was lost to another worker."""
+        refused = self._ledger.record(writes)
+        for write in writes:
+            number = write.hold.number
+            if write.hold.key in refused:
+                _log.warning("ticket %d has another holder by now; its reports were refused",
+                             number)  # fmt: skip
+                self._let_go(number)
+            elif write.ending is not None:
+                self._mirror.end(write.trial_id, write.ending.state, write.ending.value)
+                self._let_go(number)
+                self._tidy(number)
+
+    def _let_go(self, number: int) -> None:
+        running = self._running.pop(number)
+        if number in self._array.keys:
+            self._array.remove(number)
+        self._keeper.forget(running.hold)
+        self._mirror.drop(running.trial._trial_id)
+
+    def _tidy(self, number: int) -> None:
+        """Of trials that have ended, only the best one's checkpoint is of use."""
+        best = self._best_ticket()
+        if number != best:
+            self._checkpoints.remove(number)
+            return
+        ended = {
+            t.user_attrs["ticket"]
+            for t in self._mirror.get_all_trials(0, deepcopy=False)
+            if t.state.is_finished()
+        }
+        for old in ended - {best}:
+            self._checkpoints.remove(old)
+
+    def _best_ticket(self) -> int | None:
+        complete = self._mirror.get_all_trials(0, deepcopy=False, states=(TrialState.COMPLETE,))
+        sign = 1 if self._spec.direction == "maximize" else -1
+        best = max(complete, key=lambda t: (sign * t.value, -t.number), default=None)
+        return None if best is None else best.user_attrs["ticket"]
+
+    def _obey(self) -> None:
+        """Give back or end what is under way where the study or this worker has been stopped."""
+        for number in [n for n, r in self._running.items() if self._keeper.lost(r.hold)]:
+            _log.warning("ticket %d was taken over by another worker", number)
+            self._let_go(number)
+        state = self._keeper.states.get(self._study.study_id, "open")
+        if state == "stopped":
+            self._record([
+                self._write(r, [], Ending(TrialState.PRUNED, _last_value(r.trial), "stopped"))
+                for r in self._running.values()
+            ])  # fmt: skip
+        elif state == "paused" or self._stop.is_set():
+            holds = [running.hold for running in self._running.values()]
+            self._ledger.release(holds)
+            for hold in holds:
+                self._let_go(hold.number)
+
+
+def _last_value(trial: FrozenTrial) -> float | None:
+    """What Optuna gives a pruned trial as its value: the last report."""
+    return trial.intermediate_values[trial.last_step] if trial.last_step is not None else None
+
+
+def _seed(study_seed: int, origin: int) -> int:
+    """The candidate's own seed: it decides its first weights, the order of its data, its dropout."""
+    return seed_of(study_seed, origin, 1)
+
+
+def _data_settings(spec: StudySpec, base: Path) -> DataSettings:
+    data = spec.data
+    return DataSettings(
+        source=data.source,
+        path=base / data.path if data.path else None,
+        target=data.target,
+        task=data.task,
+        root=base / data.root if data.root else None,
+        validation=data.validation,
+        test=data.test or 0.0,
+        seed=data.seed,
+        limit=data.limit,
+        ignore=tuple(data.ignore),
+    )

@@ -1,0 +1,109 @@
+"""The real command in real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HPSEARCH = (sys.executable, "-m", "hpsearch")
+STUDIES = Path(__file__).parents[2] / "studies"
+
+
+class Command:
+    """`hpsearch` in a folder of its own, against one database."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder, self.url = folder, url
+        self.env = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("HPSEARCH_")},
+            "HPSEARCH_STORAGE": url,
+            "HPSEARCH_CHECKPOINTS": str(folder / "checkpoints"),
+            "OMP_NUM_THREADS": "1",
+            "COLUMNS": "80",
+        }
+        if "HPSEARCH_DATA" in os.environ:
+            self.env["HPSEARCH_DATA"] = os.environ["HPSEARCH_DATA"]
+        self.started: list[subprocess.Popen[str]] = []
+
+    def file(self, text: str, name: str = "study.yaml") -> Path:
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def run(
+        self, *args: object, code: int = 0, timeout: float = 240, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run to its end; the exit code must be the one expected, and no traceback seen."""
+        done = subprocess.run(
+            [*HPSEARCH, *map(str, args)], cwd=self.folder, env=self.env, text=True,
+            capture_output=True, timeout=timeout, input=stdin, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done
+
+    def json(self, *args: object) -> Any:
+        return json.loads(self.run(*args, "--json").stdout)
+
+    def start(self, *args: object) -> subprocess.Popen[str]:
+        """Start in a process group of its own, as a shell does."""
+        process = subprocess.Popen(
+            [*HPSEARCH, *map(str, args)], cwd=self.folder, env=self.env, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        self.started.append(process)
+        return process
+
+
+@pytest.fixture
+def make_command(tmp_path: Path) -> Iterator[Callable[[str], Command]]:
+    """A command against a database; what it left running is killed afterwards."""
+    made: list[Command] = []
+
+    def make(url: str) -> Command:
+        made.append(Command(tmp_path, url))
+        return made[-1]
+
+    yield make
+    for command in made:
+        for process in command.started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def command(make_command: Callable[[str], Command], sqlite_url: str) -> Command:
+    """A command against an empty SQLite database."""
+    return make_command(sqlite_url)
+
+
+def digits(
+    name: str = "s",
+    *,
+    parameters: str,
+    sampler: str = "random",
+    pruner: str = "none",
+    budget: str = "{trials: 4, epochs: 2}",
+    extra: Sequence[str] = (),
+) -> str:
+    """A small study on digits."""
+    return "\n".join(
+        [
+            f"name: {name}",
+            "data: {source: digits, limit: 300}",
+            "network: {family: mlp}",
+            f"parameters: {parameters}",
+            f"search: {{sampler: {sampler}, pruner: {pruner}}}",
+            f"budget: {budget}",
+            *extra,
+            "",
+        ]
+    )

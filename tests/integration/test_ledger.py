@@ -1,0 +1,330 @@
+"""The ledger's promises, each on SQLite, PostgreSQL and MariaDB."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState, create_trial
+
+from hpsearch.errors import ConflictError, NotFoundError
+from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ending, EpochReport, Hold, Ledger, Study, Write
+
+
+@pytest.fixture
+def ledger(url: str) -> Ledger:
+    return Ledger(Database(url))
+
+
+def a_study(ledger: Ledger, tickets: int = 4, hours: float | None = None, name="s") -> Study:
+    study, _ = ledger.create(
+        name=name, direction="maximize", digest="d", document={"metric": "accuracy"}, base="/",
+        tickets_=tickets, hours=hours,
+    )  # fmt: skip
+    return study
+
+
+def a_proposal(ticket: int, lr: float = 0.1) -> optuna.trial.FrozenTrial:
+    return create_trial(
+        state=TrialState.RUNNING,
+        params={"lr": lr, "optimizer": "sgd"},
+        distributions={
+            "lr": FloatDistribution(1e-4, 1.0, log=True),
+            "optimizer": CategoricalDistribution(["sgd", "adam"]),
+        },
+        user_attrs={"ticket": ticket, "stage": "joint", "sampler": "random"},
+        system_attrs={"note": {"a": 1}},
+    )
+
+
+def begin(ledger: Ledger, hold: Hold) -> int:
+    begun = ledger.begin(hold, a_proposal(hold.number))
+    assert begun is not None
+    return begun[0]
+
+
+def finish(ledger: Ledger, hold: Hold, value: float = 0.5) -> set[tuple[int, int]]:
+    trial_id = hold.trial_id if hold.trial_id is not None else begin(ledger, hold)
+    report = EpochReport(1, value, {"accuracy": value}, 0.1)
+    return ledger.record([Write(hold, trial_id, [report], ending=Ending(TrialState.COMPLETE, value))])
+
+
+def fail(ledger: Ledger, hold: Hold, reason: str) -> None:
+    ending = Ending(TrialState.FAIL, None, reason)
+    ledger.record([Write(hold, begin(ledger, hold), ending=ending)])
+
+
+def optuna_trials(ledger: Ledger, name: str = "s") -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name=name, storage=ledger.database.url).trials
+
+
+def test_a_name_is_taken_once(ledger: Ledger) -> None:
+    first = a_study(ledger)
+    again, new = ledger.create(
+        name="s", direction="maximize", digest="other", document={}, base="/", tickets_=9,
+        hours=None,
+    )  # fmt: skip
+    assert (again, new) == (first, False)
+
+
+def test_a_name_that_optuna_has_is_refused(ledger: Ledger) -> None:
+    optuna.create_study(study_name="s", storage=ledger.database.url)
+    with pytest.raises(ConflictError, match="hpsearch did not make"):
+        a_study(ledger)
+
+
+def test_an_unknown_study_is_named_with_the_known_ones(ledger: Ledger) -> None:
+    a_study(ledger)
+    with pytest.raises(NotFoundError, match="no study 'x'.*studies: s"):
+        ledger.study("x")
+
+
+def test_tickets_never_exceed_the_budget(ledger: Ledger) -> None:
+    study = a_study(ledger, tickets=3)
+    numbers = [h.number for _ in range(4) for h in ledger.claim("w", study.study_id, 2)]
+    assert numbers == [0, 1, 2]
+
+
+def test_many_claimers_share_the_budget_exactly(ledger: Ledger) -> None:
+    study = a_study(ledger, tickets=40)
+    barrier = threading.Barrier(8)
+
+    def claim_all(worker: int) -> list[int]:
+        mine = Ledger(Database(ledger.database.url))
+        barrier.wait()
+        found: list[int] = []
+        while holds := mine.claim(f"w{worker}", study.study_id, 1):
+            found += [h.number for h in holds]
+        return found
+
+    with ThreadPoolExecutor(8) as pool:
+        claimed = [n for numbers in pool.map(claim_all, range(8)) for n in numbers]
+    assert sorted(claimed) == list(range(40))
+
+
+def test_a_trial_appears_whole_and_optuna_reads_it(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    hold = ledger.claim("w", study.study_id)[0]
+    begin(ledger, hold)
+    (trial,) = optuna_trials(ledger)
+    assert trial.state is TrialState.RUNNING
+    assert trial.params == {"lr": 0.1, "optimizer": "sgd"}
+    assert trial.user_attrs == {"ticket": 0, "stage": "joint", "sampler": "random"}
+    assert trial.system_attrs == {"note": {"a": 1}}
+
+
+def test_reports_and_the_end_are_what_optuna_reads(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    hold = ledger.claim("w", study.study_id)[0]
+    trial_id = begin(ledger, hold)
+    reports = [EpochReport(e, e / 10, {"accuracy": e / 10}, 0.1) for e in (1, 2, 3)]
+    ledger.record([Write(hold, trial_id, reports[:2], {"metrics": {"f1": 1}}, {"rung": 0.2})])
+    pruned = Ending(TrialState.PRUNED, 0.3, "pruned by asha")
+    ledger.record([Write(hold, trial_id, reports[2:], ending=pruned)])
+    (trial,) = optuna_trials(ledger)
+    assert trial.intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3}
+    assert (trial.state, trial.value) == (TrialState.PRUNED, 0.3)
+    assert trial.user_attrs["reason"] == "pruned by asha"
+    assert trial.system_attrs["rung"] == 0.2
+    assert trial.datetime_complete >= trial.datetime_start
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_values_that_are_not_finite_come_back_as_they_went(ledger: Ledger, value: float) -> None:
+    study = a_study(ledger)
+    hold = ledger.claim("w", study.study_id)[0]
+    report = EpochReport(1, value, {}, 0.1)
+    ledger.record([Write(hold, begin(ledger, hold), [report])])
+    (trial,) = optuna_trials(ledger)
+    assert str(trial.intermediate_values[1]) == str(value)
+
+
+def test_the_same_report_twice_is_one_report(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    hold = ledger.claim("w", study.study_id)[0]
+    trial_id = begin(ledger, hold)
+    for value in (0.1, 0.2):
+        ledger.record([Write(hold, trial_id, [EpochReport(1, value, {}, 0.1)])])
+    assert optuna_trials(ledger)[0].intermediate_values == {1: 0.2}
+
+
+def test_a_late_holder_is_refused(url: str) -> None:
+    ledger = Ledger(Database(url), lease_s=0.05)
+    study = a_study(ledger, tickets=1)
+    late = ledger.claim("late", study.study_id)[0]
+    trial_id = begin(ledger, late)
+    late = Hold(late.study_id, late.number, late.fence, trial_id, late.origin)
+    taken = claim_until_taken_over(ledger, study)
+    assert (taken.number, taken.fence, taken.trial_id) == (0, 2, trial_id)
+    assert finish(ledger, late) == {late.key}
+    assert optuna_trials(ledger)[0].state is TrialState.RUNNING
+    assert finish(ledger, taken, 0.9) == set()
+    (trial,) = optuna_trials(ledger)
+    assert (trial.value, trial.user_attrs["attempts"]) == (0.9, 2)
+    assert finish(ledger, late) == {late.key}, "nor may it write after the end"
+
+
+def claim_until_taken_over(ledger: Ledger, study: Study) -> Hold:
+    """The study's only ticket, as soon as the database's clock says that it is free."""
+    for _ in range(500):
+        for hold in ledger.claim("next", study.study_id):
+            return hold
+    pytest.fail("the lease never ran out")
+
+
+def test_a_holder_that_is_late_for_a_trial_not_begun_is_refused(url: str) -> None:
+    ledger = Ledger(Database(url), lease_s=0.05)
+    study = a_study(ledger, tickets=1)
+    late = ledger.claim("late", study.study_id)[0]
+    claim_until_taken_over(ledger, study)
+    assert ledger.begin(late, a_proposal(0)) is None
+    assert optuna_trials(ledger) == []
+
+
+def test_renewing_keeps_a_lease(url: str) -> None:
+    ledger = Ledger(Database(url), lease_s=60)
+    study = a_study(ledger, tickets=1)
+    hold = ledger.claim("w", study.study_id)[0]
+    assert ledger.renew("w", [study.study_id]) == ({hold.key}, {study.study_id: "open"})
+    assert ledger.claim("other", study.study_id) == []
+
+
+def test_a_ticket_given_back_is_the_next_one_taken(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    hold = ledger.claim("w", study.study_id)[0]
+    trial_id = begin(ledger, hold)
+    ledger.release([hold])
+    again = ledger.claim("other", study.study_id)[0]
+    assert (again.number, again.trial_id, again.fence) == (0, trial_id, 2)
+    assert ledger.record([Write(hold, trial_id)]) == {hold.key}
+
+
+def test_signing_off_gives_everything_back(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    ledger.sign_on("w", "host", 1, "cpu")
+    ledger.claim("w", study.study_id, 3)
+    ledger.sign_off("w")
+    assert [h.number for h in ledger.claim("other", study.study_id, 4)] == [0, 1, 2, 3]
+    assert ledger.workers()[0].stopped_at is not None
+
+
+def test_a_study_is_done_when_its_last_ticket_ends(ledger: Ledger) -> None:
+    study = a_study(ledger, tickets=2)
+    first, second = ledger.claim("w", study.study_id, 2)
+    finish(ledger, first)
+    assert ledger.study("s").state == "open"
+    fail(ledger, second, "error: x")
+    assert ledger.study("s").state == "done"
+
+
+def test_extend_opens_a_done_study(ledger: Ledger) -> None:
+    study = a_study(ledger, tickets=1)
+    finish(ledger, ledger.claim("w", study.study_id)[0])
+    assert ledger.extend("s", 2).state == "open"
+    assert [h.number for h in ledger.claim("w", study.study_id, 9)] == [1, 2]
+
+
+def test_a_grid_is_not_extended_beyond_its_cells(ledger: Ledger) -> None:
+    a_study(ledger, tickets=3)
+    assert ledger.extend("s", 1, limit=4).tickets == 4
+    with pytest.raises(ConflictError, match="grid of 4"):
+        ledger.extend("s", 1, limit=4)
+
+
+def test_a_failed_trial_is_retried_once_with_its_own_draw(ledger: Ledger) -> None:
+    study = a_study(ledger, tickets=3)
+    first, second = ledger.claim("w", study.study_id, 2)
+    fail(ledger, first, "out_of_memory")
+    finish(ledger, second)
+    assert (ledger.retry_failed("s"), ledger.retry_failed("s")) == (1, 0)
+    retry, fresh = ledger.claim("w", study.study_id, 9)
+    assert (retry.number, retry.origin, retry.retry_of) == (2, 0, 0)
+    assert (fresh.number, fresh.origin, fresh.retry_of) == (3, 2, None), "no draw is left out"
+
+
+def test_a_paused_study_gives_no_tickets(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    ledger.set_state("s", "paused")
+    assert ledger.claim("w", study.study_id) == []
+    ledger.set_state("s", "open")
+    assert len(ledger.claim("w", study.study_id)) == 1
+
+
+def test_stopping_ends_what_nobody_holds(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    held, returned = ledger.claim("w", study.study_id, 2)
+    trial_id = begin(ledger, returned)
+    ledger.record([Write(returned, trial_id, [EpochReport(1, 0.7, {}, 0.1)])])
+    begin(ledger, held)
+    ledger.release([returned])
+    ledger.set_state("s", "stopped")
+    by_ticket = {t.user_attrs["ticket"]: t for t in optuna_trials(ledger)}
+    assert by_ticket[held.number].state is TrialState.RUNNING, "its worker ends it"
+    ended = by_ticket[returned.number]
+    assert (ended.state, ended.value) == (TrialState.PRUNED, 0.7)
+    assert ended.user_attrs["reason"] == "stopped"
+
+
+def test_a_stopped_study_ends_the_trials_of_dead_workers(url: str) -> None:
+    ledger = Ledger(Database(url), lease_s=0.05)
+    study = a_study(ledger)
+    begin(ledger, ledger.claim("dead", study.study_id)[0])
+    ledger.set_state("s", "stopped")
+    for _ in range(500):
+        ledger.renew("other", [study.study_id])
+        if optuna_trials(ledger)[0].state is TrialState.PRUNED:
+            return
+    pytest.fail("the abandoned trial is RUNNING for ever")
+
+
+def test_hours_run_only_while_somebody_works(url: str) -> None:
+    ledger = Ledger(Database(url), lease_s=30)
+    study = a_study(ledger, tickets=9, hours=1e-9)
+    hold = ledger.claim("w", study.study_id)[0]
+    ledger.renew("w", [study.study_id])
+    ledger.renew("w", [study.study_id])
+    assert 0 < ledger.study("s").active_s < 30
+    assert ledger.claim("w", study.study_id) == [], "the hours are spent"
+    assert ledger.study("s").state == "open", "one trial is still under way"
+    finish(ledger, hold)
+    assert ledger.study("s").state == "done"
+
+
+def test_what_the_first_worker_found_about_the_data_stays(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    assert ledger.record_data(study.study_id, {"fingerprint": "a"}) == {"fingerprint": "a"}
+    assert ledger.record_data(study.study_id, {"fingerprint": "b"}) == {"fingerprint": "a"}
+
+
+def test_a_deleted_study_leaves_nothing_behind(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    hold = ledger.claim("w", study.study_id)[0]
+    finish(ledger, hold)
+    ledger.delete("s")
+    assert ledger.studies() == []
+    assert optuna.get_all_study_names(ledger.database.url) == []
+    assert ledger.record([Write(hold, 1, ending=Ending(TrialState.FAIL))]) == {hold.key}
+    fresh = a_study(ledger)
+    assert fresh.uid != study.uid
+    assert ledger.claim("w", fresh.study_id)[0].number == 0
+
+
+def test_a_study_deleted_with_optuna_leaves_nothing_to_its_successor(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    finish(ledger, ledger.claim("w", study.study_id)[0])
+    optuna.delete_study(study_name="s", storage=ledger.database.url)
+    assert ledger.studies() == []
+    assert ledger.claim("w", study.study_id) == []
+    fresh = a_study(ledger)
+    assert (fresh.issued, ledger.claim("w", fresh.study_id)[0].number) == (0, 0)
+
+
+def test_studies_come_by_priority(ledger: Ledger) -> None:
+    for name, priority in (("low", 0), ("high", 5)):
+        ledger.create(name=name, direction="minimize", digest="d", document={}, base="/",
+                      tickets_=1, hours=None, priority=priority)  # fmt: skip
+    assert [s.name for s in ledger.studies()] == ["high", "low"]

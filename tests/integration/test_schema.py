@@ -1,0 +1,95 @@
+"""The schema: made once, by however many processes, and refused where it is not ours."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import optuna
+import pytest
+import sqlalchemy as sa
+
+from hpsearch.errors import SchemaError, StorageError
+from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ledger
+from hpsearch.store.tables import is_ready, prepare
+
+_PREPARE = """
+import sys
+from hpsearch.store.engine import Database
+from hpsearch.store.tables import prepare
+sys.stdin.read()
+prepare(Database(sys.argv[1]))
+"""
+
+
+def test_sixteen_processes_make_it_at_once(url: str) -> None:
+    command = [sys.executable, "-c", _PREPARE, url]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(16)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()  # all wait for this
+    for process in processes:
+        process.wait(120)
+        assert process.stderr is not None
+        assert (process.returncode, process.stderr.read()) == (0, "")
+        process.stderr.close()
+    assert is_ready(Database(url))
+    assert optuna.get_all_study_names(url) == []
+
+
+def test_tables_that_optuna_made_are_taken_as_they_are(url: str) -> None:
+    optuna.create_study(study_name="theirs", storage=url)
+    assert not is_ready(Database(url))
+    prepare(Database(url))
+    assert optuna.get_all_study_names(url) == ["theirs"]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ("UPDATE hpsearch_schema SET version = 99", "has hpsearch's schema 99"),
+        ("UPDATE alembic_version SET version_num = 'v99'", "has Optuna's schema v99"),
+    ],
+)
+def test_a_database_of_another_version_is_refused(url: str, change: str, text: str) -> None:
+    database = Database(url)
+    prepare(database)
+    database.write(lambda connection: connection.execute(sa.text(change)))
+    with pytest.raises(SchemaError, match=text):
+        Ledger(Database(url))
+
+
+def test_sqlite_uses_a_write_ahead_log(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    prepare(database)
+    with database.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql", "mariadb"])
+def test_an_unreachable_server_is_one_line_without_the_password(scheme: str) -> None:
+    database = Database(f"{scheme}://me:sesame@127.0.0.1:1/x")
+    with pytest.raises(StorageError) as caught:
+        Ledger(database)
+    assert "sesame" not in str(caught.value)
+    assert "127.0.0.1:1" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("nonsense", "cannot be read"),
+        ("oracle://x/y", "not supported"),
+        ("sqlite://", "in memory"),
+        ("sqlite:///:memory:", "in memory"),
+        ("sqlite:////no/such/folder/x.db", "folder exists"),
+    ],
+)
+def test_a_url_that_cannot_serve_is_said(url: str, text: str) -> None:
+    with pytest.raises(StorageError, match=text):
+        Ledger(Database(url))

@@ -1,0 +1,315 @@
+"""Each snippet has one fault, on the line that ends with `#!`."""
+
+from __future__ import annotations
+
+import pytest
+
+SECTIONS = [
+    # The head
+    ("name: 7 #!", "name", "expected text; got 7"),
+    ("name: a b #!", "name", "up to 100 letters, digits"),
+    ("name: _a #!", "name", "the first a letter or digit"),
+    (f"name: {'a' * 101} #!", "name", "up to 100"),
+    ("name: #!", "name", "expected text; got null"),
+    ("metric: acuracy #!", "metric", 'got "acuracy"; did you mean accuracy?'),
+    ("metric: rmse #!", "metric", "as the task is classification"),
+    ("final: {top: 3} #!", "final", "expected one of name, data"),
+    ("serach: {seed: 1} #!", "serach", "did you mean search?"),
+    ("checkpoints: '' #!", "checkpoints", "expected text that is not empty"),
+    # Data
+    ("data: #!", "data", "expected keys with values; got null"),
+    ("data: [] #!", "data", "expected keys with values; got []"),
+    ("data: {} #!", "data.source", "expected a value; got nothing"),
+    ("data: {source: digts} #!", "data.source", "did you mean digits?"),
+    ("data:\n  source: digits\n  validation: 0 #!", "data.validation", "above 0; got 0"),
+    ("data: {source: digits, validation: 1} #!", "data.validation", "below 1; got 1"),
+    ("data: {source: digits, validation: yes} #!", "data.validation", 'a number; got "yes"'),
+    ("data: {source: digits, validation: true} #!", "data.validation", "a number; got true"),
+    ("data: {source: digits, test: -0.1} #!", "data.test", "at least 0; got -0.1"),
+    (
+        "data:\n  source: digits\n  validation: 0.5\n  test: 0.5 #!",
+        "data.test",
+        "shares below 1 in all, with validation at 0.5; got 0.5",
+    ),
+    ("data: {source: digits, validation: 0.9} #!", "data.validation", "below 1 in all"),
+    ("data:\n  source: mnist\n  test: 0.1 #!", "data.test", "mnist brings its own test part"),
+    ("data: {source: digits, path: x.csv} #!", "data.path", "no path, as the source is digits"),
+    ("data: {source: digits, target: x} #!", "data.target", "no target, as the source is digits"),
+    ("data: {source: digits, ignore: [x]} #!", "data.ignore", "no ignore, as the source is"),
+    ("data: {source: digits, root: x} #!", "data.root", "digits keeps no folder"),
+    ("data: {source: digits, task: regression} #!", "data.task", "expected classification, as"),
+    ("data: {source: digits, task: clasification} #!", "data.task", "mean classification?"),
+    ("data: {source: digits, limit: 0} #!", "data.limit", "at least 1; got 0"),
+    ("data: {source: digits, limit: 1.0} #!", "data.limit", "a whole number; got 1.0"),
+    ("data: {source: digits, seed: -1} #!", "data.seed", "at least 0; got -1"),
+    ("metric: f1\ndata: {source: csv, path: x} #!", "data.target", "a value, as the source is csv"),
+    ("metric: f1\ndata: {source: csv, target: x} #!", "data.path", "a value, as the source is csv"),
+    (
+        "metric: f1\ndata: {source: csv, path: p, target: x, ignore: a} #!",
+        "data.ignore",
+        'expected a list; got "a"',
+    ),
+    (
+        "metric: f1\ndata: {source: csv, path: p, target: x, ignore: [1]} #!",
+        "data.ignore.0",
+        "expected text; got 1",
+    ),
+    (
+        "metric: f1\ndata: {source: csv, path: p, target: x, ignore: [x]} #!",
+        "data.ignore.0",
+        "columns beside the target",
+    ),
+    (
+        "metric: f1\ndata: {source: csv, path: p, target: x, ignore: [a, a]} #!",
+        "data.ignore.1",
+        'each column once; got "a" again',
+    ),
+    (
+        "data: {source: csv, path: p, target: x, task: regression}\nmetric: f1 #!",
+        "metric",
+        "expected one of loss, mse, rmse, mae, r2, as the task is regression",
+    ),
+    # Network
+    ("network: {} #!", "network.family", "expected a value; got nothing"),
+    ("network: {family: mpl} #!", "network.family", "did you mean mlp?"),
+    ("network: {family: [mlp]} #!", "network.family", 'got ["mlp"]'),
+    (
+        "metric: loss\ndata: {source: csv, path: p, target: x}\nnetwork: {family: cnn} #!",
+        "network.family",
+        "expected mlp, as csv has no images",
+    ),
+    # Budget
+    ("budget: {} #!", "budget.trials", "only a grid has one of its own; got nothing"),
+    ("budget: {trials: 0} #!", "budget.trials", "at least 1; got 0"),
+    ("budget: {trials: 1000001} #!", "budget.trials", "at most 1000000"),
+    ("budget: {trials: '20'} #!", "budget.trials", 'a whole number; got "20"'),
+    ("budget: {trials: 4, epochs: 0} #!", "budget.epochs", "at least 1; got 0"),
+    ("budget: {trials: 4, hours: 0} #!", "budget.hours", "above 0; got 0"),
+    ("budget: {trials: 4, hours: .inf} #!", "budget.hours", 'a finite number; got ".inf"'),
+    ("budget: {trials: 4, hours: .nan} #!", "budget.hours", "a finite number"),
+    (f"budget: {{trials: {10**20}}} #!", "budget.trials", "a whole number below 2^63"),
+    (f"budget: {{trials: {'9' * 5000}}} #!", "budget.trials", "a whole number below 2^63"),
+    # Search
+    ("search: #!", "search", "expected keys with values; got null"),
+    ("search: {strategy: staged} #!", "search.strategy", "not available in this version"),
+    ("search: {priority: [x]} #!", "search.priority", "expected one of strategy, sampler"),
+    ("search: {sampler: bayes} #!", "search.sampler", 'got "bayes"'),
+    ("search: {sampler: [tpe]} #!", "search.sampler", 'got ["tpe"]'),
+    ("search: {sampler: {learning_rate: tpee}} #!", "search.sampler.learning_rate", "mean tpe?"),
+    ("search: {sampler: {}} #!", "search.sampler.learning_rate", "each searched group"),
+    (
+        "search:\n  sampler:\n    learning_rate: tpe\n    batch_size: tpe #!",
+        "search.sampler.batch_size",
+        "expected learning_rate; got",
+    ),
+    ("search: {seed: 1.5} #!", "search.seed", "a whole number; got 1.5"),
+    ("search: {pruner: asho} #!", "search.pruner", "did you mean asha?"),
+    ("search: {pruner: } #!", "search.pruner", "a name, or keys with values; got null"),
+    ("search: {pruner: {patience: 3}} #!", "search.pruner.name", "median, percentile"),
+    ("search: {pruner: {name: asho}} #!", "search.pruner.name", "did you mean asha?"),
+    (
+        "search:\n  pruner:\n    name: asha\n    reduction_facto: 3 #!",
+        "search.pruner.reduction_facto",
+        "did you mean reduction_factor?",
+    ),
+    (
+        "search: {pruner: {name: asha, reduction_factor: 1}} #!",
+        "search.pruner.reduction_factor",
+        "a whole number of at least 2; got 1",
+    ),
+    (
+        "search: {pruner: {name: asha, min_resource: auto}} #!",
+        "search.pruner.min_resource",
+        'a whole number; got "auto"',
+    ),
+    (
+        "search: {pruner: {name: hyperband, min_resource: 11}} #!",
+        "search.pruner.min_resource",
+        "at most budget.epochs (10); got 11",
+    ),
+    (
+        "search: {pruner: {name: percentile, percentile: 101}} #!",
+        "search.pruner.percentile",
+        "a number of at most 100; got 101",
+    ),
+    ("search: {pruner: patient} #!", "search.pruner.patience", "expected a value; got nothing"),
+    (
+        "search: {pruner: {name: patient, patience: 1, wrapped: {name: median, lower: 1}}} #!",
+        "search.pruner.wrapped.lower",
+        "expected one of name, n_startup_trials",
+    ),
+    (
+        "search: {pruner: {name: patient, patience: 1, wrapped: {name: asha, min_resource: 99}}}#!",
+        "search.pruner.wrapped.min_resource",
+        "at most budget.epochs",
+    ),
+    ("search: {pruner: threshold} #!", "search.pruner", "lower, upper, or both"),
+    (
+        "search: {pruner: {name: threshold, lower: 2, upper: 1}} #!",
+        "search.pruner.upper",
+        "at least lower (2); got 1",
+    ),
+    # Starting points
+    ("start: #!", "start", "a list of up to 1,000 points"),
+    ("start: {lr: 0.01} #!", "start", "a list of up to 1,000 points"),
+    ("start: [0.01] #!", "start.0", "values by parameter"),
+    ("start:\n  - lr: 0.01\n  - lr: 0.2 #!", "start.1.lr", "from 0.001 to 0.1; got 0.2"),
+    ("start: [{lr: true}] #!", "start.0.lr", "got true"),
+    ("start: [{rl: 0.01}] #!", "start.0.rl", "a searched parameter"),
+]
+
+PARAMETERS = [
+    # In the form of {parameter: ...} below architecture, then the path below it.
+    ("width: 1.5 #!", "width", "a whole number of 1 or more"),
+    ("activation: rel #!", "activation", "did you mean relu?"),
+    ("activation: off #!", "activation", 'got "off"'),
+    ("batch_norm: yes #!", "batch_norm", 'true or false; got "yes"'),
+    ("width: null #!", "width", "got null"),
+    ("wdth: 3 #!", "wdth", "a setting of mlp or of its training; got \"wdth\"; did you mean width?"),
+    ("blocks: 2 #!", "blocks", "a setting of mlp"),
+    ("width: {} #!", "width", "min and max, or values; got {}"),
+    ("width: {default: 3} #!", "width", "min and max, or values; got keys (default)"),
+    ("width: {min: 3} #!", "width.max", "a value; got nothing"),
+    ("width: {max: 3} #!", "width.min", "a value; got nothing"),
+    ("width: {min: 3, max: 4, stp: 1} #!", "width.stp", "did you mean step?"),
+    ("width:\n      min: 5\n      max: 4 #!", "width.max", "at least min (5); got 4"),
+    ("width: {min: '1', max: 4} #!", "width.min", 'a number; got "1"'),
+    ("width: {min: null, max: 4} #!", "width.min", "a number; got null"),
+    ("width: {min: 1, max: 4.5} #!", "width.max", "a whole number of 1 or more and at most"),
+    ("width: {min: 0, max: 4} #!", "width.min", "a whole number of 1 or more"),
+    ("dropout: {min: 0, max: 1} #!", "dropout.max", "a number of 0 or more and below 1"),
+    ("width: {min: 1, max: 9, step: 0} #!", "width.step", "at most max - min (8); got 0"),
+    ("width: {min: 1, max: 9, step: 9} #!", "width.step", "at most max - min (8); got 9"),
+    ("width: {min: 1, max: 9, step: 2.0} #!", "width.step", "a whole number, as min and max are"),
+    ("width: {min: 1, max: 9, step: 2, log: true} #!", "width.step", "no step, as log is true"),
+    ("width: {min: 1, max: 9, log: 1} #!", "width.log", "true or false; got 1"),
+    ("width: {min: 1, max: 9, count: 3} #!", "width.count", "whole numbers have an end"),
+    ("dropout: {min: 0.0, max: 0.5, log: true} #!", "dropout.min", "above 0, as log is true"),
+    ("dropout: {min: 0.0, max: 0.5, count: 0} #!", "dropout.count", "from 1 to 1,000,000"),
+    ("dropout: {min: 0.0, max: 0.5, count: 2.5} #!", "dropout.count", "from 1 to 1,000,000"),
+    ("dropout: {min: 0.0, max: 0.5, step: 0.1, count: 2} #!", "dropout.count", "it has a step"),
+    ("dropout: {min: 0.0, max: 0.5, step: 1e-9} #!", "dropout.step", "at most 1,000,000 values"),
+    ("activation: {min: 1, max: 2} #!", "activation", "values, each one of relu"),
+    ("batch_norm: {min: 0, max: 1} #!", "batch_norm", "values, each true or false"),
+    ("widths: {min: 1, max: 2} #!", "widths", "values, each a list of whole numbers"),
+    ("width: {values: 32} #!", "width.values", "a list, such as [32]; got 32"),
+    ("width: {values: []} #!", "width.values", "1 to 1,000 values; got 0"),
+    ("width: {values: [32, 32]} #!", "width.values.1", "each value once; got 32 again"),
+    ("dropout: {values: [0, 0.0]} #!", "dropout.values.1", "each value once"),
+    ("width: {values: [32, 3.5]} #!", "width.values.1", "a whole number"),
+    ("activation: {values: [relu, no]} #!", "activation.values.1", 'got "no"'),
+    ("widths: {values: [[1, 2], 3]} #!", "widths.values.1", "a list of whole numbers"),
+    ("width: {values: [1], max: 3} #!", "width", "either values, or min and max; got values and max"),
+    ("width: {values: [1, 2], default: 3} #!", "width.default", "one of 1, 2; got 3"),
+    ("width: {min: 1, max: 9, step: 2, default: 2} #!", "width.default", "in steps of 2; got 2"),
+    ("width: {values: [1, 2], when: depth} #!", "width.when", "{optimizer: sgd}; got \"depth\""),
+    ("width: {values: [1, 2], when: {}} #!", "width.when", "{optimizer: sgd}; got {}"),
+    ("width: {values: [1], when: {width: 1}} #!", "width.when.width", "another parameter"),
+    ("width: {values: [1], when: {dept: 1}}  #!\n    depth: 1", "width.when.dept", "mean depth?"),
+    ("width: {values: [1], when: {depth: 2}} #!\n    depth: 1", "width.when.depth", "depth can have"),
+    (
+        "width: {values: [1], when: {depth: [1, 9]}} #!\n    depth: {min: 1, max: 8}",
+        "width.when.depth",
+        "a value that depth can have: a whole number from 1 to 8; got 9",
+    ),
+    ("width: {values: [1], when: {depth: []}} #!\n    depth: 1", "width.when.depth", "1 to 1,000"),
+    (
+        "depth: {values: [1, 2], when: {width: 1}} #!\n"
+        "    width: {values: [1, 2], when: {depth: 1}}",
+        "depth.when",
+        "without a circle; got depth -> width -> depth",
+    ),
+    ("widths: [8, 8] #!\n    depth: 3", "widths", "either widths, or depth and width"),
+    ("loss: mse #!", "loss", "one of cross_entropy, bce, as the task is classification"),
+    ("epochs: 11 #!", "epochs", "at most budget.epochs (10); got 11"),
+    ("epochs: {min: 1, max: 11} #!", "epochs.max", "at most budget.epochs (10); got 11"),
+    ("lr: 1 #!", "lr", "each parameter in one group; got it again after learning_rate"),
+]
+
+STRUCTURE = [
+    ("parameters: #!", "parameters", "groups of parameters; got null"),
+    ("parameters: {} #!", "parameters", "a parameter with min and max, or with values"),
+    ("parameters: {learning_rate: {lr: 1}} #!", "parameters", "a parameter with min and max"),
+    ("parameters: {learning_rate: } #!", "parameters.learning_rate", "parameters by name"),
+    ("parameters: {learning_rat: {lr: {values: [1]}}} #!", "parameters.learning_rat", "mean learn"),
+    (
+        "network: {family: cnn}\nparameters: {architecture: {channels: {min: 1.0, max: 3}}} #!",
+        "parameters.architecture.channels.min",
+        "expected a whole number of 1 or more; got 1.0",
+    ),
+    (
+        "parameters:\n  optimizer:\n    optimizer: {values: [sgd, adam]}\n"
+        "    momentum: {min: 0.1, max: 0.9, when: {optimizer: sgd}}\n"
+        "start: [{optimizer: adam, momentum: 0.5}] #!",
+        "start.0.momentum",
+        'it only with optimizer "sgd"; got optimizer "adam"',
+    ),
+    (
+        "parameters:\n  optimizer:\n    optimizer: {values: [sgd, adam]}\n"
+        "    momentum: {min: 0.1, max: 0.9, when: {optimizer: sgd}}\n"
+        "start: [{momentum: 0.5}] #!",
+        "start.0.momentum",
+        "got no optimizer",
+    ),
+    (
+        "parameters:\n  optimizer:\n    clip: 1\n    nesterov: {values: [true]}\n"
+        "start: [{clip: 1}] #!",
+        "start.0.clip",
+        'a searched parameter; got "clip", which is a constant',
+    ),
+    (
+        "search: {sampler: grid}\nparameters:\n  learning_rate:\n"
+        "    lr: {min: 0.001, max: 0.1} #!\n  architecture:\n    depth: {min: 1, max: 3}\n"
+        "    width: {values: [1, 2]}",
+        "parameters.learning_rate.lr",
+        "a step or a count, as the grid would have no end; the rest is 6 cells",
+    ),
+    (
+        "parameters:\n  architecture:\n    depth: {values: [1, 2]}\nsearch: {sampler: cmaes} #!",
+        "search.sampler",
+        "a parameter with min and max for cmaes to search",
+    ),
+    (
+        "search: {sampler: grid}\nstart: [{depth: 1}] #!\nparameters: {architecture: {depth: "
+        "{values: [1, 2]}}}",
+        "start",
+        "no starting points, as a grid runs every combination once",
+    ),
+    (
+        "search: {sampler: grid}\nbudget: {} #!\nparameters: {batch_size: {batch_size: "
+        "{min: 1, max: 1000000}}, architecture: {depth: {values: [1, 2]}}}",
+        "budget.trials",
+        "a grid of 2,000,000 cells",
+    ),
+]
+
+
+def check(refuse, text: str, path: str, words: str) -> None:
+    error = refuse(text)
+    assert [f.path for f in error.faults] == [path], str(error)
+    lines = text.split("\n")
+    marked = [number for number, line in enumerate(lines, start=1) if line.endswith("#!")]
+    assert [error.faults[0].line] == marked
+    assert words in str(error)
+    assert f"study.yaml:{marked[0]}: {path}: expected " in str(error)
+
+
+@pytest.mark.parametrize(("snippet", "path", "words"), SECTIONS + STRUCTURE)
+def test_section(refuse, study, snippet, path, words):
+    check(refuse, study(snippet), path, words)
+
+
+@pytest.mark.parametrize(("snippet", "path", "words"), PARAMETERS)
+def test_parameter(refuse, study, snippet, path, words):
+    learning_rate = "  learning_rate:\n    lr: {min: 0.001, max: 0.1}"
+    text = study(f"parameters:\n{learning_rate}\n  architecture:\n    {snippet}")
+    check(refuse, text, f"parameters.architecture.{path}", words)
+
+
+@pytest.mark.parametrize("section", ["name", "data", "network", "parameters"])
+def test_missing_section(refuse, study, section):
+    text = "".join(line for line in study().splitlines(True) if not line.startswith(section))
+    if section == "parameters":
+        text = text.replace("  learning_rate:\n    lr: {min: 0.001, max: 0.1}\n", "")
+    (fault,) = refuse(text).faults
+    assert (fault.line, fault.path, fault.got) == (1, section, "nothing")

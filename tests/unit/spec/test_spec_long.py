@@ -1,0 +1,118 @@
+"""Whatever a file holds, the answer is a study or a list of faults."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hpsearch.spec import StudyFaultsError, StudySpec, load
+from hpsearch.spec.document import read as parse
+from hpsearch.spec.faults import Faults
+from test_spec_study import VARIANTS
+
+WORDS = [
+    "name", "data", "network", "family", "parameters", "search", "budget", "start", "metric", "min",
+    "max", "step", "log", "count", "values", "default", "when", "lr", "width", "widths", "depth",
+    "optimizer", "epochs", "loss", "architecture", "learning_rate", "sampler", "pruner", "wrapped",
+    "trials", "csv", "mlp", "cnn", "grid", "cmaes", "tpe", "sgd", "asha", "patient", "sizes", "",
+]  # fmt: skip
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([0, 1, 2, -1, 1e-5, 0.5, 10**30, float("inf"), float("nan"), 5e-324, 1e308])
+    | st.sampled_from(WORDS)
+    | st.text(max_size=5)
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=3), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+VALID = [parse(text, Faults()) for text in VARIANTS.values()]
+QUICK = settings(
+    deadline=None, max_examples=15000, suppress_health_check=list(HealthCheck), database=None
+)
+
+
+@pytest.fixture(scope="module")
+def answer(tmp_path_factory):
+    path = tmp_path_factory.mktemp("anything") / "study.yaml"
+
+    def answered(text: str, *overrides: str) -> StudySpec | None:
+        path.write_text(text, encoding="utf-8", errors="surrogatepass")
+        try:
+            spec = load(path, overrides)
+        except StudyFaultsError as error:
+            assert error.faults
+            assert len(set(error.faults)) == len(error.faults)
+            str(error).encode()
+            return None
+        assert StudySpec.from_document(json.loads(json.dumps(spec.document))) == spec
+        return spec
+
+    return answered
+
+
+def as_yaml(value: object) -> str:
+    """JSON is YAML, but for the numbers that JSON has not."""
+    text = json.dumps(value)
+    return text.replace("Infinity", ".inf").replace("NaN", ".nan")
+
+
+@QUICK
+@given(value=VALUES)
+def test_any_structure(answer, value):
+    answer(as_yaml(value))
+
+
+@QUICK
+@given(text=st.text(alphabet="ab:-[]{},&*!|>'\"%@#? \n\t0.~\\\x00\ud800é", max_size=40))
+def test_any_text(answer, text):
+    answer(text)
+
+
+@QUICK
+@given(name=st.lists(st.sampled_from(WORDS), max_size=4), value=VALUES)
+def test_any_override(answer, name, value):
+    answer(as_yaml(VALID[0]), f"{'.'.join(name)}={as_yaml(value)}")
+
+
+@QUICK
+@given(base=st.sampled_from(VALID), seed=st.integers(0, 1 << 30), values=st.lists(VALUES, min_size=1))
+def test_a_valid_study_with_changes(answer, base, seed, values):
+    study = copy.deepcopy(base)
+    draw = random.Random(seed)
+    for value in values[:3]:
+        change(study, value, draw)
+    answer(as_yaml(study))
+
+
+def change(tree, value, draw: random.Random) -> None:
+    """Put `value` somewhere into `tree`, remove a part of it, or give it another key."""
+    while True:
+        keys = list(tree) if isinstance(tree, dict) else list(range(len(tree)))
+        if not keys:
+            return
+        key = draw.choice(keys)
+        if isinstance(tree[key], (dict, list)) and draw.random() < 0.85:
+            tree = tree[key]
+            continue
+        removed = tree.pop(key) if draw.random() < 0.3 else None
+        if removed is None:
+            tree[key] = value
+        elif isinstance(tree, dict):
+            tree[draw.choice(WORDS)] = removed
+        return
+
+
+def test_the_unchanged_studies_are_valid(answer):
+    assert all(answer(as_yaml(study)) for study in VALID)

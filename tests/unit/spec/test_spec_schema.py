@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pytest
+
+from hpsearch import catalog
+from hpsearch.spec import schema
+from hpsearch.spec.document import read as parse
+from hpsearch.spec.faults import Faults
+
+EXAMPLE = """\
+name: digits
+data: {source: digits, validation: 0.15, test: 0.15}
+network: {family: mlp}
+metric: accuracy
+parameters:
+  architecture:
+    depth: {min: 1, max: 4}
+    width: {values: [32, 64, 128, 256]}
+    activation: {values: [relu, leaky_relu, tanh]}
+  learning_rate:
+    lr: {min: 1e-4, max: 1e-1, log: true, default: 1e-3}
+  regularization:
+    dropout: {min: 0.0, max: 0.5}
+    clip: {values: [null, 1.0]}
+  optimizer:
+    optimizer: {values: [sgd, adam, adamw]}
+    momentum: {min: 0.85, max: 0.99, when: {optimizer: sgd}}
+    nesterov: true
+start: [{lr: 0.01}]
+search:
+  strategy: joint
+  sampler: {architecture: grid, learning_rate: qmc, regularization: tpe, optimizer: tpe}
+  pruner: {name: patient, patience: 3, wrapped: {name: asha, reduction_factor: 4}}
+  seed: 0
+budget: {trials: 60, epochs: 27, hours: 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def accepts():
+    jsonschema = pytest.importorskip("jsonschema")
+    found = schema()
+    jsonschema.Draft202012Validator.check_schema(found)
+    validator = jsonschema.Draft202012Validator(found)
+    return lambda text: validator.is_valid(parse(text, Faults()))
+
+
+def test_a_whole_study(accepts, read):
+    read(EXAMPLE)
+    assert accepts(EXAMPLE)
+
+
+@pytest.mark.parametrize(
+    "snippet",
+    [
+        "parameters: {architecture: {widths: [8, 8]}, batch_size: {batch_size: {values: [32]}}}",
+        "network: {family: cnn}\n"
+        "parameters: {architecture: {channels: {values: [32, [32, 64]]}, dense: {min: 0, max: 9}}}",
+        "search: {sampler: grid, pruner: none}\nbudget: {}\n"
+        "parameters: {learning_rate: {lr: {min: 0.1, max: 1.0, step: 0.1}}}",
+        "search: {pruner: threshold}",
+        "data: {source: csv, path: a.csv, target: x, ignore: [a]}\nmetric: rmse",
+        "checkpoints: /mnt",
+    ],
+)
+def test_accepts(accepts, study, snippet):
+    assert accepts(study(snippet))
+
+
+@pytest.mark.parametrize(
+    "snippet",
+    [
+        "extra: 1",
+        "name: 3",
+        "name: a b",
+        "data: {}",
+        "data: {source: digts}",
+        "data: {source: digits, ignore: x}",
+        "network: {family: mpl}",
+        "metric: acuracy",
+        "parameters: {}",
+        "parameters: {learning_rat: {lr: 1}}",
+        "parameters: {learning_rate: {rl: 1}}",
+        "parameters: {learning_rate: {lr: {min: 1}}}",
+        "parameters: {learning_rate: {lr: {min: 0, max: 1}}}",
+        "parameters: {learning_rate: {lr: {min: 0.1, max: 1, stp: 1}}}",
+        "parameters: {learning_rate: {lr: {values: 1}}}",
+        "parameters: {learning_rate: {lr: {values: []}}}",
+        "parameters: {learning_rate: {lr: {values: [1, 1]}}}",
+        "parameters: {learning_rate: {lr: {values: [1], min: 1}}}",
+        "parameters: {optimizer: {optimizer: {min: 1, max: 2}}}",
+        "parameters: {optimizer: {optimizer: sdg}}",
+        "parameters: {optimizer: {momentum: {values: [0.9], when: {optimzer: sgd}}}}",
+        "parameters: {architecture: {width: {min: 1, max: 2.5}}}",
+        "parameters: {architecture: {batch_norm: on}}",
+        "start: {lr: 1}",
+        "start: [{rl: 1}]",
+        "search: {strategy: staged}",
+        "search: {sampler: bayes}",
+        "search: {sampler: {learning_rat: tpe}}",
+        "search: {pruner: asho}",
+        "search: {pruner: {name: asha, patience: 3}}",
+        "search: {pruner: {name: asha, reduction_factor: 1}}",
+        "search: {pruner: {min_resource: 1}}",
+        "search: {pruner: {name: patient}}",
+        "budget: {trials: 0}",
+        "budget: {trials: 4, hours: 0}",
+        "checkpoints: ''",
+    ],
+)
+def test_refuses_what_load_refuses(accepts, refuse, study, snippet):
+    refuse(study(snippet))
+    assert not accepts(study(snippet))
+
+
+def test_every_key_has_a_description():
+    found = schema()
+    groups = found["properties"]["parameters"]["properties"]
+    assert list(groups) == list(catalog.GROUPS)
+    settings = found["$defs"]["group"]["properties"]
+    for family in catalog.FAMILIES:
+        assert catalog.settings_of(family).keys() <= settings.keys()
+    assert settings["lr"]["description"].endswith("Default: 0.001.")
+    models = [found, *(d for name, d in found["$defs"].items() if name not in ("group", "start"))]
+    for model in models:
+        for name, key in model.get("properties", {}).items():
+            if name != "name" or model is found:
+                assert key.get("description") or "$ref" in key, name

@@ -1,0 +1,381 @@
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from hpsearch import catalog
+from hpsearch.errors import CheckpointError
+from hpsearch.training import array as array_module
+from hpsearch.training.array import Array, Failure, Report
+from hpsearch.training.checkpoint import Checkpoints
+from hpsearch.training.slot import batch_sizes
+
+if TYPE_CHECKING:
+    from hpsearch.training.data import Dataset
+
+CPU = torch.device("cpu")
+
+
+def run(array: Array, epochs: int = 100) -> list[Report]:
+    """All reports until nothing is left to train."""
+    reports = []
+    for _ in range(epochs):
+        more = list(array.epoch())
+        if not more:
+            break
+        reports += more
+    return reports
+
+
+def alone(dataset: Dataset, candidate, metric: str = "accuracy") -> tuple[list[Report], dict]:
+    array = Array(dataset, metric, CPU)
+    array.add(candidate)
+    return run(array), array.state(candidate.key)
+
+
+def same(one, other) -> bool:
+    """Bitwise equality of all tensors in two states."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    return one == other
+
+
+def weights(state: dict) -> dict:
+    return {name: state[name] for name in ("model", "optimizer", "plateau", "epoch")}
+
+
+def values(reports: list[Report]) -> list[tuple]:
+    return [(r.epoch, r.value, r.metrics) for r in reports]
+
+
+# Training
+
+
+def test_one_candidate_learns_and_finishes(digits: Dataset, candidate) -> None:
+    reports, state = alone(digits, candidate(key=5, widths=(32,), lr=5e-3, epochs=12))
+    assert [report.epoch for report in reports] == list(range(1, 13))
+    assert [report.finished for report in reports] == [False] * 11 + [True]
+    assert {report.key for report in reports} == {5}
+    assert reports[-1].value == reports[-1].metrics["accuracy"] > 0.85
+    assert reports[-1].metrics["train_loss"] < reports[0].metrics["train_loss"]
+    assert all(report.seconds > 0 and report.failure is None for report in reports)
+    assert [entry["epoch"] for entry in state["curve"]] == list(range(1, 13))
+    assert state["curve"][-1]["metrics"] == reports[-1].metrics
+
+
+def test_all_metrics_of_the_task_are_reported(
+    digits: Dataset, diabetes: Dataset, candidate
+) -> None:
+    for dataset, metric in ((digits, "auroc"), (diabetes, "rmse")):
+        report = alone(dataset, candidate(epochs=1), metric)[0][0]
+        wanted = {n for n, m in catalog.METRICS.items() if dataset.task in m.tasks}
+        assert report.metrics.keys() == {"train_loss", *wanted}
+        assert report.value == report.metrics[metric]
+
+
+def test_regression_reports_in_the_unit_of_the_data(diabetes: Dataset, candidate) -> None:
+    report = alone(diabetes, candidate(epochs=25, lr=3e-3), "mae")[0][-1]
+    assert 35 < report.metrics["mae"] < 60
+    assert report.metrics["rmse"] == pytest.approx(report.metrics["mse"] ** 0.5, rel=1e-4)
+    assert report.metrics["loss"] < 1  # on the standardised scale
+    assert 0.3 < report.metrics["r2"] < 0.7
+
+
+@pytest.mark.parametrize("family", ["mlp", "cnn"])
+@pytest.mark.parametrize("optimizer", catalog.OPTIMIZERS)
+def test_every_optimizer_learns(digits: Dataset, candidate, family: str, optimizer: str) -> None:
+    lr = {"sgd": 0.05, "rmsprop": 1e-3}.get(optimizer, 5e-3)
+    reports = alone(digits, candidate(family=family, optimizer=optimizer, lr=lr, epochs=6))[0]
+    assert reports[-1].value > 0.6
+
+
+@pytest.mark.parametrize(("activation", "low", "high"), [("none", 0.3, 0.7), ("relu", 0.95, 1.0)])
+def test_two_circles_need_an_activation(table, candidate, activation, low, high) -> None:
+    from sklearn.datasets import make_circles
+
+    points, ring = make_circles(1000, noise=0.03, factor=0.8, random_state=42)
+    lines = [f"{x},{y},{k}" for (x, y), k in zip(points, ring, strict=True)]
+    circles = table("\n".join(["x,y,ring", *lines]), target="ring")
+    settings = {"widths": (10, 10), "activation": activation, "lr": 0.03, "epochs": 30}
+    report = alone(circles, candidate(**settings))[0][-1]
+    assert low <= report.value <= high
+
+
+# How a candidate is packed must not change its result
+
+
+def demanding(candidate, key: int, **settings):
+    return candidate(key=key, **{"seed": 40 + key, "dropout": 0.3, "batch_norm": True, **settings})
+
+
+def test_neighbours_change_nothing(digits: Dataset, candidate) -> None:
+    crowd = [
+        demanding(candidate, 0),
+        demanding(candidate, 1, family="cnn", epochs=2),
+        demanding(candidate, 2, optimizer="sgd", batch_size=50),
+    ]
+    array = Array(digits, "accuracy", CPU, room=3)
+    array.add(crowd[0])
+    reports = list(array.epoch())
+    array.add(crowd[1])
+    array.add(crowd[2])
+    reports += run(array)
+    for one in crowd:
+        their_reports, their_state = alone(digits, one)
+        assert same(weights(array.state(one.key)), weights(their_state))
+        assert values([r for r in reports if r.key == one.key]) == values(their_reports)
+
+
+def test_the_outer_generator_changes_nothing_and_is_not_changed(digits, candidate) -> None:
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    first = alone(digits, demanding(candidate, 0))[1]
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert same(weights(first), weights(alone(digits, demanding(candidate, 0))[1]))
+
+
+def test_the_seed_changes_everything(digits: Dataset, candidate) -> None:
+    one, other = (alone(digits, candidate(seed=seed, epochs=1))[1] for seed in (1, 2))
+    assert not same(one["model"], other["model"])
+
+
+@pytest.mark.parametrize("optimizer", catalog.OPTIMIZERS)
+@pytest.mark.parametrize("schedule", catalog.SCHEDULES)
+def test_resuming_is_bitwise_the_same(
+    digits: Dataset, candidate, tmp_path, optimizer: str, schedule: str
+) -> None:
+    one = demanding(
+        candidate, 3, optimizer=optimizer, schedule=schedule, epochs=6, patience=0, warmup=1.5
+    )
+    reports, uninterrupted = alone(digits, one)
+    first = Array(digits, "accuracy", CPU)
+    first.add(one)
+    before = run(first, epochs=3)
+    files = Checkpoints(tmp_path)
+    files.save(3, first.state(3))
+    second = Array(digits, "accuracy", CPU)
+    second.add(one, files.load(3))
+    after = run(second)
+    assert values(before + after) == values(reports)
+    assert same(weights(second.state(3)), weights(uninterrupted))
+    assert [entry["epoch"] for entry in second.state(3)["curve"]] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_state_does_not_move_on_with_training(digits: Dataset, candidate) -> None:
+    array = Array(digits, "accuracy", CPU)
+    array.add(candidate())
+    run(array, epochs=1)
+    state = array.state(0)
+    kept = {name: tensor.clone() for name, tensor in state["model"].items()}
+    run(array, epochs=1)
+    assert same(state["model"], kept)
+    assert len(state["curve"]) == 1
+
+
+def test_plateau_lowers_the_rate(digits: Dataset, candidate) -> None:
+    # A rate this small changes no prediction, so that no epoch is better than the first.
+    settings = {"schedule": "plateau", "lr": 1e-9, "patience": 1, "decay": 0.5, "epochs": 5}
+    state = alone(digits, candidate(**settings))[1]
+    assert state["plateau"]["factor"] == 0.25
+
+
+def test_cosine_ends_near_zero_and_warmup_starts_there(digits: Dataset, candidate) -> None:
+    def moved(**settings) -> float:
+        """How far one epoch of plain SGD moves the weights."""
+        array = Array(digits, "accuracy", CPU)
+        array.add(candidate(optimizer="sgd", momentum=0.0, lr=0.01, **settings))
+        run(array, epochs=1)
+        before = array.state(0)["model"]["1.weight"]
+        run(array, epochs=1)
+        return float((array.state(0)["model"]["1.weight"] - before).norm())
+
+    plain = moved(epochs=2)
+    assert moved(epochs=2, schedule="cosine") < 0.4 * plain
+    assert moved(epochs=9, warmup=6.0) < 0.5 * plain
+
+
+def test_clipping_bounds_a_step(digits: Dataset, candidate) -> None:
+    steps = {"optimizer": "sgd", "momentum": 0.0, "lr": 1.0, "epochs": 2, "batch_size": 420}
+
+    def moved(**settings) -> float:
+        array = Array(digits, "accuracy", CPU)
+        array.add(candidate(**steps, **settings))
+        run(array, epochs=1)
+        before = array.state(0)["model"]
+        run(array, epochs=1)
+        after = array.state(0)["model"]
+        return math.sqrt(sum(float((after[n] - before[n]).square().sum()) for n in before))
+
+    assert moved() > 0.1
+    assert moved(clip=0.01) == pytest.approx(0.01, rel=1e-2)
+
+
+# Batches
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "whole", "sizes"),
+    [
+        (10, 4, False, [4, 4, 2]),
+        (8, 4, True, [4, 4]),
+        (9, 4, False, [4, 4, 1]),
+        (9, 4, True, [4, 5]),
+        (3, 64, True, [3]),
+        (64, 64, True, [64]),
+        (65, 64, True, [65]),
+    ],
+)
+def test_batch_sizes(rows: int, size: int, whole: bool, sizes: list[int]) -> None:
+    assert batch_sizes(rows, size, whole=whole) == sizes
+
+
+def test_batch_norm_with_a_lonely_last_row(digits: Dataset, candidate) -> None:
+    assert len(digits.train.inputs) % 419 == 1
+    report = alone(digits, candidate(batch_norm=True, batch_size=419, epochs=1))[0][0]
+    assert report.failure is None
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    ("settings", "failure", "words"),
+    [
+        ({"loss": "bce"}, Failure.ERROR, "bce is for two classes and there are 10"),
+        ({"loss": "mse"}, Failure.ERROR, "mse is for regression"),
+        ({"batch_norm": True, "batch_size": 1}, Failure.ERROR, "batches of 2 rows"),
+        ({"optimizer": "magic"}, Failure.ERROR, "magic"),
+        ({"widths": (2**40,)}, Failure.OUT_OF_MEMORY, "can't allocate memory"),
+        ({"optimizer": "sgd", "lr": 1e30}, Failure.DIVERGED, "became (nan|inf) in epoch 1"),
+    ],
+)
+def test_a_failure_is_reported_and_the_others_go_on(
+    digits: Dataset, candidate, settings: dict, failure: Failure, words: str
+) -> None:
+    array = Array(digits, "accuracy", CPU, room=2)
+    array.add(candidate(key=1, **settings))
+    array.add(candidate(key=2))
+    bad = next(array.epoch())
+    assert (bad.key, bad.failure, bad.value, bad.epoch) == (1, failure, None, 0)
+    assert not bad.finished
+    assert re.search(words, bad.message), bad.message
+    assert "\n" not in bad.message
+    with pytest.raises(CheckpointError, match="candidate 1 has nothing to save"):
+        array.state(1)
+    assert [report.key for report in array.epoch()] == [2]
+    array.remove(1)
+    assert array.keys == (2,)
+
+
+def test_diverging_later_keeps_the_epochs_before(digits: Dataset, candidate, monkeypatch) -> None:
+    array = Array(digits, "accuracy", CPU)
+    array.add(candidate())
+    run(array, epochs=2)
+    digits.train.inputs[0, 0, 0, 0] = kept = digits.train.inputs[0, 0, 0, 0].clone()
+    digits.train.inputs[0, 0, 0, 0] = torch.nan
+    try:
+        (report,) = array.epoch()
+    finally:
+        digits.train.inputs[0, 0, 0, 0] = kept
+    assert (report.failure, report.epoch) == (Failure.DIVERGED, 2)
+    assert report.message == "train_loss became nan in epoch 3"
+
+
+def test_an_interruption_breaks_the_epoch_off(digits: Dataset, candidate) -> None:
+    asked = []
+
+    def interrupted() -> bool:
+        asked.append(1)
+        return len(asked) > 10
+
+    array = Array(digits, "accuracy", CPU, room=3, interrupted=interrupted)
+    for key in range(3):
+        array.add(candidate(key=key, batch_size=60))  # 7 batches an epoch
+    assert [report.key for report in array.epoch()] == [0]
+    assert len(asked) == 11
+    assert array.state(0)["epoch"] == 1
+    with pytest.raises(CheckpointError, match="candidate 1 has nothing to save"):
+        array.state(1)
+
+
+# Coming and going
+
+
+def test_a_metric_of_another_task_is_refused(digits: Dataset) -> None:
+    with pytest.raises(ValueError, match="mse is not for classification"):
+        Array(digits, "mse", CPU)
+
+
+def test_room(digits: Dataset, candidate) -> None:
+    array = Array(digits, "accuracy", CPU, room=2)
+    assert (array.keys, array.free) == ((), 2)
+    array.add(candidate(key=7))
+    with pytest.raises(ValueError, match="7 is held already"):
+        array.add(candidate(key=7))
+    array.add(candidate(key=3))
+    assert (array.keys, array.free) == ((7, 3), 0)
+    with pytest.raises(ValueError, match="no room"):
+        array.add(candidate(key=4))
+    array.remove(7)
+    assert (array.keys, array.free) == ((3,), 1)
+
+
+def test_removing_and_adding_in_the_midst_of_an_epoch(digits: Dataset, candidate) -> None:
+    array = Array(digits, "accuracy", CPU, room=3)
+    for key in range(3):
+        array.add(candidate(key=key))
+    seen = []
+    for report in array.epoch():
+        seen.append(report.key)
+        if report.key == 0:
+            array.remove(0)
+            array.remove(1)
+            array.add(candidate(key=9))
+    assert seen == [0, 2]
+    assert [report.key for report in array.epoch()] == [2, 9]
+
+
+def test_a_state_of_another_candidate_is_refused(digits: Dataset, candidate) -> None:
+    state = alone(digits, candidate(epochs=1))[1]
+    array = Array(digits, "accuracy", CPU)
+    with pytest.raises(CheckpointError, match="not of candidate 0"):
+        array.add(candidate(epochs=1, lr=0.5), state)
+    with pytest.raises(CheckpointError, match="not of candidate 0"):
+        array.add(candidate(epochs=1), {})
+    assert array.keys == ()
+    array.add(candidate(key=8, epochs=1), state)  # the key is the caller's own
+
+
+def test_a_state_that_does_not_fit_fails_its_candidate(digits: Dataset, candidate) -> None:
+    state = alone(digits, candidate(epochs=2))[1]
+    del state["model"]["1.weight"]
+    array = Array(digits, "accuracy", CPU)
+    array.add(candidate(epochs=2), state)
+    (report,) = array.epoch()
+    assert report.failure is Failure.ERROR
+    assert "does not fit candidate 0" in report.message
+
+
+def test_the_last_epoch_is_reported_again_after_a_resume(digits: Dataset, candidate) -> None:
+    reports, state = alone(digits, candidate())
+    array = Array(digits, "accuracy", CPU)
+    array.add(candidate(), state)
+    assert same(array.state(0), state)  # before anything is trained
+    assert list(array.epoch()) == [reports[-1]]
+    assert list(array.epoch()) == []
+
+
+def test_devices_are_asked_to_free_memory_after_a_failure(digits, candidate, monkeypatch) -> None:
+    freed = []
+    monkeypatch.setattr(array_module.devices, "empty_cache", freed.append)
+    array = Array(digits, "accuracy", CPU)
+    array.add(candidate(widths=(2**40,)))
+    list(array.epoch())
+    assert freed == [CPU]

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import gzip
+import struct
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hpsearch.errors import DataError
+from hpsearch.training import data, images
+from hpsearch.training.data import DataSettings, load, locations
+
+CPU = torch.device("cpu")
+
+
+# Splits
+
+
+def split_of(**settings) -> data._Split:
+    raw = images.load_images("digits", None)
+    return data._split(raw, DataSettings("digits", **settings))[0]
+
+
+def test_digits() -> None:
+    digits = load(DataSettings("digits"), CPU)
+    assert digits.train.inputs.shape == (1257, 1, 8, 8)
+    assert digits.validation.inputs.shape == (270, 1, 8, 8)
+    assert digits.input_shape == (1, 8, 8)
+    assert digits.classes == tuple("0123456789")
+    assert digits.record["rows"] == {"train": 1257, "validation": 270, "test": 270}
+    assert (digits.train.inputs.dtype, digits.train.targets.dtype) == (torch.float32, torch.int64)
+    assert abs(float(digits.train.inputs.mean())) < 1e-5
+    assert abs(float(digits.train.inputs.std()) - 1) < 1e-3
+    assert abs(float(digits.validation.inputs.mean())) > 1e-5  # scaled by the training rows
+
+
+def test_the_parts_are_disjoint_and_complete() -> None:
+    split = split_of()
+    rows = np.concatenate([split.train, split.validation, split.test])
+    assert sorted(rows) == list(range(1797))
+
+
+def test_the_split_is_a_function_of_the_seed() -> None:
+    records = [load(DataSettings("digits", seed=seed), CPU).record for seed in (0, 0, 1, 2**63 - 1)]
+    assert records[0] == records[1]
+    assert len({record["split"] for record in records}) == 3
+    assert len({record["fingerprint"] for record in records}) == 1
+
+
+def test_classes_have_equal_shares_in_every_part() -> None:
+    targets = images.load_images("digits", None).targets
+    split = split_of(limit=600)
+    for part in (split.train, split.validation, split.test):
+        counts = np.bincount(targets[part])
+        assert counts.max() <= counts.min() * 1.2 + 1
+
+
+def test_limit_takes_from_training_and_validation_only() -> None:
+    whole, limited = split_of(), split_of(limit=510)
+    assert np.array_equal(whole.test, limited.test)
+    assert (len(limited.train), len(limited.validation)) == (420, 90)
+    assert {*limited.train, *limited.validation} <= {*whole.train, *whole.validation}
+    record = load(DataSettings("digits", limit=510), CPU).record
+    assert record["notes"] == ["limit: 510 of 1527 training and validation rows used"]
+    assert load(DataSettings("digits", limit=10_000), CPU).record["notes"] == []
+
+
+def test_no_test_part() -> None:
+    split = split_of(test=0.0)
+    assert (len(split.train), len(split.validation), len(split.test)) == (1527, 270, 0)
+
+
+def test_too_few_rows_to_validate() -> None:
+    with pytest.raises(DataError, match=r"10 rows .*1 of them for validation.*data\.validation"):
+        load(DataSettings("digits", limit=10, validation=0.1), CPU)
+
+
+# Images on disk
+
+
+def idx(path: Path, values: np.ndarray, *, packed: bool = False) -> None:
+    """The file format of MNIST: zero, type 8 (bytes), number of dimensions, sizes, bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape)
+    with gzip.open(f"{path}.gz", "wb") if packed else path.open("wb") as file:
+        file.write(header + values.astype(np.uint8).tobytes())
+
+
+def fashion(folder: Path, *, packed: bool = False, seed: int = 0) -> None:
+    rng = np.random.default_rng(seed)
+    for part, rows in (("train", 200), ("t10k", 30)):
+        labels = rng.permutation(rows) % 10
+        pixels = rng.integers(0, 256, (rows, 28, 28))
+        idx(folder / f"{part}-images-idx3-ubyte", pixels, packed=packed)
+        idx(folder / f"{part}-labels-idx1-ubyte", labels, packed=packed)
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """No data in the usual folders and no network; the sources that were to be downloaded."""
+    monkeypatch.delenv("HPSEARCH_DATA", raising=False)
+    monkeypatch.setattr(images, "user_data_path", lambda name: tmp_path / "home" / name)
+    monkeypatch.setattr(images, "_DEBIAN", {})
+    tried: list[str] = []
+
+    def download(source: str, folder: Path) -> None:
+        tried.append(source)
+        raise OSError("<urlopen error [Errno -2] Name or service not known>")
+
+    monkeypatch.setattr(images, "_download", download)
+    return tried
+
+
+def test_own_test_part(nowhere: list[str], tmp_path: Path) -> None:
+    fashion(tmp_path / "FashionMNIST" / "raw")
+    loaded = load(DataSettings("fashion_mnist", root=tmp_path, validation=0.25, test=0.9), CPU)
+    assert loaded.record["rows"] == {"train": 150, "validation": 50, "test": 30}
+    assert loaded.input_shape == (1, 28, 28)
+    assert loaded.classes[9] == "Ankle boot"
+    assert not nowhere
+
+
+def test_places_are_tried_in_order(
+    nowhere: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HPSEARCH_DATA", str(tmp_path / "env"))
+    settings = DataSettings("fashion_mnist", root=tmp_path / "root")
+    assert locations(settings) == [
+        tmp_path / "root", tmp_path / "env", tmp_path / "home" / "hpsearch" / "data",
+    ]  # fmt: skip
+    assert locations(DataSettings("digits")) == []
+    prints = []
+    for number, folder in enumerate(reversed(locations(settings))):
+        fashion(folder / "FashionMNIST" / "raw", seed=number)
+        prints.append(load(settings, CPU).record["fingerprint"])
+    assert len(set(prints)) == 3
+
+
+@pytest.mark.parametrize("below", ["", "FashionMNIST/raw"])
+def test_packed_files_are_unpacked(nowhere: list[str], tmp_path: Path, below: str) -> None:
+    fashion(tmp_path / below, packed=True)
+    loaded = load(DataSettings("fashion_mnist", root=tmp_path), CPU)
+    assert loaded.record["rows"]["train"] == 170
+    assert not nowhere
+    left = {path.name for path in tmp_path.iterdir() if not path.name.endswith((".gz", ".lock"))}
+    assert left == {"FashionMNIST"}
+
+
+def test_many_workers_unpack_once(
+    nowhere: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fashion(tmp_path, packed=True)
+    unpack, calls = images._unpack, []
+
+    def slowly(packed: Path, folder: Path) -> None:
+        calls.append(folder)
+        time.sleep(0.2)
+        unpack(packed, folder)
+
+    monkeypatch.setattr(images, "_unpack", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        records = list(pool.map(
+            lambda _: load(DataSettings("fashion_mnist", root=tmp_path), CPU).record, range(4)
+        ))  # fmt: skip
+    assert len(calls) == 1
+    assert all(record == records[0] for record in records)
+
+
+def test_missing_data_says_where_it_was_looked_for(nowhere: list[str], tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        load(DataSettings("cifar10", root=tmp_path / "root"), CPU)
+    text = str(error.value)
+    for place in (tmp_path / "root", tmp_path / "home" / "hpsearch" / "data"):
+        assert str(place / "cifar-10-batches-py") in text
+    assert "Name or service not known" in text
+    assert "HPSEARCH_DATA" in text
+    assert nowhere == ["cifar10"]
+
+
+def test_a_folder_that_cannot_be_written(nowhere: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"no mnist data in(.|\n)*File exists"):
+        load(DataSettings("mnist", root=tmp_path / "file"), CPU)
+
+
+def test_a_download_is_moved_in_whole(
+    nowhere: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(source: str, folder: Path) -> None:
+        fashion(folder / "MNIST" / "raw")
+        assert not (tmp_path / "MNIST").exists()
+
+    monkeypatch.setattr(images, "_download", download)
+    assert load(DataSettings("mnist", root=tmp_path), CPU).record["rows"]["test"] == 30
+    assert (tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file()
+
+
+def test_damaged_data(nowhere: list[str], tmp_path: Path) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    fashion(raw)
+    (raw / "t10k-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03rubbish")
+    with pytest.raises(DataError, match=r"mnist in .*MNIST cannot be read.*Remove that folder"):
+        load(DataSettings("mnist", root=tmp_path), CPU)
+
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+
+
+@pytest.mark.skipif(not DEBIAN.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
+def test_debians_package_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HPSEARCH_DATA", raising=False)
+    monkeypatch.setattr(images, "user_data_path", lambda name: tmp_path)
+    loaded = load(DataSettings("fashion_mnist", root=tmp_path, limit=1000), CPU)
+    assert loaded.record["rows"] == {"train": 850, "validation": 150, "test": 10_000}

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+from torch.optim import lr_scheduler
+
+from hpsearch import catalog
+from hpsearch.training.optim import Plateau, optimizer, schedule
+
+EPOCHS = 20
+
+
+def settings(**changes):
+    return {**catalog.defaults("mlp"), "epochs": EPOCHS, **changes}
+
+
+def torch_factors(make, steps: int = EPOCHS) -> list[float]:
+    """Factors on the learning rate that a scheduler of PyTorch gives at each of its steps."""
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    sgd = torch.optim.SGD([parameter], lr=1.0)
+    factors = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SequentialLR calls its own deprecated parts
+        scheduler = make(sgd)
+        for _ in range(steps):
+            factors.append(sgd.param_groups[0]["lr"])
+            sgd.step()
+            scheduler.step()
+    return factors
+
+
+def our_factors(steps: int = EPOCHS, **changes) -> list[float]:
+    factor = schedule(settings(**changes))
+    return [factor(step * EPOCHS / steps) for step in range(steps)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "make"),
+    [
+        ({"schedule": "constant"}, lambda o: lr_scheduler.ConstantLR(o, 1.0)),
+        (
+            {"schedule": "step", "decay": 0.5, "decay_every": 6},
+            lambda o: lr_scheduler.StepLR(o, 6, 0.5),
+        ),
+        ({"schedule": "step"}, lambda o: lr_scheduler.StepLR(o, 7, 0.1)),
+        (
+            {"schedule": "exponential", "decay": 0.8},
+            lambda o: lr_scheduler.ExponentialLR(o, 0.8),
+        ),
+        ({"schedule": "exponential"}, lambda o: lr_scheduler.ExponentialLR(o, 0.95)),
+        ({"schedule": "cosine"}, lambda o: lr_scheduler.CosineAnnealingLR(o, EPOCHS)),
+        ({"schedule": "plateau"}, lambda o: lr_scheduler.ConstantLR(o, 1.0)),
+    ],
+)
+def test_factors_at_whole_epochs_are_those_of_torch(changes, make) -> None:
+    assert our_factors(**changes) == pytest.approx(torch_factors(make), abs=1e-9)
+
+
+@pytest.mark.parametrize("warmup", [0.0, 5.0])
+def test_one_cycle_is_torchs(warmup: float) -> None:
+    # OneCycleLR counts steps from 0 to total - 1 and turns at pct_start * total - 1; in continuous
+    # progress that is a cycle of total - 1 steps that turns at (pct_start * total - 1).
+    steps = 201
+    turn = (warmup or 0.3 * EPOCHS) / EPOCHS * (steps - 1)
+    theirs = torch_factors(
+        lambda o: lr_scheduler.OneCycleLR(o, 1.0, steps, pct_start=(turn + 1) / steps), steps - 1
+    )
+    ours = our_factors(steps - 1, schedule="one_cycle", warmup=warmup)
+    assert ours == pytest.approx(theirs, abs=1e-9)
+    factor = schedule(settings(schedule="one_cycle", warmup=warmup))
+    assert factor(EPOCHS) == pytest.approx(1 / 25e4)
+
+
+@pytest.mark.parametrize("shape", ["constant", "step", "exponential", "cosine", "plateau"])
+def test_warmup_rises_in_a_straight_line_and_the_shape_follows(shape: str) -> None:
+    warmup = 4
+    follow = {
+        "cosine": lambda o: lr_scheduler.CosineAnnealingLR(o, EPOCHS - warmup),
+        "step": lambda o: lr_scheduler.StepLR(o, 7, 0.1),
+        "exponential": lambda o: lr_scheduler.ExponentialLR(o, 0.95),
+    }.get(shape, lambda o: lr_scheduler.ConstantLR(o, 1.0))
+    theirs = torch_factors(
+        lambda o: lr_scheduler.SequentialLR(
+            o, [lr_scheduler.LinearLR(o, 1e-12, 1.0, warmup), follow(o)], [warmup]
+        )
+    )
+    assert our_factors(schedule=shape, warmup=warmup) == pytest.approx(theirs, abs=1e-9)
+
+
+@pytest.mark.parametrize("shape", catalog.SCHEDULES)
+@pytest.mark.parametrize("warmup", [0, 0.5, EPOCHS, 3 * EPOCHS])
+def test_factors_stay_between_0_and_1(shape: str, warmup: float) -> None:
+    factor = schedule(settings(schedule=shape, warmup=warmup))
+    assert all(0 <= factor(step / 10) <= 1 for step in range(10 * EPOCHS + 1))
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("patience", [0, 2])
+def test_plateau_is_torchs(direction: str, patience: int) -> None:
+    values = [0.5, 0.6, 0.6, 0.55, 0.5, 0.61, 0.4, 0.3, 0.2, 0.2, 0.2, 0.7, 0.1, 0.1, 0.1, 0.1]
+    sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = lr_scheduler.ReduceLROnPlateau(
+        sgd, mode=direction[:3], factor=0.5, patience=patience, threshold=0.0
+    )
+    ours = Plateau()
+    for value in values:
+        theirs.step(value)
+        ours = ours.after(value, direction, settings(patience=patience, decay=0.5))
+        assert ours.factor == pytest.approx(sgd.param_groups[0]["lr"])
+    assert ours.factor < 1
+
+
+def trained(make, steps: int = 5) -> list[torch.Tensor]:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+    inputs, rule = torch.randn(8, 4), make(network.parameters())
+    for _ in range(steps):
+        rule.zero_grad()
+        network(inputs).square().mean().backward()
+        rule.step()
+    return [p.detach() for p in network.parameters()]
+
+
+BASE = {"lr": 0.1, "weight_decay": 0.02, "momentum": 0.8, "beta1": 0.7, "beta2": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("changes", "plain"),
+    [
+        ({"optimizer": "sgd"}, lambda p: torch.optim.SGD(p, 0.1, 0.8, weight_decay=0.02)),
+        (
+            {"optimizer": "sgd", "nesterov": True},
+            lambda p: torch.optim.SGD(p, 0.1, 0.8, weight_decay=0.02, nesterov=True),
+        ),
+        (
+            {"optimizer": "sgd", "nesterov": True, "momentum": 0.0},
+            lambda p: torch.optim.SGD(p, 0.1, weight_decay=0.02),
+        ),
+        ({"optimizer": "adam"}, lambda p: torch.optim.Adam(p, 0.1, (0.7, 0.9), weight_decay=0.02)),
+        (
+            {"optimizer": "adamw"},
+            lambda p: torch.optim.AdamW(p, 0.1, (0.7, 0.9), weight_decay=0.02),
+        ),
+        (
+            {"optimizer": "rmsprop"},
+            lambda p: torch.optim.RMSprop(p, 0.1, momentum=0.8, weight_decay=0.02),
+        ),
+    ],
+)
+def test_an_optimizer_is_torchs_with_these_settings(changes, plain) -> None:
+    ours = trained(lambda p: optimizer(p, settings(**{**BASE, **changes})))
+    for mine, theirs in zip(ours, trained(plain), strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-5)
