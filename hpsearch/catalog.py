@@ -182,7 +182,8 @@ FAMILIES: Mapping[str, tuple[Setting, ...]] = MappingProxyType({
         Setting("channels", "int_or_sizes", 32,
                 "Channels of the first block, doubled in each one after; or a list, one a block.",
                 low=1, high=4096),
-        Setting("kernel", "int", 3, "Width of the square convolution; odd, so that sizes stay.",
+        Setting("kernel", "int", 3,
+                "Width of the square convolution; borders are padded, so sizes stay.",
                 low=1, high=15),
         _BATCH_NORM, _ACTIVATION, _DROPOUT,
         Setting("head", "choice", "flatten",
@@ -232,7 +233,8 @@ TRAINING: tuple[Setting, ...] = (
     Setting("decay_every", "int", None,
             "Epochs between drops of `step`; a third of all epochs unless said.",
             low=1, high=100_000),
-    Setting("patience", "int", 3, "Epochs without a better validation metric before `plateau` drops.",
+    Setting("patience", "int", 3,
+            "Epochs without a better validation metric before `plateau` drops.",
             low=0, high=100_000),
     Setting("loss", "choice", None,
             "What training minimises; by the task unless said: bce for two classes, "
@@ -257,7 +259,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType({
     "mae": Metric("minimize", ("regression",), "mean absolute error, in the target's unit"),
     "r2": Metric("maximize", ("regression",), "share of the variance explained"),
 })  # fmt: skip
-"""Metric -> direction and tasks. All of a task's metrics are recorded; one steers the search."""
+"""Metric -> direction and tasks. One steers the search; all of the task's are recorded beside it,
+but `auroc`, which takes longer than an epoch of a small network, only where it steers."""
 
 SOURCES: Mapping[str, Source] = MappingProxyType({
     "digits": Source("1,797 images of 8 x 8, 10 classes; part of scikit-learn", images=True),

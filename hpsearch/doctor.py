@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
 from hpsearch.catalog import SOURCES
-from hpsearch.errors import DataError, HpsearchError
+from hpsearch.errors import StorageError
 from hpsearch.store.engine import Database, storage_url
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import is_ready
@@ -77,25 +77,22 @@ def _devices() -> Iterator[Finding]:
 
 
 def _database(storage: str | None) -> Finding:
-    return _tried(
-        "database",
-        True,
-        lambda: ", ".join(str(fact) for fact in list(check_database(storage).values())[:3]),
-        "name another one with --storage or HPSEARCH_STORAGE, or mend what it says",
-    )
+    mend = "name another one with --storage or HPSEARCH_STORAGE, or mend what it says"
+    try:
+        facts = check_database(storage)
+    except StorageError as error:
+        return Finding("database", False, True, str(error), mend)
+    return Finding("database", True, True, f"{facts['database']}: {facts['state']}")
 
 
 def _data() -> Iterator[Finding]:
-    from hpsearch.training.data import find
+    from hpsearch.training.images import find, locations
 
     for name, source in SOURCES.items():
-        if source.folder:
-            mend = f"put {source.folder} under HPSEARCH_DATA, or let a study download it"
-            yield _tried(f"data {name}", False, lambda name=name: str(find(name)), mend)
-
-
-def _tried(subject: str, needed: bool, look: Callable[[], str], mend: str) -> Finding:
-    try:
-        return Finding(subject, True, needed, look())
-    except (HpsearchError, DataError) as error:
-        return Finding(subject, False, needed, str(error), mend)
+        if not source.folder:
+            continue
+        found = find(name)
+        looked = ", ".join(map(str, locations(name, None)))
+        said = str(found) if found else f"not in {looked}"
+        mend = "name its folder in HPSEARCH_DATA, or let the first study that needs it download it"
+        yield Finding(f"data {name}", found is not None, False, said, mend)

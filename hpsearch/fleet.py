@@ -28,8 +28,7 @@ class Exit:
     code: int
     """Its exit code; minus the signal that killed it."""
     said: str
-    """The last line it wrote."""
-    log: Path
+    """Its error message, or the last line it wrote."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,8 @@ class Fleet:
         if self._checkpoints is not None:
             command += ["--checkpoints", str(self._checkpoints)]
         # The URL may carry a password: the environment is not shown to other users, the command
-        # line is. Threads are set before PyTorch's libraries read them.
+        # line is.
         env = {**os.environ, "HPSEARCH_STORAGE": self._url, "HPSEARCH_PARENT_PIPE": "1"}
-        if threads is not None:
-            env["OMP_NUM_THREADS"] = str(threads)
         log = self._logs / f"worker-{index}.log"
         stderr = log.open("wb")
         popen = subprocess.Popen(
@@ -116,16 +113,19 @@ class Fleet:
         return [_exit(p) for p in gone]
 
     def stop(self, grace_s: float = 8.0) -> list[Exit]:
-        """Ask all workers to give back what they hold and leave; kill those that do not."""
+        """Ask all workers to give back what they hold and leave; kill those that do not.
+
+        A KeyboardInterrupt meanwhile kills them at once.
+        """
         for process in self._processes:
             process.popen.terminate()
         deadline = time.monotonic() + grace_s
-        for process in self._processes:
-            with suppress(subprocess.TimeoutExpired):
+        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            for process in self._processes:
                 process.popen.wait(max(deadline - time.monotonic(), 0.1))
-            if process.popen.poll() is None:
-                process.popen.kill()
-                process.popen.wait()
+        for process in self._processes:
+            process.popen.kill()  # does nothing to one that has ended
+            process.popen.wait()
         return self.ended()
 
     def clear(self) -> None:
@@ -137,5 +137,7 @@ def _exit(process: _Process) -> Exit:
     process.stderr.close()
     if process.popen.stdin is not None:
         process.popen.stdin.close()
-    lines = process.log.read_text(errors="replace").strip().splitlines()
-    return Exit(process.name, process.popen.returncode, lines[-1] if lines else "", process.log)
+    text = process.log.read_text(errors="replace").strip()
+    _, found, message = text.rpartition("hpsearch: ")
+    said = message if found else text.rpartition("\n")[2]
+    return Exit(process.name, process.popen.returncode, said)

@@ -7,7 +7,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from hpsearch.store.engine import Database
-from hpsearch.store.ledger import Study
+from hpsearch.store.values import Study
 
 __all__ = ["checkpoint_folder"]
 

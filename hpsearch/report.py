@@ -9,8 +9,9 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.store.ledger import Ledger, Study, Worker
+from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
+from hpsearch.store.values import Study, Worker
 
 __all__ = ["Reader", "Snapshot", "Trial"]
 
@@ -118,9 +119,7 @@ class Reader:
 
     def _open(self, study: Study) -> None:
         self._uid = study.uid
-        self._mirror = Mirror(
-            self._ledger.database, study.study_id, study.name, study.direction
-        )
+        self._mirror = Mirror(self._ledger.database, study.study_id, study.name, study.direction)
 
     def snapshot(self) -> Snapshot:
         """The study as it is now."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from hpsearch import plan
 from hpsearch.errors import ConflictError
 from hpsearch.spec import StudySpec, differences
-from hpsearch.store.ledger import Ledger, Study
+from hpsearch.store.ledger import Ledger
+from hpsearch.store.values import Study
 
 __all__ = ["submit"]
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import CheckpointError, DataError, HpsearchError, StorageError
@@ -26,13 +27,14 @@ from hpsearch.places import checkpoint_folder
 from hpsearch.search import Search, seed_of
 from hpsearch.spec import StudySpec
 from hpsearch.store.engine import Database
-from hpsearch.store.ledger import Ending, EpochReport, Hold, Ledger, State, Study, Write
+from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
+from hpsearch.store.values import Ending, EpochReport, Hold, State, Study, Write
 from hpsearch.training import devices
 from hpsearch.training.array import Array, Failure, Report
 from hpsearch.training.candidate import Candidate
 from hpsearch.training.checkpoint import Checkpoints
-from hpsearch.training.data import DataSettings, Dataset, load
+from hpsearch.training.data import Dataset, DataSettings, load
 
 __all__ = ["Options", "serve"]
 
@@ -80,7 +82,7 @@ def serve(options: Options) -> None:
     keeper = _Keeper(ledger, name)
     keeper.start()
     try:
-        _Worker(ledger, name, device, options, keeper, stop).work()
+        _Worker(_Context(ledger, name, device, options, keeper, stop)).work()
     finally:
         keeper.stop()
         # Where the database is away, the leases run out by themselves.
@@ -117,11 +119,10 @@ class _Keeper(threading.Thread):
         super().__init__(name="lease-keeper", daemon=True)
         self._ledger, self._worker = ledger, worker
         self._stopped = threading.Event()
-        self._held: dict[tuple[int, int], Hold] = {}
-        self._lost: set[tuple[int, int]] = set()
-        self._watched: set[int] = set()
         self._lock = threading.Lock()
-        self.states: dict[int, State] = {}
+        self._held: set[Hold] = set()
+        self._lost: set[Hold] = set()
+        self._states: dict[int, State] = {}
 
     def run(self) -> None:
         """Renew until stopped. A database that is away is tried again: training goes on."""
@@ -134,31 +135,35 @@ class _Keeper(threading.Thread):
     def _renew(self) -> None:
         with self._lock:
             before = set(self._held)
-            studies = {study_id for study_id, _ in before}
         if not before:
             return
-        alive, states = self._ledger.renew(self._worker, studies)
+        alive, states = self._ledger.renew(self._worker, {hold.study_id for hold in before})
         with self._lock:
             # Only what was held before the query: a lease taken meanwhile is not in its answer.
-            self._lost |= (before & set(self._held)) - alive
-            self.states = states
+            self._lost |= {h for h in before & self._held if h.key not in alive}
+            self._states = states
 
     def watch(self, hold: Hold) -> None:
         """A ticket is held from now on."""
         with self._lock:
-            self._held[hold.key] = hold
-            self.states.pop(hold.study_id, None)  # it was open a moment ago, whatever came before
+            self._held.add(hold)
+            self._states.pop(hold.study_id, None)  # it was open a moment ago
 
     def forget(self, hold: Hold) -> None:
         """A ticket is not held any more."""
         with self._lock:
-            self._held.pop(hold.key, None)
-            self._lost.discard(hold.key)
+            self._held.discard(hold)
+            self._lost.discard(hold)
 
     def lost(self, hold: Hold) -> bool:
         """Whether somebody else has the ticket by now."""
         with self._lock:
-            return hold.key in self._lost
+            return hold in self._lost
+
+    def state(self, study_id: int) -> State:
+        """The study's state when leases were last renewed."""
+        with self._lock:
+            return self._states.get(study_id, "open")
 
     def stop(self) -> None:
         """End the thread."""
@@ -166,36 +171,39 @@ class _Keeper(threading.Thread):
         self.join()
 
 
+@dataclass(frozen=True)
+class _Context:
+    """What every part of a worker shares."""
+
+    ledger: Ledger
+    name: str
+    device: torch.device
+    options: Options
+    keeper: _Keeper
+    stop: threading.Event
+
+
 class _Worker:
     """Chooses a study, works on it, chooses again."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        name: str,
-        device: Any,
-        options: Options,
-        keeper: _Keeper,
-        stop: threading.Event,
-    ) -> None:
-        self._ledger, self._name, self._device = ledger, name, device
-        self._options, self._keeper, self._stop = options, keeper, stop
+    def __init__(self, context: _Context) -> None:
+        self._context = context
         self._benches: dict[int, _Bench] = {}
         self._unusable: set[int] = set()
 
     def work(self) -> None:
         """Until the stop event, or until no study of mine is open any more."""
-        while not self._stop.is_set():
+        while not self._context.stop.is_set():
             open_ = self._open_studies()
-            if not open_ and self._options.until_done:
+            if not open_ and self._context.options.until_done:
                 return
             if not any(self._work_on(study) for study in open_):
-                self._stop.wait(IDLE_S)
+                self._context.stop.wait(IDLE_S)
 
     def _open_studies(self) -> list[Study]:
         """The studies that may have work, most important first."""
-        found = self._ledger.studies()
-        mine = self._options.studies
+        found = self._context.ledger.studies()
+        mine = self._context.options.studies
         open_ = [s for s in found if s.state == "open" and (not mine or s.name in mine)]
         open_ = [s for s in open_ if s.study_id not in self._unusable]
         for gone in set(self._benches) - {s.study_id for s in open_}:
@@ -206,13 +214,13 @@ class _Worker:
         """Claim and train to the end; whether there was anything to do."""
         try:
             if study.study_id not in self._benches:
-                self._benches[study.study_id] = _Bench(
-                    self._ledger, study, self._name, self._device, self._options, self._keeper,
-                    self._stop,
-                )  # fmt: skip
+                self._benches[study.study_id] = _Bench(self._context, study)
             return self._benches[study.study_id].run()
-        except (DataError, HpsearchError) as error:
-            if isinstance(error, (StorageError, CheckpointError)) or self._options.until_done:
+        except HpsearchError as error:
+            if (
+                isinstance(error, (StorageError, CheckpointError))
+                or self._context.options.until_done
+            ):
                 raise
             # A study that this machine has no data for must not stop it from serving others.
             _log.error("study %s cannot run here: %s", study.name, error)
@@ -226,34 +234,31 @@ class _Running:
 
     hold: Hold
     trial: FrozenTrial
-    curve: list[EpochReport] = field(default_factory=list)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """After the last epoch."""
+    attrs: dict[str, Any] = field(default_factory=dict)
+    """User attributes to go with the next write."""
 
 
 class _Bench:
     """All that one study needs on one device: its data, its search, and the array."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        study: Study,
-        worker: str,
-        device: Any,
-        options: Options,
-        keeper: _Keeper,
-        stop: threading.Event,
-    ) -> None:
-        self._ledger, self._study, self._worker = ledger, study, worker
-        self._keeper, self._stop = keeper, stop
+    def __init__(self, context: _Context, study: Study) -> None:
+        self._worker, self._ledger = context.name, context.ledger
+        self._keeper, self._stop = context.keeper, context.stop
+        self._study = study
         self._spec = StudySpec.from_document(study.document)
-        dataset = load(_data_settings(self._spec, Path(study.base)), device)
+        dataset = load(_data_settings(self._spec, Path(study.base)), context.device)
         self._agree_on_data(dataset)
-        self._mirror = Mirror(
-            ledger.database, study.study_id, study.name, self._spec.direction
-        )
+        database = context.ledger.database
+        self._mirror = Mirror(database, study.study_id, study.name, study.direction)
         self._search = Search(self._spec, self._mirror)
-        folder = checkpoint_folder(ledger.database, study, options.checkpoints)
-        self._checkpoints = Checkpoints(folder)
-        self._array = Array(dataset, self._spec.metric, device, interrupted=stop.is_set)
+        self._checkpoints = Checkpoints(
+            checkpoint_folder(database, study, context.options.checkpoints)
+        )
+        self._array = Array(
+            dataset, self._spec.metric, context.device, interrupted=context.stop.is_set
+        )
         self._running: dict[int, _Running] = {}
 
     def _agree_on_data(self, dataset: Dataset) -> None:
@@ -299,22 +304,25 @@ class _Bench:
         self._place(self._running[hold.number])
 
     def _place(self, running: _Running) -> None:
-        candidate = self._candidate(running)
-        state = self._saved_state(running)
-        if state is None:
+        """Put a trial on the array, from its checkpoint if there is one that fits.
+
+        The checkpoint has the whole learning curve: reports that its last worker could not
+        deliver any more are delivered now. One of the last epoch gives that epoch's report again.
+        """
+        candidate, state = self._candidate(running), self._saved_state(running)
+        try:
+            self._array.add(candidate, state)
+        except CheckpointError as error:
+            self._starts_again(running, str(error))
             self._array.add(candidate)
             return
-        running.curve = [EpochReport(**report) for report in state["curve"]]
         known = running.trial.intermediate_values
-        missing = [r for r in running.curve if r.epoch not in known]
+        curve = [EpochReport(**report) for report in state["curve"]] if state else []
+        missing = [report for report in curve if report.epoch not in known]
         for report in missing:
             self._mirror.report(running.trial._trial_id, report.epoch, report.value)
-        finished = state["epoch"] >= candidate.settings["epochs"]
-        ending = Ending(TrialState.COMPLETE, running.curve[-1].value) if finished else None
-        if not finished:
-            self._array.add(candidate, state)
-        if missing or ending:
-            self._record([self._write(running, missing, ending)])
+        if missing:
+            self._record([self._write(running, missing, None)])
 
     def _candidate(self, running: _Running) -> Candidate:
         settings = self._spec.settings(self._search.values(running.trial))
@@ -326,23 +334,21 @@ class _Bench:
         )
 
     def _saved_state(self, running: _Running) -> Mapping[str, Any] | None:
-        """The checkpoint to go on from, if there is one that fits."""
+        """The trial's checkpoint; None, and the trial says why, where it is lost."""
         number = running.hold.number
         try:
             state = self._checkpoints.load(number)
-            if state is not None and state["digest"] != self._candidate(running).digest:
-                raise CheckpointError(f"checkpoint {self._checkpoints.path(number)} is of another "
-                                      "trial")  # fmt: skip
         except CheckpointError as error:
-            _log.warning("trial %d starts again: %s", running.trial.number, error)
+            self._starts_again(running, str(error))
             return None
         if state is None and running.trial.intermediate_values:
-            _log.warning(
-                "trial %d starts again: there is no checkpoint in %s",
-                running.trial.number,
-                self._checkpoints.path(number).parent,
-            )
+            path = self._checkpoints.path(number)
+            self._starts_again(running, f"there is no checkpoint {path}")
         return state
+
+    def _starts_again(self, running: _Running, why: str) -> None:
+        _log.warning("trial %d starts again: %s", running.trial.number, why)
+        running.attrs["restarted"] = f"starts again: {why}"
 
     def _train_one_epoch(self) -> None:
         writes = [self._judge(report) for report in self._array.epoch()]
@@ -356,7 +362,7 @@ class _Bench:
             return self._write(running, [], self._failed(running, report))
         assert report.value is not None
         done = EpochReport(report.epoch, report.value, report.metrics, report.seconds)
-        running.curve.append(done)
+        running.metrics = report.metrics
         self._mirror.report(running.trial._trial_id, report.epoch, report.value)
         # Before the report: whoever takes over can add a missing report, not a missing epoch.
         self._checkpoints.save(report.key, self._array.state(report.key))
@@ -381,9 +387,9 @@ class _Bench:
     def _write(
         self, running: _Running, reports: Sequence[EpochReport], ending: Ending | None
     ) -> Write:
-        attrs: dict[str, Any] = {}
-        if ending is not None and running.curve:
-            attrs["metrics"] = dict(running.curve[-1].metrics)
+        attrs, running.attrs = running.attrs, {}
+        if ending is not None and running.metrics:
+            attrs["metrics"] = dict(running.metrics)
         trial_id = running.trial._trial_id
         return Write(
             running.hold, trial_id, reports, attrs, self._mirror.take_notes(trial_id), ending
@@ -427,7 +433,7 @@ class _Bench:
     def _best_ticket(self) -> int | None:
         complete = self._mirror.get_all_trials(0, deepcopy=False, states=(TrialState.COMPLETE,))
         sign = 1 if self._spec.direction == "maximize" else -1
-        best = max(complete, key=lambda t: (sign * t.value, -t.number), default=None)
+        best = max(complete, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
         return None if best is None else best.user_attrs["ticket"]
 
     def _obey(self) -> None:
@@ -435,7 +441,7 @@ class _Bench:
         for number in [n for n, r in self._running.items() if self._keeper.lost(r.hold)]:
             _log.warning("ticket %d was taken over by another worker", number)
             self._let_go(number)
-        state = self._keeper.states.get(self._study.study_id, "open")
+        state = self._keeper.state(self._study.study_id)
         if state == "stopped":
             self._record([
                 self._write(r, [], Ending(TrialState.PRUNED, _last_value(r.trial), "stopped"))
@@ -454,7 +460,7 @@ def _last_value(trial: FrozenTrial) -> float | None:
 
 
 def _seed(study_seed: int, origin: int) -> int:
-    """The candidate's own seed: it decides its first weights, the order of its data, its dropout."""
+    """The candidate's own seed: of its first weights, the order of its data, its dropout."""
     return seed_of(study_seed, origin, 1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 
 import typer
@@ -67,6 +68,8 @@ def _options(
 
 def main() -> None:
     """Run the command line; every expected error is one message and a named exit code."""
+    # As Ctrl-C does: what a command has begun it ends in order.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(prog_name="hpsearch")
     except HpsearchError as error:

@@ -12,7 +12,7 @@ from hpsearch.cli.options import Checkpoints, Json, Name, Storage, open_ledger, 
 from hpsearch.errors import StudyFileError
 
 if TYPE_CHECKING:
-    from hpsearch.store.ledger import State, Study
+    from hpsearch.store.values import State, Study
 
 __all__ = ["delete", "extend", "pause", "resume", "retry", "stop"]
 

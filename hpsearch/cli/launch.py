@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from hpsearch.fleet import Exit, Fleet
     from hpsearch.report import Reader, Snapshot
     from hpsearch.spec import StudySpec
-    from hpsearch.store.ledger import Ledger, Study
+    from hpsearch.store.ledger import Ledger
+    from hpsearch.store.values import Study
 
 __all__ = ["check", "run", "submit", "worker"]
 
@@ -37,7 +38,9 @@ Pruner = Annotated[str | None, typer.Option(help="search.pruner")]
 Seed = Annotated[int | None, typer.Option(min=0, help="search.seed")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Any key of the file, such as data.limit=500."),
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Any key of the file, such as data.limit=500."
+    ),
 ]
 Priority = Annotated[int, typer.Option(help="Studies of a higher one are served first.")]
 
@@ -128,9 +131,7 @@ def _reopen(ledger: Ledger, study: Study) -> str:
         ledger.set_state(study.name, "open")
         return f"study {study.name} was {study.state}; it goes on"
     if study.state == "done":
-        return (
-            f"study {study.name} is done; hpsearch extend {study.name} --trials N adds to it"
-        )
+        return f"study {study.name} is done; hpsearch extend {study.name} --trials N adds to it"
     return f"study {study.name} goes on: {study.ended} of {study.tickets} trials have ended"
 
 
@@ -163,14 +164,15 @@ def _settle(ledger: Ledger, exits: list[Exit]) -> None:
 
 def _worker_error(exit_: Exit, snapshot: Snapshot) -> HpsearchError:
     study = snapshot.study
-    said = exit_.said.removeprefix("hpsearch: ")
     left = f"{study.ended} of {study.tickets} trials have ended; run again to go on"
     if exit_.code in EXIT_CODES and exit_.code > 1:
-        error = HpsearchError(f"{said}\n{left}")
+        error = HpsearchError(f"{exit_.said}\n{left}")
         error.exit_code = exit_.code
         return error
     how = f"signal {-exit_.code}" if exit_.code < 0 else f"exit code {exit_.code}"
-    return WorkerError(f"the last worker ended with {how}: {said or 'it said nothing'}\n{left}")
+    return WorkerError(
+        f"the last worker ended with {how}: {exit_.said or 'it said nothing'}\n{left}"
+    )
 
 
 def submit(
@@ -219,6 +221,11 @@ def worker(
     name: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve studies of the database with one process on one device."""
+    # OpenMP reads these when PyTorch is loaded. Threads that wait for work in a busy loop, as they
+    # do by default, make an epoch ten times longer where another process wants the core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
     from hpsearch.fleet import local_devices, new_name
     from hpsearch.store.engine import storage_url
     from hpsearch.worker import Options, serve

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from rich import box
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -33,8 +34,8 @@ _COLOURS = {"COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red", "RUNNING": "
 
 
 def note(text: str) -> None:
-    """A line of status."""
-    err.print(text, markup=False)
+    """A line of status; never wrapped, so that a command in it can be pasted."""
+    err.print(text, markup=False, soft_wrap=True)
 
 
 def number(value: float | None) -> str:
@@ -170,7 +171,7 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
         table.add_row(f"  {name}", setting(value))
     out.print(table)
     if trial.metrics:
-        out.print("  " + "  ".join(f"{k} {number(v)}" for k, v in trial.metrics.items()))
+        out.print(Columns([f"  {k} {number(v)}" for k, v in trial.metrics.items()]))
 
 
 def result(snapshot: Snapshot) -> None:
@@ -251,11 +252,10 @@ class Progress:
                 continue
             self._told.add(trial.number)
             known = snapshot.best.value if snapshot.best else None
-            err.print(
+            note(
                 f"{len(self._told)}/{snapshot.study.tickets} trial {trial.number} "
                 f"{trial.state.lower()} {snapshot.metric} {number(trial.value)} "
-                f"epochs {trial.epoch} best {number(known)}",
-                markup=False,
+                f"epochs {trial.epoch} best {number(known)}"
             )
 
     def _picture(self, snapshot: Snapshot) -> RenderableType:

@@ -77,9 +77,7 @@ class Search:
             trial.distributions[parameter.name] = distribution(parameter)
         trial.params.update(to_optuna(values))
         said = "retry" if earlier else "start" if point else _summary(drawers)
-        trial.user_attrs.update(
-            ticket=ticket, stage=plan.stage(self._spec, origin), sampler=said
-        )
+        trial.user_attrs.update(ticket=ticket, stage=plan.stage(self._spec, origin), sampler=said)
         if retry_of is not None:
             trial.user_attrs["retry_of"] = retry_of
         return trial

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from hpsearch.spec.checks import check
 from hpsearch.spec.data import check_data
-from hpsearch.spec.document import MOST_BYTES, overlay, read
+from hpsearch.spec.document import MOST_BYTES, read
 from hpsearch.spec.faults import Fault, Faults, StudyFaultsError
 from hpsearch.spec.models import BudgetSpec, DataSpec, PrunerSpec, SearchSpec
+from hpsearch.spec.overrides import overlay
 from hpsearch.spec.schema import schema
 from hpsearch.spec.study import StudySpec, differences
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from hpsearch.spec.faults import Path, Place
 
-__all__ = ["MOST_BYTES", "admit", "overlay", "read"]
+__all__ = ["MOST_BYTES", "admit", "read", "split"]
 
 MOST_BYTES = 1_000_000
 MOST_NODES = 50_000
@@ -58,39 +58,9 @@ def read(text: str, faults: Faults, option: str | None = None) -> object:
     try:
         node = _Builder(text, faults, option).document()
     except _UnreadableError as error:
-        faults.settle(_path(option), error.fault)
+        faults.settle(split(option), error.fault)
         return None
-    return _plain(node, _path(option), faults.places, option)
-
-
-def overlay(content: object, setting: str, faults: Faults) -> None:
-    """Put `path=value` into `content`, which is changed; the value is read as YAML."""
-    name, equals, text = setting.partition("=")
-    keys = name.split(".")
-    if not (equals and all(keys)):
-        given = Fault("", "path=value, such as budget.trials=20", show(setting), option="--set")
-        faults.settle(("--set", setting), given)
-        return
-    section, path = content, _path(name)
-    for depth, key in enumerate(keys[:-1], start=1):
-        if not isinstance(section, dict):
-            break
-        if section.get(key) is None:
-            section[key] = {}
-            faults.places[path[:depth]] = name
-        section = section[key]
-    if not isinstance(section, dict):
-        # A root of another kind is a fault of its own.
-        if isinstance(content, dict):
-            got = f"one whose section is {show(section)}"
-            faults.settle(
-                path, Fault(name, "a path of keys through sections", got, option=f"--set {name}")
-            )
-        return
-    for known in [p for p in faults.places if p[: len(path)] == path]:
-        del faults.places[known]
-    faults.places[path] = faults.options[path] = name
-    section[keys[-1]] = read(text, faults, name)
+    return _plain(node, split(option), faults.places, option)
 
 
 def admit(value: object, path: Path, faults: Faults) -> object:
@@ -112,7 +82,8 @@ def admit(value: object, path: Path, faults: Faults) -> object:
 _LEVELS = f"at most {MOST_LEVELS} levels of nesting"
 
 
-def _path(option: str | None) -> Path:
+def split(option: str | None) -> Path:
+    """The keys in `budget.trials`."""
     return tuple(option.split(".")) if option else ()
 
 
@@ -158,7 +129,7 @@ class _Builder:
         self._text = text
         self._faults = faults
         self._option = option
-        self._prefix = _path(option)
+        self._prefix = split(option)
         self._stream = self._events()
         self._anchors: dict[str, _Node | None] = {}
         self._nodes = 0

@@ -21,6 +21,7 @@ __all__ = [
     "dotted",
     "listed",
     "nearest",
+    "printable",
     "show",
 ]
 

@@ -92,8 +92,7 @@ def _parse(url: str) -> sa.URL:
     if backend == "sqlite":
         if parsed.database in (None, "", ":memory:") or "mode=memory" in url:
             raise StorageError(
-                "a database in memory lives in one process only; name a file: "
-                "sqlite:///hpsearch.db"
+                "a database in memory lives in one process only; name a file: sqlite:///hpsearch.db"
             )
         return parsed.set(database=str(Path(parsed.database or "").absolute()))
     if backend not in _DRIVERS:
@@ -165,7 +164,8 @@ class Database:
             reraise=True,
         )
         with self._translated():
-            return attempts(self._once, body)
+            result: T = attempts(self._once, body)
+            return result
 
     def _once(self, body: Callable[[sa.Connection], T]) -> T:
         with self.engine.begin() as connection:

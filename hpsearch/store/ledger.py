@@ -11,119 +11,22 @@ from __future__ import annotations
 import functools
 import json
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import ConflictError, NotFoundError
-from hpsearch.store import trials as rows
+from hpsearch.store import rows, trials
 from hpsearch.store.engine import Database, now
-from hpsearch.store.tables import epochs, leases, prepare, studies, tickets, workers
+from hpsearch.store.tables import leases, prepare, studies, tickets, workers
+from hpsearch.store.values import Hold, Key, State, Study, Worker, Write
 
-__all__ = ["Ending", "EpochReport", "Hold", "Ledger", "State", "Study", "Worker", "Write"]
-
-State = Literal["open", "paused", "stopped", "done"]
+__all__ = ["Ledger"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study as the ledger keeps it."""
-
-    study_id: int
-    name: str
-    uid: str
-    """Never used again, even where the database gives a deleted study's id to a new one."""
-    direction: str
-    """maximize or minimize."""
-    digest: str
-    document: Mapping[str, Any]
-    base: str
-    """The study file's folder: relative paths in the document start there."""
-    state: State
-    priority: int
-    tickets: int
-    """The budget."""
-    issued: int
-    drawn: int
-    """Tickets issued that are not retries."""
-    ended: int
-    hours: float | None
-    active_s: float
-    """Seconds in which any worker held a lease."""
-    data: Mapping[str, Any] | None
-    """What the first worker found: fingerprint of the data, split, sizes."""
-
-
-@dataclass(frozen=True)
-class Worker:
-    """A worker process that has signed on."""
-
-    worker: str
-    host: str
-    pid: int
-    device: str
-    started_at: float
-    seen_at: float
-    stopped_at: float | None
-    silent_s: float
-    """Seconds since it was last seen, on the database's clock."""
-
-
-@dataclass(frozen=True)
-class Hold:
-    """A worker's hold on a ticket. Its writes carry the fence."""
-
-    study_id: int
-    number: int
-    fence: int
-    trial_id: int | None
-    """The trial that the ticket became under an earlier hold; None: it has no parameters yet."""
-    origin: int
-    """The number to sample by: tickets that are not retries, counted from 0."""
-    retry_of: int | None = None
-    """The failed ticket that this one runs again."""
-
-    @property
-    def key(self) -> tuple[int, int]:
-        """(study_id, number)."""
-        return self.study_id, self.number
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What one epoch of one trial gave."""
-
-    epoch: int
-    value: float
-    metrics: Mapping[str, float]
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a trial ends: COMPLETE, PRUNED or FAIL, its value if it has one, the reason if not."""
-
-    state: TrialState
-    value: float | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Write:
-    """All that is to be written for one held trial at once."""
-
-    hold: Hold
-    trial_id: int
-    reports: Sequence[EpochReport] = ()
-    user_attrs: Mapping[str, Any] = field(default_factory=dict)
-    system_attrs: Mapping[str, Any] = field(default_factory=dict)
-    ending: Ending | None = None
 
 
 def _verb(
@@ -131,11 +34,10 @@ def _verb(
 ) -> Callable[Concatenate[Ledger, P], T]:
     """Run a method in one transaction: all of it or nothing."""
 
-    @functools.wraps(body)
-    def verb(self: Ledger, *args: P.args, **kwargs: P.kwargs) -> T:
+    def verb(self: Ledger, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self.database.write(lambda connection: body(self, connection, *args, **kwargs))
 
-    return verb
+    return functools.update_wrapper(verb, body)
 
 
 class Ledger:
@@ -169,14 +71,14 @@ class Ledger:
         """
         try:
             with connection.begin_nested():
-                study_id = rows.create_study(
+                study_id = trials.create_study(
                     connection, name, direction, {"hpsearch": dict(document)}
                 )
         except sa.exc.IntegrityError:
             return self._existing(connection, name), False
         # SQLite gives the id of a deleted study to the next one; whoever deleted it with Optuna's
         # tools left our rows behind.
-        self._forget(connection, study_id)
+        rows.forget(connection, study_id)
         connection.execute(
             sa.insert(studies).values(
                 study_id=study_id, uid=uuid.uuid4().hex, direction=direction, digest=digest,
@@ -204,23 +106,13 @@ class Ledger:
     def studies(self) -> list[Study]:
         """All studies, the most important first."""
         with self.database.read() as connection:
-            return self._studies(connection)
-
-    def _studies(self, connection: sa.Connection, *where: Any) -> list[Study]:
-        names = rows.STUDIES
-        query = (
-            sa.select(studies, names.c.study_name)
-            .join(names, names.c.study_id == studies.c.study_id)
-            .where(*where)
-            .order_by(studies.c.priority.desc(), studies.c.study_id)
-        )
-        return [_study(row) for row in connection.execute(query)]
+            return rows.find_studies(connection)
 
     def _study(self, connection: sa.Connection, name: str) -> Study:
-        found = self._studies(connection, rows.STUDIES.c.study_name == name)
+        found = rows.find_studies(connection, trials.STUDIES.c.study_name == name)
         if found:
             return found[0]
-        others = ", ".join(s.name for s in self._studies(connection)) or "it has none yet"
+        others = ", ".join(s.name for s in rows.find_studies(connection)) or "it has none yet"
         raise NotFoundError(f"no study {name!r} in {self.database.name}; studies: {others}")
 
     @_verb
@@ -228,7 +120,7 @@ class Ledger:
         self, connection: sa.Connection, study_id: int, found: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         """Keep what the first worker found out about the data; what was kept, now or before."""
-        rows.lock_study(connection, study_id)
+        trials.lock_study(connection, study_id)
         mine = studies.c.study_id == study_id
         kept = connection.execute(sa.select(studies.c.data).where(mine)).scalar()
         if kept is not None:
@@ -245,9 +137,9 @@ class Ledger:
                 f"study {name!r} is done: {study.ended} of {study.tickets} trials have ended; "
                 f"hpsearch extend {name} --trials N adds to its budget"
             )
-        self._put(connection, study.study_id, state=state)
+        rows.put_study(connection, study.study_id, state=state)
         if state == "stopped":
-            self._end_abandoned(connection, study.study_id)
+            rows.end_abandoned(connection, study.study_id)
         return self._study(connection, name)
 
     @_verb
@@ -284,7 +176,7 @@ class Ledger:
             values["hours"] = study.hours + hours
         if study.state == "done":
             values["state"] = "open"
-        self._put(connection, study.study_id, **values)
+        rows.put_study(connection, study.study_id, **values)
         return self._study(connection, name)
 
     @_verb
@@ -301,8 +193,8 @@ class Ledger:
         )
         failed = connection.execute(
             sa.select(tickets.c.number, tickets.c.origin)
-            .join(rows.TRIALS, rows.TRIALS.c.trial_id == tickets.c.trial_id)
-            .where(tickets.c.study_id == study.study_id, rows.TRIALS.c.state == TrialState.FAIL)
+            .join(trials.TRIALS, trials.TRIALS.c.trial_id == tickets.c.trial_id)
+            .where(tickets.c.study_id == study.study_id, trials.TRIALS.c.state == TrialState.FAIL)
             .where(~retried)
             .order_by(tickets.c.number)
         ).all()
@@ -316,7 +208,7 @@ class Ledger:
                 for i, row in enumerate(failed)
             ],
         )  # fmt: skip
-        self._put(
+        rows.put_study(
             connection,
             study.study_id,
             tickets=study.tickets + len(failed),
@@ -329,24 +221,13 @@ class Ledger:
     def delete(self, connection: sa.Connection, name: str) -> None:
         """Delete a study with all its trials. A worker on it finds out at its next write."""
         study = self._locked(connection, name)
-        self._forget(connection, study.study_id)
-        rows.delete_study(connection, study.study_id)
-
-    def _forget(self, connection: sa.Connection, study_id: int) -> None:
-        trials = sa.select(tickets.c.trial_id).where(tickets.c.study_id == study_id)
-        connection.execute(sa.delete(epochs).where(epochs.c.trial_id.in_(trials)))
-        for table in (leases, tickets, studies):
-            connection.execute(sa.delete(table).where(table.c.study_id == study_id))
+        rows.forget(connection, study.study_id)
+        trials.delete_study(connection, study.study_id)
 
     def _locked(self, connection: sa.Connection, name: str) -> Study:
         """The study as it is once its row lock is ours."""
-        rows.lock_study(connection, self._study(connection, name).study_id)
+        trials.lock_study(connection, self._study(connection, name).study_id)
         return self._study(connection, name)
-
-    def _put(self, connection: sa.Connection, study_id: int, **values: Any) -> None:
-        connection.execute(
-            sa.update(studies).where(studies.c.study_id == study_id).values(**values)
-        )
 
     # --- tickets ------------------------------------------------------------------------------
 
@@ -358,116 +239,27 @@ class Ledger:
 
         Never more than the budget. A study whose tickets have all ended becomes done.
         """
-        rows.lock_study(connection, study_id)
-        found = self._studies(connection, studies.c.study_id == study_id)
+        trials.lock_study(connection, study_id)
+        found = rows.find_studies(connection, studies.c.study_id == study_id)
         if not found or found[0].state != "open":
             return []
-        self._count_time(connection, [study_id])
-        study = self._studies(connection, studies.c.study_id == study_id)[0]
-        holds = self._take_over(connection, worker, study_id, up_to)
-        holds += self._issue(connection, worker, study, up_to - len(holds))
+        rows.count_time(connection, [study_id], self.lease_s)
+        study = rows.find_studies(connection, studies.c.study_id == study_id)[0]
+        holds = rows.take_over(connection, worker, study_id, up_to, self.lease_s)
+        holds += rows.issue(connection, worker, study, up_to - len(holds), self.lease_s)
         if not holds:
-            self._close(connection, study_id)
+            rows.close_study(connection, study_id)
         return holds
-
-    def _take_over(
-        self, connection: sa.Connection, worker: str, study_id: int, up_to: int
-    ) -> list[Hold]:
-        holds = []
-        for row in self._free_tickets(connection, study_id, up_to):
-            self._end_leases(connection, study_id, row.number, "lost")
-            fence = row.fence + 1
-            self._lease(connection, worker, study_id, row.number, fence)
-            connection.execute(
-                sa.update(tickets)
-                .where(tickets.c.study_id == study_id, tickets.c.number == row.number)
-                .values(state="leased", fence=fence)
-            )
-            if row.trial_id is not None:
-                attempts = {"attempts": fence, "worker": worker}
-                rows.put_user_attrs(connection, row.trial_id, attempts)
-            holds.append(
-                Hold(study_id, row.number, fence, row.trial_id, row.origin, row.retry_of)
-            )
-        return holds
-
-    def _free_tickets(
-        self, connection: sa.Connection, study_id: int, limit: int | None = None
-    ) -> list[Any]:
-        """Tickets given back, and those whose lease has run out on the database's clock."""
-        late = (tickets.c.state == "leased") & (leases.c.until < now())
-        query = (
-            sa.select(tickets)
-            .outerjoin(
-                leases,
-                (leases.c.study_id == tickets.c.study_id)
-                & (leases.c.number == tickets.c.number)
-                & (leases.c.fence == tickets.c.fence),
-            )
-            .where(tickets.c.study_id == study_id, (tickets.c.state == "open") | late)
-            .order_by(tickets.c.number)
-            .limit(limit)
-        )
-        return list(connection.execute(query))
-
-    def _issue(
-        self, connection: sa.Connection, worker: str, study: Study, up_to: int
-    ) -> list[Hold]:
-        if _out_of_time(study):
-            return []
-        count = min(up_to, study.tickets - study.issued)
-        if count <= 0:
-            return []
-        holds = [
-            Hold(study.study_id, study.issued + i, 1, None, study.drawn + i) for i in range(count)
-        ]
-        connection.execute(
-            sa.insert(tickets),
-            [
-                {"study_id": h.study_id, "number": h.number, "state": "leased", "fence": h.fence,
-                 "origin": h.origin}
-                for h in holds
-            ],
-        )  # fmt: skip
-        for hold in holds:
-            self._lease(connection, worker, hold.study_id, hold.number, hold.fence)
-        self._put(
-            connection,
-            study.study_id,
-            issued=study.issued + count,
-            drawn=study.drawn + count,
-        )
-        return holds
-
-    def _lease(
-        self, connection: sa.Connection, worker: str, study_id: int, number: int, fence: int
-    ) -> None:
-        connection.execute(
-            sa.insert(leases).values(
-                study_id=study_id, number=number, fence=fence, worker=worker,
-                taken_at=now(), until=now() + self.lease_s,
-            )
-        )  # fmt: skip
-
-    def _end_leases(
-        self, connection: sa.Connection, study_id: int, number: int, ending: str
-    ) -> None:
-        connection.execute(
-            sa.update(leases)
-            .where(leases.c.study_id == study_id, leases.c.number == number)
-            .where(leases.c.ended_at.is_(None))
-            .values(ended_at=now(), ending=ending)
-        )
 
     @_verb
     def begin(
         self, connection: sa.Connection, hold: Hold, trial: FrozenTrial
     ) -> tuple[int, int] | None:
         """Turn a held ticket into a RUNNING trial; its (trial_id, number), or None if refused."""
-        rows.lock_study(connection, hold.study_id)
-        if not self._is_mine(connection, hold):
+        trials.lock_study(connection, hold.study_id)
+        if not rows.is_mine(connection, hold):
             return None
-        trial_id, number = rows.insert(connection, hold.study_id, trial)
+        trial_id, number = trials.insert(connection, hold.study_id, trial)
         connection.execute(
             sa.update(tickets)
             .where(tickets.c.study_id == hold.study_id, tickets.c.number == hold.number)
@@ -476,106 +268,37 @@ class Ledger:
         return trial_id, number
 
     @_verb
-    def record(self, connection: sa.Connection, writes: Iterable[Write]) -> set[tuple[int, int]]:
+    def record(self, connection: sa.Connection, writes: Iterable[Write]) -> set[Key]:
         """Write reports and endings of many trials at once; the keys of those refused.
 
         A write is refused where its ticket has another holder by now, or has ended.
         """
         ordered = sorted(writes, key=lambda w: w.hold.key)
         for study_id in sorted({w.hold.study_id for w in ordered if w.ending}):
-            rows.lock_study(connection, study_id)
-        mine = [w for w in ordered if self._is_mine(connection, w.hold)]
-        rows.put_reports(
+            trials.lock_study(connection, study_id)
+        mine = [w for w in ordered if rows.is_mine(connection, w.hold)]
+        trials.put_reports(
             connection, {w.trial_id: {r.epoch: r.value for r in w.reports} for w in mine}
         )
-        self._put_epochs(connection, mine)
+        rows.put_epochs(connection, mine)
         for write in mine:
-            rows.put_user_attrs(connection, write.trial_id, write.user_attrs)
-            rows.put_system_attrs(connection, write.trial_id, write.system_attrs)
+            trials.put_user_attrs(connection, write.trial_id, write.user_attrs)
+            trials.put_system_attrs(connection, write.trial_id, write.system_attrs)
             if write.ending is not None:
-                self._end(connection, write.hold.key, write.trial_id, write.ending)
+                hold = write.hold
+                rows.end_ticket(
+                    connection, hold.study_id, hold.number, write.trial_id, write.ending
+                )
         for study_id in sorted({w.hold.study_id for w in mine if w.ending}):
-            self._close(connection, study_id)
+            rows.close_study(connection, study_id)
         return {w.hold.key for w in ordered} - {w.hold.key for w in mine}
-
-    def _is_mine(self, connection: sa.Connection, hold: Hold) -> bool:
-        """Whether the hold is still the ticket's; locks the ticket."""
-        query = sa.select(tickets.c.fence, tickets.c.state).where(
-            tickets.c.study_id == hold.study_id, tickets.c.number == hold.number
-        )
-        row = connection.execute(query.with_for_update()).one_or_none()
-        return row is not None and row.state == "leased" and row.fence == hold.fence
-
-    def _put_epochs(self, connection: sa.Connection, writes: Iterable[Write]) -> None:
-        written = []
-        for write in writes:
-            if write.reports:
-                steps = [r.epoch for r in write.reports]
-                connection.execute(
-                    sa.delete(epochs).where(
-                        epochs.c.trial_id == write.trial_id, epochs.c.epoch.in_(steps)
-                    )
-                )
-            written += [
-                {"trial_id": write.trial_id, "epoch": r.epoch,
-                 "metrics": json.dumps(dict(r.metrics)), "seconds": r.seconds}
-                for r in write.reports
-            ]  # fmt: skip
-        if written:
-            connection.execute(sa.insert(epochs), written)
-
-    def _end(
-        self, connection: sa.Connection, key: tuple[int, int], trial_id: int, ending: Ending
-    ) -> None:
-        study_id, number = key
-        if ending.reason is not None:
-            rows.put_user_attrs(connection, trial_id, {"reason": ending.reason})
-        rows.end(connection, trial_id, ending.state, ending.value)
-        self._end_leases(connection, study_id, number, "ended")
-        connection.execute(
-            sa.update(tickets)
-            .where(tickets.c.study_id == study_id, tickets.c.number == number)
-            .values(state="ended")
-        )
-        self._put(connection, study_id, ended=studies.c.ended + 1)
-
-    def _close(self, connection: sa.Connection, study_id: int) -> None:
-        """Mark the study done where nothing is left to issue and nothing is under way."""
-        for study in self._studies(connection, studies.c.study_id == study_id):
-            spent = study.issued >= study.tickets or _out_of_time(study)
-            if study.state == "open" and spent and study.ended == study.issued:
-                self._put(connection, study_id, state="done")
-
-    def _end_abandoned(self, connection: sa.Connection, study_id: int) -> None:
-        """In a stopped study nobody takes an abandoned trial over: it ends here."""
-        for row in self._free_tickets(connection, study_id):
-            self._end_leases(connection, study_id, row.number, "lost")
-            if row.trial_id is None:
-                connection.execute(
-                    sa.update(tickets)
-                    .where(tickets.c.study_id == study_id, tickets.c.number == row.number)
-                    .values(state="open")
-                )
-            else:
-                ending = Ending(
-                    TrialState.PRUNED, rows.last_report(connection, row.trial_id), "stopped"
-                )
-                self._end(connection, (study_id, row.number), row.trial_id, ending)
 
     @_verb
     def release(self, connection: sa.Connection, holds: Collection[Hold]) -> None:
         """Give tickets back: the next worker goes on where this one stopped."""
         for hold in sorted(holds, key=lambda h: h.key):
-            if self._is_mine(connection, hold):
-                self._return(connection, hold.study_id, hold.number)
-
-    def _return(self, connection: sa.Connection, study_id: int, number: int) -> None:
-        connection.execute(
-            sa.update(tickets)
-            .where(tickets.c.study_id == study_id, tickets.c.number == number)
-            .values(state="open")
-        )
-        self._end_leases(connection, study_id, number, "returned")
+            if rows.is_mine(connection, hold):
+                rows.return_ticket(connection, hold.study_id, hold.number)
 
     # --- workers ------------------------------------------------------------------------------
 
@@ -603,8 +326,8 @@ class Ledger:
             .order_by(leases.c.study_id, leases.c.number)
         ).all()
         for row in held:
-            if self._is_mine(connection, Hold(row.study_id, row.number, row.fence, None, 0)):
-                self._return(connection, row.study_id, row.number)
+            if rows.is_mine(connection, Hold(row.study_id, row.number, row.fence, None, 0)):
+                rows.return_ticket(connection, row.study_id, row.number)
         connection.execute(
             sa.update(workers)
             .where(workers.c.worker == worker, workers.c.stopped_at.is_(None))
@@ -614,23 +337,23 @@ class Ledger:
     @_verb
     def renew(
         self, connection: sa.Connection, worker: str, study_ids: Collection[int]
-    ) -> tuple[set[tuple[int, int]], dict[int, State]]:
+    ) -> tuple[set[Key], dict[int, State]]:
         """Prolong a worker's leases; the keys it still holds, and the states of `study_ids`.
 
         A lease that ran out but that nobody has taken over is prolonged too: nothing is lost.
         """
-        self._count_time(connection, study_ids)
+        rows.count_time(connection, study_ids, self.lease_s)
         mine = (leases.c.worker == worker) & leases.c.ended_at.is_(None)
         connection.execute(sa.update(leases).where(mine).values(until=now() + self.lease_s))
-        held = connection.execute(sa.select(leases.c.study_id, leases.c.number).where(mine))
-        keys = {(row.study_id, row.number) for row in held}
+        held = sa.select(leases.c.study_id, leases.c.number, leases.c.fence).where(mine)
+        keys = {(row.study_id, row.number, row.fence) for row in connection.execute(held)}
         connection.execute(
             sa.update(workers).where(workers.c.worker == worker).values(seen_at=now())
         )
-        known = self._studies(connection, studies.c.study_id.in_(list(study_ids)))
+        known = rows.find_studies(connection, studies.c.study_id.in_(list(study_ids)))
         for study in known:
             if study.state == "stopped":
-                self._end_abandoned(connection, study.study_id)
+                rows.end_abandoned(connection, study.study_id)
         return keys, {s.study_id: s.state for s in known}
 
     def workers(self) -> list[Worker]:
@@ -639,44 +362,3 @@ class Ledger:
         with self.database.read() as connection:
             found = connection.execute(query.order_by(workers.c.started_at.desc()))
             return [Worker(**row._mapping) for row in found]
-
-    def _count_time(self, connection: sa.Connection, study_ids: Collection[int]) -> None:
-        """Add the time since the last count to `active_s`, but no more than a lease of it.
-
-        So a study's hours run while any worker is at it, once however many there are, and stand
-        still while there is none.
-        """
-        for study_id in sorted(study_ids):
-            rows.lock_study(connection, study_id)
-        since = now() - sa.func.coalesce(studies.c.active_at, now())
-        passed = sa.case((since < 0, 0.0), (since > self.lease_s, 0.0), else_=since)
-        connection.execute(
-            sa.update(studies)
-            .where(studies.c.study_id.in_(list(study_ids)))
-            .values(active_s=studies.c.active_s + passed, active_at=now())
-        )
-
-
-def _out_of_time(study: Study) -> bool:
-    return study.hours is not None and study.active_s >= study.hours * 3600
-
-
-def _study(row: Any) -> Study:
-    return Study(
-        study_id=row.study_id,
-        name=row.study_name,
-        uid=row.uid,
-        direction=row.direction,
-        digest=row.digest,
-        document=json.loads(row.document),
-        base=row.base,
-        state=row.state,
-        priority=row.priority,
-        tickets=row.tickets,
-        issued=row.issued,
-        drawn=row.drawn,
-        ended=row.ended,
-        hours=row.hours,
-        active_s=row.active_s,
-        data=json.loads(row.data) if row.data else None,
-    )

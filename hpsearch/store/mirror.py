@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import io
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from typing import Any
 
 from optuna.storages import BaseStorage

@@ -50,9 +50,7 @@ def create_study(
     row = connection.execute(sa.insert(STUDIES).values(study_name=name))
     study_id = int(row.inserted_primary_key[0])  # type: ignore[index]
     way = StudyDirection.MAXIMIZE if direction == "maximize" else StudyDirection.MINIMIZE
-    connection.execute(
-        sa.insert(_DIRECTIONS).values(study_id=study_id, objective=0, direction=way)
-    )
+    connection.execute(sa.insert(_DIRECTIONS).values(study_id=study_id, objective=0, direction=way))
     _insert_attrs(connection, _STUDY_USER, "study_id", study_id, user_attrs)
     return study_id
 
@@ -146,16 +144,12 @@ def put_system_attrs(connection: sa.Connection, trial_id: int, attrs: Mapping[st
     _put_attrs(connection, _SYSTEM, trial_id, attrs)
 
 
-def end(
-    connection: sa.Connection, trial_id: int, state: TrialState, value: float | None
-) -> None:
+def end(connection: sa.Connection, trial_id: int, state: TrialState, value: float | None) -> None:
     """End a running trial with its value."""
     if value is not None:
         stored, kind = models.TrialValueModel.value_to_stored_repr(value)
         connection.execute(
-            sa.insert(_VALUES).values(
-                trial_id=trial_id, objective=0, value=stored, value_type=kind
-            )
+            sa.insert(_VALUES).values(trial_id=trial_id, objective=0, value=stored, value_type=kind)
         )
     connection.execute(
         sa.update(TRIALS)

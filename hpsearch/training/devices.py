@@ -58,7 +58,9 @@ def describe(device: torch.device) -> str:
 def prepare(device: torch.device, threads: int | None) -> None:
     """Settle this process on its device: once, before anything is trained.
 
-    `threads` is the number of CPU threads for one operation; None leaves PyTorch's choice.
+    `threads` is the number of CPU threads for one operation; None leaves PyTorch's choice, all
+    cores. Several processes on one machine need to share them: with more threads than cores, the
+    threads wait for each other in busy loops and an epoch takes many times as long.
     """
     if threads is not None:
         torch.set_num_threads(threads)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from hpsearch.training.raw import Encode, Floats, Rows
 
-__all__ = ["load_images", "locations"]
+__all__ = ["find", "load_images", "locations"]
 
 _DATASETS = {"fashion_mnist": "FashionMNIST", "mnist": "MNIST", "cifar10": "CIFAR10"}
 """Source -> its class in torchvision.datasets."""
@@ -52,6 +52,11 @@ def locations(source: str, root: Path | None) -> list[Path]:
     named = os.environ.get("HPSEARCH_DATA")
     folders = [root, Path(named) if named else None, user_data_path("hpsearch") / "data"]
     return list(dict.fromkeys(folder.expanduser() for folder in folders if folder))
+
+
+def find(source: str, root: Path | None = None) -> Path | None:
+    """The first of `locations` that holds the source; None: it would have to be fetched."""
+    return next((f for f in locations(source, root) if _is_in(f, source)), None)
 
 
 def load_images(source: str, root: Path | None) -> Raw:
@@ -117,10 +122,10 @@ def _torchvision(source: str) -> Any:
 
 def _found(source: str, root: Path | None) -> Path:
     """A folder that holds the source; it is unpacked or downloaded where none does."""
+    folder = find(source, root)
+    if folder is not None:
+        return folder
     folders = locations(source, root)
-    for folder in folders:
-        if _is_in(folder, source):
-            return folder
     target = folders[0]
     try:
         target.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,8 @@ from optuna.trial import TrialState, create_trial
 
 from hpsearch.errors import ConflictError, NotFoundError
 from hpsearch.store.engine import Database
-from hpsearch.store.ledger import Ending, EpochReport, Hold, Ledger, Study, Write
+from hpsearch.store.ledger import Ledger
+from hpsearch.store.values import Ending, EpochReport, Hold, Study, Write
 
 
 @pytest.fixture
@@ -50,7 +51,9 @@ def begin(ledger: Ledger, hold: Hold) -> int:
 def finish(ledger: Ledger, hold: Hold, value: float = 0.5) -> set[tuple[int, int]]:
     trial_id = hold.trial_id if hold.trial_id is not None else begin(ledger, hold)
     report = EpochReport(1, value, {"accuracy": value}, 0.1)
-    return ledger.record([Write(hold, trial_id, [report], ending=Ending(TrialState.COMPLETE, value))])
+    return ledger.record(
+        [Write(hold, trial_id, [report], ending=Ending(TrialState.COMPLETE, value))]
+    )
 
 
 def fail(ledger: Ledger, hold: Hold, reason: str) -> None:
@@ -79,7 +82,7 @@ def test_a_name_that_optuna_has_is_refused(ledger: Ledger) -> None:
 
 def test_an_unknown_study_is_named_with_the_known_ones(ledger: Ledger) -> None:
     a_study(ledger)
-    with pytest.raises(NotFoundError, match="no study 'x'.*studies: s"):
+    with pytest.raises(NotFoundError, match=r"no study 'x'.*studies: s"):
         ledger.study("x")
 
 

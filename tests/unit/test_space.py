@@ -65,7 +65,8 @@ def test_values_are_equally_likely(domain):
 
 
 @pytest.mark.parametrize(
-    "domain", [Range(1e-5, 1e-1, log=True), Range(1, 1000, log=True, integer=True), Range(-2.0, 3.0)]
+    "domain",
+    [Range(1e-5, 1e-1, log=True), Range(1, 1000, log=True, integer=True), Range(-2.0, 3.0)],
 )
 def test_points_stay_inside_and_grow(domain):
     values = [domain.at(i / 1000) for i in range(1000)]
@@ -112,7 +113,7 @@ def test_inactive_where_the_parent_is():
     assert chain.conditional
     assert chain.at((0.9, 0.0, 0.0)) == {"a": 2}
     assert chain.at((0.0, 0.0, 0.9)) == {"a": 1, "b": 1, "c": 2}
-    assert list(Grid(chain).cell(n) for n in range(len(Grid(chain)))) == [
+    assert [Grid(chain).cell(n) for n in range(len(Grid(chain)))] == [
         {"a": 1, "b": 1, "c": 1},
         {"a": 1, "b": 1, "c": 2},
         {"a": 1, "b": 2},

@@ -25,9 +25,6 @@ def cnn(settings: Mapping[str, Any], input_shape: tuple[int, ...], outputs: int)
             f"a cnn needs images (channels, height, width), but an input has the shape "
             f"{input_shape}; use the mlp family"
         )
-    kernel: int = settings["kernel"]
-    if kernel % 2 == 0:
-        raise ValueError(f"kernel {kernel} is even; only an odd one keeps the size of an image")
     channels, height, width = input_shape
     layers: list[nn.Module] = []
     for maps in _channels(settings):
@@ -56,8 +53,10 @@ def _channels(settings: Mapping[str, Any]) -> Sequence[int]:
 def _block(inputs: int, maps: int, pool: bool, settings: Mapping[str, Any]) -> list[nn.Module]:
     """(N, inputs, H, W) -> (N, maps, H/2, W/2), or the same H and W without pooling."""
     kernel = settings["kernel"]
+    before, after = (kernel - 1) // 2, kernel // 2  # differ for an even kernel
     return [
-        nn.Conv2d(inputs, maps, kernel, padding=kernel // 2),
+        *([nn.ZeroPad2d((before, after, before, after))] if before != after else []),
+        nn.Conv2d(inputs, maps, kernel, padding=before if before == after else 0),
         *([nn.BatchNorm2d(maps)] if settings["batch_norm"] else []),
         *([nn.MaxPool2d(2)] if pool else []),
         *activation(settings["activation"]),

@@ -9,11 +9,11 @@ import random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_spec_study import VARIANTS
 
 from hpsearch.spec import StudyFaultsError, StudySpec, load
 from hpsearch.spec.document import read as parse
 from hpsearch.spec.faults import Faults
-from test_spec_study import VARIANTS
 
 WORDS = [
     "name", "data", "network", "family", "parameters", "search", "budget", "start", "metric", "min",
@@ -52,12 +52,14 @@ def answer(tmp_path_factory):
         try:
             spec = load(path, overrides)
         except StudyFaultsError as error:
-            assert error.faults
-            assert len(set(error.faults)) == len(error.faults)
-            str(error).encode()
-            return None
-        assert StudySpec.from_document(json.loads(json.dumps(spec.document))) == spec
-        return spec
+            faults, message = error.faults, str(error)
+        else:
+            assert StudySpec.from_document(json.loads(json.dumps(spec.document))) == spec
+            return spec
+        assert faults
+        assert len(set(faults)) == len(faults)
+        assert message.encode()
+        return None
 
     return answered
 
@@ -87,7 +89,9 @@ def test_any_override(answer, name, value):
 
 
 @QUICK
-@given(base=st.sampled_from(VALID), seed=st.integers(0, 1 << 30), values=st.lists(VALUES, min_size=1))
+@given(
+    base=st.sampled_from(VALID), seed=st.integers(0, 1 << 30), values=st.lists(VALUES, min_size=1)
+)
 def test_a_valid_study_with_changes(answer, base, seed, values):
     study = copy.deepcopy(base)
     draw = random.Random(seed)
@@ -106,11 +110,12 @@ def change(tree, value, draw: random.Random) -> None:
         if isinstance(tree[key], (dict, list)) and draw.random() < 0.85:
             tree = tree[key]
             continue
-        removed = tree.pop(key) if draw.random() < 0.3 else None
-        if removed is None:
+        if draw.random() < 0.7:
             tree[key] = value
         elif isinstance(tree, dict):
-            tree[draw.choice(WORDS)] = removed
+            tree[draw.choice(WORDS)] = tree.pop(key)
+        else:
+            del tree[key]
         return
 
 

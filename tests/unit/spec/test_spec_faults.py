@@ -69,6 +69,11 @@ SECTIONS = [
         "metric",
         "expected one of loss, mse, rmse, mae, r2, as the task is regression",
     ),
+    (
+        "name: base #!\ndata: {source: csv, path: p, target: x}",
+        "metric",
+        "a value, as the source is csv; got nothing",
+    ),
     # Network
     ("network: {} #!", "network.family", "expected a value; got nothing"),
     ("network: {family: mpl} #!", "network.family", "did you mean mlp?"),
@@ -165,7 +170,7 @@ PARAMETERS = [
     ("activation: off #!", "activation", 'got "off"'),
     ("batch_norm: yes #!", "batch_norm", 'true or false; got "yes"'),
     ("width: null #!", "width", "got null"),
-    ("wdth: 3 #!", "wdth", "a setting of mlp or of its training; got \"wdth\"; did you mean width?"),
+    ("wdth: 3 #!", "wdth", 'a setting of mlp or of its training; got "wdth"; did you mean width?'),
     ("blocks: 2 #!", "blocks", "a setting of mlp"),
     ("width: {} #!", "width", "min and max, or values; got {}"),
     ("width: {default: 3} #!", "width", "min and max, or values; got keys (default)"),
@@ -199,14 +204,22 @@ PARAMETERS = [
     ("width: {values: [32, 3.5]} #!", "width.values.1", "a whole number"),
     ("activation: {values: [relu, no]} #!", "activation.values.1", 'got "no"'),
     ("widths: {values: [[1, 2], 3]} #!", "widths.values.1", "a list of whole numbers"),
-    ("width: {values: [1], max: 3} #!", "width", "either values, or min and max; got values and max"),
+    (
+        "width: {values: [1], max: 3} #!",
+        "width",
+        "either values, or min and max; got values and max",
+    ),
     ("width: {values: [1, 2], default: 3} #!", "width.default", "one of 1, 2; got 3"),
     ("width: {min: 1, max: 9, step: 2, default: 2} #!", "width.default", "in steps of 2; got 2"),
-    ("width: {values: [1, 2], when: depth} #!", "width.when", "{optimizer: sgd}; got \"depth\""),
+    ("width: {values: [1, 2], when: depth} #!", "width.when", '{optimizer: sgd}; got "depth"'),
     ("width: {values: [1, 2], when: {}} #!", "width.when", "{optimizer: sgd}; got {}"),
     ("width: {values: [1], when: {width: 1}} #!", "width.when.width", "another parameter"),
     ("width: {values: [1], when: {dept: 1}}  #!\n    depth: 1", "width.when.dept", "mean depth?"),
-    ("width: {values: [1], when: {depth: 2}} #!\n    depth: 1", "width.when.depth", "depth can have"),
+    (
+        "width: {values: [1], when: {depth: 2}} #!\n    depth: 1",
+        "width.when.depth",
+        "depth can have",
+    ),
     (
         "width: {values: [1], when: {depth: [1, 9]}} #!\n    depth: {min: 1, max: 8}",
         "width.when.depth",
@@ -227,6 +240,19 @@ PARAMETERS = [
 ]
 
 STRUCTURE = [
+    # What refers to a faulty parameter is not blamed as well.
+    (
+        "parameters:\n  learning_rate:\n    lr: {min: 0.1, max: 1, default: 9} #!\n"
+        "start: [{lr: 50}]",
+        "parameters.learning_rate.lr.default",
+        "from 0.1 to 1; got 9",
+    ),
+    (
+        "parameters:\n  architecture:\n    width: {min: 1, max: 9, step: 0, default: 70} #!\n"
+        "    depth: {values: [1], when: {width: 500}}",
+        "parameters.architecture.width.step",
+        "at most max - min (8); got 0",
+    ),
     ("parameters: #!", "parameters", "groups of parameters; got null"),
     ("parameters: {} #!", "parameters", "a parameter with min and max, or with values"),
     ("parameters: {learning_rate: {lr: 1}} #!", "parameters", "a parameter with min and max"),

@@ -126,7 +126,9 @@ def test_trials_may_be_left_to_a_grid(read):
 
 
 def test_a_group_of_constants_needs_no_sampler(read, study):
-    parameters = "parameters:\n  batch_size: {batch_size: 32}\n  optimizer: {beta1: {values: [0.9]}}"
+    parameters = (
+        "parameters:\n  batch_size: {batch_size: 32}\n  optimizer: {beta1: {values: [0.9]}}"
+    )
     for sampler in ("{optimizer: tpe}", "{optimizer: tpe, batch_size: random}"):
         spec = read(study(f"{parameters}\nsearch: {{sampler: {sampler}}}"))
         assert spec.search.sampler == {"optimizer": "tpe"}
@@ -182,12 +184,16 @@ class TestDocument:
         document = copy.deepcopy(read(FULL).document)
         document["budget"]["trials"] = 0
         document["parameters"][0]["max"] = float("nan")
+        document["parameters"][1]["group"] = "architectur"
+        document["search"]["sampler"]["architectur"] = "tpe"
         document["constants"]["schedule"] = "cosin"
         with pytest.raises(StudyFileError) as caught:
             StudySpec.from_document(document)
         assert str(caught.value).splitlines() == [
-            'study "digits-1" in the database has 3 faults:',
+            'study "digits-1" in the database has 4 faults:',
             'study "digits-1" in the database: parameters.0.max: expected a finite number; got nan',
+            'study "digits-1" in the database: parameters.1.group: expected one of architecture, '
+            'learning_rate, batch_size, regularization, optimizer; got "architectur"',
             'study "digits-1" in the database: budget.trials: expected a whole number of at least '
             "1; got 0",
             'study "digits-1" in the database: constants.schedule: expected one of constant, step, '
@@ -242,6 +248,12 @@ name: base
 """
         assert read(spelled).digest == read(study()).digest
         assert read(spelled) == read(study())
+
+    def test_a_real_number_may_be_written_whole(self, read, study):
+        text = study().replace("    lr:", "    clip: 1\n    decay: {values: [1, 0.5]}\n    lr:")
+        assert (
+            read(text).digest == read(text.replace("1\n", "1.0\n").replace("[1,", "[1.0,")).digest
+        )
 
     @pytest.mark.parametrize(
         ("old", "new"),

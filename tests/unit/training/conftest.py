@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """More threads than free cores make small networks many times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
     """420 training and 90 validation rows."""

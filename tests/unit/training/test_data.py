@@ -190,13 +190,22 @@ def test_a_folder_that_cannot_be_written(nowhere: list[str], tmp_path: Path) -> 
 def test_a_download_is_moved_in_whole(
     nowhere: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    replace, rglob, moved = Path.replace, Path.rglob, []
+
     def download(source: str, folder: Path) -> None:
         fashion(folder / "MNIST" / "raw")
         assert not (tmp_path / "MNIST").exists()
 
+    def spied(self: Path, target: Path) -> Path:
+        moved.append(target.name)
+        return replace(self, target)
+
     monkeypatch.setattr(images, "_download", download)
+    monkeypatch.setattr(Path, "replace", spied)
+    monkeypatch.setattr(Path, "rglob", lambda *args: sorted(rglob(*args)))
     assert load(DataSettings("mnist", root=tmp_path), CPU).record["rows"]["test"] == 30
-    assert (tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file()
+    assert sorted(moved) == sorted(images._IDX_FILES)
+    assert moved[-1] == "train-images-idx3-ubyte"  # by which others know that all is there
 
 
 def test_damaged_data(nowhere: list[str], tmp_path: Path) -> None:

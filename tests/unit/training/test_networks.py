@@ -71,11 +71,16 @@ def test_pooling_halves_and_stops_below_2() -> None:
     assert network[-1].in_features == 8 * 1 * 2
 
 
-def test_a_cnn_refuses_a_table_and_an_even_kernel() -> None:
+def test_a_cnn_refuses_a_table() -> None:
     with pytest.raises(ValueError, match=r"cnn needs images.*\(13,\)"):
         cnn((13,))
-    with pytest.raises(ValueError, match="kernel 4 is even"):
-        cnn(kernel=4)
+
+
+@pytest.mark.parametrize("kernel", range(1, 8))
+def test_a_convolution_keeps_the_size_whatever_its_kernel(kernel: int) -> None:
+    network = cnn((1, 9, 5), blocks=1, channels=2, kernel=kernel)
+    assert network[-1].in_features == 2 * 4 * 2
+    assert network(torch.zeros(3, 1, 9, 5)).shape == (3, 10)
 
 
 @pytest.mark.parametrize(

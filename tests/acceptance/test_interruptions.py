@@ -1,0 +1,183 @@
+"""A search that is killed or interrupted goes on where it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import optuna
+import psutil
+import pytest
+
+from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ledger
+from tests.acceptance.conftest import Command, digits
+
+PARAMETERS = (
+    "{architecture: {width: 512, depth: 3, batch_norm: true},"
+    " learning_rate: {lr: {min: 1.0e-3, max: 1.0e-2, log: true}, schedule: cosine},"
+    " regularization: {dropout: 0.2}}"
+)
+EPOCHS = 30
+STUDY = digits(parameters=PARAMETERS, budget=f"{{trials: 2, epochs: {EPOCHS}}}").replace(
+    ", limit: 300", ""
+)
+
+MakeCommand = Callable[[str], Command]
+
+
+def trials(command: Command) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name="s", storage=command.url).trials
+
+
+def wait_for_reports(command: Command, running: subprocess.Popen, count: int) -> None:
+    """Until the first trial has that many reports."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        assert running.poll() is None, running.communicate()
+        if reports(command) >= count:
+            return
+        time.sleep(0.02)
+    pytest.fail("no reports came")
+
+
+def reports(command: Command) -> int:
+    """Looked up by hand: Optuna would create its tables in a database that has none yet."""
+    with closing(sqlite3.connect(command.url.removeprefix("sqlite:///"))) as connection:
+        try:
+            query = "SELECT count(*) FROM trial_intermediate_values"
+            return int(connection.execute(query).fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0  # the tables are being made
+
+
+def worker_of(running: subprocess.Popen) -> psutil.Process:
+    (worker,) = psutil.Process(running.pid).children()
+    return worker
+
+
+def uninterrupted(make_command: MakeCommand, tmp_path: Path) -> list[dict[int, float]]:
+    command = make_command(f"sqlite:///{tmp_path}/whole.db")
+    command.env["HPSEARCH_CHECKPOINTS"] = str(tmp_path / "whole")
+    command.run("run", command.file(STUDY))
+    return [trial.intermediate_values for trial in trials(command)]
+
+
+def test_the_only_worker_is_killed_and_the_trial_goes_on(
+    command: Command, make_command: MakeCommand, tmp_path: Path
+) -> None:
+    file = command.file(STUDY)
+    running = command.start("run", file)
+    wait_for_reports(command, running, 5)
+    worker_of(running).kill()
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 7, said
+    assert "signal 9" in said
+    (cut,) = trials(command)
+    assert 5 <= len(cut.intermediate_values) < EPOCHS
+
+    command.run("run", file)
+    resumed, other = trials(command)
+    assert (resumed._trial_id, resumed.user_attrs["attempts"]) == (cut._trial_id, 2)
+    assert other.user_attrs["attempts"] == 1
+    assert [t.state.name for t in (resumed, other)] == ["COMPLETE", "COMPLETE"]
+    curves = [trial.intermediate_values for trial in (resumed, other)]
+    assert [sorted(curve) for curve in curves] == [list(range(1, EPOCHS + 1))] * 2
+    assert curves == uninterrupted(make_command, tmp_path), "it did not go on where it was"
+
+
+def test_everything_is_killed_and_the_trial_is_taken_over_when_its_lease_ends(
+    command: Command,
+) -> None:
+    command.env["HPSEARCH_LEASE_S"] = "2"
+    file = command.file(STUDY)
+    running = command.start("run", file)
+    wait_for_reports(command, running, 3)
+    worker = worker_of(running)
+    running.kill()
+    worker.kill()
+    running.communicate()
+    before = trials(command)[0]
+    command.run("run", file)
+    first, second = sorted(trials(command), key=lambda t: t.user_attrs["ticket"])
+    assert first._trial_id == before._trial_id
+    assert sorted(first.intermediate_values) == list(range(1, EPOCHS + 1))
+    assert {first.state.name, second.state.name} == {"COMPLETE"}
+    known = before.intermediate_values
+    assert {e: first.intermediate_values[e] for e in known} == known
+
+
+def test_a_worker_leaves_when_its_parent_is_killed(command: Command) -> None:
+    running = command.start("run", command.file(STUDY))
+    wait_for_reports(command, running, 1)
+    worker = worker_of(running)
+    running.kill()
+    running.communicate()
+    worker.wait(30)
+    ledger = Ledger(Database(command.url))
+    (hold,) = ledger.claim("next", ledger.study("s").study_id)
+    assert hold.trial_id == trials(command)[0]._trial_id, "the trial was not given back"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_gives_back_and_goes_on(command: Command, signum: int) -> None:
+    file = command.file(STUDY)
+    running = command.start("run", file)
+    wait_for_reports(command, running, 2)
+    worker = worker_of(running)
+    os.kill(running.pid, signum)
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 130, said
+    assert "goes on from here" in said
+    assert not worker.is_running()
+    command.run("run", file)
+    assert [len(t.intermediate_values) for t in trials(command)] == [EPOCHS, EPOCHS]
+    assert trials(command)[0].user_attrs["attempts"] == 2
+
+
+def test_a_trial_whose_checkpoint_is_damaged_starts_again_and_says_so(command: Command) -> None:
+    file = command.file(STUDY)
+    running = command.start("run", file)
+    wait_for_reports(command, running, 2)
+    os.kill(running.pid, signal.SIGINT)
+    running.communicate(timeout=30)
+    (saved,) = (command.folder / "checkpoints").rglob("*.pt")
+    saved.write_bytes(saved.read_bytes()[:1000])
+    command.run("run", file)
+    first = trials(command)[0]
+    assert sorted(first.intermediate_values) == list(range(1, EPOCHS + 1))
+    assert "starts again" in first.user_attrs["restarted"]
+
+
+def test_a_full_disk_loses_nothing(command: Command, tmp_path: Path) -> None:
+    """Checkpoints on a file system of 3 MB: the first fits, more do not."""
+    mount = tmp_path / "small"
+    mount.mkdir()
+    inside = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+              f"mount -t tmpfs -o size=3m none {mount} && exec \"$@\"", "sh"]  # fmt: skip
+    if subprocess.run([*inside, "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("user namespaces are not permitted here, so no small disk can be made")
+    command.env["HPSEARCH_CHECKPOINTS"] = str(mount)
+    file = command.file(STUDY)
+    done = subprocess.run(
+        [*inside, *map(str, [sys.executable, "-m", "hpsearch", "run", file])],
+        cwd=command.folder, env=command.env, text=True, capture_output=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 8, done.stderr
+    assert "No space left" in done.stderr
+    assert str(mount) in done.stderr
+    assert "Traceback" not in done.stderr
+    before = trials(command)
+    command.env["HPSEARCH_CHECKPOINTS"] = str(tmp_path / "large")
+    command.run("run", file)
+    after = trials(command)
+    assert after[0]._trial_id == before[0]._trial_id
+    assert [len(t.intermediate_values) for t in after] == [EPOCHS, EPOCHS]
