@@ -16,13 +16,11 @@ def grid_space(spec: StudySpec) -> Space:
 
 
 def limit(spec: StudySpec) -> int | None:
-    """The most tickets that the search has a use for: a grid ends, other samplers do not.
+    """The most tickets that the search has a use for: a grid ends, all else does not.
 
-    A grid has its starting points and one ticket for each cell.
+    With nothing to search, each trial is the same network from another seed.
     """
-    if any(name != "grid" for name in spec.search.sampler.values()):
-        return None
-    return len(spec.start) + len(Grid(grid_space(spec)))
+    return Grid(spec.space).size if set(spec.search.sampler.values()) == {"grid"} else None
 
 
 def tickets(spec: StudySpec) -> int:

@@ -88,7 +88,7 @@ def described(spec: StudySpec) -> dict[str, Any]:
         "constants": dict(spec.space.constants),
         "sampler": dict(spec.search.sampler),
         "pruner": spec.search.pruner.name,
-        "grid_cells": None if endless else len(grid),
+        "grid_cells": None if endless else grid.size,
         "trials": plan.tickets(spec),
         "epochs": spec.budget.epochs,
         "hours": spec.budget.hours,
@@ -119,11 +119,13 @@ def description(spec: StudySpec) -> None:
     for parameter in spec.space:
         sampler = spec.search.sampler[parameter.group]
         table.add_row(parameter.group, parameter.name, domain(parameter), sampler)
-    out.print(table)
+    if spec.space.parameters:
+        out.print(table)
     if facts["constants"]:
         out.print(f"held: {params(facts['constants'])}")
     cells = facts["grid_cells"]
-    out.print(f"grid: {'no end of cells' if cells is None else f'{cells:,} cells'}")
+    if spec.space.parameters:
+        out.print(f"as a grid: {'no end of' if cells is None else f'{cells:,}'} cells")
     hours = f", at most {facts['hours']:g} hours" if facts["hours"] else ""
     out.print(f"budget: {facts['trials']:,} trials of at most {facts['epochs']} epochs{hours}; "
               f"pruner {facts['pruner']}")  # fmt: skip
@@ -169,7 +171,8 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
     table = Table.grid(padding=(0, 2))
     for name, value in trial.params.items():
         table.add_row(f"  {name}", setting(value))
-    out.print(table)
+    if trial.params:
+        out.print(table)
     if trial.metrics:
         out.print(Columns([f"  {k} {number(v)}" for k, v in trial.metrics.items()]))
 
@@ -192,13 +195,14 @@ def result(snapshot: Snapshot) -> None:
     out.print("next:")
     steps = [
         (f"hpsearch trials {study.name}", "every trial"),
-        ("hpsearch dashboard", "curves and importances in a browser"),
+        ("hpsearch dashboard", "curves in a browser"),
         (f"hpsearch extend {study.name} --trials {study.tickets}", "search on, then run again"),
         (f"hpsearch export {study.name} -o trials.csv", "all of it as a table"),
     ]
     if snapshot.count("FAIL"):
         steps.insert(1, (f"hpsearch retry {study.name} --failed", "run failed trials again"))
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)  # a command can be pasted
     for command, meaning in steps:
         table.add_row(f"  {command}", meaning)
     out.print(table)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 from optuna import pruners
+from optuna.exceptions import ExperimentalWarning
 
 if TYPE_CHECKING:
     from hpsearch.spec import PrunerSpec
@@ -36,4 +38,7 @@ def make_pruner(spec: PrunerSpec, epochs: int) -> pruners.BasePruner:
     if spec.name == "patient":
         wrapped = options.pop("wrapped", None)
         options["wrapped_pruner"] = wrapped and make_pruner(wrapped, epochs)
-    return _CLASSES[spec.name](**options)
+    with warnings.catch_warnings():
+        # Optuna has called its patient pruner experimental since 2021.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return _CLASSES[spec.name](**options)

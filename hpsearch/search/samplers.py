@@ -63,7 +63,8 @@ def sobol_point(seed: int, number: int, dimensions: int) -> Sequence[float]:
     """
     engine = _sobol(seed, dimensions)
     engine.reset()
-    engine.fast_forward(number)
+    if number:  # scipy cannot go forward by nothing
+        engine.fast_forward(number)
     return [min(float(u), 1 - 2**-53) for u in engine.random(1)[0]]
 
 
@@ -90,7 +91,7 @@ class GridDrawer:
     name = "grid"
 
     def __init__(self, grid: Grid, cell: int) -> None:
-        self._values = grid.cell(cell % len(grid))
+        self._values = grid.cell(cell % grid.size)
 
     def draw(self, parameter: Parameter) -> Value:
         """The cell's value; the first one where the cell was left for a starting point."""
@@ -146,8 +147,7 @@ def distribution(parameter: Parameter) -> BaseDistribution:
     domain = parameter.domain
     if not isinstance(domain, Range):
         return CategoricalDistribution([label(v) for v in domain.values])
-    # Optuna warns where the step does not divide the range, and cuts it as the grid does.
-    high = domain.grid[-1] if domain.step and domain.grid else domain.high
+    high = domain.last  # Optuna warns where the step does not divide the range
     if domain.integer:
         step = int(domain.step or 1)
         return IntDistribution(int(domain.low), int(high), log=domain.log, step=step)

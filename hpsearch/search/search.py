@@ -35,7 +35,7 @@ _NEEDED = {"gp": 10, "tpe": 10, "cmaes": 1}
 """Ended trials before a sampler learns: Optuna's own defaults."""
 
 SLOW_S = 1.0
-"""A Gaussian process that takes longer than this for one proposal gives way to TPE."""
+"""A Gaussian process that took longer than this for two proposals gives way to TPE."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Search:
         self._grid = Grid(plan.grid_space(spec))
         pruner = make_pruner(spec.search.pruner, spec.budget.epochs)
         self._study = Study(spec.name, mirror, pruner=pruner)
-        self._gp_is_slow = False
+        self._slow_draws = 0
 
     def propose(self, ticket: int, origin: int, retry_of: int | None = None) -> FrozenTrial:
         """Parameters for a ticket: a trial in the mirror that has no row yet.
@@ -133,7 +133,7 @@ class Search:
         complete, pruned = ended[TrialState.COMPLETE], ended[TrialState.PRUNED]
         if name == "bayesian":
             suits = complete >= pruned and not any(p.when for p in parameters)
-            name = "gp" if suits and not self._gp_is_slow else "tpe"
+            name = "gp" if suits and self._slow_draws < 2 else "tpe"
         known = complete + pruned if name == "tpe" else complete
         return name if known >= _NEEDED.get(name, 0) else "random"
 
@@ -146,8 +146,9 @@ class Search:
         drawer = LearningDrawer(name, _sampler(name, seed), study, trial, parameters)
         taken_s = time.monotonic() - started
         if name == "gp" and taken_s > SLOW_S:
-            _log.info("the Gaussian process took %.1f s for a proposal; TPE goes on", taken_s)
-            self._gp_is_slow = True
+            # Twice, as the first one of a process also loads what it needs.
+            self._slow_draws += 1
+            _log.info("the Gaussian process took %.1f s for a proposal", taken_s)
         return drawer
 
 
@@ -165,7 +166,7 @@ def _sampler(name: str, seed: int) -> samplers.BaseSampler:
         return samplers.CmaEsSampler(
             seed=seed, independent_sampler=independent, warn_independent_sampling=False
         )
-    return samplers.TPESampler(seed=seed, n_startup_trials=1, warn_independent_sampling=False)
+    return samplers.TPESampler(seed=seed, n_startup_trials=1)
 
 
 def _summary(drawers: Mapping[str, Drawer]) -> str:

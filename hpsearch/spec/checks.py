@@ -142,12 +142,7 @@ def _drafts(
     # Without a family, a setting of any family will do: its own fault is enough.
     families = [network.family] if network else list(FAMILIES)
     settings = {name: s for family in families for name, s in settings_of(family).items()}
-    known = drafts(found, settings, network.family if network else "any network", faults)
-    groups = content.get("parameters")
-    whole = isinstance(groups, dict) and all(isinstance(g, dict) for g in groups.values())
-    if whole and all(draft.constant for draft in known.values()):
-        faults.add(("parameters",), "a parameter with min and max, or with values", "none")
-    return known
+    return drafts(found, settings, network.family if network else "any network", faults)
 
 
 def _check_agreement(

@@ -6,6 +6,7 @@ import csv
 from typing import TYPE_CHECKING
 
 from hpsearch.catalog import SOURCES
+from hpsearch.delimited import header
 from hpsearch.errors import DataError
 from hpsearch.spec.faults import listed, nearest, show
 
@@ -72,26 +73,28 @@ def check_data(data: DataSpec, base: FilePath) -> None:
     if data.path is None:
         return
     path = base / data.path
-    header = _header(path)
+    names = _names(path)
     wanted = [("target", data.target), *(("ignore", column) for column in data.ignore)]
     lines = []
     for key, column in wanted:
-        if column is not None and column not in header:
-            near = nearest(column, header)
-            hint = f"; did you mean {show(near)}?" if near else f"; it has {listed(header)}"
+        if column is not None and column not in names:
+            near = nearest(column, names)
+            hint = f"; did you mean {show(near)}?" if near else f"; it has {listed(names)}"
             lines.append(f"{path}: no column {show(column)}, which data.{key} names{hint}")
     if lines:
         raise DataError("\n".join(lines))
 
 
-def _header(path: FilePath) -> list[str]:
+def _names(path: FilePath) -> list[str]:
+    """The names of the columns."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            header = next(csv.reader(file), [])
+            line = next((line for line in file if line.strip()), "")
+        names = header(line)[1]
     except FileNotFoundError:
         raise DataError(f"{path}: no such file, which data.path names") from None
     except (OSError, ValueError, csv.Error) as error:  # ValueError: not UTF-8
         raise DataError(f"{path}: cannot be read as a table: {error}") from None
-    if not any(header):
+    if not any(names):
         raise DataError(f"{path}: expected names of columns in the first line; got nothing")
-    return header
+    return names

@@ -233,9 +233,7 @@ class _Builder:
             raise self._unreadable(mark, "an alias to a finished value", f"*{name} inside &{name}")
         if len(path) + node.levels > MOST_LEVELS + 1:
             raise self._unreadable(mark, _LEVELS, "more")
-        self._nodes += node.size
-        if self._nodes > MOST_NODES:
-            raise self._unreadable(mark, f"at most {MOST_NODES:,} values", "more")
+        self._nodes += node.size  # checked by the list or mapping around it
         return node
 
     def _scalar(self, event: ScalarEvent, path: Path) -> object:

@@ -171,7 +171,7 @@ def show(value: object) -> str:
     try:
         return _short(json.dumps(value, ensure_ascii=False))
     except (TypeError, ValueError):
-        return f"a {type(value).__name__}"
+        return f"a value of type {type(value).__name__}"
 
 
 def _short(text: str) -> str:

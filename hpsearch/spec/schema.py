@@ -44,7 +44,6 @@ def schema() -> Schema:
     keys["parameters"] = {
         "description": "What is searched, by priority group, and what is held constant.",
         "type": "object",
-        "minProperties": 1,
         "additionalProperties": False,
         "properties": {group: {"$ref": "#/$defs/group"} for group in GROUPS},
     }

@@ -94,7 +94,7 @@ def check_trials(
     budget: BudgetSpec, chosen: Mapping[str, str], space: Space, faults: Faults
 ) -> None:
     """Note a missing number of trials; only a grid has one of its own."""
-    if budget.trials is not None or not chosen:
+    if budget.trials is not None or (len(space) and not chosen):  # those have faults of their own
         return
     path = ("budget", "trials")
     if set(chosen.values()) != {"grid"}:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hpsearch.delimited import header
 from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Column", "read_columns"]
 
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
-_DELIMITERS = ",;\t|"
 _MANY = 20
 """Texts with no more distinct values than this are always worth an input each."""
 
@@ -71,7 +71,7 @@ def read_columns(path: Path, content: bytes) -> dict[str, Column]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8") from error
     first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(_DELIMITERS, key=lambda d: len(next(csv.reader([first], delimiter=d), [])))
+    delimiter, _ = header(first)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows: list[list[str]] = []
     try:

@@ -25,7 +25,13 @@ def problem(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"alcohol,kind\n1,2\n", b"kind", b'\xef\xbb\xbf"kind",b\n', b"a,kind\r\n1,2\r\n"],
+    [
+        b"alcohol,kind\n1,2\n",
+        b"kind",
+        b'\xef\xbb\xbf"kind",b\n',
+        b"a,kind\r\n1,2\r\n",
+        b"\na; kind\n",
+    ],
 )
 def test_a_table_that_is_there(problem, content):
     assert problem(content) == ""
@@ -44,7 +50,7 @@ def test_columns_are_looked_for(problem):
     [
         (None, "BASE/wine.csv: no such file, which data.path names"),
         (b"", "expected names of columns in the first line; got nothing"),
-        (b"\n1,2", "expected names of columns in the first line; got nothing"),
+        (b"\n ,\n", "expected names of columns in the first line; got nothing"),
         (b"a,\xff\n", "cannot be read as a table"),
         (b"x" * 200_000 + b",kind", "cannot be read as a table"),
     ],

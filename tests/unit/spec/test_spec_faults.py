@@ -254,8 +254,6 @@ STRUCTURE = [
         "at most max - min (8); got 0",
     ),
     ("parameters: #!", "parameters", "groups of parameters; got null"),
-    ("parameters: {} #!", "parameters", "a parameter with min and max, or with values"),
-    ("parameters: {learning_rate: {lr: 1}} #!", "parameters", "a parameter with min and max"),
     ("parameters: {learning_rate: } #!", "parameters.learning_rate", "parameters by name"),
     ("parameters: {learning_rat: {lr: {values: [1]}}} #!", "parameters.learning_rat", "mean learn"),
     (
@@ -289,6 +287,11 @@ STRUCTURE = [
         "    width: {values: [1, 2]}",
         "parameters.learning_rate.lr",
         "a step or a count, as the grid would have no end; the rest is 6 cells",
+    ),
+    (
+        f"parameters: {{architecture: {{width: {{values: {[*range(1, 41)]}, default: 50}}}}}} #!",
+        "parameters.architecture.width.default",
+        "18, 19, 20, ... (40 in all); got 50",
     ),
     (
         "parameters:\n  architecture:\n    depth: {values: [1, 2]}\nsearch: {sampler: cmaes} #!",

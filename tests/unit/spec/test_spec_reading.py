@@ -175,6 +175,7 @@ class TestSet:
             ("budget.trials=.inf", "--set budget.trials: expected a finite number"),
             ("budget={trials: 1, trials: 2}", "--set budget: budget.trials: expected each key"),
             ("budget.trials.x=1", "--set budget.trials.x: expected a path of keys through"),
+            ("budget.trials.x.y=1", "--set budget.trials.x.y: expected a path of keys through"),
             ("parameters.learning_rate.lr={min: 1}",
              "--set parameters.learning_rate.lr: parameters.learning_rate.lr.max: expected a"),
             ("parameters.learning_rate.lr.min=1.0", "--set parameters.learning_rate.lr.min: "
@@ -215,7 +216,7 @@ class TestSet:
         ({}, "{}"),
         ({"a": 1, "b": 2}, "keys (a, b)"),
         ([1, "x"], '[1, "x"]'),
-        (object(), "a object"),
+        (object(), "a value of type object"),
     ],
 )
 def test_show(value, shown):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from hpsearch import catalog
@@ -78,7 +80,6 @@ def test_accepts(accepts, study, snippet):
         "data: {source: digits, ignore: x}",
         "network: {family: mpl}",
         "metric: acuracy",
-        "parameters: {}",
         "parameters: {learning_rat: {lr: 1}}",
         "parameters: {learning_rate: {rl: 1}}",
         "parameters: {learning_rate: {lr: {min: 1}}}",
@@ -93,6 +94,8 @@ def test_accepts(accepts, study, snippet):
         "parameters: {optimizer: {momentum: {values: [0.9], when: {optimzer: sgd}}}}",
         "parameters: {architecture: {width: {min: 1, max: 2.5}}}",
         "parameters: {architecture: {batch_norm: on}}",
+        "parameters: {architecture: {dropout: 1.5}}",
+        "parameters: {architecture: {depth: 65}}",
         "start: {lr: 1}",
         "start: [{rl: 1}]",
         "search: {strategy: staged}",
@@ -126,3 +129,7 @@ def test_every_key_has_a_description():
         for name, key in model.get("properties", {}).items():
             if name != "name" or model is found:
                 assert key.get("description") or "$ref" in key, name
+
+
+def test_nothing_is_titled_with_its_own_name():
+    assert json.dumps(schema()).count('"title"') == 1

@@ -1,0 +1,251 @@
+"""Samplers and pruners on a real study: what is drawn, who drew it, what others see of it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from hpsearch import plan
+from hpsearch.search import Search
+from hpsearch.search.samplers import distribution
+from hpsearch.spec import StudySpec, load
+from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ledger
+from hpsearch.store.mirror import Mirror
+from hpsearch.store.values import Ending, EpochReport, Hold, Write
+from hpsearch.submit import submit
+
+PARAMETERS = (
+    "{architecture: {depth: {min: 1, max: 3}, width: {values: [8, 16, 32]}},"
+    " learning_rate: {lr: {min: 1.0e-4, max: 1.0e-1, log: true}},"
+    " regularization: {dropout: {min: 0.0, max: 0.5, step: 0.2}}}"
+)
+CONDITIONAL = (
+    "{optimizer: {optimizer: {values: [sgd, adam]},"
+    " momentum: {min: 0.5, max: 0.9, when: {optimizer: sgd}}},"
+    " architecture: {widths: {values: [[8, 8], [16]]}}}"
+)
+
+
+class Bench:
+    """A study and one process that searches it, with a made-up result for each trial."""
+
+    def __init__(self, url: str, folder: Path, sampler: str, parameters: str, extra: str) -> None:
+        file = folder / "s.yaml"
+        file.write_text(
+            "name: s\ndata: {source: digits}\nnetwork: {family: mlp}\n"
+            f"parameters: {parameters}\nsearch: {{sampler: {sampler}, seed: 3{extra}}}\n"
+            "budget: {trials: 200, epochs: 9}\n"
+        )
+        self.spec: StudySpec = load(file)
+        self.ledger = Ledger(Database(url))
+        self.study, _ = submit(self.ledger, self.spec, folder)
+        self.open()
+
+    def open(self) -> None:
+        """As a fresh process: nothing is remembered."""
+        self.mirror = Mirror(self.ledger.database, self.study.study_id, "s", "maximize")
+        self.search = Search(self.spec, self.mirror)
+
+    def begin(self) -> tuple[Hold, int]:
+        (hold,) = self.ledger.claim("w", self.study.study_id)
+        proposal = self.search.propose(hold.number, hold.origin, hold.retry_of)
+        proposal.system_attrs.update(self.mirror.take_notes(proposal._trial_id))
+        begun = self.ledger.begin(hold, proposal)
+        assert begun is not None
+        self.mirror.adopt(proposal, *begun)
+        return hold, begun[0]
+
+    def end(self, hold: Hold, trial_id: int, state: TrialState = TrialState.COMPLETE) -> None:
+        params = self.mirror.get_trial(trial_id).params
+        value = 1 - abs(math.log10(params.get("lr", 1e-2)) + 2) - params.get("dropout", 0.0)
+        write = Write(hold, trial_id, [EpochReport(1, value, {}, 0.1)], ending=Ending(state, value))
+        assert self.ledger.record([write]) == set()
+        self.mirror.report(trial_id, 1, value)
+        self.mirror.end(trial_id, state, value)
+
+    def trials(self) -> list:
+        self.mirror.refresh()
+        return sorted(self.mirror.get_all_trials(0), key=lambda t: t.user_attrs["ticket"])
+
+
+@pytest.fixture
+def bench(sqlite_url: str, tmp_path: Path):
+    def make(sampler: str, parameters: str = PARAMETERS, extra: str = "") -> Bench:
+        return Bench(sqlite_url, tmp_path, sampler, parameters, extra)
+
+    return make
+
+
+def drawn_by(bench: Bench) -> Counter:
+    return Counter(t.user_attrs["sampler"] for t in bench.trials())
+
+
+@pytest.mark.parametrize(("sampler", "learner"), [("bayesian", "gp"), ("tpe", "tpe"),
+                                                  ("cmaes", "cmaes")])  # fmt: skip
+def test_a_sampler_that_learns_starts_at_random_and_says_so(bench, sampler, learner) -> None:
+    study = bench(sampler)
+    for _ in range(16):
+        study.end(*study.begin())
+    first = 1 if sampler == "cmaes" else 10
+    assert drawn_by(study) == {"random": first, learner: 16 - first}
+
+
+def test_learning_pays(bench) -> None:
+    study = bench("tpe")
+    for _ in range(60):
+        study.end(*study.begin())
+    values = [t.value for t in study.trials()]
+    assert sum(values[-20:]) > sum(values[:10]) * 2 + 5
+
+
+def test_tpe_stands_in_where_most_trials_are_pruned(bench) -> None:
+    study = bench("bayesian")
+    for _ in range(14):
+        study.end(*study.begin(), state=TrialState.PRUNED)
+    assert drawn_by(study) == {"random": 10, "tpe": 4}
+
+
+def test_tpe_stands_in_for_conditional_parameters(bench) -> None:
+    study = bench("bayesian", CONDITIONAL)
+    for _ in range(16):
+        study.end(*study.begin())
+    assert drawn_by(study) == {"random": 10, "tpe": 6}
+    for trial in study.trials():
+        assert ("momentum" in trial.params) == (trial.params["optimizer"] == "sgd")
+    assert {study.search.values(t)["widths"] for t in study.trials()} == {(8, 8), (16,)}
+    assert {t.params["widths"] for t in study.trials()} == {"8-8", "16"}
+
+
+def test_a_gaussian_process_that_is_slow_gives_way(bench, monkeypatch) -> None:
+    monkeypatch.setattr("hpsearch.search.search.SLOW_S", 0.0)
+    study = bench("bayesian")
+    for _ in range(13):
+        study.end(*study.begin())
+    assert drawn_by(study) == {"random": 10, "gp": 2, "tpe": 1}
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc", "grid", "tpe", "bayesian", "cmaes"])
+def test_what_is_drawn_depends_on_the_history_and_not_on_the_process(
+    bench, sampler, tmp_path
+) -> None:
+    parameters = PARAMETERS.replace("log: true", "log: true, count: 4")
+    drawn = []
+    for run in range(2):
+        study = Bench(f"sqlite:///{tmp_path}/{run}.db", tmp_path, sampler, parameters, "")
+        for _ in range(14):
+            study.end(*study.begin())
+            if run:
+                study.open()
+        drawn.append([t.params for t in study.trials()])
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc"])
+def test_points_are_a_pure_function_of_the_ticket(bench, sampler) -> None:
+    study = bench(sampler)
+    proposals = {n: study.search.propose(n, n).params for n in (7, 3, 5, 3)}
+    study.open()
+    assert {n: study.search.propose(n, n).params for n in (3, 5, 7)} == proposals
+    assert len({str(p) for p in proposals.values()}) == 3
+
+
+def test_every_value_lies_in_its_range(bench) -> None:
+    study = bench("random")
+    for number in range(60):
+        values = study.search.values(study.search.propose(number, number))
+        assert all(p.domain.contains(values[p.name]) for p in study.spec.space)
+        assert all(distribution(p)._contains(values[p.name]) for p in study.spec.space
+                   if p.name != "width")  # fmt: skip
+
+
+def test_each_group_can_have_its_own_sampler(bench) -> None:
+    study = bench("{architecture: grid, learning_rate: qmc, regularization: random}")
+    for _ in range(18):
+        study.end(*study.begin())
+    cells = Counter((t.params["depth"], t.params["width"]) for t in study.trials())
+    assert set(cells.values()) == {2}
+    assert len(cells) == 9
+    assert drawn_by(study) == {"grid + qmc + random": 18}
+
+
+def test_a_retry_has_the_parameters_of_the_trial_that_failed(bench) -> None:
+    study = bench("tpe")
+    hold, trial_id = study.begin()
+    ending = Ending(TrialState.FAIL, None, "out_of_memory")
+    study.ledger.record([Write(hold, trial_id, ending=ending)])
+    study.ledger.retry_failed("s")
+    study.open()
+    _, again = study.begin()
+    first, second = study.mirror.get_trial(trial_id), study.mirror.get_trial(again)
+    assert second.params == first.params
+    assert (second.user_attrs["sampler"], second.user_attrs["retry_of"]) == ("retry", 0)
+
+
+PRUNERS = {
+    "asha": "pruner: asha",
+    "hyperband": "pruner: {name: hyperband, reduction_factor: 2}",
+    "median": "pruner: {name: median, n_startup_trials: 2}",
+    "percentile": "pruner: {name: percentile, n_startup_trials: 2}",
+    "patient": "pruner: {name: patient, patience: 1, wrapped: {name: median, n_startup_trials: 2}}",
+    "threshold": "pruner: {name: threshold, lower: 0.1}",
+    "none": "pruner: none",
+}
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_a_pruner_stops_the_weak_and_not_the_strong(bench, pruner) -> None:
+    study = bench("random", extra=", " + PRUNERS[pruner])
+    pruned = []
+    for number in range(12):
+        strong = number % 2 == 0
+        hold, trial_id = study.begin()
+        trial = study.mirror.get_trial(trial_id)
+        for epoch in range(1, 9):
+            value = (0.9 if strong else 0.05) - epoch / 1000
+            study.mirror.report(trial_id, epoch, value)
+            study.ledger.record([Write(hold, trial_id, [EpochReport(epoch, value, {}, 0.1)])])
+            if study.search.should_prune(trial):
+                pruned.append(number)
+                break
+        state = TrialState.PRUNED if number in pruned else TrialState.COMPLETE
+        notes = study.mirror.take_notes(trial_id)
+        ending = Ending(state, value)
+        study.ledger.record([Write(hold, trial_id, system_attrs=notes, ending=ending)])
+        study.mirror.end(trial_id, state, value)
+    if pruner == "none":
+        assert pruned == []
+    else:
+        assert any(number % 2 for number in pruned)
+        assert sum(n % 2 == 0 for n in pruned) <= sum(n % 2 for n in pruned)
+
+
+def test_what_a_pruner_notes_reaches_other_workers(bench) -> None:
+    study = bench("random", extra=", pruner: asha")
+    hold, trial_id = study.begin()
+    study.mirror.report(trial_id, 1, 0.5)
+    study.search.should_prune(study.mirror.get_trial(trial_id))
+    notes = study.mirror.take_notes(trial_id)
+    assert notes
+    study.ledger.record([Write(hold, trial_id, [EpochReport(1, 0.5, {}, 0.1)], {}, notes)])
+    study.open()
+    study.mirror.refresh()
+    seen = study.mirror.get_trial(trial_id)
+    assert notes.items() <= seen.system_attrs.items()
+    assert seen.intermediate_values == {1: 0.5}
+
+
+def test_trials_of_other_tools_are_not_learned_from(bench) -> None:
+    import optuna
+
+    study = bench("bayesian")
+    theirs = optuna.load_study(study_name="s", storage=study.ledger.database.url)
+    theirs.add_trial(optuna.trial.create_trial(value=9.0))
+    for _ in range(12):
+        study.end(*study.begin())
+    assert len(study.trials()) == 12
+    assert plan.tickets(study.spec) == 200

@@ -1,0 +1,52 @@
+"""What the tickets of a study are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpsearch import plan
+from hpsearch.spec import StudySpec, load
+
+GRID = "{architecture: {depth: {min: 1, max: 3}}, optimizer: {optimizer: {values: [sgd, adam]}}}"
+
+
+@pytest.fixture
+def spec(tmp_path: Path):
+    def make(sampler: str, budget: str, extra: str = "", parameters: str = GRID) -> StudySpec:
+        file = tmp_path / "s.yaml"
+        file.write_text(
+            "name: s\ndata: {source: digits}\nnetwork: {family: mlp}\n"
+            f"parameters: {parameters}\nsearch: {{sampler: {sampler}}}\nbudget: {budget}\n{extra}\n"
+        )
+        return load(file)
+
+    return make
+
+
+def test_a_grid_has_a_ticket_for_each_cell_and_no_more(spec) -> None:
+    assert plan.tickets(spec("grid", "{}")) == 6
+    assert plan.tickets(spec("grid", "{trials: 4}")) == 4
+    assert plan.tickets(spec("grid", "{trials: 40}")) == 6
+
+
+def test_other_samplers_have_their_budget(spec) -> None:
+    study = spec("random", "{trials: 40}")
+    assert (plan.tickets(study), plan.limit(study)) == (40, None)
+    assert plan.limit(spec("{architecture: grid, optimizer: tpe}", "{trials: 9}")) is None
+
+
+def test_with_nothing_to_search_the_budget_counts_seeds(spec) -> None:
+    assert plan.tickets(spec("grid", "{trials: 5}", parameters="{}")) == 5
+
+
+def test_only_the_first_tickets_are_starting_points(spec) -> None:
+    study = spec("random", "{trials: 9}", "start: [{depth: 2}, {depth: 3}]")
+    assert [plan.start_point(study, n) for n in range(3)] == [{"depth": 2}, {"depth": 3}, None]
+
+
+def test_a_partial_grid_starts_after_the_starting_points(spec) -> None:
+    study = spec("{architecture: grid, optimizer: random}", "{trials: 9}", "start: [{depth: 2}]")
+    assert [plan.cell(study, n) for n in range(4)] == [0, 0, 1, 2]
+    assert [p.name for p in plan.grid_space(study)] == ["depth"]
