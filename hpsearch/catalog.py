@@ -277,7 +277,8 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
 SAMPLERS: Mapping[str, str] = MappingProxyType({
     "grid": "every combination exactly once",
     "random": "a pure function of seed and ticket number",
-    "bayesian": "a Gaussian process, or TPE where that is slow or parameters are conditional",
+    "bayesian": "a Gaussian process; TPE where that is slow, parameters are conditional, or most "
+                "trials are pruned",
     "tpe": "tree-structured Parzen estimator",
     "cmaes": "covariance matrix adaptation",
     "qmc": "scrambled Sobol points, a pure function of seed and ticket number",

@@ -18,7 +18,7 @@ from hpsearch.errors import HpsearchError, NotFoundError
 if TYPE_CHECKING:
     from hpsearch.report import Snapshot
 
-__all__ = ["best", "export", "status", "trials", "watch"]
+__all__ = ["Format", "best", "export", "status", "trials", "watch"]
 
 
 class Format(StrEnum):

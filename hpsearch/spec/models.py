@@ -261,7 +261,8 @@ class BudgetSpec(Section):
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
     """Most epochs that a trial runs."""
     hours: Annotated[float, Field(gt=0)] | None = None
-    """Wall-clock hours after which no new trial starts; no limit unless said."""
+    """Hours of work, by any number of workers, after which no new trial starts; no limit unless
+    said. Time in which no worker is at the study does not count."""
 
 
 class StudySections(Section):

@@ -1,0 +1,144 @@
+"""Write what is made from the code: docs/study-file.md and studies/study.schema.json.
+
+    python docs/make.py
+
+A test fails where they are out of date.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hpsearch.catalog import FAMILIES, LOSSES, METRICS, SAMPLERS, SOURCES, TRAINING, Setting
+from hpsearch.spec import schema
+
+ROOT = Path(__file__).parents[1]
+
+HEAD = """\
+# The study file
+
+YAML 1.2, so `1e-5` is a number and `on` a text. A key that is not listed here is a fault; all
+faults of a file are told at once, each with its line. This page is made from the code by
+`docs/make.py`.
+"""
+
+PARAMETERS = """\
+One heading for each group, the most important first: `architecture`, `learning_rate`, `batch_size`,
+`regularization`, `optimizer`. Below it any setting of the network or of training:
+
+| form | meaning |
+|---|---|
+| `width: 64` | a constant |
+| `width: {values: [32, 64]}` | one of these |
+| `depth: {min: 1, max: 4}` | two whole numbers: whole numbers, both ends included |
+| `dropout: {min: 0.0, max: 0.5}` | any number between |
+| `dropout: {min: 0.0, max: 0.5, step: 0.1}` | in steps |
+| `lr: {min: 1e-4, max: 1e-1, log: true}` | uniform in the exponent |
+| `lr: {min: 1e-4, max: 1e-1, log: true, count: 4}` | as many points, for a grid only |
+| `momentum: {min: 0.8, max: 0.99, when: {optimizer: sgd}}` | exists only there |
+| `lr: {..., default: 1e-3}` | taken where a starting point leaves it open |
+
+`widths: {values: [[512, 512], [256, 128]]}` gives the layers one by one; Optuna's tools show such
+a value as `512-512`. `start: [{lr: 1e-3}, ...]` lists points that are run first, once each; what a
+point leaves open is its default, or is drawn.
+"""
+
+
+def main() -> None:
+    """Write both files."""
+    for path, text in made().items():
+        path.write_text(text, encoding="utf-8")
+
+
+def made() -> dict[Path, str]:
+    """Path -> content."""
+    return {
+        ROOT / "docs" / "study-file.md": "\n".join(study_file()),
+        ROOT / "studies" / "study.schema.json": json.dumps(schema(), indent=2) + "\n",
+    }
+
+
+def study_file() -> Iterator[str]:
+    """The page, block by block."""
+    found = schema()
+    yield HEAD
+    for name in ("data", "search", "budget"):
+        yield f"## {name}\n"
+        yield table(("key", "meaning", "default"), keys(found, found["properties"][name]))
+    yield "## parameters and start\n"
+    yield PARAMETERS
+    yield "## Samplers\n"
+    yield table(("name", "what it does"), SAMPLERS.items())
+    yield "One name for all, or one for each group: `sampler: {architecture: grid, ...}`.\n"
+    yield "## Pruners\n"
+    yield table(("name and options", "what it does"), pruners(found))
+    yield "Options are given as `pruner: {name: asha, min_resource: 3}`. A resource is an epoch.\n"
+    yield "## Data sources\n"
+    yield table(("source", "what it is"), ((n, s.doc) for n, s in SOURCES.items()))
+    for family, settings in FAMILIES.items():
+        yield f"## Network `{family}`\n"
+        yield table(("setting", "meaning", "values", "default"), map(row, settings))
+    yield "## Training\n"
+    yield table(("setting", "meaning", "values", "default"), map(row, TRAINING))
+    losses = ", ".join(f"`{n}` ({' and '.join(t)})" for n, t in LOSSES.items())
+    yield f"Losses: {losses}.\n"
+    yield "## Metrics\n"
+    yield table(
+        ("metric", "better", "for", "meaning"),
+        ((n, m.direction, " and ".join(m.tasks), m.doc) for n, m in METRICS.items()),
+    )
+
+
+def keys(found: dict[str, Any], section: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """(key, meaning, default) of a section with fixed keys."""
+    for name, key in resolved(found, section)["properties"].items():
+        default = key.get("default")
+        yield name, key.get("description", ""), "" if default is None else shown(default)
+
+
+def pruners(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(name and options, meaning) of each pruner."""
+    for name, section in sorted(found["$defs"].items()):
+        if name.endswith("Pruner"):
+            options = [
+                f"{key}: {shown(option['default'])}" if "default" in option else key
+                for key, option in section["properties"].items()
+                if key != "name"
+            ]
+            named = section["properties"]["name"]["const"]
+            yield (
+                f"{named}" + (f" ({', '.join(options)})" if options else ""),
+                section["description"],
+            )
+
+
+def resolved(found: dict[str, Any], section: dict[str, Any]) -> dict[str, Any]:
+    """A section, looked up where it is a reference."""
+    reference = section.get("$ref", "")
+    return found["$defs"][reference.rpartition("/")[2]] if reference else section
+
+
+def row(setting: Setting) -> tuple[str, ...]:
+    """(name, meaning, values, default) of a setting."""
+    default = "" if setting.default is None else shown(setting.default)
+    return setting.name, setting.doc, setting.expected, default
+
+
+def shown(value: Any) -> str:
+    """A default as a study file writes it."""
+    return json.dumps(value).strip('"')
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    lines = [list(head), *(list(r) for r in rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    cells = ([" ".join(c.split()).replace("|", "\\|") for c in line] for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""What is made from the code is up to date, and what the docs show is true."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+import hpsearch
+from hpsearch.errors import EXIT_CODES, HpsearchError
+from hpsearch.spec import load
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    "made", sorted(runpy.run_path(str(ROOT / "docs/make.py"))["made"]().items())
+)
+def test_what_is_made_from_the_code_is_up_to_date(made: tuple[Path, str]) -> None:
+    path, content = made
+    assert path.read_text(encoding="utf-8") == content, "run python docs/make.py"
+
+
+def test_the_example_in_the_readme_is_a_study_file(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    file = tmp_path / "study.yaml"
+    file.write_text(example)
+    assert load(file).name == "wine"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda f: f.name)
+def test_each_shipped_study_is_one_and_points_editors_to_the_schema(file: Path) -> None:
+    assert load(file).budget.trials
+    assert file.read_text().startswith("# yaml-language-server: $schema=study.schema.json\n")
+
+
+def test_every_module_lists_its_public_names() -> None:
+    for found in pkgutil.walk_packages(hpsearch.__path__, "hpsearch."):
+        module = importlib.import_module(found.name)
+        listed = module.__all__
+        assert len(listed) == len(set(listed))
+        assert all(hasattr(module, name) for name in listed), found.name
+        public = {
+            name
+            for name, value in vars(module).items()
+            if not name.startswith("_") and getattr(value, "__module__", None) == found.name
+            if isinstance(value, type) or callable(value)
+        }
+        assert public <= set(listed), (found.name, public - set(listed))
+
+
+def test_every_error_has_a_code_with_a_meaning_and_stands_in_the_tree() -> None:
+    import hpsearch.errors as module
+
+    for cls in [HpsearchError, *HpsearchError.__subclasses__()]:
+        assert cls.exit_code in EXIT_CODES
+        assert cls.__name__ in (module.__doc__ or "") or cls.__module__ != module.__name__
