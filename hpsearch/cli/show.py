@@ -38,22 +38,22 @@ def note(text: str) -> None:
     err.print(text, markup=False, soft_wrap=True)
 
 
-def number(value: float | None) -> str:
+def _number(value: float | None) -> str:
     """Four significant digits, as many as validation on a few thousand rows can carry."""
     return "-" if value is None else f"{value:.4g}"
 
 
-def setting(value: Any) -> str:
+def _setting(value: Any) -> str:
     """A parameter's value, short."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def params(values: Mapping[str, Any]) -> str:
+def _params(values: Mapping[str, Any]) -> str:
     """Parameters in a line."""
-    return " ".join(f"{name}={setting(value)}" for name, value in values.items())
+    return " ".join(f"{name}={_setting(value)}" for name, value in values.items())
 
 
-def span(seconds: float) -> str:
+def _span(seconds: float) -> str:
     """A length of time: 45s, 3m20s, 2h05m."""
     whole = round(seconds)
     if whole < 60:
@@ -84,7 +84,7 @@ def described(spec: StudySpec) -> dict[str, Any]:
         "network": spec.family,
         "metric": spec.metric,
         "direction": spec.direction,
-        "parameters": {p.name: {"group": p.group, "domain": domain(p)} for p in spec.space},
+        "parameters": {p.name: {"group": p.group, "domain": _domain(p)} for p in spec.space},
         "constants": dict(spec.space.constants),
         "sampler": dict(spec.search.sampler),
         "pruner": spec.search.pruner.name,
@@ -95,18 +95,18 @@ def described(spec: StudySpec) -> dict[str, Any]:
     }
 
 
-def domain(parameter: Parameter) -> str:
+def _domain(parameter: Parameter) -> str:
     """A parameter's values in words."""
     found = parameter.domain
     if isinstance(found, Range):
-        words = f"{setting(found.low)} to {setting(found.high)}"
+        words = f"{_setting(found.low)} to {_setting(found.high)}"
         words += " whole" if found.integer else ""
-        words += f" step {setting(found.step)}" if found.step else ""
+        words += f" step {_setting(found.step)}" if found.step else ""
         words += " log" if found.log else ""
     else:
-        words = ", ".join(map(setting, found.values))
+        words = ", ".join(map(_setting, found.values))
     for condition in parameter.when:
-        words += f" when {condition.parameter} is {' or '.join(map(setting, condition.values))}"
+        words += f" when {condition.parameter} is {' or '.join(map(_setting, condition.values))}"
     return words
 
 
@@ -118,11 +118,11 @@ def description(spec: StudySpec) -> None:
     table = _table("group", "parameter", "values", "sampler")
     for parameter in spec.space:
         sampler = spec.search.sampler[parameter.group]
-        table.add_row(parameter.group, parameter.name, domain(parameter), sampler)
+        table.add_row(parameter.group, parameter.name, _domain(parameter), sampler)
     if spec.space.parameters:
         out.print(table)
     if facts["constants"]:
-        out.print(f"held: {params(facts['constants'])}")
+        out.print(f"held: {_params(facts['constants'])}")
     cells = facts["grid_cells"]
     if spec.space.parameters:
         out.print(f"as a grid: {'no end of' if cells is None else f'{cells:,}'} cells")
@@ -144,7 +144,7 @@ def studies(snapshots: Iterable[Snapshot]) -> None:
             study.name, study.state, f"{study.ended}/{study.tickets}",
             str(snapshot.count("RUNNING")), str(snapshot.count("PRUNED")),
             str(snapshot.count("FAIL")), snapshot.metric,
-            number(snapshot.best.value if snapshot.best else None), span(study.active_s),
+            _number(snapshot.best.value if snapshot.best else None), _span(study.active_s),
         )  # fmt: skip
     out.print(table)
 
@@ -154,11 +154,11 @@ def trials(snapshot: Snapshot, chosen: Sequence[Trial]) -> None:
     table = _table("trial", "state", snapshot.metric, "epochs", "sampler", "parameters",
                    right=("trial", snapshot.metric, "epochs"))  # fmt: skip
     for trial in chosen:
-        words = params(trial.params)
+        words = _params(trial.params)
         if trial.state == "FAIL":
             words += f" ({trial.reason})"
         table.add_row(
-            str(trial.number), Text(trial.state, _COLOURS[trial.state]), number(trial.value),
+            str(trial.number), Text(trial.state, _COLOURS[trial.state]), _number(trial.value),
             str(trial.epoch), trial.sampler, Text(words),
         )  # fmt: skip
     out.print(table)
@@ -167,14 +167,14 @@ def trials(snapshot: Snapshot, chosen: Sequence[Trial]) -> None:
 def best(snapshot: Snapshot, trial: Trial) -> None:
     """The best trial with all that is known of it."""
     out.print(f"best of {snapshot.study.name}: trial {trial.number}, validation "
-              f"{snapshot.metric} {number(trial.value)} after {trial.epoch} epochs")  # fmt: skip
+              f"{snapshot.metric} {_number(trial.value)} after {trial.epoch} epochs")  # fmt: skip
     table = Table.grid(padding=(0, 2))
     for name, value in trial.params.items():
-        table.add_row(f"  {name}", setting(value))
+        table.add_row(f"  {name}", _setting(value))
     if trial.params:
         out.print(table)
     if trial.metrics:
-        out.print(Columns([f"  {k} {number(v)}" for k, v in trial.metrics.items()]))
+        out.print(Columns([f"  {k} {_number(v)}" for k, v in trial.metrics.items()]))
 
 
 def result(snapshot: Snapshot) -> None:
@@ -187,7 +187,7 @@ def result(snapshot: Snapshot) -> None:
         if snapshot.count(state)
     )  # fmt: skip
     out.print(f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials "
-              f"({counts or 'none'}) in {span(study.active_s)}")  # fmt: skip
+              f"({counts or 'none'}) in {_span(study.active_s)}")  # fmt: skip
     if snapshot.best is None:
         out.print("no trial went to its end")
     else:
@@ -258,8 +258,8 @@ class Progress:
             known = snapshot.best.value if snapshot.best else None
             note(
                 f"{len(self._told)}/{snapshot.study.tickets} trial {trial.number} "
-                f"{trial.state.lower()} {snapshot.metric} {number(trial.value)} "
-                f"epochs {trial.epoch} best {number(known)}"
+                f"{trial.state.lower()} {snapshot.metric} {_number(trial.value)} "
+                f"epochs {trial.epoch} best {_number(known)}"
             )
 
     def _picture(self, snapshot: Snapshot) -> RenderableType:
@@ -278,8 +278,8 @@ class Progress:
             lines.append(self._running(snapshot))
         if snapshot.best is not None:
             found = snapshot.best
-            words = f"best {snapshot.metric} {number(found.value)}  trial {found.number}  "
-            lines.append(Text(words + params(found.params), overflow="ellipsis", no_wrap=True))
+            words = f"best {snapshot.metric} {_number(found.value)}  trial {found.number}  "
+            lines.append(Text(words + _params(found.params), overflow="ellipsis", no_wrap=True))
         return Group(*lines)
 
     def _running(self, snapshot: Snapshot) -> Table:
@@ -288,8 +288,8 @@ class Progress:
             table.add_row(
                 f"  trial {trial.number}",
                 f"epoch {trial.epoch}/{trial.params.get('epochs', snapshot.epochs)}",
-                f"{snapshot.metric} {number(trial.value)}",
-                Text(params(trial.params), overflow="ellipsis", no_wrap=True),
+                f"{snapshot.metric} {_number(trial.value)}",
+                Text(_params(trial.params), overflow="ellipsis", no_wrap=True),
             )
         if len(snapshot.running) > 16:
             table.add_row(f"  and {len(snapshot.running) - 16} more")
@@ -299,6 +299,6 @@ class Progress:
         ended = snapshot.study.ended - self._ended_before
         passed = time.monotonic() - self._began
         if not ended:
-            return span(passed)
+            return _span(passed)
         left = passed / ended * (snapshot.study.tickets - snapshot.study.ended)
-        return f"{span(passed)}, about {span(left)} left"
+        return f"{_span(passed)}, about {_span(left)} left"
