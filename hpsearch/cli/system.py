@@ -8,7 +8,7 @@ import typer
 
 from hpsearch.cli.options import Json, Storage, open_ledger, print_json
 
-__all__ = ["dashboard", "db", "doctor", "schema"]
+__all__ = ["check_database", "dashboard", "db", "doctor", "init", "schema"]
 
 db = typer.Typer(help="Prepare and check the database.", no_args_is_help=True)
 
