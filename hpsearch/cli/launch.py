@@ -114,7 +114,7 @@ def run(
     except KeyboardInterrupt:
         show.note("stopping: the workers finish their epoch ... (Ctrl-C again kills them)")
         _settle(ledger, fleet.stop())
-        show.note(f"stopped; hpsearch run {file} goes on from here")
+        show.note(f"stopped; {show.program()} run {file} goes on from here")
         raise typer.Exit(INTERRUPTED) from None
     finally:
         fleet.stop()

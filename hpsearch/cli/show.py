@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rich import box
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
 
 __all__ = [
-    "Progress", "best", "described", "description", "findings", "note", "result", "studies",
+    "Progress", "best", "described", "description", "findings", "note", "program", "result", "studies",
     "trials",
 ]  # fmt: skip
 
@@ -31,6 +35,15 @@ out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
 
 _COLOURS = {"COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red", "RUNNING": "cyan"}
+
+
+def program() -> str:
+    """How to call hpsearch again from here: by its name, or by its path where that is not found."""
+    called = Path(sys.argv[0])
+    found = shutil.which("hpsearch")
+    if called.name != "hpsearch" or (found and Path(found).samefile(called)):
+        return "hpsearch"
+    return os.path.relpath(called)
 
 
 def note(text: str) -> None:
@@ -194,17 +207,17 @@ def result(snapshot: Snapshot) -> None:
         best(snapshot, snapshot.best)
     out.print("next:")
     steps = [
-        (f"hpsearch trials {study.name}", "every trial"),
-        ("hpsearch dashboard", "curves in a browser"),
-        (f"hpsearch extend {study.name} --trials {study.tickets}", "search on, then run again"),
-        (f"hpsearch export {study.name} -o trials.csv", "all of it as a table"),
+        (f"trials {study.name}", "every trial"),
+        ("dashboard", "curves in a browser"),
+        (f"extend {study.name} --trials {study.tickets}", "search on, then run again"),
+        (f"export {study.name} -o trials.csv", "all of it as a table"),
     ]
     if snapshot.count("FAIL"):
-        steps.insert(1, (f"hpsearch retry {study.name} --failed", "run failed trials again"))
+        steps.insert(1, (f"retry {study.name} --failed", "run failed trials again"))
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)  # a command can be pasted
     for command, meaning in steps:
-        table.add_row(f"  {command}", meaning)
+        table.add_row(f"  {program()} {command}", meaning)
     out.print(table)
 
 

@@ -25,13 +25,20 @@ from hpsearch import catalog
 __all__ = [
     "MOST_TRIALS",
     "STRATEGIES",
+    "AshaPruner",
     "BudgetSpec",
     "DataSpec",
+    "HyperbandPruner",
+    "MedianPruner",
     "NetworkSection",
+    "NoPruner",
+    "PatientPruner",
+    "PercentilePruner",
     "PrunerSpec",
     "SearchSpec",
     "Section",
     "StudySections",
+    "ThresholdPruner",
 ]
 
 MOST_TRIALS = 1_000_000

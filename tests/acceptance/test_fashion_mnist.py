@@ -1,0 +1,23 @@
+"""The shipped study of small convolutional networks, on the real images."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpsearch.errors import DataError
+from hpsearch.training.images import load_images
+from tests.acceptance.conftest import STUDIES, Command
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_eight_trials_of_three_epochs_reach_86_percent(command: Command) -> None:
+    try:
+        load_images("fashion_mnist", None)
+    except DataError as error:
+        pytest.skip(f"Debian: apt-get install dataset-fashion-mnist. {error}")
+    del command.env["OMP_NUM_THREADS"]
+    command.run("run", STUDIES / "fashion_mnist.yaml", timeout=800)
+    status = command.json("status", "fashion-mnist")
+    assert (status["ended"], status["data"]["rows"]["test"]) == (8, 10_000)
+    assert status["best"]["value"] >= 0.86
