@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
 
 __all__ = [
-    "Progress", "best", "described", "description", "findings", "note", "program", "result", "studies",
-    "trials",
+    "Progress", "best", "described", "description", "findings", "note", "program", "result",
+    "studies", "trials",
 ]  # fmt: skip
 
 out = Console(highlight=False, soft_wrap=False)

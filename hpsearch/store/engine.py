@@ -23,7 +23,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from hpsearch.errors import StorageError
 
-__all__ = ["DEFAULT_URL", "Database", "mask", "now", "storage_url"]
+__all__ = ["DEFAULT_URL", "Database", "mask", "now", "storage_url", "tune_sqlite"]
 
 T = TypeVar("T")
 
