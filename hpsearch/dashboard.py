@@ -6,10 +6,10 @@ from collections.abc import Callable
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import optuna_dashboard
-from optuna.storages import RDBStorage
 
 from hpsearch.errors import HpsearchError
-from hpsearch.store.engine import Database, tune_sqlite
+from hpsearch.store.engine import Database
+from hpsearch.store.trials import optuna_storage
 
 __all__ = ["serve"]
 
@@ -31,10 +31,7 @@ def serve(database: Database, port: int, ready: Callable[[str], None]) -> None:
 
     Raises HpsearchError where the port is taken.
     """
-    storage = RDBStorage(database.url, skip_table_creation=True)
-    if database.backend == "sqlite":
-        tune_sqlite(storage.engine)
-    app = optuna_dashboard.wsgi(storage)
+    app = optuna_dashboard.wsgi(optuna_storage(database.url))
     try:
         server = make_server(HOST, port, app, server_class=_Server, handler_class=_Quiet)
     except OSError as error:

@@ -67,8 +67,11 @@ def spread(devices: Sequence[str], workers: int | None) -> list[tuple[str, int |
 class Fleet:
     """Worker processes of one study on this machine."""
 
-    def __init__(self, url: str, studies: Sequence[str], checkpoints: Path | None = None) -> None:
-        self._url, self._studies, self._checkpoints = url, studies, checkpoints
+    def __init__(
+        self, url: str, studies: Sequence[str], checkpoints: Path | None, lease_s: float
+    ) -> None:
+        self._url, self._studies = url, studies
+        self._checkpoints, self._lease_s = checkpoints, lease_s
         self._processes: list[_Process] = []
         self._logs = Path(tempfile.mkdtemp(prefix="hpsearch-"))
 
@@ -80,7 +83,7 @@ class Fleet:
     def _start(self, index: int, device: str, threads: int | None) -> _Process:
         name = new_name()
         command = [sys.executable, "-m", "hpsearch", "worker", *self._studies, "--until-done"]
-        command += ["--device", device, "--name", name]
+        command += ["--device", device, "--name", name, "--lease-s", str(self._lease_s)]
         if threads is not None:
             command += ["--threads", str(threads)]
         if self._checkpoints is not None:

@@ -6,13 +6,12 @@ from hpsearch.errors import StudyFileError
 from hpsearch.space import Assignment, Grid, Space
 from hpsearch.spec import StudySpec
 
-__all__ = ["cell", "grid_space", "limit", "stage", "start_point", "tickets"]
+__all__ = ["cell", "grid_space", "limit", "start_point", "tickets"]
 
 
 def grid_space(spec: StudySpec) -> Space:
     """The part of the space that is searched by grid."""
-    searched = tuple(p for p in spec.space if spec.search.sampler[p.group] == "grid")
-    return Space(searched, spec.space.constants)
+    return spec.space.part([p.name for p in spec.space if spec.search.sampler[p.group] == "grid"])
 
 
 def limit(spec: StudySpec) -> int | None:
@@ -42,8 +41,3 @@ def cell(spec: StudySpec, number: int) -> int:
     A ticket of a starting point falls on the first cell, which fills what the point leaves open.
     """
     return max(number - len(spec.start), 0)
-
-
-def stage(_spec: StudySpec, _number: int) -> str:
-    """The stage that ticket `number` belongs to: a joint search has one."""
-    return "joint"

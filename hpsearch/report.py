@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Study, Worker
+from hpsearch.store.values import Study
 
 __all__ = ["Reader", "Snapshot", "Trial"]
 
@@ -55,6 +55,8 @@ class Snapshot:
 
     study: Study
     trials: tuple[Trial, ...]
+    best: Trial | None
+    """The best trial that went to its end; the first of equals."""
 
     @property
     def metric(self) -> str:
@@ -62,21 +64,9 @@ class Snapshot:
         return str(self.study.document["metric"])
 
     @property
-    def maximize(self) -> bool:
-        """Whether more is better."""
-        return self.study.direction == "maximize"
-
-    @property
     def epochs(self) -> int:
         """The most epochs that a trial runs."""
         return int(self.study.document["budget"]["epochs"])
-
-    @property
-    def best(self) -> Trial | None:
-        """The best trial that went to its end; the first of equals."""
-        done = [t for t in self.trials if t.state == "COMPLETE" and t.value is not None]
-        sign = 1 if self.maximize else -1
-        return max(done, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
 
     @property
     def running(self) -> tuple[Trial, ...]:
@@ -127,12 +117,9 @@ class Reader:
         if study.uid != self._uid:  # deleted and made again under the same name
             self._open(study)
         self._mirror.refresh()
-        trials = self._mirror.get_all_trials(study.study_id, deepcopy=False)
-        return Snapshot(study, tuple(_trial(t) for t in trials))
-
-    def workers(self) -> list[Worker]:
-        """The workers that have signed on to this database."""
-        return self._ledger.workers()
+        best = self._mirror.best()
+        trials = tuple(_trial(t) for t in self._mirror.trials())
+        return Snapshot(study, trials, None if best is None else _trial(best))
 
 
 def _trial(trial: FrozenTrial) -> Trial:

@@ -8,8 +8,8 @@ points of the unit cube, and a grid is a number in mixed radix.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -172,28 +172,20 @@ class Space:
     def __len__(self) -> int:
         return len(self.parameters)
 
-    @property
-    def groups(self) -> dict[str, tuple[Parameter, ...]]:
-        """Group -> its parameters, in the order of the file."""
-        names = dict.fromkeys(p.group for p in self.parameters)
-        return {g: tuple(p for p in self.parameters if p.group == g) for g in names}
+    def part(self, names: Container[str]) -> Space:
+        """Some of the parameters, without their conditions on searched parameters beside them.
 
-    @property
-    def conditional(self) -> bool:
-        """Whether any parameter depends on another."""
-        return any(p.when for p in self.parameters)
-
-    def at(self, point: Sequence[float]) -> dict[str, Value]:
-        """The assignment at a point of the unit cube, one coordinate a parameter.
-
-        Coordinates of inactive parameters are passed over, so that a parameter's value depends
-        on its own coordinate alone.
+        Whether those hold is known only to who draws the others.
         """
-        values: dict[str, Value] = {}
-        for parameter, u in zip(self.parameters, point, strict=True):
-            if parameter.active({**self.constants, **values}):
-                values[parameter.name] = parameter.domain.at(u)
-        return values
+        others = {p.name for p in self.parameters if p.name not in names}
+        return Space(
+            tuple(
+                replace(p, when=tuple(c for c in p.when if c.parameter not in others))
+                for p in self.parameters
+                if p.name in names
+            ),
+            self.constants,
+        )
 
 
 class Grid:
@@ -213,11 +205,8 @@ class Grid:
 
     @property
     def size(self) -> int:
-        """Number of cells. `len()` is the same, but cannot go beyond 2 ** 63."""
+        """Number of cells."""
         return self._size(0, {})
-
-    def __len__(self) -> int:
-        return self.size
 
     def cell(self, number: int) -> dict[str, Value]:
         """The assignment of cell `number`, counted from 0; IndexError beyond the last."""

@@ -24,7 +24,7 @@ def submit(ledger: Ledger, spec: StudySpec, base: Path, priority: int = 0) -> tu
         digest=spec.digest,
         document=spec.document,
         base=str(base.resolve()),
-        tickets_=plan.tickets(spec),
+        budget=plan.tickets(spec),
         hours=spec.budget.hours,
         priority=priority,
     )

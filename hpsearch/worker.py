@@ -22,17 +22,18 @@ from typing import Any
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.catalog import METRICS
 from hpsearch.errors import CheckpointError, DataError, HpsearchError, StorageError
 from hpsearch.places import checkpoint_folder
-from hpsearch.search import Search, seed_of
+from hpsearch.search import Search
 from hpsearch.spec import StudySpec
 from hpsearch.store.engine import Database
-from hpsearch.store.ledger import Ledger
+from hpsearch.store.ledger import LEASE_S, Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Ending, EpochReport, Hold, State, Study, Write
 from hpsearch.training import devices
 from hpsearch.training.array import Array, Failure, Report
-from hpsearch.training.candidate import Candidate
+from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.training.checkpoint import Checkpoints
 from hpsearch.training.data import Dataset, DataSettings, load
 
@@ -62,7 +63,7 @@ class Options:
     """Leave once the studies have no more work, rather than wait for new ones."""
     threads: int | None = None
     """CPU threads of PyTorch; None: all."""
-    lease_s: float = 30.0
+    lease_s: float = LEASE_S
     checkpoints: Path | None = None
     """Where checkpoints lie; None: what the study says, else beside the database."""
 
@@ -140,14 +141,15 @@ class _Keeper(threading.Thread):
         alive, states = self._ledger.renew(self._worker, {hold.study_id for hold in before})
         with self._lock:
             # Only what was held before the query: a lease taken meanwhile is not in its answer.
-            self._lost |= {h for h in before & self._held if h.key not in alive}
-            self._states = states
+            still = before & self._held
+            self._lost |= {hold for hold in still if hold.key not in alive}
+            self._states = {h.study_id: states[h.study_id] for h in still if h.study_id in states}
 
     def watch(self, hold: Hold) -> None:
         """A ticket is held from now on."""
         with self._lock:
             self._held.add(hold)
-            self._states.pop(hold.study_id, None)  # it was open a moment ago
+            self._states.pop(hold.study_id, None)  # it was open when the ticket was claimed
 
     def forget(self, hold: Hold) -> None:
         """A ticket is not held any more."""
@@ -188,8 +190,8 @@ class _Worker:
 
     def __init__(self, context: _Context) -> None:
         self._context = context
-        self._benches: dict[int, _Bench] = {}
-        self._unusable: set[int] = set()
+        self._benches: dict[str, _Bench] = {}  # by uid: a deleted study's id may be used again
+        self._unusable: set[str] = set()
 
     def work(self) -> None:
         """Until the stop event, or until no study of mine is open any more."""
@@ -198,6 +200,7 @@ class _Worker:
             if not open_ and self._context.options.until_done:
                 return
             if not any(self._work_on(study) for study in open_):
+                self._context.ledger.sweep()
                 self._context.stop.wait(IDLE_S)
 
     def _open_studies(self) -> list[Study]:
@@ -205,17 +208,17 @@ class _Worker:
         found = self._context.ledger.studies()
         mine = self._context.options.studies
         open_ = [s for s in found if s.state == "open" and (not mine or s.name in mine)]
-        open_ = [s for s in open_ if s.study_id not in self._unusable]
-        for gone in set(self._benches) - {s.study_id for s in open_}:
+        open_ = [s for s in open_ if s.uid not in self._unusable]
+        for gone in set(self._benches) - {s.uid for s in open_}:
             del self._benches[gone]  # frees the device's memory
         return open_
 
     def _work_on(self, study: Study) -> bool:
         """Claim and train to the end; whether there was anything to do."""
         try:
-            if study.study_id not in self._benches:
-                self._benches[study.study_id] = _Bench(self._context, study)
-            return self._benches[study.study_id].run()
+            if study.uid not in self._benches:
+                self._benches[study.uid] = _Bench(self._context, study)
+            return self._benches[study.uid].run()
         except HpsearchError as error:
             if (
                 isinstance(error, (StorageError, CheckpointError))
@@ -224,7 +227,7 @@ class _Worker:
                 raise
             # A study that this machine has no data for must not stop it from serving others.
             _log.error("study %s cannot run here: %s", study.name, error)
-            self._unusable.add(study.study_id)
+            self._unusable.add(study.uid)
             return False
 
 
@@ -249,17 +252,28 @@ class _Bench:
         self._study = study
         self._spec = StudySpec.from_document(study.document)
         dataset = load(_data_settings(self._spec, Path(study.base)), context.device)
+        self._check_metric(dataset)
         self._agree_on_data(dataset)
         database = context.ledger.database
         self._mirror = Mirror(database, study.study_id, study.name, study.direction)
         self._search = Search(self._spec, self._mirror)
-        self._checkpoints = Checkpoints(
-            checkpoint_folder(database, study, context.options.checkpoints)
-        )
+        self._folder = checkpoint_folder(database, study, context.options.checkpoints)
+        self._checkpoints = Checkpoints(self._folder)
         self._array = Array(
             dataset, self._spec.metric, context.device, interrupted=context.stop.is_set
         )
         self._running: dict[int, _Running] = {}
+
+    def _check_metric(self, dataset: Dataset) -> None:
+        """The task of a table may be known only now, from its target."""
+        metric = self._spec.metric
+        if dataset.task not in METRICS[metric].tasks:
+            fitting = ", ".join(n for n, m in METRICS.items() if dataset.task in m.tasks)
+            raise DataError(
+                f"the metric of study {self._study.name!r} is {metric}, and by its target "
+                f"{self._spec.data.target!r} the table is for {dataset.task}; "
+                f"set metric to one of {fitting}, or set data.task"
+            )
 
     def _agree_on_data(self, dataset: Dataset) -> None:
         """All workers of a study must train on the same rows, split in the same way."""
@@ -322,7 +336,9 @@ class _Bench:
         for report in missing:
             self._mirror.report(running.trial._trial_id, report.epoch, report.value)
         if missing:
-            self._record([self._write(running, missing, None)])
+            running.metrics = missing[-1].metrics
+            last = missing[-1].epoch == candidate.settings["epochs"]
+            self._record([self._write(running, missing, None if last else self._pruned(running))])
 
     def _candidate(self, running: _Running) -> Candidate:
         settings = self._spec.settings(self._search.values(running.trial))
@@ -342,8 +358,7 @@ class _Bench:
             self._starts_again(running, str(error))
             return None
         if state is None and running.trial.intermediate_values:
-            path = self._checkpoints.path(number)
-            self._starts_again(running, f"there is no checkpoint {path}")
+            self._starts_again(running, f"there is no checkpoint in {self._folder}")
         return state
 
     def _starts_again(self, running: _Running, why: str) -> None:
@@ -365,14 +380,18 @@ class _Bench:
         running.metrics = report.metrics
         self._mirror.report(running.trial._trial_id, report.epoch, report.value)
         # Before the report: whoever takes over can add a missing report, not a missing epoch.
-        self._checkpoints.save(report.key, self._array.state(report.key))
-        ending = None
+        self._checkpoints.save(report.key, self._array.state(report.key), running.hold.fence)
         if report.finished:
-            ending = Ending(TrialState.COMPLETE, report.value)
-        elif self._search.should_prune(running.trial):
-            reason = f"pruned by {self._spec.search.pruner.name} after epoch {report.epoch}"
-            ending = Ending(TrialState.PRUNED, report.value, reason)
-        return self._write(running, [done], ending)
+            return self._write(running, [done], Ending(TrialState.COMPLETE, report.value))
+        return self._write(running, [done], self._pruned(running))
+
+    def _pruned(self, running: _Running) -> Ending | None:
+        """How the trial ends if the pruner would stop it after its last report."""
+        trial = running.trial
+        if not self._search.should_prune(trial):
+            return None
+        reason = f"pruned by {self._spec.search.pruner.name} after epoch {trial.last_step}"
+        return Ending(TrialState.PRUNED, _last_value(trial), reason)
 
     def _failed(self, running: _Running, report: Report) -> Ending:
         assert report.failure is not None
@@ -418,23 +437,14 @@ class _Bench:
 
     def _tidy(self, number: int) -> None:
         """Of trials that have ended, only the best one's checkpoint is of use."""
-        best = self._best_ticket()
-        if number != best:
+        best = self._mirror.best()
+        kept = None if best is None else best.user_attrs["ticket"]
+        if number != kept:
             self._checkpoints.remove(number)
             return
-        ended = {
-            t.user_attrs["ticket"]
-            for t in self._mirror.get_all_trials(0, deepcopy=False)
-            if t.state.is_finished()
-        }
-        for old in ended - {best}:
-            self._checkpoints.remove(old)
-
-    def _best_ticket(self) -> int | None:
-        complete = self._mirror.get_all_trials(0, deepcopy=False, states=(TrialState.COMPLETE,))
-        sign = 1 if self._spec.direction == "maximize" else -1
-        best = max(complete, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
-        return None if best is None else best.user_attrs["ticket"]
+        for trial in self._mirror.trials(TrialState.COMPLETE):
+            if trial.user_attrs["ticket"] != kept:
+                self._checkpoints.remove(trial.user_attrs["ticket"])
 
     def _obey(self) -> None:
         """Give back or end what is under way where the study or this worker has been stopped."""
@@ -461,7 +471,7 @@ def _last_value(trial: FrozenTrial) -> float | None:
 
 def _seed(study_seed: int, origin: int) -> int:
     """The candidate's own seed: of its first weights, the order of its data, its dropout."""
-    return seed_of(study_seed, origin, 1)
+    return derived_seed(study_seed, "candidate", origin)
 
 
 def _data_settings(spec: StudySpec, base: Path) -> DataSettings:

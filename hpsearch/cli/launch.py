@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpsearch.cli.options import (
+    LEASE_S,
     Checkpoints,
     FileArgument,
     Json,
@@ -88,7 +89,7 @@ def run(
     priority: Priority = 0,
     storage: Storage = None,
     checkpoints: Checkpoints = None,
-    lease_s: Lease = 30.0,
+    lease_s: Lease = LEASE_S,
     json_: Json = False,
 ) -> None:  # fmt: skip
     """Search: create the study or go on with it, start workers, show progress, print the result."""
@@ -100,19 +101,20 @@ def run(
 
     spec = _load(file, trials, epochs, hours, sampler, pruner, seed, set_)
     check_data(spec.data, file.parent)
-    ledger = open_ledger(storage, lease_s)
+    ledger = open_ledger(storage, lease_s, make=True)
     study, new = submit_study(ledger, spec, file.parent, priority)
     reader = Reader(ledger, study.name)
     if not new:
         show.note(_reopen(ledger, study))
-    os.environ["HPSEARCH_LEASE_S"] = str(lease_s)  # for the workers
-    fleet = Fleet(ledger.database.url, [study.name], checkpoints and checkpoints.absolute())
+    fleet = Fleet(ledger.database.url, [study.name], checkpoints, lease_s)
     if ledger.study(study.name).state == "open":
         fleet.start(spread(device or local_devices(), workers))
     try:
         snapshot = _follow(fleet, ledger, reader)
     except KeyboardInterrupt:
-        show.note("stopping: the workers finish their epoch ... (Ctrl-C again kills them)")
+        show.note(
+            "stopping: trials go back to their last checkpoint ... (Ctrl-C again kills the workers)"
+        )
         _settle(ledger, fleet.stop())
         show.note(f"stopped; {show.program()} run {file} goes on from here")
         raise typer.Exit(INTERRUPTED) from None
@@ -192,7 +194,7 @@ def submit(
     from hpsearch.submit import submit as submit_study
 
     spec = _load(file, trials, epochs, hours, sampler, pruner, seed, set_)
-    ledger = open_ledger(storage)
+    ledger = open_ledger(storage, make=True)
     study, new = submit_study(ledger, spec, file.parent, priority)
     if json_:
         print_json({"name": study.name, "new": new, "trials": study.tickets})
@@ -217,7 +219,7 @@ def worker(
     ] = None,
     storage: Storage = None,
     checkpoints: Checkpoints = None,
-    lease_s: Lease = 30.0,
+    lease_s: Lease = LEASE_S,
     name: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve studies of the database with one process on one device."""
@@ -232,7 +234,7 @@ def worker(
 
     logging.getLogger("hpsearch").setLevel(logging.INFO)
     if studies:
-        ledger = open_ledger(storage, lease_s)
+        ledger = open_ledger(storage, lease_s, make=True)
         for wanted in studies:
             ledger.study(wanted)  # a misspelt name is said at once
     serve(

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger
 
 __all__ = [
-    "Checkpoints", "FileArgument", "Json", "Lease", "Name", "Storage", "open_ledger", "print_json",
+    "LEASE_S", "Checkpoints", "FileArgument", "Json", "Lease", "Name", "Storage", "open_ledger",
+    "print_json",
 ]  # fmt: skip
+
+LEASE_S = 30.0
+"""The default of `--lease-s`; importing the ledger for it would take too long for --help."""
 
 Storage = Annotated[
     str | None,
@@ -32,6 +36,7 @@ Checkpoints = Annotated[
     Path | None,
     typer.Option(
         envvar="HPSEARCH_CHECKPOINTS",
+        resolve_path=True,
         help="Folder of checkpoints, shared by all workers of a study.",
         show_default="beside the SQLite file",
     ),
@@ -47,12 +52,14 @@ Lease = Annotated[
 ]
 
 
-def open_ledger(storage: str | None, lease_s: float = 30.0) -> Ledger:
-    """The ledger over the named database."""
+def open_ledger(storage: str | None, lease_s: float = LEASE_S, *, make: bool = False) -> Ledger:
+    """The ledger over the named database, which is made only where `make` says so."""
     from hpsearch.store.engine import Database, storage_url
     from hpsearch.store.ledger import Ledger
 
-    return Ledger(Database(storage_url(storage)), lease_s)
+    ledger = Ledger(Database(storage_url(storage)), lease_s, make=make)
+    ledger.sweep()
+    return ledger
 
 
 def print_json(data: Any) -> None:

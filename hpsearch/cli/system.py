@@ -23,13 +23,13 @@ def dashboard(
     def ready(address: str) -> None:
         typer.echo(f"dashboard at {address} (Ctrl-C ends it)")
 
-    serve(open_ledger(storage).database, port, ready)
+    serve(open_ledger(storage, make=True).database, port, ready)
 
 
 @db.command()
 def init(storage: Storage = None) -> None:
     """Create the tables where they are missing."""
-    typer.echo(f"{open_ledger(storage).database.name} is ready")
+    typer.echo(f"{open_ledger(storage, make=True).database.name} is ready")
 
 
 @db.command("check")

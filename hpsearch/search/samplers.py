@@ -94,8 +94,8 @@ class GridDrawer:
         self._values = grid.cell(cell % grid.size)
 
     def draw(self, parameter: Parameter) -> Value:
-        """The cell's value; the first one where the cell was left for a starting point."""
-        return self._values.get(parameter.name, (parameter.domain.grid or (None,))[0])
+        """The cell's value; the first one where a starting point made the parameter active."""
+        return self._values.get(parameter.name, parameter.domain.at(0.0))
 
 
 class LearningDrawer:

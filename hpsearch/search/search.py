@@ -77,7 +77,7 @@ class Search:
             trial.distributions[parameter.name] = distribution(parameter)
         trial.params.update(to_optuna(values))
         said = "retry" if earlier else "start" if point else _summary(drawers)
-        trial.user_attrs.update(ticket=ticket, stage=plan.stage(self._spec, origin), sampler=said)
+        trial.user_attrs.update(ticket=ticket, stage=self._spec.search.strategy, sampler=said)
         if retry_of is not None:
             trial.user_attrs["retry_of"] = retry_of
         return trial
@@ -97,7 +97,7 @@ class Search:
 
     def _params_of(self, ticket: int) -> Mapping[str, Value] | None:
         """The parameters of the trial that a ticket became, if it became one."""
-        for trial in self._mirror.get_all_trials(0, deepcopy=False):
+        for trial in self._mirror.trials():
             if trial.user_attrs.get("ticket") == ticket and trial.params:
                 return self.values(trial)
         return None
@@ -129,7 +129,7 @@ class Search:
         Where most trials are pruned, or parameters are conditional, or it has become slow, TPE
         stands in for it, which learns from pruned trials too.
         """
-        ended = Counter(t.state for t in self._mirror.get_all_trials(0, deepcopy=False))
+        ended = Counter(t.state for t in self._mirror.trials())
         complete, pruned = ended[TrialState.COMPLETE], ended[TrialState.PRUNED]
         if name == "bayesian":
             suits = complete >= pruned and not any(p.when for p in parameters)

@@ -64,7 +64,9 @@ def check_samplers(
     endless = [p for p in counted if p.domain.size is None]
     for parameter in endless:
         rest = [p for p in counted if p.domain.size is not None]
-        expected = f"a step or a count, as the grid would have no end; the rest is {_cells(rest)}"
+        expected = (
+            f"a step or a count, as the grid would have no end; the rest is {_cells(space, rest)}"
+        )
         path = drafts[parameter.name].path
         faults.add(path, expected, "a range of real numbers", beside=[_SAMPLER])
     moved = [p for p in space if chosen.get(p.group) == "cmaes"]
@@ -72,14 +74,9 @@ def check_samplers(
         faults.add(_SAMPLER, "a parameter with min and max for cmaes to search", "choices only")
 
 
-def _cells(parameters: list[Parameter]) -> str:
-    """How many cells `parameters` make, without the conditions on parameters beside them."""
-    names = {p.name for p in parameters}
-    free = [
-        Parameter(p.name, p.group, p.domain, when=tuple(c for c in p.when if c.parameter in names))
-        for p in parameters
-    ]
-    size = Grid(Space(tuple(free))).size
+def _cells(space: Space, parameters: list[Parameter]) -> str:
+    """How many cells a part of the space makes."""
+    size = Grid(space.part([p.name for p in parameters])).size
     return f"{size:,} cell{'s' if size != 1 else ''}"
 
 

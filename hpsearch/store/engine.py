@@ -23,7 +23,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from hpsearch.errors import StorageError
 
-__all__ = ["DEFAULT_URL", "Database", "mask", "now", "storage_url", "tune_sqlite"]
+__all__ = ["DEFAULT_URL", "Database", "mask", "now", "storage_url"]
 
 T = TypeVar("T")
 
@@ -136,7 +136,7 @@ class Database:
                 f"pip install 'hpsearch[{_EXTRAS[self.backend]}]'"
             ) from error
         if self.backend == "sqlite":
-            tune_sqlite(self.engine)
+            _tune_sqlite(self.engine)
 
     @property
     def file(self) -> Path | None:
@@ -206,7 +206,7 @@ def _is_conflict(error: BaseException) -> bool:
     return str(code) in _RETRIED
 
 
-def tune_sqlite(engine: sa.Engine) -> None:
+def _tune_sqlite(engine: sa.Engine) -> None:
     """Make SQLAlchemy and not Python's driver begin transactions, and writers do so at once."""
 
     @event.listens_for(engine, "connect")

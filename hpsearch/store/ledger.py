@@ -20,10 +20,10 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.errors import ConflictError, NotFoundError
 from hpsearch.store import rows, trials
 from hpsearch.store.engine import Database, now
-from hpsearch.store.tables import leases, prepare, studies, tickets, workers
+from hpsearch.store.tables import is_ready, leases, prepare, studies, tickets, workers
 from hpsearch.store.values import Hold, Key, State, Study, Worker, Write
 
-__all__ = ["Ledger"]
+__all__ = ["LEASE_S", "Ledger"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,12 +40,21 @@ def _verb(
     return functools.update_wrapper(verb, body)
 
 
+LEASE_S = 30.0
+"""Seconds after which a silent worker loses its tickets."""
+
+
 class Ledger:
     """The verbs. Every method is one transaction; values that come back are frozen."""
 
-    def __init__(self, database: Database, lease_s: float = 30.0) -> None:
-        """Creates the tables where they are missing."""
-        prepare(database)
+    def __init__(self, database: Database, lease_s: float = LEASE_S, *, make: bool = True) -> None:
+        """Creates the tables where they are missing; NotFoundError if that is not to be done."""
+        if make:
+            prepare(database)
+        elif not is_ready(database):
+            raise NotFoundError(
+                f"there are no studies in {database.name}; hpsearch run FILE makes one"
+            )
         self.database = database
         self.lease_s = lease_s
 
@@ -61,7 +70,7 @@ class Ledger:
         digest: str,
         document: Mapping[str, Any],
         base: str,
-        tickets_: int,
+        budget: int,
         hours: float | None,
         priority: int = 0,
     ) -> tuple[Study, bool]:
@@ -71,9 +80,7 @@ class Ledger:
         """
         try:
             with connection.begin_nested():
-                study_id = trials.create_study(
-                    connection, name, direction, {"hpsearch": dict(document)}
-                )
+                study_id = trials.create_study(connection, name, direction)
         except sa.exc.IntegrityError:
             return self._existing(connection, name), False
         # SQLite gives the id of a deleted study to the next one; whoever deleted it with Optuna's
@@ -83,8 +90,7 @@ class Ledger:
             sa.insert(studies).values(
                 study_id=study_id, uid=uuid.uuid4().hex, direction=direction, digest=digest,
                 document=json.dumps(document), base=base, state="open", priority=priority,
-                tickets=tickets_, issued=0, drawn=0, ended=0, hours=hours, active_s=0.0,
-                created_at=now(),
+                tickets=budget, issued=0, drawn=0, ended=0, hours=hours, active_s=0.0,
             )
         )  # fmt: skip
         return self._study(connection, name), True
@@ -296,9 +302,33 @@ class Ledger:
     @_verb
     def release(self, connection: sa.Connection, holds: Collection[Hold]) -> None:
         """Give tickets back: the next worker goes on where this one stopped."""
+        self._release(connection, holds)
+
+    def _release(self, connection: sa.Connection, holds: Collection[Hold]) -> None:
+        ids = sorted({hold.study_id for hold in holds})
+        for study_id in ids:
+            trials.lock_study(connection, study_id)
         for hold in sorted(holds, key=lambda h: h.key):
             if rows.is_mine(connection, hold):
                 rows.return_ticket(connection, hold.study_id, hold.number)
+        for study in rows.find_studies(connection, studies.c.study_id.in_(ids)):
+            if study.state == "stopped":
+                rows.end_abandoned(connection, study.study_id)
+
+    def sweep(self) -> None:
+        """End trials of stopped studies whose workers died: nobody will take them over."""
+        with self.database.read() as connection:
+            found = rows.abandoned_studies(connection)
+        if found:
+            self._sweep(found)
+
+    @_verb
+    def _sweep(self, connection: sa.Connection, study_ids: Collection[int]) -> None:
+        for study_id in sorted(study_ids):
+            trials.lock_study(connection, study_id)
+            for study in rows.find_studies(connection, studies.c.study_id == study_id):
+                if study.state == "stopped":
+                    rows.end_abandoned(connection, study_id)
 
     # --- workers ------------------------------------------------------------------------------
 
@@ -320,14 +350,11 @@ class Ledger:
         Whoever calls this for another process has seen it die; if it has not, the fence protects
         the tickets all the same.
         """
-        held = connection.execute(
-            sa.select(leases.c.study_id, leases.c.number, leases.c.fence)
-            .where(leases.c.worker == worker, leases.c.ended_at.is_(None))
-            .order_by(leases.c.study_id, leases.c.number)
-        ).all()
-        for row in held:
-            if rows.is_mine(connection, Hold(row.study_id, row.number, row.fence, None, 0)):
-                rows.return_ticket(connection, row.study_id, row.number)
+        held = sa.select(leases.c.study_id, leases.c.number, leases.c.fence).where(
+            leases.c.worker == worker, leases.c.ended_at.is_(None)
+        )
+        holds = [Hold(*row, worker) for row in connection.execute(held)]
+        self._release(connection, holds)
         connection.execute(
             sa.update(workers)
             .where(workers.c.worker == worker, workers.c.stopped_at.is_(None))
@@ -351,9 +378,6 @@ class Ledger:
             sa.update(workers).where(workers.c.worker == worker).values(seen_at=now())
         )
         known = rows.find_studies(connection, studies.c.study_id.in_(list(study_ids)))
-        for study in known:
-            if study.state == "stopped":
-                rows.end_abandoned(connection, study.study_id)
         return keys, {s.study_id: s.state for s in known}
 
     def workers(self) -> list[Worker]:

@@ -18,7 +18,7 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.store import trials as rows
+from hpsearch.store import trials
 from hpsearch.store.engine import Database
 
 __all__ = ["Mirror"]
@@ -31,9 +31,7 @@ class Mirror(BaseStorage):
         self._database = database
         self._study_id = study_id
         self._name = name
-        self._direction = (
-            StudyDirection.MAXIMIZE if direction == "maximize" else StudyDirection.MINIMIZE
-        )
+        self._direction = trials.as_direction(direction)
         self._trials: dict[int, FrozenTrial] = {}
         self._held: set[int] = set()
         self._noted: dict[int, dict[str, Any]] = {}
@@ -84,6 +82,16 @@ class Mirror(BaseStorage):
         found.sort(key=lambda trial: trial.number)
         return copy.deepcopy(found) if deepcopy else found
 
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """The trials themselves, by number; only those in `states` if any are named."""
+        return self.get_all_trials(self._study_id, deepcopy=False, states=states or None)
+
+    def best(self) -> FrozenTrial | None:
+        """The best trial that went to its end; the first of equals."""
+        sign = 1 if self._direction is StudyDirection.MAXIMIZE else -1
+        complete = [t for t in self.trials(TrialState.COMPLETE) if t.value is not None]
+        return max(complete, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
+
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """What a sampler or pruner notes on a trial; `take_notes` hands it to be written."""
         self._trials[trial_id].system_attrs[key] = value
@@ -105,7 +113,7 @@ class Mirror(BaseStorage):
             return
         self._refreshed = time.monotonic()
         with self._database.read() as connection:
-            found = rows.load(
+            found = trials.load(
                 connection,
                 self._study_id,
                 after=self._last,

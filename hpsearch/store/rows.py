@@ -19,7 +19,8 @@ from hpsearch.store.tables import epochs, leases, studies, tickets
 from hpsearch.store.values import Ending, Hold, Study, Write
 
 __all__ = [
-    "close_study", "count_time", "end_abandoned", "end_ticket", "find_studies", "forget",
+    "abandoned_studies", "close_study", "count_time", "end_abandoned", "end_ticket",
+    "find_studies", "forget",
     "is_mine", "issue", "put_epochs", "put_study", "return_ticket", "take_over",
 ]  # fmt: skip
 
@@ -92,12 +93,16 @@ def _out_of_time(study: Study) -> bool:
 
 
 def is_mine(connection: sa.Connection, hold: Hold) -> bool:
-    """Whether the hold is still the ticket's; locks the ticket."""
-    query = sa.select(tickets.c.fence, tickets.c.state).where(
+    """Whether the hold is still the ticket's; locks the ticket.
+
+    The worker is part of it: a study that is deleted and made again may get the same study_id,
+    and its fences begin at 1 again.
+    """
+    query = sa.select(tickets.c.state, tickets.c.fence, tickets.c.worker).where(
         tickets.c.study_id == hold.study_id, tickets.c.number == hold.number
     )
     row = connection.execute(query.with_for_update()).one_or_none()
-    return row is not None and row.state == "leased" and row.fence == hold.fence
+    return row is not None and tuple(row) == ("leased", hold.fence, hold.worker)
 
 
 def take_over(
@@ -106,10 +111,14 @@ def take_over(
     """Lease tickets that were given back, or whose lease has run out."""
     holds = []
     for row in _free_tickets(connection, study_id, up_to):
+        hold = Hold(
+            study_id, row.number, row.fence + 1, worker, row.trial_id, row.origin, row.retry_of
+        )
+        _put_ticket(
+            connection, study_id, row.number, state="leased", fence=hold.fence, worker=worker
+        )
         _end_leases(connection, study_id, row.number, "lost")
-        hold = Hold(study_id, row.number, row.fence + 1, row.trial_id, row.origin, row.retry_of)
-        _put_ticket(connection, study_id, row.number, state="leased", fence=hold.fence)
-        _lease(connection, worker, hold, lease_s)
+        _lease(connection, hold, lease_s)
         if hold.trial_id is not None:
             taken = {"attempts": hold.fence, "worker": worker}
             trials.put_user_attrs(connection, hold.trial_id, taken)
@@ -124,17 +133,20 @@ def issue(
     count = min(up_to, study.tickets - study.issued)
     if count <= 0 or _out_of_time(study):
         return []
-    holds = [Hold(study.study_id, study.issued + i, 1, None, study.drawn + i) for i in range(count)]
+    holds = [
+        Hold(study.study_id, study.issued + i, 1, worker, None, study.drawn + i)
+        for i in range(count)
+    ]
     connection.execute(
         sa.insert(tickets),
         [
             {"study_id": h.study_id, "number": h.number, "state": "leased", "fence": h.fence,
-             "origin": h.origin}
+             "worker": worker, "origin": h.origin}
             for h in holds
         ],
     )  # fmt: skip
     for hold in holds:
-        _lease(connection, worker, hold, lease_s)
+        _lease(connection, hold, lease_s)
     counts = {"issued": study.issued + count, "drawn": study.drawn + count}
     put_study(connection, study.study_id, **counts)
     return holds
@@ -153,8 +165,8 @@ def end_ticket(
     if ending.reason is not None:
         trials.put_user_attrs(connection, trial_id, {"reason": ending.reason})
     trials.end(connection, trial_id, ending.state, ending.value)
-    _end_leases(connection, study_id, number, "ended")
     _put_ticket(connection, study_id, number, state="ended")
+    _end_leases(connection, study_id, number, "ended")
     put_study(connection, study_id, ended=studies.c.ended + 1)
 
 
@@ -167,6 +179,16 @@ def end_abandoned(connection: sa.Connection, study_id: int) -> None:
             value = trials.last_report(connection, row.trial_id)
             ending = Ending(TrialState.PRUNED, value, "stopped")
             end_ticket(connection, study_id, row.number, row.trial_id, ending)
+
+
+def abandoned_studies(connection: sa.Connection) -> list[int]:
+    """Stopped studies with a trial that nobody holds."""
+    stopped = find_studies(connection, studies.c.state == "stopped")
+    return [
+        study.study_id
+        for study in stopped
+        if any(row.trial_id is not None for row in _free_tickets(connection, study.study_id))
+    ]
 
 
 def put_epochs(connection: sa.Connection, writes: Iterable[Write]) -> None:
@@ -216,11 +238,11 @@ def _put_ticket(connection: sa.Connection, study_id: int, number: int, **values:
     )
 
 
-def _lease(connection: sa.Connection, worker: str, hold: Hold, lease_s: float) -> None:
+def _lease(connection: sa.Connection, hold: Hold, lease_s: float) -> None:
     connection.execute(
         sa.insert(leases).values(
-            study_id=hold.study_id, number=hold.number, fence=hold.fence, worker=worker,
-            taken_at=now(), until=now() + lease_s,
+            study_id=hold.study_id, number=hold.number, fence=hold.fence,
+            worker=hold.worker, taken_at=now(), until=now() + lease_s,
         )
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from optuna.storages._rdb import models
 from optuna.version import __version__ as optuna_version
 from sqlalchemy.dialects import mysql
 
-from hpsearch.errors import SchemaError
+from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store.engine import Database
 
 __all__ = [
@@ -58,7 +58,6 @@ studies = sa.Table(
     sa.Column("active_s", sa.Double, nullable=False),  # time in which any worker held a lease
     sa.Column("active_at", sa.Double),  # when active_s was last brought up to date
     sa.Column("data", _LONG),  # what the first worker found: fingerprint, split, sizes
-    sa.Column("created_at", sa.Double, nullable=False),
 )
 
 tickets = sa.Table(
@@ -68,6 +67,7 @@ tickets = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("state", sa.String(8), nullable=False),  # open (given back), leased, ended
     sa.Column("fence", sa.Integer, nullable=False),  # grows with every lease
+    sa.Column("worker", sa.String(64)),  # its last holder
     sa.Column("trial_id", sa.Integer),  # once it has parameters
     sa.Column("origin", sa.Integer, nullable=False),  # the number to sample by
     sa.Column("retry_of", sa.Integer),  # the failed ticket that this one runs again
@@ -141,6 +141,8 @@ def is_ready(database: Database) -> bool:
 
     Raises SchemaError where they are of another version of hpsearch or Optuna.
     """
+    if database.file and not database.file.exists():  # to look would make one
+        return False
     with database.read() as connection:
         ours, revision = _versions(connection)
     if ours is not None and ours > SCHEMA_VERSION:
@@ -201,7 +203,8 @@ def _schema_lock(connection: sa.Connection) -> Iterator[None]:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         yield
     elif connection.dialect.name == "mysql":
-        connection.execute(sa.select(sa.func.get_lock("hpsearch_schema", 120)))
+        if connection.execute(sa.select(sa.func.get_lock("hpsearch_schema", 120))).scalar() != 1:
+            raise StorageError("another process has been making the tables for 120 s; try again")
         try:
             yield
         finally:

@@ -13,13 +13,15 @@ from typing import Any
 
 import sqlalchemy as sa
 from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 __all__ = [
-    "STUDIES", "TRIALS", "create_study", "delete_study", "end", "insert", "last_report", "load",
-    "lock_study", "put_reports", "put_system_attrs", "put_user_attrs",
+    "STUDIES", "TRIALS", "as_direction", "create_study", "delete_study", "end", "insert",
+    "last_report", "load", "lock_study", "optuna_storage", "put_reports", "put_system_attrs",
+    "put_user_attrs",
 ]  # fmt: skip
 
 STUDIES = models.StudyModel.__table__
@@ -43,26 +45,36 @@ def _utc() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def create_study(
-    connection: sa.Connection, name: str, direction: str, user_attrs: Mapping[str, Any]
-) -> int:
+def create_study(connection: sa.Connection, name: str, direction: str) -> int:
     """Insert a study as Optuna does; its id. IntegrityError where the name is taken."""
     row = connection.execute(sa.insert(STUDIES).values(study_name=name))
     study_id = int(row.inserted_primary_key[0])  # type: ignore[index]
-    way = StudyDirection.MAXIMIZE if direction == "maximize" else StudyDirection.MINIMIZE
-    connection.execute(sa.insert(_DIRECTIONS).values(study_id=study_id, objective=0, direction=way))
-    _insert_attrs(connection, _STUDY_USER, "study_id", study_id, user_attrs)
+    connection.execute(
+        sa.insert(_DIRECTIONS).values(
+            study_id=study_id, objective=0, direction=as_direction(direction)
+        )
+    )
     return study_id
 
 
-def lock_study(connection: sa.Connection, study_id: int) -> bool:
+def optuna_storage(url: str) -> RDBStorage:
+    """Optuna's own storage over the same tables, for its dashboard."""
+    # Optuna fills in {SCHEMA_VERSION}: other braces, as a password may have, are to stay.
+    return RDBStorage(url.replace("{", "{{").replace("}", "}}"), skip_table_creation=True)
+
+
+def as_direction(direction: str) -> StudyDirection:
+    """Optuna's name for `maximize` or `minimize`."""
+    return StudyDirection[direction.upper()]
+
+
+def lock_study(connection: sa.Connection, study_id: int) -> None:
     """Take the study's row lock, the one that Optuna itself takes to number a new trial.
 
-    Returns whether the study exists. Every verb that needs it takes it before any other row, so
-    that no two can wait for each other.
+    Every verb that needs it takes it before any other row, so that no two wait for each other.
     """
     query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id)
-    return connection.execute(query.with_for_update()).scalar() is not None
+    connection.execute(query.with_for_update())
 
 
 def delete_study(connection: sa.Connection, study_id: int) -> None:
@@ -100,8 +112,8 @@ def insert(connection: sa.Connection, study_id: int, trial: FrozenTrial) -> tupl
                 for name, value in trial.params.items()
             ],
         )
-    _insert_attrs(connection, _USER, "trial_id", trial_id, trial.user_attrs)
-    _insert_attrs(connection, _SYSTEM, "trial_id", trial_id, trial.system_attrs)
+    _insert_attrs(connection, _USER, trial_id, trial.user_attrs)
+    _insert_attrs(connection, _SYSTEM, trial_id, trial.system_attrs)
     return trial_id, number
 
 
@@ -241,17 +253,17 @@ def _put_attrs(
         connection.execute(
             sa.delete(table).where(table.c.trial_id == trial_id, table.c.key.in_(list(attrs)))
         )
-        _insert_attrs(connection, table, "trial_id", trial_id, attrs)
+        _insert_attrs(connection, table, trial_id, attrs)
 
 
 def _insert_attrs(
-    connection: sa.Connection, table: Any, owner: str, owner_id: int, attrs: Mapping[str, Any]
+    connection: sa.Connection, table: Any, trial_id: int, attrs: Mapping[str, Any]
 ) -> None:
     if attrs:
         connection.execute(
             sa.insert(table),
             [
-                {owner: owner_id, "key": key, "value_json": json.dumps(value)}
+                {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
                 for key, value in attrs.items()
             ],
         )

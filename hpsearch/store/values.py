@@ -66,16 +66,17 @@ class Hold:
     study_id: int
     number: int
     fence: int
-    trial_id: int | None
+    worker: str
+    trial_id: int | None = None
     """The trial that the ticket became under an earlier hold; None: it has no parameters yet."""
-    origin: int
+    origin: int = 0
     """The number to sample by: tickets that are not retries, counted from 0."""
     retry_of: int | None = None
     """The failed ticket that this one runs again."""
 
     @property
     def key(self) -> Key:
-        """(study_id, number, fence)."""
+        """(study_id, number, fence): one for each lease."""
         return self.study_id, self.number, self.fence
 
 

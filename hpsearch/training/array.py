@@ -116,16 +116,24 @@ class Array:
     def add(self, candidate: Candidate, state: Mapping[str, Any] | None = None) -> None:
         """Take a candidate in, from its start or from a `state` of it.
 
-        Raises CheckpointError where `state` is not of this candidate.
+        Raises CheckpointError where `state` is not of this candidate, or does not fit it.
         """
         if candidate.key in self._held or not self.free:
-            raise ValueError(f"candidate {candidate.key} is held already, or there is no room")
+            raise ValueError(f"no room for candidate {candidate.key}, or it is held already")
         if state is not None and state.get("digest") != candidate.digest:
             raise CheckpointError(
                 f"the checkpoint is not of candidate {candidate.key}: its settings or its seed "
                 f"differ. Remove it to start over"
             )
-        self._held[candidate.key] = _Held(candidate, state)
+        held = _Held(candidate, state)
+        if state is not None:
+            try:
+                self._built(held)
+            except CheckpointError:
+                raise
+            except Exception:  # building fails again in epoch(), where it is reported
+                held.slot = None
+        self._held[candidate.key] = held
 
     def remove(self, key: int) -> None:
         """Let a candidate go, finished or not."""

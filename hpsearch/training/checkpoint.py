@@ -1,7 +1,10 @@
 """Checkpoints on disk: never half there, and safe to read.
 
-FOLDER/17.pt                the last checkpoint of number 17
-FOLDER/17.k3x9.part         one being written, or left by a process that was killed
+FOLDER/17.2.pt              the last checkpoint of number 17, written under fence 2
+FOLDER/17.2.k3x9.part       one being written, or left by a process that was killed
+
+The fence grows with every holder of a number. One who comes back late writes under its old fence,
+and so never over the checkpoint of its successor.
 """
 
 from __future__ import annotations
@@ -17,13 +20,13 @@ import torch
 from hpsearch.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 __all__ = ["Checkpoints"]
 
 _VERSION = 1
-_NAME = re.compile(r"(\d+)(?:\.\w+\.part|\.pt)")
+_NAME = re.compile(r"(\d+)\.(\d+)(?:\.\w+\.part|\.pt)")
 
 
 class Checkpoints:
@@ -32,11 +35,12 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def path(self, number: int) -> Path:
-        """Where the checkpoint of that number lies, or would."""
-        return self._folder / f"{number}.pt"
+    def path(self, number: int) -> Path | None:
+        """Where the last checkpoint of that number lies, if there is one."""
+        written = [p for p in self._files(lambda n: n == number) if p.suffix == ".pt"]
+        return max(written, key=lambda p: int(p.name.split(".")[1]), default=None)
 
-    def save(self, number: int, state: Mapping[str, Any]) -> None:
+    def save(self, number: int, state: Mapping[str, Any], fence: int = 1) -> None:
         """Put `state` (plain types and tensors) in the place of the last one, all or nothing.
 
         Raises CheckpointError, the last one intact, where the disk is full or cannot be written.
@@ -44,19 +48,20 @@ class Checkpoints:
         # Made in memory first: torch.save hides a full disk behind an error of its own.
         buffer = io.BytesIO()
         torch.save({"version": _VERSION, "state": dict(state)}, buffer)
-        part = self._folder / f"{number}.{uuid.uuid4().hex}.part"  # a late holder may write too
+        path = self._folder / f"{number}.{fence}.pt"
+        part = path.with_suffix(f".{uuid.uuid4().hex}.part")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with part.open("xb") as file:
                 file.write(buffer.getbuffer())
             # Not synced: that would take longer than an epoch of a small network. A killed
             # process loses nothing by it; after a power cut a damaged file is found out.
-            part.replace(self.path(number))
+            part.replace(path)
         except OSError as error:
             with contextlib.suppress(OSError):
                 part.unlink()
             raise CheckpointError(
-                f"cannot write the checkpoint {self.path(number)}: {error.strerror or error}; "
+                f"cannot write the checkpoint {path}: {error.strerror or error}; "
                 f"the one before is unharmed. Free some space there or choose another folder"
             ) from error
 
@@ -67,10 +72,10 @@ class Checkpoints:
         file is executed.
         """
         path = self.path(number)
+        if path is None:
+            return None
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-        except FileNotFoundError:
-            return None
         except Exception as error:  # of a damaged file the unpickler makes errors of any kind
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise CheckpointError(
@@ -87,24 +92,12 @@ class Checkpoints:
 
     def remove(self, number: int) -> None:
         """Remove that checkpoint and what was left while writing it; nothing there is fine."""
-        self._remove(lambda found: found == number)
+        for path in self._files(lambda found: found == number):
+            path.unlink(missing_ok=True)  # another worker may tidy up at the same time
 
-    def keep(self, numbers: Container[int]) -> None:
-        """Remove all checkpoints but those of `numbers`."""
-        self._remove(lambda found: found not in numbers)
-
-    def delete(self) -> None:
-        """Remove all checkpoints, and the folder unless something else lies in it."""
-        self._remove(lambda found: True)
-        with contextlib.suppress(OSError):
-            self._folder.rmdir()
-
-    def _remove(self, chosen: Callable[[int], bool]) -> None:
+    def _files(self, chosen: Callable[[int], bool]) -> list[Path]:
         try:
-            files = list(self._folder.iterdir())
+            named = [(path, _NAME.fullmatch(path.name)) for path in self._folder.iterdir()]
         except FileNotFoundError:
-            return
-        for path in files:
-            match = _NAME.fullmatch(path.name)
-            if match and chosen(int(match[1])):
-                path.unlink(missing_ok=True)  # another worker may tidy up at the same time
+            return []
+        return [path for path, match in named if match and chosen(int(match[1]))]

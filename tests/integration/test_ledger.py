@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
 
 import optuna
 import pytest
@@ -13,7 +17,9 @@ from optuna.trial import TrialState, create_trial
 from hpsearch.errors import ConflictError, NotFoundError
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import Ending, EpochReport, Hold, Study, Write
+from hpsearch.store.values import Ending, EpochReport, Hold, Key, Study, Write
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -24,7 +30,7 @@ def ledger(url: str) -> Ledger:
 def a_study(ledger: Ledger, tickets: int = 4, hours: float | None = None, name="s") -> Study:
     study, _ = ledger.create(
         name=name, direction="maximize", digest="d", document={"metric": "accuracy"}, base="/",
-        tickets_=tickets, hours=hours,
+        budget=tickets, hours=hours,
     )  # fmt: skip
     return study
 
@@ -48,7 +54,7 @@ def begin(ledger: Ledger, hold: Hold) -> int:
     return begun[0]
 
 
-def finish(ledger: Ledger, hold: Hold, value: float = 0.5) -> set[tuple[int, int]]:
+def finish(ledger: Ledger, hold: Hold, value: float = 0.5) -> set[Key]:
     trial_id = hold.trial_id if hold.trial_id is not None else begin(ledger, hold)
     report = EpochReport(1, value, {"accuracy": value}, 0.1)
     return ledger.record(
@@ -68,7 +74,7 @@ def optuna_trials(ledger: Ledger, name: str = "s") -> list[optuna.trial.FrozenTr
 def test_a_name_is_taken_once(ledger: Ledger) -> None:
     first = a_study(ledger)
     again, new = ledger.create(
-        name="s", direction="maximize", digest="other", document={}, base="/", tickets_=9,
+        name="s", direction="maximize", digest="other", document={}, base="/", budget=9,
         hours=None,
     )  # fmt: skip
     assert (again, new) == (first, False)
@@ -160,7 +166,7 @@ def test_a_late_holder_is_refused(url: str) -> None:
     study = a_study(ledger, tickets=1)
     late = ledger.claim("late", study.study_id)[0]
     trial_id = begin(ledger, late)
-    late = Hold(late.study_id, late.number, late.fence, trial_id, late.origin)
+    late = replace(late, trial_id=trial_id)
     taken = claim_until_taken_over(ledger, study)
     assert (taken.number, taken.fence, taken.trial_id) == (0, 2, trial_id)
     assert finish(ledger, late) == {late.key}
@@ -173,10 +179,16 @@ def test_a_late_holder_is_refused(url: str) -> None:
 
 def claim_until_taken_over(ledger: Ledger, study: Study) -> Hold:
     """The study's only ticket, as soon as the database's clock says that it is free."""
-    for _ in range(500):
-        for hold in ledger.claim("next", study.study_id):
-            return hold
-    pytest.fail("the lease never ran out")
+    return until(lambda: next(iter(ledger.claim("next", study.study_id)), None))
+
+
+def until(look: Callable[[], T | None], timeout_s: float = 30) -> T:
+    """The first thing that is found."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if (found := look()) is not None:
+            return found
+    pytest.fail("it never came")
 
 
 def test_a_holder_that_is_late_for_a_trial_not_begun_is_refused(url: str) -> None:
@@ -277,11 +289,25 @@ def test_a_stopped_study_ends_the_trials_of_dead_workers(url: str) -> None:
     study = a_study(ledger)
     begin(ledger, ledger.claim("dead", study.study_id)[0])
     ledger.set_state("s", "stopped")
-    for _ in range(500):
-        ledger.renew("other", [study.study_id])
-        if optuna_trials(ledger)[0].state is TrialState.PRUNED:
-            return
-    pytest.fail("the abandoned trial is RUNNING for ever")
+
+    def ended() -> TrialState | None:
+        ledger.sweep()
+        state = optuna_trials(ledger)[0].state
+        return state if state.is_finished() else None
+
+    assert until(ended) is TrialState.PRUNED
+
+
+def test_what_is_given_back_in_a_stopped_study_ends(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    first, second = ledger.claim("w", study.study_id, 2)
+    begin(ledger, first)
+    begin(ledger, second)
+    ledger.set_state("s", "stopped")
+    ledger.release([first])
+    assert [t.state.name for t in optuna_trials(ledger)] == ["PRUNED", "RUNNING"]
+    ledger.sign_off("w")
+    assert [t.state.name for t in optuna_trials(ledger)] == ["PRUNED", "PRUNED"]
 
 
 def test_hours_run_only_while_somebody_works(url: str) -> None:
@@ -313,7 +339,11 @@ def test_a_deleted_study_leaves_nothing_behind(ledger: Ledger) -> None:
     assert ledger.record([Write(hold, 1, ending=Ending(TrialState.FAIL))]) == {hold.key}
     fresh = a_study(ledger)
     assert fresh.uid != study.uid
-    assert ledger.claim("w", fresh.study_id)[0].number == 0
+    new = ledger.claim("other", fresh.study_id)[0]
+    assert new.number == 0
+    begin(ledger, new)
+    assert ledger.record([Write(hold, 1, ending=Ending(TrialState.FAIL))]) == {hold.key}
+    assert optuna_trials(ledger)[0].state is TrialState.RUNNING, "a holder of the old study wrote"
 
 
 def test_a_study_deleted_with_optuna_leaves_nothing_to_its_successor(ledger: Ledger) -> None:
@@ -329,5 +359,5 @@ def test_a_study_deleted_with_optuna_leaves_nothing_to_its_successor(ledger: Led
 def test_studies_come_by_priority(ledger: Ledger) -> None:
     for name, priority in (("low", 0), ("high", 5)):
         ledger.create(name=name, direction="minimize", digest="d", document={}, base="/",
-                      tickets_=1, hours=None, priority=priority)  # fmt: skip
+                      budget=1, hours=None, priority=priority)  # fmt: skip
     assert [s.name for s in ledger.studies()] == ["high", "low"]

@@ -110,10 +110,7 @@ def test_inactive_where_the_parent_is():
         parameter("b", Choices((1, 2)), ("a", (1,))),
         parameter("c", Choices((1, 2)), ("b", (1,))),
     ))  # fmt: skip
-    assert chain.conditional
-    assert chain.at((0.9, 0.0, 0.0)) == {"a": 2}
-    assert chain.at((0.0, 0.0, 0.9)) == {"a": 1, "b": 1, "c": 2}
-    assert [Grid(chain).cell(n) for n in range(len(Grid(chain)))] == [
+    assert [Grid(chain).cell(n) for n in range(Grid(chain).size)] == [
         {"a": 1, "b": 1, "c": 1},
         {"a": 1, "b": 1, "c": 2},
         {"a": 1, "b": 2},
@@ -123,8 +120,8 @@ def test_inactive_where_the_parent_is():
 
 def test_a_constant_can_meet_a_condition():
     free = parameter("momentum", Choices((0.8, 0.9)), ("optimizer", ("sgd",)))
-    assert len(Grid(Space((free,), {"optimizer": "sgd"}))) == 2
-    assert len(Grid(Space((free,), {"optimizer": "adam"}))) == 1
+    assert Grid(Space((free,), {"optimizer": "sgd"})).size == 2
+    assert Grid(Space((free,), {"optimizer": "adam"})).size == 1
 
 
 def test_every_cell_once():
@@ -165,13 +162,26 @@ def test_a_large_grid_is_counted_without_listing_it():
 
 def test_a_grid_without_end():
     with pytest.raises(ValueError, match="lr has no end of values"):
-        len(Grid(Space((parameter("lr", Range(0.0, 1.0)),))))
+        _ = Grid(Space((parameter("lr", Range(0.0, 1.0)),))).size
 
 
-def test_groups_keep_the_order_of_the_file():
-    one, two = parameter("a", Choices((1,)), group="x"), parameter("b", Choices((1,)), group="y")
-    three = parameter("c", Choices((1,)), group="x")
+def test_a_part_forgets_conditions_on_what_is_beside_it():
+    whole = Space(
+        (
+            parameter("a", Choices((1, 2))),
+            parameter("b", Choices((1, 2)), ("a", (1,))),
+            parameter("c", Choices((1, 2, 3)), ("b", (1,))),
+            parameter("d", Choices((1, 2)), ("k", (9,))),
+        ),
+        {"k": 1},
+    )
+    assert Grid(whole.part(["b", "c"])).size == 3 + 1
+    assert Grid(whole.part(["c"])).size == 3
+    assert Grid(whole.part(["a", "d"])).size == 2, "a condition on a constant stays"
+
+
+def test_a_space_is_its_parameters_in_order():
+    one, two, three = (parameter(name, Choices((1,))) for name in "abc")
     space = Space((one, two, three))
-    assert space.groups == {"x": (one, three), "y": (two,)}
     assert len(space) == 3
     assert list(space) == [one, two, three]

@@ -330,7 +330,7 @@ def test_room(digits: Dataset, candidate) -> None:
     array = Array(digits, "accuracy", CPU, room=2)
     assert (array.keys, array.free) == ((), 2)
     array.add(candidate(key=7))
-    with pytest.raises(ValueError, match="7 is held already"):
+    with pytest.raises(ValueError, match="candidate 7, or it is held already"):
         array.add(candidate(key=7))
     array.add(candidate(key=3))
     assert (array.keys, array.free) == ((7, 3), 0)
@@ -366,14 +366,14 @@ def test_a_state_of_another_candidate_is_refused(digits: Dataset, candidate) -> 
     array.add(candidate(key=8, epochs=1), state)  # the key is the caller's own
 
 
-def test_a_state_that_does_not_fit_fails_its_candidate(digits: Dataset, candidate) -> None:
+def test_a_state_that_does_not_fit_is_refused(digits: Dataset, candidate) -> None:
     state = alone(digits, candidate(epochs=2))[1]
     del state["model"]["1.weight"]
     array = Array(digits, "accuracy", CPU)
-    array.add(candidate(epochs=2), state)
-    (report,) = array.epoch()
-    assert report.failure is Failure.ERROR
-    assert "does not fit candidate 0" in report.message
+    with pytest.raises(CheckpointError, match="does not fit candidate 0"):
+        array.add(candidate(epochs=2), state)
+    assert array.keys == ()
+    array.add(candidate(epochs=2))  # and can begin again
 
 
 def test_the_last_epoch_is_reported_again_after_a_resume(digits: Dataset, candidate) -> None:

@@ -39,7 +39,7 @@ def test_what_is_saved_is_loaded(checkpoints: Checkpoints) -> None:
     assert loaded is not None
     assert torch.equal(loaded.pop("model")["weight"], STATE["model"]["weight"])
     assert loaded == {k: v for k, v in STATE.items() if k != "model"}
-    assert files(checkpoints.path(5).parent) == ["5.pt"]
+    assert files(checkpoints.path(5).parent) == ["5.1.pt"]
 
 
 def test_none_where_there_is_none(checkpoints: Checkpoints) -> None:
@@ -49,28 +49,22 @@ def test_none_where_there_is_none(checkpoints: Checkpoints) -> None:
 
 
 def test_removing(checkpoints: Checkpoints) -> None:
-    checkpoints.remove(1)
-    checkpoints.keep([1])
-    checkpoints.delete()  # nothing there yet
-    for number in (1, 2, 11, 12):
+    checkpoints.remove(1)  # nothing there yet
+    for number in (1, 2, 11):
         checkpoints.save(number, STATE)
     folder = checkpoints.path(1).parent
-    (folder / "2.left.part").touch()
-    (folder / "11.left.part").touch()
-    checkpoints.remove(1)
-    assert files(folder) == ["11.left.part", "11.pt", "12.pt", "2.left.part", "2.pt"]
-    checkpoints.keep({11})
-    assert files(folder) == ["11.left.part", "11.pt"]
-    checkpoints.delete()
-    assert not folder.exists()
-
-
-def test_deleting_leaves_what_is_not_a_checkpoint(checkpoints: Checkpoints) -> None:
-    checkpoints.save(1, STATE)
-    folder = checkpoints.path(1).parent
+    (folder / "1.1.left.part").touch()
+    (folder / "11.1.left.part").touch()
     (folder / "notes.txt").touch()
-    checkpoints.delete()
-    assert files(folder) == ["notes.txt"]
+    checkpoints.remove(1)
+    assert files(folder) == ["11.1.left.part", "11.1.pt", "2.1.pt", "notes.txt"]
+
+
+def test_a_late_holder_does_not_write_over_its_successor(checkpoints: Checkpoints) -> None:
+    checkpoints.save(1, {"epoch": 5}, fence=9)
+    checkpoints.save(1, {"epoch": 7}, fence=10)
+    checkpoints.save(1, {"epoch": 6}, fence=9)
+    assert checkpoints.load(1) == {"epoch": 7}
 
 
 @pytest.mark.parametrize("keep", [0, 10, 400, -1])
@@ -78,7 +72,7 @@ def test_a_truncated_file_is_said_to_be_damaged(checkpoints: Checkpoints, keep: 
     checkpoints.save(1, STATE)
     path = checkpoints.path(1)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match=r"cannot read the checkpoint .*1\.pt"):
+    with pytest.raises(CheckpointError, match=r"cannot read the checkpoint .*1\.1\.pt"):
         checkpoints.load(1)
 
 
@@ -127,12 +121,14 @@ def test_a_write_that_fails_half_way_leaves_the_last_one(checkpoints: Checkpoint
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an OSError in place of death
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     try:
-        with pytest.raises(CheckpointError, match=r"cannot write .*1\.pt: File too large.*space"):
+        with pytest.raises(
+            CheckpointError, match=r"cannot write .*1\.1\.pt: File too large.*space"
+        ):
             checkpoints.save(1, {"model": torch.zeros(100_000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
-    assert files(checkpoints.path(1).parent) == ["1.pt"]
+    assert files(checkpoints.path(1).parent) == ["1.1.pt"]
     loaded = checkpoints.load(1)
     assert loaded is not None
     assert loaded["epoch"] == 3
@@ -167,5 +163,5 @@ def test_killed_while_writing_the_last_one_is_whole(checkpoints: Checkpoints) ->
     loaded = checkpoints.load(1)
     assert loaded is not None
     assert loaded["epoch"] == 4
-    checkpoints.keep([])
+    checkpoints.remove(1)
     assert files(folder) == []
