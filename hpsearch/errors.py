@@ -6,7 +6,7 @@
     │   └── SchemaError           3   the database was made by another version
     ├── DataError                 4   the data is missing or is not what the study file says
     ├── ConflictError             5   the name is taken, or the study is in another state
-    ├── NotFoundError             6   no such study
+    ├── NotFoundError             6   no such study, or nothing in it yet
     ├── WorkerError               7   workers ended before the budget was spent
     └── CheckpointError           8   a checkpoint cannot be written or read
 
@@ -68,7 +68,7 @@ class ConflictError(HpsearchError):
 
 
 class NotFoundError(HpsearchError):
-    """No such study."""
+    """No such study, or nothing in it yet."""
 
     exit_code = 6
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Exit", "Fleet", "local_devices", "new_name", "spread"]
+__all__ = ["Exit", "Fleet", "check_devices", "local_devices", "new_name", "spread"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,15 @@ def local_devices() -> list[str]:
     from hpsearch.training import devices
 
     return devices.local()
+
+
+def check_devices(names: Sequence[str]) -> None:
+    """Raise HpsearchError where this machine has no device of that name."""
+    if any(name != "cpu" for name in names):
+        from hpsearch.training import devices
+
+        for name in names:
+            devices.device(name)
 
 
 def spread(devices: Sequence[str], workers: int | None) -> list[tuple[str, int | None]]:

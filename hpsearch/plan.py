@@ -6,12 +6,17 @@ from hpsearch.errors import StudyFileError
 from hpsearch.space import Assignment, Grid, Space
 from hpsearch.spec import StudySpec
 
-__all__ = ["cell", "grid_space", "limit", "start_point", "tickets"]
+__all__ = ["cell", "conditional", "grid_space", "limit", "start_point", "tickets"]
 
 
 def grid_space(spec: StudySpec) -> Space:
     """The part of the space that is searched by grid."""
     return spec.space.part([p.name for p in spec.space if spec.search.sampler[p.group] == "grid"])
+
+
+def conditional(spec: StudySpec, sampler: str) -> bool:
+    """Whether any parameter that `sampler` draws depends on another one."""
+    return any(p.when for p in spec.space if spec.search.sampler[p.group] == sampler)
 
 
 def limit(spec: StudySpec) -> int | None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.places import checkpoint_folder
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study
+from hpsearch.training.checkpoint import Checkpoints
 
 __all__ = ["Reader", "Snapshot", "Trial"]
 
@@ -41,6 +44,8 @@ class Trial:
     reason: str | None
     started: datetime | None
     ended: datetime | None
+    checkpoint: str | None = None
+    """Where its network lies: of the best trial only."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: times in ISO 8601, in local time."""
@@ -67,6 +72,24 @@ class Snapshot:
     def epochs(self) -> int:
         """The most epochs that a trial runs."""
         return int(self.study.document["budget"]["epochs"])
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether the search is a grid: there is nothing to add to it."""
+        return set(self.study.document["search"]["sampler"].values()) == {"grid"}
+
+    def is_better(self, trial: Trial, than: Trial | None) -> bool:
+        """Whether a trial's value beats that of another one."""
+        if trial.value is None or than is None or than.value is None:
+            return trial.value is not None
+        better = trial.value - than.value
+        return better > 0 if self.study.direction == "maximize" else better < 0
+
+    def top(self, count: int) -> tuple[Trial, ...]:
+        """The best trials that went to their end, the best first."""
+        sign = 1 if self.study.direction == "maximize" else -1
+        done = [t for t in self.trials if t.state == "COMPLETE" and t.value is not None]
+        return tuple(sorted(done, key=lambda t: (-sign * (t.value or 0.0), t.number))[:count])
 
     @property
     def running(self) -> tuple[Trial, ...]:
@@ -102,9 +125,9 @@ class Snapshot:
 class Reader:
     """Snapshots of one study, each after the first read by increments."""
 
-    def __init__(self, ledger: Ledger, name: str) -> None:
+    def __init__(self, ledger: Ledger, name: str, checkpoints: Path | None = None) -> None:
         """Raises NotFoundError where there is no such study."""
-        self._ledger, self._name = ledger, name
+        self._ledger, self._name, self._checkpoints = ledger, name, checkpoints
         self._open(ledger.study(name))
 
     def _open(self, study: Study) -> None:
@@ -117,12 +140,18 @@ class Reader:
         if study.uid != self._uid:  # deleted and made again under the same name
             self._open(study)
         self._mirror.refresh()
-        best = self._mirror.best()
         trials = tuple(_trial(t) for t in self._mirror.trials())
-        return Snapshot(study, trials, None if best is None else _trial(best))
+        return Snapshot(study, trials, self._best(study))
+
+    def _best(self, study: Study) -> Trial | None:
+        best = self._mirror.best()
+        if best is None:
+            return None
+        folder = checkpoint_folder(self._ledger.database, study, self._checkpoints)
+        return _trial(best, Checkpoints(folder).path(best.user_attrs["ticket"]))
 
 
-def _trial(trial: FrozenTrial) -> Trial:
+def _trial(trial: FrozenTrial, checkpoint: Path | None = None) -> Trial:
     attrs = trial.user_attrs
     curve = dict(sorted(trial.intermediate_values.items()))
     last = next(reversed(curve.values()), None)
@@ -142,4 +171,5 @@ def _trial(trial: FrozenTrial) -> Trial:
         reason=attrs.get("reason"),
         started=trial.datetime_start,
         ended=trial.datetime_complete,
+        checkpoint=str(checkpoint) if checkpoint else None,
     )

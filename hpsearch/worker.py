@@ -213,6 +213,10 @@ class _Worker:
             del self._benches[gone]  # frees the device's memory
         return open_
 
+    def _asked_for(self, study: Study) -> bool:
+        """Whether this worker was started for nothing but that study."""
+        return self._context.options.studies == (study.name,)
+
     def _work_on(self, study: Study) -> bool:
         """Claim and train to the end; whether there was anything to do."""
         try:
@@ -220,10 +224,7 @@ class _Worker:
                 self._benches[study.uid] = _Bench(self._context, study)
             return self._benches[study.uid].run()
         except HpsearchError as error:
-            if (
-                isinstance(error, (StorageError, CheckpointError))
-                or self._context.options.until_done
-            ):
+            if isinstance(error, (StorageError, CheckpointError)) or self._asked_for(study):
                 raise
             # A study that this machine has no data for must not stop it from serving others.
             _log.error("study %s cannot run here: %s", study.name, error)
@@ -263,6 +264,7 @@ class _Bench:
             dataset, self._spec.metric, context.device, interrupted=context.stop.is_set
         )
         self._running: dict[int, _Running] = {}
+        _log.info("serving study %s on %s", study.name, context.device)
 
     def _check_metric(self, dataset: Dataset) -> None:
         """The task of a table may be known only now, from its target."""
@@ -424,6 +426,8 @@ class _Bench:
                              number)  # fmt: skip
                 self._let_go(number)
             elif write.ending is not None:
+                trial = self._running[number].trial.number
+                _log.info("trial %d of %s: %s", trial, self._study.name, write.ending.state.name)
                 self._mirror.end(write.trial_id, write.ending.state, write.ending.value)
                 self._let_go(number)
                 self._tidy(number)

@@ -31,17 +31,29 @@ def _set(name: str, storage: str | None, json_: bool, state: State, words: str) 
 
 def pause(name: Name, storage: Storage = None, json_: Json = False) -> None:
     """Let workers checkpoint and put the study down; `resume` goes on."""
-    _set(name, storage, json_, "paused", f"paused; hpsearch resume {name} goes on")
+    _set(
+        name,
+        storage,
+        json_,
+        "paused",
+        f"paused: workers put it down; hpsearch resume {name} opens it again",
+    )
 
 
 def resume(name: Name, storage: Storage = None, json_: Json = False) -> None:
     """Open a paused or stopped study to workers again."""
-    _set(name, storage, json_, "open", "open; workers go on with it")
+    _set(
+        name,
+        storage,
+        json_,
+        "open",
+        f"open; where no worker runs: hpsearch worker {name} --until-done",
+    )
 
 
 def stop(name: Name, storage: Storage = None, json_: Json = False) -> None:
     """End the search early: running trials end as PRUNED, no new ones begin."""
-    _set(name, storage, json_, "stopped", f"stopped; hpsearch best {name} shows what was found")
+    _set(name, storage, json_, "stopped", "stopped: running trials end, no new ones begin")
 
 
 def extend(

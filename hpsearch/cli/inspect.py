@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from hpsearch.cli.options import Json, Name, Storage, open_ledger, print_json
+from hpsearch.cli.options import Checkpoints, Json, Name, Storage, open_ledger, print_json
 from hpsearch.errors import HpsearchError, NotFoundError
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def _snapshot(name: str, storage: str | None) -> Snapshot:
+def _snapshot(name: str, storage: str | None, checkpoints: Path | None = None) -> Snapshot:
     from hpsearch.report import Reader
 
-    return Reader(open_ledger(storage), name).snapshot()
+    return Reader(open_ledger(storage), name, checkpoints).snapshot()
 
 
 def status(
@@ -59,11 +59,12 @@ def status(
 def watch(name: Name, storage: Storage = None) -> None:
     """Follow a study live until it is done; Ctrl-C leaves it running."""
     from hpsearch.cli import show
+    from hpsearch.cli.progress import Progress
     from hpsearch.report import Reader
 
     reader = Reader(open_ledger(storage), name)
     snapshot = reader.snapshot()
-    with show.Progress(snapshot) as progress:
+    with Progress(snapshot) as progress:
         while snapshot.study.state not in ("done", "stopped"):
             time.sleep(1.0)
             snapshot = reader.snapshot()
@@ -76,6 +77,7 @@ def trials(
     last: Annotated[
         int | None, typer.Option(min=1, help="Only the last N.", show_default="all")
     ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Only the best N, the best first.")] = None,
     storage: Storage = None,
     json_: Json = False,
 ) -> None:
@@ -83,18 +85,21 @@ def trials(
     from hpsearch.cli import show
 
     snapshot = _snapshot(name, storage)
-    chosen = snapshot.trials[-last:] if last else snapshot.trials
+    chosen = snapshot.top(top) if top else snapshot.trials
+    chosen = chosen[-last:] if last else chosen
     if json_:
         print_json([trial.as_dict() for trial in chosen])
     else:
         show.trials(snapshot, chosen)
 
 
-def best(name: Name, storage: Storage = None, json_: Json = False) -> None:
-    """The best trial that went to its end."""
+def best(
+    name: Name, storage: Storage = None, checkpoints: Checkpoints = None, json_: Json = False
+) -> None:
+    """The best trial that went to its end, and where its network lies."""
     from hpsearch.cli import show
 
-    snapshot = _snapshot(name, storage)
+    snapshot = _snapshot(name, storage, checkpoints)
     if snapshot.best is None:
         raise NotFoundError(
             f"study {name!r} has no trial yet that went to its end: "
@@ -133,6 +138,7 @@ def export(
         with beside.open("w", encoding="utf-8", newline="") as stream:
             _write(stream, rows, format_)
         beside.replace(output)
+        typer.echo(f"{len(rows)} trials written to {output}", err=True)
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise HpsearchError(f"{output} cannot be written: {error.strerror}") from None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +23,7 @@ from hpsearch.cli.options import (
     open_ledger,
     print_json,
 )
-from hpsearch.errors import EXIT_CODES, INTERRUPTED, HpsearchError, WorkerError
+from hpsearch.errors import EXIT_CODES, INTERRUPTED, HpsearchError, StorageError, WorkerError
 
 if TYPE_CHECKING:
     from hpsearch.fleet import Exit, Fleet
@@ -94,16 +97,17 @@ def run(
 ) -> None:  # fmt: skip
     """Search: create the study or go on with it, start workers, show progress, print the result."""
     from hpsearch.cli import show
-    from hpsearch.fleet import Fleet, local_devices, spread
+    from hpsearch.fleet import Fleet, check_devices, local_devices, spread
     from hpsearch.report import Reader
     from hpsearch.spec import check_data
     from hpsearch.submit import submit as submit_study
 
     spec = _load(file, trials, epochs, hours, sampler, pruner, seed, set_)
     check_data(spec.data, file.parent)
+    check_devices(device or [])
     ledger = open_ledger(storage, lease_s, make=True)
     study, new = submit_study(ledger, spec, file.parent, priority)
-    reader = Reader(ledger, study.name)
+    reader = Reader(ledger, study.name, checkpoints)
     if not new:
         show.note(_reopen(ledger, study))
     fleet = Fleet(ledger.database.url, [study.name], checkpoints, lease_s)
@@ -116,7 +120,13 @@ def run(
             "stopping: trials go back to their last checkpoint ... (Ctrl-C again kills the workers)"
         )
         _settle(ledger, fleet.stop())
-        show.note(f"stopped; {show.program()} run {file} goes on from here")
+        snapshot = reader.snapshot()
+        found = snapshot.best.value if snapshot.best else None
+        show.note(
+            f"interrupted: {snapshot.study.ended} of {snapshot.study.tickets} trials have ended, "
+            f"best {snapshot.metric} {show.number(found)}; the same command goes on from here:"
+        )
+        show.note(f"  {show.call(shlex.join(sys.argv[1:]))}")
         raise typer.Exit(INTERRUPTED) from None
     finally:
         fleet.stop()
@@ -133,22 +143,26 @@ def _reopen(ledger: Ledger, study: Study) -> str:
         ledger.set_state(study.name, "open")
         return f"study {study.name} was {study.state}; it goes on"
     if study.state == "done":
-        return f"study {study.name} is done; hpsearch extend {study.name} --trials N adds to it"
+        return f"study {study.name} is done"
     return f"study {study.name} goes on: {study.ended} of {study.tickets} trials have ended"
 
 
 def _follow(fleet: Fleet, ledger: Ledger, reader: Reader) -> Snapshot:
     """Show progress until the workers have left; the study as they leave it."""
     from hpsearch.cli import show
+    from hpsearch.cli.progress import Progress
 
     exits: list[Exit] = []
-    with show.Progress(reader.snapshot()) as progress:
+    with Progress(reader.snapshot()) as progress:
         while fleet.alive:
             time.sleep(POLL_S)
             ended = fleet.ended()
-            _settle(ledger, ended)
             exits += ended
-            progress.update(reader.snapshot())
+            # A database that is away for a moment is no reason to stop the workers.
+            with suppress(StorageError):
+                _settle(ledger, ended)
+                progress.update(reader.snapshot())
+    _settle(ledger, exits)
     snapshot = reader.snapshot()
     failed = [e for e in exits if e.code != 0]
     if snapshot.study.state == "open" and failed:

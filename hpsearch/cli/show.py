@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.columns import Columns
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -27,8 +25,8 @@ if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
 
 __all__ = [
-    "Progress", "best", "described", "description", "findings", "note", "program", "result",
-    "studies", "trials",
+    "best", "call", "described", "description", "err", "findings", "note", "number", "out",
+    "params", "result", "setting", "span", "studies", "trials",
 ]  # fmt: skip
 
 out = Console(highlight=False, soft_wrap=False)
@@ -37,13 +35,19 @@ err = Console(stderr=True, highlight=False)
 _COLOURS = {"COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red", "RUNNING": "cyan"}
 
 
-def program() -> str:
-    """How to call hpsearch again from here: by its name, or by its path where that is not found."""
+def call(command: str) -> str:
+    """A command as it can be pasted here: by hpsearch's name, or by its path where that is not
+    found, and with the same database."""
     called = Path(sys.argv[0])
     found = shutil.which("hpsearch")
-    if called.name != "hpsearch" or (found and Path(found).samefile(called)):
-        return "hpsearch"
-    return os.path.relpath(called)
+    known = called.name != "hpsearch" or (found and Path(found).samefile(called))
+    words = f"{'hpsearch' if known else os.path.relpath(called)} {command}"
+    if "--storage" in sys.argv[:-1] and "--storage" not in command:
+        from hpsearch.store.engine import mask  # here: `check` does without SQL
+
+        url = sys.argv[sys.argv.index("--storage") + 1]
+        words += f" --storage {shlex.quote(mask(url, url))}"
+    return words
 
 
 def note(text: str) -> None:
@@ -51,22 +55,22 @@ def note(text: str) -> None:
     err.print(text, markup=False, soft_wrap=True)
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     """Four significant digits, as many as validation on a few thousand rows can carry."""
     return "-" if value is None else f"{value:.4g}"
 
 
-def _setting(value: Any) -> str:
+def setting(value: Any) -> str:
     """A parameter's value, short."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _params(values: Mapping[str, Any]) -> str:
+def params(values: Mapping[str, Any]) -> str:
     """Parameters in a line."""
-    return " ".join(f"{name}={_setting(value)}" for name, value in values.items())
+    return " ".join(f"{name}={setting(value)}" for name, value in values.items())
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """A length of time: 45s, 3m20s, 2h05m."""
     whole = round(seconds)
     if whole < 60:
@@ -112,14 +116,14 @@ def _domain(parameter: Parameter) -> str:
     """A parameter's values in words."""
     found = parameter.domain
     if isinstance(found, Range):
-        words = f"{_setting(found.low)} to {_setting(found.high)}"
+        words = f"{setting(found.low)} to {setting(found.high)}"
         words += " whole" if found.integer else ""
-        words += f" step {_setting(found.step)}" if found.step else ""
+        words += f" step {setting(found.step)}" if found.step else ""
         words += " log" if found.log else ""
     else:
-        words = ", ".join(map(_setting, found.values))
+        words = ", ".join(map(setting, found.values))
     for condition in parameter.when:
-        words += f" when {condition.parameter} is {' or '.join(map(_setting, condition.values))}"
+        words += f" when {condition.parameter} is {' or '.join(map(setting, condition.values))}"
     return words
 
 
@@ -134,8 +138,10 @@ def description(spec: StudySpec) -> None:
         table.add_row(parameter.group, parameter.name, _domain(parameter), sampler)
     if spec.space.parameters:
         out.print(table)
+    if plan.conditional(spec, "bayesian"):
+        out.print("bayesian: by TPE, as a Gaussian process wants no conditional parameters")
     if facts["constants"]:
-        out.print(f"held: {_params(facts['constants'])}")
+        out.print(f"constant: {params(facts['constants'])}")
     cells = facts["grid_cells"]
     if spec.space.parameters:
         out.print(f"as a grid: {'no end of' if cells is None else f'{cells:,}'} cells")
@@ -157,7 +163,7 @@ def studies(snapshots: Iterable[Snapshot]) -> None:
             study.name, study.state, f"{study.ended}/{study.tickets}",
             str(snapshot.count("RUNNING")), str(snapshot.count("PRUNED")),
             str(snapshot.count("FAIL")), snapshot.metric,
-            _number(snapshot.best.value if snapshot.best else None), _span(study.active_s),
+            number(snapshot.best.value if snapshot.best else None), span(study.active_s),
         )  # fmt: skip
     out.print(table)
 
@@ -167,11 +173,11 @@ def trials(snapshot: Snapshot, chosen: Sequence[Trial]) -> None:
     table = _table("trial", "state", snapshot.metric, "epochs", "sampler", "parameters",
                    right=("trial", snapshot.metric, "epochs"))  # fmt: skip
     for trial in chosen:
-        words = _params(trial.params)
-        if trial.state == "FAIL":
+        words = params(trial.params)
+        if trial.reason and not trial.reason.startswith("pruned by"):
             words += f" ({trial.reason})"
         table.add_row(
-            str(trial.number), Text(trial.state, _COLOURS[trial.state]), _number(trial.value),
+            str(trial.number), Text(trial.state, _COLOURS[trial.state]), number(trial.value),
             str(trial.epoch), trial.sampler, Text(words),
         )  # fmt: skip
     out.print(table)
@@ -180,14 +186,17 @@ def trials(snapshot: Snapshot, chosen: Sequence[Trial]) -> None:
 def best(snapshot: Snapshot, trial: Trial) -> None:
     """The best trial with all that is known of it."""
     out.print(f"best of {snapshot.study.name}: trial {trial.number}, validation "
-              f"{snapshot.metric} {_number(trial.value)} after {trial.epoch} epochs")  # fmt: skip
+              f"{snapshot.metric} {number(trial.value)} after {trial.epoch} epochs")  # fmt: skip
     table = Table.grid(padding=(0, 2))
     for name, value in trial.params.items():
-        table.add_row(f"  {name}", _setting(value))
+        table.add_row(f"  {name}", setting(value))
     if trial.params:
         out.print(table)
+    if trial.checkpoint:
+        path = min(trial.checkpoint, os.path.relpath(trial.checkpoint), key=len)
+        out.print(f"  checkpoint {path}", soft_wrap=True)
     if trial.metrics:
-        out.print(Columns([f"  {k} {_number(v)}" for k, v in trial.metrics.items()]))
+        out.print(Columns([f"  {k} {number(v)}" for k, v in trial.metrics.items()]))
 
 
 def result(snapshot: Snapshot) -> None:
@@ -200,118 +209,59 @@ def result(snapshot: Snapshot) -> None:
         if snapshot.count(state)
     )  # fmt: skip
     out.print(f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials "
-              f"({counts or 'none'}) in {_span(study.active_s)}")  # fmt: skip
+              f"({counts or 'none'}) in {span(study.active_s)} of work")  # fmt: skip
+    _data(snapshot)
     if snapshot.best is None:
         out.print("no trial went to its end")
     else:
         best(snapshot, snapshot.best)
     out.print("next:")
-    steps = [
-        (f"trials {study.name}", "every trial"),
-        ("dashboard", "curves in a browser"),
-        (f"extend {study.name} --trials {study.tickets}", "search on, then run again"),
-        (f"export {study.name} -o trials.csv", "all of it as a table"),
-    ]
-    if snapshot.count("FAIL"):
-        steps.insert(1, (f"retry {study.name} --failed", "run failed trials again"))
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)  # a command can be pasted
+    steps = [(call(command), meaning) for command, meaning in _next(snapshot)]
+    width = max(len(command) for command, _ in steps)
     for command, meaning in steps:
-        table.add_row(f"  {program()} {command}", meaning)
-    out.print(table)
+        out.print(f"  {command:<{width}}  {meaning}", soft_wrap=True)
+
+
+def _data(snapshot: Snapshot, most: int = 5) -> None:
+    """How the data was split, and what was done to it."""
+    data = snapshot.study.data
+    if data is None:
+        return
+    rows, notes = data["rows"], list(data["notes"])
+    out.print(f"data: {rows['train']:,} rows to train, {rows['validation']:,} to validate, "
+              f"{rows['test']:,} put aside")  # fmt: skip
+    for line in notes[:most]:
+        out.print(f"  {line}")
+    if len(notes) > most:
+        out.print(f"  and {len(notes) - most} more notes: {call(f'status {snapshot.study.name}')} "
+                  "--json")  # fmt: skip
+
+
+def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Commands worth a thought now, and what they do."""
+    study = snapshot.study
+    if study.state in ("paused", "stopped"):
+        yield f"resume {study.name}", "open it again; then run it again"
+    yield f"trials {study.name} --top 10", "the best trials"
+    if snapshot.count("FAIL"):
+        yield f"retry {study.name} --failed", "run failed trials again"
+    yield "dashboard", "curves in a browser"
+    if study.state == "done" and not snapshot.ends_by_itself:
+        yield f"extend {study.name} --trials 20", "search on; then run it again"
+    yield f"export {study.name} -o trials.csv", "all of it as a table"
 
 
 def findings(found: Sequence[Finding]) -> None:
     """What doctor found."""
     table = _table("", "subject", "found")
     for finding in found:
-        mark = Text("ok", "green") if finding.works else Text("no", "red" if finding.needed else "")
+        mark = (
+            Text("ok", "green")
+            if finding.works
+            else Text("no", "red")
+            if finding.needed
+            else Text("-")
+        )
         said = finding.said if finding.works else f"{finding.said}\n-> {finding.mend}"
         table.add_row(mark, finding.subject, Text(said))
     out.print(table)
-
-
-# --- live -------------------------------------------------------------------------------------
-
-
-class Progress:
-    """Live progress on a terminal; a line per trial elsewhere."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._began = time.monotonic()
-        self._ended_before = snapshot.study.ended
-        self._told = {t.number for t in snapshot.trials if t.ended}
-        self._live = None
-        if err.is_terminal:
-            self._live = Live(console=err, auto_refresh=False, transient=True)
-        self._snapshot = snapshot
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.start()
-        self.update(self._snapshot)
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def update(self, snapshot: Snapshot) -> None:
-        """Show the study as it is now."""
-        if self._live is not None:
-            self._live.update(self._picture(snapshot), refresh=True)
-        else:
-            self._tell(snapshot)
-
-    def _tell(self, snapshot: Snapshot) -> None:
-        for trial in snapshot.trials:
-            if trial.ended is None or trial.number in self._told:
-                continue
-            self._told.add(trial.number)
-            known = snapshot.best.value if snapshot.best else None
-            note(
-                f"{len(self._told)}/{snapshot.study.tickets} trial {trial.number} "
-                f"{trial.state.lower()} {snapshot.metric} {_number(trial.value)} "
-                f"epochs {trial.epoch} best {_number(known)}"
-            )
-
-    def _picture(self, snapshot: Snapshot) -> RenderableType:
-        study = snapshot.study
-        head = Table.grid(padding=(0, 1))
-        head.add_row(
-            Text(study.name, "bold"),
-            ProgressBar(total=max(study.tickets, 1), completed=study.ended, width=24),
-            f"{study.ended}/{study.tickets} trials",
-            f"{snapshot.count('PRUNED')} pruned",
-            f"{snapshot.count('FAIL')} failed" if snapshot.count("FAIL") else "",
-            self._time_left(snapshot),
-        )
-        lines: list[RenderableType] = [head]
-        if snapshot.running:
-            lines.append(self._running(snapshot))
-        if snapshot.best is not None:
-            found = snapshot.best
-            words = f"best {snapshot.metric} {_number(found.value)}  trial {found.number}  "
-            lines.append(Text(words + _params(found.params), overflow="ellipsis", no_wrap=True))
-        return Group(*lines)
-
-    def _running(self, snapshot: Snapshot) -> Table:
-        table = Table.grid(padding=(0, 2))
-        for trial in snapshot.running[:16]:
-            table.add_row(
-                f"  trial {trial.number}",
-                f"epoch {trial.epoch}/{trial.params.get('epochs', snapshot.epochs)}",
-                f"{snapshot.metric} {_number(trial.value)}",
-                Text(_params(trial.params), overflow="ellipsis", no_wrap=True),
-            )
-        if len(snapshot.running) > 16:
-            table.add_row(f"  and {len(snapshot.running) - 16} more")
-        return table
-
-    def _time_left(self, snapshot: Snapshot) -> str:
-        ended = snapshot.study.ended - self._ended_before
-        passed = time.monotonic() - self._began
-        if not ended:
-            return _span(passed)
-        left = passed / ended * (snapshot.study.tickets - snapshot.study.ended)
-        return f"{_span(passed)}, about {_span(left)} left"

@@ -117,12 +117,12 @@ class Search:
         if name == "qmc":
             return PointDrawer("qmc", space, sobol_point(seed, origin, len(space)))
         parameters = [p for p in space if self._spec.search.sampler[p.group] == name]
-        name = self._resolve(name, parameters)
+        name = self._resolve(name)
         if name == "random":
             return PointDrawer("random", space, random_point(seed, origin, len(space)))
         return self._learning(name, trial, parameters, seed_of(seed, origin))
 
-    def _resolve(self, name: str, parameters: list[Parameter]) -> str:
+    def _resolve(self, name: str) -> str:
         """The sampler that draws for `name` now; `random` until enough trials have ended.
 
         A Gaussian process learns from trials that went to the end only, and wants a fixed space.
@@ -132,7 +132,7 @@ class Search:
         ended = Counter(t.state for t in self._mirror.trials())
         complete, pruned = ended[TrialState.COMPLETE], ended[TrialState.PRUNED]
         if name == "bayesian":
-            suits = complete >= pruned and not any(p.when for p in parameters)
+            suits = complete >= pruned and not plan.conditional(self._spec, name)
             name = "gp" if suits and self._slow_draws < 2 else "tpe"
         known = complete + pruned if name == "tpe" else complete
         return name if known >= _NEEDED.get(name, 0) else "random"

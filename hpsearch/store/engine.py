@@ -84,9 +84,10 @@ def _parse(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
     except ArgumentError:
+        hint = "postgresql://user:password@host/name or mysql://user:password@host/name"
+        file = "hpsearch.db" if ":" in url else url
         raise StorageError(
-            "the database URL cannot be read; it looks like sqlite:///hpsearch.db, "
-            "postgresql://user:password@host/name or mysql://user:password@host/name"
+            f"the database URL cannot be read; it looks like sqlite:///{file}, {hint}"
         ) from None
     backend = parsed.get_backend_name()
     if backend == "sqlite":

@@ -15,8 +15,6 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from hpsearch.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -45,6 +43,8 @@ class Checkpoints:
 
         Raises CheckpointError, the last one intact, where the disk is full or cannot be written.
         """
+        import torch
+
         # Made in memory first: torch.save hides a full disk behind an error of its own.
         buffer = io.BytesIO()
         torch.save({"version": _VERSION, "state": dict(state)}, buffer)
@@ -71,6 +71,8 @@ class Checkpoints:
         Raises CheckpointError for a file that is damaged or of another version. Nothing in the
         file is executed.
         """
+        import torch  # here, so that whoever only asks for a path need not wait for it
+
         path = self.path(number)
         if path is None:
             return None

@@ -162,7 +162,7 @@ def test_a_faulty_option_is_told_as_one(command: Command, option: list[str], wha
 
 
 def test_a_device_that_is_not_there_is_told(command: Command) -> None:
-    said = command.run("run", command.file(GOOD), "--device", "cuda:9", code=7).stderr
+    said = command.run("run", command.file(GOOD), "--device", "cuda:9", code=1).stderr
     assert "cuda:9" in said
 
 
@@ -171,3 +171,30 @@ def test_not_a_study_file(command: Command, make_command: Callable[[str], Comman
         (command.folder / "study.yaml").write_bytes(content)
         command.run("run", "study.yaml", code=2)
     command.run("run", "no-such.yaml", code=2)
+
+
+def test_a_metric_that_does_not_suit_the_target_is_told_and_harms_no_other_study(
+    command: Command,
+) -> None:
+    rows = "".join(f"{i},{i * 0.37}\n" for i in range(60))
+    (command.folder / "t.csv").write_text("a,price\n" + rows)
+    bad = GOOD.replace("digits, limit: 300", "csv, path: t.csv, target: price")
+    file = command.file(bad.replace("name: s", "name: bad") + "metric: accuracy\n", "bad.yaml")
+    said = command.run("run", file, code=4).stderr
+    assert "accuracy" in said
+    assert "regression" in said
+    assert "rmse" in said
+    command.run("submit", command.file(GOOD))
+    working = command.start("worker")
+    while command.json("status", "s")["state"] != "done":
+        assert working.poll() is None, working.communicate()
+    working.terminate()
+    _, said = working.communicate(timeout=30)
+    assert "study bad cannot run here" in said
+
+
+@pytest.mark.parametrize("verb", ["trials", "best", "status", "watch", "pause", "delete"])
+def test_looking_makes_no_database(command: Command, verb: str) -> None:
+    said = command.run(verb, "s", code=6).stderr
+    assert "there are no studies in sqlite:///" in said
+    assert list(command.folder.iterdir()) == []

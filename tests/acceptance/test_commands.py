@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -23,12 +24,16 @@ def test_run_shows_progress_and_the_result_within_80_columns(command: Command) -
     done = command.run("run", command.file(STUDY))
     assert len(re.findall(r"^\d/4 trial \d complete accuracy", done.stderr, re.M)) == 4
     assert "4 of 4 trials (4 complete)" in done.stdout
-    for step in ("hpsearch trials s", "hpsearch dashboard", "hpsearch extend s --trials 4"):
+    for step in ("hpsearch trials s", "hpsearch dashboard", "hpsearch extend s --trials 20"):
         assert step in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
     again = command.run("run", command.folder / "study.yaml")
     assert "is done" in again.stderr
     assert again.stdout == done.stdout
+    assert (
+        "--storage 'sqlite:///a b.db'"
+        in command.run("run", command.file(FAILING), "--storage", "sqlite:///a b.db").stdout
+    ), "the next command would look into another database"
 
 
 def test_submit_leaves_the_work_to_workers(command: Command) -> None:
@@ -68,6 +73,10 @@ def test_looking_at_a_finished_study(command: Command) -> None:
     best = command.json("best", "s")
     assert best["value"] == max(t["value"] for t in command.json("trials", "s"))
     assert f"trial {best['number']}" in command.run("best", "s").stdout
+    assert Path(best["checkpoint"]).is_file()
+    top = command.json("trials", "s", "--top", 2)
+    assert top[0]["number"] == best["number"]
+    assert len(top) == 2
     assert "4 of 4" in command.run("watch", "s").stdout
 
 
@@ -89,7 +98,7 @@ def test_pause_resume_stop_and_extend(command: Command) -> None:
     assert command.json("status", "s")["issued"] == 0
     assert command.json("resume", "s")["state"] == "open"
     command.run("worker", "s", "--until-done")
-    assert "5 is done" in command.run("pause", "s", code=5).stderr.replace("study 's'", "5")
+    assert "study 's' is done" in command.run("pause", "s", code=5).stderr
     assert command.json("extend", "s", "--trials", 2)["trials"] == 6
     command.run("stop", "s")
     command.run("worker", "s", "--until-done")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import optuna
 import psutil
 import pytest
+import sqlalchemy as sa
 
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
@@ -50,12 +49,13 @@ def wait_for_reports(command: Command, running: subprocess.Popen, count: int) ->
 
 def reports(command: Command) -> int:
     """Looked up by hand: Optuna would create its tables in a database that has none yet."""
-    with closing(sqlite3.connect(command.url.removeprefix("sqlite:///"))) as connection:
-        try:
+    engine = sa.create_engine(command.url, poolclass=sa.NullPool)
+    try:
+        with engine.connect() as connection:
             query = "SELECT count(*) FROM trial_intermediate_values"
-            return int(connection.execute(query).fetchone()[0])
-        except sqlite3.OperationalError:
-            return 0  # the tables are being made
+            return int(connection.execute(sa.text(query)).scalar_one())
+    except sa.exc.DBAPIError:
+        return 0  # the tables are being made
 
 
 def worker_of(running: subprocess.Popen) -> psutil.Process:
@@ -71,8 +71,9 @@ def uninterrupted(make_command: MakeCommand, tmp_path: Path) -> list[dict[int, f
 
 
 def test_the_only_worker_is_killed_and_the_trial_goes_on(
-    command: Command, make_command: MakeCommand, tmp_path: Path
+    url: str, make_command: MakeCommand, tmp_path: Path
 ) -> None:
+    command = make_command(url)
     file = command.file(STUDY)
     running = command.start("run", file)
     wait_for_reports(command, running, 5)
@@ -135,7 +136,7 @@ def test_an_interrupted_run_gives_back_and_goes_on(command: Command, signum: int
     os.kill(running.pid, signum)
     _, said = running.communicate(timeout=30)
     assert running.returncode == 130, said
-    assert "goes on from here" in said
+    assert "the same command goes on from here:\n  hpsearch run" in said
     assert not worker.is_running()
     command.run("run", file)
     assert [len(t.intermediate_values) for t in trials(command)] == [EPOCHS, EPOCHS]
@@ -181,3 +182,45 @@ def test_a_full_disk_loses_nothing(command: Command, tmp_path: Path) -> None:
     after = trials(command)
     assert after[0]._trial_id == before[0]._trial_id
     assert [len(t.intermediate_values) for t in after] == [EPOCHS, EPOCHS]
+
+
+def test_a_study_is_paused_and_stopped_under_a_worker(command: Command) -> None:
+    command.env["HPSEARCH_LEASE_S"] = "1"  # so that its worker hears of it within a third
+    file = command.file(STUDY.replace("trials: 2, epochs: 30", "trials: 3, epochs: 900"))
+    running = command.start("run", file)
+    wait_for_reports(command, running, 2)
+    command.run("pause", "s")
+    said, _ = running.communicate(timeout=60)
+    assert "is paused: 0 of 3" in said
+    assert "hpsearch resume s" in said
+    (first,) = trials(command)
+    assert first.state is optuna.trial.TrialState.RUNNING
+
+    command.run("resume", "s")
+    running = command.start("run", file)
+    wait_for_reports(command, running, len(first.intermediate_values) + 2)
+    command.run("stop", "s")
+    said, _ = running.communicate(timeout=60)
+    assert "is stopped" in said
+    (again,) = trials(command)
+    assert (again.state.name, again.user_attrs["reason"]) == ("PRUNED", "stopped")
+    assert again.user_attrs["attempts"] == 2
+    epochs = again.last_step
+    assert list(again.intermediate_values) == list(range(1, epochs + 1))
+    assert again.value == again.intermediate_values[epochs]
+
+
+def test_a_study_deleted_under_a_worker_does_not_harm_it(command: Command) -> None:
+    command.run("submit", command.file(STUDY))
+    small = digits("t", parameters="{}", budget="{trials: 1, epochs: 1}")
+    working = command.start("worker")
+    wait_for_reports(command, working, 2)
+    command.run("submit", command.file(small, "t.yaml"))
+    command.run("delete", "s", "--yes")
+    deadline = time.monotonic() + 60
+    while command.json("status", "t")["ended"] == 0:
+        assert working.poll() is None, working.communicate()
+        assert time.monotonic() < deadline
+    working.terminate()
+    working.communicate(timeout=30)
+    assert working.returncode == 0

@@ -1,0 +1,123 @@
+"""Live progress on a terminal; a line for each trial elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from hpsearch.cli.show import err, note, number, params, span
+
+if TYPE_CHECKING:
+    from hpsearch.report import Snapshot, Trial
+
+__all__ = ["Progress"]
+
+_MOST = 16
+"""Running trials that are shown with a line each."""
+
+
+class Progress:
+    """Shows a study as it goes on: `update` it with a snapshot now and then."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._began = time.monotonic()
+        self._ended_before = snapshot.study.ended
+        self._told = {trial.number for trial in snapshot.trials if trial.ended}
+        self._best = snapshot.best
+        self._live = None
+        if err.is_terminal:
+            self._live = Live(console=err, auto_refresh=False, transient=True)
+        self._snapshot = snapshot
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        self.update(self._snapshot)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._live is not None:
+            self._live.update("", refresh=True)
+            self._live.stop()
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Show the study as it is now."""
+        if self._live is not None:
+            self._live.update(self._picture(snapshot), refresh=True)
+        else:
+            self._tell(snapshot)
+
+    def _tell(self, snapshot: Snapshot) -> None:
+        """A line for each trial that has ended since, in the order of their ends."""
+        ended = [t for t in snapshot.trials if t.ended and t.number not in self._told]
+        for trial in sorted(ended, key=lambda t: (t.ended, t.number)):
+            self._told.add(trial.number)
+            if trial.state == "COMPLETE" and snapshot.is_better(trial, self._best):
+                self._best = trial
+            note(
+                f"{len(self._told)}/{snapshot.study.tickets} trial {trial.number} "
+                f"{_word(trial)} {snapshot.metric} {number(trial.value)} epochs {trial.epoch} "
+                f"best {number(self._best.value if self._best else None)}"
+            )
+
+    def _picture(self, snapshot: Snapshot) -> RenderableType:
+        study = snapshot.study
+        head = Table.grid(padding=(0, 1))
+        for _ in range(5):
+            head.add_column(no_wrap=True)
+        head.add_row(
+            Text(study.name[:24], "bold"),
+            ProgressBar(total=max(study.tickets, 1), completed=study.ended, width=16),
+            f"{study.ended}/{study.tickets}",
+            f"{snapshot.count('PRUNED')} pruned {snapshot.count('FAIL')} failed",
+            self._time(snapshot),
+        )
+        lines: list[RenderableType] = [head]
+        if snapshot.running:
+            lines.append(_running(snapshot))
+        if snapshot.best is not None:
+            found = snapshot.best
+            words = f"best {snapshot.metric} {number(found.value)} trial {found.number} "
+            lines.append(Text(words + params(found.params), overflow="ellipsis", no_wrap=True))
+        return Group(*lines)
+
+    def _time(self, snapshot: Snapshot) -> str:
+        """The time passed, and the time left once a few trials tell."""
+        passed = time.monotonic() - self._began
+        ended = snapshot.study.ended - self._ended_before
+        if not snapshot.trials:
+            return f"{span(passed)}, workers start"
+        if snapshot.study.state != "open":
+            return f"{span(passed)}, {snapshot.study.state}"
+        if ended < 3:
+            return span(passed)
+        left = passed / ended * (snapshot.study.tickets - snapshot.study.ended)
+        return f"{span(passed)}, ~{span(left)} left"
+
+
+def _word(trial: Trial) -> str:
+    """How the trial ended: a trial that diverged was not stopped by the pruner."""
+    stopped = trial.state == "PRUNED" and not (trial.reason or "").startswith("pruned by")
+    return str(trial.reason) if stopped and trial.reason else trial.state.lower()
+
+
+def _running(snapshot: Snapshot) -> Table:
+    table = Table.grid(padding=(0, 1))
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    for trial in snapshot.running[:_MOST]:
+        table.add_row(
+            f"  trial {trial.number}",
+            f"{trial.epoch}/{trial.params.get('epochs', snapshot.epochs)}",
+            f"{snapshot.metric} {number(trial.value)}",
+            Text(params(trial.params), overflow="ellipsis", no_wrap=True),
+        )
+    if len(snapshot.running) > _MOST:
+        table.add_row(f"  and {len(snapshot.running) - _MOST} more")
+    return table
