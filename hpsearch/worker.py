@@ -240,8 +240,8 @@ class _Running:
     trial: FrozenTrial
     metrics: Mapping[str, float] = field(default_factory=dict)
     """After the last epoch."""
-    attrs: dict[str, Any] = field(default_factory=dict)
-    """User attributes to go with the next write."""
+    detail: str = ""
+    """More than a word about a failure."""
 
 
 class _Bench:
@@ -315,7 +315,11 @@ class _Bench:
                 return
             trial = self._mirror.adopt(proposal, *begun)
         else:
-            trial = self._mirror.hold(hold.trial_id)
+            found = self._mirror.hold(hold.trial_id)
+            if found is None:
+                self._keeper.forget(hold)
+                return
+            trial = found
         self._running[hold.number] = _Running(hold, trial)
         self._place(self._running[hold.number])
 
@@ -325,15 +329,18 @@ class _Bench:
         The checkpoint has the whole learning curve: reports that its last worker could not
         deliver any more are delivered now. One of the last epoch gives that epoch's report again.
         """
-        candidate, state = self._candidate(running), self._saved_state(running)
+        candidate = self._candidate(running)
         try:
+            state = self._saved_state(running)
             self._array.add(candidate, state)
         except CheckpointError as error:
-            self._starts_again(running, str(error))
             self._array.add(candidate)
+            self._starts_again(running, str(error))
+            return
+        if state is None:
             return
         known = running.trial.intermediate_values
-        curve = [EpochReport(**report) for report in state["curve"]] if state else []
+        curve = [EpochReport(**report) for report in state["curve"]]
         missing = [report for report in curve if report.epoch not in known]
         for report in missing:
             self._mirror.report(running.trial._trial_id, report.epoch, report.value)
@@ -352,20 +359,19 @@ class _Bench:
         )
 
     def _saved_state(self, running: _Running) -> Mapping[str, Any] | None:
-        """The trial's checkpoint; None, and the trial says why, where it is lost."""
-        number = running.hold.number
-        try:
-            state = self._checkpoints.load(number)
-        except CheckpointError as error:
-            self._starts_again(running, str(error))
-            return None
+        """The trial's checkpoint; None where it is new. CheckpointError where it is lost."""
+        state = self._checkpoints.load(running.hold.number)
         if state is None and running.trial.intermediate_values:
-            self._starts_again(running, f"there is no checkpoint in {self._folder}")
+            raise CheckpointError(f"there is no checkpoint in {self._folder}")
         return state
 
     def _starts_again(self, running: _Running, why: str) -> None:
+        """Its learning curve begins again too, or the pruner would judge it by the old one."""
         _log.warning("trial %d starts again: %s", running.trial.number, why)
-        running.attrs["restarted"] = f"starts again: {why}"
+        trial_id = running.trial._trial_id
+        self._mirror.restart(trial_id)
+        attrs = {"restarted": f"starts again: {why}"}
+        self._record([Write(running.hold, trial_id, restart=True, user_attrs=attrs)])
 
     def _train_one_epoch(self) -> None:
         writes = [self._judge(report) for report in self._array.epoch()]
@@ -397,6 +403,7 @@ class _Bench:
 
     def _failed(self, running: _Running, report: Report) -> Ending:
         assert report.failure is not None
+        running.detail = report.message
         if report.failure is Failure.DIVERGED:
             return Ending(TrialState.PRUNED, _last_value(running.trial), report.failure.value)
         reason = report.failure.value
@@ -408,13 +415,17 @@ class _Bench:
     def _write(
         self, running: _Running, reports: Sequence[EpochReport], ending: Ending | None
     ) -> Write:
-        attrs, running.attrs = running.attrs, {}
+        attrs: dict[str, Any] = {}
         if ending is not None and running.metrics:
             attrs["metrics"] = dict(running.metrics)
+        if ending is not None and running.detail:
+            attrs["detail"] = running.detail
         trial_id = running.trial._trial_id
+        notes = self._mirror.take_notes(trial_id)
         return Write(
-            running.hold, trial_id, reports, attrs, self._mirror.take_notes(trial_id), ending
-        )
+            running.hold, trial_id, reports=reports, user_attrs=attrs, system_attrs=notes,
+            ending=ending,
+        )  # fmt: skip
 
     def _record(self, writes: Sequence[Write]) -> None:
         """Write it, and clear away what has ended or was lost to another worker."""
@@ -430,7 +441,7 @@ class _Bench:
                 _log.info("trial %d of %s: %s", trial, self._study.name, write.ending.state.name)
                 self._mirror.end(write.trial_id, write.ending.state, write.ending.value)
                 self._let_go(number)
-                self._tidy(number)
+                self._tidy()
 
     def _let_go(self, number: int) -> None:
         running = self._running.pop(number)
@@ -439,16 +450,14 @@ class _Bench:
         self._keeper.forget(running.hold)
         self._mirror.drop(running.trial._trial_id)
 
-    def _tidy(self, number: int) -> None:
+    def _tidy(self) -> None:
         """Of trials that have ended, only the best one's checkpoint is of use."""
         best = self._mirror.best()
-        kept = None if best is None else best.user_attrs["ticket"]
-        if number != kept:
+        ended = {t.user_attrs["ticket"] for t in self._mirror.trials() if t.state.is_finished()}
+        if best is not None:
+            ended.discard(best.user_attrs["ticket"])
+        for number in ended & self._checkpoints.numbers():
             self._checkpoints.remove(number)
-            return
-        for trial in self._mirror.trials(TrialState.COMPLETE):
-            if trial.user_attrs["ticket"] != kept:
-                self._checkpoints.remove(trial.user_attrs["ticket"])
 
     def _obey(self) -> None:
         """Give back or end what is under way where the study or this worker has been stopped."""

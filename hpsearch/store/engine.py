@@ -70,20 +70,32 @@ def storage_url(option: str | None = None) -> str:
 
 
 def mask(text: str, url: str) -> str:
-    """`text` without the password that `url` carries."""
+    """`text` without the passwords that `url` carries, before the host or in its query."""
     try:
-        password = sa.make_url(url).password
-    except ArgumentError:
+        parsed = sa.make_url(url)
+    except (ArgumentError, ValueError):
         return text.replace(url, "***")
-    shown = sa.make_url(url).render_as_string(hide_password=True)
-    text = text.replace(url, shown)
-    return text.replace(str(password), "***") if password else text
+    text = text.replace(url, _shown(parsed))
+    hidden = [parsed.password, *(v for k, v in parsed.query.items() if _is_secret(k))]
+    for word in hidden:
+        if word:
+            text = text.replace(str(word), "***")
+    return text
+
+
+def _shown(parsed: sa.URL) -> str:
+    query = {k: "***" if _is_secret(k) else v for k, v in parsed.query.items()}
+    return parsed.set(query=query).render_as_string(hide_password=True)
+
+
+def _is_secret(key: str) -> bool:
+    return "pass" in key.lower()
 
 
 def _parse(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         hint = "postgresql://user:password@host/name or mysql://user:password@host/name"
         file = "hpsearch.db" if ":" in url else url
         raise StorageError(
@@ -122,7 +134,7 @@ class Database:
         parsed = _parse(url)
         self.backend = parsed.get_backend_name()
         self.url = parsed.render_as_string(hide_password=False)
-        self.name = parsed.render_as_string(hide_password=True)
+        self.name = _shown(parsed)
         options: dict[str, Any] = {"pool_pre_ping": self.backend != "sqlite"}
         if self.backend == "mysql":
             # REPEATABLE READ would show a worker the tickets as they were when it began to wait.

@@ -78,9 +78,10 @@ class Ledger:
 
         Raises ConflictError where the name belongs to an Optuna study that hpsearch did not make.
         """
+        uid = uuid.uuid4().hex
         try:
             with connection.begin_nested():
-                study_id = trials.create_study(connection, name, direction)
+                study_id = trials.create_study(connection, name, direction, uid)
         except sa.exc.IntegrityError:
             return self._existing(connection, name), False
         # SQLite gives the id of a deleted study to the next one; whoever deleted it with Optuna's
@@ -88,7 +89,7 @@ class Ledger:
         rows.forget(connection, study_id)
         connection.execute(
             sa.insert(studies).values(
-                study_id=study_id, uid=uuid.uuid4().hex, direction=direction, digest=digest,
+                study_id=study_id, uid=uid, direction=direction, digest=digest,
                 document=json.dumps(document), base=base, state="open", priority=priority,
                 tickets=budget, issued=0, drawn=0, ended=0, hours=hours, active_s=0.0,
             )
@@ -266,6 +267,7 @@ class Ledger:
         if not rows.is_mine(connection, hold):
             return None
         trial_id, number = trials.insert(connection, hold.study_id, trial)
+        rows.clear_epochs(connection, trial_id)  # SQLite may have given the id before
         connection.execute(
             sa.update(tickets)
             .where(tickets.c.study_id == hold.study_id, tickets.c.number == hold.number)
@@ -283,6 +285,10 @@ class Ledger:
         for study_id in sorted({w.hold.study_id for w in ordered if w.ending}):
             trials.lock_study(connection, study_id)
         mine = [w for w in ordered if rows.is_mine(connection, w.hold)]
+        for write in mine:
+            if write.restart:
+                trials.clear_reports(connection, write.trial_id)
+                rows.clear_epochs(connection, write.trial_id)
         trials.put_reports(
             connection, {w.trial_id: {r.epoch: r.value for r in w.reports} for w in mine}
         )

@@ -153,11 +153,19 @@ class Mirror(BaseStorage):
         self._held.add(trial_id)
         return proposal
 
-    def hold(self, trial_id: int) -> FrozenTrial:
-        """Take over a trial that an earlier worker began."""
+    def hold(self, trial_id: int) -> FrozenTrial | None:
+        """Take over a trial that an earlier worker began; None if its study is gone."""
         self.refresh()
-        self._held.add(trial_id)
-        return self._trials[trial_id]
+        if trial_id in self._trials:
+            self._held.add(trial_id)
+        return self._trials.get(trial_id)
+
+    def restart(self, trial_id: int) -> None:
+        """A held trial begins again: it has no reports, and pruners have noted nothing."""
+        trial = self._trials[trial_id]
+        trial.intermediate_values.clear()
+        for key in [k for k in trial.system_attrs if k.startswith(trials.PRUNER_NOTES)]:
+            del trial.system_attrs[key]
 
     def report(self, trial_id: int, step: int, value: float) -> None:
         """Add a report to a held trial."""

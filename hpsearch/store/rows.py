@@ -19,7 +19,7 @@ from hpsearch.store.tables import epochs, leases, studies, tickets
 from hpsearch.store.values import Ending, Hold, Study, Write
 
 __all__ = [
-    "abandoned_studies", "close_study", "count_time", "end_abandoned", "end_ticket",
+    "abandoned_studies", "clear_epochs", "close_study", "count_time", "end_abandoned", "end_ticket",
     "find_studies", "forget",
     "is_mine", "issue", "put_epochs", "put_study", "return_ticket", "take_over",
 ]  # fmt: skip
@@ -34,7 +34,7 @@ def find_studies(connection: sa.Connection, *where: Any) -> list[Study]:
     query = (
         sa.select(studies, names.c.study_name.label("name"))
         .join(names, names.c.study_id == studies.c.study_id)
-        .where(*where)
+        .where(trials.is_study(studies.c.study_id, studies.c.uid), *where)
         .order_by(studies.c.priority.desc(), studies.c.study_id)
     )
     return [_study(row._mapping) for row in connection.execute(query)]
@@ -55,7 +55,11 @@ def put_study(connection: sa.Connection, study_id: int, **values: Any) -> None:
 def forget(connection: sa.Connection, study_id: int) -> None:
     """Delete hpsearch's rows of a study."""
     of_study = sa.select(tickets.c.trial_id).where(tickets.c.study_id == study_id)
-    connection.execute(sa.delete(epochs).where(epochs.c.trial_id.in_(of_study)))
+    # Where Optuna's tools deleted the study, SQLite may have given its trials' ids away.
+    others = sa.select(trials.TRIALS.c.trial_id).where(trials.TRIALS.c.study_id != study_id)
+    connection.execute(
+        sa.delete(epochs).where(epochs.c.trial_id.in_(of_study), epochs.c.trial_id.not_in(others))
+    )
     for table in (leases, tickets, studies):
         connection.execute(sa.delete(table).where(table.c.study_id == study_id))
 
@@ -93,13 +97,16 @@ def _out_of_time(study: Study) -> bool:
 
 
 def is_mine(connection: sa.Connection, hold: Hold) -> bool:
-    """Whether the hold is still the ticket's; locks the ticket.
+    """Whether the hold is still the ticket's and its study is still there; locks the ticket.
 
     The worker is part of it: a study that is deleted and made again may get the same study_id,
     and its fences begin at 1 again.
     """
+    alive = sa.exists().where(
+        studies.c.study_id == hold.study_id, trials.is_study(studies.c.study_id, studies.c.uid)
+    )
     query = sa.select(tickets.c.state, tickets.c.fence, tickets.c.worker).where(
-        tickets.c.study_id == hold.study_id, tickets.c.number == hold.number
+        tickets.c.study_id == hold.study_id, tickets.c.number == hold.number, alive
     )
     row = connection.execute(query.with_for_update()).one_or_none()
     return row is not None and tuple(row) == ("leased", hold.fence, hold.worker)
@@ -189,6 +196,11 @@ def abandoned_studies(connection: sa.Connection) -> list[int]:
         for study in stopped
         if any(row.trial_id is not None for row in _free_tickets(connection, study.study_id))
     ]
+
+
+def clear_epochs(connection: sa.Connection, trial_id: int) -> None:
+    """Delete what is known of a trial's epochs."""
+    connection.execute(sa.delete(epochs).where(epochs.c.trial_id == trial_id))
 
 
 def put_epochs(connection: sa.Connection, writes: Iterable[Write]) -> None:

@@ -19,8 +19,22 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 __all__ = [
-    "STUDIES", "TRIALS", "as_direction", "create_study", "delete_study", "end", "insert",
-    "last_report", "load", "lock_study", "optuna_storage", "put_reports", "put_system_attrs",
+    "PRUNER_NOTES",
+    "STUDIES",
+    "TRIALS",
+    "as_direction",
+    "clear_reports",
+    "create_study",
+    "delete_study",
+    "end",
+    "insert",
+    "is_study",
+    "last_report",
+    "load",
+    "lock_study",
+    "optuna_storage",
+    "put_reports",
+    "put_system_attrs",
     "put_user_attrs",
 ]  # fmt: skip
 
@@ -36,6 +50,9 @@ _USER = models.TrialUserAttributeModel.__table__
 _SYSTEM = models.TrialSystemAttributeModel.__table__
 _HEARTBEATS = models.TrialHeartbeatModel.__table__
 
+PRUNER_NOTES = "completed_rung_"
+"""How the system attributes begin that successive halving keeps on a trial."""
+
 _BATCH = 500
 """Ids in one IN list: every database takes that many."""
 
@@ -45,8 +62,12 @@ def _utc() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def create_study(connection: sa.Connection, name: str, direction: str) -> int:
-    """Insert a study as Optuna does; its id. IntegrityError where the name is taken."""
+def create_study(connection: sa.Connection, name: str, direction: str, uid: str) -> int:
+    """Insert a study as Optuna does; its id. IntegrityError where the name is taken.
+
+    Its user attribute `hpsearch` has the uid, by which a study that Optuna's tools deleted and
+    another that got its id can be told apart.
+    """
     row = connection.execute(sa.insert(STUDIES).values(study_name=name))
     study_id = int(row.inserted_primary_key[0])  # type: ignore[index]
     connection.execute(
@@ -54,7 +75,19 @@ def create_study(connection: sa.Connection, name: str, direction: str) -> int:
             study_id=study_id, objective=0, direction=as_direction(direction)
         )
     )
+    connection.execute(
+        sa.insert(_STUDY_USER).values(study_id=study_id, key="hpsearch", value_json=json.dumps(uid))
+    )
     return study_id
+
+
+def is_study(study_id: sa.ColumnElement[int], uid: sa.ColumnElement[str]) -> sa.Exists:
+    """Whether Optuna's study of that id is the one of that uid, for a WHERE clause."""
+    return sa.exists().where(
+        _STUDY_USER.c.study_id == study_id,
+        _STUDY_USER.c.key == "hpsearch",
+        _STUDY_USER.c.value_json == sa.literal('"') + uid + sa.literal('"'),
+    )
 
 
 def optuna_storage(url: str) -> RDBStorage:
@@ -115,6 +148,13 @@ def insert(connection: sa.Connection, study_id: int, trial: FrozenTrial) -> tupl
     _insert_attrs(connection, _USER, trial_id, trial.user_attrs)
     _insert_attrs(connection, _SYSTEM, trial_id, trial.system_attrs)
     return trial_id, number
+
+
+def clear_reports(connection: sa.Connection, trial_id: int) -> None:
+    """Take back a trial's reports, and what pruners noted of them: it begins again."""
+    connection.execute(sa.delete(_REPORTS).where(_REPORTS.c.trial_id == trial_id))
+    noted = _SYSTEM.c.key.startswith(PRUNER_NOTES, autoescape=True)
+    connection.execute(sa.delete(_SYSTEM).where(_SYSTEM.c.trial_id == trial_id, noted))
 
 
 def put_reports(connection: sa.Connection, rows: Mapping[int, Mapping[int, float]]) -> None:

@@ -105,6 +105,8 @@ class Write:
 
     hold: Hold
     trial_id: int
+    restart: bool = False
+    """Whether the trial begins again: reports that were written before are taken back."""
     reports: Sequence[EpochReport] = ()
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
     system_attrs: Mapping[str, Any] = field(default_factory=dict)

@@ -13,6 +13,7 @@ import contextlib
 import io
 import re
 import uuid
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import CheckpointError
@@ -55,7 +56,7 @@ class Checkpoints:
             with part.open("xb") as file:
                 file.write(buffer.getbuffer())
             # Not synced: that would take longer than an epoch of a small network. A killed
-            # process loses nothing by it; after a power cut a damaged file is found out.
+            # process loses nothing by it, and `load` finds out what a power cut has damaged.
             part.replace(path)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -77,6 +78,9 @@ class Checkpoints:
         if path is None:
             return None
         try:
+            with zipfile.ZipFile(path) as archive:  # torch itself does not look for damage
+                if damaged := archive.testzip():
+                    raise zipfile.BadZipFile(f"{damaged} is damaged")
             content = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # of a damaged file the unpickler makes errors of any kind
             reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -91,6 +95,10 @@ class Checkpoints:
             )
         state: dict[str, Any] = content["state"]
         return state
+
+    def numbers(self) -> set[int]:
+        """The numbers of which there is anything."""
+        return {int(path.name.split(".")[0]) for path in self._files(lambda _: True)}
 
     def remove(self, number: int) -> None:
         """Remove that checkpoint and what was left while writing it; nothing there is fine."""

@@ -111,14 +111,22 @@ def load(settings: DataSettings, device: torch.device) -> Dataset:
     """
     raw = _read(settings)
     split, notes = _split(raw, settings)
-    encode = raw.fit(split.train)
-    mean, std = _target_scale(raw, split.train)
+    with np.errstate(all="ignore"):  # what overflows is told below
+        encode = raw.fit(split.train)
+        mean, std = _target_scale(raw, split.train)
 
     def part(rows: Rows) -> Part:
         targets = torch.from_numpy(raw.targets[rows])
         if raw.task == "regression":
             targets = ((targets - mean) / std).float().unsqueeze(1)
-        return Part(torch.from_numpy(encode(rows)).to(device), targets.to(device))
+        with np.errstate(all="ignore"):
+            inputs = torch.from_numpy(encode(rows))
+        if not (torch.isfinite(inputs).all() and torch.isfinite(targets).all()):
+            raise DataError(
+                f"{settings.path or settings.source} has numbers too large to compute with; "
+                "scale that column down, or leave it out with data.ignore"
+            )
+        return Part(inputs.to(device), targets.to(device))
 
     train = part(split.train)
     return Dataset(

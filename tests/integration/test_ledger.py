@@ -58,7 +58,7 @@ def finish(ledger: Ledger, hold: Hold, value: float = 0.5) -> set[Key]:
     trial_id = hold.trial_id if hold.trial_id is not None else begin(ledger, hold)
     report = EpochReport(1, value, {"accuracy": value}, 0.1)
     return ledger.record(
-        [Write(hold, trial_id, [report], ending=Ending(TrialState.COMPLETE, value))]
+        [Write(hold, trial_id, reports=[report], ending=Ending(TrialState.COMPLETE, value))]
     )
 
 
@@ -131,9 +131,11 @@ def test_reports_and_the_end_are_what_optuna_reads(ledger: Ledger) -> None:
     hold = ledger.claim("w", study.study_id)[0]
     trial_id = begin(ledger, hold)
     reports = [EpochReport(e, e / 10, {"accuracy": e / 10}, 0.1) for e in (1, 2, 3)]
-    ledger.record([Write(hold, trial_id, reports[:2], {"metrics": {"f1": 1}}, {"rung": 0.2})])
+    attrs, notes = {"metrics": {"f1": 1}}, {"rung": 0.2}
+    first = Write(hold, trial_id, reports=reports[:2], user_attrs=attrs, system_attrs=notes)
+    ledger.record([first])
     pruned = Ending(TrialState.PRUNED, 0.3, "pruned by asha")
-    ledger.record([Write(hold, trial_id, reports[2:], ending=pruned)])
+    ledger.record([Write(hold, trial_id, reports=reports[2:], ending=pruned)])
     (trial,) = optuna_trials(ledger)
     assert trial.intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3}
     assert (trial.state, trial.value) == (TrialState.PRUNED, 0.3)
@@ -147,7 +149,7 @@ def test_values_that_are_not_finite_come_back_as_they_went(ledger: Ledger, value
     study = a_study(ledger)
     hold = ledger.claim("w", study.study_id)[0]
     report = EpochReport(1, value, {}, 0.1)
-    ledger.record([Write(hold, begin(ledger, hold), [report])])
+    ledger.record([Write(hold, begin(ledger, hold), reports=[report])])
     (trial,) = optuna_trials(ledger)
     assert str(trial.intermediate_values[1]) == str(value)
 
@@ -157,7 +159,7 @@ def test_the_same_report_twice_is_one_report(ledger: Ledger) -> None:
     hold = ledger.claim("w", study.study_id)[0]
     trial_id = begin(ledger, hold)
     for value in (0.1, 0.2):
-        ledger.record([Write(hold, trial_id, [EpochReport(1, value, {}, 0.1)])])
+        ledger.record([Write(hold, trial_id, reports=[EpochReport(1, value, {}, 0.1)])])
     assert optuna_trials(ledger)[0].intermediate_values == {1: 0.2}
 
 
@@ -273,7 +275,7 @@ def test_stopping_ends_what_nobody_holds(ledger: Ledger) -> None:
     study = a_study(ledger)
     held, returned = ledger.claim("w", study.study_id, 2)
     trial_id = begin(ledger, returned)
-    ledger.record([Write(returned, trial_id, [EpochReport(1, 0.7, {}, 0.1)])])
+    ledger.record([Write(returned, trial_id, reports=[EpochReport(1, 0.7, {}, 0.1)])])
     begin(ledger, held)
     ledger.release([returned])
     ledger.set_state("s", "stopped")
@@ -352,8 +354,41 @@ def test_a_study_deleted_with_optuna_leaves_nothing_to_its_successor(ledger: Led
     optuna.delete_study(study_name="s", storage=ledger.database.url)
     assert ledger.studies() == []
     assert ledger.claim("w", study.study_id) == []
+    optuna.create_study(study_name="foreign", storage=ledger.database.url)
+    assert ledger.studies() == [], "its id is taken for ours"
+    optuna.delete_study(study_name="foreign", storage=ledger.database.url)
     fresh = a_study(ledger)
     assert (fresh.issued, ledger.claim("w", fresh.study_id)[0].number) == (0, 0)
+
+
+def test_nothing_is_written_into_a_study_that_optuna_deleted(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    begun, claimed = ledger.claim("w", study.study_id, 2)
+    trial_id = begin(ledger, begun)
+    optuna.delete_study(study_name="s", storage=ledger.database.url)
+    report = EpochReport(1, 0.5, {}, 0.1)
+    ending = Ending(TrialState.COMPLETE, 0.5)
+    for write in (Write(begun, trial_id, reports=[report]), Write(begun, trial_id, ending=ending)):
+        assert ledger.record([write]) == {begun.key}
+    assert ledger.begin(claimed, a_proposal(1)) is None
+    again = a_study(ledger)
+    hold = ledger.claim("w2", again.study_id)[0]
+    assert finish(ledger, hold) == set()
+    assert [t.intermediate_values for t in optuna_trials(ledger)] == [{1: 0.5}]
+
+
+def test_a_trial_that_begins_again_has_only_its_new_reports(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    hold = ledger.claim("w", study.study_id)[0]
+    trial_id = begin(ledger, hold)
+    old = [EpochReport(epoch, 0.1, {}, 0.1) for epoch in (1, 2, 3)]
+    notes = {"completed_rung_0": 0.1, "tpe": 1}
+    ledger.record([Write(hold, trial_id, reports=old, system_attrs=notes)])
+    new = EpochReport(1, 0.2, {}, 0.1)
+    ledger.record([Write(hold, trial_id, restart=True, reports=[new])])
+    (trial,) = optuna_trials(ledger)
+    assert trial.intermediate_values == {1: 0.2}
+    assert trial.system_attrs == {"note": {"a": 1}, "tpe": 1}
 
 
 def test_studies_come_by_priority(ledger: Ledger) -> None:

@@ -80,6 +80,14 @@ def test_an_unreachable_server_is_one_line_without_the_password(scheme: str) -> 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("query", ["password=sesame", "sslpassword=sesame&connect_timeout=1"])
+def test_a_password_in_the_query_is_masked_too(query: str) -> None:
+    database = Database(f"postgresql://me@127.0.0.1:1/x?{query}")
+    with pytest.raises(StorageError) as caught:
+        Ledger(database)
+    assert "sesame" not in str(caught.value) + database.name
+
+
 @pytest.mark.parametrize(
     ("url", "text"),
     [
@@ -88,6 +96,8 @@ def test_an_unreachable_server_is_one_line_without_the_password(scheme: str) -> 
         ("sqlite://", "in memory"),
         ("sqlite:///:memory:", "in memory"),
         ("sqlite:////no/such/folder/x.db", "folder exists"),
+        ("postgresql://u:p@127.0.0.1:abc/x", "cannot be read"),
+        ("studies.db", "sqlite:///studies.db"),
     ],
 )
 def test_a_url_that_cannot_serve_is_said(url: str, text: str) -> None:

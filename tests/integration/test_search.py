@@ -63,7 +63,8 @@ class Bench:
     def end(self, hold: Hold, trial_id: int, state: TrialState = TrialState.COMPLETE) -> None:
         params = self.mirror.get_trial(trial_id).params
         value = 1 - abs(math.log10(params.get("lr", 1e-2)) + 2) - params.get("dropout", 0.0)
-        write = Write(hold, trial_id, [EpochReport(1, value, {}, 0.1)], ending=Ending(state, value))
+        report, ending = EpochReport(1, value, {}, 0.1), Ending(state, value)
+        write = Write(hold, trial_id, reports=[report], ending=ending)
         assert self.ledger.record([write]) == set()
         self.mirror.report(trial_id, 1, value)
         self.mirror.end(trial_id, state, value)
@@ -208,7 +209,8 @@ def test_a_pruner_stops_the_weak_and_not_the_strong(bench, pruner) -> None:
         for epoch in range(1, 9):
             value = (0.9 if strong else 0.05) - epoch / 1000
             study.mirror.report(trial_id, epoch, value)
-            study.ledger.record([Write(hold, trial_id, [EpochReport(epoch, value, {}, 0.1)])])
+            report = EpochReport(epoch, value, {}, 0.1)
+            study.ledger.record([Write(hold, trial_id, reports=[report])])
             if study.search.should_prune(trial):
                 pruned.append(number)
                 break
@@ -231,7 +233,8 @@ def test_what_a_pruner_notes_reaches_other_workers(bench) -> None:
     study.search.should_prune(study.mirror.get_trial(trial_id))
     notes = study.mirror.take_notes(trial_id)
     assert notes
-    study.ledger.record([Write(hold, trial_id, [EpochReport(1, 0.5, {}, 0.1)], {}, notes)])
+    report = EpochReport(1, 0.5, {}, 0.1)
+    study.ledger.record([Write(hold, trial_id, reports=[report], system_attrs=notes)])
     study.open()
     study.mirror.refresh()
     seen = study.mirror.get_trial(trial_id)

@@ -76,6 +76,16 @@ def test_a_truncated_file_is_said_to_be_damaged(checkpoints: Checkpoints, keep: 
         checkpoints.load(1)
 
 
+def test_damage_inside_a_file_is_found(checkpoints: Checkpoints) -> None:
+    checkpoints.save(1, {"model": torch.ones(100_000)})
+    path = checkpoints.path(1)
+    content = bytearray(path.read_bytes())
+    content[200_000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="damaged"):
+        checkpoints.load(1)
+
+
 def test_a_file_that_is_no_checkpoint(checkpoints: Checkpoints) -> None:
     checkpoints.save(1, STATE)
     checkpoints.path(1).write_bytes(b"hello\n" * 100)

@@ -225,3 +225,18 @@ def test_debians_package_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(images, "user_data_path", lambda name: tmp_path)
     loaded = load(DataSettings("fashion_mnist", root=tmp_path, limit=1000), CPU)
     assert loaded.record["rows"] == {"train": 850, "validation": 150, "test": 10_000}
+
+
+def test_numbers_too_large_to_compute_with_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "".join(f"{i}e307,{'xy'[i % 2]}\n" for i in range(1, 10)) * 5)
+    with pytest.raises(DataError, match=r"t\.csv has numbers too large"):
+        load(DataSettings("csv", path=path, target="y"), CPU)
+
+
+def test_a_wide_table_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    names = [f"a_rather_long_name_of_column_{i}" for i in range(6000)]
+    rows = "".join(",".join(["1", "2"][i % 2] for _ in names) + f",{i % 2}\n" for i in range(40))
+    path.write_text(",".join([*names, "y"]) + "\n" + rows)
+    assert load(DataSettings("csv", path=path, target="y"), CPU).task == "classification"
