@@ -46,6 +46,21 @@ a value as `512-512`. `start: [{lr: 1e-3}, ...]` lists points that are run first
 point leaves open is its default, or is drawn.
 """
 
+TABLES = """\
+A table (`csv`) has the names of its columns in the first line; the delimiter is a comma,
+semicolon, tab or bar. A column of numbers is scaled to mean 0 and deviation 1 of the training
+rows; any other is one input a category. Missing values (empty, NA, NaN, null, ?) become the
+training rows' median or most frequent category, rows without a target are left out, and so is a
+text column whose values are nearly all different. A text target, or one of few whole numbers,
+is classification, unless `task` says otherwise; shares of the classes are kept in each part.
+What was done to the data is told with the result, and is in `hpsearch status STUDY --json`
+under `data.notes`.
+
+Data sets that torchvision reads are looked for under `data.root`, under the folder that
+`HPSEARCH_DATA` names, and in the user's data folder, and downloaded where they are in none of
+them.
+"""
+
 
 def main() -> None:
     """Write both files."""
@@ -65,6 +80,15 @@ def study_file() -> Iterator[str]:
     """The page, block by block."""
     found = schema()
     yield HEAD
+    yield "## The keys\n"
+    required = set(found.get("required", ()))
+    yield table(
+        ("key", "meaning", "default"),
+        (
+            (name, key.get("description", ""), "required" if name in required else default_of(key))
+            for name, key in found["properties"].items()
+        ),
+    )
     for name in ("data", "search", "budget"):
         yield f"## {name}\n"
         yield table(("key", "meaning", "default"), keys(found, found["properties"][name]))
@@ -78,6 +102,7 @@ def study_file() -> Iterator[str]:
     yield "Options are given as `pruner: {name: asha, min_resource: 3}`. A resource is an epoch.\n"
     yield "## Data sources\n"
     yield table(("source", "what it is"), ((n, s.doc) for n, s in SOURCES.items()))
+    yield TABLES
     for family, settings in FAMILIES.items():
         yield f"## Network `{family}`\n"
         yield table(("setting", "meaning", "values", "default"), map(row, settings))
@@ -95,8 +120,13 @@ def study_file() -> Iterator[str]:
 def keys(found: dict[str, Any], section: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """(key, meaning, default) of a section with fixed keys."""
     for name, key in resolved(found, section)["properties"].items():
-        default = key.get("default")
-        yield name, key.get("description", ""), "" if default is None else shown(default)
+        yield name, key.get("description", ""), default_of(key)
+
+
+def default_of(key: dict[str, Any]) -> str:
+    """The default, if there is a plain one."""
+    default = key.get("default")
+    return "" if default is None or isinstance(default, dict) else shown(default)
 
 
 def pruners(found: dict[str, Any]) -> Iterator[tuple[str, str]]:

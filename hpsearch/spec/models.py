@@ -288,4 +288,5 @@ class StudySections(Section):
     search: SkipValidation[SearchSpec] = SearchSpec()
     budget: SkipValidation[BudgetSpec] = BudgetSpec()
     checkpoints: Text | None = None
-    """Folder for checkpoints that all workers can reach; each worker's own unless said."""
+    """Folder for checkpoints that all workers can reach; beside the SQLite file, else in the
+    user's data folder, unless said."""
