@@ -1,235 +1,31 @@
-"""A worker: one process bound to one device that claims, trains, reports, prunes and finishes.
-
-Each write is made so that the process may die before or after it. A ticket without a trial is
-simply leased again. A checkpoint is written before the report of its epoch, and carries the whole
-learning curve: who takes the trial over first delivers the reports that are missing and then goes
-on. Reports and the end of a trial are one transaction under the lease's fence.
-"""
+"""One study on one device: tickets become trials, trials are trained, judged and recorded."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import signal
-import socket
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.catalog import METRICS
-from hpsearch.errors import CheckpointError, DataError, HpsearchError, StorageError
+from hpsearch.errors import CheckpointError, DataError
 from hpsearch.places import checkpoint_folder
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
-from hpsearch.store.engine import Database
-from hpsearch.store.ledger import LEASE_S, Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Ending, EpochReport, Hold, State, Study, Write
-from hpsearch.training import devices
+from hpsearch.store.values import Ending, EpochReport, Hold, Study, Write
 from hpsearch.training.array import Array, Failure, Report
 from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.training.checkpoint import Checkpoints
 from hpsearch.training.data import Dataset, DataSettings, load
+from hpsearch.worker.context import Context
 
-__all__ = ["Options", "serve"]
+__all__ = ["Bench"]
 
-_log = logging.getLogger("hpsearch.worker")
-
-IDLE_S = 1.0
-"""Between looks at a database that has no ticket to give."""
-
-RENEWALS = 3
-"""Renewals in the length of a lease: two may fail before it is lost."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a worker runs."""
-
-    url: str
-    name: str
-    """How the worker signs on; no other worker has the same."""
-    device: str = "cpu"
-    """cpu, cuda:0, mps."""
-    studies: tuple[str, ...] = ()
-    """Names of the studies to serve; none: every open one, by priority."""
-    until_done: bool = False
-    """Leave once the studies have no more work, rather than wait for new ones."""
-    threads: int | None = None
-    """CPU threads of PyTorch; None: all."""
-    lease_s: float = LEASE_S
-    checkpoints: Path | None = None
-    """Where checkpoints lie; None: what the study says, else beside the database."""
-
-
-def serve(options: Options) -> None:
-    """Work until there is nothing left to do, or until a signal says stop.
-
-    Raises what stands in the way of working at all: StorageError, DataError, CheckpointError.
-    """
-    stop = threading.Event()
-    _stop_on_signals(stop)
-    device = devices.device(options.device)
-    devices.prepare(device, options.threads)
-    ledger = Ledger(Database(options.url), options.lease_s)
-    name = options.name
-    ledger.sign_on(name, socket.gethostname(), os.getpid(), devices.describe(device))
-    keeper = _Keeper(ledger, name)
-    keeper.start()
-    try:
-        _Worker(_Context(ledger, name, device, options, keeper, stop)).work()
-    finally:
-        keeper.stop()
-        # Where the database is away, the leases run out by themselves.
-        with contextlib.suppress(StorageError):
-            ledger.sign_off(name)
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    """SIGTERM or SIGINT once: end the epoch early and give back; twice: leave at once."""
-
-    def handle(signum: int, _frame: Any) -> None:
-        if stop.is_set():
-            os._exit(128 + signum)
-        stop.set()
-
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, handle)
-    if os.environ.get("HPSEARCH_PARENT_PIPE"):
-        threading.Thread(target=_stop_with_parent, args=(stop,), daemon=True).start()
-
-
-def _stop_with_parent(stop: threading.Event) -> None:
-    # Standard input is a pipe that only the parent holds: it ends when the parent dies, however.
-    # Not through sys.stdin: Python aborts at exit where a thread holds that object's lock.
-    while os.read(0, 1024):
-        pass
-    stop.set()
-
-
-class _Keeper(threading.Thread):
-    """Renews the worker's leases, so that no step of training waits for the database."""
-
-    def __init__(self, ledger: Ledger, worker: str) -> None:
-        super().__init__(name="lease-keeper", daemon=True)
-        self._ledger, self._worker = ledger, worker
-        self._stopped = threading.Event()
-        self._lock = threading.Lock()
-        self._held: set[Hold] = set()
-        self._lost: set[Hold] = set()
-        self._states: dict[int, State] = {}
-
-    def run(self) -> None:
-        """Renew until stopped. A database that is away is tried again: training goes on."""
-        while not self._stopped.wait(min(self._ledger.lease_s / RENEWALS, 5.0)):
-            try:
-                self._renew()
-            except StorageError as error:
-                _log.warning("%s", error)
-
-    def _renew(self) -> None:
-        with self._lock:
-            before = set(self._held)
-        if not before:
-            return
-        alive, states = self._ledger.renew(self._worker, {hold.study_id for hold in before})
-        with self._lock:
-            # Only what was held before the query: a lease taken meanwhile is not in its answer.
-            still = before & self._held
-            self._lost |= {hold for hold in still if hold.key not in alive}
-            self._states = {h.study_id: states[h.study_id] for h in still if h.study_id in states}
-
-    def watch(self, hold: Hold) -> None:
-        """A ticket is held from now on."""
-        with self._lock:
-            self._held.add(hold)
-            self._states.pop(hold.study_id, None)  # it was open when the ticket was claimed
-
-    def forget(self, hold: Hold) -> None:
-        """A ticket is not held any more."""
-        with self._lock:
-            self._held.discard(hold)
-            self._lost.discard(hold)
-
-    def lost(self, hold: Hold) -> bool:
-        """Whether somebody else has the ticket by now."""
-        with self._lock:
-            return hold in self._lost
-
-    def state(self, study_id: int) -> State:
-        """The study's state when leases were last renewed."""
-        with self._lock:
-            return self._states.get(study_id, "open")
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._stopped.set()
-        self.join()
-
-
-@dataclass(frozen=True)
-class _Context:
-    """What every part of a worker shares."""
-
-    ledger: Ledger
-    name: str
-    device: torch.device
-    options: Options
-    keeper: _Keeper
-    stop: threading.Event
-
-
-class _Worker:
-    """Chooses a study, works on it, chooses again."""
-
-    def __init__(self, context: _Context) -> None:
-        self._context = context
-        self._benches: dict[str, _Bench] = {}  # by uid: a deleted study's id may be used again
-        self._unusable: set[str] = set()
-
-    def work(self) -> None:
-        """Until the stop event, or until no study of mine is open any more."""
-        while not self._context.stop.is_set():
-            open_ = self._open_studies()
-            if not open_ and self._context.options.until_done:
-                return
-            if not any(self._work_on(study) for study in open_):
-                self._context.ledger.sweep()
-                self._context.stop.wait(IDLE_S)
-
-    def _open_studies(self) -> list[Study]:
-        """The studies that may have work, most important first."""
-        found = self._context.ledger.studies()
-        mine = self._context.options.studies
-        open_ = [s for s in found if s.state == "open" and (not mine or s.name in mine)]
-        open_ = [s for s in open_ if s.uid not in self._unusable]
-        for gone in set(self._benches) - {s.uid for s in open_}:
-            del self._benches[gone]  # frees the device's memory
-        return open_
-
-    def _asked_for(self, study: Study) -> bool:
-        """Whether this worker was started for nothing but that study."""
-        return self._context.options.studies == (study.name,)
-
-    def _work_on(self, study: Study) -> bool:
-        """Claim and train to the end; whether there was anything to do."""
-        try:
-            if study.uid not in self._benches:
-                self._benches[study.uid] = _Bench(self._context, study)
-            return self._benches[study.uid].run()
-        except HpsearchError as error:
-            if isinstance(error, (StorageError, CheckpointError)) or self._asked_for(study):
-                raise
-            # A study that this machine has no data for must not stop it from serving others.
-            _log.error("study %s cannot run here: %s", study.name, error)
-            self._unusable.add(study.uid)
-            return False
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -244,10 +40,10 @@ class _Running:
     """More than a word about a failure."""
 
 
-class _Bench:
+class Bench:
     """All that one study needs on one device: its data, its search, and the array."""
 
-    def __init__(self, context: _Context, study: Study) -> None:
+    def __init__(self, context: Context, study: Study) -> None:
         self._worker, self._ledger = context.name, context.ledger
         self._keeper, self._stop = context.keeper, context.stop
         self._study = study

@@ -1,0 +1,46 @@
+"""How a worker was started, and what its parts share."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from hpsearch.store.ledger import LEASE_S, Ledger
+from hpsearch.worker.keeper import Keeper
+
+__all__ = ["Context", "Options"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a worker runs."""
+
+    url: str
+    name: str
+    """How the worker signs on; no other worker has the same."""
+    device: str = "cpu"
+    """cpu, cuda:0, mps."""
+    studies: tuple[str, ...] = ()
+    """Names of the studies to serve; none: every open one, by priority."""
+    until_done: bool = False
+    """Leave once the studies have no more work, rather than wait for new ones."""
+    threads: int | None = None
+    """CPU threads of PyTorch; None: all."""
+    lease_s: float = LEASE_S
+    checkpoints: Path | None = None
+    """Where checkpoints lie; None: what the study says, else beside the database."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every part of a worker shares."""
+
+    ledger: Ledger
+    name: str
+    device: torch.device
+    options: Options
+    keeper: Keeper
+    stop: threading.Event
