@@ -24,7 +24,8 @@ PARAMETERS = (
     " learning_rate: {lr: {min: 1.0e-3, max: 1.0e-2, log: true}, schedule: cosine},"
     " regularization: {dropout: 0.2}}"
 )
-EPOCHS = 30
+EPOCHS = 70
+"""Some seconds: a signal sent after the first reports comes in the middle of a trial."""
 STUDY = digits(parameters=PARAMETERS, budget=f"{{trials: 2, epochs: {EPOCHS}}}").replace(
     ", limit: 300", ""
 )
@@ -186,7 +187,7 @@ def test_a_full_disk_loses_nothing(command: Command, tmp_path: Path) -> None:
 
 def test_a_study_is_paused_and_stopped_under_a_worker(command: Command) -> None:
     command.env["HPSEARCH_LEASE_S"] = "1"  # so that its worker hears of it within a third
-    file = command.file(STUDY.replace("trials: 2, epochs: 30", "trials: 3, epochs: 900"))
+    file = command.file(STUDY.replace(f"trials: 2, epochs: {EPOCHS}", "trials: 3, epochs: 900"))
     running = command.start("run", file)
     wait_for_reports(command, running, 2)
     command.run("pause", "s")

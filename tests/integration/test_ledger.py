@@ -179,6 +179,15 @@ def test_a_late_holder_is_refused(url: str) -> None:
     assert finish(ledger, late) == {late.key}, "nor may it write after the end"
 
 
+def test_a_worker_that_takes_its_own_ticket_again_has_only_the_new_hold(url: str) -> None:
+    ledger = Ledger(Database(url), lease_s=0.05)
+    study = a_study(ledger, tickets=1)
+    first = ledger.claim("next", study.study_id)[0]
+    trial_id = begin(ledger, first)
+    second = claim_until_taken_over(ledger, study)
+    assert ledger.record([Write(first, trial_id), Write(second, trial_id)]) == {first.key}
+
+
 def claim_until_taken_over(ledger: Ledger, study: Study) -> Hold:
     """The study's only ticket, as soon as the database's clock says that it is free."""
     return until(lambda: next(iter(ledger.claim("next", study.study_id)), None))
