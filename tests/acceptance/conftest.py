@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -60,6 +61,12 @@ class Command:
         )  # fmt: skip
         self.started.append(process)
         return process
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _children_heed_ctrl_c() -> None:
+    """A shell without job control has background commands, and theirs, ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
