@@ -3,6 +3,7 @@
     HpsearchError                 1   something failed that has no better name
     ├── StudyFileError            2   the study file or an option has faults; all of them are listed
     ├── StorageError              3   the database cannot be reached, or refuses us
+    │   ├── UnreachableError      3   the database does not answer, and may come back
     │   └── SchemaError           3   the database was made by another version
     ├── DataError                 4   the data is missing or is not what the study file says
     ├── ConflictError             5   the name is taken, or the study is in another state
@@ -27,6 +28,7 @@ __all__ = [
     "SchemaError",
     "StorageError",
     "StudyFileError",
+    "UnreachableError",
     "WorkerError",
 ]
 
@@ -49,6 +51,10 @@ class StorageError(HpsearchError):
     """The database cannot be reached, or refuses us."""
 
     exit_code = 3
+
+
+class UnreachableError(StorageError):
+    """The database does not answer, and may come back."""
 
 
 class SchemaError(StorageError):

@@ -350,11 +350,14 @@ class Ledger:
         )
 
     @_verb
-    def sign_off(self, connection: sa.Connection, worker: str) -> None:
+    def sign_off(self, connection: sa.Connection, worker: str, lost: str | None = None) -> None:
         """Take a worker off the list and give back what it holds: it has left, or is dead.
 
-        Whoever calls this for another process has seen it die; if it has not, the fence protects
-        the tickets all the same.
+        Args:
+            worker: Its name.
+            lost: How it died, said by one who saw it; None: it left of its own accord.
+
+        If it has not died after all, the fence protects the tickets all the same.
         """
         held = sa.select(leases.c.study_id, leases.c.number, leases.c.fence).where(
             leases.c.worker == worker, leases.c.ended_at.is_(None)

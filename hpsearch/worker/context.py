@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -30,8 +29,12 @@ class Options:
     threads: int | None = None
     """CPU threads of PyTorch; None: all."""
     lease_s: float = LEASE_S
-    checkpoints: Path | None = None
-    """Where checkpoints lie; None: what the study says, else beside the database."""
+    checkpoints: str | None = None
+    """Folder or URL where checkpoints lie; None: what the study says, else beside the database."""
+    grace_s: float = 8.0
+    """Seconds from the first SIGTERM to the end of the process, whatever it is at."""
+    patience_s: float = 300.0
+    """Seconds for which a database may be away before the worker gives up."""
 
 
 @dataclass(frozen=True)
