@@ -12,6 +12,7 @@ from hpsearch.spec.document import admit
 from hpsearch.spec.faults import Faults, listed, show
 from hpsearch.spec.models import BudgetSpec, DataSpec, NetworkSection, SearchSpec, StudySections
 from hpsearch.spec.parameters import Entry, drafts, entries
+from hpsearch.spec.place import check_place
 from hpsearch.spec.search import (
     check_pruner,
     check_samplers,
@@ -63,6 +64,8 @@ def check(
     _check_agreement(sections, content, known, faults)
     sampler = _check_search(sections, content, known, space, faults)
     check_start(start, sampler, faults)
+    if head and head.checkpoints:
+        check_place(head.checkpoints, faults)
     if len(faults) or not (head and data and network and search and budget):
         faults.stop(source)
     proposed = {"sampler": sampler, "pruner": plainest(search.pruner)}

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.catalog import METRICS
 from hpsearch.errors import CheckpointError, DataError
-from hpsearch.places import checkpoint_folder
+from hpsearch.places import checkpoint_place
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
 from hpsearch.store.mirror import Mirror
@@ -54,8 +54,8 @@ class Bench:
         database = context.ledger.database
         self._mirror = Mirror(database, study.study_id, study.name, study.direction)
         self._search = Search(self._spec, self._mirror)
-        self._folder = checkpoint_folder(database, study, context.options.checkpoints)
-        self._checkpoints = Checkpoints(self._folder)
+        place = checkpoint_place(database, study, context.options.checkpoints)
+        self._checkpoints = Checkpoints(place)
         self._array = Array(
             dataset, self._spec.metric, context.device, interrupted=context.stop.is_set
         )
@@ -158,7 +158,7 @@ class Bench:
         """The trial's checkpoint; None where it is new. CheckpointError where it is lost."""
         state = self._checkpoints.load(running.hold.number)
         if state is None and running.trial.intermediate_values:
-            raise CheckpointError(f"there is no checkpoint in {self._folder}")
+            raise CheckpointError(f"there is no checkpoint in {self._checkpoints.place}")
         return state
 
     def _starts_again(self, running: _Running, why: str) -> None:
