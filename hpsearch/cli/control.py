@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -99,15 +97,17 @@ def delete(
     json_: Json = False,
 ) -> None:
     """Delete a study, its trials and its checkpoints, for good."""
-    from hpsearch.places import checkpoint_folder
+    from hpsearch.places import checkpoint_place
+    from hpsearch.training import checkpoint
 
     ledger = open_ledger(storage)
     study = ledger.study(name)
     if not yes:
         typer.confirm(f"Delete study {name} with {study.issued} trials?", abort=True, err=True)
+    # First: where it cannot be used for want of a package, nothing is deleted.
+    kept = checkpoint.Checkpoints(checkpoint_place(ledger.database, study, checkpoints))
     ledger.delete(name)
-    folder: Path = checkpoint_folder(ledger.database, study, checkpoints)
-    shutil.rmtree(folder, ignore_errors=True)
+    kept.clear()
     if json_:
         print_json({"name": name, "deleted": True})
     else:

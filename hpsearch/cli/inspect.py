@@ -28,10 +28,10 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def _snapshot(name: str, storage: str | None, checkpoints: Path | None = None) -> Snapshot:
+def _snapshot(name: str, storage: str | None) -> Snapshot:
     from hpsearch.report import Reader
 
-    return Reader(open_ledger(storage), name, checkpoints).snapshot()
+    return Reader(open_ledger(storage), name).snapshot()
 
 
 def status(
@@ -69,7 +69,7 @@ def watch(name: Name, storage: Storage = None) -> None:
             time.sleep(1.0)
             snapshot = reader.snapshot()
             progress.update(snapshot)
-    show.result(snapshot)
+    show.result(reader.located(snapshot))
 
 
 def trials(
@@ -98,8 +98,10 @@ def best(
 ) -> None:
     """The best trial that went to its end, and where its network lies."""
     from hpsearch.cli import show
+    from hpsearch.report import Reader
 
-    snapshot = _snapshot(name, storage, checkpoints)
+    reader = Reader(open_ledger(storage), name, checkpoints)
+    snapshot = reader.located(reader.snapshot())
     if snapshot.best is None:
         raise NotFoundError(
             f"study {name!r} has no trial yet that went to its end: "

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch import plan
+from hpsearch import plan, urls
 from hpsearch.space import Grid, Parameter, Range
 
 if TYPE_CHECKING:
@@ -193,7 +193,9 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
     if trial.params:
         out.print(table)
     if trial.checkpoint:
-        path = min(trial.checkpoint, os.path.relpath(trial.checkpoint), key=len)
+        path = trial.checkpoint
+        if urls.scheme(path) is None:
+            path = min(path, os.path.relpath(path), key=len)
         out.print(f"  checkpoint {path}", soft_wrap=True)
     if trial.metrics:
         out.print(Columns([f"  {k} {number(v)}" for k, v in trial.metrics.items()]))

@@ -19,6 +19,7 @@ from hpsearch.spec.models import (
     StudySections,
 )
 from hpsearch.spec.parameters import Entry, drafts, entries
+from hpsearch.spec.place import check_place
 from hpsearch.spec.search import (
     check_pruner,
     check_samplers,
@@ -71,6 +72,8 @@ def check(
     _check_agreement(sections, content, known, faults)
     sampler = _check_search(sections, content, known, space, faults)
     check_start(start, sampler, faults)
+    if head and head.checkpoints:
+        check_place(head.checkpoints, faults)
     if len(faults) or not (head and data and network and search and budget and retry):
         faults.stop(source)
     proposed = {"sampler": sampler, "pruner": plainest(search.pruner)}

@@ -299,5 +299,6 @@ class StudySections(Section):
     budget: SkipValidation[BudgetSpec] = BudgetSpec()
     retry: SkipValidation[RetrySpec] = RetrySpec()
     checkpoints: Text | None = None
-    """Folder for checkpoints that all workers can reach; beside the SQLite file, else in the
-    user's data folder, unless said."""
+    """Where checkpoints lie, for all workers of the study: a folder, relative to this file, or a
+    URL that fsspec knows, such as `s3://bucket/prefix`; beside the SQLite file, else in the user's
+    data folder, unless said."""

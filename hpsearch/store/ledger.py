@@ -349,7 +349,7 @@ class Ledger:
                 ticket_rows.end(connection, write.hold.key, write.trial_id, write.ending)
         for study_id in sorted({w.hold.study_id for w in mine if w.ending}):
             study_rows.close(connection, study_id)
-        done = {w.hold.key for w, row in found if row is not None and w.ending is not None}
+        done = {w.hold.key for w, row in found if row and row.state == "ended" and w.ending}
         return {w.hold.key for w in ordered} - {w.hold.key for w in mine} - done
 
     @_verb
@@ -441,9 +441,7 @@ class Ledger:
         known = study_rows.find(connection, studies.c.study_id.in_(study_ids)) if keys else []
         return alive, {s.study_id: s.state for s in known}
 
-    def _renew(
-        self, connection: sa.Connection, worker: str, keys: Collection[Key]
-    ) -> set[Key]:
+    def _renew(self, connection: sa.Connection, worker: str, keys: Collection[Key]) -> set[Key]:
         study_rows.count_time(connection, {study_id for study_id, _, _ in keys}, self.lease_s)
         key = leases.c.study_id, leases.c.number, leases.c.fence
         mine = (leases.c.worker == worker) & leases.c.ended_at.is_(None)

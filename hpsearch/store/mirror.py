@@ -211,4 +211,3 @@ class Mirror(BaseStorage):
         for trial in self.trials():
             if trial.user_attrs["ticket"] == ticket:
                 self.drop(trial._trial_id)
-

@@ -58,8 +58,8 @@ class Bench:
         database = context.ledger.database
         self._mirror = Mirror(database, study.study_id, study.name, study.direction)
         self._search = Search(self._spec, self._mirror)
-        self._place_of_checkpoints = checkpoint_place(database, study, context.options.checkpoints)
-        self._checkpoints = Checkpoints(self._place_of_checkpoints)
+        place = checkpoint_place(database, study, context.options.checkpoints)
+        self._checkpoints = Checkpoints(place)
         self._array = Array(
             dataset, self._spec.metric, context.device, interrupted=context.stop.is_set
         )
@@ -185,7 +185,7 @@ class Bench:
             return None
         state = self._checkpoints.load(running.hold.number)
         if state is None and running.trial.intermediate_values:
-            raise CheckpointError(f"there is no checkpoint in {self._place_of_checkpoints}")
+            raise CheckpointError(f"there is no checkpoint in {self._checkpoints.place}")
         return state
 
     def _rewind(self, running: _Running, epoch: int, why: str) -> None:
@@ -316,8 +316,11 @@ class Bench:
         ended -= self._unconfirmed
         if best is not None:
             ended.discard(best.user_attrs["ticket"])
-        for number in ended & self._checkpoints.numbers():
-            self._checkpoints.remove(number)
+        try:
+            for number in ended & self._checkpoints.numbers():
+                self._checkpoints.remove(number)
+        except CheckpointError as error:
+            _log.warning("%s", error)  # they take up room; the next end tries again
 
     def _obey(self) -> None:
         """Give back or end what is under way where the study or this worker has been stopped."""
@@ -332,8 +335,7 @@ class Bench:
             self._give_back()
 
     def _give_back(self) -> None:
-        """The next worker goes on from the last checkpoint. Without a database the lease runs out.
-        """
+        """The next worker goes on from the last checkpoint; without a database, later."""
         holds = [running.hold for running in self._running.values()]
         self._keeper.flush(self._context.options.grace_s / 2)
         with suppress(UnreachableError):

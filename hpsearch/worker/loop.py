@@ -83,8 +83,7 @@ class _Worker:
             stop.wait(pause_s)
 
     def _once(self) -> float | None:
-        """Work on one study, if any has work. Seconds to wait before the next; None: all is done.
-        """
+        """Work on a study that has work; seconds to wait before the next, None: all is done."""
         left_s = _SETTLE_S - self._context.keeper.returned_s
         if left_s > 0:
             return left_s
