@@ -47,6 +47,8 @@ class Trial:
     reason: str | None
     started: datetime | None
     ended: datetime | None
+    unsaved: str | None = None
+    """Why its last epochs have no checkpoint."""
     checkpoint: str | None = None
     """Path or URL of its network: of the best trial only, once `Reader.located` has looked."""
 
@@ -120,6 +122,7 @@ class Snapshot:
             "running": self.count("RUNNING"),
             "active_seconds": round(study.active_s, 1),
             "priority": study.priority,
+            "max_parallel": study.max_parallel,
             "data": study.data,
             "best": self.best.as_dict() if self.best else None,
         }
@@ -182,6 +185,7 @@ def _trial(trial: FrozenTrial) -> Trial:
         attempts=attrs.get("attempts", 1),
         worker=attrs.get("worker", ""),
         reason=attrs.get("reason"),
+        unsaved=attrs.get("checkpoint"),
         started=trial.datetime_start,
         ended=trial.datetime_complete,
     )

@@ -1,4 +1,4 @@
-"""pause, resume, stop, extend, retry, delete: steer a study that exists."""
+"""pause, resume, stop, extend, schedule, retry, delete: steer a study that exists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hpsearch.errors import StudyFileError
 if TYPE_CHECKING:
     from hpsearch.store.values import State, Study
 
-__all__ = ["delete", "extend", "pause", "resume", "retry", "stop"]
+__all__ = ["delete", "extend", "pause", "resume", "retry", "schedule", "stop"]
 
 
 def _say(study: Study, json_: bool, words: str) -> None:
@@ -71,6 +71,25 @@ def extend(
     limit = plan.limit(StudySpec.from_document(ledger.study(name).document))
     study = ledger.extend(name, trials, hours, limit)
     _say(study, json_, f"{study.tickets} trials, {study.ended} have ended")
+
+
+def schedule(
+    name: Name,
+    priority: Annotated[
+        int | None, typer.Option(help="Studies of a higher one are served first.")
+    ] = None,
+    max_parallel: Annotated[
+        int | None, typer.Option(min=0, help="Most trials under way at once; 0: no limit.")
+    ] = None,
+    storage: Storage = None,
+    json_: Json = False,
+) -> None:
+    """Change which workers a study gets; trials under way go on."""
+    if priority is None and max_parallel is None:
+        raise StudyFileError("nothing to change: give --priority N or --max-parallel N")
+    study = open_ledger(storage).schedule(name, priority, max_parallel)
+    limit = "any number of" if study.max_parallel is None else f"at most {study.max_parallel}"
+    _say(study, json_, f"priority {study.priority}, {limit} trials at once")
 
 
 def retry(

@@ -1,4 +1,4 @@
-"""status, watch, trials, best, export: look at studies."""
+"""status, watch, trials, best, export, workers: look at studies and who works on them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 import time
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -18,7 +19,10 @@ from hpsearch.errors import HpsearchError, NotFoundError
 if TYPE_CHECKING:
     from hpsearch.report import Snapshot
 
-__all__ = ["Format", "best", "export", "status", "trials", "watch"]
+__all__ = ["Format", "best", "export", "status", "trials", "watch", "workers"]
+
+
+_DAY_S = 86_400.0
 
 
 class Format(StrEnum):
@@ -164,3 +168,24 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     for part in ("params", "metrics"):
         flat |= {f"{part}.{key}": value for key, value in row[part].items()}
     return flat
+
+
+def workers(
+    all_: Annotated[
+        bool, typer.Option("--all", help="Also those that have left, or were lost a day ago.")
+    ] = False,
+    storage: Storage = None,
+    json_: Json = False,
+) -> None:
+    """Who works: host, device, study, trial, epoch, last seen; lost workers are marked."""
+    from hpsearch.cli import show
+
+    found = open_ledger(storage).workers()
+    if not all_:
+        found = [w for w in found if w.state != "left" and w.silent_s < _DAY_S]
+    if json_:
+        print_json([{**asdict(worker), "state": worker.state} for worker in found])
+    elif found:
+        show.workers(found)
+    else:
+        typer.echo("no worker; hpsearch worker starts one, --all lists those that have left")
