@@ -37,6 +37,8 @@ _PUBLIC = ("hpsearch", "password")
 
 # The greedy middle takes in a password with an @ or a / that nobody has encoded.
 _IN_URL = re.compile(r"""(?i)\b([a-z][a-z0-9+.-]*://[^\s:/@?#'"]*):([^\s'"<>]*)@""")
+# Of a text that is one URL and nothing else, all up to the last @ is password, spaces included.
+_WHOLE_URL = re.compile(r"(?is).*?([a-z][a-z0-9+.-]*://[^\s:/@?#]*):(.*)@")
 _IN_QUERY = re.compile(
     r"""(?i)([?&\s;,]|^)([\w.-]*(?:password|passwd|passphrase|pwd|secret|token))"""
     r"""=("[^"]*"|'[^']*'|[^&\s'";,#]+)"""
@@ -79,7 +81,7 @@ def excepthook(
 
 def _forms(url: str) -> Iterator[str]:
     """Every way in which a password of `url` may be written."""
-    public = _IN_QUERY.sub("", _IN_URL.sub(r"\1@", url))
+    public = _IN_QUERY.sub("", _WHOLE_URL.sub(r"\1@", url))
     for typed, decoded in _passwords(url):
         for plain in {typed, decoded}:
             if len(plain) < _SHORTEST or plain in public or plain in _PUBLIC:
@@ -95,7 +97,7 @@ def _forms(url: str) -> Iterator[str]:
 
 def _passwords(url: str) -> Iterator[tuple[str, str]]:
     """The passwords of a URL, as typed and decoded."""
-    for match in _IN_URL.finditer(url):
+    if match := _WHOLE_URL.match(url):
         # Whoever reads the URL may take the first @ for its end: what follows is then a host.
         for part in _unfolded(match[2]):
             yield part, unquote(part)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import optuna_dashboard
 import waitress
@@ -76,8 +77,10 @@ def serve(
             f"port {port} of {host} cannot be opened ({error.strerror}); name another: --port N"
         ) from None
     shown = f"[{address}]" if ":" in address else address
-    ready(f"http://{shown}:{server.effective_port}/")
-    server.run()
+    with suppress(KeyboardInterrupt):  # which `run` takes for a wish to end, too
+        ready(f"http://{shown}:{server.effective_port}/")
+        server.run()
+    server.close()
 
 
 def _resolved(host: str, port: int) -> str:

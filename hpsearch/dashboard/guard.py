@@ -81,7 +81,7 @@ class Guard:
         # A browser sends the login, or has none to send, whichever page makes it write. Behind a
         # proxy the scheme may differ.
         origin = environ.get("HTTP_ORIGIN")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and origin.partition("://")[2].lower() != host.lower():
             return f"a page of {origin!r} may not write here"
         return None
 
