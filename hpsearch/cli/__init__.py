@@ -65,6 +65,7 @@ SEARCH, LOOK, STEER, SYSTEM = "Search", "Look", "Steer", "System"
 app.command(rich_help_panel=SEARCH)(launch.run)
 app.command(rich_help_panel=SEARCH)(launch.submit)
 app.command(rich_help_panel=SEARCH)(launch.worker)
+app.command(rich_help_panel=SEARCH)(launch.fleet)
 app.command(rich_help_panel=SEARCH)(launch.check)
 app.command(rich_help_panel=LOOK)(inspect.status)
 app.command(rich_help_panel=LOOK)(inspect.watch)
