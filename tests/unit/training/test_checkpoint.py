@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import resource
-import signal
 import subprocess
 import sys
 import textwrap
@@ -94,29 +92,6 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match=r"cannot write .*file.*Not a directory"):
         Checkpoints(tmp_path / "file" / "study").save(1, STATE)
-
-
-@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="no limit on file sizes here")
-def test_a_write_that_fails_half_way_leaves_the_last_one(
-    checkpoints: Checkpoints, folder: Path
-) -> None:
-    """A limit on the size of files stands for a full disk: write() fails half-way in both."""
-    checkpoints.save(1, STATE)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an OSError in place of death
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-    try:
-        with pytest.raises(
-            CheckpointError, match=r"cannot write .*1\.1\.pt: File too large.*space"
-        ):
-            checkpoints.save(1, {"model": torch.zeros(100_000)})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
-    assert files(folder) == ["1.1.pt"]
-    loaded = checkpoints.load(1)
-    assert loaded is not None
-    assert loaded["epoch"] == 3
 
 
 def test_killed_while_writing_the_last_one_is_whole(checkpoints: Checkpoints, folder: Path) -> None:

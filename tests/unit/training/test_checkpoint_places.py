@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -137,6 +138,26 @@ def test_damage_is_found(checkpoints: Checkpoints, place: str) -> None:
         shelf.shelf(place).write("1.1.pt", content)
         with pytest.raises(CheckpointError, match=r"cannot read the checkpoint .*1\.1\.pt"):
             checkpoints.load(1)
+
+
+@pytest.mark.parametrize("place", ["folder", "files"], indirect=True)
+def test_a_write_that_fails_half_way_leaves_the_last_one(
+    checkpoints: Checkpoints, place: str
+) -> None:
+    """A limit on the size of files stands for a full disk: write() fails half-way in both."""
+    resource = pytest.importorskip("resource")
+    checkpoints.save(1, {"epoch": 1})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an OSError in place of death
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"cannot write .*1\.1\.pt: File too large;"):
+            checkpoints.save(1, {"model": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert names(place) == ["1.1.pt"]
+    assert checkpoints.load(1) == {"epoch": 1}
 
 
 def test_what_others_do_is_seen_at_once(s3: S3, connect: Callable[[S3], str]) -> None:
