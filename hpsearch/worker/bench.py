@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -64,6 +65,8 @@ class Bench:
             dataset, self._spec.metric, context.device, interrupted=context.stop.is_set
         )
         self._running: dict[int, _Running] = {}
+        self._save_at = -float("inf")
+        """After a checkpoint could not be written: when it is tried again."""
         self._unconfirmed: set[int] = set()
         """Tickets whose end is on its way to the database."""
         _log.info("serving study %s on %s", study.name, context.device)
@@ -221,14 +224,21 @@ class Bench:
     def _save(self, running: _Running, report: Report) -> dict[str, Any]:
         """Write the checkpoint; what is to be noted on the trial where that has come to change.
 
-        A trial goes on without one: what its epochs taught is in the database, and a full disk may
-        have room again at the next.
+        A trial goes on without one: its values are in the database, and the disk may have room
+        again later.
         """
+        started = time.monotonic()
+        if running.unsaved is not None and started < self._save_at:
+            return {}
         before, running.unsaved = running.unsaved, None
         try:
             self._checkpoints.save(report.key, self._array.state(report.key), running.hold.fence)
         except CheckpointError as error:
             running.unsaved = str(error)
+            # A full disk says so at once, a bucket that is away after half a minute: what is
+            # tried in vain takes a tenth of the time at most.
+            now = time.monotonic()
+            self._save_at = now + 9 * (now - started)
             if before is None:
                 _log.warning("trial %d goes on, but %s", running.trial.number, error)
         return {"checkpoint": running.unsaved} if running.unsaved != before else {}
