@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import CheckpointError
 from hpsearch.places import checkpoint_place
+from hpsearch.spec import StudySpec
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study
@@ -132,11 +133,12 @@ class Reader:
     """Snapshots of one study, each after the first read by increments."""
 
     def __init__(self, ledger: Ledger, name: str, checkpoints: str | None = None) -> None:
-        """Raises NotFoundError where there is no such study."""
+        """Raises NotFoundError where there is no such study, StudyFileError for a damaged one."""
         self._ledger, self._name, self._checkpoints = ledger, name, checkpoints
         self._open(ledger.study(name))
 
     def _open(self, study: Study) -> None:
+        StudySpec.from_document(study.document)  # so that no reader below trips over a damaged row
         self._uid = study.uid
         self._mirror = Mirror(self._ledger.database, study.study_id, study.name, study.direction)
 

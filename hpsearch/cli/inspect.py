@@ -51,7 +51,14 @@ def status(
 
     ledger = open_ledger(storage)
     names = [name] if name else [study.name for study in ledger.studies()]
-    snapshots = [Reader(ledger, one).snapshot() for one in names]
+    snapshots = []
+    for one in names:
+        try:
+            snapshots.append(Reader(ledger, one).snapshot())
+        except HpsearchError as error:  # deleted meanwhile, or its row is damaged
+            if name:
+                raise
+            show.note(f"study {one}: {error}")
     if json_:
         print_json(snapshots[0].as_dict() if name else [s.as_dict() for s in snapshots])
     elif not snapshots:

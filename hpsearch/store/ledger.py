@@ -141,11 +141,10 @@ class Ledger:
     ) -> Mapping[str, Any]:
         """Keep what the first worker found out about the data; what was kept, now or before."""
         trials.lock_study(connection, study_id)
-        mine = studies.c.study_id == study_id
-        kept = connection.execute(sa.select(studies.c.data).where(mine)).scalar()
-        if kept is not None:
-            return dict(json.loads(kept))
-        connection.execute(sa.update(studies).where(mine).values(data=json.dumps(found)))
+        for study in study_rows.find(connection, studies.c.study_id == study_id):
+            if study.data is not None:
+                return study.data
+        study_rows.put(connection, study_id, data=json.dumps(found))
         return found
 
     @_verb
@@ -353,9 +352,16 @@ class Ledger:
         return {w.hold.key for w in ordered} - {w.hold.key for w in mine} - done
 
     @_verb
-    def release(self, connection: sa.Connection, holds: Collection[Hold]) -> None:
-        """Give tickets back: the next worker goes on where this one stopped."""
-        self._release(connection, holds)
+    def release(
+        self, connection: sa.Connection, holds: Collection[Hold], lost: str | None = None
+    ) -> None:
+        """Give tickets back: the next worker goes on where this one stopped.
+
+        Args:
+            holds: What to give back.
+            lost: What went wrong, where that counts against the trials; None: nothing.
+        """
+        self._release(connection, holds, lost)
 
     def _release(
         self, connection: sa.Connection, holds: Collection[Hold], lost: str | None = None

@@ -43,9 +43,18 @@ def read(connection: sa.Connection, query: sa.Select[Any]) -> list[Study]:
 
 def _study(row: Any) -> Study:
     fields = {key: row[key] for key in Study.__dataclass_fields__}
-    fields["document"] = json.loads(row["document"])
-    fields["data"] = json.loads(row["data"]) if row["data"] else None
+    fields["document"] = _mapping(row["document"]) or {}
+    fields["data"] = _mapping(row["data"])
     return Study(**fields)
+
+
+def _mapping(text: str | None) -> dict[str, Any] | None:
+    """None for a damaged one too: it is for the study's own readers to complain, not for others."""
+    try:
+        content = json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def put(connection: sa.Connection, study_id: int, **values: Any) -> None:

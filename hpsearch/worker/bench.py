@@ -12,8 +12,9 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch import passwords
 from hpsearch.catalog import METRICS
-from hpsearch.errors import CheckpointError, DataError, UnreachableError
+from hpsearch.errors import CheckpointError, DataError, HpsearchError, UnreachableError
 from hpsearch.places import checkpoint_place
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
@@ -53,6 +54,8 @@ class Bench:
         self._keeper, self._stop = context.keeper, context.stop
         self._study = study
         self._spec = StudySpec.from_document(study.document)
+        if self._spec.name != study.name:  # which becomes the name of a folder
+            raise HpsearchError(f"the study file in the database is of {self._spec.name!r}")
         dataset = load(_data_settings(self._spec, Path(study.base)), context.device)
         self._check_metric(dataset)
         self._agree_on_data(dataset)
@@ -89,7 +92,7 @@ class Bench:
         study_id, found = self._study.study_id, dataset.record
         kept = self._context.patiently(lambda: self._ledger.record_data(study_id, found))
         for part in ("fingerprint", "split"):
-            if kept[part] != found[part]:
+            if kept.get(part) != found[part]:
                 raise DataError(
                     f"the data of study {self._study.name!r} is not what it was when the study "
                     f"began: its {part} differs; put the same data here, or start a study under "
@@ -116,7 +119,7 @@ class Bench:
             self._keeper.watch(hold)
             try:
                 self._begin(hold)
-            except UnreachableError:
+            except Exception:
                 self._keeper.forget(hold)  # nobody works on it: its lease is to run out
                 raise
 
@@ -198,7 +201,7 @@ class Bench:
         _log.warning("trial %d %s", running.trial.number, why)
         trial_id = running.trial._trial_id
         self._mirror.rewind(trial_id, epoch)
-        attrs = {"restarted": why}
+        attrs = {"restarted": passwords.hide(why)}
         self._record([Write(running.hold, trial_id, kept=epoch, user_attrs=attrs)])
 
     def _train_one_epoch(self) -> None:
@@ -234,7 +237,7 @@ class Bench:
             return {}
         if running.unsaved is not None:
             _log.warning("trial %d goes on, but %s", running.trial.number, running.unsaved)
-        return {"checkpoint": running.unsaved}
+        return {"checkpoint": running.unsaved and passwords.hide(running.unsaved)}
 
     def _try_to_save(self, running: _Running, report: Report) -> str | None:
         """Why that cannot be done."""
@@ -261,12 +264,12 @@ class Bench:
 
     def _failed(self, running: _Running, report: Report) -> Ending:
         assert report.failure is not None
-        running.detail = report.message
+        running.detail = passwords.hide(report.message)
         if report.failure is Failure.DIVERGED:
             return Ending(TrialState.PRUNED, _last_value(running.trial), report.failure.value)
         reason = report.failure.value
         if report.failure is Failure.ERROR:
-            reason = f"error: {report.message}"
+            reason = f"error: {running.detail}"
         _log.warning("trial %d failed: %s", running.trial.number, report.message or reason)
         return Ending(TrialState.FAIL, None, reason)
 
@@ -350,14 +353,19 @@ class Bench:
                 for r in self._running.values()
             ])  # fmt: skip
         elif state == "paused" or self._stop.is_set():
-            self._give_back()
+            self.give_back()
 
-    def _give_back(self) -> None:
-        """The next worker goes on from the last checkpoint; without a database, later."""
+    def give_back(self, lost: str | None = None) -> None:
+        """The next worker goes on from the last checkpoint; without a database, later.
+
+        `lost` says what went wrong, where something did: that counts against the trials.
+        """
         holds = [running.hold for running in self._running.values()]
+        if not holds:
+            return
         self._keeper.flush(self._context.options.grace_s / 2)
         with suppress(UnreachableError):
-            self._ledger.release(holds)
+            self._ledger.release(holds, lost)
         for running in list(self._running.values()):
             self._keeper.forget(running.hold)
             self._mirror.drop(running.trial._trial_id)

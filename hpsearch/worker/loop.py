@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 
+from hpsearch import passwords
 from hpsearch.errors import HpsearchError, StorageError, UnreachableError
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
@@ -127,11 +128,15 @@ class _Worker:
             return self._bench(study).run()
         except StorageError:
             raise
-        except HpsearchError as error:
+        except Exception as error:
+            if bench := self._benches.pop(study.uid, None):
+                bench.give_back(lost=f"worker {self._context.name} failed: {_line(error)}")
             if self._context.options.studies == (study.name,):
                 raise  # it was started for nothing but that study
-            # A study that this machine has no data for must not stop it from serving others.
-            _log.error("study %s cannot run here: %s", study.name, error)
+            # A study that this machine has no data for, or whose row makes no sense, must not stop
+            # it from serving others.
+            known = isinstance(error, HpsearchError)
+            _log.error("study %s cannot run here: %s", study.name, error, exc_info=not known)
             self._unusable.add(study.uid)
             return False
 
@@ -142,3 +147,9 @@ class _Worker:
         if len(self._benches) > _BENCHES:
             del self._benches[next(iter(self._benches))]  # frees the device's memory
         return bench
+
+
+def _line(error: Exception) -> str:
+    """The error in a line, without passwords."""
+    first = (str(error).splitlines() or [""])[0]
+    return passwords.hide(f"{type(error).__name__}: {first}")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from hpsearch.store.engine import Database
 from hpsearch.store.tables import prepare
@@ -198,3 +199,30 @@ def test_looking_makes_no_database(command: Command, verb: str) -> None:
     said = command.run(verb, "s", code=6).stderr
     assert "there are no studies in sqlite:///" in said
     assert list(command.folder.iterdir()) == []
+
+
+def test_a_damaged_study_stops_no_other(command: Command) -> None:
+    """Rows of studies are input: whoever can write one must not stop the workers of the rest."""
+    damages = {
+        "a": "UPDATE hpsearch_studies SET document = '[]'",
+        "b": "UPDATE hpsearch_studies SET document = '{'",
+        "c": "UPDATE hpsearch_studies SET data = '[]'",
+        "d": "UPDATE studies SET study_name = '../d'",
+    }
+    for name in (*damages, "good"):
+        text = digits(name, parameters="{}", budget="{trials: 1, epochs: 1}")
+        command.run("submit", command.file(text, f"{name}.yaml"))
+    engine = sa.create_engine(command.url)
+    with engine.begin() as connection:
+        ids = dict(connection.execute(sa.text("SELECT study_name, study_id FROM studies")).all())
+        for name, damage in damages.items():
+            connection.execute(sa.text(f"{damage} WHERE study_id = {ids[name]}"))
+    engine.dispose()
+    done = command.run("worker", "--until-done")
+    for name in ("a", "b", "../d"):
+        assert f"study {name} cannot run here" in done.stderr
+    assert command.json("status", "good")["state"] == "done"
+    listed = command.run("status")
+    assert "good" in listed.stdout
+    assert "study a: " in listed.stderr
+    assert not list(command.folder.rglob("d-*")), "a name from the database became a path"
