@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -64,6 +65,10 @@ class Bench:
             dataset, self._spec.metric, context.device, interrupted=context.stop.is_set
         )
         self._running: dict[int, _Running] = {}
+        self._unsaved: str | None = None
+        """Why the last checkpoint that failed could not be written ..."""
+        self._save_at = 0.0
+        """... and when it is tried again."""
         self._unconfirmed: set[int] = set()
         """Tickets whose end is on its way to the database."""
         _log.info("serving study %s on %s", study.name, context.device)
@@ -221,17 +226,30 @@ class Bench:
     def _save(self, running: _Running, report: Report) -> dict[str, Any]:
         """Write the checkpoint; what is to be noted on the trial where that has come to change.
 
-        A trial goes on without one: what its epochs taught is in the database, and a full disk may
-        have room again at the next.
+        A trial goes on without one: its values are in the database, and the disk may have room
+        again later.
         """
-        before, running.unsaved = running.unsaved, None
+        before, running.unsaved = running.unsaved, self._try_to_save(running, report)
+        if (before is None) == (running.unsaved is None):
+            return {}
+        if running.unsaved is not None:
+            _log.warning("trial %d goes on, but %s", running.trial.number, running.unsaved)
+        return {"checkpoint": running.unsaved}
+
+    def _try_to_save(self, running: _Running, report: Report) -> str | None:
+        """Why that cannot be done."""
+        started = time.monotonic()
+        if self._unsaved is not None and started < self._save_at:
+            return self._unsaved
         try:
             self._checkpoints.save(report.key, self._array.state(report.key), running.hold.fence)
         except CheckpointError as error:
-            running.unsaved = str(error)
-            if before is None:
-                _log.warning("trial %d goes on, but %s", running.trial.number, error)
-        return {"checkpoint": running.unsaved} if running.unsaved != before else {}
+            # A full disk says so at once, a bucket that is away after half a minute: what is tried
+            # in vain takes a tenth of the time at most.
+            now = time.monotonic()
+            self._unsaved, self._save_at = str(error), now + 9 * (now - started)
+            return self._unsaved
+        return None
 
     def _pruned(self, running: _Running) -> Ending | None:
         """How the trial ends if the pruner would stop it after its last report."""

@@ -1,0 +1,117 @@
+"""The worker's line to the database: leases, deliveries, what is refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from optuna.trial import TrialState
+
+from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ledger
+from hpsearch.store.values import Ending, EpochReport, Hold, Study, Write
+from hpsearch.worker.keeper import Keeper
+from tests.integration.test_ledger import a_study, begin, optuna_trials
+
+
+@pytest.fixture
+def ledger(sqlite_url: str) -> Ledger:
+    return Ledger(Database(sqlite_url), lease_s=2.0)
+
+
+@pytest.fixture
+def study(ledger: Ledger) -> Study:
+    ledger.sign_on("w", "host", 1, "cpu")
+    return a_study(ledger)
+
+
+@pytest.fixture
+def keeper(ledger: Ledger) -> Iterator[Keeper]:
+    keeper = Keeper(ledger, "w")
+    keeper.start()
+    yield keeper
+    keeper.stop()
+
+
+def held(ledger: Ledger, study: Study, keeper: Keeper) -> tuple[Hold, int]:
+    (hold,) = ledger.claim("w", study.study_id)
+    keeper.watch(hold)
+    return hold, begin(ledger, hold)
+
+
+def soon(look: Callable[[], object], timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not look():
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.01)
+
+
+def report(epoch: int) -> EpochReport:
+    return EpochReport(epoch, epoch / 10, {}, 0.1)
+
+
+def test_reports_are_delivered_in_their_order_without_being_waited_for(
+    ledger: Ledger, study: Study, keeper: Keeper
+) -> None:
+    hold, trial_id = held(ledger, study, keeper)
+    for epoch in (1, 2, 3):
+        keeper.put([Write(hold, trial_id, reports=[report(epoch)])])
+    soon(lambda: optuna_trials(ledger)[0].last_step == 3)
+    keeper.put([Write(hold, trial_id, ending=Ending(TrialState.COMPLETE, 0.3))])
+    assert keeper.flush(10)
+    (trial,) = optuna_trials(ledger)
+    assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.3)
+    assert keeper.take_outcomes(study.study_id) == ({hold.key}, set())
+    assert keeper.take_outcomes(study.study_id) == (set(), set()), "it is said once"
+
+
+def test_a_lease_lives_as_long_as_its_trial(ledger: Ledger, study: Study, keeper: Keeper) -> None:
+    hold, _ = held(ledger, study, keeper)
+    until = time.monotonic() + 2 * ledger.lease_s
+    while time.monotonic() < until:
+        others = ledger.claim("other", study.study_id)
+        assert hold.number not in [other.number for other in others]
+        ledger.release(others)
+    keeper.forget(hold)
+    soon(lambda: hold.number in [h.number for h in ledger.claim("other", study.study_id)])
+
+
+def test_a_ticket_with_another_holder_is_lost_and_its_writes_are_refused(
+    ledger: Ledger, study: Study, keeper: Keeper
+) -> None:
+    hold, trial_id = held(ledger, study, keeper)
+    ledger.sign_off("w", lost="somebody saw it die")
+    (successor,) = ledger.claim("other", study.study_id)
+    keeper.put([Write(hold, trial_id, reports=[report(1)], ending=Ending(TrialState.FAIL))])
+    lost: set = set()
+    soon(lambda: lost.update(keeper.take_outcomes(study.study_id)[1]) or lost == {hold.key})
+    (trial,) = optuna_trials(ledger)
+    assert (trial.state, trial.intermediate_values) == (TrialState.RUNNING, {})
+    assert ledger.record([Write(successor, trial_id, reports=[report(1)])]) == set()
+
+
+def test_the_state_of_a_study_becomes_known(ledger: Ledger, study: Study, keeper: Keeper) -> None:
+    held(ledger, study, keeper)
+    assert keeper.state(study.study_id) == "open"
+    ledger.set_state("s", "paused")
+    soon(lambda: keeper.state(study.study_id) == "paused")
+
+
+def test_what_ends_the_keeper_reaches_the_worker(
+    ledger: Ledger, study: Study, keeper: Keeper
+) -> None:
+    """Without its keeper a worker would train on with leases that run out."""
+    hold, trial_id = held(ledger, study, keeper)
+    keeper.put([Write(hold, trial_id, user_attrs={"x": object()})])  # no JSON
+    with pytest.raises(TypeError):
+        soon(lambda: keeper.take_outcomes(study.study_id) is None)
+
+
+def test_others_reports_are_fetched_while_they_are_followed(
+    ledger: Ledger, study: Study, keeper: Keeper
+) -> None:
+    calls: list[int] = []
+    keeper.follow(lambda: calls.append(1))
+    soon(lambda: len(calls) > 1)
+    keeper.follow(None)
