@@ -96,7 +96,9 @@ def is_study(study_id: sa.ColumnElement[int], uid: sa.ColumnElement[str]) -> sa.
 def optuna_storage(url: str) -> RDBStorage:
     """Optuna's own storage over the same tables, for its dashboard."""
     # Optuna fills in {SCHEMA_VERSION}: other braces, as a password may have, are to stay.
-    return RDBStorage(url.replace("{", "{{").replace("}", "}}"), skip_table_creation=True)
+    url = url.replace("{", "{{").replace("}", "}}")
+    # A dashboard outlives restarts of its database: a dead connection is noticed before it is used.
+    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True}, skip_table_creation=True)
 
 
 def as_direction(direction: str) -> StudyDirection:
