@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import socket
 import threading
 import time
@@ -262,6 +263,8 @@ def _connect(ray: Any, address: str) -> None:
         )
 
     _bounded(init, address)
+    # Ray's core has put a handler of its own under Python's, which prints a stack and aborts.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 def _reach(address: str, host: str, port: int) -> None:
@@ -273,7 +276,7 @@ def _reach(address: str, host: str, port: int) -> None:
 
 def _bounded(action: Callable[[], None], address: str) -> None:
     """Run it in a thread: Ray waits long in code that no signal reaches, and in the main thread it
-    would take SIGTERM for itself."""
+    would replace Python's handler of SIGTERM too."""
     failed: list[BaseException] = []
 
     def attempt() -> None:
