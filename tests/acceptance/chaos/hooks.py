@@ -74,6 +74,13 @@ def die_in(ticket: int, epochs: range) -> None:
     _before_epoch(lambda number, epoch: die() if (number == ticket and epoch in epochs) else None)
 
 
+def terminate_in(epoch: int) -> None:
+    """SIGTERM as this epoch begins."""
+    _before_epoch(
+        lambda _ticket, now: os.kill(os.getpid(), signal.SIGTERM) if now == epoch else None
+    )
+
+
 def freeze_in(epoch: int) -> None:
     """SIGSTOP as this epoch begins the first time, while no transaction is open.
 
@@ -207,7 +214,7 @@ class Doom:
     """In that moment: one of `MOMENTS`."""
     nth: int
     """Which of its moments of that kind."""
-    delay_s: float
+    delay_s: float = 0.0
     """How far into it, where it lasts."""
 
 

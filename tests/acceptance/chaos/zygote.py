@@ -8,6 +8,7 @@ before the command starts. The fork server is Python's own.
 from __future__ import annotations
 
 import ctypes
+import functools
 import multiprocessing
 import os
 import signal
@@ -47,14 +48,19 @@ class Job:
 
 def start(job: Job) -> multiprocessing.process.BaseProcess:
     """A process that does it. The first call starts the fork server, which takes seconds."""
+    process = _context().Process(target=_run, args=(job,))
+    process.start()
+    return process
+
+
+@functools.cache
+def _context() -> multiprocessing.context.ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     # Threads started while modules are loaded would not survive a fork.
     with mock.patch.dict(os.environ, {**_ONE_THREAD, "PYTHONPATH": f"{ROOT}"}):
         forkserver.ensure_running()
-    process = context.Process(target=_run, args=(job,))
-    process.start()
-    return process
+    return context
 
 
 def _run(job: Job) -> None:
