@@ -66,6 +66,11 @@ class Worker:
     def send(self, signum: signal.Signals) -> None:
         os.kill(self.pid, signum)
 
+    def ends(self, code: int = 0) -> None:
+        """It leaves with that exit code; minus a signal, if one kills it."""
+        found = self.wait()
+        assert found == code, f"{self.name} ended with {found}, not {code}\n{self.said}"
+
     def wait(self, timeout_s: float = 60.0) -> int:
         """Its exit code once it has ended; minus the signal that killed it."""
         self.process.join(timeout_s)
@@ -79,6 +84,8 @@ class Crew:
 
     def __init__(self, folder: Path, url: str, lease_s: float = 1.0) -> None:
         self.folder, self.url, self.lease_s = folder, url, lease_s
+        self.prefix = "w"
+        """Of its workers' names."""
         self.workers: list[Worker] = []
         self.epochs = folder / "epochs"
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +112,7 @@ class Crew:
         self, *hooks: Hook, args: Sequence[str] = ("--until-done",), url: str | None = None
     ) -> Worker:
         """Start `hpsearch worker`."""
-        name = f"w{len(self.workers)}"
+        name = f"{self.prefix}{len(self.workers)}"
         argv = ["worker", "--device", "cpu", "--threads", "1", "--name", name, *args]
         return self.process(name, argv, hooks, url=url)
 

@@ -83,15 +83,16 @@ def copies(
 def leave_a_mess(crew: Crew) -> None:
     """Three workers have died: one's checkpoint is lost, one's report, one had no trial yet."""
     crew.submit(STUDY)
+    crew.prefix, crew.env["HPSEARCH_LEASE_S"] = "dead", "100"
     for doom in (
         Doom("reporting", "after", 1),
         Doom("reporting", "before", 1),
         Doom("claiming", "after claim", 1),
     ):
-        assert crew.worker(partial(hooks.doomed, doom)).wait() == -9
+        crew.worker(partial(hooks.doomed, doom)).ends(-9)
     for lost in Path(crew.env["HPSEARCH_CHECKPOINTS"]).rglob("0.*"):
         lost.unlink()
-    _write(crew, "UPDATE hpsearch_leases SET until = until - 100, taken_at = taken_at - 100")
+    _write(crew, "UPDATE hpsearch_leases SET until = until - 1000, taken_at = taken_at - 100")
 
 
 def _write(crew: Crew, statement: str) -> None:
@@ -133,7 +134,7 @@ def test_a_worker_dies_at_any_of_its_writes(copies: Copies) -> None:
     seen: set[str] = set()
     for life in LIVES.values():
         first = copies.copy()
-        assert first.worker(partial(hooks.note_points, first.folder / "points"), *life).wait() == 0
+        first.worker(partial(hooks.note_points, first.folder / "points"), *life).ends()
         new = [point for point in points_of(first) if point not in seen]
         seen.update(new)
         for batch in batches(new):
@@ -181,7 +182,7 @@ def as_it_is(_crew: Crew) -> None:
 def fail_a_trial(crew: Crew) -> None:
     (ticket,) = crew.rows("SELECT trial_id FROM hpsearch_tickets WHERE number = 0")
     ending = Ending(TrialState.FAIL, None, "error: made for a test")
-    assert not crew.ledger.record([Write(Hold(1, 0, 1, "w0"), ticket.trial_id, ending=ending)])
+    assert not crew.ledger.record([Write(Hold(1, 0, 1, "dead0"), ticket.trial_id, ending=ending)])
 
 
 def stop_before_a_worker_dies(crew: Crew) -> None:
@@ -201,10 +202,10 @@ class Scenario:
     """In the budget once it has been done."""
 
 
-HELD = Hold(1, 0, 1, "w0")
+HELD = Hold(1, 0, 1, "dead0")
 SCENARIOS = {
     "release": Scenario("release", ([HELD],)),
-    "sign_off": Scenario("sign_off", ("w0",)),
+    "sign_off": Scenario("sign_off", ("dead0",)),
     "sweep": Scenario("sweep", (), stop_before_a_worker_dies),
     "pause": Scenario("set_state", ("s", "paused")),
     "stop": Scenario("set_state", ("s", "stopped")),
@@ -242,14 +243,14 @@ def test_a_study_is_made_by_a_process_that_dies(verb: str, copies: Copies) -> No
         for point, crew in crews.items():
             assert dump(crew).keys() == dump(first).keys(), point
             if verb == "create" or point == points[-1]:
-                assert crew.worker().wait() == 0
+                crew.worker().ends()
                 assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
 
 
 def _points_of_body(crew: Crew, verb: str, body: Hook) -> list[str]:
     note = partial(hooks.note_points, crew.folder / "points")
     done = crew.process("first", hooks=[note], body=body)
-    assert done.wait() == 0, done.said
+    done.ends()
     points = [point for point in points_of(crew) if point.split()[0] == verb]
     assert points[-1].endswith(" done"), points
     return points
@@ -270,7 +271,7 @@ def _die_and_do_again(
         if always or not is_done:
             again.append(crew.process("again", body=bodies(crew)))
     for process in again:
-        assert process.wait() == 0, process.said
+        process.ends()
 
 
 def _finish(crew: Crew, scenario: Scenario, point: str) -> None:
@@ -288,7 +289,7 @@ def _finish(crew: Crew, scenario: Scenario, point: str) -> None:
         assert not crew.rows("SELECT 1 FROM trials WHERE state = 'RUNNING'"), point
     if row.state != "open":
         crew.ledger.set_state("s", "open")
-    assert crew.worker().wait() == 0
+    crew.worker().ends()
     assert_invariants(
         crew, trials=scenario.trials, epochs=EPOCHS, states=("COMPLETE", "PRUNED", "FAIL")
     )
