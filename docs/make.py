@@ -89,7 +89,7 @@ def study_file() -> Iterator[str]:
             for name, key in found["properties"].items()
         ),
     )
-    for name in ("data", "search", "budget"):
+    for name in ("data", "search", "budget", "retry"):
         yield f"## {name}\n"
         yield table(("key", "meaning", "default"), keys(found, found["properties"][name]))
     yield "## parameters and start\n"

@@ -77,7 +77,7 @@ class Fleet:
     """Worker processes of one study on this machine."""
 
     def __init__(
-        self, url: str, studies: Sequence[str], checkpoints: Path | None, lease_s: float
+        self, url: str, studies: Sequence[str], checkpoints: str | None, lease_s: float
     ) -> None:
         self._url, self._studies = url, studies
         self._checkpoints, self._lease_s = checkpoints, lease_s
@@ -96,7 +96,7 @@ class Fleet:
         if threads is not None:
             command += ["--threads", str(threads)]
         if self._checkpoints is not None:
-            command += ["--checkpoints", str(self._checkpoints)]
+            command += ["--checkpoints", self._checkpoints]
         # The URL may carry a password: the environment is not shown to other users, the command
         # line is.
         env = {**os.environ, "HPSEARCH_STORAGE": self._url, "HPSEARCH_PARENT_PIPE": "1"}

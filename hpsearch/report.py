@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.places import checkpoint_folder
+from hpsearch.errors import CheckpointError
+from hpsearch.places import checkpoint_place
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study
 from hpsearch.training.checkpoint import Checkpoints
 
 __all__ = ["Reader", "Snapshot", "Trial"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,10 @@ class Trial:
     reason: str | None
     started: datetime | None
     ended: datetime | None
+    unsaved: str | None = None
+    """Why its last epochs have no checkpoint."""
     checkpoint: str | None = None
-    """Where its network lies: of the best trial only."""
+    """Path or URL of its network: of the best trial only, once `Reader.located` has looked."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: times in ISO 8601, in local time."""
@@ -117,6 +122,7 @@ class Snapshot:
             "running": self.count("RUNNING"),
             "active_seconds": round(study.active_s, 1),
             "priority": study.priority,
+            "max_parallel": study.max_parallel,
             "data": study.data,
             "best": self.best.as_dict() if self.best else None,
         }
@@ -125,7 +131,7 @@ class Snapshot:
 class Reader:
     """Snapshots of one study, each after the first read by increments."""
 
-    def __init__(self, ledger: Ledger, name: str, checkpoints: Path | None = None) -> None:
+    def __init__(self, ledger: Ledger, name: str, checkpoints: str | None = None) -> None:
         """Raises NotFoundError where there is no such study."""
         self._ledger, self._name, self._checkpoints = ledger, name, checkpoints
         self._open(ledger.study(name))
@@ -141,17 +147,27 @@ class Reader:
             self._open(study)
         self._mirror.refresh()
         trials = tuple(_trial(t) for t in self._mirror.trials())
-        return Snapshot(study, trials, self._best(study))
-
-    def _best(self, study: Study) -> Trial | None:
         best = self._mirror.best()
+        return Snapshot(study, trials, _trial(best) if best else None)
+
+    def located(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with the place of its best trial's checkpoint.
+
+        Not part of every snapshot: a place elsewhere takes its time to answer, or does not.
+        """
+        best = snapshot.best
         if best is None:
-            return None
-        folder = checkpoint_folder(self._ledger.database, study, self._checkpoints)
-        return _trial(best, Checkpoints(folder).path(best.user_attrs["ticket"]))
+            return snapshot
+        place = checkpoint_place(self._ledger.database, snapshot.study, self._checkpoints)
+        try:
+            path = Checkpoints(place).path(best.ticket)
+        except CheckpointError as error:
+            _log.warning("%s", error)
+            return snapshot
+        return replace(snapshot, best=replace(best, checkpoint=path))
 
 
-def _trial(trial: FrozenTrial, checkpoint: Path | None = None) -> Trial:
+def _trial(trial: FrozenTrial) -> Trial:
     attrs = trial.user_attrs
     curve = dict(sorted(trial.intermediate_values.items()))
     last = next(reversed(curve.values()), None)
@@ -169,7 +185,7 @@ def _trial(trial: FrozenTrial, checkpoint: Path | None = None) -> Trial:
         attempts=attrs.get("attempts", 1),
         worker=attrs.get("worker", ""),
         reason=attrs.get("reason"),
+        unsaved=attrs.get("checkpoint"),
         started=trial.datetime_start,
         ended=trial.datetime_complete,
-        checkpoint=str(checkpoint) if checkpoint else None,
     )

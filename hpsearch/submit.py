@@ -13,7 +13,13 @@ from hpsearch.store.values import Study
 __all__ = ["submit"]
 
 
-def submit(ledger: Ledger, spec: StudySpec, base: Path, priority: int = 0) -> tuple[Study, bool]:
+def submit(
+    ledger: Ledger,
+    spec: StudySpec,
+    base: Path,
+    priority: int = 0,
+    max_parallel: int | None = None,
+) -> tuple[Study, bool]:
     """The study of `spec`, made if there is none of its name, and whether it was made.
 
     Raises ConflictError where the name is taken by another content.
@@ -27,6 +33,8 @@ def submit(ledger: Ledger, spec: StudySpec, base: Path, priority: int = 0) -> tu
         budget=plan.tickets(spec),
         hours=spec.budget.hours,
         priority=priority,
+        max_parallel=max_parallel,
+        crash_limit=spec.retry.crash,
     )
     if study.digest != spec.digest:
         changes = "\n".join(f"  {line}" for line in differences(study.document, spec.document))

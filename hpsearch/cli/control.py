@@ -1,9 +1,7 @@
-"""pause, resume, stop, extend, retry, delete: steer a study that exists."""
+"""pause, resume, stop, extend, schedule, retry, delete: steer a study that exists."""
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +12,7 @@ from hpsearch.errors import StudyFileError
 if TYPE_CHECKING:
     from hpsearch.store.values import State, Study
 
-__all__ = ["delete", "extend", "pause", "resume", "retry", "stop"]
+__all__ = ["delete", "extend", "pause", "resume", "retry", "schedule", "stop"]
 
 
 def _say(study: Study, json_: bool, words: str) -> None:
@@ -75,6 +73,25 @@ def extend(
     _say(study, json_, f"{study.tickets} trials, {study.ended} have ended")
 
 
+def schedule(
+    name: Name,
+    priority: Annotated[
+        int | None, typer.Option(help="Studies of a higher one are served first.")
+    ] = None,
+    max_parallel: Annotated[
+        int | None, typer.Option(min=0, help="Most trials under way at once; 0: no limit.")
+    ] = None,
+    storage: Storage = None,
+    json_: Json = False,
+) -> None:
+    """Change which workers a study gets; trials under way go on."""
+    if priority is None and max_parallel is None:
+        raise StudyFileError("nothing to change: give --priority N or --max-parallel N")
+    study = open_ledger(storage).schedule(name, priority, max_parallel)
+    limit = "any number of" if study.max_parallel is None else f"at most {study.max_parallel}"
+    _say(study, json_, f"priority {study.priority}, {limit} trials at once")
+
+
 def retry(
     name: Name,
     failed: Annotated[
@@ -99,15 +116,17 @@ def delete(
     json_: Json = False,
 ) -> None:
     """Delete a study, its trials and its checkpoints, for good."""
-    from hpsearch.places import checkpoint_folder
+    from hpsearch.places import checkpoint_place
+    from hpsearch.training import checkpoint
 
     ledger = open_ledger(storage)
     study = ledger.study(name)
     if not yes:
         typer.confirm(f"Delete study {name} with {study.issued} trials?", abort=True, err=True)
+    # First: where it cannot be used for want of a package, nothing is deleted.
+    kept = checkpoint.Checkpoints(checkpoint_place(ledger.database, study, checkpoints))
     ledger.delete(name)
-    folder: Path = checkpoint_folder(ledger.database, study, checkpoints)
-    shutil.rmtree(folder, ignore_errors=True)
+    kept.clear()
     if json_:
         print_json({"name": name, "deleted": True})
     else:

@@ -1,4 +1,4 @@
-"""status, watch, trials, best, export: look at studies."""
+"""status, watch, trials, best, export, workers: look at studies and who works on them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 import time
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -18,7 +19,10 @@ from hpsearch.errors import HpsearchError, NotFoundError
 if TYPE_CHECKING:
     from hpsearch.report import Snapshot
 
-__all__ = ["Format", "best", "export", "status", "trials", "watch"]
+__all__ = ["Format", "best", "export", "status", "trials", "watch", "workers"]
+
+
+_DAY_S = 86_400.0
 
 
 class Format(StrEnum):
@@ -28,10 +32,10 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def _snapshot(name: str, storage: str | None, checkpoints: Path | None = None) -> Snapshot:
+def _snapshot(name: str, storage: str | None) -> Snapshot:
     from hpsearch.report import Reader
 
-    return Reader(open_ledger(storage), name, checkpoints).snapshot()
+    return Reader(open_ledger(storage), name).snapshot()
 
 
 def status(
@@ -69,7 +73,7 @@ def watch(name: Name, storage: Storage = None) -> None:
             time.sleep(1.0)
             snapshot = reader.snapshot()
             progress.update(snapshot)
-    show.result(snapshot)
+    show.result(reader.located(snapshot))
 
 
 def trials(
@@ -98,8 +102,10 @@ def best(
 ) -> None:
     """The best trial that went to its end, and where its network lies."""
     from hpsearch.cli import show
+    from hpsearch.report import Reader
 
-    snapshot = _snapshot(name, storage, checkpoints)
+    reader = Reader(open_ledger(storage), name, checkpoints)
+    snapshot = reader.located(reader.snapshot())
     if snapshot.best is None:
         raise NotFoundError(
             f"study {name!r} has no trial yet that went to its end: "
@@ -162,3 +168,24 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     for part in ("params", "metrics"):
         flat |= {f"{part}.{key}": value for key, value in row[part].items()}
     return flat
+
+
+def workers(
+    all_: Annotated[
+        bool, typer.Option("--all", help="Also those that have left, or were lost a day ago.")
+    ] = False,
+    storage: Storage = None,
+    json_: Json = False,
+) -> None:
+    """Who works: host, device, study, trial, epoch, last seen; lost workers are marked."""
+    from hpsearch.cli import show
+
+    found = open_ledger(storage).workers()
+    if not all_:
+        found = [w for w in found if w.state != "left" and w.silent_s < _DAY_S]
+    if json_:
+        print_json([{**asdict(worker), "state": worker.state} for worker in found])
+    elif found:
+        show.workers(found)
+    else:
+        typer.echo("no worker; hpsearch worker starts one, --all lists those that have left")

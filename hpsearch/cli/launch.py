@@ -131,6 +131,7 @@ def run(
     finally:
         fleet.stop()
         fleet.clear()
+    snapshot = reader.located(snapshot)
     if json_:
         print_json(snapshot.as_dict())
     else:

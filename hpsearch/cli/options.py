@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hpsearch import urls
+
 if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger
 
@@ -19,6 +21,13 @@ __all__ = [
 
 LEASE_S = 30.0
 """The default of `--lease-s`; importing the ledger for it would take too long for --help."""
+
+
+def _absolute(place: str | None) -> str | None:
+    """A relative folder starts where the command was typed; a URL is as it is."""
+    folder = urls.folder(place) if place else None
+    return str(Path(folder).expanduser().resolve()) if folder else place or None
+
 
 Storage = Annotated[
     str | None,
@@ -33,11 +42,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.")]
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Study file (YAML).")]
 Checkpoints = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         envvar="HPSEARCH_CHECKPOINTS",
-        resolve_path=True,
-        help="Folder of checkpoints, shared by all workers of a study.",
+        callback=_absolute,
+        metavar="PLACE",
+        help="Where checkpoints lie, for all workers of a study: a folder, or a URL such as "
+        "s3://BUCKET/PREFIX.",
         show_default="beside the SQLite file",
     ),
 ]

@@ -16,17 +16,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch import plan
+from hpsearch import plan, urls
 from hpsearch.space import Grid, Parameter, Range
 
 if TYPE_CHECKING:
     from hpsearch.doctor import Finding
     from hpsearch.report import Snapshot, Trial
     from hpsearch.spec import StudySpec
+    from hpsearch.store.values import Work, Worker
 
 __all__ = [
     "best", "call", "described", "description", "err", "findings", "note", "number", "out",
-    "params", "result", "setting", "span", "studies", "trials",
+    "params", "result", "setting", "span", "studies", "trials", "workers",
 ]  # fmt: skip
 
 out = Console(highlight=False, soft_wrap=False)
@@ -193,8 +194,12 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
     if trial.params:
         out.print(table)
     if trial.checkpoint:
-        path = min(trial.checkpoint, os.path.relpath(trial.checkpoint), key=len)
+        path = trial.checkpoint
+        if urls.scheme(path) is None:
+            path = min(path, os.path.relpath(path), key=len)
         out.print(f"  checkpoint {path}", soft_wrap=True)
+    elif trial.unsaved:
+        out.print(f"  its network was not kept: {trial.unsaved}", soft_wrap=True)
     if trial.metrics:
         out.print(Columns([f"  {k} {number(v)}" for k, v in trial.metrics.items()]))
 
@@ -249,6 +254,29 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if study.state == "done" and not snapshot.ends_by_itself:
         yield f"extend {study.name} --trials 20", "search on; then run it again"
     yield f"export {study.name} -o trials.csv", "all of it as a table"
+
+
+_STATES = {"working": "green", "idle": "cyan", "lost": "red", "left": "dim"}
+
+
+def workers(found: Sequence[Worker]) -> None:
+    """A line a worker, and one more for each trial that it holds beside the first."""
+    table = _table("host", "pid", "device", "state", "study", "trial", "epoch", "seen",
+                   right=("pid", "trial", "epoch", "seen"))  # fmt: skip
+    for worker in found:
+        who = [worker.host, str(worker.pid), worker.device]
+        state, seen = Text(worker.state, _STATES[worker.state]), f"{span(worker.silent_s)} ago"
+        for work in worker.work or (None,):
+            at = _at(work)
+            table.add_row(*who, state, *at, seen)
+            who, state, seen = ["", "", ""], Text(), ""
+    out.print(table)
+
+
+def _at(work: Work | None) -> tuple[str, str, str]:
+    if work is None:
+        return "", "", ""
+    return work.study, "-" if work.trial is None else str(work.trial), str(work.epoch)
 
 
 def findings(found: Sequence[Finding]) -> None:

@@ -54,12 +54,13 @@ class Search:
     def propose(self, ticket: int, origin: int, retry_of: int | None = None) -> FrozenTrial:
         """Parameters for a ticket: a trial in the mirror that has no row yet.
 
+        The samplers learn from the trials in the mirror: refresh it before.
+
         Args:
             ticket: The ticket's number.
             origin: The number to sample by.
             retry_of: The failed ticket whose parameters this one runs again.
         """
-        self._mirror.refresh()
         trial = self._mirror.open(ticket)
         earlier = self._params_of(retry_of) if retry_of is not None else None
         point = dict(earlier or plan.start_point(self._spec, origin) or {})
@@ -92,7 +93,7 @@ class Search:
 
     def should_prune(self, trial: FrozenTrial) -> bool:
         """Whether the study's pruner would stop the trial after its last report."""
-        self._mirror.refresh(max_age_s=1.0)
+        self._mirror.apply()
         return self._study.pruner.prune(self._study, trial)
 
     def _params_of(self, ticket: int) -> Mapping[str, Value] | None:

@@ -10,8 +10,16 @@ from hpsearch.spec.conditions import space_of, starts
 from hpsearch.spec.data import completed
 from hpsearch.spec.document import admit
 from hpsearch.spec.faults import Faults, listed, show
-from hpsearch.spec.models import BudgetSpec, DataSpec, NetworkSection, SearchSpec, StudySections
+from hpsearch.spec.models import (
+    BudgetSpec,
+    DataSpec,
+    NetworkSection,
+    RetrySpec,
+    SearchSpec,
+    StudySections,
+)
 from hpsearch.spec.parameters import Entry, drafts, entries
+from hpsearch.spec.place import check_place
 from hpsearch.spec.search import (
     check_pruner,
     check_samplers,
@@ -44,6 +52,7 @@ class _Sections(NamedTuple):
     network: NetworkSection | None
     search: SearchSpec | None
     budget: BudgetSpec | None
+    retry: RetrySpec | None
 
 
 def check(
@@ -56,14 +65,16 @@ def check(
     if not isinstance(content, dict):
         faults.add((), "a mapping of keys to values", show(content))
         faults.stop(source)
-    head, data, network, search, budget = sections = _sections(content, faults)
+    head, data, network, search, budget, retry = sections = _sections(content, faults)
     known = _drafts(content, found, network, faults)
     space = space_of(known, faults)
     start = starts(content.get("start", []), known, space, faults)
     _check_agreement(sections, content, known, faults)
     sampler = _check_search(sections, content, known, space, faults)
     check_start(start, sampler, faults)
-    if len(faults) or not (head and data and network and search and budget):
+    if head and head.checkpoints:
+        check_place(head.checkpoints, faults)
+    if len(faults) or not (head and data and network and search and budget and retry):
         faults.stop(source)
     proposed = {"sampler": sampler, "pruner": plainest(search.pruner)}
     return StudySpec(
@@ -75,6 +86,7 @@ def check(
         start=start,
         search=search.model_copy(update=proposed),
         budget=budget,
+        retry=retry,
         checkpoints=head.checkpoints,
     )
 
@@ -128,6 +140,7 @@ def _sections(content: dict[str, Any], faults: Faults) -> _Sections:
         else None,
         section(SearchSpec, raw, ("search",), faults),
         section(BudgetSpec, content.get("budget", {}), ("budget",), faults),
+        section(RetrySpec, content.get("retry", {}), ("retry",), faults),
     )
 
 
@@ -149,7 +162,7 @@ def _check_agreement(
     sections: _Sections, content: Mapping[str, object], known: Mapping[str, Draft], faults: Faults
 ) -> None:
     """Note what is right by itself and wrong together."""
-    _, data, network, _, budget = sections
+    data, network, budget = sections.data, sections.network, sections.budget
     if data:
         _check_metric(data, content, faults)
         _check_loss(data, known, faults)

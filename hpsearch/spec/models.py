@@ -35,6 +35,7 @@ __all__ = [
     "PatientPruner",
     "PercentilePruner",
     "PrunerSpec",
+    "RetrySpec",
     "SearchSpec",
     "Section",
     "StudySections",
@@ -272,6 +273,15 @@ class BudgetSpec(Section):
     said. Time in which no worker is at the study does not count."""
 
 
+class RetrySpec(Section):
+    """What becomes of a trial whose worker dies."""
+
+    crash: Annotated[int, Field(ge=1, le=1000)] = 3
+    """Times in a row that a trial may lose its worker without finishing a new epoch; then it ends
+    as FAIL, or it would take one worker after another. Losses with progress between them do not
+    count, nor does a worker that gives a trial back."""
+
+
 class StudySections(Section):
     """A study: what is searched, on which data, how, and at which cost."""
 
@@ -287,6 +297,8 @@ class StudySections(Section):
     start: Any = ()
     search: SkipValidation[SearchSpec] = SearchSpec()
     budget: SkipValidation[BudgetSpec] = BudgetSpec()
+    retry: SkipValidation[RetrySpec] = RetrySpec()
     checkpoints: Text | None = None
-    """Folder for checkpoints that all workers can reach; beside the SQLite file, else in the
-    user's data folder, unless said."""
+    """Where checkpoints lie, for all workers of the study: a folder, relative to this file, or a
+    URL that fsspec knows, such as `s3://bucket/prefix`; beside the SQLite file, else in the user's
+    data folder, unless said."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hpsearch.space import Assignment, Space
-    from hpsearch.spec.models import BudgetSpec, DataSpec, SearchSpec
+    from hpsearch.spec.models import BudgetSpec, DataSpec, RetrySpec, SearchSpec
 
 __all__ = ["StudySpec", "differences"]
 
@@ -32,6 +32,7 @@ class StudySpec:
     start: tuple[dict[str, Value], ...]
     search: SearchSpec
     budget: BudgetSpec
+    retry: RetrySpec
     checkpoints: str | None = None
 
     @property
@@ -62,6 +63,7 @@ class StudySpec:
             "start": [{name: _plain(v) for name, v in point.items()} for point in self.start],
             "search": self.search.model_dump(mode="json"),
             "budget": self.budget.model_dump(mode="json"),
+            "retry": self.retry.model_dump(mode="json"),
             "checkpoints": self.checkpoints,
         }
 

@@ -17,11 +17,18 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 import tenacity
 from sqlalchemy import event
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from hpsearch.errors import StorageError
+from hpsearch.errors import StorageError, UnreachableError
 
 __all__ = ["DEFAULT_URL", "Database", "mask", "now", "storage_url"]
 
@@ -119,11 +126,34 @@ def _parse(url: str) -> sa.URL:
 
 
 def _connect_args(backend: str) -> dict[str, Any]:
+    """How long to wait for a database that does not answer: some ten seconds, not hours."""
     if backend == "sqlite":
-        return {"timeout": 60.0}
+        return {"timeout": 20.0}
     if backend == "postgresql":
-        return {"connect_timeout": 10, "application_name": "hpsearch", "tcp_user_timeout": 20_000}
-    return {"connect_timeout": 10, "read_timeout": 60, "write_timeout": 60}
+        return {
+            "application_name": "hpsearch",
+            "connect_timeout": 5,
+            "tcp_user_timeout": 10_000,  # ms, for what was sent and not acknowledged
+            "keepalives_idle": 5,  # s, while an answer is waited for
+            "keepalives_interval": 3,
+            "keepalives_count": 2,
+        }
+    return {"connect_timeout": 5, "read_timeout": 30, "write_timeout": 30}
+
+
+_SESSION = {
+    # A client that is stopped or cut off inside a transaction holds its locks until the server
+    # notices, by default after hours: here after this time without a word from it.
+    "postgresql": (
+        "SET idle_in_transaction_session_timeout = '15s'",
+        "SET tcp_keepalives_idle = 5",
+        "SET tcp_keepalives_interval = 3",
+        "SET tcp_keepalives_count = 2",
+    ),
+    "mariadb": ("SET SESSION idle_transaction_timeout = 15",),
+}
+"""What a session asks of its server, by SQLAlchemy's name of the database. MySQL has no such thing:
+there a frozen client's locks last until `wait_timeout`."""
 
 
 class Database:
@@ -150,6 +180,8 @@ class Database:
             ) from error
         if self.backend == "sqlite":
             _tune_sqlite(self.engine)
+        else:
+            _tune_session(self.engine)
 
     @property
     def file(self) -> Path | None:
@@ -197,7 +229,11 @@ class Database:
         cause = getattr(error, "orig", None) or error
         lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
         said = mask(lines[0] if lines else type(cause).__name__, self.url)
-        return StorageError(f"the database {self.name} failed: {said}; {self._advice(said)}")
+        # Anything else - a statement that makes no sense, a value that does not fit - stays as it
+        # is however often it is tried.
+        may_pass = isinstance(error, (OperationalError, InterfaceError, sa.exc.TimeoutError))
+        kind = UnreachableError if may_pass else StorageError
+        return kind(f"the database {self.name} failed: {said}; {self._advice(said)}")
 
     def _advice(self, said: str) -> str:
         words = said.lower()
@@ -217,6 +253,16 @@ def _is_conflict(error: BaseException) -> bool:
         return "locked" in str(original) or "busy" in str(original)
     code = getattr(original, "sqlstate", None) or (original.args[0] if original.args else None)
     return str(code) in _RETRIED
+
+
+def _tune_session(engine: sa.Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        kind = "mariadb" if getattr(engine.dialect, "is_mariadb", False) else engine.dialect.name
+        with connection.cursor() as cursor:
+            for statement in _SESSION.get(kind, ()):
+                cursor.execute(statement)
+        connection.commit()
 
 
 def _tune_sqlite(engine: sa.Engine) -> None:

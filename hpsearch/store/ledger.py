@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import ConflictError, NotFoundError
-from hpsearch.store import rows, trials
+from hpsearch.store import study_rows, ticket_rows, trials
 from hpsearch.store.engine import Database, now
 from hpsearch.store.tables import is_ready, leases, prepare, studies, tickets, workers
 from hpsearch.store.values import Hold, Key, State, Study, Worker, Write
@@ -72,7 +72,9 @@ class Ledger:
         base: str,
         budget: int,
         hours: float | None,
+        crash_limit: int,
         priority: int = 0,
+        max_parallel: int | None = None,
     ) -> tuple[Study, bool]:
         """The study of this name, and whether it is new; if not, its digest tells whose it is.
 
@@ -86,12 +88,13 @@ class Ledger:
             return self._existing(connection, name), False
         # SQLite gives the id of a deleted study to the next one; whoever deleted it with Optuna's
         # tools left our rows behind.
-        rows.forget(connection, study_id)
+        study_rows.forget(connection, study_id)
         connection.execute(
             sa.insert(studies).values(
                 study_id=study_id, uid=uid, direction=direction, digest=digest,
                 document=json.dumps(document), base=base, state="open", priority=priority,
-                tickets=budget, issued=0, drawn=0, ended=0, hours=hours, active_s=0.0,
+                max_parallel=max_parallel, crash_limit=crash_limit, tickets=budget, issued=0,
+                drawn=0, ended=0, hours=hours, active_s=0.0,
             )
         )  # fmt: skip
         return self._study(connection, name), True
@@ -113,13 +116,23 @@ class Ledger:
     def studies(self) -> list[Study]:
         """All studies, the most important first."""
         with self.database.read() as connection:
-            return rows.find_studies(connection)
+            return study_rows.find(connection)
+
+    def waiting(self, names: Collection[str] = ()) -> list[Study]:
+        """The studies that have a ticket to give now, the one to serve first at the head.
+
+        Only those of these names, where there are any. By priority; within one priority the study
+        with the fewest tickets under way; of equals the one that has waited longest.
+        """
+        named = [trials.STUDIES.c.study_name.in_(list(names))] if names else []
+        with self.database.read() as connection:
+            return ticket_rows.waiting(connection, *named)
 
     def _study(self, connection: sa.Connection, name: str) -> Study:
-        found = rows.find_studies(connection, trials.STUDIES.c.study_name == name)
+        found = study_rows.find(connection, trials.STUDIES.c.study_name == name)
         if found:
             return found[0]
-        others = ", ".join(s.name for s in rows.find_studies(connection)) or "it has none yet"
+        others = ", ".join(s.name for s in study_rows.find(connection)) or "it has none yet"
         raise NotFoundError(f"no study {name!r} in {self.database.name}; studies: {others}")
 
     @_verb
@@ -144,9 +157,34 @@ class Ledger:
                 f"study {name!r} is done: {study.ended} of {study.tickets} trials have ended; "
                 f"hpsearch extend {name} --trials N adds to its budget"
             )
-        rows.put_study(connection, study.study_id, state=state)
+        study_rows.put(connection, study.study_id, state=state)
         if state == "stopped":
-            rows.end_abandoned(connection, study.study_id)
+            ticket_rows.end_abandoned(connection, study.study_id)
+        return self._study(connection, name)
+
+    @_verb
+    def schedule(
+        self,
+        connection: sa.Connection,
+        name: str,
+        priority: int | None = None,
+        max_parallel: int | None = None,
+    ) -> Study:
+        """Change which workers a study gets from now on; None leaves a value as it is.
+
+        Args:
+            name: The study.
+            priority: Studies of a higher one are served first.
+            max_parallel: The most tickets leased at once; 0: no limit.
+        """
+        study = self._locked(connection, name)
+        values: dict[str, Any] = {}
+        if priority is not None:
+            values["priority"] = priority
+        if max_parallel is not None:
+            values["max_parallel"] = max_parallel or None
+        if values:
+            study_rows.put(connection, study.study_id, **values)
         return self._study(connection, name)
 
     @_verb
@@ -183,7 +221,7 @@ class Ledger:
             values["hours"] = study.hours + hours
         if study.state == "done":
             values["state"] = "open"
-        rows.put_study(connection, study.study_id, **values)
+        study_rows.put(connection, study.study_id, **values)
         return self._study(connection, name)
 
     @_verb
@@ -211,11 +249,12 @@ class Ledger:
             sa.insert(tickets),
             [
                 {"study_id": study.study_id, "number": study.issued + i, "state": "open",
-                 "fence": 0, "origin": row.origin, "retry_of": row.number}
+                 "fence": 0, "origin": row.origin, "retry_of": row.number,
+                 "reached": 0, "crashes": 0}
                 for i, row in enumerate(failed)
             ],
         )  # fmt: skip
-        rows.put_study(
+        study_rows.put(
             connection,
             study.study_id,
             tickets=study.tickets + len(failed),
@@ -228,7 +267,7 @@ class Ledger:
     def delete(self, connection: sa.Connection, name: str) -> None:
         """Delete a study with all its trials. A worker on it finds out at its next write."""
         study = self._locked(connection, name)
-        rows.forget(connection, study.study_id)
+        study_rows.forget(connection, study.study_id)
         trials.delete_study(connection, study.study_id)
 
     def _locked(self, connection: sa.Connection, name: str) -> Study:
@@ -244,87 +283,101 @@ class Ledger:
     ) -> list[Hold]:
         """Lease up to `up_to` tickets: those given back or abandoned first, then new ones.
 
-        Never more than the budget. A study whose tickets have all ended becomes done.
+        Never more than the budget, nor than may run in parallel. A ticket that has lost its worker
+        too often ends as FAIL. A study whose tickets have all ended becomes done.
         """
         trials.lock_study(connection, study_id)
-        found = rows.find_studies(connection, studies.c.study_id == study_id)
+        found = study_rows.find(connection, studies.c.study_id == study_id)
         if not found or found[0].state != "open":
             return []
-        rows.count_time(connection, [study_id], self.lease_s)
-        study = rows.find_studies(connection, studies.c.study_id == study_id)[0]
-        holds = rows.take_over(connection, worker, study_id, up_to, self.lease_s)
-        holds += rows.issue(connection, worker, study, up_to - len(holds), self.lease_s)
+        study_rows.count_time(connection, [study_id], self.lease_s)
+        study = study_rows.find(connection, studies.c.study_id == study_id)[0]
+        up_to = ticket_rows.room(connection, study, up_to)
+        holds = ticket_rows.take_over(connection, worker, study, up_to, self.lease_s)
+        new = up_to - len(holds)
+        holds += ticket_rows.issue(connection, worker, study, new, self.lease_s)
         if not holds:
-            rows.close_study(connection, study_id)
+            study_rows.close(connection, study_id)
         return holds
 
     @_verb
     def begin(
         self, connection: sa.Connection, hold: Hold, trial: FrozenTrial
     ) -> tuple[int, int] | None:
-        """Turn a held ticket into a RUNNING trial; its (trial_id, number), or None if refused."""
+        """Turn a held ticket into a RUNNING trial; its (trial_id, number), or None if refused.
+
+        Where an earlier call did so and its answer was lost on the way, that trial.
+        """
         trials.lock_study(connection, hold.study_id)
-        if not rows.is_mine(connection, hold):
+        row = ticket_rows.holder(connection, hold)
+        if row is None or row.state != "leased":
             return None
-        trial_id, number = trials.insert(connection, hold.study_id, trial)
-        rows.clear_epochs(connection, trial_id)  # SQLite may have given the id before
-        connection.execute(
-            sa.update(tickets)
-            .where(tickets.c.study_id == hold.study_id, tickets.c.number == hold.number)
-            .values(trial_id=trial_id)
-        )
-        return trial_id, number
+        if row.trial_id is not None:
+            return trials.numbered(connection, row.trial_id)
+        return ticket_rows.begin(connection, hold, trial)
 
     @_verb
     def record(self, connection: sa.Connection, writes: Iterable[Write]) -> set[Key]:
         """Write reports and endings of many trials at once; the keys of those refused.
 
-        A write is refused where its ticket has another holder by now, or has ended.
+        A write is refused where its ticket has another holder by now, or has ended. An ending that
+        is written already, by a call whose answer was lost on the way, is not.
         """
-        ordered = sorted(writes, key=lambda w: w.hold.key)
+        merged: dict[Key, Write] = {}
+        for write in writes:
+            key = write.hold.key
+            merged[key] = merged[key].then(write) if key in merged else write
+        ordered = sorted(merged.values(), key=lambda w: w.hold.key)
         for study_id in sorted({w.hold.study_id for w in ordered if w.ending}):
             trials.lock_study(connection, study_id)
-        mine = [w for w in ordered if rows.is_mine(connection, w.hold)]
+        found = [(w, ticket_rows.holder(connection, w.hold)) for w in ordered]
+        mine = [w for w, row in found if row is not None and row.state == "leased"]
         for write in mine:
-            if write.restart:
-                trials.clear_reports(connection, write.trial_id)
-                rows.clear_epochs(connection, write.trial_id)
+            if write.kept is not None:
+                trials.clear_reports(connection, write.trial_id, write.kept)
+                ticket_rows.clear_epochs(connection, write.trial_id, write.kept)
         trials.put_reports(
             connection, {w.trial_id: {r.epoch: r.value for r in w.reports} for w in mine}
         )
-        rows.put_epochs(connection, mine)
+        ticket_rows.put_epochs(connection, mine)
         for write in mine:
             trials.put_user_attrs(connection, write.trial_id, write.user_attrs)
             trials.put_system_attrs(connection, write.trial_id, write.system_attrs)
+            if write.reports:
+                ticket_rows.note_progress(connection, write.hold.key, write.reports[-1].epoch)
             if write.ending is not None:
-                hold = write.hold
-                rows.end_ticket(
-                    connection, hold.study_id, hold.number, write.trial_id, write.ending
-                )
+                ticket_rows.end(connection, write.hold.key, write.trial_id, write.ending)
         for study_id in sorted({w.hold.study_id for w in mine if w.ending}):
-            rows.close_study(connection, study_id)
-        return {w.hold.key for w in ordered} - {w.hold.key for w in mine}
+            study_rows.close(connection, study_id)
+        done = {w.hold.key for w, row in found if row and row.state == "ended" and w.ending}
+        return {w.hold.key for w in ordered} - {w.hold.key for w in mine} - done
 
     @_verb
     def release(self, connection: sa.Connection, holds: Collection[Hold]) -> None:
         """Give tickets back: the next worker goes on where this one stopped."""
         self._release(connection, holds)
 
-    def _release(self, connection: sa.Connection, holds: Collection[Hold]) -> None:
+    def _release(
+        self, connection: sa.Connection, holds: Collection[Hold], lost: str | None = None
+    ) -> None:
         ids = sorted({hold.study_id for hold in holds})
         for study_id in ids:
             trials.lock_study(connection, study_id)
         for hold in sorted(holds, key=lambda h: h.key):
-            if rows.is_mine(connection, hold):
-                rows.return_ticket(connection, hold.study_id, hold.number)
-        for study in rows.find_studies(connection, studies.c.study_id.in_(ids)):
+            if not ticket_rows.held(connection, hold):
+                continue
+            if lost is None:
+                ticket_rows.give_back(connection, hold.key)
+            else:
+                ticket_rows.lose(connection, hold.key, lost)
+        for study in study_rows.find(connection, studies.c.study_id.in_(ids)):
             if study.state == "stopped":
-                rows.end_abandoned(connection, study.study_id)
+                ticket_rows.end_abandoned(connection, study.study_id)
 
     def sweep(self) -> None:
         """End trials of stopped studies whose workers died: nobody will take them over."""
         with self.database.read() as connection:
-            found = rows.abandoned_studies(connection)
+            found = ticket_rows.abandoned_studies(connection)
         if found:
             self._sweep(found)
 
@@ -332,9 +385,9 @@ class Ledger:
     def _sweep(self, connection: sa.Connection, study_ids: Collection[int]) -> None:
         for study_id in sorted(study_ids):
             trials.lock_study(connection, study_id)
-            for study in rows.find_studies(connection, studies.c.study_id == study_id):
+            for study in study_rows.find(connection, studies.c.study_id == study_id):
                 if study.state == "stopped":
-                    rows.end_abandoned(connection, study_id)
+                    ticket_rows.end_abandoned(connection, study_id)
 
     # --- workers ------------------------------------------------------------------------------
 
@@ -345,9 +398,10 @@ class Ledger:
         """Enter a worker into the list."""
         connection.execute(
             sa.insert(workers).values(
-                worker=worker, host=host, pid=pid, device=device, started_at=now(), seen_at=now()
+                worker=worker, host=host[:255], pid=pid, device=device[:64], lease_s=self.lease_s,
+                started_at=now(), seen_at=now(),
             )
-        )
+        )  # fmt: skip
 
     @_verb
     def sign_off(self, connection: sa.Connection, worker: str, lost: str | None = None) -> None:
@@ -363,7 +417,7 @@ class Ledger:
             leases.c.worker == worker, leases.c.ended_at.is_(None)
         )
         holds = [Hold(*row, worker) for row in connection.execute(held)]
-        self._release(connection, holds)
+        self._release(connection, holds, lost)
         connection.execute(
             sa.update(workers)
             .where(workers.c.worker == worker, workers.c.stopped_at.is_(None))
@@ -372,26 +426,33 @@ class Ledger:
 
     @_verb
     def renew(
-        self, connection: sa.Connection, worker: str, study_ids: Collection[int]
+        self, connection: sa.Connection, worker: str, keys: Collection[Key]
     ) -> tuple[set[Key], dict[int, State]]:
-        """Prolong a worker's leases; the keys it still holds, and the states of `study_ids`.
+        """Prolong these leases of a worker; those it still has, and the states of their studies.
 
-        A lease that ran out but that nobody has taken over is prolonged too: nothing is lost.
+        One that ran out but that nobody has taken over is prolonged too: nothing is lost. One that
+        the worker does not name, as the answer to its claim was lost on the way, runs out.
         """
-        rows.count_time(connection, study_ids, self.lease_s)
-        mine = (leases.c.worker == worker) & leases.c.ended_at.is_(None)
-        connection.execute(sa.update(leases).where(mine).values(until=now() + self.lease_s))
-        held = sa.select(leases.c.study_id, leases.c.number, leases.c.fence).where(mine)
-        keys = {(row.study_id, row.number, row.fence) for row in connection.execute(held)}
+        alive = self._renew(connection, worker, keys) if keys else set()
         connection.execute(
             sa.update(workers).where(workers.c.worker == worker).values(seen_at=now())
         )
-        known = rows.find_studies(connection, studies.c.study_id.in_(list(study_ids)))
-        return keys, {s.study_id: s.state for s in known}
+        study_ids = {study_id for study_id, _, _ in keys}
+        known = study_rows.find(connection, studies.c.study_id.in_(study_ids)) if keys else []
+        return alive, {s.study_id: s.state for s in known}
+
+    def _renew(self, connection: sa.Connection, worker: str, keys: Collection[Key]) -> set[Key]:
+        study_rows.count_time(connection, {study_id for study_id, _, _ in keys}, self.lease_s)
+        key = leases.c.study_id, leases.c.number, leases.c.fence
+        mine = (leases.c.worker == worker) & leases.c.ended_at.is_(None)
+        mine &= sa.tuple_(*key).in_(list(keys))
+        connection.execute(sa.update(leases).where(mine).values(until=now() + self.lease_s))
+        return {tuple(row) for row in connection.execute(sa.select(*key).where(mine))}
 
     def workers(self) -> list[Worker]:
-        """Every worker that has ever signed on, the newest first."""
+        """Every worker that has ever signed on, the newest first, with what it holds."""
         query = sa.select(workers, (now() - workers.c.seen_at).label("silent_s"))
         with self.database.read() as connection:
-            found = connection.execute(query.order_by(workers.c.started_at.desc()))
-            return [Worker(**row._mapping) for row in found]
+            found = connection.execute(query.order_by(workers.c.started_at.desc())).all()
+            work = ticket_rows.work(connection)
+        return [Worker(**row._mapping, work=work.get(row.worker, ())) for row in found]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 import io
-import time
+import threading
+from collections import deque
 from collections.abc import Container
 from typing import Any
 
@@ -37,7 +38,8 @@ class Mirror(BaseStorage):
         self._noted: dict[int, dict[str, Any]] = {}
         self._unfinished: set[int] = set()
         self._last = -1
-        self._refreshed = float("-inf")
+        self._fetching = threading.Lock()
+        self._fetched: deque[FrozenTrial] = deque()
 
     # --- what Optuna reads --------------------------------------------------------------------
 
@@ -107,24 +109,35 @@ class Mirror(BaseStorage):
 
     # --- what changes it ----------------------------------------------------------------------
 
-    def refresh(self, max_age_s: float = 0.0) -> None:
-        """Read new trials, and again those that were under way, unless that was just done."""
-        if time.monotonic() - self._refreshed < max_age_s:
-            return
-        self._refreshed = time.monotonic()
-        with self._database.read() as connection:
+    def refresh(self) -> None:
+        """Read new trials, and again those that were under way."""
+        self.fetch()
+        self.apply()
+
+    def fetch(self) -> None:
+        """Read what `apply` will show. For any thread, so that training need not wait for it."""
+        with self._fetching, self._database.read() as connection:
             found = trials.load(
                 connection,
                 self._study_id,
                 after=self._last,
                 among=self._unfinished - self._held,
             )
-        for trial in found:
+            self._last = max([self._last, *(trial._trial_id for trial in found)])
+            self._fetched.extend(found)
+
+    def apply(self) -> None:
+        """Show what was fetched. Only for the thread that uses the mirror."""
+        while self._fetched:
+            trial = self._fetched.popleft()
             # A trial that Optuna's own tools put into the study has no ticket and may lack
             # parameters; samplers must not learn from it.
-            if "ticket" in trial.user_attrs and trial._trial_id not in self._held:
+            if "ticket" not in trial.user_attrs or trial._trial_id in self._held:
+                continue
+            # One that ended here while it was being read elsewhere.
+            known = self._trials.get(trial._trial_id)
+            if known is None or not known.state.is_finished():
                 self._put(trial)
-            self._last = max(self._last, trial._trial_id)
 
     def _put(self, trial: FrozenTrial) -> None:
         self._trials[trial._trial_id] = trial
@@ -136,11 +149,7 @@ class Mirror(BaseStorage):
     def open(self, ticket: int) -> FrozenTrial:
         """A proposal for `ticket`: a trial without a row, under a provisional number and id."""
         number = 1 + max((t.number for t in self._trials.values()), default=-1)
-        trial = FrozenTrial(
-            number=number, state=TrialState.RUNNING, value=None, datetime_start=None,
-            datetime_complete=None, params={}, distributions={}, user_attrs={}, system_attrs={},
-            intermediate_values={}, trial_id=-1 - ticket,
-        )  # fmt: skip
+        trial = trials.empty(number, -1 - ticket, {})
         self._trials[trial._trial_id] = trial
         return trial
 
@@ -160,10 +169,16 @@ class Mirror(BaseStorage):
             self._held.add(trial_id)
         return self._trials.get(trial_id)
 
-    def restart(self, trial_id: int) -> None:
-        """A held trial begins again: it has no reports, and pruners have noted nothing."""
+    def rewind(self, trial_id: int, epoch: int) -> None:
+        """A held trial goes on from that epoch: later reports are taken back.
+
+        After epoch 0 it begins again, and pruners have noted nothing.
+        """
         trial = self._trials[trial_id]
-        trial.intermediate_values.clear()
+        for step in [s for s in trial.intermediate_values if s > epoch]:
+            del trial.intermediate_values[step]
+        if epoch:
+            return
         for key in [k for k in trial.system_attrs if k.startswith(trials.PRUNER_NOTES)]:
             del trial.system_attrs[key]
 
@@ -184,8 +199,15 @@ class Mirror(BaseStorage):
         self._put(trial)
 
     def drop(self, trial_id: int) -> None:
-        """Forget a proposal, or that a trial is held: the database knows better."""
+        """Forget a proposal, or what is known of a held trial: the database knows better."""
         self._held.discard(trial_id)
         self._noted.pop(trial_id, None)
-        if trial_id < 0:
-            self._trials.pop(trial_id, None)
+        self._trials.pop(trial_id, None)
+        if trial_id >= 0:
+            self._unfinished.add(trial_id)  # read again
+
+    def drop_ticket(self, ticket: int) -> None:
+        """Forget what is known of the trial of a ticket: it has another holder."""
+        for trial in self.trials():
+            if trial.user_attrs["ticket"] == ticket:
+                self.drop(trial._trial_id)

@@ -25,7 +25,7 @@ __all__ = [
     "epochs", "is_ready", "leases", "prepare", "studies", "tickets", "workers",
 ]  # fmt: skip
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _LOCK = 0x6870_7365  # any fixed number: "hpse"
 _LONG = sa.Text().with_variant(mysql.LONGTEXT(), "mysql")
 
@@ -50,6 +50,9 @@ studies = sa.Table(
     sa.Column("base", sa.Text, nullable=False),  # the study file's folder, for relative paths
     sa.Column("state", sa.String(16), nullable=False),  # open, paused, stopped, done
     sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("max_parallel", sa.Integer),  # the most tickets leased at once; NULL: no limit
+    sa.Column("crash_limit", sa.Integer, nullable=False),  # losses in a row that FAIL a ticket
+    sa.Column("claimed_at", sa.Double),  # when a ticket was last leased
     sa.Column("tickets", sa.Integer, nullable=False),  # the budget
     sa.Column("issued", sa.Integer, nullable=False),  # tickets 0 .. issued - 1 exist
     sa.Column("drawn", sa.Integer, nullable=False),  # issued ones that are not retries
@@ -71,6 +74,9 @@ tickets = sa.Table(
     sa.Column("trial_id", sa.Integer),  # once it has parameters
     sa.Column("origin", sa.Integer, nullable=False),  # the number to sample by
     sa.Column("retry_of", sa.Integer),  # the failed ticket that this one runs again
+    sa.Column("reached", sa.Integer, nullable=False),  # the last epoch that it ever finished
+    sa.Column("crashes", sa.Integer, nullable=False),  # lost workers since then
+    sa.Column("lost", sa.Text),  # how it lost the last one
     sa.Index("hpsearch_tickets_state", "study_id", "state"),
     sa.Index("hpsearch_tickets_trial", "trial_id"),
 )
@@ -87,6 +93,7 @@ leases = sa.Table(
     sa.Column("ended_at", sa.Double),
     sa.Column("ending", sa.String(8)),  # ended, returned, lost
     sa.Index("hpsearch_leases_worker", "worker", "ended_at"),
+    sa.Index("hpsearch_leases_live", "ended_at", "study_id"),
 )
 
 workers = sa.Table(
@@ -96,6 +103,7 @@ workers = sa.Table(
     sa.Column("host", sa.String(255), nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("device", sa.String(64), nullable=False),
+    sa.Column("lease_s", sa.Double, nullable=False),
     sa.Column("started_at", sa.Double, nullable=False),
     sa.Column("seen_at", sa.Double, nullable=False),
     sa.Column("stopped_at", sa.Double),
@@ -145,10 +153,11 @@ def is_ready(database: Database) -> bool:
         return False
     with database.read() as connection:
         ours, revision = _versions(connection)
-    if ours is not None and ours > SCHEMA_VERSION:
+    if ours is not None and ours != SCHEMA_VERSION:
+        advice = "update hpsearch, or name" if ours > SCHEMA_VERSION else "name"
         raise SchemaError(
             f"the database {database.name} has hpsearch's schema {ours}, and this version knows "
-            f"{SCHEMA_VERSION}; update hpsearch, or name another database"
+            f"{SCHEMA_VERSION}; {advice} another database"
         )
     head = _scripts().get_current_head()
     if revision is not None and revision != head:

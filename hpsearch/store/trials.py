@@ -26,12 +26,15 @@ __all__ = [
     "clear_reports",
     "create_study",
     "delete_study",
+    "empty",
     "end",
     "insert",
     "is_study",
     "last_report",
+    "last_step",
     "load",
     "lock_study",
+    "numbered",
     "optuna_storage",
     "put_reports",
     "put_system_attrs",
@@ -119,6 +122,15 @@ def delete_study(connection: sa.Connection, study_id: int) -> None:
         connection.execute(sa.delete(table).where(table.c.study_id == study_id))
 
 
+def empty(number: int, trial_id: int, user_attrs: Mapping[str, Any]) -> FrozenTrial:
+    """A RUNNING trial without parameters that has no row yet."""
+    return FrozenTrial(
+        number=number, state=TrialState.RUNNING, value=None, datetime_start=None,
+        datetime_complete=None, params={}, distributions={}, user_attrs=dict(user_attrs),
+        system_attrs={}, intermediate_values={}, trial_id=trial_id,
+    )  # fmt: skip
+
+
 def insert(connection: sa.Connection, study_id: int, trial: FrozenTrial) -> tuple[int, int]:
     """Insert a RUNNING trial with its parameters and attributes; its (trial_id, number).
 
@@ -150,9 +162,28 @@ def insert(connection: sa.Connection, study_id: int, trial: FrozenTrial) -> tupl
     return trial_id, number
 
 
-def clear_reports(connection: sa.Connection, trial_id: int) -> None:
-    """Take back a trial's reports, and what pruners noted of them: it begins again."""
-    connection.execute(sa.delete(_REPORTS).where(_REPORTS.c.trial_id == trial_id))
+def numbered(connection: sa.Connection, trial_id: int) -> tuple[int, int]:
+    """(trial_id, number) of a trial that has a row."""
+    query = sa.select(TRIALS.c.number).where(TRIALS.c.trial_id == trial_id)
+    return trial_id, int(connection.execute(query).scalar_one())
+
+
+def last_step() -> sa.ScalarSelect[int]:
+    """The last step that a trial of the enclosing query has reported; NULL: none."""
+    query = sa.select(sa.func.max(_REPORTS.c.step))
+    return query.where(_REPORTS.c.trial_id == TRIALS.c.trial_id).correlate(TRIALS).scalar_subquery()
+
+
+def clear_reports(connection: sa.Connection, trial_id: int, after: int = 0) -> None:
+    """Take back a trial's reports after that step; after 0 it begins again.
+
+    What pruners noted is taken back only then: an epoch that is trained again gives the same
+    value, and the pruner has judged that one already.
+    """
+    late = (_REPORTS.c.trial_id == trial_id) & (_REPORTS.c.step > after)
+    connection.execute(sa.delete(_REPORTS).where(late))
+    if after:
+        return
     noted = _SYSTEM.c.key.startswith(PRUNER_NOTES, autoescape=True)
     connection.execute(sa.delete(_SYSTEM).where(_SYSTEM.c.trial_id == trial_id, noted))
 

@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from optuna.trial import TrialState
 
-__all__ = ["Ending", "EpochReport", "Hold", "Key", "State", "Study", "Worker", "Write"]
+__all__ = [
+    "Ending", "EpochReport", "Hold", "Key", "State", "Study", "Work", "Worker", "Write",
+]  # fmt: skip
 
 State = Literal["open", "paused", "stopped", "done"]
 Key = tuple[int, int, int]
@@ -31,6 +33,10 @@ class Study:
     """The study file's folder: relative paths in the document start there."""
     state: State
     priority: int
+    max_parallel: int | None
+    """The most trials under way at once; None: no limit."""
+    crash_limit: int
+    """Lost workers in a row, with no new epoch between them, after which a trial FAILs."""
     tickets: int
     """The budget."""
     issued: int
@@ -45,6 +51,17 @@ class Study:
 
 
 @dataclass(frozen=True)
+class Work:
+    """A ticket that a worker holds."""
+
+    study: str
+    trial: int | None
+    """Optuna's number; None: it has no parameters yet."""
+    epoch: int
+    """Epochs reported."""
+
+
+@dataclass(frozen=True)
 class Worker:
     """A worker process that has signed on."""
 
@@ -52,11 +69,23 @@ class Worker:
     host: str
     pid: int
     device: str
+    lease_s: float
+    """Seconds of silence after which it loses what it holds."""
     started_at: float
     seen_at: float
     stopped_at: float | None
     silent_s: float
     """Seconds since it was last seen, on the database's clock."""
+    work: tuple[Work, ...] = ()
+
+    @property
+    def state(self) -> Literal["working", "idle", "lost", "left"]:
+        """What it is at: `left` of its own accord or seen to be dead, `lost` without a word."""
+        if self.stopped_at is not None:
+            return "left"
+        if self.silent_s > self.lease_s:
+            return "lost"
+        return "working" if self.work else "idle"
 
 
 @dataclass(frozen=True)
@@ -105,9 +134,22 @@ class Write:
 
     hold: Hold
     trial_id: int
-    restart: bool = False
-    """Whether the trial begins again: reports that were written before are taken back."""
+    kept: int | None = None
+    """Where the trial goes on from an earlier epoch than the one reported last: that epoch. Later
+    reports are taken back; with 0 it begins again."""
     reports: Sequence[EpochReport] = ()
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
     system_attrs: Mapping[str, Any] = field(default_factory=dict)
     ending: Ending | None = None
+
+    def then(self, later: Write) -> Write:
+        """This write and a later one of the same hold as one."""
+        return Write(
+            self.hold,
+            self.trial_id,
+            kept=self.kept if later.kept is None else later.kept,
+            reports=[*self.reports, *later.reports],
+            user_attrs={**self.user_attrs, **later.user_attrs},
+            system_attrs={**self.system_attrs, **later.system_attrs},
+            ending=later.ending or self.ending,
+        )

@@ -1,7 +1,7 @@
-"""Checkpoints on disk: never half there, and safe to read.
+"""Checkpoints in a folder or at a URL: never half there, and safe to read.
 
-FOLDER/17.2.pt              the last checkpoint of number 17, written under fence 2
-FOLDER/17.2.k3x9.part       one being written, or left by a process that was killed
+PLACE/17.2.pt              the last checkpoint of number 17, written under fence 2
+PLACE/17.2.k3x9.part       one being written, or left by a process that was killed
 
 The fence grows with every holder of a number. One who comes back late writes under its old fence,
 and so never over the checkpoint of its successor.
@@ -12,14 +12,15 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import uuid
 import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from hpsearch import urls
 from hpsearch.errors import CheckpointError
+from hpsearch.training.shelf import shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["Checkpoints"]
@@ -29,15 +30,30 @@ _NAME = re.compile(r"(\d+)\.(\d+)(?:\.\w+\.part|\.pt)")
 
 
 class Checkpoints:
-    """The checkpoints below one folder, a number each. No other code knows their paths."""
+    """The checkpoints in one place, a number each. No other code knows their names.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Every method raises CheckpointError where the place cannot be used, within 30 s and a second
+    for each megabyte of a checkpoint where it is a URL.
+    """
 
-    def path(self, number: int) -> Path | None:
-        """Where the last checkpoint of that number lies, if there is one."""
-        written = [p for p in self._files(lambda n: n == number) if p.suffix == ".pt"]
-        return max(written, key=lambda p: int(p.name.split(".")[1]), default=None)
+    def __init__(self, place: str | Path) -> None:
+        """`place` is a folder or a URL that fsspec knows. Nothing is asked of it yet.
+
+        Raises CheckpointError where the package for that kind of URL is not installed.
+        """
+        self.place = urls.shown(str(place))
+        """What a user may see of it."""
+        try:
+            self._shelf = shelf(str(place))
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot use {self.place} for checkpoints: {_reason(error)}"
+            ) from error
+
+    def path(self, number: int) -> str | None:
+        """Where the last checkpoint of that number lies, if there is one: a path or a URL."""
+        name = self._last(number)
+        return name and self._shelf.path(name)
 
     def save(self, number: int, state: Mapping[str, Any], fence: int = 1) -> None:
         """Put `state` (plain types and tensors) in the place of the last one, all or nothing.
@@ -49,22 +65,11 @@ class Checkpoints:
         # Made in memory first: torch.save hides a full disk behind an error of its own.
         buffer = io.BytesIO()
         torch.save({"version": _VERSION, "state": dict(state)}, buffer)
-        path = self._folder / f"{number}.{fence}.pt"
-        part = path.with_suffix(f".{uuid.uuid4().hex}.part")
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with part.open("xb") as file:
-                file.write(buffer.getbuffer())
-            # Not synced: that would take longer than an epoch of a small network. A killed
-            # process loses nothing by it, and `load` finds out what a power cut has damaged.
-            part.replace(path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink()
-            raise CheckpointError(
-                f"cannot write the checkpoint {path}: {error.strerror or error}; "
-                f"the one before is unharmed. Free some space there or choose another folder"
-            ) from error
+        name = f"{number}.{fence}.pt"
+        with self._guarded(
+            f"write the checkpoint {self._shelf.path(name)}", "the one before is unharmed"
+        ):
+            self._shelf.write(name, buffer.getvalue())
 
     def load(self, number: int) -> dict[str, Any] | None:
         """The last state saved, its tensors on the CPU; None where there is none.
@@ -72,21 +77,11 @@ class Checkpoints:
         Raises CheckpointError for a file that is damaged or of another version. Nothing in the
         file is executed.
         """
-        import torch  # here, so that whoever only asks for a path need not wait for it
-
-        path = self.path(number)
-        if path is None:
+        name = self._last(number)
+        if name is None:
             return None
-        try:
-            with zipfile.ZipFile(path) as archive:  # torch itself does not look for damage
-                if damaged := archive.testzip():
-                    raise zipfile.BadZipFile(f"{damaged} is damaged")
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # of a damaged file the unpickler makes errors of any kind
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise CheckpointError(
-                f"cannot read the checkpoint {path}: {reason}. Remove it to start over"
-            ) from error
+        path = self._shelf.path(name)
+        content = self._content(name, path)
         version = content.get("version") if isinstance(content, dict) else None
         if version != _VERSION:
             raise CheckpointError(
@@ -96,18 +91,64 @@ class Checkpoints:
         state: dict[str, Any] = content["state"]
         return state
 
+    def _content(self, name: str, path: str) -> Any:
+        with self._guarded(f"read the checkpoint {path}"), self._shelf.open(name) as file:
+            try:
+                return _unpacked(file)
+            except OSError:
+                raise
+            except Exception as error:  # of a damaged file the unpickler makes errors of any kind
+                raise CheckpointError(
+                    f"cannot read the checkpoint {path}: {_reason(error)}. Remove it to start over"
+                ) from error
+
     def numbers(self) -> set[int]:
         """The numbers of which there is anything."""
-        return {int(path.name.split(".")[0]) for path in self._files(lambda _: True)}
+        return {number for _, number, _ in self._entries()}
 
     def remove(self, number: int) -> None:
         """Remove that checkpoint and what was left while writing it; nothing there is fine."""
-        for path in self._files(lambda found: found == number):
-            path.unlink(missing_ok=True)  # another worker may tidy up at the same time
+        for name, found, _ in self._entries():
+            if found == number:
+                with self._guarded(f"remove the checkpoint {self._shelf.path(name)}"):
+                    self._shelf.remove(name)
 
-    def _files(self, chosen: Callable[[int], bool]) -> list[Path]:
+    def clear(self) -> None:
+        """Remove the place and all that is in it; nothing there is fine."""
+        with self._guarded(f"remove the checkpoints in {self.place}"):
+            self._shelf.clear()
+
+    def _last(self, number: int) -> str | None:
+        """Name of the checkpoint with the highest fence."""
+        whole = [(fence, name) for name, found, fence in self._entries()
+                 if found == number and name.endswith(".pt")]  # fmt: skip
+        return max(whole)[1] if whole else None
+
+    def _entries(self) -> list[tuple[str, int, int]]:
+        """Name, number and fence of all that is there."""
+        with self._guarded(f"look for checkpoints in {self.place}"):
+            matches = map(_NAME.fullmatch, self._shelf.names())
+            return [(m[0], int(m[1]), int(m[2])) for m in matches if m]
+
+    @contextlib.contextmanager
+    def _guarded(self, doing: str, consolation: str = "") -> Iterator[None]:
         try:
-            named = [(path, _NAME.fullmatch(path.name)) for path in self._folder.iterdir()]
-        except FileNotFoundError:
-            return []
-        return [path for path, match in named if match and chosen(int(match[1]))]
+            yield
+        except OSError as error:
+            said = [f"cannot {doing}: {_reason(error)}", consolation, self._shelf.advice]
+            raise CheckpointError("; ".join(filter(None, said))) from error
+
+
+def _unpacked(file: BinaryIO) -> Any:
+    import torch  # here, so that whoever only asks for a path need not wait for it
+
+    with zipfile.ZipFile(file) as archive:  # torch itself does not look for damage
+        if damaged := archive.testzip():
+            raise zipfile.BadZipFile(f"{damaged} is damaged")
+    file.seek(0)
+    return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _reason(error: Exception) -> str:
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return said.splitlines()[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.catalog import METRICS
-from hpsearch.errors import CheckpointError, DataError
-from hpsearch.places import checkpoint_folder
+from hpsearch.errors import CheckpointError, DataError, UnreachableError
+from hpsearch.places import checkpoint_place
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
 from hpsearch.store.mirror import Mirror
@@ -38,12 +39,15 @@ class _Running:
     """After the last epoch."""
     detail: str = ""
     """More than a word about a failure."""
+    unsaved: str | None = None
+    """Why its last epoch has no checkpoint."""
 
 
 class Bench:
     """All that one study needs on one device: its data, its search, and the array."""
 
     def __init__(self, context: Context, study: Study) -> None:
+        self._context = context
         self._worker, self._ledger = context.name, context.ledger
         self._keeper, self._stop = context.keeper, context.stop
         self._study = study
@@ -54,12 +58,14 @@ class Bench:
         database = context.ledger.database
         self._mirror = Mirror(database, study.study_id, study.name, study.direction)
         self._search = Search(self._spec, self._mirror)
-        self._folder = checkpoint_folder(database, study, context.options.checkpoints)
-        self._checkpoints = Checkpoints(self._folder)
+        place = checkpoint_place(database, study, context.options.checkpoints)
+        self._checkpoints = Checkpoints(place)
         self._array = Array(
             dataset, self._spec.metric, context.device, interrupted=context.stop.is_set
         )
         self._running: dict[int, _Running] = {}
+        self._unconfirmed: set[int] = set()
+        """Tickets whose end is on its way to the database."""
         _log.info("serving study %s on %s", study.name, context.device)
 
     def _check_metric(self, dataset: Dataset) -> None:
@@ -75,9 +81,10 @@ class Bench:
 
     def _agree_on_data(self, dataset: Dataset) -> None:
         """All workers of a study must train on the same rows, split in the same way."""
-        kept = self._ledger.record_data(self._study.study_id, dataset.record)
+        study_id, found = self._study.study_id, dataset.record
+        kept = self._context.patiently(lambda: self._ledger.record_data(study_id, found))
         for part in ("fingerprint", "split"):
-            if kept[part] != dataset.record[part]:
+            if kept[part] != found[part]:
                 raise DataError(
                     f"the data of study {self._study.name!r} is not what it was when the study "
                     f"began: its {part} differs; put the same data here, or start a study under "
@@ -86,63 +93,81 @@ class Bench:
 
     def run(self) -> bool:
         """Claim tickets and train them to their end; whether there were any."""
-        self._claim()
-        had_work = bool(self._running)
-        while self._running:
-            self._train_one_epoch()
-            self._obey()
+        prunes = self._spec.search.pruner.name != "none"
+        self._keeper.follow(self._mirror.fetch if prunes else None)
+        try:
+            self.settle()
+            self._claim()
+            had_work = bool(self._running)
+            while self._running:
+                self._train_one_epoch()
+                self._obey()
+        finally:
+            self._keeper.follow(None)
         return had_work
 
     def _claim(self) -> None:
         for hold in self._ledger.claim(self._worker, self._study.study_id, self._array.free):
             self._keeper.watch(hold)
-            self._begin(hold)
+            try:
+                self._begin(hold)
+            except UnreachableError:
+                self._keeper.forget(hold)  # nobody works on it: its lease is to run out
+                raise
 
     def _begin(self, hold: Hold) -> None:
         """Give a ticket its trial, or take up the one it has, and put it on the array."""
         if hold.trial_id is None:
-            proposal = self._search.propose(hold.number, hold.origin, hold.retry_of)
-            proposal.user_attrs.update(attempts=hold.fence, worker=self._worker)
-            proposal.system_attrs.update(self._mirror.take_notes(proposal._trial_id))
-            begun = self._ledger.begin(hold, proposal)
-            if begun is None:
-                self._mirror.drop(proposal._trial_id)
-                self._keeper.forget(hold)
-                return
-            trial = self._mirror.adopt(proposal, *begun)
+            trial = self._new_trial(hold)
         else:
-            found = self._mirror.hold(hold.trial_id)
-            if found is None:
-                self._keeper.forget(hold)
-                return
-            trial = found
+            trial_id = hold.trial_id
+            trial = self._context.patiently(lambda: self._mirror.hold(trial_id))
+        if trial is None:  # the ticket was taken over, or its study is gone
+            self._keeper.forget(hold)
+            return
         self._running[hold.number] = _Running(hold, trial)
         self._place(self._running[hold.number])
 
-    def _place(self, running: _Running) -> None:
-        """Put a trial on the array, from its checkpoint if there is one that fits.
+    def _new_trial(self, hold: Hold) -> FrozenTrial | None:
+        self._context.patiently(self._mirror.refresh)
+        proposal = self._search.propose(hold.number, hold.origin, hold.retry_of)
+        proposal.user_attrs.update(attempts=hold.fence, worker=self._worker)
+        proposal.system_attrs.update(self._mirror.take_notes(proposal._trial_id))
+        begun = self._context.patiently(lambda: self._ledger.begin(hold, proposal))
+        if begun is None:
+            self._mirror.drop(proposal._trial_id)
+            return None
+        return self._mirror.adopt(proposal, *begun)
 
-        The checkpoint has the whole learning curve: reports that its last worker could not
-        deliver any more are delivered now. One of the last epoch gives that epoch's report again.
-        """
+    def _place(self, running: _Running) -> None:
+        """Put a trial on the array, from its checkpoint if there is one that fits."""
         candidate = self._candidate(running)
         try:
             state = self._saved_state(running)
             self._array.add(candidate, state)
         except CheckpointError as error:
             self._array.add(candidate)
-            self._starts_again(running, str(error))
+            self._rewind(running, 0, f"starts again: {error}")
             return
-        if state is None:
-            return
-        known = running.trial.intermediate_values
-        curve = [EpochReport(**report) for report in state["curve"]]
+        if state is not None:
+            self._catch_up(running, [EpochReport(**report) for report in state["curve"]])
+
+    def _catch_up(self, running: _Running, curve: Sequence[EpochReport]) -> None:
+        """Make the reports agree with the checkpoint, which has the whole learning curve.
+
+        What its last worker could not report any more is reported now. What it reported without
+        being able to save it is trained again. A checkpoint of the last epoch gives that epoch's
+        report again.
+        """
+        known, epoch = running.trial.intermediate_values, curve[-1].epoch
+        if max(known, default=0) > epoch:
+            self._rewind(running, epoch, f"goes on from epoch {epoch}: no later one was saved")
         missing = [report for report in curve if report.epoch not in known]
         for report in missing:
             self._mirror.report(running.trial._trial_id, report.epoch, report.value)
         if missing:
             running.metrics = missing[-1].metrics
-            last = missing[-1].epoch == candidate.settings["epochs"]
+            last = epoch == self._candidate(running).settings["epochs"]
             self._record([self._write(running, missing, None if last else self._pruned(running))])
 
     def _candidate(self, running: _Running) -> Candidate:
@@ -156,18 +181,20 @@ class Bench:
 
     def _saved_state(self, running: _Running) -> Mapping[str, Any] | None:
         """The trial's checkpoint; None where it is new. CheckpointError where it is lost."""
+        if running.hold.trial_id is None:
+            return None
         state = self._checkpoints.load(running.hold.number)
         if state is None and running.trial.intermediate_values:
-            raise CheckpointError(f"there is no checkpoint in {self._folder}")
+            raise CheckpointError(f"there is no checkpoint in {self._checkpoints.place}")
         return state
 
-    def _starts_again(self, running: _Running, why: str) -> None:
-        """Its learning curve begins again too, or the pruner would judge it by the old one."""
-        _log.warning("trial %d starts again: %s", running.trial.number, why)
+    def _rewind(self, running: _Running, epoch: int, why: str) -> None:
+        """Its learning curve goes back too, or the pruner would judge it by the old one."""
+        _log.warning("trial %d %s", running.trial.number, why)
         trial_id = running.trial._trial_id
-        self._mirror.restart(trial_id)
-        attrs = {"restarted": f"starts again: {why}"}
-        self._record([Write(running.hold, trial_id, restart=True, user_attrs=attrs)])
+        self._mirror.rewind(trial_id, epoch)
+        attrs = {"restarted": why}
+        self._record([Write(running.hold, trial_id, kept=epoch, user_attrs=attrs)])
 
     def _train_one_epoch(self) -> None:
         writes = [self._judge(report) for report in self._array.epoch()]
@@ -184,10 +211,27 @@ class Bench:
         running.metrics = report.metrics
         self._mirror.report(running.trial._trial_id, report.epoch, report.value)
         # Before the report: whoever takes over can add a missing report, not a missing epoch.
-        self._checkpoints.save(report.key, self._array.state(report.key), running.hold.fence)
+        attrs = self._save(running, report)
         if report.finished:
-            return self._write(running, [done], Ending(TrialState.COMPLETE, report.value))
-        return self._write(running, [done], self._pruned(running))
+            ending: Ending | None = Ending(TrialState.COMPLETE, report.value)
+        else:
+            ending = self._pruned(running)
+        return self._write(running, [done], ending, attrs)
+
+    def _save(self, running: _Running, report: Report) -> dict[str, Any]:
+        """Write the checkpoint; what is to be noted on the trial where that has come to change.
+
+        A trial goes on without one: what its epochs taught is in the database, and a full disk may
+        have room again at the next.
+        """
+        before, running.unsaved = running.unsaved, None
+        try:
+            self._checkpoints.save(report.key, self._array.state(report.key), running.hold.fence)
+        except CheckpointError as error:
+            running.unsaved = str(error)
+            if before is None:
+                _log.warning("trial %d goes on, but %s", running.trial.number, error)
+        return {"checkpoint": running.unsaved} if running.unsaved != before else {}
 
     def _pruned(self, running: _Running) -> Ending | None:
         """How the trial ends if the pruner would stop it after its last report."""
@@ -209,9 +253,13 @@ class Bench:
         return Ending(TrialState.FAIL, None, reason)
 
     def _write(
-        self, running: _Running, reports: Sequence[EpochReport], ending: Ending | None
+        self,
+        running: _Running,
+        reports: Sequence[EpochReport],
+        ending: Ending | None,
+        user_attrs: Mapping[str, Any] | None = None,
     ) -> Write:
-        attrs: dict[str, Any] = {}
+        attrs = dict(user_attrs or {})
         if ending is not None and running.metrics:
             attrs["metrics"] = dict(running.metrics)
         if ending is not None and running.detail:
@@ -224,42 +272,59 @@ class Bench:
         )  # fmt: skip
 
     def _record(self, writes: Sequence[Write]) -> None:
-        """Write it, and clear away what has ended or was lost to another worker."""
-        refused = self._ledger.record(writes)
+        """Hand it to the keeper, and clear away what has ended."""
+        self._keeper.put(writes)
         for write in writes:
-            number = write.hold.number
-            if write.hold.key in refused:
-                _log.warning("ticket %d has another holder by now; its reports were refused",
-                             number)  # fmt: skip
-                self._let_go(number)
-            elif write.ending is not None:
-                trial = self._running[number].trial.number
-                _log.info("trial %d of %s: %s", trial, self._study.name, write.ending.state.name)
-                self._mirror.end(write.trial_id, write.ending.state, write.ending.value)
-                self._let_go(number)
-                self._tidy()
+            if write.ending is None:
+                continue
+            number, ending = write.hold.number, write.ending
+            trial = self._running[number].trial.number
+            _log.info("trial %d of %s: %s", trial, self._study.name, ending.state.name)
+            self._mirror.end(write.trial_id, ending.state, ending.value)
+            self._let_go(number)
+            self._unconfirmed.add(number)
 
     def _let_go(self, number: int) -> None:
-        running = self._running.pop(number)
+        del self._running[number]
         if number in self._array.keys:
             self._array.remove(number)
-        self._keeper.forget(running.hold)
-        self._mirror.drop(running.trial._trial_id)
+
+    def settle(self) -> None:
+        """Take note of what has become of the writes so far."""
+        ended, lost = self._keeper.take_outcomes(self._study.study_id)
+        for _, number, fence in lost:
+            self._part_with(number, fence)
+        self._unconfirmed -= {number for _, number, _ in ended | lost}
+        if ended:
+            self._tidy()
+
+    def _part_with(self, number: int, fence: int) -> None:
+        _log.warning("ticket %d has another holder by now: its late reports are refused", number)
+        running = self._running.get(number)
+        if running is not None and running.hold.fence == fence:
+            self._let_go(number)
+        self._mirror.drop_ticket(number)
 
     def _tidy(self) -> None:
-        """Of trials that have ended, only the best one's checkpoint is of use."""
+        """Of trials that have ended, only the best one's checkpoint is of use.
+
+        One whose end is not in the database yet is not touched: should this worker die now, the
+        next one needs it.
+        """
         best = self._mirror.best()
         ended = {t.user_attrs["ticket"] for t in self._mirror.trials() if t.state.is_finished()}
+        ended -= self._unconfirmed
         if best is not None:
             ended.discard(best.user_attrs["ticket"])
-        for number in ended & self._checkpoints.numbers():
-            self._checkpoints.remove(number)
+        try:
+            for number in ended & self._checkpoints.numbers():
+                self._checkpoints.remove(number)
+        except CheckpointError as error:
+            _log.warning("%s", error)  # they take up room; the next end tries again
 
     def _obey(self) -> None:
         """Give back or end what is under way where the study or this worker has been stopped."""
-        for number in [n for n, r in self._running.items() if self._keeper.lost(r.hold)]:
-            _log.warning("ticket %d was taken over by another worker", number)
-            self._let_go(number)
+        self.settle()
         state = self._keeper.state(self._study.study_id)
         if state == "stopped":
             self._record([
@@ -267,10 +332,18 @@ class Bench:
                 for r in self._running.values()
             ])  # fmt: skip
         elif state == "paused" or self._stop.is_set():
-            holds = [running.hold for running in self._running.values()]
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """The next worker goes on from the last checkpoint; without a database, later."""
+        holds = [running.hold for running in self._running.values()]
+        self._keeper.flush(self._context.options.grace_s / 2)
+        with suppress(UnreachableError):
             self._ledger.release(holds)
-            for hold in holds:
-                self._let_go(hold.number)
+        for running in list(self._running.values()):
+            self._keeper.forget(running.hold)
+            self._mirror.drop(running.trial._trial_id)
+            self._let_go(running.hold.number)
 
 
 def _last_value(trial: FrozenTrial) -> float | None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
+import tenacity
 import torch
 
+from hpsearch.errors import UnreachableError
 from hpsearch.store.ledger import LEASE_S, Ledger
 from hpsearch.worker.keeper import Keeper
 
 __all__ = ["Context", "Options"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,3 +56,26 @@ class Context:
     options: Options
     keeper: Keeper
     stop: threading.Event
+    """Set once the worker is to leave."""
+
+    def patiently(self, call: Callable[[], T]) -> T:
+        """`call`, and again while the database is away; UnreachableError when that lasts too long.
+
+        Only for what may be done twice: an answer may be lost after the database has acted.
+        """
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(UnreachableError),
+            wait=tenacity.wait_random_exponential(multiplier=0.2, max=2.0),
+            stop=tenacity.stop_after_delay(self.options.patience_s)
+            | tenacity.stop_when_event_set(self.stop),
+            sleep=tenacity.sleep_using_event(self.stop),
+            before_sleep=_say,
+            reraise=True,
+        )
+        result: T = attempts(call)
+        return result
+
+
+def _say(attempt: tenacity.RetryCallState) -> None:
+    if attempt.attempt_number == 1 and attempt.outcome is not None:
+        _log.warning("%s; waiting for it", attempt.outcome.exception())

@@ -1,13 +1,20 @@
-"""Keeps a worker's leases alive beside its training."""
+"""A worker's line to the database beside its training: it keeps leases alive and delivers writes.
+
+Training puts a write here and goes on. Where the database is away the writes wait, in their order,
+and are delivered when it is back. Each carries the fence of its lease: if the ticket was taken over
+meanwhile, they are refused, and the worker learns that it has lost the ticket.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Callable, Sequence
 
-from hpsearch.errors import StorageError
+from hpsearch.errors import UnreachableError
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import Hold, State
+from hpsearch.store.values import Hold, Key, State, Write
 
 __all__ = ["Keeper"]
 
@@ -17,64 +24,195 @@ _RENEWALS = 3
 _MOST_S = 5.0
 """A renewal also tells whether the study was paused or stopped: at least this often."""
 
+_GATHER_S = 0.5
+"""For which reports are kept, so that many are one transaction. The end of a trial goes at once."""
+
+_FOLLOW_S = 1.0
+"""Between two looks at what other workers report."""
+
+_RETRY_S = 1.0
+"""Between two tries to reach a database that is away."""
+
+_NEVER = float("inf")
+
 _log = logging.getLogger(__name__)
 
 
 class Keeper(threading.Thread):
-    """Renews the worker's leases, so that no step of training waits for the database."""
+    """Renews the worker's leases and delivers its writes: no step of training waits for it."""
 
     def __init__(self, ledger: Ledger, worker: str) -> None:
-        super().__init__(name="lease-keeper", daemon=True)
+        super().__init__(name="keeper", daemon=True)
         self._ledger, self._worker = ledger, worker
-        self._stopped = threading.Event()
-        self._lock = threading.Lock()
-        self._held: set[Hold] = set()
-        self._lost: set[Hold] = set()
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._fault: Exception | None = None
+        self._held: set[Key] = set()
+        self._lost: set[Key] = set()
+        self._ended: set[Key] = set()
         self._states: dict[int, State] = {}
+        self._writes: list[Write] = []
+        self._follow: Callable[[], None] | None = None
+        self._deliver_at = self._renew_at = self._follow_at = time.monotonic()
+        self._retry_at: float | None = None
+        """While the database is away: when it is tried again."""
+        self._returned_at = -_NEVER
 
-    def run(self) -> None:
-        """Renew until stopped. A database that is away is tried again: training goes on."""
-        while not self._stopped.wait(min(self._ledger.lease_s / _RENEWALS, _MOST_S)):
-            try:
-                self._renew()
-            except StorageError as error:
-                _log.warning("%s", error)
-
-    def _renew(self) -> None:
-        with self._lock:
-            before = set(self._held)
-        if not before:
-            return
-        alive, states = self._ledger.renew(self._worker, {hold.study_id for hold in before})
-        with self._lock:
-            # Only what was held before the query: a lease taken meanwhile is not in its answer.
-            still = before & self._held
-            self._lost |= {hold for hold in still if hold.key not in alive}
-            self._states = {h.study_id: states[h.study_id] for h in still if h.study_id in states}
+    # --- for the thread that trains -----------------------------------------------------------
 
     def watch(self, hold: Hold) -> None:
         """A ticket is held from now on."""
-        with self._lock:
-            self._held.add(hold)
+        with self._changed:
+            self._held.add(hold.key)
             self._states.pop(hold.study_id, None)  # it was open when the ticket was claimed
 
     def forget(self, hold: Hold) -> None:
         """A ticket is not held any more."""
-        with self._lock:
-            self._held.discard(hold)
-            self._lost.discard(hold)
+        with self._changed:
+            self._held.discard(hold.key)
+            self._lost.discard(hold.key)
 
-    def lost(self, hold: Hold) -> bool:
-        """Whether somebody else has the ticket by now."""
-        with self._lock:
-            return hold in self._lost
+    def put(self, writes: Sequence[Write]) -> None:
+        """Take writes of held tickets, to be delivered in their order.
+
+        One that ends its trial ends the hold too: it is kept alive until that is delivered.
+        """
+        with self._changed:
+            if not self._writes:
+                self._deliver_at = time.monotonic() + _GATHER_S
+            self._writes += writes
+            if any(write.ending for write in writes):
+                self._deliver_at = time.monotonic()
+            self._changed.notify_all()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Deliver what waits; whether all of it was. False at once while the database is away."""
+        with self._changed:
+            self._deliver_at = time.monotonic()
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._writes or self.away, timeout_s)
+            return not self._writes
+
+    def take_outcomes(self, study_id: int) -> tuple[set[Key], set[Key]]:
+        """Holds of a study that ended as was written, and those that somebody else has by now.
+
+        Each is said once. Raises what ended the thread, if anything did: without it every lease
+        runs out.
+        """
+        with self._changed:
+            if self._fault is not None:
+                raise self._fault
+            ended = {key for key in self._ended if key[0] == study_id}
+            lost = {key for key in self._lost if key[0] == study_id}
+            self._ended -= ended
+            self._lost -= lost
+            return ended, lost
 
     def state(self, study_id: int) -> State:
         """The study's state when leases were last renewed."""
-        with self._lock:
+        with self._changed:
             return self._states.get(study_id, "open")
+
+    def follow(self, fetch: Callable[[], None] | None) -> None:
+        """What reads the reports of other workers now and then, for a pruner to judge by."""
+        with self._changed:
+            self._follow = fetch
+            self._changed.notify_all()
+
+    @property
+    def away(self) -> bool:
+        """Whether the database did not answer when it was last asked."""
+        return self._retry_at is not None
+
+    @property
+    def returned_s(self) -> float:
+        """Seconds since the database came back from being away; infinite if it never was."""
+        return time.monotonic() - self._returned_at
 
     def stop(self) -> None:
         """End the thread."""
-        self._stopped.set()
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
         self.join()
+
+    # --- the thread itself --------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until stopped. A database that is away is tried again and again: training goes on."""
+        try:
+            while self._wait():
+                self._beat()
+        except Exception as error:
+            with self._changed:
+                self._fault = error
+                self._changed.notify_all()
+
+    def _wait(self) -> bool:
+        """Until there is something to do; False: to stop."""
+        with self._changed:
+            while not self._stopped:
+                due = min(
+                    self._renew_at,
+                    self._deliver_at if self._writes else _NEVER,
+                    self._follow_at if self._follow else _NEVER,
+                )
+                left = max(due, self._retry_at or due) - time.monotonic()
+                if left <= 0:
+                    return True
+                self._changed.wait(left)
+        return False
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        try:
+            # Renewed first: a lease that ran out while the database was away is still ours to keep.
+            if self.away or self._renew_at <= now:
+                self._renew()
+            if self._writes and self._deliver_at <= now:
+                self._deliver()
+            if self._follow is not None and self._follow_at <= now:
+                self._follow_at = now + _FOLLOW_S
+                self._follow()
+        except UnreachableError as error:
+            self._note_away(error)
+        else:
+            self._note_back()
+
+    def _renew(self) -> None:
+        with self._changed:
+            before = set(self._held)
+        alive, states = self._ledger.renew(self._worker, before)
+        with self._changed:
+            self._renew_at = time.monotonic() + min(self._ledger.lease_s / _RENEWALS, _MOST_S)
+            # Only what was held before the query: a lease taken meanwhile is not in its answer.
+            lost = (before & self._held) - alive
+            self._lost |= lost
+            self._held -= lost
+            self._states = states
+
+    def _deliver(self) -> None:
+        with self._changed:
+            writes = list(self._writes)
+        refused = self._ledger.record(writes)
+        with self._changed:
+            del self._writes[: len(writes)]
+            self._deliver_at = time.monotonic() + _GATHER_S
+            ended = {write.hold.key for write in writes if write.ending} - refused
+            self._ended |= ended
+            self._lost |= refused & self._held
+            self._held -= refused | ended
+            self._changed.notify_all()
+
+    def _note_away(self, error: UnreachableError) -> None:
+        with self._changed:
+            if not self.away:
+                _log.warning("%s; training goes on and reports are kept until it is back", error)
+            self._retry_at = time.monotonic() + _RETRY_S
+            self._changed.notify_all()
+
+    def _note_back(self) -> None:
+        with self._changed:
+            if self.away:
+                _log.warning("the database is back")
+                self._retry_at, self._returned_at = None, time.monotonic()

@@ -1,20 +1,20 @@
-"""The worker's process: its signals, and which study it works on."""
+"""The worker's process: which study it works on, and how it leaves."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
-import signal
 import socket
 import threading
-from typing import Any
+import time
 
-from hpsearch.errors import CheckpointError, HpsearchError, StorageError
+from hpsearch.errors import HpsearchError, StorageError, UnreachableError
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Study
 from hpsearch.training import devices
+from hpsearch.worker import signals
 from hpsearch.worker.bench import Bench
 from hpsearch.worker.context import Context, Options
 from hpsearch.worker.keeper import Keeper
@@ -24,52 +24,39 @@ __all__ = ["serve"]
 _IDLE_S = 1.0
 """Between looks at a database that has no ticket to give."""
 
+_SETTLE_S = 3.0
+"""After the database was away, the time for all its workers to renew the leases that ran out
+meanwhile, before anybody takes tickets over."""
+
+_BENCHES = 4
+"""Studies whose data stays on the device at the same time."""
+
 _log = logging.getLogger(__name__)
 
 
 def serve(options: Options) -> None:
     """Work until there is nothing left to do, or until a signal says stop.
 
-    Raises what stands in the way of working at all: StorageError, DataError, CheckpointError.
+    Raises what stands in the way of working at all: StorageError, where the database is away for
+    longer than `patience_s` or cannot be used; DataError.
     """
     stop = threading.Event()
-    _stop_on_signals(stop)
+    ledger = Ledger(Database(options.url), options.lease_s)
+    signals.stop_on_signals(stop, options.grace_s, lambda: ledger.sign_off(options.name))
     device = devices.device(options.device)
     devices.prepare(device, options.threads)
-    ledger = Ledger(Database(options.url), options.lease_s)
-    name = options.name
-    ledger.sign_on(name, socket.gethostname(), os.getpid(), devices.describe(device))
+    host, name = socket.gethostname(), options.name
+    ledger.sign_on(name, host, os.getpid(), devices.describe(device))
     keeper = Keeper(ledger, name)
     keeper.start()
     try:
         _Worker(Context(ledger, name, device, options, keeper, stop)).work()
     finally:
+        keeper.flush(options.grace_s / 2)
         keeper.stop()
         # Where the database is away, the leases run out by themselves.
         with contextlib.suppress(StorageError):
             ledger.sign_off(name)
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    """SIGTERM or SIGINT once: end the epoch early and give back; twice: leave at once."""
-
-    def handle(signum: int, _frame: Any) -> None:
-        if stop.is_set():
-            os._exit(128 + signum)
-        stop.set()
-
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, handle)
-    if os.environ.get("HPSEARCH_PARENT_PIPE"):
-        threading.Thread(target=_stop_with_parent, args=(stop,), daemon=True).start()
-
-
-def _stop_with_parent(stop: threading.Event) -> None:
-    # Standard input is a pipe that only the parent holds: it ends when the parent dies, however.
-    # Not through sys.stdin: Python aborts at exit where a thread holds that object's lock.
-    while os.read(0, 1024):
-        pass
-    stop.set()
 
 
 class _Worker:
@@ -79,41 +66,79 @@ class _Worker:
         self._context = context
         self._benches: dict[str, Bench] = {}  # by uid: a deleted study's id may be used again
         self._unusable: set[str] = set()
+        self._away_since: float | None = None
 
     def work(self) -> None:
         """Until the stop event, or until no study of mine is open any more."""
-        while not self._context.stop.is_set():
-            open_ = self._open_studies()
-            if not open_ and self._context.options.until_done:
+        stop = self._context.stop
+        while not stop.is_set():
+            try:
+                pause_s = self._once()
+            except UnreachableError as error:
+                pause_s = self._bear(error)
+            else:
+                self._away_since = None
+            if pause_s is None:
                 return
-            if not any(self._work_on(study) for study in open_):
-                self._context.ledger.sweep()
-                self._context.stop.wait(_IDLE_S)
+            stop.wait(pause_s)
+
+    def _once(self) -> float | None:
+        """Work on a study that has work; seconds to wait before the next, None: all is done."""
+        left_s = _SETTLE_S - self._context.keeper.returned_s
+        if left_s > 0:
+            return left_s
+        options = self._context.options
+        for study in self._context.ledger.waiting(options.studies):
+            if study.uid not in self._unusable and self._work_on(study):
+                return 0.0
+        self._rest()
+        if options.until_done and not self._open_studies():
+            return None
+        self._context.ledger.sweep()
+        return _IDLE_S
+
+    def _rest(self) -> None:
+        """There is nothing to do: see to it that all is written."""
+        self._context.keeper.flush(_IDLE_S)
+        for bench in self._benches.values():
+            bench.settle()
 
     def _open_studies(self) -> list[Study]:
-        """The studies that may have work, most important first."""
-        found = self._context.ledger.studies()
         mine = self._context.options.studies
-        open_ = [s for s in found if s.state == "open" and (not mine or s.name in mine)]
-        open_ = [s for s in open_ if s.uid not in self._unusable]
-        for gone in set(self._benches) - {s.uid for s in open_}:
-            del self._benches[gone]  # frees the device's memory
-        return open_
+        found = self._context.ledger.studies()
+        return [
+            s for s in found
+            if s.state == "open" and (not mine or s.name in mine) and s.uid not in self._unusable
+        ]  # fmt: skip
 
-    def _asked_for(self, study: Study) -> bool:
-        """Whether this worker was started for nothing but that study."""
-        return self._context.options.studies == (study.name,)
+    def _bear(self, error: UnreachableError) -> float:
+        """Seconds to wait for a database that is away; raises the error after `patience_s`."""
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+            _log.warning("%s; waiting for it", error)
+        if now - self._away_since > self._context.options.patience_s:
+            raise error
+        return _IDLE_S
 
     def _work_on(self, study: Study) -> bool:
         """Claim and train to the end; whether there was anything to do."""
         try:
-            if study.uid not in self._benches:
-                self._benches[study.uid] = Bench(self._context, study)
-            return self._benches[study.uid].run()
+            return self._bench(study).run()
+        except StorageError:
+            raise
         except HpsearchError as error:
-            if isinstance(error, (StorageError, CheckpointError)) or self._asked_for(study):
-                raise
+            if self._context.options.studies == (study.name,):
+                raise  # it was started for nothing but that study
             # A study that this machine has no data for must not stop it from serving others.
             _log.error("study %s cannot run here: %s", study.name, error)
             self._unusable.add(study.uid)
             return False
+
+    def _bench(self, study: Study) -> Bench:
+        """The study's bench, made where there is none; the one used longest ago makes room."""
+        bench = self._benches.pop(study.uid, None) or Bench(self._context, study)
+        self._benches[study.uid] = bench
+        if len(self._benches) > _BENCHES:
+            del self._benches[next(iter(self._benches))]  # frees the device's memory
+        return bench

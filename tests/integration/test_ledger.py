@@ -27,10 +27,12 @@ def ledger(url: str) -> Ledger:
     return Ledger(Database(url))
 
 
-def a_study(ledger: Ledger, tickets: int = 4, hours: float | None = None, name="s") -> Study:
+def a_study(
+    ledger: Ledger, tickets: int = 4, hours: float | None = None, name="s", **more: int
+) -> Study:
     study, _ = ledger.create(
-        name=name, direction="maximize", digest="d", document={"metric": "accuracy"}, base="/",
-        budget=tickets, hours=hours,
+        name=name, direction="maximize", digest="d", base="/", budget=tickets, hours=hours,
+        document={"metric": "accuracy", "search": {"strategy": "joint"}}, crash_limit=3, **more,
     )  # fmt: skip
     return study
 
@@ -75,7 +77,7 @@ def test_a_name_is_taken_once(ledger: Ledger) -> None:
     first = a_study(ledger)
     again, new = ledger.create(
         name="s", direction="maximize", digest="other", document={}, base="/", budget=9,
-        hours=None,
+        hours=None, crash_limit=3,
     )  # fmt: skip
     assert (again, new) == (first, False)
 
@@ -215,7 +217,7 @@ def test_renewing_keeps_a_lease(url: str) -> None:
     ledger = Ledger(Database(url), lease_s=60)
     study = a_study(ledger, tickets=1)
     hold = ledger.claim("w", study.study_id)[0]
-    assert ledger.renew("w", [study.study_id]) == ({hold.key}, {study.study_id: "open"})
+    assert ledger.renew("w", [hold.key]) == ({hold.key}, {study.study_id: "open"})
     assert ledger.claim("other", study.study_id) == []
 
 
@@ -325,8 +327,8 @@ def test_hours_run_only_while_somebody_works(url: str) -> None:
     ledger = Ledger(Database(url), lease_s=30)
     study = a_study(ledger, tickets=9, hours=1e-9)
     hold = ledger.claim("w", study.study_id)[0]
-    ledger.renew("w", [study.study_id])
-    ledger.renew("w", [study.study_id])
+    ledger.renew("w", [hold.key])
+    ledger.renew("w", [hold.key])
     assert 0 < ledger.study("s").active_s < 30
     assert ledger.claim("w", study.study_id) == [], "the hours are spent"
     assert ledger.study("s").state == "open", "one trial is still under way"
@@ -394,14 +396,219 @@ def test_a_trial_that_begins_again_has_only_its_new_reports(ledger: Ledger) -> N
     notes = {"completed_rung_0": 0.1, "tpe": 1}
     ledger.record([Write(hold, trial_id, reports=old, system_attrs=notes)])
     new = EpochReport(1, 0.2, {}, 0.1)
-    ledger.record([Write(hold, trial_id, restart=True, reports=[new])])
+    ledger.record([Write(hold, trial_id, kept=0, reports=[new])])
     (trial,) = optuna_trials(ledger)
     assert trial.intermediate_values == {1: 0.2}
     assert trial.system_attrs == {"note": {"a": 1}, "tpe": 1}
 
 
-def test_studies_come_by_priority(ledger: Ledger) -> None:
-    for name, priority in (("low", 0), ("high", 5)):
-        ledger.create(name=name, direction="minimize", digest="d", document={}, base="/",
-                      budget=1, hours=None, priority=priority)  # fmt: skip
+def test_a_trial_that_goes_back_to_an_epoch_keeps_what_came_before(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    hold = ledger.claim("w", study.study_id)[0]
+    trial_id = begin(ledger, hold)
+    old = [EpochReport(epoch, 0.1, {}, 0.1) for epoch in (1, 2, 3)]
+    ledger.record([Write(hold, trial_id, reports=old, system_attrs={"completed_rung_0": 0.1})])
+    ledger.record([Write(hold, trial_id, kept=2)])
+    (trial,) = optuna_trials(ledger)
+    assert trial.intermediate_values == {1: 0.1, 2: 0.1}
+    assert trial.system_attrs["completed_rung_0"] == 0.1, "the pruner has judged that epoch"
+
+
+def test_writes_of_one_hold_are_written_in_their_order(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    hold = ledger.claim("w", study.study_id)[0]
+    trial_id = begin(ledger, hold)
+    writes = [
+        Write(hold, trial_id, kept=0, user_attrs={"a": 1, "b": 1}),
+        Write(hold, trial_id, reports=[EpochReport(1, 0.1, {}, 0.1)], user_attrs={"b": 2}),
+        Write(hold, trial_id, reports=[EpochReport(2, 0.2, {}, 0.1)]),
+        Write(hold, trial_id, ending=Ending(TrialState.COMPLETE, 0.2)),
+    ]
+    assert ledger.record(writes) == set()
+    (trial,) = optuna_trials(ledger)
+    assert (trial.state, trial.intermediate_values) == (TrialState.COMPLETE, {1: 0.1, 2: 0.2})
+    assert (trial.user_attrs["a"], trial.user_attrs["b"]) == (1, 2)
+
+
+# --- answers that were lost on the way: the verb is called again ----------------------------------
+
+
+def test_a_trial_is_begun_once(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    hold = ledger.claim("w", study.study_id)[0]
+    first = ledger.begin(hold, a_proposal(hold.number))
+    assert ledger.begin(hold, a_proposal(hold.number)) == first
+    assert len(optuna_trials(ledger)) == 1
+
+
+def test_an_end_that_is_written_already_is_not_refused(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    hold = ledger.claim("w", study.study_id)[0]
+    trial_id = begin(ledger, hold)
+    end = Write(hold, trial_id, ending=Ending(TrialState.COMPLETE, 0.5))
+    assert ledger.record([end]) == ledger.record([end]) == set()
+    assert ledger.study("s").ended == 1
+    late = Write(hold, trial_id, reports=[EpochReport(1, 0.1, {}, 0.1)])
+    assert ledger.record([late]) == {hold.key}
+
+
+def test_an_end_after_giving_back_is_refused(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    hold = ledger.claim("w", study.study_id)[0]
+    trial_id = begin(ledger, hold)
+    ledger.release([hold])
+    assert ledger.record([Write(hold, trial_id, ending=Ending(TrialState.COMPLETE, 0.5))])
+    assert optuna_trials(ledger)[0].state is TrialState.RUNNING
+
+
+def test_a_lease_that_its_worker_does_not_know_of_runs_out(url: str) -> None:
+    ledger = Ledger(Database(url), lease_s=0.3)
+    study = a_study(ledger, tickets=2)
+    known, unknown = ledger.claim("w", study.study_id, 2)
+    patient = Ledger(ledger.database, lease_s=60)
+    patient.renew("w", [known.key])
+    again = claim_until_taken_over(ledger, study)
+    assert again.number == unknown.number
+    assert ledger.claim("other", study.study_id) == []
+
+
+# --- workers that die -----------------------------------------------------------------------------
+
+
+def lose(ledger: Ledger, study: Study, name: str, epoch: int | None = None) -> Hold | None:
+    """A worker takes the ticket, perhaps finishes an epoch, and is seen to die."""
+    ledger.sign_on(name, "host", 1, "cpu")
+    holds = ledger.claim(name, study.study_id)
+    for hold in holds:
+        trial_id = hold.trial_id or begin(ledger, hold)
+        if epoch is not None:
+            report = EpochReport(epoch, 0.5, {}, 0.1)
+            ledger.record([Write(hold, trial_id, reports=[report])])
+    ledger.sign_off(name, lost=f"{name} was killed by signal 9")
+    return holds[0] if holds else None
+
+
+def test_a_ticket_that_takes_one_worker_after_another_fails(ledger: Ledger) -> None:
+    study = a_study(ledger, tickets=1)
+    for name in ("a", "b", "c"):
+        assert lose(ledger, study, name)
+    assert lose(ledger, study, "d") is None
+    (trial,) = optuna_trials(ledger)
+    assert trial.state is TrialState.FAIL
+    assert trial.user_attrs["reason"] == (
+        "lost its worker 3 times in a row without a new epoch; last: c was killed by signal 9"
+    )
+    assert ledger.study("s").state == "done"
+
+
+def test_losses_with_a_new_epoch_between_them_do_not_count(ledger: Ledger) -> None:
+    study = a_study(ledger, tickets=1)
+    for epoch in range(1, 7):
+        assert lose(ledger, study, f"w{epoch}", epoch)
+    for name in ("x", "y"):
+        assert lose(ledger, study, name, epoch=6), "an epoch that was known is no progress"
+    assert lose(ledger, study, "last") is None
+    assert optuna_trials(ledger)[0].state is TrialState.FAIL
+
+
+def test_giving_back_is_no_loss(ledger: Ledger) -> None:
+    study = a_study(ledger, tickets=1)
+    for _ in range(5):
+        (hold,) = ledger.claim("w", study.study_id)
+        ledger.release([hold])
+    assert ledger.claim("w", study.study_id)
+
+
+def test_leases_that_run_out_count_and_the_next_ticket_comes(url: str) -> None:
+    ledger = Ledger(Database(url), lease_s=0.02)
+    study = a_study(ledger, tickets=2)
+    deadline = time.monotonic() + 20
+    while (holds := ledger.claim("w", study.study_id)) and holds[0].number == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.03)
+    (trial,) = optuna_trials(ledger)
+    assert (trial.state, trial.params) == (TrialState.FAIL, {}), "it never had parameters"
+    assert "worker w fell silent" in trial.user_attrs["reason"]
+    assert holds[0].number == 1
+
+
+def test_workers_are_listed_with_what_they_do(url: str) -> None:
+    ledger = Ledger(Database(url), lease_s=60)
+    study = a_study(ledger)
+    for name in ("busy", "idle", "left"):
+        ledger.sign_on(name, "host", 7, "cuda:0 (NVIDIA H100)")
+    Ledger(ledger.database, lease_s=1e-6).sign_on("lost", "host", 7, "cpu")
+    hold, _ = ledger.claim("busy", study.study_id, 2)
+    report = EpochReport(3, 0.5, {}, 0.1)
+    ledger.record([Write(hold, begin(ledger, hold), reports=[report])])
+    ledger.sign_off("left")
+    found = {w.worker: w for w in ledger.workers()}
+    assert {name: w.state for name, w in found.items()} == {
+        "busy": "working", "idle": "idle", "left": "left", "lost": "lost",
+    }  # fmt: skip
+    assert [(w.study, w.trial, w.epoch) for w in found["busy"].work] == [
+        ("s", 0, 3), ("s", None, 0),
+    ]  # fmt: skip
+
+
+# --- which study is served ------------------------------------------------------------------------
+
+
+def test_studies_come_by_priority_which_can_be_changed(ledger: Ledger) -> None:
+    a_study(ledger, name="low")
+    a_study(ledger, name="high", priority=5)
     assert [s.name for s in ledger.studies()] == ["high", "low"]
+    assert [s.name for s in ledger.waiting()] == ["high", "low"]
+    ledger.schedule("low", priority=6)
+    assert [s.name for s in ledger.waiting()] == ["low", "high"]
+    assert [s.name for s in ledger.waiting(["high"])] == ["high"]
+
+
+def test_workers_are_shared_evenly_within_a_priority(ledger: Ledger) -> None:
+    a_study(ledger, tickets=100, name="huge")
+    a_study(ledger, tickets=3, name="small")
+    served = []
+    for worker in range(8):
+        study = ledger.waiting()[0]
+        served.append(study.name)
+        ledger.claim(f"w{worker}", study.study_id)
+    assert served == ["huge", "small"] * 3 + ["huge"] * 2
+
+
+def test_one_worker_serves_studies_in_turn(ledger: Ledger) -> None:
+    for name in ("a", "b", "c"):
+        a_study(ledger, tickets=2, name=name)
+    served = []
+    while waiting := ledger.waiting():
+        served.append(waiting[0].name)
+        finish(ledger, ledger.claim("w", waiting[0].study_id)[0])
+    assert served == ["a", "b", "c"] * 2
+
+
+def test_no_more_trials_run_in_parallel_than_may(ledger: Ledger) -> None:
+    study = a_study(ledger, tickets=9, max_parallel=2)
+    first, _ = ledger.claim("w", study.study_id, 5)
+    assert ledger.claim("w", study.study_id) == ledger.waiting() == []
+    finish(ledger, first)
+    assert len(ledger.claim("w", study.study_id, 5)) == 1
+    ledger.schedule("s", max_parallel=4)
+    assert len(ledger.claim("w", study.study_id, 9)) == 2
+    ledger.schedule("s", max_parallel=0)
+    assert len(ledger.claim("w", study.study_id, 9)) == 4
+
+
+def test_only_studies_with_a_ticket_to_give_are_waiting(url: str) -> None:
+    ledger = Ledger(Database(url), lease_s=0.3)
+    study = a_study(ledger, tickets=1)
+    a_study(ledger, name="paused")
+    ledger.set_state("paused", "paused")
+    (hold,) = ledger.claim("w", study.study_id)
+    assert ledger.waiting() == []
+    deadline = time.monotonic() + 20
+    while not ledger.waiting():
+        assert time.monotonic() < deadline, "a lease that ran out is not on offer"
+        time.sleep(0.02)
+    ledger.renew("w", [hold.key])
+    assert ledger.waiting() == []
+    ledger.release([hold])
+    assert [s.name for s in ledger.waiting()] == ["s"]

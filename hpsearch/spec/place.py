@@ -1,0 +1,29 @@
+"""The place of checkpoints: whether a URL can be one at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hpsearch import urls
+from hpsearch.spec.faults import show
+
+if TYPE_CHECKING:
+    from hpsearch.spec.faults import Faults
+
+__all__ = ["check_place"]
+
+
+def check_place(place: str, faults: Faults) -> None:
+    """Note where `place` is a URL with a password, or of a kind that fsspec does not know."""
+    scheme, path = urls.scheme(place), ("checkpoints",)
+    if scheme is None:
+        return
+    from fsspec import available_protocols  # a tenth of a second: only for who names a URL
+
+    known = available_protocols()
+    if scheme not in known:
+        expected = "a folder, or a URL that fsspec knows (s3://, gs://, az://, sftp://, ...)"
+        faults.add(path, expected, show(urls.shown(place)), near=(scheme, known))
+    if urls.shown(place) != place:
+        expected = "a URL without a password, as the database keeps it for all to read"
+        faults.add(path, expected, show(urls.shown(place)))

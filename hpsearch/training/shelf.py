@@ -1,0 +1,234 @@
+"""Named bytes in one place: a folder, or anything that fsspec reaches. Writes are all or nothing.
+
+What goes wrong is an OSError whose `strerror`, or else its text, is one line without passwords.
+fsspec and what it needs for a protocol are loaded only for a place that is a URL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import inspect
+import io
+import re
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from hpsearch import urls
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["LIMIT_S", "PART", "Folder", "Remote", "Shelf", "shelf"]
+
+LIMIT_S = 30.0
+"""Most seconds that a place elsewhere may take to answer ..."""
+_BYTES_PER_S = 1e6
+"""... and beyond that the slowest that bytes may come and go."""
+
+PART = ".part"
+"""How the name of what is being written ends."""
+
+# A PUT of these is there as a whole or not at all, and their "folders" need not be made: s3fs
+# would make a missing bucket where it is asked for a folder.
+_OBJECT_STORES = frozenset(
+    ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "tos", "memory")
+)
+_SECRET = re.compile("pass|secret|token|key|credential", re.IGNORECASE)
+
+
+class Shelf(Protocol):
+    """A place with named bytes in it."""
+
+    place: str
+    """What a user may see of it."""
+    advice: str
+    """What a user can do where it cannot be used."""
+
+    def names(self) -> list[str]:
+        """What is there; nothing where the place itself is not there yet."""
+
+    def path(self, name: str) -> str:
+        """What a user can open or name."""
+
+    def open(self, name: str) -> BinaryIO:
+        """The bytes of that name, to be read; they can be sought in."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put `data` in the place of what has that name, all or nothing."""
+
+    def remove(self, name: str) -> None:
+        """Remove that name; nothing there is fine."""
+
+    def clear(self) -> None:
+        """Remove the place and all that is in it; nothing there is fine."""
+
+
+def shelf(place: str) -> Shelf:
+    """The shelf at a folder's path or a URL.
+
+    Raises OSError for a protocol that fsspec does not know, or whose package is not installed.
+    """
+    folder = urls.folder(place)
+    return Remote(place) if folder is None else Folder(Path(folder))
+
+
+class Folder:
+    """A folder of this machine, or one that is mounted here."""
+
+    advice = "check that this user may read and write there and that it has free space"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.place = str(folder)
+
+    def names(self) -> list[str]:
+        """What is in the folder."""
+        try:
+            return [path.name for path in self._folder.iterdir()]
+        except FileNotFoundError:
+            return []
+
+    def path(self, name: str) -> str:
+        """Path of the file."""
+        return str(self._folder / name)
+
+    def open(self, name: str) -> BinaryIO:
+        """The file itself."""
+        return (self._folder / name).open("rb")
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write beside, then rename."""
+        path = self._folder / name
+        part = path.with_suffix(f".{uuid.uuid4().hex}{PART}")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with part.open("xb") as file:
+                file.write(data)
+            # Not synced: that would take longer than an epoch of a small network. A killed
+            # process loses nothing by it, and `load` finds out what a power cut has damaged.
+            part.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            raise
+
+    def remove(self, name: str) -> None:
+        """Remove the file."""
+        (self._folder / name).unlink(missing_ok=True)  # another worker may tidy up too
+
+    def clear(self) -> None:
+        """Remove the folder."""
+        for attempt in range(3):  # a worker may write, or tidy up, at the same time
+            try:
+                shutil.rmtree(self._folder)
+            except FileNotFoundError:
+                if not self._folder.exists():
+                    return
+            except OSError:
+                if attempt == 2:
+                    raise
+
+
+class Remote:
+    """A place that fsspec reaches by its URL; every call ends in bounded time."""
+
+    advice = "check that it exists, can be reached from here, and lets these credentials in"
+
+    def __init__(self, url: str) -> None:
+        self.place = urls.shown(url)
+        self._protocol = urls.scheme(url) or ""
+        try:
+            import fsspec.core
+
+            self._fs, root = fsspec.core.url_to_fs(url)
+        except ImportError as error:
+            raise OSError(_missing(error)) from None
+        except Exception as error:  # of a URL that it cannot use each backend says so in its way
+            raise OSError(_line(error, {"url": url})) from None
+        self._root: str = root.rstrip("/")
+
+    def names(self) -> list[str]:
+        """What is there, as the server says now."""
+        try:
+            found: list[str] = self._do("ls", self._root, detail=False)
+        except FileNotFoundError:
+            return []
+        return [path.rstrip("/").rsplit("/", 1)[-1] for path in found]
+
+    def path(self, name: str) -> str:
+        """URL of the object, without a password."""
+        return f"{self.place.rstrip('/')}/{name}"
+
+    def open(self, name: str) -> BinaryIO:
+        """All of the object, in memory."""
+        size = self._do("size", self._at(name))
+        return io.BytesIO(self._do("cat_file", self._at(name), bytes_=size or 0))
+
+    def write(self, name: str, data: bytes) -> None:
+        """One PUT to an object store; elsewhere written beside and renamed."""
+        if self._protocol in _OBJECT_STORES:
+            self._do("pipe_file", self._at(name), data, bytes_=len(data))
+            return
+        part = self._at(f"{name.rpartition('.')[0]}.{uuid.uuid4().hex}{PART}")
+        self._do("makedirs", self._root, exist_ok=True)
+        try:
+            self._do("pipe_file", part, data, bytes_=len(data))
+            self._do("mv", part, self._at(name), bytes_=len(data))
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._do("rm_file", part)
+            raise
+
+    def remove(self, name: str) -> None:
+        """Remove the object."""
+        with contextlib.suppress(FileNotFoundError):
+            self._do("rm_file", self._at(name))
+
+    def clear(self) -> None:
+        """Remove all below the URL."""
+        with contextlib.suppress(FileNotFoundError):
+            self._do("rm", self._root, recursive=True)
+
+    def _at(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    def _do(self, method: str, *args: Any, bytes_: int = 0, **kwargs: Any) -> Any:
+        """Call a method of the file system, in bounded time; OSError whatever goes wrong."""
+        from fsspec.asyn import get_loop, sync
+        from fsspec.exceptions import FSTimeoutError
+
+        # Other workers write there too: a listing from memory would hide it. The call is the one
+        # that every backend has; an option to their constructors some refuse.
+        self._fs.invalidate_cache()
+        call = getattr(self._fs, f"_{method}", None) if self._fs.async_impl else None
+        if call is None or not inspect.iscoroutinefunction(call):
+            call = functools.partial(asyncio.to_thread, getattr(self._fs, method))
+        loop = getattr(self._fs, "loop", None) or get_loop()
+        limit_s = LIMIT_S + bytes_ / _BYTES_PER_S
+        try:
+            return sync(loop, call, *args, timeout=limit_s, **kwargs)
+        except FSTimeoutError:
+            raise OSError(f"no answer within {limit_s:.0f} s") from None
+        except FileNotFoundError as error:
+            raise FileNotFoundError(_line(error, self._fs.storage_options)) from None
+        except Exception as error:  # the backends' errors have no base of their own
+            raise OSError(_line(error, self._fs.storage_options)) from None
+
+
+def _missing(error: ImportError) -> str:
+    cause = error.__cause__ or error.__context__ or error
+    package = (getattr(cause, "name", None) or "").split(".")[0]
+    return f"a package is missing: pip install {package}" if package else _line(error, {})
+
+
+def _line(error: BaseException, options: Mapping[str, Any]) -> str:
+    """What went wrong in one line, without the passwords and keys among `options`."""
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    for name, value in options.items():
+        if isinstance(value, str) and value and _SECRET.search(name):
+            said = said.replace(value, "***")
+    return urls.shown(" ".join(said.split())).rstrip(".")

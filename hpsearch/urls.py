@@ -1,0 +1,31 @@
+"""Places that are a folder or a URL."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["folder", "scheme", "shown"]
+
+# Two letters at least: `c:` is a drive. A chain such as `simplecache::s3` is one scheme here.
+_SCHEME = re.compile(r"([^/\\]{2,})://")
+_LOCAL = ("file", "local")
+_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s]*@")
+
+
+def scheme(place: str) -> str | None:
+    """`s3` of `s3://bucket/prefix`; None where `place` is the path of a folder."""
+    match = _SCHEME.match(place)
+    return match[1] if match else None
+
+
+def folder(place: str) -> str | None:
+    """`place` as a path of this machine, without `file://`; None where it is elsewhere."""
+    found = scheme(place)
+    if found is None:
+        return place
+    return place.removeprefix(f"{found}://") if found in _LOCAL else None
+
+
+def shown(place: str) -> str:
+    """`place` without the password that a URL may carry before its host."""
+    return _PASSWORD.sub(r"\1:***@", place)
