@@ -6,10 +6,14 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from hpsearch import __version__
+from hpsearch import __version__, passwords
 from hpsearch.cli import control, inspect, launch, system
 from hpsearch.errors import EXIT_CODES, INTERRUPTED, HpsearchError
 
@@ -17,8 +21,36 @@ __all__ = ["app", "main"]
 
 _CODES = "\n\n".join(f"{code}: {meaning}" for code, meaning in EXIT_CODES.items())
 
+
+class _Commands(TyperGroup):
+    """Usage errors quote what was typed, which may be a URL with its password."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _hidden_usage_errors():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _hidden_usage_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _hidden_usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except Exception as error:
+        # Before Typer lays it out: a word that is broken over two lines is found no more. Its
+        # class has no public name.
+        if hasattr(error, "format_message") and "message" in vars(error):
+            vars(error)["message"] = passwords.hide(vars(error)["message"])
+        raise
+
+
 app = typer.Typer(
     name="hpsearch",
+    cls=_Commands,
     help="Hyperparameter search for PyTorch networks: one study file, one SQL database, "
     "any number of workers.",
     epilog=f"Exit codes\n\n{_CODES}",
@@ -33,6 +65,7 @@ SEARCH, LOOK, STEER, SYSTEM = "Search", "Look", "Steer", "System"
 app.command(rich_help_panel=SEARCH)(launch.run)
 app.command(rich_help_panel=SEARCH)(launch.submit)
 app.command(rich_help_panel=SEARCH)(launch.worker)
+app.command(rich_help_panel=SEARCH)(launch.fleet)
 app.command(rich_help_panel=SEARCH)(launch.check)
 app.command(rich_help_panel=LOOK)(inspect.status)
 app.command(rich_help_panel=LOOK)(inspect.watch)
@@ -70,12 +103,16 @@ def _options(
 
 def main() -> None:
     """Run the command line; every expected error is one message and a named exit code."""
+    settings = (value for name, value in os.environ.items() if name.startswith("HPSEARCH_"))
+    passwords.learn(*sys.argv[1:], *settings)
+    passwords.install()
     # As Ctrl-C does: what a command has begun it ends in order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app(prog_name="hpsearch")
+        # Not app(): that would put Typer's own hook for tracebacks in place of ours.
+        typer.main.get_command(app)(prog_name="hpsearch")
     except HpsearchError as error:
-        typer.echo(f"hpsearch: {error}", err=True)
+        typer.echo(f"hpsearch: {passwords.hide(error)}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -1,4 +1,4 @@
-"""run, submit, worker, check: from a study file to a search."""
+"""run, submit, worker, fleet, check: from a study file to a search."""
 
 from __future__ import annotations
 
@@ -8,134 +8,111 @@ import shlex
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpsearch.cli.options import (
-    LEASE_S,
-    Checkpoints,
-    FileArgument,
-    Json,
-    Lease,
-    Storage,
-    open_ledger,
-    print_json,
-)
+from hpsearch.cli.groups import Crew, Overrides, Service, flat
+from hpsearch.cli.options import FileArgument, Json, Storage, open_ledger, print_json
 from hpsearch.errors import EXIT_CODES, INTERRUPTED, HpsearchError, StorageError, WorkerError
 
 if TYPE_CHECKING:
-    from hpsearch.fleet import Exit, Fleet
+    from collections.abc import Sequence
+
+    from hpsearch.fleet import Fleet, Launcher
     from hpsearch.report import Reader, Snapshot
-    from hpsearch.spec import StudySpec
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Study
 
-__all__ = ["check", "run", "submit", "worker"]
+__all__ = ["check", "fleet", "run", "submit", "worker"]
 
-Trials = Annotated[int | None, typer.Option(min=1, help="budget.trials")]
-Epochs = Annotated[int | None, typer.Option(min=1, help="budget.epochs")]
-Hours = Annotated[float | None, typer.Option(help="budget.hours")]
-Sampler = Annotated[str | None, typer.Option(help="search.sampler")]
-Pruner = Annotated[str | None, typer.Option(help="search.pruner")]
-Seed = Annotated[int | None, typer.Option(min=0, help="search.seed")]
-Set = Annotated[
+Priority = Annotated[int, typer.Option(help="Studies of a higher one are served first.")]
+MaxParallel = Annotated[
+    int | None,
+    typer.Option(min=1, help="Most trials under way at once.", show_default="no limit"),
+]
+Studies = Annotated[
     list[str] | None,
+    typer.Argument(metavar="[STUDY]...", help="Studies to serve; none: every open one."),
+]
+UntilDone = Annotated[bool, typer.Option("--until-done", help="Leave when there is no more work.")]
+Ray = Annotated[
+    str | None,
     typer.Option(
-        "--set", metavar="PATH=VALUE", help="Any key of the file, such as data.limit=500."
+        metavar="ADDRESS",
+        help="Workers on the nodes of a Ray cluster: auto, HOST:6379, ray://HOST:10001. "
+        "--workers is then the most there are, --device cpu or cuda.",
+        show_default="this machine",
     ),
 ]
-Priority = Annotated[int, typer.Option(help="Studies of a higher one are served first.")]
 
 POLL_S = 0.25
-"""Between looks at the database while a study runs."""
+"""Between looks at the workers, and at the database while a study runs."""
+
+_log = logging.getLogger(__name__)
 
 
-def _load(
-    file: Path,
-    trials: int | None,
-    epochs: int | None,
-    hours: float | None,
-    sampler: str | None,
-    pruner: str | None,
-    seed: int | None,
-    others: list[str] | None,
-) -> StudySpec:
-    from hpsearch.spec import load
-
-    named = {
-        "budget.trials": trials, "budget.epochs": epochs, "budget.hours": hours,
-        "search.sampler": sampler, "search.pruner": pruner, "search.seed": seed,
-    }  # fmt: skip
-    overrides = [f"{path}={value}" for path, value in named.items() if value is not None]
-    return load(file, overrides + (others or []))
-
-
+@flat
 def run(
     file: FileArgument,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes.", show_default="one a device")
-    ] = None,
-    device: Annotated[
-        list[str] | None,
-        typer.Option(help="Device of a worker: cpu, cuda:0, mps; may be given again.",
-                     show_default="all of this machine"),
-    ] = None,
-    trials: Trials = None,
-    epochs: Epochs = None,
-    hours: Hours = None,
-    sampler: Sampler = None,
-    pruner: Pruner = None,
-    seed: Seed = None,
-    set_: Set = None,
+    *,
+    crew: Crew,
+    ray: Ray = None,
+    overrides: Overrides,
     priority: Priority = 0,
-    storage: Storage = None,
-    checkpoints: Checkpoints = None,
-    lease_s: Lease = LEASE_S,
+    max_parallel: MaxParallel = None,
+    service: Service,
     json_: Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Search: create the study or go on with it, start workers, show progress, print the result."""
     from hpsearch.cli import show
-    from hpsearch.fleet import Fleet, check_devices, local_devices, spread
+    from hpsearch.fleet import Fleet
     from hpsearch.report import Reader
     from hpsearch.spec import check_data
     from hpsearch.submit import submit as submit_study
 
-    spec = _load(file, trials, epochs, hours, sampler, pruner, seed, set_)
+    spec = overrides.load(file)
     check_data(spec.data, file.parent)
-    check_devices(device or [])
-    ledger = open_ledger(storage, lease_s, make=True)
-    study, new = submit_study(ledger, spec, file.parent, priority)
-    reader = Reader(ledger, study.name, checkpoints)
+    launcher = _launcher(crew, ray, service, spec.name)
+    ledger = service.ledger()
+    study, new = submit_study(ledger, spec, file.parent, priority, max_parallel)
+    reader = Reader(ledger, study.name, service.checkpoints)
     if not new:
         show.note(_reopen(ledger, study))
-    fleet = Fleet(ledger.database.url, [study.name], checkpoints, lease_s)
-    if ledger.study(study.name).state == "open":
-        fleet.start(spread(device or local_devices(), workers))
+    fleet = Fleet(launcher, ledger, limit=crew.workers)
     try:
-        snapshot = _follow(fleet, ledger, reader)
+        snapshot = _follow(fleet, reader, starts=ray is not None)
     except KeyboardInterrupt:
         show.note(
             "stopping: trials go back to their last checkpoint ... (Ctrl-C again kills the workers)"
         )
-        _settle(ledger, fleet.stop())
-        snapshot = reader.snapshot()
-        found = snapshot.best.value if snapshot.best else None
-        show.note(
-            f"interrupted: {snapshot.study.ended} of {snapshot.study.tickets} trials have ended, "
-            f"best {snapshot.metric} {show.number(found)}; the same command goes on from here:"
-        )
-        show.note(f"  {show.call(shlex.join(sys.argv[1:]))}")
+        fleet.stop(service.grace)
+        _tell_interrupted(reader)
         raise typer.Exit(INTERRUPTED) from None
     finally:
-        fleet.stop()
-        fleet.clear()
+        fleet.stop(service.grace)
+        fleet.close()
     snapshot = reader.located(snapshot)
     if json_:
         print_json(snapshot.as_dict())
     else:
         show.result(snapshot)
+
+
+def _launcher(crew: Crew, ray: str | None, service: Service, study: str) -> Launcher:
+    """What starts the workers of one study: here, or on a cluster."""
+    from hpsearch.fleet import Local, RayCluster
+    from hpsearch.store.engine import Database, storage_url
+
+    crew.check(remote=ray is not None)
+    database = Database(storage_url(service.storage))
+    orders = service.orders(database.url, [study], until_done=True)
+    if ray is None:
+        return Local(orders, crew.places())
+    return RayCluster(
+        ray, orders, per_device=crew.workers_per_device, device=crew.only_device,
+        one_node=database.file is not None,
+    )  # fmt: skip
 
 
 def _reopen(ledger: Ledger, study: Study) -> str:
@@ -148,69 +125,71 @@ def _reopen(ledger: Ledger, study: Study) -> str:
     return f"study {study.name} goes on: {study.ended} of {study.tickets} trials have ended"
 
 
-def _follow(fleet: Fleet, ledger: Ledger, reader: Reader) -> Snapshot:
-    """Show progress until the workers have left; the study as they leave it."""
+def _follow(fleet: Fleet, reader: Reader, *, starts: bool) -> Snapshot:
+    """Show progress, and starts if asked to, until the workers have left; the study as they leave
+    it."""
     from hpsearch.cli import show
     from hpsearch.cli.progress import Progress
 
-    exits: list[Exit] = []
-    with Progress(reader.snapshot()) as progress:
-        while fleet.alive:
-            time.sleep(POLL_S)
-            ended = fleet.ended()
-            exits += ended
+    snapshot = reader.snapshot()
+    with Progress(snapshot) as progress:
+        while fleet.running or (snapshot.study.state == "open" and not fleet.over):
+            for news in fleet.tend():
+                if news.bad or starts:
+                    show.note(news.text)
             # A database that is away for a moment is no reason to stop the workers.
             with suppress(StorageError):
-                _settle(ledger, ended)
-                progress.update(reader.snapshot())
-    _settle(ledger, exits)
+                snapshot = reader.snapshot()
+                progress.update(snapshot)
+            time.sleep(POLL_S)
     snapshot = reader.snapshot()
-    failed = [e for e in exits if e.code != 0]
-    if snapshot.study.state == "open" and failed:
-        raise _worker_error(failed[-1], snapshot)
-    for exit_ in failed:
-        show.note(f"worker {exit_.name} ended with {exit_.code}: {exit_.said}")
+    if snapshot.study.state == "open" and fleet.failure is not None:
+        study = snapshot.study
+        left = f"{study.ended} of {study.tickets} trials have ended; run again to go on"
+        raise _worker_error(fleet, left)
     return snapshot
 
 
-def _settle(ledger: Ledger, exits: list[Exit]) -> None:
-    """A worker that was killed has given nothing back: do so in its name."""
-    for exit_ in exits:
-        ledger.sign_off(exit_.name)
-
-
-def _worker_error(exit_: Exit, snapshot: Snapshot) -> HpsearchError:
-    study = snapshot.study
-    left = f"{study.ended} of {study.tickets} trials have ended; run again to go on"
-    if exit_.code in EXIT_CODES and exit_.code > 1:
-        error = HpsearchError(f"{exit_.said}\n{left}")
-        error.exit_code = exit_.code
+def _worker_error(fleet: Fleet, left: str) -> HpsearchError:
+    """The error for a fleet that has no worker left: the last one's own if it named one."""
+    end = fleet.failure
+    assert end is not None
+    if end.code in EXIT_CODES and end.code != 1:
+        error = HpsearchError(f"{end.said}\n{left}")
+        error.exit_code = end.code
         return error
-    how = f"signal {-exit_.code}" if exit_.code < 0 else f"exit code {exit_.code}"
-    return WorkerError(
-        f"the last worker ended with {how}: {exit_.said or 'it said nothing'}\n{left}"
-    )
+    return WorkerError(f"the last worker {end.how}\n{left}")
 
 
+def _tell_interrupted(reader: Reader) -> None:
+    from hpsearch.cli import show
+
+    with suppress(StorageError):  # that it may be away is no news now
+        snapshot = reader.snapshot()
+        found = snapshot.best.value if snapshot.best else None
+        show.note(
+            f"interrupted: {snapshot.study.ended} of {snapshot.study.tickets} trials have ended, "
+            f"best {snapshot.metric} {show.number(found)}; the same command goes on from here:"
+        )
+        show.note(f"  {show.call(shlex.join(sys.argv[1:]))}")
+
+
+@flat
 def submit(
     file: FileArgument,
-    trials: Trials = None,
-    epochs: Epochs = None,
-    hours: Hours = None,
-    sampler: Sampler = None,
-    pruner: Pruner = None,
-    seed: Seed = None,
-    set_: Set = None,
+    *,
+    overrides: Overrides,
     priority: Priority = 0,
+    max_parallel: MaxParallel = None,
     storage: Storage = None,
     json_: Json = False,
 ) -> None:
     """Create the study and leave it to workers elsewhere."""
     from hpsearch.submit import submit as submit_study
 
-    spec = _load(file, trials, epochs, hours, sampler, pruner, seed, set_)
+    spec = overrides.load(file)
     ledger = open_ledger(storage, make=True)
-    study, new = submit_study(ledger, spec, file.parent, priority)
+    study, new = submit_study(ledger, spec, file.parent, priority, max_parallel)
     if json_:
         print_json({"name": study.name, "new": new, "trials": study.tickets})
     else:
@@ -218,23 +197,18 @@ def submit(
         typer.echo(f"workers take it from {ledger.database.name}: hpsearch worker")
 
 
+@flat
 def worker(
-    studies: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[STUDY]...", help="Studies to serve; none: every open one."),
-    ] = None,
+    studies: Studies = None,
+    *,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda:0, mps.", show_default="the first of this machine")
     ] = None,
-    until_done: Annotated[
-        bool, typer.Option("--until-done", help="Leave when there is no more work.")
-    ] = False,
+    until_done: UntilDone = False,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads.", show_default="all")
     ] = None,
-    storage: Storage = None,
-    checkpoints: Checkpoints = None,
-    lease_s: Lease = LEASE_S,
+    service: Service,
     name: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve studies of the database with one process on one device."""
@@ -249,39 +223,63 @@ def worker(
 
     logging.getLogger("hpsearch").setLevel(logging.INFO)
     if studies:
-        ledger = open_ledger(storage, lease_s, make=True)
-        for wanted in studies:
-            ledger.study(wanted)  # a misspelt name is said at once
+        _check_names(service.ledger(), studies)
     serve(
         Options(
-            url=storage_url(storage),
+            url=storage_url(service.storage),
             name=name or new_name(),
             device=device or local_devices()[0],
             studies=tuple(studies or ()),
             until_done=until_done,
             threads=threads,
-            lease_s=lease_s,
-            checkpoints=checkpoints,
+            lease_s=service.lease_s,
+            checkpoints=str(service.checkpoints) if service.checkpoints else None,
+            grace_s=service.grace,
+            patience_s=service.patience_s,
         )
     )
 
 
-def check(
-    file: FileArgument,
-    trials: Trials = None,
-    epochs: Epochs = None,
-    hours: Hours = None,
-    sampler: Sampler = None,
-    pruner: Pruner = None,
-    seed: Seed = None,
-    set_: Set = None,
-    json_: Json = False,
+def _check_names(ledger: Ledger, studies: Sequence[str]) -> None:
+    """A misspelt name is said at once."""
+    for wanted in studies:
+        ledger.study(wanted)
+
+
+@flat
+def fleet(
+    studies: Studies = None, *, crew: Crew, until_done: UntilDone = False, service: Service
 ) -> None:
+    """Serve studies with all devices of this machine; a worker that crashes is started again."""
+    from hpsearch.fleet import Fleet, Local
+
+    logging.getLogger("hpsearch").setLevel(logging.INFO)
+    crew.check()
+    ledger = service.ledger()
+    _check_names(ledger, studies or [])
+    orders = service.orders(ledger.database.url, studies or [], until_done)
+    workers = Fleet(Local(orders, crew.places(), echo=True), ledger, standing=True)
+    try:
+        while not workers.over:
+            for news in workers.tend():
+                _log.log(logging.WARNING if news.bad else logging.INFO, "%s", news.text)
+            time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        _log.info("stopping: trials go back to their last checkpoint")
+        return
+    finally:
+        workers.stop(service.grace)
+    if workers.failure is not None:
+        raise _worker_error(workers, "no worker is left; mend that and start the fleet again")
+
+
+@flat
+def check(file: FileArgument, *, overrides: Overrides, json_: Json = False) -> None:
     """Say what would be searched, or every fault of the file."""
     from hpsearch.cli import show
     from hpsearch.spec import check_data
 
-    spec = _load(file, trials, epochs, hours, sampler, pruner, seed, set_)
+    spec = overrides.load(file)
     check_data(spec.data, file.parent)
     if json_:
         print_json(show.described(spec))

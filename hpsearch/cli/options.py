@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpsearch import urls
+from hpsearch import passwords, urls
 
 if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger
@@ -75,5 +75,4 @@ def open_ledger(storage: str | None, lease_s: float = LEASE_S, *, make: bool = F
 
 def print_json(data: Any) -> None:
     """Data for programs, on standard output."""
-    json.dump(data, sys.stdout, indent=2, default=str)
-    sys.stdout.write("\n")
+    sys.stdout.write(passwords.hide(json.dumps(data, indent=2, default=str)) + "\n")

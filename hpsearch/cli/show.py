@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch import plan, urls
+from hpsearch import passwords, plan, urls
 from hpsearch.space import Grid, Parameter, Range
 
 if TYPE_CHECKING:
@@ -44,16 +44,14 @@ def call(command: str) -> str:
     known = called.name != "hpsearch" or (found and Path(found).samefile(called))
     words = f"{'hpsearch' if known else os.path.relpath(called)} {command}"
     if "--storage" in sys.argv[:-1] and "--storage" not in command:
-        from hpsearch.store.engine import mask  # here: `check` does without SQL
-
         url = sys.argv[sys.argv.index("--storage") + 1]
-        words += f" --storage {shlex.quote(mask(url, url))}"
-    return words
+        words += f" --storage {shlex.quote(url)}"
+    return passwords.hide(words)
 
 
 def note(text: str) -> None:
     """A line of status; never wrapped, so that a command in it can be pasted."""
-    err.print(text, markup=False, soft_wrap=True)
+    err.print(passwords.hide(text), markup=False, soft_wrap=True)
 
 
 def number(value: float | None) -> str:
@@ -197,7 +195,7 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
         path = trial.checkpoint
         if urls.scheme(path) is None:
             path = min(path, os.path.relpath(path), key=len)
-        out.print(f"  checkpoint {path}", soft_wrap=True)
+        out.print(f"  checkpoint {passwords.hide(path)}", soft_wrap=True)
     elif trial.unsaved:
         out.print(f"  its network was not kept: {trial.unsaved}", soft_wrap=True)
     if trial.metrics:

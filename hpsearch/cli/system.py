@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,16 +15,40 @@ db = typer.Typer(help="Prepare and check the database.", no_args_is_help=True)
 
 
 def dashboard(
+    host: Annotated[
+        str, typer.Option(help="Address to bind to; one beyond this machine needs a login.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8080,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Refuse whatever changes or deletes.")
+    ] = False,
+    user: Annotated[
+        str | None, typer.Option(envvar="HPSEARCH_DASHBOARD_USER", help="User of the login.")
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="HPSEARCH_DASHBOARD_PASSWORD_FILE",
+            help="File with the password of the login; its last newline does not count.",
+        ),
+    ] = None,
     storage: Storage = None,
 ) -> None:
-    """Serve optuna-dashboard over the database, on this machine only."""
-    from hpsearch.dashboard import serve
+    """Serve optuna-dashboard over the database.
+
+    On this machine only, unless there is a login: without one, another host is an error (2). The
+    login goes over the network as it is; put a proxy with TLS before it. /healthz answers without.
+    """
+    from hpsearch.dashboard import read_login, serve
+
+    login = read_login(user, password_file)
 
     def ready(address: str) -> None:
-        typer.echo(f"dashboard at {address} (Ctrl-C ends it)")
+        manner = [word for word, said in (("read-only", read_only), ("login", login)) if said]
+        typer.echo(f"dashboard at {address} ({', '.join([*manner, 'Ctrl-C ends it'])})")
 
-    serve(open_ledger(storage, make=True).database, port, ready)
+    database = open_ledger(storage, make=True).database
+    serve(database, host, port, ready, login=login, read_only=read_only)
 
 
 @db.command()

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import plan
 from hpsearch.catalog import Value
+from hpsearch.search.cmaes import ReplayedCmaEsSampler
 from hpsearch.search.pruners import make_pruner
 from hpsearch.search.samplers import (
     Drawer,
@@ -164,7 +165,7 @@ def _sampler(name: str, seed: int) -> samplers.BaseSampler:
             warn_independent_sampling=False,
         )
     if name == "cmaes":
-        return samplers.CmaEsSampler(
+        return ReplayedCmaEsSampler(
             seed=seed, independent_sampler=independent, warn_independent_sampling=False
         )
     return samplers.TPESampler(seed=seed, n_startup_trials=1)

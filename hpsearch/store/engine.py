@@ -28,9 +28,10 @@ from sqlalchemy.exc import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from hpsearch import passwords
 from hpsearch.errors import StorageError, UnreachableError
 
-__all__ = ["DEFAULT_URL", "Database", "mask", "now", "storage_url"]
+__all__ = ["DEFAULT_URL", "Database", "now", "storage_url"]
 
 T = TypeVar("T")
 
@@ -74,29 +75,6 @@ def _mysql_now(_element: Any, _compiler: Any, **_kw: Any) -> str:
 def storage_url(option: str | None = None) -> str:
     """The database's URL: the option, else HPSEARCH_STORAGE, else SQLite in this folder."""
     return option or os.environ.get("HPSEARCH_STORAGE") or DEFAULT_URL
-
-
-def mask(text: str, url: str) -> str:
-    """`text` without the passwords that `url` carries, before the host or in its query."""
-    try:
-        parsed = sa.make_url(url)
-    except (ArgumentError, ValueError):
-        return text.replace(url, "***")
-    text = text.replace(url, _shown(parsed))
-    hidden = [parsed.password, *(v for k, v in parsed.query.items() if _is_secret(k))]
-    for word in hidden:
-        if word:
-            text = text.replace(str(word), "***")
-    return text
-
-
-def _shown(parsed: sa.URL) -> str:
-    query = {k: "***" if _is_secret(k) else v for k, v in parsed.query.items()}
-    return parsed.set(query=query).render_as_string(hide_password=True)
-
-
-def _is_secret(key: str) -> bool:
-    return "pass" in key.lower()
 
 
 def _parse(url: str) -> sa.URL:
@@ -161,10 +139,11 @@ class Database:
 
     def __init__(self, url: str) -> None:
         """Raises StorageError where the URL makes no sense or its driver is not installed."""
+        passwords.learn(url)
         parsed = _parse(url)
         self.backend = parsed.get_backend_name()
         self.url = parsed.render_as_string(hide_password=False)
-        self.name = _shown(parsed)
+        self.name = passwords.hide(parsed.render_as_string(hide_password=True))
         options: dict[str, Any] = {"pool_pre_ping": self.backend != "sqlite"}
         if self.backend == "mysql":
             # REPEATABLE READ would show a worker the tickets as they were when it began to wait.
@@ -228,7 +207,7 @@ class Database:
         """The StorageError for what SQLAlchemy or Optuna raised."""
         cause = getattr(error, "orig", None) or error
         lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-        said = mask(lines[0] if lines else type(cause).__name__, self.url)
+        said = passwords.hide(lines[0] if lines else type(cause).__name__)
         # Anything else - a statement that makes no sense, a value that does not fit - stays as it
         # is however often it is tried.
         may_pass = isinstance(error, (OperationalError, InterfaceError, sa.exc.TimeoutError))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections import Counter
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
 from hpsearch import plan
 from hpsearch.search import Search
+from hpsearch.search.cmaes import ReplayedCmaEsSampler
 from hpsearch.search.samplers import distribution
 from hpsearch.spec import StudySpec, load
 from hpsearch.store.engine import Database
@@ -257,3 +260,62 @@ def test_trials_of_other_tools_are_not_learned_from(bench) -> None:
         study.end(*study.begin())
     assert len(study.trials()) == 12
     assert plan.tickets(study.spec) == 200
+
+
+NUMERIC = (
+    "{architecture: {depth: {min: 1, max: 3}},"
+    " learning_rate: {lr: {min: 1.0e-4, max: 1.0e-1, log: true}},"
+    " regularization: {dropout: {min: 0.0, max: 0.5}}}"
+)
+
+
+class Hostile:
+    """What is executed when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __reduce__(self):
+        return Path.touch, (self._file,)
+
+
+def test_cmaes_runs_no_pickle_of_the_database(bench, tmp_path: Path) -> None:
+    ours = bench("cmaes", NUMERIC)
+    for _ in range(10):
+        ours.end(*ours.begin())
+    pickled = pickle.dumps(Hostile(tmp_path / "was run")).hex()
+    storage = optuna.storages.RDBStorage(ours.ledger.database.url)
+    hold, trial_id = ours.begin()
+    storage.set_trial_system_attr(trial_id, "cma:optimizer:0", pickled)
+    storage.set_trial_system_attr(trial_id, "cma:generation", ["x"])
+    ours.end(hold, trial_id)
+    ours.open()
+    ours.end(*ours.begin())
+    assert not (tmp_path / "was run").exists()
+    assert ours.trials()[-1].user_attrs["sampler"] == "cmaes"
+    study = optuna.load_study(study_name="s", storage=storage)
+    space = {"lr": study.trials[0].distributions["lr"]}
+    asked = storage.get_trial(study.ask()._trial_id)
+    optuna.samplers.CmaEsSampler().sample_relative(study, asked, space)
+    assert (tmp_path / "was run").exists(), "else the row is not hostile at all"
+
+
+def test_cmaes_gets_where_optunas_own_gets() -> None:
+    """The trials alone give the mean and the spread that Optuna keeps as a pickle."""
+
+    def objective(trial: optuna.Trial) -> float:
+        x, y = trial.suggest_float("x", -5, 5), trial.suggest_float("y", 1e-4, 1, log=True)
+        return (x - 2) ** 2 + (math.log10(y) + 2) ** 2 + abs(trial.suggest_int("n", 1, 9) - 4)
+
+    for direction, sign in (("minimize", 1), ("maximize", -1)):
+        theirs = optuna.samplers.CmaEsSampler(seed=0)
+        study = optuna.create_study(direction=direction, sampler=theirs)
+        study.optimize(lambda trial, sign=sign: sign * objective(trial), n_trials=60)
+        kept = theirs._restore_optimizer(study.trials)
+        ours = ReplayedCmaEsSampler(seed=1)
+        asked = study._storage.get_trial(study.ask()._trial_id)
+        ours.sample_relative(study, asked, dict(sorted(study.trials[0].distributions.items())))
+        replayed = ours._restore_optimizer(study.get_trials(states=[TrialState.COMPLETE]))
+        assert kept.generation == replayed.generation > 5
+        for part in ("_mean", "_sigma", "_C", "_pc", "_p_sigma"):
+            assert getattr(replayed, part) == pytest.approx(getattr(kept, part)), part

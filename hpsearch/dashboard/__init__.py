@@ -1,0 +1,93 @@
+"""optuna-dashboard over the study database, behind a guard.
+
+TLS is not done here: a proxy before it does that better.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import optuna_dashboard
+import waitress
+
+from hpsearch.dashboard.guard import Guard, is_loopback
+from hpsearch.dashboard.login import Login, read_login
+from hpsearch.errors import HpsearchError, StudyFileError
+from hpsearch.store.engine import Database
+from hpsearch.store.trials import optuna_storage
+
+__all__ = ["Login", "read_login", "serve"]
+
+_THREADS = 8
+"""Requests answered at the same time: one that reads a large study takes seconds. Optuna's storage
+has a session a thread, and optuna-dashboard locks its caches. A client that is slow to send or to
+read takes none of them: waitress waits for it elsewhere."""
+
+_BODY_BYTES = 1 << 20
+"""The largest body of a request: notes are text. waitress would take a gigabyte."""
+
+
+def serve(
+    database: Database,
+    host: str,
+    port: int,
+    ready: Callable[[str], None],
+    *,
+    login: Login | None = None,
+    read_only: bool = False,
+) -> None:
+    """Serve until interrupted; `ready` is called with the address once requests are answered.
+
+    Args:
+        database: Where the studies are.
+        host: Name or address to bind to.
+        port: 0 takes any that is free.
+        ready: Told the address.
+        login: What requests must carry.
+        read_only: Refuse whatever writes.
+
+    Raises StudyFileError where others could reach it without a login; HpsearchError where the
+    address cannot be had.
+    """
+    address = _resolved(host, port)
+    if login is None and not is_loopback(address):
+        raise StudyFileError(
+            f"optuna-dashboard can delete studies, and {host} can be reached from other machines: "
+            "name a login (--user and --password-file, or HPSEARCH_DASHBOARD_USER and "
+            "HPSEARCH_DASHBOARD_PASSWORD_FILE), or bind it to 127.0.0.1"
+        )
+    # A busy page asks for more than there are threads, and then waits: that is no news.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    app = optuna_dashboard.wsgi(optuna_storage(database.url))
+    app.catchall = False  # what goes wrong is logged, and not written past the log with a password
+    try:
+        server = waitress.create_server(
+            Guard(app, login, read_only=read_only),
+            host=address,
+            port=port,
+            threads=_THREADS,
+            max_request_body_size=_BODY_BYTES,
+            ident=None,
+        )
+    except OSError as error:
+        raise HpsearchError(
+            f"port {port} of {host} cannot be opened ({error.strerror}); name another: --port N"
+        ) from None
+    shown = f"[{address}]" if ":" in address else address
+    with suppress(KeyboardInterrupt):  # which `run` takes for a wish to end, too
+        ready(f"http://{shown}:{server.effective_port}/")
+        server.run()
+    server.close()
+
+
+def _resolved(host: str, port: int) -> str:
+    """The address of a host, IPv4 before IPv6: judged and bound is one and the same."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "that is no name of a host"
+        raise HpsearchError(f"the host {host!r} is not known here ({reason})") from None
+    return str(min(found, key=lambda info: info[0] != socket.AF_INET)[4][0])

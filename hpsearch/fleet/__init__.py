@@ -1,0 +1,17 @@
+"""Start workers, see them end, start them again: on this machine, or on a Ray cluster.
+
+A `Fleet` keeps the books, a slot for each place where a worker belongs. A launcher says where those
+places are and starts a worker on one: `Local` on the devices of this machine, `RayCluster` on the
+nodes of a cluster.
+"""
+
+from hpsearch.fleet.child import End
+from hpsearch.fleet.cluster import RayCluster
+from hpsearch.fleet.fleet import Fleet, News
+from hpsearch.fleet.local import Local, check_devices, local_devices, spread
+from hpsearch.fleet.orders import Launcher, Orders, Place, Process, new_name
+
+__all__ = [
+    "End", "Fleet", "Launcher", "Local", "News", "Orders", "Place", "Process", "RayCluster",
+    "check_devices", "local_devices", "new_name", "spread",
+]  # fmt: skip

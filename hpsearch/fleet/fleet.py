@@ -1,0 +1,196 @@
+"""The books of a fleet: a slot for each place, its worker, its crashes, and when it is due again.
+
+A worker that crashes is started again after a pause that doubles with each crash in a row; a slot
+that has crashed `MOST_CRASHES` times in a row is given up. A worker that lived `STEADY_S` was no
+crash in a row. A crash is a signal, a lost node, or an exit code without a meaning of its own; a
+worker that says by its exit code what stands in its way would say the same again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hpsearch.errors import EXIT_CODES, StorageError
+from hpsearch.fleet.child import End
+from hpsearch.fleet.orders import Launcher, Place, Process
+
+if TYPE_CHECKING:
+    from hpsearch.store.ledger import Ledger  # nodes of a cluster import this module without SQL
+
+__all__ = ["MOST_CRASHES", "STEADY_S", "Fleet", "News", "is_crash", "pause_s"]
+
+MOST_CRASHES = 5
+STEADY_S = 60.0
+_LONGEST_S = 60.0
+
+_MARGIN_S = 2.0
+"""Beyond the workers' own grace, after which they are killed: time to write their last words."""
+
+_AGAIN_S = 5.0
+"""Until a database that was away is tried again; each try may last as long as a connection."""
+
+
+def pause_s(crashes: int) -> float:
+    """Seconds before the next start, after so many crashes in a row: 1, 2, 4 ... 60."""
+    return min(2.0 ** (crashes - 1), _LONGEST_S)
+
+
+def is_crash(end: End) -> bool:
+    """Whether the worker may do better when it is started again."""
+    return end.code is None or end.code < 0 or end.code == 1 or end.code not in EXIT_CODES
+
+
+@dataclass(frozen=True)
+class News:
+    """Something that happened to a worker."""
+
+    text: str
+    bad: bool = True
+
+
+@dataclass
+class _Slot:
+    place: Place
+    process: Process | None = None
+    began: float = 0.0
+    crashes: int = 0
+    """In a row."""
+    due: float | None = 0.0
+    """When to start; None: it runs, or is over."""
+    given_up: bool = False
+
+
+class Fleet:
+    """Workers on the places of a launcher."""
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        ledger: Ledger,
+        *,
+        limit: int | None = None,
+        standing: bool = False,
+    ) -> None:
+        """Starts nothing yet: `tend` does.
+
+        Args:
+            launcher: Where workers belong, and how they start.
+            ledger: Where lost workers are signed off.
+            limit: The most workers; None: one on each place.
+            standing: Start workers again, for ever, that left because the database was away.
+        """
+        self._launcher, self._ledger = launcher, ledger
+        self._limit, self._standing = limit, standing
+        self._slots: dict[str, _Slot] = {}
+        self._mourned: dict[str, str | None] = {}
+        """Workers that are to be signed off, and how they were lost."""
+        self._try_at = 0.0
+        self.failure: End | None = None
+        """How the last worker to end did, where that was no success."""
+
+    @property
+    def running(self) -> int:
+        """Number of workers that run."""
+        return sum(slot.process is not None for slot in self._slots.values())
+
+    @property
+    def over(self) -> bool:
+        """Whether no worker runs and none will: not while it waits for a place to appear."""
+        left = any(slot.process or slot.due is not None for slot in self._slots.values())
+        return bool(self._slots) and not left
+
+    def tend(self) -> list[News]:
+        """Start what is due, bury what has ended; what has happened."""
+        return [*self._follow_places(), *self._bury(), *self._start()]
+
+    def _follow_places(self) -> Iterator[News]:
+        places = {place.key: place for place in self._launcher.places()}
+        for key in [key for key in self._slots if key not in places]:
+            slot = self._slots.pop(key)
+            if slot.process is not None:
+                slot.process.kill()
+                self._mourn(slot.process.name, f"its place is gone: it was {slot.place.where}")
+                yield News(f"worker {slot.process.name} is gone: its place was {slot.place.where}")
+        for key, place in places.items():
+            used = sum(not slot.given_up for slot in self._slots.values())
+            if key not in self._slots and (self._limit is None or used < self._limit):
+                self._slots[key] = _Slot(place)
+
+    def _bury(self) -> Iterator[News]:
+        for slot in self._slots.values():
+            process = slot.process
+            end = process.poll() if process is not None else None
+            if process is not None and end is not None:
+                slot.process = None
+                self._mourn(process.name, end.how if is_crash(end) else None)
+                self.failure = None if end.code == 0 else end
+                if self.failure is not None:
+                    yield News(f"worker {process.name} {end.how}; {self._what_next(slot, end)}")
+        self._settle()
+
+    def _what_next(self, slot: _Slot, end: End) -> str:
+        """Decide whether and when the slot's next worker starts; say so."""
+        waits = self._standing and end.code == StorageError.exit_code
+        if not is_crash(end) and not waits:
+            return "it is not started again"
+        steady = time.monotonic() - slot.began >= STEADY_S
+        slot.crashes = 1 if steady else slot.crashes + 1
+        if slot.crashes >= MOST_CRASHES and not waits:
+            slot.given_up = True
+            return f"given up after {slot.crashes} crashes in a row"
+        pause = pause_s(slot.crashes)
+        slot.due = time.monotonic() + pause
+        return f"a new one starts in {pause:g} s"
+
+    def _start(self) -> Iterator[News]:
+        for slot in self._slots.values():
+            if slot.due is not None and slot.due <= time.monotonic():
+                slot.process, slot.due = self._launcher.launch(slot.place), None
+                slot.began = time.monotonic()
+                yield News(f"worker {slot.process.name} starts {slot.place.where}", bad=False)
+
+    def _mourn(self, name: str, lost: str | None) -> None:
+        self._mourned[name] = lost
+        self._try_at = 0.0
+
+    def _settle(self) -> None:
+        """A worker that was killed has given nothing back: do so in its name.
+
+        Where the database is away it is done later. By then its leases may have run out.
+        """
+        if time.monotonic() < self._try_at:
+            return
+        try:
+            for name, lost in list(self._mourned.items()):
+                self._ledger.sign_off(name, lost=lost)
+                del self._mourned[name]
+        except StorageError:
+            self._try_at = time.monotonic() + _AGAIN_S
+
+    def stop(self, grace_s: float) -> None:
+        """Ask all workers to give back what they hold and leave; kill those that do not.
+
+        A KeyboardInterrupt meanwhile kills them at once. After this the fleet is over.
+        """
+        left = [slot.process for slot in self._slots.values() if slot.process is not None]
+        for process in left:
+            process.terminate()
+        deadline = time.monotonic() + grace_s + _MARGIN_S
+        with suppress(KeyboardInterrupt):
+            while time.monotonic() < deadline and any(p.poll() is None for p in left):
+                time.sleep(0.05)
+        for process in left:
+            if process.poll() is None:
+                process.kill()
+            self._mourn(process.name, None)  # it was told to leave: that speaks against no trial
+        for slot in self._slots.values():
+            slot.process = slot.due = None
+        self._settle()
+
+    def close(self) -> None:
+        """Let go of what the launcher holds."""
+        self._launcher.close()

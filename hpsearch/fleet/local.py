@@ -1,0 +1,83 @@
+"""Workers as children of this process, on the devices of this machine."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from joblib import cpu_count
+
+from hpsearch.fleet.child import Child
+from hpsearch.fleet.orders import Orders, Place, new_name
+
+__all__ = ["Local", "check_devices", "local_devices", "spread"]
+
+_log = logging.getLogger(__name__)
+
+
+def local_devices() -> list[str]:
+    """The devices of this machine: every CUDA device, else mps, else cpu.
+
+    PyTorch, which takes seconds to load, is asked only where there may be an accelerator.
+    """
+    apple = sys.platform == "darwin" and platform.machine() == "arm64"
+    if not apple and shutil.which("nvidia-smi") is None and not Path("/dev/nvidiactl").exists():
+        return ["cpu"]
+    from hpsearch.training import devices
+
+    return devices.local()
+
+
+def check_devices(names: Sequence[str]) -> None:
+    """Raise HpsearchError where this machine has no device of that name."""
+    if any(name != "cpu" for name in names):
+        from hpsearch.training import devices
+
+        for name in names:
+            devices.device(name)
+
+
+def spread(
+    devices: Sequence[str], workers: int | None = None, per_device: int | None = None
+) -> list[Place]:
+    """A place for each worker: so many in all or on each device, the CPU cores shared out.
+
+    Cores are those that this process may use, be it by its affinity or by its container's limit.
+    """
+    count = workers or len(devices) * (per_device or 1)
+    threads = max(cpu_count() // count, 1) if count > 1 else None
+    chosen = [devices[i % len(devices)] for i in range(count)]
+    return [Place(f"{i}", device, threads, f"on {device}") for i, device in enumerate(chosen)]
+
+
+class Local:
+    """Starts workers on this machine."""
+
+    def __init__(self, orders: Orders, places: Sequence[Place], *, echo: bool = False) -> None:
+        """`echo` logs what the workers say, each line with the worker's name before it."""
+        self._orders, self._places, self._echo = orders, list(places), echo
+
+    def places(self) -> Sequence[Place]:
+        """Where workers belong: it does not change."""
+        return self._places
+
+    def launch(self, place: Place) -> Child:
+        """Start a worker there."""
+        name = new_name()
+
+        def hear(line: str) -> None:
+            _log.info("%s | %s", name, line)
+
+        return Child(
+            name,
+            self._orders.arguments(name, place),
+            {"HPSEARCH_STORAGE": self._orders.url},
+            hear if self._echo else None,
+        )
+
+    def close(self) -> None:
+        """Nothing is held beside the workers."""

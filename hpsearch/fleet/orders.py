@@ -1,0 +1,94 @@
+"""What a worker is told, where it belongs, and what a launcher is."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hpsearch.fleet.child import End
+
+__all__ = ["Launcher", "Orders", "Place", "Process", "new_name"]
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What every worker of a fleet is told."""
+
+    url: str = field(repr=False)
+    """The database; may carry a password."""
+    studies: tuple[str, ...] = ()
+    """Names of the studies to serve; none: every open one."""
+    until_done: bool = False
+    """Leave when there is no more work."""
+    checkpoints: str | None = None
+    lease_s: float = 30.0
+    grace_s: float = 8.0
+    """Seconds that a worker has to leave in order."""
+    patience_s: float = 300.0
+    """Seconds for which a worker bears that the database is away."""
+
+    def arguments(self, name: str, place: Place) -> list[str]:
+        """The command line behind `hpsearch`. Other users see it, so it is without the URL."""
+        words = ["worker", *self.studies, "--name", name, "--device", place.device]
+        words += ["--lease-s", str(self.lease_s), "--grace", str(self.grace_s)]
+        words += ["--patience-s", str(self.patience_s)]
+        if self.until_done:
+            words += ["--until-done"]
+        if self.checkpoints is not None:
+            words += ["--checkpoints", self.checkpoints]
+        if place.threads is not None:
+            words += ["--threads", str(place.threads)]
+        return words
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one worker belongs."""
+
+    key: str
+    """No other place of the launcher has the same."""
+    device: str
+    """The device's name there: cpu, cuda:0, mps."""
+    threads: int | None = None
+    """CPU threads; None: PyTorch's choice."""
+    where: str = ""
+    """The place in words."""
+
+
+class Process(Protocol):
+    """A worker's process, here or elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """How the worker signs on."""
+
+    def poll(self) -> End | None:
+        """How it ended; None while it runs."""
+
+    def terminate(self) -> None:
+        """Ask it to give back what it holds and to leave."""
+
+    def kill(self) -> None:
+        """End it now."""
+
+
+class Launcher(Protocol):
+    """Knows where workers belong, and starts them."""
+
+    def places(self) -> Sequence[Place]:
+        """Where workers belong now."""
+
+    def launch(self, place: Place) -> Process:
+        """Start a worker there. Raises nothing: one that could not start is one that has ended."""
+
+    def close(self) -> None:
+        """Let go of what the launcher itself holds."""
+
+
+def new_name(host: str | None = None) -> str:
+    """A name that no other worker has: host, the process that named it, a few random letters."""
+    return f"{(host or socket.gethostname())[:40]}-{os.getpid()}-{secrets.token_hex(3)}"

@@ -1,0 +1,186 @@
+"""Workers that crash are started again, by `run` and by the standing `fleet`."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.acceptance.conftest import Command, digits
+from tests.acceptance.test_interruptions import STUDY, trials, wait_for_reports
+
+SMALL = digits(parameters="{learning_rate: {lr: {min: 1.0e-3, max: 1.0e-1, log: true}}}")
+
+
+class Heard:
+    """What a process has said on standard error, as it comes."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        os.set_blocking(process.stderr.fileno(), False)
+        self._process, self._text = process, ""
+
+    @property
+    def text(self) -> str:
+        assert self._process.stderr is not None
+        self._text += self._process.stderr.read() or ""
+        return self._text
+
+    def wait_for(self, pattern: str, count: int = 1, timeout_s: float = 60) -> list[Any]:
+        """Until the pattern has been said so often; what it found."""
+        deadline = time.monotonic() + timeout_s
+        while len(found := re.findall(pattern, self.text)) < count:
+            assert time.monotonic() < deadline, self._text
+            assert self._process.poll() is None, self._text
+            time.sleep(0.02)
+        return found
+
+
+def workers_of(running: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(running.pid).children()
+
+
+def test_run_gives_up_a_worker_that_is_killed_each_time(command: Command) -> None:
+    running = command.start("run", command.file(STUDY))
+    heard = Heard(running)
+    seen: set[int] = set()
+    deadline = time.monotonic() + 120
+    while running.poll() is None:
+        assert time.monotonic() < deadline, heard.text
+        for worker in workers_of(running):
+            seen.add(worker.pid)
+            worker.kill()
+        time.sleep(0.05)
+    assert running.returncode == 7, heard.text
+    assert len(seen) == 5
+    pauses = re.findall(r"killed by signal 9 \(SIGKILL\); a new one starts in (\d+) s", heard.text)
+    assert pauses == ["1", "2", "4", "8"]
+    assert "given up after 5 crashes in a row" in heard.text
+    assert "0 of 2 trials have ended; run again to go on" in heard.text
+    command.run("run", command.folder / "study.yaml", "--epochs", 70)
+
+
+def test_run_does_not_start_a_worker_again_that_says_why_it_cannot_work(command: Command) -> None:
+    table = command.folder / "table.csv"
+    table.write_text("a,b,kind\n" + "".join(f"{i},{i % 7},{i % 2}\n" for i in range(60)))
+    text = SMALL.replace(
+        "{source: digits, limit: 300}", "{source: csv, path: table.csv, target: kind}"
+    )
+    command.run("submit", command.file(text))
+    command.run("worker", "s", "--until-done")
+    table.write_text("a,b,kind\n" + "".join(f"{i},{i % 5},{i % 2}\n" for i in range(60)))
+    command.run("extend", "s", "--trials", 2)
+    said = command.run("run", command.folder / "study.yaml", code=4).stderr
+    assert "is not what it was when the study began" in said
+    assert "it is not started again" in said
+    assert "a new one starts" not in said
+
+
+def test_more_workers_a_device_share_the_cores(command: Command) -> None:
+    running = command.start("run", command.file(STUDY), "--workers-per-device", 2)
+    wait_for_reports(command, running, 1)
+    lines = [" ".join(worker.cmdline()) for worker in workers_of(running)]
+    assert len(lines) == 2
+    assert all("--device cpu" in line and "--threads " in line for line in lines)
+    os.kill(running.pid, signal.SIGTERM)
+    running.communicate(timeout=30)
+
+
+def test_two_ways_to_count_workers_are_one_too_many(command: Command) -> None:
+    for verb in (["run", command.file(SMALL)], ["fleet"]):
+        said = command.run(*verb, "--workers", 2, "--workers-per-device", 2, code=2).stderr
+        assert "give one" in said
+
+
+def test_a_fleet_serves_restarts_and_leaves_in_order(command: Command) -> None:
+    command.run("submit", command.file(STUDY))
+    command.env["HPSEARCH_LEASE_S"] = "120"  # nothing here may wait for a lease to run out
+    running = command.start("fleet", "--workers", 2)
+    heard = Heard(running)
+    names = heard.wait_for(r"worker (\S+) starts on cpu", count=2)
+    heard.wait_for(r"\S+ \| serving study s on cpu", count=2)
+    wait_for_reports(command, running, 4)
+    victim = next(w for w in workers_of(running) if names[0] in w.cmdline())
+    victim.kill()
+    heard.wait_for(
+        rf"worker {names[0]} was killed by signal 9 \(SIGKILL\); a new one starts in 1 s"
+    )
+    third = heard.wait_for(r"worker (\S+) starts on cpu", count=3)[-1]
+    assert third not in names
+    heard.wait_for(rf"{third} \| trial \d of s: COMPLETE", timeout_s=120)
+    heard.wait_for(r"\| trial \d of s: COMPLETE", count=2, timeout_s=120)
+    left = workers_of(running)
+    os.kill(running.pid, signal.SIGTERM)
+    running.wait(30)
+    assert running.returncode == 0, heard.text
+    assert not any(worker.is_running() for worker in left)
+    ended = trials(command)
+    assert [t.state.name for t in ended] == ["COMPLETE", "COMPLETE"]
+    assert sorted(t.user_attrs["attempts"] for t in ended) == [1, 2]
+    assert [sorted(t.intermediate_values) for t in ended] == [list(range(1, 71))] * 2
+
+
+def test_a_fleet_kills_a_worker_that_does_not_leave(command: Command) -> None:
+    command.run("submit", command.file(STUDY))
+    running = command.start("fleet", "--workers", 2, "--grace", 1)
+    heard = Heard(running)
+    heard.wait_for(r"\| serving study s", count=2)
+    stuck, other = workers_of(running)
+    stuck.suspend()
+    began = time.monotonic()
+    os.kill(running.pid, signal.SIGTERM)
+    running.wait(30)
+    assert running.returncode == 0, heard.text
+    assert time.monotonic() - began < 8
+    assert not stuck.is_running()
+    assert not other.is_running()
+
+
+def test_a_fleet_until_done_ends_with_the_work(command: Command) -> None:
+    command.run("submit", command.file(SMALL))
+    said = command.run("fleet", "s", "--workers", 2, "--until-done").stderr
+    assert said.count("of s: COMPLETE") == 4
+    assert command.json("status", "s")["state"] == "done"
+    assert "no study 't'" in command.run("fleet", "t", code=6).stderr
+
+
+def test_a_fleet_waits_out_a_database_that_is_away(
+    make_command: Callable[[str], Command], servers: Any
+) -> None:
+    """Workers of little patience give up, and are started again until it is back."""
+    import sqlalchemy as sa
+
+    command = make_command(servers.new_database("postgresql", None))
+    command.env["HPSEARCH_PATIENCE_S"] = "0"
+    command.run("submit", command.file(STUDY))
+    running = command.start("fleet", "--workers", 1)
+    heard = Heard(running)
+    wait_for_reports(command, running, 3)
+    url = sa.make_url(command.url)
+    engine = sa.create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT",
+                              poolclass=sa.NullPool)  # fmt: skip
+    with engine.connect() as admin:
+        admin.execute(sa.text(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS false"))
+        admin.execute(sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                              f"WHERE datname = '{url.database}'"))  # fmt: skip
+        heard.wait_for(r"ended with exit code 3: .*; a new one starts in", count=2)
+        admin.execute(sa.text(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS true"))
+    heard.wait_for(r"trial \d of s: COMPLETE", count=2, timeout_s=120)
+    os.kill(running.pid, signal.SIGTERM)
+    running.wait(30)
+    assert running.returncode == 0
+    assert [len(t.intermediate_values) for t in trials(command)] == [70, 70]
+
+
+@pytest.mark.parametrize("verb", ["fleet", "worker"])
+def test_a_fleet_without_its_database_says_so(command: Command, verb: str) -> None:
+    command.env["HPSEARCH_STORAGE"] = "postgresql://127.0.0.1:1/none"
+    command.env["HPSEARCH_PATIENCE_S"] = "0"
+    assert "127.0.0.1:1" in command.run(verb, code=3).stderr
