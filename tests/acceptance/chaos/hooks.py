@@ -20,6 +20,9 @@ from sqlalchemy import event
 from hpsearch.store.ledger import Ledger
 from hpsearch.training.checkpoint import Checkpoints
 from hpsearch.training.slot import Slot
+from hpsearch.worker import keeper
+
+Hook = Callable[[], None]
 
 _CLONE_NEWNET, _CLONE_NEWNS, _CLONE_NEWUSER = 0x40000000, 0x00020000, 0x10000000
 
@@ -69,9 +72,37 @@ def pace(seconds: float) -> None:
     Slot.train = wrapped  # type: ignore[method-assign]
 
 
+def report_at_once() -> None:
+    """Deliver each report by itself: trials here end before reports would be gathered."""
+    keeper._GATHER_S = 0.0
+
+
 def die_in(ticket: int, epochs: range) -> None:
     """Kill the process as it begins such an epoch of that ticket."""
     _before_epoch(lambda number, epoch: die() if (number == ticket and epoch in epochs) else None)
+
+
+def die_after(ticket: int) -> None:
+    """Kill the process once a report of that ticket, of any epoch but the last, is delivered."""
+
+    def due(args: Any, _refused: Any) -> bool:
+        return any(w.hold.number == ticket and w.reports and not w.ending for w in args[1])
+
+    _wrap(Ledger, "record", due, "after")
+
+
+def slow_endings(seconds: float) -> None:
+    """Let the end of a trial take that long to reach the database."""
+    record = Ledger.record
+
+    @functools.wraps(record)
+    def wrapped(self: Ledger, writes: Any) -> Any:
+        writes = list(writes)
+        if any(write.ending for write in writes):
+            time.sleep(seconds)
+        return record(self, writes)
+
+    Ledger.record = wrapped  # type: ignore[method-assign]
 
 
 def terminate_in(epoch: int) -> None:
@@ -98,6 +129,17 @@ def freeze_in(epoch: int) -> None:
                 os.kill(os.getpid(), signal.SIGSTOP)
 
     _before_epoch(stop)
+
+
+def freeze_at_commit(verb: str) -> None:
+    """SIGSTOP before the commit of a verb, its locks held."""
+    at_points(
+        lambda name: (
+            os.kill(os.getpid(), signal.SIGSTOP)
+            if name.startswith(f"{verb} ") and name.endswith(" COMMIT")
+            else None
+        )
+    )
 
 
 def hang_in(epoch: int) -> None:

@@ -89,7 +89,7 @@ def leave_a_mess(crew: Crew) -> None:
         Doom("reporting", "before", 1),
         Doom("claiming", "after claim", 1),
     ):
-        crew.worker(partial(hooks.doomed, doom)).ends(-9)
+        crew.worker(partial(hooks.doomed, doom), hooks.report_at_once).ends(-9)
     for lost in Path(crew.env["HPSEARCH_CHECKPOINTS"]).rglob("0.*"):
         lost.unlink()
     _write(crew, "UPDATE hpsearch_leases SET until = until - 1000, taken_at = taken_at - 100")
@@ -123,7 +123,7 @@ def points_of(crew: Crew) -> list[str]:
 # --- a worker's own writes ----------------------------------------------------------------------
 
 LIVES: dict[str, tuple[Hook, ...]] = {
-    "works to the end": (),
+    "works to the end": (hooks.report_at_once,),
     "renews its lease": (partial(hooks.pace, 0.4),),
     "is told to leave": (partial(hooks.terminate_in, 2),),
 }
@@ -209,6 +209,7 @@ SCENARIOS = {
     "sweep": Scenario("sweep", (), stop_before_a_worker_dies),
     "pause": Scenario("set_state", ("s", "paused")),
     "stop": Scenario("set_state", ("s", "stopped")),
+    "schedule": Scenario("schedule", ("s", 3, 2)),
     "extend": Scenario("extend", ("s", 2), trials=TRIALS + 2),
     "retry": Scenario("retry_failed", ("s",), fail_a_trial, trials=TRIALS + 1),
     "delete": Scenario("delete", ("s",)),

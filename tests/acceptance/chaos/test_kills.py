@@ -25,6 +25,7 @@ STUDY = study(
     " regularization: {dropout: {min: 0.0, max: 0.35, step: 0.05}}}",
     epochs=EPOCHS,
     sampler="grid",
+    extra=["retry: {crash: 50}"],  # the same ticket may be hit again and again
 )
 SEEDS = [*range(2), *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(2, 10))]
 
@@ -56,6 +57,8 @@ def test_a_grid_is_exact_whoever_dies(seed: int, crew: Crew) -> None:
     def replace() -> None:
         doom = dooms.popleft() if dooms else None
         fate = [partial(hooks.doomed, doom)] if doom else []
+        if doom and doom.moment == "reporting":
+            fate.append(hooks.report_at_once)
         worker = crew.worker(partial(hooks.note_epochs, crew.epochs), *fate)
         alive[worker.process.sentinel] = worker, doom
 
