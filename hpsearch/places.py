@@ -25,7 +25,7 @@ def checkpoint_place(database: Database, study: Study, said: str | None = None) 
     if configured:
         folder = urls.folder(configured)
         if folder is None:
-            return f"{configured.rstrip('/')}/{own}"
+            return urls.below(configured, own)
         root = Path(study.base) / Path(folder).expanduser()
     elif database.file:
         root = database.file.with_suffix(".checkpoints")

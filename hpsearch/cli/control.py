@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpsearch.cli.options import Checkpoints, Json, Name, Storage, open_ledger, print_json
-from hpsearch.errors import StudyFileError
+from hpsearch.errors import CheckpointError, StudyFileError
 
 if TYPE_CHECKING:
     from hpsearch.store.values import State, Study
@@ -126,7 +126,10 @@ def delete(
     # First: where it cannot be used for want of a package, nothing is deleted.
     kept = checkpoint.Checkpoints(checkpoint_place(ledger.database, study, checkpoints))
     ledger.delete(name)
-    kept.clear()
+    try:
+        kept.clear()
+    except CheckpointError as error:
+        raise CheckpointError(f"study {name} is deleted, but: {error}") from error
     if json_:
         print_json({"name": name, "deleted": True})
     else:

@@ -177,9 +177,16 @@ class _Remote:
         try:
             end = self._ray.get(self._reference)
         except self._ray.exceptions.RayError as error:
-            return End(None, _gist(str(error)))
+            return End(None, self._why(error))
         assert isinstance(end, End)
         return end
+
+    def _why(self, error: Exception) -> str:
+        """In a line. Ray tells of dead actors in many and of those that failed by a traceback."""
+        began = getattr(error, "actor_init_failed", False)
+        if isinstance(error, self._ray.exceptions.RayActorError) and not began:
+            return "its Ray actor died, or the node under it"
+        return str(error).strip().rpartition("\n")[2].strip() or type(error).__name__
 
     def terminate(self) -> None:
         """Ask it to give back what it holds and to leave."""
@@ -223,12 +230,6 @@ class _Host:
 
 def _gpus(node: dict[str, Any]) -> float:
     return float(node["Resources"].get("GPU", 0))
-
-
-def _gist(message: str) -> str:
-    """What Ray says of an actor's end, in a line: the last sentence carries the cause."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return lines[-1] if lines else "its actor died"
 
 
 def _import_ray() -> Any:

@@ -24,6 +24,9 @@ def check_place(place: str, faults: Faults) -> None:
     if scheme not in known:
         expected = "a folder, or a URL that fsspec knows (s3://, gs://, az://, sftp://, ...)"
         faults.add(path, expected, show(urls.shown(place)), near=(scheme, known))
-    if urls.shown(place) != place:
+    if not place.partition("://")[2].strip("/"):
+        expected = "a URL that names a bucket, or a host and a path"
+        faults.add(path, expected, show(place))
+    if urls.password(place) is not None:
         expected = "a URL without a password, as the database keeps it for all to read"
         faults.add(path, expected, show(urls.shown(place)))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from hpsearch import urls
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable
 
 __all__ = ["LIMIT_S", "PART", "Folder", "Remote", "Shelf", "shelf"]
 
@@ -136,20 +136,25 @@ class Folder:
 class Remote:
     """A place that fsspec reaches by its URL; every call ends in bounded time."""
 
-    advice = "check that it exists, can be reached from here, and lets these credentials in"
+    advice = (
+        "check that the place exists and can be reached from here, and that the credentials are "
+        "set and may write there"
+    )
 
     def __init__(self, url: str) -> None:
         self.place = urls.shown(url)
         self._protocol = urls.scheme(url) or ""
         try:
-            import fsspec.core
+            from fsspec.core import url_to_fs
 
-            self._fs, root = fsspec.core.url_to_fs(url)
+            self._fs, root = _within(LIMIT_S, asyncio.to_thread, url_to_fs, url)
         except ImportError as error:
             raise OSError(_missing(error)) from None
         except Exception as error:  # of a URL that it cannot use each backend says so in its way
-            raise OSError(_line(error, {"url": url})) from None
+            raise OSError(_line(error, [urls.password(url)])) from None
         self._root: str = root.rstrip("/")
+        options = self._fs.storage_options.items()
+        self._hidden = [urls.password(url), *(v for k, v in options if _SECRET.search(k))]
 
     def names(self) -> list[str]:
         """What is there, as the server says now."""
@@ -161,7 +166,7 @@ class Remote:
 
     def path(self, name: str) -> str:
         """URL of the object, without a password."""
-        return f"{self.place.rstrip('/')}/{name}"
+        return urls.below(self.place, name)
 
     def open(self, name: str) -> BinaryIO:
         """All of the object, in memory."""
@@ -198,37 +203,41 @@ class Remote:
 
     def _do(self, method: str, *args: Any, bytes_: int = 0, **kwargs: Any) -> Any:
         """Call a method of the file system, in bounded time; OSError whatever goes wrong."""
-        from fsspec.asyn import get_loop, sync
-        from fsspec.exceptions import FSTimeoutError
-
         # Other workers write there too: a listing from memory would hide it. The call is the one
         # that every backend has; an option to their constructors some refuse.
         self._fs.invalidate_cache()
         call = getattr(self._fs, f"_{method}", None) if self._fs.async_impl else None
         if call is None or not inspect.iscoroutinefunction(call):
             call = functools.partial(asyncio.to_thread, getattr(self._fs, method))
-        loop = getattr(self._fs, "loop", None) or get_loop()
-        limit_s = LIMIT_S + bytes_ / _BYTES_PER_S
         try:
-            return sync(loop, call, *args, timeout=limit_s, **kwargs)
-        except FSTimeoutError:
-            raise OSError(f"no answer within {limit_s:.0f} s") from None
+            return _within(LIMIT_S + bytes_ / _BYTES_PER_S, call, *args, **kwargs)
         except FileNotFoundError as error:
-            raise FileNotFoundError(_line(error, self._fs.storage_options)) from None
+            raise FileNotFoundError(_line(error, self._hidden)) from None
         except Exception as error:  # the backends' errors have no base of their own
-            raise OSError(_line(error, self._fs.storage_options)) from None
+            raise OSError(_line(error, self._hidden)) from None
+
+
+def _within(limit_s: float, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The result of a coroutine on fsspec's own loop, which cancels it when the time is over."""
+    from fsspec.asyn import get_loop, sync
+    from fsspec.exceptions import FSTimeoutError
+
+    try:
+        return sync(get_loop(), call, *args, timeout=limit_s, **kwargs)
+    except FSTimeoutError:
+        raise OSError(f"no answer within {limit_s:.0f} s") from None
 
 
 def _missing(error: ImportError) -> str:
-    cause = error.__cause__ or error.__context__ or error
-    package = (getattr(cause, "name", None) or "").split(".")[0]
-    return f"a package is missing: pip install {package}" if package else _line(error, {})
+    said = _line(error, [])  # fsspec names the package, which is not always that of the module
+    module = getattr(error.__cause__ or error.__context__, "name", None) or ""
+    return f"{said} (pip install {module})" if module and module in said else said
 
 
-def _line(error: BaseException, options: Mapping[str, Any]) -> str:
-    """What went wrong in one line, without the passwords and keys among `options`."""
+def _line(error: BaseException, hidden: Iterable[object]) -> str:
+    """What went wrong in one line, without the texts among `hidden`."""
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    for name, value in options.items():
-        if isinstance(value, str) and value and _SECRET.search(name):
-            said = said.replace(value, "***")
+    for secret in hidden:
+        if isinstance(secret, str) and secret:
+            said = said.replace(secret, "***")
     return urls.shown(" ".join(said.split())).rstrip(".")

@@ -6,8 +6,10 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -23,22 +25,27 @@ class Heard:
     """What a process has said on standard error, as it comes."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
-        assert process.stderr is not None
-        os.set_blocking(process.stderr.fileno(), False)
-        self._process, self._text = process, ""
+        self._process, self._lines = process, list[str]()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        with suppress(ValueError):  # closed by who ends the test
+            self._lines.extend(self._process.stderr)
 
     @property
     def text(self) -> str:
-        assert self._process.stderr is not None
-        self._text += self._process.stderr.read() or ""
-        return self._text
+        if self._process.poll() is not None:
+            self._reader.join(5)
+        return "".join(self._lines)
 
     def wait_for(self, pattern: str, count: int = 1, timeout_s: float = 60) -> list[Any]:
         """Until the pattern has been said so often; what it found."""
         deadline = time.monotonic() + timeout_s
         while len(found := re.findall(pattern, self.text)) < count:
-            assert time.monotonic() < deadline, self._text
-            assert self._process.poll() is None, self._text
+            assert time.monotonic() < deadline, self.text
+            assert self._process.poll() is None, self.text
             time.sleep(0.02)
         return found
 
@@ -71,7 +78,8 @@ def test_run_does_not_start_a_worker_again_that_says_why_it_cannot_work(command:
     table = command.folder / "table.csv"
     table.write_text("a,b,kind\n" + "".join(f"{i},{i % 7},{i % 2}\n" for i in range(60)))
     text = SMALL.replace(
-        "{source: digits, limit: 300}", "{source: csv, path: table.csv, target: kind}"
+        "{source: digits, limit: 300}",
+        "{source: csv, path: table.csv, target: kind}\nmetric: accuracy",
     )
     command.run("submit", command.file(text))
     command.run("worker", "s", "--until-done")
@@ -159,6 +167,7 @@ def test_a_fleet_waits_out_a_database_that_is_away(
 
     command = make_command(servers.new_database("postgresql", None))
     command.env["HPSEARCH_PATIENCE_S"] = "0"
+    command.env["HPSEARCH_LEASE_S"] = "600"  # what they held is given back for them, later
     command.run("submit", command.file(STUDY))
     running = command.start("fleet", "--workers", 1)
     heard = Heard(running)

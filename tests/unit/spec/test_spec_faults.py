@@ -16,6 +16,10 @@ SECTIONS = [
     ("final: {top: 3} #!", "final", "expected one of name, data"),
     ("serach: {seed: 1} #!", "serach", "did you mean search?"),
     ("checkpoints: '' #!", "checkpoints", "expected text that is not empty"),
+    ("checkpoints: s33://bucket/x #!", "checkpoints", 'got "s33://bucket/x"; did you mean s3?'),
+    ("checkpoints: simplecache::s3://bucket/x #!", "checkpoints", "fsspec knows"),
+    ("checkpoints: s3:// #!", "checkpoints", "names a bucket"),
+    ("checkpoints: sftp://me:secret@host/x #!", "checkpoints", 'got "sftp://me:***@host/x"'),
     # Data
     ("data: #!", "data", "expected keys with values; got null"),
     ("data: [] #!", "data", "expected keys with values; got []"),

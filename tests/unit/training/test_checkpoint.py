@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import resource
-import signal
 import subprocess
 import sys
 import textwrap
@@ -29,56 +27,29 @@ def files(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def checkpoints(tmp_path: Path) -> Checkpoints:
-    return Checkpoints(tmp_path / "a" / "study")
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "a" / "study"
 
 
-def test_what_is_saved_is_loaded(checkpoints: Checkpoints) -> None:
-    checkpoints.save(5, STATE)
-    loaded = checkpoints.load(5)
-    assert loaded is not None
-    assert torch.equal(loaded.pop("model")["weight"], STATE["model"]["weight"])
-    assert loaded == {k: v for k, v in STATE.items() if k != "model"}
-    assert files(checkpoints.path(5).parent) == ["5.1.pt"]
-
-
-def test_none_where_there_is_none(checkpoints: Checkpoints) -> None:
-    assert checkpoints.load(5) is None
-    checkpoints.save(5, STATE)
-    assert checkpoints.load(6) is None
-
-
-def test_removing(checkpoints: Checkpoints) -> None:
-    checkpoints.remove(1)  # nothing there yet
-    for number in (1, 2, 11):
-        checkpoints.save(number, STATE)
-    folder = checkpoints.path(1).parent
-    (folder / "1.1.left.part").touch()
-    (folder / "11.1.left.part").touch()
-    (folder / "notes.txt").touch()
-    checkpoints.remove(1)
-    assert files(folder) == ["11.1.left.part", "11.1.pt", "2.1.pt", "notes.txt"]
-
-
-def test_a_late_holder_does_not_write_over_its_successor(checkpoints: Checkpoints) -> None:
-    checkpoints.save(1, {"epoch": 5}, fence=9)
-    checkpoints.save(1, {"epoch": 7}, fence=10)
-    checkpoints.save(1, {"epoch": 6}, fence=9)
-    assert checkpoints.load(1) == {"epoch": 7}
+@pytest.fixture
+def checkpoints(folder: Path) -> Checkpoints:
+    return Checkpoints(folder)
 
 
 @pytest.mark.parametrize("keep", [0, 10, 400, -1])
-def test_a_truncated_file_is_said_to_be_damaged(checkpoints: Checkpoints, keep: int) -> None:
+def test_a_truncated_file_is_said_to_be_damaged(
+    checkpoints: Checkpoints, folder: Path, keep: int
+) -> None:
     checkpoints.save(1, STATE)
-    path = checkpoints.path(1)
+    path = folder / "1.1.pt"
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(CheckpointError, match=r"cannot read the checkpoint .*1\.1\.pt"):
         checkpoints.load(1)
 
 
-def test_damage_inside_a_file_is_found(checkpoints: Checkpoints) -> None:
+def test_damage_inside_a_file_is_found(checkpoints: Checkpoints, folder: Path) -> None:
     checkpoints.save(1, {"model": torch.ones(100_000)})
-    path = checkpoints.path(1)
+    path = folder / "1.1.pt"
     content = bytearray(path.read_bytes())
     content[200_000] ^= 1
     path.write_bytes(content)
@@ -86,17 +57,17 @@ def test_damage_inside_a_file_is_found(checkpoints: Checkpoints) -> None:
         checkpoints.load(1)
 
 
-def test_a_file_that_is_no_checkpoint(checkpoints: Checkpoints) -> None:
+def test_a_file_that_is_no_checkpoint(checkpoints: Checkpoints, folder: Path) -> None:
     checkpoints.save(1, STATE)
-    checkpoints.path(1).write_bytes(b"hello\n" * 100)
+    (folder / "1.1.pt").write_bytes(b"hello\n" * 100)
     with pytest.raises(CheckpointError, match="cannot read"):
         checkpoints.load(1)
 
 
-def test_another_version_is_refused(checkpoints: Checkpoints) -> None:
+def test_another_version_is_refused(checkpoints: Checkpoints, folder: Path) -> None:
     checkpoints.save(1, STATE)
     for content in ({"version": 99, "state": {}}, [1, 2], {"state": {}}):
-        torch.save(content, checkpoints.path(1))
+        torch.save(content, folder / "1.1.pt")
         with pytest.raises(CheckpointError, match="version"):
             checkpoints.load(1)
 
@@ -107,11 +78,11 @@ class Evil:
 
 
 def test_code_in_a_file_is_not_executed(
-    checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoints: Checkpoints, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     checkpoints.save(1, STATE)
-    torch.save({"version": 1, "state": Evil()}, checkpoints.path(1))
+    torch.save({"version": 1, "state": Evil()}, folder / "1.1.pt")
     with pytest.raises(CheckpointError, match="cannot read"):
         checkpoints.load(1)
     assert not (tmp_path / "evil").exists()
@@ -123,31 +94,9 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         Checkpoints(tmp_path / "file" / "study").save(1, STATE)
 
 
-@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="no limit on file sizes here")
-def test_a_write_that_fails_half_way_leaves_the_last_one(checkpoints: Checkpoints) -> None:
-    """A limit on the size of files stands for a full disk: write() fails half-way in both."""
-    checkpoints.save(1, STATE)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an OSError in place of death
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-    try:
-        with pytest.raises(
-            CheckpointError, match=r"cannot write .*1\.1\.pt: File too large.*space"
-        ):
-            checkpoints.save(1, {"model": torch.zeros(100_000)})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
-    assert files(checkpoints.path(1).parent) == ["1.1.pt"]
-    loaded = checkpoints.load(1)
-    assert loaded is not None
-    assert loaded["epoch"] == 3
-
-
-def test_killed_while_writing_the_last_one_is_whole(checkpoints: Checkpoints) -> None:
+def test_killed_while_writing_the_last_one_is_whole(checkpoints: Checkpoints, folder: Path) -> None:
     """A process that does nothing but save is killed in the midst of it."""
     checkpoints.save(1, STATE)
-    folder = checkpoints.path(1).parent
     script = f"""
         import sys, torch
         from pathlib import Path
@@ -175,3 +124,67 @@ def test_killed_while_writing_the_last_one_is_whole(checkpoints: Checkpoints) ->
     assert loaded["epoch"] == 4
     checkpoints.remove(1)
     assert files(folder) == []
+
+
+def test_a_folder_in_its_place(checkpoints: Checkpoints, folder: Path) -> None:
+    (folder / "1.1.pt").mkdir(parents=True)
+    for attempt in (
+        lambda: checkpoints.load(1),
+        lambda: checkpoints.save(1, STATE),
+        lambda: checkpoints.remove(1),
+    ):
+        with pytest.raises(CheckpointError, match=r"checkpoint .*1\.1\.pt: .*[;.] \w+"):
+            attempt()
+    assert files(folder) == ["1.1.pt"]
+
+
+def test_what_may_not_be_read_is_said(checkpoints: Checkpoints, folder: Path) -> None:
+    """As a user for whom permissions count, which the tests' own may not be."""
+    as_user = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+    as_user = as_user if os.getuid() == 0 else []
+    if as_user and subprocess.run([*as_user, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("root reads everything, and user namespaces are not permitted here")
+    checkpoints.save(1, STATE)
+    script = f"""
+        from pathlib import Path
+        from hpsearch.errors import CheckpointError
+        from hpsearch.training.checkpoint import Checkpoints
+        folder = Path({str(folder)!r})
+        checkpoints = Checkpoints(folder)
+        def said(attempt, *args):
+            try:
+                attempt(*args)
+            except CheckpointError as error:
+                print(error)
+        (folder / "1.1.pt").chmod(0)
+        said(checkpoints.load, 1)
+        folder.chmod(0)
+        for attempt in (checkpoints.load, checkpoints.path, checkpoints.remove):
+            said(attempt, 1)
+        said(checkpoints.numbers)
+        said(checkpoints.save, 1, {{}})
+        said(checkpoints.clear)
+        folder.chmod(0o700)
+    """
+    done = subprocess.run(
+        [*as_user, sys.executable, "-c", textwrap.dedent(script)], check=True, text=True,
+        capture_output=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert len(lines) == 7
+    for line in lines:
+        assert line.startswith("cannot "), line
+        assert str(folder) in line
+        assert "Permission denied; " in line
+
+
+def test_a_folder_needs_nothing_of_fsspec_and_a_path_nothing_of_torch(folder: Path) -> None:
+    script = f"""
+        import sys
+        from hpsearch.training.checkpoint import Checkpoints
+        checkpoints = Checkpoints({str(folder)!r})
+        assert checkpoints.path(1) is None
+        assert not {{"fsspec", "s3fs", "torch"}} & sys.modules.keys()
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True,
+                   env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})  # fmt: skip

@@ -1,0 +1,113 @@
+"""Checkpoints in a bucket: a trial goes on wherever the next worker runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import Command, digits
+from tests.acceptance.test_interruptions import STUDY, trials, wait_for_reports
+from tests.s3 import BUCKET, S3, s3_server
+
+EPOCHS = 40
+LONG = re.sub(r"trials: \d+, epochs: \d+", f"trials: 1, epochs: {EPOCHS}", STUDY)
+SMALL = digits(parameters="{}", budget="{trials: 1, epochs: 1}")
+
+
+@pytest.fixture
+def s3(tmp_path: Path) -> Iterator[S3]:
+    with s3_server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def command(command: Command, s3: S3) -> Command:
+    command.env.update(s3.env)
+    del command.env["HPSEARCH_CHECKPOINTS"]
+    return command
+
+
+def bucket(s3: S3) -> list[str]:
+    """All that is in the bucket."""
+    import boto3
+
+    keys = {name.lower(): v for name, v in s3.env.items() if "KEY" in name}
+    client = boto3.client("s3", endpoint_url=s3.url, region_name="us-east-1", **keys)
+    try:
+        return [o["Key"] for o in client.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+    finally:
+        client.close()
+
+
+def test_an_interrupted_trial_goes_on_from_another_folder(
+    command: Command, s3: S3, tmp_path: Path
+) -> None:
+    file, place = command.file(LONG), f"s3://{BUCKET}/prefix"
+    running = command.start("run", file, "--checkpoints", place)
+    wait_for_reports(command, running, 3)
+    os.kill(running.pid, signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130, said
+    (cut,) = trials(command)
+    assert 3 <= len(cut.intermediate_values) < EPOCHS
+
+    command.folder = tmp_path / "elsewhere"
+    command.folder.mkdir()
+    assert place in command.run("run", file, "--checkpoints", place).stdout
+    (first,) = trials(command)
+    assert (first._trial_id, first.user_attrs["attempts"]) == (cut._trial_id, 2)
+    assert sorted(first.intermediate_values) == list(range(1, EPOCHS + 1))
+    known = cut.intermediate_values
+    assert {e: first.intermediate_values[e] for e in known} == known, "it began again"
+    assert "restarted" not in first.user_attrs
+
+    (key,) = bucket(s3)  # of those that have ended, the best one's
+    best = command.json("best", "s", "--checkpoints", place)
+    assert best["checkpoint"] == f"s3://{BUCKET}/{key}"
+    assert key.startswith("prefix/s-")
+    command.run("delete", "s", "--yes", "--checkpoints", place)
+    assert bucket(s3) == []
+
+
+def test_the_study_file_names_the_bucket(command: Command, s3: S3) -> None:
+    command.run("run", command.file(f"{SMALL}checkpoints: s3://{BUCKET}\n"))
+    (key,) = bucket(s3)
+    assert command.json("best", "s")["checkpoint"] == f"s3://{BUCKET}/{key}"
+    assert f"s3://{BUCKET}/{key}" in command.run("best", "s").stdout
+
+
+def test_looking_and_deleting_while_the_server_is_away(command: Command) -> None:
+    command.run("run", command.file(f"{SMALL}checkpoints: s3://{BUCKET}\n"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command.env["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    command.run("status", "s")
+    best = command.run("best", "s")
+    assert best.stdout.startswith("best of s: trial 0")
+    (said,) = best.stderr.splitlines()
+    assert "Could not connect" in said
+    began = time.monotonic()
+    (said,) = command.run("delete", "s", "--yes", code=8).stderr.splitlines()
+    assert said.startswith(
+        "hpsearch: study s is deleted, but: cannot remove the checkpoints in s3:"
+    )
+    assert time.monotonic() - began < 60
+    assert command.json("status") == []
+
+
+def test_a_relative_folder_starts_where_the_command_is_typed(
+    command: Command, tmp_path: Path
+) -> None:
+    file = command.file(SMALL)
+    command.folder = tmp_path / "elsewhere"
+    command.folder.mkdir()
+    command.run("run", file, "--checkpoints", "kept")
+    (kept,) = (command.folder / "kept").rglob("*.pt")
+    command.env["HPSEARCH_CHECKPOINTS"] = "kept"
+    assert command.json("best", "s")["checkpoint"] == str(kept)

@@ -1,0 +1,65 @@
+"""A server that speaks S3, in a process of its own, on loopback."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+BUCKET = "bucket"
+
+
+@dataclass(frozen=True)
+class S3:
+    """The server's address."""
+
+    url: str
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What whoever uses the server has to have in the environment."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[S3]:
+    """A server with one empty bucket; its log goes to `folder`."""
+    for module in ("s3fs", "moto", "flask", "flask_cors"):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    log = folder / "s3.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
+            stdout=output, stderr=output,
+        )  # fmt: skip
+    try:
+        server = S3(_address(process, log))
+        urlopen(Request(f"{server.url}/{BUCKET}", method="PUT"), timeout=30).close()
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _address(process: subprocess.Popen[bytes], log: Path, timeout_s: float = 60) -> str:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and process.poll() is None:
+        if found := re.search(r"Running on (http://\S+)", log.read_text()):
+            return found[1]
+        time.sleep(0.05)
+    raise RuntimeError(f"the S3 server did not start: {log.read_text()}")

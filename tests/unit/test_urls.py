@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from hpsearch import urls
+
+
+@pytest.mark.parametrize(
+    ("place", "scheme", "folder"),
+    [
+        ("s3://bucket/prefix", "s3", None),
+        ("simplecache::s3://bucket", "simplecache::s3", None),
+        ("file:///mnt/x", "file", "/mnt/x"),
+        ("local://x", "local", "x"),
+        ("/mnt/x", None, "/mnt/x"),
+        ("x", None, "x"),
+        ("c:/x", None, "c:/x"),
+        ("/odd/a://b", None, "/odd/a://b"),
+        ("", None, ""),
+    ],
+)
+def test_what_is_a_folder(place: str, scheme: str | None, folder: str | None) -> None:
+    assert (urls.scheme(place), urls.folder(place)) == (scheme, folder)
+
+
+def test_below() -> None:
+    assert (
+        urls.below("s3://bucket/p/", "x") == urls.below("s3://bucket/p", "x") == "s3://bucket/p/x"
+    )
+    assert urls.below("s3://bucket", "x") == "s3://bucket/x"
+    assert urls.below("s3://", "x") == "s3:///x", "it must not become the path of a folder"
+
+
+@pytest.mark.parametrize(
+    ("place", "password", "shown"),
+    [
+        ("sftp://me:se@cr:et@host/x", "se@cr:et", "sftp://me:***@host/x"),
+        ("sftp://:secret@host/x", "secret", "sftp://:***@host/x"),
+        ("sftp://me@host:22/x", None, "sftp://me@host:22/x"),
+        ("s3://bucket/a:b@c", None, "s3://bucket/a:b@c"),
+        ("/a:b@c", None, "/a:b@c"),
+    ],
+)
+def test_passwords(place: str, password: str | None, shown: str) -> None:
+    assert (urls.password(place), urls.shown(place)) == (password, shown)
