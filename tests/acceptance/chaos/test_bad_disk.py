@@ -88,4 +88,5 @@ def test_a_checkpoint_that_cannot_be_read_starts_its_trial_again(
     first, second = trials(crew)
     assert "starts again" in first.user_attrs["restarted"]
     assert "restarted" not in second.user_attrs
-    assert crew.begun()[:EPOCHS] == [(0, epoch) for epoch in range(1, EPOCHS + 1)]
+    again = [epoch for ticket, epoch in crew.begun() if ticket == 0]
+    assert again == list(range(1, EPOCHS + 1))
