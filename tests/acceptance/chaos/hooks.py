@@ -1,0 +1,364 @@
+"""What tests make happen inside a worker's process. None of it is in hpsearch."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from hpsearch.store.ledger import Ledger
+from hpsearch.training.checkpoint import Checkpoints
+from hpsearch.training.slot import Slot
+from hpsearch.worker import keeper
+
+Hook = Callable[[], None]
+
+_CLONE_NEWNET, _CLONE_NEWNS, _CLONE_NEWUSER = 0x40000000, 0x00020000, 0x10000000
+
+
+def die() -> None:
+    """SIGKILL, as the kernel or a power cut would."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)  # never: the signal comes before the call returns
+
+
+# --- epochs -----------------------------------------------------------------------------------
+
+
+def _before_epoch(do: Callable[[int, int], None]) -> None:
+    """Call `do` with the ticket and the epoch that is about to be trained."""
+    train = Slot.train
+
+    @functools.wraps(train)
+    def wrapped(self: Slot, interrupted: Callable[[], bool]) -> Any:
+        do(int(self.candidate.key), self.epoch + 1)
+        return train(self, interrupted)
+
+    Slot.train = wrapped  # type: ignore[method-assign]
+
+
+def note_epochs(path: Path) -> None:
+    """Append a line `pid ticket epoch` as each epoch begins."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    _before_epoch(lambda ticket, epoch: _append(file, f"{os.getpid()} {ticket} {epoch}\n"))
+
+
+def _append(file: int, line: str) -> None:
+    os.write(file, line.encode())
+
+
+def pace(seconds: float) -> None:
+    """Make each epoch take that much longer, without a load on the machine."""
+    train = Slot.train
+
+    @functools.wraps(train)
+    def wrapped(self: Slot, interrupted: Callable[[], bool]) -> Any:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not interrupted():
+            time.sleep(0.02)
+        return train(self, interrupted)
+
+    Slot.train = wrapped  # type: ignore[method-assign]
+
+
+def report_at_once() -> None:
+    """Deliver each report by itself: trials here end before reports would be gathered."""
+    keeper._GATHER_S = 0.0
+
+
+def die_in(ticket: int, epochs: range) -> None:
+    """Kill the process as it begins such an epoch of that ticket."""
+    _before_epoch(lambda number, epoch: die() if (number == ticket and epoch in epochs) else None)
+
+
+def die_after(ticket: int) -> None:
+    """Kill the process once a report of that ticket, of any epoch but the last, is delivered."""
+
+    def due(args: Any, _refused: Any) -> bool:
+        return any(w.hold.number == ticket and w.reports and not w.ending for w in args[1])
+
+    _wrap(Ledger, "record", due, "after")
+
+
+def slow_endings(seconds: float) -> None:
+    """Let the end of a trial take that long to reach the database."""
+    record = Ledger.record
+
+    @functools.wraps(record)
+    def wrapped(self: Ledger, writes: Any) -> Any:
+        writes = list(writes)
+        if any(write.ending for write in writes):
+            time.sleep(seconds)
+        return record(self, writes)
+
+    Ledger.record = wrapped  # type: ignore[method-assign]
+
+
+def terminate_in(epoch: int) -> None:
+    """SIGTERM as this epoch begins."""
+    _before_epoch(
+        lambda _ticket, now: os.kill(os.getpid(), signal.SIGTERM) if now == epoch else None
+    )
+
+
+def freeze_in(epoch: int) -> None:
+    """SIGSTOP as this epoch begins the first time, while no transaction is open.
+
+    A process stopped inside a transaction would hold SQLite's lock against everyone.
+    """
+    gate = threading.RLock()
+    event.listen(sa.pool.Pool, "checkout", lambda *_: gate.acquire())
+    event.listen(sa.pool.Pool, "checkin", lambda *_: gate.release())
+    left = [1]
+
+    def stop(_ticket: int, now: int) -> None:
+        if now == epoch and left:
+            left.clear()
+            with gate:
+                os.kill(os.getpid(), signal.SIGSTOP)
+
+    _before_epoch(stop)
+
+
+def freeze_at_commit(verb: str) -> None:
+    """SIGSTOP before the commit of a verb, its locks held."""
+    at_points(
+        lambda name: (
+            os.kill(os.getpid(), signal.SIGSTOP)
+            if name.startswith(f"{verb} ") and name.endswith(" COMMIT")
+            else None
+        )
+    )
+
+
+def hang_in(epoch: int) -> None:
+    """Never return from C as this epoch begins: no Python code of the main thread runs again."""
+
+    def hang(_ticket: int, now: int) -> None:
+        if now == epoch:
+            libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+            libc.pthread_mutex_lock(mutex)
+            libc.pthread_mutex_lock(mutex)  # by its own holder: for ever, whatever signals come
+
+    _before_epoch(hang)
+
+
+# --- verbs and writes ---------------------------------------------------------------------------
+
+
+class Verbs(threading.local):
+    """Which verb of the ledger a thread is in."""
+
+    name = ""
+    writes = 0
+    """Since its transaction began."""
+
+
+verbs = Verbs()
+
+
+def _watch_verbs() -> None:
+    """Keep `verbs` up to date: the outermost method of the ledger counts."""
+    for name, method in list(vars(Ledger).items()):
+        if callable(method) and (not name.startswith("_") or name == "__init__"):
+            setattr(Ledger, name, _named(name, method))
+
+    @event.listens_for(sa.engine.Engine, "begin")
+    def _begin(_connection: sa.Connection) -> None:
+        verbs.writes = 0
+
+
+def _named(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        before, verbs.name = verbs.name, verbs.name or name
+        try:
+            return method(*args, **kwargs)
+        finally:
+            verbs.name = before
+
+    return wrapped
+
+
+def at_points(do: Callable[[str], None]) -> None:
+    """Call `do` with the name of each fault point: before each write, before and after a commit.
+
+    The moment after a write is the one before the next write, or before the commit. A name is
+    that of the verb, how many writes its transaction made before, and what comes next.
+    """
+    _watch_verbs()
+
+    def next_is(what: str) -> None:
+        if verbs.name:
+            do(f"{verbs.name} {verbs.writes} {what}")
+
+    @event.listens_for(sa.engine.Engine, "before_cursor_execute")
+    def _write(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        kind, *rest = statement.split()[:3]
+        if kind.upper() in ("INSERT", "UPDATE", "DELETE", "CREATE", "ALTER"):
+            table = rest[-1] if kind.upper() != "UPDATE" else rest[0]
+            next_is(f"{kind.upper()} {table}")
+            verbs.writes += 1
+
+    @event.listens_for(sa.engine.Engine, "commit")
+    def _commit(connection: sa.Connection) -> None:
+        if verbs.writes:
+            next_is("COMMIT")
+            connection.info["point"] = verbs.writes
+
+    @event.listens_for(sa.pool.Pool, "checkin")
+    def _after(_dbapi: Any, record: Any) -> None:
+        if record.info.pop("point", None):
+            next_is("done")
+
+
+def note_points(path: Path) -> None:
+    """Append the name of each fault point as it is reached."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    at_points(lambda name: _append(file, f"{name}\n"))
+
+
+def die_at(point: str) -> None:
+    """Kill the process where that fault point is reached for the first time."""
+    at_points(lambda name: die() if name == point else None)
+
+
+# --- the moments of a worker's work -----------------------------------------------------------
+
+
+MOMENTS = {
+    "claiming": ("after claim", "in begin", "after begin"),
+    "training": ("during",),
+    "checkpoint": ("during",),
+    "reporting": ("before", "in", "after"),
+    "finishing": ("before", "in"),
+}
+"""What a worker may be at when it dies, and where in it. It holds a lease in all of them."""
+
+
+@dataclass(frozen=True)
+class Doom:
+    """When a worker dies."""
+
+    moment: str
+    where: str
+    """In that moment: one of `MOMENTS`."""
+    nth: int
+    """Which of its moments of that kind."""
+    delay_s: float = 0.0
+    """How far into it, where it lasts."""
+
+
+def doomed(doom: Doom) -> None:
+    """Kill the process then."""
+    left = [doom.nth]
+
+    def due() -> bool:
+        left[0] -= 1
+        return left[0] == 0
+
+    if doom.moment == "training":
+        _wrap(Slot, "train", lambda _args, _result: due(), "during", doom.delay_s)
+    elif doom.moment == "checkpoint":
+        _wrap(Checkpoints, "save", lambda _args, _result: due(), "during", doom.delay_s)
+    elif doom.where == "after claim":
+        _wrap(Ledger, "claim", lambda _args, holds: bool(holds) and due(), "after")
+    elif doom.moment == "claiming":
+        _wrap(Ledger, "begin", lambda _args, _result: due(), doom.where.split()[0])
+    else:
+        ends = doom.moment == "finishing"
+        _wrap(Ledger, "record", lambda args, _: _is(args[1], ends=ends) and due(), doom.where)
+
+
+def _is(writes: Any, *, ends: bool) -> bool:
+    """Whether they end a trial; or report an epoch, and the trial goes on."""
+    if any(write.ending for write in writes):
+        return ends
+    return not ends and any(write.reports for write in writes)
+
+
+def _wrap(
+    owner: type, name: str, due: Callable[[Any, Any], bool], where: str, delay_s: float = 0.0
+) -> None:
+    """Die before, in (at its commit), during (some time into) or after a method."""
+    method = getattr(owner, name)
+
+    @functools.wraps(method)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        args = tuple(list(a) if _is_iterator(a) else a for a in args)
+        if where == "after":
+            result = method(*args, **kwargs)
+            if due(args, result):
+                die()
+            return result
+        if not due(args, None):
+            return method(*args, **kwargs)
+        if where == "before":
+            die()
+        with _dying_at_commit() if where == "in" else _dying_soon(delay_s):
+            return method(*args, **kwargs)
+
+    setattr(owner, name, wrapped)
+
+
+def _is_iterator(value: Any) -> bool:
+    return hasattr(value, "__next__")
+
+
+@contextmanager
+def _dying_at_commit() -> Iterator[None]:
+    event.listen(sa.engine.Engine, "commit", lambda _connection: die())
+    yield
+
+
+@contextmanager
+def _dying_soon(delay_s: float) -> Iterator[None]:
+    """From another thread, so that the moment goes on meanwhile; at its end at the latest."""
+
+    def wait() -> None:
+        time.sleep(delay_s)
+        die()
+
+    killer = threading.Thread(target=wait, daemon=True)
+    killer.start()
+    try:
+        yield
+    finally:
+        die()
+
+
+# --- the machine --------------------------------------------------------------------------------
+
+
+def enter_network(name: str) -> None:
+    """Go into the network namespace that `ip netns` knows by that name."""
+    with Path("/run/netns", name).open() as file:
+        _call("setns", file.fileno(), _CLONE_NEWNET)
+
+
+def small_disk(path: Path, size: str) -> None:
+    """Put a file system of that size on a folder, seen by this process only."""
+    uid, gid = os.getuid(), os.getgid()
+    _call("unshare", _CLONE_NEWUSER | _CLONE_NEWNS)
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+    _call("mount", b"none", str(path).encode(), b"tmpfs", 0, f"size={size}".encode())
+
+
+def _call(name: str, *args: Any) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*args) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")

@@ -1,0 +1,63 @@
+"""A worker that stands still past its lease: it comes back late, and nothing is counted twice."""
+
+from __future__ import annotations
+
+import signal
+from functools import partial
+
+from tests.acceptance.chaos import hooks
+from tests.acceptance.chaos.conftest import MakeCrew
+from tests.acceptance.chaos.harness import Crew, study, until
+from tests.acceptance.chaos.invariants import assert_invariants
+from tests.conftest import Servers
+
+TRIALS, EPOCHS = 6, 4
+STUDY = study(trials=TRIALS, epochs=EPOCHS)
+
+
+def test_a_frozen_worker_is_refused_and_goes_on_with_new_work(crew: Crew) -> None:
+    crew.submit(STUDY)
+    slow = partial(hooks.pace, 0.3)  # so that there is work left when it comes back
+    note = partial(hooks.note_epochs, crew.epochs)
+    frozen = crew.worker(note, slow, partial(hooks.freeze_in, 2))
+    until(lambda: frozen.frozen, what="the first worker to freeze")
+    (before,) = crew.held(frozen)
+    other = crew.worker(note, slow)
+    taken = until(lambda: crew.leases(number=before.number, fence=2), what="the ticket's next")[0]
+    assert taken.worker == other.name
+    until(lambda: (before.number, 2) in crew.begun()[-1:], what="the next to go on")
+
+    woken_at = crew.now()
+    frozen.send(signal.SIGCONT)
+    crew.finish()
+    assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
+    after = crew.leases(worker=frozen.name)
+    assert after[0].ending == "lost"
+    assert [lease for lease in after if lease.taken_at > woken_at], "it got no new work"
+    assert "has another holder" in frozen.said
+    # The epoch in which it froze, once more; perhaps the one whose report it had not delivered.
+    assert crew.repeated() <= 2
+
+
+def test_a_worker_frozen_in_a_transaction_does_not_stop_the_others(
+    make_crew: MakeCrew, servers: Servers, tmp_path: object
+) -> None:
+    """Its server gives up on it and on its locks after 15 s."""
+    crew = make_crew(servers.new_database("postgresql", tmp_path))  # type: ignore[arg-type]
+    crew.submit(STUDY)
+    frozen = crew.worker(partial(hooks.freeze_at_commit, "begin"))
+    until(lambda: frozen.frozen, what="the first worker to freeze")
+    other = crew.worker()
+    other.ends()
+    assert crew.ended() == TRIALS
+    frozen.send(signal.SIGCONT)
+    frozen.ends()
+    assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
+
+
+def test_a_worker_takes_over_from_itself(crew: Crew) -> None:
+    """Its last report is so long on the way that its own lease has run out when it claims next."""
+    crew.submit(study(trials=2, epochs=2))
+    crew.worker(partial(hooks.slow_endings, 3.0))
+    crew.finish()
+    assert_invariants(crew, trials=2, epochs=2)

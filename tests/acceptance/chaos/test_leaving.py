@@ -1,0 +1,79 @@
+"""SIGTERM: the worker is gone within its grace, and another one has its trial at once."""
+
+from __future__ import annotations
+
+import signal
+import time
+from functools import partial
+from typing import Any
+
+from tests.acceptance.chaos import hooks
+from tests.acceptance.chaos.harness import Crew, Worker, study, until
+from tests.acceptance.chaos.invariants import assert_invariants
+
+EPOCHS = 2
+LONG = study(
+    parameters="{architecture: {width: 256, depth: 4}, batch_size: {batch_size: 1}}",
+    trials=1,
+    epochs=EPOCHS,
+    limit=1797,
+)
+"""A thousand steps and more an epoch: seconds."""
+GRACE_S, TAKEN_S = 8.0, 5.0
+
+
+def started(crew: Crew, *special: hooks.Hook) -> tuple[Worker, Worker]:
+    """A worker in the middle of its second epoch, and one that waits for work."""
+    crew.submit(LONG)
+    note = partial(hooks.note_epochs, crew.epochs)
+    first = crew.worker(note, *special)
+    until(lambda: crew.leases(worker=first.name), what="the first worker's lease")
+    second = crew.worker(note)
+    until(lambda: (0, 2) in crew.begun(), 120, what="the second epoch")
+    return first, second
+
+
+def taken_over(crew: Crew, second: Worker) -> Any:
+    """The lease by which the other worker took the trial."""
+    return until(lambda: crew.leases(worker=second.name), 30, what="the trial's next")[0]
+
+
+def test_a_worker_leaves_in_mid_epoch_and_its_trial_goes_on(crew: Crew) -> None:
+    crew.lease_s, crew.env["HPSEARCH_LEASE_S"] = 30.0, "30"  # given back, and not run out
+    first, second = started(crew)
+    asked_at, since = crew.now(), time.monotonic()
+    first.send(signal.SIGTERM)
+    first.ends()
+    assert time.monotonic() - since < GRACE_S
+    assert taken_over(crew, second).taken_at - asked_at < TAKEN_S
+    second.wait(180)
+    assert_invariants(crew, trials=1, epochs=EPOCHS)
+    assert crew.begun() == [(0, 1), (0, 2), (0, 2)], "it did not resume"
+    assert [lease.ending for lease in crew.leases()] == ["returned", "ended"]
+
+
+def test_a_worker_that_hangs_leaves_all_the_same(crew: Crew) -> None:
+    """In C, where no signal handler of Python's is ever called."""
+    crew.lease_s, crew.env["HPSEARCH_LEASE_S"] = 30.0, "30"
+    first, second = started(crew, partial(hooks.hang_in, 2))
+    since = time.monotonic()
+    first.send(signal.SIGTERM)
+    assert first.wait(20) == 130, first.said
+    assert time.monotonic() - since < GRACE_S
+    assert taken_over(crew, second)
+    second.wait(180)
+    assert_invariants(crew, trials=1, epochs=EPOCHS)
+    assert crew.leases()[0].ending == "returned"
+
+
+def test_a_second_signal_leaves_at_once(crew: Crew) -> None:
+    first, second = started(crew, partial(hooks.hang_in, 2))
+    first.send(signal.SIGTERM)
+    since = time.monotonic()
+    while first.alive:  # two that come too close to each other are one
+        first.send(signal.SIGTERM)
+        first.process.join(0.2)
+    assert time.monotonic() - since < 2
+    assert first.wait() == 128 + signal.SIGTERM
+    second.wait(180)
+    assert_invariants(crew, trials=1, epochs=EPOCHS)

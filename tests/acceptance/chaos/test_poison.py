@@ -1,0 +1,48 @@
+"""A trial that kills its workers is given up; one that loses them by chance is not."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import optuna
+
+from tests.acceptance.chaos import hooks
+from tests.acceptance.chaos.harness import Crew, Hook, study
+from tests.acceptance.chaos.invariants import assert_invariants
+
+TRIALS, EPOCHS = 3, 5
+
+
+def work_until_done(crew: Crew, *deadly: Hook) -> int:
+    """Workers one after another, as a supervisor starts them; how many died."""
+    for died in range(20):
+        code = crew.worker(*deadly).wait()
+        if code == 0:
+            return died
+        assert code == -9
+    raise AssertionError("it took twenty workers and was not given up")
+
+
+def trials(crew: Crew) -> list[optuna.trial.FrozenTrial]:
+    found = optuna.load_study(study_name="s", storage=crew.url).trials
+    return sorted(found, key=lambda trial: trial.user_attrs["ticket"])
+
+
+def test_a_trial_that_kills_every_worker_fails(crew: Crew) -> None:
+    crew.submit(study(trials=TRIALS, epochs=EPOCHS))
+    assert work_until_done(crew, partial(hooks.die_in, 1, range(1, 2))) == 3
+    assert_invariants(crew, trials=TRIALS, epochs=EPOCHS, states=("COMPLETE", "FAIL"))
+    first, poison, last = trials(crew)
+    assert [t.state.name for t in (first, poison, last)] == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert "lost its worker 3 times" in poison.user_attrs["reason"]
+    assert "worker w2 fell silent" in poison.user_attrs["reason"]
+    assert not poison.intermediate_values
+
+
+def test_a_trial_that_loses_workers_but_makes_progress_goes_on(crew: Crew) -> None:
+    crew.submit(study(trials=TRIALS, epochs=EPOCHS))
+    slow = partial(hooks.pace, 0.3)  # so that each epoch is delivered before the next one ends
+    deadly = partial(hooks.die_after, 1), hooks.report_at_once, slow
+    assert work_until_done(crew, *deadly) == EPOCHS - 1
+    assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
+    assert trials(crew)[1].user_attrs["attempts"] == EPOCHS
