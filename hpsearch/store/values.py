@@ -143,12 +143,13 @@ class Write:
     ending: Ending | None = None
 
     def then(self, later: Write) -> Write:
-        """This write and a later one of the same hold as one."""
+        """This write and a later one of the same hold as one; of an epoch the later report."""
+        reports = {report.epoch: report for report in (*self.reports, *later.reports)}
         return Write(
             self.hold,
             self.trial_id,
             kept=self.kept if later.kept is None else later.kept,
-            reports=[*self.reports, *later.reports],
+            reports=list(reports.values()),
             user_attrs={**self.user_attrs, **later.user_attrs},
             system_attrs={**self.system_attrs, **later.system_attrs},
             ending=later.ending or self.ending,

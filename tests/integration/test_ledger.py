@@ -422,6 +422,7 @@ def test_writes_of_one_hold_are_written_in_their_order(ledger: Ledger) -> None:
         Write(hold, trial_id, kept=0, user_attrs={"a": 1, "b": 1}),
         Write(hold, trial_id, reports=[EpochReport(1, 0.1, {}, 0.1)], user_attrs={"b": 2}),
         Write(hold, trial_id, reports=[EpochReport(2, 0.2, {}, 0.1)]),
+        Write(hold, trial_id, reports=[EpochReport(2, 0.2, {}, 0.1)]),  # the last epoch again
         Write(hold, trial_id, ending=Ending(TrialState.COMPLETE, 0.2)),
     ]
     assert ledger.record(writes) == set()
