@@ -278,7 +278,7 @@ name: base
         assert read(study()).digest == DIGEST
 
 
-DIGEST = "1462a2bba241b1b1665a793d1c05d0bad1e367c7af9f5ca157a73f7dc656a29d"
+DIGEST = "8e4c7e62ec233e1bf6b258db178ee9bc6d61ac77bc3efe12568dfe59a6f61bbc"
 
 
 @pytest.mark.parametrize(
