@@ -163,7 +163,11 @@ class Mirror(BaseStorage):
         return proposal
 
     def hold(self, trial_id: int) -> FrozenTrial | None:
-        """Take over a trial that an earlier worker began; None if its study is gone."""
+        """Take over a trial that an earlier worker began; None if its study is gone.
+
+        That worker may have been this one: what it knew and could not write is not true any more.
+        """
+        self.drop(trial_id)
         self.refresh()
         if trial_id in self._trials:
             self._held.add(trial_id)

@@ -322,7 +322,9 @@ class Bench:
     def _part_with(self, number: int, fence: int) -> None:
         _log.warning("ticket %d has another holder by now: its late reports are refused", number)
         running = self._running.get(number)
-        if running is not None and running.hold.fence == fence:
+        if running is not None:
+            if running.hold.fence != fence:
+                return  # taken over by this worker itself
             self._let_go(number)
         self._mirror.drop_ticket(number)
 
