@@ -179,9 +179,11 @@ class Crew:
         """The leases of a worker that have not ended."""
         return [lease for lease in self.leases(worker=worker.name) if lease.ended_at is None]
 
-    def reports(self) -> int:
-        (row,) = self.rows("SELECT count(*) FROM trial_intermediate_values")
-        return int(row[0])
+    def dropped(self, worker: Worker) -> list[Any]:
+        """The leases that a dead worker held: somebody may have taken them over by now."""
+        return [
+            lease for lease in self.leases(worker=worker.name) if lease.ending in (None, "lost")
+        ]
 
     def ended(self) -> int:
         (row,) = self.rows("SELECT count(*) FROM hpsearch_tickets WHERE state = 'ended'")

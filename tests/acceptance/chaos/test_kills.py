@@ -74,7 +74,7 @@ def test_a_grid_is_exact_whoever_dies(seed: int, crew: Crew) -> None:
                 assert code == 0, worker.said
                 continue
             assert code == -9, (doom, worker.said)
-            assert crew.held(worker), f"{worker.name} held no lease: {doom}"
+            assert crew.dropped(worker), f"{worker.name} held no lease: {doom}"
             hit[doom.moment] += 1
             replace()
     assert hit == Counter(dict.fromkeys(hooks.MOMENTS, KILLS // len(hooks.MOMENTS)))
