@@ -180,7 +180,7 @@ class Crew:
         return [lease for lease in self.leases(worker=worker.name) if lease.ended_at is None]
 
     def dropped(self, worker: Worker) -> list[Any]:
-        """The leases that a dead worker held: somebody may have taken them over by now."""
+        """The leases that a dead worker held; others may have them by now."""
         return [
             lease for lease in self.leases(worker=worker.name) if lease.ending in (None, "lost")
         ]

@@ -103,7 +103,7 @@ def _history(crew: Crew, found: list[optuna.trial.FrozenTrial], reported: set[st
 def assert_one_owner(leases: Sequence[Any], reported: Collection[str] = ()) -> None:
     """No lease of a ticket began before the one before had ended, or had run out."""
     for before, after in itertools.pairwise(leases):
-        assert before.ended_at is not None
+        assert before.ended_at is not None, leases
         assert before.ended_at <= after.taken_at + _EPS
         assert before.ending in ("lost", "returned")
         if before.ending == "lost" and before.worker not in reported:

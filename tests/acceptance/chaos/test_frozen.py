@@ -56,7 +56,7 @@ def test_a_worker_frozen_in_a_transaction_does_not_stop_the_others(
 
 
 def test_a_worker_takes_over_from_itself(crew: Crew) -> None:
-    """The end of its trial is so long on the way that its own lease has run out when it claims next."""
+    """The end of its trial is so long on the way that its lease has run out meanwhile."""
     crew.submit(study(trials=2, epochs=2))
     crew.worker(partial(hooks.slow_endings, 3.0))
     crew.finish()
