@@ -19,9 +19,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from hpsearch.errors import HpsearchError, StudyFileError
+from hpsearch.errors import HpsearchError, StudyFileError, WorkerError
 from hpsearch.fleet.child import Child, End
-from hpsearch.fleet.orders import Orders, Place, new_name
+from hpsearch.fleet.orders import Orders, Place, Process, new_name
 
 __all__ = ["RayCluster"]
 
@@ -31,7 +31,10 @@ _LOOK_S = 1.0
 _REACH_S = 5.0
 """For an address to take a connection. Ray itself tries for a quarter of an hour."""
 
-_CONNECT_S = 60.0
+_AWAY_S = 20.0
+"""For which the cluster's head may be away."""
+
+_CONNECT_S = 30.0
 """For Ray to connect to what took it."""
 
 
@@ -72,7 +75,9 @@ class RayCluster:
         self._ray = _import_ray()
         _connect(self._ray, address)
         self._orders, self._per_device = orders, per_device or 1
-        self._looked = -_LOOK_S
+        self._address = address
+        self._head = _head(self._ray, address)
+        self._looked = self._answered = time.monotonic() - _LOOK_S
         self._seats: dict[str, _Seat] = {}
         nodes = self._nodes()
         self._only = self._this_node(nodes) if one_node else None
@@ -95,11 +100,23 @@ class RayCluster:
         )
 
     def places(self) -> Sequence[Place]:
-        """A place for each worker, as the nodes are now."""
+        """A place for each worker, as the nodes are now. Raises WorkerError without a cluster."""
         if time.monotonic() - self._looked >= _LOOK_S:
-            self._seats = {seat.place.key: seat for seat in self._find_seats()}
+            self._look()
             self._looked = time.monotonic()
         return [seat.place for seat in self._seats.values()]
+
+    def _look(self) -> None:
+        """A head that is away may come back, but Ray ends this process after a minute of that."""
+        if not self._answers():
+            if time.monotonic() - self._answered > _AWAY_S:
+                raise WorkerError(
+                    f"the Ray cluster at {self._address} is away for {_AWAY_S:g} s; its workers "
+                    "leave with it; run again to go on, on any machine"
+                )
+            return
+        self._answered = time.monotonic()
+        self._seats = {seat.place.key: seat for seat in self._find_seats()}
 
     def _find_seats(self) -> list[_Seat]:
         """The first worker of every node, then the second of every node, and so on."""
@@ -134,12 +151,21 @@ class RayCluster:
             for i in range(count)
         ]  # fmt: skip
 
-    def launch(self, place: Place) -> _Remote:
+    def _answers(self) -> bool:
+        try:
+            _reach(self._address, *self._head)
+        except HpsearchError:
+            return False
+        return True
+
+    def launch(self, place: Place) -> Process:
         """Start a worker there; it waits where Ray has nothing free on the node."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         seat = self._seats[place.key]
         name = new_name(f"{seat.host[:33]}-{seat.node_id[:6]}")
+        if not self._answers():  # Ray would wait for its head until it ends this process
+            return _Unborn(name)
         actor = self._ray.remote(
             num_gpus=seat.gpus,
             num_cpus=seat.cpus,
@@ -155,6 +181,23 @@ class RayCluster:
     def close(self) -> None:
         """Leave the cluster; actors that are left end with that."""
         self._ray.shutdown()
+
+
+class _Unborn:
+    """A worker that could not start."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def poll(self) -> End:
+        """How it ended."""
+        return End(None, "the cluster's head does not answer")
+
+    def terminate(self) -> None:
+        """There is nothing to do."""
+
+    def kill(self) -> None:
+        """There is nothing to do."""
 
 
 class _Remote:
@@ -245,13 +288,13 @@ def _import_ray() -> Any:
 
 def _connect(ray: Any, address: str) -> None:
     """Join the cluster as a driver, in bounded time, with Ray's own words kept off the terminal."""
-    target = re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:(\d+)", address)
+    target = _target(address)
     if address != "auto" and target is None:
         raise StudyFileError(
             f"--ray {address}: expected auto, HOST:PORT (6379 on most clusters) or ray://HOST:10001"
         )
     if target is not None:
-        _reach(address, target[1], int(target[2]))
+        _reach(address, *target)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning a worker
 
     def init() -> None:
@@ -265,6 +308,20 @@ def _connect(ray: Any, address: str) -> None:
     _bounded(init, address)
     # Ray's core has put a handler of its own under Python's, which prints a stack and aborts.
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+
+
+def _target(address: str) -> tuple[str, int] | None:
+    """Host and port."""
+    found = re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:(\d+)", address)
+    return (found[1], int(found[2])) if found else None
+
+
+def _head(ray: Any, address: str) -> tuple[str, int]:
+    """What of the cluster can be reached from here: its proxy for clients, or its head itself."""
+    at = address if address.startswith("ray://") else ray.get_runtime_context().gcs_address
+    target = _target(at)
+    assert target is not None
+    return target
 
 
 def _reach(address: str, host: str, port: int) -> None:
@@ -289,7 +346,7 @@ def _bounded(action: Callable[[], None], address: str) -> None:
     thread.start()
     thread.join(_CONNECT_S)
     if thread.is_alive():
-        raise _no_cluster(address, f"no answer in {_CONNECT_S:g} s; is it a Ray cluster?")
+        raise _no_cluster(address, f"no Ray answers there within {_CONNECT_S:g} s")
     if failed:
         raise _no_cluster(address, str(failed[0]).strip().split("\n", 1)[0]) from failed[0]
 

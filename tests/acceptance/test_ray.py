@@ -14,11 +14,11 @@ import pytest
 
 from tests.acceptance.conftest import Command, digits
 from tests.acceptance.test_fleet import Heard
-from tests.acceptance.test_interruptions import STUDY, trials
+from tests.acceptance.test_interruptions import EPOCHS, STUDY, trials
 from tests.conftest import Servers
 
-TRIALS = 4
-SEARCH = STUDY.replace("trials: 2", f"trials: {TRIALS}")
+TRIALS = 3
+SEARCH = STUDY.replace(f"trials: 2, epochs: {EPOCHS}", f"trials: {TRIALS}, epochs: 40")
 SMALL = digits(parameters="{}", budget="{trials: 1, epochs: 1}")
 
 
