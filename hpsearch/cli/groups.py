@@ -89,7 +89,7 @@ class Service:
             url=url,
             studies=tuple(studies),
             until_done=until_done,
-            checkpoints=str(self.checkpoints) if self.checkpoints else None,
+            checkpoints=self.checkpoints,
             lease_s=self.lease_s,
             grace_s=self.grace,
             patience_s=self.patience_s,

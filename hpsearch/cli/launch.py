@@ -233,7 +233,7 @@ def worker(
             until_done=until_done,
             threads=threads,
             lease_s=service.lease_s,
-            checkpoints=str(service.checkpoints) if service.checkpoints else None,
+            checkpoints=service.checkpoints,
             grace_s=service.grace,
             patience_s=service.patience_s,
         )
@@ -269,6 +269,7 @@ def fleet(
         return
     finally:
         workers.stop(service.grace)
+        workers.close()
     if workers.failure is not None:
         raise _worker_error(workers, "no worker is left; mend that and start the fleet again")
 

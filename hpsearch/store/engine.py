@@ -149,9 +149,9 @@ class Database:
             # REPEATABLE READ would show a worker the tickets as they were when it began to wait.
             options["isolation_level"] = "READ COMMITTED"
         try:
-            self.engine = sa.create_engine(
-                parsed, connect_args=_connect_args(self.backend), **options
-            )
+            known = _connect_args(self.backend)
+            said = {k: v for k, v in known.items() if k not in parsed.query}
+            self.engine = sa.create_engine(parsed, connect_args=said, **options)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             raise StorageError(
                 f"the driver for {self.backend} is not installed; "
@@ -208,10 +208,7 @@ class Database:
         cause = getattr(error, "orig", None) or error
         lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
         said = passwords.hide(lines[0] if lines else type(cause).__name__)
-        # Anything else - a statement that makes no sense, a value that does not fit - stays as it
-        # is however often it is tried.
-        may_pass = isinstance(error, (OperationalError, InterfaceError, sa.exc.TimeoutError))
-        kind = UnreachableError if may_pass else StorageError
+        kind = UnreachableError if _may_pass(error) else StorageError
         return kind(f"the database {self.name} failed: {said}; {self._advice(said)}")
 
     def _advice(self, said: str) -> str:
@@ -221,6 +218,19 @@ class Database:
         if self.backend == "sqlite":
             return "check that the folder exists, can be written and has room"
         return "check that it runs and can be reached from here: hpsearch db check"
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same may go well later: the connection is gone, the server is not itself.
+
+    A statement that makes no sense, a value that does not fit, stay so however often they come.
+    """
+    if isinstance(error, (OperationalError, InterfaceError, sa.exc.TimeoutError)):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    # 25006: read-only, as a server is that has lost its place to another one.
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) == "25006"
 
 
 def _is_conflict(error: BaseException) -> bool:

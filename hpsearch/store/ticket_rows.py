@@ -178,7 +178,10 @@ def give_back(connection: sa.Connection, key: Key) -> None:
 
 def lose(connection: sa.Connection, key: Key, how: str) -> None:
     """A ticket has lost its worker, who gave nothing back."""
-    _put(connection, key, state="open", crashes=tickets.c.crashes + 1, lost=how)
+    # The last words of a process may be anything, and PostgreSQL takes neither NUL nor half a
+    # character.
+    words = how.encode("ascii", "backslashreplace").decode().replace("\0", "?")[:1000]
+    _put(connection, key, state="open", crashes=tickets.c.crashes + 1, lost=words)
     _end_lease(connection, key, "lost")
 
 

@@ -144,7 +144,8 @@ class Write:
 
     def then(self, later: Write) -> Write:
         """This write and a later one of the same hold as one; of an epoch the later report."""
-        reports = {report.epoch: report for report in (*self.reports, *later.reports)}
+        before = [r for r in self.reports if later.kept is None or r.epoch <= later.kept]
+        reports = {report.epoch: report for report in (*before, *later.reports)}
         return Write(
             self.hold,
             self.trial_id,

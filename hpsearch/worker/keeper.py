@@ -90,7 +90,7 @@ class Keeper(threading.Thread):
         with self._changed:
             self._deliver_at = time.monotonic()
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._writes or self.away, timeout_s)
+            self._changed.wait_for(lambda: not self._writes or self.away or self._fault, timeout_s)
             return not self._writes
 
     def take_outcomes(self, study_id: int) -> tuple[set[Key], set[Key]]:
@@ -171,9 +171,9 @@ class Keeper(threading.Thread):
                 self._renew()
             if self._writes and self._deliver_at <= now:
                 self._deliver()
-            if self._follow is not None and self._follow_at <= now:
+            if self._follow_at <= now and (follow := self._follow) is not None:
                 self._follow_at = now + _FOLLOW_S
-                self._follow()
+                follow()
         except UnreachableError as error:
             self._note_away(error)
         else:
@@ -197,7 +197,8 @@ class Keeper(threading.Thread):
         refused = self._ledger.record(writes)
         with self._changed:
             del self._writes[: len(writes)]
-            self._deliver_at = time.monotonic() + _GATHER_S
+            if not any(write.ending for write in self._writes):
+                self._deliver_at = time.monotonic() + _GATHER_S
             ended = {write.hold.key for write in writes if write.ending} - refused
             self._ended |= ended
             self._lost |= refused & self._held

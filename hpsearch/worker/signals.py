@@ -80,8 +80,9 @@ class _Leaving:
         _start(self._insist)
 
     def _insist(self) -> None:
-        time.sleep(max(self._grace_s - _MARGIN_S, 0.0))
+        margin_s = min(_MARGIN_S, self._grace_s / 2)
+        time.sleep(self._grace_s - margin_s)
         _log.warning("not done within the grace: giving back what is held, and leaving")
         _start(self._give_back)
-        time.sleep(min(_MARGIN_S, self._grace_s) * 0.8)
+        time.sleep(margin_s * 0.8)
         os._exit(INTERRUPTED)
