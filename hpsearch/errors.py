@@ -30,6 +30,7 @@ __all__ = [
     "StudyFileError",
     "UnreachableError",
     "WorkerError",
+    "line",
 ]
 
 INTERRUPTED = 130
@@ -89,6 +90,12 @@ class CheckpointError(HpsearchError):
     """A checkpoint cannot be written or read."""
 
     exit_code = 8
+
+
+def line(error: BaseException) -> str:
+    """An exception in a line: the system's words, else the first line of its own, else its class."""
+    said = getattr(error, "strerror", None) or str(error)
+    return next((part.strip() for part in said.splitlines() if part.strip()), type(error).__name__)
 
 
 EXIT_CODES = {

@@ -211,7 +211,8 @@ class Mirror(BaseStorage):
             self._unfinished.add(trial_id)  # read again
 
     def drop_ticket(self, ticket: int) -> None:
-        """Forget what is known of the trial of a ticket: it has another holder."""
+        """Forget the proposal for a ticket, or what is known of its trial: it has another holder."""
+        self.drop(-1 - ticket)
         for trial in self.trials():
-            if trial.user_attrs["ticket"] == ticket:
+            if trial.user_attrs.get("ticket") == ticket:
                 self.drop(trial._trial_id)

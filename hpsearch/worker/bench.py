@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import passwords
 from hpsearch.catalog import METRICS
-from hpsearch.errors import CheckpointError, DataError, HpsearchError, UnreachableError
+from hpsearch.errors import CheckpointError, DataError, HpsearchError, UnreachableError, line
 from hpsearch.places import checkpoint_place
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
@@ -22,11 +21,14 @@ from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Ending, EpochReport, Hold, Study, Write
 from hpsearch.training.array import Array, Failure, Report
 from hpsearch.training.candidate import Candidate, derived_seed
-from hpsearch.training.checkpoint import Checkpoints
 from hpsearch.training.data import Dataset, DataSettings, load
 from hpsearch.worker.context import Context
+from hpsearch.worker.saves import Saves
 
 __all__ = ["Bench"]
+
+_FLUSH_S = 60.0
+"""For ends to be delivered to a database that answers, before more is taken from it."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,15 +65,11 @@ class Bench:
         self._mirror = Mirror(database, study.study_id, study.name, study.direction)
         self._search = Search(self._spec, self._mirror)
         place = checkpoint_place(database, study, context.options.checkpoints)
-        self._checkpoints = Checkpoints(place)
+        self._saves = Saves(place)
         self._array = Array(
             dataset, self._spec.metric, context.device, interrupted=context.stop.is_set
         )
         self._running: dict[int, _Running] = {}
-        self._unsaved: str | None = None
-        """Why the last checkpoint that failed could not be written ..."""
-        self._save_at = 0.0
-        """... and when it is tried again."""
         self._unconfirmed: set[int] = set()
         """Tickets whose end is on its way to the database."""
         _log.info("serving study %s on %s", study.name, context.device)
@@ -115,13 +113,29 @@ class Bench:
         return had_work
 
     def _claim(self) -> None:
-        for hold in self._ledger.claim(self._worker, self._study.study_id, self._array.free):
+        # Ends that are on their way first: the lease of one may have run out meanwhile, and its
+        # ticket would be offered to us.
+        if not self._keeper.flush(_FLUSH_S):
+            return
+        holds = self._ledger.claim(self._worker, self._study.study_id, self._array.free)
+        for hold in holds:
             self._keeper.watch(hold)
-            try:
+        try:
+            for hold in holds:
                 self._begin(hold)
-            except Exception:
-                self._keeper.forget(hold)  # nobody works on it: its lease is to run out
-                raise
+        except Exception as error:
+            left = [hold for hold in holds if hold.number not in self._running]
+            away = isinstance(error, UnreachableError)
+            self._abandon(left, None if away else f"worker {self._worker} failed: {line(error)}")
+            raise
+
+    def _abandon(self, holds: Sequence[Hold], lost: str | None) -> None:
+        """Give back tickets that never came to be trained here."""
+        for hold in holds:
+            self._keeper.forget(hold)
+            self._mirror.drop_ticket(hold.number)
+        with suppress(UnreachableError):  # then their leases run out
+            self._ledger.release(holds, lost)
 
     def _begin(self, hold: Hold) -> None:
         """Give a ticket its trial, or take up the one it has, and put it on the array."""
@@ -143,7 +157,7 @@ class Bench:
         proposal.system_attrs.update(self._mirror.take_notes(proposal._trial_id))
         begun = self._context.patiently(lambda: self._ledger.begin(hold, proposal))
         if begun is None:
-            self._mirror.drop(proposal._trial_id)
+            self._mirror.drop_ticket(hold.number)
             return None
         return self._mirror.adopt(proposal, *begun)
 
@@ -151,7 +165,8 @@ class Bench:
         """Put a trial on the array, from its checkpoint if there is one that fits."""
         candidate = self._candidate(running)
         try:
-            state = self._saved_state(running)
+            reported = bool(running.trial.intermediate_values)
+            state = self._saves.load(running.hold, reported=reported)
             self._array.add(candidate, state)
         except CheckpointError as error:
             self._array.add(candidate)
@@ -186,15 +201,6 @@ class Bench:
             settings=settings,
             seed=_seed(self._spec.search.seed, running.hold.origin),
         )
-
-    def _saved_state(self, running: _Running) -> Mapping[str, Any] | None:
-        """The trial's checkpoint; None where it is new. CheckpointError where it is lost."""
-        if running.hold.trial_id is None:
-            return None
-        state = self._checkpoints.load(running.hold.number)
-        if state is None and running.trial.intermediate_values:
-            raise CheckpointError(f"there is no checkpoint in {self._checkpoints.place}")
-        return state
 
     def _rewind(self, running: _Running, epoch: int, why: str) -> None:
         """Its learning curve goes back too, or the pruner would judge it by the old one."""
@@ -232,27 +238,15 @@ class Bench:
         A trial goes on without one: its values are in the database, and the disk may have room
         again later.
         """
-        before, running.unsaved = running.unsaved, self._try_to_save(running, report)
-        if (before is None) == (running.unsaved is None):
+        why = self._saves.save(
+            running.hold, lambda: self._array.state(report.key), last=report.finished
+        )
+        before, running.unsaved = running.unsaved, why
+        if (before is None) == (why is None):
             return {}
-        if running.unsaved is not None:
-            _log.warning("trial %d goes on, but %s", running.trial.number, running.unsaved)
-        return {"checkpoint": running.unsaved and passwords.hide(running.unsaved)}
-
-    def _try_to_save(self, running: _Running, report: Report) -> str | None:
-        """Why that cannot be done."""
-        started = time.monotonic()
-        if self._unsaved is not None and started < self._save_at:
-            return self._unsaved
-        try:
-            self._checkpoints.save(report.key, self._array.state(report.key), running.hold.fence)
-        except CheckpointError as error:
-            # A full disk says so at once, a bucket that is away after half a minute: what is tried
-            # in vain takes a tenth of the time at most.
-            now = time.monotonic()
-            self._unsaved, self._save_at = str(error), now + 9 * (now - started)
-            return self._unsaved
-        return None
+        if why is not None:
+            _log.warning("trial %d goes on, but %s", running.trial.number, why)
+        return {"checkpoint": why}
 
     def _pruned(self, running: _Running) -> Ending | None:
         """How the trial ends if the pruner would stop it after its last report."""
@@ -336,14 +330,8 @@ class Bench:
         """
         best = self._mirror.best()
         ended = {t.user_attrs["ticket"] for t in self._mirror.trials() if t.state.is_finished()}
-        ended -= self._unconfirmed
-        if best is not None:
-            ended.discard(best.user_attrs["ticket"])
-        try:
-            for number in ended & self._checkpoints.numbers():
-                self._checkpoints.remove(number)
-        except CheckpointError as error:
-            _log.warning("%s", error)  # they take up room; the next end tries again
+        kept = best.user_attrs["ticket"] if best is not None else None
+        self._saves.keep_only(kept, ended - self._unconfirmed)
 
     def _obey(self) -> None:
         """Give back or end what is under way where the study or this worker has been stopped."""

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import tenacity
 import torch
 
 from hpsearch.errors import UnreachableError
 from hpsearch.store.ledger import LEASE_S, Ledger
 from hpsearch.worker.keeper import Keeper
 
-__all__ = ["Context", "Options"]
+__all__ = ["RETRY_S", "Context", "Options", "Patience"]
 
 T = TypeVar("T")
+
+RETRY_S = 1.0
+"""Between two tries to reach a database that is away."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +49,27 @@ class Options:
     """Seconds for which a database may be away before the worker gives up."""
 
 
+class Patience:
+    """How long the database has been away for the thread that trains, and how long it may be."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._since: float | None = None
+
+    def bear(self, error: UnreachableError) -> None:
+        """The database did not answer; raises the error when that has lasted too long."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+            _log.warning("%s; waiting for it", error)
+        if now - self._since >= self._limit_s:
+            raise error
+
+    def relax(self) -> None:
+        """The database has answered."""
+        self._since = None
+
+
 @dataclass(frozen=True)
 class Context:
     """What every part of a worker shares."""
@@ -55,6 +79,7 @@ class Context:
     device: torch.device
     options: Options
     keeper: Keeper
+    patience: Patience
     stop: threading.Event
     """Set once the worker is to leave."""
 
@@ -63,19 +88,13 @@ class Context:
 
         Only for what may be done twice: an answer may be lost after the database has acted.
         """
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(UnreachableError),
-            wait=tenacity.wait_random_exponential(multiplier=0.2, max=2.0),
-            stop=tenacity.stop_after_delay(self.options.patience_s)
-            | tenacity.stop_when_event_set(self.stop),
-            sleep=tenacity.sleep_using_event(self.stop),
-            before_sleep=_say,
-            reraise=True,
-        )
-        result: T = attempts(call)
-        return result
-
-
-def _say(attempt: tenacity.RetryCallState) -> None:
-    if attempt.attempt_number == 1 and attempt.outcome is not None:
-        _log.warning("%s; waiting for it", attempt.outcome.exception())
+        while True:
+            try:
+                result = call()
+            except UnreachableError as error:
+                self.patience.bear(error)
+                if self.stop.wait(RETRY_S):
+                    raise
+            else:
+                self.patience.relax()
+                return result

@@ -96,17 +96,20 @@ class Keeper(threading.Thread):
     def take_outcomes(self, study_id: int) -> tuple[set[Key], set[Key]]:
         """Holds of a study that ended as was written, and those that somebody else has by now.
 
-        Each is said once. Raises what ended the thread, if anything did: without it every lease
-        runs out.
+        Each is said once.
         """
+        self.check()
         with self._changed:
-            if self._fault is not None:
-                raise self._fault
             ended = {key for key in self._ended if key[0] == study_id}
             lost = {key for key in self._lost if key[0] == study_id}
             self._ended -= ended
             self._lost -= lost
             return ended, lost
+
+    def check(self) -> None:
+        """Raise what ended the thread, if anything did: without it every lease runs out."""
+        if self._fault is not None:
+            raise self._fault
 
     def state(self, study_id: int) -> State:
         """The study's state when leases were last renewed."""
@@ -173,11 +176,21 @@ class Keeper(threading.Thread):
                 self._deliver()
             if self._follow_at <= now and (follow := self._follow) is not None:
                 self._follow_at = now + _FOLLOW_S
-                follow()
+                self._call(follow)
         except UnreachableError as error:
             self._note_away(error)
         else:
             self._note_back()
+
+    def _call(self, follow: Callable[[], None]) -> None:
+        try:
+            follow()
+        except UnreachableError:
+            raise
+        except Exception:
+            # A row that cannot be read. The thread that trains meets it too, and knows whose it
+            # is; the leases of other studies have nothing to do with it.
+            self._follow = None
 
     def _renew(self) -> None:
         with self._changed:

@@ -7,17 +7,15 @@ import logging
 import os
 import socket
 import threading
-import time
 
-from hpsearch import passwords
-from hpsearch.errors import HpsearchError, StorageError, UnreachableError
+from hpsearch.errors import HpsearchError, StorageError, UnreachableError, WorkerError, line
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Study
 from hpsearch.training import devices
 from hpsearch.worker import signals
 from hpsearch.worker.bench import Bench
-from hpsearch.worker.context import Context, Options
+from hpsearch.worker.context import RETRY_S, Context, Options, Patience
 from hpsearch.worker.keeper import Keeper
 
 __all__ = ["serve"]
@@ -51,9 +49,11 @@ def serve(options: Options) -> None:
     keeper = Keeper(ledger, name)
     keeper.start()
     try:
-        _Worker(Context(ledger, name, device, options, keeper, stop)).work()
+        patience = Patience(options.patience_s)
+        _Worker(Context(ledger, name, device, options, keeper, patience, stop)).work()
     finally:
-        keeper.flush(options.grace_s / 2)
+        if not keeper.flush(options.grace_s / 2):
+            _log.warning("the last reports could not be delivered; the checkpoints have them")
         keeper.stop()
         # Where the database is away, the leases run out by themselves.
         with contextlib.suppress(StorageError):
@@ -67,7 +67,6 @@ class _Worker:
         self._context = context
         self._benches: dict[str, Bench] = {}  # by uid: a deleted study's id may be used again
         self._unusable: set[str] = set()
-        self._away_since: float | None = None
 
     def work(self) -> None:
         """Until the stop event, or until no study of mine is open any more."""
@@ -76,9 +75,10 @@ class _Worker:
             try:
                 pause_s = self._once()
             except UnreachableError as error:
-                pause_s = self._bear(error)
+                self._context.patience.bear(error)
+                pause_s = RETRY_S
             else:
-                self._away_since = None
+                self._context.patience.relax()
             if pause_s is None:
                 return
             stop.wait(pause_s)
@@ -94,6 +94,7 @@ class _Worker:
                 return 0.0
         self._rest()
         if options.until_done and not self._open_studies():
+            self._say_unusable()
             return None
         self._context.ledger.sweep()
         return _IDLE_S
@@ -112,15 +113,12 @@ class _Worker:
             if s.state == "open" and (not mine or s.name in mine) and s.uid not in self._unusable
         ]  # fmt: skip
 
-    def _bear(self, error: UnreachableError) -> float:
-        """Seconds to wait for a database that is away; raises the error after `patience_s`."""
-        now = time.monotonic()
-        if self._away_since is None:
-            self._away_since = now
-            _log.warning("%s; waiting for it", error)
-        if now - self._away_since > self._context.options.patience_s:
-            raise error
-        return _IDLE_S
+    def _say_unusable(self) -> None:
+        """Raise WorkerError where a study is still open that could not be worked on here."""
+        left = [s.name for s in self._context.ledger.studies()
+                if s.uid in self._unusable and s.state == "open"]  # fmt: skip
+        if left:
+            raise WorkerError(f"could not be worked on here, see above: {', '.join(left)}")
 
     def _work_on(self, study: Study) -> bool:
         """Claim and train to the end; whether there was anything to do."""
@@ -129,8 +127,9 @@ class _Worker:
         except StorageError:
             raise
         except Exception as error:
+            self._context.keeper.check()  # its end is not the study's fault, nor bearable
             if bench := self._benches.pop(study.uid, None):
-                bench.give_back(lost=f"worker {self._context.name} failed: {_line(error)}")
+                bench.give_back(lost=f"worker {self._context.name} failed: {line(error)}")
             if self._context.options.studies == (study.name,):
                 raise  # it was started for nothing but that study
             # A study that this machine has no data for, or whose row makes no sense, must not stop
@@ -147,9 +146,3 @@ class _Worker:
         if len(self._benches) > _BENCHES:
             del self._benches[next(iter(self._benches))]  # frees the device's memory
         return bench
-
-
-def _line(error: Exception) -> str:
-    """The error in a line, without passwords."""
-    first = (str(error).splitlines() or [""])[0]
-    return passwords.hide(f"{type(error).__name__}: {first}")

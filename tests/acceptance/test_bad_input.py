@@ -218,7 +218,7 @@ def test_a_damaged_study_stops_no_other(command: Command) -> None:
         for name, damage in damages.items():
             connection.execute(sa.text(f"{damage} WHERE study_id = {ids[name]}"))
     engine.dispose()
-    done = command.run("worker", "--until-done")
+    done = command.run("worker", "--until-done", code=7)
     for name in ("a", "b", "../d"):
         assert f"study {name} cannot run here" in done.stderr
     assert command.json("status", "good")["state"] == "done"

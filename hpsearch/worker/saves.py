@@ -1,0 +1,69 @@
+"""A worker's checkpoints of one study: a place that fails stops no trial."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from hpsearch import passwords
+from hpsearch.errors import CheckpointError
+from hpsearch.store.values import Hold
+from hpsearch.training.checkpoint import Checkpoints
+
+__all__ = ["Saves"]
+
+_VAIN = 9.0
+"""A place that is away is tried again after so many times as long as it took to say so. A full
+disk says so at once, a bucket after half a minute: trying in vain takes a tenth of the time."""
+
+_log = logging.getLogger(__name__)
+
+
+class Saves:
+    """Saves, loads and clears away by ticket."""
+
+    def __init__(self, place: str) -> None:
+        """`place` is a folder or a URL. Raises CheckpointError for one that nothing can reach."""
+        self._checkpoints = Checkpoints(place)
+        self._failure = ""
+        self._try_at = 0.0
+
+    def load(self, hold: Hold, *, reported: bool) -> Mapping[str, Any] | None:
+        """What the ticket's last holder saved; None where the trial is at its start.
+
+        Raises CheckpointError where it is lost: it cannot be read, or something was `reported`
+        and there is none.
+        """
+        if hold.trial_id is None:
+            return None
+        state = self._checkpoints.load(hold.number)
+        if state is None and reported:
+            raise CheckpointError(f"there is no checkpoint in {self._checkpoints.place}")
+        return state
+
+    def save(self, hold: Hold, state: Callable[[], Mapping[str, Any]], *, last: bool) -> str | None:
+        """Write the ticket's checkpoint; why that could not be done, if it could not.
+
+        The `last` one of a trial, which has its network, is tried in any case.
+        """
+        started = time.monotonic()
+        if started < self._try_at and not last:
+            return f"not tried again yet: {self._failure}"
+        try:
+            self._checkpoints.save(hold.number, state(), hold.fence)
+        except CheckpointError as error:
+            now = time.monotonic()
+            self._failure, self._try_at = passwords.hide(error), now + _VAIN * (now - started)
+            return self._failure
+        self._try_at = 0.0
+        return None
+
+    def keep_only(self, best: int | None, ended: Collection[int]) -> None:
+        """Of tickets that have ended, only the best one's checkpoint is of use."""
+        try:
+            for number in (set(ended) - {best}) & self._checkpoints.numbers():
+                self._checkpoints.remove(number)
+        except CheckpointError as error:
+            _log.warning("%s", error)  # they take up room; the next end tries again
