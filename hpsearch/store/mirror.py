@@ -211,7 +211,7 @@ class Mirror(BaseStorage):
             self._unfinished.add(trial_id)  # read again
 
     def drop_ticket(self, ticket: int) -> None:
-        """Forget the proposal for a ticket, or what is known of its trial: it has another holder."""
+        """Forget the proposal for a ticket, or what is known of the trial that it became."""
         self.drop(-1 - ticket)
         for trial in self.trials():
             if trial.user_attrs.get("ticket") == ticket:

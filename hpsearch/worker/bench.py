@@ -27,9 +27,6 @@ from hpsearch.worker.saves import Saves
 
 __all__ = ["Bench"]
 
-_FLUSH_S = 60.0
-"""For ends to be delivered to a database that answers, before more is taken from it."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -113,10 +110,6 @@ class Bench:
         return had_work
 
     def _claim(self) -> None:
-        # Ends that are on their way first: the lease of one may have run out meanwhile, and its
-        # ticket would be offered to us.
-        if not self._keeper.flush(_FLUSH_S):
-            return
         holds = self._ledger.claim(self._worker, self._study.study_id, self._array.free)
         for hold in holds:
             self._keeper.watch(hold)
@@ -147,6 +140,8 @@ class Bench:
         if trial is None:  # the ticket was taken over, or its study is gone
             self._keeper.forget(hold)
             return
+        _log.info("trial %d of %s %s", trial.number, self._study.name,
+                  "begins" if hold.trial_id is None else "is taken over")  # fmt: skip
         self._running[hold.number] = _Running(hold, trial)
         self._place(self._running[hold.number])
 
@@ -173,6 +168,7 @@ class Bench:
             self._rewind(running, 0, f"starts again: {error}")
             return
         if state is not None:
+            _log.info("trial %d goes on from epoch %d", running.trial.number, state["epoch"])
             self._catch_up(running, [EpochReport(**report) for report in state["curve"]])
 
     def _catch_up(self, running: _Running, curve: Sequence[EpochReport]) -> None:
@@ -356,6 +352,8 @@ class Bench:
         self._keeper.flush(self._context.options.grace_s / 2)
         with suppress(UnreachableError):
             self._ledger.release(holds, lost)
+        trials = ", ".join(str(running.trial.number) for running in self._running.values())
+        _log.info("gave back trial %s of %s", trials, self._study.name)
         for running in list(self._running.values()):
             self._keeper.forget(running.hold)
             self._mirror.drop(running.trial._trial_id)

@@ -27,6 +27,9 @@ _SETTLE_S = 3.0
 """After the database was away, the time for all its workers to renew the leases that ran out
 meanwhile, before anybody takes tickets over."""
 
+_FLUSH_S = 60.0
+"""For ends to be delivered to a database that answers, before more is taken from it."""
+
 _BENCHES = 4
 """Studies whose data stays on the device at the same time."""
 
@@ -88,22 +91,21 @@ class _Worker:
         left_s = _SETTLE_S - self._context.keeper.returned_s
         if left_s > 0:
             return left_s
+        # Ends that are on their way come first: a study is chosen by the tickets under way, and a
+        # lease may have run out meanwhile, so that its ticket would be offered to us again.
+        if not self._context.keeper.flush(_FLUSH_S):
+            return RETRY_S
         options = self._context.options
         for study in self._context.ledger.waiting(options.studies):
             if study.uid not in self._unusable and self._work_on(study):
                 return 0.0
-        self._rest()
+        for bench in self._benches.values():
+            bench.settle()
         if options.until_done and not self._open_studies():
             self._say_unusable()
             return None
         self._context.ledger.sweep()
         return _IDLE_S
-
-    def _rest(self) -> None:
-        """There is nothing to do: see to it that all is written."""
-        self._context.keeper.flush(_IDLE_S)
-        for bench in self._benches.values():
-            bench.settle()
 
     def _open_studies(self) -> list[Study]:
         mine = self._context.options.studies
@@ -135,7 +137,10 @@ class _Worker:
             # A study that this machine has no data for, or whose row makes no sense, must not stop
             # it from serving others.
             known = isinstance(error, HpsearchError)
-            _log.error("study %s cannot run here: %s", study.name, error, exc_info=not known)
+            _log.error(
+                "study %s cannot run here, and is left alone until this worker starts again: %s",
+                study.name, error, exc_info=not known,
+            )  # fmt: skip
             self._unusable.add(study.uid)
             return False
 
