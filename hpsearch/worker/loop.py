@@ -93,7 +93,11 @@ class _Worker:
             return left_s
         # Ends that are on their way come first: a study is chosen by the tickets under way, and a
         # lease may have run out meanwhile, so that its ticket would be offered to us again.
-        if not self._context.keeper.flush(_FLUSH_S):
+        keeper = self._context.keeper
+        if not keeper.flush(_FLUSH_S):
+            keeper.check()
+            if keeper.away is not None:
+                raise keeper.away
             return RETRY_S
         options = self._context.options
         for study in self._context.ledger.waiting(options.studies):
