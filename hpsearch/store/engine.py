@@ -37,8 +37,11 @@ T = TypeVar("T")
 
 DEFAULT_URL = "sqlite:///hpsearch.db"
 
-_DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
-_EXTRAS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}
+_DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
+_EXTRAS = {"postgresql": "postgres", "mysql": "mysql"}
+_ALIASES = {"postgres": "postgresql", "mariadb": "mysql"}
+"""What SQLAlchemy no longer knows but many providers hand out; and MariaDB under SQLAlchemy's mysql
+name, which is also what Optuna reads."""
 
 _RETRIED = {
     "40001", "40P01", "55P03",  # PostgreSQL: serialization failure, deadlock, lock not available
@@ -81,12 +84,15 @@ def _parse(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
     except (ArgumentError, ValueError):  # ValueError: a port that is no number
-        hint = "postgresql://user:password@host/name or mysql://user:password@host/name"
         file = "hpsearch.db" if ":" in url else url
+        # Without the password of USER:PASSWORD, which would be hidden as if it were one.
         raise StorageError(
-            f"the database URL cannot be read; it looks like sqlite:///{file}, {hint}"
+            f"the database URL cannot be read; it looks like sqlite:///{file}, "
+            "postgresql://USER@HOST/NAME or mysql://USER@HOST/NAME; a password stands behind USER, "
+            "after a colon"
         ) from None
-    backend = parsed.get_backend_name()
+    named = parsed.get_backend_name()
+    backend = _ALIASES.get(named, named)
     if backend == "sqlite":
         if parsed.database in (None, "", ":memory:") or "mode=memory" in url:
             raise StorageError(
@@ -95,12 +101,10 @@ def _parse(url: str) -> sa.URL:
         return parsed.set(database=str(Path(parsed.database or "").absolute()))
     if backend not in _DRIVERS:
         raise StorageError(
-            f"database {backend!r} is not supported; use sqlite, postgresql, mysql or mariadb"
+            f"database {named!r} is not supported; use sqlite, postgresql, mysql or mariadb"
         )
-    # One driver a database, whatever the URL says: the ones that hpsearch is tested with. MariaDB
-    # goes under SQLAlchemy's mysql name, which is also what Optuna reads.
-    name = "mysql" if backend == "mariadb" else backend
-    return parsed.set(drivername=f"{name}+{_DRIVERS[backend]}")
+    # One driver a database, whatever the URL says: the ones that hpsearch is tested with.
+    return parsed.set(drivername=f"{backend}+{_DRIVERS[backend]}")
 
 
 def _connect_args(backend: str) -> dict[str, Any]:
@@ -143,7 +147,8 @@ class Database:
         parsed = _parse(url)
         self.backend = parsed.get_backend_name()
         self.url = parsed.render_as_string(hide_password=False)
-        self.name = passwords.hide(parsed.render_as_string(hide_password=True))
+        plain = parsed.set(drivername=self.backend)  # as people write it: without the driver
+        self.name = passwords.hide(plain.render_as_string(hide_password=True))
         options: dict[str, Any] = {"pool_pre_ping": self.backend != "sqlite"}
         if self.backend == "mysql":
             # REPEATABLE READ would show a worker the tickets as they were when it began to wait.

@@ -53,7 +53,8 @@ class Ledger:
             prepare(database)
         elif not is_ready(database):
             raise NotFoundError(
-                f"there are no studies in {database.name}; hpsearch run FILE makes one"
+                f"{database.name} has no studies and no workers yet; hpsearch run FILE or "
+                "hpsearch submit FILE makes them"
             )
         self.database = database
         self.lease_s = lease_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -197,7 +198,7 @@ def test_a_metric_that_does_not_suit_the_target_is_told_and_harms_no_other_study
 @pytest.mark.parametrize("verb", ["trials", "best", "status", "watch", "pause", "delete"])
 def test_looking_makes_no_database(command: Command, verb: str) -> None:
     said = command.run(verb, "s", code=6).stderr
-    assert "there are no studies in sqlite:///" in said
+    assert re.search(r"sqlite:///\S+ has no studies and no workers yet; hpsearch run FILE", said)
     assert list(command.folder.iterdir()) == []
 
 
