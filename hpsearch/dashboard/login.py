@@ -53,5 +53,9 @@ def _password(path: Path) -> str:
     if not password:
         raise StudyFileError(f"the password file {path} is empty; write a password into it")
     if readable_by_all:
-        _log.warning("every user of this machine may read the password file %s; chmod o-r", path)
+        _log.warning(
+            "every user may read the password file %s; "
+            "make it readable by the dashboard's user only",
+            path,
+        )
     return password
