@@ -12,7 +12,8 @@
     └── CheckpointError           8   a checkpoint cannot be written or read
 
 The message is what a user sees: what happened, where, and what to do about it.
-Interruption by Ctrl-C or SIGTERM leaves with `INTERRUPTED` (130).
+Interruption by Ctrl-C or SIGTERM leaves with `INTERRUPTED` (130); of a service, which ends in no
+other way, with 0.
 """
 
 from __future__ import annotations
@@ -113,6 +114,7 @@ EXIT_CODES = {
             CheckpointError,
         )
     },
-    INTERRUPTED: "interrupted; everything finished is kept, run again to go on",
+    INTERRUPTED: "interrupted; everything finished is kept, run again to go on. worker, fleet and "
+    "dashboard leave with 0 when they are told to",
 }
 """Exit code to meaning, as the command line's help prints it."""
