@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
+from hpsearch import passwords
 from hpsearch.catalog import SOURCES
 from hpsearch.errors import StorageError
+from hpsearch.places import default_root, stays_here
 from hpsearch.store.engine import Database, storage_url
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import is_ready
@@ -36,7 +39,7 @@ class Finding:
 
 def examine(storage: str | None) -> list[Finding]:
     """Everything that a search on this machine needs."""
-    return [*_versions(), *_devices(), _database(storage), *_data()]
+    return [*_versions(), *_devices(), _database(storage), *_checkpoints(storage), *_data()]
 
 
 def check_database(storage: str | None) -> dict[str, Any]:
@@ -83,6 +86,24 @@ def _database(storage: str | None) -> Finding:
     except StorageError as error:
         return Finding("database", False, True, str(error), mend)
     return Finding("database", True, True, f"{facts['database']}: {facts['state']}")
+
+
+def _checkpoints(storage: str | None) -> Iterator[Finding]:
+    try:
+        database = Database(storage_url(storage))
+    except StorageError:  # which is said already
+        return
+    said = os.environ.get("HPSEARCH_CHECKPOINTS")
+    place = passwords.hide(said or default_root(database))
+    if stays_here(database, said):
+        yield Finding(
+            "checkpoints", False, False,
+            f"{place} on each machine by itself, where a study names no place: a trial that moves "
+            "to another machine starts again",
+            "name a place that all machines reach in HPSEARCH_CHECKPOINTS, on each of them",
+        )  # fmt: skip
+    else:
+        yield Finding("checkpoints", True, False, f"{place}, where a study names no other place")
 
 
 def _data() -> Iterator[Finding]:

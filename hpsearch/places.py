@@ -10,15 +10,15 @@ from hpsearch import urls
 from hpsearch.store.engine import Database
 from hpsearch.store.values import Study
 
-__all__ = ["checkpoint_place"]
+__all__ = ["checkpoint_place", "default_root", "stays_here"]
 
 
 def checkpoint_place(database: Database, study: Study, said: str | None = None) -> str:
     """Where a study's checkpoints lie, the same for every worker that can reach it: a folder or
     a URL.
 
-    The option, else `checkpoints` of the study file, else beside SQLite's file, else the user's
-    data folder. A relative folder starts at the study file's.
+    The option, else `checkpoints` of the study file, else `default_root`. A relative folder
+    starts at the study file's.
     """
     own = f"{study.name}-{study.uid[:8]}"
     configured = said or study.document.get("checkpoints")
@@ -27,8 +27,26 @@ def checkpoint_place(database: Database, study: Study, said: str | None = None) 
         if folder is None:
             return urls.below(configured, own)
         root = Path(study.base) / Path(folder).expanduser()
-    elif database.file:
-        root = database.file.with_suffix(".checkpoints")
     else:
-        root = user_data_path("hpsearch") / "checkpoints"
+        root = default_root(database)
     return str(root / own)
+
+
+def default_root(database: Database) -> Path:
+    """Where checkpoints lie that nobody named a place for: beside SQLite's file, else in the
+    user's data folder."""
+    if database.file:
+        return database.file.with_suffix(".checkpoints")
+    return user_data_path("hpsearch") / "checkpoints"
+
+
+def stays_here(database: Database, said: str | None, *configured: str | None) -> bool:
+    """Whether checkpoints lie where no other machine finds them, though it may find the database.
+
+    Args:
+        database: The one that the workers share.
+        said: The place that an option or the environment names.
+        configured: The `checkpoints` of each study; none: studies that nobody knows yet.
+    """
+    named = said or (configured and all(configured))
+    return not named and database.file is None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.places import checkpoint_place
+from hpsearch.places import checkpoint_place, stays_here
 from hpsearch.spec import StudySpec, load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
@@ -67,3 +67,12 @@ def test_a_server_s_studies_lie_with_the_user(study: Study, monkeypatch: pytest.
     place = Path(checkpoint_place(server, study))
     assert place.is_relative_to(tmp_path / "data" / "hpsearch")
     assert place.name == f"s-{study.uid[:8]}"
+
+
+def test_what_stays_on_its_machine(database: Database) -> None:
+    server = Database("postgresql://user@host/name")
+    assert stays_here(server, None)
+    assert stays_here(server, None, "s3://b", None)
+    assert not stays_here(server, None, "s3://b")
+    assert not stays_here(server, "s3://b", None)
+    assert not stays_here(database, None)
