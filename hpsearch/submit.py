@@ -17,10 +17,17 @@ def submit(
     ledger: Ledger,
     spec: StudySpec,
     base: Path,
-    priority: int = 0,
+    priority: int | None = None,
     max_parallel: int | None = None,
 ) -> tuple[Study, bool]:
     """The study of `spec`, made if there is none of its name, and whether it was made.
+
+    Args:
+        ledger: Where it is kept.
+        spec: What it is.
+        base: The study file's folder.
+        priority: Studies of a higher one are served first; None: 0, or as it is.
+        max_parallel: The most trials under way at once; 0: no limit; None: that, or as it is.
 
     Raises ConflictError where the name is taken by another content.
     """
@@ -32,8 +39,8 @@ def submit(
         base=str(base.resolve()),
         budget=plan.tickets(spec),
         hours=spec.budget.hours,
-        priority=priority,
-        max_parallel=max_parallel,
+        priority=priority or 0,
+        max_parallel=max_parallel or None,
         crash_limit=spec.retry.crash,
     )
     if study.digest != spec.digest:

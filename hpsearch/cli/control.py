@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpsearch.cli.options import Checkpoints, Json, Name, Storage, open_ledger, print_json
+from hpsearch.cli.options import (
+    Checkpoints,
+    Json,
+    MaxParallel,
+    Name,
+    Priority,
+    Storage,
+    open_ledger,
+    print_json,
+)  # fmt: skip
 from hpsearch.errors import CheckpointError, StudyFileError
 
 if TYPE_CHECKING:
@@ -18,7 +27,8 @@ __all__ = ["delete", "extend", "pause", "resume", "retry", "schedule", "stop"]
 def _say(study: Study, json_: bool, words: str) -> None:
     if json_:
         print_json({"name": study.name, "state": study.state, "trials": study.tickets,
-                    "ended": study.ended})  # fmt: skip
+                    "ended": study.ended, "priority": study.priority,
+                    "max_parallel": study.max_parallel})  # fmt: skip
     else:
         typer.echo(f"study {study.name}: {words}")
 
@@ -56,8 +66,8 @@ def stop(name: Name, storage: Storage = None, json_: Json = False) -> None:
 
 def extend(
     name: Name,
-    trials: Annotated[int, typer.Option(min=0, help="Trials to add.")] = 0,
-    hours: Annotated[float | None, typer.Option(min=0.0, help="Hours to add.")] = None,
+    trials: Annotated[int, typer.Option(min=0, metavar="N", help="Trials to add.")] = 0,
+    hours: Annotated[float | None, typer.Option(min=0.0, metavar="N", help="Hours to add.")] = None,
     storage: Storage = None,
     json_: Json = False,
 ) -> None:
@@ -75,21 +85,20 @@ def extend(
 
 def schedule(
     name: Name,
-    priority: Annotated[
-        int | None, typer.Option(help="Studies of a higher one are served first.")
-    ] = None,
-    max_parallel: Annotated[
-        int | None, typer.Option(min=0, help="Most trials under way at once; 0: no limit.")
-    ] = None,
+    priority: Priority = None,
+    max_parallel: MaxParallel = None,
     storage: Storage = None,
     json_: Json = False,
 ) -> None:
-    """Change which workers a study gets; trials under way go on."""
+    """Change which workers a study gets, or say which; trials under way go on."""
+    from hpsearch.cli import show
+
+    ledger = open_ledger(storage)
     if priority is None and max_parallel is None:
-        raise StudyFileError("nothing to change: give --priority N or --max-parallel N")
-    study = open_ledger(storage).schedule(name, priority, max_parallel)
-    limit = "any number of" if study.max_parallel is None else f"at most {study.max_parallel}"
-    _say(study, json_, f"priority {study.priority}, {limit} trials at once")
+        study = ledger.study(name)
+    else:
+        study = ledger.schedule(name, priority, max_parallel)
+    _say(study, json_, show.scheduled(study))
 
 
 def retry(

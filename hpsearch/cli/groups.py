@@ -27,12 +27,12 @@ __all__ = ["Crew", "Overrides", "Service", "flat"]
 class Overrides:
     """Options that say what a study file may say too."""
 
-    trials: Annotated[int | None, typer.Option(min=1, help="budget.trials")] = None
-    epochs: Annotated[int | None, typer.Option(min=1, help="budget.epochs")] = None
-    hours: Annotated[float | None, typer.Option(help="budget.hours")] = None
+    trials: Annotated[int | None, typer.Option(min=1, metavar="N", help="budget.trials")] = None
+    epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="budget.epochs")] = None
+    hours: Annotated[float | None, typer.Option(metavar="N", help="budget.hours")] = None
     sampler: Annotated[str | None, typer.Option(help="search.sampler")] = None
     pruner: Annotated[str | None, typer.Option(help="search.pruner")] = None
-    seed: Annotated[int | None, typer.Option(min=0, help="search.seed")] = None
+    seed: Annotated[int | None, typer.Option(min=0, metavar="N", help="search.seed")] = None
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,6 +65,7 @@ class Service:
         typer.Option(
             envvar="HPSEARCH_GRACE_S",
             min=0.0,
+            metavar="SECONDS",
             help="Seconds that a worker told to leave has to give back its trial.",
         ),
     ] = 8.0
@@ -73,6 +74,7 @@ class Service:
         typer.Option(
             envvar="HPSEARCH_PATIENCE_S",
             min=0.0,
+            metavar="SECONDS",
             help="Seconds for which the database may be away before a worker gives up.",
         ),
     ] = 300.0
@@ -101,10 +103,11 @@ class Crew:
     """Options about how many workers there are, and where."""
 
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes.", show_default="one a device")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Worker processes.", show_default="one a device"),
     ] = None
     workers_per_device: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes on each device.")
+        int | None, typer.Option(min=1, metavar="N", help="Worker processes on each device.")
     ] = None
     device: Annotated[
         list[str] | None,

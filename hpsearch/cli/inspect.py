@@ -40,7 +40,7 @@ def _snapshot(name: str, storage: str | None) -> Snapshot:
 
 def status(
     name: Annotated[
-        str | None, typer.Argument(metavar="[STUDY]", help="One study; none: all of them.")
+        str | None, typer.Argument(metavar="STUDY", help="One study; none: all of them.")
     ] = None,
     storage: Storage = None,
     json_: Json = False,
@@ -86,9 +86,12 @@ def watch(name: Name, storage: Storage = None) -> None:
 def trials(
     name: Name,
     last: Annotated[
-        int | None, typer.Option(min=1, help="Only the last N.", show_default="all")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Only the last N.", show_default="all"),
     ] = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Only the best N, the best first.")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only the best N, the best first.")
+    ] = None,
     storage: Storage = None,
     json_: Json = False,
 ) -> None:

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpsearch.cli.groups import Crew, Overrides, Service, flat
-from hpsearch.cli.options import FileArgument, Json, Storage, open_ledger, print_json
+from hpsearch.cli.options import (
+    FileArgument,
+    Json,
+    MaxParallel,
+    Priority,
+    Storage,
+    open_ledger,
+    print_json,
+)  # fmt: skip
 from hpsearch.errors import EXIT_CODES, INTERRUPTED, HpsearchError, StorageError, WorkerError
 
 if TYPE_CHECKING:
@@ -26,14 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "fleet", "run", "submit", "worker"]
 
-Priority = Annotated[int, typer.Option(help="Studies of a higher one are served first.")]
-MaxParallel = Annotated[
-    int | None,
-    typer.Option(min=1, help="Most trials under way at once.", show_default="no limit"),
-]
 Studies = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[STUDY]...", help="Studies to serve; none: every open one."),
+    typer.Argument(metavar="STUDY", help="Studies to serve; none: every open one."),
 ]
 UntilDone = Annotated[bool, typer.Option("--until-done", help="Leave when there is no more work.")]
 Ray = Annotated[
@@ -59,7 +62,7 @@ def run(
     crew: Crew,
     ray: Ray = None,
     overrides: Overrides,
-    priority: Priority = 0,
+    priority: Priority = None,
     max_parallel: MaxParallel = None,
     service: Service,
     json_: Json = False,
@@ -76,6 +79,7 @@ def run(
     launcher = _launcher(crew, ray, service, spec.name)
     ledger = service.ledger()
     study, new = submit_study(ledger, spec, file.parent, priority, max_parallel)
+    _reschedule(ledger, study, priority, max_parallel)
     reader = Reader(ledger, study.name, service.checkpoints)
     if not new:
         show.note(_reopen(ledger, study))
@@ -113,6 +117,20 @@ def _launcher(crew: Crew, ray: str | None, service: Service, study: str) -> Laun
         ray, orders, per_device=crew.workers_per_device, device=crew.only_device,
         one_node=database.file is not None,
     )  # fmt: skip
+
+
+def _reschedule(
+    ledger: Ledger, study: Study, priority: int | None, max_parallel: int | None
+) -> None:
+    """Change what is said and differs in a study that was there already; say so."""
+    from hpsearch.cli import show
+
+    same = priority in (None, study.priority)
+    if max_parallel is not None:
+        same = same and (max_parallel or None) == study.max_parallel
+    if not same:
+        changed = ledger.schedule(study.name, priority, max_parallel)
+        show.note(f"study {study.name} has {show.scheduled(changed)} from now on")
 
 
 def _reopen(ledger: Ledger, study: Study) -> str:
@@ -179,22 +197,26 @@ def submit(
     file: FileArgument,
     *,
     overrides: Overrides,
-    priority: Priority = 0,
+    priority: Priority = None,
     max_parallel: MaxParallel = None,
     storage: Storage = None,
     json_: Json = False,
 ) -> None:
     """Create the study and leave it to workers elsewhere."""
+    from hpsearch.cli import show
     from hpsearch.submit import submit as submit_study
 
     spec = overrides.load(file)
     ledger = open_ledger(storage, make=True)
     study, new = submit_study(ledger, spec, file.parent, priority, max_parallel)
+    _reschedule(ledger, study, priority, max_parallel)
+    _note_checkpoints(ledger, os.environ.get("HPSEARCH_CHECKPOINTS"), [study])
     if json_:
         print_json({"name": study.name, "new": new, "trials": study.tickets})
     else:
         typer.echo(f"study {study.name}: {'created' if new else 'exists'}, {study.tickets} trials")
-        typer.echo(f"workers take it from {ledger.database.name}: hpsearch worker")
+        same = ", with HPSEARCH_STORAGE set as here" if "HPSEARCH_STORAGE" in os.environ else ""
+        typer.echo(f"start workers: {show.call('fleet')}{same}")
 
 
 @flat
@@ -206,7 +228,7 @@ def worker(
     ] = None,
     until_done: UntilDone = False,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads.", show_default="all")
+        int | None, typer.Option(min=1, metavar="N", help="CPU threads.", show_default="all")
     ] = None,
     service: Service,
     name: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -222,13 +244,14 @@ def worker(
     from hpsearch.worker import Options, serve
 
     logging.getLogger("hpsearch").setLevel(logging.INFO)
-    if studies:
-        _check_names(service.ledger(), studies)
+    device = device or local_devices()[0]
+    own = name or new_name()
+    _announce(f"worker {own} on {device}", service, studies or [], alone=name is None)
     serve(
         Options(
             url=storage_url(service.storage),
-            name=name or new_name(),
-            device=device or local_devices()[0],
+            name=own,
+            device=device,
             studies=tuple(studies or ()),
             until_done=until_done,
             threads=threads,
@@ -240,10 +263,36 @@ def worker(
     )
 
 
-def _check_names(ledger: Ledger, studies: Sequence[str]) -> None:
-    """A misspelt name is said at once."""
-    for wanted in studies:
-        ledger.study(wanted)
+def _announce(who: str, service: Service, names: Sequence[str], *, alone: bool = True) -> Ledger:
+    """Say which database is served, and what is amiss with it; NotFoundError for a misspelt name.
+
+    One that is not `alone` says only the former: who started it says the rest, once.
+    """
+    from hpsearch.store.engine import DEFAULT_URL, storage_url
+
+    ledger = service.ledger()
+    named = [ledger.study(name) for name in names]
+    studies = [study for study in named or ledger.studies() if study.state == "open"]
+    count = f"{len(studies)} open {'study' if len(studies) == 1 else 'studies'}"
+    _log.info("%s serves %s, %s", who, ledger.database.name, count)
+    if alone:
+        if not studies and storage_url(service.storage) == DEFAULT_URL:
+            _log.info("no open study yet; HPSEARCH_STORAGE names the database that other machines "
+                      "use")  # fmt: skip
+        _note_checkpoints(ledger, service.checkpoints, studies)
+    return ledger
+
+
+def _note_checkpoints(ledger: Ledger, said: str | None, studies: Sequence[Study]) -> None:
+    """A note where checkpoints do not follow their trials to another machine."""
+    from hpsearch.cli import show
+    from hpsearch.places import stays_here
+
+    if stays_here(ledger.database, said, *(s.document.get("checkpoints") for s in studies)):
+        show.note(
+            "each machine keeps its own checkpoints, so a trial that moves to another machine "
+            "starts again; HPSEARCH_CHECKPOINTS on every machine names a place that all reach"
+        )
 
 
 @flat
@@ -255,8 +304,7 @@ def fleet(
 
     logging.getLogger("hpsearch").setLevel(logging.INFO)
     crew.check()
-    ledger = service.ledger()
-    _check_names(ledger, studies or [])
+    ledger = _announce("fleet", service, studies or [])
     orders = service.orders(ledger.database.url, studies or [], until_done)
     workers = Fleet(Local(orders, crew.places(), echo=True), ledger, standing=True)
     try:

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger
 
 __all__ = [
-    "LEASE_S", "Checkpoints", "FileArgument", "Json", "Lease", "Name", "Storage", "open_ledger",
-    "print_json",
+    "LEASE_S", "Checkpoints", "FileArgument", "Json", "Lease", "MaxParallel", "Name", "Priority",
+    "Storage", "open_ledger", "print_json",
 ]  # fmt: skip
 
 LEASE_S = 30.0
 """The default of `--lease-s`; importing the ledger for it would take too long for --help."""
+
+
+_MOST = 1_000_000
 
 
 def _absolute(place: str | None) -> str | None:
@@ -29,12 +32,21 @@ def _absolute(place: str | None) -> str | None:
     return str(Path(folder).expanduser().resolve()) if folder else place or None
 
 
+def _bounded(number: int | None) -> int | None:
+    """Far inside what every database's integers hold. As a range of the option it would take up
+    half a line of --help."""
+    if number is not None and abs(number) > _MOST:
+        raise typer.BadParameter(f"{number} is beyond {_MOST:,}")
+    return number
+
+
 Storage = Annotated[
     str | None,
     typer.Option(
         "--storage",
         envvar="HPSEARCH_STORAGE",
-        help="Database URL: sqlite:///FILE, postgresql://USER:PASSWORD@HOST/NAME, mysql://...",
+        metavar="URL",
+        help="Database: sqlite:///FILE, postgresql://USER@HOST/NAME, mysql://...",
         show_default="sqlite:///hpsearch.db",
     ),
 ]
@@ -49,7 +61,24 @@ Checkpoints = Annotated[
         metavar="PLACE",
         help="Where checkpoints lie, for all workers of a study: a folder, or a URL such as "
         "s3://BUCKET/PREFIX.",
-        show_default="beside the SQLite file",
+        show_default="beside the SQLite file, else in this user's data folder",
+    ),
+]
+Priority = Annotated[
+    int | None,
+    typer.Option(
+        callback=_bounded,
+        metavar="N",
+        help="Studies of a higher one are served first; a new study has 0.",
+    ),
+]
+MaxParallel = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        callback=_bounded,
+        metavar="N",
+        help="Most trials under way at once; 0: no limit, as a new study has.",
     ),
 ]
 Lease = Annotated[
@@ -58,6 +87,7 @@ Lease = Annotated[
         "--lease-s",
         envvar="HPSEARCH_LEASE_S",
         min=1.0,
+        metavar="SECONDS",
         help="Seconds after which a silent worker loses its trial.",
     ),
 ]

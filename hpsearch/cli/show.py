@@ -6,13 +6,15 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.columns import Columns
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -23,11 +25,11 @@ if TYPE_CHECKING:
     from hpsearch.doctor import Finding
     from hpsearch.report import Snapshot, Trial
     from hpsearch.spec import StudySpec
-    from hpsearch.store.values import Work, Worker
+    from hpsearch.store.values import Study, Work, Worker
 
 __all__ = [
     "best", "call", "described", "description", "err", "findings", "note", "number", "out",
-    "params", "result", "setting", "span", "studies", "trials", "workers",
+    "params", "result", "scheduled", "setting", "span", "studies", "trials", "workers",
 ]  # fmt: skip
 
 out = Console(highlight=False, soft_wrap=False)
@@ -77,6 +79,12 @@ def span(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02d}s"
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def scheduled(study: Study) -> str:
+    """Which workers a study gets."""
+    limit = "any number of" if study.max_parallel is None else f"at most {study.max_parallel}"
+    return f"priority {study.priority}, {limit} trials at once"
 
 
 def _table(*columns: str, right: Sequence[str] = ()) -> Table:
@@ -152,16 +160,18 @@ def description(spec: StudySpec) -> None:
 # --- a study ----------------------------------------------------------------------------------
 
 
-def studies(snapshots: Iterable[Snapshot]) -> None:
-    """A line a study."""
-    table = _table("study", "state", "trials", "run", "prune", "fail", "metric", "best", "time",
-                   right=("trials", "run", "prune", "fail", "best", "time"))  # fmt: skip
+def studies(snapshots: Sequence[Snapshot]) -> None:
+    """A line a study; with priorities where any is not 0."""
+    prio = ["prio"] if any(snapshot.study.priority for snapshot in snapshots) else []
+    table = _table("study", "state", *prio, "trials", "run", "prune", "fail", "metric", "best",
+                   "time", right=("prio", "trials", "run", "prune", "fail", "best", "time")
+                   )  # fmt: skip
     for snapshot in snapshots:
         study = snapshot.study
         table.add_row(
-            study.name, study.state, f"{study.ended}/{study.tickets}",
-            str(snapshot.count("RUNNING")), str(snapshot.count("PRUNED")),
-            str(snapshot.count("FAIL")), snapshot.metric,
+            study.name, study.state, *(str(study.priority) for _ in prio),
+            f"{study.ended}/{study.tickets}", str(snapshot.count("RUNNING")),
+            str(snapshot.count("PRUNED")), str(snapshot.count("FAIL")), snapshot.metric,
             number(snapshot.best.value if snapshot.best else None), span(study.active_s),
         )  # fmt: skip
     out.print(table)
@@ -261,8 +271,11 @@ def workers(found: Sequence[Worker]) -> None:
     """A line a worker, and one more for each trial that it holds beside the first."""
     table = _table("host", "pid", "device", "state", "study", "trial", "epoch", "seen",
                    right=("pid", "trial", "epoch", "seen"))  # fmt: skip
+    table.padding = (0, 1, 0, 0)  # 80 columns are few for eight
+    for column in table.columns:
+        column.no_wrap = column.header not in ("host", "device", "study")
     for worker in found:
-        who = [worker.host, str(worker.pid), worker.device]
+        who: list[RenderableType] = [_Host(worker.host), str(worker.pid), _device(worker.device)]
         state, seen = Text(worker.state, _STATES[worker.state]), f"{span(worker.silent_s)} ago"
         for work in worker.work or (None,):
             at = _at(work)
@@ -271,10 +284,37 @@ def workers(found: Sequence[Worker]) -> None:
     out.print(table)
 
 
-def _at(work: Work | None) -> tuple[str, str, str]:
+@dataclass(frozen=True)
+class _Host:
+    """A host's name in one line. Where there is no room its middle goes: pods of one deployment
+    differ in their last letters."""
+
+    name: str
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        spare = options.max_width - 1
+        tail = spare * 2 // 3
+        whole = len(self.name) <= options.max_width
+        yield Text(self.name if whole else f"{self.name[: spare - tail]}…{self.name[-tail:]}")
+
+    def __rich_measure__(self, _console: Console, _options: ConsoleOptions) -> Measurement:
+        return Measurement(min(8, len(self.name)), len(self.name))
+
+
+def _device(said: str) -> Text:
+    """The device as it signed on, without what a list has no use for: only GPUs have a model."""
+    name, *model = said.split(", ")
+    shown = (
+        f"{name} {model[0].removeprefix('NVIDIA ')}" if name.startswith("cuda") and model else name
+    )
+    return Text(shown, no_wrap=True, overflow="ellipsis")
+
+
+def _at(work: Work | None) -> tuple[Text | str, str, str]:
     if work is None:
         return "", "", ""
-    return work.study, "-" if work.trial is None else str(work.trial), str(work.epoch)
+    name = Text(work.study, no_wrap=True, overflow="ellipsis")
+    return name, "-" if work.trial is None else str(work.trial), str(work.epoch)
 
 
 def findings(found: Sequence[Finding]) -> None:

@@ -18,7 +18,9 @@ def dashboard(
     host: Annotated[
         str, typer.Option(help="Address to bind to; one beyond this machine needs a login.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8080,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="0: any that is free.")
+    ] = 8080,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Refuse whatever changes or deletes.")
     ] = False,

@@ -6,11 +6,15 @@ import csv
 import io
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ledger
 from tests.acceptance.conftest import STUDIES, Command, digits
+from tests.conftest import Servers
 
 LR = "{learning_rate: {lr: {min: 1.0e-3, max: 1.0e-1, log: true}}}"
 STUDY = digits(parameters=LR)
@@ -44,6 +48,95 @@ def test_submit_leaves_the_work_to_workers(command: Command) -> None:
     status = command.json("status", "s")
     assert (status["state"], status["complete"]) == ("done", 4)
     assert status["data"]["rows"]["test"] > 0
+
+
+def test_who_serves_names_the_database(command: Command) -> None:
+    for verb in ("worker", "fleet"):
+        said = command.run(verb, "--until-done").stderr
+        assert re.search(rf"^{verb}.* serves sqlite:///\S+study.db, 0 open studies$", said, re.M)
+        assert "no open study yet" not in said, "it has been named"
+    command.run("submit", command.file(STUDY))
+    said = command.run("worker", "s", "--name", "w", "--until-done").stderr
+    assert said.startswith(f"worker w on cpu serves {command.url}, 1 open study\n")
+    del command.env["HPSEARCH_STORAGE"]
+    said = command.run("worker", "--until-done").stderr
+    assert "hpsearch.db, 0 open studies" in said
+    assert "no open study yet; HPSEARCH_STORAGE names" in said
+    assert "start workers: " in command.run("submit", command.folder / "study.yaml").stdout
+    assert "no open study yet" not in command.run("worker", "--until-done").stderr
+
+
+def test_checkpoints_that_each_machine_keeps_by_itself_are_told(
+    make_command: Callable[[str], Command], servers: Servers, tmp_path: Path
+) -> None:
+    command = make_command(servers.new_database("postgresql", tmp_path))
+    file = command.file(STUDY)
+    silent = ["--set", "name=t", "--set", "checkpoints=/c"]
+    assert "each machine" not in command.run("submit", file).stderr
+    assert "each machine" not in command.run("worker", "t", "--until-done", code=6).stderr
+    command.run("pause", "s")
+    del command.env["HPSEARCH_CHECKPOINTS"]
+    assert command.run("submit", file).stderr.startswith("each machine keeps its own checkpoints")
+    assert "each machine" not in command.run("submit", file, *silent).stderr
+    command.run("pause", "t")
+    command.run("resume", "s")
+    command.run("stop", "s")
+    said = command.run("fleet", "--workers", 2, "--until-done").stderr
+    assert said.count("each machine keeps its own checkpoints") == 1
+    done = command.run("submit", file).stdout
+    assert "start workers: " in done
+    assert "hpsearch fleet, with HPSEARCH_STORAGE set as here" in done.replace("-m ", "")
+    found = {f["subject"]: f for f in command.json("doctor")}
+    assert "each machine by itself" in found["checkpoints"]["said"]
+    assert not found["checkpoints"]["works"]
+
+
+def test_a_study_that_is_there_is_scheduled_as_said(command: Command) -> None:
+    file = command.file(STUDY)
+    command.run("submit", file, "--max-parallel", 3)
+    assert "from now on" not in command.run("submit", file, "--max-parallel", 3).stderr
+    said = command.run("submit", file, "--priority", 5).stderr
+    assert said == "study s has priority 5, at most 3 trials at once from now on\n"
+    assert "any number of" in command.run("submit", file, "--max-parallel", 0).stderr
+    assert "priority -1," in command.run("run", file, "--priority", -1).stderr
+    status = command.json("status", "s")
+    assert (status["priority"], status["max_parallel"]) == (-1, None)
+    assert "from now on" not in command.run("submit", file).stderr
+    assert command.json("status", "s")["priority"] == -1
+
+
+def test_schedule_says_and_changes_what_workers_a_study_gets(command: Command) -> None:
+    command.run("submit", command.file(STUDY))
+    assert "priority 0, any number of trials" in command.run("schedule", "s").stdout
+    assert "prio" not in command.run("status").stdout
+    changed = command.json("schedule", "s", "--priority", 7, "--max-parallel", 2)
+    assert (changed["priority"], changed["max_parallel"]) == (7, 2)
+    assert command.json("schedule", "s") == changed
+    table = command.run("status").stdout
+    assert re.search(r"state +prio +trials", table)
+    assert re.search(r"s +open +7 +0/4", table)
+    assert max(map(len, table.splitlines())) <= 80
+    for option in ("--priority", "--max-parallel"):
+        for verb in (["schedule", "s"], ["submit", command.folder / "study.yaml"]):
+            said = command.run(*verb, option, 10**20, code=2).stderr
+            assert f"{10**20} is beyond 1,000,000" in re.sub(r"[\s│]+", " ", said)
+
+
+def test_workers_with_long_names_take_a_line_each(command: Command) -> None:
+    command.run("submit", command.file(STUDY.replace("name: s", "name: a-study-with-a-long-name")))
+    ledger = Ledger(Database(command.url))
+    pods = [f"hpsearch-worker-6d4b9c7f8-{end}" for end in ("x2x9z", "abcde")]
+    for pod, device in zip(pods, ("cpu, x86_64", "cuda:0, NVIDIA H100, 80 GiB"), strict=True):
+        ledger.sign_on(pod, pod, 123456, device)
+        ledger.claim(pod, ledger.studies()[0].study_id)
+    lines = command.run("workers").stdout.rstrip().splitlines()
+    assert len(lines) == 3 + len(pods)
+    assert max(map(len, lines)) <= 80
+    gpu, cpu = lines[3:]
+    assert re.match(r" *hpse\S*…\S*abcde +123456 +cuda:0 H100 +working +a-st\S*… +-", gpu), gpu
+    assert re.match(r" *hpse\S*…\S*x2x9z +123456 +cpu +working", cpu), cpu
+    command.env["COLUMNS"] = "150"
+    assert pods[0] in command.run("workers").stdout
 
 
 def test_a_worker_serves_studies_by_priority(command: Command) -> None:
@@ -165,5 +258,12 @@ def test_shell_completion(command: Command, shell: str) -> None:
 
 def test_help_names_environment_variables_and_exit_codes(command: Command) -> None:
     assert "HPSEARCH_STORAGE" in command.run("run", "--help").stdout
-    assert "130: interrupted" in command.run("--help").stdout
+    said = command.run("--help").stdout
+    assert "130: interrupted" in said
+    assert "leave with 0" in said
+    for verb in ("run", "submit", "worker", "fleet", "trials", "schedule"):
+        said = command.run(verb, "--help").stdout
+        assert "[[" not in said
+        assert "range" not in said
+        assert "…" not in said
     assert command.run("--version").stdout.startswith("hpsearch ")
