@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,19 @@ def test_who_serves_names_the_database(command: Command) -> None:
     assert "no open study yet; HPSEARCH_STORAGE names" in said
     assert "start workers: " in command.run("submit", command.folder / "study.yaml").stdout
     assert "no open study yet" not in command.run("worker", "--until-done").stderr
+
+
+@pytest.mark.parametrize("verb", ["worker", "fleet"])
+def test_ctrl_c_of_a_service_is_no_failure(command: Command, verb: str) -> None:
+    running = command.start(verb)
+    assert running.stderr is not None
+    while "worker " not in (line := running.stderr.readline()) or "serves" not in line:
+        assert line, "it ended"
+    while not any(w["state"] == "idle" for w in command.json("workers")):
+        assert running.poll() is None
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=60)
+    assert running.returncode == 0
 
 
 def test_checkpoints_that_each_machine_keeps_by_itself_are_told(

@@ -129,6 +129,16 @@ def test_compose_publishes_on_loopback_only(compose: dict[str, Any]) -> None:
     assert not any("network_mode" in service for service in compose["services"].values())
 
 
+def test_compose_builds_the_same_image_as_docker_does(compose: dict[str, Any]) -> None:
+    """An argument that is passed on but empty would take the Dockerfile's default away."""
+    said = re.search(r"^ARG EXTRAS=(.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    arguments = compose["services"]["prepare"]["build"]["args"]
+    assert said
+    assert arguments["EXTRAS"] == f"${{EXTRAS:-{said[1]}}}"
+    example = (ROOT / ".env.example").read_text()
+    assert all(f"#{name}=" in example for name in arguments)
+
+
 def test_compose_holds_no_password(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         for key, value in service.get("environment", {}).items():
