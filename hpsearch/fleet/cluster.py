@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from hpsearch.errors import HpsearchError, StudyFileError, WorkerError
+from hpsearch.errors import HpsearchError, StudyFileError, WorkerError, line
 from hpsearch.fleet.child import Child, End
 from hpsearch.fleet.orders import Orders, Place, Process, new_name
 
@@ -328,7 +328,7 @@ def _reach(address: str, host: str, port: int) -> None:
     try:
         socket.create_connection((host, port), _REACH_S).close()
     except OSError as error:
-        raise _no_cluster(address, error.strerror or str(error)) from None
+        raise _no_cluster(address, line(error)) from None
 
 
 def _bounded(action: Callable[[], None], address: str) -> None:
@@ -348,11 +348,10 @@ def _bounded(action: Callable[[], None], address: str) -> None:
     if thread.is_alive():
         raise _no_cluster(address, f"no Ray answers there within {_CONNECT_S:g} s")
     if failed:
-        raise _no_cluster(address, str(failed[0]).strip().split("\n", 1)[0]) from failed[0]
+        raise _no_cluster(address, line(failed[0])) from failed[0]
 
 
 def _no_cluster(address: str, why: str) -> HpsearchError:
     return HpsearchError(
-        f"no Ray cluster at {address}: {why.rstrip('.')}; ray start --head starts one, and prints "
-        "its address"
+        f"no Ray cluster at {address}: {why}; ray start --head starts one, and prints its address"
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from hpsearch import urls
+from hpsearch.errors import line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -236,8 +237,8 @@ def _missing(error: ImportError) -> str:
 
 def _line(error: BaseException, hidden: Iterable[object]) -> str:
     """What went wrong in one line, without the texts among `hidden`."""
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    said = line(error)
     for secret in hidden:
         if isinstance(secret, str) and secret:
             said = said.replace(secret, "***")
-    return urls.shown(" ".join(said.split())).rstrip(".")
+    return urls.shown(said)
