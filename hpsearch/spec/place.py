@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpsearch import urls
+from hpsearch import passwords, urls
 from hpsearch.spec.faults import show
 
 if TYPE_CHECKING:
@@ -20,13 +20,14 @@ def check_place(place: str, faults: Faults) -> None:
         return
     from fsspec import available_protocols  # a tenth of a second: only for who names a URL
 
-    known = available_protocols()
+    # Not what is known of passwords: another one may be a word of this URL.
+    known, shown = available_protocols(), passwords.hide(place, known=False)
     if scheme not in known:
         expected = "a folder, or a URL that fsspec knows (s3://, gs://, az://, sftp://, ...)"
-        faults.add(path, expected, show(urls.shown(place)), near=(scheme, known))
+        faults.add(path, expected, show(shown), near=(scheme, known))
     if not place.partition("://")[2].strip("/"):
         expected = "a URL that names a bucket, or a host and a path"
-        faults.add(path, expected, show(place))
-    if urls.password(place) is not None:
+        faults.add(path, expected, show(shown))
+    if shown != place:
         expected = "a URL without a password, as the database keeps it for all to read"
-        faults.add(path, expected, show(urls.shown(place)))
+        faults.add(path, expected, show(shown))

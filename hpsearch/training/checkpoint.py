@@ -15,7 +15,7 @@ import re
 import zipfile
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hpsearch import urls
+from hpsearch import passwords
 from hpsearch.errors import CheckpointError, line
 from hpsearch.training.shelf import shelf
 
@@ -41,7 +41,7 @@ class Checkpoints:
 
         Raises CheckpointError where the package for that kind of URL is not installed.
         """
-        self.place = urls.shown(str(place))
+        self.place = passwords.hide(place, known=False)
         """What a user may see of it."""
         try:
             self._shelf = shelf(str(place))

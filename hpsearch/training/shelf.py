@@ -11,17 +11,16 @@ import contextlib
 import functools
 import inspect
 import io
-import re
 import shutil
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from hpsearch import urls
+from hpsearch import passwords, urls
 from hpsearch.errors import line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 __all__ = ["LIMIT_S", "PART", "Folder", "Remote", "Shelf", "shelf"]
 
@@ -38,7 +37,6 @@ PART = ".part"
 _OBJECT_STORES = frozenset(
     ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "tos", "memory")
 )
-_SECRET = re.compile("pass|secret|token|key|credential", re.IGNORECASE)
 
 
 class Shelf(Protocol):
@@ -143,7 +141,8 @@ class Remote:
     )
 
     def __init__(self, url: str) -> None:
-        self.place = urls.shown(url)
+        passwords.learn(url)
+        self.place = passwords.hide(url, known=False)
         self._protocol = urls.scheme(url) or ""
         try:
             from fsspec.core import url_to_fs
@@ -152,10 +151,8 @@ class Remote:
         except ImportError as error:
             raise OSError(_missing(error)) from None
         except Exception as error:  # of a URL that it cannot use each backend says so in its way
-            raise OSError(_line(error, [urls.password(url)])) from None
+            raise OSError(_line(error)) from None
         self._root: str = root.rstrip("/")
-        options = self._fs.storage_options.items()
-        self._hidden = [urls.password(url), *(v for k, v in options if _SECRET.search(k))]
 
     def names(self) -> list[str]:
         """What is there, as the server says now."""
@@ -213,9 +210,9 @@ class Remote:
         try:
             return _within(LIMIT_S + bytes_ / _BYTES_PER_S, call, *args, **kwargs)
         except FileNotFoundError as error:
-            raise FileNotFoundError(_line(error, self._hidden)) from None
+            raise FileNotFoundError(_line(error)) from None
         except Exception as error:  # the backends' errors have no base of their own
-            raise OSError(_line(error, self._hidden)) from None
+            raise OSError(_line(error)) from None
 
 
 def _within(limit_s: float, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -230,15 +227,10 @@ def _within(limit_s: float, call: Callable[..., Any], *args: Any, **kwargs: Any)
 
 
 def _missing(error: ImportError) -> str:
-    said = _line(error, [])  # fsspec names the package, which is not always that of the module
+    said = _line(error)  # fsspec names the package, which is not always that of the module
     module = getattr(error.__cause__ or error.__context__, "name", None) or ""
     return f"{said} (pip install {module})" if module and module in said else said
 
 
-def _line(error: BaseException, hidden: Iterable[object]) -> str:
-    """What went wrong in one line, without the texts among `hidden`."""
-    said = line(error)
-    for secret in hidden:
-        if isinstance(secret, str) and secret:
-            said = said.replace(secret, "***")
-    return urls.shown(said)
+def _line(error: BaseException) -> str:
+    return passwords.hide(line(error))

@@ -20,6 +20,8 @@ SECTIONS = [
     ("checkpoints: simplecache::s3://bucket/x #!", "checkpoints", "fsspec knows"),
     ("checkpoints: s3:// #!", "checkpoints", "names a bucket"),
     ("checkpoints: sftp://me:secret@host/x #!", "checkpoints", 'got "sftp://me:***@host/x"'),
+    ("checkpoints: sftp://me:se/cr@et@host/x #!", "checkpoints", 'got "sftp://me:***@host/x"'),
+    ("checkpoints: s3://bucket/x?token=secret #!", "checkpoints", 'got "s3://bucket/x?token=***"'),
     # Data
     ("data: #!", "data", "expected keys with values; got null"),
     ("data: [] #!", "data", "expected keys with values; got []"),

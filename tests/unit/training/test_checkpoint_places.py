@@ -275,6 +275,13 @@ def test_a_password_in_a_url_is_not_shown(s3: S3, connect: Callable[[S3], str]) 
     check_refusal(lambda: checkpoints.save(1, STATE), 25)
 
 
+def test_what_a_library_says_of_a_password_is_not_shown() -> None:
+    """Python's parser of URLs takes what stands before the slash for a port, and quotes it."""
+    with pytest.raises(CheckpointError, match=r"ftp://me:\*\*\*@host/study .*\*\*\*'$") as refused:
+        Checkpoints("ftp://me:s3cret/pass@host/study")
+    assert "s3cret" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("place", "said"),
     [("s3://bucket/x", r"Install s3fs .*\(pip install s3fs\)"), ("nope://x", "not known: nope")],
