@@ -6,12 +6,12 @@ fsspec and what it needs for a protocol are loaded only for a place that is a UR
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import functools
 import inspect
 import io
+import queue
 import shutil
+import threading
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
@@ -147,7 +147,7 @@ class Remote:
         try:
             from fsspec.core import url_to_fs
 
-            self._fs, root = _within(LIMIT_S, asyncio.to_thread, url_to_fs, url)
+            self._fs, root = _within(LIMIT_S, url_to_fs, url)
         except ImportError as error:
             raise OSError(_missing(error)) from None
         except Exception as error:  # of a URL that it cannot use each backend says so in its way
@@ -205,10 +205,11 @@ class Remote:
         # that every backend has; an option to their constructors some refuse.
         self._fs.invalidate_cache()
         call = getattr(self._fs, f"_{method}", None) if self._fs.async_impl else None
+        run = _awaited_within
         if call is None or not inspect.iscoroutinefunction(call):
-            call = functools.partial(asyncio.to_thread, getattr(self._fs, method))
+            run, call = _within, getattr(self._fs, method)
         try:
-            return _within(LIMIT_S + bytes_ / _BYTES_PER_S, call, *args, **kwargs)
+            return run(LIMIT_S + bytes_ / _BYTES_PER_S, call, *args, **kwargs)
         except FileNotFoundError as error:
             raise FileNotFoundError(_line(error)) from None
         except Exception as error:  # the backends' errors have no base of their own
@@ -216,6 +217,30 @@ class Remote:
 
 
 def _within(limit_s: float, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The result of a call, which is left to itself when the time is over.
+
+    It has a thread of its own: those of an executor would run out, and Python waits for them when
+    it ends.
+    """
+    answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            answers.put((call(*args, **kwargs), None))
+        except BaseException as error:  # raised where the call is waited for, whatever it is
+            answers.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        result, error = answers.get(timeout=limit_s)
+    except queue.Empty:
+        raise _no_answer(limit_s) from None
+    if error is not None:
+        raise error
+    return result
+
+
+def _awaited_within(limit_s: float, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The result of a coroutine on fsspec's own loop, which cancels it when the time is over."""
     from fsspec.asyn import get_loop, sync
     from fsspec.exceptions import FSTimeoutError
@@ -223,7 +248,11 @@ def _within(limit_s: float, call: Callable[..., Any], *args: Any, **kwargs: Any)
     try:
         return sync(get_loop(), call, *args, timeout=limit_s, **kwargs)
     except FSTimeoutError:
-        raise OSError(f"no answer within {limit_s:.0f} s") from None
+        raise _no_answer(limit_s) from None
+
+
+def _no_answer(limit_s: float) -> OSError:
+    return OSError(f"no answer within {limit_s:.0f} s")
 
 
 def _missing(error: ImportError) -> str:
