@@ -1,4 +1,4 @@
-"""The books of a fleet: a slot for each place, its worker, its crashes, and when it is due again.
+"""The books of a fleet: a slot for each seat, its worker, its crashes, and when it is due again.
 
 A worker that crashes is started again after a pause that doubles with each crash in a row; a slot
 that has crashed `MOST_CRASHES` times in a row is given up. A worker that lived `STEADY_S` was no
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.errors import EXIT_CODES, StorageError
 from hpsearch.fleet.child import End
-from hpsearch.fleet.orders import Launcher, Place, Process
+from hpsearch.fleet.orders import Launcher, Process, Seat
 
 if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger  # nodes of a cluster import this module without SQL
@@ -54,7 +54,7 @@ class News:
 
 @dataclass
 class _Slot:
-    place: Place
+    seat: Seat
     process: Process | None = None
     began: float = 0.0
     crashes: int = 0
@@ -65,7 +65,7 @@ class _Slot:
 
 
 class Fleet:
-    """Workers on the places of a launcher."""
+    """Workers on the seats of a launcher."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Fleet:
         Args:
             launcher: Where workers belong, and how they start.
             ledger: Where lost workers are signed off.
-            limit: The most workers; None: one on each place.
+            limit: The most workers; None: one on each seat.
             standing: Start workers again, for ever, that left because the database was away.
         """
         self._launcher, self._ledger = launcher, ledger
@@ -99,26 +99,26 @@ class Fleet:
 
     @property
     def over(self) -> bool:
-        """Whether no worker runs and none will: not while it waits for a place to appear."""
+        """Whether no worker runs and none will: not while it waits for a seat to appear."""
         left = any(slot.process or slot.due is not None for slot in self._slots.values())
         return bool(self._slots) and not left
 
     def tend(self) -> list[News]:
         """Start what is due, bury what has ended; what has happened."""
-        return [*self._follow_places(), *self._bury(), *self._start()]
+        return [*self._follow_seats(), *self._bury(), *self._start()]
 
-    def _follow_places(self) -> Iterator[News]:
-        places = {place.key: place for place in self._launcher.places()}
-        for key in [key for key in self._slots if key not in places]:
+    def _follow_seats(self) -> Iterator[News]:
+        seats = {seat.key: seat for seat in self._launcher.seats()}
+        for key in [key for key in self._slots if key not in seats]:
             slot = self._slots.pop(key)
             if slot.process is not None:
                 slot.process.kill()
-                self._mourn(slot.process.name, f"its place is gone: it was {slot.place.where}")
-                yield News(f"worker {slot.process.name} is gone: its place was {slot.place.where}")
-        for key, place in places.items():
+                self._mourn(slot.process.name, f"its place is gone: it was {slot.seat.where}")
+                yield News(f"worker {slot.process.name} is gone: its place was {slot.seat.where}")
+        for key, seat in seats.items():
             used = sum(not slot.given_up for slot in self._slots.values())
             if key not in self._slots and (self._limit is None or used < self._limit):
-                self._slots[key] = _Slot(place)
+                self._slots[key] = _Slot(seat)
 
     def _bury(self) -> Iterator[News]:
         for slot in self._slots.values():
@@ -149,9 +149,9 @@ class Fleet:
     def _start(self) -> Iterator[News]:
         for slot in self._slots.values():
             if slot.due is not None and slot.due <= time.monotonic():
-                slot.process, slot.due = self._launcher.launch(slot.place), None
+                slot.process, slot.due = self._launcher.launch(slot.seat), None
                 slot.began = time.monotonic()
-                yield News(f"worker {slot.process.name} starts {slot.place.where}", bad=False)
+                yield News(f"worker {slot.process.name} starts {slot.seat.where}", bad=False)
 
     def _mourn(self, name: str, lost: str | None) -> None:
         self._mourned[name] = lost

@@ -6,7 +6,7 @@ import pytest
 
 from hpsearch.fleet import End, Orders, spread
 from hpsearch.fleet.fleet import is_crash, pause_s
-from hpsearch.fleet.orders import Place
+from hpsearch.fleet.orders import Seat
 
 
 def test_pauses_double_up_to_a_minute() -> None:
@@ -43,7 +43,7 @@ def test_workers_are_spread_over_devices(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_database_url_is_neither_on_the_command_line_nor_in_a_repr() -> None:
     orders = Orders("postgresql://u:secret@h/d", ("s",), until_done=True)
-    words = orders.arguments("w", Place("0", "cpu", 2))
+    words = orders.arguments("w", Seat("0", "cpu", 2))
     assert words[:2] == ["worker", "s"]
     assert "secret" not in repr(orders)
     assert "secret" not in " ".join(words)
