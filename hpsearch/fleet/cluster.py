@@ -14,7 +14,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -173,9 +173,9 @@ class RayCluster:
             max_concurrency=3,  # `run` waits while `stop` and `kill` come
             scheduling_strategy=NodeAffinitySchedulingStrategy(post.node_id, soft=False),
         )(_Host).remote()
-        # The URL goes as an argument of a call, which Ray shows nowhere; names and runtime
-        # environments stand in its dashboard.
-        end = actor.run.remote(name, self._orders.arguments(name, seat), self._orders.url)
+        # URLs go as an argument of a call, which Ray shows nowhere; names and runtime environments
+        # stand in its dashboard.
+        end = actor.run.remote(name, self._orders.arguments(name, seat), self._orders.env)
         return _Remote(name, self._ray, actor, end)
 
     def close(self) -> None:
@@ -251,12 +251,12 @@ class _Host:
         self._child: Child | None = None
         self._stopped = False
 
-    def run(self, name: str, arguments: Sequence[str], url: str) -> End:
+    def run(self, name: str, arguments: Sequence[str], env: Mapping[str, str]) -> End:
         """Start the worker and wait for its end."""
         with self._lock:
             if self._stopped:
                 return End(0)
-            self._child = Child(name, arguments, {"HPSEARCH_STORAGE": url})
+            self._child = Child(name, arguments, env)
         return self._child.wait()
 
     def stop(self) -> None:

@@ -8,13 +8,15 @@ worker that says by its exit code what stands in its way would say the same agai
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import EXIT_CODES, StorageError
+from hpsearch import passwords
+from hpsearch.errors import EXIT_CODES, StorageError, UnreachableError
 from hpsearch.fleet.child import End
 from hpsearch.fleet.orders import Launcher, Process, Seat
 
@@ -32,6 +34,9 @@ _MARGIN_S = 2.0
 
 _AGAIN_S = 5.0
 """Until a database that was away is tried again; each try may last as long as a connection."""
+
+
+_log = logging.getLogger(__name__)
 
 
 def pause_s(crashes: int) -> float:
@@ -160,16 +165,20 @@ class Fleet:
     def _settle(self) -> None:
         """A worker that was killed has given nothing back: do so in its name.
 
-        Where the database is away it is done later. By then its leases may have run out.
+        Where the database is away it is done later. By then its leases may have run out. Where it
+        refuses a worker, it would refuse it again, and the others behind it would wait for ever.
         """
         if time.monotonic() < self._try_at:
             return
-        try:
-            for name, lost in list(self._mourned.items()):
+        for name, lost in list(self._mourned.items()):
+            try:
                 self._ledger.sign_off(name, lost=lost)
-                del self._mourned[name]
-        except StorageError:
-            self._try_at = time.monotonic() + _AGAIN_S
+            except UnreachableError:
+                self._try_at = time.monotonic() + _AGAIN_S
+                return
+            except StorageError as error:
+                _log.error("worker %s is not signed off: %s", name, passwords.hide(error))
+            del self._mourned[name]
 
     def stop(self, grace_s: float) -> None:
         """Ask all workers to give back what they hold and leave; kill those that do not.

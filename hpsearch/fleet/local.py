@@ -75,7 +75,7 @@ class Local:
         return Child(
             name,
             self._orders.arguments(name, seat),
-            {"HPSEARCH_STORAGE": self._orders.url},
+            self._orders.env,
             hear if self._echo else None,
         )
 

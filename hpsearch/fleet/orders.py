@@ -20,26 +20,34 @@ class Orders:
 
     url: str = field(repr=False)
     """The database; may carry a password."""
-    studies: tuple[str, ...] = ()
+    studies: tuple[str, ...]
     """Names of the studies to serve; none: every open one."""
-    until_done: bool = False
+    until_done: bool
     """Leave when there is no more work."""
-    checkpoints: str | None = None
-    lease_s: float = 30.0
-    grace_s: float = 8.0
+    checkpoints: str | None = field(repr=False)
+    """Where they lie, if that is said; a URL may carry a password."""
+    lease_s: float
+    """Seconds after which a silent worker loses its trial."""
+    grace_s: float
     """Seconds that a worker has to leave in order."""
-    patience_s: float = 300.0
+    patience_s: float
     """Seconds for which a worker bears that the database is away."""
 
+    @property
+    def env(self) -> dict[str, str]:
+        """Environment variables for what may carry a password: other users cannot read them."""
+        env = {"HPSEARCH_STORAGE": self.url}
+        if self.checkpoints is not None:
+            env["HPSEARCH_CHECKPOINTS"] = self.checkpoints
+        return env
+
     def arguments(self, name: str, seat: Seat) -> list[str]:
-        """The command line behind `hpsearch`. Other users see it, so it is without the URL."""
+        """The command line behind `hpsearch`. Other users see it, so it is without URLs."""
         words = ["worker", *self.studies, "--name", name, "--device", seat.device]
         words += ["--lease-s", str(self.lease_s), "--grace", str(self.grace_s)]
         words += ["--patience-s", str(self.patience_s)]
         if self.until_done:
             words += ["--until-done"]
-        if self.checkpoints is not None:
-            words += ["--checkpoints", self.checkpoints]
         if seat.threads is not None:
             words += ["--threads", str(seat.threads)]
         return words
