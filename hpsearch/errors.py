@@ -116,3 +116,14 @@ EXIT_CODES = {
     INTERRUPTED: "interrupted; everything finished is kept, run again to go on",
 }
 """Exit code to meaning, as the command line's help prints it."""
+
+
+def line(error: BaseException) -> str:
+    """Any exception in one line that can stand within a sentence.
+
+    What the system says of it, without number and path; else the first line of its text, without
+    a full stop; else the name of its class.
+    """
+    said = error.strerror if isinstance(error, OSError) and error.strerror else error
+    lines = str(said).strip().splitlines()
+    return (lines[0].rstrip(" .") if lines else "") or type(error).__name__

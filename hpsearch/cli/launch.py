@@ -108,7 +108,7 @@ def _launcher(crew: Crew, ray: str | None, service: Service, study: str) -> Laun
     database = Database(storage_url(service.storage))
     orders = service.orders(database.url, [study], until_done=True)
     if ray is None:
-        return Local(orders, crew.places())
+        return Local(orders, crew.seats())
     return RayCluster(
         ray, orders, per_device=crew.workers_per_device, device=crew.only_device,
         one_node=database.file is not None,
@@ -258,7 +258,7 @@ def fleet(
     ledger = service.ledger()
     _check_names(ledger, studies or [])
     orders = service.orders(ledger.database.url, studies or [], until_done)
-    workers = Fleet(Local(orders, crew.places(), echo=True), ledger, standing=True)
+    workers = Fleet(Local(orders, crew.seats(), echo=True), ledger, standing=True)
     try:
         while not workers.over:
             for news in workers.tend():

@@ -97,6 +97,8 @@ def test_more_workers_a_device_share_the_cores(command: Command) -> None:
     lines = [" ".join(worker.cmdline()) for worker in workers_of(running)]
     assert len(lines) == 2
     assert all("--device cpu" in line and "--threads " in line for line in lines)
+    assert not any("checkpoints" in line for line in lines), "a URL may carry a password"
+    assert list((command.folder / "checkpoints").iterdir())
     os.kill(running.pid, signal.SIGTERM)
     running.communicate(timeout=30)
 
