@@ -92,6 +92,7 @@ def leave_a_mess(crew: Crew) -> None:
         crew.worker(partial(hooks.doomed, doom), *LIVES["works to the end"]).ends(-9)
     for lost in Path(crew.env["HPSEARCH_CHECKPOINTS"]).rglob("0.*"):
         lost.unlink()
+    _write(crew, "UPDATE hpsearch_studies SET data = NULL")  # so that it is written again
     _write(crew, "UPDATE hpsearch_leases SET until = until - 1000, taken_at = taken_at - 100")
 
 
