@@ -93,7 +93,7 @@ class CheckpointError(HpsearchError):
 
 
 def line(error: BaseException) -> str:
-    """An exception in a line: the system's words, else the first line of its own, else its class."""
+    """An exception in a line: the system's words, else its own first line, else its class."""
     said = getattr(error, "strerror", None) or str(error)
     return next((part.strip() for part in said.splitlines() if part.strip()), type(error).__name__)
 

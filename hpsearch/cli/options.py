@@ -58,6 +58,7 @@ Lease = Annotated[
         "--lease-s",
         envvar="HPSEARCH_LEASE_S",
         min=1.0,
+        max=86_400.0,
         help="Seconds after which a silent worker loses its trial.",
     ),
 ]

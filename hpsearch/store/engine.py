@@ -200,7 +200,7 @@ class Database:
         """Turn what the driver raises into one clear line without the password."""
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, OverflowError, UnicodeError) as error:  # the last two: a value's
             raise self.error(error) from None
 
     def error(self, error: Exception) -> StorageError:

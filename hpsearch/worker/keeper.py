@@ -54,8 +54,9 @@ class Keeper(threading.Thread):
         self._writes: list[Write] = []
         self._follow: Callable[[], None] | None = None
         self._deliver_at = self._renew_at = self._follow_at = time.monotonic()
-        self._retry_at: float | None = None
-        """While the database is away: when it is tried again."""
+        self._away: UnreachableError | None = None
+        self._retry_at = -_NEVER
+        """When a database that is away is tried again."""
         self._returned_at = -_NEVER
 
     # --- for the thread that trains -----------------------------------------------------------
@@ -90,7 +91,7 @@ class Keeper(threading.Thread):
         with self._changed:
             self._deliver_at = time.monotonic()
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._writes or self.away or self._fault, timeout_s)
+            self._changed.wait_for(lambda: not self._writes or self._away or self._fault, timeout_s)
             return not self._writes
 
     def take_outcomes(self, study_id: int) -> tuple[set[Key], set[Key]]:
@@ -123,9 +124,9 @@ class Keeper(threading.Thread):
             self._changed.notify_all()
 
     @property
-    def away(self) -> bool:
-        """Whether the database did not answer when it was last asked."""
-        return self._retry_at is not None
+    def away(self) -> UnreachableError | None:
+        """Why the database did not answer when it was last asked; None: it did."""
+        return self._away
 
     @property
     def returned_s(self) -> float:
@@ -160,7 +161,7 @@ class Keeper(threading.Thread):
                     self._deliver_at if self._writes else _NEVER,
                     self._follow_at if self._follow else _NEVER,
                 )
-                left = max(due, self._retry_at or due) - time.monotonic()
+                left = max(due, self._retry_at) - time.monotonic()
                 if left <= 0:
                     return True
                 self._changed.wait(left)
@@ -170,7 +171,7 @@ class Keeper(threading.Thread):
         now = time.monotonic()
         try:
             # Renewed first: a lease that ran out while the database was away is still ours to keep.
-            if self.away or self._renew_at <= now:
+            if self._away or self._renew_at <= now:
                 self._renew()
             if self._writes and self._deliver_at <= now:
                 self._deliver()
@@ -199,7 +200,9 @@ class Keeper(threading.Thread):
         with self._changed:
             self._renew_at = time.monotonic() + min(self._ledger.lease_s / _RENEWALS, _MOST_S)
             # Only what was held before the query: a lease taken meanwhile is not in its answer.
-            lost = (before & self._held) - alive
+            # Whether one is lost whose end is on its way, or has ended by it, is seen on delivery.
+            ending = {write.hold.key for write in self._writes if write.ending}
+            lost = (before & self._held) - alive - ending
             self._lost |= lost
             self._held -= lost
             self._states = states
@@ -220,13 +223,13 @@ class Keeper(threading.Thread):
 
     def _note_away(self, error: UnreachableError) -> None:
         with self._changed:
-            if not self.away:
+            if not self._away:
                 _log.warning("%s; training goes on and reports are kept until it is back", error)
-            self._retry_at = time.monotonic() + _RETRY_S
+            self._away, self._retry_at = error, time.monotonic() + _RETRY_S
             self._changed.notify_all()
 
     def _note_back(self) -> None:
         with self._changed:
-            if self.away:
+            if self._away:
                 _log.warning("the database is back")
-                self._retry_at, self._returned_at = None, time.monotonic()
+                self._away, self._returned_at = None, time.monotonic()
