@@ -125,7 +125,7 @@ def points_of(crew: Crew) -> list[str]:
 
 LIVES: dict[str, tuple[Hook, ...]] = {
     "works to the end": (hooks.report_at_once, partial(hooks.pace, 0.2)),
-    "is told to leave": (partial(hooks.terminate_in, 2),),
+    "is told to leave": (partial(hooks.pace, 0.5), partial(hooks.terminate_in, 2)),
 }
 
 
