@@ -92,12 +92,6 @@ class CheckpointError(HpsearchError):
     exit_code = 8
 
 
-def line(error: BaseException) -> str:
-    """An exception in a line: the system's words, else its own first line, else its class."""
-    said = getattr(error, "strerror", None) or str(error)
-    return next((part.strip() for part in said.splitlines() if part.strip()), type(error).__name__)
-
-
 EXIT_CODES = {
     0: "done",
     **{
