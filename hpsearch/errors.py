@@ -93,12 +93,6 @@ class CheckpointError(HpsearchError):
     exit_code = 8
 
 
-def line(error: BaseException) -> str:
-    """An exception in a line: the system's words, else its own first line, else its class."""
-    said = getattr(error, "strerror", None) or str(error)
-    return next((part.strip() for part in said.splitlines() if part.strip()), type(error).__name__)
-
-
 EXIT_CODES = {
     0: "done",
     **{
@@ -118,3 +112,14 @@ EXIT_CODES = {
     "dashboard leave with 0 when they are told to",
 }
 """Exit code to meaning, as the command line's help prints it."""
+
+
+def line(error: BaseException) -> str:
+    """Any exception in one line that can stand within a sentence.
+
+    What the system says of it, without number and path; else the first line of its text, without
+    a full stop; else the name of its class.
+    """
+    said = error.strerror if isinstance(error, OSError) and error.strerror else error
+    lines = str(said).strip().splitlines()
+    return (lines[0].rstrip(" .") if lines else "") or type(error).__name__

@@ -7,7 +7,8 @@ less than eight characters only where it is a word by itself. Left alone outside
 would garble every message and tell nothing: less than four characters, and what another part of
 the URL, the name of the program or the word `password` shows anyway.
 
-`install` puts that before tracebacks, log records and warnings.
+`install` puts that before tracebacks, log records and warnings. Data for programs is hidden by the
+first rule alone (`hide_in`): a password may be a word that such data is made of.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 import threading
 import traceback
 import warnings
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
 
-__all__ = ["excepthook", "hide", "install", "learn"]
+__all__ = ["excepthook", "hide", "hide_in", "install", "learn"]
 
 _SHOWN = "***"
 _SHORTEST, _ANYWHERE = 4, 8
@@ -52,11 +54,27 @@ def learn(*texts: str | None) -> None:
     _known |= {form for text in texts if text for form in _forms(text)}
 
 
-def hide(text: object) -> str:
-    """`text` with every password in it as ***."""
+def hide(text: object, *, known: bool = True) -> str:
+    """`text` with every password in it as ***; where not `known`, only what stands in its place."""
     shown = _IN_URL.sub(rf"\1:{_SHOWN}@", str(text))
     shown = _IN_QUERY.sub(rf"\1\2={_SHOWN}", shown)
-    return _pattern(_known).sub(_SHOWN, shown) if _known else shown
+    return _pattern(_known).sub(_SHOWN, shown) if known and _known else shown
+
+
+def hide_in(data: Any) -> Any:
+    """Data for programs with what stands in the place of a password as ***, in its texts alone.
+
+    Keys stay, and so do known passwords elsewhere: whoever reads the data counts on its words.
+    """
+    match data:
+        case str():
+            return hide(data, known=False)
+        case Mapping():
+            return {key: hide_in(value) for key, value in data.items()}
+        case list() | tuple():
+            return [hide_in(value) for value in data]
+        case _:
+            return data
 
 
 def install() -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["below", "folder", "password", "scheme", "shown"]
+__all__ = ["below", "folder", "scheme"]
 
 # Two letters at least: `c:` is a drive. A chain such as `simplecache::s3` is one scheme here.
 _SCHEME = re.compile(r"([^/\\]{2,})://")
 _LOCAL = ("file", "local")
-_PASSWORD = re.compile(r"(://[^/\s:@]*):([^/\s]*)@")
 
 
 def scheme(place: str) -> str | None:
@@ -30,14 +29,3 @@ def below(place: str, name: str) -> str:
     """The place of that name in the one at a URL."""
     has_host = place.rstrip("/") != f"{scheme(place)}:"
     return f"{place.rstrip('/') if has_host else place}/{name}"
-
-
-def password(place: str) -> str | None:
-    """The password that a URL carries before its host."""
-    match = _PASSWORD.search(place)
-    return match[2] if match else None
-
-
-def shown(place: str) -> str:
-    """`place` without the password that a URL may carry before its host."""
-    return _PASSWORD.sub(r"\1:***@", place)

@@ -76,9 +76,14 @@ class Postgres:
         """SIGKILL to all its processes, as a power cut: the next start has to recover."""
         assert self._process is not None
         postmaster = psutil.Process(self._process.pid)
-        for process in (postmaster, *postmaster.children(recursive=True)):
+        postmaster.suspend()  # so that it has no more children
+        children = postmaster.children(recursive=True)
+        for process in (postmaster, *children):
             process.kill()
         self._process.wait(30)
+        # A server does not start beside one that still has its shared memory.
+        _, left = psutil.wait_procs(children, 30)
+        assert not left
 
 
 def binary_folder(package: Path) -> Path:

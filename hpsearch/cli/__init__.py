@@ -38,13 +38,9 @@ class _Commands(TyperGroup):
 def _hidden_usage_errors() -> Iterator[None]:
     try:
         yield
-    except typer.Exit:
-        raise
-    except Exception as error:
-        # Before Typer lays it out: a word that is broken over two lines is found no more. Its
-        # class has no public name.
-        if hasattr(error, "format_message") and "message" in vars(error):
-            vars(error)["message"] = passwords.hide(vars(error)["message"])
+    except typer.TyperException as error:
+        # Before Typer lays it out: a word that is broken over two lines is found no more.
+        error.message = passwords.hide(error.message)
         raise
 
 

@@ -66,8 +66,12 @@ def stop(name: Name, storage: Storage = None, json_: Json = False) -> None:
 
 def extend(
     name: Name,
-    trials: Annotated[int, typer.Option(min=0, metavar="N", help="Trials to add.")] = 0,
-    hours: Annotated[float | None, typer.Option(min=0.0, metavar="N", help="Hours to add.")] = None,
+    trials: Annotated[
+        int, typer.Option(min=0, max=1_000_000, metavar="N", help="Trials to add.")
+    ] = 0,
+    hours: Annotated[
+        float | None, typer.Option(min=0.0, max=1e6, metavar="N", help="Hours to add.")
+    ] = None,
     storage: Storage = None,
     json_: Json = False,
 ) -> None:

@@ -16,7 +16,7 @@ from hpsearch.cli.options import LEASE_S, Checkpoints, Lease, Storage, open_ledg
 from hpsearch.errors import StudyFileError
 
 if TYPE_CHECKING:
-    from hpsearch.fleet import Orders, Place
+    from hpsearch.fleet import Orders, Seat
     from hpsearch.spec import StudySpec
     from hpsearch.store.ledger import Ledger
 
@@ -135,8 +135,8 @@ class Crew:
             raise StudyFileError("--device with --ray: give one, cpu or cuda")
         return self.device[0] if self.device else None
 
-    def places(self) -> list[Place]:
-        """A place for each worker on this machine."""
+    def seats(self) -> list[Seat]:
+        """A seat for each worker on this machine."""
         from hpsearch.fleet import local_devices, spread
 
         return spread(self.device or local_devices(), self.workers, self.workers_per_device)

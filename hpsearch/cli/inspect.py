@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from hpsearch import passwords
 from hpsearch.cli.options import Checkpoints, Json, Name, Storage, open_ledger, print_json
 from hpsearch.errors import HpsearchError, NotFoundError
 
@@ -144,7 +145,7 @@ def export(
     snapshot = _snapshot(name, storage)
     if format_ is None:
         format_ = Format.JSON if output and output.suffix == ".json" else Format.CSV
-    rows = [trial.as_dict() for trial in snapshot.trials]
+    rows = [passwords.hide_in(trial.as_dict()) for trial in snapshot.trials]
     if output is None:
         _write(sys.stdout, rows, format_)
         return

@@ -112,7 +112,7 @@ def _launcher(crew: Crew, ray: str | None, service: Service, study: str) -> Laun
     database = Database(storage_url(service.storage))
     orders = service.orders(database.url, [study], until_done=True)
     if ray is None:
-        return Local(orders, crew.places())
+        return Local(orders, crew.seats())
     return RayCluster(
         ray, orders, per_device=crew.workers_per_device, device=crew.only_device,
         one_node=database.file is not None,
@@ -306,7 +306,7 @@ def fleet(
     crew.check()
     ledger = _announce("fleet", service, studies or [])
     orders = service.orders(ledger.database.url, studies or [], until_done)
-    workers = Fleet(Local(orders, crew.places(), echo=True), ledger, standing=True)
+    workers = Fleet(Local(orders, crew.seats(), echo=True), ledger, standing=True)
     try:
         while not workers.over:
             for news in workers.tend():

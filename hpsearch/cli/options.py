@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,6 +88,7 @@ Lease = Annotated[
         "--lease-s",
         envvar="HPSEARCH_LEASE_S",
         min=1.0,
+        max=86_400.0,
         metavar="SECONDS",
         help="Seconds after which a silent worker loses its trial.",
     ),
@@ -105,4 +107,6 @@ def open_ledger(storage: str | None, lease_s: float = LEASE_S, *, make: bool = F
 
 def print_json(data: Any) -> None:
     """Data for programs, on standard output."""
-    sys.stdout.write(passwords.hide(json.dumps(data, indent=2, default=str)) + "\n")
+    default = partial(passwords.hide, known=False)  # paths and the like, as text
+    text = json.dumps(passwords.hide_in(data), indent=2, default=default)
+    sys.stdout.write(text + "\n")

@@ -1,7 +1,7 @@
 """Start workers, see them end, start them again: on this machine, or on a Ray cluster.
 
-A `Fleet` keeps the books, a slot for each place where a worker belongs. A launcher says where those
-places are and starts a worker on one: `Local` on the devices of this machine, `RayCluster` on the
+A `Fleet` keeps the books, a slot for each seat where a worker belongs. A launcher says where those
+seats are and starts a worker on one: `Local` on the devices of this machine, `RayCluster` on the
 nodes of a cluster.
 """
 
@@ -9,9 +9,9 @@ from hpsearch.fleet.child import End
 from hpsearch.fleet.cluster import RayCluster
 from hpsearch.fleet.fleet import Fleet, News
 from hpsearch.fleet.local import Local, check_devices, local_devices, spread
-from hpsearch.fleet.orders import Launcher, Orders, Place, Process, new_name
+from hpsearch.fleet.orders import Launcher, Orders, Process, Seat, new_name
 
 __all__ = [
-    "End", "Fleet", "Launcher", "Local", "News", "Orders", "Place", "Process", "RayCluster",
+    "End", "Fleet", "Launcher", "Local", "News", "Orders", "Process", "RayCluster", "Seat",
     "check_devices", "local_devices", "new_name", "spread",
 ]  # fmt: skip

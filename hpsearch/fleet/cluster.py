@@ -14,14 +14,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from hpsearch.errors import HpsearchError, StudyFileError, WorkerError
+from hpsearch.errors import HpsearchError, StudyFileError, WorkerError, line
 from hpsearch.fleet.child import Child, End
-from hpsearch.fleet.orders import Orders, Place, Process, new_name
+from hpsearch.fleet.orders import Orders, Process, Seat, new_name
 
 __all__ = ["RayCluster"]
 
@@ -39,10 +39,10 @@ _CONNECT_S = 30.0
 
 
 @dataclass(frozen=True)
-class _Seat:
-    """A place on a node, with what it takes of the node."""
+class _Post:
+    """A seat on a node, with what it takes of the node."""
 
-    place: Place
+    seat: Seat
     node_id: str
     host: str
     gpus: float
@@ -78,7 +78,7 @@ class RayCluster:
         self._address = address
         self._head = _head(self._ray, address)
         self._looked = self._answered = time.monotonic() - _LOOK_S
-        self._seats: dict[str, _Seat] = {}
+        self._posts: dict[str, _Post] = {}
         nodes = self._nodes()
         self._only = self._this_node(nodes) if one_node else None
         self._cuda = device == "cuda" or (device is None and any(map(_gpus, nodes)))
@@ -99,12 +99,12 @@ class RayCluster:
             "--storage postgresql://..."
         )
 
-    def places(self) -> Sequence[Place]:
-        """A place for each worker, as the nodes are now. Raises WorkerError without a cluster."""
+    def seats(self) -> Sequence[Seat]:
+        """A seat for each worker, as the nodes are now. Raises WorkerError without a cluster."""
         if time.monotonic() - self._looked >= _LOOK_S:
             self._look()
             self._looked = time.monotonic()
-        return [seat.place for seat in self._seats.values()]
+        return [post.seat for post in self._posts.values()]
 
     def _look(self) -> None:
         """A head that is away may come back, but Ray ends this process after a minute of that."""
@@ -116,18 +116,18 @@ class RayCluster:
                 )
             return
         self._answered = time.monotonic()
-        self._seats = {seat.place.key: seat for seat in self._find_seats()}
+        self._posts = {post.seat.key: post for post in self._find_posts()}
 
-    def _find_seats(self) -> list[_Seat]:
+    def _find_posts(self) -> list[_Post]:
         """The first worker of every node, then the second of every node, and so on."""
         nodes = self._nodes()
         if self._only is not None:
             nodes = [node for node in nodes if node["NodeID"] == self._only]
-        rows = [self._seats_on(node) for node in nodes]
+        rows = [self._posts_on(node) for node in nodes]
         deepest = max(map(len, rows), default=0)
         return [row[i] for i in range(deepest) for row in rows if i < len(row)]
 
-    def _seats_on(self, node: dict[str, Any]) -> list[_Seat]:
+    def _posts_on(self, node: dict[str, Any]) -> list[_Post]:
         """One worker a GPU, or so many a GPU; on a node without, if those are used, one a node.
 
         Workers on GPUs share the node's cores and ask Ray for one each at most. Those on CPUs ask
@@ -144,8 +144,8 @@ class RayCluster:
         device = "cuda:0" if gpus else "cpu"  # of those that Ray lets the actor see
         where = f"on node {node_id[:6]} ({host})"
         return [
-            _Seat(
-                Place(f"{node_id}/{i}", device, max(int(share), 1), where),
+            _Post(
+                Seat(f"{node_id}/{i}", device, max(int(share), 1), where),
                 node_id, host, 1 / self._per_device if gpus else 0.0, asks,
             )
             for i in range(count)
@@ -158,24 +158,24 @@ class RayCluster:
             return False
         return True
 
-    def launch(self, place: Place) -> Process:
+    def launch(self, seat: Seat) -> Process:
         """Start a worker there; it waits where Ray has nothing free on the node."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        seat = self._seats[place.key]
-        name = new_name(f"{seat.host[:33]}-{seat.node_id[:6]}")
+        post = self._posts[seat.key]
+        name = new_name(f"{post.host[:33]}-{post.node_id[:6]}")
         if not self._answers():  # Ray would wait for its head until it ends this process
             return _Unborn(name)
         actor = self._ray.remote(
-            num_gpus=seat.gpus,
-            num_cpus=seat.cpus,
+            num_gpus=post.gpus,
+            num_cpus=post.cpus,
             max_restarts=0,
             max_concurrency=3,  # `run` waits while `stop` and `kill` come
-            scheduling_strategy=NodeAffinitySchedulingStrategy(seat.node_id, soft=False),
+            scheduling_strategy=NodeAffinitySchedulingStrategy(post.node_id, soft=False),
         )(_Host).remote()
-        # The URL goes as an argument of a call, which Ray shows nowhere; names and runtime
-        # environments stand in its dashboard.
-        end = actor.run.remote(name, self._orders.arguments(name, place), self._orders.url)
+        # URLs go as an argument of a call, which Ray shows nowhere; names and runtime environments
+        # stand in its dashboard.
+        end = actor.run.remote(name, self._orders.arguments(name, seat), self._orders.env)
         return _Remote(name, self._ray, actor, end)
 
     def close(self) -> None:
@@ -251,12 +251,12 @@ class _Host:
         self._child: Child | None = None
         self._stopped = False
 
-    def run(self, name: str, arguments: Sequence[str], url: str) -> End:
+    def run(self, name: str, arguments: Sequence[str], env: Mapping[str, str]) -> End:
         """Start the worker and wait for its end."""
         with self._lock:
             if self._stopped:
                 return End(0)
-            self._child = Child(name, arguments, {"HPSEARCH_STORAGE": url})
+            self._child = Child(name, arguments, env)
         return self._child.wait()
 
     def stop(self) -> None:
@@ -328,7 +328,7 @@ def _reach(address: str, host: str, port: int) -> None:
     try:
         socket.create_connection((host, port), _REACH_S).close()
     except OSError as error:
-        raise _no_cluster(address, error.strerror or str(error)) from None
+        raise _no_cluster(address, line(error)) from None
 
 
 def _bounded(action: Callable[[], None], address: str) -> None:
@@ -348,11 +348,10 @@ def _bounded(action: Callable[[], None], address: str) -> None:
     if thread.is_alive():
         raise _no_cluster(address, f"no Ray answers there within {_CONNECT_S:g} s")
     if failed:
-        raise _no_cluster(address, str(failed[0]).strip().split("\n", 1)[0]) from failed[0]
+        raise _no_cluster(address, line(failed[0])) from failed[0]
 
 
 def _no_cluster(address: str, why: str) -> HpsearchError:
     return HpsearchError(
-        f"no Ray cluster at {address}: {why.rstrip('.')}; ray start --head starts one, and prints "
-        "its address"
+        f"no Ray cluster at {address}: {why}; ray start --head starts one, and prints its address"
     )

@@ -1,4 +1,4 @@
-"""The books of a fleet: a slot for each place, its worker, its crashes, and when it is due again.
+"""The books of a fleet: a slot for each seat, its worker, its crashes, and when it is due again.
 
 A worker that crashes is started again after a pause that doubles with each crash in a row; a slot
 that has crashed `MOST_CRASHES` times in a row is given up. A worker that lived `STEADY_S` was no
@@ -8,15 +8,17 @@ worker that says by its exit code what stands in its way would say the same agai
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import EXIT_CODES, StorageError
+from hpsearch import passwords
+from hpsearch.errors import EXIT_CODES, StorageError, UnreachableError
 from hpsearch.fleet.child import End
-from hpsearch.fleet.orders import Launcher, Place, Process
+from hpsearch.fleet.orders import Launcher, Process, Seat
 
 if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger  # nodes of a cluster import this module without SQL
@@ -32,6 +34,9 @@ _MARGIN_S = 2.0
 
 _AGAIN_S = 5.0
 """Until a database that was away is tried again; each try may last as long as a connection."""
+
+
+_log = logging.getLogger(__name__)
 
 
 def pause_s(crashes: int) -> float:
@@ -54,7 +59,7 @@ class News:
 
 @dataclass
 class _Slot:
-    place: Place
+    seat: Seat
     process: Process | None = None
     began: float = 0.0
     crashes: int = 0
@@ -65,7 +70,7 @@ class _Slot:
 
 
 class Fleet:
-    """Workers on the places of a launcher."""
+    """Workers on the seats of a launcher."""
 
     def __init__(
         self,
@@ -80,7 +85,7 @@ class Fleet:
         Args:
             launcher: Where workers belong, and how they start.
             ledger: Where lost workers are signed off.
-            limit: The most workers; None: one on each place.
+            limit: The most workers; None: one on each seat.
             standing: Start workers again, for ever, that left because the database was away.
         """
         self._launcher, self._ledger = launcher, ledger
@@ -99,26 +104,26 @@ class Fleet:
 
     @property
     def over(self) -> bool:
-        """Whether no worker runs and none will: not while it waits for a place to appear."""
+        """Whether no worker runs and none will: not while it waits for a seat to appear."""
         left = any(slot.process or slot.due is not None for slot in self._slots.values())
         return bool(self._slots) and not left
 
     def tend(self) -> list[News]:
         """Start what is due, bury what has ended; what has happened."""
-        return [*self._follow_places(), *self._bury(), *self._start()]
+        return [*self._follow_seats(), *self._bury(), *self._start()]
 
-    def _follow_places(self) -> Iterator[News]:
-        places = {place.key: place for place in self._launcher.places()}
-        for key in [key for key in self._slots if key not in places]:
+    def _follow_seats(self) -> Iterator[News]:
+        seats = {seat.key: seat for seat in self._launcher.seats()}
+        for key in [key for key in self._slots if key not in seats]:
             slot = self._slots.pop(key)
             if slot.process is not None:
                 slot.process.kill()
-                self._mourn(slot.process.name, f"its place is gone: it was {slot.place.where}")
-                yield News(f"worker {slot.process.name} is gone: its place was {slot.place.where}")
-        for key, place in places.items():
+                self._mourn(slot.process.name, f"its place is gone: it was {slot.seat.where}")
+                yield News(f"worker {slot.process.name} is gone: its place was {slot.seat.where}")
+        for key, seat in seats.items():
             used = sum(not slot.given_up for slot in self._slots.values())
             if key not in self._slots and (self._limit is None or used < self._limit):
-                self._slots[key] = _Slot(place)
+                self._slots[key] = _Slot(seat)
 
     def _bury(self) -> Iterator[News]:
         for slot in self._slots.values():
@@ -149,9 +154,9 @@ class Fleet:
     def _start(self) -> Iterator[News]:
         for slot in self._slots.values():
             if slot.due is not None and slot.due <= time.monotonic():
-                slot.process, slot.due = self._launcher.launch(slot.place), None
+                slot.process, slot.due = self._launcher.launch(slot.seat), None
                 slot.began = time.monotonic()
-                yield News(f"worker {slot.process.name} starts {slot.place.where}", bad=False)
+                yield News(f"worker {slot.process.name} starts {slot.seat.where}", bad=False)
 
     def _mourn(self, name: str, lost: str | None) -> None:
         self._mourned[name] = lost
@@ -160,16 +165,20 @@ class Fleet:
     def _settle(self) -> None:
         """A worker that was killed has given nothing back: do so in its name.
 
-        Where the database is away it is done later. By then its leases may have run out.
+        Where the database is away it is done later. By then its leases may have run out. Where it
+        refuses a worker, it would refuse it again, and the others behind it would wait for ever.
         """
         if time.monotonic() < self._try_at:
             return
-        try:
-            for name, lost in list(self._mourned.items()):
+        for name, lost in list(self._mourned.items()):
+            try:
                 self._ledger.sign_off(name, lost=lost)
-                del self._mourned[name]
-        except StorageError:
-            self._try_at = time.monotonic() + _AGAIN_S
+            except UnreachableError:
+                self._try_at = time.monotonic() + _AGAIN_S
+                return
+            except StorageError as error:
+                _log.error("worker %s is not signed off: %s", name, passwords.hide(error))
+            del self._mourned[name]
 
     def stop(self, grace_s: float) -> None:
         """Ask all workers to give back what they hold and leave; kill those that do not.

@@ -12,7 +12,7 @@ from pathlib import Path
 from joblib import cpu_count
 
 from hpsearch.fleet.child import Child
-from hpsearch.fleet.orders import Orders, Place, new_name
+from hpsearch.fleet.orders import Orders, Seat, new_name
 
 __all__ = ["Local", "check_devices", "local_devices", "spread"]
 
@@ -43,29 +43,29 @@ def check_devices(names: Sequence[str]) -> None:
 
 def spread(
     devices: Sequence[str], workers: int | None = None, per_device: int | None = None
-) -> list[Place]:
-    """A place for each worker: so many in all or on each device, the CPU cores shared out.
+) -> list[Seat]:
+    """A seat for each worker: so many in all or on each device, the CPU cores shared out.
 
     Cores are those that this process may use, be it by its affinity or by its container's limit.
     """
     count = workers or len(devices) * (per_device or 1)
     threads = max(cpu_count() // count, 1) if count > 1 else None
     chosen = [devices[i % len(devices)] for i in range(count)]
-    return [Place(f"{i}", device, threads, f"on {device}") for i, device in enumerate(chosen)]
+    return [Seat(f"{i}", device, threads, f"on {device}") for i, device in enumerate(chosen)]
 
 
 class Local:
     """Starts workers on this machine."""
 
-    def __init__(self, orders: Orders, places: Sequence[Place], *, echo: bool = False) -> None:
+    def __init__(self, orders: Orders, seats: Sequence[Seat], *, echo: bool = False) -> None:
         """`echo` logs what the workers say, each line with the worker's name before it."""
-        self._orders, self._places, self._echo = orders, list(places), echo
+        self._orders, self._seats, self._echo = orders, list(seats), echo
 
-    def places(self) -> Sequence[Place]:
+    def seats(self) -> Sequence[Seat]:
         """Where workers belong: it does not change."""
-        return self._places
+        return self._seats
 
-    def launch(self, place: Place) -> Child:
+    def launch(self, seat: Seat) -> Child:
         """Start a worker there."""
         name = new_name()
 
@@ -74,8 +74,8 @@ class Local:
 
         return Child(
             name,
-            self._orders.arguments(name, place),
-            {"HPSEARCH_STORAGE": self._orders.url},
+            self._orders.arguments(name, seat),
+            self._orders.env,
             hear if self._echo else None,
         )
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from hpsearch.fleet.child import End
 
-__all__ = ["Launcher", "Orders", "Place", "Process", "new_name"]
+__all__ = ["Launcher", "Orders", "Process", "Seat", "new_name"]
 
 
 @dataclass(frozen=True)
@@ -20,43 +20,51 @@ class Orders:
 
     url: str = field(repr=False)
     """The database; may carry a password."""
-    studies: tuple[str, ...] = ()
+    studies: tuple[str, ...]
     """Names of the studies to serve; none: every open one."""
-    until_done: bool = False
+    until_done: bool
     """Leave when there is no more work."""
-    checkpoints: str | None = None
-    lease_s: float = 30.0
-    grace_s: float = 8.0
+    checkpoints: str | None = field(repr=False)
+    """Where they lie, if that is said; a URL may carry a password."""
+    lease_s: float
+    """Seconds after which a silent worker loses its trial."""
+    grace_s: float
     """Seconds that a worker has to leave in order."""
-    patience_s: float = 300.0
+    patience_s: float
     """Seconds for which a worker bears that the database is away."""
 
-    def arguments(self, name: str, place: Place) -> list[str]:
-        """The command line behind `hpsearch`. Other users see it, so it is without the URL."""
-        words = ["worker", *self.studies, "--name", name, "--device", place.device]
+    @property
+    def env(self) -> dict[str, str]:
+        """Environment variables for what may carry a password: other users cannot read them."""
+        env = {"HPSEARCH_STORAGE": self.url}
+        if self.checkpoints is not None:
+            env["HPSEARCH_CHECKPOINTS"] = self.checkpoints
+        return env
+
+    def arguments(self, name: str, seat: Seat) -> list[str]:
+        """The command line behind `hpsearch`. Other users see it, so it is without URLs."""
+        words = ["worker", *self.studies, "--name", name, "--device", seat.device]
         words += ["--lease-s", str(self.lease_s), "--grace", str(self.grace_s)]
         words += ["--patience-s", str(self.patience_s)]
         if self.until_done:
             words += ["--until-done"]
-        if self.checkpoints is not None:
-            words += ["--checkpoints", self.checkpoints]
-        if place.threads is not None:
-            words += ["--threads", str(place.threads)]
+        if seat.threads is not None:
+            words += ["--threads", str(seat.threads)]
         return words
 
 
 @dataclass(frozen=True)
-class Place:
+class Seat:
     """Where one worker belongs."""
 
     key: str
-    """No other place of the launcher has the same."""
+    """No other seat of the launcher has the same."""
     device: str
     """The device's name there: cpu, cuda:0, mps."""
     threads: int | None = None
     """CPU threads; None: PyTorch's choice."""
     where: str = ""
-    """The place in words."""
+    """In words, behind `the worker starts`."""
 
 
 class Process(Protocol):
@@ -79,10 +87,10 @@ class Process(Protocol):
 class Launcher(Protocol):
     """Knows where workers belong, and starts them."""
 
-    def places(self) -> Sequence[Place]:
+    def seats(self) -> Sequence[Seat]:
         """Where workers belong now."""
 
-    def launch(self, place: Place) -> Process:
+    def launch(self, seat: Seat) -> Process:
         """Start a worker there. Raises nothing: one that could not start is one that has ended."""
 
     def close(self) -> None:

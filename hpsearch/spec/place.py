@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpsearch import urls
+from hpsearch import passwords, urls
 from hpsearch.spec.faults import show
 
 if TYPE_CHECKING:
@@ -12,21 +12,34 @@ if TYPE_CHECKING:
 
 __all__ = ["check_place"]
 
+_USELESS = {
+    "memory": "memory:// is gone with the process that wrote there",
+    "http": "http:// cannot be written to",
+    "https": "https:// cannot be written to",
+}
+"""What fsspec knows and is no place for checkpoints, and why."""
+
 
 def check_place(place: str, faults: Faults) -> None:
-    """Note where `place` is a URL with a password, or of a kind that fsspec does not know."""
+    """Note where `place` is a URL with a password, or of a kind that cannot keep checkpoints."""
     scheme, path = urls.scheme(place), ("checkpoints",)
     if scheme is None:
         return
     from fsspec import available_protocols  # a tenth of a second: only for who names a URL
 
-    known = available_protocols()
+    # Not what is known of passwords: another one may be a word of this URL.
+    known = [name for name in available_protocols() if name not in _USELESS]
+    shown = passwords.hide(place, known=False)
+    if scheme in _USELESS:
+        expected = f"a folder, or a URL such as s3://BUCKET/PREFIX, as {_USELESS[scheme]}"
+        faults.add(path, expected, show(shown))
+        return
     if scheme not in known:
         expected = "a folder, or a URL that fsspec knows (s3://, gs://, az://, sftp://, ...)"
-        faults.add(path, expected, show(urls.shown(place)), near=(scheme, known))
+        faults.add(path, expected, show(shown), near=(scheme, known))
     if not place.partition("://")[2].strip("/"):
         expected = "a URL that names a bucket, or a host and a path"
-        faults.add(path, expected, show(place))
-    if urls.password(place) is not None:
+        faults.add(path, expected, show(shown))
+    if shown != place:
         expected = "a URL without a password, as the database keeps it for all to read"
-        faults.add(path, expected, show(urls.shown(place)))
+        faults.add(path, expected, show(shown))

@@ -29,7 +29,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from hpsearch import passwords
-from hpsearch.errors import StorageError, UnreachableError
+from hpsearch.errors import StorageError, UnreachableError, line
 
 __all__ = ["DEFAULT_URL", "Database", "now", "storage_url"]
 
@@ -205,14 +205,13 @@ class Database:
         """Turn what the driver raises into one clear line without the password."""
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, OverflowError, UnicodeError) as error:  # the last two: a value's
             raise self.error(error) from None
 
     def error(self, error: Exception) -> StorageError:
         """The StorageError for what SQLAlchemy or Optuna raised."""
         cause = getattr(error, "orig", None) or error
-        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-        said = passwords.hide(lines[0] if lines else type(cause).__name__)
+        said = passwords.hide(line(cause))
         kind = UnreachableError if _may_pass(error) else StorageError
         return kind(f"the database {self.name} failed: {said}; {self._advice(said)}")
 

@@ -402,7 +402,8 @@ class Ledger:
     def sign_on(
         self, connection: sa.Connection, worker: str, host: str, pid: int, device: str
     ) -> None:
-        """Enter a worker into the list."""
+        """Enter a worker into the list, once however often that is asked."""
+        connection.execute(sa.delete(workers).where(workers.c.worker == worker))
         connection.execute(
             sa.insert(workers).values(
                 worker=worker, host=host[:255], pid=pid, device=device[:64], lease_s=self.lease_s,

@@ -93,7 +93,9 @@ def take_over(
     for row in late:
         lose(connection, _key(row), f"worker {row.worker} fell silent and its lease ran out")
     if late:
-        found = connection.execute(query).all()
+        # Those and no others: by now the leases of more may have run out.
+        numbers = [row.number for row in found]
+        found = connection.execute(query.where(tickets.c.number.in_(numbers))).all()
     poisonous = [row for row in found if row.crashes >= study.crash_limit]
     for row in poisonous:
         _end_poisonous(connection, study, row)

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.catalog import METRICS
-from hpsearch.errors import CheckpointError, HpsearchError
+from hpsearch.errors import CheckpointError, HpsearchError, line
 from hpsearch.training import devices
 from hpsearch.training.slot import DivergedError, Slot
 
@@ -218,10 +218,6 @@ class Array:
 
 def _line(error: Exception) -> str:
     """The error in one line; ours speak for themselves, others need the name of their class."""
-    text = str(error).strip().splitlines()
-    first = text[0] if text else ""
-    return (
-        first
-        if isinstance(error, (ValueError, HpsearchError)) and first
-        else f"{type(error).__name__}: {first}"
-    )
+    said, kind = line(error), type(error).__name__
+    speaks = isinstance(error, (ValueError, HpsearchError)) or said == kind
+    return said if speaks else f"{kind}: {said}"

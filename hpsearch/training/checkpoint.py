@@ -15,8 +15,8 @@ import re
 import zipfile
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hpsearch import urls
-from hpsearch.errors import CheckpointError
+from hpsearch import passwords
+from hpsearch.errors import CheckpointError, line
 from hpsearch.training.shelf import shelf
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ class Checkpoints:
 
         Raises CheckpointError where the package for that kind of URL is not installed.
         """
-        self.place = urls.shown(str(place))
+        self.place = passwords.hide(place, known=False)
         """What a user may see of it."""
         try:
             self._shelf = shelf(str(place))
         except OSError as error:
             raise CheckpointError(
-                f"cannot use {self.place} for checkpoints: {_reason(error)}"
+                f"cannot use {self.place} for checkpoints: {line(error)}"
             ) from error
 
     def path(self, number: int) -> str | None:
@@ -99,7 +99,7 @@ class Checkpoints:
                 raise
             except Exception as error:  # of a damaged file the unpickler makes errors of any kind
                 raise CheckpointError(
-                    f"cannot read the checkpoint {path}: {_reason(error)}. Remove it to start over"
+                    f"cannot read the checkpoint {path}: {line(error)}. Remove it to start over"
                 ) from error
 
     def numbers(self) -> set[int]:
@@ -135,7 +135,7 @@ class Checkpoints:
         try:
             yield
         except OSError as error:
-            said = [f"cannot {doing}: {_reason(error)}", consolation, self._shelf.advice]
+            said = [f"cannot {doing}: {line(error)}", consolation, self._shelf.advice]
             raise CheckpointError("; ".join(filter(None, said))) from error
 
 
@@ -147,8 +147,3 @@ def _unpacked(file: BinaryIO) -> Any:
             raise zipfile.BadZipFile(f"{damaged} is damaged")
     file.seek(0)
     return torch.load(file, map_location="cpu", weights_only=True)
-
-
-def _reason(error: Exception) -> str:
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return said.splitlines()[0]

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_data_path
 
 from hpsearch.catalog import SOURCES
-from hpsearch.errors import DataError
+from hpsearch.errors import DataError, line
 from hpsearch.training.raw import Raw
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _found(source: str, root: Path | None) -> Path:
     except (OSError, RuntimeError, Timeout) as error:
         looked = "".join(f"\n  {folder / SOURCES[source].folder}" for folder in folders)
         raise DataError(
-            f"no {source} data in{looked}\nand it cannot be had now: {_first_line(error)}\n"
+            f"no {source} data in{looked}\nand it cannot be had now: {line(error)}\n"
             f"Put it in one of these folders, name another in data.root or in the environment "
             f"variable HPSEARCH_DATA, or connect to the network for a download"
         ) from error
@@ -196,7 +196,3 @@ def _socket_timeout(seconds: float) -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

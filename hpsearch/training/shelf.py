@@ -6,21 +6,21 @@ fsspec and what it needs for a protocol are loaded only for a place that is a UR
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import functools
 import inspect
 import io
-import re
+import queue
 import shutil
+import threading
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from hpsearch import urls
+from hpsearch import passwords, urls
+from hpsearch.errors import line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 __all__ = ["LIMIT_S", "PART", "Folder", "Remote", "Shelf", "shelf"]
 
@@ -37,7 +37,6 @@ PART = ".part"
 _OBJECT_STORES = frozenset(
     ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "tos", "memory")
 )
-_SECRET = re.compile("pass|secret|token|key|credential", re.IGNORECASE)
 
 
 class Shelf(Protocol):
@@ -142,19 +141,18 @@ class Remote:
     )
 
     def __init__(self, url: str) -> None:
-        self.place = urls.shown(url)
+        passwords.learn(url)
+        self.place = passwords.hide(url, known=False)
         self._protocol = urls.scheme(url) or ""
         try:
             from fsspec.core import url_to_fs
 
-            self._fs, root = _within(LIMIT_S, asyncio.to_thread, url_to_fs, url)
+            self._fs, root = _within(LIMIT_S, url_to_fs, url)
         except ImportError as error:
             raise OSError(_missing(error)) from None
         except Exception as error:  # of a URL that it cannot use each backend says so in its way
-            raise OSError(_line(error, [urls.password(url)])) from None
+            raise OSError(_line(error)) from None
         self._root: str = root.rstrip("/")
-        options = self._fs.storage_options.items()
-        self._hidden = [urls.password(url), *(v for k, v in options if _SECRET.search(k))]
 
     def names(self) -> list[str]:
         """What is there, as the server says now."""
@@ -207,17 +205,42 @@ class Remote:
         # that every backend has; an option to their constructors some refuse.
         self._fs.invalidate_cache()
         call = getattr(self._fs, f"_{method}", None) if self._fs.async_impl else None
+        run = _awaited_within
         if call is None or not inspect.iscoroutinefunction(call):
-            call = functools.partial(asyncio.to_thread, getattr(self._fs, method))
+            run, call = _within, getattr(self._fs, method)
         try:
-            return _within(LIMIT_S + bytes_ / _BYTES_PER_S, call, *args, **kwargs)
+            return run(LIMIT_S + bytes_ / _BYTES_PER_S, call, *args, **kwargs)
         except FileNotFoundError as error:
-            raise FileNotFoundError(_line(error, self._hidden)) from None
+            raise FileNotFoundError(_line(error)) from None
         except Exception as error:  # the backends' errors have no base of their own
-            raise OSError(_line(error, self._hidden)) from None
+            raise OSError(_line(error)) from None
 
 
 def _within(limit_s: float, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The result of a call, which is left to itself when the time is over.
+
+    It has a thread of its own: those of an executor would run out, and Python waits for them when
+    it ends.
+    """
+    answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            answers.put((call(*args, **kwargs), None))
+        except BaseException as error:  # raised where the call is waited for, whatever it is
+            answers.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        result, error = answers.get(timeout=limit_s)
+    except queue.Empty:
+        raise _no_answer(limit_s) from None
+    if error is not None:
+        raise error
+    return result
+
+
+def _awaited_within(limit_s: float, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The result of a coroutine on fsspec's own loop, which cancels it when the time is over."""
     from fsspec.asyn import get_loop, sync
     from fsspec.exceptions import FSTimeoutError
@@ -225,19 +248,18 @@ def _within(limit_s: float, call: Callable[..., Any], *args: Any, **kwargs: Any)
     try:
         return sync(get_loop(), call, *args, timeout=limit_s, **kwargs)
     except FSTimeoutError:
-        raise OSError(f"no answer within {limit_s:.0f} s") from None
+        raise _no_answer(limit_s) from None
+
+
+def _no_answer(limit_s: float) -> OSError:
+    return OSError(f"no answer within {limit_s:.0f} s")
 
 
 def _missing(error: ImportError) -> str:
-    said = _line(error, [])  # fsspec names the package, which is not always that of the module
+    said = _line(error)  # fsspec names the package, which is not always that of the module
     module = getattr(error.__cause__ or error.__context__, "name", None) or ""
     return f"{said} (pip install {module})" if module and module in said else said
 
 
-def _line(error: BaseException, hidden: Iterable[object]) -> str:
-    """What went wrong in one line, without the texts among `hidden`."""
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    for secret in hidden:
-        if isinstance(secret, str) and secret:
-            said = said.replace(secret, "***")
-    return urls.shown(" ".join(said.split())).rstrip(".")
+def _line(error: BaseException) -> str:
+    return passwords.hide(line(error))

@@ -110,6 +110,8 @@ class Bench:
         return had_work
 
     def _claim(self) -> None:
+        if self._stop.is_set():
+            return
         holds = self._ledger.claim(self._worker, self._study.study_id, self._array.free)
         for hold in holds:
             self._keeper.watch(hold)
@@ -317,6 +319,14 @@ class Bench:
                 return  # taken over by this worker itself
             self._let_go(number)
         self._mirror.drop_ticket(number)
+        if self._is_deleted():  # whoever deleted it could not know what would be saved after that
+            self._saves.clear()
+
+    def _is_deleted(self) -> bool:
+        try:
+            return all(study.uid != self._study.uid for study in self._ledger.studies())
+        except UnreachableError:
+            return False
 
     def _tidy(self) -> None:
         """Of trials that have ended, only the best one's checkpoint is of use.

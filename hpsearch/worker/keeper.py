@@ -200,7 +200,9 @@ class Keeper(threading.Thread):
         with self._changed:
             self._renew_at = time.monotonic() + min(self._ledger.lease_s / _RENEWALS, _MOST_S)
             # Only what was held before the query: a lease taken meanwhile is not in its answer.
-            lost = (before & self._held) - alive
+            # Whether one is lost whose end is on its way, or has ended by it, is seen on delivery.
+            ending = {write.hold.key for write in self._writes if write.ending}
+            lost = (before & self._held) - alive - ending
             self._lost |= lost
             self._held -= lost
             self._states = states

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import threading
+import time
 
 from hpsearch.errors import HpsearchError, StorageError, UnreachableError, WorkerError, line
 from hpsearch.store.engine import Database
@@ -30,6 +31,9 @@ meanwhile, before anybody takes tickets over."""
 _FLUSH_S = 60.0
 """For ends to be delivered to a database that answers, before more is taken from it."""
 
+_AGAIN_S = 60.0
+"""Until a study is tried again whose data could not be loaded, or whose row made no sense."""
+
 _BENCHES = 4
 """Studies whose data stays on the device at the same time."""
 
@@ -48,12 +52,13 @@ def serve(options: Options) -> None:
     device = devices.device(options.device)
     devices.prepare(device, options.threads)
     host, name = socket.gethostname(), options.name
-    ledger.sign_on(name, host, os.getpid(), devices.describe(device))
-    keeper = Keeper(ledger, name)
+    keeper, patience = Keeper(ledger, name), Patience(options.patience_s)
+    context = Context(ledger, name, device, options, keeper, patience, stop)
+    described = devices.describe(device)
+    context.patiently(lambda: ledger.sign_on(name, host, os.getpid(), described))
     keeper.start()
     try:
-        patience = Patience(options.patience_s)
-        _Worker(Context(ledger, name, device, options, keeper, patience, stop)).work()
+        _Worker(context).work()
     finally:
         if not keeper.flush(options.grace_s / 2):
             _log.warning("the last reports could not be delivered; the checkpoints have them")
@@ -69,7 +74,8 @@ class _Worker:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._benches: dict[str, Bench] = {}  # by uid: a deleted study's id may be used again
-        self._unusable: set[str] = set()
+        self._unusable: dict[str, float] = {}
+        """Studies that could not be worked on, and when that is tried again."""
 
     def work(self) -> None:
         """Until the stop event, or until no study of mine is open any more."""
@@ -101,7 +107,8 @@ class _Worker:
             return RETRY_S
         options = self._context.options
         for study in self._context.ledger.waiting(options.studies):
-            if study.uid not in self._unusable and self._work_on(study):
+            due = self._unusable.get(study.uid, 0.0) <= time.monotonic()
+            if due and self._work_on(study):
                 return 0.0
         for bench in self._benches.values():
             bench.settle()
@@ -141,11 +148,9 @@ class _Worker:
             # A study that this machine has no data for, or whose row makes no sense, must not stop
             # it from serving others.
             known = isinstance(error, HpsearchError)
-            _log.error(
-                "study %s cannot run here, and is left alone until this worker starts again: %s",
-                study.name, error, exc_info=not known,
-            )  # fmt: skip
-            self._unusable.add(study.uid)
+            _log.error("study %s cannot run here, the next try is in %g s: %s", study.name,
+                       _AGAIN_S, error, exc_info=not known)  # fmt: skip
+            self._unusable[study.uid] = time.monotonic() + _AGAIN_S
             return False
 
     def _bench(self, study: Study) -> Bench:

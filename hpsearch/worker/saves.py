@@ -54,16 +54,29 @@ class Saves:
         try:
             self._checkpoints.save(hold.number, state(), hold.fence)
         except CheckpointError as error:
-            now = time.monotonic()
-            self._failure, self._try_at = passwords.hide(error), now + _VAIN * (now - started)
-            return self._failure
+            return self._note(error, started)
         self._try_at = 0.0
         return None
 
+    def _note(self, error: CheckpointError, started: float) -> str:
+        now = time.monotonic()
+        self._failure, self._try_at = passwords.hide(error), now + _VAIN * (now - started)
+        return self._failure
+
     def keep_only(self, best: int | None, ended: Collection[int]) -> None:
         """Of tickets that have ended, only the best one's checkpoint is of use."""
+        started = time.monotonic()
+        if started < self._try_at:
+            return
         try:
             for number in (set(ended) - {best}) & self._checkpoints.numbers():
                 self._checkpoints.remove(number)
         except CheckpointError as error:
-            _log.warning("%s", error)  # they take up room; the next end tries again
+            _log.warning("%s", self._note(error, started))  # they take up room: a later end tries
+
+    def clear(self) -> None:
+        """Remove all of them: the study is gone."""
+        try:
+            self._checkpoints.clear()
+        except CheckpointError as error:
+            _log.warning("%s", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -99,6 +100,17 @@ def test_a_search_tells_and_keeps_none(open_: Command) -> None:
                 for row in connection.execute(sa.text(f'SELECT * FROM "{table}"'))]  # fmt: skip
     assert any("cpu" in row for row in rows)
     assert not [row for row in rows if "sesame" in row]
+
+
+def test_data_for_programs_is_whole_whatever_the_password(open_: Command) -> None:
+    """A password may be a word that such data is made of."""
+    for word in ("COMPLETE", "test"):
+        open_.env["HPSEARCH_STORAGE"] = open_.url.replace("sesame", word)
+        open_.run("run", open_.file(digits(parameters=LR, budget="{trials: 1, epochs: 1}")))
+        assert open_.json("status", "s")["data"]["rows"]["test"] > 0
+        (trial,) = open_.json("trials", "s")
+        assert trial["state"] == "COMPLETE"
+        assert json.loads(open_.run("export", "s", "--format", "json").stdout) == [trial]
 
 
 def test_an_interrupted_search_names_itself_without(open_: Command) -> None:

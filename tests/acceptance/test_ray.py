@@ -76,6 +76,7 @@ def test_a_study_runs_on_all_nodes_and_outlives_one(
     assert running.returncode == 0, heard.text
     assert "Traceback" not in heard.text
     assert "Error" not in heard.text
+    assert list((shared.folder / "checkpoints").rglob("*.pt"))
     found = trials(shared)
     assert [t.state.name for t in found] == ["COMPLETE"] * TRIALS
     assert sorted(t.user_attrs["ticket"] for t in found) == list(range(TRIALS))
@@ -118,7 +119,7 @@ def test_new_nodes_get_workers_and_nothing_is_left_behind(cluster: Any, shared: 
     wait_until(lambda: len(workers_under(cluster)) == 3, running)
     workers = workers_under(cluster)
     password_free = [" ".join(w.cmdline()) for w in workers]
-    assert not any("postgresql" in line for line in password_free)
+    assert not any("postgresql" in line or "checkpoints" in line for line in password_free)
     victim = workers[0]
     victim.kill()
     heard.wait_for(r"was killed by signal 9 \(SIGKILL\); a new one starts in 1 s")

@@ -11,12 +11,15 @@ from typing import TypeVar
 
 import optuna
 import pytest
+import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from hpsearch.errors import ConflictError, NotFoundError
-from hpsearch.store.engine import Database
+from hpsearch.store import ticket_rows
+from hpsearch.store.engine import Database, now
 from hpsearch.store.ledger import Ledger
+from hpsearch.store.tables import leases
 from hpsearch.store.values import Ending, EpochReport, Hold, Key, Study, Write
 
 T = TypeVar("T")
@@ -531,6 +534,34 @@ def test_leases_that_run_out_count_and_the_next_ticket_comes(url: str) -> None:
     assert (trial.state, trial.params) == (TrialState.FAIL, {}), "it never had parameters"
     assert "worker w fell silent" in trial.user_attrs["reason"]
     assert holds[0].number == 1
+
+
+def test_a_lease_that_runs_out_while_another_is_taken_over_has_one_owner(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who takes over looks twice at what is free; a slow database lies between the looks."""
+    study = a_study(ledger)
+    _, second = ledger.claim("w", study.study_id, 2)
+    let_run_out(ledger, second, -1.0)
+    lose = ticket_rows.lose
+
+    def lose_slowly(connection: sa.Connection, key: Key, how: str) -> None:
+        lose(connection, key, how)
+        connection.execute(sa.update(leases).where(leases.c.number == 0).values(until=now() - 1))
+
+    monkeypatch.setattr(ticket_rows, "lose", lose_slowly)
+    (taken,) = ledger.claim("next", study.study_id)
+    assert taken.number == second.number
+    with ledger.database.read() as connection:
+        query = sa.select(leases.c.number).where(leases.c.ended_at.is_(None))
+        assert sorted(connection.execute(query).scalars()) == [0, 1], "two leases on one ticket"
+
+
+def let_run_out(ledger: Ledger, hold: Hold, seconds: float) -> None:
+    of_hold = (leases.c.number == hold.number) & (leases.c.fence == hold.fence)
+    ledger.database.write(
+        lambda c: c.execute(sa.update(leases).where(of_hold).values(until=now() + seconds))
+    )
 
 
 def test_workers_are_listed_with_what_they_do(url: str) -> None:

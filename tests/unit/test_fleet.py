@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from hpsearch.fleet import End, Orders, spread
+from hpsearch.fleet import End, Fleet, Orders, spread
 from hpsearch.fleet.fleet import is_crash, pause_s
-from hpsearch.fleet.orders import Place
+from hpsearch.fleet.orders import Seat
+from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ledger
 
 
 def test_pauses_double_up_to_a_minute() -> None:
@@ -41,9 +45,69 @@ def test_workers_are_spread_over_devices(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len({p.key for p in spread(gpus, per_device=3)}) == 6
 
 
-def test_the_database_url_is_neither_on_the_command_line_nor_in_a_repr() -> None:
-    orders = Orders("postgresql://u:secret@h/d", ("s",), until_done=True)
-    words = orders.arguments("w", Place("0", "cpu", 2))
+def orders(url: str, checkpoints: str | None) -> Orders:
+    return Orders(url, ("s",), True, checkpoints, lease_s=30.0, grace_s=8.0, patience_s=300.0)
+
+
+def test_urls_are_neither_on_the_command_line_nor_in_a_repr() -> None:
+    url, checkpoints = "postgresql://u:secret@h/d", "s3://key:secret@bucket"
+    told = orders(url, checkpoints)
+    words = told.arguments("w", Seat("0", "cpu", 2))
     assert words[:2] == ["worker", "s"]
-    assert "secret" not in repr(orders)
+    assert "secret" not in repr(told)
     assert "secret" not in " ".join(words)
+    assert told.env == {"HPSEARCH_STORAGE": url, "HPSEARCH_CHECKPOINTS": checkpoints}
+    assert orders(url, None).env == {"HPSEARCH_STORAGE": url}
+
+
+class Lost:
+    """A worker that is dead already."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def poll(self) -> End:
+        return End(-9)
+
+    def terminate(self) -> None:
+        pass
+
+    def kill(self) -> None:
+        pass
+
+
+class Losing:
+    """A launcher whose workers die at once, one of each name."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def seats(self) -> list[Seat]:
+        return [Seat(name, "cpu") for name in self._names]
+
+    def launch(self, seat: Seat) -> Lost:
+        return Lost(seat.key)
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_worker_that_cannot_be_signed_off_holds_up_no_other(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Ledger(Database(sqlite_url))
+    for name in ("bad", "good"):
+        ledger.sign_on(name, "host", 1, "cpu")
+    with ledger.database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER refuse BEFORE UPDATE ON hpsearch_workers WHEN OLD.worker = 'bad' "
+            "BEGIN SELECT RAISE(ABORT, 'not this one, mysql://me:sesame@db'); END"
+        )
+    fleet = Fleet(Losing("bad", "good"), ledger)
+    fleet.tend()  # starts them
+    fleet.tend()  # finds them dead
+    assert {w.worker: w.state for w in ledger.workers()} == {"bad": "idle", "good": "left"}
+    (said,) = caplog.messages
+    assert re.match(r"worker bad is not signed off: .*not this one, mysql://me:\*\*\*@db", said)
+    fleet.tend()
+    assert len(caplog.messages) == 1

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from hpsearch import passwords
-from hpsearch.passwords import hide, learn
+from hpsearch.passwords import hide, hide_in, learn
 from hpsearch.store.engine import Database
 
 
@@ -98,6 +98,15 @@ def test_a_password_that_the_url_shows_anyway_is_hidden_in_its_place() -> None:
     assert hide(text) == "hpsearch: postgresql+psycopg://postgres:***@postgres/postgres failed"
     learn("mysql://me:password@db/x")
     assert hide("password authentication failed") == "password authentication failed"
+
+
+def test_data_for_programs_keeps_its_words() -> None:
+    learn("postgresql://hp:test@db/hp")
+    data = {"rows": {"train": 1, "test": 270}, "why": ["a test", None, 1.5, True]}
+    assert hide_in(data) == data
+    assert hide_in({"test": ("at mysql://me:a@db", {"x": "password=b"})}) == {
+        "test": ["at mysql://me:***@db", {"x": "password=***"}]
+    }
 
 
 @pytest.mark.parametrize("url", ["postgresql://me:sesame@db/x?password=simsim", "sqlite:///x.db"])

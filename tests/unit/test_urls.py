@@ -29,17 +29,3 @@ def test_below() -> None:
     )
     assert urls.below("s3://bucket", "x") == "s3://bucket/x"
     assert urls.below("s3://", "x") == "s3:///x", "it must not become the path of a folder"
-
-
-@pytest.mark.parametrize(
-    ("place", "password", "shown"),
-    [
-        ("sftp://me:se@cr:et@host/x", "se@cr:et", "sftp://me:***@host/x"),
-        ("sftp://:secret@host/x", "secret", "sftp://:***@host/x"),
-        ("sftp://me@host:22/x", None, "sftp://me@host:22/x"),
-        ("s3://bucket/a:b@c", None, "s3://bucket/a:b@c"),
-        ("/a:b@c", None, "/a:b@c"),
-    ],
-)
-def test_passwords(place: str, password: str | None, shown: str) -> None:
-    assert (urls.password(place), urls.shown(place)) == (password, shown)

@@ -106,10 +106,15 @@ def slow_endings(seconds: float) -> None:
 
 
 def terminate_in(epoch: int) -> None:
-    """SIGTERM as this epoch begins."""
-    _before_epoch(
-        lambda _ticket, now: os.kill(os.getpid(), signal.SIGTERM) if now == epoch else None
-    )
+    """SIGTERM as this epoch begins the first time; a second one would not be the same."""
+    left = [1]
+
+    def ask(_ticket: int, now: int) -> None:
+        if now == epoch and left:
+            left.clear()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    _before_epoch(ask)
 
 
 def freeze_in(epoch: int) -> None:
@@ -161,8 +166,8 @@ class Verbs(threading.local):
     """Which verb of the ledger a thread is in."""
 
     name = ""
-    writes = 0
-    """Since its transaction began."""
+    writes: tuple[str, ...] = ()
+    """Since its transaction began: what was done to which table."""
 
 
 verbs = Verbs()
@@ -176,7 +181,7 @@ def _watch_verbs() -> None:
 
     @event.listens_for(sa.engine.Engine, "begin")
     def _begin(_connection: sa.Connection) -> None:
-        verbs.writes = 0
+        verbs.writes = ()
 
 
 def _named(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -194,33 +199,35 @@ def _named(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
 def at_points(do: Callable[[str], None]) -> None:
     """Call `do` with the name of each fault point: before each write, before and after a commit.
 
-    The moment after a write is the one before the next write, or before the commit. A name is
-    that of the verb, how many writes its transaction made before, and what comes next.
+    The moment after a write is the one before the next write, or before the commit. A write has
+    the name of the verb and its own, with a number where the transaction has done the like before;
+    a commit is known by the last write before it. How many writes came before is not part of it:
+    that depends on how many reports a delivery has.
     """
     _watch_verbs()
 
-    def next_is(what: str) -> None:
+    def next_is(*what: str) -> None:
         if verbs.name:
-            do(f"{verbs.name} {verbs.writes} {what}")
+            do(" ".join((verbs.name, *what)))
 
     @event.listens_for(sa.engine.Engine, "before_cursor_execute")
     def _write(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         kind, *rest = statement.split()[:3]
         if kind.upper() in ("INSERT", "UPDATE", "DELETE", "CREATE", "ALTER"):
-            table = rest[-1] if kind.upper() != "UPDATE" else rest[0]
-            next_is(f"{kind.upper()} {table}")
-            verbs.writes += 1
+            write = f"{kind.upper()} {rest[0] if kind.upper() == 'UPDATE' else rest[-1]}"
+            next_is(write, str(verbs.writes.count(write) + 1))
+            verbs.writes += (write,)
 
     @event.listens_for(sa.engine.Engine, "commit")
     def _commit(connection: sa.Connection) -> None:
         if verbs.writes:
-            next_is("COMMIT")
-            connection.info["point"] = verbs.writes
+            next_is(verbs.writes[-1], "COMMIT")
+            connection.info["point"] = verbs.writes[-1]
 
     @event.listens_for(sa.pool.Pool, "checkin")
     def _after(_dbapi: Any, record: Any) -> None:
-        if record.info.pop("point", None):
-            next_is("done")
+        if last := record.info.pop("point", None):
+            next_is(last, "done")
 
 
 def note_points(path: Path) -> None:

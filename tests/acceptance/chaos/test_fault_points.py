@@ -92,6 +92,7 @@ def leave_a_mess(crew: Crew) -> None:
         crew.worker(partial(hooks.doomed, doom), *LIVES["works to the end"]).ends(-9)
     for lost in Path(crew.env["HPSEARCH_CHECKPOINTS"]).rglob("0.*"):
         lost.unlink()
+    _write(crew, "UPDATE hpsearch_studies SET data = NULL")  # so that it is written again
     _write(crew, "UPDATE hpsearch_leases SET until = until - 1000, taken_at = taken_at - 100")
 
 
@@ -124,7 +125,7 @@ def points_of(crew: Crew) -> list[str]:
 
 LIVES: dict[str, tuple[Hook, ...]] = {
     "works to the end": (hooks.report_at_once, partial(hooks.pace, 0.2)),
-    "is told to leave": (partial(hooks.terminate_in, 2),),
+    "is told to leave": (partial(hooks.pace, 0.5), partial(hooks.terminate_in, 2)),
 }
 
 

@@ -19,7 +19,12 @@ SECTIONS = [
     ("checkpoints: s33://bucket/x #!", "checkpoints", 'got "s33://bucket/x"; did you mean s3?'),
     ("checkpoints: simplecache::s3://bucket/x #!", "checkpoints", "fsspec knows"),
     ("checkpoints: s3:// #!", "checkpoints", "names a bucket"),
+    ("checkpoints: memory:// #!", "checkpoints", "gone with the process that wrote there; got"),
+    ("checkpoints: http://host/x #!", "checkpoints", "as http:// cannot be written to; got"),
+    ("checkpoints: https://host/x #!", "checkpoints", "as https:// cannot be written to; got"),
     ("checkpoints: sftp://me:secret@host/x #!", "checkpoints", 'got "sftp://me:***@host/x"'),
+    ("checkpoints: sftp://me:se/cr@et@host/x #!", "checkpoints", 'got "sftp://me:***@host/x"'),
+    ("checkpoints: s3://bucket/x?token=secret #!", "checkpoints", 'got "s3://bucket/x?token=***"'),
     # Data
     ("data: #!", "data", "expected keys with values; got null"),
     ("data: [] #!", "data", "expected keys with values; got []"),

@@ -259,6 +259,38 @@ def test_a_server_that_takes_connections_and_says_nothing(
             assert "no answer within 1 s" in check_refusal(attempt, 10)
 
 
+def test_calls_that_hang_hold_up_neither_others_nor_the_end() -> None:
+    """Of a file system without coroutines: nothing can end its calls but the process."""
+    script = """
+        import time, fsspec
+        from fsspec.implementations.memory import MemoryFileSystem
+        from hpsearch.training import shelf
+
+        class Stuck(MemoryFileSystem):
+            protocol = "stuck"
+            def ls(self, *_args, **_kwargs):
+                time.sleep(600)
+
+        fsspec.register_implementation("stuck", Stuck)
+        shelf.LIMIT_S = 0.1
+        place = shelf.Remote("stuck://x")
+        for _ in range(50):  # an executor has fewer threads
+            try:
+                place.names()
+            except OSError as error:
+                said = str(error)
+        shelf.LIMIT_S = 30
+        place.write("1.1.pt", b"whole")
+        print(said, place.open("1.1.pt").read())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], check=True, text=True, timeout=60,
+        capture_output=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.stdout == "no answer within 0 s b'whole'\n"
+    assert done.stderr == ""
+
+
 def test_a_bucket_that_is_not_there_is_not_made(s3: S3, connect: Callable[[S3], str]) -> None:
     connect(s3)
     other = Checkpoints("s3://other-bucket/study")
@@ -273,6 +305,13 @@ def test_a_password_in_a_url_is_not_shown(s3: S3, connect: Callable[[S3], str]) 
     checkpoints = Checkpoints("s3://me:s3cret@bucket/study")
     assert checkpoints.place == "s3://me:***@bucket/study"
     check_refusal(lambda: checkpoints.save(1, STATE), 25)
+
+
+def test_what_a_library_says_of_a_password_is_not_shown() -> None:
+    """Python's parser of URLs takes what stands before the slash for a port, and quotes it."""
+    with pytest.raises(CheckpointError, match=r"ftp://me:\*\*\*@host/study .*\*\*\*'$") as refused:
+        Checkpoints("ftp://me:s3cret/pass@host/study")
+    assert "s3cret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
