@@ -13,6 +13,7 @@ from hpsearch.cli.options import (
     Name,
     Priority,
     Storage,
+    at_most,
     open_ledger,
     print_json,
 )  # fmt: skip
@@ -67,10 +68,11 @@ def stop(name: Name, storage: Storage = None, json_: Json = False) -> None:
 def extend(
     name: Name,
     trials: Annotated[
-        int, typer.Option(min=0, max=1_000_000, metavar="N", help="Trials to add.")
+        int, typer.Option(min=0, callback=at_most(1_000_000), metavar="N", help="Trials to add.")
     ] = 0,
     hours: Annotated[
-        float | None, typer.Option(min=0.0, max=1e6, metavar="N", help="Hours to add.")
+        float | None,
+        typer.Option(min=0.0, callback=at_most(1_000_000), metavar="N", help="Hours to add."),
     ] = None,
     storage: Storage = None,
     json_: Json = False,

@@ -13,18 +13,17 @@ import typer
 from hpsearch import passwords, urls
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hpsearch.store.ledger import Ledger
 
 __all__ = [
     "LEASE_S", "Checkpoints", "FileArgument", "Json", "Lease", "MaxParallel", "Name", "Priority",
-    "Storage", "open_ledger", "print_json",
+    "Storage", "at_most", "open_ledger", "print_json",
 ]  # fmt: skip
 
 LEASE_S = 30.0
 """The default of `--lease-s`; importing the ledger for it would take too long for --help."""
-
-
-_MOST = 1_000_000
 
 
 def _absolute(place: str | None) -> str | None:
@@ -33,12 +32,18 @@ def _absolute(place: str | None) -> str | None:
     return str(Path(folder).expanduser().resolve()) if folder else place or None
 
 
-def _bounded(number: int | None) -> int | None:
-    """Far inside what every database's integers hold. As a range of the option it would take up
-    half a line of --help."""
-    if number is not None and abs(number) > _MOST:
-        raise typer.BadParameter(f"{number} is beyond {_MOST:,}")
-    return number
+def at_most(limit: float) -> Callable[[Any], Any]:
+    """The check of a number option, of either sign; far inside what every database's numbers hold.
+
+    As a range of the option it would take up half of each line of --help.
+    """
+
+    def check(number: float | None) -> float | None:
+        if number is not None and abs(number) > limit:
+            raise typer.BadParameter(f"{number} is beyond {limit:,}")
+        return number
+
+    return check
 
 
 Storage = Annotated[
@@ -68,7 +73,7 @@ Checkpoints = Annotated[
 Priority = Annotated[
     int | None,
     typer.Option(
-        callback=_bounded,
+        callback=at_most(1_000_000),
         metavar="N",
         help="Studies of a higher one are served first; a new study has 0.",
     ),
@@ -77,7 +82,7 @@ MaxParallel = Annotated[
     int | None,
     typer.Option(
         min=0,
-        callback=_bounded,
+        callback=at_most(1_000_000),
         metavar="N",
         help="Most trials under way at once; 0: no limit, as a new study has.",
     ),
@@ -88,7 +93,7 @@ Lease = Annotated[
         "--lease-s",
         envvar="HPSEARCH_LEASE_S",
         min=1.0,
-        max=86_400.0,
+        callback=at_most(86_400),
         metavar="SECONDS",
         help="Seconds after which a silent worker loses its trial.",
     ),
