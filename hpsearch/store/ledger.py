@@ -18,9 +18,9 @@ import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import ConflictError, NotFoundError
-from hpsearch.store import study_rows, ticket_rows, trials
-from hpsearch.store.engine import Database, now
-from hpsearch.store.tables import is_ready, leases, prepare, studies, tickets, workers
+from hpsearch.store import study_rows, ticket_rows, trials, worker_rows
+from hpsearch.store.engine import Database
+from hpsearch.store.tables import is_ready, prepare, studies, tickets
 from hpsearch.store.values import Hold, Key, State, Study, Worker, Write
 
 __all__ = ["LEASE_S", "Ledger"]
@@ -403,13 +403,7 @@ class Ledger:
         self, connection: sa.Connection, worker: str, host: str, pid: int, device: str
     ) -> None:
         """Enter a worker into the list, once however often that is asked."""
-        connection.execute(sa.delete(workers).where(workers.c.worker == worker))
-        connection.execute(
-            sa.insert(workers).values(
-                worker=worker, host=host[:255], pid=pid, device=device[:64], lease_s=self.lease_s,
-                started_at=now(), seen_at=now(),
-            )
-        )  # fmt: skip
+        worker_rows.enter(connection, worker, host, pid, device, self.lease_s)
 
     @_verb
     def sign_off(self, connection: sa.Connection, worker: str, lost: str | None = None) -> None:
@@ -421,16 +415,8 @@ class Ledger:
 
         If it has not died after all, the fence protects the tickets all the same.
         """
-        held = sa.select(leases.c.study_id, leases.c.number, leases.c.fence).where(
-            leases.c.worker == worker, leases.c.ended_at.is_(None)
-        )
-        holds = [Hold(*row, worker) for row in connection.execute(held)]
-        self._release(connection, holds, lost)
-        connection.execute(
-            sa.update(workers)
-            .where(workers.c.worker == worker, workers.c.stopped_at.is_(None))
-            .values(stopped_at=now())
-        )
+        self._release(connection, worker_rows.holds(connection, worker), lost)
+        worker_rows.leave(connection, worker)
 
     @_verb
     def renew(
@@ -441,26 +427,15 @@ class Ledger:
         One that ran out but that nobody has taken over is prolonged too: nothing is lost. One that
         the worker does not name, as the answer to its claim was lost on the way, runs out.
         """
-        alive = self._renew(connection, worker, keys) if keys else set()
-        connection.execute(
-            sa.update(workers).where(workers.c.worker == worker).values(seen_at=now())
-        )
-        study_ids = {study_id for study_id, _, _ in keys}
-        known = study_rows.find(connection, studies.c.study_id.in_(study_ids)) if keys else []
-        return alive, {s.study_id: s.state for s in known}
-
-    def _renew(self, connection: sa.Connection, worker: str, keys: Collection[Key]) -> set[Key]:
-        study_rows.count_time(connection, {study_id for study_id, _, _ in keys}, self.lease_s)
-        key = leases.c.study_id, leases.c.number, leases.c.fence
-        mine = (leases.c.worker == worker) & leases.c.ended_at.is_(None)
-        mine &= sa.tuple_(*key).in_(list(keys))
-        connection.execute(sa.update(leases).where(mine).values(until=now() + self.lease_s))
-        return {tuple(row) for row in connection.execute(sa.select(*key).where(mine))}
+        ids = {study_id for study_id, _, _ in keys}
+        if ids:
+            study_rows.count_time(connection, ids, self.lease_s)
+        alive = worker_rows.renew(connection, worker, keys, self.lease_s) if keys else set()
+        worker_rows.see(connection, worker)
+        known = study_rows.find(connection, studies.c.study_id.in_(ids)) if ids else []
+        return alive, {study.study_id: study.state for study in known}
 
     def workers(self) -> list[Worker]:
         """Every worker that has ever signed on, the newest first, with what it holds."""
-        query = sa.select(workers, (now() - workers.c.seen_at).label("silent_s"))
         with self.database.read() as connection:
-            found = connection.execute(query.order_by(workers.c.started_at.desc())).all()
-            work = ticket_rows.work(connection)
-        return [Worker(**row._mapping, work=work.get(row.worker, ())) for row in found]
+            return worker_rows.find(connection)

@@ -16,12 +16,11 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.store import study_rows, trials
 from hpsearch.store.engine import now
 from hpsearch.store.tables import epochs, leases, studies, tickets
-from hpsearch.store.values import Ending, Hold, Key, Study, Work, Write
+from hpsearch.store.values import Ending, Hold, Key, Study, Write
 
 __all__ = [
     "abandoned_studies", "begin", "clear_epochs", "end", "end_abandoned", "give_back", "held",
     "holder", "issue", "lose", "note_progress", "put_epochs", "room", "take_over", "waiting",
-    "work",
 ]  # fmt: skip
 
 
@@ -137,28 +136,6 @@ def issue(
     counts = {"issued": study.issued + count, "drawn": study.drawn + count}
     study_rows.put(connection, study.study_id, **counts)
     return holds
-
-
-def work(connection: sa.Connection) -> dict[str, tuple[Work, ...]]:
-    """What each worker holds, by its name."""
-    names, rows = trials.STUDIES, trials.TRIALS
-    query = (
-        sa.select(
-            leases.c.worker, names.c.study_name, rows.c.number, trials.last_step().label("epoch")
-        )
-        .join(names, names.c.study_id == leases.c.study_id)
-        .join(
-            tickets,
-            (tickets.c.study_id == leases.c.study_id) & (tickets.c.number == leases.c.number),
-        )
-        .outerjoin(rows, rows.c.trial_id == tickets.c.trial_id)
-        .where(leases.c.ended_at.is_(None))
-        .order_by(leases.c.taken_at)
-    )
-    found: dict[str, tuple[Work, ...]] = {}
-    for worker, study, trial, epoch in connection.execute(query):
-        found[worker] = (*found.get(worker, ()), Work(study, trial, epoch or 0))
-    return found
 
 
 # --- what becomes of a ticket -----------------------------------------------------------------

@@ -1,0 +1,88 @@
+"""hpsearch's rows of workers, and the leases that each has: steps of the ledger's transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from hpsearch.store import trials
+from hpsearch.store.engine import now
+from hpsearch.store.tables import leases, tickets, workers
+from hpsearch.store.values import Hold, Key, Work, Worker
+
+__all__ = ["enter", "find", "holds", "leave", "renew", "see"]
+
+
+def enter(
+    connection: sa.Connection, worker: str, host: str, pid: int, device: str, lease_s: float
+) -> None:
+    """Put a worker on the list, once however often that is done."""
+    connection.execute(sa.delete(workers).where(workers.c.worker == worker))
+    connection.execute(
+        sa.insert(workers).values(
+            worker=worker, host=host[:255], pid=pid, device=device[:64], lease_s=lease_s,
+            started_at=now(), seen_at=now(),
+        )
+    )  # fmt: skip
+
+
+def see(connection: sa.Connection, worker: str) -> None:
+    """The worker has been heard of."""
+    connection.execute(sa.update(workers).where(workers.c.worker == worker).values(seen_at=now()))
+
+
+def leave(connection: sa.Connection, worker: str) -> None:
+    """The worker has left; when, unless that is known."""
+    still = (workers.c.worker == worker) & workers.c.stopped_at.is_(None)
+    connection.execute(sa.update(workers).where(still).values(stopped_at=now()))
+
+
+def holds(connection: sa.Connection, worker: str) -> list[Hold]:
+    """What the worker has leased."""
+    query = sa.select(leases.c.study_id, leases.c.number, leases.c.fence).where(_open(worker))
+    return [Hold(*row, worker) for row in connection.execute(query)]
+
+
+def renew(
+    connection: sa.Connection, worker: str, keys: Collection[Key], lease_s: float
+) -> set[Key]:
+    """Prolong those of the worker's leases that are named and still its own; these."""
+    key = leases.c.study_id, leases.c.number, leases.c.fence
+    mine = _open(worker) & sa.tuple_(*key).in_(list(keys))
+    connection.execute(sa.update(leases).where(mine).values(until=now() + lease_s))
+    return {tuple(row) for row in connection.execute(sa.select(*key).where(mine))}
+
+
+def find(connection: sa.Connection) -> list[Worker]:
+    """Every worker, the newest first, with what it holds."""
+    query = sa.select(workers, (now() - workers.c.seen_at).label("silent_s"))
+    found = connection.execute(query.order_by(workers.c.started_at.desc())).all()
+    work = _work(connection)
+    return [Worker(**row._mapping, work=work.get(row.worker, ())) for row in found]
+
+
+def _open(worker: str) -> sa.ColumnElement[bool]:
+    return (leases.c.worker == worker) & leases.c.ended_at.is_(None)
+
+
+def _work(connection: sa.Connection) -> dict[str, tuple[Work, ...]]:
+    """What each worker holds, by its name."""
+    names, rows = trials.STUDIES, trials.TRIALS
+    query = (
+        sa.select(
+            leases.c.worker, names.c.study_name, rows.c.number, trials.last_step().label("epoch")
+        )
+        .join(names, names.c.study_id == leases.c.study_id)
+        .join(
+            tickets,
+            (tickets.c.study_id == leases.c.study_id) & (tickets.c.number == leases.c.number),
+        )
+        .outerjoin(rows, rows.c.trial_id == tickets.c.trial_id)
+        .where(leases.c.ended_at.is_(None))
+        .order_by(leases.c.taken_at)
+    )
+    found: dict[str, tuple[Work, ...]] = {}
+    for worker, study, trial, epoch in connection.execute(query):
+        found[worker] = (*found.get(worker, ()), Work(study, trial, epoch or 0))
+    return found
