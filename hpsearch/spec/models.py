@@ -45,6 +45,9 @@ __all__ = [
 MOST_TRIALS = 1_000_000
 """A guard against a slip of the keyboard: more tickets than a study can spend."""
 
+MOST_SLOTS = 1024
+"""Candidates that may be asked to be trained as one."""
+
 STRATEGIES = ("joint",)
 
 
@@ -68,6 +71,21 @@ def _one_of(names: Iterable[str]) -> PlainValidator:
     return PlainValidator(check, json_schema_input_type=Literal[names])
 
 
+def _stack(value: object) -> object:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value in ("auto", "off") or (whole and 1 <= value <= MOST_SLOTS):  # type: ignore[operator]
+        return value
+    expected = f"auto, off, or a whole number of 1 to {MOST_SLOTS}"
+    raise PydanticCustomError("expected", "auto, off or a number", {"expected": expected})
+
+
+StackSize = Annotated[
+    str | int,
+    PlainValidator(
+        _stack,
+        json_schema_input_type=Literal["auto", "off"] | Annotated[int, Field(ge=1, le=MOST_SLOTS)],
+    ),
+]
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -257,8 +275,18 @@ class SearchSpec(Section):
     """What proposes parameters: one sampler, or one for each group."""
     pruner: AnyPruner = AshaPruner(name="asha")
     """What stops weak trials early: its name, or its name and options."""
+    stack: StackSize = "auto"
+    """Candidates of one shape (network, batch size, optimizer, loss) that a device trains as one:
+    `auto`, as many as a short dry run finds to pay and memory has room for; `off`; or a number."""
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
     """Seed of the samplers, and of every candidate's weights and order of data."""
+
+    @property
+    def slots(self) -> int | None:
+        """The most candidates to train as one; None: as many as pay."""
+        if isinstance(self.stack, int):
+            return self.stack
+        return 1 if self.stack == "off" else None
 
 
 class BudgetSpec(Section):

@@ -69,6 +69,8 @@ def _note(
             if here == ("search", "strategy") and value == "staged":
                 expected += " (staged is not available in this version)"
             faults.add(here, expected, show(value), near=(value, context["names"]))
+        case "expected":
+            faults.add(here, context["expected"], show(value))
         case "union_tag_invalid" | "union_tag_not_found":
             value = _at(content, keys)
             here, value = (

@@ -1,16 +1,21 @@
 """The candidates that one device trains at the same time.
 
-array = Array(dataset, "accuracy", device)
+array = Array(dataset, "accuracy", device, stack=None)
 array.add(candidate)
 while array.keys:
     for report in array.epoch():
         ...
         if report.finished or report.failure:
             array.remove(report.key)
+
+Candidates of one shape are trained as one stack, as many as pay; others one after another. How a
+candidate is packed does not change its result but for the last digits, and which units dropout
+drops.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,10 +24,14 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.catalog import METRICS
 from hpsearch.errors import CheckpointError, HpsearchError, line
 from hpsearch.training import devices
-from hpsearch.training.slot import DivergedError, Slot
+from hpsearch.training.course import Course, DivergedError
+from hpsearch.training.evaluation import measure
+from hpsearch.training.fit import Fit, fit, fixed
+from hpsearch.training.solo import Solo
+from hpsearch.training.stack import Stack, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
     import torch
 
@@ -30,6 +39,8 @@ if TYPE_CHECKING:
     from hpsearch.training.data import Dataset
 
 __all__ = ["Array", "Failure", "Report"]
+
+_log = logging.getLogger(__name__)
 
 
 class Failure(StrEnum):
@@ -55,7 +66,7 @@ class Report:
     metrics: Mapping[str, float]
     """`train_loss`, the mean over the epoch, and the metrics of the validation part."""
     seconds: float
-    """Wall-clock time of this epoch, evaluation included."""
+    """Wall-clock time of this epoch, evaluation included; of a stack's an equal share for each."""
     finished: bool
     """Whether that was the last epoch."""
     failure: Failure | None = None
@@ -63,15 +74,21 @@ class Report:
     """One line about the failure."""
 
 
-@dataclass
+Trainer = Solo | Stack
+
+
+@dataclass(eq=False)
 class _Held:
     """A candidate in the array. It is built in its first epoch, where a failure can be reported."""
 
     candidate: Candidate
     state: Mapping[str, Any] | None
-    slot: Slot | None = None
+    course: Course | None = None
+    trainer: Trainer | None = None
     over: bool = False
     """Finished, failed or spoilt: nothing is left to train."""
+    lost: bool = False
+    """Failed or spoilt: there is no state of it."""
 
 
 def _never() -> bool:
@@ -79,10 +96,12 @@ def _never() -> bool:
 
 
 class Array:
-    """Trains up to `room` candidates on one device, an epoch of each at a time.
+    """Trains candidates on one device, an epoch of each at a time.
 
-    `metric` is a key of `catalog.METRICS`; ValueError where it does not suit the data.
-    `interrupted` is asked between any two batches; once it says True the epoch is broken off.
+    `metric` is a key of `catalog.METRICS`; ValueError where it does not suit the data. `stack` is
+    the most candidates of one shape to train as one: 1 for each by itself, None for as many as a
+    dry run finds to pay. `interrupted` is asked between any two batches; once it says True the
+    epoch is broken off.
     """
 
     def __init__(
@@ -91,7 +110,7 @@ class Array:
         metric: str,
         device: torch.device,
         *,
-        room: int = 1,
+        stack: int | None = 1,
         interrupted: Callable[[], bool] = _never,
     ) -> None:
         if dataset.task not in METRICS[metric].tasks:
@@ -99,9 +118,11 @@ class Array:
         self._dataset = dataset
         self._metric = metric
         self._device = device
-        self._room = room
+        self._stack = stack
         self._interrupted = interrupted
         self._held: dict[int, _Held] = {}
+        self._trainers: list[Trainer] = []
+        self._fits: dict[Hashable, Fit] = {}
 
     @property
     def keys(self) -> tuple[int, ...]:
@@ -109,47 +130,75 @@ class Array:
         return tuple(self._held)
 
     @property
-    def free(self) -> int:
-        """How many more candidates there is room for."""
-        return self._room - len(self._held)
+    def stacks(self) -> bool:
+        """Whether more than one candidate may be trained at once."""
+        return self._stack != 1
+
+    def room(self, candidate: Candidate) -> int:
+        """How many more candidates of the shape of this one should be held. May be negative."""
+        shape = shape_of(candidate)
+        held = sum(shape_of(other.candidate) == shape for other in self._held.values())
+        return self.fit(candidate).slots - held
+
+    def fit(self, candidate: Candidate) -> Fit:
+        """How many candidates of the shape of this one are trained at once, and why.
+
+        The first call for a shape trains copies for a few steps.
+        """
+        shape = shape_of(candidate)
+        if shape not in self._fits:
+            self._fits[shape] = self._fit(candidate)
+        return self._fits[shape]
+
+    def _fit(self, candidate: Candidate) -> Fit:
+        try:
+            if self._stack is not None:
+                return fixed(candidate, self._dataset, self._device, self._stack)
+            return fit(candidate, self._dataset, self._device)
+        except Exception as error:  # epoch() meets it again, where it is reported
+            devices.empty_cache(self._device)
+            return Fit(1, _line(error))
 
     def add(self, candidate: Candidate, state: Mapping[str, Any] | None = None) -> None:
-        """Take a candidate in, from its start or from a `state` of it.
+        """Take a candidate in for the next epoch, from its start or from a `state` of it.
 
         Raises CheckpointError where `state` is not of this candidate, or does not fit it.
         """
-        if candidate.key in self._held or not self.free:
-            raise ValueError(f"no room for candidate {candidate.key}, or it is held already")
-        if state is not None and state.get("digest") != candidate.digest:
-            raise CheckpointError(
-                f"the checkpoint is not of candidate {candidate.key}: its settings or its seed "
-                f"differ. Remove it to start over"
-            )
-        held = _Held(candidate, state)
+        if candidate.key in self._held:
+            raise ValueError(f"candidate {candidate.key} is held already")
         if state is not None:
             try:
-                self._built(held)
+                Course(candidate, self._dataset).restore(state)
             except CheckpointError:
                 raise
-            except Exception:  # building fails again in epoch(), where it is reported
-                held.slot = None
-        self._held[candidate.key] = held
+            except Exception:  # epoch() meets it again, where it is reported
+                devices.empty_cache(self._device)
+        self._held[candidate.key] = _Held(candidate, state)
 
     def remove(self, key: int) -> None:
         """Let a candidate go, finished or not."""
-        del self._held[key]
+        trainer = self._held.pop(key).trainer
+        if trainer is not None and not self._group(trainer):
+            self._trainers.remove(trainer)
 
     def state(self, key: int) -> dict[str, Any]:
         """A checkpoint of that candidate, for `add`: plain types and tensors, copied to the CPU.
 
-        Raises CheckpointError after a failure, and where an interruption broke its epoch off.
+        It is the one after its last whole epoch. Raises CheckpointError after a failure, where an
+        interruption broke its epoch off, and before its first epoch.
         """
         held = self._held[key]
-        if held.slot is None:
-            if held.state is not None and not held.over:
-                return dict(held.state)
-            raise CheckpointError(f"candidate {key} has nothing to save: it has not been trained")
-        return held.slot.state()
+        if self.has_state(key):
+            if held.trainer is None:
+                return dict(held.state or {})
+            return held.trainer.state(held.trainer.courses.index(_course(held)))
+        raise CheckpointError(f"candidate {key} has nothing to save: it has not been trained")
+
+    def has_state(self, key: int) -> bool:
+        """Whether there is a `state` of that candidate."""
+        held = self._held[key]
+        begun = held.course is not None and held.course.epoch > 0
+        return not held.lost and (held.state is not None or (held.trainer is not None and begun))
 
     def epoch(self) -> Iterator[Report]:
         """Train every candidate for one epoch and yield a report of each as it is ready.
@@ -158,62 +207,195 @@ class Array:
         that is added with the state of its last epoch gives that epoch's report again, so that
         whoever died before it was noted loses nothing. While a report is in the caller's hands
         its candidate may be removed and others added; these wait for the next epoch. After an
-        interruption nothing more is yielded, and the candidate in training has no state any more.
+        interruption nothing more is yielded. Where a stack runs out of memory its candidates are
+        put into two and give their reports the next time.
         """
-        for key in self.keys:
-            held = self._held.get(key)
-            if held is None or held.over:
+        yield from self._settle()
+        for trainer in list(self._trainers):
+            group = self._group(trainer)
+            if not group:  # removed meanwhile
                 continue
-            report = self._guarded(held)
-            if report is None:
+            reports = self._train(trainer, group)
+            if reports is None:
                 return
-            yield report
+            yield from reports
 
-    def _guarded(self, held: _Held) -> Report | None:
-        """A report whatever happens, None after an interruption."""
-        start = time.perf_counter()
-        epoch = held.slot.epoch if held.slot else int((held.state or {}).get("epoch", 0))
+    def _group(self, trainer: Trainer) -> list[_Held]:
+        return [held for held in self._held.values() if held.trainer is trainer]
+
+    # --- who is trained with whom -------------------------------------------------------------
+
+    def _settle(self) -> list[Report]:
+        """Free slots of what is over, and fill them; a report of what has come to its end."""
+        for held in self._held.values():
+            if held.over and held.trainer is not None:
+                held.state = None if held.lost else self.state(held.candidate.key)
+                held.trainer = None
+        self._compact()
+        fresh = [h for h in self._held.values() if h.trainer is None and not h.over]
+        reports = [report for held in fresh if (report := self._prepare(held))]
+        ready: dict[Hashable, list[_Held]] = {}
+        for held in fresh:
+            if not held.over:
+                ready.setdefault(shape_of(held.candidate), []).append(held)
+        for shape, group in ready.items():
+            reports += self._place(shape, group)
+        return reports
+
+    def _compact(self) -> None:
+        self._trainers = [trainer for trainer in self._trainers if self._group(trainer)]
+        for trainer in self._trainers:
+            if isinstance(trainer, Stack):
+                courses = {id(held.course) for held in self._group(trainer)}
+                gone = [k for k, c in enumerate(trainer.courses) if id(c) not in courses]
+                if gone:
+                    trainer.leave(gone)
+
+    def _prepare(self, held: _Held) -> Report | None:
+        """Give it its course; its report if it has failed, or was at its end before it came."""
         try:
-            return self._trained(held, start)
-        except DivergedError as error:
-            failure, message = Failure.DIVERGED, str(error)
+            held.course = Course(held.candidate, self._dataset)
+            if held.state is not None:
+                held.course.restore(held.state)
         except Exception as error:
+            return self._failed(held, error, 0.0)
+        if not held.course.finished:
+            return None
+        held.over = True
+        return Report(held.candidate.key, finished=True, **held.course.curve[-1])
+
+    def _place(self, shape: Hashable, group: Sequence[_Held]) -> list[Report]:
+        """Put candidates of one shape into stacks that have room, or each by itself."""
+        lonely = len(group) == 1 and shape not in self._fits
+        slots = 1 if lonely else self.fit(group[0].candidate).slots
+        if slots == 1:
+            return [report for held in group if (report := self._alone(held))]
+        waiting = list(group)
+        try:
+            while waiting:
+                stack = self._stack_with_room(shape, slots) or self._new_stack(waiting[0])
+                taken = waiting[: slots - len(stack.courses)]
+                stack.join([(_course(held), held.state) for held in taken])
+                for held in taken:
+                    held.trainer, held.state = stack, None
+                del waiting[: len(taken)]
+        except Exception as error:
+            self._demote(shape, error)
+            return self._place(shape, waiting)
+        finally:
+            self._compact()
+        return []
+
+    def _stack_with_room(self, shape: Hashable, slots: int) -> Stack | None:
+        for trainer in self._trainers:
+            if (
+                isinstance(trainer, Stack)
+                and len(trainer.courses) < slots
+                and trainer.courses
+                and shape_of(trainer.courses[0].candidate) == shape
+            ):
+                return trainer
+        return None
+
+    def _new_stack(self, held: _Held) -> Stack:
+        stack = Stack(_course(held).network(), self._dataset, self._device)
+        self._trainers.append(stack)
+        return stack
+
+    def _alone(self, held: _Held) -> Report | None:
+        try:
+            held.trainer = Solo(_course(held), self._dataset, self._device, held.state)
+        except Exception as error:
+            return self._failed(held, error, 0.0)
+        held.state = None
+        self._trainers.append(held.trainer)
+        return None
+
+    def _demote(self, shape: Hashable, error: Exception) -> None:
+        """Train fewer of a shape at once from now on: half where memory ran out, else one."""
+        memory = devices.is_out_of_memory(error)
+        slots = max(self._fits[shape].slots // 2, 1) if memory else 1
+        self._fits[shape] = Fit(slots, f"fewer than before: {_line(error)}")
+        _log.warning("trains %d at once from now on: %s", slots, _line(error))
+
+    # --- training -----------------------------------------------------------------------------
+
+    def _train(self, trainer: Trainer, group: Sequence[_Held]) -> list[Report] | None:
+        """The reports of an epoch whatever happens; None after an interruption."""
+        start = time.perf_counter()
+        try:
+            measured = self._measured(trainer)
+        except Exception as error:
+            fault = error.with_traceback(None)  # which holds tensors
+        else:
+            if measured is None:
+                self._break_off(trainer, group)
+                return None
+            seconds = (time.perf_counter() - start) / len(group)
+            places = {id(course): place for place, course in enumerate(trainer.courses)}
+            return [self._report(h, measured[places[id(h.course)]], seconds) for h in group]
+        if isinstance(trainer, Stack) and len(group) > 1:
+            self._dissolve(trainer, group, fault)
+            return []
+        return [self._failed(held, fault, time.perf_counter() - start) for held in group]
+
+    def _measured(self, trainer: Trainer) -> list[dict[str, float]] | None:
+        losses = trainer.train(self._interrupted)
+        if losses is None:
+            return None
+        part, dataset = self._dataset.validation, self._dataset
+        outputs = trainer.outputs(part)
+        loss = trainer.courses[0].loss
+        return measure(outputs, part, dataset, loss, losses, self._metric)
+
+    def _report(self, held: _Held, metrics: Mapping[str, float], seconds: float) -> Report:
+        course = _course(held)
+        try:
+            entry = course.advance(self._metric, metrics, seconds)
+        except DivergedError as error:
+            return self._failed(held, error, seconds)
+        held.over = course.finished
+        return Report(held.candidate.key, finished=course.finished, **entry)
+
+    def _break_off(self, trainer: Trainer, group: Sequence[_Held]) -> None:
+        if isinstance(trainer, Stack):
+            trainer.rewind()
+            return
+        for held in group:
+            held.over = held.lost = True
+
+    def _dissolve(self, stack: Stack, group: Sequence[_Held], error: Exception) -> None:
+        """A stack has failed as a whole: its candidates begin the epoch again in smaller ones."""
+        shape = shape_of(group[0].candidate)
+        stack.rewind()
+        for held in group:
+            held.state = self.state(held.candidate.key)
+            held.trainer = None
+        self._trainers.remove(stack)
+        self._demote(shape, error)
+        del stack
+        devices.empty_cache(self._device)
+
+    def _failed(self, held: _Held, error: Exception, seconds: float) -> Report:
+        if isinstance(error, DivergedError):
+            failure, message = Failure.DIVERGED, str(error)
+        else:
             memory = devices.is_out_of_memory(error)
             failure = Failure.OUT_OF_MEMORY if memory else Failure.ERROR
             message = _line(error)
-        # Out here the exception, and the tensors in its traceback, are gone.
-        held.over, held.slot = True, None
-        devices.empty_cache(self._device)
-        seconds = time.perf_counter() - start
-        key = held.candidate.key
-        return Report(key, epoch, None, {}, seconds, False, failure, message)
+        held.over = held.lost = True
+        held.state = None
+        epoch = held.course.epoch if held.course else 0
+        if isinstance(held.trainer, Solo):
+            self._trainers.remove(held.trainer)
+            held.trainer = None
+            devices.empty_cache(self._device)
+        return Report(held.candidate.key, epoch, None, {}, seconds, False, failure, message)
 
-    def _trained(self, held: _Held, start: float) -> Report | None:
-        slot = held.slot or self._built(held)
-        if slot.finished:
-            held.over = True
-            return Report(held.candidate.key, finished=True, **slot.curve[-1])
-        train_loss = slot.train(self._interrupted)
-        if train_loss is None:
-            held.over, held.slot = True, None
-            return None
-        value, metrics = slot.finish_epoch(train_loss)
-        entry: dict[str, Any] = {
-            "epoch": slot.epoch,
-            "value": value,
-            "metrics": metrics,
-            "seconds": time.perf_counter() - start,
-        }
-        slot.curve.append(entry)
-        held.over = slot.finished
-        return Report(held.candidate.key, finished=slot.finished, **entry)
 
-    def _built(self, held: _Held) -> Slot:
-        slot = Slot(held.candidate, self._dataset, self._metric, self._device)
-        if held.state is not None:
-            slot.restore(held.state)
-        held.slot, held.state = slot, None
-        return slot
+def _course(held: _Held) -> Course:
+    assert held.course is not None
+    return held.course
 
 
 def _line(error: Exception) -> str:

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import gc
 import platform
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import torch
 
 from hpsearch.errors import HpsearchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = [
     "describe",
     "device",
     "empty_cache",
+    "free_memory",
+    "half",
     "half_precision",
     "is_out_of_memory",
     "local",
+    "memory_used",
     "prepare",
     "seeded",
+    "synchronize",
 ]
 
 
@@ -74,6 +80,13 @@ def half_precision(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
+def half(device: torch.device) -> AbstractContextManager[object]:
+    """Inside, convolutions compute in bfloat16 where that is worth while."""
+    if half_precision(device):
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()
+
+
 @contextmanager
 def seeded(device: torch.device, seed: int) -> Iterator[None]:
     """Inside, PyTorch's random numbers on the CPU and `device` start at `seed`; outside, nothing
@@ -82,6 +95,56 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
         # torch.manual_seed would seed the GPUs too, and those are not forked here.
         (torch.default_generator if device.type == "cpu" else torch).manual_seed(seed)
         yield
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done all that it was asked for."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that could still be had there."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + unused
+    free = int(psutil.virtual_memory().available)
+    group = Path("/sys/fs/cgroup")  # a container's own limit, where there is one
+    try:
+        limit = int((group / "memory.max").read_text())
+        return min(free, limit - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):
+        return free
+
+
+@contextmanager
+def memory_used(device: torch.device) -> Iterator[Callable[[], int]]:
+    """What a call inside takes at its peak, in bytes, beside what was there before.
+
+    On a GPU it is measured. Elsewhere it is what autograd keeps for the way back, twice.
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        yield lambda: torch.cuda.max_memory_allocated(device) - before
+        return
+    live = peak = 0
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal live, peak
+        live += tensor.numel() * tensor.element_size()
+        peak = max(peak, live)
+        return tensor
+
+    def unpack(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal live
+        live -= tensor.numel() * tensor.element_size()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        yield lambda: 2 * peak
 
 
 def empty_cache(device: torch.device) -> None:

@@ -1,12 +1,12 @@
-"""What training minimises.
+"""What training minimises, for many candidates at once.
 
-Shapes: `N` batch, `K` classes. Targets of classes are int64 (N,), of numbers float32 (N, 1).
+Shapes: `K` slots, `N` batch, `C` classes. Targets of classes are int64 (K, N) or (N,), of numbers
+float32 (K, N, 1) or (N, 1).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from hpsearch.catalog import Task
 
-__all__ = ["Loss", "loss_name", "loss_of", "outputs_of"]
+__all__ = ["Loss", "check_smoothing", "loss_name", "loss_of", "outputs_of"]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""(logits or predictions, targets) -> the mean over the batch, a tensor of no dimensions."""
+"""(logits or predictions (K, N, outputs), targets) -> the mean over each slot's batch, (K,)."""
 
 
 def loss_name(name: str | None, task: Task, classes: int) -> str:
@@ -39,30 +39,55 @@ def loss_name(name: str | None, task: Task, classes: int) -> str:
 
 
 def outputs_of(loss: str, classes: int) -> int:
-    """How many outputs a network needs for that loss: K for cross_entropy, else 1."""
+    """How many outputs a network needs for that loss: one a class for cross_entropy, else 1."""
     return classes if loss == "cross_entropy" else 1
 
 
-def loss_of(name: str, label_smoothing: float = 0.0) -> Loss:
+def check_smoothing(name: str, smoothing: float) -> None:
+    """ValueError where label smoothing is asked for and the loss is for numbers."""
+    if smoothing and name in _PLAIN:
+        raise ValueError(f"label_smoothing is for classes; the loss {name} is for numbers")
+
+
+def loss_of(name: str, smoothing_K: Tensor | None = None) -> Loss:
     """The loss function of that name.
 
     Label smoothing spreads that share of the target evenly over all classes (Szegedy et al. 2016),
-    as `torch.nn.functional.cross_entropy` does, and for bce likewise. ValueError for numbers.
+    as `torch.nn.functional.cross_entropy` does, and for bce likewise. None: no slot has any.
     """
-    if label_smoothing and name in _PLAIN:
-        raise ValueError(f"label_smoothing is for classes; the loss {name} is for numbers")
     if name == "cross_entropy":
-        return partial(F.cross_entropy, label_smoothing=label_smoothing)
+        return lambda logits_KNC, targets: _cross_entropy(logits_KNC, targets, smoothing_K)
     if name == "bce":
-        return partial(_bce, label_smoothing=label_smoothing)
-    return _PLAIN[name]
+        return lambda logits_KN1, targets: _bce(logits_KN1, targets, smoothing_K)
+    plain = _PLAIN[name]
+
+    def loss(predictions_KN1: Tensor, targets: Tensor) -> Tensor:
+        targets_KN1 = targets.expand_as(predictions_KN1)
+        return plain(predictions_KN1, targets_KN1, reduction="none").flatten(1).mean(dim=1)
+
+    return loss
 
 
-_PLAIN: Mapping[str, Loss] = {"mse": F.mse_loss, "l1": F.l1_loss, "huber": F.huber_loss}
+_PLAIN: Mapping[str, Callable[..., Tensor]] = {
+    "mse": F.mse_loss, "l1": F.l1_loss, "huber": F.huber_loss,
+}  # fmt: skip
 
 
-def _bce(logits_N1: Tensor, targets_N: Tensor, label_smoothing: float) -> Tensor:
-    targets_N1 = targets_N.unsqueeze(1).to(logits_N1.dtype)
-    if label_smoothing:
-        targets_N1 = targets_N1 * (1 - label_smoothing) + label_smoothing / 2
-    return F.binary_cross_entropy_with_logits(logits_N1, targets_N1)
+def _cross_entropy(logits_KNC: Tensor, targets: Tensor, smoothing_K: Tensor | None) -> Tensor:
+    # Over an inner axis PyTorch's CPU kernel takes 24 us where it takes 217 us over the last one
+    # (32 slots of 64 rows, 10 classes).
+    logp_KCN = F.log_softmax(logits_KNC.transpose(1, 2).contiguous(), dim=1)
+    targets_KN = targets.expand(logits_KNC.shape[:2])
+    loss_K = -logp_KCN.gather(1, targets_KN.unsqueeze(1)).squeeze(1).mean(dim=1)
+    if smoothing_K is None:
+        return loss_K
+    return (1 - smoothing_K) * loss_K - smoothing_K * logp_KCN.mean(dim=(1, 2))
+
+
+def _bce(logits_KN1: Tensor, targets: Tensor, smoothing_K: Tensor | None) -> Tensor:
+    logits_KN = logits_KN1.squeeze(2)
+    targets_KN = targets.expand_as(logits_KN).to(logits_KN.dtype)
+    if smoothing_K is not None:
+        smoothing_K1 = smoothing_K.unsqueeze(1)
+        targets_KN = targets_KN * (1 - smoothing_K1) + smoothing_K1 / 2
+    return F.binary_cross_entropy_with_logits(logits_KN, targets_KN, reduction="none").mean(dim=1)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -22,10 +24,18 @@ from hpsearch.store.values import Ending, EpochReport, Hold, Study, Write
 from hpsearch.training.array import Array, Failure, Report
 from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.training.data import Dataset, DataSettings, load
+from hpsearch.training.stack import shape_of
 from hpsearch.worker.context import Context
+from hpsearch.worker.intake import Intake
 from hpsearch.worker.saves import Saves
 
 __all__ = ["Bench"]
+
+T = TypeVar("T")
+
+_SAVE_S = 0.8
+"""Between two rounds of checkpoints, and how long reports wait for them. A crash costs no more than
+that of training; an epoch that takes longer is saved and reported at its end."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,12 +46,21 @@ class _Running:
 
     hold: Hold
     trial: FrozenTrial
+    candidate: Candidate
     metrics: Mapping[str, float] = field(default_factory=dict)
     """After the last epoch."""
     detail: str = ""
     """More than a word about a failure."""
     unsaved: str | None = None
     """Why its last epoch has no checkpoint."""
+    undelivered: Write | None = None
+    """What is to be written, once the checkpoint is there."""
+
+    def end(self) -> Ending:
+        """How it ends, where it does."""
+        assert self.undelivered is not None
+        assert self.undelivered.ending is not None
+        return self.undelivered.ending
 
 
 class Bench:
@@ -64,9 +83,15 @@ class Bench:
         place = checkpoint_place(database, study, context.options.checkpoints)
         self._saves = Saves(place)
         self._array = Array(
-            dataset, self._spec.metric, context.device, interrupted=context.stop.is_set
+            dataset,
+            self._spec.metric,
+            context.device,
+            stack=self._spec.search.slots,
+            interrupted=context.stop.is_set,
         )
+        self._intake = Intake(context.ledger, study, self._spec, self._search, self._array)
         self._running: dict[int, _Running] = {}
+        self._saved_at = time.monotonic()
         self._unconfirmed: set[int] = set()
         """Tickets whose end is on its way to the database."""
         _log.info("serving study %s on %s", study.name, context.device)
@@ -100,29 +125,59 @@ class Bench:
         self._keeper.follow(self._mirror.fetch if prunes else None)
         try:
             self.settle()
-            self._claim()
+            self._fill()
             had_work = bool(self._running)
             while self._running:
                 self._train_one_epoch()
                 self._obey()
+                if self._running:
+                    self._fill()
         finally:
             self._keeper.follow(None)
         return had_work
 
-    def _claim(self) -> None:
+    # --- taking tickets -----------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Take tickets for what room there is.
+
+        Candidates in training do not wait for a database that is away: there will be another time.
+        """
         if self._stop.is_set():
             return
-        holds = self._ledger.claim(self._worker, self._study.study_id, self._array.free)
+        if not self._running:
+            self._take()
+            return
+        if self._keeper.away is None and not self._keeper.unsettled_s:
+            with suppress(UnreachableError):
+                self._take()
+
+    def _take(self) -> None:
+        wish = self._intake.wish([running.candidate for running in self._running.values()])
+        if wish is None:
+            return
+        if self._running and not self._is_next():
+            self._intake.rest()
+            return
+        study_id = self._study.study_id
+        holds = self._ledger.claim(self._worker, study_id, wish.up_to, wish.wanted)
+        if not holds:
+            self._intake.rest()
+            return
         for hold in holds:
             self._keeper.watch(hold)
         try:
-            for hold in holds:
-                self._begin(hold)
+            self._begin(holds)
         except Exception as error:
             left = [hold for hold in holds if hold.number not in self._running]
             away = isinstance(error, UnreachableError)
             self._abandon(left, None if away else f"worker {self._worker} failed: {line(error)}")
             raise
+
+    def _is_next(self) -> bool:
+        """Whether this worker would choose the study again if it had to choose now."""
+        waiting = self._ledger.waiting(self._context.options.studies, but=self._worker)
+        return bool(waiting) and waiting[0].uid == self._study.uid
 
     def _abandon(self, holds: Sequence[Hold], lost: str | None) -> None:
         """Give back tickets that never came to be trained here."""
@@ -132,35 +187,72 @@ class Bench:
         with suppress(UnreachableError):  # then their leases run out
             self._ledger.release(holds, lost)
 
-    def _begin(self, hold: Hold) -> None:
-        """Give a ticket its trial, or take up the one it has, and put it on the array."""
-        if hold.trial_id is None:
-            trial = self._new_trial(hold)
-        else:
+    def _begin(self, holds: Sequence[Hold]) -> None:
+        """Give tickets their trials, or take up those they have, and put them on the array."""
+        self._ask(self._mirror.refresh)
+        self._begin_new([hold for hold in holds if hold.trial_id is None])
+        for hold in holds:
+            if hold.trial_id is None:
+                continue
             trial_id = hold.trial_id
-            trial = self._context.patiently(lambda: self._mirror.hold(trial_id))
-        if trial is None:  # the ticket was taken over, or its study is gone
-            self._keeper.forget(hold)
-            return
-        _log.info("trial %d of %s %s", trial.number, self._study.name,
-                  "begins" if hold.trial_id is None else "is taken over")  # fmt: skip
-        self._running[hold.number] = _Running(hold, trial)
-        self._place(self._running[hold.number])
+            trial = self._ask(lambda trial_id=trial_id: self._mirror.hold(trial_id))
+            if trial is None:  # its study is gone
+                self._keeper.forget(hold)
+                continue
+            running = self._started(hold, trial)
+            _log.info("trial %d of %s is taken over", trial.number, self._study.name)
+            self._place(running)
 
-    def _new_trial(self, hold: Hold) -> FrozenTrial | None:
-        self._context.patiently(self._mirror.refresh)
-        proposal = self._search.propose(hold.number, hold.origin, hold.retry_of)
-        proposal.user_attrs.update(attempts=hold.fence, worker=self._worker)
-        proposal.system_attrs.update(self._mirror.take_notes(proposal._trial_id))
-        begun = self._context.patiently(lambda: self._ledger.begin(hold, proposal))
-        if begun is None:
-            self._mirror.drop_ticket(hold.number)
-            return None
-        return self._mirror.adopt(proposal, *begun)
+    def _begin_new(self, holds: Sequence[Hold]) -> None:
+        proposals = self._search.propose(holds)
+        candidates = [self._candidate(h, p) for h, p in zip(holds, proposals, strict=True)]
+        fits = self._fits(candidates)
+        for hold, proposal, fit in zip(holds, proposals, fits, strict=True):
+            proposal.user_attrs.update(attempts=hold.fence, worker=self._worker, stack=fit)
+        begun = self._ask(lambda: self._ledger.begin(list(zip(holds, proposals, strict=True))))
+        for hold, proposal, row in zip(holds, proposals, begun, strict=True):
+            if row is None:  # the ticket was taken over
+                self._mirror.drop_ticket(hold.number)
+                self._keeper.forget(hold)
+                continue
+            running = self._started(hold, self._mirror.adopt(proposal, *row))
+            _log.info("trial %d of %s begins", running.trial.number, self._study.name)
+            self._array.add(running.candidate)
+
+    def _ask(self, call: Callable[[], T]) -> T:
+        """Of the database: with patience where nothing is in training, once where something is."""
+        return call() if self._running else self._context.patiently(call)
+
+    def _fits(self, new: Sequence[Candidate]) -> list[str]:
+        """For each of them how many of its shape are trained at once, and why."""
+        there = [*new, *(running.candidate for running in self._running.values())]
+        count = Counter(map(shape_of, there))
+        said = []
+        for candidate in new:
+            if count[shape_of(candidate)] == 1:
+                said.append("alone: no other of its shape was at hand")
+            else:
+                fit = self._array.fit(candidate)
+                said.append(f"up to {fit.slots} at once: {fit.reason}")
+        return said
+
+    def _started(self, hold: Hold, trial: FrozenTrial) -> _Running:
+        running = _Running(hold, trial, self._candidate(hold, trial))
+        self._running[hold.number] = running
+        return running
+
+    def _candidate(self, hold: Hold, trial: FrozenTrial) -> Candidate:
+        settings = self._spec.settings(self._search.values(trial))
+        return Candidate(
+            key=hold.number,
+            family=self._spec.family,
+            settings=settings,
+            seed=_seed(self._spec.search.seed, hold.origin),
+        )
 
     def _place(self, running: _Running) -> None:
         """Put a trial on the array, from its checkpoint if there is one that fits."""
-        candidate = self._candidate(running)
+        candidate = running.candidate
         try:
             reported = bool(running.trial.intermediate_values)
             state = self._saves.load(running.hold, reported=reported)
@@ -188,17 +280,8 @@ class Bench:
             self._mirror.report(running.trial._trial_id, report.epoch, report.value)
         if missing:
             running.metrics = missing[-1].metrics
-            last = epoch == self._candidate(running).settings["epochs"]
+            last = epoch == running.candidate.settings["epochs"]
             self._record([self._write(running, missing, None if last else self._pruned(running))])
-
-    def _candidate(self, running: _Running) -> Candidate:
-        settings = self._spec.settings(self._search.values(running.trial))
-        return Candidate(
-            key=running.hold.number,
-            family=self._spec.family,
-            settings=settings,
-            seed=_seed(self._spec.search.seed, running.hold.origin),
-        )
 
     def _rewind(self, running: _Running, epoch: int, why: str) -> None:
         """Its learning curve goes back too, or the pruner would judge it by the old one."""
@@ -208,10 +291,15 @@ class Bench:
         attrs = {"restarted": passwords.hide(why)}
         self._record([Write(running.hold, trial_id, kept=epoch, user_attrs=attrs)])
 
+    # --- training -----------------------------------------------------------------------------
+
     def _train_one_epoch(self) -> None:
+        started = time.monotonic()
         writes = [self._judge(report) for report in self._array.epoch()]
-        if writes:
-            self._record(writes)
+        self._search.trained(time.monotonic() - started)
+        self._record(writes)
+        if time.monotonic() - self._saved_at >= _SAVE_S:
+            self._save()
 
     def _judge(self, report: Report) -> Write:
         """What is to be written for an epoch: its report, and whether the trial ends with it."""
@@ -222,23 +310,29 @@ class Bench:
         done = EpochReport(report.epoch, report.value, report.metrics, report.seconds)
         running.metrics = report.metrics
         self._mirror.report(running.trial._trial_id, report.epoch, report.value)
-        # Before the report: whoever takes over can add a missing report, not a missing epoch.
-        attrs = self._save(running, report)
         if report.finished:
             ending: Ending | None = Ending(TrialState.COMPLETE, report.value)
         else:
             ending = self._pruned(running)
-        return self._write(running, [done], ending, attrs)
+        return self._write(running, [done], ending)
 
-    def _save(self, running: _Running, report: Report) -> dict[str, Any]:
-        """Write the checkpoint; what is to be noted on the trial where that has come to change.
+    def _save(self) -> None:
+        """Write the checkpoints of what is in training, and then deliver what they vouch for.
 
-        A trial goes on without one: its values are in the database, and the disk may have room
-        again later.
+        A report is delivered after its checkpoint: whoever takes a trial over can add a report
+        that is missing, not an epoch. A trial goes on without a checkpoint: its values are in the
+        database then, and the disk may have room again later.
         """
-        why = self._saves.save(
-            running.hold, lambda: self._array.state(report.key), last=report.finished
-        )
+        waiting = [r for r in self._running.values() if r.undelivered and r.undelivered.reports]
+        for running in waiting:
+            self._note(running, self._saved(running, last=False))
+        self._deliver(list(self._running.values()))
+        self._saved_at = time.monotonic()
+
+    def _saved(self, running: _Running, *, last: bool) -> dict[str, Any]:
+        """What is to be noted on the trial where that has come to change."""
+        number = running.hold.number
+        why = self._saves.save(running.hold, lambda: self._array.state(number), last=last)
         before, running.unsaved = running.unsaved, why
         if (before is None) == (why is None):
             return {}
@@ -285,17 +379,44 @@ class Bench:
         )  # fmt: skip
 
     def _record(self, writes: Sequence[Write]) -> None:
-        """Hand it to the keeper, and clear away what has ended."""
-        self._keeper.put(writes)
+        """Keep them until the next checkpoints; what has ended is delivered now, and cleared away."""
         for write in writes:
-            if write.ending is None:
-                continue
-            number, ending = write.hold.number, write.ending
-            trial = self._running[number].trial.number
-            _log.info("trial %d of %s: %s", trial, self._study.name, ending.state.name)
-            self._mirror.end(write.trial_id, ending.state, ending.value)
+            running = self._running[write.hold.number]
+            before = running.undelivered
+            running.undelivered = before.then(write) if before else write
+        self._end([self._running[w.hold.number] for w in writes if w.ending is not None])
+
+    def _end(self, ended: Sequence[_Running]) -> None:
+        for running in ended:
+            ending = running.end()
+            if ending.state is TrialState.COMPLETE and self._is_best(ending.value):
+                # The network itself, for whoever asks for the best one.
+                self._note(running, self._saved(running, last=True))
+        self._deliver(ended)
+        for running in ended:
+            ending, number = running.end(), running.hold.number
+            _log.info("trial %d of %s: %s", running.trial.number, self._study.name,
+                      ending.state.name)  # fmt: skip
+            self._mirror.end(running.trial._trial_id, ending.state, ending.value)
             self._let_go(number)
             self._unconfirmed.add(number)
+
+    def _is_best(self, value: float | None) -> bool:
+        """Whether no trial that is known to have ended is as good."""
+        best = self._mirror.best()
+        return best is None or self._mirror.is_better(value, best.value)
+
+    def _note(self, running: _Running, attrs: Mapping[str, Any]) -> None:
+        if attrs and running.undelivered is not None:
+            noted = Write(running.hold, running.trial._trial_id, user_attrs=attrs)
+            running.undelivered = running.undelivered.then(noted)
+
+    def _deliver(self, chosen: Iterable[_Running]) -> None:
+        """Hand what is known of them to the keeper."""
+        writes = [running.undelivered for running in chosen if running.undelivered is not None]
+        for running in chosen:
+            running.undelivered = None
+        self._keeper.put(writes)
 
     def _let_go(self, number: int) -> None:
         del self._running[number]
@@ -359,6 +480,10 @@ class Bench:
         holds = [running.hold for running in self._running.values()]
         if not holds:
             return
+        for running in self._running.values():
+            if not self._array.has_state(running.hold.number):
+                running.undelivered = None  # whoever goes on trains these epochs again
+        self._save()
         self._keeper.flush(self._context.options.grace_s / 2)
         with suppress(UnreachableError):
             self._ledger.release(holds, lost)

@@ -24,11 +24,12 @@ _RENEWALS = 3
 _MOST_S = 5.0
 """A renewal also tells whether the study was paused or stopped: at least this often."""
 
-_GATHER_S = 0.5
-"""For which reports are kept, so that many are one transaction. The end of a trial goes at once."""
-
 _FOLLOW_S = 1.0
 """Between two looks at what other workers report."""
+
+_SETTLE_S = 3.0
+"""After the database was away, the time for all its workers to renew the leases that ran out
+meanwhile, before anybody takes tickets over."""
 
 _RETRY_S = 1.0
 """Between two tries to reach a database that is away."""
@@ -53,7 +54,7 @@ class Keeper(threading.Thread):
         self._states: dict[int, State] = {}
         self._writes: list[Write] = []
         self._follow: Callable[[], None] | None = None
-        self._deliver_at = self._renew_at = self._follow_at = time.monotonic()
+        self._renew_at = self._follow_at = time.monotonic()
         self._away: UnreachableError | None = None
         self._retry_at = -_NEVER
         """When a database that is away is tried again."""
@@ -78,19 +79,14 @@ class Keeper(threading.Thread):
 
         One that ends its trial ends the hold too: it is kept alive until that is delivered.
         """
-        with self._changed:
-            if not self._writes:
-                self._deliver_at = time.monotonic() + _GATHER_S
-            self._writes += writes
-            if any(write.ending for write in writes):
-                self._deliver_at = time.monotonic()
-            self._changed.notify_all()
+        if writes:
+            with self._changed:
+                self._writes += writes
+                self._changed.notify_all()
 
     def flush(self, timeout_s: float) -> bool:
         """Deliver what waits; whether all of it was. False at once while the database is away."""
         with self._changed:
-            self._deliver_at = time.monotonic()
-            self._changed.notify_all()
             self._changed.wait_for(lambda: not self._writes or self._away or self._fault, timeout_s)
             return not self._writes
 
@@ -129,9 +125,9 @@ class Keeper(threading.Thread):
         return self._away
 
     @property
-    def returned_s(self) -> float:
-        """Seconds since the database came back from being away; infinite if it never was."""
-        return time.monotonic() - self._returned_at
+    def unsettled_s(self) -> float:
+        """Seconds for which no ticket should be taken, as the database has just come back."""
+        return max(_SETTLE_S - (time.monotonic() - self._returned_at), 0.0)
 
     def stop(self) -> None:
         """End the thread."""
@@ -158,7 +154,7 @@ class Keeper(threading.Thread):
             while not self._stopped:
                 due = min(
                     self._renew_at,
-                    self._deliver_at if self._writes else _NEVER,
+                    -_NEVER if self._writes else _NEVER,
                     self._follow_at if self._follow else _NEVER,
                 )
                 left = max(due, self._retry_at) - time.monotonic()
@@ -173,7 +169,7 @@ class Keeper(threading.Thread):
             # Renewed first: a lease that ran out while the database was away is still ours to keep.
             if self._away or self._renew_at <= now:
                 self._renew()
-            if self._writes and self._deliver_at <= now:
+            if self._writes:
                 self._deliver()
             if self._follow_at <= now and (follow := self._follow) is not None:
                 self._follow_at = now + _FOLLOW_S
@@ -213,8 +209,6 @@ class Keeper(threading.Thread):
         refused = self._ledger.record(writes)
         with self._changed:
             del self._writes[: len(writes)]
-            if not any(write.ending for write in self._writes):
-                self._deliver_at = time.monotonic() + _GATHER_S
             ended = {write.hold.key for write in writes if write.ending} - refused
             self._ended |= ended
             self._lost |= refused & self._held

@@ -24,10 +24,6 @@ __all__ = ["serve"]
 _IDLE_S = 1.0
 """Between looks at a database that has no ticket to give."""
 
-_SETTLE_S = 3.0
-"""After the database was away, the time for all its workers to renew the leases that ran out
-meanwhile, before anybody takes tickets over."""
-
 _FLUSH_S = 60.0
 """For ends to be delivered to a database that answers, before more is taken from it."""
 
@@ -94,8 +90,7 @@ class _Worker:
 
     def _once(self) -> float | None:
         """Work on a study that has work; seconds to wait before the next, None: all is done."""
-        left_s = _SETTLE_S - self._context.keeper.returned_s
-        if left_s > 0:
+        if left_s := self._context.keeper.unsettled_s:
             return left_s
         # Ends that are on their way come first: a study is chosen by the tickets under way, and a
         # lease may have run out meanwhile, so that its ticket would be offered to us again.

@@ -1,0 +1,159 @@
+"""How far one candidate has come, and all that it has of its own, however it is packed.
+
+The order of its data and the rate of each step are functions of the candidate and the epoch, so
+that neither its neighbours on the device nor an interruption between two epochs change its result.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hpsearch.catalog import METRICS
+from hpsearch.errors import CheckpointError
+from hpsearch.training import devices, losses, optim
+from hpsearch.training.candidate import derived_seed
+from hpsearch.training.networks import build
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from hpsearch.training.candidate import Candidate
+    from hpsearch.training.data import Dataset
+
+__all__ = ["Course", "DivergedError", "batch_sizes"]
+
+
+class DivergedError(ArithmeticError):
+    """A loss or a metric is not a finite number."""
+
+
+class Course:
+    """One candidate's way through its epochs. ValueError for settings that make no sense."""
+
+    def __init__(self, candidate: Candidate, dataset: Dataset) -> None:
+        settings: Mapping[str, Any] = candidate.settings
+        self.candidate = candidate
+        self.settings = settings
+        self.epoch = 0
+        """Epochs finished."""
+        self.curve: list[dict[str, Any]] = []
+        """One entry an epoch: epoch, value, metrics, seconds."""
+        self.loss = losses.loss_name(settings["loss"], dataset.task, len(dataset.classes))
+        losses.check_smoothing(self.loss, settings["label_smoothing"])
+        self._rows = len(dataset.train.inputs)
+        self.batches = batch_sizes(self._rows, settings["batch_size"], whole=settings["batch_norm"])
+        """Rows in each step of an epoch."""
+        self._network = candidate.family, settings, dataset.input_shape, losses.outputs_of(
+            self.loss, len(dataset.classes)
+        )  # fmt: skip
+        self._schedule = optim.schedule(settings)
+        self._plateau = optim.Plateau()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last epoch is done."""
+        return self.epoch >= int(self.settings["epochs"])
+
+    def network(self) -> nn.Module:
+        """A new network with the candidate's first weights, on the CPU.
+
+        There whatever the device, so that every device starts from the same weights.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derived_seed(self.candidate.seed, "init"))
+            return build(*self._network)
+
+    def order(self) -> Tensor:
+        """The order of the training rows in the next epoch, int64 (N,) on the CPU."""
+        generator = torch.Generator()
+        generator.manual_seed(derived_seed(self.candidate.seed, "order", self.epoch))
+        return torch.randperm(self._rows, generator=generator)
+
+    def rates(self) -> list[float]:
+        """The learning rate of each step of the next epoch.
+
+        That of a step is the schedule's in the middle of the step: never 0.
+        """
+        lr = self.settings["lr"] * self._plateau.factor
+        steps = len(self.batches)
+        return [lr * self._schedule(self.epoch + (i + 0.5) / steps) for i in range(steps)]
+
+    def advance(self, metric: str, metrics: Mapping[str, float], seconds: float) -> dict[str, Any]:
+        """An epoch is done: the new entry of the curve.
+
+        DivergedError where a number is not finite.
+        """
+        for name, number in metrics.items():
+            if not math.isfinite(number):
+                raise DivergedError(f"{name} became {number} in epoch {self.epoch + 1}")
+        value = metrics[metric]
+        if self.settings["schedule"] == "plateau":
+            self._plateau = self._plateau.after(value, METRICS[metric].direction, self.settings)
+        self.epoch += 1
+        self.curve.append(
+            {"epoch": self.epoch, "value": value, "metrics": dict(metrics), "seconds": seconds}
+        )
+        return self.curve[-1]
+
+    def state(self) -> dict[str, Any]:
+        """All it takes to go on from here but weights and optimizer: plain types."""
+        return {
+            "digest": self.candidate.digest,
+            "epoch": self.epoch,
+            "plateau": asdict(self._plateau),
+            "curve": [dict(entry) for entry in self.curve],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state()` that has the `model` and `optimizer` of a trainer beside it.
+
+        Raises CheckpointError where any of it is of another candidate.
+        """
+        if state.get("digest") != self.candidate.digest:
+            raise CheckpointError(
+                f"the checkpoint is not of candidate {self.candidate.key}: its settings or its "
+                f"seed differ. Remove it to start over"
+            )
+        try:
+            self._check(state["model"], state["optimizer"])
+            self._plateau = optim.Plateau(**state["plateau"])
+            self.epoch, self.curve = int(state["epoch"]), [dict(e) for e in state["curve"]]
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            if devices.is_out_of_memory(error):
+                raise
+            raise CheckpointError(
+                f"the checkpoint does not fit candidate {self.candidate.key}: {error}. "
+                f"Remove it to start over"
+            ) from error
+
+    def _check(self, model: Mapping[str, Tensor], optimizer: Mapping[int, Any]) -> None:
+        """Whether both are of a network like this candidate's."""
+        network = self.network()
+        network.load_state_dict(model)
+        for number, parameter in enumerate(network.parameters()):
+            for name, kept in optimizer.get(number, {}).items():
+                if name != "step" and kept is not None and kept.shape != parameter.shape:
+                    raise ValueError(f"{name} has the shape {tuple(kept.shape)}")
+
+
+def batch_sizes(rows: int, batch_size: int, *, whole: bool) -> list[int]:
+    """Sizes of the batches of one epoch, `batch_size` each and the rest at the end.
+
+    With `whole` a last batch of a single row joins the one before: BatchNorm has no variance of
+    one row. ValueError where every batch would be one.
+    """
+    if whole and min(batch_size, rows) == 1:
+        raise ValueError("batch_norm needs batches of 2 rows or more, and batch_size is 1")
+    full, rest = divmod(rows, batch_size)
+    sizes = [batch_size] * full
+    if rest == 1 and whole:
+        sizes[-1] += 1
+    elif rest:
+        sizes.append(rest)
+    return sizes

@@ -1,0 +1,137 @@
+"""How many candidates of a shape to train at once: by a short dry run on the device itself."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING
+
+from hpsearch.training import devices
+from hpsearch.training.candidate import derived_seed
+from hpsearch.training.course import Course
+from hpsearch.training.networks.stacked import CannotStackError
+from hpsearch.training.solo import Solo
+from hpsearch.training.stack import Stack
+
+if TYPE_CHECKING:
+    import torch
+
+    from hpsearch.training.candidate import Candidate
+    from hpsearch.training.data import Dataset
+
+__all__ = ["Fit", "fit", "fixed"]
+
+_MOST = 64
+"""Slots of a stack at the most: what each of them costs outside the device grows with them."""
+
+_GAIN = 1.1
+"""A larger stack must be faster by this factor for each candidate: the fewer are under way at once,
+the more a pruner and a learning sampler know."""
+
+_STEPS = 4
+"""Steps of a dry run that are timed, after one that is not."""
+
+_LONGEST_S = 1.0
+"""What the next larger stack may take to be tried."""
+
+_SHARE = 0.5
+"""Of the memory that is free, what a stack may take."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A choice and its reason."""
+
+    slots: int
+    """1: each by itself."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Dry:
+    step_s: float
+    """For each candidate."""
+    memory_bytes: int
+    """For each candidate."""
+
+
+def fixed(candidate: Candidate, dataset: Dataset, device: torch.device, slots: int) -> Fit:
+    """As many as the caller says, where the network can be stacked at all."""
+    if slots == 1:
+        return Fit(1, "stacking is off")
+    try:
+        Stack(Course(candidate, dataset).network(), dataset, device)
+    except CannotStackError as error:
+        return Fit(1, str(error))
+    return Fit(slots, "as the study says")
+
+
+def fit(candidate: Candidate, dataset: Dataset, device: torch.device) -> Fit:
+    """The number of slots at which a candidate like this one takes the least time.
+
+    Doubles the stack while that makes each candidate faster and memory lasts. Raises what training
+    the candidate alone raises.
+    """
+    alone = best = _dry_run(candidate, dataset, device, 1)
+    chosen, slots, why = 1, 2, ""
+    while not why:
+        try:
+            why = _objection(slots, best, device)
+            if why:
+                break
+            found = _dry_run(candidate, dataset, device, slots)
+        except CannotStackError as error:
+            return Fit(1, str(error))
+        except Exception as error:
+            if not devices.is_out_of_memory(error):
+                raise
+            why = f"there is no memory for {slots}"
+            break
+        if found.step_s * _GAIN < best.step_s:
+            best, chosen = found, slots
+        elif slots > 2 * chosen:
+            why = "more are no faster"
+        slots *= 2
+    devices.empty_cache(device)
+    times = f"{best.step_s * 1e3:.3g} ms a step for each, alone {alone.step_s * 1e3:.3g} ms"
+    return Fit(chosen, f"{times}; {why}")
+
+
+def _objection(slots: int, best: _Dry, device: torch.device) -> str:
+    """Why a stack of so many is not even tried; empty if nothing speaks against it."""
+    if slots > _MOST:
+        return "the most that there are"
+    if slots * best.memory_bytes > _SHARE * devices.free_memory(device):
+        return f"there is no memory for {slots}"
+    if slots * best.step_s * (_STEPS + 1) > _LONGEST_S:
+        return "more would take too long to try"
+    return ""
+
+
+def _dry_run(candidate: Candidate, dataset: Dataset, device: torch.device, slots: int) -> _Dry:
+    """Train so many copies for a few steps, each from a seed of its own."""
+    courses = [
+        Course(replace(candidate, seed=derived_seed(candidate.seed, "dry run", k)), dataset)
+        for k in range(slots)
+    ]
+    trainer: Solo | Stack
+    if slots == 1:
+        trainer = Solo(courses[0], dataset, device)
+    else:
+        trainer = Stack(courses[0].network(), dataset, device)
+        trainer.join([(course, None) for course in courses])
+    times: list[float] = []
+
+    def passed() -> bool:
+        devices.synchronize(device)
+        times.append(time.perf_counter())
+        return len(times) > _STEPS + 1
+
+    with devices.memory_used(device) as used:
+        if trainer.train(passed) is not None:
+            passed()  # the epoch was shorter than that
+    steps = [end - start for start, end in pairwise(times)]
+    steps = steps[1:] or steps
+    return _Dry(median(steps) / slots, used() // slots)

@@ -1,0 +1,117 @@
+"""One candidate trained by itself: PyTorch's own modules and optimizers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hpsearch.training import devices, losses, optim
+from hpsearch.training.candidate import derived_seed
+from hpsearch.training.course import Course
+from hpsearch.training.evaluation import EVALUATION_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+
+    from hpsearch.training.data import Dataset, Part
+
+__all__ = ["Solo"]
+
+
+class Solo:
+    """A trainer of one slot; `stack.Stack` is the one of many, with the same face."""
+
+    def __init__(
+        self,
+        course: Course,
+        dataset: Dataset,
+        device: torch.device,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Takes the candidate from its start, or from a state that `course` was restored from."""
+        self.courses = [course]
+        self._dataset, self._device = dataset, device
+        self._network = course.network().to(device)
+        self._images = course.candidate.family == "cnn"
+        if self._images:  # with the channels last convolutions take two thirds of the time
+            self._network.to(memory_format=torch.channels_last)
+        self._optimizer = optim.optimizer(self._network.parameters(), course.settings)
+        smoothing = course.settings["label_smoothing"]
+        self._loss = losses.loss_of(
+            course.loss, torch.tensor([smoothing], device=device) if smoothing else None
+        )
+        if state is not None:
+            self._restore(state)
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self._network.load_state_dict(state["model"])
+        # The groups are this slot's own: a fused kernel of another device may not exist here.
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
+
+    def train(self, interrupted: Callable[[], bool]) -> Tensor | None:
+        """One epoch over the training part: the mean loss, (1,), still on the device.
+
+        None where `interrupted` said so between two batches; the slot is spoilt then.
+        """
+        course, network, optimizer = self.courses[0], self._network, self._optimizer
+        inputs, targets = self._dataset.train.inputs, self._dataset.train.targets
+        parameters = list(network.parameters())
+        clip, rates = course.settings["clip"], course.rates()
+        network.train()
+        total = torch.zeros(1, device=self._device)
+        order = course.order().to(self._device)
+        with devices.seeded(
+            self._device, derived_seed(course.candidate.seed, "dropout", course.epoch)
+        ):
+            for step, rows in enumerate(torch.split(order, course.batches)):
+                if interrupted():
+                    return None
+                optimizer.param_groups[0]["lr"] = rates[step]
+                for parameter in parameters:  # optimizer.zero_grad() takes longer
+                    parameter.grad = None
+                outputs = self._forward(inputs.index_select(0, rows))
+                loss = self._loss(outputs.unsqueeze(0), targets.index_select(0, rows).unsqueeze(0))
+                loss.sum().backward()  # type: ignore[no-untyped-call]
+                if clip is not None:
+                    torch.nn.utils.clip_grad_norm_(parameters, clip)
+                optimizer.step()
+                total += loss.detach() * len(rows)  # .item() would wait for the device
+        return total / len(inputs)
+
+    @torch.inference_mode()
+    def outputs(self, part: Part) -> Tensor:
+        """What the network makes of a part, (1, N, outputs)."""
+        self._network.eval()
+        chunks = [self._forward(inputs) for inputs in torch.split(part.inputs, EVALUATION_ROWS)]
+        return torch.cat(chunks).unsqueeze(0)
+
+    def state(self, slot: int) -> dict[str, Any]:
+        """All it takes to go on from here: plain types and tensors, copied to the CPU."""
+        return {
+            **self.courses[slot].state(),
+            "model": _copied(self._network.state_dict()),
+            "optimizer": _copied(self._optimizer.state_dict()["state"]),
+        }
+
+    def _forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor
+        if not self._images:
+            outputs = self._network(inputs)
+            return outputs
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with devices.half(self._device):
+            outputs = self._network(inputs)
+        return outputs.float()  # losses and metrics need the digits
+
+
+def _copied(value: Any) -> Any:
+    """`value` with its tensors copied to the CPU: training goes on while it is written."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().clone()
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return value

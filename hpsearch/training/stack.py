@@ -1,0 +1,261 @@
+"""Many candidates of one shape trained as one.
+
+Shapes: `K` slots, `N` rows of the data, `B` rows of a batch, `P` parameters of one network.
+
+All weights are one tensor (K, P), of which each layer's are a view (K, *shape): the forward pass
+takes one call a layer and a step of the optimizer a handful, however many slots there are. On small
+networks most of the time goes into calls, so that 32 slots take little longer than a few.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hpsearch.training import devices, losses, rules
+from hpsearch.training.candidate import derived_seed
+from hpsearch.training.evaluation import EVALUATION_ROWS
+from hpsearch.training.networks.stacked import Dropping, StackedNetwork
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+
+    from torch import Tensor, nn
+
+    from hpsearch.training.candidate import Candidate
+    from hpsearch.training.course import Course
+    from hpsearch.training.data import Dataset, Part
+
+__all__ = ["Stack", "shape_of", "shapes_by"]
+
+_OWN = frozenset({
+    "lr", "schedule", "warmup", "decay", "decay_every", "patience", "weight_decay", "momentum",
+    "beta1", "beta2", "label_smoothing", "clip", "dropout", "epochs", "init",
+})  # fmt: skip
+"""Settings that may differ from slot to slot. All others are the shape."""
+
+_CHUNK = 1 << 22
+"""Inputs of all slots together in one pass without gradients, about."""
+
+
+def shapes_by(names: Iterable[str]) -> set[str]:
+    """Those of the settings by which shapes differ."""
+    return set(names) - _OWN
+
+
+def shape_of(candidate: Candidate) -> Hashable:
+    """Candidates of one shape can be trained as one stack."""
+    settings = {n: v for n, v in candidate.settings.items() if n not in _OWN}
+    if settings["optimizer"] != "sgd":
+        del settings["nesterov"]
+    return candidate.family, tuple(sorted(settings.items()))
+
+
+class Stack:
+    """A trainer of candidates of one shape; `solo.Solo` is the one of one, with the same face."""
+
+    def __init__(self, template: nn.Module, dataset: Dataset, device: torch.device) -> None:
+        """For networks like `template`. Raises CannotStackError where that is not possible."""
+        self.courses: list[Course] = []
+        self._dataset, self._device = dataset, device
+        self._network = StackedNetwork(template)
+        self._shapes = {name: weight.shape for name, weight in template.named_parameters()}
+        self._sizes = [shape.numel() for shape in self._shapes.values()]
+        width = sum(self._sizes)
+        self._weights = torch.empty(0, width, device=device)
+        self._moments: dict[str, Tensor] = {}
+        self._buffers = {
+            name: torch.empty(0, *buffer.shape, dtype=buffer.dtype, device=device)
+            for name, buffer in template.named_buffers()
+        }
+        self._steps: list[int] = []
+        """Steps of the optimizer that each slot has made."""
+        self._before: Any = None
+        """Weights, moments, buffers and steps at the start of the epoch under way."""
+
+    # --- who is in it -------------------------------------------------------------------------
+
+    def join(self, arrivals: Sequence[tuple[Course, Mapping[str, Any] | None]]) -> None:
+        """Take candidates in, each from its start or from a state that it was restored from."""
+        rows = [self._row(course, state) for course, state in arrivals]
+        optimizer = arrivals[0][0].settings["optimizer"]
+        for name in rules.MOMENTS[optimizer]:
+            self._moments.setdefault(name, torch.empty_like(self._weights))
+        self._weights = self._with(self._weights, [row["weights"] for row in rows])
+        for name, moment in self._moments.items():
+            self._moments[name] = self._with(moment, [row[name] for row in rows])
+        for name, buffer in self._buffers.items():
+            self._buffers[name] = self._with(buffer, [row["buffers"][name] for row in rows])
+        self._steps += [row["steps"] for row in rows]
+        self.courses += [course for course, _ in arrivals]
+
+    def _with(self, held: Tensor, rows: Sequence[Tensor]) -> Tensor:
+        return torch.cat([held, torch.stack(list(rows)).to(self._device)])
+
+    def _row(self, course: Course, state: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What a candidate brings, on the CPU."""
+        network = course.network()
+        remembered: Mapping[int, Mapping[str, Any]] = {}
+        if state is not None:
+            network.load_state_dict(state["model"])
+            remembered = state["optimizer"]
+        row: dict[str, Any] = {
+            moment: torch.cat([
+                _flat(remembered.get(i, {}).get(moment), parameter)
+                for i, parameter in enumerate(network.parameters())
+            ])
+            for moment in rules.MOMENTS[course.settings["optimizer"]]
+        }  # fmt: skip
+        steps = course.epoch * len(course.batches)
+        weights = torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+        return {**row, "steps": steps, "weights": weights, "buffers": dict(network.named_buffers())}
+
+    def leave(self, slots: Iterable[int]) -> None:
+        """Let these slots go, by their places in `courses`."""
+        gone = set(slots)
+        kept = [k for k in range(len(self.courses)) if k not in gone]
+        index = torch.tensor(kept, dtype=torch.int64, device=self._device)
+        self._weights = self._weights[index]
+        self._moments = {name: m[index] for name, m in self._moments.items()}
+        self._buffers = {name: b[index] for name, b in self._buffers.items()}
+        self._steps = [self._steps[k] for k in kept]
+        self.courses = [self.courses[k] for k in kept]
+        self._before = None
+
+    def state(self, slot: int) -> dict[str, Any]:
+        """All it takes to go on with a candidate, alone or in another stack: plain types and
+        tensors, copied to the CPU, under PyTorch's names."""
+        model = self._split(self._weights[slot])
+        model |= {name: buffer[slot].cpu().clone() for name, buffer in self._buffers.items()}
+        course = self.courses[slot]
+        kept = {name: self._split(m[slot]) for name, m in self._moments.items()}
+        if not course.settings["momentum"]:
+            kept.pop("momentum_buffer", None)
+        optimizer: dict[int, dict[str, Any]] = {}
+        if steps := self._steps[slot]:
+            for i, name in enumerate(self._shapes):
+                optimizer[i] = {moment: parts[name] for moment, parts in kept.items()}
+                if course.settings["optimizer"] != "sgd":
+                    optimizer[i]["step"] = torch.tensor(float(steps))
+        return {**course.state(), "model": model, "optimizer": optimizer}
+
+    def _split(self, row_P: Tensor) -> dict[str, Tensor]:
+        parts = torch.split(row_P.cpu(), self._sizes)
+        named = zip(self._shapes.items(), parts, strict=True)
+        return {name: part.view(shape).clone() for (name, shape), part in named}
+
+    # --- what it does -------------------------------------------------------------------------
+
+    def train(self, interrupted: Callable[[], bool]) -> Tensor | None:
+        """One epoch of every slot over the training part, each in an order of its own.
+
+        The mean losses (K,), still on the device. None where `interrupted` said so between two
+        batches; the slots are spoilt then until `rewind`.
+        """
+        self._before = self._copy()
+        settings = [course.settings for course in self.courses]
+        optimizer, batches = settings[0]["optimizer"], self.courses[0].batches
+        fixed = rules.Settings.of(settings, self._device)
+        planned = rules.plan(
+            [course.rates() for course in self.courses], self._steps, fixed,
+            adam=optimizer.startswith("adam"),
+        )  # fmt: skip
+        loss_of, dropping = self._loss(settings), self._dropping(settings)
+        leaves = self._leaves()
+        gradient = torch.empty_like(self._weights)
+        total = torch.zeros(len(self.courses), device=self._device)
+        orders_KN = torch.stack([course.order() for course in self.courses]).to(self._device)
+        with devices.seeded(self._device, self._seed()):
+            for rows_KB, now in zip(torch.split(orders_KN, batches, dim=1), planned, strict=True):
+                if interrupted():
+                    return None
+                targets = self._dataset.train.targets[rows_KB]
+                outputs = self._forward(self._inputs(rows_KB), leaves, True, dropping)
+                loss = loss_of(outputs, targets)
+                # Of the sum: a slot's gradient comes from its own loss and no other.
+                found = torch.autograd.grad(loss.sum(), list(leaves.values()))
+                torch.cat([g.flatten(1) for g in found], dim=1, out=gradient)
+                with torch.no_grad():
+                    if fixed.clip is not None:
+                        rules.clip(gradient, fixed.clip)
+                    rules.step(optimizer, self._weights, gradient, self._moments, fixed, now)
+                total += loss.detach() * rows_KB.shape[1]
+        self._steps = [done + len(batches) for done in self._steps]
+        return total / orders_KN.shape[1]
+
+    @torch.inference_mode()
+    def outputs(self, part: Part) -> Tensor:
+        """What the networks make of a part, (K, N, outputs)."""
+        leaves = self._views(self._weights)
+        each = max(_CHUNK // (len(self.courses) * part.inputs[0].numel()), 1)
+        chunks = []
+        for inputs in torch.split(part.inputs, min(each, EVALUATION_ROWS)):
+            shared = inputs if self._network.takes_maps else inputs.unsqueeze(0)
+            chunks.append(self._forward(shared, leaves, False, None))
+        return torch.cat(chunks, dim=1)
+
+    def rewind(self) -> None:
+        """Go back to the start of the epoch that was broken off."""
+        if self._before is not None:
+            self._weights, self._moments, self._buffers, self._steps = self._before
+            self._before = None
+
+    def _copy(self) -> Any:
+        return (
+            self._weights.clone(),
+            {name: m.clone() for name, m in self._moments.items()},
+            {name: b.clone() for name, b in self._buffers.items()},
+            list(self._steps),
+        )
+
+    def _views(self, weights: Tensor) -> dict[str, Tensor]:
+        parts = torch.split(weights, self._sizes, dim=1)
+        named = zip(self._shapes.items(), parts, strict=True)
+        return {name: part.view(-1, *shape) for (name, shape), part in named}
+
+    def _leaves(self) -> dict[str, Tensor]:
+        """The layers' weights as leaves of the graph that share the memory of `_weights`."""
+        return {name: view.requires_grad_() for name, view in self._views(self._weights).items()}
+
+    def _loss(self, settings: Sequence[Mapping[str, Any]]) -> losses.Loss:
+        smoothing = [float(s["label_smoothing"]) for s in settings]
+        tensor = torch.tensor(smoothing, device=self._device) if any(smoothing) else None
+        return losses.loss_of(self.courses[0].loss, tensor)
+
+    def _dropping(self, settings: Sequence[Mapping[str, Any]]) -> Dropping | None:
+        return Dropping.of(torch.tensor([float(s["dropout"]) for s in settings]), self._device)
+
+    def _seed(self) -> int:
+        """Of the dropout of this epoch: a function of who is in the stack and how far."""
+        who = [(c.candidate.seed, c.epoch) for c in self.courses]
+        return derived_seed(0, "dropout", *who)
+
+    def _inputs(self, rows_KB: Tensor) -> Tensor:
+        inputs = self._dataset.train.inputs
+        slots, batch = rows_KB.shape
+        if not self._network.takes_maps:
+            found = inputs.index_select(0, rows_KB.flatten())
+            return found.view(slots, batch, *inputs.shape[1:])
+        found = inputs.index_select(0, rows_KB.t().flatten())
+        return found.view(batch, slots * inputs.shape[1], *inputs.shape[2:])
+
+    def _forward(
+        self, inputs: Tensor, weights: Mapping[str, Tensor], training: bool,
+        dropping: Dropping | None,
+    ) -> Tensor:  # fmt: skip
+        if not self._network.takes_maps:
+            return self._network(
+                inputs, weights, self._buffers, training=training, dropping=dropping
+            )
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with devices.half(self._device):
+            outputs = self._network(
+                inputs, weights, self._buffers, training=training, dropping=dropping
+            )
+        return outputs.float()  # losses and metrics need the digits
+
+
+def _flat(kept: Tensor | None, parameter: Tensor) -> Tensor:
+    """What an optimizer remembers of a parameter, as one row; zeros where it does not yet."""
+    return torch.zeros(parameter.numel()) if kept is None else kept.flatten().float()

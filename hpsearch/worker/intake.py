@@ -1,0 +1,131 @@
+"""Which tickets to take next, so that a device trains as many candidates at once as it should.
+
+A stack takes candidates of one shape. Where a ticket's shape is known beforehand, because nothing
+that makes it is left to a sampler that learns, tickets of the shape in training are asked for by
+their numbers. Otherwise a few are taken at a time, and where they turn out to be of many shapes no
+more are until one of those is done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hpsearch.search import Search
+from hpsearch.spec import StudySpec
+from hpsearch.store.ledger import Ledger
+from hpsearch.store.values import Study
+from hpsearch.training.array import Array
+from hpsearch.training.candidate import Candidate
+from hpsearch.training.stack import shape_of, shapes_by
+
+__all__ = ["Intake", "Wish"]
+
+_AHEAD = 256
+"""Upcoming tickets that are looked at for one of the right shape."""
+
+_FEW = 4
+"""Tickets taken at a time where their shapes are not known, and shapes on the device at once: each
+is trained in turn, so that more of them make none faster and leave a pruner and a sampler with less
+to go by."""
+
+_ROUNDS = 10
+"""A sampler that learns should see about so many rounds of results: no more than a tenth of a study
+is on one device at once."""
+
+_PART = 8
+"""A stack is filled up once an eighth of it is free: each time takes two transactions."""
+
+_REST_S = 0.5
+"""Until a database that had nothing to give is asked again while candidates are in training."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to claim."""
+
+    up_to: int
+    wanted: Sequence[int] = ()
+    """Numbers of tickets to have before others."""
+
+
+class Intake:
+    """For one study on one device."""
+
+    def __init__(
+        self, ledger: Ledger, study: Study, spec: StudySpec, search: Search, array: Array
+    ) -> None:
+        self._ledger, self._study, self._spec = ledger, study, spec
+        self._search, self._array = search, array
+        self._shaping = shapes_by(parameter.name for parameter in spec.space)
+        """The parameters on which a candidate's shape depends."""
+        self._rested_at = 0.0
+
+    def rest(self) -> None:
+        """There was nothing to be had: do not ask again at once."""
+        self._rested_at = time.monotonic() + _REST_S
+
+    def wish(self, held: Sequence[Candidate]) -> Wish | None:
+        """What to claim beside the candidates that are held; None for nothing."""
+        if not self._array.stacks:
+            return None if held else Wish(1)
+        if not held:
+            return self._first()
+        if time.monotonic() < self._rested_at:
+            return None
+        return self._more(held)
+
+    def _first(self) -> Wish:
+        """As many of the shape of the first ticket as are trained at once."""
+        upcoming = self._upcoming()
+        if not upcoming or upcoming[0][1] is None:
+            return Wish(_FEW)
+        first = upcoming[0][1]
+        alike = _of_shapes(upcoming, [first])
+        if len(alike) == 1:  # a dry run would not pay
+            return Wish(1, alike)
+        return Wish(min(self._room(first), len(alike)), alike)
+
+    def _more(self, held: Sequence[Candidate]) -> Wish | None:
+        count = Counter(map(shape_of, held))
+        examples = {shape_of(candidate): candidate for candidate in held}
+        # What is trained alone for want of company has not been measured.
+        rooms = {shape: self._room(examples[shape]) for shape, n in count.items() if n > 1}
+        open_to = [examples[shape] for shape, room in rooms.items() if room > 0]
+        room = max(rooms.values(), default=0)
+        upcoming = self._upcoming() if room > 0 or len(held) < _FEW else []
+        if upcoming and upcoming[0][1] is not None:
+            alike = _of_shapes(upcoming, open_to)
+            return Wish(min(room, len(alike)), alike) if alike else None
+        if len(count) >= _FEW:
+            return None
+        few = min(max(room, _FEW - len(held)), _FEW)
+        return Wish(few) if few > 0 else None
+
+    def _room(self, example: Candidate) -> int:
+        """Slots to fill for candidates like this one; 0 where only a few are free."""
+        slots, free = self._array.fit(example).slots, self._array.room(example)
+        if self._search.learns:
+            fewer = max(self._study.tickets // _ROUNDS, _FEW, slots - free)
+            free -= max(slots - fewer, 0)
+        return free if free * _PART >= slots else 0
+
+    def _upcoming(self) -> list[tuple[int, Candidate | None]]:
+        """Numbers of the next tickets, each with what is known of its candidate's shape."""
+        found = self._ledger.upcoming(self._study.study_id, _AHEAD)
+        return [(number, self._foreseen(origin)) for number, origin in found]
+
+    def _foreseen(self, origin: int) -> Candidate | None:
+        values = self._search.foreseen(origin, self._shaping)
+        if values is None:
+            return None
+        return Candidate(-1, self._spec.family, self._spec.settings(values), seed=origin)
+
+
+def _of_shapes(
+    upcoming: Sequence[tuple[int, Candidate | None]], examples: Sequence[Candidate]
+) -> list[int]:
+    shapes = set(map(shape_of, examples))
+    return [n for n, candidate in upcoming if candidate and shape_of(candidate) in shapes]
