@@ -379,7 +379,7 @@ class Bench:
         )  # fmt: skip
 
     def _record(self, writes: Sequence[Write]) -> None:
-        """Keep them until the next checkpoints; what has ended is delivered now, and cleared away."""
+        """Keep them until the next checkpoints; what has ended is delivered and cleared away now."""
         for write in writes:
             running = self._running[write.hold.number]
             before = running.undelivered
