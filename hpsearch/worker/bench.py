@@ -149,9 +149,8 @@ class Bench:
 
     def _new_trial(self, hold: Hold) -> FrozenTrial | None:
         self._context.patiently(self._mirror.refresh)
-        proposal = self._search.propose(hold.number, hold.origin, hold.retry_of)
+        (proposal,) = self._search.propose([hold])
         proposal.user_attrs.update(attempts=hold.fence, worker=self._worker)
-        proposal.system_attrs.update(self._mirror.take_notes(proposal._trial_id))
         begun = self._context.patiently(lambda: self._ledger.begin(hold, proposal))
         if begun is None:
             self._mirror.drop_ticket(hold.number)
@@ -216,6 +215,7 @@ class Bench:
     def _judge(self, report: Report) -> Write:
         """What is to be written for an epoch: its report, and whether the trial ends with it."""
         running = self._running[report.key]
+        self._search.trained(report.seconds)
         if report.failure is not None:
             return self._write(running, [], self._failed(running, report))
         assert report.value is not None
