@@ -6,7 +6,7 @@ from hpsearch.errors import StudyFileError
 from hpsearch.space import Assignment, Grid, Space
 from hpsearch.spec import StudySpec
 
-__all__ = ["cell", "conditional", "grid_space", "limit", "start_point", "tickets"]
+__all__ = ["conditional", "grid_space", "limit", "start_point", "tickets"]
 
 
 def grid_space(spec: StudySpec) -> Space:
@@ -38,11 +38,3 @@ def tickets(spec: StudySpec) -> int:
 def start_point(spec: StudySpec, number: int) -> Assignment | None:
     """The starting point that ticket `number` runs, or None where a sampler draws."""
     return spec.start[number] if number < len(spec.start) else None
-
-
-def cell(spec: StudySpec, number: int) -> int:
-    """The number of the grid cell that ticket `number` runs, before wrapping round.
-
-    A ticket of a starting point falls on the first cell, which fills what the point leaves open.
-    """
-    return max(number - len(spec.start), 0)

@@ -10,6 +10,7 @@ from optuna.samplers import CmaEsSampler
 from optuna.study import StudyDirection
 
 from hpsearch.errors import HpsearchError
+from hpsearch.search.samplers import RandomSampler, number_of, reseed
 
 if TYPE_CHECKING:
     from cmaes import CMA
@@ -29,14 +30,24 @@ class ReplayedCmaEsSampler(CmaEsSampler):
     ends late may so join a generation of which others have drawn: it counts as if in time.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, seed: int, n_startup_trials: int = 1) -> None:
         """Raises HpsearchError where Optuna has changed, and might unpickle after all."""
-        super().__init__(**options)
+        super().__init__(
+            seed=seed,
+            n_startup_trials=n_startup_trials,
+            independent_sampler=RandomSampler(seed),
+            warn_independent_sampling=False,
+        )
+        self._base_seed = seed
         if "_restore_optimizer" not in vars(CmaEsSampler):
             raise HpsearchError(
                 "the sampler cmaes cannot be used with this version of Optuna; "
                 "pip install 'optuna==5.0.0', or choose another sampler"
             )
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Seed by the number that the trial is drawn by."""
+        reseed(self._cma_rng, self._base_seed, number_of(trial))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

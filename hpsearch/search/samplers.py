@@ -1,71 +1,112 @@
-"""Sampler names in a study file -> one value for each parameter, seeded by ticket.
+"""Sampler names in a study file -> Optuna samplers, seeded by ticket.
 
-A drawer is made for one ticket and one part of the space and asked for a parameter at a time, in
-order, so that conditions can be looked at in between. What it draws depends on nothing but the
-study's seed, the ticket's number and, for the samplers that learn, the trials so far.
+What a sampler draws depends on nothing but the study's seed, the number that the trial is drawn
+by and, for the samplers that learn, the trials so far: it draws the same in every process.
 """
 
 from __future__ import annotations
 
 import logging
+import zlib
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from optuna import Study, samplers
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.pruners import _filter_study
-from optuna.trial import FrozenTrial
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
 from scipy.stats import qmc
 
-from hpsearch.catalog import Value
-from hpsearch.space import Assignment, Grid, Parameter, Range, Space, label
+from hpsearch.search.distributions import at, to_optuna
+from hpsearch.space import Grid
 
-__all__ = [
-    "Drawer", "GridDrawer", "LearningDrawer", "PointDrawer", "distribution", "from_optuna",
-    "random_point", "seed_of", "sobol_point", "to_optuna",
-]  # fmt: skip
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.samplers._lazy_random_state import LazyRandomState
+    from optuna.trial import FrozenTrial
+
+__all__ = ["DRAWN_BY", "GridSampler", "QmcSampler", "RandomSampler", "number_of", "reseed"]
+
+DRAWN_BY = "hpsearch:drawn_by"
+"""System attribute: the number that a trial is drawn by, where that is not its own."""
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
 
-
-class Drawer(Protocol):
-    """Gives one parameter of one ticket its value."""
-
-    name: str
-    """What the trial's `sampler` attribute says."""
-
-    def draw(self, parameter: Parameter) -> Value:
-        """The value of a parameter that is active."""
-        ...
+_Space = dict[str, BaseDistribution]
 
 
-def seed_of(*words: int) -> int:
-    """A seed of 32 bits that depends on all words and shares nothing with its neighbours'."""
-    return int(np.random.SeedSequence(words).generate_state(1)[0])
+def number_of(trial: FrozenTrial) -> int:
+    """The number that a trial is drawn by: its ticket's, or its own in a study without tickets."""
+    return int(trial.system_attrs.get(DRAWN_BY, trial.number))
 
 
-def random_point(seed: int, number: int, dimensions: int) -> Sequence[float]:
-    """Uniform coordinates in [0, 1), a pure function of (seed, number)."""
-    return [float(u) for u in np.random.default_rng((seed, number)).random(dimensions)]
+def reseed(state: LazyRandomState, *words: int) -> None:
+    """Seed with 32 bits that depend on all words and share nothing with their neighbours'."""
+    state.rng.seed(int(np.random.SeedSequence(words).generate_state(1)[0]))
 
 
-def sobol_point(seed: int, number: int, dimensions: int) -> Sequence[float]:
-    """Point `number` of a scrambled Sobol sequence, a pure function of (seed, number).
+class _PureSampler(BaseSampler):
+    """Draws without a look at other trials: what it gives can be foreseen.
 
-    Optuna's QMCSampler counts points in a study attribute, which workers race for.
+    Whoever asks says by the search space which parameters are drawn together. It is to be the
+    same for each trial; of a conditional parameter that does not exist the value is left unused.
     """
-    engine = _sobol(seed, dimensions)
-    engine.reset()
-    if number:  # scipy cannot go forward by nothing
-        engine.fast_forward(number)
-    return [min(float(u), 1 - 2**-53) for u in engine.random(1)[0]]
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> _Space:
+        """Nothing: the trials before do not tell what a define-by-run study will ask for."""
+        return {}
+
+    @abstractmethod
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: _Space
+    ) -> dict[str, Any]:
+        """A value for each parameter."""
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """A value that depends on the seed, the trial's number and the parameter's name."""
+        words = (self._seed, number_of(trial), zlib.crc32(param_name.encode()))
+        return at(param_distribution, np.random.default_rng(words).random())
+
+
+class RandomSampler(_PureSampler):
+    """`random`: a uniform point for each trial, a pure function of (seed, number)."""
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: _Space
+    ) -> dict[str, Any]:
+        """The values at the point."""
+        rng = np.random.default_rng((self._seed, number_of(trial)))
+        return _values(search_space, rng.random(len(search_space)).tolist())
+
+
+class QmcSampler(_PureSampler):
+    """`qmc`: point `number` of a scrambled Sobol sequence, a pure function of (seed, number).
+
+    Optuna's own counts points in a study attribute, which workers race for.
+    """
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: _Space
+    ) -> dict[str, Any]:
+        """The values at the point."""
+        if not search_space:
+            return {}
+        engine, number = _sobol(self._seed, len(search_space)), number_of(trial)
+        if number < engine.num_generated:
+            engine.reset()
+        if number > engine.num_generated:  # scipy cannot go forward by nothing
+            engine.fast_forward(number - engine.num_generated)
+        return _values(search_space, np.minimum(engine.random(1)[0], 1 - 2**-53).tolist())
 
 
 @lru_cache(maxsize=4)
@@ -73,94 +114,39 @@ def _sobol(seed: int, dimensions: int) -> qmc.Sobol:
     return qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
 
 
-class PointDrawer:
-    """Values at a point of the unit cube: `random` and `qmc`."""
-
-    def __init__(self, name: str, space: Space, point: Sequence[float]) -> None:
-        self.name = name
-        self._coordinates = {p.name: u for p, u in zip(space, point, strict=True)}
-
-    def draw(self, parameter: Parameter) -> Value:
-        """The value at the parameter's own coordinate."""
-        return parameter.domain.at(self._coordinates[parameter.name])
+def _values(search_space: _Space, point: Sequence[float]) -> dict[str, Any]:
+    """The values at a point of the unit cube."""
+    return {
+        name: at(found, u) for (name, found), u in zip(search_space.items(), point, strict=True)
+    }
 
 
-class GridDrawer:
-    """Values of one cell: `grid`."""
+class GridSampler(_PureSampler):
+    """`grid`: a cell for each trial, wrapping round after the last.
 
-    name = "grid"
-
-    def __init__(self, grid: Grid, cell: int) -> None:
-        self._values = grid.cell(cell % grid.size)
-
-    def draw(self, parameter: Parameter) -> Value:
-        """The cell's value; the first one where a starting point made the parameter active."""
-        return self._values.get(parameter.name, parameter.domain.at(0.0))
-
-
-class LearningDrawer:
-    """Values from one of Optuna's samplers, which learn from the trials so far.
-
-    The unconditional parameters are drawn together; a conditional one is drawn by itself once it
-    is known to be active.
+    Args:
+        grid: The cells.
+        first: The number that runs cell 0. So does each one below, of a starting point: the cell
+            fills what the point leaves open.
     """
 
-    def __init__(
+    def __init__(self, grid: Grid, first: int = 0) -> None:
+        super().__init__(0)
+        self._grid, self._first = grid, first
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: _Space
+    ) -> dict[str, Any]:
+        """The cell's values, of the parameters that exist under it."""
+        cell = self._grid.cell(max(number_of(trial) - self._first, 0) % self._grid.size)
+        return {n: v for n, v in to_optuna(cell).items() if n in search_space}
+
+    def sample_independent(
         self,
-        name: str,
-        sampler: samplers.BaseSampler,
         study: Study,
         trial: FrozenTrial,
-        parameters: Sequence[Parameter],
-    ) -> None:
-        self.name = name
-        self._sampler, self._trial = sampler, trial
-        # Under Hyperband a sampler learns from the trials of its own bracket only.
-        self._study = _filter_study(study, trial)
-        numeric_only = isinstance(sampler, samplers.CmaEsSampler)
-        together = {p.name: distribution(p) for p in parameters if not p.when}
-        self._drawn: dict[str, Any] = sampler.sample_relative(
-            self._study,
-            trial,
-            {
-                name: found
-                for name, found in sorted(together.items())
-                if not found.single()
-                and not (numeric_only and isinstance(found, CategoricalDistribution))
-            },
-        )
-
-    def draw(self, parameter: Parameter) -> Value:
-        """The value drawn together with the others, or one by itself."""
-        found = distribution(parameter)
-        if found.single():
-            return parameter.domain.at(0.0)
-        if parameter.name not in self._drawn:
-            self._drawn[parameter.name] = self._sampler.sample_independent(
-                self._study, self._trial, parameter.name, found
-            )
-        return from_optuna(parameter, self._drawn[parameter.name])
-
-
-def distribution(parameter: Parameter) -> BaseDistribution:
-    """Optuna's distribution for a parameter."""
-    domain = parameter.domain
-    if not isinstance(domain, Range):
-        return CategoricalDistribution([label(v) for v in domain.values])
-    high = domain.last  # Optuna warns where the step does not divide the range
-    if domain.integer:
-        step = int(domain.step or 1)
-        return IntDistribution(int(domain.low), int(high), log=domain.log, step=step)
-    return FloatDistribution(domain.low, float(high), log=domain.log, step=domain.step)
-
-
-def from_optuna(parameter: Parameter, value: Any) -> Value:
-    """A value as the study file has it, from the one that Optuna keeps."""
-    if isinstance(parameter.domain, Range):
-        return int(value) if parameter.domain.integer else float(value)
-    return parameter.domain.values[int(distribution(parameter).to_internal_repr(value))]
-
-
-def to_optuna(values: Assignment) -> dict[str, Any]:
-    """An assignment as Optuna keeps it."""
-    return {name: label(value) for name, value in values.items()}
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """The first value: of a parameter that the cell lacks and a starting point made exist."""
+        return at(param_distribution, 0.0)

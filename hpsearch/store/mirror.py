@@ -38,6 +38,8 @@ class Mirror(BaseStorage):
         self._noted: dict[int, dict[str, Any]] = {}
         self._unfinished: set[int] = set()
         self._last = -1
+        self._number = -1
+        """The highest of all trials and proposals."""
         self._fetching = threading.Lock()
         self._fetched: deque[FrozenTrial] = deque()
 
@@ -147,6 +149,7 @@ class Mirror(BaseStorage):
 
     def _put(self, trial: FrozenTrial) -> None:
         self._trials[trial._trial_id] = trial
+        self._number = max(self._number, trial.number)
         if trial.state.is_finished():
             self._unfinished.discard(trial._trial_id)
         else:
@@ -154,8 +157,8 @@ class Mirror(BaseStorage):
 
     def open(self, ticket: int) -> FrozenTrial:
         """A proposal for `ticket`: a trial without a row, under a provisional number and id."""
-        number = 1 + max((t.number for t in self._trials.values()), default=-1)
-        trial = trials.empty(number, -1 - ticket, {})
+        self._number += 1
+        trial = trials.empty(self._number, -1 - ticket, {})
         self._trials[trial._trial_id] = trial
         return trial
 

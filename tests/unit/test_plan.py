@@ -46,7 +46,6 @@ def test_only_the_first_tickets_are_starting_points(spec) -> None:
     assert [plan.start_point(study, n) for n in range(3)] == [{"depth": 2}, {"depth": 3}, None]
 
 
-def test_a_partial_grid_starts_after_the_starting_points(spec) -> None:
-    study = spec("{architecture: grid, optimizer: random}", "{trials: 9}", "start: [{depth: 2}]")
-    assert [plan.cell(study, n) for n in range(4)] == [0, 0, 1, 2]
+def test_the_part_of_the_space_that_is_searched_by_grid(spec) -> None:
+    study = spec("{architecture: grid, optimizer: random}", "{trials: 9}")
     assert [p.name for p in plan.grid_space(study)] == ["depth"]

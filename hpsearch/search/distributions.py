@@ -1,0 +1,50 @@
+"""Parameters of a study file <-> Optuna's distributions and values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from hpsearch.catalog import Value
+from hpsearch.space import Assignment, Choices, Parameter, Range, label
+
+__all__ = ["at", "distribution", "from_optuna", "to_optuna"]
+
+
+def distribution(parameter: Parameter) -> BaseDistribution:
+    """Optuna's distribution for a parameter."""
+    domain = parameter.domain
+    if not isinstance(domain, Range):
+        return CategoricalDistribution([label(v) for v in domain.values])
+    high = domain.last  # Optuna warns where the step does not divide the range
+    if domain.integer:
+        step = int(domain.step or 1)
+        return IntDistribution(int(domain.low), int(high), log=domain.log, step=step)
+    return FloatDistribution(domain.low, float(high), log=domain.log, step=domain.step)
+
+
+def at(found: BaseDistribution, u: float) -> Any:
+    """The value at `u` in [0, 1), as Optuna keeps it; each as likely as the others."""
+    if isinstance(found, CategoricalDistribution):
+        return Choices(tuple(found.choices)).at(u)
+    assert isinstance(found, (IntDistribution, FloatDistribution))
+    integer = isinstance(found, IntDistribution)
+    return Range(found.low, found.high, found.step, found.log, integer).at(u)
+
+
+def from_optuna(parameter: Parameter, found: BaseDistribution, value: Any) -> Value:
+    """A value as the study file has it, from the one that Optuna keeps."""
+    if isinstance(parameter.domain, Range):
+        return int(value) if parameter.domain.integer else float(value)
+    return parameter.domain.values[int(found.to_internal_repr(value))]
+
+
+def to_optuna(values: Assignment) -> dict[str, Any]:
+    """An assignment as Optuna keeps it."""
+    return {name: label(value) for name, value in values.items()}
