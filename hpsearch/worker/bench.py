@@ -152,7 +152,7 @@ class Bench:
         proposal = self._search.propose(hold.number, hold.origin, hold.retry_of)
         proposal.user_attrs.update(attempts=hold.fence, worker=self._worker)
         proposal.system_attrs.update(self._mirror.take_notes(proposal._trial_id))
-        begun = self._context.patiently(lambda: self._ledger.begin(hold, proposal))
+        (begun,) = self._context.patiently(lambda: self._ledger.begin([(hold, proposal)]))
         if begun is None:
             self._mirror.drop_ticket(hold.number)
             return None

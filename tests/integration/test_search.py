@@ -60,7 +60,7 @@ class Bench:
         self.mirror.refresh()
         proposal = self.search.propose(hold.number, hold.origin, hold.retry_of)
         proposal.system_attrs.update(self.mirror.take_notes(proposal._trial_id))
-        begun = self.ledger.begin(hold, proposal)
+        (begun,) = self.ledger.begin([(hold, proposal)])
         assert begun is not None
         self.mirror.adopt(proposal, *begun)
         return hold, begun[0]
