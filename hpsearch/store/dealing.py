@@ -99,7 +99,8 @@ def _window(connection: sa.Connection, study: Study, count: int) -> _Window:
         query = sa.select(tickets.c.number, tickets.c.retry_of.is_not(None)).where(
             tickets.c.study_id == study.study_id, tickets.c.number >= floor, tickets.c.number < end
         )
-        issued = {number: bool(retry) for number, retry in connection.execute(query)}
+        above = study.issued > floor  # else all that is issued lies below
+        issued = {n: bool(retry) for n, retry in connection.execute(query)} if above else {}
         window = _Window(floor, origin, end, issued)
         if end == study.tickets or len(issued) < end - floor:
             return window

@@ -353,13 +353,18 @@ class Ledger:
             return []
         study_id = begun[0][0].study_id
         trials.lock_study(connection, study_id)
-        rows = ticket_rows.holders(connection, [hold for hold, _ in begun])
-        ids = {key: row.trial_id for key, row in rows.items() if row.state == "leased"}
-        known = trials.numbered(connection, [i for i in ids.values() if i is not None])
-        new = [(hold, t) for hold, t in begun if hold.key in ids and ids[hold.key] is None]
-        made = ticket_rows.begin(connection, study_id, [(hold.number, t) for hold, t in new])
-        found = {key: known[i] for key, i in ids.items() if i is not None}
-        found |= {hold.key: trial for (hold, _), trial in zip(new, made, strict=True)}
+        number = trials.next_number(study_id).label("next_number")
+        rows = ticket_rows.holders(connection, [hold for hold, _ in begun], number)
+        mine = {key: row for key, row in rows.items() if row.state == "leased"}
+        ids = {key: row.trial_id for key, row in mine.items() if row.trial_id is not None}
+        known = trials.numbered(connection, ids.values())
+        found = {key: known[trial_id] for key, trial_id in ids.items()}
+        new = [(h, trial) for h, trial in begun if h.key in mine and h.key not in ids]
+        if new:
+            first = mine[new[0][0].key].next_number
+            named = [(hold.number, trial) for hold, trial in new]
+            made = ticket_rows.begin(connection, study_id, first, named)
+            found |= {hold.key: at for (hold, _), at in zip(new, made, strict=True)}
         return [found.get(hold.key) for hold, _ in begun]
 
     @_verb

@@ -95,17 +95,19 @@ def room(connection: sa.Connection, study: Study, up_to: int) -> int:
     return max(min(up_to, study.max_parallel - live), 0)
 
 
-def holders(connection: sa.Connection, holds: Collection[Hold]) -> dict[Key, Any]:
+def holders(
+    connection: sa.Connection, holds: Collection[Hold], *more: sa.ColumnElement[Any]
+) -> dict[Key, Any]:
     """Rows of tickets, by hold, whose last lease that hold was; locks the tickets, in order.
 
-    All of one study, which must still be there. The worker is part of it: a study that is deleted
-    and made again may get the same study_id, and its fences begin at 1 again.
+    With `more` columns. All of one study, which must still be there. The worker is part of it: a
+    study that is deleted and made again may get the same study_id, and its fences begin at 1 again.
     """
     ids = {hold.study_id for hold in holds}
     alive = sa.exists().where(
         studies.c.study_id.in_(ids), trials.is_study(studies.c.study_id, studies.c.uid)
     )
-    query = sa.select(tickets).where(
+    query = sa.select(tickets, *more).where(
         tickets.c.study_id.in_(ids), tickets.c.number.in_([h.number for h in holds]), alive
     )
     rows = connection.execute(query.order_by(tickets.c.number).with_for_update())
@@ -175,10 +177,10 @@ def issue(
 
 
 def begin(
-    connection: sa.Connection, study_id: int, begun: Sequence[tuple[int, FrozenTrial]]
+    connection: sa.Connection, study_id: int, number: int, begun: Sequence[tuple[int, FrozenTrial]]
 ) -> list[tuple[int, int]]:
-    """Make each of these tickets a RUNNING trial; the (trial_id, number) of each."""
-    made = trials.insert(connection, study_id, [trial for _, trial in begun])
+    """Make each of these tickets a RUNNING trial, from that number on; their (trial_id, number)."""
+    made = trials.insert(connection, study_id, number, [trial for _, trial in begun])
     if connection.dialect.name == "sqlite":  # which may have given the ids before
         _clear_epochs(connection, {trial_id: 0 for trial_id, _ in made})
     rows = zip(begun, made, strict=True)
@@ -302,7 +304,8 @@ def _end_poisonous(connection: sa.Connection, study: Study, rows: Sequence[Any])
         for row in unbegun
     ]  # fmt: skip
     new = [(attrs["ticket"], trials.empty(attrs["ticket"], -1, attrs)) for attrs in shown]
-    made = begin(connection, study.study_id, new)
+    number = connection.execute(sa.select(trials.next_number(study.study_id))).scalar_one()
+    made = begin(connection, study.study_id, number, new)
     ids = {row.number: row.trial_id for row in rows}
     ids.update((row.number, trial_id) for row, (trial_id, _) in zip(unbegun, made, strict=True))
     endings = {row.number: (ids[row.number], Ending(TrialState.FAIL, None, _lost(row)))

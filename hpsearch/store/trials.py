@@ -36,6 +36,7 @@ __all__ = [
     "last_step",
     "load",
     "lock_study",
+    "next_number",
     "numbered",
     "optuna_storage",
     "put_reports",
@@ -137,22 +138,32 @@ def empty(number: int, trial_id: int, user_attrs: Mapping[str, Any]) -> FrozenTr
     )  # fmt: skip
 
 
+def next_number(study_id: int) -> sa.ScalarSelect[int]:
+    """The number of a study's next trial, true while the caller holds the study's lock.
+
+    Optuna numbers its own trials under that lock too: without gaps, in the order of their ids. So
+    the newest one tells, however many there are.
+    """
+    newest = _newest(study_id, 1).subquery()
+    return sa.select(sa.func.coalesce(sa.func.max(newest.c.number) + 1, 0)).scalar_subquery()
+
+
+def _newest(study_id: int, count: int) -> sa.Select[Any]:
+    query = sa.select(TRIALS.c.trial_id, TRIALS.c.number).where(TRIALS.c.study_id == study_id)
+    return query.order_by(TRIALS.c.trial_id.desc()).limit(count)
+
+
 def insert(
-    connection: sa.Connection, study_id: int, new: Sequence[FrozenTrial]
+    connection: sa.Connection, study_id: int, number: int, new: Sequence[FrozenTrial]
 ) -> list[tuple[int, int]]:
     """Insert RUNNING trials with parameters and attributes; the (trial_id, number) of each.
 
-    The caller holds the study's lock, under which Optuna numbers its own trials too: without gaps,
-    in the order of their ids. So the newest one tells the next number, however many there are.
+    The first one gets that number, the study's `next_number`.
     """
     if not new:
         return []
-    newest = sa.select(TRIALS.c.trial_id, TRIALS.c.number).where(TRIALS.c.study_id == study_id)
-    newest = newest.order_by(TRIALS.c.trial_id.desc())
-    last = connection.execute(newest.limit(1)).one_or_none()
-    first = 0 if last is None else last.number + 1
     rows = [
-        {"study_id": study_id, "number": first + i, "state": TrialState.RUNNING,
+        {"study_id": study_id, "number": number + i, "state": TrialState.RUNNING,
          "datetime_start": _utc()}
         for i in range(len(new))
     ]  # fmt: skip
@@ -161,7 +172,7 @@ def insert(
         found = connection.execute(added.returning(TRIALS.c.trial_id, TRIALS.c.number), rows)
     else:  # MySQL
         connection.execute(added, rows)
-        found = connection.execute(newest.limit(len(rows)))
+        found = connection.execute(_newest(study_id, len(rows)))
     made = sorted(((row.trial_id, row.number) for row in found), key=lambda row: row[1])
     trials = {trial_id: trial for (trial_id, _), trial in zip(made, new, strict=True)}
     _insert(connection, _PARAMS, [row for item in trials.items() for row in _params(*item)])
