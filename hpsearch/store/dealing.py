@@ -17,11 +17,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from optuna.trial import TrialState
 
+from hpsearch.store import trials
 from hpsearch.store.tables import tickets
 from hpsearch.store.values import Study
 
-__all__ = ["REACH", "Deal", "deal", "share", "upcoming"]
+__all__ = ["REACH", "Deal", "add_retries", "deal", "share", "upcoming"]
 
 REACH = 1024
 """How far above the floor a number may be dealt out of its order. So few rows lie above it however
@@ -50,6 +52,32 @@ def deal(connection: sa.Connection, study: Study, count: int, wanted: Collection
     chosen = list(itertools.islice(ordered, count))
     floor, origin = window.floor_without(chosen)
     return Deal([(number, free[number]) for number in chosen], floor, origin)
+
+
+def add_retries(connection: sa.Connection, study: Study) -> int:
+    """Add a ticket for each trial that failed and was not retried; how many.
+
+    The study's counts are the caller's to raise.
+    """
+    again = tickets.alias()
+    retried = sa.exists().where(
+        again.c.study_id == tickets.c.study_id, again.c.retry_of == tickets.c.number
+    )
+    failed = connection.execute(
+        sa.select(tickets.c.number, tickets.c.origin)
+        .join(trials.TRIALS, trials.TRIALS.c.trial_id == tickets.c.trial_id)
+        .where(tickets.c.study_id == study.study_id, trials.TRIALS.c.state == TrialState.FAIL)
+        .where(~retried)
+        .order_by(tickets.c.number)
+    ).all()
+    rows = [
+        {"study_id": study.study_id, "number": study.tickets + i, "state": "open", "fence": 0,
+         "origin": row.origin, "retry_of": row.number, "reached": 0, "crashes": 0}
+        for i, row in enumerate(failed)
+    ]  # fmt: skip
+    if rows:
+        connection.execute(sa.insert(tickets), rows)
+    return len(rows)
 
 
 def upcoming(connection: sa.Connection, study: Study, count: int) -> list[tuple[int, int]]:

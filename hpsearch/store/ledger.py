@@ -17,12 +17,12 @@ from operator import itemgetter
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from hpsearch.errors import ConflictError, NotFoundError
 from hpsearch.store import dealing, study_rows, ticket_rows, trials, worker_rows
 from hpsearch.store.engine import Database, now
-from hpsearch.store.tables import is_ready, prepare, studies, tickets
+from hpsearch.store.tables import is_ready, prepare, studies
 from hpsearch.store.values import Hold, Key, State, Study, Worker, Write
 
 __all__ = ["LEASE_S", "Ledger"]
@@ -248,36 +248,16 @@ class Ledger:
         successor has the same parameters and a place of its own in the budget.
         """
         study = self._locked(connection, name)
-        again = tickets.alias()
-        retried = sa.exists().where(
-            again.c.study_id == tickets.c.study_id, again.c.retry_of == tickets.c.number
-        )
-        failed = connection.execute(
-            sa.select(tickets.c.number, tickets.c.origin)
-            .join(trials.TRIALS, trials.TRIALS.c.trial_id == tickets.c.trial_id)
-            .where(tickets.c.study_id == study.study_id, trials.TRIALS.c.state == TrialState.FAIL)
-            .where(~retried)
-            .order_by(tickets.c.number)
-        ).all()
-        if not failed:
-            return 0
-        connection.execute(
-            sa.insert(tickets),
-            [
-                {"study_id": study.study_id, "number": study.tickets + i, "state": "open",
-                 "fence": 0, "origin": row.origin, "retry_of": row.number,
-                 "reached": 0, "crashes": 0}
-                for i, row in enumerate(failed)
-            ],
-        )  # fmt: skip
-        study_rows.put(
-            connection,
-            study.study_id,
-            tickets=study.tickets + len(failed),
-            issued=study.issued + len(failed),
-            state="open" if study.state == "done" else study.state,
-        )
-        return len(failed)
+        added = dealing.add_retries(connection, study)
+        if added:
+            study_rows.put(
+                connection,
+                study.study_id,
+                tickets=study.tickets + added,
+                issued=study.issued + added,
+                state="open" if study.state == "done" else study.state,
+            )
+        return added
 
     @_verb
     def delete(self, connection: sa.Connection, name: str) -> None:
@@ -353,18 +333,7 @@ class Ledger:
             return []
         study_id = begun[0][0].study_id
         trials.lock_study(connection, study_id)
-        number = trials.next_number(study_id).label("next_number")
-        rows = ticket_rows.holders(connection, [hold for hold, _ in begun], number)
-        mine = {key: row for key, row in rows.items() if row.state == "leased"}
-        ids = {key: row.trial_id for key, row in mine.items() if row.trial_id is not None}
-        known = trials.numbered(connection, ids.values())
-        found = {key: known[trial_id] for key, trial_id in ids.items()}
-        new = [(h, trial) for h, trial in begun if h.key in mine and h.key not in ids]
-        if new:
-            first = mine[new[0][0].key].next_number
-            named = [(hold.number, trial) for hold, trial in new]
-            made = ticket_rows.begin(connection, study_id, first, named)
-            found |= {hold.key: at for (hold, _), at in zip(new, made, strict=True)}
+        found = ticket_rows.begin_held(connection, study_id, begun)
         return [found.get(hold.key) for hold, _ in begun]
 
     @_verb

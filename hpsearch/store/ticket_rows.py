@@ -21,7 +21,7 @@ from hpsearch.store.tables import epochs, leases, studies, tickets, workers
 from hpsearch.store.values import Ending, Hold, Key, Study, Write
 
 __all__ = [
-    "Offer", "abandoned_studies", "begin", "end_abandoned", "give_back", "holders", "issue", "lose",
+    "Offer", "abandoned_studies", "begin_held", "end_abandoned", "give_back", "holders", "issue", "lose",
     "offer", "record", "room", "take_over", "waiting",
 ]  # fmt: skip
 
@@ -176,7 +176,25 @@ def issue(
 # --- what becomes of a ticket -----------------------------------------------------------------
 
 
-def begin(
+def begin_held(
+    connection: sa.Connection, study_id: int, begun: Sequence[tuple[Hold, FrozenTrial]]
+) -> dict[Key, tuple[int, int]]:
+    """Make held tickets RUNNING trials, where they are none yet; (trial_id, number) by hold."""
+    next_number = trials.next_number(study_id).label("next_number")
+    rows = holders(connection, [hold for hold, _ in begun], next_number)
+    mine = {key: row for key, row in rows.items() if row.state == "leased"}
+    ids = {key: row.trial_id for key, row in mine.items() if row.trial_id is not None}
+    known = trials.numbered(connection, ids.values())
+    found = {key: known[trial_id] for key, trial_id in ids.items()}
+    new = [(h, trial) for h, trial in begun if h.key in mine and h.key not in ids]
+    if new:
+        first = mine[new[0][0].key].next_number
+        made = _begin(connection, study_id, first, [(h.number, trial) for h, trial in new])
+        found |= {hold.key: at for (hold, _), at in zip(new, made, strict=True)}
+    return found
+
+
+def _begin(
     connection: sa.Connection, study_id: int, number: int, begun: Sequence[tuple[int, FrozenTrial]]
 ) -> list[tuple[int, int]]:
     """Make each of these tickets a RUNNING trial, from that number on; their (trial_id, number)."""
@@ -305,7 +323,7 @@ def _end_poisonous(connection: sa.Connection, study: Study, rows: Sequence[Any])
     ]  # fmt: skip
     new = [(attrs["ticket"], trials.empty(attrs["ticket"], -1, attrs)) for attrs in shown]
     number = connection.execute(sa.select(trials.next_number(study.study_id))).scalar_one()
-    made = begin(connection, study.study_id, number, new)
+    made = _begin(connection, study.study_id, number, new)
     ids = {row.number: row.trial_id for row in rows}
     ids.update((row.number, trial_id) for row, (trial_id, _) in zip(unbegun, made, strict=True))
     endings = {row.number: (ids[row.number], Ending(TrialState.FAIL, None, _lost(row)))

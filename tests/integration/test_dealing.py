@@ -248,8 +248,8 @@ def content(ledger: Ledger, study: Study) -> list[str]:
     number = "(SELECT number FROM trials WHERE trials.trial_id = t.trial_id) AS of_trial"
     queries = [
         f"SELECT state, issued, drawn, floor, ended FROM hpsearch_studies {of_study}",
-        f"SELECT t.number, state, fence, worker, origin, reached, crashes, lost, {number} "
-        f"FROM hpsearch_tickets t {of_study}".replace("t.number, state", "t.number, t.state"),
+        f"SELECT t.number, t.state, fence, worker, origin, reached, crashes, lost, {number} "
+        f"FROM hpsearch_tickets t {of_study}",
         f"SELECT number, fence, worker, ending FROM hpsearch_leases {of_study}",
         f"SELECT number, state, datetime_complete IS NULL AS under_way FROM trials {of_study}",
     ]
@@ -262,7 +262,7 @@ def content(ledger: Ledger, study: Study) -> list[str]:
         "hpsearch_epochs": "epoch, metrics, seconds",
     }.items():
         queries.append(f"SELECT {number}, {columns} FROM {table} t WHERE trial_id IN ({trials})")
-    return sorted(f"{q.split('FROM')[-1][:30]} {r}" for q in queries for r in rows(ledger, q))
+    return sorted(f"{i} {row}" for i, query in enumerate(queries) for row in rows(ledger, query))
 
 
 def test_begin_answers_each_hold_for_itself(ledger: Ledger) -> None:
