@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 import tenacity
 from sqlalchemy import event
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -31,7 +32,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from hpsearch import passwords
 from hpsearch.errors import StorageError, UnreachableError, line
 
-__all__ = ["DEFAULT_URL", "Database", "now", "storage_url"]
+__all__ = ["DEFAULT_URL", "Database", "now", "storage_url", "upsert"]
 
 T = TypeVar("T")
 
@@ -73,6 +74,31 @@ def _postgresql_now(_element: Any, _compiler: Any, **_kw: Any) -> str:
 def _mysql_now(_element: Any, _compiler: Any, **_kw: Any) -> str:
     # SYSDATE, unlike NOW, is read when the expression is evaluated.
     return "(unix_timestamp(sysdate(6)) + 0e0)"
+
+
+def upsert(
+    connection: sa.Connection,
+    table: sa.Table,
+    key: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """Insert rows in one statement; what else one has replaces that of the row of the same key.
+
+    The key must be unique in the table, and each row must have the same columns.
+    """
+    if not rows:
+        return
+    rest = [column for column in rows[0] if column not in key]
+    statement: sa.Insert
+    if connection.dialect.name == "mysql":
+        into = mysql.insert(table)
+        statement = into.on_duplicate_key_update({c: into.inserted[c] for c in rest})
+    else:  # the same words on both
+        kind = sqlite if connection.dialect.name == "sqlite" else postgresql
+        onto = kind.insert(table)
+        new = {c: onto.excluded[c] for c in rest}
+        statement = onto.on_conflict_do_update(index_elements=list(key), set_=new)
+    connection.execute(statement, list(rows))
 
 
 def storage_url(option: str | None = None) -> str:

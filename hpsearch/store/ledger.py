@@ -11,16 +11,18 @@ from __future__ import annotations
 import functools
 import json
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from hpsearch.errors import ConflictError, NotFoundError
-from hpsearch.store import study_rows, ticket_rows, trials, worker_rows
-from hpsearch.store.engine import Database
-from hpsearch.store.tables import is_ready, prepare, studies, tickets
+from hpsearch.store import dealing, study_rows, ticket_rows, trials, worker_rows
+from hpsearch.store.engine import Database, now
+from hpsearch.store.tables import is_ready, prepare, studies
 from hpsearch.store.values import Hold, Key, State, Study, Worker, Write
 
 __all__ = ["LEASE_S", "Ledger"]
@@ -95,7 +97,7 @@ class Ledger:
                 study_id=study_id, uid=uid, direction=direction, digest=digest,
                 document=json.dumps(document), base=base, state="open", priority=priority,
                 max_parallel=max_parallel, crash_limit=crash_limit, tickets=budget, issued=0,
-                drawn=0, ended=0, hours=hours, active_s=0.0,
+                drawn=0, floor=0, floor_origin=0, ended=0, hours=hours, active_s=0.0,
             )
         )  # fmt: skip
         return self._study(connection, name), True
@@ -119,15 +121,29 @@ class Ledger:
         with self.database.read() as connection:
             return study_rows.find(connection)
 
-    def waiting(self, names: Collection[str] = ()) -> list[Study]:
+    def waiting(self, names: Collection[str] = (), but: str | None = None) -> list[Study]:
         """The studies that have a ticket to give now, the one to serve first at the head.
 
-        Only those of these names, where there are any. By priority; within one priority the study
-        with the fewest tickets under way; of equals the one that has waited longest.
+        By priority; within one priority the study with the fewest tickets under way; of equals the
+        one that has waited longest.
+
+        Args:
+            names: Only those of these names, where there are any.
+            but: A worker whose own tickets are left out, as if they were not under way: one that
+                holds many asks so whether it would choose its study again.
         """
         named = [trials.STUDIES.c.study_name.in_(list(names))] if names else []
         with self.database.read() as connection:
-            return ticket_rows.waiting(connection, *named)
+            return ticket_rows.waiting(connection, but, *named)
+
+    def upcoming(self, study_id: int, count: int) -> list[tuple[int, int]]:
+        """(number, origin) of the next tickets that nobody has been issued, up to `count`.
+
+        No more than are within reach (`dealing.REACH`): what `claim` can be asked for by number.
+        """
+        with self.database.read() as connection:
+            found = study_rows.find(connection, studies.c.study_id == study_id)
+            return dealing.upcoming(connection, found[0], count) if found else []
 
     def _study(self, connection: sa.Connection, name: str) -> Study:
         found = study_rows.find(connection, trials.STUDIES.c.study_name == name)
@@ -232,36 +248,16 @@ class Ledger:
         successor has the same parameters and a place of its own in the budget.
         """
         study = self._locked(connection, name)
-        again = tickets.alias()
-        retried = sa.exists().where(
-            again.c.study_id == tickets.c.study_id, again.c.retry_of == tickets.c.number
-        )
-        failed = connection.execute(
-            sa.select(tickets.c.number, tickets.c.origin)
-            .join(trials.TRIALS, trials.TRIALS.c.trial_id == tickets.c.trial_id)
-            .where(tickets.c.study_id == study.study_id, trials.TRIALS.c.state == TrialState.FAIL)
-            .where(~retried)
-            .order_by(tickets.c.number)
-        ).all()
-        if not failed:
-            return 0
-        connection.execute(
-            sa.insert(tickets),
-            [
-                {"study_id": study.study_id, "number": study.issued + i, "state": "open",
-                 "fence": 0, "origin": row.origin, "retry_of": row.number,
-                 "reached": 0, "crashes": 0}
-                for i, row in enumerate(failed)
-            ],
-        )  # fmt: skip
-        study_rows.put(
-            connection,
-            study.study_id,
-            tickets=study.tickets + len(failed),
-            issued=study.issued + len(failed),
-            state="open" if study.state == "done" else study.state,
-        )
-        return len(failed)
+        added = dealing.add_retries(connection, study)
+        if added:
+            study_rows.put(
+                connection,
+                study.study_id,
+                tickets=study.tickets + added,
+                issued=study.issued + added,
+                state="open" if study.state == "done" else study.state,
+            )
+        return added
 
     @_verb
     def delete(self, connection: sa.Connection, name: str) -> None:
@@ -279,42 +275,66 @@ class Ledger:
 
     @_verb
     def claim(
-        self, connection: sa.Connection, worker: str, study_id: int, up_to: int = 1
+        self,
+        connection: sa.Connection,
+        worker: str,
+        study_id: int,
+        up_to: int = 1,
+        wanted: Sequence[int] = (),
     ) -> list[Hold]:
         """Lease up to `up_to` tickets: those given back or abandoned first, then new ones.
 
-        Never more than the budget, nor than may run in parallel. A ticket that has lost its worker
-        too often ends as FAIL. A study whose tickets have all ended becomes done.
+        Never more than the budget, nor than may run in parallel; of new ones no more than this
+        worker's share of what is left (`dealing.share`). A ticket that has lost its worker too
+        often ends as FAIL. A study whose tickets have all ended becomes done.
+
+        Args:
+            worker: Who takes them.
+            study_id: The study.
+            up_to: The most that it has room for.
+            wanted: Numbers, of `upcoming`, that come before other new ones.
         """
         trials.lock_study(connection, study_id)
-        found = study_rows.find(connection, studies.c.study_id == study_id)
-        if not found or found[0].state != "open":
+        offer = ticket_rows.offer(connection, study_id, self.lease_s)
+        if offer is None:
             return []
-        study_rows.count_time(connection, [study_id], self.lease_s)
-        study = study_rows.find(connection, studies.c.study_id == study_id)[0]
+        study = offer.study
+        values: dict[str, Any] = {"active_s": study.active_s, "active_at": offer.clock}
         up_to = ticket_rows.room(connection, study, up_to)
-        holds = ticket_rows.take_over(connection, worker, study, up_to, self.lease_s)
-        new = up_to - len(holds)
-        holds += ticket_rows.issue(connection, worker, study, new, self.lease_s)
+        holds: list[Hold] = []
+        if offer.has_free:
+            holds = ticket_rows.take_over(connection, worker, study, up_to, self.lease_s)
+        left = 0 if study_rows.is_out_of_time(study) else study.tickets - study.issued
+        count = min(up_to - len(holds), dealing.share(left, offer.workers))
+        if count > 0:
+            dealt = dealing.deal(connection, study, count, wanted)
+            new = ticket_rows.issue(connection, worker, study, dealt, self.lease_s)
+            holds += new
+            values |= {
+                "issued": study.issued + len(new), "drawn": study.drawn + len(new),
+                "floor": dealt.floor, "floor_origin": dealt.floor_origin,
+            }  # fmt: skip
+        if holds:
+            values["claimed_at"] = now()
+        study_rows.put(connection, study_id, **values)
         if not holds:
             study_rows.close(connection, study_id)
         return holds
 
     @_verb
     def begin(
-        self, connection: sa.Connection, hold: Hold, trial: FrozenTrial
-    ) -> tuple[int, int] | None:
-        """Turn a held ticket into a RUNNING trial; its (trial_id, number), or None if refused.
+        self, connection: sa.Connection, begun: Sequence[tuple[Hold, FrozenTrial]]
+    ) -> list[tuple[int, int] | None]:
+        """Turn held tickets of one study into RUNNING trials; (trial_id, number), None if refused.
 
         Where an earlier call did so and its answer was lost on the way, that trial.
         """
-        trials.lock_study(connection, hold.study_id)
-        row = ticket_rows.holder(connection, hold)
-        if row is None or row.state != "leased":
-            return None
-        if row.trial_id is not None:
-            return trials.numbered(connection, row.trial_id)
-        return ticket_rows.begin(connection, hold, trial)
+        if not begun:
+            return []
+        study_id = begun[0][0].study_id
+        trials.lock_study(connection, study_id)
+        found = ticket_rows.begin_held(connection, study_id, begun)
+        return [found.get(hold.key) for hold, _ in begun]
 
     @_verb
     def record(self, connection: sa.Connection, writes: Iterable[Write]) -> set[Key]:
@@ -327,30 +347,12 @@ class Ledger:
         for write in writes:
             key = write.hold.key
             merged[key] = merged[key].then(write) if key in merged else write
-        ordered = sorted(merged.values(), key=lambda w: w.hold.key)
-        for study_id in sorted({w.hold.study_id for w in ordered if w.ending}):
+        for study_id in sorted({w.hold.study_id for w in merged.values() if w.ending}):
             trials.lock_study(connection, study_id)
-        found = [(w, ticket_rows.holder(connection, w.hold)) for w in ordered]
-        mine = [w for w, row in found if row is not None and row.state == "leased"]
-        for write in mine:
-            if write.kept is not None:
-                trials.clear_reports(connection, write.trial_id, write.kept)
-                ticket_rows.clear_epochs(connection, write.trial_id, write.kept)
-        trials.put_reports(
-            connection, {w.trial_id: {r.epoch: r.value for r in w.reports} for w in mine}
-        )
-        ticket_rows.put_epochs(connection, mine)
-        for write in mine:
-            trials.put_user_attrs(connection, write.trial_id, write.user_attrs)
-            trials.put_system_attrs(connection, write.trial_id, write.system_attrs)
-            if write.reports:
-                ticket_rows.note_progress(connection, write.hold.key, write.reports[-1].epoch)
-            if write.ending is not None:
-                ticket_rows.end(connection, write.hold.key, write.trial_id, write.ending)
-        for study_id in sorted({w.hold.study_id for w in mine if w.ending}):
-            study_rows.close(connection, study_id)
-        done = {w.hold.key for w, row in found if row and row.state == "ended" and w.ending}
-        return {w.hold.key for w in ordered} - {w.hold.key for w in mine} - done
+        refused: set[Key] = set()
+        for study_id, keys in groupby(sorted(merged), key=itemgetter(0)):
+            refused |= ticket_rows.record(connection, study_id, [merged[key] for key in keys])
+        return refused
 
     @_verb
     def release(
@@ -370,13 +372,14 @@ class Ledger:
         ids = sorted({hold.study_id for hold in holds})
         for study_id in ids:
             trials.lock_study(connection, study_id)
-        for hold in sorted(holds, key=lambda h: h.key):
-            if not ticket_rows.held(connection, hold):
-                continue
-            if lost is None:
-                ticket_rows.give_back(connection, hold.key)
-            else:
-                ticket_rows.lose(connection, hold.key, lost)
+        for study_id in ids:
+            of_study = [hold for hold in holds if hold.study_id == study_id]
+            rows = ticket_rows.holders(connection, of_study).values()
+            held = [row.number for row in rows if row.state == "leased"]
+            if held and lost is None:
+                ticket_rows.give_back(connection, study_id, held)
+            elif held and lost is not None:
+                ticket_rows.lose(connection, study_id, held, lost)
         for study in study_rows.find(connection, studies.c.study_id.in_(ids)):
             if study.state == "stopped":
                 ticket_rows.end_abandoned(connection, study.study_id)

@@ -17,7 +17,10 @@ from hpsearch.store.engine import now
 from hpsearch.store.tables import epochs, leases, studies, tickets
 from hpsearch.store.values import Study
 
-__all__ = ["close", "count_time", "find", "forget", "is_out_of_time", "put", "read", "select"]
+__all__ = [
+    "active", "close", "count_time", "find", "forget", "has_time", "is_out_of_time", "made", "put",
+    "read", "select",
+]  # fmt: skip
 
 
 def select(*where: Any) -> sa.Select[Any]:
@@ -38,13 +41,14 @@ def find(connection: sa.Connection, *where: Any) -> list[Study]:
 
 def read(connection: sa.Connection, query: sa.Select[Any]) -> list[Study]:
     """The studies that a query of `select` finds."""
-    return [_study(row._mapping) for row in connection.execute(query)]
+    return [made(row) for row in connection.execute(query)]
 
 
-def _study(row: Any) -> Study:
-    fields = {key: row[key] for key in Study.__dataclass_fields__}
-    fields["document"] = _mapping(row["document"]) or {}
-    fields["data"] = _mapping(row["data"])
+def made(row: sa.Row[Any]) -> Study:
+    """The study that a row of such a query is."""
+    fields = {key: row._mapping[key] for key in Study.__dataclass_fields__}
+    fields["document"] = _mapping(row.document) or {}
+    fields["data"] = _mapping(row.data)
     return Study(**fields)
 
 
@@ -74,29 +78,50 @@ def forget(connection: sa.Connection, study_id: int) -> None:
         connection.execute(sa.delete(table).where(table.c.study_id == study_id))
 
 
-def count_time(connection: sa.Connection, study_ids: Collection[int], lease_s: float) -> None:
-    """Add the time since the last count to `active_s`, unless it is longer than a lease.
+def active(lease_s: float) -> sa.ColumnElement[float]:
+    """`active_s` up to now: with the time since the last count, unless it is longer than a lease.
 
     So a study's hours run while any worker is at it, once however many there are, and stand still
     while there is none.
     """
+    since = now() - sa.func.coalesce(studies.c.active_at, now())
+    return studies.c.active_s + sa.case((since < 0, 0.0), (since > lease_s, 0.0), else_=since)
+
+
+def count_time(connection: sa.Connection, study_ids: Collection[int], lease_s: float) -> None:
+    """Bring `active_s` up to date."""
     for study_id in sorted(study_ids):
         trials.lock_study(connection, study_id)
-    since = now() - sa.func.coalesce(studies.c.active_at, now())
-    passed = sa.case((since < 0, 0.0), (since > lease_s, 0.0), else_=since)
     connection.execute(
         sa.update(studies)
         .where(studies.c.study_id.in_(list(study_ids)))
-        .values(active_s=studies.c.active_s + passed, active_at=now())
+        # In this order: MySQL computes the second with the first one's new value.
+        .ordered_values((studies.c.active_s, active(lease_s)), (studies.c.active_at, now()))
     )
 
 
-def close(connection: sa.Connection, study_id: int) -> None:
-    """Mark a study done where nothing is left to issue and nothing is under way."""
-    for study in find(connection, studies.c.study_id == study_id):
-        spent = study.issued >= study.tickets or is_out_of_time(study)
-        if study.state == "open" and spent and study.ended == study.issued:
-            put(connection, study_id, state="done")
+def close(connection: sa.Connection, study_id: int, ended: int = 0) -> None:
+    """Count tickets that have ended, and mark the study done where nothing is left.
+
+    That is: nothing to issue and nothing under way.
+    """
+    total = studies.c.ended + ended
+    spent = (studies.c.issued >= studies.c.tickets) | ~has_time()
+    done = (studies.c.state == "open") & spent & (total == studies.c.issued)
+    connection.execute(
+        sa.update(studies)
+        .where(studies.c.study_id == study_id)
+        # In this order: MySQL computes the second with the first one's new value.
+        .ordered_values(
+            (studies.c.state, sa.case((done, "done"), else_=studies.c.state)),
+            (studies.c.ended, total),
+        )
+    )
+
+
+def has_time() -> sa.ColumnElement[bool]:
+    """Whether a study's hours of work are not spent, for a WHERE clause."""
+    return studies.c.hours.is_(None) | (studies.c.active_s < studies.c.hours * 3600)
 
 
 def is_out_of_time(study: Study) -> bool:

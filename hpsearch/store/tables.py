@@ -25,7 +25,7 @@ __all__ = [
     "epochs", "is_ready", "leases", "prepare", "studies", "tickets", "workers",
 ]  # fmt: skip
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _LOCK = 0x6870_7365  # any fixed number: "hpse"
 _LONG = sa.Text().with_variant(mysql.LONGTEXT(), "mysql")
 
@@ -54,8 +54,10 @@ studies = sa.Table(
     sa.Column("crash_limit", sa.Integer, nullable=False),  # losses in a row that FAIL a ticket
     sa.Column("claimed_at", sa.Double),  # when a ticket was last leased
     sa.Column("tickets", sa.Integer, nullable=False),  # the budget
-    sa.Column("issued", sa.Integer, nullable=False),  # tickets 0 .. issued - 1 exist
+    sa.Column("issued", sa.Integer, nullable=False),  # tickets that have a row
     sa.Column("drawn", sa.Integer, nullable=False),  # issued ones that are not retries
+    sa.Column("floor", sa.Integer, nullable=False),  # every number below it has been issued
+    sa.Column("floor_origin", sa.Integer, nullable=False),  # those below it that are no retries
     sa.Column("ended", sa.Integer, nullable=False),
     sa.Column("hours", sa.Double),  # of work, as active_s counts it; NULL: no limit
     sa.Column("active_s", sa.Double, nullable=False),  # time in which any worker held a lease
@@ -77,7 +79,15 @@ tickets = sa.Table(
     sa.Column("reached", sa.Integer, nullable=False),  # the last epoch that it ever finished
     sa.Column("crashes", sa.Integer, nullable=False),  # lost workers since then
     sa.Column("lost", sa.Text),  # how it lost the last one
-    sa.Index("hpsearch_tickets_state", "study_id", "state"),
+    # Of the many that have ended none is in it, where the database can do that.
+    sa.Index(
+        "hpsearch_tickets_open",
+        "state",
+        "study_id",
+        "number",
+        postgresql_where=sa.text("state = 'open'"),
+        sqlite_where=sa.text("state = 'open'"),
+    ),
     sa.Index("hpsearch_tickets_trial", "trial_id"),
 )
 
@@ -93,7 +103,14 @@ leases = sa.Table(
     sa.Column("ended_at", sa.Double),
     sa.Column("ending", sa.String(8)),  # ended, returned, lost
     sa.Index("hpsearch_leases_worker", "worker", "ended_at"),
-    sa.Index("hpsearch_leases_live", "ended_at", "study_id"),
+    sa.Index(
+        "hpsearch_leases_live",
+        "ended_at",
+        "study_id",
+        "until",
+        postgresql_where=sa.text("ended_at IS NULL"),
+        sqlite_where=sa.text("ended_at IS NULL"),
+    ),
 )
 
 workers = sa.Table(
@@ -107,6 +124,7 @@ workers = sa.Table(
     sa.Column("started_at", sa.Double, nullable=False),
     sa.Column("seen_at", sa.Double, nullable=False),
     sa.Column("stopped_at", sa.Double),
+    sa.Index("hpsearch_workers_present", "stopped_at"),
 )
 
 epochs = sa.Table(
@@ -154,10 +172,9 @@ def is_ready(database: Database) -> bool:
     with database.read() as connection:
         ours, revision = _versions(connection)
     if ours is not None and ours != SCHEMA_VERSION:
-        advice = "update hpsearch, or name" if ours > SCHEMA_VERSION else "name"
         raise SchemaError(
             f"the database {database.name} has hpsearch's schema {ours}, and this version knows "
-            f"{SCHEMA_VERSION}; {advice} another database"
+            f"{SCHEMA_VERSION}; {_way_out(ours)}, or name another database: --storage URL"
         )
     head = _scripts().get_current_head()
     if revision is not None and revision != head:
@@ -166,6 +183,12 @@ def is_ready(database: Database) -> bool:
             f"{optuna_version} knows {head}; run `optuna storage upgrade`, or update Optuna"
         )
     return ours == SCHEMA_VERSION and revision == head
+
+
+def _way_out(ours: int) -> str:
+    if ours > SCHEMA_VERSION:
+        return "update hpsearch"
+    return "finish its studies with the hpsearch that made it (Optuna reads them as they are)"
 
 
 def _use_wal(database: Database) -> None:

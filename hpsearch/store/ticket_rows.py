@@ -1,45 +1,50 @@
-"""hpsearch's rows of tickets and leases, read and written inside the ledger's transactions.
+"""hpsearch's rows of tickets, read and written inside the ledger's transactions.
 
 The functions here are the ledger's steps: none begins or ends a transaction, and those that change
-a ticket are called with the row lock of its study held, or of the ticket.
+a ticket are called with the row lock of its study held, or of the ticket. Each takes many tickets
+of one study and needs as many statements as for one.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.store import study_rows, trials
-from hpsearch.store.engine import now
-from hpsearch.store.tables import epochs, leases, studies, tickets
+from hpsearch.store import dealing, lease_rows, study_rows, trials
+from hpsearch.store.engine import now, upsert
+from hpsearch.store.tables import epochs, leases, studies, tickets, workers
 from hpsearch.store.values import Ending, Hold, Key, Study, Write
 
 __all__ = [
-    "abandoned_studies", "begin", "clear_epochs", "end", "end_abandoned", "give_back", "held",
-    "holder", "issue", "lose", "note_progress", "put_epochs", "room", "take_over", "waiting",
+    "Offer", "abandoned_studies", "begin_held", "end_abandoned", "give_back", "holders", "issue", "lose",
+    "offer", "record", "room", "take_over", "waiting",
 ]  # fmt: skip
+
+_OPEN = tickets.c.state == sa.literal_column("'open'")
+"""Given back. Written out: an index of no more than those serves only who says so."""
 
 
 # --- who may have what ------------------------------------------------------------------------
 
 
-def waiting(connection: sa.Connection, *where: Any) -> list[Study]:
+def waiting(connection: sa.Connection, but: str | None, *where: Any) -> list[Study]:
     """The open studies that have a ticket to give now, in the order in which to serve them.
 
     A higher priority first. Within one, the study with the fewest tickets under way, so that
-    workers are shared evenly; where that is the same, the one that has waited longest.
+    workers are shared evenly; where that is the same, the one that has waited longest. What the
+    worker `but` has under way is left out.
     """
-    live = _live(studies.c.study_id)
-    free = sa.exists(_free().where(tickets.c.study_id == studies.c.study_id))
-    in_time = studies.c.hours.is_(None) | (studies.c.active_s < studies.c.hours * 3600)
+    live = lease_rows.live(studies.c.study_id, but)
     # One that is out of time with nothing under way is claimed from once more: that closes it.
-    new = (studies.c.issued < studies.c.tickets) & (in_time | (studies.c.ended == studies.c.issued))
+    in_time = study_rows.has_time() | (studies.c.ended == studies.c.issued)
+    new = (studies.c.issued < studies.c.tickets) & in_time
     below = studies.c.max_parallel.is_(None) | (live < studies.c.max_parallel)
-    query = study_rows.select(studies.c.state == "open", free | new, below, *where)
+    query = study_rows.select(studies.c.state == "open", _has_free() | new, below, *where)
     order = (
         studies.c.priority.desc(),
         live,
@@ -49,34 +54,66 @@ def waiting(connection: sa.Connection, *where: Any) -> list[Study]:
     return study_rows.read(connection, query.order_by(*order))
 
 
+@dataclass(frozen=True)
+class Offer:
+    """What a claim goes by."""
+
+    study: Study
+    clock: float
+    """The database's, to which the study's time is counted."""
+    has_free: bool
+    """Whether a ticket was given back or abandoned."""
+    workers: int
+    """Signed on, and seen within their lease."""
+
+
+def offer(connection: sa.Connection, study_id: int, lease_s: float) -> Offer | None:
+    """What there is to claim from an open study; None where it is not open, or is gone."""
+    present = sa.select(sa.func.count()).select_from(workers)
+    present = present.where(workers.c.stopped_at.is_(None))
+    present = present.where(workers.c.seen_at + workers.c.lease_s >= now())
+    query = study_rows.select(studies.c.study_id == study_id, studies.c.state == "open")
+    row = connection.execute(
+        query.add_columns(
+            study_rows.active(lease_s).label("active_now"),
+            now().label("clock"),
+            _has_free().label("has_free"),
+            present.scalar_subquery().label("workers"),
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    study = replace(study_rows.made(row), active_s=row.active_now)
+    return Offer(study, row.clock, bool(row.has_free), row.workers)
+
+
 def room(connection: sa.Connection, study: Study, up_to: int) -> int:
     """How many of `up_to` tickets may be leased beside those that are under way."""
     if study.max_parallel is None:
         return up_to
-    live = connection.execute(sa.select(_live(sa.literal(study.study_id)))).scalar_one()
+    live = connection.execute(sa.select(lease_rows.live(study.study_id))).scalar_one()
     return max(min(up_to, study.max_parallel - live), 0)
 
 
-def holder(connection: sa.Connection, hold: Hold) -> Any:
-    """The ticket's row if `hold` was its last lease and its study is still there; locks it.
+def holders(
+    connection: sa.Connection, holds: Collection[Hold], *more: sa.ColumnElement[Any]
+) -> dict[Key, Any]:
+    """Rows of tickets, by hold, whose last lease that hold was; locks the tickets, in order.
 
-    The worker is part of it: a study that is deleted and made again may get the same study_id,
-    and its fences begin at 1 again.
+    With `more` columns. All of one study, which must still be there. The worker is part of it: a
+    study that is deleted and made again may get the same study_id, and its fences begin at 1 again.
     """
+    ids = {hold.study_id for hold in holds}
     alive = sa.exists().where(
-        studies.c.study_id == hold.study_id, trials.is_study(studies.c.study_id, studies.c.uid)
+        studies.c.study_id.in_(ids), trials.is_study(studies.c.study_id, studies.c.uid)
     )
-    query = sa.select(tickets).where(
-        tickets.c.study_id == hold.study_id, tickets.c.number == hold.number, alive
+    query = sa.select(tickets, *more).where(
+        tickets.c.study_id.in_(ids), tickets.c.number.in_([h.number for h in holds]), alive
     )
-    row = connection.execute(query.with_for_update()).one_or_none()
-    return row if row and (row.fence, row.worker) == (hold.fence, hold.worker) else None
-
-
-def held(connection: sa.Connection, hold: Hold) -> bool:
-    """Whether the hold is still the ticket's; locks the ticket."""
-    row = holder(connection, hold)
-    return row is not None and row.state == "leased"
+    rows = connection.execute(query.order_by(tickets.c.number).with_for_update())
+    found = {(row.number, row.fence, row.worker): row for row in rows}
+    known = {hold.key: found.get((hold.number, hold.fence, hold.worker)) for hold in holds}
+    return {key: row for key, row in known.items() if row is not None}
 
 
 def take_over(
@@ -86,45 +123,45 @@ def take_over(
 
     One that has lost its worker too often ends instead: it would take one worker after another.
     """
-    query = _free().where(_of(study.study_id)).limit(up_to)
-    found = connection.execute(query).all()
+    found = _free(connection, study.study_id, up_to)
     late = [row for row in found if row.state == "leased"]
-    for row in late:
-        lose(connection, _key(row), f"worker {row.worker} fell silent and its lease ran out")
+    for silent in sorted({row.worker for row in late}):
+        numbers = [row.number for row in late if row.worker == silent]
+        how = f"worker {silent} fell silent and its lease ran out"
+        lose(connection, study.study_id, numbers, how)
     if late:
         # Those and no others: by now the leases of more may have run out.
-        numbers = [row.number for row in found]
-        found = connection.execute(query.where(tickets.c.number.in_(numbers))).all()
+        again = sa.select(tickets).where(_among(study.study_id, [row.number for row in found]))
+        found = connection.execute(again.order_by(tickets.c.number)).all()
     poisonous = [row for row in found if row.crashes >= study.crash_limit]
-    for row in poisonous:
-        _end_poisonous(connection, study, row)
     if poisonous:
+        _end_poisonous(connection, study, poisonous)
         return take_over(connection, worker, study, up_to, lease_s)
-    return [_lease_again(connection, worker, row, lease_s) for row in found]
+    return _lease_again(connection, worker, study.study_id, found, lease_s)
 
 
-def _lease_again(connection: sa.Connection, worker: str, row: Any, lease_s: float) -> Hold:
-    hold = Hold(
-        row.study_id, row.number, row.fence + 1, worker, row.trial_id, row.origin, row.retry_of
-    )
-    _put(connection, hold.key, state="leased", fence=hold.fence, worker=worker)
-    _lease(connection, [hold], lease_s)
-    if hold.trial_id is not None:
-        taken = {"attempts": hold.fence, "worker": worker}
-        trials.put_user_attrs(connection, hold.trial_id, taken)
-    return hold
+def _lease_again(
+    connection: sa.Connection, worker: str, study_id: int, rows: Iterable[Any], lease_s: float
+) -> list[Hold]:
+    holds = [
+        Hold(study_id, r.number, r.fence + 1, worker, r.trial_id, r.origin, r.retry_of)
+        for r in rows
+    ]
+    leased = [{"number": h.number, "fence": h.fence} for h in holds]
+    _put_each(connection, study_id, leased, state="leased", worker=worker)
+    lease_rows.take(connection, holds, lease_s)
+    begun = {h.trial_id: h for h in holds if h.trial_id is not None}
+    taken = {t: {"attempts": h.fence, "worker": worker} for t, h in begun.items()}
+    trials.put_user_attrs(connection, taken)
+    return holds
 
 
 def issue(
-    connection: sa.Connection, worker: str, study: Study, up_to: int, lease_s: float
+    connection: sa.Connection, worker: str, study: Study, dealt: dealing.Deal, lease_s: float
 ) -> list[Hold]:
-    """Lease tickets that nobody has had, within the budget of trials and of hours."""
-    count = min(up_to, study.tickets - study.issued)
-    if count <= 0 or study_rows.is_out_of_time(study):
-        return []
+    """Lease tickets that nobody has had."""
     holds = [
-        Hold(study.study_id, study.issued + i, 1, worker, None, study.drawn + i)
-        for i in range(count)
+        Hold(study.study_id, number, 1, worker, None, origin) for number, origin in dealt.numbers
     ]
     new = [
         {"study_id": h.study_id, "number": h.number, "state": "leased", "fence": h.fence,
@@ -132,178 +169,243 @@ def issue(
         for h in holds
     ]  # fmt: skip
     connection.execute(sa.insert(tickets), new)
-    _lease(connection, holds, lease_s)
-    counts = {"issued": study.issued + count, "drawn": study.drawn + count}
-    study_rows.put(connection, study.study_id, **counts)
+    lease_rows.take(connection, holds, lease_s)
     return holds
 
 
 # --- what becomes of a ticket -----------------------------------------------------------------
 
 
-def begin(connection: sa.Connection, hold: Hold, trial: FrozenTrial) -> tuple[int, int]:
-    """Make a ticket a RUNNING trial; its (trial_id, number)."""
-    trial_id, number = trials.insert(connection, hold.study_id, trial)
-    clear_epochs(connection, trial_id)  # SQLite may have given the id before
-    _put(connection, hold.key, trial_id=trial_id)
-    return trial_id, number
+def begin_held(
+    connection: sa.Connection, study_id: int, begun: Sequence[tuple[Hold, FrozenTrial]]
+) -> dict[Key, tuple[int, int]]:
+    """Make held tickets RUNNING trials, where they are none yet; (trial_id, number) by hold."""
+    next_number = trials.next_number(study_id).label("next_number")
+    rows = holders(connection, [hold for hold, _ in begun], next_number)
+    mine = {key: row for key, row in rows.items() if row.state == "leased"}
+    ids = {key: row.trial_id for key, row in mine.items() if row.trial_id is not None}
+    known = trials.numbered(connection, ids.values())
+    found = {key: known[trial_id] for key, trial_id in ids.items()}
+    new = [(h, trial) for h, trial in begun if h.key in mine and h.key not in ids]
+    if new:
+        first = mine[new[0][0].key].next_number
+        made = _begin(connection, study_id, first, [(h.number, trial) for h, trial in new])
+        found |= {hold.key: at for (hold, _), at in zip(new, made, strict=True)}
+    return found
 
 
-def give_back(connection: sa.Connection, key: Key) -> None:
-    """Give a ticket back: the next worker goes on where this one stopped."""
-    _put(connection, key, state="open")
-    _end_lease(connection, key, "returned")
+def _begin(
+    connection: sa.Connection, study_id: int, number: int, begun: Sequence[tuple[int, FrozenTrial]]
+) -> list[tuple[int, int]]:
+    """Make each of these tickets a RUNNING trial, from that number on; their (trial_id, number)."""
+    made = trials.insert(connection, study_id, number, [trial for _, trial in begun])
+    if connection.dialect.name == "sqlite":  # which may have given the ids before
+        _clear_epochs(connection, {trial_id: 0 for trial_id, _ in made})
+    rows = zip(begun, made, strict=True)
+    known = [{"number": ticket, "trial_id": trial_id} for (ticket, _), (trial_id, _) in rows]
+    _put_each(connection, study_id, known)
+    return made
 
 
-def lose(connection: sa.Connection, key: Key, how: str) -> None:
-    """A ticket has lost its worker, who gave nothing back."""
+def give_back(connection: sa.Connection, study_id: int, numbers: Collection[int]) -> None:
+    """Give tickets back: the next worker goes on where this one stopped."""
+    _put(connection, study_id, numbers, state="open")
+    lease_rows.end(connection, study_id, numbers, "returned")
+
+
+def lose(connection: sa.Connection, study_id: int, numbers: Collection[int], how: str) -> None:
+    """Tickets have lost their worker, who gave nothing back."""
     # The last words of a process may be anything, and PostgreSQL takes neither NUL nor half a
     # character.
     words = how.encode("ascii", "backslashreplace").decode().replace("\0", "?")[:1000]
-    _put(connection, key, state="open", crashes=tickets.c.crashes + 1, lost=words)
-    _end_lease(connection, key, "lost")
+    _put(connection, study_id, numbers, state="open", crashes=tickets.c.crashes + 1, lost=words)
+    lease_rows.end(connection, study_id, numbers, "lost")
 
 
-def note_progress(connection: sa.Connection, key: Key, epoch: int) -> None:
-    """A ticket has finished an epoch; a new one wipes out the losses before it."""
-    study_id, number, _ = key
-    connection.execute(
-        sa.update(tickets)
-        .where(_is(study_id, number), tickets.c.reached < epoch)
-        .values(reached=epoch, crashes=0)
-    )
+def record(connection: sa.Connection, study_id: int, writes: Sequence[Write]) -> set[Key]:
+    """Write reports and endings of a study's trials, one write a hold; the keys of those refused.
+
+    Where any of them ends its trial, the caller holds the study's lock.
+    """
+    rows = holders(connection, [w.hold for w in writes])
+    mine = [w for w in writes if w.hold.key in rows and rows[w.hold.key].state == "leased"]
+    kept = {w.trial_id: w.kept for w in mine if w.kept is not None}
+    trials.clear_reports(connection, kept)
+    _clear_epochs(connection, kept)
+    reports = {w.trial_id: {r.epoch: r.value for r in w.reports} for w in mine}
+    trials.put_reports(connection, reports)
+    _put_epochs(connection, mine)
+    attrs = {w.trial_id: {**w.user_attrs, **_reason(w.ending)} for w in mine}
+    trials.put_user_attrs(connection, attrs)
+    trials.put_system_attrs(connection, {w.trial_id: w.system_attrs for w in mine})
+    _put_each(connection, study_id, _progress(mine, rows))
+    endings = {w.hold.number: (w.trial_id, w.ending) for w in mine if w.ending is not None}
+    _end(connection, study_id, endings)
+    ended = {key for key, row in rows.items() if row.state == "ended"}
+    done = {w.hold.key for w in writes if w.ending} & ended
+    return {w.hold.key for w in writes} - {w.hold.key for w in mine} - done
 
 
-def end(connection: sa.Connection, key: Key, trial_id: int, ending: Ending) -> None:
-    """End a trial together with its ticket and its lease."""
-    if ending.reason is not None:
-        trials.put_user_attrs(connection, trial_id, {"reason": ending.reason})
-    trials.end(connection, trial_id, ending.state, ending.value)
-    _put(connection, key, state="ended")
-    _end_lease(connection, key, "ended")
-    study_rows.put(connection, key[0], ended=studies.c.ended + 1)
+def _progress(writes: Iterable[Write], rows: Mapping[Key, Any]) -> list[dict[str, Any]]:
+    """What changes of the tickets: a new epoch wipes out the losses before it."""
+    changed = []
+    for write in writes:
+        row, epoch = rows[write.hold.key], write.reports[-1].epoch if write.reports else 0
+        new = epoch > row.reached
+        if new or write.ending:
+            changed.append({
+                "number": row.number,
+                "reached": epoch if new else row.reached,
+                "crashes": 0 if new else row.crashes,
+                "state": "ended" if write.ending else row.state,
+            })  # fmt: skip
+    return changed
+
+
+def _reason(ending: Ending | None) -> dict[str, str]:
+    return {} if ending is None or ending.reason is None else {"reason": ending.reason}
+
+
+def _end(
+    connection: sa.Connection, study_id: int, endings: Mapping[int, tuple[int, Ending]]
+) -> None:
+    """End trials and leases together with their tickets, {ticket: (trial_id, ending)}."""
+    if not endings:
+        return
+    trials.end(connection, {trial_id: (e.state, e.value) for trial_id, e in endings.values()})
+    lease_rows.end(connection, study_id, endings, "ended")
+    study_rows.close(connection, study_id, len(endings))
+
+
+def _end_free(
+    connection: sa.Connection, study_id: int, endings: Mapping[int, tuple[int, Ending]]
+) -> None:
+    """End tickets that nobody holds."""
+    reasons = {trial_id: _reason(ending) for trial_id, ending in endings.values()}
+    trials.put_user_attrs(connection, reasons)
+    _put(connection, study_id, endings, state="ended")
+    _end(connection, study_id, endings)
 
 
 def end_abandoned(connection: sa.Connection, study_id: int) -> None:
     """End the trials that nobody holds: in a stopped study nobody will take them over."""
-    for row in connection.execute(_free().where(_of(study_id))).all():
-        if row.trial_id is None:
-            give_back(connection, _key(row))
-        else:
-            value = trials.last_report(connection, row.trial_id)
-            ending = Ending(TrialState.PRUNED, value, "stopped")
-            end(connection, _key(row), row.trial_id, ending)
+    free = _free(connection, study_id)
+    unbegun = [row.number for row in free if row.trial_id is None]
+    if unbegun:
+        give_back(connection, study_id, unbegun)
+    begun = {row.number: row.trial_id for row in free if row.trial_id is not None}
+    last = trials.last_reports(connection, begun.values())
+    endings = {
+        number: (trial_id, Ending(TrialState.PRUNED, last.get(trial_id), "stopped"))
+        for number, trial_id in begun.items()
+    }
+    if endings:
+        _end_free(connection, study_id, endings)
 
 
 def abandoned_studies(connection: sa.Connection) -> list[int]:
     """Stopped studies with a trial that nobody holds."""
-    trial = _free().where(tickets.c.study_id == studies.c.study_id, tickets.c.trial_id.is_not(None))
-    stopped = study_rows.find(connection, studies.c.state == "stopped", sa.exists(trial))
-    return [study.study_id for study in stopped]
+    begun = tickets.c.trial_id.is_not(None)
+    free = sa.exists().where(tickets.c.study_id == studies.c.study_id, _OPEN, begun)
+    late = sa.exists().where(_has_ticket(), begun, _late_of(studies.c.study_id))
+    return [
+        s.study_id for s in study_rows.find(connection, studies.c.state == "stopped", free | late)
+    ]
 
 
-def _end_poisonous(connection: sa.Connection, study: Study, row: Any) -> None:
-    """FAIL a ticket that has lost its worker too often; one without a trial gets one to show it."""
-    hold = Hold(row.study_id, row.number, row.fence, row.worker or "")
-    trial_id = row.trial_id
-    if trial_id is None:
-        attrs = {"ticket": row.number, "stage": study.document["search"]["strategy"],
-                 "sampler": "none", "attempts": row.fence, "worker": hold.worker}  # fmt: skip
-        trial_id, _ = begin(connection, hold, trials.empty(row.number, -1, attrs))
-    reason = f"lost its worker {row.crashes} times in a row without a new epoch; last: {row.lost}"
-    end(connection, hold.key, trial_id, Ending(TrialState.FAIL, None, reason))
+def _end_poisonous(connection: sa.Connection, study: Study, rows: Sequence[Any]) -> None:
+    """FAIL tickets that lost their worker too often; those without a trial get one to show it."""
+    unbegun = [row for row in rows if row.trial_id is None]
+    shown = [
+        {"ticket": row.number, "stage": study.document["search"]["strategy"], "sampler": "none",
+         "attempts": row.fence, "worker": row.worker or ""}
+        for row in unbegun
+    ]  # fmt: skip
+    new = [(attrs["ticket"], trials.empty(attrs["ticket"], -1, attrs)) for attrs in shown]
+    number = connection.execute(sa.select(trials.next_number(study.study_id))).scalar_one()
+    made = _begin(connection, study.study_id, number, new)
+    ids = {row.number: row.trial_id for row in rows}
+    ids.update((row.number, trial_id) for row, (trial_id, _) in zip(unbegun, made, strict=True))
+    endings = {row.number: (ids[row.number], Ending(TrialState.FAIL, None, _lost(row)))
+               for row in rows}  # fmt: skip
+    _end_free(connection, study.study_id, endings)
+
+
+def _lost(row: Any) -> str:
+    return f"lost its worker {row.crashes} times in a row without a new epoch; last: {row.lost}"
 
 
 # --- what is known of its epochs --------------------------------------------------------------
 
 
-def clear_epochs(connection: sa.Connection, trial_id: int, after: int = 0) -> None:
-    """Delete what is known of a trial's epochs after that one."""
-    late = (epochs.c.trial_id == trial_id) & (epochs.c.epoch > after)
-    connection.execute(sa.delete(epochs).where(late))
+def _clear_epochs(connection: sa.Connection, kept: Mapping[int, int]) -> None:
+    """Delete what is known of trials' epochs after these, {trial_id: epoch}."""
+    if kept:
+        late = (epochs.c.trial_id == sa.bindparam("of")) & (epochs.c.epoch > sa.bindparam("after"))
+        rows = [{"of": trial_id, "after": epoch} for trial_id, epoch in kept.items()]
+        connection.execute(sa.delete(epochs).where(late), rows)
 
 
-def put_epochs(connection: sa.Connection, writes: Iterable[Write]) -> None:
+def _put_epochs(connection: sa.Connection, writes: Iterable[Write]) -> None:
     """Write what Optuna's one value a step leaves out; what stands at an epoch is replaced."""
-    written = []
-    for write in writes:
-        if not write.reports:
-            continue
-        connection.execute(
-            sa.delete(epochs).where(
-                epochs.c.trial_id == write.trial_id,
-                epochs.c.epoch.in_([r.epoch for r in write.reports]),
-            )
-        )
-        written += [
-            {"trial_id": write.trial_id, "epoch": r.epoch, "seconds": r.seconds,
-             "metrics": json.dumps(dict(r.metrics))}
-            for r in write.reports
-        ]  # fmt: skip
-    if written:
-        connection.execute(sa.insert(epochs), written)
+    rows = [
+        {"trial_id": w.trial_id, "epoch": r.epoch, "seconds": r.seconds,
+         "metrics": json.dumps(dict(r.metrics))}
+        for w in writes for r in w.reports
+    ]  # fmt: skip
+    upsert(connection, epochs, ("trial_id", "epoch"), rows)
 
 
 # --- queries and rows -------------------------------------------------------------------------
 
 
-def _live(study_id: sa.ColumnElement[int]) -> sa.ScalarSelect[int]:
-    """How many leases of a study have not run out."""
-    query = sa.select(sa.func.count()).select_from(leases)
-    query = query.where(leases.c.study_id == study_id, leases.c.until >= now())
-    return query.where(leases.c.ended_at.is_(None)).correlate(studies).scalar_subquery()
+def _has_free() -> sa.ColumnElement[bool]:
+    """Whether a study has tickets given back, or leases that have run out."""
+    late = sa.exists().where(_late_of(studies.c.study_id))
+    return sa.exists().where(tickets.c.study_id == studies.c.study_id, _OPEN) | late
 
 
-def _free() -> sa.Select[Any]:
-    """Tickets given back, and those whose lease has run out on the database's clock."""
-    late = (tickets.c.state == "leased") & (leases.c.until < now())
-    return (
-        sa.select(tickets)
-        .outerjoin(
-            leases,
-            (leases.c.study_id == tickets.c.study_id)
-            & (leases.c.number == tickets.c.number)
-            & (leases.c.fence == tickets.c.fence),
-        )
-        .where((tickets.c.state == "open") | late)
-        .order_by(tickets.c.number)
+def _free(connection: sa.Connection, study_id: int, up_to: int | None = None) -> Sequence[Any]:
+    """Tickets given back, and those whose lease has run out; the lowest numbers first.
+
+    Two queries in one, each with an index of its own, so that none looks at what has ended.
+    """
+    given = sa.select(tickets).where(tickets.c.study_id == study_id, _OPEN)
+    late = sa.select(tickets).join(leases, _has_ticket()).where(_late_of(study_id))
+    parts = (
+        given.order_by(tickets.c.number).limit(up_to).subquery(),
+        late.order_by(leases.c.until).limit(up_to).subquery(),
     )
+    rows = connection.execute(sa.union_all(*(sa.select(part) for part in parts))).all()
+    return sorted(rows, key=lambda row: row.number)[:up_to]
 
 
-def _of(study_id: int) -> sa.ColumnElement[bool]:
-    return tickets.c.study_id == study_id
+def _late_of(study_id: int | sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    return lease_rows.under_way(study_id) & lease_rows.is_late()
 
 
-def _is(study_id: int, number: int) -> sa.ColumnElement[bool]:
-    return (tickets.c.study_id == study_id) & (tickets.c.number == number)
+def _has_ticket() -> sa.ColumnElement[bool]:
+    return (tickets.c.study_id == leases.c.study_id) & (tickets.c.number == leases.c.number)
 
 
-def _key(row: Any) -> Key:
-    return row.study_id, row.number, row.fence
+def _among(study_id: int, numbers: Collection[int]) -> sa.ColumnElement[bool]:
+    return (tickets.c.study_id == study_id) & tickets.c.number.in_(list(numbers))
 
 
-def _put(connection: sa.Connection, key: Key, **values: Any) -> None:
-    study_id, number, _ = key
-    connection.execute(sa.update(tickets).where(_is(study_id, number)).values(**values))
+def _put(connection: sa.Connection, study_id: int, numbers: Collection[int], **values: Any) -> None:
+    """Set the same values for all of these tickets."""
+    connection.execute(sa.update(tickets).where(_among(study_id, numbers)).values(**values))
 
 
-def _lease(connection: sa.Connection, holds: Collection[Hold], lease_s: float) -> None:
-    for hold in holds:
-        connection.execute(
-            sa.insert(leases).values(
-                study_id=hold.study_id, number=hold.number, fence=hold.fence,
-                worker=hold.worker, taken_at=now(), until=now() + lease_s,
-            )
-        )  # fmt: skip
-    for study_id in {hold.study_id for hold in holds}:
-        study_rows.put(connection, study_id, claimed_at=now())
-
-
-def _end_lease(connection: sa.Connection, key: Key, ending: str) -> None:
-    study_id, number, fence = key
+def _put_each(
+    connection: sa.Connection, study_id: int, rows: Sequence[Mapping[str, Any]], **values: Any
+) -> None:
+    """Set values for each ticket, rows of its number and them, and the same `values` for all."""
+    if not rows:
+        return
+    each: dict[str, Any] = {c: sa.bindparam(f"new_{c}") for c in rows[0] if c != "number"}
+    this = (tickets.c.study_id == study_id) & (tickets.c.number == sa.bindparam("new_number"))
     connection.execute(
-        sa.update(leases)
-        .where(leases.c.study_id == study_id, leases.c.number == number)
-        .where(leases.c.fence == fence, leases.c.ended_at.is_(None))
-        .values(ended_at=now(), ending=ending)
+        sa.update(tickets).where(this).values(**each, **values),
+        [{f"new_{column}": value for column, value in row.items()} for row in rows],
     )

@@ -7,7 +7,7 @@ trial appears with all its parameters at once, and ends together with its ticket
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,8 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.store.engine import upsert
 
 __all__ = [
     "PRUNER_NOTES",
@@ -30,10 +32,11 @@ __all__ = [
     "end",
     "insert",
     "is_study",
-    "last_report",
+    "last_reports",
     "last_step",
     "load",
     "lock_study",
+    "next_number",
     "numbered",
     "optuna_storage",
     "put_reports",
@@ -111,6 +114,8 @@ def lock_study(connection: sa.Connection, study_id: int) -> None:
 
     Every verb that needs it takes it before any other row, so that no two wait for each other.
     """
+    if connection.dialect.name == "sqlite":
+        return  # whoever writes there has the whole database to itself
     query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id)
     connection.execute(query.with_for_update())
 
@@ -133,41 +138,83 @@ def empty(number: int, trial_id: int, user_attrs: Mapping[str, Any]) -> FrozenTr
     )  # fmt: skip
 
 
-def insert(connection: sa.Connection, study_id: int, trial: FrozenTrial) -> tuple[int, int]:
-    """Insert a RUNNING trial with its parameters and attributes; its (trial_id, number).
+def next_number(study_id: int) -> sa.ScalarSelect[int]:
+    """The number of a study's next trial, true while the caller holds the study's lock.
 
-    The caller holds the study's lock: the number is the count of trials before it.
+    Optuna numbers its own trials under that lock too: without gaps, in the order of their ids. So
+    the newest one tells, however many there are.
     """
-    count = sa.select(sa.func.count()).select_from(TRIALS).where(TRIALS.c.study_id == study_id)
-    number = int(connection.execute(count).scalar_one())
-    row = connection.execute(
-        sa.insert(TRIALS).values(
-            study_id=study_id, number=number, state=TrialState.RUNNING, datetime_start=_utc()
-        )
-    )
-    trial_id = int(row.inserted_primary_key[0])  # type: ignore[index]
-    if trial.params:
-        connection.execute(
-            sa.insert(_PARAMS),
-            [
-                {
-                    "trial_id": trial_id,
-                    "param_name": name,
-                    "param_value": trial.distributions[name].to_internal_repr(value),
-                    "distribution_json": distribution_to_json(trial.distributions[name]),
-                }
-                for name, value in trial.params.items()
-            ],
-        )
-    _insert_attrs(connection, _USER, trial_id, trial.user_attrs)
-    _insert_attrs(connection, _SYSTEM, trial_id, trial.system_attrs)
-    return trial_id, number
+    newest = _newest(study_id, 1).subquery()
+    return sa.select(sa.func.coalesce(sa.func.max(newest.c.number) + 1, 0)).scalar_subquery()
 
 
-def numbered(connection: sa.Connection, trial_id: int) -> tuple[int, int]:
-    """(trial_id, number) of a trial that has a row."""
-    query = sa.select(TRIALS.c.number).where(TRIALS.c.trial_id == trial_id)
-    return trial_id, int(connection.execute(query).scalar_one())
+def _newest(study_id: int, count: int) -> sa.Select[Any]:
+    query = sa.select(TRIALS.c.trial_id, TRIALS.c.number).where(TRIALS.c.study_id == study_id)
+    return query.order_by(TRIALS.c.trial_id.desc()).limit(count)
+
+
+def insert(
+    connection: sa.Connection, study_id: int, number: int, new: Sequence[FrozenTrial]
+) -> list[tuple[int, int]]:
+    """Insert RUNNING trials with parameters and attributes; the (trial_id, number) of each.
+
+    The first one gets that number, the study's `next_number`.
+    """
+    if not new:
+        return []
+    rows = [
+        {"study_id": study_id, "number": number + i, "state": TrialState.RUNNING,
+         "datetime_start": _utc()}
+        for i in range(len(new))
+    ]  # fmt: skip
+    added = sa.insert(TRIALS)
+    if connection.dialect.insert_executemany_returning:
+        found = connection.execute(added.returning(TRIALS.c.trial_id, TRIALS.c.number), rows)
+    else:  # MySQL
+        connection.execute(added, rows)
+        found = connection.execute(_newest(study_id, len(rows)))
+    made = sorted(((row.trial_id, row.number) for row in found), key=lambda row: row[1])
+    trials = {trial_id: trial for (trial_id, _), trial in zip(made, new, strict=True)}
+    _insert(connection, _PARAMS, [row for item in trials.items() for row in _params(*item)])
+    user = {trial_id: trial.user_attrs for trial_id, trial in trials.items()}
+    _insert(connection, _USER, _attrs(user))
+    system = {trial_id: trial.system_attrs for trial_id, trial in trials.items()}
+    _insert(connection, _SYSTEM, _attrs(system))
+    return made
+
+
+def _params(trial_id: int, trial: FrozenTrial) -> list[dict[str, Any]]:
+    return [
+        {
+            "trial_id": trial_id,
+            "param_name": name,
+            "param_value": trial.distributions[name].to_internal_repr(value),
+            "distribution_json": distribution_to_json(trial.distributions[name]),
+        }
+        for name, value in trial.params.items()
+    ]
+
+
+def _attrs(attrs: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+        for trial_id, values in attrs.items()
+        for key, value in values.items()
+    ]
+
+
+def _insert(connection: sa.Connection, table: Any, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(sa.insert(table), rows)
+
+
+def numbered(connection: sa.Connection, trial_ids: Collection[int]) -> dict[int, tuple[int, int]]:
+    """(trial_id, number) of trials that have a row, by id."""
+    if not trial_ids:
+        return {}
+    query = sa.select(TRIALS.c.trial_id, TRIALS.c.number)
+    rows = connection.execute(query.where(TRIALS.c.trial_id.in_(list(trial_ids))))
+    return {row.trial_id: (row.trial_id, row.number) for row in rows}
 
 
 def last_step() -> sa.ScalarSelect[int]:
@@ -176,77 +223,73 @@ def last_step() -> sa.ScalarSelect[int]:
     return query.where(_REPORTS.c.trial_id == TRIALS.c.trial_id).correlate(TRIALS).scalar_subquery()
 
 
-def clear_reports(connection: sa.Connection, trial_id: int, after: int = 0) -> None:
-    """Take back a trial's reports after that step; after 0 it begins again.
+def clear_reports(connection: sa.Connection, kept: Mapping[int, int]) -> None:
+    """Take back trials' reports after that step, {trial_id: step}; after 0 a trial begins again.
 
     What pruners noted is taken back only then: an epoch that is trained again gives the same
     value, and the pruner has judged that one already.
     """
-    late = (_REPORTS.c.trial_id == trial_id) & (_REPORTS.c.step > after)
-    connection.execute(sa.delete(_REPORTS).where(late))
-    if after:
+    if not kept:
         return
-    noted = _SYSTEM.c.key.startswith(PRUNER_NOTES, autoescape=True)
-    connection.execute(sa.delete(_SYSTEM).where(_SYSTEM.c.trial_id == trial_id, noted))
+    late = (_REPORTS.c.trial_id == sa.bindparam("of")) & (_REPORTS.c.step > sa.bindparam("after"))
+    rows = [{"of": trial_id, "after": step} for trial_id, step in kept.items()]
+    connection.execute(sa.delete(_REPORTS).where(late), rows)
+    again = [trial_id for trial_id, step in kept.items() if step == 0]
+    if again:
+        noted = _SYSTEM.c.key.startswith(PRUNER_NOTES, autoescape=True)
+        connection.execute(sa.delete(_SYSTEM).where(_SYSTEM.c.trial_id.in_(again), noted))
 
 
-def put_reports(connection: sa.Connection, rows: Mapping[int, Mapping[int, float]]) -> None:
+def put_reports(connection: sa.Connection, reports: Mapping[int, Mapping[int, float]]) -> None:
     """Write intermediate values, {trial_id: {step: value}}; what stands at a step is replaced.
 
     A trial that begins again, because its checkpoint is gone, so has the curve of its last run
     and no step twice.
     """
-    written = []
-    for trial_id, steps in rows.items():
-        if not steps:
-            continue
-        connection.execute(
-            sa.delete(_REPORTS).where(_REPORTS.c.trial_id == trial_id, _REPORTS.c.step.in_(steps))
-        )
+    kind = models.TrialIntermediateValueModel
+    rows = []
+    for trial_id, steps in reports.items():
         for step, value in steps.items():
-            stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(
-                value
-            )
-            written.append(
-                {
-                    "trial_id": trial_id,
-                    "step": step,
-                    "intermediate_value": stored,
-                    "intermediate_value_type": kind,
-                }
-            )
-    if written:
-        connection.execute(sa.insert(_REPORTS), written)
+            stored, stored_type = kind.intermediate_value_to_stored_repr(value)
+            rows.append(
+                {"trial_id": trial_id, "step": step, "intermediate_value": stored,
+                 "intermediate_value_type": stored_type}
+            )  # fmt: skip
+    upsert(connection, _REPORTS, ("trial_id", "step"), rows)
 
 
-def put_user_attrs(connection: sa.Connection, trial_id: int, attrs: Mapping[str, Any]) -> None:
-    """Set user attributes of a trial."""
-    _put_attrs(connection, _USER, trial_id, attrs)
+def put_user_attrs(connection: sa.Connection, attrs: Mapping[int, Mapping[str, Any]]) -> None:
+    """Set user attributes of trials, {trial_id: {key: value}}."""
+    upsert(connection, _USER, ("trial_id", "key"), _attrs(attrs))
 
 
-def put_system_attrs(connection: sa.Connection, trial_id: int, attrs: Mapping[str, Any]) -> None:
-    """Set system attributes of a trial: what samplers and pruners keep there."""
-    _put_attrs(connection, _SYSTEM, trial_id, attrs)
+def put_system_attrs(connection: sa.Connection, attrs: Mapping[int, Mapping[str, Any]]) -> None:
+    """Set system attributes of trials: what samplers and pruners keep there."""
+    upsert(connection, _SYSTEM, ("trial_id", "key"), _attrs(attrs))
 
 
-def end(connection: sa.Connection, trial_id: int, state: TrialState, value: float | None) -> None:
-    """End a running trial with its value."""
-    if value is not None:
-        stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+def end(connection: sa.Connection, endings: Mapping[int, tuple[TrialState, float | None]]) -> None:
+    """End running trials, {trial_id: (state, value)}."""
+    rows = []
+    for trial_id, (_, value) in endings.items():
+        if value is not None:
+            stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+            rows.append({"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind})
+    _insert(connection, _VALUES, rows)
+    for state in sorted({state for state, _ in endings.values()}):
+        alike = [trial_id for trial_id, (its, _) in endings.items() if its == state]
         connection.execute(
-            sa.insert(_VALUES).values(trial_id=trial_id, objective=0, value=stored, value_type=kind)
+            sa.update(TRIALS)
+            .where(TRIALS.c.trial_id.in_(alike))
+            .values(state=state, datetime_complete=_utc())
         )
-    connection.execute(
-        sa.update(TRIALS)
-        .where(TRIALS.c.trial_id == trial_id)
-        .values(state=state, datetime_complete=_utc())
-    )
 
 
-def last_report(connection: sa.Connection, trial_id: int) -> float | None:
-    """The value at a trial's last step; None where it has no report or that is not a number."""
-    query = sa.select(_REPORTS.c.intermediate_value).where(_REPORTS.c.trial_id == trial_id)
-    return connection.execute(query.order_by(_REPORTS.c.step.desc()).limit(1)).scalar()
+def last_reports(connection: sa.Connection, trial_ids: Collection[int]) -> dict[int, float | None]:
+    """The value at each trial's last step, if it has any; None where that is not a number."""
+    query = sa.select(_REPORTS.c.trial_id, _REPORTS.c.intermediate_value)
+    of_these = query.where(_REPORTS.c.trial_id.in_(list(trial_ids))).order_by(_REPORTS.c.step)
+    return {row.trial_id: row.intermediate_value for row in connection.execute(of_these)}
 
 
 def load(
@@ -317,26 +360,3 @@ def _fill(connection: sa.Connection, trials: Mapping[int, FrozenTrial]) -> None:
 def _batches(ids: Iterable[int]) -> Iterable[list[int]]:
     ordered = sorted(ids)
     return (ordered[i : i + _BATCH] for i in range(0, len(ordered), _BATCH))
-
-
-def _put_attrs(
-    connection: sa.Connection, table: Any, trial_id: int, attrs: Mapping[str, Any]
-) -> None:
-    if attrs:
-        connection.execute(
-            sa.delete(table).where(table.c.trial_id == trial_id, table.c.key.in_(list(attrs)))
-        )
-        _insert_attrs(connection, table, trial_id, attrs)
-
-
-def _insert_attrs(
-    connection: sa.Connection, table: Any, trial_id: int, attrs: Mapping[str, Any]
-) -> None:
-    if attrs:
-        connection.execute(
-            sa.insert(table),
-            [
-                {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-                for key, value in attrs.items()
-            ],
-        )

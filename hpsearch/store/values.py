@@ -42,6 +42,10 @@ class Study:
     issued: int
     drawn: int
     """Tickets issued that are not retries."""
+    floor: int
+    """Every number below it has been issued; above it some may have been, out of their order."""
+    floor_origin: int
+    """Of the numbers below the floor, how many are not retries."""
     ended: int
     hours: float | None
     active_s: float

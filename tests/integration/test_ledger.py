@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import optuna
 import pytest
@@ -54,7 +54,7 @@ def a_proposal(ticket: int, lr: float = 0.1) -> optuna.trial.FrozenTrial:
 
 
 def begin(ledger: Ledger, hold: Hold) -> int:
-    begun = ledger.begin(hold, a_proposal(hold.number))
+    (begun,) = ledger.begin([(hold, a_proposal(hold.number))])
     assert begun is not None
     return begun[0]
 
@@ -212,7 +212,7 @@ def test_a_holder_that_is_late_for_a_trial_not_begun_is_refused(url: str) -> Non
     study = a_study(ledger, tickets=1)
     late = ledger.claim("late", study.study_id)[0]
     claim_until_taken_over(ledger, study)
-    assert ledger.begin(late, a_proposal(0)) is None
+    assert ledger.begin([(late, a_proposal(0))]) == [None]
     assert optuna_trials(ledger) == []
 
 
@@ -273,8 +273,8 @@ def test_a_failed_trial_is_retried_once_with_its_own_draw(ledger: Ledger) -> Non
     finish(ledger, second)
     assert (ledger.retry_failed("s"), ledger.retry_failed("s")) == (1, 0)
     retry, fresh = ledger.claim("w", study.study_id, 9)
-    assert (retry.number, retry.origin, retry.retry_of) == (2, 0, 0)
-    assert (fresh.number, fresh.origin, fresh.retry_of) == (3, 2, None), "no draw is left out"
+    assert (retry.number, retry.origin, retry.retry_of) == (3, 0, 0)
+    assert (fresh.number, fresh.origin, fresh.retry_of) == (2, 2, None), "no draw is left out"
 
 
 def test_a_paused_study_gives_no_tickets(ledger: Ledger) -> None:
@@ -384,7 +384,7 @@ def test_nothing_is_written_into_a_study_that_optuna_deleted(ledger: Ledger) -> 
     ending = Ending(TrialState.COMPLETE, 0.5)
     for write in (Write(begun, trial_id, reports=[report]), Write(begun, trial_id, ending=ending)):
         assert ledger.record([write]) == {begun.key}
-    assert ledger.begin(claimed, a_proposal(1)) is None
+    assert ledger.begin([(claimed, a_proposal(1))]) == [None]
     again = a_study(ledger)
     hold = ledger.claim("w2", again.study_id)[0]
     assert finish(ledger, hold) == set()
@@ -440,8 +440,8 @@ def test_writes_of_one_hold_are_written_in_their_order(ledger: Ledger) -> None:
 def test_a_trial_is_begun_once(ledger: Ledger) -> None:
     study = a_study(ledger)
     hold = ledger.claim("w", study.study_id)[0]
-    first = ledger.begin(hold, a_proposal(hold.number))
-    assert ledger.begin(hold, a_proposal(hold.number)) == first
+    first = ledger.begin([(hold, a_proposal(hold.number))])
+    assert ledger.begin([(hold, a_proposal(hold.number))]) == first != [None]
     assert len(optuna_trials(ledger)) == 1
 
 
@@ -545,8 +545,8 @@ def test_a_lease_that_runs_out_while_another_is_taken_over_has_one_owner(
     let_run_out(ledger, second, -1.0)
     lose = ticket_rows.lose
 
-    def lose_slowly(connection: sa.Connection, key: Key, how: str) -> None:
-        lose(connection, key, how)
+    def lose_slowly(connection: sa.Connection, *what: Any) -> None:
+        lose(connection, *what)
         connection.execute(sa.update(leases).where(leases.c.number == 0).values(until=now() - 1))
 
     monkeypatch.setattr(ticket_rows, "lose", lose_slowly)

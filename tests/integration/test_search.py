@@ -60,7 +60,7 @@ class Bench:
         (hold,) = self.ledger.claim("w", self.study.study_id)
         self.mirror.refresh()
         (proposal,) = self.search.propose([hold])
-        begun = self.ledger.begin(hold, proposal)
+        (begun,) = self.ledger.begin([(hold, proposal)])
         assert begun is not None
         self.mirror.adopt(proposal, *begun)
         return hold, begun[0]

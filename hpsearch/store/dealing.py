@@ -1,0 +1,135 @@
+"""Which numbers new tickets get, dealt in any order.
+
+A study's numbers are 0 .. tickets - 1. A retry takes the first number behind the budget, which
+grows by it, so that no ticket dealt out of its order ever meets one. All others are sampled by
+their origin: the number less the retries below it. That stays as it is whatever is issued, retried
+or added later, so random, quasi-random and grid search draw the same trials in whatever order
+tickets are dealt.
+
+The study keeps the first number that is not issued, its floor, and the origin there; whoever deals
+reads only the rows above, and only as far as they reach.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from optuna.trial import TrialState
+
+from hpsearch.store import trials
+from hpsearch.store.tables import tickets
+from hpsearch.store.values import Study
+
+__all__ = ["REACH", "Deal", "add_retries", "deal", "share", "upcoming"]
+
+REACH = 1024
+"""How far above the floor a number may be dealt out of its order. So few rows lie above it however
+long the study is, and no ticket is passed over for ever."""
+
+
+@dataclass(frozen=True)
+class Deal:
+    """Numbers to issue, and the study's floor once they are."""
+
+    numbers: Sequence[tuple[int, int]]
+    """(number, origin) of each."""
+    floor: int
+    floor_origin: int
+
+
+def deal(connection: sa.Connection, study: Study, count: int, wanted: Collection[int] = ()) -> Deal:
+    """Up to `count` numbers: those that are wanted in their order, then the lowest ones.
+
+    The caller holds the study's lock, and has left at least one to issue.
+    """
+    window = _window(connection, study, count)
+    free = dict(window.free())
+    # A dict keeps what came first where it came: the lowest ones follow the wanted ones.
+    ordered = dict.fromkeys([*(n for n in wanted if n in free), *free])
+    chosen = list(itertools.islice(ordered, count))
+    floor, origin = window.floor_without(chosen)
+    return Deal([(number, free[number]) for number in chosen], floor, origin)
+
+
+def add_retries(connection: sa.Connection, study: Study) -> int:
+    """Add a ticket for each trial that failed and was not retried; how many.
+
+    The study's counts are the caller's to raise.
+    """
+    again = tickets.alias()
+    retried = sa.exists().where(
+        again.c.study_id == tickets.c.study_id, again.c.retry_of == tickets.c.number
+    )
+    failed = connection.execute(
+        sa.select(tickets.c.number, tickets.c.origin)
+        .join(trials.TRIALS, trials.TRIALS.c.trial_id == tickets.c.trial_id)
+        .where(tickets.c.study_id == study.study_id, trials.TRIALS.c.state == TrialState.FAIL)
+        .where(~retried)
+        .order_by(tickets.c.number)
+    ).all()
+    rows = [
+        {"study_id": study.study_id, "number": study.tickets + i, "state": "open", "fence": 0,
+         "origin": row.origin, "retry_of": row.number, "reached": 0, "crashes": 0}
+        for i, row in enumerate(failed)
+    ]  # fmt: skip
+    if rows:
+        connection.execute(sa.insert(tickets), rows)
+    return len(rows)
+
+
+def upcoming(connection: sa.Connection, study: Study, count: int) -> list[tuple[int, int]]:
+    """The next `count` (number, origin) that nobody has been issued, within reach."""
+    return list(itertools.islice(_window(connection, study, count).free(), count))
+
+
+def share(left: int, workers: int) -> int:
+    """The most that one worker may take at once of what is left, so that all end together.
+
+    One part in as many as there are workers, rounded up: guided self-scheduling (Polychronopoulos
+    and Kuck, IEEE Transactions on Computers C-36(12), 1987).
+    """
+    return -(-left // max(workers, 1))
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A stretch of a study's numbers, from a floor to before `end`."""
+
+    floor: int
+    origin: int
+    end: int
+    issued: Mapping[int, bool]
+    """Numbers that have a row; whether that is a retry."""
+
+    def free(self) -> Iterator[tuple[int, int]]:
+        """(number, origin) of those that are not issued."""
+        return ((n, origin) for n, origin in self._walk() if n not in self.issued and n < self.end)
+
+    def floor_without(self, numbers: Collection[int]) -> tuple[int, int]:
+        """The first number not issued once these are, and its origin; at the utmost the end."""
+        gone = self.issued.keys() | set(numbers)
+        return next(at for at in self._walk() if at[0] not in gone)
+
+    def _walk(self) -> Iterator[tuple[int, int]]:
+        origin = self.origin
+        for number in range(self.floor, self.end + 1):
+            yield number, origin
+            origin += not self.issued.get(number, False)
+
+
+def _window(connection: sa.Connection, study: Study, count: int) -> _Window:
+    floor, origin = study.floor, study.floor_origin
+    while True:
+        end = min(floor + REACH + count, study.tickets)
+        query = sa.select(tickets.c.number, tickets.c.retry_of.is_not(None)).where(
+            tickets.c.study_id == study.study_id, tickets.c.number >= floor, tickets.c.number < end
+        )
+        above = study.issued > floor  # else all that is issued lies below
+        issued = {n: bool(retry) for n, retry in connection.execute(query)} if above else {}
+        window = _Window(floor, origin, end, issued)
+        if end == study.tickets or len(issued) < end - floor:
+            return window
+        floor, origin = window.floor_without(())  # more retries in a row than the reach

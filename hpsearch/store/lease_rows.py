@@ -1,0 +1,56 @@
+"""hpsearch's rows of leases: who holds which ticket until when, on the database's clock.
+
+A ticket that is leased has one lease that has not ended, any other none. The queries here go by
+that: they read the leases under way, however many have ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
+
+from hpsearch.store.engine import now
+from hpsearch.store.tables import leases, studies
+from hpsearch.store.values import Hold
+
+__all__ = ["end", "is_late", "live", "take", "under_way"]
+
+
+def under_way(study_id: int | sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """A study's leases that have not ended; they may have run out."""
+    return (leases.c.study_id == study_id) & leases.c.ended_at.is_(None)
+
+
+def is_late() -> sa.ColumnElement[bool]:
+    """Whether a lease has run out."""
+    return leases.c.until < now()
+
+
+def live(study_id: int | sa.ColumnElement[int], but: str | None = None) -> sa.ScalarSelect[int]:
+    """How many leases of a study have not run out, those of the worker `but` left out."""
+    query = sa.select(sa.func.count()).select_from(leases).where(under_way(study_id), ~is_late())
+    if but is not None:
+        query = query.where(leases.c.worker != but)
+    return query.correlate(studies).scalar_subquery()
+
+
+def take(connection: sa.Connection, holds: Sequence[Hold], lease_s: float) -> None:
+    """Begin a lease for each hold."""
+    if holds:
+        # The database's clock, once for each row: an expression, which no parameter can be.
+        begun = sa.insert(leases).values(taken_at=now(), until=now() + lease_s)
+        rows = [
+            {"study_id": h.study_id, "number": h.number, "fence": h.fence, "worker": h.worker}
+            for h in holds
+        ]
+        connection.execute(begun, rows)
+
+
+def end(connection: sa.Connection, study_id: int, numbers: Collection[int], ending: str) -> None:
+    """End the leases of these tickets, if they have any."""
+    connection.execute(
+        sa.update(leases)
+        .where(under_way(study_id), leases.c.number.in_(list(numbers)))
+        .values(ended_at=now(), ending=ending)
+    )
