@@ -44,7 +44,11 @@ class Samplers:
         self.parts: dict[str, list[Parameter]] = {}
         """Sampler of the study file -> its parameters."""
         for parameter in spec.space:
-            self.parts.setdefault(spec.search.sampler[parameter.group], []).append(parameter)
+            self.parts.setdefault(self.part_of(parameter), []).append(parameter)
+
+    def part_of(self, parameter: Parameter) -> str:
+        """The sampler that the study file names for a parameter."""
+        return self._spec.search.sampler[parameter.group]
 
     @cached_property
     def foreseen(self) -> Mapping[str, str]:
@@ -111,8 +115,9 @@ class Drawing:
         """Who has drawn."""
         return list(dict.fromkeys(self._chosen[part] for part in self._drawn))
 
-    def value(self, part: str, parameter: Parameter) -> Value:
-        """The value of a parameter of `part` that exists; UnforeseenError where nobody draws it."""
+    def value(self, parameter: Parameter) -> Value:
+        """The value of a parameter that exists; UnforeseenError where nobody draws it."""
+        part = self._samplers.part_of(parameter)
         if part not in self._chosen:
             raise UnforeseenError(part)
         sampler = self._samplers.named(self._chosen[part])

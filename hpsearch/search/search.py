@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from optuna import Study
 from optuna.pruners import _filter_study
@@ -17,6 +17,7 @@ from hpsearch.search.drawing import PURE, Drawing, Samplers, UnforeseenError
 from hpsearch.search.pace import Pace
 from hpsearch.search.pruners import make_pruner
 from hpsearch.search.samplers import DRAWN_BY
+from hpsearch.space import Parameter
 from hpsearch.spec import StudySpec
 from hpsearch.store import trials
 from hpsearch.store.mirror import Mirror
@@ -64,20 +65,34 @@ class Search:
             self._pace.measured(taken_s, by_gp, states[TrialState.COMPLETE])
         return proposals
 
-    def foreseen(self, origin: int) -> dict[str, Value] | None:
-        """The values that a ticket will get; None where they depend on other trials.
+    @property
+    def learns(self) -> bool:
+        """Whether any parameter is drawn by what other trials gave."""
+        return bool(self._samplers.parts.keys() - PURE)
+
+    def foreseen(self, origin: int, names: Collection[str]) -> dict[str, Value] | None:
+        """The values that a ticket will get, as far as they do not depend on other trials.
 
         Not for a ticket that runs a failed one again.
 
         Args:
             origin: The number to sample by.
+            names: The parameters that matter: None where one of them cannot be foreseen.
         """
         trial = trials.empty(origin, -1, {})
         drawing = Drawing(self._samplers, self._study, trial, self._samplers.foreseen)
-        try:
-            return self._assign(plan.start_point(self._spec, origin) or {}, drawing)
-        except UnforeseenError:
-            return None
+        point = plan.start_point(self._spec, origin) or {}
+        values: dict[str, Value] = {}
+        unknown: set[str] = set()
+        for parameter in self._spec.space:
+            if any(condition.parameter in unknown for condition in parameter.when):
+                unknown.add(parameter.name)
+            elif self._exists(parameter, values):
+                try:
+                    values[parameter.name] = _value(parameter, point, drawing)
+                except UnforeseenError:
+                    unknown.add(parameter.name)
+        return None if unknown & set(names) else values
 
     def trained(self, seconds: float) -> None:
         """Training took so long since the last call: a tenth of it may be spent proposing."""
@@ -141,13 +156,17 @@ class Search:
         """A value for each parameter that exists: the point's, its default beside one, or drawn."""
         values: dict[str, Value] = {}
         for parameter in self._spec.space:
-            if not parameter.active({**self._spec.space.constants, **values}):
-                continue
-            if parameter.name in point:
-                values[parameter.name] = point[parameter.name]
-            elif point and parameter.default is not None:
-                values[parameter.name] = parameter.default
-            else:
-                part = self._spec.search.sampler[parameter.group]
-                values[parameter.name] = drawing.value(part, parameter)
+            if self._exists(parameter, values):
+                values[parameter.name] = _value(parameter, point, drawing)
         return values
+
+    def _exists(self, parameter: Parameter, values: Mapping[str, Value]) -> bool:
+        return parameter.active({**self._spec.space.constants, **values})
+
+
+def _value(parameter: Parameter, point: Mapping[str, Value], drawing: Drawing) -> Value:
+    if parameter.name in point:
+        return point[parameter.name]
+    if point and parameter.default is not None:
+        return parameter.default
+    return drawing.value(parameter)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,12 +56,6 @@ class _Running:
     """Why its last epoch has no checkpoint."""
     undelivered: Write | None = None
     """What is to be written, once the checkpoint is there."""
-
-    def end(self) -> Ending:
-        """How it ends, where it does."""
-        assert self.undelivered is not None
-        assert self.undelivered.ending is not None
-        return self.undelivered.ending
 
 
 class Bench:
@@ -194,8 +189,7 @@ class Bench:
         for hold in holds:
             if hold.trial_id is None:
                 continue
-            trial_id = hold.trial_id
-            trial = self._ask(lambda trial_id=trial_id: self._mirror.hold(trial_id))
+            trial = self._ask(partial(self._mirror.hold, hold.trial_id))
             if trial is None:  # its study is gone
                 self._keeper.forget(hold)
                 continue
@@ -379,27 +373,29 @@ class Bench:
         )  # fmt: skip
 
     def _record(self, writes: Sequence[Write]) -> None:
-        """Keep them until the next checkpoints; what has ended is delivered and cleared away now."""
+        """Keep them until the next checkpoints; what has ended is delivered at once."""
         for write in writes:
             running = self._running[write.hold.number]
             before = running.undelivered
             running.undelivered = before.then(write) if before else write
-        self._end([self._running[w.hold.number] for w in writes if w.ending is not None])
-
-    def _end(self, ended: Sequence[_Running]) -> None:
-        for running in ended:
-            ending = running.end()
-            if ending.state is TrialState.COMPLETE and self._is_best(ending.value):
+        ended = [write for write in writes if write.ending is not None]
+        for write in ended:
+            running, ending = self._running[write.hold.number], write.ending
+            if ending and ending.state is TrialState.COMPLETE and self._is_best(ending.value):
                 # The network itself, for whoever asks for the best one.
                 self._note(running, self._saved(running, last=True))
-        self._deliver(ended)
-        for running in ended:
-            ending, number = running.end(), running.hold.number
-            _log.info("trial %d of %s: %s", running.trial.number, self._study.name,
-                      ending.state.name)  # fmt: skip
-            self._mirror.end(running.trial._trial_id, ending.state, ending.value)
-            self._let_go(number)
-            self._unconfirmed.add(number)
+        self._deliver([self._running[write.hold.number] for write in ended])
+        for write in ended:
+            self._clear_away(write)
+
+    def _clear_away(self, write: Write) -> None:
+        number, ending = write.hold.number, write.ending
+        assert ending is not None
+        trial = self._running[number].trial.number
+        _log.info("trial %d of %s: %s", trial, self._study.name, ending.state.name)
+        self._mirror.end(write.trial_id, ending.state, ending.value)
+        self._let_go(number)
+        self._unconfirmed.add(number)
 
     def _is_best(self, value: float | None) -> bool:
         """Whether no trial that is known to have ended is as good."""
