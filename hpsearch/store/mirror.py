@@ -96,11 +96,13 @@ class Mirror(BaseStorage):
         complete = [t for t in self.trials(TrialState.COMPLETE) if t.value is not None]
         return max(complete, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
 
-    def is_better(self, value: float | None, than: float | None) -> bool:
-        """Whether one value is better than another."""
-        if value is None or than is None:
+    def would_be_best(self, trial: FrozenTrial, value: float | None) -> bool:
+        """Whether `trial`, complete with that value, would be the `best` one."""
+        best = self.best()
+        if best is None or best.value is None or value is None:
             return value is not None
-        return value > than if self._direction is StudyDirection.MAXIMIZE else value < than
+        sign = 1 if self._direction is StudyDirection.MAXIMIZE else -1
+        return (sign * value, -trial.number) > (sign * best.value, -best.number)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """What a sampler or pruner notes on a trial; `take_notes` hands it to be written."""

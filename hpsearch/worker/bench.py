@@ -5,29 +5,27 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import passwords
-from hpsearch.catalog import METRICS
-from hpsearch.errors import CheckpointError, DataError, HpsearchError, UnreachableError, line
+from hpsearch.errors import CheckpointError, HpsearchError, UnreachableError, line
 from hpsearch.places import checkpoint_place
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Ending, EpochReport, Hold, Study, Write
+from hpsearch.store.values import Ending, EpochReport, Hold, Study
 from hpsearch.training.array import Array, Failure, Report
 from hpsearch.training.candidate import Candidate, derived_seed
-from hpsearch.training.data import Dataset, DataSettings, load
 from hpsearch.training.stack import shape_of
 from hpsearch.worker.context import Context
 from hpsearch.worker.intake import Intake
+from hpsearch.worker.material import material
+from hpsearch.worker.running import Running
 from hpsearch.worker.saves import Saves
 
 __all__ = ["Bench"]
@@ -41,23 +39,6 @@ that of training; an epoch that takes longer is saved and reported at its end.""
 _log = logging.getLogger(__name__)
 
 
-@dataclass
-class _Running:
-    """A trial under way on this worker."""
-
-    hold: Hold
-    trial: FrozenTrial
-    candidate: Candidate
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    """After the last epoch."""
-    detail: str = ""
-    """More than a word about a failure."""
-    unsaved: str | None = None
-    """Why its last epoch has no checkpoint."""
-    undelivered: Write | None = None
-    """What is to be written, once the checkpoint is there."""
-
-
 class Bench:
     """All that one study needs on one device: its data, its search, and the array."""
 
@@ -69,9 +50,7 @@ class Bench:
         self._spec = StudySpec.from_document(study.document)
         if self._spec.name != study.name:  # which becomes the name of a folder
             raise HpsearchError(f"the study file in the database is of {self._spec.name!r}")
-        dataset = load(_data_settings(self._spec, Path(study.base)), context.device)
-        self._check_metric(dataset)
-        self._agree_on_data(dataset)
+        dataset = material(context, study, self._spec)
         database = context.ledger.database
         self._mirror = Mirror(database, study.study_id, study.name, study.direction)
         self._search = Search(self._spec, self._mirror)
@@ -85,34 +64,11 @@ class Bench:
             interrupted=context.stop.is_set,
         )
         self._intake = Intake(context.ledger, study, self._spec, self._search, self._array)
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, Running] = {}
         self._saved_at = time.monotonic()
         self._unconfirmed: set[int] = set()
         """Tickets whose end is on its way to the database."""
         _log.info("serving study %s on %s", study.name, context.device)
-
-    def _check_metric(self, dataset: Dataset) -> None:
-        """The task of a table may be known only now, from its target."""
-        metric = self._spec.metric
-        if dataset.task not in METRICS[metric].tasks:
-            fitting = ", ".join(n for n, m in METRICS.items() if dataset.task in m.tasks)
-            raise DataError(
-                f"the metric of study {self._study.name!r} is {metric}, and by its target "
-                f"{self._spec.data.target!r} the table is for {dataset.task}; "
-                f"set metric to one of {fitting}, or set data.task"
-            )
-
-    def _agree_on_data(self, dataset: Dataset) -> None:
-        """All workers of a study must train on the same rows, split in the same way."""
-        study_id, found = self._study.study_id, dataset.record
-        kept = self._context.patiently(lambda: self._ledger.record_data(study_id, found))
-        for part in ("fingerprint", "split"):
-            if kept.get(part) != found[part]:
-                raise DataError(
-                    f"the data of study {self._study.name!r} is not what it was when the study "
-                    f"began: its {part} differs; put the same data here, or start a study under "
-                    "another name"
-                )
 
     def run(self) -> bool:
         """Claim tickets and train them to their end; whether there were any."""
@@ -230,8 +186,8 @@ class Bench:
                 said.append(f"up to {fit.slots} at once: {fit.reason}")
         return said
 
-    def _started(self, hold: Hold, trial: FrozenTrial) -> _Running:
-        running = _Running(hold, trial, self._candidate(hold, trial))
+    def _started(self, hold: Hold, trial: FrozenTrial) -> Running:
+        running = Running(hold, trial, self._candidate(hold, trial))
         self._running[hold.number] = running
         return running
 
@@ -244,7 +200,7 @@ class Bench:
             seed=_seed(self._spec.search.seed, hold.origin),
         )
 
-    def _place(self, running: _Running) -> None:
+    def _place(self, running: Running) -> None:
         """Put a trial on the array, from its checkpoint if there is one that fits."""
         candidate = running.candidate
         try:
@@ -259,7 +215,7 @@ class Bench:
             _log.info("trial %d goes on from epoch %d", running.trial.number, state["epoch"])
             self._catch_up(running, [EpochReport(**report) for report in state["curve"]])
 
-    def _catch_up(self, running: _Running, curve: Sequence[EpochReport]) -> None:
+    def _catch_up(self, running: Running, curve: Sequence[EpochReport]) -> None:
         """Make the reports agree with the checkpoint, which has the whole learning curve.
 
         What its last worker could not report any more is reported now. What it reported without
@@ -271,44 +227,46 @@ class Bench:
             self._rewind(running, epoch, f"goes on from epoch {epoch}: no later one was saved")
         missing = [report for report in curve if report.epoch not in known]
         for report in missing:
-            self._mirror.report(running.trial._trial_id, report.epoch, report.value)
+            self._mirror.report(running.trial_id, report.epoch, report.value)
         if missing:
             running.metrics = missing[-1].metrics
             last = epoch == running.candidate.settings["epochs"]
-            self._record([self._write(running, missing, None if last else self._pruned(running))])
+            running.put(reports=missing, ending=None if last else self._pruned(running))
+            self._finish([running])
 
-    def _rewind(self, running: _Running, epoch: int, why: str) -> None:
+    def _rewind(self, running: Running, epoch: int, why: str) -> None:
         """Its learning curve goes back too, or the pruner would judge it by the old one."""
         _log.warning("trial %d %s", running.trial.number, why)
-        trial_id = running.trial._trial_id
-        self._mirror.rewind(trial_id, epoch)
-        attrs = {"restarted": passwords.hide(why)}
-        self._record([Write(running.hold, trial_id, kept=epoch, user_attrs=attrs)])
+        self._mirror.rewind(running.trial_id, epoch)
+        running.put(kept=epoch, user_attrs={"restarted": passwords.hide(why)})
 
     # --- training -----------------------------------------------------------------------------
 
     def _train_one_epoch(self) -> None:
         started = time.monotonic()
-        writes = [self._judge(report) for report in self._array.epoch()]
+        judged = [self._judge(report) for report in self._array.epoch()]
         self._search.trained(time.monotonic() - started)
-        self._record(writes)
+        self._finish(judged)
         if time.monotonic() - self._saved_at >= _SAVE_S:
             self._save()
 
-    def _judge(self, report: Report) -> Write:
-        """What is to be written for an epoch: its report, and whether the trial ends with it."""
+    def _judge(self, report: Report) -> Running:
+        """Note an epoch: its report, and whether the trial ends with it."""
         running = self._running[report.key]
         if report.failure is not None:
-            return self._write(running, [], self._failed(running, report))
+            running.put(ending=self._failed(running, report))
+            return running
         assert report.value is not None
         done = EpochReport(report.epoch, report.value, report.metrics, report.seconds)
         running.metrics = report.metrics
-        self._mirror.report(running.trial._trial_id, report.epoch, report.value)
+        self._mirror.report(running.trial_id, report.epoch, report.value)
         if report.finished:
             ending: Ending | None = Ending(TrialState.COMPLETE, report.value)
         else:
             ending = self._pruned(running)
-        return self._write(running, [done], ending)
+        notes = self._mirror.take_notes(running.trial_id)
+        running.put(reports=[done], system_attrs=notes, ending=ending)
+        return running
 
     def _save(self) -> None:
         """Write the checkpoints of what is in training, and then deliver what they vouch for.
@@ -317,102 +275,69 @@ class Bench:
         that is missing, not an epoch. A trial goes on without a checkpoint: its values are in the
         database then, and the disk may have room again later.
         """
-        waiting = [r for r in self._running.values() if r.undelivered and r.undelivered.reports]
-        for running in waiting:
-            self._note(running, self._saved(running, last=False))
+        for running in self._running.values():
+            if running.pending and running.pending.reports:
+                self._checkpoint(running, last=False)
         self._deliver(list(self._running.values()))
         self._saved_at = time.monotonic()
 
-    def _saved(self, running: _Running, *, last: bool) -> dict[str, Any]:
-        """What is to be noted on the trial where that has come to change."""
-        number = running.hold.number
+    def _checkpoint(self, running: Running, *, last: bool) -> None:
+        """Save it, and note on the trial where that has come to fail, or to work again."""
+        number = running.number
         why = self._saves.save(running.hold, lambda: self._array.state(number), last=last)
         before, running.unsaved = running.unsaved, why
         if (before is None) == (why is None):
-            return {}
+            return
         if why is not None:
             _log.warning("trial %d goes on, but %s", running.trial.number, why)
-        return {"checkpoint": why}
+        running.put(user_attrs={"checkpoint": why})
 
-    def _pruned(self, running: _Running) -> Ending | None:
+    def _pruned(self, running: Running) -> Ending | None:
         """How the trial ends if the pruner would stop it after its last report."""
         trial = running.trial
         if not self._search.should_prune(trial):
             return None
         reason = f"pruned by {self._spec.search.pruner.name} after epoch {trial.last_step}"
-        return Ending(TrialState.PRUNED, _last_value(trial), reason)
+        return Ending(TrialState.PRUNED, running.last_value, reason)
 
-    def _failed(self, running: _Running, report: Report) -> Ending:
+    def _failed(self, running: Running, report: Report) -> Ending:
         assert report.failure is not None
         running.detail = passwords.hide(report.message)
         if report.failure is Failure.DIVERGED:
-            return Ending(TrialState.PRUNED, _last_value(running.trial), report.failure.value)
+            return Ending(TrialState.PRUNED, running.last_value, report.failure.value)
         reason = report.failure.value
         if report.failure is Failure.ERROR:
             reason = f"error: {running.detail}"
         _log.warning("trial %d failed: %s", running.trial.number, report.message or reason)
         return Ending(TrialState.FAIL, None, reason)
 
-    def _write(
-        self,
-        running: _Running,
-        reports: Sequence[EpochReport],
-        ending: Ending | None,
-        user_attrs: Mapping[str, Any] | None = None,
-    ) -> Write:
-        attrs = dict(user_attrs or {})
-        if ending is not None and running.metrics:
-            attrs["metrics"] = dict(running.metrics)
-        if ending is not None and running.detail:
-            attrs["detail"] = running.detail
-        trial_id = running.trial._trial_id
-        notes = self._mirror.take_notes(trial_id)
-        return Write(
-            running.hold, trial_id, reports=reports, user_attrs=attrs, system_attrs=notes,
-            ending=ending,
-        )  # fmt: skip
+    # --- what becomes of trials ---------------------------------------------------------------
 
-    def _record(self, writes: Sequence[Write]) -> None:
-        """Keep them until the next checkpoints; what has ended is delivered at once."""
-        for write in writes:
-            running = self._running[write.hold.number]
-            before = running.undelivered
-            running.undelivered = before.then(write) if before else write
-        ended = [write for write in writes if write.ending is not None]
-        for write in ended:
-            running, ending = self._running[write.hold.number], write.ending
-            if ending and ending.state is TrialState.COMPLETE and self._is_best(ending.value):
-                # The network itself, for whoever asks for the best one.
-                self._note(running, self._saved(running, last=True))
-        self._deliver([self._running[write.hold.number] for write in ended])
-        for write in ended:
-            self._clear_away(write)
+    def _finish(self, candidates: Sequence[Running]) -> None:
+        """Deliver the ends of those that have come to one, and clear them away."""
+        ended = [running for running in candidates if running.ending is not None]
+        for running in ended:
+            if self._is_best(running):  # the network itself, for whoever asks for the best one
+                self._checkpoint(running, last=True)
+        endings = [(running, running.ending) for running in ended]
+        self._deliver(ended)
+        for running, ending in endings:
+            assert ending is not None
+            _log.info("trial %d of %s: %s", running.trial.number, self._study.name,
+                      ending.state.name)  # fmt: skip
+            self._mirror.end(running.trial_id, ending.state, ending.value)
+            self._let_go(running.number)
+            self._unconfirmed.add(running.number)
 
-    def _clear_away(self, write: Write) -> None:
-        number, ending = write.hold.number, write.ending
-        assert ending is not None
-        trial = self._running[number].trial.number
-        _log.info("trial %d of %s: %s", trial, self._study.name, ending.state.name)
-        self._mirror.end(write.trial_id, ending.state, ending.value)
-        self._let_go(number)
-        self._unconfirmed.add(number)
+    def _is_best(self, running: Running) -> bool:
+        ending = running.ending
+        if ending is None or ending.state is not TrialState.COMPLETE:
+            return False
+        return self._mirror.would_be_best(running.trial, ending.value)
 
-    def _is_best(self, value: float | None) -> bool:
-        """Whether no trial that is known to have ended is as good."""
-        best = self._mirror.best()
-        return best is None or self._mirror.is_better(value, best.value)
-
-    def _note(self, running: _Running, attrs: Mapping[str, Any]) -> None:
-        if attrs and running.undelivered is not None:
-            noted = Write(running.hold, running.trial._trial_id, user_attrs=attrs)
-            running.undelivered = running.undelivered.then(noted)
-
-    def _deliver(self, chosen: Iterable[_Running]) -> None:
-        """Hand what is known of them to the keeper."""
-        writes = [running.undelivered for running in chosen if running.undelivered is not None]
-        for running in chosen:
-            running.undelivered = None
-        self._keeper.put(writes)
+    def _deliver(self, chosen: Iterable[Running]) -> None:
+        """Hand what is to be written of them to the keeper."""
+        self._keeper.put([write for running in chosen for write in running.take()])
 
     def _let_go(self, number: int) -> None:
         del self._running[number]
@@ -461,10 +386,9 @@ class Bench:
         self.settle()
         state = self._keeper.state(self._study.study_id)
         if state == "stopped":
-            self._record([
-                self._write(r, [], Ending(TrialState.PRUNED, _last_value(r.trial), "stopped"))
-                for r in self._running.values()
-            ])  # fmt: skip
+            for running in self._running.values():
+                running.put(ending=Ending(TrialState.PRUNED, running.last_value, "stopped"))
+            self._finish(list(self._running.values()))
         elif state == "paused" or self._stop.is_set():
             self.give_back()
 
@@ -477,8 +401,8 @@ class Bench:
         if not holds:
             return
         for running in self._running.values():
-            if not self._array.has_state(running.hold.number):
-                running.undelivered = None  # whoever goes on trains these epochs again
+            if not self._array.has_state(running.number):
+                running.take()  # whoever goes on trains these epochs again
         self._save()
         self._keeper.flush(self._context.options.grace_s / 2)
         with suppress(UnreachableError):
@@ -487,31 +411,10 @@ class Bench:
         _log.info("gave back trial %s of %s", trials, self._study.name)
         for running in list(self._running.values()):
             self._keeper.forget(running.hold)
-            self._mirror.drop(running.trial._trial_id)
-            self._let_go(running.hold.number)
-
-
-def _last_value(trial: FrozenTrial) -> float | None:
-    """What Optuna gives a pruned trial as its value: the last report."""
-    return trial.intermediate_values[trial.last_step] if trial.last_step is not None else None
+            self._mirror.drop(running.trial_id)
+            self._let_go(running.number)
 
 
 def _seed(study_seed: int, origin: int) -> int:
     """The candidate's own seed: of its first weights, the order of its data, its dropout."""
     return derived_seed(study_seed, "candidate", origin)
-
-
-def _data_settings(spec: StudySpec, base: Path) -> DataSettings:
-    data = spec.data
-    return DataSettings(
-        source=data.source,
-        path=base / data.path if data.path else None,
-        target=data.target,
-        task=data.task,
-        root=base / data.root if data.root else None,
-        validation=data.validation,
-        test=data.test or 0.0,
-        seed=data.seed,
-        limit=data.limit,
-        ignore=tuple(data.ignore),
-    )

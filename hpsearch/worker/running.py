@@ -1,0 +1,78 @@
+"""A trial under way on this worker, and what of it is still to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from hpsearch.store.values import Ending, EpochReport, Hold, Write
+from hpsearch.training.candidate import Candidate
+
+__all__ = ["Running"]
+
+
+@dataclass(eq=False)
+class Running:
+    """A ticket that is held, its trial and its candidate."""
+
+    hold: Hold
+    trial: FrozenTrial
+    candidate: Candidate
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """After the last epoch."""
+    detail: str = ""
+    """More than a word about a failure."""
+    unsaved: str | None = None
+    """Why its last epoch has no checkpoint."""
+    pending: Write | None = None
+    """What is to be written, once a checkpoint vouches for it."""
+
+    @property
+    def number(self) -> int:
+        """The ticket's."""
+        return self.hold.number
+
+    @property
+    def trial_id(self) -> int:
+        """Optuna's id of the trial."""
+        return self.trial._trial_id
+
+    @property
+    def ending(self) -> Ending | None:
+        """How the trial ends, once that is known."""
+        return self.pending.ending if self.pending else None
+
+    @property
+    def last_value(self) -> float | None:
+        """What Optuna gives a pruned trial as its value: the last report."""
+        last = self.trial.last_step
+        return None if last is None else self.trial.intermediate_values[last]
+
+    def put(
+        self,
+        *,
+        kept: int | None = None,
+        reports: Sequence[EpochReport] = (),
+        user_attrs: Mapping[str, Any] | None = None,
+        system_attrs: Mapping[str, Any] | None = None,
+        ending: Ending | None = None,
+    ) -> None:
+        """Add to what is to be written; the arguments are those of `Write`."""
+        attrs = dict(user_attrs or {})
+        if ending is not None and self.metrics:
+            attrs["metrics"] = dict(self.metrics)
+        if ending is not None and self.detail:
+            attrs["detail"] = self.detail
+        write = Write(
+            self.hold, self.trial_id, kept=kept, reports=reports, user_attrs=attrs,
+            system_attrs=system_attrs or {}, ending=ending,
+        )  # fmt: skip
+        self.pending = self.pending.then(write) if self.pending else write
+
+    def take(self) -> list[Write]:
+        """What is to be written, if there is anything; it is the caller's from now on."""
+        pending, self.pending = self.pending, None
+        return [pending] if pending else []
