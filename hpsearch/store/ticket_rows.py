@@ -21,8 +21,8 @@ from hpsearch.store.tables import epochs, leases, studies, tickets, workers
 from hpsearch.store.values import Ending, Hold, Key, Study, Write
 
 __all__ = [
-    "Offer", "abandoned_studies", "begin_held", "end_abandoned", "give_back", "holders", "issue", "lose",
-    "offer", "record", "room", "take_over", "waiting",
+    "Offer", "abandoned_studies", "begin_held", "end_abandoned", "give_back", "holders", "issue",
+    "lose", "offer", "record", "room", "take_over", "waiting",
 ]  # fmt: skip
 
 _OPEN = tickets.c.state == sa.literal_column("'open'")
