@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import optuna
 import pytest
+import torch
+from optuna._gp import gp
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -35,7 +37,11 @@ def study_of(count: int) -> optuna.Study:
         trial = study.ask(SPACE)
         p = trial.params
         value = -abs(np.log10(p["x"]) + 2) - (p["y"] - 0.3) ** 2 - (p["c"] == "a")
-        study.tell(trial, value, state=TrialState.COMPLETE if number % 3 else TrialState.PRUNED)
+        if number % 3:
+            study.tell(trial, value)
+        else:
+            trial.report(value, 1)
+            study.tell(trial, state=TrialState.PRUNED)
     study.ask(SPACE), study.ask(SPACE)
     return study
 
@@ -47,26 +53,41 @@ def new_trial(study: optuna.Study) -> FrozenTrial:
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (SeededTPESampler, lambda: TPESampler(n_startup_trials=1)),
-        (SeededGPSampler, lambda: GPSampler(n_startup_trials=1)),
+        (SeededTPESampler(5), lambda: TPESampler(n_startup_trials=1)),
+        (SeededGPSampler(5), lambda: GPSampler(n_startup_trials=1)),
     ],
+    ids=["tpe", "gp"],
 )
 def test_what_learns_draws_what_optunas_own_draws_from_the_same_seed(
-    ours: Callable[[int], BaseSampler], theirs: Callable[[], BaseSampler]
+    ours: BaseSampler, theirs: Callable[[], BaseSampler]
 ) -> None:
-    study = study_of(40)
-    sampler = ours(5)
-    for _ in range(2):
-        trial = new_trial(study)
-        sampler.before_trial(study, trial)
-        fresh = theirs()
-        reseed(fresh._rng, 5, trial.number)
-        expected = fresh.sample_relative(study, trial, SPACE)
-        found = sampler.sample_relative(study, trial, SPACE)
-        # In its second fit the Gaussian process begins where the first one ended.
-        for name, value in found.items():
-            close = isinstance(value, float)
-            assert value == (pytest.approx(expected[name], rel=0.05) if close else expected[name])
+    study, alike = study_of(40), study_of(40)  # a sampler notes on a trial what it drew
+    trial, fresh = new_trial(study), theirs()
+    reseed(fresh._rng, 5, trial.number)
+    ours.before_trial(study, trial)
+    expected = fresh.sample_relative(alike, new_trial(alike), SPACE)
+    assert ours.sample_relative(study, trial, SPACE) == expected
+
+
+def test_a_gaussian_process_is_fitted_once_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+    likelihood = gp.GPRegressor.marginal_log_likelihood
+
+    def counted(regressor: gp.GPRegressor) -> torch.Tensor:
+        steps[-1] += 1
+        return likelihood(regressor)
+
+    monkeypatch.setattr(gp.GPRegressor, "marginal_log_likelihood", counted)
+    study, sampler = study_of(40), SeededGPSampler(5)
+    for _ in range(3):
+        steps.append(0)
+        sampler.sample_relative(study, new_trial(study), SPACE)
+    study.tell(study.ask(SPACE), 0.5)
+    steps.append(0)
+    sampler.sample_relative(study, new_trial(study), SPACE)
+    assert steps[1] <= 3
+    assert steps[2] <= 3
+    assert min(steps[0], steps[3]) > 6
 
 
 def test_the_number_that_a_trial_is_drawn_by_may_be_another_than_its_own() -> None:
