@@ -34,7 +34,7 @@ def test_ends_in_words() -> None:
 
 
 def test_workers_are_spread_over_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpsearch.fleet.local.cpu_count", lambda: 8)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 8)
     gpus = ["cuda:0", "cuda:1"]
     assert [p.device for p in spread(gpus)] == gpus
     assert [p.device for p in spread(gpus, workers=3)] == ["cuda:0", "cuda:1", "cuda:0"]
