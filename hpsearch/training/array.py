@@ -31,7 +31,7 @@ from hpsearch.training.solo import Solo
 from hpsearch.training.stack import Stack, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     import torch
 
@@ -210,7 +210,7 @@ class Array:
         interruption nothing more is yielded. Where a stack runs out of memory its candidates are
         put into two and give their reports the next time.
         """
-        yield from self._settle()
+        yield from self._still_held(self._settle())
         for trainer in list(self._trainers):
             group = self._group(trainer)
             if not group:  # removed meanwhile
@@ -218,7 +218,12 @@ class Array:
             reports = self._train(trainer, group)
             if reports is None:
                 return
-            yield from reports
+            yield from self._still_held(reports)
+
+    def _still_held(self, reports: Iterable[Report]) -> Iterator[Report]:
+        """Without those of candidates that the caller removes on the way."""
+        held = dict(self._held)
+        return (report for report in reports if self._held.get(report.key) is held[report.key])
 
     def _group(self, trainer: Trainer) -> list[_Held]:
         return [held for held in self._held.values() if held.trainer is trainer]
@@ -280,7 +285,7 @@ class Array:
                     held.trainer, held.state = stack, None
                 del waiting[: len(taken)]
         except Exception as error:
-            self._demote(shape, error)
+            self._demote(shape, error, slots)
             return self._place(shape, waiting)
         finally:
             self._compact()
@@ -311,10 +316,10 @@ class Array:
         self._trainers.append(held.trainer)
         return None
 
-    def _demote(self, shape: Hashable, error: Exception) -> None:
+    def _demote(self, shape: Hashable, error: Exception, tried: int) -> None:
         """Train fewer of a shape at once from now on: half where memory ran out, else one."""
         memory = devices.is_out_of_memory(error)
-        slots = max(self._fits[shape].slots // 2, 1) if memory else 1
+        slots = max(min(self._fits[shape].slots, tried // 2), 1) if memory else 1
         self._fits[shape] = Fit(slots, f"fewer than before: {_line(error)}")
         _log.warning("trains %d at once from now on: %s", slots, _line(error))
 
@@ -334,7 +339,7 @@ class Array:
             seconds = (time.perf_counter() - start) / len(group)
             places = {id(course): place for place, course in enumerate(trainer.courses)}
             return [self._report(h, measured[places[id(h.course)]], seconds) for h in group]
-        if isinstance(trainer, Stack) and len(group) > 1:
+        if isinstance(trainer, Stack):
             self._dissolve(trainer, group, fault)
             return []
         return [self._failed(held, fault, time.perf_counter() - start) for held in group]
@@ -369,10 +374,11 @@ class Array:
         shape = shape_of(group[0].candidate)
         stack.rewind()
         for held in group:
-            held.state = self.state(held.candidate.key)
+            key = held.candidate.key
+            held.state = self.state(key) if self.has_state(key) else None
             held.trainer = None
         self._trainers.remove(stack)
-        self._demote(shape, error)
+        self._demote(shape, error, len(stack.courses))
         del stack
         devices.empty_cache(self._device)
 

@@ -50,7 +50,12 @@ class Solo:
         self._network.load_state_dict(state["model"])
         # The groups are this slot's own: a fused kernel of another device may not exist here.
         groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
+        parameters = list(self._network.parameters())
+        kept = {
+            number: {name: _laid_out(value, parameters[number]) for name, value in values.items()}
+            for number, values in state["optimizer"].items()
+        }
+        self._optimizer.load_state_dict({"state": kept, "param_groups": groups})
 
     def train(self, interrupted: Callable[[], bool]) -> Tensor | None:
         """One epoch over the training part: the mean loss, (1,), still on the device.
@@ -106,6 +111,14 @@ class Solo:
         with devices.half(self._device):
             outputs = self._network(inputs)
         return outputs.float()  # losses and metrics need the digits
+
+
+def _laid_out(value: Any, parameter: Tensor) -> Any:
+    """A moment in its parameter's layout: fused kernels walk through both as they lie in memory,
+    and one that comes from a stack does not have the channels last."""
+    if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+        return torch.empty_like(parameter).copy_(value)
+    return value
 
 
 def _copied(value: Any) -> Any:

@@ -79,14 +79,18 @@ class Stack:
     def join(self, arrivals: Sequence[tuple[Course, Mapping[str, Any] | None]]) -> None:
         """Take candidates in, each from its start or from a state that it was restored from."""
         rows = [self._row(course, state) for course, state in arrivals]
-        optimizer = arrivals[0][0].settings["optimizer"]
-        for name in rules.MOMENTS[optimizer]:
-            self._moments.setdefault(name, torch.empty_like(self._weights))
+        none = torch.empty_like(self._weights)
+        moments = {
+            name: self._with(self._moments.get(name, none), [row[name] for row in rows])
+            for name in rules.MOMENTS[arrivals[0][0].settings["optimizer"]]
+        }
+        buffers = {
+            name: self._with(buffer, [row["buffers"][name] for row in rows])
+            for name, buffer in self._buffers.items()
+        }
         self._weights = self._with(self._weights, [row["weights"] for row in rows])
-        for name, moment in self._moments.items():
-            self._moments[name] = self._with(moment, [row[name] for row in rows])
-        for name, buffer in self._buffers.items():
-            self._buffers[name] = self._with(buffer, [row["buffers"][name] for row in rows])
+        # Only now: where memory runs out on the way, the slots that are there stay as they are.
+        self._moments, self._buffers = moments, buffers
         self._steps += [row["steps"] for row in rows]
         self.courses += [course for course, _ in arrivals]
 
@@ -113,6 +117,7 @@ class Stack:
 
     def leave(self, slots: Iterable[int]) -> None:
         """Let these slots go, by their places in `courses`."""
+        self._before = None
         gone = set(slots)
         kept = [k for k in range(len(self.courses)) if k not in gone]
         index = torch.tensor(kept, dtype=torch.int64, device=self._device)
@@ -121,7 +126,6 @@ class Stack:
         self._buffers = {name: b[index] for name, b in self._buffers.items()}
         self._steps = [self._steps[k] for k in kept]
         self.courses = [self.courses[k] for k in kept]
-        self._before = None
 
     def state(self, slot: int) -> dict[str, Any]:
         """All it takes to go on with a candidate, alone or in another stack: plain types and
@@ -153,6 +157,7 @@ class Stack:
         The mean losses (K,), still on the device. None where `interrupted` said so between two
         batches; the slots are spoilt then until `rewind`.
         """
+        self._before = None  # where there is no memory for the copy, nothing has happened yet
         self._before = self._copy()
         settings = [course.settings for course in self.courses]
         optimizer, batches = settings[0]["optimizer"], self.courses[0].batches
