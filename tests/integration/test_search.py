@@ -210,7 +210,8 @@ def test_what_does_not_depend_on_other_trials_is_foreseen(bench, samplers, start
     if start and samplers == "grid":
         pytest.skip("a grid has no starting points")
     study = bench(FORESEEN[samplers], parameters, start="start: [{optimizer: sgd}]" * start)
-    foreseen = [study.search.foreseen(n) for n in range(12)]
+    names = {parameter.name for parameter in study.spec.space}
+    foreseen = [study.search.foreseen(n, names) for n in range(12)]
     assert foreseen == [study.search.values(proposal(study, n)) for n in range(12)]
     assert len({str(f) for f in foreseen}) > 5
 
@@ -218,11 +219,25 @@ def test_what_does_not_depend_on_other_trials_is_foreseen(bench, samplers, start
 def test_what_depends_on_other_trials_is_not_foreseen(bench) -> None:
     given = "{depth: 2, width: 8, lr: 0.01, dropout: 0.0}"
     study = bench("tpe", start=f"start: [{given}, {{depth: 1}}]")
-    assert study.search.foreseen(0) == {"depth": 2, "width": 8, "lr": 0.01, "dropout": 0.0}
-    assert study.search.foreseen(0) == study.search.values(proposal(study, 0))
-    assert [study.search.foreseen(n) for n in (1, 2, 20)] == [None] * 3
-    partly = bench("{architecture: tpe, learning_rate: random, regularization: random}")
-    assert partly.search.foreseen(3) is None
+    names = {"depth", "width", "lr", "dropout"}
+    everything = {"depth": 2, "width": 8, "lr": 0.01, "dropout": 0.0}
+    assert study.search.foreseen(0, names) == everything
+    assert study.search.foreseen(0, names) == study.search.values(proposal(study, 0))
+    assert [study.search.foreseen(n, names) for n in (1, 2, 20)] == [None] * 3
+    assert study.search.foreseen(1, {"depth"}) == {"depth": 1}  # which the point says
+
+
+def test_a_part_can_be_foreseen(bench) -> None:
+    study = bench("{architecture: random, learning_rate: tpe, regularization: random}")
+    foreseen = study.search.foreseen(3, {"depth", "width"})
+    drawn = study.search.values(proposal(study, 3))
+    assert foreseen == {name: value for name, value in drawn.items() if name != "lr"}
+    assert study.search.foreseen(3, {"depth", "lr"}) is None
+
+
+def test_whether_a_parameter_exists_may_be_unknown(bench) -> None:
+    study = bench("{optimizer: tpe, architecture: random}", CONDITIONAL)
+    assert study.search.foreseen(0, {"momentum"}) is None
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc", "grid", "tpe", "bayesian", "cmaes"])
