@@ -50,23 +50,34 @@ def new_trial(study: optuna.Study) -> FrozenTrial:
     return study._storage.get_trial(study._storage.create_new_trial(study._study_id))
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (SeededTPESampler(5), lambda: TPESampler(n_startup_trials=1)),
-        (SeededGPSampler(5), lambda: GPSampler(n_startup_trials=1)),
-    ],
-    ids=["tpe", "gp"],
-)
-def test_what_learns_draws_what_optunas_own_draws_from_the_same_seed(
-    ours: BaseSampler, theirs: Callable[[], BaseSampler]
-) -> None:
-    study, alike = study_of(40), study_of(40)  # a sampler notes on a trial what it drew
-    trial, fresh = new_trial(study), theirs()
+def twins(
+    ours: BaseSampler, theirs: Callable[[], BaseSampler], alike: tuple[optuna.Study, optuna.Study]
+) -> tuple[dict, dict]:
+    """What ours and Optuna's own draw next from one seed: a sampler notes on a trial what it drew,
+    so each has a study of its own."""
+    trial, other, fresh = new_trial(alike[0]), new_trial(alike[1]), theirs()
     reseed(fresh._rng, 5, trial.number)
-    ours.before_trial(study, trial)
-    expected = fresh.sample_relative(alike, new_trial(alike), SPACE)
-    assert ours.sample_relative(study, trial, SPACE) == expected
+    ours.before_trial(alike[0], trial)
+    return (
+        ours.sample_relative(alike[0], trial, SPACE),
+        fresh.sample_relative(alike[1], other, SPACE),
+    )
+
+
+def test_tpe_draws_what_optunas_own_draws_from_the_same_seed() -> None:
+    alike, ours = (study_of(40), study_of(40)), SeededTPESampler(5)
+    for _ in range(2):
+        for _ in range(3):
+            found, expected = twins(ours, lambda: TPESampler(n_startup_trials=1), alike)
+            assert found == expected
+        for study in alike:
+            study.tell(study.ask(SPACE), 0.5)
+
+
+def test_a_gaussian_process_draws_what_optunas_own_draws_from_the_same_seed() -> None:
+    alike = study_of(40), study_of(40)
+    found, expected = twins(SeededGPSampler(5), lambda: GPSampler(n_startup_trials=1), alike)
+    assert found == expected
 
 
 def test_a_gaussian_process_is_fitted_once_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
