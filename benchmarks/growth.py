@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import platform
 import random
 import statistics
@@ -76,7 +77,8 @@ def fill(url: str, trials: int) -> None:
     random_ = random.Random(0)
     for first in range(0, trials, 1000):
         numbers = range(first, min(first + 1000, trials))
-        database.write(lambda c, n=numbers: _insert(c, _rows(spec, study.study_id, n, random_)))
+        rows = _rows(spec, study.study_id, numbers, random_)
+        database.write(lambda connection, rows=rows: _insert(connection, rows))
     if database.backend == "postgresql":
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as plain:
             plain.execute(sa.text("ANALYZE"))  # as its autovacuum does within a minute
@@ -250,7 +252,7 @@ def report(backend: str, trials: int, found: dict[str, Any]) -> None:
     results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     results[f"{backend}-{trials}"] = {
         **found,
-        "machine": {"cpus": __import__("os").cpu_count(), "system": platform.platform()},
+        "machine": {"cpus": os.cpu_count(), "system": platform.platform()},
         "versions": {name: version(name) for name in ("hpsearch", "optuna", "sqlalchemy")},
         "python": platform.python_version(),
         "date": datetime.now(UTC).date().isoformat(),
