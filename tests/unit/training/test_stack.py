@@ -306,3 +306,28 @@ def test_joining_is_all_or_nothing(digits: Dataset, crowd, monkeypatch) -> None:
     losses = stack.train(lambda: False)
     assert losses is not None
     assert losses.shape == (4,)
+
+
+# In the mean
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["mlp", "cnn"])
+def test_with_dropout_accuracies_have_the_same_distribution(
+    digits: Dataset, candidate, family: str
+) -> None:
+    """64 trials alone and 64 others stacked: two-sample tests that say so where they differ."""
+    from scipy import stats
+
+    def accuracies(seeds: range, stack: int) -> list[float]:
+        lr = 5e-3 if family == "mlp" else 1e-2
+        settings = {"dropout": 0.5, "lr": lr, "batch_size": 30, "epochs": 4}
+        trials = [candidate(seed, family, seed, **settings) for seed in seeds]
+        reports = packed(digits, trials, stack)[0]
+        return [report.value for report in reports if report.finished and report.value]
+
+    alone, stacked = accuracies(range(64), 1), accuracies(range(64, 128), 32)
+    assert len(alone) == len(stacked) == 64
+    assert len(set(alone)) > 10
+    assert stats.mannwhitneyu(alone, stacked).pvalue > 0.01
+    assert stats.ks_2samp(alone, stacked).pvalue > 0.01

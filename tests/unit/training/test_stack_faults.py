@@ -79,7 +79,7 @@ def test_out_of_memory_halves_the_stack(
         assert distance(array.state(one.key), other.state(one.key)) < 1e-6
     fit = array.fit(several[0])
     assert fit.slots == 2
-    assert fit.reason == "fewer than before: OutOfMemoryError: CUDA out of memory."
+    assert fit.reason == "fewer than before: OutOfMemoryError: CUDA out of memory"
     assert "trains 2 at once from now on" in caplog.text
 
 
