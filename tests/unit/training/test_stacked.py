@@ -61,7 +61,7 @@ def test_every_activation(activation: str) -> None:
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-@pytest.mark.parametrize("shape", [(5,), (2, 4, 3), (1, 2)])
+@pytest.mark.parametrize("shape", [(5,), (2, 4, 3), (1,)])
 @pytest.mark.parametrize("depth", [0, 1, 3])
 def test_dense_networks(shape, depth: int, batch_norm: bool) -> None:
     assert_like_each_alone("mlp", shape, depth=depth, width=4, batch_norm=batch_norm)
@@ -106,7 +106,7 @@ def dropped(shares=SHARES, maps: bool = False, units: int = 40_000) -> torch.Ten
     x = torch.ones(20, len(shares) * 4, 20, units // 1600)
     out = dropping(x.contiguous(memory_format=torch.channels_last))
     assert out.is_contiguous(memory_format=torch.channels_last)
-    return out.view(20, len(shares), -1).transpose(0, 1).flatten(1)
+    return out.reshape(20, len(shares), -1).transpose(0, 1).flatten(1)
 
 
 @pytest.mark.parametrize("maps", [False, True])
@@ -114,9 +114,7 @@ def test_each_slot_has_its_share(maps: bool) -> None:
     for share, row in zip(SHARES, dropped(maps=maps), strict=True):
         deviation = (share * (1 - share) / row.numel()) ** 0.5
         assert float((row == 0).double().mean()) == pytest.approx(share, abs=4 * deviation + 1e-9)
-        assert row[row != 0].tolist() == pytest.approx(
-            [1 / (1 - share)] * int((row != 0).sum()), 1e-4
-        )
+        assert torch.allclose(row[row != 0], torch.tensor(1 / (1 - share)), rtol=1e-4)
         assert float(row.double().mean()) == pytest.approx(
             1, abs=4 * deviation / (1 - share) + 1e-4
         )
