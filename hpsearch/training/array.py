@@ -395,6 +395,7 @@ class Array:
         if isinstance(held.trainer, Solo):
             self._trainers.remove(held.trainer)
             held.trainer = None
+        if failure is not Failure.DIVERGED:
             devices.empty_cache(self._device)
         return Report(held.candidate.key, epoch, None, {}, seconds, False, failure, message)
 

@@ -83,9 +83,9 @@ def plan(
         count_KS = torch.tensor(done_K).unsqueeze(1) + torch.arange(1, rate_KS.shape[1] + 1)
         rate_KS = rate_KS / (1 - settings.beta1.cpu().double() ** count_KS)
         bias2_KS = (1 - settings.beta2.cpu().double() ** count_KS).sqrt()
-    columns = torch.stack([rate_KS, shrink_KS, bias2_KS]).permute(2, 0, 1).float()
-    device = settings.weight_decay.device
-    return [Step(*three.unsqueeze(2)) for three in columns.contiguous().to(device)]
+    columns = torch.stack([rate_KS, shrink_KS, bias2_KS]).permute(2, 0, 1)
+    like = settings.weight_decay
+    return [Step(*three.unsqueeze(2)) for three in columns.contiguous().to(like)]
 
 
 def clip(gradient_KP: Tensor, largest_K1: Tensor) -> None:

@@ -263,4 +263,5 @@ class Stack:
 
 def _flat(kept: Tensor | None, parameter: Tensor) -> Tensor:
     """What an optimizer remembers of a parameter, as one row; zeros where it does not yet."""
-    return torch.zeros(parameter.numel()) if kept is None else kept.flatten().float()
+    row = parameter.detach().flatten()
+    return torch.zeros_like(row) if kept is None else kept.flatten().to(row)

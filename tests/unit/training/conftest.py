@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,12 +10,12 @@ import torch
 
 from hpsearch import catalog
 from hpsearch.training.candidate import Candidate
-from hpsearch.training.data import Dataset, DataSettings, load
+from hpsearch.training.data import Dataset, DataSettings, Part, load
+from tests.unit.training.packing import CPU, RULES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,6 +31,24 @@ def one_thread():
 def digits() -> Dataset:
     """420 training and 90 validation rows."""
     return load(DataSettings("digits", limit=510), CPU)
+
+
+@pytest.fixture
+def double(digits: Dataset) -> Iterator[Dataset]:
+    """`digits`, and all computations, in double precision.
+
+    A weight whose gradient is zero but for rounding (a bias before BatchNorm) is sent a whole step
+    this way or that by AdamW and RMSprop, which divide by the gradient's size: in single precision
+    two ways to compute the same differ after some steps. Here rounding is far below their eps, so
+    long as such a weight does not start at 0: there weight decay is as small as the rounding.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    train, validation = (
+        Part(part.inputs.double(), part.targets) for part in (digits.train, digits.validation)
+    )
+    yield replace(digits, train=train, validation=validation)
+    torch.set_default_dtype(before)
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +70,30 @@ def candidate():
         complete = {**catalog.defaults(family), "epochs": 4, **small, **settings}
         assert complete.keys() == catalog.settings_of(family).keys()
         return Candidate(key, family, complete, seed)
+
+    return make
+
+
+@pytest.fixture
+def crowd(candidate):
+    """Candidates of one shape that differ in everything that may differ, but dropout and epochs."""
+
+    def make(count: int, family: str = "mlp", rule: str = "adam", **settings: Any):
+        fixed = {"batch_size": 30, "epochs": 4}  # of 420 rows: 56 steps
+        lr = 0.02 if RULES[rule]["optimizer"] == "sgd" else 1e-3
+        return [
+            candidate(key, family, 40 + key, **{**own(key, lr), **fixed, **RULES[rule], **settings})
+            for key in range(count)
+        ]
+
+    def own(key: int, lr: float) -> dict[str, Any]:
+        return {
+            "lr": lr * (1 + key / 8), "schedule": catalog.SCHEDULES[key % 6], "patience": 0,
+            "warmup": (0.0, 1.5)[key % 2], "weight_decay": 1e-3 * key,
+            "clip": (None, 0.1, 1.0)[key % 3], "momentum": 0.5 + 0.03 * key,
+            "beta1": 0.8 + 0.01 * key, "beta2": 0.98 + 0.001 * key,
+            "label_smoothing": 0.02 * key, "init": ("default", "kaiming_normal")[key % 2],
+        }  # fmt: skip
 
     return make
 

@@ -10,44 +10,14 @@ import torch
 from hpsearch import catalog
 from hpsearch.errors import CheckpointError
 from hpsearch.training import array as array_module
-from hpsearch.training.array import Array, Failure, Report
+from hpsearch.training.array import Array, Failure
 from hpsearch.training.checkpoint import Checkpoints
-from hpsearch.training.slot import batch_sizes
+from hpsearch.training.course import batch_sizes
+from tests.unit.training.packing import CPU, alone, run, same, weights
 
 if TYPE_CHECKING:
+    from hpsearch.training.array import Report
     from hpsearch.training.data import Dataset
-
-CPU = torch.device("cpu")
-
-
-def run(array: Array, epochs: int = 100) -> list[Report]:
-    """All reports until nothing is left to train."""
-    reports = []
-    for _ in range(epochs):
-        more = list(array.epoch())
-        if not more:
-            break
-        reports += more
-    return reports
-
-
-def alone(dataset: Dataset, candidate, metric: str = "accuracy") -> tuple[list[Report], dict]:
-    array = Array(dataset, metric, CPU)
-    array.add(candidate)
-    return run(array), array.state(candidate.key)
-
-
-def same(one, other) -> bool:
-    """Bitwise equality of all tensors in two states."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    return one == other
-
-
-def weights(state: dict) -> dict:
-    return {name: state[name] for name in ("model", "optimizer", "plateau", "epoch")}
 
 
 def values(reports: list[Report]) -> list[tuple]:
@@ -120,7 +90,7 @@ def test_neighbours_change_nothing(digits: Dataset, candidate) -> None:
         demanding(candidate, 1, family="cnn", epochs=2),
         demanding(candidate, 2, optimizer="sgd", batch_size=50),
     ]
-    array = Array(digits, "accuracy", CPU, room=3)
+    array = Array(digits, "accuracy", CPU)
     array.add(crowd[0])
     reports = list(array.epoch())
     array.add(crowd[1])
@@ -272,7 +242,7 @@ def test_batch_norm_with_a_lonely_last_row(digits: Dataset, candidate) -> None:
 def test_a_failure_is_reported_and_the_others_go_on(
     digits: Dataset, candidate, settings: dict, failure: Failure, words: str
 ) -> None:
-    array = Array(digits, "accuracy", CPU, room=2)
+    array = Array(digits, "accuracy", CPU)
     array.add(candidate(key=1, **settings))
     array.add(candidate(key=2))
     bad = next(array.epoch())
@@ -308,7 +278,7 @@ def test_an_interruption_breaks_the_epoch_off(digits: Dataset, candidate) -> Non
         asked.append(1)
         return len(asked) > 10
 
-    array = Array(digits, "accuracy", CPU, room=3, interrupted=interrupted)
+    array = Array(digits, "accuracy", CPU, interrupted=interrupted)
     for key in range(3):
         array.add(candidate(key=key, batch_size=60))  # 7 batches an epoch
     assert [report.key for report in array.epoch()] == [0]
@@ -326,22 +296,30 @@ def test_a_metric_of_another_task_is_refused(digits: Dataset) -> None:
         Array(digits, "mse", CPU)
 
 
-def test_room(digits: Dataset, candidate) -> None:
-    array = Array(digits, "accuracy", CPU, room=2)
-    assert (array.keys, array.free) == ((), 2)
+def test_room_is_counted_for_each_shape(digits: Dataset, candidate) -> None:
+    array = Array(digits, "accuracy", CPU, stack=2)
+    assert (array.keys, array.room(candidate())) == ((), 2)
     array.add(candidate(key=7))
-    with pytest.raises(ValueError, match="candidate 7, or it is held already"):
-        array.add(candidate(key=7))
-    array.add(candidate(key=3))
-    assert (array.keys, array.free) == ((7, 3), 0)
-    with pytest.raises(ValueError, match="no room"):
-        array.add(candidate(key=4))
+    with pytest.raises(ValueError, match="candidate 7 is held already"):
+        array.add(candidate(key=7, lr=0.5))
+    array.add(candidate(key=3, lr=0.5, dropout=0.5))
+    assert (array.keys, array.room(candidate())) == ((7, 3), 0)
+    assert array.room(candidate(batch_size=32)) == 2
+    array.add(candidate(key=4))  # room is advice
+    assert array.room(candidate()) == -1
     array.remove(7)
-    assert (array.keys, array.free) == ((3,), 1)
+    assert (array.keys, array.room(candidate())) == ((3, 4), 0)
 
 
-def test_removing_and_adding_in_the_midst_of_an_epoch(digits: Dataset, candidate) -> None:
-    array = Array(digits, "accuracy", CPU, room=3)
+def test_room_for_one_where_stacking_is_off(digits: Dataset, candidate) -> None:
+    array = Array(digits, "accuracy", CPU)
+    assert (array.room(candidate()), array.stacks) == (1, False)
+    assert array.fit(candidate()).reason == "stacking is off"
+
+
+@pytest.mark.parametrize("stack", [1, 16])
+def test_removing_and_adding_in_the_midst_of_an_epoch(digits: Dataset, candidate, stack) -> None:
+    array = Array(digits, "accuracy", CPU, stack=stack)
     for key in range(3):
         array.add(candidate(key=key))
     seen = []
@@ -352,7 +330,7 @@ def test_removing_and_adding_in_the_midst_of_an_epoch(digits: Dataset, candidate
             array.remove(1)
             array.add(candidate(key=9))
     assert seen == [0, 2]
-    assert [report.key for report in array.epoch()] == [2, 9]
+    assert [(report.key, report.epoch) for report in array.epoch()] == [(2, 2), (9, 1)]
 
 
 def test_a_state_of_another_candidate_is_refused(digits: Dataset, candidate) -> None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hpsearch.training.losses import loss_name, loss_of, outputs_of
+from hpsearch import catalog
+from hpsearch.training.losses import check_smoothing, loss_name, loss_of, outputs_of
 
 
 @pytest.mark.parametrize(
@@ -38,21 +39,67 @@ def test_a_loss_that_does_not_suit_is_refused(name, task, classes, words) -> Non
         loss_name(name, task, classes)
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_bce_is_cross_entropy_of_two_classes(smoothing: float) -> None:
-    logits, targets = torch.randn(50, 1), torch.randint(0, 2, (50,))
-    both = torch.cat([torch.zeros(50, 1), logits], dim=1)
-    assert torch.allclose(
-        loss_of("bce", smoothing)(logits, targets),
-        loss_of("cross_entropy", smoothing)(both, targets),
-        atol=1e-6,
-    )
-
-
-def test_losses_of_numbers() -> None:
-    predictions, targets = torch.randn(2, 50, 1) * 3
-    assert loss_of("l1")(predictions, targets) == (predictions - targets).abs().mean()
-    assert loss_of("mse")(predictions, targets) == F.mse_loss(predictions, targets)
-    assert loss_of("huber")(predictions, targets) == F.smooth_l1_loss(predictions, targets)
+def test_smoothing_is_for_classes() -> None:
+    check_smoothing("mse", 0.0)
+    check_smoothing("bce", 0.1)
     with pytest.raises(ValueError, match="label_smoothing is for classes"):
-        loss_of("mse", 0.1)
+        check_smoothing("mse", 0.1)
+
+
+SMOOTHING = (0.0, 0.1, 0.7)
+"""Of three slots."""
+
+
+@pytest.mark.parametrize("smoothing", [None, SMOOTHING])
+@pytest.mark.parametrize("shared", [False, True])
+def test_cross_entropy_is_torchs_in_every_slot(smoothing, shared: bool) -> None:
+    torch.manual_seed(0)
+    logits, targets = torch.randn(3, 50, 4), torch.randint(0, 4, (50,) if shared else (3, 50))
+    ours = loss_of("cross_entropy", smoothing and torch.tensor(smoothing))(logits, targets)
+    theirs = [
+        F.cross_entropy(logits[k], targets.expand(3, 50)[k], label_smoothing=share)
+        for k, share in enumerate(smoothing or [0.0] * 3)
+    ]
+    assert ours.tolist() == pytest.approx([float(loss) for loss in theirs], rel=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [None, SMOOTHING])
+@pytest.mark.parametrize("shared", [False, True])
+def test_bce_is_cross_entropy_of_two_classes(smoothing, shared: bool) -> None:
+    torch.manual_seed(0)
+    logits, targets = torch.randn(3, 50, 1), torch.randint(0, 2, (50,) if shared else (3, 50))
+    both = torch.cat([torch.zeros(3, 50, 1), logits], dim=2)
+    shares = smoothing and torch.tensor(smoothing)
+    ours = loss_of("bce", shares)(logits, targets)
+    assert ours.shape == (3,)
+    assert torch.allclose(ours, loss_of("cross_entropy", shares)(both, targets), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"), [("l1", F.l1_loss), ("mse", F.mse_loss), ("huber", F.smooth_l1_loss)]
+)
+@pytest.mark.parametrize("shared", [False, True])
+def test_losses_of_numbers_are_torchs_in_every_slot(name: str, plain, shared: bool) -> None:
+    torch.manual_seed(0)
+    predictions, targets = torch.randn(3, 50, 1) * 3, torch.randn(*([] if shared else [3]), 50, 1)
+    theirs = [float(plain(predictions[k], targets.expand(3, 50, 1)[k])) for k in range(3)]
+    assert loss_of(name)(predictions, targets).tolist() == pytest.approx(theirs, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", catalog.LOSSES)
+def test_a_slot_that_is_not_finite_leaves_the_others_alone(name: str) -> None:
+    torch.manual_seed(0)
+    sane = torch.randn(3, 20, outputs_of(name, 4))
+    targets = (
+        torch.randint(0, 2, (3, 20)) if name in ("bce", "cross_entropy") else sane[..., :1] / 2
+    )
+    mad = sane.clone()
+    mad[1] = torch.nan
+    gradients = []
+    for outputs in (sane, mad):
+        outputs.requires_grad_()
+        loss = loss_of(name)(outputs, targets)
+        loss.sum().backward()
+        gradients.append((loss[[0, 2]].tolist(), outputs.grad[[0, 2]].tolist()))
+    assert gradients[0] == gradients[1]
+    assert loss[1].isnan()

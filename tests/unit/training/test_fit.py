@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from hpsearch.training import devices, rules
+from hpsearch.training import fit as fit_module
+from hpsearch.training.array import Array
+from hpsearch.training.fit import Fit, fit, fixed
+from tests.unit.training.packing import CPU
+
+if TYPE_CHECKING:
+    from hpsearch.training.data import Dataset
+
+TIMES = r"[\d.e-]+ ms a step for each, alone [\d.e-]+ ms; "
+
+
+def test_a_tiny_network_is_stacked(digits: Dataset, candidate) -> None:
+    found = fit(candidate(), digits, CPU)
+    assert 4 <= found.slots <= 64
+    assert re.fullmatch(TIMES + ".+", found.reason)
+
+
+def test_the_choice_is_made_once_for_a_shape(digits: Dataset, candidate) -> None:
+    array = Array(digits, "accuracy", CPU, stack=None)
+    assert array.stacks
+    chosen = array.fit(candidate())
+    assert array.fit(candidate(key=5, seed=9, lr=0.5)) is chosen
+    assert array.fit(candidate(batch_size=32)) is not chosen
+    assert array.room(candidate()) == chosen.slots
+
+
+def test_a_dry_run_leaves_nothing_behind(digits: Dataset, candidate) -> None:
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    first = digits.train.inputs.clone()
+    fit(candidate(batch_norm=True, dropout=0.5), digits, CPU)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(digits.train.inputs, first)
+
+
+@pytest.fixture
+def halving(monkeypatch):
+    """A device on which the step of a stack takes half the time for each that one half as large
+    takes, up to `most` slots; from there on the time is the same. For each 1 MB of memory."""
+
+    def make(most: int, alone_s: float = 1e-3) -> None:
+        def dry(candidate, dataset, device, slots: int) -> fit_module._Dry:
+            return fit_module._Dry(alone_s / min(slots, most), 1 << 20)
+
+        monkeypatch.setattr(fit_module, "_dry_run", dry)
+        monkeypatch.setattr(devices, "free_memory", lambda device: 1 << 40)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("most", "slots", "why"),
+    [(1, 1, "more are no faster"), (2, 2, "more are no faster"), (16, 16, "more are no faster"),
+     (64, 64, "the most that there are"), (1000, 64, "the most that there are")],
+)  # fmt: skip
+def test_as_many_as_make_each_faster(digits, candidate, halving, most, slots, why) -> None:
+    halving(most)
+    assert (fit(candidate(), digits, CPU).slots) == slots
+    assert fit(candidate(), digits, CPU).reason.endswith(why)
+
+
+@pytest.mark.parametrize(("free_mb", "slots"), [(1, 1), (3, 1), (4, 2), (31, 8), (32, 16)])
+def test_half_of_the_memory_that_is_free(
+    digits: Dataset, candidate, halving, monkeypatch, free_mb: int, slots: int
+) -> None:
+    halving(1000)
+    monkeypatch.setattr(devices, "free_memory", lambda device: free_mb << 20)
+    found = fit(candidate(), digits, CPU)
+    assert found.slots == slots
+    assert found.reason.endswith(f"there is no memory for {2 * slots}")
+
+
+def test_what_takes_too_long_is_not_tried(digits: Dataset, candidate, halving) -> None:
+    halving(1, alone_s=0.3)
+    found = fit(candidate(), digits, CPU)
+    assert (found.slots, found.reason.split("; ")[1]) == (1, "more would take too long to try")
+
+
+def test_memory_is_measured(digits: Dataset, candidate, monkeypatch) -> None:
+    monkeypatch.setattr(devices, "free_memory", lambda device: 1 << 20)
+    found = fit(candidate(), digits, CPU)
+    assert re.fullmatch(TIMES + f"there is no memory for {2 * found.slots}", found.reason)
+    # A batch of 64 with 64 inputs, 16 units and 10 classes is 16 KB and more.
+    assert found.slots < 16
+
+
+def test_running_out_of_memory_bounds_it(digits: Dataset, candidate, monkeypatch) -> None:
+    plain = rules.step
+
+    def step(rule, weights, *rest) -> None:
+        if len(weights) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        plain(rule, weights, *rest)
+
+    monkeypatch.setattr(rules, "step", step)
+    found = fit(candidate(), digits, CPU)
+    assert found.slots <= 2
+    assert re.fullmatch(TIMES + "there is no memory for 4", found.reason)
+
+
+def test_an_epoch_of_one_batch_will_do(digits: Dataset, candidate) -> None:
+    assert fit(candidate(batch_size=1000), digits, CPU).slots >= 1
+
+
+def test_a_candidate_that_makes_no_sense_fails_in_its_epoch(digits: Dataset, candidate) -> None:
+    array = Array(digits, "accuracy", CPU, stack=None)
+    bad = candidate(loss="mse")
+    assert array.fit(bad).slots == 1
+    assert "mse is for regression" in array.fit(bad).reason
+    assert array.room(bad) == 1
+
+
+def test_a_number_from_the_study(digits: Dataset, candidate) -> None:
+    assert fixed(candidate(), digits, CPU, 5) == Fit(5, "as the study says")
+    assert fixed(candidate(), digits, CPU, 1) == Fit(1, "stacking is off")

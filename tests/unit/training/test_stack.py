@@ -1,0 +1,333 @@
+"""A candidate's result is the same alone and in a stack, whatever happens to its neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from hpsearch.errors import CheckpointError
+from hpsearch.training.array import Array, Failure
+from hpsearch.training.checkpoint import Checkpoints
+from hpsearch.training.course import Course
+from hpsearch.training.stack import Stack, shape_of
+from tests.unit.training.packing import (
+    CPU,
+    RULES,
+    alone,
+    curve,
+    distance,
+    gap,
+    packed,
+    run,
+    same,
+    weights,
+)
+
+if TYPE_CHECKING:
+    from hpsearch.training.data import Dataset
+
+
+def held(dataset: Dataset, candidates, states=None, stack: int = 16) -> Array:
+    array = Array(dataset, "accuracy", CPU, stack=stack)
+    for one in candidates:
+        array.add(one, states and states[one.key])
+    return array
+
+
+# Alone and in a stack of 16
+
+
+def assert_packing_changes_nothing(dataset: Dataset, candidates, chosen, limit: float) -> None:
+    """In the weights and in the curves of those `chosen`."""
+    stacked, array = packed(dataset, candidates)
+    for key in chosen:
+        reports, state = alone(dataset, candidates[key])
+        assert distance(array.state(key), state) < limit
+        assert gap(curve(stacked, key), reports, "train_loss", "loss") < limit
+        assert gap(curve(stacked, key), reports, "accuracy") < 0.03  # three rows of 90
+    assert {report.failure for report in stacked} == {None}
+
+
+@pytest.mark.parametrize("family", ["mlp", "cnn"])
+@pytest.mark.parametrize("rule", RULES)
+def test_alone_and_in_a_stack_of_16(digits: Dataset, crowd, family: str, rule: str) -> None:
+    """56 steps. The activation has no kinks, at which rounding decides."""
+    candidates = crowd(16, family, rule, activation="tanh")
+    assert_packing_changes_nothing(digits, candidates, (3, 8), 1e-4)
+
+
+@pytest.mark.parametrize("family", ["mlp", "cnn"])
+@pytest.mark.parametrize("rule", RULES)
+def test_alone_and_in_a_stack_of_16_exactly(double: Dataset, crowd, family: str, rule) -> None:
+    candidates = crowd(16, family, rule, batch_norm=True, init="default")
+    chosen = (5, 13) if family == "mlp" else (10,)
+    assert_packing_changes_nothing(double, candidates, chosen, 1e-6)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "bce"])
+def test_losses_of_classes(table, crowd, loss: str) -> None:
+    from sklearn.datasets import load_breast_cancer
+
+    data = load_breast_cancer()
+    rows = [",".join(map(str, [*x, y])) for x, y in zip(data.data, data.target, strict=True)]
+    names = [f"c{i}" for i in range(data.data.shape[1])]
+    cancer = table("\n".join([",".join([*names, "y"]), *rows]))
+    candidates = crowd(5, loss=loss, activation="tanh")
+    assert_packing_changes_nothing(cancer, candidates, (0, 4), 1e-4)
+
+
+@pytest.mark.parametrize("loss", ["mse", "l1", "huber"])
+def test_losses_of_numbers(diabetes: Dataset, crowd, loss: str) -> None:
+    candidates = crowd(5, loss=loss, activation="tanh", label_smoothing=0.0)
+    stacked, array = packed(diabetes, candidates)
+    for key in (0, 4):
+        reports, state = alone(diabetes, candidates[key])
+        assert distance(array.state(key), state) < 1e-4
+        assert gap(curve(stacked, key), reports, "train_loss", "loss", "r2") < 1e-4
+        assert gap(curve(stacked, key), reports, "mae", "rmse") < 0.01  # of about 60
+
+
+def test_shapes(candidate) -> None:
+    shape = shape_of(candidate())
+    assert shape_of(candidate(key=3, seed=8, lr=1.0, dropout=0.1, epochs=9)) == shape
+    assert shape_of(candidate(nesterov=True)) == shape  # Adam has no such thing
+    for other in ({"batch_size": 32}, {"widths": (17,)}, {"optimizer": "adamw"}, {"loss": "bce"},
+                  {"batch_norm": True}, {"activation": "tanh"}):  # fmt: skip
+        assert shape_of(candidate(**other)) != shape
+    sgd = [shape_of(candidate(optimizer="sgd", nesterov=flag)) for flag in (False, True)]
+    assert sgd[0] != sgd[1]
+
+
+# Coming and going
+
+
+@pytest.mark.parametrize("family", ["mlp", "cnn"])
+def test_slots_that_come_and_go(double: Dataset, crowd, family: str) -> None:
+    """One is pruned, one finishes early, others fill their slots, in their first epoch beside
+    others in their third."""
+    settings = {"batch_norm": True, "batch_size": 105, "init": "default"}
+    several = [
+        replace(one, settings={**one.settings, "epochs": epochs})
+        for one, epochs in zip(
+            crowd(6, family, "adamw", **settings), (5, 2, 6, 9, 4, 3), strict=True
+        )
+    ]
+    array = held(double, several[:4], stack=4)
+    reports = [*array.epoch(), *array.epoch()]
+    assert [report.finished for report in reports] == [False] * 5 + [True] + [False] * 2
+    kept = {1: array.state(1)}
+    array.remove(3)
+    array.remove(1)
+    for one in several[4:]:
+        array.add(one)
+    assert array.room(several[0]) == 0
+    reports += run(array)
+    for one in several:
+        if one.key != 3:
+            theirs, state = alone(double, one)
+            assert distance(kept.get(one.key) or array.state(one.key), state) < 1e-6
+            assert gap(curve(reports, one.key), theirs) < 1e-6
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("family", ["mlp", "cnn"])
+@pytest.mark.parametrize("lr", [1000.0, 1e30])
+def test_a_slot_that_diverges_touches_no_other(
+    digits: Dataset, crowd, family: str, batch_norm: bool, lr: float
+) -> None:
+    sane = crowd(4, family, "momentum", batch_norm=batch_norm, clip=None, epochs=2)
+    mad = list(sane)
+    mad[1] = replace(sane[1], settings={**sane[1].settings, "lr": lr, "schedule": "constant"})
+    first, second = held(digits, sane), held(digits, mad)
+    one, other = list(first.epoch()), list(second.epoch())
+    if lr > 1e9:
+        assert other[1].failure == Failure.DIVERGED
+        assert not second.has_state(1)
+    for key in (0, 2, 3):
+        assert same(weights(first.state(key)), weights(second.state(key)))
+        assert gap(curve(one, key), curve(other, key)) == 0
+    one, other = list(first.epoch()), list(second.epoch())  # it is gone, and the stack is smaller
+    for key in (0, 2, 3):
+        assert distance(first.state(key), second.state(key)) < 1e-4
+        assert gap(curve(one, key), curve(other, key), "train_loss", "loss") < 1e-4
+
+
+def test_dropout_of_a_neighbour_changes_nothing(digits: Dataset, crowd) -> None:
+    plain = crowd(3, epochs=2)
+    dropping = [plain[0], replace(plain[1], settings={**plain[1].settings, "dropout": 0.5})]
+    reports, array = packed(digits, [*dropping, plain[2]])
+    undisturbed, other = packed(digits, plain)
+    for key in (0, 2):
+        assert same(weights(array.state(key)), weights(other.state(key)))
+    assert not same(array.state(1)["model"], other.state(1)["model"])
+    assert gap(curve(reports, 0), curve(undisturbed, 0)) == 0
+
+
+def test_dropout_is_drawn_anew_for_every_slot_and_epoch(digits: Dataset, candidate) -> None:
+    # With weights that stay, losses differ by dropout and the order of the rows alone.
+    still = {"optimizer": "sgd", "lr": 1e-12, "dropout": 0.5}
+    twins = [candidate(key, **still) for key in (0, 1)]
+    torch.manual_seed(1)
+    outer = torch.random.get_rng_state()
+    reports, _ = packed(digits, twins)
+    assert torch.equal(torch.random.get_rng_state(), outer)
+    assert len({round(report.metrics["train_loss"], 5) for report in reports}) == 8
+    (first, *_) = alone(digits, candidate(optimizer="sgd", lr=1e-12))[0]
+    for report in reports:  # and nothing is dropped when it is measured
+        assert report.metrics["loss"] == pytest.approx(first.metrics["loss"], abs=1e-6)
+    torch.manual_seed(2)
+    again, _ = packed(digits, twins)
+    assert gap(reports, again) == 0
+
+
+# Checkpoints
+
+
+@pytest.mark.parametrize("family", ["mlp", "cnn"])
+@pytest.mark.parametrize("rule", RULES)
+def test_resuming_in_another_way(double: Dataset, crowd, tmp_path, family: str, rule) -> None:
+    """From a stack alone, from alone in a stack, from a stack in another, through files."""
+    settings = {"batch_norm": True, "batch_size": 105, "init": "default"}
+    several = crowd(6, family, rule, **settings)
+    whole, array = packed(double, several)
+    files = Checkpoints(tmp_path)
+    ways = {"stacked": (several[:4], 16), "alone": (several[4:], 1)}
+    for started, stack in ways.values():
+        part = held(double, started, stack=stack)
+        run(part, epochs=2)
+        for one in started:
+            files.save(one.key, part.state(one.key))
+    states = {one.key: files.load(one.key) for one in several}
+    for resumed, stack in ((several[:2], 1), (several[2:], 16)):
+        second = held(double, resumed, states, stack)
+        reports = run(second)
+        for one in resumed:
+            assert distance(second.state(one.key), array.state(one.key)) < 1e-6
+            assert gap(curve(reports, one.key), curve(whole, one.key)[2:]) < 1e-6
+            assert [entry["epoch"] for entry in second.state(one.key)["curve"]] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_stack_resumed_as_it_was_is_bitwise_the_same(digits, crowd, rule: str) -> None:
+    several = crowd(3, "mlp", rule, epochs=4, dropout=0.3, batch_norm=True)
+    whole, array = packed(digits, several)
+    first = held(digits, several)
+    run(first, epochs=2)
+    second = held(digits, several, {key: first.state(key) for key in range(3)})
+    reports = run(second)
+    for key in range(3):
+        assert same(weights(second.state(key)), weights(array.state(key)))
+        assert gap(curve(reports, key), curve(whole, key)[2:]) == 0
+
+
+def test_a_finished_slot_keeps_its_state_and_reports_again(digits: Dataset, crowd) -> None:
+    several = crowd(3, epochs=2)
+    reports, array = packed(digits, several)
+    state = array.state(1)
+    assert list(array.epoch()) == []  # its slot is free now
+    assert same(weights(array.state(1)), weights(state))
+    again = held(digits, several, {key: array.state(key) for key in range(3)})
+    assert same(again.state(1), state)  # before anything is trained
+    assert list(again.epoch()) == [curve(reports, key)[-1] for key in range(3)]
+
+
+def test_a_state_of_a_stack_does_not_move_on(digits: Dataset, crowd) -> None:
+    array = held(digits, crowd(2, "cnn", batch_norm=True))
+    run(array, epochs=1)
+    state = array.state(0)
+    kept = {name: tensor.clone() for name, tensor in state["model"].items()}
+    run(array, epochs=1)
+    assert same(state["model"], kept)
+    assert not same(array.state(0)["model"], kept)
+
+
+@pytest.mark.parametrize("family", ["mlp", "cnn"])
+def test_an_interruption_leaves_the_last_whole_epoch(digits: Dataset, crowd, family: str) -> None:
+    asked: list[int] = []
+    batches = 14
+
+    def interrupted() -> bool:
+        asked.append(1)
+        return len(asked) in (3, batches + 3 + 4)
+
+    several = crowd(3, family, epochs=3, batch_norm=True, dropout=0.2)
+    undisturbed, other = packed(digits, several)
+    array = Array(digits, "accuracy", CPU, stack=16, interrupted=interrupted)
+    for one in several:
+        array.add(one)
+    assert list(array.epoch()) == []
+    assert not array.has_state(0)
+    with pytest.raises(CheckpointError, match="candidate 0 has nothing to save"):
+        array.state(0)
+    reports = list(array.epoch())
+    states = [array.state(key) for key in range(3)]
+    assert list(array.epoch()) == []
+    assert len(asked) == 3 + batches + 4
+    for key in range(3):
+        assert array.has_state(key)
+        assert array.state(key)["epoch"] == 1
+        assert same(array.state(key), states[key])
+    reports += run(array)  # and it can go on
+    for key in range(3):
+        assert gap(curve(reports, key), curve(undisturbed, key)) == 0
+        assert same(weights(array.state(key)), weights(other.state(key)))
+
+
+def test_joining_is_all_or_nothing(digits: Dataset, crowd, monkeypatch) -> None:
+    courses = [Course(one, digits) for one in crowd(4, batch_norm=True)]
+    stack = Stack(courses[0].network(), digits, CPU)
+    stack.join([(course, None) for course in courses[:2]])
+    before = [stack.state(slot) for slot in range(2)]
+    plain, calls = torch.cat, []
+
+    def cat(tensors, *args, **options):
+        calls.append(1)
+        if len(calls) == fail_at:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return plain(tensors, *args, **options)
+
+    monkeypatch.setattr(torch, "cat", cat)
+    for fail_at in range(1, 100):  # noqa: B007 -- `cat` reads it
+        calls.clear()
+        try:
+            stack.join([(course, None) for course in courses[2:]])
+        except torch.OutOfMemoryError:
+            assert len(stack.courses) == 2
+            assert [same(stack.state(slot), before[slot]) for slot in range(2)] == [True, True]
+        else:
+            break
+    assert fail_at > 10
+    assert [course.candidate.key for course in stack.courses] == [0, 1, 2, 3]
+    assert same(stack.state(0), before[0])
+    monkeypatch.undo()
+    losses = stack.train(lambda: False)
+    assert losses is not None
+    assert losses.shape == (4,)
+
+
+# In the mean
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["mlp", "cnn"])
+def test_with_dropout_accuracies_have_the_same_distribution(
+    digits: Dataset, candidate, family: str
+) -> None:
+    """64 trials alone and 64 others stacked: two-sample tests that say so where they differ."""
+    from scipy import stats
+
+    def accuracies(seeds: range, stack: int) -> list[float]:
+        lr = 5e-3 if family == "mlp" else 1e-2
+        settings = {"dropout": 0.5, "lr": lr, "batch_size": 30, "epochs": 4}
+        trials = [candidate(seed, family, seed, **settings) for seed in seeds]
+        reports = packed(digits, trials, stack)[0]
+        return [report.value for report in reports if report.finished and report.value]
+
+    alone, stacked = accuracies(range(64), 1), accuracies(range(64, 128), 32)
+    assert len(alone) == len(stacked) == 64
+    assert len(set(alone)) > 10
+    assert stats.mannwhitneyu(alone, stacked).pvalue > 0.01
+    assert stats.ks_2samp(alone, stacked).pvalue > 0.01

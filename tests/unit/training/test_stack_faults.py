@@ -1,0 +1,194 @@
+"""What a stack does when it fails as a whole: nothing is lost, and only the culprit fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import nn
+
+from hpsearch.training import networks, rules
+from hpsearch.training.array import Array, Failure
+from hpsearch.training.networks.stacked import StackedNetwork
+from hpsearch.training.stack import Stack
+from tests.unit.training.packing import CPU, alone, curve, distance, gap, packed, run
+
+if TYPE_CHECKING:
+    from hpsearch.training.data import Dataset
+
+Fail = Callable[[type, str, Callable[..., bool]], None]
+
+
+@pytest.fixture
+def fail(monkeypatch):
+    """Make a method, or a function of a module, run out of memory where its arguments say so."""
+
+    def make(owner, name: str, when: Callable[..., bool], error: Exception | None = None) -> None:
+        plain = getattr(owner, name)
+
+        def failing(*args, **options):
+            if when(*args):
+                raise error or torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
+            return plain(*args, **options)
+
+        monkeypatch.setattr(owner, name, failing)
+
+    return make
+
+
+def in_step(fail, most: int) -> None:
+    fail(rules, "step", lambda rule, weights, *rest: len(weights) > most)
+
+
+def in_the_last_step(fail, most: int) -> None:
+    steps = []
+
+    def last(rule, weights, *rest) -> bool:
+        steps.extend([1] * (len(weights) > most))
+        return len(weights) > most and len(steps) % 4 == 0
+
+    fail(rules, "step", last)
+
+
+def in_the_copy(fail, most: int) -> None:
+    fail(Stack, "_copy", lambda stack: len(stack.courses) > most)
+
+
+def in_evaluation(fail, most: int) -> None:
+    fail(Stack, "outputs", lambda stack, part: len(stack.courses) > most)
+
+
+@pytest.mark.parametrize("place", [in_step, in_the_last_step, in_the_copy, in_evaluation])
+@pytest.mark.parametrize("epochs_before", [0, 2])
+def test_out_of_memory_halves_the_stack(
+    double: Dataset, crowd, fail, place, epochs_before: int, caplog
+) -> None:
+    several = crowd(8, rule="adamw", batch_norm=True, batch_size=105, init="default")
+    undisturbed, other = packed(double, several)
+    array = Array(double, "accuracy", CPU, stack=8)
+    for one in several:
+        array.add(one)
+    reports = run(array, epochs=epochs_before)
+    place(fail, 3)
+    reports += run(array)
+    for one in several:
+        assert gap(curve(reports, one.key), curve(undisturbed, one.key)) < 1e-6
+        assert distance(array.state(one.key), other.state(one.key)) < 1e-6
+    fit = array.fit(several[0])
+    assert fit.slots == 2
+    assert fit.reason == "fewer than before: OutOfMemoryError: CUDA out of memory"
+    assert "trains 2 at once from now on" in caplog.text
+
+
+@pytest.mark.parametrize("epochs_before", [0, 2])
+def test_out_of_memory_where_candidates_join(digits, crowd, fail, epochs_before: int) -> None:
+    several = crowd(6, epochs=3)
+    array = Array(digits, "accuracy", CPU, stack=8)
+    for one in several[:3]:
+        array.add(one)
+    reports = run(array, epochs=epochs_before)
+    fail(Stack, "join", lambda stack, new: len(stack.courses) + len(new) > 3)
+    for one in several[3:]:
+        array.add(one)
+    reports += run(array)
+    assert array.fit(several[0]).slots in (2, 4)
+    for one in several:
+        theirs, state = alone(digits, one)
+        assert gap(curve(reports, one.key), theirs, "loss") < 1e-4
+        assert distance(array.state(one.key), state) < 1e-4
+
+
+def test_no_memory_for_even_two_means_each_alone(digits: Dataset, crowd, fail) -> None:
+    fail(StackedNetwork, "__call__", lambda *args: True)
+    several = crowd(3, epochs=2)
+    reports, array = packed(digits, several)
+    assert array.fit(several[0]).slots == 1
+    for one in several:
+        assert gap(curve(reports, one.key), alone(digits, one)[0]) == 0
+
+
+def test_half_of_what_was_tried(digits: Dataset, crowd, fail) -> None:
+    fail(rules, "step", lambda _, weights, *rest: len(weights) > 2)
+    several = crowd(4, epochs=1)
+    array = packed(digits, several, stack=64)[1]
+    assert array.fit(several[0]).slots == 2
+
+
+def test_the_last_one_in_a_stack_is_tried_alone_too(digits: Dataset, crowd, fail) -> None:
+    array = Array(digits, "accuracy", CPU, stack=4)
+    for one in crowd(2, epochs=2):
+        array.add(one)
+    reports = list(array.epoch())
+    array.remove(0)
+    fail(StackedNetwork, "__call__", lambda *args: True)
+    reports += run(array)
+    assert [(r.key, r.epoch, r.failure) for r in reports[1:]] == [(1, 1, None), (1, 2, None)]
+
+
+def test_a_fault_of_a_stack_is_tried_alone(digits: Dataset, crowd, fail) -> None:
+    several = crowd(3, epochs=2)
+    fail(StackedNetwork, "__call__", lambda *args: True, RuntimeError("no such kernel"))
+    reports, array = packed(digits, several)
+    assert array.fit(several[0]).reason == "fewer than before: RuntimeError: no such kernel"
+    for one in several:
+        assert gap(curve(reports, one.key), alone(digits, one)[0]) == 0
+
+
+@pytest.mark.parametrize("settings", [{"clip": "tight"}, {"lr": "fast"}, {"beta1": None}])
+def test_only_the_culprit_fails(digits: Dataset, crowd, settings: dict) -> None:
+    several = crowd(3, epochs=2, schedule="constant", warmup=0.0)
+    several[1] = replace(several[1], settings={**several[1].settings, **settings})
+    reports, array = packed(digits, several)
+    (bad,) = curve(reports, 1)
+    assert (bad.failure, bad.epoch, bad.value) == (Failure.ERROR, 0, None)
+    assert bad.message
+    for one in (several[0], several[2]):
+        assert gap(curve(reports, one.key), alone(digits, one)[0]) == 0
+        assert array.has_state(one.key)
+    assert not array.has_state(1)
+
+
+def test_settings_that_make_no_sense_fail_before_the_others_are_stacked(digits, crowd) -> None:
+    several = crowd(3, epochs=1)
+    several[0] = replace(several[0], settings={**several[0].settings, "schedule": "magic"})
+    reports, array = packed(digits, several)
+    assert [(r.key, r.failure) for r in reports] == [(0, Failure.ERROR), (1, None), (2, None)]
+    assert array.fit(several[1]).slots == 16
+
+
+class _Twice(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * self.network(x)
+
+
+@pytest.mark.parametrize("stack", [16, None])
+@pytest.mark.parametrize(
+    ("family", "words"),
+    [
+        (lambda plain: nn.Sequential(*plain[:2], nn.LayerNorm(16), *plain[2:]), "LayerNorm layer"),
+        (_Twice, "_Twice network"),
+    ],
+)
+def test_a_network_that_cannot_be_stacked_is_trained_alone(
+    digits: Dataset, crowd, monkeypatch, stack: int | None, family, words: str
+) -> None:
+    plain = networks._FAMILIES["mlp"]
+    monkeypatch.setattr(
+        networks, "_FAMILIES", {"mlp": lambda *args: family(plain(*args)), "cnn": None}
+    )
+    several = crowd(3, epochs=2)
+    array = Array(digits, "accuracy", CPU, stack=stack)
+    for one in several:
+        array.add(one)
+    reports = run(array)
+    assert array.fit(several[0]).reason == f"a {words} cannot be stacked"
+    assert array.room(several[0]) == 1 - 3
+    for one in several:
+        assert gap(curve(reports, one.key), alone(digits, one)[0]) == 0

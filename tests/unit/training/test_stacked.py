@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from hpsearch import catalog
+from hpsearch.training.networks import build
+from hpsearch.training.networks.stacked import CannotStackError, Dropping, StackedNetwork
+
+CPU = torch.device("cpu")
+K, N = 3, 6
+
+
+def assert_like_each_alone(family: str, shape: tuple[int, ...], outputs: int = 4, **settings):
+    """Forward pass, gradients and BatchNorm's statistics are those of the networks one by one."""
+    torch.manual_seed(0)
+    complete = {**catalog.defaults(family), **settings}
+    with torch.random.fork_rng():
+        plain = [build(family, complete, shape, outputs).double() for _ in range(K)]
+    stacked = StackedNetwork(plain[0])
+    weights = {
+        name: torch.stack([dict(one.named_parameters())[name] for one in plain]).detach()
+        for name, _ in plain[0].named_parameters()
+    }
+    buffers = {
+        name: torch.stack([dict(one.named_buffers())[name] for one in plain])
+        for name, _ in plain[0].named_buffers()
+    }
+    for weight in weights.values():
+        weight.requires_grad_()
+    inputs = torch.randn(K, N, *shape, dtype=torch.float64)
+    for one in plain:
+        one.train()
+    theirs = torch.stack([one(x) for one, x in zip(plain, inputs, strict=True)])
+    packed = inputs.transpose(0, 1).flatten(1, 2) if stacked.takes_maps else inputs
+    ours = stacked(packed, weights, buffers, training=True)
+    assert torch.allclose(ours, theirs, atol=1e-12)
+    slopes = torch.randn_like(ours)
+    (ours * slopes).sum().backward()
+    (theirs * slopes).sum().backward()
+    for name, weight in weights.items():
+        for k, one in enumerate(plain):
+            assert torch.allclose(
+                weight.grad[k], dict(one.named_parameters())[name].grad, atol=1e-10
+            )
+    for name, buffer in buffers.items():
+        for k, one in enumerate(plain):
+            assert torch.allclose(buffer[k], dict(one.named_buffers())[name])
+    for one in plain:
+        one.eval()
+    shared = inputs[0] if stacked.takes_maps else inputs[:1]
+    measured = stacked(shared, weights, buffers)
+    assert measured.shape == (K, N, outputs)
+    assert torch.allclose(measured, torch.stack([one(inputs[0]) for one in plain]), atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", catalog.ACTIVATIONS)
+def test_every_activation(activation: str) -> None:
+    assert_like_each_alone("mlp", (5,), widths=(7, 3), activation=activation)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("shape", [(5,), (2, 4, 3), (1,)])
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_dense_networks(shape, depth: int, batch_norm: bool) -> None:
+    assert_like_each_alone("mlp", shape, depth=depth, width=4, batch_norm=batch_norm)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("head", ["flatten", "gap"])
+@pytest.mark.parametrize("dense", [0, 5])
+@pytest.mark.parametrize("kernel", [2, 3])
+def test_convolutions(batch_norm: bool, head: str, dense: int, kernel: int) -> None:
+    settings = {"batch_norm": batch_norm, "head": head, "dense": dense, "kernel": kernel}
+    assert_like_each_alone("cnn", (2, 6, 5), channels=(3, 4), **settings)
+
+
+def test_a_convolution_of_one_channel_and_many_blocks() -> None:
+    assert_like_each_alone("cnn", (1, 3, 3), channels=(1, 3, 2))
+
+
+def test_what_cannot_be_stacked_says_so() -> None:
+    for network, words in (
+        (nn.Linear(2, 2), "a Linear network"),
+        (nn.Sequential(nn.LayerNorm(2)), "a LayerNorm layer"),
+        (nn.Sequential(nn.Conv2d(2, 2, 1, groups=2)), "a Conv2d layer"),
+        (nn.Sequential(nn.Sequential(nn.Linear(2, 2))), "a Sequential layer"),
+    ):
+        with pytest.raises(CannotStackError, match=f"{words} cannot be stacked"):
+            StackedNetwork(network)
+
+
+# Dropout
+
+SHARES = (0.0, 0.1, 0.5, 0.5, 0.97)
+
+
+def dropped(shares=SHARES, maps: bool = False, units: int = 40_000) -> torch.Tensor:
+    """Ones after dropout, (K, units): dense ones, or maps with the channels last."""
+    torch.manual_seed(0)
+    dropping = Dropping.of(torch.tensor(shares), CPU)
+    assert dropping is not None
+    if not maps:
+        return dropping(torch.ones(len(shares), 20, units // 20)).flatten(1)
+    x = torch.ones(20, len(shares) * 4, 20, units // 1600)
+    out = dropping(x.contiguous(memory_format=torch.channels_last))
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    return out.reshape(20, len(shares), -1).transpose(0, 1).flatten(1)
+
+
+@pytest.mark.parametrize("maps", [False, True])
+def test_each_slot_has_its_share(maps: bool) -> None:
+    for share, row in zip(SHARES, dropped(maps=maps), strict=True):
+        deviation = (share * (1 - share) / row.numel()) ** 0.5
+        assert float((row == 0).double().mean()) == pytest.approx(share, abs=4 * deviation + 1e-9)
+        assert torch.allclose(row[row != 0], torch.tensor(1 / (1 - share)), rtol=1e-4)
+        assert float(row.double().mean()) == pytest.approx(
+            1, abs=4 * deviation / (1 - share) + 1e-4
+        )
+
+
+@pytest.mark.parametrize("maps", [False, True])
+def test_units_and_slots_are_dropped_by_themselves(maps: bool) -> None:
+    """Two slots of a share of one half have masks of their own, and so have units side by side:
+    four of them come from one random number."""
+    rows = dropped(maps=maps) == 0
+    one, other = rows[2].double(), rows[3].double()
+    pairs = [(one, other), *((one[:-gap], one[gap:]) for gap in (1, 2, 3, 4, 20))]
+    for first, second in pairs:
+        together = float((first * second).mean())
+        assert together == pytest.approx(0.25, abs=4 * 0.5 / len(first) ** 0.5)
+
+
+def test_a_slot_without_dropout_is_left_as_it_is() -> None:
+    torch.manual_seed(0)
+    dropping = Dropping.of(torch.tensor([0.0, 0.9]), CPU)
+    assert dropping is not None
+    x = torch.randn(2, 30, 50)
+    assert torch.equal(dropping(x)[0], x[0])
+    assert Dropping.of(torch.zeros(3), CPU) is None
+
+
+def test_shares_near_the_ends() -> None:
+    rows = dropped((1e-6, 1e-3, 1 - 1e-6))
+    assert bool((rows[0] == 1).all())  # less than a step of 2**-16
+    assert 15 < int((rows[1] == 0).sum()) < 70
+    assert bool(rows.isfinite().all())
+
+
+def test_gradients_go_where_units_are_kept() -> None:
+    torch.manual_seed(0)
+    dropping = Dropping.of(torch.tensor([0.3, 0.6]), CPU)
+    assert dropping is not None
+    x = torch.ones(2, 10, 10, requires_grad=True)
+    out = dropping(x)
+    out.sum().backward()
+    assert x.grad is not None
+    assert torch.equal(x.grad, out.detach())
+
+
+@pytest.mark.parametrize("family", ["mlp", "cnn"])
+def test_dropout_is_where_the_network_has_it(family: str) -> None:
+    shape, settings = (1, 8, 8), {**catalog.defaults(family), "dropout": 0.5}
+    network = build(family, settings, shape, 4)
+    weights = {name: p.detach().unsqueeze(0) for name, p in network.named_parameters()}
+    seen = []
+
+    class Watching(Dropping):
+        def __call__(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(x.dim())
+            return super().__call__(x)
+
+    dropping = Watching(*vars(Dropping.of(torch.tensor([0.5]), CPU)).values())
+    inputs = torch.randn(N, *shape)
+    StackedNetwork(network)(
+        inputs if family == "cnn" else inputs.unsqueeze(0), weights, {}, training=True,
+        dropping=dropping,
+    )  # fmt: skip
+    assert seen == ([3, 3] if family == "mlp" else [4, 4])
