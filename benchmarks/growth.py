@@ -35,11 +35,12 @@ from optuna.trial import TrialState
 
 from hpsearch import submit
 from hpsearch.search import Search
-from hpsearch.search.samplers import distribution
+from hpsearch.search.distributions import distribution
 from hpsearch.spec import StudySpec, load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
+from hpsearch.store.values import Hold
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -176,7 +177,8 @@ def hpsearch_proposal(url: str) -> None:
     (study,) = Ledger(database, make=False).studies()
     mirror = Mirror(database, study.study_id, study.name, study.direction)
     mirror.refresh()
-    Search(StudySpec.from_document(study.document), mirror).propose(1_000_000, 1_000_000)
+    hold = Hold(study.study_id, 1_000_000, 1, "growth", origin=1_000_000)
+    Search(StudySpec.from_document(study.document), mirror).propose([hold])
 
 
 def optuna_proposal(url: str) -> None:
