@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.turns import RESULTS, ROOT, UNITS, Measured
+from benchmarks.turns import IDLE, RESULTS, ROOT, UNITS, Measured
 
 __all__ = ["made", "main"]
 
@@ -72,8 +72,10 @@ sides.
 """
 
 DISPATCH_BOUND = """\
-What bounds it: plain Optuna spends its time in Python, on 150 to 190 statements a trial, so that
-on two cores many workers get no more done than a few. SQLite has one writer at a time.
+What bounds it: Python in the workers, which share the cores with the database and, on SQLite, its
+one writer. ASHA ends most trials early; how many, and so how many reports a trial has, depends on
+the order in which they are reported and differs between the sides: the column shows it. What a
+worker sends once, when it comes and goes, is shared out over its trials.
 """
 
 STARTUP = """\
@@ -167,6 +169,9 @@ def _rows(case: Measured, more: Columns | None) -> Iterator[dict[str, str]]:
 
 
 def _times(case: Measured, peer: str) -> str:
+    """Of a figure with a goal of its own, the other side is only a floor."""
+    if case.goal is not None and case.goal.seconds is not None:
+        return ""
     return f"{case.times(peer):.1f} times better"
 
 
@@ -186,6 +191,7 @@ def _training_columns(case: Measured, side: str) -> dict[str, str]:
 
 def _dispatch_columns(case: Measured, side: str) -> dict[str, str]:
     return {
+        "reports a trial": f"{case.middle(side, 'reports_per_trial'):.1f}",
         "statements a trial": f"{case.middle(side, 'statements_per_trial'):.1f}",
         "commits a trial": f"{case.middle(side, 'commits_per_trial'):.1f}",
     }
@@ -198,8 +204,8 @@ def _circumstances(case: Measured) -> str:
     gpu = f", {machine['gpu']}" if machine["gpu"] else ""
     return (
         f"`{case.command}`, {runs} {'run' if runs == 1 else 'runs'} of each side, {case.when}; "
-        f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB{gpu}, "
-        f"load {case.load:.1f} before; {versions}"
+        f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB{gpu}; "
+        f"{'' if case.load < IDLE else 'which did other work too; '}{versions}"
     )
 
 

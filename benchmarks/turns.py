@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 __all__ = [
-    "RESULTS", "ROOT", "UNITS", "Case", "FailedError", "Goal", "Measured", "Side", "SkippedError",
-    "arguments", "environment", "in_turn", "timed",
+    "IDLE", "RESULTS", "ROOT", "UNITS", "Case", "FailedError", "Goal", "Measured", "Side",
+    "SkippedError", "arguments", "environment", "in_turn", "timed",
 ]  # fmt: skip
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +34,7 @@ UNITS = {"seconds": "s", "seconds_per_trial": "s a trial", "trials_per_s": "tria
 """What can be compared. Of seconds less is better, of trials more."""
 
 _PACKAGES = ("hpsearch", "optuna", "ray", "torch", "sqlalchemy", "scikit-learn")
-_IDLE = 0.5
+IDLE = 0.5
 """A load below which the machine does little else."""
 _LINES = 20
 """Last lines that are shown of what a process that failed has said."""
@@ -167,7 +167,7 @@ def in_turn(benchmark: str, cases: Iterable[Case], options: argparse.Namespace) 
 
 def _measure(case: Case, rounds: int, command: str) -> Measured:
     load = os.getloadavg()[0]
-    if load > _IDLE:
+    if load > IDLE:
         _console.print(f"other work is going on here (load {load:.1f}): figures will be off")
     runs: dict[str, list[Mapping[str, Any]]] = {}
     skipped: dict[str, str] = {}
