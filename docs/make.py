@@ -46,6 +46,26 @@ a value as `512-512`. `start: [{lr: 1e-3}, ...]` lists points that are run first
 point leaves open is its default, or is drawn.
 """
 
+SAMPLING = """\
+One name for all, or one for each group: `sampler: {architecture: grid, ...}`. The trial's attribute
+`sampler` says who drew it: `gp` or `tpe` for `bayesian`, and `random` before enough trials have
+ended (ten; one for `cmaes`).
+
+A worker that trains many trials at once asks for as many proposals. Those made already, and what
+other workers train, count as trials under way, so that a batch stays diverse:
+
+- `tpe` puts them among the bad trials (Optuna's `constant_liar`): the constant liar of Ginsbourger,
+  Le Riche and Carraro, "Kriging is well-suited to parallelize optimization" (2010).
+- the Gaussian process takes the expected improvement over what their values may turn out to be,
+  one proposal after the other (Optuna's `qLogEI`: Ament et al., "Unexpected improvements to
+  expected improvement for Bayesian optimization", 2023). It is fitted once a batch.
+- `cmaes` draws from the distribution of the generation under way.
+
+Proposing takes no more than a tenth of the time of training, as far as `bayesian` can see to it:
+each worker measures both, and draws by TPE where the Gaussian process would take more (20 s of
+training are taken as done at the start, for the first proposals) or a gigabyte of memory.
+"""
+
 TABLES = """\
 A table (`csv`) has the names of its columns in the first line; the delimiter is a comma,
 semicolon, tab or bar. A column of numbers is scaled to mean 0 and deviation 1 of the training
@@ -96,7 +116,7 @@ def study_file() -> Iterator[str]:
     yield PARAMETERS
     yield "## Samplers\n"
     yield table(("name", "what it does"), SAMPLERS.items())
-    yield "One name for all, or one for each group: `sampler: {architecture: grid, ...}`.\n"
+    yield SAMPLING
     yield "## Pruners\n"
     yield table(("name and options", "what it does"), pruners(found))
     yield "Options are given as `pruner: {name: asha, min_resource: 3}`. A resource is an epoch.\n"

@@ -17,7 +17,7 @@ from hpsearch.dashboard.guard import Guard, is_loopback
 from hpsearch.dashboard.login import Login, read_login
 from hpsearch.errors import HpsearchError, StudyFileError
 from hpsearch.store.engine import Database
-from hpsearch.store.trials import optuna_storage
+from hpsearch.store.storage import open_storage
 
 __all__ = ["Login", "read_login", "serve"]
 
@@ -61,7 +61,7 @@ def serve(
         )
     # A busy page asks for more than there are threads, and then waits: that is no news.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    app = optuna_dashboard.wsgi(optuna_storage(database.url))
+    app = optuna_dashboard.wsgi(open_storage(database))
     app.catchall = False  # what goes wrong is logged, and not written past the log with a password
     try:
         server = waitress.create_server(

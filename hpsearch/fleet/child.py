@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
@@ -54,7 +55,7 @@ class Child:
         env: Mapping[str, str],
         hear: Callable[[str], None] | None = None,
     ) -> None:
-        """Start it.
+        """Start it. It loads what it needs, and waits for `begin`.
 
         Args:
             name: How it signs on.
@@ -87,6 +88,12 @@ class Child:
                 self._lines.append(line)
                 if hear is not None:
                     hear(line)
+
+    def begin(self) -> None:
+        """Let it work."""
+        assert self._popen.stdin is not None
+        with suppress(BrokenPipeError):  # how it ended is what `poll` says
+            os.write(self._popen.stdin.fileno(), b"\n")
 
     def poll(self) -> End | None:
         """How it ended; None while it runs."""

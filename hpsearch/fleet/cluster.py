@@ -257,6 +257,7 @@ class _Host:
             if self._stopped:
                 return End(0)
             self._child = Child(name, arguments, env)
+            self._child.begin()
         return self._child.wait()
 
     def stop(self) -> None:

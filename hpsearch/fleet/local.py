@@ -9,8 +9,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from joblib import cpu_count
-
 from hpsearch.fleet.child import Child
 from hpsearch.fleet.orders import Orders, Seat, new_name
 
@@ -49,9 +47,16 @@ def spread(
     Cores are those that this process may use, be it by its affinity or by its container's limit.
     """
     count = workers or len(devices) * (per_device or 1)
-    threads = max(cpu_count() // count, 1) if count > 1 else None
+    threads = _share_of_cores(count) if count > 1 else None
     chosen = [devices[i % len(devices)] for i in range(count)]
     return [Seat(f"{i}", device, threads, f"on {device}") for i, device in enumerate(chosen)]
+
+
+def _share_of_cores(workers: int) -> int:
+    from joblib import cpu_count  # takes 0.2 s to load
+
+    cores: int = cpu_count()
+    return max(cores // workers, 1)
 
 
 class Local:
@@ -60,13 +65,24 @@ class Local:
     def __init__(self, orders: Orders, seats: Sequence[Seat], *, echo: bool = False) -> None:
         """`echo` logs what the workers say, each line with the worker's name before it."""
         self._orders, self._seats, self._echo = orders, list(seats), echo
+        self._warm: dict[str, Child] = {}
+        """By the seat's key: workers that load PyTorch and wait for `launch`."""
 
     def seats(self) -> Sequence[Seat]:
         """Where workers belong: it does not change."""
         return self._seats
 
+    def warm_up(self) -> None:
+        """Start the processes already, to load PyTorch, which takes longer than all the rest."""
+        self._warm = {seat.key: self._started(seat) for seat in self._seats}
+
     def launch(self, seat: Seat) -> Child:
         """Start a worker there."""
+        child = self._warm.pop(seat.key, None) or self._started(seat)
+        child.begin()
+        return child
+
+    def _started(self, seat: Seat) -> Child:
         name = new_name()
 
         def hear(line: str) -> None:
@@ -80,4 +96,6 @@ class Local:
         )
 
     def close(self) -> None:
-        """Nothing is held beside the workers."""
+        """Kill what was started and never launched."""
+        while self._warm:
+            self._warm.popitem()[1].kill()

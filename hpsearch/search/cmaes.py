@@ -53,6 +53,7 @@ class ReplayedCmaEsSampler(CmaEsSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """A point of the generation under way."""
+        self._raise_error_if_multi_objective(study)
         self._direction, self._space = study.direction, search_space
         return super().sample_relative(study, trial, search_space)
 

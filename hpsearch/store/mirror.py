@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.store import trials
 from hpsearch.store.engine import Database
+from hpsearch.store.history import History
 
 __all__ = ["Mirror"]
 
@@ -33,11 +34,10 @@ class Mirror(BaseStorage):
         self._study_id = study_id
         self._name = name
         self._direction = trials.as_direction(direction)
-        self._trials: dict[int, FrozenTrial] = {}
+        self._history = History(study_id)
+        self._proposals: dict[int, FrozenTrial] = {}
         self._held: set[int] = set()
         self._noted: dict[int, dict[str, Any]] = {}
-        self._unfinished: set[int] = set()
-        self._last = -1
         self._number = -1
         """The highest of all trials and proposals."""
         self._fetching = threading.Lock()
@@ -73,7 +73,10 @@ class Mirror(BaseStorage):
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """The trial as it is in memory, not a copy."""
-        return self._trials[trial_id]
+        trial = self._proposals.get(trial_id) or self._history.get(trial_id)
+        if trial is None:
+            raise KeyError(trial_id)
+        return trial
 
     def get_all_trials(
         self,
@@ -82,7 +85,8 @@ class Mirror(BaseStorage):
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
         """The study's trials by number."""
-        found = [t for t in self._trials.values() if states is None or t.state in states]
+        found = self._history.select(states)
+        found += [t for t in self._proposals.values() if states is None or t.state in states]
         found.sort(key=lambda trial: trial.number)
         return copy.deepcopy(found) if deepcopy else found
 
@@ -106,7 +110,7 @@ class Mirror(BaseStorage):
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """What a sampler or pruner notes on a trial; `take_notes` hands it to be written."""
-        self._trials[trial_id].system_attrs[key] = value
+        self.get_trial(trial_id).system_attrs[key] = value
         self._noted.setdefault(trial_id, {})[key] = value
 
     def _refuse(self, *_args: Any, **_kwargs: Any) -> Any:
@@ -127,14 +131,7 @@ class Mirror(BaseStorage):
     def fetch(self) -> None:
         """Read what `apply` will show. For any thread, so that training need not wait for it."""
         with self._fetching, self._database.read() as connection:
-            found = trials.load(
-                connection,
-                self._study_id,
-                after=self._last,
-                among=self._unfinished - self._held,
-            )
-            self._last = max([self._last, *(trial._trial_id for trial in found)])
-            self._fetched.extend(found)
+            self._fetched.extend(self._history.fetch(connection, self._held))
 
     def apply(self) -> None:
         """Show what was fetched. Only for the thread that uses the mirror."""
@@ -145,23 +142,19 @@ class Mirror(BaseStorage):
             if "ticket" not in trial.user_attrs or trial._trial_id in self._held:
                 continue
             # One that ended here while it was being read elsewhere.
-            known = self._trials.get(trial._trial_id)
+            known = self._history.get(trial._trial_id)
             if known is None or not known.state.is_finished():
                 self._put(trial)
 
     def _put(self, trial: FrozenTrial) -> None:
-        self._trials[trial._trial_id] = trial
+        self._history.put(trial)
         self._number = max(self._number, trial.number)
-        if trial.state.is_finished():
-            self._unfinished.discard(trial._trial_id)
-        else:
-            self._unfinished.add(trial._trial_id)
 
     def open(self, ticket: int) -> FrozenTrial:
         """A proposal for `ticket`: a trial without a row, under a provisional number and id."""
         self._number += 1
         trial = trials.empty(self._number, -1 - ticket, {})
-        self._trials[trial._trial_id] = trial
+        self._proposals[trial._trial_id] = trial
         return trial
 
     def adopt(self, proposal: FrozenTrial, trial_id: int, number: int) -> FrozenTrial:
@@ -180,16 +173,17 @@ class Mirror(BaseStorage):
         """
         self.drop(trial_id)
         self.refresh()
-        if trial_id in self._trials:
+        trial = self._history.get(trial_id)
+        if trial is not None:
             self._held.add(trial_id)
-        return self._trials.get(trial_id)
+        return trial
 
     def rewind(self, trial_id: int, epoch: int) -> None:
         """A held trial goes on from that epoch: later reports are taken back.
 
         After epoch 0 it begins again, and pruners have noted nothing.
         """
-        trial = self._trials[trial_id]
+        trial = self.get_trial(trial_id)
         for step in [s for s in trial.intermediate_values if s > epoch]:
             del trial.intermediate_values[step]
         if epoch:
@@ -199,7 +193,7 @@ class Mirror(BaseStorage):
 
     def report(self, trial_id: int, step: int, value: float) -> None:
         """Add a report to a held trial."""
-        self._trials[trial_id].intermediate_values[step] = value
+        self.get_trial(trial_id).intermediate_values[step] = value
 
     def take_notes(self, trial_id: int) -> dict[str, Any]:
         """System attributes noted since the last call, to be written."""
@@ -207,19 +201,18 @@ class Mirror(BaseStorage):
 
     def end(self, trial_id: int, state: TrialState, value: float | None) -> None:
         """A held trial has ended, and that is written."""
-        trial = self._trials[trial_id]
+        trial = self.get_trial(trial_id)
         trial.state = state
         trial.values = None if value is None else [value]
         self._held.discard(trial_id)
-        self._put(trial)
+        self._history.put(trial)
 
     def drop(self, trial_id: int) -> None:
         """Forget a proposal, or what is known of a held trial: the database knows better."""
         self._held.discard(trial_id)
         self._noted.pop(trial_id, None)
-        self._trials.pop(trial_id, None)
-        if trial_id >= 0:
-            self._unfinished.add(trial_id)  # read again
+        if self._proposals.pop(trial_id, None) is None and trial_id >= 0:
+            self._history.forget(trial_id)
 
     def drop_ticket(self, ticket: int) -> None:
         """Forget the proposal for a ticket, or what is known of the trial that it became."""

@@ -1,4 +1,4 @@
-"""Optuna's rows, written inside the ledger's transactions and read in bulk.
+"""Optuna's rows, written inside the ledger's transactions. `history` reads them.
 
 Optuna's own storage commits a dozen times a trial and shares no transaction with anybody. Here a
 trial appears with all its parameters at once, and ends together with its ticket.
@@ -7,13 +7,12 @@ trial appears with all its parameters at once, and ends together with its ticket
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.distributions import distribution_to_json, json_to_distribution
-from optuna.storages import RDBStorage
+from optuna.distributions import distribution_to_json
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -34,11 +33,9 @@ __all__ = [
     "is_study",
     "last_reports",
     "last_step",
-    "load",
     "lock_study",
     "next_number",
     "numbered",
-    "optuna_storage",
     "put_reports",
     "put_system_attrs",
     "put_user_attrs",
@@ -58,9 +55,6 @@ _HEARTBEATS = models.TrialHeartbeatModel.__table__
 
 PRUNER_NOTES = "completed_rung_"
 """How the system attributes begin that successive halving keeps on a trial."""
-
-_BATCH = 500
-"""Ids in one IN list: every database takes that many."""
 
 
 def _utc() -> datetime:
@@ -94,14 +88,6 @@ def is_study(study_id: sa.ColumnElement[int], uid: sa.ColumnElement[str]) -> sa.
         _STUDY_USER.c.key == "hpsearch",
         _STUDY_USER.c.value_json == sa.literal('"') + uid + sa.literal('"'),
     )
-
-
-def optuna_storage(url: str) -> RDBStorage:
-    """Optuna's own storage over the same tables, for its dashboard."""
-    # Optuna fills in {SCHEMA_VERSION}: other braces, as a password may have, are to stay.
-    url = url.replace("{", "{{").replace("}", "}}")
-    # A dashboard outlives restarts of its database: a dead connection is noticed before it is used.
-    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True}, skip_table_creation=True)
 
 
 def as_direction(direction: str) -> StudyDirection:
@@ -290,73 +276,3 @@ def last_reports(connection: sa.Connection, trial_ids: Collection[int]) -> dict[
     query = sa.select(_REPORTS.c.trial_id, _REPORTS.c.intermediate_value)
     of_these = query.where(_REPORTS.c.trial_id.in_(list(trial_ids))).order_by(_REPORTS.c.step)
     return {row.trial_id: row.intermediate_value for row in connection.execute(of_these)}
-
-
-def load(
-    connection: sa.Connection,
-    study_id: int,
-    *,
-    after: int = -1,
-    among: Collection[int] = (),
-) -> list[FrozenTrial]:
-    """Trials of a study with an id above `after`, and those in `among`, in order of creation."""
-    query = sa.select(TRIALS).where(TRIALS.c.study_id == study_id)
-    rows = list(connection.execute(query.where(TRIALS.c.trial_id > after)))
-    for ids in _batches(i for i in among if i <= after):
-        rows += connection.execute(query.where(TRIALS.c.trial_id.in_(ids)))
-    trials = {row.trial_id: _trial(row) for row in rows}
-    for ids in _batches(trials):
-        _fill(connection, {i: trials[i] for i in ids})
-    return sorted(trials.values(), key=lambda t: t.number)
-
-
-def _trial(row: Any) -> FrozenTrial:
-    return FrozenTrial(
-        number=row.number,
-        state=row.state,
-        value=None,
-        datetime_start=_local(row.datetime_start),
-        datetime_complete=_local(row.datetime_complete),
-        params={},
-        distributions={},
-        user_attrs={},
-        system_attrs={},
-        intermediate_values={},
-        trial_id=row.trial_id,
-    )
-
-
-def _local(utc: datetime | None) -> datetime | None:
-    """As Optuna shows times: naive, in the local zone."""
-    return utc and utc.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
-
-
-def _fill(connection: sa.Connection, trials: Mapping[int, FrozenTrial]) -> None:
-    """Read the parts of these trials: one query a table."""
-
-    def rows(table: sa.Table, order: str) -> Iterable[Any]:
-        query = sa.select(table).where(table.c.trial_id.in_(list(trials)))
-        return connection.execute(query.order_by(table.c[order]))
-
-    for row in rows(_PARAMS, "param_id"):
-        trial, distribution = trials[row.trial_id], json_to_distribution(row.distribution_json)
-        trial.distributions[row.param_name] = distribution
-        trial.params[row.param_name] = distribution.to_external_repr(row.param_value)
-    for row in rows(_VALUES, "objective"):
-        value = models.TrialValueModel.stored_repr_to_value(row.value, row.value_type)
-        trials[row.trial_id].values = [value]
-    for row in rows(_REPORTS, "step"):
-        trials[row.trial_id].intermediate_values[row.step] = (
-            models.TrialIntermediateValueModel.stored_repr_to_intermediate_value(
-                row.intermediate_value, row.intermediate_value_type
-            )
-        )
-    for row in rows(_USER, "key"):
-        trials[row.trial_id].user_attrs[row.key] = json.loads(row.value_json)
-    for row in rows(_SYSTEM, "key"):
-        trials[row.trial_id].system_attrs[row.key] = json.loads(row.value_json)
-
-
-def _batches(ids: Iterable[int]) -> Iterable[list[int]]:
-    ordered = sorted(ids)
-    return (ordered[i : i + _BATCH] for i in range(0, len(ordered), _BATCH))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from sklearn.model_selection import train_test_split
 
 from hpsearch.errors import DataError
 from hpsearch.training import images
@@ -172,8 +173,6 @@ def _split(raw: Raw, settings: DataSettings) -> tuple[_Split, list[str]]:
         """Rows in two: the rest, and `count` drawn by the seed, classes in equal shares."""
         if count == 0:
             return rows, rows[:0]
-        from sklearn.model_selection import train_test_split
-
         stratify = _can_stratify(raw, rows, count)
         if raw.task == "classification" and not stratify:
             notes.append(f"{what}: too few rows of a class, so drawn without regard to classes")

@@ -92,7 +92,7 @@ class Intake:
         count = Counter(map(shape_of, held))
         examples = {shape_of(candidate): candidate for candidate in held}
         # What is trained alone for want of company has not been measured.
-        rooms = {shape: self._room(examples[shape]) for shape, n in count.items() if n > 1}
+        rooms = {shape: self._room(examples[shape], n) for shape, n in count.items() if n > 1}
         open_to = [examples[shape] for shape, room in rooms.items() if room > 0]
         room = max(rooms.values(), default=0)
         upcoming = self._upcoming() if room > 0 or len(held) < _FEW else []
@@ -104,12 +104,12 @@ class Intake:
         few = min(max(room, _FEW - len(held)), _FEW)
         return Wish(few) if few > 0 else None
 
-    def _room(self, example: Candidate) -> int:
-        """Slots to fill for candidates like this one; 0 where only a few are free."""
-        slots, free = self._array.fit(example).slots, self._array.room(example)
+    def _room(self, example: Candidate, held: int = 0) -> int:
+        """Slots to fill beside `held` candidates like this one; 0 where only a few are free."""
+        slots = self._array.fit(example).slots
         if self._search.learns:
-            fewer = max(self._study.tickets // _ROUNDS, _FEW, slots - free)
-            free -= max(slots - fewer, 0)
+            slots = min(slots, max(self._study.tickets // _ROUNDS, _FEW))
+        free = slots - held
         return free if free * _PART >= slots else 0
 
     def _upcoming(self) -> list[tuple[int, Candidate | None]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from hpsearch.errors import INTERRUPTED
 
-__all__ = ["stop_on_signals"]
+__all__ = ["begins", "stop_on_signals"]
 
 _MARGIN_S = 1.5
 """Of the grace, for giving back what a worker holds that does not come to an end by itself."""
@@ -22,6 +22,14 @@ _HASTE_S = 0.5
 """For giving back after a second signal."""
 
 _log = logging.getLogger(__name__)
+
+
+def begins() -> bool:
+    """Wait until the process that started this one says so, if any did; False: it has died.
+
+    Whoever starts a worker may do so before there is work: what the worker loads takes seconds.
+    """
+    return not os.environ.get("HPSEARCH_PARENT_PIPE") or bool(os.read(0, 1))
 
 
 def stop_on_signals(stop: threading.Event, grace_s: float, give_back: Callable[[], None]) -> None:

@@ -18,8 +18,8 @@ import pytest
 import sqlalchemy as sa
 
 from hpsearch.store.engine import Database
+from hpsearch.store.storage import open_storage
 from hpsearch.store.tables import prepare
-from hpsearch.store.trials import optuna_storage
 from tests.acceptance.conftest import Command, digits
 from tests.conftest import Servers
 
@@ -102,7 +102,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
     """Every (method, path) of the application, its parameters filled in."""
     database = Database(f"sqlite:///{tmp_path_factory.mktemp('routes')}/empty.db")
     prepare(database)
-    app = optuna_dashboard.wsgi(optuna_storage(database.url))
+    app = optuna_dashboard.wsgi(open_storage(database))
     found = [(route.method, filled(route.rule)) for route in app.routes]
     assert len(found) > 25
     assert {"GET", "POST", "PUT", "DELETE"} == {method for method, _ in found}

@@ -51,7 +51,11 @@ def test_tables_that_optuna_made_are_taken_as_they_are(url: str) -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ("UPDATE hpsearch_schema SET version = 99", "has hpsearch's schema 99"),
+        ("UPDATE hpsearch_schema SET version = 99", "has hpsearch's schema 99.*update hpsearch"),
+        (
+            "UPDATE hpsearch_schema SET version = 2",
+            "schema 2.*the hpsearch that made it.*--storage",
+        ),
         ("UPDATE alembic_version SET version_num = 'v99'", "has Optuna's schema v99"),
     ],
 )

@@ -7,8 +7,10 @@ import pickle
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
+import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import plan
@@ -37,23 +39,25 @@ CONDITIONAL = (
 class Bench:
     """A study and one process that searches it, with a made-up result for each trial."""
 
-    def __init__(self, url: str, folder: Path, sampler: str, parameters: str, extra: str) -> None:
+    def __init__(
+        self, url: str, folder: Path, sampler: str, parameters: str, extra: str, start: str = ""
+    ) -> None:
         file = folder / "s.yaml"
         file.write_text(
             "name: s\ndata: {source: digits}\nnetwork: {family: mlp}\n"
             f"parameters: {parameters}\nsearch: {{sampler: {sampler}, seed: 3{extra}}}\n"
-            "budget: {trials: 200, epochs: 9}\n"
+            f"budget: {{trials: 200, epochs: 9}}\n{start}\n"
         )
         self.spec: StudySpec = load(file)
         self.ledger = Ledger(Database(url))
         self.study, _ = submit(self.ledger, self.spec, folder)
         self.open()
 
-    def open(self) -> None:
-        """As a fresh process: nothing is remembered."""
+    def open(self, trained_s: float = 1e6) -> None:
+        """As a fresh process; one that trains so long that there is time for any proposal."""
         self.mirror = Mirror(self.ledger.database, self.study.study_id, "s", "maximize")
         self.search = Search(self.spec, self.mirror)
-        self.search.trained(1e6)  # so long that a Gaussian process has all the time it may need
+        self.search.trained(trained_s)
         self.mirror.refresh()
 
     def begin(self) -> tuple[Hold, int]:
@@ -80,9 +84,11 @@ class Bench:
 
 
 @pytest.fixture
-def bench(sqlite_url: str, tmp_path: Path):
-    def make(sampler: str, parameters: str = PARAMETERS, extra: str = "") -> Bench:
-        return Bench(sqlite_url, tmp_path, sampler, parameters, extra)
+def bench(tmp_path: Path):
+    def make(sampler: str, parameters: str = PARAMETERS, extra: str = "", start: str = "") -> Bench:
+        name = len(list(tmp_path.glob("*.db")))  # a test may ask for several
+        url = f"sqlite:///{tmp_path}/bench{name}.db"
+        return Bench(url, tmp_path, sampler, parameters, extra, start)
 
     return make
 
@@ -125,6 +131,111 @@ def test_tpe_stands_in_for_conditional_parameters(bench) -> None:
         assert ("momentum" in trial.params) == (trial.params["optimizer"] == "sgd")
     assert {study.search.values(t)["widths"] for t in study.trials()} == {(8, 8), (16,)}
     assert {t.params["widths"] for t in study.trials()} == {"8-8", "16"}
+
+
+def test_a_gaussian_process_gives_way_while_training_is_short(bench) -> None:
+    study = bench("bayesian")
+    study.open(trained_s=0.0)
+    for _ in range(10):
+        study.end(*study.begin())
+    study.search._pace.proposed(1e3)
+    study.end(*study.begin())
+    study.search.trained(1e6)
+    study.end(*study.begin())
+    assert drawn_by(study) == {"random": 10, "tpe": 1, "gp": 1}
+
+
+def spread(trials: list[FrozenTrial]) -> float:
+    """Mean distance between trials in the unit cube of depth, width, lr and dropout."""
+    points = np.array(
+        [
+            (t.params["depth"] / 2, math.log2(t.params["width"]) / 2,
+             math.log10(t.params["lr"]) / 3, t.params["dropout"] * 2.5)
+            for t in trials
+        ]
+    )  # fmt: skip
+    return float(np.linalg.norm(points[:, None] - points[None], axis=-1).mean())
+
+
+@pytest.mark.parametrize(("sampler", "learner"), [("bayesian", "gp"), ("tpe", "tpe"),
+                                                  ("cmaes", "cmaes")])  # fmt: skip
+def test_a_batch_is_as_diverse_as_proposals_one_by_one(bench, sampler, learner) -> None:
+    study, threads = bench(sampler), torch.get_num_threads()
+    for _ in range(20):
+        study.end(*study.begin())
+    holds = study.ledger.claim("w", study.study.study_id, 16)
+    batch = study.search.propose(holds)
+    assert {t.user_attrs["sampler"] for t in batch} == {learner}
+    assert len({str(t.params) for t in batch}) == 16
+    assert {t.number for t in batch} == set(range(20, 36))
+    for hold in holds:
+        study.mirror.drop_ticket(hold.number)
+    study.ledger.release(holds, None)
+    one_by_one = []
+    for _ in range(16):
+        hold, trial_id = study.begin()
+        one_by_one.append(study.mirror.get_trial(trial_id))
+        study.end(hold, trial_id)
+    assert spread(batch) > spread(one_by_one) / 2
+    assert torch.get_num_threads() == threads
+
+
+def test_proposals_know_what_other_workers_train(bench) -> None:
+    """The notes by which Optuna's workers tell each other are not kept: parameters are there."""
+    study = bench("tpe")
+    for _ in range(12):
+        study.end(*study.begin())
+    ticket = study.study.tickets - 1
+    alone = proposal(study, ticket)
+    study.mirror.drop(alone._trial_id)
+    for _ in range(8):
+        _, trial_id = study.begin()
+        assert study.mirror.get_trial(trial_id).system_attrs == {}
+    study.open()
+    assert proposal(study, ticket).params != alone.params
+
+
+FORESEEN = {
+    "random": "random",
+    "qmc": "qmc",
+    "grid": "grid",
+    "mixed": "{optimizer: grid, architecture: qmc}",
+}
+
+
+@pytest.mark.parametrize("samplers", FORESEEN)
+def test_what_does_not_depend_on_other_trials_is_foreseen(bench, samplers) -> None:
+    parameters = CONDITIONAL.replace("max: 0.9", "max: 0.9, step: 0.1")
+    start = "" if samplers == "grid" else "start: [{optimizer: sgd}]"  # a grid has none
+    study = bench(FORESEEN[samplers], parameters, start=start)
+    names = {parameter.name for parameter in study.spec.space}
+    foreseen = [study.search.foreseen(n, names) for n in range(12)]
+    assert foreseen == [study.search.values(proposal(study, n)) for n in range(12)]
+    assert len({str(f) for f in foreseen}) > 5
+
+
+def test_what_depends_on_other_trials_is_not_foreseen(bench) -> None:
+    given = "{depth: 2, width: 8, lr: 0.01, dropout: 0.0}"
+    study = bench("tpe", start=f"start: [{given}, {{depth: 1}}]")
+    names = {"depth", "width", "lr", "dropout"}
+    everything = {"depth": 2, "width": 8, "lr": 0.01, "dropout": 0.0}
+    assert study.search.foreseen(0, names) == everything
+    assert study.search.foreseen(0, names) == study.search.values(proposal(study, 0))
+    assert [study.search.foreseen(n, names) for n in (1, 2, 20)] == [None] * 3
+    assert study.search.foreseen(1, {"depth"}) == {"depth": 1}  # which the point says
+
+
+def test_a_part_can_be_foreseen(bench) -> None:
+    study = bench("{architecture: random, learning_rate: tpe, regularization: random}")
+    foreseen = study.search.foreseen(3, {"depth", "width"})
+    drawn = study.search.values(proposal(study, 3))
+    assert foreseen == {name: value for name, value in drawn.items() if name != "lr"}
+    assert study.search.foreseen(3, {"depth", "lr"}) is None
+
+
+def test_whether_a_parameter_exists_may_be_unknown(bench) -> None:
+    study = bench("{optimizer: tpe, architecture: random}", CONDITIONAL)
+    assert study.search.foreseen(0, {"momentum"}) is None
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc", "grid", "tpe", "bayesian", "cmaes"])

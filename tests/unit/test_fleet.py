@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from hpsearch.fleet import End, Fleet, Orders, spread
+from hpsearch.fleet import End, Fleet, Local, Orders, spread
 from hpsearch.fleet.fleet import is_crash, pause_s
 from hpsearch.fleet.orders import Seat
 from hpsearch.store.engine import Database
@@ -34,7 +35,7 @@ def test_ends_in_words() -> None:
 
 
 def test_workers_are_spread_over_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpsearch.fleet.local.cpu_count", lambda: 8)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 8)
     gpus = ["cuda:0", "cuda:1"]
     assert [p.device for p in spread(gpus)] == gpus
     assert [p.device for p in spread(gpus, workers=3)] == ["cuda:0", "cuda:1", "cuda:0"]
@@ -111,3 +112,18 @@ def test_a_worker_that_cannot_be_signed_off_holds_up_no_other(
     assert re.match(r"worker bad is not signed off: .*not this one, mysql://me:\*\*\*@db", said)
     fleet.tend()
     assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("end", ["closed", "orphaned"])
+def test_a_worker_that_is_warmed_up_begins_nothing_by_itself(end: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/study.db"
+    local = Local(orders(url, None), [Seat("0", "cpu", 1)])
+    local.warm_up()
+    (child,) = local._warm.values()
+    if end == "closed":
+        local.close()
+        assert child.wait().code == -9
+    else:
+        child._popen.stdin.close()  # as when this process dies
+        assert child._popen.wait(60) == 0
+    assert not (tmp_path / "study.db").exists()

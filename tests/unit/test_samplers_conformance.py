@@ -8,9 +8,10 @@ and no relative values; `tests/unit/test_samplers.py` has its cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+import torch
 from optuna.samplers import BaseSampler
 from optuna.testing.pytest_samplers import (
     BasicSamplerTestCase,
@@ -24,14 +25,32 @@ from hpsearch.search.learners import SeededGPSampler, SeededTPESampler
 from hpsearch.search.samplers import GridSampler, QmcSampler, RandomSampler
 from hpsearch.space import Grid, Space
 
+
+def small_gp() -> SeededGPSampler:
+    """As it is, but for a coarser search of the next point: the suite asks for a thousand."""
+    sampler = SeededGPSampler(0, n_startup_trials=0)
+    sampler._n_preliminary_samples, sampler._n_local_search, sampler._n_qmc_samples_qei = 16, 2, 8
+    return sampler
+
+
 MAKERS: dict[str, Callable[[], BaseSampler]] = {
     "grid": lambda: GridSampler(Grid(Space(()))),
     "random": lambda: RandomSampler(0),
     "qmc": lambda: QmcSampler(0),
     "tpe": lambda: SeededTPESampler(0, n_startup_trials=0),
-    "gp": lambda: SeededGPSampler(0, n_startup_trials=0),
+    "gp": small_gp,
+    "full_gp": lambda: SeededGPSampler(0, n_startup_trials=0),
     "cmaes": lambda: ReplayedCmaEsSampler(0, n_startup_trials=0),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Its products are so small that threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class _Made:
@@ -41,7 +60,8 @@ class _Made:
 
 
 def _of(*names: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("sampler", names, indirect=True)
+    full = [pytest.param("full_gp", marks=pytest.mark.nightly)] if "gp" in names else []
+    return pytest.mark.parametrize("sampler", [*names, *full], indirect=True)
 
 
 @_of("grid", "random", "qmc", "tpe", "gp", "cmaes")

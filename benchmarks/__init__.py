@@ -1,0 +1,12 @@
+"""How fast hpsearch is beside what its users write today: each benchmark is one command.
+
+    python -m benchmarks.training
+    python -m benchmarks.dispatch
+    python -m benchmarks.startup
+    python -m benchmarks.report
+
+Each runs hpsearch and its peers in turn (A B A B ...) and writes `results/NAME.json`; the last one
+makes docs/performance.md and the README's table of these.
+"""
+
+__all__: list[str] = []

@@ -1,0 +1,71 @@
+"""Candidates that cost nothing: in the place of `training.array.Array`, all that is left of a
+worker is what it does with the database."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hpsearch.training.array import Report
+from hpsearch.training.candidate import Candidate
+
+__all__ = ["NoopArray", "learning_curve"]
+
+ROOM = 1
+
+
+def learning_curve(seed: int) -> Iterator[float]:
+    """Values that rise to a height of their own, so that a pruner has something to tell apart."""
+    height = random.Random(seed).random()
+    return (height * (1 - 0.5**epoch) for epoch in range(1, 1_000_000))
+
+
+class NoopArray:
+    """The face of `Array`, with epochs that take no time."""
+
+    def __init__(self, *_arguments: Any, room: int = ROOM, **_options: Any) -> None:
+        self._room = room
+        self._held: dict[int, tuple[Candidate, list[dict[str, Any]], Iterator[float]]] = {}
+
+    @property
+    def keys(self) -> tuple[int, ...]:
+        """Keys of the candidates held."""
+        return tuple(self._held)
+
+    @property
+    def free(self) -> int:
+        """How many more candidates there is room for."""
+        return self._room - len(self._held)
+
+    def add(self, candidate: Candidate, state: Mapping[str, Any] | None = None) -> None:
+        """Take a candidate in, from its start or from a `state` of it."""
+        curve = list(state["curve"]) if state else []
+        values = learning_curve(candidate.seed)
+        for _ in curve:
+            next(values)
+        self._held[candidate.key] = candidate, curve, values
+
+    def remove(self, key: int) -> None:
+        """Let a candidate go."""
+        del self._held[key]
+
+    def state(self, key: int) -> dict[str, Any]:
+        """A checkpoint of that candidate."""
+        candidate, curve, _ = self._held[key]
+        return {"digest": candidate.digest, "epoch": len(curve), "curve": list(curve)}
+
+    def epoch(self) -> Iterator[Report]:
+        """A report of every candidate."""
+        for key in self.keys:
+            if key in self._held:
+                yield self._report(key, *self._held[key])
+
+    def _report(
+        self, key: int, candidate: Candidate, curve: list[dict[str, Any]], values: Iterator[float]
+    ) -> Report:
+        value = next(values)
+        entry: dict[str, Any] = {"epoch": len(curve) + 1, "value": value, "seconds": 0.0}
+        entry["metrics"] = {"accuracy": value}
+        curve.append(entry)
+        return Report(key, finished=len(curve) == candidate.settings["epochs"], **entry)

@@ -1,0 +1,240 @@
+"""Make docs/performance.md, and the table in the README, from what the benchmarks have written.
+
+    python -m benchmarks.report [--check]
+
+With --check nothing is written, and the exit code is 1 where one of them is out of date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.turns import RESULTS, ROOT, UNITS, Measured
+
+__all__ = ["made", "main"]
+
+HEAD = """\
+# How fast it is
+
+Each benchmark is one command in a clone of this repository with `pip install -e '.[bench]'`. It
+runs hpsearch and what it is compared with in turn (A B A B ...), five times, each side a fresh
+process, and writes every single figure to `benchmarks/results/NAME.json`. This page and the
+README's table are made of these files by `python -m benchmarks.report`. Figures are medians;
+`--quick` tries a benchmark out, `--only CASE` runs one line of it. On a machine with other work
+they say little: each prints a warning there.
+"""
+
+TRAINING = """\
+## Training: `python -m benchmarks.training`
+
+A random search over learning rate, weight decay and dropout, with Adam and without pruning, on
+SQLite; wall clock from the command to its result, start-up included. The studies are those in
+`benchmarks/studies`, run as users run them: `hpsearch run STUDY --storage sqlite:///study.db`.
+
+- **plain Optuna** is what its tutorial for PyTorch shows (`benchmarks/plain.py`,
+  `benchmarks/problems.py`): a training loop a trial, a `DataLoader` without worker processes (the
+  fastest for data that fits in memory), `trial.report` after each epoch, `RandomSampler`, the
+  same SQLite database, all cores. Fashion-MNIST is read as there: torchvision's data set with
+  `ToTensor`.
+- **Ray Tune** (`benchmarks/tune.py`) trains by the same loop, one CPU a trial and its own
+  scheduler. It starts a process for each trial, so it is given no more than 32 trials; compare
+  the time of one.
+
+Data, network, batch size, epochs and ranges are the same on all sides, which a test checks, and of
+digits and tables the very rows; images are split in the same sizes. The accuracies are the medians
+and quartiles of all trials' last ones in the first run of each side: that they agree shows that
+the same is trained.
+"""
+
+TRAINING_BOUND = """\
+What bounds it: with networks this small PyTorch's time goes into calling kernels and not into
+arithmetic, on a CPU as on a GPU. A `DataLoader` adds to that a Python call for each row. With
+wider networks the products take over, and the figures come closer to each other. Start-up is a
+fixed part of hpsearch's time, see below: it counts for much where the search is short.
+"""
+
+DISPATCH = """\
+## Dispatch: `python -m benchmarks.dispatch`
+
+Trials that train nothing: five parameters, up to ten reports, random sampling, ASHA. hpsearch
+runs its real worker loop with all that it keeps (leases, checkpoints, learning curves), only its
+array is one whose epochs cost nothing (`benchmarks/noop.py`). **Plain Optuna** calls `ask`,
+`report`, `should_prune`, `tell` on `RDBStorage` with `RandomSampler` and
+`SuccessiveHalvingPruner`. All workers are processes that begin together; the time runs from the
+first trial's start to the last one's end as the database has them. PostgreSQL runs with its own
+defaults on the same machine. Statements and commits are counted by SQLAlchemy's events, on both
+sides.
+"""
+
+DISPATCH_BOUND = """\
+What bounds it: plain Optuna spends its time in Python, on 150 to 190 statements a trial, so that
+on two cores many workers get no more done than a few. SQLite has one writer at a time.
+"""
+
+STARTUP = """\
+## Start-up: `python -m benchmarks.startup`
+
+`hpsearch --help`, and `hpsearch run studies/digits.yaml` on a new database until the first
+epoch's report can be read there. The floor beside it is `python -c "import optuna, torch"`, where
+any search with these two begins.
+"""
+
+STARTUP_BOUND = """\
+What bounds it: importing. `hpsearch run` starts its workers before it makes the study, so that
+they load PyTorch meanwhile. What a worker loads beside PyTorch is scikit-learn and SciPy (1 s,
+for the data and its split), `torch._dynamo` (1.3 s, wherever `torch.optim.Optimizer` is used) and
+SQLAlchemy with Alembic and Optuna (0.5 s).
+"""
+
+NAMES = ("training", "dispatch", "startup")
+BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
+
+
+def main() -> None:
+    """Write both, or check them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="only say whether they are up to date")
+    check = parser.parse_args().check
+    for path, text in made().items():
+        if check and (not path.exists() or path.read_text(encoding="utf-8") != text):
+            sys.exit(f"{path.relative_to(ROOT)} is out of date: python -m benchmarks.report")
+        if not check:
+            path.write_text(text, encoding="utf-8")
+
+
+def made() -> dict[Path, str]:
+    """Path -> content."""
+    found = {name: _measured(name) for name in NAMES}
+    readme = ROOT / "README.md"
+    block = f"{BEGIN}\n{_readme_table(found)}{END}"
+    text = re.sub(
+        f"{BEGIN}.*?{END}", lambda _: block, readme.read_text(encoding="utf-8"), flags=re.S
+    )
+    return {ROOT / "docs" / "performance.md": "\n".join(_page(found)), readme: text}
+
+
+def _measured(name: str) -> list[Measured]:
+    path = RESULTS / f"{name}.json"
+    cases = json.loads(path.read_text())["cases"] if path.exists() else []
+    return [Measured.from_json(case) for case in cases]
+
+
+def _page(found: Mapping[str, Sequence[Measured]]) -> Iterator[str]:
+    yield HEAD
+    sections = (
+        (TRAINING, TRAINING_BOUND, _training_columns),
+        (DISPATCH, DISPATCH_BOUND, _dispatch_columns),
+        (STARTUP, STARTUP_BOUND, None),
+    )
+    for name, (head, bound, more) in zip(NAMES, sections, strict=True):
+        yield head
+        yield from _results(found[name], more)
+        yield bound
+
+
+Columns = Callable[[Measured, str], Mapping[str, str]]
+
+
+def _results(cases: Sequence[Measured], more: Columns | None) -> Iterator[str]:
+    if not cases:
+        yield "Not measured yet.\n"
+        return
+    rows = [row for case in cases for row in _rows(case, more)]
+    yield _table(list(rows[0]), ([row[key] for key in rows[0]] for row in rows))
+    yield "".join(f"- {line}\n" for line in dict.fromkeys(map(_circumstances, cases)))
+
+
+def _rows(case: Measured, more: Columns | None) -> Iterator[dict[str, str]]:
+    for side, runs in case.sides.items():
+        values = [run[case.figure] for run in runs]
+        yield {
+            "what": f"{case.title}" if side == "hpsearch" else "",
+            "side": side,
+            f"median, {UNITS[case.figure]}": _number(case.middle(side)),
+            "least to most": f"{_number(min(values))} to {_number(max(values))}",
+            **(more(case, side) if more else {}),
+            "hpsearch is": _verdict(case) if side == "hpsearch" else _times(case, side),
+        }
+    for side, why in case.skipped.items():
+        empty = dict.fromkeys(more(case, "hpsearch") if more else (), "")
+        yield {"what": "", "side": side, f"median, {UNITS[case.figure]}": "", "least to most": "",
+               **empty, "hpsearch is": f"not run: {why}"}  # fmt: skip
+
+
+def _times(case: Measured, peer: str) -> str:
+    return f"{case.times(peer):.1f} times better"
+
+
+def _verdict(case: Measured) -> str:
+    return f"(goal: {case.goal})" if case.goal else ""
+
+
+def _training_columns(case: Measured, side: str) -> dict[str, str]:
+    run = case.sides[side][0]
+    low, high = run["accuracy_quartiles"]
+    return {
+        "in all, s": _number(case.middle(side, "seconds")),
+        "trials": f"{run['trials']}",
+        "accuracy": f"{run['accuracy']:.3f} ({low:.3f} to {high:.3f})",
+    }
+
+
+def _dispatch_columns(case: Measured, side: str) -> dict[str, str]:
+    return {
+        "statements a trial": f"{case.middle(side, 'statements_per_trial'):.1f}",
+        "commits a trial": f"{case.middle(side, 'commits_per_trial'):.1f}",
+    }
+
+
+def _circumstances(case: Measured) -> str:
+    machine = case.machine
+    runs = max(len(runs) for runs in case.sides.values())
+    versions = ", ".join(f"{name} {number}" for name, number in case.versions.items())
+    gpu = f", {machine['gpu']}" if machine["gpu"] else ""
+    return (
+        f"`{case.command}`, {runs} {'run' if runs == 1 else 'runs'} of each side, {case.when}; "
+        f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB{gpu}, "
+        f"load {case.load:.1f} before; {versions}"
+    )
+
+
+def _readme_table(found: Mapping[str, Sequence[Measured]]) -> str:
+    rows = [
+        (case.title, _figure(case, "hpsearch"), *_against(case), f"`python -m benchmarks.{name}`")
+        for name, cases in found.items() for case in cases
+    ]  # fmt: skip
+    if not rows:
+        return "Not measured yet.\n"
+    return _table(("what", "hpsearch", "beside", "times better", "command"), rows)
+
+
+def _against(case: Measured) -> tuple[str, str]:
+    """The first peer, and how it compares; of start-up, there is only a floor."""
+    if not case.peers:
+        return "", ""
+    peer = case.peers[0]
+    floor = case.goal is not None and case.goal.seconds is not None
+    return f"{peer}: {_figure(case, peer)}", "" if floor else f"{case.times(peer):.1f}"
+
+
+def _figure(case: Measured, side: str) -> str:
+    return f"{_number(case.middle(side))} {UNITS[case.figure]}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(head), *(list(row) for row in rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

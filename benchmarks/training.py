@@ -1,0 +1,132 @@
+"""The same random search by hpsearch, by plain Optuna and by Ray Tune, from command to result.
+
+python -m benchmarks.training [--rounds 5] [--quick] [--only digits] [--workers 1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib.util
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+from benchmarks.problems import PROBLEMS, write_table
+from benchmarks.turns import Case, Goal, Side, SkippedError, arguments, in_turn, timed
+
+__all__ = ["main"]
+
+STUDIES = Path(__file__).parent / "studies"
+STORAGE = "sqlite:///study.db"
+RAY_TRIALS = 32
+"""Ray starts a process and loads PyTorch for each trial: 256 of them would take half an hour."""
+
+TITLES = {
+    "digits": ("digits, dense 64-64-64-10", 10.0),
+    "circles": ("two circles, dense 2-32-32-2", 15.0),
+    "wine": ("wine, dense 13-32-32-3", 15.0),
+    "fashion_mnist": ("Fashion-MNIST, dense 784-512-512-10", 3.0),
+    "cnn": ("10,000 images of Fashion-MNIST, a small convolutional network", 2.0),
+}
+
+
+def main() -> None:
+    """Run the cases."""
+    options = arguments(
+        __doc__,
+        trials={"type": int, "metavar": "N", "help": "in place of each case's own number"},
+        workers={"type": int, "default": 1, "metavar": "N", "help": "processes of each side"},
+    )
+    in_turn("training", _cases(options), options)
+
+
+def _cases(options: argparse.Namespace) -> Iterator[Case]:
+    for name, (title, times) in TITLES.items():
+        problem = PROBLEMS[name]
+        trials = options.trials or (4 if options.quick else problem.trials)
+        run = functools.partial(_run, name=name, trials=trials, workers=options.workers)
+        sides = [
+            Side("hpsearch", functools.partial(run, by=_hpsearch)),
+            Side("plain Optuna", functools.partial(run, by=_plain)),
+        ]
+        if name == "digits":
+            few = min(trials, RAY_TRIALS)
+            sides.append(Side("Ray Tune", functools.partial(run, by=_tune, trials=few)))
+        facts = {"trials": trials, "epochs": problem.epochs, "workers": options.workers}
+        yield Case(
+            name, f"{title}; {trials} trials of {problem.epochs} epochs", sides, Goal(times=times),
+            figure="seconds_per_trial", facts=facts,
+        )  # fmt: skip
+
+
+def _run(folder: Path, *, by: Any, name: str, trials: int, workers: int) -> dict[str, Any]:
+    """Time one side, and look at what it found."""
+    write_table(name, folder)
+    env = _data_folder(name)
+    seconds, found = by(folder, name, trials, workers, env)
+    low, middle, high = quantiles(found, n=4)
+    return {
+        "seconds": seconds, "seconds_per_trial": seconds / trials, "trials": len(found),
+        "accuracy": middle, "accuracy_quartiles": [low, high], "best": max(found),
+    }  # fmt: skip
+
+
+def _data_folder(name: str) -> dict[str, str]:
+    """Where the images are; they are unpacked there before anybody's time is taken."""
+    if name not in ("fashion_mnist", "cnn"):
+        return {}
+    from hpsearch.errors import DataError
+    from hpsearch.training.images import find, load_images
+
+    try:
+        load_images("fashion_mnist", None)
+    except DataError as error:
+        raise SkippedError(str(error).partition("\n")[0]) from None
+    return {"HPSEARCH_DATA": str(find("fashion_mnist"))}
+
+
+def _hpsearch(
+    folder: Path, name: str, trials: int, workers: int, env: Mapping[str, str]
+) -> tuple[float, list[float]]:
+    study = Path(shutil.copy(STUDIES / f"{name}.yaml", folder))
+    command = [sys.executable, "-m", "hpsearch", "run", study, "--storage", STORAGE]
+    sizes = ["--trials", trials, "--workers", workers]
+    return timed([*command, *sizes, "--json"], folder, **env), _values(folder)
+
+
+def _plain(
+    folder: Path, name: str, trials: int, workers: int, env: Mapping[str, str]
+) -> tuple[float, list[float]]:
+    command = [sys.executable, "-m", "benchmarks.plain", name, "--storage", STORAGE]
+    sizes = ["--trials", trials, "--workers", workers]
+    return timed([*command, *sizes], folder, **env), _values(folder)
+
+
+def _tune(
+    folder: Path, name: str, trials: int, _workers: int, env: Mapping[str, str]
+) -> tuple[float, list[float]]:
+    if importlib.util.find_spec("ray") is None:
+        raise SkippedError("Ray is not installed: pip install 'hpsearch[bench]'")
+    command = [sys.executable, "-m", "benchmarks.tune", name, "--trials", trials]
+    seconds = timed(command, folder, **env)
+    return seconds, json.loads((folder / "tune.json").read_text())
+
+
+def _values(folder: Path) -> list[float]:
+    """The final accuracy of every trial, as Optuna reads it."""
+    import optuna
+
+    (study,) = optuna.get_all_study_summaries(f"sqlite:///{folder}/study.db")
+    trials = optuna.load_study(
+        study_name=study.study_name, storage=f"sqlite:///{folder}/study.db"
+    ).get_trials(states=[optuna.trial.TrialState.COMPLETE])
+    return [trial.value for trial in trials if trial.value is not None]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,409 @@
+"""Optuna's storage interface over Optuna's own tables, in batches and with reads from memory.
+
+Whoever speaks Optuna can use it: samplers, pruners, `study.optimize`, optuna-dashboard. A trial is
+created in one transaction with all that is known of it. Reports are kept for a second at most and
+written for all trials at once; what must not be seen before them, such as the end of a trial, is
+written together with them. Trials are read once and then followed by increments.
+
+Where a trial begins to run, there it is told what becomes of it, as Optuna demands: its own
+process knows it from memory until it ends.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import threading
+import uuid
+import weakref
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages._base import DEFAULT_STUDY_NAME_PREFIX
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.errors import SchemaError, StorageError
+from hpsearch.store import optuna_rows, tables, trials
+from hpsearch.store.engine import Database
+from hpsearch.store.history import History
+from hpsearch.store.reports import Reports
+
+__all__ = ["BatchedStorage", "open_storage"]
+
+KNOWN_REVISIONS = frozenset({"v3.2.0.a"})
+"""Of Optuna's tables, schema version 12, as its migrations name them: those written here."""
+
+_MOST_STEP = 2**31 - 1  # of an INTEGER column
+
+_log = logging.getLogger(__name__)
+
+
+def open_storage(database: Database) -> BaseStorage:
+    """The Optuna storage of a database; its tables are made where there are none.
+
+    Tables of a revision that is not known here are left to Optuna's own storage, with a warning.
+    Raises SchemaError where Optuna does not know them either.
+    """
+    with database.read() as connection:
+        revision = MigrationContext.configure(connection).get_current_revision()
+    if revision is None:
+        tables.prepare(database)
+    elif revision not in KNOWN_REVISIONS:
+        _log.warning(
+            "%s has Optuna's schema %s, which this version of hpsearch does not know: "
+            "Optuna's own slower storage is used", database.name, revision,
+        )  # fmt: skip
+        return _optunas_own(database)
+    return BatchedStorage(database)
+
+
+def _optunas_own(database: Database) -> RDBStorage:
+    # Optuna fills in {SCHEMA_VERSION}: other braces, as a password may have, are to stay.
+    url = database.url.replace("{", "{{").replace("}", "}}")
+    try:
+        # A dashboard outlives restarts of its database: a dead connection is noticed before use.
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True}, skip_table_creation=True)
+    except RuntimeError as error:
+        raise SchemaError(f"{database.name}: {error}") from None
+
+
+@dataclass
+class _View:
+    """A study as this process sees it."""
+
+    origin: tuple[str, str | None, datetime | None]
+    directions: list[StudyDirection]
+    history: History
+    held: set[int] = field(default_factory=set)
+    """Trials that run here."""
+    distributions: dict[str, BaseDistribution] = field(default_factory=dict)
+
+
+class BatchedStorage(BaseStorage):
+    """Studies and trials of one database. For any thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.RLock()
+        self._views: dict[int, _View] = {}
+        self._reports = Reports(database)
+        # When nobody has it any more, or the interpreter ends.
+        self._closed = weakref.finalize(self, self._reports.close)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self._reports.flush()
+        return _reopened, (self._database.url,)
+
+    def remove_session(self) -> None:
+        """Write what waits. Connections go back to their pool by themselves."""
+        self._reports.flush()
+
+    def close(self) -> None:
+        """Write what waits, and close the connections."""
+        self._reports.flush()
+        self._database.engine.dispose()
+
+    # --- studies ------------------------------------------------------------------------------
+
+    def create_new_study(
+        self, directions: Sequence[StudyDirection], study_name: str | None = None
+    ) -> int:
+        """Insert a study; its id. DuplicatedStudyError where the name is taken."""
+        name = DEFAULT_STUDY_NAME_PREFIX + str(uuid.uuid4()) if study_name is None else study_name
+
+        def body(connection: sa.Connection) -> int:
+            try:
+                with connection.begin_nested():
+                    return optuna_rows.add_study(connection, name, directions)
+            except sa.exc.IntegrityError:
+                raise DuplicatedStudyError(f"there is a study named {name!r} already") from None
+
+        return self._database.write(body)
+
+    def delete_study(self, study_id: int) -> None:
+        """Delete a study and its trials; KeyError if there is none of that id."""
+
+        def body(connection: sa.Connection) -> None:
+            optuna_rows.origin(connection, study_id)
+            trials.delete_study(connection, study_id)
+
+        self._reports.before(body)
+        with self._lock:
+            self._views.pop(study_id, None)
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Set an attribute of a study; KeyError if there is none of that id."""
+        self._set_study_attr(optuna_rows.STUDY_USER, study_id, key, value)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Set one of Optuna's own attributes of a study; KeyError if there is none of that id."""
+        self._set_study_attr(optuna_rows.STUDY_SYSTEM, study_id, key, value)
+
+    def _set_study_attr(self, table: Any, study_id: int, key: str, value: Any) -> None:
+        def body(connection: sa.Connection) -> None:
+            optuna_rows.origin(connection, study_id)
+            optuna_rows.put_attr(connection, table, study_id, key, value)
+
+        self._database.write(body)
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        """The study's id; KeyError if there is none of that name."""
+        with self._database.read() as connection:
+            which = trials.STUDIES.c.study_name == study_name
+            found = optuna_rows.read_studies(connection, which)
+        if not found:
+            raise KeyError(f"there is no study named {study_name!r}")
+        return found[0]._study_id
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        """The study's name; KeyError if there is none of that id."""
+        with self._database.read() as connection:
+            return optuna_rows.origin(connection, study_id)[0]
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        """The study's directions; KeyError if there is none of that id."""
+        with self._lock:
+            view = self._views.get(study_id) or self._refreshed(study_id)
+            return list(view.directions)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """The study's attributes; KeyError if there is none of that id."""
+        with self._database.read() as connection:
+            return optuna_rows.read_attrs(connection, optuna_rows.STUDY_USER, study_id)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """Optuna's own attributes of the study; KeyError if there is none of that id."""
+        with self._database.read() as connection:
+            return optuna_rows.read_attrs(connection, optuna_rows.STUDY_SYSTEM, study_id)
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        """All studies by id."""
+        with self._database.read() as connection:
+            return optuna_rows.read_studies(connection)
+
+    # --- reading trials -----------------------------------------------------------------------
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """The study's trials by number; KeyError if there is no study of that id."""
+        with self._lock:
+            found = self._refreshed(study_id).history.select(states)
+        return copy.deepcopy(found) if deepcopy else found
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """A trial; KeyError if there is none of that id."""
+        with self._lock:
+            trial = self._view_of(trial_id).history.get(trial_id)
+        if trial is None:  # its study was deleted while it was read
+            raise KeyError(f"there is no trial with the id {trial_id}")
+        return trial
+
+    def _view_of(self, trial_id: int) -> _View:
+        """The study of a trial, read now unless all is known of the trial."""
+        for view in self._views.values():
+            trial = view.history.get(trial_id)
+            if trial and (trial.state.is_finished() or trial_id in view.held):
+                return view
+        with self._database.read() as connection:
+            study_id = optuna_rows.head(connection, trial_id, lock=False)[0]
+        return self._refreshed(study_id)
+
+    def _refreshed(self, study_id: int) -> _View:
+        """The view of a study, as the database has it now."""
+        with self._database.read() as connection:
+            view = self._view(connection, study_id)
+            for trial in view.history.fetch(connection, view.held):
+                view.history.put(trial)
+                view.held.discard(trial._trial_id)  # ended elsewhere
+        return view
+
+    def _view(self, connection: sa.Connection, study_id: int) -> _View:
+        """What is known of a study, unless it is another one by now."""
+        origin = optuna_rows.origin(connection, study_id)
+        view = self._views.get(study_id)
+        if view is None or view.origin[:2] != origin[:2] or view.origin[2] not in (None, origin[2]):
+            (study,) = optuna_rows.read_studies(connection, trials.STUDIES.c.study_id == study_id)
+            view = self._views[study_id] = _View(origin, study.directions, History(study_id))
+        view.origin = origin
+        return view
+
+    # --- changing trials ----------------------------------------------------------------------
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """Insert a trial with all that the template has; its id. KeyError without the study."""
+        trial = copy.deepcopy(template_trial)
+        if trial is None:
+            trial = trials.empty(-1, -1, {})
+            trial.datetime_start = datetime.now()
+
+        def body(connection: sa.Connection) -> tuple[int, int]:
+            optuna_rows.origin(connection, study_id)
+            return optuna_rows.add_trial(connection, study_id, trial)
+
+        trial._trial_id, trial.number = self._database.write(body)
+        with self._lock:
+            view = self._views.get(study_id) or self._refreshed(study_id)
+            view.history.put(trial)
+            if trial.state is TrialState.RUNNING:
+                view.held.add(trial._trial_id)
+        return trial._trial_id
+
+    def set_trial_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+    ) -> None:
+        """Give a trial a parameter that it has not yet.
+
+        Raises ValueError where the study's trials have another kind of distribution for it.
+        """
+        with self._lock:
+            trial, view = self._unfinished(trial_id), self._view_of(trial_id)
+            known = view.distributions.get(param_name) or self._distribution(view, param_name)
+        check_distribution_compatibility(known or distribution, distribution)
+        if param_name in trial.params:  # the first stays, as in Optuna's own storage
+            return
+        row = trial_id, param_name, param_value_internal, distribution
+        self._change(
+            trial_id,
+            lambda connection: optuna_rows.put_param(connection, *row),
+            _params={param_name: distribution.to_external_repr(param_value_internal)},
+            _distributions={param_name: distribution},
+        )
+        view.distributions[param_name] = distribution
+
+    def _distribution(self, view: _View, name: str) -> BaseDistribution | None:
+        """What some trial of the study has for a parameter, if any has it."""
+        trial = next((t for t in reversed(view.history.select()) if name in t.distributions), None)
+        return trial.distributions[name] if trial else None
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Set an attribute of a trial."""
+        attrs = {key: json.loads(json.dumps(value))}
+        self._change(
+            trial_id, lambda c: trials.put_user_attrs(c, {trial_id: attrs}), _user_attrs=attrs
+        )
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Set one of Optuna's own attributes of a trial."""
+        attrs = {key: json.loads(json.dumps(value))}
+        self._change(
+            trial_id, lambda c: trials.put_system_attrs(c, {trial_id: attrs}), _system_attrs=attrs
+        )
+
+    def set_trial_intermediate_value(
+        self, trial_id: int, step: int, intermediate_value: float
+    ) -> None:
+        """Report a value; of a trial that runs here it is written within a second."""
+        if abs(step) > _MOST_STEP:
+            raise StorageError(f"a step is a whole number up to {_MOST_STEP:,}; got {step:,}")
+        report = {step: float(intermediate_value)}
+        with self._lock:
+            self._unfinished(trial_id)
+            if trial_id in self._view_of(trial_id).held:
+                self._reports.add(trial_id, step, report[step])
+                self._amend(trial_id, intermediate_values=report)
+                return
+        self._change(
+            trial_id,
+            lambda c: trials.put_reports(c, {trial_id: report}),
+            intermediate_values=report,
+        )
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        """Begin or end a trial; False where it runs already, here or elsewhere."""
+        at = datetime.now()
+
+        def body(connection: sa.Connection) -> bool:
+            before = _unfinished_state(connection, trial_id)
+            if state is TrialState.RUNNING and before is not TrialState.WAITING:
+                return False
+            optuna_rows.put_state(connection, trial_id, state, values, at)
+            return True
+
+        self.get_trial(trial_id)
+        if not self._reports.before(body):
+            return False
+        with self._lock:
+            self._note_state(trial_id, state, values, at)
+        return True
+
+    def _note_state(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None, at: datetime
+    ) -> None:
+        view = self._view_of(trial_id)
+        if trial_id not in view.held and state is not TrialState.RUNNING:
+            view.history.forget(trial_id)  # it ran elsewhere: not all of it is known here
+            return
+        trial = copy.copy(self.get_trial(trial_id))
+        trial.state = state
+        if values is not None:
+            trial.values = list(map(float, values))
+        if state is TrialState.RUNNING:
+            trial.datetime_start = at
+            view.held.add(trial_id)
+        else:
+            trial.datetime_complete = at if state.is_finished() else None
+            view.held.discard(trial_id)
+        view.history.put(trial)
+
+    def _unfinished(self, trial_id: int) -> FrozenTrial:
+        """A trial that can be changed; UpdateFinishedTrialError where it has ended."""
+        trial = self.get_trial(trial_id)
+        self.check_trial_is_updatable(trial_id, trial.state)
+        return trial
+
+    def _change(
+        self, trial_id: int, write: Callable[[sa.Connection], None], **parts: Mapping[Any, Any]
+    ) -> None:
+        """Add to a trial that has not ended, in the database and then in memory."""
+
+        def body(connection: sa.Connection) -> None:
+            _unfinished_state(connection, trial_id)
+            write(connection)
+
+        self.get_trial(trial_id)
+        self._database.write(body)
+        with self._lock:
+            self._amend(trial_id, **parts)
+
+    def _amend(self, trial_id: int, **parts: Mapping[Any, Any]) -> None:
+        """Show a trial with more: another object, as whoever has read it may still look at it."""
+        view = self._view_of(trial_id)
+        if trial_id not in view.held:
+            view.history.forget(trial_id)
+            return
+        trial = copy.copy(self.get_trial(trial_id))
+        for part, more in parts.items():
+            setattr(trial, part, {**getattr(trial, part), **more})
+        view.history.put(trial)
+
+
+def _reopened(url: str) -> BatchedStorage:
+    return BatchedStorage(Database(url))
+
+
+def _unfinished_state(connection: sa.Connection, trial_id: int) -> TrialState:
+    """The state of a trial that is locked from now on; UpdateFinishedTrialError if it has ended."""
+    _, number, state = optuna_rows.head(connection, trial_id)
+    if state.is_finished():
+        raise UpdateFinishedTrialError(f"trial {number} has ended and cannot be changed")
+    return state

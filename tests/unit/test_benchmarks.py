@@ -1,0 +1,74 @@
+"""The benchmarks compare like with like, and what is made of them is up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.dispatch import EPOCHS, STUDY
+from benchmarks.noop import NoopArray
+from benchmarks.problems import PROBLEMS, RANGES, SHARE, write_table
+from benchmarks.report import made
+from benchmarks.training import STUDIES
+from hpsearch.spec import load
+from hpsearch.training.array import Array
+from hpsearch.training.data import DataSettings
+from hpsearch.training.data import load as load_data
+from hpsearch.training.networks import build
+
+SPECS = {name: load(STUDIES / f"{name}.yaml", []) for name in PROBLEMS}
+SHAPES = {"digits": (1, 8, 8), "circles": (2,), "wine": (13,)}
+CLASSES = {"circles": 2, "wine": 3}
+IMAGE = (1, 28, 28)
+
+
+def test_the_readme_and_the_page_are_made_of_the_results() -> None:
+    for path, content in made().items():
+        assert path.read_text(encoding="utf-8") == content, "run python -m benchmarks.report"
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_peers_train_the_networks_of_the_studies(name: str) -> None:
+    settings = SPECS[name].settings({"lr": 1e-3, "dropout": 0.1, "weight_decay": 1e-4})
+    ours = build(SPECS[name].family, settings, SHAPES.get(name, IMAGE), CLASSES.get(name, 10))
+    assert str(PROBLEMS[name].network(0.1)) == str(ours)
+    assert PROBLEMS[name].batch_size == settings["batch_size"]
+    assert (settings["optimizer"], settings["schedule"]) == ("adam", "constant")
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_peers_search_as_the_studies_do(name: str) -> None:
+    spec, problem = SPECS[name], PROBLEMS[name]
+    assert (spec.budget.trials, spec.budget.epochs) == (problem.trials, problem.epochs)
+    assert spec.data.validation == SHARE
+    found = {p["name"]: (p["min"], p["max"], p["log"]) for p in spec.document["parameters"]}
+    assert found == RANGES
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [("digits", "digits"), ("circles", "csv"), ("wine", "csv")],
+)
+def test_the_peers_read_the_same_rows(
+    name: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_table(name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    settings = (
+        DataSettings(source)
+        if source == "digits"
+        else DataSettings(source, tmp_path / f"{name}.csv", "kind")
+    )
+    ours = load_data(settings, torch.device("cpu"))
+    for part, theirs in zip((ours.train, ours.validation), PROBLEMS[name].data(), strict=True):
+        inputs, targets = theirs.tensors
+        assert torch.allclose(inputs, part.inputs.flatten(1), atol=1e-4)
+        assert torch.equal(targets, part.targets)
+
+
+def test_the_array_without_cost_has_the_face_of_the_real_one() -> None:
+    face = {name for name in vars(Array) if not name.startswith("_")}
+    assert face <= set(vars(NoopArray))
+    assert load(STUDY, []).budget.epochs == EPOCHS
