@@ -12,6 +12,7 @@ from hpsearch.errors import CheckpointError
 from hpsearch.training.array import Array, Failure
 from hpsearch.training.checkpoint import Checkpoints
 from hpsearch.training.course import Course
+from hpsearch.training.data import Part
 from hpsearch.training.stack import Stack, shape_of
 from tests.unit.training.packing import (
     CPU,
@@ -167,19 +168,21 @@ def test_dropout_of_a_neighbour_changes_nothing(digits: Dataset, crowd) -> None:
 
 
 def test_dropout_is_drawn_anew_for_every_slot_and_epoch(digits: Dataset, candidate) -> None:
-    # With weights that stay, losses differ by dropout and the order of the rows alone.
-    still = {"optimizer": "sgd", "lr": 1e-12, "dropout": 0.5}
-    twins = [candidate(key, **still) for key in (0, 1)]
+    # With rows that are all alike and weights that stay, losses differ by dropout alone.
+    one_row, one_target = digits.train.inputs[:1], digits.train.targets[:1]
+    rows = Part(one_row.repeat(420, 1, 1, 1), one_target.repeat(420))
+    still = {"optimizer": "sgd", "lr": 1e-12}
+    twins = [candidate(key, dropout=0.5, **still) for key in (0, 1)]
     torch.manual_seed(1)
     outer = torch.random.get_rng_state()
-    reports, _ = packed(digits, twins)
+    reports, _ = packed(replace(digits, train=rows), twins)
     assert torch.equal(torch.random.get_rng_state(), outer)
     assert len({round(report.metrics["train_loss"], 5) for report in reports}) == 8
-    (first, *_) = alone(digits, candidate(optimizer="sgd", lr=1e-12))[0]
+    (first, *_) = alone(digits, candidate(**still))[0]
     for report in reports:  # and nothing is dropped when it is measured
         assert report.metrics["loss"] == pytest.approx(first.metrics["loss"], abs=1e-6)
     torch.manual_seed(2)
-    again, _ = packed(digits, twins)
+    again, _ = packed(replace(digits, train=rows), twins)
     assert gap(reports, again) == 0
 
 
