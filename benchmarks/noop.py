@@ -9,10 +9,12 @@ from typing import Any
 
 from hpsearch.training.array import Report
 from hpsearch.training.candidate import Candidate
+from hpsearch.training.fit import Fit
 
 __all__ = ["NoopArray", "learning_curve"]
 
-ROOM = 1
+SLOTS = 16
+"""As many as a small network is given on a processor."""
 
 
 def learning_curve(seed: int) -> Iterator[float]:
@@ -24,8 +26,9 @@ def learning_curve(seed: int) -> Iterator[float]:
 class NoopArray:
     """The face of `Array`, with epochs that take no time."""
 
-    def __init__(self, *_arguments: Any, room: int = ROOM, **_options: Any) -> None:
-        self._room = room
+    stacks = True
+
+    def __init__(self, *_arguments: Any, **_options: Any) -> None:
         self._held: dict[int, tuple[Candidate, list[dict[str, Any]], Iterator[float]]] = {}
 
     @property
@@ -33,10 +36,13 @@ class NoopArray:
         """Keys of the candidates held."""
         return tuple(self._held)
 
-    @property
-    def free(self) -> int:
-        """How many more candidates there is room for."""
-        return self._room - len(self._held)
+    def fit(self, candidate: Candidate) -> Fit:
+        """How many candidates of the shape of this one are trained at once, and why."""
+        return Fit(SLOTS, "they cost nothing")
+
+    def has_state(self, key: int) -> bool:
+        """Whether there is a `state` of that candidate."""
+        return bool(self._held[key][1])
 
     def add(self, candidate: Candidate, state: Mapping[str, Any] | None = None) -> None:
         """Take a candidate in, from its start or from a `state` of it."""
