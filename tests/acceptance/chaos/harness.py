@@ -211,9 +211,10 @@ def study(
     epochs: int = 3,
     sampler: str = "random",
     limit: int = 100,
+    stack: int | str = "off",
     extra: Sequence[str] = (),
 ) -> str:
-    """A study of cells that take milliseconds."""
+    """A study of cells that take milliseconds, one at a time unless `stack` says how many."""
     budget = f"epochs: {epochs}" + (f", trials: {trials}" if trials else "")
     return "\n".join(
         [
@@ -221,7 +222,7 @@ def study(
             f"data: {{source: digits, limit: {limit}}}",
             "network: {family: mlp}",
             f"parameters: {parameters}",
-            f"search: {{sampler: {sampler}, pruner: none}}",
+            f"search: {{sampler: {sampler}, pruner: none, stack: {stack}}}",
             f"budget: {{{budget}}}",
             *extra,
             "",

@@ -18,9 +18,11 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from hpsearch.store.ledger import Ledger
+from hpsearch.training import fit
 from hpsearch.training.checkpoint import Checkpoints
-from hpsearch.training.slot import Slot
-from hpsearch.worker import keeper
+from hpsearch.training.solo import Solo
+from hpsearch.training.stack import Stack
+from hpsearch.worker import bench
 
 Hook = Callable[[], None]
 
@@ -37,15 +39,41 @@ def die() -> None:
 
 
 def _before_epoch(do: Callable[[int, int], None]) -> None:
-    """Call `do` with the ticket and the epoch that is about to be trained."""
-    train = Slot.train
+    """Call `do` with the ticket and the epoch that is about to be trained, of each in a stack."""
+
+    def each(trainer: Solo | Stack, _interrupted: Callable[[], bool]) -> None:
+        for course in trainer.courses:
+            do(int(course.candidate.key), course.epoch + 1)
+
+    _before_training(each)
+
+
+def _before_training(do: Callable[[Solo | Stack, Callable[[], bool]], None]) -> None:
+    """Call `do` with what is about to be trained for an epoch, and what interrupts that."""
+    dry = [False]
+    dry_run = fit._dry_run
+
+    def noted(*args: Any) -> Any:
+        dry[0] = True
+        try:
+            return dry_run(*args)
+        finally:
+            dry[0] = False
+
+    fit._dry_run = noted
+    for kind in (Solo, Stack):
+        _wrap_training(kind, lambda *args: None if dry[0] else do(*args))
+
+
+def _wrap_training(kind: Any, do: Callable[[Any, Callable[[], bool]], None]) -> None:
+    train = kind.train
 
     @functools.wraps(train)
-    def wrapped(self: Slot, interrupted: Callable[[], bool]) -> Any:
-        do(int(self.candidate.key), self.epoch + 1)
+    def wrapped(self: Any, interrupted: Callable[[], bool]) -> Any:
+        do(self, interrupted)
         return train(self, interrupted)
 
-    Slot.train = wrapped  # type: ignore[method-assign]
+    kind.train = wrapped
 
 
 def note_epochs(path: Path) -> None:
@@ -59,22 +87,19 @@ def _append(file: int, line: str) -> None:
 
 
 def pace(seconds: float) -> None:
-    """Make each epoch take that much longer, without a load on the machine."""
-    train = Slot.train
+    """Make each epoch, of a stack as of one, take that much longer, without a load."""
 
-    @functools.wraps(train)
-    def wrapped(self: Slot, interrupted: Callable[[], bool]) -> Any:
+    def wait(_trainer: Any, interrupted: Callable[[], bool]) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end and not interrupted():
             time.sleep(0.02)
-        return train(self, interrupted)
 
-    Slot.train = wrapped  # type: ignore[method-assign]
+    _before_training(wait)
 
 
 def report_at_once() -> None:
-    """Deliver each report by itself: trials here end before reports would be gathered."""
-    keeper._GATHER_S = 0.0
+    """Save and report after each epoch: trials here end before a second is over."""
+    bench._SAVE_S = 0.0
 
 
 def die_in(ticket: int, epochs: range) -> None:
@@ -276,7 +301,8 @@ def doomed(doom: Doom) -> None:
         return left[0] == 0
 
     if doom.moment == "training":
-        _wrap(Slot, "train", lambda _args, _result: due(), "during", doom.delay_s)
+        for trainer in (Solo, Stack):
+            _wrap(trainer, "train", lambda _args, _result: due(), "during", doom.delay_s)
     elif doom.moment == "checkpoint":
         _wrap(Checkpoints, "save", lambda _args, _result: due(), "during", doom.delay_s)
     elif doom.where == "after claim":
