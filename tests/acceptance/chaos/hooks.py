@@ -116,6 +116,23 @@ def die_after(ticket: int) -> None:
     _wrap(Ledger, "record", due, "after")
 
 
+def note_reports(path: Path) -> None:
+    """Append a line `trial_id epoch value` for each report that the ledger has taken."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    record = Ledger.record
+
+    @functools.wraps(record)
+    def wrapped(self: Ledger, writes: Any) -> Any:
+        writes = list(writes)
+        refused = record(self, writes)
+        taken = [w for w in writes if w.hold.key not in refused]
+        lines = [f"{w.trial_id} {r.epoch} {r.value!r}\n" for w in taken for r in w.reports]
+        _append(file, "".join(lines))
+        return refused
+
+    Ledger.record = wrapped  # type: ignore[method-assign]
+
+
 def slow_endings(seconds: float) -> None:
     """Let the end of a trial take that long to reach the database."""
     record = Ledger.record
@@ -130,12 +147,13 @@ def slow_endings(seconds: float) -> None:
     Ledger.record = wrapped  # type: ignore[method-assign]
 
 
-def terminate_in(epoch: int) -> None:
-    """SIGTERM as this epoch begins the first time; a second one would not be the same."""
+def terminate_in(epoch: int, ticket: int | None = None) -> None:
+    """SIGTERM as this epoch, of a ticket or of any, begins the first time; a second one would not
+    be the same."""
     left = [1]
 
-    def ask(_ticket: int, now: int) -> None:
-        if now == epoch and left:
+    def ask(number: int, now: int) -> None:
+        if now == epoch and ticket in (None, number) and left:
             left.clear()
             os.kill(os.getpid(), signal.SIGTERM)
 
