@@ -307,7 +307,8 @@ class RetrySpec(Section):
     crash: Annotated[int, Field(ge=1, le=1000)] = 3
     """Times in a row that a trial may lose its worker without finishing a new epoch; then it ends
     as FAIL, or it would take one worker after another. Losses with progress between them do not
-    count, nor does a worker that gives a trial back."""
+    count, nor does a worker that gives a trial back. A stack loses its worker as a whole: with 2 or
+    more each of its trials then makes its next epoch alone, so that only one to blame FAILs."""
 
 
 class StudySections(Section):

@@ -145,6 +145,11 @@ class Ledger:
             found = study_rows.find(connection, studies.c.study_id == study_id)
             return dealing.upcoming(connection, found[0], count) if found else []
 
+    def suspects(self, study_id: int) -> dict[int, bool]:
+        """Tickets that have lost their worker since their last new epoch; whether each is free."""
+        with self.database.read() as connection:
+            return ticket_rows.suspects(connection, study_id)
+
     def _study(self, connection: sa.Connection, name: str) -> Study:
         found = study_rows.find(connection, trials.STUDIES.c.study_name == name)
         if found:
@@ -281,18 +286,22 @@ class Ledger:
         study_id: int,
         up_to: int = 1,
         wanted: Sequence[int] = (),
+        *,
+        beside: bool = False,
     ) -> list[Hold]:
         """Lease up to `up_to` tickets: those given back or abandoned first, then new ones.
 
         Never more than the budget, nor than may run in parallel; of new ones no more than this
-        worker's share of what is left (`dealing.share`). A ticket that has lost its worker too
-        often ends as FAIL. A study whose tickets have all ended becomes done.
+        worker's share of what is left (`dealing.share`). A ticket that has lost its worker since
+        its last new epoch is leased by itself; one that has lost it too often ends as FAIL. A study
+        whose tickets have all ended becomes done.
 
         Args:
             worker: Who takes them.
             study_id: The study.
             up_to: The most that it has room for.
             wanted: Numbers, of `upcoming`, that come before other new ones.
+            beside: Whether they are trained beside others: none that has lost its worker then.
         """
         trials.lock_study(connection, study_id)
         offer = ticket_rows.offer(connection, study_id, self.lease_s)
@@ -303,10 +312,11 @@ class Ledger:
         up_to = ticket_rows.room(connection, study, up_to)
         holds: list[Hold] = []
         if offer.has_free:
-            holds = ticket_rows.take_over(connection, worker, study, up_to, self.lease_s)
+            take = ticket_rows.take_returned if beside else ticket_rows.take_over
+            holds = take(connection, worker, study, up_to, self.lease_s)
         left = 0 if study_rows.is_out_of_time(study) else study.tickets - study.issued
         count = min(up_to - len(holds), dealing.share(left, offer.workers))
-        if count > 0:
+        if count > 0 and not any(hold.crashes for hold in holds):
             dealt = dealing.deal(connection, study, count, wanted)
             new = ticket_rows.issue(connection, worker, study, dealt, self.lease_s)
             holds += new

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ from hpsearch.store.values import Ending, Hold, Key, Study, Write
 
 __all__ = [
     "Offer", "abandoned_studies", "begin_held", "end_abandoned", "give_back", "holders", "issue",
-    "lose", "offer", "record", "room", "take_over", "waiting",
+    "lose", "offer", "record", "room", "suspects", "take_over", "take_returned", "waiting",
 ]  # fmt: skip
 
 _OPEN = tickets.c.state == sa.literal_column("'open'")
@@ -119,32 +120,55 @@ def holders(
 def take_over(
     connection: sa.Connection, worker: str, study: Study, up_to: int, lease_s: float
 ) -> list[Hold]:
-    """Lease tickets that were given back, or whose lease has run out.
+    """Lease tickets that were given back, or whose lease has run out, to a worker without any.
 
-    One that has lost its worker too often ends instead: it would take one worker after another.
+    One that has lost its worker is leased by itself, before others: were it to take all that are
+    trained beside it along each time, nobody would know which of them it was. One that has lost its
+    worker too often ends instead: it would take one worker after another.
     """
-    found = _free(connection, study.study_id, up_to)
-    late = [row for row in found if row.state == "leased"]
-    for silent in sorted({row.worker for row in late}):
-        numbers = [row.number for row in late if row.worker == silent]
-        how = f"worker {silent} fell silent and its lease ran out"
-        lose(connection, study.study_id, numbers, how)
-    if late:
-        # Those and no others: by now the leases of more may have run out.
-        again = sa.select(tickets).where(_among(study.study_id, [row.number for row in found]))
-        found = connection.execute(again.order_by(tickets.c.number)).all()
-    poisonous = [row for row in found if row.crashes >= study.crash_limit]
+    _lose_late(connection, study.study_id)
+    given = _given(study.study_id)
+    poisonous = connection.execute(given.where(tickets.c.crashes >= study.crash_limit)).all()
     if poisonous:
         _end_poisonous(connection, study, poisonous)
-        return take_over(connection, worker, study, up_to, lease_s)
+    found = connection.execute(given.limit(up_to)).all()
+    suspect = [row for row in found if row.crashes][:1]
+    return _lease_again(connection, worker, study.study_id, suspect or found, lease_s)
+
+
+def _lose_late(connection: sa.Connection, study_id: int) -> None:
+    """Tickets whose lease has run out have lost their worker."""
+    late = sa.select(leases).where(_late_of(study_id)).order_by(leases.c.worker)
+    for worker, rows in groupby(connection.execute(late).all(), key=lambda row: row.worker):
+        how = f"worker {worker} fell silent and its lease ran out"
+        lose(connection, study_id, [row.number for row in rows], how)
+
+
+def take_returned(
+    connection: sa.Connection, worker: str, study: Study, up_to: int, lease_s: float
+) -> list[Hold]:
+    """Lease tickets that were given back and have lost no worker: they may join others."""
+    given = _given(study.study_id).where(tickets.c.crashes == 0).limit(up_to)
+    found = connection.execute(given).all()
     return _lease_again(connection, worker, study.study_id, found, lease_s)
+
+
+def suspects(connection: sa.Connection, study_id: int) -> dict[int, bool]:
+    """Tickets under way or given back that have lost their worker; whether they are free."""
+    ours = tickets.c.study_id == study_id
+    leased = sa.select(tickets).join(leases, _has_ticket()).where(lease_rows.under_way(study_id))
+    rows = [
+        *connection.execute(leased.where(tickets.c.crashes > 0)),
+        *connection.execute(sa.select(tickets).where(ours, _OPEN, tickets.c.crashes > 0)),
+    ]
+    return {row.number: row.state == "open" for row in rows}
 
 
 def _lease_again(
     connection: sa.Connection, worker: str, study_id: int, rows: Iterable[Any], lease_s: float
 ) -> list[Hold]:
     holds = [
-        Hold(study_id, r.number, r.fence + 1, worker, r.trial_id, r.origin, r.retry_of)
+        Hold(study_id, r.number, r.fence + 1, worker, r.trial_id, r.origin, r.retry_of, r.crashes)
         for r in rows
     ]
     leased = [{"number": h.number, "fence": h.fence} for h in holds]
@@ -365,19 +389,20 @@ def _has_free() -> sa.ColumnElement[bool]:
     return sa.exists().where(tickets.c.study_id == studies.c.study_id, _OPEN) | late
 
 
-def _free(connection: sa.Connection, study_id: int, up_to: int | None = None) -> Sequence[Any]:
-    """Tickets given back, and those whose lease has run out; the lowest numbers first.
+def _free(connection: sa.Connection, study_id: int) -> Sequence[Any]:
+    """Tickets given back, and those whose lease has run out.
 
     Two queries in one, each with an index of its own, so that none looks at what has ended.
     """
-    given = sa.select(tickets).where(tickets.c.study_id == study_id, _OPEN)
     late = sa.select(tickets).join(leases, _has_ticket()).where(_late_of(study_id))
-    parts = (
-        given.order_by(tickets.c.number).limit(up_to).subquery(),
-        late.order_by(leases.c.until).limit(up_to).subquery(),
-    )
-    rows = connection.execute(sa.union_all(*(sa.select(part) for part in parts))).all()
-    return sorted(rows, key=lambda row: row.number)[:up_to]
+    parts = sa.select(tickets).where(tickets.c.study_id == study_id, _OPEN), late
+    return connection.execute(sa.union_all(*parts)).all()
+
+
+def _given(study_id: int) -> sa.Select[Any]:
+    """Tickets given back: those that have lost their worker first, then by number."""
+    given = sa.select(tickets).where(tickets.c.study_id == study_id, _OPEN)
+    return given.order_by(sa.case((tickets.c.crashes > 0, 0), else_=1), tickets.c.number)
 
 
 def _late_of(study_id: int | sa.ColumnElement[int]) -> sa.ColumnElement[bool]:

@@ -106,6 +106,8 @@ class Hold:
     """The number to sample by: tickets that are not retries, counted from 0."""
     retry_of: int | None = None
     """The failed ticket that this one runs again."""
+    crashes: int = 0
+    """Workers that it lost since its last new epoch; one of them may have been its own doing."""
 
     @property
     def key(self) -> Key:

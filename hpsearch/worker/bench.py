@@ -36,6 +36,9 @@ _SAVE_S = 0.8
 """Between two rounds of checkpoints, and how long reports wait for them. A crash costs no more than
 that of training; an epoch that takes longer is saved and reported at its end."""
 
+_CLEAR_S = 10.0
+"""For the new epoch of a trial that has lost its worker to reach the database."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -99,6 +102,8 @@ class Bench:
         if not self._running:
             self._take()
             return
+        if not self._may_have_company():
+            return
         if self._keeper.away is None and not self._keeper.unsettled_s:
             with suppress(UnreachableError):
                 self._take()
@@ -111,7 +116,9 @@ class Bench:
             self._intake.rest()
             return
         study_id = self._study.study_id
-        holds = self._ledger.claim(self._worker, study_id, wish.up_to, wish.wanted)
+        holds = self._ledger.claim(
+            self._worker, study_id, wish.up_to, wish.wanted, beside=bool(self._running)
+        )
         if not holds:
             self._intake.rest()
             return
@@ -124,6 +131,29 @@ class Bench:
             away = isinstance(error, UnreachableError)
             self._abandon(left, None if away else f"worker {self._worker} failed: {line(error)}")
             raise
+
+    def _may_have_company(self) -> bool:
+        """Whether others may be trained beside what is in training.
+
+        Of a stack that loses its worker again and again any candidate may be the cause: each is
+        alone until it has made a new epoch. Where others wait for the same, it makes room for them
+        then; it will be trained beside them.
+        """
+        suspect = [running for running in self._running.values() if running.suspect]
+        if not suspect:
+            return True
+        (running,) = suspect
+        self._save()
+        if not self._keeper.flush(_CLEAR_S):
+            return False
+        try:
+            suspects = self._ledger.suspects(self._study.study_id)
+        except UnreachableError:
+            return False
+        running.suspect = running.number in suspects
+        if not running.suspect and any(suspects.values()) and running.unsaved is None:
+            self.give_back()
+        return bool(self._running) and not running.suspect
 
     def _is_next(self) -> bool:
         """Whether this worker would choose the study again if it had to choose now."""
@@ -187,7 +217,8 @@ class Bench:
         return said
 
     def _started(self, hold: Hold, trial: FrozenTrial) -> Running:
-        running = Running(hold, trial, self._candidate(hold, trial))
+        suspect = hold.crashes > 0 and self._array.stacks
+        running = Running(hold, trial, self._candidate(hold, trial), suspect=suspect)
         self._running[hold.number] = running
         return running
 

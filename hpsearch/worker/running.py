@@ -27,6 +27,8 @@ class Running:
     """More than a word about a failure."""
     unsaved: str | None = None
     """Why its last epoch has no checkpoint."""
+    suspect: bool = False
+    """Whether it has to make a new epoch alone before others are trained beside it."""
     pending: Write | None = None
     """What is to be written, once a checkpoint vouches for it."""
 

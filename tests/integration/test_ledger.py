@@ -515,6 +515,28 @@ def test_losses_with_a_new_epoch_between_them_do_not_count(ledger: Ledger) -> No
     assert optuna_trials(ledger)[0].state is TrialState.FAIL
 
 
+def test_a_ticket_that_lost_its_worker_is_leased_by_itself_until_a_new_epoch(
+    ledger: Ledger,
+) -> None:
+    study_id = a_study(ledger, tickets=6).study_id
+    assert len(ledger.claim("a", study_id, 4)) == 4
+    ledger.sign_off("a", lost="a was killed by signal 9")
+    assert ledger.suspects(study_id) == dict.fromkeys(range(4), True)
+
+    (first,) = ledger.claim("b", study_id, 4)
+    assert (first.number, first.crashes) == (0, 1)
+    assert [h.number for h in ledger.claim("c", study_id, 4, beside=True)] == [4, 5]
+    assert not ledger.claim("c", study_id, 4, beside=True), "one of the suspects joined others"
+    report = EpochReport(1, 0.5, {}, 0.1)
+    ledger.record([Write(first, begin(ledger, first), reports=[report])])
+    assert ledger.suspects(study_id) == dict.fromkeys(range(1, 4), True)
+
+    ledger.release([first])
+    assert [h.number for h in ledger.claim("b", study_id, 4)] == [1], "a suspect comes first"
+    assert ledger.suspects(study_id) == {1: False, 2: True, 3: True}
+    assert [h.number for h in ledger.claim("c", study_id, 4, beside=True)] == [0]
+
+
 def test_giving_back_is_no_loss(ledger: Ledger) -> None:
     study = a_study(ledger, tickets=1)
     for _ in range(5):

@@ -87,7 +87,7 @@ class Crew:
         self.prefix = "w"
         """Of its workers' names."""
         self.workers: list[Worker] = []
-        self.epochs = folder / "epochs"
+        self.epochs, self.reports = folder / "epochs", folder / "reports"
         folder.mkdir(parents=True, exist_ok=True)
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("HPSEARCH_")},
@@ -102,11 +102,11 @@ class Crew:
     def ledger(self) -> Ledger:
         return Ledger(Database(self.url), self.lease_s)
 
-    def submit(self, text: str) -> None:
+    def submit(self, text: str, **how: int) -> None:
         """Make the study of that file."""
         file = self.folder / "study.yaml"
         file.write_text(text)
-        submit(self.ledger, load(file, []), self.folder)
+        submit(self.ledger, load(file, []), self.folder, **how)
 
     def worker(
         self, *hooks: Hook, args: Sequence[str] = ("--until-done",), url: str | None = None
@@ -162,6 +162,12 @@ class Crew:
         begun = self.begun()
         return len(begun) - len(set(begun))
 
+    def delivered(self) -> list[tuple[int, int, float]]:
+        """(trial_id, epoch, value) of each report delivered, where workers note them."""
+        lines = self.reports.read_text().splitlines() if self.reports.exists() else []
+        rows = (line.split() for line in lines)
+        return [(int(trial), int(epoch), float(value)) for trial, epoch, value in rows]
+
     # --- what the database says ---------------------------------------------------------------
 
     def rows(self, query: str, **values: Any) -> list[Any]:
@@ -206,22 +212,25 @@ def connected(url: str) -> Iterator[sa.Connection]:
 
 def study(
     *,
+    name: str = "s",
     parameters: str = "{architecture: {width: 4, depth: 1}}",
     trials: int | None = None,
     epochs: int = 3,
     sampler: str = "random",
+    pruner: str = "none",
     limit: int = 100,
+    stack: int | str = "off",
     extra: Sequence[str] = (),
 ) -> str:
-    """A study of cells that take milliseconds."""
+    """A study of cells that take milliseconds, one at a time unless `stack` says how many."""
     budget = f"epochs: {epochs}" + (f", trials: {trials}" if trials else "")
     return "\n".join(
         [
-            "name: s",
+            f"name: {name}",
             f"data: {{source: digits, limit: {limit}}}",
             "network: {family: mlp}",
             f"parameters: {parameters}",
-            f"search: {{sampler: {sampler}, pruner: none}}",
+            f"search: {{sampler: {sampler}, pruner: {pruner}, stack: {stack}}}",
             f"budget: {{{budget}}}",
             *extra,
             "",

@@ -18,9 +18,11 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from hpsearch.store.ledger import Ledger
+from hpsearch.training import fit
 from hpsearch.training.checkpoint import Checkpoints
-from hpsearch.training.slot import Slot
-from hpsearch.worker import keeper
+from hpsearch.training.solo import Solo
+from hpsearch.training.stack import Stack
+from hpsearch.worker import bench
 
 Hook = Callable[[], None]
 
@@ -37,15 +39,41 @@ def die() -> None:
 
 
 def _before_epoch(do: Callable[[int, int], None]) -> None:
-    """Call `do` with the ticket and the epoch that is about to be trained."""
-    train = Slot.train
+    """Call `do` with the ticket and the epoch that is about to be trained, of each in a stack."""
+
+    def each(trainer: Solo | Stack, _interrupted: Callable[[], bool]) -> None:
+        for course in trainer.courses:
+            do(int(course.candidate.key), course.epoch + 1)
+
+    _before_training(each)
+
+
+def _before_training(do: Callable[[Solo | Stack, Callable[[], bool]], None]) -> None:
+    """Call `do` with what is about to be trained for an epoch, and what interrupts that."""
+    dry = [False]
+    dry_run = fit._dry_run
+
+    def noted(*args: Any) -> Any:
+        dry[0] = True
+        try:
+            return dry_run(*args)
+        finally:
+            dry[0] = False
+
+    fit._dry_run = noted
+    for kind in (Solo, Stack):
+        _wrap_training(kind, lambda *args: None if dry[0] else do(*args))
+
+
+def _wrap_training(kind: Any, do: Callable[[Any, Callable[[], bool]], None]) -> None:
+    train = kind.train
 
     @functools.wraps(train)
-    def wrapped(self: Slot, interrupted: Callable[[], bool]) -> Any:
-        do(int(self.candidate.key), self.epoch + 1)
+    def wrapped(self: Any, interrupted: Callable[[], bool]) -> Any:
+        do(self, interrupted)
         return train(self, interrupted)
 
-    Slot.train = wrapped  # type: ignore[method-assign]
+    kind.train = wrapped
 
 
 def note_epochs(path: Path) -> None:
@@ -59,22 +87,19 @@ def _append(file: int, line: str) -> None:
 
 
 def pace(seconds: float) -> None:
-    """Make each epoch take that much longer, without a load on the machine."""
-    train = Slot.train
+    """Make each epoch, of a stack as of one, take that much longer, without a load."""
 
-    @functools.wraps(train)
-    def wrapped(self: Slot, interrupted: Callable[[], bool]) -> Any:
+    def wait(_trainer: Any, interrupted: Callable[[], bool]) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end and not interrupted():
             time.sleep(0.02)
-        return train(self, interrupted)
 
-    Slot.train = wrapped  # type: ignore[method-assign]
+    _before_training(wait)
 
 
 def report_at_once() -> None:
-    """Deliver each report by itself: trials here end before reports would be gathered."""
-    keeper._GATHER_S = 0.0
+    """Save and report after each epoch: trials here end before a second is over."""
+    bench._SAVE_S = 0.0
 
 
 def die_in(ticket: int, epochs: range) -> None:
@@ -91,6 +116,23 @@ def die_after(ticket: int) -> None:
     _wrap(Ledger, "record", due, "after")
 
 
+def note_reports(path: Path) -> None:
+    """Append a line `trial_id epoch value` for each report that the ledger has taken."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    record = Ledger.record
+
+    @functools.wraps(record)
+    def wrapped(self: Ledger, writes: Any) -> Any:
+        writes = list(writes)
+        refused = record(self, writes)
+        taken = [w for w in writes if w.hold.key not in refused]
+        lines = [f"{w.trial_id} {r.epoch} {r.value!r}\n" for w in taken for r in w.reports]
+        _append(file, "".join(lines))
+        return refused
+
+    Ledger.record = wrapped  # type: ignore[method-assign]
+
+
 def slow_endings(seconds: float) -> None:
     """Let the end of a trial take that long to reach the database."""
     record = Ledger.record
@@ -105,12 +147,13 @@ def slow_endings(seconds: float) -> None:
     Ledger.record = wrapped  # type: ignore[method-assign]
 
 
-def terminate_in(epoch: int) -> None:
-    """SIGTERM as this epoch begins the first time; a second one would not be the same."""
+def terminate_in(epoch: int, ticket: int | None = None) -> None:
+    """SIGTERM as this epoch, of a ticket or of any, begins the first time; a second one would not
+    be the same."""
     left = [1]
 
-    def ask(_ticket: int, now: int) -> None:
-        if now == epoch and left:
+    def ask(number: int, now: int) -> None:
+        if now == epoch and ticket in (None, number) and left:
             left.clear()
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -276,7 +319,8 @@ def doomed(doom: Doom) -> None:
         return left[0] == 0
 
     if doom.moment == "training":
-        _wrap(Slot, "train", lambda _args, _result: due(), "during", doom.delay_s)
+        for trainer in (Solo, Stack):
+            _wrap(trainer, "train", lambda _args, _result: due(), "during", doom.delay_s)
     elif doom.moment == "checkpoint":
         _wrap(Checkpoints, "save", lambda _args, _result: due(), "during", doom.delay_s)
     elif doom.where == "after claim":

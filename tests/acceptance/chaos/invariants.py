@@ -48,6 +48,7 @@ def assert_invariants(
     for trial in found:
         _curve(trial, epochs)
     _curves_beside(crew, found)
+    _reported_once(crew, found)
     _history(crew, found, set(reported))
 
 
@@ -79,6 +80,14 @@ def _curves_beside(crew: Crew, found: list[optuna.trial.FrozenTrial]) -> None:
     for table, step in (("hpsearch_epochs", "epoch"), ("trial_intermediate_values", "step")):
         rows = crew.rows(f"SELECT trial_id, {step} FROM {table}")
         assert Counter(map(tuple, rows)) == expected, table
+
+
+def _reported_once(crew: Crew, found: list[optuna.trial.FrozenTrial]) -> None:
+    """What was reported is never trained again, with another result or with the same."""
+    delivered = crew.delivered()
+    assert len({(trial, epoch) for trial, epoch, _ in delivered}) == len(delivered)
+    curves = {t._trial_id: t.intermediate_values for t in found}
+    assert all(curves[trial][epoch] == value for trial, epoch, value in delivered)
 
 
 def _history(crew: Crew, found: list[optuna.trial.FrozenTrial], reported: set[str]) -> None:

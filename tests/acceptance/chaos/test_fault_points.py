@@ -25,7 +25,7 @@ from tests.acceptance.chaos.hooks import Doom
 from tests.acceptance.chaos.invariants import assert_invariants
 from tests.conftest import Servers
 
-TRIALS, EPOCHS = 4, 2
+TRIALS, EPOCHS, SLOTS = 5, 3, 5
 STUDY = study(trials=TRIALS, epochs=EPOCHS, limit=60)
 AT_ONCE = 6
 """Points under way at the same time: most of each is the wait for a lease to run out."""
@@ -96,6 +96,15 @@ def leave_a_mess(crew: Crew) -> None:
     _write(crew, "UPDATE hpsearch_leases SET until = until - 1000, taken_at = taken_at - 100")
 
 
+def stack(crew: Crew) -> None:
+    """From now on all tickets are trained at once, those that lost their worker after an epoch."""
+    _write(
+        crew,
+        f"""UPDATE hpsearch_studies SET document =
+        replace(document, '"stack": "off"', '"stack": {SLOTS}')""",
+    )
+
+
 def _write(crew: Crew, statement: str) -> None:
     with connected(crew.url) as connection:
         connection.execute(sa.text(statement))
@@ -125,12 +134,15 @@ def points_of(crew: Crew) -> list[str]:
 
 LIVES: dict[str, tuple[Hook, ...]] = {
     "works to the end": (hooks.report_at_once, partial(hooks.pace, 0.2)),
-    "is told to leave": (partial(hooks.pace, 0.5), partial(hooks.terminate_in, 2)),
+    "is told to leave": (partial(hooks.pace, 0.2), partial(hooks.terminate_in, 2, TRIALS - 1)),
 }
 
 
-def test_a_worker_dies_at_any_of_its_writes(copies: Copies) -> None:
+@pytest.mark.parametrize("alone", [False, pytest.param(True, marks=pytest.mark.nightly)])
+def test_a_worker_dies_at_any_of_its_writes(alone: bool, copies: Copies) -> None:
     leave_a_mess(copies.template)
+    if not alone:
+        stack(copies.template)
     seen: set[str] = set()
     for life in LIVES.values():
         first = copies.copy()

@@ -16,10 +16,12 @@ LONG = study(
     parameters="{architecture: {width: 256, depth: 4}, batch_size: {batch_size: 1}}",
     trials=1,
     epochs=EPOCHS,
-    limit=1000,
+    limit=400,
 )
-"""Seven hundred steps an epoch: seconds."""
+"""Hundreds of steps an epoch."""
 SHORT = study(trials=1, epochs=EPOCHS)
+SLOTS = 4
+STACK = study(trials=SLOTS, epochs=EPOCHS, stack=SLOTS)
 GRACE_S, TAKEN_S = 8.0, 5.0
 
 
@@ -41,7 +43,7 @@ def taken_over(crew: Crew, second: Worker) -> Any:
 
 def test_a_worker_leaves_in_mid_epoch_and_its_trial_goes_on(crew: Crew) -> None:
     crew.lease_s, crew.env["HPSEARCH_LEASE_S"] = 30.0, "30"  # given back, and not run out
-    first, second = started(crew, LONG)
+    first, second = started(crew, LONG, hooks.report_at_once)
     asked_at, since = crew.now(), time.monotonic()
     first.send(signal.SIGTERM)
     first.ends()
@@ -51,6 +53,24 @@ def test_a_worker_leaves_in_mid_epoch_and_its_trial_goes_on(crew: Crew) -> None:
     assert_invariants(crew, trials=1, epochs=EPOCHS)
     assert crew.begun() == [(0, 1), (0, 2), (0, 2)], "it did not resume"
     assert [lease.ending for lease in crew.leases()] == ["returned", "ended"]
+
+
+def test_a_stack_is_given_back_as_a_whole_and_resumed(crew: Crew) -> None:
+    crew.lease_s, crew.env["HPSEARCH_LEASE_S"] = 30.0, "30"
+    slow = partial(hooks.pace, 1.0)  # which a signal breaks off, as it does an epoch
+    first, second = started(crew, STACK, slow)
+    asked_at = crew.now()
+    first.send(signal.SIGTERM)
+    first.ends()
+    until(lambda: len(crew.leases(worker=second.name)) == SLOTS, 30, what="the stack's next")
+    taken = crew.leases(worker=second.name)
+    assert all(lease.taken_at - asked_at < TAKEN_S for lease in taken)
+    second.ends()
+    assert_invariants(crew, trials=SLOTS, epochs=EPOCHS)
+    for number in range(SLOTS):
+        epochs = [epoch for ticket, epoch in crew.begun() if ticket == number]
+        assert epochs == [1, 2, 2], "it did not resume"
+    assert [lease.ending for lease in crew.leases()] == ["returned", "ended"] * SLOTS
 
 
 def test_a_worker_that_hangs_leaves_all_the_same(crew: Crew) -> None:

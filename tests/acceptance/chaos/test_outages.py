@@ -15,7 +15,9 @@ from tests.acceptance.chaos.harness import Crew, Worker, study, until
 from tests.acceptance.chaos.invariants import assert_invariants
 from tests.postgres import Postgres
 
-WORKERS, LEASE_S, AWAY_S = 4, 30.0, 20.0
+WORKERS, LEASE_S, AWAY_S = 2, 30.0, 8.0
+SLOTS = 3
+TRIALS = WORKERS * SLOTS + 3
 
 
 @pytest.fixture
@@ -28,10 +30,11 @@ def server(tmp_path: Path) -> Iterator[Postgres]:
 
 
 def started(crew: Crew, epochs: int) -> list[Worker]:
-    """Four workers with some reports delivered, two trials more than workers."""
-    crew.submit(study(trials=WORKERS + 2, epochs=epochs))
+    """Workers with a stack and some reports delivered each, and three trials more."""
+    crew.submit(study(trials=TRIALS, epochs=epochs, stack=SLOTS))
     slow = partial(hooks.pace, 0.4)
     workers = [crew.worker(slow) for _ in range(WORKERS)]
+    until(lambda: all(len(crew.held(w)) == SLOTS for w in workers), what="two stacks")
     until(lambda: crew.rows("SELECT 1 FROM hpsearch_epochs WHERE epoch >= 3"), what="reports")
     return workers
 
@@ -40,22 +43,22 @@ def assert_nothing_is_lost(crew: Crew, workers: list[Worker], epochs: int) -> No
     for worker in workers:
         worker.ends()
     assert len(crew.workers) == WORKERS
-    assert_invariants(crew, trials=WORKERS + 2, epochs=epochs)
+    assert_invariants(crew, trials=TRIALS, epochs=epochs)
     assert {lease.fence for lease in crew.leases()} == {1}, "a trial changed hands"
     assert all("Traceback" not in worker.said for worker in workers)
 
 
-def test_a_server_that_is_stopped_for_20_s_loses_nothing(
+def test_a_server_that_is_stopped_for_a_while_loses_nothing(
     server: Postgres, make_crew: MakeCrew
 ) -> None:
-    """Some trials end while it is away, and all report."""
+    """Both stacks report and end while it is away."""
     crew = make_crew(server.url, LEASE_S)
-    workers = started(crew, epochs=25)
+    workers = started(crew, epochs=15)
     server.stop()
     time.sleep(AWAY_S)  # the outage itself
     assert all(worker.alive for worker in workers)
     server.start()
-    assert_nothing_is_lost(crew, workers, epochs=25)
+    assert_nothing_is_lost(crew, workers, epochs=15)
 
 
 def test_a_server_that_is_killed_loses_nothing(server: Postgres, make_crew: MakeCrew) -> None:

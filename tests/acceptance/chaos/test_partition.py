@@ -22,7 +22,7 @@ from tests.acceptance.chaos.harness import Crew, study, until
 from tests.acceptance.chaos.invariants import assert_invariants
 from tests.postgres import Postgres
 
-LEASE_S, TRIALS, EPOCHS = 2.0, 8, 10
+LEASE_S, TRIALS, EPOCHS, SLOTS = 2.0, 8, 6, 2
 HOSTS = ("a", "b")
 
 
@@ -92,17 +92,20 @@ def _remove(names: list[str]) -> None:
 
 def test_a_host_that_is_cut_off_comes_back(network: Network, make_crew: MakeCrew) -> None:
     crew: Crew = make_crew(network.server.socket_url, LEASE_S)
-    crew.submit(study(trials=TRIALS, epochs=EPOCHS))
+    crew.submit(study(trials=TRIALS, epochs=EPOCHS, stack=SLOTS))
     slow = partial(hooks.pace, 0.4)
     here, there = (
         crew.worker(slow, partial(hooks.enter_network, f"{network.tag}{h}"), url=network.url(h))
         for h in HOSTS
     )
-    until(lambda: crew.held(here) and crew.held(there), what="both hosts at work")
-    (cut,) = crew.held(there)
+    reported = "SELECT DISTINCT trial_id FROM hpsearch_epochs"
+    until(lambda: len(crew.rows(reported)) == 2 * SLOTS, what="both hosts at work")
+    cut = crew.held(there)
+    assert len(cut) == SLOTS
     network.cable("b", "down")
-    taken = until(lambda: crew.leases(number=cut.number, fence=2), what="the cut-off ticket's next")
-    assert taken[0].worker == here.name
+    for lease in cut:
+        find = partial(crew.leases, number=lease.number, fence=2)
+        assert until(find, what="the cut-off ticket's next")[0].worker == here.name
     assert there.alive
     network.cable("b", "up")
     healed_at = crew.now()

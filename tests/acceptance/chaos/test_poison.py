@@ -39,6 +39,17 @@ def test_a_trial_that_kills_every_worker_fails(crew: Crew) -> None:
     assert not poison.intermediate_values
 
 
+def test_one_of_a_stack_that_kills_every_worker_fails_alone(crew: Crew) -> None:
+    """Its seven neighbours lose their worker together with it, and are not to blame."""
+    crew.submit(study(trials=8, epochs=EPOCHS, stack=8))
+    note = partial(hooks.note_epochs, crew.epochs)
+    assert work_until_done(crew, note, partial(hooks.die_in, 3, range(1, 2))) == 3
+    states = ("COMPLETE", "FAIL")
+    assert_invariants(crew, trials=8, epochs=EPOCHS, states=states)
+    assert [t.state.name for t in trials(crew)].count("FAIL") == 1
+    assert trials(crew)[3].state.name == "FAIL"
+
+
 def test_a_trial_that_loses_workers_but_makes_progress_goes_on(crew: Crew) -> None:
     crew.submit(study(trials=TRIALS, epochs=EPOCHS))
     slow = partial(hooks.pace, 0.3)  # so that each epoch is delivered before the next one ends
