@@ -134,12 +134,6 @@ class Array:
         """Whether more than one candidate may be trained at once."""
         return self._stack != 1
 
-    def room(self, candidate: Candidate) -> int:
-        """How many more candidates of the shape of this one should be held. May be negative."""
-        shape = shape_of(candidate)
-        held = sum(shape_of(other.candidate) == shape for other in self._held.values())
-        return self.fit(candidate).slots - held
-
     def fit(self, candidate: Candidate) -> Fit:
         """How many candidates of the shape of this one are trained at once, and why.
 

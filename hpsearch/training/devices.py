@@ -114,8 +114,10 @@ def free_memory(device: torch.device) -> int:
     group = Path("/sys/fs/cgroup")  # a container's own limit, where there is one
     try:
         limit = int((group / "memory.max").read_text())
-        return min(free, limit - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):
+        used = int((group / "memory.current").read_text())
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return min(free, limit - used + int(stat["inactive_file"]))  # those pages can be dropped
+    except (OSError, ValueError, KeyError):
         return free
 
 

@@ -13,6 +13,7 @@ from hpsearch.training import array as array_module
 from hpsearch.training.array import Array, Failure
 from hpsearch.training.checkpoint import Checkpoints
 from hpsearch.training.course import batch_sizes
+from hpsearch.training.fit import Fit
 from tests.unit.training.packing import CPU, alone, run, same, weights
 
 if TYPE_CHECKING:
@@ -296,25 +297,23 @@ def test_a_metric_of_another_task_is_refused(digits: Dataset) -> None:
         Array(digits, "mse", CPU)
 
 
-def test_room_is_counted_for_each_shape(digits: Dataset, candidate) -> None:
+def test_who_is_held(digits: Dataset, candidate) -> None:
     array = Array(digits, "accuracy", CPU, stack=2)
-    assert (array.keys, array.room(candidate())) == ((), 2)
+    assert array.keys == ()
     array.add(candidate(key=7))
     with pytest.raises(ValueError, match="candidate 7 is held already"):
         array.add(candidate(key=7, lr=0.5))
     array.add(candidate(key=3, lr=0.5, dropout=0.5))
-    assert (array.keys, array.room(candidate())) == ((7, 3), 0)
-    assert array.room(candidate(batch_size=32)) == 2
-    array.add(candidate(key=4))  # room is advice
-    assert array.room(candidate()) == -1
+    array.add(candidate(key=4))  # how many to hold is the caller's affair
+    assert array.keys == (7, 3, 4)
     array.remove(7)
-    assert (array.keys, array.room(candidate())) == ((3, 4), 0)
+    assert array.keys == (3, 4)
 
 
-def test_room_for_one_where_stacking_is_off(digits: Dataset, candidate) -> None:
+def test_each_alone_where_stacking_is_off(digits: Dataset, candidate) -> None:
     array = Array(digits, "accuracy", CPU)
-    assert (array.room(candidate()), array.stacks) == (1, False)
-    assert array.fit(candidate()).reason == "stacking is off"
+    assert not array.stacks
+    assert array.fit(candidate()) == Fit(1, "stacking is off")
 
 
 @pytest.mark.parametrize("stack", [1, 16])

@@ -189,6 +189,6 @@ def test_a_network_that_cannot_be_stacked_is_trained_alone(
         array.add(one)
     reports = run(array)
     assert array.fit(several[0]).reason == f"a {words} cannot be stacked"
-    assert array.room(several[0]) == 1 - 3
+    assert array.fit(several[0]).slots == 1
     for one in several:
         assert gap(curve(reports, one.key), alone(digits, one)[0]) == 0
