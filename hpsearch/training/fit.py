@@ -101,7 +101,7 @@ def fit(candidate: Candidate, dataset: Dataset, device: torch.device) -> Fit:
 def _objection(slots: int, best: _Dry, device: torch.device) -> str:
     """Why a stack of so many is not even tried; empty if nothing speaks against it."""
     if slots > _MOST:
-        return "the most that there are"
+        return f"more than {_MOST} are not tried"
     if slots * best.memory_bytes > _SHARE * devices.free_memory(device):
         return f"there is no memory for {slots}"
     if slots * best.step_s * (_STEPS + 1) > _LONGEST_S:

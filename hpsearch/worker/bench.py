@@ -276,7 +276,9 @@ class Bench:
     def _train_one_epoch(self) -> None:
         started = time.monotonic()
         judged = [self._judge(report) for report in self._array.epoch()]
-        self._search.trained(time.monotonic() - started)
+        taken_s = time.monotonic() - started
+        self._search.trained(taken_s)
+        self._intake.trained(taken_s / len(self._running))
         self._finish(judged)
         if time.monotonic() - self._saved_at >= _SAVE_S:
             self._save()

@@ -38,6 +38,10 @@ is on one device at once."""
 _PART = 8
 """A stack is filled up once an eighth of it is free: each time takes two transactions."""
 
+_SMALL_S = 1.0
+"""An epoch of a network that others of unknown shape may be held beside. A large one has the
+device, and its memory, to itself."""
+
 _REST_S = 0.5
 """Until a database that had nothing to give is asked again while candidates are in training."""
 
@@ -62,10 +66,15 @@ class Intake:
         self._shaping = shapes_by(parameter.name for parameter in spec.space)
         """The parameters on which a candidate's shape depends."""
         self._rested_at = 0.0
+        self._epoch_s = 0.0
 
     def rest(self) -> None:
         """There was nothing to be had: do not ask again at once."""
         self._rested_at = time.monotonic() + _REST_S
+
+    def trained(self, seconds: float) -> None:
+        """An epoch of one candidate took so long."""
+        self._epoch_s = seconds
 
     def wish(self, held: Sequence[Candidate]) -> Wish | None:
         """What to claim beside the candidates that are held; None for nothing."""
@@ -81,7 +90,7 @@ class Intake:
         """As many of the shape of the first ticket as are trained at once."""
         upcoming = self._upcoming()
         if not upcoming or upcoming[0][1] is None:
-            return Wish(_FEW)
+            return Wish(1)
         first = upcoming[0][1]
         alike = _of_shapes(upcoming, [first])
         if len(alike) == 1:  # a dry run would not pay
@@ -99,7 +108,7 @@ class Intake:
         if upcoming and upcoming[0][1] is not None:
             alike = _of_shapes(upcoming, open_to)
             return Wish(min(room, len(alike)), alike) if alike else None
-        if len(count) >= _FEW:
+        if len(count) >= _FEW or self._epoch_s > _SMALL_S:
             return None
         few = min(max(room, _FEW - len(held)), _FEW)
         return Wish(few) if few > 0 else None
