@@ -29,6 +29,10 @@ _GAIN = 1.1
 """A larger stack must be faster by this factor for each candidate: the fewer are under way at once,
 the more a pruner and a learning sampler know."""
 
+_BEYOND_DOUBT = 2.0
+"""A stack that is faster than one of a single slot by this factor needs no comparison with PyTorch's
+own modules and optimizers, whose first use takes a second to load."""
+
 _STEPS = 4
 """Steps of a dry run that are timed, after one that is not."""
 
@@ -73,7 +77,10 @@ def fit(candidate: Candidate, dataset: Dataset, device: torch.device) -> Fit:
     Doubles the stack while that makes each candidate faster and memory lasts. Raises what training
     the candidate alone raises.
     """
-    alone = best = _dry_run(candidate, dataset, device, 1)
+    try:
+        alone = best = _dry_run(candidate, dataset, device, 1)
+    except CannotStackError as error:
+        return Fit(1, str(error))
     chosen, slots, why = 1, 2, ""
     while not why:
         try:
@@ -81,8 +88,6 @@ def fit(candidate: Candidate, dataset: Dataset, device: torch.device) -> Fit:
             if why:
                 break
             found = _dry_run(candidate, dataset, device, slots)
-        except CannotStackError as error:
-            return Fit(1, str(error))
         except Exception as error:
             if not devices.is_out_of_memory(error):
                 raise
@@ -94,6 +99,11 @@ def fit(candidate: Candidate, dataset: Dataset, device: torch.device) -> Fit:
             why = "more are no faster"
         slots *= 2
     devices.empty_cache(device)
+    if best.step_s * _BEYOND_DOUBT > alone.step_s:
+        alone = _alone(candidate, dataset, device)
+        if alone.step_s < best.step_s * _GAIN:
+            why = why if chosen == 1 else "a stack is no faster"
+            best, chosen = alone, 1
     times = f"{best.step_s * 1e3:.3g} ms a step for each, alone {alone.step_s * 1e3:.3g} ms"
     return Fit(chosen, f"{times}; {why}")
 
@@ -110,17 +120,23 @@ def _objection(slots: int, best: _Dry, device: torch.device) -> str:
 
 
 def _dry_run(candidate: Candidate, dataset: Dataset, device: torch.device, slots: int) -> _Dry:
-    """Train so many copies for a few steps, each from a seed of its own."""
+    """Of a stack of so many copies, each from a seed of its own."""
     courses = [
         Course(replace(candidate, seed=derived_seed(candidate.seed, "dry run", k)), dataset)
         for k in range(slots)
     ]
-    trainer: Solo | Stack
-    if slots == 1:
-        trainer = Solo(courses[0], dataset, device)
-    else:
-        trainer = Stack(courses[0].network(), dataset, device)
-        trainer.join([(course, None) for course in courses])
+    stack = Stack(courses[0].network(), dataset, device)
+    stack.join([(course, None) for course in courses])
+    return _timed(stack, device)
+
+
+def _alone(candidate: Candidate, dataset: Dataset, device: torch.device) -> _Dry:
+    return _timed(Solo(Course(candidate, dataset), dataset, device), device)
+
+
+def _timed(trainer: Solo | Stack, device: torch.device) -> _Dry:
+    """Train for a few steps."""
+    slots = len(trainer.courses)
     times: list[float] = []
 
     def passed() -> bool:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,13 +46,16 @@ def test_a_dry_run_leaves_nothing_behind(digits: Dataset, candidate) -> None:
 @pytest.fixture
 def halving(monkeypatch):
     """A device on which the step of a stack takes half the time for each that one half as large
-    takes, up to `most` slots; from there on the time is the same. For each 1 MB of memory."""
+    takes, up to `most` slots; from there on the time is the same. For each 1 MB of memory.
+    PyTorch's own modules take `modules_s`, or what one slot takes."""
 
-    def make(most: int, alone_s: float = 1e-3) -> None:
+    def make(most: int, alone_s: float = 1e-3, modules_s: float | None = None) -> None:
         def dry(candidate, dataset, device, slots: int) -> fit_module._Dry:
             return fit_module._Dry(alone_s / min(slots, most), 1 << 20)
 
         monkeypatch.setattr(fit_module, "_dry_run", dry)
+        plain_s = alone_s if modules_s is None else modules_s
+        monkeypatch.setattr(fit_module, "_alone", lambda *_: fit_module._Dry(plain_s, 1 << 20))
         monkeypatch.setattr(devices, "free_memory", lambda device: 1 << 40)
 
     return make
@@ -76,6 +81,34 @@ def test_half_of_the_memory_that_is_free(
     found = fit(candidate(), digits, CPU)
     assert found.slots == slots
     assert found.reason.endswith(f"there is no memory for {2 * slots}")
+
+
+def test_a_stack_must_beat_what_is_trained_alone(
+    digits: Dataset, candidate, halving, monkeypatch
+) -> None:
+    monkeypatch.setattr(fit_module, "_BEYOND_DOUBT", 3.0)
+    # 0.5 ms in a stack of two. Alone without one 0.54 ms is as good, 0.6 ms is not.
+    halving(2, modules_s=0.54e-3)
+    found = fit(candidate(), digits, CPU)
+    assert (found.slots, found.reason.split("; ")[1]) == (1, "a stack is no faster")
+    halving(2, modules_s=0.6e-3)
+    assert fit(candidate(), digits, CPU).slots == 2
+
+
+def test_a_stack_beyond_doubt_loads_no_optimizer_of_pytorchs() -> None:
+    code = """if True:
+        import sys, torch
+        from hpsearch.catalog import defaults
+        from hpsearch.training import fit
+        from hpsearch.training.candidate import Candidate
+        from hpsearch.training.data import DataSettings, load
+        settings = {**defaults("mlp"), "epochs": 1, "depth": 1, "width": 4}
+        fit._BEYOND_DOUBT = 0.0
+        found = fit.fit(Candidate(1, "mlp", settings, 1), load(DataSettings("digits"), "cpu"),
+                        torch.device("cpu"))
+        assert "torch._dynamo" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_what_takes_too_long_is_not_tried(digits: Dataset, candidate, halving) -> None:
