@@ -99,6 +99,7 @@ def digits(
     sampler: str = "random",
     pruner: str = "none",
     budget: str = "{trials: 4, epochs: 2}",
+    stack: int | str = "auto",
     extra: Sequence[str] = (),
 ) -> str:
     """A small study on digits."""
@@ -108,7 +109,7 @@ def digits(
             "data: {source: digits, limit: 300}",
             "network: {family: mlp}",
             f"parameters: {parameters}",
-            f"search: {{sampler: {sampler}, pruner: {pruner}}}",
+            f"search: {{sampler: {sampler}, pruner: {pruner}, stack: {stack}}}",
             f"budget: {budget}",
             *extra,
             "",

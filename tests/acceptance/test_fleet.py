@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.acceptance.conftest import Command, digits
-from tests.acceptance.test_interruptions import STUDY, trials, wait_for_reports
+from tests.acceptance.test_interruptions import EPOCHS, STUDY, trials, wait_for_reports
 
 SMALL = digits(parameters="{learning_rate: {lr: {min: 1.0e-3, max: 1.0e-1, log: true}}}")
 
@@ -71,7 +71,7 @@ def test_run_gives_up_a_worker_that_is_killed_each_time(command: Command) -> Non
     assert pauses == ["1", "2", "4", "8"]
     assert "given up after 5 crashes in a row" in heard.text
     assert "0 of 2 trials have ended; run again to go on" in heard.text
-    command.run("run", command.folder / "study.yaml", "--epochs", 70)
+    command.run("run", command.folder / "study.yaml", "--epochs", EPOCHS)
 
 
 def test_run_does_not_start_a_worker_again_that_says_why_it_cannot_work(command: Command) -> None:
@@ -124,7 +124,7 @@ def test_a_fleet_serves_restarts_and_leaves_in_order(command: Command) -> None:
     )
     third = heard.wait_for(r"worker (\S+) starts on cpu", count=3)[-1]
     assert third not in names
-    heard.wait_for(rf"{third} \| trial \d of s: COMPLETE", timeout_s=120)
+    heard.wait_for(rf"{third} \| worker {third} on cpu serves")
     heard.wait_for(r"\| trial \d of s: COMPLETE", count=2, timeout_s=120)
     left = workers_of(running)
     os.kill(running.pid, signal.SIGTERM)
@@ -134,7 +134,7 @@ def test_a_fleet_serves_restarts_and_leaves_in_order(command: Command) -> None:
     ended = trials(command)
     assert [t.state.name for t in ended] == ["COMPLETE", "COMPLETE"]
     assert sorted(t.user_attrs["attempts"] for t in ended) == [1, 2]
-    assert [sorted(t.intermediate_values) for t in ended] == [list(range(1, 71))] * 2
+    assert [sorted(t.intermediate_values) for t in ended] == [list(range(1, EPOCHS + 1))] * 2
 
 
 def test_a_fleet_kills_a_worker_that_does_not_leave(command: Command) -> None:
@@ -187,7 +187,7 @@ def test_a_fleet_waits_out_a_database_that_is_away(
     os.kill(running.pid, signal.SIGTERM)
     running.wait(30)
     assert running.returncode == 0
-    assert [len(t.intermediate_values) for t in trials(command)] == [70, 70]
+    assert [len(t.intermediate_values) for t in trials(command)] == [EPOCHS, EPOCHS]
 
 
 @pytest.mark.parametrize("verb", ["fleet", "worker"])

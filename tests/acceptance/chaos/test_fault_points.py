@@ -73,11 +73,18 @@ class Copies:
         return source.set(database=name).render_as_string(hide_password=False)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def copies(
-    request: pytest.FixtureRequest, make_crew: MakeCrew, servers: Servers, tmp_path: Path
-) -> Copies:
-    return Copies(make_crew, servers, request.param, tmp_path)
+@pytest.fixture
+def copies(backend: str, make_crew: MakeCrew, servers: Servers, tmp_path: Path) -> Copies:
+    return Copies(make_crew, servers, backend, tmp_path)
+
+
+def on(first: str) -> pytest.MarkDecorator:
+    """Each point takes seconds: one database every time, the other every night."""
+    other = {"sqlite": "postgresql", "postgresql": "sqlite"}[first]
+    return pytest.mark.parametrize("backend", [first, pytest.param(other, marks=[_NIGHTLY])])
+
+
+_NIGHTLY = pytest.mark.nightly
 
 
 def leave_a_mess(crew: Crew) -> None:
@@ -138,7 +145,8 @@ LIVES: dict[str, tuple[Hook, ...]] = {
 }
 
 
-@pytest.mark.parametrize("alone", [False, pytest.param(True, marks=pytest.mark.nightly)])
+@on("postgresql")
+@pytest.mark.parametrize("alone", [False, pytest.param(True, marks=_NIGHTLY)])
 def test_a_worker_dies_at_any_of_its_writes(alone: bool, copies: Copies) -> None:
     leave_a_mess(copies.template)
     if not alone:
@@ -233,6 +241,7 @@ SCENARIOS = {
 }
 
 
+@on("sqlite")
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_command_dies_at_any_of_its_writes(name: str, copies: Copies) -> None:
     scenario = SCENARIOS[name]
@@ -247,6 +256,7 @@ def test_a_command_dies_at_any_of_its_writes(name: str, copies: Copies) -> None:
             _finish(crew, scenario, point)
 
 
+@on("postgresql")
 @pytest.mark.parametrize("verb", ["__init__", "create"])
 def test_a_study_is_made_by_a_process_that_dies(verb: str, copies: Copies) -> None:
     """Also while it makes the tables, which `__init__` does where they are missing."""

@@ -14,6 +14,7 @@ from multiprocessing.connection import wait
 import pytest
 
 from tests.acceptance.chaos import hooks
+from tests.acceptance.chaos.conftest import MakeCrew
 from tests.acceptance.chaos.harness import Crew, Worker, study
 from tests.acceptance.chaos.invariants import assert_invariants
 
@@ -30,8 +31,7 @@ PARAMETERS = (
     " batch_size: {batch_size: {values: [16, 24, 32, 48, 64]}},"
     " regularization: {dropout: {min: 0.0, max: 0.35, step: 0.05}}}"
 )
-NIGHTLY = [(seed, stack) for seed in range(2, 8) for stack in KILLS]
-VARIANTS = [(0, "off"), (1, SLOTS), *(pytest.param(*v, marks=pytest.mark.nightly) for v in NIGHTLY)]
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(1, 8))]
 
 
 def schedule(seed: int, stack: int | str) -> deque[hooks.Doom]:
@@ -52,8 +52,17 @@ def schedule(seed: int, stack: int | str) -> deque[hooks.Doom]:
     )
 
 
-@pytest.mark.parametrize(("seed", "stack"), VARIANTS)
-def test_a_grid_is_exact_whoever_dies(seed: int, stack: int | str, crew: Crew) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_grid_is_exact_whoever_dies_with_stacks(seed: int, crew: Crew) -> None:
+    assert_a_grid_is_exact(crew, seed, SLOTS)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_grid_is_exact_whoever_dies(seed: int, make_crew: MakeCrew, sqlite_url: str) -> None:
+    assert_a_grid_is_exact(make_crew(sqlite_url), seed, "off")
+
+
+def assert_a_grid_is_exact(crew: Crew, seed: int, stack: int | str) -> None:
     # The same ticket may be hit again and again.
     crew.submit(study(parameters=PARAMETERS, epochs=EPOCHS, sampler="grid", stack=stack,
                       extra=["retry: {crash: 50}"]))  # fmt: skip
