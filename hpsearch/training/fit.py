@@ -30,8 +30,8 @@ _GAIN = 1.1
 the more a pruner and a learning sampler know."""
 
 _BEYOND_DOUBT = 2.0
-"""A stack that is faster than one of a single slot by this factor needs no comparison with PyTorch's
-own modules and optimizers, whose first use takes a second to load."""
+"""A stack that is faster than one of a single slot by this factor needs no comparison with
+PyTorch's own modules and optimizers, which take a second to load."""
 
 _STEPS = 4
 """Steps of a dry run that are timed, after one that is not."""
