@@ -18,7 +18,10 @@ from tests.acceptance.test_interruptions import EPOCHS, STUDY, trials
 from tests.conftest import Servers
 
 TRIALS = 3
-SEARCH = STUDY.replace(f"trials: 2, epochs: {EPOCHS}", f"trials: {TRIALS}, epochs: 40")
+# One trial for each worker: in a stack the first of them would take all.
+SEARCH = STUDY.replace(f"trials: 2, epochs: {EPOCHS}", f"trials: {TRIALS}, epochs: 40").replace(
+    "stack: auto", "stack: off"
+)
 SMALL = digits(parameters="{}", budget="{trials: 1, epochs: 1}")
 
 

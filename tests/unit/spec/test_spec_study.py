@@ -278,7 +278,7 @@ name: base
         assert read(study()).digest == DIGEST
 
 
-DIGEST = "8e4c7e62ec233e1bf6b258db178ee9bc6d61ac77bc3efe12568dfe59a6f61bbc"
+DIGEST = "16ea0f0270ce7a9c0596f97c1a2efed591dd855c0ccccec396f53db11e72afa8"
 
 
 @pytest.mark.parametrize(
