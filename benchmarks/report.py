@@ -144,7 +144,7 @@ Columns = Callable[[Measured, str], Mapping[str, str]]
 
 def _results(cases: Sequence[Measured], more: Columns | None) -> Iterator[str]:
     if not cases:
-        yield "Not measured yet.\n"
+        yield "No figures of this version yet; the command measures on your machine.\n"
         return
     rows = [row for case in cases for row in _rows(case, more)]
     yield _table(list(rows[0]), ([row[key] for key in rows[0]] for row in rows))
@@ -215,7 +215,7 @@ def _readme_table(found: Mapping[str, Sequence[Measured]]) -> str:
         for name, cases in found.items() for case in cases
     ]  # fmt: skip
     if not rows:
-        return "Not measured yet.\n"
+        return "No figures of this version yet; `python -m benchmarks.training` measures yours.\n"
     return _table(("what", "hpsearch", "beside", "times better", "command"), rows)
 
 
