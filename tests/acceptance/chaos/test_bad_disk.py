@@ -64,8 +64,9 @@ def of_another_version(file: Path) -> None:
 
 def of_another_trial(file: Path) -> None:
     content = torch.load(file, weights_only=True)
-    state = {**json.loads(content["plain"]), "digest": "0" * 16}
-    torch.save({**content, "plain": json.dumps(state)}, file)
+    text = json.loads(content["plain"])
+    text["plain"]["digest"] = "0" * 16
+    torch.save({**content, "plain": json.dumps(text)}, file)
 
 
 def a_folder(file: Path) -> None:
