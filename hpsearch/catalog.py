@@ -275,6 +275,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
 """Data source -> what it is."""
 
 SAMPLERS: Mapping[str, str] = MappingProxyType({
+    "auto": "a grid where it fits into its stage, else bayesian",
     "grid": "every combination exactly once",
     "random": "a pure function of seed and ticket number",
     "bayesian": "a Gaussian process; TPE where that is slow, parameters are conditional, or most "

@@ -1,22 +1,160 @@
-"""What the next tickets are: pure functions of the study file and a ticket's number."""
+"""What the next tickets are: pure functions of the study file and of the trials that have ended.
+
+A search is a row of stages. A stage draws some parameters, from ranges of its own, beside values
+that it holds; its tickets are numbered on from those of the one before. `outline` says which
+stages a study has, `opening` what the next one is once the trials before it have ended. Whoever
+computes that from the same trials gets the same stage.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from hpsearch.catalog import GROUPS, Direction, Value, defaults
 from hpsearch.errors import StudyFileError
-from hpsearch.space import Assignment, Grid, Space
+from hpsearch.space import Assignment, Choices, Grid, Parameter, Range, Space
 from hpsearch.spec import StudySpec
 
-__all__ = ["conditional", "grid_space", "limit", "start_point", "tickets"]
+__all__ = [
+    "Done", "Leg", "Stage", "default_point", "limit", "narrowed", "opening", "outline", "ranked",
+    "rate_scale", "sizes", "tickets",
+]  # fmt: skip
+
+WARMUP, POLISH, JOINT = "warmup", "polish", "joint"
+
+_WARMUP_SHARE, _STAGES_SHARE, _POLISH_SHARE = 0.20, 0.25, 0.55
+_HEAVY = ("architecture", "learning_rate")
+"""Groups whose stages get twice the tickets of another's."""
+
+_RETUNED = {"architecture": "lr", "batch_size": "lr", "optimizer": "lr"}
+"""The learning rate belongs to the architecture, the batch size and the optimizer that it was found
+with (Godbole et al., Deep Learning Tuning Playbook, 2023): it is searched again beside them."""
+
+_RETUNE_WIDTH = 0.15
+_POLISH_WIDTH = 0.3
+"""How far a narrow range reaches to each side of its centre, as a share of the whole range."""
+
+_EDGE = 0.05
+"""A winner so near the end of a range, as a share of it, may lie beyond."""
 
 
-def grid_space(spec: StudySpec) -> Space:
-    """The part of the space that is searched by grid."""
-    return spec.space.part([p.name for p in spec.space if spec.search.sampler[p.group] == "grid"])
+@dataclass(frozen=True)
+class Done:
+    """A trial that has ended, as a plan sees it."""
+
+    origin: int
+    """The number that its ticket was drawn by."""
+    values: Assignment
+    value: float | None
+    """The metric of one that went to its last epoch; None of any other."""
 
 
-def conditional(spec: StudySpec, sampler: str) -> bool:
-    """Whether any parameter that `sampler` draws depends on another one."""
-    return any(p.when for p in spec.space if spec.search.sampler[p.group] == sampler)
+@dataclass(frozen=True)
+class Leg:
+    """A stage before it is known what comes out of those before it."""
+
+    name: str
+    """warmup, a priority group, polish or joint."""
+    share: float
+    """Of the tickets, next to the other legs' shares."""
+    retune: tuple[str, ...] = ()
+    """Parameters of other groups that are searched beside the group's, in a narrow range."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of one study that has been opened."""
+
+    name: str
+    first: int
+    """The origin of its first ticket."""
+    count: int | None
+    """Its tickets; None: all there are."""
+    parameters: tuple[Parameter, ...] = ()
+    """Those that are drawn, each with the range that it is drawn from."""
+    samplers: Mapping[str, str] = field(default_factory=dict)
+    """Of each of those by name, who draws it."""
+    points: tuple[Assignment, ...] = ()
+    """What its first tickets run; what a point does not name has its default, or is drawn."""
+    bases: tuple[Assignment, ...] = ()
+    """What it holds: its tickets take turns."""
+    rescaled: bool = False
+    """Whether a learning rate that is drawn is meant for the base's batch size."""
+
+    @cached_property
+    def free(self) -> Mapping[str, Parameter]:
+        """The parameters that are drawn, by name."""
+        return {p.name: p for p in self.parameters}
+
+    def point(self, origin: int) -> Assignment | None:
+        """The point that the ticket of that origin runs; None where it is drawn."""
+        index = origin - self.first
+        return self.points[index] if index < len(self.points) else None
+
+    def base(self, origin: int) -> Assignment:
+        """What the ticket of that origin holds."""
+        return self.bases[(origin - self.first) % len(self.bases)] if self.bases else {}
+
+    @property
+    def grid(self) -> Space:
+        """The part that is searched by grid."""
+        names = [p.name for p in self.parameters if self.samplers[p.name] == "grid"]
+        return Space(self.parameters).part(names)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; `from_json` makes a stage of them again."""
+        return {
+            "name": self.name, "first": self.first, "count": self.count,
+            "domains": {p.name: _plain_domain(p.domain) for p in self.parameters},
+            "samplers": dict(self.samplers),
+            "points": [_plain(point) for point in self.points],
+            "bases": [_plain(base) for base in self.bases],
+            "rescaled": self.rescaled,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any], space: Space) -> Stage:
+        """The stage of `as_json`, of a study with that space."""
+        drawn = found["domains"]
+        return cls(
+            found["name"], found["first"], found["count"],
+            tuple(replace(p, domain=_domain(p.domain, drawn[p.name]))
+                  for p in space if p.name in drawn),
+            found["samplers"],
+            tuple(_assignment(point) for point in found["points"]),
+            tuple(_assignment(base) for base in found["bases"]),
+            found["rescaled"],
+        )  # fmt: skip
+
+
+# --- the whole search -------------------------------------------------------------------------
+
+
+def outline(spec: StudySpec) -> tuple[Leg, ...]:
+    """The stages of a study, in their order."""
+    if spec.search.strategy == JOINT:
+        return (Leg(JOINT, 1.0),)
+    if spec.search.stages:
+        return tuple(Leg(s.stage, s.share, s.retune) for s in spec.search.stages)
+    searched = {p.group for p in spec.space}
+    groups = [g for g in spec.search.priority or GROUPS if g in searched]
+    weights = [2 if group in _HEAVY else 1 for group in groups]
+    names = {p.name for p in spec.space}
+    legs = [
+        Leg(group, _STAGES_SHARE * weight / sum(weights), _beside(group, names))
+        for group, weight in zip(groups, weights, strict=True)
+    ]
+    between = legs if len(legs) > 1 else []  # with one group there is nothing to hold
+    return Leg(WARMUP, _WARMUP_SHARE), *between, Leg(POLISH, _POLISH_SHARE)
+
+
+def _beside(group: str, searched: set[str]) -> tuple[str, ...]:
+    name = _RETUNED.get(group)
+    return (name,) if name in searched else ()
 
 
 def limit(spec: StudySpec) -> int | None:
@@ -24,7 +162,12 @@ def limit(spec: StudySpec) -> int | None:
 
     With nothing to search, each trial is the same network from another seed.
     """
-    return Grid(spec.space).size if set(spec.search.sampler.values()) == {"grid"} else None
+    chosen = set(spec.search.sampler.values())
+    if spec.search.strategy == JOINT and chosen == {"auto"}:
+        cells = _cells(spec.space.parameters)
+        fits = cells is not None and (spec.budget.trials is None or cells <= spec.budget.trials)
+        return cells if fits else None
+    return Grid(spec.space).size if chosen == {"grid"} else None
 
 
 def tickets(spec: StudySpec) -> int:
@@ -35,6 +178,217 @@ def tickets(spec: StudySpec) -> int:
     return min(counts)
 
 
-def start_point(spec: StudySpec, number: int) -> Assignment | None:
-    """The starting point that ticket `number` runs, or None where a sampler draws."""
-    return spec.start[number] if number < len(spec.start) else None
+def sizes(spec: StudySpec) -> dict[str, int]:
+    """About how many tickets each stage will have: a grid that fits needs fewer."""
+    total = left = tickets(spec)
+    counts, stages = dict[str, int](), list[Stage]()
+    while left > 0:
+        stage = opening(spec, stages, (), total - left, left)
+        stages.append(stage)
+        counts[stage.name] = left if stage.count is None else stage.count
+        left -= counts[stage.name]
+    return counts
+
+
+def default_point(spec: StudySpec) -> Assignment:
+    """The default configuration: each parameter's default, the setting's own where it has none and
+    that lies in the range, else the middle."""
+    known = defaults(spec.family)
+    values: dict[str, Value] = {}
+    for parameter in spec.space:
+        if parameter.active({**spec.space.constants, **values}):
+            values[parameter.name] = _default(parameter, known.get(parameter.name))
+    return values
+
+
+def _default(parameter: Parameter, known: Value) -> Value:
+    if parameter.default is not None:
+        return parameter.default
+    return known if parameter.domain.contains(known) else parameter.domain.at(0.5)
+
+
+def ranked(done: Sequence[Done], direction: Direction) -> list[Done]:
+    """The trials that went to their last epoch, the best first; of equals the older one."""
+    sign = -1 if direction == "maximize" else 1
+    complete = [d for d in done if d.value is not None]
+    return sorted(complete, key=lambda d: (sign * (d.value or 0.0), d.origin))
+
+
+# --- one stage --------------------------------------------------------------------------------
+
+
+def opening(
+    spec: StudySpec, opened: Sequence[Stage], done: Sequence[Done], first: int, left: int
+) -> Stage:
+    """The stage after those `opened`.
+
+    Args:
+        spec: The study.
+        opened: Its stages so far.
+        done: Its trials that have ended.
+        first: The origin of the stage's first ticket.
+        left: Tickets that the search may still issue, at least 1.
+    """
+    legs = outline(spec)
+    names = [leg.name for leg in legs]
+    at = min(names.index(opened[-1].name) + 1, len(legs) - 1) if opened else 0
+    while True:
+        rest = legs[at:]
+        count = left
+        if len(rest) > 1:
+            count = round(left * rest[0].share / sum(leg.share for leg in rest))
+        if count > 0:
+            return _opened(spec, rest[0], done, first, count, last=len(rest) == 1)
+        at += 1
+
+
+def _opened(
+    spec: StudySpec, leg: Leg, done: Sequence[Done], first: int, count: int, *, last: bool
+) -> Stage:
+    best = [d.values for d in ranked(done, spec.direction)]
+    if leg.name in (JOINT, WARMUP):
+        start: tuple[Assignment, ...] = spec.start
+        if leg.name == WARMUP:
+            start = (*start, default_point(spec))
+        stage = Stage(leg.name, first, None if last else count, tuple(spec.space), points=start)
+        return _fitted(spec, stage, count)
+    bases = _distinct(best, spec.search.carry if leg.name in GROUPS else 1)
+    points: tuple[Assignment, ...] = ()
+    if not bases:  # nothing has gone to its end so far
+        bases = points = (default_point(spec),)
+    drawn = _drawn(spec, leg, bases[0])
+    stage = Stage(
+        leg.name, first, None if last else count, drawn, points=points,
+        bases=() if leg.name == POLISH else bases,
+        rescaled=leg.name == "batch_size" and "lr" in leg.retune,
+    )  # fmt: skip
+    return _fitted(spec, stage, 0 if last else count)
+
+
+def _distinct(best: Sequence[Assignment], most: int) -> tuple[Assignment, ...]:
+    found: list[Assignment] = []
+    for values in best:
+        if values not in found:
+            found.append(values)
+        if len(found) == most:
+            break
+    return tuple(found)
+
+
+def _drawn(spec: StudySpec, leg: Leg, winner: Assignment) -> tuple[Parameter, ...]:
+    """The parameters of a leg, in ranges around the winner where they are not the group's own."""
+
+    def around(parameter: Parameter, width: float) -> Parameter:
+        centre = winner.get(parameter.name)
+        if centre is None:
+            return parameter
+        return replace(parameter, domain=narrowed(parameter.domain, centre, width))
+
+    if leg.name == POLISH:
+        return tuple(around(p, _POLISH_WIDTH) for p in spec.space)
+    return tuple(
+        p if p.group == leg.name else around(p, _RETUNE_WIDTH)
+        for p in spec.space
+        if p.group == leg.name or p.name in leg.retune
+    )
+
+
+def narrowed(domain: Range | Choices, centre: Value, width: float) -> Range | Choices:
+    """The part of a domain around a value: a share of it to each side, at least one step.
+
+    Numbers that a file lists in rising order are a range of steps; other choices have no order,
+    and all stay.
+    """
+    if isinstance(domain, Choices):
+        values = domain.values
+        if not _rises(values) or centre not in values:
+            return domain
+        beside, at = max(round(width * len(values)), 1), values.index(centre)
+        return Choices(values[max(at - beside, 0) : at + beside + 1])
+    low, high, middle = (_scaled(domain, v) for v in (domain.low, domain.last, centre))
+    reach = width * (high - low)
+    ends = [_unscaled(domain, end) for end in (max(middle - reach, low), min(middle + reach, high))]
+    if domain.integer or domain.step:
+        return _stepped(domain, float(centre), *ends)  # type: ignore[arg-type]
+    return replace(domain, low=max(ends[0], domain.low), high=min(ends[1], domain.high))
+
+
+def _stepped(domain: Range, centre: float, low: float, high: float) -> Range:
+    """The values of a domain between two ends, and one to each side of the centre at least."""
+    step = domain.step or 1
+    at, below, above = (round((value - domain.low) / step) for value in (centre, low, high))
+    first: float = domain.low + max(min(below, at - 1), 0) * step
+    final: float = min(domain.low + max(above, at + 1) * step, float(domain.last))
+    if domain.integer:
+        return replace(domain, low=int(first), high=int(final))
+    return replace(domain, low=first, high=final)
+
+
+def _rises(values: Sequence[Value]) -> bool:
+    numbers = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+    return len(numbers) == len(values) and numbers == sorted(set(numbers))
+
+
+def _scaled(domain: Range, value: Value) -> float:
+    assert isinstance(value, (int, float))
+    return math.log(value) if domain.log else float(value)
+
+
+def _unscaled(domain: Range, value: float) -> float:
+    return math.exp(value) if domain.log else value
+
+
+def _fitted(spec: StudySpec, stage: Stage, room: int) -> Stage:
+    """With the sampler of each parameter; a grid of no more cells than `room` ends the stage."""
+    chosen = {p.name: spec.search.sampler[p.group] for p in stage.parameters}
+    automatic = [p for p in stage.parameters if chosen[p.name] == "auto"]
+    cells = _cells(automatic)
+    fits = len(automatic) == len(chosen) > 0 and cells is not None and cells <= room
+    named = "grid" if fits else "bayesian"
+    samplers = {name: named if by == "auto" else by for name, by in chosen.items()}
+    count = stage.count
+    if fits and cells is not None and count is not None:
+        count = min(cells * max(len(stage.bases), 1) + len(stage.points), count)
+    return replace(stage, samplers=samplers, count=count)
+
+
+def _cells(parameters: Sequence[Parameter]) -> int | None:
+    if any(p.domain.size is None for p in parameters):
+        return None
+    return Grid(Space(tuple(parameters)).part([p.name for p in parameters])).size
+
+
+def rate_scale(optimizer: Value, batch_size: Value, base: Value) -> float:
+    """What a learning rate is multiplied by when the batch size changes.
+
+    Linear for SGD (Goyal et al., "Accurate, large minibatch SGD", 2017), by the square root for
+    optimizers that divide by the gradient's size (Malladi et al., "On the SDEs and scaling rules
+    for adaptive gradient algorithms", 2022).
+    """
+    assert isinstance(batch_size, (int, float))
+    assert isinstance(base, (int, float))
+    ratio = batch_size / base
+    return ratio if optimizer == "sgd" else math.sqrt(ratio)
+
+
+# --- plain values -----------------------------------------------------------------------------
+
+
+def _plain(values: Assignment) -> dict[str, Any]:
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+
+
+def _assignment(found: Mapping[str, Any]) -> dict[str, Value]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
+
+
+def _plain_domain(domain: Range | Choices) -> Any:
+    if isinstance(domain, Range):
+        return {"min": domain.low, "max": domain.high}
+    return [list(v) if isinstance(v, tuple) else v for v in domain.values]
+
+
+def _domain(whole: Range | Choices, found: Any) -> Range | Choices:
+    if isinstance(whole, Range):
+        return replace(whole, low=found["min"], high=found["max"])
+    return Choices(tuple(tuple(v) if isinstance(v, list) else v for v in found))

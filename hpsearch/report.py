@@ -18,7 +18,7 @@ from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study
 from hpsearch.training.checkpoint import Checkpoints
 
-__all__ = ["Reader", "Snapshot", "Trial"]
+__all__ = ["Reader", "Snapshot", "StageSummary", "Trial"]
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +61,16 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class StageSummary:
+    """What one stage of a search has come to."""
+
+    name: str
+    trials: int
+    best: float | None
+    """The best value in it; None before one of its trials has gone to its end."""
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """A study and its trials at one moment."""
 
@@ -98,6 +108,20 @@ class Snapshot:
         return tuple(sorted(done, key=lambda t: (-sign * (t.value or 0.0), t.number))[:count])
 
     @property
+    def stages(self) -> tuple[StageSummary, ...]:
+        """The stages that have a trial, in the order in which they began."""
+        found: dict[str, list[Trial]] = {}
+        for trial in sorted(self.trials, key=lambda t: t.ticket):
+            found.setdefault(trial.stage, []).append(trial)
+        sign = 1 if self.study.direction == "maximize" else -1
+        summaries = []
+        for name, of_stage in found.items():
+            values = [t.value for t in of_stage if t.state == "COMPLETE" and t.value is not None]
+            best = max(values, key=lambda value: sign * value, default=None)
+            summaries.append(StageSummary(name, len(of_stage), best))
+        return tuple(summaries)
+
+    @property
     def running(self) -> tuple[Trial, ...]:
         """Trials under way, or waiting for a worker to go on with them."""
         return tuple(t for t in self.trials if t.state == "RUNNING")
@@ -125,6 +149,7 @@ class Snapshot:
             "priority": study.priority,
             "max_parallel": study.max_parallel,
             "data": study.data,
+            "stages": [asdict(stage) for stage in self.stages],
             "best": self.best.as_dict() if self.best else None,
         }
 

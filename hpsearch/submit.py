@@ -42,6 +42,8 @@ def submit(
         priority=priority or 0,
         max_parallel=max_parallel or None,
         crash_limit=spec.retry.crash,
+        stage=plan.opening(spec, (), (), first=0, left=plan.tickets(spec)).as_json(),
+        overlap=spec.search.overlap,
     )
     if study.digest != spec.digest:
         changes = "\n".join(f"  {line}" for line in differences(study.document, spec.document))

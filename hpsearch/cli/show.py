@@ -113,6 +113,8 @@ def described(spec: StudySpec) -> dict[str, Any]:
         "sampler": dict(spec.search.sampler),
         "pruner": spec.search.pruner.name,
         "grid_cells": None if endless else grid.size,
+        "strategy": spec.search.strategy,
+        "stages": plan.sizes(spec),
         "trials": plan.tickets(spec),
         "epochs": spec.budget.epochs,
         "hours": spec.budget.hours,
@@ -145,13 +147,16 @@ def description(spec: StudySpec) -> None:
         table.add_row(parameter.group, parameter.name, _domain(parameter), sampler)
     if spec.space.parameters:
         out.print(table)
-    if plan.conditional(spec, "bayesian"):
+    if any(p.when and spec.search.sampler[p.group] in ("auto", "bayesian") for p in spec.space):
         out.print("bayesian: by TPE, as a Gaussian process wants no conditional parameters")
     if facts["constants"]:
         out.print(f"constant: {params(facts['constants'])}")
     cells = facts["grid_cells"]
     if spec.space.parameters:
         out.print(f"as a grid: {'no end of' if cells is None else f'{cells:,}'} cells")
+    if len(facts["stages"]) > 1:
+        stages = ", ".join(f"{name} {count}" for name, count in facts["stages"].items())
+        out.print(f"stages, with their trials: {stages}")
     hours = f", at most {facts['hours']:g} hours" if facts["hours"] else ""
     out.print(f"budget: {facts['trials']:,} trials of at most {facts['epochs']} epochs{hours}; "
               f"pruner {facts['pruner']}")  # fmt: skip
@@ -224,6 +229,7 @@ def result(snapshot: Snapshot) -> None:
     out.print(f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials "
               f"({counts or 'none'}) in {span(study.active_s)} of work")  # fmt: skip
     _data(snapshot)
+    _stages(snapshot)
     if snapshot.best is None:
         out.print("no trial went to its end")
     else:
@@ -233,6 +239,17 @@ def result(snapshot: Snapshot) -> None:
     width = max(len(command) for command, _ in steps)
     for command, meaning in steps:
         out.print(f"  {command:<{width}}  {meaning}", soft_wrap=True)
+
+
+def _stages(snapshot: Snapshot) -> None:
+    """What each stage came to, where there is more than one."""
+    if len(snapshot.stages) < 2:
+        return
+    table = _table("stage", "trials", f"best {snapshot.metric}",
+                   right=("trials", f"best {snapshot.metric}"))  # fmt: skip
+    for stage in snapshot.stages:
+        table.add_row(stage.name, str(stage.trials), number(stage.best))
+    out.print(table)
 
 
 def _data(snapshot: Snapshot, most: int = 5) -> None:

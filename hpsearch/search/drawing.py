@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from hpsearch import plan
 from hpsearch.search.cmaes import ReplayedCmaEsSampler
 from hpsearch.search.distributions import distribution, from_optuna
 from hpsearch.search.learners import SeededGPSampler, SeededTPESampler
 from hpsearch.search.samplers import GridSampler, QmcSampler, RandomSampler
-from hpsearch.space import Grid
+from hpsearch.space import Grid, Range
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from hpsearch.catalog import Value
-    from hpsearch.space import Parameter
-    from hpsearch.spec import StudySpec
+    from hpsearch.plan import Stage
+    from hpsearch.space import Assignment, Parameter, Space
 
 __all__ = ["PURE", "Drawing", "Samplers", "UnforeseenError"]
 
@@ -35,25 +35,37 @@ class UnforeseenError(LookupError):
 
 
 class Samplers:
-    """The samplers of one study, made when first asked for, and what each draws."""
+    """The samplers of one stage beside one base, made when first asked for, and what each draws.
 
-    def __init__(self, spec: StudySpec) -> None:
-        self._spec = spec
+    Args:
+        space: The whole space of the study.
+        stage: What is drawn, from which ranges and by whom.
+        base: What the stage holds. What it lacks and turns out to exist is drawn at random.
+        seed: The study's.
+    """
+
+    def __init__(self, space: Space, stage: Stage, base: Assignment, seed: int) -> None:
+        self._stage, self._seed = stage, seed
         self._made: dict[str, BaseSampler] = {}
-        self.distributions = {p.name: distribution(p) for p in spec.space}
+        self._whole = {p.name: p for p in space}
+        held = [p for p in space if p.name not in stage.free]
+        self._held = {**space.constants, **{p.name: base.get(p.name) for p in held}}
+        self.parameters = [stage.free.get(p.name, p) for p in space]
+        """All of the study, in its order, with the stage's ranges."""
+        self.distributions = {p.name: distribution(p) for p in self.parameters}
         self.parts: dict[str, list[Parameter]] = {}
-        """Sampler of the study file -> its parameters."""
-        for parameter in spec.space:
-            self.parts.setdefault(self.part_of(parameter), []).append(parameter)
+        """Sampler of the stage -> its parameters."""
+        for parameter in stage.parameters:
+            self.parts.setdefault(stage.samplers[parameter.name], []).append(parameter)
 
     def part_of(self, parameter: Parameter) -> str:
-        """The sampler that the study file names for a parameter."""
-        return self._spec.search.sampler[parameter.group]
+        """The sampler that the stage names for a parameter."""
+        return self._stage.samplers.get(parameter.name, "random")
 
     @cached_property
     def foreseen(self) -> Mapping[str, str]:
         """Those that draw by themselves whatever other trials do."""
-        return {name: name for name in self.parts if name in PURE}
+        return {name: name for name in (*self.parts, "random") if name in PURE}
 
     def named(self, name: str) -> BaseSampler:
         """The sampler `grid`, `random`, `qmc`, `tpe`, `gp` or `cmaes`."""
@@ -63,25 +75,45 @@ class Samplers:
 
     def _make(self, name: str) -> BaseSampler:
         if name == "grid":
-            return GridSampler(Grid(plan.grid_space(self._spec)), first=len(self._spec.start))
-        return _CLASSES[name](self._spec.search.seed)
+            stage = self._stage
+            return GridSampler(Grid(stage.grid), stage.first + len(stage.points), len(stage.bases))
+        return _CLASSES[name](self._seed)
+
+    def clipped(self, name: str, value: float) -> float:
+        """That value, or the end of the study's range of that parameter beyond which it lies."""
+        domain = self._whole[name].domain
+        assert isinstance(domain, Range)
+        return min(max(value, domain.low), domain.high)
+
+    def is_conditional(self, part: str) -> bool:
+        """Whether any parameter of that part depends on another one that is drawn."""
+        return bool(self._conditional(part))
 
     def together(self, part: str, name: str) -> dict[str, BaseDistribution]:
-        """What sampler `name` draws at once, where it stands in for the study file's `part`.
+        """What sampler `name` draws at once, where it stands in for the stage's `part`.
 
         Samplers that learn do so for what each trial has: a conditional parameter is drawn by
         itself, once it is known to exist.
         """
-        found = {p.name: self.distributions[p.name] for p in self.parts[part]}
+        found = {p.name: self.distributions[p.name] for p in self.parts.get(part, [])}
         if name in PURE:
             return found
-        conditional = {p.name for p in self.parts[part] if p.when}
+        absent = {p.name for p in self.parts.get(part, []) if self._is_absent(p)}
         return {
             n: found[n]
-            for n in sorted(found.keys() - conditional)
+            for n in sorted(found.keys() - self._conditional(part) - absent)
             if not found[n].single()
             and not (name == "cmaes" and isinstance(found[n], CategoricalDistribution))
         }
+
+    def _conditional(self, part: str) -> set[str]:
+        free, drawn = self._stage.free, self.parts.get(part, [])
+        return {p.name for p in drawn if any(c.parameter in free for c in p.when)}
+
+    def _is_absent(self, parameter: Parameter) -> bool:
+        """Whether what is held rules a parameter out."""
+        conditions = [c for c in parameter.when if c.parameter not in self._stage.free]
+        return not replace(parameter, when=tuple(conditions)).active(self._held)
 
 
 _CLASSES: Mapping[str, Callable[[int], BaseSampler]] = {

@@ -128,17 +128,19 @@ class GridSampler(_PureSampler):
         grid: The cells.
         first: The number that runs cell 0. So does each one below, of a starting point: the cell
             fills what the point leaves open.
+        times: How many numbers in a row run the same cell.
     """
 
-    def __init__(self, grid: Grid, first: int = 0) -> None:
+    def __init__(self, grid: Grid, first: int = 0, times: int = 1) -> None:
         super().__init__(0)
-        self._grid, self._first = grid, first
+        self._grid, self._first, self._times = grid, first, max(times, 1)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: _Space
     ) -> dict[str, Any]:
         """The cell's values, of the parameters that exist under it."""
-        cell = self._grid.cell(max(number_of(trial) - self._first, 0) % self._grid.size)
+        step = max(number_of(trial) - self._first, 0) // self._times
+        cell = self._grid.cell(step % self._grid.size)
         return {n: v for n, v in to_optuna(cell).items() if n in search_space}
 
     def sample_independent(

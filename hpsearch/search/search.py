@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 
 from optuna import Study
 from optuna.pruners import _filter_study
@@ -12,12 +15,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import plan
 from hpsearch.catalog import Value
-from hpsearch.search.distributions import from_optuna, to_optuna
+from hpsearch.plan import Stage
+from hpsearch.search.distributions import distribution, from_optuna, to_optuna
 from hpsearch.search.drawing import PURE, Drawing, Samplers, UnforeseenError
 from hpsearch.search.pace import Pace
 from hpsearch.search.pruners import make_pruner
 from hpsearch.search.samplers import DRAWN_BY
-from hpsearch.space import Parameter
+from hpsearch.search.views import View, rate_scale
+from hpsearch.space import Assignment, Parameter
 from hpsearch.spec import StudySpec
 from hpsearch.store import trials
 from hpsearch.store.mirror import Mirror
@@ -33,6 +38,17 @@ _PASSING = (DRAWN_BY, "tpe:", "gp:")
 each other by them what has been drawn and not been asked for yet."""
 
 
+@dataclass(frozen=True)
+class _Seat:
+    """Where a ticket is drawn: its stage, what that holds for it, and who draws from what."""
+
+    stage: Stage
+    base: Assignment
+    samplers: Samplers
+    study: Study
+    """What the samplers may learn from."""
+
+
 class Search:
     """The search of one study in one worker process."""
 
@@ -41,7 +57,39 @@ class Search:
         self._pruner = make_pruner(spec.search.pruner, spec.budget.epochs)
         self._study = Study(spec.name, mirror, pruner=self._pruner)
         self._pace = Pace()
-        self._samplers = Samplers(spec)
+        self._stages: tuple[Stage, ...] = ()
+        self._seats: dict[tuple[int, int], _Seat] = {}
+        self._distributions = {p.name: distribution(p) for p in spec.space}
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that have been opened."""
+        return self._stages
+
+    def enter(self, stages: Sequence[Stage]) -> None:
+        """Tickets are drawn by these stages from now on; there is at least one."""
+        self._stages = tuple(stages)
+
+    def next_stage(self, first: int, left: int) -> Stage:
+        """The stage after those entered, by what the trials in the mirror gave.
+
+        Args:
+            first: The origin of its first ticket.
+            left: Tickets that are left for it and those after it.
+        """
+        return plan.opening(self._spec, self._stages, self._done(), first, left)
+
+    def _done(self) -> list[plan.Done]:
+        """The trials that have ended, of each origin the last."""
+        found = {}
+        for trial in self._mirror.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
+            if not trial.params and len(self._spec.space):
+                continue
+            complete = trial.state is TrialState.COMPLETE
+            origin = int(trial.system_attrs.get(DRAWN_BY, trial.number))
+            value = trial.value if complete else None
+            found[origin] = plan.Done(origin, self.values(trial), value)
+        return [found[origin] for origin in sorted(found)]
 
     def propose(self, holds: Sequence[Hold]) -> list[FrozenTrial]:
         """Parameters for tickets: trials in the mirror that have no row yet.
@@ -53,22 +101,17 @@ class Search:
             holds: The tickets. One that runs a failed ticket again gets that one's parameters.
         """
         started = time.monotonic()
-        # A study object caches trials for the length of an Optuna loop, of which there is none.
-        study = Study(self._spec.name, self._mirror, pruner=self._pruner)
-        learns = self._samplers.parts.keys() - PURE
-        states = Counter(t.state for t in self._mirror.trials() if learns)
-        chosen = {name: self._resolve(name, states, len(holds)) for name in self._samplers.parts}
-        proposals = [self._propose(hold, study, chosen) for hold in holds]
+        proposals = [self._propose(hold, len(holds)) for hold in holds]
         taken_s = time.monotonic() - started
         self._pace.proposed(taken_s)
         if by_gp := sum("gp" in t.user_attrs["sampler"] for t in proposals):
-            self._pace.measured(taken_s, by_gp, states[TrialState.COMPLETE])
+            self._pace.measured(taken_s, by_gp, len(self._mirror.trials(TrialState.COMPLETE)))
         return proposals
 
     @property
     def learns(self) -> bool:
-        """Whether any parameter is drawn by what other trials gave."""
-        return bool(self._samplers.parts.keys() - PURE)
+        """Whether any parameter is drawn by what other trials gave, in the newest stage."""
+        return bool(set(self._stages[-1].samplers.values()) - PURE)
 
     def foreseen(self, origin: int, names: Collection[str]) -> dict[str, Value] | None:
         """The values that a ticket will get, as far as they do not depend on other trials.
@@ -80,8 +123,9 @@ class Search:
             names: The parameters that matter: None where one of them cannot be foreseen.
         """
         trial = trials.empty(origin, -1, {})
-        drawing = Drawing(self._samplers, self._study, trial, self._samplers.foreseen)
-        point = plan.start_point(self._spec, origin) or {}
+        seat = self._seat(origin)
+        drawing = Drawing(seat.samplers, self._study, trial, seat.samplers.foreseen)
+        point = seat.stage.point(origin) or {}
         values: dict[str, Value] = {}
         unknown: set[str] = set()
         for parameter in self._spec.space:
@@ -89,7 +133,7 @@ class Search:
                 unknown.add(parameter.name)
             elif self._exists(parameter, values):
                 try:
-                    values[parameter.name] = _value(parameter, point, drawing)
+                    values[parameter.name] = _value(parameter, seat, point, drawing)
                 except UnforeseenError:
                     unknown.add(parameter.name)
         return None if unknown & set(names) else values
@@ -101,7 +145,7 @@ class Search:
     def values(self, trial: FrozenTrial) -> dict[str, Value]:
         """A trial's parameters as the study file has them, lists of sizes included."""
         return {
-            p.name: from_optuna(p, self._samplers.distributions[p.name], trial.params[p.name])
+            p.name: from_optuna(p, self._distributions[p.name], trial.params[p.name])
             for p in self._spec.space
             if p.name in trial.params
         }
@@ -111,33 +155,53 @@ class Search:
         self._mirror.apply()
         return self._pruner.prune(self._study, trial)
 
-    def _resolve(self, name: str, states: Counter[TrialState], proposals: int) -> str:
-        """The sampler that draws for `name` now; `random` until enough trials have ended.
+    def _seat(self, origin: int) -> _Seat:
+        at = bisect_right(self._stages, origin, key=attrgetter("first")) - 1
+        stage = self._stages[at]
+        turn = (origin - stage.first) % max(len(stage.bases), 1)
+        if (at, turn) not in self._seats:
+            base = stage.base(origin)
+            samplers = Samplers(self._spec.space, stage, base, self._spec.search.seed)
+            # Where all is drawn from the whole of its range every trial belongs.
+            whole = stage.parameters == tuple(self._spec.space)
+            study = self._study if whole else View(self._study, self._spec, stage, base)
+            self._seats[at, turn] = _Seat(stage, base, samplers, study)
+        return self._seats[at, turn]
+
+    def _resolve(self, part: str, seat: _Seat, proposals: int) -> str:
+        """The sampler that draws for a stage's `part` now; `random` until enough trials have ended.
 
         A Gaussian process learns from trials that went to the end only, and wants a fixed space.
         Where most trials are pruned, or parameters are conditional, or it would take too long,
         TPE stands in for it, which learns from pruned trials too.
         """
+        if part in PURE:
+            return part
+        states = Counter(t.state for t in seat.study._get_trials(deepcopy=False))
         complete, pruned = states[TrialState.COMPLETE], states[TrialState.PRUNED]
+        name = part
         if name == "bayesian":
-            suits = complete >= pruned and not plan.conditional(self._spec, name)
-            known = proposals, complete, states[TrialState.RUNNING], len(self._samplers.parts[name])
+            suits = complete >= pruned and not seat.samplers.is_conditional(part)
+            known = proposals, complete, states[TrialState.RUNNING], len(seat.samplers.parts[part])
             name = "gp" if suits and self._pace.allows_gp(*known) else "tpe"
         ended = complete + pruned if name == "tpe" else complete
         return name if ended >= _NEEDED.get(name, 0) else "random"
 
-    def _propose(self, hold: Hold, study: Study, chosen: Mapping[str, str]) -> FrozenTrial:
+    def _propose(self, hold: Hold, proposals: int) -> FrozenTrial:
+        seat = self._seat(hold.origin)
+        chosen = {part: self._resolve(part, seat, proposals) for part in seat.samplers.parts}
         trial = self._mirror.open(hold.number)
         trial.system_attrs[DRAWN_BY] = hold.origin
         earlier = self._params_of(hold.retry_of) if hold.retry_of is not None else None
-        point = earlier or plan.start_point(self._spec, hold.origin) or {}
+        point = earlier or seat.stage.point(hold.origin) or {}
         # Under Hyperband a sampler learns from the trials of its own bracket only.
-        drawing = Drawing(self._samplers, _filter_study(study, trial), trial, chosen)
-        values = self._assign(point, drawing)
-        trial.distributions = {name: self._samplers.distributions[name] for name in values}
+        study = _filter_study(seat.study, trial)
+        drawing = Drawing(seat.samplers, study, trial, {"random": "random", **chosen})
+        values = self._assign(point, seat, drawing)
+        trial.distributions = {name: self._distributions[name] for name in values}
         trial.params = to_optuna(values)
         said = "retry" if earlier else "start" if point else " + ".join(drawing.by) or "none"
-        trial.user_attrs.update(ticket=hold.number, stage=self._spec.search.strategy, sampler=said)
+        trial.user_attrs.update(ticket=hold.number, stage=seat.stage.name, sampler=said)
         if hold.retry_of is not None:
             trial.user_attrs["retry_of"] = hold.retry_of
         self._mirror.take_notes(trial._trial_id)  # they are on the trial, which has no row yet
@@ -152,21 +216,35 @@ class Search:
                 return self.values(trial)
         return None
 
-    def _assign(self, point: Mapping[str, Value], drawing: Drawing) -> dict[str, Value]:
+    def _assign(
+        self, point: Mapping[str, Value], seat: _Seat, drawing: Drawing
+    ) -> dict[str, Value]:
         """A value for each parameter that exists: the point's, its default beside one, or drawn."""
         values: dict[str, Value] = {}
         for parameter in self._spec.space:
             if self._exists(parameter, values):
-                values[parameter.name] = _value(parameter, point, drawing)
+                values[parameter.name] = _value(parameter, seat, point, drawing)
+        if seat.stage.rescaled and "lr" in seat.stage.free and "lr" not in point:
+            rate = values["lr"] * rate_scale(self._spec, values, seat.base)  # type: ignore[operator]
+            values["lr"] = seat.samplers.clipped("lr", rate)
         return values
 
     def _exists(self, parameter: Parameter, values: Mapping[str, Value]) -> bool:
         return parameter.active({**self._spec.space.constants, **values})
 
 
-def _value(parameter: Parameter, point: Mapping[str, Value], drawing: Drawing) -> Value:
-    if parameter.name in point:
-        return point[parameter.name]
+def _value(
+    parameter: Parameter, seat: _Seat, point: Mapping[str, Value], drawing: Drawing
+) -> Value:
+    """The point's value, or its default beside one; what the stage holds; or what is drawn."""
+    name = parameter.name
+    if name in point:
+        return point[name]
     if point and parameter.default is not None:
         return parameter.default
-    return drawing.value(parameter)
+    if name not in seat.stage.free:
+        if name in seat.base:
+            return seat.base[name]
+        if parameter.default is not None:
+            return parameter.default
+    return drawing.value(seat.stage.free.get(name, parameter))

@@ -23,6 +23,7 @@ from hpsearch.spec.place import check_place
 from hpsearch.spec.search import (
     check_pruner,
     check_samplers,
+    check_stages,
     check_start,
     check_trials,
     plainest,
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["check", "check_document"]
 
 _METRIC = "accuracy"
-_SAMPLER = "bayesian"
+_SAMPLERS = {"staged": "auto"}
+"""Of a strategy, where the file names none; else `bayesian`."""
 
 
 class _Sections(NamedTuple):
@@ -227,13 +229,16 @@ def _check_search(
         group = draft.entry.group
         groups[group] = groups.get(group, False) or not draft.constant
     raw = content.get("search")
-    given = raw.get("sampler", _SAMPLER) if isinstance(raw, dict) else _SAMPLER
+    usual = _SAMPLERS.get(sections.search.strategy if sections.search else "", "bayesian")
+    given = raw.get("sampler", usual) if isinstance(raw, dict) else usual
     # Without parameters, any group will do: their own fault is enough.
     chosen = samplers(given, groups or dict.fromkeys(GROUPS, False), faults)
     check_samplers(chosen, space, known, faults)
     if sections.search:
         epochs = sections.budget.epochs if sections.budget else None
         check_pruner(sections.search.pruner, ("search", "pruner"), epochs, faults)
+        searched = [group for group in groups if groups[group]]
+        check_stages(sections.search, searched, space, faults)
     if sections.budget:
         check_trials(sections.budget, chosen, space, faults)
     return chosen

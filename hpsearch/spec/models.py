@@ -38,6 +38,7 @@ __all__ = [
     "RetrySpec",
     "SearchSpec",
     "Section",
+    "StageSpec",
     "StudySections",
     "ThresholdPruner",
 ]
@@ -48,7 +49,7 @@ MOST_TRIALS = 1_000_000
 MOST_SLOTS = 1024
 """Candidates that may be asked to be trained as one."""
 
-STRATEGIES = ("joint",)
+STRATEGIES = ("joint", "staged")
 
 
 class Section(BaseModel):
@@ -251,11 +252,37 @@ AnyPruner = Annotated[
 PatientPruner.model_rebuild()
 
 
+StageName = Annotated[str, _one_of(("warmup", *catalog.GROUPS, "polish"))]
+GroupName = Annotated[str, _one_of(catalog.GROUPS)]
+
+
+class StageSpec(Section):
+    """One stage of a staged search."""
+
+    stage: StageName
+    """`warmup`, a priority group, or `polish`."""
+    share: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """Of the trials, next to the other stages' shares."""
+    retune: Annotated[tuple[Text, ...], Strict(False)] = ()
+    """Parameters of other groups that the stage searches too, in a narrow range."""
+
+
 class SearchSpec(Section):
     """How trials are proposed and stopped."""
 
     strategy: StrategyName = "joint"
-    """`joint`: the parameters of all groups are searched together."""
+    """`joint`: the parameters of all groups are searched together. `staged`: a joint warm-up, a
+    short stage for each group in order of priority, and a joint polish around the winner."""
+    priority: Annotated[tuple[GroupName, ...], Strict(False)] = ()
+    """Order of the groups' stages, the most important first; of those that are searched, all."""
+    stages: Annotated[tuple[StageSpec, ...], Strict(False)] = ()
+    """The stages of a staged search one by one, in place of hpsearch's own."""
+    carry: Annotated[int, Field(ge=1, le=100)] = 3
+    """Best configurations that a group's stage is searched beside."""
+    overlap: bool = False
+    """Whether a stage may begin while the last trials of the one before are under way."""
+    widen: bool = False
+    """Whether the polish may go beyond a range at whose edge the winner lies."""
     sampler: Annotated[
         dict[str, str],
         WithJsonSchema(

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpsearch.catalog import SAMPLERS
+from hpsearch.catalog import GROUPS, SAMPLERS
 from hpsearch.space import Grid, Parameter, Range, Space
 from hpsearch.spec.faults import listed, show
 from hpsearch.spec.models import MOST_TRIALS, PatientPruner, ThresholdPruner
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hpsearch.spec.faults import Faults, Path
-    from hpsearch.spec.models import BudgetSpec, PrunerSpec
+    from hpsearch.spec.models import BudgetSpec, PrunerSpec, SearchSpec, StageSpec
     from hpsearch.spec.parameters import Draft
 
 __all__ = [
     "check_pruner",
     "check_samplers",
+    "check_stages",
     "check_start",
     "check_trials",
     "plainest",
@@ -72,6 +73,40 @@ def check_samplers(
     moved = [p for p in space if chosen.get(p.group) == "cmaes"]
     if moved and not any(isinstance(p.domain, Range) for p in moved):
         faults.add(_SAMPLER, "a parameter with min and max for cmaes to search", "choices only")
+
+
+def check_stages(search: SearchSpec, searched: Sequence[str], space: Space, faults: Faults) -> None:
+    """Note stages that miss a group or a parameter, or that a joint search has no use for."""
+    for key in ("priority", "stages"):
+        if getattr(search, key) and search.strategy != "staged":
+            expected = "nothing, unless the strategy is staged"
+            faults.add(("search", key), expected, "a list", beside=[("search", "strategy")])
+    missing = [group for group in searched if group not in search.priority]
+    if search.priority and missing:
+        expected = f"all groups that are searched; {' and '.join(missing)} is not there"
+        faults.add(("search", "priority"), expected, show(list(search.priority)))
+    twice = {g for g in search.priority if search.priority.count(g) > 1}
+    for group in sorted(twice):
+        faults.add(("search", "priority"), "each group once", f"{group} twice")
+    names = [stage.stage for stage in search.stages]
+    for index, stage in enumerate(search.stages):
+        path: Path = ("search", "stages", index)
+        if stage.stage in names[:index]:
+            faults.add((*path, "stage"), "each stage once", show(stage.stage))
+        if stage.stage in GROUPS and stage.stage not in searched:
+            faults.add((*path, "stage"), "a group that is searched", show(stage.stage))
+        _check_retuned(stage, space, (*path, "retune"), faults)
+
+
+def _check_retuned(stage: StageSpec, space: Space, path: Path, faults: Faults) -> None:
+    others = [p.name for p in space if p.group != stage.stage]
+    for index, name in enumerate(stage.retune):
+        if stage.stage not in GROUPS:
+            expected = "nothing, as warmup and polish draw all parameters"
+            faults.add((*path, index), expected, show(name))
+        elif name not in others:
+            expected = "a searched parameter of another group"
+            faults.add((*path, index), expected, show(name), near=(name, others))
 
 
 def _cells(space: Space, parameters: list[Parameter]) -> str:

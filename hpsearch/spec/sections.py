@@ -65,10 +65,7 @@ def _note(
         case "extra_forbidden":
             faults.add_unknown(here, _names_beside(detail["loc"], model))
         case "one_of":
-            expected = listed(context["names"])
-            if here == ("search", "strategy") and value == "staged":
-                expected += " (staged is not available in this version)"
-            faults.add(here, expected, show(value), near=(value, context["names"]))
+            faults.add(here, listed(context["names"]), show(value), near=(value, context["names"]))
         case "expected":
             faults.add(here, context["expected"], show(value))
         case "union_tag_invalid" | "union_tag_not_found":

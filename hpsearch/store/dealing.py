@@ -13,6 +13,7 @@ reads only the rows above, and only as far as they reach.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -103,10 +104,15 @@ class _Window:
     end: int
     issued: Mapping[int, bool]
     """Numbers that have a row; whether that is a retry."""
+    opened: float
+    """Origins from here on belong to a stage that is not open yet."""
 
     def free(self) -> Iterator[tuple[int, int]]:
         """(number, origin) of those that are not issued."""
-        return ((n, origin) for n, origin in self._walk() if n not in self.issued and n < self.end)
+        return (
+            (n, origin) for n, origin in self._walk()
+            if n not in self.issued and n < self.end and origin < self.opened
+        )  # fmt: skip
 
     def floor_without(self, numbers: Collection[int]) -> tuple[int, int]:
         """The first number not issued once these are, and its origin; at the utmost the end."""
@@ -122,6 +128,7 @@ class _Window:
 
 def _window(connection: sa.Connection, study: Study, count: int) -> _Window:
     floor, origin = study.floor, study.floor_origin
+    opened = math.inf if study.opened is None else study.opened
     while True:
         end = min(floor + REACH + count, study.tickets)
         query = sa.select(tickets.c.number, tickets.c.retry_of.is_not(None)).where(
@@ -129,7 +136,7 @@ def _window(connection: sa.Connection, study: Study, count: int) -> _Window:
         )
         above = study.issued > floor  # else all that is issued lies below
         issued = {n: bool(retry) for n, retry in connection.execute(query)} if above else {}
-        window = _Window(floor, origin, end, issued)
+        window = _Window(floor, origin, end, issued, opened)
         if end == study.tickets or len(issued) < end - floor:
             return window
         floor, origin = window.floor_without(())  # more retries in a row than the reach

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from optuna.trial import FrozenTrial
 
 from hpsearch.errors import ConflictError, NotFoundError
-from hpsearch.store import dealing, study_rows, ticket_rows, trials, worker_rows
+from hpsearch.store import dealing, stage_rows, study_rows, ticket_rows, trials, worker_rows
 from hpsearch.store.engine import Database, now
 from hpsearch.store.tables import is_ready, prepare, studies
 from hpsearch.store.values import Hold, Key, State, Study, Worker, Write
@@ -76,10 +76,14 @@ class Ledger:
         budget: int,
         hours: float | None,
         crash_limit: int,
+        stage: Mapping[str, Any] = stage_rows.WHOLE,
+        overlap: bool = False,
         priority: int = 0,
         max_parallel: int | None = None,
     ) -> tuple[Study, bool]:
         """The study of this name, and whether it is new; if not, its digest tells whose it is.
+
+        It is made with its first `stage`, plain values of which `name`, `first` and `count` count.
 
         Raises ConflictError where the name belongs to an Optuna study that hpsearch did not make.
         """
@@ -98,8 +102,10 @@ class Ledger:
                 document=json.dumps(document), base=base, state="open", priority=priority,
                 max_parallel=max_parallel, crash_limit=crash_limit, tickets=budget, issued=0,
                 drawn=0, floor=0, floor_origin=0, ended=0, hours=hours, active_s=0.0,
+                opened=stage_rows.end_of(stage), overlap=overlap,
             )
         )  # fmt: skip
+        stage_rows.add(connection, study_id, 0, stage)
         return self._study(connection, name), True
 
     def _existing(self, connection: sa.Connection, name: str) -> Study:
@@ -168,6 +174,27 @@ class Ledger:
                 return study.data
         study_rows.put(connection, study_id, data=json.dumps(found))
         return found
+
+    def stages(self, study_id: int) -> list[dict[str, Any]]:
+        """The stages that have been opened, in their order."""
+        with self.database.read() as connection:
+            return stage_rows.find(connection, study_id)
+
+    @_verb
+    def open_stage(
+        self, connection: sa.Connection, study_id: int, number: int, stage: Mapping[str, Any]
+    ) -> None:
+        """Open a study's stage of that number, unless somebody has or its time has not come.
+
+        Which it has once the stages before it have no ticket left to issue, and none under way
+        where stages do not overlap: then their trials, of which the new one was made, have ended.
+        """
+        trials.lock_study(connection, study_id)
+        for study in study_rows.find(connection, studies.c.study_id == study_id):
+            known = len(stage_rows.find(connection, study_id))
+            if known == number and study.awaits_stage and study.drawn == stage["first"]:
+                stage_rows.add(connection, study_id, number, stage)
+                study_rows.put(connection, study_id, opened=stage_rows.end_of(stage))
 
     @_verb
     def set_state(self, connection: sa.Connection, name: str, state: State) -> Study:
@@ -314,7 +341,7 @@ class Ledger:
         if offer.has_free:
             take = ticket_rows.take_returned if beside else ticket_rows.take_over
             holds = take(connection, worker, study, up_to, self.lease_s)
-        left = 0 if study_rows.is_out_of_time(study) else study.tickets - study.issued
+        left = 0 if study_rows.is_out_of_time(study) else study.left
         count = min(up_to - len(holds), dealing.share(left, offer.workers))
         if count > 0 and not any(hold.crashes for hold in holds):
             dealt = dealing.deal(connection, study, count, wanted)

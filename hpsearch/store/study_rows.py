@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from hpsearch.store import trials
 from hpsearch.store.engine import now
-from hpsearch.store.tables import epochs, leases, studies, tickets
+from hpsearch.store.tables import epochs, leases, stages, studies, tickets
 from hpsearch.store.values import Study
 
 __all__ = [
@@ -74,7 +74,7 @@ def forget(connection: sa.Connection, study_id: int) -> None:
     connection.execute(
         sa.delete(epochs).where(epochs.c.trial_id.in_(of_study), epochs.c.trial_id.not_in(others))
     )
-    for table in (leases, tickets, studies):
+    for table in (leases, tickets, stages, studies):
         connection.execute(sa.delete(table).where(table.c.study_id == study_id))
 
 

@@ -22,10 +22,10 @@ from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store.engine import Database
 
 __all__ = [
-    "epochs", "is_ready", "leases", "prepare", "studies", "tickets", "workers",
+    "epochs", "is_ready", "leases", "prepare", "stages", "studies", "tickets", "workers",
 ]  # fmt: skip
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _LOCK = 0x6870_7365  # any fixed number: "hpse"
 _LONG = sa.Text().with_variant(mysql.LONGTEXT(), "mysql")
 
@@ -59,10 +59,22 @@ studies = sa.Table(
     sa.Column("floor", sa.Integer, nullable=False),  # every number below it has been issued
     sa.Column("floor_origin", sa.Integer, nullable=False),  # those below it that are no retries
     sa.Column("ended", sa.Integer, nullable=False),
+    sa.Column("opened", sa.Integer),  # origins below it belong to opened stages; NULL: all do
+    sa.Column("overlap", sa.Boolean, nullable=False),  # a stage may begin before the last has ended
     sa.Column("hours", sa.Double),  # of work, as active_s counts it; NULL: no limit
     sa.Column("active_s", sa.Double, nullable=False),  # time in which any worker held a lease
     sa.Column("active_at", sa.Double),  # when active_s was last brought up to date
     sa.Column("data", _LONG),  # what the first worker found: fingerprint, split, sizes
+)
+
+stages = sa.Table(
+    "hpsearch_stages",
+    metadata,
+    sa.Column("study_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("first", sa.Integer, nullable=False),  # the origin of its first ticket
+    sa.Column("name", sa.String(32), nullable=False),
+    sa.Column("content", _LONG, nullable=False),  # what it draws and what it holds, as JSON
 )
 
 tickets = sa.Table(

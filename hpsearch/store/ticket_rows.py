@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.store import dealing, lease_rows, study_rows, trials
+from hpsearch.store import dealing, lease_rows, stage_rows, study_rows, trials
 from hpsearch.store.engine import now, upsert
 from hpsearch.store.tables import epochs, leases, studies, tickets, workers
 from hpsearch.store.values import Ending, Hold, Key, Study, Write
@@ -43,7 +43,9 @@ def waiting(connection: sa.Connection, but: str | None, *where: Any) -> list[Stu
     live = lease_rows.live(studies.c.study_id, but)
     # One that is out of time with nothing under way is claimed from once more: that closes it.
     in_time = study_rows.has_time() | (studies.c.ended == studies.c.issued)
-    new = (studies.c.issued < studies.c.tickets) & in_time
+    opened = studies.c.opened.is_(None) | (studies.c.drawn < studies.c.opened)
+    opens = studies.c.overlap | (studies.c.ended == studies.c.issued)
+    new = (studies.c.issued < studies.c.tickets) & in_time & (opened | opens)
     below = studies.c.max_parallel.is_(None) | (live < studies.c.max_parallel)
     query = study_rows.select(studies.c.state == "open", _has_free() | new, below, *where)
     order = (
@@ -341,8 +343,9 @@ def _end_poisonous(connection: sa.Connection, study: Study, rows: Sequence[Any])
     """FAIL tickets that lost their worker too often; those without a trial get one to show it."""
     unbegun = [row for row in rows if row.trial_id is None]
     shown = [
-        {"ticket": row.number, "stage": study.document["search"]["strategy"], "sampler": "none",
-         "attempts": row.fence, "worker": row.worker or ""}
+        {"ticket": row.number, "sampler": "none", "attempts": row.fence,
+         "stage": stage_rows.name_at(connection, study.study_id, row.origin),
+         "worker": row.worker or ""}
         for row in unbegun
     ]  # fmt: skip
     new = [(attrs["ticket"], trials.empty(attrs["ticket"], -1, attrs)) for attrs in shown]

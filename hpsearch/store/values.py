@@ -47,11 +47,27 @@ class Study:
     floor_origin: int
     """Of the numbers below the floor, how many are not retries."""
     ended: int
+    opened: int | None
+    """Origins below it belong to stages that have been opened; None: all do."""
+    overlap: bool
+    """Whether a stage may be opened while tickets of the one before are under way."""
     hours: float | None
     active_s: float
     """Seconds in which any worker held a lease."""
     data: Mapping[str, Any] | None
     """What the first worker found: fingerprint of the data, split, sizes."""
+
+    @property
+    def left(self) -> int:
+        """Tickets of the budget that may be issued now."""
+        left = self.tickets - self.issued
+        return left if self.opened is None else min(left, self.opened - self.drawn)
+
+    @property
+    def awaits_stage(self) -> bool:
+        """Whether the next ticket is one of a stage that may be opened now."""
+        spent = self.issued < self.tickets and self.left == 0
+        return spent and (self.overlap or self.ended == self.issued)
 
 
 @dataclass(frozen=True)

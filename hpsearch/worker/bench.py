@@ -27,6 +27,7 @@ from hpsearch.worker.intake import Intake
 from hpsearch.worker.material import material
 from hpsearch.worker.running import Running
 from hpsearch.worker.saves import Saves
+from hpsearch.worker.staging import Staging
 
 __all__ = ["Bench"]
 
@@ -66,6 +67,7 @@ class Bench:
             stack=self._spec.search.slots,
             interrupted=context.stop.is_set,
         )
+        self._staging = Staging(context.ledger, study, self._spec, self._search, self._mirror)
         self._intake = Intake(context.ledger, study, self._spec, self._search, self._array)
         self._running: dict[int, Running] = {}
         self._saved_at = time.monotonic()
@@ -109,6 +111,7 @@ class Bench:
                 self._take()
 
     def _take(self) -> None:
+        self._staging.follow()
         wish = self._intake.wish([running.candidate for running in self._running.values()])
         if wish is None:
             return
@@ -120,7 +123,10 @@ class Bench:
             self._worker, study_id, wish.up_to, wish.wanted, beside=bool(self._running)
         )
         if not holds:
-            self._intake.rest()
+            if self._staging.advance():
+                self._take()
+            else:
+                self._intake.rest()
             return
         for hold in holds:
             self._keeper.watch(hold)
@@ -184,6 +190,8 @@ class Bench:
             self._place(running)
 
     def _begin_new(self, holds: Sequence[Hold]) -> None:
+        if not all(self._staging.covers(hold.origin) for hold in holds):
+            self._ask(self._staging.follow)
         proposals = self._search.propose(holds)
         candidates = [self._candidate(h, p) for h, p in zip(holds, proposals, strict=True)]
         fits = self._fits(candidates)

@@ -14,6 +14,7 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import plan
+from hpsearch.plan import Stage
 from hpsearch.search import Search
 from hpsearch.search.cmaes import ReplayedCmaEsSampler
 from hpsearch.search.distributions import distribution
@@ -57,8 +58,13 @@ class Bench:
         """As a fresh process; one that trains so long that there is time for any proposal."""
         self.mirror = Mirror(self.ledger.database, self.study.study_id, "s", "maximize")
         self.search = Search(self.spec, self.mirror)
+        self.enter()
         self.search.trained(trained_s)
         self.mirror.refresh()
+
+    def enter(self) -> None:
+        found = self.ledger.stages(self.study.study_id)
+        self.search.enter([Stage.from_json(stage, self.spec.space) for stage in found])
 
     def begin(self) -> tuple[Hold, int]:
         (hold,) = self.ledger.claim("w", self.study.study_id)

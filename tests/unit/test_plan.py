@@ -41,11 +41,22 @@ def test_with_nothing_to_search_the_budget_counts_seeds(spec) -> None:
     assert plan.tickets(spec("grid", "{trials: 5}", parameters="{}")) == 5
 
 
+def opened(study: StudySpec, done=(), stages=(), first: int = 0, left: int = 9) -> plan.Stage:
+    return plan.opening(study, stages, done, first, left)
+
+
 def test_only_the_first_tickets_are_starting_points(spec) -> None:
-    study = spec("random", "{trials: 9}", "start: [{depth: 2}, {depth: 3}]")
-    assert [plan.start_point(study, n) for n in range(3)] == [{"depth": 2}, {"depth": 3}, None]
+    stage = opened(spec("random", "{trials: 9}", "start: [{depth: 2}, {depth: 3}]"))
+    assert [stage.point(n) for n in range(3)] == [{"depth": 2}, {"depth": 3}, None]
 
 
 def test_the_part_of_the_space_that_is_searched_by_grid(spec) -> None:
-    study = spec("{architecture: grid, optimizer: random}", "{trials: 9}")
-    assert [p.name for p in plan.grid_space(study)] == ["depth"]
+    stage = opened(spec("{architecture: grid, optimizer: random}", "{trials: 9}"))
+    assert [p.name for p in stage.grid] == ["depth"]
+
+
+def test_auto_is_a_grid_where_all_of_it_fits_into_the_budget(spec) -> None:
+    assert plan.tickets(spec("auto", "{trials: 6}")) == 6
+    assert set(opened(spec("auto", "{trials: 6}"), left=6).samplers.values()) == {"grid"}
+    assert plan.limit(spec("auto", "{trials: 5}")) is None
+    assert set(opened(spec("auto", "{trials: 5}"), left=5).samplers.values()) == {"bayesian"}

@@ -105,8 +105,45 @@ SECTIONS = [
     (f"budget: {{trials: {'9' * 5000}}} #!", "budget.trials", "a whole number below 2^63"),
     # Search
     ("search: #!", "search", "expected keys with values; got null"),
-    ("search: {strategy: staged} #!", "search.strategy", "not available in this version"),
-    ("search: {priority: [x]} #!", "search.priority", "expected one of strategy, sampler"),
+    ("search: {strategy: stage} #!", "search.strategy", "did you mean staged?"),
+    ("search: {prioriti: [x]} #!", "search.prioriti", "did you mean priority?"),
+    ("search: {priority: [learning_rate]} #!", "search.priority", "unless the strategy is staged"),
+    (
+        "search: {strategy: staged, priority: [x]} #!",
+        "search.priority.0",
+        "architecture, learning_rate",
+    ),
+    (
+        "search: {strategy: staged, priority: [batch_size]} #!",
+        "search.priority",
+        "learning_rate is not there",
+    ),
+    (
+        "search: {strategy: staged, stages: [{stage: warmup}]} #!",
+        "search.stages.0.share",
+        "a value",
+    ),
+    (
+        "search: {strategy: staged, stages: [{stage: polish, share: 0}]} #!",
+        "search.stages.0.share",
+        "above 0",
+    ),
+    (
+        "search: {strategy: staged, stages: [{stage: polish, share: 1, retune: [lr]}]} #!",
+        "search.stages.0.retune.0",
+        "draw all parameters",
+    ),
+    (
+        "search: {strategy: staged, stages: [{stage: batch_size, share: 1}]} #!",
+        "search.stages.0.stage",
+        "a group that is searched",
+    ),
+    (
+        "search:\n  strategy: staged\n  stages:\n    - {stage: learning_rate, share: 1}\n"
+        "    - {stage: learning_rate, share: 1, retune: [lr]} #!",
+        "search.stages.1.retune.0",
+        "of another group",
+    ),
     ("search: {sampler: bayes} #!", "search.sampler", 'got "bayes"'),
     ("search: {sampler: [tpe]} #!", "search.sampler", 'got ["tpe"]'),
     ("search: {sampler: {learning_rate: tpee}} #!", "search.sampler.learning_rate", "mean tpe?"),

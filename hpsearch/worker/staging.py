@@ -1,0 +1,68 @@
+"""Which stages a study has, on one worker: it reads those that others opened, and opens the next.
+
+Nothing is kept here that the database does not have: a worker that dies in between leaves a stage
+that is open, or one that the next worker opens from the same trials.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from hpsearch.plan import Stage
+from hpsearch.search import Search
+from hpsearch.spec import StudySpec
+from hpsearch.store.ledger import Ledger
+from hpsearch.store.mirror import Mirror
+from hpsearch.store.values import Study
+
+__all__ = ["Staging"]
+
+_log = logging.getLogger(__name__)
+
+
+class Staging:
+    """The stages of one study, which `search` draws by."""
+
+    def __init__(
+        self, ledger: Ledger, study: Study, spec: StudySpec, search: Search, mirror: Mirror
+    ) -> None:
+        """Reads those that are open."""
+        self._ledger, self._study, self._spec = ledger, study, spec
+        self._search, self._mirror = search, mirror
+        self._read()
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the newest stage has all tickets that are left."""
+        return self._search.stages[-1].count is None
+
+    def covers(self, origin: int) -> bool:
+        """Whether the stage of that ticket is known here."""
+        last = self._search.stages[-1]
+        return last.count is None or origin < last.first + last.count
+
+    def follow(self) -> None:
+        """Read what others have opened meanwhile, if there can be any."""
+        if not self.is_last:
+            self._read()
+
+    def advance(self) -> bool:
+        """Open the next stage if its time has come; whether there is one that was not known."""
+        if self.is_last:
+            return False
+        known = len(self._search.stages)
+        # In this order: the trials of a study whose tickets have all ended are all there to read.
+        study = self._ledger.study(self._study.name)
+        if study.uid == self._study.uid and study.awaits_stage:
+            self._mirror.refresh()
+            stage = self._search.next_stage(study.drawn, study.tickets - study.issued)
+            self._ledger.open_stage(study.study_id, known, stage.as_json())
+        self._read()
+        if len(self._search.stages) == known:
+            return False
+        _log.info("%s: the stage %s begins", self._study.name, self._search.stages[-1].name)
+        return True
+
+    def _read(self) -> None:
+        found = self._ledger.stages(self._study.study_id)
+        self._search.enter([Stage.from_json(stage, self._spec.space) for stage in found])

@@ -1,0 +1,142 @@
+"""No ticket is issued before its stage is open, and a stage is opened once."""
+
+from __future__ import annotations
+
+import threading
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from hpsearch.store import trials
+from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ledger
+from hpsearch.store.values import Ending, Hold, Study, Write
+
+
+@pytest.fixture
+def ledger(url: str) -> Ledger:
+    return Ledger(Database(url))
+
+
+def a_stage(name: str, first: int, count: int | None) -> dict:
+    return {"name": name, "first": first, "count": count}
+
+
+def a_study(ledger: Ledger, budget: int = 10, *, overlap: bool = False, **more: float) -> Study:
+    study, _ = ledger.create(
+        name="s", direction="maximize", digest="d", base="/", budget=budget, document={},
+        hours=more.pop("hours", None), crash_limit=3, stage=a_stage("warmup", 0, 3),
+        overlap=overlap,
+    )  # fmt: skip
+    return study
+
+
+def finish(ledger: Ledger, holds: list[Hold], state: TrialState = TrialState.COMPLETE) -> None:
+    begun = [(hold, trials.empty(hold.number, -1, {"ticket": hold.number})) for hold in holds]
+    for hold, row in zip(holds, ledger.begin(begun), strict=True):
+        assert row is not None
+        assert not ledger.record([Write(hold, row[0], ending=Ending(state, 0.5))])
+
+
+def claim(ledger: Ledger, study: Study, up_to: int = 9) -> list[Hold]:
+    ledger.sign_on("w", "host", 1, "cpu")
+    return ledger.claim("w", study.study_id, up_to)
+
+
+def names(ledger: Ledger, study: Study) -> list[str]:
+    return [stage["name"] for stage in ledger.stages(study.study_id)]
+
+
+def test_tickets_end_with_the_stage(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    assert [hold.number for hold in claim(ledger, study)] == [0, 1, 2]
+    assert claim(ledger, study) == ledger.upcoming(study.study_id, 9) == []
+    assert ledger.waiting() == []
+
+
+def test_the_next_stage_waits_for_the_last_trial(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    holds = claim(ledger, study)
+    finish(ledger, holds[:2])
+    ledger.open_stage(study.study_id, 1, a_stage("polish", 3, None))
+    assert names(ledger, study) == ["warmup"]
+    finish(ledger, holds[2:])
+    assert [s.awaits_stage for s in ledger.waiting()] == [True]
+    ledger.open_stage(study.study_id, 1, a_stage("polish", 3, None))
+    assert names(ledger, study) == ["warmup", "polish"]
+    assert [hold.number for hold in claim(ledger, study)] == list(range(3, 10))
+
+
+def test_stages_overlap_where_the_study_allows_it(ledger: Ledger) -> None:
+    study = a_study(ledger, overlap=True)
+    claim(ledger, study)
+    assert [s.awaits_stage for s in ledger.waiting()] == [True]
+    ledger.open_stage(study.study_id, 1, a_stage("polish", 3, None))
+    assert len(claim(ledger, study)) == 7
+
+
+def test_a_stage_of_another_first_ticket_is_not_opened(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    finish(ledger, claim(ledger, study))
+    ledger.open_stage(study.study_id, 1, a_stage("polish", 4, None))
+    ledger.open_stage(study.study_id, 2, a_stage("polish", 3, None))
+    assert names(ledger, study) == ["warmup"]
+
+
+def test_of_many_workers_one_opens_the_stage(ledger: Ledger, url: str) -> None:
+    study = a_study(ledger)
+    finish(ledger, claim(ledger, study))
+    ready = threading.Barrier(8)
+
+    def open_it(number: int) -> None:
+        mine = Ledger(Database(url))
+        ready.wait()
+        mine.open_stage(study.study_id, 1, a_stage(f"of-{number}", 3, 2))
+
+    workers = [threading.Thread(target=open_it, args=(i,)) for i in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(names(ledger, study)) == 2
+    assert [hold.number for hold in claim(ledger, study)] == [3, 4]
+
+
+def test_a_retry_belongs_to_the_stage_of_what_it_runs_again(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    holds = claim(ledger, study)
+    finish(ledger, holds[:1], TrialState.FAIL)
+    finish(ledger, holds[1:])
+    assert ledger.retry_failed("s") == 1
+    assert not ledger.study("s").awaits_stage, "its result may be the best"
+    (again,) = claim(ledger, study)
+    assert (again.origin, again.retry_of) == (0, 0)
+    finish(ledger, [again])
+    ledger.open_stage(study.study_id, 1, a_stage("polish", 3, None))
+    holds = claim(ledger, study)
+    assert [hold.origin for hold in holds] == list(range(3, 10))
+    finish(ledger, holds)
+    assert ledger.study("s").state == "done"
+
+
+def test_a_ticket_that_killed_its_workers_names_its_stage(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    for _ in range(3):
+        held = [hold for hold in claim(ledger, study) if hold.number == 0]
+        ledger.release(held, lost="worker w was killed")
+    claim(ledger, study)
+    (trial,) = optuna.load_study(study_name="s", storage=ledger.database.url).trials
+    assert (trial.state, trial.user_attrs["stage"]) == (TrialState.FAIL, "warmup")
+
+
+def test_a_deleted_study_leaves_no_stage(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    ledger.delete("s")
+    assert ledger.stages(study.study_id) == []
+
+
+def test_more_trials_go_to_the_stages_to_come(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    ledger.extend("s", 5)
+    assert len(claim(ledger, study)) == 3

@@ -1,0 +1,209 @@
+"""Which stages a staged search has, what each draws and what it holds."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hpsearch import plan
+from hpsearch.plan import Done, Stage
+from hpsearch.space import Choices, Range
+from hpsearch.spec import StudySpec, load
+
+FILE = """
+name: s
+data: {source: digits}
+network: {family: mlp}
+parameters:
+  architecture:
+    depth: {min: 1, max: 3}
+    activation: {values: [relu, tanh]}
+  learning_rate:
+    lr: {min: 1e-4, max: 1e-1, log: true, default: 1e-2}
+  batch_size:
+    batch_size: {values: [16, 32, 64, 128, 256, 512]}
+  regularization:
+    dropout: {min: 0.0, max: 0.5}
+  optimizer:
+    optimizer: {values: [sgd, adam]}
+    momentum: {min: 0.5, max: 0.9, when: {optimizer: sgd}}
+start: [{depth: 1}]
+search: {strategy: staged, sampler: auto%s}
+budget: {trials: 60}
+"""
+BEST = {"depth": 2, "activation": "tanh", "lr": 1e-2, "batch_size": 64, "dropout": 0.1,
+        "optimizer": "adam"}  # fmt: skip
+
+
+@pytest.fixture
+def spec(tmp_path: Path):
+    def make(more: str = "", **changes: str) -> StudySpec:
+        file = tmp_path / "s.yaml"
+        text = FILE % (f", {more}" if more else "")
+        for old, new in changes.items():
+            text = text.replace(old, new)
+        file.write_text(text)
+        return load(file)
+
+    return make
+
+
+def walked(spec: StudySpec, done: list[Done], trials: int = 60) -> list[Stage]:
+    """All stages, as if every trial gave nothing new."""
+    stages: list[Stage] = []
+    first = 0
+    while first < trials:
+        stages.append(plan.opening(spec, stages, done, first, trials - first))
+        count = stages[-1].count
+        first = trials if count is None else first + count
+    return stages
+
+
+def results(*values: float) -> list[Done]:
+    return [Done(n, {**BEST, "dropout": round(0.1 + n / 100, 2)}, v) for n, v in enumerate(values)]
+
+
+def test_the_stages_come_in_the_order_of_importance(spec) -> None:
+    stages = walked(spec(), results(0.5))
+    assert [s.name for s in stages] == [
+        "warmup", "architecture", "learning_rate", "batch_size", "regularization", "optimizer",
+        "polish",
+    ]  # fmt: skip
+    assert [s.first for s in stages[1:]] == [s.first + s.count for s in stages[:-1]]
+    assert stages[-1].count is None
+    assert stages[0].count == 12
+    assert 60 - stages[-1].first == pytest.approx(0.55 * 60, abs=2)
+
+
+def test_the_stages_are_foreseen(spec) -> None:
+    found = plan.sizes(spec())
+    assert list(found) == [stage.name for stage in walked(spec(), [])]
+    assert sum(found.values()) == 60
+
+
+def test_another_order_can_be_said(spec) -> None:
+    order = "optimizer, learning_rate, architecture, batch_size, regularization"
+    stages = walked(spec(f"priority: [{order}]"), results(0.5))
+    assert [s.name for s in stages[1:4]] == ["optimizer", "learning_rate", "architecture"]
+
+
+def test_the_stages_can_be_said_one_by_one(spec) -> None:
+    said = ("stages: [{stage: warmup, share: 1}, {stage: optimizer, share: 1, retune: [lr]},"
+            " {stage: polish, share: 2}]")  # fmt: skip
+    stages = walked(spec(said), results(0.5))
+    assert [(s.name, s.first) for s in stages] == [("warmup", 0), ("optimizer", 15), ("polish", 30)]
+    assert sorted(stages[1].free) == ["lr", "momentum", "optimizer"]
+
+
+def test_a_stage_draws_its_group_and_holds_the_rest(spec) -> None:
+    stage = walked(spec("carry: 1"), results(0.5, 0.9, 0.7))[1]
+    assert sorted(stage.free) == ["activation", "depth", "lr"]
+    assert stage.bases == ({**BEST, "dropout": 0.11},)
+    assert stage.free["depth"].domain == Range(1, 3, integer=True)
+    around = stage.free["lr"].domain
+    assert math.sqrt(around.low * around.high) == pytest.approx(1e-2)
+    assert 1e-4 < around.low < around.high < 1e-1
+
+
+def test_a_stage_carries_the_best_few(spec) -> None:
+    stage = walked(spec("carry: 2"), results(0.5, 0.9, 0.7))[1]
+    assert [base["dropout"] for base in stage.bases] == [0.11, 0.12]
+    assert [stage.base(stage.first + i)["dropout"] for i in range(4)] == [0.11, 0.12, 0.11, 0.12]
+
+
+def test_the_warm_up_runs_the_starting_points_and_the_default(spec) -> None:
+    warmup = walked(spec(), [])[0]
+    assert warmup.points == (
+        {"depth": 1},
+        {"depth": 2, "activation": "relu", "lr": 1e-2, "batch_size": 64, "dropout": 0.0,
+         "optimizer": "adam"},
+    )  # fmt: skip
+    assert warmup.bases == ()
+
+
+def test_without_a_result_a_stage_holds_and_runs_the_default(spec) -> None:
+    study = spec()
+    stage = walked(study, [Done(0, BEST, None)])[1]
+    assert stage.bases == stage.points == (plan.default_point(study),)
+
+
+def test_the_polish_draws_all_of_it_around_the_winner(spec) -> None:
+    polish = walked(spec(), results(0.9))[-1]
+    assert polish.bases == ()
+    assert set(polish.free) == {*BEST, "momentum"}
+    assert polish.free["batch_size"].domain == Choices((16, 32, 64, 128, 256))
+    assert polish.free["optimizer"].domain == Choices(("sgd", "adam"))
+    assert polish.free["momentum"].domain == Range(0.5, 0.9)
+    assert polish.free["dropout"].domain == Range(0.0, pytest.approx(0.1 + 0.15))
+
+
+def test_a_grid_is_run_where_a_stage_has_room_for_all_of_it(spec) -> None:
+    said = ("carry: 1, stages: [{stage: warmup, share: 1}, {stage: architecture, share: 2},"
+            " {stage: polish, share: 1}]")  # fmt: skip
+    stages = walked(spec(said), results(0.5))
+    assert (stages[1].samplers, stages[1].count) == ({"depth": "grid", "activation": "grid"}, 6)
+    assert stages[2].first == 15 + 6, "what a grid leaves goes to the stages after it"
+    assert set(stages[0].samplers.values()) == set(stages[2].samplers.values()) == {"bayesian"}
+
+
+def test_what_is_added_later_is_polish(spec) -> None:
+    study = spec()
+    stages = walked(study, results(0.9))
+    closed = [*stages[:-1], replace(stages[-1], count=60 - stages[-1].first)]
+    again = plan.opening(study, closed, results(0.9), 60, 5)
+    assert (again.name, again.first, again.count) == ("polish", 60, None)
+
+
+@pytest.mark.parametrize("trials", range(1, 16))
+def test_small_budgets_leave_stages_out_and_no_ticket(spec, trials: int) -> None:
+    stages = walked(spec(), results(0.5), trials)
+    assert all(s.count is None or s.count > 0 for s in stages)
+    assert [s.first for s in stages] == sorted({s.first for s in stages})
+    assert stages[-1].count is None
+
+
+def test_with_one_group_there_is_nothing_to_hold(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "name: s\ndata: {source: digits}\nnetwork: {family: mlp}\nbudget: {trials: 10}\n"
+        "parameters: {learning_rate: {lr: {min: 1e-3, max: 1e-1, log: true}}}\n"
+        "search: {strategy: staged}\n"
+    )
+    assert [leg.name for leg in plan.outline(load(file))] == ["warmup", "polish"]
+
+
+def test_a_stage_survives_json(spec) -> None:
+    study = spec()
+    for stage in walked(study, results(0.5, 0.9)):
+        assert Stage.from_json(json.loads(json.dumps(stage.as_json())), study.space) == stage
+
+
+@pytest.mark.parametrize(("domain", "centre", "expected"), [
+    (Range(0.0, 1.0), 0.5, Range(0.4, 0.6)),
+    (Range(0.0, 1.0), 0.05, Range(0.0, 0.15)),
+    (Range(1.0, 100.0, log=True), 10.0, Range(10**0.8, 10**1.2, log=True)),
+    (Range(1, 3, integer=True), 2, Range(1, 3, integer=True)),
+    (Range(0, 100, integer=True), 50, Range(40, 60, integer=True)),
+    (Range(0, 100, integer=True), 100, Range(90, 100, integer=True)),
+    (Range(0.0, 1.0, step=0.05), 0.5, Range(0.4, 0.6, step=0.05)),
+    (Choices((1, 2, 3, 4)), 4, Choices((3, 4))),
+    (Choices((4, 2, 3)), 4, Choices((4, 2, 3))),
+    (Choices(("a", "b")), "a", Choices(("a", "b"))),
+    (Choices((True, False)), True, Choices((True, False))),
+])  # fmt: skip
+def test_a_range_is_narrowed_around_a_value(domain, centre, expected) -> None:
+    found = plan.narrowed(domain, centre, 0.1)
+    if isinstance(expected, Choices):
+        assert found == expected
+        return
+    assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+    assert replace(found, low=0, high=0) == replace(expected, low=0, high=0)
+
+
+@pytest.mark.parametrize(("optimizer", "factor"), [("sgd", 4.0), ("adam", 2.0), ("rmsprop", 2.0)])
+def test_a_learning_rate_follows_the_batch_size(optimizer: str, factor: float) -> None:
+    assert plan.rate_scale(optimizer, 256, 64) == factor
