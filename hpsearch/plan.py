@@ -20,11 +20,11 @@ from hpsearch.space import Assignment, Choices, Grid, Parameter, Range, Space
 from hpsearch.spec import StudySpec
 
 __all__ = [
-    "Done", "Leg", "Stage", "default_point", "limit", "narrowed", "opening", "outline", "ranked",
+    "FINAL", "Done", "Leg", "Stage", "default_point", "final_tickets", "limit", "narrowed", "opening", "outline", "ranked",
     "rate_scale", "sizes", "tickets",
 ]  # fmt: skip
 
-WARMUP, POLISH, JOINT = "warmup", "polish", "joint"
+WARMUP, POLISH, JOINT, FINAL = "warmup", "polish", "joint", "final"
 
 _WARMUP_SHARE, _STAGES_SHARE, _POLISH_SHARE = 0.20, 0.25, 0.55
 _HEAVY = ("architecture", "learning_rate")
@@ -51,6 +51,8 @@ class Done:
     values: Assignment
     value: float | None
     """The metric of one that went to its last epoch; None of any other."""
+    searched: bool = True
+    """Whether it is a trial of the search, and not of a finish."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,16 @@ class Stage:
         """The point that the ticket of that origin runs; None where it is drawn."""
         index = origin - self.first
         return self.points[index] if index < len(self.points) else None
+
+    def seed(self, origin: int) -> tuple[object, ...]:
+        """What the ticket of that origin has its seed from, beside the study's.
+
+        In a finish that is the same for the same turn of each base, so that their results can be
+        compared in pairs.
+        """
+        if self.name != FINAL:
+            return "candidate", origin
+        return FINAL, self.first, (origin - self.first) // len(self.bases)
 
     def base(self, origin: int) -> Assignment:
         """What the ticket of that origin holds."""
@@ -170,8 +182,13 @@ def limit(spec: StudySpec) -> int | None:
     return Grid(spec.space).size if chosen == {"grid"} else None
 
 
+def final_tickets(spec: StudySpec) -> int:
+    """The tickets of a finish, which come on top of the search's."""
+    return (spec.final.top + 1) * spec.final.seeds if spec.final else 0
+
+
 def tickets(spec: StudySpec) -> int:
-    """The number of tickets of the study: its budget, or the whole grid where that is less."""
+    """The tickets of the search: its budget, or the whole grid where that is less."""
     counts = [n for n in (spec.budget.trials, limit(spec)) if n is not None]
     if not counts:
         raise StudyFileError("budget.trials is missing: only a grid ends by itself")
@@ -183,11 +200,11 @@ def sizes(spec: StudySpec) -> dict[str, int]:
     total = left = tickets(spec)
     counts, stages = dict[str, int](), list[Stage]()
     while left > 0:
-        stage = opening(spec, stages, (), total - left, left)
+        stage = opening(spec, stages, (), total - left, left, finish=spec.final is not None)
         stages.append(stage)
         counts[stage.name] = left if stage.count is None else stage.count
         left -= counts[stage.name]
-    return counts
+    return {**counts, FINAL: final_tickets(spec)} if spec.final else counts
 
 
 def default_point(spec: StudySpec) -> Assignment:
@@ -218,8 +235,9 @@ def ranked(done: Sequence[Done], direction: Direction) -> list[Done]:
 
 
 def opening(
-    spec: StudySpec, opened: Sequence[Stage], done: Sequence[Done], first: int, left: int
-) -> Stage:
+    spec: StudySpec, opened: Sequence[Stage], done: Sequence[Done], first: int, left: int,
+    *, finish: bool = False,
+) -> Stage:  # fmt: skip
     """The stage after those `opened`.
 
     Args:
@@ -227,25 +245,40 @@ def opening(
         opened: Its stages so far.
         done: Its trials that have ended.
         first: The origin of the stage's first ticket.
-        left: Tickets that the search may still issue, at least 1.
+        left: Tickets that the search may still issue; at least 1, or there is to be a finish.
+        finish: Whether the search is followed by one.
     """
+    if left <= 0:
+        return _finish(spec, done, first)
     legs = outline(spec)
     names = [leg.name for leg in legs]
-    at = min(names.index(opened[-1].name) + 1, len(legs) - 1) if opened else 0
+    before = [names.index(stage.name) for stage in opened if stage.name != FINAL]
+    at = min(before[-1] + 1, len(legs) - 1) if before else 0
     while True:
         rest = legs[at:]
         count = left
         if len(rest) > 1:
             count = round(left * rest[0].share / sum(leg.share for leg in rest))
         if count > 0:
-            return _opened(spec, rest[0], done, first, count, last=len(rest) == 1)
+            last = len(rest) == 1 and not finish
+            return _opened(spec, rest[0], done, first, count, last=last)
         at += 1
+
+
+def _finish(spec: StudySpec, done: Sequence[Done], first: int) -> Stage:
+    """The best few and the default configuration, each as often as there are seeds."""
+    assert spec.final
+    found = [d for d in done if d.searched]
+    best = [d.values for d in ranked(found, spec.direction)]
+    default = default_point(spec)
+    bases = (*_distinct([v for v in best if v != default], spec.final.top), default)
+    return Stage(FINAL, first, len(bases) * spec.final.seeds, bases=bases)
 
 
 def _opened(
     spec: StudySpec, leg: Leg, done: Sequence[Done], first: int, count: int, *, last: bool
 ) -> Stage:
-    best = [d.values for d in ranked(done, spec.direction)]
+    best = [d.values for d in ranked(done, spec.direction) if d.searched]
     if leg.name in (JOINT, WARMUP):
         start: tuple[Assignment, ...] = spec.start
         if leg.name == WARMUP:

@@ -37,12 +37,13 @@ def submit(
         digest=spec.digest,
         document=spec.document,
         base=str(base.resolve()),
-        budget=plan.tickets(spec),
+        budget=plan.tickets(spec) + plan.final_tickets(spec),
+        finish=spec.final is not None,
         hours=spec.budget.hours,
         priority=priority or 0,
         max_parallel=max_parallel or None,
         crash_limit=spec.retry.crash,
-        stage=plan.opening(spec, (), (), first=0, left=plan.tickets(spec)).as_json(),
+        stage=_first_stage(spec).as_json(),
         overlap=spec.search.overlap,
     )
     if study.digest != spec.digest:
@@ -55,3 +56,8 @@ def submit(
             f"or remove it (hpsearch delete {spec.name})"
         )
     return study, new
+
+
+def _first_stage(spec: StudySpec) -> plan.Stage:
+    finish = spec.final is not None
+    return plan.opening(spec, (), (), first=0, left=plan.tickets(spec), finish=finish)

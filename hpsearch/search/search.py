@@ -70,14 +70,19 @@ class Search:
         """Tickets are drawn by these stages from now on; there is at least one."""
         self._stages = tuple(stages)
 
-    def next_stage(self, first: int, left: int) -> Stage:
+    def next_stage(self, first: int, left: int, *, finish: bool = False) -> Stage:
         """The stage after those entered, by what the trials in the mirror gave.
 
         Args:
             first: The origin of its first ticket.
-            left: Tickets that are left for it and those after it.
+            left: Tickets that are left for it and those after it, but those of a finish.
+            finish: Whether there is to be a finish.
         """
-        return plan.opening(self._spec, self._stages, self._done(), first, left)
+        return plan.opening(self._spec, self._stages, self._done(), first, left, finish=finish)
+
+    def seed(self, origin: int) -> tuple[object, ...]:
+        """What the candidate of that ticket has its seed from, beside the study's."""
+        return self._seat(origin).stage.seed(origin)
 
     def _done(self) -> list[plan.Done]:
         """The trials that have ended, of each origin the last."""
@@ -88,7 +93,8 @@ class Search:
             complete = trial.state is TrialState.COMPLETE
             origin = int(trial.system_attrs.get(DRAWN_BY, trial.number))
             value = trial.value if complete else None
-            found[origin] = plan.Done(origin, self.values(trial), value)
+            searched = trial.user_attrs["stage"] != plan.FINAL
+            found[origin] = plan.Done(origin, self.values(trial), value, searched)
         return [found[origin] for origin in sorted(found)]
 
     def propose(self, holds: Sequence[Hold]) -> list[FrozenTrial]:
@@ -151,7 +157,10 @@ class Search:
         }
 
     def should_prune(self, trial: FrozenTrial) -> bool:
-        """Whether the study's pruner would stop the trial after its last report."""
+        """Whether the study's pruner would stop the trial after its last report; none of a finish.
+        """
+        if trial.user_attrs["stage"] == plan.FINAL:
+            return False
         self._mirror.apply()
         return self._pruner.prune(self._study, trial)
 

@@ -13,6 +13,7 @@ from hpsearch.spec.faults import Faults, listed, show
 from hpsearch.spec.models import (
     BudgetSpec,
     DataSpec,
+    FinalSpec,
     NetworkSection,
     RetrySpec,
     SearchSpec,
@@ -55,6 +56,7 @@ class _Sections(NamedTuple):
     search: SearchSpec | None
     budget: BudgetSpec | None
     retry: RetrySpec | None
+    final: FinalSpec | None
 
 
 def check(
@@ -67,7 +69,8 @@ def check(
     if not isinstance(content, dict):
         faults.add((), "a mapping of keys to values", show(content))
         faults.stop(source)
-    head, data, network, search, budget, retry = sections = _sections(content, faults)
+    sections = _sections(content, faults)
+    head, data, network, search, budget, retry, final = sections
     known = _drafts(content, found, network, faults)
     space = space_of(known, faults)
     start = starts(content.get("start", []), known, space, faults)
@@ -89,6 +92,7 @@ def check(
         search=search.model_copy(update=proposed),
         budget=budget,
         retry=retry,
+        final=final,
         checkpoints=head.checkpoints,
     )
 
@@ -143,6 +147,9 @@ def _sections(content: dict[str, Any], faults: Faults) -> _Sections:
         section(SearchSpec, raw, ("search",), faults),
         section(BudgetSpec, content.get("budget", {}), ("budget",), faults),
         section(RetrySpec, content.get("retry", {}), ("retry",), faults),
+        section(FinalSpec, content["final"], ("final",), faults)
+        if content.get("final") is not None
+        else None,
     )
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "AshaPruner",
     "BudgetSpec",
     "DataSpec",
+    "FinalSpec",
     "HyperbandPruner",
     "MedianPruner",
     "NetworkSection",
@@ -338,6 +339,17 @@ class RetrySpec(Section):
     more each of its trials then makes its next epoch alone, so that only one to blame FAILs."""
 
 
+class FinalSpec(Section):
+    """The honest finish: the best few again, then the test part once."""
+
+    top: Annotated[int, Field(ge=1, le=100)] = 3
+    """Best trials by validation that are trained again, and the default configuration beside
+    them."""
+    seeds: Annotated[int, Field(ge=2, le=1000)] = 5
+    """Times that each is trained, every time from other first weights and in another order. The
+    winner is that of the best mean on validation data."""
+
+
 class StudySections(Section):
     """A study: what is searched, on which data, how, and at which cost."""
 
@@ -354,6 +366,8 @@ class StudySections(Section):
     search: SkipValidation[SearchSpec] = SearchSpec()
     budget: SkipValidation[BudgetSpec] = BudgetSpec()
     retry: SkipValidation[RetrySpec] = RetrySpec()
+    final: SkipValidation[FinalSpec | None] = None
+    """What happens after the search; nothing unless said."""
     checkpoints: Text | None = None
     """Where checkpoints lie, for all workers of the study: a folder, relative to this file, or a
     URL that fsspec knows, such as `s3://bucket/prefix`; beside the SQLite file, else in the user's

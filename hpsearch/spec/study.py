@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hpsearch.space import Assignment, Space
-    from hpsearch.spec.models import BudgetSpec, DataSpec, RetrySpec, SearchSpec
+    from hpsearch.spec.models import BudgetSpec, DataSpec, FinalSpec, RetrySpec, SearchSpec
 
 __all__ = ["StudySpec", "differences"]
 
@@ -33,6 +33,7 @@ class StudySpec:
     search: SearchSpec
     budget: BudgetSpec
     retry: RetrySpec
+    final: FinalSpec | None = None
     checkpoints: str | None = None
 
     @property
@@ -64,6 +65,7 @@ class StudySpec:
             "search": self.search.model_dump(mode="json"),
             "budget": self.budget.model_dump(mode="json"),
             "retry": self.retry.model_dump(mode="json"),
+            "final": self.final and self.final.model_dump(mode="json"),
             "checkpoints": self.checkpoints,
         }
 

@@ -23,7 +23,7 @@ from hpsearch.errors import ConflictError, NotFoundError
 from hpsearch.store import dealing, stage_rows, study_rows, ticket_rows, trials, worker_rows
 from hpsearch.store.engine import Database, now
 from hpsearch.store.tables import is_ready, prepare, studies
-from hpsearch.store.values import Hold, Key, State, Study, Worker, Write
+from hpsearch.store.values import FINAL, Hold, Key, State, Study, Worker, Write
 
 __all__ = ["LEASE_S", "Ledger"]
 
@@ -78,12 +78,14 @@ class Ledger:
         crash_limit: int,
         stage: Mapping[str, Any] = stage_rows.WHOLE,
         overlap: bool = False,
+        finish: bool = False,
         priority: int = 0,
         max_parallel: int | None = None,
     ) -> tuple[Study, bool]:
         """The study of this name, and whether it is new; if not, its digest tells whose it is.
 
-        It is made with its first `stage`, plain values of which `name`, `first` and `count` count.
+        It is made with its first `stage`, plain values of which `name`, `first` and `count` count,
+        and is not done before its `finish`, whose tickets are part of the budget.
 
         Raises ConflictError where the name belongs to an Optuna study that hpsearch did not make.
         """
@@ -103,6 +105,7 @@ class Ledger:
                 max_parallel=max_parallel, crash_limit=crash_limit, tickets=budget, issued=0,
                 drawn=0, floor=0, floor_origin=0, ended=0, hours=hours, active_s=0.0,
                 opened=stage_rows.end_of(stage), overlap=overlap,
+                finish="due" if finish else None,
             )
         )  # fmt: skip
         stage_rows.add(connection, study_id, 0, stage)
@@ -192,9 +195,56 @@ class Ledger:
         trials.lock_study(connection, study_id)
         for study in study_rows.find(connection, studies.c.study_id == study_id):
             known = len(stage_rows.find(connection, study_id))
-            if known == number and study.awaits_stage and study.drawn == stage["first"]:
-                stage_rows.add(connection, study_id, number, stage)
-                study_rows.put(connection, study_id, opened=stage_rows.end_of(stage))
+            if known != number or not study.awaits_stage or study.drawn != stage["first"]:
+                return
+            values: dict[str, Any] = {"opened": stage_rows.end_of(stage)}
+            if stage["name"] == FINAL:
+                if study.ended < study.issued:  # all have a claim to be among the best
+                    return
+                # What the search has no time for any more is not run.
+                values |= {"finish": "open", "tickets": study.issued + stage["count"]}
+            stage_rows.add(connection, study_id, number, stage)
+            study_rows.put(connection, study_id, **values)
+
+    @_verb
+    def begin_verdict(self, connection: sa.Connection, study_id: int) -> int | None:
+        """Note that the test part is about to be used: which time that is.
+
+        The same one where whoever was about to has died over it; None where that is not due.
+        """
+        trials.lock_study(connection, study_id)
+        for study in study_rows.find(connection, studies.c.study_id == study_id):
+            if study.awaits_verdict:
+                return stage_rows.begin_verdict(connection, study_id)
+        return None
+
+    @_verb
+    def end_verdict(
+        self, connection: sa.Connection, study_id: int, number: int, result: Mapping[str, Any]
+    ) -> None:
+        """Keep what the test part gave; the study is done. The first of two results stays."""
+        trials.lock_study(connection, study_id)
+        if stage_rows.end_verdict(connection, study_id, number, result):
+            study_rows.put(connection, study_id, finish="done")
+            study_rows.close(connection, study_id)
+
+    def verdicts(self, study_id: int) -> list[dict[str, Any]]:
+        """What each use of the test part gave, in their order."""
+        with self.database.read() as connection:
+            return stage_rows.verdicts(connection, study_id)
+
+    @_verb
+    def finish_again(self, connection: sa.Connection, name: str, tickets: int) -> Study:
+        """Add a finish, of so many tickets, to a study that is done; ConflictError where it is not.
+        """
+        study = self._locked(connection, name)
+        if study.state != "done":
+            raise ConflictError(f"study {name!r} is {study.state}; its search has to end first")
+        study_rows.put(
+            connection, study.study_id, finish="due", state="open", tickets=study.issued + tickets,
+            opened=study.drawn,
+        )  # fmt: skip
+        return self._study(connection, name)
 
     @_verb
     def set_state(self, connection: sa.Connection, name: str, state: State) -> Study:
@@ -341,8 +391,7 @@ class Ledger:
         if offer.has_free:
             take = ticket_rows.take_returned if beside else ticket_rows.take_over
             holds = take(connection, worker, study, up_to, self.lease_s)
-        left = 0 if study_rows.is_out_of_time(study) else study.left
-        count = min(up_to - len(holds), dealing.share(left, offer.workers))
+        count = min(up_to - len(holds), dealing.share(study.left, offer.workers))
         if count > 0 and not any(hold.crashes for hold in holds):
             dealt = dealing.deal(connection, study, count, wanted)
             new = ticket_rows.issue(connection, worker, study, dealt, self.lease_s)

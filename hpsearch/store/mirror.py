@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.store import trials
 from hpsearch.store.engine import Database
 from hpsearch.store.history import History
+from hpsearch.store.values import FINAL
 
 __all__ = ["Mirror"]
 
@@ -95,13 +96,22 @@ class Mirror(BaseStorage):
         return self.get_all_trials(self._study_id, deepcopy=False, states=states or None)
 
     def best(self) -> FrozenTrial | None:
-        """The best trial that went to its end; the first of equals."""
+        """The best trial of the search that went to its end; the first of equals.
+
+        The trainings of a finish are not among them: of the same network trained again, the best
+        one is the luckiest.
+        """
         sign = 1 if self._direction is StudyDirection.MAXIMIZE else -1
-        complete = [t for t in self.trials(TrialState.COMPLETE) if t.value is not None]
+        complete = [
+            t for t in self.trials(TrialState.COMPLETE)
+            if t.value is not None and t.user_attrs.get("stage") != FINAL
+        ]  # fmt: skip
         return max(complete, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
 
     def would_be_best(self, trial: FrozenTrial, value: float | None) -> bool:
         """Whether `trial`, complete with that value, would be the `best` one."""
+        if trial.user_attrs.get("stage") == FINAL:
+            return False
         best = self.best()
         if best is None or best.value is None or value is None:
             return value is not None

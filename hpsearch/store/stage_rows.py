@@ -12,9 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hpsearch.store.tables import stages
+from hpsearch.store.engine import now
+from hpsearch.store.tables import finishes, stages
 
-__all__ = ["WHOLE", "add", "end_of", "find", "name_at"]
+__all__ = [
+    "WHOLE", "add", "begin_verdict", "end_of", "end_verdict", "find", "name_at", "verdicts",
+]  # fmt: skip
 
 WHOLE: Mapping[str, Any] = {"name": "joint", "first": 0, "count": None}
 """The one stage of a study without stages."""
@@ -46,3 +49,36 @@ def name_at(connection: sa.Connection, study_id: int, origin: int) -> str:
     """The stage to which the ticket of that origin belongs."""
     query = sa.select(stages.c.name).where(stages.c.study_id == study_id, stages.c.first <= origin)
     return str(connection.execute(query.order_by(stages.c.number.desc()).limit(1)).scalar_one())
+
+
+def begin_verdict(connection: sa.Connection, study_id: int) -> int:
+    """The use of the test part that is open, or else a new one: its number, from 1."""
+    c = finishes.c
+    query = sa.select(c.number, c.result.is_(None)).where(c.study_id == study_id)
+    last = connection.execute(query.order_by(c.number.desc()).limit(1)).one_or_none()
+    if last is not None and last[1]:
+        return int(last.number)
+    number = int(last.number) + 1 if last is not None else 1
+    connection.execute(
+        sa.insert(finishes).values(study_id=study_id, number=number, begun_at=now())
+    )
+    return number
+
+
+def end_verdict(
+    connection: sa.Connection, study_id: int, number: int, result: Mapping[str, Any]
+) -> bool:
+    """Write the result of a use; whether there was none before."""
+    c = finishes.c
+    of_use = (c.study_id == study_id) & (c.number == number) & c.result.is_(None)
+    done = connection.execute(
+        sa.update(finishes).where(of_use).values(result=json.dumps(result))
+    )
+    return done.rowcount == 1
+
+
+def verdicts(connection: sa.Connection, study_id: int) -> list[dict[str, Any]]:
+    """The results of a study's uses of the test part, in their order."""
+    c = finishes.c
+    query = sa.select(c.result).where(c.study_id == study_id, c.result.is_not(None))
+    return [json.loads(text) for (text,) in connection.execute(query.order_by(c.number))]

@@ -14,12 +14,11 @@ import sqlalchemy as sa
 
 from hpsearch.store import trials
 from hpsearch.store.engine import now
-from hpsearch.store.tables import epochs, leases, stages, studies, tickets
+from hpsearch.store.tables import epochs, finishes, leases, stages, studies, tickets
 from hpsearch.store.values import Study
 
 __all__ = [
-    "active", "close", "count_time", "find", "forget", "has_time", "is_out_of_time", "made", "put",
-    "read", "select",
+    "active", "close", "count_time", "find", "forget", "has_time", "made", "put", "read", "select",
 ]  # fmt: skip
 
 
@@ -74,7 +73,7 @@ def forget(connection: sa.Connection, study_id: int) -> None:
     connection.execute(
         sa.delete(epochs).where(epochs.c.trial_id.in_(of_study), epochs.c.trial_id.not_in(others))
     )
-    for table in (leases, tickets, stages, studies):
+    for table in (leases, tickets, stages, finishes, studies):
         connection.execute(sa.delete(table).where(table.c.study_id == study_id))
 
 
@@ -103,11 +102,12 @@ def count_time(connection: sa.Connection, study_ids: Collection[int], lease_s: f
 def close(connection: sa.Connection, study_id: int, ended: int = 0) -> None:
     """Count tickets that have ended, and mark the study done where nothing is left.
 
-    That is: nothing to issue and nothing under way.
+    That is: nothing to issue, nothing under way, and no finish to come.
     """
     total = studies.c.ended + ended
     spent = (studies.c.issued >= studies.c.tickets) | ~has_time()
-    done = (studies.c.state == "open") & spent & (total == studies.c.issued)
+    finished = studies.c.finish.is_(None) | (studies.c.finish == "done")
+    done = (studies.c.state == "open") & spent & finished & (total == studies.c.issued)
     connection.execute(
         sa.update(studies)
         .where(studies.c.study_id == study_id)
@@ -120,10 +120,6 @@ def close(connection: sa.Connection, study_id: int, ended: int = 0) -> None:
 
 
 def has_time() -> sa.ColumnElement[bool]:
-    """Whether a study's hours of work are not spent, for a WHERE clause."""
-    return studies.c.hours.is_(None) | (studies.c.active_s < studies.c.hours * 3600)
-
-
-def is_out_of_time(study: Study) -> bool:
-    """Whether its hours of work are spent."""
-    return study.hours is not None and study.active_s >= study.hours * 3600
+    """Whether a study may go on for its hours of work, for a WHERE clause; a finish always may."""
+    in_time = studies.c.active_s < studies.c.hours * 3600
+    return studies.c.hours.is_(None) | in_time | (sa.func.coalesce(studies.c.finish, "") == "open")

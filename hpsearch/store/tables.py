@@ -22,7 +22,7 @@ from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store.engine import Database
 
 __all__ = [
-    "epochs", "is_ready", "leases", "prepare", "stages", "studies", "tickets", "workers",
+    "epochs", "finishes", "is_ready", "leases", "prepare", "stages", "studies", "tickets", "workers",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 4
@@ -61,6 +61,7 @@ studies = sa.Table(
     sa.Column("ended", sa.Integer, nullable=False),
     sa.Column("opened", sa.Integer),  # origins below it belong to opened stages; NULL: all do
     sa.Column("overlap", sa.Boolean, nullable=False),  # a stage may begin before the last has ended
+    sa.Column("finish", sa.String(8)),  # due, open, done; NULL: there is none
     sa.Column("hours", sa.Double),  # of work, as active_s counts it; NULL: no limit
     sa.Column("active_s", sa.Double, nullable=False),  # time in which any worker held a lease
     sa.Column("active_at", sa.Double),  # when active_s was last brought up to date
@@ -75,6 +76,16 @@ stages = sa.Table(
     sa.Column("first", sa.Integer, nullable=False),  # the origin of its first ticket
     sa.Column("name", sa.String(32), nullable=False),
     sa.Column("content", _LONG, nullable=False),  # what it draws and what it holds, as JSON
+)
+
+finishes = sa.Table(
+    "hpsearch_finishes",
+    metadata,
+    # A use of the test part: there before anybody looks at it, the result once it is known.
+    sa.Column("study_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("begun_at", sa.Double, nullable=False),
+    sa.Column("result", _LONG),
 )
 
 tickets = sa.Table(

@@ -45,7 +45,9 @@ def waiting(connection: sa.Connection, but: str | None, *where: Any) -> list[Stu
     in_time = study_rows.has_time() | (studies.c.ended == studies.c.issued)
     opened = studies.c.opened.is_(None) | (studies.c.drawn < studies.c.opened)
     opens = studies.c.overlap | (studies.c.ended == studies.c.issued)
-    new = (studies.c.issued < studies.c.tickets) & in_time & (opened | opens)
+    due = sa.func.coalesce(studies.c.finish, "").in_(("due", "open"))
+    finishes = due & (studies.c.ended == studies.c.issued)
+    new = (studies.c.issued < studies.c.tickets) & in_time & (opened | opens) | finishes
     below = studies.c.max_parallel.is_(None) | (live < studies.c.max_parallel)
     query = study_rows.select(studies.c.state == "open", _has_free() | new, below, *where)
     order = (

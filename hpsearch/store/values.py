@@ -9,10 +9,13 @@ from typing import Any, Literal
 from optuna.trial import TrialState
 
 __all__ = [
-    "Ending", "EpochReport", "Hold", "Key", "State", "Study", "Work", "Worker", "Write",
+    "FINAL", "Ending", "EpochReport", "Hold", "Key", "State", "Study", "Work", "Worker", "Write",
 ]  # fmt: skip
 
 State = Literal["open", "paused", "stopped", "done"]
+FINAL = "final"
+"""The stage of a finish, which no limit of hours keeps from being run."""
+
 Key = tuple[int, int, int]
 """Of a hold: study_id, the ticket's number, fence."""
 
@@ -51,6 +54,8 @@ class Study:
     """Origins below it belong to stages that have been opened; None: all do."""
     overlap: bool
     """Whether a stage may be opened while tickets of the one before are under way."""
+    finish: Literal["due", "open", "done"] | None
+    """How far the finish after the search is; None: there is none."""
     hours: float | None
     active_s: float
     """Seconds in which any worker held a lease."""
@@ -58,16 +63,29 @@ class Study:
     """What the first worker found: fingerprint of the data, split, sizes."""
 
     @property
+    def is_out_of_time(self) -> bool:
+        """Whether its hours of work are spent; a finish goes on all the same."""
+        spent = self.hours is not None and self.active_s >= self.hours * 3600
+        return spent and self.finish != "open"
+
+    @property
     def left(self) -> int:
         """Tickets of the budget that may be issued now."""
+        if self.is_out_of_time:
+            return 0
         left = self.tickets - self.issued
         return left if self.opened is None else min(left, self.opened - self.drawn)
 
     @property
     def awaits_stage(self) -> bool:
         """Whether the next ticket is one of a stage that may be opened now."""
-        spent = self.issued < self.tickets and self.left == 0
-        return spent and (self.overlap or self.ended == self.issued)
+        more = self.issued < self.tickets and (not self.is_out_of_time or self.finish == "due")
+        return more and self.left == 0 and (self.overlap or self.ended == self.issued)
+
+    @property
+    def awaits_verdict(self) -> bool:
+        """Whether the trials of a finish have ended, and it remains to look at the test part."""
+        return self.finish == "open" and self.ended == self.issued == self.tickets
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Data sets as tensors on the device, split into training, validation and test part.
 
 The split depends on the data and on the seed alone, so every worker of a study has the same one,
-and `record` has its hash to prove it. Scaling is learned from training rows only. The test part
-never leaves `load`: a search has no way to look at it.
+and `record` has its hash to prove it. Scaling is learned from training rows only. `load` keeps the
+test part to itself: a search has no way to look at it. Only the finish asks for `test_part`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hpsearch.catalog import Task
     from hpsearch.training.raw import Raw, Rows
 
-__all__ = ["DataSettings", "Dataset", "Part", "load", "locations"]
+__all__ = ["DataSettings", "Dataset", "Part", "load", "locations", "test_part"]
 
 
 @dataclass(frozen=True)
@@ -112,23 +112,7 @@ def load(settings: DataSettings, device: torch.device) -> Dataset:
     """
     raw = _read(settings)
     split, notes = _split(raw, settings)
-    with np.errstate(all="ignore"):  # what overflows is told below
-        encode = raw.fit(split.train)
-        mean, std = _target_scale(raw, split.train)
-
-    def part(rows: Rows) -> Part:
-        targets = torch.from_numpy(raw.targets[rows])
-        if raw.task == "regression":
-            targets = ((targets - mean) / std).float().unsqueeze(1)
-        with np.errstate(all="ignore"):
-            inputs = torch.from_numpy(encode(rows))
-        if not (torch.isfinite(inputs).all() and torch.isfinite(targets).all()):
-            raise DataError(
-                f"{settings.path or settings.source} has numbers too large to compute with; "
-                "scale that column down, or leave it out with data.ignore"
-            )
-        return Part(inputs.to(device), targets.to(device))
-
+    part = _Parts(raw, split, settings, device)
     train = part(split.train)
     return Dataset(
         train=train,
@@ -136,8 +120,8 @@ def load(settings: DataSettings, device: torch.device) -> Dataset:
         task=raw.task,
         classes=raw.classes,
         input_shape=tuple(train.inputs.shape[1:]),
-        target_mean=mean,
-        target_std=std,
+        target_mean=part.mean,
+        target_std=part.std,
         record={
             "fingerprint": raw.fingerprint,
             "split": split.digest,
@@ -147,6 +131,41 @@ def load(settings: DataSettings, device: torch.device) -> Dataset:
             "notes": [*raw.notes, *notes],
         },
     )
+
+
+def test_part(settings: DataSettings, device: torch.device) -> Part:
+    """The rows that no search has seen, on `device`; DataError where there are none."""
+    raw = _read(settings)
+    split, _ = _split(raw, settings)
+    if not len(split.test):
+        raise DataError("there is no test part to look at: data.test is 0")
+    return _Parts(raw, split, settings, device)(split.test)
+
+
+class _Parts:
+    """Rows as tensors on the device, scaled by what the training rows are like."""
+
+    def __init__(
+        self, raw: Raw, split: _Split, settings: DataSettings, device: torch.device
+    ) -> None:
+        self._raw, self._device = raw, device
+        self._source = settings.path or settings.source
+        with np.errstate(all="ignore"):  # what overflows is told below
+            self._encode = raw.fit(split.train)
+            self.mean, self.std = _target_scale(raw, split.train)
+
+    def __call__(self, rows: Rows) -> Part:
+        targets = torch.from_numpy(self._raw.targets[rows])
+        if self._raw.task == "regression":
+            targets = ((targets - self.mean) / self.std).float().unsqueeze(1)
+        with np.errstate(all="ignore"):
+            inputs = torch.from_numpy(self._encode(rows))
+        if not (torch.isfinite(inputs).all() and torch.isfinite(targets).all()):
+            raise DataError(
+                f"{self._source} has numbers too large to compute with; "
+                "scale that column down, or leave it out with data.ignore"
+            )
+        return Part(inputs.to(self._device), targets.to(self._device))
 
 
 def _read(settings: DataSettings) -> Raw:

@@ -18,10 +18,11 @@ from hpsearch.places import checkpoint_place
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Ending, EpochReport, Hold, Study
+from hpsearch.store.values import FINAL, Ending, EpochReport, Hold, Study
 from hpsearch.training.array import Array, Failure, Report
-from hpsearch.training.candidate import Candidate, derived_seed
+from hpsearch.training.candidate import Candidate
 from hpsearch.training.stack import shape_of
+from hpsearch.worker.closing import candidate, conclude
 from hpsearch.worker.context import Context
 from hpsearch.worker.intake import Intake
 from hpsearch.worker.material import material
@@ -58,8 +59,9 @@ class Bench:
         database = context.ledger.database
         self._mirror = Mirror(database, study.study_id, study.name, study.direction)
         self._search = Search(self._spec, self._mirror)
-        place = checkpoint_place(database, study, context.options.checkpoints)
-        self._saves = Saves(place)
+        self._dataset = dataset
+        self._place_of_saves = checkpoint_place(database, study, context.options.checkpoints)
+        self._saves = Saves(self._place_of_saves)
         self._array = Array(
             dataset,
             self._spec.metric,
@@ -125,7 +127,7 @@ class Bench:
         if not holds:
             if self._staging.advance():
                 self._take()
-            else:
+            elif not self._conclude():
                 self._intake.rest()
             return
         for hold in holds:
@@ -137,6 +139,18 @@ class Bench:
             away = isinstance(error, UnreachableError)
             self._abandon(left, None if away else f"worker {self._worker} failed: {line(error)}")
             raise
+
+    def _conclude(self) -> bool:
+        """Give the verdict of a finish where it is due."""
+        if self._running or self._spec.final is None or self._search.stages[-1].name != FINAL:
+            return False
+        done = conclude(
+            self._context, self._study, self._spec, self._search, self._mirror, self._dataset,
+            self._place_of_saves,
+        )  # fmt: skip
+        if done:
+            self._tidy()
+        return done
 
     def _may_have_company(self) -> bool:
         """Whether others may be trained beside what is in training.
@@ -231,13 +245,7 @@ class Bench:
         return running
 
     def _candidate(self, hold: Hold, trial: FrozenTrial) -> Candidate:
-        settings = self._spec.settings(self._search.values(trial))
-        return Candidate(
-            key=hold.number,
-            family=self._spec.family,
-            settings=settings,
-            seed=_seed(self._spec.search.seed, hold.origin),
-        )
+        return candidate(self._spec, self._search, hold.number, hold.origin, trial)
 
     def _place(self, running: Running) -> None:
         """Put a trial on the array, from its checkpoint if there is one that fits."""
@@ -358,7 +366,7 @@ class Bench:
         """Deliver the ends of those that have come to one, and clear them away."""
         ended = [running for running in candidates if running.ending is not None]
         for running in ended:
-            if self._is_best(running):  # the network itself, for whoever asks for the best one
+            if self._is_wanted(running):  # the network itself, for whoever asks for it
                 self._checkpoint(running, last=True)
         endings = [(running, running.ending) for running in ended]
         self._deliver(ended)
@@ -370,11 +378,13 @@ class Bench:
             self._let_go(running.number)
             self._unconfirmed.add(running.number)
 
-    def _is_best(self, running: Running) -> bool:
+    def _is_wanted(self, running: Running) -> bool:
+        """Whether its network is the best so far, or one that the finish will look at."""
         ending = running.ending
         if ending is None or ending.state is not TrialState.COMPLETE:
             return False
-        return self._mirror.would_be_best(running.trial, ending.value)
+        finishes = running.trial.user_attrs["stage"] == FINAL
+        return finishes or self._mirror.would_be_best(running.trial, ending.value)
 
     def _deliver(self, chosen: Iterable[Running]) -> None:
         """Hand what is to be written of them to the keeper."""
@@ -412,15 +422,16 @@ class Bench:
             return False
 
     def _tidy(self) -> None:
-        """Of trials that have ended, only the best one's checkpoint is of use.
+        """Of trials that have ended, only the checkpoints of the best one and of a finish are of use.
 
         One whose end is not in the database yet is not touched: should this worker die now, the
         next one needs it.
         """
         best = self._mirror.best()
-        ended = {t.user_attrs["ticket"] for t in self._mirror.trials() if t.state.is_finished()}
-        kept = best.user_attrs["ticket"] if best is not None else None
-        self._saves.keep_only(kept, ended - self._unconfirmed)
+        ended = {t.user_attrs["ticket"]: t for t in self._mirror.trials() if t.state.is_finished()}
+        kept = {number for number, t in ended.items() if t.user_attrs["stage"] == FINAL}
+        kept |= {best.user_attrs["ticket"]} if best is not None else set()
+        self._saves.keep_only(kept, ended.keys() - self._unconfirmed)
 
     def _obey(self) -> None:
         """Give back or end what is under way where the study or this worker has been stopped."""
@@ -454,8 +465,3 @@ class Bench:
             self._keeper.forget(running.hold)
             self._mirror.drop(running.trial_id)
             self._let_go(running.number)
-
-
-def _seed(study_seed: int, origin: int) -> int:
-    """The candidate's own seed: of its first weights, the order of its data, its dropout."""
-    return derived_seed(study_seed, "candidate", origin)

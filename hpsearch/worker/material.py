@@ -11,12 +11,12 @@ from hpsearch.store.values import Study
 from hpsearch.training.data import Dataset, DataSettings, load
 from hpsearch.worker.context import Context
 
-__all__ = ["material"]
+__all__ = ["data_settings", "material"]
 
 
 def material(context: Context, study: Study, spec: StudySpec) -> Dataset:
     """Load it. DataError where it is missing, does not suit, or is not what others train on."""
-    dataset = load(_settings(spec, Path(study.base)), context.device)
+    dataset = load(data_settings(spec, Path(study.base)), context.device)
     _check_metric(study, spec, dataset)
     _agree(context, study, dataset)
     return dataset
@@ -45,7 +45,8 @@ def _agree(context: Context, study: Study, dataset: Dataset) -> None:
             )
 
 
-def _settings(spec: StudySpec, base: Path) -> DataSettings:
+def data_settings(spec: StudySpec, base: Path) -> DataSettings:
+    """Which data the study names; `base` is its file's folder."""
     data = spec.data
     return DataSettings(
         source=data.source,

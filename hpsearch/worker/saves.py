@@ -63,13 +63,13 @@ class Saves:
         self._failure, self._try_at = passwords.hide(error), now + _VAIN * (now - started)
         return self._failure
 
-    def keep_only(self, best: int | None, ended: Collection[int]) -> None:
-        """Of tickets that have ended, only the best one's checkpoint is of use."""
+    def keep_only(self, kept: Collection[int], ended: Collection[int]) -> None:
+        """Of tickets that have ended, only the checkpoints of these are of use."""
         started = time.monotonic()
         if started < self._try_at:
             return
         try:
-            for number in (set(ended) - {best}) & self._checkpoints.numbers():
+            for number in (set(ended) - set(kept)) & self._checkpoints.numbers():
                 self._checkpoints.remove(number)
         except CheckpointError as error:
             _log.warning("%s", self._note(error, started))  # they take up room: a later end tries

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from hpsearch import plan
 from hpsearch.plan import Stage
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
@@ -55,7 +56,10 @@ class Staging:
         study = self._ledger.study(self._study.name)
         if study.uid == self._study.uid and study.awaits_stage:
             self._mirror.refresh()
-            stage = self._search.next_stage(study.drawn, study.tickets - study.issued)
+            due = study.finish == "due"
+            left = 0 if study.is_out_of_time else study.tickets - study.issued
+            left -= plan.final_tickets(self._spec) if due else 0
+            stage = self._search.next_stage(study.drawn, left, finish=due)
             self._ledger.open_stage(study.study_id, known, stage.as_json())
         self._read()
         if len(self._search.stages) == known:
