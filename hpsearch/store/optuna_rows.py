@@ -13,7 +13,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, distribution_to_json
-from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
@@ -30,21 +29,9 @@ from hpsearch.store.optuna_tables import (
 )
 
 __all__ = [
-    "add_study", "add_trial", "head", "origin", "put_attr", "put_param", "put_state", "read_attrs",
+    "add_trial", "head", "origin", "put_attr", "put_param", "put_state", "read_attrs",
     "read_studies",
 ]  # fmt: skip
-
-
-def add_study(connection: sa.Connection, name: str, directions: Sequence[StudyDirection]) -> int:
-    """Insert a study; its id. IntegrityError where the name is taken."""
-    row = connection.execute(sa.insert(STUDIES).values(study_name=name))
-    study_id = int(row.inserted_primary_key[0])  # type: ignore[index]
-    rows = [
-        {"study_id": study_id, "objective": i, "direction": direction}
-        for i, direction in enumerate(directions)
-    ]
-    connection.execute(sa.insert(DIRECTIONS), rows)
-    return study_id
 
 
 def read_studies(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[FrozenStudy]:
@@ -128,8 +115,7 @@ def head(
 def add_trial(connection: sa.Connection, study_id: int, trial: FrozenTrial) -> tuple[int, int]:
     """Insert a trial with all that it has; its (trial_id, number)."""
     trials.lock_study(connection, study_id)
-    count = sa.select(sa.func.count()).where(TRIALS.c.study_id == study_id)
-    number = connection.execute(count).scalar_one()
+    number = connection.execute(sa.select(trials.next_number(study_id))).scalar_one()
     row = connection.execute(
         sa.insert(TRIALS).values(
             study_id=study_id,
@@ -180,13 +166,7 @@ def _put_values(connection: sa.Connection, trial_id: int, values: Sequence[float
     if not values:
         return
     connection.execute(sa.delete(VALUES).where(VALUES.c.trial_id == trial_id))
-    rows = []
-    for objective, value in enumerate(values):
-        stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-        rows.append(
-            {"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind}
-        )
-    connection.execute(sa.insert(VALUES), rows)
+    trials.put_values(connection, {trial_id: values})
 
 
 def _utc(local: datetime | None) -> datetime | None:

@@ -125,7 +125,7 @@ class BatchedStorage(BaseStorage):
         def body(connection: sa.Connection) -> int:
             try:
                 with connection.begin_nested():
-                    return optuna_rows.add_study(connection, name, directions)
+                    return trials.add_study(connection, name, directions)
             except sa.exc.IntegrityError:
                 raise DuplicatedStudyError(f"there is a study named {name!r} already") from None
 

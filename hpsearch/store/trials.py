@@ -34,6 +34,7 @@ from hpsearch.store.optuna_tables import (
 
 __all__ = [
     "PRUNER_NOTES",
+    "add_study",
     "as_direction",
     "clear_reports",
     "create_study",
@@ -50,6 +51,7 @@ __all__ = [
     "put_reports",
     "put_system_attrs",
     "put_user_attrs",
+    "put_values",
 ]  # fmt: skip
 
 PRUNER_NOTES = "completed_rung_"
@@ -61,19 +63,25 @@ def _utc() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+def add_study(connection: sa.Connection, name: str, directions: Sequence[StudyDirection]) -> int:
+    """Insert a study; its id. IntegrityError where the name is taken."""
+    row = connection.execute(sa.insert(STUDIES).values(study_name=name))
+    study_id = int(row.inserted_primary_key[0])  # type: ignore[index]
+    rows = [
+        {"study_id": study_id, "objective": i, "direction": direction}
+        for i, direction in enumerate(directions)
+    ]
+    connection.execute(sa.insert(DIRECTIONS), rows)
+    return study_id
+
+
 def create_study(connection: sa.Connection, name: str, direction: str, uid: str) -> int:
-    """Insert a study as Optuna does; its id. IntegrityError where the name is taken.
+    """Insert a study of hpsearch's; its id. IntegrityError where the name is taken.
 
     Its user attribute `hpsearch` has the uid, by which a study that Optuna's tools deleted and
     another that got its id can be told apart.
     """
-    row = connection.execute(sa.insert(STUDIES).values(study_name=name))
-    study_id = int(row.inserted_primary_key[0])  # type: ignore[index]
-    connection.execute(
-        sa.insert(DIRECTIONS).values(
-            study_id=study_id, objective=0, direction=as_direction(direction)
-        )
-    )
+    study_id = add_study(connection, name, [as_direction(direction)])
     connection.execute(
         sa.insert(STUDY_USER).values(study_id=study_id, key="hpsearch", value_json=json.dumps(uid))
     )
@@ -253,14 +261,21 @@ def put_system_attrs(connection: sa.Connection, attrs: Mapping[int, Mapping[str,
     upsert(connection, TRIAL_SYSTEM, ("trial_id", "key"), _attrs(attrs))
 
 
+def put_values(connection: sa.Connection, values: Mapping[int, Sequence[float]]) -> None:
+    """Write the values of trials that have none yet, {trial_id: one for each direction}."""
+    rows = []
+    for trial_id, of_trial in values.items():
+        for objective, value in enumerate(of_trial):
+            stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+            rows.append(
+                {"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind}
+            )
+    _insert(connection, VALUES, rows)
+
+
 def end(connection: sa.Connection, endings: Mapping[int, tuple[TrialState, float | None]]) -> None:
     """End running trials, {trial_id: (state, value)}."""
-    rows = []
-    for trial_id, (_, value) in endings.items():
-        if value is not None:
-            stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-            rows.append({"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind})
-    _insert(connection, VALUES, rows)
+    put_values(connection, {i: [value] for i, (_, value) in endings.items() if value is not None})
     for state in sorted({state for state, _ in endings.values()}):
         alike = [trial_id for trial_id, (its, _) in endings.items() if its == state]
         connection.execute(
