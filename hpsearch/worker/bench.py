@@ -139,10 +139,10 @@ class Bench:
         alone until it has made a new epoch. Where others wait for the same, it makes room for them
         then; it will be trained beside them.
         """
-        suspect = [running for running in self._running.values() if running.suspect]
-        if not suspect:
+        # One at the most: a ticket that has lost its worker is leased by itself.
+        running = next((r for r in self._running.values() if r.suspect), None)
+        if running is None:
             return True
-        (running,) = suspect
         self._save()
         if not self._keeper.flush(_CLEAR_S):
             return False
@@ -228,7 +228,7 @@ class Bench:
             key=hold.number,
             family=self._spec.family,
             settings=settings,
-            seed=_seed(self._spec.search.seed, hold.origin),
+            seed=derived_seed(self._spec.search.seed, "candidate", hold.origin),
         )
 
     def _place(self, running: Running) -> None:
@@ -446,8 +446,3 @@ class Bench:
             self._keeper.forget(running.hold)
             self._mirror.drop(running.trial_id)
             self._let_go(running.number)
-
-
-def _seed(study_seed: int, origin: int) -> int:
-    """The candidate's own seed: of its first weights, the order of its data, its dropout."""
-    return derived_seed(study_seed, "candidate", origin)
