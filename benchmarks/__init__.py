@@ -3,6 +3,7 @@
     python -m benchmarks.training
     python -m benchmarks.dispatch
     python -m benchmarks.startup
+    python -m benchmarks.growth
     python -m benchmarks.report
 
 Each runs hpsearch and its peers in turn (A B A B ...) and writes `results/NAME.json`; the last one

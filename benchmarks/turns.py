@@ -153,11 +153,14 @@ def in_turn(benchmark: str, cases: Iterable[Case], options: argparse.Namespace) 
     fails.
     """
     command = shlex.join(["python", "-m", f"benchmarks.{benchmark}", *sys.argv[1:]])
+    load = os.getloadavg()[0]  # before the first case: later ones would meet that of the first
+    if load > IDLE:
+        _console.print(f"other work is going on here (load {load:.1f}): figures will be off")
     for case in cases:
         if options.only and case.name not in options.only:
             continue
         try:
-            measured = _measure(case, options.rounds, command)
+            measured = _measure(case, options.rounds, command, load)
         except FailedError as error:
             sys.exit(f"{case.name}: {error}")
         Console().print(_picture(measured))
@@ -165,10 +168,7 @@ def in_turn(benchmark: str, cases: Iterable[Case], options: argparse.Namespace) 
             _write(RESULTS / f"{benchmark}.json", measured)
 
 
-def _measure(case: Case, rounds: int, command: str) -> Measured:
-    load = os.getloadavg()[0]
-    if load > IDLE:
-        _console.print(f"other work is going on here (load {load:.1f}): figures will be off")
+def _measure(case: Case, rounds: int, command: str, load: float) -> Measured:
     runs: dict[str, list[Mapping[str, Any]]] = {}
     skipped: dict[str, str] = {}
     for number in range(rounds):

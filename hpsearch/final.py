@@ -106,8 +106,13 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 def verdict(
-    entries: Sequence[Entry], best_seen: float, metric: str, direction: Direction,
-    score: Callable[[Repeat, Assignment], Mapping[str, float]], rows: int, use: int,
+    entries: Sequence[Entry],
+    best_seen: float,
+    metric: str,
+    direction: Direction,
+    score: Callable[[Repeat, Assignment], Mapping[str, float]],
+    rows: int,
+    use: int,
 ) -> Verdict | None:
     """Choose the winner by validation, and then look at the test part.
 

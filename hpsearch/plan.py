@@ -20,8 +20,8 @@ from hpsearch.space import Assignment, Choices, Grid, Parameter, Range, Space
 from hpsearch.spec import StudySpec
 
 __all__ = [
-    "FINAL", "Done", "Leg", "Stage", "default_point", "final_tickets", "limit", "narrowed", "opening", "outline", "ranked",
-    "rate_scale", "sizes", "tickets",
+    "FINAL", "Done", "Leg", "Stage", "default_point", "final_tickets", "limit", "narrowed",
+    "opening", "outline", "ranked", "rate_scale", "sizes", "tickets",
 ]  # fmt: skip
 
 WARMUP, POLISH, JOINT, FINAL = "warmup", "polish", "joint", "final"

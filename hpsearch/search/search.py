@@ -157,8 +157,7 @@ class Search:
         }
 
     def should_prune(self, trial: FrozenTrial) -> bool:
-        """Whether the study's pruner would stop the trial after its last report; none of a finish.
-        """
+        """Whether the study's pruner would stop the trial after its last report; not in a finish."""
         if trial.user_attrs["stage"] == plan.FINAL:
             return False
         self._mirror.apply()

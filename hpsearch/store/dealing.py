@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from hpsearch.store import trials
+from hpsearch.store.optuna_tables import TRIALS
 from hpsearch.store.tables import tickets
 from hpsearch.store.values import Study
 
@@ -66,8 +66,8 @@ def add_retries(connection: sa.Connection, study: Study) -> int:
     )
     failed = connection.execute(
         sa.select(tickets.c.number, tickets.c.origin)
-        .join(trials.TRIALS, trials.TRIALS.c.trial_id == tickets.c.trial_id)
-        .where(tickets.c.study_id == study.study_id, trials.TRIALS.c.state == TrialState.FAIL)
+        .join(TRIALS, TRIALS.c.trial_id == tickets.c.trial_id)
+        .where(tickets.c.study_id == study.study_id, TRIALS.c.state == TrialState.FAIL)
         .where(~retried)
         .order_by(tickets.c.number)
     ).all()

@@ -18,17 +18,18 @@ from typing import Any
 
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, json_to_distribution
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 
-__all__ = ["History"]
+from hpsearch.store.optuna_tables import (
+    PARAMS,
+    REPORTS,
+    TRIAL_SYSTEM,
+    TRIAL_USER,
+    TRIALS,
+    VALUES,
+)
 
-_TRIALS = models.TrialModel.__table__
-_PARAMS = models.TrialParamModel.__table__
-_VALUES = models.TrialValueModel.__table__
-_REPORTS = models.TrialIntermediateValueModel.__table__
-_USER = models.TrialUserAttributeModel.__table__
-_SYSTEM = models.TrialSystemAttributeModel.__table__
+__all__ = ["History"]
 
 _BATCH = 500
 """Ids in one IN list: every database takes that many."""
@@ -57,10 +58,10 @@ class History:
         What comes to those `held` this process knows: they are fetched only when they have ended.
         """
         # Optuna numbers trials under a lock of the study: ids come to be seen in their order.
-        later = _TRIALS.c.study_id == self._study_id, _TRIALS.c.trial_id > self._last
+        later = TRIALS.c.study_id == self._study_id, TRIALS.c.trial_id > self._last
         heads = _heads(connection, *later)
         found = [trial for trial in heads if self._is_news(trial, held)]
-        _fill(connection, found, sa.select(_TRIALS.c.trial_id).where(*later))
+        _fill(connection, found, sa.select(TRIALS.c.trial_id).where(*later))
         for ids in _batches(self._unfinished):
             found += self._changed(connection, ids, held)
         self._last = max([self._last, *(trial._trial_id for trial in heads)])
@@ -69,9 +70,9 @@ class History:
     def _changed(
         self, connection: sa.Connection, ids: Sequence[int], held: Container[int]
     ) -> list[FrozenTrial]:
-        heads = _heads(connection, _TRIALS.c.trial_id.in_(ids))
-        running = (t._trial_id for t in heads if t.state is TrialState.RUNNING)
-        marks = _marks(connection, [i for i in running if i not in held])
+        heads = _heads(connection, TRIALS.c.trial_id.in_(ids))
+        under_way = (t._trial_id for t in heads if not t.state.is_finished())
+        marks = _marks(connection, [i for i in under_way if i not in held])
         found = [t for t in heads if self._is_news(t, held, marks.get(t._trial_id))]
         _fill(connection, found, [t._trial_id for t in found])
         self._marks.update(marks)
@@ -132,7 +133,7 @@ def _plain(column: sa.Column[Any]) -> sa.ColumnElement[str]:
 
 def _heads(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[FrozenTrial]:
     """Trials without their parts."""
-    c = _TRIALS.c
+    c = TRIALS.c
     query = sa.select(
         c.trial_id, c.number, _plain(c.state), c.datetime_start, c.datetime_complete
     ).where(*which)
@@ -175,18 +176,18 @@ def _marks(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Sequence[
         return {}
 
     def of(table: sa.Table, measure: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
-        query = sa.select(measure).where(table.c.trial_id == _TRIALS.c.trial_id)
-        return query.correlate(_TRIALS).scalar_subquery()
+        query = sa.select(measure).where(table.c.trial_id == TRIALS.c.trial_id)
+        return query.correlate(TRIALS).scalar_subquery()
 
     query = sa.select(
-        _TRIALS.c.trial_id,
-        of(_PARAMS, sa.func.count()),
-        of(_REPORTS, sa.func.count()),
-        of(_REPORTS, sa.func.max(_REPORTS.c.trial_intermediate_value_id)),
-        of(_USER, sa.func.aggregate_strings(_USER.c.value_json, ",")),
-        of(_SYSTEM, sa.func.aggregate_strings(_SYSTEM.c.value_json, ",")),
+        TRIALS.c.trial_id,
+        of(PARAMS, sa.func.count()),
+        of(REPORTS, sa.func.count()),
+        of(REPORTS, sa.func.max(REPORTS.c.trial_intermediate_value_id)),
+        of(TRIAL_USER, sa.func.aggregate_strings(TRIAL_USER.c.value_json, ",")),
+        of(TRIAL_SYSTEM, sa.func.aggregate_strings(TRIAL_SYSTEM.c.value_json, ",")),
     )
-    rows = connection.execute(query.where(_TRIALS.c.trial_id.in_(ids)))
+    rows = connection.execute(query.where(TRIALS.c.trial_id.in_(ids)))
     return {trial_id: mark for trial_id, *mark in rows}
 
 
@@ -206,24 +207,24 @@ def _fill(connection: sa.Connection, trials: Sequence[FrozenTrial], ids: Ids) ->
             if trial_id in known:  # not one that has come since
                 yield known[trial_id], of_trial
 
-    p = _PARAMS.c
-    for trial, rows in parts(_PARAMS, "param_id", p.param_name, p.param_value, p.distribution_json):
+    p = PARAMS.c
+    for trial, rows in parts(PARAMS, "param_id", p.param_name, p.param_value, p.distribution_json):
         for _, name, value, text in rows:
             distribution = trial._distributions[intern(name)] = _distribution(text)
             trial._params[intern(name)] = distribution.to_external_repr(value)
-    v = _VALUES.c
-    for trial, rows in parts(_VALUES, "objective", v.value, _plain(v.value_type)):
+    v = VALUES.c
+    for trial, rows in parts(VALUES, "objective", v.value, _plain(v.value_type)):
         trial._values = [_NUMBERS.get(kind, value) for _, value, kind in rows]
-    r = _REPORTS.c
+    r = REPORTS.c
     for trial, rows in parts(
-        _REPORTS, "step", r.step, r.intermediate_value, _plain(r.intermediate_value_type)
+        REPORTS, "step", r.step, r.intermediate_value, _plain(r.intermediate_value_type)
     ):
         trial.intermediate_values = {
             step: _NUMBERS.get(kind, value) for _, step, value, kind in rows
         }
-    for trial, rows in parts(_USER, "key", _USER.c.key, _USER.c.value_json):
+    for trial, rows in parts(TRIAL_USER, "key", TRIAL_USER.c.key, TRIAL_USER.c.value_json):
         trial._user_attrs = {intern(key): _decoded(text) for _, key, text in rows}
-    for trial, rows in parts(_SYSTEM, "key", _SYSTEM.c.key, _SYSTEM.c.value_json):
+    for trial, rows in parts(TRIAL_SYSTEM, "key", TRIAL_SYSTEM.c.key, TRIAL_SYSTEM.c.value_json):
         trial._system_attrs = {intern(key): _decoded(text) for _, key, text in rows}
 
 

@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial
 from hpsearch.errors import ConflictError, NotFoundError
 from hpsearch.store import dealing, stage_rows, study_rows, ticket_rows, trials, worker_rows
 from hpsearch.store.engine import Database, now
+from hpsearch.store.optuna_tables import STUDIES
 from hpsearch.store.tables import is_ready, prepare, studies
 from hpsearch.store.values import FINAL, Hold, Key, State, Study, Worker, Write
 
@@ -141,7 +142,7 @@ class Ledger:
             but: A worker whose own tickets are left out, as if they were not under way: one that
                 holds many asks so whether it would choose its study again.
         """
-        named = [trials.STUDIES.c.study_name.in_(list(names))] if names else []
+        named = [STUDIES.c.study_name.in_(list(names))] if names else []
         with self.database.read() as connection:
             return ticket_rows.waiting(connection, but, *named)
 
@@ -160,7 +161,7 @@ class Ledger:
             return ticket_rows.suspects(connection, study_id)
 
     def _study(self, connection: sa.Connection, name: str) -> Study:
-        found = study_rows.find(connection, trials.STUDIES.c.study_name == name)
+        found = study_rows.find(connection, STUDIES.c.study_name == name)
         if found:
             return found[0]
         others = ", ".join(s.name for s in study_rows.find(connection)) or "it has none yet"
@@ -235,8 +236,7 @@ class Ledger:
 
     @_verb
     def finish_again(self, connection: sa.Connection, name: str, tickets: int) -> Study:
-        """Add a finish, of so many tickets, to a study that is done; ConflictError where it is not.
-        """
+        """Add a finish, of so many tickets, to a study that is done; ConflictError if it is not."""
         study = self._locked(connection, name)
         if study.state != "done":
             raise ConflictError(f"study {name!r} is {study.state}; its search has to end first")

@@ -101,22 +101,23 @@ class Mirror(BaseStorage):
         The trainings of a finish are not among them: of the same network trained again, the best
         one is the luckiest.
         """
-        sign = 1 if self._direction is StudyDirection.MAXIMIZE else -1
         complete = [
             t for t in self.trials(TrialState.COMPLETE)
             if t.value is not None and t.user_attrs.get("stage") != FINAL
         ]  # fmt: skip
-        return max(complete, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
+        return max(complete, key=lambda t: self._rank(t, t.value), default=None)
 
     def would_be_best(self, trial: FrozenTrial, value: float | None) -> bool:
         """Whether `trial`, complete with that value, would be the `best` one."""
-        if trial.user_attrs.get("stage") == FINAL:
+        if value is None or trial.user_attrs.get("stage") == FINAL:
             return False
         best = self.best()
-        if best is None or best.value is None or value is None:
-            return value is not None
+        return best is None or self._rank(trial, value) > self._rank(best, best.value)
+
+    def _rank(self, trial: FrozenTrial, value: float | None) -> tuple[float, int]:
+        """The greater, the better."""
         sign = 1 if self._direction is StudyDirection.MAXIMIZE else -1
-        return (sign * value, -trial.number) > (sign * best.value, -best.number)
+        return sign * (value or 0.0), -trial.number
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """What a sampler or pruner notes on a trial; `take_notes` hands it to be written."""

@@ -13,45 +13,34 @@ from typing import Any
 
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, distribution_to_json
-from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.store import trials
+from hpsearch.store.optuna_tables import (
+    DIRECTIONS,
+    PARAMS,
+    STUDIES,
+    STUDY_SYSTEM,
+    STUDY_USER,
+    TRIALS,
+    VALUES,
+)
 
 __all__ = [
-    "STUDY_SYSTEM", "STUDY_USER", "add_study", "add_trial", "head", "origin", "put_attr",
-    "put_param", "put_state", "read_attrs", "read_studies",
+    "add_trial", "head", "origin", "put_attr", "put_param", "put_state", "read_attrs",
+    "read_studies",
 ]  # fmt: skip
-
-STUDY_USER = models.StudyUserAttributeModel.__table__
-STUDY_SYSTEM = models.StudySystemAttributeModel.__table__
-_STUDIES, _TRIALS = trials.STUDIES, trials.TRIALS
-_DIRECTIONS = models.StudyDirectionModel.__table__
-_PARAMS = models.TrialParamModel.__table__
-_VALUES = models.TrialValueModel.__table__
-
-
-def add_study(connection: sa.Connection, name: str, directions: Sequence[StudyDirection]) -> int:
-    """Insert a study; its id. IntegrityError where the name is taken."""
-    row = connection.execute(sa.insert(_STUDIES).values(study_name=name))
-    study_id = int(row.inserted_primary_key[0])  # type: ignore[index]
-    rows = [
-        {"study_id": study_id, "objective": i, "direction": direction}
-        for i, direction in enumerate(directions)
-    ]
-    connection.execute(sa.insert(_DIRECTIONS), rows)
-    return study_id
 
 
 def read_studies(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[FrozenStudy]:
     """Studies by id; all of them unless a condition on Optuna's `studies` is given."""
-    query = sa.select(_STUDIES.c.study_id, _STUDIES.c.study_name).where(*which)
-    names = connection.execute(query.order_by(_STUDIES.c.study_id)).all()
-    ids = sa.select(_STUDIES.c.study_id).where(*which)
+    query = sa.select(STUDIES.c.study_id, STUDIES.c.study_name).where(*which)
+    names = connection.execute(query.order_by(STUDIES.c.study_id)).all()
+    ids = sa.select(STUDIES.c.study_id).where(*which)
     directions: dict[int, list[StudyDirection]] = defaultdict(list)
-    c = _DIRECTIONS.c
+    c = DIRECTIONS.c
     found = sa.select(c.study_id, c.direction).where(c.study_id.in_(ids)).order_by(c.objective)
     for study_id, direction in connection.execute(found):
         directions[study_id].append(direction)
@@ -90,10 +79,10 @@ def origin(connection: sa.Connection, study_id: int) -> tuple[str, str | None, d
     uid = sa.select(STUDY_USER.c.value_json).where(
         STUDY_USER.c.study_id == study_id, STUDY_USER.c.key == "hpsearch"
     )
-    mine = sa.select(sa.func.min(_TRIALS.c.trial_id)).where(_TRIALS.c.study_id == study_id)
-    began = sa.select(_TRIALS.c.datetime_start).where(_TRIALS.c.trial_id == mine.scalar_subquery())
-    query = sa.select(_STUDIES.c.study_name, uid.scalar_subquery(), began.scalar_subquery())
-    row = connection.execute(query.where(_STUDIES.c.study_id == study_id)).one_or_none()
+    mine = sa.select(sa.func.min(TRIALS.c.trial_id)).where(TRIALS.c.study_id == study_id)
+    began = sa.select(TRIALS.c.datetime_start).where(TRIALS.c.trial_id == mine.scalar_subquery())
+    query = sa.select(STUDIES.c.study_name, uid.scalar_subquery(), began.scalar_subquery())
+    row = connection.execute(query.where(STUDIES.c.study_id == study_id)).one_or_none()
     if row is None:
         raise KeyError(f"there is no study with the id {study_id}")
     return row[0], row[1], row[2]
@@ -115,7 +104,7 @@ def head(
 
     With `lock` it stays so until the transaction ends.
     """
-    c = _TRIALS.c
+    c = TRIALS.c
     query = sa.select(c.study_id, c.number, c.state).where(c.trial_id == trial_id)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
@@ -126,10 +115,9 @@ def head(
 def add_trial(connection: sa.Connection, study_id: int, trial: FrozenTrial) -> tuple[int, int]:
     """Insert a trial with all that it has; its (trial_id, number)."""
     trials.lock_study(connection, study_id)
-    count = sa.select(sa.func.count()).where(_TRIALS.c.study_id == study_id)
-    number = connection.execute(count).scalar_one()
+    number = connection.execute(sa.select(trials.next_number(study_id))).scalar_one()
     row = connection.execute(
-        sa.insert(_TRIALS).values(
+        sa.insert(TRIALS).values(
             study_id=study_id,
             number=number,
             state=trial.state,
@@ -154,7 +142,7 @@ def put_param(
     """Insert a parameter of a trial; `value` is its internal one."""
     text = distribution_to_json(of)
     connection.execute(
-        sa.insert(_PARAMS).values(
+        sa.insert(PARAMS).values(
             trial_id=trial_id, param_name=name, param_value=value, distribution_json=text
         )
     )
@@ -169,22 +157,17 @@ def put_state(
 ) -> None:
     """Set a trial's state and values; `at` is when it began to run, or ended."""
     _put_values(connection, trial_id, values or ())
-    column = "datetime_complete" if state.is_finished() else "datetime_start"
-    update = sa.update(_TRIALS).where(_TRIALS.c.trial_id == trial_id)
-    connection.execute(update.values({"state": state, column: _utc(at)}))
+    changes: dict[str, Any] = {"state": state}
+    if state is not TrialState.WAITING:
+        changes["datetime_complete" if state.is_finished() else "datetime_start"] = _utc(at)
+    connection.execute(sa.update(TRIALS).where(TRIALS.c.trial_id == trial_id).values(changes))
 
 
 def _put_values(connection: sa.Connection, trial_id: int, values: Sequence[float]) -> None:
     if not values:
         return
-    connection.execute(sa.delete(_VALUES).where(_VALUES.c.trial_id == trial_id))
-    rows = []
-    for objective, value in enumerate(values):
-        stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-        rows.append(
-            {"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind}
-        )
-    connection.execute(sa.insert(_VALUES), rows)
+    connection.execute(sa.delete(VALUES).where(VALUES.c.trial_id == trial_id))
+    trials.put_values(connection, {trial_id: values})
 
 
 def _utc(local: datetime | None) -> datetime | None:

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from hpsearch.errors import StorageError
 from hpsearch.store import trials
 from hpsearch.store.engine import Database
+from hpsearch.store.optuna_tables import TRIALS
 
 __all__ = ["Reports"]
 
@@ -99,7 +100,7 @@ def _put(connection: sa.Connection, waiting: dict[int, dict[int, float]]) -> Non
     """Write reports of trials that are still running: one may have been ended elsewhere."""
     if not waiting:
         return
-    c = trials.TRIALS.c
+    c = TRIALS.c
     query = sa.select(c.trial_id).where(c.trial_id.in_(waiting), c.state == TrialState.RUNNING)
     running = connection.execute(query.order_by(c.trial_id).with_for_update()).scalars()
     trials.put_reports(connection, {trial_id: waiting[trial_id] for trial_id in running})

@@ -59,9 +59,7 @@ def begin_verdict(connection: sa.Connection, study_id: int) -> int:
     if last is not None and last[1]:
         return int(last.number)
     number = int(last.number) + 1 if last is not None else 1
-    connection.execute(
-        sa.insert(finishes).values(study_id=study_id, number=number, begun_at=now())
-    )
+    connection.execute(sa.insert(finishes).values(study_id=study_id, number=number, begun_at=now()))
     return number
 
 
@@ -71,9 +69,7 @@ def end_verdict(
     """Write the result of a use; whether there was none before."""
     c = finishes.c
     of_use = (c.study_id == study_id) & (c.number == number) & c.result.is_(None)
-    done = connection.execute(
-        sa.update(finishes).where(of_use).values(result=json.dumps(result))
-    )
+    done = connection.execute(sa.update(finishes).where(of_use).values(result=json.dumps(result)))
     return done.rowcount == 1
 
 

@@ -36,6 +36,7 @@ from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store import optuna_rows, tables, trials
 from hpsearch.store.engine import Database
 from hpsearch.store.history import History
+from hpsearch.store.optuna_tables import STUDIES, STUDY_SYSTEM, STUDY_USER
 from hpsearch.store.reports import Reports
 
 __all__ = ["BatchedStorage", "open_storage"]
@@ -124,7 +125,7 @@ class BatchedStorage(BaseStorage):
         def body(connection: sa.Connection) -> int:
             try:
                 with connection.begin_nested():
-                    return optuna_rows.add_study(connection, name, directions)
+                    return trials.add_study(connection, name, directions)
             except sa.exc.IntegrityError:
                 raise DuplicatedStudyError(f"there is a study named {name!r} already") from None
 
@@ -143,11 +144,11 @@ class BatchedStorage(BaseStorage):
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         """Set an attribute of a study; KeyError if there is none of that id."""
-        self._set_study_attr(optuna_rows.STUDY_USER, study_id, key, value)
+        self._set_study_attr(STUDY_USER, study_id, key, value)
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         """Set one of Optuna's own attributes of a study; KeyError if there is none of that id."""
-        self._set_study_attr(optuna_rows.STUDY_SYSTEM, study_id, key, value)
+        self._set_study_attr(STUDY_SYSTEM, study_id, key, value)
 
     def _set_study_attr(self, table: Any, study_id: int, key: str, value: Any) -> None:
         def body(connection: sa.Connection) -> None:
@@ -159,7 +160,7 @@ class BatchedStorage(BaseStorage):
     def get_study_id_from_name(self, study_name: str) -> int:
         """The study's id; KeyError if there is none of that name."""
         with self._database.read() as connection:
-            which = trials.STUDIES.c.study_name == study_name
+            which = STUDIES.c.study_name == study_name
             found = optuna_rows.read_studies(connection, which)
         if not found:
             raise KeyError(f"there is no study named {study_name!r}")
@@ -179,12 +180,12 @@ class BatchedStorage(BaseStorage):
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
         """The study's attributes; KeyError if there is none of that id."""
         with self._database.read() as connection:
-            return optuna_rows.read_attrs(connection, optuna_rows.STUDY_USER, study_id)
+            return optuna_rows.read_attrs(connection, STUDY_USER, study_id)
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
         """Optuna's own attributes of the study; KeyError if there is none of that id."""
         with self._database.read() as connection:
-            return optuna_rows.read_attrs(connection, optuna_rows.STUDY_SYSTEM, study_id)
+            return optuna_rows.read_attrs(connection, STUDY_SYSTEM, study_id)
 
     def get_all_studies(self) -> list[FrozenStudy]:
         """All studies by id."""
@@ -236,7 +237,7 @@ class BatchedStorage(BaseStorage):
         origin = optuna_rows.origin(connection, study_id)
         view = self._views.get(study_id)
         if view is None or view.origin[:2] != origin[:2] or view.origin[2] not in (None, origin[2]):
-            (study,) = optuna_rows.read_studies(connection, trials.STUDIES.c.study_id == study_id)
+            (study,) = optuna_rows.read_studies(connection, STUDIES.c.study_id == study_id)
             view = self._views[study_id] = _View(origin, study.directions, History(study_id))
         view.origin = origin
         return view
@@ -350,19 +351,16 @@ class BatchedStorage(BaseStorage):
         self, trial_id: int, state: TrialState, values: Sequence[float] | None, at: datetime
     ) -> None:
         view = self._view_of(trial_id)
-        if trial_id not in view.held and state is not TrialState.RUNNING:
-            view.history.forget(trial_id)  # it ran elsewhere: not all of it is known here
+        if state is not TrialState.RUNNING:
+            view.held.discard(trial_id)
+            view.history.forget(trial_id)  # others may have added to it while it ran here
             return
         trial = copy.copy(self.get_trial(trial_id))
         trial.state = state
         if values is not None:
             trial.values = list(map(float, values))
-        if state is TrialState.RUNNING:
-            trial.datetime_start = at
-            view.held.add(trial_id)
-        else:
-            trial.datetime_complete = at if state.is_finished() else None
-            view.held.discard(trial_id)
+        trial.datetime_start = at
+        view.held.add(trial_id)
         view.history.put(trial)
 
     def _unfinished(self, trial_id: int) -> FrozenTrial:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from hpsearch.store import trials
 from hpsearch.store.engine import now
+from hpsearch.store.optuna_tables import STUDIES, TRIALS
 from hpsearch.store.tables import epochs, finishes, leases, stages, studies, tickets
 from hpsearch.store.values import Study
 
@@ -24,7 +25,7 @@ __all__ = [
 
 def select(*where: Any) -> sa.Select[Any]:
     """A query for the studies that hpsearch and Optuna both know; `read` runs it."""
-    names = trials.STUDIES
+    names = STUDIES
     return (
         sa.select(studies, names.c.study_name.label("name"))
         .join(names, names.c.study_id == studies.c.study_id)
@@ -69,7 +70,7 @@ def forget(connection: sa.Connection, study_id: int) -> None:
     """Delete hpsearch's rows of a study."""
     of_study = sa.select(tickets.c.trial_id).where(tickets.c.study_id == study_id)
     # Where Optuna's tools deleted the study, SQLite may have given its trials' ids away.
-    others = sa.select(trials.TRIALS.c.trial_id).where(trials.TRIALS.c.study_id != study_id)
+    others = sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id != study_id)
     connection.execute(
         sa.delete(epochs).where(epochs.c.trial_id.in_(of_study), epochs.c.trial_id.not_in(others))
     )

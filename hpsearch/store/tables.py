@@ -22,7 +22,8 @@ from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store.engine import Database
 
 __all__ = [
-    "epochs", "finishes", "is_ready", "leases", "prepare", "stages", "studies", "tickets", "workers",
+    "epochs", "finishes", "is_ready", "leases", "prepare", "stages", "studies", "tickets",
+    "workers",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 4

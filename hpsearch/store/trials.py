@@ -18,11 +18,23 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.store.engine import upsert
+from hpsearch.store.optuna_tables import (
+    DIRECTIONS,
+    HEARTBEATS,
+    PARAMS,
+    REPORTS,
+    STUDIES,
+    STUDY_SYSTEM,
+    STUDY_USER,
+    TRIAL_SYSTEM,
+    TRIAL_USER,
+    TRIALS,
+    VALUES,
+)
 
 __all__ = [
     "PRUNER_NOTES",
-    "STUDIES",
-    "TRIALS",
+    "add_study",
     "as_direction",
     "clear_reports",
     "create_study",
@@ -39,19 +51,8 @@ __all__ = [
     "put_reports",
     "put_system_attrs",
     "put_user_attrs",
+    "put_values",
 ]  # fmt: skip
-
-STUDIES = models.StudyModel.__table__
-_DIRECTIONS = models.StudyDirectionModel.__table__
-_STUDY_USER = models.StudyUserAttributeModel.__table__
-_STUDY_SYSTEM = models.StudySystemAttributeModel.__table__
-TRIALS = models.TrialModel.__table__
-_PARAMS = models.TrialParamModel.__table__
-_VALUES = models.TrialValueModel.__table__
-_REPORTS = models.TrialIntermediateValueModel.__table__
-_USER = models.TrialUserAttributeModel.__table__
-_SYSTEM = models.TrialSystemAttributeModel.__table__
-_HEARTBEATS = models.TrialHeartbeatModel.__table__
 
 PRUNER_NOTES = "completed_rung_"
 """How the system attributes begin that successive halving keeps on a trial."""
@@ -62,21 +63,27 @@ def _utc() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+def add_study(connection: sa.Connection, name: str, directions: Sequence[StudyDirection]) -> int:
+    """Insert a study; its id. IntegrityError where the name is taken."""
+    row = connection.execute(sa.insert(STUDIES).values(study_name=name))
+    study_id = int(row.inserted_primary_key[0])  # type: ignore[index]
+    rows = [
+        {"study_id": study_id, "objective": i, "direction": direction}
+        for i, direction in enumerate(directions)
+    ]
+    connection.execute(sa.insert(DIRECTIONS), rows)
+    return study_id
+
+
 def create_study(connection: sa.Connection, name: str, direction: str, uid: str) -> int:
-    """Insert a study as Optuna does; its id. IntegrityError where the name is taken.
+    """Insert a study of hpsearch's; its id. IntegrityError where the name is taken.
 
     Its user attribute `hpsearch` has the uid, by which a study that Optuna's tools deleted and
     another that got its id can be told apart.
     """
-    row = connection.execute(sa.insert(STUDIES).values(study_name=name))
-    study_id = int(row.inserted_primary_key[0])  # type: ignore[index]
+    study_id = add_study(connection, name, [as_direction(direction)])
     connection.execute(
-        sa.insert(_DIRECTIONS).values(
-            study_id=study_id, objective=0, direction=as_direction(direction)
-        )
-    )
-    connection.execute(
-        sa.insert(_STUDY_USER).values(study_id=study_id, key="hpsearch", value_json=json.dumps(uid))
+        sa.insert(STUDY_USER).values(study_id=study_id, key="hpsearch", value_json=json.dumps(uid))
     )
     return study_id
 
@@ -84,9 +91,9 @@ def create_study(connection: sa.Connection, name: str, direction: str, uid: str)
 def is_study(study_id: sa.ColumnElement[int], uid: sa.ColumnElement[str]) -> sa.Exists:
     """Whether Optuna's study of that id is the one of that uid, for a WHERE clause."""
     return sa.exists().where(
-        _STUDY_USER.c.study_id == study_id,
-        _STUDY_USER.c.key == "hpsearch",
-        _STUDY_USER.c.value_json == sa.literal('"') + uid + sa.literal('"'),
+        STUDY_USER.c.study_id == study_id,
+        STUDY_USER.c.key == "hpsearch",
+        STUDY_USER.c.value_json == sa.literal('"') + uid + sa.literal('"'),
     )
 
 
@@ -109,9 +116,9 @@ def lock_study(connection: sa.Connection, study_id: int) -> None:
 def delete_study(connection: sa.Connection, study_id: int) -> None:
     """Delete a study and all its trials from Optuna's tables."""
     of_study = sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
-    for table in (_PARAMS, _VALUES, _REPORTS, _USER, _SYSTEM, _HEARTBEATS):
+    for table in (PARAMS, VALUES, REPORTS, TRIAL_USER, TRIAL_SYSTEM, HEARTBEATS):
         connection.execute(sa.delete(table).where(table.c.trial_id.in_(of_study)))
-    for table in (TRIALS, _DIRECTIONS, _STUDY_USER, _STUDY_SYSTEM, STUDIES):
+    for table in (TRIALS, DIRECTIONS, STUDY_USER, STUDY_SYSTEM, STUDIES):
         connection.execute(sa.delete(table).where(table.c.study_id == study_id))
 
 
@@ -161,11 +168,11 @@ def insert(
         found = connection.execute(_newest(study_id, len(rows)))
     made = sorted(((row.trial_id, row.number) for row in found), key=lambda row: row[1])
     trials = {trial_id: trial for (trial_id, _), trial in zip(made, new, strict=True)}
-    _insert(connection, _PARAMS, [row for item in trials.items() for row in _params(*item)])
+    _insert(connection, PARAMS, [row for item in trials.items() for row in _params(*item)])
     user = {trial_id: trial.user_attrs for trial_id, trial in trials.items()}
-    _insert(connection, _USER, _attrs(user))
+    _insert(connection, TRIAL_USER, _attrs(user))
     system = {trial_id: trial.system_attrs for trial_id, trial in trials.items()}
-    _insert(connection, _SYSTEM, _attrs(system))
+    _insert(connection, TRIAL_SYSTEM, _attrs(system))
     return made
 
 
@@ -205,8 +212,8 @@ def numbered(connection: sa.Connection, trial_ids: Collection[int]) -> dict[int,
 
 def last_step() -> sa.ScalarSelect[int]:
     """The last step that a trial of the enclosing query has reported; NULL: none."""
-    query = sa.select(sa.func.max(_REPORTS.c.step))
-    return query.where(_REPORTS.c.trial_id == TRIALS.c.trial_id).correlate(TRIALS).scalar_subquery()
+    query = sa.select(sa.func.max(REPORTS.c.step))
+    return query.where(REPORTS.c.trial_id == TRIALS.c.trial_id).correlate(TRIALS).scalar_subquery()
 
 
 def clear_reports(connection: sa.Connection, kept: Mapping[int, int]) -> None:
@@ -217,13 +224,13 @@ def clear_reports(connection: sa.Connection, kept: Mapping[int, int]) -> None:
     """
     if not kept:
         return
-    late = (_REPORTS.c.trial_id == sa.bindparam("of")) & (_REPORTS.c.step > sa.bindparam("after"))
+    late = (REPORTS.c.trial_id == sa.bindparam("of")) & (REPORTS.c.step > sa.bindparam("after"))
     rows = [{"of": trial_id, "after": step} for trial_id, step in kept.items()]
-    connection.execute(sa.delete(_REPORTS).where(late), rows)
+    connection.execute(sa.delete(REPORTS).where(late), rows)
     again = [trial_id for trial_id, step in kept.items() if step == 0]
     if again:
-        noted = _SYSTEM.c.key.startswith(PRUNER_NOTES, autoescape=True)
-        connection.execute(sa.delete(_SYSTEM).where(_SYSTEM.c.trial_id.in_(again), noted))
+        noted = TRIAL_SYSTEM.c.key.startswith(PRUNER_NOTES, autoescape=True)
+        connection.execute(sa.delete(TRIAL_SYSTEM).where(TRIAL_SYSTEM.c.trial_id.in_(again), noted))
 
 
 def put_reports(connection: sa.Connection, reports: Mapping[int, Mapping[int, float]]) -> None:
@@ -241,27 +248,34 @@ def put_reports(connection: sa.Connection, reports: Mapping[int, Mapping[int, fl
                 {"trial_id": trial_id, "step": step, "intermediate_value": stored,
                  "intermediate_value_type": stored_type}
             )  # fmt: skip
-    upsert(connection, _REPORTS, ("trial_id", "step"), rows)
+    upsert(connection, REPORTS, ("trial_id", "step"), rows)
 
 
 def put_user_attrs(connection: sa.Connection, attrs: Mapping[int, Mapping[str, Any]]) -> None:
     """Set user attributes of trials, {trial_id: {key: value}}."""
-    upsert(connection, _USER, ("trial_id", "key"), _attrs(attrs))
+    upsert(connection, TRIAL_USER, ("trial_id", "key"), _attrs(attrs))
 
 
 def put_system_attrs(connection: sa.Connection, attrs: Mapping[int, Mapping[str, Any]]) -> None:
     """Set system attributes of trials: what samplers and pruners keep there."""
-    upsert(connection, _SYSTEM, ("trial_id", "key"), _attrs(attrs))
+    upsert(connection, TRIAL_SYSTEM, ("trial_id", "key"), _attrs(attrs))
+
+
+def put_values(connection: sa.Connection, values: Mapping[int, Sequence[float]]) -> None:
+    """Write the values of trials that have none yet, {trial_id: one for each direction}."""
+    rows = []
+    for trial_id, of_trial in values.items():
+        for objective, value in enumerate(of_trial):
+            stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+            rows.append(
+                {"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind}
+            )
+    _insert(connection, VALUES, rows)
 
 
 def end(connection: sa.Connection, endings: Mapping[int, tuple[TrialState, float | None]]) -> None:
     """End running trials, {trial_id: (state, value)}."""
-    rows = []
-    for trial_id, (_, value) in endings.items():
-        if value is not None:
-            stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-            rows.append({"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind})
-    _insert(connection, _VALUES, rows)
+    put_values(connection, {i: [value] for i, (_, value) in endings.items() if value is not None})
     for state in sorted({state for state, _ in endings.values()}):
         alike = [trial_id for trial_id, (its, _) in endings.items() if its == state]
         connection.execute(
@@ -273,6 +287,6 @@ def end(connection: sa.Connection, endings: Mapping[int, tuple[TrialState, float
 
 def last_reports(connection: sa.Connection, trial_ids: Collection[int]) -> dict[int, float | None]:
     """The value at each trial's last step, if it has any; None where that is not a number."""
-    query = sa.select(_REPORTS.c.trial_id, _REPORTS.c.intermediate_value)
-    of_these = query.where(_REPORTS.c.trial_id.in_(list(trial_ids))).order_by(_REPORTS.c.step)
+    query = sa.select(REPORTS.c.trial_id, REPORTS.c.intermediate_value)
+    of_these = query.where(REPORTS.c.trial_id.in_(list(trial_ids))).order_by(REPORTS.c.step)
     return {row.trial_id: row.intermediate_value for row in connection.execute(of_these)}

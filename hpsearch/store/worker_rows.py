@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from hpsearch.store import trials
 from hpsearch.store.engine import now
+from hpsearch.store.optuna_tables import STUDIES, TRIALS
 from hpsearch.store.tables import leases, tickets, workers
 from hpsearch.store.values import Hold, Key, Work, Worker
 
@@ -68,7 +69,7 @@ def _open(worker: str) -> sa.ColumnElement[bool]:
 
 def _work(connection: sa.Connection) -> dict[str, tuple[Work, ...]]:
     """What each worker holds, by its name."""
-    names, rows = trials.STUDIES, trials.TRIALS
+    names, rows = STUDIES, TRIALS
     query = (
         sa.select(
             leases.c.worker, names.c.study_name, rows.c.number, trials.last_step().label("epoch")

@@ -27,7 +27,8 @@ class Candidate:
     settings: Mapping[str, Value]
     """A value for every name in `catalog.settings_of(family)`; `epochs` is never None."""
     seed: int
-    """63 bits. Initial weights, data order and dropout depend on nothing else."""
+    """63 bits. Initial weights and data order depend on nothing else; dropout, in a stack, on its
+    neighbours' too."""
 
     @cached_property
     def digest(self) -> str:

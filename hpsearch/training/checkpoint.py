@@ -94,23 +94,12 @@ class Checkpoints:
         if name is None:
             return None
         path = self._shelf.path(name)
-        content = self._content(name, path)
-        version = content.get("version") if isinstance(content, dict) else None
-        if version != _VERSION:
-            raise CheckpointError(
-                f"the checkpoint {path} is of version {version}, this program reads version "
-                f"{_VERSION}; remove it to start over"
-            )
-        text = json.loads(content["plain"])
-        return {**text["plain"], **_unpacked(text["layout"], content["tensors"])}
-
-    def _content(self, name: str, path: str) -> Any:
         with self._guarded(f"read the checkpoint {path}"), self._shelf.open(name) as file:
             try:
-                return _content(file)
-            except OSError:
+                return _state(_content(file), path)
+            except (OSError, CheckpointError):
                 raise
-            except Exception as error:  # of a damaged file the unpickler makes errors of any kind
+            except Exception as error:  # of a damaged file there are errors of any kind
                 raise CheckpointError(
                     f"cannot read the checkpoint {path}: {line(error)}. Remove it to start over"
                 ) from error
@@ -185,6 +174,17 @@ def _unpacked(layout: _Layout, tensors: Mapping[str, Any]) -> dict[str, Any]:
             below = below.setdefault(key, {})
         below[path[-1]] = tensors[kind][first : first + size].view(shape)
     return tree
+
+
+def _state(content: Any, path: str) -> dict[str, Any]:
+    version = content.get("version") if isinstance(content, dict) else None
+    if version != _VERSION:
+        raise CheckpointError(
+            f"the checkpoint {path} is of version {version}, this program reads version "
+            f"{_VERSION}; remove it to start over"
+        )
+    text = json.loads(content["plain"])
+    return {**text["plain"], **_unpacked(text["layout"], content["tensors"])}
 
 
 def _content(file: BinaryIO) -> Any:

@@ -159,10 +159,10 @@ class Bench:
         alone until it has made a new epoch. Where others wait for the same, it makes room for them
         then; it will be trained beside them.
         """
-        suspect = [running for running in self._running.values() if running.suspect]
-        if not suspect:
+        # One at the most: a ticket that has lost its worker is leased by itself.
+        running = next((r for r in self._running.values() if r.suspect), None)
+        if running is None:
             return True
-        (running,) = suspect
         self._save()
         if not self._keeper.flush(_CLEAR_S):
             return False
@@ -230,15 +230,17 @@ class Bench:
         there = [*new, *(running.candidate for running in self._running.values())]
         count = Counter(map(shape_of, there))
         said = []
-        for candidate in new:
-            if count[shape_of(candidate)] == 1:
+        for one in new:
+            if count[shape_of(one)] == 1:
                 said.append("alone: no other of its shape was at hand")
             else:
-                fit = self._array.fit(candidate)
+                fit = self._array.fit(one)
                 said.append(f"up to {fit.slots} at once: {fit.reason}")
         return said
 
     def _started(self, hold: Hold, trial: FrozenTrial) -> Running:
+        if hold.number in self._running:  # by an older hold, which this worker lost in its sleep
+            self._let_go(hold.number)
         suspect = hold.crashes > 0 and self._array.stacks
         running = Running(hold, trial, self._candidate(hold, trial), suspect=suspect)
         self._running[hold.number] = running
@@ -278,7 +280,9 @@ class Bench:
         if missing:
             running.metrics = missing[-1].metrics
             last = epoch == running.candidate.settings["epochs"]
-            running.put(reports=missing, ending=None if last else self._pruned(running))
+            ending = None if last else self._pruned(running)
+            notes = self._mirror.take_notes(running.trial_id)
+            running.put(reports=missing, system_attrs=notes, ending=ending)
             self._finish([running])
 
     def _rewind(self, running: Running, epoch: int, why: str) -> None:
@@ -322,13 +326,19 @@ class Bench:
 
         A report is delivered after its checkpoint: whoever takes a trial over can add a report
         that is missing, not an epoch. A trial goes on without a checkpoint: its values are in the
-        database then, and the disk may have room again later.
+        database then, and the disk may have room again later. Of one whose epoch was broken off
+        nothing can be saved any more: whoever goes on trains what is not delivered again.
         """
         for running in self._running.values():
-            if running.pending and running.pending.reports:
+            if not self._has_state(running):
+                running.take()
+            elif running.pending and running.pending.reports:
                 self._checkpoint(running, last=False)
         self._deliver(list(self._running.values()))
         self._saved_at = time.monotonic()
+
+    def _has_state(self, running: Running) -> bool:
+        return running.number in self._array.keys and self._array.has_state(running.number)
 
     def _checkpoint(self, running: Running, *, last: bool) -> None:
         """Save it, and note on the trial where that has come to fail, or to work again."""
@@ -422,12 +432,14 @@ class Bench:
             return False
 
     def _tidy(self) -> None:
-        """Of trials that have ended, only the checkpoints of the best one and of a finish are of use.
+        """Of trials that have ended, only the networks of the best one and of a finish are of use.
 
         One whose end is not in the database yet is not touched: should this worker die now, the
-        next one needs it.
+        next one needs it. Nor is any while that is so of the best.
         """
         best = self._mirror.best()
+        if best is not None and best.user_attrs["ticket"] in self._unconfirmed:
+            return
         ended = {t.user_attrs["ticket"]: t for t in self._mirror.trials() if t.state.is_finished()}
         kept = {number for number, t in ended.items() if t.user_attrs["stage"] == FINAL}
         kept |= {best.user_attrs["ticket"]} if best is not None else set()
@@ -452,9 +464,6 @@ class Bench:
         holds = [running.hold for running in self._running.values()]
         if not holds:
             return
-        for running in self._running.values():
-            if not self._array.has_state(running.number):
-                running.take()  # whoever goes on trains these epochs again
         self._save()
         self._keeper.flush(self._context.options.grace_s / 2)
         with suppress(UnreachableError):

@@ -30,7 +30,9 @@ __all__ = ["candidate", "conclude"]
 _log = logging.getLogger(__name__)
 
 
-def candidate(spec: StudySpec, search: Search, ticket: int, origin: int, trial: FrozenTrial) -> Candidate:
+def candidate(
+    spec: StudySpec, search: Search, ticket: int, origin: int, trial: FrozenTrial
+) -> Candidate:
     """What training sees of a trial."""
     seed = derived_seed(spec.search.seed, *search.seed(origin))
     return Candidate(ticket, spec.family, spec.settings(search.values(trial)), seed)
@@ -58,8 +60,8 @@ def conclude(
         state = checkpoints.load(repeat.ticket)
         if state is None:
             raise CheckpointError(
-                f"the network of trial {trial.number} is not in {checkpoints.place}: start a worker "
-                "where it was trained, or name a place that all reach, HPSEARCH_CHECKPOINTS"
+                f"the network of trial {trial.number} is not in {checkpoints.place}: start a "
+                "worker where it was trained, or name a place that all reach, HPSEARCH_CHECKPOINTS"
             )
         found = candidate(spec, search, repeat.ticket, _origin(trial), trial)
         return score(found, state, dataset, part, spec.metric)
@@ -76,9 +78,7 @@ def conclude(
     return True
 
 
-def _entries(
-    stage: plan.Stage, trials: list[FrozenTrial], search: Search
-) -> list[Entry]:
+def _entries(stage: plan.Stage, trials: list[FrozenTrial], search: Search) -> list[Entry]:
     """The trials of a finish by what they trained; of a ticket that was run again, the last."""
     last = {_origin(t): t for t in sorted(trials, key=lambda t: t.user_attrs["ticket"])}
     repeats: list[list[Repeat]] = [[] for _ in stage.bases]

@@ -13,14 +13,11 @@ import torch
 
 from hpsearch.errors import UnreachableError
 from hpsearch.store.ledger import LEASE_S, Ledger
-from hpsearch.worker.keeper import Keeper
+from hpsearch.worker.keeper import RETRY_S, Keeper
 
-__all__ = ["RETRY_S", "Context", "Options", "Patience"]
+__all__ = ["Context", "Options", "Patience"]
 
 T = TypeVar("T")
-
-RETRY_S = 1.0
-"""Between two tries to reach a database that is away."""
 
 _log = logging.getLogger(__name__)
 

@@ -107,7 +107,10 @@ class Intake:
         upcoming = self._upcoming() if room > 0 or len(held) < _FEW else []
         if upcoming and upcoming[0][1] is not None:
             alike = _of_shapes(upcoming, open_to)
-            return Wish(min(room, len(alike)), alike) if alike else None
+            if not alike:
+                self.rest()  # to look through all that are to come takes time
+                return None
+            return Wish(min(room, len(alike)), alike)
         if len(count) >= _FEW or self._epoch_s > _SMALL_S:
             return None
         few = min(max(room, _FEW - len(held)), _FEW)

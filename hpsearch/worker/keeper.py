@@ -16,7 +16,7 @@ from hpsearch.errors import UnreachableError
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Hold, Key, State, Write
 
-__all__ = ["Keeper"]
+__all__ = ["RETRY_S", "Keeper"]
 
 _RENEWALS = 3
 """Renewals in the length of a lease: two may fail before it is lost."""
@@ -31,7 +31,7 @@ _SETTLE_S = 3.0
 """After the database was away, the time for all its workers to renew the leases that ran out
 meanwhile, before anybody takes tickets over."""
 
-_RETRY_S = 1.0
+RETRY_S = 1.0
 """Between two tries to reach a database that is away."""
 
 _NEVER = float("inf")
@@ -219,7 +219,7 @@ class Keeper(threading.Thread):
         with self._changed:
             if not self._away:
                 _log.warning("%s; training goes on and reports are kept until it is back", error)
-            self._away, self._retry_at = error, time.monotonic() + _RETRY_S
+            self._away, self._retry_at = error, time.monotonic() + RETRY_S
             self._changed.notify_all()
 
     def _note_back(self) -> None:

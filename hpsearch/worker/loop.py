@@ -16,8 +16,8 @@ from hpsearch.store.values import Study
 from hpsearch.training import devices
 from hpsearch.worker import signals
 from hpsearch.worker.bench import Bench
-from hpsearch.worker.context import RETRY_S, Context, Options, Patience
-from hpsearch.worker.keeper import Keeper
+from hpsearch.worker.context import Context, Options, Patience
+from hpsearch.worker.keeper import RETRY_S, Keeper
 
 __all__ = ["serve"]
 

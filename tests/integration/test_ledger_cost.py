@@ -13,9 +13,9 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import event
 
-from hpsearch.store import trials
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
+from hpsearch.store.optuna_tables import TRIALS
 from hpsearch.store.tables import leases, studies, tickets
 from hpsearch.store.values import Ending, EpochReport, Hold, Study, Write
 from tests.integration.test_ledger import a_proposal, a_study
@@ -109,7 +109,7 @@ def end(database: Database, study: Study, count: int) -> None:
     first: dict[sa.Table, dict[str, Any]] = {
         tickets: {"state": "ended", "fence": 1, "origin": 0, "reached": 1, "crashes": 0},
         leases: {"fence": 1, "worker": "w", "taken_at": 1, "until": 2, "ended_at": 2},
-        trials.TRIALS: {"state": TrialState.COMPLETE},
+        TRIALS: {"state": TrialState.COMPLETE},
     }
 
     def fill(connection: sa.Connection) -> None:
@@ -132,7 +132,7 @@ def _analyze(database: Database) -> None:
     word = {"sqlite": "ANALYZE", "mysql": "ANALYZE TABLE"}.get(database.backend, "ANALYZE")
     with database.engine.connect() as plain:
         connection = plain.execution_options(isolation_level="AUTOCOMMIT")
-        for table in (studies, tickets, leases, trials.TRIALS):
+        for table in (studies, tickets, leases, TRIALS):
             connection.execute(sa.text(f"{word} {table.name}"))
 
 
