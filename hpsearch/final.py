@@ -78,9 +78,9 @@ class Verdict:
     """Of the default configuration on the test part; None where it could not be trained."""
     difference: Estimate | None
     """Winner less default on the test part, seed by seed; None where the default has won."""
-    optimism: float
-    """How much better the best value of the search was than the mean of its winner trained again.
-    """
+    optimism: float | None
+    """How much better the best value of the search was than the mean of the winner trained again;
+    None where no trial of the search went to its end."""
     rows: int
     """Of the test part."""
     use: int
@@ -107,7 +107,7 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 def verdict(
     entries: Sequence[Entry],
-    best_seen: float,
+    best_seen: float | None,
     metric: str,
     direction: Direction,
     score: Callable[[Repeat, Assignment], Mapping[str, float]],
@@ -118,7 +118,7 @@ def verdict(
 
     Args:
         entries: The configurations, the default one last.
-        best_seen: The best validation value of the search.
+        best_seen: The best validation value of the search, if it has one.
         metric: The one that steered the search.
         direction: Whether it is to grow or to shrink.
         score: All metrics of a training on the test part.
@@ -156,7 +156,7 @@ def verdict(
                  for name in next(iter(scores.values()))},
         default=estimate(list(plain.values())) if plain else None,
         difference=estimate(both) if both and default is not winner else None,
-        optimism=sign * (best_seen - validation.mean),
+        optimism=None if best_seen is None else sign * (best_seen - validation.mean),
         rows=rows,
         use=use,
         network=scores[chosen.turn],

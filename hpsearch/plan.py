@@ -46,13 +46,10 @@ _EDGE = 0.05
 class Done:
     """A trial that has ended, as a plan sees it."""
 
-    origin: int
-    """The number that its ticket was drawn by."""
+    ticket: int
     values: Assignment
     value: float | None
     """The metric of one that went to its last epoch; None of any other."""
-    searched: bool = True
-    """Whether it is a trial of the search, and not of a finish."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,11 @@ class Stage:
         """
         if self.name != FINAL:
             return "candidate", origin
-        return FINAL, self.first, (origin - self.first) // len(self.bases)
+        return FINAL, self.first, self.turn(origin)[0]
+
+    def turn(self, origin: int) -> tuple[int, int]:
+        """Of the ticket of that origin the round, and which of the bases it has in it."""
+        return divmod(origin - self.first, len(self.bases))
 
     def base(self, origin: int) -> Assignment:
         """What the ticket of that origin holds."""
@@ -228,7 +229,7 @@ def ranked(done: Sequence[Done], direction: Direction) -> list[Done]:
     """The trials that went to their last epoch, the best first; of equals the older one."""
     sign = -1 if direction == "maximize" else 1
     complete = [d for d in done if d.value is not None]
-    return sorted(complete, key=lambda d: (sign * (d.value or 0.0), d.origin))
+    return sorted(complete, key=lambda d: (sign * (d.value or 0.0), d.ticket))
 
 
 # --- one stage --------------------------------------------------------------------------------
@@ -268,8 +269,7 @@ def opening(
 def _finish(spec: StudySpec, done: Sequence[Done], first: int) -> Stage:
     """The best few and the default configuration, each as often as there are seeds."""
     assert spec.final
-    found = [d for d in done if d.searched]
-    best = [d.values for d in ranked(found, spec.direction)]
+    best = [d.values for d in ranked(done, spec.direction)]
     default = default_point(spec)
     bases = (*_distinct([v for v in best if v != default], spec.final.top), default)
     return Stage(FINAL, first, len(bases) * spec.final.seeds, bases=bases)
@@ -278,7 +278,7 @@ def _finish(spec: StudySpec, done: Sequence[Done], first: int) -> Stage:
 def _opened(
     spec: StudySpec, leg: Leg, done: Sequence[Done], first: int, count: int, *, last: bool
 ) -> Stage:
-    best = [d.values for d in ranked(done, spec.direction) if d.searched]
+    best = [d.values for d in ranked(done, spec.direction)]
     if leg.name in (JOINT, WARMUP):
         start: tuple[Assignment, ...] = spec.start
         if leg.name == WARMUP:

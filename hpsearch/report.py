@@ -77,7 +77,10 @@ class Snapshot:
     study: Study
     trials: tuple[Trial, ...]
     best: Trial | None
-    """The best trial that went to its end; the first of equals."""
+    """The best trial of the search that went to its end; the first of equals. After a finish the
+    network that it hands over: of the winner's trainings the best on validation data."""
+    verdict: Mapping[str, Any] | None = None
+    """What the last finish found, the fields of `final.Verdict`; None: there was none yet."""
 
     @property
     def metric(self) -> str:
@@ -151,6 +154,7 @@ class Snapshot:
             "data": study.data,
             "stages": [asdict(stage) for stage in self.stages],
             "best": self.best.as_dict() if self.best else None,
+            "final": self.verdict,
         }
 
 
@@ -174,8 +178,14 @@ class Reader:
             self._open(study)
         self._mirror.refresh()
         trials = tuple(_trial(t) for t in self._mirror.trials())
-        best = self._mirror.best()
-        return Snapshot(study, trials, _trial(best) if best else None)
+        found = self._mirror.best()
+        best = _trial(found) if found else None
+        # A finish in which nothing could be trained has nothing to say.
+        said = self._ledger.verdicts(study.study_id) if study.finish else []
+        verdict = said[-1] if said and said[-1] else None
+        if verdict is not None:
+            best = next(t for t in trials if t.ticket == verdict["best_ticket"])
+        return Snapshot(study, trials, best, verdict)
 
     def located(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot with the place of its best trial's checkpoint.

@@ -17,7 +17,7 @@ from hpsearch.cli.options import (
     open_ledger,
     print_json,
 )  # fmt: skip
-from hpsearch.errors import CheckpointError, StudyFileError
+from hpsearch.errors import CheckpointError, ConflictError, StudyFileError
 
 if TYPE_CHECKING:
     from hpsearch.store.values import State, Study
@@ -84,9 +84,39 @@ def extend(
     if not trials and not hours:
         raise StudyFileError("nothing to add: give --trials N or --hours H")
     ledger = open_ledger(storage)
-    limit = plan.limit(StudySpec.from_document(ledger.study(name).document))
+    spec = StudySpec.from_document(ledger.study(name).document)
+    limit = plan.limit(spec)
+    if limit is not None:
+        limit += plan.final_tickets(spec)
     study = ledger.extend(name, trials, hours, limit)
     _say(study, json_, f"{study.tickets} trials, {study.ended} have ended")
+
+
+def final(
+    name: Name,
+    again: Annotated[
+        bool, typer.Option("--again", help="Look at the test part once more, and have it counted.")
+    ] = False,
+    storage: Storage = None,
+    json_: Json = False,
+) -> None:
+    """Finish a study that has been searched on: its best few again, then the test part."""
+    from hpsearch import plan
+    from hpsearch.spec import StudySpec
+
+    ledger = open_ledger(storage)
+    study = ledger.study(name)
+    spec = StudySpec.from_document(study.document)
+    if spec.final is None:
+        raise ConflictError(f"the file of study {name!r} has no `final`, so it has no finish")
+    uses = len(ledger.verdicts(study.study_id))
+    if uses and not again:
+        raise ConflictError(
+            f"the test part of study {name!r} has been looked at, {uses} times so far; --again "
+            "looks once more, and every report will say so"
+        )
+    study = ledger.finish_again(name, plan.final_tickets(spec))
+    _say(study, json_, f"{study.tickets - study.ended} trials for another finish; run it again")
 
 
 def schedule(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hpsearch.store.values import Study, Work, Worker
 
 __all__ = [
-    "best", "call", "described", "description", "err", "findings", "note", "number", "out",
+    "best", "call", "described", "description", "err", "final", "findings", "note", "number", "out",
     "params", "result", "scheduled", "setting", "span", "studies", "trials", "workers",
 ]  # fmt: skip
 
@@ -234,11 +234,45 @@ def result(snapshot: Snapshot) -> None:
         out.print("no trial went to its end")
     else:
         best(snapshot, snapshot.best)
+    if snapshot.verdict is not None:
+        final(snapshot, snapshot.verdict)
     out.print("next:")
     steps = [(call(command), meaning) for command, meaning in _next(snapshot)]
     width = max(len(command) for command, _ in steps)
     for command, meaning in steps:
         out.print(f"  {command:<{width}}  {meaning}", soft_wrap=True)
+
+
+def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
+    """What the finish found out about the winner."""
+    default, difference = verdict["default"], verdict["difference"]
+    count = len(verdict["validation"]["values"])
+    rows = [
+        (f"validation, {count} times", _interval(verdict["validation"])),
+        (f"test, {verdict['rows']:,} rows", _interval(verdict["test"])),
+        ("default configuration", "could not be trained" if default is None else
+         "is the winner" if difference is None else _interval(default)),
+    ]  # fmt: skip
+    if difference is not None:
+        sure = difference["low"] is not None and difference["low"] * difference["high"] > 0
+        rows.append(("better than it by", _interval(difference)))
+        rows.append(("", "which is no chance" if sure else "which may be chance"))
+    if verdict["optimism"] is not None:
+        rows.append(("optimism of the search", number(verdict["optimism"])))
+    if verdict["use"] > 1:
+        rows.append(("test part looked at", f"{verdict['use']} times: each makes it less honest"))
+    out.print(f"trained again and tested, {snapshot.metric} with its 95 % interval:")
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        table.add_row(f"  {name}", value)
+    out.print(table)
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+    """A mean with its 95 % interval."""
+    if found["low"] is None:
+        return number(found["mean"])
+    return f"{number(found['mean'])} ({number(found['low'])} to {number(found['high'])})"
 
 
 def _stages(snapshot: Snapshot) -> None:

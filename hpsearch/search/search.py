@@ -85,17 +85,15 @@ class Search:
         return self._seat(origin).stage.seed(origin)
 
     def _done(self) -> list[plan.Done]:
-        """The trials that have ended, of each origin the last."""
-        found = {}
-        for trial in self._mirror.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
-            if not trial.params and len(self._spec.space):
-                continue
-            complete = trial.state is TrialState.COMPLETE
-            origin = int(trial.system_attrs.get(DRAWN_BY, trial.number))
-            value = trial.value if complete else None
-            searched = trial.user_attrs["stage"] != plan.FINAL
-            found[origin] = plan.Done(origin, self.values(trial), value, searched)
-        return [found[origin] for origin in sorted(found)]
+        """The trials of the search that have ended."""
+        ended = self._mirror.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+        return [
+            plan.Done(
+                t.user_attrs["ticket"], self.values(t),
+                t.value if t.state is TrialState.COMPLETE else None,
+            )
+            for t in ended if t.user_attrs["stage"] != plan.FINAL
+        ]  # fmt: skip
 
     def propose(self, holds: Sequence[Hold]) -> list[FrozenTrial]:
         """Parameters for tickets: trials in the mirror that have no row yet.
@@ -157,7 +155,7 @@ class Search:
         }
 
     def should_prune(self, trial: FrozenTrial) -> bool:
-        """Whether the study's pruner would stop the trial after its last report; not in a finish."""
+        """Whether the pruner would stop the trial after its last report; none of a finish."""
         if trial.user_attrs["stage"] == plan.FINAL:
             return False
         self._mirror.apply()
@@ -210,6 +208,8 @@ class Search:
         trial.params = to_optuna(values)
         said = "retry" if earlier else "start" if point else " + ".join(drawing.by) or "none"
         trial.user_attrs.update(ticket=hold.number, stage=seat.stage.name, sampler=said)
+        if seat.stage.name == plan.FINAL:
+            trial.user_attrs["final"] = [seat.stage.first, *seat.stage.turn(hold.origin)]
         if hold.retry_of is not None:
             trial.user_attrs["retry_of"] = hold.retry_of
         self._mirror.take_notes(trial._trial_id)  # they are on the trial, which has no row yet

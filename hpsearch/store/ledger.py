@@ -305,6 +305,10 @@ class Ledger:
         Raises ConflictError where that adds nothing.
         """
         study = self._locked(connection, name)
+        if study.finish == "open":
+            raise ConflictError(
+                f"study {name!r} is in its finish; add to its budget once that is done"
+            )
         retries = study.issued - study.drawn
         total = study.tickets + trials
         if limit is not None and total - retries > limit:

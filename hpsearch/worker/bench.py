@@ -20,9 +20,9 @@ from hpsearch.spec import StudySpec
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import FINAL, Ending, EpochReport, Hold, Study
 from hpsearch.training.array import Array, Failure, Report
-from hpsearch.training.candidate import Candidate
+from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.training.stack import shape_of
-from hpsearch.worker.closing import candidate, conclude
+from hpsearch.worker.closing import conclude
 from hpsearch.worker.context import Context
 from hpsearch.worker.intake import Intake
 from hpsearch.worker.material import material
@@ -144,13 +144,14 @@ class Bench:
         """Give the verdict of a finish where it is due."""
         if self._running or self._spec.final is None or self._search.stages[-1].name != FINAL:
             return False
-        done = conclude(
+        kept = conclude(
             self._context, self._study, self._spec, self._search, self._mirror, self._dataset,
             self._place_of_saves,
         )  # fmt: skip
-        if done:
-            self._tidy()
-        return done
+        if kept is not None:
+            ended = {t.user_attrs["ticket"] for t in self._mirror.trials()}
+            self._saves.keep_only(kept, ended)
+        return kept is not None
 
     def _may_have_company(self) -> bool:
         """Whether others may be trained beside what is in training.
@@ -247,7 +248,9 @@ class Bench:
         return running
 
     def _candidate(self, hold: Hold, trial: FrozenTrial) -> Candidate:
-        return candidate(self._spec, self._search, hold.number, hold.origin, trial)
+        settings = self._spec.settings(self._search.values(trial))
+        seed = derived_seed(self._spec.search.seed, *self._search.seed(hold.origin))
+        return Candidate(hold.number, self._spec.family, settings, seed)
 
     def _place(self, running: Running) -> None:
         """Put a trial on the array, from its checkpoint if there is one that fits."""

@@ -7,6 +7,7 @@ that note, and the next worker comes to the same result: the networks are traine
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
@@ -15,6 +16,7 @@ from hpsearch import plan
 from hpsearch.errors import CheckpointError
 from hpsearch.final import Entry, Repeat, verdict
 from hpsearch.search import Search
+from hpsearch.space import Assignment
 from hpsearch.spec import StudySpec
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study
@@ -25,73 +27,63 @@ from hpsearch.training.verdict import score
 from hpsearch.worker.context import Context
 from hpsearch.worker.material import data_settings
 
-__all__ = ["candidate", "conclude"]
+__all__ = ["conclude"]
 
 _log = logging.getLogger(__name__)
-
-
-def candidate(
-    spec: StudySpec, search: Search, ticket: int, origin: int, trial: FrozenTrial
-) -> Candidate:
-    """What training sees of a trial."""
-    seed = derived_seed(spec.search.seed, *search.seed(origin))
-    return Candidate(ticket, spec.family, spec.settings(search.values(trial)), seed)
 
 
 def conclude(
     context: Context, study: Study, spec: StudySpec, search: Search, mirror: Mirror,
     dataset: Dataset, place: str,
-) -> bool:  # fmt: skip
-    """Give the verdict where it is due; whether it was.
+) -> set[int] | None:  # fmt: skip
+    """Give the verdict where it is due: the tickets whose networks are of use after it.
+
+    None where it is not due.
 
     Raises CheckpointError where a network of the finish is not to be had here.
     """
     use = context.ledger.begin_verdict(study.study_id)
     if use is None:
-        return False
+        return None
     mirror.refresh()
     stage = search.stages[-1]
-    trials = {t.user_attrs["ticket"]: t for t in mirror.trials() if _is_of(stage, t)}
+    trials = {t.user_attrs["ticket"]: t for t in _trials_of(stage, mirror)}
     part = test_part(data_settings(spec, Path(study.base)), context.device)
     checkpoints = Checkpoints(place)
 
-    def look(repeat: Repeat, _values: object) -> dict[str, float]:
-        trial = trials[repeat.ticket]
+    def look(repeat: Repeat, values: Assignment) -> dict[str, float]:
         state = checkpoints.load(repeat.ticket)
         if state is None:
+            number = trials[repeat.ticket].number
             raise CheckpointError(
-                f"the network of trial {trial.number} is not in {checkpoints.place}: start a "
-                "worker where it was trained, or name a place that all reach, HPSEARCH_CHECKPOINTS"
+                f"the network of trial {number} is not in {checkpoints.place}: start a worker "
+                "where it was trained, or name a place that all reach, HPSEARCH_CHECKPOINTS"
             )
-        found = candidate(spec, search, repeat.ticket, _origin(trial), trial)
+        seed = derived_seed(spec.search.seed, plan.FINAL, stage.first, repeat.turn)
+        found = Candidate(repeat.ticket, spec.family, spec.settings(values), seed)
         return score(found, state, dataset, part, spec.metric)
 
     best = mirror.best()
-    assert best is not None
-    assert best.value is not None
     found = verdict(
-        _entries(stage, list(trials.values()), search), best.value, spec.metric, spec.direction,
-        look, len(part.targets), use,
+        _entries(stage, trials.values()), best.value if best else None, spec.metric,
+        spec.direction, look, len(part.targets), use,
     )  # fmt: skip
     context.ledger.end_verdict(study.study_id, use, found.as_json() if found else {})
     _log.info("%s: the test part has been looked at", study.name)
-    return True
+    return {found.best_ticket} if found else set()
 
 
-def _entries(stage: plan.Stage, trials: list[FrozenTrial], search: Search) -> list[Entry]:
+def _entries(stage: plan.Stage, trials: Iterable[FrozenTrial]) -> list[Entry]:
     """The trials of a finish by what they trained; of a ticket that was run again, the last."""
-    last = {_origin(t): t for t in sorted(trials, key=lambda t: t.user_attrs["ticket"])}
+    last = {tuple(t.user_attrs["final"][1:]): t for t in trials}
     repeats: list[list[Repeat]] = [[] for _ in stage.bases]
-    for origin, trial in sorted(last.items()):
-        turn, at = divmod(origin - stage.first, len(stage.bases))
+    for (turn, at), trial in sorted(last.items()):
         value = trial.value if trial.state is TrialState.COMPLETE else None
         repeats[at].append(Repeat(trial.number, trial.user_attrs["ticket"], turn, value))
     return [Entry(base, tuple(r)) for base, r in zip(stage.bases, repeats, strict=True)]
 
 
-def _origin(trial: FrozenTrial) -> int:
-    return int(trial.system_attrs["hpsearch:drawn_by"])
-
-
-def _is_of(stage: plan.Stage, trial: FrozenTrial) -> bool:
-    return trial.user_attrs.get("stage") == stage.name and _origin(trial) >= stage.first
+def _trials_of(stage: plan.Stage, mirror: Mirror) -> list[FrozenTrial]:
+    """The trials of this finish, and of none before it, by ticket."""
+    found = [t for t in mirror.trials() if t.user_attrs.get("final", [None])[0] == stage.first]
+    return sorted(found, key=lambda t: int(t.user_attrs["ticket"]))

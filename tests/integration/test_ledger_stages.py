@@ -8,6 +8,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from hpsearch.errors import ConflictError
 from hpsearch.store import trials
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
@@ -140,3 +141,91 @@ def test_more_trials_go_to_the_stages_to_come(ledger: Ledger) -> None:
     study = a_study(ledger)
     ledger.extend("s", 5)
     assert len(claim(ledger, study)) == 3
+
+
+# --- a finish ---------------------------------------------------------------------------------
+
+
+def with_finish(ledger: Ledger, hours: float | None = None) -> Study:
+    """Three tickets of search and up to four of a finish."""
+    study, _ = ledger.create(
+        name="s", direction="maximize", digest="d", base="/", budget=7, document={}, hours=hours,
+        crash_limit=3, stage=a_stage("joint", 0, 3), finish=True,
+    )  # fmt: skip
+    return study
+
+
+def in_finish(ledger: Ledger, count: int = 2) -> tuple[Study, list[Hold]]:
+    study = with_finish(ledger)
+    finish(ledger, claim(ledger, study))
+    ledger.open_stage(study.study_id, 1, a_stage("final", 3, count))
+    return study, claim(ledger, study)
+
+
+def test_a_finish_needs_no_more_tickets_than_it_has(ledger: Ledger) -> None:
+    study, holds = in_finish(ledger)
+    assert [hold.number for hold in holds] == [3, 4]
+    assert ledger.study("s").tickets == 5
+    assert ledger.begin_verdict(study.study_id) is None, "its trials are under way"
+
+
+def test_a_study_is_done_once_the_verdict_is_there(ledger: Ledger) -> None:
+    study, holds = in_finish(ledger)
+    finish(ledger, holds)
+    assert ledger.study("s").state == "open"
+    assert [s.name for s in ledger.waiting()] == ["s"], "somebody has to look at the test part"
+    assert claim(ledger, study) == []
+    number = ledger.begin_verdict(study.study_id)
+    assert ledger.verdicts(study.study_id) == []
+    assert ledger.begin_verdict(study.study_id) == number == 1, "whoever began has died"
+    ledger.end_verdict(study.study_id, 1, {"test": 0.5})
+    ledger.end_verdict(study.study_id, 1, {"test": 0.6})
+    assert ledger.verdicts(study.study_id) == [{"test": 0.5}]
+    assert (ledger.study("s").state, ledger.study("s").finish) == ("done", "done")
+    assert ledger.waiting() == []
+
+
+def test_hours_end_the_search_and_not_the_finish(ledger: Ledger) -> None:
+    study = with_finish(ledger, hours=1.0)
+    (hold,) = claim(ledger, study, up_to=1)
+    spend = "UPDATE hpsearch_studies SET active_s = 3600"
+    ledger.database.write(lambda connection: connection.exec_driver_sql(spend))
+    finish(ledger, [hold])
+    assert claim(ledger, study) == []
+    (waiting,) = ledger.waiting()
+    assert waiting.awaits_stage
+    ledger.open_stage(study.study_id, 1, a_stage("final", 1, 2))
+    holds = claim(ledger, study)
+    assert [hold.number for hold in holds] == [1, 2]
+    finish(ledger, holds)
+    assert ledger.begin_verdict(study.study_id) == 1
+    ledger.end_verdict(study.study_id, 1, {})
+    assert ledger.study("s").state == "done"
+
+
+def test_another_finish_is_another_use(ledger: Ledger) -> None:
+    study, holds = in_finish(ledger)
+    with pytest.raises(ConflictError, match="has to end first"):
+        ledger.finish_again("s", 4)
+    with pytest.raises(ConflictError, match="in its finish"):
+        ledger.extend("s", 1)
+    finish(ledger, holds)
+    ledger.end_verdict(study.study_id, ledger.begin_verdict(study.study_id) or 0, {"test": 0.5})
+    ledger.extend("s", 2)
+    ledger.open_stage(study.study_id, 2, a_stage("polish", 5, None))
+    finish(ledger, claim(ledger, study))
+    assert ledger.study("s").state == "done"
+    ledger.finish_again("s", 4)
+    ledger.open_stage(study.study_id, 3, a_stage("final", 7, 2))
+    finish(ledger, claim(ledger, study))
+    assert ledger.begin_verdict(study.study_id) == 2
+
+
+def test_a_failed_training_of_a_finish_can_be_run_again(ledger: Ledger) -> None:
+    study, holds = in_finish(ledger)
+    finish(ledger, holds[:1], TrialState.FAIL)
+    finish(ledger, holds[1:])
+    ledger.retry_failed("s")
+    assert ledger.begin_verdict(study.study_id) is None
+    finish(ledger, claim(ledger, study))
+    assert ledger.begin_verdict(study.study_id) == 1

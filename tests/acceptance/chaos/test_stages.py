@@ -1,0 +1,110 @@
+"""Stages are opened once and in their order, and the test part is looked at once, whoever dies."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import optuna
+import pytest
+
+from tests.acceptance.chaos import hooks
+from tests.acceptance.chaos.harness import Crew, study
+from tests.acceptance.chaos.invariants import assert_invariants
+from tests.acceptance.chaos.test_fault_points import Copies, batches, copies, on, points_of
+
+__all__ = ["copies"]
+
+PARAMETERS = (
+    "{architecture: {width: {values: [2, 4, 8]}, depth: 1},"
+    " learning_rate: {lr: {min: 1.0e-3, max: 1.0e-1, log: true}},"
+    " regularization: {dropout: {min: 0.0, max: 0.5}}}"
+)
+SEARCHED, TOP, SEEDS, EPOCHS = 16, 1, 2, 2
+TRIALS = SEARCHED + (TOP + 1) * SEEDS
+STAGES = ["warmup", "architecture", "learning_rate", "regularization", "polish", "final"]
+
+
+def staged(stack: int | str = 2, *more: str) -> str:
+    text = study(
+        parameters=PARAMETERS, trials=SEARCHED, epochs=EPOCHS, sampler="auto", stack=stack,
+        extra=[f"final: {{top: {TOP}, seeds: {SEEDS}}}", *more],
+    )  # fmt: skip
+    return text.replace("search: {", "search: {strategy: staged, carry: 1, ")
+
+
+def assert_stages(crew: Crew, *, in_order: bool = True) -> None:
+    """Each was opened once, its tickets follow those of the one before, and the verdict is one."""
+    found = crew.rows("SELECT number, first, name FROM hpsearch_stages ORDER BY number")
+    assert [row.name for row in found] == STAGES
+    assert [row.first for row in found] == sorted({row.first for row in found})
+    trials = optuna.load_study(study_name="s", storage=crew.url).trials
+    ends = [*(row.first for row in found[1:]), TRIALS]
+    last = None
+    for row, end in zip(found, ends, strict=True):
+        of_stage = [t for t in trials if row.first <= t.user_attrs["ticket"] < end]
+        assert {t.user_attrs["stage"] for t in of_stage} == {row.name}
+        if in_order and last is not None:
+            assert min(t.datetime_start for t in of_stage) >= last, row.name
+        last = max(t.datetime_complete for t in of_stage)
+    (use,) = crew.rows("SELECT number, result FROM hpsearch_finishes")
+    assert use.number == 1
+    assert '"test"' in use.result
+
+
+@pytest.mark.parametrize("stack", ["off", 4])
+def test_stages_open_in_order_with_one_worker_and_with_four(stack, crew: Crew) -> None:
+    crew.submit(staged(stack))
+    for _ in range(4 if stack == "off" else 1):
+        crew.worker()
+    crew.finish()
+    assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
+    assert_stages(crew)
+    assert not crew.trouble()
+
+
+def test_stages_that_overlap_keep_the_budget(crew: Crew) -> None:
+    crew.submit(staged("off").replace("search: {", "search: {overlap: true, "))
+    for _ in range(4):
+        crew.worker(partial(hooks.pace, 0.02))
+    crew.finish()
+    assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
+    assert_stages(crew, in_order=False)
+
+
+@on("sqlite")
+def test_a_worker_dies_at_any_write_of_a_stage_or_a_verdict(backend: str, copies: Copies) -> None:
+    copies.template.submit(staged())
+    first = copies.copy()
+    first.worker(partial(hooks.note_points, first.folder / "points")).ends()
+    verbs = ("open_stage", "begin_verdict", "end_verdict")
+    points = [point for point in points_of(first) if point.split()[0] in verbs]
+    assert {point.split()[0] for point in points} == set(verbs)
+    for batch in batches(points):
+        crews = {point: copies.copy() for point in batch}
+        for point, crew in crews.items():
+            crew.worker(partial(hooks.die_at, point))
+        for point, crew in crews.items():
+            assert crew.workers[0].wait() == -9, (point, crew.workers[0].said)
+            crew.worker()
+        for point, crew in crews.items():
+            crew.finish()
+            assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
+            assert_stages(crew)
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.nightly) for n in (1, 2))])
+def test_four_workers_are_killed_again_and_again(seed: int, crew: Crew) -> None:
+    crew.submit(staged("off", "retry: {crash: 50}"))
+    moments = [
+        hooks.Doom(moment, where, 1 + (seed + i) % 2)
+        for i, (moment, places) in enumerate(hooks.MOMENTS.items())
+        for where in places
+    ]
+    for doom in moments:
+        crew.worker(hooks.report_at_once, partial(hooks.doomed, doom))
+    for _ in range(2):
+        crew.worker(partial(hooks.pace, 0.05))
+    for worker in crew.workers:
+        assert worker.wait(120) in (0, -9), worker.said
+    assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
+    assert_stages(crew)
