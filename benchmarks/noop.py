@@ -13,7 +13,7 @@ from hpsearch.training.fit import Fit
 
 __all__ = ["NoopArray", "learning_curve"]
 
-SLOTS = 16
+SLOTS = 64
 """As many as a small network is given on a processor."""
 
 

@@ -39,6 +39,8 @@ class Mirror(BaseStorage):
         self._proposals: dict[int, FrozenTrial] = {}
         self._held: set[int] = set()
         self._noted: dict[int, dict[str, Any]] = {}
+        self._ordered: list[FrozenTrial] | None = None
+        """All trials and proposals by number; a pruner asks for them after each report."""
         self._number = -1
         """The highest of all trials and proposals."""
         self._fetching = threading.Lock()
@@ -86,10 +88,11 @@ class Mirror(BaseStorage):
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
         """The study's trials by number."""
-        found = self._history.select(states)
-        found += [t for t in self._proposals.values() if states is None or t.state in states]
-        found.sort(key=lambda trial: trial.number)
-        return copy.deepcopy(found) if deepcopy else found
+        if self._ordered is None:
+            found = [*self._history.select(), *self._proposals.values()]
+            self._ordered = sorted(found, key=lambda trial: trial.number)
+        chosen = [t for t in self._ordered if states is None or t.state in states]
+        return copy.deepcopy(chosen) if deepcopy else chosen
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """The trials themselves, by number; only those in `states` if any are named."""
@@ -158,12 +161,14 @@ class Mirror(BaseStorage):
                 self._put(trial)
 
     def _put(self, trial: FrozenTrial) -> None:
+        self._ordered = None
         self._history.put(trial)
         self._number = max(self._number, trial.number)
 
     def open(self, ticket: int) -> FrozenTrial:
         """A proposal for `ticket`: a trial without a row, under a provisional number and id."""
         self._number += 1
+        self._ordered = None
         trial = trials.empty(self._number, -1 - ticket, {})
         self._proposals[trial._trial_id] = trial
         return trial
@@ -216,10 +221,11 @@ class Mirror(BaseStorage):
         trial.state = state
         trial.values = None if value is None else [value]
         self._held.discard(trial_id)
-        self._history.put(trial)
+        self._put(trial)
 
     def drop(self, trial_id: int) -> None:
         """Forget a proposal, or what is known of a held trial: the database knows better."""
+        self._ordered = None
         self._held.discard(trial_id)
         self._noted.pop(trial_id, None)
         if self._proposals.pop(trial_id, None) is None and trial_id >= 0:

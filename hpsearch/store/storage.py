@@ -41,9 +41,6 @@ from hpsearch.store.reports import Reports
 
 __all__ = ["BatchedStorage", "open_storage"]
 
-KNOWN_REVISIONS = frozenset({"v3.2.0.a"})
-"""Of Optuna's tables, schema version 12, as its migrations name them: those written here."""
-
 _MOST_STEP = 2**31 - 1  # of an INTEGER column
 
 _log = logging.getLogger(__name__)
@@ -59,7 +56,7 @@ def open_storage(database: Database) -> BaseStorage:
         revision = MigrationContext.configure(connection).get_current_revision()
     if revision is None:
         tables.prepare(database)
-    elif revision not in KNOWN_REVISIONS:
+    elif revision not in tables.KNOWN_REVISIONS:
         _log.warning(
             "%s has Optuna's schema %s, which this version of hpsearch does not know: "
             "Optuna's own slower storage is used", database.name, revision,

@@ -22,11 +22,13 @@ from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store.engine import Database
 
 __all__ = [
-    "epochs", "finishes", "is_ready", "leases", "prepare", "stages", "studies", "tickets",
-    "workers",
+    "KNOWN_REVISIONS", "epochs", "finishes", "is_ready", "leases", "prepare", "stages", "studies",
+    "tickets", "workers",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 4
+KNOWN_REVISIONS = frozenset({"v3.2.0.a"})
+"""Of Optuna's tables, schema version 12, as its migrations name them: those written here."""
 _LOCK = 0x6870_7365  # any fixed number: "hpse"
 _LONG = sa.Text().with_variant(mysql.LONGTEXT(), "mysql")
 
@@ -200,13 +202,13 @@ def is_ready(database: Database) -> bool:
             f"the database {database.name} has hpsearch's schema {ours}, and this version knows "
             f"{SCHEMA_VERSION}; {_way_out(ours)}, or name another database: --storage URL"
         )
-    head = _scripts().get_current_head()
-    if revision is not None and revision != head:
+    if revision is not None and revision not in KNOWN_REVISIONS:
         raise SchemaError(
-            f"the database {database.name} has Optuna's schema {revision}, and Optuna "
-            f"{optuna_version} knows {head}; run `optuna storage upgrade`, or update Optuna"
+            f"the database {database.name} has Optuna's schema {revision}, and this version of "
+            f"hpsearch knows {' and '.join(KNOWN_REVISIONS)}; run `optuna storage upgrade`, or "
+            "update hpsearch"
         )
-    return ours == SCHEMA_VERSION and revision == head
+    return ours == SCHEMA_VERSION and revision is not None
 
 
 def _way_out(ours: int) -> str:
@@ -243,7 +245,13 @@ def _create(connection: sa.Connection) -> None:
         context = MigrationContext.configure(connection)
         if context.get_current_revision() is None:
             scripts = _scripts()
-            context.stamp(scripts, scripts.get_current_head() or "head")
+            head = scripts.get_current_head() or "head"
+            if head not in KNOWN_REVISIONS:
+                raise SchemaError(
+                    f"Optuna {optuna_version} makes tables of schema {head}, and this version of "
+                    f"hpsearch knows {' and '.join(KNOWN_REVISIONS)}; update hpsearch"
+                )
+            context.stamp(scripts, head)
         metadata.create_all(connection)
         if connection.execute(sa.select(sa.func.count()).select_from(schema)).scalar() == 0:
             connection.execute(sa.insert(schema).values(version=SCHEMA_VERSION))

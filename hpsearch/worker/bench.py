@@ -38,6 +38,15 @@ _SAVE_S = 0.8
 """Between two rounds of checkpoints, and how long reports wait for them. A crash costs no more than
 that of training; an epoch that takes longer is saved and reported at its end."""
 
+_LOOK_S = 5.0
+"""Between two looks at other workers' trials, where nothing is drawn by them."""
+
+_TIDY_S = 1.0
+"""Between two looks for networks that are of no use any more, while there is work."""
+
+_CHOOSE_S = 0.5
+"""For which a study that was the one to serve is taken to be so still."""
+
 _CLEAR_S = 10.0
 """For the new epoch of a trial that has lost its worker to reach the database."""
 
@@ -73,6 +82,8 @@ class Bench:
         self._intake = Intake(context.ledger, study, self._spec, self._search, self._array)
         self._running: dict[int, Running] = {}
         self._saved_at = time.monotonic()
+        self._untidy, self._tidied_at = False, time.monotonic()
+        self._looked_at = self._chosen_at = -float("inf")
         self._unconfirmed: set[int] = set()
         """Tickets whose end is on its way to the database."""
         _log.info("serving study %s on %s", study.name, context.device)
@@ -177,9 +188,15 @@ class Bench:
         return bool(self._running) and not running.suspect
 
     def _is_next(self) -> bool:
-        """Whether this worker would choose the study again if it had to choose now."""
+        """Whether this worker would choose the study again if it had to choose now, or a moment
+        ago."""
+        now = time.monotonic()
+        if now - self._chosen_at < _CHOOSE_S:
+            return True
         waiting = self._ledger.waiting(self._context.options.studies, but=self._worker)
-        return bool(waiting) and waiting[0].uid == self._study.uid
+        chosen = bool(waiting) and waiting[0].uid == self._study.uid
+        self._chosen_at = now if chosen else -float("inf")
+        return chosen
 
     def _abandon(self, holds: Sequence[Hold], lost: str | None) -> None:
         """Give back tickets that never came to be trained here."""
@@ -191,7 +208,7 @@ class Bench:
 
     def _begin(self, holds: Sequence[Hold]) -> None:
         """Give tickets their trials, or take up those they have, and put them on the array."""
-        self._ask(self._mirror.refresh)
+        self._look(holds)
         self._begin_new([hold for hold in holds if hold.trial_id is None])
         for hold in holds:
             if hold.trial_id is None:
@@ -203,6 +220,19 @@ class Bench:
             running = self._started(hold, trial)
             _log.info("trial %d of %s is taken over", trial.number, self._study.name)
             self._place(running)
+
+    def _look(self, holds: Sequence[Hold]) -> None:
+        """Read other workers' trials, where these tickets are drawn by what they gave.
+
+        Now and then in any case: whoever knows the best trial can let go of other networks.
+        """
+        now = time.monotonic()
+        needed = self._search.learns or any(hold.retry_of is not None for hold in holds)
+        if needed or now - self._looked_at >= _LOOK_S:
+            self._ask(self._mirror.refresh)
+            self._looked_at = now
+        else:
+            self._mirror.apply()
 
     def _begin_new(self, holds: Sequence[Hold]) -> None:
         if not all(self._staging.covers(hold.origin) for hold in holds):
@@ -414,8 +444,11 @@ class Bench:
         for _, number, fence in lost:
             self._part_with(number, fence)
         self._unconfirmed -= {number for _, number, _ in ended | lost}
-        if ended:
+        self._untidy |= bool(ended)
+        now = time.monotonic()
+        if self._untidy and (not self._running or now - self._tidied_at >= _TIDY_S):
             self._tidy()
+            self._untidy, self._tidied_at = False, now
 
     def _part_with(self, number: int, fence: int) -> None:
         _log.warning("ticket %d has another holder by now: its late reports are refused", number)

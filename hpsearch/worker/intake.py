@@ -65,6 +65,8 @@ class Intake:
         self._search, self._array = search, array
         self._shaping = shapes_by(parameter.name for parameter in spec.space)
         """The parameters on which a candidate's shape depends."""
+        self._foreseen: dict[int, Candidate | None] = {}
+        """By origin, of the tickets that were upcoming the last time."""
         self._rested_at = 0.0
         self._epoch_s = 0.0
 
@@ -104,6 +106,8 @@ class Intake:
         rooms = {shape: self._room(examples[shape], n) for shape, n in count.items() if n > 1}
         open_to = [examples[shape] for shape, room in rooms.items() if room > 0]
         room = max(rooms.values(), default=0)
+        if not self._shaping:  # all are of one shape
+            return Wish(room) if room > 0 else None
         upcoming = self._upcoming() if room > 0 or len(held) < _FEW else []
         if upcoming and upcoming[0][1] is not None:
             alike = _of_shapes(upcoming, open_to)
@@ -127,10 +131,16 @@ class Intake:
     def _upcoming(self) -> list[tuple[int, Candidate | None]]:
         """Numbers of the next tickets, each with what is known of its candidate's shape."""
         found = self._ledger.upcoming(self._study.study_id, _AHEAD)
-        return [(number, self._foreseen(origin)) for number, origin in found]
+        before = self._foreseen
+        # What can be foreseen of a ticket does not change; those behind are not asked for again.
+        self._foreseen = {
+            origin: before[origin] if origin in before else self._foresee(origin)
+            for _, origin in found
+        }
+        return [(number, self._foreseen[origin]) for number, origin in found]
 
-    def _foreseen(self, origin: int) -> Candidate | None:
-        values = self._search.foreseen(origin, self._shaping)
+    def _foresee(self, origin: int) -> Candidate | None:
+        values = self._search.foreseen(origin, self._shaping) if self._shaping else {}
         if values is None:
             return None
         return Candidate(-1, self._spec.family, self._spec.settings(values), seed=origin)

@@ -86,7 +86,7 @@ def test_a_worker_dies_at_any_write_of_a_stage_or_a_verdict(backend: str, copies
         for point, crew in crews.items():
             assert crew.workers[0].wait() == -9, (point, crew.workers[0].said)
             crew.worker()
-        for point, crew in crews.items():
+        for crew in crews.values():
             crew.finish()
             assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
             assert_stages(crew)
