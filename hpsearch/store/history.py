@@ -129,7 +129,8 @@ def _batches(ids: Collection[int]) -> Iterator[list[int]]:
 def _padded(ids: Sequence[int]) -> list[int]:
     """The ids, the last one again and again up to a power of 2: a driver meets few texts then, and
     need not take each apart."""
-    return [*ids, *ids[-1:] * ((1 << (len(ids) - 1).bit_length()) - len(ids))] if ids else []
+    missing = (1 << (len(ids) - 1).bit_length()) - len(ids) if ids else 0
+    return [*ids, *(ids[-1] for _ in range(missing))]
 
 
 def _plain(column: sa.Column[Any]) -> sa.ColumnElement[str]:

@@ -254,7 +254,7 @@ def test_tables_of_an_unknown_revision_are_left_to_optuna(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     database, _ = opened(sqlite_url)
-    monkeypatch.setattr("hpsearch.store.storage.KNOWN_REVISIONS", frozenset())
+    monkeypatch.setattr("hpsearch.store.tables.KNOWN_REVISIONS", frozenset())
     storage = open_storage(database)
     assert isinstance(storage, optuna.storages.RDBStorage)
     assert "does not know" in caplog.text

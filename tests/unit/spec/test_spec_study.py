@@ -278,7 +278,7 @@ name: base
         assert read(study()).digest == DIGEST
 
 
-DIGEST = "16ea0f0270ce7a9c0596f97c1a2efed591dd855c0ccccec396f53db11e72afa8"
+DIGEST = "dd0022127d8035bb0cf7d89576f5bcf40ce7e4078800b7a162c663bf4533141b"
 
 
 @pytest.mark.parametrize(
