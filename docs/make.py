@@ -109,7 +109,7 @@ def study_file() -> Iterator[str]:
             for name, key in found["properties"].items()
         ),
     )
-    for name in ("data", "search", "budget", "retry"):
+    for name in ("data", "search", "budget", "retry", "final"):
         yield f"## {name}\n"
         yield table(("key", "meaning", "default"), keys(found, found["properties"][name]))
     yield "## parameters and start\n"
@@ -166,7 +166,8 @@ def pruners(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def resolved(found: dict[str, Any], section: dict[str, Any]) -> dict[str, Any]:
-    """A section, looked up where it is a reference."""
+    """A section, looked up where it is a reference; of one that may be left out what it is else."""
+    section = next((s for s in section.get("anyOf", ()) if "$ref" in s), section)
     reference = section.get("$ref", "")
     return found["$defs"][reference.rpartition("/")[2]] if reference else section
 

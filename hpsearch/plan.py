@@ -38,9 +38,6 @@ _RETUNE_WIDTH = 0.15
 _POLISH_WIDTH = 0.3
 """How far a narrow range reaches to each side of its centre, as a share of the whole range."""
 
-_EDGE = 0.05
-"""A winner so near the end of a range, as a share of it, may lie beyond."""
-
 
 @dataclass(frozen=True)
 class Done:

@@ -22,7 +22,7 @@ from hpsearch.errors import CheckpointError, ConflictError, StudyFileError
 if TYPE_CHECKING:
     from hpsearch.store.values import State, Study
 
-__all__ = ["delete", "extend", "pause", "resume", "retry", "schedule", "stop"]
+__all__ = ["delete", "extend", "final", "pause", "resume", "retry", "schedule", "stop"]
 
 
 def _say(study: Study, json_: bool, words: str) -> None:

@@ -178,6 +178,9 @@ def _check_agreement(
         if network and network.family == "cnn" and not SOURCES[data.source].images:
             expected = f"mlp, as {data.source} has no images"
             faults.add(("network", "family"), expected, '"cnn"', beside=[("data", "source")])
+        if sections.final and data.test == 0:
+            expected = "a share above 0, as the finish looks at the test part"
+            faults.add(("data", "test"), expected, "0", beside=[("final",)])
     if budget:
         _check_epochs(budget.epochs, known.get("epochs"), faults)
     rivals = [name for name in ("depth", "width") if name in known]

@@ -282,8 +282,6 @@ class SearchSpec(Section):
     """Best configurations that a group's stage is searched beside."""
     overlap: bool = False
     """Whether a stage may begin while the last trials of the one before are under way."""
-    widen: bool = False
-    """Whether the polish may go beyond a range at whose edge the winner lies."""
     sampler: Annotated[
         dict[str, str],
         WithJsonSchema(

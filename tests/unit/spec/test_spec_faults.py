@@ -13,7 +13,7 @@ SECTIONS = [
     ("name: #!", "name", "expected text; got null"),
     ("metric: acuracy #!", "metric", 'got "acuracy"; did you mean accuracy?'),
     ("metric: rmse #!", "metric", "as the task is classification"),
-    ("final: {top: 3} #!", "final", "expected one of name, data"),
+    ("finale: {top: 3} #!", "finale", "expected one of name, data"),
     ("serach: {seed: 1} #!", "serach", "did you mean search?"),
     ("checkpoints: '' #!", "checkpoints", "expected text that is not empty"),
     ("checkpoints: s33://bucket/x #!", "checkpoints", 'got "s33://bucket/x"; did you mean s3?'),
@@ -103,6 +103,10 @@ SECTIONS = [
     ("budget: {trials: 4, hours: .nan} #!", "budget.hours", "a finite number"),
     (f"budget: {{trials: {10**20}}} #!", "budget.trials", "a whole number below 2^63"),
     (f"budget: {{trials: {'9' * 5000}}} #!", "budget.trials", "a whole number below 2^63"),
+    # Final
+    ("final: {top: 0} #!", "final.top", "at least 1"),
+    ("final: {seeds: 1} #!", "final.seeds", "at least 2"),
+    ("final: {test: 1} #!", "final.test", "expected one of top, seeds"),
     # Search
     ("search: #!", "search", "expected keys with values; got null"),
     ("search: {strategy: stage} #!", "search.strategy", "did you mean staged?"),
@@ -139,7 +143,7 @@ SECTIONS = [
         "a group that is searched",
     ),
     (
-        "search:\n  strategy: staged\n  stages:\n    - {stage: learning_rate, share: 1}\n"
+        "search:\n  strategy: staged\n  stages:\n    - {stage: warmup, share: 1}\n"
         "    - {stage: learning_rate, share: 1, retune: [lr]} #!",
         "search.stages.1.retune.0",
         "of another group",
