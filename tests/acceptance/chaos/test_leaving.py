@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import Any
 
+from hpsearch.worker import bench
 from tests.acceptance.chaos import hooks
 from tests.acceptance.chaos.harness import Crew, Worker, study, until
 from tests.acceptance.chaos.invariants import assert_invariants
@@ -53,6 +54,27 @@ def test_a_worker_leaves_in_mid_epoch_and_its_trial_goes_on(crew: Crew) -> None:
     assert_invariants(crew, trials=1, epochs=EPOCHS)
     assert crew.begun() == [(0, 1), (0, 2), (0, 2)], "it did not resume"
     assert [lease.ending for lease in crew.leases()] == ["returned", "ended"]
+
+
+def save_from_epoch_2_on() -> None:
+    """The report of the first waits for its checkpoint still."""
+    bench._SAVE_S = float("inf")
+
+    def due(_ticket: int, epoch: int) -> None:
+        if epoch == 2:
+            bench._SAVE_S = 0.0
+
+    hooks._before_epoch(due)
+
+
+def test_an_epoch_that_was_not_saved_is_not_reported(crew: Crew) -> None:
+    """The next worker would have to take it back, and the disk would be blamed for it."""
+    crew.submit(LONG)
+    crew.worker(save_from_epoch_2_on, partial(hooks.terminate_in, 2)).ends()
+    assert not crew.rows("SELECT 1 FROM trial_intermediate_values")
+    assert not crew.rows("SELECT 1 FROM hpsearch_leases WHERE ending <> 'returned'")
+    names = {name for (name,) in crew.rows("SELECT key FROM trial_user_attributes")}
+    assert not names & {"checkpoint", "restarted"}
 
 
 def test_a_stack_is_given_back_as_a_whole_and_resumed(crew: Crew) -> None:
