@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from optuna import Study
-from optuna.pruners import _filter_study
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import plan
@@ -45,7 +44,7 @@ class _Seat:
     stage: Stage
     base: Assignment
     samplers: Samplers
-    study: Study
+    view: View
     """What the samplers may learn from."""
 
 
@@ -168,10 +167,8 @@ class Search:
         if (at, turn) not in self._seats:
             base = stage.base(origin)
             samplers = Samplers(self._spec.space, stage, base, self._spec.search.seed)
-            # Where all is drawn from the whole of its range every trial belongs.
-            whole = stage.parameters == tuple(self._spec.space)
-            study = self._study if whole else View(self._study, self._spec, stage, base)
-            self._seats[at, turn] = _Seat(stage, base, samplers, study)
+            view = View(self._study, self._spec, stage, base)
+            self._seats[at, turn] = _Seat(stage, base, samplers, view)
         return self._seats[at, turn]
 
     def _resolve(self, part: str, seat: _Seat, proposals: int) -> str:
@@ -183,7 +180,7 @@ class Search:
         """
         if part in PURE:
             return part
-        states = Counter(t.state for t in seat.study._get_trials(deepcopy=False))
+        states = Counter(t.state for t in seat.view.get_trials(deepcopy=False))
         complete, pruned = states[TrialState.COMPLETE], states[TrialState.PRUNED]
         name = part
         if name == "bayesian":
@@ -200,9 +197,8 @@ class Search:
         trial.system_attrs[DRAWN_BY] = hold.origin
         earlier = self._params_of(hold.retry_of) if hold.retry_of is not None else None
         point = earlier or seat.stage.point(hold.origin) or {}
-        # Under Hyperband a sampler learns from the trials of its own bracket only.
-        study = _filter_study(seat.study, trial)
-        drawing = Drawing(seat.samplers, study, trial, {"random": "random", **chosen})
+        view = seat.view.of_bracket(trial)
+        drawing = Drawing(seat.samplers, view, trial, {"random": "random", **chosen})
         values = self._assign(point, seat, drawing)
         trial.distributions = {name: self._distributions[name] for name in values}
         trial.params = to_optuna(values)

@@ -7,6 +7,7 @@ from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from optuna import Study
+from optuna.pruners import _filter_study
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import plan
@@ -33,15 +34,29 @@ class View(Study):
         self._over = study
         self._spec, self._stage, self._base = spec, stage, base
         self._held = {p.name for p in spec.space} & base.keys() - stage.free.keys()
+        self._has_all = stage.parameters == tuple(spec.space)
+        """All is drawn from the whole of its range: every trial belongs."""
         self._known: dict[tuple[int, TrialState], FrozenTrial | None] = {}
+
+    def of_bracket(self, trial: FrozenTrial) -> View:
+        """What is seen for a trial under Hyperband: those of the same bracket only."""
+        bracket = _filter_study(self._over, trial)
+        if bracket is self._over:
+            return self
+        view = View(bracket, self._spec, self._stage, self._base)
+        view._known = self._known
+        return view
 
     def _get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None,
         use_cache: bool = False,
     ) -> list[FrozenTrial]:  # fmt: skip
-        """Those of the study that belong."""
-        found = [self._seen(t) for t in self._over._get_trials(False, states)]
-        return [copy.deepcopy(t) if deepcopy else t for t in found if t is not None]
+        """Those of the study that belong. None is kept for later: an Optuna study does so for the
+        length of its loop, of which there is none."""
+        found = self._over.get_trials(deepcopy=False, states=states)
+        if not self._has_all:
+            found = [seen for t in found if (seen := self._seen(t)) is not None]
+        return copy.deepcopy(found) if deepcopy else found
 
     def _seen(self, trial: FrozenTrial) -> FrozenTrial | None:
         key = trial._trial_id, trial.state

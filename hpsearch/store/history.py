@@ -71,8 +71,8 @@ class History:
         self, connection: sa.Connection, ids: Sequence[int], held: Container[int]
     ) -> list[FrozenTrial]:
         heads = _heads(connection, TRIALS.c.trial_id.in_(_padded(ids)))
-        under_way = (t._trial_id for t in heads if not t.state.is_finished())
-        marks = _marks(connection, [i for i in under_way if i not in held])
+        running = (t._trial_id for t in heads if t.state is TrialState.RUNNING)
+        marks = _marks(connection, [i for i in running if i not in held])
         found = [t for t in heads if self._is_news(t, held, marks.get(t._trial_id))]
         _fill(connection, found, _padded([t._trial_id for t in found]))
         self._marks.update(marks)

@@ -44,9 +44,6 @@ _LOOK_S = 5.0
 _TIDY_S = 1.0
 """Between two looks for networks that are of no use any more, while there is work."""
 
-_CHOOSE_S = 0.5
-"""For which a study that was the one to serve is taken to be so still."""
-
 _CLEAR_S = 10.0
 """For the new epoch of a trial that has lost its worker to reach the database."""
 
@@ -83,7 +80,7 @@ class Bench:
         self._running: dict[int, Running] = {}
         self._saved_at = time.monotonic()
         self._untidy, self._tidied_at = False, time.monotonic()
-        self._looked_at = self._chosen_at = -float("inf")
+        self._looked_at = -float("inf")
         self._unconfirmed: set[int] = set()
         """Tickets whose end is on its way to the database."""
         _log.info("serving study %s on %s", study.name, context.device)
@@ -188,15 +185,9 @@ class Bench:
         return bool(self._running) and not running.suspect
 
     def _is_next(self) -> bool:
-        """Whether this worker would choose the study again if it had to choose now, or a moment
-        ago."""
-        now = time.monotonic()
-        if now - self._chosen_at < _CHOOSE_S:
-            return True
+        """Whether this worker would choose the study again if it had to choose now."""
         waiting = self._ledger.waiting(self._context.options.studies, but=self._worker)
-        chosen = bool(waiting) and waiting[0].uid == self._study.uid
-        self._chosen_at = now if chosen else -float("inf")
-        return chosen
+        return bool(waiting) and waiting[0].uid == self._study.uid
 
     def _abandon(self, holds: Sequence[Hold], lost: str | None) -> None:
         """Give back tickets that never came to be trained here."""

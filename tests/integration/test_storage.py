@@ -200,15 +200,6 @@ def test_what_others_add_to_a_running_trial_is_there_when_it_ends(url: str) -> N
     assert study.trials[0].value == 1.0
 
 
-def test_what_others_add_to_a_waiting_trial_is_seen(url: str) -> None:
-    mine, theirs = opened(url)[1], BatchedStorage(Database(url))
-    study = optuna.load_study(study_name="study", storage=mine)
-    study.enqueue_trial({"x": 1})
-    (waiting,) = study.trials
-    theirs.set_trial_user_attr(waiting._trial_id, "note", "by hand")
-    assert study.trials[0].user_attrs == {"note": "by hand"}
-
-
 def test_a_running_trial_is_read_again_only_when_something_came_to_it(url: str) -> None:
     database, storage = opened(url)
     optunas = optuna.storages.RDBStorage(database.url)

@@ -248,10 +248,10 @@ def test_a_command_dies_at_any_of_its_writes(name: str, copies: Copies) -> None:
     leave_a_mess(copies.template)
     scenario.prepare(copies.template)
     body = partial(call, scenario.verb, *scenario.args)
-    points = _points_of_body(copies.copy(), scenario.verb, body)
+    points = points_of_body(copies.copy(), scenario.verb, body)
     for batch in batches(points):
         crews = {point: copies.copy() for point in batch}
-        _die_and_do_again(crews, lambda _crew: body)
+        die_and_do_again(crews, lambda _crew: body)
         for point, crew in crews.items():
             _finish(crew, scenario, point)
 
@@ -261,13 +261,13 @@ def test_a_command_dies_at_any_of_its_writes(name: str, copies: Copies) -> None:
 def test_a_study_is_made_by_a_process_that_dies(verb: str, copies: Copies) -> None:
     """Also while it makes the tables, which `__init__` does where they are missing."""
     first = copies.empty()
-    points = _points_of_body(first, verb, partial(create, first.folder))
+    points = points_of_body(first, verb, partial(create, first.folder))
     for batch in batches(points):
         crews = {point: copies.empty() for point in batch}
         if verb == "create":
             for crew in crews.values():
                 assert crew.ledger  # makes the tables
-        _die_and_do_again(crews, lambda crew: partial(create, crew.folder), always=True)
+        die_and_do_again(crews, lambda crew: partial(create, crew.folder), always=True)
         for point, crew in crews.items():
             assert dump(crew).keys() == dump(first).keys(), point
             if verb == "create" or point == points[-1]:
@@ -275,7 +275,7 @@ def test_a_study_is_made_by_a_process_that_dies(verb: str, copies: Copies) -> No
                 assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
 
 
-def _points_of_body(crew: Crew, verb: str, body: Hook) -> list[str]:
+def points_of_body(crew: Crew, verb: str, body: Hook) -> list[str]:
     note = partial(hooks.note_points, crew.folder / "points")
     done = crew.process("first", hooks=[note], body=body)
     done.ends()
@@ -284,7 +284,7 @@ def _points_of_body(crew: Crew, verb: str, body: Hook) -> list[str]:
     return points
 
 
-def _die_and_do_again(
+def die_and_do_again(
     crews: dict[str, Crew], bodies: Callable[[Crew], Hook], *, always: bool = False
 ) -> None:
     """Nothing has happened where it died before the commit; then the same again must do it."""
@@ -331,4 +331,6 @@ def test_no_verb_is_forgotten() -> None:
         if hasattr(method, "__wrapped__") and not name.startswith("_")
     }
     by_workers = {"sign_on", "record_data", "claim", "begin", "record", "renew"}
-    assert writing - by_workers - {"create"} <= {s.verb for s in SCENARIOS.values()}
+    in_test_stages = {"open_stage", "begin_verdict", "end_verdict", "finish_again"}
+    known = by_workers | in_test_stages | {"create"}
+    assert writing - known <= {s.verb for s in SCENARIOS.values()}

@@ -10,7 +10,16 @@ import pytest
 from tests.acceptance.chaos import hooks
 from tests.acceptance.chaos.harness import Crew, study
 from tests.acceptance.chaos.invariants import assert_invariants
-from tests.acceptance.chaos.test_fault_points import Copies, batches, copies, on, points_of
+from tests.acceptance.chaos.test_fault_points import (
+    Copies,
+    batches,
+    call,
+    copies,
+    die_and_do_again,
+    on,
+    points_of,
+    points_of_body,
+)
 
 __all__ = ["copies"]
 
@@ -90,6 +99,23 @@ def test_a_worker_dies_at_any_write_of_a_stage_or_a_verdict(backend: str, copies
             crew.finish()
             assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
             assert_stages(crew)
+
+
+@on("sqlite")
+def test_another_finish_is_asked_for_by_a_process_that_dies(backend: str, copies: Copies) -> None:
+    copies.template.submit(staged(4))
+    copies.template.worker().ends()
+    body = partial(call, "finish_again", "s", (TOP + 1) * SEEDS)
+    for batch in batches(points_of_body(copies.copy(), "finish_again", body)):
+        crews = {point: copies.copy() for point in batch}
+        die_and_do_again(crews, lambda _crew: body)
+        for crew in crews.values():
+            crew.worker().ends()
+            assert_invariants(crew, trials=TRIALS + (TOP + 1) * SEEDS, epochs=EPOCHS)
+            assert [row.number for row in crew.rows("SELECT number FROM hpsearch_finishes")] == [
+                1,
+                2,
+            ]
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.nightly) for n in (1, 2))])
