@@ -112,6 +112,9 @@ def study_file() -> Iterator[str]:
     for name in ("data", "search", "budget", "retry", "final"):
         yield f"## {name}\n"
         yield table(("key", "meaning", "default"), keys(found, found["properties"][name]))
+    yield "## search.stages\n"
+    yield "A list, in place of hpsearch's own stages; [strategy.md](strategy.md) has an example.\n"
+    yield table(("key", "meaning", "default"), keys(found, {"$ref": "#/$defs/StageSpec"}))
     yield "## parameters and start\n"
     yield PARAMETERS
     yield "## Samplers\n"

@@ -80,6 +80,8 @@ class Stage:
     """What it holds: its tickets take turns."""
     rescaled: bool = False
     """Whether a learning rate that is drawn is meant for the base's batch size."""
+    before: int = 0
+    """Tickets of earlier stages that drew from the same ranges: a grid goes on after them."""
 
     @cached_property
     def free(self) -> Mapping[str, Parameter]:
@@ -109,11 +111,10 @@ class Stage:
         """What the ticket of that origin holds."""
         return self.bases[(origin - self.first) % len(self.bases)] if self.bases else {}
 
-    @property
-    def grid(self) -> Space:
-        """The part that is searched by grid."""
+    def grid(self, held: Assignment) -> Grid:
+        """The cells of what is searched by grid, beside the constants and what else is `held`."""
         names = [p.name for p in self.parameters if self.samplers[p.name] == "grid"]
-        return Space(self.parameters).part(names)
+        return Grid(Space(self.parameters, held).part(names))
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; `from_json` makes a stage of them again."""
@@ -124,6 +125,7 @@ class Stage:
             "points": [_plain(point) for point in self.points],
             "bases": [_plain(base) for base in self.bases],
             "rescaled": self.rescaled,
+            "before": self.before,
         }  # fmt: skip
 
     @classmethod
@@ -138,6 +140,7 @@ class Stage:
             tuple(_assignment(point) for point in found["points"]),
             tuple(_assignment(base) for base in found["bases"]),
             found["rescaled"],
+            found["before"],
         )  # fmt: skip
 
 
@@ -174,10 +177,12 @@ def limit(spec: StudySpec) -> int | None:
     """
     chosen = set(spec.search.sampler.values())
     if spec.search.strategy == JOINT and chosen == {"auto"}:
-        cells = _cells(spec.space.parameters)
+        whole = Stage(JOINT, 0, None, tuple(spec.space), dict.fromkeys(spec.space.names, "grid"))
+        cells = _cells(spec, whole)
         fits = cells is not None and (spec.budget.trials is None or cells <= spec.budget.trials)
-        return cells if fits else None
-    return Grid(spec.space).size if chosen == {"grid"} else None
+        return cells + len(spec.start) if fits and cells is not None else None
+    only_grid = chosen == {"grid"} and spec.search.strategy == JOINT
+    return Grid(spec.space).size if only_grid else None
 
 
 def final_tickets(spec: StudySpec) -> int:
@@ -200,8 +205,9 @@ def sizes(spec: StudySpec) -> dict[str, int]:
     while left > 0:
         stage = opening(spec, stages, (), total - left, left, finish=spec.final is not None)
         stages.append(stage)
-        counts[stage.name] = left if stage.count is None else stage.count
-        left -= counts[stage.name]
+        count = left if stage.count is None else stage.count
+        counts[stage.name] = counts.get(stage.name, 0) + count
+        left -= count
     return {**counts, FINAL: final_tickets(spec)} if spec.final else counts
 
 
@@ -250,17 +256,24 @@ def opening(
         return _finish(spec, done, first)
     legs = outline(spec)
     names = [leg.name for leg in legs]
-    before = [names.index(stage.name) for stage in opened if stage.name != FINAL]
-    at = min(before[-1] + 1, len(legs) - 1) if before else 0
+    known = [names.index(stage.name) for stage in opened if stage.name != FINAL]
+    at = min(known[-1] + 1, len(legs) - 1) if known else 0
+    points = () if opened else _points(spec)
     while True:
-        rest = legs[at:]
-        count = left
-        if len(rest) > 1:
-            count = round(left * rest[0].share / sum(leg.share for leg in rest))
+        leg, shares = legs[at], [leg.share for leg in legs[at:]]
+        is_last = len(shares) == 1
+        # However small its share is, the first stage has all the points that are to be run.
+        count = min(max(round(left * leg.share / sum(shares)), len(points)), left)
         if count > 0:
-            last = len(rest) == 1 and not finish
-            return _opened(spec, rest[0], done, first, count, last=last)
+            room = 0 if is_last and leg.name != JOINT else count
+            stage = _fitted(spec, _stage(spec, leg, opened, done, first, points), count, room)
+            return stage if finish or not is_last else replace(stage, count=None)
         at += 1
+
+
+def _points(spec: StudySpec) -> tuple[Assignment, ...]:
+    """What a study runs first."""
+    return spec.start if spec.search.strategy == JOINT else (*spec.start, default_point(spec))
 
 
 def _finish(spec: StudySpec, done: Sequence[Done], first: int) -> Stage:
@@ -272,27 +285,31 @@ def _finish(spec: StudySpec, done: Sequence[Done], first: int) -> Stage:
     return Stage(FINAL, first, len(bases) * spec.final.seeds, bases=bases)
 
 
-def _opened(
-    spec: StudySpec, leg: Leg, done: Sequence[Done], first: int, count: int, *, last: bool
-) -> Stage:
-    best = [d.values for d in ranked(done, spec.direction)]
+def _stage(
+    spec: StudySpec, leg: Leg, opened: Sequence[Stage], done: Sequence[Done], first: int,
+    points: tuple[Assignment, ...],
+) -> Stage:  # fmt: skip
     if leg.name in (JOINT, WARMUP):
-        start: tuple[Assignment, ...] = spec.start
-        if leg.name == WARMUP:
-            start = (*start, default_point(spec))
-        stage = Stage(leg.name, first, None if last else count, tuple(spec.space), points=start)
-        return _fitted(spec, stage, count)
+        before = sum(s.count or 0 for s in opened if s.name == leg.name)
+        before -= len(_points(spec)) if before else 0
+        return Stage(leg.name, first, 0, tuple(spec.space), points=points, before=before)
+    best = [d.values for d in ranked(done, spec.direction)]
     bases = _distinct(best, spec.search.carry if leg.name in GROUPS else 1)
-    points: tuple[Assignment, ...] = ()
     if not bases:  # nothing has gone to its end so far
-        bases = points = (default_point(spec),)
+        bases = (default_point(spec),)
+        points = points or bases
     drawn = _drawn(spec, leg, bases[0])
-    stage = Stage(
-        leg.name, first, None if last else count, drawn, points=points,
-        bases=() if leg.name == POLISH else bases,
-        rescaled=leg.name == "batch_size" and "lr" in leg.retune,
+    return Stage(
+        leg.name, first, 0, drawn, points=points, bases=() if leg.name == POLISH else bases,
+        rescaled=leg.name == "batch_size" and any(_can_follow(p) for p in drawn),
     )  # fmt: skip
-    return _fitted(spec, stage, 0 if last else count)
+
+
+def _can_follow(parameter: Parameter) -> bool:
+    """Whether it is a learning rate that may take any value of its range, in every trial."""
+    found = parameter.domain
+    smooth = isinstance(found, Range) and not found.step and not found.integer
+    return parameter.name == "lr" and smooth and not parameter.when
 
 
 def _distinct(best: Sequence[Assignment], most: int) -> tuple[Assignment, ...]:
@@ -345,13 +362,8 @@ def narrowed(domain: Range | Choices, centre: Value, width: float) -> Range | Ch
 
 def _stepped(domain: Range, centre: float, low: float, high: float) -> Range:
     """The values of a domain between two ends, and one to each side of the centre at least."""
-    step = domain.step or 1
-    at, below, above = (round((value - domain.low) / step) for value in (centre, low, high))
-    first: float = domain.low + max(min(below, at - 1), 0) * step
-    final: float = min(domain.low + max(above, at + 1) * step, float(domain.last))
-    if domain.integer:
-        return replace(domain, low=int(first), high=int(final))
-    return replace(domain, low=first, high=final)
+    at, below, above = map(domain.steps_to, (centre, low, high))
+    return domain.between(min(below, at - 1), max(above, at + 1))
 
 
 def _rises(values: Sequence[Value]) -> bool:
@@ -368,24 +380,24 @@ def _unscaled(domain: Range, value: float) -> float:
     return math.exp(value) if domain.log else value
 
 
-def _fitted(spec: StudySpec, stage: Stage, room: int) -> Stage:
-    """With the sampler of each parameter; a grid of no more cells than `room` ends the stage."""
+def _fitted(spec: StudySpec, stage: Stage, count: int, room: int) -> Stage:
+    """With its tickets, at most `count`, and the sampler of each parameter; `auto` is a grid that
+    ends the stage where it has no more cells than there is `room` for."""
     chosen = {p.name: spec.search.sampler[p.group] for p in stage.parameters}
-    automatic = [p for p in stage.parameters if chosen[p.name] == "auto"]
-    cells = _cells(automatic)
-    fits = len(automatic) == len(chosen) > 0 and cells is not None and cells <= room
-    named = "grid" if fits else "bayesian"
-    samplers = {name: named if by == "auto" else by for name, by in chosen.items()}
-    count = stage.count
-    if fits and cells is not None and count is not None:
-        count = min(cells * max(len(stage.bases), 1) + len(stage.points), count)
+    as_grid = replace(stage, samplers=dict.fromkeys(chosen, "grid"))
+    cells = _cells(spec, as_grid) if set(chosen.values()) == {"auto"} else None
+    if cells is not None and cells <= room:
+        return replace(as_grid, count=min(cells + len(stage.points), count))
+    samplers = {name: "bayesian" if by == "auto" else by for name, by in chosen.items()}
     return replace(stage, samplers=samplers, count=count)
 
 
-def _cells(parameters: Sequence[Parameter]) -> int | None:
-    if any(p.domain.size is None for p in parameters):
+def _cells(spec: StudySpec, stage: Stage) -> int | None:
+    """The cells of all its bases, where each takes as many turns; None: they have no end."""
+    if any(p.domain.size is None for p in stage.parameters):
         return None
-    return Grid(Space(tuple(parameters)).part([p.name for p in parameters])).size
+    bases = stage.bases or ({},)
+    return len(bases) * max(stage.grid({**spec.space.constants, **b}).size for b in bases)
 
 
 def rate_scale(optimizer: Value, batch_size: Value, base: Value) -> float:

@@ -69,6 +69,15 @@ class Range:
         value = round(self.low + steps * step, 10 - math.floor(math.log10(step)))
         return min(max(value, self.low), self.high)
 
+    def steps_to(self, value: float) -> int:
+        """How many whole steps a value lies above the first, about."""
+        return round((value - self.low) / (self.step or 1))
+
+    def between(self, first: int, last: int) -> Range:
+        """The part from so many steps above the first value to so many, as far as it reaches."""
+        low, high = (self._value(min(max(steps, 0), self._steps)) for steps in (first, last))
+        return replace(self, low=low, high=high)
+
     @property
     def last(self) -> int | float:
         """The largest value that a trial may have: below `high` where the last step falls short."""
@@ -171,6 +180,11 @@ class Space:
 
     def __len__(self) -> int:
         return len(self.parameters)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the parameters, in their order."""
+        return tuple(p.name for p in self.parameters)
 
     def part(self, names: Container[str]) -> Space:
         """Some of the parameters, without their conditions on searched parameters beside them.

@@ -108,11 +108,14 @@ def final(
     study = ledger.study(name)
     spec = StudySpec.from_document(study.document)
     if spec.final is None:
-        raise ConflictError(f"the file of study {name!r} has no `final`, so it has no finish")
+        raise ConflictError(
+            f"the file of study {name!r} has no `final`; add one, such as "
+            "`final: {top: 3, seeds: 5}`, and run it under another name"
+        )
     uses = len(ledger.verdicts(study.study_id))
     if uses and not again:
         raise ConflictError(
-            f"the test part of study {name!r} has been looked at, {uses} times so far; --again "
+            f"the test part of study {name!r} has been looked at (uses so far: {uses}); --again "
             "looks once more, and every report will say so"
         )
     study = ledger.finish_again(name, plan.final_tickets(spec))

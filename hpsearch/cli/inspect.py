@@ -66,6 +66,8 @@ def status(
         typer.echo(f"no studies in {ledger.database.name}; hpsearch run FILE makes one")
     else:
         show.studies(snapshots)
+        if name:
+            show.stages(snapshots[0])
 
 
 def watch(name: Name, storage: Storage = None) -> None:

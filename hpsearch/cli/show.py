@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "best", "call", "described", "description", "err", "final", "findings", "note", "number", "out",
-    "params", "result", "scheduled", "setting", "span", "studies", "trials", "workers",
+    "params", "result", "scheduled", "setting", "span", "stages", "studies", "trials", "workers",
 ]  # fmt: skip
 
 out = Console(highlight=False, soft_wrap=False)
@@ -215,6 +215,8 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
         out.print(f"  its network was not kept: {trial.unsaved}", soft_wrap=True)
     if trial.metrics:
         out.print(Columns([f"  {k} {number(v)}" for k, v in trial.metrics.items()]))
+    if snapshot.verdict is not None:
+        final(snapshot, snapshot.verdict)
 
 
 def result(snapshot: Snapshot) -> None:
@@ -229,13 +231,11 @@ def result(snapshot: Snapshot) -> None:
     out.print(f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials "
               f"({counts or 'none'}) in {span(study.active_s)} of work")  # fmt: skip
     _data(snapshot)
-    _stages(snapshot)
+    stages(snapshot)
     if snapshot.best is None:
         out.print("no trial went to its end")
     else:
         best(snapshot, snapshot.best)
-    if snapshot.verdict is not None:
-        final(snapshot, snapshot.verdict)
     out.print("next:")
     steps = [(call(command), meaning) for command, meaning in _next(snapshot)]
     width = max(len(command) for command, _ in steps)
@@ -250,13 +250,11 @@ def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
     rows = [
         (f"validation, {count} times", _interval(verdict["validation"])),
         (f"test, {verdict['rows']:,} rows", _interval(verdict["test"])),
-        ("default configuration", "could not be trained" if default is None else
+        ("default, test", "could not be trained" if default is None else
          "is the winner" if difference is None else _interval(default)),
     ]  # fmt: skip
     if difference is not None:
-        sure = difference["low"] is not None and difference["low"] * difference["high"] > 0
-        rows.append(("better than it by", _interval(difference)))
-        rows.append(("", "which is no chance" if sure else "which may be chance"))
+        rows += _compared(difference, 1 if snapshot.study.direction == "maximize" else -1)
     if verdict["optimism"] is not None:
         rows.append(("optimism of the search", number(verdict["optimism"])))
     if verdict["use"] > 1:
@@ -266,6 +264,29 @@ def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
     for name, value in rows:
         table.add_row(f"  {name}", value)
     out.print(table)
+    later = sum(t.ticket > verdict["last_ticket"] for t in snapshot.trials)
+    if later:
+        again = call(f"final {snapshot.study.name} --again")
+        out.print(f"  {later} trials came after this finish: {again}", soft_wrap=True)
+
+
+_FEW_PAIRS = 3
+"""With fewer differences Student's interval says next to nothing."""
+
+
+def _compared(difference: Mapping[str, Any], sign: int) -> list[tuple[str, str]]:
+    """How much better than the default the winner is, and whether that can be relied on."""
+    better = difference["mean"] * sign >= 0
+    turned = sign if better else -sign
+    ends = sorted(v * turned for v in (difference["low"], difference["high"]) if v is not None)
+    shown = dict(zip(("low", "high"), ends, strict=True)) or {"low": None, "high": None}
+    said = _interval({"mean": difference["mean"] * turned, **shown})
+    few = len(difference["values"]) < _FEW_PAIRS or len(set(difference["values"])) == 1
+    if few:
+        sure = "with so few seeds nothing can be said"
+    else:
+        sure = "more than chance" if ends[0] > 0 else "that may be chance"
+    return [(f"{'better' if better else 'worse'} than it by", said), ("", sure)]
 
 
 def _interval(found: Mapping[str, Any]) -> str:
@@ -275,7 +296,7 @@ def _interval(found: Mapping[str, Any]) -> str:
     return f"{number(found['mean'])} ({number(found['low'])} to {number(found['high'])})"
 
 
-def _stages(snapshot: Snapshot) -> None:
+def stages(snapshot: Snapshot) -> None:
     """What each stage came to, where there is more than one."""
     if len(snapshot.stages) < 2:
         return

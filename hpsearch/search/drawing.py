@@ -13,7 +13,7 @@ from hpsearch.search.cmaes import ReplayedCmaEsSampler
 from hpsearch.search.distributions import distribution, from_optuna
 from hpsearch.search.learners import SeededGPSampler, SeededTPESampler
 from hpsearch.search.samplers import GridSampler, QmcSampler, RandomSampler
-from hpsearch.space import Grid, Range
+from hpsearch.space import Range
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -76,7 +76,8 @@ class Samplers:
     def _make(self, name: str) -> BaseSampler:
         if name == "grid":
             stage = self._stage
-            return GridSampler(Grid(stage.grid), stage.first + len(stage.points), len(stage.bases))
+            first = stage.first + len(stage.points) - stage.before
+            return GridSampler(stage.grid(self._held), first, len(stage.bases))
         return _CLASSES[name](self._seed)
 
     def clipped(self, name: str, value: float) -> float:

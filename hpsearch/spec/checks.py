@@ -244,11 +244,12 @@ def _check_search(
     # Without parameters, any group will do: their own fault is enough.
     chosen = samplers(given, groups or dict.fromkeys(GROUPS, False), faults)
     check_samplers(chosen, space, known, faults)
+    staged = sections.search is not None and sections.search.strategy == "staged"
     if sections.search:
         epochs = sections.budget.epochs if sections.budget else None
         check_pruner(sections.search.pruner, ("search", "pruner"), epochs, faults)
         searched = [group for group in groups if groups[group]]
         check_stages(sections.search, searched, space, faults)
     if sections.budget:
-        check_trials(sections.budget, chosen, space, faults)
+        check_trials(sections.budget, chosen, space, faults, staged=staged)
     return chosen

@@ -77,10 +77,11 @@ def check_samplers(
 
 def check_stages(search: SearchSpec, searched: Sequence[str], space: Space, faults: Faults) -> None:
     """Note stages that miss a group or a parameter, or that a joint search has no use for."""
-    for key in ("priority", "stages"):
-        if getattr(search, key) and search.strategy != "staged":
-            expected = "nothing, unless the strategy is staged"
-            faults.add(("search", key), expected, "a list", beside=[("search", "strategy")])
+    for key in ("priority", "stages", "overlap", "carry"):
+        said = getattr(search, key)
+        if said != type(search).model_fields[key].default and search.strategy != "staged":
+            expected, got = "nothing, unless the strategy is staged", _plain(said)
+            faults.add(("search", key), expected, got, beside=[("search", "strategy")])
     missing = [group for group in searched if group not in search.priority]
     if search.priority and missing:
         expected = f"all groups that are searched; {' and '.join(missing)} is not there"
@@ -96,6 +97,10 @@ def check_stages(search: SearchSpec, searched: Sequence[str], space: Space, faul
         if stage.stage in GROUPS and stage.stage not in searched:
             faults.add((*path, "stage"), "a group that is searched", show(stage.stage))
         _check_retuned(stage, space, (*path, "retune"), faults)
+
+
+def _plain(said: object) -> str:
+    return "a list" if isinstance(said, tuple) else show(said)
 
 
 def _check_retuned(stage: StageSpec, space: Space, path: Path, faults: Faults) -> None:
@@ -123,13 +128,13 @@ def check_start(start: tuple[object, ...], chosen: Mapping[str, str], faults: Fa
 
 
 def check_trials(
-    budget: BudgetSpec, chosen: Mapping[str, str], space: Space, faults: Faults
+    budget: BudgetSpec, chosen: Mapping[str, str], space: Space, faults: Faults, *, staged: bool
 ) -> None:
-    """Note a missing number of trials; only a grid has one of its own."""
+    """Note a missing number of trials; only a joint grid has one of its own."""
     if budget.trials is not None or (len(space) and not chosen):  # those have faults of their own
         return
     path = ("budget", "trials")
-    if set(chosen.values()) != {"grid"}:
+    if set(chosen.values()) != {"grid"} or staged:
         expected = "a number of trials; only a grid has one of its own"
         faults.add(path, expected, "nothing", beside=[_SAMPLER])
     elif all(p.domain.size is not None for p in space) and Grid(space).size > MOST_TRIALS:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from hpsearch import catalog
 from hpsearch.spec.faults import listed, show
-from hpsearch.spec.models import PrunerSpec
+from hpsearch.spec.models import PrunerSpec, StageSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,7 @@ _EXPECTED: Mapping[str, str] = {
     "int_from_float": "a whole number",
     "float_type": "a number",
     "string_type": "text",
+    "bool_type": "true or false",
     "string_too_short": "text that is not empty",
     "tuple_type": "a list",
     "dict_type": "keys with values",
@@ -96,7 +97,9 @@ def _is_tag(keys: Path, index: int) -> bool:
 
 def _names_beside(keys: Path, model: type[Section]) -> list[str]:
     """The keys that the section has in which the last of `keys` stands."""
-    if len(keys) > 1:
+    if keys[0] == "stages":
+        model = StageSpec
+    elif len(keys) > 1:
         model = next(m for m in PrunerSpec.__subclasses__() if _tag(m) == keys[-2])
     return list(model.model_fields)
 

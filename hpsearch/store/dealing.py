@@ -71,8 +71,13 @@ def add_retries(connection: sa.Connection, study: Study) -> int:
         .where(~retried)
         .order_by(tickets.c.number)
     ).all()
+    # A finish that needed fewer tickets than it might have has left some retries above the budget.
+    last = connection.execute(
+        sa.select(sa.func.max(tickets.c.number)).where(tickets.c.study_id == study.study_id)
+    ).scalar()
+    first = max(study.tickets, 0 if last is None else last + 1)
     rows = [
-        {"study_id": study.study_id, "number": study.tickets + i, "state": "open", "fence": 0,
+        {"study_id": study.study_id, "number": first + i, "state": "open", "fence": 0,
          "origin": row.origin, "retry_of": row.number, "reached": 0, "crashes": 0}
         for i, row in enumerate(failed)
     ]  # fmt: skip

@@ -186,7 +186,12 @@ class Ledger:
 
     @_verb
     def open_stage(
-        self, connection: sa.Connection, study_id: int, number: int, stage: Mapping[str, Any]
+        self,
+        connection: sa.Connection,
+        study_id: int,
+        number: int,
+        stage: Mapping[str, Any],
+        tickets: int,
     ) -> None:
         """Open a study's stage of that number, unless somebody has or its time has not come.
 
@@ -197,6 +202,8 @@ class Ledger:
         for study in study_rows.find(connection, studies.c.study_id == study_id):
             known = len(stage_rows.find(connection, study_id))
             if known != number or not study.awaits_stage or study.drawn != stage["first"]:
+                return
+            if study.tickets != tickets:  # more were added since the stage was thought of
                 return
             values: dict[str, Any] = {"opened": stage_rows.end_of(stage)}
             if stage["name"] == FINAL:
@@ -238,7 +245,8 @@ class Ledger:
     def finish_again(self, connection: sa.Connection, name: str, tickets: int) -> Study:
         """Add a finish, of so many tickets, to a study that is done; ConflictError if it is not."""
         study = self._locked(connection, name)
-        if study.state != "done":
+        # A network of the last one that is lost leaves it without a verdict for ever.
+        if study.state != "done" and not study.awaits_verdict:
             raise ConflictError(f"study {name!r} is {study.state}; its search has to end first")
         study_rows.put(
             connection, study.study_id, finish="due", state="open", tickets=study.issued + tickets,
@@ -258,6 +266,8 @@ class Ledger:
         study_rows.put(connection, study.study_id, state=state)
         if state == "stopped":
             ticket_rows.end_abandoned(connection, study.study_id)
+        if state == "open":  # its last ticket may have ended meanwhile
+            study_rows.close(connection, study.study_id)
         return self._study(connection, name)
 
     @_verb
@@ -321,6 +331,11 @@ class Ledger:
             if study.hours is None:
                 raise ConflictError(f"study {name!r} has no limit in hours to add to")
             values["hours"] = study.hours + hours
+            if study.issued == total:
+                raise ConflictError(
+                    f"study {name!r} has no trial left for more hours to be spent on: add "
+                    "--trials N as well"
+                )
         if study.state == "done":
             values["state"] = "open"
         study_rows.put(connection, study.study_id, **values)
@@ -396,6 +411,8 @@ class Ledger:
             take = ticket_rows.take_returned if beside else ticket_rows.take_over
             holds = take(connection, worker, study, up_to, self.lease_s)
         count = min(up_to - len(holds), dealing.share(study.left, offer.workers))
+        if study.hours is not None and study.finish is not None:
+            wanted = ()  # hours may end the search at any ticket: the finish follows without a gap
         if count > 0 and not any(hold.crashes for hold in holds):
             dealt = dealing.deal(connection, study, count, wanted)
             new = ticket_rows.issue(connection, worker, study, dealt, self.lease_s)

@@ -57,17 +57,29 @@ def conclude(
             number = trials[repeat.ticket].number
             raise CheckpointError(
                 f"the network of trial {number} is not in {checkpoints.place}: start a worker "
-                "where it was trained, or name a place that all reach, HPSEARCH_CHECKPOINTS"
+                "where it was trained, or name a place that all reach, HPSEARCH_CHECKPOINTS; where "
+                f"it is lost, hpsearch final {study.name} begins another finish"
             )
         seed = derived_seed(spec.search.seed, plan.FINAL, stage.first, repeat.turn)
         found = Candidate(repeat.ticket, spec.family, spec.settings(values), seed)
+        if state["epoch"] != found.settings["epochs"]:
+            raise CheckpointError(
+                f"the network of trial {trials[repeat.ticket].number} could not be saved after its "
+                f"last epoch: {checkpoints.place} has that of epoch {state['epoch']}; "
+                f"hpsearch final {study.name} begins another finish"
+            )
         return score(found, state, dataset, part, spec.metric)
 
     best = mirror.best()
-    found = verdict(
-        _entries(stage, trials.values()), best.value if best else None, spec.metric,
-        spec.direction, look, len(part.targets), use,
-    )  # fmt: skip
+    try:
+        found = verdict(
+            _entries(stage, trials.values()), best.value if best else None, spec.metric,
+            spec.direction, look, len(part.targets), use,
+        )  # fmt: skip
+    except CheckpointError:
+        if context.ledger.begin_verdict(study.study_id) is None:
+            return None  # another worker has given it meanwhile, and cleared away
+        raise
     context.ledger.end_verdict(study.study_id, use, found.as_json() if found else {})
     _log.info("%s: the test part has been looked at", study.name)
     return {found.best_ticket} if found else set()

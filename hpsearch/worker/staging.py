@@ -34,8 +34,8 @@ class Staging:
 
     @property
     def is_last(self) -> bool:
-        """Whether the newest stage has all tickets that are left."""
-        return self._search.stages[-1].count is None
+        """Whether the newest stage has all tickets that there will ever be."""
+        return self._search.stages[-1].count is None and self._spec.final is None
 
     def covers(self, origin: int) -> bool:
         """Whether the stage of that ticket is known here."""
@@ -59,8 +59,8 @@ class Staging:
             due = study.finish == "due"
             left = 0 if study.is_out_of_time else study.tickets - study.issued
             left -= plan.final_tickets(self._spec) if due else 0
-            stage = self._search.next_stage(study.drawn, left, finish=due)
-            self._ledger.open_stage(study.study_id, known, stage.as_json())
+            stage = self._search.next_stage(study.drawn, left, finish=self._spec.final is not None)
+            self._ledger.open_stage(study.study_id, known, stage.as_json(), study.tickets)
         self._read()
         if len(self._search.stages) == known:
             return False
@@ -69,4 +69,5 @@ class Staging:
 
     def _read(self) -> None:
         found = self._ledger.stages(self._study.study_id)
-        self._search.enter([Stage.from_json(stage, self._spec.space) for stage in found])
+        if found or not self._search.stages:  # else the study has been deleted meanwhile
+            self._search.enter([Stage.from_json(stage, self._spec.space) for stage in found])

@@ -49,6 +49,10 @@ def names(ledger: Ledger, study: Study) -> list[str]:
     return [stage["name"] for stage in ledger.stages(study.study_id)]
 
 
+def open_stage(ledger: Ledger, study: Study, number: int, stage: dict) -> None:
+    ledger.open_stage(study.study_id, number, stage, ledger.study("s").tickets)
+
+
 def test_tickets_end_with_the_stage(ledger: Ledger) -> None:
     study = a_study(ledger)
     assert [hold.number for hold in claim(ledger, study)] == [0, 1, 2]
@@ -60,11 +64,11 @@ def test_the_next_stage_waits_for_the_last_trial(ledger: Ledger) -> None:
     study = a_study(ledger)
     holds = claim(ledger, study)
     finish(ledger, holds[:2])
-    ledger.open_stage(study.study_id, 1, a_stage("polish", 3, None))
+    open_stage(ledger, study, 1, a_stage("polish", 3, None))
     assert names(ledger, study) == ["warmup"]
     finish(ledger, holds[2:])
     assert [s.awaits_stage for s in ledger.waiting()] == [True]
-    ledger.open_stage(study.study_id, 1, a_stage("polish", 3, None))
+    open_stage(ledger, study, 1, a_stage("polish", 3, None))
     assert names(ledger, study) == ["warmup", "polish"]
     assert [hold.number for hold in claim(ledger, study)] == list(range(3, 10))
 
@@ -73,15 +77,15 @@ def test_stages_overlap_where_the_study_allows_it(ledger: Ledger) -> None:
     study = a_study(ledger, overlap=True)
     claim(ledger, study)
     assert [s.awaits_stage for s in ledger.waiting()] == [True]
-    ledger.open_stage(study.study_id, 1, a_stage("polish", 3, None))
+    open_stage(ledger, study, 1, a_stage("polish", 3, None))
     assert len(claim(ledger, study)) == 7
 
 
 def test_a_stage_of_another_first_ticket_is_not_opened(ledger: Ledger) -> None:
     study = a_study(ledger)
     finish(ledger, claim(ledger, study))
-    ledger.open_stage(study.study_id, 1, a_stage("polish", 4, None))
-    ledger.open_stage(study.study_id, 2, a_stage("polish", 3, None))
+    open_stage(ledger, study, 1, a_stage("polish", 4, None))
+    open_stage(ledger, study, 2, a_stage("polish", 3, None))
     assert names(ledger, study) == ["warmup"]
 
 
@@ -93,7 +97,7 @@ def test_of_many_workers_one_opens_the_stage(ledger: Ledger, url: str) -> None:
     def open_it(number: int) -> None:
         mine = Ledger(Database(url))
         ready.wait()
-        mine.open_stage(study.study_id, 1, a_stage(f"of-{number}", 3, 2))
+        open_stage(mine, study, 1, a_stage(f"of-{number}", 3, 2))
 
     workers = [threading.Thread(target=open_it, args=(i,)) for i in range(8)]
     for worker in workers:
@@ -114,7 +118,7 @@ def test_a_retry_belongs_to_the_stage_of_what_it_runs_again(ledger: Ledger) -> N
     (again,) = claim(ledger, study)
     assert (again.origin, again.retry_of) == (0, 0)
     finish(ledger, [again])
-    ledger.open_stage(study.study_id, 1, a_stage("polish", 3, None))
+    open_stage(ledger, study, 1, a_stage("polish", 3, None))
     holds = claim(ledger, study)
     assert [hold.origin for hold in holds] == list(range(3, 10))
     finish(ledger, holds)
@@ -158,7 +162,7 @@ def with_finish(ledger: Ledger, hours: float | None = None) -> Study:
 def in_finish(ledger: Ledger, count: int = 2) -> tuple[Study, list[Hold]]:
     study = with_finish(ledger)
     finish(ledger, claim(ledger, study))
-    ledger.open_stage(study.study_id, 1, a_stage("final", 3, count))
+    open_stage(ledger, study, 1, a_stage("final", 3, count))
     return study, claim(ledger, study)
 
 
@@ -194,7 +198,7 @@ def test_hours_end_the_search_and_not_the_finish(ledger: Ledger) -> None:
     assert claim(ledger, study) == []
     (waiting,) = ledger.waiting()
     assert waiting.awaits_stage
-    ledger.open_stage(study.study_id, 1, a_stage("final", 1, 2))
+    open_stage(ledger, study, 1, a_stage("final", 1, 2))
     holds = claim(ledger, study)
     assert [hold.number for hold in holds] == [1, 2]
     finish(ledger, holds)
@@ -212,11 +216,11 @@ def test_another_finish_is_another_use(ledger: Ledger) -> None:
     finish(ledger, holds)
     ledger.end_verdict(study.study_id, ledger.begin_verdict(study.study_id) or 0, {"test": 0.5})
     ledger.extend("s", 2)
-    ledger.open_stage(study.study_id, 2, a_stage("polish", 5, None))
+    open_stage(ledger, study, 2, a_stage("polish", 5, None))
     finish(ledger, claim(ledger, study))
     assert ledger.study("s").state == "done"
     ledger.finish_again("s", 4)
-    ledger.open_stage(study.study_id, 3, a_stage("final", 7, 2))
+    open_stage(ledger, study, 3, a_stage("final", 7, 2))
     finish(ledger, claim(ledger, study))
     assert ledger.begin_verdict(study.study_id) == 2
 
@@ -229,3 +233,65 @@ def test_a_failed_training_of_a_finish_can_be_run_again(ledger: Ledger) -> None:
     assert ledger.begin_verdict(study.study_id) is None
     finish(ledger, claim(ledger, study))
     assert ledger.begin_verdict(study.study_id) == 1
+
+
+def test_tickets_are_dealt_in_order_where_hours_may_end_the_search(ledger: Ledger) -> None:
+    """The finish follows whatever the search has come to, without a gap."""
+    study = with_finish(ledger, hours=1.0)
+    ledger.sign_on("w", "host", 1, "cpu")
+    assert [h.number for h in ledger.claim("w", study.study_id, 1, wanted=[2])] == [0]
+
+
+def test_a_study_whose_last_trial_ended_while_it_was_stopped_is_done(ledger: Ledger) -> None:
+    study, _ = ledger.create(
+        name="s", direction="maximize", digest="d", base="/", budget=1, document={}, hours=None,
+        crash_limit=3,
+    )  # fmt: skip
+    holds = claim(ledger, study)
+    ledger.set_state("s", "stopped")
+    finish(ledger, holds)
+    assert ledger.set_state("s", "open").state == "done"
+
+
+def test_a_stage_thought_of_before_more_trials_were_added_is_not_opened(ledger: Ledger) -> None:
+    study = with_finish(ledger)
+    finish(ledger, claim(ledger, study))
+    before = ledger.study("s").tickets
+    ledger.extend("s", 5)
+    ledger.open_stage(study.study_id, 1, a_stage("final", 3, 2), before)
+    assert names(ledger, study) == ["joint"]
+
+
+def test_a_finish_without_a_verdict_can_be_begun_again(ledger: Ledger) -> None:
+    """One of its networks is lost."""
+    study, holds = in_finish(ledger)
+    finish(ledger, holds)
+    assert ledger.begin_verdict(study.study_id) == 1
+    ledger.finish_again("s", 4)
+    open_stage(ledger, study, 2, a_stage("final", 5, 2))
+    finish(ledger, claim(ledger, study))
+    assert ledger.begin_verdict(study.study_id) == 1, "nobody has seen what the test part gave"
+
+
+def test_a_second_retry_after_a_small_finish_has_a_number_of_its_own(ledger: Ledger) -> None:
+    study = with_finish(ledger)
+    first = claim(ledger, study)
+    finish(ledger, first[:1], TrialState.FAIL)
+    finish(ledger, first[1:])
+    ledger.retry_failed("s")
+    finish(ledger, claim(ledger, study), TrialState.FAIL)
+    open_stage(ledger, study, 1, a_stage("final", 3, 2))
+    finish(ledger, claim(ledger, study))
+    assert ledger.retry_failed("s") == 1
+    (again,) = claim(ledger, study)
+    assert again.retry_of == 7
+
+
+def test_hours_alone_are_not_added_where_no_trial_is_left(ledger: Ledger) -> None:
+    study = with_finish(ledger, hours=1.0)
+    finish(ledger, claim(ledger, study))
+    open_stage(ledger, study, 1, a_stage("final", 3, 1))
+    finish(ledger, claim(ledger, study))
+    ledger.end_verdict(study.study_id, ledger.begin_verdict(study.study_id) or 0, {})
+    with pytest.raises(ConflictError, match="add --trials N"):
+        ledger.extend("s", 0, 1.0)

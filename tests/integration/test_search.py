@@ -121,6 +121,42 @@ def test_learning_pays(bench) -> None:
     assert sum(values[-20:]) > sum(values[:10]) * 2 + 5
 
 
+CONSTANT = (
+    "{architecture: {width: {values: [2, 4]}},"
+    " optimizer: {optimizer: sgd, momentum: {values: [0.5, 0.7, 0.9], when: {optimizer: sgd}}}}"
+)
+
+
+def test_a_grid_has_its_cells_where_a_condition_is_on_a_constant(bench) -> None:
+    study = bench("grid", CONSTANT)
+    assert plan.tickets(study.spec) == 6
+    for _ in range(6):
+        study.end(*study.begin())
+    drawn = {(t.params["width"], t.params["momentum"]) for t in study.trials()}
+    assert len(drawn) == 6
+
+
+@pytest.mark.parametrize("pruner", ["asha", "hyperband"])
+@pytest.mark.parametrize("sampler", ["auto", "tpe"])
+def test_a_stage_draws_from_its_own_ranges_whatever_the_pruner(bench, sampler, pruner) -> None:
+    study = bench(sampler, extra=f", strategy: staged, pruner: {pruner}")
+    end = 0
+    for number in range(60):
+        if number == end:
+            stage = study.search.next_stage(number, 60 - number)
+            study.search.enter([*(study.search.stages if number else ()), stage])
+            end = 60 if stage.count is None else number + stage.count
+        study.ledger.database.write(
+            lambda c: c.exec_driver_sql("UPDATE hpsearch_studies SET opened = NULL")
+        )
+        hold, trial_id = study.begin()
+        values = study.search.values(study.mirror.get_trial(trial_id))
+        if stage.point(hold.origin) is None:
+            assert all(p.domain.contains(values[p.name]) for p in stage.parameters
+                       if p.name != "lr" or not stage.rescaled)  # fmt: skip
+        study.end(hold, trial_id)
+
+
 def test_tpe_stands_in_where_most_trials_are_pruned(bench) -> None:
     study = bench("bayesian")
     for _ in range(14):

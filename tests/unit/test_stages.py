@@ -163,7 +163,8 @@ def test_small_budgets_leave_stages_out_and_no_ticket(spec, trials: int) -> None
     stages = walked(spec(), results(0.5), trials)
     assert all(s.count is None or s.count > 0 for s in stages)
     assert [s.first for s in stages] == sorted({s.first for s in stages})
-    assert stages[-1].count is None
+    # The starting point and the default configuration may be all there is room for.
+    assert stages[-1].count is None or trials <= 2
 
 
 def test_with_one_group_there_is_nothing_to_hold(tmp_path: Path) -> None:
@@ -207,3 +208,42 @@ def test_a_range_is_narrowed_around_a_value(domain, centre, expected) -> None:
 @pytest.mark.parametrize(("optimizer", "factor"), [("sgd", 4.0), ("adam", 2.0), ("rmsprop", 2.0)])
 def test_a_learning_rate_follows_the_batch_size(optimizer: str, factor: float) -> None:
     assert plan.rate_scale(optimizer, 256, 64) == factor
+
+
+def test_all_starting_points_are_run_however_small_the_warm_up_is(spec) -> None:
+    study = spec(**{"start: [{depth: 1}]": "start: [{depth: 1}, {depth: 2}, {depth: 3}]"})
+    stages = walked(study, results(0.5), trials=10)
+    assert len(stages[0].points) == stages[0].count == 4
+    first = "stages: [{stage: optimizer, share: 1}, {stage: polish, share: 9}]"
+    assert walked(spec(first), [], trials=10)[0].points[0] == {"depth": 1}
+
+
+def test_a_rate_without_a_range_of_its_own_does_not_follow_the_batch_size(spec) -> None:
+    for lr in ("{values: [0.01, 0.1]}", "{min: 0.01, max: 0.1, step: 0.01}",
+               "{min: 1e-4, max: 1e-1, when: {depth: 2}}"):  # fmt: skip
+        study = spec(**{"{min: 1e-4, max: 1e-1, log: true, default: 1e-2}": lr})
+        stage = next(s for s in walked(study, results(0.5)) if s.name == "batch_size")
+        assert not stage.rescaled
+    assert next(s for s in walked(spec(), results(0.5)) if s.name == "batch_size").rescaled
+
+
+def test_the_polish_is_no_grid_and_comes_once(tmp_path: Path) -> None:
+    """Or it would be the same grid again and again, each waiting for the one before."""
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "name: s\ndata: {source: digits}\nnetwork: {family: mlp}\nbudget: {trials: 60}\n"
+        "parameters: {architecture: {depth: {min: 1, max: 3}},"
+        " optimizer: {optimizer: {values: [sgd, adam]}}}\n"
+        "search: {strategy: staged}\nfinal: {}\n"
+    )
+    study = load(file)
+    assert sum(plan.sizes(study).values()) == 60 + plan.final_tickets(study)
+    polish = plan.opening(study, walked(study, [])[:-1], [], 20, 40, finish=True)
+    assert (polish.name, polish.count, set(polish.samplers.values())) == (
+        "polish", 40, {"bayesian"}
+    )  # fmt: skip
+
+
+def test_steps_stay_on_the_values_that_the_file_means() -> None:
+    found = plan.narrowed(Range(0.0, 1.0, step=0.1), 0.5, 0.2)
+    assert (found.low, found.high) == (0.3, 0.7)

@@ -148,6 +148,13 @@ SECTIONS = [
         "search.stages.1.retune.0",
         "of another group",
     ),
+    (
+        "search: {strategy: staged, stages: [{stage: warmup, share: 1, shar: 2}]} #!",
+        "search.stages.0.shar",
+        "did you mean share?",
+    ),
+    ("search: {overlap: true} #!", "search.overlap", "unless the strategy is staged"),
+    ("search: {strategy: staged, overlap: 1} #!", "search.overlap", "true or false"),
     ("search: {sampler: bayes} #!", "search.sampler", 'got "bayes"'),
     ("search: {sampler: [tpe]} #!", "search.sampler", 'got ["tpe"]'),
     ("search: {sampler: {learning_rate: tpee}} #!", "search.sampler.learning_rate", "mean tpe?"),
