@@ -34,6 +34,7 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from hpsearch import submit
+from hpsearch.plan import Stage
 from hpsearch.search import Search
 from hpsearch.search.distributions import distribution
 from hpsearch.spec import StudySpec, load
@@ -174,11 +175,15 @@ def _draw(domain: optuna.distributions.BaseDistribution, random_: random.Random)
 def hpsearch_proposal(url: str) -> None:
     """As a worker begins: read the study, propose."""
     database = Database(url)
-    (study,) = Ledger(database, make=False).studies()
+    ledger = Ledger(database, make=False)
+    (study,) = ledger.studies()
     mirror = Mirror(database, study.study_id, study.name, study.direction)
     mirror.refresh()
     hold = Hold(study.study_id, 1_000_000, 1, "growth", origin=1_000_000)
-    Search(StudySpec.from_document(study.document), mirror).propose([hold])
+    spec = StudySpec.from_document(study.document)
+    search = Search(spec, mirror)
+    search.enter([Stage.from_json(stage, spec.space) for stage in ledger.stages(study.study_id)])
+    search.propose([hold])
 
 
 def optuna_proposal(url: str) -> None:
