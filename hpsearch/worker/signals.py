@@ -15,7 +15,7 @@ from hpsearch.errors import INTERRUPTED
 
 __all__ = ["begins", "stop_on_signals"]
 
-_MARGIN_S = 1.5
+_MARGIN_S = 2.0
 """Of the grace, for giving back what a worker holds that does not come to an end by itself."""
 
 _HASTE_S = 0.5
@@ -98,5 +98,5 @@ class _Leaving:
         time.sleep(self._grace_s - margin_s)
         _log.warning("not done within the grace: giving back what is held, and leaving")
         _start(self._give_back)
-        time.sleep(margin_s * 0.8)
+        time.sleep(margin_s * 0.7)
         os._exit(INTERRUPTED)
