@@ -11,7 +11,7 @@ import torch
 from hpsearch import catalog
 from hpsearch.training.candidate import Candidate
 from hpsearch.training.data import Dataset, DataSettings, Part, load
-from tests.unit.training.packing import CPU, RULES
+from tests.unit.training.packing import DEVICE, RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def one_thread():
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
     """420 training and 90 validation rows."""
-    return load(DataSettings("digits", limit=510), CPU)
+    return load(DataSettings("digits", limit=510), DEVICE)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def diabetes(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     path = tmp_path_factory.mktemp("data") / "diabetes.csv"
     rows = [",".join(map(str, [*x, y])) for x, y in zip(data.data, data.target, strict=True)]
     path.write_text("\n".join([",".join([*data.feature_names, "progress"]), *rows]))
-    return load(DataSettings("csv", path, "progress"), CPU)
+    return load(DataSettings("csv", path, "progress"), DEVICE)
 
 
 @pytest.fixture
@@ -103,6 +103,6 @@ def table(tmp_path: Path):
     def write(text: str, name: str = "table.csv", **settings: Any) -> Dataset:
         path = tmp_path / name
         path.write_text(text, encoding="utf-8")
-        return load(DataSettings("csv", path, **{"target": "y", **settings}), CPU)
+        return load(DataSettings("csv", path, **{"target": "y", **settings}), DEVICE)
 
     return write

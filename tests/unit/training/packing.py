@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from hpsearch.training.candidate import Candidate
     from hpsearch.training.data import Dataset
 
-CPU = torch.device("cpu")
+DEVICE = torch.device(os.environ.get("HPSEARCH_TEST_DEVICE", "cpu"))
+"""What the tests of training run on: HPSEARCH_TEST_DEVICE=cuda:0 holds another device to them."""
 
 RULES: Mapping[str, Mapping[str, Any]] = {
     "sgd": {"optimizer": "sgd", "momentum": 0.0},
@@ -42,7 +44,7 @@ def packed(
 ) -> tuple[list[Report], Array]:
     """Candidates trained to their end in one array; 1 is each by itself."""
     metric = metric or ("accuracy" if dataset.classes else "rmse")
-    array = Array(dataset, metric, CPU, stack=stack)
+    array = Array(dataset, metric, DEVICE, stack=stack)
     for one in candidates:
         array.add(one)
     return run(array), array

@@ -14,7 +14,7 @@ from hpsearch.training.array import Array, Failure
 from hpsearch.training.checkpoint import Checkpoints
 from hpsearch.training.course import batch_sizes
 from hpsearch.training.fit import Fit
-from tests.unit.training.packing import CPU, alone, run, same, weights
+from tests.unit.training.packing import DEVICE, alone, run, same, weights
 
 if TYPE_CHECKING:
     from hpsearch.training.array import Report
@@ -91,7 +91,7 @@ def test_neighbours_change_nothing(digits: Dataset, candidate) -> None:
         demanding(candidate, 1, family="cnn", epochs=2),
         demanding(candidate, 2, optimizer="sgd", batch_size=50),
     ]
-    array = Array(digits, "accuracy", CPU)
+    array = Array(digits, "accuracy", DEVICE)
     array.add(crowd[0])
     reports = list(array.epoch())
     array.add(crowd[1])
@@ -126,12 +126,12 @@ def test_resuming_is_bitwise_the_same(
         candidate, 3, optimizer=optimizer, schedule=schedule, epochs=6, patience=0, warmup=1.5
     )
     reports, uninterrupted = alone(digits, one)
-    first = Array(digits, "accuracy", CPU)
+    first = Array(digits, "accuracy", DEVICE)
     first.add(one)
     before = run(first, epochs=3)
     files = Checkpoints(tmp_path)
     files.save(3, first.state(3))
-    second = Array(digits, "accuracy", CPU)
+    second = Array(digits, "accuracy", DEVICE)
     second.add(one, files.load(3))
     after = run(second)
     assert values(before + after) == values(reports)
@@ -140,7 +140,7 @@ def test_resuming_is_bitwise_the_same(
 
 
 def test_a_state_does_not_move_on_with_training(digits: Dataset, candidate) -> None:
-    array = Array(digits, "accuracy", CPU)
+    array = Array(digits, "accuracy", DEVICE)
     array.add(candidate())
     run(array, epochs=1)
     state = array.state(0)
@@ -153,7 +153,7 @@ def test_a_state_does_not_move_on_with_training(digits: Dataset, candidate) -> N
 def test_plateau_lowers_the_rate(digits: Dataset, candidate) -> None:
     # A rate this small changes no prediction, so that no epoch is better than the first.
     settings = {"schedule": "plateau", "patience": 0, "decay": 1e-9, "epochs": 3}
-    array = Array(digits, "accuracy", CPU)
+    array = Array(digits, "accuracy", DEVICE)
     array.add(candidate(optimizer="sgd", lr=1e-6, **settings))
     states = []
     for _ in range(3):
@@ -173,7 +173,7 @@ def test_every_epoch_has_randomness_of_its_own(digits: Dataset, candidate) -> No
 def test_cosine_ends_near_zero_and_warmup_starts_there(digits: Dataset, candidate) -> None:
     def moved(**settings) -> float:
         """How far one epoch of plain SGD moves the weights."""
-        array = Array(digits, "accuracy", CPU)
+        array = Array(digits, "accuracy", DEVICE)
         array.add(candidate(optimizer="sgd", momentum=0.0, lr=0.01, **settings))
         run(array, epochs=1)
         before = array.state(0)["model"]["1.weight"]
@@ -189,7 +189,7 @@ def test_clipping_bounds_a_step(digits: Dataset, candidate) -> None:
     steps = {"optimizer": "sgd", "momentum": 0.0, "lr": 1.0, "epochs": 2, "batch_size": 420}
 
     def moved(**settings) -> float:
-        array = Array(digits, "accuracy", CPU)
+        array = Array(digits, "accuracy", DEVICE)
         array.add(candidate(**steps, **settings))
         run(array, epochs=1)
         before = array.state(0)["model"]
@@ -243,7 +243,7 @@ def test_batch_norm_with_a_lonely_last_row(digits: Dataset, candidate) -> None:
 def test_a_failure_is_reported_and_the_others_go_on(
     digits: Dataset, candidate, settings: dict, failure: Failure, words: str
 ) -> None:
-    array = Array(digits, "accuracy", CPU)
+    array = Array(digits, "accuracy", DEVICE)
     array.add(candidate(key=1, **settings))
     array.add(candidate(key=2))
     bad = next(array.epoch())
@@ -259,7 +259,7 @@ def test_a_failure_is_reported_and_the_others_go_on(
 
 
 def test_diverging_later_keeps_the_epochs_before(digits: Dataset, candidate, monkeypatch) -> None:
-    array = Array(digits, "accuracy", CPU)
+    array = Array(digits, "accuracy", DEVICE)
     array.add(candidate())
     run(array, epochs=2)
     digits.train.inputs[0, 0, 0, 0] = kept = digits.train.inputs[0, 0, 0, 0].clone()
@@ -279,7 +279,7 @@ def test_an_interruption_breaks_the_epoch_off(digits: Dataset, candidate) -> Non
         asked.append(1)
         return len(asked) > 10
 
-    array = Array(digits, "accuracy", CPU, interrupted=interrupted)
+    array = Array(digits, "accuracy", DEVICE, interrupted=interrupted)
     for key in range(3):
         array.add(candidate(key=key, batch_size=60))  # 7 batches an epoch
     assert [report.key for report in array.epoch()] == [0]
@@ -294,11 +294,11 @@ def test_an_interruption_breaks_the_epoch_off(digits: Dataset, candidate) -> Non
 
 def test_a_metric_of_another_task_is_refused(digits: Dataset) -> None:
     with pytest.raises(ValueError, match="mse is not for classification"):
-        Array(digits, "mse", CPU)
+        Array(digits, "mse", DEVICE)
 
 
 def test_who_is_held(digits: Dataset, candidate) -> None:
-    array = Array(digits, "accuracy", CPU, stack=2)
+    array = Array(digits, "accuracy", DEVICE, stack=2)
     assert array.keys == ()
     array.add(candidate(key=7))
     with pytest.raises(ValueError, match="candidate 7 is held already"):
@@ -311,14 +311,14 @@ def test_who_is_held(digits: Dataset, candidate) -> None:
 
 
 def test_each_alone_where_stacking_is_off(digits: Dataset, candidate) -> None:
-    array = Array(digits, "accuracy", CPU)
+    array = Array(digits, "accuracy", DEVICE)
     assert not array.stacks
     assert array.fit(candidate()) == Fit(1, "stacking is off")
 
 
 @pytest.mark.parametrize("stack", [1, 16])
 def test_removing_and_adding_in_the_midst_of_an_epoch(digits: Dataset, candidate, stack) -> None:
-    array = Array(digits, "accuracy", CPU, stack=stack)
+    array = Array(digits, "accuracy", DEVICE, stack=stack)
     for key in range(3):
         array.add(candidate(key=key))
     seen = []
@@ -334,7 +334,7 @@ def test_removing_and_adding_in_the_midst_of_an_epoch(digits: Dataset, candidate
 
 def test_a_state_of_another_candidate_is_refused(digits: Dataset, candidate) -> None:
     state = alone(digits, candidate(epochs=1))[1]
-    array = Array(digits, "accuracy", CPU)
+    array = Array(digits, "accuracy", DEVICE)
     with pytest.raises(CheckpointError, match="not of candidate 0"):
         array.add(candidate(epochs=1, lr=0.5), state)
     with pytest.raises(CheckpointError, match="not of candidate 0"):
@@ -346,7 +346,7 @@ def test_a_state_of_another_candidate_is_refused(digits: Dataset, candidate) -> 
 def test_a_state_that_does_not_fit_is_refused(digits: Dataset, candidate) -> None:
     state = alone(digits, candidate(epochs=2))[1]
     del state["model"]["1.weight"]
-    array = Array(digits, "accuracy", CPU)
+    array = Array(digits, "accuracy", DEVICE)
     with pytest.raises(CheckpointError, match="does not fit candidate 0"):
         array.add(candidate(epochs=2), state)
     assert array.keys == ()
@@ -355,7 +355,7 @@ def test_a_state_that_does_not_fit_is_refused(digits: Dataset, candidate) -> Non
 
 def test_the_last_epoch_is_reported_again_after_a_resume(digits: Dataset, candidate) -> None:
     reports, state = alone(digits, candidate())
-    array = Array(digits, "accuracy", CPU)
+    array = Array(digits, "accuracy", DEVICE)
     array.add(candidate(), state)
     assert same(array.state(0), state)  # before anything is trained
     assert list(array.epoch()) == [reports[-1]]
@@ -365,7 +365,7 @@ def test_the_last_epoch_is_reported_again_after_a_resume(digits: Dataset, candid
 def test_devices_are_asked_to_free_memory_after_a_failure(digits, candidate, monkeypatch) -> None:
     freed = []
     monkeypatch.setattr(array_module.devices, "empty_cache", freed.append)
-    array = Array(digits, "accuracy", CPU)
+    array = Array(digits, "accuracy", DEVICE)
     array.add(candidate(widths=(2**40,)))
     list(array.epoch())
-    assert freed == [CPU]
+    assert freed == [DEVICE]

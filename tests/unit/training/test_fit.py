@@ -12,7 +12,7 @@ from hpsearch.training import devices, rules
 from hpsearch.training import fit as fit_module
 from hpsearch.training.array import Array
 from hpsearch.training.fit import Fit, fit, fixed
-from tests.unit.training.packing import CPU
+from tests.unit.training.packing import DEVICE
 
 if TYPE_CHECKING:
     from hpsearch.training.data import Dataset
@@ -21,13 +21,13 @@ TIMES = r"[\d.e-]+ ms a step for each, alone [\d.e-]+ ms; "
 
 
 def test_a_tiny_network_is_stacked(digits: Dataset, candidate) -> None:
-    found = fit(candidate(), digits, CPU)
+    found = fit(candidate(), digits, DEVICE)
     assert 4 <= found.slots <= 64
     assert re.fullmatch(TIMES + ".+", found.reason)
 
 
 def test_the_choice_is_made_once_for_a_shape(digits: Dataset, candidate) -> None:
-    array = Array(digits, "accuracy", CPU, stack=None)
+    array = Array(digits, "accuracy", DEVICE, stack=None)
     assert array.stacks
     chosen = array.fit(candidate())
     assert array.fit(candidate(key=5, seed=9, lr=0.5)) is chosen
@@ -38,7 +38,7 @@ def test_a_dry_run_leaves_nothing_behind(digits: Dataset, candidate) -> None:
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
     first = digits.train.inputs.clone()
-    fit(candidate(batch_norm=True, dropout=0.5), digits, CPU)
+    fit(candidate(batch_norm=True, dropout=0.5), digits, DEVICE)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.equal(digits.train.inputs, first)
 
@@ -68,8 +68,8 @@ def halving(monkeypatch):
 )  # fmt: skip
 def test_as_many_as_make_each_faster(digits, candidate, halving, most, slots, why) -> None:
     halving(most)
-    assert (fit(candidate(), digits, CPU).slots) == slots
-    assert fit(candidate(), digits, CPU).reason.endswith(why)
+    assert (fit(candidate(), digits, DEVICE).slots) == slots
+    assert fit(candidate(), digits, DEVICE).reason.endswith(why)
 
 
 @pytest.mark.parametrize(("free_mb", "slots"), [(1, 1), (3, 1), (4, 2), (31, 8), (32, 16)])
@@ -78,7 +78,7 @@ def test_half_of_the_memory_that_is_free(
 ) -> None:
     halving(1000)
     monkeypatch.setattr(devices, "free_memory", lambda device: free_mb << 20)
-    found = fit(candidate(), digits, CPU)
+    found = fit(candidate(), digits, DEVICE)
     assert found.slots == slots
     assert found.reason.endswith(f"there is no memory for {2 * slots}")
 
@@ -89,10 +89,10 @@ def test_a_stack_must_beat_what_is_trained_alone(
     monkeypatch.setattr(fit_module, "_BEYOND_DOUBT", 3.0)
     # 0.5 ms in a stack of two. Alone without one 0.54 ms is as good, 0.6 ms is not.
     halving(2, modules_s=0.54e-3)
-    found = fit(candidate(), digits, CPU)
+    found = fit(candidate(), digits, DEVICE)
     assert (found.slots, found.reason.split("; ")[1]) == (1, "a stack is no faster")
     halving(2, modules_s=0.6e-3)
-    assert fit(candidate(), digits, CPU).slots == 2
+    assert fit(candidate(), digits, DEVICE).slots == 2
 
 
 def test_a_stack_beyond_doubt_loads_no_optimizer_of_pytorchs() -> None:
@@ -113,13 +113,13 @@ def test_a_stack_beyond_doubt_loads_no_optimizer_of_pytorchs() -> None:
 
 def test_what_takes_too_long_is_not_tried(digits: Dataset, candidate, halving) -> None:
     halving(1, alone_s=0.3)
-    found = fit(candidate(), digits, CPU)
+    found = fit(candidate(), digits, DEVICE)
     assert (found.slots, found.reason.split("; ")[1]) == (1, "more would take too long to try")
 
 
 def test_memory_is_measured(digits: Dataset, candidate, monkeypatch) -> None:
     monkeypatch.setattr(devices, "free_memory", lambda device: 1 << 20)
-    found = fit(candidate(), digits, CPU)
+    found = fit(candidate(), digits, DEVICE)
     assert re.fullmatch(TIMES + f"there is no memory for {2 * found.slots}", found.reason)
     # A batch of 64 with 64 inputs, 16 units and 10 classes is 16 KB and more.
     assert found.slots < 16
@@ -134,22 +134,22 @@ def test_running_out_of_memory_bounds_it(digits: Dataset, candidate, monkeypatch
         plain(rule, weights, *rest)
 
     monkeypatch.setattr(rules, "step", step)
-    found = fit(candidate(), digits, CPU)
+    found = fit(candidate(), digits, DEVICE)
     assert found.slots <= 2
     assert re.fullmatch(TIMES + "there is no memory for 4", found.reason)
 
 
 def test_an_epoch_of_one_batch_will_do(digits: Dataset, candidate) -> None:
-    assert fit(candidate(batch_size=1000), digits, CPU).slots >= 1
+    assert fit(candidate(batch_size=1000), digits, DEVICE).slots >= 1
 
 
 def test_a_candidate_that_makes_no_sense_fails_in_its_epoch(digits: Dataset, candidate) -> None:
-    array = Array(digits, "accuracy", CPU, stack=None)
+    array = Array(digits, "accuracy", DEVICE, stack=None)
     bad = candidate(loss="mse")
     assert array.fit(bad).slots == 1
     assert "mse is for regression" in array.fit(bad).reason
 
 
 def test_a_number_from_the_study(digits: Dataset, candidate) -> None:
-    assert fixed(candidate(), digits, CPU, 5) == Fit(5, "as the study says")
-    assert fixed(candidate(), digits, CPU, 1) == Fit(1, "stacking is off")
+    assert fixed(candidate(), digits, DEVICE, 5) == Fit(5, "as the study says")
+    assert fixed(candidate(), digits, DEVICE, 1) == Fit(1, "stacking is off")

@@ -15,7 +15,7 @@ from hpsearch.training.course import Course
 from hpsearch.training.data import Part
 from hpsearch.training.stack import Stack, shape_of
 from tests.unit.training.packing import (
-    CPU,
+    DEVICE,
     RULES,
     alone,
     curve,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def held(dataset: Dataset, candidates, states=None, stack: int = 16) -> Array:
-    array = Array(dataset, "accuracy", CPU, stack=stack)
+    array = Array(dataset, "accuracy", DEVICE, stack=stack)
     for one in candidates:
         array.add(one, states and states[one.key])
     return array
@@ -257,7 +257,7 @@ def test_an_interruption_leaves_the_last_whole_epoch(digits: Dataset, crowd, fam
 
     several = crowd(3, family, epochs=3, batch_norm=True, dropout=0.2)
     undisturbed, other = packed(digits, several)
-    array = Array(digits, "accuracy", CPU, stack=16, interrupted=interrupted)
+    array = Array(digits, "accuracy", DEVICE, stack=16, interrupted=interrupted)
     for one in several:
         array.add(one)
     assert list(array.epoch()) == []
@@ -280,7 +280,7 @@ def test_an_interruption_leaves_the_last_whole_epoch(digits: Dataset, crowd, fam
 
 def test_joining_is_all_or_nothing(digits: Dataset, crowd, monkeypatch) -> None:
     courses = [Course(one, digits) for one in crowd(4, batch_norm=True)]
-    stack = Stack(courses[0].network(), digits, CPU)
+    stack = Stack(courses[0].network(), digits, DEVICE)
     stack.join([(course, None) for course in courses[:2]])
     before = [stack.state(slot) for slot in range(2)]
     plain, calls = torch.cat, []

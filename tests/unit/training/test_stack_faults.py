@@ -14,7 +14,7 @@ from hpsearch.training import networks, rules
 from hpsearch.training.array import Array, Failure
 from hpsearch.training.networks.stacked import StackedNetwork
 from hpsearch.training.stack import Stack
-from tests.unit.training.packing import CPU, alone, curve, distance, gap, packed, run
+from tests.unit.training.packing import DEVICE, alone, curve, distance, gap, packed, run
 
 if TYPE_CHECKING:
     from hpsearch.training.data import Dataset
@@ -68,7 +68,7 @@ def test_out_of_memory_halves_the_stack(
 ) -> None:
     several = crowd(8, rule="adamw", batch_norm=True, batch_size=105, init="default")
     undisturbed, other = packed(double, several)
-    array = Array(double, "accuracy", CPU, stack=8)
+    array = Array(double, "accuracy", DEVICE, stack=8)
     for one in several:
         array.add(one)
     reports = run(array, epochs=epochs_before)
@@ -86,7 +86,7 @@ def test_out_of_memory_halves_the_stack(
 @pytest.mark.parametrize("epochs_before", [0, 2])
 def test_out_of_memory_where_candidates_join(digits, crowd, fail, epochs_before: int) -> None:
     several = crowd(6, epochs=3)
-    array = Array(digits, "accuracy", CPU, stack=8)
+    array = Array(digits, "accuracy", DEVICE, stack=8)
     for one in several[:3]:
         array.add(one)
     reports = run(array, epochs=epochs_before)
@@ -118,7 +118,7 @@ def test_half_of_what_was_tried(digits: Dataset, crowd, fail) -> None:
 
 
 def test_the_last_one_in_a_stack_is_tried_alone_too(digits: Dataset, crowd, fail) -> None:
-    array = Array(digits, "accuracy", CPU, stack=4)
+    array = Array(digits, "accuracy", DEVICE, stack=4)
     for one in crowd(2, epochs=2):
         array.add(one)
     reports = list(array.epoch())
@@ -184,7 +184,7 @@ def test_a_network_that_cannot_be_stacked_is_trained_alone(
         networks, "_FAMILIES", {"mlp": lambda *args: family(plain(*args)), "cnn": None}
     )
     several = crowd(3, epochs=2)
-    array = Array(digits, "accuracy", CPU, stack=stack)
+    array = Array(digits, "accuracy", DEVICE, stack=stack)
     for one in several:
         array.add(one)
     reports = run(array)
