@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ from hpsearch.training import devices
 from hpsearch.training.course import Course, DivergedError
 from hpsearch.training.evaluation import measure
 from hpsearch.training.fit import Fit, fit, fixed
+from hpsearch.training.networks.stacked import CannotStackError
+from hpsearch.training.recording import records
 from hpsearch.training.solo import Solo
 from hpsearch.training.stack import Stack, shape_of
 
@@ -268,7 +271,7 @@ class Array:
         lonely = len(group) == 1 and shape not in self._fits
         slots = 1 if lonely else self.fit(group[0].candidate).slots
         if slots == 1:
-            return [report for held in group if (report := self._alone(held))]
+            return [report for held in group if (report := self._alone(held, lonely))]
         waiting = list(group)
         try:
             while waiting:
@@ -301,19 +304,29 @@ class Array:
         self._trainers.append(stack)
         return stack
 
-    def _alone(self, held: _Held) -> Report | None:
+    def _alone(self, held: _Held, lonely: bool) -> Report | None:
         try:
-            held.trainer = Solo(_course(held), self._dataset, self._device, held.state)
+            held.trainer = self._single(held, lonely)
         except Exception as error:
             return self._failed(held, error, 0.0)
         held.state = None
         self._trainers.append(held.trainer)
         return None
 
+    def _single(self, held: _Held, lonely: bool) -> Trainer:
+        """A trainer of one; of the only one of its shape a stack, where its steps are recorded."""
+        if lonely and self.stacks and records(self._device):
+            with suppress(CannotStackError):
+                stack = Stack(_course(held).network(), self._dataset, self._device)
+                stack.join([(_course(held), held.state)])
+                return stack
+        return Solo(_course(held), self._dataset, self._device, held.state)
+
     def _demote(self, shape: Hashable, error: Exception, tried: int) -> None:
         """Train fewer of a shape at once from now on: half where memory ran out, else one."""
         memory = devices.is_out_of_memory(error)
-        slots = max(min(self._fits[shape].slots, tried // 2), 1) if memory else 1
+        before = self._fits[shape].slots if shape in self._fits else 1
+        slots = max(min(before, tried // 2), 1) if memory else 1
         self._fits[shape] = Fit(slots, f"fewer than before: {_line(error)}")
         _log.warning("trains %d at once from now on: %s", slots, _line(error))
 

@@ -26,6 +26,7 @@ __all__ = [
     "is_out_of_memory",
     "local",
     "memory_used",
+    "mixes_groups",
     "prepare",
     "seeded",
     "synchronize",
@@ -85,6 +86,14 @@ def half(device: torch.device) -> AbstractContextManager[object]:
     if half_precision(device):
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
+
+
+def mixes_groups(device: torch.device) -> bool:
+    """Whether a grouped convolution there lets what is not finite in one group into others.
+
+    cuDNN packs small groups into one product and fills the gaps with zeros.
+    """
+    return device.type == "cuda"
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def clip(gradient_KP: Tensor, largest_K1: Tensor) -> None:
     norm_K1 = torch.linalg.vector_norm(gradient_KP, dim=1, keepdim=True)
     share_K1 = (largest_K1 / (norm_K1 + 1e-6)).clamp_(max=1.0)
     # A slot without a largest norm keeps its gradient, however long: infinity by infinity is no 1.
-    gradient_KP.mul_(torch.where(largest_K1.isinf(), 1.0, share_K1))
+    gradient_KP.mul_(share_K1.masked_fill_(largest_K1.isinf(), 1.0))
 
 
 _Moments = Mapping[str, "Tensor"]

@@ -9,6 +9,7 @@ networks most of the time goes into calls, so that 32 slots take little longer t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +18,7 @@ from hpsearch.training import devices, losses, rules
 from hpsearch.training.candidate import derived_seed
 from hpsearch.training.evaluation import EVALUATION_ROWS
 from hpsearch.training.networks.stacked import Dropping, StackedNetwork
+from hpsearch.training.recording import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -52,6 +54,16 @@ def shape_of(candidate: Candidate) -> Hashable:
     return candidate.family, tuple(sorted(settings.items()))
 
 
+@dataclass(frozen=True)
+class _Stepper:
+    fixed: rules.Settings
+    is_adam: bool
+    total: Tensor
+    """(K,): the losses of all rows so far."""
+    step: Callable[..., None]
+    """Of the rows of its batch, (K, B), and the columns of a `rules.Step`."""
+
+
 class Stack:
     """A trainer of candidates of one shape; `solo.Solo` is the one of one, with the same face."""
 
@@ -59,7 +71,7 @@ class Stack:
         """For networks like `template`. Raises CannotStackError where that is not possible."""
         self.courses: list[Course] = []
         self._dataset, self._device = dataset, device
-        self._network = StackedNetwork(template)
+        self._network = StackedNetwork(template, mixes_groups=devices.mixes_groups(device))
         self._shapes = {name: weight.shape for name, weight in template.named_parameters()}
         self._sizes = [shape.numel() for shape in self._shapes.values()]
         width = sum(self._sizes)
@@ -73,6 +85,7 @@ class Stack:
         """Steps of the optimizer that each slot has made."""
         self._before: Any = None
         """Weights, moments, buffers and steps at the start of the epoch under way."""
+        self._stepper: _Stepper | None = None
 
     # --- who is in it -------------------------------------------------------------------------
 
@@ -91,6 +104,7 @@ class Stack:
         self._weights = self._with(self._weights, [row["weights"] for row in rows])
         # Only now: where memory runs out on the way, the slots that are there stay as they are.
         self._moments, self._buffers = moments, buffers
+        self._stepper = None
         self._steps += [row["steps"] for row in rows]
         self.courses += [course for course, _ in arrivals]
 
@@ -117,7 +131,7 @@ class Stack:
 
     def leave(self, slots: Iterable[int]) -> None:
         """Let these slots go, by their places in `courses`."""
-        self._before = None
+        self._before = self._stepper = None
         gone = set(slots)
         kept = [k for k in range(len(self.courses)) if k not in gone]
         index = torch.tensor(kept, dtype=torch.int64, device=self._device)
@@ -160,35 +174,20 @@ class Stack:
         """
         self._before = None  # where there is no memory for the copy, nothing has happened yet
         self._before = self._copy()
-        settings = [course.settings for course in self.courses]
-        optimizer, batches = settings[0]["optimizer"], self.courses[0].batches
-        fixed = rules.Settings.of(settings, self._device)
-        planned = rules.plan(
-            [course.rates() for course in self.courses], self._steps, fixed,
-            adam=optimizer.startswith("adam"),
-        )  # fmt: skip
-        loss_of, dropping = self._loss(settings), self._dropping(settings)
-        leaves = self._leaves()
-        gradient = torch.empty_like(self._weights)
-        total = torch.zeros(len(self.courses), device=self._device)
+        if self._stepper is None:
+            self._stepper = self._new_stepper()
+        stepper, batches = self._stepper, self.courses[0].batches
+        rates = [course.rates() for course in self.courses]
+        planned = rules.plan(rates, self._steps, stepper.fixed, adam=stepper.is_adam)
         orders_KN = torch.stack([course.order() for course in self.courses]).to(self._device)
+        stepper.total.zero_()
         with devices.seeded(self._device, self._seed()):
             for rows_KB, now in zip(torch.split(orders_KN, batches, dim=1), planned, strict=True):
                 if interrupted():
                     return None
-                targets = self._dataset.train.targets[rows_KB]
-                outputs = self._forward(self._inputs(rows_KB), leaves, True, dropping)
-                loss = loss_of(outputs, targets)
-                # Of the sum: a slot's gradient comes from its own loss and no other.
-                found = torch.autograd.grad(loss.sum(), list(leaves.values()))
-                torch.cat([g.flatten(1) for g in found], dim=1, out=gradient)
-                with torch.no_grad():
-                    if fixed.clip is not None:
-                        rules.clip(gradient, fixed.clip)
-                    rules.step(optimizer, self._weights, gradient, self._moments, fixed, now)
-                total += loss.detach() * rows_KB.shape[1]
+                stepper.step(rows_KB, now.rate, now.shrink, now.bias2_root)
         self._steps = [done + len(batches) for done in self._steps]
-        return total / orders_KN.shape[1]
+        return stepper.total / orders_KN.shape[1]
 
     @torch.inference_mode()
     def outputs(self, part: Part) -> Tensor:
@@ -198,14 +197,44 @@ class Stack:
         chunks = []
         for inputs in torch.split(part.inputs, min(each, EVALUATION_ROWS)):
             shared = inputs if self._network.takes_maps else inputs.unsqueeze(0)
-            chunks.append(self._forward(shared, leaves, False, None))
+            chunks.append(
+                _forward(self._network, shared, leaves, self._buffers, None, training=False)
+            )
         return torch.cat(chunks, dim=1)
 
     def rewind(self) -> None:
         """Go back to the start of the epoch that was broken off."""
         if self._before is not None:
             self._weights, self._moments, self._buffers, self._steps = self._before
-            self._before = None
+            self._before = self._stepper = None
+
+    def _new_stepper(self) -> _Stepper:
+        """One step of all slots, good for as long as the same tensors hold them."""
+        settings = [course.settings for course in self.courses]
+        optimizer = settings[0]["optimizer"]
+        fixed = rules.Settings.of(settings, self._device)
+        loss_of, dropping = self._loss(settings), self._dropping(settings)
+        leaves, moments, weights = self._leaves(), self._moments, self._weights
+        network, buffers, train = self._network, self._buffers, self._dataset.train
+        gradient = torch.empty_like(weights)
+        total = torch.zeros(len(self.courses), device=self._device)
+
+        # Nothing of `self` in here: a cycle would keep all this on the device until Python looks.
+        def step(rows_KB: Tensor, rate: Tensor, shrink: Tensor, bias2_root: Tensor) -> None:
+            inputs = _rows_of(train.inputs, rows_KB, network.takes_maps)
+            outputs = _forward(network, inputs, leaves, buffers, dropping)
+            loss = loss_of(outputs, train.targets[rows_KB])
+            # Of the sum: a slot's gradient comes from its own loss and no other.
+            found = torch.autograd.grad(loss.sum(), list(leaves.values()))
+            torch.cat([g.flatten(1) for g in found], dim=1, out=gradient)
+            with torch.no_grad():
+                if fixed.clip is not None:
+                    rules.clip(gradient, fixed.clip)
+                now = rules.Step(rate, shrink, bias2_root)
+                rules.step(optimizer, weights, gradient, moments, fixed, now)
+            total.add_(loss.detach(), alpha=rows_KB.shape[1])
+
+        return _Stepper(fixed, optimizer.startswith("adam"), total, recorded(step, self._device))
 
     def _copy(self) -> Any:
         return (
@@ -237,29 +266,26 @@ class Stack:
         who = [(c.candidate.seed, c.epoch) for c in self.courses]
         return derived_seed(0, "dropout", *who)
 
-    def _inputs(self, rows_KB: Tensor) -> Tensor:
-        inputs = self._dataset.train.inputs
-        slots, batch = rows_KB.shape
-        if not self._network.takes_maps:
-            found = inputs.index_select(0, rows_KB.flatten())
-            return found.view(slots, batch, *inputs.shape[1:])
-        found = inputs.index_select(0, rows_KB.t().flatten())
-        return found.view(batch, slots * inputs.shape[1], *inputs.shape[2:])
 
-    def _forward(
-        self, inputs: Tensor, weights: Mapping[str, Tensor], training: bool,
-        dropping: Dropping | None,
-    ) -> Tensor:  # fmt: skip
-        if not self._network.takes_maps:
-            return self._network(
-                inputs, weights, self._buffers, training=training, dropping=dropping
-            )
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with devices.half(self._device):
-            outputs = self._network(
-                inputs, weights, self._buffers, training=training, dropping=dropping
-            )
-        return outputs.float()  # losses and metrics need the digits
+def _rows_of(inputs: Tensor, rows_KB: Tensor, as_maps: bool) -> Tensor:
+    """Each slot's rows: (K, B, ...), or (B, K*C, H, W) as maps."""
+    slots, batch = rows_KB.shape
+    if not as_maps:
+        return inputs.index_select(0, rows_KB.flatten()).view(slots, batch, *inputs.shape[1:])
+    found = inputs.index_select(0, rows_KB.t().flatten())
+    return found.view(batch, slots * inputs.shape[1], *inputs.shape[2:])
+
+
+def _forward(
+    network: StackedNetwork, inputs: Tensor, weights: Mapping[str, Tensor],
+    buffers: Mapping[str, Tensor], dropping: Dropping | None, training: bool = True,
+) -> Tensor:  # fmt: skip
+    if not network.takes_maps:
+        return network(inputs, weights, buffers, training=training, dropping=dropping)
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    with devices.half(inputs.device):
+        outputs = network(inputs, weights, buffers, training=training, dropping=dropping)
+    return outputs.float()  # losses and metrics need the digits
 
 
 def _flat(kept: Tensor | None, parameter: Tensor) -> Tensor:

@@ -59,8 +59,8 @@ class Dropping:
             n, channels, height, width = x.shape
             bits16, shape = bits16.view(n, height, width, channels).permute(0, 3, 1, 2), (-1, 1, 1)
             each = channels // len(self.scale_K)
-            threshold = self.threshold_K.repeat_interleave(each)
-            scale = self.scale_K.repeat_interleave(each)
+            threshold = self.threshold_K.unsqueeze(1).expand(-1, each).flatten()
+            scale = self.scale_K.unsqueeze(1).expand(-1, each).flatten()
         kept = torch.ge(bits16, threshold.view(shape), out=torch.empty_like(bits16))
         return x * kept.to(x.dtype).mul_(scale.view(shape))
 
@@ -82,11 +82,17 @@ _Layer = Callable[["Tensor", _Pass], "Tensor"]
 class StackedNetwork:
     """The forward pass of networks that are all like `template`."""
 
-    def __init__(self, template: nn.Module) -> None:
-        """Raises CannotStackError where a layer has no stacked form."""
+    def __init__(self, template: nn.Module, *, mixes_groups: bool = False) -> None:
+        """Raises CannotStackError where a layer has no stacked form.
+
+        `mixes_groups` says that the device's grouped convolution multiplies channels of other
+        groups by 0, so that what is not finite has to be kept out of it.
+        """
         if not isinstance(template, nn.Sequential):
             raise CannotStackError(f"a {type(template).__name__} network cannot be stacked")
-        self._layers = [_stacked(name, layer) for name, layer in template.named_children()]
+        self._layers = [
+            _stacked(name, layer, mixes_groups) for name, layer in template.named_children()
+        ]
         self.takes_maps = not isinstance(template[0], nn.Flatten)
         """Whether inputs are (N, K*C, H, W) rather than (K, N, ...)."""
 
@@ -117,11 +123,11 @@ class StackedNetwork:
         return x
 
 
-def _stacked(name: str, layer: nn.Module) -> _Layer:
+def _stacked(name: str, layer: nn.Module, mixes_groups: bool) -> _Layer:
     if isinstance(layer, nn.Linear):
         return _linear(name)
     if isinstance(layer, nn.Conv2d) and layer.groups == 1 and isinstance(layer.padding, tuple):
-        return _convolution(name, layer)
+        return _convolution(name, layer, mixes_groups)
     if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
         return _norm(name, layer)
     if isinstance(layer, nn.Dropout):
@@ -149,16 +155,40 @@ def _linear(name: str) -> _Layer:
     return run_linear
 
 
-def _convolution(name: str, layer: nn.Conv2d) -> _Layer:
-    def run_convolution(x: Tensor, run: _Pass) -> Tensor:
+def _convolution(name: str, layer: nn.Conv2d, mixes_groups: bool) -> _Layer:
+    def convolved(x: Tensor, run: _Pass, groups: int) -> Tensor:
         weight, bias = run.weights[f"{name}.weight"], run.weights[f"{name}.bias"]
-        shared = x.shape[1] == layer.in_channels  # all slots see the same images
         return F.conv2d(
             x, weight.flatten(0, 1), bias.flatten(), layer.stride, layer.padding, layer.dilation,
-            groups=1 if shared else run.slots,
+            groups=groups,
         )  # fmt: skip
 
+    def run_convolution(x: Tensor, run: _Pass) -> Tensor:
+        shared = x.shape[1] == layer.in_channels  # all slots see the same images
+        if shared or not mixes_groups:
+            return convolved(x, run, 1 if shared else run.slots)
+        return _apart(x, run.slots, lambda finite: convolved(finite, run, run.slots))
+
     return run_convolution
+
+
+def _apart(x: Tensor, slots: int, convolve: Callable[[Tensor], Tensor]) -> Tensor:
+    """A grouped convolution of (N, K*C, H, W) in which 0 times infinity does no harm.
+
+    What is not finite goes in as 0, there and on the way back. The slot that it belongs to becomes
+    NaN as a whole, which it would by itself a layer or a step later.
+    """
+    n, channels, height, width = x.shape
+    zero_or_nan = (x.detach() * 0).view(n, slots, channels // slots, height, width)
+    y = convolve(x.nan_to_num(0.0, 0.0, 0.0))
+    if y.requires_grad:
+        y.register_hook(_finite)  # type: ignore[no-untyped-call]
+    spoilt_K1 = zero_or_nan.sum(dim=(0, 2, 3, 4)).unsqueeze(1)
+    return y + spoilt_K1.expand(-1, y.shape[1] // slots).reshape(1, -1, 1, 1)
+
+
+def _finite(gradient: Tensor) -> Tensor:
+    return gradient.nan_to_num(0.0, 0.0, 0.0)
 
 
 def _norm(name: str, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> _Layer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from hpsearch import catalog
+from hpsearch.training import devices
 from hpsearch.training.candidate import Candidate
 from hpsearch.training.data import Dataset, DataSettings, Part, load
 from tests.unit.training.packing import DEVICE, RULES
@@ -25,6 +27,15 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def all_digits(monkeypatch: pytest.MonkeyPatch):
+    """A GPU rounds what goes into a convolution to 8 or 10 bits, and adds up in any order, where
+    it is let."""
+    monkeypatch.setattr(devices, "half", lambda _: nullcontext())
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from hpsearch.training import networks, rules
+from hpsearch.training import networks, recording, rules
 from hpsearch.training.array import Array, Failure
 from hpsearch.training.networks.stacked import StackedNetwork
 from hpsearch.training.stack import Stack
@@ -24,7 +24,11 @@ Fail = Callable[[type, str, Callable[..., bool]], None]
 
 @pytest.fixture
 def fail(monkeypatch):
-    """Make a method, or a function of a module, run out of memory where its arguments say so."""
+    """Make a method, or a function of a module, run out of memory where its arguments say so.
+
+    What has been recorded does not come by Python again: nothing is.
+    """
+    monkeypatch.setattr(recording, "records", lambda _: False)
 
     def make(owner, name: str, when: Callable[..., bool], error: Exception | None = None) -> None:
         plain = getattr(owner, name)

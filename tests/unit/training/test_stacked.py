@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from hpsearch import catalog
 from hpsearch.training.networks import build
@@ -14,11 +15,16 @@ K, N = 3, 6
 
 def assert_like_each_alone(family: str, shape: tuple[int, ...], outputs: int = 4, **settings):
     """Forward pass, gradients and BatchNorm's statistics are those of the networks one by one."""
+    for mixes_groups in (False, True) if family == "cnn" else (False,):
+        compare(family, shape, outputs, mixes_groups, settings)
+
+
+def compare(family, shape, outputs, mixes_groups, settings) -> None:
     torch.manual_seed(0)
     complete = {**catalog.defaults(family), **settings}
     with torch.random.fork_rng():
         plain = [build(family, complete, shape, outputs).double() for _ in range(K)]
-    stacked = StackedNetwork(plain[0])
+    stacked = StackedNetwork(plain[0], mixes_groups=mixes_groups)
     weights = {
         name: torch.stack([dict(one.named_parameters())[name] for one in plain]).detach()
         for name, _ in plain[0].named_parameters()
@@ -53,6 +59,49 @@ def assert_like_each_alone(family: str, shape: tuple[int, ...], outputs: int = 4
     measured = stacked(shared, weights, buffers)
     assert measured.shape == (K, N, outputs)
     assert torch.allclose(measured, torch.stack([one(inputs[0]) for one in plain]), atol=1e-12)
+
+
+def dense(x, weight, bias, stride, padding, dilation, groups):
+    """A grouped convolution as cuDNN may do it: as one, with zeros between the groups."""
+    outputs, inputs = weight.shape[0] // groups, weight.shape[1]
+    blocks = weight.new_zeros(weight.shape[0], x.shape[1], *weight.shape[2:])
+    for g in range(groups):
+        blocks[g * outputs : (g + 1) * outputs, g * inputs : (g + 1) * inputs] = weight[
+            g * outputs : (g + 1) * outputs
+        ]
+    return convolution(x, blocks, bias, stride, padding, dilation)
+
+
+convolution = F.conv2d
+
+
+@pytest.mark.parametrize("where", ["weights", "activations"])
+@pytest.mark.parametrize("mixes_groups", [False, True])
+def test_infinity_in_one_slot(monkeypatch, where: str, mixes_groups: bool) -> None:
+    torch.manual_seed(0)
+    monkeypatch.setattr(F, "conv2d", dense)
+    settings = {**catalog.defaults("cnn"), "channels": (2, 2, 2)}
+    template = build("cnn", settings, (1, 8, 8), 3)
+    stacked = StackedNetwork(template, mixes_groups=mixes_groups)
+    weights = {
+        name: torch.stack([p.detach() * (1 + k) for k in range(K)])
+        for name, p in template.named_parameters()
+    }
+    inputs = 100 * torch.randn(N, K, 8, 8)
+    sane = stacked(inputs, {name: w.clone() for name, w in weights.items()}, {})
+    first = next(iter(weights))
+    weights[first][1] = float("inf") if where == "weights" else 1e38
+    for weight in weights.values():
+        weight.requires_grad_()
+    found = stacked(inputs, weights, {}, training=True)
+    found[[0, 2]].sum().backward(retain_graph=True)
+    found[1].sum().backward()
+    assert not found[1].isfinite().any()
+    if mixes_groups:
+        assert torch.allclose(found[[0, 2]], sane[[0, 2]])
+        assert all(w.grad[[0, 2]].isfinite().all() for w in weights.values())
+    else:  # or this would show nothing
+        assert not found[[0, 2]].isfinite().all()
 
 
 @pytest.mark.parametrize("activation", catalog.ACTIVATIONS)
