@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch import passwords, plan, urls
+from hpsearch import diagnosis, passwords, plan, urls
 from hpsearch.space import Grid, Parameter, Range
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from hpsearch.store.values import Study, Work, Worker
 
 __all__ = [
-    "best", "call", "described", "description", "err", "final", "findings", "note", "number", "out",
-    "params", "result", "scheduled", "setting", "span", "stages", "studies", "trials", "workers",
+    "best", "call", "curves", "described", "description", "err", "final", "findings", "note", "number",
+    "out", "params", "result", "scheduled", "setting", "span", "stages", "studies", "trials",
+    "workers",
 ]  # fmt: skip
 
 out = Console(highlight=False, soft_wrap=False)
@@ -182,19 +183,46 @@ def studies(snapshots: Sequence[Snapshot]) -> None:
     out.print(table)
 
 
+_ROOM = 100
+"""Columns that a table of trials needs to have the samplers beside the stages."""
+
+
 def trials(snapshot: Snapshot, chosen: Sequence[Trial]) -> None:
     """A line a trial."""
-    table = _table("trial", "state", snapshot.metric, "epochs", "sampler", "parameters",
+    staged = snapshot.spec.search.strategy == "staged" or any(t.stage == plan.FINAL for t in chosen)
+    found: dict[str, Callable[[Trial], str]] = {}
+    if staged:
+        found["stage"] = lambda trial: trial.stage
+    if not staged or out.width >= _ROOM:
+        found["sampler"] = lambda trial: trial.sampler
+    table = _table("trial", "state", snapshot.metric, "epochs", *found, "parameters",
                    right=("trial", snapshot.metric, "epochs"))  # fmt: skip
     for trial in chosen:
-        words = params(trial.params)
-        if trial.reason and not trial.reason.startswith("pruned by"):
-            words += f" ({trial.reason})"
+        words, curve = params(trial.params), snapshot.word(trial)
+        said = (
+            [] if trial.reason is None or trial.reason.startswith("pruned by") else [trial.reason]
+        )
+        if curve is not None and curve != diagnosis.Word.FINE and curve not in said:
+            said.append(curve)
+        if said:
+            words += f" ({'; '.join(said)})"
         table.add_row(
             str(trial.number), Text(trial.state, _COLOURS[trial.state]), number(trial.value),
-            str(trial.epoch), trial.sampler, Text(words),
+            str(trial.epoch), *(column(trial) for column in found.values()), Text(words),
         )  # fmt: skip
     out.print(table)
+
+
+def curves(snapshot: Snapshot) -> None:
+    """What the learning curves look like, and what that asks for; edges that the winner is at."""
+    found = snapshot.diagnosis
+    if found is not None and found.words:
+        of = f"{found.agreeing} of the best {len(found.words)}" if len(found.words) > 1 else "one"
+        out.print(f"learning curves: {found.word} ({of}): {diagnosis.ADVICE[found.word]}")
+    if found is not None and found.diverged:
+        out.print(f"{found.diverged} of {len(snapshot.trials)} trials diverged")
+    for edge in snapshot.edges:
+        out.print(f"{edge}: there may be better beyond")
 
 
 def best(snapshot: Snapshot, trial: Trial) -> None:
@@ -215,6 +243,9 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
         out.print(f"  its network was not kept: {trial.unsaved}", soft_wrap=True)
     if trial.metrics:
         out.print(Columns([f"  {k} {number(v)}" for k, v in trial.metrics.items()]))
+    if word := snapshot.word(trial):
+        out.print(f"  its learning curve: {word}")
+    curves(snapshot)
     if snapshot.verdict is not None:
         final(snapshot, snapshot.verdict)
 
@@ -234,6 +265,7 @@ def result(snapshot: Snapshot) -> None:
     stages(snapshot)
     if snapshot.best is None:
         out.print("no trial went to its end")
+        curves(snapshot)
     else:
         best(snapshot, snapshot.best)
     out.print("next:")
@@ -333,6 +365,8 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     yield "dashboard", "curves in a browser"
     if study.state == "done" and not snapshot.ends_by_itself:
         yield f"extend {study.name} --trials 20", "search on; then run it again"
+    if study.state == "done" and snapshot.diagnosis is not None:
+        yield f"next {study.name} -o next.yaml", "a study file of what to try after this one"
     yield f"export {study.name} -o trials.csv", "all of it as a table"
 
 
