@@ -44,7 +44,7 @@ GAP = 0.1
 UNLEARNT = 0.5
 """Under-fitting: both losses are above this share of what guessing costs."""
 CHANCE = 2.0
-"""Standard errors, from the jumps of the curve, that a difference between two strips has to have."""
+"""Standard errors, by the jumps of the curve, that a difference of two strips has to have."""
 
 EDGE = 0.05
 """Share of a range, on its own scale, that counts as its edge."""

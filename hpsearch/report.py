@@ -114,6 +114,11 @@ class Snapshot:
         done = [t for t in self.trials if t.state == "COMPLETE" and t.value is not None]
         return tuple(sorted(done, key=lambda t: (-sign * (t.value or 0.0), t.number))[:count])
 
+    @property
+    def searched(self) -> tuple[Trial, ...]:
+        """The same of the search alone: a finish trains a few of them again and again."""
+        return tuple(trial for trial in self.top() if trial.stage != FINAL)
+
     @cached_property
     def spec(self) -> StudySpec:
         """What is searched."""
@@ -147,9 +152,9 @@ class Snapshot:
     @cached_property
     def diagnosis(self) -> Diagnosis | None:
         """What the learning curves of the search's best trials look like."""
-        best = [trial for trial in self.top() if trial.stage != FINAL][: diagnosis.BEST]
         every = [self.word(trial) for trial in self.trials]
-        return diagnosis.summary({t.number: self.word(t) for t in best}, every)
+        best = {trial.number: self.word(trial) for trial in self.searched[: diagnosis.BEST]}
+        return diagnosis.summary(best, every)
 
     @cached_property
     def edges(self) -> tuple[Edge, ...]:

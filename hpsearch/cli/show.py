@@ -23,14 +23,15 @@ from hpsearch.space import Grid, Parameter, Range
 
 if TYPE_CHECKING:
     from hpsearch.doctor import Finding
+    from hpsearch.importance import Importance
     from hpsearch.report import Snapshot, Trial
     from hpsearch.spec import StudySpec
     from hpsearch.store.values import Study, Work, Worker
 
 __all__ = [
-    "best", "call", "curves", "described", "description", "err", "final", "findings", "note", "number",
-    "out", "params", "result", "scheduled", "setting", "span", "stages", "studies", "trials",
-    "workers",
+    "best", "call", "curves", "described", "description", "err", "final", "findings", "importance",
+    "note", "number", "out", "params", "result", "scheduled", "seen", "setting", "span", "stages",
+    "studies", "told", "trials", "workers",
 ]  # fmt: skip
 
 out = Console(highlight=False, soft_wrap=False)
@@ -214,15 +215,54 @@ def trials(snapshot: Snapshot, chosen: Sequence[Trial]) -> None:
 
 
 def curves(snapshot: Snapshot) -> None:
-    """What the learning curves look like, and what that asks for; edges that the winner is at."""
+    """What the learning curves look like and ask for, and the edges that the winner is at."""
+    for line in seen(snapshot):
+        out.print(line)
+
+
+def seen(snapshot: Snapshot) -> Iterator[str]:
+    """The same, a line each."""
     found = snapshot.diagnosis
     if found is not None and found.words:
-        of = f"{found.agreeing} of the best {len(found.words)}" if len(found.words) > 1 else "one"
-        out.print(f"learning curves: {found.word} ({of}): {diagnosis.ADVICE[found.word]}")
+        of = f"{found.agreeing} of the best {len(found.words)}: " if len(found.words) > 1 else ""
+        yield f"learning curves: {of}{found.word}; {diagnosis.ADVICE[found.word]}"
     if found is not None and found.diverged:
-        out.print(f"{found.diverged} of {len(snapshot.trials)} trials diverged")
+        advice = "" if found.words else f"; {diagnosis.ADVICE[found.word]}"
+        yield f"{found.diverged} of {len(snapshot.trials)} trials diverged{advice}"
     for edge in snapshot.edges:
-        out.print(f"{edge}: there may be better beyond")
+        yield f"{edge}: there may be better beyond"
+
+
+def told(snapshot: Snapshot) -> Iterator[str]:
+    """What is known of a study, for the head of the file of the next one."""
+    yield f"What to try after {snapshot.study.name}, by `hpsearch next {snapshot.study.name}`."
+    if snapshot.best is not None:
+        yield (f"Best of {len(snapshot.trials)} trials: {snapshot.metric} "
+               f"{number(snapshot.best.value)} on validation data.")  # fmt: skip
+    yield from seen(snapshot)
+
+
+def importance(name: str, found: Importance) -> None:
+    """How much each parameter and each group has mattered, and whether that was foreseen."""
+    out.print(f"{name}: {found.complete} of {found.trials} trials went to their end and count, "
+              f"the best {found.best} of them as good")  # fmt: skip
+    for what, rows in (("parameter", found.parameters), ("group", found.groups)):
+        both = what == "parameter"
+        table = _table(what, *(["group"] if both else []), "PED-ANOVA", "fANOVA",
+                       right=("PED-ANOVA", "fANOVA"))  # fmt: skip
+        for row in rows:
+            table.add_row(row.name, *([row.group] if both else []), _percent(row.ped_anova),
+                          _percent(row.fanova))  # fmt: skip
+        out.print(table)
+    if found.pairs:
+        out.print(f"groups stand in the order in which they are thought to matter; here "
+                  f"{found.held} of {found.pairs} pairs did")  # fmt: skip
+    for line in found.notes:
+        out.print(f"  {line}")
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.0f} %"
 
 
 def best(snapshot: Snapshot, trial: Trial) -> None:
