@@ -150,6 +150,8 @@ def _parameters(
         default = parameter.default if domain.contains(parameter.default) else None
         parameters.append(replace(parameter, domain=domain, default=default))
     constants = dict(spec.space.constants)
+    if constants.get("epochs") is not None:
+        constants["epochs"] = epochs if epochs > spec.budget.epochs else constants["epochs"]
     if not pushed.keys() & {p.name for p in parameters}:
         parameters += _added(spec, found, constants, notes)
     if not found.top:
@@ -240,12 +242,17 @@ class _Move:
         return replace(domain, low=float(bottom), high=float(top))
 
     def _whole(self, domain: Range, wanted: Range) -> Range:
-        """Steps that the setting does not allow are left out."""
+        """Steps that the setting allows, and one to each side of the winner at least."""
         step, low, high = domain.step or 1, wanted.low, wanted.high
         while not self.setting.accepts(low) or (domain.log and low <= 0):
             low = domain.low if domain.low - low <= step else low + step
         while not self.setting.accepts(high):
             high = domain.high if high - domain.high <= step else high - step
+        centre = self.found.winner.get(self.parameter.name)
+        if domain.contains(centre):
+            beside = domain.steps_to(float(centre))  # type: ignore[arg-type]
+            least = domain.between(beside - 1, beside + 1)
+            low, high = min(low, least.low), max(high, least.high)
         return replace(domain, low=low, high=high)
 
     def _allowed(self, value: float, before: float) -> float:
@@ -298,7 +305,7 @@ def _added(
     if isinstance(now, tuple):
         others: list[Any] = [tuple(round(n * factor) for n in now) for factor in factors]
     else:
-        others = [type(now)(factor if name == "dropout" else now * factor) for factor in factors]
+        others = [now + f if name == "dropout" else type(now)(now * f) for f in factors]
     accepted = sorted({now, *(value for value in others if setting.accepts(value))})
     group = _GROUPS.get(name, "architecture")
     notes["parameters", group, name] = f"{found.word}: {ADVICE[found.word]}"
@@ -307,12 +314,12 @@ def _added(
 
 _ADDED: Mapping[Word, tuple[str, tuple[float, ...]]] = {
     Word.UNDER: ("width", (2, 4)),
-    Word.OVER: ("dropout", (0.1, 0.25, 0.5)),
+    Word.OVER: ("dropout", (0.15, 0.3)),
     Word.NOISY: ("lr", (0.1, 0.3)),
     Word.DIVERGED: ("lr", (0.01, 0.03, 0.1, 0.3)),
 }
 """What is searched from now on where a word asks for it and nothing of the kind was: a setting and
-times its value (shares for dropout)."""
+times its value; for dropout what is added to it."""
 _GROUPS = {"dropout": "regularization", "lr": "learning_rate"}
 
 

@@ -1,6 +1,7 @@
 """`StudySpec` -> the YAML of a study file, with comments: what `load` reads back as the same study.
 
-What is as hpsearch would have it anyway is left out.
+What is as hpsearch would have it anyway is left out. Where conditions reach from group to group
+the order of the parameters may come to be another one.
 """
 
 from __future__ import annotations
@@ -98,15 +99,20 @@ def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
     groups: dict[str, dict[str, Any]] = {}
     for group, found in groupby(document["parameters"], key=lambda p: p["group"]):
         for parameter in found:
-            rest = {k: v for k, v in parameter.items() if k not in ("group", "name")}
-            shown = {k: v for k, v in rest.items() if k != "log" or v}
-            shown["when"] = {k: v[0] if len(v) == 1 else v for k, v in rest.get("when", {}).items()}
-            if not shown["when"]:
-                del shown["when"]
+            shown = {k: v for k, v in parameter.items() if k not in ("group", "name")}
+            if not shown.get("log"):
+                shown.pop("log", None)
+            if "when" in shown:
+                shown["when"] = {name: _wanted(values) for name, values in shown["when"].items()}
             groups.setdefault(group, {})[parameter["name"]] = shown
     for name, value in document["constants"].items():
         groups.setdefault(_HOMES.get(name, "architecture"), {})[name] = value
     return groups
+
+
+def _wanted(values: list[Any]) -> Any:
+    """The values of a condition; one alone needs no list, unless it is one itself."""
+    return values[0] if len(values) == 1 and not isinstance(values[0], list) else values
 
 
 def _laid_out(value: Any, path: Path, blocks: set[Path], notes: Mapping[Path, str]) -> Any:
