@@ -237,8 +237,8 @@ def told(snapshot: Snapshot) -> Iterator[str]:
     """What is known of a study, for the head of the file of the next one."""
     yield f"What to try after {snapshot.study.name}, by `hpsearch next {snapshot.study.name}`."
     if snapshot.best is not None:
-        yield (f"Best of {len(snapshot.trials)} trials: {snapshot.metric} "
-               f"{number(snapshot.best.value)} on validation data.")  # fmt: skip
+        yield (f"Its best {snapshot.metric} on validation data: {number(snapshot.best.value)}, "
+               f"trials: {len(snapshot.trials)}.")  # fmt: skip
     yield from seen(snapshot)
 
 

@@ -106,6 +106,9 @@ def test_a_winner_at_an_edge_is_searched_beyond(spec) -> None:
     assert 0.95 < domains["momentum"].high < 1, "never as far as the setting does not go"
     assert "upper edge of 0.0001 to 0.1" in notes["parameters", "learning_rate", "lr"]
     assert domains["depth"].integer
+    listed = FILE.replace("dropout: {min: 0.0, max: 0.5}", "dropout: {values: [0.5, 0.7, 0.9]}")
+    domains = after(spec(listed), {**corner, "dropout": 0.9})[0]
+    assert domains["dropout"] == Choices((0.7, 0.9)), "1.1 is no dropout"
 
 
 @pytest.mark.parametrize(
