@@ -348,7 +348,7 @@ def narrowed(domain: Range | Choices, centre: Value, width: float) -> Range | Ch
     """
     if isinstance(domain, Choices):
         values = domain.values
-        if not _rises(values) or centre not in values:
+        if not domain.rises or centre not in values:
             return domain
         beside, at = max(round(width * len(values)), 1), values.index(centre)
         return Choices(values[max(at - beside, 0) : at + beside + 1])
@@ -364,11 +364,6 @@ def _stepped(domain: Range, centre: float, low: float, high: float) -> Range:
     """The values of a domain between two ends, and one to each side of the centre at least."""
     at, below, above = map(domain.steps_to, (centre, low, high))
     return domain.between(min(below, at - 1), max(above, at + 1))
-
-
-def _rises(values: Sequence[Value]) -> bool:
-    numbers = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
-    return len(numbers) == len(values) and numbers == sorted(set(numbers))
 
 
 def _scaled(domain: Range, value: Value) -> float:

@@ -6,16 +6,20 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch import diagnosis
+from hpsearch.diagnosis import Diagnosis, Edge, Word, Yardstick
 from hpsearch.errors import CheckpointError
 from hpsearch.places import checkpoint_place
+from hpsearch.space import Assignment, Choices, label
 from hpsearch.spec import StudySpec
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Study
+from hpsearch.store.values import FINAL, Study
 from hpsearch.training.checkpoint import Checkpoints
 
 __all__ = ["Reader", "Snapshot", "StageSummary", "Trial"]
@@ -54,7 +58,7 @@ class Trial:
     """Path or URL of its network: of the best trial only, once `Reader.located` has looked."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: times in ISO 8601, in local time."""
+        """Plain values: times in ISO 8601, in local time."""
         times = {k: t and t.isoformat() for k, t in (("started", self.started),
                                                      ("ended", self.ended))}  # fmt: skip
         return {**asdict(self), **times}
@@ -104,11 +108,64 @@ class Snapshot:
         better = trial.value - than.value
         return better > 0 if self.study.direction == "maximize" else better < 0
 
-    def top(self, count: int) -> tuple[Trial, ...]:
+    def top(self, count: int | None = None) -> tuple[Trial, ...]:
         """The best trials that went to their end, the best first."""
         sign = 1 if self.study.direction == "maximize" else -1
         done = [t for t in self.trials if t.state == "COMPLETE" and t.value is not None]
         return tuple(sorted(done, key=lambda t: (-sign * (t.value or 0.0), t.number))[:count])
+
+    @property
+    def searched(self) -> tuple[Trial, ...]:
+        """The same of the search alone: a finish trains a few of them again and again."""
+        return tuple(trial for trial in self.top() if trial.stage != FINAL)
+
+    @cached_property
+    def spec(self) -> StudySpec:
+        """What is searched."""
+        return StudySpec.from_document(self.study.document)
+
+    def values(self, trial: Trial) -> Assignment:
+        """A trial's parameters as the study file has them: Optuna keeps lists of sizes as text."""
+        return {
+            p.name: next((v for v in p.domain.values if label(v) == trial.params[p.name]), None)
+            if isinstance(p.domain, Choices)
+            else trial.params[p.name]
+            for p in self.spec.space
+            if p.name in trial.params
+        }
+
+    def word(self, trial: Trial) -> Word | None:
+        """What the trial's learning curve looks like; None before its end, or if none can tell."""
+        if trial.state not in ("COMPLETE", "PRUNED"):
+            return None
+        loss = trial.params.get("loss", self.study.document["constants"].get("loss"))
+        return diagnosis.diagnose(
+            list(trial.curve.values()), trial.metrics, self._yardstick, loss=loss,
+            diverged=trial.reason == "diverged",
+        )  # fmt: skip
+
+    @cached_property
+    def _yardstick(self) -> Yardstick:
+        data = self.study.data or {"classes": [], "rows": {"validation": 0}}
+        return Yardstick(self.metric, len(data["classes"]), data["rows"]["validation"])
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis | None:
+        """What the learning curves of the search's best trials look like."""
+        every = [self.word(trial) for trial in self.trials]
+        best = {trial.number: self.word(trial) for trial in self.searched[: diagnosis.BEST]}
+        return diagnosis.summary(best, every)
+
+    @cached_property
+    def edges(self) -> tuple[Edge, ...]:
+        """Where the best trial lies at an edge of what was searched."""
+        if self.best is None:
+            return ()
+        return diagnosis.edges(self.spec.space, self.spec.family, self.values(self.best))
+
+    def row(self, trial: Trial) -> dict[str, Any]:
+        """A trial of this study for JSON."""
+        return {**trial.as_dict(), "diagnosis": self.word(trial)}
 
     @property
     def stages(self) -> tuple[StageSummary, ...]:
@@ -153,7 +210,9 @@ class Snapshot:
             "max_parallel": study.max_parallel,
             "data": study.data,
             "stages": [asdict(stage) for stage in self.stages],
-            "best": self.best.as_dict() if self.best else None,
+            "diagnosis": asdict(self.diagnosis) if self.diagnosis else None,
+            "best": self.row(self.best) if self.best else None,
+            "edges": [asdict(edge) for edge in self.edges],
             "final": self.verdict,
         }
 

@@ -62,12 +62,16 @@ class Range:
 
     def _value(self, steps: int) -> int | float:
         """The value that many steps above the first."""
+        value = self._spot(steps)
+        return value if self.integer else min(max(value, self.low), self.high)
+
+    def _spot(self, steps: int) -> int | float:
+        """Where so many steps lead, be it out of the range."""
         if self.integer:
             return int(self.low) + steps * int(self.step or 1)
         # Rounded far below the step, so that 0.1 + 2 * 0.1 is 0.3 in every report.
         step = self.step or 1.0
-        value = round(self.low + steps * step, 10 - math.floor(math.log10(step)))
-        return min(max(value, self.low), self.high)
+        return round(self.low + steps * step, 10 - math.floor(math.log10(step)))
 
     def steps_to(self, value: float) -> int:
         """How many whole steps a value lies above the first, about."""
@@ -77,6 +81,31 @@ class Range:
         """The part from so many steps above the first value to so many, as far as it reaches."""
         low, high = (self._value(min(max(steps, 0), self._steps)) for steps in (first, last))
         return replace(self, low=low, high=high)
+
+    def share(self, value: Value) -> float | None:
+        """How far along the range a value lies, on its scale: 0 at `low`, 1 at the last one.
+
+        None for what is no number.
+        """
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or self.last == self.low:
+            return None
+        low, high, at = ((math.log(x) if self.log else x) for x in (self.low, self.last, value))
+        return (at - low) / (high - low)
+
+    def stretched(self, first: float, last: float) -> Range:
+        """The range between two shares of this one, below 0 and above 1 beyond its ends."""
+        if self.integer or self.step:
+            step = self.step or 1
+            spots = (self._between(self.low, self.last, share) for share in (first, last))
+            low, high = (self._spot(round((spot - self.low) / step)) for spot in spots)
+            return replace(self, low=low, high=high)
+        low, high = (self._between(self.low, self.high, share) for share in (first, last))
+        return replace(self, low=low, high=high)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The smallest and the largest value that a trial may have."""
+        return self.low, self.last
 
     @property
     def last(self) -> int | float:
@@ -125,6 +154,28 @@ class Choices:
     def at(self, u: float) -> Value:
         """The value at `u` in [0, 1): each as likely as the others."""
         return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
+
+    @property
+    def rises(self) -> bool:
+        """Whether they are numbers in rising order, and so a range of steps."""
+        numbers = [
+            v for v in self.values if isinstance(v, (int, float)) and not isinstance(v, bool)
+        ]
+        return len(numbers) == len(self.values) and numbers == sorted(set(numbers))
+
+    def share(self, value: Value) -> float | None:
+        """How far along numbers in rising order a value stands: 0 the first, 1 the last one.
+
+        None for others, which have no order.
+        """
+        if not self.rises or value not in self.values or len(self.values) == 1:
+            return None
+        return self.values.index(value) / (len(self.values) - 1)
+
+    @property
+    def ends(self) -> tuple[Value, Value]:
+        """The first and the last of the values."""
+        return self.values[0], self.values[-1]
 
     @property
     def grid(self) -> tuple[Value, ...]:

@@ -68,6 +68,7 @@ def status(
         show.studies(snapshots)
         if name:
             show.stages(snapshots[0])
+            show.curves(snapshots[0])
 
 
 def watch(name: Name, storage: Storage = None) -> None:
@@ -105,7 +106,7 @@ def trials(
     chosen = snapshot.top(top) if top else snapshot.trials
     chosen = chosen[-last:] if last else chosen
     if json_:
-        print_json([trial.as_dict() for trial in chosen])
+        print_json([snapshot.row(trial) for trial in chosen])
     else:
         show.trials(snapshot, chosen)
 
@@ -126,7 +127,8 @@ def best(
             f"{snapshot.count('FAIL')} failed"
         )
     if json_:
-        print_json(snapshot.best.as_dict())
+        edges = [asdict(edge) for edge in snapshot.edges]
+        print_json({**snapshot.row(snapshot.best), "edges": edges})
     else:
         show.best(snapshot, snapshot.best)
 
@@ -147,7 +149,7 @@ def export(
     snapshot = _snapshot(name, storage)
     if format_ is None:
         format_ = Format.JSON if output and output.suffix == ".json" else Format.CSV
-    rows = [passwords.hide_in(trial.as_dict()) for trial in snapshot.trials]
+    rows = [passwords.hide_in(snapshot.row(trial)) for trial in snapshot.trials]
     if output is None:
         _write(sys.stdout, rows, format_)
         return

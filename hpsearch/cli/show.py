@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,18 +18,20 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch import passwords, plan, urls
+from hpsearch import diagnosis, passwords, plan, urls
 from hpsearch.space import Grid, Parameter, Range
 
 if TYPE_CHECKING:
     from hpsearch.doctor import Finding
+    from hpsearch.importance import Importance
     from hpsearch.report import Snapshot, Trial
     from hpsearch.spec import StudySpec
     from hpsearch.store.values import Study, Work, Worker
 
 __all__ = [
-    "best", "call", "described", "description", "err", "final", "findings", "note", "number", "out",
-    "params", "result", "scheduled", "setting", "span", "stages", "studies", "trials", "workers",
+    "best", "call", "curves", "described", "description", "err", "final", "findings", "importance",
+    "note", "number", "out", "params", "result", "scheduled", "seen", "setting", "span", "stages",
+    "studies", "told", "trials", "workers",
 ]  # fmt: skip
 
 out = Console(highlight=False, soft_wrap=False)
@@ -182,19 +184,85 @@ def studies(snapshots: Sequence[Snapshot]) -> None:
     out.print(table)
 
 
+_ROOM = 100
+"""Columns that a table of trials needs to have the samplers beside the stages."""
+
+
 def trials(snapshot: Snapshot, chosen: Sequence[Trial]) -> None:
     """A line a trial."""
-    table = _table("trial", "state", snapshot.metric, "epochs", "sampler", "parameters",
+    staged = snapshot.spec.search.strategy == "staged" or any(t.stage == plan.FINAL for t in chosen)
+    found: dict[str, Callable[[Trial], str]] = {}
+    if staged:
+        found["stage"] = lambda trial: trial.stage
+    if not staged or out.width >= _ROOM:
+        found["sampler"] = lambda trial: trial.sampler
+    table = _table("trial", "state", snapshot.metric, "epochs", *found, "parameters",
                    right=("trial", snapshot.metric, "epochs"))  # fmt: skip
     for trial in chosen:
-        words = params(trial.params)
-        if trial.reason and not trial.reason.startswith("pruned by"):
-            words += f" ({trial.reason})"
+        words, curve = params(trial.params), snapshot.word(trial)
+        said = (
+            [] if trial.reason is None or trial.reason.startswith("pruned by") else [trial.reason]
+        )
+        if curve is not None and curve != diagnosis.Word.FINE and curve not in said:
+            said.append(curve)
+        if said:
+            words += f" ({'; '.join(said)})"
         table.add_row(
             str(trial.number), Text(trial.state, _COLOURS[trial.state]), number(trial.value),
-            str(trial.epoch), trial.sampler, Text(words),
+            str(trial.epoch), *(column(trial) for column in found.values()), Text(words),
         )  # fmt: skip
     out.print(table)
+
+
+def curves(snapshot: Snapshot) -> None:
+    """What the learning curves look like and ask for, and the edges that the winner is at."""
+    for line in seen(snapshot):
+        out.print(line)
+
+
+def seen(snapshot: Snapshot) -> Iterator[str]:
+    """The same, a line each."""
+    found = snapshot.diagnosis
+    if found is not None and found.words:
+        of = f"{found.agreeing} of the best {len(found.words)}: " if len(found.words) > 1 else ""
+        yield f"learning curves: {of}{found.word}; {diagnosis.ADVICE[found.word]}"
+    if found is not None and found.diverged:
+        advice = "" if found.words else f"; {diagnosis.ADVICE[found.word]}"
+        yield f"{found.diverged} of {len(snapshot.trials)} trials diverged{advice}"
+    for edge in snapshot.edges:
+        yield f"{edge}: there may be better beyond"
+
+
+def told(snapshot: Snapshot) -> Iterator[str]:
+    """What is known of a study, for the head of the file of the next one."""
+    yield f"What to try after {snapshot.study.name}, by `hpsearch next {snapshot.study.name}`."
+    if snapshot.best is not None:
+        yield (f"Its best {snapshot.metric} on validation data: {number(snapshot.best.value)}, "
+               f"trials: {len(snapshot.trials)}.")  # fmt: skip
+    yield from seen(snapshot)
+
+
+def importance(name: str, found: Importance) -> None:
+    """How much each parameter and each group has mattered, and whether that was foreseen."""
+    out.print(f"{name}: {found.complete} of {found.trials} trials went to their end and count, "
+              f"the best {found.best} of them as good")  # fmt: skip
+    for what, rows in (("parameter", found.parameters), ("group", found.groups)):
+        both = what == "parameter"
+        table = _table(what, *(["group"] if both else []), "PED-ANOVA", "fANOVA",
+                       right=("PED-ANOVA", "fANOVA"))  # fmt: skip
+        for row in rows:
+            table.add_row(row.name, *([row.group] if both else []), _percent(row.ped_anova),
+                          _percent(row.fanova))  # fmt: skip
+        out.print(table)
+    if found.pairs:
+        out.print(f"groups stand in the order in which they are thought to matter; here "
+                  f"{found.held} of {found.pairs} pairs did")  # fmt: skip
+    for line in found.notes:
+        out.print(f"  {line}")
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.0f} %"
 
 
 def best(snapshot: Snapshot, trial: Trial) -> None:
@@ -215,6 +283,9 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
         out.print(f"  its network was not kept: {trial.unsaved}", soft_wrap=True)
     if trial.metrics:
         out.print(Columns([f"  {k} {number(v)}" for k, v in trial.metrics.items()]))
+    if word := snapshot.word(trial):
+        out.print(f"  its learning curve: {word}")
+    curves(snapshot)
     if snapshot.verdict is not None:
         final(snapshot, snapshot.verdict)
 
@@ -234,6 +305,7 @@ def result(snapshot: Snapshot) -> None:
     stages(snapshot)
     if snapshot.best is None:
         out.print("no trial went to its end")
+        curves(snapshot)
     else:
         best(snapshot, snapshot.best)
     out.print("next:")
@@ -333,6 +405,8 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     yield "dashboard", "curves in a browser"
     if study.state == "done" and not snapshot.ends_by_itself:
         yield f"extend {study.name} --trials 20", "search on; then run it again"
+    if study.state == "done" and snapshot.diagnosis is not None:
+        yield f"next {study.name} -o next.yaml", "a study file of what to try after this one"
     yield f"export {study.name} -o trials.csv", "all of it as a table"
 
 

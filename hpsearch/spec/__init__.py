@@ -1,7 +1,8 @@
 """Study file -> frozen `StudySpec`: every fault at once, with line numbers.
 
 `load` reads a file; `StudySpec.document` is what the database keeps of it, and
-`StudySpec.from_document` reads that back; `schema` is the format for editors.
+`StudySpec.from_document` reads that back; `write` makes a file of one; `schema` is the format for
+editors.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from hpsearch.spec.models import BudgetSpec, DataSpec, PrunerSpec, SearchSpec
 from hpsearch.spec.overrides import overlay
 from hpsearch.spec.schema import schema
 from hpsearch.spec.study import StudySpec, differences
+from hpsearch.spec.writing import write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +35,7 @@ __all__ = [
     "differences",
     "load",
     "schema",
+    "write",
 ]
 
 

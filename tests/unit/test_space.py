@@ -185,3 +185,34 @@ def test_a_space_is_its_parameters_in_order():
     space = Space((one, two, three))
     assert len(space) == 3
     assert list(space) == [one, two, three]
+
+
+@pytest.mark.parametrize(
+    ("domain", "value", "share"),
+    [
+        (Range(1e-4, 1e-1, log=True), 1e-2, 2 / 3),
+        (Range(0.0, 0.5), 0.1, 0.2),
+        (Range(1, 10, step=4, integer=True), 9, 1.0),  # 10 is never reached
+        (Choices((1, 2, 4)), 2, 0.5),
+        (Choices((4, 2, 1)), 2, None),
+        (Choices(("a", "b")), "a", None),
+        (Choices((True, False)), True, None),
+    ],
+)
+def test_how_far_along_a_value_lies(domain, value, share):
+    assert domain.share(value) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("domain", "shares", "ends"),
+    [
+        (Range(1e-3, 1e-1, log=True), (-0.5, 1.5), (1e-4, 1.0)),
+        (Range(0.0, 1.0), (0.25, 1.25), (0.25, 1.25)),
+        (Range(1, 5, integer=True), (0.5, 1.5), (3, 7)),
+        (Range(0.0, 0.5, step=0.1), (-0.2, 1.2), (-0.1, 0.6)),
+    ],
+)
+def test_a_range_is_stretched_on_its_own_scale(domain, shares, ends):
+    found = domain.stretched(*shares)
+    assert (found.low, found.high) == pytest.approx(ends)
+    assert type(found.low) is type(domain.low)

@@ -1,0 +1,138 @@
+"""`StudySpec` -> the YAML of a study file, with comments: what `load` reads back as the same study.
+
+What is as hpsearch would have it anyway is left out. Where conditions reach from group to group
+the order of the parameters may come to be another one.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.representer import RoundTripRepresenter
+
+from hpsearch.catalog import SOURCES
+
+if TYPE_CHECKING:
+    from hpsearch.spec.faults import Path
+    from hpsearch.spec.study import StudySpec
+
+__all__ = ["write"]
+
+_HOMES = {
+    "lr": "learning_rate", "schedule": "learning_rate", "warmup": "learning_rate",
+    "decay": "learning_rate", "decay_every": "learning_rate", "patience": "learning_rate",
+    "batch_size": "batch_size", "epochs": "batch_size",
+    "dropout": "regularization", "weight_decay": "regularization",
+    "label_smoothing": "regularization", "clip": "regularization",
+    "optimizer": "optimizer", "momentum": "optimizer", "nesterov": "optimizer",
+    "beta1": "optimizer", "beta2": "optimizer", "loss": "optimizer",
+}  # fmt: skip
+"""The heading under which a constant is written, else `architecture`: a spec does not keep it."""
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes null as a word: an empty place reads as if it had been forgotten."""
+
+
+_Representer.add_representer(
+    type(None), lambda self, _: self.represent_scalar("tag:yaml.org,2002:null", "null")
+)
+
+
+def write(spec: StudySpec, head: str = "", notes: Mapping[Path, str] | None = None) -> str:
+    """The file's text.
+
+    Args:
+        spec: The study.
+        head: What stands above it, as a comment.
+        notes: Comments by the path of the key that each stands above, such as ("budget", "epochs").
+    """
+    notes = notes or {}
+    blocks = {path[:-1] for path in notes}
+    root = _laid_out(_content(spec), (), blocks, notes)
+    if head:
+        root.yaml_set_start_comment(head)
+    yaml = YAML()
+    yaml.Representer, yaml.width = _Representer, 10_000  # a broken line reads badly
+    stream = io.StringIO()
+    yaml.dump(root, stream)
+    return stream.getvalue().rstrip("\n") + "\n"
+
+
+def _content(spec: StudySpec) -> dict[str, Any]:
+    """The file as plain values, without what is left to defaults."""
+    document = spec.document
+    sections = {"search": spec.search, "budget": spec.budget, "retry": spec.retry}
+    content = {
+        "name": spec.name,
+        "data": spec.data.model_dump(mode="json", exclude_defaults=True),
+        "network": document["network"],
+        "metric": spec.metric,
+        "parameters": _parameters(document),
+        "start": document["start"],
+        **{key: s.model_dump(mode="json", exclude_defaults=True) for key, s in sections.items()},
+        "final": document["final"],
+        "checkpoints": spec.checkpoints,
+    }
+    if content["data"].get("task") == SOURCES[spec.data.source].task:
+        content["data"].pop("task", None)
+    _shorten(content["search"])
+    return {key: value for key, value in content.items() if value or key == "parameters"}
+
+
+def _shorten(search: dict[str, Any]) -> None:
+    """One sampler for all groups, and a pruner without options, are their names."""
+    named = set(search.get("sampler", {}).values())
+    if len(named) == 1:
+        search["sampler"] = named.pop()
+    if search.get("pruner", {}).keys() == {"name"}:
+        search["pruner"] = search["pruner"]["name"]
+
+
+def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The groups, in the order in which they are searched, and constants after what is searched."""
+    groups: dict[str, dict[str, Any]] = {}
+    for group, found in groupby(document["parameters"], key=lambda p: p["group"]):
+        for parameter in found:
+            shown = {k: v for k, v in parameter.items() if k not in ("group", "name")}
+            if not shown.get("log"):
+                shown.pop("log", None)
+            if "when" in shown:
+                shown["when"] = {name: _wanted(values) for name, values in shown["when"].items()}
+            groups.setdefault(group, {})[parameter["name"]] = shown
+    for name, value in document["constants"].items():
+        groups.setdefault(_HOMES.get(name, "architecture"), {})[name] = value
+    return groups
+
+
+def _wanted(values: list[Any]) -> Any:
+    """The values of a condition; one alone needs no list, unless it is one itself."""
+    return values[0] if len(values) == 1 and not isinstance(values[0], list) else values
+
+
+def _laid_out(value: Any, path: Path, blocks: set[Path], notes: Mapping[Path, str]) -> Any:
+    """In ruamel.yaml's own kinds, which carry comments and the choice of lines."""
+    if isinstance(value, Mapping):
+        mapping = CommentedMap()
+        for key, item in value.items():
+            here = (*path, key)
+            mapping[key] = _laid_out(item, here, blocks, notes)
+            if note := notes.get(here):
+                mapping.yaml_set_comment_before_after_key(key, note, indent=2 * len(path))
+        grouped = path[:1] in ((), ("parameters",)) and len(path) <= 2
+        if not grouped and path not in blocks:
+            mapping.fa.set_flow_style()
+        return mapping
+    if isinstance(value, (list, tuple)):
+        listed = CommentedSeq(
+            _laid_out(item, (*path, i), blocks, notes) for i, item in enumerate(value)
+        )
+        if path != ("start",):
+            listed.fa.set_flow_style()
+        return listed
+    return value

@@ -1,0 +1,123 @@
+"""The word for a learning curve, and the edges that a winner is at."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from hpsearch.diagnosis import Word, Yardstick, diagnose, edges, summary
+from hpsearch.space import Choices, Parameter, Range, Space
+
+MANY = Yardstick("accuracy", classes=10, rows=10_000)
+LEARNT = {"train_loss": 0.1, "loss": 0.15}
+
+
+def word(curve, yardstick=MANY, metrics=LEARNT, **more) -> Word | None:
+    return diagnose(curve, metrics, yardstick, **more)
+
+
+def saturating(epochs: int, pace: float, top: float = 0.95) -> list[float]:
+    return [top - 0.8 * math.exp(-epoch / pace) for epoch in range(epochs)]
+
+
+RISING = [0.5 + 0.02 * epoch for epoch in range(20)]
+PEAKED = [0.9 - 0.002 * abs(epoch - 8) ** 1.2 for epoch in range(27)]
+JUMPY = [0.8 + 0.1 * (-1) ** epoch for epoch in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("curve", "metrics", "expected"),
+    [
+        (RISING, LEARNT, Word.STILL),
+        (saturating(20, 1.0), LEARNT, Word.SATURATED),
+        (saturating(20, 1.9), LEARNT, Word.FINE),
+        (PEAKED, LEARNT, Word.OVER),
+        (PEAKED, {"train_loss": 0.4, "loss": 0.2}, Word.SATURATED),  # worse, but not by heart
+        (saturating(20, 1.0), {"train_loss": 0.01, "loss": 0.4}, Word.OVER),
+        (saturating(20, 1.0, top=0.3), {"train_loss": 1.9, "loss": 1.8}, Word.UNDER),
+        (saturating(20, 1.0), {"train_loss": 1.9, "loss": 0.3}, Word.SATURATED),  # dropout
+        (JUMPY, LEARNT, Word.NOISY),
+        (RISING, {"train_loss": 100.0, "loss": 80.0}, Word.DIVERGED),
+        (RISING[:4], LEARNT, None),
+        (RISING, {}, None),
+    ],
+)
+def test_the_word_for_a_curve(curve, metrics, expected) -> None:
+    assert word(curve, metrics=metrics) == expected
+
+
+def test_what_is_not_finite_has_diverged_however_short_its_curve() -> None:
+    assert word([], metrics={}, diverged=True) is Word.DIVERGED
+
+
+def test_a_metric_that_shrinks_is_read_the_other_way() -> None:
+    numbers = Yardstick("mse", classes=0, rows=100)
+    assert word([1 - v for v in RISING], numbers) is Word.STILL
+    assert word(RISING, numbers) is Word.OVER
+    assert word(RISING, numbers, {"train_loss": 0.3, "loss": 0.3}, loss="l1") is not Word.UNDER
+    flat = [0.9] * 10
+    assert word(flat, numbers, {"train_loss": 0.3, "loss": 0.3}, loss="huber") is Word.UNDER
+
+
+def test_what_few_rows_cannot_tell_is_not_told() -> None:
+    """Two of 100 rows more or less are no over-fitting, no progress and no noise."""
+    wobble = random.Random(0)
+    curve = [0.95 + wobble.choice([-0.01, 0, 0.01]) for _ in range(30)]
+    few = Yardstick("accuracy", classes=10, rows=100)
+    assert word(curve, few) is Word.SATURATED
+    assert word(curve, MANY) is not Word.SATURATED, "of 10,000 rows they are 100"
+
+
+def test_a_smooth_gain_within_the_standard_error_is_none() -> None:
+    creeping = [0.8 + 0.004 * epoch for epoch in range(8)]
+    assert word(creeping, Yardstick("accuracy", classes=10, rows=100)) is Word.SATURATED
+    assert word(creeping) is not Word.SATURATED
+
+
+def test_the_bend_of_a_short_curve_is_no_noise() -> None:
+    assert word([0.2, 0.6, 0.8, 0.85, 0.92, 0.94]) is Word.STILL
+
+
+def test_the_studys_word_is_that_of_most_of_its_best_trials() -> None:
+    found = summary({7: Word.OVER, 3: Word.FINE, 5: Word.FINE, 6: None}, [Word.DIVERGED, None])
+    assert (found.word, found.agreeing, found.diverged) == (Word.FINE, 2, 1)
+    assert summary({7: Word.OVER, 3: Word.FINE}, []).word is Word.OVER
+    assert summary({}, [Word.DIVERGED, None]).word is Word.DIVERGED
+    assert summary({1: None}, [None, Word.FINE]) is None
+
+
+def at_edges(domain, value, name="lr") -> list[str]:
+    space = Space((Parameter(name, "g", domain),))
+    return [edge.side for edge in edges(space, "mlp", {name: value})]
+
+
+@pytest.mark.parametrize(
+    ("domain", "value", "sides"),
+    [
+        (Range(1e-4, 1e-1, log=True), 0.0998, ["upper"]),
+        (Range(1e-4, 1e-1, log=True), 0.06, []),  # 7 % from the edge on a log scale
+        (Range(1e-4, 1e-1), 0.004, ["lower"]),
+        (Range(1e-4, 1e-1, log=True), 1.2e-4, ["lower"]),
+        (Choices((0.001, 0.01, 0.1)), 0.1, ["upper"]),
+        (Choices((0.01, 0.1)), 0.1, []),  # of two it is always one
+        (Choices((0.1, 0.01, 0.001)), 0.1, []),  # in no order
+    ],
+)
+def test_an_edge_is_five_per_cent_on_the_parameters_own_scale(domain, value, sides) -> None:
+    assert at_edges(domain, value) == sides
+
+
+def test_a_bound_by_nature_is_no_edge() -> None:
+    assert at_edges(Range(0.0, 0.5), 0.0, "dropout") == []
+    assert at_edges(Range(0.0, 0.5), 0.5, "dropout") == ["upper"]
+    assert edges(Space((Parameter("lr", "g", Range(0.1, 1.0)),)), "mlp", {}) == ()
+
+
+def test_an_edge_says_where_it_is() -> None:
+    space = Space((Parameter("lr", "g", Range(1e-4, 1e-1, log=True)),
+                   Parameter("depth", "g", Range(1, 3, integer=True))))  # fmt: skip
+    lines = [str(edge) for edge in edges(space, "mlp", {"lr": 0.0998, "depth": 1})]
+    assert lines == ["lr 0.0998 is at the upper edge of 0.0001 to 0.1",
+                     "depth 1 is at the lower edge of 1 to 3"]  # fmt: skip

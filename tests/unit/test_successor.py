@@ -1,0 +1,191 @@
+"""The next study: always a valid file, and changed where there is a reason."""
+
+from __future__ import annotations
+
+import random
+import re
+import runpy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hpsearch.diagnosis import Word
+from hpsearch.space import Choices, Range
+from hpsearch.spec import StudySpec, load, write
+from hpsearch.successor import ENOUGH, Findings, named, rebased, successor
+
+ROOT = Path(__file__).parents[2]
+VARIANTS = {
+    **runpy.run_path(str(ROOT / "tests/unit/spec/test_spec_study.py"))["VARIANTS"],
+    **{f.stem: f.read_text() for f in (ROOT / "studies").glob("*.yaml")},
+}
+FILE = """
+name: s-3
+data: {source: digits}
+network: {family: mlp}
+parameters:
+  architecture:
+    depth: {min: 1, max: 3}
+    width: {values: [32, 64, 128]}
+  learning_rate:
+    lr: {min: 1e-4, max: 1e-1, log: true, default: 1e-1}
+    epochs: 9
+  batch_size:
+    batch_size: 64
+  regularization:
+    dropout: {min: 0.0, max: 0.5}
+  optimizer:
+    optimizer: {values: [sgd, adam]}
+    momentum: {min: 0.5, max: 0.95, when: {optimizer: sgd}}
+search: {priority: [architecture, learning_rate, regularization, optimizer], strategy: staged}
+budget: {trials: 60, epochs: 9}
+"""
+MIDDLE = {"depth": 2, "width": 64, "lr": 1e-3, "dropout": 0.2, "optimizer": "adam"}
+
+
+@pytest.fixture
+def spec(tmp_path: Path):
+    def make(text: str = FILE) -> StudySpec:
+        file = tmp_path / "s.yaml"
+        file.write_text(text)
+        return load(file)
+
+    return make
+
+
+def after(spec: StudySpec, best=None, word: Word | None = None, count: int = ENOUGH):
+    new, notes = successor(spec, Findings([best or MIDDLE] * count, word), "s-4")
+    return {p.name: p.domain for p in new.space}, new, notes
+
+
+@pytest.mark.parametrize("text", VARIANTS.values(), ids=VARIANTS)
+def test_whatever_was_found_the_next_file_is_valid_and_holds_the_winner(spec, text) -> None:
+    old, draw = spec(text), random.Random(0)
+    for turn, word in enumerate([None, *Word] * 2):
+        corner, best = (0.0, 0.5, 0.9999, None)[turn % 4], []
+        for _ in range((0, 1, 12, 12, 12)[turn % 5]):
+            values: dict = {}
+            for p in old.space:
+                if p.active({**old.space.constants, **values}):
+                    values[p.name] = p.domain.at(draw.random() if corner is None else corner)
+            best.append(values)
+        new, notes = successor(old, Findings(best, word), "next-one")
+        again = spec(write(new, "head", notes))
+        assert again.name == "next-one"
+        for p in again.space:
+            if best and p.name in best[0]:
+                assert p.domain.contains(best[0][p.name]), (word, corner, p)
+
+
+def test_ranges_close_in_on_the_best_trials(spec) -> None:
+    domains, new, notes = after(spec())
+    lr = domains["lr"]
+    assert 1e-4 < lr.low < 1e-3 < lr.high < 1e-2
+    assert domains["optimizer"] == Choices(("sgd", "adam")), "what has no order stays"
+    assert new.start == (MIDDLE,)
+    assert notes["parameters", "learning_rate", "lr"].startswith("around the best 3 of 10")
+    assert next(p for p in new.space if p.name == "lr").default is None, "it lies outside by now"
+
+
+def test_few_trials_narrow_nothing(spec) -> None:
+    old = spec()
+    domains, _, notes = after(old, count=ENOUGH - 1)
+    assert domains == {p.name: p.domain for p in old.space}
+    assert "9 trials went to their end" in notes["parameters",]
+
+
+def test_a_winner_at_an_edge_is_searched_beyond(spec) -> None:
+    corner = {**MIDDLE, "depth": 3, "width": 128, "lr": 9e-2, "dropout": 0.0, "optimizer": "sgd",
+              "momentum": 0.95}  # fmt: skip
+    domains, _, notes = after(spec(), corner)
+    assert domains["depth"].high == 4
+    assert domains["width"] == Choices((64, 128, 256))
+    assert 0.5 < domains["lr"].high < 1
+    assert domains["dropout"].low == 0.0, "there is no less than none"
+    assert 0.95 < domains["momentum"].high < 1, "never as far as the setting does not go"
+    assert "upper edge of 0.0001 to 0.1" in notes["parameters", "learning_rate", "lr"]
+    assert domains["depth"].integer
+    listed = FILE.replace("dropout: {min: 0.0, max: 0.5}", "dropout: {values: [0.5, 0.7, 0.9]}")
+    domains = after(spec(listed), {**corner, "dropout": 0.9})[0]
+    assert domains["dropout"] == Choices((0.7, 0.9)), "1.1 is no dropout"
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "value", "expected"),
+    [
+        ("depth: {min: 1, max: 8, log: true}", "depth", 1, (1, 2)),  # a logarithm has no 0
+        ("depth: {min: 1, max: 8}", "depth", 1, (0, 2)),
+        ("width: {values: [1, 2, 4]}", "width", 1, (1, 2)),
+        ("width: {values: [16, 32, 64]}", "width", 16, (8, 32)),
+        ("width: {values: [10, 11, 12]}", "width", 12, (11, 13)),
+    ],
+)
+def test_nothing_is_searched_that_cannot_be(spec, said, name, value, expected) -> None:
+    text = re.sub(r"    depth: .*\n    width: .*\n", f"    {said}\n", FILE)
+    best = {k: v for k, v in MIDDLE.items() if k not in ("depth", "width")} | {name: value}
+    domains, new, _ = after(spec(text), best)
+    assert domains[name].ends == expected
+    assert spec(write(new)).name == "s-4"
+
+
+def test_curves_that_still_rise_get_more_epochs(spec) -> None:
+    text = FILE.replace("    epochs: 9\n", "")
+    assert after(spec(text), word=Word.STILL)[1].budget.epochs == 18
+    _, new, notes = after(spec(text), word=Word.SATURATED)
+    assert (new.budget.epochs, "9 before" in notes["budget", "epochs"]) == (5, True)
+    _, new, _ = after(spec(), word=Word.STILL)
+    assert new.budget.epochs == new.settings(MIDDLE)["epochs"] == 18, "a constant would undo it"
+
+
+def test_over_fitting_gets_more_regularisation(spec) -> None:
+    domains, _, notes = after(spec(), word=Word.OVER)
+    assert domains["dropout"].high == 0.5, "that far is there to search"
+    assert after(spec(), {**MIDDLE, "dropout": 0.4}, Word.OVER)[0]["dropout"].high > 0.5
+    text = FILE.replace("dropout: {min: 0.0, max: 0.5}", "dropout: 0.2")
+    text = text.replace("learning_rate, regularization,", "learning_rate,")
+    best = {k: v for k, v in MIDDLE.items() if k != "dropout"}
+    domains, new, notes = after(spec(text), best, Word.OVER)
+    assert domains["dropout"] == Choices((0.2, 0.35, 0.5))
+    assert new.start[0]["dropout"] == 0.2, "what the winner had"
+    assert "dropout" not in new.space.constants
+    assert new.search.priority[-1] == "regularization"
+    assert notes["parameters", "regularization", "dropout"].startswith("over-fitting")
+
+
+def test_under_fitting_gets_larger_networks(spec) -> None:
+    assert after(spec(), word=Word.UNDER)[0]["depth"].high == 3, "that far is there to search"
+    domains, _, _ = after(spec(), {**MIDDLE, "depth": 3, "width": 128}, Word.UNDER)
+    assert domains["depth"].high == 4
+    assert domains["width"].values[-1] == 256
+    text = FILE.replace("    depth: {min: 1, max: 3}\n", "").replace(
+        "width: {values: [32, 64, 128]}", "widths: {values: [[8], [16, 8]]}"
+    )
+    best = {"widths": (8,), "lr": 1e-3, "dropout": 0.2, "optimizer": "adam"}
+    assert after(spec(text), best, Word.UNDER)[0]["widths"].values[-1] == (32, 16)
+    constant = text.replace("{values: [[8], [16, 8]]}", "[8]").replace("[architecture, ", "[")
+    best.pop("widths")
+    assert after(spec(constant), best, Word.UNDER)[0]["widths"].values == ((8,), (16,), (32,))
+
+
+def test_where_all_diverged_lower_rates_are_searched(spec) -> None:
+    domains, new, _ = after(spec(), word=Word.DIVERGED, count=0)
+    assert domains["lr"] == Range(1e-7, 1e-4, log=True)
+    assert new.start == ()
+
+
+def test_names_count_on() -> None:
+    assert named("digits", {"digits"}) == "digits-2"
+    assert named("digits-2", {"digits", "digits-2", "digits-3"}) == "digits-4"
+    assert len(named("x" * 100, set())) <= 100
+
+
+def test_paths_lead_to_the_same_files(spec) -> None:
+    old = spec("name: t\ndata: {source: csv, path: a/t.csv, target: y}\nmetric: mse\n"
+               "network: {family: mlp}\nparameters: {learning_rate: {lr: {min: 0.1, max: 1}}}\n"
+               "budget: {trials: 1}\ncheckpoints: c\n")  # fmt: skip
+    new = rebased(old, Path("/x/y"), Path("/x/z"))
+    assert (new.data.path, new.checkpoints) == ("../y/a/t.csv", "../y/c")
+    fixed = replace(old, checkpoints="s3://b/p")
+    assert rebased(fixed, Path("/x/y"), Path("/x/z")).checkpoints == "s3://b/p"
+    assert rebased(old, Path("/x/y"), Path("/x/y")).data.path == "a/t.csv"
