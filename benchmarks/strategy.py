@@ -16,11 +16,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from benchmarks.turns import RESULTS
 from hpsearch.catalog import Value
+from hpsearch.plan import limit
 from hpsearch.search import Search
 from hpsearch.space import Choices, Parameter, Range, Space
 from hpsearch.spec import StudySpec
@@ -36,6 +38,7 @@ STRATEGIES: Mapping[str, tuple[str, str]] = {
     "joint bayesian": ("joint", "bayesian"),
     "joint tpe": ("joint", "tpe"),
     "joint random": ("joint", "random"),
+    "joint grid": ("joint", "grid"),
 }
 """Name -> strategy and sampler of the study file."""
 
@@ -118,7 +121,7 @@ TABLES = [
 
 def spec_of(table: Table, strategy: str, sampler: str, seed: int, trials: int) -> StudySpec:
     """The study that searches a table."""
-    space = table.space
+    space = _coarse(table.space, trials) if sampler == "grid" else table.space
     search = SearchSpec(strategy=strategy, sampler={p.group: sampler for p in space},
                         pruner=NoPruner(name="none"), seed=seed)  # fmt: skip
     return StudySpec(
@@ -128,18 +131,43 @@ def spec_of(table: Table, strategy: str, sampler: str, seed: int, trials: int) -
     )  # fmt: skip
 
 
-def simulate(table: Table, strategy: str, seed: int, trials: int = TRIALS) -> list[float]:
-    """The best value after each trial."""
+def _coarse(space: Space, trials: int) -> Space:
+    """The grid that the budget allows: as many values of each parameter as fit, the first ones in
+    the order of importance one more; evenly spread, or the middle one alone."""
+    count = dict.fromkeys(space.names, 1)
+    grew = True
+    while grew:
+        grew = False
+        for name in count:
+            more = {**count, name: count[name] + 1}
+            if math.prod(more.values()) <= trials:
+                count, grew = more, True
+    return Space(tuple(replace(p, domain=Choices(_spread(p.domain, count[p.name]))) for p in space))
+
+
+def _spread(domain: Range | Choices, count: int) -> tuple[Value, ...]:
+    shares = [0.5] if count == 1 else [i / (count - 1) for i in range(count)]
+    if isinstance(domain, Choices):
+        last = len(domain.values) - 1
+        return tuple(dict.fromkeys(domain.values[round(share * last)] for share in shares))
+    return tuple(dict.fromkeys(domain.at(share) for share in shares))
+
+
+Progress = list[tuple[int, float]]
+"""After how many trials there was a better value, and which."""
+
+
+def simulate(table: Table, strategy: str, seed: int, trials: int = TRIALS) -> Progress:
+    """One search of a table."""
     from optuna.trial import TrialState
 
     spec = spec_of(table, *STRATEGIES[strategy], seed, trials)
     mirror = Mirror(None, 1, spec.name, spec.direction)  # type: ignore[arg-type]
     search = Search(spec, mirror)
     search.trained(1e9)  # look-ups take no time; training would take enough
-    best: list[float] = []
+    better: Progress = []
     end = 0
-    better = max if table.maximize else min
-    for number in range(trials):
+    for number in range(min(trials, limit(spec) or trials)):
         if number >= end:
             stage = search.next_stage(number, trials - number)
             search.enter((*search.stages, stage))
@@ -148,40 +176,43 @@ def simulate(table: Table, strategy: str, seed: int, trials: int = TRIALS) -> li
         mirror.adopt(trial, number, number)
         found = table.value(search.values(trial))
         mirror.end(number, TrialState.COMPLETE, found)
-        best.append(better(found, best[-1]) if best else found)
-    return best
+        if not better or (found > better[-1][1] if table.maximize else found < better[-1][1]):
+            better.append((number + 1, found))
+    return better
 
 
-def _one(job: tuple[Table, str, int]) -> tuple[str, str, int, list[float]]:
+def _one(job: tuple[str, Table, int]) -> tuple[str, str, int, Progress]:
     import torch
 
     torch.set_num_threads(1)
-    table, strategy, seed = job
-    return table.name, strategy, seed, simulate(table, strategy, seed)
+    strategy, table, seed = job
+    return strategy, table.name, seed, simulate(table, strategy, seed)
 
 
 def main() -> None:
-    """Run them all."""
+    """Run what the file of results does not have."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=20, metavar="N")
     parser.add_argument("--only", action="append", choices=STRATEGIES)
     parser.add_argument("--tables", action="append", choices=[t.name for t in TABLES])
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
+    parser.add_argument("--again", action="store_true", help="run them anew")
+    parser.add_argument("--output", type=Path, default=RESULTS / "strategy.json")
     options = parser.parse_args()
-    jobs = [
-        (table, strategy, seed)
-        for strategy in options.only or STRATEGIES
-        for table in TABLES
-        for seed in range(options.seeds)
-        if not options.tables or table.name in options.tables
-    ]
-    path = RESULTS / "strategy.json"
+    path: Path = options.output
     found = json.loads(path.read_text()) if path.exists() else {}
+    jobs = [
+        (strategy, table, seed)
+        for seed in range(options.seeds)
+        for table in TABLES
+        for strategy in options.only or STRATEGIES
+        if not options.tables or table.name in options.tables
+        if options.again or str(seed) not in found.get(strategy, {}).get(table.name, {})
+    ]
     with ProcessPoolExecutor(options.workers) as pool:
-        for name, strategy, seed, best in pool.map(_one, jobs, chunksize=1):
-            found.setdefault(strategy, {}).setdefault(name, {})[str(seed)] = best
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(found) + "\n")
+        for strategy, name, seed, better in pool.map(_one, jobs):
+            found.setdefault(strategy, {}).setdefault(name, {})[str(seed)] = better
+            path.write_text(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":

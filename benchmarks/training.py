@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+import torch
+
 from benchmarks.problems import PROBLEMS, write_table
 from benchmarks.turns import Case, Goal, Side, SkippedError, arguments, in_turn, timed
 
@@ -42,7 +44,8 @@ def main() -> None:
         trials={"type": int, "metavar": "N", "help": "in place of each case's own number"},
         workers={"type": int, "default": 1, "metavar": "N", "help": "processes of each side"},
     )
-    in_turn("training", _cases(options), options)
+    name = "training-gpu" if torch.cuda.is_available() else "training"
+    in_turn(name, _cases(options), options)
 
 
 def _cases(options: argparse.Namespace) -> Iterator[Case]:
