@@ -82,6 +82,15 @@ class Setting:
             bounds.append(f"below {self.high:g}" if self.open_high else f"at most {self.high:g}")
         return " ".join([noun, " and ".join(bounds)]).rstrip()
 
+    def nearest(self, value: float, before: float) -> float:
+        """A number, or the bound that it goes beyond on its way from `before`; half the way there
+        where the bound itself is not allowed."""
+        if self.accepts(value):
+            return value
+        bound = self.low if value < before else self.high
+        assert bound is not None
+        return bound if self.accepts(bound) else (before + bound) / 2
+
     def accepts(self, value: object) -> bool:
         """Whether `value` is of this setting's type and inside its range.
 

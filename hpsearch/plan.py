@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from hpsearch.catalog import GROUPS, Direction, Value, defaults
+from hpsearch.catalog import GROUPS, Direction, Value, defaults, settings_of
+from hpsearch.diagnosis import edges
 from hpsearch.errors import StudyFileError
 from hpsearch.space import Assignment, Choices, Grid, Parameter, Range, Space
 from hpsearch.spec import StudySpec
@@ -294,11 +295,11 @@ def _stage(
         before -= len(_points(spec)) if before else 0
         return Stage(leg.name, first, 0, tuple(spec.space), points=points, before=before)
     best = [d.values for d in ranked(done, spec.direction)]
-    bases = _distinct(best, spec.search.carry if leg.name in GROUPS else 1)
+    bases = _distinct(best, _carried(spec, leg))
     if not bases:  # nothing has gone to its end so far
         bases = (default_point(spec),)
         points = points or bases
-    drawn = _drawn(spec, leg, bases[0])
+    drawn = _drawn(spec, leg, best or list(bases))
     return Stage(
         leg.name, first, 0, drawn, points=points, bases=() if leg.name == POLISH else bases,
         rescaled=leg.name == "batch_size" and any(_can_follow(p) for p in drawn),
@@ -322,22 +323,81 @@ def _distinct(best: Sequence[Assignment], most: int) -> tuple[Assignment, ...]:
     return tuple(found)
 
 
-def _drawn(spec: StudySpec, leg: Leg, winner: Assignment) -> tuple[Parameter, ...]:
-    """The parameters of a leg, in ranges around the winner where they are not the group's own."""
+def _carried(spec: StudySpec, leg: Leg) -> int:
+    """How many configurations a stage is searched beside: from group to group fewer, in the last
+    one and after it the winner alone."""
+    groups = [one.name for one in outline(spec) if one.name in GROUPS]
+    if leg.name not in groups:
+        return 1
+    share = groups.index(leg.name) / max(len(groups) - 1, 1)
+    return round(spec.search.carry - (spec.search.carry - 1) * share)
 
-    def around(parameter: Parameter, width: float) -> Parameter:
-        centre = winner.get(parameter.name)
-        if centre is None:
-            return parameter
-        return replace(parameter, domain=narrowed(parameter.domain, centre, width))
 
+def _drawn(spec: StudySpec, leg: Leg, best: Sequence[Assignment]) -> tuple[Parameter, ...]:
+    """The parameters of a leg, in ranges around the best where they are not the group's own.
+
+    A learning rate beside optimizers is searched around the best one of each of them: what suits
+    Adam is a tenth or a hundredth of what SGD needs.
+    """
     if leg.name == POLISH:
-        return tuple(around(p, _POLISH_WIDTH) for p in spec.space)
+        return tuple(
+            _around(_widened(spec, p, best[0]), best[:1], _POLISH_WIDTH) for p in spec.space
+        )
+    own = [p for p in spec.space if p.group == leg.name]
     return tuple(
-        p if p.group == leg.name else around(p, _RETUNE_WIDTH)
+        p if p in own else _around(p, _centres(p, own, best), _RETUNE_WIDTH)
         for p in spec.space
-        if p.group == leg.name or p.name in leg.retune
+        if p in own or p.name in leg.retune
     )
+
+
+def _centres(
+    parameter: Parameter, own: Sequence[Parameter], best: Sequence[Assignment]
+) -> Sequence[Assignment]:
+    """The configurations around which a parameter is searched again; none: in its whole range."""
+    optimizer = next((p for p in own if p.name == "optimizer"), None)
+    if parameter.name != "lr" or optimizer is None or not isinstance(optimizer.domain, Choices):
+        return best[:1]
+    firsts = {kind: next((v for v in best if v.get("optimizer") == kind), None)
+              for kind in optimizer.domain.values}  # fmt: skip
+    found = [values for values in firsts.values() if values is not None]
+    return found if len(found) == len(firsts) else ()
+
+
+def _around(parameter: Parameter, centres: Sequence[Assignment], width: float) -> Parameter:
+    """The parameter in a range that spans the narrow ranges around the centres."""
+    values = [v[parameter.name] for v in centres if parameter.name in v]
+    if not values:
+        return parameter
+    parts = [narrowed(parameter.domain, value, width) for value in values]
+    return replace(parameter, domain=_span(parameter.domain, parts))
+
+
+def _span(domain: Range | Choices, parts: Sequence[Range | Choices]) -> Range | Choices:
+    if isinstance(domain, Choices):
+        return Choices(tuple(v for v in domain.values if any(p.contains(v) for p in parts)))
+    ranges = [p for p in parts if isinstance(p, Range)]
+    return replace(domain, low=min(p.low for p in ranges), high=max(p.high for p in ranges))
+
+
+def _widened(spec: StudySpec, parameter: Parameter, winner: Assignment) -> Parameter:
+    """The parameter with its range drawn out once beyond the edge that the winner is at, as far as
+    the setting allows and the study."""
+    domain = parameter.domain
+    if not spec.search.widen or not isinstance(domain, Range):
+        return parameter
+    at = {e.name: e.side for e in edges(spec.space, spec.family, winner)}.get(parameter.name)
+    if at is None:
+        return parameter
+    setting = settings_of(spec.family)[parameter.name]
+    beyond = domain.stretched(*((-_POLISH_WIDTH, 1) if at == "lower" else (0, 1 + _POLISH_WIDTH)))
+    low, high = setting.nearest(beyond.low, domain.low), setting.nearest(beyond.high, domain.high)
+    if domain.integer or domain.step:  # its bounds may lie between two steps
+        low = low if low == beyond.low else domain.low
+        high = high if high == beyond.high else domain.high
+    if domain.log and low <= 0:
+        low = domain.low
+    return replace(parameter, domain=replace(domain, low=low, high=high))
 
 
 def narrowed(domain: Range | Choices, centre: Value, width: float) -> Range | Choices:

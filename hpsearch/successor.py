@@ -238,7 +238,8 @@ class _Move:
             return self._whole(domain, wanted)
         bottom = domain.low if low == 0 else _rounded(wanted.low, math.floor)
         top = domain.high if high == 1 else _rounded(wanted.high, math.ceil)
-        bottom, top = self._allowed(bottom, domain.low), self._allowed(top, domain.high)
+        bottom = self.setting.nearest(bottom, domain.low)
+        top = self.setting.nearest(top, domain.high)
         return replace(domain, low=float(bottom), high=float(top))
 
     def _whole(self, domain: Range, wanted: Range) -> Range:
@@ -254,14 +255,6 @@ class _Move:
             least = domain.between(beside - 1, beside + 1)
             low, high = min(low, least.low), max(high, least.high)
         return replace(domain, low=low, high=high)
-
-    def _allowed(self, value: float, before: float) -> float:
-        """The value, or the setting's bound; half the way to one that is not allowed itself."""
-        if self.setting.accepts(value):
-            return value
-        bound = self.setting.low if value < before else self.setting.high
-        assert bound is not None
-        return bound if self.setting.accepts(bound) else (before + bound) / 2
 
 
 def _larger(domain: Choices) -> Choices:

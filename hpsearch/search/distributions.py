@@ -14,7 +14,7 @@ from optuna.distributions import (
 from hpsearch.catalog import Value
 from hpsearch.space import Assignment, Choices, Parameter, Range, label
 
-__all__ = ["at", "distribution", "from_optuna", "to_optuna"]
+__all__ = ["at", "distribution", "from_optuna", "spanning", "to_optuna"]
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:
@@ -27,6 +27,19 @@ def distribution(parameter: Parameter) -> BaseDistribution:
         step = int(domain.step or 1)
         return IntDistribution(int(domain.low), int(high), log=domain.log, step=step)
     return FloatDistribution(domain.low, float(high), log=domain.log, step=domain.step)
+
+
+def spanning(whole: BaseDistribution, drawn: BaseDistribution) -> BaseDistribution:
+    """What a trial's value is kept with: the study's own distribution, drawn out where a stage has
+    gone beyond its ends."""
+    if isinstance(whole, CategoricalDistribution):
+        return whole
+    assert isinstance(whole, (IntDistribution, FloatDistribution))
+    assert isinstance(drawn, (IntDistribution, FloatDistribution))
+    low, high = min(whole.low, drawn.low), max(whole.high, drawn.high)
+    if (low, high) == (whole.low, whole.high):
+        return whole
+    return type(whole)(low, high, log=whole.log, step=whole.step)  # type: ignore[arg-type]
 
 
 def at(found: BaseDistribution, u: float) -> Any:

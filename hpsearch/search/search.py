@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch import plan
 from hpsearch.catalog import Value
 from hpsearch.plan import Stage
-from hpsearch.search.distributions import distribution, from_optuna, to_optuna
+from hpsearch.search.distributions import distribution, from_optuna, spanning, to_optuna
 from hpsearch.search.drawing import PURE, Drawing, Samplers, UnforeseenError
 from hpsearch.search.pace import Pace
 from hpsearch.search.pruners import make_pruner
@@ -200,7 +200,10 @@ class Search:
         view = seat.view.of_bracket(trial)
         drawing = Drawing(seat.samplers, view, trial, {"random": "random", **chosen})
         values = self._assign(point, seat, drawing)
-        trial.distributions = {name: self._distributions[name] for name in values}
+        trial.distributions = {
+            name: spanning(self._distributions[name], seat.samplers.distributions[name])
+            for name in values
+        }
         trial.params = to_optuna(values)
         said = "retry" if earlier else "start" if point else " + ".join(drawing.by) or "none"
         trial.user_attrs.update(ticket=hold.number, stage=seat.stage.name, sampler=said)

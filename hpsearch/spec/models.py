@@ -280,6 +280,8 @@ class SearchSpec(Section):
     """The stages of a staged search one by one, in place of hpsearch's own."""
     carry: Annotated[int, Field(ge=1, le=100)] = 3
     """Best configurations that a group's stage is searched beside."""
+    widen: bool = False
+    """Whether the polish may go beyond a range's edge, once, where the winner is at it."""
     overlap: bool = False
     """Whether a stage may begin while the last trials of the one before are under way."""
     sampler: Annotated[

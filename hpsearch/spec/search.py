@@ -77,7 +77,7 @@ def check_samplers(
 
 def check_stages(search: SearchSpec, searched: Sequence[str], space: Space, faults: Faults) -> None:
     """Note stages that miss a group or a parameter, or that a joint search has no use for."""
-    for key in ("priority", "stages", "overlap", "carry"):
+    for key in ("priority", "stages", "overlap", "carry", "widen"):
         said = getattr(search, key)
         if said != type(search).model_fields[key].default and search.strategy != "staged":
             expected, got = "nothing, unless the strategy is staged", _plain(said)

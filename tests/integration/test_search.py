@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,28 @@ def test_a_stage_draws_from_its_own_ranges_whatever_the_pruner(bench, sampler, p
             assert all(p.domain.contains(values[p.name]) for p in stage.parameters
                        if p.name != "lr" or not stage.rescaled)  # fmt: skip
         study.end(hold, trial_id)
+
+
+@pytest.mark.parametrize("widen", ["true", "false"])
+def test_a_trial_beyond_a_range_says_so_to_optuna(bench, widen: str) -> None:
+    """Its distribution reaches as far as its value; those of all others are the study's."""
+    study = bench("random", extra=f", strategy: staged, pruner: none, widen: {widen}")
+    hold, trial_id = study.begin()
+    study.end(hold, trial_id)
+    stages = list(study.search.stages)
+    found = plan.opening(study.spec, [*stages, replace(stages[0], name="regularization")],
+                         [plan.Done(0, {"depth": 2, "width": 16, "lr": 0.1, "dropout": 0.2}, 0.9)],
+                         1, 40)  # fmt: skip
+    assert found.name == "polish"
+    study.search.enter([*stages, found])
+    trials = study.search.propose([Hold(9, n, 1, "w", origin=n) for n in range(1, 41)])
+    beyond = [t for t in trials if t.params["lr"] > 0.1]
+    assert bool(beyond) == (widen == "true")
+    for trial in trials:
+        kept = trial.distributions["lr"]
+        assert kept.low == 1e-4
+        assert kept.high == (pytest.approx(0.1 * 1000**0.3) if widen == "true" else 0.1)
+        assert kept.low <= trial.params["lr"] <= kept.high
 
 
 def test_tpe_stands_in_where_most_trials_are_pruned(bench) -> None:

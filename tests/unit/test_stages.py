@@ -63,6 +63,10 @@ def walked(spec: StudySpec, done: list[Done], trials: int = 60) -> list[Stage]:
     return stages
 
 
+def domain(spec: StudySpec, name: str) -> Range:
+    return next(p.domain for p in spec.space if p.name == name)
+
+
 def results(*values: float) -> list[Done]:
     return [Done(n, {**BEST, "dropout": round(0.1 + n / 100, 2)}, v) for n, v in enumerate(values)]
 
@@ -113,6 +117,51 @@ def test_a_stage_carries_the_best_few(spec) -> None:
     stage = walked(spec("carry: 2"), results(0.5, 0.9, 0.7))[1]
     assert [base["dropout"] for base in stage.bases] == [0.11, 0.12]
     assert [stage.base(stage.first + i)["dropout"] for i in range(4)] == [0.11, 0.12, 0.11, 0.12]
+
+
+def test_fewer_are_carried_from_stage_to_stage_and_one_to_the_end(spec) -> None:
+    stages = walked(spec("carry: 4"), results(0.5, 0.9, 0.7, 0.6, 0.8))
+    assert [len(s.bases) for s in stages] == [0, 4, 3, 2, 2, 1, 0]
+
+
+def test_each_optimizer_keeps_its_own_learning_rate(spec) -> None:
+    done = [Done(0, {**BEST, "lr": 1e-3}, 0.9),
+            Done(1, {**BEST, "optimizer": "sgd", "momentum": 0.8, "lr": 3e-2}, 0.5)]  # fmt: skip
+    study = spec()
+    lr = walked(study, done)[5].free["lr"].domain
+    adam, sgd = (plan.narrowed(domain(study, "lr"), rate, 0.15) for rate in (1e-3, 3e-2))
+    assert (lr.low, lr.high) == (adam.low, sgd.high)
+    beside = walked(study, done)[1].free["lr"].domain
+    assert (beside.low, beside.high) == (adam.low, adam.high)
+    # Nothing is known of SGD: its rate may be any.
+    assert walked(study, done[:1])[5].free["lr"].domain == domain(study, "lr")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "low", "high"),
+    [
+        ("lr", 9e-2, None, 1e-1 * 1000**0.3),
+        ("lr", 1.1e-4, 1e-4 / 1000**0.3, None),
+        ("lr", 1e-2, None, None),
+        ("dropout", 0.5, None, 0.65),
+        ("dropout", 0.0, None, None),  # there is no less than none
+        ("depth", 3, None, 4),
+    ],
+)
+def test_the_polish_goes_beyond_an_edge_where_it_may(spec, name, value, low, high) -> None:
+    done = [Done(0, {**BEST, name: value}, 0.9)]
+    whole = domain(spec(), name)
+    inside, beyond = (walked(spec(s), done)[-1].free[name].domain for s in ("", "widen: true"))
+    assert whole.low <= inside.low
+    assert inside.high <= whole.high
+    for end, wanted in (("low", low), ("high", high)):
+        if wanted is None:
+            assert whole.low <= getattr(beyond, end) <= whole.high
+        else:
+            assert getattr(beyond, end) == pytest.approx(wanted)
+    again = Stage.from_json(json.loads(json.dumps(walked(spec("widen: true"), done)[-1].as_json())),
+                            spec("widen: true").space)  # fmt: skip
+    assert again.free[name].domain == beyond
 
 
 def test_the_warm_up_runs_the_starting_points_and_the_default(spec) -> None:

@@ -278,7 +278,7 @@ name: base
         assert read(study()).digest == DIGEST
 
 
-DIGEST = "5659fa60281a91cedfdb1421d62430115e1e96470a646cd2ee0489cb5ca7dc2e"
+DIGEST = "dd0022127d8035bb0cf7d89576f5bcf40ce7e4078800b7a162c663bf4533141b"
 
 
 @pytest.mark.parametrize(
