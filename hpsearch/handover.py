@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpsearch.catalog import FAMILIES, METRICS, Value, settings_of
 from hpsearch.errors import CheckpointError, ConflictError, line
 from hpsearch.training.data import DataSettings, Problem
+from hpsearch.training.preprocessing import ImageInputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -239,18 +240,23 @@ def _config(folder: Path) -> Config:
 
 
 def _fault(config: Config) -> str | None:
-    """What a network cannot be made of."""
-    network, metric = config.network, config.metrics.metric
+    """Why no network can be made of it."""
+    network, problem, metric = config.network, config.problem, config.metrics.metric
     if network.family not in FAMILIES:
         return f"there is no network family {network.family!r}"
-    if metric not in METRICS or config.problem.task not in METRICS[metric].tasks:
-        return f"there is no metric {metric!r} for {config.problem.task}"
     known = settings_of(network.family)
     if odd := set(known) ^ set(network.settings):
         return f"network.settings: {', '.join(sorted(odd))} is missing or unknown"
-    if config.problem.input_shape != config.problem.preprocessing.shape:
-        return f"problem.input_shape: expected {list(config.problem.preprocessing.shape)}"
     for name, setting in known.items():
         if not setting.accepts(network.settings[name]):
             return f"network.settings.{name}: expected {setting.expected}"
+    if metric not in METRICS or problem.task not in METRICS[metric].tasks:
+        return f"there is no metric {metric!r} for {problem.task}"
+    inputs = problem.preprocessing
+    if problem.input_shape != inputs.shape:
+        return f"problem.input_shape: expected {list(inputs.shape)}"
+    if isinstance(inputs, ImageInputs) and not (
+        len(inputs.shape) == 3 and len(inputs.mean) == len(inputs.deviation) == inputs.shape[0]
+    ):
+        return "problem.preprocessing: expected a mean and a deviation for each channel"
     return None

@@ -85,8 +85,8 @@ class Predictor:
         wanted = self._problem.preprocessing
         if isinstance(wanted, ImageInputs):
             return self._predictions(images_of("the array", np.asarray(rows), wanted))
-        if not len(rows) or not all(isinstance(row, Mapping) for row in rows):
-            raise DataError("expected rows of a table, 1 or more, each a mapping from its columns")
+        if not all(isinstance(row, Mapping) for row in rows):
+            raise DataError("expected rows of a table, each a mapping from the columns' names")
         return self._of_table("the table", columns_of(rows), wanted)  # type: ignore[arg-type]
 
     def predict_files(self, files: Sequence[Path]) -> Predictions:
@@ -134,6 +134,8 @@ class Predictor:
     def _of_table(
         self, source: str, columns: dict[str, Column], wanted: TableInputs
     ) -> Predictions:
+        if not any(column.texts for column in columns.values()):
+            raise DataError(f"{source} has no rows")
         raw = tables.values_of(source, columns, wanted)
         outputs = self._outputs(raw, source)
         found = replace(self._told(outputs), notes=_unseen(raw, wanted))
@@ -199,7 +201,7 @@ def _unseen(raw: Values, wanted: TableInputs) -> tuple[str, ...]:
         if odd:
             notes.append(
                 f"column `{column.name}`: values that training has not seen count as none of "
-                f"those it has, in {len(odd)} rows, such as `{odd[0]}`"
+                f"those it has: {len(odd)} of {len(raw[column.name])}, such as `{odd[0]}`"
             )
     return tuple(notes)
 

@@ -27,7 +27,7 @@ def predict(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[FILE]...",
+            metavar="FILE",
             help="A table as the study's; a .npy or .npz file of images; or image files.",
         ),
     ] = None,
@@ -76,7 +76,7 @@ def _test(predictor: Predictor, moved: Path | None, *, json_: bool) -> None:
         for name, value in found.items():
             typer.echo(f"{name:<{width}}  {value}")
     said = predictor.config["metrics"]["test"]
-    if found != said:
+    if any(str(value) != str(said.get(name)) for name, value in found.items()):
         metric = predictor.config["metrics"]["metric"]
         raise HpsearchError(
             f"the finish reported other figures: {metric} {said[metric]}, and now it is "
