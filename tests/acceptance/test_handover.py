@@ -8,7 +8,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+import hpsearch
+from hpsearch.errors import ConflictError
 from tests.acceptance.conftest import Command, digits
 
 FINISHED = """
@@ -51,15 +54,6 @@ def test_a_fresh_process_gives_the_figure_of_the_finish(command: Command) -> Non
     assert len(rows) == 120
     assert done.stderr.startswith("rmse ")
     assert done.stderr.endswith(" of 119 rows\n")
-    data.write_text(data.read_text() + "1;x;2\n")
-    changed = command.run("predict", "net", "--test", code=4).stderr
-    assert "its fingerprint differs; put the same data back" in changed
-    assert "its fingerprint differs" in command.run("best", "s", "--save", "net", code=4).stderr
-    assert command.json("predict", "net", "t.csv")[:3] == [
-        {"prediction": float(row["prediction"])} for row in rows[:3]
-    ]
-    assert "--test" in command.run("predict", "net", code=2).stderr
-    assert "has no config.json" in command.run("predict", "nix", "t.csv", code=8).stderr
 
 
 def test_without_a_finish_there_is_no_test_figure(command: Command) -> None:
@@ -67,12 +61,8 @@ def test_without_a_finish_there_is_no_test_figure(command: Command) -> None:
     command.run("run", command.file(study))
     said = command.run("best", "s", "--save", "deep/net").stderr
     assert "there is no test figure" in said
-    refused = command.run("predict", "deep/net", "--test", code=5).stderr
-    assert "no finish has looked at the test part" in refused
-    np.save(command.folder / "images.npy", np.full((3, 8, 8), 16, np.uint8))
-    lines = command.run("predict", "deep/net", "images.npy").stdout.splitlines()
-    assert lines[0] == "prediction," + ",".join(f"p({digit})" for digit in range(10))
-    assert len(lines) == 4
+    with pytest.raises(ConflictError, match="no finish has looked at the test part"):
+        hpsearch.load(command.folder / "deep/net").test()
     (command.folder / "mine").mkdir()
     (command.folder / "mine/file").touch()
     assert "other things" in command.run("best", "s", "--save", "mine", code=5).stderr
