@@ -55,8 +55,8 @@ class Trained:
     def outputs(self, inputs: Tensor) -> Tensor:
         """What the network makes of inputs, float64 (N, outputs).
 
-        In double precision: rounded to single the metrics are the same to the last digit on every
-        device, with any number of threads, and beside any other rows.
+        In double precision: the order of sums, another on each device and with other rows beside,
+        does not show in metrics that are rounded to single.
         """
         on_cpu = inputs.device.type == "mps"  # which has no double precision
         device = torch.device("cpu") if on_cpu else inputs.device

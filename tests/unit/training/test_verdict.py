@@ -15,26 +15,16 @@ if TYPE_CHECKING:
     from hpsearch.training.data import Dataset
 
 
-def trained(dataset: Dataset, family: str, seed: int = 0, **chosen: object) -> Trained:
-    settings = {**defaults(family), "epochs": 1, **chosen}
-    weights = Course(Candidate(0, family, settings, seed), dataset).network().state_dict()
-    return Trained(family, settings, weights, dataset)
+SETTINGS = {**defaults("mlp"), "epochs": 1}
 
 
-@pytest.mark.parametrize("family", ["mlp", "cnn"])
-def test_the_figures_do_not_depend_on_threads_or_company(digits: Dataset, family: str) -> None:
-    part = digits.train
-    for seed in range(4):
-        network = trained(digits, family, seed)
-        together = network.score(network.outputs(part.inputs), part.targets, "f1")
-        torch.set_num_threads(2)
-        few = torch.cat([network.outputs(rows) for rows in torch.split(part.inputs, 30)])
-        torch.set_num_threads(1)
-        assert network.score(few, part.targets, "f1") == together
+def trained(dataset: Dataset) -> Trained:
+    weights = Course(Candidate(0, "mlp", SETTINGS, 0), dataset).network().state_dict()
+    return Trained("mlp", SETTINGS, weights, dataset)
 
 
 def test_numbers_are_measured_in_their_own_unit(diabetes: Dataset) -> None:
-    network = trained(diabetes, "mlp")
+    network = trained(diabetes)
     assert network.outputs(diabetes.train.inputs).dtype == torch.float64
     assert network.network[1].weight.dtype == torch.float32, "whoever uses it has it as it was"
     part = diabetes.validation
@@ -45,8 +35,7 @@ def test_numbers_are_measured_in_their_own_unit(diabetes: Dataset) -> None:
 
 
 def test_weights_of_another_network_are_refused(digits: Dataset) -> None:
-    state = trained(digits, "mlp").network.state_dict()
-    settings = {**defaults("mlp"), "epochs": 1}
+    state = trained(digits).network.state_dict()
     for weights, words in (
         ({**state, "1.weight": state["1.weight"][:5]}, r"1\.weight is float32 \(5, 64\)"),
         ({**state, "1.bias": state["1.bias"].double()}, r"1\.bias is float64"),
@@ -54,4 +43,4 @@ def test_weights_of_another_network_are_refused(digits: Dataset) -> None:
         ({k: v for k, v in state.items() if k != "1.bias"}, r"1\.bias is not there"),
     ):
         with pytest.raises(CheckpointError, match=words):
-            Trained("mlp", settings, weights, digits)
+            Trained("mlp", SETTINGS, weights, digits)
