@@ -1,5 +1,24 @@
 """hpsearch: hyperparameter search for PyTorch networks over one SQL database."""
 
-__all__ = ["__version__"]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hpsearch.predictor import Predictor
+
+__all__ = ["__version__", "load"]
 
 __version__ = "0.1.0"
+
+
+def load(folder: Path | str) -> Predictor:
+    """The network that `hpsearch best STUDY --save` has put in a folder, ready to predict.
+
+    Raises errors.CheckpointError where there is none, or where it is damaged.
+    """
+    from hpsearch import predictor  # here, so that `import hpsearch` does not wait for PyTorch
+
+    return predictor.load(folder)

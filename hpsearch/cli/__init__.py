@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from hpsearch import __version__, passwords
-from hpsearch.cli import control, insight, inspect, launch, system
+from hpsearch.cli import control, handover, insight, inspect, launch, system
 from hpsearch.errors import EXIT_CODES, INTERRUPTED, HpsearchError
 
 __all__ = ["app", "main"]
@@ -67,6 +67,7 @@ app.command(rich_help_panel=LOOK)(inspect.status)
 app.command(rich_help_panel=LOOK)(inspect.watch)
 app.command(rich_help_panel=LOOK)(inspect.trials)
 app.command(rich_help_panel=LOOK)(inspect.best)
+app.command(rich_help_panel=LOOK)(handover.predict)
 app.command(rich_help_panel=LOOK)(inspect.export)
 app.command("next", rich_help_panel=LOOK)(insight.next_)
 app.command(rich_help_panel=LOOK)(insight.importance)

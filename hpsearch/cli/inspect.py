@@ -112,13 +112,24 @@ def trials(
 
 
 def best(
-    name: Name, storage: Storage = None, checkpoints: Checkpoints = None, json_: Json = False
+    name: Name,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write its network there, ready to use: hpsearch predict DIR, hpsearch.load(DIR).",
+        ),
+    ] = None,
+    storage: Storage = None,
+    checkpoints: Checkpoints = None,
+    json_: Json = False,
 ) -> None:
     """The best trial that went to its end, and where its network lies."""
     from hpsearch.cli import show
     from hpsearch.report import Reader
 
-    reader = Reader(open_ledger(storage), name, checkpoints)
+    ledger = open_ledger(storage)
+    reader = Reader(ledger, name, checkpoints)
     snapshot = reader.located(reader.snapshot())
     if snapshot.best is None:
         raise NotFoundError(
@@ -131,6 +142,13 @@ def best(
         print_json({**snapshot.row(snapshot.best), "edges": edges})
     else:
         show.best(snapshot, snapshot.best)
+    if save is not None:
+        from hpsearch import winner
+
+        winner.save(ledger, snapshot, snapshot.best, save, checkpoints)
+        show.note(f"the network of trial {snapshot.best.number} is in {save}")
+        if snapshot.verdict is None:
+            show.note("no finish has looked at the test part, so there is no test figure with it")
 
 
 def export(

@@ -155,6 +155,11 @@ class Ledger:
             found = study_rows.find(connection, studies.c.study_id == study_id)
             return dealing.upcoming(connection, found[0], count) if found else []
 
+    def origin(self, study_id: int, number: int) -> int:
+        """The number by which an issued ticket is sampled and seeded."""
+        with self.database.read() as connection:
+            return ticket_rows.origin(connection, study_id, number)
+
     def suspects(self, study_id: int) -> dict[int, bool]:
         """Tickets that have lost their worker since their last new epoch; whether each is free."""
         with self.database.read() as connection:

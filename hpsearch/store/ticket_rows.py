@@ -23,7 +23,8 @@ from hpsearch.store.values import Ending, Hold, Key, Study, Write
 
 __all__ = [
     "Offer", "abandoned_studies", "begin_held", "end_abandoned", "give_back", "holders", "issue",
-    "lose", "offer", "record", "room", "suspects", "take_over", "take_returned", "waiting",
+    "lose", "offer", "origin", "record", "room", "suspects", "take_over", "take_returned",
+    "waiting",
 ]  # fmt: skip
 
 _OPEN = tickets.c.state == sa.literal_column("'open'")
@@ -155,6 +156,12 @@ def take_returned(
     given = _given(study.study_id).where(tickets.c.crashes == 0).limit(up_to)
     found = connection.execute(given).all()
     return _lease_again(connection, worker, study.study_id, found, lease_s)
+
+
+def origin(connection: sa.Connection, study_id: int, number: int) -> int:
+    """That of an issued ticket."""
+    chosen = (tickets.c.study_id == study_id) & (tickets.c.number == number)
+    return int(connection.execute(sa.select(tickets.c.origin).where(chosen)).scalar_one())
 
 
 def suspects(connection: sa.Connection, study_id: int) -> dict[int, bool]:

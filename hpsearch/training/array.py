@@ -358,7 +358,7 @@ class Array:
         part, dataset = self._dataset.validation, self._dataset
         outputs = trainer.outputs(part)
         loss = trainer.courses[0].loss
-        return measure(outputs, part, dataset, loss, losses, self._metric)
+        return measure(outputs, part.targets, dataset, loss, losses, self._metric)
 
     def _report(self, held: _Held, metrics: Mapping[str, float], seconds: float) -> Report:
         course = _course(held)

@@ -7,6 +7,7 @@ import io
 import math
 from collections import Counter
 from dataclasses import dataclass
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +16,12 @@ from hpsearch.delimited import header
 from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["Column", "read_columns"]
+__all__ = ["Column", "columns_of", "read_columns"]
 
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 _MANY = 20
@@ -59,9 +60,30 @@ class Column:
         distinct = len({*self.texts} - {""})
         return distinct > _MANY and distinct > len(self.texts) / 2
 
+    def where(self, kept: Sequence[bool]) -> Column:
+        """The same column of some rows."""
+        return Column(self.name, list(compress(self.texts, kept)), self.decimal)
+
     def numbers(self) -> NDArray[np.float64]:
         """(N,), nan where a value is missing."""
         return np.array([self.number(text) for text in self.texts])
+
+
+def columns_of(rows: Sequence[Mapping[str, object]]) -> dict[str, Column]:
+    """All columns of rows by name, each value as a file would have it; None is a missing one."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    texts = {name: [_cell(_text(row.get(name))) for row in rows] for name in names}
+    return {name: Column(name, found, ".") for name, found in texts.items()}
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _cell(text: str) -> str:
+    """A value without blanks around it; a missing one is ''."""
+    text = text.strip()
+    return "" if text.lower() in _MISSING else text
 
 
 def read_columns(path: Path, content: bytes) -> dict[str, Column]:
@@ -82,13 +104,13 @@ def read_columns(path: Path, content: bytes) -> dict[str, Column]:
                     f"{len(rows[0])} columns"
                 )
             if any(value.strip() for value in row):
-                rows.append([value.strip() for value in row])
+                rows.append(row)
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: {error}") from error
-    names = rows[0] if rows else []
+    names = [name.strip() for name in rows[0]] if rows else []
     _check_header(path, names)
     decimal = "." if delimiter == "," else ","
-    cells = [["" if value.lower() in _MISSING else value for value in row] for row in rows[1:]]
+    cells = [[_cell(value) for value in row] for row in rows[1:]]
     texts = zip(*cells, strict=True) if cells else [()] * len(names)
     return {n: Column(n, list(t), decimal) for n, t in zip(names, texts, strict=True)}
 

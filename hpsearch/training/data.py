@@ -9,26 +9,37 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from sklearn.model_selection import train_test_split
 
+from hpsearch.catalog import Task
 from hpsearch.errors import DataError
 from hpsearch.training import images
+from hpsearch.training.preprocessing import Preprocessing
 from hpsearch.training.tables import load_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
-    from hpsearch.catalog import Task
     from hpsearch.training.raw import Raw, Rows
 
-__all__ = ["DataSettings", "Dataset", "Part", "load", "locations", "test_part"]
+__all__ = [
+    "DataSettings",
+    "Dataset",
+    "Part",
+    "Problem",
+    "check_same",
+    "load",
+    "locations",
+    "test_part",
+]
 
 
 @dataclass(frozen=True)
@@ -67,23 +78,46 @@ class Part:
     """int64 (N,) class indices, or float32 (N, 1) standardised numbers."""
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """What a search may see of the data."""
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What a network of this data is given and what it is to tell: plain values."""
 
-    train: Part
-    validation: Part
     task: Task
     classes: tuple[str, ...]
     """Names of the classes; empty for regression."""
     input_shape: tuple[int, ...]
     """(C, H, W) for images, (D,) for tables."""
-    record: Mapping[str, Any]
-    """Plain values for the record: fingerprint, split, seed, rows, classes, notes."""
+    preprocessing: Preprocessing
+    """How rows become inputs."""
     target_mean: float = 0.0
     """Regression trains on standardised targets; `targets * target_std + target_mean` has the
     unit of the data, in which metrics are measured. Both are those of the training rows."""
     target_std: float = 1.0
+
+    def inputs(self, raw: Any, source: str) -> Tensor:
+        """Rows, as `preprocessing` takes them, as inputs on the CPU.
+
+        Raises DataError, which names `source`, where they are too large to compute with.
+        """
+        with np.errstate(all="ignore"):  # what overflows is told below
+            return _finite(torch.from_numpy(self.preprocessing(raw)), source)
+
+    def targets(self, raw: NDArray[Any], source: str) -> Tensor:
+        """The targets of `Raw` as those of a `Part`, on the CPU; DataError as of `inputs`."""
+        targets = torch.from_numpy(raw)
+        if self.task == "regression":
+            targets = ((targets - self.target_mean) / self.target_std).float().unsqueeze(1)
+        return _finite(targets, source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Problem):
+    """What a search may see of the data."""
+
+    train: Part
+    validation: Part
+    record: Mapping[str, Any]
+    """Plain values for the record: fingerprint, split, seed, rows, classes, notes."""
 
 
 @dataclass(frozen=True)
@@ -112,16 +146,15 @@ def load(settings: DataSettings, device: torch.device) -> Dataset:
     """
     raw = _read(settings)
     split, notes = _split(raw, settings)
-    part = _Parts(raw, split, settings, device)
-    train = part(split.train)
+    problem = _problem(raw, split.train)
+
+    def part(rows: Rows) -> Part:
+        return _part(problem, raw, rows, settings, device)
+
     return Dataset(
-        train=train,
+        **vars(problem),
+        train=part(split.train),
         validation=part(split.validation),
-        task=raw.task,
-        classes=raw.classes,
-        input_shape=tuple(train.inputs.shape[1:]),
-        target_mean=part.mean,
-        target_std=part.std,
         record={
             "fingerprint": raw.fingerprint,
             "split": split.digest,
@@ -133,39 +166,63 @@ def load(settings: DataSettings, device: torch.device) -> Dataset:
     )
 
 
-def test_part(settings: DataSettings, device: torch.device) -> Part:
-    """The rows that no search has seen, on `device`; DataError where there are none."""
+def test_part(
+    settings: DataSettings, problem: Problem, record: Mapping[str, Any], device: torch.device
+) -> Part:
+    """The rows that no search has seen, on `device`, prepared as the training rows were.
+
+    Raises DataError where there are none, or where the data is not the one of the `record`.
+    """
     raw = _read(settings)
     split, _ = _split(raw, settings)
+    check_same(settings, record, {"fingerprint": raw.fingerprint, "split": split.digest})
     if not len(split.test):
         raise DataError("there is no test part to look at: data.test is 0")
-    return _Parts(raw, split, settings, device)(split.test)
+    return _part(problem, raw, split.test, settings, device)
 
 
-class _Parts:
-    """Rows as tensors on the device, scaled by what the training rows are like."""
+def _part(
+    problem: Problem, raw: Raw, rows: Rows, settings: DataSettings, device: torch.device
+) -> Part:
+    inputs = problem.inputs(raw.take(rows), _name(settings))
+    return Part(inputs.to(device), problem.targets(raw.targets[rows], _name(settings)).to(device))
 
-    def __init__(
-        self, raw: Raw, split: _Split, settings: DataSettings, device: torch.device
-    ) -> None:
-        self._raw, self._device = raw, device
-        self._source = settings.path or settings.source
-        with np.errstate(all="ignore"):  # what overflows is told below
-            self._encode = raw.fit(split.train)
-            self.mean, self.std = _target_scale(raw, split.train)
 
-    def __call__(self, rows: Rows) -> Part:
-        targets = torch.from_numpy(self._raw.targets[rows])
-        if self._raw.task == "regression":
-            targets = ((targets - self.mean) / self.std).float().unsqueeze(1)
-        with np.errstate(all="ignore"):
-            inputs = torch.from_numpy(self._encode(rows))
-        if not (torch.isfinite(inputs).all() and torch.isfinite(targets).all()):
+def check_same(settings: DataSettings, record: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """DataError where the data `found` is not the one of an earlier `record`."""
+    for part in ("fingerprint", "split"):
+        if record.get(part) != found[part]:
             raise DataError(
-                f"{self._source} has numbers too large to compute with; "
-                "scale that column down, or leave it out with data.ignore"
+                f"{_name(settings)} is not the data that the network was trained on: its {part} "
+                f"differs; put the same data back"
             )
-        return Part(inputs.to(self._device), targets.to(self._device))
+
+
+def _problem(raw: Raw, train: Rows) -> Problem:
+    with np.errstate(all="ignore"):  # what overflows is told where rows become inputs
+        preprocessing = raw.fit(train)
+        mean, std = _target_scale(raw, train)
+    return Problem(
+        task=raw.task,
+        classes=raw.classes,
+        input_shape=preprocessing.shape,
+        preprocessing=preprocessing,
+        target_mean=mean,
+        target_std=std,
+    )
+
+
+def _finite(numbers: Tensor, source: str) -> Tensor:
+    if not torch.isfinite(numbers).all():
+        raise DataError(
+            f"{source} has numbers too large to compute with; "
+            "scale that column down, or leave it out with data.ignore"
+        )
+    return numbers
+
+
+def _name(settings: DataSettings) -> str:
+    return str(settings.path or settings.source)
 
 
 def _read(settings: DataSettings) -> Raw:

@@ -15,7 +15,7 @@ from hpsearch.training.metrics import classification_metrics, regression_metrics
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hpsearch.training.data import Dataset, Part
+    from hpsearch.training.data import Problem
 
 __all__ = ["EVALUATION_ROWS", "measure"]
 
@@ -24,18 +24,23 @@ EVALUATION_ROWS = 1024
 
 
 def measure(
-    outputs_KNC: Tensor, part: Part, dataset: Dataset, loss: str, train_loss_K: Tensor, metric: str
+    outputs_KNC: Tensor,
+    targets: Tensor,
+    problem: Problem,
+    loss: str,
+    train_loss_K: Tensor,
+    metric: str,
 ) -> list[dict[str, float]]:
     """For each slot `train_loss`, the unsmoothed `loss` and the metrics of the task."""
     found = {
         "train_loss": train_loss_K,
-        "loss": losses.loss_of(loss)(outputs_KNC, part.targets),
+        "loss": losses.loss_of(loss)(outputs_KNC, targets),
     }
-    if dataset.task == "classification":
-        found |= classification_metrics(outputs_KNC, part.targets, auroc=metric == "auroc")
+    if problem.task == "classification":
+        found |= classification_metrics(outputs_KNC, targets, auroc=metric == "auroc")
     else:
         found |= regression_metrics(
-            *(x * dataset.target_std + dataset.target_mean for x in (outputs_KNC, part.targets))
+            *(x * problem.target_std + problem.target_mean for x in (outputs_KNC, targets))
         )
     # All numbers with one wait for the device.
     rows = torch.stack([tensor.float() for tensor in found.values()], dim=1).tolist()

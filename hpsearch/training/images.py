@@ -18,6 +18,7 @@ from platformdirs import user_data_path
 
 from hpsearch.catalog import SOURCES
 from hpsearch.errors import DataError, line
+from hpsearch.training.preprocessing import ImageInputs, fit_images
 from hpsearch.training.raw import Raw
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hpsearch.training.raw import Encode, Floats, Rows
+    from hpsearch.training.raw import Rows
 
 __all__ = ["find", "load_images", "locations"]
 
@@ -66,7 +67,8 @@ def load_images(source: str, root: Path | None) -> Raw:
 
         digits = load_digits()
         images_NCHW = digits.images[:, None].astype(np.uint8)
-        return _raw(images_NCHW, digits.target, tuple(str(name) for name in digits.target_names), 0)
+        names = tuple(str(name) for name in digits.target_names)
+        return _raw(images_NCHW, digits.target, names, brightest=16)
     folder = _found(source, root)
     try:
         train, test = (_read(source, folder, train=train) for train in (True, False))
@@ -80,28 +82,23 @@ def load_images(source: str, root: Path | None) -> Raw:
 
 
 def _raw(
-    images_NCHW: NDArray[np.uint8], targets: NDArray[Any], classes: tuple[str, ...], own_test: int
+    images_NCHW: NDArray[np.uint8],
+    targets: NDArray[Any],
+    classes: tuple[str, ...],
+    own_test: int = 0,
+    brightest: int = 255,
 ) -> Raw:
     fingerprint = hashlib.sha256(np.ascontiguousarray(images_NCHW).data)
     fingerprint.update(targets.astype("<i8").tobytes())
 
-    def fit(train: Rows) -> Encode:
-        images = images_NCHW[train].astype(np.float32)
-        mean = images.mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64).astype(np.float32)
-        images -= mean
-        deviation = np.sqrt((images**2).mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64))
-        scale = np.where(deviation > 0, deviation, 1.0).astype(np.float32)
+    def take(rows: Rows) -> NDArray[np.uint8]:
+        return images_NCHW[rows]
 
-        def encode(rows: Rows) -> Floats:
-            encoded: Floats = images_NCHW[rows].astype(np.float32)
-            encoded -= mean
-            encoded /= scale
-            return encoded
-
-        return encode
+    def fit(train: Rows) -> ImageInputs:
+        return fit_images(images_NCHW[train], brightest)
 
     targets = targets.astype(np.int64)
-    return Raw("classification", targets, classes, fit, fingerprint.hexdigest(), own_test)
+    return Raw("classification", targets, classes, take, fit, fingerprint.hexdigest(), own_test)
 
 
 def _read(

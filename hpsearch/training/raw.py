@@ -11,16 +11,12 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from hpsearch.catalog import Task
+    from hpsearch.training.preprocessing import Preprocessing
 
-__all__ = ["Encode", "Fit", "Floats", "Raw", "Rows"]
+__all__ = ["Raw", "Rows"]
 
 Rows = NDArray[np.int64]
 """Row numbers of the raw data, rising."""
-Floats = NDArray[np.float32]
-Encode = Callable[[Rows], Floats]
-"""Rows -> their inputs, (N, C, H, W) for images and (N, D) for tables."""
-Fit = Callable[[Rows], Encode]
-"""Learns scaling and the like from the training rows alone, so that nothing leaks into training."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,10 @@ class Raw:
     """(N,): int64 class indices, or float64 numbers in their own unit."""
     classes: tuple[str, ...]
     """Names of the classes; empty for regression."""
-    fit: Fit
+    take: Callable[[Rows], Any]
+    """Some rows as `Preprocessing` takes them."""
+    fit: Callable[[Rows], Preprocessing]
+    """Learns scaling and the like from the training rows alone, so that nothing leaks into them."""
     fingerprint: str
     """Hexadecimal hash of the data as found."""
     own_test: int = 0

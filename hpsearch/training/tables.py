@@ -11,18 +11,20 @@ import numpy as np
 
 from hpsearch.errors import DataError
 from hpsearch.training.csvfile import Column, read_columns
+from hpsearch.training.preprocessing import TableInputs, fit_table
 from hpsearch.training.raw import Raw
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from hpsearch.catalog import Task
-    from hpsearch.training.raw import Encode, Fit, Floats, Rows
+    from hpsearch.training.preprocessing import Values
+    from hpsearch.training.raw import Rows
 
-__all__ = ["load_table"]
+__all__ = ["known_targets", "load_table", "values_of"]
 
 _FEW_CLASSES = 20
 """A whole-number target with more distinct values than this is taken as a quantity."""
@@ -38,7 +40,7 @@ def load_table(path: Path, target: str, task: Task | None, ignore: Collection[st
     """
     content = _bytes(path)
     columns = read_columns(path, content)
-    _check_names(path, columns, [target, *ignore])
+    _check_names(str(path), columns, [target, *ignore])
     columns, notes = _with_target(columns, target)
     target_column = columns.pop(target)
     if len(target_column.texts) < 5:
@@ -49,9 +51,17 @@ def load_table(path: Path, target: str, task: Task | None, ignore: Collection[st
     inputs, more = _inputs(used)
     if not inputs:
         raise DataError(f"{path} has no column to learn from besides the target `{target}`")
+    texts = [column.name for column in inputs if column.not_a_number is not None]
+    values = {column.name: _values(column, texts=column.name in texts) for column in inputs}
+
+    def take(rows: Rows) -> Values:
+        return {name: value[rows] for name, value in values.items()}
+
+    def fit(train: Rows) -> TableInputs:
+        return fit_table(take(train), texts)
+
     fingerprint = hashlib.sha256(content).hexdigest()
-    notes = (*notes, *more)
-    return Raw(task, targets, classes, _fit(inputs), fingerprint, notes=notes)
+    return Raw(task, targets, classes, take, fit, fingerprint, notes=(*notes, *more))
 
 
 def _bytes(path: Path) -> bytes:
@@ -64,12 +74,12 @@ def _bytes(path: Path) -> bytes:
         ) from error
 
 
-def _check_names(path: Path, columns: Collection[str], wanted: Collection[str]) -> None:
+def _check_names(source: str, columns: Collection[str], wanted: Collection[str]) -> None:
     for name in wanted:
         if name not in columns:
             near = difflib.get_close_matches(name, columns, 1, cutoff=0.0)
             raise DataError(
-                f"{path} has no column `{name}`; did you mean `{near[0]}`? It has: "
+                f"{source} has no column `{name}`; did you mean `{near[0]}`? It has: "
                 f"{', '.join(columns)}"
             )
 
@@ -82,10 +92,7 @@ def _with_target(
     if not dropped:
         return columns, ()
     there = [bool(text) for text in columns[target].texts]
-    kept = {
-        name: Column(name, [t for t, keep in zip(c.texts, there, strict=True) if keep], c.decimal)
-        for name, c in columns.items()
-    }
+    kept = {name: column.where(there) for name, column in columns.items()}
     return kept, (f"{_count(dropped, 'row')} without a value of `{target}` left out",)
 
 
@@ -102,11 +109,7 @@ def _task(target: Column) -> Task:
 def _targets(path: Path, target: Column, task: Task) -> tuple[NDArray[Any], tuple[str, ...]]:
     """int64 class indices and the classes' names, or float64 numbers."""
     if task == "regression":
-        if target.not_a_number is not None:
-            raise DataError(
-                f"{path}: regression needs numbers, but `{target.name}` has `{target.not_a_number}`"
-            )
-        return target.numbers(), ()
+        return known_targets(str(path), target, ()), ()
     labels = [_label(target, text) for text in target.texts]
     # Numbers by size, then texts by the alphabet.
     classes = sorted({*labels}, key=lambda label: (math.isnan(v := target.number(label)), v, label))
@@ -117,8 +120,43 @@ def _targets(path: Path, target: Column, task: Task) -> tuple[NDArray[Any], tupl
             f"{path}: `{target.name}` has {len(classes)} different values in {len(labels)} rows, "
             f"such as `{target.not_a_number or classes[0]}`: too many for classes"
         )
-    index = {label: number for number, label in enumerate(classes)}
-    return np.array([index[label] for label in labels], dtype=np.int64), tuple(classes)
+    return known_targets(str(path), target, tuple(classes)), tuple(classes)
+
+
+def known_targets(source: str, target: Column, classes: tuple[str, ...]) -> NDArray[Any]:
+    """int64 indices of these classes, or float64 numbers where there are none.
+
+    Raises DataError where a value is missing or neither.
+    """
+    if not classes:
+        if target.not_a_number is not None:
+            raise DataError(
+                f"{source}: regression needs numbers, but `{target.name}` has "
+                f"`{target.not_a_number}`"
+            )
+        return target.numbers()
+    index = {name: number for number, name in enumerate(classes)}
+    labels = [_label(target, text) for text in target.texts]
+    if odd := {*labels} - {*index}:
+        raise DataError(
+            f"{source}: `{target.name}` has `{min(odd)}`, and the classes are {', '.join(classes)}"
+        )
+    return np.array([index[label] for label in labels], dtype=np.int64)
+
+
+def values_of(source: str, columns: Mapping[str, Column], wanted: TableInputs) -> Values:
+    """What `wanted` takes of a table; others of its columns are nothing to it.
+
+    Raises DataError where a column is missing, or a text stands among numbers.
+    """
+    _check_names(source, columns, wanted.names)
+    for column in (columns[number.name] for number in wanted.numbers):
+        if column.not_a_number is not None:
+            raise DataError(
+                f"{source}: `{column.name}` is a column of numbers and has `{column.not_a_number}`"
+            )
+    numbers = {c.name: _values(columns[c.name], texts=False) for c in wanted.numbers}
+    return numbers | {c.name: _values(columns[c.name], texts=True) for c in wanted.categories}
 
 
 def _label(target: Column, text: str) -> str:
@@ -151,39 +189,9 @@ def _inputs(columns: list[Column]) -> tuple[list[Column], tuple[str, ...]]:
     return inputs, tuple(notes)
 
 
-def _fit(columns: list[Column]) -> Fit:
-    """Imputation, scaling and one-hot encoding, by scikit-learn."""
-    from sklearn.compose import ColumnTransformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    is_text = [column.not_a_number is not None for column in columns]
-    table = np.empty((len(columns[0].texts), len(columns)), dtype=object)
-    for index, column in enumerate(columns):
-        table[:, index] = column.texts if is_text[index] else column.numbers()
-    numbers = make_pipeline(
-        SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
-    )
-    texts = make_pipeline(
-        SimpleImputer(missing_values="", strategy="most_frequent", keep_empty_features=True),
-        OneHotEncoder(handle_unknown="ignore", sparse_output=False),
-    )
-
-    def fit(train: Rows) -> Encode:
-        transformer = ColumnTransformer([
-            ("numbers", numbers, [i for i, text in enumerate(is_text) if not text]),
-            ("texts", texts, [i for i, text in enumerate(is_text) if text]),
-        ])  # fmt: skip
-        transformer.fit(table[train])
-
-        def encode(rows: Rows) -> Floats:
-            encoded: Floats = transformer.transform(table[rows]).astype(np.float32)
-            return encoded
-
-        return encode
-
-    return fit
+def _values(column: Column, *, texts: bool) -> NDArray[Any]:
+    """A column as `TableInputs` takes it."""
+    return np.array(column.texts, dtype=object) if texts else column.numbers()
 
 
 def _count(number: int, noun: str) -> str:

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import plan
 from hpsearch.errors import CheckpointError
 from hpsearch.final import Entry, Repeat, verdict
+from hpsearch.places import data_settings
 from hpsearch.search import Search
 from hpsearch.space import Assignment
 from hpsearch.spec import StudySpec
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study
-from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.training.checkpoint import Checkpoints
 from hpsearch.training.data import Dataset, test_part
-from hpsearch.training.verdict import score
+from hpsearch.training.verdict import Trained
 from hpsearch.worker.context import Context
-from hpsearch.worker.material import data_settings
 
 __all__ = ["conclude"]
 
@@ -48,7 +46,7 @@ def conclude(
     mirror.refresh()
     stage = search.stages[-1]
     trials = {t.user_attrs["ticket"]: t for t in _trials_of(stage, mirror)}
-    part = test_part(data_settings(spec, Path(study.base)), context.device)
+    part = test_part(data_settings(spec, study.base), dataset, dataset.record, context.device)
     checkpoints = Checkpoints(place)
 
     def look(repeat: Repeat, values: Assignment) -> dict[str, float]:
@@ -60,15 +58,15 @@ def conclude(
                 "where it was trained, or name a place that all reach, HPSEARCH_CHECKPOINTS; where "
                 f"it is lost, hpsearch final {study.name} begins another finish"
             )
-        seed = derived_seed(spec.search.seed, plan.FINAL, stage.first, repeat.turn)
-        found = Candidate(repeat.ticket, spec.family, spec.settings(values), seed)
-        if state["epoch"] != found.settings["epochs"]:
+        settings = spec.settings(values)
+        if state["epoch"] != settings["epochs"]:
             raise CheckpointError(
                 f"the network of trial {trials[repeat.ticket].number} could not be saved after its "
                 f"last epoch: {checkpoints.place} has that of epoch {state['epoch']}; "
                 f"hpsearch final {study.name} begins another finish"
             )
-        return score(found, state, dataset, part, spec.metric)
+        network = Trained(spec.family, settings, state["model"], dataset)
+        return network.score(network.outputs(part.inputs), part.targets, spec.metric)
 
     best = mirror.best()
     try:

@@ -1,0 +1,109 @@
+"""predict: put a network to use that `best --save` has handed over."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hpsearch.cli.options import Json, print_json
+from hpsearch.errors import HpsearchError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpsearch.predictor import Predictions, Predictor
+
+__all__ = ["predict"]
+
+
+def predict(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="What hpsearch best STUDY --save DIR has written.")
+    ],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FILE",
+            help="A table as the study's; a .npy or .npz file of images; or image files.",
+        ),
+    ] = None,
+    test: Annotated[
+        bool,
+        typer.Option(
+            "--test",
+            help="Measure the test part of the study's data again, as its finish did; FILE says "
+            "where the data lies now.",
+        ),
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Predictions of a network that was handed over, as CSV: a row each, with probabilities.
+
+    A table with the target's column is scored too, by the study's metric, on standard error.
+    Images are (N, C, H, W), (N, H, W, C) or (N, H, W), with pixels in the range of the study's
+    data; image files are grey or RGB, of the same size.
+    """
+    from hpsearch.cli import show
+    from hpsearch.predictor import load
+
+    files = files or []
+    if len(files) > 1 if test else not files:
+        raise typer.BadParameter("give a FILE to predict, or --test and at most one FILE")
+    predictor = load(folder)
+    if test:
+        _test(predictor, files[0] if files else None, json_=json_)
+        return
+    found = predictor.predict_files(files)
+    names = [str(file) for file in files] if len(found.values) == len(files) > 1 else None
+    _print(predictor, found, names, json_=json_)
+    for note in found.notes:
+        show.note(note)
+    metric = predictor.config["metrics"]["metric"]
+    if found.score is not None:
+        show.note(f"{metric} {found.score[metric]} of {found.scored} rows")
+
+
+def _test(predictor: Predictor, moved: Path | None, *, json_: bool) -> None:
+    found = predictor.test(moved)
+    if json_:
+        print_json(found)
+    else:
+        width = max(map(len, found))
+        for name, value in found.items():
+            typer.echo(f"{name:<{width}}  {value}")
+    said = predictor.config["metrics"]["test"]
+    if any(str(value) != str(said.get(name)) for name, value in found.items()):
+        metric = predictor.config["metrics"]["metric"]
+        raise HpsearchError(
+            f"the finish reported other figures: {metric} {said[metric]}, and now it is "
+            f"{found[metric]}; versions then: {predictor.config['provenance']['versions']}"
+        )
+
+
+def _print(
+    predictor: Predictor, found: Predictions, names: Sequence[str] | None, *, json_: bool
+) -> None:
+    rows: list[dict[str, Any]] = [{"prediction": value} for value in found.values]
+    if found.probabilities is not None:
+        for row, shares in zip(rows, found.probabilities.tolist(), strict=True):
+            row["probabilities"] = dict(zip(predictor.classes, shares, strict=True))
+    if names is not None:
+        rows = [{"file": name, **row} for name, row in zip(names, rows, strict=True)]
+    if json_:
+        print_json(rows)
+        return
+    flat = [_flat(row) for row in rows]
+    writer = csv.DictWriter(sys.stdout, flat[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """One level: probabilities as `p(CLASS)`."""
+    shares = row.get("probabilities", {})
+    plain = {key: value for key, value in row.items() if key != "probabilities"}
+    return plain | {f"p({name})": share for name, share in shares.items()}

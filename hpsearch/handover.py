@@ -1,0 +1,262 @@
+"""A trained network in a folder of its own, ready to use: plain JSON and safetensors.
+
+DIR/config.json           what the network is, what it takes, how good it is, where it comes from
+DIR/model.safetensors     its weights by PyTorch's names
+
+Nothing in the folder is executed, and nothing outside it is needed to use the network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hpsearch.catalog import FAMILIES, METRICS, Value, settings_of
+from hpsearch.errors import CheckpointError, ConflictError, line
+from hpsearch.training.data import DataSettings, Problem
+from hpsearch.training.preprocessing import ImageInputs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "CONFIG",
+    "WEIGHTS",
+    "Config",
+    "Data",
+    "Metrics",
+    "Network",
+    "Provenance",
+    "read",
+    "write",
+]
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_FORMAT, _VERSION = "hpsearch network", 1
+
+
+@dataclass(frozen=True)
+class Network:
+    """Enough to build it again."""
+
+    family: str
+    """A key of `catalog.FAMILIES`."""
+    settings: dict[str, Value]
+    """All of the candidate, those of its training too."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How good it is."""
+
+    metric: str
+    """The one that steered the search."""
+    validation: dict[str, float]
+    """All of them after the last epoch."""
+    test: dict[str, float] | None
+    """What this network gave on the test part; None where nobody has looked at it."""
+    finish: dict[str, Any] | None
+    """What the finish found of the winner's configuration, the fields of `final.Verdict`."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What it was trained on."""
+
+    settings: DataSettings
+    fingerprint: str
+    """Hexadecimal hash of the data as found."""
+    split: str
+    """Hexadecimal hash of the row numbers of the three parts."""
+    rows: dict[str, int]
+    """Of each part."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where it comes from."""
+
+    study: str
+    uid: str
+    digest: str
+    """SHA-256 of the study's document."""
+    trial: int
+    ticket: int
+    seed: int
+    """Of first weights and order of the data."""
+    versions: dict[str, str]
+    """Of hpsearch, torch and python, where it was written to this folder."""
+    commit: str | None
+    """The commit checked out in the study file's folder by then, `-dirty` where files differ."""
+    date: str
+    """When it was written to this folder, ISO 8601."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What config.json says."""
+
+    network: Network
+    problem: Problem
+    metrics: Metrics
+    data: Data
+    provenance: Provenance
+    weights_sha256: str = ""
+    """Of model.safetensors; `write` fills it in."""
+    format: Literal["hpsearch network"] = _FORMAT  # type: ignore[assignment]
+    version: int = _VERSION
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; paths as text."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
+        keys = ("format", "version", "network", "problem", "metrics", "data", "provenance")
+        return {key: plain[key] for key in (*keys, "weights_sha256")}
+
+
+def write(folder: Path, config: Config, weights: Mapping[str, Tensor]) -> None:
+    """Put the network in `folder`, in the place of one that is there: all of it or nothing.
+
+    A process that is killed leaves at most a folder beside it whose name begins with a dot.
+
+    Raises ConflictError where something else is there, CheckpointError where it cannot be written.
+    """
+    from safetensors.torch import save
+
+    _check_place(folder)
+    content = save({name: tensor.contiguous() for name, tensor in weights.items()})
+    said = {**config.as_json(), "weights_sha256": hashlib.sha256(content).hexdigest()}
+    text = json.dumps(said, indent=2, ensure_ascii=False) + "\n"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _beside(folder) as (new, old):
+            (new / WEIGHTS).write_bytes(content)
+            (new / CONFIG).write_text(text, encoding="utf-8")
+            if folder.exists():  # one with something in it cannot be renamed over
+                folder.rename(old)
+            new.rename(folder)
+    except OSError as error:
+        raise CheckpointError(f"cannot write the network to {folder}: {line(error)}") from error
+
+
+@contextlib.contextmanager
+def _beside(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Places for the new folder and for the old one, removed at the end with what is in them."""
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    new, old = work / "new", work / "old"
+    try:
+        new.mkdir()
+        yield new, old
+    finally:
+        if old.exists() and not folder.exists():  # broken off between the two renames
+            old.rename(folder)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _check_place(folder: Path) -> None:
+    """Only an empty folder, or one that `write` has made and nobody added to, is replaced."""
+    try:
+        there = {path.name for path in folder.iterdir()}
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConflictError(f"{folder} cannot be written over: {line(error)}") from error
+    if there and not (there == {CONFIG, WEIGHTS} and _is_ours(_parsed(folder))):
+        raise ConflictError(
+            f"{folder} has other things in it than a network that hpsearch has saved; "
+            f"choose another folder"
+        )
+
+
+def read(folder: Path) -> tuple[Config, dict[str, Tensor]]:
+    """What `write` has put there; CheckpointError where it is not that any more."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    config = _config(folder)
+    path = folder / WEIGHTS
+    try:
+        content = path.read_bytes()
+        weights: dict[str, Tensor] = load(content)
+    except OSError as error:
+        raise CheckpointError(f"cannot read the weights {path}: {line(error)}") from error
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is damaged: {line(error)}; save the network again"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != config.weights_sha256:
+        raise CheckpointError(
+            f"{path} is not the one that {CONFIG} tells of: its hash differs; save it again"
+        )
+    return config, weights
+
+
+def _parsed(folder: Path) -> Any:
+    path = folder / CONFIG
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{folder} has no {CONFIG}: it is no network that hpsearch best STUDY --save has made"
+        ) from None
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {line(error)}") from error
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path} is no JSON: {line(error)}; save the network again"
+        ) from error
+
+
+def _is_ours(said: Any) -> bool:
+    return isinstance(said, dict) and said.get("format") == _FORMAT
+
+
+def _config(folder: Path) -> Config:
+    from pydantic import TypeAdapter, ValidationError
+
+    said, path = _parsed(folder), folder / CONFIG
+    if not _is_ours(said):
+        raise CheckpointError(f"{path} is of another program: its format is not {_FORMAT!r}")
+    if said.get("version") != _VERSION:
+        raise CheckpointError(
+            f"{path} is of version {said.get('version')}, this program reads version {_VERSION}; "
+            f"save the network again"
+        )
+    try:
+        config = TypeAdapter(Config).validate_json(json.dumps(said), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise CheckpointError(f"{path}: {where}: {first['msg']}; save the network again") from error
+    if fault := _fault(config):
+        raise CheckpointError(f"{path}: {fault}; save the network again")
+    return config
+
+
+def _fault(config: Config) -> str | None:
+    """Why no network can be made of it."""
+    network, problem, metric = config.network, config.problem, config.metrics.metric
+    if network.family not in FAMILIES:
+        return f"there is no network family {network.family!r}"
+    known = settings_of(network.family)
+    if odd := set(known) ^ set(network.settings):
+        return f"network.settings: {', '.join(sorted(odd))} is missing or unknown"
+    for name, setting in known.items():
+        if not setting.accepts(network.settings[name]):
+            return f"network.settings.{name}: expected {setting.expected}"
+    if metric not in METRICS or problem.task not in METRICS[metric].tasks:
+        return f"there is no metric {metric!r} for {problem.task}"
+    inputs = problem.preprocessing
+    if problem.input_shape != inputs.shape:
+        return f"problem.input_shape: expected {list(inputs.shape)}"
+    if isinstance(inputs, ImageInputs) and not (
+        len(inputs.shape) == 3 and len(inputs.mean) == len(inputs.deviation) == inputs.shape[0]
+    ):
+        return "problem.preprocessing: expected a mean and a deviation for each channel"
+    return None

@@ -1,0 +1,164 @@
+"""What is done to data before a network sees it: learnt from training rows, then frozen.
+
+Training and prediction go through the same objects. They are plain values: written as JSON and
+read again they give the same inputs to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "Category", "Floats", "ImageInputs", "Number", "Preprocessing", "TableInputs", "Values",
+    "fit_images", "fit_table",
+]  # fmt: skip
+
+Floats = NDArray[np.float32]
+Values = Mapping[str, NDArray[Any]]
+"""Columns of a table by name, (N,) each: float64 with nan where a number is missing, or texts with
+'' where one is."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A column of numbers: one input."""
+
+    name: str
+    median: float
+    """Stands where a value is missing."""
+    mean: float
+    deviation: float
+    """The standard one; 1 where all values are the same."""
+
+
+@dataclass(frozen=True)
+class Category:
+    """A column of texts: one input a value, 1 where the row has it and else 0."""
+
+    name: str
+    values: tuple[str, ...]
+    """Those of the training rows, in the inputs' order; a row with another one has 0 in all."""
+    most_frequent: str
+    """Stands where a value is missing."""
+
+    def encode(self, texts_N: NDArray[Any]) -> Floats:
+        """(N, values)."""
+        places = {value: place for place, value in enumerate(self.values)}
+        place_N = [places.get(text or self.most_frequent, -1) for text in texts_N]
+        return np.equal.outer(place_N, np.arange(len(places))).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class TableInputs:
+    """The inputs made of a table's columns: numbers first, then texts."""
+
+    numbers: tuple[Number, ...]
+    categories: tuple[Category, ...]
+    kind: Literal["table"] = "table"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one row's inputs: (D,)."""
+        return (len(self.numbers) + sum(len(column.values) for column in self.categories),)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns."""
+        numbers, texts = ((c.name for c in columns) for columns in (self.numbers, self.categories))
+        return (*numbers, *texts)
+
+    def __call__(self, values: Values) -> Floats:
+        """(N, D), standardised; what is beyond float32 becomes infinite."""
+        parts = [column.encode(values[column.name]) for column in self.categories]
+        if self.numbers:
+            medians, means, deviations = (
+                np.array([getattr(column, of) for column in self.numbers])
+                for of in ("median", "mean", "deviation")
+            )
+            numbers_ND = _matrix(values, [column.name for column in self.numbers])
+            filled_ND = np.where(np.isnan(numbers_ND), medians, numbers_ND)
+            parts.insert(0, ((filled_ND - means) / deviations).astype(np.float32))
+        return np.concatenate(parts, axis=1)
+
+
+@dataclass(frozen=True)
+class ImageInputs:
+    """The inputs made of images: each channel scaled to mean 0 and deviation 1."""
+
+    shape: tuple[int, ...]
+    """Of one image: (C, H, W)."""
+    brightest: int
+    """Pixels are from 0, black, to this."""
+    mean: tuple[float, ...]
+    """(C,)"""
+    deviation: tuple[float, ...]
+    """(C,)"""
+    kind: Literal["images"] = "images"
+
+    def __call__(self, images_NCHW: NDArray[Any]) -> Floats:
+        """(N, C, H, W)."""
+        encoded: Floats = images_NCHW.astype(np.float32)
+        encoded -= np.array(self.mean, np.float32)[:, None, None]
+        encoded /= np.array(self.deviation, np.float32)[:, None, None]
+        return encoded
+
+
+Preprocessing = TableInputs | ImageInputs
+
+
+def fit_table(values: Values, texts: Sequence[str]) -> TableInputs:
+    """What the training rows teach; `texts` are the columns that are not numbers.
+
+    By scikit-learn: a column that is all but constant, or of which the training rows have no
+    value, is taken as it takes it.
+    """
+    from sklearn.impute import SimpleImputer
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    names = [name for name in values if name not in texts]
+    numbers: tuple[Number, ...] = ()
+    categories: tuple[Category, ...] = ()
+    if names:
+        imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+        scaler = StandardScaler().fit(imputer.fit_transform(_matrix(values, names)))
+        learnt = zip(names, imputer.statistics_, scaler.mean_, scaler.scale_, strict=True)
+        numbers = tuple(Number(name, *map(float, found)) for name, *found in learnt)
+    if texts:
+        # Without a value in the training rows, '' is the column's only one.
+        imputer = SimpleImputer(missing_values="", strategy="most_frequent")
+        matrix = _matrix(values, texts)
+        with_a_value = [column for column in range(len(texts)) if any(matrix[:, column])]
+        fills = np.full(len(texts), "", dtype=object)
+        if with_a_value:
+            fills[with_a_value] = imputer.fit(matrix[:, with_a_value]).statistics_
+        encoder = OneHotEncoder().fit(np.where(matrix == "", fills, matrix))
+        categories = tuple(
+            Category(name, tuple(found), fill)
+            for name, found, fill in zip(texts, encoder.categories_, fills, strict=True)
+        )
+    return TableInputs(numbers, categories)
+
+
+def fit_images(images_NCHW: NDArray[np.uint8], brightest: int) -> ImageInputs:
+    """What the training images teach; a channel of one colour keeps its deviation of 0 as 1."""
+    images = images_NCHW.astype(np.float32)
+    mean = images.mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64).astype(np.float32)
+    images -= mean
+    deviation = np.sqrt((images**2).mean(axis=(0, 2, 3), dtype=np.float64))
+    scale = np.where(deviation > 0, deviation, 1.0).astype(np.float32)
+    shape = tuple(images.shape[1:])
+    return ImageInputs(shape, brightest, _plain(mean.ravel()), _plain(scale))
+
+
+def _matrix(values: Values, names: Sequence[str]) -> NDArray[Any]:
+    """(N, columns)."""
+    return np.stack([values[name] for name in names], axis=1)
+
+
+def _plain(array: NDArray[np.float32]) -> tuple[float, ...]:
+    return tuple(float(value) for value in array)

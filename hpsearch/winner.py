@@ -1,0 +1,136 @@
+"""The network that a study hands over: found, checked, and put in a folder of its own."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import datetime
+from pathlib import Path
+
+import torch
+
+from hpsearch import __version__, handover
+from hpsearch.catalog import Value
+from hpsearch.errors import CheckpointError
+from hpsearch.places import checkpoint_place, data_settings
+from hpsearch.plan import Stage
+from hpsearch.report import Snapshot, Trial
+from hpsearch.search.distributions import distribution, from_optuna
+from hpsearch.spec import StudySpec
+from hpsearch.store.ledger import Ledger
+from hpsearch.training.candidate import Candidate, derived_seed
+from hpsearch.training.checkpoint import Checkpoints
+from hpsearch.training.data import Problem, check_same, load
+from hpsearch.training.verdict import Trained
+
+__all__ = ["save"]
+
+_GIT_S = 10.0
+
+
+def save(
+    ledger: Ledger, snapshot: Snapshot, best: Trial, folder: Path, said: str | None = None
+) -> handover.Config:
+    """Put the network of a study's best trial in `folder`, and give what config.json says of it.
+
+    Args:
+        ledger: Where the study is kept.
+        snapshot: The study.
+        best: Its best trial.
+        folder: Where the network goes; one of an earlier `save` is replaced.
+        said: Where checkpoints lie, if an option or the environment says so.
+
+    Raises CheckpointError where the network is not to be had, or cannot be written; ConflictError
+    where something else is in the folder; DataError where the data is missing or has changed.
+    """
+    study = snapshot.study
+    spec = StudySpec.from_document(study.document)
+    candidate = _candidate(ledger, study.study_id, spec, best)
+    place = checkpoint_place(ledger.database, study, said)
+    weights = _weights(place, candidate, best)
+    settings = data_settings(spec, study.base)
+    dataset = load(settings, torch.device("cpu"))
+    check_same(settings, study.data or {}, dataset.record)
+    problem = Problem(**{name: getattr(dataset, name) for name in Problem.__dataclass_fields__})
+    Trained(spec.family, candidate.settings, weights, problem)  # whether it can be used at all
+    verdict = snapshot.verdict
+    config = handover.Config(
+        network=handover.Network(spec.family, dict(candidate.settings)),
+        problem=problem,
+        metrics=handover.Metrics(
+            metric=spec.metric,
+            validation=dict(best.metrics),
+            test=dict(verdict["network"]) if verdict else None,
+            finish=dict(verdict) if verdict else None,
+        ),
+        data=handover.Data(
+            settings=settings,
+            fingerprint=dataset.record["fingerprint"],
+            split=dataset.record["split"],
+            rows=dict(dataset.record["rows"]),
+        ),
+        provenance=handover.Provenance(
+            study=study.name,
+            uid=study.uid,
+            digest=study.digest,
+            trial=best.number,
+            ticket=best.ticket,
+            seed=candidate.seed,
+            versions={
+                "hpsearch": __version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+            commit=_commit(study.base),
+            date=datetime.now().astimezone().isoformat(timespec="seconds"),
+        ),
+    )
+    handover.write(folder, config, weights)
+    return config
+
+
+def _candidate(ledger: Ledger, study_id: int, spec: StudySpec, best: Trial) -> Candidate:
+    """What the trial trained, its seed included."""
+    values: dict[str, Value] = {
+        p.name: from_optuna(p, distribution(p), best.params[p.name])
+        for p in spec.space
+        if p.name in best.params
+    }
+    origin = ledger.origin(study_id, best.ticket)
+    stages = [Stage.from_json(stage, spec.space) for stage in ledger.stages(study_id)]
+    stage = max((s for s in stages if s.first <= origin), key=lambda s: s.first)
+    seed = derived_seed(spec.search.seed, *stage.seed(origin))
+    return Candidate(best.ticket, spec.family, spec.settings(values), seed)
+
+
+def _weights(place: str, candidate: Candidate, best: Trial) -> dict[str, torch.Tensor]:
+    checkpoints = Checkpoints(place)
+    state = checkpoints.load(best.ticket)
+    if state is None:
+        raise CheckpointError(
+            f"the network of trial {best.number} is not in {checkpoints.place}; name the place "
+            f"where it is with --checkpoints, or ask on the machine where it was trained"
+        )
+    if state["digest"] != candidate.digest:
+        raise CheckpointError(
+            f"the checkpoint {checkpoints.path(best.ticket)} is not of trial {best.number}: its "
+            f"settings or its seed differ"
+        )
+    if state["epoch"] != best.epoch:
+        raise CheckpointError(
+            f"the network of trial {best.number} was not kept after its last epoch: "
+            f"{checkpoints.place} has that of epoch {state['epoch']} of {best.epoch}"
+        )
+    return dict(state["model"])
+
+
+def _commit(folder: str) -> str | None:
+    """What is checked out there; None where there is no git or none of its repositories."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", folder, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"],
+            capture_output=True, text=True, timeout=_GIT_S, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

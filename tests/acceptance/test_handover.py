@@ -1,0 +1,70 @@
+"""A study's winner is handed over, and predicts as the study said."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hpsearch
+from hpsearch.errors import ConflictError
+from tests.acceptance.conftest import Command, digits
+
+FINISHED = """
+name: s
+data: {source: csv, path: t.csv, target: price}
+network: {family: mlp}
+metric: rmse
+parameters:
+  architecture: {widths: {values: [[8], [6, 4]]}}
+search: {sampler: grid, pruner: none}
+budget: {epochs: 2}
+final: {top: 1, seeds: 2}
+"""
+
+
+def table(path: Path) -> None:
+    """120 rows of which some have gaps."""
+    rng = np.random.default_rng(0)
+    lines = ["size;town;price"]
+    for row in range(120):
+        size = "" if row % 10 == 0 else f"{rng.normal():.3f}".replace(".", ",")
+        price = "" if row == 5 else f"{rng.normal() * 50:.2f}".replace(".", ",")
+        lines.append(f"{size};{['x', 'NA', 'y'][row % 3]};{price}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_a_fresh_process_gives_the_figure_of_the_finish(command: Command) -> None:
+    data = command.folder / "t.csv"
+    table(data)
+    command.run("run", command.file(FINISHED))
+    said = command.run("best", "s", "--save", "net").stderr
+    assert said == f"the network of trial {command.json('best', 's')['number']} is in net\n"
+    verdict = command.json("status", "s")["final"]
+    assert command.json("predict", "net", "--test") == verdict["network"]
+    config = json.loads((command.folder / "net/config.json").read_text())
+    assert config["metrics"]["finish"] == verdict
+    assert config["provenance"]["ticket"] == verdict["best_ticket"]
+    done = command.run("predict", "net", "t.csv")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert len(rows) == 120
+    assert done.stderr.startswith("rmse ")
+    assert done.stderr.endswith(" of 119 rows\n")
+
+
+def test_without_a_finish_there_is_no_test_figure(command: Command) -> None:
+    study = digits(parameters="{}", budget="{trials: 1, epochs: 1}").replace("mlp", "cnn")
+    command.run("run", command.file(study))
+    said = command.run("best", "s", "--save", "deep/net").stderr
+    assert "there is no test figure" in said
+    with pytest.raises(ConflictError, match="no finish has looked at the test part"):
+        hpsearch.load(command.folder / "deep/net").test()
+    (command.folder / "mine").mkdir()
+    (command.folder / "mine/file").touch()
+    assert "other things" in command.run("best", "s", "--save", "mine", code=5).stderr
+    away = ("--checkpoints", command.folder / "elsewhere")
+    assert "is not in" in command.run("best", "s", "--save", "net", *away, code=8).stderr

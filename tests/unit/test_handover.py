@@ -1,0 +1,312 @@
+"""Networks in folders of their own, and what comes of damaged ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import hpsearch
+from hpsearch import handover
+from hpsearch.catalog import defaults
+from hpsearch.errors import CheckpointError, ConflictError, DataError
+from hpsearch.training import data
+from hpsearch.training.array import Array
+from hpsearch.training.candidate import Candidate
+from hpsearch.training.data import Dataset, DataSettings, Problem, load
+from hpsearch.training.verdict import Trained
+
+CPU = torch.device("cpu")
+ROWS = 80
+
+
+def made(
+    dataset: Dataset, settings: DataSettings, metric: str, **chosen: Any
+) -> tuple[handover.Config, dict[str, torch.Tensor]]:
+    """A network trained for two epochs, and all that is said of it."""
+    family = "cnn" if len(dataset.input_shape) == 3 else "mlp"
+    found = {**defaults(family), "epochs": 2, "batch_norm": True, **chosen}
+    array = Array(dataset, metric, CPU)
+    array.add(Candidate(0, family, found, 1))
+    for _ in range(2):
+        (report,) = array.epoch()
+    weights = array.state(0)["model"]
+    problem = Problem(**{name: getattr(dataset, name) for name in Problem.__dataclass_fields__})
+    trained = Trained(family, found, weights, problem)
+    part = data.test_part(settings, problem, dataset.record, CPU)
+    metrics = handover.Metrics(
+        metric, dict(report.metrics),
+        trained.score(trained.outputs(part.inputs), part.targets, metric), None,
+    )  # fmt: skip
+    record = dataset.record
+    return handover.Config(
+        handover.Network(family, found), problem, metrics,
+        handover.Data(settings, record["fingerprint"], record["split"], dict(record["rows"])),
+        handover.Provenance("s", "u", "d", 0, 0, 1, {}, None, "now"),
+    ), weights  # fmt: skip
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Callable[[str], DataSettings]:
+    """A table with gaps and texts; the target is the column named."""
+
+    def write(target: str) -> DataSettings:
+        rng = np.random.default_rng(0)
+        lines = ["a,kind,price,yes"]
+        for row in range(ROWS):
+            gap = "" if row % 9 == 0 else f"{rng.normal():.3f}"
+            kind = ["x", "y", "NA", "z"][row % 4]
+            lines.append(f"{gap},{kind},{rng.normal() * 50:.2f},{'no' if row % 3 else 'yes'}")
+        path = tmp_path / "t.csv"
+        path.write_text("\n".join(lines) + "\n")
+        ignored = "yes" if target == "price" else "price"
+        return DataSettings("csv", path=path, target=target, ignore=(ignored,))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("target", "metric", "chosen"),
+    [
+        ("yes", "auroc", {"widths": (8, 4)}),
+        ("yes", "f1", {"loss": "cross_entropy"}),
+        ("price", "rmse", {"init": "orthogonal"}),
+    ],
+)
+def test_a_table_s_network_predicts_what_training_measured(
+    table, tmp_path: Path, target: str, metric: str, chosen: dict[str, Any]
+) -> None:
+    settings = table(target)
+    dataset = load(settings, CPU)
+    config, weights = made(dataset, settings, metric, **chosen)
+    handover.write(tmp_path / "net", config, weights)
+    state = torch.get_rng_state()
+    found = hpsearch.load(tmp_path / "net")
+    assert torch.equal(state, torch.get_rng_state())
+    assert not found.network.training
+    assert found.config == json.loads((tmp_path / "net/config.json").read_text())
+    assert found.test() == config.metrics.test
+    everything = found.predict_files([settings.path])
+    assert everything.scored == ROWS
+    lines = (line.split(",") for line in settings.path.read_text().splitlines())
+    head, *rows = lines
+    dicts = [dict(zip(head, row, strict=True)) for row in rows]
+    assert found.predict(dicts).score == everything.score
+    trained = Trained(config.network.family, config.network.settings, weights, dataset)
+    validation = trained.score(
+        trained.outputs(dataset.validation.inputs), dataset.validation.targets, metric
+    )
+    for name, value in validation.items():  # training measured in single precision
+        assert value == pytest.approx(config.metrics.validation[name], rel=1e-4)
+    numbers = [{k: float(v) if k in ("a", "price") and v else v or None for k, v in row.items()}
+               for row in dicts]  # fmt: skip
+    assert found.predict(numbers).values == everything.values
+    if found.classes:
+        assert np.allclose(everything.probabilities.sum(axis=1), 1)
+        top = everything.probabilities.argmax(axis=1)
+        assert everything.values == tuple(found.classes[at] for at in top)
+    # A row at a time gives what all together do.
+    alone = [found.predict([row]).values[0] for row in dicts[:5]]
+    same = alone == pytest.approx(everything.values[:5], rel=1e-12) if target == "price" else (
+        tuple(alone) == everything.values[:5]
+    )  # fmt: skip
+    assert same
+
+
+def test_images(tmp_path: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    settings = DataSettings("digits", limit=200)
+    config, weights = made(load(settings, CPU), settings, "accuracy", blocks=1, channels=4)
+    handover.write(tmp_path / "net", config, weights)
+    found = hpsearch.load(tmp_path / "net")
+    assert found.test() == config.metrics.test
+    np.save(tmp_path / "d.npy", load_digits().images[:7])
+    values = found.predict(load_digits().images[:7]).values
+    assert found.predict_files([tmp_path / "d.npy"]).values == values
+    with pytest.raises(DataError, match="one table or array at a time"):
+        found.predict_files([tmp_path / "d.npy"] * 2)
+
+
+@pytest.fixture
+def net(table, tmp_path: Path) -> Path:
+    settings = table("yes")
+    config, weights = made(load(settings, CPU), settings, "accuracy")
+    handover.write(tmp_path / "net", config, weights)
+    return tmp_path / "net"
+
+
+def test_rows_that_do_not_suit_are_told(net: Path, tmp_path: Path) -> None:
+    found = hpsearch.load(net)
+    notes = found.predict([{"a": 1, "kind": "new"}, {"a": 1, "kind": "x"}]).notes
+    assert notes == (
+        "column `kind`: values that training has not seen count as none of those it has: "
+        "1 of 2, such as `new`",
+    )
+    assert found.predict([{"a": 1, "kind": "x", "yes": "perhaps"}]).notes == (
+        "not scored: the table: `yes` has `perhaps`, and the classes are no, yes",
+    )
+    for rows, words in (
+        ([{"kind": "x"}], "no column `a`"),
+        ([{"a": "old", "kind": "x"}], "`a` is a column of numbers and has `old`"),
+        ([], "has no rows"),
+        ([[1, "x"]], "each a mapping"),
+        ([{"a": 1e300, "kind": "x"}], "too large"),
+    ):
+        with pytest.raises(DataError, match=words):
+            found.predict(rows)
+
+
+def test_the_test_part_is_that_of_the_same_data_and_only_after_a_finish(
+    net: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    moved = path.rename(tmp_path / "moved.csv")
+    with pytest.raises(DataError, match="cannot read"):
+        hpsearch.load(net).test()
+    assert hpsearch.load(net).test(moved)
+    path.write_text(moved.read_text() + "1,x,2,yes\n")
+    with pytest.raises(DataError, match="its fingerprint differs; put the same data back"):
+        hpsearch.load(net).test()
+    change(net, lambda said: said["metrics"].update(test=None))
+    with pytest.raises(ConflictError, match="no finish has looked at the test part"):
+        hpsearch.load(net).test(moved)
+
+
+def change(net: Path, how: Callable[[dict[str, Any]], Any]) -> None:
+    said = json.loads((net / "config.json").read_text())
+    how(said)
+    (net / "config.json").write_text(json.dumps(said))
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (lambda said: said.update(version=2), "is of version 2, this program reads version 1"),
+        (lambda said: said.update(format="x"), "is of another program"),
+        (lambda said: said.pop("data"), "data: Field required"),
+        (lambda said: said["network"].update(family="rnn"), "no network family 'rnn'"),
+        (lambda said: said["network"]["settings"].pop("lr"), "settings: lr is missing"),
+        (lambda said: said["network"]["settings"].update(depth=99), "at most 64"),
+        (lambda said: said["network"]["settings"].update(width=9), r"do not fit .*\(9, "),
+        (lambda said: said["metrics"].update(metric="rmse"), "no metric 'rmse'"),
+        (lambda said: said["problem"].update(input_shape=[9]), "input_shape: expected"),
+        (lambda said: said.update(weights_sha256="0"), "its hash differs"),
+    ],
+)
+def test_a_config_that_is_not_whole_is_one_line(net: Path, how, words: str) -> None:
+    change(net, how)
+    with pytest.raises(CheckpointError, match=words) as error:
+        hpsearch.load(net)
+    assert "\n" not in str(error.value)
+
+
+def test_damaged_files_are_one_line(net: Path) -> None:
+    weights, config = net / "model.safetensors", net / "config.json"
+    whole = weights.read_bytes()
+    for damaged, words in ((whole[:300], "is damaged"), (whole[:-1], "is damaged"),
+                           (whole[:-1] + b"\1", "its hash differs")):  # fmt: skip
+        weights.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=words):
+            hpsearch.load(net)
+    weights.unlink()
+    with pytest.raises(CheckpointError, match="cannot read the weights"):
+        hpsearch.load(net)
+    config.write_text("{")
+    with pytest.raises(CheckpointError, match="is no JSON"):
+        hpsearch.load(net)
+    config.unlink()
+    with pytest.raises(CheckpointError, match=r"has no config\.json"):
+        hpsearch.load(net)
+
+
+def test_only_what_it_has_written_is_replaced(net: Path, tmp_path: Path) -> None:
+    config, weights = handover.read(net)
+    empty = tmp_path / "below" / "empty"
+    empty.mkdir(parents=True)
+    handover.write(empty, config, weights)
+    handover.write(empty, config, weights)
+    assert handover.read(empty)[0] == handover.read(net)[0]
+    assert [path.name for path in empty.parent.iterdir()] == ["empty"]
+    (net / "notes.txt").write_text("mine")
+    (tmp_path / "file").touch()
+    for place in (net, tmp_path / "file"):
+        with pytest.raises(ConflictError):
+            handover.write(place, config, weights)
+    assert (net / "notes.txt").read_text() == "mine"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+DIES = """
+import os, sys
+from pathlib import Path
+from hpsearch import handover
+
+config, weights = handover.read(Path(sys.argv[1]))
+left = 0
+
+def counted(call):
+    def wrapped(*args, **kwargs):
+        global left
+        if not left:
+            os._exit(9)
+        left -= 1
+        return call(*args, **kwargs)
+    return wrapped
+
+for name in ("mkdir", "write_bytes", "write_text", "rename"):
+    setattr(Path, name, counted(getattr(Path, name)))
+for left, folder in enumerate(sys.argv[1:]):
+    if not os.fork():
+        handover.write(Path(folder), config, weights)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 9
+"""
+
+
+def test_a_killed_save_leaves_no_half_folder(net: Path, tmp_path: Path) -> None:
+    """Killed before each of its steps: two folders, two files, two renames."""
+    before = handover.read(net)[0]
+    nets = [tmp_path / str(step) / "net" for step in range(6)]
+    for place in nets:
+        shutil.copytree(net, place)
+    subprocess.run([sys.executable, "-c", DIES, *nets], check=True)
+    *earlier, between = nets
+    for place in earlier:
+        assert handover.read(place)[0] == before
+    assert not between.exists()
+    (beside,) = between.parent.iterdir()
+    assert beside.name.startswith(".net.")
+    for whole in ("old", "new"):
+        assert handover.read(beside / whole)[0] == before
+
+
+def test_a_save_that_is_broken_off_puts_back_what_was_there(
+    net: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, weights = handover.read(net)
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        handover.write(net, config, weights)
+    assert handover.read(net)[0] == config
+    assert not [path for path in net.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_importing_hpsearch_does_not_import_torch() -> None:
+    code = "import hpsearch, sys; hpsearch.load; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
