@@ -152,6 +152,7 @@ class Snapshot:
             "priority": study.priority,
             "max_parallel": study.max_parallel,
             "data": study.data,
+            "sanity": study.sanity,
             "stages": [asdict(stage) for stage in self.stages],
             "best": self.best.as_dict() if self.best else None,
             "final": self.verdict,

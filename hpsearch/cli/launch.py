@@ -23,7 +23,14 @@ from hpsearch.cli.options import (
     open_ledger,
     print_json,
 )  # fmt: skip
-from hpsearch.errors import EXIT_CODES, INTERRUPTED, HpsearchError, StorageError, WorkerError
+from hpsearch.errors import (
+    EXIT_CODES,
+    INTERRUPTED,
+    DataError,
+    HpsearchError,
+    StorageError,
+    WorkerError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -172,6 +179,8 @@ def _follow(fleet: Fleet, reader: Reader, *, starts: bool) -> Snapshot:
                 progress.update(snapshot)
             time.sleep(POLL_S)
     snapshot = reader.snapshot()
+    if snapshot.study.refused:
+        raise DataError(snapshot.study.refused)
     if snapshot.study.state == "open" and fleet.failure is not None:
         study = snapshot.study
         left = f"{study.ended} of {study.tickets} trials have ended; run again to go on"

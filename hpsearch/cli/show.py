@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "best", "call", "described", "description", "err", "final", "findings", "note", "number", "out",
-    "params", "result", "scheduled", "setting", "span", "stages", "studies", "trials", "workers",
+    "params", "result", "sanity", "scheduled", "setting", "span", "stages", "studies", "trials",
+    "workers",
 ]  # fmt: skip
 
 out = Console(highlight=False, soft_wrap=False)
@@ -231,6 +232,7 @@ def result(snapshot: Snapshot) -> None:
     out.print(f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials "
               f"({counts or 'none'}) in {span(study.active_s)} of work")  # fmt: skip
     _data(snapshot)
+    sanity(snapshot)
     stages(snapshot)
     if snapshot.best is None:
         out.print("no trial went to its end")
@@ -294,6 +296,13 @@ def _interval(found: Mapping[str, Any]) -> str:
     if found["low"] is None:
         return number(found["mean"])
     return f"{number(found['mean'])} ({number(found['low'])} to {number(found['high'])})"
+
+
+def sanity(snapshot: Snapshot) -> None:
+    """What spoke against learning anything, where something did."""
+    found = snapshot.study.sanity
+    if found is not None and found["suspect"]:
+        out.print(f"before the first trial: {found['said']}", soft_wrap=True)
 
 
 def stages(snapshot: Snapshot) -> None:
