@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from hpsearch.report import Snapshot, Trial
     from hpsearch.spec import StudySpec
     from hpsearch.store.values import Study, Work, Worker
+    from hpsearch.training.probe import RangeTest
 
 __all__ = [
     "best", "call", "described", "description", "err", "final", "findings", "note", "number", "out",
-    "params", "result", "sanity", "scheduled", "setting", "span", "stages", "studies", "trials",
-    "workers",
+    "params", "rates", "result", "sanity", "scheduled", "setting", "span", "stages", "studies",
+    "trials", "workers",
 ]  # fmt: skip
 
 out = Console(highlight=False, soft_wrap=False)
@@ -161,6 +162,15 @@ def description(spec: StudySpec) -> None:
     hours = f", at most {facts['hours']:g} hours" if facts["hours"] else ""
     out.print(f"budget: {facts['trials']:,} trials of at most {facts['epochs']} epochs{hours}; "
               f"pruner {facts['pruner']}")  # fmt: skip
+
+
+def rates(found: RangeTest, most: int = 8) -> None:
+    """Some of the rates of a range test, evenly, and the loss there."""
+    table = _table("lr", "loss", right=("lr", "loss"))
+    last = len(found.rates) - 1
+    for at in dict.fromkeys(round(last * i / (most - 1)) for i in range(most)):
+        table.add_row(f"{found.rates[at]:.1e}", number(found.smooth[at]))
+    out.print(table)
 
 
 # --- a study ----------------------------------------------------------------------------------

@@ -237,7 +237,7 @@ class _Probe:
         reached = [rate for rate, share in zip(rates, shares, strict=True) if share < _ZERO]
         if not reached:
             return self._of_network()
-        if first < _FALL:
+        if first < _FALL or self._shares(batch, [{"lr": own}], patient=True)[0] < _FALL:
             return Finding(None, "")
         return Finding(
             "learning rate",

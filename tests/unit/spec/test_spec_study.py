@@ -278,7 +278,7 @@ name: base
         assert read(study()).digest == DIGEST
 
 
-DIGEST = "5659fa60281a91cedfdb1421d62430115e1e96470a646cd2ee0489cb5ca7dc2e"
+DIGEST = "f8e5ac81b3822cbc9bbf1667c5073383936a332eb6f35649e923ae346c5d112d"
 
 
 @pytest.mark.parametrize(
