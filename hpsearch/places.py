@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path
 
@@ -10,7 +11,11 @@ from hpsearch import urls
 from hpsearch.store.engine import Database
 from hpsearch.store.values import Study
 
-__all__ = ["checkpoint_place", "default_root", "stays_here"]
+if TYPE_CHECKING:
+    from hpsearch.spec import StudySpec
+    from hpsearch.training.data import DataSettings
+
+__all__ = ["checkpoint_place", "data_settings", "default_root", "stays_here"]
 
 
 def checkpoint_place(database: Database, study: Study, said: str | None = None) -> str:
@@ -50,3 +55,22 @@ def stays_here(database: Database, said: str | None, *configured: str | None) ->
     """
     named = said or (configured and all(configured))
     return not named and database.file is None
+
+
+def data_settings(spec: StudySpec, base: Path) -> DataSettings:
+    """Which data the study names; `base` is its file's folder."""
+    from hpsearch.training.data import DataSettings
+
+    data = spec.data
+    return DataSettings(
+        source=data.source,
+        path=base / data.path if data.path else None,
+        target=data.target,
+        task=data.task,
+        root=base / data.root if data.root else None,
+        validation=data.validation,
+        test=data.test or 0.0,
+        seed=data.seed,
+        limit=data.limit,
+        ignore=tuple(data.ignore),
+    )

@@ -88,7 +88,8 @@ def run(
         from hpsearch.submit import submit as submit_study
 
         ledger = service.ledger()
-        study, new = submit_study(ledger, spec, file.parent, priority, max_parallel)
+        device = crew.device[0] if crew.device else None
+        study, new = submit_study(ledger, spec, file.parent, priority, max_parallel, device)
         _reschedule(ledger, study, priority, max_parallel)
         reader = Reader(ledger, study.name, service.checkpoints)
         if not new:

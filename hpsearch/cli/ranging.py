@@ -79,11 +79,11 @@ def _tested(
     from hpsearch import plan
     from hpsearch.errors import HpsearchError, line
     from hpsearch.fleet import local_devices
+    from hpsearch.places import data_settings
     from hpsearch.training import devices
     from hpsearch.training.candidate import Candidate, derived_seed
     from hpsearch.training.data import load
     from hpsearch.training.probe import range_test
-    from hpsearch.worker.material import data_settings
 
     chosen = devices.device(device or local_devices()[0])
     devices.prepare(chosen, None)

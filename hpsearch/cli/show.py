@@ -103,7 +103,11 @@ def _table(*columns: str, right: Sequence[str] = ()) -> Table:
 def described(spec: StudySpec) -> dict[str, Any]:
     """What would be searched, for JSON."""
     grid = Grid(spec.space)
-    endless = [p.name for p in spec.space if p.domain.grid is None]
+    # What is `auto` has an end, which is not known yet.
+    endless = [
+        p.name for p in spec.space
+        if p.domain.size is None or (isinstance(p.domain, Range) and p.domain.auto)
+    ]  # fmt: skip
     return {
         "name": spec.name,
         "data": spec.data.source,
@@ -127,7 +131,7 @@ def _domain(parameter: Parameter) -> str:
     """A parameter's values in words."""
     found = parameter.domain
     if isinstance(found, Range):
-        words = f"{setting(found.low)} to {setting(found.high)}"
+        words = f"{setting(found.low)} to {'auto' if found.auto else setting(found.high)}"
         words += " whole" if found.integer else ""
         words += f" step {setting(found.step)}" if found.step else ""
         words += " log" if found.log else ""

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch import plan
 from hpsearch.errors import CheckpointError
 from hpsearch.final import Entry, Repeat, verdict
+from hpsearch.places import data_settings
 from hpsearch.search import Search
 from hpsearch.space import Assignment
 from hpsearch.spec import StudySpec
@@ -25,7 +26,6 @@ from hpsearch.training.checkpoint import Checkpoints
 from hpsearch.training.data import Dataset, test_part
 from hpsearch.training.verdict import score
 from hpsearch.worker.context import Context
-from hpsearch.worker.material import data_settings
 
 __all__ = ["conclude"]
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from hpsearch.catalog import METRICS
 from hpsearch.errors import DataError
+from hpsearch.places import data_settings
 from hpsearch.spec import StudySpec
 from hpsearch.store.values import Study
-from hpsearch.training.data import Dataset, DataSettings, load
+from hpsearch.training.data import Dataset, load
 from hpsearch.worker.context import Context
 
-__all__ = ["data_settings", "material"]
+__all__ = ["material"]
 
 
 def material(context: Context, study: Study, spec: StudySpec) -> Dataset:
@@ -43,20 +44,3 @@ def _agree(context: Context, study: Study, dataset: Dataset) -> None:
                 f"the data of study {study.name!r} is not what it was when the study began: its "
                 f"{part} differs; put the same data here, or start a study under another name"
             )
-
-
-def data_settings(spec: StudySpec, base: Path) -> DataSettings:
-    """Which data the study names; `base` is its file's folder."""
-    data = spec.data
-    return DataSettings(
-        source=data.source,
-        path=base / data.path if data.path else None,
-        target=data.target,
-        task=data.task,
-        root=base / data.root if data.root else None,
-        validation=data.validation,
-        test=data.test or 0.0,
-        seed=data.seed,
-        limit=data.limit,
-        ignore=tuple(data.ignore),
-    )
