@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hpsearch.spec.faults import Faults, Path
 
-__all__ = ["Draft", "Entry", "drafts", "entries", "fit"]
+__all__ = ["AUTO", "Draft", "Entry", "drafts", "entries", "fit"]
 
 _RANGE_KEYS = ("min", "max", "step", "log", "count")
 KEYS = (*_RANGE_KEYS, "values", "default", "when", "note")

@@ -34,7 +34,7 @@ from hpsearch.training.stack import shape_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["largest", "search"]
+__all__ = ["largest", "main", "search"]
 
 _SHARE = 0.8
 """Of the memory, what a batch may take; the rest is for what else a device holds."""
