@@ -39,6 +39,7 @@ One heading for each group, the most important first: `architecture`, `learning_
 | `lr: {min: 1e-4, max: 1e-1, log: true}` | uniform in the exponent |
 | `lr: {min: 1e-4, max: 1e-1, log: true, count: 4}` | as many points, for a grid only |
 | `momentum: {min: 0.8, max: 0.99, when: {optimizer: sgd}}` | exists only there |
+| `batch_size: {min: 16, max: auto}` | up to what fits the device: [checks.md](checks.md) |
 | `lr: {..., default: 1e-3}` | taken where a starting point leaves it open |
 
 `widths: {values: [[512, 512], [256, 128]]}` gives the layers one by one; Optuna's tools show such

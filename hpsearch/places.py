@@ -57,11 +57,11 @@ def stays_here(database: Database, said: str | None, *configured: str | None) ->
     return not named and database.file is None
 
 
-def data_settings(spec: StudySpec, folder: str) -> DataSettings:
-    """Which data a study names; `folder` is its file's."""
-    from hpsearch.training.data import DataSettings  # it takes PyTorch's seconds to load
+def data_settings(spec: StudySpec, base: Path) -> DataSettings:
+    """Which data the study names; `base` is its file's folder."""
+    from hpsearch.training.data import DataSettings
 
-    data, base = spec.data, Path(folder)
+    data = spec.data
     return DataSettings(
         source=data.source,
         path=base / data.path if data.path else None,

@@ -209,6 +209,7 @@ class Snapshot:
             "priority": study.priority,
             "max_parallel": study.max_parallel,
             "data": study.data,
+            "sanity": study.sanity,
             "stages": [asdict(stage) for stage in self.stages],
             "diagnosis": asdict(self.diagnosis) if self.diagnosis else None,
             "best": self.row(self.best) if self.best else None,

@@ -37,6 +37,8 @@ class Range:
     integer: bool = False
     count: int | None = None
     """How many points a grid takes from a range of real numbers, spaced evenly (log: by ratio)."""
+    auto: bool = False
+    """Whether `high` stands for what a device has room for, which is not known yet."""
 
     def at(self, u: float) -> int | float:
         """The value at `u` in [0, 1): uniform over the range, or over its logarithm."""
@@ -209,6 +211,8 @@ class Parameter:
     domain: Range | Choices
     default: Value = None
     when: tuple[Condition, ...] = ()
+    note: str | None = None
+    """Where its range comes from, if not from the file alone."""
 
     def active(self, values: Assignment) -> bool:
         """Whether the parameter exists, given the values of those it depends on.

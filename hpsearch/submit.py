@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hpsearch import plan
 from hpsearch.errors import ConflictError
+from hpsearch.sizing import sized
 from hpsearch.spec import StudySpec, differences
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Study
@@ -19,6 +20,7 @@ def submit(
     base: Path,
     priority: int | None = None,
     max_parallel: int | None = None,
+    device: str | None = None,
 ) -> tuple[Study, bool]:
     """The study of `spec`, made if there is none of its name, and whether it was made.
 
@@ -28,9 +30,11 @@ def submit(
         base: The study file's folder.
         priority: Studies of a higher one are served first; None: 0, or as it is.
         max_parallel: The most trials under way at once; 0: no limit; None: that, or as it is.
+        device: What a batch size of `auto` has to fit; None: the first of this machine.
 
     Raises ConflictError where the name is taken by another content.
     """
+    spec = sized(ledger, spec, base, device)
     study, new = ledger.create(
         name=spec.name,
         direction=spec.direction,

@@ -48,7 +48,7 @@ def save(
     candidate = _candidate(ledger, study.study_id, spec, best)
     place = checkpoint_place(ledger.database, study, said)
     weights = _weights(place, candidate, best)
-    settings = data_settings(spec, study.base)
+    settings = data_settings(spec, Path(study.base))
     dataset = load(settings, torch.device("cpu"))
     check_same(settings, study.data or {}, dataset.record)
     problem = Problem(**{name: getattr(dataset, name) for name in Problem.__dataclass_fields__})

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from hpsearch import __version__, passwords
-from hpsearch.cli import control, handover, insight, inspect, launch, system
+from hpsearch.cli import control, handover, insight, inspect, launch, ranging, system
 from hpsearch.errors import EXIT_CODES, INTERRUPTED, HpsearchError
 
 __all__ = ["app", "main"]
@@ -63,6 +63,7 @@ app.command(rich_help_panel=SEARCH)(launch.submit)
 app.command(rich_help_panel=SEARCH)(launch.worker)
 app.command(rich_help_panel=SEARCH)(launch.fleet)
 app.command(rich_help_panel=SEARCH)(launch.check)
+app.command(rich_help_panel=SEARCH)(ranging.lr)
 app.command(rich_help_panel=LOOK)(inspect.status)
 app.command(rich_help_panel=LOOK)(inspect.watch)
 app.command(rich_help_panel=LOOK)(inspect.trials)

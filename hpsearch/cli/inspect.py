@@ -67,6 +67,7 @@ def status(
     else:
         show.studies(snapshots)
         if name:
+            show.sanity(snapshots[0])
             show.stages(snapshots[0])
             show.curves(snapshots[0])
 

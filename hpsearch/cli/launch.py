@@ -23,7 +23,14 @@ from hpsearch.cli.options import (
     open_ledger,
     print_json,
 )  # fmt: skip
-from hpsearch.errors import EXIT_CODES, INTERRUPTED, HpsearchError, StorageError, WorkerError
+from hpsearch.errors import (
+    EXIT_CODES,
+    INTERRUPTED,
+    DataError,
+    HpsearchError,
+    StorageError,
+    WorkerError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,7 +88,8 @@ def run(
         from hpsearch.submit import submit as submit_study
 
         ledger = service.ledger()
-        study, new = submit_study(ledger, spec, file.parent, priority, max_parallel)
+        device = crew.device[0] if crew.device else None
+        study, new = submit_study(ledger, spec, file.parent, priority, max_parallel, device)
         _reschedule(ledger, study, priority, max_parallel)
         reader = Reader(ledger, study.name, service.checkpoints)
         if not new:
@@ -172,6 +180,8 @@ def _follow(fleet: Fleet, reader: Reader, *, starts: bool) -> Snapshot:
                 progress.update(snapshot)
             time.sleep(POLL_S)
     snapshot = reader.snapshot()
+    if snapshot.study.refused:
+        raise DataError(snapshot.study.refused)
     if snapshot.study.state == "open" and fleet.failure is not None:
         study = snapshot.study
         left = f"{study.ended} of {study.tickets} trials have ended; run again to go on"

@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from hpsearch.report import Snapshot, Trial
     from hpsearch.spec import StudySpec
     from hpsearch.store.values import Study, Work, Worker
+    from hpsearch.training.probe import RangeTest
 
 __all__ = [
     "best", "call", "curves", "described", "description", "err", "final", "findings", "importance",
-    "note", "number", "out", "params", "result", "scheduled", "seen", "setting", "span", "stages",
-    "studies", "told", "trials", "workers",
+    "note", "number", "out", "params", "rates", "result", "sanity", "scheduled", "seen", "setting",
+    "span", "stages", "studies", "told", "trials", "workers",
 ]  # fmt: skip
 
 out = Console(highlight=False, soft_wrap=False)
@@ -103,7 +104,11 @@ def _table(*columns: str, right: Sequence[str] = ()) -> Table:
 def described(spec: StudySpec) -> dict[str, Any]:
     """What would be searched, for JSON."""
     grid = Grid(spec.space)
-    endless = [p.name for p in spec.space if p.domain.grid is None]
+    # What is `auto` has an end, which is not known yet.
+    endless = [
+        p.name for p in spec.space
+        if p.domain.size is None or (isinstance(p.domain, Range) and p.domain.auto)
+    ]  # fmt: skip
     return {
         "name": spec.name,
         "data": spec.data.source,
@@ -127,7 +132,7 @@ def _domain(parameter: Parameter) -> str:
     """A parameter's values in words."""
     found = parameter.domain
     if isinstance(found, Range):
-        words = f"{setting(found.low)} to {setting(found.high)}"
+        words = f"{setting(found.low)} to {'auto' if found.auto else setting(found.high)}"
         words += " whole" if found.integer else ""
         words += f" step {setting(found.step)}" if found.step else ""
         words += " log" if found.log else ""
@@ -162,6 +167,15 @@ def description(spec: StudySpec) -> None:
     hours = f", at most {facts['hours']:g} hours" if facts["hours"] else ""
     out.print(f"budget: {facts['trials']:,} trials of at most {facts['epochs']} epochs{hours}; "
               f"pruner {facts['pruner']}")  # fmt: skip
+
+
+def rates(found: RangeTest, most: int = 8) -> None:
+    """Some of the rates of a range test, evenly, and the loss there."""
+    table = _table("lr", "loss", right=("lr", "loss"))
+    last = len(found.rates) - 1
+    for at in dict.fromkeys(round(last * i / (most - 1)) for i in range(most)):
+        table.add_row(f"{found.rates[at]:.1e}", number(found.smooth[at]))
+    out.print(table)
 
 
 # --- a study ----------------------------------------------------------------------------------
@@ -302,6 +316,7 @@ def result(snapshot: Snapshot) -> None:
     out.print(f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials "
               f"({counts or 'none'}) in {span(study.active_s)} of work")  # fmt: skip
     _data(snapshot)
+    sanity(snapshot)
     stages(snapshot)
     if snapshot.best is None:
         out.print("no trial went to its end")
@@ -366,6 +381,13 @@ def _interval(found: Mapping[str, Any]) -> str:
     if found["low"] is None:
         return number(found["mean"])
     return f"{number(found['mean'])} ({number(found['low'])} to {number(found['high'])})"
+
+
+def sanity(snapshot: Snapshot) -> None:
+    """What spoke against learning anything, where something did."""
+    found = snapshot.study.sanity
+    if found is not None and found["suspect"]:
+        out.print(f"before the first trial: {found['said']}", soft_wrap=True)
 
 
 def stages(snapshot: Snapshot) -> None:

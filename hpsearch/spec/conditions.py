@@ -26,7 +26,9 @@ def space_of(drafts: Mapping[str, Draft], faults: Faults) -> Space:
         draft = drafts[name]
         if draft.domain and not draft.constant:
             group = draft.entry.group
-            parameters.append(Parameter(name, group, draft.domain, draft.default, when[name]))
+            parameters.append(
+                Parameter(name, group, draft.domain, draft.default, when[name], draft.note)
+            )
     # The domain of a constant is its one value.
     constants = {
         name: draft.domain.at(0.0)

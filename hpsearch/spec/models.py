@@ -306,6 +306,9 @@ class SearchSpec(Section):
     stack: StackSize = "auto"
     """Candidates of one shape (network, batch size, optimizer, loss) that a device trains as one:
     `auto`, as many as a short dry run finds to pay and memory has room for; `off`; or a number."""
+    sanity: bool = True
+    """Whether the default configuration has to learn a handful of training rows by heart before the
+    first trial. A study in which nothing can be learnt is stopped, with the reason."""
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
     """Seed of the samplers, and of every candidate's weights and order of data."""
 

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
     from hpsearch.spec.faults import Faults, Path
 
-__all__ = ["Draft", "Entry", "drafts", "entries", "fit"]
+__all__ = ["AUTO", "Draft", "Entry", "drafts", "entries", "fit"]
 
 _RANGE_KEYS = ("min", "max", "step", "log", "count")
-KEYS = (*_RANGE_KEYS, "values", "default", "when")
+KEYS = (*_RANGE_KEYS, "values", "default", "when", "note")
+AUTO = "batch_size"
+"""The setting of which `max` may be `auto`."""
 MOST_VALUES = 1_000
 """Values that a file can list for one parameter."""
 MOST_STEPS = 1_000_000
@@ -59,6 +61,13 @@ class Draft:
     def path(self) -> Path:
         """Where the parameter stands in the file."""
         return self.entry.path
+
+    @property
+    def note(self) -> str | None:
+        """A remark about where its range comes from."""
+        raw = self.entry.raw
+        note = raw.get("note") if isinstance(raw, dict) else None
+        return note if isinstance(note, str) else None
 
     @property
     def when(self) -> object:
@@ -113,6 +122,8 @@ def _draft(entry: Entry, setting: Setting, faults: Faults) -> Draft:
     for key in raw:
         if key not in KEYS:
             faults.add_unknown((*entry.path, key), KEYS)
+    if not isinstance(raw.get("note", ""), str):
+        faults.add((*entry.path, "note"), "a text", show(raw["note"]))
     draft = Draft(entry, _domain(raw, entry.path, setting, faults))
     if "default" in raw and draft.domain:
         try:
@@ -178,7 +189,9 @@ class _Bounds:
     def range(self) -> Range | None:
         """The range, or None where it has faults."""
         before = len(self._faults)
-        low, high = self._bound("min"), self._bound("max")
+        auto = self._raw.get("max") == "auto" and self._setting.name == AUTO
+        low = self._bound("min")
+        high = int(self._setting.high or 0) if auto else self._bound("max")
         log = self._log()
         step, count = self._number("step"), self._number("count")
         if low is None or high is None:
@@ -197,7 +210,7 @@ class _Bounds:
         if len(self._faults) > before:
             return None
         if integer:
-            return Range(low, high, step, log, integer=True)
+            return Range(low, high, step, log, integer=True, auto=auto)
         low, high = float(low), float(high)
         return Range(low, high, step and float(step), log, count=cast("int | None", count))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from hpsearch.catalog import FAMILIES, GROUPS, TRAINING, Setting
 from hpsearch.spec.models import StudySections
-from hpsearch.spec.parameters import MOST_STEPS, MOST_VALUES
+from hpsearch.spec.parameters import AUTO, MOST_STEPS, MOST_VALUES
 
 __all__ = ["schema"]
 
@@ -80,6 +80,7 @@ def _form(keys: Schema, setting: Setting) -> Schema:
             **_value(setting),
         },
         "when": {"$ref": "#/$defs/when"},
+        "note": {"description": "A remark, kept with the study.", "type": "string"},
     }
     return {
         "type": "object",
@@ -104,7 +105,7 @@ def _range(setting: Setting) -> Schema:
     bound = _number(setting)
     return {
         "min": {"description": "Smallest value, inclusive.", **bound},
-        "max": {"description": "Largest value, inclusive.", **bound},
+        "max": {"description": "Largest value, inclusive.", **_most(setting, bound)},
         "step": {
             "description": "Distance of neighbouring values; not with log.",
             "type": bound["type"],
@@ -118,6 +119,10 @@ def _range(setting: Setting) -> Schema:
             "maximum": MOST_STEPS,
         },
     }
+
+
+def _most(setting: Setting, bound: Schema) -> Schema:
+    return {"anyOf": [bound, {"const": "auto"}]} if setting.name == AUTO else bound
 
 
 def _value(setting: Setting) -> Schema:

@@ -87,13 +87,16 @@ def _written(parameter: Parameter) -> dict[str, Any]:
     domain = parameter.domain
     written: dict[str, Any] = {"group": parameter.group, "name": parameter.name}
     if isinstance(domain, Range):
-        written |= {"min": domain.low, "max": domain.high, "log": domain.log}
+        high = "auto" if domain.auto else domain.high
+        written |= {"min": domain.low, "max": high, "log": domain.log}
         written |= {"step": domain.step} if domain.step is not None else {}
         written |= {"count": domain.count} if domain.count is not None else {}
     else:
         written["values"] = [_plain(value) for value in domain.values]
     if parameter.default is not None:
         written["default"] = _plain(parameter.default)
+    if parameter.note is not None:
+        written["note"] = parameter.note
     if parameter.when:
         written["when"] = {c.parameter: [_plain(v) for v in c.values] for c in parameter.when}
     return written

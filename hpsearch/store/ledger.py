@@ -184,6 +184,26 @@ class Ledger:
         study_rows.put(connection, study_id, data=json.dumps(found))
         return found
 
+    @_verb
+    def record_sanity(
+        self, connection: sa.Connection, study_id: int, found: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Keep whether anything can be learnt in a study; what counts from now on.
+
+        With `stops` the study is stopped. Where another worker has found otherwise, or has begun,
+        that counts: on another device there may be more memory, or more digits.
+        """
+        trials.lock_study(connection, study_id)
+        for study in study_rows.find(connection, studies.c.study_id == study_id):
+            known = study.sanity
+            if known is not None and not known["stops"]:
+                return known
+            stops = found["stops"] and study.issued == 0
+            found = {**found, "stops": stops}
+            state = "stopped" if stops and study.state in ("open", "paused") else study.state
+            study_rows.put(connection, study_id, sanity=json.dumps(found), state=state)
+        return found
+
     def stages(self, study_id: int) -> list[dict[str, Any]]:
         """The stages that have been opened, in their order."""
         with self.database.read() as connection:

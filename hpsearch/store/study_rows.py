@@ -49,6 +49,7 @@ def made(row: sa.Row[Any]) -> Study:
     fields = {key: row._mapping[key] for key in Study.__dataclass_fields__}
     fields["document"] = _mapping(row.document) or {}
     fields["data"] = _mapping(row.data)
+    fields["sanity"] = _mapping(row.sanity)
     return Study(**fields)
 
 

@@ -26,7 +26,7 @@ __all__ = [
     "tickets", "workers",
 ]  # fmt: skip
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 KNOWN_REVISIONS = frozenset({"v3.2.0.a"})
 """Of Optuna's tables, schema version 12, as its migrations name them: those written here."""
 _LOCK = 0x6870_7365  # any fixed number: "hpse"
@@ -69,6 +69,9 @@ studies = sa.Table(
     sa.Column("active_s", sa.Double, nullable=False),  # time in which any worker held a lease
     sa.Column("active_at", sa.Double),  # when active_s was last brought up to date
     sa.Column("data", _LONG),  # what the first worker found: fingerprint, split, sizes
+    sa.Column(
+        "sanity", sa.Text
+    ),  # whether the default configuration learns; NULL: nobody has looked
 )
 
 stages = sa.Table(

@@ -61,6 +61,15 @@ class Study:
     """Seconds in which any worker held a lease."""
     data: Mapping[str, Any] | None
     """What the first worker found: fingerprint of the data, split, sizes."""
+    sanity: Mapping[str, Any] | None = None
+    """Whether the default configuration learns at all: `suspect`, `said`, `stops`; None: nobody has
+    looked."""
+
+    @property
+    def refused(self) -> str | None:
+        """Why nothing can be learnt in it, where it was stopped for that."""
+        refused = self.state == "stopped" and self.sanity is not None and self.sanity["stops"]
+        return str(self.sanity["said"]) if refused and self.sanity else None
 
     @property
     def is_out_of_time(self) -> bool:

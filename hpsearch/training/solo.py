@@ -38,7 +38,8 @@ class Solo:
         self._images = course.candidate.family == "cnn"
         if self._images:  # with the channels last convolutions take two thirds of the time
             self._network.to(memory_format=torch.channels_last)
-        self._optimizer = optim.optimizer(self._network.parameters(), course.settings)
+        self._parameters = list(self._network.parameters())
+        self._optimizer = optim.optimizer(self._parameters, course.settings)
         smoothing = course.settings["label_smoothing"]
         self._loss = losses.loss_of(
             course.loss, torch.tensor([smoothing], device=device) if smoothing else None
@@ -50,9 +51,9 @@ class Solo:
         self._network.load_state_dict(state["model"])
         # The groups are this slot's own: a fused kernel of another device may not exist here.
         groups = self._optimizer.state_dict()["param_groups"]
-        parameters = list(self._network.parameters())
+        like = self._parameters
         kept = {
-            number: {name: _laid_out(value, parameters[number]) for name, value in values.items()}
+            number: {name: _laid_out(value, like[number]) for name, value in values.items()}
             for number, values in state["optimizer"].items()
         }
         self._optimizer.load_state_dict({"state": kept, "param_groups": groups})
@@ -62,11 +63,8 @@ class Solo:
 
         None where `interrupted` said so between two batches; the slot is spoilt then.
         """
-        course, network, optimizer = self.courses[0], self._network, self._optimizer
-        inputs, targets = self._dataset.train.inputs, self._dataset.train.targets
-        parameters = list(network.parameters())
-        clip, rates = course.settings["clip"], course.rates()
-        network.train()
+        course, rates = self.courses[0], self.courses[0].rates()
+        self._network.train()
         total = torch.zeros(1, device=self._device)
         order = course.order().to(self._device)
         with devices.seeded(
@@ -75,17 +73,25 @@ class Solo:
             for step, rows in enumerate(torch.split(order, course.batches)):
                 if interrupted():
                     return None
-                optimizer.param_groups[0]["lr"] = rates[step]
-                for parameter in parameters:  # optimizer.zero_grad() takes longer
-                    parameter.grad = None
-                outputs = self._forward(inputs.index_select(0, rows))
-                loss = self._loss(outputs.unsqueeze(0), targets.index_select(0, rows).unsqueeze(0))
-                loss.sum().backward()  # type: ignore[no-untyped-call]
-                if clip is not None:
-                    torch.nn.utils.clip_grad_norm_(parameters, clip)
-                optimizer.step()
-                total += loss.detach() * len(rows)  # .item() would wait for the device
-        return total / len(inputs)
+                total += self.step(rows, rates[step]) * len(rows)
+        return total / len(order)
+
+    def step(self, rows: Tensor, rate: float) -> Tensor:
+        """One step of the optimizer by these training rows, int64 (B,), at a learning rate.
+
+        The loss before it, (1,), still on the device: .item() would wait for it.
+        """
+        clip, train = self.courses[0].settings["clip"], self._dataset.train
+        self._optimizer.param_groups[0]["lr"] = rate
+        for parameter in self._parameters:  # optimizer.zero_grad() takes longer
+            parameter.grad = None
+        outputs = self._forward(train.inputs.index_select(0, rows))
+        loss = self._loss(outputs.unsqueeze(0), train.targets.index_select(0, rows).unsqueeze(0))
+        loss.sum().backward()  # type: ignore[no-untyped-call]
+        if clip is not None:
+            torch.nn.utils.clip_grad_norm_(self._parameters, clip)
+        self._optimizer.step()
+        return loss.detach()
 
     @torch.inference_mode()
     def outputs(self, part: Part) -> Tensor:

@@ -27,6 +27,7 @@ from hpsearch.worker.context import Context
 from hpsearch.worker.intake import Intake
 from hpsearch.worker.material import material
 from hpsearch.worker.running import Running
+from hpsearch.worker.sanity import assure
 from hpsearch.worker.saves import Saves
 from hpsearch.worker.staging import Staging
 
@@ -62,6 +63,7 @@ class Bench:
         if self._spec.name != study.name:  # which becomes the name of a folder
             raise HpsearchError(f"the study file in the database is of {self._spec.name!r}")
         dataset = material(context, study, self._spec)
+        assure(context, study, self._spec, dataset)
         database = context.ledger.database
         self._mirror = Mirror(database, study.study_id, study.name, study.direction)
         self._search = Search(self._spec, self._mirror)

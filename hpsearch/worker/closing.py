@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -46,7 +47,7 @@ def conclude(
     mirror.refresh()
     stage = search.stages[-1]
     trials = {t.user_attrs["ticket"]: t for t in _trials_of(stage, mirror)}
-    part = test_part(data_settings(spec, study.base), dataset, dataset.record, context.device)
+    part = test_part(data_settings(spec, Path(study.base)), dataset, dataset.record, context.device)
     checkpoints = Checkpoints(place)
 
     def look(repeat: Repeat, values: Assignment) -> dict[str, float]:

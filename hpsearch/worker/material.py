@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hpsearch.catalog import METRICS
 from hpsearch.errors import DataError
 from hpsearch.places import data_settings
@@ -15,7 +17,7 @@ __all__ = ["material"]
 
 def material(context: Context, study: Study, spec: StudySpec) -> Dataset:
     """Load it. DataError where it is missing, does not suit, or is not what others train on."""
-    dataset = load(data_settings(spec, study.base), context.device)
+    dataset = load(data_settings(spec, Path(study.base)), context.device)
     _check_metric(study, spec, dataset)
     _agree(context, study, dataset)
     return dataset

@@ -666,3 +666,25 @@ def test_only_studies_with_a_ticket_to_give_are_waiting(url: str) -> None:
     assert ledger.waiting() == []
     ledger.release([hold])
     assert [s.name for s in ledger.waiting()] == ["s"]
+
+
+FINE = {"suspect": None, "said": "", "stops": False}
+BROKEN = {"suspect": "data", "said": "all alike", "stops": True}
+
+
+def test_a_study_in_which_nothing_can_be_learnt_is_stopped(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    assert ledger.record_sanity(study.study_id, BROKEN) == BROKEN
+    assert ledger.study("s").refused == "all alike"
+    assert ledger.waiting() == []
+    ledger.set_state("s", "open")  # somebody thinks otherwise
+    assert ledger.record_sanity(study.study_id, FINE) == FINE
+    assert ledger.record_sanity(study.study_id, BROKEN) == FINE, "another worker has passed it"
+    assert (ledger.study("s").state, ledger.study("s").refused) == ("open", None)
+
+
+def test_a_study_that_has_begun_is_not_stopped_by_a_late_look(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    ledger.claim("w", study.study_id)
+    assert ledger.record_sanity(study.study_id, BROKEN)["stops"] is False
+    assert ledger.study("s").state == "open"

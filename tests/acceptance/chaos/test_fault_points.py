@@ -216,6 +216,10 @@ def stop_before_a_worker_dies(crew: Crew) -> None:
     _write(crew, "UPDATE hpsearch_leases SET until = until - 10000")
 
 
+def nobody_has_looked(crew: Crew) -> None:
+    _write(crew, "UPDATE hpsearch_studies SET sanity = NULL")
+
+
 @dataclass(frozen=True)
 class Scenario:
     """A command that dies at any of its writes and is given again."""
@@ -228,6 +232,7 @@ class Scenario:
 
 
 HELD = Hold(1, 0, 1, "dead0")
+FINE = {"suspect": None, "said": "", "stops": False}
 SCENARIOS = {
     "release": Scenario("release", ([HELD],)),
     "sign_off": Scenario("sign_off", ("dead0",)),
@@ -238,6 +243,7 @@ SCENARIOS = {
     "extend": Scenario("extend", ("s", 2), trials=TRIALS + 2),
     "retry": Scenario("retry_failed", ("s",), fail_a_trial, trials=TRIALS + 1),
     "delete": Scenario("delete", ("s",)),
+    "sanity": Scenario("record_sanity", (1, FINE), nobody_has_looked),
 }
 
 

@@ -278,7 +278,7 @@ name: base
         assert read(study()).digest == DIGEST
 
 
-DIGEST = "dd0022127d8035bb0cf7d89576f5bcf40ce7e4078800b7a162c663bf4533141b"
+DIGEST = "f266ba286a7bf21567e328f5535ad77c9d052532ffb61381fcda2b61ba5aa1e6"
 
 
 @pytest.mark.parametrize(

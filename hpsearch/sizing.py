@@ -1,0 +1,84 @@
+"""`batch_size: {max: auto}`: the number that stands for it in the study that is made.
+
+Found on the device, then frozen: all workers search the same range, and a study that is there
+already keeps its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from hpsearch import plan
+from hpsearch.catalog import FAMILIES, Value
+from hpsearch.errors import NotFoundError, StudyFileError
+from hpsearch.places import data_settings
+from hpsearch.space import Choices, Parameter, Range
+from hpsearch.spec import StudySpec
+from hpsearch.store.ledger import Ledger
+
+__all__ = ["hungriest", "sized"]
+
+
+def sized(ledger: Ledger, spec: StudySpec, base: Path, device: str | None) -> StudySpec:
+    """The study with a number in the place of `auto`; as it is where it has none.
+
+    Raises StudyFileError where what the file names is larger, HpsearchError where the smallest
+    does not fit.
+    """
+    parameter = next((p for p in spec.space if p.name == "batch_size"), None)
+    if parameter is None or not isinstance(parameter.domain, Range) or not parameter.domain.auto:
+        return spec
+    high, note = _known(ledger, spec.name) or _found(spec, parameter.domain, base, device)
+    if high < parameter.domain.low:
+        raise StudyFileError(
+            f"batch_size.min is {parameter.domain.low:g}, and the largest is {high}: {note}"
+        )
+    named = [point.get("batch_size") for point in spec.start]
+    for value in (*named, parameter.default):
+        if isinstance(value, int) and value > high:
+            raise StudyFileError(f"batch_size {value} is larger than the largest, {high}: {note}")
+    domain = replace(parameter.domain, high=high, auto=False)
+    frozen = replace(parameter, domain=domain, note=note)
+    parameters = tuple(frozen if p.name == "batch_size" else p for p in spec.space)
+    return replace(spec, space=replace(spec.space, parameters=parameters))
+
+
+def _known(ledger: Ledger, name: str) -> tuple[int, str] | None:
+    """That of a study which is there already."""
+    try:
+        document = ledger.study(name).document
+    except NotFoundError:
+        return None
+    kept = [p for p in document.get("parameters", ()) if p["name"] == "batch_size" and "note" in p]
+    return (kept[0]["max"], kept[0]["note"]) if kept else None
+
+
+def _found(
+    spec: StudySpec, domain: Range, base: Path, device: str | None
+) -> tuple[int, str]:  # fmt: skip
+    from hpsearch.training import devices
+    from hpsearch.training.candidate import Candidate
+    from hpsearch.training.largest import largest
+
+    candidate = Candidate(0, spec.family, spec.settings(hungriest(spec)), seed=0)
+    chosen = device or devices.local()[0]
+    high, on = largest(candidate, data_settings(spec, base), chosen, int(domain.low))
+    return high, f"auto: the largest that was run on {on}"
+
+
+def hungriest(spec: StudySpec) -> dict[str, Value]:
+    """The default configuration with the numbers of its network at their upper ends."""
+    own = {setting.name for setting in FAMILIES[spec.family]}
+    values: dict[str, Value] = dict(plan.default_point(spec))
+    for parameter in spec.space:
+        if parameter.name in own and parameter.active({**spec.space.constants, **values}):
+            values[parameter.name] = _most(parameter, values.get(parameter.name))
+    return values
+
+
+def _most(parameter: Parameter, usual: Value) -> Value:
+    if not isinstance(parameter.domain, Choices):
+        return parameter.domain.last
+    sizes = [v for v in parameter.domain.values if isinstance(v, (int, float, tuple))]
+    return max(sizes, key=lambda v: sum(v) if isinstance(v, tuple) else v) if sizes else usual

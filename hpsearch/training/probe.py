@@ -1,0 +1,339 @@
+"""Short looks at one configuration before a search: which learning rates suit it, and whether it
+learns at all.
+
+Both rules are old advice. The range test: Smith, "Cyclical learning rates for training neural
+networks" (2017). Over-fitting a handful of rows: Goodfellow, Bengio and Courville, "Deep learning"
+(2016), section 11.5; Karpathy, "A recipe for training neural networks" (2019).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from hpsearch.errors import line
+from hpsearch.training import devices, losses
+from hpsearch.training.candidate import Candidate, derived_seed
+from hpsearch.training.course import Course
+from hpsearch.training.data import Part
+from hpsearch.training.solo import Solo
+from hpsearch.training.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from torch import Tensor
+
+    from hpsearch.training.data import Dataset
+
+__all__ = ["Finding", "RangeTest", "examine", "range_test"]
+
+# --- learning rates ---------------------------------------------------------------------------
+
+_STEPS = 200
+"""Mini-batches of a range test."""
+
+_NEAR = 10
+"""Steps to each side that a loss is averaged with: each is of another mini-batch."""
+
+_BROKEN = 2.0
+"""The test is broken off where the loss is so many times what it was at the start."""
+
+_FALL = 0.95
+"""A loss that does not come below this share of its first value has not fallen, but for chance."""
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """The loss of one network while its learning rate rises from step to step."""
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    """Of the mini-batch of that step, before it."""
+    smooth: tuple[float, ...]
+    """Each averaged with its neighbours."""
+
+    @property
+    def largest(self) -> float | None:
+        """The rate from which on the loss rises (Smith 2017): that of the smallest loss. None:
+        the loss has not fallen."""
+        lowest = self._lowest
+        return None if lowest is None else self.rates[lowest]
+
+    @property
+    def steepest(self) -> float | None:
+        """The rate at which the loss falls most for a rate that is larger by a certain factor
+        (Gugger, "How do you find a good learning rate", 2018). None: the loss has not fallen."""
+        lowest = self._lowest
+        if lowest is None:
+            return None
+        # The steps are even in the exponent of the rate.
+        falls = [self.smooth[i - 1] - self.smooth[i + 1] for i in range(1, max(lowest, 2))]
+        return self.rates[1 + falls.index(max(falls))]
+
+    @property
+    def _lowest(self) -> int | None:
+        lowest = min(range(len(self.smooth)), key=self.smooth.__getitem__)
+        fallen = lowest > 0 and self.smooth[lowest] < _FALL * self.smooth[0]
+        return lowest if fallen else None
+
+
+def range_test(
+    candidate: Candidate, dataset: Dataset, device: torch.device, low: float, high: float
+) -> RangeTest:
+    """Train it for some hundred steps, each of another mini-batch and at a rate that is larger by
+    the same factor, from `low` to `high` or until the loss goes up for good.
+
+    Raises ValueError for settings that make no sense, ArithmeticError where the loss is not a
+    number from the start.
+    """
+    course = Course(candidate, dataset)
+    solo = Solo(course, dataset, device)
+    rates = [low * (high / low) ** (i / (_STEPS - 1)) for i in range(_STEPS)]
+    found: list[float] = []
+    with devices.seeded(device, derived_seed(candidate.seed, "dropout", 0)):
+        for rate, rows in zip(rates, _batches(course, device), strict=False):
+            loss = float(solo.step(rows, rate))
+            late = [*found[-_NEAR:], loss]
+            if not math.isfinite(loss) or _mean(late) > _BROKEN * _mean([*found, loss][:_NEAR]):
+                break
+            found.append(loss)
+    if len(found) < 3:
+        raise ArithmeticError(f"the loss is not a number, or too large, at the rate {low:g}")
+    smooth = [_mean(found[max(i - _NEAR, 0) : i + _NEAR + 1]) for i in range(len(found))]
+    return RangeTest(tuple(rates[: len(found)]), tuple(found), tuple(smooth))
+
+
+def _batches(course: Course, device: torch.device) -> Iterator[Tensor]:
+    """Rows of mini-batches, epoch after epoch."""
+    while True:
+        yield from torch.split(course.order().to(device), course.batches)
+        course.epoch += 1
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+# --- whether it learns ------------------------------------------------------------------------
+
+_ROWS = 16
+"""Of the small batch."""
+
+_PASSES, _REPEATS = 30, 10
+"""Steps by that batch: so many times this many, with a look at the loss between."""
+
+_SOON = 5
+"""Passes after which a loss that has not begun to fall is given up."""
+
+_ZERO = 0.05
+"""A loss is near zero at this share of that of the best constant output."""
+
+_APART = 0.5
+"""Two rows are told apart at this share."""
+
+_RATES = (1e-1, 1e-2, 1e-3, 1e-4)
+"""Tried where the candidate's own does not do."""
+
+_STARTS, _SAFE_RATES = 3, (1e-2, 1e-3)
+"""First weights, and Adam's rates, at which a network is tried that seems not to learn."""
+
+_NARROW = 8
+"""All units of a layer with fewer may be dead by chance."""
+
+_MOST_WEIGHTS = 20_000_000
+"""Of all networks tried at once; what has more is not looked at, as that would take too long."""
+
+_LONGEST_S = 2.0
+"""Of the small batch; two rows, which seldom come to it, get twice that."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What has come of it."""
+
+    suspect: Literal["data", "loss", "network", "learning rate"] | None
+    """None: it learns, or that could not be told."""
+    said: str
+    """In words, where there is something to say."""
+    certain: bool = False
+    """Whether no configuration that shares what is suspected can learn."""
+
+
+def examine(
+    candidate: Candidate, dataset: Dataset, device: torch.device, interrupted: Callable[[], bool]
+) -> Finding:
+    """Whether a candidate, without regularisation, learns a handful of training rows by heart.
+
+    It takes two seconds at most; six where nothing is learnt. What cannot be told in that time, or
+    has a reason that may be a good one, is not held against it: rows that are alike, a network
+    that is small.
+    """
+    said = _amiss(dataset.train)
+    if said:
+        return Finding("data", said, certain=True)
+    try:
+        losses.loss_name(candidate.settings["loss"], dataset.task, len(dataset.classes))  # type: ignore[arg-type]
+    except ValueError as error:
+        return Finding("loss", str(error), certain=True)
+    try:
+        return _Probe(candidate, dataset, device, interrupted).finding()
+    except _UndecidedError as error:
+        return Finding(None, str(error))
+    except Exception as error:  # training meets it again, where it is reported
+        devices.empty_cache(device)
+        return Finding(None, f"not looked at: {line(error)}")
+
+
+def _amiss(train: Part) -> str:
+    """What is wrong with the rows themselves; that a number is not finite is seen on loading."""
+    if _alike(train.targets):
+        return f"all {len(train.targets):,} training rows have the same target"
+    if _alike(train.inputs):
+        return f"all {len(train.inputs):,} training rows have the same inputs, and targets differ"
+    return ""
+
+
+def _alike(rows: Tensor) -> bool:
+    few = rows[:1000]  # which is enough for most
+    return bool((few == rows[0]).all()) and bool((rows == rows[0]).all())
+
+
+class _UndecidedError(Exception):
+    """It cannot be told."""
+
+
+class _Probe:
+    """One candidate over a few rows."""
+
+    def __init__(
+        self, candidate: Candidate, dataset: Dataset, device: torch.device,
+        interrupted: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        self._dataset, self._device, self._interrupted = dataset, device, interrupted
+        self._deadline = time.monotonic() + _LONGEST_S
+        plain = {"dropout": 0.0, "weight_decay": 0.0, "label_smoothing": 0.0, "clip": None}
+        steady = {"schedule": "constant", "warmup": 0.0, "epochs": _PASSES}
+        self._settings: Mapping[str, Any] = {**candidate.settings, **plain, **steady}
+        self._candidate = candidate
+        course = Course(candidate, dataset)
+        self._order = course.order().to(device)
+        weights = {name: w for name, w in course.network().named_parameters() if w.dim() > 1}
+        self._weights = sum(w.numel() for w in weights.values())
+        self._width = min((len(w) for w in [*weights.values()][:-1]), default=_NARROW)
+        self._most = _MOST_WEIGHTS // self._weights
+
+    def finding(self) -> Finding:
+        batch, own = self._batch(), float(self._settings["lr"])
+        first = self._shares(batch, [{"lr": own}])[0]
+        if first < _ZERO:
+            return Finding(None, "")
+        rates = [rate for rate in _RATES if not math.isclose(rate, own)]
+        shares = self._shares(batch, [{"lr": rate} for rate in rates])
+        reached = [rate for rate, share in zip(rates, shares, strict=True) if share < _ZERO]
+        if not reached:
+            return self._of_network()
+        if first < _FALL or self._shares(batch, [{"lr": own}], patient=True)[0] < _FALL:
+            return Finding(None, "")
+        return Finding(
+            "learning rate",
+            f"at the learning rate {own:g} the default configuration does not begin to learn "
+            f"{len(batch)} rows by heart; at {reached[0]:g} it does",
+        )
+
+    def _of_network(self) -> Finding:
+        """Any network that passes anything on tells two rows apart, be it a linear one; and Adam
+        gets through layers in which gradients shrink."""
+        adam = {"optimizer": "adam", "beta1": 0.9, "beta2": 0.999}
+        starts = range(_STARTS)
+        ways = [{**adam, "lr": rate, "start": start} for start in starts for rate in _SAFE_RATES]
+        self._deadline = time.monotonic() + 2 * _LONGEST_S
+        shares = self._shares(self._pair(), ways, enough=_APART, patient=True)
+        if any(share < _APART for share in shares):
+            return Finding(
+                "network",
+                "the default configuration does not learn a few rows by heart at any learning "
+                "rate: its network is small, its optimizer slow, or the rows are much alike",
+            )
+        why = "stays that of a constant" if any(map(math.isfinite, shares)) else "is not a number"
+        return Finding(
+            "network",
+            "the network cannot tell two training rows apart: whatever its first weights and its "
+            f"learning rate, its loss {why}; look at its depth, activation and init",
+            certain=self._width >= _NARROW,
+        )
+
+    def _batch(self) -> Tensor:
+        """Rows of different inputs, not all of one target."""
+        targets, inputs = self._dataset.train.targets, self._dataset.train.inputs
+        ordered = targets[self._order].flatten()
+        other = (ordered != ordered[0]).int().argmax()  # the first of another target
+        some = torch.cat([self._order[:1], self._order[other : other + 1], self._order[1:64]])
+        kinds = torch.unique(inputs[some].flatten(1), dim=0, return_inverse=True)[1].tolist()
+        firsts = dict(zip(reversed(kinds), some.flip(0), strict=True))  # the last one said stays
+        return torch.stack([firsts[kind] for kind in dict.fromkeys(kinds)][:_ROWS])
+
+    def _pair(self) -> Tensor:
+        """The two rows farthest apart of which the targets differ clearly."""
+        some = self._order[:256]
+        targets = self._dataset.train.targets[some].float().flatten()
+        apart = (targets.unsqueeze(0) - targets.unsqueeze(1)).abs()
+        inputs = self._dataset.train.inputs[some].flatten(1)
+        floor = apart.max() / 2 if self._dataset.task == "regression" else 0.0
+        distance = torch.cdist(inputs, inputs).where(apart > floor, 0.0)
+        first, second = divmod(int(distance.argmax()), len(some))
+        if not distance[first, second] > 0:
+            raise _UndecidedError("not looked at: two rows of different targets were not found")
+        return some[[first, second]]
+
+    def _shares(
+        self, rows: Tensor, ways: Sequence[Mapping[str, Any]], *, enough: float = _ZERO,
+        patient: bool = False,
+    ) -> list[float]:  # fmt: skip
+        """How far each way gets, all of them as one stack: its last loss as a share of that of the
+        best constant output."""
+        if len(ways) > self._most:
+            raise _UndecidedError(f"not looked at: the network has {self._weights:,} weights")
+        train = self._dataset.train
+        part = Part(train.inputs[rows], train.targets[rows])
+        tiny = replace(self._dataset, train=Part(_repeated(part.inputs), _repeated(part.targets)))
+        courses = [Course(self._changed(way, len(rows)), tiny) for way in ways]
+        constant = _constant_loss(part.targets, tiny, courses[0].loss)
+        if not constant > 0:
+            raise _UndecidedError("not looked at: a few rows of different targets were not found")
+        stack = Stack(courses[0].network(), tiny, self._device)
+        stack.join([(course, None) for course in courses])
+        shares: list[float] = []
+        for done in range(_PASSES):
+            found = stack.train(lambda: self._interrupted() or time.monotonic() > self._deadline)
+            if found is None:
+                raise _UndecidedError("not decided: it would take too long")
+            shares = (found / constant).tolist()
+            falls = patient or done < _SOON or any(share < _FALL for share in shares)
+            if not falls or any(share < enough for share in shares):
+                break
+            for course in courses:
+                course.epoch += 1
+        return shares
+
+    def _changed(self, way: Mapping[str, Any], rows: int) -> Candidate:
+        settings = {**self._settings, **way, "batch_size": rows}
+        seed = derived_seed(self._candidate.seed, "start", settings.pop("start", 0))
+        return replace(self._candidate, settings=settings, seed=seed)
+
+
+def _repeated(rows: Tensor) -> Tensor:
+    return rows.repeat(_REPEATS, *(1 for _ in rows.shape[1:]))
+
+
+def _constant_loss(targets: Tensor, dataset: Dataset, loss: str) -> float:
+    """The loss of the best output that does not look at its inputs, about."""
+    if dataset.task == "classification":
+        share = torch.unique(targets, return_counts=True)[1] / len(targets)
+        return float(-(share * share.log()).sum())
+    constant = targets.mean(dim=0, keepdim=True).expand_as(targets)
+    return float(losses.loss_of(loss)(constant.unsqueeze(0), targets))

@@ -1,0 +1,64 @@
+"""Before the first trial of a study: does its default configuration learn anything at all?
+
+Whoever is first at a study looks; several may at the same time. What came of it is in the database
+once the look is over, so that one who dies over it leaves nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from hpsearch import plan
+from hpsearch.catalog import FAMILIES
+from hpsearch.errors import DataError
+from hpsearch.spec import StudySpec
+from hpsearch.store.values import Study
+from hpsearch.training.candidate import Candidate, derived_seed
+from hpsearch.training.data import Dataset
+from hpsearch.training.probe import Finding, examine
+from hpsearch.worker.context import Context
+
+__all__ = ["assure"]
+
+_log = logging.getLogger(__name__)
+
+
+def assure(context: Context, study: Study, spec: StudySpec, dataset: Dataset) -> None:
+    """Stop a study in which nothing can be learnt, and raise DataError with the reason.
+
+    One that somebody has opened again after that is looked at again.
+    """
+    passed = study.sanity is not None and not study.sanity["stops"]
+    if not spec.search.sanity or study.issued or passed:
+        return
+    settings = spec.settings(plan.default_point(spec))
+    seed = derived_seed(spec.search.seed, "sanity")
+    found = examine(
+        Candidate(-1, spec.family, settings, seed), dataset, context.device, context.stop.is_set
+    )
+    if context.stop.is_set():  # it may have been broken off
+        return
+    outcome = {"suspect": found.suspect, "said": found.said, "stops": False}
+    if found.certain and not _may_change(spec, found):
+        outcome |= {"said": _refusal(study, found), "stops": True}
+    kept = context.patiently(lambda: context.ledger.record_sanity(study.study_id, outcome))
+    if kept["stops"]:
+        raise DataError(kept["said"])
+    if kept["suspect"]:
+        _log.warning("study %s: %s", study.name, kept["said"])
+
+
+def _may_change(spec: StudySpec, found: Finding) -> bool:
+    """Whether other configurations of the study have not got what is suspected."""
+    searched = set(spec.space.names)
+    if found.suspect == "network":
+        return any(setting.name in searched for setting in FAMILIES[spec.family])
+    return found.suspect == "loss" and "loss" in searched
+
+
+def _refusal(study: Study, found: Finding) -> str:
+    return (
+        f"study {study.name!r} is stopped before its first trial; suspect the {found.suspect}: "
+        f"{found.said}. Mend that, or set search.sanity: false, and run it again after "
+        f"hpsearch delete {study.name}"
+    )

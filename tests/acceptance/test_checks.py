@@ -1,0 +1,67 @@
+"""What is looked at before a search: whether anything can be learnt, and at which rates."""
+
+from __future__ import annotations
+
+import re
+
+from tests.acceptance.conftest import STUDIES, Command, digits
+
+LR = "{learning_rate: {lr: {min: 1.0e-4, max: 1.0e-1, log: true}}}"
+TABLE = digits(parameters=LR).replace("digits, limit: 300", "csv, path: t.csv, target: y")
+DEAD = digits(parameters="{architecture: {widths: [8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8], "
+              "activation: sigmoid}}")  # fmt: skip
+
+
+def write(command: Command, rows: str, text: str = TABLE):
+    (command.folder / "t.csv").write_text(f"a,b,y\n{rows}")
+    return command.file(text + "metric: accuracy\n")
+
+
+def test_a_study_whose_rows_are_all_alike_is_stopped_with_the_reason(command: Command) -> None:
+    file = write(command, "1,2,x\n1,2,y\n" * 30)
+    said = command.run("run", file, "--workers", 2, code=4).stderr
+    (told,) = [line for line in said.splitlines() if line.startswith("hpsearch: ")]
+    assert "suspect the data: all 42 training rows have the same inputs" in told
+    status = command.json("status", "s")
+    assert (status["state"], status["issued"]) == ("stopped", 0)
+    assert "the same inputs" in command.run("status", "s").stdout.replace("\n", " ")
+    command.run("resume", "s")
+    assert command.run("worker", "s", code=4).stderr.count("suspect the data") == 1
+
+
+def test_a_worker_that_serves_all_goes_on_with_others(command: Command) -> None:
+    file = write(command, "1,2,x\n1,2,y\n" * 30)
+    command.run("submit", file)
+    command.run("submit", file, "--set", "name=t", "--set", "search.sanity=false")
+    good = digits("good", parameters=LR, budget="{trials: 1, epochs: 1}")
+    command.run("submit", command.file(good, "good.yaml"))
+    said = command.run("worker", "--until-done").stderr
+    assert "study s cannot run here" in said
+    states = {study["name"]: study["state"] for study in command.json("status")}
+    assert states == {"s": "stopped", "t": "done", "good": "done"}
+
+
+def test_a_dead_network_stops_a_study_only_where_no_other_is_searched(command: Command) -> None:
+    said = command.run("run", command.file(DEAD), code=4).stderr
+    assert "suspect the network" in said
+    others = DEAD.replace("sigmoid", "sigmoid, init: {values: [xavier_normal, xavier_uniform]}")
+    file = command.file(others.replace("name: s", "name: t"))
+    assert "two training rows" in command.run("run", file, "--trials", 1, "--epochs", 1).stdout
+
+
+def test_lr_suggests_a_rate_and_the_line_that_makes_it_the_default(command: Command) -> None:
+    shown = command.run("lr", STUDIES / "digits.yaml").stdout
+    (line,) = re.findall(r"^  lr: (.*default.*)$", shown, re.M)
+    assert max(map(len, shown.splitlines())) <= 90, "the last lines are there to be copied"
+    assert shown.count(" |") > 10, "a curve is drawn"
+    command.run("check", STUDIES / "digits.yaml", "--set", f"parameters.learning_rate.lr={line}")
+    assert list(command.folder.iterdir()) == [], "nothing is kept"
+
+
+def test_a_batch_size_of_auto_is_a_number_once_the_study_is_made(command: Command) -> None:
+    command.env["XDG_CACHE_HOME"] = str(command.folder)
+    text = digits(parameters="{batch_size: {batch_size: {min: 16, max: auto}}}")
+    assert "16 to auto" in command.run("check", command.file(text)).stdout
+    command.run("run", command.folder / "study.yaml")
+    sizes = {trial["params"]["batch_size"] for trial in command.json("trials", "s")}
+    assert all(16 <= size <= 247 for size in sizes)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from hpsearch.training.data import Part
+from hpsearch.training.probe import examine, range_test
+from tests.unit.training.packing import DEVICE
+
+
+def found(candidate, dataset):
+    return examine(candidate, dataset, DEVICE, lambda: False)
+
+
+def test_the_loss_falls_fastest_at_a_rate_that_trains_well(digits, candidate) -> None:
+    test = range_test(candidate(batch_size=30), digits, DEVICE, 1e-6, 10.0)
+    assert 1e-4 < test.steepest < test.largest < 1.0
+    assert test.rates[-1] < 10.0, "it goes on after the loss has gone up for good"
+    ratios = [b / a for a, b in zip(test.rates, test.rates[1:], strict=False)]
+    assert max(ratios) == pytest.approx(min(ratios))
+
+
+def test_no_rate_is_suggested_where_the_loss_does_not_fall(digits, candidate) -> None:
+    blind = replace(digits, train=Part(digits.train.inputs * 0, digits.train.targets))
+    test = range_test(candidate(), blind, DEVICE, 1e-9, 1e-8)
+    assert (test.steepest, test.largest) == (None, None)
+
+
+@pytest.mark.parametrize("family", ["mlp", "cnn"])
+def test_a_network_that_learns_is_not_suspected_whatever_its_regularisation(
+    digits, candidate, family: str
+) -> None:
+    strong = {"dropout": 0.9, "weight_decay": 5.0, "clip": 1e-6, "label_smoothing": 0.5}
+    assert found(candidate(family=family, **strong), digits).suspect is None
+
+
+@pytest.mark.parametrize("loss", [None, "l1", "huber"])
+def test_regression_is_learnt_too(diabetes, candidate, loss: str | None) -> None:
+    assert found(candidate(widths=(64, 64), loss=loss), diabetes).suspect is None
+
+
+def test_two_classes_are_learnt_by_bce_and_labels_that_mean_nothing_are(table, candidate) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.rand(60, 4, generator=generator).tolist()
+    lines = [",".join(map(str, [*row, i % 7 % 2])) for i, row in enumerate(rows)]
+    dataset = table("\n".join(["a,b,c,d,y", *lines]))
+    assert found(candidate(widths=(64, 64)), dataset).suspect is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda part: Part(part.inputs * 0, part.targets), "the same inputs"),
+        (lambda part: Part(part.inputs, part.targets * 0), "the same target"),
+    ],
+)
+def test_rows_that_are_all_alike_are_told(digits, candidate, spoil, said: str) -> None:
+    finding = found(candidate(), replace(digits, train=spoil(digits.train)))
+    assert (finding.suspect, finding.certain) == ("data", True)
+    assert said in finding.said
+
+
+def test_a_few_rows_that_are_alike_are_no_reason(digits, candidate) -> None:
+    """Of every two rows one is a copy of the other with another target: half of them are noise."""
+    inputs = digits.train.inputs.clone()
+    inputs[1::2] = inputs[::2]
+    doubled = replace(digits, train=Part(inputs, digits.train.targets))
+    assert found(candidate(widths=(64,)), doubled).suspect is None
+
+
+def test_a_loss_of_another_task_is_told(digits, candidate) -> None:
+    finding = found(candidate(loss="mse"), digits)
+    assert (finding.suspect, finding.certain) == ("loss", True)
+
+
+@pytest.mark.parametrize("lr", [1e-9, 100.0])
+def test_a_rate_that_is_far_off_is_told_with_one_that_works(digits, candidate, lr: float) -> None:
+    finding = found(candidate(lr=lr, widths=(64,)), digits)
+    assert (finding.suspect, finding.certain) == ("learning rate", False)
+    assert "; at 0." in finding.said
+
+
+def test_a_network_that_passes_nothing_on_is_told(digits, candidate) -> None:
+    finding = found(candidate(widths=(8,) * 12, activation="sigmoid"), digits)
+    assert (finding.suspect, finding.certain) == ("network", True)
+
+
+@pytest.mark.parametrize("settings", [{"widths": None, "depth": 0}, {"widths": (1, 1, 1, 1)}])
+def test_a_network_that_is_only_too_small_is_not_refused(table, candidate, settings) -> None:
+    """A line does not part the corners of a square; of four single units one is often dead."""
+    corners = "\n".join(f"{i % 2},{i // 2 % 2},{(i + i // 2) % 2}" for i in range(40))
+    finding = found(candidate(**settings), table("a,b,y\n" + corners))
+    assert not finding.certain
