@@ -61,7 +61,7 @@ class Progress:
             if trial.state == "COMPLETE" and snapshot.is_better(trial, self._best):
                 self._best = trial
             note(
-                f"{len(self._told)}/{snapshot.study.tickets} trial {trial.number} "
+                f"{len(self._told)}/{snapshot.study.tickets} {_place(trial)}trial {trial.number} "
                 f"{_word(trial)} {snapshot.metric} {number(trial.value)} epochs {trial.epoch} "
                 f"best {number(self._best.value if self._best else None)}"
             )
@@ -107,13 +107,18 @@ def _word(trial: Trial) -> str:
     return str(trial.reason) if stopped and trial.reason else trial.state.lower()
 
 
+def _place(trial: Trial) -> str:
+    """The stage of a trial, where there is more than one."""
+    return "" if trial.stage == "joint" else f"{trial.stage} "
+
+
 def _running(snapshot: Snapshot) -> Table:
     table = Table.grid(padding=(0, 1))
     for _ in range(3):
         table.add_column(no_wrap=True)
     for trial in snapshot.running[:_MOST]:
         table.add_row(
-            f"  trial {trial.number}",
+            f"  {_place(trial)}trial {trial.number}",
             f"{trial.epoch}/{trial.params.get('epochs', snapshot.epochs)}",
             f"{snapshot.metric} {number(trial.value)}",
             Text(params(trial.params), overflow="ellipsis", no_wrap=True),
