@@ -67,6 +67,7 @@ def status(
     else:
         show.studies(snapshots)
         if name:
+            show.forecast(snapshots[0])
             show.stages(snapshots[0])
 
 
@@ -129,6 +130,7 @@ def best(
         print_json(snapshot.best.as_dict())
     else:
         show.best(snapshot, snapshot.best)
+        show.forecast(snapshot)
 
 
 def export(

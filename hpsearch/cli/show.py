@@ -18,18 +18,18 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch import passwords, plan, urls
-from hpsearch.space import Grid, Parameter, Range
+from hpsearch import passwords, urls
 
 if TYPE_CHECKING:
     from hpsearch.doctor import Finding
+    from hpsearch.forecast import Span
     from hpsearch.report import Snapshot, Trial
-    from hpsearch.spec import StudySpec
     from hpsearch.store.values import Study, Work, Worker
 
 __all__ = [
-    "best", "call", "described", "description", "err", "final", "findings", "note", "number", "out",
-    "params", "result", "scheduled", "setting", "span", "stages", "studies", "trials", "workers",
+    "best", "call", "columns", "err", "final", "findings", "forecast", "foreseen", "note", "number",
+    "out", "params", "result", "scheduled", "setting", "span", "stages", "studies", "trials",
+    "workers",
 ]  # fmt: skip
 
 out = Console(highlight=False, soft_wrap=False)
@@ -81,85 +81,24 @@ def span(seconds: float) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
+def foreseen(expected: Span) -> str:
+    """A length of time that is expected, and the range that it should lie in."""
+    return f"{span(expected.expected)} ({span(expected.low)} to {span(expected.high)})"
+
+
 def scheduled(study: Study) -> str:
     """Which workers a study gets."""
     limit = "any number of" if study.max_parallel is None else f"at most {study.max_parallel}"
     return f"priority {study.priority}, {limit} trials at once"
 
 
-def _table(*columns: str, right: Sequence[str] = ()) -> Table:
+def columns(*names: str, right: Sequence[str] = ()) -> Table:
+    """A table with these columns, those in `right` of numbers."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left",
+    for name in names:
+        table.add_column(name, justify="right" if name in right else "left",
                          overflow="fold")  # fmt: skip
     return table
-
-
-# --- a study file -----------------------------------------------------------------------------
-
-
-def described(spec: StudySpec) -> dict[str, Any]:
-    """What would be searched, for JSON."""
-    grid = Grid(spec.space)
-    endless = [p.name for p in spec.space if p.domain.grid is None]
-    return {
-        "name": spec.name,
-        "data": spec.data.source,
-        "network": spec.family,
-        "metric": spec.metric,
-        "direction": spec.direction,
-        "parameters": {p.name: {"group": p.group, "domain": _domain(p)} for p in spec.space},
-        "constants": dict(spec.space.constants),
-        "sampler": dict(spec.search.sampler),
-        "pruner": spec.search.pruner.name,
-        "grid_cells": None if endless else grid.size,
-        "strategy": spec.search.strategy,
-        "stages": plan.sizes(spec),
-        "trials": plan.tickets(spec),
-        "epochs": spec.budget.epochs,
-        "hours": spec.budget.hours,
-    }
-
-
-def _domain(parameter: Parameter) -> str:
-    """A parameter's values in words."""
-    found = parameter.domain
-    if isinstance(found, Range):
-        words = f"{setting(found.low)} to {setting(found.high)}"
-        words += " whole" if found.integer else ""
-        words += f" step {setting(found.step)}" if found.step else ""
-        words += " log" if found.log else ""
-    else:
-        words = ", ".join(map(setting, found.values))
-    for condition in parameter.when:
-        words += f" when {condition.parameter} is {' or '.join(map(setting, condition.values))}"
-    return words
-
-
-def description(spec: StudySpec) -> None:
-    """What would be searched."""
-    facts = described(spec)
-    out.print(f"{spec.name}: {facts['network']} on {facts['data']}, {facts['direction']} "
-              f"validation {facts['metric']}")  # fmt: skip
-    table = _table("group", "parameter", "values", "sampler")
-    for parameter in spec.space:
-        sampler = spec.search.sampler[parameter.group]
-        table.add_row(parameter.group, parameter.name, _domain(parameter), sampler)
-    if spec.space.parameters:
-        out.print(table)
-    if any(p.when and spec.search.sampler[p.group] in ("auto", "bayesian") for p in spec.space):
-        out.print("bayesian: by TPE, as a Gaussian process wants no conditional parameters")
-    if facts["constants"]:
-        out.print(f"constant: {params(facts['constants'])}")
-    cells = facts["grid_cells"]
-    if spec.space.parameters:
-        out.print(f"as a grid: {'no end of' if cells is None else f'{cells:,}'} cells")
-    if len(facts["stages"]) > 1:
-        stages = ", ".join(f"{name} {count}" for name, count in facts["stages"].items())
-        out.print(f"stages, with their trials: {stages}")
-    hours = f", at most {facts['hours']:g} hours" if facts["hours"] else ""
-    out.print(f"budget: {facts['trials']:,} trials of at most {facts['epochs']} epochs{hours}; "
-              f"pruner {facts['pruner']}")  # fmt: skip
 
 
 # --- a study ----------------------------------------------------------------------------------
@@ -168,7 +107,7 @@ def description(spec: StudySpec) -> None:
 def studies(snapshots: Sequence[Snapshot]) -> None:
     """A line a study; with priorities where any is not 0."""
     prio = ["prio"] if any(snapshot.study.priority for snapshot in snapshots) else []
-    table = _table("study", "state", *prio, "trials", "run", "prune", "fail", "metric", "best",
+    table = columns("study", "state", *prio, "trials", "run", "prune", "fail", "metric", "best",
                    "time", right=("prio", "trials", "run", "prune", "fail", "best", "time")
                    )  # fmt: skip
     for snapshot in snapshots:
@@ -184,7 +123,7 @@ def studies(snapshots: Sequence[Snapshot]) -> None:
 
 def trials(snapshot: Snapshot, chosen: Sequence[Trial]) -> None:
     """A line a trial."""
-    table = _table("trial", "state", snapshot.metric, "epochs", "sampler", "parameters",
+    table = columns("trial", "state", snapshot.metric, "epochs", "sampler", "parameters",
                    right=("trial", snapshot.metric, "epochs"))  # fmt: skip
     for trial in chosen:
         words = params(trial.params)
@@ -230,6 +169,7 @@ def result(snapshot: Snapshot) -> None:
     )  # fmt: skip
     out.print(f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials "
               f"({counts or 'none'}) in {span(study.active_s)} of work")  # fmt: skip
+    forecast(snapshot)
     _data(snapshot)
     stages(snapshot)
     if snapshot.best is None:
@@ -241,6 +181,17 @@ def result(snapshot: Snapshot) -> None:
     width = max(len(command) for command, _ in steps)
     for command, meaning in steps:
         out.print(f"  {command:<{width}}  {meaning}", soft_wrap=True)
+
+
+def forecast(snapshot: Snapshot) -> None:
+    """What was expected of the study beside what it took, or has taken so far."""
+    found, study = snapshot.forecast, snapshot.study
+    if found is None:
+        return
+    of = "" if study.tickets == found.trials else f" for {found.trials} trials"
+    with_ = "1 worker" if found.workers == 1 else f"{found.workers} workers"
+    word = "took" if study.state == "done" else "so far"
+    out.print(f"forecast {foreseen(found.work_s)}{of} with {with_}, {word} {span(study.active_s)}")
 
 
 def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
@@ -300,7 +251,7 @@ def stages(snapshot: Snapshot) -> None:
     """What each stage came to, where there is more than one."""
     if len(snapshot.stages) < 2:
         return
-    table = _table("stage", "trials", f"best {snapshot.metric}",
+    table = columns("stage", "trials", f"best {snapshot.metric}",
                    right=("trials", f"best {snapshot.metric}"))  # fmt: skip
     for stage in snapshot.stages:
         table.add_row(stage.name, str(stage.trials), number(stage.best))
@@ -341,7 +292,7 @@ _STATES = {"working": "green", "idle": "cyan", "lost": "red", "left": "dim"}
 
 def workers(found: Sequence[Worker]) -> None:
     """A line a worker, and one more for each trial that it holds beside the first."""
-    table = _table("host", "pid", "device", "state", "study", "trial", "epoch", "seen",
+    table = columns("host", "pid", "device", "state", "study", "trial", "epoch", "seen",
                    right=("pid", "trial", "epoch", "seen"))  # fmt: skip
     table.padding = (0, 1, 0, 0)  # 80 columns are few for eight
     for column in table.columns:
@@ -391,7 +342,7 @@ def _at(work: Work | None) -> tuple[Text | str, str, str]:
 
 def findings(found: Sequence[Finding]) -> None:
     """What doctor found."""
-    table = _table("", "subject", "found")
+    table = columns("", "subject", "found")
     for finding in found:
         mark = (
             Text("ok", "green")
