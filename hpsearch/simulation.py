@@ -49,11 +49,11 @@ _SAME = 0.5
 
 _BEST = 5
 
-_CLAIM_S, _TRIAL_S, _LEARNED_S = 0.01, 0.001, 0.01
+_CLAIM_S, _TRIAL_S, _LEARNED_S = 0.01, 0.0015, 0.01
 """What tickets take beside the epochs: a claim, each trial in it, and each that a sampler draws by
 what it has learned. Measured on SQLite; a server on the same network takes about as long."""
 
-_ROUND_S, _REPORT_S = 0.001, 0.00005
+_ROUND_S, _REPORT_S = 0.001, 0.0001
 """What an epoch of all that is under way takes beside the training, and each report of it."""
 
 _IDLE_S = 0.5

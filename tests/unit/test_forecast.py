@@ -79,7 +79,7 @@ def test_halving_stops_most_and_a_sampler_that_learns_keeps_more(study) -> None:
             r.trials for r in found.rungs
         ]
         assert 60 < found.epochs.low < found.epochs.expected < found.epochs.high < 60 * 27
-    assert by["random"].epochs.expected < by["tpe"].epochs.expected
+    assert 1.15 * by["random"].epochs.expected < by["tpe"].epochs.expected
 
 
 def test_a_finish_comes_on_top_and_goes_to_its_end(study) -> None:
