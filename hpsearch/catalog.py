@@ -21,6 +21,7 @@ __all__ = [
     "METRICS",
     "OPTIMIZERS",
     "PRUNERS",
+    "PURE",
     "SAMPLERS",
     "SCHEDULES",
     "SOURCES",
@@ -282,6 +283,9 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "csv": Source("a table: a row a line, a name a column", images=False, task=None),
 })  # fmt: skip
 """Data source -> what it is."""
+
+PURE = frozenset({"grid", "random", "qmc"})
+"""Samplers that do not look at other trials."""
 
 SAMPLERS: Mapping[str, str] = MappingProxyType({
     "auto": "a grid where it fits into its stage, else bayesian",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
     from hpsearch.training.data import DataSettings
 
-__all__ = ["checkpoint_place", "data_settings", "default_root", "stays_here"]
+__all__ = ["checkpoint_place", "checkpoint_root", "data_settings", "default_root", "stays_here"]
 
 
 def checkpoint_place(database: Database, study: Study, said: str | None = None) -> str:
@@ -27,14 +27,22 @@ def checkpoint_place(database: Database, study: Study, said: str | None = None) 
     """
     own = f"{study.name}-{study.uid[:8]}"
     configured = said or study.document.get("checkpoints")
-    if configured:
-        folder = urls.folder(configured)
-        if folder is None:
-            return urls.below(configured, own)
-        root = Path(study.base) / Path(folder).expanduser()
-    else:
-        root = default_root(database)
-    return str(root / own)
+    root = checkpoint_root(database, configured, Path(study.base))
+    return str(root / own) if root else urls.below(str(configured), own)
+
+
+def checkpoint_root(database: Database, configured: str | None, base: Path) -> Path | None:
+    """The folder of the studies' checkpoints; None where they lie at a URL.
+
+    Args:
+        database: The one that the workers share.
+        configured: The place that an option or the study file names.
+        base: The study file's folder, where a relative one starts.
+    """
+    if not configured:
+        return default_root(database)
+    folder = urls.folder(configured)
+    return None if folder is None else base / Path(folder).expanduser()
 
 
 def default_root(database: Database) -> Path:

@@ -21,8 +21,9 @@ from hpsearch.space import Assignment, Choices, Grid, Parameter, Range, Space
 from hpsearch.spec import StudySpec
 
 __all__ = [
-    "FINAL", "Done", "Leg", "Stage", "default_point", "final_tickets", "limit", "narrowed",
-    "opening", "outline", "ranked", "rate_scale", "sizes", "tickets",
+    "FINAL", "JOINT", "WARMUP", "Done", "Leg", "Stage", "default_point", "final_tickets",
+    "foreseen", "limit", "narrowed", "opening", "outline", "ranked", "rate_scale", "sizes",
+    "tickets",
 ]  # fmt: skip
 
 WARMUP, POLISH, JOINT, FINAL = "warmup", "polish", "joint", "final"
@@ -199,16 +200,26 @@ def tickets(spec: StudySpec) -> int:
     return min(counts)
 
 
-def sizes(spec: StudySpec) -> dict[str, int]:
-    """About how many tickets each stage will have: a grid that fits needs fewer."""
+def foreseen(spec: StudySpec) -> list[Stage]:
+    """The stages of a search as they would be if no trial gave anything: without the finish.
+
+    How many tickets each has is right, but where a grid around a winner fits or does not.
+    """
     total = left = tickets(spec)
-    counts, stages = dict[str, int](), list[Stage]()
+    stages = list[Stage]()
     while left > 0:
         stage = opening(spec, stages, (), total - left, left, finish=spec.final is not None)
-        stages.append(stage)
         count = left if stage.count is None else stage.count
-        counts[stage.name] = counts.get(stage.name, 0) + count
+        stages.append(replace(stage, count=count))
         left -= count
+    return stages
+
+
+def sizes(spec: StudySpec) -> dict[str, int]:
+    """About how many tickets each stage will have: a grid that fits needs fewer."""
+    counts = dict[str, int]()
+    for stage in foreseen(spec):
+        counts[stage.name] = counts.get(stage.name, 0) + (stage.count or 0)
     return {**counts, FINAL: final_tickets(spec)} if spec.final else counts
 
 

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch import diagnosis
 from hpsearch.diagnosis import Diagnosis, Edge, Word, Yardstick
 from hpsearch.errors import CheckpointError
+from hpsearch.forecast import Forecast
 from hpsearch.places import checkpoint_place
 from hpsearch.space import Assignment, Choices, label
 from hpsearch.spec import StudySpec
@@ -83,6 +84,8 @@ class Snapshot:
     best: Trial | None
     """The best trial of the search that went to its end; the first of equals. After a finish the
     network that it hands over: of the winner's trainings the best on validation data."""
+    forecast: Forecast | None = None
+    """What `plan` expected of it, where it was asked."""
     verdict: Mapping[str, Any] | None = None
     """What the last finish found, the fields of `final.Verdict`; None: there was none yet."""
 
@@ -206,6 +209,7 @@ class Snapshot:
             "failed": self.count("FAIL"),
             "running": self.count("RUNNING"),
             "active_seconds": round(study.active_s, 1),
+            "forecast": self.forecast and self.forecast.as_json(),
             "priority": study.priority,
             "max_parallel": study.max_parallel,
             "data": study.data,
@@ -245,7 +249,9 @@ class Reader:
         verdict = said[-1] if said and said[-1] else None
         if verdict is not None:
             best = next(t for t in trials if t.ticket == verdict["best_ticket"])
-        return Snapshot(study, trials, best, verdict)
+        kept = self._ledger.forecast(study.digest)
+        forecast = Forecast.from_json(kept) if kept else None
+        return Snapshot(study, trials, best, forecast, verdict)
 
     def located(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot with the place of its best trial's checkpoint.

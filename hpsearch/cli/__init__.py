@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from hpsearch import __version__, passwords
-from hpsearch.cli import control, handover, insight, inspect, launch, ranging, system
+from hpsearch.cli import control, handover, insight, inspect, launch, planning, ranging, system
 from hpsearch.errors import EXIT_CODES, INTERRUPTED, HpsearchError
 
 __all__ = ["app", "main"]
@@ -62,7 +62,8 @@ app.command(rich_help_panel=SEARCH)(launch.run)
 app.command(rich_help_panel=SEARCH)(launch.submit)
 app.command(rich_help_panel=SEARCH)(launch.worker)
 app.command(rich_help_panel=SEARCH)(launch.fleet)
-app.command(rich_help_panel=SEARCH)(launch.check)
+app.command(rich_help_panel=SEARCH)(planning.check)
+app.command(rich_help_panel=SEARCH)(planning.plan)
 app.command(rich_help_panel=SEARCH)(ranging.lr)
 app.command(rich_help_panel=LOOK)(inspect.status)
 app.command(rich_help_panel=LOOK)(inspect.watch)

@@ -68,6 +68,7 @@ def status(
         show.studies(snapshots)
         if name:
             show.sanity(snapshots[0])
+            show.forecast(snapshots[0])
             show.stages(snapshots[0])
             show.curves(snapshots[0])
 
@@ -143,6 +144,7 @@ def best(
         print_json({**snapshot.row(snapshot.best), "edges": edges})
     else:
         show.best(snapshot, snapshot.best)
+        show.forecast(snapshot)
     if save is not None:
         from hpsearch import winner
 

@@ -1,4 +1,4 @@
-"""run, submit, worker, fleet, check: from a study file to a search."""
+"""run, submit, worker, fleet: from a study file to a search."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from hpsearch.cli.options import (
     MaxParallel,
     Priority,
     Storage,
+    limit_threads,
     open_ledger,
     print_json,
 )  # fmt: skip
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Study
 
-__all__ = ["check", "fleet", "run", "submit", "worker"]
+__all__ = ["fleet", "run", "submit", "worker"]
 
 Studies = Annotated[
     list[str] | None,
@@ -255,11 +256,7 @@ def worker(
     name: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve studies of the database with one process on one device."""
-    # OpenMP reads these when PyTorch is loaded. Threads that wait for work in a busy loop, as they
-    # do by default, make an epoch ten times longer where another process wants the core.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if threads is not None:
-        os.environ["OMP_NUM_THREADS"] = str(threads)
+    limit_threads(threads)
     with _loading():
         from hpsearch.fleet import local_devices, new_name
         from hpsearch.store.engine import storage_url
@@ -363,17 +360,3 @@ def fleet(
         workers.close()
     if workers.failure is not None:
         raise _worker_error(workers, "no worker is left; mend that and start the fleet again")
-
-
-@flat
-def check(file: FileArgument, *, overrides: Overrides, json_: Json = False) -> None:
-    """Say what would be searched, or every fault of the file."""
-    from hpsearch.cli import show
-    from hpsearch.spec import check_data
-
-    spec = overrides.load(file)
-    check_data(spec.data, file.parent)
-    if json_:
-        print_json(show.described(spec))
-    else:
-        show.description(spec)

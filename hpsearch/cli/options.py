@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LEASE_S", "Checkpoints", "FileArgument", "Json", "Lease", "MaxParallel", "Name", "Priority",
-    "Storage", "at_most", "open_ledger", "print_json",
+    "Storage", "at_most", "limit_threads", "open_ledger", "print_json",
 ]  # fmt: skip
 
 LEASE_S = 30.0
@@ -108,6 +109,18 @@ def open_ledger(storage: str | None, lease_s: float = LEASE_S, *, make: bool = F
     ledger = Ledger(Database(storage_url(storage)), lease_s, make=make)
     ledger.sweep()
     return ledger
+
+
+def limit_threads(threads: int | None) -> None:
+    """Settle how many threads an operation on a CPU has, and how they wait; None: as many as cores.
+
+    To be called before PyTorch is loaded, which is when OpenMP reads it.
+    """
+    # Threads that wait for work in a busy loop, as they do by default, make an epoch ten times
+    # longer where another process wants the core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
 def print_json(data: Any) -> None:

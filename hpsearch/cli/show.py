@@ -19,20 +19,19 @@ from rich.table import Table
 from rich.text import Text
 
 from hpsearch import diagnosis, passwords, plan, urls
-from hpsearch.space import Grid, Parameter, Range
 
 if TYPE_CHECKING:
     from hpsearch.doctor import Finding
+    from hpsearch.forecast import Span
     from hpsearch.importance import Importance
     from hpsearch.report import Snapshot, Trial
-    from hpsearch.spec import StudySpec
     from hpsearch.store.values import Study, Work, Worker
     from hpsearch.training.probe import RangeTest
 
 __all__ = [
-    "best", "call", "curves", "described", "description", "err", "final", "findings", "importance",
-    "note", "number", "out", "params", "rates", "result", "sanity", "scheduled", "seen", "setting",
-    "span", "stages", "studies", "told", "trials", "workers",
+    "best", "call", "columns", "curves", "err", "final", "findings", "forecast", "foreseen",
+    "importance", "note", "number", "out", "params", "rates", "result", "sanity", "scheduled",
+    "seen", "setting", "span", "stages", "studies", "told", "trials", "workers",
 ]  # fmt: skip
 
 out = Console(highlight=False, soft_wrap=False)
@@ -84,16 +83,22 @@ def span(seconds: float) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
+def foreseen(expected: Span) -> str:
+    """A length of time that is expected, and the range that it should lie in."""
+    return f"{span(expected.expected)} ({span(expected.low)} to {span(expected.high)})"
+
+
 def scheduled(study: Study) -> str:
     """Which workers a study gets."""
     limit = "any number of" if study.max_parallel is None else f"at most {study.max_parallel}"
     return f"priority {study.priority}, {limit} trials at once"
 
 
-def _table(*columns: str, right: Sequence[str] = ()) -> Table:
+def columns(*names: str, right: Sequence[str] = ()) -> Table:
+    """A table with these columns, those in `right` of numbers."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left",
+    for name in names:
+        table.add_column(name, justify="right" if name in right else "left",
                          overflow="fold")  # fmt: skip
     return table
 
@@ -101,77 +106,9 @@ def _table(*columns: str, right: Sequence[str] = ()) -> Table:
 # --- a study file -----------------------------------------------------------------------------
 
 
-def described(spec: StudySpec) -> dict[str, Any]:
-    """What would be searched, for JSON."""
-    grid = Grid(spec.space)
-    # What is `auto` has an end, which is not known yet.
-    endless = [
-        p.name for p in spec.space
-        if p.domain.size is None or (isinstance(p.domain, Range) and p.domain.auto)
-    ]  # fmt: skip
-    return {
-        "name": spec.name,
-        "data": spec.data.source,
-        "network": spec.family,
-        "metric": spec.metric,
-        "direction": spec.direction,
-        "parameters": {p.name: {"group": p.group, "domain": _domain(p)} for p in spec.space},
-        "constants": dict(spec.space.constants),
-        "sampler": dict(spec.search.sampler),
-        "pruner": spec.search.pruner.name,
-        "grid_cells": None if endless else grid.size,
-        "strategy": spec.search.strategy,
-        "stages": plan.sizes(spec),
-        "trials": plan.tickets(spec),
-        "epochs": spec.budget.epochs,
-        "hours": spec.budget.hours,
-    }
-
-
-def _domain(parameter: Parameter) -> str:
-    """A parameter's values in words."""
-    found = parameter.domain
-    if isinstance(found, Range):
-        words = f"{setting(found.low)} to {'auto' if found.auto else setting(found.high)}"
-        words += " whole" if found.integer else ""
-        words += f" step {setting(found.step)}" if found.step else ""
-        words += " log" if found.log else ""
-    else:
-        words = ", ".join(map(setting, found.values))
-    for condition in parameter.when:
-        words += f" when {condition.parameter} is {' or '.join(map(setting, condition.values))}"
-    return words
-
-
-def description(spec: StudySpec) -> None:
-    """What would be searched."""
-    facts = described(spec)
-    out.print(f"{spec.name}: {facts['network']} on {facts['data']}, {facts['direction']} "
-              f"validation {facts['metric']}")  # fmt: skip
-    table = _table("group", "parameter", "values", "sampler")
-    for parameter in spec.space:
-        sampler = spec.search.sampler[parameter.group]
-        table.add_row(parameter.group, parameter.name, _domain(parameter), sampler)
-    if spec.space.parameters:
-        out.print(table)
-    if any(p.when and spec.search.sampler[p.group] in ("auto", "bayesian") for p in spec.space):
-        out.print("bayesian: by TPE, as a Gaussian process wants no conditional parameters")
-    if facts["constants"]:
-        out.print(f"constant: {params(facts['constants'])}")
-    cells = facts["grid_cells"]
-    if spec.space.parameters:
-        out.print(f"as a grid: {'no end of' if cells is None else f'{cells:,}'} cells")
-    if len(facts["stages"]) > 1:
-        stages = ", ".join(f"{name} {count}" for name, count in facts["stages"].items())
-        out.print(f"stages, with their trials: {stages}")
-    hours = f", at most {facts['hours']:g} hours" if facts["hours"] else ""
-    out.print(f"budget: {facts['trials']:,} trials of at most {facts['epochs']} epochs{hours}; "
-              f"pruner {facts['pruner']}")  # fmt: skip
-
-
 def rates(found: RangeTest, most: int = 8) -> None:
     """Some of the rates of a range test, evenly, and the loss there."""
-    table = _table("lr", "loss", right=("lr", "loss"))
+    table = columns("lr", "loss", right=("lr", "loss"))
     last = len(found.rates) - 1
     for at in dict.fromkeys(round(last * i / (most - 1)) for i in range(most)):
         table.add_row(f"{found.rates[at]:.1e}", number(found.smooth[at]))
@@ -184,7 +121,7 @@ def rates(found: RangeTest, most: int = 8) -> None:
 def studies(snapshots: Sequence[Snapshot]) -> None:
     """A line a study; with priorities where any is not 0."""
     prio = ["prio"] if any(snapshot.study.priority for snapshot in snapshots) else []
-    table = _table("study", "state", *prio, "trials", "run", "prune", "fail", "metric", "best",
+    table = columns("study", "state", *prio, "trials", "run", "prune", "fail", "metric", "best",
                    "time", right=("prio", "trials", "run", "prune", "fail", "best", "time")
                    )  # fmt: skip
     for snapshot in snapshots:
@@ -210,7 +147,7 @@ def trials(snapshot: Snapshot, chosen: Sequence[Trial]) -> None:
         found["stage"] = lambda trial: trial.stage
     if not staged or out.width >= _ROOM:
         found["sampler"] = lambda trial: trial.sampler
-    table = _table("trial", "state", snapshot.metric, "epochs", *found, "parameters",
+    table = columns("trial", "state", snapshot.metric, "epochs", *found, "parameters",
                    right=("trial", snapshot.metric, "epochs"))  # fmt: skip
     for trial in chosen:
         words, curve = params(trial.params), snapshot.word(trial)
@@ -262,7 +199,7 @@ def importance(name: str, found: Importance) -> None:
               f"the best {found.best} of them as good")  # fmt: skip
     for what, rows in (("parameter", found.parameters), ("group", found.groups)):
         both = what == "parameter"
-        table = _table(what, *(["group"] if both else []), "PED-ANOVA", "fANOVA",
+        table = columns(what, *(["group"] if both else []), "PED-ANOVA", "fANOVA",
                        right=("PED-ANOVA", "fANOVA"))  # fmt: skip
         for row in rows:
             table.add_row(row.name, *([row.group] if both else []), _percent(row.ped_anova),
@@ -315,6 +252,7 @@ def result(snapshot: Snapshot) -> None:
     )  # fmt: skip
     out.print(f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials "
               f"({counts or 'none'}) in {span(study.active_s)} of work")  # fmt: skip
+    forecast(snapshot)
     _data(snapshot)
     sanity(snapshot)
     stages(snapshot)
@@ -328,6 +266,17 @@ def result(snapshot: Snapshot) -> None:
     width = max(len(command) for command, _ in steps)
     for command, meaning in steps:
         out.print(f"  {command:<{width}}  {meaning}", soft_wrap=True)
+
+
+def forecast(snapshot: Snapshot) -> None:
+    """What was expected of the study beside what it took, or has taken so far."""
+    found, study = snapshot.forecast, snapshot.study
+    if found is None:
+        return
+    of = "" if study.tickets == found.trials else f" for {found.trials} trials"
+    with_ = "1 worker" if found.workers == 1 else f"{found.workers} workers"
+    word = "took" if study.state == "done" else "so far"
+    out.print(f"forecast {foreseen(found.work_s)}{of} with {with_}, {word} {span(study.active_s)}")
 
 
 def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
@@ -394,7 +343,7 @@ def stages(snapshot: Snapshot) -> None:
     """What each stage came to, where there is more than one."""
     if len(snapshot.stages) < 2:
         return
-    table = _table("stage", "trials", f"best {snapshot.metric}",
+    table = columns("stage", "trials", f"best {snapshot.metric}",
                    right=("trials", f"best {snapshot.metric}"))  # fmt: skip
     for stage in snapshot.stages:
         table.add_row(stage.name, str(stage.trials), number(stage.best))
@@ -437,7 +386,7 @@ _STATES = {"working": "green", "idle": "cyan", "lost": "red", "left": "dim"}
 
 def workers(found: Sequence[Worker]) -> None:
     """A line a worker, and one more for each trial that it holds beside the first."""
-    table = _table("host", "pid", "device", "state", "study", "trial", "epoch", "seen",
+    table = columns("host", "pid", "device", "state", "study", "trial", "epoch", "seen",
                    right=("pid", "trial", "epoch", "seen"))  # fmt: skip
     table.padding = (0, 1, 0, 0)  # 80 columns are few for eight
     for column in table.columns:
@@ -487,7 +436,7 @@ def _at(work: Work | None) -> tuple[Text | str, str, str]:
 
 def findings(found: Sequence[Finding]) -> None:
     """What doctor found."""
-    table = _table("", "subject", "found")
+    table = columns("", "subject", "found")
     for finding in found:
         mark = (
             Text("ok", "green")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from hpsearch.catalog import PURE
 from hpsearch.search.cmaes import ReplayedCmaEsSampler
 from hpsearch.search.distributions import distribution, from_optuna
 from hpsearch.search.learners import SeededGPSampler, SeededTPESampler
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
     from hpsearch.plan import Stage
     from hpsearch.space import Assignment, Parameter, Space
 
-__all__ = ["PURE", "Drawing", "Samplers", "UnforeseenError"]
-
-PURE = frozenset({"grid", "random", "qmc"})
-"""Samplers that do not look at other trials."""
+__all__ = ["Drawing", "Samplers", "UnforeseenError"]
 
 
 class UnforeseenError(LookupError):

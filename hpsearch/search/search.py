@@ -13,10 +13,10 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import plan
-from hpsearch.catalog import Value
+from hpsearch.catalog import PURE, Value
 from hpsearch.plan import Stage
 from hpsearch.search.distributions import distribution, from_optuna, spanning, to_optuna
-from hpsearch.search.drawing import PURE, Drawing, Samplers, UnforeseenError
+from hpsearch.search.drawing import Drawing, Samplers, UnforeseenError
 from hpsearch.search.pace import Pace
 from hpsearch.search.pruners import make_pruner
 from hpsearch.search.samplers import DRAWN_BY

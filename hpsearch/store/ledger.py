@@ -20,7 +20,15 @@ import sqlalchemy as sa
 from optuna.trial import FrozenTrial
 
 from hpsearch.errors import ConflictError, NotFoundError
-from hpsearch.store import dealing, stage_rows, study_rows, ticket_rows, trials, worker_rows
+from hpsearch.store import (
+    dealing,
+    forecast_rows,
+    stage_rows,
+    study_rows,
+    ticket_rows,
+    trials,
+    worker_rows,
+)
 from hpsearch.store.engine import Database, now
 from hpsearch.store.optuna_tables import STUDIES
 from hpsearch.store.tables import is_ready, prepare, studies
@@ -265,6 +273,18 @@ class Ledger:
         """What each use of the test part gave, in their order."""
         with self.database.read() as connection:
             return stage_rows.verdicts(connection, study_id)
+
+    @_verb
+    def keep_forecast(
+        self, connection: sa.Connection, digest: str, device: str, content: Mapping[str, Any]
+    ) -> None:
+        """Keep what a study of that digest, made or not, is expected to take on a device."""
+        forecast_rows.put(connection, digest, device, content)
+
+    def forecast(self, digest: str) -> dict[str, Any] | None:
+        """The newest of what was kept for a study of that digest; None: there is nothing."""
+        with self.database.read() as connection:
+            return forecast_rows.find(connection, digest)
 
     @_verb
     def finish_again(self, connection: sa.Connection, name: str, tickets: int) -> Study:

@@ -22,8 +22,8 @@ from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store.engine import Database
 
 __all__ = [
-    "KNOWN_REVISIONS", "epochs", "finishes", "is_ready", "leases", "prepare", "stages", "studies",
-    "tickets", "workers",
+    "KNOWN_REVISIONS", "epochs", "finishes", "forecasts", "is_ready", "leases", "prepare", "stages",
+    "studies", "tickets", "workers",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 5
@@ -92,6 +92,16 @@ finishes = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("begun_at", sa.Double, nullable=False),
     sa.Column("result", _LONG),
+)
+
+forecasts = sa.Table(
+    "hpsearch_forecasts",
+    metadata,
+    # Of a study by its content: it is made before there is a study.
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("device", sa.String(64), primary_key=True),
+    sa.Column("made_at", sa.Double, nullable=False),
+    sa.Column("content", _LONG, nullable=False),
 )
 
 tickets = sa.Table(

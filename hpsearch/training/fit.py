@@ -1,26 +1,30 @@
-"""How many candidates of a shape to train at once: by a short dry run on the device itself."""
+"""How many candidates of a shape to train at once, and what they take: by short dry runs on the
+device itself."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING
 
-from hpsearch.training import devices
+import torch
+
+from hpsearch.training import devices, rules
 from hpsearch.training.candidate import derived_seed
 from hpsearch.training.course import Course
+from hpsearch.training.evaluation import measure
 from hpsearch.training.networks.stacked import CannotStackError
 from hpsearch.training.solo import Solo
 from hpsearch.training.stack import Stack
 
 if TYPE_CHECKING:
-    import torch
-
     from hpsearch.training.candidate import Candidate
     from hpsearch.training.data import Dataset
 
-__all__ = ["Fit", "fit", "fixed"]
+__all__ = ["Cost", "Fit", "checkpoint_bytes", "cost", "fit", "fixed"]
 
 _MOST = 64
 """Slots of a stack at the most: what each of them costs outside the device grows with them."""
@@ -39,6 +43,10 @@ _STEPS = 4
 _LONGEST_S = 1.0
 """What the next larger stack may take to be tried."""
 
+_EPOCHS, _EPOCH_S = 5, 0.1
+"""Epochs that are timed, and for how long: what is left of a long one takes as long a step. The
+median counts, as other work on the machine comes and goes."""
+
 _SHARE = 0.5
 """Of the memory that is free, what a stack may take."""
 
@@ -50,6 +58,18 @@ class Fit:
     slots: int
     """1: each by itself."""
     reason: str
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What candidates of one shape take that are trained together."""
+
+    slots: int
+    """1: by itself."""
+    epoch_s: float
+    """An epoch of all of them, evaluation included."""
+    memory_bytes: int
+    """Of all of them, beside the data."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +120,7 @@ def fit(candidate: Candidate, dataset: Dataset, device: torch.device) -> Fit:
         slots *= 2
     devices.empty_cache(device)
     if best.step_s * _BEYOND_DOUBT > alone.step_s:
-        alone = _alone(candidate, dataset, device)
+        alone = _timed(_alone(candidate, dataset, device), device)
         if alone.step_s < best.step_s * _GAIN:
             why = why if chosen == 1 else "a stack is no faster"
             best, chosen = alone, 1
@@ -119,19 +139,72 @@ def _objection(slots: int, best: _Dry, device: torch.device) -> str:
     return ""
 
 
+def cost(
+    candidate: Candidate, dataset: Dataset, device: torch.device, metric: str, slots: int
+) -> Cost:
+    """What copies of a candidate take together. Raises what training them raises."""
+    make = _alone if slots == 1 else partial(_stack, slots=slots)
+    trainer = make(candidate, dataset, device)
+    dry = _timed(trainer, device)  # warms up, too
+    if isinstance(trainer, Stack):
+        trainer.rewind()
+    times = list[float]()
+    while len(times) < _EPOCHS and sum(times) < _EPOCH_S:
+        times.append(_epoch_s(trainer, dataset, device, metric))
+    return Cost(slots, median(times), dry.memory_bytes * slots)
+
+
+def _epoch_s(trainer: Solo | Stack, dataset: Dataset, device: torch.device, metric: str) -> float:
+    """Seconds of an epoch with its evaluation; of a long one a part is trained."""
+    started, steps = time.perf_counter(), 0
+
+    def passed() -> bool:
+        nonlocal steps
+        devices.synchronize(device)
+        steps += 1
+        return steps > 1 and time.perf_counter() - started > _EPOCH_S
+
+    course = trainer.courses[0]
+    broken_off = trainer.train(passed) is None
+    devices.synchronize(device)
+    trained_s = time.perf_counter() - started
+    trained_s *= len(course.batches) / (steps - 1) if broken_off else 1
+    started = time.perf_counter()
+    part, no_losses = dataset.validation, torch.zeros(len(trainer.courses), device=device)
+    measure(trainer.outputs(part), part.targets, dataset, course.loss, no_losses, metric)
+    if broken_off and isinstance(trainer, Stack):
+        trainer.rewind()
+    return trained_s + time.perf_counter() - started
+
+
+def checkpoint_bytes(candidate: Candidate, dataset: Dataset) -> int:
+    """A checkpoint of it, about: weights, buffers, and what the optimizer remembers of each weight.
+
+    Raises what training the candidate raises.
+    """
+    network = Course(candidate, dataset).network()
+    kept = 1 + len(rules.MOMENTS[str(candidate.settings["optimizer"])])
+    weights = sum(w.numel() * w.element_size() for w in network.parameters())
+    return kept * weights + sum(b.numel() * b.element_size() for b in network.buffers())
+
+
 def _dry_run(candidate: Candidate, dataset: Dataset, device: torch.device, slots: int) -> _Dry:
-    """Of a stack of so many copies, each from a seed of its own."""
+    return _timed(_stack(candidate, dataset, device, slots), device)
+
+
+def _stack(candidate: Candidate, dataset: Dataset, device: torch.device, slots: int) -> Stack:
+    """Of so many copies, each from a seed of its own."""
     courses = [
         Course(replace(candidate, seed=derived_seed(candidate.seed, "dry run", k)), dataset)
         for k in range(slots)
     ]
     stack = Stack(courses[0].network(), dataset, device)
     stack.join([(course, None) for course in courses])
-    return _timed(stack, device)
+    return stack
 
 
-def _alone(candidate: Candidate, dataset: Dataset, device: torch.device) -> _Dry:
-    return _timed(Solo(Course(candidate, dataset), dataset, device), device)
+def _alone(candidate: Candidate, dataset: Dataset, device: torch.device) -> Solo:
+    return Solo(Course(candidate, dataset), dataset, device)
 
 
 def _timed(trainer: Solo | Stack, device: torch.device) -> _Dry:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hpsearch import packing
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
 from hpsearch.store.ledger import Ledger
@@ -22,25 +23,6 @@ from hpsearch.training.candidate import Candidate
 from hpsearch.training.stack import shape_of, shapes_by
 
 __all__ = ["Intake", "Wish"]
-
-_AHEAD = 256
-"""Upcoming tickets that are looked at for one of the right shape."""
-
-_FEW = 4
-"""Tickets taken at a time where their shapes are not known, and shapes on the device at once: each
-is trained in turn, so that more of them make none faster and leave a pruner and a sampler with less
-to go by."""
-
-_ROUNDS = 10
-"""A sampler that learns should see about so many rounds of results: no more than a tenth of a study
-is on one device at once."""
-
-_PART = 8
-"""A stack is filled up once an eighth of it is free: each time takes two transactions."""
-
-_SMALL_S = 1.0
-"""An epoch of a network that others of unknown shape may be held beside. A large one has the
-device, and its memory, to itself."""
 
 _REST_S = 0.5
 """Until a database that had nothing to give is asked again while candidates are in training."""
@@ -108,29 +90,25 @@ class Intake:
         room = max(rooms.values(), default=0)
         if not self._shaping:  # all are of one shape
             return Wish(room) if room > 0 else None
-        upcoming = self._upcoming() if room > 0 or len(held) < _FEW else []
+        upcoming = self._upcoming() if room > 0 or len(held) < packing.FEW else []
         if upcoming and upcoming[0][1] is not None:
             alike = _of_shapes(upcoming, open_to)
             if not alike:
                 self.rest()  # to look through all that are to come takes time
                 return None
             return Wish(min(room, len(alike)), alike)
-        if len(count) >= _FEW or self._epoch_s > _SMALL_S:
-            return None
-        few = min(max(room, _FEW - len(held)), _FEW)
+        few = packing.unseen(len(held), len(count), room, self._epoch_s)
         return Wish(few) if few > 0 else None
 
     def _room(self, example: Candidate, held: int = 0) -> int:
         """Slots to fill beside `held` candidates like this one; 0 where only a few are free."""
         slots = self._array.fit(example).slots
-        if self._search.learns:
-            slots = min(slots, max(self._study.tickets // _ROUNDS, _FEW))
-        free = slots - held
-        return free if free * _PART >= slots else 0
+        learns = self._search.learns
+        return packing.room(slots, held, self._study.tickets, learns=learns)
 
     def _upcoming(self) -> list[tuple[int, Candidate | None]]:
         """Numbers of the next tickets, each with what is known of its candidate's shape."""
-        found = self._ledger.upcoming(self._study.study_id, _AHEAD)
+        found = self._ledger.upcoming(self._study.study_id, packing.AHEAD)
         before = self._foreseen
         # What can be foreseen of a ticket does not change; those behind are not asked for again.
         self._foreseen = {

@@ -12,23 +12,23 @@ from hpsearch.store.values import Study
 from hpsearch.training.data import Dataset, load
 from hpsearch.worker.context import Context
 
-__all__ = ["material"]
+__all__ = ["check_metric", "material"]
 
 
 def material(context: Context, study: Study, spec: StudySpec) -> Dataset:
     """Load it. DataError where it is missing, does not suit, or is not what others train on."""
     dataset = load(data_settings(spec, Path(study.base)), context.device)
-    _check_metric(study, spec, dataset)
+    check_metric(spec, dataset)
     _agree(context, study, dataset)
     return dataset
 
 
-def _check_metric(study: Study, spec: StudySpec, dataset: Dataset) -> None:
-    """The task of a table may be known only now, from its target."""
+def check_metric(spec: StudySpec, dataset: Dataset) -> None:
+    """DataError where they do not suit: the task of a table may be known only from its target."""
     if dataset.task not in METRICS[spec.metric].tasks:
         fitting = ", ".join(n for n, m in METRICS.items() if dataset.task in m.tasks)
         raise DataError(
-            f"the metric of study {study.name!r} is {spec.metric}, and by its target "
+            f"the metric of study {spec.name!r} is {spec.metric}, and by its target "
             f"{spec.data.target!r} the table is for {dataset.task}; "
             f"set metric to one of {fitting}, or set data.task"
         )

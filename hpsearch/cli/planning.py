@@ -1,0 +1,284 @@
+"""check, plan: what a study file says, and what it will take."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.cli.groups import Crew, Overrides, flat
+from hpsearch.cli.options import (
+    Checkpoints,
+    FileArgument,
+    Json,
+    Storage,
+    limit_threads,
+    open_ledger,
+    print_json,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from hpsearch.fleet import Seat
+    from hpsearch.forecast import Forecast, Span, Timings
+    from hpsearch.plan import Stage
+    from hpsearch.space import Parameter
+    from hpsearch.spec import StudySpec
+    from hpsearch.store.engine import Database
+
+__all__ = ["check", "plan"]
+
+
+@flat
+def check(file: FileArgument, *, overrides: Overrides, json_: Json = False) -> None:
+    """Say what would be searched, or every fault of the file."""
+    from hpsearch.spec import check_data
+
+    spec = overrides.load(file)
+    check_data(spec.data, file.parent)
+    if json_:
+        print_json(_described(spec))
+    else:
+        _describe(spec)
+
+
+@flat
+def plan(
+    file: FileArgument,
+    *,
+    crew: Crew,
+    overrides: Overrides,
+    storage: Storage = None,
+    checkpoints: Checkpoints = None,
+    json_: Json = False,
+) -> None:
+    """Say what a search would take: a dry run of some seconds, nothing is trained for good."""
+    from hpsearch.spec import check_data
+
+    spec = overrides.load(file)
+    check_data(spec.data, file.parent)
+    crew.check()
+    seats = crew.seats()
+    limit_threads(seats[0].threads)
+    from hpsearch.cli import show
+    from hpsearch.forecast import forecast
+    from hpsearch.sizing import sized
+
+    ledger = open_ledger(storage, make=True)
+    spec = sized(ledger, spec, file.parent, seats[0].device)
+    if not json_:
+        _describe(spec)
+        show.note("dry run ...")
+    free = _free_disk(ledger.database, spec, checkpoints, file.parent)
+    timings = _timings(spec, file.parent, seats, free)
+    found = forecast(spec, timings, len(seats))
+    ledger.keep_forecast(spec.digest, timings.device[:64], found.as_json())
+    if json_:
+        print_json({**_described(spec), "shapes": _shapes(timings), "forecast": found.as_json()})
+    else:
+        _print(timings, found)
+
+
+def _timings(spec: StudySpec, base: Path, seats: Sequence[Seat], free: int | None) -> Timings:
+    """Dry runs on the first of the devices, settled as a worker there would be."""
+    from joblib import cpu_count
+
+    from hpsearch.places import data_settings
+    from hpsearch.rehearsal import rehearse
+    from hpsearch.training import devices
+    from hpsearch.training.data import load
+    from hpsearch.worker.material import check_metric
+
+    device = devices.device(seats[0].device)
+    devices.prepare(device, seats[0].threads)
+    dataset = load(data_settings(spec, base), device)
+    check_metric(spec, dataset)
+    count = len({seat.device for seat in seats})
+    at_once = cpu_count() if device.type == "cpu" else count
+    return rehearse(spec, dataset, device, devices_=count, seats=at_once, disk_bytes=free)
+
+
+def _free_disk(
+    database: Database, spec: StudySpec, checkpoints: str | None, base: Path
+) -> int | None:
+    """Bytes that are free where checkpoints will lie; None for a place at a URL."""
+    from hpsearch.places import checkpoint_root
+
+    root = checkpoint_root(database, checkpoints or spec.checkpoints, base.resolve())
+    if root is None:
+        return None
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    return shutil.disk_usage(there).free
+
+
+# --- in words ---------------------------------------------------------------------------------
+
+
+def _described(spec: StudySpec) -> dict[str, Any]:
+    """What would be searched, for JSON."""
+    from hpsearch.plan import sizes, tickets
+    from hpsearch.space import Grid, Range
+
+    grid = Grid(spec.space)
+    # What is `auto` has an end, which is not known yet.
+    endless = [
+        p.name for p in spec.space
+        if p.domain.size is None or (isinstance(p.domain, Range) and p.domain.auto)
+    ]  # fmt: skip
+    return {
+        "name": spec.name,
+        "data": spec.data.source,
+        "network": spec.family,
+        "metric": spec.metric,
+        "direction": spec.direction,
+        "parameters": {p.name: {"group": p.group, "domain": _domain(p)} for p in spec.space},
+        "constants": dict(spec.space.constants),
+        "sampler": dict(spec.search.sampler),
+        "pruner": spec.search.pruner.name,
+        "grid_cells": None if endless else grid.size,
+        "strategy": spec.search.strategy,
+        "stages": sizes(spec),
+        "trials": tickets(spec),
+        "epochs": spec.budget.epochs,
+        "hours": spec.budget.hours,
+    }
+
+
+def _domain(parameter: Parameter) -> str:
+    """A parameter's values in words."""
+    from hpsearch.cli.show import setting
+    from hpsearch.space import Range
+
+    found = parameter.domain
+    if isinstance(found, Range):
+        words = f"{setting(found.low)} to {'auto' if found.auto else setting(found.high)}"
+        words += " whole" if found.integer else ""
+        words += f" step {setting(found.step)}" if found.step else ""
+        words += " log" if found.log else ""
+    else:
+        words = ", ".join(map(setting, found.values))
+    for condition in parameter.when:
+        words += f" when {condition.parameter} is {' or '.join(map(setting, condition.values))}"
+    return words
+
+
+def _describe(spec: StudySpec) -> None:
+    """What would be searched."""
+    from hpsearch.cli.show import columns, out, params
+
+    facts = _described(spec)
+    out.print(f"{spec.name}: {facts['network']} on {facts['data']}, {facts['direction']} "
+              f"validation {facts['metric']}")  # fmt: skip
+    table = columns("group", "parameter", "values", "sampler")
+    for parameter in spec.space:
+        sampler = spec.search.sampler[parameter.group]
+        table.add_row(parameter.group, parameter.name, _domain(parameter), sampler)
+    if spec.space.parameters:
+        out.print(table)
+    if any(p.when and spec.search.sampler[p.group] in ("auto", "bayesian") for p in spec.space):
+        out.print("bayesian: by TPE, as a Gaussian process wants no conditional parameters")
+    if facts["constants"]:
+        out.print(f"constant: {params(facts['constants'])}")
+    cells = facts["grid_cells"]
+    if spec.space.parameters:
+        out.print(f"as a grid: {'no end of' if cells is None else f'{cells:,}'} cells")
+    _stages(spec)
+    hours = f", at most {facts['hours']:g} hours" if facts["hours"] else ""
+    out.print(f"budget: {facts['trials']:,} trials of at most {facts['epochs']} epochs{hours}; "
+              f"pruner {facts['pruner']}")  # fmt: skip
+
+
+def _stages(spec: StudySpec) -> None:
+    """Who draws what in each stage, as far as that is known before there are results."""
+    from hpsearch.cli.show import columns, out
+    from hpsearch.plan import FINAL, final_tickets, foreseen
+
+    found = foreseen(spec)
+    if len(found) < 2 and not spec.final:
+        return
+    table = columns("stage", "trials", "sampler", "draws", "cells", right=("trials", "cells"))
+    for stage in found:
+        table.add_row(stage.name, f"{stage.count:,}", *_drawn(spec, stage))
+    if spec.final:
+        said = f"the best {spec.final.top} and the default, {spec.final.seeds} times each"
+        table.add_row(FINAL, f"{final_tickets(spec):,}", "", said, "")
+    out.print(table)
+
+
+def _drawn(spec: StudySpec, stage: Stage) -> tuple[str, str, str]:
+    """Samplers, what each draws, and the cells of a grid."""
+    by = dict[str, list[str]]()
+    for name, sampler in stage.samplers.items():
+        by.setdefault(sampler, []).append(name)
+    cells = ""
+    if "grid" in by:
+        held = stage.bases[0] if stage.bases else {}
+        cells = f"{stage.grid({**spec.space.constants, **held}).size:,}"
+    return "\n".join(by), "\n".join(map(", ".join, by.values())), cells
+
+
+def _shapes(timings: Timings) -> list[dict[str, Any]]:
+    """The shapes that were timed, for JSON."""
+    return [
+        {
+            "shape": shape.words, "slots": shape.slots, "memory_bytes": shape.candidate_bytes,
+            "share": timings.draws.count(number) / len(timings.draws),
+            "dry_run_seconds": shape.fit_s,
+            "epoch_seconds": {str(count): seconds for count, seconds in shape.epochs_s},
+        }
+        for number, shape in enumerate(timings.shapes)
+    ]  # fmt: skip
+
+
+def _print(timings: Timings, found: Forecast) -> None:
+    """The forecast, and where it came from."""
+    from rich.table import Table
+
+    from hpsearch.cli.show import note, out
+
+    table = Table.grid(padding=(0, 2))
+    for name, said in _lines(timings, found):
+        table.add_row(f"  {name}", said)
+    out.print(f"forecast with {_count(found.workers, 'worker')} on {found.device}:")
+    out.print(table)
+    for warning in found.warnings:
+        note(f"warning: {warning}")
+    out.print("hpsearch run with the same file and options compares it with what it takes")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _lines(timings: Timings, found: Forecast) -> Iterator[tuple[str, str]]:
+    from hpsearch.cli.show import foreseen, span
+
+    for rung in found.rungs:
+        yield f"get to epoch {rung.epoch}", f"{rung.trials:,.0f} trials of the search"
+    yield "epochs in all", _ranged(found.epochs, lambda count: f"{count:,.0f}")
+    yield "an epoch of one", _ranged(found.epoch_s, _short)
+    slots = max(shape.slots for shape in timings.shapes)
+    drawn = f"{len(timings.shapes):,} of {_count(len(set(timings.draws)), 'shape')}"
+    yield "timed", f"{drawn}; stacks of up to {slots}"
+    stack = f"{_size(found.stack_bytes)} for a stack and the data"
+    yield "memory", f"{_size(found.candidate_bytes)} for a candidate, {stack}"
+    yield "disk", f"{_size(found.disk_bytes)} for checkpoints, at the most"
+    yield "start", f"{span(found.start_s)} until a worker is there"
+    yield "work", foreseen(found.work_s)
+    yield "device-hours", _ranged(found.device_s, lambda seconds: f"{seconds / 3600:.2g}")
+
+
+def _ranged(found: Span, shown: Callable[[float], str]) -> str:
+    return f"{shown(found.expected)} ({shown(found.low)} to {shown(found.high)})"
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+def _size(count: int) -> str:
+    """Bytes in the unit that makes them readable."""
+    power = min(int(math.log(max(count, 1), 1024)), 3)
+    return f"{count / 1024**power:.3g} {('B', 'KiB', 'MiB', 'GiB')[power]}"

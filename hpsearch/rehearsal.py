@@ -1,0 +1,206 @@
+"""The dry runs behind a forecast: the shapes that a study draws, each trained for a moment."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import psutil
+
+from hpsearch import packing, plan
+from hpsearch.catalog import PURE, Value
+from hpsearch.errors import HpsearchError, line
+from hpsearch.forecast import Shape, Timings
+from hpsearch.space import Assignment, Grid
+from hpsearch.spec import StudySpec
+from hpsearch.training import devices
+from hpsearch.training.array import Array
+from hpsearch.training.candidate import Candidate
+from hpsearch.training.fit import Cost, checkpoint_bytes, cost
+from hpsearch.training.stack import shape_of, shapes_by
+
+if TYPE_CHECKING:
+    import torch
+
+    from hpsearch.training.data import Dataset
+
+__all__ = ["LIMIT_S", "draws", "rehearse"]
+
+LIMIT_S = 10.0
+"""Dry runs are begun for so long; what has been begun is brought to its end."""
+
+_DRAWS = 500
+"""Random draws of the space: they tell how often trials are of one shape."""
+
+
+def draws(spec: StudySpec, count: int) -> Iterator[Assignment]:
+    """The default configuration, the starting points, and random draws of the whole space."""
+    known = plan.default_point(spec)
+    yield known
+    yield from ({**known, **point} for point in spec.start)
+    rng = random.Random(spec.search.seed)
+    endless = any(p.domain.size is None for p in spec.space)
+    cells = None if endless or set(spec.search.sampler.values()) != {"grid"} else Grid(spec.space)
+    for _ in range(count):
+        if cells is not None:
+            yield cells.cell(rng.randrange(cells.size))
+            continue
+        values = dict[str, Value]()
+        for parameter in spec.space:
+            if parameter.active({**spec.space.constants, **values}):
+                values[parameter.name] = parameter.domain.at(rng.random())
+        yield values
+
+
+def rehearse(
+    spec: StudySpec,
+    dataset: Dataset,
+    device: torch.device,
+    *,
+    devices_: int,
+    seats: int,
+    disk_bytes: int | None = None,
+    limit_s: float = LIMIT_S,
+) -> Timings:
+    """Time what a study draws, on one device.
+
+    Args:
+        spec: The study.
+        dataset: Its data, on the device.
+        device: Where.
+        devices_: Devices like it that the workers share.
+        seats: Workers that the devices serve at full speed.
+        disk_bytes: Free where its checkpoints will lie; None: not known.
+        limit_s: No dry run is begun after so many seconds.
+
+    Raises HpsearchError where nothing that the study draws can be trained.
+    """
+    start_s = time.time() - psutil.Process().create_time()  # it loaded what a worker loads
+    candidates = [
+        Candidate(0, spec.family, spec.settings(values), seed)
+        for seed, values in enumerate(draws(spec, _DRAWS))
+    ]
+    runs = _Runs(spec, dataset, device)
+    examples = {shape_of(c): c for c in reversed(candidates)}
+    load_s = runs.loading_s(candidates[0])
+    timed = runs.timed({s: examples[s] for s in map(shape_of, candidates)}, limit_s)
+    # Those timed come first; what is like none of them is taken to be like one of them.
+    order = dict.fromkeys([*timed, *map(shape_of, candidates)])
+    numbers = {shape: number for number, shape in enumerate(order)}
+    tensors = [t for p in (dataset.train, dataset.validation) for t in (p.inputs, p.targets)]
+    return Timings(
+        device=devices.describe(device),
+        devices=devices_,
+        seats=seats,
+        start_s=start_s,
+        load_s=load_s,
+        shaping=tuple(sorted(shapes_by(spec.space.names))),
+        draws=tuple(numbers[shape_of(c)] for c in candidates),
+        shapes=tuple(timed.values()),
+        data_bytes=sum(t.numel() * t.element_size() for t in tensors),
+        memory_bytes=devices.free_memory(device),
+        disk_bytes=disk_bytes,
+        faults=tuple(runs.faults),
+    )
+
+
+class _Runs:
+    """Dry runs of one study on one device."""
+
+    def __init__(self, spec: StudySpec, dataset: Dataset, device: torch.device) -> None:
+        self._spec, self._dataset, self._device = spec, dataset, device
+        self._array = Array(dataset, spec.metric, device, stack=spec.search.slots)
+        shaping = shapes_by(spec.space.names)
+        self._named = [name for name in spec.space.names if name in shaping]
+        self.faults: list[str] = []
+        """Shapes that cannot be trained, and why."""
+
+    def loading_s(self, example: Candidate) -> float:
+        """What the first candidate that is trained alone takes longer than it does after that."""
+        times = []
+        for _ in range(2):
+            started = time.perf_counter()
+            with suppress(Exception):  # it is met again where it is noted
+                self._cost(example, 1)
+            times.append(time.perf_counter() - started)
+        return max(times[0] - times[1], 0.0)
+
+    def timed(
+        self, examples: Mapping[Hashable, Candidate], limit_s: float
+    ) -> dict[Hashable, Shape]:
+        """As many of the shapes as there is time for: alone in the first half of it, in stacks in
+        the second. The stacks of those left then are taken to be like those of the others."""
+        began, found = time.perf_counter(), dict[Hashable, Shape]()
+        for shape, example in examples.items():
+            if found and time.perf_counter() - began > limit_s / 2:
+                break
+            with self._noting(example):
+                found[shape] = self._alone(example)
+        if not found:
+            raise HpsearchError(f"nothing that the study draws can be trained: {self.faults[0]}")
+        stacked = list[Shape]()
+        for number, (shape, alone) in enumerate(list(found.items())):
+            if stacked and time.perf_counter() - began > limit_s:
+                found[shape] = _like(stacked[number % len(stacked)], alone)
+                continue
+            with self._noting(examples[shape]):
+                found[shape] = self._stacked(examples[shape], alone)
+                stacked.append(found[shape])
+        return found
+
+    @contextmanager
+    def _noting(self, example: Candidate) -> Iterator[None]:
+        """A candidate that cannot be trained is noted; the others can be."""
+        try:
+            yield
+        except Exception as error:
+            devices.empty_cache(self._device)
+            self.faults.append(f"{self._words(example) or 'the network'}: {line(error)}")
+
+    def _words(self, example: Candidate) -> str:
+        return " ".join(f"{name}={example.settings[name]}" for name in self._named)
+
+    def _cost(self, example: Candidate, slots: int) -> Cost:
+        return cost(example, self._dataset, self._device, self._spec.metric, slots)
+
+    def _alone(self, example: Candidate) -> Shape:
+        found = self._cost(example, 1)
+        return Shape(
+            words=self._words(example),
+            slots=1,
+            epochs_s=((1, found.epoch_s),),
+            fit_s=0.0,
+            candidate_bytes=found.memory_bytes,
+            stack_bytes=found.memory_bytes,
+            checkpoint_bytes=checkpoint_bytes(example, self._dataset),
+        )
+
+    def _stacked(self, example: Candidate, alone: Shape) -> Shape:
+        """With what stacks of it take: of two, of as many as there usually are, of a full one."""
+        started = time.perf_counter()
+        slots = self._array.fit(example).slots
+        fit_s = time.perf_counter() - started
+        learns = not PURE.issuperset(self._spec.search.sampler.values())
+        usual = packing.room(slots, 0, plan.tickets(self._spec), learns=learns)
+        counts = sorted({min(2, slots), usual, slots if self._spec.final else usual} - {1})
+        costs = [self._cost(example, count) for count in counts]
+        epochs_s = (*alone.epochs_s, *((found.slots, found.epoch_s) for found in costs))
+        memory = max([found.memory_bytes for found in costs], default=alone.stack_bytes)
+        return replace(alone, slots=slots, epochs_s=epochs_s, fit_s=fit_s, stack_bytes=memory)
+
+
+def _like(known: Shape, alone: Shape) -> Shape:
+    """A shape that was timed alone, with stacks as those of another one."""
+    (_, known_s), (_, alone_s) = known.epochs_s[0], alone.epochs_s[0]
+    scale, memory = alone_s / known_s, alone.candidate_bytes / max(known.candidate_bytes, 1)
+    return replace(
+        alone,
+        slots=known.slots,
+        epochs_s=tuple((count, seconds * scale) for count, seconds in known.epochs_s),
+        fit_s=known.fit_s,
+        stack_bytes=round(known.stack_bytes * memory),
+    )

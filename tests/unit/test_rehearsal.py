@@ -1,0 +1,82 @@
+"""Dry runs of what a study draws."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from hpsearch.errors import HpsearchError
+from hpsearch.forecast import forecast
+from hpsearch.rehearsal import draws, rehearse
+from hpsearch.spec import StudySpec, load
+from hpsearch.training.data import DataSettings
+from hpsearch.training.data import load as load_data
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def study(tmp_path: Path):
+    def make(parameters: str, search: str = "{sampler: random, pruner: none}") -> StudySpec:
+        file = tmp_path / "s.yaml"
+        file.write_text(
+            "name: s\ndata: {source: digits, limit: 300}\nnetwork: {family: mlp}\n"
+            f"parameters: {parameters}\nsearch: {search}\nbudget: {{trials: 40, epochs: 3}}\n"
+        )
+        return load(file)
+
+    return make
+
+
+def rehearsed(spec: StudySpec, limit_s: float = 20.0):
+    dataset = load_data(DataSettings("digits", limit=300), CPU)
+    return rehearse(spec, dataset, CPU, devices_=1, seats=2, limit_s=limit_s)
+
+
+SHAPES = "{architecture: {width: {values: [8, 64]}}, learning_rate: {lr: {min: 0.01, max: 1}}}"
+
+
+def test_shapes_are_timed_and_weighed_by_how_often_they_are_drawn(study) -> None:
+    spec = study(SHAPES)
+    timings = rehearsed(spec)
+    assert timings.shaping == ("width",)
+    assert sorted(shape.words for shape in timings.shapes) == [
+        "width=64", "width=8",
+    ]  # fmt: skip
+    assert all(150 < count < 350 for count in Counter(timings.draws).values())
+    for shape in timings.shapes:
+        assert shape.epochs_s[0][0] == 1
+        assert 0 < shape.epoch_s(1) < 5
+        assert shape.stack_bytes >= shape.candidate_bytes > 0
+    small, large = (next(s for s in timings.shapes if s.words == f"width={n}") for n in (8, 64))
+    assert large.checkpoint_bytes > 4 * small.checkpoint_bytes
+    assert forecast(spec, timings).epochs.expected == 120
+
+
+def test_without_time_one_shape_stands_for_all(study) -> None:
+    timings = rehearsed(study(SHAPES), limit_s=0.0)
+    assert len(timings.shapes) == 1
+    assert len(set(timings.draws)) == 2
+
+
+def test_what_cannot_be_trained_is_noted(study) -> None:
+    norm = "{{architecture: {{batch_norm: true}}, batch_size: {{batch_size: {}}}}}"
+    timings = rehearsed(study(norm.format("{values: [1, 32]}")))
+    assert [shape.words for shape in timings.shapes] == ["batch_size=32"]
+    (fault,) = timings.faults
+    assert fault.startswith("batch_size=1: batch_norm needs")
+    with pytest.raises(HpsearchError, match=r"nothing that the study draws .* needs batches"):
+        rehearsed(study(norm.format("1")))
+
+
+def test_conditions_are_kept_and_the_default_and_starting_points_come_first(study) -> None:
+    spec = study(
+        "{optimizer: {optimizer: {values: [sgd, adam]}, "
+        "momentum: {min: 0.8, max: 0.9, when: {optimizer: sgd}}}}"
+    )
+    found = list(draws(spec, 50))
+    assert len(found) == 51
+    assert all(("momentum" in values) == (values["optimizer"] == "sgd") for values in found)
