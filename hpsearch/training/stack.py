@@ -91,6 +91,7 @@ class Stack:
 
     def join(self, arrivals: Sequence[tuple[Course, Mapping[str, Any] | None]]) -> None:
         """Take candidates in, each from its start or from a state that it was restored from."""
+        self._stepper = None  # with the memory that a recording of it holds
         rows = [self._row(course, state) for course, state in arrivals]
         none = torch.empty_like(self._weights)
         moments = {
@@ -104,7 +105,6 @@ class Stack:
         self._weights = self._with(self._weights, [row["weights"] for row in rows])
         # Only now: where memory runs out on the way, the slots that are there stay as they are.
         self._moments, self._buffers = moments, buffers
-        self._stepper = None
         self._steps += [row["steps"] for row in rows]
         self.courses += [course for course, _ in arrivals]
 
