@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.regret import SHARES, Summary, summaries
+from benchmarks.strategy import TRIALS
 from benchmarks.turns import IDLE, RESULTS, ROOT, UNITS, Measured
 
 __all__ = ["made", "main"]
@@ -135,7 +137,6 @@ database. What a claim costs by the number of tickets is counted and not timed:
 """
 
 NAMES = ("training", "dispatch", "startup")
-BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 
 
 def main() -> None:
@@ -153,12 +154,42 @@ def main() -> None:
 def made() -> dict[Path, str]:
     """Path -> content."""
     found = {name: _measured(name) for name in NAMES}
-    readme = ROOT / "README.md"
-    block = f"{BEGIN}\n{_readme_table(found)}{END}"
-    text = re.sub(
-        f"{BEGIN}.*?{END}", lambda _: block, readme.read_text(encoding="utf-8"), flags=re.S
-    )
-    return {ROOT / "docs" / "performance.md": "\n".join(_page(found)), readme: text}
+    parts = [
+        (ROOT / "README.md", "benchmarks", _readme_table(found)),
+        (ROOT / "docs" / "strategy.md", "strategy", _strategies()),
+    ]
+    pages = {ROOT / "docs" / "performance.md": "\n".join(_page(found))}
+    for path, name, text in parts:
+        pages[path] = _with(pages.get(path) or path.read_text(encoding="utf-8"), name, text)
+    return pages
+
+
+def _with(page: str, name: str, text: str) -> str:
+    """The page with that text between its two marks of that name."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    return re.sub(f"{begin}.*?{end}", lambda _: f"{begin}\n{text}{end}", page, flags=re.S)
+
+
+def _strategies() -> str:
+    """Regret of the strategies on the tables."""
+    path = RESULTS / "strategy.json"
+    if not path.exists():
+        return "No figures of this version yet; `python -m benchmarks.strategy` makes them.\n"
+    found = summaries(json.loads(path.read_text()), TRIALS)
+    head = ("strategy", "seeds", *(f"regret at {share:.0%}" for share in SHARES),
+            "wins against TPE", "trials that random search's end takes")  # fmt: skip
+    rows = [
+        (s.strategy, str(s.runs), *(f"{middle:.2f} ± {half:.2f}" for middle, half in s.regret),
+         f"{s.wins[-1]:.0%}", _trials_needed(s)) for s in found
+    ]  # fmt: skip
+    tables = list(found[0].tables)
+    each = [(table, *(f"{s.tables[table]:.2f}" for s in found)) for table in tables]
+    return f"{_table(head, rows)}\n{_table(('table', *(s.strategy for s in found)), each)}"
+
+
+def _trials_needed(of: Summary) -> str:
+    within = f"{of.reached:.0%} reach it"
+    return f"more than {TRIALS} ({within})" if of.needed > TRIALS else f"{of.needed:.0f} ({within})"
 
 
 def _measured(name: str) -> list[Measured]:
