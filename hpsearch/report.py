@@ -12,10 +12,11 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import diagnosis
-from hpsearch.diagnosis import Diagnosis, Edge, Word, Yardstick
+from hpsearch.diagnosis import Diagnosis, Word, Yardstick
 from hpsearch.errors import CheckpointError
 from hpsearch.forecast import Forecast
 from hpsearch.places import checkpoint_place
+from hpsearch.ranges import Edge, edges
 from hpsearch.space import Assignment, Choices, label
 from hpsearch.spec import StudySpec
 from hpsearch.store.ledger import Ledger
@@ -164,7 +165,7 @@ class Snapshot:
         """Where the best trial lies at an edge of what was searched."""
         if self.best is None:
             return ()
-        return diagnosis.edges(self.spec.space, self.spec.family, self.values(self.best))
+        return edges(self.spec, self.values(self.best))
 
     def row(self, trial: Trial) -> dict[str, Any]:
         """A trial of this study for JSON."""

@@ -211,8 +211,9 @@ class Parameter:
     domain: Range | Choices
     default: Value = None
     when: tuple[Condition, ...] = ()
-    note: str | None = None
-    """Where its range comes from, if not from the file alone."""
+    cap: str | None = None
+    """Where its upper end comes from, where that is what a device has room for: nothing can go
+    beyond it."""
 
     def active(self, values: Assignment) -> bool:
         """Whether the parameter exists, given the values of those it depends on.
