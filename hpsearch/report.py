@@ -17,7 +17,7 @@ from hpsearch.errors import CheckpointError
 from hpsearch.forecast import Forecast
 from hpsearch.places import checkpoint_place
 from hpsearch.ranges import Edge, edges
-from hpsearch.space import Assignment, Choices, label
+from hpsearch.space import Assignment
 from hpsearch.spec import StudySpec
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
@@ -130,13 +130,7 @@ class Snapshot:
 
     def values(self, trial: Trial) -> Assignment:
         """A trial's parameters as the study file has them: Optuna keeps lists of sizes as text."""
-        return {
-            p.name: next((v for v in p.domain.values if label(v) == trial.params[p.name]), None)
-            if isinstance(p.domain, Choices)
-            else trial.params[p.name]
-            for p in self.spec.space
-            if p.name in trial.params
-        }
+        return self.spec.space.assignment(trial.params)
 
     def word(self, trial: Trial) -> Word | None:
         """What the trial's learning curve looks like; None before its end, or if none can tell."""
