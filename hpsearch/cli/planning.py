@@ -74,7 +74,7 @@ def plan(
     free = _free_disk(ledger.database, spec, checkpoints, file.parent)
     timings = _timings(spec, file.parent, seats, free)
     found = forecast(spec, timings, len(seats))
-    ledger.keep_forecast(spec.digest, timings.device[:64], found.as_json())
+    ledger.keep_forecast(spec.digest, found.as_json())
     if json_:
         print_json({**_described(spec), "shapes": _shapes(timings), "forecast": found.as_json()})
     else:
