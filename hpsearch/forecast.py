@@ -7,7 +7,7 @@ and their spread, with what a dry run may be off by, the range.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -138,11 +138,14 @@ class Forecast:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Forecast:
-        """The forecast of `as_json`."""
-        spans = {name: Span(**found[name]) for name in ("epochs", "work_s", "device_s", "epoch_s")}
-        rungs = tuple(Rung(**rung) for rung in found["rungs"])
-        return cls(**{**found, **spans, "rungs": rungs, "warnings": tuple(found["warnings"])})
+    def from_json(cls, found: object) -> Forecast | None:
+        """The forecast of `as_json`; None for what another version of hpsearch has kept."""
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            return TypeAdapter(cls).validate_python(found)
+        except ValidationError:
+            return None
 
 
 def forecast(spec: StudySpec, timings: Timings, workers: int = 1) -> Forecast:
