@@ -162,12 +162,14 @@ def forecast(spec: StudySpec, timings: Timings, workers: int = 1) -> Forecast:
         return Span(found[len(found) // 2], found[cut] / timing, found[-1 - cut] * timing)
 
     alone = sorted(timings.shapes[n].epoch_s(1) for n in timings.draws if n < len(timings.shapes))
-    begun = round(span([sum(p.begun.values()) for p in plays]).expected)
+    trials = total + plan.final_tickets(spec)
+    # Not what began: the rounded stages of a part do not add up to the whole.
+    left = math.ceil(span([p.left for p in plays]).expected)
     found = Forecast(
         workers=workers,
         device=timings.device,
-        trials=total + plan.final_tickets(spec),
-        begun=begun,
+        trials=trials,
+        begun=max(trials - left, 0),
         epochs=span([p.epochs for p in plays]),
         rungs=_rungs(spec, plays, whole),
         start_s=timings.start_s,
