@@ -39,21 +39,31 @@ _DRAWS = 500
 
 def draws(spec: StudySpec, count: int) -> Iterator[Assignment]:
     """The default configuration, the starting points, and random draws of the whole space."""
-    known = plan.default_point(spec)
-    yield known
-    yield from ({**known, **point} for point in spec.start)
+    yield plan.default_point(spec)
     rng = random.Random(spec.search.seed)
+    yield from (_drawn(spec, point, rng) for point in spec.start)
     endless = any(p.domain.size is None for p in spec.space)
     cells = None if endless or set(spec.search.sampler.values()) != {"grid"} else Grid(spec.space)
     for _ in range(count):
         if cells is not None:
             yield cells.cell(rng.randrange(cells.size))
+        else:
+            yield _drawn(spec, {}, rng)
+
+
+def _drawn(spec: StudySpec, point: Assignment, rng: random.Random) -> Assignment:
+    """As a worker assigns them: a point's values, defaults beside them, and random ones."""
+    values = dict[str, Value]()
+    for parameter in spec.space:
+        if not parameter.active({**spec.space.constants, **values}):
             continue
-        values = dict[str, Value]()
-        for parameter in spec.space:
-            if parameter.active({**spec.space.constants, **values}):
-                values[parameter.name] = parameter.domain.at(rng.random())
-        yield values
+        if parameter.name in point:
+            values[parameter.name] = point[parameter.name]
+        elif point and parameter.default is not None:
+            values[parameter.name] = parameter.default
+        else:
+            values[parameter.name] = parameter.domain.at(rng.random())
+    return values
 
 
 def rehearse(

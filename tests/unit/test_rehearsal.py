@@ -20,11 +20,13 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def study(tmp_path: Path):
-    def make(parameters: str, search: str = "{sampler: random, pruner: none}") -> StudySpec:
+    def make(
+        parameters: str, search: str = "{sampler: random, pruner: none}", start: str = "[]"
+    ) -> StudySpec:
         file = tmp_path / "s.yaml"
         file.write_text(
             "name: s\ndata: {source: digits, limit: 300}\nnetwork: {family: mlp}\n"
-            f"parameters: {parameters}\nsearch: {search}\nbudget: {{trials: 40, epochs: 3}}\n"
+            f"parameters: {parameters}\nstart: {start}\nsearch: {search}\nbudget: {{trials: 40, epochs: 3}}\n"
         )
         return load(file)
 
@@ -74,9 +76,16 @@ def test_what_cannot_be_trained_is_noted(study) -> None:
 
 def test_conditions_are_kept_and_the_default_and_starting_points_come_first(study) -> None:
     spec = study(
-        "{optimizer: {optimizer: {values: [sgd, adam]}, "
-        "momentum: {min: 0.8, max: 0.9, when: {optimizer: sgd}}}}"
+        "{architecture: {batch_norm: {values: [false, true], default: false}, "
+        "width: {values: [8, 512], default: 512, when: {batch_norm: false}}}, "
+        "learning_rate: {lr: {min: 0.01, max: 1}}}",
+        start="[{batch_norm: true}, {lr: 0.5}]",
     )
     found = list(draws(spec, 50))
-    assert len(found) == 51
-    assert all(("momentum" in values) == (values["optimizer"] == "sgd") for values in found)
+    assert len(found) == 53
+    assert all(("width" in values) != values["batch_norm"] for values in found)
+    default, normed, started, *_ = found
+    assert (default["batch_norm"], default["width"]) == (False, 512)
+    assert normed.keys() == {"batch_norm", "lr"}
+    assert started == {"batch_norm": False, "width": 512, "lr": 0.5}
+    assert len({values["lr"] for values in found}) == 53, "what has no default is drawn"
