@@ -9,8 +9,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import psutil
-
 from hpsearch import packing, plan
 from hpsearch.catalog import PURE, Value
 from hpsearch.errors import HpsearchError, line
@@ -73,6 +71,7 @@ def rehearse(
     *,
     devices_: int,
     seats: int,
+    since: float,
     disk_bytes: int | None = None,
     limit_s: float = LIMIT_S,
 ) -> Timings:
@@ -84,12 +83,14 @@ def rehearse(
         device: Where.
         devices_: Devices like it that the workers share.
         seats: Workers that the devices serve at full speed.
+        since: Unix time at which a worker would have started that is here by now: it loads what
+            this process has loaded.
         disk_bytes: Free where its checkpoints will lie; None: not known.
         limit_s: No dry run is begun after so many seconds.
 
     Raises HpsearchError where nothing that the study draws can be trained.
     """
-    start_s = time.time() - psutil.Process().create_time()  # it loaded what a worker loads
+    start_s = time.time() - since
     candidates = [
         Candidate(0, spec.family, spec.settings(values), seed)
         for seed, values in enumerate(draws(spec, _DRAWS))
