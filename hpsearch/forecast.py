@@ -7,7 +7,7 @@ and their spread, with what a dry run may be off by, the range.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -138,11 +138,14 @@ class Forecast:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Forecast:
-        """The forecast of `as_json`."""
-        spans = {name: Span(**found[name]) for name in ("epochs", "work_s", "device_s", "epoch_s")}
-        rungs = tuple(Rung(**rung) for rung in found["rungs"])
-        return cls(**{**found, **spans, "rungs": rungs, "warnings": tuple(found["warnings"])})
+    def from_json(cls, found: object) -> Forecast | None:
+        """The forecast of `as_json`; None for what another version of hpsearch has kept."""
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            return TypeAdapter(cls).validate_python(found)
+        except ValidationError:
+            return None
 
 
 def forecast(spec: StudySpec, timings: Timings, workers: int = 1) -> Forecast:
@@ -159,12 +162,14 @@ def forecast(spec: StudySpec, timings: Timings, workers: int = 1) -> Forecast:
         return Span(found[len(found) // 2], found[cut] / timing, found[-1 - cut] * timing)
 
     alone = sorted(timings.shapes[n].epoch_s(1) for n in timings.draws if n < len(timings.shapes))
-    begun = round(span([sum(p.begun.values()) for p in plays]).expected)
+    trials = total + plan.final_tickets(spec)
+    # Not what began: the rounded stages of a part do not add up to the whole.
+    left = math.ceil(span([p.left for p in plays]).expected)
     found = Forecast(
         workers=workers,
         device=timings.device,
-        trials=total + plan.final_tickets(spec),
-        begun=begun,
+        trials=trials,
+        begun=max(trials - left, 0),
         epochs=span([p.epochs for p in plays]),
         rungs=_rungs(spec, plays, whole),
         start_s=timings.start_s,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 __all__ = ["foreseeable", "rungs", "stopping"]
@@ -95,10 +95,11 @@ class _Halving:
 
 class _Ranking:
     """Optuna's PercentilePruner: stops a trial whose best value is below a percentile of those that
-    the trials which went to their end had at the same epoch."""
+    the trials which went to their end had at the same epoch. The best of what it is told: values
+    between the epochs of `rungs` are not played."""
 
     def __init__(self, options: Mapping[str, Any], percentile: float, epochs: int) -> None:
-        self._go_on, self._epochs = percentile / 100, epochs
+        self._below, self._epochs = (100 - percentile) / 100, epochs
         self._startup, self._least = options["n_startup_trials"], options["n_min_trials"]
         self._curves: dict[int, dict[int, float]] = {}
         self._complete: dict[int, list[float]] = {}
@@ -115,4 +116,11 @@ class _Ranking:
         known = self._complete.get(epoch, [])
         if self._completed < max(self._startup, 1) or len(known) < self._least:
             return False
-        return max(curve.values()) < known[int((1 - self._go_on) * (len(known) - 1))]
+        return max(curve.values()) < _quantile(known, self._below)
+
+
+def _quantile(rising: Sequence[float], share: float) -> float:
+    """The value that so much of them lies below, as NumPy has it: between two of them on a line."""
+    at = share * (len(rising) - 1)
+    lower, upper = rising[math.floor(at)], rising[math.ceil(at)]
+    return lower + (upper - lower) * (at - math.floor(at))

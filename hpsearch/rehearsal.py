@@ -9,8 +9,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import psutil
-
 from hpsearch import packing, plan
 from hpsearch.catalog import PURE, Value
 from hpsearch.errors import HpsearchError, line
@@ -39,21 +37,31 @@ _DRAWS = 500
 
 def draws(spec: StudySpec, count: int) -> Iterator[Assignment]:
     """The default configuration, the starting points, and random draws of the whole space."""
-    known = plan.default_point(spec)
-    yield known
-    yield from ({**known, **point} for point in spec.start)
+    yield plan.default_point(spec)
     rng = random.Random(spec.search.seed)
+    yield from (_drawn(spec, point, rng) for point in spec.start)
     endless = any(p.domain.size is None for p in spec.space)
     cells = None if endless or set(spec.search.sampler.values()) != {"grid"} else Grid(spec.space)
     for _ in range(count):
         if cells is not None:
             yield cells.cell(rng.randrange(cells.size))
+        else:
+            yield _drawn(spec, {}, rng)
+
+
+def _drawn(spec: StudySpec, point: Assignment, rng: random.Random) -> Assignment:
+    """As a worker assigns them: a point's values, defaults beside them, and random ones."""
+    values = dict[str, Value]()
+    for parameter in spec.space:
+        if not parameter.active({**spec.space.constants, **values}):
             continue
-        values = dict[str, Value]()
-        for parameter in spec.space:
-            if parameter.active({**spec.space.constants, **values}):
-                values[parameter.name] = parameter.domain.at(rng.random())
-        yield values
+        if parameter.name in point:
+            values[parameter.name] = point[parameter.name]
+        elif point and parameter.default is not None:
+            values[parameter.name] = parameter.default
+        else:
+            values[parameter.name] = parameter.domain.at(rng.random())
+    return values
 
 
 def rehearse(
@@ -63,6 +71,7 @@ def rehearse(
     *,
     devices_: int,
     seats: int,
+    since: float,
     disk_bytes: int | None = None,
     limit_s: float = LIMIT_S,
 ) -> Timings:
@@ -74,12 +83,14 @@ def rehearse(
         device: Where.
         devices_: Devices like it that the workers share.
         seats: Workers that the devices serve at full speed.
+        since: Unix time at which a worker would have started that is here by now: it loads what
+            this process has loaded.
         disk_bytes: Free where its checkpoints will lie; None: not known.
         limit_s: No dry run is begun after so many seconds.
 
     Raises HpsearchError where nothing that the study draws can be trained.
     """
-    start_s = time.time() - psutil.Process().create_time()  # it loaded what a worker loads
+    start_s = time.time() - since
     candidates = [
         Candidate(0, spec.family, spec.settings(values), seed)
         for seed, values in enumerate(draws(spec, _DRAWS))

@@ -228,13 +228,20 @@ class Reader:
     def _open(self, study: Study) -> None:
         StudySpec.from_document(study.document)  # so that no reader below trips over a damaged row
         self._uid = study.uid
+        self._foresee(study)
         self._mirror = Mirror(self._ledger.database, study.study_id, study.name, study.direction)
+
+    def _foresee(self, study: Study) -> None:
+        kept = self._ledger.forecast(study.digest)
+        self._state, self._forecast = study.state, Forecast.from_json(kept) if kept else None
 
     def snapshot(self) -> Snapshot:
         """The study as it is now."""
         study = self._ledger.study(self._name)
         if study.uid != self._uid:  # deleted and made again under the same name
             self._open(study)
+        elif study.state != self._state:  # somebody may have asked `plan` meanwhile
+            self._foresee(study)
         self._mirror.refresh()
         trials = tuple(_trial(t) for t in self._mirror.trials())
         found = self._mirror.best()
@@ -244,9 +251,7 @@ class Reader:
         verdict = said[-1] if said and said[-1] else None
         if verdict is not None:
             best = next(t for t in trials if t.ticket == verdict["best_ticket"])
-        kept = self._ledger.forecast(study.digest)
-        forecast = Forecast.from_json(kept) if kept else None
-        return Snapshot(study, trials, best, forecast, verdict)
+        return Snapshot(study, trials, best, self._forecast, verdict)
 
     def located(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot with the place of its best trial's checkpoint.

@@ -107,6 +107,8 @@ class Played:
     epochs: int = 0
     begun: dict[str, int] = field(default_factory=dict)
     """Stage -> trials."""
+    left: int = 0
+    """Trials that the hours were over for."""
     reached: Counter[int] = field(default_factory=Counter)
     """Epoch -> trials of the search that ended with it."""
     most: int = 0
@@ -167,6 +169,7 @@ class _Study:
             if others:
                 worker.clock = max(worker.clock, min(others)) + _IDLE_S
             elif not self._open(self._at + 1):
+                self.played.left = self._tickets - sum(self.played.begun.values())
                 return self.played
 
     # --- tickets ------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import time
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.cli.groups import Crew, Overrides, flat
@@ -62,26 +63,34 @@ def plan(
     crew.check()
     seats = crew.seats()
     limit_threads(seats[0].threads)
+    import psutil
+
+    import hpsearch.rehearsal  # noqa: F401  loads PyTorch, as a worker does: before `sized` would
     from hpsearch.cli import show
     from hpsearch.forecast import forecast
     from hpsearch.sizing import sized
 
     ledger = open_ledger(storage, make=True)
+    before = time.time()
     spec = sized(ledger, spec, file.parent, seats[0].device)
+    # What `auto` takes is no part of a worker's start: it finds the number in the study.
+    since = psutil.Process().create_time() + time.time() - before
     if not json_:
         _describe(spec)
         show.note("dry run ...")
     free = _free_disk(ledger.database, spec, checkpoints, file.parent)
-    timings = _timings(spec, file.parent, seats, free)
+    timings = _timings(spec, file.parent, seats, since, free)
     found = forecast(spec, timings, len(seats))
-    ledger.keep_forecast(spec.digest, timings.device[:64], found.as_json())
+    ledger.keep_forecast(spec.digest, found.as_json())
     if json_:
         print_json({**_described(spec), "shapes": _shapes(timings), "forecast": found.as_json()})
     else:
         _print(timings, found)
 
 
-def _timings(spec: StudySpec, base: Path, seats: Sequence[Seat], free: int | None) -> Timings:
+def _timings(
+    spec: StudySpec, base: Path, seats: Sequence[Seat], since: float, free: int | None
+) -> Timings:
     """Dry runs on the first of the devices, settled as a worker there would be."""
     from joblib import cpu_count
 
@@ -97,7 +106,9 @@ def _timings(spec: StudySpec, base: Path, seats: Sequence[Seat], free: int | Non
     check_metric(spec, dataset)
     count = len({seat.device for seat in seats})
     at_once = cpu_count() if device.type == "cpu" else count
-    return rehearse(spec, dataset, device, devices_=count, seats=at_once, disk_bytes=free)
+    return rehearse(
+        spec, dataset, device, devices_=count, seats=at_once, since=since, disk_bytes=free
+    )
 
 
 def _free_disk(

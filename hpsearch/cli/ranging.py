@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hpsearch.cli.groups import Overrides, flat
-from hpsearch.cli.options import FileArgument, Json, print_json
+from hpsearch.cli.options import FileArgument, Json, limit_threads, print_json
 
 if TYPE_CHECKING:
     from hpsearch.space import Parameter
@@ -39,6 +39,7 @@ def lr(
 
     spec = overrides.load(file)
     check_data(spec.data, file.parent)
+    limit_threads(None)
     low, high = _ends(spec)
     found = _tested(spec, file.parent, device, low, high)
     chosen = _rounded(found.steepest) if found.steepest else None
@@ -103,17 +104,16 @@ def _rounded(rate: float) -> float:
 
 def _line(spec: StudySpec, rate: float) -> str | None:
     """The entry of the study file with that default; None where its values have none like it."""
+    from hpsearch.spec.writing import entry
+
     parameter = _searched(spec)
     if parameter is None:
-        return f"lr: {rate:g}"
+        return entry("lr", rate)
     default = _fitted(parameter, rate)
     if default is None:
         return None
     written = next(p for p in spec.document["parameters"] if p["name"] == "lr")
-    entry = {k: v for k, v in written.items() if k not in ("group", "name")}
-    return (
-        f"lr: {{{', '.join(f'{k}: {_yaml(v)}' for k, v in {**entry, 'default': default}.items())}}}"
-    )
+    return entry("lr", {**written, "default": default})
 
 
 def _fitted(parameter: Parameter, rate: float) -> float | None:
@@ -127,16 +127,6 @@ def _fitted(parameter: Parameter, rate: float) -> float | None:
     if not min(values) <= rate <= max(values):
         return None
     return min(values, key=lambda value: abs(math.log(value / rate)))
-
-
-def _yaml(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_yaml, value))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{k}: {_yaml(v)}' for k, v in value.items())}}}"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 # --- what is said -----------------------------------------------------------------------------
@@ -176,11 +166,11 @@ def _show(spec: StudySpec, found: RangeTest, chosen: float | None) -> None:
 
 
 def _advice(spec: StudySpec, chosen: float) -> str:
-    own, entry = _range(spec), _line(spec, chosen)
+    own, line = _range(spec), _line(spec, chosen)
     if own is not None and not _lies_in(own, chosen):
         return f"the suggested rate is outside the study's range, {own[0]:g} to {own[1]:g}: move it"
     where = f"inside the study's range, {own[0]:g} to {own[1]:g}; " if own else ""
-    return f"{where}to make it the default, put into the study file:\n  {entry}"
+    return f"{where}to make it the default, put into the study file:\n  {line}"
 
 
 def _plot(found: RangeTest) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hpsearch.spec.faults import Path
     from hpsearch.spec.study import StudySpec
 
-__all__ = ["write"]
+__all__ = ["entry", "write"]
 
 _HOMES = {
     "lr": "learning_rate", "schedule": "learning_rate", "warmup": "learning_rate",
@@ -57,6 +57,21 @@ def write(spec: StudySpec, head: str = "", notes: Mapping[Path, str] | None = No
     root = _laid_out(_content(spec), (), blocks, notes)
     if head:
         root.yaml_set_start_comment(head)
+    return _dumped(root)
+
+
+def entry(name: str, value: Any) -> str:
+    """The line of one parameter.
+
+    Args:
+        name: The parameter.
+        value: What a spec's document has of it, or the number of a constant.
+    """
+    shown = _shown(value) if isinstance(value, Mapping) else value
+    return _dumped(_laid_out({name: shown}, (), set(), {})).rstrip("\n")
+
+
+def _dumped(root: CommentedMap) -> str:
     yaml = YAML()
     yaml.Representer, yaml.width = _Representer, 10_000  # a broken line reads badly
     stream = io.StringIO()
@@ -99,15 +114,20 @@ def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
     groups: dict[str, dict[str, Any]] = {}
     for group, found in groupby(document["parameters"], key=lambda p: p["group"]):
         for parameter in found:
-            shown = {k: v for k, v in parameter.items() if k not in ("group", "name")}
-            if not shown.get("log"):
-                shown.pop("log", None)
-            if "when" in shown:
-                shown["when"] = {name: _wanted(values) for name, values in shown["when"].items()}
-            groups.setdefault(group, {})[parameter["name"]] = shown
+            groups.setdefault(group, {})[parameter["name"]] = _shown(parameter)
     for name, value in document["constants"].items():
         groups.setdefault(_HOMES.get(name, "architecture"), {})[name] = value
     return groups
+
+
+def _shown(parameter: Mapping[str, Any]) -> dict[str, Any]:
+    """A parameter as its entry has it."""
+    shown = {k: v for k, v in parameter.items() if k not in ("group", "name")}
+    if not shown.get("log"):
+        shown.pop("log", None)
+    if "when" in shown:
+        shown["when"] = {name: _wanted(values) for name, values in shown["when"].items()}
+    return shown
 
 
 def _wanted(values: list[Any]) -> Any:

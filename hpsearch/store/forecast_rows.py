@@ -9,21 +9,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hpsearch.store.engine import now, upsert
+from hpsearch.store.engine import upsert
 from hpsearch.store.tables import forecasts
 
 __all__ = ["find", "put"]
 
 
-def put(connection: sa.Connection, digest: str, device: str, content: Mapping[str, Any]) -> None:
-    """Keep a forecast, in place of an older one of the same study on the same device."""
-    made_at = connection.execute(sa.select(now())).scalar_one()
-    row = {"digest": digest, "device": device, "made_at": made_at, "content": json.dumps(content)}
-    upsert(connection, forecasts, ("digest", "device"), [row])
+def put(connection: sa.Connection, digest: str, content: Mapping[str, Any]) -> None:
+    """Keep a forecast, in place of an older one of the same study."""
+    row = {"digest": digest, "content": json.dumps(content)}
+    upsert(connection, forecasts, ("digest",), [row])
 
 
 def find(connection: sa.Connection, digest: str) -> dict[str, Any] | None:
-    """The newest forecast of a study, whatever the device; None where there is none."""
+    """The forecast of a study; None where there is none."""
     query = sa.select(forecasts.c.content).where(forecasts.c.digest == digest)
-    text = connection.execute(query.order_by(forecasts.c.made_at.desc()).limit(1)).scalar()
+    text = connection.execute(query).scalar()
     return None if text is None else json.loads(text)

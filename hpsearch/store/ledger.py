@@ -276,13 +276,13 @@ class Ledger:
 
     @_verb
     def keep_forecast(
-        self, connection: sa.Connection, digest: str, device: str, content: Mapping[str, Any]
+        self, connection: sa.Connection, digest: str, content: Mapping[str, Any]
     ) -> None:
-        """Keep what a study of that digest, made or not, is expected to take on a device."""
-        forecast_rows.put(connection, digest, device, content)
+        """Keep what a study of that digest, made or not, is expected to take."""
+        forecast_rows.put(connection, digest, content)
 
     def forecast(self, digest: str) -> dict[str, Any] | None:
-        """The newest of what was kept for a study of that digest; None: there is nothing."""
+        """What was kept last for a study of that digest; None: there is nothing."""
         with self.database.read() as connection:
             return forecast_rows.find(connection, digest)
 

@@ -97,10 +97,8 @@ finishes = sa.Table(
 forecasts = sa.Table(
     "hpsearch_forecasts",
     metadata,
-    # Of a study by its content: it is made before there is a study.
+    # Of a study by its content: it is made before there is a study, and stays after it.
     sa.Column("digest", sa.String(64), primary_key=True),
-    sa.Column("device", sa.String(64), primary_key=True),
-    sa.Column("made_at", sa.Double, nullable=False),
     sa.Column("content", _LONG, nullable=False),
 )
 

@@ -156,19 +156,21 @@ def cost(
 
 def _epoch_s(trainer: Solo | Stack, dataset: Dataset, device: torch.device, metric: str) -> float:
     """Seconds of an epoch with its evaluation; of a long one a part is trained."""
-    started, steps = time.perf_counter(), 0
+    times: list[float] = []
 
     def passed() -> bool:
-        nonlocal steps
         devices.synchronize(device)
-        steps += 1
-        return steps > 1 and time.perf_counter() - started > _EPOCH_S
+        times.append(time.perf_counter())
+        return len(times) > 3 and times[-1] - times[2] > _EPOCH_S
 
-    course = trainer.courses[0]
+    course, began = trainer.courses[0], time.perf_counter()
     broken_off = trainer.train(passed) is None
-    devices.synchronize(device)
-    trained_s = time.perf_counter() - started
-    trained_s *= len(course.batches) / (steps - 1) if broken_off else 1
+    if not broken_off:
+        passed()
+    trained_s = times[-1] - began
+    if len(times) > 3:  # where steps are recorded the first two are not like the others
+        step_s = (times[-1] - times[2]) / (len(times) - 3)
+        trained_s = times[0] - began + len(course.batches) * step_s
     started = time.perf_counter()
     part, no_losses = dataset.validation, torch.zeros(len(trainer.courses), device=device)
     measure(trainer.outputs(part), part.targets, dataset, course.loss, no_losses, metric)

@@ -9,9 +9,19 @@ from hpsearch.store.ledger import Ledger
 def test_the_newest_forecast_of_a_study_is_found_by_its_digest(url: str) -> None:
     ledger = Ledger(Database(url))
     assert ledger.forecast("a" * 64) is None
-    ledger.keep_forecast("a" * 64, "cpu", {"seconds": 1.5})
-    ledger.keep_forecast("a" * 64, "cuda:0", {"seconds": 2.5})
-    ledger.keep_forecast("b" * 64, "cpu", {"seconds": 9.0})
-    assert ledger.forecast("a" * 64) == {"seconds": 2.5}
-    ledger.keep_forecast("a" * 64, "cpu", {"seconds": 3.5})
+    ledger.keep_forecast("a" * 64, {"seconds": 1.5})
+    ledger.keep_forecast("b" * 64, {"seconds": 9.0})
+    assert ledger.forecast("a" * 64) == {"seconds": 1.5}
+    ledger.keep_forecast("a" * 64, {"seconds": 3.5})
     assert ledger.forecast("a" * 64) == {"seconds": 3.5}, "in place of the first"
+
+
+def test_a_forecast_outlives_its_study(sqlite_url: str) -> None:
+    ledger = Ledger(Database(sqlite_url))
+    ledger.create(
+        name="s", direction="maximize", digest="a" * 64, base="/", budget=4, hours=None,
+        document={"metric": "accuracy", "search": {"strategy": "joint"}}, crash_limit=3,
+    )  # fmt: skip
+    ledger.keep_forecast("a" * 64, {"seconds": 1.5})
+    ledger.delete("s")
+    assert ledger.forecast("a" * 64) == {"seconds": 1.5}

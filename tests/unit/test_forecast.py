@@ -98,6 +98,14 @@ def test_a_large_study_is_played_in_part(study) -> None:
     assert not found.warnings
 
 
+def test_a_part_of_a_large_study_leaves_no_trial_out(study) -> None:
+    budget = "{trials: 2593, epochs: 2, hours: 1000}"  # its part in stages is rounded below it
+    search, final = "{strategy: staged, pruner: none}", "{top: 3, seeds: 5}"
+    found = forecast(study(search, budget, final=final), TIMINGS)
+    assert found.begun == found.trials == 2613
+    assert not found.warnings
+
+
 @pytest.mark.parametrize(
     ("budget", "changes", "said"),
     [

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from hpsearch.cli import app
 from hpsearch.errors import HpsearchError
 from hpsearch.forecast import forecast
 from hpsearch.rehearsal import draws, rehearse
@@ -20,11 +25,14 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def study(tmp_path: Path):
-    def make(parameters: str, search: str = "{sampler: random, pruner: none}") -> StudySpec:
+    def make(
+        parameters: str, search: str = "{sampler: random, pruner: none}", start: str = "[]"
+    ) -> StudySpec:
         file = tmp_path / "s.yaml"
         file.write_text(
             "name: s\ndata: {source: digits, limit: 300}\nnetwork: {family: mlp}\n"
-            f"parameters: {parameters}\nsearch: {search}\nbudget: {{trials: 40, epochs: 3}}\n"
+            f"parameters: {parameters}\nstart: {start}\nsearch: {search}\n"
+            "budget: {trials: 40, epochs: 3}\n"
         )
         return load(file)
 
@@ -33,7 +41,8 @@ def study(tmp_path: Path):
 
 def rehearsed(spec: StudySpec, limit_s: float = 20.0):
     dataset = load_data(DataSettings("digits", limit=300), CPU)
-    return rehearse(spec, dataset, CPU, devices_=1, seats=2, limit_s=limit_s)
+    since = time.time() - 100
+    return rehearse(spec, dataset, CPU, devices_=1, seats=2, since=since, limit_s=limit_s)
 
 
 SHAPES = "{architecture: {width: {values: [8, 64]}}, learning_rate: {lr: {min: 0.01, max: 1}}}"
@@ -56,10 +65,37 @@ def test_shapes_are_timed_and_weighed_by_how_often_they_are_drawn(study) -> None
     assert forecast(spec, timings).epochs.expected == 120
 
 
+def test_the_start_of_a_worker_is_without_the_search_for_the_largest_batch(
+    study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study("{batch_size: {batch_size: {min: 16, max: auto}}, learning_rate: {lr: 0.1}}")
+    clock, leap, started = time.time, [0], []
+
+    def sized(_ledger, spec: StudySpec, *_):
+        leap[0] = 1000
+        (parameter,) = spec.space
+        numbered = replace(parameter, domain=replace(parameter.domain, high=64, auto=False))
+        return replace(spec, space=replace(spec.space, parameters=(numbered,)))
+
+    def rehearsed(*_, since: float, **__):
+        started.append(time.time() - since)
+        raise HpsearchError("that is all")
+
+    monkeypatch.setattr(time, "time", lambda: clock() + leap[0])
+    monkeypatch.setattr("hpsearch.sizing.sized", sized)
+    monkeypatch.setattr("hpsearch.rehearsal.rehearse", rehearsed)
+    storage = ["--storage", f"sqlite:///{tmp_path}/s.db", "--device", "cpu"]
+    done = CliRunner().invoke(app, ["plan", str(tmp_path / "s.yaml"), *storage])
+    assert str(done.exception) == "that is all"
+    age = clock() - psutil.Process().create_time()
+    assert started[0] == pytest.approx(age, abs=100)
+
+
 def test_without_time_one_shape_stands_for_all(study) -> None:
     timings = rehearsed(study(SHAPES), limit_s=0.0)
     assert len(timings.shapes) == 1
     assert len(set(timings.draws)) == 2
+    assert 100 <= timings.start_s < 110
 
 
 def test_what_cannot_be_trained_is_noted(study) -> None:
@@ -74,9 +110,16 @@ def test_what_cannot_be_trained_is_noted(study) -> None:
 
 def test_conditions_are_kept_and_the_default_and_starting_points_come_first(study) -> None:
     spec = study(
-        "{optimizer: {optimizer: {values: [sgd, adam]}, "
-        "momentum: {min: 0.8, max: 0.9, when: {optimizer: sgd}}}}"
+        "{architecture: {batch_norm: {values: [false, true], default: false}, "
+        "width: {values: [8, 512], default: 512, when: {batch_norm: false}}}, "
+        "learning_rate: {lr: {min: 0.01, max: 1}}}",
+        start="[{batch_norm: true}, {lr: 0.5}]",
     )
     found = list(draws(spec, 50))
-    assert len(found) == 51
-    assert all(("momentum" in values) == (values["optimizer"] == "sgd") for values in found)
+    assert len(found) == 53
+    assert all(("width" in values) != values["batch_norm"] for values in found)
+    default, normed, started, *_ = found
+    assert (default["batch_norm"], default["width"]) == (False, 512)
+    assert normed.keys() == {"batch_norm", "lr"}
+    assert started == {"batch_norm": False, "width": 512, "lr": 0.5}
+    assert len({values["lr"] for values in found}) == 53, "what has no default is drawn"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,10 @@ import torch
 from hpsearch.training import devices, rules
 from hpsearch.training import fit as fit_module
 from hpsearch.training.array import Array
-from hpsearch.training.fit import Fit, fit, fixed
+from hpsearch.training.course import Course
+from hpsearch.training.fit import Fit, cost, fit, fixed
+from hpsearch.training.solo import Solo
+from hpsearch.training.stack import Stack
 from tests.unit.training.packing import DEVICE
 
 if TYPE_CHECKING:
@@ -149,6 +153,59 @@ def test_a_candidate_that_makes_no_sense_fails_in_its_epoch(digits: Dataset, can
     bad = candidate(loss="mse")
     assert array.fit(bad).slots == 1
     assert "mse is for regression" in array.fit(bad).reason
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch):
+    """What is timed takes as long as it is told to: a step, an evaluation. The first step of a
+    stack after it was made or rewound takes a second, and so does the next, as with a recording."""
+
+    def make(step_s: float, outputs_s: float) -> None:
+        now, steps = 0.0, 0
+
+        def taking(owner, name: str, seconds) -> None:
+            plain = getattr(owner, name)
+
+            def slow(*args):
+                nonlocal now
+                now += seconds()
+                return plain(*args)
+
+            monkeypatch.setattr(owner, name, slow)
+
+        def fresh() -> float:
+            nonlocal steps
+            steps = 0
+            return 0.0
+
+        def step() -> float:
+            nonlocal steps
+            steps += 1
+            return 1.0 if steps <= 2 else step_s
+
+        taking(Stack, "_new_stepper", fresh)
+        taking(rules, "step", step)
+        taking(Solo, "step", lambda: step_s)
+        for trainer in (Stack, Solo):
+            taking(trainer, "outputs", lambda: outputs_s)
+        monkeypatch.setattr(fit_module, "time", SimpleNamespace(perf_counter=lambda: now))
+
+    return make
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+@pytest.mark.parametrize("step_s", [0.001, 0.03], ids=["whole", "broken off"])
+def test_an_epoch_costs_its_steps_and_an_evaluation(
+    digits: Dataset, candidate, clock, slots: int, step_s: float
+) -> None:
+    clock(step_s, outputs_s=0.5)
+    tried = candidate(batch_size=16)
+    steps = len(Course(tried, digits).batches)
+    assert steps * 0.03 > 0.5, "long enough to be broken off"
+    found = cost(tried, digits, DEVICE, "accuracy", slots)
+    assert found.slots == slots
+    assert found.epoch_s == pytest.approx(steps * step_s + 0.5)
+    assert found.memory_bytes > 0
 
 
 def test_a_number_from_the_study(digits: Dataset, candidate) -> None:
