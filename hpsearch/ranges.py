@@ -32,6 +32,8 @@ class Edge:
     def __str__(self) -> str:
         value, low, high = (f"{v:.3g}" if isinstance(v, float) else str(v)
                             for v in (self.value, self.low, self.high))  # fmt: skip
+        if not self.low <= self.value <= self.high:
+            return f"{self.name} {value} lies beyond the range that the file gives, {low} to {high}"
         return f"{self.name} {value} is at the {self.side} edge of {low} to {high}"
 
 

@@ -55,6 +55,11 @@ def test_an_edge_says_where_it_is() -> None:
                      "depth 1 is at the lower edge of 1 to 3"]  # fmt: skip
 
 
+def test_a_value_beyond_the_range_says_so() -> None:
+    (edge,) = edges(study(Parameter("lr", "g", Range(1e-4, 1e-1, log=True))), {"lr": 0.3})
+    assert str(edge) == "lr 0.3 lies beyond the range that the file gives, 0.0001 to 0.1"
+
+
 def test_a_bound_of_the_study_is_no_edge_and_nothing_goes_beyond_it() -> None:
     epochs = Parameter("epochs", "g", Range(5, 20, integer=True))
     batch = Parameter("batch_size", "g", Range(16, 512, integer=True, log=True), cap="on cpu")
