@@ -388,8 +388,10 @@ def _widened(spec: StudySpec, parameter: Parameter, winner: Assignment) -> Param
     """The parameter with its range drawn out once beyond the edge that the winner is at, where the
     study wants that, and as far as it goes."""
     domain = parameter.domain
+    if not spec.search.widen or not isinstance(domain, Range):
+        return parameter
     side = {edge.name: edge.side for edge in edges(spec, winner)}.get(parameter.name)
-    if not spec.search.widen or side is None or not isinstance(domain, Range):
+    if side is None:
         return parameter
     shares = (-_POLISH_WIDTH, 1.0) if side == "lower" else (0.0, 1 + _POLISH_WIDTH)
     beyond = within(domain.stretched(*shares), domain, bounds(spec, parameter))
