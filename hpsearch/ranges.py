@@ -80,6 +80,8 @@ def within(wanted: Range, domain: Range, allowed: Setting) -> Range:
         low = domain.low if domain.low - low <= step else low + step
     while not allowed.accepts(high):
         high = domain.high if high - domain.high <= step else high - step
+    if high - low < step / 2:  # all that was wanted lies beyond what is allowed
+        return domain.between(0, 1) if high <= domain.low + step / 2 else domain
     return replace(domain, low=low, high=high)
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["AUTO", "Draft", "Entry", "drafts", "entries", "fit"]
 
 _RANGE_KEYS = ("min", "max", "step", "log", "count")
+_ROUNDING = 1e-9
+"""0.9 less 0.8 is less than 0.1."""
+
 KEYS = (*_RANGE_KEYS, "values", "default", "when", "cap")
 AUTO = "batch_size"
 """The setting of which `max` may be `auto`."""
@@ -241,7 +244,7 @@ class _Bounds:
     def _check_step(self, step: float, low: float, high: float, integer: bool) -> None:
         if integer and not isinstance(step, int):
             self._add("step", "a whole number, as min and max are", beside="min")
-        elif not 0 < step <= high - low:
+        elif not 0 < step <= (high - low) * (1 + _ROUNDING):
             expected = f"a number above 0 and at most max - min ({high - low:.15g})"
             self._add("step", expected, beside="max")
         elif (high - low) / step > MOST_STEPS:

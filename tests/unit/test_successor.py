@@ -213,6 +213,15 @@ def test_where_all_diverged_lower_rates_are_searched(spec) -> None:
     assert new.start == ()
 
 
+@pytest.mark.parametrize(
+    "said", ["{min: 100, max: 900, step: 100}", "{min: 0.1, max: 0.9, step: 0.1}"]
+)
+def test_a_stepped_range_below_which_nothing_is_allowed_keeps_two_values(spec, said) -> None:
+    text = FILE.replace("{min: 1e-4, max: 1e-1, log: true, default: 1e-1}", said)
+    new, notes = successor(spec(text), Findings([], Word.DIVERGED), "s-4")
+    assert spec(write(new, "head", notes)).name == "s-4"
+
+
 def test_names_count_on() -> None:
     assert named("digits", {"digits"}) == "digits-2"
     assert named("digits-2", {"digits", "digits-2", "digits-3"}) == "digits-4"
