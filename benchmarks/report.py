@@ -1,4 +1,5 @@
-"""Make docs/performance.md, and the table in the README, from what the benchmarks have written.
+"""Make docs/performance.md, and the tables in the README and in docs/strategy.md, from what the
+benchmarks have written.
 
     python -m benchmarks.report [--check]
 
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.finish import Finished, said, summary
 from benchmarks.regret import SHARES, Summary, summaries
 from benchmarks.strategy import TRIALS
 from benchmarks.turns import IDLE, RESULTS, ROOT, UNITS, Measured
@@ -157,6 +159,7 @@ def made() -> dict[Path, str]:
     parts = [
         (ROOT / "README.md", "benchmarks", _readme_table(found)),
         (ROOT / "docs" / "strategy.md", "strategy", _strategies()),
+        (ROOT / "docs" / "strategy.md", "finish", _finish()),
     ]
     pages = {ROOT / "docs" / "performance.md": "\n".join(_page(found))}
     for path, name, text in parts:
@@ -190,6 +193,26 @@ def _strategies() -> str:
 def _trials_needed(of: Summary) -> str:
     within = f"{of.reached:.0%} reach it"
     return f"more than {TRIALS} ({within})" if of.needed > TRIALS else f"{of.needed:.0f} ({within})"
+
+
+def _finish() -> str:
+    """What the intervals of the finish, and the optimism of the search, have come to."""
+    path = RESULTS / "finish.json"
+    if not path.exists():
+        return "No figures of this version yet; `python -m benchmarks.finish` makes them.\n"
+    found = summary(
+        [Finished.from_json(s) for s in json.loads(path.read_text())["studies"].values()]
+    )
+    rows = [
+        ("the interval of the finish holds the true mean", f"{found.held} of {found.studies}"),
+        ("best value of the search, less the winner's mean on the same rows (its optimism)",
+         said(found.optimism)),
+        ("best value of the search, less the true mean", said(found.promise)),
+        ("mean that the finish reports, less the true mean", said(found.error)),
+    ]  # fmt: skip
+    return _table(
+        (f"{found.studies} studies, each winner trained {found.seeds} times more", ""), rows
+    )
 
 
 def _measured(name: str) -> list[Measured]:

@@ -24,7 +24,7 @@ from rich.table import Table
 
 __all__ = [
     "IDLE", "RESULTS", "ROOT", "UNITS", "Case", "FailedError", "Goal", "Measured", "Side",
-    "SkippedError", "arguments", "environment", "in_turn", "timed",
+    "SkippedError", "arguments", "environment", "in_turn", "timed", "versions",
 ]  # fmt: skip
 
 ROOT = Path(__file__).parents[1]
@@ -187,7 +187,7 @@ def _measure(case: Case, rounds: int, command: str, load: float) -> Measured:
     return Measured(
         name=case.name, title=case.title, figure=case.figure, goal=case.goal, facts=case.facts,
         sides=runs, skipped=skipped, when=datetime.now(UTC).strftime("%Y-%m-%d"), command=command,
-        machine=_machine(), load=load, versions=_versions(),
+        machine=_machine(), load=load, versions=versions(),
     )  # fmt: skip
 
 
@@ -260,7 +260,8 @@ def _gpu() -> str | None:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python, and of the packages that figures depend on."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:

@@ -7,6 +7,7 @@ nothing heavy, so that a bad study file is answered at once.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
@@ -139,6 +140,13 @@ class Metric:
     direction: Direction
     tasks: tuple[Task, ...]
     doc: str
+    low: float = 0.0
+    """The least that it can be."""
+
+    @property
+    def high(self) -> float:
+        """The most that it can be."""
+        return 1.0 if self.direction == "maximize" else math.inf
 
 
 @dataclass(frozen=True)
@@ -267,7 +275,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType({
     "mse": Metric("minimize", ("regression",), "mean squared error, in the target's unit squared"),
     "rmse": Metric("minimize", ("regression",), "root of the mean squared error"),
     "mae": Metric("minimize", ("regression",), "mean absolute error, in the target's unit"),
-    "r2": Metric("maximize", ("regression",), "share of the variance explained"),
+    "r2": Metric(
+        "maximize", ("regression",), "share of the variance explained", low=-math.inf
+    ),
 })  # fmt: skip
 """Metric -> direction and tasks. One steers the search; all of the task's are recorded beside it,
 but `auroc`, which takes longer than an epoch of a small network, only where it steers."""

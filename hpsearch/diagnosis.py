@@ -1,4 +1,4 @@
-"""What a learning curve says of its trial, in a word, and where a winner stands in its ranges.
+"""What a learning curve says of its trial, in a word.
 
 Pure functions of what is kept anyway: the study's metric after each epoch, and `train_loss` and
 `loss` after the last one. So shape is judged by the metric, and fit by the last losses. The
@@ -15,14 +15,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from statistics import mean
 from types import MappingProxyType
-from typing import Literal
 
-from hpsearch.catalog import METRICS, settings_of
-from hpsearch.space import Assignment, Space
+from hpsearch.catalog import METRICS
 
 __all__ = [
-    "ADVICE", "BEST", "FEW", "Diagnosis", "Edge", "Word", "Yardstick", "diagnose", "edges",
-    "summary",
+    "ADVICE", "BEST", "FEW", "Diagnosis", "Word", "Yardstick", "diagnose", "summary",
 ]  # fmt: skip
 
 FEW = 5
@@ -45,9 +42,6 @@ UNLEARNT = 0.5
 """Under-fitting: both losses are above this share of what guessing costs."""
 CHANCE = 2.0
 """Standard errors, by the jumps of the curve, that a difference of two strips has to have."""
-
-EDGE = 0.05
-"""Share of a range, on its own scale, that counts as its edge."""
 
 _SHARES = ("accuracy", "precision", "recall", "f1", "auroc")
 """Metrics that are a share of rows, or nearly."""
@@ -123,22 +117,6 @@ class Diagnosis:
     def agreeing(self) -> int:
         """How many of the trials have the study's word."""
         return sum(word is self.word for word in self.words.values())
-
-
-@dataclass(frozen=True)
-class Edge:
-    """A parameter whose value lies at an edge of what was searched."""
-
-    name: str
-    value: float
-    side: Literal["lower", "upper"]
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        value, low, high = (f"{v:.3g}" if isinstance(v, float) else str(v)
-                            for v in (self.value, self.low, self.high))  # fmt: skip
-        return f"{self.name} {value} is at the {self.side} edge of {low} to {high}"
 
 
 def diagnose(
@@ -224,24 +202,3 @@ def summary(best: Mapping[int, Word | None], every: Sequence[Word | None]) -> Di
         return Diagnosis(Word.DIVERGED, {}, diverged) if diverged else None
     # Of words as frequent, a Counter gives the first one first: the better trial's.
     return Diagnosis(Counter(words.values()).most_common(1)[0][0], words, diverged)
-
-
-def edges(space: Space, family: str, values: Assignment) -> tuple[Edge, ...]:
-    """Where `values` lie at an edge of what was searched, and there is more beyond it.
-
-    "A search space is suspicious if the best point sampled from it is close to its boundary"
-    (Tuning Playbook). A bound that the setting has by its nature, such as no dropout, is none.
-    """
-    found = []
-    for parameter in space:
-        domain, value = parameter.domain, values.get(parameter.name)
-        share = domain.share(value)
-        # Of two values one is always at an end.
-        if share is None or (domain.size is not None and domain.size < 3):
-            continue
-        setting, (low, high) = settings_of(family)[parameter.name], domain.ends
-        if share <= EDGE and low != setting.low:
-            found.append(Edge(parameter.name, value, "lower", low, high))  # type: ignore[arg-type]
-        elif share >= 1 - EDGE and high != setting.high:
-            found.append(Edge(parameter.name, value, "upper", low, high))  # type: ignore[arg-type]
-    return tuple(found)

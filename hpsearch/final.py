@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from statistics import mean, stdev
 from typing import Any
 
-from hpsearch.catalog import Direction
+from hpsearch.catalog import METRICS, Direction
 from hpsearch.space import Assignment
 
 __all__ = ["Entry", "Estimate", "Repeat", "Verdict", "estimate", "verdict"]
@@ -95,8 +95,9 @@ class Verdict:
         return asdict(self)
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """The mean of a few independent values, with its 95 % interval by Student's t."""
+def estimate(values: Sequence[float], least: float = -math.inf, most: float = math.inf) -> Estimate:
+    """The mean of a few independent values, with its 95 % interval by Student's t, as far as that
+    lies between what the mean can be at least and at most."""
     middle = mean(values)
     if len(values) < 2:
         return Estimate(middle, None, None, tuple(values))
@@ -104,7 +105,8 @@ def estimate(values: Sequence[float]) -> Estimate:
 
     reach = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * stdev(values)
     reach /= math.sqrt(len(values))
-    return Estimate(middle, middle - reach, middle + reach, tuple(values))
+    low, high = max(middle - reach, least), min(middle + reach, most)
+    return Estimate(middle, low, high, tuple(values))
 
 
 def verdict(
@@ -144,7 +146,8 @@ def verdict(
     plain = own if default is winner else {
         r.turn: score(r, default.values)[metric] for r in default.whole
     }  # fmt: skip
-    validation = estimate([r.value or 0.0 for r in winner.whole])
+    ends = METRICS[metric].low, METRICS[metric].high
+    validation = estimate([r.value or 0.0 for r in winner.whole], *ends)
     both = [own[turn] - plain[turn] for turn in own if turn in plain]
     chosen = max(winner.whole, key=lambda r: (sign * (r.value or 0.0), -r.trial))
     return Verdict(
@@ -154,10 +157,10 @@ def verdict(
         last_ticket=max(r.ticket for entry in entries for r in entry.repeats),
         best_ticket=chosen.ticket,
         validation=validation,
-        test=estimate(list(own.values())),
+        test=estimate(list(own.values()), *ends),
         metrics={name: mean(found[name] for found in scores.values())
                  for name in next(iter(scores.values()))},
-        default=estimate(list(plain.values())) if plain else None,
+        default=estimate(list(plain.values()), *ends) if plain else None,
         difference=estimate(both) if both and default is not winner else None,
         optimism=None if best_seen is None else sign * (best_seen - validation.mean),
         rows=rows,

@@ -9,12 +9,14 @@ importance", ICML 2014). Of each the parameters' shares add up to 1.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from optuna import Study
+from optuna.distributions import BaseDistribution
 from optuna.importance import (
     BaseImportanceEvaluator,
     FanovaImportanceEvaluator,
@@ -25,6 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.catalog import GROUPS
 from hpsearch.errors import NotFoundError
+from hpsearch.search.distributions import spanning
 from hpsearch.spec import StudySpec
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
@@ -74,11 +77,22 @@ class Importance:
 
 
 class _Search(Study):
-    """The trials of the search: a finish trains a few of them again and again."""
+    """The trials of the search: a finish trains a few of them again and again.
+
+    All have one distribution of each parameter. Where some trials were drawn from beyond the
+    study's range (`search.widen`), Optuna would leave that parameter out.
+    """
 
     def _get_trials(self, *args: object, **kwargs: object) -> list[FrozenTrial]:
         found = super()._get_trials(*args, **kwargs)  # type: ignore[arg-type]
-        return [trial for trial in found if trial.user_attrs.get("stage") != FINAL]
+        found = [copy.copy(t) for t in found if t.user_attrs.get("stage") != FINAL]
+        widest: dict[str, BaseDistribution] = {}
+        for trial in found:
+            for name, own in trial.distributions.items():
+                widest[name] = spanning(widest.get(name, own), own)
+        for trial in found:
+            trial.distributions = {name: widest[name] for name in trial.distributions}
+        return found
 
 
 def measure(ledger: Ledger, name: str) -> Importance:

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from hpsearch.catalog import GROUPS, Direction, Value, defaults, settings_of
-from hpsearch.diagnosis import edges
+from hpsearch.catalog import GROUPS, Direction, Value, defaults
 from hpsearch.errors import StudyFileError
+from hpsearch.ranges import bounds, edges, narrowed, spanned, within
 from hpsearch.space import Assignment, Choices, Grid, Parameter, Range, Space
 from hpsearch.spec import StudySpec
 
 __all__ = [
     "FINAL", "JOINT", "WARMUP", "Done", "Leg", "Stage", "default_point", "final_tickets",
-    "foreseen", "limit", "narrowed", "opening", "outline", "ranked", "rate_scale", "sizes",
+    "foreseen", "limit", "opening", "outline", "ranked", "rate_scale", "sizes",
     "tickets",
 ]  # fmt: skip
 
@@ -381,69 +381,21 @@ def _around(parameter: Parameter, centres: Sequence[Assignment], width: float) -
     if not values:
         return parameter
     parts = [narrowed(parameter.domain, value, width) for value in values]
-    return replace(parameter, domain=_span(parameter.domain, parts))
-
-
-def _span(domain: Range | Choices, parts: Sequence[Range | Choices]) -> Range | Choices:
-    if isinstance(domain, Choices):
-        return Choices(tuple(v for v in domain.values if any(p.contains(v) for p in parts)))
-    ranges = [p for p in parts if isinstance(p, Range)]
-    return replace(domain, low=min(p.low for p in ranges), high=max(p.high for p in ranges))
+    return replace(parameter, domain=spanned(parameter.domain, parts))
 
 
 def _widened(spec: StudySpec, parameter: Parameter, winner: Assignment) -> Parameter:
-    """The parameter with its range drawn out once beyond the edge that the winner is at, as far as
-    the setting allows and the study."""
+    """The parameter with its range drawn out once beyond the edge that the winner is at, where the
+    study wants that, and as far as it goes."""
     domain = parameter.domain
     if not spec.search.widen or not isinstance(domain, Range):
         return parameter
-    at = {e.name: e.side for e in edges(spec.space, spec.family, winner)}.get(parameter.name)
-    if at is None:
+    side = {edge.name: edge.side for edge in edges(spec, winner)}.get(parameter.name)
+    if side is None:
         return parameter
-    setting = settings_of(spec.family)[parameter.name]
-    beyond = domain.stretched(*((-_POLISH_WIDTH, 1) if at == "lower" else (0, 1 + _POLISH_WIDTH)))
-    low, high = setting.nearest(beyond.low, domain.low), setting.nearest(beyond.high, domain.high)
-    if domain.integer or domain.step:  # its bounds may lie between two steps
-        low = low if low == beyond.low else domain.low
-        high = high if high == beyond.high else domain.high
-    if domain.log and low <= 0:
-        low = domain.low
-    return replace(parameter, domain=replace(domain, low=low, high=high))
-
-
-def narrowed(domain: Range | Choices, centre: Value, width: float) -> Range | Choices:
-    """The part of a domain around a value: a share of it to each side, at least one step.
-
-    Numbers that a file lists in rising order are a range of steps; other choices have no order,
-    and all stay.
-    """
-    if isinstance(domain, Choices):
-        values = domain.values
-        if not domain.rises or centre not in values:
-            return domain
-        beside, at = max(round(width * len(values)), 1), values.index(centre)
-        return Choices(values[max(at - beside, 0) : at + beside + 1])
-    low, high, middle = (_scaled(domain, v) for v in (domain.low, domain.last, centre))
-    reach = width * (high - low)
-    ends = [_unscaled(domain, end) for end in (max(middle - reach, low), min(middle + reach, high))]
-    if domain.integer or domain.step:
-        return _stepped(domain, float(centre), *ends)  # type: ignore[arg-type]
-    return replace(domain, low=max(ends[0], domain.low), high=min(ends[1], domain.high))
-
-
-def _stepped(domain: Range, centre: float, low: float, high: float) -> Range:
-    """The values of a domain between two ends, and one to each side of the centre at least."""
-    at, below, above = map(domain.steps_to, (centre, low, high))
-    return domain.between(min(below, at - 1), max(above, at + 1))
-
-
-def _scaled(domain: Range, value: Value) -> float:
-    assert isinstance(value, (int, float))
-    return math.log(value) if domain.log else float(value)
-
-
-def _unscaled(domain: Range, value: float) -> float:
-    return math.exp(value) if domain.log else value
+    shares = (-_POLISH_WIDTH, 1.0) if side == "lower" else (0.0, 1 + _POLISH_WIDTH)
+    beyond = within(domain.stretched(*shares), domain, bounds(spec, parameter))
+    return replace(parameter, domain=beyond)
 
 
 def _fitted(spec: StudySpec, stage: Stage, count: int, room: int) -> Stage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from hpsearch import handover
 from hpsearch.errors import CheckpointError, ConflictError, DataError, line
 from hpsearch.training import tables
 from hpsearch.training.csvfile import Column, columns_of, read_columns
-from hpsearch.training.data import test_part
+from hpsearch.training.data import locations, test_part
 from hpsearch.training.imagefile import ARRAYS, images_of, read_array, read_images
 from hpsearch.training.preprocessing import ImageInputs, TableInputs
 from hpsearch.training.verdict import Trained
@@ -71,7 +71,7 @@ class Predictor:
         """What config.json says."""
         return self._config.as_json()
 
-    def predict(self, rows: Sequence[Mapping[str, object]] | NDArray[Any]) -> Predictions:
+    def predict(self, rows: Iterable[Mapping[str, object]] | NDArray[Any]) -> Predictions:
         """Predictions for rows as the study's data has them.
 
         Args:
@@ -85,9 +85,10 @@ class Predictor:
         wanted = self._problem.preprocessing
         if isinstance(wanted, ImageInputs):
             return self._predictions(images_of("the array", np.asarray(rows), wanted))
-        if not all(isinstance(row, Mapping) for row in rows):
+        table = list(rows)  # csv.DictReader gives them once
+        if not all(isinstance(row, Mapping) for row in table):
             raise DataError("expected rows of a table, each a mapping from the columns' names")
-        return self._of_table("the table", columns_of(rows), wanted)  # type: ignore[arg-type]
+        return self._of_table("the table", columns_of(table), wanted)
 
     def predict_files(self, files: Sequence[Path]) -> Predictions:
         """Predictions for a table or an array in one file, or for image files, one row each.
@@ -124,6 +125,8 @@ class Predictor:
         data = self._config.data
         settings = data.settings
         if moved is not None:
+            if settings.path is None and not locations(settings):
+                raise DataError(f"{settings.source} lies in no file: --test takes no FILE there")
             is_table = settings.path is not None
             settings = replace(settings, path=moved) if is_table else replace(settings, root=moved)
         record = {"fingerprint": data.fingerprint, "split": data.split}

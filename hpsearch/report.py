@@ -12,11 +12,12 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import diagnosis
-from hpsearch.diagnosis import Diagnosis, Edge, Word, Yardstick
+from hpsearch.diagnosis import Diagnosis, Word, Yardstick
 from hpsearch.errors import CheckpointError
 from hpsearch.forecast import Forecast
 from hpsearch.places import checkpoint_place
-from hpsearch.space import Assignment, Choices, label
+from hpsearch.ranges import Edge, edges
+from hpsearch.space import Assignment
 from hpsearch.spec import StudySpec
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
@@ -129,13 +130,7 @@ class Snapshot:
 
     def values(self, trial: Trial) -> Assignment:
         """A trial's parameters as the study file has them: Optuna keeps lists of sizes as text."""
-        return {
-            p.name: next((v for v in p.domain.values if label(v) == trial.params[p.name]), None)
-            if isinstance(p.domain, Choices)
-            else trial.params[p.name]
-            for p in self.spec.space
-            if p.name in trial.params
-        }
+        return self.spec.space.assignment(trial.params)
 
     def word(self, trial: Trial) -> Word | None:
         """What the trial's learning curve looks like; None before its end, or if none can tell."""
@@ -164,7 +159,7 @@ class Snapshot:
         """Where the best trial lies at an edge of what was searched."""
         if self.best is None:
             return ()
-        return diagnosis.edges(self.spec.space, self.spec.family, self.values(self.best))
+        return edges(self.spec, self.values(self.best))
 
     def row(self, trial: Trial) -> dict[str, Any]:
         """A trial of this study for JSON."""

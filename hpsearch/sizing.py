@@ -29,17 +29,17 @@ def sized(ledger: Ledger, spec: StudySpec, base: Path, device: str | None) -> St
     parameter = next((p for p in spec.space if p.name == "batch_size"), None)
     if parameter is None or not isinstance(parameter.domain, Range) or not parameter.domain.auto:
         return spec
-    high, note = _known(ledger, spec.name) or _found(spec, parameter.domain, base, device)
+    high, cap = _known(ledger, spec.name) or _found(spec, parameter.domain, base, device)
     if high < parameter.domain.low:
         raise StudyFileError(
-            f"batch_size.min is {parameter.domain.low:g}, and the largest is {high}: {note}"
+            f"batch_size.min is {parameter.domain.low:g}, and the largest is {high}: {cap}"
         )
     named = [point.get("batch_size") for point in spec.start]
     for value in (*named, parameter.default):
         if isinstance(value, int) and value > high:
-            raise StudyFileError(f"batch_size {value} is larger than the largest, {high}: {note}")
+            raise StudyFileError(f"batch_size {value} is larger than the largest, {high}: {cap}")
     domain = replace(parameter.domain, high=high, auto=False)
-    frozen = replace(parameter, domain=domain, note=note)
+    frozen = replace(parameter, domain=domain, cap=cap)
     parameters = tuple(frozen if p.name == "batch_size" else p for p in spec.space)
     return replace(spec, space=replace(spec.space, parameters=parameters))
 
@@ -50,8 +50,8 @@ def _known(ledger: Ledger, name: str) -> tuple[int, str] | None:
         document = ledger.study(name).document
     except NotFoundError:
         return None
-    kept = [p for p in document.get("parameters", ()) if p["name"] == "batch_size" and "note" in p]
-    return (kept[0]["max"], kept[0]["note"]) if kept else None
+    kept = [p for p in document.get("parameters", ()) if p["name"] == "batch_size" and "cap" in p]
+    return (kept[0]["max"], kept[0]["cap"]) if kept else None
 
 
 def _found(
@@ -64,7 +64,7 @@ def _found(
     candidate = Candidate(0, spec.family, spec.settings(hungriest(spec)), seed=0)
     chosen = device or devices.local()[0]
     high, on = largest(candidate, data_settings(spec, base), chosen, int(domain.low))
-    return high, f"auto: the largest that was run on {on}"
+    return high, f"the largest that was run on {on}"
 
 
 def hungriest(spec: StudySpec) -> dict[str, Value]:

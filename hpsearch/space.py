@@ -211,8 +211,16 @@ class Parameter:
     domain: Range | Choices
     default: Value = None
     when: tuple[Condition, ...] = ()
-    note: str | None = None
-    """Where its range comes from, if not from the file alone."""
+    cap: str | None = None
+    """Where its upper end comes from, where that is what a device has room for: nothing can go
+    beyond it."""
+
+    def unlabelled(self, kept: Value) -> Value:
+        """The value that Optuna keeps so: lists of sizes are text there."""
+        if isinstance(self.domain, Choices):
+            return next(v for v in self.domain.values if label(v) == kept)
+        assert isinstance(kept, (int, float))
+        return int(kept) if self.domain.integer else float(kept)
 
     def active(self, values: Assignment) -> bool:
         """Whether the parameter exists, given the values of those it depends on.
@@ -240,6 +248,10 @@ class Space:
     def names(self) -> tuple[str, ...]:
         """Of the parameters, in their order."""
         return tuple(p.name for p in self.parameters)
+
+    def assignment(self, params: Mapping[str, Value]) -> dict[str, Value]:
+        """Those that a trial has, from what Optuna keeps of it."""
+        return {p.name: p.unlabelled(params[p.name]) for p in self if p.name in params}
 
     def part(self, names: Container[str]) -> Space:
         """Some of the parameters, without their conditions on searched parameters beside them.

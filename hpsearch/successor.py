@@ -12,11 +12,12 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
-from typing import Any, Literal
+from typing import Any
 
 from hpsearch import urls
 from hpsearch.catalog import Setting, Value, settings_of
-from hpsearch.diagnosis import ADVICE, FEW, Edge, Word, edges
+from hpsearch.diagnosis import ADVICE, FEW, Word
+from hpsearch.ranges import Edge, Side, bounds, edges, within
 from hpsearch.space import Assignment, Choices, Parameter, Range, Space
 from hpsearch.spec import StudySpec
 
@@ -32,8 +33,6 @@ _WIDEN = 0.3
 """Of the range, that is searched beyond a winner at its edge."""
 _LONGER = 2
 """Times as many epochs where the best trials still improve; as many fewer where they saturate."""
-
-Side = Literal["lower", "upper"]
 
 _PUSHED: Mapping[Word, Mapping[str, Side]] = {
     Word.UNDER: {"depth": "upper", "width": "upper", "widths": "upper", "blocks": "upper",
@@ -121,7 +120,7 @@ def _budget(spec: StudySpec, found: Findings, notes: Notes) -> int:
     if found.word is Word.STILL:
         epochs = min(before * _LONGER, 100_000)
         notes["budget", "epochs"] = f"{before} before, and the best trials were still improving"
-    least = max(FEW, spec.search.pruner.options.get("min_resource", 1))
+    least = max(FEW, _first_look(spec.search.pruner.options))
     searched = "epochs" in {*spec.space.names, *spec.space.constants}
     if found.word is Word.SATURATED and before > least and not searched:
         epochs = max(math.ceil(before / _LONGER), least)
@@ -131,22 +130,32 @@ def _budget(spec: StudySpec, found: Findings, notes: Notes) -> int:
     return epochs
 
 
+def _first_look(options: Mapping[str, Any]) -> int:
+    """The epoch at which a pruner, or the one that it wraps, may stop a trial first."""
+    inner = options.get("wrapped")
+    inner = inner if isinstance(inner, Mapping) else getattr(inner, "options", {})
+    own = int(max(options.get("min_resource", 1), options.get("n_warmup_steps", 0) + 1))
+    return max(own, _first_look(inner)) if inner else own
+
+
 def _parameters(
     spec: StudySpec, found: Findings, epochs: int, notes: Notes
 ) -> tuple[tuple[Parameter, ...], dict[str, Value]]:
     """What is searched, and what is held constant."""
     pushed = _PUSHED.get(found.word, {}) if found.word else {}
-    at = {edge.name: edge for edge in edges(spec.space, spec.family, found.winner)}
-    known, parameters = settings_of(spec.family), []
+    at = {edge.name: edge for edge in edges(spec, found.winner)}
+    parameters = []
     asked = {c.parameter for p in spec.space for c in p.when}
     for parameter in spec.space:
         name, path = parameter.name, ("parameters", parameter.group, parameter.name)
-        move = _Move(parameter, known[name], found, at.get(name), pushed.get(name))
-        domain = _longer(parameter.domain, epochs) if name == "epochs" else move.domain
+        move = _Move(parameter, bounds(spec, parameter), found, at.get(name), pushed.get(name))
+        domain, reason = move.domain, move.reason
+        if name == "epochs" and epochs > spec.budget.epochs:
+            domain, reason = _longer(parameter.domain, epochs), notes["budget", "epochs"]
         if name in asked:  # a condition may name any of its values
             domain = parameter.domain
         if domain != parameter.domain:
-            notes[path] = move.reason
+            notes[path] = reason
         default = parameter.default if domain.contains(parameter.default) else None
         parameters.append(replace(parameter, domain=domain, default=default))
     constants = dict(spec.space.constants)
@@ -163,10 +172,11 @@ def _parameters(
 
 
 def _longer(domain: Range | Choices, epochs: int) -> Range | Choices:
-    """A range of epochs that may be as long as the budget allows."""
-    if isinstance(domain, Range) and not domain.step:
-        return replace(domain, high=max(domain.high, epochs))
-    return domain
+    """Epochs that go on to what the budget now allows."""
+    if isinstance(domain, Choices):
+        return Choices((*domain.values, epochs))
+    step = domain.step or 1
+    return replace(domain, high=domain.low + (epochs - domain.low) // step * step)
 
 
 @dataclass(frozen=True)
@@ -205,14 +215,16 @@ class _Move:
         low, high = (min(known) - _MARGIN, max(known) + _MARGIN) if known else (0.0, 1.0)
         low, high = max(low, 0.0), min(high, 1.0)
         winner = domain.share(self.found.winner.get(name))
+        if isinstance(domain, Choices) and not domain.rises:
+            return _larger(domain) if self.pushed == "upper" else domain
+        if self.side and winner is None and self.found.best:
+            return domain  # the winner does without it, and the curves are the winner's
         if self.side == "upper":
             high = max(1.0, (1.0 if winner is None else winner) + _WIDEN)
         elif self.side == "lower" and winner is None:  # nothing went well: all of it was too high
             low, high = -1.0, 0.0
         elif self.side == "lower" and winner is not None:
             low = min(0.0, winner - _WIDEN)
-        if isinstance(domain, Choices) and not domain.rises:
-            return _larger(domain) if self.pushed == "upper" else domain
         if (low, high) == (0.0, 1.0):
             return domain
         if isinstance(domain, Choices):
@@ -235,26 +247,19 @@ class _Move:
             low, high = math.floor(low * steps) / steps, math.ceil(high * steps) / steps
         wanted = domain.stretched(low, high)
         if domain.integer or domain.step:
-            return self._whole(domain, wanted)
+            return self._with_neighbours(within(wanted, domain, self.setting))
         bottom = domain.low if low == 0 else _rounded(wanted.low, math.floor)
         top = domain.high if high == 1 else _rounded(wanted.high, math.ceil)
-        bottom = self.setting.nearest(bottom, domain.low)
-        top = self.setting.nearest(top, domain.high)
-        return replace(domain, low=float(bottom), high=float(top))
+        return within(replace(domain, low=bottom, high=top), domain, self.setting)
 
-    def _whole(self, domain: Range, wanted: Range) -> Range:
-        """Steps that the setting allows, and one to each side of the winner at least."""
-        step, low, high = domain.step or 1, wanted.low, wanted.high
-        while not self.setting.accepts(low) or (domain.log and low <= 0):
-            low = domain.low if domain.low - low <= step else low + step
-        while not self.setting.accepts(high):
-            high = domain.high if high - domain.high <= step else high - step
-        centre = self.found.winner.get(self.parameter.name)
-        if domain.contains(centre):
-            beside = domain.steps_to(float(centre))  # type: ignore[arg-type]
-            least = domain.between(beside - 1, beside + 1)
-            low, high = min(low, least.low), max(high, least.high)
-        return replace(domain, low=low, high=high)
+    def _with_neighbours(self, found: Range) -> Range:
+        """With one step to each side of the winner at least."""
+        domain, centre = self.parameter.domain, self.found.winner.get(self.parameter.name)
+        if not isinstance(domain, Range) or not domain.contains(centre):
+            return found
+        beside = domain.steps_to(float(centre))  # type: ignore[arg-type]
+        least = domain.between(beside - 1, beside + 1)
+        return replace(found, low=min(found.low, least.low), high=max(found.high, least.high))
 
 
 def _larger(domain: Choices) -> Choices:

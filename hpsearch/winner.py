@@ -10,12 +10,10 @@ from pathlib import Path
 import torch
 
 from hpsearch import __version__, handover
-from hpsearch.catalog import Value
 from hpsearch.errors import CheckpointError
 from hpsearch.places import checkpoint_place, data_settings
 from hpsearch.plan import Stage
 from hpsearch.report import Snapshot, Trial
-from hpsearch.search.distributions import distribution, from_optuna
 from hpsearch.spec import StudySpec
 from hpsearch.store.ledger import Ledger
 from hpsearch.training.candidate import Candidate, derived_seed
@@ -91,16 +89,13 @@ def save(
 
 def _candidate(ledger: Ledger, study_id: int, spec: StudySpec, best: Trial) -> Candidate:
     """What the trial trained, its seed included."""
-    values: dict[str, Value] = {
-        p.name: from_optuna(p, distribution(p), best.params[p.name])
-        for p in spec.space
-        if p.name in best.params
-    }
     origin = ledger.origin(study_id, best.ticket)
     stages = [Stage.from_json(stage, spec.space) for stage in ledger.stages(study_id)]
     stage = max((s for s in stages if s.first <= origin), key=lambda s: s.first)
     seed = derived_seed(spec.search.seed, *stage.seed(origin))
-    return Candidate(best.ticket, spec.family, spec.settings(values), seed)
+    return Candidate(
+        best.ticket, spec.family, spec.settings(spec.space.assignment(best.params)), seed
+    )
 
 
 def _weights(place: str, candidate: Candidate, best: Trial) -> dict[str, torch.Tensor]:

@@ -15,10 +15,11 @@ import typer
 
 from hpsearch import passwords
 from hpsearch.cli.options import Checkpoints, Json, Name, Storage, open_ledger, print_json
-from hpsearch.errors import HpsearchError, NotFoundError
+from hpsearch.errors import CheckpointError, HpsearchError, NotFoundError
 
 if TYPE_CHECKING:
-    from hpsearch.report import Snapshot
+    from hpsearch.report import Reader, Snapshot
+    from hpsearch.store.ledger import Ledger
 
 __all__ = ["Format", "best", "export", "status", "trials", "watch", "workers"]
 
@@ -55,7 +56,9 @@ def status(
     snapshots = []
     for one in names:
         try:
-            snapshots.append(Reader(ledger, one).snapshot())
+            reader = Reader(ledger, one)
+            snapshot = reader.snapshot()
+            snapshots.append(reader.located(snapshot) if name and json_ else snapshot)
         except HpsearchError as error:  # deleted meanwhile, or its row is damaged
             if name:
                 raise
@@ -132,26 +135,54 @@ def best(
 
     ledger = open_ledger(storage)
     reader = Reader(ledger, name, checkpoints)
-    snapshot = reader.located(reader.snapshot())
-    if snapshot.best is None:
-        raise NotFoundError(
-            f"study {name!r} has no trial yet that went to its end: "
-            f"{len(snapshot.running)} running, {snapshot.count('PRUNED')} pruned, "
-            f"{snapshot.count('FAIL')} failed"
-        )
+    snapshot = _with_best(reader.located(reader.snapshot()))
+    if save is not None:
+        snapshot = _saved(ledger, reader, snapshot, save, checkpoints)
+    assert snapshot.best is not None
     if json_:
         edges = [asdict(edge) for edge in snapshot.edges]
-        print_json({**snapshot.row(snapshot.best), "edges": edges})
+        more = {"edges": edges, "final": snapshot.verdict, "saved": save and str(save)}
+        print_json({**snapshot.row(snapshot.best), **more})
     else:
         show.best(snapshot, snapshot.best)
         show.forecast(snapshot)
     if save is not None:
-        from hpsearch import winner
-
-        winner.save(ledger, snapshot, snapshot.best, save, checkpoints)
         show.note(f"the network of trial {snapshot.best.number} is in {save}")
         if snapshot.verdict is None:
             show.note("no finish has looked at the test part, so there is no test figure with it")
+
+
+def _with_best(snapshot: Snapshot) -> Snapshot:
+    """The snapshot; NotFoundError where no trial of it is the best."""
+    if snapshot.best is not None:
+        return snapshot
+    refused = snapshot.study.refused
+    why = f"; it is stopped: {refused}" if refused else ""
+    raise NotFoundError(
+        f"study {snapshot.study.name!r} has no trial yet that went to its end: "
+        f"{len(snapshot.running)} running, {snapshot.count('PRUNED')} pruned, "
+        f"{snapshot.count('FAIL')} failed{why}"
+    )
+
+
+def _saved(
+    ledger: Ledger, reader: Reader, snapshot: Snapshot, folder: Path, checkpoints: str | None
+) -> Snapshot:
+    """Save the best network, and give the snapshot that it is the best of: while a study runs there
+    may be a better one by the time that PyTorch is loaded, and this one's checkpoint gone."""
+    from hpsearch import winner
+
+    while True:
+        assert snapshot.best is not None
+        try:
+            winner.save(ledger, snapshot, snapshot.best, folder, checkpoints)
+        except CheckpointError:
+            later = _with_best(reader.located(reader.snapshot()))
+            if later.best == snapshot.best:
+                raise
+            snapshot = later
+        else:
+            return snapshot
 
 
 def export(

@@ -329,6 +329,8 @@ def _interval(found: Mapping[str, Any]) -> str:
     """A mean with its 95 % interval."""
     if found["low"] is None:
         return number(found["mean"])
+    if found["low"] == found["high"]:
+        return f"{number(found['mean'])} (the same each time)"
     return f"{number(found['mean'])} ({number(found['low'])} to {number(found['high'])})"
 
 

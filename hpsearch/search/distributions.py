@@ -14,7 +14,7 @@ from optuna.distributions import (
 from hpsearch.catalog import Value
 from hpsearch.space import Assignment, Choices, Parameter, Range, label
 
-__all__ = ["at", "distribution", "from_optuna", "spanning", "to_optuna"]
+__all__ = ["at", "distribution", "spanning", "to_optuna"]
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:
@@ -29,14 +29,14 @@ def distribution(parameter: Parameter) -> BaseDistribution:
     return FloatDistribution(domain.low, float(high), log=domain.log, step=domain.step)
 
 
-def spanning(whole: BaseDistribution, drawn: BaseDistribution) -> BaseDistribution:
-    """What a trial's value is kept with: the study's own distribution, drawn out where a stage has
-    gone beyond its ends."""
+def spanning(whole: BaseDistribution, drawn: BaseDistribution, *values: Value) -> BaseDistribution:
+    """A study's distribution, drawn out where a stage, or a value of one, is beyond its ends."""
     if isinstance(whole, CategoricalDistribution):
         return whole
     assert isinstance(whole, (IntDistribution, FloatDistribution))
     assert isinstance(drawn, (IntDistribution, FloatDistribution))
-    low, high = min(whole.low, drawn.low), max(whole.high, drawn.high)
+    low = min(whole.low, drawn.low, *values)  # type: ignore[type-var]
+    high = max(whole.high, drawn.high, *values)  # type: ignore[type-var]
     if (low, high) == (whole.low, whole.high):
         return whole
     return type(whole)(low, high, log=whole.log, step=whole.step)  # type: ignore[arg-type]
@@ -49,13 +49,6 @@ def at(found: BaseDistribution, u: float) -> Any:
     assert isinstance(found, (IntDistribution, FloatDistribution))
     integer = isinstance(found, IntDistribution)
     return Range(found.low, found.high, found.step, found.log, integer).at(u)
-
-
-def from_optuna(parameter: Parameter, found: BaseDistribution, value: Any) -> Value:
-    """A value as the study file has it, from the one that Optuna keeps."""
-    if isinstance(parameter.domain, Range):
-        return int(value) if parameter.domain.integer else float(value)
-    return parameter.domain.values[int(found.to_internal_repr(value))]
 
 
 def to_optuna(values: Assignment) -> dict[str, Any]:

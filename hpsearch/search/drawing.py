@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from hpsearch.catalog import PURE
 from hpsearch.search.cmaes import ReplayedCmaEsSampler
-from hpsearch.search.distributions import distribution, from_optuna
+from hpsearch.search.distributions import distribution
 from hpsearch.search.learners import SeededGPSampler, SeededTPESampler
 from hpsearch.search.samplers import GridSampler, QmcSampler, RandomSampler
 from hpsearch.space import Range
@@ -162,4 +162,4 @@ class Drawing:
             return parameter.domain.at(0.0)
         if name not in values:
             values[name] = sampler.sample_independent(self._study, self._trial, name, found)
-        return from_optuna(parameter, found, values[name])
+        return parameter.unlabelled(values[name])

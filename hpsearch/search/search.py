@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch import plan
 from hpsearch.catalog import PURE, Value
 from hpsearch.plan import Stage
-from hpsearch.search.distributions import distribution, from_optuna, spanning, to_optuna
+from hpsearch.search.distributions import distribution, spanning, to_optuna
 from hpsearch.search.drawing import Drawing, Samplers, UnforeseenError
 from hpsearch.search.pace import Pace
 from hpsearch.search.pruners import make_pruner
@@ -147,11 +147,7 @@ class Search:
 
     def values(self, trial: FrozenTrial) -> dict[str, Value]:
         """A trial's parameters as the study file has them, lists of sizes included."""
-        return {
-            p.name: from_optuna(p, self._distributions[p.name], trial.params[p.name])
-            for p in self._spec.space
-            if p.name in trial.params
-        }
+        return self._spec.space.assignment(trial.params)
 
     def should_prune(self, trial: FrozenTrial) -> bool:
         """Whether the pruner would stop the trial after its last report; none of a finish."""
@@ -201,8 +197,8 @@ class Search:
         drawing = Drawing(seat.samplers, view, trial, {"random": "random", **chosen})
         values = self._assign(point, seat, drawing)
         trial.distributions = {
-            name: spanning(self._distributions[name], seat.samplers.distributions[name])
-            for name in values
+            name: spanning(self._distributions[name], seat.samplers.distributions[name], value)
+            for name, value in values.items()
         }
         trial.params = to_optuna(values)
         said = "retry" if earlier else "start" if point else " + ".join(drawing.by) or "none"

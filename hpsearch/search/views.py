@@ -11,10 +11,8 @@ from optuna.pruners import _filter_study
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import plan
-from hpsearch.search.distributions import from_optuna
 
 if TYPE_CHECKING:
-    from hpsearch.catalog import Value
     from hpsearch.plan import Stage
     from hpsearch.space import Assignment
     from hpsearch.spec import StudySpec
@@ -65,11 +63,7 @@ class View(Study):
         return self._known[key]
 
     def _look(self, trial: FrozenTrial) -> FrozenTrial | None:
-        values: dict[str, Value] = {
-            p.name: from_optuna(p, trial.distributions[p.name], trial.params[p.name])
-            for p in self._spec.space
-            if p.name in trial.params
-        }
+        values = self._spec.space.assignment(trial.params)
         if any(name in values and values[name] != self._base[name] for name in self._held):
             return None
         if self._stage.rescaled and "lr" in values:

@@ -27,7 +27,7 @@ def space_of(drafts: Mapping[str, Draft], faults: Faults) -> Space:
         if draft.domain and not draft.constant:
             group = draft.entry.group
             parameters.append(
-                Parameter(name, group, draft.domain, draft.default, when[name], draft.note)
+                Parameter(name, group, draft.domain, draft.default, when[name], draft.cap)
             )
     # The domain of a constant is its one value.
     constants = {

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["AUTO", "Draft", "Entry", "drafts", "entries", "fit"]
 
 _RANGE_KEYS = ("min", "max", "step", "log", "count")
-KEYS = (*_RANGE_KEYS, "values", "default", "when", "note")
+_ROUNDING = 1e-9
+"""0.9 less 0.8 is less than 0.1."""
+
+KEYS = (*_RANGE_KEYS, "values", "default", "when", "cap")
 AUTO = "batch_size"
 """The setting of which `max` may be `auto`."""
 MOST_VALUES = 1_000
@@ -63,11 +66,11 @@ class Draft:
         return self.entry.path
 
     @property
-    def note(self) -> str | None:
-        """A remark about where its range comes from."""
+    def cap(self) -> str | None:
+        """Where the upper end of what a device has room for comes from."""
         raw = self.entry.raw
-        note = raw.get("note") if isinstance(raw, dict) else None
-        return note if isinstance(note, str) else None
+        cap = raw.get("cap") if isinstance(raw, dict) else None
+        return cap if isinstance(cap, str) else None
 
     @property
     def when(self) -> object:
@@ -122,8 +125,10 @@ def _draft(entry: Entry, setting: Setting, faults: Faults) -> Draft:
     for key in raw:
         if key not in KEYS:
             faults.add_unknown((*entry.path, key), KEYS)
-    if not isinstance(raw.get("note", ""), str):
-        faults.add((*entry.path, "note"), "a text", show(raw["note"]))
+    if "cap" in raw and (setting.name != AUTO or "max" not in raw):
+        faults.add((*entry.path, "cap"), f"nothing: it is for the max of {AUTO}", show(raw["cap"]))
+    elif not isinstance(raw.get("cap", ""), str):
+        faults.add((*entry.path, "cap"), "a text", show(raw["cap"]))
     draft = Draft(entry, _domain(raw, entry.path, setting, faults))
     if "default" in raw and draft.domain:
         try:
@@ -239,7 +244,7 @@ class _Bounds:
     def _check_step(self, step: float, low: float, high: float, integer: bool) -> None:
         if integer and not isinstance(step, int):
             self._add("step", "a whole number, as min and max are", beside="min")
-        elif not 0 < step <= high - low:
+        elif not 0 < step <= (high - low) * (1 + _ROUNDING):
             expected = f"a number above 0 and at most max - min ({high - low:.15g})"
             self._add("step", expected, beside="max")
         elif (high - low) / step > MOST_STEPS:

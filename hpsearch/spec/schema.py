@@ -80,7 +80,10 @@ def _form(keys: Schema, setting: Setting) -> Schema:
             **_value(setting),
         },
         "when": {"$ref": "#/$defs/when"},
-        "note": {"description": "A remark, kept with the study.", "type": "string"},
+        "cap": {
+            "description": "Where max comes from: a device's room.",
+            "type": "string",
+        },
     }
     return {
         "type": "object",

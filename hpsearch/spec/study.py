@@ -95,8 +95,8 @@ def _written(parameter: Parameter) -> dict[str, Any]:
         written["values"] = [_plain(value) for value in domain.values]
     if parameter.default is not None:
         written["default"] = _plain(parameter.default)
-    if parameter.note is not None:
-        written["note"] = parameter.note
+    if parameter.cap is not None:
+        written["cap"] = parameter.cap
     if parameter.when:
         written["when"] = {c.parameter: [_plain(v) for v in c.values] for c in parameter.when}
     return written

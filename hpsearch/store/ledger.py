@@ -292,7 +292,12 @@ class Ledger:
         study = self._locked(connection, name)
         # A network of the last one that is lost leaves it without a verdict for ever.
         if study.state != "done" and not study.awaits_verdict:
-            raise ConflictError(f"study {name!r} is {study.state}; its search has to end first")
+            advice = (
+                "hpsearch resume goes on with it" if study.state == "stopped" else "wait for it"
+            )
+            raise ConflictError(
+                f"study {name!r} is {study.state}, and has to come to its end first: {advice}"
+            )
         study_rows.put(
             connection, study.study_id, finish="due", state="open", tickets=study.issued + tickets,
             opened=study.drawn,

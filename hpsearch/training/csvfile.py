@@ -91,7 +91,9 @@ def read_columns(path: Path, content: bytes) -> dict[str, Column]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8") from error
+        raise DataError(
+            f"{path} is no table in UTF-8: byte {error.start} is none; save it as CSV in UTF-8"
+        ) from error
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter, _ = header(first)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)

@@ -88,9 +88,11 @@ class Recorded:
         """Between what is before and after on the stream in use."""
         own, current = _stream(self._device), torch.cuda.current_stream(self._device)
         own.wait_stream(current)
-        with torch.cuda.stream(own):
-            call()
-        current.wait_stream(own)
+        try:
+            with torch.cuda.stream(own):
+                call()
+        finally:  # after a fault too: what has been launched may still write
+            current.wait_stream(own)
 
 
 @contextmanager

@@ -209,7 +209,7 @@ def test_hours_end_the_search_and_not_the_finish(ledger: Ledger) -> None:
 
 def test_another_finish_is_another_use(ledger: Ledger) -> None:
     study, holds = in_finish(ledger)
-    with pytest.raises(ConflictError, match="has to end first"):
+    with pytest.raises(ConflictError, match="has to come to its end first"):
         ledger.finish_again("s", 4)
     with pytest.raises(ConflictError, match="in its finish"):
         ledger.extend("s", 1)

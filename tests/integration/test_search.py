@@ -178,6 +178,10 @@ def test_a_trial_beyond_a_range_says_so_to_optuna(bench, widen: str) -> None:
         assert kept.low == 1e-4
         assert kept.high == (pytest.approx(0.1 * 1000**0.3) if widen == "true" else 0.1)
         assert kept.low <= trial.params["lr"] <= kept.high
+    final = Stage("final", 41, 2, bases=({**study.search.values(trials[0]), "lr": 0.3},))
+    study.search.enter([*stages, found, final])
+    (trial,) = study.search.propose([Hold(9, 41, 1, "w", origin=41)])
+    assert trial.params["lr"] == trial.distributions["lr"].high == 0.3
 
 
 def test_tpe_stands_in_where_most_trials_are_pruned(bench) -> None:

@@ -1,4 +1,4 @@
-"""The word for a learning curve, and the edges that a winner is at."""
+"""The word for a learning curve."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import random
 
 import pytest
 
-from hpsearch.diagnosis import Word, Yardstick, diagnose, edges, summary
-from hpsearch.space import Choices, Parameter, Range, Space
+from hpsearch.diagnosis import Word, Yardstick, diagnose, summary
 
 MANY = Yardstick("accuracy", classes=10, rows=10_000)
 LEARNT = {"train_loss": 0.1, "loss": 0.15}
@@ -86,38 +85,3 @@ def test_the_studys_word_is_that_of_most_of_its_best_trials() -> None:
     assert summary({7: Word.OVER, 3: Word.FINE}, []).word is Word.OVER
     assert summary({}, [Word.DIVERGED, None]).word is Word.DIVERGED
     assert summary({1: None}, [None, Word.FINE]) is None
-
-
-def at_edges(domain, value, name="lr") -> list[str]:
-    space = Space((Parameter(name, "g", domain),))
-    return [edge.side for edge in edges(space, "mlp", {name: value})]
-
-
-@pytest.mark.parametrize(
-    ("domain", "value", "sides"),
-    [
-        (Range(1e-4, 1e-1, log=True), 0.0998, ["upper"]),
-        (Range(1e-4, 1e-1, log=True), 0.06, []),  # 7 % from the edge on a log scale
-        (Range(1e-4, 1e-1), 0.004, ["lower"]),
-        (Range(1e-4, 1e-1, log=True), 1.2e-4, ["lower"]),
-        (Choices((0.001, 0.01, 0.1)), 0.1, ["upper"]),
-        (Choices((0.01, 0.1)), 0.1, []),  # of two it is always one
-        (Choices((0.1, 0.01, 0.001)), 0.1, []),  # in no order
-    ],
-)
-def test_an_edge_is_five_per_cent_on_the_parameters_own_scale(domain, value, sides) -> None:
-    assert at_edges(domain, value) == sides
-
-
-def test_a_bound_by_nature_is_no_edge() -> None:
-    assert at_edges(Range(0.0, 0.5), 0.0, "dropout") == []
-    assert at_edges(Range(0.0, 0.5), 0.5, "dropout") == ["upper"]
-    assert edges(Space((Parameter("lr", "g", Range(0.1, 1.0)),)), "mlp", {}) == ()
-
-
-def test_an_edge_says_where_it_is() -> None:
-    space = Space((Parameter("lr", "g", Range(1e-4, 1e-1, log=True)),
-                   Parameter("depth", "g", Range(1, 3, integer=True))))  # fmt: skip
-    lines = [str(edge) for edge in edges(space, "mlp", {"lr": 0.0998, "depth": 1})]
-    assert lines == ["lr 0.0998 is at the upper edge of 0.0001 to 0.1",
-                     "depth 1 is at the lower edge of 1 to 3"]  # fmt: skip

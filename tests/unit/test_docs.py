@@ -12,7 +12,7 @@ import pytest
 
 import hpsearch
 from hpsearch.errors import EXIT_CODES, HpsearchError
-from hpsearch.spec import load
+from hpsearch.spec import check_data, load
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,8 +34,19 @@ def test_the_example_in_the_readme_is_a_study_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda f: f.name)
 def test_each_shipped_study_is_one_and_points_editors_to_the_schema(file: Path) -> None:
-    assert load(file).budget.trials
+    spec = load(file)
+    assert spec.budget.trials
+    check_data(spec.data, file.parent)  # a table that is shipped beside it
     assert file.read_text().startswith("# yaml-language-server: $schema=study.schema.json\n")
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "studies").glob("*-staged.yaml")), ids=lambda f: f.name
+)
+def test_each_staged_study_says_what_its_winner_is_compared_with(file: Path) -> None:
+    spec = load(file)
+    assert spec.final
+    assert [p.name for p in spec.space if p.default is None and not p.when] == []
 
 
 def test_every_module_lists_its_public_names() -> None:

@@ -96,3 +96,9 @@ def test_it_is_plain_values() -> None:
 
     found, _ = judged(entry(GOOD, 0.9, 0.9), entry(PLAIN, 0.5, 0.5, first=9))
     assert json.loads(json.dumps(found.as_json()))["test"]["mean"] == pytest.approx(0.8)
+
+
+def test_an_interval_ends_where_the_metric_does() -> None:
+    assert estimate([0.9, 1.0], 0.0, 1.0).high == 1.0
+    assert estimate([0.1, 3.0], 0.0).low == 0.0
+    assert estimate([0.1, 3.0], 0.0).high == estimate([0.1, 3.0]).high

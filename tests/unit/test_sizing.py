@@ -55,7 +55,7 @@ def test_the_number_is_frozen_in_the_study_which_keeps_it(
     study, _ = submit(ledger, spec, tmp_path, device="cpu")
     frozen = study.document["parameters"][-1]
     assert frozen["max"] == 247, "the training rows"
-    assert frozen["note"].startswith("auto: the largest that was run on cpu")
+    assert frozen["cap"].startswith("the largest that was run on cpu")
     again, new = submit(ledger, spec, tmp_path, device="no such device")
     assert (again.digest, new) == (study.digest, False)
     (tmp_path / "study.yaml").write_text(STUDY + "start: [{batch_size: 5000}]\n")

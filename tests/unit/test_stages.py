@@ -11,6 +11,7 @@ import pytest
 
 from hpsearch import plan
 from hpsearch.plan import Done, Stage
+from hpsearch.ranges import narrowed
 from hpsearch.space import Choices, Range
 from hpsearch.spec import StudySpec, load
 
@@ -129,7 +130,7 @@ def test_each_optimizer_keeps_its_own_learning_rate(spec) -> None:
             Done(1, {**BEST, "optimizer": "sgd", "momentum": 0.8, "lr": 3e-2}, 0.5)]  # fmt: skip
     study = spec()
     lr = walked(study, done)[5].free["lr"].domain
-    adam, sgd = (plan.narrowed(domain(study, "lr"), rate, 0.15) for rate in (1e-3, 3e-2))
+    adam, sgd = (narrowed(domain(study, "lr"), rate, 0.15) for rate in (1e-3, 3e-2))
     assert (lr.low, lr.high) == (adam.low, sgd.high)
     beside = walked(study, done)[1].free["lr"].domain
     assert (beside.low, beside.high) == (adam.low, adam.high)
@@ -246,7 +247,7 @@ def test_a_stage_survives_json(spec) -> None:
     (Choices((True, False)), True, Choices((True, False))),
 ])  # fmt: skip
 def test_a_range_is_narrowed_around_a_value(domain, centre, expected) -> None:
-    found = plan.narrowed(domain, centre, 0.1)
+    found = narrowed(domain, centre, 0.1)
     if isinstance(expected, Choices):
         assert found == expected
         return
@@ -294,5 +295,5 @@ def test_the_polish_is_no_grid_and_comes_once(tmp_path: Path) -> None:
 
 
 def test_steps_stay_on_the_values_that_the_file_means() -> None:
-    found = plan.narrowed(Range(0.0, 1.0, step=0.1), 0.5, 0.2)
+    found = narrowed(Range(0.0, 1.0, step=0.1), 0.5, 0.2)
     assert (found.low, found.high) == (0.3, 0.7)

@@ -138,6 +138,45 @@ def test_curves_that_still_rise_get_more_epochs(spec) -> None:
     assert new.budget.epochs == new.settings(MIDDLE)["epochs"] == 18, "a constant would undo it"
 
 
+@pytest.mark.parametrize(
+    ("said", "longest"),
+    [("{values: [3, 9]}", 18), ("{min: 3, max: 9}", 18), ("{min: 3, max: 9, step: 2}", 17)],
+)
+def test_epochs_that_are_searched_go_on_to_the_new_budget(spec, said, longest) -> None:
+    text = FILE.replace("epochs: 9\n  batch", f"epochs: {said}\n  batch")
+    ranges, new, _ = after(spec(text), {**MIDDLE, "epochs": 9}, Word.STILL)
+    assert new.budget.epochs == 18
+    assert ranges["epochs"].ends[1] == longest
+    before = after(spec(text), {**MIDDLE, "epochs": 9}, Word.FINE)[0]["epochs"]
+    assert before.ends[1] == 9
+
+
+@pytest.mark.parametrize(
+    ("pruner", "epochs"),
+    [
+        ("asha", 15),
+        ("{name: asha, min_resource: 25}", 25),
+        ("{name: patient, patience: 2, wrapped: {name: asha, min_resource: 25}}", 25),
+        ("{name: median, n_warmup_steps: 24}", 25),
+    ],
+)
+def test_fewer_epochs_leave_the_pruner_something_to_do(spec, pruner: str, epochs: int) -> None:
+    text = FILE.replace("epochs: 9}", "epochs: 30}").replace("    epochs: 9\n", "")
+    text = text.replace("strategy: staged", f"strategy: staged, pruner: {pruner}")
+    new = after(spec(text), word=Word.SATURATED)[1]
+    assert new.budget.epochs == epochs
+    assert spec(write(new, "", {})).budget.epochs == epochs
+
+
+def test_what_the_winner_does_without_stays(spec) -> None:
+    text = FILE.replace("max: 1e-1, log: true, default: 1e-1}",
+                        "max: 1e-1, log: true, when: {optimizer: sgd}}")  # fmt: skip
+    adam = {name: value for name, value in MIDDLE.items() if name != "lr"}
+    old = spec(text)
+    lr = next(p.domain for p in old.space if p.name == "lr")
+    assert after(old, adam, Word.NOISY)[0]["lr"] == lr
+
+
 def test_over_fitting_gets_more_regularisation(spec) -> None:
     domains, _, notes = after(spec(), word=Word.OVER)
     assert domains["dropout"].high == 0.5, "that far is there to search"
@@ -172,6 +211,15 @@ def test_where_all_diverged_lower_rates_are_searched(spec) -> None:
     domains, new, _ = after(spec(), word=Word.DIVERGED, count=0)
     assert domains["lr"] == Range(1e-7, 1e-4, log=True)
     assert new.start == ()
+
+
+@pytest.mark.parametrize(
+    "said", ["{min: 100, max: 900, step: 100}", "{min: 0.1, max: 0.9, step: 0.1}"]
+)
+def test_a_stepped_range_below_which_nothing_is_allowed_keeps_two_values(spec, said) -> None:
+    text = FILE.replace("{min: 1e-4, max: 1e-1, log: true, default: 1e-1}", said)
+    new, notes = successor(spec(text), Findings([], Word.DIVERGED), "s-4")
+    assert spec(write(new, "head", notes)).name == "s-4"
 
 
 def test_names_count_on() -> None:
