@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, pstdev
+from typing import Any
 
 from hpsearch import packing
 
@@ -212,38 +213,37 @@ class _Study:
         return bool(taken)
 
     def _wish(self, worker: _Worker) -> list[tuple[float, int]]:
-        share = -(-self._left // len(self._workers))
-        count = Counter(trial.shape for trial in worker.held)
-        rooms = {s: self._room(s, n) for s, n in count.items() if n > 1}
-        room = max(rooms.values(), default=0)
-        if not self._shaped:
-            most = room if worker.held else self._room(self._costs.shapes[0])
-        elif self._leg.foreseen:
-            return [self._draw(shape) for shape in self._alike(rooms, not worker.held, share)]
-        elif worker.held:
-            most = packing.unseen(len(worker.held), len(count), room, worker.epoch_s)
-        else:
-            most = 1
-        return [self._draw() for _ in range(min(most, share))]
+        coming = list[int | None]()
 
-    def _alike(self, rooms: Mapping[int, int], first: bool, share: int) -> list[int]:
-        """Of the tickets that come next those of the shapes in training, as many as have room."""
+        def upcoming() -> list[int | None]:
+            coming.extend(self._coming())
+            return coming
+
+        count, places = packing.wish(
+            [trial.shape for trial in worker.held], upcoming, self._room,
+            shaped=self._shaped, epoch_s=worker.epoch_s,
+        )  # fmt: skip
+        count = min(count, -(-self._left // len(self._workers)))
+        taken = [coming[at] for at in places[:count]] or [None] * count
+        for shape in taken:
+            if shape is not None and shape in self._upcoming:
+                self._upcoming.remove(shape)
+        return [self._draw(shape) for shape in taken]
+
+    def _coming(self) -> Sequence[int | None]:
+        """The shapes of the tickets that come next, as far as they are known."""
+        if not self._shaped:
+            return [self._costs.shapes[0]] * min(packing.AHEAD, self._left)
+        if not self._leg.foreseen:
+            return [None]
         best = [shape for _, shape in self._seen[-_BEST:]]
         choice = self._costs.shapes if self._leg.prunes else best or self._costs.shapes
         while len(self._upcoming) < min(packing.AHEAD, self._left):
             self._upcoming.append(self._rng.choice(choice))
-        shapes = {s for s, free in rooms.items() if free} if not first else {self._upcoming[0]}
-        alike = [shape for shape in self._upcoming if shape in shapes]
-        room = self._room(alike[0]) if first and len(alike) > 1 else max(rooms.values(), default=1)
-        taken = alike[: min(room, share)]
-        for shape in taken:
-            self._upcoming.remove(shape)
-        return taken
+        return self._upcoming
 
-    def _room(self, shape: int, held: int = 0) -> int:
+    def _room(self, shape: Any, held: int) -> int:
         slots = self._costs.slots(shape)
-        if slots == 1 and held:
-            return 0
         return packing.room(slots, held, self._tickets, learns=self._leg.learns)
 
     def _draw(self, known: int | None = None) -> tuple[float, int]:

@@ -9,8 +9,7 @@ more are until one of those is done.
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from hpsearch import packing
@@ -64,43 +63,31 @@ class Intake:
         """What to claim beside the candidates that are held; None for nothing."""
         if not self._array.stacks:
             return None if held else Wish(1)
-        if not held:
-            return self._first()
-        if time.monotonic() < self._rested_at:
+        if held and time.monotonic() < self._rested_at:
             return None
-        return self._more(held)
-
-    def _first(self) -> Wish:
-        """As many of the shape of the first ticket as are trained at once."""
-        upcoming = self._upcoming()
-        if not upcoming or upcoming[0][1] is None:
-            return Wish(1)
-        first = upcoming[0][1]
-        alike = _of_shapes(upcoming, [first])
-        if len(alike) == 1:  # a dry run would not pay
-            return Wish(1, alike)
-        return Wish(min(self._room(first), len(alike)), alike)
-
-    def _more(self, held: Sequence[Candidate]) -> Wish | None:
-        count = Counter(map(shape_of, held))
         examples = {shape_of(candidate): candidate for candidate in held}
-        # What is trained alone for want of company has not been measured.
-        rooms = {shape: self._room(examples[shape], n) for shape, n in count.items() if n > 1}
-        open_to = [examples[shape] for shape, room in rooms.items() if room > 0]
-        room = max(rooms.values(), default=0)
-        if not self._shaping:  # all are of one shape
-            return Wish(room) if room > 0 else None
-        upcoming = self._upcoming() if room > 0 or len(held) < packing.FEW else []
-        if upcoming and upcoming[0][1] is not None:
-            alike = _of_shapes(upcoming, open_to)
-            if not alike:
-                self.rest()  # to look through all that are to come takes time
-                return None
-            return Wish(min(room, len(alike)), alike)
-        few = packing.unseen(len(held), len(count), room, self._epoch_s)
-        return Wish(few) if few > 0 else None
+        coming: list[tuple[int, Candidate | None]] = []
 
-    def _room(self, example: Candidate, held: int = 0) -> int:
+        def upcoming() -> list[Hashable | None]:
+            coming.extend(self._upcoming())
+            shapes = [c and shape_of(c) for _, c in coming]
+            for shape, (_, candidate) in zip(shapes, coming, strict=True):
+                if candidate:
+                    examples.setdefault(shape, candidate)
+            return shapes
+
+        count, places = packing.wish(
+            [shape_of(candidate) for candidate in held], upcoming,
+            lambda shape, n: self._room(examples[shape], n),
+            shaped=bool(self._shaping), epoch_s=self._epoch_s,
+        )  # fmt: skip
+        if count > 0:
+            return Wish(count, [coming[at][0] for at in places])
+        if coming and coming[0][1] is not None:
+            self.rest()  # to look through all that are to come takes time
+        return None
+
+    def _room(self, example: Candidate, held: int) -> int:
         """Slots to fill beside `held` candidates like this one; 0 where only a few are free."""
         slots = self._array.fit(example).slots
         learns = self._search.learns
@@ -122,10 +109,3 @@ class Intake:
         if values is None:
             return None
         return Candidate(-1, self._spec.family, self._spec.settings(values), seed=origin)
-
-
-def _of_shapes(
-    upcoming: Sequence[tuple[int, Candidate | None]], examples: Sequence[Candidate]
-) -> list[int]:
-    shapes = set(map(shape_of, examples))
-    return [n for n, candidate in upcoming if candidate and shape_of(candidate) in shapes]

@@ -33,8 +33,8 @@ def ranged(tmp_path: Path, lr: str) -> Any:
     [
         ("{min: 1e-5, max: 1, log: true}", "lr: {min: 1e-05, max: 1.0, log: true, default: RATE}"),
         (
-            "{min: 1.2345678e-4, max: 0.5, note: 'as in: Smith, 2017'}",
-            "lr: {min: 0.00012345678, max: 0.5, note: 'as in: Smith, 2017', default: RATE}",
+            "{min: 1.2345678e-4, max: 0.5}",
+            "lr: {min: 0.00012345678, max: 0.5, default: RATE}",
         ),
         ("{values: [1e-4, 2e-3, 0.5]}", "lr: {values: [0.0001, 0.002, 0.5], default: 0.002}"),
         ("0.1", "lr: RATE"),
