@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import mean, median, stdev
 from typing import Any
 
-__all__ = ["SHARES", "Summary", "summaries"]
+__all__ = ["SHARES", "Summary", "interval", "summaries"]
 
 SHARES = (0.25, 0.5, 1.0)
 """Of the budget, after which regret is told."""
@@ -78,7 +78,7 @@ def _summary(
     firsts = [_first(curves[table][seed], scale[table]) for table, seed in runs]
     return Summary(
         name,
-        [_interval([of_seed[i] for of_seed in over_tables]) for i in range(len(places))],
+        [interval([of_seed[i] for of_seed in over_tables]) for i in range(len(places))],
         [mean(_beats(curves[t][s][at], rival[t][s][at]) for t, s in runs if s in rival[t])
          for at in places],
         median(first or trials + 1 for first in firsts),
@@ -97,7 +97,7 @@ def _curve(better: Sequence[tuple[int, float]], best: float, trials: int) -> Cur
     return found
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
+def interval(values: Sequence[float]) -> tuple[float, float]:
     """The mean and half of its 95 % interval (Student's t)."""
     from scipy.stats import t
 

@@ -14,9 +14,10 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 
 from benchmarks.finish import Finished, said, summary
-from benchmarks.regret import SHARES, Summary, summaries
+from benchmarks.regret import SHARES, Summary, interval, summaries
 from benchmarks.strategy import TRIALS
 from benchmarks.turns import IDLE, RESULTS, ROOT, UNITS, Measured
 
@@ -159,6 +160,7 @@ def made() -> dict[Path, str]:
     parts = [
         (ROOT / "README.md", "benchmarks", _readme_table(found)),
         (ROOT / "docs" / "strategy.md", "strategy", _strategies()),
+        (ROOT / "docs" / "strategy.md", "real", _real()),
         (ROOT / "docs" / "strategy.md", "finish", _finish()),
     ]
     pages = {ROOT / "docs" / "performance.md": "\n".join(_page(found))}
@@ -188,6 +190,23 @@ def _strategies() -> str:
     tables = list(found[0].tables)
     each = [(table, *(f"{s.tables[table]:.2f}" for s in found)) for table in tables]
     return f"{_table(head, rows)}\n{_table(('table', *(s.strategy for s in found)), each)}"
+
+
+def _real() -> str:
+    """The best values of the strategies on real training, and the work behind them."""
+    path = RESULTS / "real.json"
+    if not path.exists():
+        return "No figures of this version yet; `python -m benchmarks.real` makes them.\n"
+    rows = [
+        (problem, strategy, str(len(runs)),
+         " ± ".join(f"{v:.4f}" for v in interval([run["best"] for run in runs.values()])),
+         f"{mean(run['trials'] for run in runs.values()):.0f}",
+         f"{mean(run['seconds'] for run in runs.values()):.0f}")
+        for problem, of in json.loads(path.read_text()).items() for strategy, runs in of.items()
+    ]  # fmt: skip
+    return _table(
+        ("study", "strategy", "seeds", "best accuracy", "trials", "seconds of work"), rows
+    )
 
 
 def _trials_needed(of: Summary) -> str:
