@@ -165,6 +165,15 @@ def test_rows_that_do_not_suit_are_told(net: Path, tmp_path: Path) -> None:
             found.predict(rows)
 
 
+def test_each_row_of_a_file_has_its_prediction_be_it_empty(net: Path, tmp_path: Path) -> None:
+    rows = ["a,kind", "1,x", ",", "", "-1,y", " , "]  # a blank line is no row of two columns
+    (tmp_path / "gaps.csv").write_text("\n".join(rows) + "\n")
+    found, nothing = hpsearch.load(net), {"a": None, "kind": None}
+    there = [{"a": 1, "kind": "x"}, nothing, {"a": -1, "kind": "y"}, nothing]
+    predicted = found.predict_files([tmp_path / "gaps.csv"])
+    assert np.array_equal(predicted.probabilities, found.predict(there).probabilities)
+
+
 def test_the_test_part_is_that_of_the_same_data_and_only_after_a_finish(
     net: Path, tmp_path: Path
 ) -> None:
