@@ -187,7 +187,7 @@ def test_files_that_are_no_tables(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read the table .*gone\.csv: No such file"):
         load(DataSettings("csv", tmp_path / "gone.csv", "y"), cpu)
     (tmp_path / "latin.csv").write_bytes("größe,y\n1,2\n".encode("latin-1"))
-    with pytest.raises(DataError, match="not UTF-8 at byte 2"):
+    with pytest.raises(DataError, match="no table in UTF-8: byte 2"):
         load(DataSettings("csv", tmp_path / "latin.csv", "y"), cpu)
     with pytest.raises(DataError, match=r"data\.path and data\.target"):
         load(DataSettings("csv"), cpu)
