@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -196,6 +197,18 @@ def change(net: Path, how: Callable[[dict[str, Any]], Any]) -> None:
     (net / "config.json").write_text(json.dumps(said))
 
 
+def number(said: dict[str, Any]) -> dict[str, Any]:
+    return said["problem"]["preprocessing"]["numbers"][0]
+
+
+def kind(said: dict[str, Any]) -> dict[str, Any]:
+    return said["problem"]["preprocessing"]["categories"][0]
+
+
+def settings(said: dict[str, Any]) -> dict[str, Any]:
+    return said["data"]["settings"]
+
+
 @pytest.mark.parametrize(
     ("how", "words"),
     [
@@ -209,6 +222,21 @@ def change(net: Path, how: Callable[[dict[str, Any]], Any]) -> None:
         (lambda said: said["metrics"].update(metric="rmse"), "no metric 'rmse'"),
         (lambda said: said["problem"].update(input_shape=[9]), "input_shape: expected"),
         (lambda said: said.update(weights_sha256="0"), "its hash differs"),
+        (lambda said: said["problem"].update(classes=["no", "no"]), "classes: 'no' is there twice"),
+        (lambda said: said["problem"].update(classes=[]), "classes: expected two or more"),
+        (lambda said: said["problem"].update(target_std=0.0), "target_std: .* greater than 0"),
+        (lambda said: number(said).update(median=math.nan), "median: .* finite"),
+        (lambda said: number(said).update(deviation=0.0), "deviation: .* greater than 0"),
+        (lambda said: number(said).update(name="kind"), "the column 'kind' is there twice"),
+        (lambda said: kind(said).update(values=["x", "x", "y"]), "a value of .*'kind' is .* twice"),
+        (lambda said: kind(said).update(most_frequent="w"), "'kind' is none of its values"),
+        (lambda said: said["metrics"].update(test={}), "metrics.test: expected accuracy"),
+        (lambda said: settings(said).update(source="tape"), "no source 'tape'"),
+        (lambda said: settings(said).update(target=None), "expected a path and a target"),
+        (lambda said: settings(said).update(validation=math.nan), "settings.validation: "),
+        (lambda said: settings(said).update(validation=0.9), "below 1 in all"),
+        (lambda said: settings(said).update(test=-0.1), "settings.test: "),
+        (lambda said: settings(said).update(limit=-3), "settings.limit: "),
     ],
 )
 def test_a_config_that_is_not_whole_is_one_line(net: Path, how, words: str) -> None:
@@ -229,9 +257,10 @@ def test_damaged_files_are_one_line(net: Path) -> None:
     weights.unlink()
     with pytest.raises(CheckpointError, match="cannot read the weights"):
         hpsearch.load(net)
-    config.write_text("{")
-    with pytest.raises(CheckpointError, match="is no JSON"):
-        hpsearch.load(net)
+    for damaged in ("{", "[" * 100_000):
+        config.write_text(damaged)
+        with pytest.raises(CheckpointError, match="is no JSON"):
+            hpsearch.load(net)
     config.unlink()
     with pytest.raises(CheckpointError, match=r"has no config\.json"):
         hpsearch.load(net)
