@@ -9,6 +9,7 @@ Nothing in the folder is executed, and nothing outside it is needed to use the n
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import shutil
@@ -39,6 +40,9 @@ __all__ = [
 ]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_CROSSED = errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST
+"""Errors of a rename where another process saves to the same folder."""
+
 _FORMAT, _VERSION = "hpsearch network", 1
 
 
@@ -123,26 +127,47 @@ class Config:
 def write(folder: Path, config: Config, weights: Mapping[str, Tensor]) -> None:
     """Put the network in `folder`, in the place of one that is there: all of it or nothing.
 
-    A process that is killed leaves at most a folder beside it whose name begins with a dot.
+    A process that is killed leaves at most a folder beside it whose name begins with a dot. Killed
+    between the two renames it leaves the networks in there, and the next `write` puts the one of
+    before back first.
 
     Raises ConflictError where something else is there, CheckpointError where it cannot be written.
     """
     from safetensors.torch import save
 
-    _check_place(folder)
+    folder = folder.resolve()  # the folder `.` cannot be renamed
     content = save({name: tensor.contiguous() for name, tensor in weights.items()})
     said = {**config.as_json(), "weights_sha256": hashlib.sha256(content).hexdigest()}
     text = json.dumps(said, indent=2, ensure_ascii=False) + "\n"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _beside(folder) as (new, old):
-            (new / WEIGHTS).write_bytes(content)
-            (new / CONFIG).write_text(text, encoding="utf-8")
-            if folder.exists():  # one with something in it cannot be renamed over
-                folder.rename(old)
-            new.rename(folder)
+        try:
+            _replace(folder, content, text)
+        except OSError as error:
+            if error.errno not in _CROSSED:
+                raise
+            _replace(folder, content, text)
     except OSError as error:
         raise CheckpointError(f"cannot write the network to {folder}: {line(error)}") from error
+
+
+def _replace(folder: Path, content: bytes, text: str) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _put_back(folder)
+    _check_place(folder)
+    with _beside(folder) as (new, old):
+        (new / WEIGHTS).write_bytes(content)
+        (new / CONFIG).write_text(text, encoding="utf-8")
+        if folder.exists():  # one with something in it cannot be renamed over
+            folder.rename(old)
+        new.rename(folder)
+
+
+def _put_back(folder: Path) -> None:
+    """What lay in a folder that is missing, from where a killed `write` has left it."""
+    for work in folder.parent.iterdir():
+        left = work.name.rpartition(".")[0] == f".{folder.name}"
+        if left and (work / "old" / CONFIG).exists() and not folder.exists():
+            (work / "old").rename(folder)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -325,6 +326,39 @@ def test_a_killed_save_leaves_no_half_folder(net: Path, tmp_path: Path) -> None:
     assert beside.name.startswith(".net.")
     for whole in ("old", "new"):
         assert handover.read(beside / whole)[0] == before
+    handover.write(between, *handover.read(net))
+    assert handover.read(between)[0] == before
+    assert [path.name for path in beside.iterdir()] == ["new"], "the old one was put back first"
+
+
+def test_two_saves_to_one_folder_at_a_time(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one comes between the two renames of the first."""
+    config, weights = handover.read(net)
+    other = replace(config, provenance=replace(config.provenance, study="other"))
+    rename, crossed = Path.rename, []
+
+    def crossing(self: Path, target: Path) -> Path:
+        if self.name == "new" and not crossed:
+            crossed.append(self)
+            handover.write(net, other, weights)
+            assert handover.read(net)[0].provenance.study == "other"
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", crossing)
+    handover.write(net, config, weights)
+    assert crossed
+    assert handover.read(net)[0] == config
+    assert not [path for path in net.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_the_current_folder_takes_a_network(
+    net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, weights = handover.read(net)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    handover.write(Path(), config, weights)
+    assert handover.read(tmp_path / "here")[0] == config
 
 
 def test_a_save_that_is_broken_off_puts_back_what_was_there(
