@@ -9,19 +9,20 @@ Nothing in the folder is executed, and nothing outside it is needed to use the n
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hpsearch.catalog import FAMILIES, METRICS, Value, settings_of
+from hpsearch.catalog import FAMILIES, METRICS, SOURCES, Task, Value, settings_of
 from hpsearch.errors import CheckpointError, ConflictError, line
 from hpsearch.training.data import DataSettings, Problem
-from hpsearch.training.preprocessing import ImageInputs
+from hpsearch.training.preprocessing import ImageInputs, Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +40,9 @@ __all__ = [
 ]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_CROSSED = errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST
+"""Errors of a rename where another process saves to the same folder."""
+
 _FORMAT, _VERSION = "hpsearch network", 1
 
 
@@ -123,26 +127,47 @@ class Config:
 def write(folder: Path, config: Config, weights: Mapping[str, Tensor]) -> None:
     """Put the network in `folder`, in the place of one that is there: all of it or nothing.
 
-    A process that is killed leaves at most a folder beside it whose name begins with a dot.
+    A process that is killed leaves at most a folder beside it whose name begins with a dot. Killed
+    between the two renames it leaves the networks in there, and the next `write` puts the one of
+    before back first.
 
     Raises ConflictError where something else is there, CheckpointError where it cannot be written.
     """
     from safetensors.torch import save
 
-    _check_place(folder)
+    folder = folder.resolve()  # the folder `.` cannot be renamed
     content = save({name: tensor.contiguous() for name, tensor in weights.items()})
     said = {**config.as_json(), "weights_sha256": hashlib.sha256(content).hexdigest()}
     text = json.dumps(said, indent=2, ensure_ascii=False) + "\n"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _beside(folder) as (new, old):
-            (new / WEIGHTS).write_bytes(content)
-            (new / CONFIG).write_text(text, encoding="utf-8")
-            if folder.exists():  # one with something in it cannot be renamed over
-                folder.rename(old)
-            new.rename(folder)
+        try:
+            _replace(folder, content, text)
+        except OSError as error:
+            if error.errno not in _CROSSED:
+                raise
+            _replace(folder, content, text)
     except OSError as error:
         raise CheckpointError(f"cannot write the network to {folder}: {line(error)}") from error
+
+
+def _replace(folder: Path, content: bytes, text: str) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _put_back(folder)
+    _check_place(folder)
+    with _beside(folder) as (new, old):
+        (new / WEIGHTS).write_bytes(content)
+        (new / CONFIG).write_text(text, encoding="utf-8")
+        if folder.exists():  # one with something in it cannot be renamed over
+            folder.rename(old)
+        new.rename(folder)
+
+
+def _put_back(folder: Path) -> None:
+    """What lay in a folder that is missing, from where a killed `write` has left it."""
+    for work in folder.parent.iterdir():
+        left = work.name.rpartition(".")[0] == f".{folder.name}"
+        if left and (work / "old" / CONFIG).exists() and not folder.exists():
+            (work / "old").rename(folder)
 
 
 @contextlib.contextmanager
@@ -207,7 +232,7 @@ def _parsed(folder: Path) -> Any:
         ) from None
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {line(error)}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} is no JSON: {line(error)}; save the network again"
         ) from error
@@ -240,8 +265,17 @@ def _config(folder: Path) -> Config:
 
 
 def _fault(config: Config) -> str | None:
-    """Why no network can be made of it."""
-    network, problem, metric = config.network, config.problem, config.metrics.metric
+    """Why no network can be made of it, or why it cannot be used as it says."""
+    return (
+        _fault_of_network(config.network)
+        or _fault_of_problem(config.problem)
+        or _fault_of_inputs(config.problem.preprocessing)
+        or _fault_of_metrics(config.metrics, config.problem.task)
+        or _fault_of_data(config.data.settings)
+    )
+
+
+def _fault_of_network(network: Network) -> str | None:
     if network.family not in FAMILIES:
         return f"there is no network family {network.family!r}"
     known = settings_of(network.family)
@@ -250,13 +284,55 @@ def _fault(config: Config) -> str | None:
     for name, setting in known.items():
         if not setting.accepts(network.settings[name]):
             return f"network.settings.{name}: expected {setting.expected}"
-    if metric not in METRICS or problem.task not in METRICS[metric].tasks:
-        return f"there is no metric {metric!r} for {problem.task}"
-    inputs = problem.preprocessing
-    if problem.input_shape != inputs.shape:
-        return f"problem.input_shape: expected {list(inputs.shape)}"
-    if isinstance(inputs, ImageInputs) and not (
-        len(inputs.shape) == 3 and len(inputs.mean) == len(inputs.deviation) == inputs.shape[0]
-    ):
-        return "problem.preprocessing: expected a mean and a deviation for each channel"
     return None
+
+
+def _fault_of_problem(problem: Problem) -> str | None:
+    if (twice := _twice(problem.classes)) is not None:
+        return f"problem.classes: {twice!r} is there twice"
+    if (problem.task == "classification") != (len(problem.classes) > 1):
+        return "problem.classes: expected two or more for classification, none for regression"
+    if problem.input_shape != problem.preprocessing.shape:
+        return f"problem.input_shape: expected {list(problem.preprocessing.shape)}"
+    return None
+
+
+def _fault_of_inputs(inputs: Preprocessing) -> str | None:
+    where = "problem.preprocessing"
+    if isinstance(inputs, ImageInputs):
+        sound = len(inputs.shape) == 3 and (
+            len(inputs.mean) == len(inputs.deviation) == inputs.shape[0]
+        )
+        return None if sound else f"{where}: expected a mean and a deviation for each channel"
+    if (twice := _twice(inputs.names)) is not None:
+        return f"{where}: the column {twice!r} is there twice"
+    for column in inputs.categories:
+        if _twice(column.values) is not None:
+            return f"{where}: a value of the column {column.name!r} is there twice"
+        if column.most_frequent not in column.values:
+            return f"{where}: the most frequent value of {column.name!r} is none of its values"
+    return None
+
+
+def _fault_of_metrics(metrics: Metrics, task: Task) -> str | None:
+    if metrics.metric not in METRICS or task not in METRICS[metrics.metric].tasks:
+        return f"there is no metric {metrics.metric!r} for {task}"
+    if metrics.test is not None and metrics.metric not in metrics.test:
+        return f"metrics.test: expected {metrics.metric}"
+    return None
+
+
+def _fault_of_data(settings: DataSettings) -> str | None:
+    if settings.source not in SOURCES:
+        return f"data.settings: there is no source {settings.source!r}"
+    if settings.source == "csv" and None in (settings.path, settings.target):
+        return "data.settings: expected a path and a target, as the source is csv"
+    test = 0.0 if SOURCES[settings.source].own_test else settings.test
+    if settings.validation + test >= 1:
+        return "data.settings: expected shares of validation and test below 1 in all"
+    return None
+
+
+def _twice(names: Sequence[str]) -> str | None:
+    """The first that has been there before."""
+    return next((name for at, name in enumerate(names) if name in names[:at]), None)

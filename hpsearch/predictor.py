@@ -106,7 +106,8 @@ class Predictor:
             content = files[0].read_bytes()
         except OSError as error:
             raise DataError(f"cannot read the table {files[0]}: {line(error)}") from error
-        return self._of_table(str(files[0]), read_columns(files[0], content), wanted)
+        columns = read_columns(files[0], content, every=True)  # a prediction for each of its rows
+        return self._of_table(str(files[0]), columns, wanted)
 
     def test(self, moved: Path | None = None) -> dict[str, float]:
         """All metrics on the test part of the study's own data, read again.

@@ -194,23 +194,28 @@ class Ledger:
 
     @_verb
     def record_sanity(
-        self, connection: sa.Connection, study_id: int, found: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
+        self, connection: sa.Connection, study: Study, found: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
         """Keep whether anything can be learnt in a study; what counts from now on.
 
         With `stops` the study is stopped. Where another worker has found otherwise, or has begun,
-        that counts: on another device there may be more memory, or more digits.
+        that counts: on another device there may be more memory, or more digits. None, and nothing
+        is kept, where somebody has deleted or stopped it during the look.
         """
-        trials.lock_study(connection, study_id)
-        for study in study_rows.find(connection, studies.c.study_id == study_id):
-            known = study.sanity
-            if known is not None and not known["stops"]:
+        trials.lock_study(connection, study.study_id)
+        # SQLite gives the id of a deleted study again.
+        same = studies.c.study_id == study.study_id, studies.c.uid == study.uid
+        for current in study_rows.find(connection, *same):
+            known = current.sanity
+            passed = known is not None and not known["stops"]
+            if passed or current.state not in ("open", "paused"):
                 return known
-            stops = found["stops"] and study.issued == 0
-            found = {**found, "stops": stops}
-            state = "stopped" if stops and study.state in ("open", "paused") else study.state
-            study_rows.put(connection, study_id, sanity=json.dumps(found), state=state)
-        return found
+            stops = found["stops"] and current.issued == 0
+            kept = {**found, "stops": stops}
+            state = "stopped" if stops else current.state
+            study_rows.put(connection, study.study_id, sanity=json.dumps(kept), state=state)
+            return kept
+        return None
 
     def stages(self, study_id: int) -> list[dict[str, Any]]:
         """The stages that have been opened, in their order."""

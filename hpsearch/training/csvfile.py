@@ -86,8 +86,12 @@ def _cell(text: str) -> str:
     return "" if text.lower() in _MISSING else text
 
 
-def read_columns(path: Path, content: bytes) -> dict[str, Column]:
-    """All columns by name, their texts stripped and missing values emptied."""
+def read_columns(path: Path, content: bytes, *, every: bool = False) -> dict[str, Column]:
+    """All columns by name, their texts stripped and missing values emptied.
+
+    With `every` row, also one without any value: of delimiters alone, and in a table of one column
+    a blank line. Another blank line is no row.
+    """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -105,8 +109,9 @@ def read_columns(path: Path, content: bytes) -> dict[str, Column]:
                     f"{path}, line {reader.line_num}: {len(row)} values, but the first line names "
                     f"{len(rows[0])} columns"
                 )
-            if any(value.strip() for value in row):
-                rows.append(row)
+            counts = every and rows and (row or len(rows[0]) == 1)
+            if counts or any(value.strip() for value in row):
+                rows.append(row or [""])
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: {error}") from error
     names = [name.strip() for name in rows[0]] if rows else []

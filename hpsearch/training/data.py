@@ -10,16 +10,17 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from sklearn.model_selection import train_test_split
 
 from hpsearch.catalog import Task
 from hpsearch.errors import DataError
 from hpsearch.training import images
-from hpsearch.training.preprocessing import Preprocessing
+from hpsearch.training.preprocessing import Deviation, Finite, Preprocessing
 from hpsearch.training.tables import load_table
 
 if TYPE_CHECKING:
@@ -56,13 +57,13 @@ class DataSettings:
     """None: by the look of the target column."""
     root: Path | None = None
     """The first folder in which torchvision's data is looked for."""
-    validation: float = 0.15
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Share of all rows; of the rows that are not the source's own test part."""
-    test: float = 0.15
+    test: Annotated[float, Field(ge=0, lt=1)] = 0.15
     """Share of all rows; without meaning where the source brings its own test part."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
     """Of the split."""
-    limit: int | None = None
+    limit: Annotated[int, Field(gt=0)] | None = None
     """Use only so many training and validation rows."""
     ignore: tuple[str, ...] = ()
     """The table's columns to leave out."""
@@ -89,10 +90,10 @@ class Problem:
     """(C, H, W) for images, (D,) for tables."""
     preprocessing: Preprocessing
     """How rows become inputs."""
-    target_mean: float = 0.0
+    target_mean: Finite = 0.0
     """Regression trains on standardised targets; `targets * target_std + target_mean` has the
     unit of the data, in which metrics are measured. Both are those of the training rows."""
-    target_std: float = 1.0
+    target_std: Deviation = 1.0
 
     def inputs(self, raw: Any, source: str) -> Tensor:
         """Rows, as `preprocessing` takes them, as inputs on the CPU.

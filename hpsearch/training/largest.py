@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["largest", "main", "search"]
+
+_log = logging.getLogger(__name__)
 
 _SHARE = 0.8
 """Of the memory, what a batch may take; the rest is for what else a device holds."""
@@ -103,12 +106,12 @@ def main() -> None:
         candidate = Candidate(**_with_tuples(request["candidate"]))
         dataset = load(DataSettings(**data), device)
         kept = _place(candidate, dataset, device)
-        if kept.exists():
-            _say(**json.loads(kept.read_text()))
-            return
-        _limit_memory(device)
         rows = len(dataset.train.inputs)
         low, beyond = min(request["low"], rows), request["beyond"]
+        if answer := _kept(kept, low, rows):
+            _say(**answer)
+            return
+        _limit_memory(device)
         found = 0 if beyond is None else low
         for found in search(
             lambda size: _fits(candidate, dataset, device, size), low, rows, beyond
@@ -119,8 +122,8 @@ def main() -> None:
         return
     if found:
         answer = {"found": found, "on": devices.describe(device)}
+        _say(**answer)  # before all else: what cannot be kept is an answer all the same
         _keep(kept, answer)
-        _say(**answer)
 
 
 def search(
@@ -189,11 +192,26 @@ def _place(candidate: Candidate, dataset: Dataset, device: torch.device) -> Path
     return platformdirs.user_cache_path("hpsearch") / "largest" / f"{digest[:32]}.json"
 
 
+def _kept(place: Path, low: int, rows: int) -> dict[str, Any] | None:
+    """What was found before; None where there is nothing that can be: it is measured anew."""
+    try:
+        answer = json.loads(place.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    match answer:
+        case {"found": int(found), "on": str(on)} if low <= found <= rows:
+            return {"found": found, "on": on}
+    return None
+
+
 def _keep(place: Path, answer: dict[str, Any]) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
     beside = place.with_suffix(f".{os.getpid()}")  # then renamed: nobody reads half of it
-    beside.write_text(json.dumps(answer))
-    beside.replace(place)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(json.dumps(answer))
+        beside.replace(place)
+    except OSError as error:
+        _log.debug("not kept for the next time: %s", line(error))
 
 
 def _with_tuples(candidate: dict[str, Any]) -> dict[str, Any]:

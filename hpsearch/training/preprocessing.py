@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 __all__ = [
-    "Category", "Floats", "ImageInputs", "Number", "Preprocessing", "TableInputs", "Values",
-    "fit_images", "fit_table",
+    "Category", "Deviation", "Finite", "Floats", "ImageInputs", "Number", "Preprocessing",
+    "TableInputs", "Values", "fit_images", "fit_table",
 ]  # fmt: skip
 
 Floats = NDArray[np.float32]
@@ -23,16 +24,20 @@ Values = Mapping[str, NDArray[Any]]
 """Columns of a table by name, (N,) each: float64 with nan where a number is missing, or texts with
 '' where one is."""
 
+# What is read again from a file may have been changed there.
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
 
 @dataclass(frozen=True)
 class Number:
     """A column of numbers: one input."""
 
     name: str
-    median: float
+    median: Finite
     """Stands where a value is missing."""
-    mean: float
-    deviation: float
+    mean: Finite
+    deviation: Deviation
     """The standard one; 1 where all values are the same."""
 
 
@@ -92,11 +97,11 @@ class ImageInputs:
 
     shape: tuple[int, ...]
     """Of one image: (C, H, W)."""
-    brightest: int
+    brightest: Annotated[int, Field(gt=0)]
     """Pixels are from 0, black, to this."""
-    mean: tuple[float, ...]
+    mean: tuple[Finite, ...]
     """(C,)"""
-    deviation: tuple[float, ...]
+    deviation: tuple[Deviation, ...]
     """(C,)"""
     kind: Literal["images"] = "images"
 

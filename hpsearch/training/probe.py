@@ -299,7 +299,7 @@ class _Probe:
         if len(ways) > self._most:
             raise _UndecidedError(f"not looked at: the network has {self._weights:,} weights")
         train = self._dataset.train
-        part = Part(train.inputs[rows], train.targets[rows])
+        part = Part(train.inputs[rows], self._scaled(train.targets[rows]))
         tiny = replace(self._dataset, train=Part(_repeated(part.inputs), _repeated(part.targets)))
         courses = [Course(self._changed(way, len(rows)), tiny) for way in ways]
         constant = _constant_loss(part.targets, tiny, courses[0].loss)
@@ -319,6 +319,16 @@ class _Probe:
             for course in courses:
                 course.epoch += 1
         return shares
+
+    def _scaled(self, targets: Tensor) -> Tensor:
+        """Numbers standardised over these rows alone, two of them to -1 and 1.
+
+        Beside one huge target of the training rows the others are all but alike, and it is itself
+        too far off for so few steps, whatever the network.
+        """
+        if self._dataset.task == "classification" or _alike(targets):
+            return targets
+        return (targets - targets.mean()) / targets.std(correction=0)
 
     def _changed(self, way: Mapping[str, Any], rows: int) -> Candidate:
         settings = {**self._settings, **way, "batch_size": rows}

@@ -41,7 +41,9 @@ def assure(context: Context, study: Study, spec: StudySpec, dataset: Dataset) ->
     outcome = {"suspect": found.suspect, "said": found.said, "stops": False}
     if found.certain and not _may_change(spec, found):
         outcome |= {"said": _refusal(study, found), "stops": True}
-    kept = context.patiently(lambda: context.ledger.record_sanity(study.study_id, outcome))
+    kept = context.patiently(lambda: context.ledger.record_sanity(study, outcome))
+    if kept is None:  # by now it is gone, or stopped: its tickets are not to be had
+        return
     if kept["stops"]:
         raise DataError(kept["said"])
     if kept["suspect"]:

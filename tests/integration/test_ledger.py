@@ -674,17 +674,32 @@ BROKEN = {"suspect": "data", "said": "all alike", "stops": True}
 
 def test_a_study_in_which_nothing_can_be_learnt_is_stopped(ledger: Ledger) -> None:
     study = a_study(ledger)
-    assert ledger.record_sanity(study.study_id, BROKEN) == BROKEN
+    assert ledger.record_sanity(study, BROKEN) == BROKEN
     assert ledger.study("s").refused == "all alike"
     assert ledger.waiting() == []
     ledger.set_state("s", "open")  # somebody thinks otherwise
-    assert ledger.record_sanity(study.study_id, FINE) == FINE
-    assert ledger.record_sanity(study.study_id, BROKEN) == FINE, "another worker has passed it"
+    assert ledger.record_sanity(study, FINE) == FINE
+    assert ledger.record_sanity(study, BROKEN) == FINE, "another worker has passed it"
     assert (ledger.study("s").state, ledger.study("s").refused) == ("open", None)
+
+
+def test_a_look_at_a_study_that_somebody_stops_or_deletes_meanwhile_is_no_finding(
+    ledger: Ledger,
+) -> None:
+    study = a_study(ledger)
+    ledger.set_state("s", "stopped")
+    assert ledger.record_sanity(study, BROKEN) is None
+    assert ledger.study("s").refused is None, "it was somebody who stopped it"
+    ledger.delete("s")
+    assert ledger.record_sanity(study, BROKEN) is None
+    another = a_study(ledger, name="another")  # SQLite gives it the same id
+    assert ledger.record_sanity(study, BROKEN) is None
+    assert ledger.study("another").state == "open"
+    assert ledger.record_sanity(another, FINE) == FINE
 
 
 def test_a_study_that_has_begun_is_not_stopped_by_a_late_look(ledger: Ledger) -> None:
     study = a_study(ledger)
     ledger.claim("w", study.study_id)
-    assert ledger.record_sanity(study.study_id, BROKEN)["stops"] is False
+    assert ledger.record_sanity(study, BROKEN)["stops"] is False
     assert ledger.study("s").state == "open"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +167,15 @@ def test_rows_that_do_not_suit_are_told(net: Path, tmp_path: Path) -> None:
             found.predict(rows)
 
 
+def test_each_row_of_a_file_has_its_prediction_be_it_empty(net: Path, tmp_path: Path) -> None:
+    rows = ["a,kind", "1,x", ",", "", "-1,y", " , "]  # a blank line is no row of two columns
+    (tmp_path / "gaps.csv").write_text("\n".join(rows) + "\n")
+    found, nothing = hpsearch.load(net), {"a": None, "kind": None}
+    there = [{"a": 1, "kind": "x"}, nothing, {"a": -1, "kind": "y"}, nothing]
+    predicted = found.predict_files([tmp_path / "gaps.csv"])
+    assert np.array_equal(predicted.probabilities, found.predict(there).probabilities)
+
+
 def test_the_test_part_is_that_of_the_same_data_and_only_after_a_finish(
     net: Path, tmp_path: Path
 ) -> None:
@@ -187,6 +198,18 @@ def change(net: Path, how: Callable[[dict[str, Any]], Any]) -> None:
     (net / "config.json").write_text(json.dumps(said))
 
 
+def number(said: dict[str, Any]) -> dict[str, Any]:
+    return said["problem"]["preprocessing"]["numbers"][0]
+
+
+def kind(said: dict[str, Any]) -> dict[str, Any]:
+    return said["problem"]["preprocessing"]["categories"][0]
+
+
+def settings(said: dict[str, Any]) -> dict[str, Any]:
+    return said["data"]["settings"]
+
+
 @pytest.mark.parametrize(
     ("how", "words"),
     [
@@ -200,6 +223,21 @@ def change(net: Path, how: Callable[[dict[str, Any]], Any]) -> None:
         (lambda said: said["metrics"].update(metric="rmse"), "no metric 'rmse'"),
         (lambda said: said["problem"].update(input_shape=[9]), "input_shape: expected"),
         (lambda said: said.update(weights_sha256="0"), "its hash differs"),
+        (lambda said: said["problem"].update(classes=["no", "no"]), "classes: 'no' is there twice"),
+        (lambda said: said["problem"].update(classes=[]), "classes: expected two or more"),
+        (lambda said: said["problem"].update(target_std=0.0), "target_std: .* greater than 0"),
+        (lambda said: number(said).update(median=math.nan), "median: .* finite"),
+        (lambda said: number(said).update(deviation=0.0), "deviation: .* greater than 0"),
+        (lambda said: number(said).update(name="kind"), "the column 'kind' is there twice"),
+        (lambda said: kind(said).update(values=["x", "x", "y"]), "a value of .*'kind' is .* twice"),
+        (lambda said: kind(said).update(most_frequent="w"), "'kind' is none of its values"),
+        (lambda said: said["metrics"].update(test={}), "metrics.test: expected accuracy"),
+        (lambda said: settings(said).update(source="tape"), "no source 'tape'"),
+        (lambda said: settings(said).update(target=None), "expected a path and a target"),
+        (lambda said: settings(said).update(validation=math.nan), "settings.validation: "),
+        (lambda said: settings(said).update(validation=0.9), "below 1 in all"),
+        (lambda said: settings(said).update(test=-0.1), "settings.test: "),
+        (lambda said: settings(said).update(limit=-3), "settings.limit: "),
     ],
 )
 def test_a_config_that_is_not_whole_is_one_line(net: Path, how, words: str) -> None:
@@ -220,9 +258,10 @@ def test_damaged_files_are_one_line(net: Path) -> None:
     weights.unlink()
     with pytest.raises(CheckpointError, match="cannot read the weights"):
         hpsearch.load(net)
-    config.write_text("{")
-    with pytest.raises(CheckpointError, match="is no JSON"):
-        hpsearch.load(net)
+    for damaged in ("{", "[" * 100_000):
+        config.write_text(damaged)
+        with pytest.raises(CheckpointError, match="is no JSON"):
+            hpsearch.load(net)
     config.unlink()
     with pytest.raises(CheckpointError, match=r"has no config\.json"):
         hpsearch.load(net)
@@ -287,6 +326,39 @@ def test_a_killed_save_leaves_no_half_folder(net: Path, tmp_path: Path) -> None:
     assert beside.name.startswith(".net.")
     for whole in ("old", "new"):
         assert handover.read(beside / whole)[0] == before
+    handover.write(between, *handover.read(net))
+    assert handover.read(between)[0] == before
+    assert [path.name for path in beside.iterdir()] == ["new"], "the old one was put back first"
+
+
+def test_two_saves_to_one_folder_at_a_time(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one comes between the two renames of the first."""
+    config, weights = handover.read(net)
+    other = replace(config, provenance=replace(config.provenance, study="other"))
+    rename, crossed = Path.rename, []
+
+    def crossing(self: Path, target: Path) -> Path:
+        if self.name == "new" and not crossed:
+            crossed.append(self)
+            handover.write(net, other, weights)
+            assert handover.read(net)[0].provenance.study == "other"
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", crossing)
+    handover.write(net, config, weights)
+    assert crossed
+    assert handover.read(net)[0] == config
+    assert not [path for path in net.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_the_current_folder_takes_a_network(
+    net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, weights = handover.read(net)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    handover.write(Path(), config, weights)
+    assert handover.read(tmp_path / "here")[0] == config
 
 
 def test_a_save_that_is_broken_off_puts_back_what_was_there(

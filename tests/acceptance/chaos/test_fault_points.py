@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import Ending, Hold, Write
+from hpsearch.store.values import Ending, Hold, Study, Write
 from tests.acceptance.chaos import hooks
 from tests.acceptance.chaos.harness import Crew, Hook, Worker, connected, study
 from tests.acceptance.chaos.hooks import Doom
@@ -190,8 +190,14 @@ def _kill_and_finish(copies: Copies, points: tuple[str, ...], life: tuple[Hook, 
 
 
 def call(verb: str, *args: Any) -> None:
-    """In a process of its own: one verb of the ledger."""
-    getattr(Ledger(Database(os.environ["HPSEARCH_STORAGE"])), verb)(*args)
+    """In a process of its own: one verb of the ledger; a function asks it for that argument."""
+    ledger = Ledger(Database(os.environ["HPSEARCH_STORAGE"]))
+    known = [arg(ledger) if callable(arg) else arg for arg in args]
+    getattr(ledger, verb)(*known)
+
+
+def the_study(ledger: Ledger) -> Study:
+    return ledger.study("s")
 
 
 def create(folder: Path) -> None:
@@ -243,7 +249,7 @@ SCENARIOS = {
     "extend": Scenario("extend", ("s", 2), trials=TRIALS + 2),
     "retry": Scenario("retry_failed", ("s",), fail_a_trial, trials=TRIALS + 1),
     "delete": Scenario("delete", ("s",)),
-    "sanity": Scenario("record_sanity", (1, FINE), nobody_has_looked),
+    "sanity": Scenario("record_sanity", (the_study, FINE), nobody_has_looked),
 }
 
 

@@ -48,6 +48,15 @@ def test_what_was_found_is_kept(cache: Path, candidate) -> None:
     (kept,) = cache.rglob("*.json")
     kept.write_text(json.dumps({"found": 77, "on": "paper"}))
     assert largest(candidate(batch_size=8, lr=0.5), DATA, str(DEVICE), 16) == (77, "paper")
+    kept.write_text(json.dumps({"found": 421, "on": "paper"}))  # which no device has found
+    assert largest(candidate(), DATA, str(DEVICE), 16)[0] == 420
+    kept.write_text("{")
+    assert largest(candidate(), DATA, str(DEVICE), 16)[0] == 420
+
+
+def test_what_cannot_be_kept_is_an_answer(cache: Path, candidate) -> None:
+    cache.touch()  # no folder can be made there
+    assert largest(candidate(), DATA, str(DEVICE), 16)[0] == 420
 
 
 def test_a_process_that_the_system_kills_costs_no_more_than_its_size(

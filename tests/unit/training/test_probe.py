@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hpsearch.training.data import Part
-from hpsearch.training.probe import examine, range_test
+from hpsearch.training.probe import Finding, examine, range_test
 from tests.unit.training.packing import DEVICE
 
 
@@ -39,6 +39,17 @@ def test_a_network_that_learns_is_not_suspected_whatever_its_regularisation(
 @pytest.mark.parametrize("loss", [None, "l1", "huber"])
 def test_regression_is_learnt_too(diabetes, candidate, loss: str | None) -> None:
     assert found(candidate(widths=(64, 64), loss=loss), diabetes).suspect is None
+
+
+def test_one_target_far_from_all_others_is_no_reason(table, candidate) -> None:
+    """A sentinel left in: the others are 1e-4 apart beside it, and it is 17 deviations off."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(400, generator=generator).tolist()
+    lines = [f"{value},{9999 if row == 7 else value / 2}" for row, value in enumerate(x)]
+    dataset = table("\n".join(["x,y", *lines]), task="regression")
+    assert bool((dataset.train.targets > 10).any()), "it is one of the training rows"
+    line = candidate(widths=None, depth=0, loss="l1", lr=1e-2)
+    assert found(line, dataset) == Finding(None, "")
 
 
 def test_two_classes_are_learnt_by_bce_and_labels_that_mean_nothing_are(table, candidate) -> None:

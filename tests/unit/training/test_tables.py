@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from hpsearch.errors import DataError
+from hpsearch.training.csvfile import read_columns
 from hpsearch.training.data import Dataset, DataSettings, load
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ROWS = 60
 
@@ -189,7 +187,21 @@ def test_files_that_are_no_tables(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read the table .*gone\.csv: No such file"):
         load(DataSettings("csv", tmp_path / "gone.csv", "y"), cpu)
     (tmp_path / "latin.csv").write_bytes("größe,y\n1,2\n".encode("latin-1"))
-    with pytest.raises(DataError, match="not UTF-8 at byte 2"):
+    with pytest.raises(DataError, match="no table in UTF-8: byte 2"):
         load(DataSettings("csv", tmp_path / "latin.csv", "y"), cpu)
     with pytest.raises(DataError, match=r"data\.path and data\.target"):
         load(DataSettings("csv"), cpu)
+
+
+@pytest.mark.parametrize(
+    ("text", "every", "kept"),
+    [
+        ("\na\n1\n\n2\n", ["1", "", "2"], ["1", "2"]),
+        ("a,b\n1,2\n\n,\n3,4\n", ["1", "", "3"], ["1", "3"]),
+    ],
+)
+def test_rows_without_any_value_count_where_every_row_does(
+    text: str, every: list[str], kept: list[str]
+) -> None:
+    assert read_columns(Path("t.csv"), text.encode(), every=True)["a"].texts == every
+    assert read_columns(Path("t.csv"), text.encode())["a"].texts == kept
