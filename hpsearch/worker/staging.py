@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 
 from hpsearch import plan
+from hpsearch.errors import NotFoundError
 from hpsearch.plan import Stage
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
@@ -69,5 +70,7 @@ class Staging:
 
     def _read(self) -> None:
         found = self._ledger.stages(self._study.study_id)
-        if found or not self._search.stages:  # else the study has been deleted meanwhile
+        if not found and not self._search.stages:
+            raise NotFoundError(f"study {self._study.name!r} has been deleted")
+        if found:  # else it has been deleted while it was in training
             self._search.enter([Stage.from_json(stage, self._spec.space) for stage in found])
