@@ -222,7 +222,10 @@ def study(
     stack: int | str = "off",
     extra: Sequence[str] = (),
 ) -> str:
-    """A study of cells that take milliseconds, one at a time unless `stack` says how many."""
+    """A study of cells that take milliseconds, one at a time unless `stack` says how many.
+
+    Without the look before the first trial: the hooks count what is trained.
+    """
     budget = f"epochs: {epochs}" + (f", trials: {trials}" if trials else "")
     return "\n".join(
         [
@@ -230,7 +233,7 @@ def study(
             f"data: {{source: digits, limit: {limit}}}",
             "network: {family: mlp}",
             f"parameters: {parameters}",
-            f"search: {{sampler: {sampler}, pruner: {pruner}, stack: {stack}}}",
+            f"search: {{sampler: {sampler}, pruner: {pruner}, stack: {stack}, sanity: false}}",
             f"budget: {{{budget}}}",
             *extra,
             "",
