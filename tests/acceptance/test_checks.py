@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.acceptance.conftest import STUDIES, Command, digits
 
 LR = "{learning_rate: {lr: {min: 1.0e-4, max: 1.0e-1, log: true}}}"
@@ -29,6 +31,7 @@ def test_a_study_whose_rows_are_all_alike_is_stopped_with_the_reason(command: Co
     assert command.run("worker", "s", code=4).stderr.count("suspect the data") == 1
 
 
+@pytest.mark.nightly
 def test_a_worker_that_serves_all_goes_on_with_others(command: Command) -> None:
     file = write(command, "1,2,x\n1,2,y\n" * 30)
     command.run("submit", file)
@@ -41,6 +44,7 @@ def test_a_worker_that_serves_all_goes_on_with_others(command: Command) -> None:
     assert states == {"s": "stopped", "t": "done", "good": "done"}
 
 
+@pytest.mark.nightly
 def test_a_dead_network_stops_a_study_only_where_no_other_is_searched(command: Command) -> None:
     said = command.run("run", command.file(DEAD), code=4).stderr
     assert "suspect the network" in said

@@ -56,6 +56,7 @@ def test_a_fresh_process_gives_the_figure_of_the_finish(command: Command) -> Non
     assert done.stderr.endswith(" of 119 rows\n")
 
 
+@pytest.mark.nightly
 def test_without_a_finish_there_is_no_test_figure(command: Command) -> None:
     study = digits(parameters="{}", budget="{trials: 1, epochs: 1}").replace("mlp", "cnn")
     command.run("run", command.file(study))

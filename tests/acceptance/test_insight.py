@@ -70,6 +70,7 @@ def _go_on(command: Command, status: dict) -> None:
     assert command.json("trials", "s-2")[0]["params"]["lr"] == status["best"]["params"]["lr"]
 
 
+@pytest.mark.nightly
 def test_a_study_in_which_nothing_went_well(command: Command) -> None:
     command.run("submit", command.file(DIVERGING))
     assert "no trial yet" in command.run("next", "s", code=6).stderr

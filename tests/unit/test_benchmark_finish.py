@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.finish import STUDY, Finished, retrained, summary
 from benchmarks.turns import environment
 from hpsearch.final import estimate
@@ -29,6 +31,7 @@ def test_an_interval_holds_the_true_mean_or_does_not() -> None:
     assert round(found.error.mean, 9) == 0.05
 
 
+@pytest.mark.nightly
 def test_it_trains_and_tests_as_a_finish_does(tmp_path: Path) -> None:
     changes = [word for change in CHANGES for word in ("--set", change)]
     command = [sys.executable, "-m", "hpsearch", "run", STUDY, "--json", "--workers", "1"]
