@@ -16,8 +16,9 @@ import torch
 
 from hpsearch.training import devices, losses, rules
 from hpsearch.training.candidate import derived_seed
-from hpsearch.training.evaluation import EVALUATION_ROWS
-from hpsearch.training.networks.stacked import Dropping, StackedNetwork
+from hpsearch.training.evaluation import in_parts
+from hpsearch.training.networks.dropout import Dropping
+from hpsearch.training.networks.stacked import StackedNetwork
 from hpsearch.training.recording import recorded
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ _OWN = frozenset({
     "beta1", "beta2", "label_smoothing", "clip", "dropout", "epochs", "init",
 })  # fmt: skip
 """Settings that may differ from slot to slot. All others are the shape."""
-
-_CHUNK = 1 << 22
-"""Inputs of all slots together in one pass without gradients, about."""
 
 
 def shapes_by(names: Iterable[str]) -> set[str]:
@@ -193,10 +191,9 @@ class Stack:
     def outputs(self, part: Part) -> Tensor:
         """What the networks make of a part, (K, N, outputs)."""
         leaves = self._views(self._weights)
-        each = max(_CHUNK // (len(self.courses) * part.inputs[0].numel()), 1)
-        chunks = []
-        for inputs in torch.split(part.inputs, min(each, EVALUATION_ROWS)):
-            shared = inputs if self._network.takes_maps else inputs.unsqueeze(0)
+        images, chunks = self._network.takes_maps, []
+        for inputs in in_parts(part.inputs, len(self.courses), images=images):
+            shared = inputs if images else inputs.unsqueeze(0)
             chunks.append(
                 _forward(self._network, shared, leaves, self._buffers, None, training=False)
             )

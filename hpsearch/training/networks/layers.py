@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from hpsearch.training.networks.dropout import Dropout
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -43,7 +45,7 @@ def activation(name: str) -> list[nn.Module]:
 def dropout(share: float) -> list[nn.Module]:
     """A dropout layer. A share of 0 costs nothing, and layers keep their numbers: candidates that
     differ in it alone can share a stack, and checkpoints keep their names."""
-    return [nn.Dropout(share)]
+    return [Dropout(share)]
 
 
 def dense_block(inputs: int, outputs: int, settings: Mapping[str, Any]) -> list[nn.Module]:

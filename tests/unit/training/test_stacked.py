@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 from hpsearch import catalog
 from hpsearch.training.networks import build
-from hpsearch.training.networks.stacked import CannotStackError, Dropping, StackedNetwork
+from hpsearch.training.networks.dropout import Dropout, Dropping
+from hpsearch.training.networks.stacked import CannotStackError, StackedNetwork
 
 CPU = torch.device("cpu")
 K, N = 3, 6
@@ -227,3 +228,20 @@ def test_dropout_is_where_the_network_has_it(family: str) -> None:
         dropping=dropping,
     )  # fmt: skip
     assert seen == ([3, 3] if family == "mlp" else [4, 4])
+
+
+@pytest.mark.parametrize("shape", [(200, 50), (20, 4, 10, 10)])
+def test_the_layer_drops_its_share_while_training(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    layer, x = Dropout(0.3), torch.ones(shape, requires_grad=True)
+    out = layer(x)
+    assert out.shape == x.shape
+    assert float((out == 0).double().mean()) == pytest.approx(0.3, abs=0.02)
+    assert torch.allclose(out[out != 0], torch.tensor(1 / 0.7), rtol=1e-4)
+    out.sum().backward()
+    assert x.grad is not None
+    assert torch.equal(x.grad, out.detach())
+    assert not torch.equal(layer(x), out)
+    assert layer.eval()(x) is x
+    assert Dropout(0.0)(x) is x
+    assert Dropout(0.3).state_dict() == {}
