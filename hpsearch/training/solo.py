@@ -9,7 +9,7 @@ import torch
 from hpsearch.training import devices, losses, optim
 from hpsearch.training.candidate import derived_seed
 from hpsearch.training.course import Course
-from hpsearch.training.evaluation import EVALUATION_ROWS
+from hpsearch.training.evaluation import in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -97,8 +97,8 @@ class Solo:
     def outputs(self, part: Part) -> Tensor:
         """What the network makes of a part, (1, N, outputs)."""
         self._network.eval()
-        chunks = [self._forward(inputs) for inputs in torch.split(part.inputs, EVALUATION_ROWS)]
-        return torch.cat(chunks).unsqueeze(0)
+        parts = in_parts(part.inputs, 1, images=self._images)
+        return torch.cat([self._forward(inputs) for inputs in parts]).unsqueeze(0)
 
     def state(self, slot: int) -> dict[str, Any]:
         """All it takes to go on from here: plain types and tensors, copied to the CPU."""

@@ -9,7 +9,7 @@ import torch
 
 from hpsearch.errors import CheckpointError
 from hpsearch.training import losses
-from hpsearch.training.evaluation import EVALUATION_ROWS, measure
+from hpsearch.training.evaluation import in_parts, measure
 from hpsearch.training.networks import build
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Trained:
         on_cpu = inputs.device.type == "mps"  # which has no double precision
         device = torch.device("cpu") if on_cpu else inputs.device
         network = copy.deepcopy(self.network).to(device, torch.float64)
-        chunks = torch.split(inputs.to(device), EVALUATION_ROWS)
+        chunks = in_parts(inputs.to(device), 1, images=inputs.dim() == 4)
         return torch.cat([network(chunk.double()) for chunk in chunks])
 
     def score(self, outputs_NC: Tensor, targets: Tensor, metric: str) -> dict[str, float]:
