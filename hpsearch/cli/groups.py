@@ -104,7 +104,12 @@ class Crew:
 
     workers: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Worker processes.", show_default="one a device"),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Worker processes.",
+            show_default="one a device; on a CPU one a core, up to 4",
+        ),
     ] = None
     workers_per_device: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Worker processes on each device.")

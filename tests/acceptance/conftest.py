@@ -27,6 +27,7 @@ class Command:
             "HPSEARCH_STORAGE": url,
             "HPSEARCH_CHECKPOINTS": str(folder / "checkpoints"),
             "OMP_NUM_THREADS": "1",
+            "LOKY_MAX_CPU_COUNT": "1",  # a machine of one core: one worker where none are asked for
             "COLUMNS": "80",
         }
         if "HPSEARCH_DATA" in os.environ:

@@ -40,10 +40,13 @@ def test_workers_are_spread_over_devices(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [p.device for p in spread(gpus)] == gpus
     assert [p.device for p in spread(gpus, workers=3)] == ["cuda:0", "cuda:1", "cuda:0"]
     assert sorted(p.device for p in spread(gpus, per_device=2)) == sorted(gpus * 2)
-    assert [p.threads for p in spread(["cpu"])] == [None]
+    assert [p.threads for p in spread(["cpu"])] == [2] * 4
+    assert [p.threads for p in spread(["cpu"], workers=1)] == [None]
     assert [p.threads for p in spread(["cpu"], workers=3)] == [2, 2, 2]
     assert [p.threads for p in spread(["cpu"], per_device=20)] == [1] * 20
     assert len({p.key for p in spread(gpus, per_device=3)}) == 6
+    monkeypatch.setattr("joblib.cpu_count", lambda: 1)
+    assert [p.threads for p in spread(["cpu"])] == [None]
 
 
 def orders(url: str, checkpoints: str | None) -> Orders:
