@@ -56,7 +56,8 @@ class Dropout(nn.Dropout):
 
     def __init__(self, share: float) -> None:
         super().__init__(share)
-        self._dropping = Dropping.of(torch.tensor([share]), torch.device("cpu"))
+        cpu = torch.device("cpu")  # wherever the layer's own device is to be, `meta` among them
+        self._dropping = Dropping.of(torch.tensor([share], device=cpu), cpu)
 
     def forward(self, input: Tensor) -> Tensor:
         """Drop units of (N, D) or (N, C, H, W) while training."""
