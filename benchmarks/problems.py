@@ -145,13 +145,15 @@ def _fashion_mnist(limit: int | None = None) -> Data:
 
 
 def write_table(name: str, folder: Path) -> None:
-    """`NAME.csv`, made by scikit-learn, for the problems `circles` and `wine`; else nothing."""
-    from sklearn.datasets import load_wine, make_circles
+    """`NAME.csv`, made by scikit-learn, for the problems that are tables; else nothing."""
+    from sklearn.datasets import load_breast_cancer, load_wine, make_circles
 
     if name == "circles":
         inputs, targets = make_circles(1000, noise=0.1, factor=0.5, random_state=0)
     elif name == "wine":
         inputs, targets = load_wine(return_X_y=True)
+    elif name == "breast_cancer":
+        inputs, targets = load_breast_cancer(return_X_y=True)
     else:
         return
     head = ",".join([*(f"x{i}" for i in range(inputs.shape[1])), "kind"])
@@ -164,6 +166,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "digits": Problem(_digits, _dense(64, 64, 64, 10), 64, 20, 256),
     "circles": Problem(lambda: _table("circles"), _dense(2, 32, 32, 2), 32, 20, 256),
     "wine": Problem(lambda: _table("wine"), _dense(13, 32, 32, 3), 32, 20, 256),
+    "breast_cancer": Problem(lambda: _table("breast_cancer"), _dense(30, 32, 32, 2), 32, 20, 256),
     "fashion_mnist": Problem(_fashion_mnist, _dense(784, 512, 512, 10), 64, 2, 8),
     "cnn": Problem(lambda: _fashion_mnist(10_000), _convolutional, 64, 3, 8),
 }

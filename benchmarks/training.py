@@ -1,6 +1,6 @@
 """The same random search by hpsearch, by plain Optuna and by Ray Tune, from command to result.
 
-python -m benchmarks.training [--rounds 5] [--quick] [--only digits] [--workers 1]
+python -m benchmarks.training [--rounds 5] [--quick] [--only digits]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from statistics import quantiles
 from typing import Any
 
 import torch
+from joblib import cpu_count
 
 from benchmarks.problems import PROBLEMS, write_table
 from benchmarks.turns import Case, Goal, Side, SkippedError, arguments, in_turn, timed
@@ -32,6 +33,7 @@ TITLES = {
     "digits": ("digits, dense 64-64-64-10", 10.0),
     "circles": ("two circles, dense 2-32-32-2", 15.0),
     "wine": ("wine, dense 13-32-32-3", 15.0),
+    "breast_cancer": ("breast cancer, dense 30-32-32-2", 15.0),
     "fashion_mnist": ("Fashion-MNIST, dense 784-512-512-10", 3.0),
     "cnn": ("10,000 images of Fashion-MNIST, a small convolutional network", 2.0),
 }
@@ -42,36 +44,39 @@ def main() -> None:
     options = arguments(
         __doc__,
         trials={"type": int, "metavar": "N", "help": "in place of each case's own number"},
-        workers={"type": int, "default": 1, "metavar": "N", "help": "processes of each side"},
     )
     name = "training-gpu" if torch.cuda.is_available() else "training"
     in_turn(name, _cases(options), options)
 
 
 def _cases(options: argparse.Namespace) -> Iterator[Case]:
+    on_gpu, cores = torch.cuda.is_available(), cpu_count()
     for name, (title, times) in TITLES.items():
         problem = PROBLEMS[name]
         trials = options.trials or (4 if options.quick else problem.trials)
-        run = functools.partial(_run, name=name, trials=trials, workers=options.workers)
+        run = functools.partial(_run, name=name, trials=trials)
         sides = [
             Side("hpsearch", functools.partial(run, by=_hpsearch)),
             Side("plain Optuna", functools.partial(run, by=_plain)),
         ]
+        if cores > 1 and not on_gpu:
+            several = functools.partial(run, by=functools.partial(_plain, processes=cores))
+            sides.append(Side(f"plain Optuna, {cores} processes", several, rounds=1))
         if name == "digits":
             few = min(trials, RAY_TRIALS)
-            sides.append(Side("Ray Tune", functools.partial(run, by=_tune, trials=few)))
-        facts = {"trials": trials, "epochs": problem.epochs, "workers": options.workers}
+            sides.append(Side("Ray Tune", functools.partial(run, by=_tune, trials=few), rounds=1))
+        facts = {"trials": trials, "epochs": problem.epochs}
         yield Case(
             name, f"{title}; {trials} trials of {problem.epochs} epochs", sides, Goal(times=times),
             figure="seconds_per_trial", facts=facts,
         )  # fmt: skip
 
 
-def _run(folder: Path, *, by: Any, name: str, trials: int, workers: int) -> dict[str, Any]:
+def _run(folder: Path, *, by: Any, name: str, trials: int) -> dict[str, Any]:
     """Time one side, and look at what it found."""
     write_table(name, folder)
     env = _data_folder(name)
-    seconds, found = by(folder, name, trials, workers, env)
+    seconds, found = by(folder, name, trials, env)
     low, middle, high = quantiles(found, n=4)
     return {
         "seconds": seconds, "seconds_per_trial": seconds / trials, "trials": len(found),
@@ -94,24 +99,23 @@ def _data_folder(name: str) -> dict[str, str]:
 
 
 def _hpsearch(
-    folder: Path, name: str, trials: int, workers: int, env: Mapping[str, str]
+    folder: Path, name: str, trials: int, env: Mapping[str, str]
 ) -> tuple[float, list[float]]:
     study = Path(shutil.copy(STUDIES / f"{name}.yaml", folder))
     command = [sys.executable, "-m", "hpsearch", "run", study, "--storage", STORAGE]
-    sizes = ["--trials", trials, "--workers", workers]
-    return timed([*command, *sizes, "--json"], folder, **env), _values(folder)
+    return timed([*command, "--trials", trials, "--json"], folder, **env), _values(folder)
 
 
 def _plain(
-    folder: Path, name: str, trials: int, workers: int, env: Mapping[str, str]
+    folder: Path, name: str, trials: int, env: Mapping[str, str], processes: int = 1
 ) -> tuple[float, list[float]]:
     command = [sys.executable, "-m", "benchmarks.plain", name, "--storage", STORAGE]
-    sizes = ["--trials", trials, "--workers", workers]
+    sizes = ["--trials", trials, "--workers", processes]
     return timed([*command, *sizes], folder, **env), _values(folder)
 
 
 def _tune(
-    folder: Path, name: str, trials: int, _workers: int, env: Mapping[str, str]
+    folder: Path, name: str, trials: int, env: Mapping[str, str]
 ) -> tuple[float, list[float]]:
     if importlib.util.find_spec("ray") is None:
         raise SkippedError("Ray is not installed: pip install 'hpsearch[bench]'")

@@ -59,6 +59,8 @@ class Side:
     """One fresh run in an empty folder: its figures, among them the one that is compared.
 
     Raises SkippedError where that cannot be done on this machine."""
+    rounds: int | None = None
+    """Of the first so many rounds, where it takes long; None: of all."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ def _measure(case: Case, rounds: int, command: str, load: float) -> Measured:
     skipped: dict[str, str] = {}
     for number in range(rounds):
         for side in case.sides:
-            if side.name in skipped:
+            if side.name in skipped or number >= (side.rounds or rounds):
                 continue
             with tempfile.TemporaryDirectory(prefix="hpsearch-bench-") as folder:
                 try:

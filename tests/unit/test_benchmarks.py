@@ -19,8 +19,8 @@ from hpsearch.training.data import load as load_data
 from hpsearch.training.networks import build
 
 SPECS = {name: load(STUDIES / f"{name}.yaml", []) for name in PROBLEMS}
-SHAPES = {"digits": (1, 8, 8), "circles": (2,), "wine": (13,)}
-CLASSES = {"circles": 2, "wine": 3}
+SHAPES = {"digits": (1, 8, 8), "circles": (2,), "wine": (13,), "breast_cancer": (30,)}
+CLASSES = {"circles": 2, "wine": 3, "breast_cancer": 2}
 IMAGE = (1, 28, 28)
 
 
@@ -49,7 +49,7 @@ def test_the_peers_search_as_the_studies_do(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "source"),
-    [("digits", "digits"), ("circles", "csv"), ("wine", "csv")],
+    [("digits", "digits"), ("circles", "csv"), ("wine", "csv"), ("breast_cancer", "csv")],
 )
 def test_the_peers_read_the_same_rows(
     name: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
