@@ -68,6 +68,8 @@ def predict(
 
 
 def _test(predictor: Predictor, moved: Path | None, *, json_: bool) -> None:
+    from hpsearch.cli import show
+
     found = predictor.test(moved)
     if json_:
         print_json(found)
@@ -75,6 +77,9 @@ def _test(predictor: Predictor, moved: Path | None, *, json_: bool) -> None:
         width = max(map(len, found))
         for name, value in found.items():
             typer.echo(f"{name:<{width}}  {value}")
+    show.note(
+        "of the network in the folder; `hpsearch best` has the mean over the finish's trainings"
+    )
     said = predictor.config["metrics"]["test"]
     if any(str(value) != str(said.get(name)) for name, value in found.items()):
         metric = predictor.config["metrics"]["metric"]

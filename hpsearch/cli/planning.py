@@ -203,8 +203,9 @@ def _describe(spec: StudySpec) -> None:
 
 def _stages(spec: StudySpec) -> None:
     """Who draws what in each stage, as far as that is known before there are results."""
+    from hpsearch.catalog import FINAL
     from hpsearch.cli.show import columns, out
-    from hpsearch.plan import FINAL, final_tickets, foreseen
+    from hpsearch.plan import final_tickets, foreseen, outline
 
     found = foreseen(spec)
     if len(found) < 2 and not spec.final:
@@ -216,6 +217,9 @@ def _stages(spec: StudySpec) -> None:
         said = f"the best {spec.final.top} and the default, {spec.final.seeds} times each"
         table.add_row(FINAL, f"{final_tickets(spec):,}", "", said, "")
     out.print(table)
+    there = {stage.name for stage in found}
+    if left_out := [leg.name for leg in outline(spec) if leg.name not in there]:
+        out.print(f"too few trials for a stage of its own: {', '.join(left_out)}")
 
 
 def _drawn(spec: StudySpec, stage: Stage) -> tuple[str, str, str]:

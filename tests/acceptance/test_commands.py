@@ -245,6 +245,8 @@ def test_check_says_what_would_be_searched(command: Command) -> None:
     assert "60 trials of at most 27 epochs" in text
     assert "when optimizer is sgd" in text
     assert max(map(len, text.splitlines())) <= 80
+    few = command.run("check", STUDIES / "digits-staged.yaml", "--trials", 10).stdout
+    assert "too few trials for a stage of its own: batch_size, regularization, optimizer" in few
     facts = command.json("check", command.file(FAILING))
     assert (facts["grid_cells"], facts["trials"]) == (2, 2)
 
