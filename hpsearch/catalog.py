@@ -17,16 +17,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FAMILIES",
+    "FINAL",
     "GROUPS",
+    "JOINT",
     "LOSSES",
     "METRICS",
     "OPTIMIZERS",
+    "POLISH",
     "PRUNERS",
     "PURE",
     "SAMPLERS",
     "SCHEDULES",
     "SOURCES",
     "TRAINING",
+    "WARMUP",
     "Direction",
     "Kind",
     "Metric",
@@ -35,6 +39,7 @@ __all__ = [
     "Task",
     "Value",
     "defaults",
+    "group_of",
     "settings_of",
 ]
 
@@ -47,6 +52,10 @@ Direction = Literal["maximize", "minimize"]
 
 GROUPS = ("architecture", "learning_rate", "batch_size", "regularization", "optimizer")
 """The priority groups, most important first."""
+
+WARMUP, POLISH, JOINT, FINAL = "warmup", "polish", "joint", "final"
+"""The stages of a search that are not a group's: before those, after them, in place of all of them,
+and the finish."""
 
 
 @dataclass(frozen=True)
@@ -314,6 +323,22 @@ PRUNERS = ("asha", "hyperband", "median", "percentile", "patient", "threshold", 
 def settings_of(family: str) -> Mapping[str, Setting]:
     """Every setting that a candidate of `family` has, by name: the network's, then training's."""
     return {s.name: s for s in (*FAMILIES[family], *TRAINING)}
+
+
+_OWN_GROUP: Mapping[str, str] = {
+    "lr": "learning_rate", "schedule": "learning_rate", "warmup": "learning_rate",
+    "decay": "learning_rate", "decay_every": "learning_rate", "patience": "learning_rate",
+    "batch_size": "batch_size", "epochs": "batch_size",
+    "dropout": "regularization", "weight_decay": "regularization",
+    "label_smoothing": "regularization", "clip": "regularization",
+    "optimizer": "optimizer", "momentum": "optimizer", "nesterov": "optimizer",
+    "beta1": "optimizer", "beta2": "optimizer", "loss": "optimizer",
+}  # fmt: skip
+
+
+def group_of(name: str) -> str:
+    """The group that a setting belongs to where a study does not say another."""
+    return _OWN_GROUP.get(name, "architecture")
 
 
 def defaults(family: str) -> dict[str, Value]:

@@ -13,8 +13,8 @@ from itertools import pairwise
 from typing import Any
 
 from hpsearch import halving, plan
-from hpsearch.catalog import PURE
-from hpsearch.plan import FINAL, JOINT, WARMUP, Stage
+from hpsearch.catalog import FINAL, JOINT, PURE, WARMUP
+from hpsearch.plan import Stage
 from hpsearch.simulation import Costs, Leg, Played, play
 from hpsearch.spec import StudySpec
 

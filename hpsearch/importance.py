@@ -25,13 +25,12 @@ from optuna.importance import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.catalog import GROUPS
+from hpsearch.catalog import FINAL, GROUPS
 from hpsearch.errors import NotFoundError
 from hpsearch.search.distributions import spanning
 from hpsearch.spec import StudySpec
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import FINAL
 
 __all__ = ["LEAST", "Importance", "Share", "measure"]
 

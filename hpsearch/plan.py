@@ -14,19 +14,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from hpsearch.catalog import GROUPS, Direction, Value, defaults
+from hpsearch.catalog import FINAL, GROUPS, JOINT, POLISH, WARMUP, Direction, Value, defaults
 from hpsearch.errors import StudyFileError
 from hpsearch.ranges import bounds, edges, narrowed, spanned, within
 from hpsearch.space import Assignment, Choices, Grid, Parameter, Range, Space
 from hpsearch.spec import StudySpec
 
 __all__ = [
-    "FINAL", "JOINT", "WARMUP", "Done", "Leg", "Stage", "default_point", "final_tickets",
+    "Done", "Leg", "Stage", "default_point", "final_tickets",
     "foreseen", "limit", "opening", "outline", "ranked", "rate_scale", "sizes",
     "tickets",
 ]  # fmt: skip
-
-WARMUP, POLISH, JOINT, FINAL = "warmup", "polish", "joint", "final"
 
 _WARMUP_SHARE, _STAGES_SHARE, _POLISH_SHARE = 0.20, 0.25, 0.55
 _HEAVY = ("architecture", "learning_rate")

@@ -12,6 +12,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import diagnosis
+from hpsearch.catalog import FINAL
 from hpsearch.diagnosis import Diagnosis, Word, Yardstick
 from hpsearch.errors import CheckpointError
 from hpsearch.forecast import Forecast
@@ -21,7 +22,7 @@ from hpsearch.space import Assignment
 from hpsearch.spec import StudySpec
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import FINAL, Study
+from hpsearch.store.values import Study
 from hpsearch.training.checkpoint import Checkpoints
 
 __all__ = ["Reader", "Snapshot", "StageSummary", "Trial"]

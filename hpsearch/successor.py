@@ -15,7 +15,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from hpsearch import urls
-from hpsearch.catalog import Setting, Value, settings_of
+from hpsearch.catalog import Setting, Value, group_of, settings_of
 from hpsearch.diagnosis import ADVICE, FEW, Word
 from hpsearch.ranges import Edge, Side, bounds, edges, within
 from hpsearch.space import Assignment, Choices, Parameter, Range, Space
@@ -305,7 +305,7 @@ def _added(
     else:
         others = [now + f if name == "dropout" else type(now)(now * f) for f in factors]
     accepted = sorted({now, *(value for value in others if setting.accepts(value))})
-    group = _GROUPS.get(name, "architecture")
+    group = group_of(name)
     notes["parameters", group, name] = f"{found.word}: {ADVICE[found.word]}"
     return [Parameter(name, group, Choices(tuple(accepted)))]
 
@@ -318,7 +318,6 @@ _ADDED: Mapping[Word, tuple[str, tuple[float, ...]]] = {
 }
 """What is searched from now on where a word asks for it and nothing of the kind was: a setting and
 times its value; for dropout what is added to it."""
-_GROUPS = {"dropout": "regularization", "lr": "learning_rate"}
 
 
 def _samplers(spec: StudySpec, space: Space) -> dict[str, str]:

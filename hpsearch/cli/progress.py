@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hpsearch.catalog import JOINT
 from hpsearch.cli.show import err, note, number, params, span
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _word(trial: Trial) -> str:
 
 def _place(trial: Trial) -> str:
     """The stage of a trial, where there is more than one."""
-    return "" if trial.stage == "joint" else f"{trial.stage} "
+    return "" if trial.stage == JOINT else f"{trial.stage} "
 
 
 def _running(snapshot: Snapshot) -> Table:

@@ -18,7 +18,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch import diagnosis, passwords, plan, urls
+from hpsearch import diagnosis, passwords, urls
+from hpsearch.catalog import FINAL
 
 if TYPE_CHECKING:
     from hpsearch.doctor import Finding
@@ -141,7 +142,7 @@ _ROOM = 100
 
 def trials(snapshot: Snapshot, chosen: Sequence[Trial]) -> None:
     """A line a trial."""
-    staged = snapshot.spec.search.strategy == "staged" or any(t.stage == plan.FINAL for t in chosen)
+    staged = snapshot.spec.search.strategy == "staged" or any(t.stage == FINAL for t in chosen)
     found: dict[str, Callable[[Trial], str]] = {}
     if staged:
         found["stage"] = lambda trial: trial.stage

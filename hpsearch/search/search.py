@@ -13,7 +13,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import plan
-from hpsearch.catalog import PURE, Value
+from hpsearch.catalog import FINAL, PURE, Value
 from hpsearch.plan import Stage
 from hpsearch.search.distributions import distribution, spanning, to_optuna
 from hpsearch.search.drawing import Drawing, Samplers, UnforeseenError
@@ -92,7 +92,7 @@ class Search:
                 t.user_attrs["ticket"], self.values(t),
                 t.value if t.state is TrialState.COMPLETE else None,
             )
-            for t in ended if t.user_attrs["stage"] != plan.FINAL
+            for t in ended if t.user_attrs["stage"] != FINAL
         ]  # fmt: skip
 
     def propose(self, holds: Sequence[Hold]) -> list[FrozenTrial]:
@@ -152,7 +152,7 @@ class Search:
 
     def should_prune(self, trial: FrozenTrial) -> bool:
         """Whether the pruner would stop the trial after its last report; none of a finish."""
-        if trial.user_attrs["stage"] == plan.FINAL:
+        if trial.user_attrs["stage"] == FINAL:
             return False
         self._mirror.apply()
         return self._pruner.prune(self._study, trial)
@@ -204,7 +204,7 @@ class Search:
         trial.params = to_optuna(values)
         said = "retry" if earlier else "start" if point else " + ".join(drawing.by) or "none"
         trial.user_attrs.update(ticket=hold.number, stage=seat.stage.name, sampler=said)
-        if seat.stage.name == plan.FINAL:
+        if seat.stage.name == FINAL:
             trial.user_attrs["final"] = [seat.stage.first, *seat.stage.turn(hold.origin)]
         if hold.retry_of is not None:
             trial.user_attrs["retry_of"] = hold.retry_of

@@ -253,7 +253,7 @@ AnyPruner = Annotated[
 PatientPruner.model_rebuild()
 
 
-StageName = Annotated[str, _one_of(("warmup", *catalog.GROUPS, "polish"))]
+StageName = Annotated[str, _one_of((catalog.WARMUP, *catalog.GROUPS, catalog.POLISH))]
 GroupName = Annotated[str, _one_of(catalog.GROUPS)]
 
 

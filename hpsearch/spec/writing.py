@@ -15,24 +15,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from hpsearch.catalog import SOURCES
+from hpsearch.catalog import SOURCES, group_of
 
 if TYPE_CHECKING:
     from hpsearch.spec.faults import Path
     from hpsearch.spec.study import StudySpec
 
 __all__ = ["entry", "write"]
-
-_HOMES = {
-    "lr": "learning_rate", "schedule": "learning_rate", "warmup": "learning_rate",
-    "decay": "learning_rate", "decay_every": "learning_rate", "patience": "learning_rate",
-    "batch_size": "batch_size", "epochs": "batch_size",
-    "dropout": "regularization", "weight_decay": "regularization",
-    "label_smoothing": "regularization", "clip": "regularization",
-    "optimizer": "optimizer", "momentum": "optimizer", "nesterov": "optimizer",
-    "beta1": "optimizer", "beta2": "optimizer", "loss": "optimizer",
-}  # fmt: skip
-"""The heading under which a constant is written, else `architecture`: a spec does not keep it."""
 
 
 class _Representer(RoundTripRepresenter):
@@ -116,7 +105,7 @@ def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
         for parameter in found:
             groups.setdefault(group, {})[parameter["name"]] = _shown(parameter)
     for name, value in document["constants"].items():
-        groups.setdefault(_HOMES.get(name, "architecture"), {})[name] = value
+        groups.setdefault(group_of(name), {})[name] = value
     return groups
 
 

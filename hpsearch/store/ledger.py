@@ -19,6 +19,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import sqlalchemy as sa
 from optuna.trial import FrozenTrial
 
+from hpsearch.catalog import FINAL
 from hpsearch.errors import ConflictError, NotFoundError
 from hpsearch.store import (
     dealing,
@@ -32,7 +33,7 @@ from hpsearch.store import (
 from hpsearch.store.engine import Database, now
 from hpsearch.store.optuna_tables import STUDIES
 from hpsearch.store.tables import is_ready, prepare, studies
-from hpsearch.store.values import FINAL, Hold, Key, State, Study, Worker, Write
+from hpsearch.store.values import Hold, Key, State, Study, Worker, Write
 
 __all__ = ["LEASE_S", "Ledger"]
 

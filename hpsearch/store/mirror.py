@@ -19,10 +19,10 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.catalog import FINAL
 from hpsearch.store import trials
 from hpsearch.store.engine import Database
 from hpsearch.store.history import History
-from hpsearch.store.values import FINAL
 
 __all__ = ["Mirror"]
 

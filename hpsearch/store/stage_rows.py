@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hpsearch.catalog import JOINT
 from hpsearch.store.engine import now
 from hpsearch.store.tables import finishes, stages
 
@@ -19,7 +20,7 @@ __all__ = [
     "WHOLE", "add", "begin_verdict", "end_of", "end_verdict", "find", "name_at", "verdicts",
 ]  # fmt: skip
 
-WHOLE: Mapping[str, Any] = {"name": "joint", "first": 0, "count": None}
+WHOLE: Mapping[str, Any] = {"name": JOINT, "first": 0, "count": None}
 """The one stage of a study without stages."""
 
 

@@ -9,12 +9,10 @@ from typing import Any, Literal
 from optuna.trial import TrialState
 
 __all__ = [
-    "FINAL", "Ending", "EpochReport", "Hold", "Key", "State", "Study", "Work", "Worker", "Write",
+    "Ending", "EpochReport", "Hold", "Key", "State", "Study", "Work", "Worker", "Write",
 ]  # fmt: skip
 
 State = Literal["open", "paused", "stopped", "done"]
-FINAL = "final"
-"""The stage of a finish, which no limit of hours keeps from being run."""
 
 Key = tuple[int, int, int]
 """Of a hold: study_id, the ticket's number, fence."""

@@ -13,12 +13,13 @@ from typing import TypeVar
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import passwords
+from hpsearch.catalog import FINAL
 from hpsearch.errors import CheckpointError, HpsearchError, UnreachableError, line
 from hpsearch.places import checkpoint_place
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import FINAL, Ending, EpochReport, Hold, Study
+from hpsearch.store.values import Ending, EpochReport, Hold, Study
 from hpsearch.training.array import Array, Failure, Report
 from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.training.stack import shape_of
