@@ -66,9 +66,9 @@ time a tenth goes into checkpoints, one a candidate and second.
 
 With wider networks PyTorch's kernels take over, and the figures come closer to each other. Of a
 step of the dense network for Fashion-MNIST, 2.5 ms by itself on two cores, `torch.profiler` finds
-44 % in matrix products, at 200 billion operations a second, 19 % in Adam and 3 % in dropout's random
-numbers; a worker a core takes 1.6 ms. Of a step of the convolutional one, 3.1 ms in a stack of four,
-33 % are convolutions, 29 % BatchNorm and 9 % pooling, which plain Optuna's loop calls as well.
+44 % in matrix products, at 200 billion operations a second, 19 % in Adam and 3 % in dropout's
+random numbers; a worker a core takes 1.6 ms. Of a step of the convolutional one, 3.1 ms in a stack
+of four, 33 % are convolutions, 29 % BatchNorm and 9 % pooling, as in plain Optuna's loop.
 """
 
 TRAINING_GPU = """\

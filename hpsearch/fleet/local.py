@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import shutil
 import sys
@@ -84,8 +85,13 @@ class Local:
         return self._seats
 
     def warm_up(self) -> None:
-        """Start the processes already, to load PyTorch, which takes longer than all the rest."""
-        self._warm = {seat.key: self._started(seat) for seat in self._seats}
+        """Start processes already, to load PyTorch, which takes longer than all the rest.
+
+        This process needs a core as well: with as many of them as there are cores, the first one
+        would be there a second later.
+        """
+        early = self._seats[: max((os.cpu_count() or 1) - 1, 1)]
+        self._warm = {seat.key: self._started(seat) for seat in early}
 
     def launch(self, seat: Seat) -> Child:
         """Start a worker there."""
