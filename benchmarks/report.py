@@ -60,9 +60,9 @@ the same is trained.
 TRAINING_BOUND = """\
 What bounds it: with networks this small PyTorch's time goes into calling kernels and not into
 arithmetic, on a CPU as on a GPU. A `DataLoader` adds to that a Python call for each row. Start-up
-is a fixed part of hpsearch's time, see below: it counts for much where the search is short, and for
-more than half of it on the 124 training rows of the wine table. Of the rest of a tiny network's
-time a tenth goes into checkpoints, one a candidate and second.
+is a fixed part of hpsearch's time, see below: it counts for much where the search is short, and is
+most of it on the 124 training rows of the wine table and the 399 of breast cancer. Of the rest of a
+tiny network's time a tenth goes into checkpoints, one a candidate and second.
 
 With wider networks PyTorch's kernels take over, and the figures come closer to each other. Of a
 step of the dense network for Fashion-MNIST, 2.5 ms by itself on two cores, `torch.profiler` finds
