@@ -49,7 +49,7 @@ def _run(problem: str, strategy: str, seed: int) -> dict[str, Any]:
     """The best value and the seconds of one search."""
     with tempfile.TemporaryDirectory(prefix="hpsearch-bench-") as folder:
         file = _study(Path(folder), problem, strategy, seed)
-        command = [sys.executable, "-m", "hpsearch", "run", str(file), "--workers", "1", "--json"]
+        command = [sys.executable, "-m", "hpsearch", "run", str(file), "--json"]
         done = subprocess.run(
             command, cwd=folder, env=environment(), capture_output=True, text=True, check=True
         )
