@@ -30,8 +30,8 @@ from hpsearch.store.values import Hold
 __all__ = ["Search"]
 
 _NEEDED = {"gp": 3, "tpe": 10, "cmaes": 1}
-"""Ended trials before a sampler learns: Optuna's own defaults, but the Gaussian process's. From 3 in
-place of 10 it finds better ones in the next dozen, and no worse ones later (docs/strategy.md)."""
+"""Ended trials before a sampler learns: Optuna's own defaults, but for the Gaussian process. From 3
+on, in place of 10, it finds better ones in the next dozen (docs/strategy.md)."""
 
 _PASSING = (DRAWN_BY, "tpe:", "gp:")
 """How the notes begin that are of no use once a trial has its parameters. Optuna's workers show
