@@ -114,11 +114,11 @@ sides.
 
 DISPATCH_BOUND = """\
 What bounds it: Python in the workers, which share the cores with the database and, on SQLite, its
-one writer. Of the time of 8 workers on PostgreSQL `py-spy` finds 39 % in waiting for its answers,
-25 % in SQLAlchemy, 22 % in proposing and pruning, and 10 % in checkpoints. ASHA ends most trials
-early; how many, and so how many reports a trial has, depends on the order in which they are
-reported and differs between the sides: the column shows it. What a worker sends once, when it
-comes and goes, is shared out over its trials.
+one writer. Of the time of 8 workers on PostgreSQL `py-spy`, on a machine with other work, finds
+39 % in waiting for answers, 25 % in SQLAlchemy, 22 % in proposing and pruning, and 10 % in
+checkpoints. ASHA ends most trials early; how many, and so how many reports a trial has, depends on
+the order in which they are reported and differs between the sides: the column shows it. What a
+worker sends once, when it comes and goes, is shared out over its trials.
 """
 
 STARTUP = """\
