@@ -341,7 +341,7 @@ def _circumstances(case: Measured) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in case.versions.items())
     gpu = f", {machine['gpu']}" if machine["gpu"] else ""
     return (
-        f"`{case.command}`, {runs} {'run' if runs == 1 else 'runs'} of each side, {case.when}; "
+        f"`{case.command}`, {runs} {'round' if runs == 1 else 'rounds'}, {case.when}; "
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB{gpu}; "
         f"{'' if case.load < IDLE else 'which did other work too; '}{versions}"
     )
