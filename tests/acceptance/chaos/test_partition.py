@@ -22,7 +22,7 @@ from tests.acceptance.chaos.harness import Crew, study, until
 from tests.acceptance.chaos.invariants import assert_invariants
 from tests.postgres import Postgres
 
-LEASE_S, TRIALS, EPOCHS, SLOTS = 2.0, 8, 6, 2
+LEASE_S, TRIALS, EPOCHS, SLOTS = 2.0, 12, 6, 2
 HOSTS = ("a", "b")
 
 
@@ -93,11 +93,12 @@ def _remove(names: list[str]) -> None:
 def test_a_host_that_is_cut_off_comes_back(network: Network, make_crew: MakeCrew) -> None:
     crew: Crew = make_crew(network.server.socket_url, LEASE_S)
     crew.submit(study(trials=TRIALS, epochs=EPOCHS, stack=SLOTS))
-    slow = partial(hooks.pace, 0.4)
+    slow, gate = partial(hooks.pace, 0.4), crew.folder / "here waits"
     here, there = (
-        crew.worker(slow, partial(hooks.enter_network, f"{network.tag}{h}"), url=network.url(h))
-        for h in HOSTS
-    )
+        crew.worker(slow, *more, partial(hooks.enter_network, f"{network.tag}{h}"),
+                    url=network.url(h))
+        for h, more in zip(HOSTS, ([partial(hooks.hold_while, gate)], []), strict=True)
+    )  # fmt: skip
     reported = "SELECT DISTINCT trial_id FROM hpsearch_epochs"
     until(lambda: len(crew.rows(reported)) == 2 * SLOTS, what="both hosts at work")
     cut = crew.held(there)
@@ -107,9 +108,14 @@ def test_a_host_that_is_cut_off_comes_back(network: Network, make_crew: MakeCrew
         find = partial(crew.leases, number=lease.number, fence=2)
         assert until(find, what="the cut-off ticket's next")[0].worker == here.name
     assert there.alive
+    gate.touch()  # how soon a connection that was cut comes back is the kernel's affair
     network.cable("b", "up")
     healed_at = crew.now()
+    until(
+        lambda: [one for one in crew.leases(worker=there.name) if one.taken_at > healed_at],
+        what="the healed host at work",
+    )
+    gate.unlink()
     crew.finish(180)
     assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
-    assert [lease for lease in crew.leases(worker=there.name) if lease.taken_at > healed_at]
     assert "has another holder" in there.said
