@@ -34,10 +34,10 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from hpsearch import submit
-from hpsearch.plan import Stage
 from hpsearch.search import Search
 from hpsearch.search.distributions import distribution
 from hpsearch.spec import StudySpec, load
+from hpsearch.stages import Stage
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror

@@ -13,10 +13,10 @@ from itertools import pairwise
 from typing import Any
 
 from hpsearch import halving, plan
-from hpsearch.catalog import FINAL, JOINT, PURE, WARMUP
-from hpsearch.plan import Stage
-from hpsearch.simulation import Costs, Leg, Played, play
+from hpsearch.catalog import FINAL, JOINT, LEARNS_AFTER, PURE, WARMUP
+from hpsearch.simulation import Costs, Played, PlayedStage, play
 from hpsearch.spec import StudySpec
+from hpsearch.stages import Stage
 
 __all__ = ["Forecast", "Rung", "Shape", "Span", "Timings", "forecast"]
 
@@ -188,7 +188,7 @@ def _played(spec: StudySpec, timings: Timings, workers: int, part: float, seed: 
     pruner, epochs = spec.search.pruner, spec.budget.epochs
     hours = spec.budget.hours
     return play(
-        _legs(spec, timings, part), epochs,
+        _stages(spec, timings, part), epochs,
         halving.stopping(pruner.name, pruner.options, epochs, seed),
         halving.rungs(pruner.name, pruner.options, epochs),
         _costs(spec, timings, max(workers / timings.seats, 1.0)),
@@ -199,19 +199,20 @@ def _played(spec: StudySpec, timings: Timings, workers: int, part: float, seed: 
     )  # fmt: skip
 
 
-def _legs(spec: StudySpec, timings: Timings, part: float) -> list[Leg]:
-    legs = [_leg(stage, set(timings.shaping), part) for stage in plan.foreseen(spec)]
+def _stages(spec: StudySpec, timings: Timings, part: float) -> list[PlayedStage]:
+    stages = [_stage(stage, set(timings.shaping), part) for stage in plan.provisional(spec)]
     if spec.final:
         count = max(round(plan.final_tickets(spec) * part), 1)
-        legs.append(Leg(FINAL, count, near=True, prunes=False))
-    return legs
+        stages.append(PlayedStage(FINAL, count, near=True, prunes=False))
+    return stages
 
 
-def _leg(stage: Stage, shaping: set[str], part: float) -> Leg:
-    learned = {name for name, by in stage.samplers.items() if by not in PURE}
-    return Leg(
-        stage.name, max(round((stage.count or 0) * part), 1), learns=bool(learned),
-        foreseen=not learned & shaping, near=stage.name not in (JOINT, WARMUP),
+def _stage(stage: Stage, shaping: set[str], part: float) -> PlayedStage:
+    learned = {name: LEARNS_AFTER[by] for name, by in stage.samplers.items() if by not in PURE}
+    return PlayedStage(
+        stage.name, max(round((stage.count or 0) * part), 1),
+        learns_after=min(learned.values(), default=None),
+        shapes_known=not learned.keys() & shaping, near=stage.name not in (JOINT, WARMUP),
     )  # fmt: skip
 
 

@@ -8,22 +8,19 @@ computes that from the same trials gets the same stage.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from hpsearch.catalog import FINAL, GROUPS, JOINT, POLISH, WARMUP, Direction, Value, defaults
 from hpsearch.errors import StudyFileError
 from hpsearch.ranges import bounds, edges, narrowed, spanned, within
-from hpsearch.space import Assignment, Choices, Grid, Parameter, Range, Space
+from hpsearch.space import Assignment, Choices, Grid, Parameter, Range
 from hpsearch.spec import StudySpec
+from hpsearch.stages import Stage
 
 __all__ = [
-    "Done", "Leg", "Stage", "default_point", "final_tickets",
-    "foreseen", "limit", "opening", "outline", "ranked", "rate_scale", "sizes",
-    "tickets",
+    "Done", "PlannedStage", "default_point", "final_tickets", "limit", "opening", "outline",
+    "provisional", "ranked", "sizes", "tickets",
 ]  # fmt: skip
 
 _WARMUP_SHARE, _STAGES_SHARE, _POLISH_SHARE = 0.20, 0.25, 0.55
@@ -50,119 +47,37 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Leg:
+class PlannedStage:
     """A stage before it is known what comes out of those before it."""
 
     name: str
     """warmup, a priority group, polish or joint."""
     share: float
-    """Of the tickets, next to the other legs' shares."""
+    """Of the tickets, next to the others' shares."""
     retune: tuple[str, ...] = ()
     """Parameters of other groups that are searched beside the group's, in a narrow range."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage of one study that has been opened."""
-
-    name: str
-    first: int
-    """The origin of its first ticket."""
-    count: int | None
-    """Its tickets; None: all there are."""
-    parameters: tuple[Parameter, ...] = ()
-    """Those that are drawn, each with the range that it is drawn from."""
-    samplers: Mapping[str, str] = field(default_factory=dict)
-    """Of each of those by name, who draws it."""
-    points: tuple[Assignment, ...] = ()
-    """What its first tickets run; what a point does not name has its default, or is drawn."""
-    bases: tuple[Assignment, ...] = ()
-    """What it holds: its tickets take turns."""
-    rescaled: bool = False
-    """Whether a learning rate that is drawn is meant for the base's batch size."""
-    before: int = 0
-    """Tickets of earlier stages that drew from the same ranges: a grid goes on after them."""
-
-    @cached_property
-    def free(self) -> Mapping[str, Parameter]:
-        """The parameters that are drawn, by name."""
-        return {p.name: p for p in self.parameters}
-
-    def point(self, origin: int) -> Assignment | None:
-        """The point that the ticket of that origin runs; None where it is drawn."""
-        index = origin - self.first
-        return self.points[index] if index < len(self.points) else None
-
-    def seed(self, origin: int) -> tuple[object, ...]:
-        """What the ticket of that origin has its seed from, beside the study's.
-
-        In a finish that is the same for the same turn of each base, so that their results can be
-        compared in pairs.
-        """
-        if self.name != FINAL:
-            return "candidate", origin
-        return FINAL, self.first, self.turn(origin)[0]
-
-    def turn(self, origin: int) -> tuple[int, int]:
-        """Of the ticket of that origin the round, and which of the bases it has in it."""
-        return divmod(origin - self.first, len(self.bases))
-
-    def base(self, origin: int) -> Assignment:
-        """What the ticket of that origin holds."""
-        return self.bases[(origin - self.first) % len(self.bases)] if self.bases else {}
-
-    def grid(self, held: Assignment) -> Grid:
-        """The cells of what is searched by grid, beside the constants and what else is `held`."""
-        names = [p.name for p in self.parameters if self.samplers[p.name] == "grid"]
-        return Grid(Space(self.parameters, held).part(names))
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values; `from_json` makes a stage of them again."""
-        return {
-            "name": self.name, "first": self.first, "count": self.count,
-            "domains": {p.name: _plain_domain(p.domain) for p in self.parameters},
-            "samplers": dict(self.samplers),
-            "points": [_plain(point) for point in self.points],
-            "bases": [_plain(base) for base in self.bases],
-            "rescaled": self.rescaled,
-            "before": self.before,
-        }  # fmt: skip
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any], space: Space) -> Stage:
-        """The stage of `as_json`, of a study with that space."""
-        drawn = found["domains"]
-        return cls(
-            found["name"], found["first"], found["count"],
-            tuple(replace(p, domain=_domain(p.domain, drawn[p.name]))
-                  for p in space if p.name in drawn),
-            found["samplers"],
-            tuple(_assignment(point) for point in found["points"]),
-            tuple(_assignment(base) for base in found["bases"]),
-            found["rescaled"],
-            found["before"],
-        )  # fmt: skip
 
 
 # --- the whole search -------------------------------------------------------------------------
 
 
-def outline(spec: StudySpec) -> tuple[Leg, ...]:
+def outline(spec: StudySpec) -> tuple[PlannedStage, ...]:
     """The stages of a study, in their order."""
     if spec.search.strategy == JOINT:
-        return (Leg(JOINT, 1.0),)
+        return (PlannedStage(JOINT, 1.0),)
     if spec.search.stages:
-        return tuple(Leg(s.stage, s.share, s.retune) for s in spec.search.stages)
+        return tuple(PlannedStage(s.stage, s.share, s.retune) for s in spec.search.stages)
     searched = {p.group for p in spec.space}
     groups = [g for g in spec.search.priority or GROUPS if g in searched]
     weights = [2 if group in _HEAVY else 1 for group in groups]
     names = {p.name for p in spec.space}
-    legs = [
-        Leg(group, _STAGES_SHARE * weight / sum(weights), _beside(group, names))
+    found = [
+        PlannedStage(group, _STAGES_SHARE * weight / sum(weights), _beside(group, names))
         for group, weight in zip(groups, weights, strict=True)
     ]
-    between = legs if len(legs) > 1 else []  # with one group there is nothing to hold
-    return Leg(WARMUP, _WARMUP_SHARE), *between, Leg(POLISH, _POLISH_SHARE)
+    between = found if len(found) > 1 else []  # with one group there is nothing to hold
+    first, last = PlannedStage(WARMUP, _WARMUP_SHARE), PlannedStage(POLISH, _POLISH_SHARE)
+    return first, *between, last
 
 
 def _beside(group: str, searched: set[str]) -> tuple[str, ...]:
@@ -198,7 +113,7 @@ def tickets(spec: StudySpec) -> int:
     return min(counts)
 
 
-def foreseen(spec: StudySpec) -> list[Stage]:
+def provisional(spec: StudySpec) -> list[Stage]:
     """The stages of a search as they would be if no trial gave anything: without the finish.
 
     How many tickets each has is right, but where a grid around a winner fits or does not.
@@ -216,7 +131,7 @@ def foreseen(spec: StudySpec) -> list[Stage]:
 def sizes(spec: StudySpec) -> dict[str, int]:
     """About how many tickets each stage will have: a grid that fits needs fewer."""
     counts = dict[str, int]()
-    for stage in foreseen(spec):
+    for stage in provisional(spec):
         counts[stage.name] = counts.get(stage.name, 0) + (stage.count or 0)
     return {**counts, FINAL: final_tickets(spec)} if spec.final else counts
 
@@ -264,19 +179,19 @@ def opening(
     """
     if left <= 0:
         return _finish(spec, done, first)
-    legs = outline(spec)
-    names = [leg.name for leg in legs]
+    outlined = outline(spec)
+    names = [one.name for one in outlined]
     known = [names.index(stage.name) for stage in opened if stage.name != FINAL]
-    at = min(known[-1] + 1, len(legs) - 1) if known else 0
+    at = min(known[-1] + 1, len(outlined) - 1) if known else 0
     points = () if opened else _points(spec)
     while True:
-        leg, shares = legs[at], [leg.share for leg in legs[at:]]
+        planned, shares = outlined[at], [one.share for one in outlined[at:]]
         is_last = len(shares) == 1
         # However small its share is, the first stage has all the points that are to be run.
-        count = min(max(round(left * leg.share / sum(shares)), len(points)), left)
+        count = min(max(round(left * planned.share / sum(shares)), len(points)), left)
         if count > 0:
-            room = 0 if is_last and leg.name != JOINT else count
-            stage = _fitted(spec, _stage(spec, leg, opened, done, first, points), count, room)
+            room = 0 if is_last and planned.name != JOINT else count
+            stage = _fitted(spec, _stage(spec, planned, opened, done, first, points), count, room)
             return stage if finish or not is_last else replace(stage, count=None)
         at += 1
 
@@ -296,22 +211,22 @@ def _finish(spec: StudySpec, done: Sequence[Done], first: int) -> Stage:
 
 
 def _stage(
-    spec: StudySpec, leg: Leg, opened: Sequence[Stage], done: Sequence[Done], first: int,
-    points: tuple[Assignment, ...],
+    spec: StudySpec, planned: PlannedStage, opened: Sequence[Stage], done: Sequence[Done],
+    first: int, points: tuple[Assignment, ...],
 ) -> Stage:  # fmt: skip
-    if leg.name in (JOINT, WARMUP):
-        before = sum(s.count or 0 for s in opened if s.name == leg.name)
+    if planned.name in (JOINT, WARMUP):
+        before = sum(s.count or 0 for s in opened if s.name == planned.name)
         before -= len(_points(spec)) if before else 0
-        return Stage(leg.name, first, 0, tuple(spec.space), points=points, before=before)
+        return Stage(planned.name, first, 0, tuple(spec.space), points=points, before=before)
     best = [d.values for d in ranked(done, spec.direction)]
-    bases = _distinct(best, _carried(spec, leg))
+    bases = _distinct(best, _carried(spec, planned))
     if not bases:  # nothing has gone to its end so far
         bases = (default_point(spec),)
         points = points or bases
-    drawn = _drawn(spec, leg, best or list(bases))
+    drawn = _drawn(spec, planned, best or list(bases))
     return Stage(
-        leg.name, first, 0, drawn, points=points, bases=() if leg.name == POLISH else bases,
-        rescaled=leg.name == "batch_size" and any(_can_follow(p) for p in drawn),
+        planned.name, first, 0, drawn, points=points, bases=() if planned.name == POLISH else bases,
+        rescaled=planned.name == "batch_size" and any(_can_follow(p) for p in drawn),
     )  # fmt: skip
 
 
@@ -332,31 +247,33 @@ def _distinct(best: Sequence[Assignment], most: int) -> tuple[Assignment, ...]:
     return tuple(found)
 
 
-def _carried(spec: StudySpec, leg: Leg) -> int:
+def _carried(spec: StudySpec, planned: PlannedStage) -> int:
     """How many configurations a stage is searched beside: from group to group fewer, in the last
     one and after it the winner alone."""
     groups = [one.name for one in outline(spec) if one.name in GROUPS]
-    if leg.name not in groups:
+    if planned.name not in groups:
         return 1
-    share = groups.index(leg.name) / max(len(groups) - 1, 1)
+    share = groups.index(planned.name) / max(len(groups) - 1, 1)
     return round(spec.search.carry - (spec.search.carry - 1) * share)
 
 
-def _drawn(spec: StudySpec, leg: Leg, best: Sequence[Assignment]) -> tuple[Parameter, ...]:
-    """The parameters of a leg, in ranges around the best where they are not the group's own.
+def _drawn(
+    spec: StudySpec, planned: PlannedStage, best: Sequence[Assignment]
+) -> tuple[Parameter, ...]:
+    """The parameters of a stage, in ranges around the best where they are not the group's own.
 
     A learning rate beside optimizers is searched around the best one of each of them: what suits
     Adam is a tenth or a hundredth of what SGD needs.
     """
-    if leg.name == POLISH:
+    if planned.name == POLISH:
         return tuple(
             _around(_widened(spec, p, best[0]), best[:1], _POLISH_WIDTH) for p in spec.space
         )
-    own = [p for p in spec.space if p.group == leg.name]
+    own = [p for p in spec.space if p.group == planned.name]
     return tuple(
         p if p in own else _around(p, _centres(p, own, best), _RETUNE_WIDTH)
         for p in spec.space
-        if p in own or p.name in leg.retune
+        if p in own or p.name in planned.retune
     )
 
 
@@ -414,39 +331,3 @@ def _cells(spec: StudySpec, stage: Stage) -> int | None:
         return None
     bases = stage.bases or ({},)
     return len(bases) * max(stage.grid({**spec.space.constants, **b}).size for b in bases)
-
-
-def rate_scale(optimizer: Value, batch_size: Value, base: Value) -> float:
-    """What a learning rate is multiplied by when the batch size changes.
-
-    Linear for SGD (Goyal et al., "Accurate, large minibatch SGD", 2017), by the square root for
-    optimizers that divide by the gradient's size (Malladi et al., "On the SDEs and scaling rules
-    for adaptive gradient algorithms", 2022).
-    """
-    assert isinstance(batch_size, (int, float))
-    assert isinstance(base, (int, float))
-    ratio = batch_size / base
-    return ratio if optimizer == "sgd" else math.sqrt(ratio)
-
-
-# --- plain values -----------------------------------------------------------------------------
-
-
-def _plain(values: Assignment) -> dict[str, Any]:
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
-
-
-def _assignment(found: Mapping[str, Any]) -> dict[str, Value]:
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
-
-
-def _plain_domain(domain: Range | Choices) -> Any:
-    if isinstance(domain, Range):
-        return {"min": domain.low, "max": domain.high}
-    return [list(v) if isinstance(v, tuple) else v for v in domain.values]
-
-
-def _domain(whole: Range | Choices, found: Any) -> Range | Choices:
-    if isinstance(whole, Range):
-        return replace(whole, low=found["min"], high=found["max"])
-    return Choices(tuple(tuple(v) if isinstance(v, list) else v for v in found))

@@ -23,10 +23,7 @@ from typing import Any
 
 from hpsearch import packing
 
-__all__ = ["Costs", "Leg", "Played", "Rule", "play"]
-
-_RANDOM = 10
-"""Trials before a sampler learns: Optuna's default."""
+__all__ = ["Costs", "Played", "PlayedStage", "Rule", "play"]
 
 _OF = 3
 """What a sampler that learns draws is as good as the best of so many random draws. With this,
@@ -62,19 +59,24 @@ _IDLE_S = 0.5
 
 
 @dataclass(frozen=True)
-class Leg:
+class PlayedStage:
     """A stage as it is played."""
 
     name: str
     count: int
     """Its tickets."""
-    learns: bool = False
-    """Whether its trials are drawn by what others gave."""
-    foreseen: bool = True
+    learns_after: int | None = None
+    """So many ended trials, and what they gave draws the next; None: it never does."""
+    shapes_known: bool = True
     """Whether the shapes of its tickets are known beforehand."""
     near: bool = False
     """Whether it stays near the best trials whoever draws."""
     prunes: bool = True
+
+    @property
+    def learns(self) -> bool:
+        """Whether its trials are drawn by what others gave."""
+        return self.learns_after is not None
 
 
 Rule = Callable[[int, float, int], bool]
@@ -125,7 +127,7 @@ class _Trial:
     number: int
     quality: float
     shape: int
-    leg: Leg
+    stage: PlayedStage
     epoch: int = 0
 
 
@@ -142,14 +144,14 @@ class _Study:
     """One play."""
 
     def __init__(
-        self, legs: Sequence[Leg], epochs: int, rule: Rule, rungs: Sequence[int], costs: Costs,
-        workers: int, limit_s: float, shaped: bool, rng: random.Random,
+        self, stages: Sequence[PlayedStage], epochs: int, rule: Rule, rungs: Sequence[int],
+        costs: Costs, workers: int, limit_s: float, shaped: bool, rng: random.Random,
     ) -> None:  # fmt: skip
-        self._legs, self._epochs, self._rule, self._costs = list(legs), epochs, rule, costs
+        self._stages, self._epochs, self._rule, self._costs = list(stages), epochs, rule, costs
         self._stops = sorted({*rungs, epochs})
         self._limit_s, self._shaped, self._rng = limit_s, shaped, rng
         self._workers = [_Worker() for _ in range(workers)]
-        self._tickets = sum(leg.count for leg in legs)
+        self._tickets = sum(stage.count for stage in stages)
         found = _standardised([math.log(costs.epoch_s(s, 1)) for s in costs.shapes])
         self._lean = dict(zip(costs.shapes, found, strict=True))
         self._seen: list[tuple[float, int]] = []
@@ -178,38 +180,38 @@ class _Study:
     def _open(self, at: int) -> bool:
         """Begin a stage; False where there is none left."""
         now = max(w.clock for w in self._workers)
-        while at < len(self._legs) and self._spent(self._legs[at]):
+        while at < len(self._stages) and self._spent(self._stages[at]):
             at += 1
-        if at >= len(self._legs):
+        if at >= len(self._stages):
             return False
         for worker in self._workers:
             worker.clock = now
-        self._at, self._left = at, self._legs[at].count
+        self._at, self._left = at, self._stages[at].count
         self._upcoming = []
         return True
 
     @property
-    def _leg(self) -> Leg:
-        return self._legs[self._at]
+    def _stage(self) -> PlayedStage:
+        return self._stages[self._at]
 
-    def _spent(self, leg: Leg) -> bool:
+    def _spent(self, stage: PlayedStage) -> bool:
         """Whether the hours are over for it; a finish goes on."""
-        return leg.prunes and self.played.seconds >= self._limit_s
+        return stage.prunes and self.played.seconds >= self._limit_s
 
     def _fill(self, worker: _Worker) -> bool:
         """Take the tickets that a worker would; whether there were any."""
-        if not self._left or self._spent(self._leg):
+        if not self._left or self._spent(self._stage):
             return False
         taken = self._wish(worker)
         for quality, shape in taken:
-            worker.held.append(_Trial(self._number, quality, shape, self._leg))
+            worker.held.append(_Trial(self._number, quality, shape, self._stage))
             self._number += 1
         self._left -= len(taken)
         if taken:
-            name = self._leg.name
+            name = self._stage.name
             self.played.begun[name] = self.played.begun.get(name, 0) + len(taken)
             self.played.most = max(self.played.most, len(worker.held))
-            worker.clock += _CLAIM_S + len(taken) * (_TRIAL_S + _LEARNED_S * self._leg.learns)
+            worker.clock += _CLAIM_S + len(taken) * (_TRIAL_S + _LEARNED_S * self._stage.learns)
         return bool(taken)
 
     def _wish(self, worker: _Worker) -> list[tuple[float, int]]:
@@ -234,23 +236,24 @@ class _Study:
         """The shapes of the tickets that come next, as far as they are known."""
         if not self._shaped:
             return [self._costs.shapes[0]] * min(packing.AHEAD, self._left)
-        if not self._leg.foreseen:
+        if not self._stage.shapes_known:
             return [None]
         best = [shape for _, shape in self._seen[-_BEST:]]
-        choice = self._costs.shapes if self._leg.prunes else best or self._costs.shapes
+        choice = self._costs.shapes if self._stage.prunes else best or self._costs.shapes
         while len(self._upcoming) < min(packing.AHEAD, self._left):
             self._upcoming.append(self._rng.choice(choice))
         return self._upcoming
 
     def _room(self, shape: Any, held: int) -> int:
         slots = self._costs.slots(shape)
-        return packing.room(slots, held, self._tickets, learns=self._leg.learns)
+        return packing.room(slots, held, self._tickets, learns=self._stage.learns)
 
     def _draw(self, known: int | None = None) -> tuple[float, int]:
         """How good a trial is, and its shape, where that is not known."""
-        learned = self._leg.near or (self._leg.learns and len(self._seen) >= _RANDOM)
+        after = self._stage.learns_after
+        learned = self._stage.near or (after is not None and len(self._seen) >= after)
         quality, shape = max(self._random(known) for _ in range(_OF if learned else 1))
-        same = not self._leg.prunes or self._rng.random() < _SAME
+        same = not self._stage.prunes or self._rng.random() < _SAME
         if known is None and learned and same and self._seen:
             _, shape = self._rng.choice(self._seen[-_BEST:])
         return quality, shape
@@ -288,7 +291,7 @@ class _Study:
         for shape in [s for s, n in count.items() if n > 1 and s not in worker.fitted]:
             worker.fitted.add(shape)
             # The first one of a worker that knows the shapes comes before its first ticket.
-            if len(worker.fitted) > 1 or not self._leg.foreseen:
+            if len(worker.fitted) > 1 or not self._stage.shapes_known:
                 seconds += self._costs.fit_s(shape)
         if not worker.loaded and any(s not in worker.fitted for s in count):
             worker.loaded, seconds = True, seconds + self._costs.load_s
@@ -306,9 +309,9 @@ class _Study:
         if trial.epoch == 1:
             bisect.insort(self._seen, (trial.quality, trial.shape))
         over = trial.epoch >= self._epochs
-        if trial.leg.prunes and trial.epoch in self._stops:
+        if trial.stage.prunes and trial.epoch in self._stops:
             over = self._rule(trial.number, value, trial.epoch) or over
-        if over and trial.leg.prunes:
+        if over and trial.stage.prunes:
             self.played.reached[trial.epoch] += 1
         return over
 
@@ -320,13 +323,13 @@ def _standardised(values: Sequence[float]) -> list[float]:
 
 
 def play(
-    legs: Sequence[Leg], epochs: int, rule: Rule, rungs: Sequence[int], costs: Costs, *,
+    stages: Sequence[PlayedStage], epochs: int, rule: Rule, rungs: Sequence[int], costs: Costs, *,
     workers: int, limit_s: float, shaped: bool, seed: int,
 ) -> Played:  # fmt: skip
     """Play a study once.
 
     Args:
-        legs: Its stages.
+        stages: Its stages.
         epochs: The most that a trial runs.
         rule: Which trials stop; it has seen none of another play.
         rungs: The epochs after which it is asked.
@@ -337,4 +340,4 @@ def play(
         seed: The play's.
     """
     rng = random.Random(seed)
-    return _Study(legs, epochs, rule, rungs, costs, workers, limit_s, shaped, rng).run()
+    return _Study(stages, epochs, rule, rungs, costs, workers, limit_s, shaped, rng).run()

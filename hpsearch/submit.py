@@ -8,6 +8,7 @@ from hpsearch import plan
 from hpsearch.errors import ConflictError
 from hpsearch.sizing import sized
 from hpsearch.spec import StudySpec, differences
+from hpsearch.stages import Stage
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Study
 
@@ -62,6 +63,6 @@ def submit(
     return study, new
 
 
-def _first_stage(spec: StudySpec) -> plan.Stage:
+def _first_stage(spec: StudySpec) -> Stage:
     finish = spec.final is not None
     return plan.opening(spec, (), (), first=0, left=plan.tickets(spec), finish=finish)

@@ -12,9 +12,9 @@ import torch
 from hpsearch import __version__, handover
 from hpsearch.errors import CheckpointError
 from hpsearch.places import checkpoint_place, data_settings
-from hpsearch.plan import Stage
 from hpsearch.report import Snapshot, Trial
 from hpsearch.spec import StudySpec
+from hpsearch.stages import Stage
 from hpsearch.store.ledger import Ledger
 from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.training.checkpoint import Checkpoints

@@ -19,14 +19,14 @@ from hpsearch.cli.options import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from hpsearch.fleet import Seat
-    from hpsearch.forecast import Forecast, Span, Timings
-    from hpsearch.plan import Stage
+    from hpsearch.forecast import Forecast, Timings
     from hpsearch.space import Parameter
     from hpsearch.spec import StudySpec
+    from hpsearch.stages import Stage
     from hpsearch.store.engine import Database
 
 __all__ = ["check", "plan"]
@@ -205,9 +205,9 @@ def _stages(spec: StudySpec) -> None:
     """Who draws what in each stage, as far as that is known before there are results."""
     from hpsearch.catalog import FINAL
     from hpsearch.cli.show import columns, out
-    from hpsearch.plan import final_tickets, foreseen, outline
+    from hpsearch.plan import final_tickets, outline, provisional
 
-    found = foreseen(spec)
+    found = provisional(spec)
     if len(found) < 2 and not spec.final:
         return
     table = columns("stage", "trials", "sampler", "draws", "cells", right=("trials", "cells"))
@@ -268,12 +268,12 @@ def _count(number: int, noun: str) -> str:
 
 
 def _lines(timings: Timings, found: Forecast) -> Iterator[tuple[str, str]]:
-    from hpsearch.cli.show import foreseen, span
+    from hpsearch.cli.show import ranged, span
 
     for rung in found.rungs:
         yield f"get to epoch {rung.epoch}", f"{rung.trials:,.0f} trials of the search"
-    yield "epochs in all", _ranged(found.epochs, lambda count: f"{count:,.0f}")
-    yield "an epoch of one", _ranged(found.epoch_s, _short)
+    yield "epochs in all", ranged(found.epochs, lambda count: f"{count:,.0f}")
+    yield "an epoch of one", ranged(found.epoch_s, _short)
     slots = max(shape.slots for shape in timings.shapes)
     drawn = f"{len(timings.shapes):,} of {_count(len(set(timings.draws)), 'shape')}"
     yield "timed", f"{drawn}; stacks of up to {slots}"
@@ -281,12 +281,8 @@ def _lines(timings: Timings, found: Forecast) -> Iterator[tuple[str, str]]:
     yield "memory", f"{_size(found.candidate_bytes)} for a candidate, {stack}"
     yield "disk", f"{_size(found.disk_bytes)} for checkpoints, at the most"
     yield "start", f"{span(found.start_s)} until a worker is there"
-    yield "work", foreseen(found.work_s)
-    yield "device-hours", _ranged(found.device_s, lambda seconds: f"{seconds / 3600:.2g}")
-
-
-def _ranged(found: Span, shown: Callable[[float], str]) -> str:
-    return f"{shown(found.expected)} ({shown(found.low)} to {shown(found.high)})"
+    yield "work", ranged(found.work_s)
+    yield "device-hours", ranged(found.device_s, lambda seconds: f"{seconds / 3600:.2g}")
 
 
 def _short(seconds: float) -> str:

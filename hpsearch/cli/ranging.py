@@ -13,7 +13,7 @@ from hpsearch.cli.options import FileArgument, Json, limit_threads, print_json
 if TYPE_CHECKING:
     from hpsearch.space import Parameter
     from hpsearch.spec import StudySpec
-    from hpsearch.training.probe import RangeTest
+    from hpsearch.training.range_test import RangeTest
 
 __all__ = ["lr"]
 
@@ -84,7 +84,7 @@ def _tested(
     from hpsearch.training import devices
     from hpsearch.training.candidate import Candidate, derived_seed
     from hpsearch.training.data import load
-    from hpsearch.training.probe import range_test
+    from hpsearch.training.range_test import range_test
 
     chosen = devices.device(device or local_devices()[0])
     devices.prepare(chosen, None)

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from hpsearch.importance import Importance
     from hpsearch.report import Snapshot, Trial
     from hpsearch.store.values import Study, Work, Worker
-    from hpsearch.training.probe import RangeTest
+    from hpsearch.training.range_test import RangeTest
 
 __all__ = [
-    "best", "call", "columns", "curves", "err", "final", "findings", "forecast", "foreseen",
+    "best", "call", "columns", "curves", "err", "final", "findings", "forecast",
     "importance", "note", "number", "out", "params", "rates", "result", "sanity", "scheduled",
     "seen", "setting", "span", "stages", "studies", "told", "trials", "workers",
 ]  # fmt: skip
@@ -84,9 +84,9 @@ def span(seconds: float) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
-def foreseen(expected: Span) -> str:
-    """A length of time that is expected, and the range that it should lie in."""
-    return f"{span(expected.expected)} ({span(expected.low)} to {span(expected.high)})"
+def ranged(found: Span, shown: Callable[[float], str] = span) -> str:
+    """What is expected, by default a length of time, and the range that it should lie in."""
+    return f"{shown(found.expected)} ({shown(found.low)} to {shown(found.high)})"
 
 
 def scheduled(study: Study) -> str:
@@ -277,7 +277,7 @@ def forecast(snapshot: Snapshot) -> None:
     of = "" if study.tickets == found.trials else f" for {found.trials} trials"
     with_ = "1 worker" if found.workers == 1 else f"{found.workers} workers"
     word = "took" if study.state == "done" else "so far"
-    out.print(f"forecast {foreseen(found.work_s)}{of} with {with_}, {word} {span(study.active_s)}")
+    out.print(f"forecast {ranged(found.work_s)}{of} with {with_}, {word} {span(study.active_s)}")
 
 
 def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:

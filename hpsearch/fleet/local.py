@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import platform
 import shutil
 import sys
@@ -90,7 +89,7 @@ class Local:
         This process needs a core as well: with as many of them as there are cores, the first one
         would be there a second later.
         """
-        early = self._seats[: max((os.cpu_count() or 1) - 1, 1)]
+        early = self._seats[: max(_cores() - 1, 1)]
         self._warm = {seat.key: self._started(seat) for seat in early}
 
     def launch(self, seat: Seat) -> Child:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from hpsearch.catalog import Value
-    from hpsearch.plan import Stage
     from hpsearch.space import Assignment, Parameter, Space
+    from hpsearch.stages import Stage
 
 __all__ = ["Drawing", "Samplers", "UnforeseenError"]
 
@@ -61,7 +61,7 @@ class Samplers:
         return self._stage.samplers.get(parameter.name, "random")
 
     @cached_property
-    def foreseen(self) -> Mapping[str, str]:
+    def pure(self) -> Mapping[str, str]:
         """Those that draw by themselves whatever other trials do."""
         return {name: name for name in (*self.parts, "random") if name in PURE}
 

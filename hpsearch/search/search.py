@@ -13,25 +13,21 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import plan
-from hpsearch.catalog import FINAL, PURE, Value
-from hpsearch.plan import Stage
+from hpsearch.catalog import FINAL, LEARNS_AFTER, PURE, Value
 from hpsearch.search.distributions import distribution, spanning, to_optuna
 from hpsearch.search.drawing import Drawing, Samplers, UnforeseenError
 from hpsearch.search.pace import Pace
 from hpsearch.search.pruners import make_pruner
 from hpsearch.search.samplers import DRAWN_BY
-from hpsearch.search.views import View, rate_scale
+from hpsearch.search.views import View
 from hpsearch.space import Assignment, Parameter
 from hpsearch.spec import StudySpec
+from hpsearch.stages import Stage
 from hpsearch.store import trials
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Hold
 
 __all__ = ["Search"]
-
-_NEEDED = {"gp": 3, "tpe": 10, "cmaes": 1}
-"""Ended trials before a sampler learns: Optuna's own defaults, but for the Gaussian process. From 3
-on, in place of 10, it finds better ones in the next dozen (docs/strategy.md)."""
 
 _PASSING = (DRAWN_BY, "tpe:", "gp:")
 """How the notes begin that are of no use once a trial has its parameters. Optuna's workers show
@@ -39,7 +35,7 @@ each other by them what has been drawn and not been asked for yet."""
 
 
 @dataclass(frozen=True)
-class _Seat:
+class _Source:
     """Where a ticket is drawn: its stage, what that holds for it, and who draws from what."""
 
     stage: Stage
@@ -58,7 +54,7 @@ class Search:
         self._study = Study(spec.name, mirror, pruner=self._pruner)
         self._pace = Pace()
         self._stages: tuple[Stage, ...] = ()
-        self._seats: dict[tuple[int, int], _Seat] = {}
+        self._sources: dict[tuple[int, int], _Source] = {}
         self._distributions = {p.name: distribution(p) for p in spec.space}
 
     @property
@@ -82,7 +78,7 @@ class Search:
 
     def seed(self, origin: int) -> tuple[object, ...]:
         """What the candidate of that ticket has its seed from, beside the study's."""
-        return self._seat(origin).stage.seed(origin)
+        return self._source(origin).stage.seed(origin)
 
     def _done(self) -> list[plan.Done]:
         """The trials of the search that have ended."""
@@ -127,9 +123,9 @@ class Search:
             names: The parameters that matter: None where one of them cannot be foreseen.
         """
         trial = trials.empty(origin, -1, {})
-        seat = self._seat(origin)
-        drawing = Drawing(seat.samplers, self._study, trial, seat.samplers.foreseen)
-        point = seat.stage.point(origin) or {}
+        source = self._source(origin)
+        drawing = Drawing(source.samplers, self._study, trial, source.samplers.pure)
+        point = source.stage.point(origin) or {}
         values: dict[str, Value] = {}
         unknown: set[str] = set()
         for parameter in self._spec.space:
@@ -137,7 +133,7 @@ class Search:
                 unknown.add(parameter.name)
             elif self._exists(parameter, values):
                 try:
-                    values[parameter.name] = _value(parameter, seat, point, drawing)
+                    values[parameter.name] = _value(parameter, source, point, drawing)
                 except UnforeseenError:
                     unknown.add(parameter.name)
         return None if unknown & set(names) else values
@@ -157,18 +153,18 @@ class Search:
         self._mirror.apply()
         return self._pruner.prune(self._study, trial)
 
-    def _seat(self, origin: int) -> _Seat:
+    def _source(self, origin: int) -> _Source:
         at = bisect_right(self._stages, origin, key=attrgetter("first")) - 1
         stage = self._stages[at]
-        turn = (origin - stage.first) % max(len(stage.bases), 1)
-        if (at, turn) not in self._seats:
+        _, turn = stage.turn(origin)
+        if (at, turn) not in self._sources:
             base = stage.base(origin)
             samplers = Samplers(self._spec.space, stage, base, self._spec.search.seed)
             view = View(self._study, self._spec, stage, base)
-            self._seats[at, turn] = _Seat(stage, base, samplers, view)
-        return self._seats[at, turn]
+            self._sources[at, turn] = _Source(stage, base, samplers, view)
+        return self._sources[at, turn]
 
-    def _resolve(self, part: str, seat: _Seat, proposals: int) -> str:
+    def _resolve(self, part: str, source: _Source, proposals: int) -> str:
         """The sampler that draws for a stage's `part` now; `random` until enough trials have ended.
 
         A Gaussian process learns from trials that went to the end only, and wants a fixed space.
@@ -177,35 +173,42 @@ class Search:
         """
         if part in PURE:
             return part
-        states = Counter(t.state for t in seat.view.get_trials(deepcopy=False))
+        states = Counter(t.state for t in source.view.get_trials(deepcopy=False))
         complete, pruned = states[TrialState.COMPLETE], states[TrialState.PRUNED]
         name = part
-        if name == "bayesian":
-            suits = complete >= pruned and not seat.samplers.is_conditional(part)
-            known = proposals, complete, states[TrialState.RUNNING], len(seat.samplers.parts[part])
-            name = "gp" if suits and self._pace.allows_gp(*known) else "tpe"
+        if part == "bayesian":
+            suits = complete >= pruned and not source.samplers.is_conditional(part)
+            known = (
+                proposals,
+                complete,
+                states[TrialState.RUNNING],
+                len(source.samplers.parts[part]),
+            )
+            name = "bayesian" if suits and self._pace.allows_gp(*known) else "tpe"
         ended = complete + pruned if name == "tpe" else complete
-        return name if ended >= _NEEDED.get(name, 0) else "random"
+        if ended < LEARNS_AFTER[name]:
+            return "random"
+        return "gp" if name == "bayesian" else name
 
     def _propose(self, hold: Hold, proposals: int) -> FrozenTrial:
-        seat = self._seat(hold.origin)
-        chosen = {part: self._resolve(part, seat, proposals) for part in seat.samplers.parts}
+        source = self._source(hold.origin)
+        chosen = {part: self._resolve(part, source, proposals) for part in source.samplers.parts}
         trial = self._mirror.open(hold.number)
         trial.system_attrs[DRAWN_BY] = hold.origin
         earlier = self._params_of(hold.retry_of) if hold.retry_of is not None else None
-        point = earlier or seat.stage.point(hold.origin) or {}
-        view = seat.view.of_bracket(trial)
-        drawing = Drawing(seat.samplers, view, trial, {"random": "random", **chosen})
-        values = self._assign(point, seat, drawing)
+        point = earlier or source.stage.point(hold.origin) or {}
+        view = source.view.of_bracket(trial)
+        drawing = Drawing(source.samplers, view, trial, {"random": "random", **chosen})
+        values = self._assign(point, source, drawing)
         trial.distributions = {
-            name: spanning(self._distributions[name], seat.samplers.distributions[name], value)
+            name: spanning(self._distributions[name], source.samplers.distributions[name], value)
             for name, value in values.items()
         }
         trial.params = to_optuna(values)
         said = "retry" if earlier else "start" if point else " + ".join(drawing.by) or "none"
-        trial.user_attrs.update(ticket=hold.number, stage=seat.stage.name, sampler=said)
-        if seat.stage.name == FINAL:
-            trial.user_attrs["final"] = [seat.stage.first, *seat.stage.turn(hold.origin)]
+        trial.user_attrs.update(ticket=hold.number, stage=source.stage.name, sampler=said)
+        if source.stage.name == FINAL:
+            trial.user_attrs["final"] = [source.stage.first, *source.stage.turn(hold.origin)]
         if hold.retry_of is not None:
             trial.user_attrs["retry_of"] = hold.retry_of
         self._mirror.take_notes(trial._trial_id)  # they are on the trial, which has no row yet
@@ -221,16 +224,16 @@ class Search:
         return None
 
     def _assign(
-        self, point: Mapping[str, Value], seat: _Seat, drawing: Drawing
+        self, point: Mapping[str, Value], source: _Source, drawing: Drawing
     ) -> dict[str, Value]:
         """A value for each parameter that exists: the point's, its default beside one, or drawn."""
         values: dict[str, Value] = {}
         for parameter in self._spec.space:
             if self._exists(parameter, values):
-                values[parameter.name] = _value(parameter, seat, point, drawing)
-        if seat.stage.rescaled and "lr" in seat.stage.free and "lr" not in point:
-            rate = values["lr"] * rate_scale(self._spec, values, seat.base)  # type: ignore[operator]
-            values["lr"] = seat.samplers.clipped("lr", rate)
+                values[parameter.name] = _value(parameter, source, point, drawing)
+        if source.stage.rescaled and "lr" in source.stage.free and "lr" not in point:
+            rate = values["lr"] * source.view.rate_scale(values)  # type: ignore[operator]
+            values["lr"] = source.samplers.clipped("lr", rate)
         return values
 
     def _exists(self, parameter: Parameter, values: Mapping[str, Value]) -> bool:
@@ -238,7 +241,7 @@ class Search:
 
 
 def _value(
-    parameter: Parameter, seat: _Seat, point: Mapping[str, Value], drawing: Drawing
+    parameter: Parameter, source: _Source, point: Mapping[str, Value], drawing: Drawing
 ) -> Value:
     """The point's value, or its default beside one; what the stage holds; or what is drawn."""
     name = parameter.name
@@ -246,9 +249,9 @@ def _value(
         return point[name]
     if point and parameter.default is not None:
         return parameter.default
-    if name not in seat.stage.free:
-        if name in seat.base:
-            return seat.base[name]
+    if name not in source.stage.free:
+        if name in source.base:
+            return source.base[name]
         if parameter.default is not None:
             return parameter.default
-    return drawing.value(seat.stage.free.get(name, parameter))
+    return drawing.value(source.stage.free.get(name, parameter))

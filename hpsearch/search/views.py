@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Container
+import math
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING
 
 from optuna import Study
 from optuna.pruners import _filter_study
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch import plan
-
 if TYPE_CHECKING:
-    from hpsearch.plan import Stage
+    from hpsearch.catalog import Value
     from hpsearch.space import Assignment
     from hpsearch.spec import StudySpec
+    from hpsearch.stages import Stage
 
 __all__ = ["View", "rate_scale"]
 
@@ -67,7 +67,7 @@ class View(Study):
         if any(name in values and values[name] != self._base[name] for name in self._held):
             return None
         if self._stage.rescaled and "lr" in values:
-            rate = values["lr"] / rate_scale(self._spec, values, self._base)  # type: ignore[operator]
+            rate = values["lr"] / self.rate_scale(values)  # type: ignore[operator]
             values["lr"] = rate
             trial = copy.copy(trial)
             trial.params = {**trial.params, "lr": rate}
@@ -75,8 +75,20 @@ class View(Study):
         inside = all(p.domain.contains(values[n]) for n, p in free.items() if n in values)
         return trial if inside else None
 
+    def rate_scale(self, values: Assignment) -> float:
+        """What the learning rate of a configuration is, next to the base's at its batch size."""
+        return rate_scale(self._spec.settings(values), self._spec.settings(self._base))
 
-def rate_scale(spec: StudySpec, values: Assignment, base: Assignment) -> float:
-    """What the learning rate of a configuration is, next to the base's at its batch size."""
-    settings, before = spec.settings(values), spec.settings(base)
-    return plan.rate_scale(settings["optimizer"], settings["batch_size"], before["batch_size"])
+
+def rate_scale(settings: Mapping[str, Value], before: Mapping[str, Value]) -> float:
+    """What a learning rate is multiplied by when the batch size is no more what it was before.
+
+    Linear for SGD (Goyal et al., "Accurate, large minibatch SGD", 2017), by the square root for
+    optimizers that divide by the gradient's size (Malladi et al., "On the SDEs and scaling rules
+    for adaptive gradient algorithms", 2022).
+    """
+    size, base = settings["batch_size"], before["batch_size"]
+    assert isinstance(size, (int, float))
+    assert isinstance(base, (int, float))
+    ratio = size / base
+    return ratio if settings["optimizer"] == "sgd" else math.sqrt(ratio)

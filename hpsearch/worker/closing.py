@@ -12,13 +12,13 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch import plan
 from hpsearch.errors import CheckpointError
 from hpsearch.final import Entry, Repeat, verdict
 from hpsearch.places import data_settings
 from hpsearch.search import Search
 from hpsearch.space import Assignment
 from hpsearch.spec import StudySpec
+from hpsearch.stages import Stage
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study
 from hpsearch.training.checkpoint import Checkpoints
@@ -84,7 +84,7 @@ def conclude(
     return {found.best_ticket} if found else set()
 
 
-def _entries(stage: plan.Stage, trials: Iterable[FrozenTrial]) -> list[Entry]:
+def _entries(stage: Stage, trials: Iterable[FrozenTrial]) -> list[Entry]:
     """The trials of a finish by what they trained; of a ticket that was run again, the last."""
     last = {tuple(t.user_attrs["final"][1:]): t for t in trials}
     repeats: list[list[Repeat]] = [[] for _ in stage.bases]
@@ -94,7 +94,7 @@ def _entries(stage: plan.Stage, trials: Iterable[FrozenTrial]) -> list[Entry]:
     return [Entry(base, tuple(r)) for base, r in zip(stage.bases, repeats, strict=True)]
 
 
-def _trials_of(stage: plan.Stage, mirror: Mirror) -> list[FrozenTrial]:
+def _trials_of(stage: Stage, mirror: Mirror) -> list[FrozenTrial]:
     """The trials of this finish, and of none before it, by ticket."""
     found = [t for t in mirror.trials() if t.user_attrs.get("final", [None])[0] == stage.first]
     return sorted(found, key=lambda t: int(t.user_attrs["ticket"]))

@@ -10,9 +10,9 @@ import logging
 
 from hpsearch import plan
 from hpsearch.errors import NotFoundError
-from hpsearch.plan import Stage
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
+from hpsearch.stages import Stage
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study

@@ -15,11 +15,11 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import plan
-from hpsearch.plan import Stage
 from hpsearch.search import Search
 from hpsearch.search.cmaes import ReplayedCmaEsSampler
 from hpsearch.search.distributions import distribution
 from hpsearch.spec import StudySpec, load
+from hpsearch.stages import Stage
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror

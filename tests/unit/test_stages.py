@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from hpsearch import plan
-from hpsearch.plan import Done, Stage
+from hpsearch.plan import Done
 from hpsearch.ranges import narrowed
+from hpsearch.search.views import rate_scale
 from hpsearch.space import Choices, Range
 from hpsearch.spec import StudySpec, load
+from hpsearch.stages import Stage
 
 FILE = """
 name: s
@@ -257,7 +259,8 @@ def test_a_range_is_narrowed_around_a_value(domain, centre, expected) -> None:
 
 @pytest.mark.parametrize(("optimizer", "factor"), [("sgd", 4.0), ("adam", 2.0), ("rmsprop", 2.0)])
 def test_a_learning_rate_follows_the_batch_size(optimizer: str, factor: float) -> None:
-    assert plan.rate_scale(optimizer, 256, 64) == factor
+    now = {"optimizer": optimizer, "batch_size": 256}
+    assert rate_scale(now, {**now, "batch_size": 64}) == factor
 
 
 def test_all_starting_points_are_run_however_small_the_warm_up_is(spec) -> None:

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hpsearch.training.data import Part
+from hpsearch.training.range_test import range_test
+from tests.unit.training.packing import DEVICE
+
+
+def test_the_loss_falls_fastest_at_a_rate_that_trains_well(digits, candidate) -> None:
+    test = range_test(candidate(batch_size=30), digits, DEVICE, 1e-6, 10.0)
+    assert 1e-4 < test.steepest < test.largest < 1.0
+    assert test.rates[-1] < 10.0, "it goes on after the loss has gone up for good"
+    ratios = [b / a for a, b in zip(test.rates, test.rates[1:], strict=False)]
+    assert max(ratios) == pytest.approx(min(ratios))
+
+
+def test_no_rate_is_suggested_where_the_loss_does_not_fall(digits, candidate) -> None:
+    blind = replace(digits, train=Part(digits.train.inputs * 0, digits.train.targets))
+    test = range_test(candidate(), blind, DEVICE, 1e-9, 1e-8)
+    assert (test.steepest, test.largest) == (None, None)
