@@ -56,6 +56,17 @@ LEASE_S = 30.0
 """Seconds after which a silent worker loses its tickets."""
 
 
+def _there(connection: sa.Connection, study_id: int) -> Study | None:
+    """The study; None: it has been deleted."""
+    return next(iter(study_rows.find(connection, studies.c.study_id == study_id)), None)
+
+
+def _locked(connection: sa.Connection, study_id: int) -> Study | None:
+    """The study as it is once its row lock is ours; None: it has been deleted."""
+    trials.lock_study(connection, study_id)
+    return _there(connection, study_id)
+
+
 class Ledger:
     """The verbs. Every method is one transaction; values that come back are frozen."""
 
@@ -161,8 +172,8 @@ class Ledger:
         No more than are within reach (`dealing.REACH`): what `claim` can be asked for by number.
         """
         with self.database.read() as connection:
-            found = study_rows.find(connection, studies.c.study_id == study_id)
-            return dealing.upcoming(connection, found[0], count) if found else []
+            study = _there(connection, study_id)
+            return dealing.upcoming(connection, study, count) if study else []
 
     def origin(self, study_id: int, number: int) -> int:
         """The number by which an issued ticket is sampled and seeded."""
@@ -186,10 +197,9 @@ class Ledger:
         self, connection: sa.Connection, study_id: int, found: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         """Keep what the first worker found out about the data; what was kept, now or before."""
-        trials.lock_study(connection, study_id)
-        for study in study_rows.find(connection, studies.c.study_id == study_id):
-            if study.data is not None:
-                return study.data
+        study = _locked(connection, study_id)
+        if study is not None and study.data is not None:
+            return study.data
         study_rows.put(connection, study_id, data=json.dumps(found))
         return found
 
@@ -203,20 +213,19 @@ class Ledger:
         that counts: on another device there may be more memory, or more digits. None, and nothing
         is kept, where somebody has deleted or stopped it during the look.
         """
-        trials.lock_study(connection, study.study_id)
+        current = _locked(connection, study.study_id)
         # SQLite gives the id of a deleted study again.
-        same = studies.c.study_id == study.study_id, studies.c.uid == study.uid
-        for current in study_rows.find(connection, *same):
-            known = current.sanity
-            passed = known is not None and not known["stops"]
-            if passed or current.state not in ("open", "paused"):
-                return known
-            stops = found["stops"] and current.issued == 0
-            kept = {**found, "stops": stops}
-            state = "stopped" if stops else current.state
-            study_rows.put(connection, study.study_id, sanity=json.dumps(kept), state=state)
-            return kept
-        return None
+        if current is None or current.uid != study.uid:
+            return None
+        known = current.sanity
+        passed = known is not None and not known["stops"]
+        if passed or current.state not in ("open", "paused"):
+            return known
+        stops = found["stops"] and current.issued == 0
+        kept = {**found, "stops": stops}
+        state = "stopped" if stops else current.state
+        study_rows.put(connection, study.study_id, sanity=json.dumps(kept), state=state)
+        return kept
 
     def stages(self, study_id: int) -> list[dict[str, Any]]:
         """The stages that have been opened, in their order."""
@@ -237,21 +246,20 @@ class Ledger:
         Which it has once the stages before it have no ticket left to issue, and none under way
         where stages do not overlap: then their trials, of which the new one was made, have ended.
         """
-        trials.lock_study(connection, study_id)
-        for study in study_rows.find(connection, studies.c.study_id == study_id):
-            known = len(stage_rows.find(connection, study_id))
-            if known != number or not study.awaits_stage or study.drawn != stage["first"]:
+        study = _locked(connection, study_id)
+        known = len(stage_rows.find(connection, study_id))
+        if study is None or not study.awaits_stage or study.drawn != stage["first"]:
+            return
+        if known != number or study.tickets != tickets:  # more were added since it was thought of
+            return
+        values: dict[str, Any] = {"opened": stage_rows.end_of(stage)}
+        if stage["name"] == FINAL:
+            if study.ended < study.issued:  # all have a claim to be among the best
                 return
-            if study.tickets != tickets:  # more were added since the stage was thought of
-                return
-            values: dict[str, Any] = {"opened": stage_rows.end_of(stage)}
-            if stage["name"] == FINAL:
-                if study.ended < study.issued:  # all have a claim to be among the best
-                    return
-                # What the search has no time for any more is not run.
-                values |= {"finish": "open", "tickets": study.issued + stage["count"]}
-            stage_rows.add(connection, study_id, number, stage)
-            study_rows.put(connection, study_id, **values)
+            # What the search has no time for any more is not run.
+            values |= {"finish": "open", "tickets": study.issued + stage["count"]}
+        stage_rows.add(connection, study_id, number, stage)
+        study_rows.put(connection, study_id, **values)
 
     @_verb
     def begin_verdict(self, connection: sa.Connection, study_id: int) -> int | None:
@@ -259,11 +267,10 @@ class Ledger:
 
         The same one where whoever was about to has died over it; None where that is not due.
         """
-        trials.lock_study(connection, study_id)
-        for study in study_rows.find(connection, studies.c.study_id == study_id):
-            if study.awaits_verdict:
-                return stage_rows.begin_verdict(connection, study_id)
-        return None
+        study = _locked(connection, study_id)
+        if study is None or not study.awaits_verdict:
+            return None
+        return stage_rows.begin_verdict(connection, study_id)
 
     @_verb
     def end_verdict(
@@ -295,7 +302,7 @@ class Ledger:
     @_verb
     def finish_again(self, connection: sa.Connection, name: str, tickets: int) -> Study:
         """Add a finish, of so many tickets, to a study that is done; ConflictError if it is not."""
-        study = self._locked(connection, name)
+        study = self._named(connection, name)
         # A network of the last one that is lost leaves it without a verdict for ever.
         if study.state != "done" and not study.awaits_verdict:
             advice = (
@@ -313,7 +320,7 @@ class Ledger:
     @_verb
     def set_state(self, connection: sa.Connection, name: str, state: State) -> Study:
         """Pause, stop or open a study. Raises ConflictError where it is done already."""
-        study = self._locked(connection, name)
+        study = self._named(connection, name)
         if study.state == "done":
             raise ConflictError(
                 f"study {name!r} is done: {study.ended} of {study.tickets} trials have ended; "
@@ -341,7 +348,7 @@ class Ledger:
             priority: Studies of a higher one are served first.
             max_parallel: The most tickets leased at once; 0: no limit.
         """
-        study = self._locked(connection, name)
+        study = self._named(connection, name)
         values: dict[str, Any] = {}
         if priority is not None:
             values["priority"] = priority
@@ -370,7 +377,7 @@ class Ledger:
 
         Raises ConflictError where that adds nothing.
         """
-        study = self._locked(connection, name)
+        study = self._named(connection, name)
         if study.finish == "open":
             raise ConflictError(
                 f"study {name!r} is in its finish; add to its budget once that is done"
@@ -404,7 +411,7 @@ class Ledger:
         A trial that has ended stays as it is, for Optuna's readers keep it for ever; its
         successor has the same parameters and a place of its own in the budget.
         """
-        study = self._locked(connection, name)
+        study = self._named(connection, name)
         added = dealing.add_retries(connection, study)
         if added:
             study_rows.put(
@@ -419,12 +426,12 @@ class Ledger:
     @_verb
     def delete(self, connection: sa.Connection, name: str) -> None:
         """Delete a study with all its trials. A worker on it finds out at its next write."""
-        study = self._locked(connection, name)
+        study = self._named(connection, name)
         study_rows.forget(connection, study.study_id)
         trials.delete_study(connection, study.study_id)
 
-    def _locked(self, connection: sa.Connection, name: str) -> Study:
-        """The study as it is once its row lock is ours."""
+    def _named(self, connection: sa.Connection, name: str) -> Study:
+        """The study as it is once its row lock is ours; NotFoundError as in `study`."""
         trials.lock_study(connection, self._study(connection, name).study_id)
         return self._study(connection, name)
 
@@ -557,10 +564,9 @@ class Ledger:
     @_verb
     def _sweep(self, connection: sa.Connection, study_ids: Collection[int]) -> None:
         for study_id in sorted(study_ids):
-            trials.lock_study(connection, study_id)
-            for study in study_rows.find(connection, studies.c.study_id == study_id):
-                if study.state == "stopped":
-                    ticket_rows.end_abandoned(connection, study_id)
+            study = _locked(connection, study_id)
+            if study is not None and study.state == "stopped":
+                ticket_rows.end_abandoned(connection, study_id)
 
     # --- workers ------------------------------------------------------------------------------
 

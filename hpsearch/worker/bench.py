@@ -1,11 +1,11 @@
-"""One study on one device: tickets become trials, trials are trained, judged and recorded."""
+"""One study on one device: tickets become trials, trials are trained and judged."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -25,6 +25,7 @@ from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.training.stack import shape_of
 from hpsearch.worker.closing import conclude
 from hpsearch.worker.context import Context
+from hpsearch.worker.delivery import Delivery
 from hpsearch.worker.intake import Intake
 from hpsearch.worker.material import material
 from hpsearch.worker.running import Running
@@ -36,15 +37,8 @@ __all__ = ["Bench"]
 
 T = TypeVar("T")
 
-_SAVE_S = 0.8
-"""Between two rounds of checkpoints, and how long reports wait for them. A crash costs no more than
-that of training; an epoch that takes longer is saved and reported at its end."""
-
 _LOOK_S = 5.0
 """Between two looks at other workers' trials, where nothing is drawn by them."""
-
-_TIDY_S = 1.0
-"""Between two looks for networks that are of no use any more, while there is work."""
 
 _CLEAR_S = 10.0
 """For the new epoch of a trial that has lost its worker to reach the database."""
@@ -81,11 +75,10 @@ class Bench:
         self._staging = Staging(context.ledger, study, self._spec, self._search, self._mirror)
         self._intake = Intake(context.ledger, study, self._spec, self._search, self._array)
         self._running: dict[int, Running] = {}
-        self._saved_at = time.monotonic()
-        self._untidy, self._tidied_at = False, time.monotonic()
         self._looked_at = -float("inf")
-        self._unconfirmed: set[int] = set()
-        """Tickets whose end is on its way to the database."""
+        self._delivery = Delivery(
+            context, study, self._mirror, self._array, self._saves, self._running
+        )
         _log.info("serving study %s on %s", study.name, context.device)
 
     def run(self) -> bool:
@@ -104,6 +97,10 @@ class Bench:
         finally:
             self._keeper.follow(None)
         return had_work
+
+    def settle(self) -> None:
+        """Take note of what has become of the writes so far."""
+        self._delivery.settle()
 
     # --- taking tickets -----------------------------------------------------------------------
 
@@ -175,7 +172,7 @@ class Bench:
         running = next((r for r in self._running.values() if r.suspect), None)
         if running is None:
             return True
-        self._save()
+        self._delivery.save()
         if not self._keeper.flush(_CLEAR_S):
             return False
         try:
@@ -265,7 +262,7 @@ class Bench:
 
     def _started(self, hold: Hold, trial: FrozenTrial) -> Running:
         if hold.number in self._running:  # by an older hold, which this worker lost in its sleep
-            self._let_go(hold.number)
+            self._delivery.let_go(hold.number)
         suspect = hold.crashes > 0 and self._array.stacks
         running = Running(hold, trial, self._candidate(hold, trial), suspect=suspect)
         self._running[hold.number] = running
@@ -310,7 +307,7 @@ class Bench:
             ending = None if last else self._pruned(running)
             notes = self._mirror.take_notes(running.trial_id)
             running.put(reports=missing, system_attrs=notes, ending=ending)
-            self._finish([running])
+            self._delivery.finish([running])
 
     def _rewind(self, running: Running, epoch: int, why: str) -> None:
         """Its learning curve goes back too, or the pruner would judge it by the old one."""
@@ -326,9 +323,8 @@ class Bench:
         taken_s = time.monotonic() - started
         self._search.trained(taken_s)
         self._intake.trained(taken_s / len(self._running))
-        self._finish(judged)
-        if time.monotonic() - self._saved_at >= _SAVE_S:
-            self._save()
+        self._delivery.finish(judged)
+        self._delivery.save_where_due()
 
     def _judge(self, report: Report) -> Running:
         """Note an epoch: its report, and whether the trial ends with it."""
@@ -347,36 +343,6 @@ class Bench:
         notes = self._mirror.take_notes(running.trial_id)
         running.put(reports=[done], system_attrs=notes, ending=ending)
         return running
-
-    def _save(self) -> None:
-        """Write the checkpoints of what is in training, and then deliver what they vouch for.
-
-        A report is delivered after its checkpoint: whoever takes a trial over can add a report
-        that is missing, not an epoch. A trial goes on without a checkpoint: its values are in the
-        database then, and the disk may have room again later. Of one whose epoch was broken off
-        nothing can be saved any more: whoever goes on trains what is not delivered again.
-        """
-        for running in self._running.values():
-            if not self._has_state(running):
-                running.take()
-            elif running.pending and running.pending.reports:
-                self._checkpoint(running, last=False)
-        self._deliver(list(self._running.values()))
-        self._saved_at = time.monotonic()
-
-    def _has_state(self, running: Running) -> bool:
-        return running.number in self._array.keys and self._array.has_state(running.number)
-
-    def _checkpoint(self, running: Running, *, last: bool) -> None:
-        """Save it, and note on the trial where that has come to fail, or to work again."""
-        number = running.number
-        why = self._saves.save(running.hold, lambda: self._array.state(number), last=last)
-        before, running.unsaved = running.unsaved, why
-        if (before is None) == (why is None):
-            return
-        if why is not None:
-            _log.warning("trial %d goes on, but %s", running.trial.number, why)
-        running.put(user_attrs={"checkpoint": why})
 
     def _pruned(self, running: Running) -> Ending | None:
         """How the trial ends if the pruner would stop it after its last report."""
@@ -399,90 +365,14 @@ class Bench:
 
     # --- what becomes of trials ---------------------------------------------------------------
 
-    def _finish(self, candidates: Sequence[Running]) -> None:
-        """Deliver the ends of those that have come to one, and clear them away."""
-        ended = [running for running in candidates if running.ending is not None]
-        for running in ended:
-            if self._is_wanted(running):  # the network itself, for whoever asks for it
-                self._checkpoint(running, last=True)
-        endings = [(running, running.ending) for running in ended]
-        self._deliver(ended)
-        for running, ending in endings:
-            assert ending is not None
-            _log.info("trial %d of %s: %s", running.trial.number, self._study.name,
-                      ending.state.name)  # fmt: skip
-            self._mirror.end(running.trial_id, ending.state, ending.value)
-            self._let_go(running.number)
-            self._unconfirmed.add(running.number)
-
-    def _is_wanted(self, running: Running) -> bool:
-        """Whether its network is the best so far, or one that the finish will look at."""
-        ending = running.ending
-        if ending is None or ending.state is not TrialState.COMPLETE:
-            return False
-        finishes = running.trial.user_attrs["stage"] == FINAL
-        return finishes or self._mirror.would_be_best(running.trial, ending.value)
-
-    def _deliver(self, chosen: Iterable[Running]) -> None:
-        """Hand what is to be written of them to the keeper."""
-        self._keeper.put([write for running in chosen for write in running.take()])
-
-    def _let_go(self, number: int) -> None:
-        del self._running[number]
-        if number in self._array.keys:
-            self._array.remove(number)
-
-    def settle(self) -> None:
-        """Take note of what has become of the writes so far."""
-        ended, lost = self._keeper.take_outcomes(self._study.study_id)
-        for _, number, fence in lost:
-            self._part_with(number, fence)
-        self._unconfirmed -= {number for _, number, _ in ended | lost}
-        self._untidy |= bool(ended)
-        now = time.monotonic()
-        if self._untidy and (not self._running or now - self._tidied_at >= _TIDY_S):
-            self._tidy()
-            self._untidy, self._tidied_at = False, now
-
-    def _part_with(self, number: int, fence: int) -> None:
-        _log.warning("ticket %d has another holder by now: its late reports are refused", number)
-        running = self._running.get(number)
-        if running is not None:
-            if running.hold.fence != fence:
-                return  # taken over by this worker itself
-            self._let_go(number)
-        self._mirror.drop_ticket(number)
-        if self._is_deleted():  # whoever deleted it could not know what would be saved after that
-            self._saves.clear()
-
-    def _is_deleted(self) -> bool:
-        try:
-            return all(study.uid != self._study.uid for study in self._ledger.studies())
-        except UnreachableError:
-            return False
-
-    def _tidy(self) -> None:
-        """Of trials that have ended, only the networks of the best one and of a finish are of use.
-
-        One whose end is not in the database yet is not touched: should this worker die now, the
-        next one needs it. Nor is any while that is so of the best.
-        """
-        best = self._mirror.best()
-        if best is not None and best.user_attrs["ticket"] in self._unconfirmed:
-            return
-        ended = {t.user_attrs["ticket"]: t for t in self._mirror.trials() if t.state.is_finished()}
-        kept = {number for number, t in ended.items() if t.user_attrs["stage"] == FINAL}
-        kept |= {best.user_attrs["ticket"]} if best is not None else set()
-        self._saves.keep_only(kept, ended.keys() - self._unconfirmed)
-
     def _obey(self) -> None:
         """Give back or end what is under way where the study or this worker has been stopped."""
-        self.settle()
+        self._delivery.settle()
         state = self._keeper.state(self._study.study_id)
         if state == "stopped":
             for running in self._running.values():
                 running.put(ending=Ending(TrialState.PRUNED, running.last_value, "stopped"))
-            self._finish(list(self._running.values()))
+            self._delivery.finish(list(self._running.values()))
         elif state == "paused" or self._stop.is_set():
             self.give_back()
 
@@ -494,7 +384,7 @@ class Bench:
         holds = [running.hold for running in self._running.values()]
         if not holds:
             return
-        self._save()
+        self._delivery.save()
         self._keeper.flush(self._context.options.grace_s / 2)
         with suppress(UnreachableError):
             self._ledger.release(holds, lost)
@@ -503,4 +393,4 @@ class Bench:
         for running in list(self._running.values()):
             self._keeper.forget(running.hold)
             self._mirror.drop(running.trial_id)
-            self._let_go(running.number)
+            self._delivery.let_go(running.number)

@@ -22,7 +22,7 @@ from hpsearch.training import fit
 from hpsearch.training.checkpoint import Checkpoints
 from hpsearch.training.solo import Solo
 from hpsearch.training.stack import Stack
-from hpsearch.worker import bench
+from hpsearch.worker import delivery
 
 Hook = Callable[[], None]
 
@@ -109,7 +109,7 @@ def hold_while(gate: Path) -> None:
 
 def report_at_once() -> None:
     """Save and report after each epoch: trials here end before a second is over."""
-    bench._SAVE_S = 0.0
+    delivery._SAVE_S = 0.0
 
 
 def die_in(ticket: int, epochs: range) -> None:
