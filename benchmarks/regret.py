@@ -43,12 +43,19 @@ class Summary:
 
 
 def summaries(found: Mapping[str, Any], trials: int) -> list[Summary]:
-    """Of what `benchmarks.strategy` has written; the best at the end first. Tables on which random
-    search always finds the best configuration say nothing and are left out."""
+    """Of what `benchmarks.strategy` has written; the best at the end first.
+
+    Only seeds with which every strategy has searched every table count: one unlucky start can be
+    most of a mean. Tables on which random search always finds the best configuration say nothing
+    and are left out.
+    """
+    shared = set[str].intersection(
+        *(set(runs) for tables in found["runs"].values() for runs in tables.values())
+    )
     curves = {
         strategy: {
-            table: {seed: _curve(better, found["best"][table], trials)
-                    for seed, better in runs.items()}
+            table: {seed: _curve(runs[seed], found["best"][table], trials)
+                    for seed in sorted(shared, key=int)}
             for table, runs in tables.items()
         }
         for strategy, tables in found["runs"].items()
@@ -69,7 +76,7 @@ def _summary(
 ) -> Summary:
     trials = len(next(iter(next(iter(curves.values())).values())))
     places = [math.ceil(share * trials) - 1 for share in SHARES]
-    seeds = set.intersection(*(set(curves[table]) for table in used))
+    seeds = list(curves[used[0]])
     over_tables = [
         [mean(curves[table][seed][at] / scale[table] for table in used) for at in places]
         for seed in seeds
@@ -79,8 +86,7 @@ def _summary(
     return Summary(
         name,
         [interval([of_seed[i] for of_seed in over_tables]) for i in range(len(places))],
-        [mean(_beats(curves[t][s][at], rival[t][s][at]) for t, s in runs if s in rival[t])
-         for at in places],
+        [mean(_beats(curves[t][s][at], rival[t][s][at]) for t, s in runs) for at in places],
         median(first or trials + 1 for first in firsts),
         mean(first is not None for first in firsts),
         {table: mean(c[-1] for c in curves[table].values()) / scale[table] for table in used},
@@ -98,9 +104,11 @@ def _curve(better: Sequence[tuple[int, float]], best: float, trials: int) -> Cur
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The mean and half of its 95 % interval (Student's t)."""
+    """The mean and half of its 95 % interval (Student's t), which one value does not have."""
     from scipy.stats import t
 
+    if len(values) < 2:
+        return mean(values), math.inf
     half = t.ppf(0.975, len(values) - 1) * stdev(values) / math.sqrt(len(values))
     return mean(values), float(half)
 

@@ -1,9 +1,10 @@
-"""Make docs/performance.md, and the tables in the README and in docs/strategy.md, from what the
-benchmarks have written.
+"""Make the tables in the README, docs/performance.md and docs/strategy.md from what the benchmarks
+have written.
 
     python -m benchmarks.report [--check]
 
-With --check nothing is written, and the exit code is 1 where one of them is out of date.
+With --check nothing is written, and the exit code is 1 where one of them is out of date. A table
+stands between two marks, `<!-- name -->` and `<!-- /name -->`; all else is written by hand.
 """
 
 from __future__ import annotations
@@ -23,130 +24,6 @@ from benchmarks.turns import IDLE, RESULTS, ROOT, UNITS, Measured
 
 __all__ = ["made", "main"]
 
-HEAD = """\
-# How fast it is
-
-Each benchmark is one command in a clone of this repository with `pip install -e '.[bench]'`. It
-runs hpsearch and what it is compared with in turn (A B A B ...), five times unless a line says
-otherwise, each side a fresh process, and writes every single figure to
-`benchmarks/results/NAME.json`. This page and the README's table are made of these files by
-`python -m benchmarks.report`. Figures are medians; `--quick` tries a benchmark out, `--only CASE`
-runs one line of it. On a machine with other work they say little: each prints a warning there.
-"""
-
-TRAINING = """\
-## Training: `python -m benchmarks.training`
-
-A random search over learning rate, weight decay and dropout, with Adam and without pruning, on
-SQLite; wall clock from the command to its result, start-up included. The studies are those in
-`benchmarks/studies`, run as users run them: `hpsearch run STUDY --storage sqlite:///study.db`.
-
-- **plain Optuna** is what its tutorial for PyTorch shows (`benchmarks/plain.py`,
-  `benchmarks/problems.py`): a training loop a trial, a `DataLoader` without worker processes (the
-  fastest for data that fits in memory), `trial.report` after each epoch, `RandomSampler`, the
-  same SQLite database, all cores. Fashion-MNIST is read as there: torchvision's data set with
-  `ToTensor`. Beside it the same loop in as many processes as there are cores, as Optuna's tutorial
-  on distribution shows it, once: hpsearch starts a worker a core by itself.
-- **Ray Tune** (`benchmarks/tune.py`) trains by the same loop, one CPU a trial and its own
-  scheduler. It starts a process for each trial, so it is given no more than 32 trials, and one
-  round; compare the time of one.
-
-Data, network, batch size, epochs and ranges are the same on all sides, which a test checks, and of
-digits and tables the very rows; images are split in the same sizes. The accuracies are the medians
-and quartiles of all trials' last ones in the first run of each side: that they agree shows that
-the same is trained.
-"""
-
-TRAINING_BOUND = """\
-What bounds it: with networks this small PyTorch's time goes into calling kernels and not into
-arithmetic, on a CPU as on a GPU. A `DataLoader` adds to that a Python call for each row. Start-up
-is a fixed part of hpsearch's time, see below: it counts for much where the search is short, and is
-most of it on the 124 training rows of the wine table and the 399 of breast cancer. Of the rest of a
-tiny network's time a tenth goes into checkpoints, one a candidate and second.
-
-With wider networks PyTorch's kernels take over, and the figures come closer to each other. Of a
-step of the dense network for Fashion-MNIST, 2.5 ms by itself on two cores, `torch.profiler` finds
-44 % in matrix products, at 200 billion operations a second, 19 % in Adam and 3 % in dropout's
-random numbers; a worker a core takes 1.6 ms. Of a step of the convolutional one, 3.1 ms in a stack
-of four, 33 % are convolutions, 29 % BatchNorm and 9 % pooling, as in plain Optuna's loop.
-"""
-
-TRAINING_GPU = """\
-### On a GPU
-
-The same command on a machine with an NVIDIA H100: single runs, of fewer trials. hpsearch's time is
-start-up there: 8 trials of digits took 13.4 s from command to result, 256 took 15.0 s.
-"""
-
-TRAINING_GPU_BOUND = """\
-A step of a stack is recorded once and launched as a whole (a CUDA graph, `training/recording.py`).
-For one step, launched kernel by kernel and recorded, in ms:
-
-| network, batch | slots | kernel by kernel | recorded | of one candidate |
-| --- | --- | --- | --- | --- |
-| dense 64-64-64-10, 64 | 1 | 2.77 | 0.21 | 0.21 |
-| | 8 | 3.06 | 0.23 | 0.029 |
-| | 64 | 3.19 | 0.40 | 0.0062 |
-| dense 784-512-512-10, 128 | 1 | 2.56 | 0.20 | 0.20 |
-| | 64 | 3.85 | 2.66 | 0.042 |
-| convolutions of 8 and 16 channels, 64 | 1 | 4.16 | 0.45 | 0.45 |
-| | 8 | 6.11 | 0.90 | 0.11 |
-| | 64 | 8.33 | 5.08 | 0.079 |
-
-PyTorch's own modules and Adam, one candidate by itself, take 2.2, 1.8 and 3.5 ms. What bounds it:
-the dense network for Fashion-MNIST is read from memory, 5.4 MB a candidate and step; the others are
-launches still. In convolutions a sixth goes into keeping what is not finite in one slot out of the
-others, which cuDNN does not do by itself.
-"""
-
-DISPATCH = """\
-## Dispatch: `python -m benchmarks.dispatch`
-
-Trials that train nothing: five parameters, up to ten reports, random sampling, ASHA. hpsearch
-runs its real worker loop with all that it keeps (leases, checkpoints, learning curves), only its
-array is one whose epochs cost nothing (`benchmarks/noop.py`). **Plain Optuna** calls `ask`,
-`report`, `should_prune`, `tell` on `RDBStorage` with `RandomSampler` and
-`SuccessiveHalvingPruner`. All workers are processes that begin together; the time runs from the
-first trial's start to the last one's end as the database has them. PostgreSQL runs with its own
-defaults on the same machine. Statements and commits are counted by SQLAlchemy's events, on both
-sides.
-"""
-
-DISPATCH_BOUND = """\
-What bounds it: Python in the workers, which share the cores with the database and, on SQLite, its
-one writer. Of the time of 8 workers on PostgreSQL `py-spy`, on a machine with other work, finds
-39 % in waiting for answers, 25 % in SQLAlchemy, 22 % in proposing and pruning, and 10 % in
-checkpoints. ASHA ends most trials early; how many, and so how many reports a trial has, depends on
-the order in which they are reported and differs between the sides: the column shows it. What a
-worker sends once, when it comes and goes, is shared out over its trials.
-"""
-
-STARTUP = """\
-## Start-up: `python -m benchmarks.startup`
-
-`hpsearch --help`, and `hpsearch run studies/digits.yaml` on a new database until the first
-epoch's report can be read there. The floor beside it is `python -c "import optuna, torch"`, where
-any search with these two begins.
-"""
-
-STARTUP_BOUND = """\
-What bounds it: importing. `hpsearch run` starts its workers before it makes the study, so that
-they load PyTorch meanwhile. What a worker loads beside PyTorch is scikit-learn and SciPy (1 s,
-for the data and its split), `torch._dynamo` (1.3 s, wherever `torch.optim.Optimizer` is used) and
-SQLAlchemy with Alembic and Optuna (0.5 s).
-"""
-
-GROWTH = """\
-## Growth: `python -m benchmarks.growth`
-
-A fresh process's first proposal on a study of 10,000 trials that have ended, by TPE, and the
-memory that reading them takes; **plain Optuna** by `load_study` and `ask` on the same SQLite
-database. What a claim costs by the number of tickets is counted and not timed:
-`tests/integration/test_ledger_cost.py`.
-"""
-
-NAMES = ("training", "dispatch", "startup")
-
 
 def main() -> None:
     """Write both, or check them."""
@@ -162,16 +39,19 @@ def main() -> None:
 
 def made() -> dict[Path, str]:
     """Path -> content."""
-    found = {name: _measured(name) for name in NAMES}
-    parts = [
-        (ROOT / "README.md", "benchmarks", _readme_table(found)),
-        (ROOT / "docs" / "strategy.md", "strategy", _strategies()),
-        (ROOT / "docs" / "strategy.md", "real", _real()),
-        (ROOT / "docs" / "strategy.md", "finish", _finish()),
-    ]
-    pages = {ROOT / "docs" / "performance.md": "\n".join(_page(found))}
-    for path, name, text in parts:
-        pages[path] = _with(pages.get(path) or path.read_text(encoding="utf-8"), name, text)
+    found = {name: _measured(name) for name in _COLUMNS}
+    speed = {name: _results(cases, _COLUMNS[name]) for name, cases in found.items()}
+    tables = {
+        ROOT / "README.md": {"benchmarks": _readme_table(found)},
+        ROOT / "docs" / "performance.md": {**speed, "growth": _growth()},
+        ROOT / "docs" / "strategy.md": {
+            "strategy": _strategies(), "real": _real(), "finish": _finish(),
+        },
+    }  # fmt: skip
+    pages = {path: path.read_text(encoding="utf-8") for path in tables}
+    for path, of in tables.items():
+        for name, text in of.items():
+            pages[path] = _with(pages[path], name, text)
     return pages
 
 
@@ -188,10 +68,10 @@ def _strategies() -> str:
         return "No figures of this version yet; `python -m benchmarks.strategy` makes them.\n"
     found = summaries(json.loads(path.read_text()), TRIALS)
     head = ("strategy", "seeds", *(f"regret at {share:.0%}" for share in SHARES),
-            "wins against TPE", "trials that random search's end takes")  # fmt: skip
+            "wins against TPE, at each", "trials that random search's end takes")  # fmt: skip
     rows = [
         (s.strategy, str(s.runs), *(f"{middle:.2f} ± {half:.2f}" for middle, half in s.regret),
-         f"{s.wins[-1]:.0%}", _trials_needed(s)) for s in found
+         ", ".join(f"{share:.0%}" for share in s.wins), _trials_needed(s)) for s in found
     ]  # fmt: skip
     tables = list(found[0].tables)
     each = [(table, *(f"{s.tables[table]:.2f}" for s in found)) for table in tables]
@@ -205,7 +85,7 @@ def _real() -> str:
         return "No figures of this version yet; `python -m benchmarks.real` makes them.\n"
     rows = [
         (problem, strategy, str(len(runs)),
-         " ± ".join(f"{v:.4f}" for v in interval([run["best"] for run in runs.values()])),
+         _spread([run["best"] for run in runs.values()]),
          f"{mean(run['trials'] for run in runs.values()):.0f}",
          f"{mean(run['seconds'] for run in runs.values()):.0f}")
         for problem, of in json.loads(path.read_text()).items() for strategy, runs in of.items()
@@ -213,6 +93,14 @@ def _real() -> str:
     return _table(
         ("study", "strategy", "seeds", "best accuracy", "trials", "seconds of work"), rows
     )
+
+
+def _spread(values: Sequence[float]) -> str:
+    """The mean and half of its 95 % interval; of fewer than five, the least and the most."""
+    if len(values) < 5:
+        return f"{min(values):.4f} to {max(values):.4f}"
+    middle, half = interval(values)
+    return f"{middle:.4f} ± {half:.4f}"
 
 
 def _trials_needed(of: Summary) -> str:
@@ -246,25 +134,6 @@ def _measured(name: str) -> list[Measured]:
     return [Measured.from_json(case) for case in cases]
 
 
-def _page(found: Mapping[str, Sequence[Measured]]) -> Iterator[str]:
-    yield HEAD
-    sections = (
-        (TRAINING, TRAINING_BOUND, _training_columns),
-        (DISPATCH, DISPATCH_BOUND, _dispatch_columns),
-        (STARTUP, STARTUP_BOUND, None),
-    )
-    for name, (head, bound, more) in zip(NAMES, sections, strict=True):
-        yield head
-        yield from _results(found[name], more)
-        yield bound
-        if name == "training":
-            yield TRAINING_GPU
-            yield from _results(_measured("training-gpu"), more)
-            yield TRAINING_GPU_BOUND
-    yield GROWTH
-    yield _growth()
-
-
 def _growth() -> str:
     path = RESULTS / "growth.json"
     if not path.exists():
@@ -280,13 +149,15 @@ def _growth() -> str:
 Columns = Callable[[Measured, str], Mapping[str, str]]
 
 
-def _results(cases: Sequence[Measured], more: Columns | None) -> Iterator[str]:
+def _results(cases: Sequence[Measured], more: Columns | None) -> str:
     if not cases:
-        yield "No figures of this version yet; the command measures on your machine.\n"
-        return
+        return "No figures of this version yet; the command measures on your machine.\n"
     rows = [row for case in cases for row in _rows(case, more)]
-    yield _table(list(rows[0]), ([row[key] for key in rows[0]] for row in rows))
-    yield "".join(f"- {line}\n" for line in dict.fromkeys(map(_circumstances, cases)))
+    of = dict[str, list[str]]()
+    for case in cases:
+        of.setdefault(_circumstances(case), []).append(case.name)
+    lines = "".join(f"- {', '.join(names)}: {line}\n" for line, names in of.items())
+    return f"{_table(list(rows[0]), ([row[key] for key in rows[0]] for row in rows))}\n{lines}"
 
 
 def _rows(case: Measured, more: Columns | None) -> Iterator[dict[str, str]]:
@@ -297,13 +168,14 @@ def _rows(case: Measured, more: Columns | None) -> Iterator[dict[str, str]]:
             "side": side,
             f"median, {UNITS[case.figure]}": _number(case.middle(side)),
             "least to most": f"{_number(min(values))} to {_number(max(values))}",
+            "runs": f"{len(runs)}",
             **(more(case, side) if more else {}),
             "hpsearch is": _verdict(case) if side == "hpsearch" else _times(case, side),
         }
     for side, why in case.skipped.items():
         empty = dict.fromkeys(more(case, "hpsearch") if more else (), "")
         yield {"what": "", "side": side, f"median, {UNITS[case.figure]}": "", "least to most": "",
-               **empty, "hpsearch is": f"not run: {why}"}  # fmt: skip
+               "runs": "0", **empty, "hpsearch is": f"not run: {why}"}  # fmt: skip
 
 
 def _times(case: Measured, peer: str) -> str:
@@ -335,13 +207,21 @@ def _dispatch_columns(case: Measured, side: str) -> dict[str, str]:
     }
 
 
+_COLUMNS: Mapping[str, Columns | None] = {
+    "training": _training_columns,
+    "training-gpu": _training_columns,
+    "dispatch": _dispatch_columns,
+    "startup": None,
+}
+"""Benchmark -> what its table shows beside what is compared."""
+
+
 def _circumstances(case: Measured) -> str:
     machine = case.machine
-    runs = max(len(runs) for runs in case.sides.values())
     versions = ", ".join(f"{name} {number}" for name, number in case.versions.items())
     gpu = f", {machine['gpu']}" if machine["gpu"] else ""
     return (
-        f"`{case.command}`, {runs} {'round' if runs == 1 else 'rounds'}, {case.when}; "
+        f"`{case.command}`, {case.when}; "
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB{gpu}; "
         f"{'' if case.load < IDLE else 'which did other work too; '}{versions}"
     )
@@ -349,27 +229,25 @@ def _circumstances(case: Measured) -> str:
 
 def _readme_table(found: Mapping[str, Sequence[Measured]]) -> str:
     rows = [
-        (case.title, _figure(case, "hpsearch"), *_against(case), f"`python -m benchmarks.{name}`")
+        (_titled(case), _figure(case, "hpsearch"), *_against(case),
+         f"`python -m benchmarks.{name.removesuffix('-gpu')}`")
         for name, cases in found.items() for case in cases
         if name != "dispatch" or ", 8 workers" in case.title  # the page has them all
-    ]  # fmt: skip
-    at = len(found["training"])
-    rows[at:at] = [
-        (f"{case.title}; {case.machine['gpu']}", _figure(case, "hpsearch"), *_against(case),
-         "`python -m benchmarks.training`") for case in _measured("training-gpu")
     ]  # fmt: skip
     if not rows:
         return "No figures of this version yet; `python -m benchmarks.training` measures yours.\n"
     return _table(("what", "hpsearch", "beside", "times better", "command"), rows)
 
 
+def _titled(case: Measured) -> str:
+    return f"{case.title}; {gpu}" if (gpu := case.machine["gpu"]) else case.title
+
+
 def _against(case: Measured) -> tuple[str, str]:
-    """The first peer, and how it compares; of start-up, there is only a floor."""
-    if not case.peers:
-        return "", ""
-    peer = case.peers[0]
+    """The peers, and how each compares; of start-up, there is only a floor."""
     floor = case.goal is not None and case.goal.seconds is not None
-    return f"{peer}: {_figure(case, peer)}", "" if floor else f"{case.times(peer):.1f}"
+    peers = "; ".join(f"{peer}: {_figure(case, peer)}" for peer in case.peers)
+    return peers, "" if floor else "; ".join(f"{case.times(peer):.1f}" for peer in case.peers)
 
 
 def _figure(case: Measured, side: str) -> str:
