@@ -62,10 +62,10 @@ def _study(folder: Path, problem: str, strategy: str, seed: int) -> Path:
     yaml = YAML()
     study = yaml.load(ROOT / "studies" / f"{problem}.yaml")
     study.pop("final", None)
-    kind, sampler = STRATEGIES[strategy]
-    study["search"] = {"strategy": kind, "sampler": sampler, "pruner": study["search"]["pruner"],
-                       "seed": seed}  # fmt: skip
-    if sampler == "grid":
+    by = STRATEGIES[strategy]
+    study["search"] = {"strategy": by.strategy, "sampler": by.sampler,
+                       "pruner": study["search"]["pruner"], "seed": seed}  # fmt: skip
+    if by.sampler == "grid":
         for group in study["parameters"].values():
             for parameter in group.values():
                 _level(parameter)

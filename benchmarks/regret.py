@@ -42,29 +42,31 @@ class Summary:
     runs: int
 
 
-def summaries(found: Mapping[str, Any], trials: int) -> list[Summary]:
-    """Of what `benchmarks.strategy` has written; the best at the end first.
+def summaries(found: Mapping[str, Any], trials: int, strategies: Sequence[str]) -> list[Summary]:
+    """Of these strategies in what `benchmarks.strategy` has written; the best at the end first.
 
-    Only seeds with which every strategy has searched every table count: one unlucky start can be
-    most of a mean. Tables on which random search always finds the best configuration say nothing
-    and are left out.
+    Only tables that every one of them, random search and joint TPE have searched count, and only
+    seeds with which they have searched each: one unlucky start can be most of a mean. Tables on
+    which random search always finds the best configuration say nothing and are left out.
     """
+    names = list(dict.fromkeys((*strategies, _BASE, _RIVAL)))
+    tables = set[str].intersection(*(set(found["runs"][name]) for name in names))
     shared = set[str].intersection(
-        *(set(runs) for tables in found["runs"].values() for runs in tables.values())
+        *(set(found["runs"][name][table]) for name in names for table in tables)
     )
     curves = {
         strategy: {
             table: {seed: _curve(runs[seed], found["best"][table], trials)
                     for seed in sorted(shared, key=int)}
-            for table, runs in tables.items()
+            for table, runs in found["runs"][strategy].items() if table in tables
         }
-        for strategy, tables in found["runs"].items()
+        for strategy in names
     }  # fmt: skip
     scale = {
         table: mean(curve[-1] for curve in runs.values()) for table, runs in curves[_BASE].items()
     }
     used = [table for table, value in scale.items() if value > 0]
-    made = [_summary(name, of, curves[_RIVAL], scale, used) for name, of in curves.items()]
+    made = [_summary(name, curves[name], curves[_RIVAL], scale, used) for name in strategies]
     return sorted(made, key=lambda s: s.regret[-1][0])
 
 

@@ -19,7 +19,7 @@ from statistics import mean
 
 from benchmarks.finish import Finished, said, summary
 from benchmarks.regret import SHARES, Summary, interval, summaries
-from benchmarks.strategy import TRIALS
+from benchmarks.strategy import STRATEGIES, TRIALS, VARIANTS
 from benchmarks.turns import IDLE, RESULTS, ROOT, UNITS, Measured
 
 __all__ = ["made", "main"]
@@ -45,7 +45,7 @@ def made() -> dict[Path, str]:
         ROOT / "README.md": {"benchmarks": _readme_table(found)},
         ROOT / "docs" / "performance.md": {**speed, "growth": _growth()},
         ROOT / "docs" / "strategy.md": {
-            "strategy": _strategies(), "real": _real(), "finish": _finish(),
+            "strategy": _strategies(), "shares": _shares(), "real": _real(), "finish": _finish(),
         },
     }  # fmt: skip
     pages = {path: path.read_text(encoding="utf-8") for path in tables}
@@ -63,19 +63,37 @@ def _with(page: str, name: str, text: str) -> str:
 
 def _strategies() -> str:
     """Regret of the strategies on the tables."""
-    path = RESULTS / "strategy.json"
-    if not path.exists():
+    found = _summaries(list(STRATEGIES))
+    if not found:
         return "No figures of this version yet; `python -m benchmarks.strategy` makes them.\n"
-    found = summaries(json.loads(path.read_text()), TRIALS)
+    each = [(table, *(f"{s.tables[table]:.2f}" for s in found)) for table in found[0].tables]
+    tables = _table(("table", *(s.strategy for s in found)), each)
+    return f"{_regrets(found)}\n{tables}"
+
+
+def _shares() -> str:
+    """Regret of staged search with other shares, on the tables that all of them have searched."""
+    found = _summaries(["staged", *VARIANTS])
+    if not found:
+        return "No figures of this version yet; `python -m benchmarks.strategy` makes them.\n"
+    return f"{_regrets(found)}\nOn {', '.join(found[0].tables)}.\n"
+
+
+def _summaries(strategies: Sequence[str]) -> list[Summary]:
+    """Of those of them that have been run; none where there is no result."""
+    path = RESULTS / "strategy.json"
+    found = json.loads(path.read_text()) if path.exists() else {"runs": {}}
+    run = [name for name in strategies if name in found["runs"]]
+    return summaries(found, TRIALS, run) if len(run) > 1 else []
+
+
+def _regrets(found: Sequence[Summary]) -> str:
     head = ("strategy", "seeds", *(f"regret at {share:.0%}" for share in SHARES),
             "wins against TPE, at each", "trials that random search's end takes")  # fmt: skip
-    rows = [
+    return _table(head, [
         (s.strategy, str(s.runs), *(f"{middle:.2f} ± {half:.2f}" for middle, half in s.regret),
          ", ".join(f"{share:.0%}" for share in s.wins), _trials_needed(s)) for s in found
-    ]  # fmt: skip
-    tables = list(found[0].tables)
-    each = [(table, *(f"{s.tables[table]:.2f}" for s in found)) for table in tables]
-    return f"{_table(head, rows)}\n{_table(('table', *(s.strategy for s in found)), each)}"
+    ])  # fmt: skip
 
 
 def _real() -> str:

@@ -22,25 +22,42 @@ from typing import Any
 
 from benchmarks.turns import RESULTS
 from hpsearch.catalog import Value
-from hpsearch.plan import limit
+from hpsearch.plan import PlannedStage, limit, outline
 from hpsearch.search import Search
 from hpsearch.space import Choices, Parameter, Range, Space
 from hpsearch.spec import StudySpec
-from hpsearch.spec.models import BudgetSpec, DataSpec, NoPruner, RetrySpec, SearchSpec
+from hpsearch.spec.models import BudgetSpec, DataSpec, NoPruner, RetrySpec, SearchSpec, StageSpec
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Hold
 
-__all__ = ["STRATEGIES", "TABLES", "Table", "main", "simulate"]
+__all__ = ["STRATEGIES", "TABLES", "VARIANTS", "Strategy", "Table", "main", "simulate"]
 
 TRIALS = 60
-STRATEGIES: Mapping[str, tuple[str, str]] = {
-    "staged": ("staged", "auto"),
-    "joint bayesian": ("joint", "bayesian"),
-    "joint tpe": ("joint", "tpe"),
-    "joint random": ("joint", "random"),
-    "joint grid": ("joint", "grid"),
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How a study file has a table searched."""
+
+    strategy: str
+    sampler: str
+    groups: float | None = None
+    """Of the budget, what the stages of all groups have together, where it is not the default; the
+    polish has the rest."""
+
+
+STRATEGIES: Mapping[str, Strategy] = {
+    "staged": Strategy("staged", "auto"),
+    "joint bayesian": Strategy("joint", "bayesian"),
+    "joint tpe": Strategy("joint", "tpe"),
+    "joint random": Strategy("joint", "random"),
+    "joint grid": Strategy("joint", "grid"),
 }
-"""Name -> strategy and sampler of the study file."""
+VARIANTS: Mapping[str, Strategy] = {
+    f"staged, {share:.0%} for the groups": Strategy("staged", "auto", share)
+    for share in (0.12, 0.35)
+}
+"""What the default shares of stages were chosen from; run only where `--only` names them."""
 
 _GROUPS = {
     "depth": "architecture", "width": "architecture", "n_units_1": "architecture",
@@ -129,16 +146,32 @@ TABLES = [
 ]  # fmt: skip
 
 
-def spec_of(table: Table, strategy: str, sampler: str, seed: int, trials: int) -> StudySpec:
+def spec_of(table: Table, by: Strategy, seed: int, trials: int) -> StudySpec:
     """The study that searches a table."""
-    space = _coarse(table.space, trials) if sampler == "grid" else table.space
-    search = SearchSpec(strategy=strategy, sampler={p.group: sampler for p in space},
+    space = _coarse(table.space, trials) if by.sampler == "grid" else table.space
+    search = SearchSpec(strategy=by.strategy, sampler={p.group: by.sampler for p in space},
                         pruner=NoPruner(name="none"), seed=seed)  # fmt: skip
-    return StudySpec(
+    spec = StudySpec(
         name=table.name, data=DataSpec(source="digits"), family="mlp",
         metric="accuracy" if table.maximize else "loss", space=space, start=(), search=search,
         budget=BudgetSpec(trials=trials), retry=RetrySpec(),
     )  # fmt: skip
+    if by.groups is None:
+        return spec
+    stages = _shared_out(outline(spec), by.groups)
+    return replace(spec, search=search.model_copy(update={"stages": stages}))
+
+
+def _shared_out(stages: Sequence[PlannedStage], groups: float) -> tuple[StageSpec, ...]:
+    """The same stages with another share for those between the first and the last."""
+    first, *between, last = stages
+    before = sum(one.share for one in between)
+    changed = [replace(one, share=one.share * groups / before) for one in between]
+    rest = replace(last, share=last.share + before - groups)
+    return tuple(
+        StageSpec(stage=one.name, share=one.share, retune=one.retune)
+        for one in (first, *changed, rest)
+    )
 
 
 def _coarse(space: Space, trials: int) -> Space:
@@ -171,7 +204,7 @@ def simulate(table: Table, strategy: str, seed: int, trials: int = TRIALS) -> Pr
     """One search of a table."""
     from optuna.trial import TrialState
 
-    spec = spec_of(table, *STRATEGIES[strategy], seed, trials)
+    spec = spec_of(table, {**STRATEGIES, **VARIANTS}[strategy], seed, trials)
     mirror = Mirror(None, 1, spec.name, spec.direction)  # type: ignore[arg-type]
     search = Search(spec, mirror)
     search.trained(1e9)  # look-ups take no time; training would take enough
@@ -203,7 +236,7 @@ def main() -> None:
     """Run what the file of results does not have."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=20, metavar="N")
-    parser.add_argument("--only", action="append", choices=STRATEGIES)
+    parser.add_argument("--only", action="append", choices=[*STRATEGIES, *VARIANTS])
     parser.add_argument("--tables", action="append", choices=[t.name for t in TABLES])
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
     parser.add_argument("--again", action="store_true", help="run them anew")

@@ -17,7 +17,8 @@ def found(**strategies: dict) -> dict:
 
 
 def summary(name: str, **strategies: dict):
-    (of,) = (s for s in summaries(found(**strategies), TRIALS) if s.strategy == name)
+    measured = found(**strategies)
+    (of,) = (s for s in summaries(measured, TRIALS, [*measured["runs"]]) if s.strategy == name)
     return of
 
 
