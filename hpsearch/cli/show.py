@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from hpsearch.training.range_test import RangeTest
 
 __all__ = [
-    "best", "call", "columns", "curves", "err", "final", "findings", "forecast",
-    "importance", "note", "number", "out", "params", "rates", "result", "sanity", "scheduled",
+    "best", "call", "columns", "curves", "err", "final", "findings", "forecast", "importance",
+    "note", "number", "out", "params", "ranged", "rates", "result", "sanity", "scheduled",
     "seen", "setting", "span", "stages", "studies", "told", "trials", "workers",
 ]  # fmt: skip
 
@@ -277,7 +277,9 @@ def forecast(snapshot: Snapshot) -> None:
     of = "" if study.tickets == found.trials else f" for {found.trials} trials"
     with_ = "1 worker" if found.workers == 1 else f"{found.workers} workers"
     word = "took" if study.state == "done" else "so far"
-    out.print(f"forecast {ranged(found.work_s)}{of} with {with_}, {word} {span(study.active_s)}")
+    of_all = f" for {study.tickets}" if of else ""
+    took = f"{word} {span(study.active_s)}{of_all}"
+    out.print(f"forecast {ranged(found.work_s)}{of} with {with_}, {took}")
 
 
 def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
@@ -316,8 +318,8 @@ def _compared(difference: Mapping[str, Any], sign: int) -> list[tuple[str, str]]
     better = difference["mean"] * sign >= 0
     turned = sign if better else -sign
     ends = sorted(v * turned for v in (difference["low"], difference["high"]) if v is not None)
-    shown = dict(zip(("low", "high"), ends, strict=True)) or {"low": None, "high": None}
-    said = _interval({"mean": difference["mean"] * turned, **shown})
+    low, high = ends or (None, None)
+    said = _interval({"mean": difference["mean"] * turned, "low": low, "high": high})
     few = len(difference["values"]) < _FEW_PAIRS or len(set(difference["values"])) == 1
     if few:
         sure = "with so few seeds nothing can be said"

@@ -138,13 +138,23 @@ class Mirror(BaseStorage):
     # --- what changes it ----------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Read new trials, and again those that were under way."""
-        self.fetch()
+        """Read new trials, and again those that were under way.
+
+        Only what is shown is known to be under way: what another thread has fetched, and what may
+        have ended since, is shown before it is asked for again.
+        """
+        with self._fetching:
+            self.apply()
+            self._fetch()
         self.apply()
 
     def fetch(self) -> None:
         """Read what `apply` will show. For any thread, so that training need not wait for it."""
-        with self._fetching, self._database.read() as connection:
+        with self._fetching:
+            self._fetch()
+
+    def _fetch(self) -> None:
+        with self._database.read() as connection:
             self._fetched.extend(self._history.fetch(connection, self._held))
 
     def apply(self) -> None:

@@ -114,6 +114,16 @@ def test_a_sampler_that_learns_starts_at_random_and_says_so(bench, sampler, lear
     assert drawn_by(study) == {"random": first, learner: 16 - first}
 
 
+def test_a_trial_that_ends_between_two_looks_is_seen_to_have_ended(bench) -> None:
+    study = bench("random")
+    hold, trial_id = study.begin()
+    other = Mirror(study.ledger.database, study.study.study_id, "s", "maximize")
+    other.fetch()  # as another thread does: it is not shown yet
+    study.end(hold, trial_id)
+    other.refresh()
+    assert [trial.state for trial in other.trials()] == [TrialState.COMPLETE]
+
+
 def test_learning_pays(bench) -> None:
     study = bench("tpe")
     for _ in range(60):
