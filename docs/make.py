@@ -50,7 +50,7 @@ point leaves open is its default, or is drawn.
 SAMPLING = """\
 One name for all, or one for each group: `sampler: {architecture: grid, ...}`. The trial's attribute
 `sampler` says who drew it: `gp` or `tpe` for `bayesian`, and `random` before enough trials have
-ended (ten; one for `cmaes`).
+ended (three for a Gaussian process, ten for TPE, one for `cmaes`).
 
 A worker that trains many trials at once asks for as many proposals. Those made already, and what
 other workers train, count as trials under way, so that a batch stays diverse:
@@ -123,6 +123,7 @@ def study_file() -> Iterator[str]:
     yield SAMPLING
     yield "## Pruners\n"
     yield table(("name and options", "what it does"), pruners(found))
+    yield "Where none is named it is `asha`; with `none` every trial goes to its last epoch.\n"
     yield "Options are given as `pruner: {name: asha, min_resource: 3}`. A resource is an epoch.\n"
     yield "## Data sources\n"
     yield table(("source", "what it is"), ((n, s.doc) for n, s in SOURCES.items()))

@@ -52,13 +52,15 @@ def submit(
         overlap=spec.search.overlap,
     )
     if study.digest != spec.digest:
-        changes = "\n".join(f"  {line}" for line in differences(study.document, spec.document))
+        changes = differences(study.document, spec.document)
+        advice = [f"choose another name (--set name={spec.name}-2)"]
+        if any(line.startswith("budget.trials") for line in changes):
+            extend = f"hpsearch extend {spec.name} --trials N"
+            advice.append(f"add to its budget, {study.tickets} trials by now ({extend})")
+        advice.append(f"remove it (hpsearch delete {spec.name})")
         raise ConflictError(
             f"the name {spec.name!r} is taken in {ledger.database.name} by a study with another "
-            f"content:\n{changes}\n"
-            f"choose another name (--set name={spec.name}-2), "
-            f"add to its budget (hpsearch extend {spec.name} --trials N), "
-            f"or remove it (hpsearch delete {spec.name})"
+            "content:\n" + "".join(f"  {line}\n" for line in changes) + ", or ".join(advice)
         )
     return study, new
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -103,22 +105,55 @@ def _options(
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
 
 
+_AGAIN_S = 0.1
+
+
+def _hear_interrupts() -> None:
+    """Let no Ctrl-C be lost: Python drops what is raised in the callback of a weak reference, or
+    while an object is taken apart. It is raised again, a moment later."""
+    said = sys.unraisablehook
+
+    def again(args: sys.UnraisableHookArgs) -> None:
+        if issubclass(args.exc_type, KeyboardInterrupt):
+            main_thread = threading.main_thread().ident
+            timer = threading.Timer(_AGAIN_S, signal.pthread_kill, (main_thread, signal.SIGINT))
+            timer.daemon = True
+            timer.start()
+        else:
+            said(args)
+
+    sys.unraisablehook = again
+
+
+def _drop_output() -> None:
+    """Python would complain once more when it flushes standard output at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> None:
     """Run the command line; every expected error is one message and a named exit code."""
     settings = (value for name, value in os.environ.items() if name.startswith("HPSEARCH_"))
     passwords.learn(*sys.argv[1:], *settings)
     passwords.install()
+    _hear_interrupts()
     # As Ctrl-C does: what a command has begun it ends in order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         # Not app(): that would put Typer's own hook for tracebacks in place of ours.
-        typer.main.get_command(app)(prog_name="hpsearch")
+        try:
+            typer.main.get_command(app)(prog_name="hpsearch")
+        finally:
+            sys.stdout.flush()  # what goes wrong with that can still be said here
     except HpsearchError as error:
         typer.echo(f"hpsearch: {passwords.hide(error)}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # The reader has left, as `hpsearch trials | head` does. Python would complain once more
-        # when it flushes standard output at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # the reader has left, as that of `hpsearch trials | head` does
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _drop_output()
+        typer.echo(f"hpsearch: cannot write any more: {error.strerror}", err=True)
+        sys.exit(1)

@@ -98,6 +98,10 @@ class Service:
         )
 
 
+_MOST_WORKERS = 1000
+"""More are a slip of the finger."""
+
+
 @dataclass(frozen=True)
 class Crew:
     """Options about how many workers there are, and where."""
@@ -106,13 +110,17 @@ class Crew:
         int | None,
         typer.Option(
             min=1,
+            max=_MOST_WORKERS,
             metavar="N",
             help="Worker processes.",
             show_default="one a device; on a CPU one a core, up to 4",
         ),
     ] = None
     workers_per_device: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Worker processes on each device.")
+        int | None,
+        typer.Option(
+            min=1, max=_MOST_WORKERS, metavar="N", help="Worker processes on each device."
+        ),
     ] = None
     device: Annotated[
         list[str] | None,

@@ -112,6 +112,8 @@ def trials(
     chosen = chosen[-last:] if last else chosen
     if json_:
         print_json([snapshot.row(trial) for trial in chosen])
+    elif top and not chosen:
+        show.note("no trial has gone to its last epoch so far")
     else:
         show.trials(snapshot, chosen)
 

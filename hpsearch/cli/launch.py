@@ -61,6 +61,10 @@ Ray = Annotated[
 POLL_S = 0.25
 """Between looks at the workers, and at the database while a study runs."""
 
+_ALIKE_S = 2.0
+"""Workers that say what stands in their way are waited for so long: where all say the same, the
+error says it, once."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -153,9 +157,7 @@ def _served(fleet: Fleet, reader: Reader, grace_s: float, *, starts: bool) -> Sn
     try:
         return _follow(fleet, reader, starts=starts)
     except KeyboardInterrupt:
-        show.note(
-            "stopping: trials go back to their last checkpoint ... (Ctrl-C again kills the workers)"
-        )
+        show.note("stopping: trials go back to their last checkpoint (Ctrl-C again: at once)")
         fleet.stop(grace_s)
         _tell_interrupted(reader)
         raise typer.Exit(INTERRUPTED) from None
@@ -170,11 +172,18 @@ def _follow(fleet: Fleet, reader: Reader, *, starts: bool) -> Snapshot:
     from hpsearch.cli.progress import Progress
 
     snapshot = reader.snapshot()
+    final, due = list[str](), 0.0
     with Progress(snapshot) as progress:
         while fleet.running or (snapshot.study.state == "open" and not fleet.over):
             for news in fleet.tend():
-                if news.bad or starts:
+                if news.final:
+                    final.append(news.text)
+                    due = time.monotonic() + _ALIKE_S
+                elif news.bad or starts:
                     show.note(news.text)
+            if final and time.monotonic() >= due:
+                show.note("\n".join(final))
+                final.clear()
             # A database that is away for a moment is no reason to stop the workers.
             with suppress(StorageError):
                 snapshot = reader.snapshot()
@@ -185,17 +194,22 @@ def _follow(fleet: Fleet, reader: Reader, *, starts: bool) -> Snapshot:
         raise DataError(snapshot.study.refused)
     if snapshot.study.state == "open" and fleet.failure is not None:
         study = snapshot.study
-        left = f"{study.ended} of {study.tickets} trials have ended; run again to go on"
-        raise _worker_error(fleet, left)
+        left = f"{study.ended} of {study.tickets} trials have ended"
+        raise _worker_error(
+            fleet, f"{left}; run again to go on",
+            f"{left}; mend that and run again, or, where the study file has to change, first:\n"
+            f"  {show.call(f'delete {study.name}')}",
+        )  # fmt: skip
     return snapshot
 
 
-def _worker_error(fleet: Fleet, left: str) -> HpsearchError:
-    """The error for a fleet that has no worker left: the last one's own if it named one."""
+def _worker_error(fleet: Fleet, left: str, mend: str | None = None) -> HpsearchError:
+    """The error for a fleet that has no worker left: the last one's own if it named one, and then
+    what to `mend`."""
     end = fleet.failure
     assert end is not None
     if end.code in EXIT_CODES and end.code != 1:
-        error = HpsearchError(f"{end.said}\n{left}")
+        error = HpsearchError(f"{end.said}\n{mend or left}")
         error.exit_code = end.code
         return error
     return WorkerError(f"the last worker {end.how}\n{left}")
@@ -209,8 +223,9 @@ def _tell_interrupted(reader: Reader) -> None:
         found = snapshot.best.value if snapshot.best else None
         show.note(
             f"interrupted: {snapshot.study.ended} of {snapshot.study.tickets} trials have ended, "
-            f"best {snapshot.metric} {show.number(found)}; the same command goes on from here:"
+            f"best {snapshot.metric} {show.number(found)}"
         )
+        show.note("the same command goes on from here:")
         show.note(f"  {show.call(shlex.join(sys.argv[1:]))}")
 
 

@@ -161,7 +161,10 @@ def _show(spec: StudySpec, found: RangeTest, chosen: float | None) -> None:
         show.out.print("the loss does not fall at any of these rates, but for chance")
         return
     show.out.print(f"suggested: {chosen:g}, where the loss falls fastest (Gugger 2018)")
-    show.out.print(f"largest: {_rounded(found.largest):g}, from where on it rises (Smith 2017)")
+    if found.largest == found.rates[-1]:
+        show.out.print(f"largest: it does not rise up to {found.largest:g}")
+    else:
+        show.out.print(f"largest: {_rounded(found.largest):g}, from where on it rises (Smith 2017)")
     show.out.print(_advice(spec, chosen), soft_wrap=True)
 
 

@@ -55,6 +55,9 @@ class News:
 
     text: str
     bad: bool = True
+    final: bool = False
+    """Whether a worker has said by its exit code what stands in its way, and is not started again.
+    """
 
 
 @dataclass
@@ -134,7 +137,9 @@ class Fleet:
                 self._mourn(process.name, end.how if is_crash(end) else None)
                 self.failure = None if end.code == 0 else end
                 if self.failure is not None:
-                    yield News(f"worker {process.name} {end.how}; {self._what_next(slot, end)}")
+                    what_next = self._what_next(slot, end)
+                    final = slot.due is None and not slot.given_up
+                    yield News(f"worker {process.name} {end.how}; {what_next}", final=final)
         self._settle()
 
     def _what_next(self, slot: _Slot, end: End) -> str:

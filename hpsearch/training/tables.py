@@ -77,11 +77,9 @@ def _bytes(path: Path) -> bytes:
 def _check_names(source: str, columns: Collection[str], wanted: Collection[str]) -> None:
     for name in wanted:
         if name not in columns:
-            near = difflib.get_close_matches(name, columns, 1, cutoff=0.0)
-            raise DataError(
-                f"{source} has no column `{name}`; did you mean `{near[0]}`? It has: "
-                f"{', '.join(columns)}"
-            )
+            near = difflib.get_close_matches(name, set(columns) - set(wanted), 1)
+            hint = f"; did you mean `{near[0]}`?" if near else "."
+            raise DataError(f"{source} has no column `{name}`{hint} It has: {', '.join(columns)}")
 
 
 def _with_target(

@@ -7,6 +7,8 @@ import io
 import json
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,6 +173,21 @@ def test_overrides_are_part_of_the_study(command: Command) -> None:
     assert command.json("status", "t")["budget"] == {"trials": 7, "epochs": 3, "hours": 2.0}
 
 
+def test_a_budget_that_has_grown_is_named_where_a_file_says_another(command: Command) -> None:
+    file = command.file(STUDY)
+    command.run("submit", file)
+    command.run("extend", "s", "--trials", 3)
+    said = command.run("submit", file, "--trials", 9, code=5).stderr
+    assert "7 trials by now (hpsearch extend s --trials N)" in said
+    said = command.run("submit", file, "--epochs", 9, code=5).stderr
+    assert "hpsearch extend" not in said
+
+
+def test_the_best_of_none_is_said_in_words(command: Command) -> None:
+    command.run("submit", command.file(STUDY))
+    assert "no trial has gone to its last epoch" in command.run("trials", "s", "--top", 3).stderr
+
+
 def test_looking_at_a_finished_study(command: Command) -> None:
     command.run("run", command.file(STUDY))
     assert re.search(r"s +done +4/4", command.run("status").stdout)
@@ -249,6 +266,16 @@ def test_check_says_what_would_be_searched(command: Command) -> None:
     assert "too few trials for a stage of its own: batch_size, regularization, optimizer" in few
     facts = command.json("check", command.file(FAILING))
     assert (facts["grid_cells"], facts["trials"]) == (2, 2)
+
+
+def test_what_cannot_be_printed_is_said_in_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "hpsearch", "schema"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "No space left on device" in done.stderr
 
 
 def test_the_database_verbs(command: Command) -> None:

@@ -131,6 +131,32 @@ def test_a_worker_leaves_when_its_parent_is_killed(command: Command) -> None:
     assert hold.trial_id == trials(command)[0]._trial_id, "the trial was not given back"
 
 
+DEAF = """
+import os, signal, time, weakref
+from hpsearch import cli
+
+class Any: pass
+
+cli._hear_interrupts()
+thing = Any()
+watch = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGINT) or time.sleep(1))
+try:
+    del thing
+    print("dropped", flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("heard")
+"""
+
+
+def test_an_interrupt_that_python_drops_is_heard_all_the_same() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DEAF], capture_output=True, text=True, check=True, timeout=50
+    )
+    assert done.stdout.split() == ["dropped", "heard"], done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_gives_back_and_goes_on(command: Command, signum: int) -> None:
     file = command.file(STUDY)
