@@ -376,6 +376,8 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if study.state in ("paused", "stopped"):
         yield f"resume {study.name}", "open it again; then run it again"
     yield f"trials {study.name} --top 10", "the best trials"
+    if study.state == "done" and snapshot.best is not None:
+        yield f"best {study.name} --save winner", "its network, ready to use"
     if snapshot.count("FAIL"):
         yield f"retry {study.name} --failed", "run failed trials again"
     yield "dashboard", "curves in a browser"
