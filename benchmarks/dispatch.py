@@ -28,7 +28,7 @@ from benchmarks.turns import Case, FailedError, Goal, Side, arguments, in_turn
 __all__ = ["hpsearch_worker", "main", "optuna_worker"]
 
 STUDY = Path(__file__).parent / "studies" / "dispatch.yaml"
-TRIALS, QUICK_TRIALS, EPOCHS = 400, 64, 10
+TRIALS, QUICK_TRIALS, EPOCHS = 1600, 64, 10
 WORKERS = (1, 8, 32)
 PRELOAD = ["torch", "sklearn.datasets", "sklearn.model_selection", "optuna", "psycopg",
            "hpsearch.worker", "benchmarks.noop"]  # fmt: skip
