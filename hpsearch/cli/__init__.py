@@ -106,6 +106,7 @@ def _options(
 
 
 _AGAIN_S = 0.1
+"""By then the callback is over."""
 
 
 def _hear_interrupts() -> None:

@@ -77,7 +77,7 @@ def _bytes(path: Path) -> bytes:
 def _check_names(source: str, columns: Collection[str], wanted: Collection[str]) -> None:
     for name in wanted:
         if name not in columns:
-            near = difflib.get_close_matches(name, set(columns) - set(wanted), 1)
+            near = difflib.get_close_matches(name, [c for c in columns if c not in wanted], 1)
             hint = f"; did you mean `{near[0]}`?" if near else "."
             raise DataError(f"{source} has no column `{name}`{hint} It has: {', '.join(columns)}")
 
