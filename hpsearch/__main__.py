@@ -1,5 +1,6 @@
 """`python -m hpsearch` is the same as `hpsearch`."""
 
+import gc
 import sys
 
 __all__ = ["main"]
@@ -11,7 +12,10 @@ def main() -> None:
         from hpsearch.cli import main as command
     except KeyboardInterrupt:
         sys.exit(130)  # `errors.INTERRUPTED`, which may not be there yet
-    command()
+    try:
+        command()
+    finally:
+        gc.freeze()  # or Python looks for garbage in all that was loaded before it leaves
 
 
 if __name__ == "__main__":

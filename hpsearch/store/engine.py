@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,6 +195,12 @@ class Database:
             _tune_sqlite(self.engine)
         else:
             _tune_session(self.engine)
+        weakref.finalize(self, self.engine.dispose)  # at the latest when this process ends
+
+    def close(self) -> None:
+        """Give back the connections. The last to leave a SQLite file moves its log into it: who
+        then copies that one file has it all."""
+        self.engine.dispose()
 
     @property
     def file(self) -> Path | None:

@@ -23,7 +23,6 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.migration import MigrationContext
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
@@ -53,7 +52,7 @@ def open_storage(database: Database) -> BaseStorage:
     Raises SchemaError where Optuna does not know them either.
     """
     with database.read() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
+        revision = tables.optuna_revision(connection)
     if revision is None:
         tables.prepare(database)
     elif revision not in tables.KNOWN_REVISIONS:
@@ -109,7 +108,7 @@ class BatchedStorage(BaseStorage):
     def close(self) -> None:
         """Write what waits, and close the connections."""
         self._reports.flush()
-        self._database.engine.dispose()
+        self._database.close()
 
     # --- studies ------------------------------------------------------------------------------
 

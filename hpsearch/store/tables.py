@@ -11,9 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from optuna.storages._rdb import models
 from optuna.version import __version__ as optuna_version
 from sqlalchemy.dialects import mysql
@@ -22,8 +19,8 @@ from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store.engine import Database
 
 __all__ = [
-    "KNOWN_REVISIONS", "epochs", "finishes", "forecasts", "is_ready", "leases", "prepare", "stages",
-    "studies", "tickets", "workers",
+    "KNOWN_REVISIONS", "epochs", "finishes", "forecasts", "is_ready", "leases", "optuna_revision",
+    "prepare", "stages", "studies", "tickets", "workers",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 5
@@ -176,15 +173,17 @@ epochs = sa.Table(
 
 
 def _versions(connection: sa.Connection) -> tuple[int | None, str | None]:
-    names = sa.inspect(connection)
     ours = None
-    if names.has_table(schema.name):
+    if sa.inspect(connection).has_table(schema.name):
         ours = connection.execute(sa.select(sa.func.max(schema.c.version))).scalar()
-    revision = None
-    if names.has_table("alembic_version"):
-        query = sa.text("SELECT version_num FROM alembic_version")
-        revision = connection.execute(query).scalar()
-    return ours, revision
+    return ours, optuna_revision(connection)
+
+
+def optuna_revision(connection: sa.Connection) -> str | None:
+    """The revision of Optuna's tables; None where there are none."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def prepare(database: Database) -> None:
@@ -253,16 +252,8 @@ def _create(connection: sa.Connection) -> None:
                     library_version=optuna_version,
                 )
             )
-        context = MigrationContext.configure(connection)
-        if context.get_current_revision() is None:
-            scripts = _scripts()
-            head = scripts.get_current_head() or "head"
-            if head not in KNOWN_REVISIONS:
-                raise SchemaError(
-                    f"Optuna {optuna_version} makes tables of schema {head}, and this version of "
-                    f"hpsearch knows {' and '.join(KNOWN_REVISIONS)}; update hpsearch"
-                )
-            context.stamp(scripts, head)
+        if optuna_revision(connection) is None:
+            _stamp(connection)
         metadata.create_all(connection)
         if connection.execute(sa.select(sa.func.count()).select_from(schema)).scalar() == 0:
             connection.execute(sa.insert(schema).values(version=SCHEMA_VERSION))
@@ -288,9 +279,23 @@ def _schema_lock(connection: sa.Connection) -> Iterator[None]:
         yield
 
 
-def _scripts() -> ScriptDirectory:
-    """Optuna's migrations, as its own storage reads them."""
+def _stamp(connection: sa.Connection) -> None:
+    """Note in the database which of Optuna's migrations its tables are as good as, as Optuna does.
+
+    Raises SchemaError where the Optuna that is installed makes others than those known here.
+    """
+    from alembic.config import Config  # a tenth of a second to load, for once in a database's life
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     folder = Path(models.__file__).parent
     config = Config(str(folder / "alembic.ini"))
     config.set_main_option("script_location", str(folder / "alembic").replace("%", "%%"))
-    return ScriptDirectory.from_config(config)
+    scripts = ScriptDirectory.from_config(config)
+    head = scripts.get_current_head() or "head"
+    if head not in KNOWN_REVISIONS:
+        raise SchemaError(
+            f"Optuna {optuna_version} makes tables of schema {head}, and this version of "
+            f"hpsearch knows {' and '.join(KNOWN_REVISIONS)}; update hpsearch"
+        )
+    MigrationContext.configure(connection).stamp(scripts, head)

@@ -53,6 +53,17 @@ def test_submit_leaves_the_work_to_workers(command: Command) -> None:
     assert status["data"]["rows"]["test"] > 0
 
 
+def test_a_sqlite_database_is_one_file_when_all_have_left(command: Command) -> None:
+    """People copy it, and not the log beside it."""
+    file = command.file(STUDY)
+    for words in (
+        ["submit", file], ["worker", "s", "--until-done"], ["extend", "s", "--trials", 2],
+        ["run", command.folder / "study.yaml"], ["status", "s"],
+    ):  # fmt: skip
+        command.run(*words)
+        assert not Path(f"{command.folder}/study.db-wal").exists(), words
+
+
 def test_who_serves_names_the_database(command: Command) -> None:
     for verb in ("worker", "fleet"):
         said = command.run(verb, "--until-done").stderr
