@@ -41,13 +41,16 @@ if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Study
 
-__all__ = ["fleet", "run", "submit", "worker"]
+__all__ = ["fleet", "forkserver", "run", "submit", "worker"]
 
 Studies = Annotated[
     list[str] | None,
     typer.Argument(metavar="STUDY", help="Studies to serve; none: every open one."),
 ]
 UntilDone = Annotated[bool, typer.Option("--until-done", help="Leave when there is no more work.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="CPU threads.", show_default="all")
+]
 Ray = Annotated[
     str | None,
     typer.Option(
@@ -188,7 +191,7 @@ def _follow(fleet: Fleet, reader: Reader, *, starts: bool) -> Snapshot:
             with suppress(StorageError):
                 snapshot = reader.snapshot()
                 progress.update(snapshot)
-            time.sleep(POLL_S)
+            fleet.wait(POLL_S)
     snapshot = reader.snapshot()
     if snapshot.study.refused:
         raise DataError(snapshot.study.refused)
@@ -264,9 +267,7 @@ def worker(
         str | None, typer.Option(help="cpu, cuda:0, mps.", show_default="the first of this machine")
     ] = None,
     until_done: UntilDone = False,
-    threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="CPU threads.", show_default="all")
-    ] = None,
+    threads: Threads = None,
     service: Service,
     name: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
@@ -275,10 +276,8 @@ def worker(
     with _loading():
         from hpsearch.fleet import local_devices, new_name
         from hpsearch.store.engine import storage_url
-        from hpsearch.worker import Options, begins, serve
+        from hpsearch.worker import Options, serve
 
-    if not begins():
-        return
     logging.getLogger("hpsearch").setLevel(logging.INFO)
     device = device or local_devices()[0]
     own = name or new_name()
@@ -298,6 +297,17 @@ def worker(
         )
     )
     _end_here()
+
+
+@flat
+def forkserver(threads: Threads = None) -> None:
+    """Load what a worker needs, and fork one for each message of the process that started this."""
+    limit_threads(threads)
+    with _loading():
+        import hpsearch.worker  # noqa: F401  # what is loaded here, no worker loads
+        from hpsearch.cli import main
+        from hpsearch.fleet.forkserver import serve
+    serve(main)
 
 
 def _end_here() -> None:
@@ -366,7 +376,7 @@ def fleet(
         while not workers.over:
             for news in workers.tend():
                 _log.log(logging.WARNING if news.bad else logging.INFO, "%s", news.text)
-            time.sleep(POLL_S)
+            workers.wait(POLL_S)
     except KeyboardInterrupt:
         _log.info("stopping: trials go back to their last checkpoint")
         return

@@ -9,11 +9,13 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
-__all__ = ["Child", "End"]
+__all__ = ["Child", "End", "Hear", "Words", "environment"]
+
+Hear = Callable[[str], None]
+"""Called from a thread with each line that a process writes."""
 
 _KEPT = 40
 """Last lines that are kept of what a worker says: enough for a message of several lines."""
@@ -45,6 +47,37 @@ def _signal(number: int) -> str:
         return str(number)
 
 
+def environment(env: Mapping[str, str]) -> dict[str, str]:
+    """A worker's: this process's own, and what is added to it."""
+    return {**os.environ, **env, "HPSEARCH_PARENT_PIPE": "1", "PYTHONUNBUFFERED": "1"}
+
+
+class Words:
+    """What a process says: its last lines are kept."""
+
+    def __init__(self, stream: IO[bytes], hear: Hear | None = None) -> None:
+        """Read the stream to its end, in a thread."""
+        self._lines: deque[str] = deque(maxlen=_KEPT)
+        self._reader = threading.Thread(target=self._read, args=(stream, hear), daemon=True)
+        self._reader.start()
+
+    def _read(self, stream: IO[bytes], hear: Hear | None) -> None:
+        with stream:
+            for raw in stream:
+                line = raw.decode(errors="replace").rstrip()
+                self._lines.append(line)
+                if hear is not None:
+                    hear(line)
+
+    def last(self) -> str:
+        """The error message, or the last line, of a process that has ended."""
+        # A process of its own that outlives it may hold the stream open: not for ever.
+        self._reader.join(1.0)
+        text = "\n".join(self._lines).strip()
+        _, found, message = text.rpartition("hpsearch: ")
+        return message if found else text.rpartition("\n")[2]
+
+
 class Child:
     """One `hpsearch worker` as a child of this process."""
 
@@ -53,16 +86,16 @@ class Child:
         name: str,
         arguments: Sequence[str],
         env: Mapping[str, str],
-        hear: Callable[[str], None] | None = None,
+        hear: Hear | None = None,
     ) -> None:
-        """Start it. It loads what it needs, and waits for `begin`.
+        """Start it.
 
         Args:
             name: How it signs on.
             arguments: What follows `hpsearch` on its command line.
             env: Added to this process's environment. A URL with a password belongs here: unlike
                 a command line, other users cannot read it.
-            hear: Called from a thread with each line that the worker writes.
+            hear: Is told what the worker writes.
         """
         self.name = name
         self._popen = subprocess.Popen(
@@ -70,46 +103,21 @@ class Child:
             stdin=subprocess.PIPE,  # ends when this process does, and the worker with it
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **env, "HPSEARCH_PARENT_PIPE": "1", "PYTHONUNBUFFERED": "1"},
+            env=environment(env),
             # Ctrl-C reaches the whole foreground group; the fleet passes it on itself.
             start_new_session=True,
         )
         assert self._popen.stdout is not None
-        self._lines: deque[str] = deque(maxlen=_KEPT)
-        self._reader = threading.Thread(
-            target=self._read, args=(self._popen.stdout, hear), daemon=True
-        )
-        self._reader.start()
-
-    def _read(self, stream: IO[bytes], hear: Callable[[str], None] | None) -> None:
-        with stream:
-            for raw in stream:
-                line = raw.decode(errors="replace").rstrip()
-                self._lines.append(line)
-                if hear is not None:
-                    hear(line)
-
-    def begin(self) -> None:
-        """Let it work."""
-        assert self._popen.stdin is not None
-        with suppress(BrokenPipeError):  # how it ended is what `poll` says
-            os.write(self._popen.stdin.fileno(), b"\n")
+        self._words = Words(self._popen.stdout, hear)
 
     def poll(self) -> End | None:
         """How it ended; None while it runs."""
         code = self._popen.poll()
         if code is None:
             return None
-        # A process of its own that outlives it may hold the pipe open: not for ever.
-        self._reader.join(1.0)
         assert self._popen.stdin is not None
         self._popen.stdin.close()
-        return End(code, self._last_words())
-
-    def _last_words(self) -> str:
-        text = "\n".join(self._lines).strip()
-        _, found, message = text.rpartition("hpsearch: ")
-        return message if found else text.rpartition("\n")[2]
+        return End(code, self._words.last())
 
     def wait(self) -> End:
         """Until it has ended; how."""

@@ -178,6 +178,10 @@ class RayCluster:
         end = actor.run.remote(name, self._orders.arguments(name, seat), self._orders.env)
         return _Remote(name, self._ray, actor, end)
 
+    def wait(self, timeout_s: float) -> None:
+        """So long."""
+        time.sleep(timeout_s)
+
     def close(self) -> None:
         """Leave the cluster; actors that are left end with that."""
         self._ray.shutdown()
@@ -257,7 +261,6 @@ class _Host:
             if self._stopped:
                 return End(0)
             self._child = Child(name, arguments, env)
-            self._child.begin()
         return self._child.wait()
 
     def stop(self) -> None:

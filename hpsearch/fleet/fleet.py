@@ -196,7 +196,7 @@ class Fleet:
         deadline = time.monotonic() + grace_s + _MARGIN_S
         with suppress(KeyboardInterrupt):
             while time.monotonic() < deadline and any(p.poll() is None for p in left):
-                time.sleep(0.05)
+                self.wait(0.05)
         for process in left:
             if process.poll() is None:
                 process.kill()
@@ -204,6 +204,11 @@ class Fleet:
         for slot in self._slots.values():
             slot.process = slot.due = None
         self._settle()
+
+    def wait(self, timeout_s: float) -> None:
+        """Until there may be something to `tend` to, or so long; not at all where it is over."""
+        if not self.over:
+            self._launcher.wait(timeout_s)
 
     def close(self) -> None:
         """Let go of what the launcher holds."""

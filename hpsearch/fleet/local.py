@@ -6,13 +6,19 @@ import logging
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from hpsearch.fleet.child import Child
-from hpsearch.fleet.orders import Orders, Seat, new_name
+from hpsearch.fleet.forkserver import ForkServer
+from hpsearch.fleet.orders import Orders, Process, Seat, new_name
 
 __all__ = ["Local", "check_devices", "local_devices", "spread"]
+
+_FORKS = sys.platform == "linux"
+"""Apple's libraries do not bear a fork: each worker loads PyTorch itself there."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,8 +47,8 @@ def check_devices(names: Sequence[str]) -> None:
 
 _MOST_ON_A_CPU = 4
 """Workers of a CPU where nobody says how many. Small networks hardly use a second core: two workers
-on two cores are done up to twice as soon. Each takes half a GiB, and the more there are, the less a
-sampler that learns knows when it is asked."""
+on two cores are done up to twice as soon. Each takes some 200 MiB, and the more there are, the less
+a sampler that learns knows when it is asked."""
 
 
 def spread(
@@ -76,42 +82,39 @@ class Local:
     def __init__(self, orders: Orders, seats: Sequence[Seat], *, echo: bool = False) -> None:
         """`echo` logs what the workers say, each line with the worker's name before it."""
         self._orders, self._seats, self._echo = orders, list(seats), echo
-        self._warm: dict[str, Child] = {}
-        """By the seat's key: workers that load PyTorch and wait for `launch`."""
+        self._server: ForkServer | None = None
 
     def seats(self) -> Sequence[Seat]:
         """Where workers belong: it does not change."""
         return self._seats
 
     def warm_up(self) -> None:
-        """Start processes already, to load PyTorch, which takes longer than all the rest.
+        """Load PyTorch already, which takes longer than all the rest, in a process of its own."""
+        if _FORKS:
+            self._server = self._new_server()
 
-        This process needs a core as well: with as many of them as there are cores, the first one
-        would be there a second later.
-        """
-        early = self._seats[: max(_cores() - 1, 1)]
-        self._warm = {seat.key: self._started(seat) for seat in early}
-
-    def launch(self, seat: Seat) -> Child:
+    def launch(self, seat: Seat) -> Process:
         """Start a worker there."""
-        child = self._warm.pop(seat.key, None) or self._started(seat)
-        child.begin()
-        return child
-
-    def _started(self, seat: Seat) -> Child:
         name = new_name()
+        arguments = self._orders.arguments(name, seat)
+        hear = partial(_log.info, "%s | %s", name) if self._echo else None
+        if not _FORKS:
+            return Child(name, arguments, self._orders.env, hear)
+        if self._server is None or self._server.lost:
+            self._server = self._new_server()
+        return self._server.fork(name, arguments, hear)
 
-        def hear(line: str) -> None:
-            _log.info("%s | %s", name, line)
+    def _new_server(self) -> ForkServer:
+        return ForkServer(self._orders.threads(self._seats[0]), self._orders.env)
 
-        return Child(
-            name,
-            self._orders.arguments(name, seat),
-            self._orders.env,
-            hear if self._echo else None,
-        )
+    def wait(self, timeout_s: float) -> None:
+        """Until a worker has ended, where that is to be heard, or so long."""
+        if self._server is None:
+            time.sleep(timeout_s)
+        else:
+            self._server.wait(timeout_s)
 
     def close(self) -> None:
-        """Kill what was started and never launched."""
-        while self._warm:
-            self._warm.popitem()[1].kill()
+        """End what workers are forked from."""
+        if self._server is not None:
+            self._server.close()

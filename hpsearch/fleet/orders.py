@@ -48,9 +48,12 @@ class Orders:
         words += ["--patience-s", str(self.patience_s)]
         if self.until_done:
             words += ["--until-done"]
-        if seat.threads is not None:
-            words += ["--threads", str(seat.threads)]
-        return words
+        return words + self.threads(seat)
+
+    @staticmethod
+    def threads(seat: Seat) -> list[str]:
+        """The part of a command line that says how many CPU threads there are."""
+        return [] if seat.threads is None else ["--threads", str(seat.threads)]
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,9 @@ class Launcher(Protocol):
 
     def launch(self, seat: Seat) -> Process:
         """Start a worker there. Raises nothing: one that could not start is one that has ended."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Until a worker may have ended, or so long."""
 
     def close(self) -> None:
         """Let go of what the launcher itself holds."""

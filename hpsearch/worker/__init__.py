@@ -8,6 +8,5 @@ on. Reports and the end of a trial are one transaction under the lease's fence.
 
 from hpsearch.worker.context import Options
 from hpsearch.worker.loop import serve
-from hpsearch.worker.signals import begins
 
-__all__ = ["Options", "begins", "serve"]
+__all__ = ["Options", "serve"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -13,7 +14,7 @@ from typing import Any
 
 from hpsearch.errors import INTERRUPTED
 
-__all__ = ["begins", "stop_on_signals"]
+__all__ = ["stop_on_signals"]
 
 _MARGIN_S = 2.0
 """Of the grace, for giving back what a worker holds that does not come to an end by itself."""
@@ -22,14 +23,6 @@ _HASTE_S = 0.5
 """For giving back after a second signal."""
 
 _log = logging.getLogger(__name__)
-
-
-def begins() -> bool:
-    """Wait until the process that started this one says so, if any did; False: it has died.
-
-    Whoever starts a worker may do so before there is work: what the worker loads takes seconds.
-    """
-    return not os.environ.get("HPSEARCH_PARENT_PIPE") or bool(os.read(0, 1))
 
 
 def stop_on_signals(stop: threading.Event, grace_s: float, give_back: Callable[[], None]) -> None:
@@ -66,10 +59,11 @@ def _watch_signals(reader: socket.socket, _writer: socket.socket, leaving: _Leav
 
 
 def _watch_parent(leaving: _Leaving) -> None:
-    # Standard input is a pipe that only the parent holds: it ends when the parent dies, however.
+    # Standard input is a line that only the parent holds: it ends when the parent dies, however.
     # Not through sys.stdin: Python aborts at exit where a thread holds that object's lock.
-    while os.read(0, 1024):
-        pass
+    with contextlib.suppress(ConnectionResetError):  # it died before it had read all of ours
+        while os.read(0, 1024):
+            pass
     leaving.ask(None)
 
 

@@ -16,7 +16,14 @@ import psutil
 import pytest
 
 from tests.acceptance.conftest import Command, digits
-from tests.acceptance.test_interruptions import EPOCHS, STUDY, trials, wait_for_reports
+from tests.acceptance.test_interruptions import (
+    EPOCHS,
+    STUDY,
+    trials,
+    wait_for_reports,
+    words_of,
+    workers_of,
+)
 
 SMALL = digits(parameters="{learning_rate: {lr: {min: 1.0e-3, max: 1.0e-1, log: true}}}")
 
@@ -48,10 +55,6 @@ class Heard:
             assert self._process.poll() is None, self.text
             time.sleep(0.02)
         return found
-
-
-def workers_of(running: subprocess.Popen[str]) -> list[psutil.Process]:
-    return psutil.Process(running.pid).children()
 
 
 def test_run_gives_up_a_worker_that_is_killed_each_time(command: Command) -> None:
@@ -94,7 +97,7 @@ def test_run_does_not_start_a_worker_again_that_says_why_it_cannot_work(command:
 def test_more_workers_a_device_share_the_cores(command: Command) -> None:
     running = command.start("run", command.file(STUDY), "--workers-per-device", 2)
     wait_for_reports(command, running, 1)
-    lines = [" ".join(worker.cmdline()) for worker in workers_of(running)]
+    lines = [" ".join(words_of(worker)) for worker in workers_of(running)]
     assert len(lines) == 2
     assert all("--device cpu" in line and "--threads " in line for line in lines)
     assert not any("checkpoints" in line for line in lines), "a URL may carry a password"
@@ -117,7 +120,7 @@ def test_a_fleet_serves_restarts_and_leaves_in_order(command: Command) -> None:
     names = heard.wait_for(r"worker (\S+) starts on cpu", count=2)
     heard.wait_for(r"\S+ \| serving study s on cpu", count=2)
     wait_for_reports(command, running, 4)
-    victim = next(w for w in workers_of(running) if names[0] in w.cmdline())
+    victim = next(w for w in workers_of(running) if names[0] in words_of(w))
     victim.kill()
     heard.wait_for(
         rf"worker {names[0]} was killed by signal 9 \(SIGKILL\); a new one starts in 1 s"
@@ -151,6 +154,36 @@ def test_a_fleet_kills_a_worker_that_does_not_leave(command: Command) -> None:
     assert time.monotonic() - began < 8
     assert not stuck.is_running()
     assert not other.is_running()
+
+
+def test_a_fleet_outlives_what_its_workers_are_forked_from(command: Command) -> None:
+    """They leave with it, give back what they hold, and others are forked from a new one."""
+    command.run("submit", command.file(STUDY))
+    command.env["HPSEARCH_LEASE_S"] = "120"
+    running = command.start("fleet", "s", "--workers", 2, "--until-done")
+    heard = Heard(running)
+    wait_for_reports(command, running, 4)
+    before = workers_of(running)
+    (server,) = psutil.Process(running.pid).children()
+    server.kill()
+    heard.wait_for(r"was killed by signal 9 \(SIGKILL\); a new one starts in 1 s", count=2)
+    running.wait(120)
+    assert running.returncode == 0, heard.text
+    assert not any(worker.is_running() for worker in before)
+    ended = trials(command)
+    assert [t.state.name for t in ended] == ["COMPLETE", "COMPLETE"]
+    assert [sorted(t.intermediate_values) for t in ended] == [list(range(1, EPOCHS + 1))] * 2
+
+
+def test_who_kills_the_command_leaves_nobody_at_work(command: Command) -> None:
+    running = command.start("run", command.file(STUDY), "--workers", 2)
+    wait_for_reports(command, running, 2)
+    left = psutil.Process(running.pid).children(recursive=True)
+    assert len(left) == 3, "two workers, and what they were forked from"
+    running.kill()
+    running.communicate()
+    _, alive = psutil.wait_procs(left, timeout=30)
+    assert not alive
 
 
 def test_a_fleet_until_done_ends_with_the_work(command: Command) -> None:

@@ -62,8 +62,21 @@ def reports(command: Command) -> int:
         return 0  # the tables are being made
 
 
+def workers_of(running: subprocess.Popen) -> list[psutil.Process]:
+    """Its workers: children of the process that they are forked from."""
+    found = psutil.Process(running.pid).children(recursive=True)
+    return [process for process in found if words_of(process)[:2] == ["hpsearch", "worker"]]
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    try:
+        return " ".join(process.cmdline()).split()  # its title is one word to psutil
+    except psutil.NoSuchProcess:
+        return []
+
+
 def worker_of(running: subprocess.Popen) -> psutil.Process:
-    (worker,) = psutil.Process(running.pid).children()
+    (worker,) = workers_of(running)
     return worker
 
 

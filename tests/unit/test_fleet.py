@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-from hpsearch.fleet import End, Fleet, Local, Orders, spread
+from hpsearch.fleet import End, Fleet, Orders, spread
 from hpsearch.fleet.fleet import is_crash, pause_s
 from hpsearch.fleet.orders import Seat
 from hpsearch.store.engine import Database
@@ -115,18 +114,3 @@ def test_a_worker_that_cannot_be_signed_off_holds_up_no_other(
     assert re.match(r"worker bad is not signed off: .*not this one, mysql://me:\*\*\*@db", said)
     fleet.tend()
     assert len(caplog.messages) == 1
-
-
-@pytest.mark.parametrize("end", ["closed", "orphaned"])
-def test_a_worker_that_is_warmed_up_begins_nothing_by_itself(end: str, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/study.db"
-    local = Local(orders(url, None), [Seat("0", "cpu", 1)])
-    local.warm_up()
-    (child,) = local._warm.values()
-    if end == "closed":
-        local.close()
-        assert child.wait().code == -9
-    else:
-        child._popen.stdin.close()  # as when this process dies
-        assert child._popen.wait(60) == 0
-    assert not (tmp_path / "study.db").exists()
