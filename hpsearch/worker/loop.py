@@ -21,8 +21,9 @@ from hpsearch.worker.keeper import RETRY_S, Keeper
 
 __all__ = ["serve"]
 
-_IDLE_S = 1.0
-"""Between looks at a database that has no ticket to give."""
+_IDLE_S = 0.05, 1.0
+"""Between looks at a database that has no ticket to give: the first, and the longest after it has
+doubled with each. Where the others are about to be done, a second is long."""
 
 _FLUSH_S = 60.0
 """For ends to be delivered to a database that answers, before more is taken from it."""
@@ -62,6 +63,7 @@ def serve(options: Options) -> None:
         # Where the database is away, the leases run out by themselves.
         with contextlib.suppress(StorageError):
             ledger.sign_off(name)
+        ledger.database.close()
 
 
 class _Worker:
@@ -72,6 +74,7 @@ class _Worker:
         self._benches: dict[str, Bench] = {}  # by uid: a deleted study's id may be used again
         self._unusable: dict[str, float] = {}
         """Studies that could not be worked on, and when that is tried again."""
+        self._idle_s = _IDLE_S[0]
 
     def work(self) -> None:
         """Until the stop event, or until no study of mine is open any more."""
@@ -104,6 +107,7 @@ class _Worker:
         for study in self._context.ledger.waiting(options.studies):
             due = self._unusable.get(study.uid, 0.0) <= time.monotonic()
             if due and self._work_on(study):
+                self._idle_s = _IDLE_S[0]
                 return 0.0
         for bench in self._benches.values():
             bench.settle()
@@ -111,7 +115,8 @@ class _Worker:
             self._say_unusable()
             return None
         self._context.ledger.sweep()
-        return _IDLE_S
+        pause_s, self._idle_s = self._idle_s, min(2 * self._idle_s, _IDLE_S[1])
+        return pause_s
 
     def _open_studies(self) -> list[Study]:
         mine = self._context.options.studies
