@@ -94,7 +94,9 @@ def run(
         from hpsearch.fleet import Fleet
         from hpsearch.report import Reader
         from hpsearch.submit import submit as submit_study
+        from hpsearch.suitability import check_table
 
+        check_table(spec, file.parent)
         ledger = service.ledger()
         device = crew.device[0] if crew.device else None
         study, new = submit_study(ledger, spec, file.parent, priority, max_parallel, device)

@@ -36,9 +36,11 @@ __all__ = ["check", "plan"]
 def check(file: FileArgument, *, overrides: Overrides, json_: Json = False) -> None:
     """Say what would be searched, or every fault of the file."""
     from hpsearch.spec import check_data
+    from hpsearch.suitability import check_table
 
     spec = overrides.load(file)
     check_data(spec.data, file.parent)
+    check_table(spec, file.parent)
     if json_:
         print_json(_described(spec))
     else:
@@ -96,14 +98,14 @@ def _timings(
 
     from hpsearch.places import data_settings
     from hpsearch.rehearsal import rehearse
+    from hpsearch.suitability import check_task
     from hpsearch.training import devices
     from hpsearch.training.data import load
-    from hpsearch.worker.material import check_metric
 
     device = devices.device(seats[0].device)
     devices.prepare(device, seats[0].threads)
     dataset = load(data_settings(spec, base), device)
-    check_metric(spec, dataset)
+    check_task(spec, dataset.task)
     count = len({seat.device for seat in seats})
     at_once = cpu_count() if device.type == "cpu" else count
     return rehearse(

@@ -175,17 +175,35 @@ def test_not_a_study_file(command: Command, make_command: Callable[[str], Comman
     command.run("run", "no-such.yaml", code=2)
 
 
-def test_a_metric_that_does_not_suit_the_target_is_told_and_harms_no_other_study(
-    command: Command,
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        ([f"{i},{i * 0.37}" for i in range(60)], "accuracy.*regression.*rmse"),
+        ([f"{i},yes" for i in range(60)], "`kind` is `yes` in every row"),
+        ([f"{i},no {i}" for i in range(60)], "60 different values"),
+        (["1,yes", "2"], "line 3: 1 values"),
+        (["1,yes", "2,no"], "2 rows"),
+        ([], "0 rows"),
+    ],
+)
+def test_a_table_that_does_not_suit_makes_no_study(
+    command: Command, rows: list[str], what: str
 ) -> None:
+    (command.folder / "t.csv").write_text("\n".join(["a,kind", *rows]) + "\n")
+    text = GOOD.replace("digits, limit: 300", "csv, path: t.csv, target: kind")
+    file = command.file(text + "metric: accuracy\n")
+    for verb in ("check", "run"):
+        assert re.search(what, command.run(verb, file, code=4).stderr)
+    assert not (command.folder / "study.db").exists()
+
+
+def test_a_metric_that_does_not_suit_the_target_harms_no_other_study(command: Command) -> None:
+    """It was submitted where its table is not."""
     rows = "".join(f"{i},{i * 0.37}\n" for i in range(60))
     (command.folder / "t.csv").write_text("a,price\n" + rows)
     bad = GOOD.replace("digits, limit: 300", "csv, path: t.csv, target: price")
     file = command.file(bad.replace("name: s", "name: bad") + "metric: accuracy\n", "bad.yaml")
-    said = command.run("run", file, code=4).stderr
-    assert "accuracy" in said
-    assert "regression" in said
-    assert "rmse" in said
+    command.run("submit", file)
     command.run("submit", command.file(GOOD))
     working = command.start("worker")
     while command.json("status", "s")["state"] != "done":
