@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import shlex
 import sys
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,6 +20,7 @@ from hpsearch.cli.options import (
     Priority,
     Storage,
     limit_threads,
+    loading,
     open_ledger,
     print_json,
 )  # fmt: skip
@@ -34,23 +34,20 @@ from hpsearch.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from hpsearch.fleet import Fleet, Launcher
     from hpsearch.report import Reader, Snapshot
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Study
 
-__all__ = ["fleet", "forkserver", "run", "submit", "worker"]
+__all__ = ["fleet", "run", "submit", "worker"]
 
 Studies = Annotated[
     list[str] | None,
     typer.Argument(metavar="STUDY", help="Studies to serve; none: every open one."),
 ]
 UntilDone = Annotated[bool, typer.Option("--until-done", help="Leave when there is no more work.")]
-Threads = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="CPU threads.", show_default="all")
-]
 Ray = Annotated[
     str | None,
     typer.Option(
@@ -88,7 +85,7 @@ def run(
 
     spec = overrides.load(file)
     check_data(spec.data, file.parent)
-    # First of all that takes time: the workers load PyTorch while this process makes the study.
+    # First of all that takes time: another process loads PyTorch while this one makes the study.
     with closing(_launcher(crew, ray, service, spec.name)) as launcher:
         from hpsearch.cli import show
         from hpsearch.fleet import Fleet
@@ -269,13 +266,15 @@ def worker(
         str | None, typer.Option(help="cpu, cuda:0, mps.", show_default="the first of this machine")
     ] = None,
     until_done: UntilDone = False,
-    threads: Threads = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="CPU threads.", show_default="all")
+    ] = None,
     service: Service,
     name: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve studies of the database with one process on one device."""
     limit_threads(threads)
-    with _loading():
+    with loading():
         from hpsearch.fleet import local_devices, new_name
         from hpsearch.store.engine import storage_url
         from hpsearch.worker import Options, serve
@@ -301,33 +300,11 @@ def worker(
     _end_here()
 
 
-@flat
-def forkserver(threads: Threads = None) -> None:
-    """Load what a worker needs, and fork one for each message of the process that started this."""
-    limit_threads(threads)
-    with _loading():
-        import hpsearch.worker  # noqa: F401  # what is loaded here, no worker loads
-        from hpsearch.cli import main
-        from hpsearch.fleet.forkserver import serve
-    serve(main)
-
-
 def _end_here() -> None:
     """End this process. Python would first take PyTorch apart, most of a second for nothing."""
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)
-
-
-@contextmanager
-def _loading() -> Iterator[None]:
-    """Inside, no garbage is looked for: modules leave none, and it takes a quarter of the time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()  # nor is it ever looked for among what they made
-        gc.enable()
 
 
 def _announce(who: str, service: Service, names: Sequence[str], *, alone: bool = True) -> Ledger:
@@ -373,17 +350,17 @@ def fleet(
     crew.check()
     ledger = _announce("fleet", service, studies or [])
     orders = service.orders(ledger.database.url, studies or [], until_done)
-    workers = Fleet(Local(orders, crew.seats(), echo=True), ledger, standing=True)
-    try:
-        while not workers.over:
-            for news in workers.tend():
-                _log.log(logging.WARNING if news.bad else logging.INFO, "%s", news.text)
-            workers.wait(POLL_S)
-    except KeyboardInterrupt:
-        _log.info("stopping: trials go back to their last checkpoint")
-        return
-    finally:
-        workers.stop(service.grace)
-        workers.close()
+    with closing(Local(orders, crew.seats(), echo=True)) as launcher:
+        workers = Fleet(launcher, ledger, standing=True)
+        try:
+            while not workers.over:
+                for news in workers.tend():
+                    _log.log(logging.WARNING if news.bad else logging.INFO, "%s", news.text)
+                workers.wait(POLL_S)
+        except KeyboardInterrupt:
+            _log.info("stopping: trials go back to their last checkpoint")
+            return
+        finally:
+            workers.stop(service.grace)
     if workers.failure is not None:
         raise _worker_error(workers, "no worker is left; mend that and start the fleet again")

@@ -5,11 +5,11 @@ seats are and starts a worker on one: `Local` on the devices of this machine, `R
 nodes of a cluster.
 """
 
-from hpsearch.fleet.child import End
 from hpsearch.fleet.cluster import RayCluster
 from hpsearch.fleet.fleet import Fleet, News
 from hpsearch.fleet.local import Local, check_devices, local_devices, spread
 from hpsearch.fleet.orders import Launcher, Orders, Process, Seat, new_name
+from hpsearch.fleet.process import End
 
 __all__ = [
     "End", "Fleet", "Launcher", "Local", "News", "Orders", "Process", "RayCluster", "Seat",

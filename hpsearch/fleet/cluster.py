@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpsearch.errors import HpsearchError, StudyFileError, WorkerError, line
-from hpsearch.fleet.child import Child, End
+from hpsearch.fleet.child import Child
 from hpsearch.fleet.orders import Orders, Process, Seat, new_name
+from hpsearch.fleet.process import End, Unborn
 
 __all__ = ["RayCluster"]
 
@@ -82,7 +83,6 @@ class RayCluster:
         nodes = self._nodes()
         self._only = self._this_node(nodes) if one_node else None
         self._cuda = device == "cuda" or (device is None and any(map(_gpus, nodes)))
-        self._cpu = not self._cuda
 
     def _nodes(self) -> list[dict[str, Any]]:
         """The nodes that are alive, in an order that stays."""
@@ -134,9 +134,10 @@ class RayCluster:
         for all cores of their node, so that they wait until others have left it. A node with no
         CPUs to give, as heads of clusters often are, gets none.
         """
-        gpus, cpus = _gpus(node), float(node["Resources"].get("CPU", 0))
+        gpus = _gpus(node) if self._cuda else 0.0
+        cpus = float(node["Resources"].get("CPU", 0))
         count = int(gpus) * self._per_device
-        if not count and self._cpu and cpus:
+        if not count and not self._cuda and cpus:
             count = self._per_device
         share = cpus / max(count, 1)
         asks = min(share, 1.0) if gpus else share if share < 1 else float(int(share))
@@ -165,7 +166,7 @@ class RayCluster:
         post = self._posts[seat.key]
         name = new_name(f"{post.host[:33]}-{post.node_id[:6]}")
         if not self._answers():  # Ray would wait for its head until it ends this process
-            return _Unborn(name)
+            return Unborn(name, "the cluster's head does not answer")
         actor = self._ray.remote(
             num_gpus=post.gpus,
             num_cpus=post.cpus,
@@ -185,23 +186,6 @@ class RayCluster:
     def close(self) -> None:
         """Leave the cluster; actors that are left end with that."""
         self._ray.shutdown()
-
-
-class _Unborn:
-    """A worker that could not start."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def poll(self) -> End:
-        """How it ended."""
-        return End(None, "the cluster's head does not answer")
-
-    def terminate(self) -> None:
-        """There is nothing to do."""
-
-    def kill(self) -> None:
-        """There is nothing to do."""
 
 
 class _Remote:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from hpsearch import passwords
 from hpsearch.errors import EXIT_CODES, StorageError, UnreachableError
-from hpsearch.fleet.child import End
 from hpsearch.fleet.orders import Launcher, Process, Seat
+from hpsearch.fleet.process import End
 
 if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger  # nodes of a cluster import this module without SQL
@@ -131,15 +131,15 @@ class Fleet:
     def _bury(self) -> Iterator[News]:
         for slot in self._slots.values():
             process = slot.process
-            end = process.poll() if process is not None else None
-            if process is not None and end is not None:
-                slot.process = None
-                self._mourn(process.name, end.how if is_crash(end) else None)
-                self.failure = None if end.code == 0 else end
-                if self.failure is not None:
-                    what_next = self._what_next(slot, end)
-                    final = slot.due is None and not slot.given_up
-                    yield News(f"worker {process.name} {end.how}; {what_next}", final=final)
+            if process is None or (end := process.poll()) is None:
+                continue
+            slot.process = None
+            self._mourn(process.name, end.how if is_crash(end) else None)
+            self.failure = None if end.code == 0 else end
+            if self.failure is not None:
+                what_next = self._what_next(slot, end)
+                final = slot.due is None and not slot.given_up
+                yield News(f"worker {process.name} {end.how}; {what_next}", final=final)
         self._settle()
 
     def _what_next(self, slot: _Slot, end: End) -> str:
@@ -209,7 +209,3 @@ class Fleet:
         """Until there may be something to `tend` to, or so long; not at all where it is over."""
         if not self.over:
             self._launcher.wait(timeout_s)
-
-    def close(self) -> None:
-        """Let go of what the launcher holds."""
-        self._launcher.close()

@@ -1,12 +1,17 @@
 """Workers forked from one process that has loaded PyTorch: it loads once, not once a worker.
 
-    ForkServer, here  --name, command line, a socket-->  `hpsearch forkserver`
-                      <--process id, exit code---------
+    ForkServer, here  -- [name, *command line], a socket -->  the server
+                      <-- [name, process id, exit code] ----
 
-The server computes nothing, opens no database and touches no GPU, so there is nothing in it that a
-fork could break. A worker's socket is its standard input and output: it ends when this process
-does, and the worker with it. Where the server is lost, its workers count as lost and are told so in
-the same way.
+The server trains nothing, opens no database and touches no GPU. Loading does start threads; the
+libraries that do so prepare for a fork themselves. NumPy's global generator is the same in all
+workers: whoever draws from it has to seed it.
+
+A worker's socket is its standard input and output. It ends when this process does, and the worker
+with it. A worker whose server is lost is told to leave in the same way, and is over when it has.
+
+Not Python's own fork server: to start a process there waits until the server has loaded, and where
+that server is lost, each of its processes counts as ended while it runs on.
 """
 
 from __future__ import annotations
@@ -14,47 +19,44 @@ from __future__ import annotations
 import json
 import os
 import select
-import selectors
-import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 from hpsearch.errors import INTERRUPTED
-from hpsearch.fleet.child import End, Hear, Words, environment
+from hpsearch.fleet.process import End, Hear, Words, environment
 
 __all__ = ["ForkServer", "Forked", "serve"]
 
-_MOST_BYTES = 1 << 17
-"""Of a message; one that is longer than the socket's buffer could not be sent."""
+_MOST_BYTES = 1 << 18
+"""More than Linux lets a message have (net.core.wmem_default)."""
 
 _DEATH_S = 5.0
 """For a process that was killed to be gone: one that waits for a disk may take its time."""
 
-_ASKING = {signal.SIGINT, signal.SIGTERM}
+_LEAVE = {signal.SIGINT, signal.SIGTERM}
 
 
 class ForkServer:
     """The process that workers are forked from, as its parent sees it."""
 
-    def __init__(self, arguments: Sequence[str], env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], hear: Hear | None = None) -> None:
         """Start it; it takes seconds to load, and forks what was asked for meanwhile after that.
 
         Args:
-            arguments: What follows `hpsearch forkserver`.
             env: Added to this process's environment, for it and its workers.
+            hear: Is told what it writes while it loads.
         """
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "hpsearch", "forkserver", *arguments],
+                [sys.executable, "-m", "hpsearch.cli.forkserver"],
                 stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -62,70 +64,55 @@ class ForkServer:
                 start_new_session=True,
             )
         assert self._popen.stdout is not None
-        self._words = Words(self._popen.stdout)
-        self._pids: dict[str, int] = {}
-        self._codes: dict[str, int] = {}
+        self._words = Words(self._popen.stdout, hear)
+        self._forked: dict[str, Forked] = {}
+        """By name; those that have ended are left out."""
         self._end: End | None = None
 
     def fork(self, name: str, arguments: Sequence[str], hear: Hear | None = None) -> Forked:
         """Ask for a worker: its name, and what follows `hpsearch` on its command line."""
         ours, theirs = socket.socketpair()
-        with theirs, suppress(OSError):  # a server that is gone is what `poll` says
-            message = json.dumps([name, *arguments]).encode()
-            socket.send_fds(self._socket, [message], [theirs.fileno()])
-        return Forked(self, name, ours, hear)
+        forked = self._forked[name] = Forked(self, name, ours, hear)
+        message = json.dumps([name, *arguments]).encode()
+        # It is heard first, or it would wait for that while we wait for it to hear.
+        with theirs, suppress(BrokenPipeError, ConnectionResetError):
+            if self.poll() is None:
+                socket.send_fds(self._socket, [message], [theirs.fileno()])
+        return forked
 
-    @property
-    def lost(self) -> End | None:
-        """How the server itself ended; None while it runs."""
-        self._read()
+    def poll(self) -> End | None:
+        """Hear what it has said; how the server itself ended, None while it runs."""
+        while self._end is None:
+            try:
+                message = self._socket.recv(_MOST_BYTES, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            except ConnectionResetError:
+                continue  # it has left requests unread; what it had said comes after this
+            if not message:
+                self.close()
+                break
+            name, pid, code = json.loads(message)
+            forked = self._forked[name]
+            forked.pid, forked.code = pid, code
+            if code is not None:
+                del self._forked[name]
         return self._end
-
-    def pid(self, name: str) -> int | None:
-        """The worker's process; None: there is none yet."""
-        self._read()
-        return self._pids.get(name)
-
-    def code(self, name: str) -> int | None:
-        """The worker's exit code, or minus the signal that killed it; None: it has not ended."""
-        self._read()
-        return self._codes.get(name)
 
     def wait(self, timeout_s: float) -> None:
         """Until it has something to say, or so long."""
         if self._end is None:
             select.select([self._socket], [], [], timeout_s)
-            self._read()
+            self.poll()
         else:
             time.sleep(timeout_s)
 
-    def _read(self) -> None:
-        """What the server has said meanwhile."""
-        while self._end is None:
-            try:
-                message = self._socket.recv(_MOST_BYTES, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return
-            except ConnectionResetError:
-                message = b""
-            if not message:
-                self._bury()
-                return
-            name, pid, code = json.loads(message)
-            self._pids[name] = pid
-            if code is not None:
-                self._codes[name] = code
-
-    def _bury(self) -> None:
-        self._popen.kill()  # it may have closed its socket and be about to leave
-        code = self._popen.wait()
-        self._end = End(code, self._words.last())
-
     def close(self) -> None:
-        """End it. Workers that still run leave as if this process had died."""
-        self._popen.kill()
-        self._popen.wait()
-        self._socket.close()
+        """End it. Workers that still run are told to leave when they are next looked at."""
+        if self._end is None:
+            self._popen.kill()
+            self._end = End(self._popen.wait(), self._words.last())
+            self._socket.close()
 
 
 class Forked:
@@ -136,6 +123,10 @@ class Forked:
     ) -> None:
         """`line` is its standard input and output."""
         self.name = name
+        self.pid: int | None = None
+        """Its process, once the server has said so."""
+        self.code: int | None = None
+        """Its exit code, or minus the signal that killed it, once the server has said so."""
         self._server, self._line = server, line
         self._words = Words(line.makefile("rb"), hear)
         self._end: End | None = None
@@ -143,20 +134,21 @@ class Forked:
     def poll(self) -> End | None:
         """How it ended; None while it runs."""
         if self._end is None:
-            code, lost = self._server.code(self.name), self._server.lost
-            if code is not None:
-                self._end = End(code, self._words.last())
+            lost = self._server.poll()
+            if self.code is not None:
+                self._end = End(self.code, self._words.last())
             elif lost is not None:
-                self._end = lost
-            if self._end is not None:
                 self._hang_up()
+                if self._words.over:  # nobody tells its exit code, but it has closed its end
+                    self._end = End(None, f"the process that it is forked from {lost.how}")
+            if self._end is not None:
+                self._line.close()
         return self._end
 
     def _hang_up(self) -> None:
-        """A worker that has lost its server, or has not begun, hears by it that it has to leave."""
+        """It hears by this that it has to leave."""
         with suppress(OSError):
-            self._line.shutdown(socket.SHUT_RDWR)
-        self._line.close()
+            self._line.shutdown(socket.SHUT_WR)
 
     def terminate(self) -> None:
         """Ask it to give back what it holds and to leave."""
@@ -167,18 +159,19 @@ class Forked:
         self._signal(signal.SIGKILL)
         deadline = time.monotonic() + _DEATH_S
         while self.poll() is None and (left_s := deadline - time.monotonic()) > 0:
-            self._server.wait(left_s)
+            self._server.wait(min(left_s, 0.1))
 
     def _signal(self, signum: signal.Signals) -> None:
         if self.poll() is not None:
             return
-        pid = self._server.pid(self.name)
-        if pid is None:
+        if self.pid is None:  # whatever is forked for it finds that it has to leave
             self._end = End(-signum)
             self._hang_up()
+            self._line.close()
         else:
-            with suppress(ProcessLookupError):  # its exit code is on its way
-                os.kill(pid, signum)
+            # The server may have buried it a moment ago; its code is on its way.
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signum)
 
 
 def serve(work: Callable[[], None]) -> None:
@@ -186,45 +179,49 @@ def serve(work: Callable[[], None]) -> None:
 
     In the new process `sys.argv` is what was asked for, and `work()` is all that it does.
     """
-    asked = socket.socket(fileno=os.dup(0))
-    # Who asks all of them to leave asks this one too, and it has to tell how they left. Blocked,
-    # not ignored: what comes while a worker is not ready to hear it is heard when it is.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ASKING)
-    ended, wakes = socket.socketpair()
-    wakes.setblocking(False)
-    signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    import setproctitle  # noqa: F401  # here, so that no worker loads it
+
+    parent = socket.socket(fileno=os.dup(0))
+    # Who asks all processes to leave asks this one too, and it has to tell how the others left.
+    # Blocked, not ignored: what comes while a worker is not ready to hear it is heard when it is.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _LEAVE)
+    deaths, wakeup = socket.socketpair()
+    wakeup.setblocking(False)
+    signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler Python writes no byte
     names: dict[int, str] = {}
 
-    def tell(name: str, pid: int, code: int | None) -> None:
-        asked.send(json.dumps([name, pid, code]).encode())
+    def tell(name: str, pid: int | None, code: int | None) -> None:
+        parent.send(json.dumps([name, pid, code]).encode())
 
-    selector = selectors.DefaultSelector()
-    for end in (asked, ended):
-        selector.register(end, selectors.EVENT_READ)
     with suppress(BrokenPipeError, ConnectionResetError):  # the parent is gone
         while True:
-            ready = [key.fileobj for key, _ in selector.select()]
-            if ended in ready:
-                ended.recv(4096)
-                for pid, code in _buried(names):
+            ready, _, _ = select.select([parent, deaths], [], [])
+            if deaths in ready:
+                deaths.recv(4096)
+                for pid, code in _reaped(names):
                     tell(names.pop(pid), pid, code)
-            if asked in ready:
-                message, lines, *_ = socket.recv_fds(asked, _MOST_BYTES, 1)
+            if parent in ready:
+                message, lines, *_ = socket.recv_fds(parent, _MOST_BYTES, 1)
                 if not message:
                     return
                 name, *arguments = json.loads(message)
-                pid = os.fork()
+                (line,) = lines
+                try:
+                    pid = os.fork()
+                except OSError as error:  # of that those that run are not to blame
+                    os.write(line, f"hpsearch: cannot be forked: {error.strerror}\n".encode())
+                    os.close(line)
+                    tell(name, None, 1)
+                    continue
                 if pid == 0:
-                    for mine in (asked, ended, wakes, selector):
-                        mine.close()
-                    _become(lines[0], arguments, work)
-                os.close(lines[0])
+                    _become(line, arguments, work, (parent, deaths, wakeup))
+                os.close(line)
                 names[pid] = name
                 tell(name, pid, None)
 
 
-def _buried(names: Mapping[int, str]) -> list[tuple[int, int]]:
+def _reaped(names: Mapping[int, str]) -> list[tuple[int, int]]:
     """Processes that have ended since, and their exit codes."""
     found = list[tuple[int, int]]()
     while len(found) < len(names):
@@ -235,21 +232,25 @@ def _buried(names: Mapping[int, str]) -> list[tuple[int, int]]:
     return found
 
 
-def _become(line: int, arguments: Sequence[str], work: Callable[[], None]) -> NoReturn:
+def _become(
+    line: int, arguments: Sequence[str], work: Callable[[], None], not_ours: Sequence[socket.socket]
+) -> NoReturn:
     """Be a process like one that was started with that command line."""
     code: object = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for theirs in not_ours:
+            theirs.close()
         os.setsid()
         for standard in (0, 1, 2):
             os.dup2(line, standard)
         os.close(line)
         sys.argv[1:] = arguments
-        _name_process(arguments)
+        _show_as(arguments)
         _go_first()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _LEAVE)
         work()
         code = 0
     except KeyboardInterrupt:
@@ -257,21 +258,23 @@ def _become(line: int, arguments: Sequence[str], work: Callable[[], None]) -> No
     except SystemExit as left:
         code = left.code
     except BaseException:
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
     finally:
-        with suppress(OSError):
+        try:
             sys.stdout.flush()
-        os._exit(code if isinstance(code, int) else int(code is not None))
+        finally:
+            # Not sys.exit: below are the server's own frames, and what it has left for its end.
+            os._exit(code if isinstance(code, int) else int(code is not None))
 
 
-def _name_process(arguments: Sequence[str]) -> None:
+def _show_as(arguments: Sequence[str]) -> None:
     """`ps` shows it as what it is, not as the server that it was forked from."""
     from setproctitle import setproctitle
 
-    setproctitle(shlex.join(["hpsearch", *arguments]))
+    setproctitle(" ".join(["hpsearch", *arguments]))
 
 
 def _go_first() -> None:
     """Where memory runs out, a worker is to be killed, and not what all workers come from."""
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("100")
+        Path("/proc/self/oom_score_adj").write_text("100", encoding="ascii")

@@ -1,4 +1,5 @@
-"""Workers as children of this process, on the devices of this machine."""
+"""Workers on the devices of this machine: forked from one process on Linux, each started by itself
+elsewhere."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from pathlib import Path
 from hpsearch.fleet.child import Child
 from hpsearch.fleet.forkserver import ForkServer
 from hpsearch.fleet.orders import Orders, Process, Seat, new_name
+from hpsearch.fleet.process import Unborn
 
 __all__ = ["Local", "check_devices", "local_devices", "spread"]
 
@@ -89,7 +91,7 @@ class Local:
         return self._seats
 
     def warm_up(self) -> None:
-        """Load PyTorch already, which takes longer than all the rest, in a process of its own."""
+        """Load PyTorch already, which takes longer than all the rest, where there are forks."""
         if _FORKS:
             self._server = self._new_server()
 
@@ -98,14 +100,20 @@ class Local:
         name = new_name()
         arguments = self._orders.arguments(name, seat)
         hear = partial(_log.info, "%s | %s", name) if self._echo else None
-        if not _FORKS:
-            return Child(name, arguments, self._orders.env, hear)
-        if self._server is None or self._server.lost:
-            self._server = self._new_server()
-        return self._server.fork(name, arguments, hear)
+        try:
+            if not _FORKS:
+                return Child(name, arguments, self._orders.env, hear)
+            if self._server is None or self._server.poll() is not None:
+                self._server = self._new_server()
+            return self._server.fork(name, arguments, hear)
+        except OSError as error:  # such as too many open files
+            return Unborn(name, f"it cannot be started: {error.strerror}")
 
     def _new_server(self) -> ForkServer:
-        return ForkServer(self._orders.threads(self._seats[0]), self._orders.env)
+        env = dict(self._orders.env)
+        if (threads := self._seats[0].threads) is not None:  # all seats of a machine have as many
+            env["OMP_NUM_THREADS"] = str(threads)  # OpenMP reads it when it is loaded
+        return ForkServer(env, _log.info if self._echo else None)
 
     def wait(self, timeout_s: float) -> None:
         """Until a worker has ended, where that is to be heard, or so long."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from hpsearch.fleet.child import End
+from hpsearch.fleet.process import End
 
 __all__ = ["Launcher", "Orders", "Process", "Seat", "new_name"]
 
@@ -48,12 +48,9 @@ class Orders:
         words += ["--patience-s", str(self.patience_s)]
         if self.until_done:
             words += ["--until-done"]
-        return words + self.threads(seat)
-
-    @staticmethod
-    def threads(seat: Seat) -> list[str]:
-        """The part of a command line that says how many CPU threads there are."""
-        return [] if seat.threads is None else ["--threads", str(seat.threads)]
+        if seat.threads is not None:
+            words += ["--threads", str(seat.threads)]
+        return words
 
 
 @dataclass(frozen=True)

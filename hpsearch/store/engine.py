@@ -195,7 +195,8 @@ class Database:
             _tune_sqlite(self.engine)
         else:
             _tune_session(self.engine)
-        weakref.finalize(self, self.engine.dispose)  # at the latest when this process ends
+        # At the latest when this process ends, but not by os._exit: a worker does so itself.
+        weakref.finalize(self, self.engine.dispose)
 
     def close(self) -> None:
         """Give back the connections. The last to leave a SQLite file moves its log into it: who

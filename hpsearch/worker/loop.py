@@ -21,9 +21,11 @@ from hpsearch.worker.keeper import RETRY_S, Keeper
 
 __all__ = ["serve"]
 
-_IDLE_S = 0.05, 1.0
-"""Between looks at a database that has no ticket to give: the first, and the longest after it has
-doubled with each. Where the others are about to be done, a second is long."""
+_IDLE_S = 0.05
+"""Between looks at a database that has no ticket to give; doubled with each, as the others may be
+about to be done."""
+
+_IDLE_MOST_S = 1.0
 
 _FLUSH_S = 60.0
 """For ends to be delivered to a database that answers, before more is taken from it."""
@@ -43,8 +45,12 @@ def serve(options: Options) -> None:
     Raises what stands in the way of working at all: StorageError, where the database is away for
     longer than `patience_s` or cannot be used; DataError.
     """
+    with contextlib.closing(Database(options.url)) as database:
+        _serve(options, Ledger(database, options.lease_s))
+
+
+def _serve(options: Options, ledger: Ledger) -> None:
     stop = threading.Event()
-    ledger = Ledger(Database(options.url), options.lease_s)
     signals.stop_on_signals(stop, options.grace_s, lambda: ledger.sign_off(options.name))
     device = devices.device(options.device)
     devices.prepare(device, options.threads)
@@ -63,7 +69,6 @@ def serve(options: Options) -> None:
         # Where the database is away, the leases run out by themselves.
         with contextlib.suppress(StorageError):
             ledger.sign_off(name)
-        ledger.database.close()
 
 
 class _Worker:
@@ -74,7 +79,7 @@ class _Worker:
         self._benches: dict[str, Bench] = {}  # by uid: a deleted study's id may be used again
         self._unusable: dict[str, float] = {}
         """Studies that could not be worked on, and when that is tried again."""
-        self._idle_s = _IDLE_S[0]
+        self._idle_s = _IDLE_S
 
     def work(self) -> None:
         """Until the stop event, or until no study of mine is open any more."""
@@ -107,7 +112,7 @@ class _Worker:
         for study in self._context.ledger.waiting(options.studies):
             due = self._unusable.get(study.uid, 0.0) <= time.monotonic()
             if due and self._work_on(study):
-                self._idle_s = _IDLE_S[0]
+                self._idle_s = _IDLE_S
                 return 0.0
         for bench in self._benches.values():
             bench.settle()
@@ -115,7 +120,7 @@ class _Worker:
             self._say_unusable()
             return None
         self._context.ledger.sweep()
-        pause_s, self._idle_s = self._idle_s, min(2 * self._idle_s, _IDLE_S[1])
+        pause_s, self._idle_s = self._idle_s, min(2 * self._idle_s, _IDLE_MOST_S)
         return pause_s
 
     def _open_studies(self) -> list[Study]:

@@ -91,6 +91,9 @@ class Losing:
     def launch(self, seat: Seat) -> Lost:
         return Lost(seat.key)
 
+    def wait(self, timeout_s: float) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
