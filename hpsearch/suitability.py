@@ -19,16 +19,17 @@ _MOST_BYTES = 64 << 20
 
 
 def check_table(spec: StudySpec, base: Path) -> None:
-    """Read a study's table, if it has one: DataError where it is no data for this search.
+    """Read a study's table, if it has one here: DataError where it is no data for this search.
 
     `base` is the folder of the study file.
     """
-    path, target = spec.data.path, spec.data.target
-    if path is None or target is None or (base / path).stat().st_size > _MOST_BYTES:
+    data = spec.data
+    path = base / (data.path or "")
+    if data.target is None or not path.is_file() or path.stat().st_size > _MOST_BYTES:
         return
     from hpsearch.training.tables import load_table
 
-    check_task(spec, load_table(base / path, target, spec.data.task, spec.data.ignore).task)
+    check_task(spec, load_table(path, data.target, data.task, data.ignore).task)
 
 
 def check_task(spec: StudySpec, task: Task) -> None:

@@ -89,7 +89,7 @@ def extend(
     if limit is not None:
         limit += plan.final_tickets(spec)
     study = ledger.extend(name, trials, hours, limit)
-    _say(study, json_, f"{study.tickets} trials, {study.ended} have ended")
+    _say(study, json_, f"{study.tickets} trials, {study.ended} have ended; run it again")
 
 
 def final(
@@ -170,7 +170,10 @@ def delete(
     ledger = open_ledger(storage)
     study = ledger.study(name)
     if not yes:
-        typer.confirm(f"Delete study {name} with {study.issued} trials?", abort=True, err=True)
+        trained = sum(work.study == name for worker in ledger.workers() for work in worker.work)
+        now = f", {trained} of which are being trained now" if trained else ""
+        asked = f"Delete study {name} with {study.issued} trials{now}?"
+        typer.confirm(asked, abort=True, err=True)
     # First: where it cannot be used for want of a package, nothing is deleted.
     kept = checkpoint.Checkpoints(checkpoint_place(ledger.database, study, checkpoints))
     ledger.delete(name)

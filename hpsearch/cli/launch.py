@@ -244,8 +244,10 @@ def submit(
     """Create the study and leave it to workers elsewhere."""
     from hpsearch.cli import show
     from hpsearch.submit import submit as submit_study
+    from hpsearch.suitability import check_table
 
     spec = overrides.load(file)
+    check_table(spec, file.parent)
     ledger = open_ledger(storage, make=True)
     study, new = submit_study(ledger, spec, file.parent, priority, max_parallel)
     _reschedule(ledger, study, priority, max_parallel)

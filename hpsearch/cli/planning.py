@@ -194,9 +194,8 @@ def _describe(spec: StudySpec) -> None:
         out.print("bayesian: by TPE, as a Gaussian process wants no conditional parameters")
     if facts["constants"]:
         out.print(f"constant: {params(facts['constants'])}")
-    cells = facts["grid_cells"]
-    if spec.space.parameters:
-        out.print(f"as a grid: {'no end of' if cells is None else f'{cells:,}'} cells")
+    if facts["grid_cells"] is not None and spec.space.parameters:
+        out.print(f"as a grid: {facts['grid_cells']:,} cells")
     _stages(spec)
     hours = f", at most {facts['hours']:g} hours" if facts["hours"] else ""
     out.print(f"budget: {facts['trials']:,} trials of at most {facts['epochs']} epochs{hours}; "

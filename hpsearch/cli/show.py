@@ -351,7 +351,8 @@ def stages(snapshot: Snapshot) -> None:
     table = columns("stage", "trials", f"best {snapshot.metric}",
                    right=("trials", f"best {snapshot.metric}"))  # fmt: skip
     for stage in snapshot.stages:
-        table.add_row(stage.name, str(stage.trials), number(stage.best))
+        found = number(stage.best) if stage.best is not None else "none complete"
+        table.add_row(stage.name, str(stage.trials), found)
     out.print(table)
 
 
@@ -377,15 +378,15 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield f"resume {study.name}", "open it again; then run it again"
     yield f"trials {study.name} --top 10", "the best trials"
     if study.state == "done" and snapshot.best is not None:
-        yield f"best {study.name} --save winner", "its network, ready to use"
+        yield f"best {study.name} --save {study.name}-net", "its network, ready to use"
     if snapshot.count("FAIL"):
         yield f"retry {study.name} --failed", "run failed trials again"
     yield "dashboard", "curves in a browser"
     if study.state == "done" and not snapshot.ends_by_itself:
         yield f"extend {study.name} --trials 20", "search on; then run it again"
     if study.state == "done" and snapshot.diagnosis is not None:
-        yield f"next {study.name} -o next.yaml", "a study file of what to try after this one"
-    yield f"export {study.name} -o trials.csv", "all of it as a table"
+        yield f"next {study.name} -o {study.name}-next.yaml", "a study file of what to try now"
+    yield f"export {study.name} -o {study.name}.csv", "all of it as a table"
 
 
 _STATES = {"working": "green", "idle": "cyan", "lost": "red", "left": "dim"}

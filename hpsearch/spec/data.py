@@ -93,7 +93,9 @@ def _names(path: FilePath) -> list[str]:
         names = header(line)[1]
     except FileNotFoundError:
         raise DataError(f"{path}: no such file, which data.path names") from None
-    except (OSError, ValueError, csv.Error) as error:  # ValueError: not UTF-8
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read as a table: {error.strerror}") from None
+    except (ValueError, csv.Error) as error:  # ValueError: not UTF-8
         raise DataError(f"{path}: cannot be read as a table: {error}") from None
     if not any(names):
         raise DataError(f"{path}: expected names of columns in the first line; got nothing")

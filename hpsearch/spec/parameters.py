@@ -118,7 +118,10 @@ def _draft(entry: Entry, setting: Setting, faults: Faults) -> Draft:
     raw = entry.raw
     if not isinstance(raw, dict):
         if not setting.accepts(raw):
-            faults.add(entry.path, setting.expected, show(raw), near=(raw, setting.choices))
+            expected = setting.expected
+            if isinstance(raw, list) and all(map(setting.accepts, raw)):
+                expected += f", or {{values: {show(raw)}}} to search these"
+            faults.add(entry.path, expected, show(raw), near=(raw, setting.choices))
             return Draft(entry, constant=True)
         return Draft(entry, Choices((_taken(setting, raw),)), constant=True)
     before = len(faults)

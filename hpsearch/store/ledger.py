@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial
 
 from hpsearch.catalog import FINAL
 from hpsearch.errors import ConflictError, NotFoundError
+from hpsearch.spec.faults import nearest
 from hpsearch.store import (
     dealing,
     forecast_rows,
@@ -189,8 +190,10 @@ class Ledger:
         found = study_rows.find(connection, STUDIES.c.study_name == name)
         if found:
             return found[0]
-        others = ", ".join(s.name for s in study_rows.find(connection)) or "it has none yet"
-        raise NotFoundError(f"no study {name!r} in {self.database.name}; studies: {others}")
+        others = [study.name for study in study_rows.find(connection)]
+        near = nearest(name, others)
+        hint = f"did you mean {near}?" if near else f"studies: {', '.join(others) or 'none yet'}"
+        raise NotFoundError(f"no study {name!r} in {self.database.name}; {hint}")
 
     @_verb
     def record_data(

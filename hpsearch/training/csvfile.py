@@ -60,6 +60,12 @@ class Column:
         distinct = len({*self.texts} - {""})
         return distinct > _MANY and distinct > len(self.texts) / 2
 
+    @property
+    def counts(self) -> bool:
+        """Whole numbers that rise from row to row: they number the rows, most likely."""
+        found = self.numbers()
+        return bool((found == found.round()).all() and (np.diff(found) > 0).all())
+
     def where(self, kept: Sequence[bool]) -> Column:
         """The same column of some rows."""
         return Column(self.name, list(compress(self.texts, kept)), self.decimal)

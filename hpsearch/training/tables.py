@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["known_targets", "load_table", "values_of"]
 
+_NUMBERING = "whole numbers that rise from row to row; data.ignore leaves out what is an id"
+
 _FEW_CLASSES = 20
 """A whole-number target with more distinct values than this is taken as a quantity."""
 
@@ -75,11 +77,16 @@ def _bytes(path: Path) -> bytes:
 
 
 def _check_names(source: str, columns: Collection[str], wanted: Collection[str]) -> None:
-    for name in wanted:
-        if name not in columns:
-            near = difflib.get_close_matches(name, [c for c in columns if c not in wanted], 1)
-            hint = f"; did you mean `{near[0]}`?" if near else "."
-            raise DataError(f"{source} has no column `{name}`{hint} It has: {', '.join(columns)}")
+    missing = [name for name in wanted if name not in columns]
+    if not missing:
+        return
+    hint = "."
+    if len(missing) == 1:
+        near = difflib.get_close_matches(missing[0], [c for c in columns if c not in wanted], 1)
+        hint = f"; did you mean `{near[0]}`?" if near else hint
+    names = ", ".join(f"`{name}`" for name in missing)
+    columns_ = "column" if len(missing) == 1 else "columns"
+    raise DataError(f"{source} has no {columns_} {names}{hint} It has: {', '.join(columns)}")
 
 
 def _with_target(
@@ -184,7 +191,7 @@ def _inputs(columns: list[Column]) -> tuple[list[Column], tuple[str, ...]]:
                     f"{_count(column.missing, 'missing value')} in column `{column.name}` filled "
                     f"with the {filling} of the training rows"
                 )
-    return inputs, tuple(notes)
+    return inputs, (*(f"column `{c.name}`: {_NUMBERING}" for c in inputs if c.counts), *notes)
 
 
 def _values(column: Column, *, texts: bool) -> NDArray[Any]:

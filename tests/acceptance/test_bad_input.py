@@ -192,18 +192,18 @@ def test_a_table_that_does_not_suit_makes_no_study(
     (command.folder / "t.csv").write_text("\n".join(["a,kind", *rows]) + "\n")
     text = GOOD.replace("digits, limit: 300", "csv, path: t.csv, target: kind")
     file = command.file(text + "metric: accuracy\n")
-    for verb in ("check", "run"):
+    for verb in ("check", "submit", "run"):
         assert re.search(what, command.run(verb, file, code=4).stderr)
     assert not (command.folder / "study.db").exists()
 
 
 def test_a_metric_that_does_not_suit_the_target_harms_no_other_study(command: Command) -> None:
     """It was submitted where its table is not."""
-    rows = "".join(f"{i},{i * 0.37}\n" for i in range(60))
-    (command.folder / "t.csv").write_text("a,price\n" + rows)
     bad = GOOD.replace("digits, limit: 300", "csv, path: t.csv, target: price")
     file = command.file(bad.replace("name: s", "name: bad") + "metric: accuracy\n", "bad.yaml")
     command.run("submit", file)
+    rows = "".join(f"{i},{i * 0.37}\n" for i in range(60))
+    (command.folder / "t.csv").write_text("a,price\n" + rows)
     command.run("submit", command.file(GOOD))
     working = command.start("worker")
     while command.json("status", "s")["state"] != "done":

@@ -27,7 +27,7 @@ def narrow(text: str) -> bool:
 def test_curves_importance_and_the_next_study(command: Command) -> None:
     said = command.run("run", command.file(STUDY)).stdout
     assert "learning curves: " in said
-    assert "hpsearch next s -o next.yaml" in said
+    assert "hpsearch next s -o s-next.yaml" in said
     words = {str(t["number"]): t["diagnosis"] for t in command.json("trials", "s")}
     assert "under-fitting" in words.values(), "with the smallest rates nothing is learnt"
     status = command.json("status", "s")
