@@ -117,6 +117,9 @@ class Faults:
         """Note that the last key of `path` is none of `names`."""
         names = list(names)
         self.add(path, expected or listed(names), show(path[-1]), near=(path[-1], names))
+        meant = nearest(path[-1], names)
+        if meant and (*path[:-1], meant) not in self.places:
+            self._settled.add((*path[:-1], meant))  # that it is missing is this fault once more
 
     def note(self, fault: Fault) -> None:
         """Note `fault` as it is; one that is there already is not noted again."""

@@ -50,7 +50,9 @@ def section(model: type[_S], content: object, path: Path, faults: Faults) -> _S 
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
+        details = error.errors(include_url=False)
+        # Misspelt keys first: that the right one is missing is then no fault of its own.
+        for detail in sorted(details, key=lambda d: d["type"] != "extra_forbidden"):
             _note(detail, model, content, path, faults)
     return None
 

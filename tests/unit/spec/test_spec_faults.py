@@ -399,3 +399,16 @@ def test_missing_section(refuse, study, section):
         text = text.replace("  learning_rate:\n    lr: {min: 0.001, max: 0.1}\n", "")
     (fault,) = refuse(text).faults
     assert (fault.line, fault.path, fault.got) == (1, section, "nothing")
+
+
+@pytest.mark.parametrize("section", ["name", "data", "network", "parameters", "budget"])
+def test_a_misspelt_section_is_not_missing_too(refuse, study, section):
+    typo = section[:-2] + section[-1] + section[-2]
+    text = study().replace(f"{section}:", f"{typo}:")
+    (fault,) = refuse(text).faults
+    assert (fault.path, fault.hint) == (typo, section)
+
+
+def test_a_list_of_what_may_be_searched_says_how(refuse, study):
+    text = study("parameters:\n  architecture:\n    depth: [1, 2, 3]")
+    assert "or {values: [1, 2, 3]} to search these; got [1, 2, 3]" in str(refuse(text))
