@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -131,15 +132,24 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _open_streams() -> None:
+    """Whoever started this may have closed its output, which is then None to Python."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # for good
+            setattr(sys, name, stream)
+
+
 def main() -> None:
     """Run the command line; every expected error is one message and a named exit code."""
-    settings = (value for name, value in os.environ.items() if name.startswith("HPSEARCH_"))
-    passwords.learn(*sys.argv[1:], *settings)
-    passwords.install()
-    _hear_interrupts()
-    # As Ctrl-C does: what a command has begun it ends in order.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        _open_streams()
+        settings = (value for name, value in os.environ.items() if name.startswith("HPSEARCH_"))
+        passwords.learn(*sys.argv[1:], *settings)
+        passwords.install()
+        _hear_interrupts()
+        # As Ctrl-C does: what a command has begun it ends in order.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         # Not app(): that would put Typer's own hook for tracebacks in place of ours.
         try:
             typer.main.get_command(app)(prog_name="hpsearch")

@@ -4,6 +4,7 @@ It loads what a worker needs; what it forks then runs the command line.
 """
 
 import os
+import signal
 
 from hpsearch import passwords
 from hpsearch.cli.options import limit_threads, loading
@@ -13,6 +14,8 @@ __all__ = ["main"]
 
 def main() -> None:
     """Load, and serve until the socket ends."""
+    # Who asks all processes to leave asks this one too, and it has workers to tell of: see `serve`.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     passwords.learn(*(v for name, v in os.environ.items() if name.startswith("HPSEARCH_")))
     passwords.install()
     limit_threads(None)

@@ -87,6 +87,7 @@ def run(
     check_data(spec.data, file.parent)
     # First of all that takes time: another process loads PyTorch while this one makes the study.
     with closing(_launcher(crew, ray, service, spec.name)) as launcher:
+        launcher.warm_up()
         from hpsearch.cli import show
         from hpsearch.fleet import Fleet
         from hpsearch.report import Reader
@@ -119,9 +120,7 @@ def _launcher(crew: Crew, ray: str | None, service: Service, study: str) -> Laun
     database = Database(storage_url(service.storage))
     orders = service.orders(database.url, [study], until_done=True)
     if ray is None:
-        local = Local(orders, crew.seats())
-        local.warm_up()
-        return local
+        return Local(orders, crew.seats())
     return RayCluster(
         ray, orders, per_device=crew.workers_per_device, device=crew.only_device,
         one_node=database.file is not None,

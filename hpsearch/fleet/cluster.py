@@ -159,6 +159,9 @@ class RayCluster:
             return False
         return True
 
+    def warm_up(self) -> None:
+        """There is nothing to do."""
+
     def launch(self, seat: Seat) -> Process:
         """Start a worker there; it waits where Ray has nothing free on the node."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy

@@ -4,8 +4,7 @@
                       <-- [name, process id, exit code] ----
 
 The server trains nothing, opens no database and touches no GPU. Loading does start threads; the
-libraries that do so prepare for a fork themselves. NumPy's global generator is the same in all
-workers: whoever draws from it has to seed it.
+libraries that do so prepare for a fork themselves.
 
 A worker's socket is its standard input and output. It ends when this process does, and the worker
 with it. A worker whose server is lost is told to leave in the same way, and is over when it has.
@@ -141,9 +140,16 @@ class Forked:
                 self._hang_up()
                 if self._words.over:  # nobody tells its exit code, but it has closed its end
                     self._end = End(None, f"the process that it is forked from {lost.how}")
+                    self._reap()
             if self._end is not None:
                 self._line.close()
         return self._end
+
+    def _reap(self) -> None:
+        """Where this process is the first of a container, it inherits who has lost a parent."""
+        if self.pid is not None:
+            with suppress(ChildProcessError):
+                os.waitpid(self.pid, 0)
 
     def _hang_up(self) -> None:
         """It hears by this that it has to leave."""
@@ -155,11 +161,13 @@ class Forked:
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it now."""
+        """End it now. A server that does not say within 5 s that it has ended is ended too."""
         self._signal(signal.SIGKILL)
         deadline = time.monotonic() + _DEATH_S
         while self.poll() is None and (left_s := deadline - time.monotonic()) > 0:
             self._server.wait(min(left_s, 0.1))
+        if self.poll() is None:
+            self._server.close()
 
     def _signal(self, signum: signal.Signals) -> None:
         if self.poll() is not None:
@@ -179,11 +187,9 @@ def serve(work: Callable[[], None]) -> None:
 
     In the new process `sys.argv` is what was asked for, and `work()` is all that it does.
     """
-    import setproctitle  # noqa: F401  # here, so that no worker loads it
-
     parent = socket.socket(fileno=os.dup(0))
-    # Who asks all processes to leave asks this one too, and it has to tell how the others left.
-    # Blocked, not ignored: what comes while a worker is not ready to hear it is heard when it is.
+    # It has to tell how the others left. Blocked, not ignored: what comes while a worker is not
+    # ready to hear it is heard when it is.
     signal.pthread_sigmask(signal.SIG_BLOCK, _LEAVE)
     deaths, wakeup = socket.socketpair()
     wakeup.setblocking(False)
@@ -238,6 +244,9 @@ def _become(
     """Be a process like one that was started with that command line."""
     code: object = 1
     try:
+        import numpy as np
+        from setproctitle import setproctitle
+
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -248,7 +257,8 @@ def _become(
             os.dup2(line, standard)
         os.close(line)
         sys.argv[1:] = arguments
-        _show_as(arguments)
+        np.random.seed()  # as in any new process: NumPy's global generator is forked too
+        setproctitle(" ".join(["hpsearch", *arguments]))  # not what `ps` shows of the server
         _go_first()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _LEAVE)
         work()
@@ -267,14 +277,9 @@ def _become(
             os._exit(code if isinstance(code, int) else int(code is not None))
 
 
-def _show_as(arguments: Sequence[str]) -> None:
-    """`ps` shows it as what it is, not as the server that it was forked from."""
-    from setproctitle import setproctitle
-
-    setproctitle(" ".join(["hpsearch", *arguments]))
-
-
 def _go_first() -> None:
     """Where memory runs out, a worker is to be killed, and not what all workers come from."""
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("100", encoding="ascii")
+        file = Path("/proc/self/oom_score_adj")
+        inherited = int(file.read_text(encoding="ascii"))
+        file.write_text(f"{min(inherited + 100, 1000)}", encoding="ascii")

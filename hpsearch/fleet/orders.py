@@ -90,6 +90,9 @@ class Launcher(Protocol):
     def seats(self) -> Sequence[Seat]:
         """Where workers belong now."""
 
+    def warm_up(self) -> None:
+        """Begin with what takes long before a worker can start."""
+
     def launch(self, seat: Seat) -> Process:
         """Start a worker there. Raises nothing: one that could not start is one that has ended."""
 

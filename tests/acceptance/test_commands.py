@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from tests.acceptance.conftest import STUDIES, Command, digits
+from tests.acceptance.conftest import HPSEARCH, STUDIES, Command, digits
 from tests.conftest import Servers
 
 LR = "{learning_rate: {lr: {min: 1.0e-3, max: 1.0e-1, log: true}}}"
@@ -62,6 +63,17 @@ def test_a_sqlite_database_is_one_file_when_all_have_left(command: Command) -> N
     ):  # fmt: skip
         command.run(*words)
         assert not Path(f"{command.folder}/study.db-wal").exists(), words
+
+
+@pytest.mark.parametrize("verb", [["status"], ["worker", "--until-done"]])
+def test_output_that_is_closed_is_no_error(command: Command, verb: list[str]) -> None:
+    command.run("submit", command.file(STUDY))
+    words = shlex.join([*HPSEARCH, *verb])
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{words} >&-"], cwd=command.folder, env=command.env, check=False,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_who_serves_names_the_database(command: Command) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from hpsearch.fleet import End
-from hpsearch.fleet.forkserver import Forked, ForkServer
+from hpsearch.fleet.forkserver import _DEATH_S, Forked, ForkServer
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 
@@ -45,6 +46,10 @@ def end_of(server: ForkServer, forked: Forked) -> End:
     end = forked.poll()
     assert end is not None
     return end
+
+
+def server_of(worker: psutil.Process) -> psutil.Process:
+    return next(p for p in psutil.Process().children() if p.pid == worker.ppid())
 
 
 def working(server: ForkServer, name: str, url: str) -> Forked:
@@ -147,7 +152,7 @@ def test_workers_whose_server_is_lost_leave_and_are_lost_then(url: str) -> None:
     forked = working(server, "w1", url)
     assert forked.pid is not None
     worker = psutil.Process(forked.pid)
-    (process,) = (p for p in psutil.Process().children() if p.pid == worker.ppid())
+    process = server_of(worker)
     worker.suspend()
     process.kill()
     until(server, server.poll)
@@ -168,7 +173,7 @@ def test_a_hung_worker_whose_server_is_lost_is_killed_all_the_same(url: str) -> 
     forked = working(server, "w1", url)
     assert forked.pid is not None
     worker = psutil.Process(forked.pid)
-    (process,) = (p for p in psutil.Process().children() if p.pid == worker.ppid())
+    process = server_of(worker)
     worker.suspend()
     process.kill()
     until(server, server.poll)
@@ -176,6 +181,30 @@ def test_a_hung_worker_whose_server_is_lost_is_killed_all_the_same(url: str) -> 
     _, alive = psutil.wait_procs([worker], timeout=LIMIT_S)
     assert not alive
     assert end_of(server, forked).code is None
+
+
+def test_a_server_that_does_not_answer_holds_up_only_the_first_kill(url: str) -> None:
+    server = ForkServer({})
+    all_ = [working(server, name, url) for name in ("w1", "w2", "w3")]
+    workers = [psutil.Process(forked.pid) for forked in all_]
+    server_of(workers[0]).suspend()
+    began = time.monotonic()
+    for forked in all_:
+        forked.kill()
+    assert time.monotonic() - began < 2 * _DEATH_S
+    _, alive = psutil.wait_procs(workers, timeout=LIMIT_S)
+    assert not alive
+
+
+def test_who_asks_all_processes_to_leave_does_not_end_the_server() -> None:
+    server = ForkServer({})
+    first = server.fork("first", ["--version"])
+    until(server, lambda: first.pid is not None)
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        server._popen.send_signal(signum)
+    assert end_of(server, server.fork("second", ["--version"])).code == 0
+    assert server.poll() is None
+    server.close()
 
 
 def test_a_server_that_cannot_load_says_why(tmp_path: Path) -> None:
@@ -192,7 +221,7 @@ def test_what_the_server_said_before_it_died_is_heard(server: ForkServer, url: s
     dying = ForkServer({})
     first = dying.fork("first", ["--version"])
     until(dying, lambda: first.pid is not None)
-    (process,) = (p for p in psutil.Process().children() if p.pid == dying._popen.pid)
+    process = psutil.Process(dying._popen.pid)
     time.sleep(0.5)  # that it has ended is told; nobody listens here
     process.suspend()
     late = dying.fork("late", ["--version"])

@@ -88,6 +88,9 @@ class Losing:
     def seats(self) -> list[Seat]:
         return [Seat(name, "cpu") for name in self._names]
 
+    def warm_up(self) -> None:
+        pass
+
     def launch(self, seat: Seat) -> Lost:
         return Lost(seat.key)
 
