@@ -200,5 +200,7 @@ def summary(best: Mapping[int, Word | None], every: Sequence[Word | None]) -> Di
     words = {number: word for number, word in best.items() if word is not None}
     if not words:
         return Diagnosis(Word.DIVERGED, {}, diverged) if diverged else None
-    # Of words as frequent, a Counter gives the first one first: the better trial's.
-    return Diagnosis(Counter(words.values()).most_common(1)[0][0], words, diverged)
+    word, count = Counter(words.values()).most_common(1)[0]
+    if 2 * count <= len(words):  # they differ: the best one's
+        word = next(iter(words.values()))
+    return Diagnosis(word, words, diverged)

@@ -147,7 +147,7 @@ def _reopen(ledger: Ledger, study: Study) -> str:
         ledger.set_state(study.name, "open")
         return f"study {study.name} was {study.state}; it goes on"
     if study.state == "done":
-        return f"study {study.name} is done"
+        return f"study {study.name} is done: nothing is left to train, this is what it came to"
     return f"study {study.name} goes on: {study.ended} of {study.tickets} trials have ended"
 
 

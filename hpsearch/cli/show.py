@@ -61,7 +61,10 @@ def note(text: str) -> None:
 
 def number(value: float | None) -> str:
     """Four significant digits, as many as validation on a few thousand rows can carry."""
-    return "-" if value is None else f"{value:.4g}"
+    if value is None:
+        return "-"
+    whole = 1e4 <= abs(value) < 1e6
+    return f"{value:.0f}" if whole else f"{value:.4g}"
 
 
 def setting(value: Any) -> str:
@@ -176,7 +179,10 @@ def seen(snapshot: Snapshot) -> Iterator[str]:
     """The same, a line each."""
     found = snapshot.diagnosis
     if found is not None and found.words:
-        of = f"{found.agreeing} of the best {len(found.words)}: " if len(found.words) > 1 else ""
+        count = len(found.words)
+        agree = f"{found.agreeing} of the best {count}: "
+        differ = f"those of the best {count} differ; of the first: "
+        of = "" if count == 1 else agree if 2 * found.agreeing > count else differ
         yield f"learning curves: {of}{found.word}; {diagnosis.ADVICE[found.word]}"
     if found is not None and found.diverged:
         advice = "" if found.words else f"; {diagnosis.ADVICE[found.word]}"
@@ -219,8 +225,14 @@ def _percent(share: float | None) -> str:
 
 def best(snapshot: Snapshot, trial: Trial) -> None:
     """The best trial with all that is known of it."""
+    tested = ""
+    if snapshot.verdict is not None:
+        test = snapshot.verdict["test"]
+        count = len(test["values"])
+        tested = f"; test {number(test['mean'])}, the mean of {count} trainings"
     out.print(f"best of {snapshot.study.name}: trial {trial.number}, validation "
-              f"{snapshot.metric} {number(trial.value)} after {trial.epoch} epochs")  # fmt: skip
+              f"{snapshot.metric} {number(trial.value)} after {trial.epoch} epochs{tested}"
+              )  # fmt: skip
     table = Table.grid(padding=(0, 2))
     for name, value in trial.params.items():
         table.add_row(f"  {name}", setting(value))
@@ -251,8 +263,10 @@ def result(snapshot: Snapshot) -> None:
                             ("RUNNING", "under way"))
         if snapshot.count(state)
     )  # fmt: skip
-    out.print(f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials "
-              f"({counts or 'none'}) in {span(study.active_s)} of work")  # fmt: skip
+    finish = sum(trial.stage == FINAL for trial in snapshot.trials)
+    of_finish = f", {finish} of them for the finish" if finish else ""
+    out.print(f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials"
+              f"{of_finish} ({counts or 'none'}) in {span(study.active_s)} of work")  # fmt: skip
     forecast(snapshot)
     _data(snapshot)
     sanity(snapshot)
@@ -295,7 +309,7 @@ def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
     if difference is not None:
         rows += _compared(difference, 1 if snapshot.study.direction == "maximize" else -1)
     if verdict["optimism"] is not None:
-        rows.append(("optimism of the search", number(verdict["optimism"])))
+        rows.append(("optimism, on validation", number(verdict["optimism"])))
     if verdict["use"] > 1:
         rows.append(("test part looked at", f"{verdict['use']} times: each makes it less honest"))
     out.print(f"trained again and tested, {snapshot.metric} with its 95 % interval:")

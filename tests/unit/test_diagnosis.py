@@ -83,5 +83,7 @@ def test_the_studys_word_is_that_of_most_of_its_best_trials() -> None:
     found = summary({7: Word.OVER, 3: Word.FINE, 5: Word.FINE, 6: None}, [Word.DIVERGED, None])
     assert (found.word, found.agreeing, found.diverged) == (Word.FINE, 2, 1)
     assert summary({7: Word.OVER, 3: Word.FINE}, []).word is Word.OVER
+    some = {7: Word.OVER, 3: Word.FINE, 4: Word.FINE, 5: Word.NOISY, 6: Word.STILL}
+    assert summary(some, []).word is Word.OVER, "two of five are no majority"
     assert summary({}, [Word.DIVERGED, None]).word is Word.DIVERGED
     assert summary({1: None}, [None, Word.FINE]) is None
