@@ -198,8 +198,7 @@ def test_a_server_that_does_not_answer_holds_up_only_the_first_kill(url: str) ->
 
 def test_who_asks_all_processes_to_leave_does_not_end_the_server() -> None:
     server = ForkServer({})
-    first = server.fork("first", ["--version"])
-    until(server, lambda: first.pid is not None)
+    end_of(server, server.fork("first", ["--version"]))  # it has loaded
     for signum in (signal.SIGTERM, signal.SIGINT):
         server._popen.send_signal(signum)
     assert end_of(server, server.fork("second", ["--version"])).code == 0

@@ -132,7 +132,7 @@ import os, socket, sys
 def gethostname():
     raise RuntimeError(f"no name: {os.environ['HPSEARCH_STORAGE']} sesame")
 
-if {"worker", "forkserver"} & set(sys.orig_argv):
+if {"worker", "hpsearch.cli.forkserver"} & set(sys.orig_argv):
     socket.gethostname = gethostname
 """
 
