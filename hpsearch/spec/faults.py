@@ -117,7 +117,7 @@ class Faults:
         """Note that the last key of `path` is none of `names`."""
         names = list(names)
         self.add(path, expected or listed(names), show(path[-1]), near=(path[-1], names))
-        meant = nearest(path[-1], names)
+        meant = nearest(path[-1], names) if len(self._found) <= _MOST_LINES else None
         if meant and (*path[:-1], meant) not in self.places:
             self._settled.add((*path[:-1], meant))  # that it is missing is this fault once more
 

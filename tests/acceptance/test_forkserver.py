@@ -147,15 +147,19 @@ assert threading.active_count() == 1, threading.enumerate()
     subprocess.run([sys.executable, "-c", code], check=True, timeout=LIMIT_S)
 
 
-def test_workers_whose_server_is_lost_leave_and_are_lost_then(url: str) -> None:
+def hung_and_orphaned(url: str) -> tuple[ForkServer, Forked, psutil.Process]:
+    """A server that is lost, and its worker, which does not hear of it."""
     server = ForkServer({})
     forked = working(server, "w1", url)
-    assert forked.pid is not None
     worker = psutil.Process(forked.pid)
-    process = server_of(worker)
     worker.suspend()
-    process.kill()
+    server_of(worker).kill()
     until(server, server.poll)
+    return server, forked, worker
+
+
+def test_workers_whose_server_is_lost_leave_and_are_lost_then(url: str) -> None:
+    server, forked, worker = hung_and_orphaned(url)
     assert forked.poll() is None, "it has not gone"
     worker.resume()
     end = end_of(server, forked)
@@ -169,14 +173,7 @@ def test_workers_whose_server_is_lost_leave_and_are_lost_then(url: str) -> None:
 
 
 def test_a_hung_worker_whose_server_is_lost_is_killed_all_the_same(url: str) -> None:
-    server = ForkServer({})
-    forked = working(server, "w1", url)
-    assert forked.pid is not None
-    worker = psutil.Process(forked.pid)
-    process = server_of(worker)
-    worker.suspend()
-    process.kill()
-    until(server, server.poll)
+    server, forked, worker = hung_and_orphaned(url)
     forked.kill()
     _, alive = psutil.wait_procs([worker], timeout=LIMIT_S)
     assert not alive
