@@ -1,4 +1,4 @@
-"""Image data: scikit-learn's digits, and what torchvision reads and downloads."""
+"""Image data: scikit-learn's digits, and what torchvision downloads."""
 
 from __future__ import annotations
 
@@ -37,6 +37,17 @@ _IDX_FILES = tuple(
     for part in ("train", "t10k")
     for content in ("images-idx3", "labels-idx1")
 )
+_CLASSES = {
+    "fashion_mnist": (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+        "Ankle boot",
+    ),
+    "mnist": (
+        "0 - zero", "1 - one", "2 - two", "3 - three", "4 - four", "5 - five", "6 - six",
+        "7 - seven", "8 - eight", "9 - nine",
+    ),
+}  # fmt: skip
+"""Of the sources in those files, as torchvision names them."""
 _DEBIAN = {"fashion_mnist": Path("/usr/share/datasets/fashion-mnist")}
 """Where Debian's package dataset-fashion-mnist keeps its .gz files."""
 _CONNECT_TIMEOUT_S = 10.0
@@ -104,15 +115,36 @@ def _raw(
 def _read(
     source: str, folder: Path, *, train: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
-    """Images (N, C, H, W), targets (N,) and class names of one part, by torchvision."""
+    """Images (N, C, H, W), targets (N,) and class names of one part."""
+    if source in _CLASSES:
+        files = _IDX_FILES[:2] if train else _IDX_FILES[2:]
+        images, targets = (_read_idx(folder / SOURCES[source].folder / "raw" / f) for f in files)
+        if len(images) != len(targets):
+            raise ValueError(f"{len(images)} images in {files[0]}, {len(targets)} labels beside it")
+        return images[:, None], targets.astype(np.int64), _CLASSES[source]
     data = _torchvision(source)(folder, train=train, download=False)
-    images = np.asarray(data.data)
-    images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+    images = np.asarray(data.data).transpose(0, 3, 1, 2)
     return images, np.asarray(data.targets, dtype=np.int64), tuple(data.classes)
 
 
+def _read_idx(path: Path) -> NDArray[np.uint8]:
+    """An array in the file format of MNIST: two zeros, 8 for bytes, dimensions, sizes, bytes.
+
+    torchvision reads it too, and loads the compilers of PyTorch for that: 2 to 4 s in each worker.
+    """
+    with path.open("rb") as file:
+        magic = file.read(4)
+        if len(magic) < 4 or magic[:3] != b"\0\0\x08":
+            raise ValueError(f"{path.name} does not begin like a file of MNIST's format")
+        sizes = np.fromfile(file, ">u4", magic[3])
+        values = np.fromfile(file, np.uint8)
+    if len(sizes) != magic[3] or len(values) != np.prod(sizes, dtype=np.int64):
+        raise ValueError(f"{path.name} is longer or shorter than it says")
+    return values.reshape(sizes)
+
+
 def _torchvision(source: str) -> Any:
-    from torchvision import datasets  # here, for digits do without its second of loading
+    from torchvision import datasets  # here, for it takes seconds to load
 
     return getattr(datasets, _DATASETS[source])
 

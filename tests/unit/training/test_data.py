@@ -211,9 +211,27 @@ def test_a_download_is_moved_in_whole(
 def test_damaged_data(nowhere: list[str], tmp_path: Path) -> None:
     raw = tmp_path / "MNIST" / "raw"
     fashion(raw)
-    (raw / "t10k-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03rubbish")
-    with pytest.raises(DataError, match=r"mnist in .*MNIST cannot be read.*Remove that folder"):
-        load(DataSettings("mnist", root=tmp_path), CPU)
+    file = raw / "t10k-images-idx3-ubyte"
+    fine = file.read_bytes()
+    for damaged in (b"", b"\0\0\x08", b"\0\0\x08\x03rubbish", b"\0\0\x09" + fine[3:], fine[:-1],
+                    fine + b"0", fine[:7] + bytes([29]) + fine[8:-28 * 28]):  # fmt: skip
+        file.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"mnist in .*MNIST cannot be read.*Remove that folder"):
+            load(DataSettings("mnist", root=tmp_path), CPU)
+
+
+@pytest.mark.parametrize("source", ["mnist", "fashion_mnist"])
+def test_torchvision_reads_the_same(nowhere: list[str], tmp_path: Path, source: str) -> None:
+    from torchvision import datasets
+
+    theirs = getattr(datasets, images._DATASETS[source])
+    fashion(tmp_path / theirs.__name__ / "raw")
+    for train in (True, False):
+        pixels_NCHW, targets, classes = images._read(source, tmp_path, train=train)
+        expected = theirs(tmp_path, train=train, download=False)
+        np.testing.assert_array_equal(pixels_NCHW[:, 0], expected.data.numpy())
+        np.testing.assert_array_equal(targets, expected.targets.numpy())
+        assert classes == tuple(expected.classes)
 
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
