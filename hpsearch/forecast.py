@@ -153,8 +153,12 @@ def forecast(spec: StudySpec, timings: Timings, workers: int = 1) -> Forecast:
     total = plan.tickets(spec)
     part = min(_LARGEST / total, 1.0)
     count = max(min(_PLAYS, _TRIALS // round(total * part)), 4)
-    plays = [_played(spec, timings, workers, part, seed) for seed in range(count)]
     whole = 1 / part
+    held = None
+    if spec.budget.hours:
+        left = _played(spec, timings, workers, part, seed=0).left
+        held = max(total - math.ceil(left * whole), 1)
+    plays = [_played(spec, timings, workers, part, seed, held) for seed in range(count)]
 
     def span(values: Sequence[float], timing: float = 1.0) -> Span:
         found = sorted(value * whole for value in values)
@@ -184,11 +188,14 @@ def forecast(spec: StudySpec, timings: Timings, workers: int = 1) -> Forecast:
     return replace(found, warnings=tuple(_warnings(spec, timings, found)))
 
 
-def _played(spec: StudySpec, timings: Timings, workers: int, part: float, seed: int) -> Played:
+def _played(
+    spec: StudySpec, timings: Timings, workers: int, part: float, seed: int, held: int | None = None
+) -> Played:
+    """How that part of the study goes, where the hours hold so many of all its trials."""
     pruner, epochs = spec.search.pruner, spec.budget.epochs
     hours = spec.budget.hours
     return play(
-        _stages(spec, timings, part), epochs,
+        _stages(spec, timings, part, held), epochs,
         halving.stopping(pruner.name, pruner.options, epochs, seed),
         halving.rungs(pruner.name, pruner.options, epochs),
         _costs(spec, timings, max(workers / timings.seats, 1.0)),
@@ -199,8 +206,9 @@ def _played(spec: StudySpec, timings: Timings, workers: int, part: float, seed: 
     )  # fmt: skip
 
 
-def _stages(spec: StudySpec, timings: Timings, part: float) -> list[PlayedStage]:
-    stages = [_stage(stage, set(timings.shaping), part) for stage in plan.provisional(spec)]
+def _stages(spec: StudySpec, timings: Timings, part: float, held: int | None) -> list[PlayedStage]:
+    found = plan.provisional(spec, held)
+    stages = [_stage(stage, set(timings.shaping), part) for stage in found]
     if spec.final:
         count = max(round(plan.final_tickets(spec) * part), 1)
         stages.append(PlayedStage(FINAL, count, near=True, prunes=False))

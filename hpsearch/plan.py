@@ -1,4 +1,5 @@
-"""What the next tickets are: pure functions of the study file and of the trials that have ended.
+"""What the next tickets are: pure functions of the study file, of the trials that have ended, and
+of how many more its hours hold.
 
 A search is a row of stages. A stage draws some parameters, from ranges of its own, beside values
 that it holds; its tickets are numbered on from those of the one before. `outline` says which
@@ -19,13 +20,17 @@ from hpsearch.spec import StudySpec
 from hpsearch.stages import Stage
 
 __all__ = [
-    "Done", "PlannedStage", "default_point", "final_tickets", "limit", "opening", "outline",
-    "provisional", "ranked", "sizes", "tickets",
+    "Done", "PlannedStage", "default_point", "final_tickets", "in_hours", "limit", "opening",
+    "outline", "provisional", "ranked", "sizes", "starting", "tickets",
 ]  # fmt: skip
 
 _WARMUP_SHARE, _STAGES_SHARE, _POLISH_SHARE = 0.20, 0.25, 0.55
 _HEAVY = ("architecture", "learning_rate")
 """Groups whose stages get twice the tickets of another's."""
+
+_UNTIMED = 80
+"""Tickets that a study with hours is planned for until its first trials have told the pace: its
+warm-up is of 16."""
 
 _RETUNED = {"architecture": "lr", "batch_size": "lr", "optimizer": "lr"}
 """The learning rate belongs to the architecture, the batch size and the optimizer that it was found
@@ -113,15 +118,22 @@ def tickets(spec: StudySpec) -> int:
     return min(counts)
 
 
-def provisional(spec: StudySpec) -> list[Stage]:
+def provisional(spec: StudySpec, held: int | None = None) -> list[Stage]:
     """The stages of a search as they would be if no trial gave anything: without the finish.
 
     How many tickets each has is right, but where a grid around a winner fits or does not.
+
+    Args:
+        spec: The study.
+        held: Its tickets that its hours hold; None: all.
     """
     total = left = tickets(spec)
+    finish = spec.final is not None
     stages = list[Stage]()
     while left > 0:
-        stage = opening(spec, stages, (), total - left, left, finish=spec.final is not None)
+        first = total - left
+        still = None if held is None else max(held - first, 0)
+        stage = opening(spec, stages, (), first, left, held=still, finish=finish)
         count = left if stage.count is None else stage.count
         stages.append(replace(stage, count=count))
         left -= count
@@ -163,9 +175,31 @@ def ranked(done: Sequence[Done], direction: Direction) -> list[Done]:
 # --- one stage --------------------------------------------------------------------------------
 
 
+def in_hours(hours: float | None, drawn: int, ended: int, seconds: float) -> int | None:
+    """How many more tickets the hours of a study hold, at its pace so far; None: there is no limit.
+
+    Args:
+        hours: The limit.
+        drawn: Tickets issued so far.
+        ended: Trials that have ended.
+        seconds: Of work behind them.
+    """
+    if hours is None:
+        return None
+    if not ended or not seconds:
+        return max(_UNTIMED - drawn, 1)
+    return max(round((hours * 3600 - seconds) * ended / seconds), 0)
+
+
+def starting(spec: StudySpec) -> Stage:
+    """The stage that a study begins with."""
+    few, finish = in_hours(spec.budget.hours, 0, 0, 0.0), spec.final is not None
+    return opening(spec, (), (), 0, tickets(spec), held=few, finish=finish)
+
+
 def opening(
     spec: StudySpec, opened: Sequence[Stage], done: Sequence[Done], first: int, left: int,
-    *, finish: bool = False,
+    *, held: int | None = None, finish: bool = False,
 ) -> Stage:  # fmt: skip
     """The stage after those `opened`.
 
@@ -175,6 +209,7 @@ def opening(
         done: Its trials that have ended.
         first: The origin of the stage's first ticket.
         left: Tickets that the search may still issue; at least 1, or there is to be a finish.
+        held: As many of them as its hours are expected to hold, which the stages share; None: all.
         finish: Whether the search is followed by one.
     """
     if left <= 0:
@@ -183,12 +218,22 @@ def opening(
     names = [one.name for one in outlined]
     known = [names.index(stage.name) for stage in opened if stage.name != FINAL]
     at = min(known[-1] + 1, len(outlined) - 1) if known else 0
+    if at == 1 and held is not None and "grid" not in opened[0].samplers.values():
+        # The hours hold far more than the first stage was made for: it goes on.
+        of_all = outlined[0].share / sum(one.share for one in outlined)
+        short = round((first + min(held, left)) * of_all) - first
+        if short >= first:
+            stage = _stage(spec, outlined[0], opened, done, first, ())
+            return _fitted(spec, stage, short, short)
+    held = left if held is None else min(held, left)
     points = () if opened else _points(spec)
     while True:
         planned, shares = outlined[at], [one.share for one in outlined[at:]]
         is_last = len(shares) == 1
-        # However small its share is, the first stage has all the points that are to be run.
-        count = min(max(round(left * planned.share / sum(shares)), len(points)), left)
+        # However small its share is, the first stage has all the points that are to be run. The
+        # last one ends with the hours by itself.
+        share = left if is_last else round(held * planned.share / sum(shares))
+        count = min(max(share, len(points)), left)
         if count > 0:
             room = 0 if is_last and planned.name != JOINT else count
             stage = _fitted(spec, _stage(spec, planned, opened, done, first, points), count, room)

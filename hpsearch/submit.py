@@ -8,7 +8,6 @@ from hpsearch import plan
 from hpsearch.errors import ConflictError
 from hpsearch.sizing import sized
 from hpsearch.spec import StudySpec, differences
-from hpsearch.stages import Stage
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Study
 
@@ -48,7 +47,7 @@ def submit(
         priority=priority or 0,
         max_parallel=max_parallel or None,
         crash_limit=spec.retry.crash,
-        stage=_first_stage(spec).as_json(),
+        stage=plan.starting(spec).as_json(),
         overlap=spec.search.overlap,
     )
     if study.digest != spec.digest:
@@ -63,8 +62,3 @@ def submit(
             "content:\n" + "".join(f"  {line}\n" for line in changes) + ", or ".join(advice)
         )
     return study, new
-
-
-def _first_stage(spec: StudySpec) -> Stage:
-    finish = spec.final is not None
-    return plan.opening(spec, (), (), first=0, left=plan.tickets(spec), finish=finish)

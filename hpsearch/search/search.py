@@ -66,15 +66,19 @@ class Search:
         """Tickets are drawn by these stages from now on; there is at least one."""
         self._stages = tuple(stages)
 
-    def next_stage(self, first: int, left: int, *, finish: bool = False) -> Stage:
+    def next_stage(
+        self, first: int, left: int, *, held: int | None = None, finish: bool = False
+    ) -> Stage:
         """The stage after those entered, by what the trials in the mirror gave.
 
         Args:
             first: The origin of its first ticket.
             left: Tickets that are left for it and those after it, but those of a finish.
+            held: As many of them as the study's hours are expected to hold; None: all.
             finish: Whether there is to be a finish.
         """
-        return plan.opening(self._spec, self._stages, self._done(), first, left, finish=finish)
+        done = self._done()
+        return plan.opening(self._spec, self._stages, done, first, left, held=held, finish=finish)
 
     def seed(self, origin: int) -> tuple[object, ...]:
         """What the candidate of that ticket has its seed from, beside the study's."""

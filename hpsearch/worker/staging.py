@@ -60,7 +60,9 @@ class Staging:
             due = study.finish == "due"
             left = 0 if study.is_out_of_time else study.tickets - study.issued
             left -= plan.final_tickets(self._spec) if due else 0
-            stage = self._search.next_stage(study.drawn, left, finish=self._spec.final is not None)
+            held = plan.in_hours(study.hours, study.drawn, study.ended, study.active_s)
+            finish = self._spec.final is not None
+            stage = self._search.next_stage(study.drawn, left, held=held, finish=finish)
             self._ledger.open_stage(study.study_id, known, stage.as_json(), study.tickets)
         self._read()
         if len(self._search.stages) == known:
