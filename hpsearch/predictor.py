@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -45,6 +45,14 @@ class Predictions:
     """What a reader should know, a sentence each."""
 
 
+@runtime_checkable
+class Frame(Protocol):
+    """A table in memory, such as a pandas DataFrame; pandas itself is not needed here."""
+
+    def to_dict(self, orient: Literal["records"]) -> Any:
+        """A mapping a row."""
+
+
 class Predictor:
     """A network that was handed over, with its preprocessing."""
 
@@ -71,12 +79,12 @@ class Predictor:
         """What config.json says."""
         return self._config.as_json()
 
-    def predict(self, rows: Iterable[Mapping[str, object]] | NDArray[Any]) -> Predictions:
+    def predict(self, rows: Frame | Iterable[Mapping[str, object]] | NDArray[Any]) -> Predictions:
         """Predictions for rows as the study's data has them.
 
         Args:
-            rows: Of a table one mapping a row, from the columns' names to text or numbers (what
-                csv.DictReader gives, or pandas' to_dict("records")), None for a missing value.
+            rows: Of a table a DataFrame, or one mapping a row from the columns' names to text or
+                numbers (what csv.DictReader gives), None for a missing value.
                 Of images an array (N, C, H, W), (N, H, W, C), or (N, H, W) for one channel, of
                 pixels in the data set's own range.
 
@@ -85,9 +93,13 @@ class Predictor:
         wanted = self._problem.preprocessing
         if isinstance(wanted, ImageInputs):
             return self._predictions(images_of("the array", np.asarray(rows), wanted))
+        if isinstance(rows, Frame):
+            rows = rows.to_dict("records")
         table = list(rows)  # csv.DictReader gives them once
         if not all(isinstance(row, Mapping) for row in table):
-            raise DataError("expected rows of a table, each a mapping from the columns' names")
+            raise DataError(
+                "expected a DataFrame, or rows of a table, each a mapping from the columns' names"
+            )
         return self._of_table("the table", columns_of(table), wanted)
 
     def predict_files(self, files: Sequence[Path]) -> Predictions:

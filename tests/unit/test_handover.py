@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -111,6 +112,9 @@ def test_a_table_s_network_predicts_what_training_measured(
     numbers = [{k: float(v) if k in ("a", "price") and v else v or None for k, v in row.items()}
                for row in dicts]  # fmt: skip
     assert found.predict(numbers).values == everything.values
+    texts = pd.DataFrame(dicts, dtype="string").replace("", pd.NA)
+    for frame in (texts, pd.DataFrame(numbers)):
+        assert found.predict(frame).values == everything.values
     if found.classes:
         assert np.allclose(everything.probabilities.sum(axis=1), 1)
         top = everything.probabilities.argmax(axis=1)
