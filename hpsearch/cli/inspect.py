@@ -18,8 +18,11 @@ from hpsearch.cli.options import Checkpoints, Json, Name, Storage, open_ledger, 
 from hpsearch.errors import CheckpointError, HpsearchError, NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hpsearch.report import Reader, Snapshot
     from hpsearch.store.ledger import Ledger
+    from hpsearch.store.values import Worker
 
 __all__ = ["Format", "best", "export", "status", "trials", "watch", "workers"]
 
@@ -38,6 +41,12 @@ def _snapshot(name: str, storage: str | None) -> Snapshot:
     from hpsearch.report import Reader
 
     return Reader(open_ledger(storage), name).snapshot()
+
+
+def _attendance(snapshot: Snapshot, workers: Sequence[Worker]) -> dict[str, int]:
+    """For JSON: how many workers are at a study, and how many trials they train now."""
+    held = [len(worker.at(snapshot.study.name)) for worker in workers]
+    return {"workers": sum(map(bool, held)), "in_training": sum(held)}
 
 
 def status(
@@ -63,13 +72,16 @@ def status(
             if name:
                 raise
             show.note(f"study {one}: {error}")
+    workers = ledger.workers()
     if json_:
-        print_json(snapshots[0].as_dict() if name else [s.as_dict() for s in snapshots])
+        said = [{**s.as_dict(), **_attendance(s, workers)} for s in snapshots]
+        print_json(said[0] if name else said)
     elif not snapshots:
         typer.echo(f"no studies in {ledger.database.name}; hpsearch run FILE makes one")
     else:
-        show.studies(snapshots)
+        show.studies(snapshots, workers)
         if name:
+            show.attendance(snapshots[0], workers)
             show.sanity(snapshots[0])
             show.forecast(snapshots[0])
             show.stages(snapshots[0])

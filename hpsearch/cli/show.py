@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from hpsearch.training.range_test import RangeTest
 
 __all__ = [
-    "best", "call", "columns", "curves", "err", "final", "findings", "forecast", "importance",
-    "note", "number", "out", "params", "ranged", "rates", "result", "sanity", "scheduled",
-    "seen", "setting", "span", "stages", "studies", "told", "trials", "workers",
+    "attendance", "best", "call", "columns", "curves", "err", "final", "findings", "forecast",
+    "importance", "note", "number", "out", "params", "ranged", "rates", "result", "sanity",
+    "scheduled", "seen", "setting", "span", "stages", "studies", "told", "trials", "workers",
 ]  # fmt: skip
 
 out = Console(highlight=False, soft_wrap=False)
@@ -122,7 +122,7 @@ def rates(found: RangeTest, most: int = 8) -> None:
 # --- a study ----------------------------------------------------------------------------------
 
 
-def studies(snapshots: Sequence[Snapshot]) -> None:
+def studies(snapshots: Sequence[Snapshot], workers: Sequence[Worker]) -> None:
     """A line a study; with priorities where any is not 0."""
     prio = ["prio"] if any(snapshot.study.priority for snapshot in snapshots) else []
     table = columns("study", "state", *prio, "trials", "run", "prune", "fail", "metric", "best",
@@ -132,7 +132,7 @@ def studies(snapshots: Sequence[Snapshot]) -> None:
         study = snapshot.study
         table.add_row(
             study.name, study.state, *(str(study.priority) for _ in prio),
-            f"{study.ended}/{study.tickets}", str(snapshot.count("RUNNING")),
+            f"{study.ended}/{study.tickets}", str(sum(len(w.at(study.name)) for w in workers)),
             str(snapshot.count("PRUNED")), str(snapshot.count("FAIL")), snapshot.metric,
             number(snapshot.best.value if snapshot.best else None), span(study.active_s),
         )  # fmt: skip
@@ -349,6 +349,15 @@ def _interval(found: Mapping[str, Any]) -> str:
     if found["low"] == found["high"]:
         return f"{number(found['mean'])} (the same each time)"
     return f"{number(found['mean'])} ({number(found['low'])} to {number(found['high'])})"
+
+
+def attendance(snapshot: Snapshot, workers: Sequence[Worker]) -> None:
+    """Where nobody trains a study that is open, how somebody will."""
+    name = snapshot.study.name
+    if snapshot.study.state == "open" and not any(worker.at(name) for worker in workers):
+        begun = len(snapshot.running)
+        waiting = f" ({begun} of its trials to be gone on with)" if begun else ""
+        out.print(f"no worker is at it{waiting}: {call(f'worker {name}')}", soft_wrap=True)
 
 
 def sanity(snapshot: Snapshot) -> None:

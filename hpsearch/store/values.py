@@ -132,6 +132,10 @@ class Worker:
             return "lost"
         return "working" if self.work else "idle"
 
+    def at(self, study: str) -> tuple[Work, ...]:
+        """What it trains of that study now."""
+        return tuple(w for w in self.work if w.study == study) if self.state == "working" else ()
+
 
 @dataclass(frozen=True)
 class Hold:

@@ -181,7 +181,11 @@ def test_an_interrupted_run_gives_back_and_goes_on(command: Command, signum: int
     assert running.returncode == 130, said
     assert "the same command goes on from here:\n  hpsearch run" in said
     assert not worker.is_running()
-    command.run("run", file)
+    status = command.json("status", "s")
+    assert (status["workers"], status["in_training"], status["running"]) == (0, 0, 1)
+    waits = "no worker is at it (1 of its trials to be gone on with): hpsearch worker s"
+    assert waits in command.run("status", "s").stdout.replace("-m ", "")
+    assert "others are at it" not in command.run("run", file).stderr
     assert [len(t.intermediate_values) for t in trials(command)] == [EPOCHS, EPOCHS]
     assert trials(command)[0].user_attrs["attempts"] == 2
 
@@ -222,6 +226,24 @@ def test_a_full_disk_loses_nothing(command: Command, tmp_path: Path) -> None:
     assert [t.user_attrs["attempts"] for t in (first, second)] == [1, 1]
     assert "No space left" in second.user_attrs["checkpoint"]
     assert str(mount) in second.user_attrs["checkpoint"]
+
+
+def test_a_study_that_others_are_at_says_so(command: Command) -> None:
+    file = command.file(STUDY.replace(f"trials: 2, epochs: {EPOCHS}", "trials: 3, epochs: 900"))
+    first = command.start("run", file)
+    wait_for_reports(command, first, 2)
+    status = command.json("status", "s")
+    assert (status["workers"], status["in_training"], status["running"]) == (1, 1, 1)
+    assert "no worker is at it" not in command.run("status", "s").stdout
+    second = command.start("run", file)
+    assert second.stderr is not None
+    assert second.stderr.readline() == "study s goes on: 0 of 3 trials have ended\n"
+    assert second.stderr.readline().startswith("others are at it too, see ")
+    command.run("stop", "s")
+    for running in (first, second):
+        said = running.communicate(timeout=60)
+        assert running.returncode == 0, said
+    assert "no worker is at it" not in command.run("status", "s").stdout  # and nobody need be
 
 
 def test_a_study_is_paused_and_stopped_under_a_worker(command: Command) -> None:
