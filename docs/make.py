@@ -77,7 +77,7 @@ is classification, unless `task` says otherwise; shares of the classes are kept 
 What was done to the data is told with the result, and is in `hpsearch status STUDY --json`
 under `data.notes`.
 
-Data sets that torchvision reads are looked for under `data.root`, under the folder that
+Data sets that torchvision downloads are looked for under `data.root`, under the folder that
 `HPSEARCH_DATA` names, and in the user's data folder, and downloaded where they are in none of
 them.
 """

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-from hpsearch import passwords
+from hpsearch import __version__, passwords
 from hpsearch.catalog import SOURCES
 from hpsearch.errors import StorageError
 from hpsearch.places import default_root, stays_here
@@ -61,7 +61,8 @@ def check_database(storage: str | None) -> dict[str, Any]:
 
 def _versions() -> Iterator[Finding]:
     yield Finding("python", True, True, platform.python_version())
-    for package in ("hpsearch", "torch", "torchvision", "torchmetrics", "optuna", "sqlalchemy"):
+    yield Finding("hpsearch", True, True, __version__)
+    for package in ("torch", "torchvision", "torchmetrics", "optuna", "sqlalchemy"):
         yield Finding(package, True, True, version(package))
 
 

@@ -67,8 +67,8 @@ def check_data(data: DataSpec, base: FilePath) -> None:
     """Raise DataError where the data cannot be there; quick, and without reading it.
 
     A table has to exist (relative to `base`, the folder of the study file) and to have the columns
-    that the study names. Data sets that torchvision reads are not looked for, as a worker may have
-    them, or fetch them, elsewhere.
+    that the study names. Data sets that torchvision downloads are not looked for, as a worker may
+    have them, or fetch them, elsewhere.
     """
     if data.path is None:
         return

@@ -111,7 +111,7 @@ class DataSpec(Section):
     task: TaskName | None = None
     """What is learnt. A table's is inferred from its target unless said."""
     root: Text | None = None
-    """Folder with the data set's files, for those that torchvision reads; the user's data
+    """Folder with the data set's files, for those that torchvision downloads; the user's data
     folder unless said."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Share of the rows that metrics are measured on during the search."""
