@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
+from benchmarks import real
 from benchmarks.finish import Finished, said, summary
-from benchmarks.regret import SHARES, Summary, interval, summaries
+from benchmarks.regret import SHARES, Summary, summaries
 from benchmarks.strategy import STRATEGIES, TRIALS, VARIANTS
 from benchmarks.turns import IDLE, RESULTS, ROOT, UNITS, Measured
 
@@ -97,28 +98,32 @@ def _regrets(found: Sequence[Summary]) -> str:
 
 
 def _real() -> str:
-    """The best values of the strategies on real training, and the work behind them."""
-    path = RESULTS / "real.json"
-    if not path.exists():
+    """Regret of the strategies on real training, and the work behind it."""
+    if not real.FILE.exists():
         return "No figures of this version yet; `python -m benchmarks.real` makes them.\n"
+    runs = json.loads(real.FILE.read_text())
+    progress = {
+        strategy: {problem: {seed: run["better"] for seed, run in of.items()}
+                   for problem, of in problems.items()}
+        for strategy, problems in runs.items()
+    }  # fmt: skip
+    best = {
+        problem: min(better[-1][1] for of in progress.values() for better in of[problem].values())
+        for problem in real.PROBLEMS
+    }
+    found = summaries({"best": best, "runs": progress}, TRIALS, list(runs))
     rows = [
-        (problem, strategy, str(len(runs)),
-         _spread([run["best"] for run in runs.values()]),
-         f"{mean(run['trials'] for run in runs.values()):.0f}",
-         f"{mean(run['seconds'] for run in runs.values()):.0f}")
-        for problem, of in json.loads(path.read_text()).items() for strategy, runs in of.items()
+        (s.strategy, *(f"{s.tables[problem]:.2f}" for problem in real.PROBLEMS),
+         *(f"{mean(run['seconds'] for run in runs[s.strategy][problem].values()):.0f}"
+           for problem in real.PROBLEMS))
+        for s in found
     ]  # fmt: skip
-    return _table(
-        ("study", "strategy", "seeds", "best accuracy", "trials", "seconds of work"), rows
+    head = (
+        "strategy",
+        *real.PROBLEMS,
+        *(f"{problem}, seconds of work" for problem in real.PROBLEMS),
     )
-
-
-def _spread(values: Sequence[float]) -> str:
-    """The mean and half of its 95 % interval; of fewer than five, the least and the most."""
-    if len(values) < 5:
-        return f"{min(values):.4f} to {max(values):.4f}"
-    middle, half = interval(values)
-    return f"{middle:.4f} ± {half:.4f}"
+    return f"{_regrets(found)}\n{_table(head, rows)}"
 
 
 def _trials_needed(of: Summary) -> str:
