@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -114,9 +116,21 @@ def test_one_that_is_ended_before_it_begins_leaves(server: ForkServer, url: str)
     assert not [w for w in ledger.workers() if w.state != "left"]
 
 
-def test_more_than_the_socket_holds_are_asked_for_at_once(server: ForkServer) -> None:
-    many = [server.fork(f"w{i}", ["--none"]) for i in range(400)]
-    assert {end_of(server, forked).code for forked in many} == {2}
+def test_more_than_the_socket_holds_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = socket.socketpair
+
+    def small(*kind: int) -> tuple[socket.socket, socket.socket]:
+        both = pair(*kind)
+        for end in both:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the least there is
+        return both
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socketpair", small)
+        server = ForkServer({})
+    with closing(server):
+        many = [server.fork(f"w{i}", ["--none"]) for i in range(40)]
+        assert {end_of(server, forked).code for forked in many} == {2}
 
 
 def test_numpy_computes_in_a_fork(server: ForkServer, tmp_path: Path) -> None:
