@@ -65,8 +65,8 @@ def _run(problem: str, strategy: str, seed: int) -> dict[str, Any]:
 
 def _better(trials: list[optuna.trial.FrozenTrial]) -> Progress:
     """The least loss in the order in which trials ended; of one that was pruned, its last one."""
-    ended = sorted(trials, key=lambda trial: trial.datetime_complete)
-    losses = [trial.value for trial in ended]
+    ended = sorted((t.datetime_complete, t.number, t.value) for t in trials if t.datetime_complete)
+    losses = [value for *_, value in ended]
     least = max(loss for loss in losses if loss is not None)  # until one has any
     better = [(1, least)]
     for number, loss in enumerate(losses, 1):

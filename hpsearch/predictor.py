@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from hpsearch.training.preprocessing import Values
 
-__all__ = ["Predictions", "Predictor", "load"]
+__all__ = ["Frame", "Predictions", "Predictor", "load"]
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,8 @@ class Predictor:
         wanted = self._problem.preprocessing
         if isinstance(wanted, ImageInputs):
             return self._predictions(images_of("the array", np.asarray(rows), wanted))
-        if isinstance(rows, Frame):
-            rows = rows.to_dict("records")
-        table = list(rows)  # csv.DictReader gives them once
+        # csv.DictReader gives them once.
+        table: list[Any] = rows.to_dict("records") if isinstance(rows, Frame) else list(rows)
         if not all(isinstance(row, Mapping) for row in table):
             raise DataError(
                 "expected a DataFrame, or rows of a table, each a mapping from the columns' names"
