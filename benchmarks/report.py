@@ -107,21 +107,22 @@ def _real() -> str:
                    for problem, of in problems.items()}
         for strategy, problems in runs.items()
     }  # fmt: skip
+    problems = [name for name in real.PROBLEMS if all(name in of for of in progress.values())]
     best = {
         problem: min(better[-1][1] for of in progress.values() for better in of[problem].values())
-        for problem in real.PROBLEMS
+        for problem in problems
     }
     found = summaries({"best": best, "runs": progress}, TRIALS, list(runs))
     rows = [
-        (s.strategy, *(f"{s.tables[problem]:.2f}" for problem in real.PROBLEMS),
+        (s.strategy, *(f"{s.tables[problem]:.2f}" for problem in problems),
          *(f"{mean(run['seconds'] for run in runs[s.strategy][problem].values()):.0f}"
-           for problem in real.PROBLEMS))
+           for problem in problems))
         for s in found
     ]  # fmt: skip
     head = (
         "strategy",
-        *real.PROBLEMS,
-        *(f"{problem}, seconds of work" for problem in real.PROBLEMS),
+        *problems,
+        *(f"{problem}, seconds of work" for problem in problems),
     )
     return f"{_regrets(found)}\n{_table(head, rows)}"
 

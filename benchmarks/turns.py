@@ -154,7 +154,8 @@ def in_turn(benchmark: str, cases: Iterable[Case], options: argparse.Namespace) 
     Cases that are not run this time stay in the file as they are. Ends the process where a side
     fails.
     """
-    command = shlex.join(["python", "-m", f"benchmarks.{benchmark}", *sys.argv[1:]])
+    module = f"benchmarks.{Path(sys.argv[0]).stem}"  # several may write to one file
+    command = shlex.join(["python", "-m", module, *sys.argv[1:]])
     load = os.getloadavg()[0]  # before the first case: later ones would meet that of the first
     if load > IDLE:
         _console.print(f"other work is going on here (load {load:.1f}): figures will be off")

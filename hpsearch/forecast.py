@@ -155,7 +155,7 @@ def forecast(spec: StudySpec, timings: Timings, workers: int = 1) -> Forecast:
     count = max(min(_PLAYS, _TRIALS // round(total * part)), 4)
     whole = 1 / part
     held = None
-    if spec.budget.hours:
+    if spec.budget.hours and spec.search.strategy != JOINT:
         left = _played(spec, timings, workers, part, seed=0).left
         held = max(total - math.ceil(left * whole), 1)
     plays = [_played(spec, timings, workers, part, seed, held) for seed in range(count)]

@@ -29,8 +29,8 @@ _HEAVY = ("architecture", "learning_rate")
 """Groups whose stages get twice the tickets of another's."""
 
 _UNTIMED = 80
-"""Tickets that a study with hours is planned for until its first trials have told the pace: its
-warm-up is of 16."""
+"""Tickets that the first stage of a study with hours has its share of, before trials have told the
+pace: a warm-up of 16."""
 
 _RETUNED = {"architecture": "lr", "batch_size": "lr", "optimizer": "lr"}
 """The learning rate belongs to the architecture, the batch size and the optimizer that it was found
@@ -127,16 +127,16 @@ def provisional(spec: StudySpec, held: int | None = None) -> list[Stage]:
         spec: The study.
         held: Its tickets that its hours hold; None: all.
     """
-    total = left = tickets(spec)
-    finish = spec.final is not None
-    stages = list[Stage]()
-    while left > 0:
-        first = total - left
+    total, finish = tickets(spec), spec.final is not None
+    stages, first = list[Stage](), 0
+    while first < total:
         still = None if held is None else max(held - first, 0)
-        stage = opening(spec, stages, (), first, left, held=still, finish=finish)
-        count = left if stage.count is None else stage.count
-        stages.append(replace(stage, count=count))
-        left -= count
+        stage = (
+            opening(spec, stages, (), first, total - first, held=still, finish=finish)
+            if stages else starting(spec)
+        )  # fmt: skip
+        stages.append(replace(stage, count=total - first if stage.count is None else stage.count))
+        first += stages[-1].count or 0
     return stages
 
 
@@ -175,25 +175,23 @@ def ranked(done: Sequence[Done], direction: Direction) -> list[Done]:
 # --- one stage --------------------------------------------------------------------------------
 
 
-def in_hours(hours: float | None, drawn: int, ended: int, seconds: float) -> int | None:
+def in_hours(hours: float | None, ended: int, seconds: float) -> int | None:
     """How many more tickets the hours of a study hold, at its pace so far; None: there is no limit.
 
     Args:
         hours: The limit.
-        drawn: Tickets issued so far.
-        ended: Trials that have ended.
-        seconds: Of work behind them.
+        ended: Trials that have ended; none is under way.
+        seconds: Of work that went into them.
     """
     if hours is None:
         return None
-    if not ended or not seconds:
-        return max(_UNTIMED - drawn, 1)
-    return max(round((hours * 3600 - seconds) * ended / seconds), 0)
+    left_s = max(hours * 3600 - seconds, 0.0)
+    return round(left_s * ended / seconds) if ended and seconds else _UNTIMED
 
 
 def starting(spec: StudySpec) -> Stage:
     """The stage that a study begins with."""
-    few, finish = in_hours(spec.budget.hours, 0, 0, 0.0), spec.final is not None
+    few, finish = in_hours(spec.budget.hours, 0, 0.0), spec.final is not None
     return opening(spec, (), (), 0, tickets(spec), held=few, finish=finish)
 
 
@@ -218,13 +216,6 @@ def opening(
     names = [one.name for one in outlined]
     known = [names.index(stage.name) for stage in opened if stage.name != FINAL]
     at = min(known[-1] + 1, len(outlined) - 1) if known else 0
-    if at == 1 and held is not None and "grid" not in opened[0].samplers.values():
-        # The hours hold far more than the first stage was made for: it goes on.
-        of_all = outlined[0].share / sum(one.share for one in outlined)
-        short = round((first + min(held, left)) * of_all) - first
-        if short >= first:
-            stage = _stage(spec, outlined[0], opened, done, first, ())
-            return _fitted(spec, stage, short, short)
     held = left if held is None else min(held, left)
     points = () if opened else _points(spec)
     while True:

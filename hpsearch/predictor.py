@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from hpsearch.training.preprocessing import Values
 
 __all__ = ["Frame", "Predictions", "Predictor", "load"]
+
+_TABLE = "the table"
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ class Predictions:
 class Frame(Protocol):
     """A table in memory, such as a pandas DataFrame; pandas itself is not needed here."""
 
-    def to_dict(self, orient: Literal["records"]) -> Any:
-        """A mapping a row."""
+    def to_csv(self, *, index: bool) -> str:
+        """The table as a file has it, without the rows' own names."""
 
 
 class Predictor:
@@ -83,8 +85,9 @@ class Predictor:
         """Predictions for rows as the study's data has them.
 
         Args:
-            rows: Of a table a DataFrame, or one mapping a row from the columns' names to text or
-                numbers (what csv.DictReader gives), None for a missing value.
+            rows: Of a table a DataFrame, which counts as the file that it would be written to; or
+                one mapping a row, from the columns' names to text or numbers (what csv.DictReader
+                gives), None for a missing value.
                 Of images an array (N, C, H, W), (N, H, W, C), or (N, H, W) for one channel, of
                 pixels in the data set's own range.
 
@@ -93,13 +96,15 @@ class Predictor:
         wanted = self._problem.preprocessing
         if isinstance(wanted, ImageInputs):
             return self._predictions(images_of("the array", np.asarray(rows), wanted))
-        # csv.DictReader gives them once.
-        table: list[Any] = rows.to_dict("records") if isinstance(rows, Frame) else list(rows)
+        if isinstance(rows, Frame):
+            content = rows.to_csv(index=False).encode()
+            return self._of_table(_TABLE, read_columns(Path(_TABLE), content, every=True), wanted)
+        table = list(rows)  # csv.DictReader gives them once
         if not all(isinstance(row, Mapping) for row in table):
             raise DataError(
                 "expected a DataFrame, or rows of a table, each a mapping from the columns' names"
             )
-        return self._of_table("the table", columns_of(table), wanted)
+        return self._of_table(_TABLE, columns_of(table), wanted)
 
     def predict_files(self, files: Sequence[Path]) -> Predictions:
         """Predictions for a table or an array in one file, or for image files, one row each.

@@ -48,7 +48,8 @@ def submit(
         max_parallel=max_parallel or None,
         crash_limit=spec.retry.crash,
         stage=plan.starting(spec).as_json(),
-        overlap=spec.search.overlap,
+        # How much the hours hold is known once the trials before have ended.
+        overlap=spec.search.overlap and spec.budget.hours is None,
     )
     if study.digest != spec.digest:
         changes = differences(study.document, spec.document)

@@ -170,7 +170,7 @@ def delete(
     ledger = open_ledger(storage)
     study = ledger.study(name)
     if not yes:
-        trained = sum(len(worker.at(name)) for worker in ledger.workers())
+        trained = sum(len(worker.of(name)) for worker in ledger.workers())
         now = f", {trained} of which are being trained now" if trained else ""
         asked = f"Delete study {name} with {study.issued} trials{now}?"
         typer.confirm(asked, abort=True, err=True)

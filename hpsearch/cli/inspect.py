@@ -45,7 +45,7 @@ def _snapshot(name: str, storage: str | None) -> Snapshot:
 
 def _attendance(snapshot: Snapshot, workers: Sequence[Worker]) -> dict[str, int]:
     """For JSON: how many workers are at a study, and how many trials they train now."""
-    held = [len(worker.at(snapshot.study.name)) for worker in workers]
+    held = [len(worker.of(snapshot.study.name)) for worker in workers]
     return {"workers": sum(map(bool, held)), "in_training": sum(held)}
 
 
@@ -61,6 +61,7 @@ def status(
     from hpsearch.report import Reader
 
     ledger = open_ledger(storage)
+    workers = ledger.workers()
     names = [name] if name else [study.name for study in ledger.studies()]
     snapshots = []
     for one in names:
@@ -72,7 +73,6 @@ def status(
             if name:
                 raise
             show.note(f"study {one}: {error}")
-    workers = ledger.workers()
     if json_:
         said = [{**s.as_dict(), **_attendance(s, workers)} for s in snapshots]
         print_json(said[0] if name else said)

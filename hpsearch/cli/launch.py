@@ -102,8 +102,8 @@ def run(
         reader = Reader(ledger, study.name, service.checkpoints)
         if not new:
             show.note(_reopen(ledger, study))
-            if any(worker.at(study.name) for worker in ledger.workers()):
-                show.note(f"others are at it too, see {show.call('workers')}: the budget is shared")
+            if any(worker.of(study.name) for worker in ledger.workers()):
+                show.note(f"others hold trials of it, see {show.call('workers')}: all share it")
         fleet = Fleet(launcher, ledger, limit=crew.workers)
         snapshot = _served(fleet, reader, service.grace, starts=ray is not None)
     snapshot = reader.located(snapshot)

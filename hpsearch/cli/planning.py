@@ -219,7 +219,7 @@ def _stages(spec: StudySpec) -> None:
         table.add_row(FINAL, f"{final_tickets(spec):,}", "", said, "")
     out.print(table)
     if spec.budget.hours and len(found) > 1:
-        out.print("where the hours hold fewer trials, the stages share those in the same way")
+        out.print("where the hours hold fewer trials, the stages after the first share those")
     there = {stage.name for stage in found}
     if left_out := [leg.name for leg in outline(spec) if leg.name not in there]:
         out.print(f"too few trials for a stage of its own: {', '.join(left_out)}")

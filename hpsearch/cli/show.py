@@ -132,7 +132,7 @@ def studies(snapshots: Sequence[Snapshot], workers: Sequence[Worker]) -> None:
         study = snapshot.study
         table.add_row(
             study.name, study.state, *(str(study.priority) for _ in prio),
-            f"{study.ended}/{study.tickets}", str(sum(len(w.at(study.name)) for w in workers)),
+            f"{study.ended}/{study.tickets}", str(sum(len(w.of(study.name)) for w in workers)),
             str(snapshot.count("PRUNED")), str(snapshot.count("FAIL")), snapshot.metric,
             number(snapshot.best.value if snapshot.best else None), span(study.active_s),
         )  # fmt: skip
@@ -352,12 +352,12 @@ def _interval(found: Mapping[str, Any]) -> str:
 
 
 def attendance(snapshot: Snapshot, workers: Sequence[Worker]) -> None:
-    """Where nobody trains a study that is open, how somebody will."""
-    name = snapshot.study.name
-    if snapshot.study.state == "open" and not any(worker.at(name) for worker in workers):
+    """Where nobody is there to train a study that is open, how somebody will."""
+    if snapshot.study.state == "open" and not any(worker.is_there for worker in workers):
         begun = len(snapshot.running)
-        waiting = f" ({begun} of its trials to be gone on with)" if begun else ""
-        out.print(f"no worker is at it{waiting}: {call(f'worker {name}')}", soft_wrap=True)
+        waiting = f" to go on with {begun} of its trials" if begun else ""
+        name = snapshot.study.name
+        out.print(f"no worker is there{waiting}: {call(f'worker {name}')}", soft_wrap=True)
 
 
 def sanity(snapshot: Snapshot) -> None:

@@ -73,10 +73,14 @@ class ForkServer:
         ours, theirs = socket.socketpair()
         forked = self._forked[name] = Forked(self, name, ours, hear)
         message = json.dumps([name, *arguments]).encode()
-        # It is heard first, or it would wait for that while we wait for it to hear.
         with theirs, suppress(BrokenPipeError, ConnectionResetError):
-            if self.poll() is None:
-                socket.send_fds(self._socket, [message], [theirs.fileno()])
+            # It is heard while it does not hear us: it may be waiting for just that.
+            while self.poll() is None:
+                with suppress(BlockingIOError):
+                    flags = socket.MSG_DONTWAIT
+                    socket.send_fds(self._socket, [message], [theirs.fileno()], flags)
+                    break
+                select.select([self._socket], [self._socket], [])
         return forked
 
     def poll(self) -> End | None:

@@ -132,9 +132,14 @@ class Worker:
             return "lost"
         return "working" if self.work else "idle"
 
-    def at(self, study: str) -> tuple[Work, ...]:
+    @property
+    def is_there(self) -> bool:
+        """Whether it has been heard of within its lease."""
+        return self.state in ("working", "idle")
+
+    def of(self, study: str) -> tuple[Work, ...]:
         """What it trains of that study now."""
-        return tuple(w for w in self.work if w.study == study) if self.state == "working" else ()
+        return tuple(w for w in self.work if w.study == study) if self.is_there else ()
 
 
 @dataclass(frozen=True)

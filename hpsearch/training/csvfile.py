@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Column", "columns_of", "read_columns"]
 
-_MISSING = frozenset({"", "na", "n/a", "nan", "<na>", "null", "none", "?"})
+_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 _MANY = 20
 """Texts with no more distinct values than this are always worth an input each."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import math
 import os
 import shutil
 import socket
 import tempfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,12 +85,12 @@ def load_images(source: str, root: Path | None) -> Raw:
     folder = _found(source, root)
     try:
         train, test = (_read(source, folder, train=train) for train in (True, False))
+        images_NCHW = np.concatenate([train[0], test[0]])
     except Exception as error:  # torchvision and pickle raise of everything for damaged files
         raise DataError(
             f"{source} in {folder / SOURCES[source].folder} cannot be read: {error}. "
             f"Remove that folder and get the data again"
         ) from error
-    images_NCHW = np.concatenate([train[0], test[0]])
     return _raw(images_NCHW, np.concatenate([train[1], test[1]]), train[2], len(test[0]))
 
 
@@ -117,8 +119,9 @@ def _read(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
     """Images (N, C, H, W), targets (N,) and class names of one part."""
     if source in _CLASSES:
+        folder = folder / SOURCES[source].folder / "raw"
         files = _IDX_FILES[:2] if train else _IDX_FILES[2:]
-        images, targets = (_read_idx(folder / SOURCES[source].folder / "raw" / f) for f in files)
+        images, targets = (_read_idx(folder / f, n) for f, n in zip(files, (3, 1), strict=True))
         if len(images) != len(targets):
             raise ValueError(f"{len(images)} images in {files[0]}, {len(targets)} labels beside it")
         return images[:, None], targets.astype(np.int64), _CLASSES[source]
@@ -127,18 +130,17 @@ def _read(
     return images, np.asarray(data.targets, dtype=np.int64), tuple(data.classes)
 
 
-def _read_idx(path: Path) -> NDArray[np.uint8]:
+def _read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """An array in the file format of MNIST: two zeros, 8 for bytes, dimensions, sizes, bytes.
 
     torchvision reads it too, and loads the compilers of PyTorch for that: 2 to 4 s in each worker.
     """
     with path.open("rb") as file:
-        magic = file.read(4)
-        if len(magic) < 4 or magic[:3] != b"\0\0\x08":
-            raise ValueError(f"{path.name} does not begin like a file of MNIST's format")
-        sizes = np.fromfile(file, ">u4", magic[3])
+        if file.read(4) != bytes([0, 0, 8, dimensions]):
+            raise ValueError(f"{path.name} has no bytes in {dimensions} dimensions, as MNIST's has")
+        sizes = np.fromfile(file, ">u4", dimensions)
         values = np.fromfile(file, np.uint8)
-    if len(sizes) != magic[3] or len(values) != np.prod(sizes, dtype=np.int64):
+    if len(sizes) != dimensions or len(values) != math.prod(sizes.tolist()):
         raise ValueError(f"{path.name} is longer or shorter than it says")
     return values.reshape(sizes)
 
@@ -161,7 +163,7 @@ def _found(source: str, root: Path | None) -> Path:
         with FileLock(target / f".{source}.lock", timeout=_LOCK_TIMEOUT_S):
             if not _is_in(target, source):  # another worker may have been faster
                 _fetch(source, folders, target)
-    except (OSError, RuntimeError, Timeout) as error:
+    except (OSError, RuntimeError, Timeout, EOFError, zlib.error) as error:  # gzip's, the last two
         looked = "".join(f"\n  {folder / SOURCES[source].folder}" for folder in folders)
         raise DataError(
             f"no {source} data in{looked}\nand it cannot be had now: {line(error)}\n"
@@ -194,7 +196,7 @@ def _fetch(source: str, folders: list[Path], target: Path) -> None:
 
 def _packed(source: str, folders: list[Path]) -> Path | None:
     """A folder that has the four .gz files of an MNIST-like source."""
-    if not SOURCES[source].folder.endswith("MNIST"):
+    if source not in _CLASSES:
         return None
     raw = [folder / SOURCES[source].folder / "raw" for folder in folders]
     for folder in [*raw, *folders, *filter(None, [_DEBIAN.get(source)])]:

@@ -1,7 +1,7 @@
 """Which stages a study has, on one worker: it reads those that others opened, and opens the next.
 
 Nothing is kept here that the database does not have: a worker that dies in between leaves a stage
-that is open, or one that the next worker opens from the same trials.
+that is open, or one that the next worker opens.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Staging:
             due = study.finish == "due"
             left = 0 if study.is_out_of_time else study.tickets - study.issued
             left -= plan.final_tickets(self._spec) if due else 0
-            held = plan.in_hours(study.hours, study.drawn, study.ended, study.active_s)
+            held = plan.in_hours(study.hours, study.ended, study.active_s)
             finish = self._spec.final is not None
             stage = self._search.next_stage(study.drawn, left, held=held, finish=finish)
             self._ledger.open_stage(study.study_id, known, stage.as_json(), study.tickets)

@@ -20,11 +20,13 @@ from hpsearch.search.cmaes import ReplayedCmaEsSampler
 from hpsearch.search.distributions import distribution
 from hpsearch.spec import StudySpec, load
 from hpsearch.stages import Stage
+from hpsearch.store import study_rows
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Ending, EpochReport, Hold, Write
 from hpsearch.submit import submit
+from hpsearch.worker.staging import Staging
 
 PARAMETERS = (
     "{architecture: {depth: {min: 1, max: 3}, width: {values: [8, 16, 32]}},"
@@ -42,13 +44,14 @@ class Bench:
     """A study and one process that searches it, with a made-up result for each trial."""
 
     def __init__(
-        self, url: str, folder: Path, sampler: str, parameters: str, extra: str, start: str = ""
-    ) -> None:
+        self, url: str, folder: Path, sampler: str, parameters: str, extra: str, start: str = "",
+        hours: str = "null",
+    ) -> None:  # fmt: skip
         file = folder / "s.yaml"
         file.write_text(
             "name: s\ndata: {source: digits}\nnetwork: {family: mlp}\n"
             f"parameters: {parameters}\nsearch: {{sampler: {sampler}, seed: 3{extra}}}\n"
-            f"budget: {{trials: 200, epochs: 9}}\n{start}\n"
+            f"budget: {{trials: 200, epochs: 9, hours: {hours}}}\n{start}\n"
         )
         self.spec: StudySpec = load(file)
         self.ledger = Ledger(Database(url))
@@ -92,10 +95,13 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path):
-    def make(sampler: str, parameters: str = PARAMETERS, extra: str = "", start: str = "") -> Bench:
+    def make(
+        sampler: str, parameters: str = PARAMETERS, extra: str = "", start: str = "",
+        hours: str = "null",
+    ) -> Bench:  # fmt: skip
         name = len(list(tmp_path.glob("*.db")))  # a test may ask for several
         url = f"sqlite:///{tmp_path}/bench{name}.db"
-        return Bench(url, tmp_path, sampler, parameters, extra, start)
+        return Bench(url, tmp_path, sampler, parameters, extra, start, hours)
 
     return make
 
@@ -166,6 +172,24 @@ def test_a_stage_draws_from_its_own_ranges_whatever_the_pruner(bench, sampler, p
             assert all(p.domain.contains(values[p.name]) for p in stage.parameters
                        if p.name != "lr" or not stage.rescaled)  # fmt: skip
         study.end(hold, trial_id)
+
+
+@pytest.mark.parametrize("overlap", ["true", "false"])
+def test_the_next_stage_has_its_share_of_what_the_hours_hold(bench, overlap: str) -> None:
+    study = bench("random", extra=f", strategy: staged, overlap: {overlap}", hours="1")
+    uid = study.study.study_id
+    staging = Staging(study.ledger, study.study, study.spec, study.search, study.mirror)
+    begun = [study.begin() for _ in range(16)]
+    assert study.ledger.claim("w", uid) == []
+    assert not staging.advance(), "nobody knows the pace yet"
+    for one in begun:
+        study.end(*one)
+    # 16 in 720 s: the hour holds 64 more.
+    study.ledger.database.write(lambda connection: study_rows.put(connection, uid, active_s=720.0))
+    assert staging.advance()
+    assert [(s.name, s.count) for s in study.search.stages] == [
+        ("warmup", 16), ("architecture", 8),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("widen", ["true", "false"])

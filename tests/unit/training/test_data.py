@@ -150,6 +150,16 @@ def test_packed_files_are_unpacked(nowhere: list[str], tmp_path: Path, below: st
     assert left == {"FashionMNIST"}
 
 
+def test_packed_files_that_are_cut_off(nowhere: list[str], tmp_path: Path) -> None:
+    fashion(tmp_path, packed=True)
+    file = tmp_path / "t10k-images-idx3-ubyte.gz"
+    whole = file.read_bytes()
+    for damaged in (whole[:-20], whole[:30] + bytes(100) + whole[130:]):
+        file.write_bytes(damaged)
+        with pytest.raises(DataError, match="no fashion_mnist data in"):
+            load(DataSettings("fashion_mnist", root=tmp_path), CPU)
+
+
 def test_many_workers_unpack_once(
     nowhere: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,8 +223,13 @@ def test_damaged_data(nowhere: list[str], tmp_path: Path) -> None:
     fashion(raw)
     file = raw / "t10k-images-idx3-ubyte"
     fine = file.read_bytes()
-    for damaged in (b"", b"\0\0\x08", b"\0\0\x08\x03rubbish", b"\0\0\x09" + fine[3:], fine[:-1],
-                    fine + b"0", fine[:7] + bytes([29]) + fine[8:-28 * 28]):  # fmt: skip
+    labels = (raw / "t10k-labels-idx1-ubyte").read_bytes()
+    other_size = fine[:11] + bytes([14]) + fine[12:15] + bytes([56]) + fine[16:]
+    fewer = fine[:7] + bytes([29]) + fine[8 : -28 * 28]
+    for damaged in (
+        b"", b"\0\0\x08", b"\0\0\x08\x03rubbish", b"\0\0\x09" + fine[3:], fine[:-1], fine + b"0",
+        labels, other_size, fewer,
+    ):  # fmt: skip
         file.write_bytes(damaged)
         with pytest.raises(DataError, match=r"mnist in .*MNIST cannot be read.*Remove that folder"):
             load(DataSettings("mnist", root=tmp_path), CPU)
