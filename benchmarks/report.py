@@ -114,17 +114,16 @@ def _real() -> str:
     }
     found = summaries({"best": best, "runs": progress}, TRIALS, list(runs))
     rows = [
-        (s.strategy, *(f"{s.tables[problem]:.2f}" for problem in problems),
+        (s.strategy, str(s.runs), f"{s.regret[-1][0]:.2f} ± {s.regret[-1][1]:.2f}",
+         f"{s.wins[-1]:.0%}", *(f"{s.tables[problem]:.2f}" for problem in problems),
          *(f"{mean(run['seconds'] for run in runs[s.strategy][problem].values()):.0f}"
            for problem in problems))
         for s in found
     ]  # fmt: skip
-    head = (
-        "strategy",
-        *problems,
-        *(f"{problem}, seconds of work" for problem in problems),
+    work = [f"seconds of work on {problem}" for problem in problems]
+    return _table(
+        ("strategy", "seeds", "regret at the end", "wins against TPE", *problems, *work), rows
     )
-    return f"{_regrets(found)}\n{_table(head, rows)}"
 
 
 def _trials_needed(of: Summary) -> str:
