@@ -205,6 +205,7 @@ def test_a_server_that_does_not_answer_holds_up_only_the_first_kill(url: str) ->
     assert time.monotonic() - began < 2 * _DEATH_S
     _, alive = psutil.wait_procs(workers, timeout=LIMIT_S)
     assert not alive
+    assert [end_of(server, forked).code for forked in all_] == [None] * 3  # and closes its line
 
 
 def test_who_asks_all_processes_to_leave_does_not_end_the_server() -> None:
