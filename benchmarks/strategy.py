@@ -8,7 +8,8 @@ strategy runs as hpsearch's own code, one trial after another; only training is 
 are those of the grids; a value between two of a grid is taken as the nearer one.
 
 The budget is 60 trials. With --timed it is the time that 60 configurations of the table took to
-train on the average, and any number of trials.
+train on the average, and twice as many trials: on the tables of HPOLib, since on those of HPOBench
+a tenth of the configurations has nine tenths of the time, and who meets one of them is done.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ __all__ = [
 
 TRIALS = 60
 
-_MANY = 20
-"""Times as many trials as a budget of time holds on the average: more than any search has."""
+_MANY = 2
+"""Times as many trials as a budget of time holds on the average, that a search may have in it."""
 
 
 FILE, TIMED = RESULTS / "strategy.json", RESULTS / "strategy-timed.json"
@@ -282,6 +283,7 @@ def main() -> None:
         (strategy, table, seed, options.timed)
         for seed in range(options.seeds)
         for table in TABLES
+        if not options.timed or table.library == "HPOLib"
         for strategy in options.only or STRATEGIES
         if not options.tables or table.name in options.tables
         if options.again or str(seed) not in runs.get(strategy, {}).get(table.name, {})
