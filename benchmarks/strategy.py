@@ -9,7 +9,7 @@ are those of the grids; a value between two of a grid is taken as the nearer one
 
 The budget is 60 trials. With --timed it is the time that 60 configurations of the table took to
 train on the average, and twice as many trials: on the tables of HPOLib, since on those of HPOBench
-a tenth of the configurations has nine tenths of the time, and who meets one of them is done.
+a tenth of the configurations has four fifths of the time, and who meets one of them is done.
 """
 
 from __future__ import annotations
