@@ -97,7 +97,7 @@ class Predictor:
         if isinstance(wanted, ImageInputs):
             return self._predictions(images_of("the array", np.asarray(rows), wanted))
         if isinstance(rows, Frame):
-            content = rows.to_csv(index=False).encode()
+            content = rows.to_csv(index=False).encode(errors="backslashreplace")
             return self._of_table(_TABLE, read_columns(Path(_TABLE), content, every=True), wanted)
         table = list(rows)  # csv.DictReader gives them once
         if not all(isinstance(row, Mapping) for row in table):

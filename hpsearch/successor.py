@@ -165,8 +165,8 @@ def _parameters(
         parameters += _added(spec, found, constants, notes)
     if not found.top:
         notes["parameters",] = (
-            f"no range is narrowed: {len(found.best)} trials went to their end, "
-            f"and that takes {ENOUGH}"
+            f"no range is narrowed: that takes {ENOUGH} trials that went to their end, "
+            f"and there are {len(found.best)}"
         )
     return tuple(parameters), constants
 

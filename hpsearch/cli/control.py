@@ -119,7 +119,8 @@ def final(
             "looks once more, and every report will say so"
         )
     study = ledger.finish_again(name, plan.final_tickets(spec))
-    _say(study, json_, f"{study.tickets - study.ended} trials for another finish; run it again")
+    _say(study, json_, f"up to {study.tickets - study.ended} trials for another finish; run it "
+         "again")  # fmt: skip
 
 
 def schedule(

@@ -103,7 +103,8 @@ def run(
         if not new:
             show.note(_reopen(ledger, study))
             if any(worker.of(study.name) for worker in ledger.workers()):
-                show.note(f"others hold trials of it, see {show.call('workers')}: all share it")
+                show.note(f"others hold trials of it, or have just died with them; see "
+                          f"{show.call('workers')}")  # fmt: skip
         fleet = Fleet(launcher, ledger, limit=crew.workers)
         snapshot = _served(fleet, reader, service.grace, starts=ray is not None)
     snapshot = reader.located(snapshot)

@@ -267,6 +267,8 @@ def result(snapshot: Snapshot) -> None:
     of_finish = f", {finish} of them for the finish" if finish else ""
     out.print(f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials"
               f"{of_finish} ({counts or 'none'}) in {span(study.active_s)} of work")  # fmt: skip
+    if study.is_out_of_time:
+        out.print(f"its {setting(study.hours)} hours of work are spent")
     forecast(snapshot)
     _data(snapshot)
     sanity(snapshot)
@@ -406,10 +408,18 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield f"retry {study.name} --failed", "run failed trials again"
     yield "dashboard", "curves in a browser"
     if study.state == "done" and not snapshot.ends_by_itself:
-        yield f"extend {study.name} --trials 20", "search on; then run it again"
+        yield f"extend {study.name} {_more(study)}", "search on; then run it again"
     if study.state == "done" and snapshot.diagnosis is not None:
         yield f"next {study.name} -o {study.name}-next.yaml", "a study file of what to try now"
     yield f"export {study.name} -o {study.name}.csv", "all of it as a table"
+
+
+def _more(study: Study) -> str:
+    """What to add to the budget: trials where none is left, its hours once more where they are
+    spent."""
+    trials = [] if study.issued < study.tickets else ["--trials 20"]
+    hours = [f"--hours {setting(study.active_s / 3600)}"] if study.is_out_of_time else []
+    return " ".join([*trials, *hours])
 
 
 _STATES = {"working": "green", "idle": "cyan", "lost": "red", "left": "dim"}

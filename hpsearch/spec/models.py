@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 MOST_TRIALS = 1_000_000
+MOST_HOURS = 1_000_000
 """A guard against a slip of the keyboard: more tickets than a study can spend."""
 
 MOST_SLOTS = 1024
@@ -262,7 +263,7 @@ class StageSpec(Section):
 
     stage: StageName
     """`warmup`, a priority group, or `polish`."""
-    share: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    share: Annotated[float, Field(gt=0, le=1_000_000)]
     """Of the trials, next to the other stages' shares."""
     retune: Annotated[tuple[Text, ...], Strict(False)] = ()
     """Parameters of other groups that the stage searches too, in a narrow range."""
@@ -327,9 +328,10 @@ class BudgetSpec(Section):
     """Number of trials. May be left out where the sampler is `grid`: then all cells."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
     """Most epochs that a trial runs."""
-    hours: Annotated[float, Field(gt=0)] | None = None
+    hours: Annotated[float, Field(gt=0, le=MOST_HOURS)] | None = None
     """Hours of work, by any number of workers, after which no new trial starts; no limit unless
-    said. Time in which no worker is at the study does not count."""
+    said. Time in which no worker is at the study does not count, but for what a worker that dies
+    leaves of its lease."""
 
 
 class RetrySpec(Section):

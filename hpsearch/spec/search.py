@@ -84,7 +84,7 @@ def check_stages(search: SearchSpec, searched: Sequence[str], space: Space, faul
             faults.add(("search", key), expected, got, beside=[("search", "strategy")])
     missing = [group for group in searched if group not in search.priority]
     if search.priority and missing:
-        expected = f"all groups that are searched; {' and '.join(missing)} is not there"
+        expected = f"all groups that are searched; {' and '.join(missing)} not there"
         faults.add(("search", "priority"), expected, show(list(search.priority)))
     twice = {g for g in search.priority if search.priority.count(g) > 1}
     for group in sorted(twice):
@@ -112,6 +112,8 @@ def _check_retuned(stage: StageSpec, space: Space, path: Path, faults: Faults) -
         elif name not in others:
             expected = "a searched parameter of another group"
             faults.add((*path, index), expected, show(name), near=(name, others))
+        elif name in stage.retune[:index]:
+            faults.add((*path, index), "each parameter once", f"{show(name)} again")
 
 
 def _cells(space: Space, parameters: list[Parameter]) -> str:

@@ -402,6 +402,13 @@ class Ledger:
                     f"study {name!r} has no trial left for more hours to be spent on: add "
                     "--trials N as well"
                 )
+        if study.hours is not None:
+            over = study.active_s / 3600 - study.hours
+            if over >= (hours or 0.0):
+                raise ConflictError(
+                    f"study {name!r} has spent its {study.hours:.3g} hours, and no trial would "
+                    f"begin: add --hours H as well, more than {over:.2g}"
+                )
         if study.state == "done":
             values["state"] = "open"
         study_rows.put(connection, study.study_id, **values)
@@ -520,8 +527,8 @@ class Ledger:
         for write in writes:
             key = write.hold.key
             merged[key] = merged[key].then(write) if key in merged else write
-        for study_id in sorted({w.hold.study_id for w in merged.values() if w.ending}):
-            trials.lock_study(connection, study_id)
+        ending = {w.hold.study_id for w in merged.values() if w.ending}
+        study_rows.count_time(connection, ending, self.lease_s)
         refused: set[Key] = set()
         for study_id, keys in groupby(sorted(merged), key=itemgetter(0)):
             refused |= ticket_rows.record(connection, study_id, [merged[key] for key in keys])
@@ -543,8 +550,7 @@ class Ledger:
         self, connection: sa.Connection, holds: Collection[Hold], lost: str | None = None
     ) -> None:
         ids = sorted({hold.study_id for hold in holds})
-        for study_id in ids:
-            trials.lock_study(connection, study_id)
+        study_rows.count_time(connection, ids, self.lease_s)
         for study_id in ids:
             of_study = [hold for hold in holds if hold.study_id == study_id]
             rows = ticket_rows.holders(connection, of_study).values()
@@ -603,8 +609,7 @@ class Ledger:
         the worker does not name, as the answer to its claim was lost on the way, runs out.
         """
         ids = {study_id for study_id, _, _ in keys}
-        if ids:
-            study_rows.count_time(connection, ids, self.lease_s)
+        study_rows.count_time(connection, ids, self.lease_s)
         alive = worker_rows.renew(connection, worker, keys, self.lease_s) if keys else set()
         worker_rows.see(connection, worker)
         known = study_rows.find(connection, studies.c.study_id.in_(ids)) if ids else []

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hpsearch.store import trials
+from hpsearch.store import lease_rows, trials
 from hpsearch.store.engine import now
 from hpsearch.store.optuna_tables import STUDIES, TRIALS
 from hpsearch.store.tables import epochs, finishes, leases, stages, studies, tickets
@@ -80,19 +80,24 @@ def forget(connection: sa.Connection, study_id: int) -> None:
 
 
 def active(lease_s: float) -> sa.ColumnElement[float]:
-    """`active_s` up to now: with the time since the last count, unless it is longer than a lease.
+    """`active_s` up to now: with the time since the last count, if any ticket is leased and it is
+    no longer than a lease.
 
     So a study's hours run while any worker is at it, once however many there are, and stand still
-    while there is none.
+    while there is none. Whoever ends a lease counts before that.
     """
     since = now() - sa.func.coalesce(studies.c.active_at, now())
-    return studies.c.active_s + sa.case((since < 0, 0.0), (since > lease_s, 0.0), else_=since)
+    rests = ~sa.exists().where(lease_rows.under_way(studies.c.study_id))
+    nothing = rests | (since < 0) | (since > lease_s)
+    return studies.c.active_s + sa.case((nothing, 0.0), else_=since)
 
 
 def count_time(connection: sa.Connection, study_ids: Collection[int], lease_s: float) -> None:
-    """Bring `active_s` up to date."""
+    """Bring `active_s` up to date, with the studies' row locks held from then on."""
     for study_id in sorted(study_ids):
         trials.lock_study(connection, study_id)
+    if not study_ids:
+        return
     connection.execute(
         sa.update(studies)
         .where(studies.c.study_id.in_(list(study_ids)))

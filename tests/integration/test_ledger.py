@@ -339,6 +339,44 @@ def test_hours_run_only_while_somebody_works(url: str) -> None:
     assert ledger.study("s").state == "done"
 
 
+def later(ledger: Ledger, seconds: float) -> float:
+    """Let that time go by for the studies' clock; what it shows before anything happens."""
+    passed = f"UPDATE hpsearch_studies SET active_at = active_at - {seconds}"
+    ledger.database.write(lambda connection: connection.exec_driver_sql(passed))
+    return ledger.study("s").active_s
+
+
+@pytest.mark.parametrize("given_back", [False, True])
+def test_work_is_timed_to_its_end_and_no_further(ledger: Ledger, given_back: bool) -> None:
+    study = a_study(ledger, tickets=2)
+    hold = ledger.claim("w", study.study_id)[0]
+    assert later(ledger, 20) == 0
+    if given_back:
+        ledger.release([hold])
+    else:
+        finish(ledger, hold)
+    worked = later(ledger, 20)
+    assert 20 <= worked < 30, "the end of the work, which no renewal counts, is counted"
+    hold = ledger.claim("w", study.study_id)[0]
+    assert ledger.study("s").active_s == worked, "nobody was at it"
+    later(ledger, 20)
+    ledger.claim("other", study.study_id)
+    assert 20 <= ledger.study("s").active_s - worked < 30, "the first worker was"
+
+
+def test_a_study_that_has_spent_its_hours_is_not_extended_in_vain(ledger: Ledger) -> None:
+    study = a_study(ledger, tickets=2, hours=1.0)
+    finish(ledger, ledger.claim("w", study.study_id)[0])
+    spend = "UPDATE hpsearch_studies SET active_s = 7200"
+    ledger.database.write(lambda connection: connection.exec_driver_sql(spend))
+    for trials, hours in ((5, None), (5, 1.0), (0, 0.5)):
+        with pytest.raises(ConflictError, match=r"spent its 1 hours.*more than 1$"):
+            ledger.extend("s", trials, hours)
+    assert (ledger.study("s").tickets, ledger.study("s").hours) == (2, 1.0)
+    ledger.extend("s", 0, 1.5)
+    assert len(ledger.claim("w", study.study_id)) == 1
+
+
 def test_what_the_first_worker_found_about_the_data_stays(ledger: Ledger) -> None:
     study = a_study(ledger)
     assert ledger.record_data(study.study_id, {"fingerprint": "a"}) == {"fingerprint": "a"}

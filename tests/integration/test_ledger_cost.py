@@ -73,7 +73,7 @@ def run(ledger: Ledger, study: Study, stack: int) -> None:
         ])  # fmt: skip
 
 
-@pytest.mark.parametrize(("stack", "statements", "commits"), [(1, 24, 3), (16, 2, 0.25)])
+@pytest.mark.parametrize(("stack", "statements", "commits"), [(1, 25, 3), (16, 2, 0.25)])
 def test_a_trial_takes_few_statements_and_commits(
     url: str, stack: int, statements: float, commits: float
 ) -> None:

@@ -100,6 +100,7 @@ SECTIONS = [
     ("budget: {trials: 4, epochs: 0} #!", "budget.epochs", "at least 1; got 0"),
     ("budget: {trials: 4, hours: 0} #!", "budget.hours", "above 0; got 0"),
     ("budget: {trials: 4, hours: .inf} #!", "budget.hours", 'a finite number; got ".inf"'),
+    ("budget: {trials: 4, hours: 1e305} #!", "budget.hours", "at most 1000000"),
     ("budget: {trials: 4, hours: .nan} #!", "budget.hours", "a finite number"),
     (f"budget: {{trials: {10**20}}} #!", "budget.trials", "a whole number below 2^63"),
     (f"budget: {{trials: {'9' * 5000}}} #!", "budget.trials", "a whole number below 2^63"),
@@ -120,7 +121,7 @@ SECTIONS = [
     (
         "search: {strategy: staged, priority: [batch_size]} #!",
         "search.priority",
-        "learning_rate is not there",
+        "learning_rate not there",
     ),
     (
         "search: {strategy: staged, stages: [{stage: warmup}]} #!",
@@ -131,6 +132,11 @@ SECTIONS = [
         "search: {strategy: staged, stages: [{stage: polish, share: 0}]} #!",
         "search.stages.0.share",
         "above 0",
+    ),
+    (
+        "search: {strategy: staged, stages: [{stage: polish, share: 1e308}]} #!",
+        "search.stages.0.share",
+        "at most 1000000",
     ),
     (
         "search: {strategy: staged, stages: [{stage: polish, share: 1, retune: [lr]}]} #!",
@@ -407,6 +413,16 @@ def test_a_misspelt_section_is_not_missing_too(refuse, study, section):
     text = study().replace(f"{section}:", f"{typo}:")
     (fault,) = refuse(text).faults
     assert (fault.path, fault.hint) == (typo, section)
+
+
+def test_a_parameter_is_retuned_once(refuse, study):
+    text = study(
+        "parameters:\n  learning_rate: {lr: {min: 0.001, max: 0.1}}\n"
+        "  batch_size: {batch_size: {values: [8, 16]}}\n"
+        "search:\n  strategy: staged\n  stages:\n    - {stage: warmup, share: 1}\n"
+        "    - {stage: batch_size, share: 1, retune: [lr, lr]} #!"
+    )
+    check(refuse, text, "search.stages.1.retune.1", 'each parameter once; got "lr" again')
 
 
 def test_a_list_of_what_may_be_searched_says_how(refuse, study):
