@@ -67,8 +67,8 @@ class Verdict:
     """The winner's parameters."""
     trials: tuple[int, ...]
     """Its trainings' trial numbers."""
-    last_ticket: int
-    """The highest of the finish."""
+    last_trial: int
+    """The highest number of a trial of the finish."""
     best_ticket: int
     """Of its trainings the one with the best validation value: the network to hand over."""
     validation: Estimate
@@ -154,7 +154,7 @@ def verdict(
         metric=metric,
         winner=winner.values,
         trials=tuple(r.trial for r in winner.repeats),
-        last_ticket=max(r.ticket for entry in entries for r in entry.repeats),
+        last_trial=max(r.trial for entry in entries for r in entry.repeats),
         best_ticket=chosen.ticket,
         validation=validation,
         test=estimate(list(own.values()), *ends),

@@ -20,8 +20,8 @@ from hpsearch.spec import StudySpec
 from hpsearch.stages import Stage
 
 __all__ = [
-    "Done", "PlannedStage", "default_point", "final_tickets", "in_hours", "limit", "opening",
-    "outline", "provisional", "ranked", "sizes", "starting", "tickets",
+    "Done", "PlannedStage", "default_point", "final_tickets", "in_hours", "limit", "most_tickets",
+    "opening", "outline", "provisional", "ranked", "sizes", "starting", "tickets",
 ]  # fmt: skip
 
 _WARMUP_SHARE, _STAGES_SHARE, _POLISH_SHARE = 0.20, 0.25, 0.55
@@ -110,6 +110,12 @@ def final_tickets(spec: StudySpec) -> int:
     return (spec.final.top + 1) * spec.final.seeds if spec.final else 0
 
 
+def most_tickets(spec: StudySpec) -> int | None:
+    """The same with those of a finish; retries come on top."""
+    most = limit(spec)
+    return None if most is None else most + final_tickets(spec)
+
+
 def tickets(spec: StudySpec) -> int:
     """The tickets of the search: its budget, or the whole grid where that is less."""
     counts = [n for n in (spec.budget.trials, limit(spec)) if n is not None]
@@ -127,12 +133,11 @@ def provisional(spec: StudySpec, held: int | None = None) -> list[Stage]:
         spec: The study.
         held: Its tickets that its hours hold; None: all.
     """
-    total, finish = tickets(spec), spec.final is not None
-    stages, first = list[Stage](), 0
+    total, stages, first = tickets(spec), list[Stage](), 0
     while first < total:
         still = None if held is None else max(held - first, 0)
         stage = (
-            opening(spec, stages, (), first, total - first, held=still, finish=finish)
+            opening(spec, stages, (), first, total - first, held=still)
             if stages else starting(spec)
         )  # fmt: skip
         stages.append(replace(stage, count=total - first if stage.count is None else stage.count))
@@ -191,13 +196,12 @@ def in_hours(hours: float | None, ended: int, seconds: float) -> int | None:
 
 def starting(spec: StudySpec) -> Stage:
     """The stage that a study begins with."""
-    few, finish = in_hours(spec.budget.hours, 0, 0.0), spec.final is not None
-    return opening(spec, (), (), 0, tickets(spec), held=few, finish=finish)
+    return opening(spec, (), (), 0, tickets(spec), held=in_hours(spec.budget.hours, 0, 0.0))
 
 
 def opening(
     spec: StudySpec, opened: Sequence[Stage], done: Sequence[Done], first: int, left: int,
-    *, held: int | None = None, finish: bool = False,
+    *, held: int | None = None,
 ) -> Stage:  # fmt: skip
     """The stage after those `opened`.
 
@@ -208,7 +212,6 @@ def opening(
         first: The origin of the stage's first ticket.
         left: Tickets that the search may still issue; at least 1, or there is to be a finish.
         held: As many of them as its hours are expected to hold, which the stages share; None: all.
-        finish: Whether the search is followed by one.
     """
     if left <= 0:
         return _finish(spec, done, first)
@@ -228,7 +231,7 @@ def opening(
         if count > 0:
             room = 0 if is_last and planned.name != JOINT else count
             stage = _fitted(spec, _stage(spec, planned, opened, done, first, points), count, room)
-            return stage if finish or not is_last else replace(stage, count=None)
+            return stage if spec.final or not is_last else replace(stage, count=None)
         at += 1
 
 
@@ -251,8 +254,9 @@ def _stage(
     first: int, points: tuple[Assignment, ...],
 ) -> Stage:  # fmt: skip
     if planned.name in (JOINT, WARMUP):
-        before = sum(s.count or 0 for s in opened if s.name == planned.name)
-        before -= len(_points(spec)) if before else 0
+        ends = [*(stage.first for stage in opened[1:]), first]  # hours may end one before its count
+        issued = (e - s.first for s, e in zip(opened, ends, strict=False) if s.name == planned.name)
+        before = max(sum(issued) - len(_points(spec)), 0)
         return Stage(planned.name, first, 0, tuple(spec.space), points=points, before=before)
     best = [d.values for d in ranked(done, spec.direction)]
     bases = _distinct(best, _carried(spec, planned))
@@ -355,8 +359,8 @@ def _fitted(spec: StudySpec, stage: Stage, count: int, room: int) -> Stage:
     chosen = {p.name: spec.search.sampler[p.group] for p in stage.parameters}
     as_grid = replace(stage, samplers=dict.fromkeys(chosen, "grid"))
     cells = _cells(spec, as_grid) if set(chosen.values()) == {"auto"} else None
-    if cells is not None and cells <= room:
-        return replace(as_grid, count=min(cells + len(stage.points), count))
+    if cells is not None and 0 < cells - stage.before <= room:
+        return replace(as_grid, count=min(cells - stage.before + len(stage.points), count))
     samplers = {name: "bayesian" if by == "auto" else by for name, by in chosen.items()}
     return replace(stage, samplers=samplers, count=count)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch import diagnosis
+from hpsearch import diagnosis, plan
 from hpsearch.catalog import FINAL
 from hpsearch.diagnosis import Diagnosis, Word, Yardstick
 from hpsearch.errors import CheckpointError
@@ -102,9 +102,10 @@ class Snapshot:
         return int(self.study.document["budget"]["epochs"])
 
     @property
-    def ends_by_itself(self) -> bool:
-        """Whether the search is a grid: there is nothing to add to it."""
-        return set(self.study.document["search"]["sampler"].values()) == {"grid"}
+    def is_whole(self) -> bool:
+        """Whether its budget has all trials that the search has a use for: that of a grid may."""
+        most, retries = plan.most_tickets(self.spec), self.study.issued - self.study.drawn
+        return most is not None and self.study.tickets - retries >= most
 
     def is_better(self, trial: Trial, than: Trial | None) -> bool:
         """Whether a trial's value beats that of another one."""

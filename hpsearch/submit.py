@@ -57,6 +57,8 @@ def submit(
         if any(line.startswith("budget.trials") for line in changes):
             extend = f"hpsearch extend {spec.name} --trials N"
             advice.append(f"add to its budget, {study.tickets} trials by now ({extend})")
+        if study.hours is not None and any(line.startswith("budget.hours") for line in changes):
+            advice.append(f"add to its hours (hpsearch extend {spec.name} --hours H)")
         advice.append(f"remove it (hpsearch delete {spec.name})")
         raise ConflictError(
             f"the name {spec.name!r} is taken in {ledger.database.name} by a study with another "

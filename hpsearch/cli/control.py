@@ -85,10 +85,7 @@ def extend(
         raise StudyFileError("nothing to add: give --trials N or --hours H")
     ledger = open_ledger(storage)
     spec = StudySpec.from_document(ledger.study(name).document)
-    limit = plan.limit(spec)
-    if limit is not None:
-        limit += plan.final_tickets(spec)
-    study = ledger.extend(name, trials, hours, limit)
+    study = ledger.extend(name, trials, hours, plan.most_tickets(spec))
     _say(study, json_, f"{study.tickets} trials, {study.ended} have ended; run it again")
 
 

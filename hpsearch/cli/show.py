@@ -319,10 +319,10 @@ def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
     for name, value in rows:
         table.add_row(f"  {name}", value)
     out.print(table)
-    later = sum(t.ticket > verdict["last_ticket"] for t in snapshot.trials)
+    later = sum(t.number > verdict["last_trial"] for t in snapshot.trials)
     if later:
         again = call(f"final {snapshot.study.name} --again")
-        out.print(f"  {later} trials came after this finish: {again}", soft_wrap=True)
+        out.print(f"  trials since this finish: {later}; another one: {again}", soft_wrap=True)
 
 
 _FEW_PAIRS = 3
@@ -407,7 +407,7 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if snapshot.count("FAIL"):
         yield f"retry {study.name} --failed", "run failed trials again"
     yield "dashboard", "curves in a browser"
-    if study.state == "done" and not snapshot.ends_by_itself:
+    if study.state == "done" and not snapshot.is_whole:
         yield f"extend {study.name} {_more(study)}", "search on; then run it again"
     if study.state == "done" and snapshot.diagnosis is not None:
         yield f"next {study.name} -o {study.name}-next.yaml", "a study file of what to try now"

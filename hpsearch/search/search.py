@@ -44,6 +44,11 @@ class _Source:
     view: View
     """What the samplers may learn from."""
 
+    @property
+    def seen(self) -> Counter[TrialState]:
+        """How many trials of each state that is."""
+        return Counter(trial.state for trial in self.view.get_trials(deepcopy=False))
+
 
 class Search:
     """The search of one study in one worker process."""
@@ -66,19 +71,15 @@ class Search:
         """Tickets are drawn by these stages from now on; there is at least one."""
         self._stages = tuple(stages)
 
-    def next_stage(
-        self, first: int, left: int, *, held: int | None = None, finish: bool = False
-    ) -> Stage:
+    def next_stage(self, first: int, left: int, *, held: int | None = None) -> Stage:
         """The stage after those entered, by what the trials in the mirror gave.
 
         Args:
             first: The origin of its first ticket.
             left: Tickets that are left for it and those after it, but those of a finish.
             held: As many of them as the study's hours are expected to hold; None: all.
-            finish: Whether there is to be a finish.
         """
-        done = self._done()
-        return plan.opening(self._spec, self._stages, done, first, left, held=held, finish=finish)
+        return plan.opening(self._spec, self._stages, self._done(), first, left, held=held)
 
     def seed(self, origin: int) -> tuple[object, ...]:
         """What the candidate of that ticket has its seed from, beside the study's."""
@@ -109,7 +110,8 @@ class Search:
         taken_s = time.monotonic() - started
         self._pace.proposed(taken_s)
         if by_gp := sum("gp" in t.user_attrs["sampler"] for t in proposals):
-            self._pace.measured(taken_s, by_gp, len(self._mirror.trials(TrialState.COMPLETE)))
+            learned_from = max(self._source(h.origin).seen[TrialState.COMPLETE] for h in holds)
+            self._pace.measured(taken_s, by_gp, learned_from)
         return proposals
 
     @property
@@ -177,7 +179,7 @@ class Search:
         """
         if part in PURE:
             return part
-        states = Counter(t.state for t in source.view.get_trials(deepcopy=False))
+        states = source.seen
         complete, pruned = states[TrialState.COMPLETE], states[TrialState.PRUNED]
         name = part
         if part == "bayesian":

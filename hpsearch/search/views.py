@@ -34,7 +34,8 @@ class View(Study):
         self._held = {p.name for p in spec.space} & base.keys() - stage.free.keys()
         self._has_all = stage.parameters == tuple(spec.space)
         """All is drawn from the whole of its range: every trial belongs."""
-        self._known: dict[tuple[int, TrialState], FrozenTrial | None] = {}
+        self._known: dict[int, FrozenTrial | None] = {}
+        """By its id, of each trial that has ended, what is seen of it: that changes no more."""
 
     def of_bracket(self, trial: FrozenTrial) -> View:
         """What is seen for a trial under Hyperband: those of the same bracket only."""
@@ -57,7 +58,9 @@ class View(Study):
         return copy.deepcopy(found) if deepcopy else found
 
     def _seen(self, trial: FrozenTrial) -> FrozenTrial | None:
-        key = trial._trial_id, trial.state
+        if not trial.state.is_finished():
+            return self._look(trial)
+        key = trial._trial_id
         if key not in self._known:
             self._known[key] = self._look(trial)
         return self._known[key]

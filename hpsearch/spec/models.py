@@ -45,8 +45,10 @@ __all__ = [
 ]
 
 MOST_TRIALS = 1_000_000
-MOST_HOURS = 1_000_000
 """A guard against a slip of the keyboard: more tickets than a study can spend."""
+
+MOST_HOURS = 1_000_000
+"""The same of its hours: more than a century."""
 
 MOST_SLOTS = 1024
 """Candidates that may be asked to be trained as one."""

@@ -239,21 +239,23 @@ class Ledger:
     def open_stage(
         self,
         connection: sa.Connection,
-        study_id: int,
+        seen: Study,
         number: int,
         stage: Mapping[str, Any],
-        tickets: int,
     ) -> None:
-        """Open a study's stage of that number, unless somebody has or its time has not come.
+        """Open the stage of that number that was made of a study as it was seen, unless somebody
+        has or its time has not come.
 
         Which it has once the stages before it have no ticket left to issue, and none under way
         where stages do not overlap: then their trials, of which the new one was made, have ended.
         """
+        study_id = seen.study_id
         study = _locked(connection, study_id)
         known = len(stage_rows.find(connection, study_id))
         if study is None or not study.awaits_stage or study.drawn != stage["first"]:
             return
-        if known != number or study.tickets != tickets:  # more were added since it was thought of
+        same = (study.uid, study.tickets, study.hours) == (seen.uid, seen.tickets, seen.hours)
+        if known != number or not same:  # something was added since it was thought of
             return
         values: dict[str, Any] = {"opened": stage_rows.end_of(stage)}
         if stage["name"] == FINAL:
@@ -279,9 +281,11 @@ class Ledger:
     def end_verdict(
         self, connection: sa.Connection, study_id: int, number: int, result: Mapping[str, Any]
     ) -> None:
-        """Keep what the test part gave; the study is done. The first of two results stays."""
-        trials.lock_study(connection, study_id)
-        if stage_rows.end_verdict(connection, study_id, number, result):
+        """Keep what the test part gave; the study is done, unless another finish has been asked for
+        meanwhile. The first of two results stays."""
+        study = _locked(connection, study_id)
+        first = stage_rows.end_verdict(connection, study_id, number, result)
+        if first and study is not None and study.awaits_verdict:
             study_rows.put(connection, study_id, finish="done")
             study_rows.close(connection, study_id)
 
@@ -308,9 +312,8 @@ class Ledger:
         study = self._named(connection, name)
         # A network of the last one that is lost leaves it without a verdict for ever.
         if study.state != "done" and not study.awaits_verdict:
-            advice = (
-                "hpsearch resume goes on with it" if study.state == "stopped" else "wait for it"
-            )
+            waits = study.state in ("paused", "stopped")
+            advice = f"hpsearch resume {name} goes on with it" if waits else "wait for it"
             raise ConflictError(
                 f"study {name!r} is {study.state}, and has to come to its end first: {advice}"
             )

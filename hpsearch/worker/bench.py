@@ -200,6 +200,8 @@ class Bench:
     def _begin(self, holds: Sequence[Hold]) -> None:
         """Give tickets their trials, or take up those they have, and put them on the array."""
         self._look(holds)
+        if not all(self._staging.covers(hold.origin) for hold in holds):
+            self._ask(self._staging.follow)
         self._begin_new([hold for hold in holds if hold.trial_id is None])
         for hold in holds:
             if hold.trial_id is None:
@@ -226,8 +228,6 @@ class Bench:
             self._mirror.apply()
 
     def _begin_new(self, holds: Sequence[Hold]) -> None:
-        if not all(self._staging.covers(hold.origin) for hold in holds):
-            self._ask(self._staging.follow)
         proposals = self._search.propose(holds)
         candidates = [self._candidate(h, p) for h, p in zip(holds, proposals, strict=True)]
         fits = self._fits(candidates)

@@ -61,9 +61,8 @@ class Staging:
             left = 0 if study.is_out_of_time else study.tickets - study.issued
             left -= plan.final_tickets(self._spec) if due else 0
             held = plan.in_hours(study.hours, study.ended, study.active_s)
-            finish = self._spec.final is not None
-            stage = self._search.next_stage(study.drawn, left, held=held, finish=finish)
-            self._ledger.open_stage(study.study_id, known, stage.as_json(), study.tickets)
+            stage = self._search.next_stage(study.drawn, left, held=held)
+            self._ledger.open_stage(study, known, stage.as_json())
         self._read()
         if len(self._search.stages) == known:
             return False

@@ -24,11 +24,10 @@ def a_stage(name: str, first: int, count: int | None) -> dict:
     return {"name": name, "first": first, "count": count}
 
 
-def a_study(ledger: Ledger, budget: int = 10, *, overlap: bool = False, **more: float) -> Study:
+def a_study(ledger: Ledger, budget: int = 10, *, overlap: bool = False) -> Study:
     study, _ = ledger.create(
         name="s", direction="maximize", digest="d", base="/", budget=budget, document={},
-        hours=more.pop("hours", None), crash_limit=3, stage=a_stage("warmup", 0, 3),
-        overlap=overlap,
+        hours=None, crash_limit=3, stage=a_stage("warmup", 0, 3), overlap=overlap,
     )  # fmt: skip
     return study
 
@@ -50,7 +49,7 @@ def names(ledger: Ledger, study: Study) -> list[str]:
 
 
 def open_stage(ledger: Ledger, study: Study, number: int, stage: dict) -> None:
-    ledger.open_stage(study.study_id, number, stage, ledger.study("s").tickets)
+    ledger.open_stage(ledger.study("s"), number, stage)
 
 
 def test_tickets_end_with_the_stage(ledger: Ledger) -> None:
@@ -253,13 +252,33 @@ def test_a_study_whose_last_trial_ended_while_it_was_stopped_is_done(ledger: Led
     assert ledger.set_state("s", "open").state == "done"
 
 
-def test_a_stage_thought_of_before_more_trials_were_added_is_not_opened(ledger: Ledger) -> None:
-    study = with_finish(ledger)
-    finish(ledger, claim(ledger, study))
-    before = ledger.study("s").tickets
-    ledger.extend("s", 5)
-    ledger.open_stage(study.study_id, 1, a_stage("final", 3, 2), before)
+@pytest.mark.parametrize("added", [(5, None), (0, 2.0)])
+def test_a_stage_thought_of_before_something_was_added_is_not_opened(
+    ledger: Ledger, added: tuple[int, float | None]
+) -> None:
+    study = with_finish(ledger, hours=1.0)
+    (hold,) = claim(ledger, study, up_to=1)
+    finish(ledger, [hold])
+    spend = "UPDATE hpsearch_studies SET active_s = 3600"
+    if added[1] is not None:
+        ledger.database.write(lambda connection: connection.exec_driver_sql(spend))
+    else:
+        finish(ledger, claim(ledger, study))
+    before = ledger.study("s")
+    assert before.awaits_stage
+    ledger.extend("s", *added)
+    ledger.open_stage(before, 1, a_stage("final", before.drawn, 2))
     assert names(ledger, study) == ["joint"]
+
+
+def test_a_finish_asked_for_while_the_last_is_judged_is_not_lost(ledger: Ledger) -> None:
+    study, holds = in_finish(ledger)
+    finish(ledger, holds)
+    number = ledger.begin_verdict(study.study_id)
+    ledger.finish_again("s", 4)
+    ledger.end_verdict(study.study_id, number or 0, {"test": 0.5})
+    assert (ledger.study("s").finish, ledger.study("s").state) == ("due", "open")
+    assert ledger.verdicts(study.study_id) == [{"test": 0.5}], "somebody has looked"
 
 
 def test_a_finish_without_a_verdict_can_be_begun_again(ledger: Ledger) -> None:

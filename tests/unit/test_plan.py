@@ -60,3 +60,13 @@ def test_auto_is_a_grid_where_all_of_it_fits_into_the_budget(spec) -> None:
     assert set(opened(spec("auto", "{trials: 6}"), left=6).samplers.values()) == {"grid"}
     assert plan.limit(spec("auto", "{trials: 5}")) is None
     assert set(opened(spec("auto", "{trials: 5}"), left=5).samplers.values()) == {"bayesian"}
+
+
+@pytest.mark.parametrize("sampler", ["grid", "auto"])
+def test_a_grid_that_hours_have_ended_goes_on_where_it_was(spec, sampler: str) -> None:
+    study = spec(sampler, "{trials: 6, hours: 1}", "final: {top: 1, seeds: 2}")
+    begun = opened(study, left=6)
+    finish = plan.Stage("final", 2, 2)
+    more = opened(study, stages=(begun, finish), first=4, left=4)
+    assert (begun.count, begun.before, more.before) == (6, 0, 2)
+    assert (more.count, set(more.samplers.values())) == (4, {"grid"})

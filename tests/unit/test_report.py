@@ -69,3 +69,24 @@ def test_a_forecast_is_read_once_and_when_the_state_has_changed(ledger: Counting
 def test_a_forecast_of_another_form_is_none(ledger: Counting, kept: dict[str, Any]) -> None:
     ledger.keep_forecast("d", kept)
     assert Reader(ledger, "s").snapshot().forecast is None
+
+
+@pytest.mark.parametrize(
+    ("sampler", "trials", "whole"),
+    [("grid", 3, True), ("grid", 2, False), ("auto", 3, True), ("random", 3, False)],
+)
+def test_a_grid_has_nothing_to_be_extended_by(
+    tmp_path: Path, sqlite_url: str, sampler: str, trials: int, whole: bool
+) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "name: s\ndata: {source: digits}\nnetwork: {family: mlp}\n"
+        "parameters: {architecture: {depth: {min: 1, max: 3}}}\n"
+        f"search: {{sampler: {sampler}}}\nbudget: {{trials: {trials}}}\n"
+    )
+    ledger = Ledger(Database(sqlite_url))
+    ledger.create(
+        name="s", direction="maximize", digest="d", base="/", budget=trials, hours=None,
+        document=load(file).document, crash_limit=3,
+    )  # fmt: skip
+    assert Reader(ledger, "s").snapshot().is_whole is whole

@@ -7,12 +7,13 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 
 from hpsearch import plan
 from hpsearch.plan import Done
 from hpsearch.ranges import narrowed
-from hpsearch.search.views import rate_scale
+from hpsearch.search.views import View, rate_scale
 from hpsearch.space import Choices, Range
 from hpsearch.spec import StudySpec, load
 from hpsearch.stages import Stage
@@ -109,10 +110,15 @@ def test_hours_are_shared_by_the_stages_at_the_pace_so_far(spec) -> None:
 
 @pytest.mark.parametrize("sampler", ["auto", "random", "tpe"])
 def test_the_warm_up_is_the_same_however_much_the_hours_hold(spec, sampler: str) -> None:
-    study = spec(**HOURS, auto=sampler, **SMALL)
-    begun = plan.starting(study)
-    following = plan.opening(study, [begun], results(0.5), begun.count or 0, 4900, held=4000)
-    assert (begun.name, following.name) == ("warmup", "architecture")
+    few, many = (
+        spec(**{"trials: 60": f"trials: 5000, hours: {hours}"}, auto=sampler, **SMALL)
+        for hours in (1, 1000)
+    )
+    begun = plan.starting(few)
+    assert begun == plan.starting(many)
+    assert (begun.name, begun.count, "grid" in begun.samplers.values()) == ("warmup", 16, False)
+    following = plan.opening(few, [begun], results(0.5), 16, 4900, held=4000)
+    assert following.name == "architecture"
 
 
 def test_what_is_foreseen_of_hours_is_shared_in_the_same_way(spec) -> None:
@@ -340,7 +346,7 @@ def test_the_polish_is_no_grid_and_comes_once(tmp_path: Path) -> None:
     )
     study = load(file)
     assert sum(plan.sizes(study).values()) == 60 + plan.final_tickets(study)
-    polish = plan.opening(study, walked(study, [])[:-1], [], 20, 40, finish=True)
+    polish = plan.opening(study, walked(study, [])[:-1], [], 20, 40)
     assert (polish.name, polish.count, set(polish.samplers.values())) == (
         "polish", 40, {"bayesian"}
     )  # fmt: skip
@@ -349,3 +355,15 @@ def test_the_polish_is_no_grid_and_comes_once(tmp_path: Path) -> None:
 def test_steps_stay_on_the_values_that_the_file_means() -> None:
     found = narrowed(Range(0.0, 1.0, step=0.1), 0.5, 0.2)
     assert (found.low, found.high) == (0.3, 0.7)
+
+
+def test_a_sampler_sees_a_trial_under_way_as_it_is_by_now(spec) -> None:
+    """It is looked at while its parameters are being drawn."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
+    lr = next(p for p in spec().space if p.name == "lr")
+    stage = Stage("polish", 0, None, (replace(lr, domain=Range(1e-4, 1e-3, log=True)),))
+    view = View(study, spec(), stage, {})
+    trial = study.ask()
+    assert len(view.get_trials()) == 1
+    trial.suggest_float("lr", 1e-2, 1e-1, log=True)
+    assert view.get_trials() == [], "what was drawn lies outside the stage's range"
