@@ -151,7 +151,8 @@ def retry(
         raise StudyFileError(f"say which trials: hpsearch retry {name} --failed")
     ledger = open_ledger(storage)
     count = ledger.retry_failed(name)
-    _say(ledger.study(name), json_, f"{count} trials will run again")
+    said = f"{count} will run again" if count else "none that was not retried"
+    _say(ledger.study(name), json_, f"of its failed trials {said}")
 
 
 def delete(

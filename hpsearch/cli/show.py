@@ -306,7 +306,7 @@ def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
         (f"validation, {count} times", _interval(verdict["validation"])),
         (f"test, {verdict['rows']:,} rows", _interval(verdict["test"])),
         ("default, test", "could not be trained" if default is None else
-         "is the winner" if difference is None else _interval(default)),
+         "is the winner: nothing else was better" if difference is None else _interval(default)),
     ]  # fmt: skip
     if difference is not None:
         rows += _compared(difference, 1 if snapshot.study.direction == "maximize" else -1)
@@ -314,7 +314,7 @@ def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
         rows.append(("optimism, on validation", number(verdict["optimism"])))
     if verdict["use"] > 1:
         rows.append(("test part looked at", f"{verdict['use']} times: each makes it less honest"))
-    out.print(f"trained again and tested, {snapshot.metric} with its 95 % interval:")
+    out.print(f"trained again and tested, {snapshot.metric} with the 95 % interval of its mean:")
     table = Table.grid(padding=(0, 2))
     for name, value in rows:
         table.add_row(f"  {name}", value)

@@ -1,7 +1,7 @@
 """`StudySpec` -> the YAML of a study file, with comments: what `load` reads back as the same study.
 
-What is as hpsearch would have it anyway is left out. Where conditions reach from group to group
-the order of the parameters may come to be another one.
+What is as hpsearch would have it anyway is left out, but for the budget. Where conditions reach
+from group to group the order of the parameters may come to be another one.
 """
 
 from __future__ import annotations
@@ -71,7 +71,6 @@ def _dumped(root: CommentedMap) -> str:
 def _content(spec: StudySpec) -> dict[str, Any]:
     """The file as plain values, without what is left to defaults."""
     document = spec.document
-    sections = {"search": spec.search, "budget": spec.budget, "retry": spec.retry}
     content = {
         "name": spec.name,
         "data": spec.data.model_dump(mode="json", exclude_defaults=True),
@@ -79,7 +78,9 @@ def _content(spec: StudySpec) -> dict[str, Any]:
         "metric": spec.metric,
         "parameters": _parameters(document),
         "start": document["start"],
-        **{key: s.model_dump(mode="json", exclude_defaults=True) for key, s in sections.items()},
+        "search": spec.search.model_dump(mode="json", exclude_defaults=True),
+        "budget": spec.budget.model_dump(mode="json", exclude_none=True),
+        "retry": spec.retry.model_dump(mode="json", exclude_defaults=True),
         "final": document["final"],
         "checkpoints": spec.checkpoints,
     }
