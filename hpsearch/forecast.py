@@ -75,10 +75,12 @@ class Timings:
     shaping: tuple[str, ...]
     """The parameters by which shapes differ."""
     draws: tuple[int, ...]
-    """Random draws of the space, each the number of its shape; shapes beyond those timed are taken
-    to be like one of them."""
+    """The default configuration, the starting points and random draws of the space, each the number
+    of its shape."""
     shapes: tuple[Shape, ...]
-    """Those that were timed, the first ones drawn."""
+    """All that are drawn."""
+    timed: int
+    """The first so many of them; the others are inferred from these."""
     data_bytes: int
     memory_bytes: int
     """Free on the device."""
@@ -165,7 +167,7 @@ def forecast(spec: StudySpec, timings: Timings, workers: int = 1) -> Forecast:
         cut = round(_INNER * (len(found) - 1))
         return Span(found[len(found) // 2], found[cut] / timing, found[-1 - cut] * timing)
 
-    alone = sorted(timings.shapes[n].epoch_s(1) for n in timings.draws if n < len(timings.shapes))
+    alone = sorted(timings.shapes[n].epoch_s(1) for n in timings.draws)
     trials = total + plan.final_tickets(spec)
     # Not what began: the rounded stages of a part do not add up to the whole.
     left = math.ceil(span([p.left for p in plays]).expected)
@@ -211,30 +213,29 @@ def _stages(spec: StudySpec, timings: Timings, part: float, held: int | None) ->
     stages = [_stage(stage, set(timings.shaping), part) for stage in found]
     if spec.final:
         count = max(round(plan.final_tickets(spec) * part), 1)
-        stages.append(PlayedStage(FINAL, count, near=True, prunes=False))
+        stages.append(PlayedStage(FINAL, count, near=True, top=spec.final.top))
     return stages
 
 
 def _stage(stage: Stage, shaping: set[str], part: float) -> PlayedStage:
     learned = {name: LEARNS_AFTER[by] for name, by in stage.samplers.items() if by not in PURE}
+    near = stage.name not in (JOINT, WARMUP)
     return PlayedStage(
         stage.name, max(round((stage.count or 0) * part), 1),
         learns_after=min(learned.values(), default=None),
-        shapes_known=not learned.keys() & shaping, near=stage.name not in (JOINT, WARMUP),
+        shapes_known=not learned.keys() & shaping,
+        near=near, held=near and not stage.samplers.keys() & shaping,
     )  # fmt: skip
 
 
 def _costs(spec: StudySpec, timings: Timings, crowd: float) -> Costs:
     """Costs of a worker; where more of them share the devices, each takes longer by `crowd`."""
-
-    def shape(number: int) -> Shape:
-        return timings.shapes[number % len(timings.shapes)]
-
+    shapes = timings.shapes
     return Costs(
         shapes=timings.draws,
-        slots=lambda number: shape(number).slots,
-        epoch_s=lambda number, count: crowd * shape(number).epoch_s(count),
-        fit_s=lambda number: crowd * shape(number).fit_s if spec.search.slots is None else 0.0,
+        slots=lambda number: shapes[number].slots,
+        epoch_s=lambda number, count: crowd * shapes[number].epoch_s(count),
+        fit_s=lambda number: crowd * shapes[number].fit_s if spec.search.slots is None else 0.0,
         load_s=timings.load_s,
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -26,13 +27,17 @@ if TYPE_CHECKING:
 
     from hpsearch.training.data import Dataset
 
-__all__ = ["LIMIT_S", "draws", "rehearse"]
+__all__ = ["LIMIT_S", "draws", "inferred", "rehearse"]
 
 LIMIT_S = 10.0
 """Dry runs are begun for so long; what has been begun is brought to its end."""
 
 _DRAWS = 500
 """Random draws of the space: they tell how often trials are of one shape."""
+
+_RIDGE = 0.1
+"""The strength of the ridge: dry runs are off by a fifth, and what a parameter changes is of the
+order of 1 in logarithms, which makes 0.04; more, as few shapes are timed."""
 
 
 def draws(spec: StudySpec, count: int) -> Iterator[Assignment]:
@@ -96,11 +101,12 @@ def rehearse(
         for seed, values in enumerate(draws(spec, _DRAWS))
     ]
     runs = _Runs(spec, dataset, device)
-    examples = {shape_of(c): c for c in reversed(candidates)}
     load_s = runs.loading_s(candidates[0])
-    timed = runs.timed({s: examples[s] for s in map(shape_of, candidates)}, limit_s)
-    # Those timed come first; what is like none of them is taken to be like one of them.
-    order = dict.fromkeys([*timed, *map(shape_of, candidates)])
+    examples = dict[Hashable, Candidate]()
+    for candidate in candidates:
+        examples.setdefault(shape_of(candidate), candidate)
+    timed = runs.timed(examples, limit_s)
+    order = dict.fromkeys([*timed, *examples])
     numbers = {shape: number for number, shape in enumerate(order)}
     tensors = [t for p in (dataset.train, dataset.validation) for t in (p.inputs, p.targets)]
     return Timings(
@@ -111,7 +117,8 @@ def rehearse(
         load_s=load_s,
         shaping=tuple(sorted(shapes_by(spec.space.names))),
         draws=tuple(numbers[shape_of(c)] for c in candidates),
-        shapes=tuple(timed.values()),
+        shapes=inferred(tuple(timed.values()), [runs.shaping(examples[shape]) for shape in order]),
+        timed=len(timed),
         data_bytes=sum(t.numel() * t.element_size() for t in tensors),
         memory_bytes=devices.free_memory(device),
         disk_bytes=disk_bytes,
@@ -130,6 +137,10 @@ class _Runs:
         self.faults: list[str] = []
         """Shapes that cannot be trained, and why."""
 
+    def shaping(self, example: Candidate) -> Assignment:
+        """The parameters that make its shape."""
+        return {name: example.settings[name] for name in self._named}
+
     def loading_s(self, example: Candidate) -> float:
         """What the first candidate that is trained alone takes longer than it does after that."""
         times = []
@@ -144,7 +155,7 @@ class _Runs:
         self, examples: Mapping[Hashable, Candidate], limit_s: float
     ) -> dict[Hashable, Shape]:
         """As many of the shapes as there is time for: alone in the first half of it, in stacks in
-        the second. The stacks of those left then are taken to be like those of the others."""
+        the second."""
         began, found = time.perf_counter(), dict[Hashable, Shape]()
         for shape, example in examples.items():
             if found and time.perf_counter() - began > limit_s / 2:
@@ -154,9 +165,9 @@ class _Runs:
         if not found:
             raise HpsearchError(f"nothing that the study draws can be trained: {self.faults[0]}")
         stacked = list[Shape]()
-        for number, (shape, alone) in enumerate(list(found.items())):
+        for shape, alone in list(found.items()):
             if stacked and time.perf_counter() - began > limit_s:
-                found[shape] = _like(stacked[number % len(stacked)], alone)
+                found[shape] = _like(stacked, alone)
                 continue
             with self._noting(examples[shape]):
                 found[shape] = self._stacked(examples[shape], alone)
@@ -173,7 +184,7 @@ class _Runs:
             self.faults.append(f"{self._words(example) or 'the network'}: {line(error)}")
 
     def _words(self, example: Candidate) -> str:
-        return " ".join(f"{name}={example.settings[name]}" for name in self._named)
+        return _words(self.shaping(example))
 
     def _cost(self, example: Candidate, slots: int) -> Cost:
         return cost(example, self._dataset, self._device, self._spec.metric, slots)
@@ -204,14 +215,60 @@ class _Runs:
         return replace(alone, slots=slots, epochs_s=epochs_s, fit_s=fit_s, stack_bytes=memory)
 
 
-def _like(known: Shape, alone: Shape) -> Shape:
-    """A shape that was timed alone, with stacks as those of another one."""
-    (_, known_s), (_, alone_s) = known.epochs_s[0], alone.epochs_s[0]
-    scale, memory = alone_s / known_s, alone.candidate_bytes / max(known.candidate_bytes, 1)
+def inferred(timed: tuple[Shape, ...], settings: Sequence[Assignment]) -> tuple[Shape, ...]:
+    """All shapes: those that were timed, and the others by them.
+
+    What an epoch of another shape takes is from a ridge regression of its logarithm: on the
+    logarithms of sizes, and on all else as categories.
+
+    Args:
+        timed: Shapes.
+        settings: What makes them, and after that what makes the others.
+    """
+    others = settings[len(timed) :]
+    if not others:
+        return timed
+    from sklearn.feature_extraction import DictVectorizer
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+
+    model = make_pipeline(DictVectorizer(), Ridge(_RIDGE))
+    features = [{name: _feature(v) for name, v in values.items()} for values in settings]
+    model.fit(features[: len(timed)], [math.log(shape.epoch_s(1)) for shape in timed])
+    found = list(timed)
+    for values, log_s in zip(others, model.predict(features[len(timed) :]), strict=True):
+        seconds = math.exp(log_s)
+        alone = replace(_nearest(timed, seconds), words=_words(values), epochs_s=((1, seconds),))
+        found.append(_like(timed, alone))
+    return tuple(found)
+
+
+def _words(settings: Assignment) -> str:
+    return " ".join(f"{name}={value}" for name, value in settings.items())
+
+
+def _feature(value: Value) -> float | str:
+    """The logarithm of a size; all else is a category."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return math.log(value)
+    return str(value)
+
+
+def _nearest(known: Iterable[Shape], alone_s: float) -> Shape:
+    """The one that takes about as long: what stacks of a shape gain goes by that."""
+    return min(known, key=lambda shape: abs(math.log(shape.epoch_s(1) / alone_s)))
+
+
+def _like(known: Iterable[Shape], alone: Shape) -> Shape:
+    """A shape that was timed alone, with stacks as those of the nearest one of others."""
+    alone_s = alone.epoch_s(1)
+    other = _nearest(known, alone_s)
+    scale = alone_s / other.epoch_s(1)
+    memory = alone.candidate_bytes / max(other.candidate_bytes, 1)
     return replace(
         alone,
-        slots=known.slots,
-        epochs_s=tuple((count, seconds * scale) for count, seconds in known.epochs_s),
-        fit_s=known.fit_s,
-        stack_bytes=round(known.stack_bytes * memory),
+        slots=other.slots,
+        epochs_s=tuple((count, seconds * scale) for count, seconds in other.epochs_s),
+        fit_s=other.fit_s,
+        stack_bytes=round(other.stack_bytes * memory),
     )

@@ -39,8 +39,10 @@ _GRAIN = 0.5
 halving stops none."""
 
 _LEAN = 0.5
-"""The correlation of how good a trial is with the logarithm of what its epoch takes. On digits a
-search trains networks that take one and a half times as long as what is drawn at random."""
+"""The correlation of how good a trial is with the logarithm of what its epoch takes. Of random
+trials alone it is less (0.18 on circles, 0.11 on digits, 0.10 on Fashion-MNIST), but what a search
+settles on is slower than that makes it: with the same trials TPE worked 1.1 times as long as random
+search on digits, staged search 1.5 times (20 seeds)."""
 
 _SAME = 0.5
 """How often what is learned is of the shape of one of the `_BEST` trials."""
@@ -71,12 +73,21 @@ class PlayedStage:
     """Whether the shapes of its tickets are known beforehand."""
     near: bool = False
     """Whether it stays near the best trials whoever draws."""
-    prunes: bool = True
+    held: bool = False
+    """Whether all its trials are of the shape of the best one."""
+    top: int = 0
+    """Of a finish: so many of the best trials, and the default configuration, are trained again;
+    0: it is a stage of the search."""
 
     @property
     def learns(self) -> bool:
         """Whether its trials are drawn by what others gave."""
         return self.learns_after is not None
+
+    @property
+    def searches(self) -> bool:
+        """Whether its trials may be stopped, and the hours may end it."""
+        return not self.top
 
 
 Rule = Callable[[int, float, int], bool]
@@ -88,7 +99,7 @@ class Costs:
     """What a device takes."""
 
     shapes: Sequence[int]
-    """Draws of the space, each the number of its shape."""
+    """Draws of the space, each the number of its shape; the first is the default configuration."""
     slots: Callable[[int], int]
     """Of a shape, candidates trained at once."""
     epoch_s: Callable[[int, int], float]
@@ -186,8 +197,9 @@ class _Study:
             return False
         for worker in self._workers:
             worker.clock = now
-        self._at, self._left = at, self._stages[at].count
-        self._upcoming = []
+        stage = self._stages[at]
+        self._at, self._left = at, stage.count
+        self._upcoming = [] if stage.searches else self._repeated(stage)
         return True
 
     @property
@@ -196,7 +208,7 @@ class _Study:
 
     def _spent(self, stage: PlayedStage) -> bool:
         """Whether the hours are over for it; a finish goes on."""
-        return stage.prunes and self.played.seconds >= self._limit_s
+        return stage.searches and self.played.seconds >= self._limit_s
 
     def _fill(self, worker: _Worker) -> bool:
         """Take the tickets that a worker would; whether there were any."""
@@ -238,11 +250,17 @@ class _Study:
             return [self._costs.shapes[0]] * min(packing.AHEAD, self._left)
         if not self._stage.shapes_known:
             return [None]
-        best = [shape for _, shape in self._seen[-_BEST:]]
-        choice = self._costs.shapes if self._stage.prunes else best or self._costs.shapes
-        while len(self._upcoming) < min(packing.AHEAD, self._left):
-            self._upcoming.append(self._rng.choice(choice))
+        missing = min(packing.AHEAD, self._left) - len(self._upcoming)
+        if self._stage.held and self._seen:
+            self._upcoming += [self._seen[-1][1]] * missing
+        else:
+            self._upcoming += self._rng.choices(self._costs.shapes, k=max(missing, 0))
         return self._upcoming
+
+    def _repeated(self, stage: PlayedStage) -> list[int]:
+        """The shapes of a finish: of the best trials, and of the default configuration."""
+        each = [*(shape for _, shape in self._seen[-stage.top :]), self._costs.shapes[0]]
+        return [each[at * len(each) // stage.count] for at in range(stage.count)]
 
     def _room(self, shape: Any, held: int) -> int:
         slots = self._costs.slots(shape)
@@ -253,8 +271,7 @@ class _Study:
         after = self._stage.learns_after
         learned = self._stage.near or (after is not None and len(self._seen) >= after)
         quality, shape = max(self._random(known) for _ in range(_OF if learned else 1))
-        same = not self._stage.prunes or self._rng.random() < _SAME
-        if known is None and learned and same and self._seen:
+        if known is None and learned and self._seen and self._rng.random() < _SAME:
             _, shape = self._rng.choice(self._seen[-_BEST:])
         return quality, shape
 
@@ -309,9 +326,9 @@ class _Study:
         if trial.epoch == 1:
             bisect.insort(self._seen, (trial.quality, trial.shape))
         over = trial.epoch >= self._epochs
-        if trial.stage.prunes and trial.epoch in self._stops:
+        if trial.stage.searches and trial.epoch in self._stops:
             over = self._rule(trial.number, value, trial.epoch) or over
-        if over and trial.stage.prunes:
+        if over and trial.stage.searches:
             self.played.reached[trial.epoch] += 1
         return over
 

@@ -246,7 +246,7 @@ def _shapes(timings: Timings) -> list[dict[str, Any]]:
             "dry_run_seconds": shape.fit_s,
             "epoch_seconds": {str(count): seconds for count, seconds in shape.epochs_s},
         }
-        for number, shape in enumerate(timings.shapes)
+        for number, shape in enumerate(timings.shapes[:timings.timed])
     ]  # fmt: skip
 
 
@@ -278,7 +278,7 @@ def _lines(timings: Timings, found: Forecast) -> Iterator[tuple[str, str]]:
     yield "epochs in all", ranged(found.epochs, lambda count: f"{count:,.0f}")
     yield "an epoch of one", ranged(found.epoch_s, _short)
     slots = max(shape.slots for shape in timings.shapes)
-    drawn = f"{len(timings.shapes):,} of {_count(len(set(timings.draws)), 'shape')}"
+    drawn = f"{timings.timed:,} of {_count(len(set(timings.draws)), 'shape')}"
     yield "timed", f"{drawn}; stacks of up to {slots}"
     stack = f"{_size(found.stack_bytes)} for a stack and the data"
     yield "memory", f"{_size(found.candidate_bytes)} for a candidate, {stack}"

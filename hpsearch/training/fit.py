@@ -169,7 +169,7 @@ def _epoch_s(trainer: Solo | Stack, dataset: Dataset, device: torch.device, metr
         passed()
     trained_s = times[-1] - began
     if len(times) > 3:  # where steps are recorded the first two are not like the others
-        step_s = (times[-1] - times[2]) / (len(times) - 3)
+        step_s = median(after - before for before, after in pairwise(times[2:]))
         trained_s = times[0] - began + len(course.batches) * step_s
     started = time.perf_counter()
     part, no_losses = dataset.validation, torch.zeros(len(trainer.courses), device=device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.forecast import Forecast, Shape, Timings, forecast
+from hpsearch.simulation import Costs, PlayedStage, play
 from hpsearch.spec import StudySpec, load
 
 MILLION = 1_000_000
@@ -39,7 +41,7 @@ def shape(alone_s: float = 0.1, slots: int = 1, stack_s: float = 0.0, size: int 
 
 TIMINGS = Timings(
     "cpu", devices=1, seats=4, start_s=5.0, load_s=0.0, shaping=(), draws=(0,), shapes=(shape(),),
-    data_bytes=0, memory_bytes=1 << 40, disk_bytes=1 << 40,
+    timed=1, data_bytes=0, memory_bytes=1 << 40, disk_bytes=1 << 40,
 )  # fmt: skip
 
 
@@ -68,6 +70,35 @@ def test_workers_share_the_work_as_far_as_the_machine_goes(study) -> None:
     assert four.work_s.expected == pytest.approx(one.work_s.expected / 4, rel=0.1)
     assert eight.work_s.expected == pytest.approx(four.work_s.expected, rel=0.1)
     assert eight.device_s.expected > 1.8 * four.device_s.expected
+
+
+def test_a_finish_trains_the_default_configuration_too(study) -> None:
+    """Which is fast here, and the best of the others is not."""
+    shapes = (shape(0.1), *(shape(1.0) for _ in range(9)))
+    timings = replace(
+        TIMINGS, shaping=("width",), draws=(0, *range(1, 10)) * 2, shapes=shapes, timed=10
+    )
+    options = ("{sampler: grid, pruner: none, strategy: joint}", "{trials: 9, epochs: 10}",
+               "{architecture: {width: {values: [1, 2, 3, 4, 5, 6, 7, 8, 9]}}}")  # fmt: skip
+    search = forecast(study(*options), timings)
+    finish = forecast(study(*options, final="{top: 1, seeds: 5}"), timings)
+    took = finish.work_s.expected - search.work_s.expected
+    assert took == pytest.approx(5 * 10 * (0.1 + 1.0), rel=0.1)
+
+
+def test_a_stage_that_draws_no_shape_trains_that_of_the_best_trial() -> None:
+    trained = list[tuple[int, int]]()
+
+    def epoch_s(shape: int, count: int) -> float:
+        trained.append((shape, count))
+        return 1.0
+
+    costs = Costs(range(50), slots=lambda _: 4, epoch_s=epoch_s, fit_s=lambda _: 0.0, load_s=0.0)
+    stages = [PlayedStage("warmup", 4), PlayedStage("learning_rate", 4, near=True, held=True)]
+    play(stages, 2, lambda *_: False, [], costs, workers=1, limit_s=math.inf, shaped=True, seed=0)
+    first, *_, last = trained[50:]
+    assert first[1] == 1
+    assert last[1] == 4, "all four are of one shape, and one stack"
 
 
 def test_halving_stops_most_and_a_sampler_that_learns_keeps_more(study) -> None:

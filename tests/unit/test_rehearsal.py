@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import psutil
@@ -14,8 +16,8 @@ from typer.testing import CliRunner
 
 from hpsearch.cli import app
 from hpsearch.errors import HpsearchError
-from hpsearch.forecast import forecast
-from hpsearch.rehearsal import draws, rehearse
+from hpsearch.forecast import Shape, forecast
+from hpsearch.rehearsal import draws, inferred, rehearse
 from hpsearch.spec import StudySpec, load
 from hpsearch.training.data import DataSettings
 from hpsearch.training.data import load as load_data
@@ -93,15 +95,42 @@ def test_the_start_of_a_worker_is_without_the_search_for_the_largest_batch(
 
 def test_without_time_one_shape_stands_for_all(study) -> None:
     timings = rehearsed(study(SHAPES), limit_s=0.0)
-    assert len(timings.shapes) == 1
-    assert len(set(timings.draws)) == 2
+    assert timings.timed == 1
+    known, other = timings.shapes
+    assert {known.words, other.words} == {"width=8", "width=64"}
+    assert dict(other.epochs_s) == pytest.approx(dict(known.epochs_s))
+    assert set(timings.draws) == {0, 1}
     assert 100 <= timings.start_s < 110
+
+
+def test_shapes_that_are_not_timed_are_inferred_from_the_others() -> None:
+    """An epoch takes longer with the width and with Adam, and half as long with twice the batch;
+    stacks gain the less the longer it takes."""
+
+    def takes(width: int, batch_size: int, optimizer: str) -> float:
+        return width**0.5 / batch_size * (1.5 if optimizer == "adam" else 1.0)
+
+    cells = list(product((16, 64, 256, 1024), (32, 64, 128), ("sgd", "adam")))
+    random.Random(0).shuffle(cells)
+    settings = [dict(zip(("width", "batch_size", "optimizer"), c, strict=True)) for c in cells]
+    timed = tuple(
+        Shape("", 8, ((1, s), (8, s * (2 if s < 0.3 else 6))), 0.1, round(s * 1e6), 8_000_000, 1)
+        for s in (takes(*cell) for cell in cells[:12])
+    )
+    found = inferred(timed, settings)
+    assert found[:12] == timed
+    assert found[12].words == " ".join(f"{name}={v}" for name, v in settings[12].items())
+    assert len(found) == len(cells)
+    for cell, shape in zip(cells, found, strict=True):
+        assert shape.epoch_s(1) == pytest.approx(takes(*cell), rel=0.15)
+        if shape.epoch_s(1) < 0.2:
+            assert shape.epoch_s(8) == pytest.approx(2 * shape.epoch_s(1))
 
 
 def test_what_cannot_be_trained_is_noted(study) -> None:
     norm = "{{architecture: {{batch_norm: true}}, batch_size: {{batch_size: {}}}}}"
     timings = rehearsed(study(norm.format("{values: [1, 32]}")))
-    assert [shape.words for shape in timings.shapes] == ["batch_size=32"]
+    assert [shape.words for shape in timings.shapes[: timings.timed]] == ["batch_size=32"]
     (fault,) = timings.faults
     assert fault.startswith("batch_size=1: batch_norm needs")
     with pytest.raises(HpsearchError, match=r"nothing that the study draws .* needs batches"):
