@@ -104,7 +104,7 @@ def _convolutional(dropout: float) -> nn.Module:
 
 
 def _parts(inputs: Floats, targets: Floats, axis: int | None) -> Data:
-    """Split as hpsearch splits, and scaled by the training rows: all at once, or by column."""
+    """Split in the shares of hpsearch, scaled by the training rows: all at once, or by column."""
     from sklearn.model_selection import train_test_split
 
     count = round(SHARE * len(targets))

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from scipy.stats import qmc
 
 from hpsearch.search.distributions import at, to_optuna
 from hpsearch.space import Grid
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.samplers._lazy_random_state import LazyRandomState
     from optuna.trial import FrozenTrial
+    from scipy.stats import qmc
 
 __all__ = ["DRAWN_BY", "GridSampler", "QmcSampler", "RandomSampler", "number_of", "reseed"]
 
@@ -111,6 +111,8 @@ class QmcSampler(_PureSampler):
 
 @lru_cache(maxsize=4)
 def _sobol(seed: int, dimensions: int) -> qmc.Sobol:
+    from scipy.stats import qmc  # a second to load
+
     return qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
 
 

@@ -23,7 +23,7 @@ __all__ = ["Job", "start"]
 
 ROOT = Path(__file__).parents[3]
 PRELOAD = [
-    "pytest", "torch", "torchmetrics", "torchvision", "optuna", "sklearn.datasets", "psycopg",
+    "pytest", "torch", "torchmetrics", "torchvision", "optuna", "psycopg",
     "pymysql", "hpsearch.cli", "hpsearch.worker", "hpsearch.training.metrics", __name__,
     __name__.replace("zygote", "hooks"),
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from hpsearch.errors import DataError
 from hpsearch.training import data, images
@@ -38,6 +39,12 @@ def test_digits() -> None:
     assert abs(float(digits.validation.inputs.mean())) > 1e-5  # scaled by the training rows
 
 
+def test_digits_are_those_of_scikit_learn() -> None:
+    known, raw = load_digits(), images.load_images("digits", None)
+    assert np.array_equal(raw.take(np.arange(1797))[:, 0], known.images)
+    assert np.array_equal(raw.targets, known.target)
+
+
 def test_the_parts_are_disjoint_and_complete() -> None:
     split = split_of()
     rows = np.concatenate([split.train, split.validation, split.test])
@@ -57,6 +64,21 @@ def test_classes_have_equal_shares_in_every_part() -> None:
     for part in (split.train, split.validation, split.test):
         counts = np.bincount(targets[part])
         assert counts.max() <= counts.min() * 1.2 + 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_class_has_its_share_to_a_row(seed: int) -> None:
+    classes = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 3], [1, 5, 94, 400]))
+    chosen = data._drawn(classes, 75, np.random.default_rng(seed))
+    assert chosen.sum() == 75
+    share = np.array([1, 5, 94, 400]) * 75 / 500
+    assert (abs(np.bincount(classes[chosen], minlength=4) - share) < 1).all()
+
+
+def test_every_row_is_drawn_as_often_as_any_other() -> None:
+    classes = np.repeat([0, 1, 2], [1, 3, 16])
+    drawn = sum(data._drawn(classes, 5, np.random.default_rng(n)) for n in range(4000))
+    assert np.allclose(np.asarray(drawn) / 4000, 5 / 20, atol=0.03)
 
 
 def test_limit_takes_from_training_and_validation_only() -> None:

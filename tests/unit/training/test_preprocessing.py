@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 
 import numpy as np
+import pytest
 from pydantic import TypeAdapter
 
 from hpsearch.training.preprocessing import Preprocessing, fit_images, fit_table
@@ -26,13 +27,15 @@ def table(rows: int) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def test_a_table_becomes_what_scikit_learn_makes_of_it() -> None:
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 50, 1000])
+def test_a_table_becomes_what_scikit_learn_makes_of_it(rows: int) -> None:
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    train, later = table(50), table(20)
+    train, later = table(rows), table(20)
+    train["text"][0] = "a"  # scikit-learn wants a text at least
     later["text"][0] = "not seen"
     fitted = fit_table(train, ["text", "empty"])
     assert fitted.names == ("gaps", "constant", "near", "none", "text", "empty")
