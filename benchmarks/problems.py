@@ -104,14 +104,14 @@ def _convolutional(dropout: float) -> nn.Module:
 
 
 def _parts(inputs: Floats, targets: Floats, axis: int | None) -> Data:
-    """Split in the shares of hpsearch, scaled by the training rows: all at once, or by column."""
-    from sklearn.model_selection import train_test_split
+    """Split as hpsearch splits, and scaled by the training rows: all at once, or by column."""
+    from hpsearch.training.data import drawn
 
-    count = round(SHARE * len(targets))
+    count, rng = round(SHARE * len(targets)), np.random.default_rng(0)
     rows = np.arange(len(targets))
     for _ in range(2):  # the test part, then the validation part
-        cut = train_test_split(rows, test_size=count, random_state=0, stratify=targets[rows])
-        rows, drawn = map(np.sort, cut)
+        chosen = drawn(targets[rows], count, rng)
+        rows, validation = rows[~chosen], rows[chosen]
     scaled = (inputs - inputs[rows].mean(axis)) / inputs[rows].std(axis)
 
     def part(rows: NDArray[np.int64]) -> TensorDataset:
@@ -119,7 +119,7 @@ def _parts(inputs: Floats, targets: Floats, axis: int | None) -> Data:
             torch.from_numpy(scaled[rows]).float(), torch.from_numpy(targets[rows]).long()
         )
 
-    return part(rows), part(drawn)
+    return part(rows), part(validation)
 
 
 def _digits() -> Data:

@@ -36,6 +36,7 @@ __all__ = [
     "Part",
     "Problem",
     "check_same",
+    "drawn",
     "load",
     "locations",
     "test_part",
@@ -249,12 +250,12 @@ def _split(raw: Raw, settings: DataSettings) -> tuple[_Split, list[str]]:
 
     def cut(rows: Rows, count: int, what: str) -> tuple[Rows, Rows]:
         """Rows in two: the rest, and `count` drawn by the seed, classes in equal shares."""
-        chosen = _drawn(classes[rows], count, rng)
-        rest, drawn = rows[~chosen], rows[chosen]
+        chosen = drawn(classes[rows], count, rng)
+        parts = rows[~chosen], rows[chosen]
         present = len(np.unique(classes[rows]))
-        if count and any(len(np.unique(classes[part])) < present for part in (rest, drawn)):
+        if count and any(len(np.unique(classes[part])) < present for part in parts):
             notes.append(f"{what}: a class has too few rows to be on both sides of the cut")
-        return rest, drawn
+        return parts
 
     if raw.own_test:
         rest, test = rows[: -raw.own_test], rows[-raw.own_test :]
@@ -275,11 +276,16 @@ def _split(raw: Raw, settings: DataSettings) -> tuple[_Split, list[str]]:
     return _Split(*cut(rest, count, "validation part"), test), notes
 
 
-def _drawn(classes: NDArray[Any], count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+def drawn(classes: NDArray[Any], count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Which rows are among the `count` drawn: systematic sampling, of the rows of one class after
     the other, each in random order. So a class has its share, to a row.
 
     scikit-learn's `train_test_split` does as much; to load it takes a third of a worker's start.
+
+    Args:
+        classes: (N,), of each row.
+        count: How many, N at the most.
+        rng: Is used up by it.
     """
     order = rng.permutation(len(classes))
     order = order[np.argsort(classes[order], kind="stable")]

@@ -69,7 +69,7 @@ def test_classes_have_equal_shares_in_every_part() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_a_class_has_its_share_to_a_row(seed: int) -> None:
     classes = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 3], [1, 5, 94, 400]))
-    chosen = data._drawn(classes, 75, np.random.default_rng(seed))
+    chosen = data.drawn(classes, 75, np.random.default_rng(seed))
     assert chosen.sum() == 75
     share = np.array([1, 5, 94, 400]) * 75 / 500
     assert (abs(np.bincount(classes[chosen], minlength=4) - share) < 1).all()
@@ -77,7 +77,7 @@ def test_a_class_has_its_share_to_a_row(seed: int) -> None:
 
 def test_every_row_is_drawn_as_often_as_any_other() -> None:
     classes = np.repeat([0, 1, 2], [1, 3, 16])
-    drawn = sum(data._drawn(classes, 5, np.random.default_rng(n)) for n in range(4000))
+    drawn = sum(data.drawn(classes, 5, np.random.default_rng(n)) for n in range(4000))
     assert np.allclose(np.asarray(drawn) / 4000, 5 / 20, atol=0.03)
 
 
