@@ -265,16 +265,16 @@ def test_a_batch_is_as_diverse_as_proposals_one_by_one(bench, sampler, learner) 
     study, threads = bench(sampler), torch.get_num_threads()
     for _ in range(20):
         study.end(*study.begin())
-    holds = study.ledger.claim("w", study.study.study_id, 16)
+    holds = study.ledger.claim("w", study.study.study_id, 8)
     batch = study.search.propose(holds)
     assert {t.user_attrs["sampler"] for t in batch} == {learner}
-    assert len({str(t.params) for t in batch}) == 16
-    assert {t.number for t in batch} == set(range(20, 36))
+    assert len({str(t.params) for t in batch}) == 8
+    assert {t.number for t in batch} == set(range(20, 28))
     for hold in holds:
         study.mirror.drop_ticket(hold.number)
     study.ledger.release(holds, None)
     one_by_one = []
-    for _ in range(16):
+    for _ in range(8):
         hold, trial_id = study.begin()
         one_by_one.append(study.mirror.get_trial(trial_id))
         study.end(hold, trial_id)
