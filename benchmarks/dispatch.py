@@ -31,8 +31,7 @@ STUDY = Path(__file__).parent / "studies" / "dispatch.yaml"
 TRIALS, FEW_TRIALS, QUICK_TRIALS, EPOCHS = 1600, 400, 64, 10
 """With few, the first steps of 8 workers are much of the time: that is a case of its own."""
 WORKERS = (1, 8, 32)
-PRELOAD = ["torch", "sklearn.datasets", "sklearn.model_selection", "optuna", "psycopg",
-           "hpsearch.worker", "benchmarks.noop"]  # fmt: skip
+PRELOAD = ["torch", "optuna", "psycopg", "hpsearch.worker", "benchmarks.noop"]
 _START_S = 120.0
 
 Body = Callable[[str, Path, int, int], None]

@@ -105,13 +105,12 @@ def _convolutional(dropout: float) -> nn.Module:
 
 def _parts(inputs: Floats, targets: Floats, axis: int | None) -> Data:
     """Split as hpsearch splits, and scaled by the training rows: all at once, or by column."""
-    from hpsearch.training.data import drawn
+    from hpsearch.training.data import stratified
 
-    count, rng = round(SHARE * len(targets)), np.random.default_rng(0)
-    rows = np.arange(len(targets))
-    for _ in range(2):  # the test part, then the validation part
-        chosen = drawn(targets[rows], count, rng)
-        rows, validation = rows[~chosen], rows[chosen]
+    count, bits = round(SHARE * len(targets)), np.random.PCG64(0)
+    rest = np.flatnonzero(~stratified(targets, count, bits))  # all but the test part
+    chosen = stratified(targets[rest], count, bits)
+    rows, validation = rest[~chosen], rest[chosen]
     scaled = (inputs - inputs[rows].mean(axis)) / inputs[rows].std(axis)
 
     def part(rows: NDArray[np.int64]) -> TensorDataset:

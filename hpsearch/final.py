@@ -101,7 +101,7 @@ def estimate(values: Sequence[float], least: float = -math.inf, most: float = ma
     middle = mean(values)
     if len(values) < 2:
         return Estimate(middle, None, None, tuple(values))
-    from scipy.special import stdtrit  # of Student's t; scipy.stats takes a second to load
+    from scipy.special import stdtrit  # Student's t; scipy.stats is slow to load
 
     reach = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * stdev(values)
     reach /= math.sqrt(len(values))

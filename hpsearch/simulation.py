@@ -32,9 +32,9 @@ and 10 with a sampler that learns (measured: 23 to 37, 14 to 20, 8 to 14), 25, 1
 (26, 10, 8)."""
 
 _OF_NEAR = 8
-"""The same near the best trials, where most are good and a halving stops fewer. In the polish of the
-shipped studies a trial ran 8.7 epochs of 27 on circles, 6.1 and 11.4 on digits, 3.2 and 4.1 of 9 on
-Fashion-MNIST: with this 6.5, 6.5 and 3.6, with 3 it is 4.8, 5.7 and 3.1."""
+"""The same near the best trials, where most are good and a halving stops fewer. In the polish of
+the shipped studies a trial ran 8.7 epochs of 27 on circles, 6.1 and 11.4 on digits, 3.2 and 4.1 of
+9 on Fashion-MNIST: with this 6.5, 6.5 and 3.6, with 3 it is 4.8, 5.7 and 3.1."""
 
 _NOISE = 0.5
 """Of the first report, next to the spread of random draws; it fades to none at the last epoch."""

@@ -111,7 +111,7 @@ class QmcSampler(_PureSampler):
 
 @lru_cache(maxsize=4)
 def _sobol(seed: int, dimensions: int) -> qmc.Sobol:
-    from scipy.stats import qmc  # a second to load
+    from scipy.stats import qmc  # slow to load
 
     return qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
 

@@ -36,9 +36,9 @@ __all__ = [
     "Part",
     "Problem",
     "check_same",
-    "drawn",
     "load",
     "locations",
+    "stratified",
     "test_part",
 ]
 
@@ -242,54 +242,58 @@ def _target_scale(raw: Raw, train: Rows) -> tuple[float, float]:
 
 
 def _split(raw: Raw, settings: DataSettings) -> tuple[_Split, list[str]]:
-    """The three parts, and a note where a class has too few rows for all of them."""
+    """The three parts, and notes on what the limit leaves out and on classes that a part lacks."""
     rows: Rows = np.arange(len(raw.targets), dtype=np.int64)
     classes = raw.targets if raw.task == "classification" else np.zeros_like(rows)
-    rng = np.random.default_rng(settings.seed)
+    # Its numbers are the same in every version of NumPy, which a Generator's need not be.
+    bits = np.random.PCG64(settings.seed)
     notes: list[str] = []
 
-    def cut(rows: Rows, count: int, what: str) -> tuple[Rows, Rows]:
+    def cut(rows: Rows, count: int) -> tuple[Rows, Rows]:
         """Rows in two: the rest, and `count` drawn by the seed, classes in equal shares."""
-        chosen = drawn(classes[rows], count, rng)
-        parts = rows[~chosen], rows[chosen]
-        present = len(np.unique(classes[rows]))
-        if count and any(len(np.unique(classes[part])) < present for part in parts):
-            notes.append(f"{what}: a class has too few rows to be on both sides of the cut")
-        return parts
+        chosen = stratified(classes[rows], count, bits)
+        return rows[~chosen], rows[chosen]
 
     if raw.own_test:
         rest, test = rows[: -raw.own_test], rows[-raw.own_test :]
         wanted = settings.validation * len(rest)
     else:
-        rest, test = cut(rows, round(settings.test * len(rows)), "test part")
+        rest, test = cut(rows, round(settings.test * len(rows)))
         wanted = settings.validation * len(rows)
     if settings.limit is not None and settings.limit < len(rest):
         notes.append(f"limit: {settings.limit} of {len(rest)} training and validation rows used")
         wanted *= settings.limit / len(rest)
-        rest = cut(rest, settings.limit, "limit")[1]
+        _, rest = cut(rest, settings.limit)
     count = round(wanted)
     if count < 2 or len(rest) - count < 2:
         raise DataError(
             f"{len(rest)} rows for training and validation, {count} of them for validation: each "
             f"needs 2 or more. Change data.validation, data.test or data.limit, or get more rows"
         )
-    return _Split(*cut(rest, count, "validation part"), test), notes
+    split = _Split(*cut(rest, count), test)
+    for name, part in (("training", split.train), ("validation", split.validation), ("test", test)):
+        lacking = len(np.setdiff1d(classes, classes[part]))
+        if lacking and len(part):
+            notes.append(f"{name} part: no row of {lacking} of {len(raw.classes)} classes")
+    return split, notes
 
 
-def drawn(classes: NDArray[Any], count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Which rows are among the `count` drawn: systematic sampling, of the rows of one class after
-    the other, each in random order. So a class has its share, to a row.
-
-    scikit-learn's `train_test_split` does as much; to load it takes a third of a worker's start.
+def stratified(
+    classes: NDArray[Any], count: int, bits: np.random.BitGenerator
+) -> NDArray[np.bool_]:
+    """Which rows are drawn: systematic sampling of the rows of one class after the other, each in
+    random order. So a class has its share, to a row, and no row is likelier than another.
 
     Args:
         classes: (N,), of each row.
         count: How many, N at the most.
-        rng: Is used up by it.
+        bits: Is advanced.
+
+    scikit-learn's `train_test_split` is slow to load, and refuses classes of one row.
     """
-    order = rng.permutation(len(classes))
-    order = order[np.argsort(classes[order], kind="stable")]
-    passed = (np.arange(len(order) + 1) * count + rng.integers(len(order))) // len(order)
+    order = np.lexsort((bits.random_raw(len(classes)), classes))
+    start = int(bits.random_raw()) % len(order)
+    passed = (np.arange(len(order) + 1, dtype=np.int64) * count + start) // len(order)
     chosen = np.zeros(len(order), dtype=bool)
     chosen[order] = np.diff(passed) > 0
     return chosen

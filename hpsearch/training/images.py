@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
-import importlib.util
 import math
 import os
 import shutil
 import socket
 import tempfile
 import zlib
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,13 +91,12 @@ def load_images(source: str, root: Path | None) -> Raw:
 
 
 def _digits() -> Raw:
-    """From scikit-learn's own file: its `load_digits` gives the same, and takes more than a second
-    to load with all that comes along."""
-    package = importlib.util.find_spec("sklearn")
-    assert package is not None, "it is a dependency"
-    assert package.origin is not None, "it is no namespace"
-    file = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
-    rows = np.loadtxt(file, delimiter=",", dtype=np.int64)
+    """From scikit-learn's own file: `load_digits` gives the same, and is slow to load."""
+    file = distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")
+    try:
+        rows = np.loadtxt(str(file), delimiter=",", dtype=np.int64)
+    except OSError as error:
+        raise DataError(f"digits, a part of scikit-learn, cannot be read: {error}") from error
     images_NCHW = rows[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8)
     return _raw(images_NCHW, rows[:, -1], tuple("0123456789"), brightest=16)
 

@@ -120,8 +120,8 @@ Preprocessing = TableInputs | ImageInputs
 def fit_table(values: Values, texts: Sequence[str]) -> TableInputs:
     """What the training rows teach; `texts` are the columns that are not numbers.
 
-    As scikit-learn's SimpleImputer, StandardScaler and OneHotEncoder, which the tests hold it
-    against; to load those takes a third of a worker's start.
+    As scikit-learn's SimpleImputer, StandardScaler and OneHotEncoder, which are slow to load; the
+    tests hold it against them.
     """
     numbers = [name for name in values if name not in texts]
     return TableInputs(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import gzip
 import struct
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -69,7 +71,7 @@ def test_classes_have_equal_shares_in_every_part() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_a_class_has_its_share_to_a_row(seed: int) -> None:
     classes = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 3], [1, 5, 94, 400]))
-    chosen = data.drawn(classes, 75, np.random.default_rng(seed))
+    chosen = data.stratified(classes, 75, np.random.PCG64(seed))
     assert chosen.sum() == 75
     share = np.array([1, 5, 94, 400]) * 75 / 500
     assert (abs(np.bincount(classes[chosen], minlength=4) - share) < 1).all()
@@ -77,8 +79,38 @@ def test_a_class_has_its_share_to_a_row(seed: int) -> None:
 
 def test_every_row_is_drawn_as_often_as_any_other() -> None:
     classes = np.repeat([0, 1, 2], [1, 3, 16])
-    drawn = sum(data.drawn(classes, 5, np.random.default_rng(n)) for n in range(4000))
+    drawn = sum(data.stratified(classes, 5, np.random.PCG64(n)) for n in range(4000))
     assert np.allclose(np.asarray(drawn) / 4000, 5 / 20, atol=0.03)
+
+
+def test_a_split_is_the_same_for_ever() -> None:
+    """Whatever versions of Python and NumPy: workers differ in them, and saved networks remain."""
+    chosen = data.stratified(np.repeat([0, 1], [4, 8]), 6, np.random.PCG64(7))
+    assert np.flatnonzero(chosen).tolist() == [0, 1, 5, 8, 10, 11]
+
+
+def test_a_part_that_lacks_classes_says_so_and_a_limit_does_not() -> None:
+    digits = DataSettings("digits", limit=1520)
+    assert len(load(digits, CPU).record["notes"]) == 1
+    notes = load(DataSettings("digits", validation=0.003), CPU).record["notes"]
+    assert notes == ["validation part: no row of 5 of 10 classes"]
+
+
+def test_a_search_loads_neither_scikit_learn_nor_scipy(tmp_path: Path) -> None:
+    """They take half as long to load as PyTorch does."""
+    table = tmp_path / "t.csv"
+    table.write_text("a,b,y\n" + "".join(f"{n},{'uv'[n % 2]},{n % 3}\n" for n in range(60)))
+    code = f"""if True:
+        import sys, torch
+        from pathlib import Path
+        import hpsearch.worker
+        from hpsearch.training.data import DataSettings, load
+        load(DataSettings("digits"), torch.device("cpu"))
+        load(DataSettings("csv", Path({str(table)!r}), "y"), torch.device("cpu"))
+        print(sorted({{"sklearn", "scipy"}} & set(sys.modules)))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_limit_takes_from_training_and_validation_only() -> None:
