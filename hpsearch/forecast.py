@@ -35,7 +35,7 @@ _TIMING = 1.25
 
 @dataclass(frozen=True)
 class Shape:
-    """Candidates of one shape on one device, by dry runs."""
+    """Candidates of one shape on one device, by dry runs of it or of others."""
 
     words: str
     """The parameters that make it: `depth=2 width=64`."""
@@ -210,21 +210,22 @@ def _played(
 
 def _stages(spec: StudySpec, timings: Timings, part: float, held: int | None) -> list[PlayedStage]:
     found = plan.provisional(spec, held)
-    stages = [_stage(stage, set(timings.shaping), part) for stage in found]
+    stages = [_stage(spec, stage, set(timings.shaping), part) for stage in found]
     if spec.final:
         count = max(round(plan.final_tickets(spec) * part), 1)
-        stages.append(PlayedStage(FINAL, count, near=True, top=spec.final.top))
+        stages.append(PlayedStage(FINAL, count, top=spec.final.top))
     return stages
 
 
-def _stage(stage: Stage, shaping: set[str], part: float) -> PlayedStage:
+def _stage(spec: StudySpec, stage: Stage, shaping: set[str], part: float) -> PlayedStage:
     learned = {name: LEARNS_AFTER[by] for name, by in stage.samplers.items() if by not in PURE}
     near = stage.name not in (JOINT, WARMUP)
     return PlayedStage(
         stage.name, max(round((stage.count or 0) * part), 1),
         learns_after=min(learned.values(), default=None),
         shapes_known=not learned.keys() & shaping,
-        near=near, held=near and not stage.samplers.keys() & shaping,
+        near=near,
+        bases=plan.carried(spec, stage.name) if near and not stage.samplers.keys() & shaping else 0,
     )  # fmt: skip
 
 

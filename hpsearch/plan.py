@@ -20,8 +20,8 @@ from hpsearch.spec import StudySpec
 from hpsearch.stages import Stage
 
 __all__ = [
-    "Done", "PlannedStage", "default_point", "final_tickets", "in_hours", "limit", "most_tickets",
-    "opening", "outline", "provisional", "ranked", "sizes", "starting", "tickets",
+    "Done", "PlannedStage", "carried", "default_point", "final_tickets", "in_hours", "limit",
+    "most_tickets", "opening", "outline", "provisional", "ranked", "sizes", "starting", "tickets",
 ]  # fmt: skip
 
 _WARMUP_SHARE, _STAGES_SHARE, _POLISH_SHARE = 0.20, 0.25, 0.55
@@ -259,7 +259,7 @@ def _stage(
         before = max(sum(issued) - len(_points(spec)), 0)
         return Stage(planned.name, first, 0, tuple(spec.space), points=points, before=before)
     best = [d.values for d in ranked(done, spec.direction)]
-    bases = _distinct(best, _carried(spec, planned))
+    bases = _distinct(best, carried(spec, planned.name))
     if not bases:  # nothing has gone to its end so far
         bases = (default_point(spec),)
         points = points or bases
@@ -287,13 +287,13 @@ def _distinct(best: Sequence[Assignment], most: int) -> tuple[Assignment, ...]:
     return tuple(found)
 
 
-def _carried(spec: StudySpec, planned: PlannedStage) -> int:
+def carried(spec: StudySpec, stage: str) -> int:
     """How many configurations a stage is searched beside: from group to group fewer, in the last
     one and after it the winner alone."""
     groups = [one.name for one in outline(spec) if one.name in GROUPS]
-    if planned.name not in groups:
+    if stage not in groups:
         return 1
-    share = groups.index(planned.name) / max(len(groups) - 1, 1)
+    share = groups.index(stage) / max(len(groups) - 1, 1)
     return round(spec.search.carry - (spec.search.carry - 1) * share)
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hpsearch import packing, plan
 from hpsearch.catalog import PURE, Value
 from hpsearch.errors import HpsearchError, line
@@ -24,6 +26,7 @@ from hpsearch.training.stack import shape_of, shapes_by
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
     from hpsearch.training.data import Dataset
 
@@ -36,8 +39,8 @@ _DRAWS = 500
 """Random draws of the space: they tell how often trials are of one shape."""
 
 _RIDGE = 0.1
-"""The strength of the ridge: dry runs are off by a fifth, and what a parameter changes is of the
-order of 1 in logarithms, which makes 0.04; more, as few shapes are timed."""
+"""The strength of the ridge. Dry runs are off by a fifth and what a parameter changes is of the
+order of 1 in logarithms, which would make 0.04; little data is better met with more."""
 
 
 def draws(spec: StudySpec, count: int) -> Iterator[Assignment]:
@@ -106,8 +109,10 @@ def rehearse(
     for candidate in candidates:
         examples.setdefault(shape_of(candidate), candidate)
     timed = runs.timed(examples, limit_s)
-    order = dict.fromkeys([*timed, *examples])
-    numbers = {shape: number for number, shape in enumerate(order)}
+    others = [shape for shape in examples if shape not in timed]
+    numbers = {shape: number for number, shape in enumerate([*timed, *others])}
+    known, unknown = ([runs.shaping(examples[s]) for s in of] for of in (timed, others))
+    found = list(timed.values())
     tensors = [t for p in (dataset.train, dataset.validation) for t in (p.inputs, p.targets)]
     return Timings(
         device=devices.describe(device),
@@ -117,7 +122,7 @@ def rehearse(
         load_s=load_s,
         shaping=tuple(sorted(shapes_by(spec.space.names))),
         draws=tuple(numbers[shape_of(c)] for c in candidates),
-        shapes=inferred(tuple(timed.values()), [runs.shaping(examples[shape]) for shape in order]),
+        shapes=(*found, *inferred(found, known, unknown)),
         timed=len(timed),
         data_bytes=sum(t.numel() * t.element_size() for t in tensors),
         memory_bytes=devices.free_memory(device),
@@ -167,7 +172,7 @@ class _Runs:
         stacked = list[Shape]()
         for shape, alone in list(found.items()):
             if stacked and time.perf_counter() - began > limit_s:
-                found[shape] = _like(stacked, alone)
+                found[shape] = _like(_nearest(stacked, alone.epoch_s(1)), alone)
                 continue
             with self._noting(examples[shape]):
                 found[shape] = self._stacked(examples[shape], alone)
@@ -215,43 +220,49 @@ class _Runs:
         return replace(alone, slots=slots, epochs_s=epochs_s, fit_s=fit_s, stack_bytes=memory)
 
 
-def inferred(timed: tuple[Shape, ...], settings: Sequence[Assignment]) -> tuple[Shape, ...]:
-    """All shapes: those that were timed, and the others by them.
+def inferred(
+    timed: Sequence[Shape], known: Sequence[Assignment], others: Sequence[Assignment]
+) -> list[Shape]:
+    """Shapes that were not timed, by those that were.
 
-    What an epoch of another shape takes is from a ridge regression of its logarithm: on the
-    logarithms of sizes, and on all else as categories.
+    What an epoch takes is from a ridge regression of its logarithm: on the logarithms of sizes, and
+    on all else as categories.
 
     Args:
         timed: Shapes.
-        settings: What makes them, and after that what makes the others.
+        known: What makes them.
+        others: What makes the others.
     """
-    others = settings[len(timed) :]
-    if not others:
-        return timed
-    from sklearn.feature_extraction import DictVectorizer
-    from sklearn.linear_model import Ridge
-    from sklearn.pipeline import make_pipeline
+    columns, logs = _columns([*known, *others]), np.log([shape.epoch_s(1) for shape in timed])
+    columns -= columns[: len(known)].mean(axis=0)
+    x, y = columns[: len(known)], logs - logs.mean()
+    slopes = np.linalg.solve(x.T @ x + _RIDGE * np.eye(x.shape[1]), x.T @ y)
+    found = []
+    for settings, log_s in zip(others, columns[len(known) :] @ slopes + logs.mean(), strict=True):
+        seconds = float(np.exp(log_s))
+        like = _nearest(timed, seconds)
+        alone = replace(like, words=_words(settings), epochs_s=((1, seconds),))
+        found.append(_like(like, alone))
+    return found
 
-    model = make_pipeline(DictVectorizer(), Ridge(_RIDGE))
-    features = [{name: _feature(v) for name, v in values.items()} for values in settings]
-    model.fit(features[: len(timed)], [math.log(shape.epoch_s(1)) for shape in timed])
-    found = list(timed)
-    for values, log_s in zip(others, model.predict(features[len(timed) :]), strict=True):
-        seconds = math.exp(log_s)
-        alone = replace(_nearest(timed, seconds), words=_words(values), epochs_s=((1, seconds),))
-        found.append(_like(timed, alone))
-    return tuple(found)
+
+def _columns(settings: Sequence[Assignment]) -> NDArray[np.float64]:
+    """(N, columns): of a parameter that is a size in all of them its logarithm, of another one a
+    column for each of its values."""
+    columns: list[NDArray[np.float64]] = []
+    for name in settings[0]:
+        values = [one[name] for one in settings]
+        sizes = [float(v) for v in values if isinstance(v, int | float) and v is not True and v > 0]
+        if len(sizes) == len(values):
+            columns.append(np.log(sizes))
+            continue
+        words = np.array([str(value) for value in values])
+        columns += [(words == word).astype(np.float64) for word in np.unique(words)]
+    return np.stack(columns, axis=1) if columns else np.zeros((len(settings), 0))
 
 
 def _words(settings: Assignment) -> str:
     return " ".join(f"{name}={value}" for name, value in settings.items())
-
-
-def _feature(value: Value) -> float | str:
-    """The logarithm of a size; all else is a category."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
-        return math.log(value)
-    return str(value)
 
 
 def _nearest(known: Iterable[Shape], alone_s: float) -> Shape:
@@ -259,11 +270,9 @@ def _nearest(known: Iterable[Shape], alone_s: float) -> Shape:
     return min(known, key=lambda shape: abs(math.log(shape.epoch_s(1) / alone_s)))
 
 
-def _like(known: Iterable[Shape], alone: Shape) -> Shape:
-    """A shape that was timed alone, with stacks as those of the nearest one of others."""
-    alone_s = alone.epoch_s(1)
-    other = _nearest(known, alone_s)
-    scale = alone_s / other.epoch_s(1)
+def _like(other: Shape, alone: Shape) -> Shape:
+    """A shape that is known alone, with stacks as those of another one."""
+    scale = alone.epoch_s(1) / other.epoch_s(1)
     memory = alone.candidate_bytes / max(other.candidate_bytes, 1)
     return replace(
         alone,

@@ -78,11 +78,10 @@ class PlayedStage:
     """Whether the shapes of its tickets are known beforehand."""
     near: bool = False
     """Whether it stays near the best trials whoever draws."""
-    held: bool = False
-    """Whether all its trials are of the shape of the best one."""
-    top: int = 0
-    """Of a finish: so many of the best trials, and the default configuration, are trained again;
-    0: it is a stage of the search."""
+    bases: int = 0
+    """Its trials are of the shapes of so many of the best trials, in turns; 0: shapes are drawn."""
+    top: int | None = None
+    """Of a finish: so many of the best trials, and the default configuration, are trained again."""
 
     @property
     def learns(self) -> bool:
@@ -92,7 +91,7 @@ class PlayedStage:
     @property
     def searches(self) -> bool:
         """Whether its trials may be stopped, and the hours may end it."""
-        return not self.top
+        return self.top is None
 
 
 Rule = Callable[[int, float, int], bool]
@@ -204,7 +203,10 @@ class _Study:
             worker.clock = now
         stage = self._stages[at]
         self._at, self._left = at, stage.count
-        self._upcoming = [] if stage.searches else self._repeated(stage)
+        self._upcoming = []
+        if stage.top is not None:
+            each = [*self._best(stage.top), self._costs.shapes[0]]
+            self._upcoming = [each[turn % len(each)] for turn in range(stage.count)]
         return True
 
     @property
@@ -255,17 +257,18 @@ class _Study:
             return [self._costs.shapes[0]] * min(packing.AHEAD, self._left)
         if not self._stage.shapes_known:
             return [None]
-        missing = min(packing.AHEAD, self._left) - len(self._upcoming)
-        if self._stage.held and self._seen:
-            self._upcoming += [self._seen[-1][1]] * missing
+        missing = max(min(packing.AHEAD, self._left) - len(self._upcoming), 0)
+        bases = self._best(self._stage.bases)
+        if bases:
+            at = self._stage.count - self._left + len(self._upcoming)
+            self._upcoming += [bases[(at + more) % len(bases)] for more in range(missing)]
         else:
-            self._upcoming += self._rng.choices(self._costs.shapes, k=max(missing, 0))
+            self._upcoming += self._rng.choices(self._costs.shapes, k=missing)
         return self._upcoming
 
-    def _repeated(self, stage: PlayedStage) -> list[int]:
-        """The shapes of a finish: of the best trials, and of the default configuration."""
-        each = [*(shape for _, shape in self._seen[-stage.top :]), self._costs.shapes[0]]
-        return [each[at * len(each) // stage.count] for at in range(stage.count)]
+    def _best(self, count: int) -> list[int]:
+        """The shapes of so many of the best trials, the best first."""
+        return [shape for _, shape in reversed(self._seen[len(self._seen) - count :])]
 
     def _room(self, shape: Any, held: int) -> int:
         slots = self._costs.slots(shape)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch import simulation
 from hpsearch.forecast import Forecast, Shape, Timings, forecast
 from hpsearch.simulation import Costs, PlayedStage, play
 from hpsearch.spec import StudySpec, load
@@ -86,19 +87,39 @@ def test_a_finish_trains_the_default_configuration_too(study) -> None:
     assert took == pytest.approx(5 * 10 * (0.1 + 1.0), rel=0.1)
 
 
-def test_a_stage_that_draws_no_shape_trains_that_of_the_best_trial() -> None:
-    trained = list[tuple[int, int]]()
+@pytest.mark.parametrize("bases", [1, 2])
+def test_a_stage_that_draws_no_shape_trains_those_of_the_best_trials(
+    bases: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulation, "_LEAN", 1.0)  # the slower, the better: nothing else counts
+    trained = list[int]()
 
     def epoch_s(shape: int, count: int) -> float:
-        trained.append((shape, count))
-        return 1.0
+        trained.extend([shape] * count)
+        return float(count << shape)
 
-    costs = Costs(range(50), slots=lambda _: 4, epoch_s=epoch_s, fit_s=lambda _: 0.0, load_s=0.0)
-    stages = [PlayedStage("warmup", 4), PlayedStage("learning_rate", 4, near=True, held=True)]
-    play(stages, 2, lambda *_: False, [], costs, workers=1, limit_s=math.inf, shaped=True, seed=0)
-    first, *_, last = trained[50:]
-    assert first[1] == 1
-    assert last[1] == 4, "all four are of one shape, and one stack"
+    shapes = range(20)
+    costs = Costs(shapes, slots=lambda _: 4, epoch_s=epoch_s, fit_s=lambda _: 0.0, load_s=0.0)
+    stages = [PlayedStage("warmup", 6), PlayedStage("learning_rate", 4, near=True, bases=bases)]
+    play(stages, 1, lambda *_: False, [], costs, workers=1, limit_s=math.inf, shaped=True, seed=0)
+    del trained[: len(shapes)]  # that was to compare them
+    *_, last = (place for place, shape in enumerate(trained) if shape not in best(trained, bases))
+    assert len(set(trained)) > 2
+    assert len(trained[last + 1 :]) >= 4
+    assert set(trained[last + 1 :]) == best(trained, bases)
+
+
+def best(shapes: list[int], count: int) -> set[int]:
+    return set(sorted(set(shapes))[-count:])
+
+
+def test_more_trials_are_kept_near_the_best_ones(study) -> None:
+    budget = "{trials: 90, epochs: 27}"
+    joint, staged = (
+        forecast(study(f"{{sampler: random, strategy: {by}}}", budget), TIMINGS)
+        for by in ("joint", "staged")
+    )
+    assert staged.rungs[-1].trials > 1.2 * joint.rungs[-1].trials
 
 
 def test_halving_stops_most_and_a_sampler_that_learns_keeps_more(study) -> None:

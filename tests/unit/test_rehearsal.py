@@ -117,14 +117,21 @@ def test_shapes_that_are_not_timed_are_inferred_from_the_others() -> None:
         Shape("", 8, ((1, s), (8, s * (2 if s < 0.3 else 6))), 0.1, round(s * 1e6), 8_000_000, 1)
         for s in (takes(*cell) for cell in cells[:12])
     )
-    found = inferred(timed, settings)
-    assert found[:12] == timed
-    assert found[12].words == " ".join(f"{name}={v}" for name, v in settings[12].items())
-    assert len(found) == len(cells)
-    for cell, shape in zip(cells, found, strict=True):
+    found = inferred(timed, settings[:12], settings[12:])
+    assert found[0].words == " ".join(f"{name}={v}" for name, v in settings[12].items())
+    for cell, shape in zip(cells[12:], found, strict=True):
         assert shape.epoch_s(1) == pytest.approx(takes(*cell), rel=0.15)
         if shape.epoch_s(1) < 0.2:
             assert shape.epoch_s(8) == pytest.approx(2 * shape.epoch_s(1))
+
+
+def test_a_parameter_that_is_not_always_a_size_is_a_category() -> None:
+    times: dict[object, float] = {8: 0.1, 16: 0.2, (64, 128): 0.4, None: 0.8, 0: 1.6, True: 3.2}
+    timed = [Shape("", 1, ((1, s),), 0.0, 1, 1, 1) for s in times.values()] * 50
+    known = [{"channels": value} for value in times] * 50
+    found = inferred(timed, known, [*known[:6], {"channels": 4096}])
+    assert [s.epoch_s(1) for s in found[:6]] == pytest.approx([*times.values()], rel=0.02)
+    assert min(times.values()) < found[6].epoch_s(1) < max(times.values())
 
 
 def test_what_cannot_be_trained_is_noted(study) -> None:
