@@ -105,32 +105,58 @@ def test_without_time_one_shape_stands_for_all(study) -> None:
 
 def test_shapes_that_are_not_timed_are_inferred_from_the_others() -> None:
     """An epoch takes longer with the width and with Adam, and half as long with twice the batch;
-    stacks gain the less the longer it takes."""
+    stacks gain the less the wider a network is, whatever it takes alone."""
 
     def takes(width: int, batch_size: int, optimizer: str) -> float:
         return width**0.5 / batch_size * (1.5 if optimizer == "adam" else 1.0)
 
+    def gain(width: int) -> float:
+        return width**0.5 / 40
+
     cells = list(product((16, 64, 256, 1024), (32, 64, 128), ("sgd", "adam")))
     random.Random(0).shuffle(cells)
     settings = [dict(zip(("width", "batch_size", "optimizer"), c, strict=True)) for c in cells]
-    timed = tuple(
-        Shape("", 8, ((1, s), (8, s * (2 if s < 0.3 else 6))), 0.1, round(s * 1e6), 8_000_000, 1)
-        for s in (takes(*cell) for cell in cells[:12])
-    )
-    found = inferred(timed, settings[:12], settings[12:])
-    assert found[0].words == " ".join(f"{name}={v}" for name, v in settings[12].items())
-    for cell, shape in zip(cells[12:], found, strict=True):
-        assert shape.epoch_s(1) == pytest.approx(takes(*cell), rel=0.15)
-        if shape.epoch_s(1) < 0.2:
-            assert shape.epoch_s(8) == pytest.approx(2 * shape.epoch_s(1))
+    alone = [
+        Shape("", 1, ((1, takes(*c)),), 0.0, round(takes(*c) * 1e6), 8_000_000, 1)
+        for c in cells[:12]
+    ]
+    # A larger stack gains as much again; eight are known in a stack of five, three in one of ten.
+    timed = [
+        replace(s, epochs_s=((1, a := s.epoch_s(1)), (5, 5 * a * gain(cell[0]))))
+        for s, cell in zip(alone[:8], cells, strict=False)
+    ] + alone[8:]
+    fitted = {cells.index(next(c for c in cells[:8] if c[0] == width)) for width in (16, 64, 1024)}
+    for n in fitted:
+        a, g = timed[n].epoch_s(1), gain(cells[n][0])
+        timed[n] = replace(
+            timed[n], slots=10, epochs_s=((1, a), (5, 5 * a * g), (10, 10 * a * g / 2))
+        )
+    found = inferred(settings, timed, fitted)
+    assert [found[n] for n in fitted] == [timed[n] for n in fitted]
+    assert [s.epoch_s(1) for s in found[:12]] == [s.epoch_s(1) for s in alone]
+    assert found[12].words == " ".join(f"{name}={v}" for name, v in settings[12].items())
+    for number, (cell, shape) in enumerate(zip(cells, found, strict=True)):
+        near = 1e-6 if number < 8 else 0.25
+        assert shape.epoch_s(1) == pytest.approx(takes(*cell), rel=0.25)
+        assert shape.slots == 10
+        assert shape.epoch_s(5) == pytest.approx(5 * shape.epoch_s(1) * gain(cell[0]), rel=near)
+        assert shape.epoch_s(10) == pytest.approx(shape.epoch_s(5))
+
+
+def test_shapes_are_as_they_are_alone_where_none_was_timed_in_stacks() -> None:
+    alone = [Shape("", 1, ((1, s),), 0.0, 1, 1, 1) for s in (0.1, 0.2)]
+    found = inferred([{"width": 8}, {"width": 16}, {"width": 32}], alone, {1})
+    assert found[:2] == alone
+    assert found[2].slots == 1
+    assert found[2].epoch_s(4) == pytest.approx(4 * found[2].epoch_s(1))
 
 
 def test_a_parameter_that_is_not_always_a_size_is_a_category() -> None:
     times: dict[object, float] = {8: 0.1, 16: 0.2, (64, 128): 0.4, None: 0.8, 0: 1.6, True: 3.2}
-    timed = [Shape("", 1, ((1, s),), 0.0, 1, 1, 1) for s in times.values()] * 50
+    alone = [Shape("", 1, ((1, s),), 0.0, 1, 1, 1) for s in times.values()] * 50
     known = [{"channels": value} for value in times] * 50
-    found = inferred(timed, known, [*known[:6], {"channels": 4096}])
-    assert [s.epoch_s(1) for s in found[:6]] == pytest.approx([*times.values()], rel=0.02)
+    found = inferred([*known, *known[:6], {"channels": 4096}], alone, {0})[len(alone) :]
+    assert [s.epoch_s(1) for s in found[:6]] == pytest.approx([*times.values()], rel=0.05)
     assert min(times.values()) < found[6].epoch_s(1) < max(times.values())
 
 
