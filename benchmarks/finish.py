@@ -23,7 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.turns import RESULTS, FailedError, timed, versions
+from benchmarks.turns import RESULTS, FailedError, timed, versions, write_json
 from hpsearch.catalog import Value
 from hpsearch.final import Estimate, estimate
 from hpsearch.spec import StudySpec, load
@@ -182,16 +182,9 @@ def main() -> None:
         except FailedError as error:
             sys.exit(f"study {number}: {error}")
         studies[str(number)] = one
-        _write(path, {"versions": versions(), "studies": studies})
+        write_json(path, {"versions": versions(), "studies": studies})
         _console.print(f"study {number}: {_line(Finished.from_json(one))}")
     Console().print(_picture([Finished.from_json(one) for one in studies.values()]))
-
-
-def _write(path: Path, found: Mapping[str, Any]) -> None:
-    """Beside, then renamed: a quarter of an hour of work stands in it."""
-    beside = path.with_suffix(".tmp")
-    beside.write_text(json.dumps(found) + "\n")
-    beside.replace(path)
 
 
 def _line(one: Finished) -> str:

@@ -23,7 +23,7 @@ import optuna
 from ruamel.yaml import YAML
 
 from benchmarks.strategy import STRATEGIES, TRIALS, Progress
-from benchmarks.turns import RESULTS, ROOT, environment
+from benchmarks.turns import RESULTS, ROOT, environment, write_json
 
 __all__ = ["FILE", "PROBLEMS", "main"]
 
@@ -45,7 +45,7 @@ def main() -> None:
                 runs = found.setdefault(strategy, {}).setdefault(problem, {})
                 if str(seed) not in runs:
                     runs[str(seed)] = _run(problem, strategy, seed)
-                    FILE.write_text(json.dumps(found) + "\n")
+                    write_json(FILE, found)
 
 
 def _run(problem: str, strategy: str, seed: int) -> dict[str, Any]:

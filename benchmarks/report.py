@@ -1,5 +1,4 @@
-"""Make the tables in the README, docs/performance.md and docs/strategy.md from what the benchmarks
-have written.
+"""Make the tables in the README and in docs/ from what the benchmarks have written.
 
     python -m benchmarks.report [--check]
 
@@ -17,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
-from benchmarks import real
+from benchmarks import forecast, real
 from benchmarks.finish import Finished, said, summary
 from benchmarks.regret import SHARES, Summary, summaries
 from benchmarks.strategy import FILE, STRATEGIES, TIMED, TRIALS, VARIANTS
@@ -27,7 +26,7 @@ __all__ = ["made", "main"]
 
 
 def main() -> None:
-    """Write both, or check them."""
+    """Write them, or check them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="only say whether they are up to date")
     check = parser.parse_args().check
@@ -45,6 +44,7 @@ def made() -> dict[Path, str]:
     tables = {
         ROOT / "README.md": {"benchmarks": _readme_table(found)},
         ROOT / "docs" / "performance.md": {**speed, "growth": _growth()},
+        ROOT / "docs" / "plan.md": {"forecast": _forecast()},
         ROOT / "docs" / "strategy.md": {
             "strategy": _strategies(), "timed": _timed(), "shares": _shares(), "real": _real(),
             "finish": _finish(),
@@ -164,6 +164,13 @@ def _finish() -> str:
     return _table(
         (f"{found.studies} studies, each winner trained {found.seeds} times more", ""), rows
     )
+
+
+def _forecast() -> str:
+    """How forecasts came true."""
+    if not forecast.FILE.exists():
+        return "No figures of this version yet; `python -m benchmarks.forecast` makes them.\n"
+    return _table(forecast.HEAD, forecast.rows(json.loads(forecast.FILE.read_text())["studies"]))
 
 
 def _measured(name: str) -> list[Measured]:

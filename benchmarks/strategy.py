@@ -25,7 +25,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from benchmarks.turns import RESULTS
+from benchmarks.turns import RESULTS, write_json
 from hpsearch.catalog import Value
 from hpsearch.plan import PlannedStage, in_hours, outline, tickets
 from hpsearch.search import Search
@@ -291,7 +291,7 @@ def main() -> None:
     with ProcessPoolExecutor(options.workers) as pool:
         for strategy, name, seed, better in pool.map(_one, jobs):
             runs.setdefault(strategy, {}).setdefault(name, {})[str(seed)] = better
-            path.write_text(json.dumps(found) + "\n")
+            write_json(path, found)
 
 
 if __name__ == "__main__":

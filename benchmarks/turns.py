@@ -24,7 +24,7 @@ from rich.table import Table
 
 __all__ = [
     "IDLE", "RESULTS", "ROOT", "UNITS", "Case", "FailedError", "Goal", "Measured", "Side",
-    "SkippedError", "arguments", "environment", "in_turn", "timed", "versions",
+    "SkippedError", "arguments", "environment", "in_turn", "timed", "versions", "write_json",
 ]  # fmt: skip
 
 ROOT = Path(__file__).parents[1]
@@ -219,6 +219,13 @@ def _write(path: Path, measured: Measured) -> None:
         cases.append(measured.as_json())
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({"benchmark": path.stem, "cases": cases}, indent=1) + "\n")
+
+
+def write_json(path: Path, found: Mapping[str, Any]) -> None:
+    """Beside, then renamed: minutes or hours of work stand in it."""
+    beside = path.with_suffix(".tmp")
+    beside.write_text(json.dumps(found) + "\n")
+    beside.replace(path)
 
 
 def timed(command: Sequence[object], folder: Path, **env: str) -> float:

@@ -232,7 +232,9 @@ class _Runs:
         started = time.perf_counter()
         slots = self._array.fit(example).slots
         known = replace(known, slots=slots, fit_s=time.perf_counter() - started)
-        return known if slots == 1 else _with(known, self._cost(example, slots))
+        if slots == 1:
+            return replace(known, stack_bytes=known.candidate_bytes)
+        return _with(known, self._cost(example, slots))
 
 
 def _with(known: Shape, cost: Cost) -> Shape:
