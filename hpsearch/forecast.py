@@ -80,7 +80,7 @@ class Timings:
     shapes: tuple[Shape, ...]
     """All that are drawn."""
     timed: int
-    """The first so many of them; the others are inferred from these."""
+    """The first so many of them, alone at least; all else is inferred from that."""
     data_bytes: int
     memory_bytes: int
     """Free on the device."""

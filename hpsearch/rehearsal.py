@@ -2,50 +2,39 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from hpsearch import plan
 from hpsearch.catalog import Value
 from hpsearch.errors import HpsearchError, line
+from hpsearch.extrapolation import STACK, apart, inferred, speedup, words
 from hpsearch.forecast import Shape, Timings
 from hpsearch.space import Assignment, Grid
 from hpsearch.spec import StudySpec
 from hpsearch.training import devices
 from hpsearch.training.array import Array
 from hpsearch.training.candidate import Candidate
-from hpsearch.training.fit import Cost, checkpoint_bytes, cost
+from hpsearch.training.fit import Cost, checkpoint_bytes, cost, has_room
+from hpsearch.training.networks.stacked import CannotStackError
 from hpsearch.training.stack import shape_of, shapes_by
 
 if TYPE_CHECKING:
     import torch
-    from numpy.typing import NDArray
 
     from hpsearch.training.data import Dataset
 
-__all__ = ["LIMIT_S", "draws", "inferred", "rehearse"]
+__all__ = ["LIMIT_S", "draws", "rehearse"]
 
 LIMIT_S = 10.0
 """Dry runs are begun for so long; what has been begun is brought to its end."""
 
 _DRAWS = 500
 """Random draws of the space: they tell how often trials are of one shape."""
-
-_RIDGE = 0.3
-"""The strength of the ridge. With 20 shapes of a shipped study timed, the others were met within
-0.29, 0.23 and 0.19 alone and 0.34, 0.26 and 0.20 in stacks, in logarithms (digits, circles,
-Fashion-MNIST); with 0.1 and with 1 it was hardly worse. Dry runs themselves are off by a fifth."""
-
-_STACK = 5
-"""Candidates of a stack that is timed: about what a sampler that learns has under way, and the
-seeds of a finish."""
 
 
 def draws(spec: StudySpec, count: int) -> Iterator[Assignment]:
@@ -99,7 +88,8 @@ def rehearse(
         since: Unix time at which a worker would have started that is here by now: it loads what
             this process has loaded.
         disk_bytes: Free where its checkpoints will lie; None: not known.
-        limit_s: No dry run is begun after so many seconds.
+        limit_s: No dry run is begun after so many seconds, but the first of a shape alone and the
+            first for the size of stacks.
 
     Raises HpsearchError where nothing that the study draws can be trained.
     """
@@ -113,11 +103,12 @@ def rehearse(
     examples = dict[Hashable, Candidate]()
     for candidate in candidates:
         examples.setdefault(shape_of(candidate), candidate)
-    timed, fitted = runs.timed(examples, limit_s)
+    runs.run(examples, limit_s)
+    timed = runs.found
     ordered = [*timed, *(shape for shape in examples if shape not in timed)]
     numbers = {shape: number for number, shape in enumerate(ordered)}
     settings = [runs.shaping(examples[shape]) for shape in ordered]
-    found = inferred(settings, list(timed.values()), {numbers[shape] for shape in fitted})
+    found = inferred(settings, list(timed.values()), {numbers[shape] for shape in runs.fitted})
     tensors = [t for p in (dataset.train, dataset.validation) for t in (p.inputs, p.targets)]
     return Timings(
         device=devices.describe(device),
@@ -127,7 +118,7 @@ def rehearse(
         load_s=load_s,
         shaping=tuple(sorted(shapes_by(spec.space.names))),
         draws=tuple(numbers[shape_of(c)] for c in candidates),
-        shapes=tuple(found),
+        shapes=tuple(runs.with_room(shape) for shape in found),
         timed=len(timed),
         data_bytes=sum(t.numel() * t.element_size() for t in tensors),
         memory_bytes=devices.free_memory(device),
@@ -144,6 +135,12 @@ class _Runs:
         self._array = Array(dataset, spec.metric, device, stack=spec.search.slots)
         shaping = shapes_by(spec.space.names)
         self._named = [name for name in spec.space.names if name in shaping]
+        self._took_s: dict[Hashable, float] = {}
+        """The dry runs of shapes alone."""
+        self.found: dict[Hashable, Shape] = {}
+        """Those that there was time for."""
+        self.fitted: set[Hashable] = set()
+        """Those of them whose slots are known; at least one."""
         self.faults: list[str] = []
         """Shapes that cannot be trained, and why."""
 
@@ -161,52 +158,78 @@ class _Runs:
             times.append(time.perf_counter() - started)
         return max(times[0] - times[1], 0.0)
 
-    def timed(
-        self, examples: Mapping[Hashable, Candidate], limit_s: float
-    ) -> tuple[dict[Hashable, Shape], set[Hashable]]:
-        """As many of the shapes as there is time for: a third of it for shapes alone, a third for
-        the same in a stack, a third for how large stacks of them are. And which ones that is known
-        of."""
-        began, found, fitted = time.perf_counter(), dict[Hashable, Shape](), set[Hashable]()
+    def run(self, examples: Mapping[Hashable, Candidate], limit_s: float) -> None:
+        """As many of the shapes as there is time for: until a third of it is over alone, until two
+        thirds of it in a stack, and in the last one how large a worker's stacks of them are."""
+        now = time.perf_counter()
+        if not self._array.stacks:
+            self._run_alone(examples, now + limit_s)
+            self.fitted.update(self.found)
+            return
+        self._run_alone(examples, now + limit_s / 3)
+        tried = self._run_in_stacks(examples, now + limit_s * 2 / 3, now + limit_s)
+        self._run_fits(examples, tried, now + limit_s)
 
-        def over(part: int) -> bool:
-            return time.perf_counter() - began > limit_s * part / 3
-
+    def _run_alone(self, examples: Mapping[Hashable, Candidate], until: float) -> None:
         for shape, example in examples.items():
-            if found and over(1):
+            began = time.perf_counter()
+            if self.found and began > until:
                 break
-            with self._noting(example):
-                found[shape] = self._alone(example)
-        if not found:
+            try:
+                self.found[shape] = self._alone(example)
+            except Exception as error:
+                devices.empty_cache(self._device)
+                made_by = words(self.shaping(example)) or "the network"
+                self.faults.append(f"{made_by}: {line(error)}")
+            self._took_s[shape] = time.perf_counter() - began
+        if not self.found:
             raise HpsearchError(f"nothing that the study draws can be trained: {self.faults[0]}")
-        for shape, alone in found.items():
-            if over(2):
+
+    def _run_in_stacks(
+        self, examples: Mapping[Hashable, Candidate], until: float, end: float
+    ) -> list[Hashable]:
+        """Those that are known in a stack now, or are too large to try."""
+        slots, tried = min(STACK, self._spec.search.slots or STACK), list[Hashable]()
+        for shape, alone in self.found.items():
+            now = time.perf_counter()
+            if now > until:
                 break
-            with suppress(Exception):  # what cannot be stacked: a fit says so
-                found[shape] = self._stacked(examples[shape], alone)
-            devices.empty_cache(self._device)
-        # Those apart from the others in what they gain: the rest is like one of them.
-        unknown = [shape for shape in found if len(found[shape].epochs_s) > 1] or [*found]
-        while unknown and not (fitted and over(3)):
-            known = [_gain(found[shape]) for shape in fitted]
-            at = max(unknown, key=lambda shape: _distance(_gain(found[shape]), known))
-            unknown.remove(at)
-            fitted.add(at)
-            with self._noting(examples[at]):
-                found[at] = self._fitted(examples[at], found[at])
-        return found, fitted
+            tried.append(shape)
+            late = now + slots * self._took_s[shape] > end
+            if late or not has_room(slots, alone.candidate_bytes, self._device):
+                continue
+            try:
+                self.found[shape] = _with(alone, self._cost(examples[shape], slots))
+            except CannotStackError:
+                self.fitted.add(shape)
+            except Exception:  # no memory after all, for one: a fit tells
+                devices.empty_cache(self._device)
+        return tried
 
-    @contextmanager
-    def _noting(self, example: Candidate) -> Iterator[None]:
-        """A candidate that cannot be trained is noted; the others can be."""
-        try:
-            yield
-        except Exception as error:
-            devices.empty_cache(self._device)
-            self.faults.append(f"{self._words(example) or 'the network'}: {line(error)}")
+    def _run_fits(
+        self, examples: Mapping[Hashable, Candidate], tried: Sequence[Hashable], until: float
+    ) -> None:
+        unknown = [shape for shape in tried or self.found if shape not in self.fitted]
+        while unknown and (time.perf_counter() < until or not self.fitted):
+            # The one whose speedup differs most from those known: the others are like one of them.
+            shape = max(unknown, key=self._strangeness)
+            unknown.remove(shape)
+            self.found[shape] = self._fitted(examples[shape], self.found[shape])
+            self.fitted.add(shape)
 
-    def _words(self, example: Candidate) -> str:
-        return _words(self.shaping(example))
+    def _strangeness(self, shape: Hashable) -> float:
+        mine = speedup(self.found[shape])
+        known = (speedup(self.found[other]) for other in self.fitted)
+        return min((apart(mine, other) for other in known), default=0.0)
+
+    def with_room(self, shape: Shape) -> Shape:
+        """With no more slots than a worker tries."""
+        slots = shape.slots
+        if self._spec.search.slots is not None:
+            return shape
+        while slots > 1 and not has_room(slots, shape.candidate_bytes, self._device):
+            slots //= 2
+        return replace(shape, slots=slots, stack_bytes=shape.stack_bytes * slots // shape.slots)
 
     def _cost(self, example: Candidate, slots: int) -> Cost:
         return cost(example, self._dataset, self._device, self._spec.metric, slots)
@@ -214,7 +237,7 @@ class _Runs:
     def _alone(self, example: Candidate) -> Shape:
         found = self._cost(example, 1)
         return Shape(
-            words=self._words(example),
+            words=words(self.shaping(example)),
             slots=1,
             epochs_s=((1, found.epoch_s),),
             fit_s=0.0,
@@ -223,107 +246,20 @@ class _Runs:
             checkpoint_bytes=checkpoint_bytes(example, self._dataset),
         )
 
-    def _stacked(self, example: Candidate, alone: Shape) -> Shape:
-        """With what a stack of it takes."""
-        return _with(alone, self._cost(example, _STACK))
-
     def _fitted(self, example: Candidate, known: Shape) -> Shape:
         """With the slots that a worker comes to, and what they take."""
         started = time.perf_counter()
         slots = self._array.fit(example).slots
-        known = replace(known, slots=slots, fit_s=time.perf_counter() - started)
-        if slots == 1:
-            return replace(known, stack_bytes=known.candidate_bytes)
-        return _with(known, self._cost(example, slots))
+        known = replace(known, fit_s=time.perf_counter() - started)
+        while slots > 1:
+            try:
+                return replace(_with(known, self._cost(example, slots)), slots=slots)
+            except Exception as error:  # as a worker takes it
+                slots = slots // 2 if devices.is_out_of_memory(error) else 1
+                devices.empty_cache(self._device)
+        return replace(known, stack_bytes=known.candidate_bytes)
 
 
 def _with(known: Shape, cost: Cost) -> Shape:
     times = {**dict(known.epochs_s), cost.slots: cost.epoch_s}
     return replace(known, epochs_s=tuple(sorted(times.items())), stack_bytes=cost.memory_bytes)
-
-
-def inferred(
-    settings: Sequence[Assignment], timed: Sequence[Shape], fitted: Collection[int]
-) -> list[Shape]:
-    """All shapes, by those that were timed.
-
-    What an epoch takes alone, and what it gains in a stack, are from ridge regressions of their
-    logarithms: on the logarithms of sizes, and on all else as categories.
-
-    Args:
-        settings: What makes each of them.
-        timed: The first of them, alone or in a stack too.
-        fitted: Some of these whose slots are known, by their places; at least one.
-    """
-    columns = _columns(settings)
-    seconds = _regressed(columns, {n: shape.epoch_s(1) for n, shape in enumerate(timed)})
-    stacked = {n: _gain(shape) for n, shape in enumerate(timed) if len(shape.epochs_s) > 1}
-    gains = _regressed(columns, stacked or dict.fromkeys(fitted, 1.0))
-    found = []
-    for number, one in enumerate(settings):
-        if number in fitted:
-            found.append(timed[number])
-            continue
-        if number < len(timed):
-            shape = timed[number]
-        else:
-            like = min(timed, key=lambda s: _distance(s.epoch_s(1), [seconds[number]]))
-            shape = replace(like, words=_words(one), epochs_s=((1, seconds[number]),))
-        # Not like one that takes as long: wide networks gain less in stacks than deep ones.
-        gain = stacked.get(number, gains[number])
-        like = min((timed[n] for n in fitted), key=lambda s: _distance(_gain(s), [gain]))
-        found.append(_like(like, shape, gain))
-    return found
-
-
-def _regressed(columns: NDArray[np.float64], known: Mapping[int, float]) -> list[float]:
-    """Of all rows (N, columns) the positive value that some of them have, by ridge regression of
-    its logarithm."""
-    rows, logs = list(known), np.log(list(known.values()))
-    columns = columns - columns[rows].mean(axis=0)
-    x, y = columns[rows], logs - logs.mean()
-    slopes = np.linalg.solve(x.T @ x + _RIDGE * np.eye(x.shape[1]), x.T @ y)
-    return [float(value) for value in np.exp(columns @ slopes + logs.mean())]
-
-
-def _gain(shape: Shape) -> float:
-    """What a candidate takes in a stack, next to what it takes alone."""
-    return shape.epoch_s(_STACK) / _STACK / shape.epoch_s(1)
-
-
-def _distance(value: float, others: Sequence[float]) -> float:
-    """From the nearest of the others, in logarithms."""
-    return min((abs(math.log(value / other)) for other in others), default=0.0)
-
-
-def _columns(settings: Sequence[Assignment]) -> NDArray[np.float64]:
-    """(N, columns): of a parameter that is a size in all of them its logarithm, of another one a
-    column for each of its values."""
-    columns: list[NDArray[np.float64]] = []
-    for name in settings[0]:
-        values = [one[name] for one in settings]
-        sizes = [float(v) for v in values if isinstance(v, int | float) and v is not True and v > 0]
-        if len(sizes) == len(values):
-            columns.append(np.log(sizes))
-            continue
-        words = np.array([str(value) for value in values])
-        columns += [(words == word).astype(np.float64) for word in np.unique(words)]
-    return np.stack(columns, axis=1) if columns else np.zeros((len(settings), 0))
-
-
-def _words(settings: Assignment) -> str:
-    return " ".join(f"{name}={value}" for name, value in settings.items())
-
-
-def _like(other: Shape, shape: Shape, gain: float) -> Shape:
-    """A shape with stacks as those of another one, but for what they gain."""
-    scale = shape.epoch_s(1) / other.epoch_s(1)
-    memory = shape.candidate_bytes / max(other.candidate_bytes, 1)
-    stacks = [(n, s * scale * gain / _gain(other)) for n, s in other.epochs_s if n > 1]
-    return replace(
-        shape,
-        slots=other.slots,
-        epochs_s=((1, shape.epoch_s(1)), *stacks),
-        fit_s=other.fit_s,
-        stack_bytes=round(other.stack_bytes * memory),
-    )

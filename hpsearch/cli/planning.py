@@ -238,7 +238,7 @@ def _drawn(spec: StudySpec, stage: Stage) -> tuple[str, str, str]:
 
 
 def _shapes(timings: Timings) -> list[dict[str, Any]]:
-    """The shapes that were timed, for JSON."""
+    """The shapes that were timed, alone at least, for JSON."""
     return [
         {
             "shape": shape.words, "slots": shape.slots, "memory_bytes": shape.candidate_bytes,

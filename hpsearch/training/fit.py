@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hpsearch.training.candidate import Candidate
     from hpsearch.training.data import Dataset
 
-__all__ = ["Cost", "Fit", "checkpoint_bytes", "cost", "fit", "fixed"]
+__all__ = ["Cost", "Fit", "checkpoint_bytes", "cost", "fit", "fixed", "has_room"]
 
 _MOST = 64
 """Slots of a stack at the most: what each of them costs outside the device grows with them."""
@@ -132,11 +132,16 @@ def _objection(slots: int, best: _Dry, device: torch.device) -> str:
     """Why a stack of so many is not even tried; empty if nothing speaks against it."""
     if slots > _MOST:
         return f"more than {_MOST} are not tried"
-    if slots * best.memory_bytes > _SHARE * devices.free_memory(device):
+    if not has_room(slots, best.memory_bytes, device):
         return f"there is no memory for {slots}"
     if slots * best.step_s * (_STEPS + 1) > _LONGEST_S:
         return "more would take too long to try"
     return ""
+
+
+def has_room(slots: int, candidate_bytes: int, device: torch.device) -> bool:
+    """Whether a stack of so many may be tried."""
+    return slots * candidate_bytes <= _SHARE * devices.free_memory(device)
 
 
 def cost(

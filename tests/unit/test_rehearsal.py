@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
 import psutil
@@ -16,11 +14,17 @@ from typer.testing import CliRunner
 
 from hpsearch.cli import app
 from hpsearch.errors import HpsearchError
-from hpsearch.forecast import Shape, forecast
-from hpsearch.rehearsal import draws, inferred, rehearse
+from hpsearch.extrapolation import STACK, speedup
+from hpsearch.forecast import forecast
+from hpsearch.rehearsal import draws, rehearse
 from hpsearch.spec import StudySpec, load
+from hpsearch.training import devices
+from hpsearch.training.array import Array
+from hpsearch.training.candidate import Candidate
 from hpsearch.training.data import DataSettings
 from hpsearch.training.data import load as load_data
+from hpsearch.training.fit import Cost, Fit
+from hpsearch.training.networks.stacked import CannotStackError
 
 CPU = torch.device("cpu")
 
@@ -103,63 +107,6 @@ def test_without_time_one_shape_stands_for_all(study) -> None:
     assert 100 <= timings.start_s < 110
 
 
-def test_shapes_that_are_not_timed_are_inferred_from_the_others() -> None:
-    """An epoch takes longer with the width and with Adam, and half as long with twice the batch;
-    stacks gain the less the wider a network is, whatever it takes alone."""
-
-    def takes(width: int, batch_size: int, optimizer: str) -> float:
-        return width**0.5 / batch_size * (1.5 if optimizer == "adam" else 1.0)
-
-    def gain(width: int) -> float:
-        return width**0.5 / 40
-
-    cells = list(product((16, 64, 256, 1024), (32, 64, 128), ("sgd", "adam")))
-    random.Random(0).shuffle(cells)
-    settings = [dict(zip(("width", "batch_size", "optimizer"), c, strict=True)) for c in cells]
-    alone = [
-        Shape("", 1, ((1, takes(*c)),), 0.0, round(takes(*c) * 1e6), 8_000_000, 1)
-        for c in cells[:12]
-    ]
-    # A larger stack gains as much again; eight are known in a stack of five, three in one of ten.
-    timed = [
-        replace(s, epochs_s=((1, a := s.epoch_s(1)), (5, 5 * a * gain(cell[0]))))
-        for s, cell in zip(alone[:8], cells, strict=False)
-    ] + alone[8:]
-    fitted = {cells.index(next(c for c in cells[:8] if c[0] == width)) for width in (16, 64, 1024)}
-    for n in fitted:
-        a, g = timed[n].epoch_s(1), gain(cells[n][0])
-        timed[n] = replace(
-            timed[n], slots=10, epochs_s=((1, a), (5, 5 * a * g), (10, 10 * a * g / 2))
-        )
-    found = inferred(settings, timed, fitted)
-    assert [found[n] for n in fitted] == [timed[n] for n in fitted]
-    assert [s.epoch_s(1) for s in found[:12]] == [s.epoch_s(1) for s in alone]
-    assert found[12].words == " ".join(f"{name}={v}" for name, v in settings[12].items())
-    for number, (cell, shape) in enumerate(zip(cells, found, strict=True)):
-        near = 1e-6 if number < 8 else 0.25
-        assert shape.epoch_s(1) == pytest.approx(takes(*cell), rel=0.25)
-        assert shape.slots == 10
-        assert shape.epoch_s(5) == pytest.approx(5 * shape.epoch_s(1) * gain(cell[0]), rel=near)
-        assert shape.epoch_s(10) == pytest.approx(shape.epoch_s(5))
-
-
-def test_shapes_are_as_they_are_alone_where_none_was_timed_in_stacks() -> None:
-    alone = [Shape("", 1, ((1, s),), 0.0, 1, 1, 1) for s in (0.1, 0.2)]
-    found = inferred([{"width": 8}, {"width": 16}, {"width": 32}], alone, {1})
-    assert found[:2] == alone
-    assert found[2].slots == 1
-    assert found[2].epoch_s(4) == pytest.approx(4 * found[2].epoch_s(1))
-
-
-def test_a_parameter_that_is_not_always_a_size_is_a_category() -> None:
-    times: dict[object, float] = {8: 0.1, 16: 0.2, (64, 128): 0.4, None: 0.8, 0: 1.6, True: 3.2}
-    alone = [Shape("", 1, ((1, s),), 0.0, 1, 1, 1) for s in times.values()] * 50
-    known = [{"channels": value} for value in times] * 50
-    found = inferred([*known, *known[:6], {"channels": 4096}], alone, {0})[len(alone) :]
-    assert [s.epoch_s(1) for s in found[:6]] == pytest.approx([*times.values()], rel=0.05)
-    assert min(times.values()) < found[6].epoch_s(1) < max(times.values())
-
-
 def test_what_cannot_be_trained_is_noted(study) -> None:
     norm = "{{architecture: {{batch_norm: true}}, batch_size: {{batch_size: {}}}}}"
     timings = rehearsed(study(norm.format("{values: [1, 32]}")))
@@ -185,3 +132,75 @@ def test_conditions_are_kept_and_the_default_and_starting_points_come_first(stud
     assert normed.keys() == {"batch_norm", "lr"}
     assert started == {"batch_norm": False, "width": 512, "lr": 0.5}
     assert len({values["lr"] for values in found}) == 53, "what has no default is drawn"
+
+
+WIDTHS = (
+    "{architecture: {width: {values: [8, 16, 32, 64], default: 8}}, "
+    "learning_rate: {lr: {min: 0.01, max: 1}}}"
+)
+
+
+class _Device:
+    """What dry runs say: in stacks widths gain differently, of one a stack is not worth it, one has
+    no stacked form, and of one a stack of three has no memory."""
+
+    def __init__(self) -> None:
+        self.fits: list[int] = []
+        self.stacks: set[int] = set()
+
+    def cost(self, candidate: Candidate, *args: object) -> Cost:
+        width, slots = int(candidate.settings["width"]), int(str(args[-1]))
+        self.stacks.add(slots)
+        if slots > 1 and width == 32:
+            raise CannotStackError("no stacked form")
+        if slots > 2 and width == 64:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return Cost(slots, 0.1 * slots ** (width / 32), 1000 * slots)
+
+    def fit(self, candidate: Candidate) -> Fit:
+        width = int(candidate.settings["width"])
+        self.fits.append(width)
+        return Fit(1 if width == 16 else 8, "as it is")
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> _Device:
+    found = _Device()
+    monkeypatch.setattr("hpsearch.rehearsal.cost", found.cost)
+    monkeypatch.setattr(Array, "fit", lambda _, candidate: found.fit(candidate))
+    return found
+
+
+def test_stacks_are_timed_and_what_cannot_be_stacked_is_known(study, device) -> None:
+    timings = rehearsed(study(WIDTHS))
+    shapes = {shape.words: shape for shape in timings.shapes}
+    assert timings.faults == ()
+    assert {words: shape.slots for words, shape in shapes.items()} == {
+        "width=8": 8, "width=16": 1, "width=32": 1, "width=64": 2,
+    }  # fmt: skip
+    assert [n for n, _ in shapes["width=8"].epochs_s] == [1, STACK, 8]
+    assert speedup(shapes["width=8"]) == pytest.approx(STACK**0.75)
+    assert speedup(shapes["width=16"]) == pytest.approx(STACK**0.5)
+    assert [n for n, _ in shapes["width=64"].epochs_s] == [1, 2], "half of what has no memory"
+    stacks = {words: shape.stack_bytes for words, shape in shapes.items()}
+    assert stacks == {"width=8": 8000, "width=16": 1000, "width=32": 1000, "width=64": 2000}
+    # First what differs most from the network without a stacked form.
+    assert device.fits == [8, 16, 64]
+
+
+@pytest.mark.parametrize(("stack", "counts"), [("off", [1]), ("3", [1, 3, 8])])
+def test_no_larger_stacks_are_timed_than_the_study_allows(study, device, stack, counts) -> None:
+    timings = rehearsed(study(WIDTHS, f"{{sampler: random, stack: {stack}}}"))
+    (narrow,) = (shape for shape in timings.shapes if shape.words == "width=8")
+    assert [n for n, _ in narrow.epochs_s] == counts
+    assert narrow.slots == counts[-1]
+    assert bool(device.fits) == (stack != "off")
+
+
+def test_no_stack_is_begun_that_there_is_no_room_for(study, device, monkeypatch) -> None:
+    monkeypatch.setattr(devices, "free_memory", lambda _: 2 * 1000 * (STACK - 1))
+    timings = rehearsed(study(WIDTHS))
+    assert STACK not in device.stacks
+    assert {shape.words: shape.slots for shape in timings.shapes} == {
+        "width=8": 4, "width=16": 1, "width=32": 1, "width=64": 2,
+    }  # fmt: skip
