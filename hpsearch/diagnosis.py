@@ -107,9 +107,10 @@ class Yardstick:
 class Diagnosis:
     """What the best curves of a study say together."""
 
-    word: Word
-    words: Mapping[int, Word]
-    """Of the trials that it comes from, by number."""
+    word: Word | None
+    """None: most of them, or the best one where they differ, cannot be judged."""
+    words: Mapping[int, Word | None]
+    """The words of the best trials by number, the best first; none: no trial was completed."""
     diverged: int
     """Of all its trials."""
 
@@ -193,14 +194,17 @@ def summary(best: Mapping[int, Word | None], every: Sequence[Word | None]) -> Di
     """What a study's trials say together; None where they say nothing.
 
     Args:
-        best: The words of its best trials by number, the best first.
-        every: Those of all its trials. They count where no best trial has one.
+        best: The words of its best trials by number, the best first. One without a word counts
+            as such: the word of another trial is not its word.
+        every: Those of all its trials. That some diverged is the study's word where none was
+            completed.
     """
     diverged = sum(word is Word.DIVERGED for word in every)
-    words = {number: word for number, word in best.items() if word is not None}
-    if not words:
+    if not best:
         return Diagnosis(Word.DIVERGED, {}, diverged) if diverged else None
-    word, count = Counter(words.values()).most_common(1)[0]
-    if 2 * count <= len(words):  # they differ: the best one's
-        word = next(iter(words.values()))
-    return Diagnosis(word, words, diverged)
+    if not diverged and not any(best.values()):
+        return None
+    word, count = Counter(best.values()).most_common(1)[0]
+    if 2 * count <= len(best):  # they differ: the best one's
+        word = next(iter(best.values()))
+    return Diagnosis(word, dict(best), diverged)

@@ -156,6 +156,12 @@ class Snapshot:
         best = {trial.number: self.word(trial) for trial in self.searched[: diagnosis.BEST]}
         return diagnosis.summary(best, every)
 
+    @property
+    def advised(self) -> Word | None:
+        """The word to act on: the study's where its winner has it, or where it has no winner."""
+        word = self.diagnosis.word if self.diagnosis else None
+        return word if self.best is None or self.word(self.best) is word else None
+
     @cached_property
     def edges(self) -> tuple[Edge, ...]:
         """Where the best trial lies at an edge of what was searched."""

@@ -51,7 +51,8 @@ class Findings:
     best: Sequence[Assignment]
     """Parameters of its trials that went to their end, the best first."""
     word: Word | None
-    """What the learning curves of the best ones look like."""
+    """What the winner's learning curve looks like, and those of most of the best; where nothing
+    went to its end, those of all."""
 
     @property
     def winner(self) -> Assignment:

@@ -42,8 +42,7 @@ def next_(
             f"{snapshot.count('PRUNED')} pruned, {snapshot.count('FAIL')} failed"
         )
     taken = {study.name for study in ledger.studies()}
-    word = found.word if found else None
-    spec, notes = successor(snapshot.spec, Findings(best, word), named(name, taken))
+    spec, notes = successor(snapshot.spec, Findings(best, snapshot.advised), named(name, taken))
     folder = output.parent if output else Path()
     spec = rebased(spec, Path(snapshot.study.base), folder.resolve())
     if json_:

@@ -22,6 +22,7 @@ from hpsearch import diagnosis, passwords, urls
 from hpsearch.catalog import FINAL
 
 if TYPE_CHECKING:
+    from hpsearch.diagnosis import Diagnosis
     from hpsearch.doctor import Finding
     from hpsearch.forecast import Span
     from hpsearch.importance import Importance
@@ -178,17 +179,28 @@ def curves(snapshot: Snapshot) -> None:
 def seen(snapshot: Snapshot) -> Iterator[str]:
     """The same, a line each."""
     found = snapshot.diagnosis
-    if found is not None and found.words:
-        count = len(found.words)
-        agree = f"{found.agreeing} of the best {count}: "
-        differ = f"those of the best {count} differ; of the first: "
-        of = "" if count == 1 else agree if 2 * found.agreeing > count else differ
-        yield f"learning curves: {of}{found.word}; {diagnosis.ADVICE[found.word]}"
+    if found is not None and any(found.words.values()):
+        yield f"learning curves: {_judged(snapshot, found)}"
     if found is not None and found.diverged:
-        advice = "" if found.words else f"; {diagnosis.ADVICE[found.word]}"
+        advice = "" if found.words else f"; {diagnosis.ADVICE[diagnosis.Word.DIVERGED]}"
         yield f"{found.diverged} of {len(snapshot.trials)} trials diverged{advice}"
     for edge in snapshot.edges:
         yield f"{edge}: there may be better beyond"
+
+
+def _judged(snapshot: Snapshot, found: Diagnosis) -> str:
+    """What the best curves look like, with advice only where the winner's looks so itself."""
+    count, most = len(found.words), 2 * found.agreeing > len(found.words)
+    if found.word is None:
+        judged = {str(number): word for number, word in found.words.items() if word}
+        which = f"trial{'s' if len(judged) > 1 else ''} {', '.join(judged)}"
+        return f"of the best {count} only {which} can be judged: {', '.join(judged.values())}"
+    of = f"{found.agreeing} of the best {count}: " if most else (
+        f"those of the best {count} differ; of the first: ")  # fmt: skip
+    if snapshot.advised is None:
+        own = snapshot.word(snapshot.best) if snapshot.best else None
+        return f"{of}{found.word}; the winner's: {own or 'too short to be judged'}"
+    return f"{'' if count == 1 else of}{found.word}; {diagnosis.ADVICE[found.word]}"
 
 
 def told(snapshot: Snapshot) -> Iterator[str]:

@@ -80,10 +80,32 @@ def test_the_bend_of_a_short_curve_is_no_noise() -> None:
 
 
 def test_the_studys_word_is_that_of_most_of_its_best_trials() -> None:
-    found = summary({7: Word.OVER, 3: Word.FINE, 5: Word.FINE, 6: None}, [Word.DIVERGED, None])
-    assert (found.word, found.agreeing, found.diverged) == (Word.FINE, 2, 1)
+    best = {7: Word.OVER, 3: Word.FINE, 5: Word.FINE, 4: Word.FINE, 6: None}
+    found = summary(best, [Word.DIVERGED, None])
+    assert (found.word, found.agreeing, found.diverged) == (Word.FINE, 3, 1)
     assert summary({7: Word.OVER, 3: Word.FINE}, []).word is Word.OVER
     some = {7: Word.OVER, 3: Word.FINE, 4: Word.FINE, 5: Word.NOISY, 6: Word.STILL}
     assert summary(some, []).word is Word.OVER, "two of five are no majority"
     assert summary({}, [Word.DIVERGED, None]).word is Word.DIVERGED
     assert summary({1: None}, [None, Word.FINE]) is None
+
+
+@pytest.mark.parametrize(
+    ("best", "expected"),
+    [
+        ([None, Word.DIVERGED], None),
+        ([None, Word.DIVERGED, Word.DIVERGED], Word.DIVERGED),
+        ([Word.FINE, None, None], None),
+        ([Word.OVER, None], Word.OVER),
+        ([None, Word.OVER, None, Word.OVER, None], None),
+    ],
+)
+def test_a_trial_without_a_word_counts_among_the_best(best, expected) -> None:
+    found = summary(dict(enumerate(best)), [Word.DIVERGED])
+    assert found.word is expected
+    assert list(found.words.values()) == best
+
+
+def test_that_some_diverged_is_no_word_of_those_that_were_completed() -> None:
+    found = summary({0: None, 1: None}, [None, None, Word.DIVERGED])
+    assert (found.word, found.diverged) == (None, 1)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hpsearch.cli import show
+from hpsearch.diagnosis import Word
 from hpsearch.forecast import Forecast, Rung, Span
-from hpsearch.report import Reader
+from hpsearch.report import Reader, Snapshot, Trial
 from hpsearch.spec import load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
@@ -90,3 +93,64 @@ def test_a_grid_has_nothing_to_be_extended_by(
         document=load(file).document, crash_limit=3,
     )  # fmt: skip
     assert Reader(ledger, "s").snapshot().is_whole is whole
+
+
+# Words about curves: only those that the winner has are acted on.
+
+FLAT = [0.6] + [0.9] * 7
+LEARNT = {"train_loss": 0.1, "loss": 0.15}
+BLOWN = {"train_loss": 1e6, "loss": 1e6}
+BY_HEART = {"train_loss": 0.01, "loss": 1.0}
+
+
+def trial(number: int, value: float | None, curve: list[float], metrics: dict[str, float]) -> Trial:
+    return Trial(
+        number, number, "PRUNED" if value is None else "COMPLETE", value, {}, len(curve),
+        dict(enumerate(curve, 1)), metrics, "joint", "random", 1, "",
+        "diverged" if value is None else None, None, None,
+    )  # fmt: skip
+
+
+def judged(ledger: Counting, *trials: Trial) -> tuple[Snapshot, list[str]]:
+    best = max((t for t in trials if t.value is not None), key=lambda t: t.value, default=None)
+    snapshot = replace(Reader(ledger, "s").snapshot(), trials=trials, best=best)
+    return snapshot, list(show.seen(snapshot))
+
+
+def test_one_diverged_trial_among_the_best_asks_the_winner_for_nothing(ledger: Counting) -> None:
+    snapshot, lines = judged(
+        ledger, trial(0, 0.97, FLAT[:4], LEARNT), trial(1, 0.5, FLAT[:4], BLOWN)
+    )
+    assert lines == [
+        "learning curves: of the best 2 only trial 1 can be judged: diverged",
+        "1 of 2 trials diverged",
+    ]
+    assert snapshot.advised is None
+
+
+def test_what_others_look_like_is_no_advice_to_the_winner(ledger: Counting) -> None:
+    over = [trial(n, 0.9 - n / 100, FLAT, BY_HEART) for n in (1, 2, 3)]
+    snapshot, lines = judged(ledger, trial(0, 0.97, FLAT, LEARNT), *over)
+    assert lines == [
+        "learning curves: 3 of the best 4: over-fitting; the winner's: saturated early"
+    ]
+    assert snapshot.diagnosis is not None
+    assert snapshot.diagnosis.word is Word.OVER
+    assert snapshot.advised is None
+    short = trial(0, 0.97, FLAT[:3], LEARNT)
+    assert judged(ledger, short, *over)[1][0].endswith("the winner's: too short to be judged")
+
+
+def test_a_word_that_the_winner_has_is_advice(ledger: Counting) -> None:
+    over = [trial(n, 0.9 - n / 100, FLAT, BY_HEART) for n in (1, 2, 3)]
+    snapshot, lines = judged(ledger, *over, trial(4, 0.2, FLAT[:2], LEARNT))
+    assert lines == [
+        "learning curves: 3 of the best 4: over-fitting; more regularisation, or more data"
+    ]
+    assert snapshot.advised is Word.OVER
+
+
+def test_where_nothing_was_completed_lower_rates_are_advised(ledger: Counting) -> None:
+    snapshot, lines = judged(ledger, trial(0, None, [], {}), trial(1, None, [], {}))
+    assert lines == ["2 of 2 trials diverged; search lower learning rates"]
+    assert snapshot.advised is Word.DIVERGED
