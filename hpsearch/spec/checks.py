@@ -75,6 +75,8 @@ def check(
     space = space_of(known, faults)
     start = starts(content.get("start", []), known, space, faults)
     _check_agreement(sections, content, known, faults)
+    if found is None:  # what studies of before may have stays readable
+        _check_scales(content, known, faults)
     sampler = _check_search(sections, content, known, space, faults)
     check_start(start, sampler, faults)
     if head and head.checkpoints:
@@ -212,6 +214,27 @@ def _check_loss(data: DataSpec, known: Mapping[str, Draft], faults: Faults) -> N
     for value in wrong:
         expected = f"{listed(fitting)}, as the task is {data.task}"
         faults.add(draft.path, expected, show(value), beside=[("data", "task")])
+
+
+def _check_scales(
+    content: Mapping[str, object], known: Mapping[str, Draft], faults: Faults
+) -> None:
+    """Note losses that are searched and cannot be compared by the metric `loss`."""
+    draft = known.get("loss")
+    if content.get("metric") != "loss" or draft is None or not isinstance(draft.domain, Choices):
+        return
+    names = [str(v) for v in draft.domain.values if v is not None]
+    if draft.when or None in draft.domain.values:
+        names.append(
+            "mse"
+        )  # what numbers get where nothing is said; for classes it changes nothing
+    # The losses of classes are one scale: the mean negative log-likelihood, in nats.
+    scales = list(dict.fromkeys(name for name in names if "regression" in LOSSES[name]))
+    if len(scales) > 1:
+        fitting = [n for n, m in METRICS.items() if n != "loss" and "regression" in m.tasks]
+        expected = f"{listed(fitting)}, as losses of different scales are searched"
+        got = f'"loss", which cannot compare {", ".join(scales)}'
+        faults.add(("metric",), expected, got, beside=[draft.path])
 
 
 def _check_epochs(most: int, draft: Draft | None, faults: Faults) -> None:

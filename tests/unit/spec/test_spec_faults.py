@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from hpsearch.spec import StudySpec
+
 SECTIONS = [
     # The head
     ("name: 7 #!", "name", "expected text; got 7"),
@@ -316,6 +318,21 @@ STRUCTURE = [
         "parameters.architecture.width.step",
         "at most max - min (8); got 0",
     ),
+    *(
+        (
+            "metric: loss #!\ndata: {source: csv, path: p, target: x}\nparameters:\n"
+            f"  optimizer:\n    optimizer: {{values: [sgd, adam]}}\n    loss: {searched}",
+            "metric",
+            f"expected one of mse, rmse, mae, r2, as losses of different scales are searched; got "
+            f'"loss", which cannot compare {compared}',
+        )
+        for searched, compared in (
+            ("{values: [mse, l1, huber]}", "mse, l1, huber"),
+            ("{values: [l1, huber]}", "l1, huber"),
+            ("{values: [null, l1]}", "l1, mse"),
+            ("{values: [huber], when: {optimizer: sgd}}", "huber, mse"),
+        )
+    ),
     ("parameters: #!", "parameters", "groups of parameters; got null"),
     ("parameters: {learning_rate: } #!", "parameters.learning_rate", "parameters by name"),
     ("parameters: {learning_rat: {lr: {values: [1]}}} #!", "parameters.learning_rat", "mean learn"),
@@ -428,3 +445,26 @@ def test_a_parameter_is_retuned_once(refuse, study):
 def test_a_list_of_what_may_be_searched_says_how(refuse, study):
     text = study("parameters:\n  architecture:\n    depth: [1, 2, 3]")
     assert "or {values: [1, 2, 3]} to search these; got [1, 2, 3]" in str(refuse(text))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "loss: {values: [bce, cross_entropy]}",
+        "loss: {values: [null, cross_entropy]}",
+        "loss: {values: [null, mse]}",
+        "loss: l1",
+        "label_smoothing: {min: 0, max: 0.3}",  # the validation loss is never smoothed
+    ],
+)
+def test_losses_of_one_scale_are_compared_by_themselves(read, study, parameters):
+    data = "data: {source: csv, path: p, target: x}"
+    spec = read(study(f"metric: loss\n{data}\nparameters: {{optimizer: {{{parameters}}}}}"))
+    assert spec.metric == "loss"
+
+
+def test_a_study_of_before_that_searches_losses_of_different_scales_stays_readable(read, study):
+    data = "data: {source: csv, path: p, target: x}"
+    losses = "parameters: {optimizer: {loss: {values: [mse, l1]}}}"
+    document = read(study(f"metric: mse\n{data}\n{losses}")).document
+    assert StudySpec.from_document({**document, "metric": "loss"}).metric == "loss"
