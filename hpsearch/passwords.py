@@ -7,8 +7,9 @@ less than eight characters only where it is a word by itself. Left alone outside
 would garble every message and tell nothing: less than four characters, and what another part of
 the URL, the name of the program or the word `password` shows anyway.
 
-`install` puts that before tracebacks, log records and warnings. Data for programs is hidden by the
-first rule alone (`hide_in`): a password may be a word that such data is made of.
+`install` puts that, and `terminal.visible`, before tracebacks, log records and warnings. Data for
+programs is hidden by the first rule alone (`hide_in`): a password may be a word that such data is
+made of.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -144,7 +147,7 @@ def _worded(form: str) -> str:
 
 
 class _Record(logging.LogRecord):
-    """A log record that has no passwords, whichever library's handler writes it."""
+    """A log record without passwords and control characters, whichever handler writes it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -152,34 +155,35 @@ class _Record(logging.LogRecord):
             # A formatter takes the text of a traceback from here where there is one.
             self.exc_text = _traceback(*self.exc_info).rstrip("\n")
         if self.stack_info:
-            self.stack_info = hide(self.stack_info)
+            self.stack_info = visible(hide(self.stack_info))
 
     def getMessage(self) -> str:  # noqa: N802 - logging's own name
         """The message with its arguments, without passwords."""
-        return hide(super().getMessage())
+        return visible(hide(super().getMessage()))
 
 
 def _traceback(
     kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
 ) -> str:
-    return hide("".join(traceback.format_exception(kind, error, trace)))
+    return visible(hide("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _in_thread(args: threading.ExceptHookArgs) -> None:
     if args.exc_type is not SystemExit:
         name = args.thread.name if args.thread else "a thread"
         said = _traceback(args.exc_type, args.exc_value, args.exc_traceback)
-        sys.stderr.write(hide(f"Exception in {name}:\n") + said)
+        sys.stderr.write(visible(hide(f"Exception in {name}:\n")) + said)
 
 
 def _unraisable(args: sys.UnraisableHookArgs) -> None:
     said = _traceback(args.exc_type, args.exc_value, args.exc_traceback)
-    sys.stderr.write(hide(f"{args.err_msg or 'Exception ignored in'}: {args.object!r}\n") + said)
+    what = f"{args.err_msg or 'Exception ignored in'}: {args.object!r}\n"
+    sys.stderr.write(visible(hide(what)) + said)
 
 
 def _hiding(original: Any) -> Any:
     def formatwarning(*args: Any, **kwargs: Any) -> str:
-        return hide(original(*args, **kwargs))
+        return visible(hide(original(*args, **kwargs)))
 
     formatwarning.hides_passwords = True  # type: ignore[attr-defined]
     return formatwarning

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from hpsearch import __version__, passwords
 from hpsearch.cli import control, handover, insight, inspect, launch, planning, ranging, system
 from hpsearch.errors import EXIT_CODES, INTERRUPTED, HpsearchError
+from hpsearch.terminal import echo, visible
 
 __all__ = ["app", "main"]
 
@@ -43,7 +44,7 @@ def _hidden_usage_errors() -> Iterator[None]:
         yield
     except typer.TyperException as error:
         # Before Typer lays it out: a word that is broken over two lines is found no more.
-        error.message = passwords.hide(error.message)
+        error.message = visible(passwords.hide(error.message))
         raise
 
 
@@ -93,7 +94,7 @@ app.command(rich_help_panel=SYSTEM)(system.doctor)
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"hpsearch {__version__}")
+        echo(f"hpsearch {__version__}")
         raise typer.Exit
 
 
@@ -156,7 +157,7 @@ def main() -> None:
         finally:
             sys.stdout.flush()  # what goes wrong with that can still be said here
     except HpsearchError as error:
-        typer.echo(f"hpsearch: {passwords.hide(error)}", err=True)
+        echo(f"hpsearch: {passwords.hide(error)}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -166,5 +167,5 @@ def main() -> None:
         if error.errno != errno.ENOSPC:
             raise
         _drop_output()
-        typer.echo(f"hpsearch: cannot write any more: {error.strerror}", err=True)
+        echo(f"hpsearch: cannot write any more: {error.strerror}", err=True)
         sys.exit(1)

@@ -18,6 +18,7 @@ from hpsearch.cli.options import (
     print_json,
 )  # fmt: skip
 from hpsearch.errors import CheckpointError, ConflictError, StudyFileError
+from hpsearch.terminal import echo
 
 if TYPE_CHECKING:
     from hpsearch.store.values import State, Study
@@ -31,7 +32,7 @@ def _say(study: Study, json_: bool, words: str) -> None:
                     "ended": study.ended, "priority": study.priority,
                     "max_parallel": study.max_parallel})  # fmt: skip
     else:
-        typer.echo(f"study {study.name}: {words}")
+        echo(f"study {study.name}: {words}")
 
 
 def _set(name: str, storage: str | None, json_: bool, state: State, words: str) -> None:
@@ -183,4 +184,4 @@ def delete(
     if json_:
         print_json({"name": name, "deleted": True})
     else:
-        typer.echo(f"study {name}: deleted")
+        echo(f"study {name}: deleted")

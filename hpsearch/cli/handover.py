@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from hpsearch.cli.options import Json, print_json
 from hpsearch.errors import HpsearchError
+from hpsearch.terminal import echo, write_csv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ def _test(predictor: Predictor, moved: Path | None, *, json_: bool) -> None:
     else:
         width = max(map(len, found))
         for name, value in found.items():
-            typer.echo(f"{name:<{width}}  {value}")
+            echo(f"{name:<{width}}  {value}")
     show.note(
         "of the network in the folder; `hpsearch best` has the mean over the finish's trainings"
     )
@@ -102,9 +102,7 @@ def _print(
         print_json(rows)
         return
     flat = [_flat(row) for row in rows]
-    writer = csv.DictWriter(sys.stdout, flat[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
+    write_csv(sys.stdout, list(flat[0]), flat)
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

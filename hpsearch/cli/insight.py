@@ -10,6 +10,7 @@ import typer
 
 from hpsearch.cli.options import Json, Name, Storage, open_ledger, print_json
 from hpsearch.errors import ConflictError, HpsearchError, NotFoundError
+from hpsearch.terminal import echo
 
 __all__ = ["importance", "next_"]
 
@@ -58,7 +59,7 @@ def next_(
 
 def _put(text: str, output: Path | None) -> None:
     if output is None:
-        typer.echo(text, nl=False)
+        echo(text, end="")
         return
     try:
         with output.open("x", encoding="utf-8") as file:  # a study file is somebody's own work
@@ -69,7 +70,7 @@ def _put(text: str, output: Path | None) -> None:
         ) from None
     except OSError as error:
         raise HpsearchError(f"{output} cannot be written: {error.strerror}") from None
-    typer.echo(f"written to {output}; hpsearch run {output} starts it", err=True)
+    echo(f"written to {output}; hpsearch run {output} starts it", err=True)
 
 
 def importance(name: Name, storage: Storage = None, json_: Json = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 import time
@@ -16,6 +15,7 @@ import typer
 from hpsearch import passwords
 from hpsearch.cli.options import Checkpoints, Json, Name, Storage, open_ledger, print_json
 from hpsearch.errors import CheckpointError, HpsearchError, NotFoundError
+from hpsearch.terminal import echo, write_csv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ def status(
         said = [{**s.as_dict(), **_attendance(s, workers)} for s in snapshots]
         print_json(said[0] if name else said)
     elif not snapshots:
-        typer.echo(f"no studies in {ledger.database.name}; hpsearch run FILE makes one")
+        echo(f"no studies in {ledger.database.name}; hpsearch run FILE makes one")
     else:
         show.studies(snapshots, workers)
         if name:
@@ -225,7 +225,7 @@ def export(
         with beside.open("w", encoding="utf-8", newline="") as stream:
             _write(stream, rows, format_)
         beside.replace(output)
-        typer.echo(f"{len(rows)} trials written to {output}", err=True)
+        echo(f"{len(rows)} trials written to {output}", err=True)
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise HpsearchError(f"{output} cannot be written: {error.strerror}") from None
@@ -238,9 +238,7 @@ def _write(stream: TextIO, rows: list[dict[str, Any]], format_: Format) -> None:
         return
     flat = [_flat(row) for row in rows]
     columns = list(dict.fromkeys(key for row in flat for key in row))
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
+    write_csv(stream, columns, flat)
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
@@ -269,4 +267,4 @@ def workers(
     elif found:
         show.workers(found)
     else:
-        typer.echo("no worker; hpsearch worker starts one, --all lists those that have left")
+        echo("no worker; hpsearch worker starts one, --all lists those that have left")

@@ -32,6 +32,7 @@ from hpsearch.errors import (
     StorageError,
     WorkerError,
 )
+from hpsearch.terminal import echo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -257,9 +258,9 @@ def submit(
     if json_:
         print_json({"name": study.name, "new": new, "trials": study.tickets})
     else:
-        typer.echo(f"study {study.name}: {'created' if new else 'exists'}, {study.tickets} trials")
+        echo(f"study {study.name}: {'created' if new else 'exists'}, {study.tickets} trials")
         same = ", with HPSEARCH_STORAGE set as here" if "HPSEARCH_STORAGE" in os.environ else ""
-        typer.echo(f"start workers: {show.call('fleet')}{same}")
+        echo(f"start workers: {show.call('fleet')}{same}")
 
 
 @flat

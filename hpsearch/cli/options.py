@@ -140,4 +140,5 @@ def print_json(data: Any) -> None:
     """Data for programs, on standard output."""
     default = partial(passwords.hide, known=False)  # paths and the like, as text
     text = json.dumps(passwords.hide_in(data), indent=2, default=default)
-    sys.stdout.write(text + "\n")
+    # All else that a terminal may take for an order is escaped in JSON as it is.
+    sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")

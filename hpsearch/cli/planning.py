@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from rich.console import Group
+
     from hpsearch.fleet import Seat
     from hpsearch.forecast import Forecast, Timings
     from hpsearch.space import Parameter
@@ -225,8 +227,10 @@ def _stages(spec: StudySpec) -> None:
         out.print(f"too few trials for a stage of its own: {', '.join(left_out)}")
 
 
-def _drawn(spec: StudySpec, stage: Stage) -> tuple[str, str, str]:
+def _drawn(spec: StudySpec, stage: Stage) -> tuple[Group, Group, str]:
     """Samplers, what each draws, and the cells of a grid."""
+    from rich.console import Group
+
     by = dict[str, list[str]]()
     for name, sampler in stage.samplers.items():
         by.setdefault(sampler, []).append(name)
@@ -234,7 +238,7 @@ def _drawn(spec: StudySpec, stage: Stage) -> tuple[str, str, str]:
     if "grid" in by:
         held = stage.bases[0] if stage.bases else {}
         cells = f"{stage.grid({**spec.space.constants, **held}).size:,}"
-    return "\n".join(by), "\n".join(map(", ".join, by.values())), cells
+    return Group(*by), Group(*map(", ".join, by.values())), cells
 
 
 def _shapes(timings: Timings) -> list[dict[str, Any]]:

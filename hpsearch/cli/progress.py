@@ -13,6 +13,7 @@ from rich.text import Text
 
 from hpsearch.catalog import JOINT
 from hpsearch.cli.show import err, note, number, params, span
+from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
     from hpsearch.report import Snapshot, Trial
@@ -73,7 +74,7 @@ class Progress:
         for _ in range(5):
             head.add_column(no_wrap=True)
         head.add_row(
-            Text(study.name[:24], "bold"),
+            Text(visible(study.name, lines=False)[:24], "bold"),
             ProgressBar(total=max(study.tickets, 1), completed=study.ended, width=16),
             f"{study.ended}/{study.tickets}",
             f"{snapshot.count('PRUNED')} pruned {snapshot.count('FAIL')} failed",

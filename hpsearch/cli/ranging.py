@@ -156,7 +156,7 @@ def _show(spec: StudySpec, found: RangeTest, chosen: float | None) -> None:
     reached = f"{found.rates[0]:.1e} to {found.rates[-1]:.1e} in {len(found.rates)} steps"
     show.out.print(f"{spec.name}, the default configuration: learning rate {reached}")
     show.rates(found)
-    show.out.print(_plot(found), end="", soft_wrap=True, markup=False)
+    show.out.print(_plot(found), end="", soft_wrap=True)
     if chosen is None or found.largest is None:
         show.out.print("the loss does not fall at any of these rates, but for chance")
         return

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.columns import Columns
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from hpsearch import diagnosis, passwords, urls
 from hpsearch.catalog import FINAL
+from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
     from hpsearch.diagnosis import Diagnosis
@@ -36,8 +38,20 @@ __all__ = [
     "scheduled", "seen", "setting", "span", "stages", "studies", "told", "trials", "workers",
 ]  # fmt: skip
 
-out = Console(highlight=False, soft_wrap=False)
-err = Console(stderr=True, highlight=False)
+
+class _Console(Console):
+    """Prints text as it is: no markup or emoji in it, and `visible` whatever brought it."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """The parts of what is printed."""
+        for part in super().render(renderable, options):
+            yield part if part.control else part._replace(text=visible(part.text))
+
+
+out = _Console(highlight=False, markup=False, emoji=False)
+err = _Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 _COLOURS = {"COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red", "RUNNING": "cyan"}
 
@@ -57,7 +71,7 @@ def call(command: str) -> str:
 
 def note(text: str) -> None:
     """A line of status; never wrapped, so that a command in it can be pasted."""
-    err.print(passwords.hide(text), markup=False, soft_wrap=True)
+    err.print(passwords.hide(text), soft_wrap=True)
 
 
 def number(value: float | None) -> str:
@@ -70,7 +84,7 @@ def number(value: float | None) -> str:
 
 def setting(value: Any) -> str:
     """A parameter's value, short."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else visible(value, lines=False)
 
 
 def params(values: Mapping[str, Any]) -> str:
@@ -101,11 +115,27 @@ def scheduled(study: Study) -> str:
 
 def columns(*names: str, right: Sequence[str] = ()) -> Table:
     """A table with these columns, those in `right` of numbers."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = _Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in names:
-        table.add_column(name, justify="right" if name in right else "left",
+        table.add_column(_line(name), justify="right" if name in right else "left",
                          overflow="fold")  # fmt: skip
     return table
+
+
+class _Table(Table):
+    """A table in which no text breaks its line: a row that a stranger made up would look true."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """A row: text in one line each."""
+        super().add_row(*map(_line, cells), **options)
+
+
+def _line(cell: Any) -> Any:
+    """Text in one line, before its width is measured; else what it is."""
+    if isinstance(cell, Text):
+        shown = cell.blank_copy(visible(cell.plain, lines=False))
+        return shown if shown.plain != cell.plain else cell
+    return visible(cell, lines=False) if isinstance(cell, str) else cell
 
 
 # --- a study file -----------------------------------------------------------------------------
@@ -247,7 +277,7 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
               )  # fmt: skip
     table = Table.grid(padding=(0, 2))
     for name, value in trial.params.items():
-        table.add_row(f"  {name}", setting(value))
+        table.add_row(f"  {visible(name, lines=False)}", setting(value))
     if trial.params:
         out.print(table)
     if trial.checkpoint:
@@ -402,7 +432,7 @@ def _data(snapshot: Snapshot, most: int = 5) -> None:
     out.print(f"data: {rows['train']:,} rows to train, {rows['validation']:,} to validate, "
               f"{rows['test']:,} put aside")  # fmt: skip
     for line in notes[:most]:
-        out.print(f"  {line}")
+        out.print(f"  {visible(line, lines=False)}")
     if len(notes) > most:
         out.print(f"  and {len(notes) - most} more notes: {call(f'status {snapshot.study.name}')} "
                   "--json")  # fmt: skip
@@ -498,6 +528,6 @@ def findings(found: Sequence[Finding]) -> None:
             if finding.needed
             else Text("-")
         )
-        said = finding.said if finding.works else f"{finding.said}\n-> {finding.mend}"
-        table.add_row(mark, finding.subject, Text(said))
+        said = [*finding.said.splitlines(), *([] if finding.works else [f"-> {finding.mend}"])]
+        table.add_row(mark, finding.subject, Group(*map(Text, said)))
     out.print(table)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hpsearch.cli.options import Json, Storage, open_ledger, print_json
+from hpsearch.terminal import echo
 
 __all__ = ["check_database", "dashboard", "db", "doctor", "init", "schema"]
 
@@ -47,7 +48,7 @@ def dashboard(
 
     def ready(address: str) -> None:
         manner = [word for word, said in (("read-only", read_only), ("login", login)) if said]
-        typer.echo(f"dashboard at {address} ({', '.join([*manner, 'Ctrl-C ends it'])})")
+        echo(f"dashboard at {address} ({', '.join([*manner, 'Ctrl-C ends it'])})")
 
     database = open_ledger(storage, make=True).database
     serve(database, host, port, ready, login=login, read_only=read_only)
@@ -56,7 +57,7 @@ def dashboard(
 @db.command()
 def init(storage: Storage = None) -> None:
     """Create the tables where they are missing."""
-    typer.echo(f"{open_ledger(storage, make=True).database.name} is ready")
+    echo(f"{open_ledger(storage, make=True).database.name} is ready")
 
 
 @db.command("check")
@@ -69,7 +70,7 @@ def check_database(storage: Storage = None, json_: Json = False) -> None:
         print_json(facts)
     else:
         for key, value in facts.items():
-            typer.echo(f"{key}: {value}")
+            echo(f"{key}: {value}")
 
 
 def schema() -> None:
