@@ -18,14 +18,14 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.catalog import METRICS
 from hpsearch.errors import CheckpointError, HpsearchError, line
 from hpsearch.training import devices
-from hpsearch.training.course import Course, DivergedError
+from hpsearch.training.course import Course, DivergedError, Keeping
 from hpsearch.training.evaluation import measure
 from hpsearch.training.fit import Fit, fit, fixed
 from hpsearch.training.networks.stacked import CannotStackError
@@ -71,10 +71,13 @@ class Report:
     seconds: float
     """Wall-clock time of this epoch, evaluation included; of a stack's an equal share for each."""
     finished: bool
-    """Whether that was the last epoch."""
+    """Whether that was the last epoch: all are done, or too many without a better value."""
     failure: Failure | None = None
     message: str = ""
     """One line about the failure."""
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    """The `epoch` whose network is kept, the best so far or this one, with its `value` and
+    `metrics`. Nothing after a failure."""
 
 
 Trainer = Solo | Stack
@@ -103,8 +106,9 @@ class Array:
 
     `metric` is a key of `catalog.METRICS`; ValueError where it does not suit the data. `stack` is
     the most candidates of one shape to train as one: 1 for each by itself, None for as many as a
-    dry run finds to pay. `interrupted` is asked between any two batches; once it says True the
-    epoch is broken off.
+    dry run finds to pay. `keeping` says which epoch of a candidate counts. `interrupted` is asked
+    between any two batches; once it says True the epoch is broken off. `over` is asked before a
+    stack, or a candidate by itself, begins an epoch; once it says True none does.
     """
 
     def __init__(
@@ -114,7 +118,9 @@ class Array:
         device: torch.device,
         *,
         stack: int | None = 1,
+        keeping: Keeping | None = None,
         interrupted: Callable[[], bool] = _never,
+        over: Callable[[], bool] = _never,
     ) -> None:
         if dataset.task not in METRICS[metric].tasks:
             raise ValueError(f"the metric {metric} is not for {dataset.task}")
@@ -122,7 +128,8 @@ class Array:
         self._metric = metric
         self._device = device
         self._stack = stack
-        self._interrupted = interrupted
+        self._keeping = keeping or Keeping()
+        self._interrupted, self._over = interrupted, over
         self._held: dict[int, _Held] = {}
         self._trainers: list[Trainer] = []
         self._fits: dict[Hashable, Fit] = {}
@@ -165,12 +172,15 @@ class Array:
             raise ValueError(f"candidate {candidate.key} is held already")
         if state is not None:
             try:
-                Course(candidate, self._dataset).restore(state)
+                self._course(candidate).restore(state)
             except CheckpointError:
                 raise
             except Exception:  # epoch() meets it again, where it is reported
                 devices.empty_cache(self._device)
         self._held[candidate.key] = _Held(candidate, state)
+
+    def _course(self, candidate: Candidate) -> Course:
+        return Course(candidate, self._dataset, self._keeping)
 
     def remove(self, key: int) -> None:
         """Let a candidate go, finished or not."""
@@ -212,6 +222,8 @@ class Array:
             group = self._group(trainer)
             if not group:  # removed meanwhile
                 continue
+            if self._over():
+                return
             reports = self._train(trainer, group)
             if reports is None:
                 return
@@ -256,7 +268,7 @@ class Array:
     def _prepare(self, held: _Held) -> Report | None:
         """Give it its course; its report if it has failed, or was at its end before it came."""
         try:
-            held.course = Course(held.candidate, self._dataset)
+            held.course = self._course(held.candidate)
             if held.state is not None:
                 held.course.restore(held.state)
         except Exception as error:
@@ -264,7 +276,7 @@ class Array:
         if not held.course.finished:
             return None
         held.over = True
-        return Report(held.candidate.key, finished=True, **held.course.curve[-1])
+        return _entered(held.course)
 
     def _place(self, shape: Hashable, group: Sequence[_Held]) -> list[Report]:
         """Put candidates of one shape into stacks that have room, or each by itself."""
@@ -345,7 +357,9 @@ class Array:
                 return None
             seconds = (time.perf_counter() - start) / len(group)
             places = {id(course): place for place, course in enumerate(trainer.courses)}
-            return [self._report(h, measured[places[id(h.course)]], seconds) for h in group]
+            reports = [self._report(h, measured[places[id(h.course)]], seconds) for h in group]
+            trainer.keep()
+            return reports
         if isinstance(trainer, Stack):
             self._dissolve(trainer, group, fault)
             return []
@@ -363,11 +377,11 @@ class Array:
     def _report(self, held: _Held, metrics: Mapping[str, float], seconds: float) -> Report:
         course = _course(held)
         try:
-            entry = course.advance(self._metric, metrics, seconds)
+            course.advance(self._metric, metrics, seconds)
         except DivergedError as error:
             return self._failed(held, error, seconds)
         held.over = course.finished
-        return Report(held.candidate.key, finished=course.finished, **entry)
+        return _entered(course)
 
     def _break_off(self, trainer: Trainer, group: Sequence[_Held]) -> None:
         if isinstance(trainer, Stack):
@@ -405,6 +419,12 @@ class Array:
         if failure is not Failure.DIVERGED:
             devices.empty_cache(self._device)
         return Report(held.candidate.key, epoch, None, {}, seconds, False, failure, message)
+
+
+def _entered(course: Course) -> Report:
+    """The report of its last epoch."""
+    entry, kept = course.curve[-1], course.kept
+    return Report(course.candidate.key, finished=course.finished, kept=kept, **entry)
 
 
 def _course(held: _Held) -> Course:

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoints"]
 
-_VERSION = 3
-_TENSORS = ("model", "optimizer")
+_VERSION = 4
+_READ = (3, _VERSION)
+"""Versions that are read: one of 3 has no `best` network beside the last one."""
+_TENSORS = ("model", "optimizer", "best")
 """The parts of a state that have tensors; the others are plain values."""
 _Path = list[str | int]
 _Layout = dict[str, list[tuple[_Path, list[int], str]]]
@@ -178,10 +180,10 @@ def _unpacked(layout: _Layout, tensors: Mapping[str, Any]) -> dict[str, Any]:
 
 def _state(content: Any, path: str) -> dict[str, Any]:
     version = content.get("version") if isinstance(content, dict) else None
-    if version != _VERSION:
+    if version not in _READ:
         raise CheckpointError(
-            f"the checkpoint {path} is of version {version}, this program reads version "
-            f"{_VERSION}; remove it to start over"
+            f"the checkpoint {path} is of version {version}, this program reads versions "
+            f"{' and '.join(map(str, _READ))}; remove it to start over"
         )
     text = json.loads(content["plain"])
     return {**text["plain"], **_unpacked(text["layout"], content["tensors"])}

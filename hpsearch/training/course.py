@@ -7,7 +7,7 @@ that neither its neighbours on the device nor an interruption between two epochs
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,17 +26,29 @@ if TYPE_CHECKING:
     from hpsearch.training.candidate import Candidate
     from hpsearch.training.data import Dataset
 
-__all__ = ["Course", "DivergedError", "batch_sizes"]
+__all__ = ["Course", "DivergedError", "Keeping", "batch_sizes", "kept"]
 
 
 class DivergedError(ArithmeticError):
     """A loss or a metric is not a finite number."""
 
 
+@dataclass(frozen=True)
+class Keeping:
+    """Which epoch of a candidate counts, and when it has nothing left to gain."""
+
+    best: bool = False
+    """Whether its network and its value are those of its best epoch; else of its last one."""
+    stop_after: int | None = None
+    """Epochs without a better value after which it is finished; None: it goes to its last one."""
+
+
 class Course:
     """One candidate's way through its epochs. ValueError for settings that make no sense."""
 
-    def __init__(self, candidate: Candidate, dataset: Dataset) -> None:
+    def __init__(
+        self, candidate: Candidate, dataset: Dataset, keeping: Keeping | None = None
+    ) -> None:
         settings: Mapping[str, Any] = candidate.settings
         self.candidate = candidate
         self.settings = settings
@@ -44,6 +56,11 @@ class Course:
         """Epochs finished."""
         self.curve: list[dict[str, Any]] = []
         """One entry an epoch: epoch, value, metrics, seconds."""
+        self.keeping = keeping or Keeping()
+        self.best_epoch = 0
+        """The epoch of the best value so far, the first of equals; 0 before the first epoch."""
+        self.improved = False
+        """Whether the last call of `advance` brought the best value so far."""
         self.loss = losses.loss_name(settings["loss"], dataset.task, len(dataset.classes))
         losses.check_smoothing(self.loss, settings["label_smoothing"])
         self._rows = len(dataset.train.inputs)
@@ -57,8 +74,20 @@ class Course:
 
     @property
     def finished(self) -> bool:
-        """Whether the last epoch is done."""
-        return self.epoch >= int(self.settings["epochs"])
+        """Whether the last epoch is done, or there has been no better one for too long."""
+        limit = self.keeping.stop_after
+        stale = limit is not None and self.epoch - self.best_epoch >= limit
+        return stale or self.epoch >= int(self.settings["epochs"])
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """The entry of the curve whose network is kept and whose value counts; of the best epoch
+        so far or of the last one. There is none before the first epoch."""
+        return self.curve[self._kept_epoch - 1]
+
+    @property
+    def _kept_epoch(self) -> int:
+        return self.best_epoch if self.keeping.best else self.epoch
 
     def network(self) -> nn.Module:
         """A new network with the candidate's first weights, on the CPU.
@@ -89,13 +118,17 @@ class Course:
 
         DivergedError where a number is not finite.
         """
+        self.improved = False
         for name, number in metrics.items():
             if not math.isfinite(number):
                 raise DivergedError(f"{name} became {number} in epoch {self.epoch + 1}")
-        value = metrics[metric]
+        value, direction = metrics[metric], METRICS[metric].direction
         if self.settings["schedule"] == "plateau":
-            self._plateau = self._plateau.after(value, METRICS[metric].direction, self.settings)
+            self._plateau = self._plateau.after(value, direction, self.settings)
+        best = self.curve[self.best_epoch - 1]["value"] if self.best_epoch else None
         self.epoch += 1
+        if best is None or (value > best if direction == "maximize" else value < best):
+            self.best_epoch, self.improved = self.epoch, True
         self.curve.append(
             {"epoch": self.epoch, "value": value, "metrics": dict(metrics), "seconds": seconds}
         )
@@ -106,13 +139,17 @@ class Course:
         return {
             "digest": self.candidate.digest,
             "epoch": self.epoch,
+            "best_epoch": self.best_epoch,
+            "kept_epoch": self._kept_epoch,
             "plateau": asdict(self._plateau),
             "curve": [dict(entry) for entry in self.curve],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state()` that has the `model` and `optimizer` of a trainer beside it.
+        """Go on from a `state()` that has the `model` and `optimizer` of a trainer beside it, and
+        its `best` network where that is another than `model`.
 
+        One of version 3 says nothing of a best epoch: only the network that it has can be kept.
         Raises CheckpointError where any of it is of another candidate.
         """
         if state.get("digest") != self.candidate.digest:
@@ -121,9 +158,10 @@ class Course:
                 f"seed differ. Remove it to start over"
             )
         try:
-            self._check(state["model"], state["optimizer"])
+            self._check(state["model"], state["optimizer"], state.get("best"))
             self._plateau = optim.Plateau(**state["plateau"])
             self.epoch, self.curve = int(state["epoch"]), [dict(e) for e in state["curve"]]
+            self.best_epoch = int(state.get("best_epoch", self.epoch))
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             if devices.is_out_of_memory(error):
                 raise
@@ -132,14 +170,27 @@ class Course:
                 f"Remove it to start over"
             ) from error
 
-    def _check(self, model: Mapping[str, Tensor], optimizer: Mapping[int, Any]) -> None:
-        """Whether both are of a network like this candidate's."""
+    def _check(
+        self,
+        model: Mapping[str, Tensor],
+        optimizer: Mapping[int, Any],
+        best: Mapping[str, Tensor] | None,
+    ) -> None:
+        """Whether all are of a network like this candidate's."""
         network = self.network()
+        if best is not None:
+            network.load_state_dict(best)
         network.load_state_dict(model)
         for number, parameter in enumerate(network.parameters()):
             for name, kept in optimizer.get(number, {}).items():
                 if name != "step" and kept is not None and kept.shape != parameter.shape:
                     raise ValueError(f"{name} has the shape {tuple(kept.shape)}")
+
+
+def kept(state: Mapping[str, Any]) -> tuple[int, dict[str, Tensor]]:
+    """The network that a `state` is kept for, by PyTorch's names, and the epoch that it is of."""
+    model = state["best"] if "best" in state else state["model"]
+    return int(state.get("kept_epoch", state["epoch"])), dict(model)
 
 
 def batch_sizes(rows: int, batch_size: int, *, whole: bool) -> list[int]:

@@ -185,14 +185,16 @@ def _epoch_s(trainer: Solo | Stack, dataset: Dataset, device: torch.device, metr
 
 
 def checkpoint_bytes(candidate: Candidate, dataset: Dataset) -> int:
-    """A checkpoint of it, about: weights, buffers, and what the optimizer remembers of each weight.
+    """A checkpoint of it, about: the last and the best network, and what the optimizer remembers of
+    each weight.
 
     Raises what training the candidate raises.
     """
     network = Course(candidate, dataset).network()
-    kept = 1 + len(rules.MOMENTS[str(candidate.settings["optimizer"])])
+    remembered = len(rules.MOMENTS[str(candidate.settings["optimizer"])])
     weights = sum(w.numel() * w.element_size() for w in network.parameters())
-    return kept * weights + sum(b.numel() * b.element_size() for b in network.buffers())
+    buffers = sum(b.numel() * b.element_size() for b in network.buffers())
+    return remembered * weights + 2 * (weights + buffers)
 
 
 def _dry_run(candidate: Candidate, dataset: Dataset, device: torch.device, slots: int) -> _Dry:

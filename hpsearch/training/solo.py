@@ -8,7 +8,7 @@ import torch
 
 from hpsearch.training import devices, losses, optim
 from hpsearch.training.candidate import derived_seed
-from hpsearch.training.course import Course
+from hpsearch.training.course import Course, kept
 from hpsearch.training.evaluation import in_parts
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ class Solo:
         )
         if state is not None:
             self._restore(state)
+        self._best: Mapping[str, Tensor] | None = None
+        """The network after its best epoch, where that is kept."""
+        if course.keeping.best and state is not None:
+            self._best = {name: t.to(device) for name, t in kept(state)[1].items()}
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self._network.load_state_dict(state["model"])
@@ -100,13 +104,22 @@ class Solo:
         parts = in_parts(part.inputs, 1, images=self._images)
         return torch.cat([self._forward(inputs) for inputs in parts]).unsqueeze(0)
 
+    def keep(self) -> None:
+        """Keep the network where its last epoch was its best one."""
+        if self.courses[0].keeping.best and self.courses[0].improved:
+            self._best = {n: t.detach().clone() for n, t in self._network.state_dict().items()}
+
     def state(self, slot: int) -> dict[str, Any]:
         """All it takes to go on from here: plain types and tensors, copied to the CPU."""
-        return {
-            **self.courses[slot].state(),
+        course = self.courses[slot]
+        state = {
+            **course.state(),
             "model": _copied(self._network.state_dict()),
             "optimizer": _copied(self._optimizer.state_dict()["state"]),
         }
+        if self._best is not None and course.best_epoch != course.epoch:
+            state["best"] = _copied(self._best)
+        return state
 
     def _forward(self, inputs: Tensor) -> Tensor:
         outputs: Tensor

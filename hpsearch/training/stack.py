@@ -79,6 +79,9 @@ class Stack:
             name: torch.empty(0, *buffer.shape, dtype=buffer.dtype, device=device)
             for name, buffer in template.named_buffers()
         }
+        self._best = torch.empty_like(self._weights)
+        """(K, P): the weights of each slot after its best epoch, where those are kept."""
+        self._best_buffers = dict(self._buffers)
         self._steps: list[int] = []
         """Steps of the optimizer that each slot has made."""
         self._before: Any = None
@@ -100,9 +103,17 @@ class Stack:
             name: self._with(buffer, [row["buffers"][name] for row in rows])
             for name, buffer in self._buffers.items()
         }
+        best, best_buffers = self._best, self._best_buffers
+        if arrivals[0][0].keeping.best:
+            best = self._with(best, [row["best"] for row in rows])
+            best_buffers = {
+                name: self._with(buffer, [row["best_buffers"][name] for row in rows])
+                for name, buffer in best_buffers.items()
+            }
         self._weights = self._with(self._weights, [row["weights"] for row in rows])
         # Only now: where memory runs out on the way, the slots that are there stay as they are.
         self._moments, self._buffers = moments, buffers
+        self._best, self._best_buffers = best, best_buffers
         self._steps += [row["steps"] for row in rows]
         self.courses += [course for course, _ in arrivals]
 
@@ -125,7 +136,13 @@ class Stack:
         }  # fmt: skip
         steps = course.epoch * len(course.batches)
         weights = torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
-        return {**row, "steps": steps, "weights": weights, "buffers": dict(network.named_buffers())}
+        buffers = dict(network.named_buffers())
+        row |= {"steps": steps, "weights": weights, "buffers": buffers}
+        best = None if state is None else state.get("best")
+        if best is None:  # the last one is the best, or there is none yet
+            return {**row, "best": weights, "best_buffers": buffers}
+        flat = torch.cat([best[name].to(weights).flatten() for name in self._shapes])
+        return {**row, "best": flat, "best_buffers": {name: best[name] for name in buffers}}
 
     def leave(self, slots: Iterable[int]) -> None:
         """Let these slots go, by their places in `courses`."""
@@ -136,15 +153,17 @@ class Stack:
         self._weights = self._weights[index]
         self._moments = {name: m[index] for name, m in self._moments.items()}
         self._buffers = {name: b[index] for name, b in self._buffers.items()}
+        if len(self._best):
+            self._best = self._best[index]
+            self._best_buffers = {name: b[index] for name, b in self._best_buffers.items()}
         self._steps = [self._steps[k] for k in kept]
         self.courses = [self.courses[k] for k in kept]
 
     def state(self, slot: int) -> dict[str, Any]:
         """All it takes to go on with a candidate, alone or in another stack: plain types and
         tensors, copied to the CPU, under PyTorch's names."""
-        model = self._split(self._weights[slot])
-        model |= {name: buffer[slot].cpu().clone() for name, buffer in self._buffers.items()}
         course = self.courses[slot]
+        model = self._model(self._weights, self._buffers, slot)
         kept = {name: self._split(m[slot]) for name, m in self._moments.items()}
         if not course.settings["momentum"]:
             kept.pop("momentum_buffer", None)
@@ -154,7 +173,14 @@ class Stack:
                 optimizer[i] = {moment: parts[name] for moment, parts in kept.items()}
                 if course.settings["optimizer"] != "sgd":
                     optimizer[i]["step"] = torch.tensor(float(steps))
-        return {**course.state(), "model": model, "optimizer": optimizer}
+        state = {**course.state(), "model": model, "optimizer": optimizer}
+        if course.keeping.best and course.best_epoch != course.epoch:
+            state["best"] = self._model(self._best, self._best_buffers, slot)
+        return state
+
+    def _model(self, weights: Tensor, buffers: Mapping[str, Tensor], slot: int) -> dict[str, Any]:
+        named = {name: buffer[slot].cpu().clone() for name, buffer in buffers.items()}
+        return {**self._split(weights[slot]), **named}
 
     def _split(self, row_P: Tensor) -> dict[str, Tensor]:
         # Views of one copy: a checkpoint of one large tensor is written faster than of many small.
@@ -198,6 +224,21 @@ class Stack:
                 _forward(self._network, shared, leaves, self._buffers, None, training=False)
             )
         return torch.cat(chunks, dim=1)
+
+    @torch.no_grad()
+    def keep(self) -> None:
+        """Keep the networks of the slots whose last epoch was their best one."""
+        courses = self.courses
+        if not courses[0].keeping.best or not any(course.improved for course in courses):
+            return
+        improved_K = torch.tensor([course.improved for course in courses], device=self._device)
+
+        # In place: memory that there is no more of here would cost the epoch.
+        for now, best in (
+            (self._weights, self._best),
+            *((buffer, self._best_buffers[name]) for name, buffer in self._buffers.items()),
+        ):
+            torch.where(improved_K.view(-1, *[1] * (now.dim() - 1)), now, best, out=best)
 
     def rewind(self) -> None:
         """Go back to the start of the epoch that was broken off."""

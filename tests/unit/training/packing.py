@@ -61,6 +61,8 @@ def same(one: Any, other: Any) -> bool:
     """Bitwise equality of all tensors in two states."""
     if isinstance(one, torch.Tensor):
         return torch.equal(one, other)
+    if isinstance(one, tuple):
+        return all(same(*pair) for pair in zip(one, other, strict=True))
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     return bool(one == other)

@@ -1,0 +1,221 @@
+"""The best epoch's network is kept beside the last one, however a candidate is packed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from hpsearch.training import checkpoint as checkpoint_module
+from hpsearch.training.array import Array, Failure
+from hpsearch.training.checkpoint import Checkpoints
+from hpsearch.training.course import Course, Keeping, kept
+from hpsearch.training.verdict import Trained
+from tests.unit.training.packing import DEVICE, curve, run, same, weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from hpsearch.training.array import Report
+    from hpsearch.training.candidate import Candidate
+    from hpsearch.training.data import Dataset
+
+BEST = Keeping(best=True)
+PACKINGS = {"alone": 1, "stack": 16}
+
+
+def restless(crowd, count: int = 3, **settings: Any) -> list[Candidate]:
+    """Candidates whose value goes up and down."""
+    return crowd(count, rule="sgd", epochs=8, lr=1.5, schedule="constant", clip=None, warmup=0.0,
+                 weight_decay=0.0, label_smoothing=0.0, **settings)  # fmt: skip
+
+
+def array_of(dataset: Dataset, stack: int, keeping: Keeping = BEST, **more: Any) -> Array:
+    metric = "accuracy" if dataset.classes else "rmse"
+    return Array(dataset, metric, DEVICE, stack=stack, keeping=keeping, **more)
+
+
+def best_of(reports: Sequence[Report], key: int) -> Report:
+    """The report of the best value, the first of equals."""
+    return max(curve(reports, key), key=lambda r: (r.value, -r.epoch))
+
+
+def value_of(dataset: Dataset, one: Candidate, model: Mapping[str, torch.Tensor]) -> float:
+    network = Trained(one.family, one.settings, model, dataset)
+    part = dataset.validation
+    return network.score(network.outputs(part.inputs), part.targets, "accuracy")["accuracy"]
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_the_network_of_the_best_epoch_is_kept(
+    digits: Dataset, crowd, packing: str, batch_norm: bool
+) -> None:
+    several = restless(crowd, batch_norm=batch_norm)
+    array = array_of(digits, PACKINGS[packing])
+    for one in several:
+        array.add(one)
+    reports = run(array)
+    bests = {one.key: best_of(reports, one.key) for one in several}
+    assert any(best.epoch < 8 for best in bests.values())  # or the test shows nothing
+    for one in several:
+        last, best = curve(reports, one.key)[-1], bests[one.key]
+        assert (last.kept["epoch"], last.kept["value"]) == (best.epoch, best.value)
+        assert last.kept["metrics"] == best.metrics
+        state = array.state(one.key)
+        assert ("best" in state) == (best.epoch < 8)
+        epoch, model = kept(state)
+        assert epoch == best.epoch
+        assert value_of(digits, one, model) == pytest.approx(best.value)
+        assert value_of(digits, one, state["model"]) == pytest.approx(last.value)
+
+
+@pytest.mark.parametrize("first", PACKINGS)
+@pytest.mark.parametrize("then", PACKINGS)
+def test_it_is_kept_through_a_checkpoint(
+    digits: Dataset, crowd, tmp_path: Path, first: str, then: str
+) -> None:
+    """Broken off after each epoch, and taken up in another packing."""
+    several = restless(crowd, 2, batch_norm=True)
+    checkpoints = Checkpoints(tmp_path)
+    for epoch in (3, 6):
+        before = array_of(digits, PACKINGS[first])
+        for one in several:
+            before.add(one)
+        reports = [report for _ in range(epoch) for report in before.epoch()]
+        after = array_of(digits, PACKINGS[then])
+        for one in several:
+            checkpoints.save(one.key, before.state(one.key))
+            after.add(one, checkpoints.load(one.key))
+            assert same(kept(after.state(one.key)), kept(before.state(one.key)))
+        reports += run(after)
+        for one in several:
+            best, (at, model) = best_of(reports, one.key), kept(after.state(one.key))
+            assert at == curve(reports, one.key)[-1].kept["epoch"] == best.epoch
+            assert value_of(digits, one, model) == pytest.approx(best.value)
+
+
+def test_neighbours_that_come_and_go_leave_it_alone(digits: Dataset, crowd) -> None:
+    several = restless(crowd, 4)
+    whole = array_of(digits, 16)
+    for one in several:
+        whole.add(one)
+    reports = run(whole)
+    array = array_of(digits, 16)
+    for one in several[:3]:
+        array.add(one)
+    list(array.epoch())
+    array.remove(0)
+    list(array.epoch())
+    array.add(several[3])
+    run(array)
+    for key in (1, 2, 3):
+        epoch, model = kept(array.state(key))
+        assert epoch == best_of(reports, key).epoch
+        assert value_of(digits, several[key], model) == pytest.approx(best_of(reports, key).value)
+
+
+def test_what_diverges_spoils_no_kept_network(digits: Dataset, crowd) -> None:
+    several = restless(crowd, 3)
+    several[1].settings["lr"] = 1e30
+    array = array_of(digits, 16)
+    for one in several:
+        array.add(one)
+    reports = run(array)
+    assert curve(reports, 1)[-1].failure is Failure.DIVERGED
+    for key in (0, 2):
+        best = best_of(reports, key)
+        model = kept(array.state(key))[1]
+        assert value_of(digits, several[key], model) == pytest.approx(best.value)
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "best"),
+    [
+        ("accuracy", [0.5, 0.7, 0.7, 0.6], 2),  # of equals the first
+        ("rmse", [3.0, 2.0, 2.5, 2.0], 2),
+        ("accuracy", [0.1, 0.2, 0.3, 0.4], 4),
+        ("rmse", [1.0, 1.0, 1.0, 1.0], 1),
+    ],
+)
+def test_the_best_epoch(
+    digits: Dataset, candidate, metric: str, values: list[float], best: int
+) -> None:
+    course = Course(candidate(), digits, BEST)
+    for value in values:
+        course.advance(metric, {metric: value, "loss": 1.0}, 0.1)
+    assert (course.best_epoch, course.kept["value"]) == (best, values[best - 1])
+    assert course.improved == (best == len(values))
+
+
+def test_the_last_epoch_counts_where_the_study_says_so(digits: Dataset, crowd) -> None:
+    array = array_of(digits, 16, Keeping())
+    for one in restless(crowd):
+        array.add(one)
+    reports = run(array)
+    for key in range(3):
+        state = array.state(key)
+        assert curve(reports, key)[-1].kept["epoch"] == kept(state)[0] == 8
+        assert "best" not in state
+
+
+@pytest.mark.parametrize("best", [False, True])
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_no_better_value_for_some_epochs_is_the_end(
+    digits: Dataset, crowd, packing: str, best: bool
+) -> None:
+    several = restless(crowd)
+    array = array_of(digits, PACKINGS[packing], Keeping(best=best, stop_after=2))
+    for one in several:
+        array.add(one)
+    reports = run(array)
+    early = 0
+    for one in several:
+        found = curve(reports, one.key)
+        at = best_of(reports, one.key).epoch
+        assert found[-1].finished
+        assert found[-1].epoch == min(at + 2, 8)
+        assert found[-1].kept["epoch"] == (at if best else found[-1].epoch)
+        early += found[-1].epoch < 8
+        # Whoever died before that was noted gives the same report again, and trains no more.
+        again = array_of(digits, PACKINGS[packing], Keeping(best=best, stop_after=2))
+        again.add(one, array.state(one.key))
+        assert [r.epoch for r in run(again)] == [found[-1].epoch]
+    assert early
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_checkpoint_of_version_3_goes_on(
+    digits: Dataset, crowd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: str
+) -> None:
+    several = restless(crowd, 2)
+    array = array_of(digits, PACKINGS[packing], Keeping())
+    for one in several:
+        array.add(one)
+    for _ in range(3):
+        list(array.epoch())
+    checkpoints = Checkpoints(tmp_path)
+    monkeypatch.setattr(checkpoint_module, "_VERSION", 3)
+    for one in several:
+        state = array.state(one.key)
+        del state["best_epoch"], state["kept_epoch"]
+        checkpoints.save(one.key, state)
+    again = array_of(digits, PACKINGS[packing], Keeping())
+    for one in several:
+        again.add(one, checkpoints.load(one.key))
+    run(array), run(again)
+    for one in several:
+        assert same(weights(again.state(one.key)), weights(array.state(one.key)))
+
+
+def test_none_begins_an_epoch_once_it_is_over(digits: Dataset, crowd, candidate) -> None:
+    """Three trainers; the time is up after the first."""
+    asked = iter([False, True, False])
+    array = array_of(digits, 1, over=lambda: next(asked))
+    for one in restless(crowd, 3):
+        array.add(one)
+    assert [r.key for r in array.epoch()] == [0]
+    assert array.has_state(0)
+    assert not array.has_state(1)
