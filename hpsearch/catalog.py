@@ -7,6 +7,7 @@ nothing heavy, so that a bad study file is answered at once.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -20,6 +21,7 @@ __all__ = [
     "FINAL",
     "GROUPS",
     "JOINT",
+    "LATER",
     "LEARNS_AFTER",
     "LOSSES",
     "METRICS",
@@ -74,6 +76,8 @@ class Setting:
     open_low: bool = False
     open_high: bool = False
     choices: tuple[str, ...] = ()
+    later: bool = False
+    """Whether it came after 0.1; see `LATER`."""
 
     @property
     def expected(self) -> str:
@@ -329,6 +333,15 @@ PRUNERS = ("asha", "hyperband", "median", "percentile", "patient", "threshold", 
 def settings_of(family: str) -> Mapping[str, Setting]:
     """Every setting that a candidate of `family` has, by name: the network's, then training's."""
     return {s.name: s for s in (*FAMILIES[family], *TRAINING)}
+
+
+LATER: Mapping[str, Value] = MappingProxyType({
+    setting.name: setting.default
+    for setting in (*itertools.chain(*FAMILIES.values()), *TRAINING)
+    if setting.later
+})  # fmt: skip
+"""Settings that came after 0.1 -> their defaults. At its default none is part of what a candidate
+is known by, so that checkpoints of before still belong to their candidates."""
 
 
 _OWN_GROUP: Mapping[str, str] = {

@@ -94,12 +94,12 @@ class Snapshot:
     @property
     def metric(self) -> str:
         """The metric that steers the search."""
-        return str(self.study.document["metric"])
+        return self.spec.metric
 
     @property
     def epochs(self) -> int:
         """The most epochs that a trial runs."""
-        return int(self.study.document["budget"]["epochs"])
+        return self.spec.budget.epochs
 
     @property
     def is_whole(self) -> bool:
@@ -138,7 +138,7 @@ class Snapshot:
         """What the trial's learning curve looks like; None before its end, or if none can tell."""
         if trial.state not in ("COMPLETE", "PRUNED"):
             return None
-        loss = trial.params.get("loss", self.study.document["constants"].get("loss"))
+        loss = trial.params.get("loss", self.spec.space.constants.get("loss"))
         return diagnosis.diagnose(
             list(trial.curve.values()), trial.metrics, self._yardstick, loss=loss,
             diverged=trial.reason == "diverged",

@@ -1,35 +1,41 @@
-"""`batch_size: {max: auto}`: the number that stands for it in the study that is made.
+"""The study that a file is in a database: by the rules of the one that is there, and with the
+number that stands for `batch_size: {max: auto}`.
 
-Found on the device, then frozen: all workers search the same range, and a study that is there
-already keeps its own.
+That number is found on the device, then frozen: all workers search the same range, and a study that
+is there already keeps its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hpsearch import plan
 from hpsearch.catalog import FAMILIES, Value
 from hpsearch.errors import NotFoundError, StudyFileError
 from hpsearch.places import data_settings
 from hpsearch.space import Choices, Parameter, Range
-from hpsearch.spec import StudySpec
+from hpsearch.spec import StudySpec, version_of
 from hpsearch.store.ledger import Ledger
 
 __all__ = ["hungriest", "sized"]
 
 
 def sized(ledger: Ledger, spec: StudySpec, base: Path, device: str | None) -> StudySpec:
-    """The study with a number in the place of `auto`; as it is where it has none.
+    """The study by the rules of the one of its name, if there is one, with a number for `auto`.
 
     Raises StudyFileError where what the file names is larger, HpsearchError where the smallest
     does not fit.
     """
+    document = _document(ledger, spec.name)
+    if document is not None:
+        spec = spec.under(version_of(document))
     parameter = next((p for p in spec.space if p.name == "batch_size"), None)
     if parameter is None or not isinstance(parameter.domain, Range) or not parameter.domain.auto:
         return spec
-    high, cap = _known(ledger, spec.name) or _found(spec, parameter.domain, base, device)
+    high, cap = _known(document) or _found(spec, parameter.domain, base, device)
     if high < parameter.domain.low:
         raise StudyFileError(
             f"batch_size.min is {parameter.domain.low:g}, and the largest is {high}: {cap}"
@@ -44,13 +50,17 @@ def sized(ledger: Ledger, spec: StudySpec, base: Path, device: str | None) -> St
     return replace(spec, space=replace(spec.space, parameters=parameters))
 
 
-def _known(ledger: Ledger, name: str) -> tuple[int, str] | None:
-    """That of a study which is there already."""
+def _document(ledger: Ledger, name: str) -> Mapping[str, Any] | None:
     try:
-        document = ledger.study(name).document
+        return ledger.study(name).document
     except NotFoundError:
         return None
-    kept = [p for p in document.get("parameters", ()) if p["name"] == "batch_size" and "cap" in p]
+
+
+def _known(document: Mapping[str, Any] | None) -> tuple[int, str] | None:
+    """The number of a study which is there already."""
+    parameters = (document or {}).get("parameters", ())
+    kept = [p for p in parameters if p["name"] == "batch_size" and "cap" in p]
     return (kept[0]["max"], kept[0]["cap"]) if kept else None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from hpsearch import plan
 from hpsearch.errors import ConflictError
 from hpsearch.sizing import sized
-from hpsearch.spec import StudySpec, differences
+from hpsearch.spec import StudySpec, differences, version_of
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Study
 
@@ -51,8 +51,9 @@ def submit(
         # How much the hours hold is known once the trials before have ended.
         overlap=spec.search.overlap and spec.budget.hours is None,
     )
+    spec = spec.under(version_of(study.document))  # another may have made it just now
     if study.digest != spec.digest:
-        changes = differences(study.document, spec.document)
+        changes = differences(StudySpec.from_document(study.document), spec)
         advice = [f"choose another name (--set name={spec.name}-2)"]
         if any(line.startswith("budget.trials") for line in changes):
             extend = f"hpsearch extend {spec.name} --trials N"

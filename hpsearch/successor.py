@@ -19,7 +19,7 @@ from hpsearch.catalog import Setting, Value, group_of, settings_of
 from hpsearch.diagnosis import ADVICE, FEW, Word
 from hpsearch.ranges import Edge, Side, bounds, edges, within
 from hpsearch.space import Assignment, Choices, Parameter, Range, Space
-from hpsearch.spec import StudySpec
+from hpsearch.spec import StudySpec, versions
 
 __all__ = ["ENOUGH", "Findings", "named", "rebased", "successor"]
 
@@ -83,7 +83,7 @@ def successor(spec: StudySpec, found: Findings, name: str) -> tuple[StudySpec, N
         search["priority"] = tuple(dict.fromkeys((*spec.search.priority, *sampler)))
     changed = {"epochs": budget}
     return replace(
-        spec, name=name, space=space, start=start,
+        spec, version=versions.CURRENT, name=name, space=space, start=start,
         search=spec.search.model_copy(update=search),
         budget=spec.budget.model_copy(update=changed),
     ), notes  # fmt: skip

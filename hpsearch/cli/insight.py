@@ -49,7 +49,7 @@ def next_(
     if json_:
         print_json(
             {
-                "study": spec.document,
+                "study": spec.filled,
                 "why": {".".join(map(str, k)): why for k, why in notes.items()},
             }
         )

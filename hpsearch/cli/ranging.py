@@ -112,7 +112,7 @@ def _line(spec: StudySpec, rate: float) -> str | None:
     default = _fitted(parameter, rate)
     if default is None:
         return None
-    written = next(p for p in spec.document["parameters"] if p["name"] == "lr")
+    written = next(p for p in spec.filled["parameters"] if p["name"] == "lr")
     return entry("lr", {**written, "default": default})
 
 

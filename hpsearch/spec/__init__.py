@@ -17,6 +17,7 @@ from hpsearch.spec.models import BudgetSpec, DataSpec, PrunerSpec, SearchSpec
 from hpsearch.spec.overrides import overlay
 from hpsearch.spec.schema import schema
 from hpsearch.spec.study import StudySpec, differences
+from hpsearch.spec.versions import of as version_of
 from hpsearch.spec.writing import write
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = [
     "differences",
     "load",
     "schema",
+    "version_of",
     "write",
 ]
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpsearch.catalog import FAMILIES, GROUPS, LOSSES, METRICS, SOURCES, settings_of
 from hpsearch.space import Choices, Range
+from hpsearch.spec import versions
 from hpsearch.spec.conditions import space_of, starts
 from hpsearch.spec.data import completed
 from hpsearch.spec.document import admit
@@ -60,15 +61,22 @@ class _Sections(NamedTuple):
 
 
 def check(
-    content: object, faults: Faults, source: str, found: Iterable[Entry] | None = None
+    content: object,
+    faults: Faults,
+    source: str,
+    found: Iterable[Entry] | None = None,
+    version: int = versions.CURRENT,
 ) -> StudySpec:
     """The study that `content` describes; StudyFaultsError, with all faults, where it has any.
 
-    `found` are its parameters, where `content` does not hold them as a file does.
+    `found` are its parameters, where `content` does not hold them as a file does; `version` is the
+    one whose rules it goes by.
     """
     if not isinstance(content, dict):
         faults.add((), "a mapping of keys to values", show(content))
         faults.stop(source)
+    explicit = versions.explicit(content)
+    content = dict(versions.completed(content, version))
     sections = _sections(content, faults)
     head, data, network, search, budget, retry, final = sections
     known = _drafts(content, found, network, faults)
@@ -96,6 +104,8 @@ def check(
         retry=retry,
         final=final,
         checkpoints=head.checkpoints,
+        version=version,
+        explicit=explicit,
     )
 
 
@@ -106,9 +116,14 @@ def check_document(document: object) -> StudySpec:
     if not isinstance(content, dict):
         return check(content, faults, "the study in the database")
     source = f"study {show(content.get('name'))} in the database"
+    version = content.pop("version", versions.FIRST)
+    if type(version) is not int or not versions.FIRST <= version <= versions.CURRENT:
+        known = f"{versions.FIRST} to {versions.CURRENT}, which this hpsearch knows"
+        faults.add(("version",), known, show(version))
+        faults.stop(source)  # what else is wrong by the rules of another version says nothing
     found = [*_listed_entries(content.pop("parameters", None), faults)]
     found += _constants(content.pop("constants", {}), faults)
-    return check({**content, "parameters": {}}, faults, source, found)
+    return check({**content, "parameters": {}}, faults, source, found, version)
 
 
 def _listed_entries(parameters: object, faults: Faults) -> Iterator[Entry]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.catalog import METRICS, Direction, Value, defaults
 from hpsearch.space import Parameter, Range
+from hpsearch.spec import versions
+from hpsearch.spec.models import Section, StudySections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +37,10 @@ class StudySpec:
     retry: RetrySpec
     final: FinalSpec | None = None
     checkpoints: str | None = None
+    version: int = versions.CURRENT
+    """Of its document, and so of the rules that it goes by; see `versions`."""
+    explicit: Mapping[tuple[str, ...], Any] = field(default_factory=dict, compare=False)
+    """What its file says of keys that version 1 does not have; none of its meaning."""
 
     @property
     def direction(self) -> Direction:
@@ -50,24 +56,56 @@ class StudySpec:
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        """The study as JSON, with nothing left to defaults.
+        """The study as the database keeps it, written by the rules of its version.
 
         Parameters are a list, as their order counts and databases do not keep the order of keys.
         """
+        if self.version == versions.FIRST:
+            return dict(versions.reduced(self.filled, self.version))
+        usual = _usual()
+        written = self._written(lean=True)
+        named = {key: value for key, value in written.items() if value != usual.get(key, self)}
+        named["parameters"] = [
+            {key: value for key, value in parameter.items() if (key, value) != ("log", False)}
+            for parameter in written["parameters"]
+        ]
+        return {"version": self.version, **named}
+
+    @cached_property
+    def filled(self) -> dict[str, Any]:
+        """The study as JSON with nothing left to defaults, the same for all versions."""
+        return self._written()
+
+    def _written(self, lean: bool = False) -> dict[str, Any]:
+        def dumped(section: Section) -> dict[str, Any]:
+            return section.model_dump(mode="json", exclude_defaults=lean)
+
         return {
             "name": self.name,
-            "data": self.data.model_dump(mode="json"),
+            "data": dumped(self.data),
             "network": {"family": self.family},
             "metric": self.metric,
             "parameters": [_written(parameter) for parameter in self.space],
             "constants": {name: _plain(v) for name, v in self.space.constants.items()},
             "start": [{name: _plain(v) for name, v in point.items()} for point in self.start],
-            "search": self.search.model_dump(mode="json"),
-            "budget": self.budget.model_dump(mode="json"),
-            "retry": self.retry.model_dump(mode="json"),
-            "final": self.final and self.final.model_dump(mode="json"),
+            "search": dumped(self.search),
+            "budget": dumped(self.budget),
+            "retry": dumped(self.retry),
+            "final": self.final and dumped(self.final),
             "checkpoints": self.checkpoints,
         }
+
+    def under(self, version: int) -> StudySpec:
+        """The study that the same file is by the rules of another version.
+
+        Keys that it leaves out get what that version means by it; those that it names keep their
+        value, even where the version does not have them.
+        """
+        if version == self.version:
+            return self
+        document = versions.overlaid(self.document, self.explicit)
+        found = StudySpec.from_document({**document, "version": version})
+        return replace(found, explicit=self.explicit)
 
     @cached_property
     def digest(self) -> str:
@@ -81,6 +119,17 @@ class StudySpec:
         from hpsearch.spec.checks import check_document
 
         return check_document(document)
+
+
+def _usual() -> dict[str, Any]:
+    """What stands for the keys of a document that are at their default and need not be written."""
+    usual: dict[str, Any] = {"constants": {}}
+    for key, known in StudySections.model_fields.items():
+        if isinstance(known.default, Section):
+            usual[key] = known.default.model_dump(mode="json", exclude_defaults=True)
+        elif not known.is_required():
+            usual[key] = list(known.default) if known.default == () else known.default
+    return usual
 
 
 def _written(parameter: Parameter) -> dict[str, Any]:
@@ -106,11 +155,11 @@ def _plain(value: Value) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two documents, a line each; `old` is the one in the database."""
+def differences(old: StudySpec, new: StudySpec) -> list[str]:
+    """What differs between two studies, a line each; `old` is the one in the database."""
     lines: list[str] = []
-    _compare(_by_name(old), _by_name(new), (), lines)
-    orders = [[p["name"] for p in document["parameters"]] for document in (old, new)]
+    _compare(_by_name(old.filled), _by_name(new.filled), (), lines)
+    orders = [[parameter.name for parameter in spec.space] for spec in (old, new)]
     if sorted(orders[0]) == sorted(orders[1]) and orders[0] != orders[1]:
         lines.append(_line("order of parameters", *orders))
     return lines

@@ -70,7 +70,7 @@ def _dumped(root: CommentedMap) -> str:
 
 def _content(spec: StudySpec) -> dict[str, Any]:
     """The file as plain values, without what is left to defaults."""
-    document = spec.document
+    document = spec.filled
     content = {
         "name": spec.name,
         "data": spec.data.model_dump(mode="json", exclude_defaults=True),

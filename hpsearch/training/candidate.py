@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from hpsearch.catalog import LATER
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -33,7 +35,8 @@ class Candidate:
     @cached_property
     def digest(self) -> str:
         """Hexadecimal hash of everything but the key: a checkpoint belongs to one digest."""
-        settings = {name: _plain(value) for name, value in self.settings.items()}
+        known = {n: v for n, v in self.settings.items() if n not in LATER or v != LATER[n]}
+        settings = {name: _plain(value) for name, value in known.items()}
         text = json.dumps([self.family, settings, self.seed], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

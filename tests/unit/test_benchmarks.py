@@ -43,7 +43,7 @@ def test_the_peers_search_as_the_studies_do(name: str) -> None:
     spec, problem = SPECS[name], PROBLEMS[name]
     assert (spec.budget.trials, spec.budget.epochs) == (problem.trials, problem.epochs)
     assert spec.data.validation == SHARE
-    found = {p["name"]: (p["min"], p["max"], p["log"]) for p in spec.document["parameters"]}
+    found = {p["name"]: (p["min"], p["max"], p["log"]) for p in spec.filled["parameters"]}
     assert found == RANGES
 
 

@@ -26,3 +26,10 @@ def test_derived_seeds_differ_in_their_lower_bits() -> None:
     assert len({seed % 2**32 for seed in seeds}) == 400
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert derived_seed(5, "init") == derived_seed(5, "init")
+
+
+def test_a_setting_that_came_later_counts_where_it_is_not_at_its_default(monkeypatch) -> None:
+    monkeypatch.setattr("hpsearch.training.candidate.LATER", {"new": "none"})
+    before = Candidate(1, "mlp", {"lr": 0.1}, seed=3)
+    assert Candidate(1, "mlp", {"lr": 0.1, "new": "none"}, seed=3).digest == before.digest
+    assert Candidate(1, "mlp", {"lr": 0.1, "new": "other"}, seed=3).digest != before.digest

@@ -1,0 +1,91 @@
+"""Versions of a study's document, and what each of them means.
+
+A study keeps the version that it was made with, and is searched, read and finished by the rules of
+that version for good. A study file has no version: what is made of it has the current one.
+
+1. Documents of hpsearch 0.1, which have no `version`. Every key that 0.1 had is written.
+2. `version` is written, and keys at their default are not, so that a later key changes no digest.
+
+A new key in `models` needs a line in `SINCE_1`, or it would be written into documents of version 1
+and change their digests (`tests/data` holds some). A new fault is one of studies from `CURRENT` on:
+a study that is in a database stays readable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["CURRENT", "FIRST", "SINCE_1", "completed", "explicit", "of", "overlaid", "reduced"]
+
+FIRST = 1
+CURRENT = 2
+
+SINCE_1: dict[tuple[str, ...], Any] = {}
+"""Keys that version 1 does not have -> the value that its studies have for want of them, such as
+`("budget", "stop_after"): None`."""
+
+_NOTHING = object()
+
+
+def of(document: Mapping[str, Any]) -> int:
+    """The version of a document, which may be one that nobody here knows."""
+    version: int = document.get("version", FIRST)
+    return version
+
+
+def completed(content: Mapping[str, Any], version: int) -> Mapping[str, Any]:
+    """`content` with what its version means by the keys that it does not have."""
+    for path, value in _lacking(version).items():
+        if _at(content, path) is _NOTHING:
+            content = _with(content, path, value)
+    return content
+
+
+def reduced(content: Mapping[str, Any], version: int) -> Mapping[str, Any]:
+    """`content`, which has every key, without those that its version does not have.
+
+    One whose value is not what the version means stays: it is a study that the version cannot say.
+    """
+    for path, value in _lacking(version).items():
+        if _at(content, path) == value:
+            content = _with(content, path, _NOTHING)
+    return content
+
+
+def explicit(content: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
+    """What a file itself says of keys that version 1 does not have."""
+    named = {path: _at(content, path) for path in SINCE_1}
+    return {path: value for path, value in named.items() if value is not _NOTHING}
+
+
+def overlaid(
+    content: Mapping[str, Any], values: Mapping[tuple[str, ...], Any]
+) -> Mapping[str, Any]:
+    """`content` with other values at some paths."""
+    for path, value in values.items():
+        content = _with(content, path, value)
+    return content
+
+
+def _lacking(version: int) -> dict[tuple[str, ...], Any]:
+    return SINCE_1 if version == FIRST else {}
+
+
+def _at(content: object, path: tuple[str, ...]) -> Any:
+    for key in path:
+        if not isinstance(content, Mapping) or key not in content:
+            return _NOTHING
+        content = content[key]
+    return content
+
+
+def _with(content: Any, path: tuple[str, ...], value: object) -> Any:
+    """`content` with another value at `path`, or without that key."""
+    if not isinstance(content, Mapping):
+        return content
+    key, rest = path[0], path[1:]
+    if rest:
+        return {**content, key: _with(content.get(key, {}), rest, value)}
+    others = {k: v for k, v in content.items() if k != key}
+    return others if value is _NOTHING else {**others, key: value}

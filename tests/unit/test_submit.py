@@ -1,0 +1,83 @@
+"""A file meets a study of its name that an older hpsearch made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpsearch.errors import ConflictError, StudyFileError
+from hpsearch.sizing import sized
+from hpsearch.spec import StudySpec, load
+from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ledger
+from hpsearch.submit import submit
+
+STUDY = """
+name: s
+data: {source: digits, limit: 300}
+network: {family: mlp}
+parameters: {learning_rate: {lr: {min: 0.001, max: 0.1}}}
+search: {sampler: random}
+budget: {trials: 2, epochs: 1}
+"""
+
+
+@pytest.fixture
+def ledger(sqlite_url: str) -> Ledger:
+    return Ledger(Database(sqlite_url))
+
+
+def read(folder: Path, text: str = STUDY) -> StudySpec:
+    (folder / "study.yaml").write_text(text)
+    return load(folder / "study.yaml")
+
+
+def put(
+    ledger: Ledger, folder: Path, version: int, more: dict[str, object] | None = None
+) -> StudySpec:
+    """A study of that version in the database."""
+    spec = read(folder).under(version)
+    ledger.create(
+        name="s", direction="maximize", digest=spec.digest, document=spec.document | (more or {}),
+        base=str(folder), budget=2, hours=None, crash_limit=3,
+    )  # fmt: skip
+    return spec
+
+
+def test_a_new_study_is_of_the_current_version(ledger: Ledger, tmp_path: Path) -> None:
+    study, new = submit(ledger, read(tmp_path), tmp_path)
+    assert (study.document["version"], new) == (2, True)
+    assert submit(ledger, read(tmp_path), tmp_path) == (study, False)
+
+
+def test_an_old_one_goes_on_under_its_own_version(ledger: Ledger, tmp_path: Path) -> None:
+    old = put(ledger, tmp_path, 1)
+    study, new = submit(ledger, read(tmp_path), tmp_path)
+    assert (study.digest, new) == (old.digest, False)
+    assert "version" not in study.document
+
+
+def test_a_forecast_is_of_the_study_that_is_there(ledger: Ledger, tmp_path: Path) -> None:
+    old = put(ledger, tmp_path, 1)
+    assert sized(ledger, read(tmp_path), tmp_path, "cpu").digest == old.digest
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_another_content_is_refused_line_by_line(
+    ledger: Ledger, tmp_path: Path, version: int
+) -> None:
+    put(ledger, tmp_path, version)
+    other = read(tmp_path, STUDY.replace("random}", "random, pruner: none, seed: 3}"))
+    with pytest.raises(ConflictError) as caught:
+        submit(ledger, other, tmp_path)
+    lines = [line.strip() for line in str(caught.value).splitlines()[1:-1]]
+    assert 'search.pruner.name: "asha" in the database, "none" in the file' in lines
+    assert "search.seed: 0 in the database, 3 in the file" in lines
+    assert all(line.startswith("search.") for line in lines)
+
+
+def test_one_of_a_later_version_is_an_error_in_a_line(ledger: Ledger, tmp_path: Path) -> None:
+    put(ledger, tmp_path, 2, {"version": 9})
+    with pytest.raises(StudyFileError, match=r"version: expected 1 to 2.*got 9"):
+        submit(ledger, read(tmp_path), tmp_path)
