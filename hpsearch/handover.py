@@ -35,6 +35,7 @@ __all__ = [
     "Metrics",
     "Network",
     "Provenance",
+    "check_place",
     "read",
     "write",
 ]
@@ -124,8 +125,10 @@ class Config:
         return {key: plain[key] for key in (*keys, "weights_sha256")}
 
 
-def write(folder: Path, config: Config, weights: Mapping[str, Tensor]) -> None:
-    """Put the network in `folder`, in the place of one that is there: all of it or nothing.
+def write(
+    folder: Path, config: Config, weights: Mapping[str, Tensor], *, force: bool = False
+) -> None:
+    """Put the network in `folder`: all of it or nothing; with `force` in the place of one there.
 
     A process that is killed leaves at most a folder beside it whose name begins with a dot. Killed
     between the two renames it leaves the networks in there, and the next `write` puts the one of
@@ -141,23 +144,23 @@ def write(folder: Path, config: Config, weights: Mapping[str, Tensor]) -> None:
     text = json.dumps(said, indent=2, ensure_ascii=False) + "\n"
     try:
         try:
-            _replace(folder, content, text)
+            _replace(folder, content, text, force=force)
         except OSError as error:
             if error.errno not in _CROSSED:
                 raise
-            _replace(folder, content, text)
+            _replace(folder, content, text, force=force)
     except OSError as error:
         raise CheckpointError(f"cannot write the network to {folder}: {line(error)}") from error
 
 
-def _replace(folder: Path, content: bytes, text: str) -> None:
+def _replace(folder: Path, content: bytes, text: str, *, force: bool) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     _put_back(folder)
-    _check_place(folder)
+    check_place(folder, force=force)
     with _beside(folder) as (new, old):
         (new / WEIGHTS).write_bytes(content)
         (new / CONFIG).write_text(text, encoding="utf-8")
-        if folder.exists():  # one with something in it cannot be renamed over
+        if force and folder.exists():  # one with something in it cannot be renamed over
             folder.rename(old)
         new.rename(folder)
 
@@ -184,8 +187,9 @@ def _beside(folder: Path) -> Iterator[tuple[Path, Path]]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _check_place(folder: Path) -> None:
-    """Only an empty folder, or one that `write` has made and nobody added to, is replaced."""
+def check_place(folder: Path, *, force: bool = False) -> None:
+    """Raise ConflictError unless the folder is empty, or not there yet; with `force` also unless
+    `write` has made it and nobody added to it."""
     try:
         there = {path.name for path in folder.iterdir()}
     except FileNotFoundError:
@@ -196,6 +200,11 @@ def _check_place(folder: Path) -> None:
         raise ConflictError(
             f"{folder} has other things in it than a network that hpsearch has saved; "
             f"choose another folder"
+        )
+    if there and not force:
+        raise ConflictError(
+            f"{folder} has a network in it already; choose another folder, or replace it with "
+            "--force"
         )
 
 

@@ -1,21 +1,35 @@
-"""Where a study's files lie."""
+"""Where a study's files lie, and which files are a study's own."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path
 
-from hpsearch import urls
+from hpsearch import files, urls
+from hpsearch.catalog import SOURCES
+from hpsearch.errors import StorageError
+from hpsearch.spec import name_in
 from hpsearch.store.engine import Database
 from hpsearch.store.values import Study
+from hpsearch.successor import HEAD
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
     from hpsearch.spec import StudySpec
     from hpsearch.training.data import DataSettings
 
-__all__ = ["checkpoint_place", "checkpoint_root", "data_settings", "default_root", "stays_here"]
+__all__ = [
+    "checkpoint_place", "checkpoint_root", "data_settings", "default_root", "owner", "stays_here",
+]  # fmt: skip
+
+_UID = re.compile(r"[0-9a-f]{32}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def checkpoint_place(database: Database, study: Study, said: str | None = None) -> str:
@@ -24,7 +38,15 @@ def checkpoint_place(database: Database, study: Study, said: str | None = None) 
 
     The option, else `checkpoints` of the study file, else `default_root`. A relative folder
     starts at the study file's.
+
+    Raises StorageError where the study's row does not name a folder of its own: whoever can write
+    to the database could otherwise have any folder written to or cleared.
     """
+    if not _UID.fullmatch(study.uid) or not _NAME.fullmatch(study.name):
+        raise StorageError(
+            f"the row of study {study.name!r} in {database.name} is damaged: no folder can be "
+            f"named after it and its uid {study.uid!r}"
+        )
     own = f"{study.name}-{study.uid[:8]}"
     configured = said or study.document.get("checkpoints")
     root = checkpoint_root(database, configured, Path(study.base))
@@ -82,3 +104,69 @@ def data_settings(spec: StudySpec, base: Path) -> DataSettings:
         limit=data.limit,
         ignore=tuple(data.ignore),
     )
+
+
+def owner(database: Database, studies: Sequence[Study]) -> Callable[[Path], str | None]:
+    """Says what a path is where a study would be damaged by writing there; None: nothing of it.
+
+    That are the database, the data and the files of its studies and their checkpoints, by whatever
+    name or link they are reached.
+    """
+    own, names = list(_own(database, studies)), {study.name for study in studies}
+
+    def find(path: Path) -> str | None:
+        real = Path(os.path.realpath(path))
+        for other, what in own:
+            if _is_same(real, other) or real.is_relative_to(os.path.realpath(other)):
+                return what
+            if real.is_dir() and Path(os.path.realpath(other)).is_relative_to(real):
+                return f"the folder of {what}"
+        name = _study_in(real, names)
+        return None if name is None else f"the file of study {name!r}"
+
+    return find
+
+
+def _own(database: Database, studies: Sequence[Study]) -> Iterator[tuple[Path, str]]:
+    if database.file:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            yield Path(f"{database.file}{suffix}"), "the database"
+    for study in studies:
+        for path in _data_of(study):
+            yield path, f"the data of study {study.name!r}"
+        with contextlib.suppress(StorageError):  # a damaged row has none
+            place = checkpoint_place(database, study)
+            if (folder := urls.folder(place)) is not None:
+                yield Path(folder), f"a place of checkpoints of study {study.name!r}"
+
+
+def _data_of(study: Study) -> Iterator[Path]:
+    data, base = study.document.get("data"), Path(study.base)
+    if not isinstance(data, dict):  # its row is damaged
+        return
+    path, root, source = data.get("path"), data.get("root"), SOURCES.get(str(data.get("source")))
+    if isinstance(path, str):
+        yield base / path
+    if isinstance(root, str) and source is not None and source.folder:
+        yield base / Path(root).expanduser() / source.folder
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        return path == Path(os.path.realpath(other))
+
+
+_MOST_BYTES = 1_000_000
+"""Of a study file; see `spec.load`."""
+
+
+def _study_in(path: Path, names: Collection[str]) -> str | None:
+    """The name in a study file; None for any other, and for what `next` wrote that never ran."""
+    try:
+        text = files.content(path, at_most=_MOST_BYTES).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return None
+    name = name_in(text)
+    return None if text.startswith(f"# {HEAD}") and name not in names else name

@@ -21,8 +21,10 @@ from hpsearch.ranges import Edge, Side, bounds, edges, within
 from hpsearch.space import Assignment, Choices, Parameter, Range, Space
 from hpsearch.spec import StudySpec, versions
 
-__all__ = ["ENOUGH", "Findings", "named", "rebased", "successor"]
+__all__ = ["ENOUGH", "HEAD", "Findings", "named", "rebased", "successor"]
 
+HEAD = "What to try after"
+"""How the first line begins of a file that was made here."""
 ENOUGH = 10
 """Trials that went to their end below which ranges stay: Optuna's samplers learn from as many."""
 _TOP_SHARE, _TOP_LEAST = 0.1, 3

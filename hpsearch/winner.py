@@ -27,20 +27,23 @@ _GIT_S = 10.0
 
 
 def save(
-    ledger: Ledger, snapshot: Snapshot, best: Trial, folder: Path, said: str | None = None
-) -> handover.Config:
+    ledger: Ledger, snapshot: Snapshot, best: Trial, folder: Path, said: str | None = None, *,
+    force: bool = False,
+) -> handover.Config:  # fmt: skip
     """Put the network of a study's best trial in `folder`, and give what config.json says of it.
 
     Args:
         ledger: Where the study is kept.
         snapshot: The study.
         best: Its best trial.
-        folder: Where the network goes; one of an earlier `save` is replaced.
+        folder: Where the network goes.
         said: Where checkpoints lie, if an option or the environment says so.
+        force: Replace one that an earlier `save` has put there.
 
     Raises CheckpointError where the network is not to be had, or cannot be written; ConflictError
     where something else is in the folder; DataError where the data is missing or has changed.
     """
+    handover.check_place(folder, force=force)  # before anything that takes time
     study = snapshot.study
     spec = StudySpec.from_document(study.document)
     candidate = _candidate(ledger, study.study_id, spec, best)
@@ -83,7 +86,7 @@ def save(
             date=datetime.now().astimezone().isoformat(timespec="seconds"),
         ),
     )
-    handover.write(folder, config, weights)
+    handover.write(folder, config, weights, force=force)
     return config
 
 

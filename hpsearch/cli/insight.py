@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli.options import Json, Name, Storage, open_ledger, print_json
-from hpsearch.errors import ConflictError, HpsearchError, NotFoundError
-from hpsearch.terminal import echo
+from hpsearch import files
+from hpsearch.cli.options import Force, Json, Name, Storage, open_ledger, print_json
+from hpsearch.errors import NotFoundError
+from hpsearch.terminal import echo, visible
 
 __all__ = ["importance", "next_"]
 
@@ -21,11 +22,13 @@ def next_(
         Path | None,
         typer.Option("--output", "-o", help="File to write.", show_default="standard output"),
     ] = None,
+    force: Force = False,
     storage: Storage = None,
     json_: Json = False,
 ) -> None:
     """Print a study file with what to try next, and why."""
     from hpsearch.cli import show
+    from hpsearch.places import owner
     from hpsearch.report import Reader
     from hpsearch.spec import write
     from hpsearch.successor import Findings, named, rebased, successor
@@ -42,7 +45,8 @@ def next_(
             f"study {name!r} has no trial yet that went to its end: nothing can be told from "
             f"{snapshot.count('PRUNED')} pruned, {snapshot.count('FAIL')} failed"
         )
-    taken = {study.name for study in ledger.studies()}
+    studies = ledger.studies()
+    taken = {study.name for study in studies}
     spec, notes = successor(snapshot.spec, Findings(best, snapshot.advised), named(name, taken))
     folder = output.parent if output else Path()
     spec = rebased(spec, Path(snapshot.study.base), folder.resolve())
@@ -54,23 +58,11 @@ def next_(
             }
         )
         return
-    _put(write(spec, "\n".join(show.told(snapshot)), notes), output)
-
-
-def _put(text: str, output: Path | None) -> None:
-    if output is None:
-        echo(text, end="")
-        return
-    try:
-        with output.open("x", encoding="utf-8") as file:  # a study file is somebody's own work
-            file.write(text)
-    except FileExistsError:
-        raise ConflictError(
-            f"{output} is there already; remove it or choose another name"
-        ) from None
-    except OSError as error:
-        raise HpsearchError(f"{output} cannot be written: {error.strerror}") from None
-    echo(f"written to {output}; hpsearch run {output} starts it", err=True)
+    text = write(spec, "\n".join(show.told(snapshot)), notes)
+    with files.written(output, owner(ledger.database, studies), force=force) as stream:
+        stream.write(text if output else visible(text))
+    if output is not None:
+        echo(f"written to {output}; {show.call(f'run {output}')} starts it", err=True)
 
 
 def importance(name: Name, storage: Storage = None, json_: Json = False) -> None:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from hpsearch import passwords
-from hpsearch.cli.options import Checkpoints, Json, Name, Storage, open_ledger, print_json
-from hpsearch.errors import CheckpointError, HpsearchError, NotFoundError
+from hpsearch import files, passwords
+from hpsearch.cli.options import Checkpoints, Force, Json, Name, Storage, open_ledger, print_json
+from hpsearch.errors import CheckpointError, ConflictError, HpsearchError, NotFoundError
 from hpsearch.terminal import echo, write_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hpsearch.report import Reader, Snapshot
     from hpsearch.store.ledger import Ledger
@@ -139,6 +139,7 @@ def best(
             help="Write its network there, ready to use: hpsearch predict DIR, hpsearch.load(DIR).",
         ),
     ] = None,
+    force: Force = False,
     storage: Storage = None,
     checkpoints: Checkpoints = None,
     json_: Json = False,
@@ -151,7 +152,8 @@ def best(
     reader = Reader(ledger, name, checkpoints)
     snapshot = _with_best(reader.located(reader.snapshot()))
     if save is not None:
-        snapshot = _saved(ledger, reader, snapshot, save, checkpoints)
+        save_ = partial(_save, ledger, folder=save, checkpoints=checkpoints, force=force)
+        snapshot = _saved(reader, snapshot, save_)
     assert snapshot.best is not None
     if json_:
         edges = [asdict(edge) for edge in snapshot.edges]
@@ -179,17 +181,24 @@ def _with_best(snapshot: Snapshot) -> Snapshot:
     )
 
 
-def _saved(
-    ledger: Ledger, reader: Reader, snapshot: Snapshot, folder: Path, checkpoints: str | None
-) -> Snapshot:
+def _save(
+    ledger: Ledger, snapshot: Snapshot, *, folder: Path, checkpoints: str | None, force: bool
+) -> None:
+    from hpsearch import winner
+    from hpsearch.places import owner
+
+    assert snapshot.best is not None
+    if (whose := owner(ledger.database, ledger.studies())(folder)) is not None:
+        raise ConflictError(f"{folder} is {whose}, and never written over; choose another folder")
+    winner.save(ledger, snapshot, snapshot.best, folder, checkpoints, force=force)
+
+
+def _saved(reader: Reader, snapshot: Snapshot, save: Callable[[Snapshot], None]) -> Snapshot:
     """Save the best network, and give the snapshot that it is the best of: while a study runs there
     may be a better one by the time that PyTorch is loaded, and this one's checkpoint gone."""
-    from hpsearch import winner
-
     while True:
-        assert snapshot.best is not None
         try:
-            winner.save(ledger, snapshot, snapshot.best, folder, checkpoints)
+            save(snapshot)
         except CheckpointError:
             later = _with_best(reader.located(reader.snapshot()))
             if later.best == snapshot.best:
@@ -209,26 +218,22 @@ def export(
         Format | None,
         typer.Option("--format", help="csv or json.", show_default="by the file's name, else csv"),
     ] = None,
+    force: Force = False,
     storage: Storage = None,
 ) -> None:
     """Write all trials as CSV (a row a trial) or JSON (with learning curves)."""
-    snapshot = _snapshot(name, storage)
+    from hpsearch.places import owner
+    from hpsearch.report import Reader
+
+    ledger = open_ledger(storage)
+    snapshot = Reader(ledger, name).snapshot()
     if format_ is None:
         format_ = Format.JSON if output and output.suffix == ".json" else Format.CSV
     rows = [passwords.hide_in(snapshot.row(trial)) for trial in snapshot.trials]
-    if output is None:
-        _write(sys.stdout, rows, format_)
-        return
-    # Beside, then renamed: a killed export leaves no half file under the name asked for.
-    beside = output.with_name(f".{output.name}.part")
-    try:
-        with beside.open("w", encoding="utf-8", newline="") as stream:
-            _write(stream, rows, format_)
-        beside.replace(output)
+    with files.written(output, owner(ledger.database, ledger.studies()), force=force) as stream:
+        _write(stream, rows, format_)
+    if output is not None:
         echo(f"{len(rows)} trials written to {output}", err=True)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise HpsearchError(f"{output} cannot be written: {error.strerror}") from None
 
 
 def _write(stream: TextIO, rows: list[dict[str, Any]], format_: Format) -> None:

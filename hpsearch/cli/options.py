@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger
 
 __all__ = [
-    "LEASE_S", "Checkpoints", "FileArgument", "Json", "Lease", "MaxParallel", "Name", "Priority",
-    "Storage", "at_most", "limit_threads", "loading", "open_ledger", "print_json",
+    "LEASE_S", "Checkpoints", "FileArgument", "Force", "Json", "Lease", "MaxParallel", "Name",
+    "Priority", "Storage", "at_most", "limit_threads", "loading", "open_ledger", "print_json",
 ]  # fmt: skip
 
 LEASE_S = 30.0
@@ -57,6 +57,12 @@ Storage = Annotated[
         metavar="URL",
         help="Database: sqlite:///FILE, postgresql://USER@HOST/NAME, mysql://...",
         show_default="sqlite:///hpsearch.db",
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Write over what is there; never over a study's own data or files."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -21,6 +21,8 @@ from rich.text import Text
 
 from hpsearch import diagnosis, passwords, urls
 from hpsearch.catalog import FINAL
+from hpsearch.files import free
+from hpsearch.successor import HEAD
 from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
@@ -235,7 +237,7 @@ def _judged(snapshot: Snapshot, found: Diagnosis) -> str:
 
 def told(snapshot: Snapshot) -> Iterator[str]:
     """What is known of a study, for the head of the file of the next one."""
-    yield f"What to try after {snapshot.study.name}, by `hpsearch next {snapshot.study.name}`."
+    yield f"{HEAD} {snapshot.study.name}, by `hpsearch next {snapshot.study.name}`."
     if snapshot.best is not None:
         yield (f"Its best {snapshot.metric} on validation data: {number(snapshot.best.value)}, "
                f"trials: {len(snapshot.trials)}.")  # fmt: skip
@@ -444,16 +446,17 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if study.state in ("paused", "stopped"):
         yield f"resume {study.name}", "open it again; then run it again"
     yield f"trials {study.name} --top 10", "the best trials"
-    if study.state == "done" and snapshot.best is not None:
-        yield f"best {study.name} --save {study.name}-net", "its network, ready to use"
+    if study.state == "done" and snapshot.best is not None and snapshot.best.checkpoint:
+        yield f"best {study.name} --save {free(f'{study.name}-net')}", "its network, ready to use"
     if snapshot.count("FAIL"):
         yield f"retry {study.name} --failed", "run failed trials again"
     yield "dashboard", "curves in a browser"
     if study.state == "done" and not snapshot.is_whole:
         yield f"extend {study.name} {_more(study)}", "search on; then run it again"
     if study.state == "done" and snapshot.diagnosis is not None:
-        yield f"next {study.name} -o {study.name}-next.yaml", "a study file of what to try now"
-    yield f"export {study.name} -o {study.name}.csv", "all of it as a table"
+        file = free(f"{study.name}-next", ".yaml")
+        yield f"next {study.name} -o {file}", "a study file of what to try now"
+    yield f"export {study.name} -o {free(f'{study.name}-trials', '.csv')}", "all of it as a table"
 
 
 def _more(study: Study) -> str:

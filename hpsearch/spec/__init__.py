@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hpsearch.files import open_regular
 from hpsearch.spec.checks import check
 from hpsearch.spec.data import check_data
 from hpsearch.spec.document import MOST_BYTES, read
@@ -35,6 +36,7 @@ __all__ = [
     "check_data",
     "differences",
     "load",
+    "name_in",
     "schema",
     "version_of",
     "write",
@@ -54,9 +56,19 @@ def load(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
     return check(content, faults, str(path))
 
 
+def name_in(text: str) -> str | None:
+    """The name of the study that a file's text is of; None where it is no study file."""
+    if "data" not in text or "network" not in text:  # to parse a large table would take seconds
+        return None
+    content = read(text, Faults())
+    if not isinstance(content, dict) or not {"name", "data", "network"} <= content.keys():
+        return None
+    return str(content["name"])
+
+
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
             raise _unreadable(path, f"a study file of at most {MOST_BYTES:,} bytes", "more")

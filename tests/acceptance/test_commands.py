@@ -236,6 +236,11 @@ def test_export_writes_what_trials_says(command: Command) -> None:
     assert json.loads((command.folder / "t.json").read_text()) == trials
     said = command.run("export", "s", "-o", "no/such/t.csv", code=1).stderr
     assert "no/such/t.csv" in said
+    assert "--force" in command.run("export", "s", "-o", "t.json", code=5).stderr
+    command.run("export", "s", "-o", "t.json", "--force")
+    said = command.run("export", "s", "-o", "study.yaml", "--force", code=5).stderr
+    assert "study.yaml is the file of study 's', and never written over" in said
+    assert (command.folder / "study.yaml").read_text() == STUDY
 
 
 def test_pause_resume_stop_and_extend(command: Command) -> None:

@@ -69,3 +69,6 @@ def test_without_a_finish_there_is_no_test_figure(command: Command) -> None:
     assert "other things" in command.run("best", "s", "--save", "mine", code=5).stderr
     away = ("--checkpoints", command.folder / "elsewhere")
     assert "is not in" in command.run("best", "s", "--save", "net", *away, code=8).stderr
+    again = ("best", "s", "--save", "deep/net")
+    assert "--force" in command.run(*again, code=5).stderr
+    command.run(*again, "--force")

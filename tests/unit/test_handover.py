@@ -276,14 +276,16 @@ def test_only_what_it_has_written_is_replaced(net: Path, tmp_path: Path) -> None
     empty = tmp_path / "below" / "empty"
     empty.mkdir(parents=True)
     handover.write(empty, config, weights)
-    handover.write(empty, config, weights)
+    with pytest.raises(ConflictError, match=r"a network in it already.*--force"):
+        handover.write(empty, config, weights)
+    handover.write(empty, config, weights, force=True)
     assert handover.read(empty)[0] == handover.read(net)[0]
     assert [path.name for path in empty.parent.iterdir()] == ["empty"]
     (net / "notes.txt").write_text("mine")
     (tmp_path / "file").touch()
     for place in (net, tmp_path / "file"):
         with pytest.raises(ConflictError):
-            handover.write(place, config, weights)
+            handover.write(place, config, weights, force=True)
     assert (net / "notes.txt").read_text() == "mine"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
@@ -309,7 +311,7 @@ for name in ("mkdir", "write_bytes", "write_text", "rename"):
     setattr(Path, name, counted(getattr(Path, name)))
 for left, folder in enumerate(sys.argv[1:]):
     if not os.fork():
-        handover.write(Path(folder), config, weights)
+        handover.write(Path(folder), config, weights, force=True)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.wait()[1]) == 9
 """
@@ -330,7 +332,7 @@ def test_a_killed_save_leaves_no_half_folder(net: Path, tmp_path: Path) -> None:
     assert beside.name.startswith(".net.")
     for whole in ("old", "new"):
         assert handover.read(beside / whole)[0] == before
-    handover.write(between, *handover.read(net))
+    handover.write(between, *handover.read(net), force=True)
     assert handover.read(between)[0] == before
     assert [path.name for path in beside.iterdir()] == ["new"], "the old one was put back first"
 
@@ -344,12 +346,12 @@ def test_two_saves_to_one_folder_at_a_time(net: Path, monkeypatch: pytest.Monkey
     def crossing(self: Path, target: Path) -> Path:
         if self.name == "new" and not crossed:
             crossed.append(self)
-            handover.write(net, other, weights)
+            handover.write(net, other, weights, force=True)
             assert handover.read(net)[0].provenance.study == "other"
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", crossing)
-    handover.write(net, config, weights)
+    handover.write(net, config, weights, force=True)
     assert crossed
     assert handover.read(net)[0] == config
     assert not [path for path in net.parent.iterdir() if path.name.startswith(".")]
@@ -378,7 +380,7 @@ def test_a_save_that_is_broken_off_puts_back_what_was_there(
 
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        handover.write(net, config, weights)
+        handover.write(net, config, weights, force=True)
     assert handover.read(net)[0] == config
     assert not [path for path in net.parent.iterdir() if path.name.startswith(".")]
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.places import checkpoint_place, stays_here
+from hpsearch.errors import StorageError
+from hpsearch.places import checkpoint_place, owner, stays_here
 from hpsearch.spec import StudySpec, load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
@@ -76,3 +77,57 @@ def test_what_stays_on_its_machine(database: Database) -> None:
     assert not stays_here(server, None, "s3://b")
     assert not stays_here(server, "s3://b", None)
     assert not stays_here(database, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "uid"),
+    [("my", "app"), ("my", "a" * 31 + "/"), ("my", ""), ("../my", "a" * 32), ("a/b", "a" * 32)],
+)
+def test_a_row_that_names_no_folder_of_ours(
+    database: Database, study: Study, name: str, uid: str
+) -> None:
+    """Whoever can write a row has neither any folder cleared nor written to."""
+    with pytest.raises(StorageError, match="is damaged: no folder can be named after it"):
+        checkpoint_place(database, replace(study, name=name, uid=uid), "/srv")
+
+
+def test_whose_a_file_is(database: Database, study: Study, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    data = {"source": "csv", "path": "t.csv", "root": None}
+    mnist = {"source": "mnist", "path": None, "root": "images"}
+    studies = [
+        replace(study, document={**study.document, "data": data}),
+        replace(study, name="m", document={**study.document, "data": mnist}),
+        replace(study, name="damaged", uid="app", document={"data": 3}),
+    ]
+    find = owner(database, studies)
+    assert find(base / "t.csv") == "the data of study 's'", "though it is not there now"
+    (base / "t.csv").write_text("a,b\n")
+    (tmp_path / "link").symlink_to("base/t.csv")
+    (tmp_path / "twin").hardlink_to(base / "t.csv")
+    (tmp_path / "there").symlink_to("base")
+    for name in ("link", "twin", "there/t.csv", "there/../base/t.csv"):
+        assert find(tmp_path / name) == "the data of study 's'", name
+    assert find(base / "images/MNIST/raw/train-images-idx3-ubyte") == "the data of study 'm'"
+    assert find(base / "images/out.csv") is None
+    for name in ("study.db", "study.db-wal", "study.db-shm"):
+        assert find(tmp_path / name) == "the database"
+    checkpoints = f"study.checkpoints/s-{study.uid[:8]}/3.1.pt"
+    assert find(tmp_path / checkpoints) == "a place of checkpoints of study 's'"
+    assert find(base) == "the folder of the data of study 's'"
+    assert find(base / "t-trials.csv") is None
+
+
+def test_whose_a_study_file_is(database: Database, study: Study, tmp_path: Path) -> None:
+    find, file = owner(database, [study]), tmp_path / "a.txt"
+    file.write_text(DIGITS.read_text())
+    assert find(file) == "the file of study 'digits'"
+    file.write_text("# What to try after digits\n" + DIGITS.read_text())
+    assert find(file) is None, "nobody has run it"
+    file.write_text("# What to try after r\nname: s\ndata: {}\nnetwork: {}\n")
+    assert find(file) == "the file of study 's'"
+    for other in ("data,network\n1,2\n", "name: [", "name: s\nx: data network\n", "\ufeff"):
+        file.write_text(other)
+        assert find(file) is None
+    file.write_bytes(b"\xff data network")
+    assert find(file) is None

@@ -1,0 +1,184 @@
+"""Files that somebody names: read only where they are files of a bounded size, and written only
+where nothing is lost by it.
+
+A pipe or a device in the place of a file would be waited for or read without an end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TextIO
+
+from hpsearch.errors import ConflictError, HpsearchError, line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["MOST_BYTES", "content", "free", "open_regular", "written"]
+
+MOST_BYTES = 1 << 34
+"""The largest file that is read: 16 GiB."""
+
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFLNK: "a link",
+}
+_STREAMS = "/dev/fd/", "/dev/stdin", "/proc/self/fd/"
+"""How what a shell has opened for this process is called."""
+
+
+def open_regular(path: Path, *, follow: bool = True, at_most: int = MOST_BYTES) -> BinaryIO:
+    """The bytes of a file, to be read; OSError for what is none, or is larger.
+
+    Args:
+        path: The file.
+        follow: Whether it may be a link to one.
+        at_most: Its largest size.
+    """
+    # Looked at first, since to open a device may do something to it; and again once it is open, as
+    # it may have been replaced in between. Without O_NONBLOCK a pipe is waited for.
+    _check(path.stat(follow_symlinks=follow), path, at_most)
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    flags |= 0 if follow else getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(path, flags)
+    try:
+        _check(os.fstat(descriptor), path, at_most)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _check(found: os.stat_result, path: Path, at_most: int) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+        raise OSError(errno.EINVAL, f"it is {kind} and not a file", str(path))
+    if found.st_size > at_most:
+        said = f"it has {found.st_size:,} bytes, and at most {at_most:,} are read"
+        raise OSError(errno.EFBIG, said, str(path))
+
+
+def content(path: Path, *, at_most: int = MOST_BYTES, stream: bool = False) -> bytes:
+    """All bytes of a file; OSError as `open_regular`.
+
+    With `stream` also of a pipe that the shell has opened for this process, such as /dev/stdin:
+    whoever typed that has an end for it in mind.
+    """
+    piped = stream and str(path).startswith(_STREAMS) and stat.S_ISFIFO(path.stat().st_mode)
+    with path.open("rb") if piped else open_regular(path, at_most=at_most) as file:
+        data = file.read(at_most + 1)
+    if len(data) > at_most:
+        raise OSError(errno.EFBIG, f"it has more than {at_most:,} bytes", str(path))
+    return data
+
+
+@contextlib.contextmanager
+def written(
+    path: Path | None, owner: Callable[[Path], str | None], *, force: bool = False
+) -> Iterator[TextIO]:
+    """A stream for the text of a new file, which is there as a whole or not at all.
+
+    Args:
+        path: The file; None or `-`: standard output. A pipe, a terminal or a device such as
+            /dev/null is written to as it is.
+        owner: Whose a file is that is never written over, not even with `force`.
+        force: Write over a file that is there.
+
+    Raises ConflictError where something is lost by it, HpsearchError where it cannot be written.
+    """
+    if path is None or str(path) == "-":
+        yield sys.stdout
+        return
+    try:
+        if (stream := _stream(path)) is not None:
+            with stream:
+                yield stream
+        else:
+            with _beside(path, owner, force=force) as new:
+                yield new
+    except OSError as error:
+        raise HpsearchError(f"{path} cannot be written: {line(error)}") from None
+
+
+def _stream(path: Path) -> TextIO | None:
+    """What lies behind the path where that is no file: written to as it is."""
+    if str(path) == "/dev/stdout":  # which may be a file: its place in it goes on
+        return os.fdopen(os.dup(1), "w", encoding="utf-8", newline="")
+    if str(path) == "/dev/stderr":
+        return os.fdopen(os.dup(2), "w", encoding="utf-8", newline="")
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return None
+    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+        return path.open("w", encoding="utf-8", newline="")
+    return None
+
+
+@contextlib.contextmanager
+def _beside(path: Path, owner: Callable[[Path], str | None], *, force: bool) -> Iterator[TextIO]:
+    """Write beside, then rename: whoever is killed meanwhile leaves no half file of that name."""
+    final = Path(os.path.realpath(path))
+    _refuse(path, final, owner, force=force)
+    beside = final.with_name(f".{final.name[:100]}.{uuid.uuid4().hex}.part")
+    try:
+        with beside.open("x", encoding="utf-8", newline="") as stream:
+            yield stream
+        if force:
+            with contextlib.suppress(FileNotFoundError):
+                beside.chmod(stat.S_IMODE(final.stat().st_mode))
+            _refuse(path, final, owner, force=force)
+            beside.replace(final)
+        else:
+            _put(beside, final)
+    except FileExistsError:
+        _refuse(path, final, owner, force=False)
+        raise
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _put(beside: Path, final: Path) -> None:
+    """Give the file its name unless that is taken: a rename would replace what has it."""
+    try:
+        os.link(beside, final)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        with final.open("x"):
+            pass
+        beside.replace(final)
+
+
+def _refuse(path: Path, final: Path, owner: Callable[[Path], str | None], *, force: bool) -> None:
+    """Raise ConflictError where something is there that is not to be replaced."""
+    if (whose := owner(final)) is not None:
+        raise ConflictError(f"{path} is {whose}, and never written over; choose another name")
+    if not os.path.lexists(path):
+        return
+    if not final.is_file() and os.path.lexists(final):
+        raise ConflictError(f"{path} is no file that can be written over; choose another name")
+    if not force:
+        raise ConflictError(
+            f"{path} is there already; choose another name, or write over it with --force"
+        )
+
+
+def free(stem: str, suffix: str = "") -> str:
+    """The first of `wine-trials.csv`, `wine-trials-2.csv` ... of which nothing is there."""
+    count, name = 1, f"{stem}{suffix}"
+    while os.path.lexists(name):
+        count += 1
+        name = f"{stem}-{count}{suffix}"
+    return name
