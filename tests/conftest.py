@@ -12,9 +12,17 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests import zygote
 from tests.postgres import Postgres, free_port, wait_for
+from tests.shared import run_folder
 
 BACKENDS = ("sqlite", "postgresql", "mariadb")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _processes_are_forked(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """From one zygote for all test processes, which starts when the first test needs it."""
+    zygote.use(run_folder(tmp_path_factory))
 
 
 @pytest.fixture(scope="session")

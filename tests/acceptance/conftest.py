@@ -1,4 +1,4 @@
-"""The real command in real processes."""
+"""The real command in real processes, forked from one that has loaded PyTorch: `tests.zygote`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.zygote import Job, Process
 
 HPSEARCH = (sys.executable, "-m", "hpsearch")
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -40,13 +42,25 @@ class Command:
         return path
 
     def run(
-        self, *args: object, code: int = 0, timeout: float = 240, stdin: str = ""
+        self,
+        *args: object,
+        code: int = 0,
+        timeout: float = 240,
+        stdin: str = "",
+        fresh: bool = False,
     ) -> subprocess.CompletedProcess[str]:
-        """Run to its end; the exit code must be the one expected, and no traceback seen."""
-        done = subprocess.run(
-            [*HPSEARCH, *map(str, args)], cwd=self.folder, env=self.env, text=True,
-            capture_output=True, timeout=timeout, input=stdin, check=False,
-        )  # fmt: skip
+        """Run to its end; the exit code must be the one expected, and no traceback seen.
+
+        `fresh` starts Python anew, in a second or two: for what is seen of the start alone.
+        """
+        process = self._begin(args, fresh, stdin=subprocess.PIPE)
+        try:
+            stdout, stderr = process.communicate(stdin, timeout)
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
+        done = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
         assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         return done
@@ -54,14 +68,20 @@ class Command:
     def json(self, *args: object) -> Any:
         return json.loads(self.run(*args, "--json").stdout)
 
-    def start(self, *args: object) -> subprocess.Popen[str]:
+    def start(self, *args: object, fresh: bool = False) -> subprocess.Popen[str]:
         """Start in a process group of its own, as a shell does."""
-        process = subprocess.Popen(
-            [*HPSEARCH, *map(str, args)], cwd=self.folder, env=self.env, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        self.started.append(self._begin(args, fresh, stdin=subprocess.DEVNULL))
+        return self.started[-1]
+
+    def _begin(self, args: Sequence[object], fresh: bool, stdin: int) -> subprocess.Popen[str]:
+        words = list(map(str, args))
+        streams = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        if not fresh:
+            return Process(Job(words, self.env, self.folder), **streams)
+        return subprocess.Popen(
+            [*HPSEARCH, *words], cwd=self.folder, env=self.env, text=True, start_new_session=True,
+            **streams,
         )  # fmt: skip
-        self.started.append(process)
-        return process
 
 
 @pytest.fixture(scope="session", autouse=True)

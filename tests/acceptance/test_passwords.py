@@ -142,13 +142,13 @@ def test_an_unexpected_error_shows_its_traceback_without(open_: Command) -> None
     (open_.folder / "sitecustomize.py").write_text(BREAK)
     paths = [str(open_.folder), os.environ.get("PYTHONPATH", "")]
     open_.env["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    process = open_.start("worker", "--name", "w")
+    process = open_.start("worker", "--name", "w", fresh=True)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Traceback" in said
     assert re.search(r"RuntimeError: no name: postgresql\S*postgres:\*\*\*@\S+ \*\*\*\n$", said)
     assert "sesame" not in said
-    done = open_.run("run", open_.file(digits(parameters=LR)), code=7)
+    done = open_.run("run", open_.file(digits(parameters=LR)), code=7, fresh=True)
     assert "no name" in done.stderr
     assert "***" in done.stderr
     assert "sesame" not in done.stderr + done.stdout

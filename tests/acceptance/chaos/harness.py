@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from hpsearch.spec import load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.submit import submit
-from tests.acceptance.chaos.zygote import Job, start
+from tests.zygote import Job, Process
 
 T = TypeVar("T")
 Hook = Callable[[], None]
@@ -43,17 +43,16 @@ class Worker:
     """One worker process."""
 
     name: str
-    process: BaseProcess
+    process: Process
     output: Path
 
     @property
     def pid(self) -> int:
-        assert self.process.pid is not None
         return self.process.pid
 
     @property
     def alive(self) -> bool:
-        return self.process.is_alive()
+        return self.process.poll() is None
 
     @property
     def frozen(self) -> bool:
@@ -73,10 +72,11 @@ class Worker:
 
     def wait(self, timeout_s: float = 60.0) -> int:
         """Its exit code once it has ended; minus the signal that killed it."""
-        self.process.join(timeout_s)
-        code = self.process.exitcode
-        assert code is not None, f"{self.name} still runs after {timeout_s:.0f} s\n{self.said}"
-        return code
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            still = f"{self.name} still runs after {timeout_s:.0f} s\n{self.said}"
+            raise AssertionError(still) from None
 
 
 class Crew:
@@ -127,8 +127,10 @@ class Crew:
         """Start any command, or a function."""
         output = self.folder / f"{name}.log"
         env = {**self.env, "HPSEARCH_STORAGE": url or self.url}
-        job = Job(argv, env, self.folder, output, tuple(hooks), body)
-        self.workers.append(Worker(name, start(job), output))
+        job = Job(argv, env, self.folder, tuple(hooks), body)
+        with output.open("ab") as log:
+            process = Process(job, stdout=log, stderr=subprocess.STDOUT)
+        self.workers.append(Worker(name, process, output))
         return self.workers[-1]
 
     def finish(self, timeout_s: float = 120.0) -> None:
@@ -148,7 +150,7 @@ class Crew:
         for worker in self.workers:
             if worker.alive:
                 worker.process.kill()
-            worker.process.join()
+            worker.process.wait()
 
     def begun(self) -> list[tuple[int, int]]:
         """(ticket, epoch) of each epoch that was begun, where workers note them."""
