@@ -11,10 +11,10 @@ from collections.abc import Collection, Sequence
 import sqlalchemy as sa
 
 from hpsearch.store.engine import now
-from hpsearch.store.tables import leases, studies
-from hpsearch.store.values import Hold
+from hpsearch.store.tables import leases, studies, workers
+from hpsearch.store.values import CLOCK_S, Hold
 
-__all__ = ["end", "is_late", "live", "take", "under_way"]
+__all__ = ["CLOCK_S", "end", "is_late", "live", "take", "under_way"]
 
 
 def under_way(study_id: int | sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
@@ -23,8 +23,14 @@ def under_way(study_id: int | sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
 
 
 def is_late() -> sa.ColumnElement[bool]:
-    """Whether a lease has run out."""
-    return leases.c.until < now()
+    """Whether a lease has run out.
+
+    One that ends later than it could if it were renewed now is one too: the clock has gone back,
+    and its worker, if it lives, renews it soon.
+    """
+    length = sa.select(workers.c.lease_s).where(workers.c.worker == leases.c.worker)
+    latest = now() + length.correlate(leases).scalar_subquery() + CLOCK_S
+    return (leases.c.until < now()) | (leases.c.until > sa.func.coalesce(latest, leases.c.until))
 
 
 def live(study_id: int | sa.ColumnElement[int], but: str | None = None) -> sa.ScalarSelect[int]:

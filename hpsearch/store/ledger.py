@@ -12,6 +12,7 @@ import functools
 import json
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -476,7 +477,7 @@ class Ledger:
             beside: Whether they are trained beside others: none that has lost its worker then.
         """
         trials.lock_study(connection, study_id)
-        offer = ticket_rows.offer(connection, study_id, self.lease_s)
+        offer = ticket_rows.offer(connection, study_id)
         if offer is None:
             return []
         study = offer.study
@@ -502,7 +503,7 @@ class Ledger:
         study_rows.put(connection, study_id, **values)
         if not holds:
             study_rows.close(connection, study_id)
-        return holds
+        return [replace(hold, left_s=study.left_s) for hold in holds]
 
     @_verb
     def begin(
@@ -531,7 +532,7 @@ class Ledger:
             key = write.hold.key
             merged[key] = merged[key].then(write) if key in merged else write
         ending = {w.hold.study_id for w in merged.values() if w.ending}
-        study_rows.count_time(connection, ending, self.lease_s)
+        study_rows.count_time(connection, ending)
         refused: set[Key] = set()
         for study_id, keys in groupby(sorted(merged), key=itemgetter(0)):
             refused |= ticket_rows.record(connection, study_id, [merged[key] for key in keys])
@@ -553,7 +554,7 @@ class Ledger:
         self, connection: sa.Connection, holds: Collection[Hold], lost: str | None = None
     ) -> None:
         ids = sorted({hold.study_id for hold in holds})
-        study_rows.count_time(connection, ids, self.lease_s)
+        study_rows.count_time(connection, ids)
         for study_id in ids:
             of_study = [hold for hold in holds if hold.study_id == study_id]
             rows = ticket_rows.holders(connection, of_study).values()
@@ -604,19 +605,28 @@ class Ledger:
 
     @_verb
     def renew(
-        self, connection: sa.Connection, worker: str, keys: Collection[Key]
-    ) -> tuple[set[Key], dict[int, State]]:
-        """Prolong these leases of a worker; those it still has, and the states of their studies.
+        self,
+        connection: sa.Connection,
+        worker: str,
+        keys: Collection[Key],
+        worked_s: float = 0.0,
+    ) -> tuple[set[Key], dict[int, Study]]:
+        """Prolong these leases of a worker; those it still has, and their studies as they are now.
 
         One that ran out but that nobody has taken over is prolonged too: nothing is lost. One that
         the worker does not name, as the answer to its claim was lost on the way, runs out.
+
+        Args:
+            worker: Its name.
+            keys: The leases.
+            worked_s: Seconds for which it has trained without the database, which count as work.
         """
         ids = {study_id for study_id, _, _ in keys}
-        study_rows.count_time(connection, ids, self.lease_s)
+        study_rows.count_time(connection, ids, worked_s)
         alive = worker_rows.renew(connection, worker, keys, self.lease_s) if keys else set()
         worker_rows.see(connection, worker)
         known = study_rows.find(connection, studies.c.study_id.in_(ids)) if ids else []
-        return alive, {study.study_id: study.state for study in known}
+        return alive, {study.study_id: study for study in known}
 
     def workers(self) -> list[Worker]:
         """Every worker that has ever signed on, the newest first, with what it holds."""

@@ -79,21 +79,30 @@ def forget(connection: sa.Connection, study_id: int) -> None:
         connection.execute(sa.delete(table).where(table.c.study_id == study_id))
 
 
-def active(lease_s: float) -> sa.ColumnElement[float]:
-    """`active_s` up to now: with the time since the last count, if any ticket is leased and it is
-    no longer than a lease.
+def active(worked_s: float = 0.0) -> sa.ColumnElement[float]:
+    """`active_s` up to now: with the time since the last count in which any ticket was leased.
 
     So a study's hours run while any worker is at it, once however many there are, and stand still
-    while there is none. Whoever ends a lease counts before that.
+    while there is none. Whoever ends a lease counts before that. Of a worker that says nothing more
+    its lease counts, to its end; one that was cut off from the database and comes back has worked
+    for `worked_s`. Where the clock has gone back nothing counts.
     """
-    since = now() - sa.func.coalesce(studies.c.active_at, now())
-    rests = ~sa.exists().where(lease_rows.under_way(studies.c.study_id))
-    nothing = rests | (since < 0) | (since > lease_s)
-    return studies.c.active_s + sa.case((nothing, 0.0), else_=since)
+    last = sa.func.coalesce(studies.c.active_at, now())
+    ends = sa.select(sa.func.max(leases.c.until)).where(lease_rows.under_way(studies.c.study_id))
+    end = ends.correlate(studies).scalar_subquery()
+    leased = sa.case((end.is_(None), 0.0), (end < now(), end - last), else_=now() - last)
+    worked = sa.case((now() - last < worked_s, now() - last), else_=worked_s)
+    since = sa.case((leased < worked, worked), else_=leased)
+    return studies.c.active_s + sa.case((since > 0, since), else_=0.0)
 
 
-def count_time(connection: sa.Connection, study_ids: Collection[int], lease_s: float) -> None:
-    """Bring `active_s` up to date, with the studies' row locks held from then on."""
+def count_time(
+    connection: sa.Connection, study_ids: Collection[int], worked_s: float = 0.0
+) -> None:
+    """Bring `active_s` up to date, with the studies' row locks held from then on.
+
+    A worker that was cut off from the database has worked on them for `worked_s`.
+    """
     for study_id in sorted(study_ids):
         trials.lock_study(connection, study_id)
     if not study_ids:
@@ -102,7 +111,7 @@ def count_time(connection: sa.Connection, study_ids: Collection[int], lease_s: f
         sa.update(studies)
         .where(studies.c.study_id.in_(list(study_ids)))
         # In this order: MySQL computes the second with the first one's new value.
-        .ordered_values((studies.c.active_s, active(lease_s)), (studies.c.active_at, now()))
+        .ordered_values((studies.c.active_s, active(worked_s)), (studies.c.active_at, now()))
     )
 
 

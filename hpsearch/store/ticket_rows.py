@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.store import dealing, lease_rows, stage_rows, study_rows, trials
 from hpsearch.store.engine import now, upsert
 from hpsearch.store.tables import epochs, leases, studies, tickets, workers
-from hpsearch.store.values import Ending, Hold, Key, Study, Write
+from hpsearch.store.values import CLOCK_S, Ending, Hold, Key, Study, Write
 
 __all__ = [
     "Offer", "abandoned_studies", "begin_held", "end_abandoned", "give_back", "holders", "issue",
@@ -73,15 +73,16 @@ class Offer:
     """Signed on, and seen within their lease."""
 
 
-def offer(connection: sa.Connection, study_id: int, lease_s: float) -> Offer | None:
+def offer(connection: sa.Connection, study_id: int) -> Offer | None:
     """What there is to claim from an open study; None where it is not open, or is gone."""
     present = sa.select(sa.func.count()).select_from(workers)
     present = present.where(workers.c.stopped_at.is_(None))
     present = present.where(workers.c.seen_at + workers.c.lease_s >= now())
+    present = present.where(workers.c.seen_at <= now() + CLOCK_S)  # or the clock has gone back
     query = study_rows.select(studies.c.study_id == study_id, studies.c.state == "open")
     row = connection.execute(
         query.add_columns(
-            study_rows.active(lease_s).label("active_now"),
+            study_rows.active().label("active_now"),
             now().label("clock"),
             _has_free().label("has_free"),
             present.scalar_subquery().label("workers"),

@@ -9,10 +9,13 @@ from typing import Any, Literal
 from optuna.trial import TrialState
 
 __all__ = [
-    "Ending", "EpochReport", "Hold", "Key", "State", "Study", "Work", "Worker", "Write",
+    "CLOCK_S", "Ending", "EpochReport", "Hold", "Key", "State", "Study", "Work", "Worker", "Write",
 ]  # fmt: skip
 
 State = Literal["open", "paused", "stopped", "done"]
+
+CLOCK_S = 1.0
+"""By so much a clock may be set back without anything being late for it."""
 
 Key = tuple[int, int, int]
 """Of a hold: study_id, the ticket's number, fence."""
@@ -70,10 +73,17 @@ class Study:
         return str(self.sanity["said"]) if refused and self.sanity else None
 
     @property
+    def left_s(self) -> float | None:
+        """Seconds of its hours of work that are left, not below 0; None: there is no limit, or it
+        is in its finish, which has none."""
+        if self.hours is None or self.finish == "open":
+            return None
+        return max(self.hours * 3600 - self.active_s, 0.0)
+
+    @property
     def is_out_of_time(self) -> bool:
         """Whether its hours of work are spent; a finish goes on all the same."""
-        spent = self.hours is not None and self.active_s >= self.hours * 3600
-        return spent and self.finish != "open"
+        return self.left_s == 0
 
     @property
     def left(self) -> int:
@@ -128,7 +138,7 @@ class Worker:
         """What it is at: `left` of its own accord or seen to be dead, `lost` without a word."""
         if self.stopped_at is not None:
             return "left"
-        if self.silent_s > self.lease_s:
+        if not -CLOCK_S <= self.silent_s <= self.lease_s:  # seen in the future: the clock went back
             return "lost"
         return "working" if self.work else "idle"
 
@@ -158,6 +168,8 @@ class Hold:
     """The failed ticket that this one runs again."""
     crashes: int = 0
     """Workers that it lost since its last new epoch; one of them may have been its own doing."""
+    left_s: float | None = field(default=None, compare=False)
+    """Seconds of its study's hours that were left when it was leased; None: there is no limit."""
 
     @property
     def key(self) -> Key:

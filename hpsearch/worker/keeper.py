@@ -52,6 +52,9 @@ class Keeper(threading.Thread):
         self._lost: set[Key] = set()
         self._ended: set[Key] = set()
         self._states: dict[int, State] = {}
+        self._spent_at: dict[int, float] = {}
+        """When the hours of a study are over that counts them, by this process's clock."""
+        self._renewed_at = time.monotonic()
         self._writes: list[Write] = []
         self._follow: Callable[[], None] | None = None
         self._renew_at = self._follow_at = time.monotonic()
@@ -67,6 +70,7 @@ class Keeper(threading.Thread):
         with self._changed:
             self._held.add(hold.key)
             self._states.pop(hold.study_id, None)  # it was open when the ticket was claimed
+            self._note_left(hold.study_id, hold.left_s)
 
     def forget(self, hold: Hold) -> None:
         """A ticket is not held any more."""
@@ -112,6 +116,18 @@ class Keeper(threading.Thread):
         """The study's state when leases were last renewed."""
         with self._changed:
             return self._states.get(study_id, "open")
+
+    def is_spent(self, study_id: int) -> bool:
+        """Whether the hours of a study are over: they run while this worker holds a ticket of it,
+        so that what was left at the last renewal tells."""
+        at = self._spent_at.get(study_id)
+        return at is not None and time.monotonic() >= at
+
+    def _note_left(self, study_id: int, left_s: float | None) -> None:
+        if left_s is None:
+            self._spent_at.pop(study_id, None)
+        else:
+            self._spent_at[study_id] = time.monotonic() + left_s
 
     def follow(self, fetch: Callable[[], None] | None) -> None:
         """What reads the reports of other workers now and then, for a pruner to judge by."""
@@ -192,16 +208,21 @@ class Keeper(threading.Thread):
     def _renew(self) -> None:
         with self._changed:
             before = set(self._held)
-        alive, states = self._ledger.renew(self._worker, before)
+        # A process that was frozen has not worked; one whose database was away has.
+        worked_s = time.monotonic() - self._renewed_at if self._away else 0.0
+        alive, known = self._ledger.renew(self._worker, before, worked_s)
         with self._changed:
-            self._renew_at = time.monotonic() + min(self._ledger.lease_s / _RENEWALS, _MOST_S)
+            self._renewed_at = time.monotonic()
+            self._renew_at = self._renewed_at + min(self._ledger.lease_s / _RENEWALS, _MOST_S)
             # Only what was held before the query: a lease taken meanwhile is not in its answer.
             # Whether one is lost whose end is on its way, or has ended by it, is seen on delivery.
             ending = {write.hold.key for write in self._writes if write.ending}
             lost = (before & self._held) - alive - ending
             self._lost |= lost
             self._held -= lost
-            self._states = states
+            self._states = {study_id: study.state for study_id, study in known.items()}
+            for study_id, study in known.items():
+                self._note_left(study_id, study.left_s)
 
     def _deliver(self) -> None:
         with self._changed:

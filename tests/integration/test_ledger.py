@@ -220,7 +220,8 @@ def test_renewing_keeps_a_lease(url: str) -> None:
     ledger = Ledger(Database(url), lease_s=60)
     study = a_study(ledger, tickets=1)
     hold = ledger.claim("w", study.study_id)[0]
-    assert ledger.renew("w", [hold.key]) == ({hold.key}, {study.study_id: "open"})
+    alive, known = ledger.renew("w", [hold.key])
+    assert (alive, known[study.study_id].state) == ({hold.key}, "open")
     assert ledger.claim("other", study.study_id) == []
 
 
