@@ -12,7 +12,7 @@ from platformdirs import user_data_path
 
 from hpsearch import files, urls
 from hpsearch.catalog import SOURCES
-from hpsearch.errors import StorageError
+from hpsearch.errors import CheckpointError, StorageError
 from hpsearch.spec import name_in
 from hpsearch.store.engine import Database
 from hpsearch.store.values import Study
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from hpsearch.spec import StudySpec
+    from hpsearch.store.ledger import Ledger
     from hpsearch.training.data import DataSettings
 
 __all__ = [
-    "checkpoint_place", "checkpoint_root", "data_settings", "default_root", "owner", "stays_here",
+    "checkpoint_place", "checkpoint_root", "data_settings", "default_root", "delete_study", "owner",
+    "stays_here",
 ]  # fmt: skip
 
 _UID = re.compile(r"[0-9a-f]{32}")
@@ -73,6 +75,22 @@ def default_root(database: Database) -> Path:
     if database.file:
         return database.file.with_suffix(".checkpoints")
     return user_data_path("hpsearch") / "checkpoints"
+
+
+def delete_study(ledger: Ledger, study: Study, checkpoints: str | None = None) -> None:
+    """Delete a study with its trials and its checkpoints, for good.
+
+    Raises CheckpointError where its checkpoints cannot be deleted; for want of a package before
+    anything is.
+    """
+    from hpsearch.training.checkpoint import Checkpoints
+
+    kept = Checkpoints(checkpoint_place(ledger.database, study, checkpoints))
+    ledger.delete(study.name)
+    try:
+        kept.clear()
+    except CheckpointError as error:
+        raise CheckpointError(f"study {study.name} is deleted, but: {error}") from error
 
 
 def stays_here(database: Database, said: str | None, *configured: str | None) -> bool:

@@ -17,8 +17,8 @@ from hpsearch.cli.options import (
     open_ledger,
     print_json,
 )  # fmt: skip
-from hpsearch.errors import CheckpointError, ConflictError, StudyFileError
-from hpsearch.terminal import echo
+from hpsearch.errors import ConflictError, StudyFileError
+from hpsearch.terminal import echo, visible
 
 if TYPE_CHECKING:
     from hpsearch.store.values import State, Study
@@ -164,8 +164,7 @@ def delete(
     json_: Json = False,
 ) -> None:
     """Delete a study, its trials and its checkpoints, for good."""
-    from hpsearch.places import checkpoint_place
-    from hpsearch.training import checkpoint
+    from hpsearch.places import delete_study
 
     ledger = open_ledger(storage)
     study = ledger.study(name)
@@ -173,14 +172,8 @@ def delete(
         trained = sum(len(worker.of(name)) for worker in ledger.workers())
         now = f", {trained} of which are being trained now" if trained else ""
         asked = f"Delete study {name} with {study.issued} trials{now}?"
-        typer.confirm(asked, abort=True, err=True)
-    # First: where it cannot be used for want of a package, nothing is deleted.
-    kept = checkpoint.Checkpoints(checkpoint_place(ledger.database, study, checkpoints))
-    ledger.delete(name)
-    try:
-        kept.clear()
-    except CheckpointError as error:
-        raise CheckpointError(f"study {name} is deleted, but: {error}") from error
+        typer.confirm(visible(asked), abort=True, err=True)
+    delete_study(ledger, study, checkpoints)
     if json_:
         print_json({"name": name, "deleted": True})
     else:

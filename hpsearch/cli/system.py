@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli.options import Json, Storage, open_ledger, print_json
+from hpsearch.cli.options import Checkpoints, Json, Storage, open_ledger, print_json
 from hpsearch.terminal import echo
 
 __all__ = ["check_database", "dashboard", "db", "doctor", "init", "schema"]
@@ -36,6 +36,7 @@ def dashboard(
         ),
     ] = None,
     storage: Storage = None,
+    checkpoints: Checkpoints = None,
 ) -> None:
     """Serve optuna-dashboard over the database.
 
@@ -51,7 +52,9 @@ def dashboard(
         echo(f"dashboard at {address} ({', '.join([*manner, 'Ctrl-C ends it'])})")
 
     database = open_ledger(storage, make=True).database
-    serve(database, host, port, ready, login=login, read_only=read_only)
+    serve(
+        database, host, port, ready, login=login, read_only=read_only, checkpoints=checkpoints
+    )  # fmt: skip
 
 
 @db.command()

@@ -5,29 +5,22 @@ TLS is not done here: a proxy before it does that better.
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 
 import optuna_dashboard
-import waitress
 
-from hpsearch.dashboard.guard import Guard, is_loopback
+from hpsearch.dashboard.guard import HEALTH, Guard, is_loopback
 from hpsearch.dashboard.login import Login, read_login
+from hpsearch.dashboard.owned import Owned
+from hpsearch.dashboard.server import Server
 from hpsearch.errors import HpsearchError, StudyFileError
 from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ledger
 from hpsearch.store.storage import open_storage
 
 __all__ = ["Login", "read_login", "serve"]
-
-_THREADS = 8
-"""Requests answered at the same time: one that reads a large study takes seconds. Optuna's storage
-has a session a thread, and optuna-dashboard locks its caches. A client that is slow to send or to
-read takes none of them: waitress waits for it elsewhere."""
-
-_BODY_BYTES = 1 << 20
-"""The largest body of a request: notes are text. waitress would take a gigabyte."""
 
 
 def serve(
@@ -38,6 +31,7 @@ def serve(
     *,
     login: Login | None = None,
     read_only: bool = False,
+    checkpoints: str | None = None,
 ) -> None:
     """Serve until interrupted; `ready` is called with the address once requests are answered.
 
@@ -48,6 +42,7 @@ def serve(
         ready: Told the address.
         login: What requests must carry.
         read_only: Refuse whatever writes.
+        checkpoints: Where those of a study that is deleted lie; None: where the study says.
 
     Raises StudyFileError where others could reach it without a login; HpsearchError where the
     address cannot be had.
@@ -59,19 +54,11 @@ def serve(
             "name a login (--user and --password-file, or HPSEARCH_DASHBOARD_USER and "
             "HPSEARCH_DASHBOARD_PASSWORD_FILE), or bind it to 127.0.0.1"
         )
-    # A busy page asks for more than there are threads, and then waits: that is no news.
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     app = optuna_dashboard.wsgi(open_storage(database))
     app.catchall = False  # what goes wrong is logged, and not written past the log with a password
     try:
-        server = waitress.create_server(
-            Guard(app, login, read_only=read_only),
-            host=address,
-            port=port,
-            threads=_THREADS,
-            max_request_body_size=_BODY_BYTES,
-            ident=None,
-        )
+        owned = Owned(app, Ledger(database), checkpoints)
+        server = Server(Guard(owned, login, read_only=read_only), address, port, HEALTH)
     except OSError as error:
         raise HpsearchError(
             f"port {port} of {host} cannot be opened ({error.strerror}); name another: --port N"

@@ -16,6 +16,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from hpsearch.dashboard.attempts import Attempts
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -50,14 +52,25 @@ class Guard:
 
     def __init__(self, app: WSGIApplication, login: Login | None, *, read_only: bool) -> None:
         self._app, self._login, self._read_only = app, login, read_only
+        self._attempts = Attempts()
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         """Answer a request, or have it answered."""
         if environ.get("PATH_INFO") == HEALTH and environ["REQUEST_METHOD"] in _READING:
             return _say(start, HTTPStatus.OK, "ok\n")
-        if self._login is not None and not _is_known(environ, self._login):
-            challenge = ("WWW-Authenticate", 'Basic realm="hpsearch", charset="UTF-8"')
-            return _say(start, HTTPStatus.UNAUTHORIZED, "log in\n", challenge)
+        if self._login is not None:
+            client, given = str(environ.get("REMOTE_ADDR", "")), _given(environ)
+            # Not even looked at meanwhile: the answer to a right one would tell it.
+            if given and (wait_s := self._attempts.wait_s(client)):
+                words = f"too many wrong passwords from this address; try again in {wait_s} s\n"
+                later = ("Retry-After", str(wait_s))
+                return _say(start, HTTPStatus.TOO_MANY_REQUESTS, words, later)
+            if given is None or not _is_right(given, self._login):
+                if given:
+                    self._attempts.failed(client)
+                challenge = ("WWW-Authenticate", 'Basic realm="hpsearch", charset="UTF-8"')
+                return _say(start, HTTPStatus.UNAUTHORIZED, "log in\n", challenge)
+            self._attempts.passed(client)
         refused = self._refused(environ)
         if refused is not None:
             return _say(start, HTTPStatus.FORBIDDEN, f"{refused}\n")
@@ -104,15 +117,18 @@ def _host_name(header: str) -> str:
         return ""
 
 
-def _is_known(environ: WSGIEnvironment, login: Login) -> bool:
-    """Whether the request carries the login."""
+def _given(environ: WSGIEnvironment) -> bytes | None:
+    """The login that the request carries, `user:password`; None: it carries none."""
     scheme, _, encoded = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "basic":
-        return False
+        return None
     try:
-        given = base64.b64decode(encoded.strip(), validate=True)
+        return base64.b64decode(encoded.strip(), validate=True)
     except (binascii.Error, ValueError):
-        return False
+        return None
+
+
+def _is_right(given: bytes, login: Login) -> bool:
     # Digests are of one length: the time to compare them tells nothing, not even how long it is.
     expected = f"{login.user}:{login.password}".encode()
     return hmac.compare_digest(_digest(given), _digest(expected))

@@ -148,6 +148,17 @@ class Ledger:
         with self.database.read() as connection:
             return self._study(connection, name)
 
+    def by_id(self, study_id: int) -> Study | None:
+        """The study that has Optuna's id; None: hpsearch has none of that id."""
+        with self.database.read() as connection:
+            return _there(connection, study_id)
+
+    def of_trial(self, trial_id: int) -> Study | None:
+        """The study that a trial of Optuna's id belongs to; None: it is no study of hpsearch."""
+        with self.database.read() as connection:
+            study_id = trials.study_of(connection, trial_id)
+            return None if study_id is None else _there(connection, study_id)
+
     def studies(self) -> list[Study]:
         """All studies, the most important first."""
         with self.database.read() as connection:

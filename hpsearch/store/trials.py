@@ -52,6 +52,7 @@ __all__ = [
     "put_system_attrs",
     "put_user_attrs",
     "put_values",
+    "study_of",
 ]  # fmt: skip
 
 PRUNER_NOTES = "completed_rung_"
@@ -208,6 +209,13 @@ def numbered(connection: sa.Connection, trial_ids: Collection[int]) -> dict[int,
     query = sa.select(TRIALS.c.trial_id, TRIALS.c.number)
     rows = connection.execute(query.where(TRIALS.c.trial_id.in_(list(trial_ids))))
     return {row.trial_id: (row.trial_id, row.number) for row in rows}
+
+
+def study_of(connection: sa.Connection, trial_id: int) -> int | None:
+    """The id of the study that a trial belongs to; None: there is no such trial."""
+    query = sa.select(TRIALS.c.study_id).where(TRIALS.c.trial_id == trial_id)
+    found: int | None = connection.execute(query).scalar()
+    return found
 
 
 def last_step() -> sa.ScalarSelect[int]:

@@ -1,0 +1,108 @@
+"""What optuna-dashboard may do to studies of hpsearch.
+
+It writes as if whoever clicks were the only one: it renames a study by copying its trials, ends
+trials that a worker holds, and deletes a study without its checkpoints. Between it and the guard
+stands this: what it would spoil is refused with a reason that its page shows, and a study is
+deleted as `hpsearch delete` does. Notes are its own, and stay.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from hpsearch.errors import HpsearchError
+from hpsearch.places import delete_study
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from hpsearch.store.ledger import Ledger
+    from hpsearch.store.values import Study
+
+__all__ = ["Owned"]
+
+_CREATE = re.compile(r"/api/studies")
+_STUDY = re.compile(r"/api/studies/(-?\d+)")
+_RENAME = re.compile(r"/api/studies/(-?\d+)/rename")
+_SKIP = re.compile(r"/api/studies/(-?\d+)/-?\d+/skip")
+_TELL = re.compile(r"/api/trials/(-?\d+)/tell")
+_ATTRS = re.compile(r"/api/trials/(-?\d+)/user-attrs")
+
+
+class Owned:
+    """A WSGI application before optuna-dashboard's."""
+
+    def __init__(self, app: WSGIApplication, ledger: Ledger, checkpoints: str | None) -> None:
+        """`checkpoints` is where those of all studies lie; None: where each study says."""
+        self._app, self._ledger, self._checkpoints = app, ledger, checkpoints
+
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        """Answer a request, or have it answered."""
+        if environ["REQUEST_METHOD"] in ("POST", "DELETE"):
+            try:
+                reason = self._answer(environ["REQUEST_METHOD"], _path(environ))
+            except HpsearchError as error:
+                return _say(start, HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+            if reason == "":
+                start("204 No Content", [("Content-Type", "application/json")])
+                return [b""]
+            if reason is not None:
+                return _say(start, HTTPStatus.CONFLICT, reason)
+        return self._app(environ, start)
+
+    def _answer(self, method: str, path: str) -> str | None:
+        """Why a request is refused; nothing where it is done already; None: it is passed on."""
+        if method == "DELETE":
+            match = _STUDY.fullmatch(path)
+            study = self._ledger.by_id(int(match[1])) if match else None
+            if study is None:
+                return None
+            delete_study(self._ledger, study, self._checkpoints)
+            return ""
+        if _CREATE.fullmatch(path):
+            return (
+                "a study that is created here has no study file, and no worker would serve it: "
+                "hpsearch run FILE or hpsearch submit FILE creates one"
+            )
+        if (match := _RENAME.fullmatch(path)) and (study := self._ledger.by_id(int(match[1]))):
+            return (
+                f"study {study.name!r} is hpsearch's, and a copy under another name would be "
+                "without its workers and checkpoints: run its file again with --set name=..."
+            )
+        return self._refused_trial(path)
+
+    def _refused_trial(self, path: str) -> str | None:
+        if match := _SKIP.fullmatch(path):
+            return self._held(self._ledger.by_id(int(match[1])), "skipped")
+        if match := _TELL.fullmatch(path):
+            return self._held(self._ledger.of_trial(int(match[1])), "ended")
+        if match := _ATTRS.fullmatch(path):
+            return self._held(self._ledger.of_trial(int(match[1])), "given attributes")
+        return None
+
+    def _held(self, study: Study | None, what: str) -> str | None:
+        if study is None:
+            return None
+        return (
+            f"trials of study {study.name!r} are trained by hpsearch's workers, and cannot be "
+            f"{what} here: hpsearch stop {study.name} ends those under way"
+        )
+
+
+def _path(environ: WSGIEnvironment) -> str:
+    """The path as bottle matches it: decoded, without slashes at its ends."""
+    text = str(environ.get("PATH_INFO", "")).encode("latin-1").decode(errors="ignore")
+    return f"/{text.strip('/')}"
+
+
+def _say(start: StartResponse, status: HTTPStatus, reason: str) -> list[bytes]:
+    body = json.dumps({"reason": reason}).encode()
+    start(
+        f"{status.value} {status.phrase}",
+        [("Content-Type", "application/json"), ("Content-Length", str(len(body)))],
+    )
+    return [body]
