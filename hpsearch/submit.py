@@ -42,7 +42,7 @@ def submit(
         document=spec.document,
         base=str(base.resolve()),
         budget=plan.tickets(spec) + plan.final_tickets(spec),
-        finish=spec.final is not None,
+        final=spec.final.model_dump(mode="json") if spec.final else None,
         hours=spec.budget.hours,
         priority=priority or 0,
         max_parallel=max_parallel or None,

@@ -10,7 +10,7 @@ import typer
 from hpsearch.cli.options import Checkpoints, Json, Storage, open_ledger, print_json
 from hpsearch.terminal import echo
 
-__all__ = ["check_database", "dashboard", "db", "doctor", "init", "schema"]
+__all__ = ["check_database", "dashboard", "db", "doctor", "init", "schema", "upgrade"]
 
 db = typer.Typer(help="Prepare and check the database.", no_args_is_help=True)
 
@@ -61,6 +61,27 @@ def dashboard(
 def init(storage: Storage = None) -> None:
     """Create the tables where they are missing."""
     echo(f"{open_ledger(storage, make=True).database.name} is ready")
+
+
+@db.command()
+def upgrade(storage: Storage = None) -> None:
+    """Bring a database of an earlier hpsearch up to date; of a SQLite file a copy is made first.
+
+    No worker may be at work meanwhile (5). One that is killed is run again.
+    """
+    from hpsearch.cli.show import note
+    from hpsearch.store import upgrades
+    from hpsearch.store.engine import Database, storage_url
+
+    database = Database(storage_url(storage))
+    if upgrades.pending(database) is not None and database.file is None:
+        note("no copy is made of a server's database; keep a dump of it (pg_dump, mariadb-dump)")
+    done = upgrades.upgrade(database)
+    if done.before == done.after:
+        typer.echo(f"{database.name} is up to date: schema {done.after}")
+        return
+    kept = f"; as it was: {done.copy}" if done.copy else ""
+    typer.echo(f"{database.name} has schema {done.after} now, {done.before} before{kept}")
 
 
 @db.command("check")

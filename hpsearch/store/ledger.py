@@ -101,14 +101,15 @@ class Ledger:
         crash_limit: int,
         stage: Mapping[str, Any] = stage_rows.WHOLE,
         overlap: bool = False,
-        finish: bool = False,
+        final: Mapping[str, Any] | None = None,
         priority: int = 0,
         max_parallel: int | None = None,
     ) -> tuple[Study, bool]:
         """The study of this name, and whether it is new; if not, its digest tells whose it is.
 
         It is made with its first `stage`, plain values of which `name`, `first` and `count` count,
-        and is not done before its `finish`, whose tickets are part of the budget.
+        and is not done before its finish, of which `final` says what it takes and whose tickets are
+        part of the budget.
 
         Raises ConflictError where the name belongs to an Optuna study that hpsearch did not make.
         """
@@ -128,7 +129,7 @@ class Ledger:
                 max_parallel=max_parallel, crash_limit=crash_limit, tickets=budget, issued=0,
                 drawn=0, floor=0, floor_origin=0, ended=0, hours=hours, active_s=0.0,
                 opened=stage_rows.end_of(stage), overlap=overlap,
-                finish="due" if finish else None,
+                finish="due" if final else None, final=json.dumps(final) if final else None,
             )
         )  # fmt: skip
         stage_rows.add(connection, study_id, 0, stage)

@@ -50,6 +50,7 @@ def made(row: sa.Row[Any]) -> Study:
     fields["document"] = _mapping(row.document) or {}
     fields["data"] = _mapping(row.data)
     fields["sanity"] = _mapping(row.sanity)
+    fields["final"] = _mapping(row.final)
     return Study(**fields)
 
 

@@ -19,11 +19,14 @@ from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store.engine import Database
 
 __all__ = [
-    "KNOWN_REVISIONS", "epochs", "finishes", "forecasts", "is_ready", "leases", "optuna_revision",
-    "prepare", "stages", "studies", "tickets", "workers",
+    "KNOWN_REVISIONS", "OLDEST", "SCHEMA_VERSION", "check", "epochs", "finishes", "forecasts",
+    "is_ready", "leases", "metadata", "optuna_revision", "prepare", "schema", "schema_lock",
+    "stages", "studies", "tickets", "versions", "workers",
 ]  # fmt: skip
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
+OLDEST = 5
+"""The first schema that `upgrades` leads from."""
 KNOWN_REVISIONS = frozenset({"v3.2.0.a"})
 """Of Optuna's tables, schema version 12, as its migrations name them: those written here."""
 _LOCK = 0x6870_7365  # any fixed number: "hpse"
@@ -69,6 +72,7 @@ studies = sa.Table(
     sa.Column(
         "sanity", sa.Text
     ),  # whether the default configuration learns; NULL: nobody has looked
+    sa.Column("final", sa.Text),  # what its finish takes, top and seeds, as JSON; NULL: has none
 )
 
 stages = sa.Table(
@@ -172,7 +176,8 @@ epochs = sa.Table(
 )
 
 
-def _versions(connection: sa.Connection) -> tuple[int | None, str | None]:
+def versions(connection: sa.Connection) -> tuple[int | None, str | None]:
+    """The version of hpsearch's tables and the revision of Optuna's; None where there are none."""
     ours = None
     if sa.inspect(connection).has_table(schema.name):
         ours = connection.execute(sa.select(sa.func.max(schema.c.version))).scalar()
@@ -206,11 +211,24 @@ def is_ready(database: Database) -> bool:
     if database.file and not database.file.exists():  # to look would make one
         return False
     with database.read() as connection:
-        ours, revision = _versions(connection)
+        ours, revision = versions(connection)
+    check(database, ours, revision)
     if ours is not None and ours != SCHEMA_VERSION:
         raise SchemaError(
-            f"the database {database.name} has hpsearch's schema {ours}, and this version knows "
-            f"{SCHEMA_VERSION}; {_way_out(ours)}, or name another database: --storage URL"
+            f"{_of_schema(database, ours)}; hpsearch db upgrade brings it up to date, with all its "
+            "studies, or name another database: --storage URL"
+        )
+    return ours == SCHEMA_VERSION and revision is not None
+
+
+def check(database: Database, ours: int | None, revision: str | None) -> None:
+    """Raise SchemaError where nothing here leads from these versions to those known."""
+    if ours is not None and not OLDEST <= ours <= SCHEMA_VERSION:
+        newer = ours > SCHEMA_VERSION
+        made = "finish its studies with the hpsearch that made it (Optuna reads them as they are)"
+        way_out = "update hpsearch" if newer else made
+        raise SchemaError(
+            f"{_of_schema(database, ours)}; {way_out}, or name another database: --storage URL"
         )
     if revision is not None and revision not in KNOWN_REVISIONS:
         raise SchemaError(
@@ -218,13 +236,11 @@ def is_ready(database: Database) -> bool:
             f"hpsearch knows {' and '.join(KNOWN_REVISIONS)}; run `optuna storage upgrade`, or "
             "update hpsearch"
         )
-    return ours == SCHEMA_VERSION and revision is not None
 
 
-def _way_out(ours: int) -> str:
-    if ours > SCHEMA_VERSION:
-        return "update hpsearch"
-    return "finish its studies with the hpsearch that made it (Optuna reads them as they are)"
+def _of_schema(database: Database, ours: int) -> str:
+    known = f"and this version knows {SCHEMA_VERSION}"
+    return f"the database {database.name} has hpsearch's schema {ours}, {known}"
 
 
 def _use_wal(database: Database) -> None:
@@ -241,7 +257,7 @@ def _use_wal(database: Database) -> None:
 
 def _create(connection: sa.Connection) -> None:
     """Make what is missing, under a lock. Each step looks first, so a killed one can be redone."""
-    with _schema_lock(connection):
+    with schema_lock(connection):
         models.BaseModel.metadata.create_all(connection)
         version = models.VersionInfoModel.__table__
         if connection.execute(sa.select(sa.func.count()).select_from(version)).scalar() == 0:
@@ -260,7 +276,7 @@ def _create(connection: sa.Connection) -> None:
 
 
 @contextmanager
-def _schema_lock(connection: sa.Connection) -> Iterator[None]:
+def schema_lock(connection: sa.Connection) -> Iterator[None]:
     """Only one process makes the schema: the transaction itself on SQLite, a named lock elsewhere.
 
     Without it, PostgreSQL refuses the second of two CREATE TYPE with an error.

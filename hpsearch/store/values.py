@@ -65,6 +65,8 @@ class Study:
     sanity: Mapping[str, Any] | None = None
     """Whether the default configuration learns at all: `suspect`, `said`, `stops`; None: nobody has
     looked."""
+    final: Mapping[str, Any] | None = None
+    """What its finish takes, `top` and `seeds`; None: it has none."""
 
     @property
     def refused(self) -> str | None:

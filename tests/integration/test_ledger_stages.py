@@ -153,7 +153,7 @@ def with_finish(ledger: Ledger, hours: float | None = None) -> Study:
     """Three tickets of search and up to four of a finish."""
     study, _ = ledger.create(
         name="s", direction="maximize", digest="d", base="/", budget=7, document={}, hours=hours,
-        crash_limit=3, stage=a_stage("joint", 0, 3), finish=True,
+        crash_limit=3, stage=a_stage("joint", 0, 3), final={"top": 1, "seeds": 2},
     )  # fmt: skip
     return study
 
