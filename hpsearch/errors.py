@@ -58,6 +58,10 @@ class StorageError(HpsearchError):
 class UnreachableError(StorageError):
     """The database does not answer, and may come back."""
 
+    settled = False
+    """Whether what it says calls for somebody to change the URL, the user or the database: then a
+    program that has just been started does not wait for it."""
+
 
 class SchemaError(StorageError):
     """The database was made by another version."""

@@ -83,6 +83,12 @@ class Service:
         """The ledger over the named database, made where there is none."""
         return open_ledger(self.storage, self.lease_s, make=True)
 
+    def awaited_ledger(self) -> Ledger:
+        """The same; a database that is away is waited for as long as there is patience."""
+        from hpsearch.store.patience import first_contact
+
+        return first_contact(self.ledger, self.patience_s)
+
     def orders(self, url: str, studies: Sequence[str], until_done: bool) -> Orders:
         """What each worker is told."""
         from hpsearch.fleet import Orders

@@ -319,7 +319,7 @@ def _announce(who: str, service: Service, names: Sequence[str], *, alone: bool =
     """
     from hpsearch.store.engine import DEFAULT_URL, storage_url
 
-    ledger = service.ledger()
+    ledger = service.awaited_ledger()
     named = [ledger.study(name) for name in names]
     studies = [study for study in named or ledger.studies() if study.state == "open"]
     count = f"{len(studies)} open {'study' if len(studies) == 1 else 'studies'}"

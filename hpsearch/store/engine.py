@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,19 @@ _RETRIED = {
     "40001", "40P01", "55P03",  # PostgreSQL: serialization failure, deadlock, lock not available
     "1205", "1213", "1020",     # MySQL, MariaDB: lock wait timeout, deadlock, record has changed
 }  # fmt: skip
+
+
+_FULL = ("too many clients", "remaining connection slots", "too many connections",
+         "no more connections", "max_user_connections")  # fmt: skip
+"""What servers and poolers say that have no connection left."""
+
+_SETTLED = ("password", "denied", "authentication", "does not exist", "unknown database",
+            "unknown host", "name or service not known", "could not translate host name",
+            "failed to resolve host", "getaddrinfo", "no pg_hba.conf entry")  # fmt: skip
+"""What they say where waiting does not help."""
+
+_SURE_S = 5.0
+"""For which a connection that has been used is taken to be there."""
 
 
 class now(FunctionElement[float]):  # noqa: N801 - it reads as SQL does
@@ -178,12 +192,13 @@ class Database:
         self.url = parsed.render_as_string(hide_password=False)
         plain = parsed.set(drivername=self.backend)  # as people write it: without the driver
         self.name = passwords.hide(plain.render_as_string(hide_password=True))
-        options: dict[str, Any] = {"pool_pre_ping": self.backend != "sqlite"}
+        options: dict[str, Any] = {}
         if self.backend == "mysql":
             # REPEATABLE READ would show a worker the tickets as they were when it began to wait.
             options["isolation_level"] = "READ COMMITTED"
         try:
             known = _connect_args(self.backend)
+            parsed, known = _prepared(parsed, known)
             said = {k: v for k, v in known.items() if k not in parsed.query}
             self.engine = sa.create_engine(parsed, connect_args=said, **options)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
@@ -195,6 +210,7 @@ class Database:
             _tune_sqlite(self.engine)
         else:
             _tune_session(self.engine)
+            _look_before_use(self.engine)
         # At the latest when this process ends, but not by os._exit: a worker does so itself.
         weakref.finalize(self, self.engine.dispose)
 
@@ -202,6 +218,12 @@ class Database:
         """Give back the connections. The last to leave a SQLite file moves its log into it: who
         then copies that one file has it all."""
         self.engine.dispose()
+
+    def rest(self) -> None:
+        """Keep one connection at most while there is little to do: a server has few to give."""
+        pool = self.engine.pool
+        if isinstance(pool, sa.QueuePool) and not self.file and pool.checkedin() > 1:
+            self.engine.dispose()
 
     @property
     def file(self) -> Path | None:
@@ -249,10 +271,16 @@ class Database:
         cause = getattr(error, "orig", None) or error
         said = passwords.hide(line(cause))
         kind = UnreachableError if _may_pass(error) else StorageError
-        return kind(f"the database {self.name} failed: {said}; {self._advice(said)}")
+        found = kind(f"the database {self.name} failed: {said}; {self._advice(said)}")
+        if isinstance(found, UnreachableError):
+            file_missing = self.file is not None and "locked" not in said
+            found.settled = file_missing or any(word in said.lower() for word in _SETTLED)
+        return found
 
     def _advice(self, said: str) -> str:
         words = said.lower()
+        if any(word in words for word in _FULL):
+            return "wait until others have left, or raise its limit (max_connections)"
         if "password" in words or "denied" in words or "authentication" in words:
             return "check the user and the password"
         if self.backend == "sqlite":
@@ -282,6 +310,43 @@ def _is_conflict(error: BaseException) -> bool:
         return "locked" in str(original) or "busy" in str(original)
     code = getattr(original, "sqlstate", None) or (original.args[0] if original.args else None)
     return str(code) in _RETRIED
+
+
+def _prepared(url: sa.URL, known: dict[str, Any]) -> tuple[sa.URL, dict[str, Any]]:
+    """`prepare_threshold=none` of a URL of PostgreSQL: psycopg takes it as a value, not as text.
+
+    Behind a pooler that gives each transaction another session, prepared statements are missing.
+    """
+    said = url.query.get("prepare_threshold")
+    if said is None or url.get_backend_name() != "postgresql":
+        return url, known
+    if said != "none" and not (isinstance(said, str) and said.isdecimal()):
+        raise StorageError(f"prepare_threshold is none or a number of uses; got {said!r}")
+    value = None if said == "none" else int(str(said))
+    url = url.difference_update_query(["prepare_threshold"])
+    return url, {**known, "prepare_threshold": value}
+
+
+def _look_before_use(engine: sa.Engine) -> None:
+    """Try a connection that has been unused for a while before it is given out.
+
+    A server that was restarted, or a firewall, may have closed it. One that was in use a moment ago
+    is not asked, which would be one more transaction for each.
+    """
+
+    @event.listens_for(engine, "connect")
+    @event.listens_for(engine, "checkin")
+    def _used(_connection: Any, record: Any) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _out(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get("used_at", 0.0) < _SURE_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error:  # the pool connects anew, and drops the others
+            raise sa.exc.InvalidatePoolError from None
 
 
 def _tune_session(engine: sa.Engine) -> None:

@@ -35,7 +35,7 @@ from hpsearch.store import (
 from hpsearch.store.engine import Database, now
 from hpsearch.store.optuna_tables import STUDIES
 from hpsearch.store.tables import is_ready, prepare, studies
-from hpsearch.store.values import Hold, Key, State, Study, Worker, Write
+from hpsearch.store.values import Hold, Key, Outlook, State, Study, Worker, Write
 
 __all__ = ["LEASE_S", "Ledger"]
 
@@ -179,6 +179,16 @@ class Ledger:
         named = [STUDIES.c.study_name.in_(list(names))] if names else []
         with self.database.read() as connection:
             return ticket_rows.waiting(connection, but, *named)
+
+    def outlook(self, names: Collection[str] = ()) -> Outlook:
+        """What there is to do, as one look of a worker that has nothing to do: see `Outlook`."""
+        named = [STUDIES.c.study_name.in_(list(names))] if names else []
+        with self.database.read() as connection:
+            return Outlook(
+                waiting=ticket_rows.waiting(connection, None, *named),
+                open=study_rows.find(connection, studies.c.state == "open", *named),
+                abandoned=bool(ticket_rows.abandoned_studies(connection)),
+            )
 
     def upcoming(self, study_id: int, count: int) -> list[tuple[int, int]]:
         """(number, origin) of the next tickets that nobody has been issued, up to `count`.

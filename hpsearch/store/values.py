@@ -9,7 +9,8 @@ from typing import Any, Literal
 from optuna.trial import TrialState
 
 __all__ = [
-    "CLOCK_S", "Ending", "EpochReport", "Hold", "Key", "State", "Study", "Work", "Worker", "Write",
+    "CLOCK_S", "Ending", "EpochReport", "Hold", "Key", "Outlook", "State", "Study", "Work",
+    "Worker", "Write",
 ]  # fmt: skip
 
 State = Literal["open", "paused", "stopped", "done"]
@@ -105,6 +106,17 @@ class Study:
     def awaits_verdict(self) -> bool:
         """Whether the trials of a finish have ended, and it remains to look at the test part."""
         return self.finish == "open" and self.ended == self.issued == self.tickets
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a worker sees that has nothing to do."""
+
+    waiting: Sequence[Study]
+    """The studies that have a ticket to give now, the one to serve first at the head."""
+    open: Sequence[Study]
+    abandoned: bool
+    """Whether a stopped study has a trial that nobody holds: `Ledger.sweep` ends it."""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -13,13 +11,12 @@ import torch
 
 from hpsearch.errors import UnreachableError
 from hpsearch.store.ledger import LEASE_S, Ledger
-from hpsearch.worker.keeper import RETRY_S, Keeper
+from hpsearch.store.patience import RETRY_S, Patience
+from hpsearch.worker.keeper import Keeper
 
 __all__ = ["Context", "Options", "Patience"]
 
 T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,27 +41,6 @@ class Options:
     """Seconds from the first SIGTERM to the end of the process, whatever it is at."""
     patience_s: float = 300.0
     """Seconds for which a database may be away before the worker gives up."""
-
-
-class Patience:
-    """How long the database has been away for the thread that trains, and how long it may be."""
-
-    def __init__(self, limit_s: float) -> None:
-        self._limit_s = limit_s
-        self._since: float | None = None
-
-    def bear(self, error: UnreachableError) -> None:
-        """The database did not answer; raises the error when that has lasted too long."""
-        now = time.monotonic()
-        if self._since is None:
-            self._since = now
-            _log.warning("%s; waiting for it", error)
-        if now - self._since >= self._limit_s:
-            raise error
-
-    def relax(self) -> None:
-        """The database has answered."""
-        self._since = None
 
 
 @dataclass(frozen=True)

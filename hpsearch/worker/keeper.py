@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 
 from hpsearch.errors import UnreachableError
 from hpsearch.store.ledger import Ledger
+from hpsearch.store.patience import RETRY_S
 from hpsearch.store.values import Hold, Key, State, Write
 
-__all__ = ["RETRY_S", "Keeper"]
+__all__ = ["Keeper"]
 
 _RENEWALS = 3
 """Renewals in the length of a lease: two may fail before it is lost."""
@@ -24,15 +25,14 @@ _RENEWALS = 3
 _MOST_S = 5.0
 """A renewal also tells whether the study was paused or stopped: at least this often."""
 
+_IDLE_MOST_S = 10.0
+
 _FOLLOW_S = 1.0
 """Between two looks at what other workers report."""
 
 _SETTLE_S = 3.0
 """After the database was away, the time for all its workers to renew the leases that ran out
 meanwhile, before anybody takes tickets over."""
-
-RETRY_S = 1.0
-"""Between two tries to reach a database that is away."""
 
 _NEVER = float("inf")
 
@@ -69,6 +69,8 @@ class Keeper(threading.Thread):
         """A ticket is held from now on."""
         with self._changed:
             self._held.add(hold.key)
+            self._renew_at = min(self._renew_at, time.monotonic() + self._interval_s(held=True))
+            self._changed.notify_all()
             self._states.pop(hold.study_id, None)  # it was open when the ticket was claimed
             self._note_left(hold.study_id, hold.left_s)
 
@@ -213,7 +215,7 @@ class Keeper(threading.Thread):
         alive, known = self._ledger.renew(self._worker, before, worked_s)
         with self._changed:
             self._renewed_at = time.monotonic()
-            self._renew_at = self._renewed_at + min(self._ledger.lease_s / _RENEWALS, _MOST_S)
+            self._renew_at = self._renewed_at + self._interval_s(held=bool(self._held))
             # Only what was held before the query: a lease taken meanwhile is not in its answer.
             # Whether one is lost whose end is on its way, or has ended by it, is seen on delivery.
             ending = {write.hold.key for write in self._writes if write.ending}
@@ -223,6 +225,10 @@ class Keeper(threading.Thread):
             self._states = {study_id: study.state for study_id, study in known.items()}
             for study_id, study in known.items():
                 self._note_left(study_id, study.left_s)
+
+    def _interval_s(self, *, held: bool) -> float:
+        """Between two renewals. Who holds nothing only shows that it is there."""
+        return min(self._ledger.lease_s / _RENEWALS, _MOST_S if held else _IDLE_MOST_S)
 
     def _deliver(self) -> None:
         with self._changed:

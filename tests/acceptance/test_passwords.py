@@ -45,6 +45,7 @@ def test_a_database_that_is_away(command: Command, password: str) -> None:
         assert "***" in done.stderr
         is_silent(done.stderr + done.stdout, password, url)
     command.env["HPSEARCH_STORAGE"] = url
+    command.env["HPSEARCH_PATIENCE_S"] = "0"
     for words in (["worker"], ["dashboard"], ["db", "check"]):
         done = command.run(*words, code=3)
         assert "***" in done.stderr

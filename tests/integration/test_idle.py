@@ -24,4 +24,4 @@ def test_it_looks_at_once_and_then_less_and_less_often(sqlite_url: str) -> None:
         ledger, "w", torch.device("cpu"), options, keeper, Patience(60), threading.Event()
     )
     worker = _Worker(context)
-    assert [worker._once() for _ in range(7)] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    assert [worker._once() for _ in range(7)] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.2, 1.2]
