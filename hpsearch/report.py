@@ -22,7 +22,7 @@ from hpsearch.space import Assignment
 from hpsearch.spec import StudySpec
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Study
+from hpsearch.store.values import UNTRAINABLE, Study
 from hpsearch.training.checkpoint import Checkpoints
 
 __all__ = ["Reader", "Snapshot", "StageSummary", "Trial"]
@@ -55,6 +55,8 @@ class Trial:
     reason: str | None
     started: datetime | None
     ended: datetime | None
+    untrainable: bool = False
+    """Whether it failed since its settings can never be trained."""
     unsaved: str | None = None
     """Why its last epochs have no checkpoint."""
     checkpoint: str | None = None
@@ -296,6 +298,7 @@ def _trial(trial: FrozenTrial) -> Trial:
         attempts=attrs.get("attempts", 1),
         worker=attrs.get("worker", ""),
         reason=attrs.get("reason"),
+        untrainable=bool(attrs.get(UNTRAINABLE)),
         unsaved=attrs.get("checkpoint"),
         started=trial.datetime_start,
         ended=trial.datetime_complete,

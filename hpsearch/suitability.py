@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.catalog import METRICS
+from hpsearch.conflicts import NORM, RULES, SMOOTHING
 from hpsearch.errors import DataError
+from hpsearch.spec.impossible import combinations, never
 
 if TYPE_CHECKING:
     from hpsearch.catalog import Task
     from hpsearch.spec import StudySpec
 
-__all__ = ["check_table", "check_task"]
+__all__ = ["check_settings", "check_table", "check_task", "warnings"]
 
 _MOST_BYTES = 64 << 20
 """Of a table that is read for this alone: some seconds. Of a larger one the workers say it."""
@@ -29,7 +31,9 @@ def check_table(spec: StudySpec, base: Path) -> None:
         return
     from hpsearch.training.tables import load_table
 
-    check_task(spec, load_table(path, data.target, data.task, data.ignore).task)
+    raw = load_table(path, data.target, data.task, data.ignore)
+    check_task(spec, raw.task)
+    check_settings(spec, raw.task, len(raw.classes))
 
 
 def check_task(spec: StudySpec, task: Task) -> None:
@@ -41,3 +45,20 @@ def check_task(spec: StudySpec, task: Task) -> None:
             f"{spec.data.target!r} the table is for {task}; "
             f"set metric to one of {fitting}, or set data.task"
         )
+
+
+def check_settings(spec: StudySpec, task: Task, classes: int) -> None:
+    """DataError where values that are searched can never be trained on this target."""
+    for rule in RULES:
+        if found := never(spec.space, spec.family, rule, task, classes):
+            whose = f"by its target {spec.data.target!r} " if spec.data.target else ""
+            raise DataError(
+                f"{whose}the data of study {spec.name!r} is for {task}, where {found.name} "
+                f"{found.values} can never be trained: {found.why}; change {found.name}"
+            )
+
+
+def warnings(spec: StudySpec) -> list[str]:
+    """Combinations of searched values that can never be trained: each such trial is lost."""
+    found = combinations(spec.space, spec.family, (SMOOTHING, NORM), spec.data.task, None)
+    return [str(combination) for combination in found]

@@ -150,9 +150,13 @@ def retry(
     """Run failed trials again, with the same parameters, in addition to the budget."""
     if not failed:
         raise StudyFileError(f"say which trials: hpsearch retry {name} --failed")
+    from hpsearch.report import Reader
+
     ledger = open_ledger(storage)
     count = ledger.retry_failed(name)
     said = f"{count} will run again" if count else "none that was not retried"
+    never = sum(trial.untrainable for trial in Reader(ledger, name).snapshot().trials)
+    said += f", {never} can never be trained" if never else ""
     _say(ledger.study(name), json_, f"of its failed trials {said}")
 
 

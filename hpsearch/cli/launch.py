@@ -100,6 +100,8 @@ def run(
         device = crew.device[0] if crew.device else None
         study, new = submit_study(ledger, spec, file.parent, priority, max_parallel, device)
         _reschedule(ledger, study, priority, max_parallel)
+        if new:
+            show.warnings(spec)
         reader = Reader(ledger, study.name, service.checkpoints)
         if not new:
             show.note(_reopen(ledger, study))
@@ -254,6 +256,8 @@ def submit(
     ledger = open_ledger(storage, make=True)
     study, new = submit_study(ledger, spec, file.parent, priority, max_parallel)
     _reschedule(ledger, study, priority, max_parallel)
+    if new:
+        show.warnings(spec)
     _note_checkpoints(ledger, os.environ.get("HPSEARCH_CHECKPOINTS"), [study])
     if json_:
         print_json({"name": study.name, "new": new, "trials": study.tickets})

@@ -37,6 +37,7 @@ __all__ = ["check", "plan"]
 @flat
 def check(file: FileArgument, *, overrides: Overrides, json_: Json = False) -> None:
     """Say what would be searched, or every fault of the file."""
+    from hpsearch.cli import show
     from hpsearch.spec import check_data
     from hpsearch.suitability import check_table
 
@@ -47,6 +48,7 @@ def check(file: FileArgument, *, overrides: Overrides, json_: Json = False) -> N
         print_json(_described(spec))
     else:
         _describe(spec)
+        show.warnings(spec)
 
 
 @flat
@@ -135,6 +137,7 @@ def _described(spec: StudySpec) -> dict[str, Any]:
     """What would be searched, for JSON."""
     from hpsearch.plan import sizes, tickets
     from hpsearch.space import Grid, Range
+    from hpsearch.suitability import warnings
 
     grid = Grid(spec.space)
     # What is `auto` has an end, which is not known yet.
@@ -158,6 +161,7 @@ def _described(spec: StudySpec) -> dict[str, Any]:
         "trials": tickets(spec),
         "epochs": spec.budget.epochs,
         "hours": spec.budget.hours,
+        "warnings": warnings(spec),
     }
 
 

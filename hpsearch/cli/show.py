@@ -31,13 +31,15 @@ if TYPE_CHECKING:
     from hpsearch.forecast import Span
     from hpsearch.importance import Importance
     from hpsearch.report import Snapshot, Trial
+    from hpsearch.spec import StudySpec
     from hpsearch.store.values import Study, Work, Worker
     from hpsearch.training.range_test import RangeTest
 
 __all__ = [
     "attendance", "best", "call", "columns", "curves", "err", "final", "findings", "forecast",
     "importance", "note", "number", "out", "params", "ranged", "rates", "result", "sanity",
-    "scheduled", "seen", "setting", "span", "stages", "studies", "told", "trials", "workers",
+    "scheduled", "seen", "setting", "span", "stages", "studies", "told", "trials", "warnings",
+    "workers",
 ]  # fmt: skip
 
 
@@ -74,6 +76,14 @@ def call(command: str) -> str:
 def note(text: str) -> None:
     """A line of status; never wrapped, so that a command in it can be pasted."""
     err.print(passwords.hide(text), soft_wrap=True)
+
+
+def warnings(spec: StudySpec) -> None:
+    """What of a search can never be trained, a line each."""
+    from hpsearch.suitability import warnings
+
+    for warning in warnings(spec):
+        note(f"warning: {warning}")
 
 
 def number(value: float | None) -> str:
@@ -448,7 +458,7 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     yield f"trials {study.name} --top 10", "the best trials"
     if study.state == "done" and snapshot.best is not None and snapshot.best.checkpoint:
         yield f"best {study.name} --save {free(f'{study.name}-net')}", "its network, ready to use"
-    if snapshot.count("FAIL"):
+    if any(t.state == "FAIL" and not t.untrainable for t in snapshot.trials):
         yield f"retry {study.name} --failed", "run failed trials again"
     yield "dashboard", "curves in a browser"
     if study.state == "done" and not snapshot.is_whole:

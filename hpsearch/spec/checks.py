@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hpsearch.catalog import FAMILIES, GROUPS, LOSSES, METRICS, SOURCES, settings_of
+from hpsearch.catalog import FAMILIES, GROUPS, LOSSES, METRICS, SOURCES, defaults, settings_of
+from hpsearch.conflicts import NORM, SMOOTHING
 from hpsearch.space import Choices, Range
 from hpsearch.spec import versions
 from hpsearch.spec.conditions import space_of, starts
 from hpsearch.spec.data import completed
 from hpsearch.spec.document import admit
 from hpsearch.spec.faults import Faults, listed, show
+from hpsearch.spec.impossible import never
 from hpsearch.spec.models import (
     BudgetSpec,
     DataSpec,
@@ -35,9 +37,9 @@ from hpsearch.spec.sections import section
 from hpsearch.spec.study import StudySpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from hpsearch.space import Space
+    from hpsearch.space import Assignment, Space
     from hpsearch.spec.faults import Path
     from hpsearch.spec.parameters import Draft
 
@@ -85,6 +87,7 @@ def check(
     _check_agreement(sections, content, known, faults)
     if found is None:  # what studies of before may have stays readable
         _check_scales(content, known, faults)
+        _check_trainable(data, network, space, start, known, faults)
     sampler = _check_search(sections, content, known, space, faults)
     check_start(start, sampler, faults)
     if head and head.checkpoints:
@@ -250,6 +253,33 @@ def _check_scales(
         expected = f"{listed(fitting)}, as losses of different scales are searched"
         got = f'"loss", which cannot compare {", ".join(scales)}'
         faults.add(("metric",), expected, got, beside=[draft.path])
+
+
+def _check_trainable(
+    data: DataSpec | None,
+    network: NetworkSection | None,
+    space: Space,
+    start: Sequence[Assignment],
+    known: Mapping[str, Draft],
+    faults: Faults,
+) -> None:
+    """Note values and starting points that can never be trained beside the others.
+
+    What depends on the target is looked at again once a table's is known (`suitability`).
+    """
+    faulty = {name for name, draft in known.items() if draft.domain is None}
+    for rule in (SMOOTHING, NORM):
+        if data is None or network is None or faulty & rule.wanted.keys():
+            continue
+        if found := never(space, network.family, rule, data.task, None):
+            beside = [known[name].path for name in rule.wanted if name in known]
+            faults.add(known[found.name].path, found.wanted, found.values, beside=beside)
+            continue
+        settings = {**defaults(network.family), **space.constants}
+        for number, point in enumerate(start):
+            drawn = {name for name in rule.wanted if name in space.names and name not in point}
+            if not drawn and (why := rule.breach({**settings, **point}, data.task, None)):
+                faults.add(("start", number), "settings that can be trained", why)
 
 
 def _check_epochs(most: int, draft: Draft | None, faults: Faults) -> None:

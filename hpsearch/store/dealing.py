@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from hpsearch.store.optuna_tables import TRIALS
+from hpsearch.store.optuna_tables import TRIAL_USER, TRIALS
 from hpsearch.store.tables import tickets
-from hpsearch.store.values import Study
+from hpsearch.store.values import UNTRAINABLE, Study
 
 __all__ = ["REACH", "Deal", "add_retries", "deal", "share", "upcoming"]
 
@@ -56,7 +56,8 @@ def deal(connection: sa.Connection, study: Study, count: int, wanted: Collection
 
 
 def add_retries(connection: sa.Connection, study: Study) -> int:
-    """Add a ticket for each trial that failed and was not retried; how many.
+    """Add a ticket for each trial that failed and was not retried, but those that can never be
+    trained; how many.
 
     The study's counts are the caller's to raise.
     """
@@ -64,11 +65,14 @@ def add_retries(connection: sa.Connection, study: Study) -> int:
     retried = sa.exists().where(
         again.c.study_id == tickets.c.study_id, again.c.retry_of == tickets.c.number
     )
+    untrainable = sa.exists().where(
+        TRIAL_USER.c.trial_id == tickets.c.trial_id, TRIAL_USER.c.key == UNTRAINABLE
+    )
     failed = connection.execute(
         sa.select(tickets.c.number, tickets.c.origin)
         .join(TRIALS, TRIALS.c.trial_id == tickets.c.trial_id)
         .where(tickets.c.study_id == study.study_id, TRIALS.c.state == TrialState.FAIL)
-        .where(~retried)
+        .where(~retried, ~untrainable)
         .order_by(tickets.c.number)
     ).all()
     # A finish that needed fewer tickets than it might have has left some retries above the budget.

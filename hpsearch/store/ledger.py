@@ -442,7 +442,8 @@ class Ledger:
 
     @_verb
     def retry_failed(self, connection: sa.Connection, name: str) -> int:
-        """Issue a new ticket for each trial that failed and was not retried; how many.
+        """Issue a new ticket for each trial that failed and was not retried, but those whose
+        settings can never be trained; how many.
 
         A trial that has ended stays as it is, for Optuna's readers keep it for ever; its
         successor has the same parameters and a place of its own in the budget.

@@ -9,9 +9,13 @@ from typing import Any, Literal
 from optuna.trial import TrialState
 
 __all__ = [
-    "CLOCK_S", "Ending", "EpochReport", "Hold", "Key", "Outlook", "State", "Study", "Work",
+    "CLOCK_S", "UNTRAINABLE", "Ending", "EpochReport", "Hold", "Key", "Outlook", "State", "Study",
+    "Work",
     "Worker", "Write",
 ]  # fmt: skip
+
+UNTRAINABLE = "untrainable"
+"""User attribute of a failed trial whose settings can never be trained: no retry changes that."""
 
 State = Literal["open", "paused", "stopped", "done"]
 

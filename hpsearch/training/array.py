@@ -23,6 +23,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.catalog import METRICS
+from hpsearch.conflicts import SettingsError
 from hpsearch.errors import CheckpointError, HpsearchError, line
 from hpsearch.training import devices
 from hpsearch.training.course import Course, DivergedError, Keeping
@@ -53,8 +54,10 @@ class Failure(StrEnum):
     """A loss or a metric is not a finite number."""
     OUT_OF_MEMORY = "out_of_memory"
     """The device has too little memory for it."""
+    SETTINGS = "settings"
+    """Its settings can never be trained together."""
     ERROR = "error"
-    """Settings that make no sense together, or a fault."""
+    """A fault."""
 
 
 @dataclass(frozen=True)
@@ -407,9 +410,9 @@ class Array:
         if isinstance(error, DivergedError):
             failure, message = Failure.DIVERGED, str(error)
         else:
-            memory = devices.is_out_of_memory(error)
-            failure = Failure.OUT_OF_MEMORY if memory else Failure.ERROR
-            message = _line(error)
+            memory, never = devices.is_out_of_memory(error), isinstance(error, SettingsError)
+            failure = Failure.SETTINGS if never else Failure.ERROR
+            failure, message = Failure.OUT_OF_MEMORY if memory else failure, _line(error)
         held.over = held.lost = True
         held.state = None
         epoch = held.course.epoch if held.course else 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hpsearch import conflicts
 from hpsearch.catalog import METRICS
 from hpsearch.errors import CheckpointError
 from hpsearch.training import devices, losses, optim
@@ -44,7 +45,10 @@ class Keeping:
 
 
 class Course:
-    """One candidate's way through its epochs. ValueError for settings that make no sense."""
+    """One candidate's way through its epochs.
+
+    Raises `conflicts.SettingsError` for settings that can never be trained together.
+    """
 
     def __init__(
         self, candidate: Candidate, dataset: Dataset, keeping: Keeping | None = None
@@ -61,8 +65,8 @@ class Course:
         """The epoch of the best value so far, the first of equals; 0 before the first epoch."""
         self.improved = False
         """Whether the last call of `advance` brought the best value so far."""
-        self.loss = losses.loss_name(settings["loss"], dataset.task, len(dataset.classes))
-        losses.check_smoothing(self.loss, settings["label_smoothing"])
+        conflicts.check(settings, dataset.task, len(dataset.classes))
+        self.loss = conflicts.loss_name(settings["loss"], dataset.task, len(dataset.classes))
         self._rows = len(dataset.train.inputs)
         self.batches = batch_sizes(self._rows, settings["batch_size"], whole=settings["batch_norm"])
         """Rows in each step of an epoch."""
@@ -197,10 +201,8 @@ def batch_sizes(rows: int, batch_size: int, *, whole: bool) -> list[int]:
     """Sizes of the batches of one epoch, `batch_size` each and the rest at the end.
 
     With `whole` a last batch of a single row joins the one before: BatchNorm has no variance of
-    one row. ValueError where every batch would be one.
+    one row. Batches of one row each are refused before (`conflicts.NORM`).
     """
-    if whole and min(batch_size, rows) == 1:
-        raise ValueError("batch_norm needs batches of 2 rows or more, and batch_size is 1")
     full, rest = divmod(rows, batch_size)
     sizes = [batch_size] * full
     if rest == 1 and whole:

@@ -12,41 +12,18 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 -- its usual name
 
-from hpsearch.catalog import LOSSES
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hpsearch.catalog import Task
-
-__all__ = ["Loss", "check_smoothing", "loss_name", "loss_of", "outputs_of"]
+__all__ = ["Loss", "loss_of", "outputs_of"]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(logits or predictions (K, N, outputs), targets) -> the mean over each slot's batch, (K,)."""
 
 
-def loss_name(name: str | None, task: Task, classes: int) -> str:
-    """The loss to use: `name`, or by the task where that is None. ValueError for a bad match."""
-    if name is None:
-        if task == "regression":
-            return "mse"
-        return "bce" if classes == 2 else "cross_entropy"
-    if task not in LOSSES[name]:
-        raise ValueError(f"the loss {name} is for {' and '.join(LOSSES[name])}, not for {task}")
-    if name == "bce" and classes != 2:
-        raise ValueError(f"the loss bce is for two classes and there are {classes}")
-    return name
-
-
 def outputs_of(loss: str, classes: int) -> int:
     """How many outputs a network needs for that loss: one a class for cross_entropy, else 1."""
     return classes if loss == "cross_entropy" else 1
-
-
-def check_smoothing(name: str, smoothing: float) -> None:
-    """ValueError where label smoothing is asked for and the loss is for numbers."""
-    if smoothing and name in _PLAIN:
-        raise ValueError(f"label_smoothing is for classes; the loss {name} is for numbers")
 
 
 def loss_of(name: str, smoothing_K: Tensor | None = None) -> Loss:

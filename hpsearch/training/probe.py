@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from hpsearch.conflicts import SettingsError, loss_name
 from hpsearch.errors import line
 from hpsearch.training import devices, losses
 from hpsearch.training.candidate import Candidate, derived_seed
@@ -88,8 +89,8 @@ def examine(
     if said:
         return Finding("data", said, certain=True)
     try:
-        losses.loss_name(candidate.settings["loss"], dataset.task, len(dataset.classes))  # type: ignore[arg-type]
-    except ValueError as error:
+        loss_name(candidate.settings["loss"], dataset.task, len(dataset.classes))  # type: ignore[arg-type]
+    except SettingsError as error:
         return Finding("loss", str(error), certain=True)
     try:
         return _Probe(candidate, dataset, device, interrupted).finding()

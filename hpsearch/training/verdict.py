@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hpsearch.conflicts import loss_name
 from hpsearch.errors import CheckpointError
 from hpsearch.training import losses
 from hpsearch.training.evaluation import in_parts, measure
@@ -43,7 +44,7 @@ class Trained:
         settings that make none.
         """
         self.problem = problem
-        self.loss = losses.loss_name(settings["loss"], problem.task, len(problem.classes))
+        self.loss = loss_name(settings["loss"], problem.task, len(problem.classes))
         outputs = losses.outputs_of(self.loss, len(problem.classes))
         with torch.device("meta"):  # no memory for first weights, and no random number for them
             self.network: nn.Module = build(family, settings, problem.input_shape, outputs)

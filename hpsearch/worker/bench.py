@@ -19,7 +19,7 @@ from hpsearch.places import checkpoint_place
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Ending, EpochReport, Hold, Study
+from hpsearch.store.values import UNTRAINABLE, Ending, EpochReport, Hold, Study
 from hpsearch.training.array import Array, Failure, Report
 from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.training.stack import shape_of
@@ -358,8 +358,10 @@ class Bench:
         if report.failure is Failure.DIVERGED:
             return Ending(TrialState.PRUNED, running.last_value, report.failure.value)
         reason = report.failure.value
-        if report.failure is Failure.ERROR:
-            reason = f"error: {running.detail}"
+        if report.failure in (Failure.ERROR, Failure.SETTINGS):
+            reason = f"{report.failure.value}: {running.detail}"
+        if report.failure is Failure.SETTINGS:
+            running.put(user_attrs={UNTRAINABLE: True})
         _log.warning("trial %d failed: %s", running.trial.number, report.message or reason)
         return Ending(TrialState.FAIL, None, reason)
 

@@ -7,12 +7,14 @@ once the look is over, so that one who dies over it leaves nothing.
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from hpsearch import plan
 from hpsearch.catalog import FAMILIES
 from hpsearch.errors import DataError
 from hpsearch.spec import StudySpec
 from hpsearch.store.values import Study
+from hpsearch.suitability import check_settings
 from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.training.data import Dataset
 from hpsearch.training.probe import Finding, examine
@@ -29,18 +31,13 @@ def assure(context: Context, study: Study, spec: StudySpec, dataset: Dataset) ->
     One that somebody has opened again after that is looked at again.
     """
     passed = study.sanity is not None and not study.sanity["stops"]
-    if not spec.search.sanity or study.issued or passed:
+    if study.issued or passed:
         return
-    settings = spec.settings(plan.default_point(spec))
-    seed = derived_seed(spec.search.seed, "sanity")
-    found = examine(
-        Candidate(-1, spec.family, settings, seed), dataset, context.device, context.stop.is_set
-    )
-    if context.stop.is_set():  # it may have been broken off
+    outcome = _unsuitable(study, spec, dataset)
+    if outcome is None and spec.search.sanity:
+        outcome = _looked_at(context, study, spec, dataset)
+    if outcome is None:
         return
-    outcome = {"suspect": found.suspect, "said": found.said, "stops": False}
-    if found.certain and not _may_change(spec, found):
-        outcome |= {"said": _refusal(study, found), "stops": True}
     kept = context.patiently(lambda: context.ledger.record_sanity(study, outcome))
     if kept is None:  # by now it is gone, or stopped: its tickets are not to be had
         return
@@ -48,6 +45,36 @@ def assure(context: Context, study: Study, spec: StudySpec, dataset: Dataset) ->
         raise DataError(kept["said"])
     if kept["suspect"]:
         _log.warning("study %s: %s", study.name, kept["said"])
+
+
+def _unsuitable(study: Study, spec: StudySpec, dataset: Dataset) -> dict[str, Any] | None:
+    """The outcome where the study searches what can never be trained on its data."""
+    try:
+        check_settings(spec, dataset.task, len(dataset.classes))
+    except DataError as error:
+        said = (
+            f"study {study.name!r} is stopped before its first trial: {error}, and run it again "
+            f"after hpsearch delete {study.name}"
+        )
+        return {"suspect": "settings", "said": said, "stops": True}
+    return None
+
+
+def _looked_at(
+    context: Context, study: Study, spec: StudySpec, dataset: Dataset
+) -> dict[str, Any] | None:
+    """What a look at the default configuration comes to; None where it may have been broken off."""
+    settings = spec.settings(plan.default_point(spec))
+    seed = derived_seed(spec.search.seed, "sanity")
+    found = examine(
+        Candidate(-1, spec.family, settings, seed), dataset, context.device, context.stop.is_set
+    )
+    if context.stop.is_set():
+        return None
+    outcome = {"suspect": found.suspect, "said": found.said, "stops": False}
+    if found.certain and not _may_change(spec, found):
+        outcome |= {"said": _refusal(study, found), "stops": True}
+    return outcome
 
 
 def _may_change(spec: StudySpec, found: Finding) -> bool:

@@ -23,7 +23,7 @@ from tests.conftest import Servers
 LR = "{learning_rate: {lr: {min: 1.0e-3, max: 1.0e-1, log: true}}}"
 STUDY = digits(parameters=LR)
 FAILING = digits(
-    parameters="{optimizer: {loss: {values: [cross_entropy, bce]}}}", sampler="grid",
+    parameters="{architecture: {widths: {values: [[8], [1099511627776]]}}}", sampler="grid",
     budget="{epochs: 1}",
 )  # fmt: skip
 
@@ -267,8 +267,8 @@ def test_retry_runs_failed_trials_again(command: Command) -> None:
     assert "of its failed trials 1 will run again" in command.run("retry", "s", "--failed").stdout
     command.run("run", command.folder / "study.yaml")
     failed = [t for t in command.json("trials", "s") if t["state"] == "FAIL"]
-    assert [t["params"] for t in failed] == [{"loss": "bce"}] * 2
-    assert "bce" in failed[0]["reason"]
+    assert [t["params"] for t in failed] == [{"widths": "1099511627776"}] * 2
+    assert failed[0]["reason"] == "out_of_memory"
     assert "--failed" in command.run("retry", "s", code=2).stderr
 
 

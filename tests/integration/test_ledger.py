@@ -20,7 +20,7 @@ from hpsearch.store import ticket_rows
 from hpsearch.store.engine import Database, now
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import leases
-from hpsearch.store.values import Ending, EpochReport, Hold, Key, Study, Write
+from hpsearch.store.values import UNTRAINABLE, Ending, EpochReport, Hold, Key, Study, Write
 
 T = TypeVar("T")
 
@@ -276,6 +276,16 @@ def test_a_failed_trial_is_retried_once_with_its_own_draw(ledger: Ledger) -> Non
     retry, fresh = ledger.claim("w", study.study_id, 9)
     assert (retry.number, retry.origin, retry.retry_of) == (3, 0, 0)
     assert (fresh.number, fresh.origin, fresh.retry_of) == (2, 2, None), "no draw is left out"
+
+
+def test_what_can_never_be_trained_is_not_retried(ledger: Ledger) -> None:
+    study = a_study(ledger, tickets=3)
+    first, second = ledger.claim("w", study.study_id, 2)
+    never, ending = {UNTRAINABLE: True}, Ending(TrialState.FAIL, None, "settings: x")
+    ledger.record([Write(first, begin(ledger, first), user_attrs=never, ending=ending)])
+    assert ledger.retry_failed("s") == 0
+    fail(ledger, second, "out_of_memory")
+    assert ledger.retry_failed("s") == 1
 
 
 def test_a_paused_study_gives_no_tickets(ledger: Ledger) -> None:

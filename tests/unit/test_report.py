@@ -154,3 +154,12 @@ def test_where_nothing_was_completed_lower_rates_are_advised(ledger: Counting) -
     snapshot, lines = judged(ledger, trial(0, None, [], {}), trial(1, None, [], {}))
     assert lines == ["2 of 2 trials diverged; search lower learning rates"]
     assert snapshot.advised is Word.DIVERGED
+
+
+def test_only_failures_that_may_end_otherwise_are_to_be_retried(ledger: Counting) -> None:
+    fine = trial(0, 0.9, FLAT, LEARNT)
+    failed = replace(fine, number=1, state="FAIL", value=None, reason="settings: x")
+    never = replace(failed, untrainable=True)
+    for trials, expected in (((fine, never), False), ((fine, never, failed), True)):
+        commands = [command for command, _ in show._next(judged(ledger, *trials)[0])]
+        assert ("retry s --failed" in commands) is expected

@@ -232,9 +232,9 @@ def test_batch_norm_with_a_lonely_last_row(digits: Dataset, candidate) -> None:
 @pytest.mark.parametrize(
     ("settings", "failure", "words"),
     [
-        ({"loss": "bce"}, Failure.ERROR, "bce is for two classes and there are 10"),
-        ({"loss": "mse"}, Failure.ERROR, "mse is for regression"),
-        ({"batch_norm": True, "batch_size": 1}, Failure.ERROR, "batches of 2 rows"),
+        ({"loss": "bce"}, Failure.SETTINGS, "bce is for two classes and there are 10"),
+        ({"loss": "mse"}, Failure.SETTINGS, "mse is for regression"),
+        ({"batch_norm": True, "batch_size": 1}, Failure.SETTINGS, "batches of 2 rows"),
         ({"optimizer": "magic"}, Failure.ERROR, "magic"),
         ({"widths": (2**40,)}, Failure.OUT_OF_MEMORY, "can't allocate memory"),
         ({"optimizer": "sgd", "lr": 1e30}, Failure.DIVERGED, "became (nan|inf) in epoch 1"),

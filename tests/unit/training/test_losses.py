@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from hpsearch import catalog
-from hpsearch.training.losses import check_smoothing, loss_name, loss_of, outputs_of
+from hpsearch.conflicts import loss_name
+from hpsearch.training.losses import loss_of, outputs_of
 
 
 @pytest.mark.parametrize(
@@ -24,26 +25,6 @@ def test_the_task_names_the_loss(task, classes, expected, outputs) -> None:
 def test_cross_entropy_will_do_for_two_classes() -> None:
     assert loss_name("cross_entropy", "classification", 2) == "cross_entropy"
     assert outputs_of("cross_entropy", 2) == 2
-
-
-@pytest.mark.parametrize(
-    ("name", "task", "classes", "words"),
-    [
-        ("bce", "classification", 10, "bce is for two classes and there are 10"),
-        ("cross_entropy", "regression", 0, "for classification, not for regression"),
-        ("l1", "classification", 2, "for regression, not for classification"),
-    ],
-)
-def test_a_loss_that_does_not_suit_is_refused(name, task, classes, words) -> None:
-    with pytest.raises(ValueError, match=words):
-        loss_name(name, task, classes)
-
-
-def test_smoothing_is_for_classes() -> None:
-    check_smoothing("mse", 0.0)
-    check_smoothing("bce", 0.1)
-    with pytest.raises(ValueError, match="label_smoothing is for classes"):
-        check_smoothing("mse", 0.1)
 
 
 SMOOTHING = (0.0, 0.1, 0.7)

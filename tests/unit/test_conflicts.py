@@ -1,0 +1,55 @@
+"""Settings that can never be trained together."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpsearch.catalog import defaults
+from hpsearch.conflicts import SettingsError, check, loss_name
+
+MLP = defaults("mlp")
+
+
+@pytest.mark.parametrize(
+    ("settings", "task", "classes", "why"),
+    [
+        ({"batch_norm": True, "batch_size": 1}, None, None, "batches of 2 rows or more"),
+        ({"label_smoothing": 0.1}, "regression", 0, "for classes; the loss mse is for numbers"),
+        ({"label_smoothing": 0.1, "loss": "l1"}, None, None, "the loss l1 is for numbers"),
+        ({"loss": "mse"}, "classification", None, "for regression, not for classification"),
+        ({"loss": "cross_entropy"}, "regression", 0, "for classification, not for regression"),
+        ({"loss": "bce"}, "classification", 3, "for two classes and there are 3"),
+    ],
+)
+def test_what_can_never_be_trained_is_refused(settings, task, classes, why) -> None:
+    with pytest.raises(SettingsError, match=why):
+        check({**MLP, **settings}, task, classes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "task", "classes"),
+    [
+        ({"batch_norm": True, "batch_size": 2}, None, None),
+        ({"batch_size": 1}, None, None),
+        ({"label_smoothing": 0.1}, None, None),  # by the look of the target, which is not known
+        ({"label_smoothing": 0.1}, "classification", 2),
+        ({"label_smoothing": 0.0}, "regression", 0),
+        ({"loss": "bce"}, "classification", None),
+    ],
+)
+def test_what_may_be_trained_is_not(settings, task, classes) -> None:
+    check({**MLP, **settings}, task, classes)
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "expected"),
+    [
+        ("classification", 2, "bce"),
+        ("classification", 3, "cross_entropy"),
+        ("regression", 0, "mse"),
+    ],
+)
+def test_the_task_names_the_loss(task, classes, expected) -> None:
+    assert loss_name(None, task, classes) == expected
+    with pytest.raises(SettingsError):
+        loss_name("l1" if classes else "bce", task, classes)
