@@ -114,9 +114,11 @@ class Predictor:
         wanted = self._problem.preprocessing
         if isinstance(wanted, ImageInputs):
             if files[0].suffix not in ARRAYS:
-                return self._predictions(read_images(files, wanted))
+                images, notes = read_images(files, wanted)
+                return replace(self._predictions(images), notes=notes)
             _only(files)
-            return self._predictions(images_of(str(files[0]), read_array(files[0]), wanted))
+            array = read_array(files[0], wanted)
+            return self._predictions(images_of(str(files[0]), array, wanted))
         _only(files)
         try:
             content = files[0].read_bytes()

@@ -7,13 +7,12 @@ import gzip
 import hashlib
 import math
 import os
-import shutil
 import socket
 import tempfile
 import zlib
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -55,6 +54,8 @@ _DEBIAN = {"fashion_mnist": Path("/usr/share/datasets/fashion-mnist")}
 """Where Debian's package dataset-fashion-mnist keeps its .gz files."""
 _CONNECT_TIMEOUT_S = 10.0
 _LOCK_TIMEOUT_S = 900.0
+_MOST_BYTES = 1 << 28
+"""Of one unpacked file; Fashion-MNIST's largest has 47 MB."""
 
 
 def locations(source: str, root: Path | None) -> list[Path]:
@@ -146,10 +147,10 @@ def _read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
         if file.read(4) != bytes([0, 0, 8, dimensions]):
             raise ValueError(f"{path.name} has no bytes in {dimensions} dimensions, as MNIST's has")
         sizes = np.fromfile(file, ">u4", dimensions)
-        values = np.fromfile(file, np.uint8)
-    if len(sizes) != dimensions or len(values) != math.prod(sizes.tolist()):
-        raise ValueError(f"{path.name} is longer or shorter than it says")
-    return values.reshape(sizes)
+        there = path.stat().st_size - file.tell()
+        if len(sizes) != dimensions or there != math.prod(sizes.tolist()):
+            raise ValueError(f"{path.name} is longer or shorter than it says")
+        return np.fromfile(file, np.uint8).reshape(sizes)
 
 
 def _torchvision(source: str) -> Any:
@@ -216,7 +217,17 @@ def _unpack(packed: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
     for name in _IDX_FILES:
         with gzip.open(packed / f"{name}.gz") as source, (folder / name).open("wb") as target:
-            shutil.copyfileobj(source, target)
+            _copy(source, target)
+
+
+def _copy(source: IO[bytes], target: IO[bytes]) -> None:
+    """OSError where there is more than any of these data sets has: a small file can fill a disk."""
+    copied = 0
+    while chunk := source.read(1 << 20):
+        copied += len(chunk)
+        if copied > _MOST_BYTES:
+            raise OSError(f"{source.name} unpacks to more than {_MOST_BYTES:,} bytes")
+        target.write(chunk)
 
 
 def _download(source: str, folder: Path) -> None:
