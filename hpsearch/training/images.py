@@ -220,7 +220,7 @@ def _unpack(packed: Path, folder: Path) -> None:
             _copy(source, target)
 
 
-def _copy(source: IO[bytes], target: IO[bytes]) -> None:
+def _copy(source: gzip.GzipFile, target: IO[bytes]) -> None:
     """OSError where there is more than any of these data sets has: a small file can fill a disk."""
     copied = 0
     while chunk := source.read(1 << 20):
