@@ -198,8 +198,8 @@ def _played(
     hours = spec.budget.hours
     return play(
         _stages(spec, timings, part, held), epochs,
-        halving.stopping(pruner.name, pruner.options, epochs, seed),
-        halving.rungs(pruner.name, pruner.options, epochs),
+        halving.stopping(pruner.name, pruner.steps(spec.version), epochs, seed),
+        halving.rungs(pruner.name, pruner.steps(spec.version), epochs),
         _costs(spec, timings, max(workers / timings.seats, 1.0)),
         workers=workers,
         limit_s=hours * 3600 * part if hours else float("inf"),
@@ -243,7 +243,7 @@ def _costs(spec: StudySpec, timings: Timings, crowd: float) -> Costs:
 
 def _rungs(spec: StudySpec, plays: Sequence[Played], whole: float) -> tuple[Rung, ...]:
     pruner, epochs = spec.search.pruner, spec.budget.epochs
-    at = halving.rungs(pruner.name, pruner.options, epochs)
+    at = halving.rungs(pruner.name, pruner.steps(spec.version), epochs)
     if pruner.name in ("median", "percentile"):
         at = at[:1]  # it may stop a trial after each epoch from there on
     return tuple(

@@ -24,20 +24,21 @@ _CLASSES: dict[str, type[pruners.BasePruner]] = {
 }
 
 
-def make_pruner(spec: PrunerSpec, epochs: int) -> pruners.BasePruner:
+def make_pruner(spec: PrunerSpec, epochs: int, version: int) -> pruners.BasePruner:
     """The Optuna pruner of a study.
 
     Args:
         spec: Its name and options, under Optuna's own names.
         epochs: The most that a trial runs. Hyperband lays its brackets by it; Optuna would guess
             it in each process from the trials seen there.
+        version: Of the study's document.
     """
-    options = dict(spec.options)
+    options = spec.steps(version)
     if spec.name == "hyperband":
         options["max_resource"] = epochs
     if spec.name == "patient":
         wrapped = options.pop("wrapped", None)
-        options["wrapped_pruner"] = wrapped and make_pruner(wrapped, epochs)
+        options["wrapped_pruner"] = wrapped and make_pruner(wrapped, epochs, version)
     with warnings.catch_warnings():
         # Optuna has called its patient pruner experimental since 2021.
         warnings.simplefilter("ignore", ExperimentalWarning)

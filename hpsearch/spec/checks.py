@@ -88,7 +88,7 @@ def check(
     if found is None:  # what studies of before may have stays readable
         _check_scales(content, known, faults)
         _check_trainable(data, network, space, start, known, faults)
-    sampler = _check_search(sections, content, known, space, faults)
+    sampler = _check_search(sections, content, known, space, faults, stored=found is not None)
     check_start(start, sampler, faults)
     if head and head.checkpoints:
         check_place(head.checkpoints, faults)
@@ -300,6 +300,8 @@ def _check_search(
     known: Mapping[str, Draft],
     space: Space,
     faults: Faults,
+    *,
+    stored: bool,
 ) -> dict[str, str]:
     """The sampler of each group; what sampler, pruner and budget cannot do is noted."""
     groups: dict[str, bool] = {}
@@ -315,7 +317,8 @@ def _check_search(
     staged = sections.search is not None and sections.search.strategy == "staged"
     if sections.search:
         epochs = sections.budget.epochs if sections.budget else None
-        check_pruner(sections.search.pruner, ("search", "pruner"), epochs, faults)
+        pruner = sections.search.pruner
+        check_pruner(pruner, ("search", "pruner"), epochs, faults, stored=stored)
         searched = [group for group in groups if groups[group]]
         check_stages(sections.search, searched, space, faults)
     if sections.budget:

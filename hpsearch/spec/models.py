@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from hpsearch import catalog
+from hpsearch.spec import versions
 
 __all__ = [
     "MOST_TRIALS",
@@ -146,6 +147,15 @@ class PrunerSpec(Section):
         """Option -> value, all of them, under Optuna's names."""
         return {key: getattr(self, key) for key in type(self).model_fields if key != "name"}
 
+    def steps(self, version: int) -> dict[str, Any]:
+        """The options as Optuna takes them, whose `n_warmup_steps` is the first step that it may
+        stop at. Ours are numbered from 1: studies of version 1 spared one epoch less.
+        """
+        options = self.options
+        if version > versions.FIRST and "n_warmup_steps" in options:
+            options["n_warmup_steps"] += 1
+        return options
+
 
 class AshaPruner(PrunerSpec):
     """Asynchronous successive halving (Optuna's SuccessiveHalvingPruner)."""
@@ -180,7 +190,7 @@ class MedianPruner(PrunerSpec):
     n_startup_trials: Count = 5
     """Trials that must be complete before any is stopped."""
     n_warmup_steps: Count = 0
-    """Epochs in which no trial is stopped."""
+    """Epochs in which no trial is stopped: with 3 the first that may be is the fourth."""
     interval_steps: Positive = 1
     """Epochs between checks."""
     n_min_trials: Positive = 1
@@ -196,7 +206,7 @@ class PercentilePruner(PrunerSpec):
     n_startup_trials: Count = 5
     """Trials that must be complete before any is stopped."""
     n_warmup_steps: Count = 0
-    """Epochs in which no trial is stopped."""
+    """Epochs in which no trial is stopped: with 3 the first that may be is the fourth."""
     interval_steps: Positive = 1
     """Epochs between checks."""
     n_min_trials: Positive = 1
@@ -224,7 +234,7 @@ class ThresholdPruner(PrunerSpec):
     upper: float | None = None
     """Largest value that goes on."""
     n_warmup_steps: Count = 0
-    """Epochs in which no trial is stopped."""
+    """Epochs in which no trial is stopped: with 3 the first that may be is the fourth."""
     interval_steps: Positive = 1
     """Epochs between checks."""
 

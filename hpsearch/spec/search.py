@@ -144,12 +144,18 @@ def check_trials(
         faults.add(path, f"a number of trials of at most {MOST_TRIALS:,}", got)
 
 
-def check_pruner(pruner: PrunerSpec, path: Path, epochs: int | None, faults: Faults) -> None:
-    """Note options that do not agree with each other or with the budget's epochs."""
-    least = pruner.options.get("min_resource")
-    if least is not None and epochs is not None and least > epochs:
-        expected = f"at most budget.epochs ({epochs})"
-        faults.add((*path, "min_resource"), expected, show(least), beside=[("budget", "epochs")])
+def check_pruner(
+    pruner: PrunerSpec, path: Path, epochs: int | None, faults: Faults, *, stored: bool = False
+) -> None:
+    """Note options that do not agree with each other or with the budget's epochs.
+
+    With `stored` it is that of a study of before, where a warm-up could be longer than a trial.
+    """
+    for name in ("min_resource", *(() if stored else ("n_warmup_steps",))):
+        least = pruner.options.get(name)
+        if least is not None and epochs is not None and least > epochs:
+            expected = f"at most budget.epochs ({epochs})"
+            faults.add((*path, name), expected, show(least), beside=[("budget", "epochs")])
     if isinstance(pruner, ThresholdPruner):
         if pruner.lower is None and pruner.upper is None:
             faults.add(path, "lower, upper, or both for threshold", "neither")
@@ -157,7 +163,7 @@ def check_pruner(pruner: PrunerSpec, path: Path, epochs: int | None, faults: Fau
             expected = f"a number of at least lower ({pruner.lower:g})"
             faults.add((*path, "upper"), expected, show(pruner.upper), beside=[(*path, "lower")])
     if isinstance(pruner, PatientPruner) and pruner.wrapped:
-        check_pruner(pruner.wrapped, (*path, "wrapped"), epochs, faults)
+        check_pruner(pruner.wrapped, (*path, "wrapped"), epochs, faults, stored=stored)
 
 
 def plainest(pruner: PrunerSpec) -> PrunerSpec:

@@ -106,6 +106,22 @@ SECTIONS = [
     ("budget: {trials: 4, hours: .nan} #!", "budget.hours", "a finite number"),
     (f"budget: {{trials: {10**20}}} #!", "budget.trials", "a whole number below 2^63"),
     (f"budget: {{trials: {'9' * 5000}}} #!", "budget.trials", "a whole number below 2^63"),
+    *(
+        (
+            f"budget: {{trials: 4, epochs: 3}}\nsearch: {{pruner: {pruner}}} #!",
+            f"search.pruner.{path}",
+            "at most budget.epochs (3); got 4",
+        )
+        for pruner, path in (
+            ("{name: median, n_warmup_steps: 4}", "n_warmup_steps"),
+            ("{name: percentile, n_warmup_steps: 4}", "n_warmup_steps"),
+            ("{name: threshold, lower: 0, n_warmup_steps: 4}", "n_warmup_steps"),
+            (
+                "{name: patient, patience: 1, wrapped: {name: median, n_warmup_steps: 4}}",
+                "wrapped.n_warmup_steps",
+            ),
+        )
+    ),
     # Final
     ("final: {top: 0} #!", "final.top", "at least 1"),
     ("final: {seeds: 1} #!", "final.seeds", "at least 2"),
@@ -468,3 +484,13 @@ def test_a_study_of_before_that_searches_losses_of_different_scales_stays_readab
     losses = "parameters: {optimizer: {loss: {values: [mse, l1]}}}"
     document = read(study(f"metric: mse\n{data}\n{losses}")).document
     assert StudySpec.from_document({**document, "metric": "loss"}).metric == "loss"
+
+
+def test_a_study_of_before_may_have_a_warm_up_longer_than_its_trials(read, study):
+    document = read(study("search: {pruner: median}")).document
+    pruner = {"name": "median", "n_warmup_steps": 100}
+    for version in (1, 2):
+        found = StudySpec.from_document(
+            {**document, "version": version, "search": {"pruner": pruner}}
+        )
+        assert found.search.pruner.options["n_warmup_steps"] == 100
