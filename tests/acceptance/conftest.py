@@ -108,9 +108,9 @@ def make_command(tmp_path: Path) -> Iterator[Callable[[str], Command]]:
 
 
 @pytest.fixture
-def command(make_command: Callable[[str], Command], sqlite_url: str) -> Command:
-    """A command against an empty SQLite database."""
-    return make_command(sqlite_url)
+def command(make_command: Callable[[str], Command], bare_sqlite_url: str) -> Command:
+    """A command against a SQLite database that is yet to be made."""
+    return make_command(bare_sqlite_url)
 
 
 def digits(

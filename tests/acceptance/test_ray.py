@@ -17,6 +17,8 @@ from tests.acceptance.test_fleet import Heard
 from tests.acceptance.test_interruptions import EPOCHS, STUDY, trials
 from tests.conftest import Servers
 
+pytestmark = pytest.mark.nightly  # a cluster takes ten seconds to start
+
 TRIALS = 3
 # One trial for each worker: in a stack the first of them would take all.
 SEARCH = STUDY.replace(f"trials: 2, epochs: {EPOCHS}", f"trials: {TRIALS}, epochs: 40").replace(

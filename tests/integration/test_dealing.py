@@ -37,6 +37,7 @@ def rows(ledger: Ledger, query: str) -> list[Any]:
 # --- in any order -----------------------------------------------------------------------------
 
 
+@pytest.mark.mariadb
 def test_wanted_numbers_come_first_then_the_lowest(ledger: Ledger) -> None:
     study = a_study(ledger, tickets=9)
     assert ledger.upcoming(study.study_id, 3) == [(0, 0), (1, 1), (2, 2)]
@@ -101,6 +102,7 @@ def test_more_retries_in_a_row_than_the_reach(
     assert numbers(ledger.claim("w", study.study_id, 12)) == [*range(9, 20)]
 
 
+@pytest.mark.mariadb
 def test_many_workers_with_wishes_share_a_study_exactly(ledger: Ledger) -> None:
     """Beside them trials fail, are retried, and the budget grows."""
     study = a_study(ledger, tickets=48)
@@ -202,6 +204,7 @@ def test_a_worker_asks_as_if_its_own_tickets_were_not_under_way(ledger: Ledger) 
 # --- many at once -------------------------------------------------------------------------------
 
 
+@pytest.mark.mariadb
 def test_many_at_once_leave_the_same_rows_as_one_by_one(url: str) -> None:
     ledger = Ledger(Database(url))
     together, single = a_study(ledger, name="together"), a_study(ledger, name="single")
@@ -265,6 +268,7 @@ def content(ledger: Ledger, study: Study) -> list[str]:
     return sorted(f"{i} {row}" for i, query in enumerate(queries) for row in rows(ledger, query))
 
 
+@pytest.mark.mariadb
 def test_begin_answers_each_hold_for_itself(ledger: Ledger) -> None:
     study = a_study(ledger)
     first, second, third = ledger.claim("w", study.study_id, 3)
@@ -277,6 +281,7 @@ def test_begin_answers_each_hold_for_itself(ledger: Ledger) -> None:
     assert [t.user_attrs["ticket"] for t in optuna_trials(ledger)] == [0, 2]
 
 
+@pytest.mark.mariadb
 def test_each_trial_keeps_its_own_parameters(ledger: Ledger) -> None:
     study = a_study(ledger)
     holds = ledger.claim("w", study.study_id, 4)[::-1]
@@ -290,6 +295,7 @@ def test_each_trial_keeps_its_own_parameters(ledger: Ledger) -> None:
         assert found[trial[0]].params["lr"] == pytest.approx(0.1 * hold.number + 0.1)
 
 
+@pytest.mark.mariadb
 def test_trials_are_numbered_without_gaps_beside_optuna_s_own(ledger: Ledger) -> None:
     study = a_study(ledger, tickets=4)
     theirs = optuna.load_study(study_name="s", storage=ledger.database.url)
@@ -312,6 +318,7 @@ def test_a_database_that_does_not_tell_the_ids_it_gave(sqlite_url: str) -> None:
     assert [t.user_attrs["ticket"] for t in optuna_trials(ledger)] == numbers(holds)
 
 
+@pytest.mark.mariadb
 def test_an_answer_to_many_writes_is_lost(ledger: Ledger) -> None:
     study = a_study(ledger)
     holds = ledger.claim("w", study.study_id, 3)

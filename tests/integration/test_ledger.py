@@ -76,6 +76,7 @@ def optuna_trials(ledger: Ledger, name: str = "s") -> list[optuna.trial.FrozenTr
     return optuna.load_study(study_name=name, storage=ledger.database.url).trials
 
 
+@pytest.mark.mariadb
 def test_a_name_is_taken_once(ledger: Ledger) -> None:
     first = a_study(ledger)
     again, new = ledger.create(
@@ -103,6 +104,7 @@ def test_tickets_never_exceed_the_budget(ledger: Ledger) -> None:
     assert numbers == [0, 1, 2]
 
 
+@pytest.mark.mariadb
 def test_many_claimers_share_the_budget_exactly(ledger: Ledger) -> None:
     study = a_study(ledger, tickets=40)
     barrier = threading.Barrier(8)
@@ -120,6 +122,7 @@ def test_many_claimers_share_the_budget_exactly(ledger: Ledger) -> None:
     assert sorted(claimed) == list(range(40))
 
 
+@pytest.mark.mariadb
 def test_a_trial_appears_whole_and_optuna_reads_it(ledger: Ledger) -> None:
     study = a_study(ledger)
     hold = ledger.claim("w", study.study_id)[0]
@@ -131,6 +134,7 @@ def test_a_trial_appears_whole_and_optuna_reads_it(ledger: Ledger) -> None:
     assert trial.system_attrs == {"note": {"a": 1}}
 
 
+@pytest.mark.mariadb
 def test_reports_and_the_end_are_what_optuna_reads(ledger: Ledger) -> None:
     study = a_study(ledger)
     hold = ledger.claim("w", study.study_id)[0]
@@ -149,6 +153,7 @@ def test_reports_and_the_end_are_what_optuna_reads(ledger: Ledger) -> None:
     assert trial.datetime_complete >= trial.datetime_start
 
 
+@pytest.mark.mariadb
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
 def test_values_that_are_not_finite_come_back_as_they_went(ledger: Ledger, value: float) -> None:
     study = a_study(ledger)
@@ -159,6 +164,7 @@ def test_values_that_are_not_finite_come_back_as_they_went(ledger: Ledger, value
     assert str(trial.intermediate_values[1]) == str(value)
 
 
+@pytest.mark.mariadb
 def test_the_same_report_twice_is_one_report(ledger: Ledger) -> None:
     study = a_study(ledger)
     hold = ledger.claim("w", study.study_id)[0]
@@ -168,6 +174,7 @@ def test_the_same_report_twice_is_one_report(ledger: Ledger) -> None:
     assert optuna_trials(ledger)[0].intermediate_values == {1: 0.2}
 
 
+@pytest.mark.mariadb
 def test_a_late_holder_is_refused(url: str) -> None:
     ledger = Ledger(Database(url), lease_s=0.05)
     study = a_study(ledger, tickets=1)
@@ -216,6 +223,7 @@ def test_a_holder_that_is_late_for_a_trial_not_begun_is_refused(url: str) -> Non
     assert optuna_trials(ledger) == []
 
 
+@pytest.mark.mariadb
 def test_renewing_keeps_a_lease(url: str) -> None:
     ledger = Ledger(Database(url), lease_s=60)
     study = a_study(ledger, tickets=1)
@@ -311,6 +319,7 @@ def test_stopping_ends_what_nobody_holds(ledger: Ledger) -> None:
     assert ended.user_attrs["reason"] == "stopped"
 
 
+@pytest.mark.mariadb
 def test_a_stopped_study_ends_the_trials_of_dead_workers(url: str) -> None:
     ledger = Ledger(Database(url), lease_s=0.05)
     study = a_study(ledger)
@@ -337,6 +346,7 @@ def test_what_is_given_back_in_a_stopped_study_ends(ledger: Ledger) -> None:
     assert [t.state.name for t in optuna_trials(ledger)] == ["PRUNED", "PRUNED"]
 
 
+@pytest.mark.mariadb
 def test_hours_run_only_while_somebody_works(url: str) -> None:
     ledger = Ledger(Database(url), lease_s=30)
     study = a_study(ledger, tickets=9, hours=1e-9)
@@ -394,6 +404,7 @@ def test_what_the_first_worker_found_about_the_data_stays(ledger: Ledger) -> Non
     assert ledger.record_data(study.study_id, {"fingerprint": "b"}) == {"fingerprint": "a"}
 
 
+@pytest.mark.mariadb
 def test_a_deleted_study_leaves_nothing_behind(ledger: Ledger) -> None:
     study = a_study(ledger)
     hold = ledger.claim("w", study.study_id)[0]
@@ -411,6 +422,7 @@ def test_a_deleted_study_leaves_nothing_behind(ledger: Ledger) -> None:
     assert optuna_trials(ledger)[0].state is TrialState.RUNNING, "a holder of the old study wrote"
 
 
+@pytest.mark.mariadb
 def test_a_study_deleted_with_optuna_leaves_nothing_to_its_successor(ledger: Ledger) -> None:
     study = a_study(ledger)
     finish(ledger, ledger.claim("w", study.study_id)[0])
@@ -494,6 +506,7 @@ def test_a_trial_is_begun_once(ledger: Ledger) -> None:
     assert len(optuna_trials(ledger)) == 1
 
 
+@pytest.mark.mariadb
 def test_an_end_that_is_written_already_is_not_refused(ledger: Ledger) -> None:
     study = a_study(ledger)
     hold = ledger.claim("w", study.study_id)[0]
@@ -514,6 +527,7 @@ def test_an_end_after_giving_back_is_refused(ledger: Ledger) -> None:
     assert optuna_trials(ledger)[0].state is TrialState.RUNNING
 
 
+@pytest.mark.mariadb
 def test_a_lease_that_its_worker_does_not_know_of_runs_out(url: str) -> None:
     ledger = Ledger(Database(url), lease_s=0.3)
     study = a_study(ledger, tickets=2)
@@ -594,6 +608,7 @@ def test_giving_back_is_no_loss(ledger: Ledger) -> None:
     assert ledger.claim("w", study.study_id)
 
 
+@pytest.mark.mariadb
 def test_leases_that_run_out_count_and_the_next_ticket_comes(url: str) -> None:
     ledger = Ledger(Database(url), lease_s=0.02)
     study = a_study(ledger, tickets=2)
@@ -607,6 +622,7 @@ def test_leases_that_run_out_count_and_the_next_ticket_comes(url: str) -> None:
     assert holds[0].number == 1
 
 
+@pytest.mark.mariadb
 def test_a_lease_that_runs_out_while_another_is_taken_over_has_one_owner(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -635,6 +651,7 @@ def let_run_out(ledger: Ledger, hold: Hold, seconds: float) -> None:
     )
 
 
+@pytest.mark.mariadb
 def test_workers_are_listed_with_what_they_do(url: str) -> None:
     ledger = Ledger(Database(url), lease_s=60)
     study = a_study(ledger)
@@ -688,6 +705,7 @@ def test_one_worker_serves_studies_in_turn(ledger: Ledger) -> None:
     assert served == ["a", "b", "c"] * 2
 
 
+@pytest.mark.mariadb
 def test_no_more_trials_run_in_parallel_than_may(ledger: Ledger) -> None:
     study = a_study(ledger, tickets=9, max_parallel=2)
     first, _ = ledger.claim("w", study.study_id, 5)
@@ -700,6 +718,7 @@ def test_no_more_trials_run_in_parallel_than_may(ledger: Ledger) -> None:
     assert len(ledger.claim("w", study.study_id, 9)) == 4
 
 
+@pytest.mark.mariadb
 def test_only_studies_with_a_ticket_to_give_are_waiting(url: str) -> None:
     ledger = Ledger(Database(url), lease_s=60)
     study = a_study(ledger, tickets=1)

@@ -20,6 +20,8 @@ from hpsearch.store.tables import leases, studies, tickets
 from hpsearch.store.values import Ending, EpochReport, Hold, Study, Write
 from tests.integration.test_ledger import a_proposal, a_study
 
+pytestmark = pytest.mark.mariadb
+
 REPORTS = [EpochReport(epoch, epoch / 10, {"accuracy": 0.5}, 0.1) for epoch in range(1, 11)]
 NOTES = {"completed_rung_0": 0.1, "completed_rung_1": 0.3}
 

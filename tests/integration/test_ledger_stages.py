@@ -88,6 +88,7 @@ def test_a_stage_of_another_first_ticket_is_not_opened(ledger: Ledger) -> None:
     assert names(ledger, study) == ["warmup"]
 
 
+@pytest.mark.mariadb
 def test_of_many_workers_one_opens_the_stage(ledger: Ledger, url: str) -> None:
     study = a_study(ledger)
     finish(ledger, claim(ledger, study))
@@ -188,6 +189,7 @@ def test_a_study_is_done_once_the_verdict_is_there(ledger: Ledger) -> None:
     assert ledger.waiting() == []
 
 
+@pytest.mark.mariadb
 def test_hours_end_the_search_and_not_the_finish(ledger: Ledger) -> None:
     study = with_finish(ledger, hours=1.0)
     (hold,) = claim(ledger, study, up_to=1)
@@ -206,6 +208,7 @@ def test_hours_end_the_search_and_not_the_finish(ledger: Ledger) -> None:
     assert ledger.study("s").state == "done"
 
 
+@pytest.mark.mariadb
 def test_another_finish_is_another_use(ledger: Ledger) -> None:
     study, holds = in_finish(ledger)
     with pytest.raises(ConflictError, match="has to come to its end first"):

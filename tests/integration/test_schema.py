@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import sys
+import time
+from functools import partial
+from pathlib import Path
 
 import optuna
 import pytest
@@ -13,39 +16,33 @@ from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import is_ready, prepare
+from tests.zygote import Job, Process
 
-_PREPARE = """
-import sys
-from hpsearch.store.engine import Database
-from hpsearch.store.tables import prepare
-sys.stdin.read()
-prepare(Database(sys.argv[1]))
-"""
+pytestmark = pytest.mark.mariadb
 
 
-def test_sixteen_processes_make_it_at_once(url: str) -> None:
-    command = [sys.executable, "-c", _PREPARE, url]
-    processes = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(16)
-    ]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.close()  # all wait for this
-    for process in processes:
-        process.wait(120)
-        assert process.stderr is not None
-        assert (process.returncode, process.stderr.read()) == (0, "")
-        process.stderr.close()
-    assert is_ready(Database(url))
-    assert optuna.get_all_study_names(url) == []
-
-
-def test_tables_that_optuna_made_are_taken_as_they_are(url: str) -> None:
-    optuna.create_study(study_name="theirs", storage=url)
-    assert not is_ready(Database(url))
+def _prepare(url: str, go: Path) -> None:
+    while not go.exists():
+        time.sleep(0.005)
     prepare(Database(url))
-    assert optuna.get_all_study_names(url) == ["theirs"]
+
+
+def test_sixteen_processes_make_it_at_once(bare_url: str, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    job = Job([], os.environ, tmp_path, body=partial(_prepare, bare_url, go))
+    processes = [Process(job, stderr=subprocess.PIPE) for _ in range(16)]
+    go.touch()  # all wait for this
+    ends = [(process.communicate(timeout=120)[1], process.returncode) for process in processes]
+    assert ends == [("", 0)] * 16
+    assert is_ready(Database(bare_url))
+    assert optuna.get_all_study_names(bare_url) == []
+
+
+def test_tables_that_optuna_made_are_taken_as_they_are(bare_url: str) -> None:
+    optuna.create_study(study_name="theirs", storage=bare_url)
+    assert not is_ready(Database(bare_url))
+    prepare(Database(bare_url))
+    assert optuna.get_all_study_names(bare_url) == ["theirs"]
 
 
 @pytest.mark.parametrize(
@@ -59,16 +56,16 @@ def test_tables_that_optuna_made_are_taken_as_they_are(url: str) -> None:
         ("UPDATE alembic_version SET version_num = 'v99'", "has Optuna's schema v99"),
     ],
 )
-def test_a_database_of_another_version_is_refused(url: str, change: str, text: str) -> None:
-    database = Database(url)
+def test_a_database_of_another_version_is_refused(bare_url: str, change: str, text: str) -> None:
+    database = Database(bare_url)
     prepare(database)
     database.write(lambda connection: connection.execute(sa.text(change)))
     with pytest.raises(SchemaError, match=text):
-        Ledger(Database(url))
+        Ledger(Database(bare_url))
 
 
-def test_sqlite_uses_a_write_ahead_log(sqlite_url: str) -> None:
-    database = Database(sqlite_url)
+def test_sqlite_uses_a_write_ahead_log(bare_sqlite_url: str) -> None:
+    database = Database(bare_sqlite_url)
     prepare(database)
     with database.read() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"

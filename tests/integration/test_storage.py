@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -24,6 +23,9 @@ from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store.engine import Database
 from hpsearch.store.storage import BatchedStorage, open_storage
 from tests.conftest import BACKENDS, Servers
+from tests.zygote import Job, Process, program
+
+pytestmark = pytest.mark.mariadb
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -75,7 +77,7 @@ def reports(url: str) -> list[dict[int, float]]:
     return [t.intermediate_values for t in open_storage(Database(url)).get_all_trials(1)]
 
 
-def script(url: str, body: str) -> list[str]:
+def script(url: str, body: str) -> Job:
     """The command of a process with a storage `s`; the study 1 is there."""
     code = f"""
 import sys, time, optuna
@@ -85,7 +87,7 @@ from optuna.trial import TrialState
 s = open_storage(Database({url!r}))
 {body}
 """
-    return [sys.executable, "-c", code]
+    return program(code)
 
 
 def opened(url: str) -> tuple[Database, BatchedStorage]:
@@ -129,14 +131,14 @@ def test_the_end_of_a_trial_takes_its_reports_along(url: str) -> None:
 
 def test_a_killed_process_loses_at_most_a_second_of_reports(sqlite_url: str) -> None:
     opened(sqlite_url)
-    command = script(sqlite_url, """
+    job = script(sqlite_url, """
 trial_id = s.create_new_trial(1)
 for step in range(10_000):
     s.set_trial_intermediate_value(trial_id, step, step)
     print(step, flush=True)
     time.sleep(0.02)
 """)  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with Process(job, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         said = [(int(line), time.monotonic()) for line in islice(process.stdout, 120)]
         process.kill()
@@ -151,7 +153,7 @@ for step in range(10_000):
 def test_a_process_that_ends_has_written_its_reports(sqlite_url: str) -> None:
     opened(sqlite_url)
     body = "s.set_trial_intermediate_value(s.create_new_trial(1), 7, 0.5)"
-    subprocess.run(script(sqlite_url, body), check=True)
+    assert Process(script(sqlite_url, body)).wait() == 0
     assert reports(sqlite_url) == [{7: 0.5}]
 
 
@@ -174,13 +176,13 @@ def test_reports_outlive_a_database_that_is_away(
 def test_processes_see_each_others_trials(url: str) -> None:
     _, storage = opened(url)
     asked = storage.create_new_trial(1)
-    command = script(url, f"""
+    job = script(url, f"""
 s.set_trial_state_values({asked}, TrialState.COMPLETE, [3.0])
 new = s.create_new_trial(1)
 s.set_trial_user_attr(new, "who", "another")
 s.set_trial_intermediate_value(new, 1, 0.5)
 """)  # fmt: skip
-    subprocess.run(command, check=True)
+    assert Process(job).wait() == 0
     told, new = storage.get_all_trials(1)
     assert (told.state, told.value) == (TrialState.COMPLETE, 3.0)
     assert (new.number, new.state, new.user_attrs) == (1, TrialState.RUNNING, {"who": "another"})

@@ -26,6 +26,7 @@ from hpsearch.training.array import Array
 from hpsearch.training.candidate import Candidate
 from hpsearch.training.data import Dataset, DataSettings, Problem, load
 from hpsearch.training.verdict import Trained
+from tests.zygote import Process, program
 
 CPU = torch.device("cpu")
 ROWS = 80
@@ -323,7 +324,7 @@ def test_a_killed_save_leaves_no_half_folder(net: Path, tmp_path: Path) -> None:
     nets = [tmp_path / str(step) / "net" for step in range(6)]
     for place in nets:
         shutil.copytree(net, place)
-    subprocess.run([sys.executable, "-c", DIES, *nets], check=True)
+    assert Process(program(DIES, *nets)).wait() == 0
     *earlier, between = nets
     for place in earlier:
         assert handover.read(place)[0] == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -38,9 +39,15 @@ VALUES = st.recursive(
     max_leaves=12,
 )
 VALID = [parse(text, Faults()) for text in VARIANTS.values()]
-QUICK = settings(
-    deadline=None, max_examples=400, suppress_health_check=list(HealthCheck), database=None
-)
+COUNTS = pytest.mark.parametrize("count", [100, pytest.param(2000, marks=pytest.mark.nightly)])
+
+
+def examples(count: int, **drawn: st.SearchStrategy) -> Callable[[Callable[..., None]], None]:
+    """Run what is decorated with so many examples."""
+    how = settings(
+        deadline=None, max_examples=count, suppress_health_check=list(HealthCheck), database=None
+    )
+    return lambda check: how(given(**drawn)(check))()
 
 
 @pytest.fixture(scope="module")
@@ -70,34 +77,43 @@ def as_yaml(value: object) -> str:
     return text.replace("Infinity", ".inf").replace("NaN", ".nan")
 
 
-@QUICK
-@given(value=VALUES)
-def test_any_structure(answer, value):
-    answer(as_yaml(value))
+@COUNTS
+def test_any_structure(answer, count):
+    @examples(count, value=VALUES)
+    def _(value):
+        answer(as_yaml(value))
 
 
-@QUICK
-@given(text=st.text(alphabet="ab:-[]{},&*!|>'\"%@#? \n\t0.~\\\x00\ud800é", max_size=40))
-def test_any_text(answer, text):
-    answer(text)
+@COUNTS
+def test_any_text(answer, count):
+    alphabet = "ab:-[]{},&*!|>'\"%@#? \n\t0.~\\\x00\ud800é"
+
+    @examples(count, text=st.text(alphabet=alphabet, max_size=40))
+    def _(text):
+        answer(text)
 
 
-@QUICK
-@given(name=st.lists(st.sampled_from(WORDS), max_size=4), value=VALUES)
-def test_any_override(answer, name, value):
-    answer(as_yaml(VALID[0]), f"{'.'.join(name)}={as_yaml(value)}")
+@COUNTS
+def test_any_override(answer, count):
+    @examples(count, name=st.lists(st.sampled_from(WORDS), max_size=4), value=VALUES)
+    def _(name, value):
+        answer(as_yaml(VALID[0]), f"{'.'.join(name)}={as_yaml(value)}")
 
 
-@QUICK
-@given(
-    base=st.sampled_from(VALID), seed=st.integers(0, 1 << 30), values=st.lists(VALUES, min_size=1)
-)
-def test_a_valid_study_with_changes(answer, base, seed, values):
-    study = copy.deepcopy(base)
-    draw = random.Random(seed)
-    for value in values[:3]:
-        change(study, value, draw)
-    answer(as_yaml(study))
+@COUNTS
+def test_a_valid_study_with_changes(answer, count):
+    @examples(
+        count,
+        base=st.sampled_from(VALID),
+        seed=st.integers(0, 1 << 30),
+        values=st.lists(VALUES, min_size=1),
+    )
+    def _(base, seed, values):
+        study = copy.deepcopy(base)
+        draw = random.Random(seed)
+        for value in values[:3]:
+            change(study, value, draw)
+        answer(as_yaml(study))
 
 
 def change(tree, value, draw: random.Random) -> None:

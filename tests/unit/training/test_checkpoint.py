@@ -11,6 +11,7 @@ import torch
 
 from hpsearch.errors import CheckpointError
 from hpsearch.training.checkpoint import Checkpoints
+from tests.zygote import Process, program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,13 +109,10 @@ def test_killed_while_writing_the_last_one_is_whole(checkpoints: Checkpoints, fo
         while True:
             checkpoints.save(1, state)
     """
-    child = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
+    child = Process(program(script), stdout=subprocess.PIPE)
     assert child.stdout is not None
     with child.stdout as output:
-        assert output.readline() == b"ready\n"
+        assert output.readline() == "ready\n"
         while not any(name.endswith(".part") for name in files(folder)):
             pass
         child.kill()

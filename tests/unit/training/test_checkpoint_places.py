@@ -21,6 +21,7 @@ from hpsearch.errors import CheckpointError
 from hpsearch.training import shelf
 from hpsearch.training.checkpoint import Checkpoints
 from tests.s3 import BUCKET, S3, s3_server
+from tests.zygote import Process, program
 
 STATE = {"epoch": 3, "curve": [{"epoch": 1, "value": None}], "model": {"w": torch.arange(6.0)}}
 
@@ -174,10 +175,6 @@ def test_what_others_do_is_seen_at_once(s3: S3, connect: Callable[[S3], str]) ->
     assert mine.load(2) == {"epoch": 1}
 
 
-def env(server: S3) -> dict[str, str]:
-    return {**os.environ, **server.env, "PYTHONPATH": os.pathsep.join(sys.path)}
-
-
 def test_killed_while_sending_the_last_one_is_whole(s3: S3, connect: Callable[[S3], str]) -> None:
     """A process that does nothing but send 8 MB is killed in the midst of it, three times."""
     place = connect(s3)
@@ -192,9 +189,7 @@ def test_killed_while_sending_the_last_one_is_whole(s3: S3, connect: Callable[[S
             print(epoch, flush=True)
     """
     for fraction in (0.1, 0.5, 0.9):
-        child = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, env=env(s3)
-        )
+        child = Process(program(script, env={**os.environ, **s3.env}), stdout=subprocess.PIPE)
         assert child.stdout is not None
         with child.stdout as output:
             output.readline()
