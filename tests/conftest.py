@@ -75,13 +75,17 @@ class Servers:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._free = list[str]()
-        """On MariaDB."""
+        self._free, self._shape = list[str](), list[object]()
+        """Databases of MariaDB that are as good as new, and what each of them is."""
         self._has_template = False
-        """On PostgreSQL."""
+        """Whether PostgreSQL has the database that others are copies of."""
 
     def new_database(self, backend: str, tmp_path: Path) -> str:
-        """The URL of a database without studies; skips the test where there is no server."""
+        """The URL of a database without studies; skips the test where there is no server.
+
+        What is in its tables is deleted where a test may have changed it; a change of the tables
+        themselves is never seen by another test.
+        """
         if backend == "sqlite":
             shutil.copyfile(self._sqlite_file(), tmp_path / "study.db")
             return f"sqlite:///{tmp_path}/study.db"
@@ -91,6 +95,8 @@ class Servers:
             return self._free.pop()
         url = self._create(backend)
         _make_tables(url)
+        with _connected(url) as connection:
+            self._shape = _shape(connection)
         return url
 
     def bare_database(self, backend: str, tmp_path: Path) -> str:
@@ -98,9 +104,8 @@ class Servers:
         return f"sqlite:///{tmp_path}/study.db" if backend == "sqlite" else self._create(backend)
 
     def give_back(self, url: str) -> None:
-        """A database of `new_database` that nobody uses any more, whose schema is as it was."""
-        if url.startswith("mysql"):
-            _empty_mariadb(url)
+        """A database of `new_database` that nobody uses any more."""
+        if url.startswith("mysql") and _emptied(url, self._shape):
             self._free.append(url)
 
     def _create(self, backend: str, how: str = "") -> str:
@@ -159,17 +164,30 @@ def _make_tables(url: str) -> None:
     database.close()
 
 
-_OF_THE_SCHEMA = {"alembic_version", "version_info", "hpsearch_schema"}
+_OF_THE_SCHEMA = ("alembic_version", "version_info", "hpsearch_schema")
 
 
-def _empty_mariadb(url: str) -> None:
-    """Delete all rows but those that tell the schema, and count from 1 again."""
+def _shape(connection: sa.Connection) -> list[object]:
+    """What a MariaDB database is but for the rows of its studies."""
+    queries = [
+        "SELECT table_name, column_name, column_type, is_nullable FROM information_schema.columns"
+        " WHERE table_schema = database() ORDER BY table_name, ordinal_position",
+        *(f"SELECT * FROM {table}" for table in _OF_THE_SCHEMA),
+    ]
+    return [row for query in queries for row in connection.execute(sa.text(query))]
+
+
+def _emptied(url: str, shape: list[object]) -> bool:
+    """Whether a MariaDB database is as good as new now: without rows, and counting from 1."""
     with _connected(url) as connection:
         others = "SELECT id FROM information_schema.processlist WHERE db = database()"
         for number in connection.execute(sa.text(f"{others} AND id <> connection_id()")).scalars():
             connection.execute(sa.text(f"KILL {number}"))
+        tables = set(connection.execute(sa.text("SHOW TABLES")).scalars())
+        if not tables.issuperset(_OF_THE_SCHEMA) or _shape(connection) != shape:
+            return False
         connection.execute(sa.text("SET foreign_key_checks = 0"))
-        tables = set(connection.execute(sa.text("SHOW TABLES")).scalars()) - _OF_THE_SCHEMA
-        for table in tables:
+        for table in tables.difference(_OF_THE_SCHEMA):
             if connection.execute(sa.text(f"DELETE FROM {table}")).rowcount:
                 connection.execute(sa.text(f"ALTER TABLE {table} AUTO_INCREMENT = 1"))
+    return True

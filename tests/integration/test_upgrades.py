@@ -21,13 +21,15 @@ from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import OLDEST, SCHEMA_VERSION, is_ready, prepare, versions
 
+pytestmark = pytest.mark.mariadb
+
 FORK = multiprocessing.get_context("fork")
 
 
 @pytest.fixture
-def old(url: str) -> str:
+def old(bare_url: str) -> str:
     """A database of schema 5 with a study that has a finish and one that has none."""
-    with closing(Database(url)) as database:
+    with closing(Database(bare_url)) as database:
         ledger = Ledger(database)
         for name, final in (("with", {"top": 1, "seeds": 2}), ("without", None)):
             ledger.create(
@@ -36,7 +38,7 @@ def old(url: str) -> str:
             )  # fmt: skip
         execute(database, "ALTER TABLE hpsearch_studies DROP COLUMN final")
         execute(database, "UPDATE hpsearch_schema SET version = 5")
-    return url
+    return bare_url
 
 
 def execute(database: Database, statement: str) -> None:
@@ -108,8 +110,8 @@ def described(url: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("version", [1, 4, SCHEMA_VERSION + 1])
-def test_no_way_leads_from_others(url: str, version: int) -> None:
-    database = Database(url)
+def test_no_way_leads_from_others(bare_url: str, version: int) -> None:
+    database = Database(bare_url)
     prepare(database)
     execute(database, f"UPDATE hpsearch_schema SET version = {version}")
     before = content(database)
@@ -125,10 +127,10 @@ def test_nor_from_another_revision_of_optuna(old: str) -> None:
         upgrades.upgrade(database)
 
 
-def test_where_there_is_nothing(url: str, tmp_path: Path) -> None:
+def test_where_there_is_nothing(bare_url: str, tmp_path: Path) -> None:
     before = set(tmp_path.iterdir())
     with pytest.raises(NotFoundError, match="hpsearch db init"):
-        upgrades.upgrade(Database(url))
+        upgrades.upgrade(Database(bare_url))
     assert set(tmp_path.iterdir()) == before
 
 
