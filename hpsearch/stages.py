@@ -35,6 +35,11 @@ class Stage:
     before: int = 0
     """Tickets of earlier stages that drew from the same ranges: a grid goes on after them."""
 
+    @property
+    def end(self) -> int | None:
+        """The origin behind its last ticket; None where it has all there are."""
+        return None if self.count is None else self.first + self.count
+
     @cached_property
     def free(self) -> Mapping[str, Parameter]:
         """The parameters that are drawn, by name."""

@@ -13,18 +13,22 @@ reads only the rows above, and only as far as they reach.
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
+from hpsearch.catalog import FINAL
+from hpsearch.store import stage_rows
 from hpsearch.store.optuna_tables import TRIAL_USER, TRIALS
 from hpsearch.store.tables import tickets
-from hpsearch.store.values import UNTRAINABLE, Study
+from hpsearch.store.values import STOPPED, UNTRAINABLE, Study
 
-__all__ = ["REACH", "Deal", "add_retries", "deal", "share", "upcoming"]
+__all__ = ["REACH", "Deal", "add_retries", "add_stopped", "deal", "share", "upcoming"]
 
 REACH = 1024
 """How far above the floor a number may be dealt out of its order. So few rows lie above it however
@@ -59,22 +63,58 @@ def add_retries(connection: sa.Connection, study: Study) -> int:
     """Add a ticket for each trial that failed and was not retried, but those that can never be
     trained; how many.
 
-    The study's counts are the caller's to raise.
+    Not for one of a finish that has ended: no verdict would come of it. The study's counts are the
+    caller's to raise.
     """
-    again = tickets.alias()
-    retried = sa.exists().where(
-        again.c.study_id == tickets.c.study_id, again.c.retry_of == tickets.c.number
-    )
     untrainable = sa.exists().where(
         TRIAL_USER.c.trial_id == tickets.c.trial_id, TRIAL_USER.c.key == UNTRAINABLE
     )
-    failed = connection.execute(
+    failed = _not_run_again(
+        connection, study, TRIALS.c.state == TrialState.FAIL, ~untrainable
+    )
+    finishes = stage_rows.spans(connection, study.study_id, FINAL)
+    over = finishes[:-1] if study.finish == "open" else finishes
+    again = [row for row in failed if not any(row.origin in span for span in over)]
+    return _add_again(connection, study, again)
+
+
+def add_stopped(connection: sa.Connection, study: Study) -> int:
+    """Add a ticket for each training of an open finish that was stopped and not begun again; how
+    many.
+
+    A verdict is about the trainings that were asked for, whoever stopped the study meanwhile. The
+    study's counts are the caller's to raise.
+    """
+    if study.finish != "open":
+        return 0
+    finish = stage_rows.spans(connection, study.study_id, FINAL)[-1]
+    was_stopped = sa.exists().where(
+        TRIAL_USER.c.trial_id == TRIALS.c.trial_id, TRIAL_USER.c.key == "reason",
+        TRIAL_USER.c.value_json == json.dumps(STOPPED),
+    )  # fmt: skip
+    stopped = _not_run_again(
+        connection, study, TRIALS.c.state == TrialState.PRUNED, was_stopped,
+        tickets.c.origin >= finish.start,
+    )  # fmt: skip
+    return _add_again(connection, study, stopped)
+
+
+def _not_run_again(connection: sa.Connection, study: Study, *where: Any) -> Sequence[Any]:
+    """(number, origin) of tickets that became such trials and that no other runs again."""
+    again = tickets.alias()
+    run_again = sa.exists().where(
+        again.c.study_id == tickets.c.study_id, again.c.retry_of == tickets.c.number
+    )
+    return connection.execute(
         sa.select(tickets.c.number, tickets.c.origin)
         .join(TRIALS, TRIALS.c.trial_id == tickets.c.trial_id)
-        .where(tickets.c.study_id == study.study_id, TRIALS.c.state == TrialState.FAIL)
-        .where(~retried, ~untrainable)
+        .where(tickets.c.study_id == study.study_id, ~run_again, *where)
         .order_by(tickets.c.number)
     ).all()
+
+
+def _add_again(connection: sa.Connection, study: Study, ended: Sequence[Any]) -> int:
+    """Add a ticket of the same origin for each of these; how many."""
     # A finish that needed fewer tickets than it might have has left some retries above the budget.
     last = connection.execute(
         sa.select(sa.func.max(tickets.c.number)).where(tickets.c.study_id == study.study_id)
@@ -83,7 +123,7 @@ def add_retries(connection: sa.Connection, study: Study) -> int:
     rows = [
         {"study_id": study.study_id, "number": first + i, "state": "open", "fence": 0,
          "origin": row.origin, "retry_of": row.number, "reached": 0, "crashes": 0}
-        for i, row in enumerate(failed)
+        for i, row in enumerate(ended)
     ]  # fmt: skip
     if rows:
         connection.execute(sa.insert(tickets), rows)

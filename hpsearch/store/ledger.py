@@ -35,7 +35,7 @@ from hpsearch.store import (
 from hpsearch.store.engine import Database, now
 from hpsearch.store.optuna_tables import STUDIES
 from hpsearch.store.tables import is_ready, prepare, studies
-from hpsearch.store.values import Hold, Key, Outlook, State, Study, Worker, Write
+from hpsearch.store.values import STOPPED, Hold, Key, Outlook, State, Study, Worker, Write
 
 __all__ = ["LEASE_S", "Ledger"]
 
@@ -54,6 +54,16 @@ def _verb(
     return functools.update_wrapper(verb, body)
 
 
+def _is_stopped(write: Write) -> bool:
+    return write.ending is not None and write.ending.reason == STOPPED
+
+
+def _may_conclude(study: Study, seen: Study) -> bool:
+    """Whether the trainings of its finish have ended, those that were there when it was seen."""
+    same = (study.opened, study.issued) == (seen.opened, seen.issued)
+    return study.state == "open" and study.awaits_verdict and same
+
+
 LEASE_S = 30.0
 """Seconds after which a silent worker loses its tickets."""
 
@@ -67,6 +77,12 @@ def _locked(connection: sa.Connection, study_id: int) -> Study | None:
     """The study as it is once its row lock is ours; None: it has been deleted."""
     trials.lock_study(connection, study_id)
     return _there(connection, study_id)
+
+
+def _locked_again(connection: sa.Connection, seen: Study) -> Study | None:
+    """The same of a study that was seen before: SQLite gives the id of a deleted one again."""
+    study = _locked(connection, seen.study_id)
+    return study if study is not None and study.uid == seen.uid else None
 
 
 class Ledger:
@@ -159,6 +175,12 @@ class Ledger:
         with self.database.read() as connection:
             study_id = trials.study_of(connection, trial_id)
             return None if study_id is None else _there(connection, study_id)
+
+    def current(self, seen: Study) -> Study | None:
+        """A study that was seen before as it is now; None: it has been deleted."""
+        with self.database.read() as connection:
+            study = _there(connection, seen.study_id)
+        return study if study is not None and study.uid == seen.uid else None
 
     def studies(self) -> list[Study]:
         """All studies, the most important first."""
@@ -275,7 +297,9 @@ class Ledger:
         study_id = seen.study_id
         study = _locked(connection, study_id)
         known = len(stage_rows.find(connection, study_id))
-        if study is None or not study.awaits_stage or study.drawn != stage["first"]:
+        if study is None or study.state != "open" or study.drawn != stage["first"]:
+            return
+        if not study.awaits_stage:
             return
         same = (study.uid, study.tickets, study.hours) == (seen.uid, seen.tickets, seen.hours)
         if known != number or not same:  # something was added since it was thought of
@@ -290,27 +314,40 @@ class Ledger:
         study_rows.put(connection, study_id, **values)
 
     @_verb
-    def begin_verdict(self, connection: sa.Connection, study_id: int) -> int | None:
+    def begin_verdict(self, connection: sa.Connection, seen: Study) -> int | None:
         """Note that the test part is about to be used: which time that is.
 
-        The same one where whoever was about to has died over it; None where that is not due.
+        The same one where whoever was about to has died over it; None where that is not due, or
+        the study is no more what it was when it was seen.
         """
-        study = _locked(connection, study_id)
-        if study is None or not study.awaits_verdict:
+        study = _locked_again(connection, seen)
+        if study is None or not _may_conclude(study, seen):
             return None
-        return stage_rows.begin_verdict(connection, study_id)
+        return stage_rows.begin_verdict(connection, study.study_id)
 
     @_verb
     def end_verdict(
-        self, connection: sa.Connection, study_id: int, number: int, result: Mapping[str, Any]
+        self, connection: sa.Connection, seen: Study, number: int, result: Mapping[str, Any]
     ) -> None:
         """Keep what the test part gave; the study is done, unless another finish has been asked for
         meanwhile. The first of two results stays."""
-        study = _locked(connection, study_id)
-        first = stage_rows.end_verdict(connection, study_id, number, result)
-        if first and study is not None and study.awaits_verdict:
-            study_rows.put(connection, study_id, finish="done")
-            study_rows.close(connection, study_id)
+        study = _locked_again(connection, seen)
+        if study is not None and stage_rows.end_verdict(
+            connection, study.study_id, number, result
+        ):
+            self._end_finish(connection, study)
+
+    @_verb
+    def end_finish(self, connection: sa.Connection, seen: Study) -> None:
+        """End a finish in which nothing was trained to its end: the test part is not used."""
+        study = _locked_again(connection, seen)
+        if study is not None and _may_conclude(study, seen):
+            self._end_finish(connection, study)
+
+    def _end_finish(self, connection: sa.Connection, study: Study) -> None:
+        if study.awaits_verdict:
+            study_rows.put(connection, study.study_id, finish="done")
+            study_rows.close(connection, study.study_id)
 
     def verdicts(self, study_id: int) -> list[dict[str, Any]]:
         """What each use of the test part gave, in their order."""
@@ -334,7 +371,8 @@ class Ledger:
         """Add a finish, of so many tickets, to a study that is done; ConflictError if it is not."""
         study = self._named(connection, name)
         # A network of the last one that is lost leaves it without a verdict for ever.
-        if study.state != "done" and not study.awaits_verdict:
+        lacks_verdict = study.state == "open" and study.awaits_verdict
+        if study.state != "done" and not lacks_verdict:
             waits = study.state in ("paused", "stopped")
             advice = f"hpsearch resume {name} goes on with it" if waits else "wait for it"
             raise ConflictError(
@@ -348,7 +386,11 @@ class Ledger:
 
     @_verb
     def set_state(self, connection: sa.Connection, name: str, state: State) -> Study:
-        """Pause, stop or open a study. Raises ConflictError where it is done already."""
+        """Pause, stop or open a study. Raises ConflictError where it is done already.
+
+        What was stopped of a finish is begun again where it is opened: the verdict is about as many
+        trainings as were asked for.
+        """
         study = self._named(connection, name)
         if study.state == "done":
             raise ConflictError(
@@ -358,9 +400,18 @@ class Ledger:
         study_rows.put(connection, study.study_id, state=state)
         if state == "stopped":
             ticket_rows.end_abandoned(connection, study.study_id)
-        if state == "open":  # its last ticket may have ended meanwhile
-            study_rows.close(connection, study.study_id)
+        if state == "open":
+            self._begin_stopped_again(connection, study.study_id)
+            study_rows.close(connection, study.study_id)  # its last ticket may have ended meanwhile
         return self._study(connection, name)
+
+    def _begin_stopped_again(self, connection: sa.Connection, study_id: int) -> None:
+        """Issue tickets anew whose training was stopped in a finish that goes on."""
+        study = _there(connection, study_id)
+        added = dealing.add_stopped(connection, study) if study and study.state == "open" else 0
+        if study and added:
+            more = {"tickets": study.tickets + added, "issued": study.issued + added}
+            study_rows.put(connection, study_id, **more)
 
     @_verb
     def schedule(
@@ -559,6 +610,9 @@ class Ledger:
         refused: set[Key] = set()
         for study_id, keys in groupby(sorted(merged), key=itemgetter(0)):
             refused |= ticket_rows.record(connection, study_id, [merged[key] for key in keys])
+        # A worker that saw its study stopped may say so after somebody has opened it again.
+        for study_id in sorted({w.hold.study_id for w in merged.values() if _is_stopped(w)}):
+            self._begin_stopped_again(connection, study_id)
         return refused
 
     @_verb

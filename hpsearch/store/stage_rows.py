@@ -17,11 +17,16 @@ from hpsearch.store.engine import now
 from hpsearch.store.tables import finishes, stages
 
 __all__ = [
-    "WHOLE", "add", "begin_verdict", "end_of", "end_verdict", "find", "name_at", "verdicts",
+    "WHOLE", "add", "begin_verdict", "end_of", "end_verdict", "find", "name_at", "spans",
+    "verdicts",
 ]  # fmt: skip
 
 WHOLE: Mapping[str, Any] = {"name": JOINT, "first": 0, "count": None}
 """The one stage of a study without stages."""
+
+
+_NOTHING = "{}"
+"""A result without a verdict."""
 
 
 def end_of(stage: Mapping[str, Any]) -> int | None:
@@ -46,6 +51,12 @@ def find(connection: sa.Connection, study_id: int) -> list[dict[str, Any]]:
     return [json.loads(content) for (content,) in rows]
 
 
+def spans(connection: sa.Connection, study_id: int, name: str) -> list[range]:
+    """The origins of the tickets of each of a study's stages of that name, which have an end."""
+    found = [stage for stage in find(connection, study_id) if stage["name"] == name]
+    return [range(stage["first"], stage["first"] + stage["count"]) for stage in found]
+
+
 def name_at(connection: sa.Connection, study_id: int, origin: int) -> str:
     """The stage to which the ticket of that origin belongs."""
     query = sa.select(stages.c.name).where(stages.c.study_id == study_id, stages.c.first <= origin)
@@ -53,8 +64,12 @@ def name_at(connection: sa.Connection, study_id: int, origin: int) -> str:
 
 
 def begin_verdict(connection: sa.Connection, study_id: int) -> int:
-    """The use of the test part that is open, or else a new one: its number, from 1."""
+    """The use of the test part that is open, or else a new one: its number, from 1.
+
+    Before 0.2 a finish in which nothing was trained to its end counted as one, with no result.
+    """
     c = finishes.c
+    connection.execute(sa.delete(finishes).where(c.study_id == study_id, c.result == _NOTHING))
     query = sa.select(c.number, c.result.is_(None)).where(c.study_id == study_id)
     last = connection.execute(query.order_by(c.number.desc()).limit(1)).one_or_none()
     if last is not None and last[1]:
@@ -77,5 +92,6 @@ def end_verdict(
 def verdicts(connection: sa.Connection, study_id: int) -> list[dict[str, Any]]:
     """The results of a study's uses of the test part, in their order."""
     c = finishes.c
-    query = sa.select(c.result).where(c.study_id == study_id, c.result.is_not(None))
+    used = c.result.is_not(None) & (c.result != _NOTHING)
+    query = sa.select(c.result).where(c.study_id == study_id, used)
     return [json.loads(text) for (text,) in connection.execute(query.order_by(c.number))]

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.store import dealing, lease_rows, stage_rows, study_rows, trials
 from hpsearch.store.engine import now, upsert
 from hpsearch.store.tables import epochs, leases, studies, tickets, workers
-from hpsearch.store.values import CLOCK_S, Ending, Hold, Key, Study, Write
+from hpsearch.store.values import CLOCK_S, STOPPED, Ending, Hold, Key, Study, Write
 
 __all__ = [
     "Offer", "abandoned_studies", "begin_held", "end_abandoned", "give_back", "holders", "issue",
@@ -332,7 +332,7 @@ def end_abandoned(connection: sa.Connection, study_id: int) -> None:
     begun = {row.number: row.trial_id for row in free if row.trial_id is not None}
     last = trials.last_reports(connection, begun.values())
     endings = {
-        number: (trial_id, Ending(TrialState.PRUNED, last.get(trial_id), "stopped"))
+        number: (trial_id, Ending(TrialState.PRUNED, last.get(trial_id), STOPPED))
         for number, trial_id in begun.items()
     }
     if endings:

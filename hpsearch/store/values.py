@@ -9,9 +9,8 @@ from typing import Any, Literal
 from optuna.trial import TrialState
 
 __all__ = [
-    "CLOCK_S", "UNTRAINABLE", "Ending", "EpochReport", "Hold", "Key", "Outlook", "State", "Study",
-    "Work",
-    "Worker", "Write",
+    "CLOCK_S", "STOPPED", "UNTRAINABLE", "Ending", "EpochReport", "Hold", "Key", "Outlook",
+    "State", "Study", "Work", "Worker", "Write",
 ]  # fmt: skip
 
 UNTRAINABLE = "untrainable"
@@ -21,6 +20,9 @@ State = Literal["open", "paused", "stopped", "done"]
 
 CLOCK_S = 1.0
 """By so much a clock may be set back without anything being late for it."""
+
+STOPPED = "stopped"
+"""Why a trial ended that was under way when its study was stopped."""
 
 Key = tuple[int, int, int]
 """Of a hold: study_id, the ticket's number, fence."""

@@ -19,7 +19,7 @@ from hpsearch.places import checkpoint_place
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import UNTRAINABLE, Ending, EpochReport, Hold, Study
+from hpsearch.store.values import STOPPED, UNTRAINABLE, Ending, EpochReport, Hold, Study
 from hpsearch.training.array import Array, Failure, Report
 from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.training.stack import shape_of
@@ -373,7 +373,7 @@ class Bench:
         state = self._keeper.state(self._study.study_id)
         if state == "stopped":
             for running in self._running.values():
-                running.put(ending=Ending(TrialState.PRUNED, running.last_value, "stopped"))
+                running.put(ending=Ending(TrialState.PRUNED, running.last_value, STOPPED))
             self._delivery.finish(list(self._running.values()))
         elif state == "paused" or self._stop.is_set():
             self.give_back()

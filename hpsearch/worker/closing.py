@@ -37,16 +37,25 @@ def conclude(
 ) -> set[int] | None:  # fmt: skip
     """Give the verdict where it is due: the tickets whose networks are of use after it.
 
-    None where it is not due.
+    None where it is not due. Where nothing was trained to its end there is no verdict, and the test
+    part is not used.
 
     Raises CheckpointError where a network of the finish is not to be had here.
     """
-    use = context.ledger.begin_verdict(study.study_id)
-    if use is None:
+    stage = search.stages[-1]
+    current = context.ledger.current(study)
+    if current is None or not current.awaits_verdict or current.opened != stage.end:
         return None
     mirror.refresh()
-    stage = search.stages[-1]
     trials = {t.user_attrs["ticket"]: t for t in _trials_of(stage, mirror)}
+    if all(t.state is not TrialState.COMPLETE for t in trials.values()):
+        context.ledger.end_finish(current)
+        _log.warning("%s: no training of its finish completed; the test part was not used",
+                     study.name)  # fmt: skip
+        return set()
+    use = context.ledger.begin_verdict(current)
+    if use is None:
+        return None
     part = test_part(data_settings(spec, Path(study.base)), dataset, dataset.record, context.device)
     checkpoints = Checkpoints(place)
 
@@ -76,12 +85,12 @@ def conclude(
             spec.direction, look, len(part.targets), use,
         )  # fmt: skip
     except CheckpointError:
-        if context.ledger.begin_verdict(study.study_id) is None:
+        if context.ledger.begin_verdict(current) is None:
             return None  # another worker has given it meanwhile, and cleared away
         raise
-    context.ledger.end_verdict(study.study_id, use, found.as_json() if found else {})
-    _log.info("%s: the test part has been looked at", study.name)
-    return {found.best_ticket} if found else set()
+    context.ledger.end_verdict(study, use, found.as_json())
+    _log.info("%s: the test part has been used", study.name)
+    return {found.best_ticket}
 
 
 def _entries(stage: Stage, trials: Iterable[FrozenTrial]) -> list[Entry]:

@@ -54,8 +54,8 @@ class Staging:
             return False
         known = len(self._search.stages)
         # In this order: the trials of a study whose tickets have all ended are all there to read.
-        study = self._ledger.study(self._study.name)
-        if study.uid == self._study.uid and study.awaits_stage:
+        study = self._ledger.current(self._study)
+        if study is not None and study.awaits_stage:
             self._mirror.refresh()
             due = study.finish == "due"
             left = 0 if study.is_out_of_time else study.tickets - study.issued

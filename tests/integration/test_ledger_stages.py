@@ -12,7 +12,7 @@ from hpsearch.errors import ConflictError
 from hpsearch.store import trials
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import Ending, Hold, Study, Write
+from hpsearch.store.values import STOPPED, Ending, Hold, State, Study, Write
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_a_finish_needs_no_more_tickets_than_it_has(ledger: Ledger) -> None:
     study, holds = in_finish(ledger)
     assert [hold.number for hold in holds] == [3, 4]
     assert ledger.study("s").tickets == 5
-    assert ledger.begin_verdict(study.study_id) is None, "its trials are under way"
+    assert ledger.begin_verdict(ledger.study("s")) is None, "its trials are under way"
 
 
 def test_a_study_is_done_once_the_verdict_is_there(ledger: Ledger) -> None:
@@ -179,11 +179,11 @@ def test_a_study_is_done_once_the_verdict_is_there(ledger: Ledger) -> None:
     assert ledger.study("s").state == "open"
     assert [s.name for s in ledger.waiting()] == ["s"], "somebody has to look at the test part"
     assert claim(ledger, study) == []
-    number = ledger.begin_verdict(study.study_id)
+    number = ledger.begin_verdict(ledger.study("s"))
     assert ledger.verdicts(study.study_id) == []
-    assert ledger.begin_verdict(study.study_id) == number == 1, "whoever began has died"
-    ledger.end_verdict(study.study_id, 1, {"test": 0.5})
-    ledger.end_verdict(study.study_id, 1, {"test": 0.6})
+    assert ledger.begin_verdict(ledger.study("s")) == number == 1, "whoever began has died"
+    ledger.end_verdict(study, 1, {"test": 0.5})
+    ledger.end_verdict(study, 1, {"test": 0.6})
     assert ledger.verdicts(study.study_id) == [{"test": 0.5}]
     assert (ledger.study("s").state, ledger.study("s").finish) == ("done", "done")
     assert ledger.waiting() == []
@@ -203,8 +203,8 @@ def test_hours_end_the_search_and_not_the_finish(ledger: Ledger) -> None:
     holds = claim(ledger, study)
     assert [hold.number for hold in holds] == [1, 2]
     finish(ledger, holds)
-    assert ledger.begin_verdict(study.study_id) == 1
-    ledger.end_verdict(study.study_id, 1, {})
+    assert ledger.begin_verdict(ledger.study("s")) == 1
+    ledger.end_verdict(study, 1, {})
     assert ledger.study("s").state == "done"
 
 
@@ -216,7 +216,7 @@ def test_another_finish_is_another_use(ledger: Ledger) -> None:
     with pytest.raises(ConflictError, match="in its finish"):
         ledger.extend("s", 1)
     finish(ledger, holds)
-    ledger.end_verdict(study.study_id, ledger.begin_verdict(study.study_id) or 0, {"test": 0.5})
+    ledger.end_verdict(study, ledger.begin_verdict(ledger.study("s")) or 0, {"test": 0.5})
     ledger.extend("s", 2)
     open_stage(ledger, study, 2, a_stage("polish", 5, None))
     finish(ledger, claim(ledger, study))
@@ -224,7 +224,7 @@ def test_another_finish_is_another_use(ledger: Ledger) -> None:
     ledger.finish_again("s", 4)
     open_stage(ledger, study, 3, a_stage("final", 7, 2))
     finish(ledger, claim(ledger, study))
-    assert ledger.begin_verdict(study.study_id) == 2
+    assert ledger.begin_verdict(ledger.study("s")) == 2
 
 
 def test_a_failed_training_of_a_finish_can_be_run_again(ledger: Ledger) -> None:
@@ -232,9 +232,9 @@ def test_a_failed_training_of_a_finish_can_be_run_again(ledger: Ledger) -> None:
     finish(ledger, holds[:1], TrialState.FAIL)
     finish(ledger, holds[1:])
     ledger.retry_failed("s")
-    assert ledger.begin_verdict(study.study_id) is None
+    assert ledger.begin_verdict(ledger.study("s")) is None
     finish(ledger, claim(ledger, study))
-    assert ledger.begin_verdict(study.study_id) == 1
+    assert ledger.begin_verdict(ledger.study("s")) == 1
 
 
 def test_tickets_are_dealt_in_order_where_hours_may_end_the_search(ledger: Ledger) -> None:
@@ -277,9 +277,9 @@ def test_a_stage_thought_of_before_something_was_added_is_not_opened(
 def test_a_finish_asked_for_while_the_last_is_judged_is_not_lost(ledger: Ledger) -> None:
     study, holds = in_finish(ledger)
     finish(ledger, holds)
-    number = ledger.begin_verdict(study.study_id)
+    number = ledger.begin_verdict(ledger.study("s"))
     ledger.finish_again("s", 4)
-    ledger.end_verdict(study.study_id, number or 0, {"test": 0.5})
+    ledger.end_verdict(study, number or 0, {"test": 0.5})
     assert (ledger.study("s").finish, ledger.study("s").state) == ("due", "open")
     assert ledger.verdicts(study.study_id) == [{"test": 0.5}], "somebody has looked"
 
@@ -288,11 +288,11 @@ def test_a_finish_without_a_verdict_can_be_begun_again(ledger: Ledger) -> None:
     """One of its networks is lost."""
     study, holds = in_finish(ledger)
     finish(ledger, holds)
-    assert ledger.begin_verdict(study.study_id) == 1
+    assert ledger.begin_verdict(ledger.study("s")) == 1
     ledger.finish_again("s", 4)
     open_stage(ledger, study, 2, a_stage("final", 5, 2))
     finish(ledger, claim(ledger, study))
-    assert ledger.begin_verdict(study.study_id) == 1, "nobody has seen what the test part gave"
+    assert ledger.begin_verdict(ledger.study("s")) == 1, "nobody has seen what the test part gave"
 
 
 def test_a_second_retry_after_a_small_finish_has_a_number_of_its_own(ledger: Ledger) -> None:
@@ -314,6 +314,209 @@ def test_hours_alone_are_not_added_where_no_trial_is_left(ledger: Ledger) -> Non
     finish(ledger, claim(ledger, study))
     open_stage(ledger, study, 1, a_stage("final", 3, 1))
     finish(ledger, claim(ledger, study))
-    ledger.end_verdict(study.study_id, ledger.begin_verdict(study.study_id) or 0, {})
+    ledger.end_verdict(study, ledger.begin_verdict(ledger.study("s")) or 0, {})
     with pytest.raises(ConflictError, match="add --trials N"):
         ledger.extend("s", 0, 1.0)
+
+
+# --- a finish that is stopped, or comes to nothing --------------------------------------------
+
+
+def stop_worker(ledger: Ledger, holds: list[Hold]) -> None:
+    """A worker that saw its study stopped ends what it trains."""
+    begun = [(hold, trials.empty(hold.number, -1, {"ticket": hold.number})) for hold in holds]
+    rows = ledger.begin(begun)
+    endings = [Write(h, row[0], ending=Ending(TrialState.PRUNED, 0.4, STOPPED))
+               for h, row in zip(holds, rows, strict=True) if row]  # fmt: skip
+    assert not ledger.record(endings)
+
+
+def begin(ledger: Ledger, holds: list[Hold]) -> None:
+    assert all(ledger.begin([(h, trials.empty(h.number, -1, {"ticket": h.number})) for h in holds]))
+
+
+def draws(ledger: Ledger, study: Study) -> set[tuple[int, int | None]]:
+    return {(hold.origin, hold.retry_of) for hold in claim(ledger, study)}
+
+
+def test_what_was_stopped_of_a_finish_is_begun_again(ledger: Ledger) -> None:
+    study, holds = in_finish(ledger)
+    finish(ledger, holds[:1])
+    ledger.set_state("s", "stopped")
+    stop_worker(ledger, holds[1:])
+    assert ledger.begin_verdict(ledger.study("s")) is None, "a training is missing"
+    ledger.set_state("s", "open")
+    (again,) = claim(ledger, study)
+    assert (again.origin, again.retry_of) == (holds[1].origin, holds[1].number)
+    finish(ledger, [again])
+    assert ledger.begin_verdict(ledger.study("s")) == 1
+
+
+def test_a_worker_that_ends_what_was_stopped_only_after_the_resume(ledger: Ledger) -> None:
+    study, holds = in_finish(ledger)
+    ledger.set_state("s", "stopped")
+    ledger.set_state("s", "open")
+    stop_worker(ledger, holds)
+    assert ledger.begin_verdict(ledger.study("s")) is None
+    assert draws(ledger, study) == {(hold.origin, hold.number) for hold in holds}
+
+
+def test_what_is_stopped_twice_is_begun_a_third_time(ledger: Ledger) -> None:
+    study, holds = in_finish(ledger)
+    finish(ledger, holds[:1])
+    left = holds[1:]
+    for _ in range(2):
+        ledger.set_state("s", "stopped")
+        stop_worker(ledger, left)
+        ledger.set_state("s", "paused")
+        ledger.set_state("s", "open")
+        before, left = left, claim(ledger, study)
+        assert [(h.origin, h.retry_of) for h in left] == [(4, before[0].number)]
+    finish(ledger, left)
+    assert ledger.begin_verdict(ledger.study("s")) == 1
+
+
+def test_what_a_dead_worker_had_is_begun_again_too(ledger: Ledger) -> None:
+    """Nobody is there to end it: stop does that itself."""
+    study, holds = in_finish(ledger)
+    begin(ledger, holds)
+    ledger.sign_off("w", lost="it was killed")
+    ledger.set_state("s", "stopped")
+    ledger.set_state("s", "open")
+    assert draws(ledger, study) == {(hold.origin, hold.number) for hold in holds}
+
+
+def test_of_the_search_what_was_stopped_stays_so(ledger: Ledger) -> None:
+    study = with_finish(ledger)
+    holds = claim(ledger, study)
+    finish(ledger, holds[:2])
+    ledger.set_state("s", "stopped")
+    stop_worker(ledger, holds[2:])
+    ledger.set_state("s", "open")
+    assert ledger.study("s").awaits_stage
+    open_stage(ledger, study, 1, a_stage("final", 3, 2))
+    assert draws(ledger, study) == {(3, None), (4, None)}
+
+
+def test_a_diverged_training_of_a_finish_is_not_run_again(ledger: Ledger) -> None:
+    study, holds = in_finish(ledger)
+    finish(ledger, holds, TrialState.PRUNED)
+    ledger.set_state("s", "stopped")
+    assert ledger.set_state("s", "open").issued == 5
+    assert ledger.begin_verdict(ledger.study("s")) == 1
+
+
+@pytest.mark.parametrize("state", ["stopped", "paused"])
+def test_neither_verdict_nor_finish_begins_while_a_study_is_put_down(
+    ledger: Ledger, state: State
+) -> None:
+    study = with_finish(ledger)
+    finish(ledger, claim(ledger, study))
+    ledger.set_state("s", state)
+    open_stage(ledger, study, 1, a_stage("final", 3, 2))
+    assert names(ledger, study) == ["joint"]
+    ledger.set_state("s", "open")
+    open_stage(ledger, study, 1, a_stage("final", 3, 2))
+    finish(ledger, claim(ledger, study))
+    ledger.set_state("s", state)
+    assert ledger.begin_verdict(ledger.study("s")) is None
+    ledger.end_finish(ledger.study("s"))
+    with pytest.raises(ConflictError, match="resume s goes on with it"):
+        ledger.finish_again("s", 4)
+    ledger.set_state("s", "open")
+    assert ledger.begin_verdict(ledger.study("s")) == 1
+
+
+def test_a_verdict_that_has_begun_counts_whoever_stops_the_study_meanwhile(
+    ledger: Ledger,
+) -> None:
+    study, holds = in_finish(ledger)
+    finish(ledger, holds)
+    number = ledger.begin_verdict(ledger.study("s"))
+    ledger.set_state("s", "stopped")
+    ledger.end_verdict(study, number or 0, {"test": 0.5})
+    assert (ledger.study("s").state, ledger.study("s").finish) == ("stopped", "done")
+    assert ledger.set_state("s", "open").state == "done"
+
+
+def test_a_finish_that_came_to_nothing_is_no_use_of_the_test_part(ledger: Ledger) -> None:
+    study, holds = in_finish(ledger)
+    finish(ledger, holds, TrialState.PRUNED)
+    ledger.end_finish(ledger.study("s"))
+    assert (ledger.study("s").state, ledger.study("s").finish) == ("done", "done")
+    assert ledger.verdicts(study.study_id) == []
+    ledger.finish_again("s", 4)
+    open_stage(ledger, study, 2, a_stage("final", 5, 2))
+    finish(ledger, claim(ledger, study))
+    assert ledger.begin_verdict(ledger.study("s")) == 1
+
+
+def test_an_empty_verdict_of_an_earlier_program_does_not_count(ledger: Ledger) -> None:
+    study, holds = in_finish(ledger)
+    finish(ledger, holds)
+    ledger.end_verdict(study, ledger.begin_verdict(ledger.study("s")) or 0, {})
+    assert ledger.verdicts(study.study_id) == []
+    ledger.finish_again("s", 4)
+    open_stage(ledger, study, 2, a_stage("final", 5, 2))
+    finish(ledger, claim(ledger, study))
+    assert ledger.begin_verdict(ledger.study("s")) == 1
+
+
+def test_a_finish_does_not_come_to_nothing_while_a_retry_waits(ledger: Ledger) -> None:
+    study, holds = in_finish(ledger)
+    finish(ledger, holds, TrialState.FAIL)
+    seen = ledger.study("s")
+    ledger.retry_failed("s")
+    ledger.end_finish(seen)
+    assert ledger.study("s").finish == "open"
+
+
+def test_what_failed_in_a_finish_that_has_ended_is_not_retried(ledger: Ledger) -> None:
+    """No verdict would come of it: another finish is what helps."""
+    study, holds = in_finish(ledger)
+    finish(ledger, holds[:1], TrialState.FAIL)
+    finish(ledger, holds[1:])
+    ledger.end_verdict(study, ledger.begin_verdict(ledger.study("s")) or 0, {"test": 0.5})
+    assert ledger.retry_failed("s") == 0
+    ledger.finish_again("s", 4)
+    open_stage(ledger, study, 2, a_stage("final", 5, 2))
+    finish(ledger, claim(ledger, study), TrialState.FAIL)
+    assert ledger.retry_failed("s") == 2
+    assert draws(ledger, study) == {(5, 5), (6, 6)}
+
+
+def test_what_was_stopped_of_a_finish_before_is_not_begun_again(ledger: Ledger) -> None:
+    study, holds = in_finish(ledger)
+    stop_worker(ledger, holds)  # as by an earlier program
+    ledger.database.write(
+        lambda connection: connection.exec_driver_sql(
+            "DELETE FROM hpsearch_tickets WHERE retry_of IS NOT NULL"
+        )
+    )
+    ledger.database.write(
+        lambda connection: connection.exec_driver_sql(
+            "UPDATE hpsearch_studies SET finish = 'done', state = 'done', issued = 5, tickets = 5"
+        )
+    )
+    ledger.finish_again("s", 4)
+    open_stage(ledger, study, 2, a_stage("final", 5, 2))
+    ledger.set_state("s", "stopped")
+    ledger.set_state("s", "open")
+    assert draws(ledger, study) == {(5, None), (6, None)}
+
+
+def test_a_verdict_is_of_the_study_that_was_seen(ledger: Ledger) -> None:
+    """SQLite gives the id of a deleted study to the next one."""
+    _, holds = in_finish(ledger)
+    finish(ledger, holds)
+    seen = ledger.study("s")
+    assert ledger.begin_verdict(seen) == 1
+    ledger.delete("s")
+    study, holds = in_finish(ledger)
+    finish(ledger, holds)
+    assert ledger.current(seen) is None
+    ledger.end_verdict(seen, 1, {"test": 0.5})
+    ledger.end_finish(seen)
+    assert ledger.begin_verdict(seen) is None
+    assert ledger.verdicts(study.study_id) == []
+    assert ledger.study("s").awaits_verdict
