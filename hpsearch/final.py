@@ -2,7 +2,7 @@
 
 The best value of a search is the luckiest of many draws. So the best few are trained again, each
 several times, and the winner is chosen by the mean on validation data; only then is the test part
-looked at, once, for the winner and for the default configuration.
+used, once, for the winner and for the default configuration.
 """
 
 from __future__ import annotations
@@ -89,6 +89,10 @@ class Verdict:
     """How often the test part has been used, this time included."""
     network: Mapping[str, float]
     """What the network to hand over gives on the test part."""
+    asked: int
+    """Trainings that the finish was to have, of all its configurations."""
+    completed: int
+    """Those of them that went to their last epoch."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -117,19 +121,19 @@ def verdict(
     score: Callable[[Repeat, Assignment], Mapping[str, float]],
     rows: int,
     use: int,
-) -> Verdict | None:
-    """Choose the winner by validation, and then look at the test part.
+    asked: int,
+) -> Verdict:
+    """Choose the winner by validation, and then use the test part.
 
     Args:
-        entries: The configurations, the default one last.
+        entries: The configurations, the default one last; at least one training went to its end.
         best_seen: The best validation value of the search, if it has one.
         metric: The one that steered the search.
         direction: Whether it is to grow or to shrink.
         score: All metrics of a training on the test part.
         rows: Of the test part.
         use: How often the test part has been used, this time included.
-
-    None where no configuration could be trained to its end.
+        asked: Trainings that there were to be.
     """
     sign = 1 if direction == "maximize" else -1
     ranked = sorted(
@@ -138,8 +142,6 @@ def verdict(
         key=lambda e: (len(e.whole), sign * mean(r.value or 0.0 for r in e.whole)),
         reverse=True,
     )
-    if not ranked:
-        return None
     winner, default = ranked[0], entries[-1]
     scores = {r.turn: score(r, winner.values) for r in winner.whole}
     own = {turn: found[metric] for turn, found in scores.items()}
@@ -166,4 +168,6 @@ def verdict(
         rows=rows,
         use=use,
         network=scores[chosen.turn],
+        asked=asked,
+        completed=sum(len(entry.whole) for entry in entries),
     )  # fmt: skip

@@ -21,7 +21,7 @@ from hpsearch.stages import Stage
 
 __all__ = [
     "Done", "PlannedStage", "carried", "default_point", "final_tickets", "in_hours", "limit",
-    "most_tickets", "opening", "outline", "provisional", "ranked", "sizes", "starting", "tickets",
+    "opening", "outline", "provisional", "ranked", "sizes", "starting", "tickets",
 ]  # fmt: skip
 
 _WARMUP_SHARE, _STAGES_SHARE, _POLISH_SHARE = 0.20, 0.25, 0.55
@@ -108,12 +108,6 @@ def limit(spec: StudySpec) -> int | None:
 def final_tickets(spec: StudySpec) -> int:
     """The tickets of a finish, which come on top of the search's."""
     return (spec.final.top + 1) * spec.final.seeds if spec.final else 0
-
-
-def most_tickets(spec: StudySpec) -> int | None:
-    """The same with those of a finish; retries come on top."""
-    most = limit(spec)
-    return None if most is None else most + final_tickets(spec)
 
 
 def tickets(spec: StudySpec) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import diagnosis, plan
-from hpsearch.catalog import FINAL
+from hpsearch.catalog import FINAL, Direction
 from hpsearch.diagnosis import Diagnosis, Word, Yardstick
 from hpsearch.errors import CheckpointError
 from hpsearch.forecast import Forecast
@@ -60,7 +60,7 @@ class Trial:
     unsaved: str | None = None
     """Why its last epochs have no checkpoint."""
     checkpoint: str | None = None
-    """Path or URL of its network: of the best trial only, once `Reader.located` has looked."""
+    """Path or URL of its network: of the one handed over only, once `Reader.located` has looked."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values: times in ISO 8601, in local time."""
@@ -86,17 +86,39 @@ class Snapshot:
     study: Study
     trials: tuple[Trial, ...]
     best: Trial | None
-    """The best trial of the search that went to its end; the first of equals. After a finish the
-    network that it hands over: of the winner's trainings the best on validation data."""
+    """The best trial of the search that went to its end; the first of equals. Optuna's too."""
     forecast: Forecast | None = None
     """What `plan` expected of it, where it was asked."""
     verdict: Mapping[str, Any] | None = None
     """What the last finish found, the fields of `final.Verdict`; None: there was none yet."""
+    searching: int = 0
+    """Tickets of its budget that are the search's: neither retries nor a finish's."""
+    handed: Trial | None = None
+    """After a finish, of the winner's trainings the best on validation data."""
 
     @property
     def metric(self) -> str:
         """The metric that steers the search."""
         return self.spec.metric
+
+    @property
+    def network(self) -> Trial | None:
+        """The trial whose network is handed over: a finish's, or else the best one."""
+        return self.handed or self.best
+
+    @property
+    def direction(self) -> Direction:
+        """Whether the metric is to grow or to shrink."""
+        return self.spec.direction
+
+    @property
+    def fruitless(self) -> int:
+        """The trainings of the last finish where none of them went to its end; 0: one did, or it
+        has not ended, or there was none."""
+        judged = -1 if self.verdict is None else self.verdict["last_trial"]
+        finish = [t for t in self.trials if t.stage == FINAL and t.number > judged]
+        nothing = self.study.finish == "done" and all(t.state != "COMPLETE" for t in finish)
+        return len(finish) if nothing else 0
 
     @property
     def epochs(self) -> int:
@@ -106,8 +128,8 @@ class Snapshot:
     @property
     def is_whole(self) -> bool:
         """Whether its budget has all trials that the search has a use for: that of a grid may."""
-        most, retries = plan.most_tickets(self.spec), self.study.issued - self.study.drawn
-        return most is not None and self.study.tickets - retries >= most
+        most = plan.limit(self.spec)
+        return most is not None and self.searching >= most
 
     def is_better(self, trial: Trial, than: Trial | None) -> bool:
         """Whether a trial's value beats that of another one."""
@@ -162,14 +184,14 @@ class Snapshot:
     def advised(self) -> Word | None:
         """The word to act on: the study's where its winner has it, or where it has no winner."""
         word = self.diagnosis.word if self.diagnosis else None
-        return word if self.best is None or self.word(self.best) is word else None
+        return word if self.network is None or self.word(self.network) is word else None
 
     @cached_property
     def edges(self) -> tuple[Edge, ...]:
-        """Where the best trial lies at an edge of what was searched."""
-        if self.best is None:
+        """Where the winner lies at an edge of what was searched."""
+        if self.network is None:
             return ()
-        return edges(self.spec, self.values(self.best))
+        return edges(self.spec, self.values(self.network))
 
     def row(self, trial: Trial) -> dict[str, Any]:
         """A trial of this study for JSON."""
@@ -222,7 +244,9 @@ class Snapshot:
             "stages": [asdict(stage) for stage in self.stages],
             "diagnosis": asdict(self.diagnosis) if self.diagnosis else None,
             "best": self.row(self.best) if self.best else None,
+            "network": self.row(self.network) if self.network else None,
             "edges": [asdict(edge) for edge in self.edges],
+            "finish": study.finish,
             "final": self.verdict,
         }
 
@@ -236,7 +260,8 @@ class Reader:
         self._open(ledger.study(name))
 
     def _open(self, study: Study) -> None:
-        StudySpec.from_document(study.document)  # so that no reader below trips over a damaged row
+        # First, so that no reader below trips over a damaged row.
+        self._spec = StudySpec.from_document(study.document)
         self._uid = study.uid
         self._foresee(study)
         self._mirror = Mirror(self._ledger.database, study.study_id, study.name, study.direction)
@@ -256,28 +281,31 @@ class Reader:
         trials = tuple(_trial(t) for t in self._mirror.trials())
         found = self._mirror.best()
         best = _trial(found) if found else None
-        # A finish in which nothing could be trained has nothing to say.
         said = self._ledger.verdicts(study.study_id) if study.finish else []
-        verdict = said[-1] if said and said[-1] else None
+        verdict, handed = said[-1] if said else None, None
         if verdict is not None:
-            best = next(t for t in trials if t.ticket == verdict["best_ticket"])
-        return Snapshot(study, trials, best, self._forecast, verdict)
+            handed = next(t for t in trials if t.ticket == verdict["best_ticket"])
+        searching = self._ledger.searching(study, plan.final_tickets(self._spec))
+        return Snapshot(study, trials, best, self._forecast, verdict, searching, handed)
 
     def located(self, snapshot: Snapshot) -> Snapshot:
-        """The snapshot with the place of its best trial's checkpoint.
+        """The snapshot with the place of the checkpoint of the network that is handed over.
 
         Not part of every snapshot: a place elsewhere takes its time to answer, or does not.
         """
-        best = snapshot.best
-        if best is None:
+        network = snapshot.network
+        if network is None:
             return snapshot
         place = checkpoint_place(self._ledger.database, snapshot.study, self._checkpoints)
         try:
-            path = Checkpoints(place).path(best.ticket)
+            path = Checkpoints(place).path(network.ticket)
         except CheckpointError as error:
             _log.warning("%s", error)
             return snapshot
-        return replace(snapshot, best=replace(best, checkpoint=path))
+        found = replace(network, checkpoint=path)
+        if snapshot.handed is None:
+            return replace(snapshot, best=found)
+        return replace(snapshot, handed=found)
 
 
 def _trial(trial: FrozenTrial) -> Trial:

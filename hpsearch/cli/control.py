@@ -86,14 +86,14 @@ def extend(
         raise StudyFileError("nothing to add: give --trials N or --hours H")
     ledger = open_ledger(storage)
     spec = StudySpec.from_document(ledger.study(name).document)
-    study = ledger.extend(name, trials, hours, plan.most_tickets(spec))
+    study = ledger.extend(name, trials, hours, plan.limit(spec), plan.final_tickets(spec))
     _say(study, json_, f"{study.tickets} trials, {study.ended} have ended; run it again")
 
 
 def final(
     name: Name,
     again: Annotated[
-        bool, typer.Option("--again", help="Look at the test part once more, and have it counted.")
+        bool, typer.Option("--again", help="Use the test part once more, and have it counted.")
     ] = False,
     storage: Storage = None,
     json_: Json = False,
@@ -113,12 +113,16 @@ def final(
     uses = len(ledger.verdicts(study.study_id))
     if uses and not again:
         raise ConflictError(
-            f"the test part of study {name!r} has been looked at (uses so far: {uses}); --again "
-            "looks once more, and every report will say so"
+            f"the test part of study {name!r} has been used {_times(uses)}; --again uses it once "
+            "more, and every report will say so"
         )
     study = ledger.finish_again(name, plan.final_tickets(spec))
     _say(study, json_, f"up to {study.tickets - study.ended} trials for another finish; run it "
          "again")  # fmt: skip
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def schedule(
@@ -154,10 +158,11 @@ def retry(
 
     ledger = open_ledger(storage)
     count = ledger.retry_failed(name)
-    said = f"{count} will run again" if count else "none that was not retried"
+    trials = "1 failed trial" if count == 1 else f"{count} failed trials"
+    said = f"{trials} will run again" if count else "no failed trials to retry"
     never = sum(trial.untrainable for trial in Reader(ledger, name).snapshot().trials)
-    said += f", {never} can never be trained" if never else ""
-    _say(ledger.study(name), json_, f"of its failed trials {said}")
+    said += f"; {never} can never be trained" if never else ""
+    _say(ledger.study(name), json_, said)
 
 
 def delete(

@@ -37,8 +37,8 @@ def next_(
     snapshot = Reader(ledger, name).snapshot()
     found = snapshot.diagnosis
     best = [snapshot.values(trial) for trial in snapshot.searched]
-    if snapshot.best is not None:  # of a finish: that of the best mean, not of the luckiest trial
-        winner = snapshot.values(snapshot.best)
+    if snapshot.network is not None:  # of a finish: of the best mean, not of the luckiest trial
+        winner = snapshot.values(snapshot.network)
         best = [winner, *(values for values in best if values != winner)]
     if not best and found is None:
         raise NotFoundError(

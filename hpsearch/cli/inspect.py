@@ -86,6 +86,7 @@ def status(
             show.forecast(snapshots[0])
             show.stages(snapshots[0])
             show.curves(snapshots[0])
+            show.verdict(snapshots[0])
 
 
 def watch(name: Name, storage: Storage = None) -> None:
@@ -144,7 +145,7 @@ def best(
     checkpoints: Checkpoints = None,
     json_: Json = False,
 ) -> None:
-    """The best trial that went to its end, and where its network lies."""
+    """The best trial that completed, and the network that the study hands over."""
     from hpsearch.cli import show
     from hpsearch.report import Reader
 
@@ -155,17 +156,22 @@ def best(
         save_ = partial(_save, ledger, folder=save, checkpoints=checkpoints, force=force)
         snapshot = _saved(reader, snapshot, save_)
     assert snapshot.best is not None
+    assert snapshot.network is not None
     if json_:
-        edges = [asdict(edge) for edge in snapshot.edges]
-        more = {"edges": edges, "final": snapshot.verdict, "saved": save and str(save)}
+        more = {
+            "network": snapshot.row(snapshot.network),
+            "edges": [asdict(edge) for edge in snapshot.edges],
+            "final": snapshot.verdict,
+            "saved": save and str(save),
+        }
         print_json({**snapshot.row(snapshot.best), **more})
     else:
         show.best(snapshot, snapshot.best)
         show.forecast(snapshot)
     if save is not None:
-        show.note(f"the network of trial {snapshot.best.number} is in {save}")
+        show.note(f"the network of trial {snapshot.network.number} is in {save}")
         if snapshot.verdict is None:
-            show.note("no finish has looked at the test part, so there is no test figure with it")
+            show.note("no finish has used the test part, so there is no test figure with it")
 
 
 def _with_best(snapshot: Snapshot) -> Snapshot:
@@ -187,10 +193,10 @@ def _save(
     from hpsearch import winner
     from hpsearch.places import owner
 
-    assert snapshot.best is not None
+    assert snapshot.network is not None
     if (whose := owner(ledger.database, ledger.studies())(folder)) is not None:
         raise ConflictError(f"{folder} is {whose}, and never written over; choose another folder")
-    winner.save(ledger, snapshot, snapshot.best, folder, checkpoints, force=force)
+    winner.save(ledger, snapshot, snapshot.network, folder, checkpoints, force=force)
 
 
 def _saved(reader: Reader, snapshot: Snapshot, save: Callable[[Snapshot], None]) -> Snapshot:
@@ -201,7 +207,7 @@ def _saved(reader: Reader, snapshot: Snapshot, save: Callable[[Snapshot], None])
             save(snapshot)
         except CheckpointError:
             later = _with_best(reader.located(reader.snapshot()))
-            if later.best == snapshot.best:
+            if later.network == snapshot.network:
                 raise
             snapshot = later
         else:

@@ -21,6 +21,8 @@ from rich.text import Text
 
 from hpsearch import diagnosis, passwords, urls
 from hpsearch.catalog import FINAL
+from hpsearch.cli import verdicts
+from hpsearch.cli.words import number, params, setting, span
 from hpsearch.files import free
 from hpsearch.successor import HEAD
 from hpsearch.terminal import visible
@@ -37,9 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "attendance", "best", "call", "columns", "curves", "err", "final", "findings", "forecast",
-    "importance", "note", "number", "out", "params", "ranged", "rates", "result", "sanity",
-    "scheduled", "seen", "setting", "span", "stages", "studies", "told", "trials", "warnings",
-    "workers",
+    "fruitless", "importance", "note", "number", "out", "params", "ranged", "rates", "result",
+    "sanity", "scheduled", "seen", "setting", "span", "stages", "studies", "told", "trials",
+    "verdict", "warnings", "workers",
 ]  # fmt: skip
 
 
@@ -84,34 +86,6 @@ def warnings(spec: StudySpec) -> None:
 
     for warning in warnings(spec):
         note(f"warning: {warning}")
-
-
-def number(value: float | None) -> str:
-    """Four significant digits, as many as validation on a few thousand rows can carry."""
-    if value is None:
-        return "-"
-    whole = 1e4 <= abs(value) < 1e6
-    return f"{value:.0f}" if whole else f"{value:.4g}"
-
-
-def setting(value: Any) -> str:
-    """A parameter's value, short."""
-    return f"{value:.3g}" if isinstance(value, float) else visible(value, lines=False)
-
-
-def params(values: Mapping[str, Any]) -> str:
-    """Parameters in a line."""
-    return " ".join(f"{name}={setting(value)}" for name, value in values.items())
-
-
-def span(seconds: float) -> str:
-    """A length of time: 45s, 3m20s, 2h05m."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
 def ranged(found: Span, shown: Callable[[float], str] = span) -> str:
@@ -240,7 +214,7 @@ def _judged(snapshot: Snapshot, found: Diagnosis) -> str:
     of = f"{found.agreeing} of the best {count}: " if most else (
         f"those of the best {count} differ; of the first: ")  # fmt: skip
     if snapshot.advised is None:
-        own = snapshot.word(snapshot.best) if snapshot.best else None
+        own = snapshot.word(snapshot.network) if snapshot.network else None
         return f"{of}{found.word}; the winner's: {own or 'too short to be judged'}"
     return f"{'' if count == 1 else of}{found.word}; {diagnosis.ADVICE[found.word]}"
 
@@ -278,15 +252,13 @@ def _percent(share: float | None) -> str:
 
 
 def best(snapshot: Snapshot, trial: Trial) -> None:
-    """The best trial with all that is known of it."""
-    tested = ""
-    if snapshot.verdict is not None:
-        test = snapshot.verdict["test"]
-        count = len(test["values"])
-        tested = f"; test {number(test['mean'])}, the mean of {count} trainings"
-    out.print(f"best of {snapshot.study.name}: trial {trial.number}, validation "
-              f"{snapshot.metric} {number(trial.value)} after {trial.epoch} epochs{tested}"
-              )  # fmt: skip
+    """The best trial, and the network that is handed over with all that is known of it."""
+    out.print(f"best of {snapshot.study.name}: {_trained(snapshot, trial)}")
+    if snapshot.handed is not None and snapshot.verdict is not None:
+        trial, test = snapshot.handed, snapshot.verdict["test"]
+        out.print(f"network handed over: {_trained(snapshot, trial)}; test "
+                  f"{number(test['mean'])}, the mean of {len(test['values'])} trainings"
+                  )  # fmt: skip
     table = Table.grid(padding=(0, 2))
     for name, value in trial.params.items():
         table.add_row(f"  {visible(name, lines=False)}", setting(value))
@@ -306,6 +278,13 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
     curves(snapshot)
     if snapshot.verdict is not None:
         final(snapshot, snapshot.verdict)
+    fruitless(snapshot)
+
+
+def _trained(snapshot: Snapshot, trial: Trial) -> str:
+    """A trial, what it gave on validation data, and after how long."""
+    return (f"trial {trial.number}, validation {snapshot.metric} {number(trial.value)} after "
+            f"{trial.epoch} epochs")  # fmt: skip
 
 
 def result(snapshot: Snapshot) -> None:
@@ -328,8 +307,9 @@ def result(snapshot: Snapshot) -> None:
     sanity(snapshot)
     stages(snapshot)
     if snapshot.best is None:
-        out.print("no trial went to its end")
+        out.print("no trial completed")
         curves(snapshot)
+        fruitless(snapshot)
     else:
         best(snapshot, snapshot.best)
     out.print("next:")
@@ -354,57 +334,33 @@ def forecast(snapshot: Snapshot) -> None:
 
 def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
     """What the finish found out about the winner."""
-    default, difference = verdict["default"], verdict["difference"]
-    count = len(verdict["validation"]["values"])
-    rows = [
-        (f"validation, {count} times", _interval(verdict["validation"])),
-        (f"test, {verdict['rows']:,} rows", _interval(verdict["test"])),
-        ("default, test", "could not be trained" if default is None else
-         "is the winner: nothing else was better" if difference is None else _interval(default)),
-    ]  # fmt: skip
-    if difference is not None:
-        rows += _compared(difference, 1 if snapshot.study.direction == "maximize" else -1)
-    if verdict["optimism"] is not None:
-        rows.append(("optimism, on validation", number(verdict["optimism"])))
-    if verdict["use"] > 1:
-        rows.append(("test part looked at", f"{verdict['use']} times: each makes it less honest"))
+    direction = snapshot.direction
+    out.print(verdicts.sentence(verdict, direction), soft_wrap=True)
     out.print(f"trained again and tested, {snapshot.metric} with the 95 % interval of its mean:")
     table = Table.grid(padding=(0, 2))
-    for name, value in rows:
+    for name, value in verdicts.figures(verdict, direction):
         table.add_row(f"  {name}", value)
     out.print(table)
     later = sum(t.number > verdict["last_trial"] for t in snapshot.trials)
-    if later:
+    if later and not snapshot.fruitless:
         again = call(f"final {snapshot.study.name} --again")
         out.print(f"  trials since this finish: {later}; another one: {again}", soft_wrap=True)
 
 
-_FEW_PAIRS = 3
-"""With fewer differences Student's interval says next to nothing."""
+def verdict(snapshot: Snapshot) -> None:
+    """What the last finish came to, in a line, where there was one."""
+    if snapshot.verdict is not None:
+        out.print(verdicts.sentence(snapshot.verdict, snapshot.direction), soft_wrap=True)
+    fruitless(snapshot)
 
 
-def _compared(difference: Mapping[str, Any], sign: int) -> list[tuple[str, str]]:
-    """How much better than the default the winner is, and whether that can be relied on."""
-    better = difference["mean"] * sign >= 0
-    turned = sign if better else -sign
-    ends = sorted(v * turned for v in (difference["low"], difference["high"]) if v is not None)
-    low, high = ends or (None, None)
-    said = _interval({"mean": difference["mean"] * turned, "low": low, "high": high})
-    few = len(difference["values"]) < _FEW_PAIRS or len(set(difference["values"])) == 1
-    if few:
-        sure = "with so few seeds nothing can be said"
-    else:
-        sure = "more than chance" if ends[0] > 0 else "that may be chance"
-    return [(f"{'better' if better else 'worse'} than it by", said), ("", sure)]
-
-
-def _interval(found: Mapping[str, Any]) -> str:
-    """A mean with its 95 % interval."""
-    if found["low"] is None:
-        return number(found["mean"])
-    if found["low"] == found["high"]:
-        return f"{number(found['mean'])} (the same each time)"
-    return f"{number(found['mean'])} ({number(found['low'])} to {number(found['high'])})"
+def fruitless(snapshot: Snapshot) -> None:
+    """That the last finish came to nothing, where it did."""
+    if snapshot.fruitless:
+        again = " --again" if snapshot.verdict is not None else ""
+        out.print(f"the finish came to nothing: none of its {snapshot.fruitless} trainings "
+                  "completed, so the test part was not used; another one: "
+                  f"{call(f'final {snapshot.study.name}{again}')}", soft_wrap=True)  # fmt: skip
 
 
 def attendance(snapshot: Snapshot, workers: Sequence[Worker]) -> None:

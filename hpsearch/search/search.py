@@ -215,6 +215,7 @@ class Search:
         trial.user_attrs.update(ticket=hold.number, stage=source.stage.name, sampler=said)
         if source.stage.name == FINAL:
             trial.user_attrs["final"] = [source.stage.first, *source.stage.turn(hold.origin)]
+            trial.system_attrs[trials.CONSTRAINTS] = list(trials.INFEASIBLE)
         if hold.retry_of is not None:
             trial.user_attrs["retry_of"] = hold.retry_of
         self._mirror.take_notes(trial._trial_id)  # they are on the trial, which has no row yet

@@ -332,9 +332,7 @@ class Ledger:
         """Keep what the test part gave; the study is done, unless another finish has been asked for
         meanwhile. The first of two results stays."""
         study = _locked_again(connection, seen)
-        if study is not None and stage_rows.end_verdict(
-            connection, study.study_id, number, result
-        ):
+        if study is not None and stage_rows.end_verdict(connection, study.study_id, number, result):
             self._end_finish(connection, study)
 
     @_verb
@@ -446,6 +444,7 @@ class Ledger:
         trials: int,
         hours: float | None = None,
         limit: int | None = None,
+        finish: int = 0,
     ) -> Study:
         """Add tickets, and hours of work where the study counts them; a done study opens again.
 
@@ -454,6 +453,7 @@ class Ledger:
             trials: Tickets to add.
             hours: Hours to add.
             limit: The most tickets that the search has a use for, retries not counted.
+            finish: Tickets that a finish to come has in the budget.
 
         Raises ConflictError where that adds nothing.
         """
@@ -462,12 +462,12 @@ class Ledger:
             raise ConflictError(
                 f"study {name!r} is in its finish; add to its budget once that is done"
             )
-        retries = study.issued - study.drawn
         total = study.tickets + trials
-        if limit is not None and total - retries > limit:
+        searching = self._searching(connection, study, finish)
+        if limit is not None and searching + trials > limit:
             raise ConflictError(
-                f"study {name!r} is a grid of {limit} trials, and {study.tickets - retries} are in "
-                "its budget already"
+                f"study {name!r} is a grid of {limit} trials, and {searching} are in its budget "
+                "already"
             )
         values: dict[str, Any] = {"tickets": total}
         if hours is not None:
@@ -490,6 +490,22 @@ class Ledger:
             values["state"] = "open"
         study_rows.put(connection, study.study_id, **values)
         return self._study(connection, name)
+
+    def searching(self, study: Study, finish: int = 0) -> int:
+        """Tickets of a study's budget that are its search's: neither retries nor a finish's.
+
+        Args:
+            study: Which.
+            finish: Tickets that a finish to come has in the budget.
+        """
+        with self.database.read() as connection:
+            return self._searching(connection, study, finish)
+
+    def _searching(self, connection: sa.Connection, study: Study, finish: int) -> int:
+        retries = study.issued - study.drawn
+        finishes = stage_rows.spans(connection, study.study_id, FINAL) if study.finish else []
+        to_come = finish if study.finish == "due" else 0
+        return study.tickets - retries - to_come - sum(len(one) for one in finishes)
 
     @_verb
     def retry_failed(self, connection: sa.Connection, name: str) -> int:

@@ -40,7 +40,9 @@ class Mirror(BaseStorage):
         self._held: set[int] = set()
         self._noted: dict[int, dict[str, Any]] = {}
         self._ordered: list[FrozenTrial] | None = None
-        """All trials and proposals by number; a pruner asks for them after each report."""
+        """All trials and proposals by number."""
+        self._searched: list[FrozenTrial] | None = None
+        """Those of the search; a pruner asks for them after each report."""
         self._number = -1
         """The highest of all trials and proposals."""
         self._fetching = threading.Lock()
@@ -87,16 +89,20 @@ class Mirror(BaseStorage):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
-        """The study's trials by number."""
-        if self._ordered is None:
-            found = [*self._history.select(), *self._proposals.values()]
-            self._ordered = sorted(found, key=lambda trial: trial.number)
-        chosen = [t for t in self._ordered if states is None or t.state in states]
+        """The search's trials by number: of a finish's nothing is to be learnt, which trains what
+        the search found from other seeds."""
+        if self._searched is None:
+            self._searched = [t for t in self.trials() if trials.CONSTRAINTS not in t.system_attrs]
+        chosen = [t for t in self._searched if states is None or t.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
-        """The trials themselves, by number; only those in `states` if any are named."""
-        return self.get_all_trials(self._study_id, deepcopy=False, states=states or None)
+        """The trials themselves, by number, a finish's too; only those in `states` if any are
+        named."""
+        if self._ordered is None:
+            found = [*self._history.select(), *self._proposals.values()]
+            self._ordered = sorted(found, key=lambda trial: trial.number)
+        return [t for t in self._ordered if not states or t.state in states]
 
     def best(self) -> FrozenTrial | None:
         """The best trial of the search that went to its end; the first of equals.
@@ -171,14 +177,14 @@ class Mirror(BaseStorage):
                 self._put(trial)
 
     def _put(self, trial: FrozenTrial) -> None:
-        self._ordered = None
+        self._ordered = self._searched = None
         self._history.put(trial)
         self._number = max(self._number, trial.number)
 
     def open(self, ticket: int) -> FrozenTrial:
         """A proposal for `ticket`: a trial without a row, under a provisional number and id."""
         self._number += 1
-        self._ordered = None
+        self._ordered = self._searched = None
         trial = trials.empty(self._number, -1 - ticket, {})
         self._proposals[trial._trial_id] = trial
         return trial
@@ -235,7 +241,7 @@ class Mirror(BaseStorage):
 
     def drop(self, trial_id: int) -> None:
         """Forget a proposal, or what is known of a held trial: the database knows better."""
-        self._ordered = None
+        self._ordered = self._searched = None
         self._held.discard(trial_id)
         self._noted.pop(trial_id, None)
         if self._proposals.pop(trial_id, None) is None and trial_id >= 0:

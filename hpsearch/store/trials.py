@@ -33,6 +33,8 @@ from hpsearch.store.optuna_tables import (
 )
 
 __all__ = [
+    "CONSTRAINTS",
+    "INFEASIBLE",
     "PRUNER_NOTES",
     "add_study",
     "as_direction",
@@ -54,6 +56,12 @@ __all__ = [
     "put_values",
     "study_of",
 ]  # fmt: skip
+
+CONSTRAINTS = "constraints"
+"""Optuna's system attribute of a trial's constraints, in the form that its dashboard reads too."""
+
+INFEASIBLE = (1.0,)
+"""The constraint of what Optuna is not to take for its best trial: one above 0 is violated."""
 
 PRUNER_NOTES = "completed_rung_"
 """How the system attributes begin that successive halving keeps on a trial."""

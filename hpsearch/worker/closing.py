@@ -1,4 +1,4 @@
-"""The end of a study with a finish: its trials have ended, and the test part is looked at, once.
+"""The end of a study with a finish: its trials have ended, and the test part is used, once.
 
 That it is about to be is in the database before anybody looks. Whoever dies between the two leaves
 that note, and the next worker comes to the same result: the networks are trained, nothing is drawn.
@@ -82,7 +82,7 @@ def conclude(
     try:
         found = verdict(
             _entries(stage, trials.values()), best.value if best else None, spec.metric,
-            spec.direction, look, len(part.targets), use,
+            spec.direction, look, len(part.targets), use, stage.count or 0,
         )  # fmt: skip
     except CheckpointError:
         if context.ledger.begin_verdict(current) is None:

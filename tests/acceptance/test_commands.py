@@ -264,7 +264,7 @@ def test_retry_runs_failed_trials_again(command: Command) -> None:
     done = command.run("run", command.file(FAILING))
     assert "1 failed" in done.stdout
     assert "hpsearch retry s --failed" in done.stdout
-    assert "of its failed trials 1 will run again" in command.run("retry", "s", "--failed").stdout
+    assert "1 failed trial will run again" in command.run("retry", "s", "--failed").stdout
     command.run("run", command.folder / "study.yaml")
     failed = [t for t in command.json("trials", "s") if t["state"] == "FAIL"]
     assert [t["params"] for t in failed] == [{"widths": "1099511627776"}] * 2

@@ -167,7 +167,7 @@ def in_finish(ledger: Ledger, count: int = 2) -> tuple[Study, list[Hold]]:
 
 
 def test_a_finish_needs_no_more_tickets_than_it_has(ledger: Ledger) -> None:
-    study, holds = in_finish(ledger)
+    _study, holds = in_finish(ledger)
     assert [hold.number for hold in holds] == [3, 4]
     assert ledger.study("s").tickets == 5
     assert ledger.begin_verdict(ledger.study("s")) is None, "its trials are under way"
@@ -399,7 +399,7 @@ def test_of_the_search_what_was_stopped_stays_so(ledger: Ledger) -> None:
 
 
 def test_a_diverged_training_of_a_finish_is_not_run_again(ledger: Ledger) -> None:
-    study, holds = in_finish(ledger)
+    _study, holds = in_finish(ledger)
     finish(ledger, holds, TrialState.PRUNED)
     ledger.set_state("s", "stopped")
     assert ledger.set_state("s", "open").issued == 5
@@ -463,7 +463,7 @@ def test_an_empty_verdict_of_an_earlier_program_does_not_count(ledger: Ledger) -
 
 
 def test_a_finish_does_not_come_to_nothing_while_a_retry_waits(ledger: Ledger) -> None:
-    study, holds = in_finish(ledger)
+    _study, holds = in_finish(ledger)
     finish(ledger, holds, TrialState.FAIL)
     seen = ledger.study("s")
     ledger.retry_failed("s")

@@ -20,6 +20,7 @@ def entry(values, *found: float | None, first: int = 0) -> Entry:
 
 
 def judged(*entries: Entry, test=None, direction="maximize", best_seen: float | None = 0.95):
+    asked = sum(len(one.repeats) for one in entries)
     looked: list[int] = []
 
     def score(repeat: Repeat, _values) -> dict[str, float]:
@@ -27,7 +28,9 @@ def judged(*entries: Entry, test=None, direction="maximize", best_seen: float | 
         given = (test or {}).get(repeat.trial, (repeat.value or 0) - 0.1)
         return {"accuracy": given, "loss": 1 - given}
 
-    return verdict(entries, best_seen, "accuracy", direction, score, rows=50, use=1), looked
+    return verdict(
+        entries, best_seen, "accuracy", direction, score, rows=50, use=1, asked=asked
+    ), looked
 
 
 def test_the_best_mean_wins_and_not_the_best_value() -> None:
@@ -70,8 +73,9 @@ def test_a_seed_that_only_one_of_them_survived_is_no_pair() -> None:
     assert (found.default, found.difference) == (None, None)
 
 
-def test_where_nothing_could_be_trained_there_is_no_verdict_and_no_look() -> None:
-    assert judged(entry(GOOD, None), entry(PLAIN, None, first=9)) == (None, [])
+def test_it_counts_the_trainings_that_are_missing() -> None:
+    found, _ = judged(entry(GOOD, 0.9, 0.9), entry(PLAIN, None, 0.5, first=9))
+    assert (found.asked, found.completed) == (4, 3)
 
 
 def test_the_interval_is_students() -> None:

@@ -344,6 +344,6 @@ def test_no_verb_is_forgotten() -> None:
         if hasattr(method, "__wrapped__") and not name.startswith("_")
     }
     by_workers = {"sign_on", "record_data", "claim", "begin", "record", "renew"}
-    in_test_stages = {"open_stage", "begin_verdict", "end_verdict", "finish_again"}
+    in_test_stages = {"open_stage", "begin_verdict", "end_verdict", "end_finish", "finish_again"}
     known = by_workers | in_test_stages | {"create"}
     assert writing - known <= {s.verb for s in SCENARIOS.values()}

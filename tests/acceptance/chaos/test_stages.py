@@ -102,6 +102,32 @@ def test_a_worker_dies_at_any_write_of_a_stage_or_a_verdict(backend: str, copies
 
 
 @on("sqlite")
+def test_a_worker_dies_at_any_write_of_the_end_of_a_fruitless_finish(
+    backend: str, copies: Copies
+) -> None:
+    """All trainings diverge: there is nothing to use the test part for."""
+    text = study(
+        parameters="{architecture: {width: 32, depth: 8}, learning_rate: {lr: 1000},"
+        " optimizer: {optimizer: sgd}}", trials=1, epochs=EPOCHS,
+        extra=["final: {top: 1, seeds: 2}"],
+    )  # fmt: skip
+    copies.template.submit(text)
+    first = copies.copy()
+    first.worker(partial(hooks.note_points, first.folder / "points")).ends()
+    crews = {point: copies.copy() for point in points_of(first) if point.startswith("end_finish ")}
+    assert crews
+    for point, crew in crews.items():
+        crew.worker(partial(hooks.die_at, point))
+    for point, crew in crews.items():
+        assert crew.workers[0].wait() == -9, (point, crew.workers[0].said)
+        crew.worker()
+    for crew in (first, *crews.values()):
+        crew.finish()
+        assert_invariants(crew, trials=3, epochs=EPOCHS, states=("PRUNED",))
+        assert not crew.rows("SELECT number FROM hpsearch_finishes")
+
+
+@on("sqlite")
 def test_another_finish_is_asked_for_by_a_process_that_dies(backend: str, copies: Copies) -> None:
     copies.template.submit(staged(4))
     copies.template.worker().ends()

@@ -1,0 +1,107 @@
+"""What a finish found, in words: a sentence first, then the figures behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hpsearch.catalog import Direction
+from hpsearch.cli.words import number
+
+__all__ = ["figures", "sentence"]
+
+Found = Mapping[str, Any]
+"""The fields of `final.Verdict`, or of one of its estimates."""
+
+_FEW_PAIRS = 3
+"""With fewer differences Student's interval says next to nothing."""
+
+
+def sentence(verdict: Found, direction: Direction) -> str:
+    """Whether tuning has helped, and what to do; how many trainings that is from, if some are
+    missing."""
+    said = (
+        f"Test {verdict['metric']} {number(verdict['test']['mean'])}{_beside(verdict, direction)}"
+    )
+    missing = _missing(verdict)
+    return f"{said} Only {missing}." if missing else said
+
+
+def _beside(verdict: Found, direction: Direction) -> str:
+    """The default configuration next to the winner."""
+    default, difference = verdict["default"], verdict["difference"]
+    if default is None:
+        return "; the default settings could not be trained, so there is nothing to compare with."
+    if difference is None and default == verdict["test"]:
+        return ": nothing that was searched beat the default settings; keep the default."
+    if difference is None:
+        return ": no seed was trained to its end by both the winner and the default settings."
+    return f"; default settings {number(default['mean'])}: {_judgement(difference, direction)}."
+
+
+def _judgement(difference: Found, direction: Direction) -> str:
+    gain = _gain(difference, direction)
+    values = set(difference["values"])
+    if values == {0.0}:
+        return "no evidence that tuning helped; keep the default"
+    if len(difference["values"]) < _FEW_PAIRS or len(values) == 1:
+        much = _short(abs(gain["mean"]))
+        seen = f"the gain of {much}" if gain["mean"] > 0 else f"that it is worse by {much}"
+        return f"few seeds: {seen} may be chance"
+    if gain["low"] > 0:
+        return f"the gain of {_interval(gain, _short)} is more than chance"
+    if gain["high"] < 0:
+        loss = {"mean": -gain["mean"], "low": -gain["high"], "high": -gain["low"]}
+        return f"worse by {_interval(loss, _short)}, which is more than chance; keep the default"
+    return "no evidence that tuning helped; keep the default"
+
+
+def _gain(difference: Found, direction: Direction) -> dict[str, Any]:
+    """Winner less default, turned so that more is better."""
+    if direction == "maximize" or difference["low"] is None:
+        sign = 1 if direction == "maximize" else -1
+        return {**difference, "mean": sign * difference["mean"]}
+    turned = {"mean": -difference["mean"], "low": -difference["high"], "high": -difference["low"]}
+    return {**difference, **turned}
+
+
+def figures(verdict: Found, direction: Direction) -> list[tuple[str, str]]:
+    """The figures behind the sentence, each with its name."""
+    default, difference = verdict["default"], verdict["difference"]
+    count = len(verdict["validation"]["values"])
+    rows = [
+        (f"validation, {count} trainings", _interval(verdict["validation"])),
+        (f"test, {verdict['rows']:,} rows", _interval(verdict["test"])),
+    ]
+    if default is not None and difference is not None:
+        rows.append(("test, default settings", _interval(default)))
+        rows.append(("gain over the default", _interval(_gain(difference, direction))))
+    if verdict["optimism"] is not None:
+        rows.append(("optimism on validation", number(verdict["optimism"])))
+    if missing := _missing(verdict):
+        rows.append(("trainings", missing))
+    if verdict["use"] > 1:
+        rows.append(("test part", f"used {verdict['use']} times: each use makes its figures more "
+                     "optimistic"))  # fmt: skip
+    return rows
+
+
+def _missing(verdict: Found) -> str:
+    """How many trainings completed, where that is not all of them; "" where it is, or where an
+    earlier program did not count them."""
+    asked, completed = verdict.get("asked"), verdict.get("completed")
+    return f"{completed} of {asked} trainings completed" if asked != completed else ""
+
+
+def _interval(found: Found, shown: Callable[[float], str] = number) -> str:
+    """A mean with its 95 % interval."""
+    if found["low"] is None:
+        return shown(found["mean"])
+    if found["low"] == found["high"]:
+        return f"{shown(found['mean'])} (the same each time)"
+    return f"{shown(found['mean'])} ({shown(found['low'])} to {shown(found['high'])})"
+
+
+def _short(value: float) -> str:
+    """A difference: its second digit is as uncertain as any."""
+    return f"{value:.2g}"

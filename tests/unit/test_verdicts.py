@@ -1,0 +1,116 @@
+"""What a verdict says first, and the figures behind it."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpsearch.catalog import Direction
+from hpsearch.cli import verdicts
+from hpsearch.final import Entry, Repeat, verdict
+
+WINNER, PLAIN = {"lr": 0.1}, {"lr": 0.001}
+FIVE = (0.0, 0.001, -0.001, 0.002, -0.002)
+"""What seeds add."""
+
+
+def entry(values, *found: float | None, first: int = 0) -> Entry:
+    return Entry(values, tuple(
+        Repeat(first + i, 100 + first + i, turn=i, value=value) for i, value in enumerate(found)
+    ))  # fmt: skip
+
+
+def found(
+    winner: list[float], default: list[float | None], direction: Direction = "maximize",
+    **more,
+) -> dict:  # fmt: skip
+    """The verdict of trainings that give the same on the test part as on validation data, save for
+    the default's: those steer nothing."""
+    sign = 1 if direction == "maximize" else -1
+    test = dict(enumerate(winner))
+    test |= {50 + i: v for i, v in enumerate(default) if v is not None}
+    said = {n: v + sign * 9 if n < 50 else v for n, v in test.items()}
+    entries = [
+        entry(WINNER, *(said[i] for i in range(len(winner)))),
+        entry(PLAIN, *default, first=50),
+    ]
+    name = "accuracy" if direction == "maximize" else "loss"
+    given = {"asked": 2 * max(len(winner), len(default)), "use": 1, **more}
+    judged = verdict(entries, None, name, direction, lambda repeat, _: {name: test[repeat.trial]},
+                     rows=50, **given)  # fmt: skip
+    return judged.as_json()
+
+
+def around(middle: float) -> list[float]:
+    return [middle + by for by in FIVE]
+
+
+@pytest.mark.parametrize(
+    ("winner", "default", "said"),
+    [
+        (around(0.99), [0.977, 0.979, 0.975, 0.979, 0.975],
+         "Test accuracy 0.99; default settings 0.977: the gain of 0.013 (0.012 to 0.014) is more "
+         "than chance."),
+        (around(0.99), [0.97, 0.98, 0.985, 0.97, 0.98],
+         "Test accuracy 0.99; default settings 0.977: the gain of 0.013 (0.00"),
+        ([0.975, 0.98, 0.97], [0.977, 0.96, 0.985],
+         "Test accuracy 0.975; default settings 0.974: no evidence that tuning helped; keep the "
+         "default."),
+        ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5],
+         "Test accuracy 0.5; default settings 0.5: no evidence that tuning helped; keep the "
+         "default."),
+        (around(0.96), [0.98, 0.985, 0.979, 0.98, 0.983],
+         "Test accuracy 0.96; default settings 0.9814: worse by 0.021 (0.018 to 0.025), which is "
+         "more than chance; keep the default."),
+        ([0.99, 0.98], [0.97, 0.97],
+         "Test accuracy 0.985; default settings 0.97: few seeds: the gain of 0.015 may be chance."),
+        ([0.96, 0.96], [0.97, 0.98],
+         "Test accuracy 0.96; default settings 0.975: few seeds: that it is worse by 0.015 may be "
+         "chance."),
+        ([0.9, 0.9], [None, None],
+         "Test accuracy 0.9; the default settings could not be trained, so there is nothing to "
+         "compare with. Only 2 of 4 trainings completed."),
+    ],
+)  # fmt: skip
+def test_the_first_line_says_whether_tuning_helped(winner, default, said: str) -> None:
+    assert verdicts.sentence(found(winner, default), "maximize").startswith(said)
+
+
+def test_a_loss_that_shrinks_is_a_gain() -> None:
+    one = found(around(0.2), [0.3, 0.303, 0.299, 0.303, 0.297], "minimize")
+    assert verdicts.sentence(one, "minimize").startswith(
+        "Test loss 0.2; default settings 0.3004: the gain of 0.1 (0.09"
+    )
+    assert "is more than chance" in verdicts.sentence(one, "minimize")
+    worse = found([0.4, 0.41, 0.39], [0.3, 0.3, 0.3], "minimize")
+    assert "worse by 0.1 (0.07" in verdicts.sentence(worse, "minimize")
+
+
+def test_a_default_that_wins_is_what_to_keep() -> None:
+    entries = [entry(WINNER, 0.5, 0.5), entry(PLAIN, 0.9, 0.91, first=9)]
+    judged = verdict(entries, None, "accuracy", "maximize", lambda r, _: {"accuracy": r.value or 0},
+                     rows=50, use=1, asked=4)  # fmt: skip
+    assert verdicts.sentence(judged.as_json(), "maximize") == (
+        "Test accuracy 0.905: nothing that was searched beat the default settings; keep the "
+        "default."
+    )
+    assert "test, default settings" not in dict(verdicts.figures(judged.as_json(), "maximize"))
+
+
+def test_fewer_trainings_than_asked_for_are_counted() -> None:
+    one = found([0.9, 0.91, 0.9], [0.8, None, 0.8], asked=6)
+    assert verdicts.sentence(one, "maximize").endswith("Only 5 of 6 trainings completed.")
+    assert ("trainings", "5 of 6 trainings completed") in verdicts.figures(one, "maximize")
+    whole = found([0.9, 0.91, 0.9], [0.8, 0.8, 0.8], asked=6)
+    assert "trainings" not in dict(verdicts.figures(whole, "maximize"))
+
+
+def test_a_verdict_of_an_earlier_program_did_not_count_them() -> None:
+    one = found([0.9, 0.91, 0.9], [0.8, 0.8, 0.8], asked=6)
+    del one["asked"], one["completed"]
+    assert "trainings completed" not in verdicts.sentence(one, "maximize")
+
+
+def test_a_second_use_of_the_test_part_is_said() -> None:
+    rows = dict(verdicts.figures(found([0.9, 0.8], [0.8, 0.8], use=2), "maximize"))
+    assert rows["test part"].startswith("used 2 times")
+    assert "test part" not in dict(verdicts.figures(found([0.9, 0.8], [0.8, 0.8]), "maximize"))
