@@ -69,9 +69,7 @@ def add_retries(connection: sa.Connection, study: Study) -> int:
     untrainable = sa.exists().where(
         TRIAL_USER.c.trial_id == tickets.c.trial_id, TRIAL_USER.c.key == UNTRAINABLE
     )
-    failed = _not_run_again(
-        connection, study, TRIALS.c.state == TrialState.FAIL, ~untrainable
-    )
+    failed = _not_run_again(connection, study, TRIALS.c.state == TrialState.FAIL, ~untrainable)
     finishes = stage_rows.spans(connection, study.study_id, FINAL)
     over = finishes[:-1] if study.finish == "open" else finishes
     again = [row for row in failed if not any(row.origin in span for span in over)]
