@@ -66,7 +66,7 @@ class Metrics:
     validation: dict[str, float]
     """All of them after the last epoch."""
     test: dict[str, float] | None
-    """What this network gave on the test part; None where nobody has looked at it."""
+    """What this network gave on the test part; None where no finish has used it."""
     finish: dict[str, Any] | None
     """What the finish found of the winner's configuration, the fields of `final.Verdict`."""
 

@@ -133,12 +133,12 @@ class Predictor:
         Args:
             moved: Where its table lies now, or the folder of its images.
 
-        Raises ConflictError where the finish has not looked at the test part, DataError where the
+        Raises ConflictError where no finish has used the test part, DataError where the
         data is missing or is not what it was.
         """
         if self._config.metrics.test is None:
             raise ConflictError(
-                "no finish has looked at the test part for this network, and to look at it now "
+                "no finish has used the test part for this network, and to use it now "
                 "would spoil it for one; see hpsearch final"
             )
         data = self._config.data

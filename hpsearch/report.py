@@ -285,7 +285,8 @@ class Reader:
         verdict, handed = said[-1] if said else None, None
         if verdict is not None:
             handed = next(t for t in trials if t.ticket == verdict["best_ticket"])
-        searching = self._ledger.searching(study, plan.final_tickets(self._spec))
+        finish = plan.final_tickets(self._spec.with_final(study.final))
+        searching = self._ledger.searching(study, finish)
         return Snapshot(study, trials, best, self._forecast, verdict, searching, handed)
 
     def located(self, snapshot: Snapshot) -> Snapshot:

@@ -85,7 +85,8 @@ def extend(
     if not trials and not hours:
         raise StudyFileError("nothing to add: give --trials N or --hours H")
     ledger = open_ledger(storage)
-    spec = StudySpec.from_document(ledger.study(name).document)
+    found = ledger.study(name)
+    spec = StudySpec.from_document(found.document).with_final(found.final)
     study = ledger.extend(name, trials, hours, plan.limit(spec), plan.final_tickets(spec))
     _say(study, json_, f"{study.tickets} trials, {study.ended} have ended; run it again")
 
@@ -95,30 +96,56 @@ def final(
     again: Annotated[
         bool, typer.Option("--again", help="Use the test part once more, and have it counted.")
     ] = False,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            metavar="N",
+            help="Best trials that are trained again, beside the default settings.",
+            show_default="those of its last finish or its file, else 3",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=1000,
+            metavar="N",
+            help="Times that each is trained.",
+            show_default="those of its last finish or its file, else 5",
+        ),
+    ] = None,
     storage: Storage = None,
     json_: Json = False,
 ) -> None:
-    """Finish a study that has been searched on: its best few again, then the test part."""
+    """Finish a study that has ended: its best few again, then the test part; its file need not say
+    so."""
     from hpsearch import plan
     from hpsearch.spec import StudySpec
 
     ledger = open_ledger(storage)
     study = ledger.study(name)
     spec = StudySpec.from_document(study.document)
-    if spec.final is None:
+    if spec.data.test == 0:
         raise ConflictError(
-            f"the file of study {name!r} has no `final`; add one, such as "
-            "`final: {top: 3, seeds: 5}`, and run it under another name"
+            f"study {name!r} has no test part (data.test is 0), so a finish has nothing to measure "
+            "on; run its file with a test share above 0 under another name"
         )
+    given = {"top": top, "seeds": seeds}
+    wanted = {**(study.final or {}), **{key: n for key, n in given.items() if n is not None}}
+    spec = spec.with_final(wanted)
+    assert spec.final is not None
     uses = len(ledger.verdicts(study.study_id))
     if uses and not again:
         raise ConflictError(
             f"the test part of study {name!r} has been used {_times(uses)}; --again uses it once "
             "more, and every report will say so"
         )
-    study = ledger.finish_again(name, plan.final_tickets(spec))
-    _say(study, json_, f"up to {study.tickets - study.ended} trials for another finish; run it "
-         "again")  # fmt: skip
+    kept = spec.final.model_dump(mode="json")
+    study = ledger.finish_again(name, plan.final_tickets(spec), kept)
+    _say(study, json_, f"up to {study.tickets - study.ended} trials for "
+         f"{'another' if uses else 'a'} finish; run it again")  # fmt: skip
 
 
 def _times(count: int) -> str:

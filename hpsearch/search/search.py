@@ -71,15 +71,18 @@ class Search:
         """Tickets are drawn by these stages from now on; there is at least one."""
         self._stages = tuple(stages)
 
-    def next_stage(self, first: int, left: int, *, held: int | None = None) -> Stage:
+    def next_stage(
+        self, first: int, left: int, *, held: int | None = None, spec: StudySpec | None = None
+    ) -> Stage:
         """The stage after those entered, by what the trials in the mirror gave.
 
         Args:
             first: The origin of its first ticket.
             left: Tickets that are left for it and those after it, but those of a finish.
             held: As many of them as the study's hours are expected to hold; None: all.
+            spec: The study with the finish that it has by now; None: that of its file.
         """
-        return plan.opening(self._spec, self._stages, self._done(), first, left, held=held)
+        return plan.opening(spec or self._spec, self._stages, self._done(), first, left, held=held)
 
     def seed(self, origin: int) -> tuple[object, ...]:
         """What the candidate of that ticket has its seed from, beside the study's."""

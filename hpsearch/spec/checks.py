@@ -199,7 +199,7 @@ def _check_agreement(
             expected = f"mlp, as {data.source} has no images"
             faults.add(("network", "family"), expected, '"cnn"', beside=[("data", "source")])
         if sections.final and data.test == 0:
-            expected = "a share above 0, as the finish looks at the test part"
+            expected = "a share above 0, as the finish uses the test part"
             faults.add(("data", "test"), expected, "0", beside=[("final",)])
     if budget:
         _check_epochs(budget.epochs, known.get("epochs"), faults)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.catalog import METRICS, Direction, Value, defaults
+from hpsearch.errors import StudyFileError
 from hpsearch.space import Parameter, Range
 from hpsearch.spec import versions
 from hpsearch.spec.models import Section, StudySections
@@ -46,6 +47,19 @@ class StudySpec:
     def direction(self) -> Direction:
         """Whether the metric is to grow or to shrink."""
         return METRICS[self.metric].direction
+
+    def with_final(self, final: Mapping[str, Any] | None) -> StudySpec:
+        """The same study with that finish, which lies beside its document: any study that has ended
+        can get one, or another one.
+
+        Raises StudyFileError for what is no finish.
+        """
+        from hpsearch.spec.models import FinalSpec
+
+        try:
+            return replace(self, final=None if final is None else FinalSpec(**final))
+        except (TypeError, ValueError) as error:
+            raise StudyFileError(f"the finish of study {self.name} is damaged: {error}") from None
 
     def settings(self, assignment: Assignment) -> dict[str, Value]:
         """All settings of a candidate: defaults, then constants, then its own values."""

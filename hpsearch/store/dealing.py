@@ -28,7 +28,16 @@ from hpsearch.store.optuna_tables import TRIAL_USER, TRIALS
 from hpsearch.store.tables import tickets
 from hpsearch.store.values import STOPPED, UNTRAINABLE, Study
 
-__all__ = ["REACH", "Deal", "add_retries", "add_stopped", "deal", "share", "upcoming"]
+__all__ = [
+    "REACH",
+    "Deal",
+    "add_retries",
+    "add_stopped",
+    "deal",
+    "passed_over",
+    "share",
+    "upcoming",
+]
 
 REACH = 1024
 """How far above the floor a number may be dealt out of its order. So few rows lie above it however
@@ -57,6 +66,13 @@ def deal(connection: sa.Connection, study: Study, count: int, wanted: Collection
     chosen = list(itertools.islice(ordered, count))
     floor, origin = window.floor_without(chosen)
     return Deal([(number, free[number]) for number in chosen], floor, origin)
+
+
+def passed_over(connection: sa.Connection, study: Study) -> bool:
+    """Whether tickets were dealt before others that are not issued yet."""
+    query = sa.select(sa.func.max(tickets.c.origin)).where(tickets.c.study_id == study.study_id)
+    last = connection.execute(query).scalar()
+    return last is not None and last >= study.drawn
 
 
 def add_retries(connection: sa.Connection, study: Study) -> int:

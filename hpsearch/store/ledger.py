@@ -365,8 +365,19 @@ class Ledger:
             return forecast_rows.find(connection, digest)
 
     @_verb
-    def finish_again(self, connection: sa.Connection, name: str, tickets: int) -> Study:
-        """Add a finish, of so many tickets, to a study that is done; ConflictError if it is not."""
+    def finish_again(
+        self, connection: sa.Connection, name: str, tickets: int, final: Mapping[str, Any]
+    ) -> Study:
+        """Add a finish to a study that is done, the first one or another.
+
+        Args:
+            name: The study.
+            tickets: That the finish may take.
+            final: What it takes: top and seeds.
+
+        Raises ConflictError where the study is not done, or hours have ended it with trials left
+        out whose places a finish would take.
+        """
         study = self._named(connection, name)
         # A network of the last one that is lost leaves it without a verdict for ever.
         lacks_verdict = study.state == "open" and study.awaits_verdict
@@ -376,9 +387,14 @@ class Ledger:
             raise ConflictError(
                 f"study {name!r} is {study.state}, and has to come to its end first: {advice}"
             )
+        if dealing.passed_over(connection, study):
+            raise ConflictError(
+                f"study {name!r} ended with its hours while earlier trials waited for their turn: "
+                f"run them first, hpsearch extend {name} --hours H"
+            )
         study_rows.put(
             connection, study.study_id, finish="due", state="open", tickets=study.issued + tickets,
-            opened=study.drawn,
+            opened=study.drawn, final=json.dumps(dict(final)),
         )  # fmt: skip
         return self._study(connection, name)
 
@@ -593,7 +609,7 @@ class Ledger:
         study_rows.put(connection, study_id, **values)
         if not holds:
             study_rows.close(connection, study_id)
-        return [replace(hold, left_s=study.left_s) for hold in holds]
+        return [replace(hold, left_s=study.left_s, opened=study.opened) for hold in holds]
 
     @_verb
     def begin(

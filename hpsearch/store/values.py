@@ -190,6 +190,8 @@ class Hold:
     """Workers that it lost since its last new epoch; one of them may have been its own doing."""
     left_s: float | None = field(default=None, compare=False)
     """Seconds of its study's hours that were left when it was leased; None: there is no limit."""
+    opened: int | None = field(default=None, compare=False)
+    """Up to which origin stages had been opened when it was leased; None: the first has no end."""
 
     @property
     def key(self) -> Key:

@@ -150,7 +150,7 @@ class Bench:
 
     def _conclude(self) -> bool:
         """Give the verdict of a finish where it is due."""
-        if self._running or self._spec.final is None or self._search.stages[-1].name != FINAL:
+        if self._running or self._search.stages[-1].name != FINAL:
             return False
         kept = conclude(
             self._context, self._study, self._spec, self._search, self._mirror, self._dataset,
@@ -200,7 +200,7 @@ class Bench:
     def _begin(self, holds: Sequence[Hold]) -> None:
         """Give tickets their trials, or take up those they have, and put them on the array."""
         self._look(holds)
-        if not all(self._staging.covers(hold.origin) for hold in holds):
+        if not all(self._staging.covers(hold) for hold in holds):
             self._ask(self._staging.follow)
         self._begin_new([hold for hold in holds if hold.trial_id is None])
         for hold in holds:

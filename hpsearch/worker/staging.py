@@ -15,7 +15,7 @@ from hpsearch.spec import StudySpec
 from hpsearch.stages import Stage
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Study
+from hpsearch.store.values import Hold, Study
 
 __all__ = ["Staging"]
 
@@ -33,35 +33,34 @@ class Staging:
         self._search, self._mirror = search, mirror
         self._read()
 
-    @property
-    def is_last(self) -> bool:
-        """Whether the newest stage has all tickets that there will ever be."""
-        return self._search.stages[-1].count is None and self._spec.final is None
-
-    def covers(self, origin: int) -> bool:
+    def covers(self, hold: Hold) -> bool:
         """Whether the stage of that ticket is known here."""
-        last = self._search.stages[-1]
-        return last.count is None or origin < last.first + last.count
+        end = self._search.stages[-1].end
+        return hold.opened is None if end is None else hold.origin < end
 
     def follow(self) -> None:
-        """Read what others have opened meanwhile, if there can be any."""
-        if not self.is_last:
+        """Read what others have opened meanwhile.
+
+        Where the newest stage has no end, a finish can be asked for that somebody has opened since:
+        `covers` knows it by the tickets.
+        """
+        if self._search.stages[-1].end is not None:
             self._read()
 
     def advance(self) -> bool:
         """Open the next stage if its time has come; whether there is one that was not known."""
-        if self.is_last:
-            return False
         known = len(self._search.stages)
         # In this order: the trials of a study whose tickets have all ended are all there to read.
         study = self._ledger.current(self._study)
-        if study is not None and study.awaits_stage:
+        if study is None or study.opened is None:
+            return False
+        if study.awaits_stage:
             self._mirror.refresh()
-            due = study.finish == "due"
+            spec = self._spec.with_final(study.final)
             left = 0 if study.is_out_of_time else study.tickets - study.issued
-            left -= plan.final_tickets(self._spec) if due else 0
+            left -= plan.final_tickets(spec) if study.finish == "due" else 0
             held = plan.in_hours(study.hours, study.ended, study.active_s)
-            stage = self._search.next_stage(study.drawn, left, held=held)
+            stage = self._search.next_stage(study.drawn, left, held=held, spec=spec)
             self._ledger.open_stage(study, known, stage.as_json())
         self._read()
         if len(self._search.stages) == known:

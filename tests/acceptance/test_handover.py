@@ -62,7 +62,7 @@ def test_without_a_finish_there_is_no_test_figure(command: Command) -> None:
     command.run("run", command.file(study))
     said = command.run("best", "s", "--save", "deep/net").stderr
     assert "there is no test figure" in said
-    with pytest.raises(ConflictError, match="no finish has looked at the test part"):
+    with pytest.raises(ConflictError, match="no finish has used the test part"):
         hpsearch.load(command.folder / "deep/net").test()
     (command.folder / "mine").mkdir()
     (command.folder / "mine/file").touch()

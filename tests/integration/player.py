@@ -12,6 +12,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch import plan
 from hpsearch.final import verdict
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec, load
@@ -42,6 +43,8 @@ class Player:
         submit(self.ledger, self.spec, folder)
         self.ledger.sign_on("w", "host", 1, "cpu")
         self.result = result
+        self.luck = 0.0
+        """What each training of a finish has more than its configuration had in the search."""
         self.mirror = Mirror(self.ledger.database, self.study.study_id, "s", self.spec.direction)
         self.search = Search(self.spec, self.mirror)
         self.staging = Staging(self.ledger, self.study, self.spec, self.search, self.mirror)
@@ -80,6 +83,11 @@ class Player:
         )  # fmt: skip
         self.ledger.end_verdict(self.study, use, found.as_json())
 
+    def finish_again(self, top: int = 3, seeds: int = 5) -> None:
+        """What `hpsearch final` does."""
+        final = {"top": top, "seeds": seeds}
+        self.ledger.finish_again("s", plan.final_tickets(self.spec.with_final(final)), final)
+
     def train(self, hold: Hold) -> None:
         """The ticket's trial from its beginning to its end."""
         self.mirror.refresh()
@@ -89,6 +97,8 @@ class Player:
         trial = self.mirror.adopt(proposal, *begun)
         state = self.result(trial)
         value = self.value(trial.params) if state is TrialState.COMPLETE else None
+        if value is not None and trial.user_attrs["stage"] == "final":
+            value += self.luck
         assert not self.ledger.record([Write(hold, begun[0], ending=Ending(state, value))])
         self.mirror.end(begun[0], state, value)
 

@@ -68,7 +68,7 @@ def test_a_grid_is_extended_to_its_cells_and_no_further_between_two_finishes(
     assert refuses(player)
     player.play()
     assert once_each(player)
-    player.ledger.finish_again("s", plan.final_tickets(player.spec))
+    player.finish_again()
     assert refuses(player), "while another finish is due"
     player.play()
     assert refuses(player)

@@ -212,7 +212,7 @@ def test_hours_end_the_search_and_not_the_finish(ledger: Ledger) -> None:
 def test_another_finish_is_another_use(ledger: Ledger) -> None:
     study, holds = in_finish(ledger)
     with pytest.raises(ConflictError, match="has to come to its end first"):
-        ledger.finish_again("s", 4)
+        ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
     with pytest.raises(ConflictError, match="in its finish"):
         ledger.extend("s", 1)
     finish(ledger, holds)
@@ -221,7 +221,7 @@ def test_another_finish_is_another_use(ledger: Ledger) -> None:
     open_stage(ledger, study, 2, a_stage("polish", 5, None))
     finish(ledger, claim(ledger, study))
     assert ledger.study("s").state == "done"
-    ledger.finish_again("s", 4)
+    ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
     open_stage(ledger, study, 3, a_stage("final", 7, 2))
     finish(ledger, claim(ledger, study))
     assert ledger.begin_verdict(ledger.study("s")) == 2
@@ -278,7 +278,7 @@ def test_a_finish_asked_for_while_the_last_is_judged_is_not_lost(ledger: Ledger)
     study, holds = in_finish(ledger)
     finish(ledger, holds)
     number = ledger.begin_verdict(ledger.study("s"))
-    ledger.finish_again("s", 4)
+    ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
     ledger.end_verdict(study, number or 0, {"test": 0.5})
     assert (ledger.study("s").finish, ledger.study("s").state) == ("due", "open")
     assert ledger.verdicts(study.study_id) == [{"test": 0.5}], "somebody has looked"
@@ -289,7 +289,7 @@ def test_a_finish_without_a_verdict_can_be_begun_again(ledger: Ledger) -> None:
     study, holds = in_finish(ledger)
     finish(ledger, holds)
     assert ledger.begin_verdict(ledger.study("s")) == 1
-    ledger.finish_again("s", 4)
+    ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
     open_stage(ledger, study, 2, a_stage("final", 5, 2))
     finish(ledger, claim(ledger, study))
     assert ledger.begin_verdict(ledger.study("s")) == 1, "nobody has seen what the test part gave"
@@ -422,7 +422,7 @@ def test_neither_verdict_nor_finish_begins_while_a_study_is_put_down(
     assert ledger.begin_verdict(ledger.study("s")) is None
     ledger.end_finish(ledger.study("s"))
     with pytest.raises(ConflictError, match="resume s goes on with it"):
-        ledger.finish_again("s", 4)
+        ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
     ledger.set_state("s", "open")
     assert ledger.begin_verdict(ledger.study("s")) == 1
 
@@ -445,7 +445,7 @@ def test_a_finish_that_came_to_nothing_is_no_use_of_the_test_part(ledger: Ledger
     ledger.end_finish(ledger.study("s"))
     assert (ledger.study("s").state, ledger.study("s").finish) == ("done", "done")
     assert ledger.verdicts(study.study_id) == []
-    ledger.finish_again("s", 4)
+    ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
     open_stage(ledger, study, 2, a_stage("final", 5, 2))
     finish(ledger, claim(ledger, study))
     assert ledger.begin_verdict(ledger.study("s")) == 1
@@ -456,7 +456,7 @@ def test_an_empty_verdict_of_an_earlier_program_does_not_count(ledger: Ledger) -
     finish(ledger, holds)
     ledger.end_verdict(study, ledger.begin_verdict(ledger.study("s")) or 0, {})
     assert ledger.verdicts(study.study_id) == []
-    ledger.finish_again("s", 4)
+    ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
     open_stage(ledger, study, 2, a_stage("final", 5, 2))
     finish(ledger, claim(ledger, study))
     assert ledger.begin_verdict(ledger.study("s")) == 1
@@ -478,7 +478,7 @@ def test_what_failed_in_a_finish_that_has_ended_is_not_retried(ledger: Ledger) -
     finish(ledger, holds[1:])
     ledger.end_verdict(study, ledger.begin_verdict(ledger.study("s")) or 0, {"test": 0.5})
     assert ledger.retry_failed("s") == 0
-    ledger.finish_again("s", 4)
+    ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
     open_stage(ledger, study, 2, a_stage("final", 5, 2))
     finish(ledger, claim(ledger, study), TrialState.FAIL)
     assert ledger.retry_failed("s") == 2
@@ -498,7 +498,7 @@ def test_what_was_stopped_of_a_finish_before_is_not_begun_again(ledger: Ledger) 
             "UPDATE hpsearch_studies SET finish = 'done', state = 'done', issued = 5, tickets = 5"
         )
     )
-    ledger.finish_again("s", 4)
+    ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
     open_stage(ledger, study, 2, a_stage("final", 5, 2))
     ledger.set_state("s", "stopped")
     ledger.set_state("s", "open")

@@ -193,7 +193,7 @@ def test_the_test_part_is_that_of_the_same_data_and_only_after_a_finish(
     with pytest.raises(DataError, match="its fingerprint differs; put the same data back"):
         hpsearch.load(net).test()
     change(net, lambda said: said["metrics"].update(test=None))
-    with pytest.raises(ConflictError, match="no finish has looked at the test part"):
+    with pytest.raises(ConflictError, match="no finish has used the test part"):
         hpsearch.load(net).test(moved)
 
 

@@ -131,7 +131,7 @@ def test_a_worker_dies_at_any_write_of_the_end_of_a_fruitless_finish(
 def test_another_finish_is_asked_for_by_a_process_that_dies(backend: str, copies: Copies) -> None:
     copies.template.submit(staged(4))
     copies.template.worker().ends()
-    body = partial(call, "finish_again", "s", (TOP + 1) * SEEDS)
+    body = partial(call, "finish_again", "s", (TOP + 1) * SEEDS, {"top": TOP, "seeds": SEEDS})
     for batch in batches(points_of_body(copies.copy(), "finish_again", body)):
         crews = {point: copies.copy() for point in batch}
         die_and_do_again(crews, lambda _crew: body)
