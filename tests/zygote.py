@@ -41,9 +41,12 @@ from tests.shared import Tenants, shared
 __all__ = ["Job", "Process", "program", "use"]
 
 PRELOAD = [
-    "pytest", "torch", "torchmetrics", "torchvision", "optuna", "psycopg", "pymysql", "scipy.stats",
+    "pytest", "torch", "torchmetrics", "torchvision", "optuna", "optuna.importance", "psycopg",
+    "pymysql", "scipy.stats", "sklearn.datasets", "joblib", "safetensors.torch", "alembic.config",
+    "alembic.migration", "alembic.script", "rich.table", "rich.progress", "rich.markdown",
     "hpsearch.cli", "hpsearch.worker", "hpsearch.training.metrics", "hpsearch.fleet",
-    "hpsearch.report", "hpsearch.submit", "hpsearch.suitability", "rich.table", "rich.progress",
+    "hpsearch.report", "hpsearch.submit", "hpsearch.suitability", "hpsearch.dashboard",
+    "hpsearch.rehearsal", "hpsearch.importance", "hpsearch.predictor", "hpsearch.winner",
     "tests.acceptance.chaos.hooks",
 ]  # fmt: skip
 _NOT_YET = ["hpsearch.cli.show"]
