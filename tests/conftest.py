@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,10 @@ from filelock import FileLock
 
 from tests import mariadb, postgres, zygote
 from tests.shared import run_folder, shared
+
+# Before PyTorch is loaded, which is when OpenMP reads it: more threads than free cores make small
+# networks many times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 BACKENDS = ("sqlite", "postgresql", "mariadb")
 

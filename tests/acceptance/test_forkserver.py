@@ -8,9 +8,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import psutil
 import pytest
@@ -19,13 +21,35 @@ from hpsearch.fleet import End
 from hpsearch.fleet.forkserver import _DEATH_S, Forked, ForkServer
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
+from tests.zygote import Job, Process
 
 LIMIT_S = 60
 
 
+def _serve() -> None:
+    from hpsearch.cli import forkserver
+
+    forkserver.main()
+
+
+class _Warm:
+    """In place of `subprocess` where a server is started: it is forked, with PyTorch loaded."""
+
+    PIPE, STDOUT = subprocess.PIPE, subprocess.STDOUT
+
+    @staticmethod
+    def Popen(_: list[str], *, env: Mapping[str, str], start_new_session: bool, **streams: Any):
+        return Process(Job([], env, body=_serve), text=False, **streams)
+
+
+def warm_server() -> ForkServer:
+    with mock.patch("hpsearch.fleet.forkserver.subprocess", _Warm):
+        return ForkServer({})
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[ForkServer]:
-    """One for all tests that leave it alive."""
+    """One for all tests that leave it alive, which is started as in earnest."""
     server = ForkServer({})
     yield server
     server.close()
@@ -51,7 +75,7 @@ def end_of(server: ForkServer, forked: Forked) -> End:
 
 
 def server_of(worker: psutil.Process) -> psutil.Process:
-    return next(p for p in psutil.Process().children() if p.pid == worker.ppid())
+    return psutil.Process(worker.ppid())
 
 
 def working(server: ForkServer, name: str, url: str) -> Forked:
@@ -163,7 +187,7 @@ assert threading.active_count() == 1, threading.enumerate()
 
 def hung_and_orphaned(url: str) -> tuple[ForkServer, Forked, psutil.Process]:
     """A server that is lost, and its worker, which does not hear of it."""
-    server = ForkServer({})
+    server = warm_server()
     forked = working(server, "w1", url)
     worker = psutil.Process(forked.pid)
     worker.suspend()
@@ -195,7 +219,7 @@ def test_a_hung_worker_whose_server_is_lost_is_killed_all_the_same(url: str) -> 
 
 
 def test_a_server_that_does_not_answer_holds_up_only_the_first_kill(url: str) -> None:
-    server = ForkServer({})
+    server = warm_server()
     all_ = [working(server, name, url) for name in ("w1", "w2", "w3")]
     workers = [psutil.Process(forked.pid) for forked in all_]
     server_of(workers[0]).suspend()
@@ -209,7 +233,7 @@ def test_a_server_that_does_not_answer_holds_up_only_the_first_kill(url: str) ->
 
 
 def test_who_asks_all_processes_to_leave_does_not_end_the_server() -> None:
-    server = ForkServer({})
+    server = warm_server()
     end_of(server, server.fork("first", ["--version"]))  # it has loaded
     for signum in (signal.SIGTERM, signal.SIGINT):
         server._popen.send_signal(signum)
@@ -229,7 +253,7 @@ def test_a_server_that_cannot_load_says_why(tmp_path: Path) -> None:
 
 def test_what_the_server_said_before_it_died_is_heard(server: ForkServer, url: str) -> None:
     """Also where it has left requests unread."""
-    dying = ForkServer({})
+    dying = warm_server()
     first = dying.fork("first", ["--version"])
     until(dying, lambda: first.pid is not None)
     process = psutil.Process(dying._popen.pid)

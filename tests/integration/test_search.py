@@ -153,8 +153,15 @@ def test_a_grid_has_its_cells_where_a_condition_is_on_a_constant(bench) -> None:
     assert len(drawn) == 6
 
 
-@pytest.mark.parametrize("pruner", ["asha", "hyperband"])
-@pytest.mark.parametrize("sampler", ["auto", "tpe"])
+@pytest.mark.parametrize(
+    ("sampler", "pruner"),
+    [
+        ("auto", "asha"),
+        ("tpe", "hyperband"),
+        pytest.param("auto", "hyperband", marks=pytest.mark.nightly),
+        pytest.param("tpe", "asha", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_stage_draws_from_its_own_ranges_whatever_the_pruner(bench, sampler, pruner) -> None:
     study = bench(sampler, extra=f", strategy: staged, pruner: {pruner}")
     end = 0

@@ -8,10 +8,9 @@ and no relative values; `tests/unit/test_samplers.py` has its cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-import torch
 from optuna.samplers import BaseSampler
 from optuna.testing.pytest_samplers import (
     BasicSamplerTestCase,
@@ -42,15 +41,6 @@ MAKERS: dict[str, Callable[[], BaseSampler]] = {
     "full_gp": lambda: SeededGPSampler(0, n_startup_trials=0),
     "cmaes": lambda: ReplayedCmaEsSampler(0, n_startup_trials=0),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Its products are so small that threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class _Made:

@@ -20,15 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """More threads than free cores make small networks many times slower."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(autouse=True)
 def all_digits(monkeypatch: pytest.MonkeyPatch):
     """A GPU rounds what goes into a convolution to 8 or 10 bits, and adds up in any order, where

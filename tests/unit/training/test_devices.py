@@ -27,6 +27,7 @@ def test_local_devices_can_be_had() -> None:
 def test_prepare_sets_the_threads() -> None:
     before = torch.get_num_threads()
     try:
+        torch.set_num_threads(2)
         devices.prepare(CPU, 1)
         assert torch.get_num_threads() == 1
         devices.prepare(CPU, None)
