@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from filelock import FileLock
 
 from tests import mariadb, postgres, zygote
+from tests.s3 import S3, new_bucket
 from tests.shared import run_folder, shared
 
 # Before PyTorch is loaded, which is when OpenMP reads it: more threads than free cores make small
@@ -69,6 +70,12 @@ def sqlite_url(tmp_path: Path, servers: Servers) -> str:
 def bare_sqlite_url(tmp_path: Path) -> str:
     """Where a SQLite database may be made."""
     return f"sqlite:///{tmp_path}/study.db"
+
+
+@pytest.fixture
+def s3(tmp_path_factory: pytest.TempPathFactory) -> S3:
+    """An empty bucket."""
+    return new_bucket(run_folder(tmp_path_factory))
 
 
 class Servers:

@@ -1,4 +1,4 @@
-"""A server that speaks S3, in a process of its own, on loopback."""
+"""A server that speaks S3, in a process of its own, on loopback: one for all of a run."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
 
-BUCKET = "bucket"
+from tests.shared import Tenants, shared
 
 
 @dataclass(frozen=True)
 class S3:
-    """The server's address."""
+    """The server's address, and a bucket."""
 
     url: str
+    bucket: str = "bucket"
 
     @property
     def env(self) -> dict[str, str]:
@@ -35,22 +35,26 @@ class S3:
         }
 
 
-@contextmanager
-def s3_server(folder: Path) -> Iterator[S3]:
-    """A server with one empty bucket; its log goes to `folder`."""
+def new_bucket(run: Path) -> S3:
+    """An empty bucket of the run's server; skips the test where there can be none."""
     for module in ("s3fs", "moto", "flask", "flask_cors"):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
-    log = folder / "s3.log"
+    server = S3(shared(run, "tests.s3"), f"b{uuid.uuid4().hex}")
+    urlopen(Request(f"{server.url}/{server.bucket}", method="PUT"), timeout=30).close()
+    return server
+
+
+def _serve(place: Path) -> None:
+    tenants, log = Tenants(place), place / "s3.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
             stdout=output, stderr=output,
         )  # fmt: skip
     try:
-        server = S3(_address(process, log))
-        urlopen(Request(f"{server.url}/{BUCKET}", method="PUT"), timeout=30).close()
-        yield server
+        tenants.open(_address(process, log))
+        tenants.wait()
     finally:
         process.kill()
         process.wait()
@@ -63,3 +67,7 @@ def _address(process: subprocess.Popen[bytes], log: Path, timeout_s: float = 60)
             return found[1]
         time.sleep(0.05)
     raise RuntimeError(f"the S3 server did not start: {log.read_text()}")
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]))

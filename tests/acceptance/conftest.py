@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.acceptance.chaos import hooks
 from tests.zygote import Job, Process
 
 HPSEARCH = (sys.executable, "-m", "hpsearch")
@@ -35,6 +37,8 @@ class Command:
         if "HPSEARCH_DATA" in os.environ:
             self.env["HPSEARCH_DATA"] = os.environ["HPSEARCH_DATA"]
         self.started: list[subprocess.Popen[str]] = []
+        self.hooks: list[Callable[[], None]] = []
+        """Called in each of its processes but fresh ones, and so in the workers that they fork."""
 
     def file(self, text: str, name: str = "study.yaml") -> Path:
         path = self.folder / name
@@ -77,7 +81,7 @@ class Command:
         words = list(map(str, args))
         streams = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         if not fresh:
-            return Process(Job(words, self.env, self.folder), **streams)
+            return Process(Job(words, self.env, self.folder, self.hooks), **streams)
         return subprocess.Popen(
             [*HPSEARCH, *words], cwd=self.folder, env=self.env, text=True, start_new_session=True,
             **streams,
@@ -111,6 +115,18 @@ def make_command(tmp_path: Path) -> Iterator[Callable[[str], Command]]:
 def command(make_command: Callable[[str], Command], bare_sqlite_url: str) -> Command:
     """A command against a SQLite database that is yet to be made."""
     return make_command(bare_sqlite_url)
+
+
+def unhurried(make_command: Callable[[str], Command]) -> Callable[[str], Command]:
+    """Commands whose workers take their time for an epoch without a load, so that what a test does
+    to a trial comes in the middle of it."""
+
+    def make(url: str) -> Command:
+        command = make_command(url)
+        command.hooks.append(partial(hooks.pace, 0.15))
+        return command
+
+    return make
 
 
 def digits(

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.acceptance.conftest import Command, digits
+from tests.acceptance.conftest import Command, digits, unhurried
 from tests.acceptance.test_interruptions import (
     EPOCHS,
     STUDY,
@@ -26,6 +26,11 @@ from tests.acceptance.test_interruptions import (
 )
 
 SMALL = digits(parameters="{learning_rate: {lr: {min: 1.0e-3, max: 1.0e-1, log: true}}}")
+
+
+@pytest.fixture
+def make_command(make_command: Callable[[str], Command]) -> Callable[[str], Command]:
+    return unhurried(make_command)
 
 
 class Heard:

@@ -7,14 +7,14 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import Command, digits
+from tests.acceptance.conftest import Command, digits, unhurried
 from tests.acceptance.test_interruptions import STUDY, trials, wait_for_reports
-from tests.s3 import BUCKET, S3, s3_server
+from tests.s3 import S3
 
 EPOCHS = 40
 LONG = re.sub(r"trials: \d+, epochs: \d+", f"trials: 1, epochs: {EPOCHS}", STUDY)
@@ -22,9 +22,8 @@ SMALL = digits(parameters="{}", budget="{trials: 1, epochs: 1}")
 
 
 @pytest.fixture
-def s3(tmp_path: Path) -> Iterator[S3]:
-    with s3_server(tmp_path) as server:
-        yield server
+def make_command(make_command: Callable[[str], Command]) -> Callable[[str], Command]:
+    return unhurried(make_command)
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def bucket(s3: S3) -> list[str]:
     keys = {name.lower(): v for name, v in s3.env.items() if "KEY" in name}
     client = boto3.client("s3", endpoint_url=s3.url, region_name="us-east-1", **keys)
     try:
-        return [o["Key"] for o in client.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+        return [o["Key"] for o in client.list_objects_v2(Bucket=s3.bucket).get("Contents", [])]
     finally:
         client.close()
 
@@ -49,7 +48,7 @@ def bucket(s3: S3) -> list[str]:
 def test_an_interrupted_trial_goes_on_from_another_folder(
     command: Command, s3: S3, tmp_path: Path
 ) -> None:
-    file, place = command.file(LONG), f"s3://{BUCKET}/prefix"
+    file, place = command.file(LONG), f"s3://{s3.bucket}/prefix"
     running = command.start("run", file, "--checkpoints", place)
     wait_for_reports(command, running, 3)
     os.kill(running.pid, signal.SIGINT)
@@ -71,20 +70,20 @@ def test_an_interrupted_trial_goes_on_from_another_folder(
     first_fence, second_fence = bucket(s3)  # what the first worker left, and the end
     assert first_fence.startswith("prefix/s-")
     best = command.json("best", "s", "--checkpoints", place)
-    assert best["checkpoint"] == f"s3://{BUCKET}/{second_fence}"
+    assert best["checkpoint"] == f"s3://{s3.bucket}/{second_fence}"
     command.run("delete", "s", "--yes", "--checkpoints", place)
     assert bucket(s3) == []
 
 
 def test_the_study_file_names_the_bucket(command: Command, s3: S3) -> None:
-    command.run("run", command.file(f"{SMALL}checkpoints: s3://{BUCKET}\n"))
+    command.run("run", command.file(f"{SMALL}checkpoints: s3://{s3.bucket}\n"))
     (key,) = bucket(s3)
-    assert command.json("best", "s")["checkpoint"] == f"s3://{BUCKET}/{key}"
-    assert f"s3://{BUCKET}/{key}" in command.run("best", "s").stdout
+    assert command.json("best", "s")["checkpoint"] == f"s3://{s3.bucket}/{key}"
+    assert f"s3://{s3.bucket}/{key}" in command.run("best", "s").stdout
 
 
-def test_looking_and_deleting_while_the_server_is_away(command: Command) -> None:
-    command.run("run", command.file(f"{SMALL}checkpoints: s3://{BUCKET}\n"))
+def test_looking_and_deleting_while_the_server_is_away(command: Command, s3: S3) -> None:
+    command.run("run", command.file(f"{SMALL}checkpoints: s3://{s3.bucket}\n"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         command.env["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{taken.getsockname()[1]}"
     command.run("status", "s")

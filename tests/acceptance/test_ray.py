@@ -20,9 +20,11 @@ from tests.conftest import Servers
 pytestmark = pytest.mark.nightly  # a cluster takes ten seconds to start
 
 TRIALS = 3
-# One trial for each worker: in a stack the first of them would take all.
-SEARCH = STUDY.replace(f"trials: 2, epochs: {EPOCHS}", f"trials: {TRIALS}, epochs: 40").replace(
-    "stack: auto", "stack: off"
+# One trial for each worker: in a stack the first of them would take all. Some seconds each.
+SEARCH = (
+    STUDY.replace(f"trials: 2, epochs: {EPOCHS}", f"trials: {TRIALS}, epochs: 40")
+    .replace(", limit: 300", "")
+    .replace("width: 16, depth: 2", "width: 512, depth: 3")
 )
 SMALL = digits(parameters="{}", budget="{trials: 1, epochs: 1}")
 

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,16 +20,10 @@ import torch
 from hpsearch.errors import CheckpointError
 from hpsearch.training import shelf
 from hpsearch.training.checkpoint import Checkpoints
-from tests.s3 import BUCKET, S3, s3_server
+from tests.s3 import S3
 from tests.zygote import Process, program
 
 STATE = {"epoch": 3, "curve": [{"epoch": 1, "value": None}], "model": {"w": torch.arange(6.0)}}
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
-        yield server
 
 
 @pytest.fixture
@@ -42,7 +36,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[[S3], str]:
         for name, value in server.env.items():
             monkeypatch.setenv(name, value)
         S3FileSystem.clear_instance_cache()  # they remember where the server is
-        return f"s3://{BUCKET}/{uuid.uuid4().hex}/study"
+        return f"s3://{server.bucket}/{uuid.uuid4().hex}/study"
 
     return use
 
