@@ -23,7 +23,7 @@ from tests.conftest import Servers
 def test_sixteen_workers_start_on_an_empty_database(
     backend: str, make_crew: MakeCrew, servers: Servers, tmp_path: Path
 ) -> None:
-    crew = make_crew(servers.new_database(backend, tmp_path), 30.0)
+    crew = make_crew(servers.bare_database(backend, tmp_path), 30.0)
     workers = [crew.worker(args=()) for _ in range(16)]
     until(lambda: _signed_on(crew) == 16, 120, what="sixteen workers to sign on")
     for worker in workers:

@@ -44,7 +44,7 @@ class Copies:
     def empty(self) -> Crew:
         folder = self._folder / uuid.uuid4().hex
         folder.mkdir()
-        return self._make(self._servers.new_database(self._backend, folder))
+        return self._make(self._servers.bare_database(self._backend, folder))
 
     def copy(self) -> Crew:
         crew = self._make(self._copied_url())
