@@ -50,8 +50,11 @@ class _Made:
 
 
 def _of(*names: str) -> pytest.MarkDecorator:
-    full = [pytest.param("full_gp", marks=pytest.mark.nightly)] if "gp" in names else []
-    return pytest.mark.parametrize("sampler", [*names, *full], indirect=True)
+    """A Gaussian process takes a second a test, and is held against Optuna's in test_samplers."""
+    nightly = ["gp", "full_gp"] if "gp" in names else []
+    quick = [name for name in names if name not in nightly]
+    at_night = [pytest.param(name, marks=pytest.mark.nightly) for name in nightly]
+    return pytest.mark.parametrize("sampler", [*quick, *at_night], indirect=True)
 
 
 @_of("grid", "random", "qmc", "tpe", "gp", "cmaes")

@@ -44,10 +44,15 @@ def _signed_on(crew: Crew) -> int:
     return int(row[0])
 
 
-def test_thirty_two_workers_share_two_hundred_trials(crew: Crew) -> None:
+@pytest.mark.parametrize(
+    ("crew", "workers"),
+    [("sqlite", 12), ("postgresql", 32), pytest.param("sqlite", 32, marks=pytest.mark.nightly)],
+    indirect=["crew"],
+)
+def test_many_workers_share_two_hundred_trials(crew: Crew, workers: int) -> None:
     crew.lease_s, crew.env["HPSEARCH_LEASE_S"] = 30.0, "30"
     crew.submit(study(trials=200, epochs=1, limit=60))
-    for _ in range(32):
+    for _ in range(workers):
         crew.worker()
     crew.finish(240)
     assert_invariants(crew, trials=200, epochs=1)
