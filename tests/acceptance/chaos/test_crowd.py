@@ -46,7 +46,12 @@ def _signed_on(crew: Crew) -> int:
 
 @pytest.mark.parametrize(
     ("crew", "workers"),
-    [("sqlite", 12), ("postgresql", 32), pytest.param("sqlite", 32, marks=pytest.mark.nightly)],
+    [
+        ("sqlite", 12),
+        ("postgresql", 16),
+        pytest.param("sqlite", 32, marks=pytest.mark.nightly),
+        pytest.param("postgresql", 32, marks=pytest.mark.nightly),
+    ],
     indirect=["crew"],
 )
 def test_many_workers_share_two_hundred_trials(crew: Crew, workers: int) -> None:
