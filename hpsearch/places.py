@@ -13,7 +13,7 @@ from platformdirs import user_data_path
 from hpsearch import files, urls
 from hpsearch.catalog import SOURCES
 from hpsearch.errors import CheckpointError, StorageError
-from hpsearch.spec import name_in
+from hpsearch.spec import name_in, versions
 from hpsearch.store.engine import Database
 from hpsearch.store.values import Study
 from hpsearch.successor import HEAD
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from hpsearch.spec import StudySpec
     from hpsearch.store.ledger import Ledger
-    from hpsearch.training.data import DataSettings
+    from hpsearch.training.split import DataSettings
 
 __all__ = [
     "checkpoint_place", "checkpoint_root", "data_settings", "default_root", "delete_study", "owner",
@@ -107,7 +107,7 @@ def stays_here(database: Database, said: str | None, *configured: str | None) ->
 
 def data_settings(spec: StudySpec, base: Path) -> DataSettings:
     """Which data the study names; `base` is its file's folder."""
-    from hpsearch.training.data import DataSettings
+    from hpsearch.training.split import DataSettings
 
     data = spec.data
     return DataSettings(
@@ -121,6 +121,7 @@ def data_settings(spec: StudySpec, base: Path) -> DataSettings:
         seed=data.seed,
         limit=data.limit,
         ignore=tuple(data.ignore),
+        every_class=spec.version > versions.FIRST,
     )
 
 

@@ -7,23 +7,22 @@ test part to itself: a search has no way to look at it. Only the finish asks for
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from hpsearch.catalog import Task
 from hpsearch.errors import DataError
 from hpsearch.training import images
 from hpsearch.training.preprocessing import Deviation, Finite, Preprocessing
+from hpsearch.training.split import DataSettings, divide, facts
 from hpsearch.training.tables import load_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -38,35 +37,8 @@ __all__ = [
     "check_same",
     "load",
     "locations",
-    "stratified",
     "test_part",
 ]
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """Which data, and how it is split: the part of a study that `load` needs."""
-
-    source: str
-    """A key of `catalog.SOURCES`."""
-    path: Path | None = None
-    """The table, for the source `csv`."""
-    target: str | None = None
-    """The table's column to predict."""
-    task: Task | None = None
-    """None: by the look of the target column."""
-    root: Path | None = None
-    """The first folder in which torchvision's data is looked for."""
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """Share of all rows; of the rows that are not the source's own test part."""
-    test: Annotated[float, Field(ge=0, lt=1)] = 0.15
-    """Share of all rows; without meaning where the source brings its own test part."""
-    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
-    """Of the split."""
-    limit: Annotated[int, Field(gt=0)] | None = None
-    """Use only so many training and validation rows."""
-    ignore: tuple[str, ...] = ()
-    """The table's columns to leave out."""
 
 
 @dataclass(frozen=True)
@@ -118,21 +90,8 @@ class Dataset(Problem):
     train: Part
     validation: Part
     record: Mapping[str, Any]
-    """Plain values for the record: fingerprint, split, seed, rows, classes, notes."""
-
-
-@dataclass(frozen=True)
-class _Split:
-    """Disjoint row numbers, rising."""
-
-    train: Rows
-    validation: Rows
-    test: Rows
-
-    @property
-    def digest(self) -> str:
-        parts = (part.astype("<i8").tobytes() for part in (self.train, self.validation, self.test))
-        return hashlib.sha256(b"|".join(parts)).hexdigest()
+    """Plain values for the record: fingerprint, split, seed, rows, classes, notes, and the `facts`
+    of the split."""
 
 
 def locations(settings: DataSettings) -> list[Path]:
@@ -146,7 +105,7 @@ def load(settings: DataSettings, device: torch.device) -> Dataset:
     Raises DataError where the data is missing or not as it should be.
     """
     raw = _read(settings)
-    split, notes = _split(raw, settings)
+    split, notes = divide(raw, settings)
     problem = _problem(raw, split.train)
 
     def part(rows: Rows) -> Part:
@@ -162,6 +121,7 @@ def load(settings: DataSettings, device: torch.device) -> Dataset:
             "seed": settings.seed,
             "rows": {name: len(rows) for name, rows in vars(split).items()},
             "classes": list(raw.classes),
+            **facts(raw, split),
             "notes": [*raw.notes, *notes],
         },
     )
@@ -175,7 +135,7 @@ def test_part(
     Raises DataError where there are none, or where the data is not the one of the `record`.
     """
     raw = _read(settings)
-    split, _ = _split(raw, settings)
+    split, _ = divide(raw, settings)
     check_same(settings, record, {"fingerprint": raw.fingerprint, "split": split.digest})
     if not len(split.test):
         raise DataError("there is no test part to look at: data.test is 0")
@@ -239,61 +199,3 @@ def _target_scale(raw: Raw, train: Rows) -> tuple[float, float]:
         return 0.0, 1.0
     targets = raw.targets[train]
     return float(targets.mean()), float(targets.std()) or 1.0
-
-
-def _split(raw: Raw, settings: DataSettings) -> tuple[_Split, list[str]]:
-    """The three parts, and notes on what the limit leaves out and on classes that a part lacks."""
-    rows: Rows = np.arange(len(raw.targets), dtype=np.int64)
-    classes = raw.targets if raw.task == "classification" else np.zeros_like(rows)
-    # Its numbers are the same in every version of NumPy, which a Generator's need not be.
-    bits = np.random.PCG64(settings.seed)
-    notes: list[str] = []
-
-    def cut(rows: Rows, count: int) -> tuple[Rows, Rows]:
-        """Rows in two: the rest, and `count` drawn by the seed, classes in equal shares."""
-        chosen = stratified(classes[rows], count, bits)
-        return rows[~chosen], rows[chosen]
-
-    if raw.own_test:
-        rest, test = rows[: -raw.own_test], rows[-raw.own_test :]
-        wanted = settings.validation * len(rest)
-    else:
-        rest, test = cut(rows, round(settings.test * len(rows)))
-        wanted = settings.validation * len(rows)
-    if settings.limit is not None and settings.limit < len(rest):
-        notes.append(f"limit: {settings.limit} of {len(rest)} training and validation rows used")
-        wanted *= settings.limit / len(rest)
-        _, rest = cut(rest, settings.limit)
-    count = round(wanted)
-    if count < 2 or len(rest) - count < 2:
-        raise DataError(
-            f"{len(rest)} rows for training and validation, {count} of them for validation: each "
-            f"needs 2 or more. Change data.validation, data.test or data.limit, or get more rows"
-        )
-    split = _Split(*cut(rest, count), test)
-    for name, part in (("training", split.train), ("validation", split.validation), ("test", test)):
-        lacking = len(np.setdiff1d(classes, classes[part]))
-        if lacking and len(part):
-            notes.append(f"{name} part: no row of {lacking} of {len(raw.classes)} classes")
-    return split, notes
-
-
-def stratified(
-    classes: NDArray[Any], count: int, bits: np.random.BitGenerator
-) -> NDArray[np.bool_]:
-    """Which rows are drawn: systematic sampling of the rows of one class after the other, each in
-    random order. So a class has its share, to a row, and no row is likelier than another.
-
-    Args:
-        classes: (N,), of each row.
-        count: How many, N at the most.
-        bits: Is advanced.
-
-    scikit-learn's `train_test_split` is slow to load, and refuses classes of one row.
-    """
-    order = np.lexsort((bits.random_raw(len(classes)), classes))
-    start = int(bits.random_raw()) % len(order)
-    passed = (np.arange(len(order) + 1, dtype=np.int64) * count + start) // len(order)
-    chosen = np.zeros(len(order), dtype=bool)
-    chosen[order] = np.diff(passed) > 0
-    return chosen

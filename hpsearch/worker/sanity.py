@@ -14,7 +14,7 @@ from hpsearch.catalog import FAMILIES
 from hpsearch.errors import DataError
 from hpsearch.spec import StudySpec
 from hpsearch.store.values import Study
-from hpsearch.suitability import check_settings
+from hpsearch.suitability import check_measured, check_settings
 from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.training.data import Dataset
 from hpsearch.training.probe import Finding, examine
@@ -48,15 +48,19 @@ def assure(context: Context, study: Study, spec: StudySpec, dataset: Dataset) ->
 
 
 def _unsuitable(study: Study, spec: StudySpec, dataset: Dataset) -> dict[str, Any] | None:
-    """The outcome where the study searches what can never be trained on its data."""
+    """The outcome where the study searches what can never be trained on its data, or by a metric
+    that cannot be measured there."""
+    suspect = "settings"
     try:
         check_settings(spec, dataset.task, len(dataset.classes))
+        suspect = "data"
+        check_measured(spec, dataset.record)
     except DataError as error:
         said = (
             f"study {study.name!r} is stopped before its first trial: {error}, and run it again "
             f"after hpsearch delete {study.name}"
         )
-        return {"suspect": "settings", "said": said, "stops": True}
+        return {"suspect": suspect, "said": said, "stops": True}
     return None
 
 

@@ -14,8 +14,9 @@ import torch
 from sklearn.datasets import load_digits
 
 from hpsearch.errors import DataError
-from hpsearch.training import data, images
+from hpsearch.training import images
 from hpsearch.training.data import DataSettings, load, locations
+from hpsearch.training.split import Split, divide, stratified
 
 CPU = torch.device("cpu")
 
@@ -23,9 +24,9 @@ CPU = torch.device("cpu")
 # Splits
 
 
-def split_of(**settings) -> data._Split:
+def split_of(**settings) -> Split:
     raw = images.load_images("digits", None)
-    return data._split(raw, DataSettings("digits", **settings))[0]
+    return divide(raw, DataSettings("digits", **settings))[0]
 
 
 def test_digits() -> None:
@@ -71,7 +72,7 @@ def test_classes_have_equal_shares_in_every_part() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_a_class_has_its_share_to_a_row(seed: int) -> None:
     classes = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 3], [1, 5, 94, 400]))
-    chosen = data.stratified(classes, 75, np.random.PCG64(seed))
+    chosen = stratified(classes, 75, np.random.PCG64(seed))
     assert chosen.sum() == 75
     share = np.array([1, 5, 94, 400]) * 75 / 500
     assert (abs(np.bincount(classes[chosen], minlength=4) - share) < 1).all()
@@ -79,13 +80,13 @@ def test_a_class_has_its_share_to_a_row(seed: int) -> None:
 
 def test_every_row_is_drawn_as_often_as_any_other() -> None:
     classes = np.repeat([0, 1, 2], [1, 3, 16])
-    drawn = sum(data.stratified(classes, 5, np.random.PCG64(n)) for n in range(4000))
+    drawn = sum(stratified(classes, 5, np.random.PCG64(n)) for n in range(4000))
     assert np.allclose(np.asarray(drawn) / 4000, 5 / 20, atol=0.03)
 
 
 def test_a_split_is_the_same_for_ever() -> None:
     """Whatever versions of Python and NumPy: workers differ in them, and saved networks remain."""
-    chosen = data.stratified(np.repeat([0, 1], [4, 8]), 6, np.random.PCG64(7))
+    chosen = stratified(np.repeat([0, 1], [4, 8]), 6, np.random.PCG64(7))
     assert np.flatnonzero(chosen).tolist() == [0, 1, 5, 8, 10, 11]
 
 
