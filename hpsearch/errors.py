@@ -4,6 +4,7 @@
     ├── StudyFileError            2   the study file or an option has faults; all of them are listed
     ├── StorageError              3   the database cannot be reached, or refuses us
     │   ├── UnreachableError      3   the database does not answer, and may come back
+    │   ├── LostError             3   the database is not the one any more that was opened
     │   └── SchemaError           3   the database was made by another version
     ├── DataError                 4   the data is missing or is not what the study file says
     ├── ConflictError             5   the name is taken, or the study is in another state
@@ -25,6 +26,7 @@ __all__ = [
     "ConflictError",
     "DataError",
     "HpsearchError",
+    "LostError",
     "NotFoundError",
     "SchemaError",
     "StorageError",
@@ -61,6 +63,10 @@ class UnreachableError(StorageError):
     settled = False
     """Whether what it says calls for somebody to change the URL, the user or the database: then a
     program that has just been started does not wait for it."""
+
+
+class LostError(StorageError):
+    """The database is not the one any more that was opened."""
 
 
 class SchemaError(StorageError):

@@ -77,18 +77,23 @@ def default_root(database: Database) -> Path:
     return user_data_path("hpsearch") / "checkpoints"
 
 
-def delete_study(ledger: Ledger, study: Study, checkpoints: str | None = None) -> None:
-    """Delete a study with its trials and its checkpoints, for good.
+def delete_study(ledger: Ledger, study: Study, checkpoints: str | None = None) -> bool:
+    """Delete a study with its trials and its checkpoints, for good; whether their place is gone
+    too, or has other things in it.
 
     Raises CheckpointError where its checkpoints cannot be deleted; for want of a package before
     anything is.
     """
     from hpsearch.training.checkpoint import Checkpoints
 
-    kept = Checkpoints(checkpoint_place(ledger.database, study, checkpoints))
+    try:
+        kept = Checkpoints(checkpoint_place(ledger.database, study, checkpoints))
+    except StorageError as error:  # a damaged row is deleted, and nothing that it may lead to
+        ledger.delete(study.name)
+        raise CheckpointError(f"study {study.name} is deleted, but: {error}") from error
     ledger.delete(study.name)
     try:
-        kept.clear()
+        return kept.clear()
     except CheckpointError as error:
         raise CheckpointError(f"study {study.name} is deleted, but: {error}") from error
 

@@ -289,6 +289,24 @@ class Reader:
         searching = self._ledger.searching(study, finish)
         return Snapshot(study, trials, best, self._forecast, verdict, searching, handed)
 
+    def tidy(self, snapshot: Snapshot) -> None:
+        """Remove the checkpoints that are of no use once a study has come to its end.
+
+        Its workers do so; but one may have been killed before it could, and trials that are ended
+        by a command have none.
+        """
+        if snapshot.study.state not in ("done", "stopped"):
+            return
+        ended = {t.ticket for t in snapshot.trials if t.state != "RUNNING"}
+        kept = {snapshot.best.ticket} if snapshot.best else set[int]()
+        if snapshot.verdict is None or snapshot.study.state != "done":
+            kept |= {t.ticket for t in snapshot.trials if t.stage == FINAL}
+        place = checkpoint_place(self._ledger.database, snapshot.study, self._checkpoints)
+        try:
+            Checkpoints(place).tidy(ended, kept)
+        except CheckpointError as error:
+            _log.warning("%s", error)
+
     def located(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot with the place of the checkpoint of the network that is handed over.
 

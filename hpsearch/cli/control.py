@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpsearch import passwords
 from hpsearch.cli.options import (
     Checkpoints,
     Json,
@@ -17,7 +19,7 @@ from hpsearch.cli.options import (
     open_ledger,
     print_json,
 )  # fmt: skip
-from hpsearch.errors import ConflictError, StudyFileError
+from hpsearch.errors import ConflictError, StorageError, StudyFileError
 from hpsearch.terminal import echo, visible
 
 if TYPE_CHECKING:
@@ -61,9 +63,18 @@ def resume(name: Name, storage: Storage = None, json_: Json = False) -> None:
     )
 
 
-def stop(name: Name, storage: Storage = None, json_: Json = False) -> None:
+def stop(
+    name: Name, storage: Storage = None, checkpoints: Checkpoints = None, json_: Json = False
+) -> None:
     """End the search early: running trials end as PRUNED, no new ones begin."""
-    _set(name, storage, json_, "stopped", "stopped: running trials end, no new ones begin")
+    from hpsearch.report import Reader
+
+    ledger = open_ledger(storage)
+    study = ledger.set_state(name, "stopped")
+    with suppress(StudyFileError):  # a damaged row: it is stopped all the same
+        reader = Reader(ledger, name, checkpoints)
+        reader.tidy(reader.snapshot())  # trials that no worker holds have ended by this
+    _say(study, json_, "stopped: running trials end, no new ones begin")
 
 
 def extend(
@@ -200,16 +211,21 @@ def delete(
     json_: Json = False,
 ) -> None:
     """Delete a study, its trials and its checkpoints, for good."""
-    from hpsearch.places import delete_study
+    from hpsearch.places import checkpoint_place, delete_study
 
     ledger = open_ledger(storage)
     study = ledger.study(name)
+    place = None
+    with suppress(StorageError):  # a damaged row names none, and is deleted all the same
+        place = passwords.hide(checkpoint_place(ledger.database, study, checkpoints), known=False)
     if not yes:
         trained = sum(len(worker.of(name)) for worker in ledger.workers())
         now = f", {trained} of which are being trained now" if trained else ""
-        asked = f"Delete study {name} with {study.issued} trials{now}?"
+        where = f" and its checkpoints in {place}" if place else ""
+        asked = f"Delete study {name} with {study.issued} trials{now}{where}?"
         typer.confirm(visible(asked), abort=True, err=True)
-    delete_study(ledger, study, checkpoints)
+    if not delete_study(ledger, study, checkpoints):
+        echo(f"{place} stays: there are other things in it than checkpoints", err=True)
     if json_:
         print_json({"name": name, "deleted": True})
     else:

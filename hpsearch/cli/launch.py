@@ -110,6 +110,7 @@ def run(
                           f"{show.call('workers')}")  # fmt: skip
         fleet = Fleet(launcher, ledger, limit=crew.workers)
         snapshot = _served(fleet, reader, service.grace, starts=ray is not None)
+    reader.tidy(snapshot)
     snapshot = reader.located(snapshot)
     if json_:
         print_json(snapshot.as_dict())

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpsearch import passwords
-from hpsearch.errors import EXIT_CODES, StorageError, UnreachableError
+from hpsearch.errors import EXIT_CODES, LostError, StorageError, UnreachableError
 from hpsearch.fleet.orders import Launcher, Process, Seat
 from hpsearch.fleet.process import End
 
@@ -112,7 +112,12 @@ class Fleet:
         return bool(self._slots) and not left
 
     def tend(self) -> list[News]:
-        """Start what is due, bury what has ended; what has happened."""
+        """Start what is due, bury what has ended; what has happened.
+
+        Raises LostError where the database is not the one any more that was opened: a worker would
+        begin anew in whatever is in its place.
+        """
+        self._ledger.database.check()
         return [*self._follow_seats(), *self._bury(), *self._start()]
 
     def _follow_seats(self) -> Iterator[News]:
@@ -178,6 +183,9 @@ class Fleet:
         for name, lost in list(self._mourned.items()):
             try:
                 self._ledger.sign_off(name, lost=lost)
+            except LostError:  # nobody is signed on in what is left of it
+                self._mourned.clear()
+                return
             except UnreachableError:
                 self._try_at = time.monotonic() + _AGAIN_S
                 return

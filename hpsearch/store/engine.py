@@ -33,6 +33,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from hpsearch import passwords
 from hpsearch.errors import StorageError, UnreachableError, line
+from hpsearch.store.sqlite_file import SQLiteFile
 
 __all__ = ["DEFAULT_URL", "Database", "now", "storage_url", "upsert"]
 
@@ -206,8 +207,9 @@ class Database:
                 f"the driver for {self.backend} is not installed; "
                 f"pip install 'hpsearch[{_EXTRAS[self.backend]}]'"
             ) from error
-        if self.backend == "sqlite":
-            _tune_sqlite(self.engine)
+        self._watched = SQLiteFile(self.file) if self.file else None
+        if self._watched:
+            _tune_sqlite(self.engine, self._watched)
         else:
             _tune_session(self.engine)
             _look_before_use(self.engine)
@@ -218,6 +220,11 @@ class Database:
         """Give back the connections. The last to leave a SQLite file moves its log into it: who
         then copies that one file has it all."""
         self.engine.dispose()
+
+    def check(self) -> None:
+        """Raise LostError where SQLite's file is not the one any more that was opened."""
+        if self._watched:
+            self._watched.check()
 
     def rest(self) -> None:
         """Keep one connection at most while there is little to do: a server has few to give."""
@@ -264,6 +271,7 @@ class Database:
         try:
             yield
         except (SQLAlchemyError, OverflowError, UnicodeError) as error:  # the last two: a value's
+            self.check()
             raise self.error(error) from None
 
     def error(self, error: Exception) -> StorageError:
@@ -294,7 +302,8 @@ def _may_pass(error: Exception) -> bool:
     A statement that makes no sense, a value that does not fit, stay so however often they come.
     """
     if isinstance(error, (OperationalError, InterfaceError, sa.exc.TimeoutError)):
-        return True
+        # So SQLite calls what a server calls an error of the statement: it is another database.
+        return not str(getattr(error, "orig", "")).startswith(("no such table", "no such column"))
     if not isinstance(error, DBAPIError):
         return False
     # 25006: read-only, as a server is that has lost its place to another one.
@@ -359,15 +368,17 @@ def _tune_session(engine: sa.Engine) -> None:
         connection.commit()
 
 
-def _tune_sqlite(engine: sa.Engine) -> None:
+def _tune_sqlite(engine: sa.Engine, watched: SQLiteFile) -> None:
     """Make SQLAlchemy and not Python's driver begin transactions, and writers do so at once."""
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself
         connection.execute("PRAGMA synchronous=NORMAL")  # safe in WAL against a killed process
+        watched.opened()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
+        watched.check(connection.info)
         reads = connection.get_execution_options().get("hpsearch_read", False)
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from optuna.trial import FrozenTrial
 
 from hpsearch.catalog import FINAL
-from hpsearch.errors import ConflictError, NotFoundError
+from hpsearch.errors import ConflictError, LostError, NotFoundError
 from hpsearch.spec.faults import nearest
 from hpsearch.store import (
     dealing,
@@ -99,6 +99,7 @@ class Ledger:
             )
         self.database = database
         self.lease_s = lease_s
+        self._signed_on = set[str]()
 
     # --- studies ------------------------------------------------------------------------------
 
@@ -698,6 +699,7 @@ class Ledger:
     ) -> None:
         """Enter a worker into the list, once however often that is asked."""
         worker_rows.enter(connection, worker, host, pid, device, self.lease_s)
+        self._signed_on.add(worker)
 
     @_verb
     def sign_off(self, connection: sa.Connection, worker: str, lost: str | None = None) -> None:
@@ -725,6 +727,9 @@ class Ledger:
         One that ran out but that nobody has taken over is prolonged too: nothing is lost. One that
         the worker does not name, as the answer to its claim was lost on the way, runs out.
 
+        Raises LostError where the worker has signed on here and is not known: rows of workers are
+        not deleted, so it is another database.
+
         Args:
             worker: Its name.
             keys: The leases.
@@ -733,7 +738,12 @@ class Ledger:
         ids = {study_id for study_id, _, _ in keys}
         study_rows.count_time(connection, ids, worked_s)
         alive = worker_rows.renew(connection, worker, keys, self.lease_s) if keys else set()
-        worker_rows.see(connection, worker)
+        if not worker_rows.see(connection, worker) and worker in self._signed_on:
+            raise LostError(
+                f"the database {self.database.name} does not know worker {worker} any more: it "
+                "was emptied, or another one was put in its place; end whatever still uses it, and "
+                "run again"
+            )
         known = study_rows.find(connection, studies.c.study_id.in_(ids)) if ids else []
         return alive, {study.study_id: study for study in known}
 

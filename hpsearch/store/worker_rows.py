@@ -28,9 +28,10 @@ def enter(
     )  # fmt: skip
 
 
-def see(connection: sa.Connection, worker: str) -> None:
-    """The worker has been heard of."""
-    connection.execute(sa.update(workers).where(workers.c.worker == worker).values(seen_at=now()))
+def see(connection: sa.Connection, worker: str) -> bool:
+    """The worker has been heard of; whether it is known at all."""
+    mine = sa.update(workers).where(workers.c.worker == worker)
+    return connection.execute(mine.values(seen_at=now())).rowcount > 0
 
 
 def leave(connection: sa.Connection, worker: str) -> None:

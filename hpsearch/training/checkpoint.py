@@ -2,6 +2,7 @@
 
 PLACE/17.2.pt              the last checkpoint of number 17, written under fence 2
 PLACE/17.2.k3x9.part       one being written, or left by a process that was killed
+PLACE/try-k3x9.pt          the place is tried, before the first trial
 
 The fence grows with every holder of a number. One who comes back late writes under its old fence,
 and so never over the checkpoint of its successor.
@@ -10,10 +11,12 @@ and so never over the checkpoint of its successor.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import math
 import re
+import uuid
 import zipfile
 from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -23,7 +26,7 @@ from hpsearch.errors import CheckpointError, line
 from hpsearch.training.shelf import shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["Checkpoints"]
@@ -36,7 +39,10 @@ _TENSORS = ("model", "optimizer", "best")
 _Path = list[str | int]
 _Layout = dict[str, list[tuple[_Path, list[int], str]]]
 
-_NAME = re.compile(r"(\d+)\.(\d+)(?:\.\w+\.part|\.pt)")
+_NAME = re.compile(r"(\d+)\.(\d+)(?:\.\w+\.part|\.pt)", re.ASCII)
+_TRIAL = re.compile(r"try-[0-9a-f]{32}(?:\.\w+\.part|\.pt)", re.ASCII)
+_CLEARINGS = 3
+"""How often a place is cleared in which somebody writes meanwhile."""
 
 
 class Checkpoints:
@@ -46,11 +52,18 @@ class Checkpoints:
     for each megabyte of a checkpoint where it is a URL.
     """
 
-    def __init__(self, place: str | Path) -> None:
-        """`place` is a folder or a URL that fsspec knows. Nothing is asked of it yet.
+    def __init__(self, place: str | Path, is_wanted: Callable[[], bool] = lambda: True) -> None:
+        """Nothing is asked of the place yet.
+
+        Args:
+            place: A folder, or a URL that fsspec knows.
+            is_wanted: Asked where the folder had to be made: whether it is of any use by now.
 
         Raises CheckpointError where the package for that kind of URL is not installed.
         """
+        self._is_wanted = is_wanted
+        self._known = set[int]()
+        """Numbers of which a checkpoint has been written or read here."""
         self.place = passwords.hide(place, known=False)
         """What a user may see of it."""
         try:
@@ -81,10 +94,35 @@ class Checkpoints:
         text = json.dumps({"plain": plain, "layout": layout})
         torch.save({"version": _VERSION, "plain": text, "tensors": tensors}, buffer)
         name = f"{number}.{fence}.pt"
-        with self._guarded(
-            f"write the checkpoint {self._shelf.path(name)}", "the one before is unharmed"
-        ):
-            self._shelf.write(name, buffer.getvalue())
+        with self._guarded(f"write the checkpoint {self._shelf.path(name)}", number):
+            self._write(name, buffer.getvalue())
+        self._known.add(number)
+
+    def try_out(self) -> None:
+        """Write a few bytes and remove them: CheckpointError where no checkpoint can be written."""
+        name = f"try-{uuid.uuid4().hex}.pt"
+        with self._guarded(f"write checkpoints to {self.place}"):
+            self._write(name, b"hpsearch")
+        with contextlib.suppress(OSError):  # some may only add to a bucket
+            self._shelf.remove(name)
+
+    def _write(self, name: str, data: bytes) -> None:
+        try:
+            self._shelf.write(name, data)
+        except FileNotFoundError:
+            self._make()
+            self._shelf.write(name, data)
+
+    def _make(self) -> None:
+        """Make the place, unless it is of no use any more.
+
+        Asked once it is there: who deletes a study deletes its rows, then its place. So either we
+        see that the rows are gone, or the place is found there and removed.
+        """
+        self._shelf.make()
+        if not self._is_wanted():
+            self._shelf.discard()
+            raise FileNotFoundError(errno.ENOENT, "its study has been deleted")
 
     def load(self, number: int) -> dict[str, Any] | None:
         """The last state saved, its tensors on the CPU; None where there is none.
@@ -98,29 +136,43 @@ class Checkpoints:
         path = self._shelf.path(name)
         with self._guarded(f"read the checkpoint {path}"), self._shelf.open(name) as file:
             try:
-                return _state(_content(file), path)
+                state = _state(_content(file), path)
             except (OSError, CheckpointError):
                 raise
             except Exception as error:  # of a damaged file there are errors of any kind
                 raise CheckpointError(
                     f"cannot read the checkpoint {path}: {line(error)}. Remove it to start over"
                 ) from error
+        self._known.add(number)
+        return state
 
     def numbers(self) -> set[int]:
         """The numbers of which there is anything."""
         return {number for _, number, _ in self._entries()}
 
-    def remove(self, number: int) -> None:
-        """Remove that checkpoint and what was left while writing it; nothing there is fine."""
-        for name, found, _ in self._entries():
-            if found == number:
+    def tidy(self, ended: Collection[int], kept: Collection[int]) -> None:
+        """Of numbers that have ended remove all but the last checkpoint of those that are `kept`:
+        what earlier holders wrote too, and what was left while writing."""
+        entries = [entry for entry in self._entries() if entry[1] in ended]
+        last = {number: name for name, number, _ in sorted(entries, key=lambda entry: entry[2])
+                if number in kept and name.endswith(".pt")}  # fmt: skip
+        for name, number, _ in entries:
+            if last.get(number) != name:
                 with self._guarded(f"remove the checkpoint {self._shelf.path(name)}"):
                     self._shelf.remove(name)
 
-    def clear(self) -> None:
-        """Remove the place and all that is in it; nothing there is fine."""
+    def clear(self) -> bool:
+        """Remove all checkpoints, and the place if nothing else is in it; whether it is gone."""
         with self._guarded(f"remove the checkpoints in {self.place}"):
-            self._shelf.clear()
+            for _ in range(_CLEARINGS):
+                self._shelf.check()
+                for name in self._shelf.names():
+                    if _NAME.fullmatch(name) or _TRIAL.fullmatch(name):
+                        with contextlib.suppress(IsADirectoryError):
+                            self._shelf.remove(name)
+                if self._shelf.discard():
+                    return True
+        return False
 
     def _last(self, number: int) -> str | None:
         """Name of the checkpoint with the highest fence."""
@@ -135,12 +187,15 @@ class Checkpoints:
             return [(m[0], int(m[1]), int(m[2])) for m in matches if m]
 
     @contextlib.contextmanager
-    def _guarded(self, doing: str, consolation: str = "") -> Iterator[None]:
+    def _guarded(self, doing: str, number: int | None = None) -> Iterator[None]:
+        """OSError as CheckpointError; where `number` has an earlier checkpoint, that is said."""
         try:
             yield
         except OSError as error:
-            said = [f"cannot {doing}: {line(error)}", consolation, self._shelf.advice]
-            raise CheckpointError("; ".join(filter(None, said))) from error
+            said = [f"cannot {doing}: {line(error)}", self._shelf.advice]
+            if number in self._known:
+                said.insert(1, "the one before is unharmed")
+            raise CheckpointError("; ".join(said)) from error
 
 
 def _packed(trees: Mapping[str, Any]) -> tuple[_Layout, dict[str, Any]]:
@@ -193,6 +248,9 @@ def _content(file: BinaryIO) -> Any:
     import torch  # here, so that whoever only asks for a path need not wait for it
 
     with zipfile.ZipFile(file) as archive:  # torch itself does not look for damage
+        # Its size is bounded, and nothing in it is packed, so that what comes out of it is too.
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise zipfile.BadZipFile("it is packed")
         if damaged := archive.testzip():
             raise zipfile.BadZipFile(f"{damaged} is damaged")
     file.seek(0)

@@ -7,16 +7,16 @@ fsspec and what it needs for a protocol are loaded only for a place that is a UR
 from __future__ import annotations
 
 import contextlib
+import errno
 import inspect
 import io
 import queue
-import shutil
 import threading
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from hpsearch import passwords, urls
+from hpsearch import files, passwords, urls
 from hpsearch.errors import line
 
 if TYPE_CHECKING:
@@ -56,14 +56,23 @@ class Shelf(Protocol):
     def open(self, name: str) -> BinaryIO:
         """The bytes of that name, to be read; they can be sought in."""
 
+    def make(self) -> None:
+        """Make the place itself, where that has to be done at all."""
+
     def write(self, name: str, data: bytes) -> None:
-        """Put `data` in the place of what has that name, all or nothing."""
+        """Put `data` in the place of what has that name, all or nothing.
+
+        FileNotFoundError where the place itself is not there.
+        """
 
     def remove(self, name: str) -> None:
         """Remove that name; nothing there is fine."""
 
-    def clear(self) -> None:
-        """Remove the place and all that is in it; nothing there is fine."""
+    def check(self) -> None:
+        """OSError where the place is a link: what that leads to is not ours to clear."""
+
+    def discard(self) -> bool:
+        """Remove the place itself if nothing is in it; whether it is gone."""
 
 
 def shelf(place: str) -> Shelf:
@@ -96,15 +105,18 @@ class Folder:
         return str(self._folder / name)
 
     def open(self, name: str) -> BinaryIO:
-        """The file itself."""
-        return (self._folder / name).open("rb")
+        """The file itself; OSError for a link, a pipe or a device in its place."""
+        return files.open_regular(self._folder / name, follow=False)
+
+    def make(self) -> None:
+        """Make the folder."""
+        self._folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, name: str, data: bytes) -> None:
         """Write beside, then rename."""
         path = self._folder / name
         part = path.with_suffix(f".{uuid.uuid4().hex}{PART}")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
             with part.open("xb") as file:
                 file.write(data)
             # Not synced: that would take longer than an epoch of a small network. A killed
@@ -119,17 +131,22 @@ class Folder:
         """Remove the file."""
         (self._folder / name).unlink(missing_ok=True)  # another worker may tidy up too
 
-    def clear(self) -> None:
-        """Remove the folder."""
-        for attempt in range(3):  # a worker may write, or tidy up, at the same time
-            try:
-                shutil.rmtree(self._folder)
-            except FileNotFoundError:
-                if not self._folder.exists():
-                    return
-            except OSError:
-                if attempt == 2:
-                    raise
+    def check(self) -> None:
+        """OSError for a link."""
+        if self._folder.is_symlink():
+            raise OSError("it is a link to another folder")
+
+    def discard(self) -> bool:
+        """Remove the folder where it is empty."""
+        try:
+            self._folder.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return False
+        return True
 
 
 class Remote:
@@ -169,7 +186,14 @@ class Remote:
     def open(self, name: str) -> BinaryIO:
         """All of the object, in memory."""
         size = self._do("size", self._at(name))
+        if size is not None and size > files.MOST_BYTES:
+            raise OSError(f"it has {size:,} bytes, and at most {files.MOST_BYTES:,} are read")
         return io.BytesIO(self._do("cat_file", self._at(name), bytes_=size or 0))
+
+    def make(self) -> None:
+        """Make the folder, unless it is one of an object store's."""
+        if self._protocol not in _OBJECT_STORES:
+            self._do("makedirs", self._root, exist_ok=True)
 
     def write(self, name: str, data: bytes) -> None:
         """One PUT to an object store; elsewhere written beside and renamed."""
@@ -177,7 +201,8 @@ class Remote:
             self._do("pipe_file", self._at(name), data, bytes_=len(data))
             return
         part = self._at(f"{name.rpartition('.')[0]}.{uuid.uuid4().hex}{PART}")
-        self._do("makedirs", self._root, exist_ok=True)
+        if not self._do("exists", self._root):  # some backends would make it
+            raise FileNotFoundError(errno.ENOENT, "the folder is not there")
         try:
             self._do("pipe_file", part, data, bytes_=len(data))
             self._do("mv", part, self._at(name), bytes_=len(data))
@@ -191,10 +216,17 @@ class Remote:
         with contextlib.suppress(FileNotFoundError):
             self._do("rm_file", self._at(name))
 
-    def clear(self) -> None:
-        """Remove all below the URL."""
-        with contextlib.suppress(FileNotFoundError):
-            self._do("rm", self._root, recursive=True)
+    def check(self) -> None:
+        """A URL is none."""
+
+    def discard(self) -> bool:
+        """Remove the folder where it is empty; those of an object store go with what is in them."""
+        if self.names():
+            return False
+        if self._protocol not in _OBJECT_STORES:
+            with contextlib.suppress(FileNotFoundError):
+                self._do("rmdir", self._root)
+        return True
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"

@@ -64,7 +64,8 @@ class Bench:
         self._search = Search(self._spec, self._mirror)
         self._dataset = dataset
         self._place_of_saves = checkpoint_place(database, study, context.options.checkpoints)
-        self._saves = Saves(self._place_of_saves)
+        self._saves = Saves(context.ledger, study, self._place_of_saves)
+        self._saves.try_out()
         self._array = Array(
             dataset,
             self._spec.metric,
@@ -76,6 +77,8 @@ class Bench:
         self._intake = Intake(context.ledger, study, self._spec, self._search, self._array)
         self._running: dict[int, Running] = {}
         self._looked_at = -float("inf")
+        self._seen: int | None = -1
+        """Trials that had ended when this worker last looked after the study; None: it was done."""
         self._delivery = Delivery(
             context, study, self._mirror, self._array, self._saves, self._running
         )
@@ -101,6 +104,18 @@ class Bench:
     def settle(self) -> None:
         """Take note of what has become of the writes so far."""
         self._delivery.settle()
+
+    def rest(self, open_: Sequence[Study]) -> None:
+        """Nothing is to be trained here now: see, from time to time, what others have ended.
+
+        `open_` are the studies that are open: of one that is not any more that is seen at once.
+        """
+        self.settle()
+        study = next((study for study in open_ if study.uid == self._study.uid), None)
+        ended, now = study.ended if study else None, time.monotonic()
+        if ended != self._seen and (study is None or now - self._looked_at >= _LOOK_S):
+            self._delivery.look()
+            self._seen, self._looked_at = ended, now
 
     # --- taking tickets -----------------------------------------------------------------------
 
@@ -390,6 +405,7 @@ class Bench:
         self._keeper.flush(self._context.options.grace_s / 2)
         with suppress(UnreachableError):
             self._ledger.release(holds, lost)
+            self._saves.clear_if_deleted()  # these holds are not looked at any more
         trials = ", ".join(str(running.trial.number) for running in self._running.values())
         _log.info("gave back trial %s of %s", trials, self._study.name)
         for running in list(self._running.values()):

@@ -13,7 +13,6 @@ from collections.abc import Iterable, MutableMapping, Sequence
 from optuna.trial import TrialState
 
 from hpsearch.catalog import FINAL
-from hpsearch.errors import UnreachableError
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study
 from hpsearch.training.array import Array
@@ -49,7 +48,7 @@ class Delivery:
         self, context: Context, study: Study, mirror: Mirror, array: Array, saves: Saves,
         running: MutableMapping[int, Running],
     ) -> None:  # fmt: skip
-        self._ledger, self._keeper = context.ledger, context.keeper
+        self._keeper = context.keeper
         self._study, self._mirror, self._array, self._saves = study, mirror, array, saves
         self._running = running
         self._saved_at = time.monotonic()
@@ -132,11 +131,19 @@ class Delivery:
         for _, number, fence in lost:
             self._part_with(number, fence)
         self._unconfirmed -= {number for _, number, _ in ended | lost}
-        self._untidy |= bool(ended)
+        self._untidy |= bool(ended or lost)
         now = time.monotonic()
         if self._untidy and (not self._running or now - self._tidied_at >= _TIDY_S):
-            self._tidy()
-            self._untidy, self._tidied_at = False, now
+            self._untidy, self._tidied_at = not self._tidy(), now
+
+    def look(self) -> None:
+        """Take note of what others have done too, and clear away what has become of no use by it:
+        a trial of theirs may be the best by now, or have been ended from elsewhere."""
+        self.settle()
+        if not self._saves.clear_if_deleted():  # SQLite may have given its id to another one
+            self._mirror.refresh()
+            self._untidy = True
+            self.settle()
 
     def _part_with(self, number: int, fence: int) -> None:
         _log.warning("ticket %d has another holder by now: its late reports are refused", number)
@@ -146,25 +153,19 @@ class Delivery:
                 return  # taken over by this worker itself
             self.let_go(number)
         self._mirror.drop_ticket(number)
-        if self._is_deleted():  # whoever deleted it could not know what would be saved after that
-            self._saves.clear()
+        self._saves.clear_if_deleted()
 
-    def _is_deleted(self) -> bool:
-        try:
-            return all(study.uid != self._study.uid for study in self._ledger.studies())
-        except UnreachableError:
-            return False
-
-    def _tidy(self) -> None:
-        """Of trials that have ended, only the networks of the best one and of a finish are of use.
+    def _tidy(self) -> bool:
+        """Of trials that have ended, only the networks of the best one and of a finish are of use;
+        whether the others are gone.
 
         One whose end is not in the database yet is not touched: should this worker die now, the
         next one needs it. Nor is any while that is so of the best.
         """
         best = self._mirror.best()
         if best is not None and best.user_attrs["ticket"] in self._unconfirmed:
-            return
+            return False
         ended = {t.user_attrs["ticket"]: t for t in self._mirror.trials() if t.state.is_finished()}
         kept = {number for number, t in ended.items() if t.user_attrs["stage"] == FINAL}
         kept |= {best.user_attrs["ticket"]} if best is not None else set()
-        self._saves.keep_only(kept, ended.keys() - self._unconfirmed)
+        return self._saves.keep_only(kept, ended.keys() - self._unconfirmed)

@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 
 from hpsearch.errors import HpsearchError, StorageError, UnreachableError, WorkerError, line
@@ -57,7 +58,7 @@ def serve(options: Options) -> None:
 
 def _serve(options: Options, ledger: Ledger) -> None:
     stop = threading.Event()
-    signals.stop_on_signals(stop, options.grace_s, lambda: ledger.sign_off(options.name))
+    signals.stop_on_signals(stop, options.grace_s, lambda: _sign_off(ledger, options.name))
     device = devices.device(options.device)
     devices.prepare(device, options.threads)
     host, name = socket.gethostname(), options.name
@@ -72,9 +73,13 @@ def _serve(options: Options, ledger: Ledger) -> None:
         if not keeper.flush(options.grace_s / 2):
             _log.warning("the last reports could not be delivered; the checkpoints have them")
         keeper.stop()
-        # Where the database is away, the leases run out by themselves.
-        with contextlib.suppress(StorageError):
-            ledger.sign_off(name)
+        _sign_off(ledger, name)
+
+
+def _sign_off(ledger: Ledger, name: str) -> None:
+    """Give back what is held; where the database is away, the leases run out by themselves."""
+    with contextlib.suppress(StorageError):
+        ledger.sign_off(name)
 
 
 class _Worker:
@@ -122,7 +127,7 @@ class _Worker:
                 self._idle_s = _IDLE_S
                 return 0.0
         for bench in self._benches.values():
-            bench.settle()
+            self._rest(bench, outlook.open)
         usable = [study for study in outlook.open if study.uid not in self._unusable]
         if options.until_done and not usable:
             self._say_unusable()
@@ -132,6 +137,16 @@ class _Worker:
         self._context.ledger.database.rest()
         pause_s, self._idle_s = self._idle_s, min(2 * self._idle_s, _IDLE_MOST_S)
         return pause_s
+
+    def _rest(self, bench: Bench, open_: Sequence[Study]) -> None:
+        try:
+            bench.rest(open_)
+        except StorageError:
+            raise
+        except Exception as error:
+            self._context.keeper.check()
+            # A row that makes no sense: who serves the study says so.
+            _log.error("cannot look after a study without work: %s", line(error))
 
     def _say_unusable(self) -> None:
         """Raise WorkerError where a study is still open that could not be worked on here."""

@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from hpsearch import passwords
-from hpsearch.errors import CheckpointError
-from hpsearch.store.values import Hold
+from hpsearch.errors import CheckpointError, UnreachableError
+from hpsearch.store.ledger import Ledger
+from hpsearch.store.values import Hold, Study
 from hpsearch.training.checkpoint import Checkpoints
 
 __all__ = ["Saves"]
@@ -24,11 +25,26 @@ _log = logging.getLogger(__name__)
 class Saves:
     """Saves, loads and clears away by ticket."""
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, ledger: Ledger, study: Study, place: str) -> None:
         """`place` is a folder or a URL. Raises CheckpointError for one that nothing can reach."""
-        self._checkpoints = Checkpoints(place)
+        self._ledger, self._study = ledger, study
+        self._checkpoints = Checkpoints(place, lambda: not self._is_deleted())
         self._failure = ""
         self._try_at = 0.0
+
+    def _is_deleted(self) -> bool:
+        try:
+            return all(study.uid != self._study.uid for study in self._ledger.studies())
+        except UnreachableError:
+            return False
+
+    def try_out(self) -> None:
+        """Before the first trial of the study: CheckpointError where nothing can be written.
+
+        Later the trials are worth more than their networks, and the disk may have room again.
+        """
+        if not self._study.issued:
+            self._checkpoints.try_out()
 
     def load(self, hold: Hold, *, reported: bool) -> Mapping[str, Any] | None:
         """What the ticket's last holder saved; None where the trial is at its start.
@@ -63,20 +79,26 @@ class Saves:
         self._failure, self._try_at = passwords.hide(error), now + _VAIN * (now - started)
         return self._failure
 
-    def keep_only(self, kept: Collection[int], ended: Collection[int]) -> None:
-        """Of tickets that have ended, only the checkpoints of these are of use."""
+    def keep_only(self, kept: Collection[int], ended: Collection[int]) -> bool:
+        """Of tickets that have ended, only the last checkpoints of these are of use; whether the
+        others are gone."""
         started = time.monotonic()
         if started < self._try_at:
-            return
+            return False
         try:
-            for number in (set(ended) - set(kept)) & self._checkpoints.numbers():
-                self._checkpoints.remove(number)
+            self._checkpoints.tidy(set(ended), set(kept))
         except CheckpointError as error:
-            _log.warning("%s", self._note(error, started))  # they take up room: a later end tries
+            _log.warning("%s", self._note(error, started))  # they take up room: it is tried again
+            return False
+        return True
 
-    def clear(self) -> None:
-        """Remove all of them: the study is gone."""
+    def clear_if_deleted(self) -> bool:
+        """Remove all of them where the study is gone: whoever deleted it could not know what would
+        be saved after that. Whether it is gone."""
+        if not self._is_deleted():
+            return False
         try:
             self._checkpoints.clear()
         except CheckpointError as error:
             _log.warning("%s", error)
+        return True

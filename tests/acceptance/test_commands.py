@@ -276,7 +276,8 @@ def test_delete_asks_first(command: Command) -> None:
     command.run("run", command.file(STUDY))
     checkpoints = command.folder / "checkpoints"
     assert list(checkpoints.rglob("*.pt"))
-    command.run("delete", "s", code=1, stdin="n\n")
+    asked = command.run("delete", "s", code=1, stdin="n\n").stderr
+    assert f"with 4 trials and its checkpoints in {checkpoints}/s-" in asked
     assert command.json("status", "s")["ended"] == 4
     command.run("delete", "s", stdin="y\n")
     assert command.json("status") == []

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 import textwrap
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,7 +123,7 @@ def test_killed_while_writing_the_last_one_is_whole(checkpoints: Checkpoints, fo
     loaded = checkpoints.load(1)
     assert loaded is not None
     assert loaded["epoch"] == 4
-    checkpoints.remove(1)
+    checkpoints.tidy({1}, ())
     assert files(folder) == []
 
 
@@ -129,11 +132,94 @@ def test_a_folder_in_its_place(checkpoints: Checkpoints, folder: Path) -> None:
     for attempt in (
         lambda: checkpoints.load(1),
         lambda: checkpoints.save(1, STATE),
-        lambda: checkpoints.remove(1),
+        lambda: checkpoints.tidy({1}, ()),
     ):
         with pytest.raises(CheckpointError, match=r"checkpoint .*1\.1\.pt: .*[;.] \w+"):
             attempt()
     assert files(folder) == ["1.1.pt"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "link to a pipe", "device", "socket"])
+def test_what_is_no_file_is_not_waited_for(
+    checkpoints: Checkpoints, folder: Path, kind: str
+) -> None:
+    """Whoever can write to the folder could hang its workers, or have them read another's file."""
+    checkpoints.save(2, STATE)
+    place = folder / "1.1.pt"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(place))
+    else:
+        os.mkfifo(folder / "pipe")
+        place.symlink_to({"link": "2.1.pt", "link to a pipe": "pipe", "device": "/dev/zero"}[kind])
+    with pytest.raises(CheckpointError, match=r"cannot read the checkpoint .*not a file"):
+        checkpoints.load(1)
+    checkpoints.save(1, STATE)
+    assert checkpoints.load(1)["epoch"] == 3
+
+
+def test_a_file_too_large_is_not_read(checkpoints: Checkpoints, folder: Path) -> None:
+    checkpoints.save(1, STATE)
+    os.truncate(folder / "1.1.pt", 1 << 40)
+    with pytest.raises(CheckpointError, match="at most 17,179,869,184 are read"):
+        checkpoints.load(1)
+
+
+def test_a_file_that_unpacks_into_more_is_not_read(checkpoints: Checkpoints, folder: Path) -> None:
+    checkpoints.save(1, {"model": torch.zeros(1_000_000)})
+    with zipfile.ZipFile(folder / "1.1.pt") as whole:
+        entries = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(folder / "1.1.pt", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, data in entries.items():
+            packed.writestr(name, data)
+    with pytest.raises(CheckpointError, match="it is packed"):
+        checkpoints.load(1)
+
+
+@pytest.mark.parametrize("place", ["file/study", "/proc/nope/study", "/dev/null/study", "full"])
+def test_a_place_that_cannot_be_written_is_found_when_it_is_tried(
+    tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "full").mkdir()
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an OSError in place of death
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0 if place == "full" else before[0], before[1]))
+    checkpoints = Checkpoints(tmp_path / place)
+    try:
+        with pytest.raises(CheckpointError, match=r"cannot write checkpoints to .*study|full: "):
+            checkpoints.try_out()
+        with pytest.raises(CheckpointError) as refused:
+            checkpoints.save(1, STATE)
+        assert "unharmed" not in str(refused.value), "there was none before"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    if place == "full":
+        assert files(tmp_path / "full") == []
+        checkpoints.save(1, STATE)
+        (tmp_path / "full").rename(tmp_path / "moved")
+        (tmp_path / "full").touch()
+        with pytest.raises(CheckpointError, match="the one before is unharmed"):
+            checkpoints.save(1, STATE)
+
+
+def test_what_a_link_leads_to_is_not_cleared(tmp_path: Path) -> None:
+    theirs = Checkpoints(tmp_path / "theirs")
+    theirs.save(1, STATE)
+    (tmp_path / "mine").symlink_to("theirs")
+    with pytest.raises(CheckpointError, match="it is a link to another folder"):
+        Checkpoints(tmp_path / "mine").clear()
+    assert theirs.load(1)["epoch"] == 3
+    (tmp_path / "theirs/2.1.pt").symlink_to(tmp_path / "notes")
+    (tmp_path / "notes").touch()
+    (tmp_path / "theirs/3.1.pt").mkdir()
+    assert not theirs.clear(), "a folder is none of ours"
+    assert files(tmp_path / "theirs") == ["3.1.pt"]
+    assert (tmp_path / "notes").exists()
 
 
 def test_what_may_not_be_read_is_said(checkpoints: Checkpoints, folder: Path) -> None:
@@ -157,8 +243,9 @@ def test_what_may_not_be_read_is_said(checkpoints: Checkpoints, folder: Path) ->
         (folder / "1.1.pt").chmod(0)
         said(checkpoints.load, 1)
         folder.chmod(0)
-        for attempt in (checkpoints.load, checkpoints.path, checkpoints.remove):
+        for attempt in (checkpoints.load, checkpoints.path):
             said(attempt, 1)
+        said(checkpoints.tidy, {{1}}, ())
         said(checkpoints.numbers)
         said(checkpoints.save, 1, {{}})
         said(checkpoints.clear)

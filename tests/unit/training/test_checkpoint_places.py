@@ -100,14 +100,14 @@ def test_a_late_holder_does_not_write_over_its_successor(checkpoints: Checkpoint
 
 
 def test_removing(checkpoints: Checkpoints, place: str) -> None:
-    checkpoints.remove(1)  # nothing there yet
+    checkpoints.tidy({1}, ())  # nothing there yet
     for number in (1, 2, 11):
         checkpoints.save(number, STATE)
     checkpoints.save(1, STATE, fence=2)
     for name in ("1.1.left.part", "11.1.left.part", "notes.txt"):
         shelf.shelf(place).write(name, b"x")
     assert checkpoints.numbers() == {1, 2, 11}
-    checkpoints.remove(1)
+    checkpoints.tidy({1}, ())
     assert names(place) == ["11.1.left.part", "11.1.pt", "2.1.pt", "notes.txt"]
 
 
@@ -116,13 +116,58 @@ def test_clearing_leaves_nothing_there_and_all_beside_it(place: str) -> None:
     mine.clear()  # nothing there yet
     for checkpoints in (mine, beside):
         checkpoints.save(1, STATE)
-    shelf.shelf(place).write("notes.txt", b"x")
-    mine.clear()
+    mine.try_out()
+    for name in ("notes.txt", "1.1.pt.bak", "1.left.part"):
+        shelf.shelf(place).write(name, b"x")
+    for name in ("1.2.left.part", f"try-{'0' * 32}.pt", f"try-{'0' * 32}.left.part"):
+        shelf.shelf(place).write(name, b"x")
+    assert not mine.clear(), "there are things of others in it"
+    assert names(place) == ["1.1.pt.bak", "1.left.part", "notes.txt"]
+    for name in names(place):
+        shelf.shelf(place).remove(name)
+    assert mine.clear()
     assert names(place) == []
     assert mine.numbers() == set()
     assert beside.numbers() == {1}
     mine.save(1, {"epoch": 1})
     assert mine.load(1) == {"epoch": 1}
+
+
+def test_what_has_ended_keeps_its_last_checkpoint_at_most(
+    checkpoints: Checkpoints, place: str
+) -> None:
+    """A trial that has had two holders has two; one of them may have died while it wrote."""
+    for number, fence in ((1, 1), (1, 2), (1, 10), (2, 1), (3, 1), (3, 2), (30, 1)):
+        checkpoints.save(number, STATE, fence)
+    for name in ("1.10.left.part", "3.2.left.part", "30.1.left.part", "notes.txt"):
+        shelf.shelf(place).write(name, b"x")
+    checkpoints.tidy(ended={1, 2}, kept={1, 3})
+    beside = ["3.1.pt", "3.2.left.part", "3.2.pt", "30.1.left.part", "30.1.pt", "notes.txt"]
+    assert names(place) == sorted(["1.10.pt", *beside])
+
+
+def test_a_place_is_tried(checkpoints: Checkpoints, place: str) -> None:
+    for _ in range(2):
+        checkpoints.try_out()
+        assert names(place) == []
+
+
+def test_a_deleted_study_s_place_is_not_made_again(place: str) -> None:
+    """But in an object store, which has no folders: there who deletes has to look once more."""
+    gone = Checkpoints(place, is_wanted=lambda: False)
+    if place.startswith(("s3", "memory")):
+        gone.save(1, STATE)
+        assert gone.clear()
+        return
+    for attempt in (gone.try_out, lambda: gone.save(1, STATE)):
+        with pytest.raises(CheckpointError, match="its study has been deleted"):
+            attempt()
+        assert not Path(place.removeprefix("file://")).exists()
+    Checkpoints(place).save(1, STATE)  # as where it was there before
+    gone.save(1, STATE)
+    assert gone.clear()
+    with pytest.raises(CheckpointError, match="its study has been deleted"):
+        gone.save(1, STATE)
 
 
 def test_damage_is_found(checkpoints: Checkpoints, place: str) -> None:
@@ -209,7 +254,7 @@ def attempts(place: str) -> list[Callable[[], object]]:
     return [
         lambda: checkpoints.save(1, STATE),
         lambda: checkpoints.load(1),
-        lambda: checkpoints.remove(1),
+        lambda: checkpoints.tidy({1}, ()),
         checkpoints.clear,
     ]
 
@@ -269,6 +314,7 @@ def test_calls_that_hang_hold_up_neither_others_nor_the_end() -> None:
             except OSError as error:
                 said = str(error)
         shelf.LIMIT_S = 30
+        place.make()
         place.write("1.1.pt", b"whole")
         print(said, place.open("1.1.pt").read())
     """
