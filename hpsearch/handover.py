@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from hpsearch import files
 from hpsearch.catalog import FAMILIES, METRICS, SOURCES, Task, Value, settings_of
 from hpsearch.errors import CheckpointError, ConflictError, line
 from hpsearch.training.data import DataSettings, Problem
@@ -43,6 +44,9 @@ __all__ = [
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _CROSSED = errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST
 """Errors of a rename where another process saves to the same folder."""
+
+_MOST_CONFIG = 1 << 28
+"""Bytes of config.json that are read: it lists every value of a table's columns."""
 
 _FORMAT, _VERSION = "hpsearch network", 1
 
@@ -216,7 +220,7 @@ def read(folder: Path) -> tuple[Config, dict[str, Tensor]]:
     config = _config(folder)
     path = folder / WEIGHTS
     try:
-        content = path.read_bytes()
+        content = files.content(path)
         weights: dict[str, Tensor] = load(content)
     except OSError as error:
         raise CheckpointError(f"cannot read the weights {path}: {line(error)}") from error
@@ -234,7 +238,7 @@ def read(folder: Path) -> tuple[Config, dict[str, Tensor]]:
 def _parsed(folder: Path) -> Any:
     path = folder / CONFIG
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(files.content(path, at_most=_MOST_CONFIG))
     except FileNotFoundError:
         raise CheckpointError(
             f"{folder} has no {CONFIG}: it is no network that hpsearch best STUDY --save has made"

@@ -13,6 +13,7 @@ import torch
 
 from hpsearch import handover
 from hpsearch.errors import CheckpointError, ConflictError, DataError, line
+from hpsearch.files import content as read_content
 from hpsearch.training import tables
 from hpsearch.training.csvfile import Column, columns_of, read_columns
 from hpsearch.training.data import locations, test_part
@@ -121,7 +122,7 @@ class Predictor:
             return self._predictions(images_of(str(files[0]), array, wanted))
         _only(files)
         try:
-            content = files[0].read_bytes()
+            content = read_content(files[0], stream=True)
         except OSError as error:
             raise DataError(f"cannot read the table {files[0]}: {line(error)}") from error
         columns = read_columns(files[0], content, every=True)  # a prediction for each of its rows

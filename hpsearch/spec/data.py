@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from hpsearch.catalog import SOURCES
 from hpsearch.delimited import header
 from hpsearch.errors import DataError
+from hpsearch.files import open_regular
 from hpsearch.spec.faults import listed, nearest, show
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def check_data(data: DataSpec, base: FilePath) -> None:
 def _names(path: FilePath) -> list[str]:
     """The names of the columns."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
             line = next((line for line in file if line.strip()), "")
         names = header(line)[1]
     except FileNotFoundError:

@@ -6,6 +6,7 @@ Shapes: `N` images, `C` channels, `H` height, `W` width.
 from __future__ import annotations
 
 import math
+import os
 import zipfile
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from hpsearch.errors import DataError, line
+from hpsearch.files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,11 +88,12 @@ def read_array(path: Path, wanted: ImageInputs) -> NDArray[Any]:
     can claim a terabyte. Raises DataError where there is none, or of another shape.
     """
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as packed:
-                return _unpacked(path, packed, wanted)
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            if zipfile.is_zipfile(file):
+                with zipfile.ZipFile(file) as packed:
+                    return _unpacked(path, packed, wanted)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
             claimed = _claimed(path, file, wanted)
             if file.tell() + claimed > size:
                 raise DataError(
@@ -181,6 +184,7 @@ def _open_image(path: Path) -> Iterator[ImageFile]:
     would be a warning or an error without the size, which the caller looks at."""
     from PIL import Image
 
+    open_regular(path).close()  # Pillow would wait for a pipe
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         image = Image.open(path)

@@ -20,6 +20,7 @@ from platformdirs import user_data_path
 
 from hpsearch.catalog import SOURCES
 from hpsearch.errors import DataError, line
+from hpsearch.files import open_regular
 from hpsearch.training.preprocessing import ImageInputs, fit_images
 from hpsearch.training.raw import Raw
 
@@ -143,7 +144,7 @@ def _read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
 
     torchvision reads it too, and loads the compilers of PyTorch for that: 2 to 4 s in each worker.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         if file.read(4) != bytes([0, 0, 8, dimensions]):
             raise ValueError(f"{path.name} has no bytes in {dimensions} dimensions, as MNIST's has")
         sizes = np.fromfile(file, ">u4", dimensions)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpsearch import files
 from hpsearch.errors import DataError
 from hpsearch.training.csvfile import Column, read_columns
 from hpsearch.training.preprocessing import TableInputs, fit_table
@@ -68,7 +69,7 @@ def load_table(path: Path, target: str, task: Task | None, ignore: Collection[st
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return files.content(path)
     except OSError as error:
         raise DataError(
             f"cannot read the table {path}: {error.strerror}. A relative data.path starts at the "
