@@ -274,6 +274,10 @@ TRAINING: tuple[Setting, ...] = (
             choices=tuple(LOSSES)),
     Setting("label_smoothing", "float", 0.0, "Share of the target spread over all classes.",
             low=0, high=1, open_high=True),
+    Setting("class_weight", "choice", "none",
+            "Weight of a row in training: 1, or `balanced`, by how rare its class is, rows / "
+            "(classes x rows of the class). Metrics and the validation loss are never weighted.",
+            choices=("none", "balanced"), later=True),
     Setting("clip", "float", None, "Largest norm of the gradient; longer ones are shortened to it.",
             low=0, high=1e6, open_low=True),
 )  # fmt: skip
@@ -350,6 +354,7 @@ _OWN_GROUP: Mapping[str, str] = {
     "batch_size": "batch_size", "epochs": "batch_size",
     "dropout": "regularization", "weight_decay": "regularization",
     "label_smoothing": "regularization", "clip": "regularization",
+    "class_weight": "regularization",
     "optimizer": "optimizer", "momentum": "optimizer", "nesterov": "optimizer",
     "beta1": "optimizer", "beta2": "optimizer", "loss": "optimizer",
 }  # fmt: skip

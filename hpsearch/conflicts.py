@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from hpsearch.catalog import LOSSES, Task, Value
 
-__all__ = ["LOSS", "NORM", "RULES", "SMOOTHING", "Rule", "SettingsError", "check", "loss_name"]
+__all__ = [
+    "LOSS", "NORM", "RULES", "SMOOTHING", "WEIGHTS", "Rule", "SettingsError", "check", "loss_name",
+]  # fmt: skip
 
 Settings = Mapping[str, Value]
 
@@ -73,6 +75,12 @@ def _of_norm(settings: Settings, task: Task | None, classes: int | None) -> str:
     return ""
 
 
+def _of_weights(settings: Settings, task: Task | None, classes: int | None) -> str:
+    name = settings["loss"] or ("mse" if task == "regression" else None)
+    numbers = name is not None and "regression" in LOSSES[str(name)]
+    return "class_weight is for classes" if numbers and settings["class_weight"] != "none" else ""
+
+
 LOSS = Rule({"loss": "a loss of the task"}, _of_loss)
 SMOOTHING = Rule(
     {"label_smoothing": "0, as the loss is for numbers", "loss": "a loss of classes, as labels are "
@@ -84,4 +92,9 @@ NORM = Rule(
      "batch_norm": "false, as each batch is one row"},
     _of_norm,
 )  # fmt: skip
-RULES = (LOSS, SMOOTHING, NORM)
+WEIGHTS = Rule(
+    {"class_weight": "none, as the loss is for numbers",
+     "loss": "a loss of classes, as these are weighted"},
+    _of_weights,
+)  # fmt: skip
+RULES = (LOSS, SMOOTHING, WEIGHTS, NORM)

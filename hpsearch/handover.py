@@ -15,12 +15,12 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch import files
-from hpsearch.catalog import FAMILIES, METRICS, SOURCES, Task, Value, settings_of
+from hpsearch.catalog import FAMILIES, LATER, METRICS, SOURCES, Task, Value, settings_of
 from hpsearch.errors import CheckpointError, ConflictError, line
 from hpsearch.training.data import DataSettings, Problem
 from hpsearch.training.preprocessing import ImageInputs, Preprocessing
@@ -272,9 +272,18 @@ def _config(folder: Path) -> Config:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise CheckpointError(f"{path}: {where}: {first['msg']}; save the network again") from error
+    config = _with_later_settings(config)
     if fault := _fault(config):
         raise CheckpointError(f"{path}: {fault}; save the network again")
     return config
+
+
+def _with_later_settings(config: Config) -> Config:
+    """With the settings that a network saved by an earlier hpsearch does not name."""
+    network = config.network
+    known = settings_of(network.family) if network.family in FAMILIES else {}
+    later = {name: value for name, value in LATER.items() if name in known}
+    return replace(config, network=replace(network, settings={**later, **network.settings}))
 
 
 def _fault(config: Config) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.catalog import METRICS
-from hpsearch.conflicts import NORM, RULES, SMOOTHING
+from hpsearch.conflicts import NORM, RULES, SMOOTHING, WEIGHTS
 from hpsearch.errors import DataError
 from hpsearch.places import data_settings
 from hpsearch.spec import versions
@@ -113,5 +113,5 @@ def _unmeasured(
 
 def warnings(spec: StudySpec) -> list[str]:
     """Combinations of searched values that can never be trained: each such trial is lost."""
-    found = combinations(spec.space, spec.family, (SMOOTHING, NORM), spec.data.task, None)
+    found = combinations(spec.space, spec.family, (SMOOTHING, WEIGHTS, NORM), spec.data.task, None)
     return [str(combination) for combination in found]

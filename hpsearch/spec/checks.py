@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpsearch.catalog import FAMILIES, GROUPS, LOSSES, METRICS, SOURCES, defaults, settings_of
-from hpsearch.conflicts import NORM, SMOOTHING
+from hpsearch.conflicts import NORM, SMOOTHING, WEIGHTS
 from hpsearch.space import Choices, Range
 from hpsearch.spec import versions
 from hpsearch.spec.conditions import space_of, starts
@@ -268,7 +268,7 @@ def _check_trainable(
     What depends on the target is looked at again once a table's is known (`suitability`).
     """
     faulty = {name for name, draft in known.items() if draft.domain is None}
-    for rule in (SMOOTHING, NORM):
+    for rule in (SMOOTHING, WEIGHTS, NORM):
         if data is None or network is None or faulty & rule.wanted.keys():
             continue
         if found := never(space, network.family, rule, data.task, None):

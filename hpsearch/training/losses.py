@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 -- its usual name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["Loss", "loss_of", "outputs_of"]
+__all__ = ["Loss", "balanced", "loss_of", "outputs_of", "weights_of"]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(logits or predictions (K, N, outputs), targets) -> the mean over each slot's batch, (K,)."""
@@ -26,16 +27,45 @@ def outputs_of(loss: str, classes: int) -> int:
     return classes if loss == "cross_entropy" else 1
 
 
-def loss_of(name: str, smoothing_K: Tensor | None = None) -> Loss:
+def balanced(targets: Tensor, classes: int) -> Tensor:
+    """The weight of each class by these targets, (C,): rows / (classes * rows of the class).
+
+    So each class counts as much as any other, and the mean weight of a row is 1 (King and Zeng,
+    "Logistic regression in rare events data", 2001; scikit-learn's `balanced`). A class without a
+    row gets 0.
+    """
+    counts_C = torch.bincount(targets, minlength=classes).to(torch.get_default_dtype())
+    weight_C = len(targets) / (classes * counts_C)
+    return weight_C.masked_fill(counts_C == 0, 0.0)
+
+
+def weights_of(names: Sequence[str], targets: Tensor, classes: int) -> Tensor | None:
+    """The classes' weights (K, C) by each slot's `class_weight`; None where no slot has any."""
+    if all(name == "none" for name in names):
+        return None
+    weight_C = balanced(targets, classes)
+    return torch.stack([weight_C if n == "balanced" else torch.ones_like(weight_C) for n in names])
+
+
+def loss_of(
+    name: str, smoothing_K: Tensor | None = None, weight_KC: Tensor | None = None
+) -> Loss:  # fmt: skip
     """The loss function of that name.
 
     Label smoothing spreads that share of the target evenly over all classes (Szegedy et al. 2016),
-    as `torch.nn.functional.cross_entropy` does, and for bce likewise. None: no slot has any.
+    as `torch.nn.functional.cross_entropy` does, and for bce likewise. None: no slot has any. With
+    weights each row's loss is multiplied by that of its class; the mean is that over rows.
     """
-    if name == "cross_entropy":
-        return lambda logits_KNC, targets: _cross_entropy(logits_KNC, targets, smoothing_K)
-    if name == "bce":
-        return lambda logits_KN1, targets: _bce(logits_KN1, targets, smoothing_K)
+    if name in ("cross_entropy", "bce"):
+        rows_of = _cross_entropy if name == "cross_entropy" else _bce
+
+        def of_classes(logits: Tensor, targets: Tensor) -> Tensor:
+            loss_KN = rows_of(logits, targets, smoothing_K)
+            if weight_KC is not None:
+                loss_KN = loss_KN * weight_KC.gather(1, targets.expand(loss_KN.shape))
+            return loss_KN.mean(dim=1)
+
+        return of_classes
     plain = _PLAIN[name]
 
     def loss(predictions_KN1: Tensor, targets: Tensor) -> Tensor:
@@ -55,10 +85,11 @@ def _cross_entropy(logits_KNC: Tensor, targets: Tensor, smoothing_K: Tensor | No
     # (32 slots of 64 rows, 10 classes).
     logp_KCN = F.log_softmax(logits_KNC.transpose(1, 2).contiguous(), dim=1)
     targets_KN = targets.expand(logits_KNC.shape[:2])
-    loss_K = -logp_KCN.gather(1, targets_KN.unsqueeze(1)).squeeze(1).mean(dim=1)
+    loss_KN = -logp_KCN.gather(1, targets_KN.unsqueeze(1)).squeeze(1)
     if smoothing_K is None:
-        return loss_K
-    return (1 - smoothing_K) * loss_K - smoothing_K * logp_KCN.mean(dim=(1, 2))
+        return loss_KN
+    smoothing_K1 = smoothing_K.unsqueeze(1)
+    return (1 - smoothing_K1) * loss_KN - smoothing_K1 * logp_KCN.mean(dim=1)
 
 
 def _bce(logits_KN1: Tensor, targets: Tensor, smoothing_K: Tensor | None) -> Tensor:
@@ -67,4 +98,4 @@ def _bce(logits_KN1: Tensor, targets: Tensor, smoothing_K: Tensor | None) -> Ten
     if smoothing_K is not None:
         smoothing_K1 = smoothing_K.unsqueeze(1)
         targets_KN = targets_KN * (1 - smoothing_K1) + smoothing_K1 / 2
-    return F.binary_cross_entropy_with_logits(logits_KN, targets_KN, reduction="none").mean(dim=1)
+    return F.binary_cross_entropy_with_logits(logits_KN, targets_KN, reduction="none")

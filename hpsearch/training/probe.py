@@ -128,7 +128,13 @@ class _Probe:
     ) -> None:  # fmt: skip
         self._dataset, self._device, self._interrupted = dataset, device, interrupted
         self._deadline = time.monotonic() + _LONGEST_S
-        plain = {"dropout": 0.0, "weight_decay": 0.0, "label_smoothing": 0.0, "clip": None}
+        plain = {
+            "dropout": 0.0,
+            "weight_decay": 0.0,
+            "label_smoothing": 0.0,
+            "clip": None,
+            "class_weight": "none",
+        }
         steady = {"schedule": "constant", "warmup": 0.0, "epochs": _PASSES}
         self._settings: Mapping[str, Any] = {**candidate.settings, **plain, **steady}
         self._candidate = candidate

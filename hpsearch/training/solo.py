@@ -42,7 +42,11 @@ class Solo:
         self._optimizer = optim.optimizer(self._parameters, course.settings)
         smoothing = course.settings["label_smoothing"]
         self._loss = losses.loss_of(
-            course.loss, torch.tensor([smoothing], device=device) if smoothing else None
+            course.loss,
+            torch.tensor([smoothing], device=device) if smoothing else None,
+            losses.weights_of(
+                [course.settings["class_weight"]], dataset.train.targets, len(dataset.classes)
+            ),
         )
         if state is not None:
             self._restore(state)

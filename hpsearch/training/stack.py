@@ -34,7 +34,7 @@ __all__ = ["Stack", "shape_of", "shapes_by"]
 
 _OWN = frozenset({
     "lr", "schedule", "warmup", "decay", "decay_every", "patience", "weight_decay", "momentum",
-    "beta1", "beta2", "label_smoothing", "clip", "dropout", "epochs", "init",
+    "beta1", "beta2", "label_smoothing", "clip", "dropout", "epochs", "init", "class_weight",
 })  # fmt: skip
 """Settings that may differ from slot to slot. All others are the shape."""
 
@@ -294,7 +294,10 @@ class Stack:
     def _loss(self, settings: Sequence[Mapping[str, Any]]) -> losses.Loss:
         smoothing = [float(s["label_smoothing"]) for s in settings]
         tensor = torch.tensor(smoothing, device=self._device) if any(smoothing) else None
-        return losses.loss_of(self.courses[0].loss, tensor)
+        train, classes = self._dataset.train, len(self._dataset.classes)
+        names = [str(s["class_weight"]) for s in settings]
+        weights = losses.weights_of(names, train.targets, classes)
+        return losses.loss_of(self.courses[0].loss, tensor, weights)
 
     def _dropping(self, settings: Sequence[Mapping[str, Any]]) -> Dropping | None:
         return Dropping.of(torch.tensor([float(s["dropout"]) for s in settings]), self._device)

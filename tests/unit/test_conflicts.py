@@ -16,6 +16,7 @@ MLP = defaults("mlp")
         ({"batch_norm": True, "batch_size": 1}, None, None, "batches of 2 rows or more"),
         ({"label_smoothing": 0.1}, "regression", 0, "for classes; the loss mse is for numbers"),
         ({"label_smoothing": 0.1, "loss": "l1"}, None, None, "the loss l1 is for numbers"),
+        ({"class_weight": "balanced"}, "regression", 0, "class_weight is for classes"),
         ({"loss": "mse"}, "classification", None, "for regression, not for classification"),
         ({"loss": "cross_entropy"}, "regression", 0, "for classification, not for regression"),
         ({"loss": "bce"}, "classification", 3, "for two classes and there are 3"),

@@ -94,7 +94,8 @@ def crowd(candidate):
             "warmup": (0.0, 1.5)[key % 2], "weight_decay": 1e-3 * key,
             "clip": (None, 0.1, 1.0)[key % 3], "momentum": 0.5 + 0.03 * key,
             "beta1": 0.8 + 0.01 * key, "beta2": 0.98 + 0.001 * key,
-            "label_smoothing": 0.02 * key, "init": ("default", "kaiming_normal")[key % 2],
+            "label_smoothing": 0.02 * key, "class_weight": ("none", "balanced")[key % 2],
+            "init": ("default", "kaiming_normal")[key % 2],
         }  # fmt: skip
 
     return make

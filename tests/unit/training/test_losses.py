@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from hpsearch import catalog
 from hpsearch.conflicts import loss_name
-from hpsearch.training.losses import loss_of, outputs_of
+from hpsearch.training.losses import balanced, loss_of, outputs_of, weights_of
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,35 @@ def test_a_slot_that_is_not_finite_leaves_the_others_alone(name: str) -> None:
         gradients.append((loss[[0, 2]].tolist(), outputs.grad[[0, 2]].tolist()))
     assert gradients[0] == gradients[1]
     assert loss[1].isnan()
+
+
+@pytest.mark.parametrize("smoothing", [None, SMOOTHING])
+@pytest.mark.parametrize("name", ["cross_entropy", "bce"])
+def test_each_row_weighs_as_its_class_in_slots_that_want_it(name: str, smoothing) -> None:
+    torch.manual_seed(0)
+    classes = 4 if name == "cross_entropy" else 2
+    logits = torch.randn(3, 50, outputs_of(name, classes))
+    targets = torch.randint(0, classes, (3, 50))
+    weights = weights_of(["balanced", "none", "balanced"], targets[0], classes)
+    assert weights is not None
+    shares = smoothing and torch.tensor(smoothing)
+    weighted = loss_of(name, shares, weights)(logits, targets)
+    rows = torch.stack([
+        loss_of(name, shares)(logits[:, n : n + 1], targets[:, n : n + 1]) for n in range(50)
+    ], dim=1)  # fmt: skip
+    of_class = balanced(targets[0], classes)
+    expected = [(rows[k] * of_class[targets[k]]).mean() for k in (0, 2)]
+    assert weighted[[0, 2]].tolist() == pytest.approx([float(v) for v in expected], rel=1e-5)
+    assert float(weighted[1]) == float(loss_of(name, shares)(logits, targets)[1])
+
+
+def test_balanced_weights_are_those_of_scikit_learn() -> None:
+    import numpy as np
+    from sklearn.utils.class_weight import compute_class_weight
+
+    targets = torch.tensor([0] * 90 + [1] * 9 + [2])
+    theirs = compute_class_weight("balanced", classes=np.arange(3), y=targets.numpy())
+    assert balanced(targets, 3).tolist() == pytest.approx(theirs.tolist())
+    assert float(balanced(targets, 3)[targets].mean()) == pytest.approx(1.0)
+    assert balanced(targets, 4)[3] == 0, "a class without a row is never met"
+    assert weights_of(["none", "none"], targets, 3) is None

@@ -82,7 +82,7 @@ def test_losses_of_classes(table, crowd, loss: str) -> None:
 
 @pytest.mark.parametrize("loss", ["mse", "l1", "huber"])
 def test_losses_of_numbers(diabetes: Dataset, crowd, loss: str) -> None:
-    candidates = crowd(5, loss=loss, activation="tanh", label_smoothing=0.0)
+    candidates = crowd(5, loss=loss, activation="tanh", label_smoothing=0.0, class_weight="none")
     stacked, array = packed(diabetes, candidates)
     for key in (0, 4):
         reports, state = alone(diabetes, candidates[key])
