@@ -14,15 +14,15 @@ from hpsearch import files, urls
 from hpsearch.catalog import SOURCES
 from hpsearch.errors import CheckpointError, StorageError
 from hpsearch.spec import name_in, versions
-from hpsearch.store.engine import Database
-from hpsearch.store.values import Study
 from hpsearch.successor import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from hpsearch.spec import StudySpec
+    from hpsearch.store.engine import Database
     from hpsearch.store.ledger import Ledger
+    from hpsearch.store.values import Study
     from hpsearch.training.split import DataSettings
 
 __all__ = [
