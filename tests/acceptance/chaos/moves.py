@@ -1,0 +1,162 @@
+"""A user's acts at a certain move of a worker: what it does to the ledger, counted.
+
+They are done within the worker's process, once the move is committed and before the worker goes on:
+a moment is an event and not a time. None of it is in hpsearch.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from hpsearch.errors import HpsearchError
+from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ledger
+from hpsearch.training.array import Failure, Report
+from hpsearch.worker.bench import Bench
+from hpsearch.worker.keeper import Keeper
+from hpsearch.worker.running import Running
+from tests.acceptance.chaos import hooks
+
+__all__ = ["ACTS", "EXTRA", "FINAL", "act_at", "fail_once", "note_moves"]
+
+EXTRA = 2
+"""Trials that `extend` adds."""
+
+FINAL = {"top": 1, "seeds": 2}
+TICKETS = (FINAL["top"] + 1) * FINAL["seeds"]
+
+_MOVES = ("open_stage", "claim", "begin", "record", "begin_verdict", "end_verdict")
+_SEEN_S = 20.0
+
+
+def after_moves(do: Callable[[str], None]) -> None:
+    """Call `do` with the name of each move once it is made: `record 3` is the third that wrote."""
+    counts: Counter[str] = Counter()
+    once = threading.RLock()  # the keeper's thread records, the other one claims
+
+    def counted(name: str) -> None:
+        with once:
+            counts[name] += 1
+            do(f"{name} {counts[name]}")
+
+    def wrap(name: str) -> None:
+        method = getattr(Ledger, name)
+
+        @functools.wraps(method)
+        def wrapped(self: Ledger, *args: Any, **kwargs: Any) -> Any:
+            args = tuple(list(a) if hasattr(a, "__next__") else a for a in args)
+            result = method(self, *args, **kwargs)
+            idle = (name in ("claim", "begin", "begin_verdict") and not result) or (
+                name == "record" and not args[0])  # fmt: skip
+            if not idle:
+                counted(name)
+            return result
+
+        setattr(Ledger, name, wrapped)
+
+    for name in _MOVES:
+        wrap(name)
+
+
+def note_moves(path: Path) -> None:
+    """Append the name of each move, and whether it is one of the search or of its finish."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def note(name: str) -> None:
+        state = _ledger().study("s").finish
+        os.write(file, f"{name} {'search' if state == 'due' else 'finish'}\n".encode())
+
+    after_moves(note)
+
+
+def act_at(move: str, act: str, refused: Path) -> None:
+    """Do that act of `ACTS` at that move; what is refused is written to a file.
+
+    Where a worker is to see that its study was put down, it trains no further before it has.
+    """
+    keepers: list[Keeper] = []
+    acted = threading.Event()
+    start = Keeper.start
+
+    def started(self: Keeper) -> None:
+        keepers.append(self)
+        start(self)
+
+    Keeper.start = started  # type: ignore[method-assign]
+
+    def seen(_trainer: Any, interrupted: Callable[[], bool]) -> None:
+        if not acted.is_set() or act not in ("stop", "pause"):
+            return
+        study_id = _ledger().study("s").study_id
+        deadline = time.monotonic() + _SEEN_S
+        while keepers[0].state(study_id) == "open" and not interrupted():
+            assert time.monotonic() < deadline, f"{act} was not seen"
+            time.sleep(0.01)
+
+    hooks._before_training(seen)
+
+    def do(name: str) -> None:
+        if name != move or acted.is_set():
+            return
+        acted.set()
+        try:
+            ACTS[act]()
+        except HpsearchError as error:
+            refused.write_text(str(error))
+
+    after_moves(do)
+
+
+def fail_once(ticket: int) -> None:
+    """Let that ticket's trial fail, whoever trains it; one that runs it again is another ticket."""
+    judge = Bench._judge
+
+    def failing(self: Bench, report: Report) -> Running:
+        wanted = "as the test wants it"
+        if report.key == ticket:
+            report = replace(report, value=None, failure=Failure.ERROR, message=wanted)
+        return judge(self, report)
+
+    Bench._judge = failing  # type: ignore[method-assign]
+
+
+def _ledger() -> Ledger:
+    return Ledger(Database(os.environ["HPSEARCH_STORAGE"]), make=False)
+
+
+def _state(*states: Any) -> None:
+    for state in states:
+        _ledger().set_state("s", state)
+
+
+def _delete_with_optuna() -> None:
+    storage = optuna.storages.RDBStorage(os.environ["HPSEARCH_STORAGE"], skip_table_creation=True)
+    optuna.delete_study(study_name="s", storage=storage)
+
+
+ACTS: dict[str, Callable[[], Any]] = {
+    "stop": lambda: _state("stopped"),
+    "stop, resume": lambda: _state("stopped", "open"),
+    "pause": lambda: _state("paused"),
+    "pause, stop": lambda: _state("paused", "stopped"),
+    "extend": lambda: _ledger().extend("s", EXTRA),
+    "retry": lambda: _ledger().retry_failed("s"),
+    "final": lambda: _ledger().finish_again("s", TICKETS, FINAL),
+    "schedule": lambda: _ledger().schedule("s", 3, 1),
+    "kill": hooks.die,
+    "terminate": lambda: os.kill(os.getpid(), signal.SIGTERM),
+    "delete": lambda: _ledger().delete("s"),
+    "delete with Optuna": _delete_with_optuna,
+}
+"""What a user can do to a study in training."""
