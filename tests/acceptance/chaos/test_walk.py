@@ -152,6 +152,7 @@ def test_acts_in_a_finish_change_nothing(backend: str, copies: Copies) -> None:
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("act", list(moves.ACTS))
 @on("sqlite")
 def test_any_act_at_any_move(backend: str, copies: Copies, act: str) -> None:
