@@ -45,6 +45,10 @@ _MOST_STEP = 2**31 - 1  # of an INTEGER column
 _log = logging.getLogger(__name__)
 
 
+def _is_feasible(trial: FrozenTrial) -> bool:
+    return all(value <= 0.0 for value in trial.constraints.values())
+
+
 def open_storage(database: Database) -> BaseStorage:
     """The Optuna storage of a database; its tables are made where there are none.
 
@@ -208,6 +212,20 @@ class BatchedStorage(BaseStorage):
         if trial is None:  # its study was deleted while it was read
             raise KeyError(f"there is no trial with the id {trial_id}")
         return trial
+
+    def get_best_trial(self, study_id: int) -> FrozenTrial:
+        """The best trial that completed and violates no constraint, as `Study.best_trial` has it.
+
+        The dashboard asks the storage, and Optuna's own looks at values alone. Where every trial
+        violates one it is the best of them all.
+        """
+        best = super().get_best_trial(study_id)
+        if _is_feasible(best):
+            return best
+        sign = 1 if self.get_study_directions(study_id)[0] is StudyDirection.MAXIMIZE else -1
+        complete = self.get_all_trials(study_id, deepcopy=False, states=(TrialState.COMPLETE,))
+        feasible = [trial for trial in complete if _is_feasible(trial)]
+        return max(feasible, key=lambda trial: sign * (trial.value or 0.0), default=best)
 
     def _view_of(self, trial_id: int) -> _View:
         """The study of a trial, read now unless all is known of the trial."""

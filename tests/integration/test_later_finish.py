@@ -12,6 +12,7 @@ from hpsearch.errors import ConflictError
 from hpsearch.report import Reader
 from hpsearch.stages import Stage
 from hpsearch.store.ledger import Ledger
+from hpsearch.store.storage import open_storage
 from hpsearch.worker.staging import Staging
 from tests.integration.player import Player
 
@@ -109,6 +110,8 @@ def test_nothing_is_learnt_from_a_finish_and_optuna_takes_none_of_it_for_the_bes
     assert study.best_trial.number == best.number
     assert [trial.number for trial in study.best_trials] == [best.number]
     assert max(t.value for t in study.trials) > study.best_value
+    shown = open_storage(player.ledger.database).get_best_trial(player.study.study_id)
+    assert shown.number == best.number, "the dashboard's"
     assert len(player.mirror.get_all_trials(player.study.study_id)) == 6
     assert len(player.mirror.trials(TrialState.COMPLETE)) == 10
 
