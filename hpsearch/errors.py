@@ -6,6 +6,7 @@
     │   ├── UnreachableError      3   the database does not answer, and may come back
     │   ├── LostError             3   the database is not the one any more that was opened
     │   └── SchemaError           3   the database was made by another version
+    ├── DamagedError              3   a row of the database makes no sense
     ├── DataError                 4   the data is missing or is not what the study file says
     ├── ConflictError             5   the name is taken, or the study is in another state
     ├── NotFoundError             6   no such study, or nothing in it yet
@@ -24,6 +25,7 @@ __all__ = [
     "INTERRUPTED",
     "CheckpointError",
     "ConflictError",
+    "DamagedError",
     "DataError",
     "HpsearchError",
     "LostError",
@@ -71,6 +73,12 @@ class LostError(StorageError):
 
 class SchemaError(StorageError):
     """The database was made by another version."""
+
+
+class DamagedError(HpsearchError):
+    """A row of the database makes no sense: something other than hpsearch and Optuna wrote it."""
+
+    exit_code = 3
 
 
 class DataError(HpsearchError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch import diagnosis, plan
 from hpsearch.catalog import FINAL, Direction
 from hpsearch.diagnosis import Diagnosis, Word, Yardstick
-from hpsearch.errors import CheckpointError
+from hpsearch.errors import CheckpointError, DamagedError, line
 from hpsearch.forecast import Forecast
 from hpsearch.places import checkpoint_place
 from hpsearch.ranges import Edge, edges
@@ -28,6 +28,8 @@ from hpsearch.training.checkpoint import Checkpoints
 __all__ = ["Reader", "Snapshot", "StageSummary", "Trial"]
 
 _log = logging.getLogger(__name__)
+
+_MOST_DAMAGES = 10
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,19 @@ class Snapshot:
     """Tickets of its budget that are the search's: neither retries nor a finish's."""
     handed: Trial | None = None
     """After a finish, of the winner's trainings the best on validation data."""
+    damaged: tuple[str, ...] = ()
+    """A line for each trial that cannot be read and is left out."""
+
+    def complain(self) -> None:
+        """DamagedError where trials were left out, which says which and why."""
+        if self.damaged:
+            said = "\n".join(f"  {damage}" for damage in self.damaged[:_MOST_DAMAGES])
+            more = len(self.damaged) - _MOST_DAMAGES
+            raise DamagedError(
+                f"study {self.study.name!r} has trials that cannot be read and are left out; "
+                f"something other than hpsearch wrote them:\n{said}"
+                + (f"\n  and {more} more" if more > 0 else "")
+            )
 
     @property
     def metric(self) -> str:
@@ -156,7 +171,13 @@ class Snapshot:
 
     def values(self, trial: Trial) -> Assignment:
         """A trial's parameters as the study file has them: Optuna keeps lists of sizes as text."""
-        return self.spec.space.assignment(trial.params)
+        try:
+            return self.spec.space.assignment(trial.params)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise DamagedError(
+                f"study {self.study.name!r}, trial {trial.number}: its parameters are not those "
+                f"that are searched: {line(error)}"
+            ) from None
 
     def word(self, trial: Trial) -> Word | None:
         """What the trial's learning curve looks like; None before its end, or if none can tell."""
@@ -263,8 +284,11 @@ class Reader:
         # First, so that no reader below trips over a damaged row.
         self._spec = StudySpec.from_document(study.document)
         self._uid = study.uid
+        self._direction = study.direction
         self._foresee(study)
-        self._mirror = Mirror(self._ledger.database, study.study_id, study.name, study.direction)
+        self._mirror = Mirror(
+            self._ledger.database, study.study_id, study.name, study.direction, lenient=True
+        )
 
     def _foresee(self, study: Study) -> None:
         kept = self._ledger.forecast(study.digest)
@@ -278,16 +302,37 @@ class Reader:
         elif study.state != self._state:  # somebody may have asked `plan` meanwhile
             self._foresee(study)
         self._mirror.refresh()
-        trials = tuple(_trial(t) for t in self._mirror.trials())
-        found = self._mirror.best()
-        best = _trial(found) if found else None
+        trials, damaged = self._read()
+        best = self._best(trials)
         said = self._ledger.verdicts(study.study_id) if study.finish else []
         verdict, handed = said[-1] if said else None, None
         if verdict is not None:
-            handed = next(t for t in trials if t.ticket == verdict["best_ticket"])
+            handed = next((t for t in trials if t.ticket == verdict.get("best_ticket")), None)
         finish = plan.final_tickets(self._spec.with_final(study.final))
         searching = self._ledger.searching(study, finish)
-        return Snapshot(study, trials, best, self._forecast, verdict, searching, handed)
+        return Snapshot(study, trials, best, self._forecast, verdict, searching, handed, damaged)
+
+    def _best(self, trials: Sequence[Trial]) -> Trial | None:
+        """The best trial of the search that can be read."""
+        found = self._mirror.best()
+        if found is None:
+            return None
+        own = next((t for t in trials if t.number == found.number), None)
+        if own is not None:
+            return own
+        sign = 1 if self._direction == "maximize" else -1
+        complete = [t for t in trials if t.state == "COMPLETE" and t.stage != FINAL]
+        return max(complete, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
+
+    def _read(self) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
+        """The trials, and a line for each that cannot be read."""
+        found, damaged = [], list(self._mirror.damaged)
+        for trial in self._mirror.trials():
+            try:
+                found.append(_trial(trial))
+            except DamagedError as error:
+                damaged.append(f"trial {trial.number}: {error}")
+        return tuple(found), tuple(damaged)
 
     def tidy(self, snapshot: Snapshot) -> None:
         """Remove the checkpoints that are of no use once a study has come to its end.
@@ -327,8 +372,30 @@ class Reader:
         return replace(snapshot, handed=found)
 
 
+_NUMBER = (int, float)
+_TEXT = (str, type(None))
+_KINDS: Mapping[str, Any] = {
+    "ticket": int, "stage": str, "sampler": str, "attempts": int, "worker": _TEXT, "reason": _TEXT,
+    "checkpoint": _TEXT, "metrics": dict,
+}  # fmt: skip
+_NEEDED = ("ticket", "stage", "sampler")
+
+
+def _check(attrs: Mapping[str, Any]) -> None:
+    """DamagedError for attributes that hpsearch does not write."""
+    for key in (*_NEEDED, *(key for key in _KINDS if key in attrs)):
+        if not isinstance(attrs.get(key), _KINDS[key]):
+            raise DamagedError(f"its attribute {key} is {attrs.get(key)!r}")
+    for name, value in attrs.get("metrics", {}).items():
+        if not isinstance(value, _NUMBER):
+            raise DamagedError(f"its metric {name} is {value!r}")
+
+
 def _trial(trial: FrozenTrial) -> Trial:
     attrs = trial.user_attrs
+    _check(attrs)
+    if trial.values is not None and len(trial.values) != 1:
+        raise DamagedError(f"it has {len(trial.values)} values")
     curve = dict(sorted(trial.intermediate_values.items()))
     last = next(reversed(curve.values()), None)
     return Trial(

@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from hpsearch import files
-from hpsearch.cli.options import Force, Json, Name, Storage, open_ledger, print_json
+from hpsearch.cli.options import Force, Json, Name, Storage, open_ledger, print_json, reads
 from hpsearch.errors import NotFoundError
 from hpsearch.terminal import echo, visible
 
 __all__ = ["importance", "next_"]
 
 
+@reads
 def next_(
     name: Name,
     output: Annotated[
@@ -58,19 +59,22 @@ def next_(
             }
         )
         return
-    text = write(spec, "\n".join(show.told(snapshot)), notes)
+    head = "\n".join(visible(line, lines=False) for line in show.told(snapshot))
+    text = write(spec, head, notes)
     with files.written(output, owner(ledger.database, studies), force=force) as stream:
         stream.write(text if output else visible(text))
     if output is not None:
         echo(f"written to {output}; {show.call(f'run {output}')} starts it", err=True)
+    snapshot.complain()
 
 
+@reads
 def importance(name: Name, storage: Storage = None, json_: Json = False) -> None:
     """Which parameters have mattered, beside the order in which they are thought to."""
     from hpsearch.cli import show
     from hpsearch.importance import measure
 
-    found = measure(open_ledger(storage), name)
+    found = measure(open_ledger(storage), name, show.note)
     if json_:
         print_json(asdict(found))
     else:

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from hpsearch import files, passwords
-from hpsearch.cli.options import Checkpoints, Force, Json, Name, Storage, open_ledger, print_json
+from hpsearch.cli.options import (
+    Checkpoints,
+    Force,
+    Json,
+    Name,
+    Storage,
+    open_ledger,
+    print_json,
+    reads,
+)
 from hpsearch.errors import CheckpointError, ConflictError, HpsearchError, NotFoundError
 from hpsearch.terminal import echo, write_csv
 
@@ -49,6 +58,7 @@ def _attendance(snapshot: Snapshot, workers: Sequence[Worker]) -> dict[str, int]
     return {"workers": sum(map(bool, held)), "in_training": sum(held)}
 
 
+@reads
 def status(
     name: Annotated[
         str | None, typer.Argument(metavar="STUDY", help="One study; none: all of them.")
@@ -105,6 +115,7 @@ def watch(name: Name, storage: Storage = None) -> None:
     show.result(reader.located(snapshot))
 
 
+@reads
 def trials(
     name: Name,
     last: Annotated[
@@ -129,8 +140,10 @@ def trials(
         show.note("no trial has gone to its last epoch so far")
     else:
         show.trials(snapshot, chosen)
+    snapshot.complain()
 
 
+@reads
 def best(
     name: Name,
     save: Annotated[
@@ -214,6 +227,7 @@ def _saved(reader: Reader, snapshot: Snapshot, save: Callable[[Snapshot], None])
             return snapshot
 
 
+@reads
 def export(
     name: Name,
     output: Annotated[
@@ -240,6 +254,7 @@ def export(
         _write(stream, rows, format_)
     if output is not None:
         echo(f"{len(rows)} trials written to {output}", err=True)
+    snapshot.complain()
 
 
 def _write(stream: TextIO, rows: list[dict[str, Any]], format_: Format) -> None:
@@ -260,6 +275,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
+@reads
 def workers(
     all_: Annotated[
         bool, typer.Option("--all", help="Also those that have left, or were lost a day ago.")

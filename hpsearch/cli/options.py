@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
+import logging
 import os
 import sys
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 
 from hpsearch import passwords, urls
+from hpsearch.errors import DamagedError, line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +26,12 @@ if TYPE_CHECKING:
 __all__ = [
     "LEASE_S", "Checkpoints", "FileArgument", "Force", "Json", "Lease", "MaxParallel", "Name",
     "Priority", "Storage", "at_most", "limit_threads", "loading", "open_ledger", "print_json",
+    "reads",
 ]  # fmt: skip
+
+P = ParamSpec("P")
+
+_log = logging.getLogger(__name__)
 
 LEASE_S = 30.0
 """The default of `--lease-s`; importing the ledger for it would take too long for --help."""
@@ -117,6 +125,28 @@ def open_ledger(storage: str | None, lease_s: float = LEASE_S, *, make: bool = F
     ledger = Ledger(Database(storage_url(storage)), lease_s, make=make)
     ledger.sweep()
     return ledger
+
+
+def reads(command: Callable[P, None]) -> Callable[P, None]:
+    """A command that only reads a study: rows that make no sense are one line, not a traceback.
+
+    Trials are judged one by one before; this is for all else that others can write into a
+    database. The traceback is in the log, at its level for debugging.
+    """
+
+    @functools.wraps(command)
+    def reading(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            _log.debug("reading failed", exc_info=True)
+            name = kwargs.get("name")
+            raise DamagedError(
+                f"{f'study {name!r}' if name else 'the database'} has rows that make no sense "
+                f"({type(error).__name__}: {line(error)}); something other than hpsearch wrote them"
+            ) from None
+
+    return reading
 
 
 def limit_threads(threads: int | None) -> None:

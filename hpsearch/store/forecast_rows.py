@@ -25,4 +25,8 @@ def find(connection: sa.Connection, digest: str) -> dict[str, Any] | None:
     """The forecast of a study; None where there is none."""
     query = sa.select(forecasts.c.content).where(forecasts.c.digest == digest)
     text = connection.execute(query).scalar()
-    return None if text is None else json.loads(text)
+    try:
+        content = json.loads(text) if text else None
+    except (RecursionError, TypeError, ValueError):
+        return None  # it can be made again
+    return content if isinstance(content, dict) else None

@@ -8,7 +8,8 @@ it only then.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import groupby
@@ -20,6 +21,7 @@ import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.errors import line
 from hpsearch.store.optuna_tables import (
     PARAMS,
     REPORTS,
@@ -47,6 +49,8 @@ class History:
 
     def __init__(self, study_id: int) -> None:
         self._study_id = study_id
+        self.damaged: dict[int, str] = {}
+        """Trials that cannot be read and are left out, by id: which, and what is wrong with it."""
         self._trials: dict[int, FrozenTrial] = {}
         self._unfinished: set[int] = set()
         self._marks: dict[int, Sequence[Any]] = {}
@@ -59,22 +63,64 @@ class History:
         """
         # Optuna numbers trials under a lock of the study: ids come to be seen in their order.
         later = TRIALS.c.study_id == self._study_id, TRIALS.c.trial_id > self._last
-        heads = _heads(connection, *later)
+        heads = self._heads(connection, *later)
         found = [trial for trial in heads if self._is_news(trial, held)]
-        _fill(connection, found, sa.select(TRIALS.c.trial_id).where(*later))
+        self._fill(connection, found, sa.select(TRIALS.c.trial_id).where(*later))
         for ids in _batches(self._unfinished):
             found += self._changed(connection, ids, held)
-        self._last = max([self._last, *(trial._trial_id for trial in heads)])
-        return sorted(found, key=_number)
+        self._last = max([self._last, *self.damaged, *(trial._trial_id for trial in heads)])
+        return sorted((t for t in found if t._trial_id not in self.damaged), key=_number)
+
+    def _heads(
+        self, connection: sa.Connection, *which: sa.ColumnElement[bool]
+    ) -> list[FrozenTrial]:
+        """Trials without their parts."""
+        c = TRIALS.c
+        query = sa.select(
+            c.trial_id, c.number, _plain(c.state), _plain(c.datetime_start),
+            _plain(c.datetime_complete),
+        ).where(*which)  # fmt: skip
+        found = []
+        for row in connection.execute(query):
+            with self._reading(row[0], row[1]):
+                found.append(_head(*row))
+        return found
+
+    def _fill(self, connection: sa.Connection, trials: Sequence[FrozenTrial], ids: Ids) -> None:
+        """Read the parts of these trials, whose ids are `ids`: one query a table."""
+        if not trials:
+            return
+        known = {trial._trial_id: trial for trial in trials}
+        for table, order, columns, put in _PARTS:
+            c = table.c
+            query = sa.select(c.trial_id, *columns).where(c.trial_id.in_(ids))
+            rows = connection.execute(query.order_by(c.trial_id, c[order]))
+            for trial_id, of_trial in groupby(rows, itemgetter(0)):
+                if trial_id in known:  # not one that has come since
+                    with self._reading(trial_id, known[trial_id]._number):
+                        put(known[trial_id], of_trial)
+        for trial in trials:
+            with self._reading(trial._trial_id, trial._number):
+                if trial.state is TrialState.COMPLETE and not trial._values:
+                    raise ValueError("it is COMPLETE without a value")
+
+    @contextmanager
+    def _reading(self, trial_id: int, number: object) -> Iterator[None]:
+        """Inside, whatever is wrong with the trial's rows becomes a line about it."""
+        try:
+            yield
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
+                ValueError) as error:  # fmt: skip
+            self.damaged.setdefault(trial_id, f"trial {number}: {line(error)}")
 
     def _changed(
         self, connection: sa.Connection, ids: Sequence[int], held: Container[int]
     ) -> list[FrozenTrial]:
-        heads = _heads(connection, TRIALS.c.trial_id.in_(_padded(ids)))
+        heads = self._heads(connection, TRIALS.c.trial_id.in_(_padded(ids)))
         running = (t._trial_id for t in heads if t.state is TrialState.RUNNING)
         marks = _marks(connection, [i for i in running if i not in held])
         found = [t for t in heads if self._is_news(t, held, marks.get(t._trial_id))]
-        _fill(connection, found, _padded([t._trial_id for t in found]))
+        self._fill(connection, found, _padded([t._trial_id for t in found]))
         self._marks.update(marks)
         return found
 
@@ -138,32 +184,33 @@ def _plain(column: sa.Column[Any]) -> sa.ColumnElement[str]:
     return sa.type_coerce(column, sa.String)
 
 
-def _heads(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[FrozenTrial]:
-    """Trials without their parts."""
-    c = TRIALS.c
-    query = sa.select(
-        c.trial_id, c.number, _plain(c.state), c.datetime_start, c.datetime_complete
-    ).where(*which)
-    return [
-        FrozenTrial(
-            number=number,
-            state=_STATES[state],
-            value=None,
-            datetime_start=_local(start),
-            datetime_complete=_local(complete),
-            params={},
-            distributions={},
-            user_attrs={},
-            system_attrs={},
-            intermediate_values={},
-            trial_id=trial_id,
-        )
-        for trial_id, number, state, start, complete in connection.execute(query)
-    ]
+def _head(trial_id: int, number: int, state: str, start: Any, complete: Any) -> FrozenTrial:
+    """A trial without its parts."""
+    if state not in _STATES:
+        raise ValueError(f"its state is {state!r}")
+    if type(number) is not int:
+        raise TypeError(f"its number is {number!r}")
+    return FrozenTrial(
+        number=number,
+        state=_STATES[state],
+        value=None,
+        datetime_start=_local(start),
+        datetime_complete=_local(complete),
+        params={},
+        distributions={},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+        trial_id=trial_id,
+    )
 
 
-def _local(utc: datetime | None) -> datetime | None:
-    """As Optuna shows times: naive, in the local zone."""
+def _local(utc: Any) -> datetime | None:
+    """As Optuna shows times: naive, in the local zone. SQLite has them as text."""
+    if isinstance(utc, str):
+        utc = datetime.fromisoformat(utc)
+    if utc is not None and not isinstance(utc, datetime):
+        raise TypeError(f"its time is {utc!r}")
     return utc and utc + _offset(utc.date(), utc.hour)
 
 
@@ -198,41 +245,64 @@ def _marks(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Sequence[
     return {trial_id: mark for trial_id, *mark in rows}
 
 
-def _fill(connection: sa.Connection, trials: Sequence[FrozenTrial], ids: Ids) -> None:
-    """Read the parts of these trials, whose ids are `ids`: one query a table."""
-    if not trials:
-        return
-    known = {trial._trial_id: trial for trial in trials}
+def _put_params(trial: FrozenTrial, rows: Iterable[Any]) -> None:
+    for _, name, value, text in rows:
+        distribution = trial._distributions[intern(name)] = _distribution(text)
+        if not isinstance(value, (int, float)):
+            raise TypeError(f"its parameter {name} is {value!r}")
+        trial._params[intern(name)] = distribution.to_external_repr(value)
 
-    def parts(
-        table: sa.Table, order: str, *columns: sa.ColumnElement[Any]
-    ) -> Iterator[tuple[FrozenTrial, Iterable[Any]]]:
-        c = table.c
-        query = sa.select(c.trial_id, *columns).where(c.trial_id.in_(ids))
-        rows = connection.execute(query.order_by(c.trial_id, c[order]))
-        for trial_id, of_trial in groupby(rows, itemgetter(0)):
-            if trial_id in known:  # not one that has come since
-                yield known[trial_id], of_trial
 
-    p = PARAMS.c
-    for trial, rows in parts(PARAMS, "param_id", p.param_name, p.param_value, p.distribution_json):
-        for _, name, value, text in rows:
-            distribution = trial._distributions[intern(name)] = _distribution(text)
-            trial._params[intern(name)] = distribution.to_external_repr(value)
-    v = VALUES.c
-    for trial, rows in parts(VALUES, "objective", v.value, _plain(v.value_type)):
-        trial._values = [_NUMBERS.get(kind, value) for _, value, kind in rows]
-    r = REPORTS.c
-    for trial, rows in parts(
-        REPORTS, "step", r.step, r.intermediate_value, _plain(r.intermediate_value_type)
-    ):
-        trial.intermediate_values = {
-            step: _NUMBERS.get(kind, value) for _, step, value, kind in rows
-        }
-    for trial, rows in parts(TRIAL_USER, "key", TRIAL_USER.c.key, TRIAL_USER.c.value_json):
-        trial._user_attrs = {intern(key): _decoded(text) for _, key, text in rows}
-    for trial, rows in parts(TRIAL_SYSTEM, "key", TRIAL_SYSTEM.c.key, TRIAL_SYSTEM.c.value_json):
-        trial._system_attrs = {intern(key): _decoded(text) for _, key, text in rows}
+def _put_values(trial: FrozenTrial, rows: Iterable[Any]) -> None:
+    trial._values = _numbers("its value", [(value, kind) for _, value, kind in rows])
+
+
+def _put_reports(trial: FrozenTrial, rows: Iterable[Any]) -> None:
+    found = [row[1:] for row in rows]
+    if not all(type(step) is int for step, *_ in found):
+        raise TypeError("a report is of no whole epoch")
+    values = _numbers("the value of a report", [(value, kind) for _, value, kind in found])
+    trial.intermediate_values = dict(zip((step for step, *_ in found), values, strict=True))
+
+
+def _numbers(what: str, rows: Sequence[tuple[Any, str]]) -> list[float]:
+    found = [_NUMBERS.get(kind, value) for value, kind in rows]
+    for value in found:
+        if type(value) is not float and type(value) is not int:
+            raise TypeError(f"{what} is {value!r}")
+    return found
+
+
+def _put_user_attrs(trial: FrozenTrial, rows: Iterable[Any]) -> None:
+    trial._user_attrs = _attrs(rows)
+
+
+def _put_system_attrs(trial: FrozenTrial, rows: Iterable[Any]) -> None:
+    trial._system_attrs = _attrs(rows)
+
+
+def _attrs(rows: Iterable[Any]) -> dict[str, Any]:
+    found = {}
+    for _, key, text in rows:
+        try:
+            found[intern(key)] = _decoded(text)
+        except (AttributeError, RecursionError, TypeError, ValueError):
+            raise ValueError(f"its attribute {key} is no JSON") from None
+    return found
+
+
+_Put = Callable[[FrozenTrial, Iterable[Any]], None]
+_PARTS: Sequence[tuple[sa.Table, str, Sequence[sa.ColumnElement[Any]], _Put]] = (
+    (PARAMS, "param_id",
+     (PARAMS.c.param_name, PARAMS.c.param_value, PARAMS.c.distribution_json), _put_params),
+    (VALUES, "objective", (VALUES.c.value, _plain(VALUES.c.value_type)), _put_values),
+    (REPORTS, "step",
+     (REPORTS.c.step, REPORTS.c.intermediate_value, _plain(REPORTS.c.intermediate_value_type)),
+     _put_reports),
+    (TRIAL_USER, "key", (TRIAL_USER.c.key, TRIAL_USER.c.value_json), _put_user_attrs),
+    (TRIAL_SYSTEM, "key", (TRIAL_SYSTEM.c.key, TRIAL_SYSTEM.c.value_json), _put_system_attrs),
+)  # fmt: skip
+"""Table, order within a trial, columns, and what puts the rows into the trial."""
 
 
 @lru_cache(maxsize=4096)

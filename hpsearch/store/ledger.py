@@ -233,9 +233,9 @@ class Ledger:
             return ticket_rows.suspects(connection, study_id)
 
     def _study(self, connection: sa.Connection, name: str) -> Study:
-        found = study_rows.find(connection, STUDIES.c.study_name == name)
-        if found:
-            return found[0]
+        found = study_rows.named(connection, name)
+        if found is not None:
+            return found
         others = [study.name for study in study_rows.find(connection)]
         near = nearest(name, others)
         hint = f"did you mean {near}?" if near else f"studies: {', '.join(others) or 'none yet'}"

@@ -20,6 +20,7 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.catalog import FINAL
+from hpsearch.errors import DamagedError
 from hpsearch.store import trials
 from hpsearch.store.engine import Database
 from hpsearch.store.history import History
@@ -30,12 +31,17 @@ __all__ = ["Mirror"]
 class Mirror(BaseStorage):
     """One study in memory. Optuna reads it; only the methods below the line change it."""
 
-    def __init__(self, database: Database, study_id: int, name: str, direction: str) -> None:
+    def __init__(
+        self, database: Database, study_id: int, name: str, direction: str, *, lenient: bool = False
+    ) -> None:
+        """Where not `lenient`, a trial that cannot be read is a DamagedError; else it is left out,
+        and `damaged` says so."""
         self._database = database
         self._study_id = study_id
         self._name = name
         self._direction = trials.as_direction(direction)
         self._history = History(study_id)
+        self._lenient = lenient
         self._proposals: dict[int, FrozenTrial] = {}
         self._held: set[int] = set()
         self._noted: dict[int, dict[str, Any]] = {}
@@ -162,6 +168,13 @@ class Mirror(BaseStorage):
     def _fetch(self) -> None:
         with self._database.read() as connection:
             self._fetched.extend(self._history.fetch(connection, self._held))
+        if self.damaged and not self._lenient:
+            raise DamagedError(f"study {self._name!r}, {self.damaged[0]}")
+
+    @property
+    def damaged(self) -> list[str]:
+        """A line for each trial that cannot be read."""
+        return list(self._history.damaged.values())
 
     def apply(self) -> None:
         """Show what was fetched. Only for the thread that uses the mirror."""

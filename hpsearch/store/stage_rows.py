@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from hpsearch.catalog import JOINT
+from hpsearch.errors import DamagedError
 from hpsearch.store.engine import now
 from hpsearch.store.tables import finishes, stages
 
@@ -48,7 +49,7 @@ def find(connection: sa.Connection, study_id: int) -> list[dict[str, Any]]:
     """A study's stages so far, in their order."""
     query = sa.select(stages.c.content).where(stages.c.study_id == study_id)
     rows = connection.execute(query.order_by(stages.c.number))
-    return [json.loads(content) for (content,) in rows]
+    return [_content(content, "stages") for (content,) in rows]
 
 
 def spans(connection: sa.Connection, study_id: int, name: str) -> list[range]:
@@ -92,6 +93,22 @@ def end_verdict(
 def verdicts(connection: sa.Connection, study_id: int) -> list[dict[str, Any]]:
     """The results of a study's uses of the test part, in their order."""
     c = finishes.c
+<<<<<<< HEAD
     used = c.result.is_not(None) & (c.result != _NOTHING)
     query = sa.select(c.result).where(c.study_id == study_id, used)
     return [json.loads(text) for (text,) in connection.execute(query.order_by(c.number))]
+=======
+    query = sa.select(c.result).where(c.study_id == study_id, c.result.is_not(None))
+    rows = connection.execute(query.order_by(c.number))
+    return [_content(text, "results of a finish") for (text,) in rows]
+
+
+def _content(text: Any, what: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except (RecursionError, TypeError, ValueError):
+        content = None
+    if not isinstance(content, dict):
+        raise DamagedError(f"the {what} of the study cannot be read: they are no JSON object")
+    return content
+>>>>>>> f3a8c8c (Rows that others wrote are a line that names study, trial and fault, and the rest is listed; importance of many trials looks at a sample in seconds)

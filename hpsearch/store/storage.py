@@ -241,7 +241,11 @@ class BatchedStorage(BaseStorage):
         """The view of a study, as the database has it now."""
         with self._database.read() as connection:
             view = self._view(connection, study_id)
-            for trial in view.history.fetch(connection, view.held):
+            known = len(view.history.damaged)
+            news = view.history.fetch(connection, view.held)
+            for damage in list(view.history.damaged.values())[known:]:
+                _log.warning("study %s, %s: it is left out", view.origin[0], damage)
+            for trial in news:
                 view.history.put(trial)
                 view.held.discard(trial._trial_id)  # ended elsewhere
         return view

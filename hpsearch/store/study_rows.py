@@ -7,11 +7,15 @@ a study's counts are called with its row lock held.
 from __future__ import annotations
 
 import json
+import logging
+import math
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
+from hpsearch.errors import DamagedError
 from hpsearch.store import lease_rows, trials
 from hpsearch.store.engine import now
 from hpsearch.store.optuna_tables import STUDIES, TRIALS
@@ -19,15 +23,21 @@ from hpsearch.store.tables import epochs, finishes, leases, stages, studies, tic
 from hpsearch.store.values import Study
 
 __all__ = [
-    "active", "close", "count_time", "find", "forget", "has_time", "made", "put", "read", "select",
+    "active", "close", "count_time", "find", "forget", "has_time", "made", "named", "put", "read",
+    "select",
 ]  # fmt: skip
+
+_log = logging.getLogger(__name__)
 
 
 def select(*where: Any) -> sa.Select[Any]:
     """A query for the studies that hpsearch and Optuna both know; `read` runs it."""
     names = STUDIES
+    # As a number, which any row has: SQLAlchemy takes no other for a truth, and then none of them.
+    columns = [sa.type_coerce(c, sa.Integer).label(c.name) if isinstance(c.type, sa.Boolean) else c
+               for c in studies.columns]  # fmt: skip
     return (
-        sa.select(studies, names.c.study_name.label("name"))
+        sa.select(*columns, names.c.study_name.label("name"))
         .join(names, names.c.study_id == studies.c.study_id)
         .where(trials.is_study(studies.c.study_id, studies.c.uid), *where)
     )
@@ -39,14 +49,57 @@ def find(connection: sa.Connection, *where: Any) -> list[Study]:
     return read(connection, select(*where).order_by(*by_importance))
 
 
+def named(connection: sa.Connection, name: str) -> Study | None:
+    """The study of that name; None: there is none. DamagedError where its row makes no sense."""
+    row = connection.execute(select(STUDIES.c.study_name == name)).first()
+    return None if row is None else made(row)
+
+
 def read(connection: sa.Connection, query: sa.Select[Any]) -> list[Study]:
-    """The studies that a query of `select` finds."""
-    return [made(row) for row in connection.execute(query)]
+    """The studies that a query of `select` finds. One whose row makes no sense is left out, which
+    is logged once: it must not stop the others."""
+    found = []
+    for row in connection.execute(query):
+        try:
+            found.append(made(row))
+        except DamagedError as error:
+            _warn(f"{error}; it is left out")
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _warn(text: str) -> None:
+    _log.warning("%s", text)
+
+
+_STATES = ("open", "paused", "stopped", "done")
+_FINISHES = (None, "due", "open", "done")
+_DIRECTIONS = ("maximize", "minimize")
+
+
+def _fault(row: sa.Row[Any]) -> str | None:
+    """What is wrong with a row: SQLite keeps text in a column of numbers."""
+    for column in studies.columns:
+        value, kind = row._mapping[column.name], column.type.python_type
+        if value is None and column.nullable:
+            continue
+        kinds = {float: (int, float), bool: (int, bool)}.get(kind, kind)
+        if not isinstance(value, kinds) or (isinstance(value, float) and not math.isfinite(value)):
+            return f"its {column.name} is {value!r}"
+    chosen = {"state": _STATES, "finish": _FINISHES, "direction": _DIRECTIONS}
+    wrong = [key for key, known in chosen.items() if row._mapping[key] not in known]
+    return f"its {wrong[0]} is {row._mapping[wrong[0]]!r}" if wrong else None
 
 
 def made(row: sa.Row[Any]) -> Study:
-    """The study that a row of such a query is."""
+    """The study that a row of such a query is. DamagedError where the row makes no sense."""
+    if fault := _fault(row):
+        raise DamagedError(
+            f"study {row.name!r} cannot be read: {fault}. Something other than hpsearch wrote it; "
+            "restore the database from a copy, or delete the study with Optuna's tools"
+        )
     fields = {key: row._mapping[key] for key in Study.__dataclass_fields__}
+    fields["overlap"] = bool(row.overlap)
     fields["document"] = _mapping(row.document) or {}
     fields["data"] = _mapping(row.data)
     fields["sanity"] = _mapping(row.sanity)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,6 +15,8 @@ from hpsearch.store.tables import leases, tickets, workers
 from hpsearch.store.values import Hold, Key, Work, Worker
 
 __all__ = ["enter", "find", "holds", "leave", "renew", "see"]
+
+_log = logging.getLogger(__name__)
 
 
 def enter(
@@ -61,7 +65,20 @@ def find(connection: sa.Connection) -> list[Worker]:
     query = sa.select(workers, (now() - workers.c.seen_at).label("silent_s"))
     found = connection.execute(query.order_by(workers.c.started_at.desc())).all()
     work = _work(connection)
-    return [Worker(**row._mapping, work=work.get(row.worker, ())) for row in found]
+    return [
+        Worker(**row._mapping, work=work.get(row.worker, ())) for row in found if _is_sound(row)
+    ]
+
+
+def _is_sound(row: sa.Row[Any]) -> bool:
+    """Whether every column is of its kind: SQLite keeps text in a column of numbers."""
+    for column in workers.columns:
+        value, kind = row._mapping[column.name], column.type.python_type
+        fits = isinstance(value, (int, float) if kind is float else kind)
+        if not fits and not (value is None and column.nullable):
+            _log.warning("worker %s is left out: its %s is %r", row.worker, column.name, value)
+            return False
+    return isinstance(row.silent_s, (int, float))
 
 
 def _open(worker: str) -> sa.ColumnElement[bool]:

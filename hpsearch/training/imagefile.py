@@ -199,10 +199,9 @@ def _peculiar(image: ImageFile) -> list[str]:
     did = []
     if getattr(image, "n_frames", 1) > 1:
         did.append("it has several frames, of which the first is taken")
-    if image.has_transparency_data:
-        lowest, _ = image.convert("RGBA").getchannel("A").getextrema()
-        if lowest < _FILE_BRIGHTEST:
-            did.append("transparent pixels are laid on white")
+    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    if alpha is not None and np.asarray(alpha).min() < _FILE_BRIGHTEST:
+        did.append("transparent pixels are laid on white")
     return did
 
 
