@@ -93,12 +93,8 @@ def end_verdict(
 def verdicts(connection: sa.Connection, study_id: int) -> list[dict[str, Any]]:
     """The results of a study's uses of the test part, in their order."""
     c = finishes.c
-<<<<<<< HEAD
     used = c.result.is_not(None) & (c.result != _NOTHING)
     query = sa.select(c.result).where(c.study_id == study_id, used)
-    return [json.loads(text) for (text,) in connection.execute(query.order_by(c.number))]
-=======
-    query = sa.select(c.result).where(c.study_id == study_id, c.result.is_not(None))
     rows = connection.execute(query.order_by(c.number))
     return [_content(text, "results of a finish") for (text,) in rows]
 
@@ -111,4 +107,3 @@ def _content(text: Any, what: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DamagedError(f"the {what} of the study cannot be read: they are no JSON object")
     return content
->>>>>>> f3a8c8c (Rows that others wrote are a line that names study, trial and fault, and the rest is listed; importance of many trials looks at a sample in seconds)
