@@ -11,12 +11,14 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
+import logging
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from hpsearch.dashboard.attempts import Attempts
+from hpsearch.errors import StorageError
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from hpsearch.dashboard.login import Login
 
 __all__ = ["HEALTH", "Guard", "is_loopback"]
+
+_log = logging.getLogger(__name__)
 
 HEALTH = "/healthz"
 """Says that the server answers, and nothing else; without a login, as probes have none."""
@@ -78,7 +82,11 @@ class Guard:
         def with_headers(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             return start(status, [*headers, *_ALWAYS], *rest)
 
-        return self._app(environ, with_headers)
+        try:
+            return self._app(environ, with_headers)
+        except StorageError as error:  # such as a SQLite file that was removed under it
+            _log.error("%s", error)
+            return _say(start, HTTPStatus.SERVICE_UNAVAILABLE, f"{error}\n")
 
     def _refused(self, environ: WSGIEnvironment) -> str | None:
         """Why a request of somebody who may ask is refused; None: it is not."""

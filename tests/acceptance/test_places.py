@@ -110,3 +110,20 @@ def test_a_relative_folder_starts_where_the_command_is_typed(
     (kept,) = (command.folder / "kept").rglob("*.pt")
     command.env["HPSEARCH_CHECKPOINTS"] = "kept"
     assert command.json("best", "s")["checkpoint"] == str(kept)
+
+
+NIGHTLY = (
+    pytest.param(place, marks=pytest.mark.nightly) for place in ("study.yaml", "s3://none/x")
+)
+
+
+@pytest.mark.parametrize("place", ["/proc/nope", *NIGHTLY])
+def test_a_place_that_cannot_be_written_is_found_before_the_first_trial(
+    command: Command, s3: S3, place: str
+) -> None:
+    done = command.run("run", command.file(SMALL), "--checkpoints", place, code=8)
+    assert "hpsearch: cannot write checkpoints to " in done.stderr
+    assert "unharmed" not in done.stderr
+    assert "--save" not in done.stdout + done.stderr
+    assert command.json("status", "s")["issued"] == 0
+    command.run("run", command.folder / "study.yaml", "--checkpoints", "here")

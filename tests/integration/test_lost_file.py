@@ -7,13 +7,18 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from wsgiref.util import setup_testing_defaults
 
+import optuna_dashboard
 import pytest
 import sqlalchemy as sa
 
+from hpsearch.dashboard.guard import Guard
 from hpsearch.errors import LostError, StorageError, UnreachableError
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
+from hpsearch.store.mirror import Mirror
+from hpsearch.store.storage import open_storage
 from hpsearch.store.tables import workers
 from hpsearch.worker.keeper import Keeper
 from tests.integration.test_ledger import a_study
@@ -120,6 +125,30 @@ def test_nobody_goes_on_in_a_file_that_is_not_the_one(
         assert raised.value.exit_code == 3
         assert "\n" not in str(raised.value)
         assert not isinstance(raised.value, UnreachableError), "nobody waits for it"
+
+
+def test_a_page_of_the_dashboard_says_it(ledger: Ledger, folder: Path) -> None:
+    app = optuna_dashboard.wsgi(open_storage(ledger.database))
+    app.catchall = False
+    guard, answers = Guard(app, None, read_only=False), []
+
+    def ask() -> bytes:
+        environ = {"PATH_INFO": "/api/studies", "HTTP_HOST": "localhost"}
+        setup_testing_defaults(environ)
+        return b"".join(guard(environ, lambda status, *_rest: answers.append(status)))
+
+    assert b'"s"' in ask()
+    remove(folder / "study.db")
+    assert b"was removed or moved" in ask()
+    assert answers == ["200 OK", "503 Service Unavailable"]
+
+
+def test_whoever_watches_is_told(ledger: Ledger, folder: Path) -> None:
+    mirror = Mirror(ledger.database, ledger.study("s").study_id, "s", "maximize")
+    mirror.refresh()
+    put_a_backup_over_it(folder / "study.db")
+    with pytest.raises(LostError, match="was replaced"):
+        mirror.refresh()
 
 
 def test_the_keeper_ends_with_it(ledger: Ledger, folder: Path) -> None:

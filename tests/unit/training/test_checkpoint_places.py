@@ -152,6 +152,14 @@ def test_a_place_is_tried(checkpoints: Checkpoints, place: str) -> None:
         assert names(place) == []
 
 
+def test_a_bucket_that_is_not_there_is_found_when_it_is_tried(
+    s3: S3, connect: Callable[[S3], str]
+) -> None:
+    connect(s3)
+    with pytest.raises(CheckpointError, match=r"checkpoints to s3://none/x: .*bucket"):
+        Checkpoints("s3://none/x").try_out()
+
+
 def test_a_deleted_study_s_place_is_not_made_again(place: str) -> None:
     """But in an object store, which has no folders: there who deletes has to look once more."""
     gone = Checkpoints(place, is_wanted=lambda: False)
