@@ -27,6 +27,9 @@ from hpsearch.training.checkpoint import Checkpoints
 
 __all__ = ["Reader", "Snapshot", "StageSummary", "Trial"]
 
+_SAME = 1e-6
+"""Metrics that differ by less than this share are the same: they are kept in single precision."""
+
 _log = logging.getLogger(__name__)
 
 _MOST_DAMAGES = 10
@@ -57,6 +60,9 @@ class Trial:
     reason: str | None
     started: datetime | None
     ended: datetime | None
+    confusion: Sequence[Sequence[int]] | None = None
+    """Validation rows of each class that were given each class, by the network that is kept; not in
+    a row for JSON, but in that of `best`."""
     untrainable: bool = False
     """Whether it failed since its settings can never be trained."""
     unsaved: str | None = None
@@ -68,7 +74,7 @@ class Trial:
         """Plain values: times in ISO 8601, in local time."""
         times = {k: t and t.isoformat() for k, t in (("started", self.started),
                                                      ("ended", self.ended))}  # fmt: skip
-        return {**asdict(self), **times}
+        return {k: v for k, v in {**asdict(self), **times}.items() if k != "confusion"}
 
 
 @dataclass(frozen=True)
@@ -139,6 +145,38 @@ class Snapshot:
     def epochs(self) -> int:
         """The most epochs that a trial runs."""
         return self.spec.budget.epochs
+
+    @property
+    def baseline(self) -> tuple[str, float] | None:
+        """What a constant answer gives by the study's metric, and which; None where that is not
+        known: of studies of 0.1, and of the loss of numbers."""
+        known = (self.study.data or {}).get("baseline")
+        if known is None or self.metric not in known["values"]:
+            return None
+        return known["name"], float(known["values"][self.metric])
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names of the target's classes; none where it is a number."""
+        return tuple((self.study.data or {}).get("classes", ()))
+
+    @property
+    def is_above_baseline(self) -> bool:
+        """Whether the best trial is better than a constant answer; true where nothing is known."""
+        if self.baseline is None or self.best is None or self.best.value is None:
+            return True
+        gain = self.best.value - self.baseline[1]
+        least = _SAME * abs(self.baseline[1])
+        return gain > least if self.study.direction == "maximize" else gain < -least
+
+    def only_answer(self, trial: Trial) -> str | None:
+        """The one class that a trial's network answers for every validation row; None: several, or
+        that is not known."""
+        if trial.confusion is None:
+            return None
+        answers = [sum(rows[at] for rows in trial.confusion) for at in range(len(trial.confusion))]
+        given = [at for at, rows in enumerate(answers) if rows]
+        return self.classes[given[0]] if len(given) == 1 and self.classes else None
 
     @property
     def is_whole(self) -> bool:
@@ -266,6 +304,7 @@ class Snapshot:
             "diagnosis": asdict(self.diagnosis) if self.diagnosis else None,
             "best": self.row(self.best) if self.best else None,
             "network": self.row(self.network) if self.network else None,
+            "baseline": self.baseline and dict(zip(("name", "value"), self.baseline, strict=True)),
             "edges": [asdict(edge) for edge in self.edges],
             "finish": study.finish,
             "final": self.verdict,
@@ -412,6 +451,7 @@ def _trial(trial: FrozenTrial) -> Trial:
         attempts=attrs.get("attempts", 1),
         worker=attrs.get("worker", ""),
         reason=attrs.get("reason"),
+        confusion=attrs.get("confusion"),
         untrainable=bool(attrs.get(UNTRAINABLE)),
         unsaved=attrs.get("checkpoint"),
         started=trial.datetime_start,

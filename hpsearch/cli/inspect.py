@@ -95,6 +95,7 @@ def status(
             show.sanity(snapshots[0])
             show.forecast(snapshots[0])
             show.stages(snapshots[0])
+            show.beside(snapshots[0])
             show.curves(snapshots[0])
             show.verdict(snapshots[0])
 
@@ -173,6 +174,8 @@ def best(
     if json_:
         more = {
             "network": snapshot.row(snapshot.network),
+            "classes": list(snapshot.classes),
+            "confusion": snapshot.network.confusion,
             "edges": [asdict(edge) for edge in snapshot.edges],
             "final": snapshot.verdict,
             "saved": save and str(save),
@@ -180,6 +183,7 @@ def best(
         print_json({**snapshot.row(snapshot.best), **more})
     else:
         show.best(snapshot, snapshot.best)
+        show.classes(snapshot, snapshot.network)
         show.forecast(snapshot)
     if save is not None:
         show.note(f"the network of trial {snapshot.network.number} is in {save}")

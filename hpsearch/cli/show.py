@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from hpsearch.training.range_test import RangeTest
 
 __all__ = [
-    "attendance", "best", "call", "columns", "curves", "err", "final", "findings", "forecast",
-    "fruitless", "importance", "note", "number", "out", "params", "ranged", "rates", "result",
-    "sanity", "scheduled", "seen", "setting", "span", "stages", "studies", "told", "trials",
-    "verdict", "warnings", "workers",
+    "attendance", "beside", "best", "call", "classes", "columns", "curves", "err", "final",
+    "findings", "forecast", "fruitless", "importance", "note", "number", "out", "params",
+    "ranged", "rates", "result", "sanity", "scheduled", "seen", "setting", "span", "stages",
+    "studies", "told", "trials", "verdict", "warnings", "workers",
 ]  # fmt: skip
 
 
@@ -254,6 +254,7 @@ def _percent(share: float | None) -> str:
 def best(snapshot: Snapshot, trial: Trial) -> None:
     """The best trial, and the network that is handed over with all that is known of it."""
     out.print(f"best of {snapshot.study.name}: {_trained(snapshot, trial)}")
+    beside(snapshot)
     if snapshot.handed is not None and snapshot.verdict is not None:
         trial, test = snapshot.handed, snapshot.verdict["test"]
         out.print(f"network handed over: {_trained(snapshot, trial)}; test "
@@ -279,6 +280,47 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
     if snapshot.verdict is not None:
         final(snapshot, snapshot.verdict)
     fruitless(snapshot)
+
+
+def beside(snapshot: Snapshot) -> None:
+    """What a constant answer gives, and whether the best network is more than that."""
+    if snapshot.baseline is not None:
+        name, value = snapshot.baseline
+        more = "" if snapshot.is_above_baseline else "; the best trial is no better than that"
+        out.print(f"baseline ({visible(name, lines=False)}): {number(value)}{more}")
+    network = snapshot.network
+    answer = snapshot.only_answer(network) if network is not None else None
+    if network is not None and answer is not None:
+        constant = snapshot.spec.space.constants.get("class_weight")
+        balanced = network.params.get("class_weight", constant) == "balanced"
+        advice = [] if balanced else ["class_weight: balanced"]
+        advice += ["metric: f1"] if snapshot.metric == "accuracy" else []
+        to_try = f"; try {' or '.join(advice)}" if advice else ""
+        out.print(f"trial {network.number} answers {visible(answer, lines=False)} for every "
+                  f"validation row: it tells one class only{to_try}")  # fmt: skip
+
+
+_WIDE = 12
+"""Classes with which the confusion matrix still fits on a terminal."""
+
+
+def classes(snapshot: Snapshot, trial: Trial) -> None:
+    """How well a trial's network tells each class, and which it takes for which."""
+    if trial.confusion is None or not snapshot.classes:
+        return
+    names = [visible(name, lines=False) for name in snapshot.classes]
+    wide = names if len(names) <= _WIDE else []
+    heads = ("precision", "recall", "rows")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    for name in ("class", *heads, *(f"as {name}" for name in wide)):
+        table.add_column(name, justify="left" if name == "class" else "right", overflow="fold")
+    answered = [sum(column) for column in zip(*trial.confusion, strict=True)]
+    for at, (name, row) in enumerate(zip(names, trial.confusion, strict=True)):
+        shares = (row[at] / whole if whole else None for whole in (answered[at], sum(row)))
+        counts = map(str, row) if wide else ()
+        table.add_row(Text(name), *map(number, shares), str(sum(row)), *counts)
+    out.print("by class, of the validation rows:")
+    out.print(table)
 
 
 def _trained(snapshot: Snapshot, trial: Trial) -> str:

@@ -29,6 +29,7 @@ from hpsearch.training import devices
 from hpsearch.training.course import Course, DivergedError, Keeping
 from hpsearch.training.evaluation import measure
 from hpsearch.training.fit import Fit, fit, fixed
+from hpsearch.training.metrics import confusion
 from hpsearch.training.networks.stacked import CannotStackError
 from hpsearch.training.recording import records
 from hpsearch.training.solo import Solo
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from hpsearch.training.data import Dataset
 
 __all__ = ["Array", "Failure", "Report"]
+
+_MOST_CLASSES = 50
+"""With more the confusion matrix is not kept: it would be larger than all else of a trial."""
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +85,9 @@ class Report:
     kept: Mapping[str, Any] = field(default_factory=dict)
     """The `epoch` whose network is kept, the best so far or this one, with its `value` and
     `metrics`. Nothing after a failure."""
+    confusion: list[list[int]] | None = None
+    """Of that epoch, (C, C): validation rows of a class that were given another. None for numbers,
+    for many classes and after a failure."""
 
 
 Trainer = Solo | Stack
@@ -360,7 +367,7 @@ class Array:
                 return None
             seconds = (time.perf_counter() - start) / len(group)
             places = {id(course): place for place, course in enumerate(trainer.courses)}
-            reports = [self._report(h, measured[places[id(h.course)]], seconds) for h in group]
+            reports = [self._report(h, *measured[places[id(h.course)]], seconds) for h in group]
             trainer.keep()
             return reports
         if isinstance(trainer, Stack):
@@ -368,21 +375,33 @@ class Array:
             return []
         return [self._failed(held, fault, time.perf_counter() - start) for held in group]
 
-    def _measured(self, trainer: Trainer) -> list[dict[str, float]] | None:
+    def _measured(
+        self, trainer: Trainer
+    ) -> list[tuple[dict[str, float], torch.Tensor | None]] | None:
+        """Metrics and confusion matrix of each slot."""
         losses = trainer.train(self._interrupted)
         if losses is None:
             return None
         part, dataset = self._dataset.validation, self._dataset
         outputs = trainer.outputs(part)
         loss = trainer.courses[0].loss
-        return measure(outputs, part.targets, dataset, loss, losses, self._metric)
+        counts = None
+        if dataset.task == "classification" and len(dataset.classes) <= _MOST_CLASSES:
+            counts = confusion(outputs, part.targets)
+        metrics = measure(outputs, part.targets, dataset, loss, losses, self._metric, counts)
+        on_cpu = [None] * len(metrics) if counts is None else counts.cpu().unbind()
+        return list(zip(metrics, on_cpu, strict=True))
 
-    def _report(self, held: _Held, metrics: Mapping[str, float], seconds: float) -> Report:
+    def _report(
+        self, held: _Held, metrics: Mapping[str, float], counts: torch.Tensor | None, seconds: float
+    ) -> Report:
         course = _course(held)
         try:
             course.advance(self._metric, metrics, seconds)
         except DivergedError as error:
             return self._failed(held, error, seconds)
+        if counts is not None and course.kept["epoch"] == course.epoch:
+            course.confusion = counts.tolist()
         held.over = course.finished
         return _entered(course)
 
@@ -427,7 +446,10 @@ class Array:
 def _entered(course: Course) -> Report:
     """The report of its last epoch."""
     entry, kept = course.curve[-1], course.kept
-    return Report(course.candidate.key, finished=course.finished, kept=kept, **entry)
+    return Report(
+        course.candidate.key, finished=course.finished, kept=kept, confusion=course.confusion,
+        **entry,
+    )  # fmt: skip
 
 
 def _course(held: _Held) -> Course:

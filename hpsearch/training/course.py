@@ -63,6 +63,8 @@ class Course:
         self.keeping = keeping or Keeping()
         self.best_epoch = 0
         """The epoch of the best value so far, the first of equals; 0 before the first epoch."""
+        self.confusion: list[list[int]] | None = None
+        """The confusion matrix of the epoch that is kept, (C, C), where there is one."""
         self.improved = False
         """Whether the last call of `advance` brought the best value so far."""
         conflicts.check(settings, dataset.task, len(dataset.classes))
@@ -145,6 +147,7 @@ class Course:
             "epoch": self.epoch,
             "best_epoch": self.best_epoch,
             "kept_epoch": self._kept_epoch,
+            "confusion": self.confusion,
             "plateau": asdict(self._plateau),
             "curve": [dict(entry) for entry in self.curve],
         }
@@ -166,6 +169,7 @@ class Course:
             self._plateau = optim.Plateau(**state["plateau"])
             self.epoch, self.curve = int(state["epoch"]), [dict(e) for e in state["curve"]]
             self.best_epoch = int(state.get("best_epoch", self.epoch))
+            self.confusion = state.get("confusion")
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             if devices.is_out_of_memory(error):
                 raise

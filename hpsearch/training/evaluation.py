@@ -41,14 +41,20 @@ def measure(
     loss: str,
     train_loss_K: Tensor,
     metric: str,
+    count_KCC: Tensor | None = None,
 ) -> list[dict[str, float]]:
-    """For each slot `train_loss`, the unsmoothed `loss` and the metrics of the task."""
+    """For each slot `train_loss`, the unsmoothed `loss` and the metrics of the task.
+
+    `count_KCC` is the `confusion` of the outputs, where it has been counted already.
+    """
     found = {
         "train_loss": train_loss_K,
         "loss": losses.loss_of(loss)(outputs_KNC, targets),
     }
     if problem.task == "classification":
-        found |= classification_metrics(outputs_KNC, targets, auroc=metric == "auroc")
+        found |= classification_metrics(
+            outputs_KNC, targets, auroc=metric == "auroc", count_KCC=count_KCC
+        )
     else:
         found |= regression_metrics(
             *(x * problem.target_std + problem.target_mean for x in (outputs_KNC, targets))

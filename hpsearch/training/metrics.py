@@ -19,21 +19,21 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["classification_metrics", "regression_metrics"]
+__all__ = ["classification_metrics", "confusion", "regression_metrics"]
 
 
 def classification_metrics(
-    logits: Tensor, targets_N: Tensor, *, auroc: bool = False
+    logits: Tensor, targets_N: Tensor, *, auroc: bool = False, count_KCC: Tensor | None = None
 ) -> dict[str, Tensor]:
     """Accuracy over rows; precision, recall, f1 (and auroc) as the mean over classes; (K,) each.
 
-    `logits` are float32 (K, N, C), or (K, N, 1) for the second of two classes against the first.
-    Classes that appear neither in the targets nor in the predictions count for nothing.
+    `logits` are float32 (K, N, C), or (K, N, 1) for the second of two classes against the first;
+    `count_KCC` is their `confusion`, where it has been counted already. Classes that appear neither
+    in the targets nor in the predictions count for nothing.
     """
-    if logits.shape[2] == 1:
-        logits = torch.cat([torch.zeros_like(logits), logits], dim=2)
-    classes = logits.shape[2]
-    count_KCC = _confusion(logits.argmax(dim=2), targets_N, classes)
+    logits = _of_each_class(logits)
+    if count_KCC is None:
+        count_KCC = confusion(logits, targets_N)
     right_KC = count_KCC.diagonal(dim1=1, dim2=2)
     true_KC, predicted_KC = count_KCC.sum(dim=2), count_KCC.sum(dim=1)
     there_KC = true_KC + predicted_KC > 0
@@ -52,8 +52,18 @@ def classification_metrics(
     return metrics
 
 
-def _confusion(predicted_KN: Tensor, targets_N: Tensor, classes: int) -> Tensor:
-    """(K, C, C): rows of the class of the second axis that were given that of the third."""
+def _of_each_class(logits: Tensor) -> Tensor:
+    """(K, N, C), where two classes have one logit too."""
+    return torch.cat([torch.zeros_like(logits), logits], dim=2) if logits.shape[2] == 1 else logits
+
+
+def confusion(logits: Tensor, targets_N: Tensor) -> Tensor:
+    """(K, C, C): rows of the class of the second axis that were given that of the third.
+
+    `logits` are those of `classification_metrics`.
+    """
+    logits = _of_each_class(logits)
+    predicted_KN, classes = logits.argmax(dim=2), logits.shape[2]
     slots = len(predicted_KN)
     slot_K1 = torch.arange(slots, device=predicted_KN.device).unsqueeze(1)
     cell_KN = (slot_K1 * classes + targets_N) * classes + predicted_KN

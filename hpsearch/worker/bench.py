@@ -349,7 +349,7 @@ class Bench:
             return running
         assert report.value is not None
         done = EpochReport(report.epoch, report.value, report.metrics, report.seconds)
-        running.metrics = report.metrics
+        running.metrics, running.confusion = report.metrics, report.confusion
         self._mirror.report(running.trial_id, report.epoch, report.value)
         if report.finished:
             ending: Ending | None = Ending(TrialState.COMPLETE, report.value)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.store.values import Ending, EpochReport, Hold, Write
 from hpsearch.training.candidate import Candidate
@@ -23,6 +23,8 @@ class Running:
     candidate: Candidate
     metrics: Mapping[str, float] = field(default_factory=dict)
     """After the last epoch."""
+    confusion: list[list[int]] | None = None
+    """The confusion matrix of the epoch that is kept, (C, C)."""
     detail: str = ""
     """More than a word about a failure."""
     unsaved: str | None = None
@@ -66,6 +68,8 @@ class Running:
         attrs = dict(user_attrs or {})
         if ending is not None and self.metrics:
             attrs["metrics"] = dict(self.metrics)
+        if ending is not None and ending.state is TrialState.COMPLETE:
+            attrs |= {} if self.confusion is None else {"confusion": self.confusion}
         if ending is not None and self.detail:
             attrs["detail"] = self.detail
         write = Write(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hpsearch.cli import show
@@ -163,3 +164,64 @@ def test_only_failures_that_may_end_otherwise_are_to_be_retried(ledger: Counting
     for trials, expected in (((fine, never), False), ((fine, never, failed), True)):
         commands = [command for command, _ in show._next(judged(ledger, *trials)[0])]
         assert ("retry s --failed" in commands) is expected
+
+
+# What a constant answer gives, and whether the best network is more than that.
+
+DATA = {
+    "classes": ["no", "yes"], "rows": {"train": 9, "validation": 100, "test": 0},
+    "baseline": {"name": "majority class no", "values": {"accuracy": 0.9, "f1": 0.4737}},
+}  # fmt: skip
+
+
+def beside(
+    ledger: Counting, value: float, confusion: list[list[int]] | None, data: Any = DATA, **more: Any
+) -> tuple[Snapshot, str]:
+    best = replace(trial(0, value, FLAT, LEARNT), confusion=confusion, **more)
+    snapshot = judged(ledger, best)[0]
+    snapshot = replace(snapshot, study=replace(snapshot.study, data=data))
+    with show.out.capture() as captured:
+        show.beside(snapshot)
+    return snapshot, captured.get()
+
+
+def test_a_network_that_answers_one_class_only_is_said_to(ledger: Counting) -> None:
+    snapshot, said = beside(ledger, float(np.float32(0.9)), [[90, 0], [10, 0]])
+    lines = " ".join(said.split())
+    assert "baseline (majority class no): 0.9; the best trial is no better than that" in lines
+    assert "trial 0 answers no for every validation row: it tells one class only" in lines
+    assert "try class_weight: balanced or metric: f1" in lines
+    assert not snapshot.is_above_baseline
+    _, said = beside(ledger, 0.9, [[90, 0], [10, 0]], params={"class_weight": "balanced"})
+    assert "class_weight" not in said
+
+
+def test_a_network_that_tells_classes_apart_has_only_the_baseline_beside_it(
+    ledger: Counting,
+) -> None:
+    assert beside(ledger, 0.95, [[88, 2], [3, 7]])[1] == "baseline (majority class no): 0.9\n"
+    assert beside(ledger, 0.95, None)[1] == "baseline (majority class no): 0.9\n"
+
+
+def test_without_a_record_of_it_nothing_is_said_of_a_baseline(ledger: Counting) -> None:
+    old = {key: value for key, value in DATA.items() if key != "baseline"}
+    for data in (None, old):
+        snapshot, said = beside(ledger, 0.5, None, data)
+        assert (said, snapshot.as_dict()["baseline"]) == ("", None)
+
+
+def test_best_shows_each_class_and_what_it_was_taken_for(ledger: Counting) -> None:
+    snapshot, _ = beside(ledger, 0.95, [[88, 2], [4, 6]])
+    assert snapshot.best is not None
+    with show.out.capture() as captured:
+        show.classes(snapshot, snapshot.best)
+    rows = [line.split() for line in captured.get().splitlines()]
+    assert ["no", "0.9565", "0.9778", "90", "88", "2"] in rows
+    assert ["yes", "0.75", "0.6", "10", "4", "6"] in rows
+    many = [f"k{n}" for n in range(13)]
+    confusion = np.diag([4] * 13).tolist()
+    snapshot, _ = beside(ledger, 1.0, confusion, {**DATA, "classes": many})
+    with show.out.capture() as captured:
+        show.classes(snapshot, snapshot.best)  # type: ignore[arg-type]
+    assert ["k12", "1", "1", "4"] in [line.split() for line in captured.get().splitlines()]
+    assert "confusion" not in snapshot.row(snapshot.best), "rows of all trials would be long"

@@ -219,3 +219,32 @@ def test_none_begins_an_epoch_once_it_is_over(digits: Dataset, crowd, candidate)
     assert [r.key for r in array.epoch()] == [0]
     assert array.has_state(0)
     assert not array.has_state(1)
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("keeping", [BEST, Keeping()])
+def test_the_confusion_matrix_is_of_the_epoch_that_is_kept(
+    digits: Dataset, crowd, packing: str, keeping: Keeping
+) -> None:
+    several = restless(crowd)
+    array = array_of(digits, PACKINGS[packing], keeping)
+    for one in several:
+        array.add(one)
+    reports = run(array)
+    for one in several:
+        last = curve(reports, one.key)[-1]
+        counts = torch.tensor(last.confusion)
+        rows = torch.bincount(digits.validation.targets.cpu(), minlength=10)
+        assert counts.sum(dim=1).tolist() == rows.tolist()
+        right = float(counts.diagonal().sum() / counts.sum())
+        assert right == pytest.approx(last.kept["metrics"]["accuracy"])
+        again = array_of(digits, 1, keeping)
+        again.add(one, array.state(one.key))
+        assert next(again.epoch()).confusion == last.confusion, "a checkpoint has it too"
+
+
+def test_numbers_have_no_confusion_matrix(diabetes: Dataset, crowd) -> None:
+    (one,) = crowd(1, epochs=1, label_smoothing=0.0, class_weight="none")
+    array = array_of(diabetes, 1)
+    array.add(one)
+    assert run(array)[-1].confusion is None
