@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from hpsearch.training.array import Array, Report
+from hpsearch.training.solo import Solo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -100,3 +102,15 @@ def gap(one: Sequence[Report], other: Sequence[Report], *names: str) -> float:
         for ours, theirs in zip(one, other, strict=True)
         for name in names or ours.metrics
     )
+
+
+def deadly(limit: int) -> None:
+    """A step of more rows ends the process."""
+    step = Solo.step
+
+    def wrapped(self: Solo, rows: Any, rate: Any) -> Any:
+        if len(rows) > limit:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(self, rows, rate)
+
+    Solo.step = wrapped

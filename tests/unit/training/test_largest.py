@@ -1,26 +1,46 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hpsearch.errors import DataError, HpsearchError
 from hpsearch.training.data import DataSettings
-from hpsearch.training.largest import largest, search
-from tests.unit.training.packing import DEVICE
+from hpsearch.training.largest import largest, main, search
+from tests.unit.training.packing import DEVICE, deadly
+from tests.zygote import Job, Process
 
 DATA = DataSettings("digits", limit=510)  # 420 training rows
-DEADLY = """
-import os, signal
-from hpsearch.training.solo import Solo
-step = Solo.step
-def deadly(self, rows, rate):
-    if len(rows) > {limit}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, rows, rate)
-Solo.step = deadly
-"""
+
+
+@dataclass
+class Forked:
+    """In place of `subprocess`: what tries the sizes is forked and need not load PyTorch."""
+
+    hook: Callable[[], None] | None = None
+    PIPE = subprocess.PIPE
+
+    def run(
+        self, _: list[str], *, input: str, env: dict[str, str], **streams: Any
+    ) -> subprocess.CompletedProcess[str]:
+        job = Job([], env, hooks=[self.hook] if self.hook else [], body=main)
+        del streams["check"]
+        with Process(job, stdin=subprocess.PIPE, **streams) as process:
+            said, _ = process.communicate(input)
+        return subprocess.CompletedProcess([], process.returncode, said)
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> Forked:
+    forked = Forked()
+    monkeypatch.setattr("hpsearch.training.largest.subprocess", forked)
+    return forked
 
 
 @pytest.fixture
@@ -43,34 +63,36 @@ def test_only_a_size_that_was_run_is_found(low: int, rows: int, limit: int) -> N
         assert found[-1] <= most <= max(found[-1] * 1.1, found[-1] + 1)
 
 
-def test_what_was_found_is_kept(cache: Path, candidate) -> None:
-    assert largest(candidate(), DATA, str(DEVICE), 16)[0] == 420
+def test_what_was_found_is_kept(cache: Path, candidate, forked: Forked) -> None:
+    assert largest(candidate(widths=(8,)), DATA, str(DEVICE), 300)[0] == 420
     (kept,) = cache.rglob("*.json")
-    kept.write_text(json.dumps({"found": 77, "on": "paper"}))
-    assert largest(candidate(batch_size=8, lr=0.5), DATA, str(DEVICE), 16) == (77, "paper")
+    kept.write_text(json.dumps({"found": 377, "on": "paper"}))
+    assert largest(candidate(widths=(8,), batch_size=8, lr=0.5), DATA, str(DEVICE), 300) == (
+        377,
+        "paper",
+    )
     kept.write_text(json.dumps({"found": 421, "on": "paper"}))  # which no device has found
-    assert largest(candidate(), DATA, str(DEVICE), 16)[0] == 420
+    assert largest(candidate(widths=(8,)), DATA, str(DEVICE), 300)[0] == 420
     kept.write_text("{")
-    assert largest(candidate(), DATA, str(DEVICE), 16)[0] == 420
+    assert largest(candidate(widths=(8,)), DATA, str(DEVICE), 300)[0] == 420
 
 
 def test_what_cannot_be_kept_is_an_answer(cache: Path, candidate) -> None:
     cache.touch()  # no folder can be made there
-    assert largest(candidate(), DATA, str(DEVICE), 16)[0] == 420
+    assert largest(candidate(widths=(8,)), DATA, str(DEVICE), 300)[0] == 420
 
 
 def test_a_process_that_the_system_kills_costs_no_more_than_its_size(
-    cache: Path, candidate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    cache: Path, candidate, forked: Forked
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(DEADLY.format(limit=380))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    forked.hook = partial(deadly, 380)
     assert largest(candidate(), DATA, str(DEVICE), 100)[0] == 375
-    (tmp_path / "sitecustomize.py").write_text(DEADLY.format(limit=1))
+    forked.hook = partial(deadly, 1)
     with pytest.raises(HpsearchError, match=r"16 rows does not fit .*batch_size.min"):
         largest(candidate(widths=(8,)), DATA, str(DEVICE), 16)
 
 
-def test_a_fault_of_the_data_is_told_as_such(cache: Path, candidate) -> None:
+def test_a_fault_of_the_data_is_told_as_such(cache: Path, candidate, forked: Forked) -> None:
     with pytest.raises(HpsearchError, match="no-such") as caught:
         largest(candidate(), DataSettings("csv", Path("no-such.csv"), "y"), str(DEVICE), 16)
     assert caught.value.exit_code == DataError.exit_code
