@@ -330,10 +330,14 @@ class Ledger:
     def end_verdict(
         self, connection: sa.Connection, seen: Study, number: int, result: Mapping[str, Any]
     ) -> None:
-        """Keep what the test part gave; the study is done, unless another finish has been asked for
-        meanwhile. The first of two results stays."""
+        """Keep what the test part gave; the finish that was seen is done, unless another one has
+        been asked for meanwhile. The first of two results stays."""
         study = _locked_again(connection, seen)
-        if study is not None and stage_rows.end_verdict(connection, study.study_id, number, result):
+        if study is None:
+            return
+        first = stage_rows.end_verdict(connection, study.study_id, number, result)
+        # Whatever was added while the test part was used: this finish has its verdict.
+        if first and study.finish == "open" and study.opened == seen.opened:
             self._end_finish(connection, study)
 
     @_verb
@@ -344,9 +348,8 @@ class Ledger:
             self._end_finish(connection, study)
 
     def _end_finish(self, connection: sa.Connection, study: Study) -> None:
-        if study.awaits_verdict:
-            study_rows.put(connection, study.study_id, finish="done")
-            study_rows.close(connection, study.study_id)
+        study_rows.put(connection, study.study_id, finish="done")
+        study_rows.close(connection, study.study_id)
 
     def verdicts(self, study_id: int) -> list[dict[str, Any]]:
         """What each use of the test part gave, in their order."""

@@ -88,7 +88,7 @@ def conclude(
         if context.ledger.begin_verdict(current) is None:
             return None  # another worker has given it meanwhile, and cleared away
         raise
-    context.ledger.end_verdict(study, use, found.as_json())
+    context.ledger.end_verdict(current, use, found.as_json())
     _log.info("%s: the test part has been used", study.name)
     return {found.best_ticket}
 

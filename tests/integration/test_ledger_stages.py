@@ -182,8 +182,8 @@ def test_a_study_is_done_once_the_verdict_is_there(ledger: Ledger) -> None:
     number = ledger.begin_verdict(ledger.study("s"))
     assert ledger.verdicts(study.study_id) == []
     assert ledger.begin_verdict(ledger.study("s")) == number == 1, "whoever began has died"
-    ledger.end_verdict(study, 1, {"test": 0.5})
-    ledger.end_verdict(study, 1, {"test": 0.6})
+    ledger.end_verdict(ledger.study("s"), 1, {"test": 0.5})
+    ledger.end_verdict(ledger.study("s"), 1, {"test": 0.6})
     assert ledger.verdicts(study.study_id) == [{"test": 0.5}]
     assert (ledger.study("s").state, ledger.study("s").finish) == ("done", "done")
     assert ledger.waiting() == []
@@ -204,7 +204,7 @@ def test_hours_end_the_search_and_not_the_finish(ledger: Ledger) -> None:
     assert [hold.number for hold in holds] == [1, 2]
     finish(ledger, holds)
     assert ledger.begin_verdict(ledger.study("s")) == 1
-    ledger.end_verdict(study, 1, {})
+    ledger.end_verdict(ledger.study("s"), 1, {})
     assert ledger.study("s").state == "done"
 
 
@@ -216,7 +216,9 @@ def test_another_finish_is_another_use(ledger: Ledger) -> None:
     with pytest.raises(ConflictError, match="in its finish"):
         ledger.extend("s", 1)
     finish(ledger, holds)
-    ledger.end_verdict(study, ledger.begin_verdict(ledger.study("s")) or 0, {"test": 0.5})
+    ledger.end_verdict(
+        ledger.study("s"), ledger.begin_verdict(ledger.study("s")) or 0, {"test": 0.5}
+    )
     ledger.extend("s", 2)
     open_stage(ledger, study, 2, a_stage("polish", 5, None))
     finish(ledger, claim(ledger, study))
@@ -279,7 +281,7 @@ def test_a_finish_asked_for_while_the_last_is_judged_is_not_lost(ledger: Ledger)
     finish(ledger, holds)
     number = ledger.begin_verdict(ledger.study("s"))
     ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
-    ledger.end_verdict(study, number or 0, {"test": 0.5})
+    ledger.end_verdict(ledger.study("s"), number or 0, {"test": 0.5})
     assert (ledger.study("s").finish, ledger.study("s").state) == ("due", "open")
     assert ledger.verdicts(study.study_id) == [{"test": 0.5}], "somebody has looked"
 
@@ -314,7 +316,7 @@ def test_hours_alone_are_not_added_where_no_trial_is_left(ledger: Ledger) -> Non
     finish(ledger, claim(ledger, study))
     open_stage(ledger, study, 1, a_stage("final", 3, 1))
     finish(ledger, claim(ledger, study))
-    ledger.end_verdict(study, ledger.begin_verdict(ledger.study("s")) or 0, {})
+    ledger.end_verdict(ledger.study("s"), ledger.begin_verdict(ledger.study("s")) or 0, {})
     with pytest.raises(ConflictError, match="add --trials N"):
         ledger.extend("s", 0, 1.0)
 
@@ -430,11 +432,11 @@ def test_neither_verdict_nor_finish_begins_while_a_study_is_put_down(
 def test_a_verdict_that_has_begun_counts_whoever_stops_the_study_meanwhile(
     ledger: Ledger,
 ) -> None:
-    study, holds = in_finish(ledger)
+    _study, holds = in_finish(ledger)
     finish(ledger, holds)
     number = ledger.begin_verdict(ledger.study("s"))
     ledger.set_state("s", "stopped")
-    ledger.end_verdict(study, number or 0, {"test": 0.5})
+    ledger.end_verdict(ledger.study("s"), number or 0, {"test": 0.5})
     assert (ledger.study("s").state, ledger.study("s").finish) == ("stopped", "done")
     assert ledger.set_state("s", "open").state == "done"
 
@@ -454,7 +456,7 @@ def test_a_finish_that_came_to_nothing_is_no_use_of_the_test_part(ledger: Ledger
 def test_an_empty_verdict_of_an_earlier_program_does_not_count(ledger: Ledger) -> None:
     study, holds = in_finish(ledger)
     finish(ledger, holds)
-    ledger.end_verdict(study, ledger.begin_verdict(ledger.study("s")) or 0, {})
+    ledger.end_verdict(ledger.study("s"), ledger.begin_verdict(ledger.study("s")) or 0, {})
     assert ledger.verdicts(study.study_id) == []
     ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
     open_stage(ledger, study, 2, a_stage("final", 5, 2))
@@ -476,7 +478,9 @@ def test_what_failed_in_a_finish_that_has_ended_is_not_retried(ledger: Ledger) -
     study, holds = in_finish(ledger)
     finish(ledger, holds[:1], TrialState.FAIL)
     finish(ledger, holds[1:])
-    ledger.end_verdict(study, ledger.begin_verdict(ledger.study("s")) or 0, {"test": 0.5})
+    ledger.end_verdict(
+        ledger.study("s"), ledger.begin_verdict(ledger.study("s")) or 0, {"test": 0.5}
+    )
     assert ledger.retry_failed("s") == 0
     ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
     open_stage(ledger, study, 2, a_stage("final", 5, 2))
@@ -520,3 +524,34 @@ def test_a_verdict_is_of_the_study_that_was_seen(ledger: Ledger) -> None:
     assert ledger.begin_verdict(seen) is None
     assert ledger.verdicts(study.study_id) == []
     assert ledger.study("s").awaits_verdict
+
+
+def test_a_retry_that_comes_while_the_test_part_is_used_asks_for_no_second_verdict(
+    ledger: Ledger,
+) -> None:
+    study = with_finish(ledger)
+    first = claim(ledger, study)
+    finish(ledger, first[:1], TrialState.FAIL)
+    finish(ledger, first[1:])
+    open_stage(ledger, study, 1, a_stage("final", 3, 2))
+    finish(ledger, claim(ledger, study))
+    seen = ledger.study("s")
+    number = ledger.begin_verdict(seen)
+    assert ledger.retry_failed("s") == 1
+    ledger.end_verdict(seen, number or 0, {"test": 0.5})
+    finish(ledger, claim(ledger, study))
+    assert (ledger.study("s").state, ledger.study("s").finish) == ("done", "done")
+    assert ledger.begin_verdict(ledger.study("s")) is None
+
+
+def test_a_late_verdict_does_not_end_the_finish_after_it(ledger: Ledger) -> None:
+    study, holds = in_finish(ledger)
+    finish(ledger, holds)
+    seen = ledger.study("s")
+    number = ledger.begin_verdict(seen)
+    ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
+    open_stage(ledger, study, 2, a_stage("final", 5, 2))
+    finish(ledger, claim(ledger, study))
+    ledger.end_verdict(seen, number or 0, {"test": 0.5})
+    assert ledger.study("s").awaits_verdict
+    assert ledger.begin_verdict(ledger.study("s")) == 2

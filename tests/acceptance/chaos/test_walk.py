@@ -146,7 +146,8 @@ def test_acts_in_a_finish_change_nothing(backend: str, copies: Copies) -> None:
         *(("stop", move) for move in (none, begun, some, all_, judged, done)),
         ("stop, resume", begun), ("pause", some), ("pause, stop", begun),
         ("kill", begun), ("kill", all_), ("kill", judged),
-        ("retry", some), ("extend", begun), ("extend", done), ("final", some), ("final", done),
+        ("retry", some), ("retry", judged), ("extend", begun), ("extend", done),
+        ("final", some), ("final", done),
         ("delete", some), ("delete", judged),
     ])  # fmt: skip
 
