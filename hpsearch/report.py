@@ -382,7 +382,7 @@ class Reader:
         if snapshot.study.state not in ("done", "stopped"):
             return
         ended = {t.ticket for t in snapshot.trials if t.state != "RUNNING"}
-        kept = {snapshot.best.ticket} if snapshot.best else set[int]()
+        kept = {snapshot.network.ticket} if snapshot.network else set[int]()
         if snapshot.verdict is None or snapshot.study.state != "done":
             kept |= {t.ticket for t in snapshot.trials if t.stage == FINAL}
         place = checkpoint_place(self._ledger.database, snapshot.study, self._checkpoints)

@@ -454,9 +454,11 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if study.state in ("paused", "stopped"):
         yield f"resume {study.name}", "open it again; then run it again"
     yield f"trials {study.name} --top 10", "the best trials"
-    if study.state == "done" and snapshot.best is not None and snapshot.best.checkpoint:
+    if study.state == "done" and snapshot.network is not None and snapshot.network.checkpoint:
         yield f"best {study.name} --save {free(f'{study.name}-net')}", "its network, ready to use"
-    if any(t.state == "FAIL" and not t.untrainable for t in snapshot.trials):
+    over = study.finish == "done"  # what failed in a finish that has ended is not run again
+    failed = [t for t in snapshot.trials if t.state == "FAIL" and not (over and t.stage == FINAL)]
+    if any(not trial.untrainable for trial in failed):
         yield f"retry {study.name} --failed", "run failed trials again"
     yield "dashboard", "curves in a browser"
     if study.state == "done" and not snapshot.is_whole:

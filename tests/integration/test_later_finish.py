@@ -9,10 +9,12 @@ import pytest
 from optuna.trial import TrialState
 
 from hpsearch.errors import ConflictError
+from hpsearch.places import checkpoint_place
 from hpsearch.report import Reader
 from hpsearch.stages import Stage
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.storage import open_storage
+from hpsearch.training.checkpoint import Checkpoints
 from hpsearch.worker.staging import Staging
 from tests.integration.player import Player
 
@@ -130,3 +132,20 @@ def test_hours_that_passed_trials_over_are_added_to_first(sqlite_url: str, tmp_p
     player.finish_again(1, 2)
     player.play()
     assert len(verdicts(player)) == 1
+
+
+def test_what_is_cleared_away_after_a_finish_is_not_the_network_that_it_hands_over(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "checkpoints"
+    player = Player(sqlite_url, tmp_path, TEXT % (JOINT, "") + "final: {top: 1, seeds: 2}\n")
+    player.play()
+    reader = Reader(player.ledger, "s", str(place))
+    snapshot = reader.snapshot()
+    saved = Checkpoints(checkpoint_place(player.ledger.database, player.study, str(place)))
+    for trial in snapshot.trials:
+        saved.save(trial.ticket, {"epoch": 1}, 1)
+    reader.tidy(snapshot)
+    assert snapshot.handed is not None
+    assert saved.numbers() == {snapshot.handed.ticket}
+    assert snapshot.handed != snapshot.best
