@@ -72,16 +72,18 @@ def upgrade(storage: Storage = None) -> None:
     from hpsearch.cli.show import note
     from hpsearch.store import upgrades
     from hpsearch.store.engine import Database, storage_url
+    from hpsearch.store.ledger import Ledger
 
     database = Database(storage_url(storage))
     if upgrades.pending(database) is not None and database.file is None:
         note("no copy is made of a server's database; keep a dump of it (pg_dump, mariadb-dump)")
     done = upgrades.upgrade(database)
+    Ledger(database).name_metrics()
     if done.before == done.after:
-        typer.echo(f"{database.name} is up to date: schema {done.after}")
+        echo(f"{database.name} is up to date: schema {done.after}")
         return
     kept = f"; as it was: {done.copy}" if done.copy else ""
-    typer.echo(f"{database.name} has schema {done.after} now, {done.before} before{kept}")
+    echo(f"{database.name} has schema {done.after} now, {done.before} before{kept}")
 
 
 @db.command("check")

@@ -54,10 +54,13 @@ def serve(
             "name a login (--user and --password-file, or HPSEARCH_DASHBOARD_USER and "
             "HPSEARCH_DASHBOARD_PASSWORD_FILE), or bind it to 127.0.0.1"
         )
+    ledger = Ledger(database)
+    if not read_only:
+        ledger.name_metrics()
     app = optuna_dashboard.wsgi(open_storage(database))
     app.catchall = False  # what goes wrong is logged, and not written past the log with a password
     try:
-        owned = Owned(app, Ledger(database), checkpoints)
+        owned = Owned(app, ledger, checkpoints)
         server = Server(Guard(owned, login, read_only=read_only), address, port, HEALTH)
     except OSError as error:
         raise HpsearchError(

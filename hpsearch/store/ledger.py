@@ -85,6 +85,12 @@ def _locked_again(connection: sa.Connection, seen: Study) -> Study | None:
     return study if study is not None and study.uid == seen.uid else None
 
 
+def _metrics(found: Iterable[Study]) -> dict[int, str]:
+    """The metric that steers each study; of a damaged document none."""
+    named = {study.study_id: study.document.get("metric") for study in found}
+    return {study_id: name for study_id, name in named.items() if isinstance(name, str)}
+
+
 class Ledger:
     """The verbs. Every method is one transaction; values that come back are frozen."""
 
@@ -150,7 +156,9 @@ class Ledger:
             )
         )  # fmt: skip
         stage_rows.add(connection, study_id, 0, stage)
-        return self._study(connection, name), True
+        study = self._study(connection, name)
+        trials.name_metrics(connection, _metrics([study]))
+        return study, True
 
     def _existing(self, connection: sa.Connection, name: str) -> Study:
         try:
@@ -160,6 +168,16 @@ class Ledger:
                 f"the name {name!r} is taken in {self.database.name} by a study that hpsearch "
                 "did not make; choose another one: --set name=..."
             ) from None
+
+    def name_metrics(self) -> None:
+        """Name the metric of studies that were made before hpsearch did so, for Optuna's readers.
+
+        That changes nothing of them, and is done once.
+        """
+        with self.database.read() as connection:
+            found = study_rows.find(connection, trials.nameless())
+        if names := _metrics(found):
+            self.database.write(lambda connection: trials.name_metrics(connection, names))
 
     def study(self, name: str) -> Study:
         """The study of this name. Raises NotFoundError, which lists the names there are."""

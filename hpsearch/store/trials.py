@@ -48,6 +48,8 @@ __all__ = [
     "last_reports",
     "last_step",
     "lock_study",
+    "name_metrics",
+    "nameless",
     "next_number",
     "numbered",
     "put_reports",
@@ -65,6 +67,10 @@ INFEASIBLE = (1.0,)
 
 PRUNER_NOTES = "completed_rung_"
 """How the system attributes begin that successive halving keeps on a trial."""
+
+
+_METRIC_NAMES = "study:metric_names"
+"""Optuna's system attribute of a study."""
 
 
 def _utc() -> datetime:
@@ -95,6 +101,22 @@ def create_study(connection: sa.Connection, name: str, direction: str, uid: str)
         sa.insert(STUDY_USER).values(study_id=study_id, key="hpsearch", value_json=json.dumps(uid))
     )
     return study_id
+
+
+def name_metrics(connection: sa.Connection, names: Mapping[int, str]) -> None:
+    """Give the value of these studies' trials a name, as `Study.set_metric_names` does, {study_id:
+    name}: Optuna's plots and its dashboard would call it "Objective 0"."""
+    rows = [
+        {"study_id": study_id, "key": _METRIC_NAMES, "value_json": json.dumps([name])}
+        for study_id, name in names.items()
+    ]
+    upsert(connection, STUDY_SYSTEM, ("study_id", "key"), rows)
+
+
+def nameless() -> sa.ColumnElement[bool]:
+    """Whether a study of hpsearch's has no name for its metric, for a WHERE clause on STUDIES."""
+    named = STUDY_SYSTEM.c.study_id == STUDIES.c.study_id, STUDY_SYSTEM.c.key == _METRIC_NAMES
+    return ~sa.exists().where(*named)
 
 
 def is_study(study_id: sa.ColumnElement[int], uid: sa.ColumnElement[str]) -> sa.Exists:
