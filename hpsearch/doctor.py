@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from collections.abc import Iterator
@@ -11,11 +12,12 @@ from typing import Any
 
 from hpsearch import __version__, passwords
 from hpsearch.catalog import SOURCES
-from hpsearch.errors import StorageError
+from hpsearch.errors import SchemaError, StorageError
 from hpsearch.places import default_root, stays_here
 from hpsearch.store.engine import Database, storage_url
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import is_ready
+from hpsearch.store.upgrades import pending
 
 __all__ = ["Finding", "check_database", "examine"]
 
@@ -81,12 +83,20 @@ def _devices() -> Iterator[Finding]:
 
 
 def _database(storage: str | None) -> Finding:
-    mend = "name another one with --storage or HPSEARCH_STORAGE, or mend what it says"
     try:
         facts = check_database(storage)
     except StorageError as error:
-        return Finding("database", False, True, str(error), mend)
+        return Finding("database", False, True, str(error), _mend(storage, error))
     return Finding("database", True, True, f"{facts['database']}: {facts['state']}")
+
+
+def _mend(storage: str | None, error: StorageError) -> str:
+    """What to do about a database that cannot be used."""
+    if isinstance(error, SchemaError):
+        with contextlib.suppress(StorageError):
+            pending(Database(storage_url(storage)))  # raises where no way leads on from it
+            return "run hpsearch db upgrade"
+    return "name another one with --storage or HPSEARCH_STORAGE, or fix what it says"
 
 
 def _checkpoints(storage: str | None) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from hpsearch.store import upgrades
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import OLDEST, SCHEMA_VERSION, is_ready, prepare, versions
+from tests.old import put
 
 pytestmark = pytest.mark.mariadb
 
@@ -27,17 +28,9 @@ FORK = multiprocessing.get_context("fork")
 
 
 @pytest.fixture
-def old(bare_url: str) -> str:
-    """A database of schema 5 with a study that has a finish and one that has none."""
-    with closing(Database(bare_url)) as database:
-        ledger = Ledger(database)
-        for name, final in (("with", {"top": 1, "seeds": 2}), ("without", None)):
-            ledger.create(
-                name=name, direction="maximize", digest="d", document={"final": final}, base="/",
-                budget=3, hours=None, crash_limit=3, final=final,
-            )  # fmt: skip
-        execute(database, "ALTER TABLE hpsearch_studies DROP COLUMN final")
-        execute(database, "UPDATE hpsearch_schema SET version = 5")
+def old(bare_url: str, tmp_path: Path) -> str:
+    """The database of hpsearch 0.1.0, of schema 5."""
+    put(bare_url, tmp_path)
     return bare_url
 
 
@@ -51,7 +44,7 @@ def content(database: Database) -> dict[str, list[tuple[Any, ...]]]:
         tables = sa.MetaData()
         tables.reflect(connection)
         return {
-            name: sorted(tuple(row) for row in connection.execute(sa.select(table)))
+            name: sorted(map(tuple, connection.execute(sa.select(table))), key=repr)
             for name, table in tables.tables.items()
         }
 
@@ -60,8 +53,8 @@ def check_upgraded(url: str) -> None:
     with closing(Database(url)) as database:
         assert is_ready(database)
         found = {study.name: study for study in Ledger(database, make=False).studies()}
-        assert found["with"].final == {"top": 1, "seeds": 2}
-        assert found["without"].final is None
+        assert found["finished"].final == {"top": 1, "seeds": 2}
+        assert (found["table"].final, found["unfinished"].final) == (None, None)
 
 
 def test_there_is_a_step_for_every_version() -> None:
@@ -251,7 +244,7 @@ def test_a_step_that_is_half_done_is_done_again(old: str, point: str) -> None:
         execute(
             database,
             """UPDATE hpsearch_studies SET final = '{"top": 1, "seeds": 2}'
-            WHERE study_id = (SELECT study_id FROM studies WHERE study_name = 'with')""",
+            WHERE study_id = (SELECT study_id FROM studies WHERE study_name = 'finished')""",
         )
     upgrades.upgrade(database)
     check_upgraded(old)
@@ -278,7 +271,7 @@ def test_a_damaged_document_is_left_to_its_readers(old: str) -> None:
     execute(database, "UPDATE hpsearch_studies SET document = '{' WHERE study_id = 1")
     execute(database, "UPDATE hpsearch_studies SET document = '[]' WHERE study_id = 2")
     upgrades.upgrade(database)
-    assert [study.final for study in Ledger(database).studies()] == [None, None]
+    assert [study.final for study in Ledger(database).studies()] == [None, None, None]
 
 
 # --- the copy of a SQLite file ----------------------------------------------------------------
@@ -288,9 +281,9 @@ def test_a_damaged_document_is_left_to_its_readers(old: str) -> None:
 def file(tmp_path: Path) -> Iterator[Path]:
     """A SQLite file of schema 5, of which a part lies in the write-ahead log."""
     database = Database(f"sqlite:///{tmp_path}/study.db")
-    prepare(database)
-    execute(database, "ALTER TABLE hpsearch_studies DROP COLUMN final")
-    execute(database, "UPDATE hpsearch_schema SET version = 5")
+    put(database.url, tmp_path)
+    with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
     with closing(sqlite3.connect(tmp_path / "study.db")) as reader:  # keeps the log from going
         reader.execute("SELECT count(*) FROM studies").fetchall()
         execute(database, "INSERT INTO studies (study_name) VALUES ('in the log')")
@@ -312,7 +305,7 @@ def test_the_copy_is_the_file_as_it_was(file: Path) -> None:
     assert rows_of(copy) == before
     assert any("in the log" in line for line in before)
     assert stat.S_IMODE(copy.stat().st_mode) == 0o640
-    left = {path.name for path in file.parent.iterdir()}
+    left = {path.name for path in file.parent.glob("study.db*")}
     assert left == {"study.db", "study.db-wal", "study.db-shm", copy.name}
 
 

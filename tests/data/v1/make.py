@@ -45,7 +45,7 @@ def as_hpsearch() -> None:
     def counted(array: Array) -> object:
         nonlocal count
         count += 1
-        if count == int(os.environ.get("STOP", 0)):
+        if count == int(os.environ.get("STOP", "0")):
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(2)  # until another thread has noticed
         return epoch(array)
@@ -68,23 +68,19 @@ def dump() -> None:
     """The tables that hpsearch 0.1.0 makes on servers, as SQL."""
     import sqlalchemy as sa
 
-    sys.path.insert(0, str(HERE.parents[2]))
-    from tests.conftest import Servers
-
-    (STUDY / "servers").mkdir()
-    servers = Servers(STUDY / "servers")
     for backend in ("postgresql", "mariadb"):
-        database = Database(servers.new_database(backend, STUDY))
+        database = Database(os.environ[f"{backend.upper()}_URL"])
         statements: list[str] = []
 
         @sa.event.listens_for(database.engine, "before_cursor_execute")
-        def note(_c: object, _cursor: object, text: str, *_: object, of: object = statements) -> None:
+        def note(
+            _c: object, _cursor: object, text: str, *_: object, of: object = statements
+        ) -> None:
             if text.strip().startswith("CREATE"):
                 of.append(text.strip().replace("\t", "") + ";\n")  # type: ignore[attr-defined]
 
         prepare(database)
         (HERE / f"{backend}.sql").write_text("\n".join(statements))
-    servers.stop()
 
 
 def packed(name: str, content: bytes) -> None:
@@ -103,7 +99,9 @@ def make() -> None:
             expected[f"{verb} {name}"] = json.loads(command(STUDY, verb, name, "--json"))
         expected[f"export {name}"] = command(STUDY, "export", name)
         command(STUDY, "best", name, "--save", f"{name}-network")
-    expected["predict"] = json.loads(command(STUDY, "predict", "table-network", "rows.csv", "--json"))
+    expected["predict"] = json.loads(
+        command(STUDY, "predict", "table-network", "rows.csv", "--json")
+    )
     expected["test"] = json.loads(command(STUDY, "predict", "finished-network", "--test", "--json"))
     (STUDY / "whole").mkdir()
     search(STUDY / "whole", "unfinished")
