@@ -73,7 +73,8 @@ semicolon, tab or bar. A column of numbers is scaled to mean 0 and deviation 1 o
 rows; any other is one input a category. Missing values (empty, NA, NaN, null, ?) become the
 training rows' median or most frequent category, rows without a target are left out, and so is a
 text column whose values are nearly all different. A text target, or one of few whole numbers,
-is classification, unless `task` says otherwise; shares of the classes are kept in each part.
+is classification, unless `task` says otherwise; shares of the classes are kept in each part,
+and each class that has as many rows as there are parts has one in each.
 What was done to the data is told with the result, and is in `hpsearch status STUDY --json`
 under `data.notes`.
 

@@ -134,6 +134,7 @@ def final(
     so."""
     from hpsearch import plan
     from hpsearch.spec import StudySpec
+    from hpsearch.suitability import check_measured
 
     ledger = open_ledger(storage)
     study = ledger.study(name)
@@ -143,6 +144,8 @@ def final(
             f"study {name!r} has no test part (data.test is 0), so a finish has nothing to measure "
             "on; run its file with a test share above 0 under another name"
         )
+    if study.data is not None:
+        check_measured(spec, study.data, ["test"])
     given = {"top": top, "seeds": seeds}
     wanted = {**(study.final or {}), **{key: n for key, n in given.items() if n is not None}}
     spec = spec.with_final(wanted)

@@ -31,6 +31,16 @@ def test_a_study_whose_rows_are_all_alike_is_stopped_with_the_reason(command: Co
     assert command.run("worker", "s", code=4).stderr.count("suspect the data") == 1
 
 
+def test_a_value_that_can_never_be_trained_on_the_data_stops_a_study(command: Command) -> None:
+    losses = "{optimizer: {loss: {values: [cross_entropy, bce]}}}"
+    text = digits(parameters=losses, sampler="grid", budget="{epochs: 1}")
+    text = text.replace("pruner: none", "pruner: none, sanity: false")
+    said = command.run("run", command.file(text), code=4).stderr
+    assert "loss bce can never be trained: the loss bce is for two classes and there are 10" in said
+    status = command.json("status", "s")
+    assert (status["state"], status["issued"]) == ("stopped", 0)
+
+
 @pytest.mark.nightly
 def test_a_worker_that_serves_all_goes_on_with_others(command: Command) -> None:
     file = write(command, "1,2,x\n1,2,y\n" * 30)
