@@ -6,8 +6,9 @@ TLS is not done here: a proxy before it does that better.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import optuna_dashboard
 
@@ -20,7 +21,10 @@ from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.storage import open_storage
 
-__all__ = ["Login", "read_login", "serve"]
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["Login", "read_login", "serve", "watched"]
 
 
 def serve(
@@ -60,7 +64,7 @@ def serve(
     app = optuna_dashboard.wsgi(open_storage(database))
     app.catchall = False  # what goes wrong is logged, and not written past the log with a password
     try:
-        owned = Owned(app, ledger, checkpoints)
+        owned = watched(Owned(app, ledger, checkpoints), ledger.database)
         server = Server(Guard(owned, login, read_only=read_only), address, port, HEALTH)
     except OSError as error:
         raise HpsearchError(
@@ -71,6 +75,17 @@ def serve(
         ready(f"http://{shown}:{server.effective_port}/")
         server.run()
     server.close()
+
+
+def watched(app: WSGIApplication, database: Database) -> WSGIApplication:
+    """The application, which is not asked where the database's file is not the one any more that
+    was opened: LostError. optuna-dashboard would answer that something has gone wrong."""
+
+    def checked(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        database.check()
+        return app(environ, start)
+
+    return checked
 
 
 def _resolved(host: str, port: int) -> str:

@@ -305,7 +305,7 @@ def test_a_study_is_deleted_as_the_command_does(shown: tuple[Served, Any, Any]) 
     served, ledger, study = shown
     folder = Path(checkpoint_place(ledger.database, study))
     folder.mkdir(parents=True)
-    (folder / "000000-000001.pt").write_bytes(b"x")
+    (folder / "1.1.pt").write_bytes(b"x")
     assert served.ask("DELETE", f"/api/studies/{study.study_id}", body={})[0] == 204
     assert ledger.studies() == []
     assert not folder.exists()

@@ -13,6 +13,7 @@ import optuna_dashboard
 import pytest
 import sqlalchemy as sa
 
+from hpsearch.dashboard import watched
 from hpsearch.dashboard.guard import Guard
 from hpsearch.errors import LostError, StorageError, UnreachableError
 from hpsearch.store.engine import Database
@@ -130,7 +131,7 @@ def test_nobody_goes_on_in_a_file_that_is_not_the_one(
 def test_a_page_of_the_dashboard_says_it(ledger: Ledger, folder: Path) -> None:
     app = optuna_dashboard.wsgi(open_storage(ledger.database))
     app.catchall = False
-    guard, answers = Guard(app, None, read_only=False), []
+    guard, answers = Guard(watched(app, ledger.database), None, read_only=False), list[str]()
 
     def ask() -> bytes:
         environ = {"PATH_INFO": "/api/studies", "HTTP_HOST": "localhost"}
