@@ -1,0 +1,35 @@
+"""A finish by the command line: of any study that has ended, and what is said of it."""
+
+from __future__ import annotations
+
+from tests.acceptance.conftest import Command, digits
+
+PARAMETERS = "{learning_rate: {lr: {min: 1.0e-3, max: 1.0e-1, log: true}}}"
+
+
+def test_a_study_without_a_finish_gets_one(command: Command) -> None:
+    file = command.file(digits(parameters=PARAMETERS, budget="{trials: 3, epochs: 1}"))
+    command.run("run", file, "--workers", 1)
+    said = command.run("final", "s", "--top", 1, "--seeds", 3).stdout
+    assert "up to 6 trials for a finish; run it again" in said
+    assert "has to come to its end first" in command.run("final", "s", code=5).stderr
+    shown = command.run("run", file, "--workers", 1).stdout
+    (sentence,) = [line for line in shown.splitlines() if line.startswith("Test accuracy 0.")]
+    assert sentence in command.run("status", "s").stdout
+    best = command.json("best", "s")
+    assert (best["stage"], best["network"]["stage"]) == ("joint", "final")
+    assert (best["final"]["asked"], best["final"]["completed"]) == (6, 6)
+    lines = command.run("best", "s").stdout.splitlines()
+    assert lines[0].startswith(f"best of s: trial {best['number']}, ")
+    handed = f"network handed over: trial {best['network']['number']}, "
+    assert any(line.startswith(handed) for line in lines)
+    assert sentence in lines
+    assert "has been used once; --again" in command.run("final", "s", code=5).stderr
+    assert "up to 4 trials for another" in command.run("final", "s", "--again", "--seeds", 2).stdout
+
+
+def test_a_study_without_a_test_part_gets_none(command: Command) -> None:
+    text = digits(parameters=PARAMETERS, budget="{trials: 1, epochs: 1}")
+    file = command.file(text.replace("limit: 300", "limit: 300, test: 0"))
+    command.run("submit", file)
+    assert "has no test part (data.test is 0)" in command.run("final", "s", code=5).stderr
