@@ -119,11 +119,11 @@ def command(make_command: Callable[[str], Command], bare_sqlite_url: str) -> Com
 
 def unhurried(make_command: Callable[[str], Command]) -> Callable[[str], Command]:
     """Commands whose workers take their time for an epoch without a load, so that what a test does
-    to a trial comes in the middle of it."""
+    to a trial comes in the middle of it. `hooks.clear()` lets the ones to come hurry."""
 
     def make(url: str) -> Command:
         command = make_command(url)
-        command.hooks.append(partial(hooks.pace, 0.15))
+        command.hooks.append(partial(hooks.pace, 0.4))
         return command
 
     return make

@@ -26,7 +26,7 @@ PARAMETERS = (
     " regularization: {dropout: 0.2}}"
 )
 EPOCHS = 24
-"""Of 0.15 s each: a signal sent after the first reports comes in the middle of a trial."""
+"""Of 0.4 s each: a signal sent after the first reports comes in the middle of a trial."""
 STUDY = digits(parameters=PARAMETERS, budget=f"{{trials: 2, epochs: {EPOCHS}}}", stack="off")
 """One trial after the other; `chaos` has the same with stacks."""
 BACKENDS = ["sqlite", "postgresql", pytest.param("mariadb", marks=pytest.mark.nightly)]
@@ -127,6 +127,7 @@ def test_everything_is_killed_and_the_trial_is_taken_over_when_its_lease_ends(
     worker.kill()
     running.communicate()
     before = trials(command)[0]
+    command.hooks.clear()
     command.run("run", file)
     first, second = sorted(trials(command), key=lambda t: t.user_attrs["ticket"])
     assert first._trial_id == before._trial_id
@@ -189,6 +190,7 @@ def test_an_interrupted_run_gives_back_and_goes_on(command: Command, signum: int
     assert (status["workers"], status["in_training"], status["running"]) == (0, 0, 1)
     waits = "no worker is there to go on with 1 of its trials: hpsearch worker s"
     assert waits in command.run("status", "s").stdout.replace("-m ", "")
+    command.hooks.clear()
     assert "others hold trials" not in command.run("run", file).stderr
     assert [len(t.intermediate_values) for t in trials(command)] == [EPOCHS, EPOCHS]
     assert trials(command)[0].user_attrs["attempts"] == 2
@@ -202,6 +204,7 @@ def test_a_trial_whose_checkpoint_is_damaged_starts_again_and_says_so(command: C
     running.communicate(timeout=30)
     (saved,) = (command.folder / "checkpoints").rglob("*.pt")
     saved.write_bytes(saved.read_bytes()[:1000])
+    command.hooks.clear()
     command.run("run", file)
     first = trials(command)[0]
     assert sorted(first.intermediate_values) == list(range(1, EPOCHS + 1))

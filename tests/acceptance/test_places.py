@@ -59,6 +59,7 @@ def test_an_interrupted_trial_goes_on_from_another_folder(
 
     command.folder = tmp_path / "elsewhere"
     command.folder.mkdir()
+    command.hooks.clear()
     assert place in command.run("run", file, "--checkpoints", place).stdout
     (first,) = trials(command)
     assert (first._trial_id, first.user_attrs["attempts"]) == (cut._trial_id, 2)
