@@ -184,14 +184,16 @@ def _serve(place: Path) -> None:
     signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     lines: dict[socket.socket, int] = {}
+    told: set[socket.socket] = set()
     while True:
         ready, _, _ = select.select([listener, deaths, *lines], [], [], 1.0)
         if deaths in ready:
             deaths.recv(4096)
-            _bury(lines)
-        for line in lines.keys() & set(ready):  # who asked has gone
+            _tell(lines, told)
+        for line in lines.keys() & set(ready):  # who asked knows how it has ended, or has gone
             os.kill(lines[line], signal.SIGKILL)
             os.waitpid(lines.pop(line), 0)
+            told.discard(line)
             line.close()
         if listener in ready:
             line, _ = listener.accept()
@@ -200,17 +202,17 @@ def _serve(place: Path) -> None:
             return
 
 
-def _bury(lines: dict[socket.socket, int]) -> None:
-    by_pid = {pid: line for line, pid in lines.items()}
-    while lines:
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid == 0:
-            return
-        if (line := by_pid.get(pid)) is None:
-            continue  # an orphan that we were given
-        del lines[line]
-        with suppress(OSError), line:
-            line.send(_CODE.pack(os.waitstatus_to_exitcode(status)))
+def _tell(lines: Mapping[socket.socket, int], told: set[socket.socket]) -> None:
+    """Say how processes have ended. They stay in the list of processes until it is heard, as a
+    child does until its parent has waited for it."""
+    for line, pid in lines.items():
+        if line not in told:
+            end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if end is not None:
+                code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+                told.add(line)
+                with suppress(OSError):
+                    line.send(_CODE.pack(code))
 
 
 def _fork(line: socket.socket, not_its: Sequence[socket.socket]) -> int:
