@@ -88,18 +88,22 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             raise
 
     def readable(self) -> bool:
-        """Whether a connection may be taken now. At the limit one is closed first."""
+        """Whether a connection may be taken now. At the limit a tenth is closed first."""
         now = time.time()
         if now >= self.next_channel_cleanup:
             self.next_channel_cleanup = now + self.adj.cleanup_interval
             self.maintenance(now)
         if len(self.active_channels) < self.most:
             return bool(self.accepting)
-        idle = [channel for channel in self.active_channels.values() if not channel.requests]
-        silent = min(idle, key=lambda channel: channel.last_activity, default=None)
-        if silent is not None and now - silent.last_activity > _FRESH_S:
-            silent.handle_close()
-            # Its descriptor may be polled in this round still: the next one takes connections.
+        silent = [
+            channel for channel in self.active_channels.values()
+            if not channel.requests and now - channel.last_activity > _FRESH_S
+        ]  # fmt: skip
+        silent.sort(key=lambda channel: channel.last_activity)
+        for channel in silent[: max(self.most // 10, 1)]:
+            channel.handle_close()
+        if silent:
+            # Their descriptors may be polled in this round still: the next one takes connections.
             self.pull_trigger()
         return False
 

@@ -127,7 +127,7 @@ def test_idle_connections_keep_nobody_out(serve: Serve, sent: bytes) -> None:
         began = time.monotonic()
         assert served.ask("GET", HEALTH)[:2] == (200, "ok\n")
         assert served.ask("GET", "/")[:2] == (200, "xx")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20  # two minutes, where idle ones stay
         assert len(served.server.active_channels) <= 10
 
 
