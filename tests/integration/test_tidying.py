@@ -211,7 +211,7 @@ def test_a_worker_that_was_killed_before_it_could_leaves_it_to_the_command(
     killed.mirror.refresh()
     trials = [SimpleNamespace(ticket=n, state="COMPLETE", stage="joint") for n in numbers]
     snapshot: Any = SimpleNamespace(
-        study=ledger.study("s"), trials=trials, best=trials[-1], verdict=None
+        study=ledger.study("s"), trials=trials, network=trials[-1], verdict=None
     )
     reader.tidy(snapshot)
     assert left(folder) == [f"{numbers[-1]}.1.pt"]
