@@ -16,10 +16,10 @@ from enum import StrEnum
 from statistics import mean
 from types import MappingProxyType
 
-from hpsearch.catalog import METRICS
+from hpsearch.catalog import METRICS, Direction
 
 __all__ = [
-    "ADVICE", "BEST", "FEW", "Diagnosis", "Word", "Yardstick", "diagnose", "summary",
+    "ADVICE", "BEST", "FEW", "Diagnosis", "Word", "Yardstick", "best_epoch", "diagnose", "summary",
 ]  # fmt: skip
 
 FEW = 5
@@ -118,6 +118,12 @@ class Diagnosis:
     def agreeing(self) -> int:
         """How many of the trials have the study's word."""
         return sum(word is self.word for word in self.words.values())
+
+
+def best_epoch(curve: Mapping[int, float], direction: Direction) -> int:
+    """The epoch of the best value of a learning curve, the first of equals."""
+    sign = 1 if direction == "maximize" else -1
+    return max(curve, key=lambda epoch: (sign * curve[epoch], -epoch))
 
 
 def diagnose(

@@ -16,12 +16,12 @@ from hpsearch.catalog import FINAL, GROUPS, JOINT, POLISH, WARMUP, Direction, Va
 from hpsearch.errors import StudyFileError
 from hpsearch.ranges import bounds, edges, narrowed, spanned, within
 from hpsearch.space import Assignment, Choices, Grid, Parameter, Range
-from hpsearch.spec import StudySpec
+from hpsearch.spec import StudySpec, versions
 from hpsearch.stages import Stage
 
 __all__ = [
     "Done", "PlannedStage", "carried", "default_point", "final_tickets", "in_hours", "limit",
-    "opening", "outline", "provisional", "ranked", "sizes", "starting", "tickets",
+    "opening", "outline", "provisional", "ranked", "remarks", "sizes", "starting", "tickets",
 ]  # fmt: skip
 
 _WARMUP_SHARE, _STAGES_SHARE, _POLISH_SHARE = 0.20, 0.25, 0.55
@@ -48,7 +48,7 @@ class Done:
     ticket: int
     values: Assignment
     value: float | None
-    """The metric of one that went to its last epoch; None of any other."""
+    """The metric of one that is complete; None of any other."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def limit(spec: StudySpec) -> int | None:
         whole = Stage(JOINT, 0, None, tuple(spec.space), dict.fromkeys(spec.space.names, "grid"))
         cells = _cells(spec, whole)
         fits = cells is not None and (spec.budget.trials is None or cells <= spec.budget.trials)
-        return cells + len(spec.start) if fits and cells is not None else None
+        return cells + len(_starts(spec)) if fits and cells is not None else None
     only_grid = chosen == {"grid"} and spec.search.strategy == JOINT
     return Grid(spec.space).size if only_grid else None
 
@@ -165,7 +165,7 @@ def _default(parameter: Parameter, known: Value) -> Value:
 
 
 def ranked(done: Sequence[Done], direction: Direction) -> list[Done]:
-    """The trials that went to their last epoch, the best first; of equals the older one."""
+    """The trials that are complete, the best first; of equals the older one."""
     sign = -1 if direction == "maximize" else 1
     complete = [d for d in done if d.value is not None]
     return sorted(complete, key=lambda d: (sign * (d.value or 0.0), d.ticket))
@@ -230,8 +230,62 @@ def opening(
 
 
 def _points(spec: StudySpec) -> tuple[Assignment, ...]:
-    """What a study runs first."""
-    return spec.start if spec.search.strategy == JOINT else (*spec.start, default_point(spec))
+    """What a study runs first: the points of its start, then the default configuration unless it
+    is one of them. A grid runs each of its cells once, and so no default beside them."""
+    joint = spec.search.strategy == JOINT
+    default = default_point(spec)
+    if spec.version == versions.FIRST:
+        return spec.start if joint else (*spec.start, default)
+    starts = tuple(_starts(spec).values())
+    alone = not default or (joint and limit(spec) is not None)
+    known = [_whole(spec, point) for point in starts]
+    return starts if alone or default in known else (*starts, default)
+
+
+def _starts(spec: StudySpec) -> dict[int, Assignment]:
+    """The points of the start by their place in the file, of those that are the same the first."""
+    if spec.version == versions.FIRST:
+        return dict(enumerate(spec.start))
+    return {at: point for at, point in enumerate(spec.start) if _same(spec, at) is None}
+
+
+def _same(spec: StudySpec, at: int) -> int | None:
+    """The place of the first point that is the same as the one at that place, if there is one."""
+    whole = [_whole(spec, point) for point in spec.start[: at + 1]]
+    first = whole.index(whole[at])
+    return first if whole[at] is not None and first < at else None
+
+
+def _whole(spec: StudySpec, point: Assignment) -> Assignment | None:
+    """What a trial of a point has, where nothing of it is left to be drawn."""
+    values: dict[str, Value] = {}
+    for parameter in spec.space:
+        if not parameter.active({**spec.space.constants, **values}):
+            continue
+        if parameter.name in point:
+            values[parameter.name] = point[parameter.name]
+        elif parameter.default is not None:
+            values[parameter.name] = parameter.default
+        else:
+            return None
+    return values
+
+
+def remarks(spec: StudySpec) -> list[str]:
+    """What of a study's starting points is not run as its file has it."""
+    if spec.version == versions.FIRST:
+        return []
+    said = [
+        f"start: point {at} is the same as point {first} and is left out"
+        for at in range(len(spec.start))
+        if (first := _same(spec, at)) is not None
+    ]
+    points, trials = _points(spec), tickets(spec)
+    if (over := len(points) - trials) > 0:
+        which = "the last is" if over == 1 else f"the last {over} are"
+        last = "" if len(points) == len(_starts(spec)) else ": the default configuration comes last"
+        said.append(f"{len(points)} starting points, {trials} trials: {which} not run{last}")
+    return said
 
 
 def _finish(spec: StudySpec, done: Sequence[Done], first: int) -> Stage:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -45,14 +45,15 @@ class Trial:
     state: str
     """RUNNING, COMPLETE, PRUNED or FAIL."""
     value: float | None
-    """The study's metric after its last epoch; of a running trial, after the last one so far."""
+    """Of one that is complete the study's metric after the epoch that counts, `best_epoch`; of any
+    other after its last one so far."""
     params: Mapping[str, Any]
     epoch: int
     """Epochs finished."""
     curve: Mapping[int, float]
     """The metric after each epoch."""
     metrics: Mapping[str, float]
-    """All metrics after the last epoch, once the trial has ended."""
+    """All metrics after `best_epoch`, once the trial has ended."""
     stage: str
     sampler: str
     attempts: int
@@ -67,6 +68,10 @@ class Trial:
     """Whether it failed since its settings can never be trained."""
     unsaved: str | None = None
     """Why its last epochs have no checkpoint."""
+    best_epoch: int = 0
+    """The epoch that counts: its best one, or its last where the study keeps that."""
+    last_metrics: Mapping[str, float] = field(default_factory=dict)
+    """All metrics after the last epoch, where another one counts."""
     checkpoint: str | None = None
     """Path or URL of its network: of the one handed over only, once `Reader.located` has looked."""
 
@@ -184,6 +189,26 @@ class Snapshot:
         most = plan.limit(self.spec)
         return most is not None and self.searching >= most
 
+    @cached_property
+    def leader(self) -> Trial | None:
+        """`best`, or while the search runs a trial under way that is better by now, with the value
+        that it has so far: it is no result yet."""
+        leader = self.best
+        for trial in self.running if self.verdict is None else ():
+            if not trial.curve or trial.stage == FINAL:
+                continue
+            ahead = self._so_far(trial)
+            if self.is_better(ahead, leader):
+                leader = ahead
+        return leader
+
+    def _so_far(self, trial: Trial) -> Trial:
+        """A trial under way as if it ended now."""
+        if self.spec.keep == "last":
+            return trial
+        epoch = diagnosis.best_epoch(trial.curve, self.spec.direction)
+        return replace(trial, value=trial.curve[epoch], best_epoch=epoch)
+
     def is_better(self, trial: Trial, than: Trial | None) -> bool:
         """Whether a trial's value beats that of another one."""
         if trial.value is None or than is None or than.value is None:
@@ -223,8 +248,8 @@ class Snapshot:
             return None
         loss = trial.params.get("loss", self.spec.space.constants.get("loss"))
         return diagnosis.diagnose(
-            list(trial.curve.values()), trial.metrics, self._yardstick, loss=loss,
-            diverged=trial.reason == "diverged",
+            list(trial.curve.values()), trial.last_metrics or trial.metrics, self._yardstick,
+            loss=loss, diverged=trial.reason == "diverged",
         )  # fmt: skip
 
     @cached_property
@@ -304,6 +329,7 @@ class Snapshot:
             "diagnosis": asdict(self.diagnosis) if self.diagnosis else None,
             "best": self.row(self.best) if self.best else None,
             "network": self.row(self.network) if self.network else None,
+            "leader": self.row(self.leader) if self.leader else None,
             "baseline": self.baseline and dict(zip(("name", "value"), self.baseline, strict=True)),
             "edges": [asdict(edge) for edge in self.edges],
             "finish": study.finish,
@@ -436,14 +462,14 @@ def _trial(trial: FrozenTrial) -> Trial:
     if trial.values is not None and len(trial.values) != 1:
         raise DamagedError(f"it has {len(trial.values)} values")
     curve = dict(sorted(trial.intermediate_values.items()))
-    last = next(reversed(curve.values()), None)
+    last, epoch = next(reversed(curve.values()), None), max(curve, default=0)
     return Trial(
         number=trial.number,
         ticket=attrs["ticket"],
         state=trial.state.name,
         value=last if trial.state is TrialState.RUNNING else trial.value,
         params=dict(trial.params),
-        epoch=max(curve, default=0),
+        epoch=epoch,
         curve=curve,
         metrics=attrs.get("metrics", {}),
         stage=attrs["stage"],
@@ -454,6 +480,8 @@ def _trial(trial: FrozenTrial) -> Trial:
         confusion=attrs.get("confusion"),
         untrainable=bool(attrs.get(UNTRAINABLE)),
         unsaved=attrs.get("checkpoint"),
+        best_epoch=attrs.get("best_epoch", epoch),
+        last_metrics=attrs.get("last_metrics", {}),
         started=trial.datetime_start,
         ended=trial.datetime_complete,
     )

@@ -9,6 +9,7 @@ from hpsearch.catalog import METRICS
 from hpsearch.conflicts import NORM, RULES, SMOOTHING, WEIGHTS
 from hpsearch.errors import DataError
 from hpsearch.places import data_settings
+from hpsearch.plan import remarks
 from hpsearch.spec import versions
 from hpsearch.spec.impossible import combinations, never
 
@@ -112,6 +113,7 @@ def _unmeasured(
 
 
 def warnings(spec: StudySpec) -> list[str]:
-    """Combinations of searched values that can never be trained: each such trial is lost."""
+    """Combinations of searched values that can never be trained, each of which loses a trial; and
+    starting points that are not run."""
     found = combinations(spec.space, spec.family, (SMOOTHING, WEIGHTS, NORM), spec.data.task, None)
-    return [str(combination) for combination in found]
+    return [*map(str, found), *remarks(spec)]

@@ -18,6 +18,7 @@ from hpsearch.stages import Stage
 from hpsearch.store.ledger import Ledger
 from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.training.checkpoint import Checkpoints
+from hpsearch.training.course import kept
 from hpsearch.training.data import Problem, check_same, load
 from hpsearch.training.verdict import Trained
 
@@ -114,12 +115,13 @@ def _weights(place: str, candidate: Candidate, best: Trial) -> dict[str, torch.T
             f"the checkpoint {checkpoints.path(best.ticket)} is not of trial {best.number}: its "
             f"settings or its seed differ"
         )
-    if state["epoch"] != best.epoch:
+    epoch, model = kept(state)
+    if epoch != best.best_epoch:
         raise CheckpointError(
-            f"the network of trial {best.number} was not kept after its last epoch: "
-            f"{checkpoints.place} has that of epoch {state['epoch']} of {best.epoch}"
+            f"the network of trial {best.number} was not kept after its epoch {best.best_epoch}: "
+            f"{checkpoints.place} has that of epoch {epoch}"
         )
-    return dict(state["model"])
+    return model
 
 
 def _commit(folder: str) -> str | None:

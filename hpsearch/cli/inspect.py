@@ -92,6 +92,7 @@ def status(
         show.studies(snapshots, workers)
         if name:
             show.attendance(snapshots[0], workers)
+            show.leader(snapshots[0])
             show.sanity(snapshots[0])
             show.forecast(snapshots[0])
             show.stages(snapshots[0])
@@ -184,6 +185,7 @@ def best(
     else:
         show.best(snapshot, snapshot.best)
         show.classes(snapshot, snapshot.network)
+        show.leader(snapshot)
         show.forecast(snapshot)
     if save is not None:
         show.note(f"the network of trial {snapshot.network.number} is in {save}")
@@ -197,6 +199,9 @@ def _with_best(snapshot: Snapshot) -> Snapshot:
         return snapshot
     refused = snapshot.study.refused
     why = f"; it is stopped: {refused}" if refused else ""
+    if (leader := snapshot.leader) is not None:
+        why += (f"; the best so far is trial {leader.number}, still training: {snapshot.metric} "
+                f"{leader.value:.4g}")  # fmt: skip
     raise NotFoundError(
         f"study {snapshot.study.name!r} has no trial yet that went to its end: "
         f"{len(snapshot.running)} running, {snapshot.count('PRUNED')} pruned, "
@@ -273,7 +278,8 @@ def _write(stream: TextIO, rows: list[dict[str, Any]], format_: Format) -> None:
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """One level: parameters as `params.lr`, metrics as `metrics.loss`; curves are left to JSON."""
-    flat = {k: v for k, v in row.items() if k not in ("params", "metrics", "curve")}
+    left = ("params", "metrics", "last_metrics", "curve")
+    flat = {key: value for key, value in row.items() if key not in left}
     for part in ("params", "metrics"):
         flat |= {f"{part}.{key}": value for key, value in row[part].items()}
     return flat

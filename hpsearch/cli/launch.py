@@ -228,7 +228,7 @@ def _tell_interrupted(reader: Reader) -> None:
 
     with suppress(StorageError):  # that it may be away is no news now
         snapshot = reader.snapshot()
-        found = snapshot.best.value if snapshot.best else None
+        found = snapshot.leader.value if snapshot.leader else None
         show.note(
             f"interrupted: {snapshot.study.ended} of {snapshot.study.tickets} trials have ended, "
             f"best {snapshot.metric} {show.number(found)}"

@@ -58,6 +58,7 @@ class Progress:
     def _tell(self, snapshot: Snapshot) -> None:
         """A line for each trial that has ended since, in the order of their ends."""
         ended = [t for t in snapshot.trials if t.ended and t.number not in self._told]
+        ahead = _ahead(snapshot)
         for trial in sorted(ended, key=lambda t: (t.ended, t.number)):
             self._told.add(trial.number)
             if trial.state == "COMPLETE" and snapshot.is_better(trial, self._best):
@@ -65,7 +66,7 @@ class Progress:
             note(
                 f"{len(self._told)}/{snapshot.study.tickets} {_place(trial)}trial {trial.number} "
                 f"{_word(trial)} {snapshot.metric} {number(trial.value)} epochs {trial.epoch} "
-                f"best {number(self._best.value if self._best else None)}"
+                f"best {_so_far(ahead) if ahead else _value(self._best)}"
             )
 
     def _picture(self, snapshot: Snapshot) -> RenderableType:
@@ -83,9 +84,9 @@ class Progress:
         lines: list[RenderableType] = [head]
         if snapshot.running:
             lines.append(_running(snapshot))
-        if snapshot.best is not None:
-            found = snapshot.best
-            words = f"best {snapshot.metric} {number(found.value)} trial {found.number} "
+        if (found := snapshot.leader) is not None:
+            value = _so_far(found) if found is _ahead(snapshot) else number(found.value)
+            words = f"best {snapshot.metric} {value} trial {found.number} "
             lines.append(Text(words + params(found.params), overflow="ellipsis", no_wrap=True))
         return Group(*lines)
 
@@ -101,6 +102,20 @@ class Progress:
             return span(passed)
         left = passed / ended * (snapshot.study.tickets - snapshot.study.ended)
         return f"{span(passed)}, ~{span(left)} left"
+
+
+def _ahead(snapshot: Snapshot) -> Trial | None:
+    """The trial under way that is better than all that have ended, if there is one."""
+    leader = snapshot.leader
+    return leader if leader is not None and leader.state == "RUNNING" else None
+
+
+def _so_far(trial: Trial) -> str:
+    return f"{number(trial.value)} so far"
+
+
+def _value(trial: Trial | None) -> str:
+    return number(trial.value if trial else None)
 
 
 def _word(trial: Trial) -> str:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "attendance", "beside", "best", "call", "classes", "columns", "curves", "err", "final",
-    "findings", "forecast", "fruitless", "importance", "note", "number", "out", "params",
+    "findings", "forecast", "fruitless", "importance", "leader", "note", "number", "out", "params",
     "ranged", "rates", "result", "sanity", "scheduled", "seen", "setting", "span", "stages",
     "studies", "told", "trials", "verdict", "warnings", "workers",
 ]  # fmt: skip
@@ -151,7 +151,7 @@ def studies(snapshots: Sequence[Snapshot], workers: Sequence[Worker]) -> None:
             study.name, study.state, *(str(study.priority) for _ in prio),
             f"{study.ended}/{study.tickets}", str(sum(len(w.of(study.name)) for w in workers)),
             str(snapshot.count("PRUNED")), str(snapshot.count("FAIL")), snapshot.metric,
-            number(snapshot.best.value if snapshot.best else None), span(study.active_s),
+            number(snapshot.leader.value if snapshot.leader else None), span(study.active_s),
         )  # fmt: skip
     out.print(table)
 
@@ -184,6 +184,14 @@ def trials(snapshot: Snapshot, chosen: Sequence[Trial]) -> None:
             str(trial.epoch), *(column(trial) for column in found.values()), Text(words),
         )  # fmt: skip
     out.print(table)
+
+
+def leader(snapshot: Snapshot) -> None:
+    """The trial under way that is the best so far, where that is so."""
+    found = snapshot.leader
+    if found is not None and found.state == "RUNNING":
+        out.print(f"best so far: trial {found.number}, still training, {snapshot.metric} "
+                  f"{number(found.value)} at epoch {found.best_epoch}")  # fmt: skip
 
 
 def curves(snapshot: Snapshot) -> None:
@@ -325,8 +333,10 @@ def classes(snapshot: Snapshot, trial: Trial) -> None:
 
 def _trained(snapshot: Snapshot, trial: Trial) -> str:
     """A trial, what it gave on validation data, and after how long."""
-    return (f"trial {trial.number}, validation {snapshot.metric} {number(trial.value)} after "
-            f"{trial.epoch} epochs")  # fmt: skip
+    after = f"{trial.epoch} epochs"
+    if trial.best_epoch != trial.epoch:
+        after = f"epoch {trial.best_epoch} of {trial.epoch}"
+    return f"trial {trial.number}, validation {snapshot.metric} {number(trial.value)} after {after}"
 
 
 def result(snapshot: Snapshot) -> None:

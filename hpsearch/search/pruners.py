@@ -2,17 +2,54 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import TYPE_CHECKING
 
 from optuna import pruners
 from optuna.exceptions import ExperimentalWarning
+from optuna.study import StudyDirection
 
 if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
     from hpsearch.spec import PrunerSpec
 
 __all__ = ["make_pruner"]
 
+
+class _BestSoFarHalving(pruners.SuccessiveHalvingPruner):
+    """Halving by the best value of each trial up to the rung."""
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """Whether the trial stops at its last step."""
+        return super().prune(study, _at_its_best(study, trial))
+
+
+class _BestSoFarHyperband(pruners.HyperbandPruner):
+    """The same in each of Hyperband's brackets."""
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """Whether the trial stops at its last step."""
+        return super().prune(study, _at_its_best(study, trial))
+
+
+def _at_its_best(study: Study, trial: FrozenTrial) -> FrozenTrial:
+    """The trial as if its last report had been its best one; its attributes are its own."""
+    if not trial.intermediate_values:
+        return trial
+    best = max if study.direction is StudyDirection.MAXIMIZE else min
+    seen = copy.copy(trial)
+    value = best(trial.intermediate_values.values())
+    seen.intermediate_values = {**trial.intermediate_values, max(trial.intermediate_values): value}
+    return seen
+
+
+_BEST_SO_FAR: dict[str, type[pruners.BasePruner]] = {
+    "asha": _BestSoFarHalving,
+    "hyperband": _BestSoFarHyperband,
+}
 _CLASSES: dict[str, type[pruners.BasePruner]] = {
     "asha": pruners.SuccessiveHalvingPruner,
     "hyperband": pruners.HyperbandPruner,
@@ -24,7 +61,9 @@ _CLASSES: dict[str, type[pruners.BasePruner]] = {
 }
 
 
-def make_pruner(spec: PrunerSpec, epochs: int, version: int) -> pruners.BasePruner:
+def make_pruner(
+    spec: PrunerSpec, epochs: int, version: int, *, best: bool = False
+) -> pruners.BasePruner:
     """The Optuna pruner of a study.
 
     Args:
@@ -32,14 +71,17 @@ def make_pruner(spec: PrunerSpec, epochs: int, version: int) -> pruners.BasePrun
         epochs: The most that a trial runs. Hyperband lays its brackets by it; Optuna would guess
             it in each process from the trials seen there.
         version: Of the study's document.
+        best: Whether a trial's best epoch counts: then those that halve are shown the best value
+            up to a rung. All others look at whole curves, or at their last value, as Optuna's do.
     """
     options = spec.steps(version)
     if spec.name == "hyperband":
         options["max_resource"] = epochs
     if spec.name == "patient":
         wrapped = options.pop("wrapped", None)
-        options["wrapped_pruner"] = wrapped and make_pruner(wrapped, epochs, version)
+        options["wrapped_pruner"] = wrapped and make_pruner(wrapped, epochs, version, best=best)
     with warnings.catch_warnings():
         # Optuna has called its patient pruner experimental since 2021.
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return _CLASSES[spec.name](**options)
+        kinds = {**_CLASSES, **_BEST_SO_FAR} if best else _CLASSES
+        return kinds[spec.name](**options)

@@ -55,7 +55,9 @@ class Search:
 
     def __init__(self, spec: StudySpec, mirror: Mirror) -> None:
         self._spec, self._mirror = spec, mirror
-        self._pruner = make_pruner(spec.search.pruner, spec.budget.epochs, spec.version)
+        self._pruner = make_pruner(
+            spec.search.pruner, spec.budget.epochs, spec.version, best=spec.keep == "best"
+        )
         self._study = Study(spec.name, mirror, pruner=self._pruner)
         self._pace = Pace()
         self._stages: tuple[Stage, ...] = ()

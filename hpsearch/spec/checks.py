@@ -107,6 +107,7 @@ def check(
         retry=retry,
         final=final,
         checkpoints=head.checkpoints,
+        keep=head.keep,
         version=version,
         explicit=explicit,
     )

@@ -24,6 +24,7 @@ from hpsearch import catalog
 from hpsearch.spec import versions
 
 __all__ = [
+    "KEEPS",
     "MOST_TRIALS",
     "STRATEGIES",
     "AshaPruner",
@@ -55,6 +56,7 @@ MOST_SLOTS = 1024
 """Candidates that may be asked to be trained as one."""
 
 STRATEGIES = ("joint", "staged")
+KEEPS = ("best", "last")
 
 
 class Section(BaseModel):
@@ -99,6 +101,7 @@ SourceName = Annotated[str, _one_of(catalog.SOURCES)]
 TaskName = Annotated[catalog.Task, _one_of(("classification", "regression"))]
 FamilyName = Annotated[str, _one_of(catalog.FAMILIES)]
 MetricName = Annotated[str, _one_of(catalog.METRICS)]
+KeepName = Annotated[str, _one_of(KEEPS)]
 StrategyName = Annotated[str, _one_of(STRATEGIES)]
 PrunerName = Annotated[str, _one_of(catalog.PRUNERS)]
 
@@ -342,9 +345,13 @@ class BudgetSpec(Section):
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
     """Most epochs that a trial runs."""
     hours: Annotated[float, Field(gt=0, le=MOST_HOURS)] | None = None
-    """Hours of work, by any number of workers, after which no new trial starts; no limit unless
-    said. Time in which no worker is at the study does not count, but for what a worker that dies
-    leaves of its lease."""
+    """Hours of work, by any number of workers; by default no limit. Then no trial begins, and those
+    under way end after the epoch that they are in: COMPLETE where one is the best so far, else
+    PRUNED. A finish is not counted. Time in which no worker is at the study does not count, except
+    what a worker that dies leaves of its lease."""
+    stop_after: Positive | None = None
+    """Epochs without a better value after which a trial ends, as COMPLETE; by default it goes on to
+    its last epoch."""
 
 
 class RetrySpec(Section):
@@ -379,6 +386,8 @@ class StudySections(Section):
     metric: MetricName | None = None
     """What the search improves, measured on validation data after every epoch: `accuracy`
     unless said; a table has to say. Its direction is inferred."""
+    keep: KeepName = "best"
+    """Which epoch of a trial counts, its value and its network: the `best` one, or the `last`."""
     parameters: Any
     start: Any = ()
     search: SkipValidation[SearchSpec] = SearchSpec()

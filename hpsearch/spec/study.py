@@ -38,6 +38,8 @@ class StudySpec:
     retry: RetrySpec
     final: FinalSpec | None = None
     checkpoints: str | None = None
+    keep: str = "best"
+    """Which epoch of a trial counts: `best` or `last`."""
     version: int = versions.CURRENT
     """Of its document, and so of the rules that it goes by; see `versions`."""
     explicit: Mapping[tuple[str, ...], Any] = field(default_factory=dict, compare=False)
@@ -99,6 +101,7 @@ class StudySpec:
             "data": dumped(self.data),
             "network": {"family": self.family},
             "metric": self.metric,
+            "keep": self.keep,
             "parameters": [_written(parameter) for parameter in self.space],
             "constants": {name: _plain(v) for name, v in self.space.constants.items()},
             "start": [{name: _plain(v) for name, v in point.items()} for point in self.start],

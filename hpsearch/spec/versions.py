@@ -5,6 +5,8 @@ that version for good. A study file has no version: what is made of it has the c
 
 1. Documents of hpsearch 0.1, which have no `version`. Every key that 0.1 had is written.
 2. `version` is written, and keys at their default are not, so that a later key changes no digest.
+   A trial's value is that of its best epoch, a joint search tries the default configuration first,
+   and trials under way end with the hours.
 
 A new key in `models` needs a line in `SINCE_1`, or it would be written into documents of version 1
 and change their digests (`tests/data` holds some). A new fault is one of studies from `CURRENT` on:
@@ -21,9 +23,8 @@ __all__ = ["CURRENT", "FIRST", "SINCE_1", "completed", "explicit", "of", "overla
 FIRST = 1
 CURRENT = 2
 
-SINCE_1: dict[tuple[str, ...], Any] = {}
-"""Keys that version 1 does not have -> the value that its studies have for want of them, such as
-`("budget", "stop_after"): None`."""
+SINCE_1: dict[tuple[str, ...], Any] = {("keep",): "last", ("budget", "stop_after"): None}
+"""Keys that version 1 does not have -> the value that its studies have for want of them."""
 
 _NOTHING = object()
 

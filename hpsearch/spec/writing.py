@@ -76,6 +76,7 @@ def _content(spec: StudySpec) -> dict[str, Any]:
         "data": spec.data.model_dump(mode="json", exclude_defaults=True),
         "network": document["network"],
         "metric": spec.metric,
+        "keep": None if spec.keep == "best" else spec.keep,
         "parameters": _parameters(document),
         "start": document["start"],
         "search": spec.search.model_dump(mode="json", exclude_defaults=True),

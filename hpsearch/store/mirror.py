@@ -11,7 +11,7 @@ import copy
 import io
 import threading
 from collections import deque
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Any
 
 from optuna.storages import BaseStorage
@@ -128,6 +128,11 @@ class Mirror(BaseStorage):
             return False
         best = self.best()
         return best is None or self._rank(trial, value) > self._rank(best, best.value)
+
+    def first(self, ended: Sequence[tuple[FrozenTrial, float]]) -> FrozenTrial | None:
+        """The one of these that would be the `best` trial if it were complete with its value."""
+        found = max(ended, key=lambda one: self._rank(*one), default=None)
+        return found[0] if found is not None and self.would_be_best(*found) else None
 
     def _rank(self, trial: FrozenTrial, value: float | None) -> tuple[float, int]:
         """The greater, the better."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hpsearch.training.candidate import Candidate
     from hpsearch.training.data import Dataset
 
-__all__ = ["Course", "DivergedError", "Keeping", "batch_sizes", "kept"]
+__all__ = ["Course", "DivergedError", "Keeping", "batch_sizes", "kept", "kept_epoch"]
 
 
 class DivergedError(ArithmeticError):
@@ -42,6 +42,12 @@ class Keeping:
     """Whether its network and its value are those of its best epoch; else of its last one."""
     stop_after: int | None = None
     """Epochs without a better value after which it is finished; None: it goes to its last one."""
+
+    def ends(self, epoch: int, best_epoch: int, epochs: int) -> bool:
+        """Whether a candidate of so many epochs at most ends with this one, `best_epoch` being its
+        best so far."""
+        stale = self.stop_after is not None and epoch - best_epoch >= self.stop_after
+        return stale or epoch >= epochs
 
 
 class Course:
@@ -81,9 +87,7 @@ class Course:
     @property
     def finished(self) -> bool:
         """Whether the last epoch is done, or there has been no better one for too long."""
-        limit = self.keeping.stop_after
-        stale = limit is not None and self.epoch - self.best_epoch >= limit
-        return stale or self.epoch >= int(self.settings["epochs"])
+        return self.keeping.ends(self.epoch, self.best_epoch, int(self.settings["epochs"]))
 
     @property
     def kept(self) -> dict[str, Any]:
@@ -196,9 +200,14 @@ class Course:
 
 
 def kept(state: Mapping[str, Any]) -> tuple[int, dict[str, Tensor]]:
-    """The network that a `state` is kept for, by PyTorch's names, and the epoch that it is of."""
+    """The epoch of a `state` that counts, and its network by PyTorch's names."""
     model = state["best"] if "best" in state else state["model"]
-    return int(state.get("kept_epoch", state["epoch"])), dict(model)
+    return kept_epoch(state), dict(model)
+
+
+def kept_epoch(state: Mapping[str, Any]) -> int:
+    """The epoch of a `state` that counts: its best one, or its last."""
+    return int(state.get("kept_epoch", state["epoch"]))
 
 
 def batch_sizes(rows: int, batch_size: int, *, whole: bool) -> list[int]:

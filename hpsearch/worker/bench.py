@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -17,11 +17,12 @@ from hpsearch.catalog import FINAL
 from hpsearch.errors import CheckpointError, HpsearchError, UnreachableError, line
 from hpsearch.places import checkpoint_place
 from hpsearch.search import Search
-from hpsearch.spec import StudySpec
+from hpsearch.spec import StudySpec, versions
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import STOPPED, UNTRAINABLE, Ending, EpochReport, Hold, Study
 from hpsearch.training.array import Array, Failure, Report
 from hpsearch.training.candidate import Candidate, derived_seed
+from hpsearch.training.course import Keeping, kept_epoch
 from hpsearch.training.stack import shape_of
 from hpsearch.worker.closing import conclude
 from hpsearch.worker.context import Context
@@ -36,6 +37,9 @@ from hpsearch.worker.staging import Staging
 __all__ = ["Bench"]
 
 T = TypeVar("T")
+
+_SPENT = "hours spent"
+"""Why a trial ends that the hours of its search do not hold."""
 
 _LOOK_S = 5.0
 """Between two looks at other workers' trials, where nothing is drawn by them."""
@@ -63,6 +67,7 @@ class Bench:
         self._mirror = Mirror(database, study.study_id, study.name, study.direction)
         self._search = Search(self._spec, self._mirror)
         self._dataset = dataset
+        self._keeping = Keeping(self._spec.keep == "best", self._spec.budget.stop_after)
         self._place_of_saves = checkpoint_place(database, study, context.options.checkpoints)
         self._saves = Saves(context.ledger, study, self._place_of_saves)
         self._saves.try_out()
@@ -71,7 +76,9 @@ class Bench:
             self._spec.metric,
             context.device,
             stack=self._spec.search.slots,
+            keeping=self._keeping,
             interrupted=context.stop.is_set,
+            over=self._is_out_of_time,
         )
         self._staging = Staging(context.ledger, study, self._spec, self._search, self._mirror)
         self._intake = Intake(context.ledger, study, self._spec, self._search, self._array)
@@ -279,7 +286,10 @@ class Bench:
         if hold.number in self._running:  # by an older hold, which this worker lost in its sleep
             self._delivery.let_go(hold.number)
         suspect = hold.crashes > 0 and self._array.stacks
-        running = Running(hold, trial, self._candidate(hold, trial), suspect=suspect)
+        running = Running(
+            hold, trial, self._candidate(hold, trial), keeps_best=self._keeping.best,
+            suspect=suspect,
+        )  # fmt: skip
         self._running[hold.number] = running
         return running
 
@@ -301,24 +311,28 @@ class Bench:
             return
         if state is not None:
             _log.info("trial %d goes on from epoch %d", running.trial.number, state["epoch"])
-            self._catch_up(running, [EpochReport(**report) for report in state["curve"]])
+            self._catch_up(running, state)
 
-    def _catch_up(self, running: Running, curve: Sequence[EpochReport]) -> None:
+    def _catch_up(self, running: Running, state: Mapping[str, Any]) -> None:
         """Make the reports agree with the checkpoint, which has the whole learning curve.
 
         What its last worker could not report any more is reported now. What it reported without
         being able to save it is trained again. A checkpoint of the last epoch gives that epoch's
         report again.
         """
+        curve = [EpochReport(**report) for report in state["curve"]]
         known, epoch = running.trial.intermediate_values, curve[-1].epoch
+        running.kept = state["curve"][kept_epoch(state) - 1]
+        running.last_metrics = curve[-1].metrics
+        running.confusion = state.get("confusion")
         if max(known, default=0) > epoch:
             self._rewind(running, epoch, f"goes on from epoch {epoch}: no later one was saved")
         missing = [report for report in curve if report.epoch not in known]
         for report in missing:
             self._mirror.report(running.trial_id, report.epoch, report.value)
         if missing:
-            running.metrics = missing[-1].metrics
-            last = epoch == running.candidate.settings["epochs"]
+            epochs = int(running.candidate.settings["epochs"])  # type: ignore[arg-type]
+            last = self._keeping.ends(epoch, state.get("best_epoch", epoch), epochs)
             ending = None if last else self._pruned(running)
             notes = self._mirror.take_notes(running.trial_id)
             running.put(reports=missing, system_attrs=notes, ending=ending)
@@ -349,10 +363,13 @@ class Bench:
             return running
         assert report.value is not None
         done = EpochReport(report.epoch, report.value, report.metrics, report.seconds)
-        running.metrics, running.confusion = report.metrics, report.confusion
+        running.kept, running.last_metrics = report.kept, report.metrics
+        running.confusion = report.confusion
         self._mirror.report(running.trial_id, report.epoch, report.value)
         if report.finished:
-            ending: Ending | None = Ending(TrialState.COMPLETE, report.value)
+            stale = report.epoch < int(running.candidate.settings["epochs"])  # type: ignore[arg-type]
+            reason = f"no better for {self._keeping.stop_after} epochs" if stale else None
+            ending: Ending | None = Ending(TrialState.COMPLETE, report.kept["value"], reason)
         else:
             ending = self._pruned(running)
         notes = self._mirror.take_notes(running.trial_id)
@@ -392,6 +409,27 @@ class Bench:
             self._delivery.finish(list(self._running.values()))
         elif state == "paused" or self._stop.is_set():
             self.give_back()
+        elif self._is_out_of_time():
+            self._end_search()
+
+    def _is_out_of_time(self) -> bool:
+        """Whether the hours of the search are spent; by the rules of version 1 its trials go on."""
+        bounded = self._spec.version > versions.FIRST and self._search.stages[-1].name != FINAL
+        return bounded and self._keeper.is_spent(self._study.study_id)
+
+    def _end_search(self) -> None:
+        """End what is under way: as a result where its value is the best so far."""
+        with suppress(UnreachableError):
+            self._mirror.refresh()  # others may have ended better ones
+        ended = list(self._running.values())
+        best = self._mirror.first([(r.trial, r.kept["value"]) for r in ended if r.kept])
+        for running in ended:
+            if running.trial is best:
+                ending = Ending(TrialState.COMPLETE, running.kept["value"], _SPENT)
+            else:
+                ending = Ending(TrialState.PRUNED, running.last_value, _SPENT)
+            running.put(ending=ending)
+        self._delivery.finish(ended)
 
     def give_back(self, lost: str | None = None) -> None:
         """The next worker goes on from the last checkpoint; without a database, later.

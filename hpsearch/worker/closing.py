@@ -12,6 +12,7 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.diagnosis import best_epoch
 from hpsearch.errors import CheckpointError
 from hpsearch.final import Entry, Repeat, verdict
 from hpsearch.places import data_settings
@@ -22,6 +23,7 @@ from hpsearch.stages import Stage
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study
 from hpsearch.training.checkpoint import Checkpoints
+from hpsearch.training.course import kept
 from hpsearch.training.data import Dataset, test_part
 from hpsearch.training.verdict import Trained
 from hpsearch.worker.context import Context
@@ -68,14 +70,16 @@ def conclude(
                 "where it was trained, or name a place that all reach, HPSEARCH_CHECKPOINTS; where "
                 f"it is lost, hpsearch final {study.name} begins another finish"
             )
-        settings = spec.settings(values)
-        if state["epoch"] != settings["epochs"]:
+        trial, (epoch, model) = trials[repeat.ticket], kept(state)
+        curve = trial.intermediate_values
+        counts = best_epoch(curve, spec.direction) if spec.keep == "best" else trial.last_step
+        if epoch != counts:
             raise CheckpointError(
-                f"the network of trial {trials[repeat.ticket].number} could not be saved after its "
-                f"last epoch: {checkpoints.place} has that of epoch {state['epoch']}; "
+                f"the network of trial {trial.number} could not be saved after its epoch {counts}: "
+                f"{checkpoints.place} has that of epoch {epoch}; "
                 f"hpsearch final {study.name} begins another finish"
             )
-        network = Trained(spec.family, settings, state["model"], dataset)
+        network = Trained(spec.family, spec.settings(values), model, dataset)
         return network.score(network.outputs(part.inputs), part.targets, spec.metric)
 
     best = mirror.best()

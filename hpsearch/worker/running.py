@@ -21,7 +21,11 @@ class Running:
     hold: Hold
     trial: FrozenTrial
     candidate: Candidate
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    keeps_best: bool = False
+    """Whether its best epoch counts; else its last one."""
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    """The `epoch` that counts so far, with its `value` and `metrics`; nothing before the first."""
+    last_metrics: Mapping[str, float] = field(default_factory=dict)
     """After the last epoch."""
     confusion: list[list[int]] | None = None
     """The confusion matrix of the epoch that is kept, (C, C)."""
@@ -66,8 +70,11 @@ class Running:
     ) -> None:
         """Add to what is to be written; the arguments are those of `Write`."""
         attrs = dict(user_attrs or {})
-        if ending is not None and self.metrics:
-            attrs["metrics"] = dict(self.metrics)
+        if ending is not None and self.kept:
+            attrs["metrics"] = dict(self.kept["metrics"])
+            if self.keeps_best:
+                attrs["best_epoch"] = self.kept["epoch"]
+                attrs["last_metrics"] = dict(self.last_metrics)
         if ending is not None and ending.state is TrialState.COMPLETE:
             attrs |= {} if self.confusion is None else {"confusion": self.confusion}
         if ending is not None and self.detail:

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch import plan
 from hpsearch.search import Search
 from hpsearch.search.cmaes import ReplayedCmaEsSampler
-from hpsearch.search.distributions import distribution
+from hpsearch.search.distributions import distribution, to_optuna
 from hpsearch.spec import StudySpec, load
 from hpsearch.stages import Stage
 from hpsearch.store import study_rows
@@ -45,7 +45,7 @@ class Bench:
 
     def __init__(
         self, url: str, folder: Path, sampler: str, parameters: str, extra: str, start: str = "",
-        hours: str = "null",
+        hours: str = "null", version: int = 1,
     ) -> None:  # fmt: skip
         file = folder / "s.yaml"
         file.write_text(
@@ -53,7 +53,9 @@ class Bench:
             f"parameters: {parameters}\nsearch: {{sampler: {sampler}, seed: 3{extra}}}\n"
             f"budget: {{trials: 200, epochs: 9, hours: {hours}}}\n{start}\n"
         )
-        self.spec: StudySpec = load(file)
+        # Most of these tests are about who draws: by the first version's rules no default
+        # configuration is tried before that.
+        self.spec: StudySpec = load(file).under(version)
         self.ledger = Ledger(Database(url))
         self.study, _ = submit(self.ledger, self.spec, folder)
         self.open()
@@ -97,13 +99,25 @@ class Bench:
 def bench(tmp_path: Path):
     def make(
         sampler: str, parameters: str = PARAMETERS, extra: str = "", start: str = "",
-        hours: str = "null",
+        hours: str = "null", version: int = 1,
     ) -> Bench:  # fmt: skip
         name = len(list(tmp_path.glob("*.db")))  # a test may ask for several
         url = f"sqlite:///{tmp_path}/bench{name}.db"
-        return Bench(url, tmp_path, sampler, parameters, extra, start, hours)
+        return Bench(url, tmp_path, sampler, parameters, extra, start, hours, version)
 
     return make
+
+
+@pytest.mark.parametrize("sampler", ["bayesian", "tpe", "cmaes", "random", "qmc"])
+def test_the_default_configuration_is_tried_first(bench, sampler: str) -> None:
+    study = bench(sampler, start="start: [{lr: 0.05}]", version=2)
+    for _ in range(3):
+        study.end(*study.begin())
+    first, default, drawn = study.trials()
+    assert first.params["lr"] == 0.05
+    assert default.params == to_optuna(plan.default_point(study.spec))
+    assert [t.user_attrs["sampler"] for t in (first, default)] == ["start", "start"]
+    assert drawn.user_attrs["sampler"] != "start"
 
 
 def drawn_by(bench: Bench) -> Counter:

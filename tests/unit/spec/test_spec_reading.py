@@ -169,8 +169,8 @@ class TestSet:
         ("override", "text"),
         [
             ("budget.trials=0", "--set budget.trials: expected a whole number of at least 1; got"),
-            ("budget.trails=1", "--set budget.trails: expected one of trials, epochs, hours; got "
-             '"trails"; did you mean trials?'),
+            ("budget.trails=1", "--set budget.trails: expected one of trials, epochs, hours, "
+             'stop_after; got "trails"; did you mean trials?'),
             ("budget.trials=[1", "--set budget.trials: expected YAML; got "),
             ("budget.trials=.inf", "--set budget.trials: expected a finite number"),
             ("budget={trials: 1, trials: 2}", "--set budget: budget.trials: expected each key"),

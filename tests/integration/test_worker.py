@@ -1,0 +1,341 @@
+"""A worker's own thread on a real study: which epoch counts, and how trials end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch import winner
+from hpsearch.places import checkpoint_place
+from hpsearch.report import Reader, Snapshot
+from hpsearch.spec import load
+from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ledger
+from hpsearch.submit import submit
+from hpsearch.training.checkpoint import Checkpoints
+from hpsearch.training.course import kept
+from hpsearch.worker.bench import Bench
+from hpsearch.worker.context import Context, Options, Patience
+from hpsearch.worker.keeper import Keeper
+
+STUDY = """
+name: s
+data: {source: digits, limit: 400}
+network: {family: mlp}
+parameters:
+  learning_rate: {lr: {min: 0.5, max: 3.0, log: true}}
+  architecture: {widths: [16]}
+  optimizer: {optimizer: sgd}
+"""
+
+
+class Place:
+    """A study in a SQLite database, and workers in this process."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder, self.url = folder, url
+        self.ledger = Ledger(Database(url), lease_s=3.0)
+        self.epochs: list[int] = []
+        """How many candidates were trained in each epoch of an array."""
+
+    def submit(self, text: str, version: int = 2) -> None:
+        file = self.folder / "s.yaml"
+        file.write_text(STUDY + text)
+        submit(self.ledger, load(file).under(version), self.folder)
+
+    def work(self, name: str = "w", each_epoch: Callable[[Bench], None] | None = None) -> None:
+        """Serve the study until there is nothing left to do."""
+        keeper = Keeper(self.ledger, name)
+        options = Options(self.url, name, lease_s=3.0)
+        context = Context(
+            self.ledger, name, torch.device("cpu"), options, keeper, Patience(9.0),
+            threading.Event(),
+        )  # fmt: skip
+        self.ledger.sign_on(name, "host", 1, "cpu")
+        keeper.start()
+        try:
+            bench = Bench(context, self.ledger.study("s"))
+            train = bench._array.epoch
+
+            def epoch() -> Iterator[Any]:
+                if each_epoch is not None:
+                    each_epoch(bench)
+                reports = 0
+                for report in train():
+                    reports += 1
+                    yield report
+                self.epochs.append(reports)
+
+            bench._array.epoch = epoch  # type: ignore[method-assign]
+            while bench.run():
+                assert keeper.flush(20)
+                bench.settle()
+        finally:
+            keeper.stop()
+            self.ledger.sign_off(name)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return Reader(self.ledger, "s").snapshot()
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        reader = Reader(self.ledger, "s")
+        reader.snapshot()
+        return reader._mirror.trials()
+
+    def state(self, ticket: int) -> dict[str, Any] | None:
+        place = checkpoint_place(self.ledger.database, self.ledger.study("s"), None)
+        return Checkpoints(place).load(ticket)
+
+
+@pytest.fixture
+def place(tmp_path: Path, sqlite_url: str) -> Place:
+    return Place(tmp_path, sqlite_url)
+
+
+def best_epoch(trial: FrozenTrial) -> int:
+    curve = trial.intermediate_values
+    return max(curve, key=lambda epoch: (curve[epoch], -epoch))
+
+
+# Which epoch counts
+
+
+@pytest.mark.parametrize("stack", ["off", "auto"])
+def test_a_trial_has_the_value_and_the_network_of_its_best_epoch(place: Place, stack: str) -> None:
+    place.submit(f"search: {{sampler: random, pruner: none, stack: {stack}}}\n"
+                 "budget: {trials: 5, epochs: 9}\n")  # fmt: skip
+    place.work()
+    trials = place.trials
+    assert [t.state for t in trials] == [TrialState.COMPLETE] * 5
+    assert any(best_epoch(t) < 9 for t in trials)
+    for trial in trials:
+        curve, attrs = trial.intermediate_values, trial.user_attrs
+        assert len(curve) == 9
+        assert attrs["best_epoch"] == best_epoch(trial)
+        assert trial.value == max(curve.values()) == attrs["metrics"]["accuracy"]
+        assert attrs["last_metrics"]["accuracy"] == curve[9]
+        assert "reason" not in attrs
+    best = place.snapshot.best
+    assert best is not None
+    state = place.state(best.ticket)
+    assert state is not None
+    assert kept(state)[0] == best.best_epoch
+    config = winner.save(place.ledger, place.snapshot, best, place.folder / "net")
+    assert config.metrics.validation["accuracy"] == best.value
+
+
+def test_the_last_epoch_counts_where_the_study_or_its_version_says_so(place: Place) -> None:
+    for version, more in ((2, "keep: last\n"), (1, "")):
+        place.submit(f"{more}search: {{sampler: random, pruner: none}}\n"
+                     "budget: {trials: 3, epochs: 6}\n", version)  # fmt: skip
+        place.work()
+        for trial in place.trials:
+            assert trial.value == trial.intermediate_values[6]
+            assert trial.user_attrs["metrics"]["accuracy"] == trial.value
+            assert not {"best_epoch", "last_metrics"} & trial.user_attrs.keys()
+        best = place.snapshot.best
+        assert best is not None
+        winner.save(place.ledger, place.snapshot, best, place.folder / f"net{version}")
+        place.ledger.delete("s")
+
+
+def test_a_finish_scores_the_networks_of_the_best_epochs(place: Place) -> None:
+    place.submit("search: {sampler: random, pruner: none}\nbudget: {trials: 3, epochs: 9}\n"
+                 "final: {top: 1, seeds: 3}\n")  # fmt: skip
+    place.work()
+    study = place.ledger.study("s")
+    assert (study.state, study.finish) == ("done", "done")
+    verdict = place.snapshot.verdict
+    assert verdict is not None
+    ours = [t for t in place.trials if t.number in verdict["trials"]]
+    assert sorted(verdict["validation"]["values"]) == sorted(
+        max(t.intermediate_values.values()) for t in ours
+    )
+    assert any(t.user_attrs["best_epoch"] < 9 for t in ours)
+    snapshot = place.snapshot
+    assert snapshot.best is not None
+    config = winner.save(place.ledger, snapshot, snapshot.best, place.folder / "net")
+    assert config.metrics.test == verdict["network"]
+
+
+def test_a_pruned_trial_has_its_last_report_and_halving_sees_the_best(place: Place) -> None:
+    place.submit("search: {sampler: random, pruner: {name: asha, reduction_factor: 2}}\n"
+                 "budget: {trials: 12, epochs: 8}\n")  # fmt: skip
+    place.work()
+    pruned = [t for t in place.trials if t.state is TrialState.PRUNED]
+    assert pruned
+    for trial in place.trials:
+        curve = trial.intermediate_values
+        last, best = curve[max(curve)], max(curve.values())
+        assert trial.value == (last if trial.state is TrialState.PRUNED else best)
+        assert trial.user_attrs["metrics"]["accuracy"] == best
+        for rung, epoch in enumerate((1, 2, 4)):
+            if (seen := trial.system_attrs.get(f"completed_rung_{rung}")) is not None:
+                assert seen == max(v for e, v in curve.items() if e <= epoch)
+
+
+def test_no_better_value_for_some_epochs_ends_a_trial(place: Place) -> None:
+    place.submit("search: {sampler: random, pruner: none}\n"
+                 "budget: {trials: 6, epochs: 40, stop_after: 3}\n"
+                 "final: {top: 1, seeds: 2}\n")  # fmt: skip
+    place.work()
+    trials = place.trials
+    assert len(trials) == 10
+    stopped = [t for t in trials if t.last_step != 40]
+    assert stopped
+    for trial in trials:
+        assert trial.state is TrialState.COMPLETE
+        assert trial.value == max(trial.intermediate_values.values())
+        if trial in stopped:
+            assert trial.last_step == best_epoch(trial) + 3
+            assert trial.user_attrs["reason"] == "no better for 3 epochs"
+    assert place.ledger.study("s").state == "done"
+    assert place.snapshot.verdict is not None
+    assert len(place.snapshot.searched) == 6
+
+
+def leave(place: Place, after: int) -> Callable[[Bench], None]:
+    """The worker is sent away once the array has trained so many epochs, which were saved."""
+
+    def look(bench: Bench) -> None:
+        if len(place.epochs) == after:
+            bench._delivery.save()
+            bench._stop.set()
+
+    return look
+
+
+@pytest.mark.parametrize("after", [2, 5])
+def test_a_trial_taken_over_keeps_its_best_epoch(place: Place, after: int) -> None:
+    """Its worker gives it back after some epochs: it comes to what an undisturbed one does."""
+    text = ("search: {sampler: random, pruner: none, stack: off}\n"
+            "budget: {trials: 1, epochs: 9, stop_after: 8}\nstart: [{lr: 2.0}]\n")  # fmt: skip
+    place.submit(text)
+
+    place.work("first", leave(place, after))
+    (trial,) = place.trials
+    assert trial.state is TrialState.RUNNING
+    leader = place.snapshot.leader
+    assert leader is not None
+    assert leader.value == max(trial.intermediate_values.values())
+    place.work("second")
+    (trial,) = place.trials
+    whole = Place(place.folder, f"sqlite:///{place.folder}/whole.db")
+    whole.submit(text)
+    whole.work()
+    (other,) = whole.trials
+    assert trial.intermediate_values == other.intermediate_values
+    assert (trial.value, trial.user_attrs["best_epoch"]) == (
+        other.value, other.user_attrs["best_epoch"],
+    )  # fmt: skip
+    assert trial.user_attrs["metrics"] == other.user_attrs["metrics"]
+    state = place.state(0)
+    assert state is not None
+    assert kept(state)[0] == trial.user_attrs["best_epoch"]
+
+
+# Hours
+
+
+def spend(place: Place, after: int) -> Callable[[Bench], None]:
+    """All hours are spent once the array has trained so many epochs."""
+
+    def look(bench: Bench) -> None:
+        if len(place.epochs) == after:
+            spent = "UPDATE hpsearch_studies SET active_s = 1e9"
+            place.ledger.database.write(lambda connection: connection.exec_driver_sql(spent))
+            bench._keeper._note_left(bench._study.study_id, 0.0)
+
+    return look
+
+
+@pytest.mark.parametrize("finish", ["", "final: {top: 1, seeds: 2}\n"])
+def test_trials_under_way_end_with_the_hours(place: Place, finish: str) -> None:
+    place.submit("search: {sampler: random, pruner: none}\n"
+                 f"budget: {{trials: 40, epochs: 60, hours: 100}}\n{finish}")  # fmt: skip
+    place.work(each_epoch=spend(place, 4))
+    study = place.ledger.study("s")
+    assert study.state == "done"
+    searched = [t for t in place.trials if t.user_attrs["stage"] == "joint"]
+    assert 1 < len(searched) < 40
+    assert all(t.user_attrs["reason"] == "hours spent" for t in searched)
+    assert all(len(t.intermediate_values) <= 4 for t in searched)
+    (complete,) = [t for t in searched if t.state is TrialState.COMPLETE]
+    tops = {t.number: max(t.intermediate_values.values(), default=0.0) for t in searched}
+    assert complete.value == tops[complete.number] == max(tops.values())
+    others = [t for t in searched if t is not complete]
+    assert all(t.state is TrialState.PRUNED for t in others)
+    assert all(t.value == t.intermediate_values.get(t.last_step) for t in others)
+    if finish:
+        finals = [t for t in place.trials if t.user_attrs["stage"] == "final"]
+        assert len(finals) in (2, 4)  # the best may be the default configuration
+        assert all(len(t.intermediate_values) == 60 for t in finals), "a finish has no hours"
+        assert place.snapshot.verdict is not None
+    else:
+        best = place.snapshot.best
+        assert best is not None
+        winner.save(place.ledger, place.snapshot, best, place.folder / "net")
+
+
+def test_one_that_is_no_better_than_a_result_is_pruned(place: Place) -> None:
+    """The first trial goes to its end; later ones of a far too high rate are under way then."""
+    place.submit("search: {sampler: random, pruner: none, stack: off}\n"
+                 "start: [{lr: 0.5}, {lr: 3.0}]\n"
+                 "budget: {trials: 5, epochs: 12, hours: 100}\n")  # fmt: skip
+    place.work(each_epoch=spend(place, 13))
+    first, second = place.trials
+    assert first.state is TrialState.COMPLETE
+    assert "reason" not in first.user_attrs
+    assert (second.state, second.user_attrs["reason"]) == (TrialState.PRUNED, "hours spent")
+    assert len(second.intermediate_values) == 1
+
+
+def test_a_trial_that_nobody_holds_ends_without_another_epoch(place: Place) -> None:
+    """Its worker gave it back, and then the hours were spent by others."""
+    place.submit("search: {sampler: random, pruner: none, stack: off}\n"
+                 "budget: {trials: 3, epochs: 9, hours: 100}\n")  # fmt: skip
+    place.work("first", leave(place, 3))
+    spent = "UPDATE hpsearch_studies SET active_s = 1e9"
+    place.ledger.database.write(lambda connection: connection.exec_driver_sql(spent))
+    place.epochs.clear()
+    place.work("second")
+    (trial,) = place.trials
+    assert sum(place.epochs) == 0
+    assert (trial.state, trial.user_attrs["reason"]) == (TrialState.COMPLETE, "hours spent")
+    assert trial.value == max(trial.intermediate_values.values())
+    assert place.ledger.study("s").state == "done"
+
+
+def test_of_two_workers_both_end_what_they_train(place: Place) -> None:
+    place.submit("search: {sampler: random, pruner: none, stack: off}\n"
+                 "budget: {trials: 9, epochs: 30, hours: 100}\n")  # fmt: skip
+    other = Place(place.folder, place.url)
+
+    def beside(bench: Bench) -> None:
+        if len(place.epochs) == 2:
+            other.work("other", spend(other, 3))
+            bench._keeper._renew()  # as it does every second
+
+    place.work("w", beside)
+    reasons = [t.user_attrs.get("reason") for t in place.trials]
+    assert reasons == ["hours spent"] * 2
+    assert place.ledger.study("s").state == "done"
+    best = max(place.trials, key=lambda t: max(t.intermediate_values.values()))
+    assert best.state is TrialState.COMPLETE
+
+
+def test_by_the_rules_of_version_1_trials_go_to_their_end(place: Place) -> None:
+    place.submit("search: {sampler: random, pruner: none}\n"
+                 "budget: {trials: 40, epochs: 8, hours: 100}\n", version=1)  # fmt: skip
+    place.work(each_epoch=spend(place, 2))
+    assert {t.state for t in place.trials} == {TrialState.COMPLETE}
+    assert {len(t.intermediate_values) for t in place.trials} == {8}
+    assert len(place.trials) < 40
