@@ -15,7 +15,7 @@ from typing import Any
 from hpsearch import halving, plan
 from hpsearch.catalog import FINAL, JOINT, LEARNS_AFTER, PURE, WARMUP
 from hpsearch.simulation import Costs, Played, PlayedStage, play
-from hpsearch.spec import StudySpec
+from hpsearch.spec import StudySpec, versions
 from hpsearch.stages import Stage
 
 __all__ = ["Forecast", "Rung", "Shape", "Span", "Timings", "forecast"]
@@ -203,6 +203,7 @@ def _played(
         _costs(spec, timings, max(workers / timings.seats, 1.0)),
         workers=workers,
         limit_s=hours * 3600 * part if hours else float("inf"),
+        bounded=spec.version > versions.FIRST,
         shaped=bool(timings.shaping),
         seed=seed,
     )  # fmt: skip
@@ -281,6 +282,11 @@ def _warnings(spec: StudySpec, timings: Timings, found: Forecast) -> list[str]:
     if timings.faults:
         more = f", and {len(timings.faults) - 1} more" if len(timings.faults) > 1 else ""
         said.append(f"cannot be trained here: {timings.faults[0]}{more}")
+    if spec.budget.stop_after is not None and spec.budget.stop_after < spec.budget.epochs:
+        said.append(
+            f"which trials budget.stop_after: {spec.budget.stop_after} will end cannot be "
+            "foreseen: this is without it"
+        )
     if not halving.foreseeable(spec.search.pruner.name):
         said.append(
             f"what the pruner {spec.search.pruner.name} will stop cannot be foreseen: this is "

@@ -164,11 +164,12 @@ class _Study:
 
     def __init__(
         self, stages: Sequence[PlayedStage], epochs: int, rule: Rule, rungs: Sequence[int],
-        costs: Costs, workers: int, limit_s: float, shaped: bool, rng: random.Random,
+        costs: Costs, workers: int, limit_s: float, bounded: bool, shaped: bool,
+        rng: random.Random,
     ) -> None:  # fmt: skip
         self._stages, self._epochs, self._rule, self._costs = list(stages), epochs, rule, costs
         self._stops = sorted({*rungs, epochs})
-        self._limit_s, self._shaped, self._rng = limit_s, shaped, rng
+        self._limit_s, self._bounded, self._shaped, self._rng = limit_s, bounded, shaped, rng
         self._workers = [_Worker() for _ in range(workers)]
         self._tickets = sum(stage.count for stage in stages)
         found = _standardised([math.log(costs.epoch_s(s, 1)) for s in costs.shapes])
@@ -306,7 +307,12 @@ class _Study:
         taken_s = self._prepared(worker, count)
         each = sum(self._epoch_s(worker, s, n) for s, n in count.items())
         worker.epoch_s = each / len(worker.held)
-        taken_s += epochs * (each + _ROUND_S + _REPORT_S * len(worker.held))
+        round_s = each + _ROUND_S + _REPORT_S * len(worker.held)
+        bounded = self._bounded and self._stage.searches
+        if bounded and math.isfinite(self._limit_s):
+            left_s = self._limit_s - worker.clock - taken_s
+            epochs = min(epochs, max(math.ceil(left_s / round_s), 1))
+        taken_s += epochs * round_s
         worker.clock += taken_s
         self.played.busy_s += taken_s
         self.played.seconds = max(self.played.seconds, worker.clock)
@@ -314,6 +320,10 @@ class _Study:
         for trial in worker.held:
             trial.epoch += epochs
         worker.held = [trial for trial in worker.held if not self._ends(trial)]
+        if bounded and worker.clock >= self._limit_s:
+            for trial in worker.held:
+                self.played.reached[trial.epoch] += 1
+            worker.held = []
 
     def _prepared(self, worker: _Worker, count: Mapping[int, int]) -> float:
         """Seconds for the dry runs of shapes that have company for the first time."""
@@ -354,7 +364,7 @@ def _standardised(values: Sequence[float]) -> list[float]:
 
 def play(
     stages: Sequence[PlayedStage], epochs: int, rule: Rule, rungs: Sequence[int], costs: Costs, *,
-    workers: int, limit_s: float, shaped: bool, seed: int,
+    workers: int, limit_s: float, shaped: bool, seed: int, bounded: bool = True,
 ) -> Played:  # fmt: skip
     """Play a study once.
 
@@ -366,8 +376,10 @@ def play(
         costs: What the device takes.
         workers: How many.
         limit_s: Seconds after which no trial of the search begins.
+        bounded: Whether those under way end then.
         shaped: Whether candidates differ in shape.
         seed: The play's.
     """
     rng = random.Random(seed)
-    return _Study(stages, epochs, rule, rungs, costs, workers, limit_s, shaped, rng).run()
+    study = _Study(stages, epochs, rule, rungs, costs, workers, limit_s, bounded, shaped, rng)
+    return study.run()

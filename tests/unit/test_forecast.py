@@ -173,6 +173,21 @@ def test_a_budget_that_cannot_be_met(study, budget: str, changes: dict, said: st
     assert re.search(said, warning), warning
 
 
+@pytest.mark.parametrize(("strategy", "workers"), [("joint", 1), ("joint", 3), ("staged", 2)])
+def test_no_search_takes_longer_than_its_hours_and_an_epoch(study, strategy, workers) -> None:
+    search = f"{{sampler: random, pruner: none, strategy: {strategy}}}"
+    spec = study(search, "{trials: 300, epochs: 50, hours: 0.01}")
+    found, old = (forecast(one, TIMINGS, workers) for one in (spec, spec.under(1)))
+    bound_s = 36 + 0.5 + max(shape.epochs_s[-1][1] for shape in TIMINGS.shapes)
+    assert 36 <= found.work_s.expected <= bound_s < old.work_s.expected
+    assert found.epochs.expected < old.epochs.expected
+
+
+def test_what_stop_after_will_end_cannot_be_foreseen(study) -> None:
+    spec = study("{sampler: random, pruner: none}", "{trials: 9, epochs: 9, stop_after: 3}")
+    assert "budget.stop_after: 3" in forecast(spec, TIMINGS).warnings[0]
+
+
 def test_what_cannot_be_foreseen_is_said(study) -> None:
     spec = study("{sampler: random, pruner: {name: threshold, lower: 0.1}}", "{trials: 9}")
     assert "threshold" in forecast(spec, TIMINGS).warnings[0]
