@@ -161,8 +161,8 @@ def test_a_finish_scores_the_networks_of_the_best_epochs(place: Place) -> None:
     )
     assert any(t.user_attrs["best_epoch"] < 9 for t in ours)
     snapshot = place.snapshot
-    assert snapshot.best is not None
-    config = winner.save(place.ledger, snapshot, snapshot.best, place.folder / "net")
+    assert snapshot.network is not None
+    config = winner.save(place.ledger, snapshot, snapshot.network, place.folder / "net")
     assert config.metrics.test == verdict["network"]
 
 
