@@ -116,3 +116,19 @@ def test_others_reports_are_fetched_while_they_are_followed(
     keeper.follow(lambda: calls.append(1))
     soon(lambda: len(calls) > 1)
     keeper.follow(None)
+
+
+def test_the_end_of_the_hours_is_known_between_renewals(ledger: Ledger, keeper: Keeper) -> None:
+    """By what was left at the claim, and by each renewal from then on."""
+    ledger.sign_on("w", "host", 1, "cpu")
+    study = a_study(ledger, hours=1.0)
+    hold, _ = held(ledger, study, keeper)
+    assert not keeper.is_spent(study.study_id)
+    spent = "UPDATE hpsearch_studies SET active_s = 3599"
+    ledger.database.write(lambda connection: connection.exec_driver_sql(spent))
+    soon(lambda: keeper.is_spent(study.study_id))
+    ledger.extend("s", 0, hours=1.0)
+    soon(lambda: not keeper.is_spent(study.study_id))
+    keeper.forget(hold)
+    other = a_study(ledger, name="t")
+    assert not keeper.is_spent(other.study_id), "it counts no hours"
