@@ -223,7 +223,7 @@ class Bench:
         """Give tickets their trials, or take up those they have, and put them on the array."""
         self._look(holds)
         if not all(self._staging.covers(hold) for hold in holds):
-            self._ask(self._staging.follow)
+            self._ask(self._staging.read)
         self._begin_new([hold for hold in holds if hold.trial_id is None])
         for hold in holds:
             if hold.trial_id is None:

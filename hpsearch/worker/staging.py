@@ -31,7 +31,7 @@ class Staging:
         """Reads those that are open."""
         self._ledger, self._study, self._spec = ledger, study, spec
         self._search, self._mirror = search, mirror
-        self._read()
+        self.read()
 
     def covers(self, hold: Hold) -> bool:
         """Whether the stage of that ticket is known here."""
@@ -39,13 +39,13 @@ class Staging:
         return hold.opened is None if end is None else hold.origin < end
 
     def follow(self) -> None:
-        """Read what others have opened meanwhile.
+        """Read what others may have opened meanwhile, where the newest stage has an end.
 
-        Where the newest stage has no end, a finish can be asked for that somebody has opened since:
-        `covers` knows it by the tickets.
+        Where it has none, a finish can be asked for that somebody has opened since: `covers` knows
+        it by the tickets, and what is missing has to be `read`.
         """
         if self._search.stages[-1].end is not None:
-            self._read()
+            self.read()
 
     def advance(self) -> bool:
         """Open the next stage if its time has come; whether there is one that was not known."""
@@ -62,13 +62,14 @@ class Staging:
             held = plan.in_hours(study.hours, study.ended, study.active_s)
             stage = self._search.next_stage(study.drawn, left, held=held, spec=spec)
             self._ledger.open_stage(study, known, stage.as_json())
-        self._read()
+        self.read()
         if len(self._search.stages) == known:
             return False
         _log.info("%s: the stage %s begins", self._study.name, self._search.stages[-1].name)
         return True
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Read all stages that have been opened. Raises NotFoundError where there are none."""
         found = self._ledger.stages(self._study.study_id)
         if not found and not self._search.stages:
             raise NotFoundError(f"study {self._study.name!r} has been deleted")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,18 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch import winner
 from hpsearch.places import checkpoint_place
 from hpsearch.report import Reader, Snapshot
-from hpsearch.spec import load
+from hpsearch.search import Search
+from hpsearch.spec import StudySpec, load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
+from hpsearch.store.mirror import Mirror
 from hpsearch.submit import submit
 from hpsearch.training.checkpoint import Checkpoints
 from hpsearch.training.course import kept
 from hpsearch.worker.bench import Bench
 from hpsearch.worker.context import Context, Options, Patience
 from hpsearch.worker.keeper import Keeper
+from hpsearch.worker.staging import Staging
 
 STUDY = """
 name: s
@@ -51,6 +55,14 @@ class Place:
 
     def work(self, name: str = "w", each_epoch: Callable[[Bench], None] | None = None) -> None:
         """Serve the study until there is nothing left to do."""
+        with self.serving(name, each_epoch) as to_the_end:
+            to_the_end()
+
+    @contextmanager
+    def serving(
+        self, name: str = "w", each_epoch: Callable[[Bench], None] | None = None
+    ) -> Iterator[Callable[[], None]]:
+        """A worker that has been started; what is given makes it work until nothing is left."""
         keeper = Keeper(self.ledger, name)
         options = Options(self.url, name, lease_s=3.0)
         context = Context(
@@ -72,10 +84,13 @@ class Place:
                     yield report
                 self.epochs.append(reports)
 
+            def to_the_end() -> None:
+                while bench.run():
+                    assert keeper.flush(20)
+                    bench.settle()
+
             bench._array.epoch = epoch  # type: ignore[method-assign]
-            while bench.run():
-                assert keeper.flush(20)
-                bench.settle()
+            yield to_the_end
         finally:
             keeper.stop()
             self.ledger.sign_off(name)
@@ -103,6 +118,11 @@ def place(tmp_path: Path, sqlite_url: str) -> Place:
 def best_epoch(trial: FrozenTrial) -> int:
     curve = trial.intermediate_values
     return max(curve, key=lambda epoch: (curve[epoch], -epoch))
+
+
+def finish_again(place: Place, top: int, seeds: int) -> None:
+    """What `hpsearch final` does."""
+    place.ledger.finish_again("s", (top + 1) * seeds, {"top": top, "seeds": seeds})
 
 
 # Which epoch counts
@@ -339,3 +359,23 @@ def test_by_the_rules_of_version_1_trials_go_to_their_end(place: Place) -> None:
     place.work(each_epoch=spend(place, 2))
     (trial,) = place.trials
     assert (trial.state, len(trial.intermediate_values)) == (TrialState.COMPLETE, 8)
+
+
+# A finish that was asked for later
+
+
+def test_a_worker_that_knows_of_no_finish_trains_what_another_has_opened(place: Place) -> None:
+    """It has served the study to its end, and is there still."""
+    place.submit("search: {sampler: random, pruner: none, stack: off}\n"
+                 "budget: {trials: 3, epochs: 2}\n")  # fmt: skip
+    with place.serving() as to_the_end:
+        to_the_end()
+        finish_again(place, 1, 2)
+        study = place.ledger.study("s")
+        spec = StudySpec.from_document(study.document)
+        mirror = Mirror(place.ledger.database, study.study_id, "s", study.direction)
+        Staging(place.ledger, study, spec, Search(spec, mirror), mirror).advance()
+        to_the_end()
+    assert [t.user_attrs["stage"] for t in place.trials] == ["joint"] * 3 + ["final"] * 4
+    (found,) = place.ledger.verdicts(study.study_id)
+    assert (found["asked"], found["completed"]) == (4, 4)
