@@ -54,7 +54,7 @@ def conclude(
         context.ledger.end_finish(current)
         _log.warning("%s: no training of its finish completed; the test part was not used",
                      study.name)  # fmt: skip
-        return set()
+        return _handed_over(context, study, mirror)
     use = context.ledger.begin_verdict(current)
     if use is None:
         return None
@@ -95,6 +95,15 @@ def conclude(
     context.ledger.end_verdict(current, use, found.as_json())
     _log.info("%s: the test part has been used", study.name)
     return {found.best_ticket}
+
+
+def _handed_over(context: Context, study: Study, mirror: Mirror) -> set[int]:
+    """The ticket of the network that the study still hands over: the last verdict's, or its best
+    trial's."""
+    if verdicts := context.ledger.verdicts(study.study_id):
+        return {verdicts[-1]["best_ticket"]}
+    best = mirror.best()
+    return {best.user_attrs["ticket"]} if best else set()
 
 
 def _entries(stage: Stage, trials: Iterable[FrozenTrial]) -> list[Entry]:

@@ -21,8 +21,9 @@ from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.submit import submit
+from hpsearch.training.array import Array, Report
 from hpsearch.training.checkpoint import Checkpoints
-from hpsearch.training.course import kept
+from hpsearch.training.course import DivergedError, kept
 from hpsearch.worker.bench import Bench
 from hpsearch.worker.context import Context, Options, Patience
 from hpsearch.worker.keeper import Keeper
@@ -379,3 +380,27 @@ def test_a_worker_that_knows_of_no_finish_trains_what_another_has_opened(place: 
     assert [t.user_attrs["stage"] for t in place.trials] == ["joint"] * 3 + ["final"] * 4
     (found,) = place.ledger.verdicts(study.study_id)
     assert (found["asked"], found["completed"]) == (4, 4)
+
+
+def test_a_finish_that_came_to_nothing_takes_no_network_away(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither that of the best trial nor that of the finish before."""
+
+    def diverge(array: Array, held: Any, *_: Any) -> Report:
+        return array._failed(held, DivergedError("by this test"), 0.0)
+
+    place.submit("search: {sampler: random, pruner: none, stack: off}\n"
+                 "budget: {trials: 3, epochs: 2}\n")  # fmt: skip
+    place.work()
+    for name in "best", "handed":
+        with monkeypatch.context() as patch:
+            patch.setattr(Array, "_report", diverge)
+            finish_again(place, 1, 2)
+            place.work()
+        assert place.snapshot.fruitless
+        network = getattr(place.snapshot, name)
+        assert network == place.snapshot.network
+        winner.save(place.ledger, place.snapshot, network, place.folder / name)
+        finish_again(place, 1, 2)
+        place.work()
