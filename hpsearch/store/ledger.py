@@ -201,6 +201,12 @@ class Ledger:
             study = _there(connection, seen.study_id)
         return study if study is not None and study.uid == seen.uid else None
 
+    def is_there(self, seen: Study) -> bool:
+        """Whether a study that was seen before has not been deleted. One whose row is damaged by
+        now is there, though `current` and `studies` leave it out."""
+        with self.database.read() as connection:
+            return study_rows.is_there(connection, seen.uid)
+
     def studies(self) -> list[Study]:
         """All studies, the most important first."""
         with self.database.read() as connection:

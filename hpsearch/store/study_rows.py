@@ -23,8 +23,8 @@ from hpsearch.store.tables import epochs, finishes, leases, stages, studies, tic
 from hpsearch.store.values import Study
 
 __all__ = [
-    "active", "close", "count_time", "find", "forget", "has_time", "made", "named", "put", "read",
-    "select",
+    "active", "close", "count_time", "find", "forget", "has_time", "is_there", "made", "named",
+    "put", "read", "select",
 ]  # fmt: skip
 
 _log = logging.getLogger(__name__)
@@ -53,6 +53,12 @@ def named(connection: sa.Connection, name: str) -> Study | None:
     """The study of that name; None: there is none. DamagedError where its row makes no sense."""
     row = connection.execute(select(STUDIES.c.study_name == name)).first()
     return None if row is None else made(row)
+
+
+def is_there(connection: sa.Connection, uid: str) -> bool:
+    """Whether the study of that uid has not been deleted; one whose row makes no sense is there."""
+    query = select(studies.c.uid == uid).with_only_columns(studies.c.study_id)
+    return connection.execute(query).first() is not None
 
 
 def read(connection: sa.Connection, query: sa.Select[Any]) -> list[Study]:

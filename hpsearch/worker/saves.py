@@ -34,7 +34,7 @@ class Saves:
 
     def _is_deleted(self) -> bool:
         try:
-            return all(study.uid != self._study.uid for study in self._ledger.studies())
+            return not self._ledger.is_there(self._study)
         except UnreachableError:
             return False
 

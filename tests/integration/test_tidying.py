@@ -261,12 +261,28 @@ def test_while_the_database_is_away_a_study_is_not_taken_for_deleted(
     only = worker("only")
     number = only.begin()
 
-    def away() -> None:
+    def away(_study: Study) -> None:
         raise UnreachableError("away")
 
-    monkeypatch.setattr(only.ledger, "studies", away)
+    monkeypatch.setattr(only.ledger, "is_there", away)
     assert not only.saves.clear_if_deleted()
     assert left(folder) == [f"{number}.1.pt"]
+
+
+def test_a_study_whose_row_was_damaged_is_not_taken_for_deleted(
+    worker: MakeWorker, folder: Path
+) -> None:
+    """Those who list studies leave it out; its checkpoints are there for when it is restored."""
+    only = worker("only")
+    number = only.begin()
+    damage = "UPDATE hpsearch_studies SET state = 'asleep'"
+    only.ledger.database.write(lambda connection: connection.exec_driver_sql(damage))
+    assert only.ledger.studies() == []
+    assert not only.saves.clear_if_deleted()
+    assert left(folder) == [f"{number}.1.pt"]
+    only.ledger.database.write(lambda c: c.exec_driver_sql("DELETE FROM hpsearch_studies"))
+    assert only.saves.clear_if_deleted()
+    assert not folder.exists()
 
 
 def test_a_place_is_tried_before_the_first_trial_alone(
