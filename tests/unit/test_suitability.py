@@ -15,7 +15,7 @@ from hpsearch.suitability import check_measured, check_table
 
 FILE = (
     "name: s\ndata: {{source: csv, path: t.csv, target: y{data}}}\nnetwork: {{family: mlp}}\n"
-    "metric: {metric}\nparameters: {{learning_rate: {{lr: {{min: 0.01, max: 1}}}}}}\n"
+    "metric: {metric}\nparameters: {{learning_rate: {{lr: {{min: 0.01, max: 1}}}}{group}}}\n"
     "search: {{sampler: random}}\nbudget: {{trials: 4}}\n{more}"
 )
 Check = Callable[..., None]
@@ -26,13 +26,18 @@ def check(tmp_path: Path) -> Check:
     """Looks at a table of these targets; `version` is the study's."""
 
     def checked(
-        targets: list, metric: str, data: str = "", more: str = "", version: int = 2
+        targets: list,
+        metric: str,
+        data: str = "",
+        more: str = "",
+        version: int = 2,
+        group: str = "",
     ) -> None:
         draw = random.Random(0)
         rows = "".join(f"{draw.random()},{target}\n" for target in targets)
         (tmp_path / "t.csv").write_text(f"x,y\n{rows}")
         file = tmp_path / "s.yaml"
-        file.write_text(FILE.format(metric=metric, data=data, more=more))
+        file.write_text(FILE.format(metric=metric, data=data, more=more, group=group))
         spec: StudySpec = load(file)
         check_table(replace(spec, version=version), tmp_path)
 
@@ -90,7 +95,14 @@ def test_a_study_of_before_goes_by_what_it_began_with(check: Check) -> None:
     check(targets(no=198, yes=1), "auroc", ", seed: 1", version=1)
 
 
+def test_a_study_of_before_may_have_values_that_can_never_be_trained(check: Check) -> None:
+    rows, group = targets(no=99, yes=99), ", optimizer: {loss: {values: [cross_entropy, mse]}}"
+    with pytest.raises(DataError, match="loss mse can never be trained"):
+        check(rows, "accuracy", group=group)
+    check(rows, "accuracy", group=group, version=1)
+
+
 def test_what_is_not_known_of_old_data_is_not_held_against_it(tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
-    file.write_text(FILE.format(metric="auroc", data="", more=""))
+    file.write_text(FILE.format(metric="auroc", data="", more="", group=""))
     check_measured(load(file), {"classes": ["a", "b"]})
