@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial
 
 from hpsearch.catalog import FINAL
 from hpsearch.errors import ConflictError, LostError, NotFoundError
+from hpsearch.spec import version_of, versions
 from hpsearch.spec.faults import nearest
 from hpsearch.store import (
     dealing,
@@ -558,9 +559,16 @@ class Ledger:
 
         A trial that has ended stays as it is, for Optuna's readers keep it for ever; its
         successor has the same parameters and a place of its own in the budget.
+
+        Raises ConflictError where the hours are spent: they would end before their first epoch.
         """
         study = self._named(connection, name)
         added = dealing.add_retries(connection, study)
+        if added and study.is_out_of_time and version_of(study.document) > versions.FIRST:
+            raise ConflictError(
+                f"study {name!r} has spent its {study.hours:.3g} hours, and no trial would be run "
+                f"again: add to them first, hpsearch extend {name} --trials N --hours H"
+            )
         if added:
             study_rows.put(
                 connection,

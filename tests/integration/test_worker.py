@@ -13,6 +13,7 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import winner
+from hpsearch.errors import ConflictError
 from hpsearch.places import checkpoint_place
 from hpsearch.report import Reader, Snapshot
 from hpsearch.search import Search
@@ -360,6 +361,42 @@ def test_by_the_rules_of_version_1_trials_go_to_their_end(place: Place) -> None:
     place.work(each_epoch=spend(place, 2))
     (trial,) = place.trials
     assert (trial.state, len(trial.intermediate_values)) == (TrialState.COMPLETE, 8)
+
+
+def test_no_failed_trial_is_run_again_beyond_the_hours(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would end before its first epoch, PRUNED, and could not be retried any more."""
+    fail_twice(place, monkeypatch, version=2)
+    with pytest.raises(ConflictError, match="hpsearch extend s --trials N --hours H"):
+        place.ledger.retry_failed("s")
+    assert place.ledger.study("s").state == "done"
+    place.ledger.extend("s", 1, 1e6)
+    assert place.ledger.retry_failed("s") == 2
+    place.work()
+    assert [t.state for t in place.trials[2:]] == [TrialState.COMPLETE] * 3
+
+
+def test_by_the_rules_of_version_1_it_is(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_twice(place, monkeypatch, version=1)
+    assert place.ledger.retry_failed("s") == 2
+    place.work()
+    assert [t.state for t in place.trials[2:]] == [TrialState.COMPLETE] * 2
+
+
+def fail_twice(place: Place, monkeypatch: pytest.MonkeyPatch, version: int) -> None:
+    """Both trials of a study have failed, and its hours are spent."""
+
+    def fail(array: Array, held: Any, *_: Any) -> Report:
+        return array._failed(held, ValueError("by this test"), 0.0)
+
+    place.submit("search: {sampler: random, pruner: none, stack: off}\n"
+                 "budget: {trials: 2, epochs: 2, hours: 100}\n", version)  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(Array, "_report", fail)
+        place.work()
+    spent = "UPDATE hpsearch_studies SET active_s = 1e9"
+    place.ledger.database.write(lambda connection: connection.exec_driver_sql(spent))
 
 
 # A finish that was asked for later
