@@ -19,7 +19,7 @@ from hpsearch.cli.options import (
     open_ledger,
     print_json,
 )  # fmt: skip
-from hpsearch.errors import ConflictError, StorageError, StudyFileError
+from hpsearch.errors import ConflictError, HpsearchError, StorageError, StudyFileError
 from hpsearch.terminal import echo, visible
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def stop(
 
     ledger = open_ledger(storage)
     study = ledger.set_state(name, "stopped")
-    with suppress(StudyFileError):  # a damaged row: it is stopped all the same
+    with suppress(HpsearchError):  # such as a damaged row: it is stopped all the same
         reader = Reader(ledger, name, checkpoints)
         reader.tidy(reader.snapshot())  # trials that no worker holds have ended by this
     _say(study, json_, "stopped: running trials end, no new ones begin")
@@ -130,8 +130,8 @@ def final(
     storage: Storage = None,
     json_: Json = False,
 ) -> None:
-    """Finish a study that has ended: its best few again, then the test part; its file need not say
-    so."""
+    """Finish a study that has ended, whether or not its file has `final`: its best few again, then
+    the test part."""
     from hpsearch import plan
     from hpsearch.spec import StudySpec
     from hpsearch.suitability import check_measured
