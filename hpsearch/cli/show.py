@@ -304,8 +304,8 @@ def beside(snapshot: Snapshot) -> None:
         advice = [] if balanced else ["class_weight: balanced"]
         advice += ["metric: f1"] if snapshot.metric == "accuracy" else []
         to_try = f"; try {' or '.join(advice)}" if advice else ""
-        out.print(f"trial {network.number} answers {visible(answer, lines=False)} for every "
-                  f"validation row: it tells one class only{to_try}")  # fmt: skip
+        out.print(f"trial {network.number} predicts {visible(answer, lines=False)} for every "
+                  f"validation row, one class only{to_try}")  # fmt: skip
 
 
 _WIDE = 12
@@ -468,7 +468,7 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield f"best {study.name} --save {free(f'{study.name}-net')}", "its network, ready to use"
     over = study.finish == "done"  # what failed in a finish that has ended is not run again
     failed = [t for t in snapshot.trials if t.state == "FAIL" and not (over and t.stage == FINAL)]
-    if any(not trial.untrainable for trial in failed):
+    if any(not trial.untrainable for trial in failed) and not study.is_out_of_time:
         yield f"retry {study.name} --failed", "run failed trials again"
     yield "dashboard", "curves in a browser"
     if study.state == "done" and not snapshot.is_whole:

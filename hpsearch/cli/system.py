@@ -67,7 +67,7 @@ def init(storage: Storage = None) -> None:
 def upgrade(storage: Storage = None) -> None:
     """Bring a database of an earlier hpsearch up to date; of a SQLite file a copy is made first.
 
-    No worker may be at work meanwhile (5). One that is killed is run again.
+    Stop all workers first: while one is signed on it is refused (5). Killed, it can be run again.
     """
     from hpsearch.cli.show import note
     from hpsearch.store import upgrades

@@ -35,7 +35,7 @@ def _beside(verdict: Found, direction: Direction) -> str:
     if difference is None and default == verdict["test"]:
         return ": nothing that was searched beat the default settings; keep the default."
     if difference is None:
-        return ": no seed was trained to its end by both the winner and the default settings."
+        return ": no seed completed for both the winner and the default settings."
     return f"; default settings {number(default['mean'])}: {_judgement(difference, direction)}."
 
 

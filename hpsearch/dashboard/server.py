@@ -1,7 +1,7 @@
 """waitress, so that clients who do nothing keep nobody else out.
 
-A connection costs a client nothing. waitress takes a hundred and then no more, be they idle or
-not, for two minutes; its health check waits with the rest. Here the connection that has been silent
+A connection costs a client nothing. waitress takes a hundred and then no more, idle or not,
+for two minutes; its health check waits with the rest. Here the connection that has been silent
 the longest makes room for the next one, and the health check has a thread of its own.
 """
 

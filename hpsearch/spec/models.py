@@ -345,12 +345,12 @@ class BudgetSpec(Section):
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
     """Most epochs that a trial runs."""
     hours: Annotated[float, Field(gt=0, le=MOST_HOURS)] | None = None
-    """Hours of work, by any number of workers; by default no limit. Then no trial begins, and those
-    under way end after the epoch that they are in: COMPLETE where one is the best so far, else
-    PRUNED. A finish is not counted. Time in which no worker is at the study does not count, except
-    what a worker that dies leaves of its lease."""
+    """Hours of work, by any number of workers; by default no limit. Once they are spent no trial
+    begins, and those under way end after their current epoch: COMPLETE where one is the best so
+    far, else PRUNED. A finish is not counted. Time in which no worker is at the study does not
+    count, except what a worker that dies leaves of its lease."""
     stop_after: Positive | None = None
-    """Epochs without a better value after which a trial ends, as COMPLETE; by default it goes on to
+    """Epochs without a better value after which a trial ends, as COMPLETE; by default it trains to
     its last epoch."""
 
 

@@ -189,7 +189,7 @@ def test_a_network_that_answers_one_class_only_is_said_to(ledger: Counting) -> N
     snapshot, said = beside(ledger, float(np.float32(0.9)), [[90, 0], [10, 0]])
     lines = " ".join(said.split())
     assert "baseline (majority class no): 0.9; the best trial is no better than that" in lines
-    assert "trial 0 answers no for every validation row: it tells one class only" in lines
+    assert "trial 0 predicts no for every validation row, one class only" in lines
     assert "try class_weight: balanced or metric: f1" in lines
     assert not snapshot.is_above_baseline
     _, said = beside(ledger, 0.9, [[90, 0], [10, 0]], params={"class_weight": "balanced"})
