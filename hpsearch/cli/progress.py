@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.catalog import JOINT
+from hpsearch.catalog import FINAL, JOINT
 from hpsearch.cli.show import err, note, number, params, span
 from hpsearch.terminal import visible
 
@@ -61,7 +61,8 @@ class Progress:
         ahead = _ahead(snapshot)
         for trial in sorted(ended, key=lambda t: (t.ended, t.number)):
             self._told.add(trial.number)
-            if trial.state == "COMPLETE" and snapshot.is_better(trial, self._best):
+            searched = trial.state == "COMPLETE" and trial.stage != FINAL
+            if searched and snapshot.is_better(trial, self._best):
                 self._best = trial
             note(
                 f"{len(self._told)}/{snapshot.study.tickets} {_place(trial)}trial {trial.number} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from hpsearch.cli import show
+from hpsearch.cli.progress import Progress
 from hpsearch.diagnosis import Word
 from hpsearch.forecast import Forecast, Rung, Span
 from hpsearch.report import Reader, Snapshot, Trial
@@ -164,6 +166,19 @@ def test_only_failures_that_may_end_otherwise_are_to_be_retried(ledger: Counting
     for trials, expected in (((fine, never), False), ((fine, never, failed), True)):
         commands = [command for command, _ in show._next(judged(ledger, *trials)[0])]
         assert ("retry s --failed" in commands) is expected
+
+
+def test_no_training_of_a_finish_is_called_the_best(
+    ledger: Counting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the same network trained again, the best one is the luckiest."""
+    began = datetime(2026, 1, 1)
+    progress = Progress(Reader(ledger, "s").snapshot())
+    found = replace(trial(0, 0.9, FLAT, LEARNT), ended=began)
+    lucky = replace(found, number=1, value=0.95, stage="final", ended=began + timedelta(seconds=1))
+    progress.update(judged(ledger, found, lucky)[0])
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.rpartition(" best ")[2] for line in lines] == ["0.9", "0.9"]
 
 
 # What a constant answer gives, and whether the best network is more than that.
