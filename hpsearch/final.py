@@ -31,7 +31,7 @@ class Repeat:
     turn: int
     """Which of the seeds it had: the same turn is the same seed for all configurations."""
     value: float | None
-    """The metric on validation data after the last epoch; None where it did not get there."""
+    """The metric on validation data after the epoch that counts; None where it did not end so."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Entry:
 
     @property
     def whole(self) -> tuple[Repeat, ...]:
-        """The trainings that went to their last epoch."""
+        """The trainings that completed."""
         return tuple(repeat for repeat in self.repeats if repeat.value is not None)
 
 
@@ -92,7 +92,7 @@ class Verdict:
     asked: int
     """Trainings that the finish was to have, of all its configurations."""
     completed: int
-    """Those of them that went to their last epoch."""
+    """Those of them that completed."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""

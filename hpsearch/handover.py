@@ -68,7 +68,7 @@ class Metrics:
     metric: str
     """The one that steered the search."""
     validation: dict[str, float]
-    """All of them after the last epoch."""
+    """All of them after the epoch that is kept, the best one or the last."""
     test: dict[str, float] | None
     """What this network gave on the test part; None where no finish has used it."""
     finish: dict[str, Any] | None

@@ -139,7 +139,7 @@ def trials(
     if json_:
         print_json([snapshot.row(trial) for trial in chosen])
     elif top and not chosen:
-        show.note("no trial has gone to its last epoch so far")
+        show.note("no trial has completed so far")
     else:
         show.trials(snapshot, chosen)
     snapshot.complain()

@@ -368,8 +368,8 @@ class FinalSpec(Section):
     """The honest finish: the best few again, then the test part once."""
 
     top: Annotated[int, Field(ge=1, le=100)] = 3
-    """Best trials by validation that are trained again, of those that went to their last epoch,
-    and the default configuration beside them."""
+    """Best completed trials by validation that are trained again, and the default configuration
+    beside them."""
     seeds: Annotated[int, Field(ge=2, le=1000)] = 5
     """Times that each is trained, every time from other first weights and in another order. The
     winner is that of the best mean on validation data."""

@@ -208,7 +208,7 @@ def test_a_budget_that_has_grown_is_named_where_a_file_says_another(command: Com
 
 def test_the_best_of_none_is_said_in_words(command: Command) -> None:
     command.run("submit", command.file(STUDY))
-    assert "no trial has gone to its last epoch" in command.run("trials", "s", "--top", 3).stderr
+    assert "no trial has completed so far" in command.run("trials", "s", "--top", 3).stderr
 
 
 def test_looking_at_a_finished_study(command: Command) -> None:
