@@ -63,8 +63,8 @@ def _of_loss(settings: Settings, task: Task | None, classes: int | None) -> str:
 
 
 def _of_smoothing(settings: Settings, task: Task | None, classes: int | None) -> str:
-    name = settings["loss"] or ("mse" if task == "regression" else None)
-    if settings["label_smoothing"] and name is not None and "regression" in LOSSES[str(name)]:
+    name = _loss_of_numbers(settings, task)
+    if settings["label_smoothing"] and name:
         return f"label_smoothing is for classes; the loss {name} is for numbers"
     return ""
 
@@ -76,9 +76,14 @@ def _of_norm(settings: Settings, task: Task | None, classes: int | None) -> str:
 
 
 def _of_weights(settings: Settings, task: Task | None, classes: int | None) -> str:
+    weighted = settings["class_weight"] != "none"
+    return "class_weight is for classes" if weighted and _loss_of_numbers(settings, task) else ""
+
+
+def _loss_of_numbers(settings: Settings, task: Task | None) -> str | None:
+    """The loss, where it is known to be one for numbers."""
     name = settings["loss"] or ("mse" if task == "regression" else None)
-    numbers = name is not None and "regression" in LOSSES[str(name)]
-    return "class_weight is for classes" if numbers and settings["class_weight"] != "none" else ""
+    return str(name) if name is not None and "regression" in LOSSES[str(name)] else None
 
 
 LOSS = Rule({"loss": "a loss of the task"}, _of_loss)

@@ -63,7 +63,10 @@ def never(
         task: None where it is not known yet.
         classes: The same of their number.
     """
-    cases = _Cases(space, family, rule, task, classes)
+    return _never(space, rule, _Cases(space, family, rule, task, classes))
+
+
+def _never(space: Space, rule: Rule, cases: _Cases) -> Never | None:
     for name in rule.wanted:
         bad = cases.always_bad(name)
         if bad and (name in space.names or name in space.constants):
@@ -80,7 +83,7 @@ def combinations(
     found = []
     for rule in rules:
         cases = _Cases(space, family, rule, task, classes)
-        if cases.bad and never(space, family, rule, task, classes) is None:
+        if cases.bad and _never(space, rule, cases) is None:
             values = {name: cases.bad[0][name] for name in reversed(list(rule.wanted))}
             found.append(Combination(values, cases.why, *cases.count()))
     return found
