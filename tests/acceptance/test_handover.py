@@ -43,7 +43,8 @@ def test_a_fresh_process_gives_the_figure_of_the_finish(command: Command) -> Non
     table(data)
     command.run("run", command.file(FINISHED))
     said = command.run("best", "s", "--save", "net").stderr
-    assert said == f"the network of trial {command.json('best', 's')['number']} is in net\n"
+    kept = command.json("best", "s")["network"]
+    assert said == f"the network of trial {kept['number']} is in net\n"
     verdict = command.json("status", "s")["final"]
     assert command.json("predict", "net", "--test") == verdict["network"]
     config = json.loads((command.folder / "net/config.json").read_text())
