@@ -292,7 +292,7 @@ def points_of_body(crew: Crew, verb: str, body: Hook) -> list[str]:
     note = partial(hooks.note_points, crew.folder / "points")
     done = crew.process("first", hooks=[note], body=body)
     done.ends()
-    points = [p for p in points_of(crew) if p.split()[0].removeprefix("_") == verb]
+    points = [p for p in points_of(crew) if p.split()[0] in (verb, f"_{verb}")]
     assert points[-1].endswith(" done"), points
     return points
 
