@@ -138,12 +138,15 @@ def reads(command: Callable[P, None]) -> Callable[P, None]:
     def reading(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
+        except UnicodeError:  # of what it prints, not of what it reads
+            raise
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             _log.debug("reading failed", exc_info=True)
             name = kwargs.get("name")
             raise DamagedError(
                 f"{f'study {name!r}' if name else 'the database'} has rows that make no sense "
-                f"({type(error).__name__}: {line(error)}); something other than hpsearch wrote them"
+                f"({type(error).__name__}: {line(error)}); if nothing but hpsearch wrote to it, "
+                "this is a fault of hpsearch: please report it"
             ) from None
 
     return reading

@@ -51,9 +51,11 @@ class Solo:
         if state is not None:
             self._restore(state)
         self._best: Mapping[str, Tensor] | None = None
-        """The network after its best epoch, where that is kept."""
-        if course.keeping.best and state is not None:
-            self._best = {name: t.to(device) for name, t in kept(state)[1].items()}
+        """The network after its best epoch, where that is kept: its memory is taken here, where
+        running out of it is this candidate's failure alone."""
+        if course.keeping.best:
+            best = kept(state)[1] if state is not None else self._network.state_dict()
+            self._best = {name: t.detach().to(device, copy=True) for name, t in best.items()}
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self._network.load_state_dict(state["model"])
@@ -111,7 +113,9 @@ class Solo:
     def keep(self) -> None:
         """Keep the network where its last epoch was its best one."""
         if self.courses[0].keeping.best and self.courses[0].improved:
-            self._best = {n: t.detach().clone() for n, t in self._network.state_dict().items()}
+            assert self._best is not None
+            for name, tensor in self._network.state_dict().items():
+                self._best[name].copy_(tensor)
 
     def state(self, slot: int) -> dict[str, Any]:
         """All it takes to go on from here: plain types and tensors, copied to the CPU."""
