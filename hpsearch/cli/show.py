@@ -450,7 +450,7 @@ def _data(snapshot: Snapshot, most: int = 5) -> None:
         return
     rows, notes = data["rows"], list(data["notes"])
     out.print(f"data: {rows['train']:,} rows to train, {rows['validation']:,} to validate, "
-              f"{rows['test']:,} put aside")  # fmt: skip
+              f"{rows['test']:,} held out")  # fmt: skip
     for line in notes[:most]:
         out.print(f"  {visible(line, lines=False)}")
     if len(notes) > most:

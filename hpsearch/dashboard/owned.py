@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Owned"]
 
+_BEYOND = re.compile(r"\d{19}")
+"""Of a number that is none of any row: a database, and Python itself, would fail over it."""
 _CREATE = re.compile(r"/api/studies")
 _STUDY = re.compile(r"/api/studies/(-?\d+)")
 _RENAME = re.compile(r"/api/studies/(-?\d+)/rename")
@@ -42,6 +44,8 @@ class Owned:
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         """Answer a request, or have it answered."""
+        if _BEYOND.search(_path(environ)):
+            return _say(start, HTTPStatus.NOT_FOUND, "no database has a row of such a number")
         if environ["REQUEST_METHOD"] in ("POST", "DELETE"):
             try:
                 reason = self._answer(environ["REQUEST_METHOD"], _path(environ))

@@ -186,15 +186,21 @@ class Ledger:
             return self._study(connection, name)
 
     def by_id(self, study_id: int) -> Study | None:
-        """The study that has Optuna's id; None: hpsearch has none of that id."""
+        """The study that has Optuna's id; None: hpsearch has none of that id.
+
+        Raises DamagedError where its row makes no sense: it is hpsearch's all the same.
+        """
         with self.database.read() as connection:
-            return _there(connection, study_id)
+            return study_rows.numbered(connection, study_id)
 
     def of_trial(self, trial_id: int) -> Study | None:
-        """The study that a trial of Optuna's id belongs to; None: it is no study of hpsearch."""
+        """The study that a trial of Optuna's id belongs to; None: it is no study of hpsearch.
+
+        Raises DamagedError as `by_id`.
+        """
         with self.database.read() as connection:
             study_id = trials.study_of(connection, trial_id)
-            return None if study_id is None else _there(connection, study_id)
+            return None if study_id is None else study_rows.numbered(connection, study_id)
 
     def current(self, seen: Study) -> Study | None:
         """A study that was seen before as it is now; None: it has been deleted."""

@@ -24,7 +24,7 @@ from hpsearch.store.values import Study
 
 __all__ = [
     "active", "close", "count_time", "find", "forget", "has_time", "is_there", "made", "named",
-    "put", "read", "select",
+    "numbered", "put", "read", "select",
 ]  # fmt: skip
 
 _log = logging.getLogger(__name__)
@@ -52,6 +52,12 @@ def find(connection: sa.Connection, *where: Any) -> list[Study]:
 def named(connection: sa.Connection, name: str) -> Study | None:
     """The study of that name; None: there is none. DamagedError where its row makes no sense."""
     row = connection.execute(select(STUDIES.c.study_name == name)).first()
+    return None if row is None else made(row)
+
+
+def numbered(connection: sa.Connection, study_id: int) -> Study | None:
+    """The same of the study that has Optuna's id."""
+    row = connection.execute(select(studies.c.study_id == study_id)).first()
     return None if row is None else made(row)
 
 

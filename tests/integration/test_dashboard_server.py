@@ -327,3 +327,26 @@ def test_a_study_of_optunas_is_left_to_it(shown: tuple[Served, Any, Any]) -> Non
     assert trials_of(ledger, "other")[1][0] == "FAIL"
     assert served.ask("POST", "/api/studies/2/rename", body={"study_name": "o"})[0] == 201
     assert served.ask("DELETE", "/api/studies/3", body={})[0] == 204
+
+
+@pytest.mark.parametrize("act", [("DELETE", "/api/studies/1", {}), *REFUSED.values()][:6])
+def test_a_study_whose_row_is_damaged_is_hpsearchs_all_the_same(
+    shown: tuple[Served, Any, Any], act: tuple[str, str, Any]
+) -> None:
+    served, ledger, _ = shown
+    with ledger.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE hpsearch_studies SET state = 'weird'")
+    before = trials_of(ledger, "s")
+    method, path, body = act
+    status, said, _ = served.ask(method, path, body=body)
+    assert status == (409 if path == "/api/studies" else 500)
+    assert "hpsearch" in said
+    assert trials_of(ledger, "s") == before
+
+
+@pytest.mark.parametrize("digits", [19, 24, 5000])
+def test_no_row_has_a_number_of_so_many_digits(shown: tuple[Served, Any, Any], digits: int) -> None:
+    served, _, _ = shown
+    for method, path in (("DELETE", "/api/studies/{}"), ("POST", "/api/trials/{}/tell"),
+                         ("GET", "/api/studies/{}")):  # fmt: skip
+        assert served.ask(method, path.format("9" * digits), body={})[0] == 404
