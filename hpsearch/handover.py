@@ -13,6 +13,7 @@ import errno
 import hashlib
 import json
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -196,11 +197,12 @@ def check_place(folder: Path, *, force: bool = False) -> None:
     `write` has made it and nobody added to it."""
     try:
         there = {path.name for path in folder.iterdir()}
+        complete = there == {CONFIG, WEIGHTS} and _are_files(folder)
     except FileNotFoundError:
         return
     except OSError as error:
         raise ConflictError(f"{folder} cannot be written over: {line(error)}") from error
-    if there and not (there == {CONFIG, WEIGHTS} and _is_ours(_parsed(folder))):
+    if there and not (complete and _is_ours(_parsed(folder))):
         raise ConflictError(
             f"{folder} has other things in it than a network that hpsearch has saved; "
             f"choose another folder"
@@ -249,6 +251,11 @@ def _parsed(folder: Path) -> Any:
         raise CheckpointError(
             f"{path} is no JSON: {line(error)}; save the network again"
         ) from error
+
+
+def _are_files(folder: Path) -> bool:
+    """Whether both names are regular files: a folder or a link of that name is somebody else's."""
+    return all(stat.S_ISREG((folder / name).lstat().st_mode) for name in (CONFIG, WEIGHTS))
 
 
 def _is_ours(said: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -289,6 +290,25 @@ def test_only_what_it_has_written_is_replaced(net: Path, tmp_path: Path) -> None
             handover.write(place, config, weights, force=True)
     assert (net / "notes.txt").read_text() == "mine"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("kind", ["folder", "link", "pipe"])
+def test_names_of_ours_that_are_no_files_are_not_replaced(net: Path, name: str, kind: str) -> None:
+    """What is in a folder of that name would be deleted with it."""
+    config, weights = handover.read(net)
+    (net / name).rename(there := net.parent / "moved")
+    if kind == "folder":
+        (net / name).mkdir()
+        (net / name / "notes.txt").write_text("mine")
+    elif kind == "link":
+        (net / name).symlink_to(there)
+    else:
+        os.mkfifo(net / name)
+    with pytest.raises(ConflictError, match="other things in it"):
+        handover.write(net, config, weights, force=True)
+    assert os.path.lexists(net / name)
+    assert kind != "folder" or (net / name / "notes.txt").read_text() == "mine"
 
 
 DIES = """
