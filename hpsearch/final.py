@@ -16,7 +16,7 @@ from typing import Any
 from hpsearch.catalog import METRICS, Direction
 from hpsearch.space import Assignment
 
-__all__ = ["Entry", "Estimate", "Repeat", "Verdict", "estimate", "verdict"]
+__all__ = ["Entry", "Estimate", "Repeat", "Verdict", "estimate", "finalists", "verdict"]
 
 CONFIDENCE = 0.95
 
@@ -113,6 +113,18 @@ def estimate(values: Sequence[float], least: float = -math.inf, most: float = ma
     return Estimate(middle, low, high, tuple(values))
 
 
+def finalists(entries: Sequence[Entry], direction: Direction) -> tuple[Entry, Entry]:
+    """The winner by validation and the default configuration, the last of the entries: the test
+    part is used for their networks. They may be one and the same."""
+    sign = 1 if direction == "maximize" else -1
+    winner = max(
+        (entry for entry in entries if entry.whole),
+        # One that does not always get to its end is worth less than any that does.
+        key=lambda e: (len(e.whole), sign * mean(r.value or 0.0 for r in e.whole)),
+    )
+    return winner, entries[-1]
+
+
 def verdict(
     entries: Sequence[Entry],
     best_seen: float | None,
@@ -136,13 +148,7 @@ def verdict(
         asked: Trainings that there were to be.
     """
     sign = 1 if direction == "maximize" else -1
-    ranked = sorted(
-        (entry for entry in entries if entry.whole),
-        # One that does not always get to its end is worth less than any that does.
-        key=lambda e: (len(e.whole), sign * mean(r.value or 0.0 for r in e.whole)),
-        reverse=True,
-    )
-    winner, default = ranked[0], entries[-1]
+    winner, default = finalists(entries, direction)
     scores = {r.turn: score(r, winner.values) for r in winner.whole}
     own = {turn: found[metric] for turn, found in scores.items()}
     plain = own if default is winner else {

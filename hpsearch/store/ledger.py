@@ -345,6 +345,11 @@ class Ledger:
         stage_rows.add(connection, study_id, number, stage)
         study_rows.put(connection, study_id, **values)
 
+    def may_conclude(self, seen: Study) -> bool:
+        """Whether a finish that was seen still waits for its verdict."""
+        study = self.current(seen)
+        return study is not None and _may_conclude(study, seen)
+
     @_verb
     def begin_verdict(self, connection: sa.Connection, seen: Study) -> int | None:
         """Note that the test part is about to be used: which time that is.

@@ -7,14 +7,15 @@ that note, and the next worker comes to the same result: the networks are traine
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.diagnosis import best_epoch
 from hpsearch.errors import CheckpointError
-from hpsearch.final import Entry, Repeat, verdict
+from hpsearch.final import Entry, Repeat, Verdict, finalists, verdict
 from hpsearch.places import data_settings
 from hpsearch.search import Search
 from hpsearch.space import Assignment
@@ -22,11 +23,15 @@ from hpsearch.spec import StudySpec
 from hpsearch.stages import Stage
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study
+from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.training.checkpoint import Checkpoints
 from hpsearch.training.course import kept
 from hpsearch.training.data import Dataset, test_part
 from hpsearch.training.verdict import Trained
 from hpsearch.worker.context import Context
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["conclude"]
 
@@ -55,46 +60,88 @@ def conclude(
         _log.warning("%s: no training of its finish completed; the test part was not used",
                      study.name)  # fmt: skip
         return _handed_over(context, study, mirror)
-    use = context.ledger.begin_verdict(current)
-    if use is None:
-        return None
-    part = test_part(data_settings(spec, Path(study.base)), dataset, dataset.record, context.device)
-    checkpoints = Checkpoints(place)
-
-    def look(repeat: Repeat, values: Assignment) -> dict[str, float]:
-        state = checkpoints.load(repeat.ticket)
-        if state is None:
-            number = trials[repeat.ticket].number
-            raise CheckpointError(
-                f"the network of trial {number} is not in {checkpoints.place}: start a worker "
-                "where it was trained, or name a place that all reach, HPSEARCH_CHECKPOINTS; where "
-                f"it is lost, hpsearch final {study.name} begins another finish"
-            )
-        trial, (epoch, model) = trials[repeat.ticket], kept(state)
-        curve = trial.intermediate_values
-        counts = best_epoch(curve, spec.direction) if spec.keep == "best" else trial.last_step
-        if epoch != counts:
-            raise CheckpointError(
-                f"the network of trial {trial.number} could not be saved after its epoch {counts}: "
-                f"{checkpoints.place} has that of epoch {epoch}; "
-                f"hpsearch final {study.name} begins another finish"
-            )
-        network = Trained(spec.family, spec.settings(values), model, dataset)
-        return network.score(network.outputs(part.inputs), part.targets, spec.metric)
-
-    best = mirror.best()
+    entries = _entries(stage, trials.values())
+    networks = _Networks(context, study, spec, search, trials, place)
     try:
-        found = verdict(
-            _entries(stage, trials.values()), best.value if best else None, spec.metric,
-            spec.direction, look, len(part.targets), use, stage.count or 0,
-        )  # fmt: skip
+        for entry in finalists(entries, spec.direction):
+            for repeat in entry.whole:
+                networks.load(repeat)  # before anything is said of the test part
+        use = context.ledger.begin_verdict(current)
+        if use is None:
+            return None
+        found = _judge(context, study, spec, entries, networks, mirror, dataset, use)
     except CheckpointError:
-        if context.ledger.begin_verdict(current) is None:
+        if not context.ledger.may_conclude(current):
             return None  # another worker has given it meanwhile, and cleared away
         raise
     context.ledger.end_verdict(current, use, found.as_json())
     _log.info("%s: the test part has been used", study.name)
     return {found.best_ticket}
+
+
+def _judge(
+    context: Context, study: Study, spec: StudySpec, entries: list[Entry], networks: _Networks,
+    mirror: Mirror, dataset: Dataset, use: int,
+) -> Verdict:  # fmt: skip
+    """Use the test part."""
+    part = test_part(data_settings(spec, Path(study.base)), dataset, dataset.record, context.device)
+
+    def look(repeat: Repeat, values: Assignment) -> dict[str, float]:
+        network = Trained(spec.family, spec.settings(values), networks.load(repeat), dataset)
+        return network.score(network.outputs(part.inputs), part.targets, spec.metric)
+
+    best = mirror.best()
+    asked = networks.stage.count or 0
+    return verdict(
+        entries, best.value if best else None, spec.metric, spec.direction, look,
+        len(part.targets), use, asked,
+    )  # fmt: skip
+
+
+class _Networks:
+    """The networks of a finish, each checked to be that of its training, after the right epoch."""
+
+    def __init__(
+        self, context: Context, study: Study, spec: StudySpec, search: Search,
+        trials: Mapping[int, FrozenTrial], place: str,
+    ) -> None:  # fmt: skip
+        """`trials` by ticket."""
+        self._context, self._study, self._spec, self._search = context, study, spec, search
+        self._trials, self._checkpoints = trials, Checkpoints(place)
+        self.stage = search.stages[-1]
+
+    def load(self, repeat: Repeat) -> dict[str, Tensor]:
+        """The network of that training. Raises CheckpointError where it is not to be had."""
+        trial, checkpoints = self._trials[repeat.ticket], self._checkpoints
+        again = f"hpsearch final {self._study.name} begins another finish"
+        state = checkpoints.load(repeat.ticket)
+        if state is None:
+            raise CheckpointError(
+                f"the network of trial {trial.number} is not in {checkpoints.place}: start a "
+                "worker where it was trained, or name a place that all reach, "
+                f"HPSEARCH_CHECKPOINTS; where it is lost, {again}"
+            )
+        if state.get("digest") != self._digest(trial, repeat.ticket):
+            raise CheckpointError(
+                f"the checkpoint {checkpoints.path(repeat.ticket)} is not of trial {trial.number}: "
+                f"its settings or its seed differ; put the right one there, or {again}"
+            )
+        epoch, model = kept(state)
+        curve = trial.intermediate_values
+        best = self._spec.keep == "best"
+        counts = best_epoch(curve, self._spec.direction) if best else trial.last_step
+        if epoch != counts:
+            raise CheckpointError(
+                f"the network of trial {trial.number} could not be saved after its epoch {counts}: "
+                f"{checkpoints.place} has that of epoch {epoch}; {again}"
+            )
+        return model
+
+    def _digest(self, trial: FrozenTrial, ticket: int) -> str:
+        spec, origin = self._spec, self._context.ledger.origin(self._study.study_id, ticket)
+        settings = spec.settings(self._search.values(trial))
+        seed = derived_seed(spec.search.seed, *self._search.seed(origin))
+        return Candidate(ticket, spec.family, settings, seed).digest
 
 
 def _handed_over(context: Context, study: Study, mirror: Mirror) -> set[int]:

@@ -13,7 +13,7 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import winner
-from hpsearch.errors import ConflictError
+from hpsearch.errors import CheckpointError, ConflictError
 from hpsearch.places import checkpoint_place
 from hpsearch.report import Reader, Snapshot
 from hpsearch.search import Search
@@ -25,6 +25,7 @@ from hpsearch.submit import submit
 from hpsearch.training.array import Array, Report
 from hpsearch.training.checkpoint import Checkpoints
 from hpsearch.training.course import DivergedError, kept
+from hpsearch.worker import bench
 from hpsearch.worker.bench import Bench
 from hpsearch.worker.context import Context, Options, Patience
 from hpsearch.worker.keeper import Keeper
@@ -441,3 +442,36 @@ def test_a_finish_that_came_to_nothing_takes_no_network_away(
         winner.save(place.ledger, place.snapshot, network, place.folder / name)
         finish_again(place, 1, 2)
         place.work()
+
+
+@pytest.mark.parametrize("other", ["seed", "settings"])
+def test_the_test_part_is_used_on_no_network_of_another_training(
+    place: Place, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    """Of the same shape and kept after the same epoch."""
+    place.submit("keep: last\nsearch: {sampler: random, pruner: none, stack: off}\n"
+                 "budget: {trials: 2, epochs: 2}\nfinal: {top: 1, seeds: 2}\n")  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(bench, "conclude", lambda *_: None)
+        place.work()
+    bases = {t.user_attrs["ticket"]: t.user_attrs["final"][1:] for t in place.trials[2:]}
+    first = next(n for n, at in bases.items() if at[1] == 1)  # the default's, used in any case
+    turn, base = bases[first]
+    same = 1 if other == "seed" else 0  # a turn is a seed, a base has its settings
+    wrong = next(n for n, at in bases.items() if n != first and at[same] == (turn, base)[same])
+    saved = checkpoints(place)
+    right, spare = saved.load(first), saved.load(wrong)
+    assert right is not None
+    assert spare is not None
+    saved.save(first, spare, 9)
+    with pytest.raises(CheckpointError, match=f"is not of trial {first}: its settings or its seed"):
+        place.work("second")
+    used = "SELECT count(*) FROM hpsearch_finishes"
+    assert place.ledger.database.write(lambda c: c.exec_driver_sql(used).scalar_one()) == 0
+    saved.save(first, right, 10)
+    place.work("third")
+    assert [found["use"] for found in place.ledger.verdicts(place.snapshot.study.study_id)] == [1]
+
+
+def checkpoints(place: Place) -> Checkpoints:
+    return Checkpoints(checkpoint_place(place.ledger.database, place.ledger.study("s"), None))
