@@ -12,7 +12,7 @@ from platformdirs import user_data_path
 
 from hpsearch import files, urls
 from hpsearch.catalog import SOURCES
-from hpsearch.errors import CheckpointError, StorageError
+from hpsearch.errors import CheckpointError, DamagedError, HpsearchError, StudyFileError
 from hpsearch.spec import name_in, versions
 from hpsearch.successor import HEAD
 
@@ -41,17 +41,26 @@ def checkpoint_place(database: Database, study: Study, said: str | None = None) 
     The option, else `checkpoints` of the study file, else `default_root`. A relative folder
     starts at the study file's.
 
-    Raises StorageError where the study's row does not name a folder of its own: whoever can write
-    to the database could otherwise have any folder written to or cleared.
+    Raises DamagedError where the study's row does not name a folder of its own: whoever can write
+    to the database could otherwise have any folder written to or cleared; StudyFileError where
+    the place starts at a home folder that is not on this machine.
     """
     if not _UID.fullmatch(study.uid) or not _NAME.fullmatch(study.name):
-        raise StorageError(
+        raise DamagedError(
             f"the row of study {study.name!r} in {database.name} is damaged: no folder can be "
             f"named after it and its uid {study.uid!r}"
         )
     own = f"{study.name}-{study.uid[:8]}"
     configured = said or study.document.get("checkpoints")
-    root = checkpoint_root(database, configured, Path(study.base))
+    if configured is not None and (not isinstance(configured, str) or "\0" in configured):
+        raise DamagedError(
+            f"the row of study {study.name!r} in {database.name} is damaged: where its checkpoints "
+            "lie is not known; name their place with --checkpoints"
+        )
+    try:
+        root = checkpoint_root(database, configured, urls.local(study.base))
+    except StudyFileError as error:
+        raise StudyFileError(f"the checkpoints of study {study.name!r}: {error}") from None
     return str(root / own) if root else urls.below(str(configured), own)
 
 
@@ -62,11 +71,13 @@ def checkpoint_root(database: Database, configured: str | None, base: Path) -> P
         database: The one that the workers share.
         configured: The place that an option or the study file names.
         base: The study file's folder, where a relative one starts.
+
+    Raises StudyFileError where it starts at a home folder that is not on this machine.
     """
     if not configured:
         return default_root(database)
     folder = urls.folder(configured)
-    return None if folder is None else base / Path(folder).expanduser()
+    return None if folder is None else base / urls.local(folder)
 
 
 def default_root(database: Database) -> Path:
@@ -87,10 +98,13 @@ def delete_study(ledger: Ledger, study: Study, checkpoints: str | None = None) -
     from hpsearch.training.checkpoint import Checkpoints
 
     try:
-        kept = Checkpoints(checkpoint_place(ledger.database, study, checkpoints))
-    except StorageError as error:  # a damaged row is deleted, and nothing that it may lead to
+        place = checkpoint_place(ledger.database, study, checkpoints)
+    except HpsearchError as error:  # a damaged row is deleted, and nothing that it may lead to
         ledger.delete(study.name)
-        raise CheckpointError(f"study {study.name} is deleted, but: {error}") from error
+        raise CheckpointError(
+            f"study {study.name} is deleted, but its checkpoints stay: {error}"
+        ) from error
+    kept = Checkpoints(place)
     ledger.delete(study.name)
     try:
         return kept.clear()
@@ -120,7 +134,7 @@ def data_settings(spec: StudySpec, base: Path) -> DataSettings:
         path=base / data.path if data.path else None,
         target=data.target,
         task=data.task,
-        root=base / data.root if data.root else None,
+        root=base / urls.local(data.root) if data.root else None,
         validation=data.validation,
         test=data.test or 0.0,
         seed=data.seed,
@@ -156,23 +170,24 @@ def _own(database: Database, studies: Sequence[Study]) -> Iterator[tuple[Path, s
         for suffix in ("", "-wal", "-shm", "-journal"):
             yield Path(f"{database.file}{suffix}"), "the database"
     for study in studies:
-        for path in _data_of(study):
-            yield path, f"the data of study {study.name!r}"
-        with contextlib.suppress(StorageError):  # a damaged row has none
+        with contextlib.suppress(HpsearchError):
+            for path in _data_of(study):
+                yield path, f"the data of study {study.name!r}"
+        with contextlib.suppress(HpsearchError):  # of a damaged row, or of another machine's
             place = checkpoint_place(database, study)
             if (folder := urls.folder(place)) is not None:
                 yield Path(folder), f"a place of checkpoints of study {study.name!r}"
 
 
 def _data_of(study: Study) -> Iterator[Path]:
-    data, base = study.document.get("data"), Path(study.base)
+    data, base = study.document.get("data"), urls.local(study.base)
     if not isinstance(data, dict):  # its row is damaged
         return
     path, root, source = data.get("path"), data.get("root"), SOURCES.get(str(data.get("source")))
     if isinstance(path, str):
-        yield base / path
+        yield urls.local(str(base / path))
     if isinstance(root, str) and source is not None and source.folder:
-        yield base / Path(root).expanduser() / source.folder
+        yield base / urls.local(root) / source.folder
 
 
 def _is_same(path: Path, other: Path) -> bool:

@@ -102,13 +102,13 @@ def named(name: str, taken: Collection[str]) -> str:
 def rebased(spec: StudySpec, old: FilePath, new: FilePath) -> StudySpec:
     """The study with relative paths as they are from another folder."""
 
-    def moved(path: str | None) -> str | None:
+    def moved(path: str | None, *, home: bool = True) -> str | None:
         folder = urls.folder(path) if path else None
-        if folder is None or FilePath(folder).expanduser().is_absolute():
+        if folder is None or FilePath(folder).is_absolute() or (home and folder.startswith("~")):
             return path
         return os.path.relpath(old / folder, new)
 
-    data = {"path": moved(spec.data.path), "root": moved(spec.data.root)}
+    data = {"path": moved(spec.data.path, home=False), "root": moved(spec.data.root)}
     return replace(
         spec, data=spec.data.model_copy(update=data), checkpoints=moved(spec.checkpoints)
     )

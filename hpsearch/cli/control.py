@@ -19,7 +19,7 @@ from hpsearch.cli.options import (
     open_ledger,
     print_json,
 )  # fmt: skip
-from hpsearch.errors import ConflictError, HpsearchError, StorageError, StudyFileError
+from hpsearch.errors import ConflictError, HpsearchError, StudyFileError
 from hpsearch.terminal import echo, visible
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def delete(
     ledger = open_ledger(storage)
     study = ledger.study(name)
     place = None
-    with suppress(StorageError):  # a damaged row names none, and is deleted all the same
+    with suppress(HpsearchError):  # a damaged row names none, and is deleted all the same
         place = passwords.hide(checkpoint_place(ledger.database, study, checkpoints), known=False)
     if not yes:
         trained = sum(len(worker.of(name)) for worker in ledger.workers())

@@ -40,7 +40,7 @@ LEASE_S = 30.0
 def _absolute(place: str | None) -> str | None:
     """A relative folder starts where the command was typed; a URL is as it is."""
     folder = urls.folder(place) if place else None
-    return str(Path(folder).expanduser().resolve()) if folder else place or None
+    return str(urls.local(folder).resolve()) if folder else place or None
 
 
 def at_most(limit: float) -> Callable[[Any], Any]:

@@ -23,7 +23,7 @@ from hpsearch.spec.models import (
     StudySections,
 )
 from hpsearch.spec.parameters import Entry, drafts, entries
-from hpsearch.spec.place import check_place
+from hpsearch.spec.place import check_folder, check_place
 from hpsearch.spec.search import (
     check_pruner,
     check_samplers,
@@ -88,6 +88,7 @@ def check(
     if found is None:  # what studies of before may have stays readable
         _check_scales(content, known, faults)
         _check_trainable(data, network, space, start, known, faults)
+        _check_folders(head, data, faults)  # the database's may be another machine's
     sampler = _check_search(sections, content, known, space, faults, stored=found is not None)
     check_start(start, sampler, faults)
     if head and head.checkpoints:
@@ -210,6 +211,13 @@ def _check_agreement(
         beside = [known[name].path for name in rivals]
         got = f"widths and {' and '.join(rivals)}"
         faults.add(widths.path, "either widths, or depth and width", got, beside=beside)
+
+
+def _check_folders(head: StudySections | None, data: DataSpec | None, faults: Faults) -> None:
+    if head and head.checkpoints:
+        check_folder(("checkpoints",), head.checkpoints, faults)
+    if data and data.root:
+        check_folder(("data", "root"), data.root, faults)
 
 
 def _check_metric(data: DataSpec, content: Mapping[str, object], faults: Faults) -> None:

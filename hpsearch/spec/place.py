@@ -1,16 +1,17 @@
-"""The place of checkpoints: whether a URL can be one at all."""
+"""Places that a study file names: whether they can be one at all."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from hpsearch import passwords, urls
+from hpsearch.errors import StudyFileError
 from hpsearch.spec.faults import show
 
 if TYPE_CHECKING:
-    from hpsearch.spec.faults import Faults
+    from hpsearch.spec.faults import Faults, Path
 
-__all__ = ["check_place"]
+__all__ = ["check_folder", "check_place"]
 
 _USELESS = {
     "memory": "memory:// is gone with the process that wrote there",
@@ -18,6 +19,17 @@ _USELESS = {
     "https": "https:// cannot be written to",
 }
 """What fsspec knows and is no place for checkpoints, and why."""
+
+
+def check_folder(path: Path, place: str, faults: Faults) -> None:
+    """Note where `place`, the value at `path`, is a folder that this machine cannot have."""
+    if (folder := urls.folder(place)) is None:
+        return
+    try:
+        urls.local(folder)
+    except StudyFileError:
+        expected = "a folder's path, whose ~ or ~USER stands for a home folder that is here"
+        faults.add(path, expected, show(place))
 
 
 def check_place(place: str, faults: Faults) -> None:

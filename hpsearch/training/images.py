@@ -18,6 +18,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from platformdirs import user_data_path
 
+from hpsearch import urls
 from hpsearch.catalog import SOURCES
 from hpsearch.errors import DataError, line
 from hpsearch.files import open_regular
@@ -67,8 +68,8 @@ def locations(source: str, root: Path | None) -> list[Path]:
     if source not in _DATASETS:
         return []
     named = os.environ.get("HPSEARCH_DATA")
-    folders = [root, Path(named) if named else None, user_data_path("hpsearch") / "data"]
-    return list(dict.fromkeys(folder.expanduser() for folder in folders if folder))
+    folders = [root, named, user_data_path("hpsearch") / "data"]
+    return list(dict.fromkeys(urls.local(str(folder)) for folder in folders if folder))
 
 
 def find(source: str, root: Path | None = None) -> Path | None:

@@ -306,9 +306,20 @@ def test_a_row_leads_to_no_folder_of_others(
     (theirs / "1.1.pt").touch()
     ledger = Ledger(Database(sqlite_url))
     bad = replace(study, uid=uid, document={"checkpoints": str(tmp_path)})
-    with pytest.raises(CheckpointError, match=r"study s is deleted, but: .*is damaged"):
+    with pytest.raises(CheckpointError, match=r"study s is deleted, but its .*is damaged"):
         places.delete_study(ledger, bad)
     assert (theirs / "1.1.pt").exists()
+    assert ledger.studies() == []
+
+
+@pytest.mark.parametrize("place", [3, {"a": 1}, ["x"], "a\0b", "~nobody-of-that-name/x"])
+def test_a_study_whose_place_cannot_be_told_is_deleted(
+    sqlite_url: str, study: Study, place: object
+) -> None:
+    ledger = Ledger(Database(sqlite_url))
+    bad = replace(study, document={**study.document, "checkpoints": place})
+    with pytest.raises(CheckpointError, match=r"study s is deleted, but its checkpoints stay: "):
+        places.delete_study(ledger, bad)
     assert ledger.studies() == []
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.errors import StorageError
+from hpsearch.errors import DamagedError, StudyFileError
 from hpsearch.places import checkpoint_place, owner, stays_here
 from hpsearch.spec import StudySpec, load
 from hpsearch.store.engine import Database
@@ -87,8 +87,33 @@ def test_a_row_that_names_no_folder_of_ours(
     database: Database, study: Study, name: str, uid: str
 ) -> None:
     """Whoever can write a row has neither any folder cleared nor written to."""
-    with pytest.raises(StorageError, match="is damaged: no folder can be named after it"):
+    with pytest.raises(DamagedError, match="is damaged: no folder can be named after it"):
         checkpoint_place(database, replace(study, name=name, uid=uid), "/srv")
+
+
+@pytest.mark.parametrize("place", [3, 0, {}, {"a": 1}, ["x"], True, "/srv/a\0b", "s3://b/\0"])
+def test_a_row_with_a_place_that_is_none(database: Database, study: Study, place: object) -> None:
+    with pytest.raises(DamagedError, match="where its checkpoints lie is not known"):
+        checkpoint_place(database, replace(study, document={"checkpoints": place}))
+
+
+@pytest.mark.parametrize(
+    "place", ["~nobody-of-that-name/x", "file://~nobody-of-that-name", "a\ud800"]
+)
+def test_a_place_that_is_not_on_this_machine(
+    database: Database, study: Study, tmp_path: Path, place: str
+) -> None:
+    """Other studies of the database are no worse for it."""
+    lost = replace(study, name="lost", document={**study.document, "checkpoints": place})
+    with pytest.raises(StudyFileError, match=r"the checkpoints of study 'lost': .*; (write|name)"):
+        checkpoint_place(database, lost)
+    mnist = {"source": "mnist", "path": None, "root": place}
+    csv = {"source": "csv", "path": "a\0b", "root": None}
+    others = [replace(study, document={"data": data}) for data in (mnist, csv)]
+    find = owner(database, [lost, *others, replace(study, base="a\0b"), study])
+    assert find(tmp_path / "out.csv") is None
+    own = tmp_path / f"study.checkpoints/s-{study.uid[:8]}/1.1.pt"
+    assert find(own) == "a place of checkpoints of study 's'"
 
 
 def test_whose_a_file_is(database: Database, study: Study, tmp_path: Path) -> None:

@@ -237,3 +237,5 @@ def test_paths_lead_to_the_same_files(spec) -> None:
     fixed = replace(old, checkpoints="s3://b/p")
     assert rebased(fixed, Path("/x/y"), Path("/x/z")).checkpoints == "s3://b/p"
     assert rebased(old, Path("/x/y"), Path("/x/y")).data.path == "a/t.csv"
+    homely = replace(old, checkpoints="~nobody-of-that-name/c")
+    assert rebased(homely, Path("/x/y"), Path("/x/z")).checkpoints == "~nobody-of-that-name/c"

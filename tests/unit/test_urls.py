@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hpsearch import urls
+from hpsearch.errors import StudyFileError
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,14 @@ def test_below() -> None:
     )
     assert urls.below("s3://bucket", "x") == "s3://bucket/x"
     assert urls.below("s3://", "x") == "s3:///x", "it must not become the path of a folder"
+
+
+def test_home_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert str(urls.local("~/x")) == "/home/me/x"
+    assert str(urls.local("a/~/x")) == "a/~/x"
+    with pytest.raises(StudyFileError, match="no home folder ~nobody-of-that-name; write the"):
+        urls.local("~nobody-of-that-name/x")
+    for path in ("~a\0b/x", "a\0b", "\ud800"):
+        with pytest.raises(StudyFileError, match="no path can have; name another folder"):
+            urls.local(path)

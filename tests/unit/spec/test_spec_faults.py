@@ -27,7 +27,10 @@ SECTIONS = [
     ("checkpoints: sftp://me:secret@host/x #!", "checkpoints", 'got "sftp://me:***@host/x"'),
     ("checkpoints: sftp://me:se/cr@et@host/x #!", "checkpoints", 'got "sftp://me:***@host/x"'),
     ("checkpoints: s3://bucket/x?token=secret #!", "checkpoints", 'got "s3://bucket/x?token=***"'),
+    ("checkpoints: ~nobody-of-that-name/x #!", "checkpoints", "a home folder that is here; got"),
+    ("checkpoints: file://~nobody-of-that-name #!", "checkpoints", "a home folder that is here"),
     # Data
+    ("data: {source: mnist, root: ~nobody-of-that-name/x} #!", "data.root", "a home folder that"),
     ("data: #!", "data", "expected keys with values; got null"),
     ("data: [] #!", "data", "expected keys with values; got []"),
     ("data: {} #!", "data.source", "expected a value; got nothing"),

@@ -13,7 +13,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from hpsearch.errors import DataError
+from hpsearch.errors import DataError, StudyFileError
 from hpsearch.training import images
 from hpsearch.training.data import DataSettings, load, locations
 from hpsearch.training.split import Split, divide, stratified
@@ -177,6 +177,16 @@ def test_own_test_part(nowhere: list[str], tmp_path: Path) -> None:
     assert loaded.input_shape == (1, 28, 28)
     assert loaded.classes[9] == "Ankle boot"
     assert not nowhere
+
+
+def test_a_home_folder_that_is_nobody_s_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(StudyFileError, match="no home folder ~nobody-of-that-name"):
+        locations(DataSettings("mnist", root=Path("~nobody-of-that-name/x")))
+    monkeypatch.setenv("HPSEARCH_DATA", "~nobody-of-that-name")
+    with pytest.raises(StudyFileError, match="no home folder ~nobody-of-that-name"):
+        locations(DataSettings("mnist"))
 
 
 def test_places_are_tried_in_order(
