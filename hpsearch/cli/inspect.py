@@ -166,11 +166,10 @@ def best(
 
     ledger = open_ledger(storage)
     reader = Reader(ledger, name, checkpoints)
-    snapshot = _with_best(reader.located(reader.snapshot()))
+    snapshot = _with_network(reader.located(reader.snapshot()))
     if save is not None:
         save_ = partial(_save, ledger, folder=save, checkpoints=checkpoints, force=force)
         snapshot = _saved(reader, snapshot, save_)
-    assert snapshot.best is not None
     assert snapshot.network is not None
     if json_:
         more = {
@@ -181,9 +180,9 @@ def best(
             "final": snapshot.verdict,
             "saved": save and str(save),
         }
-        print_json({**snapshot.row(snapshot.best), **more})
+        print_json({**snapshot.row(snapshot.best or snapshot.network), **more})
     else:
-        show.best(snapshot, snapshot.best)
+        show.best(snapshot, snapshot.network)
         show.classes(snapshot, snapshot.network)
         show.leader(snapshot)
         show.forecast(snapshot)
@@ -193,9 +192,9 @@ def best(
             show.note("no finish has used the test part, so there is no test figure with it")
 
 
-def _with_best(snapshot: Snapshot) -> Snapshot:
-    """The snapshot; NotFoundError where no trial of it is the best."""
-    if snapshot.best is not None:
+def _with_network(snapshot: Snapshot) -> Snapshot:
+    """The snapshot; NotFoundError where no trial of it is the best, nor has a finish found one."""
+    if snapshot.network is not None:
         return snapshot
     refused = snapshot.study.refused
     why = f"; it is stopped: {refused}" if refused else ""
@@ -228,7 +227,7 @@ def _saved(reader: Reader, snapshot: Snapshot, save: Callable[[Snapshot], None])
         try:
             save(snapshot)
         except CheckpointError:
-            later = _with_best(reader.located(reader.snapshot()))
+            later = _with_network(reader.located(reader.snapshot()))
             if later.network == snapshot.network:
                 raise
             snapshot = later

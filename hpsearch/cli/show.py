@@ -260,11 +260,15 @@ def _percent(share: float | None) -> str:
 
 
 def best(snapshot: Snapshot, trial: Trial) -> None:
-    """The best trial, and the network that is handed over with all that is known of it."""
-    out.print(f"best of {snapshot.study.name}: {_trained(snapshot, trial)}")
+    """The best trial, and the network that is handed over, `trial`, with all that is known of it.
+
+    A finish hands one over where no trial of the search completed, too.
+    """
+    found = snapshot.best and _trained(snapshot, snapshot.best)
+    out.print(f"best of {snapshot.study.name}: {found or 'no trial of the search completed'}")
     beside(snapshot)
     if snapshot.handed is not None and snapshot.verdict is not None:
-        trial, test = snapshot.handed, snapshot.verdict["test"]
+        test = snapshot.verdict["test"]
         out.print(f"network handed over: {_trained(snapshot, trial)}; test "
                   f"{number(test['mean'])}, the mean of {len(test['values'])} trainings"
                   )  # fmt: skip
@@ -358,12 +362,12 @@ def result(snapshot: Snapshot) -> None:
     _data(snapshot)
     sanity(snapshot)
     stages(snapshot)
-    if snapshot.best is None:
+    if snapshot.network is None:
         out.print("no trial completed")
         curves(snapshot)
         fruitless(snapshot)
     else:
-        best(snapshot, snapshot.best)
+        best(snapshot, snapshot.network)
     out.print("next:")
     steps = [(call(command), meaning) for command, meaning in _next(snapshot)]
     width = max(len(command) for command, _ in steps)

@@ -32,6 +32,8 @@ def _beside(verdict: Found, direction: Direction) -> str:
     default, difference = verdict["default"], verdict["difference"]
     if default is None:
         return "; the default settings could not be trained, so there is nothing to compare with."
+    if difference is None and verdict["optimism"] is None:
+        return ", of the default settings: no trial of the search completed to compare them with."
     if difference is None and default == verdict["test"]:
         return ": nothing that was searched beat the default settings; keep the default."
     if difference is None:

@@ -33,6 +33,7 @@ __all__ = [
     "Deal",
     "add_retries",
     "add_stopped",
+    "completed",
     "deal",
     "passed_over",
     "share",
@@ -73,6 +74,24 @@ def passed_over(connection: sa.Connection, study: Study) -> bool:
     query = sa.select(sa.func.max(tickets.c.origin)).where(tickets.c.study_id == study.study_id)
     last = connection.execute(query).scalar()
     return last is not None and last >= study.drawn
+
+
+def completed(connection: sa.Connection, study: Study) -> bool:
+    """Whether a trial of the search went to its end; those of a finish are none."""
+    of_finish = [
+        tickets.c.origin.between(span.start, span.stop - 1)
+        for span in stage_rows.spans(connection, study.study_id, FINAL)
+    ]
+    query = (
+        sa.select(tickets.c.number)
+        .join(TRIALS, TRIALS.c.trial_id == tickets.c.trial_id)
+        .where(
+            tickets.c.study_id == study.study_id, TRIALS.c.state == TrialState.COMPLETE,
+            ~sa.or_(sa.false(), *of_finish),
+        )
+        .limit(1)
+    )  # fmt: skip
+    return connection.execute(query).first() is not None
 
 
 def add_retries(connection: sa.Connection, study: Study) -> int:

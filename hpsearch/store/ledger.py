@@ -415,8 +415,8 @@ class Ledger:
             tickets: That the finish may take.
             final: What it takes: top and seeds.
 
-        Raises ConflictError where the study is not done, or hours have ended it with trials left
-        out whose places a finish would take.
+        Raises ConflictError where the study is not done, where hours have ended it with trials left
+        out whose places a finish would take, or no trial of its search completed.
         """
         study = self._named(connection, name)
         # A network of the last one that is lost leaves it without a verdict for ever.
@@ -431,6 +431,11 @@ class Ledger:
             raise ConflictError(
                 f"study {name!r} ended with its hours while earlier trials waited for their turn: "
                 f"run them first, hpsearch extend {name} --hours H"
+            )
+        if not dealing.completed(connection, study):
+            raise ConflictError(
+                f"no trial of the search of study {name!r} completed, so there is nothing to train "
+                f"again: add trials first, hpsearch extend {name} --trials N"
             )
         study_rows.put(
             connection, study.study_id, finish="due", state="open", tickets=study.issued + tickets,

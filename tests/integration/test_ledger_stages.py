@@ -555,3 +555,23 @@ def test_a_late_verdict_does_not_end_the_finish_after_it(ledger: Ledger) -> None
     ledger.end_verdict(seen, number or 0, {"test": 0.5})
     assert ledger.study("s").awaits_verdict
     assert ledger.begin_verdict(ledger.study("s")) == 2
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("state", [TrialState.PRUNED, TrialState.FAIL])
+def test_no_finish_of_a_search_in_which_nothing_completed(
+    ledger: Ledger, state: TrialState
+) -> None:
+    """The default settings alone would be trained: what completed in a finish does not count."""
+    study = with_finish(ledger)
+    finish(ledger, claim(ledger, study), state)
+    open_stage(ledger, study, 1, a_stage("final", 3, 2))
+    finish(ledger, claim(ledger, study))
+    ledger.end_verdict(ledger.study("s"), ledger.begin_verdict(ledger.study("s")) or 0, {"a": 1})
+    with pytest.raises(ConflictError, match="hpsearch extend s --trials N"):
+        ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
+    assert (ledger.study("s").state, ledger.study("s").finish) == ("done", "done")
+    ledger.extend("s", 1)
+    open_stage(ledger, study, 2, a_stage("polish", 5, None))
+    finish(ledger, claim(ledger, study))
+    assert ledger.finish_again("s", 4, {"top": 1, "seeds": 2}).finish == "due"

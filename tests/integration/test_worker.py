@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import winner
+from hpsearch.cli import inspect
 from hpsearch.errors import CheckpointError, ConflictError
 from hpsearch.places import checkpoint_place
 from hpsearch.report import Reader, Snapshot
@@ -475,3 +477,29 @@ def test_the_test_part_is_used_on_no_network_of_another_training(
 
 def checkpoints(place: Place) -> Checkpoints:
     return Checkpoints(checkpoint_place(place.ledger.database, place.ledger.study("s"), None))
+
+
+def test_the_network_of_a_finish_is_handed_over_where_nothing_of_the_search_completed(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = Array._report
+
+    def diverge(array: Array, held: Any, *more: Any) -> Report:
+        if held.candidate.key < 2:
+            return array._failed(held, DivergedError("by this test"), 0.0)
+        return report(array, held, *more)
+
+    monkeypatch.setattr(Array, "_report", diverge)
+    place.submit("search: {sampler: random, pruner: none, stack: off}\n"
+                 "budget: {trials: 2, epochs: 2}\nfinal: {top: 1, seeds: 2}\n")  # fmt: skip
+    place.work()
+    snapshot = place.snapshot
+    assert snapshot.best is None
+    assert snapshot.network is not None
+    folder = place.folder / "net"
+    inspect.best("s", folder, force=False, storage=place.url, checkpoints=None, json_=True)
+    said = json.loads(capsys.readouterr().out)
+    assert said["number"] == said["network"]["number"] == snapshot.network.number
+    assert (folder / "config.json").exists()
+    inspect.best("s", None, force=False, storage=place.url, checkpoints=None, json_=False)
+    assert "best of s: no trial of the search completed" in capsys.readouterr().out

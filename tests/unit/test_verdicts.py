@@ -87,13 +87,22 @@ def test_a_loss_that_shrinks_is_a_gain() -> None:
 
 def test_a_default_that_wins_is_what_to_keep() -> None:
     entries = [entry(WINNER, 0.5, 0.5), entry(PLAIN, 0.9, 0.91, first=9)]
-    judged = verdict(entries, None, "accuracy", "maximize", lambda r, _: {"accuracy": r.value or 0},
+    judged = verdict(entries, 0.6, "accuracy", "maximize", lambda r, _: {"accuracy": r.value or 0},
                      rows=50, use=1, asked=4)  # fmt: skip
     assert verdicts.sentence(judged.as_json(), "maximize") == (
         "Test accuracy 0.905: nothing that was searched beat the default settings; keep the "
         "default."
     )
     assert "test, default settings" not in dict(verdicts.figures(judged.as_json(), "maximize"))
+
+
+def test_where_nothing_of_the_search_completed_nothing_was_beaten() -> None:
+    judged = verdict([entry(PLAIN, 0.9, 0.91)], None, "accuracy", "maximize",
+                     lambda r, _: {"accuracy": r.value or 0}, rows=50, use=1, asked=2)  # fmt: skip
+    assert verdicts.sentence(judged.as_json(), "maximize") == (
+        "Test accuracy 0.905, of the default settings: no trial of the search completed to compare "
+        "them with."
+    )
 
 
 def test_fewer_trainings_than_asked_for_are_counted() -> None:
