@@ -146,6 +146,7 @@ def final(
         )
     if study.data is not None:
         check_measured(spec, study.data, ["test"])
+    due = plan.final_tickets(spec.with_final(study.final))
     given = {"top": top, "seeds": seeds}
     wanted = {**(study.final or {}), **{key: n for key, n in given.items() if n is not None}}
     spec = spec.with_final(wanted)
@@ -157,7 +158,7 @@ def final(
             "more, and every report will say so"
         )
     kept = spec.final.model_dump(mode="json")
-    study = ledger.finish_again(name, plan.final_tickets(spec), kept)
+    study = ledger.finish_again(name, plan.final_tickets(spec), kept, due)
     _say(study, json_, f"up to {study.tickets - study.ended} trials for "
          f"{'another' if uses else 'a'} finish; run it again")  # fmt: skip
 

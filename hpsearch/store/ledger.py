@@ -333,8 +333,8 @@ class Ledger:
             return
         if not study.awaits_stage:
             return
-        same = (study.uid, study.tickets, study.hours) == (seen.uid, seen.tickets, seen.hours)
-        if known != number or not same:  # something was added since it was thought of
+        same = [(s.uid, s.tickets, s.hours, s.final) for s in (study, seen)]
+        if known != number or same[0] != same[1]:  # something was added since it was thought of
             return
         values: dict[str, Any] = {"opened": stage_rows.end_of(stage)}
         if stage["name"] == FINAL:
@@ -406,14 +406,22 @@ class Ledger:
 
     @_verb
     def finish_again(
-        self, connection: sa.Connection, name: str, tickets: int, final: Mapping[str, Any]
+        self,
+        connection: sa.Connection,
+        name: str,
+        tickets: int,
+        final: Mapping[str, Any],
+        due: int = 0,
     ) -> Study:
         """Add a finish to a study that is done, the first one or another.
+
+        Or give another one in place of one that has not begun, where the search has ended.
 
         Args:
             name: The study.
             tickets: That the finish may take.
             final: What it takes: top and seeds.
+            due: Tickets that a finish to come has in the budget.
 
         Raises ConflictError where the study is not done, where hours have ended it with trials left
         out whose places a finish would take, or no trial of its search completed.
@@ -421,7 +429,9 @@ class Ledger:
         study = self._named(connection, name)
         # A network of the last one that is lost leaves it without a verdict for ever.
         lacks_verdict = study.state == "open" and study.awaits_verdict
-        if study.state != "done" and not lacks_verdict:
+        searched = study.ended == study.issued == study.tickets - due
+        not_begun = study.state == "open" and study.finish == "due" and searched
+        if study.state != "done" and not lacks_verdict and not not_begun:
             waits = study.state in ("paused", "stopped")
             advice = f"hpsearch resume {name} goes on with it" if waits else "wait for it"
             raise ConflictError(

@@ -86,7 +86,9 @@ class Player:
     def finish_again(self, top: int = 3, seeds: int = 5) -> None:
         """What `hpsearch final` does."""
         final = {"top": top, "seeds": seeds}
-        self.ledger.finish_again("s", plan.final_tickets(self.spec.with_final(final)), final)
+        due = plan.final_tickets(self.spec.with_final(self.study.final))
+        tickets = plan.final_tickets(self.spec.with_final(final))
+        self.ledger.finish_again("s", tickets, final, due)
 
     def train(self, hold: Hold) -> None:
         """The ticket's trial from its beginning to its end."""

@@ -149,3 +149,33 @@ def test_what_is_cleared_away_after_a_finish_is_not_the_network_that_it_hands_ov
     assert snapshot.handed is not None
     assert saved.numbers() == {snapshot.handed.ticket}
     assert snapshot.handed != snapshot.best
+
+
+@pytest.mark.parametrize("strategy", [JOINT, STAGED])
+def test_a_finish_that_has_not_begun_can_be_given_other_numbers(
+    sqlite_url: str, tmp_path: Path, strategy: str
+) -> None:
+    player = Player(sqlite_url, tmp_path, TEXT % (strategy, ""))
+    player.play()
+    player.finish_again(1, 4)
+    seen, known = player.study, len(player.ledger.stages(player.study.study_id))
+    player.finish_again(3, 2)
+    before = player.search.next_stage(seen.drawn, 0, spec=player.spec.with_final(seen.final))
+    player.ledger.open_stage(seen, known, before.as_json())
+    assert len(player.ledger.stages(player.study.study_id)) == known, "made of the numbers before"
+    player.play()
+    assert [found["asked"] for found in verdicts(player)] == [8]
+    assert len(player.trials("final")) == 8
+    assert player.study.final == {"top": 3, "seeds": 2}
+
+
+@pytest.mark.parametrize("strategy", [JOINT, STAGED])
+def test_while_it_is_searched_no_finish_is_given_other_numbers(
+    sqlite_url: str, tmp_path: Path, strategy: str
+) -> None:
+    """Between two stages all tickets that were issued have ended, too."""
+    player = Player(sqlite_url, tmp_path, TEXT % (strategy, "") + "final: {top: 1, seeds: 2}\n")
+    for _ in range(6):
+        with pytest.raises(ConflictError, match="wait for it"):
+            player.finish_again(2, 2)
+        player.step()
