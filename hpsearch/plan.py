@@ -282,9 +282,12 @@ def remarks(spec: StudySpec) -> list[str]:
     ]
     points, trials = _points(spec), tickets(spec)
     if (over := len(points) - trials) > 0:
-        which = "the last is" if over == 1 else f"the last {over} are"
-        last = "" if len(points) == len(_starts(spec)) else ": the default configuration comes last"
-        said.append(f"{len(points)} starting points, {trials} trials: {which} not run{last}")
+        which = "the last one is" if over == 1 else f"the last {over} are"
+        default = ""
+        if len(points) != len(_starts(spec)):  # it comes after the file's
+            default = ", the default configuration" + ("" if over == 1 else " among them")
+        count = f"{trials} trial{'' if trials == 1 else 's'}"
+        said.append(f"{len(points)} starting points, but {count}: {which} not run{default}")
     return said
 
 

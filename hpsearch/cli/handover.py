@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hpsearch.cli.options import Json, print_json
+from hpsearch.cli.words import counted, number
 from hpsearch.errors import HpsearchError
 from hpsearch.terminal import echo, write_csv
 
@@ -64,7 +65,7 @@ def predict(
         show.note(note)
     metric = predictor.config["metrics"]["metric"]
     if found.score is not None:
-        show.note(f"{metric} {found.score[metric]} of {found.scored} rows")
+        show.note(f"{metric} {number(found.score[metric])} of {counted(found.scored, 'row')}")
 
 
 def _test(predictor: Predictor, moved: Path | None, *, json_: bool) -> None:
@@ -76,7 +77,7 @@ def _test(predictor: Predictor, moved: Path | None, *, json_: bool) -> None:
     else:
         width = max(map(len, found))
         for name, value in found.items():
-            echo(f"{name:<{width}}  {value}")
+            echo(f"{name:<{width}}  {number(value)}")
     show.note(
         "of the network in the folder; `hpsearch best` has the mean over the finish's trainings"
     )

@@ -17,6 +17,7 @@ from hpsearch.cli.options import (
     open_ledger,
     print_json,
 )  # fmt: skip
+from hpsearch.cli.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -203,8 +204,9 @@ def _describe(spec: StudySpec) -> None:
     if facts["grid_cells"] is not None and spec.space.parameters:
         out.print(f"as a grid: {facts['grid_cells']:,} cells")
     _stages(spec)
-    hours = f", at most {facts['hours']:g} hours" if facts["hours"] else ""
-    out.print(f"budget: {facts['trials']:,} trials of at most {facts['epochs']} epochs{hours}; "
+    hours = f", at most {counted(facts['hours'], 'hour')}" if facts["hours"] else ""
+    epochs = counted(facts["epochs"], "epoch")
+    out.print(f"budget: {counted(facts['trials'], 'trial')} of at most {epochs}{hours}; "
               f"pruner {facts['pruner']}")  # fmt: skip
 
 
@@ -267,15 +269,11 @@ def _print(timings: Timings, found: Forecast) -> None:
     table = Table.grid(padding=(0, 2))
     for name, said in _lines(timings, found):
         table.add_row(f"  {name}", said)
-    out.print(f"forecast with {_count(found.workers, 'worker')} on {found.device}:")
+    out.print(f"forecast with {counted(found.workers, 'worker')} on {found.device}:")
     out.print(table)
     for warning in found.warnings:
         note(f"warning: {warning}")
     out.print("hpsearch run with the same file and options compares it with what it takes")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _lines(timings: Timings, found: Forecast) -> Iterator[tuple[str, str]]:
@@ -286,7 +284,7 @@ def _lines(timings: Timings, found: Forecast) -> Iterator[tuple[str, str]]:
     yield "epochs in all", ranged(found.epochs, lambda count: f"{count:,.0f}")
     yield "an epoch of one", ranged(found.epoch_s, _short)
     slots = max(shape.slots for shape in timings.shapes)
-    drawn = f"{timings.timed:,} of {_count(len(set(timings.draws)), 'shape')}"
+    drawn = f"{timings.timed:,} of {counted(len(set(timings.draws)), 'shape')}"
     yield "timed", f"{drawn}; stacks of up to {slots}"
     stack = f"{_size(found.stack_bytes)} for a stack and the data"
     yield "memory", f"{_size(found.candidate_bytes)} for a candidate, {stack}"

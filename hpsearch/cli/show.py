@@ -22,7 +22,7 @@ from rich.text import Text
 from hpsearch import diagnosis, passwords, urls
 from hpsearch.catalog import FINAL
 from hpsearch.cli import verdicts
-from hpsearch.cli.words import number, params, setting, span
+from hpsearch.cli.words import counted, number, params, setting, span
 from hpsearch.files import free
 from hpsearch.successor import HEAD
 from hpsearch.terminal import visible
@@ -268,10 +268,7 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
     out.print(f"best of {snapshot.study.name}: {found or 'no trial of the search completed'}")
     beside(snapshot)
     if snapshot.handed is not None and snapshot.verdict is not None:
-        test = snapshot.verdict["test"]
-        out.print(f"network handed over: {_trained(snapshot, trial)}; test "
-                  f"{number(test['mean'])}, the mean of {len(test['values'])} trainings"
-                  )  # fmt: skip
+        _handed(snapshot, trial, snapshot.verdict)
     table = Table.grid(padding=(0, 2))
     for name, value in trial.params.items():
         table.add_row(f"  {visible(name, lines=False)}", setting(value))
@@ -287,11 +284,33 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
     if trial.metrics:
         out.print(Columns([f"  {k} {number(v)}" for k, v in trial.metrics.items()]))
     if word := snapshot.word(trial):
-        out.print(f"  its learning curve: {word}")
+        out.print(f"  its learning curve: {word}{_judged_by(trial)}")
     curves(snapshot)
     if snapshot.verdict is not None:
         final(snapshot, snapshot.verdict)
     fruitless(snapshot)
+
+
+def _handed(snapshot: Snapshot, handed: Trial, verdict: Mapping[str, Any]) -> None:
+    """The network that is handed over: its own figures, those of its configuration, and the head of
+    what is its own."""
+    metric, test = snapshot.metric, verdict["test"]
+    own, count = number(verdict["network"][metric]), len(test["values"])
+    out.print(f"network handed over: {_trained(snapshot, handed)}")
+    mean = f"; the mean of the winner's {count} trainings is {number(test['mean'])}"
+    out.print(f"  its own test {metric} {own}{mean if count > 1 else ''}")
+    best = snapshot.best
+    if best is not None and dict(handed.params) != dict(best.params):
+        out.print(f"  its configuration is not that of trial {best.number}: trained again, it had "
+                  "the best mean on validation data")  # fmt: skip
+    out.print(f"of trial {handed.number}, the network handed over:")
+
+
+def _judged_by(trial: Trial) -> str:
+    """The losses that the word of a curve is from, where those shown are of an earlier epoch."""
+    losses = [f"{name} {number(trial.last_metrics[name])}" for name in ("train_loss", "loss")
+              if name in trial.last_metrics]  # fmt: skip
+    return f" (after the last epoch: {', '.join(losses)})" if losses else ""
 
 
 def beside(snapshot: Snapshot) -> None:
@@ -312,32 +331,76 @@ def beside(snapshot: Snapshot) -> None:
                   f"validation row, one class only{to_try}")  # fmt: skip
 
 
-_WIDE = 12
-"""Classes with which the confusion matrix still fits on a terminal."""
-
-
 def classes(snapshot: Snapshot, trial: Trial) -> None:
     """How well a trial's network tells each class, and which it takes for which."""
     if trial.confusion is None or not snapshot.classes:
         return
     names = [visible(name, lines=False) for name in snapshot.classes]
-    wide = names if len(names) <= _WIDE else []
     heads = ("precision", "recall", "rows")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
-    for name in ("class", *heads, *(f"as {name}" for name in wide)):
-        table.add_column(name, justify="left" if name == "class" else "right", overflow="fold")
+    table = _figures(["class", *heads])
     answered = [sum(column) for column in zip(*trial.confusion, strict=True)]
     for at, (name, row) in enumerate(zip(names, trial.confusion, strict=True)):
         shares = (row[at] / whole if whole else None for whole in (answered[at], sum(row)))
-        counts = map(str, row) if wide else ()
-        table.add_row(Text(name), *map(number, shares), str(sum(row)), *counts)
-    out.print("by class, of the validation rows:")
+        said = ("-" if share is None else f"{share:.2f}" for share in shares)
+        table.add_row(_short(name, _LABEL), *said, str(sum(row)))
+    out.print(f"by class, trial {trial.number} on the validation rows:")
     out.print(table)
+    matrix = _matrix(names, trial.confusion)
+    if matrix is None:
+        command = call(f"best {snapshot.study.name} --json")
+        out.print(f"the confusion matrix is too wide for this console: {command}", soft_wrap=True)
+        return
+    out.print("confusion matrix, a line a true class, a column a predicted one:")
+    out.print(matrix)
+
+
+_LABEL = 20
+"""Columns for the name of a class before its figures."""
+_HEADS = range(12, 2, -1)
+"""Columns for the name of a class above its figures, as many as there is room for."""
+
+
+def _matrix(names: Sequence[str], confusion: Sequence[Sequence[int]]) -> Table | None:
+    """The confusion matrix, with classes by number where shortened names would be the same; None
+    where it is wider than the console."""
+    numbers = [str(at) for at in range(len(names))]
+    numbered = [f"{at} {name}" for at, name in enumerate(names)]
+    for labels, heads in (
+        *((names, [_short(name, most) for name in names]) for most in _HEADS),
+        (numbered, [Text(at) for at in numbers]),
+    ):
+        table = _figures([Text("true"), *heads])
+        for label, row in zip(labels, confusion, strict=True):
+            table.add_row(_short(label, _LABEL), *map(str, row))
+        distinct = len({head.plain for head in heads}) == len(heads)
+        if distinct and Measurement.get(out, _unbounded(), table).maximum <= out.width:
+            return table
+    return None
+
+
+def _unbounded() -> ConsoleOptions:
+    """A console on which everything has room, to measure by."""
+    return out.options.update(width=100_000)
+
+
+def _figures(heads: Sequence[str | Text]) -> Table:
+    """A table of a name and figures, none of which is ever broken over two lines."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    for at, head in enumerate(heads):
+        table.add_column(head, justify="right" if at else "left", no_wrap=True)
+    return table
+
+
+def _short(name: str, most: int) -> Text:
+    """A name, its end an ellipsis where it is too long."""
+    text = Text(name)
+    text.truncate(most, overflow="ellipsis")
+    return text
 
 
 def _trained(snapshot: Snapshot, trial: Trial) -> str:
     """A trial, what it gave on validation data, and after how long."""
-    after = f"{trial.epoch} epochs"
+    after = counted(trial.epoch, "epoch")
     if trial.best_epoch != trial.epoch:
         after = f"epoch {trial.best_epoch} of {trial.epoch}"
     return f"trial {trial.number}, validation {snapshot.metric} {number(trial.value)} after {after}"
@@ -357,7 +420,7 @@ def result(snapshot: Snapshot) -> None:
     out.print(f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials"
               f"{of_finish} ({counts or 'none'}) in {span(study.active_s)} of work")  # fmt: skip
     if study.is_out_of_time:
-        out.print(f"its {setting(study.hours)} hours of work are spent")
+        out.print(f"its budget of {counted(study.hours or 0, 'hour')} of work is spent")
     forecast(snapshot)
     _data(snapshot)
     sanity(snapshot)
@@ -391,7 +454,7 @@ def forecast(snapshot: Snapshot) -> None:
 def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
     """What the finish found out about the winner."""
     direction = snapshot.direction
-    out.print(verdicts.sentence(verdict, direction), soft_wrap=True)
+    out.print(verdicts.sentence(verdict, direction))
     out.print(f"trained again and tested, {snapshot.metric} with the 95 % interval of its mean:")
     table = Table.grid(padding=(0, 2))
     for name, value in verdicts.figures(verdict, direction):
@@ -406,7 +469,7 @@ def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
 def verdict(snapshot: Snapshot) -> None:
     """What the last finish came to, in a line, where there was one."""
     if snapshot.verdict is not None:
-        out.print(verdicts.sentence(snapshot.verdict, snapshot.direction), soft_wrap=True)
+        out.print(verdicts.sentence(snapshot.verdict, snapshot.direction))
     fruitless(snapshot)
 
 
@@ -432,7 +495,7 @@ def sanity(snapshot: Snapshot) -> None:
     """What spoke against learning anything, where something did."""
     found = snapshot.study.sanity
     if found is not None and found["suspect"]:
-        out.print(f"before the first trial: {found['said']}", soft_wrap=True)
+        out.print(f"before the first trial: {found['said']}")
 
 
 def stages(snapshot: Snapshot) -> None:

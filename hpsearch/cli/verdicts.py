@@ -48,8 +48,8 @@ def _judgement(difference: Found, direction: Direction) -> str:
         return "no evidence that tuning helped; keep the default"
     if len(difference["values"]) < _FEW_PAIRS or len(values) == 1:
         much = _short(abs(gain["mean"]))
-        seen = f"the gain of {much}" if gain["mean"] > 0 else f"that it is worse by {much}"
-        return f"few seeds: {seen} may be chance"
+        seen = f"the gain of {much}" if gain["mean"] > 0 else f"its being worse by {much}"
+        return f"with so few seeds {seen} may be chance"
     if gain["low"] > 0:
         return f"the gain of {_interval(gain, _short)} is more than chance"
     if gain["high"] < 0:
@@ -79,7 +79,9 @@ def figures(verdict: Found, direction: Direction) -> list[tuple[str, str]]:
         rows.append(("test, default settings", _interval(default)))
         rows.append(("gain over the default", _interval(_gain(difference, direction))))
     if verdict["optimism"] is not None:
-        rows.append(("optimism on validation", number(verdict["optimism"])))
+        seen, again = "best search value", "mean when trained again"
+        name = f"{seen} minus its {again}" if direction == "maximize" else f"{again} minus {seen}"
+        rows.append((name, number(verdict["optimism"])))
     if missing := _missing(verdict):
         rows.append(("trainings", missing))
     if verdict["use"] > 1:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hpsearch.terminal import visible
 
-__all__ = ["number", "params", "setting", "span"]
+__all__ = ["counted", "number", "params", "setting", "span"]
 
 
 def number(value: float | None) -> str:
@@ -16,6 +16,11 @@ def number(value: float | None) -> str:
         return "-"
     whole = 1e4 <= abs(value) < 1e6
     return f"{value:.0f}" if whole else f"{value:.4g}"
+
+
+def counted(of: float, noun: str) -> str:
+    """How many there are of what."""
+    return f"{of:,.10g} {noun}{'' if of == 1 else 's'}"
 
 
 def setting(value: Any) -> str:

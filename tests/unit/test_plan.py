@@ -123,10 +123,10 @@ class TestRemarks:
     @pytest.mark.parametrize(
         ("trials", "remark"),
         [
-            (2, ["3 starting points, 2 trials: the last is not run: the default configuration "
-                 "comes last"]),
-            (1, ["3 starting points, 1 trials: the last 2 are not run: the default configuration "
-                 "comes last"]),
+            (2, ["3 starting points, but 2 trials: the last one is not run, the default "
+                 "configuration"]),
+            (1, ["3 starting points, but 1 trial: the last 2 are not run, the default "
+                 "configuration among them"]),
             (3, []),
         ],
     )  # fmt: skip

@@ -231,12 +231,72 @@ def test_best_shows_each_class_and_what_it_was_taken_for(ledger: Counting) -> No
     with show.out.capture() as captured:
         show.classes(snapshot, snapshot.best)
     rows = [line.split() for line in captured.get().splitlines()]
-    assert ["no", "0.9565", "0.9778", "90", "88", "2"] in rows
-    assert ["yes", "0.75", "0.6", "10", "4", "6"] in rows
-    many = [f"k{n}" for n in range(13)]
-    confusion = np.diag([4] * 13).tolist()
-    snapshot, _ = beside(ledger, 1.0, confusion, {**DATA, "classes": many})
+    assert [r for r in rows if r[:1] == ["no"]] == [["no", "0.96", "0.98", "90"], ["no", "88", "2"]]
+    assert [row for row in rows if row[:1] == ["yes"]] == [
+        ["yes", "0.75", "0.60", "10"],
+        ["yes", "4", "6"],
+    ]
+    assert "confusion" not in snapshot.row(snapshot.best), "rows of all trials would be long"
+
+
+@pytest.mark.parametrize(
+    ("names", "heads"),
+    [
+        ([str(n) for n in range(10)], [str(n) for n in range(10)]),
+        ([f"k{n}" for n in range(12)], [f"k{n}" for n in range(12)]),
+        (["heron", "godwit", "avocet", "curlew", "oystercatcher", "sandpiper", "turnstone",
+          "dunlin", "knot", "whimbrel"],
+         ["her…", "god…", "avo…", "cur…", "oys…", "san…", "tur…", "dun…", "knot", "whi…"]),
+        ([f"the kind {n}" for n in range(12)], [str(n) for n in range(12)]),
+        (["\x1b[31mno", "yes"], None),
+        ([f"k{n}" for n in range(30)], None),
+    ],
+)  # fmt: skip
+def test_no_number_of_the_classes_is_ever_broken(
+    ledger: Counting, monkeypatch: pytest.MonkeyPatch, names: list[str], heads: list[str] | None
+) -> None:
+    monkeypatch.setattr(show.out, "_width", 80)
+    count = len(names)
+    confusion = (np.diag([100] * count) + 1).tolist()
+    snapshot, _ = beside(ledger, 1.0, confusion, {**DATA, "classes": names})
     with show.out.capture() as captured:
         show.classes(snapshot, snapshot.best)  # type: ignore[arg-type]
-    assert ["k12", "1", "1", "4"] in [line.split() for line in captured.get().splitlines()]
-    assert "confusion" not in snapshot.row(snapshot.best), "rows of all trials would be long"
+    lines = captured.get().splitlines()
+    rows = [line.split() for line in lines]
+    assert sum(row[-1:] == [str(100 + count)] for row in rows) == count
+    assert all(len(line) <= 80 for line in lines if "too wide" not in line)
+    if heads is not None:
+        assert ["true", *heads] in rows
+        assert sum(row[-count:].count("101") for row in rows) == count
+    assert (count > 12) is ("the confusion matrix is too wide for this console" in captured.get())
+
+
+# Whose figures stand where, once there was a finish.
+
+VERDICT = {"test": {"mean": 0.825, "values": [0.81, 0.84]}, "network": {"accuracy": 0.81}}
+
+
+@pytest.mark.parametrize("other", [True, False])
+def test_the_network_handed_over_is_told_from_the_best_of_the_search(
+    ledger: Counting, other: bool
+) -> None:
+    found = replace(trial(3, 0.97, FLAT, LEARNT), params={"lr": 0.1})
+    handed = replace(
+        trial(15, 0.9, FLAT, LEARNT), stage="final", params={"lr": 0.01 if other else 0.1}
+    )
+    snapshot = judged(ledger, found)[0]
+    with show.out.capture() as captured:
+        show._handed(snapshot, handed, VERDICT)
+    said = " ".join(captured.get().split())
+    assert "network handed over: trial 15, validation accuracy 0.9" in said
+    assert "its own test accuracy 0.81; the mean of the winner's 2 trainings is 0.825 " in said
+    assert ("its configuration is not that of trial 3" in said) is other
+    assert said.endswith("of trial 15, the network handed over:")
+
+
+def test_the_word_of_a_curve_has_the_losses_that_it_is_from() -> None:
+    kept = trial(0, 0.9, FLAT, LEARNT)
+    assert show._judged_by(kept) == "", "those of the last epoch are shown"
+    assert show._judged_by(replace(kept, last_metrics={**BY_HEART, "accuracy": 0.8})) == (
+        " (after the last epoch: train_loss 0.01, loss 1)"
+    )
