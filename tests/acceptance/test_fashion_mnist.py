@@ -9,7 +9,7 @@ from hpsearch.training.images import load_images
 from tests.acceptance.conftest import STUDIES, Command
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_four_trials_on_a_third_of_the_images_reach_86_percent(command: Command) -> None:
     try:

@@ -153,7 +153,7 @@ def test_more_than_the_socket_holds_are_asked_for_at_once(monkeypatch: pytest.Mo
         patch.setattr(socket, "socketpair", small)
         server = ForkServer({})
     with closing(server):
-        many = [server.fork(f"w{i}", ["--none"]) for i in range(40)]
+        many = [server.fork(f"w{i}", ["--none"]) for i in range(15)]
         assert {end_of(server, forked).code for forked in many} == {2}
 
 

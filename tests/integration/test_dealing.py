@@ -102,7 +102,6 @@ def test_more_retries_in_a_row_than_the_reach(
     assert numbers(ledger.claim("w", study.study_id, 12)) == [*range(9, 20)]
 
 
-@pytest.mark.mariadb
 def test_many_workers_with_wishes_share_a_study_exactly(ledger: Ledger) -> None:
     """Beside them trials fail, are retried, and the budget grows."""
     study = a_study(ledger, tickets=48)

@@ -42,6 +42,7 @@ def test_what_was_left_out_is_said(
     assert found.complete == 14
 
 
+@pytest.mark.nightly
 def test_a_bounded_forest_tells_parameters_apart_as_a_whole_one_does(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

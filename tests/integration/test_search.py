@@ -170,7 +170,7 @@ def test_a_grid_has_its_cells_where_a_condition_is_on_a_constant(bench) -> None:
 @pytest.mark.parametrize(
     ("sampler", "pruner"),
     [
-        ("auto", "asha"),
+        pytest.param("auto", "asha", marks=pytest.mark.nightly),
         ("tpe", "hyperband"),
         pytest.param("auto", "hyperband", marks=pytest.mark.nightly),
         pytest.param("tpe", "asha", marks=pytest.mark.nightly),
@@ -280,8 +280,14 @@ def spread(trials: list[FrozenTrial]) -> float:
     return float(np.linalg.norm(points[:, None] - points[None], axis=-1).mean())
 
 
-@pytest.mark.parametrize(("sampler", "learner"), [("bayesian", "gp"), ("tpe", "tpe"),
-                                                  ("cmaes", "cmaes")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("sampler", "learner"),
+    [
+        pytest.param("bayesian", "gp", marks=pytest.mark.nightly),
+        ("tpe", "tpe"),
+        ("cmaes", "cmaes"),
+    ],
+)
 def test_a_batch_is_as_diverse_as_proposals_one_by_one(bench, sampler, learner) -> None:
     study, threads = bench(sampler), torch.get_num_threads()
     for _ in range(20):
@@ -361,7 +367,10 @@ def test_whether_a_parameter_exists_may_be_unknown(bench) -> None:
     assert study.search.foreseen(0, {"momentum"}) is None
 
 
-@pytest.mark.parametrize("sampler", ["random", "qmc", "grid", "tpe", "bayesian", "cmaes"])
+@pytest.mark.parametrize(
+    "sampler",
+    ["random", "qmc", "grid", "tpe", pytest.param("bayesian", marks=pytest.mark.nightly), "cmaes"],
+)
 def test_what_is_drawn_depends_on_the_history_and_not_on_the_process(
     bench, sampler, tmp_path
 ) -> None:

@@ -47,8 +47,8 @@ def _signed_on(crew: Crew) -> int:
 @pytest.mark.parametrize(
     ("crew", "workers"),
     [
-        ("sqlite", 12),
-        ("postgresql", 16),
+        pytest.param("sqlite", 12, marks=pytest.mark.nightly),
+        ("postgresql", 12),
         pytest.param("sqlite", 32, marks=pytest.mark.nightly),
         pytest.param("postgresql", 32, marks=pytest.mark.nightly),
     ],

@@ -146,8 +146,12 @@ LIVES: dict[str, tuple[Hook, ...]] = {
 
 
 @on("postgresql")
-@pytest.mark.parametrize("alone", [False, pytest.param(True, marks=_NIGHTLY)])
-def test_a_worker_dies_at_any_of_its_writes(alone: bool, copies: Copies) -> None:
+@pytest.mark.parametrize(
+    ("alone", "every"),
+    [(False, 4), pytest.param(False, 1, marks=_NIGHTLY), pytest.param(True, 1, marks=_NIGHTLY)],
+)
+def test_a_worker_dies_at_any_of_its_writes(alone: bool, every: int, copies: Copies) -> None:
+    """At one of so many in turn by day, at each at night."""
     leave_a_mess(copies.template)
     if not alone:
         stack(copies.template)
@@ -157,6 +161,7 @@ def test_a_worker_dies_at_any_of_its_writes(alone: bool, copies: Copies) -> None
         first.worker(partial(hooks.note_points, first.folder / "points"), *life).ends()
         new = [point for point in points_of(first) if point not in seen]
         seen.update(new)
+        new = new[::every]
         for _ in range(3):  # threads may meet in another order than they did the first time
             new = [p for batch in batches(new) for p in _kill_and_finish(copies, batch, life)]
         assert not new, f"never reached again: {new}"
@@ -270,12 +275,16 @@ def test_a_command_dies_at_any_of_its_writes(name: str, copies: Copies) -> None:
 
 
 @on("postgresql")
-@pytest.mark.parametrize("verb", ["__init__", "create"])
-def test_a_study_is_made_by_a_process_that_dies(verb: str, copies: Copies) -> None:
+@pytest.mark.parametrize(
+    ("verb", "every"),
+    [("__init__", 4), ("create", 2), pytest.param("__init__", 1, marks=_NIGHTLY),
+     pytest.param("create", 1, marks=_NIGHTLY)],
+)  # fmt: skip
+def test_a_study_is_made_by_a_process_that_dies(verb: str, every: int, copies: Copies) -> None:
     """Also while it makes the tables, which `__init__` does where they are missing."""
     first = copies.empty()
     points = points_of_body(first, verb, partial(create, first.folder))
-    for batch in batches(points):
+    for batch in batches(points[::-1][::every]):  # the last one, after the commit, among them
         crews = {point: copies.empty() for point in batch}
         if verb == "create":
             for crew in crews.values():
