@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch import passwords
 from hpsearch.catalog import FINAL
+from hpsearch.diagnosis import best_epoch
 from hpsearch.errors import CheckpointError, HpsearchError, UnreachableError, line
 from hpsearch.places import checkpoint_place
 from hpsearch.search import Search
@@ -307,7 +308,7 @@ class Bench:
             self._array.add(candidate, state)
         except CheckpointError as error:
             self._array.add(candidate)
-            self._rewind(running, 0, f"starts again: {error}")
+            self._lose(running, passwords.hide(error))
             return
         if state is not None:
             _log.info("trial %d goes on from epoch %d", running.trial.number, state["epoch"])
@@ -338,6 +339,23 @@ class Bench:
             running.put(reports=missing, system_attrs=notes, ending=ending)
             self._delivery.finish([running])
 
+    def _lose(self, running: Running, why: str) -> None:
+        """It begins again, unless it comes to its end before: then its reports are what it has."""
+        curve, metric = running.trial.intermediate_values, self._spec.metric
+        running.lost = why
+        if curve:
+            last = max(curve)
+            epoch = best_epoch(curve, self._spec.direction) if self._keeping.best else last
+            value = curve[epoch]
+            running.kept = {"epoch": epoch, "value": value, "metrics": {metric: value}}
+            running.last_metrics = {metric: curve[last]}
+
+    def _begin_lost_again(self) -> None:
+        for running in self._running.values():
+            if running.lost:
+                self._rewind(running, 0, f"starts again: {running.lost}")
+                running.kept, running.last_metrics, running.lost = {}, {}, ""
+
     def _rewind(self, running: Running, epoch: int, why: str) -> None:
         """Its learning curve goes back too, or the pruner would judge it by the old one."""
         _log.warning("trial %d %s", running.trial.number, why)
@@ -347,6 +365,8 @@ class Bench:
     # --- training -----------------------------------------------------------------------------
 
     def _train_one_epoch(self) -> None:
+        if not self._is_out_of_time():
+            self._begin_lost_again()
         started = time.monotonic()
         judged = [self._judge(report) for report in self._array.epoch()]
         taken_s = time.monotonic() - started
@@ -428,7 +448,8 @@ class Bench:
                 ending = Ending(TrialState.COMPLETE, running.kept["value"], _SPENT)
             else:
                 ending = Ending(TrialState.PRUNED, running.last_value, _SPENT)
-            running.put(ending=ending)
+            said = {"checkpoint": f"its network is lost: {running.lost}"} if running.lost else {}
+            running.put(user_attrs=said, ending=ending)
         self._delivery.finish(ended)
 
     def give_back(self, lost: str | None = None) -> None:

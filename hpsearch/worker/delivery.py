@@ -69,12 +69,13 @@ class Delivery:
         database then, and the disk may have room again later. Of one whose epoch was broken off
         nothing can be saved any more: whoever goes on trains what is not delivered again.
         """
+        whole = [running for running in self._running.values() if self._has_state(running)]
         for running in self._running.values():
-            if not self._has_state(running):
-                running.take()
+            if running not in whole:
+                running.drop_reports()
             elif running.pending and running.pending.reports:
                 self._checkpoint(running, last=False)
-        self._deliver(list(self._running.values()))
+        self._deliver(whole)
         self._saved_at = time.monotonic()
 
     def _has_state(self, running: Running) -> bool:
@@ -95,7 +96,9 @@ class Delivery:
         """Deliver the ends of those that have come to one, and clear them away."""
         ended = [running for running in candidates if running.ending is not None]
         for running in ended:
-            if self._is_wanted(running):  # the network itself, for whoever asks for it
+            if (
+                self._is_wanted(running) and not running.lost
+            ):  # the network itself, for whoever asks for it
                 self._checkpoint(running, last=True)
         endings = [(running, running.ending) for running in ended]
         self._deliver(ended)

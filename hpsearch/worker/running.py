@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -33,6 +33,8 @@ class Running:
     """More than a word about a failure."""
     unsaved: str | None = None
     """Why its last epoch has no checkpoint."""
+    lost: str = ""
+    """Why its checkpoint is not to be had, until it begins again."""
     suspect: bool = False
     """Whether it has to make a new epoch alone before others are trained beside it."""
     pending: Write | None = None
@@ -84,6 +86,11 @@ class Running:
             system_attrs=system_attrs or {}, ending=ending,
         )  # fmt: skip
         self.pending = self.pending.then(write) if self.pending else write
+
+    def drop_reports(self) -> None:
+        """Nothing vouches for them: what else is to be written is kept."""
+        if self.pending is not None:
+            self.pending = replace(self.pending, reports=(), system_attrs={})
 
     def take(self) -> list[Write]:
         """What is to be written, if there is anything; it is the caller's from now on."""

@@ -340,6 +340,44 @@ def test_a_trial_that_nobody_holds_ends_without_another_epoch(place: Place) -> N
     assert place.ledger.study("s").state == "done"
 
 
+@pytest.mark.parametrize("finish", ["", "final: {top: 1, seeds: 2}\n"])
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_trial_whose_checkpoint_is_lost_ends_with_the_hours_by_its_reports(
+    place: Place, keep: str, finish: str
+) -> None:
+    place.submit(f"keep: {keep}\nsearch: {{sampler: random, pruner: none, stack: off}}\n"
+                 f"budget: {{trials: 3, epochs: 9, hours: 100}}\n{finish}")  # fmt: skip
+    place.work("first", leave(place, 3))
+    (before,) = place.trials
+    checkpoints(place).clear()
+    spent = "UPDATE hpsearch_studies SET active_s = 1e9"
+    place.ledger.database.write(lambda connection: connection.exec_driver_sql(spent))
+    place.work("second")
+    trial = place.trials[0]
+    curve = trial.intermediate_values
+    assert curve == before.intermediate_values
+    assert (trial.state, trial.user_attrs["reason"]) == (TrialState.COMPLETE, "hours spent")
+    assert trial.value == (max(curve.values()) if keep == "best" else curve[3])
+    assert trial.user_attrs["metrics"] == {"accuracy": trial.value}
+    assert trial.user_attrs["checkpoint"].startswith("its network is lost: there is no checkpoint")
+    assert "restarted" not in trial.user_attrs
+    assert place.ledger.study("s").state == "done"
+    assert bool(place.snapshot.verdict) == bool(finish)
+
+
+def test_one_that_begins_again_says_so_though_its_worker_looks_first(place: Place) -> None:
+    """A round of checkpoints before its first epoch has nothing to write, and loses nothing."""
+    place.submit("search: {sampler: random, pruner: none, stack: off}\n"
+                 "budget: {trials: 1, epochs: 4}\n")  # fmt: skip
+    place.work("first", leave(place, 3))
+    checkpoints(place).clear()
+    place.work("second", lambda bench: bench._delivery.save())
+    (trial,) = place.trials
+    assert trial.state is TrialState.COMPLETE
+    assert trial.user_attrs["restarted"].startswith("starts again: there is no checkpoint")
+    assert sorted(trial.intermediate_values) == [1, 2, 3, 4]
+
+
 def test_of_two_workers_both_end_what_they_train(place: Place) -> None:
     place.submit("search: {sampler: random, pruner: none, stack: off}\n"
                  "budget: {trials: 9, epochs: 30, hours: 100}\n")  # fmt: skip
