@@ -160,7 +160,9 @@ def owner(database: Database, studies: Sequence[Study]) -> Callable[[Path], str 
             if real.is_dir() and Path(os.path.realpath(other)).is_relative_to(real):
                 return f"the folder of {what}"
         name = _study_in(real, names)
-        return None if name is None else f"the file of study {name!r}"
+        if name is None:
+            return None
+        return f"the file of study {name!r}" if name else "the file of a study"
 
     return find
 
@@ -208,4 +210,4 @@ def _study_in(path: Path, names: Collection[str]) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     name = name_in(text)
-    return None if text.startswith(f"# {HEAD}") and name not in names else name
+    return None if name and text.startswith(f"# {HEAD}") and name not in names else name

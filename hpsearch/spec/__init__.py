@@ -7,6 +7,7 @@ editors.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from hpsearch.files import open_regular
@@ -14,7 +15,7 @@ from hpsearch.spec.checks import check
 from hpsearch.spec.data import check_data
 from hpsearch.spec.document import MOST_BYTES, read
 from hpsearch.spec.faults import Fault, Faults, StudyFaultsError
-from hpsearch.spec.models import BudgetSpec, DataSpec, PrunerSpec, SearchSpec
+from hpsearch.spec.models import BudgetSpec, DataSpec, PrunerSpec, SearchSpec, StudySections
 from hpsearch.spec.overrides import overlay
 from hpsearch.spec.schema import schema
 from hpsearch.spec.study import StudySpec, differences
@@ -43,6 +44,11 @@ __all__ = [
 ]
 
 
+_LIST = re.compile(r"(?:(?:[#%].*|---|[ \t]*+)\r?\n)*+\s*+(?:\[|-\s)")
+"""The beginning of a text that is no mapping."""
+_KEY = re.compile(r"""\b(\w++)["']?\s*+:""")
+
+
 def load(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
     """The study in the file at `path`, checked; StudyFaultsError lists every fault in it.
 
@@ -57,13 +63,23 @@ def load(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
 
 
 def name_in(text: str) -> str | None:
-    """The name of the study that a file's text is of; None where it is no study file."""
-    if "data" not in text or "network" not in text:  # to parse a large table would take seconds
+    """The name of the study that a file's text is of, empty where it leaves that to `--set`; None
+    where it is no study file.
+
+    One may be unfinished: it has parameters, or two of the other keys.
+    """
+    keys = StudySections.model_fields.keys()
+    # To parse a large table, or a list of trials, would take seconds.
+    if _LIST.match(text) or not _is_study(keys & set(_KEY.findall(text))):
         return None
     content = read(text, Faults())
-    if not isinstance(content, dict) or not {"name", "data", "network"} <= content.keys():
+    if not isinstance(content, dict) or not _is_study(keys & content.keys()):
         return None
-    return str(content["name"])
+    return str(content.get("name", ""))
+
+
+def _is_study(keys: set[str]) -> bool:
+    return "parameters" in keys or len(keys) > 1
 
 
 def _text(path: Path) -> str:

@@ -151,7 +151,23 @@ def test_whose_a_study_file_is(database: Database, study: Study, tmp_path: Path)
     assert find(file) is None, "nobody has run it"
     file.write_text("# What to try after r\nname: s\ndata: {}\nnetwork: {}\n")
     assert find(file) == "the file of study 's'"
-    for other in ("data,network\n1,2\n", "name: [", "name: s\nx: data network\n", "\ufeff"):
+    for unnamed in (
+        DIGITS.read_text().replace("\nname: digits", "\n#"),
+        "# What to try after r\n\n---\ndata: {}\nnetwork: {}\n",
+        "parameters: {}\n",
+        "{budget: {trials: 3}, 'search': {}}\n",
+        '{"data": {}, "metric": "f1"}',
+    ):
+        file.write_text(unnamed)
+        assert find(file) == "the file of a study", unnamed
+    for other in (
+        "data,network\n1,2\n",
+        "name: [",
+        "name: s\nx: data network\n",
+        "\ufeff",
+        '[{"data": 1, "name": 2}]',
+        "- parameters: 1\n",
+    ):
         file.write_text(other)
         assert find(file) is None
     file.write_bytes(b"\xff data network")
