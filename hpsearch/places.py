@@ -32,6 +32,9 @@ __all__ = [
 
 _UID = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_PLACE = re.compile(_NAME.pattern + r"-[0-9a-f]{8}")
+"""A study's folder of checkpoints."""
+_CHECKPOINT = re.compile(r"\d+\.\d+\.pt", re.ASCII)
 
 
 def checkpoint_place(database: Database, study: Study, said: str | None = None) -> str:
@@ -144,13 +147,21 @@ def data_settings(spec: StudySpec, base: Path) -> DataSettings:
     )
 
 
-def owner(database: Database, studies: Sequence[Study]) -> Callable[[Path], str | None]:
+def owner(
+    database: Database, studies: Sequence[Study], said: str | None = None
+) -> Callable[[Path], str | None]:
     """Says what a path is where a study would be damaged by writing there; None: nothing of it.
 
     That are the database, the data and the files of its studies and their checkpoints, by whatever
-    name or link they are reached.
+    name or link they are reached, and whatever is named as a checkpoint is: a worker may have been
+    started with a place that nobody knows here.
+
+    Args:
+        database: The one that the workers share.
+        studies: All of its studies.
+        said: Where checkpoints lie, if an option or the environment says so.
     """
-    own, names = list(_own(database, studies)), {study.name for study in studies}
+    own, names = list(_own(database, studies, said)), {study.name for study in studies}
 
     def find(path: Path) -> str | None:
         real = Path(os.path.realpath(path))
@@ -159,6 +170,8 @@ def owner(database: Database, studies: Sequence[Study]) -> Callable[[Path], str 
                 return what
             if real.is_dir() and Path(os.path.realpath(other)).is_relative_to(real):
                 return f"the folder of {what}"
+        if _CHECKPOINT.fullmatch(real.name) and _PLACE.fullmatch(real.parent.name):
+            return "a checkpoint"
         name = _study_in(real, names)
         if name is None:
             return None
@@ -167,7 +180,9 @@ def owner(database: Database, studies: Sequence[Study]) -> Callable[[Path], str 
     return find
 
 
-def _own(database: Database, studies: Sequence[Study]) -> Iterator[tuple[Path, str]]:
+def _own(
+    database: Database, studies: Sequence[Study], said: str | None
+) -> Iterator[tuple[Path, str]]:
     if database.file:
         for suffix in ("", "-wal", "-shm", "-journal"):
             yield Path(f"{database.file}{suffix}"), "the database"
@@ -175,10 +190,11 @@ def _own(database: Database, studies: Sequence[Study]) -> Iterator[tuple[Path, s
         with contextlib.suppress(HpsearchError):
             for path in _data_of(study):
                 yield path, f"the data of study {study.name!r}"
-        with contextlib.suppress(HpsearchError):  # of a damaged row, or of another machine's
-            place = checkpoint_place(database, study)
-            if (folder := urls.folder(place)) is not None:
-                yield Path(folder), f"a place of checkpoints of study {study.name!r}"
+        for named in {said, None}:  # workers may have been started without it
+            with contextlib.suppress(HpsearchError):  # of a damaged row, or of another machine's
+                place = checkpoint_place(database, study, named)
+                if (folder := urls.folder(place)) is not None:
+                    yield Path(folder), f"a place of checkpoints of study {study.name!r}"
 
 
 def _data_of(study: Study) -> Iterator[Path]:

@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from hpsearch import files
-from hpsearch.cli.options import Force, Json, Name, Storage, open_ledger, print_json, reads
+from hpsearch.cli.options import (
+    Force,
+    Json,
+    Name,
+    Storage,
+    named_checkpoints,
+    open_ledger,
+    print_json,
+    reads,
+)
 from hpsearch.errors import NotFoundError
 from hpsearch.terminal import echo, visible
 
@@ -61,7 +70,8 @@ def next_(
         return
     head = "\n".join(visible(line, lines=False) for line in show.told(snapshot))
     text = write(spec, head, notes)
-    with files.written(output, owner(ledger.database, studies), force=force) as stream:
+    whose = owner(ledger.database, studies, named_checkpoints())
+    with files.written(output, whose, force=force) as stream:
         stream.write(text if output else visible(text))
     if output is not None:
         echo(f"written to {output}; {show.call(f'run {output}')} starts it", err=True)

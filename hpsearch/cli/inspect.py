@@ -19,6 +19,7 @@ from hpsearch.cli.options import (
     Json,
     Name,
     Storage,
+    named_checkpoints,
     open_ledger,
     print_json,
     reads,
@@ -215,7 +216,7 @@ def _save(
     from hpsearch.places import owner
 
     assert snapshot.network is not None
-    if (whose := owner(ledger.database, ledger.studies())(folder)) is not None:
+    if (whose := owner(ledger.database, ledger.studies(), checkpoints)(folder)) is not None:
         raise ConflictError(f"{folder} is {whose}, and never written over; choose another folder")
     winner.save(ledger, snapshot, snapshot.network, folder, checkpoints, force=force)
 
@@ -258,7 +259,8 @@ def export(
     if format_ is None:
         format_ = Format.JSON if output and output.suffix == ".json" else Format.CSV
     rows = [passwords.hide_in(snapshot.row(trial)) for trial in snapshot.trials]
-    with files.written(output, owner(ledger.database, ledger.studies()), force=force) as stream:
+    whose = owner(ledger.database, ledger.studies(), named_checkpoints())
+    with files.written(output, whose, force=force) as stream:
         _write(stream, rows, format_)
     if output is not None:
         echo(f"{len(rows)} trials written to {output}", err=True)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LEASE_S", "Checkpoints", "FileArgument", "Force", "Json", "Lease", "MaxParallel", "Name",
-    "Priority", "Storage", "at_most", "limit_threads", "loading", "open_ledger", "print_json",
-    "reads",
+    "Priority", "Storage", "at_most", "limit_threads", "loading", "named_checkpoints",
+    "open_ledger", "print_json", "reads",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -41,6 +41,11 @@ def _absolute(place: str | None) -> str | None:
     """A relative folder starts where the command was typed; a URL is as it is."""
     folder = urls.folder(place) if place else None
     return str(urls.local(folder).resolve()) if folder else place or None
+
+
+def named_checkpoints() -> str | None:
+    """The place of checkpoints that the environment names, for commands without that option."""
+    return _absolute(os.environ.get("HPSEARCH_CHECKPOINTS"))
 
 
 def at_most(limit: float) -> Callable[[Any], Any]:

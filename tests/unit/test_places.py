@@ -143,6 +143,36 @@ def test_whose_a_file_is(database: Database, study: Study, tmp_path: Path) -> No
     assert find(base / "t-trials.csv") is None
 
 
+def test_checkpoints_at_a_place_that_was_said_are_a_study_s_own(
+    database: Database, study: Study, tmp_path: Path
+) -> None:
+    own = f"s-{study.uid[:8]}"
+    find = owner(database, [study], str(tmp_path / "said"))
+    for place in ("said", "study.checkpoints"):
+        assert find(tmp_path / place / own / "x.txt") == "a place of checkpoints of study 's'"
+    assert find(tmp_path / "said/x.txt") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "whose"),
+    [
+        ("c/s-0123abcd/0.1.pt", "a checkpoint"),
+        ("c/gone-2.b-0123abcd/12.34.pt", "a checkpoint"),
+        ("link/0.1.pt", "a checkpoint"),
+        ("c/s-0123abcd/out.csv", None),
+        ("c/s-0123abcd/best.pt", None),
+        ("c/s-0123abc/0.1.pt", None),
+        ("c/0.1.pt", None),
+    ],
+)
+def test_what_is_named_as_a_checkpoint_is_one(
+    database: Database, study: Study, tmp_path: Path, path: str, whose: str | None
+) -> None:
+    """Wherever it lies: its workers may have been started with another place."""
+    (tmp_path / "link").symlink_to("c/s-0123abcd")
+    assert owner(database, [study])(tmp_path / path) == whose
+
+
 def test_whose_a_study_file_is(database: Database, study: Study, tmp_path: Path) -> None:
     find, file = owner(database, [study]), tmp_path / "a.txt"
     file.write_text(DIGITS.read_text())
