@@ -173,10 +173,15 @@ def _check(spec: StudySpec, ended: Sequence[FrozenTrial], complete: Sequence[Fro
         raise NotFoundError(f"study {spec.name!r} searches fewer than two parameters: there is "
                             "nothing to compare")  # fmt: skip
     if len(complete) < LEAST:
+        pruned = sum(trial.state is TrialState.PRUNED for trial in ended)
+        most = "" if 2 * pruned <= len(ended) else (
+            "; most are pruned: in a study of another name search.pruner: none has each go to its "
+            "end"
+        )  # fmt: skip
         raise NotFoundError(
             f"study {spec.name!r} has {len(complete)} trials that went to their end "
             f"({len(ended) - len(complete)} were pruned or failed, and do not count): importance "
-            f"takes {LEAST}; hpsearch extend {spec.name} --trials N adds some"
+            f"takes {LEAST}; hpsearch extend {spec.name} --trials N adds some{most}"
         )
     if len({trial.value for trial in complete}) == 1:
         raise NotFoundError(f"all {len(complete)} trials of study {spec.name!r} that went to their "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpsearch import plan
 from hpsearch.errors import ConflictError
@@ -11,7 +12,16 @@ from hpsearch.spec import StudySpec, differences, version_of
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Study
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = ["submit"]
+
+_OPTIONS = ("trials", "epochs", "hours")
+"""Keys of the budget that have an option of their name."""
+
+_MORE = {"trials": "--trials N", "hours": "--hours H"}
+"""What `extend` adds to."""
 
 
 def submit(
@@ -54,15 +64,37 @@ def submit(
     spec = spec.under(version_of(study.document))  # another may have made it just now
     if study.digest != spec.digest:
         changes = differences(StudySpec.from_document(study.document), spec)
-        advice = [f"choose another name (--set name={spec.name}-2)"]
-        if any(line.startswith("budget.trials") for line in changes):
-            extend = f"hpsearch extend {spec.name} --trials N"
-            advice.append(f"add to its budget, {study.tickets} trials by now ({extend})")
-        if study.hours is not None and any(line.startswith("budget.hours") for line in changes):
-            advice.append(f"add to its hours (hpsearch extend {spec.name} --hours H)")
-        advice.append(f"remove it (hpsearch delete {spec.name})")
+        advice = [
+            *_as_made(study, spec, changes),
+            f"choose another name (--set name={spec.name}-2)",
+            f"remove it (hpsearch delete {spec.name})",
+        ]
         raise ConflictError(
             f"the name {spec.name!r} is taken in {ledger.database.name} by a study with another "
             "content:\n" + "".join(f"  {line}\n" for line in changes) + ", or ".join(advice)
         )
     return study, new
+
+
+def _as_made(study: Study, spec: StudySpec, changes: Sequence[str]) -> list[str]:
+    """How to go on with a study that `spec` asks for with another budget, and nothing else.
+
+    What `extend` adds is no part of a study's content, so it does not make the two the same.
+    """
+    made, asked = StudySpec.from_document(study.document).filled["budget"], spec.filled["budget"]
+    other = {key: value for key, value in made.items() if value != asked[key]}
+    if not all(line.startswith("budget.") for line in changes):
+        return []
+    options = " ".join(
+        f"--set budget.{key}={'' if value is None else value}"
+        if value is None or key not in _OPTIONS else f"--{key} {value}"
+        for key, value in other.items()
+    )  # fmt: skip
+    work = f"hpsearch worker {spec.name} --until-done"
+    if study.state in ("paused", "stopped"):
+        work = f"hpsearch resume {spec.name} && {work}"
+    ways = [f"go on with it as it was made ({options}, or {work}, which needs no file)"]
+    if more := " ".join(_MORE[key] for key in _MORE if other.get(key) is not None):
+        ways.append(f"add to what it has, {study.tickets} trials by now, and go on then "
+                    f"(hpsearch extend {spec.name} {more} && {work})")  # fmt: skip
+    return ways

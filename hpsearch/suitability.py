@@ -118,7 +118,16 @@ def _unmeasured(
 
 
 def warnings(spec: StudySpec) -> list[str]:
-    """Combinations of searched values that can never be trained, each of which loses a trial; and
-    starting points that are not run."""
+    """Combinations of searched values that can never be trained, each of which loses a trial;
+    starting points that are not run; and a `stop_after` that ends no trial."""
     found = combinations(spec.space, spec.family, (SMOOTHING, WEIGHTS, NORM), spec.data.task, None)
-    return [*map(str, found), *remarks(spec)]
+    return [*map(str, found), *remarks(spec), *_idle_stop(spec)]
+
+
+def _idle_stop(spec: StudySpec) -> list[str]:
+    most, stop = spec.budget.epochs, spec.budget.stop_after
+    if stop is None or stop < most - 1:  # the first epoch is always better than none before
+        return []
+    noun = "epoch" if most == 1 else "epochs"
+    return [f"budget.stop_after: {stop} ends no trial early, as none has more than {most} {noun} "
+            "(budget.epochs)"]  # fmt: skip

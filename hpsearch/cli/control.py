@@ -99,7 +99,18 @@ def extend(
     found = ledger.study(name)
     spec = StudySpec.from_document(found.document).with_final(found.final)
     study = ledger.extend(name, trials, hours, plan.limit(spec), plan.final_tickets(spec))
-    _say(study, json_, f"{study.tickets} trials, {study.ended} have ended; run it again")
+    _say(study, json_, f"{study.tickets} trials, {study.ended} have ended; {_go_on(study)}")
+
+
+def _go_on(study: Study) -> str:
+    """What trains what was added, whatever options the study was made with."""
+    from hpsearch.cli import show
+
+    steps = [f"worker {study.name} --until-done"]
+    if study.state in ("paused", "stopped"):
+        steps.insert(0, f"resume {study.name}")
+    return (f"{' && '.join(map(show.call, steps))} goes on with it, as does the run command that "
+            "made it, with the same options")  # fmt: skip
 
 
 def final(
@@ -159,8 +170,9 @@ def final(
         )
     kept = spec.final.model_dump(mode="json")
     study = ledger.finish_again(name, plan.final_tickets(spec), kept, due)
-    _say(study, json_, f"up to {study.tickets - study.ended} trials for "
-         f"{'another' if uses else 'a'} finish; run it again")  # fmt: skip
+    _say(study, json_, f"up to {study.tickets - study.ended} trials to do for "
+         f"{'another' if uses else 'a'} finish; nothing is trained until a worker runs; "
+         f"{_go_on(study)}")  # fmt: skip
 
 
 def _times(count: int) -> str:

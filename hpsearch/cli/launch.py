@@ -322,6 +322,7 @@ def _announce(who: str, service: Service, names: Sequence[str], *, alone: bool =
 
     One that is not `alone` says only the former: who started it says the rest, once.
     """
+    from hpsearch.cli import show
     from hpsearch.store.engine import DEFAULT_URL, storage_url
 
     ledger = service.awaited_ledger()
@@ -330,7 +331,13 @@ def _announce(who: str, service: Service, names: Sequence[str], *, alone: bool =
     count = f"{len(studies)} open {'study' if len(studies) == 1 else 'studies'}"
     _log.info("%s serves %s, %s", who, ledger.database.name, count)
     if alone:
-        if not studies and storage_url(service.storage) == DEFAULT_URL:
+        for study in named:
+            if study.state in ("paused", "stopped"):
+                _log.info("study %s is %s; to open it: %s", study.name, study.state,
+                          show.call(f"resume {study.name}"))  # fmt: skip
+            elif study.state == "done":
+                _log.info("study %s is done: nothing is left to train", study.name)
+        if not named and not studies and storage_url(service.storage) == DEFAULT_URL:
             _log.info("no open study yet; HPSEARCH_STORAGE names the database that other machines "
                       "use")  # fmt: skip
         _note_checkpoints(ledger, service.checkpoints, studies)

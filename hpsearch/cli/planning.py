@@ -162,6 +162,8 @@ def _described(spec: StudySpec) -> dict[str, Any]:
         "trials": tickets(spec),
         "epochs": spec.budget.epochs,
         "hours": spec.budget.hours,
+        "keep": spec.keep,
+        "stop_after": spec.budget.stop_after,
         "warnings": warnings(spec),
     }
 
@@ -206,8 +208,11 @@ def _describe(spec: StudySpec) -> None:
     _stages(spec)
     hours = f", at most {counted(facts['hours'], 'hour')}" if facts["hours"] else ""
     epochs = counted(facts["epochs"], "epoch")
+    keep = "" if spec.keep == "best" else f"; keep {spec.keep}"
+    stop = spec.budget.stop_after
+    early = f"; stop_after {stop} without a better value" if stop is not None else ""
     out.print(f"budget: {counted(facts['trials'], 'trial')} of at most {epochs}{hours}; "
-              f"pruner {facts['pruner']}")  # fmt: skip
+              f"pruner {facts['pruner']}{keep}{early}")  # fmt: skip
 
 
 def _stages(spec: StudySpec) -> None:

@@ -32,6 +32,8 @@ class Progress:
         self._ended_before = snapshot.study.ended
         self._told = {trial.number for trial in snapshot.trials if trial.ended}
         self._best = snapshot.best
+        self._ahead: int | None = None
+        """The trial under way whose value was the best so far when last looked at."""
         self._live = None
         if err.is_terminal:
             self._live = Live(console=err, auto_refresh=False, transient=True)
@@ -59,16 +61,24 @@ class Progress:
         """A line for each trial that has ended since, in the order of their ends."""
         ended = [t for t in snapshot.trials if t.ended and t.number not in self._told]
         ahead = _ahead(snapshot)
+        # The lines before its own show its value already, as those of the last look did.
+        for trial in (t for t in ended if t.number == self._ahead):
+            self._count(snapshot, trial)
+        self._ahead = ahead.number if ahead else None
         for trial in sorted(ended, key=lambda t: (t.ended, t.number)):
             self._told.add(trial.number)
-            searched = trial.state == "COMPLETE" and trial.stage != FINAL
-            if searched and snapshot.is_better(trial, self._best):
-                self._best = trial
+            self._count(snapshot, trial)
             note(
                 f"{len(self._told)}/{snapshot.study.tickets} {_place(trial)}trial {trial.number} "
                 f"{_word(trial)} {snapshot.metric} {number(trial.value)} epochs {trial.epoch} "
                 f"best {_so_far(ahead) if ahead else _value(self._best)}"
             )
+
+    def _count(self, snapshot: Snapshot, trial: Trial) -> None:
+        """Have a trial that has ended be the best one, where it is."""
+        searched = trial.state == "COMPLETE" and trial.stage != FINAL
+        if searched and snapshot.is_better(trial, self._best):
+            self._best = trial
 
     def _picture(self, snapshot: Snapshot) -> RenderableType:
         study = snapshot.study

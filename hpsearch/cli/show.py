@@ -324,9 +324,11 @@ def beside(snapshot: Snapshot) -> None:
     if network is not None and answer is not None:
         constant = snapshot.spec.space.constants.get("class_weight")
         balanced = network.params.get("class_weight", constant) == "balanced"
-        advice = [] if balanced else ["class_weight: balanced"]
+        where = "under parameters, as --set parameters.regularization.class_weight=balanced"
+        advice = [] if balanced else [f"class_weight: balanced ({where})"]
         advice += ["metric: f1"] if snapshot.metric == "accuracy" else []
-        to_try = f"; try {' or '.join(advice)}" if advice else ""
+        to_try = f"; try {' or '.join(advice)}, under another name (--set name=...)"
+        to_try = to_try if advice else ""
         out.print(f"trial {network.number} predicts {visible(answer, lines=False)} for every "
                   f"validation row, one class only{to_try}")  # fmt: skip
 
@@ -539,7 +541,10 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield f"retry {study.name} --failed", "run failed trials again"
     yield "dashboard", "curves in a browser"
     if study.state == "done" and not snapshot.is_whole:
-        yield f"extend {study.name} {_more(study)}", "search on; then run it again"
+        yield f"extend {study.name} {_more(study)}", "add to it; says how to search on"
+    tested = snapshot.verdict is not None or study.finish is not None
+    if study.state == "done" and snapshot.best and snapshot.spec.data.test and not tested:
+        yield f"final {study.name}", "train the best again and measure them on the test part"
     if study.state == "done" and snapshot.diagnosis is not None:
         file = free(f"{study.name}-next", ".yaml")
         yield f"next {study.name} -o {file}", "a study file of what to try now"

@@ -22,6 +22,10 @@ __all__ = ["section"]
 
 _S = TypeVar("_S", bound="Section")
 
+_SETTINGS = frozenset(
+    name for family in catalog.FAMILIES for name in catalog.settings_of(family)
+) - {"epochs"}  # which is a key of the budget before all  # fmt: skip
+
 _BOUNDS: Mapping[str, tuple[str, str]] = {
     "greater_than": ("above", "gt"),
     "greater_than_equal": ("of at least", "ge"),
@@ -66,7 +70,12 @@ def _note(
         case "missing":
             faults.add(here, "a value", "nothing")
         case "extra_forbidden":
-            faults.add_unknown(here, _names_beside(detail["loc"], model))
+            names = _names_beside(detail["loc"], model)
+            if here[-1] in _SETTINGS:
+                got = f"{show(here[-1])}, a setting: it belongs in a group under parameters"
+                faults.add(here, listed(names), got)
+            else:
+                faults.add_unknown(here, names)
         case "one_of":
             faults.add(here, listed(context["names"]), show(value), near=(value, context["names"]))
         case "expected":

@@ -84,6 +84,15 @@ def test_who_serves_names_the_database(command: Command) -> None:
     command.run("submit", command.file(STUDY))
     said = command.run("worker", "s", "--name", "w", "--until-done").stderr
     assert said.startswith(f"worker w on cpu serves {command.url}, 1 open study\n")
+    said = command.run("worker", "s", "--until-done").stderr
+    assert "study s is done: nothing is left to train" in said
+    command.run("extend", "s", "--trials", 1)
+    for verb, state in (("pause", "paused"), ("stop", "stopped")):
+        command.run(verb, "s")
+        said = command.run("worker", "s", "--until-done").stderr
+        assert f"study s is {state}; to open it: " in said
+        assert "resume s" in said
+        assert "no open study yet" not in said
     del command.env["HPSEARCH_STORAGE"]
     said = command.run("worker", "--until-done").stderr
     assert "hpsearch.db, 0 open studies" in said
@@ -201,7 +210,8 @@ def test_a_budget_that_has_grown_is_named_where_a_file_says_another(command: Com
     command.run("submit", file)
     command.run("extend", "s", "--trials", 3)
     said = command.run("submit", file, "--trials", 9, code=5).stderr
-    assert "7 trials by now (hpsearch extend s --trials N)" in said
+    assert "go on with it as it was made (--trials 4, or hpsearch worker s --until-done" in said
+    assert "7 trials by now, and go on then (hpsearch extend s --trials N && " in said
     said = command.run("submit", file, "--epochs", 9, code=5).stderr
     assert "hpsearch extend" not in said
 

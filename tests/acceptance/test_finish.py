@@ -11,7 +11,8 @@ def test_a_study_without_a_finish_gets_one(command: Command) -> None:
     file = command.file(digits(parameters=PARAMETERS, budget="{trials: 3, epochs: 1}"))
     command.run("run", file, "--workers", 1)
     said = command.run("final", "s", "--top", 1, "--seeds", 3).stdout
-    assert "up to 6 trials for a finish; run it again" in said
+    assert "up to 6 trials added for a finish; nothing is trained until a worker runs" in said
+    assert "worker s --until-done" in said
     assert "has to come to its end first" in command.run("final", "s", code=5).stderr
     shown = command.run("run", file, "--workers", 1).stdout
     (sentence,) = [line for line in shown.splitlines() if line.startswith("Test accuracy 0.")]

@@ -181,6 +181,35 @@ def test_no_training_of_a_finish_is_called_the_best(
     assert [line.rpartition(" best ")[2] for line in lines] == ["0.9", "0.9"]
 
 
+def test_the_best_never_goes_back_where_the_one_ahead_has_just_ended(
+    ledger: Counting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began = datetime(2026, 1, 1)
+    progress = Progress(Reader(ledger, "s").snapshot())
+    first = replace(trial(0, 0.9, FLAT, LEARNT), ended=began)
+    ahead = replace(trial(1, 0.97, FLAT, LEARNT), state="RUNNING", curve={1: 0.97}, ended=None)
+    progress.update(judged(ledger, first, ahead)[0])
+    second = replace(trial(2, 0.8, FLAT, LEARNT), ended=began + timedelta(seconds=1))
+    ended = replace(trial(1, 0.97, FLAT, LEARNT), ended=began + timedelta(seconds=2))
+    progress.update(judged(ledger, first, ended, second)[0])
+    lines = capsys.readouterr().err.splitlines()
+    bests = [line.rpartition(" best ")[2] for line in lines]
+    assert bests == ["0.97 so far", "0.97", "0.97"]
+
+
+def test_a_study_that_is_done_is_offered_a_finish_where_it_can_have_one(ledger: Counting) -> None:
+    snapshot = judged(ledger, trial(0, 0.9, FLAT, LEARNT))[0]
+    document = snapshot.study.document
+    for state, share, finish, offered in (
+        ("done", 0.2, None, True), ("done", 0, None, False), ("done", 0.2, "done", False),
+        ("open", 0.2, None, False),
+    ):  # fmt: skip
+        other = {**document, "data": {**document["data"], "test": share}}
+        study = replace(snapshot.study, state=state, finish=finish, document=other)
+        commands = [command for command, _ in show._next(replace(snapshot, study=study))]
+        assert ("final s" in commands) is offered, (state, share, finish)
+
+
 # What a constant answer gives, and whether the best network is more than that.
 
 DATA = {
@@ -205,7 +234,8 @@ def test_a_network_that_answers_one_class_only_is_said_to(ledger: Counting) -> N
     lines = " ".join(said.split())
     assert "baseline (majority class no): 0.9; the best trial is no better than that" in lines
     assert "trial 0 predicts no for every validation row, one class only" in lines
-    assert "try class_weight: balanced or metric: f1" in lines
+    assert "try class_weight: balanced (under parameters, as --set parameters." in lines
+    assert "class_weight=balanced) or metric: f1, under another name" in lines
     assert not snapshot.is_above_baseline
     _, said = beside(ledger, 0.9, [[90, 0], [10, 0]], params={"class_weight": "balanced"})
     assert "class_weight" not in said

@@ -81,3 +81,35 @@ def test_one_of_a_later_version_is_an_error_in_a_line(ledger: Ledger, tmp_path: 
     put(ledger, tmp_path, 2, {"version": 9})
     with pytest.raises(StudyFileError, match=r"version: expected 1 to 2.*got 9"):
         submit(ledger, read(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "first"),
+    [
+        ("trials: 2", "trials: 9", "go on with it as it was made (--trials 2, or hpsearch worker"),
+        ("epochs: 1", "epochs: 3", "go on with it as it was made (--epochs 1, or hpsearch worker"),
+        ("epochs: 1", "epochs: 1, hours: 2", "go on with it as it was made (--set budget.hours=,"),
+        ("epochs: 1", "epochs: 1, stop_after: 2",
+         "go on with it as it was made (--set budget.stop_after=,"),
+        ("trials: 2, epochs: 1", "trials: 3, epochs: 4",
+         "go on with it as it was made (--trials 2 --epochs 1,"),
+        ("sampler: random", "sampler: qmc", "choose another name"),
+    ],
+)  # fmt: skip
+def test_another_budget_is_told_how_to_go_on_as_it_was_made(
+    ledger: Ledger, tmp_path: Path, old: str, new: str, first: str
+) -> None:
+    submit(ledger, read(tmp_path), tmp_path)
+    with pytest.raises(ConflictError) as caught:
+        submit(ledger, read(tmp_path, STUDY.replace(old, new)), tmp_path)
+    advice = str(caught.value).splitlines()[-1]
+    assert advice.startswith(first)
+    extends = "trials" in new
+    assert ("hpsearch extend s --trials N && hpsearch worker s --until-done" in advice) is extends
+
+
+def test_a_stopped_study_is_resumed_first(ledger: Ledger, tmp_path: Path) -> None:
+    submit(ledger, read(tmp_path), tmp_path)
+    ledger.set_state("s", "stopped")
+    with pytest.raises(ConflictError, match="hpsearch resume s && hpsearch worker s"):
+        submit(ledger, read(tmp_path, STUDY.replace("trials: 2", "trials: 9")), tmp_path)

@@ -11,7 +11,7 @@ import pytest
 
 from hpsearch.errors import DataError
 from hpsearch.spec import StudySpec, load
-from hpsearch.suitability import check_measured, check_table
+from hpsearch.suitability import check_measured, check_table, warnings
 
 FILE = (
     "name: s\ndata: {{source: csv, path: t.csv, target: y{data}}}\nnetwork: {{family: mlp}}\n"
@@ -106,3 +106,17 @@ def test_what_is_not_known_of_old_data_is_not_held_against_it(tmp_path: Path) ->
     file = tmp_path / "s.yaml"
     file.write_text(FILE.format(metric="auroc", data="", more="", group=""))
     check_measured(load(file), {"classes": ["a", "b"]})
+
+
+@pytest.mark.parametrize(
+    ("epochs", "stop", "said"), [(5, 5, True), (5, 9, True), (5, 4, True), (5, 3, False)]
+)
+def test_a_stop_after_that_ends_no_trial_is_a_warning(
+    tmp_path: Path, epochs: int, stop: int, said: bool
+) -> None:
+    file = tmp_path / "s.yaml"
+    text = FILE.format(metric="accuracy", data="", more="", group="")
+    file.write_text(text.replace("trials: 4", f"trials: 4, epochs: {epochs}, stop_after: {stop}"))
+    found = [f"budget.stop_after: {stop} ends no trial early, as none has more than 5 epochs "
+             "(budget.epochs)"]  # fmt: skip
+    assert warnings(load(file)) == (found if said else [])
