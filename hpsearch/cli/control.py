@@ -144,6 +144,7 @@ def final(
     """Finish a study that has ended, whether or not its file has `final`: its best few again, then
     the test part."""
     from hpsearch import plan
+    from hpsearch.cli.words import counted
     from hpsearch.spec import StudySpec
     from hpsearch.suitability import check_measured
 
@@ -170,7 +171,7 @@ def final(
         )
     kept = spec.final.model_dump(mode="json")
     study = ledger.finish_again(name, plan.final_tickets(spec), kept, due)
-    _say(study, json_, f"up to {study.tickets - study.ended} trials to do for "
+    _say(study, json_, f"up to {counted(study.tickets - study.ended, 'trial')} to do for "
          f"{'another' if uses else 'a'} finish; nothing is trained until a worker runs; "
          f"{_go_on(study)}")  # fmt: skip
 

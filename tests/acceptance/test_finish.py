@@ -11,7 +11,7 @@ def test_a_study_without_a_finish_gets_one(command: Command) -> None:
     file = command.file(digits(parameters=PARAMETERS, budget="{trials: 3, epochs: 1}"))
     command.run("run", file, "--workers", 1)
     said = command.run("final", "s", "--top", 1, "--seeds", 3).stdout
-    assert "up to 6 trials added for a finish; nothing is trained until a worker runs" in said
+    assert "up to 6 trials to do for a finish; nothing is trained until a worker runs" in said
     assert "worker s --until-done" in said
     assert "has to come to its end first" in command.run("final", "s", code=5).stderr
     shown = command.run("run", file, "--workers", 1).stdout
@@ -26,7 +26,7 @@ def test_a_study_without_a_finish_gets_one(command: Command) -> None:
     assert any(line.startswith(handed) for line in lines)
     assert sentence in lines
     assert "has been used once; --again" in command.run("final", "s", code=5).stderr
-    assert "up to 4 trials for another" in command.run("final", "s", "--again", "--seeds", 2).stdout
+    assert "4 trials to do for another" in command.run("final", "s", "--again", "--seeds", 2).stdout
 
 
 def test_a_study_without_a_test_part_gets_none(command: Command) -> None:
