@@ -11,7 +11,6 @@ and so never over the checkpoint of its successor.
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import json
 import math
@@ -122,7 +121,7 @@ class Checkpoints:
         self._shelf.make()
         if not self._is_wanted():
             self._shelf.discard()
-            raise FileNotFoundError(errno.ENOENT, "its study has been deleted")
+            raise CheckpointError(f"nothing is kept in {self.place}: its study has been deleted")
 
     def load(self, number: int) -> dict[str, Any] | None:
         """The last state saved, its tensors on the CPU; None where there is none.

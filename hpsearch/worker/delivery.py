@@ -53,6 +53,8 @@ class Delivery:
         self._running = running
         self._saved_at = time.monotonic()
         self._untidy, self._tidied_at = False, time.monotonic()
+        self._deleted = False
+        """Whether it has been said that the study is deleted."""
         self._unconfirmed: set[int] = set()
         """Tickets whose end is on its way to the database."""
 
@@ -88,7 +90,7 @@ class Delivery:
         before, running.unsaved = running.unsaved, why
         if (before is None) == (why is None):
             return
-        if why is not None:
+        if why is not None and not self._saves.is_deleted():  # else `_part_with` says that
             _log.warning("trial %d goes on, but %s", running.trial.number, why)
         running.put(user_attrs={"checkpoint": why})
 
@@ -149,14 +151,17 @@ class Delivery:
             self.settle()
 
     def _part_with(self, number: int, fence: int) -> None:
-        _log.warning("ticket %d has another holder by now: its late reports are refused", number)
         running = self._running.get(number)
-        if running is not None:
-            if running.hold.fence != fence:
-                return  # taken over by this worker itself
-            self.let_go(number)
-        self._mirror.drop_ticket(number)
-        self._saves.clear_if_deleted()
+        if running is None or running.hold.fence == fence:  # else this worker itself has it again
+            if running is not None:
+                self.let_go(number)
+            self._mirror.drop_ticket(number)
+            if self._saves.clear_if_deleted():
+                if not self._deleted:
+                    _log.warning("study %s has been deleted: its trials end here", self._study.name)
+                self._deleted = True
+                return
+        _log.warning("ticket %d has another holder by now: its late reports are refused", number)
 
     def _tidy(self) -> bool:
         """Of trials that have ended, only the networks of the best one and of a finish are of use;

@@ -28,11 +28,12 @@ class Saves:
     def __init__(self, ledger: Ledger, study: Study, place: str) -> None:
         """`place` is a folder or a URL. Raises CheckpointError for one that nothing can reach."""
         self._ledger, self._study = ledger, study
-        self._checkpoints = Checkpoints(place, lambda: not self._is_deleted())
+        self._checkpoints = Checkpoints(place, lambda: not self.is_deleted())
         self._failure = ""
         self._try_at = 0.0
 
-    def _is_deleted(self) -> bool:
+    def is_deleted(self) -> bool:
+        """Whether the study has been deleted; no while the database cannot say so."""
         try:
             return not self._ledger.is_there(self._study)
         except UnreachableError:
@@ -95,7 +96,7 @@ class Saves:
     def clear_if_deleted(self) -> bool:
         """Remove all of them where the study is gone: whoever deleted it could not know what would
         be saved after that. Whether it is gone."""
-        if not self._is_deleted():
+        if not self.is_deleted():
             return False
         try:
             self._checkpoints.clear()

@@ -541,3 +541,23 @@ def test_the_network_of_a_finish_is_handed_over_where_nothing_of_the_search_comp
     assert (folder / "config.json").exists()
     inspect.best("s", None, force=False, storage=place.url, checkpoints=None, json_=False)
     assert "best of s: no trial of the search completed" in capsys.readouterr().out
+
+
+def test_a_worker_whose_study_is_deleted_says_just_that(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.submit("search: {sampler: random, pruner: none}\nbudget: {trials: 6, epochs: 400}\n")
+    folder = checkpoint_place(place.ledger.database, place.ledger.study("s"), None)
+
+    def delete(bench: Bench) -> None:
+        if len(place.epochs) == 2:
+            place.ledger.delete("s")
+            Checkpoints(folder).clear()
+        if len(place.epochs) >= 2:
+            bench._delivery.save()
+            bench._keeper.flush(20)
+
+    place.work(each_epoch=delete)
+    said = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert said == ["study s has been deleted: its trials end here"]
+    assert not Path(folder).exists()
