@@ -210,7 +210,7 @@ def _describe(spec: StudySpec) -> None:
     epochs = counted(facts["epochs"], "epoch")
     keep = "" if spec.keep == "best" else f"; keep {spec.keep}"
     stop = spec.budget.stop_after
-    early = f"; stop_after {stop} without a better value" if stop is not None else ""
+    early = f"; stop_after {stop}" if stop is not None else ""
     out.print(f"budget: {counted(facts['trials'], 'trial')} of at most {epochs}{hours}; "
               f"pruner {facts['pruner']}{keep}{early}")  # fmt: skip
 
