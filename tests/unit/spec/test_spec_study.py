@@ -354,5 +354,5 @@ def test_the_import_is_light():
 def test_all_is_complete():
     public = {n for n, v in vars(hpsearch.spec).items() if getattr(v, "__module__", "").startswith(
         "hpsearch.spec") and not n.startswith("_")}  # fmt: skip
-    inner = {"Faults", "check", "overlay", "read"}
+    inner = {"Faults", "StudySections", "check", "overlay", "read"}
     assert public - inner == set(hpsearch.spec.__all__)
