@@ -479,9 +479,12 @@ def fruitless(snapshot: Snapshot) -> None:
     """That the last finish came to nothing, where it did."""
     if snapshot.fruitless:
         again = " --again" if snapshot.verdict is not None else ""
+        step = "another one", f"final {snapshot.study.name}{again}"
+        if snapshot.best is None:  # there is nothing to train again
+            step = "search on first", f"extend {snapshot.study.name} {_more(snapshot.study)}"
         out.print(f"the finish came to nothing: none of its {snapshot.fruitless} trainings "
-                  "completed, so the test part was not used; another one: "
-                  f"{call(f'final {snapshot.study.name}{again}')}", soft_wrap=True)  # fmt: skip
+                  f"completed, so the test part was not used; {step[0]}: {call(step[1])}",
+                  soft_wrap=True)  # fmt: skip
 
 
 def attendance(snapshot: Snapshot, workers: Sequence[Worker]) -> None:

@@ -442,7 +442,7 @@ class Ledger:
                 f"study {name!r} ended with its hours while earlier trials waited for their turn: "
                 f"run them first, hpsearch extend {name} --hours H"
             )
-        if not dealing.completed(connection, study):
+        if not lacks_verdict and not dealing.completed(connection, study):
             raise ConflictError(
                 f"no trial of the search of study {name!r} completed, so there is nothing to train "
                 f"again: add trials first, hpsearch extend {name} --trials N"

@@ -567,11 +567,14 @@ def test_no_finish_of_a_search_in_which_nothing_completed(
     finish(ledger, claim(ledger, study), state)
     open_stage(ledger, study, 1, a_stage("final", 3, 2))
     finish(ledger, claim(ledger, study))
+    ledger.finish_again("s", 4, {"top": 1, "seeds": 2})  # its file's: one of its networks is lost
+    open_stage(ledger, study, 2, a_stage("final", 5, 2))
+    finish(ledger, claim(ledger, study))
     ledger.end_verdict(ledger.study("s"), ledger.begin_verdict(ledger.study("s")) or 0, {"a": 1})
     with pytest.raises(ConflictError, match="hpsearch extend s --trials N"):
         ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
     assert (ledger.study("s").state, ledger.study("s").finish) == ("done", "done")
     ledger.extend("s", 1)
-    open_stage(ledger, study, 2, a_stage("polish", 5, None))
+    open_stage(ledger, study, 3, a_stage("polish", 7, None))
     finish(ledger, claim(ledger, study))
     assert ledger.finish_again("s", 4, {"top": 1, "seeds": 2}).finish == "due"
