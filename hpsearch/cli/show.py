@@ -547,7 +547,7 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield f"extend {study.name} {_more(study)}", "add to it; says how to search on"
     tested = snapshot.verdict is not None or study.finish is not None
     if study.state == "done" and snapshot.best and snapshot.spec.data.test and not tested:
-        yield f"final {study.name}", "train the best again and measure them on the test part"
+        yield f"final {study.name}", "measure the best on the test part"
     if study.state == "done" and snapshot.diagnosis is not None:
         file = free(f"{study.name}-next", ".yaml")
         yield f"next {study.name} -o {file}", "a study file of what to try now"

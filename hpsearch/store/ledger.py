@@ -254,9 +254,15 @@ class Ledger:
             return dealing.upcoming(connection, study, count) if study else []
 
     def origin(self, study_id: int, number: int) -> int:
-        """The number by which an issued ticket is sampled and seeded."""
+        """The number by which an issued ticket is sampled and seeded.
+
+        Raises NotFoundError where there is no such ticket: its study has been deleted.
+        """
         with self.database.read() as connection:
-            return ticket_rows.origin(connection, study_id, number)
+            origin = ticket_rows.origin(connection, study_id, number)
+        if origin is None:
+            raise NotFoundError("the study has been deleted")
+        return origin
 
     def suspects(self, study_id: int) -> dict[int, bool]:
         """Tickets that have lost their worker since their last new epoch; whether each is free."""

@@ -159,10 +159,10 @@ def take_returned(
     return _lease_again(connection, worker, study.study_id, found, lease_s)
 
 
-def origin(connection: sa.Connection, study_id: int, number: int) -> int:
-    """That of an issued ticket."""
+def origin(connection: sa.Connection, study_id: int, number: int) -> int | None:
+    """That of an issued ticket; None where there is no such ticket."""
     chosen = (tickets.c.study_id == study_id) & (tickets.c.number == number)
-    return int(connection.execute(sa.select(tickets.c.origin).where(chosen)).scalar_one())
+    return connection.execute(sa.select(tickets.c.origin).where(chosen)).scalar_one_or_none()
 
 
 def suspects(connection: sa.Connection, study_id: int) -> dict[int, bool]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.diagnosis import best_epoch
-from hpsearch.errors import CheckpointError
+from hpsearch.errors import CheckpointError, NotFoundError
 from hpsearch.final import Entry, Repeat, Verdict, finalists, verdict
 from hpsearch.places import data_settings
 from hpsearch.search import Search
@@ -70,9 +70,10 @@ def conclude(
         if use is None:
             return None
         found = _judge(context, study, spec, entries, networks, mirror, dataset, use)
-    except CheckpointError:
+    except (CheckpointError, NotFoundError):
         if not context.ledger.may_conclude(current):
-            return None  # another worker has given it meanwhile, and cleared away
+            # Another worker has given it meanwhile, and cleared away, or the study is deleted.
+            return None
         raise
     context.ledger.end_verdict(current, use, found.as_json())
     _log.info("%s: the test part has been used", study.name)

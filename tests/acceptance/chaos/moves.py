@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import optuna
 from hpsearch.errors import HpsearchError
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
+from hpsearch.store.values import Write
 from hpsearch.training.array import Failure, Report
 from hpsearch.worker.bench import Bench
 from hpsearch.worker.keeper import Keeper
@@ -41,7 +42,11 @@ _SEEN_S = 20.0
 
 
 def after_moves(do: Callable[[str], None]) -> None:
-    """Call `do` with the name of each move once it is made: `record 3` is the third that wrote."""
+    """Call `do` with the name of each move once it is made: `claim 3` is the third that took any.
+
+    What is written is named by what it is, `record 3.2` by ticket and epoch, `record 3.end`: how
+    much is written at once is a matter of time.
+    """
     counts: Counter[str] = Counter()
     once = threading.RLock()  # the keeper's thread records, the other one claims
 
@@ -57,13 +62,21 @@ def after_moves(do: Callable[[str], None]) -> None:
         def wrapped(self: Ledger, *args: Any, **kwargs: Any) -> Any:
             args = tuple(list(a) if hasattr(a, "__next__") else a for a in args)
             result = method(self, *args, **kwargs)
-            idle = (name in ("claim", "begin", "begin_verdict") and not result) or (
-                name == "record" and not args[0])  # fmt: skip
-            if not idle:
+            if name == "record":
+                for what in written(args[0]):
+                    do(what)
+            elif result or name not in ("claim", "begin", "begin_verdict"):
                 counted(name)
             return result
 
         setattr(Ledger, name, wrapped)
+
+    def written(writes: Sequence[Write]) -> Iterator[str]:
+        for write in writes:
+            for report in write.reports:
+                yield f"record {write.hold.number}.{report.epoch}"
+            if write.ending:
+                yield f"record {write.hold.number}.end"
 
     for name in _MOVES:
         wrap(name)
