@@ -155,10 +155,10 @@ def _figures(url: str, folder: Path, workers: int) -> dict[str, Any]:
 
 
 def _make_ours(url: str, folder: Path, trials: int) -> None:
+    from hpsearch.api.submit import submit
     from hpsearch.spec import load
     from hpsearch.store.engine import Database
     from hpsearch.store.ledger import Ledger
-    from hpsearch.submit import submit
 
     spec = load(STUDY, [f"budget.trials={trials}", f"budget.epochs={EPOCHS}"])
     submit(Ledger(Database(url), make=True), spec, folder)

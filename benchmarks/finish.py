@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.turns import RESULTS, FailedError, timed, versions, write_json
-from hpsearch.catalog import Value
-from hpsearch.final import Estimate, estimate
 from hpsearch.spec import StudySpec, load
+from hpsearch.spec.settings import Value
+from hpsearch.stages.finish import Estimate, estimate
 
 __all__ = ["FILE", "STUDY", "Finished", "Summary", "main", "retrained", "said", "summary"]
 
@@ -102,12 +102,12 @@ def retrained(spec: StudySpec, winner: Mapping[str, Value], seeds: Sequence[int]
     """
     import torch
 
-    from hpsearch.places import data_settings
+    from hpsearch.checkpoints.places import data_settings
+    from hpsearch.handover.trained import Trained
+    from hpsearch.sources.dataset import load as load_data
+    from hpsearch.sources.dataset import test_part
     from hpsearch.training.array import Array
     from hpsearch.training.candidate import Candidate
-    from hpsearch.training.data import load as load_data
-    from hpsearch.training.data import test_part
-    from hpsearch.training.verdict import Trained
 
     device, where = torch.device("cpu"), data_settings(spec, STUDY.parent)
     dataset = load_data(where, device)
@@ -132,7 +132,7 @@ def retrained(spec: StudySpec, winner: Mapping[str, Value], seeds: Sequence[int]
 
 def _searched(number: int) -> dict[str, Any]:
     """One run of the study: what its finish said."""
-    from hpsearch.report import Reader
+    from hpsearch.insight.report import Reader
     from hpsearch.store.engine import Database
     from hpsearch.store.ledger import Ledger
 

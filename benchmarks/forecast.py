@@ -86,7 +86,7 @@ def _spread(values: list[float], digits: str) -> str:
 
 def _forecasted(study: str, seed: int) -> Forecasted:
     """Plan a study, run it, and read what it took."""
-    from hpsearch.report import Reader
+    from hpsearch.insight.report import Reader
     from hpsearch.store.engine import Database
     from hpsearch.store.ledger import Ledger
 

@@ -33,11 +33,11 @@ from optuna.distributions import distribution_to_json
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
-from hpsearch import submit
+from hpsearch.api import submit
 from hpsearch.search import Search
 from hpsearch.search.distributions import distribution
 from hpsearch.spec import StudySpec, load
-from hpsearch.stages import Stage
+from hpsearch.stages.stage import Stage
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror

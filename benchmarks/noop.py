@@ -9,7 +9,7 @@ from typing import Any
 
 from hpsearch.training.array import Report
 from hpsearch.training.candidate import Candidate
-from hpsearch.training.fit import Fit
+from hpsearch.training.stacking.slots import Fit
 
 __all__ = ["NoopArray", "learning_curve"]
 

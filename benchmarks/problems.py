@@ -105,7 +105,7 @@ def _convolutional(dropout: float) -> nn.Module:
 
 def _parts(inputs: Floats, targets: Floats, axis: int | None) -> Data:
     """Split as hpsearch splits, and scaled by the training rows: all at once, or by column."""
-    from hpsearch.training.split import stratified
+    from hpsearch.sources.split import stratified
 
     count, bits = round(SHARE * len(targets)), np.random.PCG64(0)
     rest = np.flatnonzero(~stratified(targets, count, bits))  # all but the test part

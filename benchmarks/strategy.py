@@ -26,12 +26,12 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.turns import RESULTS, write_json
-from hpsearch.catalog import Value
-from hpsearch.plan import PlannedStage, in_hours, outline, tickets
 from hpsearch.search import Search
-from hpsearch.space import Choices, Parameter, Range, Space
 from hpsearch.spec import StudySpec
 from hpsearch.spec.models import BudgetSpec, DataSpec, NoPruner, RetrySpec, SearchSpec, StageSpec
+from hpsearch.spec.settings import Value
+from hpsearch.spec.space import Choices, Parameter, Range, Space
+from hpsearch.stages.outline import PlannedStage, in_hours, outline, tickets
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Hold
 

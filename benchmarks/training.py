@@ -89,7 +89,7 @@ def _data_folder(name: str) -> dict[str, str]:
     if name not in ("fashion_mnist", "cnn"):
         return {}
     from hpsearch.errors import DataError
-    from hpsearch.training.images import find, load_images
+    from hpsearch.sources.images import find, load_images
 
     try:
         load_images("fashion_mnist", None)

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hpsearch.catalog import FAMILIES, LOSSES, METRICS, SAMPLERS, SOURCES, TRAINING, Setting
 from hpsearch.spec import schema
+from hpsearch.spec.settings import FAMILIES, LOSSES, METRICS, SAMPLERS, SOURCES, TRAINING, Setting
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hpsearch.predictor import Predictor
+    from hpsearch.handover.predictor import Predictor
 
 __all__ = ["__version__", "load"]
 
@@ -19,6 +19,8 @@ def load(folder: Path | str) -> Predictor:
 
     Raises errors.CheckpointError where there is none, or where it is damaged.
     """
-    from hpsearch import predictor  # here, so that `import hpsearch` does not wait for PyTorch
+    from hpsearch.handover.folder import (
+        predictor,  # here, so that `import hpsearch` does not wait for PyTorch
+    )
 
     return predictor.load(folder)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.forecast import Shape
-from hpsearch.space import Assignment
+from hpsearch.spec.space import Assignment
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

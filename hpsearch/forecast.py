@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from hpsearch import halving, plan
-from hpsearch.catalog import FINAL, JOINT, LEARNS_AFTER, PURE, WARMUP
+from hpsearch import halving
 from hpsearch.simulation import Costs, Played, PlayedStage, play
 from hpsearch.spec import StudySpec, versions
-from hpsearch.stages import Stage
+from hpsearch.spec.settings import FINAL, JOINT, LEARNS_AFTER, PURE, WARMUP
+from hpsearch.stages.stage import Stage, outline
 
 __all__ = ["Forecast", "Rung", "Shape", "Span", "Timings", "forecast"]
 
@@ -152,7 +152,7 @@ class Forecast:
 
 def forecast(spec: StudySpec, timings: Timings, workers: int = 1) -> Forecast:
     """What a study takes with so many workers, on the device of the dry runs."""
-    total = plan.tickets(spec)
+    total = outline.tickets(spec)
     part = min(_LARGEST / total, 1.0)
     count = max(min(_PLAYS, _TRIALS // round(total * part)), 4)
     whole = 1 / part
@@ -168,7 +168,7 @@ def forecast(spec: StudySpec, timings: Timings, workers: int = 1) -> Forecast:
         return Span(found[len(found) // 2], found[cut] / timing, found[-1 - cut] * timing)
 
     alone = sorted(timings.shapes[n].epoch_s(1) for n in timings.draws)
-    trials = total + plan.final_tickets(spec)
+    trials = total + outline.final_tickets(spec)
     # Not what began: the rounded stages of a part do not add up to the whole.
     left = math.ceil(span([p.left for p in plays]).expected)
     found = Forecast(
@@ -210,10 +210,10 @@ def _played(
 
 
 def _stages(spec: StudySpec, timings: Timings, part: float, held: int | None) -> list[PlayedStage]:
-    found = plan.provisional(spec, held)
+    found = outline.provisional(spec, held)
     stages = [_stage(spec, stage, set(timings.shaping), part) for stage in found]
     if spec.final:
-        count = max(round(plan.final_tickets(spec) * part), 1)
+        count = max(round(outline.final_tickets(spec) * part), 1)
         stages.append(PlayedStage(FINAL, count, top=spec.final.top))
     return stages
 
@@ -226,7 +226,8 @@ def _stage(spec: StudySpec, stage: Stage, shaping: set[str], part: float) -> Pla
         learns_after=min(learned.values(), default=None),
         shapes_known=not learned.keys() & shaping,
         near=near,
-        bases=plan.carried(spec, stage.name) if near and not stage.samplers.keys() & shaping else 0,
+        bases=outline.carried(spec, stage.name)
+        if near and not stage.samplers.keys() & shaping else 0,
     )  # fmt: skip
 
 
@@ -256,7 +257,7 @@ def _disk(spec: StudySpec, timings: Timings, under_way: int) -> int:
     """Checkpoints of all that is under way, of the best so far, and of a finish, of the largest
     shape; and one that is being written."""
     each = max(shape.checkpoint_bytes for shape in timings.shapes)
-    return each * (under_way + 2 + plan.final_tickets(spec))
+    return each * (under_way + 2 + outline.final_tickets(spec))
 
 
 def _warnings(spec: StudySpec, timings: Timings, found: Forecast) -> list[str]:

@@ -9,24 +9,24 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hpsearch import plan
-from hpsearch.catalog import Value
 from hpsearch.errors import HpsearchError, line
 from hpsearch.extrapolation import STACK, apart, inferred, speedup, words
 from hpsearch.forecast import Shape, Timings
-from hpsearch.space import Assignment, Grid
 from hpsearch.spec import StudySpec
+from hpsearch.spec.settings import Value
+from hpsearch.spec.space import Assignment, Grid
+from hpsearch.stages.stage import outline
 from hpsearch.training import devices
 from hpsearch.training.array import Array
 from hpsearch.training.candidate import Candidate
-from hpsearch.training.fit import Cost, checkpoint_bytes, cost, has_room
-from hpsearch.training.networks.stacked import CannotStackError
-from hpsearch.training.stack import shape_of, shapes_by
+from hpsearch.training.stacking.layers import CannotStackError
+from hpsearch.training.stacking.slots import Cost, checkpoint_bytes, cost, has_room
+from hpsearch.training.stacking.stack import shape_of, shapes_by
 
 if TYPE_CHECKING:
     import torch
 
-    from hpsearch.training.data import Dataset
+    from hpsearch.sources.dataset import Dataset
 
 __all__ = ["LIMIT_S", "draws", "rehearse"]
 
@@ -39,7 +39,7 @@ _DRAWS = 500
 
 def draws(spec: StudySpec, count: int) -> Iterator[Assignment]:
     """The default configuration, the starting points, and random draws of the whole space."""
-    yield plan.default_point(spec)
+    yield outline.default_point(spec)
     rng = random.Random(spec.search.seed)
     yield from (_drawn(spec, point, rng) for point in spec.start)
     endless = any(p.domain.size is None for p in spec.space)

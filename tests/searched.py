@@ -8,11 +8,11 @@ from typing import Any
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
+from hpsearch.api.submit import submit
 from hpsearch.spec import load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Ending, EpochReport, Study, Write
-from hpsearch.submit import submit
 
 DISTRIBUTIONS = {
     "lr": FloatDistribution(0.001, 1.0, log=True),

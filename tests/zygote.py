@@ -45,8 +45,10 @@ PRELOAD = [
     "pymysql", "scipy.stats", "sklearn.datasets", "joblib", "safetensors.torch", "alembic.config",
     "alembic.migration", "alembic.script", "rich.table", "rich.progress", "rich.markdown",
     "hpsearch.cli", "hpsearch.worker", "hpsearch.training.metrics", "hpsearch.fleet",
-    "hpsearch.report", "hpsearch.submit", "hpsearch.suitability", "hpsearch.dashboard",
-    "hpsearch.rehearsal", "hpsearch.importance", "hpsearch.predictor", "hpsearch.winner",
+    "hpsearch.insight.report", "hpsearch.api.submit", "hpsearch.preflight.data_check",
+    "hpsearch.dashboard",
+    "hpsearch.rehearsal", "hpsearch.insight.importance", "hpsearch.handover.predictor",
+    "hpsearch.handover.save",
     "tests.acceptance.chaos.hooks",
 ]  # fmt: skip
 _NOT_YET = ["hpsearch.cli.show"]

@@ -67,7 +67,7 @@ def stop(
     name: Name, storage: Storage = None, checkpoints: Checkpoints = None, json_: Json = False
 ) -> None:
     """End the search early: running trials end as PRUNED, no new ones begin."""
-    from hpsearch.report import Reader
+    from hpsearch.insight.report import Reader
 
     ledger = open_ledger(storage)
     study = ledger.set_state(name, "stopped")
@@ -90,15 +90,15 @@ def extend(
     json_: Json = False,
 ) -> None:
     """Add to the budget; a study that is done opens again."""
-    from hpsearch import plan
     from hpsearch.spec import StudySpec
+    from hpsearch.stages.stage import outline
 
     if not trials and not hours:
         raise StudyFileError("nothing to add: give --trials N or --hours H")
     ledger = open_ledger(storage)
     found = ledger.study(name)
     spec = StudySpec.from_document(found.document).with_final(found.final)
-    study = ledger.extend(name, trials, hours, plan.limit(spec), plan.final_tickets(spec))
+    study = ledger.extend(name, trials, hours, outline.limit(spec), outline.final_tickets(spec))
     _say(study, json_, f"{study.tickets} trials, {study.ended} have ended; {_go_on(study)}")
 
 
@@ -143,10 +143,10 @@ def final(
 ) -> None:
     """Finish a study that has ended, whether or not its file has `final`: its best few again, then
     the test part."""
-    from hpsearch import plan
     from hpsearch.cli.words import counted
+    from hpsearch.preflight.data_check import check_measured
     from hpsearch.spec import StudySpec
-    from hpsearch.suitability import check_measured
+    from hpsearch.stages.stage import outline
 
     ledger = open_ledger(storage)
     study = ledger.study(name)
@@ -158,7 +158,7 @@ def final(
         )
     if study.data is not None:
         check_measured(spec, study.data, ["test"])
-    due = plan.final_tickets(spec.with_final(study.final))
+    due = outline.final_tickets(spec.with_final(study.final))
     given = {"top": top, "seeds": seeds}
     wanted = {**(study.final or {}), **{key: n for key, n in given.items() if n is not None}}
     spec = spec.with_final(wanted)
@@ -170,7 +170,7 @@ def final(
             "more, and every report will say so"
         )
     kept = spec.final.model_dump(mode="json")
-    study = ledger.finish_again(name, plan.final_tickets(spec), kept, due)
+    study = ledger.finish_again(name, outline.final_tickets(spec), kept, due)
     _say(study, json_, f"up to {counted(study.tickets - study.ended, 'trial')} to do for "
          f"{'another' if uses else 'a'} finish; nothing is trained until a worker runs; "
          f"{_go_on(study)}")  # fmt: skip
@@ -209,7 +209,7 @@ def retry(
     """Run failed trials again, with the same parameters, in addition to the budget."""
     if not failed:
         raise StudyFileError(f"say which trials: hpsearch retry {name} --failed")
-    from hpsearch.report import Reader
+    from hpsearch.insight.report import Reader
 
     ledger = open_ledger(storage)
     count = ledger.retry_failed(name)
@@ -228,7 +228,7 @@ def delete(
     json_: Json = False,
 ) -> None:
     """Delete a study, its trials and its checkpoints, for good."""
-    from hpsearch.places import checkpoint_place, delete_study
+    from hpsearch.checkpoints.places import checkpoint_place, delete_study
 
     ledger = open_ledger(storage)
     study = ledger.study(name)

@@ -16,7 +16,7 @@ from hpsearch.cli.options import LEASE_S, Checkpoints, Lease, Storage, open_ledg
 from hpsearch.errors import StudyFileError
 
 if TYPE_CHECKING:
-    from hpsearch.fleet import Orders, Seat
+    from hpsearch.fleet import DevicePlace, WorkerConfig
     from hpsearch.spec import StudySpec
     from hpsearch.store.ledger import Ledger
 
@@ -89,11 +89,11 @@ class Service:
 
         return first_contact(self.ledger, self.patience_s)
 
-    def orders(self, url: str, studies: Sequence[str], until_done: bool) -> Orders:
+    def orders(self, url: str, studies: Sequence[str], until_done: bool) -> WorkerConfig:
         """What each worker is told."""
-        from hpsearch.fleet import Orders
+        from hpsearch.fleet import WorkerConfig
 
-        return Orders(
+        return WorkerConfig(
             url=url,
             studies=tuple(studies),
             until_done=until_done,
@@ -154,7 +154,7 @@ class Crew:
             raise StudyFileError("--device with --ray: give one, cpu or cuda")
         return self.device[0] if self.device else None
 
-    def seats(self) -> list[Seat]:
+    def seats(self) -> list[DevicePlace]:
         """A seat for each worker on this machine."""
         from hpsearch.fleet import local_devices, spread
 

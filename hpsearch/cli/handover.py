@@ -16,7 +16,7 @@ from hpsearch.terminal import echo, write_csv
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hpsearch.predictor import Predictions, Predictor
+    from hpsearch.handover.predictor import Predictions, Predictor
 
 __all__ = ["predict"]
 
@@ -49,7 +49,7 @@ def predict(
     data; image files are grey or RGB, of the same size.
     """
     from hpsearch.cli import show
-    from hpsearch.predictor import load
+    from hpsearch.handover.predictor import load
 
     files = files or []
     if len(files) > 1 if test else not files:

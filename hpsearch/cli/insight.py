@@ -37,11 +37,11 @@ def next_(
     json_: Json = False,
 ) -> None:
     """Print a study file with what to try next, and why."""
+    from hpsearch.checkpoints.places import owner
     from hpsearch.cli import show
-    from hpsearch.places import owner
-    from hpsearch.report import Reader
+    from hpsearch.insight.next_study import Findings, named, rebased, successor
+    from hpsearch.insight.report import Reader
     from hpsearch.spec import write
-    from hpsearch.successor import Findings, named, rebased, successor
 
     ledger = open_ledger(storage)
     snapshot = Reader(ledger, name).snapshot()
@@ -82,7 +82,7 @@ def next_(
 def importance(name: Name, storage: Storage = None, json_: Json = False) -> None:
     """Which parameters have mattered, beside the order in which they are thought to."""
     from hpsearch.cli import show
-    from hpsearch.importance import measure
+    from hpsearch.insight.importance import measure
 
     found = measure(open_ledger(storage), name, show.note)
     if json_:

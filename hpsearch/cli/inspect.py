@@ -30,7 +30,7 @@ from hpsearch.terminal import echo, write_csv
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hpsearch.report import Reader, Snapshot
+    from hpsearch.insight.report import Reader, Snapshot
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Worker
 
@@ -48,7 +48,7 @@ class Format(StrEnum):
 
 
 def _snapshot(name: str, storage: str | None) -> Snapshot:
-    from hpsearch.report import Reader
+    from hpsearch.insight.report import Reader
 
     return Reader(open_ledger(storage), name).snapshot()
 
@@ -69,7 +69,7 @@ def status(
 ) -> None:
     """How far the studies are."""
     from hpsearch.cli import show
-    from hpsearch.report import Reader
+    from hpsearch.insight.report import Reader
 
     ledger = open_ledger(storage)
     workers = ledger.workers()
@@ -106,7 +106,7 @@ def watch(name: Name, storage: Storage = None) -> None:
     """Follow a study live until it is done; Ctrl-C leaves it running."""
     from hpsearch.cli import show
     from hpsearch.cli.progress import Progress
-    from hpsearch.report import Reader
+    from hpsearch.insight.report import Reader
 
     reader = Reader(open_ledger(storage), name)
     snapshot = reader.snapshot()
@@ -163,7 +163,7 @@ def best(
 ) -> None:
     """The best trial that completed, and the network that the study hands over."""
     from hpsearch.cli import show
-    from hpsearch.report import Reader
+    from hpsearch.insight.report import Reader
 
     ledger = open_ledger(storage)
     reader = Reader(ledger, name, checkpoints)
@@ -212,13 +212,13 @@ def _with_network(snapshot: Snapshot) -> Snapshot:
 def _save(
     ledger: Ledger, snapshot: Snapshot, *, folder: Path, checkpoints: str | None, force: bool
 ) -> None:
-    from hpsearch import winner
-    from hpsearch.places import owner
+    from hpsearch.checkpoints.places import owner
+    from hpsearch.handover.folder import save
 
     assert snapshot.network is not None
     if (whose := owner(ledger.database, ledger.studies(), checkpoints)(folder)) is not None:
         raise ConflictError(f"{folder} is {whose}, and never written over; choose another folder")
-    winner.save(ledger, snapshot, snapshot.network, folder, checkpoints, force=force)
+    save.save(ledger, snapshot, snapshot.network, folder, checkpoints, force=force)
 
 
 def _saved(reader: Reader, snapshot: Snapshot, save: Callable[[Snapshot], None]) -> Snapshot:
@@ -251,8 +251,8 @@ def export(
     storage: Storage = None,
 ) -> None:
     """Write all trials as CSV (a row a trial) or JSON (with learning curves)."""
-    from hpsearch.places import owner
-    from hpsearch.report import Reader
+    from hpsearch.checkpoints.places import owner
+    from hpsearch.insight.report import Reader
 
     ledger = open_ledger(storage)
     snapshot = Reader(ledger, name).snapshot()

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hpsearch.fleet import Fleet, Launcher
-    from hpsearch.report import Reader, Snapshot
+    from hpsearch.insight.report import Reader, Snapshot
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Study
 
@@ -89,11 +89,11 @@ def run(
     # First of all that takes time: another process loads PyTorch while this one makes the study.
     with closing(_launcher(crew, ray, service, spec.name)) as launcher:
         launcher.warm_up()
+        from hpsearch.api.submit import submit as submit_study
         from hpsearch.cli import show
         from hpsearch.fleet import Fleet
-        from hpsearch.report import Reader
-        from hpsearch.submit import submit as submit_study
-        from hpsearch.suitability import check_table
+        from hpsearch.insight.report import Reader
+        from hpsearch.preflight.data_check import check_table
 
         check_table(spec, file.parent)
         ledger = service.ledger()
@@ -248,9 +248,9 @@ def submit(
     json_: Json = False,
 ) -> None:
     """Create the study and leave it to workers elsewhere."""
+    from hpsearch.api.submit import submit as submit_study
     from hpsearch.cli import show
-    from hpsearch.submit import submit as submit_study
-    from hpsearch.suitability import check_table
+    from hpsearch.preflight.data_check import check_table
 
     spec = overrides.load(file)
     check_table(spec, file.parent)
@@ -346,8 +346,8 @@ def _announce(who: str, service: Service, names: Sequence[str], *, alone: bool =
 
 def _note_checkpoints(ledger: Ledger, said: str | None, studies: Sequence[Study]) -> None:
     """A note where checkpoints do not follow their trials to another machine."""
+    from hpsearch.checkpoints.places import stays_here
     from hpsearch.cli import show
-    from hpsearch.places import stays_here
 
     if stays_here(ledger.database, said, *(s.document.get("checkpoints") for s in studies)):
         show.note(

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from rich.console import Group
 
-    from hpsearch.fleet import Seat
+    from hpsearch.fleet import DevicePlace
     from hpsearch.forecast import Forecast, Timings
-    from hpsearch.space import Parameter
     from hpsearch.spec import StudySpec
-    from hpsearch.stages import Stage
+    from hpsearch.spec.space import Parameter
+    from hpsearch.stages.stage import Stage
     from hpsearch.store.engine import Database
 
 __all__ = ["check", "plan"]
@@ -39,8 +39,8 @@ __all__ = ["check", "plan"]
 def check(file: FileArgument, *, overrides: Overrides, json_: Json = False) -> None:
     """Say what would be searched, or every fault of the file."""
     from hpsearch.cli import show
+    from hpsearch.preflight.data_check import check_table
     from hpsearch.spec import check_data
-    from hpsearch.suitability import check_table
 
     spec = overrides.load(file)
     check_data(spec.data, file.parent)
@@ -75,7 +75,7 @@ def plan(
     import hpsearch.rehearsal  # noqa: F401  loads PyTorch, as a worker does: before `sized` would
     from hpsearch.cli import show
     from hpsearch.forecast import forecast
-    from hpsearch.sizing import sized
+    from hpsearch.preflight.sizing import sized
 
     ledger = open_ledger(storage, make=True)
     before = time.time()
@@ -96,16 +96,16 @@ def plan(
 
 
 def _timings(
-    spec: StudySpec, base: Path, seats: Sequence[Seat], since: float, free: int | None
+    spec: StudySpec, base: Path, seats: Sequence[DevicePlace], since: float, free: int | None
 ) -> Timings:
     """Dry runs on the first of the devices, settled as a worker there would be."""
     from joblib import cpu_count
 
-    from hpsearch.places import data_settings
+    from hpsearch.checkpoints.places import data_settings
+    from hpsearch.preflight.data_check import check_task
     from hpsearch.rehearsal import rehearse
-    from hpsearch.suitability import check_task
+    from hpsearch.sources.dataset import load
     from hpsearch.training import devices
-    from hpsearch.training.data import load
 
     device = devices.device(seats[0].device)
     devices.prepare(device, seats[0].threads)
@@ -122,7 +122,7 @@ def _free_disk(
     database: Database, spec: StudySpec, checkpoints: str | None, base: Path
 ) -> int | None:
     """Bytes that are free where checkpoints will lie; None for a place at a URL."""
-    from hpsearch.places import checkpoint_root
+    from hpsearch.checkpoints.places import checkpoint_root
 
     root = checkpoint_root(database, checkpoints or spec.checkpoints, base.resolve())
     if root is None:
@@ -136,9 +136,9 @@ def _free_disk(
 
 def _described(spec: StudySpec) -> dict[str, Any]:
     """What would be searched, for JSON."""
-    from hpsearch.plan import sizes, tickets
-    from hpsearch.space import Grid, Range
-    from hpsearch.suitability import warnings
+    from hpsearch.preflight.data_check import warnings
+    from hpsearch.spec.space import Grid, Range
+    from hpsearch.stages.outline import sizes, tickets
 
     grid = Grid(spec.space)
     # What is `auto` has an end, which is not known yet.
@@ -171,7 +171,7 @@ def _described(spec: StudySpec) -> dict[str, Any]:
 def _domain(parameter: Parameter) -> str:
     """A parameter's values in words."""
     from hpsearch.cli.show import setting
-    from hpsearch.space import Range
+    from hpsearch.spec.space import Range
 
     found = parameter.domain
     if isinstance(found, Range):
@@ -217,9 +217,9 @@ def _describe(spec: StudySpec) -> None:
 
 def _stages(spec: StudySpec) -> None:
     """Who draws what in each stage, as far as that is known before there are results."""
-    from hpsearch.catalog import FINAL
     from hpsearch.cli.show import columns, out
-    from hpsearch.plan import final_tickets, outline, provisional
+    from hpsearch.spec.settings import FINAL
+    from hpsearch.stages.outline import final_tickets, outline, provisional
 
     found = provisional(spec)
     if len(found) < 2 and not spec.final:

@@ -11,12 +11,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.catalog import FINAL, JOINT
 from hpsearch.cli.show import err, note, number, params, span
+from hpsearch.spec.settings import FINAL, JOINT
 from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
-    from hpsearch.report import Snapshot, Trial
+    from hpsearch.insight.report import Snapshot, Trial
 
 __all__ = ["Progress"]
 

@@ -11,9 +11,9 @@ from hpsearch.cli.groups import Overrides, flat
 from hpsearch.cli.options import FileArgument, Json, limit_threads, print_json
 
 if TYPE_CHECKING:
-    from hpsearch.space import Parameter
+    from hpsearch.preflight.lr_range import RangeTest
     from hpsearch.spec import StudySpec
-    from hpsearch.training.range_test import RangeTest
+    from hpsearch.spec.space import Parameter
 
 __all__ = ["lr"]
 
@@ -55,7 +55,7 @@ def _searched(spec: StudySpec) -> Parameter | None:
 
 def _range(spec: StudySpec) -> tuple[float, float] | None:
     """The study's own; None: it does not search the learning rate."""
-    from hpsearch.space import Range
+    from hpsearch.spec.space import Range
 
     parameter = _searched(spec)
     if parameter is None:
@@ -77,19 +77,19 @@ def _ends(spec: StudySpec) -> tuple[float, float]:
 def _tested(
     spec: StudySpec, base: Path, device: str | None, low: float, high: float
 ) -> RangeTest:  # fmt: skip
-    from hpsearch import plan
+    from hpsearch.checkpoints.places import data_settings
     from hpsearch.errors import HpsearchError, line
     from hpsearch.fleet import local_devices
-    from hpsearch.places import data_settings
+    from hpsearch.preflight.lr_range import range_test
+    from hpsearch.sources.dataset import load
+    from hpsearch.stages.stage import outline
     from hpsearch.training import devices
     from hpsearch.training.candidate import Candidate, derived_seed
-    from hpsearch.training.data import load
-    from hpsearch.training.range_test import range_test
 
     chosen = devices.device(device or local_devices()[0])
     devices.prepare(chosen, None)
     dataset = load(data_settings(spec, base), chosen)
-    settings = spec.settings(plan.default_point(spec))
+    settings = spec.settings(outline.default_point(spec))
     candidate = Candidate(0, spec.family, settings, derived_seed(spec.search.seed, "range test"))
     try:
         return range_test(candidate, dataset, chosen, low, high)

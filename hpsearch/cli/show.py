@@ -19,23 +19,24 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch import diagnosis, passwords, urls
-from hpsearch.catalog import FINAL
+from hpsearch import passwords, urls
 from hpsearch.cli import verdicts
 from hpsearch.cli.words import counted, number, params, setting, span
 from hpsearch.files import free
-from hpsearch.successor import HEAD
+from hpsearch.insight import diagnosis
+from hpsearch.spec.settings import FINAL
+from hpsearch.spec.writing import NEXT_STUDY
 from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
-    from hpsearch.diagnosis import Diagnosis
-    from hpsearch.doctor import Finding
     from hpsearch.forecast import Span
-    from hpsearch.importance import Importance
-    from hpsearch.report import Snapshot, Trial
+    from hpsearch.insight.diagnosis import Diagnosis
+    from hpsearch.insight.importance import Importance
+    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.preflight.doctor import Finding
+    from hpsearch.preflight.lr_range import RangeTest
     from hpsearch.spec import StudySpec
     from hpsearch.store.values import Study, Work, Worker
-    from hpsearch.training.range_test import RangeTest
 
 __all__ = [
     "attendance", "beside", "best", "call", "classes", "columns", "curves", "err", "final",
@@ -82,7 +83,7 @@ def note(text: str) -> None:
 
 def warnings(spec: StudySpec) -> None:
     """What of a search can never be trained, a line each."""
-    from hpsearch.suitability import warnings
+    from hpsearch.preflight.data_check import warnings
 
     for warning in warnings(spec):
         note(f"warning: {warning}")
@@ -229,7 +230,7 @@ def _judged(snapshot: Snapshot, found: Diagnosis) -> str:
 
 def told(snapshot: Snapshot) -> Iterator[str]:
     """What is known of a study, for the head of the file of the next one."""
-    yield f"{HEAD} {snapshot.study.name}, by `hpsearch next {snapshot.study.name}`."
+    yield f"{NEXT_STUDY} {snapshot.study.name}, by `hpsearch next {snapshot.study.name}`."
     if snapshot.best is not None:
         yield (f"Its best {snapshot.metric} on validation data: {number(snapshot.best.value)}, "
                f"trials: {len(snapshot.trials)}.")  # fmt: skip

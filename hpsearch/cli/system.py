@@ -89,7 +89,7 @@ def upgrade(storage: Storage = None) -> None:
 @db.command("check")
 def check_database(storage: Storage = None, json_: Json = False) -> None:
     """Say whether the database can be reached and used; changes nothing."""
-    from hpsearch.doctor import check_database
+    from hpsearch.preflight.doctor import check_database
 
     facts = check_database(storage)
     if json_:
@@ -109,7 +109,7 @@ def schema() -> None:
 def doctor(storage: Storage = None, json_: Json = False) -> None:
     """Look at devices, database, data and versions; what works, and what mends the rest."""
     from hpsearch.cli import show
-    from hpsearch.doctor import examine
+    from hpsearch.preflight.doctor import examine
 
     findings = examine(storage)
     if json_:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hpsearch.catalog import Direction
 from hpsearch.cli.words import number
+from hpsearch.spec.settings import Direction
 
 __all__ = ["figures", "sentence"]
 

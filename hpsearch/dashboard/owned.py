@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from hpsearch.checkpoints.places import delete_study
 from hpsearch.errors import HpsearchError
-from hpsearch.places import delete_study
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment

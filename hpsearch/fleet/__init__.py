@@ -8,10 +8,21 @@ nodes of a cluster.
 from hpsearch.fleet.cluster import RayCluster
 from hpsearch.fleet.fleet import Fleet, News
 from hpsearch.fleet.local import Local, check_devices, local_devices, spread
-from hpsearch.fleet.orders import Launcher, Orders, Process, Seat, new_name
 from hpsearch.fleet.process import End
+from hpsearch.fleet.worker_config import DevicePlace, Launcher, Process, WorkerConfig, new_name
 
 __all__ = [
-    "End", "Fleet", "Launcher", "Local", "News", "Orders", "Process", "RayCluster", "Seat",
-    "check_devices", "local_devices", "new_name", "spread",
+    "DevicePlace",
+    "End",
+    "Fleet",
+    "Launcher",
+    "Local",
+    "News",
+    "Process",
+    "RayCluster",
+    "WorkerConfig",
+    "check_devices",
+    "local_devices",
+    "new_name",
+    "spread",
 ]  # fmt: skip

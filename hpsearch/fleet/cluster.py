@@ -21,8 +21,8 @@ from typing import Any
 
 from hpsearch.errors import HpsearchError, StudyFileError, WorkerError, line
 from hpsearch.fleet.child import Child
-from hpsearch.fleet.orders import Orders, Process, Seat, new_name
-from hpsearch.fleet.process import End, Unborn
+from hpsearch.fleet.process import End, FailedStart
+from hpsearch.fleet.worker_config import DevicePlace, Process, WorkerConfig, new_name
 
 __all__ = ["RayCluster"]
 
@@ -43,7 +43,7 @@ _CONNECT_S = 30.0
 class _Post:
     """A seat on a node, with what it takes of the node."""
 
-    seat: Seat
+    seat: DevicePlace
     node_id: str
     host: str
     gpus: float
@@ -54,7 +54,7 @@ class RayCluster:
     """Starts workers on a running Ray cluster."""
 
     def __init__(
-        self, address: str, orders: Orders, *, per_device: int | None = None,
+        self, address: str, orders: WorkerConfig, *, per_device: int | None = None,
         device: str | None = None, one_node: bool = False,
     ) -> None:  # fmt: skip
         """Connect.
@@ -99,7 +99,7 @@ class RayCluster:
             "--storage postgresql://..."
         )
 
-    def seats(self) -> Sequence[Seat]:
+    def seats(self) -> Sequence[DevicePlace]:
         """A seat for each worker, as the nodes are now. Raises WorkerError without a cluster."""
         if time.monotonic() - self._looked >= _LOOK_S:
             self._look()
@@ -146,7 +146,7 @@ class RayCluster:
         where = f"on node {node_id[:6]} ({host})"
         return [
             _Post(
-                Seat(f"{node_id}/{i}", device, max(int(share), 1), where),
+                DevicePlace(f"{node_id}/{i}", device, max(int(share), 1), where),
                 node_id, host, 1 / self._per_device if gpus else 0.0, asks,
             )
             for i in range(count)
@@ -162,14 +162,14 @@ class RayCluster:
     def warm_up(self) -> None:
         """There is nothing to do."""
 
-    def launch(self, seat: Seat) -> Process:
+    def launch(self, seat: DevicePlace) -> Process:
         """Start a worker there; it waits where Ray has nothing free on the node."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         post = self._posts[seat.key]
         name = new_name(f"{post.host[:33]}-{post.node_id[:6]}")
         if not self._answers():  # Ray would wait for its head until it ends this process
-            return Unborn(name, "the cluster's head does not answer")
+            return FailedStart(name, "the cluster's head does not answer")
         actor = self._ray.remote(
             num_gpus=post.gpus,
             num_cpus=post.cpus,

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from hpsearch import passwords
 from hpsearch.errors import EXIT_CODES, LostError, StorageError, UnreachableError
-from hpsearch.fleet.orders import Launcher, Process, Seat
 from hpsearch.fleet.process import End
+from hpsearch.fleet.worker_config import DevicePlace, Launcher, Process
 
 if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger  # nodes of a cluster import this module without SQL
@@ -62,7 +62,7 @@ class News:
 
 @dataclass
 class _Slot:
-    seat: Seat
+    seat: DevicePlace
     process: Process | None = None
     began: float = 0.0
     crashes: int = 0
@@ -118,7 +118,7 @@ class Fleet:
         begin anew in whatever is in its place.
         """
         self._ledger.database.check()
-        return [*self._follow_seats(), *self._bury(), *self._start()]
+        return [*self._follow_seats(), *self._reap(), *self._start()]
 
     def _follow_seats(self) -> Iterator[News]:
         seats = {seat.key: seat for seat in self._launcher.seats()}
@@ -126,20 +126,21 @@ class Fleet:
             slot = self._slots.pop(key)
             if slot.process is not None:
                 slot.process.kill()
-                self._mourn(slot.process.name, f"its place is gone: it was {slot.seat.where}")
+                gone = f"its place is gone: it was {slot.seat.where}"
+                self._sign_off_lost(slot.process.name, gone)
                 yield News(f"worker {slot.process.name} is gone: its place was {slot.seat.where}")
         for key, seat in seats.items():
             used = sum(not slot.given_up for slot in self._slots.values())
             if key not in self._slots and (self._limit is None or used < self._limit):
                 self._slots[key] = _Slot(seat)
 
-    def _bury(self) -> Iterator[News]:
+    def _reap(self) -> Iterator[News]:
         for slot in self._slots.values():
             process = slot.process
             if process is None or (end := process.poll()) is None:
                 continue
             slot.process = None
-            self._mourn(process.name, end.how if is_crash(end) else None)
+            self._sign_off_lost(process.name, end.how if is_crash(end) else None)
             self.failure = None if end.code == 0 else end
             if self.failure is not None:
                 what_next = self._what_next(slot, end)
@@ -168,7 +169,7 @@ class Fleet:
                 slot.began = time.monotonic()
                 yield News(f"worker {slot.process.name} starts {slot.seat.where}", bad=False)
 
-    def _mourn(self, name: str, lost: str | None) -> None:
+    def _sign_off_lost(self, name: str, lost: str | None) -> None:
         self._mourned[name] = lost
         self._try_at = 0.0
 
@@ -208,7 +209,8 @@ class Fleet:
         for process in left:
             if process.poll() is None:
                 process.kill()
-            self._mourn(process.name, None)  # it was told to leave: that speaks against no trial
+                # It was told to leave: that speaks against no trial.
+                self._sign_off_lost(process.name, None)
         for slot in self._slots.values():
             slot.process = slot.due = None
         self._settle()

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from hpsearch.fleet.child import Child
 from hpsearch.fleet.forkserver import ForkServer
-from hpsearch.fleet.orders import Orders, Process, Seat, new_name
-from hpsearch.fleet.process import Unborn
+from hpsearch.fleet.process import FailedStart
+from hpsearch.fleet.worker_config import DevicePlace, Process, WorkerConfig, new_name
 
 __all__ = ["Local", "check_devices", "local_devices", "spread"]
 
@@ -55,7 +55,7 @@ a sampler that learns knows when it is asked."""
 
 def spread(
     devices: Sequence[str], workers: int | None = None, per_device: int | None = None
-) -> list[Seat]:
+) -> list[DevicePlace]:
     """A seat for each worker: so many in all or on each device, the CPU cores shared out.
 
     Where nobody says how many there is one on each device, or, on a CPU alone, one on each core up
@@ -65,7 +65,7 @@ def spread(
     count = workers or len(devices) * (per_device or _usual(devices))
     threads = max(_cores() // count, 1) if count > 1 else None
     chosen = [devices[i % len(devices)] for i in range(count)]
-    return [Seat(f"{i}", device, threads, f"on {device}") for i, device in enumerate(chosen)]
+    return [DevicePlace(f"{i}", device, threads, f"on {device}") for i, device in enumerate(chosen)]
 
 
 def _usual(devices: Sequence[str]) -> int:
@@ -81,12 +81,14 @@ def _cores() -> int:
 class Local:
     """Starts workers on this machine."""
 
-    def __init__(self, orders: Orders, seats: Sequence[Seat], *, echo: bool = False) -> None:
+    def __init__(
+        self, orders: WorkerConfig, seats: Sequence[DevicePlace], *, echo: bool = False
+    ) -> None:
         """`echo` logs what the workers say, each line with the worker's name before it."""
         self._orders, self._seats, self._echo = orders, list(seats), echo
         self._server: ForkServer | None = None
 
-    def seats(self) -> Sequence[Seat]:
+    def seats(self) -> Sequence[DevicePlace]:
         """Where workers belong: it does not change."""
         return self._seats
 
@@ -95,7 +97,7 @@ class Local:
         if _FORKS:
             self._server = self._new_server()
 
-    def launch(self, seat: Seat) -> Process:
+    def launch(self, seat: DevicePlace) -> Process:
         """Start a worker there."""
         name = new_name()
         arguments = self._orders.arguments(name, seat)
@@ -107,7 +109,7 @@ class Local:
                 self._server = self._new_server()
             return self._server.fork(name, arguments, hear)
         except OSError as error:  # such as too many open files
-            return Unborn(name, f"it cannot be started: {error.strerror}")
+            return FailedStart(name, f"it cannot be started: {error.strerror}")
 
     def _new_server(self) -> ForkServer:
         env = dict(self._orders.env)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO
 
-__all__ = ["End", "Hear", "Unborn", "Words", "environment"]
+__all__ = ["End", "FailedStart", "Hear", "Words", "environment"]
 
 Hear = Callable[[str], None]
 """Called from a thread with each line that a process writes."""
@@ -81,7 +81,7 @@ class Words:
         return message if found else text.rpartition("\n")[2]
 
 
-class Unborn:
+class FailedStart:
     """A worker that could not be started."""
 
     def __init__(self, name: str, why: str) -> None:

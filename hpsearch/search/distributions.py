@@ -11,8 +11,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from hpsearch.catalog import Value
-from hpsearch.space import Assignment, Choices, Parameter, Range, label
+from hpsearch.spec.settings import Value
+from hpsearch.spec.space import Assignment, Choices, Parameter, Range, label
 
 __all__ = ["at", "distribution", "spanning", "to_optuna"]
 

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from hpsearch.catalog import PURE
 from hpsearch.search.cmaes import ReplayedCmaEsSampler
 from hpsearch.search.distributions import distribution
 from hpsearch.search.learners import SeededGPSampler, SeededTPESampler
 from hpsearch.search.samplers import GridSampler, QmcSampler, RandomSampler
-from hpsearch.space import Range
+from hpsearch.spec.settings import PURE
+from hpsearch.spec.space import Range
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
-    from hpsearch.catalog import Value
-    from hpsearch.space import Assignment, Parameter, Space
-    from hpsearch.stages import Stage
+    from hpsearch.spec.settings import Value
+    from hpsearch.spec.space import Assignment, Parameter, Space
+    from hpsearch.stages.stage import Stage
 
 __all__ = ["Drawing", "Samplers", "UnforeseenError"]
 

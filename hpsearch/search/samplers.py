@@ -18,7 +18,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 
 from hpsearch.search.distributions import at, to_optuna
-from hpsearch.space import Grid
+from hpsearch.spec.space import Grid
 
 if TYPE_CHECKING:
     from optuna import Study

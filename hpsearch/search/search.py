@@ -12,17 +12,16 @@ from operator import attrgetter
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch import plan
-from hpsearch.catalog import FINAL, LEARNS_AFTER, PURE, Value
 from hpsearch.search.distributions import distribution, spanning, to_optuna
 from hpsearch.search.drawing import Drawing, Samplers, UnforeseenError
 from hpsearch.search.pace import Pace
 from hpsearch.search.pruners import make_pruner
 from hpsearch.search.samplers import DRAWN_BY
 from hpsearch.search.views import View
-from hpsearch.space import Assignment, Parameter
 from hpsearch.spec import StudySpec
-from hpsearch.stages import Stage
+from hpsearch.spec.settings import FINAL, LEARNS_AFTER, PURE, Value
+from hpsearch.spec.space import Assignment, Parameter
+from hpsearch.stages.stage import Stage, outline
 from hpsearch.store import trials
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Hold
@@ -84,17 +83,19 @@ class Search:
             held: As many of them as the study's hours are expected to hold; None: all.
             spec: The study with the finish that it has by now; None: that of its file.
         """
-        return plan.opening(spec or self._spec, self._stages, self._done(), first, left, held=held)
+        return outline.opening(
+            spec or self._spec, self._stages, self._done(), first, left, held=held
+        )
 
     def seed(self, origin: int) -> tuple[object, ...]:
         """What the candidate of that ticket has its seed from, beside the study's."""
         return self._source(origin).stage.seed(origin)
 
-    def _done(self) -> list[plan.Done]:
+    def _done(self) -> list[outline.Done]:
         """The trials of the search that have ended."""
         ended = self._mirror.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
         return [
-            plan.Done(
+            outline.Done(
                 t.user_attrs["ticket"], self.values(t),
                 t.value if t.state is TrialState.COMPLETE else None,
             )

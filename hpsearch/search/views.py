@@ -12,10 +12,10 @@ from optuna.pruners import _filter_study
 from optuna.trial import FrozenTrial, TrialState
 
 if TYPE_CHECKING:
-    from hpsearch.catalog import Value
-    from hpsearch.space import Assignment
     from hpsearch.spec import StudySpec
-    from hpsearch.stages import Stage
+    from hpsearch.spec.settings import Value
+    from hpsearch.spec.space import Assignment
+    from hpsearch.stages.stage import Stage
 
 __all__ = ["View", "rate_scale"]
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hpsearch.catalog import FAMILIES, GROUPS, LOSSES, METRICS, SOURCES, defaults, settings_of
-from hpsearch.conflicts import NORM, SMOOTHING, WEIGHTS
-from hpsearch.space import Choices, Range
 from hpsearch.spec import versions
 from hpsearch.spec.conditions import space_of, starts
+from hpsearch.spec.conflicts import NORM, SMOOTHING, WEIGHTS
 from hpsearch.spec.data import completed
 from hpsearch.spec.document import admit
 from hpsearch.spec.faults import Faults, listed, show
@@ -34,14 +32,16 @@ from hpsearch.spec.search import (
     samplers,
 )
 from hpsearch.spec.sections import section
+from hpsearch.spec.settings import FAMILIES, GROUPS, LOSSES, METRICS, SOURCES, defaults, settings_of
+from hpsearch.spec.space import Choices, Range
 from hpsearch.spec.study import StudySpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from hpsearch.space import Assignment, Space
     from hpsearch.spec.faults import Path
     from hpsearch.spec.parameters import Draft
+    from hpsearch.spec.space import Assignment, Space
 
 __all__ = ["check", "check_document"]
 

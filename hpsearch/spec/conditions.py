@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpsearch.space import Condition, Parameter, Space
 from hpsearch.spec.faults import listed, show
 from hpsearch.spec.parameters import MOST_VALUES, fit
+from hpsearch.spec.space import Condition, Parameter, Space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hpsearch.catalog import Value
     from hpsearch.spec.faults import Faults, Path
     from hpsearch.spec.parameters import Draft
+    from hpsearch.spec.settings import Value
 
 __all__ = ["space_of", "starts"]
 

@@ -6,18 +6,18 @@ import csv
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
-from hpsearch.catalog import SOURCES
-from hpsearch.delimited import header
 from hpsearch.errors import DataError
 from hpsearch.files import open_regular
 from hpsearch.spec.faults import listed, nearest, show
+from hpsearch.spec.header import header
+from hpsearch.spec.settings import SOURCES
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
 
-    from hpsearch.catalog import Source
     from hpsearch.spec.faults import Faults
     from hpsearch.spec.models import DataSpec
+    from hpsearch.spec.settings import Source
 
 __all__ = ["check_data", "completed"]
 

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hpsearch.catalog import defaults
-from hpsearch.space import Choices, Grid, Parameter, Range, Space
+from hpsearch.spec.settings import defaults
+from hpsearch.spec.space import Choices, Grid, Parameter, Range, Space
 
 if TYPE_CHECKING:
-    from hpsearch.catalog import Task, Value
-    from hpsearch.conflicts import Rule
+    from hpsearch.spec.conflicts import Rule
+    from hpsearch.spec.settings import Task, Value
 
 __all__ = ["Combination", "Never", "combinations", "never"]
 

@@ -20,8 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from hpsearch import catalog
-from hpsearch.spec import versions
+from hpsearch.spec import settings, versions
 
 __all__ = [
     "KEEPS",
@@ -97,13 +96,13 @@ StackSize = Annotated[
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
-SourceName = Annotated[str, _one_of(catalog.SOURCES)]
-TaskName = Annotated[catalog.Task, _one_of(("classification", "regression"))]
-FamilyName = Annotated[str, _one_of(catalog.FAMILIES)]
-MetricName = Annotated[str, _one_of(catalog.METRICS)]
+SourceName = Annotated[str, _one_of(settings.SOURCES)]
+TaskName = Annotated[settings.Task, _one_of(("classification", "regression"))]
+FamilyName = Annotated[str, _one_of(settings.FAMILIES)]
+MetricName = Annotated[str, _one_of(settings.METRICS)]
 KeepName = Annotated[str, _one_of(KEEPS)]
 StrategyName = Annotated[str, _one_of(STRATEGIES)]
-PrunerName = Annotated[str, _one_of(catalog.PRUNERS)]
+PrunerName = Annotated[str, _one_of(settings.PRUNERS)]
 
 
 class DataSpec(Section):
@@ -269,8 +268,8 @@ AnyPruner = Annotated[
 PatientPruner.model_rebuild()
 
 
-StageName = Annotated[str, _one_of((catalog.WARMUP, *catalog.GROUPS, catalog.POLISH))]
-GroupName = Annotated[str, _one_of(catalog.GROUPS)]
+StageName = Annotated[str, _one_of((settings.WARMUP, *settings.GROUPS, settings.POLISH))]
+GroupName = Annotated[str, _one_of(settings.GROUPS)]
 
 
 class StageSpec(Section):
@@ -306,11 +305,11 @@ class SearchSpec(Section):
         WithJsonSchema(
             {
                 "anyOf": [
-                    {"enum": list(catalog.SAMPLERS)},
+                    {"enum": list(settings.SAMPLERS)},
                     {
                         "type": "object",
-                        "propertyNames": {"enum": list(catalog.GROUPS)},
-                        "additionalProperties": {"enum": list(catalog.SAMPLERS)},
+                        "propertyNames": {"enum": list(settings.GROUPS)},
+                        "additionalProperties": {"enum": list(settings.SAMPLERS)},
                     },
                 ],
                 "default": "bayesian",

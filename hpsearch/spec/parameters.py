@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from hpsearch.catalog import GROUPS, Setting, Value
-from hpsearch.space import Choices, Range
 from hpsearch.spec.faults import listed, show
+from hpsearch.spec.settings import GROUPS, Setting, Value
+from hpsearch.spec.space import Choices, Range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hpsearch.catalog import FAMILIES, GROUPS, TRAINING, Setting
 from hpsearch.spec.models import StudySections
 from hpsearch.spec.parameters import AUTO, MOST_STEPS, MOST_VALUES
+from hpsearch.spec.settings import FAMILIES, GROUPS, TRAINING, Setting
 
 __all__ = ["schema"]
 

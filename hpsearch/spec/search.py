@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpsearch.catalog import GROUPS, SAMPLERS
-from hpsearch.space import Grid, Parameter, Range, Space
 from hpsearch.spec.faults import listed, show
 from hpsearch.spec.models import MOST_TRIALS, PatientPruner, ThresholdPruner
+from hpsearch.spec.settings import GROUPS, SAMPLERS
+from hpsearch.spec.space import Grid, Parameter, Range, Space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
-from hpsearch import catalog
+from hpsearch.spec import settings
 from hpsearch.spec.faults import listed, show
 from hpsearch.spec.models import PrunerSpec, StageSpec
 
@@ -23,7 +23,7 @@ __all__ = ["section"]
 _S = TypeVar("_S", bound="Section")
 
 _SETTINGS = frozenset(
-    name for family in catalog.FAMILIES for name in catalog.settings_of(family)
+    name for family in settings.FAMILIES for name in settings.settings_of(family)
 ) - {"epochs"}  # which is a key of the budget before all  # fmt: skip
 
 _BOUNDS: Mapping[str, tuple[str, str]] = {
@@ -86,7 +86,7 @@ def _note(
                 ((*here, "name"), value.get("name")) if isinstance(value, dict) else (here, value)
             )
             got = "nothing" if detail["type"] == "union_tag_not_found" else show(value)
-            faults.add(here, listed(catalog.PRUNERS), got, near=(value, catalog.PRUNERS))
+            faults.add(here, listed(settings.PRUNERS), got, near=(value, settings.PRUNERS))
         case kind if kind in _BOUNDS:
             words, key = _BOUNDS[kind]
             limit = context[key]
@@ -103,7 +103,8 @@ def _without_tags(keys: Path) -> Path:
 
 
 def _is_tag(keys: Path, index: int) -> bool:
-    return index > 0 and keys[index - 1] in ("pruner", "wrapped") and keys[index] in catalog.PRUNERS
+    beside = index > 0 and keys[index - 1] in ("pruner", "wrapped")
+    return beside and keys[index] in settings.PRUNERS
 
 
 def _names_beside(keys: Path, model: type[Section]) -> list[str]:

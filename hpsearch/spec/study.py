@@ -8,17 +8,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.catalog import METRICS, Direction, Value, defaults
 from hpsearch.errors import StudyFileError
-from hpsearch.space import Parameter, Range
 from hpsearch.spec import versions
 from hpsearch.spec.models import Section, StudySections
+from hpsearch.spec.settings import METRICS, Direction, Value, defaults
+from hpsearch.spec.space import Parameter, Range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hpsearch.space import Assignment, Space
     from hpsearch.spec.models import BudgetSpec, DataSpec, FinalSpec, RetrySpec, SearchSpec
+    from hpsearch.spec.space import Assignment, Space
 
 __all__ = ["StudySpec", "differences"]
 

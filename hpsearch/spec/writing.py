@@ -15,13 +15,16 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from hpsearch.catalog import SOURCES, group_of
+from hpsearch.spec.settings import SOURCES, group_of
 
 if TYPE_CHECKING:
     from hpsearch.spec.faults import Path
     from hpsearch.spec.study import StudySpec
 
-__all__ = ["entry", "write"]
+__all__ = ["NEXT_STUDY", "entry", "write"]
+
+NEXT_STUDY = "What to try after"
+"""How the first line of a study file that `hpsearch next` writes begins."""
 
 
 class _Representer(RoundTripRepresenter):

@@ -22,7 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from hpsearch.catalog import FINAL
+from hpsearch.spec.settings import FINAL
 from hpsearch.store import stage_rows
 from hpsearch.store.optuna_tables import TRIAL_USER, TRIALS
 from hpsearch.store.tables import tickets

@@ -20,10 +20,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import sqlalchemy as sa
 from optuna.trial import FrozenTrial
 
-from hpsearch.catalog import FINAL
 from hpsearch.errors import ConflictError, LostError, NotFoundError
 from hpsearch.spec import version_of, versions
 from hpsearch.spec.faults import nearest
+from hpsearch.spec.settings import FINAL
 from hpsearch.store import (
     dealing,
     forecast_rows,

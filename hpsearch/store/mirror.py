@@ -19,8 +19,8 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.catalog import FINAL
 from hpsearch.errors import DamagedError
+from hpsearch.spec.settings import FINAL
 from hpsearch.store import trials
 from hpsearch.store.engine import Database
 from hpsearch.store.history import History

@@ -12,8 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hpsearch.catalog import JOINT
 from hpsearch.errors import DamagedError
+from hpsearch.spec.settings import JOINT
 from hpsearch.store.engine import now
 from hpsearch.store.tables import finishes, stages
 

@@ -22,26 +22,26 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.catalog import METRICS
-from hpsearch.conflicts import SettingsError
 from hpsearch.errors import CheckpointError, HpsearchError, line
+from hpsearch.spec.conflicts import SettingsError
+from hpsearch.spec.settings import METRICS
 from hpsearch.training import devices
-from hpsearch.training.course import Course, DivergedError, Keeping
 from hpsearch.training.evaluation import measure
-from hpsearch.training.fit import Fit, fit, fixed
 from hpsearch.training.metrics import confusion
-from hpsearch.training.networks.stacked import CannotStackError
-from hpsearch.training.recording import records
 from hpsearch.training.solo import Solo
-from hpsearch.training.stack import Stack, shape_of
+from hpsearch.training.stacking.cuda_graphs import records
+from hpsearch.training.stacking.layers import CannotStackError
+from hpsearch.training.stacking.slots import Fit, fit, fixed
+from hpsearch.training.stacking.stack import Stack, shape_of
+from hpsearch.training.trial_progress import DivergedError, Keeping, TrialProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     import torch
 
+    from hpsearch.sources.dataset import Dataset
     from hpsearch.training.candidate import Candidate
-    from hpsearch.training.data import Dataset
 
 __all__ = ["Array", "Failure", "Report"]
 
@@ -99,7 +99,7 @@ class _Held:
 
     candidate: Candidate
     state: Mapping[str, Any] | None
-    course: Course | None = None
+    course: TrialProgress | None = None
     trainer: Trainer | None = None
     over: bool = False
     """Finished, failed or spoilt: nothing is left to train."""
@@ -182,15 +182,15 @@ class Array:
             raise ValueError(f"candidate {candidate.key} is held already")
         if state is not None:
             try:
-                self._course(candidate).restore(state)
+                self._progress(candidate).restore(state)
             except CheckpointError:
                 raise
             except Exception:  # epoch() meets it again, where it is reported
                 devices.empty_cache(self._device)
         self._held[candidate.key] = _Held(candidate, state)
 
-    def _course(self, candidate: Candidate) -> Course:
-        return Course(candidate, self._dataset, self._keeping)
+    def _progress(self, candidate: Candidate) -> TrialProgress:
+        return TrialProgress(candidate, self._dataset, self._keeping)
 
     def remove(self, key: int) -> None:
         """Let a candidate go, finished or not."""
@@ -208,7 +208,7 @@ class Array:
         if self.has_state(key):
             if held.trainer is None:
                 return dict(held.state or {})
-            return held.trainer.state(held.trainer.courses.index(_course(held)))
+            return held.trainer.state(held.trainer.members.index(_progress(held)))
         raise CheckpointError(f"candidate {key} has nothing to save: it has not been trained")
 
     def has_state(self, key: int) -> bool:
@@ -270,15 +270,15 @@ class Array:
         self._trainers = [trainer for trainer in self._trainers if self._group(trainer)]
         for trainer in self._trainers:
             if isinstance(trainer, Stack):
-                courses = {id(held.course) for held in self._group(trainer)}
-                gone = [k for k, c in enumerate(trainer.courses) if id(c) not in courses]
+                members = {id(held.course) for held in self._group(trainer)}
+                gone = [k for k, c in enumerate(trainer.members) if id(c) not in members]
                 if gone:
                     trainer.leave(gone)
 
     def _prepare(self, held: _Held) -> Report | None:
         """Give it its course; its report if it has failed, or was at its end before it came."""
         try:
-            held.course = self._course(held.candidate)
+            held.course = self._progress(held.candidate)
             if held.state is not None:
                 held.course.restore(held.state)
         except Exception as error:
@@ -298,8 +298,8 @@ class Array:
         try:
             while waiting:
                 stack = self._stack_with_room(shape, slots) or self._new_stack(waiting[0])
-                taken = waiting[: slots - len(stack.courses)]
-                stack.join([(_course(held), held.state) for held in taken])
+                taken = waiting[: slots - len(stack.members)]
+                stack.join([(_progress(held), held.state) for held in taken])
                 for held in taken:
                     held.trainer, held.state = stack, None
                 del waiting[: len(taken)]
@@ -314,15 +314,15 @@ class Array:
         for trainer in self._trainers:
             if (
                 isinstance(trainer, Stack)
-                and len(trainer.courses) < slots
-                and trainer.courses
-                and shape_of(trainer.courses[0].candidate) == shape
+                and len(trainer.members) < slots
+                and trainer.members
+                and shape_of(trainer.members[0].candidate) == shape
             ):
                 return trainer
         return None
 
     def _new_stack(self, held: _Held) -> Stack:
-        stack = Stack(_course(held).network(), self._dataset, self._device)
+        stack = Stack(_progress(held).network(), self._dataset, self._device)
         self._trainers.append(stack)
         return stack
 
@@ -339,10 +339,10 @@ class Array:
         """A trainer of one; of the only one of its shape a stack, where its steps are recorded."""
         if lonely and self.stacks and records(self._device):
             with suppress(CannotStackError):
-                stack = Stack(_course(held).network(), self._dataset, self._device)
-                stack.join([(_course(held), held.state)])
+                stack = Stack(_progress(held).network(), self._dataset, self._device)
+                stack.join([(_progress(held), held.state)])
                 return stack
-        return Solo(_course(held), self._dataset, self._device, held.state)
+        return Solo(_progress(held), self._dataset, self._device, held.state)
 
     def _demote(self, shape: Hashable, error: Exception, tried: int) -> None:
         """Train fewer of a shape at once from now on: half where memory ran out, else one."""
@@ -366,7 +366,7 @@ class Array:
                 self._break_off(trainer, group)
                 return None
             seconds = (time.perf_counter() - start) / len(group)
-            places = {id(course): place for place, course in enumerate(trainer.courses)}
+            places = {id(course): place for place, course in enumerate(trainer.members)}
             reports = [self._report(h, *measured[places[id(h.course)]], seconds) for h in group]
             trainer.keep()
             return reports
@@ -384,7 +384,7 @@ class Array:
             return None
         part, dataset = self._dataset.validation, self._dataset
         outputs = trainer.outputs(part)
-        loss = trainer.courses[0].loss
+        loss = trainer.members[0].loss
         counts = None
         if dataset.task == "classification" and len(dataset.classes) <= _MOST_CLASSES:
             counts = confusion(outputs, part.targets)
@@ -395,7 +395,7 @@ class Array:
     def _report(
         self, held: _Held, metrics: Mapping[str, float], counts: torch.Tensor | None, seconds: float
     ) -> Report:
-        course = _course(held)
+        course = _progress(held)
         try:
             course.advance(self._metric, metrics, seconds)
         except DivergedError as error:
@@ -421,7 +421,7 @@ class Array:
             held.state = self.state(key) if self.has_state(key) else None
             held.trainer = None
         self._trainers.remove(stack)
-        self._demote(shape, error, len(stack.courses))
+        self._demote(shape, error, len(stack.members))
         del stack
         devices.empty_cache(self._device)
 
@@ -443,7 +443,7 @@ class Array:
         return Report(held.candidate.key, epoch, None, {}, seconds, False, failure, message)
 
 
-def _entered(course: Course) -> Report:
+def _entered(course: TrialProgress) -> Report:
     """The report of its last epoch."""
     entry, kept = course.curve[-1], course.kept
     return Report(
@@ -452,7 +452,7 @@ def _entered(course: Course) -> Report:
     )  # fmt: skip
 
 
-def _course(held: _Held) -> Course:
+def _progress(held: _Held) -> TrialProgress:
     assert held.course is not None
     return held.course
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hpsearch.catalog import LATER
+from hpsearch.spec.settings import LATER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hpsearch.catalog import Value
+    from hpsearch.spec.settings import Value
 
 __all__ = ["Candidate", "derived_seed"]
 

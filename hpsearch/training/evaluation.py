@@ -15,7 +15,7 @@ from hpsearch.training.metrics import classification_metrics, regression_metrics
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hpsearch.training.data import Problem
+    from hpsearch.sources.dataset import Problem
 
 __all__ = ["in_parts", "measure"]
 

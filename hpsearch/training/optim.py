@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from hpsearch.catalog import Direction
+    from hpsearch.spec.settings import Direction
 
 __all__ = ["Plateau", "Schedule", "optimizer", "schedule"]
 

@@ -8,15 +8,15 @@ import torch
 
 from hpsearch.training import devices, losses, optim
 from hpsearch.training.candidate import derived_seed
-from hpsearch.training.course import Course, kept
 from hpsearch.training.evaluation import in_parts
+from hpsearch.training.trial_progress import TrialProgress, kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
-    from hpsearch.training.data import Dataset, Part
+    from hpsearch.sources.dataset import Dataset, Part
 
 __all__ = ["Solo"]
 
@@ -26,13 +26,13 @@ class Solo:
 
     def __init__(
         self,
-        course: Course,
+        course: TrialProgress,
         dataset: Dataset,
         device: torch.device,
         state: Mapping[str, Any] | None = None,
     ) -> None:
         """Takes the candidate from its start, or from a state that `course` was restored from."""
-        self.courses = [course]
+        self.members = [course]
         self._dataset, self._device = dataset, device
         self._network = course.network().to(device)
         self._images = course.candidate.family == "cnn"
@@ -73,7 +73,7 @@ class Solo:
 
         None where `interrupted` said so between two batches; the slot is spoilt then.
         """
-        course, rates = self.courses[0], self.courses[0].rates()
+        course, rates = self.members[0], self.members[0].rates()
         self._network.train()
         total = torch.zeros(1, device=self._device)
         order = course.order().to(self._device)
@@ -91,7 +91,7 @@ class Solo:
 
         The loss before it, (1,), still on the device: .item() would wait for it.
         """
-        clip, train = self.courses[0].settings["clip"], self._dataset.train
+        clip, train = self.members[0].settings["clip"], self._dataset.train
         self._optimizer.param_groups[0]["lr"] = rate
         for parameter in self._parameters:  # optimizer.zero_grad() takes longer
             parameter.grad = None
@@ -112,14 +112,14 @@ class Solo:
 
     def keep(self) -> None:
         """Keep the network where its last epoch was its best one."""
-        if self.courses[0].keeping.best and self.courses[0].improved:
+        if self.members[0].keeping.best and self.members[0].improved:
             assert self._best is not None
             for name, tensor in self._network.state_dict().items():
                 self._best[name].copy_(tensor)
 
     def state(self, slot: int) -> dict[str, Any]:
         """All it takes to go on from here: plain types and tensors, copied to the CPU."""
-        course = self.courses[slot]
+        course = self.members[slot]
         state = {
             **course.state(),
             "model": _copied(self._network.state_dict()),

@@ -18,9 +18,9 @@ from hpsearch.store.patience import RETRY_S, first_contact
 from hpsearch.store.values import Study
 from hpsearch.training import devices
 from hpsearch.worker import signals
-from hpsearch.worker.bench import Bench
 from hpsearch.worker.context import Context, Options, Patience
 from hpsearch.worker.keeper import Keeper
+from hpsearch.worker.study_session import StudySession
 
 __all__ = ["serve"]
 
@@ -38,7 +38,7 @@ _FLUSH_S = 60.0
 _AGAIN_S = 60.0
 """Until a study is tried again whose data could not be loaded, or whose row made no sense."""
 
-_BENCHES = 4
+_SESSIONS = 4
 """Studies whose data stays on the device at the same time."""
 
 _log = logging.getLogger(__name__)
@@ -87,7 +87,9 @@ class _Worker:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._benches: dict[str, Bench] = {}  # by uid: a deleted study's id may be used again
+        self._sessions: dict[
+            str, StudySession
+        ] = {}  # by uid: a deleted study's id may be used again
         self._unusable: dict[str, float] = {}
         """Studies that could not be worked on, and when that is tried again."""
         self._idle_s = _IDLE_S
@@ -126,7 +128,7 @@ class _Worker:
             if due and self._work_on(study):
                 self._idle_s = _IDLE_S
                 return 0.0
-        for bench in self._benches.values():
+        for bench in self._sessions.values():
             self._rest(bench, outlook.open)
         usable = [study for study in outlook.open if study.uid not in self._unusable]
         if options.until_done and not usable:
@@ -138,7 +140,7 @@ class _Worker:
         pause_s, self._idle_s = self._idle_s, min(2 * self._idle_s, _IDLE_MOST_S)
         return pause_s
 
-    def _rest(self, bench: Bench, open_: Sequence[Study]) -> None:
+    def _rest(self, bench: StudySession, open_: Sequence[Study]) -> None:
         try:
             bench.rest(open_)
         except StorageError:
@@ -163,7 +165,7 @@ class _Worker:
             raise
         except Exception as error:
             self._context.keeper.check()  # its end is not the study's fault, nor bearable
-            if bench := self._benches.pop(study.uid, None):
+            if bench := self._sessions.pop(study.uid, None):
                 bench.give_back(lost=f"worker {self._context.name} failed: {line(error)}")
             if self._context.options.studies == (study.name,):
                 raise  # it was started for nothing but that study
@@ -175,10 +177,10 @@ class _Worker:
             self._unusable[study.uid] = time.monotonic() + _AGAIN_S
             return False
 
-    def _bench(self, study: Study) -> Bench:
+    def _bench(self, study: Study) -> StudySession:
         """The study's bench, made where there is none; the one used longest ago makes room."""
-        bench = self._benches.pop(study.uid, None) or Bench(self._context, study)
-        self._benches[study.uid] = bench
-        if len(self._benches) > _BENCHES:
-            del self._benches[next(iter(self._benches))]  # frees the device's memory
+        bench = self._sessions.pop(study.uid, None) or StudySession(self._context, study)
+        self._sessions[study.uid] = bench
+        if len(self._sessions) > _SESSIONS:
+            del self._sessions[next(iter(self._sessions))]  # frees the device's memory
         return bench

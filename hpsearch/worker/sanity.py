@@ -9,15 +9,15 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from hpsearch import plan
-from hpsearch.catalog import FAMILIES
 from hpsearch.errors import DataError
+from hpsearch.preflight.data_check import check_measured, check_settings
+from hpsearch.preflight.overfit_check import Finding, examine
+from hpsearch.sources.dataset import Dataset
 from hpsearch.spec import StudySpec
+from hpsearch.spec.settings import FAMILIES
+from hpsearch.stages.stage import outline
 from hpsearch.store.values import Study
-from hpsearch.suitability import check_measured, check_settings
 from hpsearch.training.candidate import Candidate, derived_seed
-from hpsearch.training.data import Dataset
-from hpsearch.training.probe import Finding, examine
 from hpsearch.worker.context import Context
 
 __all__ = ["assure"]
@@ -68,7 +68,7 @@ def _looked_at(
     context: Context, study: Study, spec: StudySpec, dataset: Dataset
 ) -> dict[str, Any] | None:
     """What a look at the default configuration comes to; None where it may have been broken off."""
-    settings = spec.settings(plan.default_point(spec))
+    settings = spec.settings(outline.default_point(spec))
     seed = derived_seed(spec.search.seed, "sanity")
     found = examine(
         Candidate(-1, spec.family, settings, seed), dataset, context.device, context.stop.is_set

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 
-from hpsearch import plan
 from hpsearch.errors import NotFoundError
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
-from hpsearch.stages import Stage
+from hpsearch.stages.stage import Stage, outline
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Hold, Study
@@ -58,8 +57,8 @@ class Staging:
             self._mirror.refresh()
             spec = self._spec.with_final(study.final)
             left = 0 if study.is_out_of_time else study.tickets - study.issued
-            left -= plan.final_tickets(spec) if study.finish == "due" else 0
-            held = plan.in_hours(study.hours, study.ended, study.active_s)
+            left -= outline.final_tickets(spec) if study.finish == "due" else 0
+            held = outline.in_hours(study.hours, study.ended, study.active_s)
             stage = self._search.next_stage(study.drawn, left, held=held, spec=spec)
             self._ledger.open_stage(study, known, stage.as_json())
         self.read()

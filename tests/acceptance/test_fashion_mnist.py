@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hpsearch.errors import DataError
-from hpsearch.training.images import load_images
+from hpsearch.sources.images import load_images
 from tests.acceptance.conftest import STUDIES, Command
 
 

@@ -12,16 +12,16 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch import plan
-from hpsearch.final import verdict
+from hpsearch.api.submit import submit
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec, load
+from hpsearch.stages.finish import verdict
+from hpsearch.stages.stage import outline
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Ending, Hold, Study, Write
-from hpsearch.submit import submit
-from hpsearch.worker import closing
+from hpsearch.worker import finish
 from hpsearch.worker.staging import Staging
 
 Result = Callable[[FrozenTrial], TrialState]
@@ -71,7 +71,7 @@ class Player:
         """Give the verdict, as `worker.closing` does: test figures are those on validation data."""
         stage = self.search.stages[-1]
         self.mirror.refresh()
-        entries = closing._entries(stage, closing._trials_of(stage, self.mirror))
+        entries = finish._entries(stage, finish._trials_of(stage, self.mirror))
         if not any(entry.whole for entry in entries):
             self.ledger.end_finish(self.study)
             return
@@ -86,8 +86,8 @@ class Player:
     def finish_again(self, top: int = 3, seeds: int = 5) -> None:
         """What `hpsearch final` does."""
         final = {"top": top, "seeds": seeds}
-        due = plan.final_tickets(self.spec.with_final(self.study.final))
-        tickets = plan.final_tickets(self.spec.with_final(final))
+        due = outline.final_tickets(self.spec.with_final(self.study.final))
+        tickets = outline.final_tickets(self.spec.with_final(final))
         self.ledger.finish_again("s", tickets, final, due)
 
     def train(self, hold: Hold) -> None:

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from optuna.trial import TrialState, create_trial
 from typer.testing import CliRunner
 
-from hpsearch.catalog import FINAL
 from hpsearch.cli import app
+from hpsearch.spec.settings import FINAL
 from hpsearch.store import trials
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger

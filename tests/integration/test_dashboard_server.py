@@ -19,12 +19,12 @@ import optuna
 import optuna_dashboard
 import pytest
 
+from hpsearch.checkpoints.places import checkpoint_place
 from hpsearch.dashboard.attempts import Attempts
 from hpsearch.dashboard.guard import HEALTH, Guard
 from hpsearch.dashboard.login import Login
 from hpsearch.dashboard.owned import Owned
 from hpsearch.dashboard.server import Server
-from hpsearch.places import checkpoint_place
 from hpsearch.store.storage import open_storage
 from tests.searched import searched
 

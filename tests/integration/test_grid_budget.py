@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch import plan
 from hpsearch.errors import ConflictError
-from hpsearch.report import Reader
+from hpsearch.insight.report import Reader
+from hpsearch.stages.stage import outline
 from tests.integration.player import Player, completes
 
 HEAD = """
@@ -24,7 +24,7 @@ FINISH = "final: {top: 3, seeds: 5}\n"
 
 def extend(player: Player, trials: int) -> None:
     spec = player.spec
-    player.ledger.extend("s", trials, None, plan.limit(spec), plan.final_tickets(spec))
+    player.ledger.extend("s", trials, None, outline.limit(spec), outline.final_tickets(spec))
 
 
 def refuses(player: Player, trials: int = 1) -> bool:
@@ -126,7 +126,9 @@ def test_a_grid_that_its_hours_ended_may_go_on_to_its_cells(
     player.ledger.database.write(lambda connection: connection.exec_driver_sql(spend))
     player.play()
     assert len(player.cells()) == 1
-    player.ledger.extend("s", 3, 1.0, plan.limit(player.spec), plan.final_tickets(player.spec))
+    player.ledger.extend(
+        "s", 3, 1.0, outline.limit(player.spec), outline.final_tickets(player.spec)
+    )
     player.play()
     assert refuses(player)
     assert once_each(player)

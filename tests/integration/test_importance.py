@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState, create_trial
 
-from hpsearch import importance
 from hpsearch.errors import NotFoundError
-from hpsearch.importance import measure, sampled
+from hpsearch.insight import importance
+from hpsearch.insight.importance import measure, sampled
 from hpsearch.spec import StudySpec
 from hpsearch.store.ledger import Ledger
 from tests.searched import DISTRIBUTIONS, searched

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from hpsearch.checkpoints.checkpoint import Checkpoints
+from hpsearch.checkpoints.places import checkpoint_place
 from hpsearch.errors import ConflictError
-from hpsearch.places import checkpoint_place
-from hpsearch.report import Reader
-from hpsearch.stages import Stage
+from hpsearch.insight.report import Reader
+from hpsearch.stages.stage import Stage
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.storage import open_storage
-from hpsearch.training.checkpoint import Checkpoints
 from hpsearch.worker.staging import Staging
 from tests.integration.player import Player
 

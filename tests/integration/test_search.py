@@ -14,18 +14,17 @@ import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch import plan
+from hpsearch.api.submit import submit
 from hpsearch.search import Search
 from hpsearch.search.cmaes import ReplayedCmaEsSampler
 from hpsearch.search.distributions import distribution, to_optuna
 from hpsearch.spec import StudySpec, load
-from hpsearch.stages import Stage
+from hpsearch.stages.stage import Stage, outline
 from hpsearch.store import study_rows
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Ending, EpochReport, Hold, Write
-from hpsearch.submit import submit
 from hpsearch.worker.staging import Staging
 
 PARAMETERS = (
@@ -40,7 +39,7 @@ CONDITIONAL = (
 )
 
 
-class Bench:
+class StudySession:
     """A study and one process that searches it, with a made-up result for each trial."""
 
     def __init__(
@@ -100,10 +99,10 @@ def bench(tmp_path: Path):
     def make(
         sampler: str, parameters: str = PARAMETERS, extra: str = "", start: str = "",
         hours: str = "null", version: int = 1,
-    ) -> Bench:  # fmt: skip
+    ) -> StudySession:  # fmt: skip
         name = len(list(tmp_path.glob("*.db")))  # a test may ask for several
         url = f"sqlite:///{tmp_path}/bench{name}.db"
-        return Bench(url, tmp_path, sampler, parameters, extra, start, hours, version)
+        return StudySession(url, tmp_path, sampler, parameters, extra, start, hours, version)
 
     return make
 
@@ -115,12 +114,12 @@ def test_the_default_configuration_is_tried_first(bench, sampler: str) -> None:
         study.end(*study.begin())
     first, default, drawn = study.trials()
     assert first.params["lr"] == 0.05
-    assert default.params == to_optuna(plan.default_point(study.spec))
+    assert default.params == to_optuna(outline.default_point(study.spec))
     assert [t.user_attrs["sampler"] for t in (first, default)] == ["start", "start"]
     assert drawn.user_attrs["sampler"] != "start"
 
 
-def drawn_by(bench: Bench) -> Counter:
+def drawn_by(bench: StudySession) -> Counter:
     return Counter(t.user_attrs["sampler"] for t in bench.trials())
 
 
@@ -160,7 +159,7 @@ CONSTANT = (
 
 def test_a_grid_has_its_cells_where_a_condition_is_on_a_constant(bench) -> None:
     study = bench("grid", CONSTANT)
-    assert plan.tickets(study.spec) == 6
+    assert outline.tickets(study.spec) == 6
     for _ in range(6):
         study.end(*study.begin())
     drawn = {(t.params["width"], t.params["momentum"]) for t in study.trials()}
@@ -220,9 +219,9 @@ def test_a_trial_beyond_a_range_says_so_to_optuna(bench, widen: str) -> None:
     hold, trial_id = study.begin()
     study.end(hold, trial_id)
     stages = list(study.search.stages)
-    found = plan.opening(study.spec, [*stages, replace(stages[0], name="regularization")],
-                         [plan.Done(0, {"depth": 2, "width": 16, "lr": 0.1, "dropout": 0.2}, 0.9)],
-                         1, 40)  # fmt: skip
+    found = outline.opening(study.spec, [*stages, replace(stages[0], name="regularization")],
+                            [outline.Done(0, {"depth": 2, "width": 16, "lr": 0.1, "dropout": 0.2},
+                                          0.9)], 1, 40)  # fmt: skip
     assert found.name == "polish"
     study.search.enter([*stages, found])
     trials = study.search.propose([Hold(9, n, 1, "w", origin=n) for n in range(1, 41)])
@@ -377,7 +376,7 @@ def test_what_is_drawn_depends_on_the_history_and_not_on_the_process(
     parameters = PARAMETERS.replace("log: true", "log: true, count: 4")
     drawn = []
     for run in range(2):
-        study = Bench(f"sqlite:///{tmp_path}/{run}.db", tmp_path, sampler, parameters, "")
+        study = StudySession(f"sqlite:///{tmp_path}/{run}.db", tmp_path, sampler, parameters, "")
         for _ in range(14):
             study.end(*study.begin())
             if run:
@@ -386,7 +385,7 @@ def test_what_is_drawn_depends_on_the_history_and_not_on_the_process(
     assert drawn[0] == drawn[1]
 
 
-def proposal(study: Bench, number: int) -> FrozenTrial:
+def proposal(study: StudySession, number: int) -> FrozenTrial:
     hold = Hold(study.study.study_id, number, 1, "w", origin=number)
     return study.search.propose([hold])[0]
 
@@ -496,7 +495,7 @@ def test_trials_of_other_tools_are_not_learned_from(bench) -> None:
     for _ in range(12):
         study.end(*study.begin())
     assert len(study.trials()) == 12
-    assert plan.tickets(study.spec) == 200
+    assert outline.tickets(study.spec) == 200
 
 
 NUMERIC = (

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from hpsearch import places
+from hpsearch.checkpoints import places
+from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.errors import CheckpointError, UnreachableError
-from hpsearch.report import Reader
+from hpsearch.insight.report import Reader
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Ending, EpochReport, Study
-from hpsearch.training.checkpoint import Checkpoints
-from hpsearch.worker.delivery import Delivery
 from hpsearch.worker.keeper import Keeper
+from hpsearch.worker.outbox import Outbox
 from hpsearch.worker.running import Running
-from hpsearch.worker.saves import Saves
+from hpsearch.worker.study_checkpoints import StudyCheckpoints
 from tests.integration.test_ledger import a_proposal, a_study
 
 
@@ -53,12 +53,10 @@ class Worker:
         self.keeper = Keeper(self.ledger, name)
         self.keeper.start()
         self.mirror = Mirror(self.ledger.database, study.study_id, study.name, study.direction)
-        self.saves = Saves(self.ledger, study, place)
+        self.saves = StudyCheckpoints(self.ledger, study, place)
         self.networks, self.running = Networks(), dict[int, Running]()
         context: Any = SimpleNamespace(ledger=self.ledger, keeper=self.keeper)
-        self.delivery = Delivery(
-            context, study, self.mirror, self.networks, self.saves, self.running
-        )
+        self.delivery = Outbox(context, study, self.mirror, self.networks, self.saves, self.running)
 
     def begin(self) -> int:
         """Take a ticket, and save its first checkpoint."""
@@ -291,9 +289,9 @@ def test_a_place_is_tried_before_the_first_trial_alone(
     (tmp_path / "file").touch()
     ledger = Ledger(Database(sqlite_url))
     with pytest.raises(CheckpointError, match="cannot write checkpoints to"):
-        Saves(ledger, study, str(tmp_path / "file/s")).try_out()
+        StudyCheckpoints(ledger, study, str(tmp_path / "file/s")).try_out()
     ledger.claim("w", study.study_id)
-    Saves(ledger, ledger.study("s"), str(tmp_path / "file/s")).try_out()
+    StudyCheckpoints(ledger, ledger.study("s"), str(tmp_path / "file/s")).try_out()
 
 
 @pytest.mark.parametrize("uid", ["app", "../../srv", "A" * 32])

@@ -13,25 +13,25 @@ import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch import winner
+from hpsearch.api.submit import submit
+from hpsearch.checkpoints.checkpoint import Checkpoints
+from hpsearch.checkpoints.places import checkpoint_place
 from hpsearch.cli import inspect
 from hpsearch.errors import CheckpointError, ConflictError
-from hpsearch.places import checkpoint_place
-from hpsearch.report import Reader, Snapshot
+from hpsearch.handover.folder import save
+from hpsearch.insight.report import Reader, Snapshot
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec, load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.submit import submit
 from hpsearch.training.array import Array, Report
-from hpsearch.training.checkpoint import Checkpoints
-from hpsearch.training.course import DivergedError, kept
-from hpsearch.worker import bench
-from hpsearch.worker.bench import Bench
+from hpsearch.training.trial_progress import DivergedError, kept
+from hpsearch.worker import study_session as bench
 from hpsearch.worker.context import Context, Options, Patience
 from hpsearch.worker.keeper import Keeper
 from hpsearch.worker.staging import Staging
+from hpsearch.worker.study_session import StudySession
 
 STUDY = """
 name: s
@@ -58,14 +58,16 @@ class Place:
         file.write_text(STUDY + text)
         submit(self.ledger, load(file).under(version), self.folder)
 
-    def work(self, name: str = "w", each_epoch: Callable[[Bench], None] | None = None) -> None:
+    def work(
+        self, name: str = "w", each_epoch: Callable[[StudySession], None] | None = None
+    ) -> None:
         """Serve the study until there is nothing left to do."""
         with self.serving(name, each_epoch) as to_the_end:
             to_the_end()
 
     @contextmanager
     def serving(
-        self, name: str = "w", each_epoch: Callable[[Bench], None] | None = None
+        self, name: str = "w", each_epoch: Callable[[StudySession], None] | None = None
     ) -> Iterator[Callable[[], None]]:
         """A worker that has been started; what is given makes it work until nothing is left."""
         keeper = Keeper(self.ledger, name)
@@ -77,7 +79,7 @@ class Place:
         self.ledger.sign_on(name, "host", 1, "cpu")
         keeper.start()
         try:
-            bench = Bench(context, self.ledger.study("s"))
+            bench = StudySession(context, self.ledger.study("s"))
             train = bench._array.epoch
 
             def epoch() -> Iterator[Any]:
@@ -153,7 +155,7 @@ def test_a_trial_has_the_value_and_the_network_of_its_best_epoch(place: Place, s
     state = place.state(best.ticket)
     assert state is not None
     assert kept(state)[0] == best.best_epoch
-    config = winner.save(place.ledger, place.snapshot, best, place.folder / "net")
+    config = save.save(place.ledger, place.snapshot, best, place.folder / "net")
     assert config.metrics.validation["accuracy"] == best.value
 
 
@@ -168,7 +170,7 @@ def test_the_last_epoch_counts_where_the_study_or_its_version_says_so(place: Pla
             assert not {"best_epoch", "last_metrics"} & trial.user_attrs.keys()
         best = place.snapshot.best
         assert best is not None
-        winner.save(place.ledger, place.snapshot, best, place.folder / f"net{version}")
+        save.save(place.ledger, place.snapshot, best, place.folder / f"net{version}")
         place.ledger.delete("s")
 
 
@@ -187,7 +189,7 @@ def test_a_finish_scores_the_networks_of_the_best_epochs(place: Place) -> None:
     assert any(t.user_attrs["best_epoch"] < 9 for t in ours)
     snapshot = place.snapshot
     assert snapshot.network is not None
-    config = winner.save(place.ledger, snapshot, snapshot.network, place.folder / "net")
+    config = save.save(place.ledger, snapshot, snapshot.network, place.folder / "net")
     assert config.metrics.test == verdict["network"]
 
 
@@ -227,12 +229,12 @@ def test_no_better_value_for_some_epochs_ends_a_trial(place: Place) -> None:
     assert len(place.snapshot.searched) == 6
 
 
-def leave(place: Place, after: int) -> Callable[[Bench], None]:
+def leave(place: Place, after: int) -> Callable[[StudySession], None]:
     """The worker is sent away once the array has trained so many epochs, which were saved."""
 
-    def look(bench: Bench) -> None:
+    def look(bench: StudySession) -> None:
         if len(place.epochs) == after:
-            bench._delivery.save()
+            bench._outbox.save()
             bench._stop.set()
 
     return look
@@ -270,10 +272,10 @@ def test_a_trial_taken_over_keeps_its_best_epoch(place: Place, after: int) -> No
 # Hours
 
 
-def spend(place: Place, after: int) -> Callable[[Bench], None]:
+def spend(place: Place, after: int) -> Callable[[StudySession], None]:
     """All hours are spent once the array has trained so many epochs."""
 
-    def look(bench: Bench) -> None:
+    def look(bench: StudySession) -> None:
         if len(place.epochs) == after:
             spent = "UPDATE hpsearch_studies SET active_s = 1e9"
             place.ledger.database.write(lambda connection: connection.exec_driver_sql(spent))
@@ -308,7 +310,7 @@ def test_trials_under_way_end_with_the_hours(place: Place, finish: str) -> None:
     else:
         best = place.snapshot.best
         assert best is not None
-        winner.save(place.ledger, place.snapshot, best, place.folder / "net")
+        save.save(place.ledger, place.snapshot, best, place.folder / "net")
 
 
 def test_one_that_is_no_better_than_a_result_is_pruned(place: Place) -> None:
@@ -371,7 +373,7 @@ def test_one_that_begins_again_says_so_though_its_worker_looks_first(place: Plac
                  "budget: {trials: 1, epochs: 4}\n")  # fmt: skip
     place.work("first", leave(place, 3))
     checkpoints(place).clear()
-    place.work("second", lambda bench: bench._delivery.save())
+    place.work("second", lambda bench: bench._outbox.save())
     (trial,) = place.trials
     assert trial.state is TrialState.COMPLETE
     assert trial.user_attrs["restarted"].startswith("starts again: there is no checkpoint")
@@ -383,7 +385,7 @@ def test_of_two_workers_both_end_what_they_train(place: Place) -> None:
                  "budget: {trials: 9, epochs: 30, hours: 100}\n")  # fmt: skip
     other = Place(place.folder, place.url)
 
-    def beside(bench: Bench) -> None:
+    def beside(bench: StudySession) -> None:
         if len(place.epochs) == 2:
             other.work("other", spend(other, 3))
             bench._keeper._renew()  # as it does every second
@@ -479,7 +481,7 @@ def test_a_finish_that_came_to_nothing_takes_no_network_away(
         assert place.snapshot.fruitless
         network = getattr(place.snapshot, name)
         assert network == place.snapshot.network
-        winner.save(place.ledger, place.snapshot, network, place.folder / name)
+        save.save(place.ledger, place.snapshot, network, place.folder / name)
         finish_again(place, 1, 2)
         place.work()
 
@@ -549,12 +551,12 @@ def test_a_worker_whose_study_is_deleted_says_just_that(
     place.submit("search: {sampler: random, pruner: none}\nbudget: {trials: 6, epochs: 400}\n")
     folder = checkpoint_place(place.ledger.database, place.ledger.study("s"), None)
 
-    def delete(bench: Bench) -> None:
+    def delete(bench: StudySession) -> None:
         if len(place.epochs) == 2:
             place.ledger.delete("s")
             Checkpoints(folder).clear()
         if len(place.epochs) >= 2:
-            bench._delivery.save()
+            bench._outbox.save()
             bench._keeper.flush(20)
 
     place.work(each_epoch=delete)

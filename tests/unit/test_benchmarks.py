@@ -12,10 +12,10 @@ from benchmarks.noop import NoopArray
 from benchmarks.problems import PROBLEMS, RANGES, SHARE, write_table
 from benchmarks.report import made
 from benchmarks.training import STUDIES
+from hpsearch.sources.dataset import DataSettings
+from hpsearch.sources.dataset import load as load_data
 from hpsearch.spec import load
 from hpsearch.training.array import Array
-from hpsearch.training.data import DataSettings
-from hpsearch.training.data import load as load_data
 from hpsearch.training.networks import build
 
 SPECS = {name: load(STUDIES / f"{name}.yaml", []) for name in PROBLEMS}

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from hpsearch import catalog
-from hpsearch.catalog import Setting, defaults, settings_of
+from hpsearch.spec import settings as catalog
+from hpsearch.spec.settings import Setting, defaults, settings_of
 
 SETTINGS = [
     *(setting for family in catalog.FAMILIES.values() for setting in family),

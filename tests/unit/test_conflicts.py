@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hpsearch.catalog import defaults
-from hpsearch.conflicts import SettingsError, check, loss_name
+from hpsearch.spec.conflicts import SettingsError, check, loss_name
+from hpsearch.spec.settings import defaults
 
 MLP = defaults("mlp")
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from hpsearch.diagnosis import Word, Yardstick, diagnose, summary
+from hpsearch.insight.diagnosis import Word, Yardstick, diagnose, summary
 
 MANY = Yardstick("accuracy", classes=10, rows=10_000)
 LEARNT = {"train_loss": 0.1, "loss": 0.15}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hpsearch.final import Entry, Repeat, estimate, verdict
+from hpsearch.stages.finish import Entry, Repeat, estimate, verdict
 
 GOOD, PLAIN = {"lr": 0.1}, {"lr": 0.001}
 

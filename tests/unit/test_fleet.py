@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from hpsearch.fleet import End, Fleet, Orders, spread
+from hpsearch.fleet import End, Fleet, WorkerConfig, spread
 from hpsearch.fleet.fleet import is_crash, pause_s
-from hpsearch.fleet.orders import Seat
+from hpsearch.fleet.worker_config import DevicePlace
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 
@@ -48,14 +48,14 @@ def test_workers_are_spread_over_devices(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [p.threads for p in spread(["cpu"])] == [None]
 
 
-def orders(url: str, checkpoints: str | None) -> Orders:
-    return Orders(url, ("s",), True, checkpoints, lease_s=30.0, grace_s=8.0, patience_s=300.0)
+def orders(url: str, checkpoints: str | None) -> WorkerConfig:
+    return WorkerConfig(url, ("s",), True, checkpoints, lease_s=30.0, grace_s=8.0, patience_s=300.0)
 
 
 def test_urls_are_neither_on_the_command_line_nor_in_a_repr() -> None:
     url, checkpoints = "postgresql://u:secret@h/d", "s3://key:secret@bucket"
     told = orders(url, checkpoints)
-    words = told.arguments("w", Seat("0", "cpu", 2))
+    words = told.arguments("w", DevicePlace("0", "cpu", 2))
     assert words[:2] == ["worker", "s"]
     assert "secret" not in repr(told)
     assert "secret" not in " ".join(words)
@@ -85,13 +85,13 @@ class Losing:
     def __init__(self, *names: str) -> None:
         self._names = names
 
-    def seats(self) -> list[Seat]:
-        return [Seat(name, "cpu") for name in self._names]
+    def seats(self) -> list[DevicePlace]:
+        return [DevicePlace(name, "cpu") for name in self._names]
 
     def warm_up(self) -> None:
         pass
 
-    def launch(self, seat: Seat) -> Lost:
+    def launch(self, seat: DevicePlace) -> Lost:
         return Lost(seat.key)
 
     def wait(self, timeout_s: float) -> None:

@@ -19,14 +19,13 @@ import pytest
 import torch
 
 import hpsearch
-from hpsearch import handover
-from hpsearch.catalog import defaults
 from hpsearch.errors import CheckpointError, ConflictError, DataError
-from hpsearch.training import data
+from hpsearch.handover.folder import folder
+from hpsearch.handover.trained import Trained
+from hpsearch.sources.dataset import Dataset, DataSettings, Problem, load
+from hpsearch.spec.settings import defaults
 from hpsearch.training.array import Array
 from hpsearch.training.candidate import Candidate
-from hpsearch.training.data import Dataset, DataSettings, Problem, load
-from hpsearch.training.verdict import Trained
 from tests.zygote import Process, program
 
 CPU = torch.device("cpu")
@@ -35,7 +34,7 @@ ROWS = 80
 
 def made(
     dataset: Dataset, settings: DataSettings, metric: str, **chosen: Any
-) -> tuple[handover.Config, dict[str, torch.Tensor]]:
+) -> tuple[folder.Config, dict[str, torch.Tensor]]:
     """A network trained for two epochs, and all that is said of it."""
     family = "cnn" if len(dataset.input_shape) == 3 else "mlp"
     found = {**defaults(family), "epochs": 2, "batch_norm": True, **chosen}
@@ -46,16 +45,16 @@ def made(
     weights = array.state(0)["model"]
     problem = Problem(**{name: getattr(dataset, name) for name in Problem.__dataclass_fields__})
     trained = Trained(family, found, weights, problem)
-    part = data.test_part(settings, problem, dataset.record, CPU)
-    metrics = handover.Metrics(
+    part = dataset.test_part(settings, problem, dataset.record, CPU)
+    metrics = folder.Metrics(
         metric, dict(report.metrics),
         trained.score(trained.outputs(part.inputs), part.targets, metric), None,
     )  # fmt: skip
     record = dataset.record
-    return handover.Config(
-        handover.Network(family, found), problem, metrics,
-        handover.Data(settings, record["fingerprint"], record["split"], dict(record["rows"])),
-        handover.Provenance("s", "u", "d", 0, 0, 1, {}, None, "now"),
+    return folder.Config(
+        folder.Network(family, found), problem, metrics,
+        folder.Data(settings, record["fingerprint"], record["split"], dict(record["rows"])),
+        folder.Provenance("s", "u", "d", 0, 0, 1, {}, None, "now"),
     ), weights  # fmt: skip
 
 
@@ -92,7 +91,7 @@ def test_a_table_s_network_predicts_what_training_measured(
     settings = table(target)
     dataset = load(settings, CPU)
     config, weights = made(dataset, settings, metric, **chosen)
-    handover.write(tmp_path / "net", config, weights)
+    folder.write(tmp_path / "net", config, weights)
     state = torch.get_rng_state()
     found = hpsearch.load(tmp_path / "net")
     assert torch.equal(state, torch.get_rng_state())
@@ -134,7 +133,7 @@ def test_images(tmp_path: Path) -> None:
 
     settings = DataSettings("digits", limit=200)
     config, weights = made(load(settings, CPU), settings, "accuracy", blocks=1, channels=4)
-    handover.write(tmp_path / "net", config, weights)
+    folder.write(tmp_path / "net", config, weights)
     found = hpsearch.load(tmp_path / "net")
     assert found.test() == config.metrics.test
     np.save(tmp_path / "d.npy", load_digits().images[:7])
@@ -148,7 +147,7 @@ def test_images(tmp_path: Path) -> None:
 def net(table, tmp_path: Path) -> Path:
     settings = table("yes")
     config, weights = made(load(settings, CPU), settings, "accuracy")
-    handover.write(tmp_path / "net", config, weights)
+    folder.write(tmp_path / "net", config, weights)
     return tmp_path / "net"
 
 
@@ -274,20 +273,20 @@ def test_damaged_files_are_one_line(net: Path) -> None:
 
 
 def test_only_what_it_has_written_is_replaced(net: Path, tmp_path: Path) -> None:
-    config, weights = handover.read(net)
+    config, weights = folder.read(net)
     empty = tmp_path / "below" / "empty"
     empty.mkdir(parents=True)
-    handover.write(empty, config, weights)
+    folder.write(empty, config, weights)
     with pytest.raises(ConflictError, match=r"a network in it already.*--force"):
-        handover.write(empty, config, weights)
-    handover.write(empty, config, weights, force=True)
-    assert handover.read(empty)[0] == handover.read(net)[0]
+        folder.write(empty, config, weights)
+    folder.write(empty, config, weights, force=True)
+    assert folder.read(empty)[0] == folder.read(net)[0]
     assert [path.name for path in empty.parent.iterdir()] == ["empty"]
     (net / "notes.txt").write_text("mine")
     (tmp_path / "file").touch()
     for place in (net, tmp_path / "file"):
         with pytest.raises(ConflictError):
-            handover.write(place, config, weights, force=True)
+            folder.write(place, config, weights, force=True)
     assert (net / "notes.txt").read_text() == "mine"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
@@ -296,7 +295,7 @@ def test_only_what_it_has_written_is_replaced(net: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize("kind", ["folder", "link", "pipe"])
 def test_names_of_ours_that_are_no_files_are_not_replaced(net: Path, name: str, kind: str) -> None:
     """What is in a folder of that name would be deleted with it."""
-    config, weights = handover.read(net)
+    config, weights = folder.read(net)
     (net / name).rename(there := net.parent / "moved")
     if kind == "folder":
         (net / name).mkdir()
@@ -306,7 +305,7 @@ def test_names_of_ours_that_are_no_files_are_not_replaced(net: Path, name: str, 
     else:
         os.mkfifo(net / name)
     with pytest.raises(ConflictError, match="other things in it"):
-        handover.write(net, config, weights, force=True)
+        folder.write(net, config, weights, force=True)
     assert os.path.lexists(net / name)
     assert kind != "folder" or (net / name / "notes.txt").read_text() == "mine"
 
@@ -314,9 +313,9 @@ def test_names_of_ours_that_are_no_files_are_not_replaced(net: Path, name: str, 
 DIES = """
 import os, sys
 from pathlib import Path
-from hpsearch import handover
+from hpsearch.handover.folder import folder
 
-config, weights = handover.read(Path(sys.argv[1]))
+config, weights = folder.read(Path(sys.argv[1]))
 left = 0
 
 def counted(call):
@@ -332,7 +331,7 @@ for name in ("mkdir", "write_bytes", "write_text", "rename"):
     setattr(Path, name, counted(getattr(Path, name)))
 for left, folder in enumerate(sys.argv[1:]):
     if not os.fork():
-        handover.write(Path(folder), config, weights, force=True)
+        folder.write(Path(folder), config, weights, force=True)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.wait()[1]) == 9
 """
@@ -340,58 +339,58 @@ for left, folder in enumerate(sys.argv[1:]):
 
 def test_a_killed_save_leaves_no_half_folder(net: Path, tmp_path: Path) -> None:
     """Killed before each of its steps: two folders, two files, two renames."""
-    before = handover.read(net)[0]
+    before = folder.read(net)[0]
     nets = [tmp_path / str(step) / "net" for step in range(6)]
     for place in nets:
         shutil.copytree(net, place)
     assert Process(program(DIES, *nets)).wait() == 0
     *earlier, between = nets
     for place in earlier:
-        assert handover.read(place)[0] == before
+        assert folder.read(place)[0] == before
     assert not between.exists()
     (beside,) = between.parent.iterdir()
     assert beside.name.startswith(".net.")
     for whole in ("old", "new"):
-        assert handover.read(beside / whole)[0] == before
-    handover.write(between, *handover.read(net), force=True)
-    assert handover.read(between)[0] == before
+        assert folder.read(beside / whole)[0] == before
+    folder.write(between, *folder.read(net), force=True)
+    assert folder.read(between)[0] == before
     assert [path.name for path in beside.iterdir()] == ["new"], "the old one was put back first"
 
 
 def test_two_saves_to_one_folder_at_a_time(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other one comes between the two renames of the first."""
-    config, weights = handover.read(net)
+    config, weights = folder.read(net)
     other = replace(config, provenance=replace(config.provenance, study="other"))
     rename, crossed = Path.rename, []
 
     def crossing(self: Path, target: Path) -> Path:
         if self.name == "new" and not crossed:
             crossed.append(self)
-            handover.write(net, other, weights, force=True)
-            assert handover.read(net)[0].provenance.study == "other"
+            folder.write(net, other, weights, force=True)
+            assert folder.read(net)[0].provenance.study == "other"
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", crossing)
-    handover.write(net, config, weights, force=True)
+    folder.write(net, config, weights, force=True)
     assert crossed
-    assert handover.read(net)[0] == config
+    assert folder.read(net)[0] == config
     assert not [path for path in net.parent.iterdir() if path.name.startswith(".")]
 
 
 def test_the_current_folder_takes_a_network(
     net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, weights = handover.read(net)
+    config, weights = folder.read(net)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    handover.write(Path(), config, weights)
-    assert handover.read(tmp_path / "here")[0] == config
+    folder.write(Path(), config, weights)
+    assert folder.read(tmp_path / "here")[0] == config
 
 
 def test_a_save_that_is_broken_off_puts_back_what_was_there(
     net: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, weights = handover.read(net)
+    config, weights = folder.read(net)
     rename = Path.rename
 
     def interrupted(self: Path, target: Path) -> Path:
@@ -401,8 +400,8 @@ def test_a_save_that_is_broken_off_puts_back_what_was_there(
 
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        handover.write(net, config, weights, force=True)
-    assert handover.read(net)[0] == config
+        folder.write(net, config, weights, force=True)
+    assert folder.read(net)[0] == config
     assert not [path for path in net.parent.iterdir() if path.name.startswith(".")]
 
 

@@ -10,12 +10,12 @@ import pytest
 
 import hpsearch
 from hpsearch.errors import HpsearchError
-from hpsearch.predictor import Predictor
+from hpsearch.handover.predictor import Predictor
+from hpsearch.sources import tables
+from hpsearch.sources.imagefile import read_array, read_images
+from hpsearch.sources.images import _read_idx
+from hpsearch.sources.inputs import ImageInputs
 from hpsearch.spec import DataSpec, check_data, load
-from hpsearch.training import tables
-from hpsearch.training.imagefile import read_array, read_images
-from hpsearch.training.images import _read_idx
-from hpsearch.training.preprocessing import ImageInputs
 from tests.unit.test_handover import net, table
 
 __all__ = ["net", "table"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from hpsearch import packing
+from hpsearch.stages.stage import packing
 
 
 @pytest.mark.parametrize(

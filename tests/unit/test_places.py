@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch.api.submit import submit
+from hpsearch.checkpoints.places import checkpoint_place, owner, stays_here
 from hpsearch.errors import DamagedError, StudyFileError
-from hpsearch.places import checkpoint_place, owner, stays_here
 from hpsearch.spec import StudySpec, load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Study
-from hpsearch.submit import submit
 
 DIGITS = Path(__file__).parents[2] / "studies" / "digits.yaml"
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from hpsearch.ranges import bounds, edges, within
-from hpsearch.space import Choices, Parameter, Range, Space
 from hpsearch.spec import StudySpec
 from hpsearch.spec.models import BudgetSpec, DataSpec, NoPruner, RetrySpec, SearchSpec
+from hpsearch.spec.ranges import bounds, edges, within
+from hpsearch.spec.space import Choices, Parameter, Range, Space
 
 
 def study(*parameters: Parameter, epochs: int = 20) -> StudySpec:

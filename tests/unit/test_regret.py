@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.regret import SHARES, summaries
 from benchmarks.strategy import Table, simulate
-from hpsearch.catalog import Value
-from hpsearch.space import Parameter, Range, Space
+from hpsearch.spec.settings import Value
+from hpsearch.spec.space import Parameter, Range, Space
 
 TRIALS = 4
 

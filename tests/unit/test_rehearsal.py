@@ -17,14 +17,14 @@ from hpsearch.errors import HpsearchError
 from hpsearch.extrapolation import STACK, speedup
 from hpsearch.forecast import forecast
 from hpsearch.rehearsal import draws, rehearse
+from hpsearch.sources.dataset import DataSettings
+from hpsearch.sources.dataset import load as load_data
 from hpsearch.spec import StudySpec, load
 from hpsearch.training import devices
 from hpsearch.training.array import Array
 from hpsearch.training.candidate import Candidate
-from hpsearch.training.data import DataSettings
-from hpsearch.training.data import load as load_data
-from hpsearch.training.fit import Cost, Fit
-from hpsearch.training.networks.stacked import CannotStackError
+from hpsearch.training.stacking.layers import CannotStackError
+from hpsearch.training.stacking.slots import Cost, Fit
 
 CPU = torch.device("cpu")
 
@@ -88,7 +88,7 @@ def test_the_start_of_a_worker_is_without_the_search_for_the_largest_batch(
         raise HpsearchError("that is all")
 
     monkeypatch.setattr(time, "time", lambda: clock() + leap[0])
-    monkeypatch.setattr("hpsearch.sizing.sized", sized)
+    monkeypatch.setattr("hpsearch.preflight.sizing.sized", sized)
     monkeypatch.setattr("hpsearch.rehearsal.rehearse", rehearsed)
     storage = ["--storage", f"sqlite:///{tmp_path}/s.db", "--device", "cpu"]
     done = CliRunner().invoke(app, ["plan", str(tmp_path / "s.yaml"), *storage])

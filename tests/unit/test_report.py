@@ -12,9 +12,9 @@ import pytest
 
 from hpsearch.cli import show
 from hpsearch.cli.progress import Progress
-from hpsearch.diagnosis import Word
 from hpsearch.forecast import Forecast, Rung, Span
-from hpsearch.report import Reader, Snapshot, Trial
+from hpsearch.insight.diagnosis import Word
+from hpsearch.insight.report import Reader, Snapshot, Trial
 from hpsearch.spec import load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger

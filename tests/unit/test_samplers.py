@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpsearch.search.learners import SeededGPSampler, SeededTPESampler
 from hpsearch.search.samplers import DRAWN_BY, GridSampler, QmcSampler, RandomSampler, reseed
-from hpsearch.space import Choices, Condition, Grid, Parameter, Range, Space
+from hpsearch.spec.space import Choices, Condition, Grid, Parameter, Range, Space
 
 SPACE: dict[str, BaseDistribution] = {
     "c": CategoricalDistribution(["a", "b", "c"]),

@@ -22,7 +22,7 @@ from optuna.testing.pytest_samplers import (
 from hpsearch.search.cmaes import ReplayedCmaEsSampler
 from hpsearch.search.learners import SeededGPSampler, SeededTPESampler
 from hpsearch.search.samplers import GridSampler, QmcSampler, RandomSampler
-from hpsearch.space import Grid, Space
+from hpsearch.spec.space import Grid, Space
 
 
 def small_gp() -> SeededGPSampler:

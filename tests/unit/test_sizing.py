@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch.api.submit import submit
 from hpsearch.errors import StudyFileError
-from hpsearch.sizing import hungriest, sized
+from hpsearch.preflight.sizing import hungriest, sized
 from hpsearch.spec import StudySpec, load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from hpsearch.submit import submit
 
 STUDY = """
 name: s

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from hpsearch.space import Choices, Condition, Grid, Parameter, Range, Space, label
+from hpsearch.spec.space import Choices, Condition, Grid, Parameter, Range, Space, label
 
 
 def parameter(name, domain, *when, group="g"):

@@ -10,13 +10,12 @@ from pathlib import Path
 import optuna
 import pytest
 
-from hpsearch import plan
-from hpsearch.plan import Done
-from hpsearch.ranges import narrowed
 from hpsearch.search.views import View, rate_scale
-from hpsearch.space import Choices, Range
 from hpsearch.spec import StudySpec, load
-from hpsearch.stages import Stage
+from hpsearch.spec.ranges import narrowed
+from hpsearch.spec.space import Choices, Range
+from hpsearch.stages.outline import Done
+from hpsearch.stages.stage import Stage, outline
 
 FILE = """
 name: s
@@ -61,7 +60,7 @@ def walked(spec: StudySpec, done: list[Done], trials: int = 60) -> list[Stage]:
     stages: list[Stage] = []
     first = 0
     while first < trials:
-        stages.append(plan.opening(spec, stages, done, first, trials - first))
+        stages.append(outline.opening(spec, stages, done, first, trials - first))
         count = stages[-1].count
         first = trials if count is None else first + count
     return stages
@@ -85,19 +84,19 @@ SMALL = {
 
 
 def test_what_the_hours_still_hold_is_told_by_the_pace_so_far() -> None:
-    assert plan.in_hours(1.0, ended=10, seconds=900.0) == 30
-    assert plan.in_hours(1.0, ended=10, seconds=4000.0) == 0
-    assert plan.in_hours(1.0, ended=0, seconds=0.0) == 80, "before anybody knows"
-    assert plan.in_hours(None, ended=10, seconds=900.0) is None
+    assert outline.in_hours(1.0, ended=10, seconds=900.0) == 30
+    assert outline.in_hours(1.0, ended=10, seconds=4000.0) == 0
+    assert outline.in_hours(1.0, ended=0, seconds=0.0) == 80, "before anybody knows"
+    assert outline.in_hours(None, ended=10, seconds=900.0) is None
 
 
 def test_hours_are_shared_by_the_stages_at_the_pace_so_far(spec) -> None:
     study = spec(**HOURS)
-    stages = [plan.starting(study)]
+    stages = [outline.starting(study)]
     assert (stages[0].name, stages[0].count) == ("warmup", 16)
 
     def then(first: int, held: int) -> Stage:
-        stages.append(plan.opening(study, stages, results(0.5), first, 5000 - first, held=held))
+        stages.append(outline.opening(study, stages, results(0.5), first, 5000 - first, held=held))
         return stages[-1]
 
     found = [then(16, 160), then(30, 146), then(44, 264)]  # twice as fast by then
@@ -114,18 +113,18 @@ def test_the_warm_up_is_the_same_however_much_the_hours_hold(spec, sampler: str)
         spec(**{"trials: 60": f"trials: 5000, hours: {hours}"}, auto=sampler, **SMALL)
         for hours in (1, 1000)
     )
-    begun = plan.starting(few)
-    assert begun == plan.starting(many)
+    begun = outline.starting(few)
+    assert begun == outline.starting(many)
     assert (begun.name, begun.count, "grid" in begun.samplers.values()) == ("warmup", 16, False)
-    following = plan.opening(few, [begun], results(0.5), 16, 4900, held=4000)
+    following = outline.opening(few, [begun], results(0.5), 16, 4900, held=4000)
     assert following.name == "architecture"
 
 
 def test_what_is_foreseen_of_hours_is_shared_in_the_same_way(spec) -> None:
-    found = plan.provisional(spec(**HOURS), held=176)
+    found = outline.provisional(spec(**HOURS), held=176)
     assert [(s.name, s.count) for s in found[:2]] == [("warmup", 16), ("architecture", 14)]
     assert (found[-1].name, sum(s.count or 0 for s in found)) == ("polish", 5000)
-    everything = plan.provisional(spec(**HOURS))
+    everything = outline.provisional(spec(**HOURS))
     assert [s.count for s in everything[:2]] == [16, 445]
 
 
@@ -142,7 +141,7 @@ def test_the_stages_come_in_the_order_of_importance(spec) -> None:
 
 
 def test_the_stages_are_foreseen(spec) -> None:
-    found = plan.sizes(spec())
+    found = outline.sizes(spec())
     assert list(found) == [stage.name for stage in walked(spec(), [])]
     assert sum(found.values()) == 60
 
@@ -235,7 +234,7 @@ def test_the_warm_up_runs_the_starting_points_and_the_default(spec) -> None:
 def test_without_a_result_a_stage_holds_and_runs_the_default(spec) -> None:
     study = spec()
     stage = walked(study, [Done(0, BEST, None)])[1]
-    assert stage.bases == stage.points == (plan.default_point(study),)
+    assert stage.bases == stage.points == (outline.default_point(study),)
 
 
 def test_the_polish_draws_all_of_it_around_the_winner(spec) -> None:
@@ -261,7 +260,7 @@ def test_what_is_added_later_is_polish(spec) -> None:
     study = spec()
     stages = walked(study, results(0.9))
     closed = [*stages[:-1], replace(stages[-1], count=60 - stages[-1].first)]
-    again = plan.opening(study, closed, results(0.9), 60, 5)
+    again = outline.opening(study, closed, results(0.9), 60, 5)
     assert (again.name, again.first, again.count) == ("polish", 60, None)
 
 
@@ -281,7 +280,7 @@ def test_with_one_group_there_is_nothing_to_hold(tmp_path: Path) -> None:
         "parameters: {learning_rate: {lr: {min: 1e-3, max: 1e-1, log: true}}}\n"
         "search: {strategy: staged}\n"
     )
-    assert [leg.name for leg in plan.outline(load(file))] == ["warmup", "polish"]
+    assert [leg.name for leg in outline.outline(load(file))] == ["warmup", "polish"]
 
 
 def test_a_stage_survives_json(spec) -> None:
@@ -345,8 +344,8 @@ def test_the_polish_is_no_grid_and_comes_once(tmp_path: Path) -> None:
         "search: {strategy: staged}\nfinal: {}\n"
     )
     study = load(file)
-    assert sum(plan.sizes(study).values()) == 60 + plan.final_tickets(study)
-    polish = plan.opening(study, walked(study, [])[:-1], [], 20, 40)
+    assert sum(outline.sizes(study).values()) == 60 + outline.final_tickets(study)
+    polish = outline.opening(study, walked(study, [])[:-1], [], 20, 40)
     assert (polish.name, polish.count, set(polish.samplers.values())) == (
         "polish", 40, {"bayesian"}
     )  # fmt: skip

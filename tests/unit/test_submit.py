@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch.api.submit import submit
 from hpsearch.errors import ConflictError, StudyFileError
-from hpsearch.sizing import sized
+from hpsearch.preflight.sizing import sized
 from hpsearch.spec import StudySpec, load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from hpsearch.submit import submit
 
 STUDY = """
 name: s

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.diagnosis import Word
-from hpsearch.space import Choices, Range
+from hpsearch.insight.diagnosis import Word
+from hpsearch.insight.next_study import ENOUGH, Findings, named, rebased, successor
 from hpsearch.spec import StudySpec, load, write
-from hpsearch.successor import ENOUGH, Findings, named, rebased, successor
+from hpsearch.spec.space import Choices, Range
 
 ROOT = Path(__file__).parents[2]
 VARIANTS = {

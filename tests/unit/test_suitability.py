@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from hpsearch.errors import DataError
+from hpsearch.preflight.data_check import check_measured, check_table, warnings
 from hpsearch.spec import StudySpec, load
-from hpsearch.suitability import check_measured, check_table, warnings
 
 FILE = (
     "name: s\ndata: {{source: csv, path: t.csv, target: y{data}}}\nnetwork: {{family: mlp}}\n"

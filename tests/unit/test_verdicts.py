@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hpsearch.catalog import Direction
 from hpsearch.cli import verdicts
-from hpsearch.final import Entry, Repeat, verdict
+from hpsearch.spec.settings import Direction
+from hpsearch.stages.finish import Entry, Repeat, verdict
 
 WINNER, PLAIN = {"lr": 0.1}, {"lr": 0.001}
 FIVE = (0.0, 0.001, -0.001, 0.002, -0.002)

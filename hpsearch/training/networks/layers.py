@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from hpsearch.training.networks.dropout import Dropout
+from hpsearch.training.stacking.dropout import Dropout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

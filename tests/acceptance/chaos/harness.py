@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 import psutil
 import sqlalchemy as sa
 
+from hpsearch.api.submit import submit
 from hpsearch.spec import load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from hpsearch.submit import submit
 from tests.zygote import Job, Process
 
 T = TypeVar("T")

@@ -17,12 +17,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.store.ledger import Ledger
-from hpsearch.training import fit
-from hpsearch.training.checkpoint import Checkpoints
 from hpsearch.training.solo import Solo
-from hpsearch.training.stack import Stack
-from hpsearch.worker import delivery
+from hpsearch.training.stacking import slots as fit
+from hpsearch.training.stacking.stack import Stack
+from hpsearch.worker import outbox
 
 Hook = Callable[[], None]
 
@@ -109,7 +109,7 @@ def hold_while(gate: Path) -> None:
 
 def report_at_once() -> None:
     """Save and report after each epoch: trials here end before a second is over."""
-    delivery._SAVE_S = 0.0
+    outbox._SAVE_S = 0.0
 
 
 def die_in(ticket: int, epochs: range) -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from hpsearch.worker import delivery
+from hpsearch.worker import outbox
 from tests.acceptance.chaos import hooks
 from tests.acceptance.chaos.harness import Crew, Worker, study, until
 from tests.acceptance.chaos.invariants import assert_invariants
@@ -60,11 +60,11 @@ def test_a_worker_leaves_in_mid_epoch_and_its_trial_goes_on(crew: Crew) -> None:
 
 def save_from_epoch_2_on() -> None:
     """The report of the first waits for its checkpoint still."""
-    delivery._SAVE_S = float("inf")
+    outbox._SAVE_S = float("inf")
 
     def due(_ticket: int, epoch: int) -> None:
         if epoch == 2:
-            delivery._SAVE_S = 0.0
+            outbox._SAVE_S = 0.0
 
     hooks._before_epoch(due)
 

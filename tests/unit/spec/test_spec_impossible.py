@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hpsearch.errors import DataError
+from hpsearch.preflight.data_check import check_settings, warnings
 from hpsearch.spec import StudySpec
-from hpsearch.suitability import check_settings, warnings
 
 TABLE = "data: {source: csv, path: p, target: x}\n"
 NUMBERS = "data: {source: csv, path: p, target: x, task: regression}\n"

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from hpsearch import catalog
 from hpsearch.spec import schema
+from hpsearch.spec import settings as catalog
 from hpsearch.spec.document import read as parse
 from hpsearch.spec.faults import Faults
 

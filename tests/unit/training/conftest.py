@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from hpsearch import catalog
+from hpsearch.sources.dataset import Dataset, DataSettings, Part, load
+from hpsearch.spec import settings as catalog
 from hpsearch.training import devices
 from hpsearch.training.candidate import Candidate
-from hpsearch.training.data import Dataset, DataSettings, Part, load
 from tests.unit.training.packing import DEVICE, RULES
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from hpsearch.training.solo import Solo
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from hpsearch.sources.dataset import Dataset
     from hpsearch.training.candidate import Candidate
-    from hpsearch.training.data import Dataset
 
 DEVICE = torch.device(os.environ.get("HPSEARCH_TEST_DEVICE", "cpu"))
 """What the tests of training run on: HPSEARCH_TEST_DEVICE=cuda:0 holds another device to them."""

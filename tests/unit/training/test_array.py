@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from hpsearch import catalog
+from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.errors import CheckpointError
+from hpsearch.spec import settings as catalog
 from hpsearch.training import array as array_module
 from hpsearch.training.array import Array, Failure
-from hpsearch.training.checkpoint import Checkpoints
-from hpsearch.training.course import batch_sizes
-from hpsearch.training.fit import Fit
+from hpsearch.training.stacking.slots import Fit
+from hpsearch.training.trial_progress import batch_sizes
 from tests.unit.training.packing import DEVICE, alone, run, same, weights
 
 if TYPE_CHECKING:
+    from hpsearch.sources.dataset import Dataset
     from hpsearch.training.array import Report
-    from hpsearch.training.data import Dataset
 
 
 def values(reports: list[Report]) -> list[tuple]:

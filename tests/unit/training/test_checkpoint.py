@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.errors import CheckpointError
-from hpsearch.training.checkpoint import Checkpoints
 from tests.zygote import Process, program
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def test_killed_while_writing_the_last_one_is_whole(checkpoints: Checkpoints, fo
     script = f"""
         import sys, torch
         from pathlib import Path
-        from hpsearch.training.checkpoint import Checkpoints
+        from hpsearch.checkpoints.checkpoint import Checkpoints
         checkpoints = Checkpoints(Path({str(folder)!r}))
         state = {{"model": torch.zeros(2_000_000), "epoch": 4}}
         checkpoints.save(1, state)
@@ -232,7 +232,7 @@ def test_what_may_not_be_read_is_said(checkpoints: Checkpoints, folder: Path) ->
     script = f"""
         from pathlib import Path
         from hpsearch.errors import CheckpointError
-        from hpsearch.training.checkpoint import Checkpoints
+        from hpsearch.checkpoints.checkpoint import Checkpoints
         folder = Path({str(folder)!r})
         checkpoints = Checkpoints(folder)
         def said(attempt, *args):
@@ -266,7 +266,7 @@ def test_what_may_not_be_read_is_said(checkpoints: Checkpoints, folder: Path) ->
 def test_a_folder_needs_nothing_of_fsspec_and_a_path_nothing_of_torch(folder: Path) -> None:
     script = f"""
         import sys
-        from hpsearch.training.checkpoint import Checkpoints
+        from hpsearch.checkpoints.checkpoint import Checkpoints
         checkpoints = Checkpoints({str(folder)!r})
         assert checkpoints.path(1) is None
         assert not {{"fsspec", "s3fs", "torch"}} & sys.modules.keys()

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from hpsearch.checkpoints import backend
+from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.errors import CheckpointError
-from hpsearch.training import shelf
-from hpsearch.training.checkpoint import Checkpoints
 from tests.s3 import S3
 from tests.zygote import Process, program
 
@@ -52,7 +52,7 @@ def place(
         case "folder":
             return str(tmp_path / "a" / "study")
         case "files":  # stands for what has folders and renames, such as sftp
-            monkeypatch.setattr(shelf.urls, "folder", lambda _: None)
+            monkeypatch.setattr(backend.urls, "folder", lambda _: None)
             return f"file://{tmp_path}/a/study"
         case "memory":
             return f"memory://{tmp_path}/study"
@@ -66,7 +66,7 @@ def checkpoints(place: str) -> Checkpoints:
 
 
 def names(place: str) -> list[str]:
-    return sorted(shelf.shelf(place).names())
+    return sorted(backend.shelf(place).names())
 
 
 def test_what_is_saved_is_loaded(checkpoints: Checkpoints, place: str) -> None:
@@ -105,7 +105,7 @@ def test_removing(checkpoints: Checkpoints, place: str) -> None:
         checkpoints.save(number, STATE)
     checkpoints.save(1, STATE, fence=2)
     for name in ("1.1.left.part", "11.1.left.part", "notes.txt"):
-        shelf.shelf(place).write(name, b"x")
+        backend.shelf(place).write(name, b"x")
     assert checkpoints.numbers() == {1, 2, 11}
     checkpoints.tidy({1}, ())
     assert names(place) == ["11.1.left.part", "11.1.pt", "2.1.pt", "notes.txt"]
@@ -118,13 +118,13 @@ def test_clearing_leaves_nothing_there_and_all_beside_it(place: str) -> None:
         checkpoints.save(1, STATE)
     mine.try_out()
     for name in ("notes.txt", "1.1.pt.bak", "1.left.part"):
-        shelf.shelf(place).write(name, b"x")
+        backend.shelf(place).write(name, b"x")
     for name in ("1.2.left.part", f"try-{'0' * 32}.pt", f"try-{'0' * 32}.left.part"):
-        shelf.shelf(place).write(name, b"x")
+        backend.shelf(place).write(name, b"x")
     assert not mine.clear(), "there are things of others in it"
     assert names(place) == ["1.1.pt.bak", "1.left.part", "notes.txt"]
     for name in names(place):
-        shelf.shelf(place).remove(name)
+        backend.shelf(place).remove(name)
     assert mine.clear()
     assert names(place) == []
     assert mine.numbers() == set()
@@ -140,7 +140,7 @@ def test_what_has_ended_keeps_its_last_checkpoint_at_most(
     for number, fence in ((1, 1), (1, 2), (1, 10), (2, 1), (3, 1), (3, 2), (30, 1)):
         checkpoints.save(number, STATE, fence)
     for name in ("1.10.left.part", "3.2.left.part", "30.1.left.part", "notes.txt"):
-        shelf.shelf(place).write(name, b"x")
+        backend.shelf(place).write(name, b"x")
     checkpoints.tidy(ended={1, 2}, kept={1, 3})
     beside = ["3.1.pt", "3.2.left.part", "3.2.pt", "30.1.left.part", "30.1.pt", "notes.txt"]
     assert names(place) == sorted(["1.10.pt", *beside])
@@ -180,10 +180,10 @@ def test_a_deleted_study_s_place_is_not_made_again(place: str) -> None:
 
 def test_damage_is_found(checkpoints: Checkpoints, place: str) -> None:
     checkpoints.save(1, STATE)
-    with shelf.shelf(place).open("1.1.pt") as file:
+    with backend.shelf(place).open("1.1.pt") as file:
         whole = file.read()
     for content in (b"", whole[:400], b"hello\n" * 100):
-        shelf.shelf(place).write("1.1.pt", content)
+        backend.shelf(place).write("1.1.pt", content)
         with pytest.raises(CheckpointError, match=r"cannot read the checkpoint .*1\.1\.pt"):
             checkpoints.load(1)
 
@@ -215,7 +215,7 @@ def test_what_others_do_is_seen_at_once(s3: S3, connect: Callable[[S3], str]) ->
     mine = Checkpoints(place)
     mine.save(1, {"epoch": 1})
     assert mine.numbers() == {1}
-    with shelf.shelf(place).open("1.1.pt") as file:
+    with backend.shelf(place).open("1.1.pt") as file:
         other = S3FileSystem(skip_instance_cache=True)  # as another process: nothing in common
         other.pipe_file(f"{place}/2.1.pt", file.read())
     assert mine.numbers() == {1, 2}
@@ -227,7 +227,7 @@ def test_killed_while_sending_the_last_one_is_whole(s3: S3, connect: Callable[[S
     place = connect(s3)
     script = f"""
         import torch
-        from hpsearch.training.checkpoint import Checkpoints
+        from hpsearch.checkpoints.checkpoint import Checkpoints
         checkpoints = Checkpoints({place!r})
         epoch = 0
         while True:
@@ -294,7 +294,7 @@ def test_a_server_that_takes_connections_and_says_nothing(
     connect: Callable[[S3], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("s3fs")
-    monkeypatch.setattr(shelf, "LIMIT_S", 1.0)
+    monkeypatch.setattr(backend, "LIMIT_S", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = connect(S3(f"http://127.0.0.1:{silent.getsockname()[1]}"))
         for attempt in attempts(place):
@@ -306,7 +306,7 @@ def test_calls_that_hang_hold_up_neither_others_nor_the_end() -> None:
     script = """
         import time, fsspec
         from fsspec.implementations.memory import MemoryFileSystem
-        from hpsearch.training import shelf
+        from hpsearch.checkpoints import backend
 
         class Stuck(MemoryFileSystem):
             protocol = "stuck"
@@ -314,14 +314,14 @@ def test_calls_that_hang_hold_up_neither_others_nor_the_end() -> None:
                 time.sleep(600)
 
         fsspec.register_implementation("stuck", Stuck)
-        shelf.LIMIT_S = 0.1
-        place = shelf.Remote("stuck://x")
+        backend.LIMIT_S = 0.1
+        place = backend.Remote("stuck://x")
         for _ in range(50):  # an executor has fewer threads
             try:
                 place.names()
             except OSError as error:
                 said = str(error)
-        shelf.LIMIT_S = 30
+        backend.LIMIT_S = 30
         place.make()
         place.write("1.1.pt", b"whole")
         print(said, place.open("1.1.pt").read())
@@ -366,7 +366,7 @@ def test_what_cannot_be_used_is_said_at_once(place: str, said: str) -> None:
         import sys
         sys.modules["s3fs"] = None
         from hpsearch.errors import CheckpointError
-        from hpsearch.training.checkpoint import Checkpoints
+        from hpsearch.checkpoints.checkpoint import Checkpoints
         try:
             Checkpoints({place!r})
         except CheckpointError as error:

@@ -14,9 +14,9 @@ import torch
 from sklearn.datasets import load_digits
 
 from hpsearch.errors import DataError, StudyFileError
-from hpsearch.training import images
-from hpsearch.training.data import DataSettings, load, locations
-from hpsearch.training.split import Split, divide, stratified
+from hpsearch.sources import images
+from hpsearch.sources.dataset import DataSettings, load, locations
+from hpsearch.sources.split import Split, divide, stratified
 
 CPU = torch.device("cpu")
 
@@ -105,7 +105,7 @@ def test_a_search_loads_neither_scikit_learn_nor_scipy(tmp_path: Path) -> None:
         import sys, torch
         from pathlib import Path
         import hpsearch.worker
-        from hpsearch.training.data import DataSettings, load
+        from hpsearch.sources.dataset import DataSettings, load
         load(DataSettings("digits"), torch.device("cpu"))
         load(DataSettings("csv", Path({str(table)!r}), "y"), torch.device("cpu"))
         print(sorted({{"sklearn", "scipy"}} & set(sys.modules)))

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from hpsearch.training import devices, rules
-from hpsearch.training import fit as fit_module
+from hpsearch.training import devices
 from hpsearch.training.array import Array
-from hpsearch.training.course import Course
-from hpsearch.training.fit import Fit, cost, fit, fixed
 from hpsearch.training.solo import Solo
-from hpsearch.training.stack import Stack
+from hpsearch.training.stacking import optimizers
+from hpsearch.training.stacking import slots as fit_module
+from hpsearch.training.stacking.slots import Fit, cost, fit, fixed
+from hpsearch.training.stacking.stack import Stack
+from hpsearch.training.trial_progress import TrialProgress
 from tests.unit.training.packing import DEVICE
 
 if TYPE_CHECKING:
-    from hpsearch.training.data import Dataset
+    from hpsearch.sources.dataset import Dataset
 
 TIMES = r"[\d.e-]+ ms a step for each, alone [\d.e-]+ ms; "
 
@@ -103,10 +104,10 @@ def test_a_stack_must_beat_what_is_trained_alone(
 def test_a_stack_beyond_doubt_loads_no_optimizer_of_pytorchs() -> None:
     code = """if True:
         import sys, torch
-        from hpsearch.catalog import defaults
-        from hpsearch.training import fit
+        from hpsearch.spec.settings import defaults
+        from hpsearch.training.stacking import slots as fit
         from hpsearch.training.candidate import Candidate
-        from hpsearch.training.data import DataSettings, load
+        from hpsearch.sources.dataset import DataSettings, load
         settings = {**defaults("mlp"), "epochs": 1, "depth": 1, "width": 4}
         fit._BEYOND_DOUBT = 0.0
         found = fit.fit(Candidate(1, "mlp", settings, 1), load(DataSettings("digits"), "cpu"),
@@ -132,14 +133,14 @@ def test_memory_is_measured(digits: Dataset, candidate, monkeypatch) -> None:
 
 
 def test_running_out_of_memory_bounds_it(digits: Dataset, candidate, monkeypatch) -> None:
-    plain = rules.step
+    plain = optimizers.step
 
     def step(rule, weights, *rest) -> None:
         if len(weights) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         plain(rule, weights, *rest)
 
-    monkeypatch.setattr(rules, "step", step)
+    monkeypatch.setattr(optimizers, "step", step)
     found = fit(candidate(), digits, DEVICE)
     assert found.slots <= 2
     assert re.fullmatch(TIMES + "there is no memory for 4", found.reason)
@@ -185,7 +186,7 @@ def clock(monkeypatch: pytest.MonkeyPatch):
             return 1.0 if steps <= 2 else step_s
 
         taking(Stack, "_new_stepper", fresh)
-        taking(rules, "step", step)
+        taking(optimizers, "step", step)
         taking(Solo, "step", lambda: step_s)
         for trainer in (Stack, Solo):
             taking(trainer, "outputs", lambda: outputs_s)
@@ -201,7 +202,7 @@ def test_an_epoch_costs_its_steps_and_an_evaluation(
 ) -> None:
     clock(step_s, outputs_s=0.5)
     tried = candidate(batch_size=16)
-    steps = len(Course(tried, digits).batches)
+    steps = len(TrialProgress(tried, digits).batches)
     assert steps * 0.03 > 0.5, "long enough to be broken off"
     found = cost(tried, digits, DEVICE, "accuracy", slots)
     assert found.slots == slots

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from hpsearch.errors import DataError
-from hpsearch.training import imagefile
-from hpsearch.training.imagefile import images_of, read_array, read_images
-from hpsearch.training.preprocessing import ImageInputs
+from hpsearch.sources import imagefile
+from hpsearch.sources.imagefile import images_of, read_array, read_images
+from hpsearch.sources.inputs import ImageInputs
 
 GREY = ImageInputs((1, 4, 6), 16, (0.0,), (1.0,))
 COLOUR = ImageInputs((3, 4, 6), 255, (0.0,) * 3, (1.0,) * 3)

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from hpsearch.training import checkpoint as checkpoint_module
+from hpsearch.checkpoints import checkpoint as checkpoint_module
+from hpsearch.checkpoints.checkpoint import Checkpoints
+from hpsearch.handover.trained import Trained
 from hpsearch.training.array import Array, Failure
-from hpsearch.training.checkpoint import Checkpoints
-from hpsearch.training.course import Course, Keeping, kept
-from hpsearch.training.verdict import Trained
+from hpsearch.training.trial_progress import Keeping, TrialProgress, kept
 from tests.unit.training.packing import DEVICE, curve, run, same, weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from hpsearch.sources.dataset import Dataset
     from hpsearch.training.array import Report
     from hpsearch.training.candidate import Candidate
-    from hpsearch.training.data import Dataset
 
 BEST = Keeping(best=True)
 PACKINGS = {"alone": 1, "stack": 16}
@@ -143,7 +143,7 @@ def test_what_diverges_spoils_no_kept_network(digits: Dataset, crowd) -> None:
 def test_the_best_epoch(
     digits: Dataset, candidate, metric: str, values: list[float], best: int
 ) -> None:
-    course = Course(candidate(), digits, BEST)
+    course = TrialProgress(candidate(), digits, BEST)
     for value in values:
         course.advance(metric, {metric: value, "loss": 1.0}, 0.1)
     assert (course.best_epoch, course.kept["value"]) == (best, values[best - 1])

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from hpsearch.errors import DataError, HpsearchError
-from hpsearch.training.data import DataSettings
-from hpsearch.training.largest import largest, main, search
+from hpsearch.preflight.max_batch_size import largest, main, search
+from hpsearch.sources.dataset import DataSettings
 from tests.unit.training.packing import DEVICE, deadly
 from tests.zygote import Job, Process
 
@@ -39,7 +39,7 @@ class Forked:
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> Forked:
     forked = Forked()
-    monkeypatch.setattr("hpsearch.training.largest.subprocess", forked)
+    monkeypatch.setattr("hpsearch.preflight.max_batch_size.subprocess", forked)
     return forked
 
 

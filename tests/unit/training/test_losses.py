@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hpsearch import catalog
-from hpsearch.conflicts import loss_name
+from hpsearch.spec import settings as catalog
+from hpsearch.spec.conflicts import loss_name
 from hpsearch.training.losses import balanced, loss_of, outputs_of, weights_of
 
 

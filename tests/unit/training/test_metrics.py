@@ -9,7 +9,7 @@ from sklearn import metrics as sk
 from torchmetrics.functional import classification as tm
 from torchmetrics.functional import regression as tm_numbers
 
-from hpsearch import catalog
+from hpsearch.spec import settings as catalog
 from hpsearch.training.metrics import classification_metrics, regression_metrics
 
 if TYPE_CHECKING:

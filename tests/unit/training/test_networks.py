@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from hpsearch import catalog
+from hpsearch.spec import settings as catalog
 from hpsearch.training.networks import build
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from hpsearch import catalog
+from hpsearch.spec import settings as catalog
 from hpsearch.training.optim import Plateau, optimizer, schedule
 
 EPOCHS = 20

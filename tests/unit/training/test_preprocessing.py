@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from hpsearch.training.preprocessing import Preprocessing, fit_images, fit_table
+from hpsearch.sources.inputs import Preprocessing, fit_images, fit_table
 
 RNG = np.random.default_rng(0)
 

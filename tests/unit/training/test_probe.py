@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hpsearch.training.data import Part
-from hpsearch.training.probe import Finding, examine
+from hpsearch.preflight.overfit_check import Finding, examine
+from hpsearch.sources.dataset import Part
 from tests.unit.training.packing import DEVICE
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from hpsearch.training.data import Part
-from hpsearch.training.range_test import range_test
+from hpsearch.preflight.lr_range import range_test
+from hpsearch.sources.dataset import Part
 from tests.unit.training.packing import DEVICE
 
 

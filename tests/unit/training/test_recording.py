@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hpsearch.training import devices
-from hpsearch.training.recording import Recorded
+from hpsearch.training.stacking.cuda_graphs import Recorded
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU")
 SIZE = 1000

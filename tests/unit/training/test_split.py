@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from hpsearch.training import images
+from hpsearch.sources import images
+from hpsearch.sources.raw import Raw
+from hpsearch.sources.split import DataSettings, Split, divide, facts
 from hpsearch.training.metrics import classification_metrics, regression_metrics
-from hpsearch.training.raw import Raw
-from hpsearch.training.split import DataSettings, Split, divide, facts
 
 
 def raw_of(counts: Sequence[int], own_test: int = 0) -> Raw:

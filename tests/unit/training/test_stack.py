@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.errors import CheckpointError
+from hpsearch.sources.dataset import Part
 from hpsearch.training.array import Array, Failure
-from hpsearch.training.checkpoint import Checkpoints
-from hpsearch.training.course import Course
-from hpsearch.training.data import Part
-from hpsearch.training.stack import Stack, shape_of
+from hpsearch.training.stacking.stack import Stack, shape_of
+from hpsearch.training.trial_progress import TrialProgress
 from tests.unit.training.packing import (
     DEVICE,
     RULES,
@@ -28,7 +28,7 @@ from tests.unit.training.packing import (
 )
 
 if TYPE_CHECKING:
-    from hpsearch.training.data import Dataset
+    from hpsearch.sources.dataset import Dataset
 
 
 def held(dataset: Dataset, candidates, states=None, stack: int = 16) -> Array:
@@ -279,9 +279,9 @@ def test_an_interruption_leaves_the_last_whole_epoch(digits: Dataset, crowd, fam
 
 
 def test_joining_is_all_or_nothing(digits: Dataset, crowd, monkeypatch) -> None:
-    courses = [Course(one, digits) for one in crowd(4, batch_norm=True)]
-    stack = Stack(courses[0].network(), digits, DEVICE)
-    stack.join([(course, None) for course in courses[:2]])
+    members = [TrialProgress(one, digits) for one in crowd(4, batch_norm=True)]
+    stack = Stack(members[0].network(), digits, DEVICE)
+    stack.join([(course, None) for course in members[:2]])
     before = [stack.state(slot) for slot in range(2)]
     plain, calls = torch.cat, []
 
@@ -295,14 +295,14 @@ def test_joining_is_all_or_nothing(digits: Dataset, crowd, monkeypatch) -> None:
     for fail_at in range(1, 100):  # noqa: B007 -- `cat` reads it
         calls.clear()
         try:
-            stack.join([(course, None) for course in courses[2:]])
+            stack.join([(course, None) for course in members[2:]])
         except torch.OutOfMemoryError:
-            assert len(stack.courses) == 2
+            assert len(stack.members) == 2
             assert [same(stack.state(slot), before[slot]) for slot in range(2)] == [True, True]
         else:
             break
     assert fail_at > 10
-    assert [course.candidate.key for course in stack.courses] == [0, 1, 2, 3]
+    assert [course.candidate.key for course in stack.members] == [0, 1, 2, 3]
     assert same(stack.state(0), before[0])
     monkeypatch.undo()
     losses = stack.train(lambda: False)

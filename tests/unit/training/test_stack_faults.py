@@ -10,14 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from hpsearch.training import networks, recording, rules
+from hpsearch.training import networks
 from hpsearch.training.array import Array, Failure
-from hpsearch.training.networks.stacked import StackedNetwork
-from hpsearch.training.stack import Stack
+from hpsearch.training.stacking import cuda_graphs, optimizers
+from hpsearch.training.stacking.layers import StackedNetwork
+from hpsearch.training.stacking.stack import Stack
 from tests.unit.training.packing import DEVICE, alone, curve, distance, gap, packed, run
 
 if TYPE_CHECKING:
-    from hpsearch.training.data import Dataset
+    from hpsearch.sources.dataset import Dataset
 
 Fail = Callable[[type, str, Callable[..., bool]], None]
 
@@ -28,7 +29,7 @@ def fail(monkeypatch):
 
     What has been recorded does not come by Python again: nothing is.
     """
-    monkeypatch.setattr(recording, "records", lambda _: False)
+    monkeypatch.setattr(cuda_graphs, "records", lambda _: False)
 
     def make(owner, name: str, when: Callable[..., bool], error: Exception | None = None) -> None:
         plain = getattr(owner, name)
@@ -44,7 +45,7 @@ def fail(monkeypatch):
 
 
 def in_step(fail, most: int) -> None:
-    fail(rules, "step", lambda rule, weights, *rest: len(weights) > most)
+    fail(optimizers, "step", lambda rule, weights, *rest: len(weights) > most)
 
 
 def in_the_last_step(fail, most: int) -> None:
@@ -54,15 +55,15 @@ def in_the_last_step(fail, most: int) -> None:
         steps.extend([1] * (len(weights) > most))
         return len(weights) > most and len(steps) % 4 == 0
 
-    fail(rules, "step", last)
+    fail(optimizers, "step", last)
 
 
 def in_the_copy(fail, most: int) -> None:
-    fail(Stack, "_copy", lambda stack: len(stack.courses) > most)
+    fail(Stack, "_copy", lambda stack: len(stack.members) > most)
 
 
 def in_evaluation(fail, most: int) -> None:
-    fail(Stack, "outputs", lambda stack, part: len(stack.courses) > most)
+    fail(Stack, "outputs", lambda stack, part: len(stack.members) > most)
 
 
 @pytest.mark.parametrize("place", [in_step, in_the_last_step, in_the_copy, in_evaluation])
@@ -94,7 +95,7 @@ def test_out_of_memory_where_candidates_join(digits, crowd, fail, epochs_before:
     for one in several[:3]:
         array.add(one)
     reports = run(array, epochs=epochs_before)
-    fail(Stack, "join", lambda stack, new: len(stack.courses) + len(new) > 3)
+    fail(Stack, "join", lambda stack, new: len(stack.members) + len(new) > 3)
     for one in several[3:]:
         array.add(one)
     reports += run(array)
@@ -115,7 +116,7 @@ def test_no_memory_for_even_two_means_each_alone(digits: Dataset, crowd, fail) -
 
 
 def test_half_of_what_was_tried(digits: Dataset, crowd, fail) -> None:
-    fail(rules, "step", lambda _, weights, *rest: len(weights) > 2)
+    fail(optimizers, "step", lambda _, weights, *rest: len(weights) > 2)
     several = crowd(4, epochs=1)
     array = packed(digits, several, stack=64)[1]
     assert array.fit(several[0]).slots == 2

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from hpsearch import catalog
+from hpsearch.spec import settings as catalog
 from hpsearch.training.networks import build
-from hpsearch.training.networks.dropout import Dropout, Dropping
-from hpsearch.training.networks.stacked import CannotStackError, StackedNetwork
+from hpsearch.training.stacking.dropout import Dropout, Dropping
+from hpsearch.training.stacking.layers import CannotStackError, StackedNetwork
 
 CPU = torch.device("cpu")
 K, N = 3, 6

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hpsearch.errors import DataError
-from hpsearch.training.csvfile import read_columns
-from hpsearch.training.data import Dataset, DataSettings, load
+from hpsearch.sources.csvfile import read_columns
+from hpsearch.sources.dataset import Dataset, DataSettings, load
 
 ROWS = 60
 

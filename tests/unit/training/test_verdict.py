@@ -5,21 +5,21 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from hpsearch.catalog import defaults
 from hpsearch.errors import CheckpointError
+from hpsearch.handover.trained import Trained
+from hpsearch.spec.settings import defaults
 from hpsearch.training.candidate import Candidate
-from hpsearch.training.course import Course
-from hpsearch.training.verdict import Trained
+from hpsearch.training.trial_progress import TrialProgress
 
 if TYPE_CHECKING:
-    from hpsearch.training.data import Dataset
+    from hpsearch.sources.dataset import Dataset
 
 
 SETTINGS = {**defaults("mlp"), "epochs": 1}
 
 
 def trained(dataset: Dataset) -> Trained:
-    weights = Course(Candidate(0, "mlp", SETTINGS, 0), dataset).network().state_dict()
+    weights = TrialProgress(Candidate(0, "mlp", SETTINGS, 0), dataset).network().state_dict()
     return Trained("mlp", SETTINGS, weights, dataset)
 
 

@@ -1,0 +1,100 @@
+"""A checked study file becomes a study in the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpsearch.errors import ConflictError
+from hpsearch.preflight.sizing import sized
+from hpsearch.spec import StudySpec, differences, version_of
+from hpsearch.stages.stage import outline
+from hpsearch.store.ledger import Ledger
+from hpsearch.store.values import Study
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["submit"]
+
+_OPTIONS = ("trials", "epochs", "hours")
+"""Keys of the budget that have an option of their name."""
+
+_MORE = {"trials": "--trials N", "hours": "--hours H"}
+"""What `extend` adds to."""
+
+
+def submit(
+    ledger: Ledger,
+    spec: StudySpec,
+    base: Path,
+    priority: int | None = None,
+    max_parallel: int | None = None,
+    device: str | None = None,
+) -> tuple[Study, bool]:
+    """The study of `spec`, made if there is none of its name, and whether it was made.
+
+    Args:
+        ledger: Where it is kept.
+        spec: What it is.
+        base: The study file's folder.
+        priority: Studies of a higher one are served first; None: 0, or as it is.
+        max_parallel: The most trials under way at once; 0: no limit; None: that, or as it is.
+        device: What a batch size of `auto` has to fit; None: the first of this machine.
+
+    Raises ConflictError where the name is taken by another content.
+    """
+    spec = sized(ledger, spec, base, device)
+    study, new = ledger.create(
+        name=spec.name,
+        direction=spec.direction,
+        digest=spec.digest,
+        document=spec.document,
+        base=str(base.resolve()),
+        budget=outline.tickets(spec) + outline.final_tickets(spec),
+        final=spec.final.model_dump(mode="json") if spec.final else None,
+        hours=spec.budget.hours,
+        priority=priority or 0,
+        max_parallel=max_parallel or None,
+        crash_limit=spec.retry.crash,
+        stage=outline.starting(spec).as_json(),
+        # How much the hours hold is known once the trials before have ended.
+        overlap=spec.search.overlap and spec.budget.hours is None,
+    )
+    spec = spec.under(version_of(study.document))  # another may have made it just now
+    if study.digest != spec.digest:
+        changes = differences(StudySpec.from_document(study.document), spec)
+        advice = [
+            *_as_made(study, spec, changes),
+            f"choose another name (--set name={spec.name}-2)",
+            f"remove it (hpsearch delete {spec.name})",
+        ]
+        raise ConflictError(
+            f"the name {spec.name!r} is taken in {ledger.database.name} by a study with another "
+            "content:\n" + "".join(f"  {line}\n" for line in changes) + ", or ".join(advice)
+        )
+    return study, new
+
+
+def _as_made(study: Study, spec: StudySpec, changes: Sequence[str]) -> list[str]:
+    """How to go on with a study that `spec` asks for with another budget, and nothing else.
+
+    What `extend` adds is no part of a study's content, so it does not make the two the same.
+    """
+    made, asked = StudySpec.from_document(study.document).filled["budget"], spec.filled["budget"]
+    other = {key: value for key, value in made.items() if value != asked[key]}
+    if not all(line.startswith("budget.") for line in changes):
+        return []
+    options = " ".join(
+        f"--set budget.{key}={'' if value is None else value}"
+        if value is None or key not in _OPTIONS else f"--{key} {value}"
+        for key, value in other.items()
+    )  # fmt: skip
+    work = f"hpsearch worker {spec.name} --until-done"
+    if study.state in ("paused", "stopped"):
+        work = f"hpsearch resume {spec.name} && {work}"
+    ways = [f"go on with it as it was made ({options}, or {work}, which needs no file)"]
+    if more := " ".join(_MORE[key] for key in _MORE if other.get(key) is not None):
+        ways.append(f"add to what it has, {study.tickets} trials by now, and go on then "
+                    f"(hpsearch extend {spec.name} {more} && {work})")  # fmt: skip
+    return ways

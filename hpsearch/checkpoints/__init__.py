@@ -1,0 +1,1 @@
+"""Networks between two workers: where they lie, and how they are written and read."""

@@ -1,0 +1,229 @@
+"""Where a study's files lie, and which files are a study's own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platformdirs import user_data_path
+
+from hpsearch import files, urls
+from hpsearch.errors import CheckpointError, DamagedError, HpsearchError, StudyFileError
+from hpsearch.spec import name_in, versions
+from hpsearch.spec.settings import SOURCES
+from hpsearch.spec.writing import NEXT_STUDY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from hpsearch.sources.split import DataSettings
+    from hpsearch.spec import StudySpec
+    from hpsearch.store.engine import Database
+    from hpsearch.store.ledger import Ledger
+    from hpsearch.store.values import Study
+
+__all__ = [
+    "checkpoint_place", "checkpoint_root", "data_settings", "default_root", "delete_study", "owner",
+    "stays_here",
+]  # fmt: skip
+
+_UID = re.compile(r"[0-9a-f]{32}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_PLACE = re.compile(_NAME.pattern + r"-[0-9a-f]{8}")
+"""A study's folder of checkpoints."""
+_CHECKPOINT = re.compile(r"\d+\.\d+\.pt", re.ASCII)
+
+
+def checkpoint_place(database: Database, study: Study, said: str | None = None) -> str:
+    """Where a study's checkpoints lie, the same for every worker that can reach it: a folder or
+    a URL.
+
+    The option, else `checkpoints` of the study file, else `default_root`. A relative folder
+    starts at the study file's.
+
+    Raises DamagedError where the study's row does not name a folder of its own: whoever can write
+    to the database could otherwise have any folder written to or cleared; StudyFileError where
+    the place starts at a home folder that is not on this machine.
+    """
+    if not _UID.fullmatch(study.uid) or not _NAME.fullmatch(study.name):
+        raise DamagedError(
+            f"the row of study {study.name!r} in {database.name} is damaged: no folder can be "
+            f"named after it and its uid {study.uid!r}"
+        )
+    own = f"{study.name}-{study.uid[:8]}"
+    configured = said or study.document.get("checkpoints")
+    if configured is not None and (not isinstance(configured, str) or "\0" in configured):
+        raise DamagedError(
+            f"the row of study {study.name!r} in {database.name} is damaged: where its checkpoints "
+            "lie is not known; name their place with --checkpoints"
+        )
+    try:
+        root = checkpoint_root(database, configured, urls.local(study.base))
+    except StudyFileError as error:
+        raise StudyFileError(f"the checkpoints of study {study.name!r}: {error}") from None
+    return str(root / own) if root else urls.below(str(configured), own)
+
+
+def checkpoint_root(database: Database, configured: str | None, base: Path) -> Path | None:
+    """The folder of the studies' checkpoints; None where they lie at a URL.
+
+    Args:
+        database: The one that the workers share.
+        configured: The place that an option or the study file names.
+        base: The study file's folder, where a relative one starts.
+
+    Raises StudyFileError where it starts at a home folder that is not on this machine.
+    """
+    if not configured:
+        return default_root(database)
+    folder = urls.folder(configured)
+    return None if folder is None else base / urls.local(folder)
+
+
+def default_root(database: Database) -> Path:
+    """Where checkpoints lie that nobody named a place for: beside SQLite's file, else in the
+    user's data folder."""
+    if database.file:
+        return database.file.with_suffix(".checkpoints")
+    return user_data_path("hpsearch") / "checkpoints"
+
+
+def delete_study(ledger: Ledger, study: Study, checkpoints: str | None = None) -> bool:
+    """Delete a study with its trials and its checkpoints, for good; whether their place is gone
+    too, or has other things in it.
+
+    Raises CheckpointError where its checkpoints cannot be deleted; for want of a package before
+    anything is.
+    """
+    from hpsearch.checkpoints.checkpoint import Checkpoints
+
+    try:
+        place = checkpoint_place(ledger.database, study, checkpoints)
+    except HpsearchError as error:  # a damaged row is deleted, and nothing that it may lead to
+        ledger.delete(study.name)
+        raise CheckpointError(
+            f"study {study.name} is deleted, but its checkpoints stay: {error}"
+        ) from error
+    kept = Checkpoints(place)
+    ledger.delete(study.name)
+    try:
+        return kept.clear()
+    except CheckpointError as error:
+        raise CheckpointError(f"study {study.name} is deleted, but: {error}") from error
+
+
+def stays_here(database: Database, said: str | None, *configured: str | None) -> bool:
+    """Whether checkpoints lie where no other machine finds them, though it may find the database.
+
+    Args:
+        database: The one that the workers share.
+        said: The place that an option or the environment names.
+        configured: The `checkpoints` of each study; none: studies that nobody knows yet.
+    """
+    named = said or (configured and all(configured))
+    return not named and database.file is None
+
+
+def data_settings(spec: StudySpec, base: Path) -> DataSettings:
+    """Which data the study names; `base` is its file's folder."""
+    from hpsearch.sources.split import DataSettings
+
+    data = spec.data
+    return DataSettings(
+        source=data.source,
+        path=base / data.path if data.path else None,
+        target=data.target,
+        task=data.task,
+        root=base / urls.local(data.root) if data.root else None,
+        validation=data.validation,
+        test=data.test or 0.0,
+        seed=data.seed,
+        limit=data.limit,
+        ignore=tuple(data.ignore),
+        every_class=spec.version > versions.FIRST,
+    )
+
+
+def owner(
+    database: Database, studies: Sequence[Study], said: str | None = None
+) -> Callable[[Path], str | None]:
+    """Says what a path is where a study would be damaged by writing there; None: nothing of it.
+
+    That are the database, the data and the files of its studies and their checkpoints, by whatever
+    name or link they are reached, and whatever is named as a checkpoint is: a worker may have been
+    started with a place that nobody knows here.
+
+    Args:
+        database: The one that the workers share.
+        studies: All of its studies.
+        said: Where checkpoints lie, if an option or the environment says so.
+    """
+    own, names = list(_own(database, studies, said)), {study.name for study in studies}
+
+    def find(path: Path) -> str | None:
+        real = Path(os.path.realpath(path))
+        for other, what in own:
+            if _is_same(real, other) or real.is_relative_to(os.path.realpath(other)):
+                return what
+            if real.is_dir() and Path(os.path.realpath(other)).is_relative_to(real):
+                return f"the folder of {what}"
+        if _CHECKPOINT.fullmatch(real.name) and _PLACE.fullmatch(real.parent.name):
+            return "a checkpoint"
+        name = _study_in(real, names)
+        if name is None:
+            return None
+        return f"the file of study {name!r}" if name else "the file of a study"
+
+    return find
+
+
+def _own(
+    database: Database, studies: Sequence[Study], said: str | None
+) -> Iterator[tuple[Path, str]]:
+    if database.file:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            yield Path(f"{database.file}{suffix}"), "the database"
+    for study in studies:
+        with contextlib.suppress(HpsearchError):
+            for path in _data_of(study):
+                yield path, f"the data of study {study.name!r}"
+        for named in {said, None}:  # workers may have been started without it
+            with contextlib.suppress(HpsearchError):  # of a damaged row, or of another machine's
+                place = checkpoint_place(database, study, named)
+                if (folder := urls.folder(place)) is not None:
+                    yield Path(folder), f"a place of checkpoints of study {study.name!r}"
+
+
+def _data_of(study: Study) -> Iterator[Path]:
+    data, base = study.document.get("data"), urls.local(study.base)
+    if not isinstance(data, dict):  # its row is damaged
+        return
+    path, root, source = data.get("path"), data.get("root"), SOURCES.get(str(data.get("source")))
+    if isinstance(path, str):
+        yield urls.local(str(base / path))
+    if isinstance(root, str) and source is not None and source.folder:
+        yield base / urls.local(root) / source.folder
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        return path == Path(os.path.realpath(other))
+
+
+_MOST_BYTES = 1_000_000
+"""Of a study file; see `spec.load`."""
+
+
+def _study_in(path: Path, names: Collection[str]) -> str | None:
+    """The name in a study file; None for any other, and for what `next` wrote that never ran."""
+    try:
+        text = files.content(path, at_most=_MOST_BYTES).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return None
+    name = name_in(text)
+    return None if name and text.startswith(f"# {NEXT_STUDY}") and name not in names else name

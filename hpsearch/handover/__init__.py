@@ -1,0 +1,1 @@
+"""The best network in a folder of its own: written, read again, and asked for predictions."""

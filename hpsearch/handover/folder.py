@@ -1,0 +1,367 @@
+"""A trained network in a folder of its own, ready to use: plain JSON and safetensors.
+
+DIR/config.json           what the network is, what it takes, how good it is, where it comes from
+DIR/model.safetensors     its weights by PyTorch's names
+
+Nothing in the folder is executed, and nothing outside it is needed to use the network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hpsearch import files
+from hpsearch.errors import CheckpointError, ConflictError, line
+from hpsearch.sources.dataset import DataSettings, Problem
+from hpsearch.sources.inputs import ImageInputs, Preprocessing
+from hpsearch.spec.settings import FAMILIES, LATER, METRICS, SOURCES, Task, Value, settings_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "CONFIG",
+    "WEIGHTS",
+    "Config",
+    "Data",
+    "Metrics",
+    "Network",
+    "Provenance",
+    "check_place",
+    "read",
+    "write",
+]
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_CROSSED = errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST
+"""Errors of a rename where another process saves to the same folder."""
+
+_MOST_CONFIG = 1 << 28
+"""Bytes of config.json that are read: it lists every value of a table's columns."""
+
+_FORMAT, _VERSION = "hpsearch network", 1
+
+
+@dataclass(frozen=True)
+class Network:
+    """Enough to build it again."""
+
+    family: str
+    """A key of `catalog.FAMILIES`."""
+    settings: dict[str, Value]
+    """All of the candidate, those of its training too."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How good it is."""
+
+    metric: str
+    """The one that steered the search."""
+    validation: dict[str, float]
+    """All of them after the epoch that is kept, the best one or the last."""
+    test: dict[str, float] | None
+    """What this network gave on the test part; None where no finish has used it."""
+    finish: dict[str, Any] | None
+    """What the finish found of the winner's configuration, the fields of `final.Verdict`."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What it was trained on."""
+
+    settings: DataSettings
+    fingerprint: str
+    """Hexadecimal hash of the data as found."""
+    split: str
+    """Hexadecimal hash of the row numbers of the three parts."""
+    rows: dict[str, int]
+    """Of each part."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where it comes from."""
+
+    study: str
+    uid: str
+    digest: str
+    """SHA-256 of the study's document."""
+    trial: int
+    ticket: int
+    seed: int
+    """Of first weights and order of the data."""
+    versions: dict[str, str]
+    """Of hpsearch, torch and python, where it was written to this folder."""
+    commit: str | None
+    """The commit checked out in the study file's folder by then, `-dirty` where files differ."""
+    date: str
+    """When it was written to this folder, ISO 8601."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What config.json says."""
+
+    network: Network
+    problem: Problem
+    metrics: Metrics
+    data: Data
+    provenance: Provenance
+    weights_sha256: str = ""
+    """Of model.safetensors; `write` fills it in."""
+    format: Literal["hpsearch network"] = _FORMAT  # type: ignore[assignment]
+    version: int = _VERSION
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; paths as text."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
+        keys = ("format", "version", "network", "problem", "metrics", "data", "provenance")
+        return {key: plain[key] for key in (*keys, "weights_sha256")}
+
+
+def write(
+    folder: Path, config: Config, weights: Mapping[str, Tensor], *, force: bool = False
+) -> None:
+    """Put the network in `folder`: all of it or nothing; with `force` in the place of one there.
+
+    A process that is killed leaves at most a folder beside it whose name begins with a dot. Killed
+    between the two renames it leaves the networks in there, and the next `write` puts the one of
+    before back first.
+
+    Raises ConflictError where something else is there, CheckpointError where it cannot be written.
+    """
+    from safetensors.torch import save
+
+    folder = folder.resolve()  # the folder `.` cannot be renamed
+    content = save({name: tensor.contiguous() for name, tensor in weights.items()})
+    said = {**config.as_json(), "weights_sha256": hashlib.sha256(content).hexdigest()}
+    text = json.dumps(said, indent=2, ensure_ascii=False) + "\n"
+    try:
+        try:
+            _replace(folder, content, text, force=force)
+        except OSError as error:
+            if error.errno not in _CROSSED:
+                raise
+            _replace(folder, content, text, force=force)
+    except OSError as error:
+        raise CheckpointError(f"cannot write the network to {folder}: {line(error)}") from error
+
+
+def _replace(folder: Path, content: bytes, text: str, *, force: bool) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _put_back(folder)
+    check_place(folder, force=force)
+    with _beside(folder) as (new, old):
+        (new / WEIGHTS).write_bytes(content)
+        (new / CONFIG).write_text(text, encoding="utf-8")
+        if force and folder.exists():  # one with something in it cannot be renamed over
+            folder.rename(old)
+        new.rename(folder)
+
+
+def _put_back(folder: Path) -> None:
+    """What lay in a folder that is missing, from where a killed `write` has left it."""
+    for work in folder.parent.iterdir():
+        left = work.name.rpartition(".")[0] == f".{folder.name}"
+        if left and (work / "old" / CONFIG).exists() and not folder.exists():
+            (work / "old").rename(folder)
+
+
+@contextlib.contextmanager
+def _beside(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Places for the new folder and for the old one, removed at the end with what is in them."""
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    new, old = work / "new", work / "old"
+    try:
+        new.mkdir()
+        yield new, old
+    finally:
+        if old.exists() and not folder.exists():  # broken off between the two renames
+            old.rename(folder)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def check_place(folder: Path, *, force: bool = False) -> None:
+    """Raise ConflictError unless the folder is empty, or not there yet; with `force` also unless
+    `write` has made it and nobody added to it."""
+    try:
+        there = {path.name for path in folder.iterdir()}
+        complete = there == {CONFIG, WEIGHTS} and _are_files(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConflictError(f"{folder} cannot be written over: {line(error)}") from error
+    if there and not (complete and _is_ours(_parsed(folder))):
+        raise ConflictError(
+            f"{folder} has other things in it than a network that hpsearch has saved; "
+            f"choose another folder"
+        )
+    if there and not force:
+        raise ConflictError(
+            f"{folder} has a network in it already; choose another folder, or replace it with "
+            "--force"
+        )
+
+
+def read(folder: Path) -> tuple[Config, dict[str, Tensor]]:
+    """What `write` has put there; CheckpointError where it is not that any more."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    config = _config(folder)
+    path = folder / WEIGHTS
+    try:
+        content = files.content(path)
+        weights: dict[str, Tensor] = load(content)
+    except OSError as error:
+        raise CheckpointError(f"cannot read the weights {path}: {line(error)}") from error
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is damaged: {line(error)}; save the network again"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != config.weights_sha256:
+        raise CheckpointError(
+            f"{path} is not the one that {CONFIG} tells of: its hash differs; save it again"
+        )
+    return config, weights
+
+
+def _parsed(folder: Path) -> Any:
+    path = folder / CONFIG
+    try:
+        return json.loads(files.content(path, at_most=_MOST_CONFIG))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{folder} has no {CONFIG}: it is no network that hpsearch best STUDY --save has made"
+        ) from None
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {line(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} is no JSON: {line(error)}; save the network again"
+        ) from error
+
+
+def _are_files(folder: Path) -> bool:
+    """Whether both names are regular files: a folder or a link of that name is somebody else's."""
+    return all(stat.S_ISREG((folder / name).lstat().st_mode) for name in (CONFIG, WEIGHTS))
+
+
+def _is_ours(said: Any) -> bool:
+    return isinstance(said, dict) and said.get("format") == _FORMAT
+
+
+def _config(folder: Path) -> Config:
+    from pydantic import TypeAdapter, ValidationError
+
+    said, path = _parsed(folder), folder / CONFIG
+    if not _is_ours(said):
+        raise CheckpointError(f"{path} is of another program: its format is not {_FORMAT!r}")
+    if said.get("version") != _VERSION:
+        raise CheckpointError(
+            f"{path} is of version {said.get('version')}, this program reads version {_VERSION}; "
+            f"save the network again"
+        )
+    try:
+        config = TypeAdapter(Config).validate_json(json.dumps(said), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise CheckpointError(f"{path}: {where}: {first['msg']}; save the network again") from error
+    config = _with_later_settings(config)
+    if fault := _fault(config):
+        raise CheckpointError(f"{path}: {fault}; save the network again")
+    return config
+
+
+def _with_later_settings(config: Config) -> Config:
+    """With the settings that a network saved by an earlier hpsearch does not name."""
+    network = config.network
+    known = settings_of(network.family) if network.family in FAMILIES else {}
+    later = {name: value for name, value in LATER.items() if name in known}
+    return replace(config, network=replace(network, settings={**later, **network.settings}))
+
+
+def _fault(config: Config) -> str | None:
+    """Why no network can be made of it, or why it cannot be used as it says."""
+    return (
+        _fault_of_network(config.network)
+        or _fault_of_problem(config.problem)
+        or _fault_of_inputs(config.problem.preprocessing)
+        or _fault_of_metrics(config.metrics, config.problem.task)
+        or _fault_of_data(config.data.settings)
+    )
+
+
+def _fault_of_network(network: Network) -> str | None:
+    if network.family not in FAMILIES:
+        return f"there is no network family {network.family!r}"
+    known = settings_of(network.family)
+    if odd := set(known) ^ set(network.settings):
+        return f"network.settings: {', '.join(sorted(odd))} is missing or unknown"
+    for name, setting in known.items():
+        if not setting.accepts(network.settings[name]):
+            return f"network.settings.{name}: expected {setting.expected}"
+    return None
+
+
+def _fault_of_problem(problem: Problem) -> str | None:
+    if (twice := _twice(problem.classes)) is not None:
+        return f"problem.classes: {twice!r} is there twice"
+    if (problem.task == "classification") != (len(problem.classes) > 1):
+        return "problem.classes: expected two or more for classification, none for regression"
+    if problem.input_shape != problem.preprocessing.shape:
+        return f"problem.input_shape: expected {list(problem.preprocessing.shape)}"
+    return None
+
+
+def _fault_of_inputs(inputs: Preprocessing) -> str | None:
+    where = "problem.preprocessing"
+    if isinstance(inputs, ImageInputs):
+        sound = len(inputs.shape) == 3 and (
+            len(inputs.mean) == len(inputs.deviation) == inputs.shape[0]
+        )
+        return None if sound else f"{where}: expected a mean and a deviation for each channel"
+    if (twice := _twice(inputs.names)) is not None:
+        return f"{where}: the column {twice!r} is there twice"
+    for column in inputs.categories:
+        if _twice(column.values) is not None:
+            return f"{where}: a value of the column {column.name!r} is there twice"
+        if column.most_frequent not in column.values:
+            return f"{where}: the most frequent value of {column.name!r} is none of its values"
+    return None
+
+
+def _fault_of_metrics(metrics: Metrics, task: Task) -> str | None:
+    if metrics.metric not in METRICS or task not in METRICS[metrics.metric].tasks:
+        return f"there is no metric {metrics.metric!r} for {task}"
+    if metrics.test is not None and metrics.metric not in metrics.test:
+        return f"metrics.test: expected {metrics.metric}"
+    return None
+
+
+def _fault_of_data(settings: DataSettings) -> str | None:
+    if settings.source not in SOURCES:
+        return f"data.settings: there is no source {settings.source!r}"
+    if settings.source == "csv" and None in (settings.path, settings.target):
+        return "data.settings: expected a path and a target, as the source is csv"
+    test = 0.0 if SOURCES[settings.source].own_test else settings.test
+    if settings.validation + test >= 1:
+        return "data.settings: expected shares of validation and test below 1 in all"
+    return None
+
+
+def _twice(names: Sequence[str]) -> str | None:
+    """The first that has been there before."""
+    return next((name for at, name in enumerate(names) if name in names[:at]), None)

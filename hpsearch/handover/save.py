@@ -1,0 +1,137 @@
+"""The network that a study hands over: found, checked, and put in a folder of its own."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import datetime
+from pathlib import Path
+
+import torch
+
+from hpsearch import __version__
+from hpsearch.checkpoints.checkpoint import Checkpoints
+from hpsearch.checkpoints.places import checkpoint_place, data_settings
+from hpsearch.errors import CheckpointError
+from hpsearch.handover.folder import folder
+from hpsearch.handover.trained import Trained
+from hpsearch.insight.report import Snapshot, Trial
+from hpsearch.sources.dataset import Problem, check_same, load
+from hpsearch.spec import StudySpec
+from hpsearch.stages.stage import Stage
+from hpsearch.store.ledger import Ledger
+from hpsearch.training.candidate import Candidate, derived_seed
+from hpsearch.training.trial_progress import kept
+
+__all__ = ["save"]
+
+_GIT_S = 10.0
+
+
+def save(
+    ledger: Ledger, snapshot: Snapshot, best: Trial, folder: Path, said: str | None = None, *,
+    force: bool = False,
+) -> folder.Config:  # fmt: skip
+    """Put the network of a study's best trial in `folder`, and give what config.json says of it.
+
+    Args:
+        ledger: Where the study is kept.
+        snapshot: The study.
+        best: Its best trial.
+        folder: Where the network goes.
+        said: Where checkpoints lie, if an option or the environment says so.
+        force: Replace one that an earlier `save` has put there.
+
+    Raises CheckpointError where the network is not to be had, or cannot be written; ConflictError
+    where something else is in the folder; DataError where the data is missing or has changed.
+    """
+    folder.check_place(folder, force=force)  # before anything that takes time
+    study = snapshot.study
+    spec = StudySpec.from_document(study.document)
+    candidate = _candidate(ledger, study.study_id, spec, best)
+    place = checkpoint_place(ledger.database, study, said)
+    weights = _weights(place, candidate, best)
+    settings = data_settings(spec, Path(study.base))
+    dataset = load(settings, torch.device("cpu"))
+    check_same(settings, study.data or {}, dataset.record)
+    problem = Problem(**{name: getattr(dataset, name) for name in Problem.__dataclass_fields__})
+    Trained(spec.family, candidate.settings, weights, problem)  # whether it can be used at all
+    verdict = snapshot.verdict
+    config = folder.Config(
+        network=folder.Network(spec.family, dict(candidate.settings)),
+        problem=problem,
+        metrics=folder.Metrics(
+            metric=spec.metric,
+            validation=dict(best.metrics),
+            test=dict(verdict["network"]) if verdict else None,
+            finish=dict(verdict) if verdict else None,
+        ),
+        data=folder.Data(
+            settings=settings,
+            fingerprint=dataset.record["fingerprint"],
+            split=dataset.record["split"],
+            rows=dict(dataset.record["rows"]),
+        ),
+        provenance=folder.Provenance(
+            study=study.name,
+            uid=study.uid,
+            digest=study.digest,
+            trial=best.number,
+            ticket=best.ticket,
+            seed=candidate.seed,
+            versions={
+                "hpsearch": __version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+            commit=_commit(study.base),
+            date=datetime.now().astimezone().isoformat(timespec="seconds"),
+        ),
+    )
+    folder.write(folder, config, weights, force=force)
+    return config
+
+
+def _candidate(ledger: Ledger, study_id: int, spec: StudySpec, best: Trial) -> Candidate:
+    """What the trial trained, its seed included."""
+    origin = ledger.origin(study_id, best.ticket)
+    stages = [Stage.from_json(stage, spec.space) for stage in ledger.stages(study_id)]
+    stage = max((s for s in stages if s.first <= origin), key=lambda s: s.first)
+    seed = derived_seed(spec.search.seed, *stage.seed(origin))
+    return Candidate(
+        best.ticket, spec.family, spec.settings(spec.space.assignment(best.params)), seed
+    )
+
+
+def _weights(place: str, candidate: Candidate, best: Trial) -> dict[str, torch.Tensor]:
+    checkpoints = Checkpoints(place)
+    state = checkpoints.load(best.ticket)
+    if state is None:
+        raise CheckpointError(
+            f"the network of trial {best.number} is not in {checkpoints.place}; name the place "
+            f"where it is with --checkpoints, or ask on the machine where it was trained"
+        )
+    if state["digest"] != candidate.digest:
+        raise CheckpointError(
+            f"the checkpoint {checkpoints.path(best.ticket)} is not of trial {best.number}: its "
+            f"settings or its seed differ"
+        )
+    epoch, model = kept(state)
+    if epoch != best.best_epoch:
+        raise CheckpointError(
+            f"the network of trial {best.number} was not kept after its epoch {best.best_epoch}: "
+            f"{checkpoints.place} has that of epoch {epoch}"
+        )
+    return model
+
+
+def _commit(folder: str) -> str | None:
+    """What is checked out there; None where there is no git or none of its repositories."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", folder, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"],
+            capture_output=True, text=True, timeout=_GIT_S, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,97 @@
+"""Trained networks without what they were trained with: what they tell, and how well."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hpsearch.errors import CheckpointError
+from hpsearch.spec.conflicts import loss_name
+from hpsearch.training import losses
+from hpsearch.training.evaluation import in_parts, measure
+from hpsearch.training.networks import build
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from hpsearch.sources.dataset import Problem
+
+__all__ = ["Trained"]
+
+
+class Trained:
+    """A trained network, and what it was trained for."""
+
+    def __init__(
+        self,
+        family: str,
+        settings: Mapping[str, Any],
+        weights: Mapping[str, Tensor],
+        problem: Problem,
+    ) -> None:
+        """
+        Args:
+            family: A key of `catalog.FAMILIES`.
+            settings: All of the candidate that was trained.
+            weights: The network's state by PyTorch's names, on the CPU; taken, not copied.
+            problem: What it was trained for.
+
+        Raises CheckpointError where they are the weights of another network, and ValueError for
+        settings that make none.
+        """
+        self.problem = problem
+        self.loss = loss_name(settings["loss"], problem.task, len(problem.classes))
+        outputs = losses.outputs_of(self.loss, len(problem.classes))
+        with torch.device("meta"):  # no memory for first weights, and no random number for them
+            self.network: nn.Module = build(family, settings, problem.input_shape, outputs)
+        _check(self.network.state_dict(), weights)
+        self.network.load_state_dict(weights, assign=True)
+        self.network.eval()
+
+    @torch.inference_mode()
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """What the network makes of inputs, float64 (N, outputs).
+
+        In double precision: the order of sums, another on each device and with other rows beside,
+        does not show in metrics that are rounded to single.
+        """
+        on_cpu = inputs.device.type == "mps"  # which has no double precision
+        device = torch.device("cpu") if on_cpu else inputs.device
+        network = copy.deepcopy(self.network).to(device, torch.float64)
+        chunks = in_parts(inputs.to(device), 1, images=inputs.dim() == 4)
+        return torch.cat([network(chunk.double()) for chunk in chunks])
+
+    def score(self, outputs_NC: Tensor, targets: Tensor, metric: str) -> dict[str, float]:
+        """The loss and the metrics of outputs, by the targets of a `Part`.
+
+        `metric` is measured in any case, the one that steers the search: it may take long.
+        """
+        targets = targets.to(outputs_NC.device)
+        if self.problem.task == "regression":
+            targets = targets.double()
+        unknown = torch.zeros(1, device=outputs_NC.device)
+        (found,) = measure(
+            outputs_NC.unsqueeze(0), targets, self.problem, self.loss, unknown, metric
+        )
+        del found["train_loss"]
+        return found
+
+
+def _check(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    for name in dict.fromkeys((*expected, *weights)):
+        there, wanted = _described(weights.get(name)), _described(expected.get(name))
+        if there != wanted:
+            raise CheckpointError(
+                f"the weights do not fit the network: {name} is {there}, and by the settings it "
+                f"is {wanted}"
+            )
+
+
+def _described(tensor: Tensor | None) -> str:
+    if tensor is None:
+        return "not there"
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"

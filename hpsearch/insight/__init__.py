@@ -1,0 +1,1 @@
+"""What a search teaches: its report, its diagnosis, what mattered, and the study to run next."""

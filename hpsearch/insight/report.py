@@ -1,0 +1,488 @@
+"""A snapshot of a study for people and programs: reads only."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.checkpoints.checkpoint import Checkpoints
+from hpsearch.checkpoints.places import checkpoint_place
+from hpsearch.errors import CheckpointError, DamagedError, line
+from hpsearch.forecast import Forecast
+from hpsearch.insight import diagnosis
+from hpsearch.insight.diagnosis import Diagnosis, Word, Yardstick
+from hpsearch.spec import StudySpec
+from hpsearch.spec.ranges import Edge, edges
+from hpsearch.spec.settings import FINAL, Direction
+from hpsearch.spec.space import Assignment
+from hpsearch.stages.stage import outline
+from hpsearch.store.ledger import Ledger
+from hpsearch.store.mirror import Mirror
+from hpsearch.store.values import UNTRAINABLE, Study
+
+__all__ = ["Reader", "Snapshot", "StageSummary", "Trial"]
+
+_SAME = 1e-6
+"""Metrics that differ by less than this share are the same: they are kept in single precision."""
+
+_log = logging.getLogger(__name__)
+
+_MOST_DAMAGES = 10
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial as hpsearch shows it."""
+
+    number: int
+    """Optuna's number: the order in which trials began."""
+    ticket: int
+    state: str
+    """RUNNING, COMPLETE, PRUNED or FAIL."""
+    value: float | None
+    """Of one that is complete the study's metric after the epoch that counts, `best_epoch`; of any
+    other after its last one so far."""
+    params: Mapping[str, Any]
+    epoch: int
+    """Epochs finished."""
+    curve: Mapping[int, float]
+    """The metric after each epoch."""
+    metrics: Mapping[str, float]
+    """All metrics after `best_epoch`, once the trial has ended."""
+    stage: str
+    sampler: str
+    attempts: int
+    worker: str
+    reason: str | None
+    started: datetime | None
+    ended: datetime | None
+    confusion: Sequence[Sequence[int]] | None = None
+    """Validation rows of each class that were given each class, by the network that is kept; not in
+    a row for JSON, but in that of `best`."""
+    untrainable: bool = False
+    """Whether it failed since its settings can never be trained."""
+    unsaved: str | None = None
+    """Why its last epochs have no checkpoint."""
+    best_epoch: int = 0
+    """The epoch that counts: its best one, or its last where the study keeps that."""
+    last_metrics: Mapping[str, float] = field(default_factory=dict)
+    """All metrics after the last epoch, where another one counts."""
+    checkpoint: str | None = None
+    """Path or URL of its network: of the one handed over only, once `Reader.located` has looked."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values: times in ISO 8601, in local time."""
+        times = {k: t and t.isoformat() for k, t in (("started", self.started),
+                                                     ("ended", self.ended))}  # fmt: skip
+        return {k: v for k, v in {**asdict(self), **times}.items() if k != "confusion"}
+
+
+@dataclass(frozen=True)
+class StageSummary:
+    """What one stage of a search has come to."""
+
+    name: str
+    trials: int
+    best: float | None
+    """The best value in it; None before one of its trials has gone to its end."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A study and its trials at one moment."""
+
+    study: Study
+    trials: tuple[Trial, ...]
+    best: Trial | None
+    """The best trial of the search that went to its end; the first of equals. Optuna's too."""
+    forecast: Forecast | None = None
+    """What `plan` expected of it, where it was asked."""
+    verdict: Mapping[str, Any] | None = None
+    """What the last finish found, the fields of `final.Verdict`; None: there was none yet."""
+    searching: int = 0
+    """Tickets of its budget that are the search's: neither retries nor a finish's."""
+    handed: Trial | None = None
+    """After a finish, of the winner's trainings the best on validation data."""
+    damaged: tuple[str, ...] = ()
+    """A line for each trial that cannot be read and is left out."""
+
+    def complain(self) -> None:
+        """DamagedError where trials were left out, which says which and why."""
+        if self.damaged:
+            said = "\n".join(f"  {damage}" for damage in self.damaged[:_MOST_DAMAGES])
+            more = len(self.damaged) - _MOST_DAMAGES
+            raise DamagedError(
+                f"study {self.study.name!r} has trials that cannot be read and are left out; "
+                f"something other than hpsearch wrote them:\n{said}"
+                + (f"\n  and {more} more" if more > 0 else "")
+            )
+
+    @property
+    def metric(self) -> str:
+        """The metric that steers the search."""
+        return self.spec.metric
+
+    @property
+    def network(self) -> Trial | None:
+        """The trial whose network is handed over: a finish's, or else the best one."""
+        return self.handed or self.best
+
+    @property
+    def direction(self) -> Direction:
+        """Whether the metric is to grow or to shrink."""
+        return self.spec.direction
+
+    @property
+    def fruitless(self) -> int:
+        """The trainings of the last finish where none of them went to its end; 0: one did, or it
+        has not ended, or there was none."""
+        judged = -1 if self.verdict is None else self.verdict["last_trial"]
+        finish = [t for t in self.trials if t.stage == FINAL and t.number > judged]
+        nothing = self.study.finish == "done" and all(t.state != "COMPLETE" for t in finish)
+        return len(finish) if nothing else 0
+
+    @property
+    def epochs(self) -> int:
+        """The most epochs that a trial runs."""
+        return self.spec.budget.epochs
+
+    @property
+    def baseline(self) -> tuple[str, float] | None:
+        """What a constant answer gives by the study's metric, and which; None where that is not
+        known: of studies of 0.1, and of the loss of numbers."""
+        known = (self.study.data or {}).get("baseline")
+        if known is None or self.metric not in known["values"]:
+            return None
+        return known["name"], float(known["values"][self.metric])
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names of the target's classes; none where it is a number."""
+        return tuple((self.study.data or {}).get("classes", ()))
+
+    @property
+    def is_above_baseline(self) -> bool:
+        """Whether the best trial is better than a constant answer; true where nothing is known."""
+        if self.baseline is None or self.best is None or self.best.value is None:
+            return True
+        gain = self.best.value - self.baseline[1]
+        least = _SAME * abs(self.baseline[1])
+        return gain > least if self.study.direction == "maximize" else gain < -least
+
+    def only_answer(self, trial: Trial) -> str | None:
+        """The one class that a trial's network answers for every validation row; None: several, or
+        that is not known."""
+        if trial.confusion is None:
+            return None
+        answers = [sum(rows[at] for rows in trial.confusion) for at in range(len(trial.confusion))]
+        given = [at for at, rows in enumerate(answers) if rows]
+        return self.classes[given[0]] if len(given) == 1 and self.classes else None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its budget has all trials that the search has a use for: that of a grid may."""
+        most = outline.limit(self.spec)
+        return most is not None and self.searching >= most
+
+    @cached_property
+    def leader(self) -> Trial | None:
+        """`best`, or while the search runs a trial under way that is better by now, with the value
+        that it has so far: it is no result yet."""
+        leader = self.best
+        for trial in self.running if self.verdict is None else ():
+            if not trial.curve or trial.stage == FINAL:
+                continue
+            ahead = self._so_far(trial)
+            if self.is_better(ahead, leader):
+                leader = ahead
+        return leader
+
+    def _so_far(self, trial: Trial) -> Trial:
+        """A trial under way as if it ended now."""
+        if self.spec.keep == "last":
+            return trial
+        epoch = diagnosis.best_epoch(trial.curve, self.spec.direction)
+        return replace(trial, value=trial.curve[epoch], best_epoch=epoch)
+
+    def is_better(self, trial: Trial, than: Trial | None) -> bool:
+        """Whether a trial's value beats that of another one."""
+        if trial.value is None or than is None or than.value is None:
+            return trial.value is not None
+        better = trial.value - than.value
+        return better > 0 if self.study.direction == "maximize" else better < 0
+
+    def top(self, count: int | None = None) -> tuple[Trial, ...]:
+        """The best trials that went to their end, the best first."""
+        sign = 1 if self.study.direction == "maximize" else -1
+        done = [t for t in self.trials if t.state == "COMPLETE" and t.value is not None]
+        return tuple(sorted(done, key=lambda t: (-sign * (t.value or 0.0), t.number))[:count])
+
+    @property
+    def searched(self) -> tuple[Trial, ...]:
+        """The same of the search alone: a finish trains a few of them again and again."""
+        return tuple(trial for trial in self.top() if trial.stage != FINAL)
+
+    @cached_property
+    def spec(self) -> StudySpec:
+        """What is searched."""
+        return StudySpec.from_document(self.study.document)
+
+    def values(self, trial: Trial) -> Assignment:
+        """A trial's parameters as the study file has them: Optuna keeps lists of sizes as text."""
+        try:
+            return self.spec.space.assignment(trial.params)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise DamagedError(
+                f"study {self.study.name!r}, trial {trial.number}: its parameters are not those "
+                f"that are searched: {line(error)}"
+            ) from None
+
+    def word(self, trial: Trial) -> Word | None:
+        """What the trial's learning curve looks like; None before its end, or if none can tell."""
+        if trial.state not in ("COMPLETE", "PRUNED"):
+            return None
+        loss = trial.params.get("loss", self.spec.space.constants.get("loss"))
+        return diagnosis.diagnose(
+            list(trial.curve.values()), trial.last_metrics or trial.metrics, self._yardstick,
+            loss=loss, diverged=trial.reason == "diverged",
+        )  # fmt: skip
+
+    @cached_property
+    def _yardstick(self) -> Yardstick:
+        data = self.study.data or {"classes": [], "rows": {"validation": 0}}
+        return Yardstick(self.metric, len(data["classes"]), data["rows"]["validation"])
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis | None:
+        """What the learning curves of the search's best trials look like."""
+        every = [self.word(trial) for trial in self.trials]
+        best = {trial.number: self.word(trial) for trial in self.searched[: diagnosis.BEST]}
+        return diagnosis.summary(best, every)
+
+    @property
+    def advised(self) -> Word | None:
+        """The word to act on: the study's where its winner has it, or where it has no winner."""
+        word = self.diagnosis.word if self.diagnosis else None
+        return word if self.network is None or self.word(self.network) is word else None
+
+    @cached_property
+    def edges(self) -> tuple[Edge, ...]:
+        """Where the winner lies at an edge of what was searched."""
+        if self.network is None:
+            return ()
+        return edges(self.spec, self.values(self.network))
+
+    def row(self, trial: Trial) -> dict[str, Any]:
+        """A trial of this study for JSON."""
+        return {**trial.as_dict(), "diagnosis": self.word(trial)}
+
+    @property
+    def stages(self) -> tuple[StageSummary, ...]:
+        """The stages that have a trial, in the order in which they began."""
+        found: dict[str, list[Trial]] = {}
+        for trial in sorted(self.trials, key=lambda t: t.ticket):
+            found.setdefault(trial.stage, []).append(trial)
+        sign = 1 if self.study.direction == "maximize" else -1
+        summaries = []
+        for name, of_stage in found.items():
+            values = [t.value for t in of_stage if t.state == "COMPLETE" and t.value is not None]
+            best = max(values, key=lambda value: sign * value, default=None)
+            summaries.append(StageSummary(name, len(of_stage), best))
+        return tuple(summaries)
+
+    @property
+    def running(self) -> tuple[Trial, ...]:
+        """Trials under way, or waiting for a worker to go on with them."""
+        return tuple(t for t in self.trials if t.state == "RUNNING")
+
+    def count(self, state: str) -> int:
+        """Number of trials in a state."""
+        return sum(t.state == state for t in self.trials)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: the study without its trials."""
+        study = self.study
+        return {
+            "name": study.name,
+            "state": study.state,
+            "metric": self.metric,
+            "direction": study.direction,
+            "budget": {"trials": study.tickets, "epochs": self.epochs, "hours": study.hours},
+            "issued": study.issued,
+            "ended": study.ended,
+            "complete": self.count("COMPLETE"),
+            "pruned": self.count("PRUNED"),
+            "failed": self.count("FAIL"),
+            "running": self.count("RUNNING"),
+            "active_seconds": round(study.active_s, 1),
+            "forecast": self.forecast and self.forecast.as_json(),
+            "priority": study.priority,
+            "max_parallel": study.max_parallel,
+            "data": study.data,
+            "sanity": study.sanity,
+            "stages": [asdict(stage) for stage in self.stages],
+            "diagnosis": asdict(self.diagnosis) if self.diagnosis else None,
+            "best": self.row(self.best) if self.best else None,
+            "network": self.row(self.network) if self.network else None,
+            "leader": self.row(self.leader) if self.leader else None,
+            "baseline": self.baseline and dict(zip(("name", "value"), self.baseline, strict=True)),
+            "edges": [asdict(edge) for edge in self.edges],
+            "finish": study.finish,
+            "final": self.verdict,
+        }
+
+
+class Reader:
+    """Snapshots of one study, each after the first read by increments."""
+
+    def __init__(self, ledger: Ledger, name: str, checkpoints: str | None = None) -> None:
+        """Raises NotFoundError where there is no such study, StudyFileError for a damaged one."""
+        self._ledger, self._name, self._checkpoints = ledger, name, checkpoints
+        self._open(ledger.study(name))
+
+    def _open(self, study: Study) -> None:
+        # First, so that no reader below trips over a damaged row.
+        self._spec = StudySpec.from_document(study.document)
+        self._uid = study.uid
+        self._direction = study.direction
+        self._foresee(study)
+        self._mirror = Mirror(
+            self._ledger.database, study.study_id, study.name, study.direction, lenient=True
+        )
+
+    def _foresee(self, study: Study) -> None:
+        kept = self._ledger.forecast(study.digest)
+        self._state, self._forecast = study.state, Forecast.from_json(kept) if kept else None
+
+    def snapshot(self) -> Snapshot:
+        """The study as it is now."""
+        study = self._ledger.study(self._name)
+        if study.uid != self._uid:  # deleted and made again under the same name
+            self._open(study)
+        elif study.state != self._state:  # somebody may have asked `plan` meanwhile
+            self._foresee(study)
+        self._mirror.refresh()
+        trials, damaged = self._read()
+        best = self._best(trials)
+        said = self._ledger.verdicts(study.study_id) if study.finish else []
+        verdict, handed = said[-1] if said else None, None
+        if verdict is not None:
+            handed = next((t for t in trials if t.ticket == verdict.get("best_ticket")), None)
+        finish = outline.final_tickets(self._spec.with_final(study.final))
+        searching = self._ledger.searching(study, finish)
+        return Snapshot(study, trials, best, self._forecast, verdict, searching, handed, damaged)
+
+    def _best(self, trials: Sequence[Trial]) -> Trial | None:
+        """The best trial of the search that can be read."""
+        found = self._mirror.best()
+        if found is None:
+            return None
+        own = next((t for t in trials if t.number == found.number), None)
+        if own is not None:
+            return own
+        sign = 1 if self._direction == "maximize" else -1
+        complete = [t for t in trials if t.state == "COMPLETE" and t.stage != FINAL]
+        return max(complete, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
+
+    def _read(self) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
+        """The trials, and a line for each that cannot be read."""
+        found, damaged = [], list(self._mirror.damaged)
+        for trial in self._mirror.trials():
+            try:
+                found.append(_trial(trial))
+            except DamagedError as error:
+                damaged.append(f"trial {trial.number}: {error}")
+        return tuple(found), tuple(damaged)
+
+    def tidy(self, snapshot: Snapshot) -> None:
+        """Remove the checkpoints that are of no use once a study has come to its end.
+
+        Its workers do so; but one may have been killed before it could, and trials that are ended
+        by a command have none.
+        """
+        if snapshot.study.state not in ("done", "stopped"):
+            return
+        ended = {t.ticket for t in snapshot.trials if t.state != "RUNNING"}
+        kept = {snapshot.network.ticket} if snapshot.network else set[int]()
+        if snapshot.verdict is None or snapshot.study.state != "done":
+            kept |= {t.ticket for t in snapshot.trials if t.stage == FINAL}
+        place = checkpoint_place(self._ledger.database, snapshot.study, self._checkpoints)
+        try:
+            Checkpoints(place).tidy(ended, kept)
+        except CheckpointError as error:
+            _log.warning("%s", error)
+
+    def located(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with the place of the checkpoint of the network that is handed over.
+
+        Not part of every snapshot: a place elsewhere takes its time to answer, or does not.
+        """
+        network = snapshot.network
+        if network is None:
+            return snapshot
+        place = checkpoint_place(self._ledger.database, snapshot.study, self._checkpoints)
+        try:
+            path = Checkpoints(place).path(network.ticket)
+        except CheckpointError as error:
+            _log.warning("%s", error)
+            return snapshot
+        found = replace(network, checkpoint=path)
+        if snapshot.handed is None:
+            return replace(snapshot, best=found)
+        return replace(snapshot, handed=found)
+
+
+_NUMBER = (int, float)
+_TEXT = (str, type(None))
+_KINDS: Mapping[str, Any] = {
+    "ticket": int, "stage": str, "sampler": str, "attempts": int, "worker": _TEXT, "reason": _TEXT,
+    "checkpoint": _TEXT, "metrics": dict,
+}  # fmt: skip
+_NEEDED = ("ticket", "stage", "sampler")
+
+
+def _check(attrs: Mapping[str, Any]) -> None:
+    """DamagedError for attributes that hpsearch does not write."""
+    for key in (*_NEEDED, *(key for key in _KINDS if key in attrs)):
+        if not isinstance(attrs.get(key), _KINDS[key]):
+            raise DamagedError(f"its attribute {key} is {attrs.get(key)!r}")
+    for name, value in attrs.get("metrics", {}).items():
+        if not isinstance(value, _NUMBER):
+            raise DamagedError(f"its metric {name} is {value!r}")
+
+
+def _trial(trial: FrozenTrial) -> Trial:
+    attrs = trial.user_attrs
+    _check(attrs)
+    if trial.values is not None and len(trial.values) != 1:
+        raise DamagedError(f"it has {len(trial.values)} values")
+    curve = dict(sorted(trial.intermediate_values.items()))
+    last, epoch = next(reversed(curve.values()), None), max(curve, default=0)
+    return Trial(
+        number=trial.number,
+        ticket=attrs["ticket"],
+        state=trial.state.name,
+        value=last if trial.state is TrialState.RUNNING else trial.value,
+        params=dict(trial.params),
+        epoch=epoch,
+        curve=curve,
+        metrics=attrs.get("metrics", {}),
+        stage=attrs["stage"],
+        sampler=attrs["sampler"],
+        attempts=attrs.get("attempts", 1),
+        worker=attrs.get("worker", ""),
+        reason=attrs.get("reason"),
+        confusion=attrs.get("confusion"),
+        untrainable=bool(attrs.get(UNTRAINABLE)),
+        unsaved=attrs.get("checkpoint"),
+        best_epoch=attrs.get("best_epoch", epoch),
+        last_metrics=attrs.get("last_metrics", {}),
+        started=trial.datetime_start,
+        ended=trial.datetime_complete,
+    )

@@ -1,0 +1,1 @@
+"""What is looked at before a search: the data, the device, the first epochs."""

@@ -1,0 +1,133 @@
+"""Whether a study's data suits it, before there is a study that could not be worked on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.checkpoints.places import data_settings
+from hpsearch.errors import DataError
+from hpsearch.spec import versions
+from hpsearch.spec.conflicts import NORM, RULES, SMOOTHING, WEIGHTS
+from hpsearch.spec.impossible import combinations, never
+from hpsearch.spec.settings import METRICS
+from hpsearch.stages.outline import remarks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hpsearch.spec import StudySpec
+    from hpsearch.spec.settings import Task
+
+__all__ = ["check_measured", "check_settings", "check_table", "check_task", "warnings"]
+
+_OVER_CLASSES = frozenset({"precision", "recall", "f1", "auroc"})
+"""Metrics that are a mean over classes."""
+
+_NAMED = 3
+"""Classes that a message names."""
+
+_MOST_BYTES = 64 << 20
+"""Of a table that is read for this alone: some seconds. Of a larger one the workers say it."""
+
+
+def check_table(spec: StudySpec, base: Path) -> None:
+    """Read a study's table, if it has one here: DataError where it is no data for this search.
+
+    `base` is the folder of the study file.
+    """
+    data = spec.data
+    path = base / (data.path or "")
+    if data.target is None or not path.is_file() or path.stat().st_size > _MOST_BYTES:
+        return
+    from hpsearch.sources.split import divide, facts
+    from hpsearch.sources.tables import load_table
+
+    raw = load_table(path, data.target, data.task, data.ignore)
+    check_task(spec, raw.task)
+    check_settings(spec, raw.task, len(raw.classes))
+    parts, _ = divide(raw, data_settings(spec, base))
+    check_measured(spec, {"classes": raw.classes, **facts(raw, parts)})
+
+
+def check_task(spec: StudySpec, task: Task) -> None:
+    """DataError where the metric is none of this task, which may be known only from the target."""
+    if task not in METRICS[spec.metric].tasks:
+        fitting = ", ".join(n for n, m in METRICS.items() if task in m.tasks)
+        raise DataError(
+            f"the metric of study {spec.name!r} is {spec.metric}, and by its target "
+            f"{spec.data.target!r} the table is for {task}; "
+            f"set metric to one of {fitting}, or set data.task"
+        )
+
+
+def check_settings(spec: StudySpec, task: Task, classes: int) -> None:
+    """DataError where values that are searched can never be trained on this target.
+
+    In a study of version 1 each trial that has them fails by itself.
+    """
+    if spec.version == versions.FIRST:
+        return
+    for rule in RULES:
+        if found := never(spec.space, spec.family, rule, task, classes):
+            whose = f"by its target {spec.data.target!r} " if spec.data.target else ""
+            raise DataError(
+                f"{whose}the data of study {spec.name!r} is for {task}, where {found.name} "
+                f"{found.values} can never be trained: {found.why}; change {found.name}"
+            )
+
+
+def check_measured(
+    spec: StudySpec, record: Mapping[str, Any], parts: Sequence[str] | None = None
+) -> None:
+    """DataError where the study's metric cannot be measured on a part of its data.
+
+    Args:
+        spec: The study. One of version 1 goes by what it was begun with.
+        record: Of its data: `classes`, and the `facts` of its split.
+        parts: Which parts; None: those that the study looks at.
+    """
+    if spec.version == versions.FIRST:
+        return
+    metric, classes = spec.metric, record["classes"]
+    for part in parts or ("validation", *(["test"] if spec.final else [])):
+        if metric == "r2" and part in record.get("constant", ()):
+            raise DataError(
+                f"the target is the same in all rows of the {part} part, so r2 cannot be measured "
+                f"there: take rmse or mae, a larger data.{part} or another data.seed"
+            )
+        rows = record.get("class_rows", {}).get(part, ())
+        lacking = [name for name, count in zip(classes, rows, strict=False) if not count]
+        alone = sum(map(bool, rows)) == 1
+        if lacking and (alone or metric in _OVER_CLASSES):
+            raise DataError(_unmeasured(metric, part, classes, lacking, alone=alone))
+
+
+def _unmeasured(
+    metric: str, part: str, classes: Sequence[str], lacking: Sequence[str], *, alone: bool
+) -> str:
+    names = ", ".join(lacking[:_NAMED]) + (f" and {len(lacking) - _NAMED} more"
+                                          if len(lacking) > _NAMED else "")  # fmt: skip
+    only = f", only of {next(c for c in classes if c not in lacking)}" if alone else ""
+    noun = "class" if len(lacking) == 1 else "classes"
+    other = "" if alone else ", or a metric that is no mean over classes, such as accuracy"
+    return (
+        f"the {part} part has no row of {noun} {names}{only}, so {metric} cannot be measured "
+        f"there: get more rows of it, a larger data.{part} or another data.seed{other}"
+    )
+
+
+def warnings(spec: StudySpec) -> list[str]:
+    """Combinations of searched values that can never be trained, each of which loses a trial;
+    starting points that are not run; and a `stop_after` that ends no trial."""
+    found = combinations(spec.space, spec.family, (SMOOTHING, WEIGHTS, NORM), spec.data.task, None)
+    return [*map(str, found), *remarks(spec), *_idle_stop(spec)]
+
+
+def _idle_stop(spec: StudySpec) -> list[str]:
+    most, stop = spec.budget.epochs, spec.budget.stop_after
+    if stop is None or stop < most - 1:  # the first epoch is always better than none before
+        return []
+    noun = "epoch" if most == 1 else "epochs"
+    return [f"budget.stop_after: {stop} ends no trial early, as none has more than {most} {noun} "
+            "(budget.epochs)"]  # fmt: skip

@@ -1,0 +1,130 @@
+"""Look at devices, database, data and versions: what works, and what mends the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+from hpsearch import __version__, passwords
+from hpsearch.checkpoints.places import default_root, stays_here
+from hpsearch.errors import SchemaError, StorageError
+from hpsearch.spec.settings import SOURCES
+from hpsearch.store.engine import Database, storage_url
+from hpsearch.store.ledger import Ledger
+from hpsearch.store.tables import is_ready
+from hpsearch.store.upgrades import pending
+
+__all__ = ["Finding", "check_database", "examine"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    subject: str
+    works: bool
+    needed: bool
+    """Whether hpsearch is of no use without it."""
+    said: str
+    mend: str = ""
+    """What to do where it does not work."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def examine(storage: str | None) -> list[Finding]:
+    """Everything that a search on this machine needs."""
+    return [*_versions(), *_devices(), _database(storage), *_checkpoints(storage), *_data()]
+
+
+def check_database(storage: str | None) -> dict[str, Any]:
+    """Facts about the database; changes nothing. Raises StorageError or SchemaError."""
+    database = Database(storage_url(storage))
+    if database.file and not database.file.exists():
+        return {"database": database.name, "state": "not made yet; hpsearch db init makes it"}
+    if not is_ready(database):
+        return {"database": database.name, "state": "reached, empty; hpsearch db init prepares it"}
+    studies = Ledger(database).studies()
+    return {
+        "database": database.name,
+        "state": "ready",
+        "server": database.version(),
+        "studies": len(studies),
+        "open": sum(study.state == "open" for study in studies),
+    }
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("python", True, True, platform.python_version())
+    yield Finding("hpsearch", True, True, __version__)
+    for package in ("torch", "torchvision", "torchmetrics", "optuna", "sqlalchemy"):
+        yield Finding(package, True, True, version(package))
+
+
+def _devices() -> Iterator[Finding]:
+    from hpsearch.training import devices
+
+    names = devices.local()
+    for name in names:
+        said = devices.describe(devices.device(name))
+        yield Finding(f"device {name}", True, True, said)
+    if names == ["cpu"]:
+        yield Finding(
+            "accelerator", False, False, "none that PyTorch can use",
+            "with an NVIDIA GPU: install its driver, and a PyTorch that fits it",
+        )  # fmt: skip
+
+
+def _database(storage: str | None) -> Finding:
+    try:
+        facts = check_database(storage)
+    except StorageError as error:
+        return Finding("database", False, True, str(error), _mend(storage, error))
+    return Finding("database", True, True, f"{facts['database']}: {facts['state']}")
+
+
+def _mend(storage: str | None, error: StorageError) -> str:
+    """What to do about a database that cannot be used."""
+    if isinstance(error, SchemaError):
+        with contextlib.suppress(StorageError):
+            pending(Database(storage_url(storage)))  # raises where no way leads on from it
+            return "run hpsearch db upgrade"
+    return "name another one with --storage or HPSEARCH_STORAGE, or fix what it says"
+
+
+def _checkpoints(storage: str | None) -> Iterator[Finding]:
+    try:
+        database = Database(storage_url(storage))
+    except StorageError:  # which is said already
+        return
+    said = os.environ.get("HPSEARCH_CHECKPOINTS")
+    place = passwords.hide(said or default_root(database))
+    if stays_here(database, said):
+        yield Finding(
+            "checkpoints", False, False,
+            f"{place} on each machine by itself, where a study names no place: a trial that moves "
+            "to another machine starts again",
+            "name a place that all machines reach in HPSEARCH_CHECKPOINTS, on each of them",
+        )  # fmt: skip
+    else:
+        yield Finding("checkpoints", True, False, f"{place}, where a study names no other place")
+
+
+def _data() -> Iterator[Finding]:
+    from hpsearch.sources.images import find, locations
+
+    for name, source in SOURCES.items():
+        if not source.folder:
+            continue
+        found = find(name)
+        looked = ", ".join(map(str, locations(name, None)))
+        said = str(found) if found else f"not in {looked}"
+        mend = "name its folder in HPSEARCH_DATA, or let the first study that needs it download it"
+        yield Finding(f"data {name}", found is not None, False, said, mend)

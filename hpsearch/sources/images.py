@@ -1,0 +1,249 @@
+"""Image data: scikit-learn's digits, and what torchvision downloads."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import math
+import os
+import socket
+import tempfile
+import zlib
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from platformdirs import user_data_path
+
+from hpsearch import urls
+from hpsearch.errors import DataError, line
+from hpsearch.files import open_regular
+from hpsearch.sources.inputs import ImageInputs, fit_images
+from hpsearch.sources.raw import Raw
+from hpsearch.spec.settings import SOURCES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from hpsearch.sources.raw import Rows
+
+__all__ = ["find", "load_images", "locations"]
+
+_DATASETS = {"fashion_mnist": "FashionMNIST", "mnist": "MNIST", "cifar10": "CIFAR10"}
+"""Source -> its class in torchvision.datasets."""
+_IDX_FILES = tuple(
+    f"{part}-{content}-ubyte"
+    for part in ("train", "t10k")
+    for content in ("images-idx3", "labels-idx1")
+)
+_CLASSES = {
+    "fashion_mnist": (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+        "Ankle boot",
+    ),
+    "mnist": (
+        "0 - zero", "1 - one", "2 - two", "3 - three", "4 - four", "5 - five", "6 - six",
+        "7 - seven", "8 - eight", "9 - nine",
+    ),
+}  # fmt: skip
+"""Of the sources in those files, as torchvision names them."""
+_DEBIAN = {"fashion_mnist": Path("/usr/share/datasets/fashion-mnist")}
+"""Where Debian's package dataset-fashion-mnist keeps its .gz files."""
+_CONNECT_TIMEOUT_S = 10.0
+_LOCK_TIMEOUT_S = 900.0
+_MOST_BYTES = 1 << 28
+"""Of one unpacked file; Fashion-MNIST's largest has 47 MB."""
+
+
+def locations(source: str, root: Path | None) -> list[Path]:
+    """Folders in which torchvision's data is looked for, in this order; downloads go to the first.
+
+    They are `root`, the environment variable HPSEARCH_DATA, and the user's data folder.
+    """
+    if source not in _DATASETS:
+        return []
+    named = os.environ.get("HPSEARCH_DATA")
+    folders = [root, named, user_data_path("hpsearch") / "data"]
+    return list(dict.fromkeys(urls.local(str(folder)) for folder in folders if folder))
+
+
+def find(source: str, root: Path | None = None) -> Path | None:
+    """The first of `locations` that holds the source; None: it would have to be fetched."""
+    return next((f for f in locations(source, root) if _is_in(f, source)), None)
+
+
+def load_images(source: str, root: Path | None) -> Raw:
+    """All images of a source. DataError where they are neither here nor to be downloaded."""
+    if source == "digits":
+        return _digits()
+    folder = _found(source, root)
+    try:
+        train, test = (_read(source, folder, train=train) for train in (True, False))
+        images_NCHW = np.concatenate([train[0], test[0]])
+    except Exception as error:  # torchvision and pickle raise of everything for damaged files
+        raise DataError(
+            f"{source} in {folder / SOURCES[source].folder} cannot be read: {error}. "
+            f"Remove that folder and get the data again"
+        ) from error
+    return _raw(images_NCHW, np.concatenate([train[1], test[1]]), train[2], len(test[0]))
+
+
+def _digits() -> Raw:
+    """From scikit-learn's own file: `load_digits` gives the same, and is slow to load."""
+    file = distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")
+    try:
+        rows = np.loadtxt(str(file), delimiter=",", dtype=np.int64)
+    except OSError as error:
+        raise DataError(f"digits, a part of scikit-learn, cannot be read: {error}") from error
+    images_NCHW = rows[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8)
+    return _raw(images_NCHW, rows[:, -1], tuple("0123456789"), brightest=16)
+
+
+def _raw(
+    images_NCHW: NDArray[np.uint8],
+    targets: NDArray[Any],
+    classes: tuple[str, ...],
+    own_test: int = 0,
+    brightest: int = 255,
+) -> Raw:
+    fingerprint = hashlib.sha256(np.ascontiguousarray(images_NCHW).data)
+    fingerprint.update(targets.astype("<i8").tobytes())
+
+    def take(rows: Rows) -> NDArray[np.uint8]:
+        return images_NCHW[rows]
+
+    def fit(train: Rows) -> ImageInputs:
+        return fit_images(images_NCHW[train], brightest)
+
+    targets = targets.astype(np.int64)
+    return Raw("classification", targets, classes, take, fit, fingerprint.hexdigest(), own_test)
+
+
+def _read(
+    source: str, folder: Path, *, train: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
+    """Images (N, C, H, W), targets (N,) and class names of one part."""
+    if source in _CLASSES:
+        folder = folder / SOURCES[source].folder / "raw"
+        files = _IDX_FILES[:2] if train else _IDX_FILES[2:]
+        images, targets = (_read_idx(folder / f, n) for f, n in zip(files, (3, 1), strict=True))
+        if len(images) != len(targets):
+            raise ValueError(f"{len(images)} images in {files[0]}, {len(targets)} labels beside it")
+        return images[:, None], targets.astype(np.int64), _CLASSES[source]
+    data = _torchvision(source)(folder, train=train, download=False)
+    images = np.asarray(data.data).transpose(0, 3, 1, 2)
+    return images, np.asarray(data.targets, dtype=np.int64), tuple(data.classes)
+
+
+def _read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """An array in the file format of MNIST: two zeros, 8 for bytes, dimensions, sizes, bytes.
+
+    torchvision reads it too, and loads the compilers of PyTorch for that: 2 to 4 s in each worker.
+    """
+    with open_regular(path) as file:
+        if file.read(4) != bytes([0, 0, 8, dimensions]):
+            raise ValueError(f"{path.name} has no bytes in {dimensions} dimensions, as MNIST's has")
+        sizes = np.fromfile(file, ">u4", dimensions)
+        there = path.stat().st_size - file.tell()
+        if len(sizes) != dimensions or there != math.prod(sizes.tolist()):
+            raise ValueError(f"{path.name} is longer or shorter than it says")
+        return np.fromfile(file, np.uint8).reshape(sizes)
+
+
+def _torchvision(source: str) -> Any:
+    from torchvision import datasets  # here, for it takes seconds to load
+
+    return getattr(datasets, _DATASETS[source])
+
+
+def _found(source: str, root: Path | None) -> Path:
+    """A folder that holds the source; it is unpacked or downloaded where none does."""
+    folder = find(source, root)
+    if folder is not None:
+        return folder
+    folders = locations(source, root)
+    target = folders[0]
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with FileLock(target / f".{source}.lock", timeout=_LOCK_TIMEOUT_S):
+            if not _is_in(target, source):  # another worker may have been faster
+                _fetch(source, folders, target)
+    except (OSError, RuntimeError, Timeout, EOFError, zlib.error) as error:  # gzip's, the last two
+        looked = "".join(f"\n  {folder / SOURCES[source].folder}" for folder in folders)
+        raise DataError(
+            f"no {source} data in{looked}\nand it cannot be had now: {line(error)}\n"
+            f"Put it in one of these folders, name another in data.root or in the environment "
+            f"variable HPSEARCH_DATA, or connect to the network for a download"
+        ) from error
+    return target
+
+
+def _is_in(folder: Path, source: str) -> bool:
+    return (folder / SOURCES[source].folder / SOURCES[source].file).is_file()
+
+
+def _fetch(source: str, folders: list[Path], target: Path) -> None:
+    """Unpack or download into a folder beside, then move: no worker sees a half-written file."""
+    name = SOURCES[source].folder
+    with tempfile.TemporaryDirectory(prefix=f".{source}.", dir=target) as beside:
+        packed = _packed(source, folders)
+        if packed:
+            _unpack(packed, Path(beside) / name / "raw")
+        else:
+            _download(source, Path(beside))
+        files = [path for path in (Path(beside) / name).rglob("*") if path.is_file()]
+        # The file by which the source is known to be there goes last.
+        for path in sorted(files, key=lambda path: path.match(SOURCES[source].file)):
+            final = target / path.relative_to(beside)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(final)
+
+
+def _packed(source: str, folders: list[Path]) -> Path | None:
+    """A folder that has the four .gz files of an MNIST-like source."""
+    if source not in _CLASSES:
+        return None
+    raw = [folder / SOURCES[source].folder / "raw" for folder in folders]
+    for folder in [*raw, *folders, *filter(None, [_DEBIAN.get(source)])]:
+        if all((folder / f"{name}.gz").is_file() for name in _IDX_FILES):
+            return folder
+    return None
+
+
+def _unpack(packed: Path, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for name in _IDX_FILES:
+        with gzip.open(packed / f"{name}.gz") as source, (folder / name).open("wb") as target:
+            _copy(source, target)
+
+
+def _copy(source: gzip.GzipFile, target: IO[bytes]) -> None:
+    """OSError where there is more than any of these data sets has: a small file can fill a disk."""
+    copied = 0
+    while chunk := source.read(1 << 20):
+        copied += len(chunk)
+        if copied > _MOST_BYTES:
+            raise OSError(f"{source.name} unpacks to more than {_MOST_BYTES:,} bytes")
+        target.write(chunk)
+
+
+def _download(source: str, folder: Path) -> None:
+    """OSError or RuntimeError where that fails, soon where there is no network."""
+    with _socket_timeout(_CONNECT_TIMEOUT_S):
+        _torchvision(source)(folder, train=True, download=True)
+
+
+@contextlib.contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """torchvision opens its connections without one."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

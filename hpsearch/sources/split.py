@@ -1,0 +1,225 @@
+"""Which rows are for training, which for validation, and which for the test.
+
+The split depends on the data and on the seed alone, so every worker of a study has the same one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from hpsearch.errors import DataError
+from hpsearch.spec.settings import Task
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hpsearch.sources.raw import Raw, Rows
+
+__all__ = ["DataSettings", "Split", "divide", "facts", "stratified"]
+
+_NAMED = 3
+"""Classes that a note names; of more it says how many."""
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which data, and how it is split: the part of a study that `load` needs."""
+
+    source: str
+    """A key of `catalog.SOURCES`."""
+    path: Path | None = None
+    """The table, for the source `csv`."""
+    target: str | None = None
+    """The table's column to predict."""
+    task: Task | None = None
+    """None: by the look of the target column."""
+    root: Path | None = None
+    """The first folder in which torchvision's data is looked for."""
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Share of all rows; of the rows that are not the source's own test part."""
+    test: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    """Share of all rows; without meaning where the source brings its own test part."""
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
+    """Of the split."""
+    limit: Annotated[int, Field(gt=0)] | None = None
+    """Use only so many training and validation rows."""
+    ignore: tuple[str, ...] = ()
+    """The table's columns to leave out."""
+    every_class: bool = False
+    """Whether each class that has a row for each part gets one there. Studies of version 1, and
+    networks that they handed over, are split without."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Disjoint row numbers, rising."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the row numbers."""
+        parts = (part.astype("<i8").tobytes() for part in (self.train, self.validation, self.test))
+        return hashlib.sha256(b"|".join(parts)).hexdigest()
+
+
+def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
+    """The three parts, and notes on what the limit leaves out and on classes that a part lacks.
+
+    Raises DataError where there are too few rows.
+    """
+    rows: Rows = np.arange(len(raw.targets), dtype=np.int64)
+    classes = raw.targets if raw.task == "classification" else np.zeros_like(rows)
+    # Its numbers are the same in every version of NumPy, which a Generator's need not be.
+    bits = np.random.PCG64(settings.seed)
+    notes: list[str] = []
+
+    def cut(rows: Rows, count: int) -> tuple[Rows, Rows]:
+        """Rows in two: the rest, and `count` drawn by the seed, classes in equal shares."""
+        chosen = stratified(classes[rows], count, bits)
+        return rows[~chosen], rows[chosen]
+
+    if raw.own_test:
+        rest, test = rows[: -raw.own_test], rows[-raw.own_test :]
+        wanted = settings.validation * len(rest)
+    else:
+        rest, test = cut(rows, round(settings.test * len(rows)))
+        wanted = settings.validation * len(rows)
+    unused = rows[:0]
+    if settings.limit is not None and settings.limit < len(rest):
+        notes.append(f"limit: {settings.limit} of {len(rest)} training and validation rows used")
+        wanted *= settings.limit / len(rest)
+        unused, rest = cut(rest, settings.limit)
+    count = round(wanted)
+    if count < 2 or len(rest) - count < 2:
+        raise DataError(
+            f"{len(rest)} rows for training and validation, {count} of them for validation: each "
+            f"needs 2 or more. Change data.validation, data.test or data.limit, or get more rows"
+        )
+    train, validation = cut(rest, count)
+    if settings.every_class and raw.task == "classification":
+        own = [test] if len(test) and not raw.own_test else []
+        train, validation, *own = _spread(classes, [train, validation, *own], unused, bits)
+        test = own[0] if own else test
+    found = Split(train, validation, test)
+    for name, part in (("training", train), ("validation", validation), ("test", test)):
+        lacking = np.setdiff1d(classes, classes[part])
+        if len(lacking) and len(part):
+            names = f": {', '.join(raw.classes[n] for n in lacking)}"
+            notes.append(
+                f"{name} part: no row of {len(lacking)} of {len(raw.classes)} classes"
+                f"{names if len(lacking) <= _NAMED else ''}"
+            )
+    return found, notes
+
+
+def _spread(
+    classes: NDArray[Any], parts: Sequence[Rows], unused: Rows, bits: np.random.BitGenerator
+) -> list[Rows]:
+    """The parts, each with a row of each class that has as many rows as there are parts.
+
+    A row that a part lacks is exchanged for one of the part's most frequent class, so that sizes
+    stay, but where it has no class of two rows. Parts that lack nothing stay as they are.
+    """
+    pools = [*parts, unused]
+    place = np.full(len(classes), -1)
+    for number, rows in enumerate(pools):
+        place[rows] = number
+    counts = np.stack([np.bincount(classes[rows], minlength=classes.max() + 1) for rows in pools])
+
+    def move(kind: int, start: int, end: int) -> None:
+        """One row of a class, drawn by the seed."""
+        rows = np.flatnonzero((classes == kind) & (place == start))
+        place[rows[int(bits.random_raw()) % len(rows)]] = end
+        counts[start, kind] -= 1
+        counts[end, kind] += 1
+
+    for kind in range(counts.shape[1]):
+        if counts[:, kind].sum() < len(parts):
+            continue
+        for part in np.flatnonzero(counts[:-1, kind] == 0).tolist():
+            donor = len(parts) if counts[-1, kind] else int(counts[:-1, kind].argmax())
+            other = int(counts[part].argmax())
+            move(kind, donor, part)
+            if counts[part, other] > 1:
+                move(other, part, donor)
+    return [np.flatnonzero(place == number) for number in range(len(parts))]
+
+
+def facts(raw: Raw, parts: Split) -> dict[str, Any]:
+    """What the targets of the parts tell about metrics, as plain values.
+
+    `class_rows`, rows of each class by part; for numbers `constant`, the parts in which all are the
+    same; and the `baseline`, what a constant answer gives on the validation part.
+    """
+    targets = {name: raw.targets[rows] for name, rows in vars(parts).items()}
+    if raw.task == "classification":
+        rows = {
+            name: np.bincount(part, minlength=len(raw.classes)).tolist()
+            for name, part in targets.items()
+        }
+        return {"class_rows": rows, "baseline": _majority(raw.classes, rows)}
+    constant = [name for name, part in targets.items() if len(part) and (part == part[0]).all()]
+    return {"constant": constant, "baseline": _mean(targets["train"], targets["validation"])}
+
+
+def _majority(classes: Sequence[str], rows: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """What the most frequent class of the training rows gives as the answer to every row of the
+    validation part, and for the loss their shares."""
+    train, validation = (np.array(rows[part]) for part in ("train", "validation"))
+    answer, total = int(train.argmax()), int(validation.sum())
+    right = int(validation[answer])
+    # As the metrics are counted: classes that are in neither targets nor answers do not count.
+    counted = int((validation > 0).sum()) + (right == 0)
+    values = {
+        "accuracy": right / total,
+        "precision": right / total / counted,
+        "recall": (right > 0) / counted,
+        "f1": 2 * right / (right + total) / counted,
+        "auroc": 0.5,
+    }
+    there = validation > 0
+    if train[there].all():
+        shares = train[there] / train.sum()
+        values["loss"] = float(-(validation[there] / total * np.log(shares)).sum())
+    return {"name": f"majority class {classes[answer]}", "values": values}
+
+
+def _mean(train: NDArray[Any], validation: NDArray[Any]) -> dict[str, Any]:
+    """What the mean of the training rows gives as the answer to every validation row."""
+    error = validation - train.mean()
+    mse, variance = float((error**2).mean()), float(validation.var())
+    values = {"mse": mse, "rmse": mse**0.5, "mae": float(np.abs(error).mean())}
+    if variance > 0:
+        values["r2"] = 1 - mse / variance
+    return {"name": "mean of the target", "values": values}
+
+
+def stratified(
+    classes: NDArray[Any], count: int, bits: np.random.BitGenerator
+) -> NDArray[np.bool_]:
+    """Which rows are drawn: systematic sampling of the rows of one class after the other, each in
+    random order. So a class has its share, to a row, and no row is likelier than another.
+
+    Args:
+        classes: (N,), of each row.
+        count: How many, N at the most.
+        bits: Is advanced.
+
+    scikit-learn's `train_test_split` is slow to load, and refuses classes of one row.
+    """
+    order = np.lexsort((bits.random_raw(len(classes)), classes))
+    start = int(bits.random_raw()) % len(order)
+    passed = (np.arange(len(order) + 1, dtype=np.int64) * count + start) // len(order)
+    chosen = np.zeros(len(order), dtype=bool)
+    chosen[order] = np.diff(passed) > 0
+    return chosen

@@ -1,0 +1,1 @@
+"""What a search does next: stages, finish, packing. Pure functions."""

@@ -1,0 +1,179 @@
+"""The honest finish: what the winner of a search is worth, on rows that the search has not seen.
+
+The best value of a search is the luckiest of many draws. So the best few are trained again, each
+several times, and the winner is chosen by the mean on validation data; only then is the test part
+used, once, for the winner and for the default configuration.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import mean, stdev
+from typing import Any
+
+from hpsearch.spec.settings import METRICS, Direction
+from hpsearch.spec.space import Assignment
+
+__all__ = ["Entry", "Estimate", "Repeat", "Verdict", "estimate", "finalists", "verdict"]
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """One training of a configuration of the finish."""
+
+    trial: int
+    """Optuna's number."""
+    ticket: int
+    turn: int
+    """Which of the seeds it had: the same turn is the same seed for all configurations."""
+    value: float | None
+    """The metric on validation data after the epoch that counts; None where it did not end so."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A configuration of the finish and its trainings."""
+
+    values: Assignment
+    repeats: tuple[Repeat, ...]
+
+    @property
+    def whole(self) -> tuple[Repeat, ...]:
+        """The trainings that completed."""
+        return tuple(repeat for repeat in self.repeats if repeat.value is not None)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and where it may lie."""
+
+    mean: float
+    low: float | None
+    """Ends of the 95 % interval by Student's t; None where there is one value only."""
+    high: float | None
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the finish found."""
+
+    metric: str
+    winner: Mapping[str, Any]
+    """The winner's parameters."""
+    trials: tuple[int, ...]
+    """Its trainings' trial numbers."""
+    last_trial: int
+    """The highest number of a trial of the finish."""
+    best_ticket: int
+    """Of its trainings the one with the best validation value: the network to hand over."""
+    validation: Estimate
+    """Of the winner, over its seeds."""
+    test: Estimate
+    metrics: Mapping[str, float]
+    """All metrics on the test part, the mean over the winner's seeds."""
+    default: Estimate | None
+    """Of the default configuration on the test part; None where it could not be trained."""
+    difference: Estimate | None
+    """Winner less default on the test part, seed by seed; None where the default has won."""
+    optimism: float | None
+    """How much better the best value of the search was than the mean of the winner trained again;
+    None where no trial of the search went to its end."""
+    rows: int
+    """Of the test part."""
+    use: int
+    """How often the test part has been used, this time included."""
+    network: Mapping[str, float]
+    """What the network to hand over gives on the test part."""
+    asked: int
+    """Trainings that the finish was to have, of all its configurations."""
+    completed: int
+    """Those of them that completed."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def estimate(values: Sequence[float], least: float = -math.inf, most: float = math.inf) -> Estimate:
+    """The mean of a few independent values, with its 95 % interval by Student's t, as far as that
+    lies between what the mean can be at least and at most."""
+    middle = mean(values)
+    if len(values) < 2:
+        return Estimate(middle, None, None, tuple(values))
+    from scipy.special import stdtrit  # Student's t; scipy.stats is slow to load
+
+    reach = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * stdev(values)
+    reach /= math.sqrt(len(values))
+    low, high = max(middle - reach, least), min(middle + reach, most)
+    return Estimate(middle, low, high, tuple(values))
+
+
+def finalists(entries: Sequence[Entry], direction: Direction) -> tuple[Entry, Entry]:
+    """The winner by validation and the default configuration, the last of the entries: the test
+    part is used for their networks. They may be one and the same."""
+    sign = 1 if direction == "maximize" else -1
+    winner = max(
+        (entry for entry in entries if entry.whole),
+        # One that does not always get to its end is worth less than any that does.
+        key=lambda e: (len(e.whole), sign * mean(r.value or 0.0 for r in e.whole)),
+    )
+    return winner, entries[-1]
+
+
+def verdict(
+    entries: Sequence[Entry],
+    best_seen: float | None,
+    metric: str,
+    direction: Direction,
+    score: Callable[[Repeat, Assignment], Mapping[str, float]],
+    rows: int,
+    use: int,
+    asked: int,
+) -> Verdict:
+    """Choose the winner by validation, and then use the test part.
+
+    Args:
+        entries: The configurations, the default one last; at least one training went to its end.
+        best_seen: The best validation value of the search, if it has one.
+        metric: The one that steered the search.
+        direction: Whether it is to grow or to shrink.
+        score: All metrics of a training on the test part.
+        rows: Of the test part.
+        use: How often the test part has been used, this time included.
+        asked: Trainings that there were to be.
+    """
+    sign = 1 if direction == "maximize" else -1
+    winner, default = finalists(entries, direction)
+    scores = {r.turn: score(r, winner.values) for r in winner.whole}
+    own = {turn: found[metric] for turn, found in scores.items()}
+    plain = own if default is winner else {
+        r.turn: score(r, default.values)[metric] for r in default.whole
+    }  # fmt: skip
+    ends = METRICS[metric].low, METRICS[metric].high
+    validation = estimate([r.value or 0.0 for r in winner.whole], *ends)
+    both = [own[turn] - plain[turn] for turn in own if turn in plain]
+    chosen = max(winner.whole, key=lambda r: (sign * (r.value or 0.0), -r.trial))
+    return Verdict(
+        metric=metric,
+        winner=winner.values,
+        trials=tuple(r.trial for r in winner.repeats),
+        last_trial=max(r.trial for entry in entries for r in entry.repeats),
+        best_ticket=chosen.ticket,
+        validation=validation,
+        test=estimate(list(own.values()), *ends),
+        metrics={name: mean(found[name] for found in scores.values())
+                 for name in next(iter(scores.values()))},
+        default=estimate(list(plain.values()), *ends) if plain else None,
+        difference=estimate(both) if both and default is not winner else None,
+        optimism=None if best_seen is None else sign * (best_seen - validation.mean),
+        rows=rows,
+        use=use,
+        network=scores[chosen.turn],
+        asked=asked,
+        completed=sum(len(entry.whole) for entry in entries),
+    )  # fmt: skip

@@ -1,0 +1,424 @@
+"""What the next tickets are: pure functions of the study file, of the trials that have ended, and
+of how many more its hours hold.
+
+A search is a row of stages. A stage draws some parameters, from ranges of its own, beside values
+that it holds; its tickets are numbered on from those of the one before. `outline` says which
+stages a study has, `opening` what the next one is once the trials before it have ended. Whoever
+computes that from the same trials gets the same stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hpsearch.errors import StudyFileError
+from hpsearch.spec import StudySpec, versions
+from hpsearch.spec.ranges import bounds, edges, narrowed, spanned, within
+from hpsearch.spec.settings import FINAL, GROUPS, JOINT, POLISH, WARMUP, Direction, Value, defaults
+from hpsearch.spec.space import Assignment, Choices, Grid, Parameter, Range
+from hpsearch.stages.stage import Stage
+
+__all__ = [
+    "Done", "PlannedStage", "carried", "default_point", "final_tickets", "in_hours", "limit",
+    "opening", "outline", "provisional", "ranked", "remarks", "sizes", "starting", "tickets",
+]  # fmt: skip
+
+_WARMUP_SHARE, _STAGES_SHARE, _POLISH_SHARE = 0.20, 0.25, 0.55
+_HEAVY = ("architecture", "learning_rate")
+"""Groups whose stages get twice the tickets of another's."""
+
+_UNTIMED = 80
+"""Tickets that the first stage of a study with hours has its share of, before trials have told the
+pace: a warm-up of 16."""
+
+_RETUNED = {"architecture": "lr", "batch_size": "lr", "optimizer": "lr"}
+"""The learning rate belongs to the architecture, the batch size and the optimizer that it was found
+with (Godbole et al., Deep Learning Tuning Playbook, 2023): it is searched again beside them."""
+
+_RETUNE_WIDTH = 0.15
+_POLISH_WIDTH = 0.3
+"""How far a narrow range reaches to each side of its centre, as a share of the whole range."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A trial that has ended, as a plan sees it."""
+
+    ticket: int
+    values: Assignment
+    value: float | None
+    """The metric of one that is complete; None of any other."""
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage before it is known what comes out of those before it."""
+
+    name: str
+    """warmup, a priority group, polish or joint."""
+    share: float
+    """Of the tickets, next to the others' shares."""
+    retune: tuple[str, ...] = ()
+    """Parameters of other groups that are searched beside the group's, in a narrow range."""
+
+
+# --- the whole search -------------------------------------------------------------------------
+
+
+def outline(spec: StudySpec) -> tuple[PlannedStage, ...]:
+    """The stages of a study, in their order."""
+    if spec.search.strategy == JOINT:
+        return (PlannedStage(JOINT, 1.0),)
+    if spec.search.stages:
+        return tuple(PlannedStage(s.stage, s.share, s.retune) for s in spec.search.stages)
+    searched = {p.group for p in spec.space}
+    groups = [g for g in spec.search.priority or GROUPS if g in searched]
+    weights = [2 if group in _HEAVY else 1 for group in groups]
+    names = {p.name for p in spec.space}
+    found = [
+        PlannedStage(group, _STAGES_SHARE * weight / sum(weights), _beside(group, names))
+        for group, weight in zip(groups, weights, strict=True)
+    ]
+    between = found if len(found) > 1 else []  # with one group there is nothing to hold
+    first, last = PlannedStage(WARMUP, _WARMUP_SHARE), PlannedStage(POLISH, _POLISH_SHARE)
+    return first, *between, last
+
+
+def _beside(group: str, searched: set[str]) -> tuple[str, ...]:
+    name = _RETUNED.get(group)
+    return (name,) if name in searched else ()
+
+
+def limit(spec: StudySpec) -> int | None:
+    """The most tickets that the search has a use for: a grid ends, all else does not.
+
+    With nothing to search, each trial is the same network from another seed.
+    """
+    chosen = set(spec.search.sampler.values())
+    if spec.search.strategy == JOINT and chosen == {"auto"}:
+        whole = Stage(JOINT, 0, None, tuple(spec.space), dict.fromkeys(spec.space.names, "grid"))
+        cells = _cells(spec, whole)
+        fits = cells is not None and (spec.budget.trials is None or cells <= spec.budget.trials)
+        return cells + len(_starts(spec)) if fits and cells is not None else None
+    only_grid = chosen == {"grid"} and spec.search.strategy == JOINT
+    return Grid(spec.space).size if only_grid else None
+
+
+def final_tickets(spec: StudySpec) -> int:
+    """The tickets of a finish, which come on top of the search's."""
+    return (spec.final.top + 1) * spec.final.seeds if spec.final else 0
+
+
+def tickets(spec: StudySpec) -> int:
+    """The tickets of the search: its budget, or the whole grid where that is less."""
+    counts = [n for n in (spec.budget.trials, limit(spec)) if n is not None]
+    if not counts:
+        raise StudyFileError("budget.trials is missing: only a grid ends by itself")
+    return min(counts)
+
+
+def provisional(spec: StudySpec, held: int | None = None) -> list[Stage]:
+    """The stages of a search as they would be if no trial gave anything: without the finish.
+
+    How many tickets each has is right, but where a grid around a winner fits or does not.
+
+    Args:
+        spec: The study.
+        held: Its tickets that its hours hold; None: all.
+    """
+    total, stages, first = tickets(spec), list[Stage](), 0
+    while first < total:
+        still = None if held is None else max(held - first, 0)
+        stage = (
+            opening(spec, stages, (), first, total - first, held=still)
+            if stages else starting(spec)
+        )  # fmt: skip
+        stages.append(replace(stage, count=total - first if stage.count is None else stage.count))
+        first += stages[-1].count or 0
+    return stages
+
+
+def sizes(spec: StudySpec) -> dict[str, int]:
+    """About how many tickets each stage will have: a grid that fits needs fewer."""
+    counts = dict[str, int]()
+    for stage in provisional(spec):
+        counts[stage.name] = counts.get(stage.name, 0) + (stage.count or 0)
+    return {**counts, FINAL: final_tickets(spec)} if spec.final else counts
+
+
+def default_point(spec: StudySpec) -> Assignment:
+    """The default configuration: each parameter's default, the setting's own where it has none and
+    that lies in the range, else the middle."""
+    known = defaults(spec.family)
+    values: dict[str, Value] = {}
+    for parameter in spec.space:
+        if parameter.active({**spec.space.constants, **values}):
+            values[parameter.name] = _default(parameter, known.get(parameter.name))
+    return values
+
+
+def _default(parameter: Parameter, known: Value) -> Value:
+    if parameter.default is not None:
+        return parameter.default
+    return known if parameter.domain.contains(known) else parameter.domain.at(0.5)
+
+
+def ranked(done: Sequence[Done], direction: Direction) -> list[Done]:
+    """The trials that are complete, the best first; of equals the older one."""
+    sign = -1 if direction == "maximize" else 1
+    complete = [d for d in done if d.value is not None]
+    return sorted(complete, key=lambda d: (sign * (d.value or 0.0), d.ticket))
+
+
+# --- one stage --------------------------------------------------------------------------------
+
+
+def in_hours(hours: float | None, ended: int, seconds: float) -> int | None:
+    """How many more tickets the hours of a study hold, at its pace so far; None: there is no limit.
+
+    Args:
+        hours: The limit.
+        ended: Trials that have ended; none is under way.
+        seconds: Of work that went into them.
+    """
+    if hours is None:
+        return None
+    left_s = max(hours * 3600 - seconds, 0.0)
+    return round(left_s * ended / seconds) if ended and seconds else _UNTIMED
+
+
+def starting(spec: StudySpec) -> Stage:
+    """The stage that a study begins with."""
+    return opening(spec, (), (), 0, tickets(spec), held=in_hours(spec.budget.hours, 0, 0.0))
+
+
+def opening(
+    spec: StudySpec, opened: Sequence[Stage], done: Sequence[Done], first: int, left: int,
+    *, held: int | None = None,
+) -> Stage:  # fmt: skip
+    """The stage after those `opened`.
+
+    Args:
+        spec: The study.
+        opened: Its stages so far.
+        done: Its trials that have ended.
+        first: The origin of the stage's first ticket.
+        left: Tickets that the search may still issue; at least 1, or there is to be a finish.
+        held: As many of them as its hours are expected to hold, which the stages share; None: all.
+    """
+    if left <= 0:
+        return _finish(spec, done, first)
+    outlined = outline(spec)
+    names = [one.name for one in outlined]
+    known = [names.index(stage.name) for stage in opened if stage.name != FINAL]
+    at = min(known[-1] + 1, len(outlined) - 1) if known else 0
+    held = left if held is None else min(held, left)
+    points = () if opened else _points(spec)
+    while True:
+        planned, shares = outlined[at], [one.share for one in outlined[at:]]
+        is_last = len(shares) == 1
+        # However small its share is, the first stage has all the points that are to be run. The
+        # last one ends with the hours by itself.
+        share = left if is_last else round(held * planned.share / sum(shares))
+        count = min(max(share, len(points)), left)
+        if count > 0:
+            room = 0 if is_last and planned.name != JOINT else count
+            stage = _fitted(spec, _stage(spec, planned, opened, done, first, points), count, room)
+            return stage if spec.final or not is_last else replace(stage, count=None)
+        at += 1
+
+
+def _points(spec: StudySpec) -> tuple[Assignment, ...]:
+    """What a study runs first: the points of its start, then the default configuration unless it
+    is one of them. A grid runs each of its cells once, and so no default beside them."""
+    joint = spec.search.strategy == JOINT
+    default = default_point(spec)
+    if spec.version == versions.FIRST:
+        return spec.start if joint else (*spec.start, default)
+    starts = tuple(_starts(spec).values())
+    alone = not default or (joint and limit(spec) is not None)
+    known = [_whole(spec, point) for point in starts]
+    return starts if alone or default in known else (*starts, default)
+
+
+def _starts(spec: StudySpec) -> dict[int, Assignment]:
+    """The points of the start by their place in the file, of those that are the same the first."""
+    if spec.version == versions.FIRST:
+        return dict(enumerate(spec.start))
+    return {at: point for at, point in enumerate(spec.start) if _same(spec, at) is None}
+
+
+def _same(spec: StudySpec, at: int) -> int | None:
+    """The place of the first point that is the same as the one at that place, if there is one."""
+    whole = [_whole(spec, point) for point in spec.start[: at + 1]]
+    first = whole.index(whole[at])
+    return first if whole[at] is not None and first < at else None
+
+
+def _whole(spec: StudySpec, point: Assignment) -> Assignment | None:
+    """What a trial of a point has, where nothing of it is left to be drawn."""
+    values: dict[str, Value] = {}
+    for parameter in spec.space:
+        if not parameter.active({**spec.space.constants, **values}):
+            continue
+        if parameter.name in point:
+            values[parameter.name] = point[parameter.name]
+        elif parameter.default is not None:
+            values[parameter.name] = parameter.default
+        else:
+            return None
+    return values
+
+
+def remarks(spec: StudySpec) -> list[str]:
+    """What of a study's starting points is not run as its file has it."""
+    if spec.version == versions.FIRST:
+        return []
+    said = [
+        f"start: point {at} is the same as point {first} and is left out"
+        for at in range(len(spec.start))
+        if (first := _same(spec, at)) is not None
+    ]
+    points, trials = _points(spec), tickets(spec)
+    if (over := len(points) - trials) > 0:
+        which = "the last one is" if over == 1 else f"the last {over} are"
+        default = ""
+        if len(points) != len(_starts(spec)):  # it comes after the file's
+            default = ", the default configuration" + ("" if over == 1 else " among them")
+        count = f"{trials} trial{'' if trials == 1 else 's'}"
+        said.append(f"{len(points)} starting points, but {count}: {which} not run{default}")
+    return said
+
+
+def _finish(spec: StudySpec, done: Sequence[Done], first: int) -> Stage:
+    """The best few and the default configuration, each as often as there are seeds."""
+    assert spec.final
+    best = [d.values for d in ranked(done, spec.direction)]
+    default = default_point(spec)
+    bases = (*_distinct([v for v in best if v != default], spec.final.top), default)
+    return Stage(FINAL, first, len(bases) * spec.final.seeds, bases=bases)
+
+
+def _stage(
+    spec: StudySpec, planned: PlannedStage, opened: Sequence[Stage], done: Sequence[Done],
+    first: int, points: tuple[Assignment, ...],
+) -> Stage:  # fmt: skip
+    if planned.name in (JOINT, WARMUP):
+        ends = [*(stage.first for stage in opened[1:]), first]  # hours may end one before its count
+        issued = (e - s.first for s, e in zip(opened, ends, strict=False) if s.name == planned.name)
+        before = max(sum(issued) - len(_points(spec)), 0)
+        return Stage(planned.name, first, 0, tuple(spec.space), points=points, before=before)
+    best = [d.values for d in ranked(done, spec.direction)]
+    bases = _distinct(best, carried(spec, planned.name))
+    if not bases:  # nothing has gone to its end so far
+        bases = (default_point(spec),)
+        points = points or bases
+    drawn = _drawn(spec, planned, best or list(bases))
+    return Stage(
+        planned.name, first, 0, drawn, points=points, bases=() if planned.name == POLISH else bases,
+        rescaled=planned.name == "batch_size" and any(_can_follow(p) for p in drawn),
+    )  # fmt: skip
+
+
+def _can_follow(parameter: Parameter) -> bool:
+    """Whether it is a learning rate that may take any value of its range, in every trial."""
+    found = parameter.domain
+    smooth = isinstance(found, Range) and not found.step and not found.integer
+    return parameter.name == "lr" and smooth and not parameter.when
+
+
+def _distinct(best: Sequence[Assignment], most: int) -> tuple[Assignment, ...]:
+    found: list[Assignment] = []
+    for values in best:
+        if values not in found:
+            found.append(values)
+        if len(found) == most:
+            break
+    return tuple(found)
+
+
+def carried(spec: StudySpec, stage: str) -> int:
+    """How many configurations a stage is searched beside: from group to group fewer, in the last
+    one and after it the winner alone."""
+    groups = [one.name for one in outline(spec) if one.name in GROUPS]
+    if stage not in groups:
+        return 1
+    share = groups.index(stage) / max(len(groups) - 1, 1)
+    return round(spec.search.carry - (spec.search.carry - 1) * share)
+
+
+def _drawn(
+    spec: StudySpec, planned: PlannedStage, best: Sequence[Assignment]
+) -> tuple[Parameter, ...]:
+    """The parameters of a stage, in ranges around the best where they are not the group's own.
+
+    A learning rate beside optimizers is searched around the best one of each of them: what suits
+    Adam is a tenth or a hundredth of what SGD needs.
+    """
+    if planned.name == POLISH:
+        return tuple(
+            _around(_widened(spec, p, best[0]), best[:1], _POLISH_WIDTH) for p in spec.space
+        )
+    own = [p for p in spec.space if p.group == planned.name]
+    return tuple(
+        p if p in own else _around(p, _centres(p, own, best), _RETUNE_WIDTH)
+        for p in spec.space
+        if p in own or p.name in planned.retune
+    )
+
+
+def _centres(
+    parameter: Parameter, own: Sequence[Parameter], best: Sequence[Assignment]
+) -> Sequence[Assignment]:
+    """The configurations around which a parameter is searched again; none: in its whole range."""
+    optimizer = next((p for p in own if p.name == "optimizer"), None)
+    if parameter.name != "lr" or optimizer is None or not isinstance(optimizer.domain, Choices):
+        return best[:1]
+    firsts = {kind: next((v for v in best if v.get("optimizer") == kind), None)
+              for kind in optimizer.domain.values}  # fmt: skip
+    found = [values for values in firsts.values() if values is not None]
+    return found if len(found) == len(firsts) else ()
+
+
+def _around(parameter: Parameter, centres: Sequence[Assignment], width: float) -> Parameter:
+    """The parameter in a range that spans the narrow ranges around the centres."""
+    values = [v[parameter.name] for v in centres if parameter.name in v]
+    if not values:
+        return parameter
+    parts = [narrowed(parameter.domain, value, width) for value in values]
+    return replace(parameter, domain=spanned(parameter.domain, parts))
+
+
+def _widened(spec: StudySpec, parameter: Parameter, winner: Assignment) -> Parameter:
+    """The parameter with its range drawn out once beyond the edge that the winner is at, where the
+    study wants that, and as far as it goes."""
+    domain = parameter.domain
+    if not spec.search.widen or not isinstance(domain, Range):
+        return parameter
+    side = {edge.name: edge.side for edge in edges(spec, winner)}.get(parameter.name)
+    if side is None:
+        return parameter
+    shares = (-_POLISH_WIDTH, 1.0) if side == "lower" else (0.0, 1 + _POLISH_WIDTH)
+    beyond = within(domain.stretched(*shares), domain, bounds(spec, parameter))
+    return replace(parameter, domain=beyond)
+
+
+def _fitted(spec: StudySpec, stage: Stage, count: int, room: int) -> Stage:
+    """With its tickets, at most `count`, and the sampler of each parameter; `auto` is a grid that
+    ends the stage where it has no more cells than there is `room` for."""
+    chosen = {p.name: spec.search.sampler[p.group] for p in stage.parameters}
+    as_grid = replace(stage, samplers=dict.fromkeys(chosen, "grid"))
+    cells = _cells(spec, as_grid) if set(chosen.values()) == {"auto"} else None
+    if cells is not None and 0 < cells - stage.before <= room:
+        return replace(as_grid, count=min(cells - stage.before + len(stage.points), count))
+    samplers = {name: "bayesian" if by == "auto" else by for name, by in chosen.items()}
+    return replace(stage, samplers=samplers, count=count)
+
+
+def _cells(spec: StudySpec, stage: Stage) -> int | None:
+    """The cells of all its bases, where each takes as many turns; None: they have no end."""
+    if any(p.domain.size is None for p in stage.parameters):
+        return None
+    bases = stage.bases or ({},)
+    return len(bases) * max(stage.grid({**spec.space.constants, **b}).size for b in bases)

@@ -1,0 +1,1 @@
+"""Many candidates of one shape trained as one."""

@@ -1,0 +1,225 @@
+"""How far one candidate has come, and all that it has of its own, however it is packed.
+
+The order of its data and the rate of each step are functions of the candidate and the epoch, so
+that neither its neighbours on the device nor an interruption between two epochs change its result.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hpsearch.errors import CheckpointError
+from hpsearch.spec import conflicts
+from hpsearch.spec.settings import METRICS
+from hpsearch.training import devices, losses, optim
+from hpsearch.training.candidate import derived_seed
+from hpsearch.training.networks import build
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from hpsearch.sources.dataset import Dataset
+    from hpsearch.training.candidate import Candidate
+
+__all__ = ["DivergedError", "Keeping", "TrialProgress", "batch_sizes", "kept", "kept_epoch"]
+
+
+class DivergedError(ArithmeticError):
+    """A loss or a metric is not a finite number."""
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Which epoch of a candidate counts, and when it has nothing left to gain."""
+
+    best: bool = False
+    """Whether its network and its value are those of its best epoch; else of its last one."""
+    stop_after: int | None = None
+    """Epochs without a better value after which it is finished; None: it goes to its last one."""
+
+    def ends(self, epoch: int, best_epoch: int, epochs: int) -> bool:
+        """Whether a candidate of so many epochs at most ends with this one, `best_epoch` being its
+        best so far."""
+        stale = self.stop_after is not None and epoch - best_epoch >= self.stop_after
+        return stale or epoch >= epochs
+
+
+class TrialProgress:
+    """One candidate's way through its epochs.
+
+    Raises `conflicts.SettingsError` for settings that can never be trained together.
+    """
+
+    def __init__(
+        self, candidate: Candidate, dataset: Dataset, keeping: Keeping | None = None
+    ) -> None:
+        settings: Mapping[str, Any] = candidate.settings
+        self.candidate = candidate
+        self.settings = settings
+        self.epoch = 0
+        """Epochs finished."""
+        self.curve: list[dict[str, Any]] = []
+        """One entry an epoch: epoch, value, metrics, seconds."""
+        self.keeping = keeping or Keeping()
+        self.best_epoch = 0
+        """The epoch of the best value so far, the first of equals; 0 before the first epoch."""
+        self.confusion: list[list[int]] | None = None
+        """The confusion matrix of the epoch that is kept, (C, C), where there is one."""
+        self.improved = False
+        """Whether the last call of `advance` brought the best value so far."""
+        conflicts.check(settings, dataset.task, len(dataset.classes))
+        self.loss = conflicts.loss_name(settings["loss"], dataset.task, len(dataset.classes))
+        self._rows = len(dataset.train.inputs)
+        self.batches = batch_sizes(self._rows, settings["batch_size"], whole=settings["batch_norm"])
+        """Rows in each step of an epoch."""
+        self._network = candidate.family, settings, dataset.input_shape, losses.outputs_of(
+            self.loss, len(dataset.classes)
+        )  # fmt: skip
+        self._schedule = optim.schedule(settings)
+        self._plateau = optim.Plateau()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last epoch is done, or there has been no better one for too long."""
+        return self.keeping.ends(self.epoch, self.best_epoch, int(self.settings["epochs"]))
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """The entry of the curve whose network is kept and whose value counts; of the best epoch
+        so far or of the last one. There is none before the first epoch."""
+        return self.curve[self._kept_epoch - 1]
+
+    @property
+    def _kept_epoch(self) -> int:
+        return self.best_epoch if self.keeping.best else self.epoch
+
+    def network(self) -> nn.Module:
+        """A new network with the candidate's first weights, on the CPU.
+
+        There whatever the device, so that every device starts from the same weights.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derived_seed(self.candidate.seed, "init"))
+            return build(*self._network)
+
+    def order(self) -> Tensor:
+        """The order of the training rows in the next epoch, int64 (N,) on the CPU."""
+        generator = torch.Generator()
+        generator.manual_seed(derived_seed(self.candidate.seed, "order", self.epoch))
+        return torch.randperm(self._rows, generator=generator)
+
+    def rates(self) -> list[float]:
+        """The learning rate of each step of the next epoch.
+
+        That of a step is the schedule's in the middle of the step: never 0.
+        """
+        lr = self.settings["lr"] * self._plateau.factor
+        steps = len(self.batches)
+        return [lr * self._schedule(self.epoch + (i + 0.5) / steps) for i in range(steps)]
+
+    def advance(self, metric: str, metrics: Mapping[str, float], seconds: float) -> dict[str, Any]:
+        """An epoch is done: the new entry of the curve.
+
+        DivergedError where a number is not finite.
+        """
+        self.improved = False
+        for name, number in metrics.items():
+            if not math.isfinite(number):
+                raise DivergedError(f"{name} became {number} in epoch {self.epoch + 1}")
+        value, direction = metrics[metric], METRICS[metric].direction
+        if self.settings["schedule"] == "plateau":
+            self._plateau = self._plateau.after(value, direction, self.settings)
+        best = self.curve[self.best_epoch - 1]["value"] if self.best_epoch else None
+        self.epoch += 1
+        if best is None or (value > best if direction == "maximize" else value < best):
+            self.best_epoch, self.improved = self.epoch, True
+        self.curve.append(
+            {"epoch": self.epoch, "value": value, "metrics": dict(metrics), "seconds": seconds}
+        )
+        return self.curve[-1]
+
+    def state(self) -> dict[str, Any]:
+        """All it takes to go on from here but weights and optimizer: plain types."""
+        return {
+            "digest": self.candidate.digest,
+            "epoch": self.epoch,
+            "best_epoch": self.best_epoch,
+            "kept_epoch": self._kept_epoch,
+            "confusion": self.confusion,
+            "plateau": asdict(self._plateau),
+            "curve": [dict(entry) for entry in self.curve],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state()` that has the `model` and `optimizer` of a trainer beside it, and
+        its `best` network where that is another than `model`.
+
+        One of version 3 says nothing of a best epoch: only the network that it has can be kept.
+        Raises CheckpointError where any of it is of another candidate.
+        """
+        if state.get("digest") != self.candidate.digest:
+            raise CheckpointError(
+                f"the checkpoint is not of candidate {self.candidate.key}: its settings or its "
+                f"seed differ. Remove it to start over"
+            )
+        try:
+            self._check(state["model"], state["optimizer"], state.get("best"))
+            self._plateau = optim.Plateau(**state["plateau"])
+            self.epoch, self.curve = int(state["epoch"]), [dict(e) for e in state["curve"]]
+            self.best_epoch = int(state.get("best_epoch", self.epoch))
+            self.confusion = state.get("confusion")
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            if devices.is_out_of_memory(error):
+                raise
+            raise CheckpointError(
+                f"the checkpoint does not fit candidate {self.candidate.key}: {error}. "
+                f"Remove it to start over"
+            ) from error
+
+    def _check(
+        self,
+        model: Mapping[str, Tensor],
+        optimizer: Mapping[int, Any],
+        best: Mapping[str, Tensor] | None,
+    ) -> None:
+        """Whether all are of a network like this candidate's."""
+        network = self.network()
+        if best is not None:
+            network.load_state_dict(best)
+        network.load_state_dict(model)
+        for number, parameter in enumerate(network.parameters()):
+            for name, kept in optimizer.get(number, {}).items():
+                if name != "step" and kept is not None and kept.shape != parameter.shape:
+                    raise ValueError(f"{name} has the shape {tuple(kept.shape)}")
+
+
+def kept(state: Mapping[str, Any]) -> tuple[int, dict[str, Tensor]]:
+    """The epoch of a `state` that counts, and its network by PyTorch's names."""
+    model = state["best"] if "best" in state else state["model"]
+    return kept_epoch(state), dict(model)
+
+
+def kept_epoch(state: Mapping[str, Any]) -> int:
+    """The epoch of a `state` that counts: its best one, or its last."""
+    return int(state.get("kept_epoch", state["epoch"]))
+
+
+def batch_sizes(rows: int, batch_size: int, *, whole: bool) -> list[int]:
+    """Sizes of the batches of one epoch, `batch_size` each and the rest at the end.
+
+    With `whole` a last batch of a single row joins the one before: BatchNorm has no variance of
+    one row. Batches of one row each are refused before (`conflicts.NORM`).
+    """
+    full, rest = divmod(rows, batch_size)
+    sizes = [batch_size] * full
+    if rest == 1 and whole:
+        sizes[-1] += 1
+    elif rest:
+        sizes.append(rest)
+    return sizes

@@ -1,0 +1,111 @@
+"""Which tickets to take next, so that a device trains as many candidates at once as it should.
+
+A stack takes candidates of one shape. Where a ticket's shape is known beforehand, because nothing
+that makes it is left to a sampler that learns, tickets of the shape in training are asked for by
+their numbers. Otherwise a few are taken at a time, and where they turn out to be of many shapes no
+more are until one of those is done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from hpsearch.search import Search
+from hpsearch.spec import StudySpec
+from hpsearch.stages.stage import packing
+from hpsearch.store.ledger import Ledger
+from hpsearch.store.values import Study
+from hpsearch.training.array import Array
+from hpsearch.training.candidate import Candidate
+from hpsearch.training.stacking.stack import shape_of, shapes_by
+
+__all__ = ["Claiming", "Request"]
+
+_REST_S = 0.5
+"""Until a database that had nothing to give is asked again while candidates are in training."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to claim."""
+
+    up_to: int
+    wanted: Sequence[int] = ()
+    """Numbers of tickets to have before others."""
+
+
+class Claiming:
+    """For one study on one device."""
+
+    def __init__(
+        self, ledger: Ledger, study: Study, spec: StudySpec, search: Search, array: Array
+    ) -> None:
+        self._ledger, self._study, self._spec = ledger, study, spec
+        self._search, self._array = search, array
+        self._shaping = shapes_by(parameter.name for parameter in spec.space)
+        """The parameters on which a candidate's shape depends."""
+        self._foreseen: dict[int, Candidate | None] = {}
+        """By origin, of the tickets that were upcoming the last time."""
+        self._rested_at = 0.0
+        self._epoch_s = 0.0
+
+    def rest(self) -> None:
+        """There was nothing to be had: do not ask again at once."""
+        self._rested_at = time.monotonic() + _REST_S
+
+    def trained(self, seconds: float) -> None:
+        """An epoch of one candidate took so long."""
+        self._epoch_s = seconds
+
+    def wish(self, held: Sequence[Candidate]) -> Request | None:
+        """What to claim beside the candidates that are held; None for nothing."""
+        if not self._array.stacks:
+            return None if held else Request(1)
+        if held and time.monotonic() < self._rested_at:
+            return None
+        examples = {shape_of(candidate): candidate for candidate in held}
+        coming: list[tuple[int, Candidate | None]] = []
+
+        def upcoming() -> list[Hashable | None]:
+            coming.extend(self._upcoming())
+            shapes = [c and shape_of(c) for _, c in coming]
+            for shape, (_, candidate) in zip(shapes, coming, strict=True):
+                if candidate:
+                    examples.setdefault(shape, candidate)
+            return shapes
+
+        count, places = packing.wish(
+            [shape_of(candidate) for candidate in held], upcoming,
+            lambda shape, n: self._room(examples[shape], n),
+            shaped=bool(self._shaping), epoch_s=self._epoch_s,
+        )  # fmt: skip
+        if count > 0:
+            return Request(count, [coming[at][0] for at in places])
+        if coming and coming[0][1] is not None:
+            self.rest()  # to look through all that are to come takes time
+        return None
+
+    def _room(self, example: Candidate, held: int) -> int:
+        """Slots to fill beside `held` candidates like this one; 0 where only a few are free."""
+        slots = self._array.fit(example).slots
+        learns = self._search.learns
+        return packing.room(slots, held, self._study.tickets, learns=learns)
+
+    def _upcoming(self) -> list[tuple[int, Candidate | None]]:
+        """Numbers of the next tickets, each with what is known of its candidate's shape."""
+        found = self._ledger.upcoming(self._study.study_id, packing.AHEAD)
+        before = self._foreseen
+        # What can be foreseen of a ticket does not change; those behind are not asked for again.
+        self._foreseen = {
+            origin: before[origin] if origin in before else self._foresee(origin)
+            for _, origin in found
+        }
+        return [(number, self._foreseen[origin]) for number, origin in found]
+
+    def _foresee(self, origin: int) -> Candidate | None:
+        values = self._search.foreseen(origin, self._shaping) if self._shaping else {}
+        if values is None:
+            return None
+        return Candidate(-1, self._spec.family, self._spec.settings(values), seed=origin)
