@@ -1,0 +1,1 @@
+"""Tables of any common kind of file: CSV and its relatives, Parquet, Feather, JSON lines, Excel."""
