@@ -19,8 +19,6 @@ def load(folder: Path | str) -> Predictor:
 
     Raises errors.CheckpointError where there is none, or where it is damaged.
     """
-    from hpsearch.handover.folder import (
-        predictor,  # here, so that `import hpsearch` does not wait for PyTorch
-    )
+    from hpsearch.handover import predictor  # here: `import hpsearch` does not wait for PyTorch
 
     return predictor.load(folder)

@@ -16,7 +16,8 @@ from hpsearch import halving
 from hpsearch.simulation import Costs, Played, PlayedStage, play
 from hpsearch.spec import StudySpec, versions
 from hpsearch.spec.settings import FINAL, JOINT, LEARNS_AFTER, PURE, WARMUP
-from hpsearch.stages.stage import Stage, outline
+from hpsearch.stages import outline
+from hpsearch.stages.stage import Stage
 
 __all__ = ["Forecast", "Rung", "Shape", "Span", "Timings", "forecast"]
 

@@ -15,7 +15,7 @@ from hpsearch.forecast import Shape, Timings
 from hpsearch.spec import StudySpec
 from hpsearch.spec.settings import Value
 from hpsearch.spec.space import Assignment, Grid
-from hpsearch.stages.stage import outline
+from hpsearch.stages import outline
 from hpsearch.training import devices
 from hpsearch.training.array import Array
 from hpsearch.training.candidate import Candidate

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, pstdev
 from typing import Any
 
-from hpsearch.stages.stage import packing
+from hpsearch.stages import packing
 
 __all__ = ["Costs", "Played", "PlayedStage", "Rule", "play"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hpsearch.errors import ConflictError
 from hpsearch.preflight.sizing import sized
 from hpsearch.spec import StudySpec, differences, version_of
-from hpsearch.stages.stage import outline
+from hpsearch.stages import outline
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Study
 

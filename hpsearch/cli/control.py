@@ -91,7 +91,7 @@ def extend(
 ) -> None:
     """Add to the budget; a study that is done opens again."""
     from hpsearch.spec import StudySpec
-    from hpsearch.stages.stage import outline
+    from hpsearch.stages import outline
 
     if not trials and not hours:
         raise StudyFileError("nothing to add: give --trials N or --hours H")
@@ -146,7 +146,7 @@ def final(
     from hpsearch.cli.words import counted
     from hpsearch.preflight.data_check import check_measured
     from hpsearch.spec import StudySpec
-    from hpsearch.stages.stage import outline
+    from hpsearch.stages import outline
 
     ledger = open_ledger(storage)
     study = ledger.study(name)

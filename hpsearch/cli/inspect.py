@@ -213,7 +213,7 @@ def _save(
     ledger: Ledger, snapshot: Snapshot, *, folder: Path, checkpoints: str | None, force: bool
 ) -> None:
     from hpsearch.checkpoints.places import owner
-    from hpsearch.handover.folder import save
+    from hpsearch.handover import save
 
     assert snapshot.network is not None
     if (whose := owner(ledger.database, ledger.studies(), checkpoints)(folder)) is not None:

@@ -82,7 +82,7 @@ def _tested(
     from hpsearch.fleet import local_devices
     from hpsearch.preflight.lr_range import range_test
     from hpsearch.sources.dataset import load
-    from hpsearch.stages.stage import outline
+    from hpsearch.stages import outline
     from hpsearch.training import devices
     from hpsearch.training.candidate import Candidate, derived_seed
 

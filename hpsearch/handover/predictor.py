@@ -13,7 +13,7 @@ import torch
 
 from hpsearch.errors import CheckpointError, ConflictError, DataError, line
 from hpsearch.files import content as read_content
-from hpsearch.handover.folder import folder
+from hpsearch.handover.folder import Config, read
 from hpsearch.handover.trained import Trained
 from hpsearch.sources import tables
 from hpsearch.sources.csvfile import Column, columns_of, read_columns
@@ -59,7 +59,7 @@ class Frame(Protocol):
 class Predictor:
     """A network that was handed over, with its preprocessing."""
 
-    def __init__(self, config: folder.Config, trained: Trained) -> None:
+    def __init__(self, config: Config, trained: Trained) -> None:
         self._config, self._trained = config, trained
         self._problem, self._metric = config.problem, config.metrics.metric
 
@@ -206,7 +206,7 @@ def load(folder: Path | str) -> Predictor:
     Raises CheckpointError where there is none, or where it is damaged.
     """
     folder = Path(folder)
-    config, weights = folder.read(folder)
+    config, weights = read(folder)
     network = config.network
     try:
         trained = Trained(network.family, network.settings, weights, config.problem)

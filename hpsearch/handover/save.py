@@ -13,7 +13,15 @@ from hpsearch import __version__
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.checkpoints.places import checkpoint_place, data_settings
 from hpsearch.errors import CheckpointError
-from hpsearch.handover.folder import folder
+from hpsearch.handover.folder import (
+    Config,
+    Data,
+    Metrics,
+    Network,
+    Provenance,
+    check_place,
+    write,
+)
 from hpsearch.handover.trained import Trained
 from hpsearch.insight.report import Snapshot, Trial
 from hpsearch.sources.dataset import Problem, check_same, load
@@ -31,7 +39,7 @@ _GIT_S = 10.0
 def save(
     ledger: Ledger, snapshot: Snapshot, best: Trial, folder: Path, said: str | None = None, *,
     force: bool = False,
-) -> folder.Config:  # fmt: skip
+) -> Config:  # fmt: skip
     """Put the network of a study's best trial in `folder`, and give what config.json says of it.
 
     Args:
@@ -45,7 +53,7 @@ def save(
     Raises CheckpointError where the network is not to be had, or cannot be written; ConflictError
     where something else is in the folder; DataError where the data is missing or has changed.
     """
-    folder.check_place(folder, force=force)  # before anything that takes time
+    check_place(folder, force=force)  # before anything that takes time
     study = snapshot.study
     spec = StudySpec.from_document(study.document)
     candidate = _candidate(ledger, study.study_id, spec, best)
@@ -57,22 +65,22 @@ def save(
     problem = Problem(**{name: getattr(dataset, name) for name in Problem.__dataclass_fields__})
     Trained(spec.family, candidate.settings, weights, problem)  # whether it can be used at all
     verdict = snapshot.verdict
-    config = folder.Config(
-        network=folder.Network(spec.family, dict(candidate.settings)),
+    config = Config(
+        network=Network(spec.family, dict(candidate.settings)),
         problem=problem,
-        metrics=folder.Metrics(
+        metrics=Metrics(
             metric=spec.metric,
             validation=dict(best.metrics),
             test=dict(verdict["network"]) if verdict else None,
             finish=dict(verdict) if verdict else None,
         ),
-        data=folder.Data(
+        data=Data(
             settings=settings,
             fingerprint=dataset.record["fingerprint"],
             split=dataset.record["split"],
             rows=dict(dataset.record["rows"]),
         ),
-        provenance=folder.Provenance(
+        provenance=Provenance(
             study=study.name,
             uid=study.uid,
             digest=study.digest,
@@ -88,7 +96,7 @@ def save(
             date=datetime.now().astimezone().isoformat(timespec="seconds"),
         ),
     )
-    folder.write(folder, config, weights, force=force)
+    write(folder, config, weights, force=force)
     return config
 
 

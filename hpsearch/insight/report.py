@@ -21,7 +21,7 @@ from hpsearch.spec import StudySpec
 from hpsearch.spec.ranges import Edge, edges
 from hpsearch.spec.settings import FINAL, Direction
 from hpsearch.spec.space import Assignment
-from hpsearch.stages.stage import outline
+from hpsearch.stages import outline
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import UNTRAINABLE, Study

@@ -17,7 +17,7 @@ from hpsearch.errors import NotFoundError, StudyFileError
 from hpsearch.spec import StudySpec, version_of
 from hpsearch.spec.settings import FAMILIES, Value
 from hpsearch.spec.space import Choices, Parameter, Range
-from hpsearch.stages.stage import outline
+from hpsearch.stages import outline
 from hpsearch.store.ledger import Ledger
 
 __all__ = ["hungriest", "sized"]

@@ -21,7 +21,8 @@ from hpsearch.search.views import View
 from hpsearch.spec import StudySpec
 from hpsearch.spec.settings import FINAL, LEARNS_AFTER, PURE, Value
 from hpsearch.spec.space import Assignment, Parameter
-from hpsearch.stages.stage import Stage, outline
+from hpsearch.stages import outline
+from hpsearch.stages.stage import Stage
 from hpsearch.store import trials
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Hold

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
-from hpsearch.stages.stage import packing
+from hpsearch.stages import packing
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Study
 from hpsearch.training.array import Array

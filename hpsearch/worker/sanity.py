@@ -15,7 +15,7 @@ from hpsearch.preflight.overfit_check import Finding, examine
 from hpsearch.sources.dataset import Dataset
 from hpsearch.spec import StudySpec
 from hpsearch.spec.settings import FAMILIES
-from hpsearch.stages.stage import outline
+from hpsearch.stages import outline
 from hpsearch.store.values import Study
 from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.worker.context import Context

@@ -11,7 +11,8 @@ import logging
 from hpsearch.errors import NotFoundError
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
-from hpsearch.stages.stage import Stage, outline
+from hpsearch.stages import outline
+from hpsearch.stages.stage import Stage
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Hold, Study

@@ -15,8 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.api.submit import submit
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec, load
+from hpsearch.stages import outline
 from hpsearch.stages.finish import verdict
-from hpsearch.stages.stage import outline
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import ConflictError
 from hpsearch.insight.report import Reader
-from hpsearch.stages.stage import outline
+from hpsearch.stages import outline
 from tests.integration.player import Player, completes
 
 HEAD = """

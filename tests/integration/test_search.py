@@ -19,7 +19,8 @@ from hpsearch.search import Search
 from hpsearch.search.cmaes import ReplayedCmaEsSampler
 from hpsearch.search.distributions import distribution, to_optuna
 from hpsearch.spec import StudySpec, load
-from hpsearch.stages.stage import Stage, outline
+from hpsearch.stages import outline
+from hpsearch.stages.stage import Stage
 from hpsearch.store import study_rows
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger

@@ -18,7 +18,7 @@ from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.checkpoints.places import checkpoint_place
 from hpsearch.cli import inspect
 from hpsearch.errors import CheckpointError, ConflictError
-from hpsearch.handover.folder import save
+from hpsearch.handover import save
 from hpsearch.insight.report import Reader, Snapshot
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec, load

@@ -20,7 +20,7 @@ import torch
 
 import hpsearch
 from hpsearch.errors import CheckpointError, ConflictError, DataError
-from hpsearch.handover.folder import folder
+from hpsearch.handover import folder
 from hpsearch.handover.trained import Trained
 from hpsearch.sources.dataset import Dataset, DataSettings, Problem, load
 from hpsearch.spec.settings import defaults
@@ -313,7 +313,7 @@ def test_names_of_ours_that_are_no_files_are_not_replaced(net: Path, name: str, 
 DIES = """
 import os, sys
 from pathlib import Path
-from hpsearch.handover.folder import folder
+from hpsearch.handover import folder
 
 config, weights = folder.read(Path(sys.argv[1]))
 left = 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from hpsearch.stages.stage import packing
+from hpsearch.stages import packing
 
 
 @pytest.mark.parametrize(

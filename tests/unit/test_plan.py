@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.spec import StudySpec, load
-from hpsearch.stages.stage import outline
+from hpsearch.stages import outline
 
 GRID = "{architecture: {depth: {min: 1, max: 3}}, optimizer: {optimizer: {values: [sgd, adam]}}}"
 

@@ -14,8 +14,9 @@ from hpsearch.search.views import View, rate_scale
 from hpsearch.spec import StudySpec, load
 from hpsearch.spec.ranges import narrowed
 from hpsearch.spec.space import Choices, Range
+from hpsearch.stages import outline
 from hpsearch.stages.outline import Done
-from hpsearch.stages.stage import Stage, outline
+from hpsearch.stages.stage import Stage
 
 FILE = """
 name: s
