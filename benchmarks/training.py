@@ -85,7 +85,7 @@ def _run(folder: Path, *, by: Any, name: str, trials: int) -> dict[str, Any]:
 
 
 def _data_folder(name: str) -> dict[str, str]:
-    """Where the images are; they are unpacked there before anybody's time is taken."""
+    """Where the images are; they are downloaded before anybody's time is taken."""
     if name not in ("fashion_mnist", "cnn"):
         return {}
     from hpsearch.errors import DataError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -76,6 +77,21 @@ def bare_sqlite_url(tmp_path: Path) -> str:
 def s3(tmp_path_factory: pytest.TempPathFactory) -> S3:
     """An empty bucket."""
     return new_bucket(run_folder(tmp_path_factory))
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that has Fashion-MNIST; skips the test where neither we nor Debian have it."""
+    from hpsearch.sources.images import find
+
+    if folder := find("fashion_mnist"):
+        return folder
+    folder = tmp_path_factory.mktemp("data")
+    script = Path(__file__).with_name("fashion_mnist.sh")
+    done = subprocess.run([script, folder], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(done.stderr.strip())
+    return folder
 
 
 class Servers:

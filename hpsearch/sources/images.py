@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
 import math
 import os
 import socket
 import tempfile
-import zlib
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -52,12 +50,8 @@ _CLASSES = {
     ),
 }  # fmt: skip
 """Of the sources in those files, as torchvision names them."""
-_DEBIAN = {"fashion_mnist": Path("/usr/share/datasets/fashion-mnist")}
-"""Where Debian's package dataset-fashion-mnist keeps its .gz files."""
 _CONNECT_TIMEOUT_S = 10.0
 _LOCK_TIMEOUT_S = 900.0
-_MOST_BYTES = 1 << 28
-"""Of one unpacked file; Fashion-MNIST's largest has 47 MB."""
 
 
 def locations(source: str, root: Path | None) -> list[Path]:
@@ -162,7 +156,7 @@ def _torchvision(source: str) -> Any:
 
 
 def _found(source: str, root: Path | None) -> Path:
-    """A folder that holds the source; it is unpacked or downloaded where none does."""
+    """A folder that holds the source; it is downloaded where none does."""
     folder = find(source, root)
     if folder is not None:
         return folder
@@ -172,13 +166,13 @@ def _found(source: str, root: Path | None) -> Path:
         target.mkdir(parents=True, exist_ok=True)
         with FileLock(target / f".{source}.lock", timeout=_LOCK_TIMEOUT_S):
             if not _is_in(target, source):  # another worker may have been faster
-                _fetch(source, folders, target)
-    except (OSError, RuntimeError, Timeout, EOFError, zlib.error) as error:  # gzip's, the last two
+                _fetch(source, target)
+    except (OSError, RuntimeError, Timeout) as error:
         looked = "".join(f"\n  {folder / SOURCES[source].folder}" for folder in folders)
         raise DataError(
             f"no {source} data in{looked}\nand it cannot be had now: {line(error)}\n"
-            f"Put it in one of these folders, name another in data.root or in the environment "
-            f"variable HPSEARCH_DATA, or connect to the network for a download"
+            f"Put it, unpacked, in one of these folders, name another in data.root or in the "
+            f"environment variable HPSEARCH_DATA, or connect to the network for a download"
         ) from error
     return target
 
@@ -187,49 +181,17 @@ def _is_in(folder: Path, source: str) -> bool:
     return (folder / SOURCES[source].folder / SOURCES[source].file).is_file()
 
 
-def _fetch(source: str, folders: list[Path], target: Path) -> None:
-    """Unpack or download into a folder beside, then move: no worker sees a half-written file."""
-    name = SOURCES[source].folder
+def _fetch(source: str, target: Path) -> None:
+    """Download into a folder beside, then move: no worker sees a half-written file."""
     with tempfile.TemporaryDirectory(prefix=f".{source}.", dir=target) as beside:
-        packed = _packed(source, folders)
-        if packed:
-            _unpack(packed, Path(beside) / name / "raw")
-        else:
-            _download(source, Path(beside))
-        files = [path for path in (Path(beside) / name).rglob("*") if path.is_file()]
+        _download(source, Path(beside))
+        folder = Path(beside) / SOURCES[source].folder
+        files = [path for path in folder.rglob("*") if path.is_file()]
         # The file by which the source is known to be there goes last.
         for path in sorted(files, key=lambda path: path.match(SOURCES[source].file)):
             final = target / path.relative_to(beside)
             final.parent.mkdir(parents=True, exist_ok=True)
             path.replace(final)
-
-
-def _packed(source: str, folders: list[Path]) -> Path | None:
-    """A folder that has the four .gz files of an MNIST-like source."""
-    if source not in _CLASSES:
-        return None
-    raw = [folder / SOURCES[source].folder / "raw" for folder in folders]
-    for folder in [*raw, *folders, *filter(None, [_DEBIAN.get(source)])]:
-        if all((folder / f"{name}.gz").is_file() for name in _IDX_FILES):
-            return folder
-    return None
-
-
-def _unpack(packed: Path, folder: Path) -> None:
-    folder.mkdir(parents=True)
-    for name in _IDX_FILES:
-        with gzip.open(packed / f"{name}.gz") as source, (folder / name).open("wb") as target:
-            _copy(source, target)
-
-
-def _copy(source: gzip.GzipFile, target: IO[bytes]) -> None:
-    """OSError where there is more than any of these data sets has: a small file can fill a disk."""
-    copied = 0
-    while chunk := source.read(1 << 20):
-        copied += len(chunk)
-        if copied > _MOST_BYTES:
-            raise OSError(f"{source.name} unpacks to more than {_MOST_BYTES:,} bytes")
-        target.write(chunk)
 
 
 def _download(source: str, folder: Path) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from hpsearch.errors import DataError
-from hpsearch.sources.images import load_images
 from tests.acceptance.conftest import STUDIES, Command
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
-def test_four_trials_on_a_third_of_the_images_reach_86_percent(command: Command) -> None:
-    try:
-        load_images("fashion_mnist", None)
-    except DataError as error:
-        pytest.skip(f"Debian: apt-get install dataset-fashion-mnist. {error}")
+def test_four_trials_on_a_third_of_the_images_reach_86_percent(
+    command: Command, fashion_mnist: Path
+) -> None:
+    command.env["HPSEARCH_DATA"] = str(fashion_mnist)
     del command.env["OMP_NUM_THREADS"]
     smaller = "--set", "data.limit=20000", "--trials", 4
     command.run("run", STUDIES / "fashion_mnist.yaml", *smaller, timeout=800)

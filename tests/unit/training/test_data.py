@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gzip
 import struct
 import subprocess
 import sys
@@ -137,21 +136,20 @@ def test_too_few_rows_to_validate() -> None:
 # Images on disk
 
 
-def idx(path: Path, values: np.ndarray, *, packed: bool = False) -> None:
+def idx(path: Path, values: np.ndarray) -> None:
     """The file format of MNIST: zero, type 8 (bytes), number of dimensions, sizes, bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     header = struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape)
-    with gzip.open(f"{path}.gz", "wb") if packed else path.open("wb") as file:
-        file.write(header + values.astype(np.uint8).tobytes())
+    path.write_bytes(header + values.astype(np.uint8).tobytes())
 
 
-def fashion(folder: Path, *, packed: bool = False, seed: int = 0) -> None:
+def fashion(folder: Path, seed: int = 0) -> None:
     rng = np.random.default_rng(seed)
     for part, rows in (("train", 200), ("t10k", 30)):
         labels = rng.permutation(rows) % 10
         pixels = rng.integers(0, 256, (rows, 28, 28))
-        idx(folder / f"{part}-images-idx3-ubyte", pixels, packed=packed)
-        idx(folder / f"{part}-labels-idx1-ubyte", labels, packed=packed)
+        idx(folder / f"{part}-images-idx3-ubyte", pixels)
+        idx(folder / f"{part}-labels-idx1-ubyte", labels)
 
 
 @pytest.fixture
@@ -159,7 +157,6 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """No data in the usual folders and no network; the sources that were to be downloaded."""
     monkeypatch.delenv("HPSEARCH_DATA", raising=False)
     monkeypatch.setattr(images, "user_data_path", lambda name: tmp_path / "home" / name)
-    monkeypatch.setattr(images, "_DEBIAN", {})
     tried: list[str] = []
 
     def download(source: str, folder: Path) -> None:
@@ -205,44 +202,24 @@ def test_places_are_tried_in_order(
     assert len(set(prints)) == 3
 
 
-@pytest.mark.parametrize("below", ["", "FashionMNIST/raw"])
-def test_packed_files_are_unpacked(nowhere: list[str], tmp_path: Path, below: str) -> None:
-    fashion(tmp_path / below, packed=True)
-    loaded = load(DataSettings("fashion_mnist", root=tmp_path), CPU)
-    assert loaded.record["rows"]["train"] == 170
-    assert not nowhere
-    left = {path.name for path in tmp_path.iterdir() if not path.name.endswith((".gz", ".lock"))}
-    assert left == {"FashionMNIST"}
-
-
-def test_packed_files_that_are_cut_off(nowhere: list[str], tmp_path: Path) -> None:
-    fashion(tmp_path, packed=True)
-    file = tmp_path / "t10k-images-idx3-ubyte.gz"
-    whole = file.read_bytes()
-    for damaged in (whole[:-20], whole[:30] + bytes(100) + whole[130:]):
-        file.write_bytes(damaged)
-        with pytest.raises(DataError, match="no fashion_mnist data in"):
-            load(DataSettings("fashion_mnist", root=tmp_path), CPU)
-
-
-def test_many_workers_unpack_once(
+def test_many_workers_download_once(
     nowhere: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fashion(tmp_path, packed=True)
-    unpack, calls = images._unpack, []
+    calls = []
 
-    def slowly(packed: Path, folder: Path) -> None:
-        calls.append(folder)
+    def download(source: str, folder: Path) -> None:
+        calls.append(source)
+        fashion(folder / "FashionMNIST" / "raw")
         time.sleep(0.2)
-        unpack(packed, folder)
 
-    monkeypatch.setattr(images, "_unpack", slowly)
+    monkeypatch.setattr(images, "_download", download)
     with ThreadPoolExecutor(4) as pool:
         records = list(pool.map(
             lambda _: load(DataSettings("fashion_mnist", root=tmp_path), CPU).record, range(4)
         ))  # fmt: skip
     assert len(calls) == 1
     assert all(record == records[0] for record in records)
+    assert {path.name for path in tmp_path.iterdir() if path.suffix != ".lock"} == {"FashionMNIST"}
 
 
 def test_missing_data_says_where_it_was_looked_for(nowhere: list[str], tmp_path: Path) -> None:
@@ -314,14 +291,8 @@ def test_torchvision_reads_the_same(nowhere: list[str], tmp_path: Path, source: 
         assert classes == tuple(expected.classes)
 
 
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-
-
-@pytest.mark.skipif(not DEBIAN.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
-def test_debians_package_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("HPSEARCH_DATA", raising=False)
-    monkeypatch.setattr(images, "user_data_path", lambda name: tmp_path)
-    loaded = load(DataSettings("fashion_mnist", root=tmp_path, limit=1000), CPU)
+def test_the_real_images_are_read(fashion_mnist: Path) -> None:
+    loaded = load(DataSettings("fashion_mnist", root=fashion_mnist, limit=1000), CPU)
     assert loaded.record["rows"] == {"train": 850, "validation": 150, "test": 10_000}
 
 
