@@ -30,7 +30,6 @@ from typing import Any
 import optuna
 import sqlalchemy as sa
 from optuna.distributions import distribution_to_json
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from hpsearch.api import submit
@@ -41,6 +40,7 @@ from hpsearch.stages.stage import Stage
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
+from hpsearch.store.optuna_private import models
 from hpsearch.store.values import Hold
 
 RESULTS = Path(__file__).parent / "results"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from optuna._transform import _SearchSpaceTransform
 from optuna.samplers import CmaEsSampler
 from optuna.study import StudyDirection
 
 from hpsearch.errors import HpsearchError
 from hpsearch.search.samplers import RandomSampler, number_of, reseed
+from hpsearch.store.optuna_private import TESTED, SearchSpaceTransform
 
 if TYPE_CHECKING:
     from cmaes import CMA
@@ -42,7 +42,7 @@ class ReplayedCmaEsSampler(CmaEsSampler):
         if "_restore_optimizer" not in vars(CmaEsSampler):
             raise HpsearchError(
                 "the sampler cmaes cannot be used with this version of Optuna; "
-                "pip install 'optuna==5.0.0', or choose another sampler"
+                f"pip install 'optuna=={TESTED}', or choose another sampler"
             )
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -59,7 +59,7 @@ class ReplayedCmaEsSampler(CmaEsSampler):
 
     def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> CMA:
         """The optimizer after every complete generation: Optuna's code finds none left to tell."""
-        transform = _SearchSpaceTransform(self._space, transform_step=True, transform_0_1=True)
+        transform = SearchSpaceTransform(self._space, transform_step=True, transform_0_1=True)
         optimizer: CMA = self._init_optimizer(transform, self._direction)
         sign = 1.0 if self._direction is StudyDirection.MINIMIZE else -1.0
         generations = self._generations(completed_trials)

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import GPSampler, TPESampler
-from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
-from optuna.samplers._tpe.sampler import _split_trials, default_gamma
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.search.samplers import RandomSampler, number_of, reseed
+from hpsearch.store.optuna_private import ParzenEstimator, default_gamma, split_trials
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -39,7 +38,7 @@ class SeededTPESampler(TPESampler):
         self._base_seed = seed
         self._learned_from: list[int] = []
         self._split: tuple[list[FrozenTrial], list[FrozenTrial]] = ([], [])
-        self._learned: dict[_Space, tuple[_ParzenEstimator, _Columns]] = {}
+        self._learned: dict[_Space, tuple[ParzenEstimator, _Columns]] = {}
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Seed by the number that the trial is drawn by."""
@@ -66,11 +65,11 @@ class SeededTPESampler(TPESampler):
         known = [trial._trial_id for trial in ended]
         if known != self._learned_from or not self._learned:
             self._learned_from, self._learned = known, {}
-            self._split = _split_trials(study, ended, default_gamma(len(ended)))
+            self._split = split_trials(study, ended, default_gamma(len(ended)))
 
     def _observed(
         self, study: Study, search_space: dict[str, BaseDistribution]
-    ) -> tuple[_ParzenEstimator, _Columns]:
+    ) -> tuple[ParzenEstimator, _Columns]:
         """The density of the good trials, and the values of the others."""
         key = tuple(search_space.items())
         if key not in self._learned:
@@ -92,7 +91,7 @@ class SeededTPESampler(TPESampler):
 
     def _estimator(
         self, search_space: dict[str, BaseDistribution], *parts: _Columns
-    ) -> _ParzenEstimator:
+    ) -> ParzenEstimator:
         """The density of trials, in the order of their numbers: older ones weigh less."""
         order = np.argsort(np.concatenate([part[""] for part in parts]))
         values = {n: np.concatenate([part[n] for part in parts])[order] for n in search_space}

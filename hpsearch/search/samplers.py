@@ -22,9 +22,10 @@ from hpsearch.spec.space import Grid
 
 if TYPE_CHECKING:
     from optuna import Study
-    from optuna.samplers._lazy_random_state import LazyRandomState
     from optuna.trial import FrozenTrial
     from scipy.stats import qmc
+
+    from hpsearch.store.optuna_private import LazyRandomState
 
 __all__ = ["DRAWN_BY", "GridSampler", "QmcSampler", "RandomSampler", "number_of", "reseed"]
 

@@ -8,8 +8,9 @@ from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING
 
 from optuna import Study
-from optuna.pruners import _filter_study
 from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.store.optuna_private import filter_study
 
 if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
@@ -39,7 +40,7 @@ class View(Study):
 
     def of_bracket(self, trial: FrozenTrial) -> View:
         """What is seen for a trial under Hyperband: those of the same bracket only."""
-        bracket = _filter_study(self._over, trial)
+        bracket = filter_study(self._over, trial)
         if bracket is self._over:
             return self
         view = View(bracket, self._spec, self._stage, self._base)

@@ -16,7 +16,6 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import DamagedError
@@ -24,6 +23,7 @@ from hpsearch.spec.settings import FINAL
 from hpsearch.store import trials
 from hpsearch.store.engine import Database
 from hpsearch.store.history import History
+from hpsearch.store.optuna_private import FrozenStudy
 
 __all__ = ["Mirror"]
 

@@ -14,10 +14,10 @@ from typing import Any
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.store import trials
+from hpsearch.store.optuna_private import FrozenStudy
 from hpsearch.store.optuna_tables import (
     DIRECTIONS,
     PARAMS,

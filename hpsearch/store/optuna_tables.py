@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optuna.storages._rdb import models
+from hpsearch.store.optuna_private import models
 
 __all__ = [
     "DIRECTIONS", "HEARTBEATS", "PARAMS", "REPORTS", "STUDIES", "STUDY_SYSTEM", "STUDY_USER",

@@ -26,15 +26,14 @@ import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
-from optuna.storages._base import DEFAULT_STUDY_NAME_PREFIX
 from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store import optuna_rows, tables, trials
 from hpsearch.store.engine import Database
 from hpsearch.store.history import History
+from hpsearch.store.optuna_private import DEFAULT_STUDY_NAME_PREFIX, FrozenStudy
 from hpsearch.store.optuna_tables import STUDIES, STUDY_SYSTEM, STUDY_USER
 from hpsearch.store.reports import Reports
 

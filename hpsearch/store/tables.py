@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
-from optuna.storages._rdb import models
-from optuna.version import __version__ as optuna_version
 from sqlalchemy.dialects import mysql
 
 from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store.engine import Database
+from hpsearch.store.optuna_private import models, optuna_version
 
 __all__ = [
     "KNOWN_REVISIONS", "OLDEST", "SCHEMA_VERSION", "check", "epochs", "finishes", "forecasts",

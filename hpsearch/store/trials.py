@@ -13,11 +13,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from optuna.distributions import distribution_to_json
-from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.store.engine import upsert
+from hpsearch.store.optuna_private import models
 from hpsearch.store.optuna_tables import (
     DIRECTIONS,
     HEARTBEATS,

@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from optuna.distributions import FloatDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
-from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import TrialState
 
 from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store.engine import Database
+from hpsearch.store.optuna_private import models
 from hpsearch.store.storage import BatchedStorage, open_storage
 from tests.conftest import BACKENDS, Servers
 from tests.zygote import Job, Process, program
