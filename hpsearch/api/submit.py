@@ -10,7 +10,7 @@ from hpsearch.preflight.sizing import sized
 from hpsearch.spec import StudySpec, differences, version_of
 from hpsearch.stages import outline
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import Study
+from hpsearch.store.values import NewStudy, Study
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,20 +46,22 @@ def submit(
     """
     spec = sized(ledger, spec, base, device)
     study, new = ledger.create(
-        name=spec.name,
-        direction=spec.direction,
-        digest=spec.digest,
-        document=spec.document,
-        base=str(base.resolve()),
-        budget=outline.tickets(spec) + outline.final_tickets(spec),
-        final=spec.final.model_dump(mode="json") if spec.final else None,
-        hours=spec.budget.hours,
-        priority=priority or 0,
-        max_parallel=max_parallel or None,
-        crash_limit=spec.retry.crash,
-        stage=outline.starting(spec).as_json(),
-        # How much the hours hold is known once the trials before have ended.
-        overlap=spec.search.overlap and spec.budget.hours is None,
+        NewStudy(
+            name=spec.name,
+            direction=spec.direction,
+            digest=spec.digest,
+            document=spec.document,
+            base=str(base.resolve()),
+            tickets=outline.tickets(spec) + outline.final_tickets(spec),
+            crash_limit=spec.retry.crash,
+            hours=spec.budget.hours,
+            stage=outline.starting(spec).as_json(),
+            # How much the hours hold is known once the trials before have ended.
+            overlap=spec.search.overlap and spec.budget.hours is None,
+            final=spec.final.model_dump(mode="json") if spec.final else None,
+            priority=priority or 0,
+            max_parallel=max_parallel or None,
+        )
     )
     spec = spec.under(version_of(study.document))  # another may have made it just now
     if study.digest != spec.digest:

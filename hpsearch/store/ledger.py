@@ -36,7 +36,7 @@ from hpsearch.store import (
 from hpsearch.store.engine import Database, now
 from hpsearch.store.optuna_tables import STUDIES
 from hpsearch.store.tables import is_ready, prepare, studies
-from hpsearch.store.values import STOPPED, Hold, Key, Outlook, State, Study, Worker, Write
+from hpsearch.store.values import STOPPED, Hold, Key, NewStudy, Outlook, State, Study, Worker, Write
 
 __all__ = ["LEASE_S", "Ledger"]
 
@@ -111,53 +111,35 @@ class Ledger:
     # --- studies ------------------------------------------------------------------------------
 
     @_verb
-    def create(
-        self,
-        connection: sa.Connection,
-        *,
-        name: str,
-        direction: str,
-        digest: str,
-        document: Mapping[str, Any],
-        base: str,
-        budget: int,
-        hours: float | None,
-        crash_limit: int,
-        stage: Mapping[str, Any] = stage_rows.WHOLE,
-        overlap: bool = False,
-        final: Mapping[str, Any] | None = None,
-        priority: int = 0,
-        max_parallel: int | None = None,
-    ) -> tuple[Study, bool]:
+    def create(self, connection: sa.Connection, new: NewStudy) -> tuple[Study, bool]:
         """The study of this name, and whether it is new; if not, its digest tells whose it is.
 
-        It is made with its first `stage`, plain values of which `name`, `first` and `count` count,
-        and is not done before its finish, of which `final` says what it takes and whose tickets are
-        part of the budget.
+        It is made with its first stage, and is not done before its finish, where it has one.
 
         Raises ConflictError where the name belongs to an Optuna study that hpsearch did not make.
         """
         uid = uuid.uuid4().hex
         try:
             with connection.begin_nested():
-                study_id = trials.create_study(connection, name, direction, uid)
+                study_id = trials.create_study(connection, new.name, new.direction, uid)
         except sa.exc.IntegrityError:
-            return self._existing(connection, name), False
+            return self._existing(connection, new.name), False
         # SQLite gives the id of a deleted study to the next one; whoever deleted it with Optuna's
         # tools left our rows behind.
         study_rows.forget(connection, study_id)
         connection.execute(
             sa.insert(studies).values(
-                study_id=study_id, uid=uid, direction=direction, digest=digest,
-                document=json.dumps(document), base=base, state="open", priority=priority,
-                max_parallel=max_parallel, crash_limit=crash_limit, tickets=budget, issued=0,
-                drawn=0, floor=0, floor_origin=0, ended=0, hours=hours, active_s=0.0,
-                opened=stage_rows.end_of(stage), overlap=overlap,
-                finish="due" if final else None, final=json.dumps(final) if final else None,
+                study_id=study_id, uid=uid, direction=new.direction, digest=new.digest,
+                document=json.dumps(new.document), base=new.base, state="open",
+                priority=new.priority, max_parallel=new.max_parallel, crash_limit=new.crash_limit,
+                tickets=new.tickets, issued=0, drawn=0, floor=0, floor_origin=0, ended=0,
+                hours=new.hours, active_s=0.0, opened=stage_rows.end_of(new.stage),
+                overlap=new.overlap, finish="due" if new.final else None,
+                final=json.dumps(new.final) if new.final else None,
             )
         )  # fmt: skip
-        stage_rows.add(connection, study_id, 0, stage)
-        study = self._study(connection, name)
+        stage_rows.add(connection, study_id, 0, new.stage)
+        study = self._study(connection, new.name)
         trials.name_metrics(connection, _metrics([study]))
         return study, True
 

@@ -13,18 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from hpsearch.errors import DamagedError
-from hpsearch.spec.settings import JOINT
 from hpsearch.store.engine import now
 from hpsearch.store.tables import finishes, stages
 
 __all__ = [
-    "WHOLE", "add", "begin_verdict", "end_of", "end_verdict", "find", "name_at", "spans",
+    "add", "begin_verdict", "end_of", "end_verdict", "find", "name_at", "spans",
     "verdicts",
 ]  # fmt: skip
-
-WHOLE: Mapping[str, Any] = {"name": JOINT, "first": 0, "count": None}
-"""The one stage of a study without stages."""
-
 
 _NOTHING = "{}"
 """A result without a verdict."""

@@ -8,9 +8,11 @@ from typing import Any, Literal
 
 from optuna.trial import TrialState
 
+from hpsearch.spec.settings import JOINT
+
 __all__ = [
-    "CLOCK_S", "STOPPED", "UNTRAINABLE", "Ending", "EpochReport", "Hold", "Key", "Outlook",
-    "State", "Study", "Work", "Worker", "Write",
+    "CLOCK_S", "STOPPED", "UNTRAINABLE", "Ending", "EpochReport", "Hold", "Key", "NewStudy",
+    "Outlook", "State", "Study", "Work", "Worker", "Write",
 ]  # fmt: skip
 
 UNTRAINABLE = "untrainable"
@@ -26,6 +28,30 @@ STOPPED = "stopped"
 
 Key = tuple[int, int, int]
 """Of a hold: study_id, the ticket's number, fence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewStudy:
+    """A study that is to be made. What its fields mean is said at `Study`."""
+
+    name: str
+    direction: str
+    digest: str
+    document: Mapping[str, Any]
+    base: str
+    tickets: int
+    """With those of its finish."""
+    crash_limit: int
+    hours: float | None = None
+    stage: Mapping[str, Any] = field(
+        default_factory=lambda: {"name": JOINT, "first": 0, "count": None}
+    )
+    """The first one: plain values, of which the ledger reads `name`, `first`, the origin of its
+    first ticket, and `count`, None: all there are. By default the one of a study without stages."""
+    overlap: bool = False
+    final: Mapping[str, Any] | None = None
+    priority: int = 0
+    max_parallel: int | None = None
 
 
 @dataclass(frozen=True)

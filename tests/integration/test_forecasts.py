@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
+from tests.studies import A_STUDY
 
 
 def test_the_newest_forecast_of_a_study_is_found_by_its_digest(url: str) -> None:
@@ -18,10 +21,7 @@ def test_the_newest_forecast_of_a_study_is_found_by_its_digest(url: str) -> None
 
 def test_a_forecast_outlives_its_study(sqlite_url: str) -> None:
     ledger = Ledger(Database(sqlite_url))
-    ledger.create(
-        name="s", direction="maximize", digest="a" * 64, base="/", budget=4, hours=None,
-        document={"metric": "accuracy", "search": {"strategy": "joint"}}, crash_limit=3,
-    )  # fmt: skip
+    ledger.create(replace(A_STUDY, digest="a" * 64))
     ledger.keep_forecast("a" * 64, {"seconds": 1.5})
     ledger.delete("s")
     assert ledger.forecast("a" * 64) == {"seconds": 1.5}

@@ -21,6 +21,7 @@ from hpsearch.store.engine import Database, now
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import leases
 from hpsearch.store.values import UNTRAINABLE, Ending, EpochReport, Hold, Key, Study, Write
+from tests.studies import A_STUDY
 
 T = TypeVar("T")
 
@@ -33,10 +34,7 @@ def ledger(url: str) -> Ledger:
 def a_study(
     ledger: Ledger, tickets: int = 4, hours: float | None = None, name="s", **more: int
 ) -> Study:
-    study, _ = ledger.create(
-        name=name, direction="maximize", digest="d", base="/", budget=tickets, hours=hours,
-        document={"metric": "accuracy", "search": {"strategy": "joint"}}, crash_limit=3, **more,
-    )  # fmt: skip
+    study, _ = ledger.create(replace(A_STUDY, name=name, tickets=tickets, hours=hours, **more))
     return study
 
 
@@ -79,10 +77,7 @@ def optuna_trials(ledger: Ledger, name: str = "s") -> list[optuna.trial.FrozenTr
 @pytest.mark.mariadb
 def test_a_name_is_taken_once(ledger: Ledger) -> None:
     first = a_study(ledger)
-    again, new = ledger.create(
-        name="s", direction="maximize", digest="other", document={}, base="/", budget=9,
-        hours=None, crash_limit=3,
-    )  # fmt: skip
+    again, new = ledger.create(replace(A_STUDY, digest="other", tickets=9))
     assert (again, new) == (first, False)
 
 

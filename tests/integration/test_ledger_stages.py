@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -13,6 +14,7 @@ from hpsearch.store import trials
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import STOPPED, Ending, Hold, State, Study, Write
+from tests.studies import A_STUDY
 
 
 @pytest.fixture
@@ -26,9 +28,8 @@ def a_stage(name: str, first: int, count: int | None) -> dict:
 
 def a_study(ledger: Ledger, budget: int = 10, *, overlap: bool = False) -> Study:
     study, _ = ledger.create(
-        name="s", direction="maximize", digest="d", base="/", budget=budget, document={},
-        hours=None, crash_limit=3, stage=a_stage("warmup", 0, 3), overlap=overlap,
-    )  # fmt: skip
+        replace(A_STUDY, tickets=budget, stage=a_stage("warmup", 0, 3), overlap=overlap)
+    )
     return study
 
 
@@ -152,10 +153,8 @@ def test_more_trials_go_to_the_stages_to_come(ledger: Ledger) -> None:
 
 def with_finish(ledger: Ledger, hours: float | None = None) -> Study:
     """Three tickets of search and up to four of a finish."""
-    study, _ = ledger.create(
-        name="s", direction="maximize", digest="d", base="/", budget=7, document={}, hours=hours,
-        crash_limit=3, stage=a_stage("joint", 0, 3), final={"top": 1, "seeds": 2},
-    )  # fmt: skip
+    stage, final = a_stage("joint", 0, 3), {"top": 1, "seeds": 2}
+    study, _ = ledger.create(replace(A_STUDY, tickets=7, hours=hours, stage=stage, final=final))
     return study
 
 
@@ -247,10 +246,7 @@ def test_tickets_are_dealt_in_order_where_hours_may_end_the_search(ledger: Ledge
 
 
 def test_a_study_whose_last_trial_ended_while_it_was_stopped_is_done(ledger: Ledger) -> None:
-    study, _ = ledger.create(
-        name="s", direction="maximize", digest="d", base="/", budget=1, document={}, hours=None,
-        crash_limit=3,
-    )  # fmt: skip
+    study, _ = ledger.create(replace(A_STUDY, tickets=1))
     holds = claim(ledger, study)
     ledger.set_state("s", "stopped")
     finish(ledger, holds)

@@ -18,6 +18,7 @@ from hpsearch.insight.report import Reader, Snapshot, Trial
 from hpsearch.spec import load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
+from tests.studies import A_STUDY
 
 FORECAST = Forecast(
     workers=1, device="cpu", trials=4, begun=4, epochs=Span(8, 8, 8), rungs=(Rung(2, 4.0),),
@@ -46,10 +47,7 @@ def ledger(tmp_path: Path, sqlite_url: str) -> Counting:
     )
     spec = load(file)
     ledger = Counting(Database(sqlite_url))
-    ledger.create(
-        name="s", direction="maximize", digest="d", base="/", budget=4, hours=None,
-        document=spec.document, crash_limit=3,
-    )  # fmt: skip
+    ledger.create(replace(A_STUDY, document=spec.document))
     return ledger
 
 
@@ -91,10 +89,7 @@ def test_a_grid_has_nothing_to_be_extended_by(
         f"search: {{sampler: {sampler}}}\nbudget: {{trials: {trials}}}\n"
     )
     ledger = Ledger(Database(sqlite_url))
-    ledger.create(
-        name="s", direction="maximize", digest="d", base="/", budget=trials, hours=None,
-        document=load(file).document, crash_limit=3,
-    )  # fmt: skip
+    ledger.create(replace(A_STUDY, tickets=trials, document=load(file).document))
     assert Reader(ledger, "s").snapshot().is_whole is whole
 
 

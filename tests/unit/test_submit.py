@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hpsearch.preflight.sizing import sized
 from hpsearch.spec import StudySpec, load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
+from tests.studies import A_STUDY
 
 STUDY = """
 name: s
@@ -38,10 +40,9 @@ def put(
 ) -> StudySpec:
     """A study of that version in the database."""
     spec = read(folder).under(version)
-    ledger.create(
-        name="s", direction="maximize", digest=spec.digest, document=spec.document | (more or {}),
-        base=str(folder), budget=2, hours=None, crash_limit=3,
-    )  # fmt: skip
+    document = spec.document | (more or {})
+    base = str(folder)
+    ledger.create(replace(A_STUDY, digest=spec.digest, document=document, base=base, tickets=2))
     return spec
 
 
