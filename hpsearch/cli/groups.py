@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from hpsearch.cli.options import LEASE_S, Checkpoints, Lease, Storage, open_ledger
+from hpsearch.cli.options import Checkpoints, Lease, Storage, open_ledger
 from hpsearch.errors import StudyFileError
+from hpsearch.store import LEASE_S
 
 if TYPE_CHECKING:
     from hpsearch.fleet import DevicePlace, WorkerConfig

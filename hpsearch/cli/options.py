@@ -17,6 +17,7 @@ import typer
 
 from hpsearch import passwords, urls
 from hpsearch.errors import DamagedError, line
+from hpsearch.store import LEASE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger
 
 __all__ = [
-    "LEASE_S", "Checkpoints", "FileArgument", "Force", "Json", "Lease", "MaxParallel", "Name",
+    "Checkpoints", "FileArgument", "Force", "Json", "Lease", "MaxParallel", "Name",
     "Priority", "Storage", "at_most", "limit_threads", "loading", "named_checkpoints",
     "open_ledger", "print_json", "reads",
 ]  # fmt: skip
@@ -32,9 +33,6 @@ __all__ = [
 P = ParamSpec("P")
 
 _log = logging.getLogger(__name__)
-
-LEASE_S = 30.0
-"""The default of `--lease-s`; importing the ledger for it would take too long for --help."""
 
 
 def _absolute(place: str | None) -> str | None:

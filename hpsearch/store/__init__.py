@@ -4,4 +4,8 @@
 transaction), `mirror` what samplers and pruners read.
 """
 
-__all__: list[str] = []
+__all__ = ["LEASE_S"]
+
+LEASE_S = 30.0
+"""Seconds after which a silent worker loses its tickets, by default. It stands here because the
+command line shows it, and loads none of the modules below for that."""

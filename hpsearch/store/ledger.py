@@ -25,6 +25,7 @@ from hpsearch.spec import version_of, versions
 from hpsearch.spec.faults import nearest
 from hpsearch.spec.settings import FINAL
 from hpsearch.store import (
+    LEASE_S,
     dealing,
     forecast_rows,
     stage_rows,
@@ -38,7 +39,7 @@ from hpsearch.store.optuna_tables import STUDIES
 from hpsearch.store.tables import is_ready, prepare, studies
 from hpsearch.store.values import STOPPED, Hold, Key, NewStudy, Outlook, State, Study, Worker, Write
 
-__all__ = ["LEASE_S", "Ledger"]
+__all__ = ["Ledger"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -63,10 +64,6 @@ def _may_conclude(study: Study, seen: Study) -> bool:
     """Whether the trainings of its finish have ended, those that were there when it was seen."""
     same = (study.opened, study.issued) == (seen.opened, seen.issued)
     return study.state == "open" and study.awaits_verdict and same
-
-
-LEASE_S = 30.0
-"""Seconds after which a silent worker loses its tickets."""
 
 
 def _there(connection: sa.Connection, study_id: int) -> Study | None:

@@ -10,7 +10,8 @@ from typing import TypeVar
 import torch
 
 from hpsearch.errors import UnreachableError
-from hpsearch.store.ledger import LEASE_S, Ledger
+from hpsearch.store import LEASE_S
+from hpsearch.store.ledger import Ledger
 from hpsearch.store.patience import RETRY_S, Patience
 from hpsearch.worker.keeper import Keeper
 
