@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hpsearch._version import __version__
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hpsearch.handover.predictor import Predictor
 
 __all__ = ["__version__", "load"]
-
-__version__ = "0.2.0"
 
 
 def load(folder: Path | str) -> Predictor:

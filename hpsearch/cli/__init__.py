@@ -16,7 +16,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from hpsearch import __version__, passwords
+from hpsearch import passwords
+from hpsearch._version import __version__
 from hpsearch.cli import control, handover, insight, inspect, launch, planning, ranging, system
 from hpsearch.errors import EXIT_CODES, INTERRUPTED, HpsearchError
 from hpsearch.terminal import echo, visible

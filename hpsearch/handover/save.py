@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from hpsearch import __version__
+from hpsearch._version import __version__
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.checkpoints.places import checkpoint_place, data_settings
 from hpsearch.errors import CheckpointError

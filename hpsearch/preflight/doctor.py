@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-from hpsearch import __version__, passwords
+from hpsearch import passwords
+from hpsearch._version import __version__
 from hpsearch.checkpoints.places import default_root, stays_here
 from hpsearch.errors import SchemaError, StorageError
 from hpsearch.spec.settings import SOURCES
