@@ -9,19 +9,30 @@ dictionary of 300,000 texts would cost more memory and time than the rest of the
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from hpsearch.sources.table.texts import Distinct
+from hpsearch.sources.table.delimited import is_blank, read_delimited
+from hpsearch.sources.table.dialect import dialect_of, rows_of
+from hpsearch.sources.table.filekind import load
+from hpsearch.sources.table.header import Header, header_of, tidy, usable
+from hpsearch.sources.table.numbers import numbers_of
+from hpsearch.sources.table.texts import Distinct, ReadOptions
+from hpsearch.sources.table.typed import coded, objects, read_typed
+from hpsearch.sources.table.workbook import read_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["Cells"]
+    from hpsearch.sources.table.filekind import Content
+
+__all__ = ["Cells", "of_content", "read"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,7 @@ class Cells:
 
     def is_text(self, name: str) -> bool:
         """Whether a column is one of texts, `dictionary<int32, string>`."""
-        return pa.types.is_dictionary(self.columns[name].type)
+        return _is_text(self.columns[name])
 
     def distinct(
         self, name: str, rows: Sequence[bool] | NDArray[np.bool_] | None = None
@@ -68,7 +79,7 @@ class Cells:
         """
         texts, codes, where = self._coded(name)
         if rows is not None:
-            marked = np.asarray(rows)[where]
+            marked = np.asarray(rows, bool)[where]
             codes, where = codes[marked], where[marked]
         values, first, counts = np.unique(codes, return_index=True, return_counts=True)
         order = np.argsort(first)
@@ -93,3 +104,107 @@ class Cells:
     def line_of(self, row: int) -> int:
         """The line of the file, from 1, in which a row begins; of Parquet its number, from 1."""
         return self.locate(row)
+
+
+def read(path: Path, options: ReadOptions | None = None) -> Cells:
+    """All cells of a table in a file: CSV and its relatives, Parquet, Feather, JSON lines, .xlsx.
+
+    Raises DataError, with file and line, for what cannot be read as a table.
+    """
+    options = options or ReadOptions()
+    return of_content(path, load(path, stream=options.stream), options)
+
+
+def of_content(path: Path, content: Content, options: ReadOptions) -> Cells:
+    """All cells of a table whose bytes are at hand.
+
+    Args:
+        path: What to call it in an error, and where it lies.
+        content: What `filekind.load` gave.
+        options: What is said of the table.
+    """
+    if content.kind == "text":
+        raw = _of_text(path, content, options)
+    elif content.kind == "excel":
+        raw = _of_sheet(str(path), content, options)
+    else:
+        raw = _of_typed(path, content, options)
+    return _cells(str(path), content, options, raw)
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """A table with its names and columns as they stand in the file."""
+
+    header: Header
+    columns: list[pa.Array]
+    notes: tuple[str, ...]
+    locate: Callable[[int], int]
+
+
+def _of_text(path: Path, content: Content, options: ReadOptions) -> _Raw:
+    source, head, every = str(path), content.head, options.every
+    dialect = dialect_of(source, head, options, complete=len(content.data) == len(head))
+    columns = read_delimited(source, content.data, dialect, every=every)
+    again = _again(path, content, options)
+
+    def locate(row: int) -> int:
+        return next(islice(rows_of(source, again(), dialect, every=every), row, None)).line
+
+    return _Raw(dialect.header, [*columns], dialect.notes, locate)
+
+
+def _of_sheet(source: str, content: Content, options: ReadOptions) -> _Raw:
+    records, notes = read_sheet(source, content.data)
+    header = header_of(source, records, (), options)
+    rows = records[1:] if header.in_file else records
+    cells = zip(*(row.cells for row in rows), strict=True) if rows else [()] * len(header.names)
+    columns = [coded(pa.array(column, pa.string())) for column in cells]
+    return _Raw(header, columns, notes, [row.line for row in rows].__getitem__)
+
+
+def _of_typed(path: Path, content: Content, options: ReadOptions) -> _Raw:
+    names, columns, notes = read_typed(str(path), content)
+    again = _again(path, content, options)
+
+    def locate(row: int) -> int:
+        if content.kind != "json lines":
+            return row + 1
+        return next(islice(objects(str(path), again()), row, None))[0]
+
+    return _Raw(Header(tuple(map(tidy, names)), 1, in_file=False), columns, notes, locate)
+
+
+def _again(path: Path, content: Content, options: ReadOptions) -> Callable[[], bytes]:
+    """The bytes of a file for a message that may never be needed: read again rather than kept."""
+    return (lambda: content.data) if options.stream else (lambda: load(path).data)
+
+
+def _cells(source: str, content: Content, options: ReadOptions, raw: _Raw) -> Cells:
+    empty = [_is_empty(column) for column in raw.columns]
+    places, notes = usable(source, raw.header, empty)
+    columns, odd = {}, {}
+    for name, place in places.items():
+        column, raw.columns[place] = raw.columns[place], None  # the texts go as the numbers come
+        numbers = None
+        if _is_text(column) and name not in options.texts:
+            numbers = numbers_of(column)
+        columns[name], odd[name] = numbers or (column, {})
+    return Cells(
+        tuple(places),
+        len(next(iter(columns.values()), ())),
+        (*content.notes, *raw.notes, *notes),
+        content.fingerprint,
+        content.complete,
+        columns,
+        {name: cells for name, cells in odd.items() if cells},
+        raw.locate,
+    )
+
+
+def _is_empty(column: pa.Array) -> bool:
+    return bool(is_blank(column).all() if _is_text(column) else column.null_count == len(column))
+
+
+def _is_text(column: pa.Array) -> bool:
+    return bool(pa.types.is_dictionary(column.type))

@@ -1,0 +1,207 @@
+"""How a CSV file or a relative is written: its delimiter, its header, where its rows begin.
+
+Decided from the first MiB, in one place for a quick check, for training and for predictions. Only
+the standard library is used, as `hpsearch check` has no time to load more.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from hpsearch.errors import DataError
+from hpsearch.sources.table.header import Header, header_of
+from hpsearch.sources.table.records import Record, Syntax, cut, records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hpsearch.sources.table.texts import ReadOptions
+
+__all__ = ["SAMPLE_ROWS", "Dialect", "dialect_of", "rows_of"]
+
+SAMPLE_ROWS = 1000
+"""How many records are looked at."""
+
+_SCORED = 200
+"""How many records are cut by each delimiter that might be the one."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the rows of a text are to be read."""
+
+    syntax: Syntax
+    """What cuts a record into cells."""
+    header: Header
+    """The columns' names, as they stand in the file."""
+    start: int
+    """Where the first row begins, in bytes of UTF-8."""
+    line: int
+    """In which line of the file that is, from 1."""
+    notes: tuple[str, ...] = ()
+    """What a user should know, a sentence each."""
+
+    @property
+    def width(self) -> int:
+        """How many cells each record has."""
+        return len(self.header.names)
+
+
+def dialect_of(source: str, head: bytes, options: ReadOptions, *, complete: bool) -> Dialect:
+    """The dialect of a text.
+
+    Args:
+        source: What to call the file in an error.
+        head: Its beginning, in UTF-8 without a byte order mark.
+        options: What the user says of the header.
+        complete: Whether `head` is the whole text; else its last record may be cut off.
+
+    Raises DataError where there is no header, or none that can be told from a row.
+    """
+    lines = list(io.StringIO(head.decode("utf-8", "ignore"), newline=""))
+    delimiter, skipped, comments = _preamble(lines)
+    body = lines[skipped:]
+    syntax = _syntax(body, delimiter or _delimiter(body))
+    sample = list(
+        islice(
+            records(source, lambda: body, syntax, line=skipped + 1, complete=complete),
+            SAMPLE_ROWS + 1,
+        )
+    )
+    if not (sample or complete):
+        raise DataError(f"{source}, line {skipped + 1} is longer than {len(head):,} bytes")
+    filled = [record for record in sample if record.cells]
+    header = header_of(source, filled, _cells_of_comment(comments, syntax), options)
+    line = skipped + 1
+    if header.in_file:
+        line = sample[1].line if len(sample) > 1 else len(lines) + 1
+    start = sum(len(text.encode()) for text in lines[: line - 1])
+    return Dialect(syntax, header, start, line, tuple(_comment_notes(comments, header)))
+
+
+def rows_of(
+    source: str, data: bytes, dialect: Dialect, *, every: bool = False, complete: bool = True
+) -> Iterator[Record]:
+    """The rows of a text, each with the line it begins in; blank records are none.
+
+    Args:
+        source: What to call the file in an error.
+        data: The text, in UTF-8 without a byte order mark.
+        dialect: How it is written.
+        every: Whether a record is a row though all its cells are empty: of delimiters alone, or a
+            blank line of a table of one column.
+        complete: Whether the text is not cut off.
+
+    Raises DataError for a record with more or fewer cells than there are columns, and for a quote
+    that never closes.
+    """
+    width = dialect.width
+
+    def lines() -> io.TextIOWrapper:
+        rest = io.BytesIO(memoryview(data)[dialect.start :])
+        return io.TextIOWrapper(rest, "utf-8", "strict" if complete else "ignore", newline="")
+
+    for record in records(source, lines, dialect.syntax, line=dialect.line, complete=complete):
+        cells = record.cells
+        if not any(cell and not cell.isspace() for cell in cells):
+            if every and (len(cells) == width or width == 1):
+                yield record if cells else Record(record.line, [""])
+        elif len(cells) == width:
+            yield record
+        else:
+            raise _ragged(source, record, width)
+
+
+def _ragged(source: str, record: Record, width: int) -> DataError:
+    cells = len(record.cells)
+    breaks = sum(cell.count("\n") for cell in record.cells)
+    if breaks:
+        hint = f"the record goes on to line {record.line + breaks}; is a quote missing?"
+    elif cells > width:
+        hint = "a delimiter within a text needs quotes around the text"
+    else:
+        hint = "is the line cut off?"
+    have = f"{cells} cell{'' if cells == 1 else 's'}"
+    return DataError(
+        f"{source}, line {record.line} has {have}, but the table has {width} columns; {hint}"
+    )
+
+
+def _preamble(lines: Sequence[str]) -> tuple[str | None, int, list[str]]:
+    """The delimiter where a line `sep=;` gives it, how many lines come before the table, and those
+    of them that begin with `#`."""
+    delimiter, comments = None, []
+    for number, text in enumerate(lines):
+        if match := re.fullmatch(r'"?sep=(.)"?\s*', text, re.IGNORECASE):
+            delimiter = match[1]
+        elif text.startswith("#"):
+            comments.append(text)
+        elif text.strip():
+            return delimiter, number, comments
+    return delimiter, len(lines), comments
+
+
+def _cells_of_comment(comments: Sequence[str], syntax: Syntax) -> list[str]:
+    """The cells of the last line that begins with `#`: numpy.savetxt writes a header so."""
+    text = comments[-1].lstrip("#").strip() if comments else ""
+    return next((cells for _, cells in cut([text], syntax, strict=False)), [])
+
+
+def _comment_notes(comments: Sequence[str], header: Header) -> Iterator[str]:
+    count = len(comments) - header.in_comment
+    if count:
+        lines = "line that begins" if count == 1 else "lines that begin"
+        yield f"{count} {lines} with # skipped at the top of the file"
+
+
+def _syntax(lines: Sequence[str], delimiter: str) -> Syntax:
+    """Whether blanks stand between delimiters and quotes, as in `"a", "b"`."""
+    plain, skipping = Syntax(delimiter, blanks=delimiter == " "), Syntax(delimiter, blanks=True)
+
+    def quoted(syntax: Syntax) -> bool:
+        sample = islice(cut(lines, syntax, strict=False), _SCORED)
+        return any(re.match(' +"', cell) is not None for _, cells in sample for cell in cells)
+
+    # A text that itself begins so stays as it is either way.
+    return skipping if quoted(plain) and not quoted(skipping) else plain
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """The delimiter that cuts most records alike, into cells that look like values.
+
+    Blanks are one only where no other cuts anything, and all records alike.
+    """
+    scores = {delimiter: _score(lines, delimiter) for delimiter in ",;\t|"}
+    best = max(scores, key=lambda delimiter: scores[delimiter])
+    if scores[best] > 0:
+        return best
+    return " " if _score(lines, " ") == 1 else ","
+
+
+_NUMBER = r"[-+]?[$€£¥]?\s?(\d+([.,'\s]\d{3})*([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?\s?[%€$£¥]?"
+_TIME = r"\d{1,2}[:.]\d{2}([:.]\d{2}([.,]\d+)?)?(Z|[-+]\d\d:?\d\d)?"
+_DATE = rf"\d{{1,4}}[-/.]\d{{1,2}}[-/.]\d{{1,4}}([ T]{_TIME})?"
+_VALUE = re.compile(rf"\s*({_NUMBER}|{_DATE}|{_TIME}|[^,;\t|\"]*)\s*")
+
+
+def _score(lines: Sequence[str], delimiter: str) -> float:
+    """The share of records with the commonest number of cells, 2 or more, times the share of their
+    cells that look like a number, a date or words; 0 where the commonest number is 1."""
+    if not any(delimiter in text for text in lines[:20]):
+        return 0
+    sample = islice(cut(lines, Syntax(delimiter, blanks=True), strict=False), _SCORED)
+    first, *rest = [cells for _, cells in sample if cells]
+    rows = rest or [first]
+    width, alike = Counter(map(len, rows)).most_common(1)[0]
+    if width == 1 or (delimiter == " " and len(first) not in (width, width - 1)):
+        return 0
+    cells = [cell for row in (first, *rows) if len(row) == width for cell in row]
+    values = sum(_VALUE.fullmatch(cell) is not None for cell in cells)
+    # A header is cut like its rows, or is one short where R wrote the names of the rows.
+    headed = 1 if abs(len(first) - width) <= 1 else 0.5
+    return headed * alike / len(rows) * values / len(cells)

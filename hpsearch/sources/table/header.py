@@ -1,0 +1,209 @@
+"""The names of a table's columns: which record has them, and what to call columns without one."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from hpsearch.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpsearch.sources.table.records import Record
+    from hpsearch.sources.table.texts import ReadOptions
+
+__all__ = ["Header", "header_of", "tidy", "usable"]
+
+
+@dataclass(frozen=True)
+class Header:
+    """The names of all columns of a file, as they stand there."""
+
+    names: tuple[str, ...]
+    """A name a column, '' where there is none; not yet made usable."""
+    line: int
+    """The line that has them, from 1; the first one of the table where none has."""
+    in_file: bool
+    """Whether the first record has them, which is then no row."""
+    in_comment: bool = False
+    """Whether the line before the first record has them, behind a `#`."""
+    notes: tuple[str, ...] = ()
+    """What a user should know, a sentence each."""
+
+
+def header_of(
+    source: str, records: Sequence[Record], comment: Sequence[str], options: ReadOptions
+) -> Header:
+    """Where the names of the columns stand.
+
+    Args:
+        source: What to call the file in an error.
+        records: The first records of the file.
+        comment: The cells of a `#` line just before them, which may be the names.
+        options: What the user says about it.
+
+    Raises DataError where the first record looks like a row, and nobody said what it is.
+    """
+    if not records:
+        raise DataError(f"{source} is empty; give a table with a header and a row a line")
+    first, rows = records[0], records[1:]
+    width = Counter(len(row.cells) for row in rows or records).most_common(1)[0][0]
+    names = tuple(map(tidy, first.cells))
+    if options.names:
+        in_file = bool(options.header) or names == options.names
+        return Header(_given(source, width, options.names), first.line, in_file)
+    if options.header is False:
+        return Header(("",) * width, first.line, in_file=False)
+    looks = "names" if options.header or _expected(names, options) else _look(first, rows)
+    if looks != "names" and len(comment) == width > 1:
+        return Header(tuple(map(tidy, comment)), first.line - 1, in_file=False, in_comment=True)
+    if looks == "row":
+        raise _row_on_top(source, first)
+    return _fitted(source, Header(names, first.line, in_file=True), rows, width)
+
+
+def _given(source: str, width: int, names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(names) != width:
+        raise DataError(
+            f"{source} has {width} columns, but data.names has {len(names)} names; give a name each"
+        )
+    return names
+
+
+def _expected(names: tuple[str, ...], options: ReadOptions) -> bool:
+    return bool(options.expected) and {*options.expected} <= {*names}
+
+
+def _row_on_top(source: str, first: Record) -> DataError:
+    cells = ", ".join(first.cells[:4]) + (", ..." if len(first.cells) > 4 else "")
+    return DataError(
+        f"{source}, line {first.line} looks like a row and not like names of columns ({cells}); "
+        f"set data.header: false (the columns are then column_1, column_2, ...), or data.names: "
+        f"[...]; if these are the names, data.header: true"
+    )
+
+
+def tidy(name: str) -> str:
+    """A name without blanks around it and without line breaks."""
+    return " ".join(name.split())
+
+
+_NUMBER = re.compile(r"\s*[-+]?(\d+([.,]\d+)*\.?|\.\d+)([eE][-+]?\d+)?\s*%?\s*")
+_DATE = re.compile(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}:\d\d.*)?\s*")
+_FEW = 100
+"""How many rows show what a column has below its name."""
+
+
+def _look(first: Record, rows: Sequence[Record]) -> str:
+    """Whether the first record looks like `names`, like a `row`, or like either.
+
+    A row has a number wherever the rows below have numbers, and a date where they have dates. Whole
+    numbers that rise, such as years or pandas' own, are names.
+    """
+    tops = []
+    shift = 1 if rows and len(first.cells) == len(rows[0].cells) - 1 else 0  # R's row names
+    for index, top in enumerate(first.cells):
+        cells = [row.cells[index + shift] for row in rows[:_FEW] if index + shift < len(row.cells)]
+        for pattern in (_DATE, _NUMBER):
+            if _mostly(pattern, cells):
+                if not pattern.fullmatch(top):
+                    return "names"
+                tops.append(top.strip())
+                break
+    if not tops:
+        return "either"
+    return "names" if _rising(tops) else "row"
+
+
+def _mostly(pattern: re.Pattern[str], cells: Sequence[str]) -> bool:
+    """Whether 95 % of the cells that are not empty match."""
+    filled = [cell for cell in cells if cell.strip()]
+    return bool(filled) and sum(map(bool, map(pattern.fullmatch, filled))) >= 0.95 * len(filled)
+
+
+def _rising(tops: Sequence[str]) -> bool:
+    """Whole numbers, three or more that rise, or two that are neighbours, or pandas' 0 alone."""
+    if not all(re.fullmatch(r"\d{1,9}", top) for top in tops):
+        return False
+    numbers = [int(top) for top in tops]
+    steps = [after - before for before, after in pairwise(numbers)]
+    return all(step > 0 for step in steps) and (len(steps) > 1 or steps == [1] or numbers == [0])
+
+
+def _fitted(source: str, header: Header, rows: Sequence[Record], width: int) -> Header:
+    """A header of as many names as the rows have cells."""
+    names, line = header.names, header.line
+    if len(names) == width:
+        return header
+    if len(names) > width and not any(names[width:]):
+        return Header(names[:width], line, in_file=True)
+    if len(names) == width - 1 and len(names) > 1:
+        if not any(row.cells[-1].strip() for row in rows if len(row.cells) == width):
+            return Header((*names, ""), line, in_file=True)  # each row ends with a delimiter
+        note = f"line {line} has one name less than the rows have cells: the first are row names"
+        return Header(("", *names), line, in_file=True, notes=(note,))
+    raise DataError(
+        f"{source}, line {line} has {len(names)} names, but most lines have {width} cells; the "
+        f"names of the columns must stand in the first line of the table"
+    )
+
+
+def usable(
+    source: str, header: Header, empty: Sequence[bool]
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """The columns to keep, by names that are not empty and differ, each with its place from 0.
+
+    Args:
+        source: What to call the file in an error.
+        header: The names as they stand in the file.
+        empty: Which columns have nothing in any row.
+
+    Raises DataError where two columns with values have one name. The notes say what was done.
+    """
+    notes = list(header.notes)
+    counts = Counter(name for name, none in zip(header.names, empty, strict=True) if not none)
+    places: dict[str, int] = {}
+    nothing, twice, nameless = [], [], []
+    for place, name in enumerate(header.names):
+        if not name and empty[place]:
+            nothing.append(place)
+        elif not name:
+            nameless.append(place)
+        elif name in places and not empty[place] and counts[name] > 1:
+            raise _named_twice(source, header, name)
+        elif empty[place] and (counts[name] or name in places):
+            twice.append(name)
+        else:
+            places[name] = place
+    for place in nameless:
+        places[_new_name(f"column_{place + 1}", {*header.names})] = place
+    if nothing:
+        columns = "a column" if len(nothing) == 1 else f"{len(nothing)} columns"
+        notes.append(f"{columns} without a name and without a value left out")
+    notes += [
+        f"column `{name}` is there twice; the one that is empty is left out" for name in twice
+    ]
+    if nameless and any(header.names):
+        which = ", ".join(f"`column_{place + 1}`" for place in nameless[:5])
+        more = ", ..." if len(nameless) > 5 else ""
+        notes.append(f"columns without a name are called by their place: {which}{more}")
+    in_order = dict(sorted(places.items(), key=lambda item: item[1]))
+    return in_order, tuple(notes)
+
+
+def _new_name(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _named_twice(source: str, header: Header, name: str) -> DataError:
+    places = [str(index + 1) for index, other in enumerate(header.names) if other == name]
+    return DataError(
+        f"{source}, line {header.line} names a column twice: `{name}` (columns "
+        f"{' and '.join(places)}); rename one of them, or set data.names: [...]"
+    )

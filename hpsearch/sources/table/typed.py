@@ -1,0 +1,144 @@
+"""Tables whose cells have types already: Parquet, Feather, JSON lines."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hpsearch.errors import DataError, line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hpsearch.sources.table.filekind import Content
+
+__all__ = ["coded", "read_typed"]
+
+_MOST_BYTES = 1 << 34
+"""What the columns of a Parquet file may unpack to: a constant column of any length takes a few
+bytes."""
+
+
+def read_typed(source: str, content: Content) -> tuple[list[str], list[pa.Array], tuple[str, ...]]:
+    """The names and columns of a table, and what a user should know.
+
+    Columns are float64, int64, bool, timestamp or texts, `dictionary<int32, string>`; those of
+    lists and other nested values are left out with a note. The name of a pandas index is ''.
+
+    Raises DataError where the file cannot be read.
+    """
+    readers = {"parquet": _parquet, "feather": _feather, "json lines": _json_lines}
+    data = content.data
+    if not content.complete:  # the last line may be cut off
+        data = data[: data.rfind(b"\n") + 1]
+    try:
+        table = readers[content.kind](source, data)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{source} cannot be read as {content.kind}: {line(error)}") from error
+    names, columns, notes = [], [], []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        plain = _plain(column.combine_chunks())
+        if plain is None:
+            notes.append(f"column `{name}` left out: it holds {column.type}, not single values")
+        else:
+            names.append("" if re.fullmatch(r"__index_level_\d+__", name) else name)
+            columns.append(plain)
+    return names, columns, tuple(notes)
+
+
+def _parquet(source: str, data: bytes) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(pa.BufferReader(data))
+    claimed = file.metadata.num_rows * file.metadata.num_columns * 8
+    if claimed > _MOST_BYTES:
+        raise DataError(
+            f"{source} has {file.metadata.num_rows:,} rows of {file.metadata.num_columns:,} "
+            f"columns, {claimed:,} bytes of numbers; at most {_MOST_BYTES:,} are read"
+        )
+    return file.read()
+
+
+def _feather(source: str, data: bytes) -> pa.Table:
+    return pa.ipc.open_file(pa.BufferReader(data)).read_all()
+
+
+def _json_lines(source: str, data: bytes) -> pa.Table:
+    import pyarrow.json
+
+    block = pyarrow.json.ReadOptions(block_size=min(max(1 << 22, _longest(data)), (1 << 31) - 1))
+    try:
+        return pyarrow.json.read_json(pa.BufferReader(data), read_options=block)
+    except pa.ArrowInvalid:  # a value of another type than those above it, or no JSON
+        return _as_texts(source, data)
+
+
+def _longest(data: bytes) -> int:
+    """The length of the longest line; an object has to fit into one block."""
+    return max(map(len, io.BytesIO(data))) + 1
+
+
+def _as_texts(source: str, data: bytes) -> pa.Table:
+    """Every value as the text that stands in the file: what the columns are is decided later."""
+    rows = [row for _, row in objects(source, data)]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: pa.array([_text(row.get(name)) for row in rows]) for name in names})
+
+
+def objects(source: str, data: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of JSON lines, each with its line; numbers as the texts that stand there."""
+    for number, text in enumerate(io.BytesIO(data), 1):
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+        except ValueError as error:
+            raise DataError(f"{source}, line {number} is no JSON: {line(error)}") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{source}, line {number} is no JSON object of names and values")
+        yield number, row
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _plain(column: pa.Array) -> pa.Array | None:
+    """A column in one of the types that are read; None for nested values."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _plain(column.cast(kind.value_type))
+    if pa.types.is_boolean(kind) or pa.types.is_timestamp(kind):
+        return column
+    if pa.types.is_date(kind):
+        return column.cast(pa.timestamp("ms"))
+    if pa.types.is_duration(kind):
+        return pc.divide(column.cast(pa.int64()), _ticks(kind))
+    if pa.types.is_signed_integer(kind) or kind in (pa.uint8(), pa.uint16(), pa.uint32()):
+        return column.cast(pa.int64())
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _without_nan(column.cast(pa.float64(), safe=False))
+    if pa.types.is_nested(kind):
+        return None
+    return coded(column)
+
+
+def _ticks(kind: pa.DataType) -> float:
+    return {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
+
+
+def _without_nan(column: pa.Array) -> pa.Array:
+    """NaN is how many programs write an empty cell."""
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
+
+
+def coded(texts: pa.Array) -> pa.DictionaryArray:
+    """Values of any kind as texts, `dictionary<int32, string>`, '' where there is none."""
+    return texts.cast(pa.string()).fill_null("").dictionary_encode()
