@@ -74,4 +74,5 @@ class NoopArray:
         entry: dict[str, Any] = {"epoch": len(curve) + 1, "value": value, "seconds": 0.0}
         entry["metrics"] = {"accuracy": value}
         curve.append(entry)
-        return Report(key, finished=len(curve) == candidate.settings["epochs"], **entry)
+        kept = {name: entry[name] for name in ("epoch", "value", "metrics")}
+        return Report(key, finished=len(curve) == candidate.settings["epochs"], kept=kept, **entry)
