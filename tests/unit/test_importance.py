@@ -129,7 +129,7 @@ def test_trials_from_beyond_the_range_are_judged_with_the_others(judged: Study) 
     beyond.params = {"lr": 3.0, "depth": 1}
     found = judged([beyond, *trials])
     assert found.complete == 51
-    assert found.parameters[0].name == "lr"
+    assert (found.parameters[0].name, found.parameters[0].fanova is None) == ("lr", False)
 
 
 @pytest.mark.parametrize(
