@@ -1,4 +1,4 @@
-"""Write what is made from the code: docs/study-file.md and studies/study.schema.json.
+"""Write what is made from the code: docs/study-file.md, docs/families, studies/study.schema.json.
 
     python docs/make.py
 
@@ -8,12 +8,13 @@ A test fails where they are out of date.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from hpsearch.spec import schema
-from hpsearch.spec.settings import FAMILIES, LOSSES, METRICS, SAMPLERS, SOURCES, TRAINING, Setting
+from hpsearch.spec.family import FAMILIES, Family
+from hpsearch.spec.settings import LOSSES, METRICS, SAMPLERS, SOURCES, TRAINING, Setting
 
 ROOT = Path(__file__).parents[1]
 
@@ -91,16 +92,19 @@ def main() -> None:
 
 
 def made() -> dict[Path, str]:
-    """Path -> content."""
+    """Path -> content. Families of installed packages are left out."""
+    families = FAMILIES.all(installed=False).values()
+    pages = {family_path(family): "\n".join(family_page(family)) for family in families}
     return {
-        ROOT / "docs" / "study-file.md": "\n".join(study_file()),
-        ROOT / "studies" / "study.schema.json": json.dumps(schema(), indent=2) + "\n",
+        **pages,
+        ROOT / "docs" / "study-file.md": "\n".join(study_file(families)),
+        ROOT / "studies" / "study.schema.json": json.dumps(schema(families), indent=2) + "\n",
     }
 
 
-def study_file() -> Iterator[str]:
+def study_file(families: Collection[Family]) -> Iterator[str]:
     """The page, block by block."""
-    found = schema()
+    found = schema(families)
     yield HEAD
     yield "## The keys\n"
     required = set(found.get("required", ()))
@@ -129,9 +133,15 @@ def study_file() -> Iterator[str]:
     yield "## Data sources\n"
     yield table(("source", "what it is"), ((n, s.doc) for n, s in SOURCES.items()))
     yield TABLES
-    for family, settings in FAMILIES.items():
-        yield f"## Network `{family}`\n"
-        yield table(("setting", "meaning", "values", "default"), map(row, settings))
+    yield "## Networks\n"
+    yield table(
+        ("family", "what it is", "takes"),
+        (
+            (f"[{f.name}](families/{f.name}.md)", f.doc, ", ".join(sorted(f.takes)))
+            for f in families
+        ),
+    )
+    yield "Installed packages can bring more: [families.md](families.md).\n"
     yield "## Training\n"
     yield table(("setting", "meaning", "values", "default"), map(row, TRAINING))
     losses = ", ".join(f"`{n}` ({' and '.join(t)})" for n, t in LOSSES.items())
@@ -140,6 +150,25 @@ def study_file() -> Iterator[str]:
     yield table(
         ("metric", "better", "for", "meaning"),
         ((n, m.direction, " and ".join(m.tasks), m.doc) for n, m in METRICS.items()),
+    )
+
+
+def family_path(family: Family) -> Path:
+    """Where the page of a family lies."""
+    return ROOT / "docs" / "families" / f"{family.name}.md"
+
+
+def family_page(family: Family) -> Iterator[str]:
+    """The page of a family, block by block."""
+    yield f"# Network `{family.name}`\n"
+    yield f"{family.doc} For {' and '.join(sorted(family.takes))}.\n"
+    yield table(("setting", "meaning", "values", "default"), map(row, family.settings))
+    if family.either:
+        choices = (" and ".join(f"`{name}`" for name in names) for names in family.either)
+        yield f"A study can name either {', or '.join(choices)}.\n"
+    yield (
+        "Every network has the settings of [training](../study-file.md#training) beside these.\n"
+        "This page is made from the code by `docs/make.py`.\n"
     )
 
 

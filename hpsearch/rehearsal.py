@@ -116,7 +116,7 @@ def rehearse(
         seats=seats,
         start_s=start_s,
         load_s=load_s,
-        shaping=tuple(sorted(shapes_by(spec.space.names))),
+        shaping=tuple(sorted(shapes_by(spec.family, spec.space.names))),
         draws=tuple(numbers[shape_of(c)] for c in candidates),
         shapes=tuple(runs.with_room(shape) for shape in found),
         timed=len(timed),
@@ -133,7 +133,7 @@ class _Runs:
     def __init__(self, spec: StudySpec, dataset: Dataset, device: torch.device) -> None:
         self._spec, self._dataset, self._device = spec, dataset, device
         self._array = Array(dataset, spec.metric, device, stack=spec.search.slots)
-        shaping = shapes_by(spec.space.names)
+        shaping = shapes_by(spec.family, spec.space.names)
         self._named = [name for name in spec.space.names if name in shaping]
         self._took_s: dict[Hashable, float] = {}
         """The dry runs of shapes alone."""

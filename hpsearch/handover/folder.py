@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch import files
 from hpsearch.errors import CheckpointError, ConflictError, line
-from hpsearch.sources.dataset import DataSettings, Problem
+from hpsearch.sources.dataset import DataSettings, Prepared
 from hpsearch.sources.inputs import ImageInputs, Preprocessing
-from hpsearch.spec.settings import FAMILIES, LATER, METRICS, SOURCES, Task, Value, settings_of
+from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.registry import PluginError
+from hpsearch.spec.settings import METRICS, SOURCES, Task, Value
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,7 +59,6 @@ class Network:
     """Enough to build it again."""
 
     family: str
-    """A key of `catalog.FAMILIES`."""
     settings: dict[str, Value]
     """All of the candidate, those of its training too."""
 
@@ -114,7 +115,7 @@ class Config:
     """What config.json says."""
 
     network: Network
-    problem: Problem
+    problem: Prepared
     metrics: Metrics
     data: Data
     provenance: Provenance
@@ -279,18 +280,16 @@ def _config(folder: Path) -> Config:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise CheckpointError(f"{path}: {where}: {first['msg']}; save the network again") from error
-    config = _with_later_settings(config)
+    try:
+        family = FAMILIES[config.network.family]
+    except PluginError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    # A network that was saved by an earlier hpsearch does not name them.
+    settings = {**family.later, **config.network.settings}
+    config = replace(config, network=replace(config.network, settings=settings))
     if fault := _fault(config):
         raise CheckpointError(f"{path}: {fault}; save the network again")
     return config
-
-
-def _with_later_settings(config: Config) -> Config:
-    """With the settings that a network saved by an earlier hpsearch does not name."""
-    network = config.network
-    known = settings_of(network.family) if network.family in FAMILIES else {}
-    later = {name: value for name, value in LATER.items() if name in known}
-    return replace(config, network=replace(network, settings={**later, **network.settings}))
 
 
 def _fault(config: Config) -> str | None:
@@ -305,9 +304,7 @@ def _fault(config: Config) -> str | None:
 
 
 def _fault_of_network(network: Network) -> str | None:
-    if network.family not in FAMILIES:
-        return f"there is no network family {network.family!r}"
-    known = settings_of(network.family)
+    known = FAMILIES[network.family].all_settings
     if odd := set(known) ^ set(network.settings):
         return f"network.settings: {', '.join(sorted(odd))} is missing or unknown"
     for name, setting in known.items():
@@ -316,7 +313,7 @@ def _fault_of_network(network: Network) -> str | None:
     return None
 
 
-def _fault_of_problem(problem: Problem) -> str | None:
+def _fault_of_problem(problem: Prepared) -> str | None:
     if (twice := _twice(problem.classes)) is not None:
         return f"problem.classes: {twice!r} is there twice"
     if (problem.task == "classification") != (len(problem.classes) > 1):

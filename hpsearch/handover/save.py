@@ -24,7 +24,7 @@ from hpsearch.handover.folder import (
 )
 from hpsearch.handover.trained import Trained
 from hpsearch.insight.report import Snapshot, Trial
-from hpsearch.sources.dataset import Problem, check_same, load
+from hpsearch.sources.dataset import Prepared, check_same, load
 from hpsearch.spec import StudySpec
 from hpsearch.stages.stage import Stage
 from hpsearch.store.ledger import Ledger
@@ -62,7 +62,7 @@ def save(
     settings = data_settings(spec, Path(study.base))
     dataset = load(settings, torch.device("cpu"))
     check_same(settings, study.data or {}, dataset.record)
-    problem = Problem(**{name: getattr(dataset, name) for name in Problem.__dataclass_fields__})
+    problem = Prepared(**{name: getattr(dataset, name) for name in Prepared.__dataclass_fields__})
     Trained(spec.family, candidate.settings, weights, problem)  # whether it can be used at all
     verdict = snapshot.verdict
     config = Config(

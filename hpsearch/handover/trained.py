@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from hpsearch.sources.dataset import Problem
+    from hpsearch.sources.dataset import Prepared
 
 __all__ = ["Trained"]
 
@@ -31,11 +31,11 @@ class Trained:
         family: str,
         settings: Mapping[str, Any],
         weights: Mapping[str, Tensor],
-        problem: Problem,
+        problem: Prepared,
     ) -> None:
         """
         Args:
-            family: A key of `catalog.FAMILIES`.
+            family: The name of its family.
             settings: All of the candidate that was trained.
             weights: The network's state by PyTorch's names, on the CPU; taken, not copied.
             problem: What it was trained for.
@@ -47,7 +47,7 @@ class Trained:
         self.loss = loss_name(settings["loss"], problem.task, len(problem.classes))
         outputs = losses.outputs_of(self.loss, len(problem.classes))
         with torch.device("meta"):  # no memory for first weights, and no random number for them
-            self.network: nn.Module = build(family, settings, problem.input_shape, outputs)
+            self.network: nn.Module = build(family, problem.problem(outputs), settings)
         _check(self.network.state_dict(), weights)
         self.network.load_state_dict(weights, assign=True)
         self.network.eval()

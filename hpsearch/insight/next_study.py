@@ -17,8 +17,9 @@ from typing import Any
 from hpsearch import urls
 from hpsearch.insight.diagnosis import ADVICE, FEW, Word
 from hpsearch.spec import StudySpec, versions
+from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.ranges import Edge, Side, bounds, edges, within
-from hpsearch.spec.settings import Setting, Value, group_of, settings_of
+from hpsearch.spec.settings import Setting, Value
 from hpsearch.spec.space import Assignment, Choices, Parameter, Range, Space
 
 __all__ = ["ENOUGH", "Findings", "named", "rebased", "successor"]
@@ -299,14 +300,14 @@ def _added(
     name, factors = _ADDED[found.word]
     if name == "width":
         name = "channels" if spec.family == "cnn" else "widths" if constants.get("widths") else name
-    setting = settings_of(spec.family)[name]
+    setting = FAMILIES[spec.family].all_settings[name]
     now: Any = constants.pop(name, setting.default)
     if isinstance(now, tuple):
         others: list[Any] = [tuple(round(n * factor) for n in now) for factor in factors]
     else:
         others = [now + f if name == "dropout" else type(now)(now * f) for f in factors]
     accepted = sorted({now, *(value for value in others if setting.accepts(value))})
-    group = group_of(name)
+    group = setting.group
     notes["parameters", group, name] = f"{found.word}: {ADVICE[found.word]}"
     return [Parameter(name, group, Choices(tuple(accepted)))]
 
@@ -336,7 +337,7 @@ def _start(
     if not found.best:
         return ()
     held = {**spec.space.constants, **found.winner}
-    known = {**{n: s.default for n, s in settings_of(spec.family).items()}, **held}
+    known = {**FAMILIES[spec.family].defaults, **held}
     point = {
         p.name: known[p.name]
         for p in space

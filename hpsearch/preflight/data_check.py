@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.checkpoints.places import data_settings
 from hpsearch.errors import DataError
 from hpsearch.spec import versions
-from hpsearch.spec.conflicts import NORM, RULES, SMOOTHING, WEIGHTS
+from hpsearch.spec.conflicts import LOSS
+from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.impossible import combinations, never
 from hpsearch.spec.settings import METRICS
 from hpsearch.stages.outline import remarks
@@ -68,7 +69,7 @@ def check_settings(spec: StudySpec, task: Task, classes: int) -> None:
     """
     if spec.version == versions.FIRST:
         return
-    for rule in RULES:
+    for rule in FAMILIES[spec.family].all_rules:
         if found := never(spec.space, spec.family, rule, task, classes):
             whose = f"by its target {spec.data.target!r} " if spec.data.target else ""
             raise DataError(
@@ -120,7 +121,8 @@ def _unmeasured(
 def warnings(spec: StudySpec) -> list[str]:
     """Combinations of searched values that can never be trained, each of which loses a trial;
     starting points that are not run; and a `stop_after` that ends no trial."""
-    found = combinations(spec.space, spec.family, (SMOOTHING, WEIGHTS, NORM), spec.data.task, None)
+    rules = [rule for rule in FAMILIES[spec.family].all_rules if rule is not LOSS]
+    found = combinations(spec.space, spec.family, rules, spec.data.task, None)
     return [*map(str, found), *remarks(spec), *_idle_stop(spec)]
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from hpsearch.checkpoints.places import data_settings
 from hpsearch.errors import NotFoundError, StudyFileError
 from hpsearch.spec import StudySpec, version_of
-from hpsearch.spec.settings import FAMILIES, Value
+from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.settings import Value
 from hpsearch.spec.space import Choices, Parameter, Range
 from hpsearch.stages import outline
 from hpsearch.store.ledger import Ledger
@@ -79,7 +80,7 @@ def _found(
 
 def hungriest(spec: StudySpec) -> dict[str, Value]:
     """The default configuration with the numbers of its network at their upper ends."""
-    own = {setting.name for setting in FAMILIES[spec.family]}
+    own = {setting.name for setting in FAMILIES[spec.family].settings}
     values: dict[str, Value] = dict(outline.default_point(spec))
     for parameter in spec.space:
         if parameter.name in own and parameter.active({**spec.space.constants, **values}):

@@ -15,9 +15,10 @@ import torch
 
 from hpsearch.errors import DataError
 from hpsearch.sources import images
-from hpsearch.sources.inputs import Deviation, Finite, Preprocessing
+from hpsearch.sources.inputs import Deviation, Finite, ImageInputs, Preprocessing
 from hpsearch.sources.split import DataSettings, divide, facts
 from hpsearch.sources.tables import load_table
+from hpsearch.spec.problem import Kind, Problem
 from hpsearch.spec.settings import Task
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ __all__ = [
     "DataSettings",
     "Dataset",
     "Part",
-    "Problem",
+    "Prepared",
     "check_same",
     "load",
     "locations",
@@ -52,8 +53,8 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
-    """What a network of this data is given and what it is to tell: plain values."""
+class Prepared:
+    """How data is made into inputs and targets, learnt from the training rows: plain values."""
 
     task: Task
     classes: tuple[str, ...]
@@ -66,6 +67,15 @@ class Problem:
     """Regression trains on standardised targets; `targets * target_std + target_mean` has the
     unit of the data, in which metrics are measured. Both are those of the training rows."""
     target_std: Deviation = 1.0
+
+    @property
+    def kind(self) -> Kind:
+        """What one input is."""
+        return "images" if isinstance(self.preprocessing, ImageInputs) else "rows"
+
+    def problem(self, outputs: int) -> Problem:
+        """What a network with so many outputs has to fit."""
+        return Problem(self.task, self.kind, self.input_shape, outputs, self.classes)
 
     def inputs(self, raw: Any, source: str) -> Tensor:
         """Rows, as `preprocessing` takes them, as inputs on the CPU.
@@ -84,7 +94,7 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dataset(Problem):
+class Dataset(Prepared):
     """What a search may see of the data."""
 
     train: Part
@@ -128,7 +138,7 @@ def load(settings: DataSettings, device: torch.device) -> Dataset:
 
 
 def test_part(
-    settings: DataSettings, problem: Problem, record: Mapping[str, Any], device: torch.device
+    settings: DataSettings, problem: Prepared, record: Mapping[str, Any], device: torch.device
 ) -> Part:
     """The rows that no search has seen, on `device`, prepared as the training rows were.
 
@@ -143,7 +153,7 @@ def test_part(
 
 
 def _part(
-    problem: Problem, raw: Raw, rows: Rows, settings: DataSettings, device: torch.device
+    problem: Prepared, raw: Raw, rows: Rows, settings: DataSettings, device: torch.device
 ) -> Part:
     inputs = problem.inputs(raw.take(rows), _name(settings))
     return Part(inputs.to(device), problem.targets(raw.targets[rows], _name(settings)).to(device))
@@ -159,11 +169,11 @@ def check_same(settings: DataSettings, record: Mapping[str, Any], found: Mapping
             )
 
 
-def _problem(raw: Raw, train: Rows) -> Problem:
+def _problem(raw: Raw, train: Rows) -> Prepared:
     with np.errstate(all="ignore"):  # what overflows is told where rows become inputs
         preprocessing = raw.fit(train)
         mean, std = _target_scale(raw, train)
-    return Problem(
+    return Prepared(
         task=raw.task,
         classes=raw.classes,
         input_shape=preprocessing.shape,

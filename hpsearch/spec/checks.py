@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpsearch.spec import versions
 from hpsearch.spec.conditions import space_of, starts
-from hpsearch.spec.conflicts import NORM, SMOOTHING, WEIGHTS
+from hpsearch.spec.conflicts import LOSS
 from hpsearch.spec.data import completed
 from hpsearch.spec.document import admit
+from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.faults import Faults, listed, show
 from hpsearch.spec.impossible import never
 from hpsearch.spec.models import (
@@ -32,7 +33,7 @@ from hpsearch.spec.search import (
     samplers,
 )
 from hpsearch.spec.sections import section
-from hpsearch.spec.settings import FAMILIES, GROUPS, LOSSES, METRICS, SOURCES, defaults, settings_of
+from hpsearch.spec.settings import GROUPS, LOSSES, METRICS, SOURCES
 from hpsearch.spec.space import Choices, Range
 from hpsearch.spec.study import StudySpec
 
@@ -184,8 +185,8 @@ def _drafts(
     if found is None:
         found = entries(content["parameters"], faults) if "parameters" in content else ()
     # Without a family, a setting of any family will do: its own fault is enough.
-    families = [network.family] if network else list(FAMILIES)
-    settings = {name: s for family in families for name, s in settings_of(family).items()}
+    families = [FAMILIES[network.family]] if network else FAMILIES.all().values()
+    settings = {name: s for family in families for name, s in family.all_settings.items()}
     return drafts(found, settings, network.family if network else "any network", faults)
 
 
@@ -197,20 +198,43 @@ def _check_agreement(
     if data:
         _check_metric(data, content, faults)
         _check_loss(data, known, faults)
-        if network and network.family == "cnn" and not SOURCES[data.source].images:
-            expected = f"mlp, as {data.source} has no images"
-            faults.add(("network", "family"), expected, '"cnn"', beside=[("data", "source")])
+        if network:
+            _check_takes(network.family, data.source, faults)
         if sections.final and data.test == 0:
             expected = "a share above 0, as the finish uses the test part"
             faults.add(("data", "test"), expected, "0", beside=[("final",)])
     if budget:
         _check_epochs(budget.epochs, known.get("epochs"), faults)
-    rivals = [name for name in ("depth", "width") if name in known]
-    widths = known.get("widths")
-    if rivals and widths and (not widths.constant or widths.entry.raw is not None):
-        beside = [known[name].path for name in rivals]
-        got = f"widths and {' and '.join(rivals)}"
-        faults.add(widths.path, "either widths, or depth and width", got, beside=beside)
+    if network:
+        _check_either(network.family, known, faults)
+
+
+def _check_takes(family: str, source: str, faults: Faults) -> None:
+    """Note a family that cannot be given what the source has."""
+    kind = SOURCES[source].kind
+    if kind not in FAMILIES[family].takes:
+        fitting = listed(name for name, other in FAMILIES.all().items() if kind in other.takes)
+        expected = f"{fitting}, as {source} has {kind}"
+        faults.add(("network", "family"), expected, show(family), beside=[("data", "source")])
+
+
+def _check_either(family: str, known: Mapping[str, Draft], faults: Faults) -> None:
+    """Note settings that say the same twice. A constant null says nothing."""
+    either = FAMILIES[family].either
+    named = [
+        [
+            n
+            for n in names
+            if n in known and (not known[n].constant or known[n].entry.raw is not None)
+        ]
+        for names in either
+    ]
+    first, *others = [names for names in named if names] or [[]]
+    if others:
+        expected = "either " + ", or ".join(" and ".join(names) for names in either)
+        got = " and ".join(name for names in named for name in names)
+        beside = [known[name].path for names in others for name in names]
+        faults.add(known[first[0]].path, expected, got, beside=beside)
 
 
 def _check_folders(head: StudySections | None, data: DataSpec | None, faults: Faults) -> None:
@@ -277,14 +301,16 @@ def _check_trainable(
     What depends on the target is looked at again once a table's is known (`suitability`).
     """
     faulty = {name for name, draft in known.items() if draft.domain is None}
-    for rule in (SMOOTHING, WEIGHTS, NORM):
-        if data is None or network is None or faulty & rule.wanted.keys():
+    if data is None or network is None:
+        return
+    for rule in FAMILIES[network.family].all_rules:
+        if rule is LOSS or faulty & rule.wanted.keys():  # the loss is looked at by itself
             continue
         if found := never(space, network.family, rule, data.task, None):
             beside = [known[name].path for name in rule.wanted if name in known]
             faults.add(known[found.name].path, found.wanted, found.values, beside=beside)
             continue
-        settings = {**defaults(network.family), **space.constants}
+        settings = {**FAMILIES[network.family].defaults, **space.constants}
         for number, point in enumerate(start):
             drawn = {name for name in rule.wanted if name in space.names and name not in point}
             if not drawn and (why := rule.breach({**settings, **point}, data.task, None)):

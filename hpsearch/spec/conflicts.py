@@ -1,17 +1,17 @@
 """Settings that can never be trained together, whatever rows the data has.
 
-One list of rules for all who look at settings: study files, workers, and training itself.
+One form of rules for all who look at settings: study files, workers, and training itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from hpsearch.spec.settings import LOSSES, Task, Value
 
 __all__ = [
-    "LOSS", "NORM", "RULES", "SMOOTHING", "WEIGHTS", "Rule", "SettingsError", "check", "loss_name",
+    "LOSS", "RULES", "SMOOTHING", "WEIGHTS", "Rule", "SettingsError", "check", "loss_name",
 ]  # fmt: skip
 
 Settings = Mapping[str, Value]
@@ -32,9 +32,11 @@ class Rule:
     trained, or nothing. What is not known yet is None, and no reason."""
 
 
-def check(settings: Settings, task: Task | None, classes: int | None) -> None:
-    """SettingsError where a candidate of these settings can never be trained."""
-    for rule in RULES:
+def check(
+    settings: Settings, rules: Iterable[Rule], task: Task | None, classes: int | None
+) -> None:
+    """SettingsError where a candidate of these settings breaks a rule: it can never be trained."""
+    for rule in rules:
         if why := rule.breach(settings, task, classes):
             raise SettingsError(why)
 
@@ -69,12 +71,6 @@ def _of_smoothing(settings: Settings, task: Task | None, classes: int | None) ->
     return ""
 
 
-def _of_norm(settings: Settings, task: Task | None, classes: int | None) -> str:
-    if settings["batch_norm"] and settings["batch_size"] == 1:
-        return "batch_norm needs batches of 2 rows or more, and batch_size is 1"
-    return ""
-
-
 def _of_weights(settings: Settings, task: Task | None, classes: int | None) -> str:
     weighted = settings["class_weight"] != "none"
     return "class_weight is for classes" if weighted and _loss_of_numbers(settings, task) else ""
@@ -92,14 +88,10 @@ SMOOTHING = Rule(
      "smoothed"},
     _of_smoothing,
 )  # fmt: skip
-NORM = Rule(
-    {"batch_size": "2 or more, as BatchNorm has no variance of one row",
-     "batch_norm": "false, as each batch is one row"},
-    _of_norm,
-)  # fmt: skip
 WEIGHTS = Rule(
     {"class_weight": "none, as the loss is for numbers",
      "loss": "a loss of classes, as these are weighted"},
     _of_weights,
 )  # fmt: skip
-RULES = (LOSS, SMOOTHING, WEIGHTS, NORM)
+RULES = (LOSS, SMOOTHING, WEIGHTS)
+"""Those of training. A family can have more of its own."""

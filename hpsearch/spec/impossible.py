@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hpsearch.spec.settings import defaults
+from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.space import Choices, Grid, Parameter, Range, Space
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class _Cases:
         self._space, self._names = space, _involved(space, rule.wanted)
         listed = {p.name: _few(space, p) for p in space if p.name in self._names}
         grid = Grid(_with(space, listed, only=self._names))
-        plain = {**defaults(family), **space.constants}
+        plain = {**FAMILIES[family].defaults, **space.constants}
         cells = [grid.cell(n) for n in range(grid.size)] if grid.size <= _MOST_CASES else []
         whys = [rule.breach({**plain, **cell}, task, classes) for cell in cells]
         judged = list(zip(cells, whys, strict=True))

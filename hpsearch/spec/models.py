@@ -21,6 +21,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from hpsearch.spec import settings, versions
+from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.registry import PluginError
 
 __all__ = [
     "KEEPS",
@@ -78,6 +80,17 @@ def _one_of(names: Iterable[str]) -> PlainValidator:
     return PlainValidator(check, json_schema_input_type=Literal[names])
 
 
+def _family(value: object) -> object:
+    """Accepts the name of a family; others are looked for only where it is none of ours."""
+    try:
+        if isinstance(value, str) and FAMILIES.find(value):
+            return value
+    except PluginError as error:
+        expected = f"a family that works ({error})"
+        raise PydanticCustomError("expected", "a family", {"expected": expected}) from None
+    raise PydanticCustomError("one_of", "one of the names", {"names": tuple(FAMILIES.all())})
+
+
 def _stack(value: object) -> object:
     whole = isinstance(value, int) and not isinstance(value, bool)
     if value in ("auto", "off") or (whole and 1 <= value <= MOST_SLOTS):  # type: ignore[operator]
@@ -98,7 +111,7 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 SourceName = Annotated[str, _one_of(settings.SOURCES)]
 TaskName = Annotated[settings.Task, _one_of(("classification", "regression"))]
-FamilyName = Annotated[str, _one_of(settings.FAMILIES)]
+FamilyName = Annotated[str, PlainValidator(_family, json_schema_input_type=str)]
 MetricName = Annotated[str, _one_of(settings.METRICS)]
 KeepName = Annotated[str, _one_of(KEEPS)]
 StrategyName = Annotated[str, _one_of(STRATEGIES)]

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hpsearch.spec import StudySpec
-from hpsearch.spec.settings import Setting, Value, settings_of
+from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.settings import Setting, Value
 from hpsearch.spec.space import Assignment, Choices, Parameter, Range
 
 __all__ = ["EDGE", "Edge", "Side", "bounds", "edges", "narrowed", "spanned", "within"]
@@ -39,7 +40,7 @@ class Edge:
 
 def bounds(spec: StudySpec, parameter: Parameter) -> Setting:
     """What a parameter's values may be in this study: its setting, with the study's own end."""
-    setting = settings_of(spec.family)[parameter.name]
+    setting = FAMILIES[spec.family].all_settings[parameter.name]
     if parameter.name == "epochs":
         return replace(setting, high=spec.budget.epochs)
     if parameter.cap is not None and isinstance(parameter.domain, Range):

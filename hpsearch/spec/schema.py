@@ -1,68 +1,105 @@
 """The format of a study file as JSON Schema (draft 2020-12), for editors.
 
-It knows keys, types and ranges, with a description of each. What values have to agree on (min
-below max, a sampler for each group) is left to `load`.
+It knows keys, types and ranges, with a description of each; of `parameters` and `start` those of
+the family that the file names. What values have to agree on (min below max, a sampler for each
+group) is left to `load`.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.models import StudySections
 from hpsearch.spec.parameters import AUTO, MOST_STEPS, MOST_VALUES
-from hpsearch.spec.settings import FAMILIES, GROUPS, TRAINING, Setting
+from hpsearch.spec.settings import GROUPS, TRAINING, Setting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hpsearch.spec.family import Family
 
 __all__ = ["schema"]
 
 Schema = dict[str, Any]
 
 
-def schema() -> Schema:
-    """The schema of a study file; of `parameters`, with the settings of all families."""
+def schema(families: Iterable[Family] | None = None) -> Schema:
+    """The schema of a study file of these families; None: all that are here."""
+    families = list(FAMILIES.all().values() if families is None else families)
     found = StudySections.model_json_schema()
-    keys = found["properties"]
-    names = {setting.name: setting for setting in _settings()}  # families agree on shared names
-    found["$defs"] |= {
-        "group": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {name: _parameter(setting) for name, setting in names.items()},
-        },
-        "when": {
-            "description": "The parameter exists only where others have these values.",
-            "type": "object",
-            "minProperties": 1,
-            "propertyNames": {"enum": list(names)},
-        },
-        "start": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {name: _value(setting) for name, setting in names.items()},
-        },
+    keys, definitions = found["properties"], found["$defs"]
+    keys["network"]["properties"]["family"]["enum"] = [family.name for family in families]
+    definitions["when"] = {
+        "description": "The parameter exists only where others have these values.",
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"enum": [*dict.fromkeys(n for f in families for n in f.all_settings)]},
     }
+    for setting in TRAINING:
+        definitions[f"training.{setting.name}"] = _parameter(setting)
+    for family in families:
+        definitions |= _of_family(family)
     keys["parameters"] = {
         "description": "What is searched, by priority group, and what is held constant.",
         "type": "object",
-        "additionalProperties": False,
-        "properties": {group: {"$ref": "#/$defs/group"} for group in GROUPS},
     }
     keys["start"] = {
         "description": "Points to try first; each gives some or all parameters.",
         "type": "array",
         "maxItems": MOST_VALUES,
-        "items": {"$ref": "#/$defs/start"},
+        "items": {"type": "object"},
     }
     start: Schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "hpsearch study",
     }
     start |= _without_titles(found)
-    return start
+    return {**start, "allOf": [_where(family) for family in families]}
 
 
-def _settings() -> list[Setting]:
-    return [*(setting for family in FAMILIES.values() for setting in family), *TRAINING]
+def _of_family(family: Family) -> Schema:
+    """The definitions that are a family's own, each under a name that begins with the family's."""
+    name, settings = family.name, family.all_settings
+    places = {setting.name: f"training.{setting.name}" for setting in TRAINING}
+    places |= {setting.name: f"{name}.{setting.name}" for setting in family.settings}
+    group = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {key: {"$ref": f"#/$defs/{place}"} for key, place in places.items()},
+    }
+    parameters = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {key: {"$ref": f"#/$defs/{name}.group"} for key in GROUPS},
+    }
+    point = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {key: _value(setting) for key, setting in settings.items()},
+    }
+    return {
+        **{f"{name}.{setting.name}": _parameter(setting) for setting in family.settings},
+        f"{name}.group": group,
+        f"{name}.parameters": parameters,
+        f"{name}.start": point,
+    }
+
+
+def _where(family: Family) -> Schema:
+    """What holds in a file that names this family."""
+    name = family.name
+    named = {"properties": {"family": {"const": name}}, "required": ["family"]}
+    return {
+        "if": {"properties": {"network": named}, "required": ["network"]},
+        "then": {
+            "properties": {
+                "parameters": {"$ref": f"#/$defs/{name}.parameters"},
+                "start": {"items": {"$ref": f"#/$defs/{name}.start"}},
+            }
+        },
+    }
 
 
 def _parameter(setting: Setting) -> Schema:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from pydantic import ValidationError
 
 from hpsearch.spec import settings
+from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.faults import listed, show
 from hpsearch.spec.models import PrunerSpec, StageSpec
 
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["section"]
 
 _S = TypeVar("_S", bound="Section")
-
-_SETTINGS = frozenset(
-    name for family in settings.FAMILIES for name in settings.settings_of(family)
-) - {"epochs"}  # which is a key of the budget before all  # fmt: skip
 
 _BOUNDS: Mapping[str, tuple[str, str]] = {
     "greater_than": ("above", "gt"),
@@ -71,7 +68,7 @@ def _note(
             faults.add(here, "a value", "nothing")
         case "extra_forbidden":
             names = _names_beside(detail["loc"], model)
-            if here[-1] in _SETTINGS:
+            if _is_setting(here[-1]):
                 got = f"{show(here[-1])}, a setting: it belongs in a group under parameters"
                 faults.add(here, listed(names), got)
             else:
@@ -95,6 +92,12 @@ def _note(
         case kind:
             # No other kind comes from the models as they are; pydantic's own words are a net.
             faults.add(here, _EXPECTED.get(kind, detail["msg"]), show(value))
+
+
+def _is_setting(key: object) -> bool:
+    """Whether a key is a setting of any family; `epochs` is one of the budget before all."""
+    families = FAMILIES.all().values()
+    return key != "epochs" and any(key in family.all_settings for family in families)
 
 
 def _without_tags(keys: Path) -> Path:

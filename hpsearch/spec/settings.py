@@ -1,27 +1,27 @@
-"""What a study file can name: data sources, network families, training settings, metrics.
+"""What a study file can name: data sources, training settings, metrics, samplers, pruners.
 
-This is the one place where the names, types, ranges and defaults stand. `spec` checks study files
+This is the one place where their names, types, ranges and defaults stand. `spec` checks study files
 against it, `training` builds from it, the JSON Schema and the docs are made from it. It imports
-nothing heavy, so that a bad study file is answered at once.
+nothing heavy, so that a bad study file is answered at once. The settings of networks stand with
+their families (`spec.family`).
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hpsearch.spec.problem import Kind
+
 __all__ = [
-    "FAMILIES",
     "FINAL",
     "GROUPS",
     "JOINT",
-    "LATER",
     "LEARNS_AFTER",
     "LOSSES",
     "METRICS",
@@ -35,25 +35,24 @@ __all__ = [
     "TRAINING",
     "WARMUP",
     "Direction",
-    "Kind",
+    "Group",
     "Metric",
     "Setting",
     "Source",
     "Task",
     "Value",
-    "defaults",
-    "group_of",
-    "settings_of",
+    "ValueKind",
 ]
 
 Value = bool | int | float | str | tuple[int, ...] | None
 """What a parameter can be. A tuple is a list of layer sizes, such as `[512, 512]`."""
 
-Kind = Literal["int", "float", "bool", "choice", "sizes", "int_or_sizes"]
+ValueKind = Literal["int", "float", "bool", "choice", "sizes", "int_or_sizes"]
 Task = Literal["classification", "regression"]
 Direction = Literal["maximize", "minimize"]
 
-GROUPS = ("architecture", "learning_rate", "batch_size", "regularization", "optimizer")
+Group = Literal["architecture", "learning_rate", "batch_size", "regularization", "optimizer"]
+GROUPS: tuple[Group, ...] = get_args(Group)
 """The priority groups, most important first."""
 
 WARMUP, POLISH, JOINT, FINAL = "warmup", "polish", "joint", "final"
@@ -66,7 +65,7 @@ class Setting:
     """One setting of a network or of its training: its name, type, range, default and meaning."""
 
     name: str
-    kind: Kind
+    kind: ValueKind
     default: Value
     doc: str
     low: float | None = None
@@ -76,8 +75,17 @@ class Setting:
     open_low: bool = False
     open_high: bool = False
     choices: tuple[str, ...] = ()
+    group: Group = "architecture"
+    """The group that it belongs to where a study does not name another."""
+    per_slot: bool = False
+    """Whether candidates that are trained as one stack may differ in it: it changes neither the
+    layers nor what they compute but for first weights and the shares of `nn.Dropout`."""
+    more: Literal["capacity", "regularization"] | None = None
+    """What a higher value gives more of: `capacity`, a larger network that can fit more, or
+    `regularization`, which keeps it from fitting what is chance."""
     later: bool = False
-    """Whether it came after 0.1; see `LATER`."""
+    """Whether it came after the first release: at its default it is then no part of what a
+    candidate is known by, so that checkpoints and networks of before still belong to it."""
 
     @property
     def expected(self) -> str:
@@ -168,8 +176,8 @@ class Source:
     """Where data comes from."""
 
     doc: str
-    images: bool
-    """Whether inputs have the shape (channels, height, width)."""
+    kind: Kind = "images"
+    """What one input is."""
     own_test: bool = False
     """Whether the source brings its own test part, so that `data.test` has no meaning."""
     folder: str = ""
@@ -178,55 +186,6 @@ class Source:
     """One file in that folder, by which its presence is known."""
     task: Task | None = "classification"
 
-
-ACTIVATIONS = (
-    "relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "none",
-)  # fmt: skip
-
-_ACTIVATION = Setting(
-    "activation", "choice", "relu", "Function between layers; `none` makes the network linear.",
-    choices=ACTIVATIONS,
-)  # fmt: skip
-_BATCH_NORM = Setting("batch_norm", "bool", False, "Normalise every layer's output over the batch.")
-_DROPOUT = Setting(
-    "dropout", "float", 0.0, "Share of a layer's outputs set to zero while training.",
-    low=0, high=1, open_high=True,
-)  # fmt: skip
-_INIT = Setting(
-    "init", "choice", "default",
-    "How weights start: PyTorch's own way, Glorot's, He's, or orthogonal.",
-    choices=("default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
-             "orthogonal"),
-)  # fmt: skip
-
-FAMILIES: Mapping[str, tuple[Setting, ...]] = MappingProxyType({
-    "mlp": (
-        Setting("depth", "int", 2, "Number of hidden layers; 0 is a linear model.", low=0, high=64),
-        Setting("width", "int", 128, "Units in each hidden layer.", low=1, high=65536),
-        Setting("widths", "sizes", None,
-                "Units of each hidden layer, one by one; in place of depth and width."),
-        _ACTIVATION, _BATCH_NORM, _DROPOUT, _INIT,
-    ),
-    "cnn": (
-        Setting("blocks", "int", 2,
-                "Number of blocks: convolution, BatchNorm, max-pool, activation, dropout.",
-                low=1, high=16),
-        Setting("channels", "int_or_sizes", 32,
-                "Channels of the first block, doubled in each one after; or a list, one a block.",
-                low=1, high=4096),
-        Setting("kernel", "int", 3,
-                "Width of the square convolution; borders are padded, so sizes stay.",
-                low=1, high=15),
-        _BATCH_NORM, _ACTIVATION, _DROPOUT,
-        Setting("head", "choice", "flatten",
-                "How the maps become a vector: all of them, or the mean of each (gap).",
-                choices=("flatten", "gap")),
-        Setting("dense", "int", 0, "Units of a dense layer before the last one; 0 for none.",
-                low=0, high=65536),
-        _INIT,
-    ),
-})  # fmt: skip
-"""Network family -> its settings."""
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle", "plateau")
@@ -241,45 +200,63 @@ LOSSES: Mapping[str, tuple[Task, ...]] = MappingProxyType({
 
 TRAINING: tuple[Setting, ...] = (
     Setting("lr", "float", 1e-3, "Learning rate: the peak, where a schedule moves it.",
-            low=0, high=1000, open_low=True),
-    Setting("batch_size", "int", 64, "Rows in one step of the optimizer.", low=1, high=1 << 20),
+            low=0, high=1000, open_low=True,
+            group="learning_rate", per_slot=True),
+    Setting("batch_size", "int", 64, "Rows in one step of the optimizer.", low=1, high=1 << 20,
+            group="batch_size"),
     Setting("epochs", "int", None, "Passes over the training data; `budget.epochs` unless said.",
-            low=1, high=100_000),
+            low=1, high=100_000,
+            group="batch_size", per_slot=True),
     Setting("optimizer", "choice", "adam", "Rule that turns gradients into steps.",
-            choices=OPTIMIZERS),
+            choices=OPTIMIZERS,
+            group="optimizer"),
     Setting("momentum", "float", 0.9, "Share of the last step kept: SGD and RMSprop.",
-            low=0, high=1, open_high=True),
-    Setting("nesterov", "bool", False, "Nesterov's form of momentum: SGD with momentum above 0."),
+            low=0, high=1, open_high=True,
+            group="optimizer", per_slot=True),
+    Setting("nesterov", "bool", False, "Nesterov's form of momentum: SGD with momentum above 0.",
+            group="optimizer"),
     Setting("beta1", "float", 0.9, "Decay of the mean of gradients: Adam and AdamW.",
-            low=0, high=1, open_high=True),
+            low=0, high=1, open_high=True,
+            group="optimizer", per_slot=True),
     Setting("beta2", "float", 0.999, "Decay of the mean of squared gradients: Adam and AdamW.",
-            low=0, high=1, open_high=True),
-    Setting("weight_decay", "float", 0.0, "Pull of the weights towards zero.", low=0, high=100),
+            low=0, high=1, open_high=True,
+            group="optimizer", per_slot=True),
+    Setting("weight_decay", "float", 0.0, "Pull of the weights towards zero.", low=0, high=100,
+            group="regularization", per_slot=True, more="regularization"),
     Setting("schedule", "choice", "constant", "How the learning rate moves over the epochs.",
-            choices=SCHEDULES),
+            choices=SCHEDULES,
+            group="learning_rate", per_slot=True),
     Setting("warmup", "float", 0.0, "Epochs over which the learning rate rises from near zero.",
-            low=0, high=100_000),
+            low=0, high=100_000,
+            group="learning_rate", per_slot=True),
     Setting("decay", "float", None,
             "Factor of one drop: step (0.1), exponential (0.95 an epoch), plateau (0.1).",
-            low=0, high=1, open_low=True),
+            low=0, high=1, open_low=True,
+            group="learning_rate", per_slot=True),
     Setting("decay_every", "int", None,
             "Epochs between drops of `step`; a third of all epochs unless said.",
-            low=1, high=100_000),
+            low=1, high=100_000,
+            group="learning_rate", per_slot=True),
     Setting("patience", "int", 3,
             "Epochs without a better validation metric before `plateau` drops.",
-            low=0, high=100_000),
+            low=0, high=100_000,
+            group="learning_rate", per_slot=True),
     Setting("loss", "choice", None,
             "What training minimises; by the task unless said: bce for two classes, "
             "cross_entropy for more, mse for numbers.",
-            choices=tuple(LOSSES)),
+            choices=tuple(LOSSES),
+            group="optimizer"),
     Setting("label_smoothing", "float", 0.0, "Share of the target spread over all classes.",
-            low=0, high=1, open_high=True),
+            low=0, high=1, open_high=True,
+            group="regularization", per_slot=True, more="regularization"),
     Setting("class_weight", "choice", "none",
             "Weight of a row in training: 1, or `balanced`, by how rare its class is, rows / "
             "(classes x rows of the class). Metrics and the validation loss are never weighted.",
-            choices=("none", "balanced"), later=True),
+            choices=("none", "balanced"), later=True,
+            group="regularization", per_slot=True),
     Setting("clip", "float", None, "Largest norm of the gradient; longer ones are shortened to it.",
-            low=0, high=1e6, open_low=True),
+            low=0, high=1e6, open_low=True,
+            group="regularization", per_slot=True),
 )  # fmt: skip
 """The settings of training, the same for every family."""
 
@@ -301,14 +278,14 @@ METRICS: Mapping[str, Metric] = MappingProxyType({
 but `auroc`, which takes longer than an epoch of a small network, only where it steers."""
 
 SOURCES: Mapping[str, Source] = MappingProxyType({
-    "digits": Source("1,797 images of 8 x 8, 10 classes; part of scikit-learn", images=True),
-    "fashion_mnist": Source("70,000 images of 28 x 28, 10 classes", images=True, own_test=True,
+    "digits": Source("1,797 images of 8 x 8, 10 classes; part of scikit-learn"),
+    "fashion_mnist": Source("70,000 images of 28 x 28, 10 classes", own_test=True,
                             folder="FashionMNIST", file="raw/train-images-idx3-ubyte"),
-    "mnist": Source("70,000 images of 28 x 28, 10 classes", images=True, own_test=True,
+    "mnist": Source("70,000 images of 28 x 28, 10 classes", own_test=True,
                     folder="MNIST", file="raw/train-images-idx3-ubyte"),
-    "cifar10": Source("60,000 images of 32 x 32 in colour, 10 classes", images=True, own_test=True,
+    "cifar10": Source("60,000 images of 32 x 32 in colour, 10 classes", own_test=True,
                       folder="cifar-10-batches-py", file="data_batch_1"),
-    "csv": Source("a table: a row a line, a name a column", images=False, task=None),
+    "csv": Source("a table: a row a line, a name a column", kind="rows", task=None),
 })  # fmt: skip
 """Data source -> what it is."""
 
@@ -332,39 +309,3 @@ SAMPLERS: Mapping[str, str] = MappingProxyType({
 })  # fmt: skip
 
 PRUNERS = ("asha", "hyperband", "median", "percentile", "patient", "threshold", "none")
-
-
-def settings_of(family: str) -> Mapping[str, Setting]:
-    """Every setting that a candidate of `family` has, by name: the network's, then training's."""
-    return {s.name: s for s in (*FAMILIES[family], *TRAINING)}
-
-
-LATER: Mapping[str, Value] = MappingProxyType({
-    setting.name: setting.default
-    for setting in (*itertools.chain(*FAMILIES.values()), *TRAINING)
-    if setting.later
-})  # fmt: skip
-"""Settings that came after 0.1 -> their defaults. At its default none is part of what a candidate
-is known by, so that checkpoints of before still belong to their candidates."""
-
-
-_OWN_GROUP: Mapping[str, str] = {
-    "lr": "learning_rate", "schedule": "learning_rate", "warmup": "learning_rate",
-    "decay": "learning_rate", "decay_every": "learning_rate", "patience": "learning_rate",
-    "batch_size": "batch_size", "epochs": "batch_size",
-    "dropout": "regularization", "weight_decay": "regularization",
-    "label_smoothing": "regularization", "clip": "regularization",
-    "class_weight": "regularization",
-    "optimizer": "optimizer", "momentum": "optimizer", "nesterov": "optimizer",
-    "beta1": "optimizer", "beta2": "optimizer", "loss": "optimizer",
-}  # fmt: skip
-
-
-def group_of(name: str) -> str:
-    """The group that a setting belongs to where a study does not say another."""
-    return _OWN_GROUP.get(name, "architecture")
-
-
-def defaults(family: str) -> dict[str, Value]:
-    """The value of every setting of `family` that a study file does not mention."""
-    return {name: setting.default for name, setting in settings_of(family).items()}

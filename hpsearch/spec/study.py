@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import StudyFileError
 from hpsearch.spec import versions
+from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.models import Section, StudySections
-from hpsearch.spec.settings import METRICS, Direction, Value, defaults
+from hpsearch.spec.settings import METRICS, Direction, Value
 from hpsearch.spec.space import Parameter, Range
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class StudySpec:
 
     def settings(self, assignment: Assignment) -> dict[str, Value]:
         """All settings of a candidate: defaults, then constants, then its own values."""
-        settings = {**defaults(self.family), **self.space.constants, **assignment}
+        settings = {**FAMILIES[self.family].defaults, **self.space.constants, **assignment}
         if settings["epochs"] is None:
             settings["epochs"] = self.budget.epochs
         return settings

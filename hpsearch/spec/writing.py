@@ -15,7 +15,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from hpsearch.spec.settings import SOURCES, group_of
+from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.settings import SOURCES
 
 if TYPE_CHECKING:
     from hpsearch.spec.faults import Path
@@ -106,11 +107,12 @@ def _shorten(search: dict[str, Any]) -> None:
 def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
     """The groups, in the order in which they are searched, and constants after what is searched."""
     groups: dict[str, dict[str, Any]] = {}
+    settings = FAMILIES[document["network"]["family"]].all_settings
     for group, found in groupby(document["parameters"], key=lambda p: p["group"]):
         for parameter in found:
             groups.setdefault(group, {})[parameter["name"]] = _shown(parameter)
     for name, value in document["constants"].items():
-        groups.setdefault(group_of(name), {})[name] = value
+        groups.setdefault(settings[name].group, {})[name] = value
     return groups
 
 

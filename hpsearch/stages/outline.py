@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 from hpsearch.errors import StudyFileError
 from hpsearch.spec import StudySpec, versions
+from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.ranges import bounds, edges, narrowed, spanned, within
-from hpsearch.spec.settings import FINAL, GROUPS, JOINT, POLISH, WARMUP, Direction, Value, defaults
+from hpsearch.spec.settings import FINAL, GROUPS, JOINT, POLISH, WARMUP, Direction, Value
 from hpsearch.spec.space import Assignment, Choices, Grid, Parameter, Range
 from hpsearch.stages.stage import Stage
 
@@ -150,7 +151,7 @@ def sizes(spec: StudySpec) -> dict[str, int]:
 def default_point(spec: StudySpec) -> Assignment:
     """The default configuration: each parameter's default, the setting's own where it has none and
     that lies in the range, else the middle."""
-    known = defaults(spec.family)
+    known = FAMILIES[spec.family].defaults
     values: dict[str, Value] = {}
     for parameter in spec.space:
         if parameter.active({**spec.space.constants, **values}):

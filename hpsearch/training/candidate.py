@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hpsearch.spec.settings import LATER
+from hpsearch.spec.family import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,9 +25,8 @@ class Candidate:
     key: int
     """The caller's own name for it; no part of what is trained."""
     family: str
-    """A key of `catalog.FAMILIES`."""
     settings: Mapping[str, Value]
-    """A value for every name in `catalog.settings_of(family)`; `epochs` is never None."""
+    """A value for each of the family's `all_settings`; `epochs` is never None."""
     seed: int
     """63 bits. Initial weights and data order depend on nothing else; dropout, in a stack, on its
     neighbours' too."""
@@ -35,8 +34,12 @@ class Candidate:
     @cached_property
     def digest(self) -> str:
         """Hexadecimal hash of everything but the key: a checkpoint belongs to one digest."""
-        known = {n: v for n, v in self.settings.items() if n not in LATER or v != LATER[n]}
-        settings = {name: _plain(value) for name, value in known.items()}
+        later = FAMILIES[self.family].later
+        settings = {
+            name: _plain(value)
+            for name, value in self.settings.items()
+            if name not in later or value != later[name]
+        }
         text = json.dumps([self.family, settings, self.seed], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -15,7 +15,7 @@ from hpsearch.training.metrics import classification_metrics, regression_metrics
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hpsearch.sources.dataset import Problem
+    from hpsearch.sources.dataset import Prepared
 
 __all__ = ["in_parts", "measure"]
 
@@ -37,7 +37,7 @@ def in_parts(inputs: Tensor, slots: int, *, images: bool) -> tuple[Tensor, ...]:
 def measure(
     outputs_KNC: Tensor,
     targets: Tensor,
-    problem: Problem,
+    problem: Prepared,
     loss: str,
     train_loss_K: Tensor,
     metric: str,

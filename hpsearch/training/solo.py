@@ -35,7 +35,7 @@ class Solo:
         self.members = [course]
         self._dataset, self._device = dataset, device
         self._network = course.network().to(device)
-        self._images = course.candidate.family == "cnn"
+        self._images = any(weight.dim() == 4 for weight in self._network.parameters())
         if self._images:  # with the channels last convolutions take two thirds of the time
             self._network.to(memory_format=torch.channels_last)
         self._parameters = list(self._network.parameters())

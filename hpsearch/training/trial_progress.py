@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from hpsearch.errors import CheckpointError
 from hpsearch.spec import conflicts
+from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import METRICS
 from hpsearch.training import devices, losses, optim
 from hpsearch.training.candidate import derived_seed
@@ -22,12 +24,16 @@ from hpsearch.training.networks import build
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from hpsearch.sources.dataset import Dataset
     from hpsearch.training.candidate import Candidate
 
 __all__ = ["DivergedError", "Keeping", "TrialProgress", "batch_sizes", "kept", "kept_epoch"]
+
+
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+"""Layers that need two rows or more, as one has no variance."""
 
 
 class DivergedError(ArithmeticError):
@@ -73,14 +79,12 @@ class TrialProgress:
         """The confusion matrix of the epoch that is kept, (C, C), where there is one."""
         self.improved = False
         """Whether the last call of `advance` brought the best value so far."""
-        conflicts.check(settings, dataset.task, len(dataset.classes))
+        rules = FAMILIES[candidate.family].all_rules
+        conflicts.check(settings, rules, dataset.task, len(dataset.classes))
         self.loss = conflicts.loss_name(settings["loss"], dataset.task, len(dataset.classes))
         self._rows = len(dataset.train.inputs)
-        self.batches = batch_sizes(self._rows, settings["batch_size"], whole=settings["batch_norm"])
-        """Rows in each step of an epoch."""
-        self._network = candidate.family, settings, dataset.input_shape, losses.outputs_of(
-            self.loss, len(dataset.classes)
-        )  # fmt: skip
+        self._problem = dataset.problem(losses.outputs_of(self.loss, len(dataset.classes)))
+        self._batches: list[int] = []
         self._schedule = optim.schedule(settings)
         self._plateau = optim.Plateau()
 
@@ -106,7 +110,18 @@ class TrialProgress:
         """
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derived_seed(self.candidate.seed, "init"))
-            return build(*self._network)
+            network = build(self.candidate.family, self._problem, self.settings)
+        if not self._batches:
+            norm = any(isinstance(layer, _NORMS) for layer in network.modules())
+            self._batches = batch_sizes(self._rows, self.settings["batch_size"], whole=norm)
+        return network
+
+    @property
+    def batches(self) -> list[int]:
+        """Rows in each step of an epoch."""
+        if not self._batches:
+            self.network()
+        return self._batches
 
     def order(self) -> Tensor:
         """The order of the training rows in the next epoch, int64 (N,) on the CPU."""
@@ -214,8 +229,12 @@ def batch_sizes(rows: int, batch_size: int, *, whole: bool) -> list[int]:
     """Sizes of the batches of one epoch, `batch_size` each and the rest at the end.
 
     With `whole` a last batch of a single row joins the one before: BatchNorm has no variance of
-    one row. Batches of one row each are refused before (`conflicts.NORM`).
+    one row. Raises SettingsError where each batch is one.
     """
+    if whole and batch_size == 1:
+        raise conflicts.SettingsError(
+            "BatchNorm needs batches of 2 rows or more, and batch_size is 1"
+        )
     full, rest = divmod(rows, batch_size)
     sizes = [batch_size] * full
     if rest == 1 and whole:

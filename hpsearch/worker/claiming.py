@@ -44,7 +44,7 @@ class Claiming:
     ) -> None:
         self._ledger, self._study, self._spec = ledger, study, spec
         self._search, self._array = search, array
-        self._shaping = shapes_by(parameter.name for parameter in spec.space)
+        self._shaping = shapes_by(spec.family, spec.space.names)
         """The parameters on which a candidate's shape depends."""
         self._foreseen: dict[int, Candidate | None] = {}
         """By origin, of the tickets that were upcoming the last time."""

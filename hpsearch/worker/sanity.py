@@ -14,7 +14,7 @@ from hpsearch.preflight.data_check import check_measured, check_settings
 from hpsearch.preflight.overfit_check import Finding, examine
 from hpsearch.sources.dataset import Dataset
 from hpsearch.spec import StudySpec
-from hpsearch.spec.settings import FAMILIES
+from hpsearch.spec.family import FAMILIES
 from hpsearch.stages import outline
 from hpsearch.store.values import Study
 from hpsearch.training.candidate import Candidate, derived_seed
@@ -85,7 +85,7 @@ def _may_change(spec: StudySpec, found: Finding) -> bool:
     """Whether other configurations of the study have not got what is suspected."""
     searched = set(spec.space.names)
     if found.suspect == "network":
-        return any(setting.name in searched for setting in FAMILIES[spec.family])
+        return any(setting.name in searched for setting in FAMILIES[spec.family].settings)
     return found.suspect == "loss" and "loss" in searched
 
 

@@ -16,7 +16,7 @@ from hpsearch.sources.dataset import DataSettings
 from hpsearch.sources.dataset import load as load_data
 from hpsearch.spec import load
 from hpsearch.training.array import Array
-from hpsearch.training.networks import build
+from tests.building import built
 
 SPECS = {name: load(STUDIES / f"{name}.yaml", []) for name in PROBLEMS}
 SHAPES = {"digits": (1, 8, 8), "circles": (2,), "wine": (13,), "breast_cancer": (30,)}
@@ -32,7 +32,8 @@ def test_the_readme_and_the_page_are_made_of_the_results() -> None:
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_the_peers_train_the_networks_of_the_studies(name: str) -> None:
     settings = SPECS[name].settings({"lr": 1e-3, "dropout": 0.1, "weight_decay": 1e-4})
-    ours = build(SPECS[name].family, settings, SHAPES.get(name, IMAGE), CLASSES.get(name, 10))
+    shape, classes = SHAPES.get(name, IMAGE), CLASSES.get(name, 10)
+    ours = built(SPECS[name].family, shape, classes, **settings)
     assert str(PROBLEMS[name].network(0.1)) == str(ours)
     assert PROBLEMS[name].batch_size == settings["batch_size"]
     assert (settings["optimizer"], settings["schedule"]) == ("adam", "constant")

@@ -3,31 +3,13 @@ from __future__ import annotations
 import pytest
 
 from hpsearch.spec import settings as catalog
-from hpsearch.spec.settings import Setting, defaults, settings_of
-
-SETTINGS = [
-    *(setting for family in catalog.FAMILIES.values() for setting in family),
-    *catalog.TRAINING,
-]
+from hpsearch.spec.settings import Setting
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: s.name)
+@pytest.mark.parametrize("setting", catalog.TRAINING, ids=lambda s: s.name)
 def test_default_is_accepted(setting):
     assert setting.accepts(setting.default)
     assert setting.doc.endswith(".")
-
-
-def test_families_agree_on_shared_names():
-    shared = {}
-    for setting in SETTINGS:
-        assert shared.setdefault(setting.name, setting) == setting
-
-
-@pytest.mark.parametrize("family", catalog.FAMILIES)
-def test_a_family_has_its_settings_and_those_of_training(family):
-    names = [s.name for s in (*catalog.FAMILIES[family], *catalog.TRAINING)]
-    assert list(settings_of(family)) == list(defaults(family)) == names
-    assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize(

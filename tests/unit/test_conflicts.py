@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from hpsearch.spec.conflicts import SettingsError, check, loss_name
-from hpsearch.spec.settings import defaults
+from hpsearch.spec.family import FAMILIES
 
-MLP = defaults("mlp")
+FAMILY = FAMILIES["mlp"]
+MLP = FAMILY.defaults
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ MLP = defaults("mlp")
 )
 def test_what_can_never_be_trained_is_refused(settings, task, classes, why) -> None:
     with pytest.raises(SettingsError, match=why):
-        check({**MLP, **settings}, task, classes)
+        check({**MLP, **settings}, FAMILY.all_rules, task, classes)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_what_can_never_be_trained_is_refused(settings, task, classes, why) -> N
     ],
 )
 def test_what_may_be_trained_is_not(settings, task, classes) -> None:
-    check({**MLP, **settings}, task, classes)
+    check({**MLP, **settings}, FAMILY.all_rules, task, classes)
 
 
 @pytest.mark.parametrize(

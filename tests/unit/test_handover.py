@@ -22,8 +22,9 @@ import hpsearch
 from hpsearch.errors import CheckpointError, ConflictError, DataError
 from hpsearch.handover import folder
 from hpsearch.handover.trained import Trained
-from hpsearch.sources.dataset import Dataset, DataSettings, Problem, load
-from hpsearch.spec.settings import defaults
+from hpsearch.sources import dataset as data
+from hpsearch.sources.dataset import Dataset, DataSettings, Prepared, load
+from hpsearch.spec.family import FAMILIES
 from hpsearch.training.array import Array
 from hpsearch.training.candidate import Candidate
 from tests.zygote import Process, program
@@ -37,15 +38,15 @@ def made(
 ) -> tuple[folder.Config, dict[str, torch.Tensor]]:
     """A network trained for two epochs, and all that is said of it."""
     family = "cnn" if len(dataset.input_shape) == 3 else "mlp"
-    found = {**defaults(family), "epochs": 2, "batch_norm": True, **chosen}
+    found = {**FAMILIES[family].defaults, "epochs": 2, "batch_norm": True, **chosen}
     array = Array(dataset, metric, CPU)
     array.add(Candidate(0, family, found, 1))
     for _ in range(2):
         (report,) = array.epoch()
     weights = array.state(0)["model"]
-    problem = Problem(**{name: getattr(dataset, name) for name in Problem.__dataclass_fields__})
+    problem = Prepared(**{name: getattr(dataset, name) for name in Prepared.__dataclass_fields__})
     trained = Trained(family, found, weights, problem)
-    part = dataset.test_part(settings, problem, dataset.record, CPU)
+    part = data.test_part(settings, problem, dataset.record, CPU)
     metrics = folder.Metrics(
         metric, dict(report.metrics),
         trained.score(trained.outputs(part.inputs), part.targets, metric), None,
@@ -221,7 +222,7 @@ def settings(said: dict[str, Any]) -> dict[str, Any]:
         (lambda said: said.update(version=2), "is of version 2, this program reads version 1"),
         (lambda said: said.update(format="x"), "is of another program"),
         (lambda said: said.pop("data"), "data: Field required"),
-        (lambda said: said["network"].update(family="rnn"), "no network family 'rnn'"),
+        (lambda said: said["network"].update(family="rnn"), "no family 'rnn' here"),
         (lambda said: said["network"]["settings"].pop("lr"), "settings: lr is missing"),
         (lambda said: said["network"]["settings"].update(depth=99), "at most 64"),
         (lambda said: said["network"]["settings"].update(width=9), r"do not fit .*\(9, "),

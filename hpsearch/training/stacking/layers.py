@@ -16,12 +16,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 -- its usual name
 
+from hpsearch.training.stacking.dropout import Dropout, Dropping
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-    from hpsearch.training.stacking.dropout import Dropping
 
 __all__ = ["CannotStackError", "StackedNetwork"]
 
@@ -38,7 +39,7 @@ class _Pass:
     weights: Mapping[str, Tensor]
     buffers: Mapping[str, Tensor]
     training: bool
-    dropping: Dropping | None
+    dropping: Mapping[str, Dropping | None]
 
 
 _Layer = Callable[["Tensor", _Pass], "Tensor"]
@@ -53,12 +54,13 @@ class StackedNetwork:
         `mixes_groups` says that the device's grouped convolution multiplies channels of other
         groups by 0, so that what is not finite has to be kept out of it.
         """
-        if not isinstance(template, nn.Sequential):
+        if type(template) is not nn.Sequential:
             raise CannotStackError(f"a {type(template).__name__} network cannot be stacked")
         self._layers = [
             _stacked(name, layer, mixes_groups) for name, layer in template.named_children()
         ]
-        self.takes_maps = not isinstance(template[0], nn.Flatten)
+        first = next((layer for layer in template if isinstance(layer, _OF_ROWS + _OF_MAPS)), None)
+        self.takes_maps = isinstance(first, _OF_MAPS)
         """Whether inputs are (N, K*C, H, W) rather than (K, N, ...)."""
 
     def __call__(
@@ -68,7 +70,7 @@ class StackedNetwork:
         buffers: Mapping[str, Tensor],
         *,
         training: bool = False,
-        dropping: Dropping | None = None,
+        dropping: Mapping[str, Dropping | None] | None = None,
     ) -> Tensor:
         """The outputs, (K, N, outputs).
 
@@ -78,10 +80,10 @@ class StackedNetwork:
             weights: Under the names of the template's parameters, (K, *shape).
             buffers: Under the names of the template's buffers, (K, *shape); training changes them.
             training: Whether BatchNorm measures.
-            dropping: Dropout, if there is any.
+            dropping: Dropout by the names of its layers; a layer that is not there drops nothing.
         """
         slots = len(next(iter(weights.values())))
-        run = _Pass(slots, weights, buffers, training, dropping)
+        run = _Pass(slots, weights, buffers, training, dropping or {})
         x = inputs
         for layer in self._layers:
             x = layer(x, run)
@@ -89,26 +91,47 @@ class StackedNetwork:
 
 
 def _stacked(name: str, layer: nn.Module, mixes_groups: bool) -> _Layer:
-    if isinstance(layer, nn.Linear):
+    kind = type(layer)  # and no class derived from it, which may compute something else
+    if isinstance(layer, nn.Linear) and kind is nn.Linear and layer.bias is not None:
         return _linear(name)
-    if isinstance(layer, nn.Conv2d) and layer.groups == 1 and isinstance(layer.padding, tuple):
+    if isinstance(layer, nn.Conv2d) and kind is nn.Conv2d and _is_plain(layer):
         return _convolution(name, layer, mixes_groups)
-    if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
+    if isinstance(layer, _NORMS) and kind in _NORMS and _is_usual(layer):
         return _norm(name, layer)
-    if isinstance(layer, nn.Dropout):
-        return lambda x, run: run.dropping(x) if run.dropping else x
-    if isinstance(layer, nn.Flatten):
+    if kind in (nn.Dropout, Dropout):
+        return _dropout(name)
+    if isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) == (1, -1):
         return _flatten
-    if isinstance(layer, _SLOTWISE):
+    if kind in _SLOTWISE:
         return lambda x, run: layer(x)
     raise CannotStackError(f"a {type(layer).__name__} layer cannot be stacked")
 
 
+_NORMS = nn.BatchNorm1d, nn.BatchNorm2d
+_OF_ROWS = nn.Flatten, nn.Linear, nn.BatchNorm1d
+_OF_MAPS = nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.ZeroPad2d
 _SLOTWISE = (
     nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid,
     nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.ZeroPad2d,
 )  # fmt: skip
 """Layers that treat every unit, or every channel, by itself."""
+
+
+def _is_plain(layer: nn.Conv2d) -> bool:
+    tuples = isinstance(layer.padding, tuple) and layer.padding_mode == "zeros"
+    return layer.groups == 1 and tuples and layer.bias is not None
+
+
+def _is_usual(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> bool:
+    return layer.affine and layer.track_running_stats and layer.momentum is not None
+
+
+def _dropout(name: str) -> _Layer:
+    def run_dropout(x: Tensor, run: _Pass) -> Tensor:
+        dropping = run.dropping.get(name)
+        return x if dropping is None else dropping(x)
+
+    return run_dropout
 
 
 def _linear(name: str) -> _Layer:
@@ -169,7 +192,9 @@ def _norm(name: str, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> _Layer:
         if run.training:
             run.buffers[f"{name}.num_batches_tracked"].add_(1)
         if x.dim() == 4:
-            return normalised(x, run)
+            shared = x.shape[1] < run.slots * layer.num_features
+            return normalised(x.repeat(1, run.slots, 1, 1) if shared else x, run)
+        x = x.expand(run.slots, -1, -1)
         slots, rows, features = x.shape
         flat = x.transpose(0, 1).reshape(rows, slots * features)
         return normalised(flat, run).view(rows, slots, features).transpose(0, 1)

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
+from hpsearch.spec.family import FAMILIES
 from hpsearch.training import devices, losses
 from hpsearch.training.candidate import derived_seed
 from hpsearch.training.evaluation import in_parts
@@ -25,7 +27,7 @@ from hpsearch.training.stacking.layers import StackedNetwork
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from hpsearch.sources.dataset import Dataset, Part
     from hpsearch.training.candidate import Candidate
@@ -33,21 +35,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Stack", "shape_of", "shapes_by"]
 
-_OWN = frozenset({
-    "lr", "schedule", "warmup", "decay", "decay_every", "patience", "weight_decay", "momentum",
-    "beta1", "beta2", "label_smoothing", "clip", "dropout", "epochs", "init", "class_weight",
-})  # fmt: skip
-"""Settings that may differ from slot to slot. All others are the shape."""
 
-
-def shapes_by(names: Iterable[str]) -> set[str]:
-    """Those of the settings by which shapes differ."""
-    return set(names) - _OWN
+def shapes_by(family: str, names: Iterable[str]) -> set[str]:
+    """Those of a family's settings by which shapes differ."""
+    return set(names) - FAMILIES[family].per_slot
 
 
 def shape_of(candidate: Candidate) -> Hashable:
     """Candidates of one shape can be trained as one stack."""
-    settings = {n: v for n, v in candidate.settings.items() if n not in _OWN}
+    per_slot = FAMILIES[candidate.family].per_slot
+    settings = {n: v for n, v in candidate.settings.items() if n not in per_slot}
     if settings["optimizer"] != "sgd":
         del settings["nesterov"]
     return candidate.family, tuple(sorted(settings.items()))
@@ -83,6 +80,8 @@ class Stack:
         self._best = torch.empty_like(self._weights)
         """(K, P): the weights of each slot after its best epoch, where those are kept."""
         self._best_buffers = dict(self._buffers)
+        self._shares: list[dict[str, float]] = []
+        """What each slot's layers of dropout drop, by their names."""
         self._steps: list[int] = []
         """Steps of the optimizer that each slot has made."""
         self._before: Any = None
@@ -116,6 +115,7 @@ class Stack:
         self._moments, self._buffers = moments, buffers
         self._best, self._best_buffers = best, best_buffers
         self._steps += [row["steps"] for row in rows]
+        self._shares += [row["shares"] for row in rows]
         self.members += [course for course, _ in arrivals]
 
     def _with(self, held: Tensor, rows: Sequence[Tensor]) -> Tensor:
@@ -138,7 +138,9 @@ class Stack:
         steps = course.epoch * len(course.batches)
         weights = torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
         buffers = dict(network.named_buffers())
-        row |= {"steps": steps, "weights": weights, "buffers": buffers}
+        layers = network.named_modules()
+        shares = {name: layer.p for name, layer in layers if isinstance(layer, nn.Dropout)}
+        row |= {"steps": steps, "weights": weights, "buffers": buffers, "shares": shares}
         best = None if state is None else state.get("best")
         if best is None:  # the last one is the best, or there is none yet
             return {**row, "best": weights, "best_buffers": buffers}
@@ -158,6 +160,7 @@ class Stack:
             self._best = self._best[index]
             self._best_buffers = {name: b[index] for name, b in self._best_buffers.items()}
         self._steps = [self._steps[k] for k in kept]
+        self._shares = [self._shares[k] for k in kept]
         self.members = [self.members[k] for k in kept]
 
     def state(self, slot: int) -> dict[str, Any]:
@@ -222,7 +225,7 @@ class Stack:
         for inputs in in_parts(part.inputs, len(self.members), images=images):
             shared = inputs if images else inputs.unsqueeze(0)
             chunks.append(
-                _forward(self._network, shared, leaves, self._buffers, None, training=False)
+                _forward(self._network, shared, leaves, self._buffers, {}, training=False)
             )
         return torch.cat(chunks, dim=1)
 
@@ -252,7 +255,7 @@ class Stack:
         settings = [course.settings for course in self.members]
         optimizer = settings[0]["optimizer"]
         fixed = optimizers.Settings.of(settings, self._device)
-        loss_of, dropping = self._loss(settings), self._dropping(settings)
+        loss_of, dropping = self._loss(settings), self._dropping()
         leaves, moments, weights = self._leaves(), self._moments, self._weights
         network, buffers, train = self._network, self._buffers, self._dataset.train
         gradient = torch.empty_like(weights)
@@ -300,8 +303,12 @@ class Stack:
         weights = losses.weights_of(names, train.targets, classes)
         return losses.loss_of(self.members[0].loss, tensor, weights)
 
-    def _dropping(self, settings: Sequence[Mapping[str, Any]]) -> Dropping | None:
-        return Dropping.of(torch.tensor([float(s["dropout"]) for s in settings]), self._device)
+    def _dropping(self) -> dict[str, Dropping | None]:
+        """Dropout by the names of its layers."""
+        return {
+            name: Dropping.of(torch.tensor([own[name] for own in self._shares]), self._device)
+            for name in self._shares[0]
+        }
 
     def _seed(self) -> int:
         """Of the dropout of this epoch: a function of who is in the stack and how far."""
@@ -320,7 +327,7 @@ def _rows_of(inputs: Tensor, rows_KB: Tensor, as_maps: bool) -> Tensor:
 
 def _forward(
     network: StackedNetwork, inputs: Tensor, weights: Mapping[str, Tensor],
-    buffers: Mapping[str, Tensor], dropping: Dropping | None, training: bool = True,
+    buffers: Mapping[str, Tensor], dropping: Mapping[str, Dropping | None], training: bool = True,
 ) -> Tensor:  # fmt: skip
     if not network.takes_maps:
         return network(inputs, weights, buffers, training=training, dropping=dropping)

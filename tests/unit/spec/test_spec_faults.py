@@ -100,7 +100,7 @@ SECTIONS = [
     (
         "metric: loss\ndata: {source: csv, path: p, target: x}\nnetwork: {family: cnn} #!",
         "network.family",
-        "expected mlp, as csv has no images",
+        "expected mlp, as csv has rows",
     ),
     # Budget
     ("budget: {} #!", "budget.trials", "only a grid has one of its own; got nothing"),

@@ -7,6 +7,7 @@ import pytest
 from hpsearch.spec import schema
 from hpsearch.spec import settings as catalog
 from hpsearch.spec.document import read as parse
+from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.faults import Faults
 
 EXAMPLE = """\
@@ -120,14 +121,14 @@ def test_refuses_what_load_refuses(accepts, refuse, study, snippet):
 
 def test_every_key_has_a_description():
     found = schema()
-    groups = found["properties"]["parameters"]["properties"]
-    assert list(groups) == list(catalog.GROUPS)
-    settings = found["$defs"]["group"]["properties"]
-    for family in catalog.FAMILIES:
-        assert catalog.settings_of(family).keys() <= settings.keys()
-    assert settings["lr"]["description"].endswith("Default: 0.001.")
-    models = [found, *(d for name, d in found["$defs"].items() if name not in ("group", "start"))]
-    for model in models:
+    for name, family in FAMILIES.all().items():
+        groups = found["$defs"][f"{name}.parameters"]["properties"]
+        assert list(groups) == list(catalog.GROUPS)
+        assert found["$defs"][f"{name}.group"]["properties"].keys() == family.all_settings.keys()
+    assert found["$defs"]["training.lr"]["description"].endswith("Default: 0.001.")
+    parts = (".group", ".start", ".parameters")
+    models = [d for name, d in found["$defs"].items() if not name.endswith(parts)]
+    for model in [found, *models]:
         for name, key in model.get("properties", {}).items():
             if name != "name" or model is found:
                 assert key.get("description") or "$ref" in key, name

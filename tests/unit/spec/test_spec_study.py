@@ -11,6 +11,7 @@ import pytest
 import hpsearch.spec
 from hpsearch.errors import StudyFileError
 from hpsearch.spec import StudySpec, differences
+from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.space import Choices, Condition, Range
 
 FULL = """\
@@ -137,7 +138,7 @@ def test_a_group_of_constants_needs_no_sampler(read, study):
 def test_settings(read):
     spec = read(FULL)
     settings = spec.settings({"lr": 0.01, "optimizer": "sgd"})
-    assert set(settings) == set(hpsearch.spec.settings.settings_of("mlp"))
+    assert set(settings) == set(FAMILIES["mlp"].all_settings)
     assert (settings["lr"], settings["optimizer"]) == (0.01, "sgd")
     assert (settings["schedule"], settings["nesterov"]) == ("cosine", True)
     assert (settings["epochs"], settings["batch_size"]) == (27, 64)

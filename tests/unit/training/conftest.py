@@ -11,6 +11,7 @@ import torch
 
 from hpsearch.sources.dataset import Dataset, DataSettings, Part, load
 from hpsearch.spec import settings as catalog
+from hpsearch.spec.family import FAMILIES
 from hpsearch.training import devices
 from hpsearch.training.candidate import Candidate
 from tests.unit.training.packing import DEVICE, RULES
@@ -69,8 +70,8 @@ def diabetes(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def candidate():
     def make(key: int = 0, family: str = "mlp", seed: int = 7, **settings: Any) -> Candidate:
         small = {"widths": (16,)} if family == "mlp" else {"channels": (4, 4)}
-        complete = {**catalog.defaults(family), "epochs": 4, **small, **settings}
-        assert complete.keys() == catalog.settings_of(family).keys()
+        complete = {**FAMILIES[family].defaults, "epochs": 4, **small, **settings}
+        assert complete.keys() == FAMILIES[family].all_settings.keys()
         return Candidate(key, family, complete, seed)
 
     return make

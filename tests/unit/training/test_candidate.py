@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.settings import Setting
 from hpsearch.training.candidate import Candidate, derived_seed
 
 
@@ -29,7 +33,9 @@ def test_derived_seeds_differ_in_their_lower_bits() -> None:
 
 
 def test_a_setting_that_came_later_counts_where_it_is_not_at_its_default(monkeypatch) -> None:
-    monkeypatch.setattr("hpsearch.training.candidate.LATER", {"new": "none"})
+    new = Setting("new", "choice", "none", "", choices=("none", "other"), later=True)
+    family = replace(FAMILIES["mlp"], settings=(*FAMILIES["mlp"].settings, new))
+    monkeypatch.setitem(FAMILIES._loaded, "mlp", family)
     before = Candidate(1, "mlp", {"lr": 0.1}, seed=3)
     assert Candidate(1, "mlp", {"lr": 0.1, "new": "none"}, seed=3).digest == before.digest
     assert Candidate(1, "mlp", {"lr": 0.1, "new": "other"}, seed=3).digest != before.digest

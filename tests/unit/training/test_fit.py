@@ -104,11 +104,11 @@ def test_a_stack_must_beat_what_is_trained_alone(
 def test_a_stack_beyond_doubt_loads_no_optimizer_of_pytorchs() -> None:
     code = """if True:
         import sys, torch
-        from hpsearch.spec.settings import defaults
+        from hpsearch.spec.family import FAMILIES
         from hpsearch.training.stacking import slots as fit
         from hpsearch.training.candidate import Candidate
         from hpsearch.sources.dataset import DataSettings, load
-        settings = {**defaults("mlp"), "epochs": 1, "depth": 1, "width": 4}
+        settings = {**FAMILIES["mlp"].defaults, "epochs": 1, "depth": 1, "width": 4}
         fit._BEYOND_DOUBT = 0.0
         found = fit.fit(Candidate(1, "mlp", settings, 1), load(DataSettings("digits"), "cpu"),
                         torch.device("cpu"))

@@ -4,16 +4,17 @@ import pytest
 import torch
 from torch import nn
 
-from hpsearch.spec import settings as catalog
-from hpsearch.training.networks import build
+from hpsearch.families.shared import ACTIVATION
+from hpsearch.spec.conflicts import SettingsError
+from tests.building import built
 
 
 def mlp(inputs=(8,), outputs=2, **settings):
-    return build("mlp", {**catalog.defaults("mlp"), **settings}, inputs, outputs)
+    return built("mlp", inputs, outputs, **settings)
 
 
 def cnn(inputs=(1, 28, 28), outputs=10, **settings):
-    return build("cnn", {**catalog.defaults("cnn"), **settings}, inputs, outputs)
+    return built("cnn", inputs, outputs, **settings)
 
 
 def names(network: nn.Module) -> list[str]:
@@ -43,7 +44,7 @@ def test_order_inside_a_convolution_block() -> None:
     ]
 
 
-@pytest.mark.parametrize("activation", catalog.ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATION.choices)
 def test_only_no_activation_is_linear(activation: str) -> None:
     network = mlp(widths=(16, 16), activation=activation)
     x, y = torch.randn(2, 5, 8)
@@ -72,7 +73,7 @@ def test_pooling_halves_and_stops_below_2() -> None:
 
 
 def test_a_cnn_refuses_a_table() -> None:
-    with pytest.raises(ValueError, match=r"cnn needs images.*\(13,\)"):
+    with pytest.raises(SettingsError, match="cnn takes images, and the data has rows"):
         cnn((13,))
 
 

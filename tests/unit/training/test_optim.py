@@ -7,13 +7,14 @@ import torch
 from torch.optim import lr_scheduler
 
 from hpsearch.spec import settings as catalog
+from hpsearch.spec.family import FAMILIES
 from hpsearch.training.optim import Plateau, optimizer, schedule
 
 EPOCHS = 20
 
 
 def settings(**changes):
-    return {**catalog.defaults("mlp"), "epochs": EPOCHS, **changes}
+    return {**FAMILIES["mlp"].defaults, "epochs": EPOCHS, **changes}
 
 
 def torch_factors(make, steps: int = EPOCHS) -> list[float]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from hpsearch.training import networks
+from hpsearch.families.mlp import network
 from hpsearch.training.array import Array, Failure
 from hpsearch.training.stacking import cuda_graphs, optimizers
 from hpsearch.training.stacking.layers import StackedNetwork
@@ -184,10 +184,8 @@ class _Twice(nn.Module):
 def test_a_network_that_cannot_be_stacked_is_trained_alone(
     digits: Dataset, crowd, monkeypatch, stack: int | None, family, words: str
 ) -> None:
-    plain = networks._FAMILIES["mlp"]
-    monkeypatch.setattr(
-        networks, "_FAMILIES", {"mlp": lambda *args: family(plain(*args)), "cnn": None}
-    )
+    plain = network.mlp
+    monkeypatch.setattr(network, "mlp", lambda *args, **named: family(plain(*args, **named)))
     several = crowd(3, epochs=2)
     array = Array(digits, "accuracy", DEVICE, stack=stack)
     for one in several:

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from hpsearch.spec import settings as catalog
-from hpsearch.training.networks import build
+from hpsearch.families.shared import ACTIVATION
 from hpsearch.training.stacking.dropout import Dropout, Dropping
 from hpsearch.training.stacking.layers import CannotStackError, StackedNetwork
+from tests.building import built
 
 CPU = torch.device("cpu")
 K, N = 3, 6
@@ -22,9 +22,8 @@ def assert_like_each_alone(family: str, shape: tuple[int, ...], outputs: int = 4
 
 def compare(family, shape, outputs, mixes_groups, settings) -> None:
     torch.manual_seed(0)
-    complete = {**catalog.defaults(family), **settings}
     with torch.random.fork_rng():
-        plain = [build(family, complete, shape, outputs).double() for _ in range(K)]
+        plain = [built(family, shape, outputs, **settings).double() for _ in range(K)]
     stacked = StackedNetwork(plain[0], mixes_groups=mixes_groups)
     weights = {
         name: torch.stack([dict(one.named_parameters())[name] for one in plain]).detach()
@@ -81,8 +80,7 @@ convolution = F.conv2d
 def test_infinity_in_one_slot(monkeypatch, where: str, mixes_groups: bool) -> None:
     torch.manual_seed(0)
     monkeypatch.setattr(F, "conv2d", dense)
-    settings = {**catalog.defaults("cnn"), "channels": (2, 2, 2)}
-    template = build("cnn", settings, (1, 8, 8), 3)
+    template = built("cnn", (1, 8, 8), 3, channels=(2, 2, 2))
     stacked = StackedNetwork(template, mixes_groups=mixes_groups)
     weights = {
         name: torch.stack([p.detach() * (1 + k) for k in range(K)])
@@ -105,7 +103,7 @@ def test_infinity_in_one_slot(monkeypatch, where: str, mixes_groups: bool) -> No
         assert not found[[0, 2]].isfinite().all()
 
 
-@pytest.mark.parametrize("activation", catalog.ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATION.choices)
 def test_every_activation(activation: str) -> None:
     assert_like_each_alone("mlp", (5,), widths=(7, 3), activation=activation)
 
@@ -211,8 +209,8 @@ def test_gradients_go_where_units_are_kept() -> None:
 
 @pytest.mark.parametrize("family", ["mlp", "cnn"])
 def test_dropout_is_where_the_network_has_it(family: str) -> None:
-    shape, settings = (1, 8, 8), {**catalog.defaults(family), "dropout": 0.5}
-    network = build(family, settings, shape, 4)
+    shape = (1, 8, 8)
+    network = built(family, shape, 4, dropout=0.5)
     weights = {name: p.detach().unsqueeze(0) for name, p in network.named_parameters()}
     seen = []
 
@@ -225,7 +223,7 @@ def test_dropout_is_where_the_network_has_it(family: str) -> None:
     inputs = torch.randn(N, *shape)
     StackedNetwork(network)(
         inputs if family == "cnn" else inputs.unsqueeze(0), weights, {}, training=True,
-        dropping=dropping,
+        dropping=dict.fromkeys(dict(network.named_children()), dropping),
     )  # fmt: skip
     assert seen == ([3, 3] if family == "mlp" else [4, 4])
 

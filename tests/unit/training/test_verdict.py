@@ -7,7 +7,7 @@ import torch
 
 from hpsearch.errors import CheckpointError
 from hpsearch.handover.trained import Trained
-from hpsearch.spec.settings import defaults
+from hpsearch.spec.family import FAMILIES
 from hpsearch.training.candidate import Candidate
 from hpsearch.training.trial_progress import TrialProgress
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hpsearch.sources.dataset import Dataset
 
 
-SETTINGS = {**defaults("mlp"), "epochs": 1}
+SETTINGS = {**FAMILIES["mlp"].defaults, "epochs": 1}
 
 
 def trained(dataset: Dataset) -> Trained:

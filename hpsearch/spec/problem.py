@@ -1,0 +1,32 @@
+"""What a network has to fit: plain values, known once the data is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from hpsearch.spec.settings import Task
+
+__all__ = ["KINDS", "Kind", "Problem"]
+
+Kind = Literal["rows", "images", "sequences", "tokens"]
+"""What one input is: numbers (D,), an image (C, H, W), a series of numbers (T, D), or numbers that
+stand for words (T,)."""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a network is given, and what it has to give."""
+
+    task: Task
+    kind: Kind
+    shape: tuple[int, ...]
+    """Of one input, without the batch: (D,) for rows, (C, H, W) for images."""
+    outputs: int
+    """Numbers that it gives for each input: its outputs are float32 (N, outputs), without softmax
+    or sigmoid."""
+    classes: tuple[str, ...]
+    """Names of the classes; empty for regression."""

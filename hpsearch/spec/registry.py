@@ -1,0 +1,134 @@
+"""What others can add by a package of their own: declarations that are found by looking.
+
+hpsearch's own lie in the folders of one package, a folder each. Others come from installed
+packages, by an entry-point group of the same name. Those are looked for only where a name is none
+of hpsearch's own, or where all are wanted: it takes a look at every installed package.
+"""
+
+from __future__ import annotations
+
+import logging
+import pkgutil
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from hpsearch.errors import HpsearchError, line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["PluginError", "Registry"]
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class PluginError(HpsearchError):
+    """What an installed package declares cannot be used; the message says which and why."""
+
+
+class Registry(Generic[T]):
+    """The declarations of one kind, by name."""
+
+    def __init__(self, kind: type[T], package: str) -> None:
+        """
+        Args:
+            kind: The class of a declaration; it has a `name`. A folder of ours has one under the
+                name of the class in capitals.
+            package: The package of our folders, and the entry-point group of the others.
+        """
+        self._kind, self._package = kind, package
+        self._loaded: dict[str, T] = {}
+
+    @cached_property
+    def own(self) -> tuple[str, ...]:
+        """Names of those that come with hpsearch."""
+        folders = pkgutil.iter_modules(import_module(self._package).__path__)
+        return tuple(sorted(folder.name for folder in folders if folder.ispkg))
+
+    def find(self, name: str) -> T | None:
+        """The declaration of that name; None where there is none here.
+
+        Raises PluginError where there is one that cannot be used.
+        """
+        if name not in self._loaded:
+            declaration = self._own(name) if name in self.own else self._installed(name)
+            if declaration is None:
+                return None
+            self._loaded[name] = declaration
+        return self._loaded[name]
+
+    def __getitem__(self, name: str) -> T:
+        """The declaration of that name, which has to be here."""
+        declaration = self.find(name)
+        if declaration is None:
+            noun = self._kind.__name__.lower()
+            raise PluginError(
+                f"there is no {noun} {name!r} here: install the package that has it, on every "
+                f"machine that works on it"
+            )
+        return declaration
+
+    def all(self, *, installed: bool = True) -> Mapping[str, T]:
+        """All of them: hpsearch's own in order, then those of installed packages.
+
+        Of what cannot be used a warning says why.
+        """
+        found = {name: self[name] for name in self.own}
+        for name in self._entries if installed else ():
+            if name in self.own:
+                _log.warning("%s is left out: hpsearch has one of that name", self._labels(name))
+                continue
+            try:
+                found[name] = self[name]
+            except PluginError as error:
+                _log.warning("%s", error)
+        return found
+
+    @cached_property
+    def _entries(self) -> Mapping[str, list[EntryPoint]]:
+        """Those of installed packages by name; more than one where packages disagree."""
+        entries: dict[str, list[EntryPoint]] = {}
+        for entry in entry_points(group=self._package):
+            entries.setdefault(entry.name, []).append(entry)
+        return dict(sorted(entries.items()))
+
+    def _own(self, name: str) -> T:
+        module = import_module(f"{self._package}.{name}")
+        declaration: T = getattr(module, self._kind.__name__.upper())
+        return declaration
+
+    def _installed(self, name: str) -> T | None:
+        entries = self._entries.get(name, ())
+        if not entries:
+            return None
+        if len(entries) > 1:
+            raise PluginError(f"{self._labels(name)}: only one of them can be used; remove the "
+                              "others")  # fmt: skip
+        try:
+            declaration = entries[0].load()
+        except Exception as error:
+            raise PluginError(
+                f"{self._labels(name)} cannot be loaded: {type(error).__name__}: {line(error)}"
+            ) from error
+        if not isinstance(declaration, self._kind):
+            raise PluginError(
+                f"{self._labels(name)} is no {self._kind.__name__}: {entries[0].value} is of type "
+                f"{type(declaration).__name__}"
+            )
+        own_name = getattr(declaration, "name", None)
+        if own_name != name:
+            raise PluginError(f"{self._labels(name)} calls itself {own_name!r}; both names have to "
+                              "be the same")  # fmt: skip
+        return declaration
+
+    def _labels(self, name: str) -> str:
+        """A name, and the packages that have it."""
+        packages = [
+            f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+            for entry in self._entries[name]
+        ]
+        noun = self._kind.__name__.lower()
+        return f"{noun} {name} of {' and of '.join(sorted(packages))}"
