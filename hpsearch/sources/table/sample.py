@@ -38,6 +38,15 @@ class Sample:
     lines: tuple[int, ...] = field(repr=False)
     """The line in which each row begins, from 1."""
 
+    def column(self, name: str) -> tuple[str, ...]:
+        """The cells of a column."""
+        return self.columns[name]
+
+    @property
+    def odd(self) -> Mapping[str, Mapping[int, str]]:
+        """None: no column of a sample comes as numbers."""
+        return {}
+
     def distinct(self, name: str, rows: Sequence[bool] | None = None) -> Distinct:
         """The texts of a column with their counts, over the rows marked True (None: all)."""
         counts: dict[str, int] = {}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["Distinct", "ReadOptions", "Table"]
 
@@ -59,6 +59,13 @@ class Table(Protocol):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know of how the file was read, a sentence each."""
+
+    @property
+    def odd(self) -> Mapping[str, Mapping[int, str]]:
+        """By column that comes as numbers: the cells that are none, by row."""
+
+    def column(self, name: str) -> Any:
+        """The cells of a column: a tuple of texts, or an Arrow array."""
 
     def distinct(self, name: str, rows: Sequence[bool] | None = None) -> Distinct:
         """The texts of a column with their counts, over the rows marked True (None: all)."""

@@ -1,0 +1,135 @@
+"""What each column of a table is, decided once.
+
+`decide` looks at the distinct texts of each column, with their counts over the rows that have a
+target, and gives a `Decision`: plain values, which are frozen with the study and with a network
+that is handed over, so that prediction decides nothing again. The first kind that fits is the
+column's:
+
+    empty, constant, row number    left out (a constant with gaps: whether there is a value)
+    number                         a number, and whether it was missing
+    boolean                        two texts: one input
+    date                           days, month, weekday, hour
+    text                           sentences
+    identifier                     left out
+    category                       an input a value
+
+`rules` has the thresholds. Neither Arrow nor NumPy is imported for a plain list of texts.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from hpsearch.errors import DataError
+from hpsearch.sources.table import kinds
+from hpsearch.sources.table.column import Column
+from hpsearch.sources.table.notes import Notes
+from hpsearch.sources.table.numeric import are_numbers
+from hpsearch.sources.table.rules import Overrides, shown
+from hpsearch.sources.table.style import evidence
+from hpsearch.sources.table.tally import tally_of
+from hpsearch.sources.table.target import Target, decide_target
+
+if TYPE_CHECKING:
+    from hpsearch.sources.table.style import Evidence
+    from hpsearch.sources.table.tally import Tally
+    from hpsearch.sources.table.texts import Table
+
+__all__ = ["Column", "Decision", "Target", "decide"]
+
+Task = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the columns of a table are: plain values."""
+
+    rows: int
+    """Rows of the table, or of the sample that was looked at; those without a target included."""
+    target: Target | None
+    columns: tuple[Column, ...]
+    """All but the target, in the order of the table."""
+    notes: tuple[str, ...] = ()
+    """What was done that a reader should know, a sentence each."""
+    warnings: tuple[str, ...] = ()
+    """Choices that may hurt, and the key of the study file that changes each."""
+
+    @property
+    def used(self) -> tuple[Column, ...]:
+        """The columns that become inputs."""
+        return tuple(column for column in self.columns if column.inputs)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Decision:
+        """The decision that `as_json` gave; pydantic.ValidationError where it is none."""
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(cls).validate_python(values)
+
+
+def decide(
+    table: Table, target: str | None, overrides: Overrides, task: Task | None = None
+) -> Decision:
+    """What the columns of `table` are.
+
+    Args:
+        table: Its cells, or those of its first rows.
+        target: The name of the target column; None where there is none.
+        overrides: What the study file says of columns.
+        task: What is learnt; None: what the target suggests.
+
+    Raises DataError for a cell that fits nothing: one line with its column, its line and the key of
+    the study file that settles it.
+    """
+    wanted = [*([] if target is None else [target]), *overrides.columns, *overrides.ignore]
+    _check_names(table.names, dict.fromkeys(wanted))
+    notes = Notes(table.line_of)
+    goal, rows = None, None
+    if target is not None:
+        override = overrides.of(target)
+        counted = tally_of(table, target, None, override)
+        goal, rows = decide_target(counted, target, override, task, notes)
+    return _decide(table, goal, rows, overrides, notes)
+
+
+def _decide(
+    table: Table, goal: Target | None, rows: Any, overrides: Overrides, notes: Notes
+) -> Decision:
+    columns: dict[str, Column] = {}
+    waiting: dict[str, tuple[Tally, Evidence]] = {}
+    decimals: set[str] = set()
+    for name in (name for name in table.names if goal is None or name != goal.column.name):
+        override = overrides.of(name)
+        if override.kind == "ignore":
+            columns[name] = Column(name, "ignore", "left out: the study file says so")
+            continue
+        counted = tally_of(table, name, rows, override)
+        found = evidence(counted.shapes)
+        if found.decimals and are_numbers(counted, found):
+            decimals |= {*found.decimals}
+        if found.open:  # what other columns say may settle it
+            waiting[name] = counted, found
+        else:
+            columns[name] = kinds.decide(name, counted, found, override, frozenset(), notes)
+    for name, (counted, found) in waiting.items():
+        elsewhere = frozenset(decimals)
+        columns[name] = kinds.decide(name, counted, found, overrides.of(name), elsewhere, notes)
+    ordered = tuple(columns[name] for name in table.names if name in columns)
+    return Decision(table.rows, goal, ordered, *notes.sentences())
+
+
+def _check_names(names: Collection[str], wanted: Collection[str]) -> None:
+    missing = [name for name in wanted if name not in names]
+    if not missing:
+        return
+    near = difflib.get_close_matches(missing[0], names, 1) if len(missing) == 1 else []
+    hint = f"; did you mean `{near[0]}`?" if near else f"; it has {', '.join(list(names)[:50])}"
+    what = "column" if len(missing) == 1 else "columns"
+    raise DataError(f"the table has no {what} {', '.join(shown(n) for n in missing)}{hint}")

@@ -1,0 +1,119 @@
+"""What decides what a column is: the thresholds, and what the study file says of columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = [
+    "FEW_VALUES",
+    "GAPS_SHARE",
+    "IDENTIFIER_SHARE",
+    "KNOWN_MARKS",
+    "LEADING_ZEROS_SHARE",
+    "MOST_INPUTS",
+    "MOST_ODD_SHARE",
+    "MOST_ODD_TEXTS",
+    "NUMBER_SHARE",
+    "RARE_ROWS",
+    "RARE_SHARE",
+    "TEXT_SHARE",
+    "TEXT_WORDS",
+    "Override",
+    "Overrides",
+    "frequent",
+    "key",
+    "shown",
+]
+
+KNOWN_MARKS = (
+    "NA", "N/A", "n/a", "na", "NaN", "nan", "Nan", "null", "NULL", "Null", "None", "none", "?", "-",
+    "--", ".", "..", "\\N", "#DIV/0!", "#N/A", "#VALUE!", "#REF!", "#NUM!",
+)  # fmt: skip
+"""Missing values among numbers and dates: what pandas, R, Stata, MySQL and spreadsheets write. In a
+column of texts each of them is an ordinary value."""
+
+NUMBER_SHARE = 0.95
+"""So many of the cells have one form where a column is of numbers, or of dates. AutoGluon's
+`infer_types` converts columns at the same share."""
+MOST_ODD_TEXTS = 3
+MOST_ODD_SHARE = 0.05
+"""Texts that a column of numbers or dates may have beside them, or their share of the distinct
+ones: with more it is a column of codes."""
+LEADING_ZEROS_SHARE = 0.05
+"""Whole numbers such as `00501` are codes: an American postcode has a leading zero in 1 of 12."""
+FEW_VALUES = 20
+"""Texts with no more distinct values are always categories, and each value has an input where it
+is in two training rows."""
+TEXT_WORDS, TEXT_SHARE = 3.0, 0.1
+"""Sentences have so many words on average and are seldom repeated. skrub's `TableVectorizer` and
+AutoGluon draw the line by words and distinct values too."""
+GAPS_SHARE = 0.01
+"""Where so many rows lack a value, whether it is missing is an input, as fastai's `FillMissing` and
+AutoGluon add one; fewer teach nothing."""
+IDENTIFIER_SHARE = 0.9
+"""Texts of which so many differ name the row and say nothing of others."""
+RARE_ROWS, RARE_SHARE = 10, 0.001
+"""Of more than `FEW_VALUES` values, one needs so many training rows, and this share, for an input
+of its own; the others share one, as in scikit-learn's `OneHotEncoder(min_frequency=...)`."""
+MOST_INPUTS = 64
+"""Inputs that one column of texts can have."""
+
+OverrideKind = Literal["number", "category", "date", "text", "ignore"]
+
+
+@dataclass(frozen=True)
+class Override:
+    """What the study file says of one column; None: nothing."""
+
+    kind: OverrideKind | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    missing: tuple[str, ...] | None = None
+    """Texts that are missing values, whatever the kind."""
+    dayfirst: bool | None = None
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the study file says of columns; what it says of one wins over what it says of all."""
+
+    columns: Mapping[str, Override] = field(default_factory=dict)
+    ignore: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    decimal: str | None = None
+    thousands: str | None = None
+    text: str | None = None
+    """The column of sentences that the network reads."""
+
+    def of(self, name: str) -> Override:
+        """What holds for one column."""
+        own = self.columns.get(name, Override())
+        kind = "ignore" if name in self.ignore else "text" if name == self.text else own.kind
+        return Override(
+            kind,
+            self.decimal if own.decimal is None else own.decimal,
+            self.thousands if own.thousands is None else own.thousands,
+            self.missing if own.missing is None else own.missing,
+            own.dayfirst,
+        )
+
+
+def frequent(distinct: int, rows: int) -> float:
+    """Rows that a value needs for an input of its own, of so many distinct values and rows."""
+    return 2 if distinct <= FEW_VALUES else max(RARE_ROWS, RARE_SHARE * rows)
+
+
+def shown(name: str) -> str:
+    """A column's name within a sentence."""
+    return f"`{name}`" if name else "without a name"
+
+
+def key(name: str, **settings: object) -> str:
+    """The lines of a study file that say something of a column, as a sentence can show them."""
+    said = ", ".join(
+        f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()
+    )
+    return f"data.columns: {{{json.dumps(name, ensure_ascii=False)}: {{{said}}}}}"

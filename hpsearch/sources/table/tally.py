@@ -1,0 +1,212 @@
+"""The distinct texts of one column with their counts: what deciding a column looks at.
+
+A table has a hundred thousand rows and a column a few ways in which its cells are written. So a
+text is reduced to its *shape*: each digit becomes `9`, a zero that leads stays `0`, `e` is an
+exponent and other ASCII letters become `a`. `1,234.50` has the shape `9,999.99`, `007` the shape
+`099`. Rules about separators, signs and leading zeros are rules about a handful of shapes.
+
+`tally` takes a column of an Arrow table, with NumPy and Arrow doing the work, or a plain list of
+texts, with neither of them imported: the sample that `hpsearch check` reads.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hpsearch.sources.table.style import shape
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from hpsearch.sources.table import dates
+    from hpsearch.sources.table.rules import Override
+    from hpsearch.sources.table.style import Style
+    from hpsearch.sources.table.texts import Table
+
+__all__ = ["MOST_SHAPES", "Shape", "Tally", "Text", "tally", "tally_of"]
+
+MOST_SHAPES = 2_000
+"""Numbers are written in a few hundred shapes at most, dates in a dozen; more are codes."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One way in which texts with a digit are written."""
+
+    pattern: str
+    cells: int
+    distinct: int
+    example: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """One distinct text: so many cells have it, the first in `row`, counted from 0."""
+
+    text: str
+    cells: int
+    row: int
+
+
+class Tally(Protocol):
+    """What is known of a column's texts; a missing cell is none of them."""
+
+    @property
+    def cells(self) -> int:
+        """Cells that are not missing."""
+
+    @property
+    def missing(self) -> int:
+        """Cells that are empty or a missing mark."""
+
+    @property
+    def distinct(self) -> int:
+        """How many different texts there are."""
+
+    @property
+    def shapes(self) -> Sequence[Shape]:
+        """Shapes of texts with a digit, the commonest first, 2,000 at most."""
+
+    def without(self, marks: Collection[str]) -> Tally:
+        """The same column with these texts missing."""
+
+    def texts(self, most: int) -> list[Text]:
+        """The distinct texts by count, then in order of appearance; `most` of them at most."""
+
+    def odd(self, kind: Style | dates.Format, most: int) -> tuple[int, int, list[Text]]:
+        """What `kind` cannot read: cells, distinct texts, and the first texts by row."""
+
+    def among(self, some: Collection[str]) -> list[Text]:
+        """Those of `some` that cells have, by row."""
+
+    def first_missing(self) -> int | None:
+        """The first row that lacks a value."""
+
+    def present(self) -> Any:
+        """The rows that have a value, as `tally` takes them."""
+
+    def row(self, text: str) -> int:
+        """The first row with this text."""
+
+    def words(self) -> float:
+        """Words in a cell, on average."""
+
+    def bounds(self, kind: Style | dates.Format) -> tuple[float, float]:
+        """The least and the largest value among the texts that `kind` reads."""
+
+    def steps(self, kind: Style | dates.Format) -> tuple[bool, bool]:
+        """Whether values rise by 1 from row to row, and whether they never fall, gaps aside."""
+
+
+def tally_of(table: Table, name: str, rows: Any, override: Override) -> Tally:
+    """The tally of a column of a table, by what the study file says of it."""
+    as_text = override.kind in ("category", "date", "text")
+    odd = table.odd.get(name)
+    return tally(table.column(name), rows, override.missing or (), odd, as_text=as_text)
+
+
+def tally(
+    column: Any,
+    rows: Any,
+    marks: Collection[str],
+    odd: Mapping[int, str] | None = None,
+    *,
+    as_text: bool = False,
+) -> Tally:
+    """A column's distinct texts and counts.
+
+    Args:
+        column: A list of texts, in which None and "" are missing; or an Arrow array of text as
+            dictionary codes, of numbers, truth values or times.
+        rows: The rows to count, rising, of the same kind as the column: a list of numbers or an
+            array of int64; None for all.
+        marks: Further texts that are missing values.
+        odd: Of a column of numbers the cells that were none, by row; they are null in it.
+        as_text: Whether numbers count as the texts that they are written as.
+    """
+    if isinstance(column, list | tuple):
+        return _ListTally(column, rows, frozenset(marks))
+    from hpsearch.sources.table import bulk
+    from hpsearch.sources.table.arrow_tally import ArrowTally
+    from hpsearch.sources.table.number_tally import NumberTally
+
+    if bulk.is_numeric(column) and not as_text:
+        return NumberTally(bulk.numbers_of(column), odd or {}, rows, frozenset(marks))
+    return ArrowTally.of(bulk.with_odd(column, odd or {}), rows, frozenset(marks))
+
+
+class _ListTally:
+    """The tally of a short list of texts, in plain Python."""
+
+    def __init__(
+        self, column: Sequence[str | None], rows: Sequence[int] | None, marks: frozenset[str]
+    ) -> None:
+        self._column, self._rows, self._marks = column, rows, marks
+        numbers_ = range(len(column)) if rows is None else rows
+        stripped = ((row, (column[row] or "").strip()) for row in numbers_)
+        self._present = [(row, t) for row, t in stripped if t and t not in marks]
+        self._first: dict[str, int] = {}
+        for row, text in self._present:
+            self._first.setdefault(text, row)
+        self._counts = Counter(text for _, text in self._present)
+        self.cells, self.distinct = len(self._present), len(self._counts)
+        self.missing = len(numbers_) - self.cells
+
+    @cached_property
+    def shapes(self) -> Sequence[Shape]:
+        by_pattern: dict[str, list[str]] = {}
+        for text in self._counts:
+            if any(c in "0123456789" for c in text):
+                by_pattern.setdefault(shape(text), []).append(text)
+        shapes = [
+            Shape(pattern, sum(self._counts[t] for t in texts), len(texts), texts[0])
+            for pattern, texts in by_pattern.items()
+        ]
+        return sorted(shapes, key=lambda shape: -shape.cells)[:MOST_SHAPES]
+
+    def without(self, marks: Collection[str]) -> Tally:
+        return _ListTally(self._column, self._rows, self._marks | frozenset(marks))
+
+    def texts(self, most: int) -> list[Text]:
+        return [self._text(text) for text, _ in self._counts.most_common(most)]
+
+    def odd(self, kind: Style | dates.Format, most: int) -> tuple[int, int, list[Text]]:
+        odd = [text for text in self._counts if kind.value(text) is None]
+        return sum(self._counts[t] for t in odd), len(odd), [self._text(t) for t in odd[:most]]
+
+    def among(self, some: Collection[str]) -> list[Text]:
+        return [self._text(text) for text in self._counts if text in some]
+
+    def present(self) -> Any:
+        return [row for row, _ in self._present]
+
+    def row(self, text: str) -> int:
+        return self._first[text]
+
+    def first_missing(self) -> int | None:
+        present = {row for row, _ in self._present}
+        rows = range(len(self._column)) if self._rows is None else self._rows
+        return next((row for row in rows if row not in present), None)
+
+    def words(self) -> float:
+        return sum(len(text.split()) for _, text in self._present) / max(self.cells, 1)
+
+    def bounds(self, kind: Style | dates.Format) -> tuple[float, float]:
+        values = list(self._values(kind, self._counts))
+        return min(values), max(values)
+
+    def steps(self, kind: Style | dates.Format) -> tuple[bool, bool]:
+        values = list(self._values(kind, (text for _, text in self._present)))
+        pairs = list(pairwise(values))
+        rise = bool(pairs) and not self.missing and all(b - a == 1 for a, b in pairs)
+        return rise, bool(pairs) and all(b >= a for a, b in pairs)
+
+    def _values(self, kind: Style | dates.Format, texts: Iterable[str]) -> Iterable[float]:
+        return (value for text in texts if (value := kind.value(text)) is not None)
+
+    def _text(self, text: str) -> Text:
+        return Text(text, self._counts[text], self._first[text])
