@@ -42,8 +42,8 @@ def _before_epoch(do: Callable[[int, int], None]) -> None:
     """Call `do` with the ticket and the epoch that is about to be trained, of each in a stack."""
 
     def each(trainer: Solo | Stack, _interrupted: Callable[[], bool]) -> None:
-        for course in trainer.courses:
-            do(int(course.candidate.key), course.epoch + 1)
+        for progress in trainer.members:
+            do(int(progress.candidate.key), progress.epoch + 1)
 
     _before_training(each)
 
@@ -60,7 +60,7 @@ def _before_training(do: Callable[[Solo | Stack, Callable[[], bool]], None]) -> 
         finally:
             dry[0] = False
 
-    fit._dry_run = noted
+    fit._dry_run = noted  # type: ignore[assignment]
     for kind in (Solo, Stack):
         _wrap_training(kind, lambda *args: None if dry[0] else do(*args))
 
