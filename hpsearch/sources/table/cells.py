@@ -2,8 +2,8 @@
 
 `read` gives `Cells`. In a file of texts (CSV, Excel) every cell is a text until a column rule says
 otherwise, so that `None`, `007` and `1,234` arrive as they stand in the file. A column of more than
-a thousand texts, nearly all of them different and plain numbers, comes as float64 at once: a
-dictionary of 300,000 texts would cost more memory and time than the rest of the table.
+a thousand rows, most of them different and plain numbers, comes as float64 at once: a dictionary of
+300,000 texts would cost more memory and time than the rest of the table.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from hpsearch.sources.table.delimited import is_blank, read_delimited
+from hpsearch.sources.table.delimited import read_delimited
 from hpsearch.sources.table.dialect import dialect_of, rows_of
 from hpsearch.sources.table.filekind import load
 from hpsearch.sources.table.header import Header, header_of, tidy, usable
 from hpsearch.sources.table.numbers import numbers_of
 from hpsearch.sources.table.texts import Distinct, ReadOptions
-from hpsearch.sources.table.typed import coded, objects, read_typed
+from hpsearch.sources.table.typed import objects, read_typed
 from hpsearch.sources.table.workbook import read_sheet
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Cells:
 
     def is_text(self, name: str) -> bool:
         """Whether a column is one of texts, `dictionary<int32, string>`."""
-        return _is_text(self.columns[name])
+        return bool(pa.types.is_dictionary(self.columns[name].type))
 
     def distinct(
         self, name: str, rows: Sequence[bool] | NDArray[np.bool_] | None = None
@@ -129,7 +129,23 @@ def of_content(path: Path, content: Content, options: ReadOptions) -> Cells:
         raw = _of_sheet(str(path), content, options)
     else:
         raw = _of_typed(path, content, options)
-    return _cells(str(path), content, options, raw)
+    notes, fingerprint, complete = content.notes, content.fingerprint, content.complete
+    del content  # the bytes are not needed any more, and the columns want their room
+    places, of_names = usable(str(path), raw.header, lambda place: _is_empty(raw.columns[place]))
+    columns, odd = {}, {}
+    for name, place in places.items():
+        column, raw.columns[place] = raw.columns[place], None  # its texts go when it is settled
+        columns[name], odd[name] = _settled(column, as_texts=name in options.texts)
+    return Cells(
+        tuple(places),
+        raw.rows,
+        (*notes, *raw.notes, *of_names),
+        fingerprint,
+        complete,
+        columns,
+        {name: cells for name, cells in odd.items() if cells},
+        raw.locate,
+    )
 
 
 @dataclass(frozen=True)
@@ -137,7 +153,8 @@ class _Raw:
     """A table with its names and columns as they stand in the file."""
 
     header: Header
-    columns: list[pa.Array]
+    columns: list[pa.Array | pa.ChunkedArray | None]
+    rows: int
     notes: tuple[str, ...]
     locate: Callable[[int], int]
 
@@ -151,7 +168,7 @@ def _of_text(path: Path, content: Content, options: ReadOptions) -> _Raw:
     def locate(row: int) -> int:
         return next(islice(rows_of(source, again(), dialect, every=every), row, None)).line
 
-    return _Raw(dialect.header, [*columns], dialect.notes, locate)
+    return _Raw(dialect.header, [*columns], len(columns[0]), dialect.notes, locate)
 
 
 def _of_sheet(source: str, content: Content, options: ReadOptions) -> _Raw:
@@ -159,8 +176,8 @@ def _of_sheet(source: str, content: Content, options: ReadOptions) -> _Raw:
     header = header_of(source, records, (), options)
     rows = records[1:] if header.in_file else records
     cells = zip(*(row.cells for row in rows), strict=True) if rows else [()] * len(header.names)
-    columns = [coded(pa.array(column, pa.string())) for column in cells]
-    return _Raw(header, columns, notes, [row.line for row in rows].__getitem__)
+    columns = [pa.array(column, pa.string()) for column in cells]
+    return _Raw(header, columns, len(rows), notes, [row.line for row in rows].__getitem__)
 
 
 def _of_typed(path: Path, content: Content, options: ReadOptions) -> _Raw:
@@ -168,43 +185,33 @@ def _of_typed(path: Path, content: Content, options: ReadOptions) -> _Raw:
     again = _again(path, content, options)
 
     def locate(row: int) -> int:
-        if content.kind != "json lines":
+        if content_kind != "json lines":
             return row + 1
         return next(islice(objects(str(path), again()), row, None))[0]
 
-    return _Raw(Header(tuple(map(tidy, names)), 1, in_file=False), columns, notes, locate)
+    content_kind = content.kind
+    header = Header(tuple(map(tidy, names)), 1, in_file=False)
+    return _Raw(header, columns, len(columns[0]) if columns else 0, notes, locate)
 
 
 def _again(path: Path, content: Content, options: ReadOptions) -> Callable[[], bytes]:
     """The bytes of a file for a message that may never be needed: read again rather than kept."""
-    return (lambda: content.data) if options.stream else (lambda: load(path).data)
+    data = content.data if options.stream else None
+    return lambda: load(path).data if data is None else data
 
 
-def _cells(source: str, content: Content, options: ReadOptions, raw: _Raw) -> Cells:
-    empty = [_is_empty(column) for column in raw.columns]
-    places, notes = usable(source, raw.header, empty)
-    columns, odd = {}, {}
-    for name, place in places.items():
-        column, raw.columns[place] = raw.columns[place], None  # the texts go as the numbers come
-        numbers = None
-        if _is_text(column) and name not in options.texts:
-            numbers = numbers_of(column)
-        columns[name], odd[name] = numbers or (column, {})
-    return Cells(
-        tuple(places),
-        len(next(iter(columns.values()), ())),
-        (*content.notes, *raw.notes, *notes),
-        content.fingerprint,
-        content.complete,
-        columns,
-        {name: cells for name, cells in odd.items() if cells},
-        raw.locate,
-    )
+def _settled(
+    column: pa.Array | pa.ChunkedArray, *, as_texts: bool
+) -> tuple[pa.Array, dict[int, str]]:
+    """A column as `Cells` gives it, and its odd cells."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if whole.type != pa.string():
+        return whole, {}
+    numbers = None if as_texts else numbers_of(whole)
+    return numbers or (whole.dictionary_encode(), {})
 
 
-def _is_empty(column: pa.Array) -> bool:
-    return bool(is_blank(column).all() if _is_text(column) else column.null_count == len(column))
-
-
-def _is_text(column: pa.Array) -> bool:
-    return bool(pa.types.is_dictionary(column.type))
+def _is_empty(column: pa.Array | pa.ChunkedArray) -> bool:
+    if column.type != pa.string():
+        return bool(column.null_count == len(column))
+    return not any(text.strip() for text in column.unique().to_pylist())

@@ -10,7 +10,7 @@ import io
 import re
 from collections import Counter
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import DataError
@@ -27,8 +27,8 @@ __all__ = ["SAMPLE_ROWS", "Dialect", "dialect_of", "rows_of"]
 SAMPLE_ROWS = 1000
 """How many records are looked at."""
 
-_SCORED = 200
-"""How many records are cut by each delimiter that might be the one."""
+_SCORED_CHARACTERS = 1 << 16
+"""How much of a text is cut by each delimiter that might be the one, but no less than 20 lines."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ def dialect_of(source: str, head: bytes, options: ReadOptions, *, complete: bool
     lines = list(io.StringIO(head.decode("utf-8", "ignore"), newline=""))
     delimiter, skipped, comments = _preamble(lines)
     body = lines[skipped:]
-    syntax = _syntax(body, delimiter or _delimiter(body))
+    first = _first(body)
+    syntax = _syntax(first, delimiter or _delimiter(first))
     sample = list(
         islice(
             records(source, lambda: body, syntax, line=skipped + 1, complete=complete),
@@ -159,12 +160,20 @@ def _comment_notes(comments: Sequence[str], header: Header) -> Iterator[str]:
         yield f"{count} {lines} with # skipped at the top of the file"
 
 
+def _first(lines: Sequence[str]) -> Sequence[str]:
+    ends = accumulate(map(len, lines))
+    enough = next((number for number, end in enumerate(ends, 1) if end > _SCORED_CHARACTERS), None)
+    return lines if enough is None else lines[: max(enough, 20)]
+
+
 def _syntax(lines: Sequence[str], delimiter: str) -> Syntax:
     """Whether blanks stand between delimiters and quotes, as in `"a", "b"`."""
     plain, skipping = Syntax(delimiter, blanks=delimiter == " "), Syntax(delimiter, blanks=True)
+    if not any(f'{delimiter} "' in text for text in lines):
+        return plain
 
     def quoted(syntax: Syntax) -> bool:
-        sample = islice(cut(lines, syntax, strict=False), _SCORED)
+        sample = cut(lines, syntax, strict=False)
         return any(re.match(' +"', cell) is not None for _, cells in sample for cell in cells)
 
     # A text that itself begins so stays as it is either way.
@@ -194,7 +203,7 @@ def _score(lines: Sequence[str], delimiter: str) -> float:
     cells that look like a number, a date or words; 0 where the commonest number is 1."""
     if not any(delimiter in text for text in lines[:20]):
         return 0
-    sample = islice(cut(lines, Syntax(delimiter, blanks=True), strict=False), _SCORED)
+    sample = cut(lines, Syntax(delimiter, blanks=True), strict=False)
     first, *rest = [cells for _, cells in sample if cells]
     rows = rest or [first]
     width, alike = Counter(map(len, rows)).most_common(1)[0]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from hpsearch.sources.table.records import Record
     from hpsearch.sources.table.texts import ReadOptions
@@ -153,57 +153,61 @@ def _fitted(source: str, header: Header, rows: Sequence[Record], width: int) -> 
 
 
 def usable(
-    source: str, header: Header, empty: Sequence[bool]
+    source: str, header: Header, is_empty: Callable[[int], bool]
 ) -> tuple[dict[str, int], tuple[str, ...]]:
     """The columns to keep, by names that are not empty and differ, each with its place from 0.
 
     Args:
         source: What to call the file in an error.
         header: The names as they stand in the file.
-        empty: Which columns have nothing in any row.
+        is_empty: Whether the column at a place, from 0, has nothing in any row.
 
     Raises DataError where two columns with values have one name. The notes say what was done.
     """
-    notes = list(header.notes)
-    counts = Counter(name for name, none in zip(header.names, empty, strict=True) if not none)
-    places: dict[str, int] = {}
-    nothing, twice, nameless = [], [], []
+    same: dict[str, list[int]] = {}
     for place, name in enumerate(header.names):
-        if not name and empty[place]:
-            nothing.append(place)
-        elif not name:
-            nameless.append(place)
-        elif name in places and not empty[place] and counts[name] > 1:
-            raise _named_twice(source, header, name)
-        elif empty[place] and (counts[name] or name in places):
-            twice.append(name)
-        else:
-            places[name] = place
-    for place in nameless:
-        places[_new_name(f"column_{place + 1}", {*header.names})] = place
-    if nothing:
-        columns = "a column" if len(nothing) == 1 else f"{len(nothing)} columns"
-        notes.append(f"{columns} without a name and without a value left out")
+        same.setdefault(name, []).append(place)
+    nameless = same.pop("", [])
+    filled = [place for place in nameless if not is_empty(place)]
+    columns = {
+        name: places[0] if len(places) == 1 else _filled(source, header, places, is_empty)
+        for name, places in same.items()
+    }
+    called = {_new_name(f"column_{place + 1}", columns): place for place in filled}
+    notes = [*header.notes]
+    if left := len(nameless) - len(filled):
+        notes.append(
+            f"{'a column' if left == 1 else f'{left} columns'} without name or value left out"
+        )
     notes += [
-        f"column `{name}` is there twice; the one that is empty is left out" for name in twice
+        f"line {header.line} names `{name}` {len(places)} times; what is empty of it is left out"
+        for name, places in same.items()
+        if len(places) > 1
     ]
-    if nameless and any(header.names):
-        which = ", ".join(f"`column_{place + 1}`" for place in nameless[:5])
-        more = ", ..." if len(nameless) > 5 else ""
-        notes.append(f"columns without a name are called by their place: {which}{more}")
-    in_order = dict(sorted(places.items(), key=lambda item: item[1]))
-    return in_order, tuple(notes)
+    if called and columns:
+        shown = ", ".join(f"`{name}`" for name in [*called][:5]) + (
+            ", ..." if len(called) > 5 else ""
+        )
+        notes.append(f"columns without a name are called by their place: {shown}")
+    in_order = sorted((columns | called).items(), key=lambda column: column[1])
+    return dict(in_order), tuple(notes)
 
 
-def _new_name(name: str, taken: set[str]) -> str:
+def _filled(
+    source: str, header: Header, places: Sequence[int], is_empty: Callable[[int], bool]
+) -> int:
+    """The place of the only column of a name that has values; of all that are empty, the first."""
+    filled = [place for place in places if not is_empty(place)]
+    if len(filled) > 1:
+        numbers = " and ".join(str(place + 1) for place in filled)
+        raise DataError(
+            f"{source}, line {header.line} names a column twice: `{header.names[filled[0]]}` "
+            f"(columns {numbers}); rename one of them, or set data.names: [...]"
+        )
+    return (filled or places)[0]
+
+
+def _new_name(name: str, taken: Collection[str]) -> str:
     while name in taken:
         name += "_"
     return name
-
-
-def _named_twice(source: str, header: Header, name: str) -> DataError:
-    places = [str(index + 1) for index, other in enumerate(header.names) if other == name]
-    return DataError(
-        f"{source}, line {header.line} names a column twice: `{name}` (columns "
-        f"{' and '.join(places)}); rename one of them, or set data.names: [...]"
-    )

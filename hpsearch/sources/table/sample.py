@@ -85,8 +85,9 @@ def _of_text(source: str, content: Content, options: ReadOptions) -> Sample:
     complete = complete and len(records) <= SAMPLE_ROWS
     del records[SAMPLE_ROWS:]
     cells = [*zip(*(record.cells for record in records), strict=True)] or [()] * dialect.width
-    empty = [not any(cell and not cell.isspace() for cell in column) for column in cells]
-    places, notes = usable(source, dialect.header, empty)
+    places, notes = usable(
+        source, dialect.header, lambda place: not any(map(str.strip, cells[place]))
+    )
     return Sample(
         tuple(places),
         len(records),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hpsearch.sources.table.filekind import Content
 
-__all__ = ["coded", "read_typed"]
+__all__ = ["objects", "read_typed"]
 
 _MOST_BYTES = 1 << 34
 """What the columns of a Parquet file may unpack to: a constant column of any length takes a few
@@ -27,8 +27,8 @@ bytes."""
 def read_typed(source: str, content: Content) -> tuple[list[str], list[pa.Array], tuple[str, ...]]:
     """The names and columns of a table, and what a user should know.
 
-    Columns are float64, int64, bool, timestamp or texts, `dictionary<int32, string>`; those of
-    lists and other nested values are left out with a note. The name of a pandas index is ''.
+    Columns are float64, int64, bool and timestamp, null for an empty cell, or string without nulls;
+    those of lists and other nested values are left out with a note. A pandas index is named ''.
 
     Raises DataError where the file cannot be read.
     """
@@ -127,7 +127,7 @@ def _plain(column: pa.Array) -> pa.Array | None:
         return _without_nan(column.cast(pa.float64(), safe=False))
     if pa.types.is_nested(kind):
         return None
-    return coded(column)
+    return _texts(column)
 
 
 def _ticks(kind: pa.DataType) -> float:
@@ -139,6 +139,6 @@ def _without_nan(column: pa.Array) -> pa.Array:
     return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
 
 
-def coded(texts: pa.Array) -> pa.DictionaryArray:
-    """Values of any kind as texts, `dictionary<int32, string>`, '' where there is none."""
-    return texts.cast(pa.string()).fill_null("").dictionary_encode()
+def _texts(column: pa.Array) -> pa.StringArray:
+    """Values of any kind as texts, '' where there is none."""
+    return column.cast(pa.string()).fill_null("")
