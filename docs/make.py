@@ -27,8 +27,7 @@ faults of a file are told at once, each with its line. This page is made from th
 """
 
 PARAMETERS = """\
-One heading for each group, the most important first: `architecture`, `learning_rate`, `batch_size`,
-`regularization`, `optimizer`. Below it any setting of the network or of training:
+Settings of the network or of its training by name, each constant or searched:
 
 | form | meaning |
 |---|---|
@@ -42,6 +41,12 @@ One heading for each group, the most important first: `architecture`, `learning_
 | `momentum: {min: 0.8, max: 0.99, when: {optimizer: sgd}}` | exists only there |
 | `batch_size: {min: 16, max: auto}` | up to what fits the device: [checks.md](checks.md) |
 | `lr: {..., default: 1e-3}` | taken where a starting point leaves it open |
+
+Each setting belongs to a group, the most important first: `architecture`, `learning_rate`,
+`batch_size`, `regularization`, `optimizer`. A staged search searches them one after the other, and
+a sampler can be named for each. A file that is to say another group, or to show them, puts all
+parameters under such headings: `learning_rate: {lr: ..., schedule: ...}`. Both forms make the same
+study.
 
 `widths: {values: [[512, 512], [256, 128]]}` gives the layers one by one; Optuna's tools show such
 a value as `512-512`. `start: [{lr: 1e-3}, ...]` lists points that are run first, once each; what a

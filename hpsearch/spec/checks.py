@@ -182,11 +182,11 @@ def _drafts(
     network: NetworkSection | None,
     faults: Faults,
 ) -> dict[str, Draft]:
-    if found is None:
-        found = entries(content["parameters"], faults) if "parameters" in content else ()
     # Without a family, a setting of any family will do: its own fault is enough.
     families = [FAMILIES[network.family]] if network else FAMILIES.all().values()
     settings = {name: s for family in families for name, s in family.all_settings.items()}
+    if found is None:
+        found = entries(content.get("parameters", {}), settings, faults)
     return drafts(found, settings, network.family if network else "any network", faults)
 
 

@@ -1,4 +1,4 @@
-"""The parameters of a study file: groups of constants, ranges and choices -> drafts.
+"""The parameters of a study file: constants, ranges and choices, in groups or not -> drafts.
 
 A draft is one entry of the file. What is wrong with it is noted at once and leaves its domain
 empty, so that what refers to it (a condition, a starting point) is not blamed as well.
@@ -14,7 +14,7 @@ from hpsearch.spec.settings import GROUPS, Setting, Value
 from hpsearch.spec.space import Choices, Range
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from hpsearch.spec.faults import Faults, Path
 
@@ -24,6 +24,7 @@ _RANGE_KEYS = ("min", "max", "step", "log", "count")
 _ROUNDING = 1e-9
 """0.9 less 0.8 is less than 0.1."""
 
+_TOP: Path = ("parameters",)
 KEYS = (*_RANGE_KEYS, "values", "default", "when", "cap")
 AUTO = "batch_size"
 """The setting of which `max` may be `auto`."""
@@ -79,14 +80,18 @@ class Draft:
         return raw.get("when") if isinstance(raw, dict) and not self.constant else None
 
 
-def entries(content: object, faults: Faults) -> Iterator[Entry]:
-    """The entries of all groups in the order of the file."""
-    top: Path = ("parameters",)
+def entries(content: object, settings: Mapping[str, Setting], faults: Faults) -> Iterator[Entry]:
+    """The entries in the order of the file: those of its groups, or those that stand directly under
+    `parameters`, each in the group of its setting and by the order of the groups.
+    """
     if not isinstance(content, dict):
-        faults.add(top, "groups of parameters", show(content))
+        faults.add(_TOP, "parameters by name, or groups of them", show(content))
         return
-    for group, parameters in content.items():
-        path = (*top, group)
+    groups = {name: raw for name, raw in content.items() if _is_group(name, raw, settings)}
+    single = {name: raw for name, raw in content.items() if name not in groups}
+    _check_form([n for n in groups if n in GROUPS], [n for n in single if n in settings], faults)
+    for group, parameters in groups.items():
+        path = (*_TOP, group)
         if group not in GROUPS:
             faults.add_unknown(path, GROUPS)
         if not isinstance(parameters, dict):
@@ -94,6 +99,30 @@ def entries(content: object, faults: Faults) -> Iterator[Entry]:
             continue
         for name, raw in parameters.items():
             yield Entry(group, name, raw, (*path, name))
+    for group in GROUPS:
+        for name, raw in single.items():
+            if (settings[name].group if name in settings else GROUPS[0]) == group:
+                yield Entry(group, name, raw, (*_TOP, name))
+
+
+def _is_group(name: str, raw: object, settings: Mapping[str, Setting]) -> bool:
+    """Whether a key is a group; `batch_size` and `optimizer` are settings too."""
+    if name in GROUPS and name not in settings:
+        return True
+    return (name in GROUPS or name not in settings) and (
+        isinstance(raw, dict) and not raw.keys() & {*KEYS}
+    )
+
+
+def _check_form(groups: Sequence[str], single: Sequence[str], faults: Faults) -> None:
+    """Note a file that has both forms; an option may have either."""
+    groups, single = (
+        [name for name in names if not isinstance(faults.place((*_TOP, name)), str)]
+        for names in (groups, single)
+    )
+    if groups and single:
+        expected = "all parameters in groups, or none"
+        faults.add((*_TOP, single[0]), expected, f"{single[0]} beside the group {groups[0]}")
 
 
 def drafts(

@@ -42,7 +42,7 @@ def schema(families: Iterable[Family] | None = None) -> Schema:
     for family in families:
         definitions |= _of_family(family)
     keys["parameters"] = {
-        "description": "What is searched, by priority group, and what is held constant.",
+        "description": "What is searched and what is held constant: by name, or by group and name.",
         "type": "object",
     }
     keys["start"] = {
@@ -64,27 +64,18 @@ def _of_family(family: Family) -> Schema:
     name, settings = family.name, family.all_settings
     places = {setting.name: f"training.{setting.name}" for setting in TRAINING}
     places |= {setting.name: f"{name}.{setting.name}" for setting in family.settings}
-    group = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {key: {"$ref": f"#/$defs/{place}"} for key, place in places.items()},
-    }
-    parameters = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {key: {"$ref": f"#/$defs/{name}.group"} for key in GROUPS},
-    }
-    point = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {key: _value(setting) for key, setting in settings.items()},
-    }
+    by_name = _object({key: {"$ref": f"#/$defs/{place}"} for key, place in places.items()})
+    by_group = _object({key: {"$ref": f"#/$defs/{name}.group"} for key in GROUPS})
     return {
         **{f"{name}.{setting.name}": _parameter(setting) for setting in family.settings},
-        f"{name}.group": group,
-        f"{name}.parameters": parameters,
-        f"{name}.start": point,
+        f"{name}.group": by_name,
+        f"{name}.parameters": {"anyOf": [by_group, {"$ref": f"#/$defs/{name}.group"}]},
+        f"{name}.start": _object({key: _value(setting) for key, setting in settings.items()}),
     }
+
+
+def _object(properties: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 def _where(family: Family) -> Schema:

@@ -69,7 +69,7 @@ def _note(
         case "extra_forbidden":
             names = _names_beside(detail["loc"], model)
             if _is_setting(here[-1]):
-                got = f"{show(here[-1])}, a setting: it belongs in a group under parameters"
+                got = f"{show(here[-1])}, a setting: it belongs under parameters"
                 faults.add(here, listed(names), got)
             else:
                 faults.add_unknown(here, names)

@@ -16,8 +16,8 @@ SECTIONS = [
     ("metric: acuracy #!", "metric", 'got "acuracy"; did you mean accuracy?'),
     ("metric: rmse #!", "metric", "as the task is classification"),
     ("finale: {top: 3} #!", "finale", "expected one of name, data"),
-    ("class_weight: balanced #!", "class_weight", "a setting: it belongs in a group under param"),
-    ("lr: 0.1 #!", "lr", 'got "lr", a setting: it belongs in a group under parameters'),
+    ("class_weight: balanced #!", "class_weight", "a setting: it belongs under parameters"),
+    ("lr: 0.1 #!", "lr", 'got "lr", a setting: it belongs under parameters'),
     ("network: {family: mlp, depth: 3} #!", "network.depth", '"depth", a setting: it belongs'),
     ("search: {sampler: random, batch_size: 8} #!", "search.batch_size", "a setting: it belongs"),
     ("epochs: 3 #!", "epochs", "expected one of name, data"),
@@ -357,7 +357,7 @@ STRUCTURE = [
             ("{values: [huber], when: {optimizer: sgd}}", "huber, mse"),
         )
     ),
-    ("parameters: #!", "parameters", "groups of parameters; got null"),
+    ("parameters: #!", "parameters", "by name, or groups of them; got null"),
     ("parameters: {learning_rate: } #!", "parameters.learning_rate", "parameters by name"),
     ("parameters: {learning_rat: {lr: {values: [1]}}} #!", "parameters.learning_rat", "mean learn"),
     (
