@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,10 @@ from hpsearch.cli.options import (
 )
 from hpsearch.errors import NotFoundError
 from hpsearch.terminal import echo, visible
+
+if TYPE_CHECKING:
+    from hpsearch.insight.next_study import Findings
+    from hpsearch.insight.report import Snapshot
 
 __all__ = ["importance", "next_"]
 
@@ -39,25 +43,21 @@ def next_(
     """Print a study file with what to try next, and why."""
     from hpsearch.checkpoints.places import owner
     from hpsearch.cli import show
-    from hpsearch.insight.next_study import Findings, named, rebased, successor
+    from hpsearch.insight.next_study import named, rebased, successor
     from hpsearch.insight.report import Reader
     from hpsearch.spec import write
 
     ledger = open_ledger(storage)
     snapshot = Reader(ledger, name).snapshot()
-    found = snapshot.diagnosis
-    best = [snapshot.values(trial) for trial in snapshot.searched]
-    if snapshot.network is not None:  # of a finish: of the best mean, not of the luckiest trial
-        winner = snapshot.values(snapshot.network)
-        best = [winner, *(values for values in best if values != winner)]
-    if not best and found is None:
+    findings = _findings(snapshot)
+    if not findings.best and snapshot.diagnosis is None and findings.rate is None:
         raise NotFoundError(
-            f"study {name!r} has no trial yet that went to its end: nothing can be told from "
+            f"study {name!r} has no trial yet that completed: nothing can be told from "
             f"{snapshot.count('PRUNED')} pruned, {snapshot.count('FAIL')} failed"
         )
     studies = ledger.studies()
     taken = {study.name for study in studies}
-    spec, notes = successor(snapshot.spec, Findings(best, snapshot.advised), named(name, taken))
+    spec, notes = successor(snapshot.spec, findings, named(name, taken))
     folder = output.parent if output else Path()
     spec = rebased(spec, Path(snapshot.study.base), folder.resolve())
     if json_:
@@ -76,6 +76,27 @@ def next_(
     if output is not None:
         echo(f"written to {output}; {show.call(f'run {output}')} starts it", err=True)
     snapshot.complain()
+
+
+def _findings(snapshot: Snapshot) -> Findings:
+    """What the trials of a study have shown, and the look before the first of them."""
+    from hpsearch.insight.diagnosis import Word
+    from hpsearch.insight.next_study import Findings
+
+    best = [snapshot.values(trial) for trial in snapshot.searched]
+    if snapshot.network is not None:  # of a finish: of the best mean, not of the luckiest trial
+        winner = snapshot.values(snapshot.network)
+        best = [winner, *(values for values in best if values != winner)]
+    ended = [trial for trial in snapshot.trials if trial.state in ("COMPLETE", "PRUNED")]
+    diverged = [snapshot.word(trial) is Word.DIVERGED for trial in ended]
+    values = [snapshot.values(trial) for trial in ended]
+    rate = (snapshot.study.sanity or {}).get("rate")
+    return Findings(
+        best, snapshot.advised,
+        diverged=[v for v, gone in zip(values, diverged, strict=True) if gone],
+        trained=[v for v, gone in zip(values, diverged, strict=True) if not gone],
+        rate=rate if isinstance(rate, float) else None,
+    )  # fmt: skip
 
 
 @reads

@@ -74,6 +74,8 @@ class Finding:
     """In words, where there is something to say."""
     certain: bool = False
     """Whether no configuration that shares what is suspected can learn."""
+    rate: float | None = None
+    """A learning rate that works, where the candidate's own is suspected."""
 
 
 def examine(
@@ -161,6 +163,7 @@ class _Probe:
             "learning rate",
             f"at the learning rate {own:g} the default configuration does not begin to learn "
             f"{len(batch)} rows by heart; at {reached[0]:g} it does",
+            rate=reached[0],
         )
 
     def _of_network(self) -> Finding:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from hpsearch.spec import StudySpec
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import Setting, Value
 from hpsearch.spec.space import Assignment, Choices, Parameter, Range
 
-__all__ = ["EDGE", "Edge", "Side", "bounds", "edges", "narrowed", "spanned", "within"]
+__all__ = [
+    "EDGE", "Edge", "Side", "bounds", "edges", "narrowed", "rounded", "spanned", "widened",
+    "within",
+]  # fmt: skip
 
 EDGE = 0.05
 """Share of a range, on its own scale, that counts as its edge."""
@@ -84,6 +87,36 @@ def within(wanted: Range, domain: Range, allowed: Setting) -> Range:
     if high - low < step / 2:  # all that was wanted lies beyond what is allowed
         return domain.between(0, 1) if high <= domain.low + step / 2 else domain
     return replace(domain, low=low, high=high)
+
+
+def widened(domain: Range | Choices, side: Side, share: float, allowed: Setting) -> Range | Choices:
+    """A domain with a share of itself added beyond one end, as far as is allowed; numbers that a
+    file lists in rising order get the one that continues them, other choices nothing."""
+    if isinstance(domain, Range):
+        shares = (-share, 1.0) if side == "lower" else (0.0, 1.0 + share)
+        return within(domain.stretched(*shares), domain, allowed)
+    if not domain.rises or len(domain.values) < 2:
+        return domain
+    values: Any = domain.values if side == "upper" else domain.values[::-1]
+    before, last = values[-2:]
+    by_factor = before and last and not 2 / 3 < last / before < 3 / 2
+    number = last * last / before if by_factor else 2 * last - before
+    beyond = round(number) if isinstance(last, int) else float(f"{number:.6g}")
+    ends = (*domain.values, beyond) if side == "upper" else (beyond, *domain.values)
+    return Choices(ends) if allowed.accepts(beyond) else domain
+
+
+def rounded(domain: Range | Choices, allowed: Setting) -> Range | Choices:
+    """A range of real numbers with ends of two significant digits that hold it, where allowed."""
+    if isinstance(domain, Choices) or domain.integer or domain.step:
+        return domain
+    low, high = _digits(domain.low, math.floor), _digits(domain.high, math.ceil)
+    return within(replace(domain, low=low, high=high), domain, allowed)
+
+
+def _digits(value: float, toward: Callable[[float], int]) -> float:
+    scale = 10.0 ** (1 - math.floor(math.log10(abs(value)))) if value else 1.0
+    return float(f"{toward(round(value * scale, 6)) / scale:.2g}")
 
 
 def narrowed(domain: Range | Choices, centre: Value, width: float) -> Range | Choices:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from hpsearch.errors import StudyFileError
 from hpsearch.spec import StudySpec, versions
 from hpsearch.spec.family import FAMILIES
-from hpsearch.spec.ranges import bounds, edges, narrowed, spanned, within
+from hpsearch.spec.ranges import bounds, edges, narrowed, spanned, widened
 from hpsearch.spec.settings import FINAL, GROUPS, JOINT, POLISH, WARMUP, Direction, Value
 from hpsearch.spec.space import Assignment, Choices, Grid, Parameter, Range
 from hpsearch.stages.stage import Stage
@@ -400,8 +400,7 @@ def _widened(spec: StudySpec, parameter: Parameter, winner: Assignment) -> Param
     side = {edge.name: edge.side for edge in edges(spec, winner)}.get(parameter.name)
     if side is None:
         return parameter
-    shares = (-_POLISH_WIDTH, 1.0) if side == "lower" else (0.0, 1 + _POLISH_WIDTH)
-    beyond = within(domain.stretched(*shares), domain, bounds(spec, parameter))
+    beyond = widened(domain, side, _POLISH_WIDTH, bounds(spec, parameter))
     return replace(parameter, domain=beyond)
 
 

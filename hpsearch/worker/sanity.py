@@ -75,7 +75,7 @@ def _looked_at(
     )
     if context.stop.is_set():
         return None
-    outcome = {"suspect": found.suspect, "said": found.said, "stops": False}
+    outcome = {"suspect": found.suspect, "said": found.said, "stops": False, "rate": found.rate}
     if found.certain and not _may_change(spec, found):
         outcome |= {"said": _refusal(study, found), "stops": True}
     return outcome

@@ -7,6 +7,7 @@ import re
 import runpy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,23 +55,26 @@ def spec(tmp_path: Path):
     return make
 
 
-def after(spec: StudySpec, best=None, word: Word | None = None, count: int = ENOUGH):
-    new, notes = successor(spec, Findings([best or MIDDLE] * count, word), "s-4")
+def after(
+    spec: StudySpec, best=None, word: Word | None = None, count: int = ENOUGH, **findings: Any
+):
+    new, notes = successor(spec, Findings([best or MIDDLE] * count, word, **findings), "s-4")
     return {p.name: p.domain for p in new.space}, new, notes
 
 
 @pytest.mark.parametrize("text", VARIANTS.values(), ids=VARIANTS)
-def test_whatever_was_found_the_next_file_is_valid_and_holds_the_winner(spec, text) -> None:
+def test_whatever_the_trials_show_the_next_file_is_valid_and_has_the_winner(spec, text) -> None:
     old, draw = spec(text), random.Random(0)
     for turn, word in enumerate([None, *Word] * 2):
-        corner, best = (0.0, 0.5, 0.9999, None)[turn % 4], []
-        for _ in range((0, 1, 12, 12, 12)[turn % 5]):
+        corner, drawn = (0.0, 0.5, 0.9999, None)[turn % 4], []
+        for _ in range(15):
             values: dict = {}
             for p in old.space:
                 if p.active({**old.space.constants, **values}):
                     values[p.name] = p.domain.at(draw.random() if corner is None else corner)
-            best.append(values)
-        new, notes = successor(old, Findings(best, word), "next-one")
+            drawn.append(values)
+        best, rate = drawn[: (0, 1, 12, 12, 12)[turn % 5]], (None, 1e-4, 10.0)[turn % 3]
+        new, notes = successor(old, Findings(best, word, drawn, rate=rate), "next-one")
         again = spec(write(new, "head", notes))
         assert again.name == "next-one"
         for p in again.space:
@@ -138,17 +142,12 @@ def test_curves_that_still_rise_get_more_epochs(spec) -> None:
     assert new.budget.epochs == new.settings(MIDDLE)["epochs"] == 18, "a constant would undo it"
 
 
-@pytest.mark.parametrize(
-    ("said", "longest"),
-    [("{values: [3, 9]}", 18), ("{min: 3, max: 9}", 18), ("{min: 3, max: 9, step: 2}", 17)],
-)
-def test_epochs_that_are_searched_go_on_to_the_new_budget(spec, said, longest) -> None:
-    text = FILE.replace("epochs: 9\n  batch", f"epochs: {said}\n  batch")
+def test_epochs_that_are_searched_go_beyond_the_old_budget_only_with_a_new_one(spec) -> None:
+    text = FILE.replace("epochs: 9\n  batch", "epochs: {min: 3, max: 9}\n  batch")
     ranges, new, _ = after(spec(text), {**MIDDLE, "epochs": 9}, Word.STILL)
-    assert new.budget.epochs == 18
-    assert ranges["epochs"].ends[1] == longest
+    assert 9 < ranges["epochs"].high <= new.budget.epochs == 18
     before = after(spec(text), {**MIDDLE, "epochs": 9}, Word.FINE)[0]["epochs"]
-    assert before.ends[1] == 9
+    assert before.high == 9
 
 
 @pytest.mark.parametrize(
@@ -177,34 +176,63 @@ def test_what_the_winner_does_without_stays(spec) -> None:
     assert after(old, adam, Word.NOISY)[0]["lr"] == lr
 
 
-def test_over_fitting_gets_more_regularisation(spec) -> None:
+def test_over_fitting_keeps_strong_regularisation_in_the_search(spec) -> None:
+    assert after(spec())[0]["dropout"].high < 0.5
     domains, _, notes = after(spec(), word=Word.OVER)
     assert domains["dropout"].high == 0.5, "that far is there to search"
-    assert after(spec(), {**MIDDLE, "dropout": 0.4}, Word.OVER)[0]["dropout"].high > 0.5
-    text = FILE.replace("dropout: {min: 0.0, max: 0.5}", "dropout: 0.2")
-    text = text.replace("learning_rate, regularization,", "learning_rate,")
-    best = {k: v for k, v in MIDDLE.items() if k != "dropout"}
-    domains, new, notes = after(spec(text), best, Word.OVER)
-    assert domains["dropout"] == Choices((0.2, 0.35, 0.5))
-    assert new.start[0]["dropout"] == 0.2, "what the winner had"
-    assert "dropout" not in new.space.constants
-    assert new.search.priority[-1] == "regularization"
     assert notes["parameters", "regularization", "dropout"].startswith("over-fitting")
+    assert after(spec(), {**MIDDLE, "dropout": 0.49}, Word.OVER)[0]["dropout"].high > 0.5
 
 
-def test_under_fitting_gets_larger_networks(spec) -> None:
-    assert after(spec(), word=Word.UNDER)[0]["depth"].high == 3, "that far is there to search"
+def test_under_fitting_keeps_large_networks_in_the_search(spec) -> None:
+    larger = FILE.replace("max: 3", "max: 9").replace("128]", "128, 256, 512]")
+    narrow, _, _ = after(spec(larger), {**MIDDLE, "depth": 3})
+    assert (narrow["depth"].high, narrow["width"].values[-1]) == (4, 128)
+    domains, _, _ = after(spec(larger), {**MIDDLE, "depth": 3}, Word.UNDER)
+    assert (domains["depth"].high, domains["width"].values[-1]) == (9, 512)
     domains, _, _ = after(spec(), {**MIDDLE, "depth": 3, "width": 128}, Word.UNDER)
-    assert domains["depth"].high == 4
-    assert domains["width"].values[-1] == 256
-    text = FILE.replace("    depth: {min: 1, max: 3}\n", "").replace(
-        "width: {values: [32, 64, 128]}", "widths: {values: [[8], [16, 8]]}"
+    assert (domains["depth"].high, domains["width"].values[-1]) == (4, 256)
+
+
+@pytest.mark.parametrize("count", [1, ENOUGH])
+def test_a_listed_value_that_only_diverged_is_left_out(spec, count) -> None:
+    text = FILE.replace("lr: {min: 1e-4, max: 1e-1, log: true, default: 1e-1}",
+                        "lr: {values: [1e-3, 1e-2, 1e-1, 10]}\n    schedule: {values: [step, "
+                        "cosine]}")  # fmt: skip
+    high = {**MIDDLE, "lr": 10.0, "schedule": "step", "optimizer": "sgd", "momentum": 0.5}
+    best = {**MIDDLE, "lr": 1e-1, "schedule": "cosine"}
+    domains, _, notes = after(spec(text), best, count=count, diverged=[high, best])
+    assert domains["lr"].values[-1] == 0.1
+    assert (
+        "without 10.0: every trial with it diverged" in notes["parameters", "learning_rate", "lr"]
     )
-    best = {"widths": (8,), "lr": 1e-3, "dropout": 0.2, "optimizer": "adam"}
-    assert after(spec(text), best, Word.UNDER)[0]["widths"].values[-1] == (32, 16)
-    constant = text.replace("{values: [[8], [16, 8]]}", "[8]").replace("[architecture, ", "[")
-    best.pop("widths")
-    assert after(spec(constant), best, Word.UNDER)[0]["widths"].values == ((8,), (16,), (32,))
+    assert domains["schedule"] == Choices(("cosine",))
+    assert domains["optimizer"] == Choices(("sgd", "adam")), "momentum's condition asks for sgd"
+    domains, _, _ = after(spec(text), best, diverged=[high], trained=[{**high, "lr": 1e-2}])
+    assert domains["schedule"] == Choices(("step", "cosine")), "it can be trained"
+
+
+def test_the_rate_that_the_first_look_found_is_searched(spec) -> None:
+    key = "parameters", "learning_rate", "lr"
+    high = FILE.replace("min: 1e-4, max: 1e-1, log: true, default: 1e-1", "min: 1, max: 100")
+    best = {**MIDDLE, "lr": 50.0}
+    domains, new, notes = after(spec(high), best, rate=1e-2)
+    assert domains["lr"].low == 1e-2
+    assert next(p for p in new.space if p.name == "lr").default == 1e-2
+    assert "at 0.01 it did" in notes[key]
+    domains, new, _ = after(spec(), rate=1e-4)
+    assert domains["lr"] == after(spec())[0]["lr"], "the trials know more"
+    _, new, _ = after(spec(), rate=1e-4, count=1)
+    assert next(p for p in new.space if p.name == "lr").default == 1e-4, "one does not"
+    constant = FILE.replace("lr: {min: 1e-4, max: 1e-1, log: true, default: 1e-1}", "lr: 500")
+    best = {name: value for name, value in MIDDLE.items() if name != "lr"}
+    domains, new, notes = after(spec(constant), best, rate=1e-2)
+    assert domains["lr"] == Range(1e-3, 1e-1, log=True)
+    assert "lr" not in {**new.space.constants, **new.start[0]}
+    listed = FILE.replace("min: 1e-4, max: 1e-1, log: true, default: 1e-1", "values: [1, 10]")
+    assert after(spec(listed), {**MIDDLE, "lr": 1.0}, rate=1e-2)[0]["lr"] == Choices(
+        (0.01, 1.0, 10.0)
+    )
 
 
 def test_where_all_diverged_lower_rates_are_searched(spec) -> None:
