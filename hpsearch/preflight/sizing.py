@@ -1,8 +1,5 @@
-"""The study that a file is in a database: by the rules of the one that is there, and with the
-number that stands for `batch_size: {max: auto}`.
-
-That number is found on the device, then frozen: all workers search the same range, and a study that
-is there already keeps its own.
+"""The study that a file is in a database: by the rules of the one that is there, and with a number
+for `batch_size: {max: auto}`, which is found on the device once and is the study's from then on.
 """
 
 from __future__ import annotations
@@ -17,7 +14,7 @@ from hpsearch.errors import NotFoundError, StudyFileError
 from hpsearch.spec import StudySpec, version_of
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import Value
-from hpsearch.spec.space import Choices, Parameter, Range
+from hpsearch.spec.space import Choices, Range
 from hpsearch.stages import outline
 from hpsearch.store.ledger import Ledger
 
@@ -27,54 +24,37 @@ __all__ = ["hungriest", "sized"]
 def sized(ledger: Ledger, spec: StudySpec, base: Path, device: str | None) -> StudySpec:
     """The study by the rules of the one of its name, if there is one, with a number for `auto`.
 
-    Raises StudyFileError where what the file names is larger, HpsearchError where the smallest
+    Raises StudyFileError where a value in the file is larger, HpsearchError where the smallest
     does not fit.
     """
-    document = _document(ledger, spec.name)
-    if document is not None:
+    document: Mapping[str, Any] = {}
+    try:
+        document = ledger.study(spec.name).document
         spec = spec.under(version_of(document))
-    parameter = next((p for p in spec.space if p.name == "batch_size"), None)
-    if parameter is None or not isinstance(parameter.domain, Range) or not parameter.domain.auto:
+    except NotFoundError:
+        pass
+    batch = next((p for p in spec.space if p.name == "batch_size"), None)
+    if batch is None or not isinstance(batch.domain, Range) or not batch.domain.auto:
         return spec
-    high, cap = _known(document) or _found(spec, parameter.domain, base, device)
-    if high < parameter.domain.low:
-        raise StudyFileError(
-            f"batch_size.min is {parameter.domain.low:g}, and the largest is {high}: {cap}"
-        )
-    named = [point.get("batch_size") for point in spec.start]
-    for value in (*named, parameter.default):
+    frozen = [(p["max"], p["cap"]) for p in document.get("parameters", ()) if "cap" in p]
+    high, cap = frozen[0] if frozen else _tried(spec, int(batch.domain.low), base, device)
+    values = [batch.domain.low, batch.default, *(p.get("batch_size") for p in spec.start)]
+    for value in values:
         if isinstance(value, int) and value > high:
             raise StudyFileError(f"batch_size {value} is larger than the largest, {high}: {cap}")
-    domain = replace(parameter.domain, high=high, auto=False)
-    frozen = replace(parameter, domain=domain, cap=cap)
-    parameters = tuple(frozen if p.name == "batch_size" else p for p in spec.space)
-    return replace(spec, space=replace(spec.space, parameters=parameters))
+    domain = replace(batch.domain, high=high, auto=False)
+    parameters = (replace(batch, domain=domain, cap=cap) if p is batch else p for p in spec.space)
+    return replace(spec, space=replace(spec.space, parameters=tuple(parameters)))
 
 
-def _document(ledger: Ledger, name: str) -> Mapping[str, Any] | None:
-    try:
-        return ledger.study(name).document
-    except NotFoundError:
-        return None
-
-
-def _known(document: Mapping[str, Any] | None) -> tuple[int, str] | None:
-    """The number of a study which is there already."""
-    parameters = (document or {}).get("parameters", ())
-    kept = [p for p in parameters if p["name"] == "batch_size" and "cap" in p]
-    return (kept[0]["max"], kept[0]["cap"]) if kept else None
-
-
-def _found(
-    spec: StudySpec, domain: Range, base: Path, device: str | None
-) -> tuple[int, str]:  # fmt: skip
+def _tried(spec: StudySpec, low: int, base: Path, device: str | None) -> tuple[int, str]:
     from hpsearch.preflight.max_batch_size import largest
     from hpsearch.training import devices
     from hpsearch.training.candidate import Candidate
 
     candidate = Candidate(0, spec.family, spec.settings(hungriest(spec)), seed=0)
     chosen = device or devices.local()[0]
-    high, on = largest(candidate, data_settings(spec, base), chosen, int(domain.low))
+    high, on = largest(candidate, data_settings(spec, base), chosen, low)
     return high, f"the largest that was run on {on}"
 
 
@@ -82,14 +62,14 @@ def hungriest(spec: StudySpec) -> dict[str, Value]:
     """The default configuration with the numbers of its network at their upper ends."""
     own = {setting.name for setting in FAMILIES[spec.family].settings}
     values: dict[str, Value] = dict(outline.default_point(spec))
-    for parameter in spec.space:
-        if parameter.name in own and parameter.active({**spec.space.constants, **values}):
-            values[parameter.name] = _most(parameter, values.get(parameter.name))
+    for p in spec.space:
+        if p.name in own and p.active({**spec.space.constants, **values}):
+            options = p.domain.values if isinstance(p.domain, Choices) else (p.domain.last,)
+            values[p.name] = max((values.get(p.name, options[0]), *options), key=_size)
     return values
 
 
-def _most(parameter: Parameter, usual: Value) -> Value:
-    if not isinstance(parameter.domain, Choices):
-        return parameter.domain.last
-    sizes = [v for v in parameter.domain.values if isinstance(v, (int, float, tuple))]
-    return max(sizes, key=lambda v: sum(v) if isinstance(v, tuple) else v) if sizes else usual
+def _size(value: Value) -> float:
+    """How much a value of a setting has of it; what is no number has nothing to compare."""
+    sizes = value if isinstance(value, tuple) else (value,)
+    return sum(size for size in sizes if isinstance(size, (int, float)))

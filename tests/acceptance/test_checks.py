@@ -73,7 +73,6 @@ def test_lr_suggests_a_rate_and_the_line_that_makes_it_the_default(command: Comm
 
 
 def test_a_batch_size_of_auto_is_a_number_once_the_study_is_made(command: Command) -> None:
-    command.env["XDG_CACHE_HOME"] = str(command.folder)
     text = digits(parameters="{batch_size: {batch_size: {min: 16, max: auto}}}")
     assert "16 to auto" in command.run("check", command.file(text)).stdout
     command.run("run", command.folder / "study.yaml")

@@ -34,8 +34,7 @@ def spec(tmp_path: Path) -> StudySpec:
 
 
 @pytest.fixture
-def ledger(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def ledger(sqlite_url: str) -> Ledger:
     return Ledger(Database(sqlite_url))
 
 
