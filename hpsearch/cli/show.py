@@ -34,14 +34,13 @@ if TYPE_CHECKING:
     from hpsearch.insight.importance import Importance
     from hpsearch.insight.report import Snapshot, Trial
     from hpsearch.preflight.doctor import Finding
-    from hpsearch.preflight.lr_range import RangeTest
     from hpsearch.spec import StudySpec
     from hpsearch.store.values import Study, Work, Worker
 
 __all__ = [
     "attendance", "beside", "best", "call", "classes", "columns", "curves", "err", "final",
     "findings", "forecast", "fruitless", "importance", "leader", "note", "number", "out", "params",
-    "ranged", "rates", "result", "sanity", "scheduled", "seen", "setting", "span", "stages",
+    "ranged", "result", "sanity", "scheduled", "seen", "setting", "span", "stages",
     "studies", "told", "trials", "verdict", "warnings", "workers",
 ]  # fmt: skip
 
@@ -126,15 +125,6 @@ def _line(cell: Any) -> Any:
 
 
 # --- a study file -----------------------------------------------------------------------------
-
-
-def rates(found: RangeTest, most: int = 8) -> None:
-    """Some of the rates of a range test, evenly, and the loss there."""
-    table = columns("lr", "loss", right=("lr", "loss"))
-    last = len(found.rates) - 1
-    for at in dict.fromkeys(round(last * i / (most - 1)) for i in range(most)):
-        table.add_row(f"{found.rates[at]:.1e}", number(found.smooth[at]))
-    out.print(table)
 
 
 # --- a study ----------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import count
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,7 +19,7 @@ from hpsearch.training.solo import Solo
 from hpsearch.training.trial_progress import TrialProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from torch import Tensor
 
@@ -27,84 +29,64 @@ __all__ = ["RangeTest", "range_test"]
 
 _STEPS = 200
 """Mini-batches of a range test."""
-
 _NEAR = 10
 """Steps to each side that a loss is averaged with: each is of another mini-batch."""
-
 _BROKEN = 2.0
-"""The test is broken off where the loss is so many times what it was at the start."""
-
+"""The test ends where the loss is so many times what it was at the start."""
 _FALL = 0.95
 """A loss that does not come below this share of its first value has not fallen, but for chance."""
 
 
 @dataclass(frozen=True)
 class RangeTest:
-    """The loss of one network while its learning rate rises from step to step."""
+    """The loss of one network while its learning rate rises by the same factor at each step."""
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
-    """Of the mini-batch of that step, before it."""
+    """The loss of each step's mini-batch, before the step."""
     smooth: tuple[float, ...]
-    """Each averaged with its neighbours."""
-
-    @property
-    def largest(self) -> float | None:
-        """The rate from which on the loss rises (Smith 2017): that of the smallest loss. None:
-        the loss has not fallen."""
-        lowest = self._lowest
-        return None if lowest is None else self.rates[lowest]
-
-    @property
-    def steepest(self) -> float | None:
-        """The rate at which the loss falls most for a rate that is larger by a certain factor
-        (Gugger, "How do you find a good learning rate", 2018). None: the loss has not fallen."""
-        lowest = self._lowest
-        if lowest is None:
-            return None
-        # The steps are even in the exponent of the rate.
-        falls = [self.smooth[i - 1] - self.smooth[i + 1] for i in range(1, max(lowest, 2))]
-        return self.rates[1 + falls.index(max(falls))]
-
-    @property
-    def _lowest(self) -> int | None:
-        lowest = min(range(len(self.smooth)), key=self.smooth.__getitem__)
-        fallen = lowest > 0 and self.smooth[lowest] < _FALL * self.smooth[0]
-        return lowest if fallen else None
+    """Each loss averaged with its neighbours."""
+    steepest: float | None
+    """The rate at which the loss falls most for a rate that is larger by a certain factor (Gugger,
+    "How do you find a good learning rate", 2018). None: the loss does not fall."""
+    largest: float | None
+    """The rate of the smallest loss, from which on it rises (Smith 2017). None: no fall."""
 
 
 def range_test(
     candidate: Candidate, dataset: Dataset, device: torch.device, low: float, high: float
 ) -> RangeTest:
-    """Train it for some hundred steps, each of another mini-batch and at a rate that is larger by
-    the same factor, from `low` to `high` or until the loss goes up for good.
+    """Train a candidate for 200 steps from the rate `low` to `high`, or until its loss explodes.
 
     Raises ValueError for settings that make no sense, ArithmeticError where the loss is not a
     number from the start.
     """
-    course = TrialProgress(candidate, dataset)
-    solo = Solo(course, dataset, device)
+    progress = TrialProgress(candidate, dataset)
+    solo = Solo(progress, dataset, device)
     rates = [low * (high / low) ** (i / (_STEPS - 1)) for i in range(_STEPS)]
-    found: list[float] = []
+    losses: list[float] = []
     with devices.seeded(device, derived_seed(candidate.seed, "dropout", 0)):
-        for rate, rows in zip(rates, _batches(course, device), strict=False):
-            loss = float(solo.step(rows, rate))
-            late = [*found[-_NEAR:], loss]
-            if not math.isfinite(loss) or _mean(late) > _BROKEN * _mean([*found, loss][:_NEAR]):
+        for rate, rows in zip(rates, _batches(progress), strict=False):
+            losses.append(float(solo.step(rows.to(device), rate)))
+            exploded = fmean(losses[-_NEAR - 1 :]) > _BROKEN * fmean(losses[:_NEAR])
+            if exploded or not math.isfinite(losses[-1]):
+                losses.pop()
                 break
-            found.append(loss)
-    if len(found) < 3:
+    if len(losses) < 3:
         raise ArithmeticError(f"the loss is not a number, or too large, at the rate {low:g}")
-    smooth = [_mean(found[max(i - _NEAR, 0) : i + _NEAR + 1]) for i in range(len(found))]
-    return RangeTest(tuple(rates[: len(found)]), tuple(found), tuple(smooth))
+    smooth = [fmean(losses[max(i - _NEAR, 0) : i + _NEAR + 1]) for i in range(len(losses))]
+    steepest = largest = None
+    lowest = smooth.index(min(smooth))
+    if smooth[lowest] < _FALL * smooth[0]:
+        largest = rates[lowest]
+        falls = [smooth[i - 1] - smooth[i + 1] for i in range(1, max(lowest, 2))]
+        steepest = rates[1 + falls.index(max(falls))]
+    return RangeTest(
+        tuple(rates[: len(losses)]), tuple(losses), tuple(smooth), steepest, largest
+    )  # fmt: skip
 
 
-def _batches(course: TrialProgress, device: torch.device) -> Iterator[Tensor]:
+def _batches(progress: TrialProgress) -> Iterator[Tensor]:
     """Rows of mini-batches, epoch after epoch."""
-    while True:
-        yield from torch.split(course.order().to(device), course.batches)
-        course.epoch += 1
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+    for progress.epoch in count():
+        yield from torch.split(progress.order(), progress.batches)

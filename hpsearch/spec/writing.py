@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hpsearch.spec.faults import Path
     from hpsearch.spec.study import StudySpec
 
-__all__ = ["NEXT_STUDY", "entry", "write"]
+__all__ = ["NEXT_STUDY", "write"]
 
 NEXT_STUDY = "What to try after"
 """How the first line of a study file that `hpsearch next` writes begins."""
@@ -51,17 +51,6 @@ def write(spec: StudySpec, head: str = "", notes: Mapping[Path, str] | None = No
     if head:
         root.yaml_set_start_comment(head)
     return _dumped(root)
-
-
-def entry(name: str, value: Any) -> str:
-    """The line of one parameter.
-
-    Args:
-        name: The parameter.
-        value: What a spec's document has of it, or the number of a constant.
-    """
-    shown = _shown(value) if isinstance(value, Mapping) else value
-    return _dumped(_laid_out({name: shown}, (), set(), {})).rstrip("\n")
 
 
 def _dumped(root: CommentedMap) -> str:

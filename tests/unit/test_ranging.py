@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -20,32 +19,33 @@ budget: {trials: 4, epochs: 2}
 """
 
 
-def ranged(tmp_path: Path, lr: str) -> Any:
+def ranged(tmp_path: Path, lr: str, *options: str) -> str:
     file = tmp_path / "study.yaml"
     file.write_text(STUDY.replace("LR", lr))
-    done = CliRunner().invoke(app, ["lr", str(file), "--device", "cpu", "--json"])
+    done = CliRunner().invoke(app, ["lr", str(file), "--device", "cpu", *options])
     assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
+    return done.stdout
 
 
 @pytest.mark.parametrize(
-    ("lr", "line"),
+    ("lr", "default"),
     [
-        ("{min: 1e-5, max: 1, log: true}", "lr: {min: 1e-05, max: 1.0, log: true, default: RATE}"),
-        (
-            "{min: 1.2345678e-4, max: 0.5}",
-            "lr: {min: 0.00012345678, max: 0.5, default: RATE}",
-        ),
-        ("{values: [1e-4, 2e-3, 0.5]}", "lr: {values: [0.0001, 0.002, 0.5], default: 0.002}"),
+        ("{min: 1e-5, max: 1, log: true}", "default: RATE"),
+        ("{values: [1e-4, 2e-3, 0.5]}", "default: 0.002"),
         ("0.1", "lr: RATE"),
     ],
 )
-def test_the_line_is_the_entry_of_the_file_with_the_rate(
-    tmp_path: Path, lr: str, line: str
+def test_the_loss_by_rate_is_a_table_with_what_to_write_below(
+    tmp_path: Path, lr: str, default: str
 ) -> None:
-    found = ranged(tmp_path, lr)
-    assert found["line"] == line.replace("RATE", f"{found['suggested']:g}")
-    assert 1e-4 < found["suggested"] <= found["largest"] < 1
+    shown = ranged(tmp_path, lr).splitlines()
+    (row,) = (line for line in shown if "suggested" in line)
+    rate = float(row.split()[0])
+    (largest,) = (line for line in shown if "largest" in line)
+    assert 1e-4 < rate <= float(largest.split()[0]) < 1
+    assert shown[-1].endswith(default.replace("RATE", f"{rate:g}"))
+    assert 10 <= sum(line.lstrip()[:1].isdigit() for line in shown) <= 12
+    assert max(map(len, shown)) <= 100
 
 
 def test_threads_wait_as_in_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,8 @@ def test_threads_wait_as_in_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_rates_beyond_the_range_are_tried_so_that_one_misplaced_is_seen(tmp_path: Path) -> None:
-    found = ranged(tmp_path, "{min: 1e-5, max: 1e-4, log: true}")
-    assert found["points"][0]["lr"] == pytest.approx(1e-6)
-    assert found["points"][-1]["lr"] == pytest.approx(1e-3)
-    assert (found["in_range"], found["line"]) == (False, None)
+    test = json.loads(ranged(tmp_path, "{min: 1e-5, max: 1e-4, log: true}", "--json"))
+    assert test["points"][0]["lr"] == pytest.approx(1e-6)
+    assert test["points"][-1]["lr"] == pytest.approx(1e-3)
+    assert (test["in_range"], test["range"]) == (False, {"min": 1e-5, "max": 1e-4})
+    assert 1e-4 < test["suggested"] <= test["largest"]
