@@ -8,72 +8,50 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import torch
+from torch import Tensor
 
 from hpsearch.errors import line
-from hpsearch.sources.dataset import Part
-from hpsearch.spec.conflicts import SettingsError, loss_name
+from hpsearch.sources.dataset import Dataset, Part
 from hpsearch.training import devices, losses
-from hpsearch.training.candidate import Candidate, derived_seed
+from hpsearch.training.candidate import Candidate
 from hpsearch.training.stacking.stack import Stack
 from hpsearch.training.trial_progress import TrialProgress
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from torch import Tensor
-
-    from hpsearch.sources.dataset import Dataset
 
 __all__ = ["Finding", "examine"]
 
 _ROWS = 16
-"""Of the small batch."""
-
+"""Rows that are to be learnt by heart."""
 _PASSES, _REPEATS = 30, 10
-"""Steps by that batch: so many times this many, with a look at the loss between."""
-
+"""Steps by those rows: so many times this many, with a look at the loss between."""
 _SOON = 5
-"""Passes after which a loss that has not begun to fall is given up."""
-
-_ZERO = 0.05
-"""A loss is near zero at this share of that of the best constant output."""
-
-_FALL = 0.95
-"""A loss that does not come below this share of the best constant's has not begun to fall."""
-
-_APART = 0.5
-"""Two rows are told apart at this share."""
-
+"""Passes after which losses that have not begun to fall are given up."""
+_ZERO, _FALL = 0.05, 0.95
+"""Shares of the loss of the best constant output: below the first a loss is near zero, and above
+the second it has not begun to fall."""
 _RATES = (1e-1, 1e-2, 1e-3, 1e-4)
-"""Tried where the candidate's own does not do."""
-
-_STARTS, _SAFE_RATES = 3, (1e-2, 1e-3)
-"""First weights, and Adam's rates, at which a network is tried that seems not to learn."""
-
-_NARROW = 8
-"""All units of a layer with fewer may be dead by chance."""
-
+"""Learning rates that are tried where the candidate's own does not do."""
 _MOST_WEIGHTS = 20_000_000
-"""Of all networks tried at once; what has more is not looked at, as that would take too long."""
-
+"""Weights of all networks that are tried at once; with more it would take too long."""
 _LONGEST_S = 2.0
-"""Of the small batch; two rows, which seldom come to it, get twice that."""
+_PLAIN = {
+    "dropout": 0.0, "weight_decay": 0.0, "label_smoothing": 0.0, "clip": None,
+    "class_weight": "none", "schedule": "constant", "warmup": 0.0, "epochs": _PASSES,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What has come of it."""
+    """What the look came to."""
 
-    suspect: Literal["data", "loss", "network", "learning rate"] | None
-    """None: it learns, or that could not be told."""
-    said: str
+    suspect: Literal["data", "network", "learning rate"] | None
+    """None: the candidate learns, or that could not be decided. With `data` nothing can learn."""
+    said: str = ""
     """In words, where there is something to say."""
-    certain: bool = False
-    """Whether no configuration that shares what is suspected can learn."""
     rate: float | None = None
     """A learning rate that works, where the candidate's own is suspected."""
 
@@ -83,188 +61,110 @@ def examine(
 ) -> Finding:
     """Whether a candidate, without regularisation, learns a handful of training rows by heart.
 
-    It takes two seconds at most; six where nothing is learnt. What cannot be told in that time, or
-    has a reason that may be a good one, is not held against it: rows that are alike, a network
-    that is small.
+    It takes two seconds at most. What cannot be decided in that time is not held against it.
     """
-    said = _amiss(dataset.train)
-    if said:
-        return Finding("data", said, certain=True)
+    train = dataset.train
+    for name, values in (("target", train.targets), ("inputs", train.inputs)):
+        if _are_alike(values):
+            return Finding("data", f"all {len(values):,} training rows have the same {name}")
     try:
-        loss_name(candidate.settings["loss"], dataset.task, len(dataset.classes))  # type: ignore[arg-type]
-    except SettingsError as error:
-        return Finding("loss", str(error), certain=True)
-    try:
-        return _Probe(candidate, dataset, device, interrupted).finding()
-    except _UndecidedError as error:
-        return Finding(None, str(error))
+        return _learns(candidate, dataset, device, interrupted)
     except Exception as error:  # training meets it again, where it is reported
         devices.empty_cache(device)
-        return Finding(None, f"not looked at: {line(error)}")
+        return Finding(None, f"not decided before the first trial: {line(error)}")
 
 
-def _amiss(train: Part) -> str:
-    """What is wrong with the rows themselves; that a number is not finite is seen on loading."""
-    if _alike(train.targets):
-        return f"all {len(train.targets):,} training rows have the same target"
-    if _alike(train.inputs):
-        return f"all {len(train.inputs):,} training rows have the same inputs, and targets differ"
-    return ""
+def _learns(
+    candidate: Candidate, dataset: Dataset, device: torch.device, interrupted: Callable[[], bool]
+) -> Finding:
+    progress = TrialProgress(candidate, dataset)
+    rows = _rows(progress.order(), dataset.train)
+    tiny, constant = _tiny(dataset, rows, progress.loss)
+    deadline = time.monotonic() + _LONGEST_S
+
+    def shares(*rates: float, patient: bool = False) -> list[float]:
+        """The last loss at each rate, as a share of that of the best constant output."""
+        fixed = {**candidate.settings, **_PLAIN, "batch_size": len(rows)}
+        tried = [replace(candidate, settings={**fixed, "lr": rate}) for rate in rates]
+        losses_K = _losses(
+            [TrialProgress(one, tiny) for one in tried], tiny, device, constant * _ZERO,
+            math.inf if patient else constant * _FALL,
+            lambda: interrupted() or time.monotonic() > deadline,
+        )  # fmt: skip
+        return (losses_K / constant).tolist()
+
+    own = float(candidate.settings["lr"])  # type: ignore[arg-type]
+    (share,) = shares(own)
+    if share < _ZERO:
+        return Finding(None)
+    others = zip(_RATES, shares(*_RATES), strict=True)
+    rate = next((rate for rate, other in others if other < _ZERO), None)
+    what = f"the default configuration does not learn {len(rows)} rows by heart"
+    if rate is None:
+        return Finding(
+            "network",
+            f"{what} at any learning rate: its network is small or passes nothing on, its "
+            "optimizer is slow, or the rows are much alike",
+        )
+    if share < _FALL or shares(own, patient=True)[0] < _FALL:
+        return Finding(None)
+    return Finding(
+        "learning rate", f"{what} at its learning rate {own:g}; at {rate:g} it does", rate
+    )
 
 
-def _alike(rows: Tensor) -> bool:
+def _losses(
+    members: Sequence[TrialProgress], tiny: Dataset, device: torch.device, enough: float,
+    fallen: float, is_over: Callable[[], bool],
+) -> Tensor:  # fmt: skip
+    """The losses of candidates that are trained as one stack until one is low enough, or soon none
+    has fallen."""
+    network = members[0].network()
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    if len(members) * weights > _MOST_WEIGHTS:
+        raise ValueError(f"the network has {weights:,} weights")
+    stack = Stack(network, tiny, device)
+    stack.join([(member, None) for member in members])
+    while True:
+        losses_K = stack.train(is_over)
+        if losses_K is None:
+            raise TimeoutError("it would take too long")
+        for member in members:
+            member.epoch += 1
+        passes, lowest = members[0].epoch, float(losses_K.nan_to_num(math.inf).min())
+        if lowest < enough or passes == _PASSES or (passes >= _SOON and lowest >= fallen):
+            return losses_K
+
+
+def _are_alike(rows: Tensor) -> bool:
     few = rows[:1000]  # which is enough for most
     return bool((few == rows[0]).all()) and bool((rows == rows[0]).all())
 
 
-class _UndecidedError(Exception):
-    """It cannot be told."""
+def _rows(order: Tensor, train: Part) -> Tensor:
+    """Up to 16 training rows of different inputs, not all of one target, int64 (B,)."""
+    order = order.to(train.targets.device)
+    targets = train.targets[order].flatten()
+    other = (targets != targets[0]).int().argmax()  # the first of another target
+    some = torch.cat([order[:1], order[other].view(1), order[1:64]])
+    inputs = train.inputs[some].cpu()
+    chosen: list[int] = []
+    for at, row in enumerate(inputs):
+        if not any(torch.equal(row, inputs[one]) for one in chosen):
+            chosen.append(at)
+    return some[chosen[:_ROWS]]
 
 
-class _Probe:
-    """One candidate over a few rows."""
-
-    def __init__(
-        self, candidate: Candidate, dataset: Dataset, device: torch.device,
-        interrupted: Callable[[], bool],
-    ) -> None:  # fmt: skip
-        self._dataset, self._device, self._interrupted = dataset, device, interrupted
-        self._deadline = time.monotonic() + _LONGEST_S
-        plain = {
-            "dropout": 0.0,
-            "weight_decay": 0.0,
-            "label_smoothing": 0.0,
-            "clip": None,
-            "class_weight": "none",
-        }
-        steady = {"schedule": "constant", "warmup": 0.0, "epochs": _PASSES}
-        self._settings: Mapping[str, Any] = {**candidate.settings, **plain, **steady}
-        self._candidate = candidate
-        course = TrialProgress(candidate, dataset)
-        self._order = course.order().to(device)
-        weights = {name: w for name, w in course.network().named_parameters() if w.dim() > 1}
-        self._weights = sum(w.numel() for w in weights.values())
-        self._width = min((len(w) for w in [*weights.values()][:-1]), default=_NARROW)
-        self._most = _MOST_WEIGHTS // self._weights
-
-    def finding(self) -> Finding:
-        batch, own = self._batch(), float(self._settings["lr"])
-        first = self._shares(batch, [{"lr": own}])[0]
-        if first < _ZERO:
-            return Finding(None, "")
-        rates = [rate for rate in _RATES if not math.isclose(rate, own)]
-        shares = self._shares(batch, [{"lr": rate} for rate in rates])
-        reached = [rate for rate, share in zip(rates, shares, strict=True) if share < _ZERO]
-        if not reached:
-            return self._of_network()
-        if first < _FALL or self._shares(batch, [{"lr": own}], patient=True)[0] < _FALL:
-            return Finding(None, "")
-        return Finding(
-            "learning rate",
-            f"at the learning rate {own:g} the default configuration does not begin to learn "
-            f"{len(batch)} rows by heart; at {reached[0]:g} it does",
-            rate=reached[0],
-        )
-
-    def _of_network(self) -> Finding:
-        """Any network that passes anything on tells two rows apart, be it a linear one; and Adam
-        gets through layers in which gradients shrink."""
-        adam = {"optimizer": "adam", "beta1": 0.9, "beta2": 0.999}
-        starts = range(_STARTS)
-        ways = [{**adam, "lr": rate, "start": start} for start in starts for rate in _SAFE_RATES]
-        self._deadline = time.monotonic() + 2 * _LONGEST_S
-        shares = self._shares(self._pair(), ways, enough=_APART, patient=True)
-        if any(share < _APART for share in shares):
-            return Finding(
-                "network",
-                "the default configuration does not learn a few rows by heart at any learning "
-                "rate: its network is small, its optimizer slow, or the rows are much alike",
-            )
-        why = "stays that of a constant" if any(map(math.isfinite, shares)) else "is not a number"
-        return Finding(
-            "network",
-            "the network cannot tell two training rows apart: whatever its first weights and its "
-            f"learning rate, its loss {why}; look at its depth, activation and init",
-            certain=self._width >= _NARROW,
-        )
-
-    def _batch(self) -> Tensor:
-        """Rows of different inputs, not all of one target."""
-        targets, inputs = self._dataset.train.targets, self._dataset.train.inputs
-        ordered = targets[self._order].flatten()
-        other = (ordered != ordered[0]).int().argmax()  # the first of another target
-        some = torch.cat([self._order[:1], self._order[other : other + 1], self._order[1:64]])
-        kinds = torch.unique(inputs[some].flatten(1), dim=0, return_inverse=True)[1].tolist()
-        firsts = dict(zip(reversed(kinds), some.flip(0), strict=True))  # the last one said stays
-        return torch.stack([firsts[kind] for kind in dict.fromkeys(kinds)][:_ROWS])
-
-    def _pair(self) -> Tensor:
-        """The two rows farthest apart of which the targets differ clearly."""
-        some = self._order[:256]
-        targets = self._dataset.train.targets[some].float().flatten()
-        apart = (targets.unsqueeze(0) - targets.unsqueeze(1)).abs()
-        inputs = self._dataset.train.inputs[some].flatten(1)
-        floor = apart.max() / 2 if self._dataset.task == "regression" else 0.0
-        distance = torch.cdist(inputs, inputs).where(apart > floor, 0.0)
-        first, second = divmod(int(distance.argmax()), len(some))
-        if not distance[first, second] > 0:
-            raise _UndecidedError("not looked at: two rows of different targets were not found")
-        return some[[first, second]]
-
-    def _shares(
-        self, rows: Tensor, ways: Sequence[Mapping[str, Any]], *, enough: float = _ZERO,
-        patient: bool = False,
-    ) -> list[float]:  # fmt: skip
-        """How far each way gets, all of them as one stack: its last loss as a share of that of the
-        best constant output."""
-        if len(ways) > self._most:
-            raise _UndecidedError(f"not looked at: the network has {self._weights:,} weights")
-        train = self._dataset.train
-        part = Part(train.inputs[rows], self._scaled(train.targets[rows]))
-        tiny = replace(self._dataset, train=Part(_repeated(part.inputs), _repeated(part.targets)))
-        members = [TrialProgress(self._changed(way, len(rows)), tiny) for way in ways]
-        constant = _constant_loss(part.targets, tiny, members[0].loss)
-        if not constant > 0:
-            raise _UndecidedError("not looked at: a few rows of different targets were not found")
-        stack = Stack(members[0].network(), tiny, self._device)
-        stack.join([(course, None) for course in members])
-        shares: list[float] = []
-        for done in range(_PASSES):
-            found = stack.train(lambda: self._interrupted() or time.monotonic() > self._deadline)
-            if found is None:
-                raise _UndecidedError("not decided: it would take too long")
-            shares = (found / constant).tolist()
-            falls = patient or done < _SOON or any(share < _FALL for share in shares)
-            if not falls or any(share < enough for share in shares):
-                break
-            for course in members:
-                course.epoch += 1
-        return shares
-
-    def _scaled(self, targets: Tensor) -> Tensor:
-        """Numbers standardised over these rows alone, two of them to -1 and 1.
-
-        Beside one huge target of the training rows the others are all but alike, and it is itself
-        too far off for so few steps, whatever the network.
-        """
-        if self._dataset.task == "classification" or _alike(targets):
-            return targets
-        return (targets - targets.mean()) / targets.std(correction=0)
-
-    def _changed(self, way: Mapping[str, Any], rows: int) -> Candidate:
-        settings = {**self._settings, **way, "batch_size": rows}
-        seed = derived_seed(self._candidate.seed, "start", settings.pop("start", 0))
-        return replace(self._candidate, settings=settings, seed=seed)
-
-
-def _repeated(rows: Tensor) -> Tensor:
-    return rows.repeat(_REPEATS, *(1 for _ in rows.shape[1:]))
-
-
-def _constant_loss(targets: Tensor, dataset: Dataset, loss: str) -> float:
-    """The loss of the best output that does not look at its inputs, about."""
+def _tiny(dataset: Dataset, rows: Tensor, loss: str) -> tuple[Dataset, float]:
+    """Those rows in place of the training part, and the loss of their best constant output."""
+    inputs, targets = dataset.train.inputs[rows], dataset.train.targets[rows]
     if dataset.task == "classification":
         share = torch.unique(targets, return_counts=True)[1] / len(targets)
-        return float(-(share * share.log()).sum())
-    constant = targets.mean(dim=0, keepdim=True).expand_as(targets)
-    return float(losses.loss_of(loss)(constant.unsqueeze(0), targets))
+        constant = float(-(share * share.log()).sum())
+    else:  # a target far from all others would leave those nearly alike
+        targets = (targets - targets.mean()) / targets.std(correction=0)
+        constant = float(losses.loss_of(loss)(torch.zeros_like(targets).unsqueeze(0), targets))
+    if not constant > 0:
+        raise ValueError("no rows of different inputs and targets were found")
+    repeated = Part(torch.cat([inputs] * _REPEATS), torch.cat([targets] * _REPEATS))
+    return replace(dataset, train=repeated), constant

@@ -96,8 +96,8 @@ class Study:
     data: Mapping[str, Any] | None
     """What the first worker found: fingerprint of the data, split, sizes."""
     sanity: Mapping[str, Any] | None = None
-    """Whether the default configuration learns at all: `suspect`, `said`, `stops`; None: nobody has
-    looked."""
+    """Whether the default configuration learns at all: `suspect`, `said`, `stops`, and the `rate`
+    at which it does where its own does not; None: nobody has looked."""
     final: Mapping[str, Any] | None = None
     """What its finish takes, `top` and `seeds`; None: it has none."""
 

@@ -1,20 +1,20 @@
 """Before the first trial of a study: does its default configuration learn anything at all?
 
-Whoever is first at a study looks; several may at the same time. What came of it is in the database
-once the look is over, so that one who dies over it leaves nothing.
+The first worker at a study looks; several may at the same time. The outcome is in the database once
+the look is over, so that one that dies during it leaves nothing.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from typing import Any
 
 from hpsearch.errors import DataError
 from hpsearch.preflight.data_check import check_measured, check_settings
-from hpsearch.preflight.overfit_check import Finding, examine
+from hpsearch.preflight.overfit_check import examine
 from hpsearch.sources.dataset import Dataset
 from hpsearch.spec import StudySpec
-from hpsearch.spec.family import FAMILIES
 from hpsearch.stages import outline
 from hpsearch.store.values import Study
 from hpsearch.training.candidate import Candidate, derived_seed
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 def assure(context: Context, study: Study, spec: StudySpec, dataset: Dataset) -> None:
     """Stop a study in which nothing can be learnt, and raise DataError with the reason.
 
-    One that somebody has opened again after that is looked at again.
+    One that was opened again after that is looked at again.
     """
     passed = study.sanity is not None and not study.sanity["stops"]
     if study.issued or passed:
@@ -39,7 +39,7 @@ def assure(context: Context, study: Study, spec: StudySpec, dataset: Dataset) ->
     if outcome is None:
         return
     kept = context.patiently(lambda: context.ledger.record_sanity(study, outcome))
-    if kept is None:  # by now it is gone, or stopped: its tickets are not to be had
+    if kept is None:  # by now it is deleted, or stopped: it has no tickets to give
         return
     if kept["stops"]:
         raise DataError(kept["said"])
@@ -56,42 +56,27 @@ def _unsuitable(study: Study, spec: StudySpec, dataset: Dataset) -> dict[str, An
         suspect = "data"
         check_measured(spec, dataset.record)
     except DataError as error:
-        said = (
-            f"study {study.name!r} is stopped before its first trial: {error}, and run it again "
-            f"after hpsearch delete {study.name}"
-        )
-        return {"suspect": suspect, "said": said, "stops": True}
+        return {"suspect": suspect, "said": _refusal(study, f": {error}"), "stops": True}
     return None
 
 
 def _looked_at(
     context: Context, study: Study, spec: StudySpec, dataset: Dataset
 ) -> dict[str, Any] | None:
-    """What a look at the default configuration comes to; None where it may have been broken off."""
+    """The outcome of a look at the default configuration; None where it was interrupted."""
     settings = spec.settings(outline.default_point(spec))
-    seed = derived_seed(spec.search.seed, "sanity")
-    found = examine(
-        Candidate(-1, spec.family, settings, seed), dataset, context.device, context.stop.is_set
-    )
+    default = Candidate(-1, spec.family, settings, derived_seed(spec.search.seed, "sanity"))
+    found = examine(default, dataset, context.device, context.stop.is_set)
     if context.stop.is_set():
         return None
-    outcome = {"suspect": found.suspect, "said": found.said, "stops": False, "rate": found.rate}
-    if found.certain and not _may_change(spec, found):
-        outcome |= {"said": _refusal(study, found), "stops": True}
-    return outcome
+    if found.suspect != "data":  # other configurations of the study may do better
+        return {**asdict(found), "stops": False}
+    why = f"; suspect the data: {found.said}. Fix that, or set search.sanity: false"
+    return {**asdict(found), "said": _refusal(study, why), "stops": True}
 
 
-def _may_change(spec: StudySpec, found: Finding) -> bool:
-    """Whether other configurations of the study have not got what is suspected."""
-    searched = set(spec.space.names)
-    if found.suspect == "network":
-        return any(setting.name in searched for setting in FAMILIES[spec.family].settings)
-    return found.suspect == "loss" and "loss" in searched
-
-
-def _refusal(study: Study, found: Finding) -> str:
+def _refusal(study: Study, why: str) -> str:
     return (
-        f"study {study.name!r} is stopped before its first trial; suspect the {found.suspect}: "
-        f"{found.said}. Mend that, or set search.sanity: false, and run it again after "
-        f"hpsearch delete {study.name}"
+        f"study {study.name!r} is stopped before its first trial{why}, and run it again "
+        f"after hpsearch delete {study.name}"
     )

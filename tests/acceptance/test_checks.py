@@ -54,13 +54,10 @@ def test_a_worker_that_serves_all_goes_on_with_others(command: Command) -> None:
     assert states == {"s": "stopped", "t": "done", "good": "done"}
 
 
-@pytest.mark.nightly
-def test_a_dead_network_stops_a_study_only_where_no_other_is_searched(command: Command) -> None:
-    said = command.run("run", command.file(DEAD), code=4).stderr
-    assert "suspect the network" in said
-    others = DEAD.replace("sigmoid", "sigmoid, init: {values: [xavier_normal, xavier_uniform]}")
-    file = command.file(others.replace("name: s", "name: t"))
-    assert "two training rows" in command.run("run", file, "--trials", 1, "--epochs", 1).stdout
+def test_a_network_that_learns_nothing_is_named_and_searched_on(command: Command) -> None:
+    said = command.run("run", command.file(DEAD), "--trials", 1, "--epochs", 1).stdout
+    assert "before the first trial: the default configuration does not learn" in said
+    assert "at any learning rate" in said.replace("\n", " ")
 
 
 def test_lr_suggests_a_rate_that_can_be_the_default(command: Command) -> None:

@@ -35,7 +35,7 @@ def test_one_target_far_from_all_others_is_no_reason(table, candidate) -> None:
     dataset = table("\n".join(["x,y", *lines]), task="regression")
     assert bool((dataset.train.targets > 10).any()), "it is one of the training rows"
     line = candidate(widths=None, depth=0, loss="l1", lr=1e-2)
-    assert found(line, dataset) == Finding(None, "")
+    assert found(line, dataset) == Finding(None)
 
 
 def test_two_classes_are_learnt_by_bce_and_labels_that_mean_nothing_are(table, candidate) -> None:
@@ -55,7 +55,7 @@ def test_two_classes_are_learnt_by_bce_and_labels_that_mean_nothing_are(table, c
 )
 def test_rows_that_are_all_alike_are_told(digits, candidate, spoil, said: str) -> None:
     finding = found(candidate(), replace(digits, train=spoil(digits.train)))
-    assert (finding.suspect, finding.certain) == ("data", True)
+    assert finding.suspect == "data"
     assert said in finding.said
 
 
@@ -67,26 +67,19 @@ def test_a_few_rows_that_are_alike_are_no_reason(digits, candidate) -> None:
     assert found(candidate(widths=(64,)), doubled).suspect is None
 
 
-def test_a_loss_of_another_task_is_told(digits, candidate) -> None:
-    finding = found(candidate(loss="mse"), digits)
-    assert (finding.suspect, finding.certain) == ("loss", True)
-
-
 @pytest.mark.parametrize("lr", [1e-9, 100.0])
 def test_a_rate_that_is_far_off_is_told_with_one_that_works(digits, candidate, lr: float) -> None:
     finding = found(candidate(lr=lr, widths=(64,)), digits)
-    assert (finding.suspect, finding.certain) == ("learning rate", False)
-    assert "; at 0." in finding.said
+    assert finding.suspect == "learning rate"
+    assert finding.said.endswith(f"; at {finding.rate:g} it does")
+    assert found(candidate(lr=finding.rate, widths=(64,)), digits) == Finding(None)
 
 
 def test_a_network_that_passes_nothing_on_is_told(digits, candidate) -> None:
-    finding = found(candidate(widths=(8,) * 12, activation="sigmoid"), digits)
-    assert (finding.suspect, finding.certain) == ("network", True)
+    assert found(candidate(widths=(8,) * 12, activation="sigmoid"), digits).suspect == "network"
 
 
-@pytest.mark.parametrize("settings", [{"widths": None, "depth": 0}, {"widths": (1, 1, 1, 1)}])
-def test_a_network_that_is_only_too_small_is_not_refused(table, candidate, settings) -> None:
-    """A line does not part the corners of a square; of four single units one is often dead."""
-    corners = "\n".join(f"{i % 2},{i // 2 % 2},{(i + i // 2) % 2}" for i in range(40))
-    finding = found(candidate(**settings), table("a,b,y\n" + corners))
-    assert not finding.certain
+def test_a_look_that_is_interrupted_or_too_large_decides_nothing(digits, candidate) -> None:
+    finding = examine(candidate(), digits, DEVICE, lambda: True)
+    assert finding == Finding(None, "not decided before the first trial: it would take too long")
+    assert "weights" in found(candidate(widths=(5000, 5000)), digits).said
