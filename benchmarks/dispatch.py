@@ -167,9 +167,9 @@ def _make_ours(url: str, folder: Path, trials: int) -> None:
 def hpsearch_worker(url: str, folder: Path, number: int, _share: int) -> None:
     """hpsearch's own loop, but for the array."""
     from benchmarks.noop import NoopArray
-    from hpsearch.worker import Options, serve, study_session
+    from hpsearch.worker import Options, runners, serve
 
-    vars(study_session)["Array"] = NoopArray
+    vars(runners)["Array"] = NoopArray
     serve(
         Options(url, f"w{number}", studies=("dispatch",), until_done=True, threads=1,
                 checkpoints=str(folder / "checkpoints"))

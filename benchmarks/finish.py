@@ -102,28 +102,27 @@ def retrained(spec: StudySpec, winner: Mapping[str, Value], seeds: Sequence[int]
     """
     import torch
 
-    from hpsearch.checkpoints.places import data_settings
     from hpsearch.handover.trained import Trained
-    from hpsearch.sources.dataset import load as load_data
-    from hpsearch.sources.dataset import test_part
+    from hpsearch.runner.candidate import Candidate
+    from hpsearch.sources.opening import open_data, open_test_part
     from hpsearch.training.array import Array
-    from hpsearch.training.candidate import Candidate
 
-    device, where = torch.device("cpu"), data_settings(spec, STUDY.parent)
-    dataset = load_data(where, device)
-    part = test_part(where, dataset, dataset.record, device)
+    device, base = torch.device("cpu"), STUDY.parent
+    dataset = open_data(spec, base, device)
+    part = open_test_part(spec, base, dataset, device)
     settings = spec.settings(winner)
     array = Array(dataset, spec.metric, device, stack=None)
     for key, seed in enumerate(seeds):
         array.add(Candidate(key, spec.family, settings, seed))
     found: dict[int, float] = {}
     while array.keys:
-        for report in array.epoch():
+        for report in array.reports():
             if report.failure:
                 raise FailedError(f"the winner from another seed: {report.message}")
             if report.finished:
-                weights = array.state(report.key)["model"]
-                network = Trained(spec.family, settings, weights, dataset)
+                saved = array.saved(report.key)
+                assert saved is not None
+                network = Trained(spec.family, settings, saved.state["model"], dataset)
                 scores = network.score(network.outputs(part.inputs), part.targets, spec.metric)
                 found[report.key] = scores[spec.metric]
                 array.remove(report.key)
@@ -155,7 +154,7 @@ def _changes(number: int) -> list[str]:
 
 def _again(number: int, found: Mapping[str, Any], seeds: int) -> list[float]:
     """The trainings that are there already, and what is missing of them."""
-    from hpsearch.training.candidate import derived_seed
+    from hpsearch.runner.candidate import derived_seed
 
     missing = [derived_seed(number, "again", at) for at in range(len(found["again"]), seeds)]
     if not missing:

@@ -4,12 +4,13 @@ worker is what it does with the database."""
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
-from hpsearch.training.array import Report
-from hpsearch.training.candidate import Candidate
-from hpsearch.training.stacking.slots import Fit
+from hpsearch.runner import Fit, Report, Saved
+from hpsearch.runner.candidate import Candidate
+from hpsearch.runner.epoch import Epoch
+from hpsearch.training.stacking.stack import shape_of, shapes_by
 
 __all__ = ["NoopArray", "learning_curve"]
 
@@ -24,55 +25,61 @@ def learning_curve(seed: int) -> Iterator[float]:
 
 
 class NoopArray:
-    """The face of `Array`, with epochs that take no time."""
+    """A `runner.Runner` with epochs that take no time."""
 
     stacks = True
 
     def __init__(self, *_arguments: Any, **_options: Any) -> None:
-        self._held: dict[int, tuple[Candidate, list[dict[str, Any]], Iterator[float]]] = {}
+        self._candidates: dict[int, tuple[Candidate, list[Epoch], Iterator[float]]] = {}
 
     @property
     def keys(self) -> tuple[int, ...]:
-        """Keys of the candidates held."""
-        return tuple(self._held)
+        """Keys of the candidates that it has."""
+        return tuple(self._candidates)
 
-    def fit(self, candidate: Candidate) -> Fit:
+    def shape(self, candidate: Candidate) -> Hashable:
+        """The shape that the network would have."""
+        return shape_of(candidate)
+
+    def shaping(self, family: str, names: Iterable[str]) -> frozenset[str]:
+        """The parameters on which that depends."""
+        return frozenset(shapes_by(family, names))
+
+    def fit(self, _candidate: Candidate) -> Fit:
         """How many candidates of the shape of this one are trained at once, and why."""
         return Fit(SLOTS, "they cost nothing")
 
-    def has_state(self, key: int) -> bool:
-        """Whether there is a `state` of that candidate."""
-        return bool(self._held[key][1])
-
-    def add(self, candidate: Candidate, state: Mapping[str, Any] | None = None) -> None:
-        """Take a candidate in, from its start or from a `state` of it."""
-        curve = list(state["curve"]) if state else []
+    def add(
+        self, candidate: Candidate, saved: Saved | None = None, until: int | None = None
+    ) -> None:
+        """Take a candidate in, from its start or from where it was saved."""
+        curve = list(saved.curve) if saved else []
         values = learning_curve(candidate.seed)
         for _ in curve:
             next(values)
-        self._held[candidate.key] = candidate, curve, values
+        self._candidates[candidate.key] = candidate, curve, values
 
     def remove(self, key: int) -> None:
         """Let a candidate go."""
-        del self._held[key]
+        del self._candidates[key]
 
-    def state(self, key: int) -> dict[str, Any]:
+    def saved(self, key: int) -> Saved | None:
         """A checkpoint of that candidate."""
-        candidate, curve, _ = self._held[key]
-        return {"digest": candidate.digest, "epoch": len(curve), "curve": list(curve)}
+        candidate, curve, _ = self._candidates[key]
+        entries = [epoch.as_json() for epoch in curve]
+        state = {"digest": candidate.digest, "epoch": len(curve), "curve": entries}
+        return Saved(state) if curve else None
 
-    def epoch(self) -> Iterator[Report]:
+    def reports(self, timeout_s: float = 0.0) -> Iterator[Report]:
         """A report of every candidate."""
         for key in self.keys:
-            if key in self._held:
-                yield self._report(key, *self._held[key])
+            if key in self._candidates:
+                yield self._report(key, *self._candidates[key])
 
     def _report(
-        self, key: int, candidate: Candidate, curve: list[dict[str, Any]], values: Iterator[float]
+        self, key: int, candidate: Candidate, curve: list[Epoch], values: Iterator[float]
     ) -> Report:
         value = next(values)
-        entry: dict[str, Any] = {"epoch": len(curve) + 1, "value": value, "seconds": 0.0}
-        entry["metrics"] = {"accuracy": value}
-        curve.append(entry)
-        kept = {name: entry[name] for name in ("epoch", "value", "metrics")}
-        return Report(key, finished=len(curve) == candidate.settings["epochs"], kept=kept, **entry)
+        curve.append(Epoch(len(curve) + 1, value, {"accuracy": value}, 0.0))
+        finished = len(curve) == candidate.settings["epochs"]
+        return Report(key, curve[-1], curve[-1], finished=finished)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from hpsearch.errors import HpsearchError, line
 from hpsearch.extrapolation import STACK, apart, inferred, speedup, words
 from hpsearch.forecast import Shape, Timings
+from hpsearch.runner.candidate import Candidate
 from hpsearch.spec import StudySpec
 from hpsearch.spec.settings import Value
 from hpsearch.spec.space import Assignment, Grid
 from hpsearch.stages import outline
 from hpsearch.training import devices
 from hpsearch.training.array import Array
-from hpsearch.training.candidate import Candidate
 from hpsearch.training.stacking.layers import CannotStackError
 from hpsearch.training.stacking.slots import Cost, checkpoint_bytes, cost, has_room
 from hpsearch.training.stacking.stack import shape_of, shapes_by

@@ -9,10 +9,11 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from hpsearch.api.submit import submit
+from hpsearch.runner.epoch import Epoch
 from hpsearch.spec import load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import Ending, EpochReport, Study, Write
+from hpsearch.store.values import Ending, Study, Write
 
 DISTRIBUTIONS = {
     "lr": FloatDistribution(0.001, 1.0, log=True),
@@ -46,7 +47,7 @@ def searched(
         (begun,) = ledger.begin([(hold, proposal)])
         assert begun is not None
         value = number / 100
-        reports = [EpochReport(epoch, value, {"accuracy": value}, 0.1) for epoch in (1, 2)]
+        reports = [Epoch(epoch, value, {"accuracy": value}, 0.1) for epoch in (1, 2)]
         ending = Ending(TrialState.COMPLETE, value) if number < trials else None
         metrics = {"accuracy": value, "loss": 1 - value, "train_loss": 1 - value}
         ledger.record(

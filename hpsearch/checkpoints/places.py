@@ -12,21 +12,19 @@ from platformdirs import user_data_path
 
 from hpsearch import files, urls
 from hpsearch.errors import CheckpointError, DamagedError, HpsearchError, StudyFileError
-from hpsearch.spec import name_in, versions
+from hpsearch.spec import name_in
 from hpsearch.spec.settings import SOURCES
 from hpsearch.spec.writing import NEXT_STUDY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from hpsearch.sources.split import DataSettings
-    from hpsearch.spec import StudySpec
     from hpsearch.store.engine import Database
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Study
 
 __all__ = [
-    "checkpoint_place", "checkpoint_root", "data_settings", "default_root", "delete_study", "owner",
+    "checkpoint_place", "checkpoint_root", "default_root", "delete_study", "owner",
     "stays_here",
 ]  # fmt: skip
 
@@ -125,26 +123,6 @@ def stays_here(database: Database, said: str | None, *configured: str | None) ->
     """
     named = said or (configured and all(configured))
     return not named and database.file is None
-
-
-def data_settings(spec: StudySpec, base: Path) -> DataSettings:
-    """Which data the study names; `base` is its file's folder."""
-    from hpsearch.sources.split import DataSettings
-
-    data = spec.data
-    return DataSettings(
-        source=data.source,
-        path=base / data.path if data.path else None,
-        target=data.target,
-        task=data.task,
-        root=base / urls.local(data.root) if data.root else None,
-        validation=data.validation,
-        test=data.test or 0.0,
-        seed=data.seed,
-        limit=data.limit,
-        ignore=tuple(data.ignore),
-        every_class=spec.version > versions.FIRST,
-    )
 
 
 def owner(

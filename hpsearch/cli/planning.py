@@ -101,16 +101,13 @@ def _timings(
     """Dry runs on the first of the devices, settled as a worker there would be."""
     from joblib import cpu_count
 
-    from hpsearch.checkpoints.places import data_settings
-    from hpsearch.preflight.data_check import check_task
     from hpsearch.rehearsal import rehearse
-    from hpsearch.sources.dataset import load
+    from hpsearch.sources.opening import open_data
     from hpsearch.training import devices
 
     device = devices.device(seats[0].device)
     devices.prepare(device, seats[0].threads)
-    dataset = load(data_settings(spec, base), device)
-    check_task(spec, dataset.task)
+    dataset = open_data(spec, base, device)
     count = len({seat.device for seat in seats})
     at_once = cpu_count() if device.type == "cpu" else count
     return rehearse(

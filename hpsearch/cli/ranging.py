@@ -72,19 +72,17 @@ def _searched(spec: StudySpec) -> list[float]:
 def _tested(
     spec: StudySpec, base: Path, device: str | None, low: float, high: float
 ) -> RangeTest:  # fmt: skip
-    from hpsearch.checkpoints.places import data_settings
     from hpsearch.errors import HpsearchError, line
     from hpsearch.preflight.lr_range import range_test
-    from hpsearch.sources.dataset import load
+    from hpsearch.sources.opening import open_data
     from hpsearch.stages import outline
+    from hpsearch.stages.candidates import example_of
     from hpsearch.training import devices
-    from hpsearch.training.candidate import Candidate, derived_seed
 
     chosen = devices.device(device or devices.local()[0])
     devices.prepare(chosen, None)
-    dataset = load(data_settings(spec, base), chosen)
-    settings = spec.settings(outline.default_point(spec))
-    candidate = Candidate(0, spec.family, settings, derived_seed(spec.search.seed, "range test"))
+    dataset = open_data(spec, base, chosen)
+    candidate = example_of(spec, outline.default_point(spec), "range test")
     try:
         return range_test(candidate, dataset, chosen, low, high)
     except (ArithmeticError, ValueError) as error:

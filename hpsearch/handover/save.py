@@ -11,7 +11,7 @@ import torch
 
 from hpsearch._version import __version__
 from hpsearch.checkpoints.checkpoint import Checkpoints
-from hpsearch.checkpoints.places import checkpoint_place, data_settings
+from hpsearch.checkpoints.places import checkpoint_place
 from hpsearch.errors import CheckpointError
 from hpsearch.handover.folder import (
     Config,
@@ -24,12 +24,14 @@ from hpsearch.handover.folder import (
 )
 from hpsearch.handover.trained import Trained
 from hpsearch.insight.report import Snapshot, Trial
-from hpsearch.sources.dataset import Prepared, check_same, load
+from hpsearch.runner import Saved
+from hpsearch.runner.candidate import Candidate
+from hpsearch.sources.dataset import Prepared, check_same
+from hpsearch.sources.opening import data_settings, open_data
 from hpsearch.spec import StudySpec
+from hpsearch.stages.candidates import candidate_of
 from hpsearch.stages.stage import Stage
 from hpsearch.store.ledger import Ledger
-from hpsearch.training.candidate import Candidate, derived_seed
-from hpsearch.training.trial_progress import kept
 
 __all__ = ["save"]
 
@@ -60,7 +62,7 @@ def save(
     place = checkpoint_place(ledger.database, study, said)
     weights = _weights(place, candidate, best)
     settings = data_settings(spec, Path(study.base))
-    dataset = load(settings, torch.device("cpu"))
+    dataset = open_data(spec, Path(study.base), torch.device("cpu"))
     check_same(settings, study.data or {}, dataset.record)
     problem = Prepared(**{name: getattr(dataset, name) for name in Prepared.__dataclass_fields__})
     Trained(spec.family, candidate.settings, weights, problem)  # whether it can be used at all
@@ -102,12 +104,10 @@ def save(
 
 def _candidate(ledger: Ledger, study_id: int, spec: StudySpec, best: Trial) -> Candidate:
     """What the trial trained, its seed included."""
-    origin = ledger.origin(study_id, best.ticket)
     stages = [Stage.from_json(stage, spec.space) for stage in ledger.stages(study_id)]
-    stage = max((s for s in stages if s.first <= origin), key=lambda s: s.first)
-    seed = derived_seed(spec.search.seed, *stage.seed(origin))
-    return Candidate(
-        best.ticket, spec.family, spec.settings(spec.space.assignment(best.params)), seed
+    draw_index = ledger.origin(study_id, best.ticket)
+    return candidate_of(
+        spec, stages, draw_index, spec.space.assignment(best.params), key=best.ticket
     )
 
 
@@ -119,18 +119,18 @@ def _weights(place: str, candidate: Candidate, best: Trial) -> dict[str, torch.T
             f"the network of trial {best.number} is not in {checkpoints.place}; name the place "
             f"where it is with --checkpoints, or ask on the machine where it was trained"
         )
-    if state["digest"] != candidate.digest:
+    saved = Saved(state)
+    if saved.digest != candidate.digest:
         raise CheckpointError(
             f"the checkpoint {checkpoints.path(best.ticket)} is not of trial {best.number}: its "
             f"settings or its seed differ"
         )
-    epoch, model = kept(state)
-    if epoch != best.best_epoch:
+    if saved.kept_epoch != best.best_epoch:
         raise CheckpointError(
             f"the network of trial {best.number} was not kept after its epoch {best.best_epoch}: "
-            f"{checkpoints.place} has that of epoch {epoch}"
+            f"{checkpoints.place} has that of epoch {saved.kept_epoch}"
         )
-    return model
+    return saved.network
 
 
 def _commit(folder: str) -> str | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.checkpoints.places import data_settings
 from hpsearch.errors import DataError
+from hpsearch.sources.opening import check_task, data_settings
 from hpsearch.spec import versions
 from hpsearch.spec.conflicts import LOSS
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.impossible import combinations, never
-from hpsearch.spec.settings import METRICS
 from hpsearch.stages.outline import remarks
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
     from hpsearch.spec.settings import Task
 
-__all__ = ["check_measured", "check_settings", "check_table", "check_task", "warnings"]
+__all__ = ["check_measured", "check_settings", "check_table", "warnings"]
 
 _OVER_CLASSES = frozenset({"precision", "recall", "f1", "auroc"})
 """Metrics that are a mean over classes."""
@@ -49,17 +48,6 @@ def check_table(spec: StudySpec, base: Path) -> None:
     check_settings(spec, raw.task, len(raw.classes))
     parts, _ = divide(raw, data_settings(spec, base))
     check_measured(spec, {"classes": raw.classes, **facts(raw, parts)})
-
-
-def check_task(spec: StudySpec, task: Task) -> None:
-    """DataError where the metric is none of this task, which may be known only from the target."""
-    if task not in METRICS[spec.metric].tasks:
-        fitting = ", ".join(n for n, m in METRICS.items() if task in m.tasks)
-        raise DataError(
-            f"the metric of study {spec.name!r} is {spec.metric}, and by its target "
-            f"{spec.data.target!r} the table is for {task}; "
-            f"set metric to one of {fitting}, or set data.task"
-        )
 
 
 def check_settings(spec: StudySpec, task: Task, classes: int) -> None:

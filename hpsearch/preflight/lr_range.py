@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from hpsearch.runner.candidate import Candidate, derived_seed
 from hpsearch.training import devices
-from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.training.solo import Solo
 from hpsearch.training.trial_progress import TrialProgress
 

@@ -18,9 +18,9 @@ import psutil
 import torch
 
 from hpsearch.errors import DataError, HpsearchError, line
+from hpsearch.runner.candidate import Candidate
 from hpsearch.sources.dataset import Dataset, DataSettings, load
 from hpsearch.training import devices
-from hpsearch.training.candidate import Candidate
 from hpsearch.training.solo import Solo
 from hpsearch.training.trial_progress import TrialProgress
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from hpsearch.errors import line
+from hpsearch.runner.candidate import Candidate
 from hpsearch.sources.dataset import Dataset, Part
 from hpsearch.training import devices, losses
-from hpsearch.training.candidate import Candidate
 from hpsearch.training.stacking.stack import Stack
 from hpsearch.training.trial_progress import TrialProgress
 

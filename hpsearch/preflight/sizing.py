@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hpsearch.checkpoints.places import data_settings
 from hpsearch.errors import NotFoundError, StudyFileError
+from hpsearch.sources.opening import data_settings
 from hpsearch.spec import StudySpec, version_of
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import Value
@@ -49,10 +49,10 @@ def sized(ledger: Ledger, spec: StudySpec, base: Path, device: str | None) -> St
 
 def _tried(spec: StudySpec, low: int, base: Path, device: str | None) -> tuple[int, str]:
     from hpsearch.preflight.max_batch_size import largest
+    from hpsearch.stages.candidates import example_of
     from hpsearch.training import devices
-    from hpsearch.training.candidate import Candidate
 
-    candidate = Candidate(0, spec.family, spec.settings(hungriest(spec)), seed=0)
+    candidate = example_of(spec, hungriest(spec), "max_batch_size")
     chosen = device or devices.local()[0]
     high, on = largest(candidate, data_settings(spec, base), chosen, low)
     return high, f"the largest that was run on {on}"

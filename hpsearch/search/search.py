@@ -88,10 +88,6 @@ class Search:
             spec or self._spec, self._stages, self._done(), first, left, held=held
         )
 
-    def seed(self, origin: int) -> tuple[object, ...]:
-        """What the candidate of that ticket has its seed from, beside the study's."""
-        return self._source(origin).stage.seed(origin)
-
     def _done(self) -> list[outline.Done]:
         """The trials of the search that have ended."""
         ended = self._mirror.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)

@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 from optuna.trial import TrialState
 
+from hpsearch.runner.epoch import Epoch
 from hpsearch.spec.settings import JOINT
 
 __all__ = [
-    "CLOCK_S", "STOPPED", "UNTRAINABLE", "Ending", "EpochReport", "Hold", "Key", "NewStudy",
-    "Outlook", "State", "Study", "Work", "Worker", "Write",
+    "CLOCK_S", "STOPPED", "UNTRAINABLE", "Ending", "Hold", "Key", "NewStudy", "Outlook", "State",
+    "Study", "Work", "Worker", "Write",
 ]  # fmt: skip
 
 UNTRAINABLE = "untrainable"
@@ -226,16 +227,6 @@ class Hold:
 
 
 @dataclass(frozen=True)
-class EpochReport:
-    """What one epoch of one trial gave."""
-
-    epoch: int
-    value: float
-    metrics: Mapping[str, float]
-    seconds: float
-
-
-@dataclass(frozen=True)
 class Ending:
     """How a trial ends: COMPLETE, PRUNED or FAIL, its value if it has one, the reason if not."""
 
@@ -253,7 +244,7 @@ class Write:
     kept: int | None = None
     """Where the trial goes on from an earlier epoch than the one reported last: that epoch. Later
     reports are taken back; with 0 it begins again."""
-    reports: Sequence[EpochReport] = ()
+    reports: Sequence[Epoch] = ()
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
     system_attrs: Mapping[str, Any] = field(default_factory=dict)
     ending: Ending | None = None

@@ -1,12 +1,5 @@
-"""The candidates that one device trains at the same time.
-
-array = Array(dataset, "accuracy", device, stack=None)
-array.add(candidate)
-while array.keys:
-    for report in array.epoch():
-        ...
-        if report.finished or report.failure:
-            array.remove(report.key)
+"""The runner of networks that hpsearch trains itself: the candidates that one device trains at the
+same time.
 
 Candidates of one shape are trained as one stack, as many as pay; others one after another. How a
 candidate is packed does not change its result but for the last digits, and which units dropout
@@ -18,11 +11,12 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from hpsearch.errors import CheckpointError, HpsearchError, line
+from hpsearch.runner import Failure, Fit, Report, Saved
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.settings import METRICS
 from hpsearch.training import devices
@@ -31,80 +25,58 @@ from hpsearch.training.metrics import confusion
 from hpsearch.training.solo import Solo
 from hpsearch.training.stacking.cuda_graphs import records
 from hpsearch.training.stacking.layers import CannotStackError
-from hpsearch.training.stacking.slots import Fit, fit, fixed
-from hpsearch.training.stacking.stack import Stack, shape_of
-from hpsearch.training.trial_progress import DivergedError, Keeping, TrialProgress
+from hpsearch.training.stacking.slots import fit, fixed
+from hpsearch.training.stacking.stack import Stack, shape_of, shapes_by
+from hpsearch.training.trial_progress import DivergedError, TrialProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     import torch
 
+    from hpsearch.runner.candidate import Candidate
+    from hpsearch.runner.epoch import Keeping
     from hpsearch.sources.dataset import Dataset
-    from hpsearch.training.candidate import Candidate
 
-__all__ = ["Array", "Failure", "Report"]
+__all__ = ["Array"]
 
 _MOST_CLASSES = 50
 """With more the confusion matrix is not kept: it would be larger than all else of a trial."""
 
 _log = logging.getLogger(__name__)
 
-
-class Failure(StrEnum):
-    """Why a candidate cannot go on. The array itself can."""
-
-    DIVERGED = "diverged"
-    """A loss or a metric is not a finite number."""
-    OUT_OF_MEMORY = "out_of_memory"
-    """The device has too little memory for it."""
-    SETTINGS = "settings"
-    """Its settings can never be trained together."""
-    ERROR = "error"
-    """A fault."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """One candidate after one epoch."""
-
-    key: int
-    epoch: int
-    """Epochs finished, from 1; after a failure those before it, perhaps 0."""
-    value: float | None
-    """The study's metric on the validation part; None after a failure."""
-    metrics: Mapping[str, float]
-    """`train_loss`, the mean over the epoch, and the metrics of the validation part."""
-    seconds: float
-    """Wall-clock time of this epoch, evaluation included; of a stack's an equal share for each."""
-    finished: bool
-    """Whether that was the last epoch: all are done, or too many without a better value."""
-    failure: Failure | None = None
-    message: str = ""
-    """One line about the failure."""
-    kept: Mapping[str, Any] = field(default_factory=dict)
-    """The `epoch` whose network is kept, the best so far or this one, with its `value` and
-    `metrics`. Nothing after a failure."""
-    confusion: list[list[int]] | None = None
-    """Of that epoch, (C, C): validation rows of a class that were given another. None for numbers,
-    for many classes and after a failure."""
-
-
 Trainer = Solo | Stack
 
 
+class _State(Enum):
+    TRAINING = auto()
+    OVER = auto()
+    """Finished or paused: nothing is left to train here."""
+    LOST = auto()
+    """Failed, or broken off in an epoch by itself: there is no state of it."""
+
+
 @dataclass(eq=False)
-class _Held:
+class _Member:
     """A candidate in the array. It is built in its first epoch, where a failure can be reported."""
 
     candidate: Candidate
-    state: Mapping[str, Any] | None
-    course: TrialProgress | None = None
+    saved: Saved | None
+    until: int | None
+    progress: TrialProgress | None = None
     trainer: Trainer | None = None
-    over: bool = False
-    """Finished, failed or spoilt: nothing is left to train."""
-    lost: bool = False
-    """Failed or spoilt: there is no state of it."""
+    state: _State = _State.TRAINING
+
+    def report(self) -> Report:
+        """That of its last epoch, which may have brought it to its end here."""
+        progress = _progress(self)
+        paused = self.until is not None and progress.epoch >= self.until and not progress.finished
+        if progress.finished or paused:
+            self.state = _State.OVER
+        return Report(
+            self.candidate.key, progress.curve[-1], progress.kept,
+            finished=progress.finished, paused=paused,
+        )  # fmt: skip
 
 
 def _never() -> bool:
@@ -112,13 +84,18 @@ def _never() -> bool:
 
 
 class Array:
-    """Trains candidates on one device, an epoch of each at a time.
+    """Trains candidates on one device, an epoch of each at a time: a `runner.Runner`.
 
-    `metric` is a key of `catalog.METRICS`; ValueError where it does not suit the data. `stack` is
-    the most candidates of one shape to train as one: 1 for each by itself, None for as many as a
-    dry run finds to pay. `keeping` says which epoch of a candidate counts. `interrupted` is asked
-    between any two batches; once it says True the epoch is broken off. `over` is asked before a
-    stack, or a candidate by itself, begins an epoch; once it says True none does.
+    Args:
+        dataset: What they are trained on, on the device.
+        metric: A key of `settings.METRICS`; ValueError where it does not suit the data.
+        device: Where.
+        stack: The most candidates of one shape to train as one: 1 for each by itself, None for as
+            many as a dry run finds to pay.
+        keeping: Which epoch of a candidate counts; None: its last one.
+        interrupted: Asked between any two batches. Once it says True the epoch is broken off.
+        over: Asked before a stack, or a candidate by itself, begins an epoch. Once it says True
+            none does.
     """
 
     def __init__(
@@ -138,21 +115,29 @@ class Array:
         self._metric = metric
         self._device = device
         self._stack = stack
-        self._keeping = keeping or Keeping()
+        self._keeping = keeping
         self._interrupted, self._over = interrupted, over
-        self._held: dict[int, _Held] = {}
+        self._members: dict[int, _Member] = {}
         self._trainers: list[Trainer] = []
         self._fits: dict[Hashable, Fit] = {}
 
     @property
     def keys(self) -> tuple[int, ...]:
-        """Keys of the candidates held, in the order in which they came."""
-        return tuple(self._held)
+        """Keys of the candidates that it has, in the order in which they came."""
+        return tuple(self._members)
 
     @property
     def stacks(self) -> bool:
         """Whether more than one candidate may be trained at once."""
         return self._stack != 1
+
+    def shape(self, candidate: Candidate) -> Hashable:
+        """Candidates of one shape can be trained as one."""
+        return shape_of(candidate)
+
+    def shaping(self, family: str, names: Iterable[str]) -> frozenset[str]:
+        """Those of the parameters on which the shape of a candidate of that family depends."""
+        return frozenset(shapes_by(family, names))
 
     def fit(self, candidate: Candidate) -> Fit:
         """How many candidates of the shape of this one are trained at once, and why.
@@ -169,65 +154,58 @@ class Array:
             if self._stack is not None:
                 return fixed(candidate, self._dataset, self._device, self._stack)
             return fit(candidate, self._dataset, self._device)
-        except Exception as error:  # epoch() meets it again, where it is reported
+        except Exception as error:  # the first epoch meets it again, where it is reported
             devices.empty_cache(self._device)
             return Fit(1, _line(error))
 
-    def add(self, candidate: Candidate, state: Mapping[str, Any] | None = None) -> None:
-        """Take a candidate in for the next epoch, from its start or from a `state` of it.
+    def add(
+        self, candidate: Candidate, saved: Saved | None = None, until: int | None = None
+    ) -> None:
+        """Take a candidate in for the next epoch, from its start or from where it was saved.
 
-        Raises CheckpointError where `state` is not of this candidate, or does not fit it.
+        It is trained until its last epoch, or until the epoch `until` is done. Raises
+        CheckpointError where `saved` is not of this candidate, or does not fit it.
         """
-        if candidate.key in self._held:
-            raise ValueError(f"candidate {candidate.key} is held already")
-        if state is not None:
+        if candidate.key in self._members:
+            raise ValueError(f"candidate {candidate.key} is in the array already")
+        if saved is not None:
             try:
-                self._progress(candidate).restore(state)
+                self._new_progress(candidate).restore(saved)
             except CheckpointError:
                 raise
-            except Exception:  # epoch() meets it again, where it is reported
+            except Exception:  # the first epoch meets it again, where it is reported
                 devices.empty_cache(self._device)
-        self._held[candidate.key] = _Held(candidate, state)
+        self._members[candidate.key] = _Member(candidate, saved, until)
 
-    def _progress(self, candidate: Candidate) -> TrialProgress:
+    def _new_progress(self, candidate: Candidate) -> TrialProgress:
         return TrialProgress(candidate, self._dataset, self._keeping)
 
     def remove(self, key: int) -> None:
         """Let a candidate go, finished or not."""
-        trainer = self._held.pop(key).trainer
+        trainer = self._members.pop(key).trainer
         if trainer is not None and not self._group(trainer):
             self._trainers.remove(trainer)
 
-    def state(self, key: int) -> dict[str, Any]:
-        """A checkpoint of that candidate, for `add`: plain types and tensors, copied to the CPU.
+    def saved(self, key: int) -> Saved | None:
+        """A checkpoint of that candidate after its last whole epoch, copied to the CPU.
 
-        It is the one after its last whole epoch. Raises CheckpointError after a failure, where an
-        interruption broke its epoch off, and before its first epoch.
+        None after a failure, where an interruption broke its epoch off, and before its first epoch.
         """
-        held = self._held[key]
-        if self.has_state(key):
-            if held.trainer is None:
-                return dict(held.state or {})
-            return held.trainer.state(held.trainer.members.index(_progress(held)))
-        raise CheckpointError(f"candidate {key} has nothing to save: it has not been trained")
+        return _saved(self._members[key])
 
-    def has_state(self, key: int) -> bool:
-        """Whether there is a `state` of that candidate."""
-        held = self._held[key]
-        begun = held.course is not None and held.course.epoch > 0
-        return not held.lost and (held.state is not None or (held.trainer is not None and begun))
-
-    def epoch(self) -> Iterator[Report]:
+    def reports(self, timeout_s: float = 0.0) -> Iterator[Report]:
         """Train every candidate for one epoch and yield a report of each as it is ready.
 
-        A candidate that has finished or failed stays until it is removed, and is passed over. One
-        that is added with the state of its last epoch gives that epoch's report again, so that
-        whoever died before it was noted loses nothing. While a report is in the caller's hands
-        its candidate may be removed and others added; these wait for the next epoch. After an
-        interruption nothing more is yielded. Where a stack runs out of memory its candidates are
-        put into two and give their reports the next time.
+        That takes as long as it takes, whatever `timeout_s` is: there is nothing to wait for.
+
+        A candidate that has finished, failed or paused stays until it is removed, and is passed
+        over. One that is added as it was saved after the last epoch that it is trained for gives
+        that epoch's report again. While a report is in the caller's hands its candidate may be
+        removed and others added; these wait for the next epoch. After an interruption nothing more
+        is yielded. Where a stack runs out of memory its candidates are put into two and give their
+        reports the next time.
         """
-        yield from self._still_held(self._settle())
+        yield from self._still_here(self._settle())
         for trainer in list(self._trainers):
             group = self._group(trainer)
             if not group:  # removed meanwhile
@@ -237,32 +215,30 @@ class Array:
             reports = self._train(trainer, group)
             if reports is None:
                 return
-            yield from self._still_held(reports)
+            yield from self._still_here(reports)
 
-    def _still_held(self, reports: Iterable[Report]) -> Iterator[Report]:
+    def _still_here(self, reports: Iterable[Report]) -> Iterator[Report]:
         """Without those of candidates that the caller removes on the way."""
-        held = dict(self._held)
-        return (report for report in reports if self._held.get(report.key) is held[report.key])
+        members = dict(self._members)
+        return (r for r in reports if self._members.get(r.key) is members[r.key])
 
-    def _group(self, trainer: Trainer) -> list[_Held]:
-        return [held for held in self._held.values() if held.trainer is trainer]
+    def _group(self, trainer: Trainer) -> list[_Member]:
+        return [member for member in self._members.values() if member.trainer is trainer]
 
     # --- who is trained with whom -------------------------------------------------------------
 
     def _settle(self) -> list[Report]:
         """Free slots of what is over, and fill them; a report of what has come to its end."""
-        for held in self._held.values():
-            if held.over and held.trainer is not None:
-                held.state = None if held.lost else self.state(held.candidate.key)
-                held.trainer = None
+        for member in self._members.values():
+            if member.state is not _State.TRAINING and member.trainer is not None:
+                member.saved, member.trainer = _saved(member), None
         self._compact()
-        fresh = [h for h in self._held.values() if h.trainer is None and not h.over]
-        reports = [report for held in fresh if (report := self._prepare(held))]
-        ready: dict[Hashable, list[_Held]] = {}
-        for held in fresh:
-            if not held.over:
-                ready.setdefault(shape_of(held.candidate), []).append(held)
-        for shape, group in ready.items():
+        waiting = [m for m in self._members.values() if _waits(m)]
+        reports = [report for member in waiting if (report := self._prepare(member))]
+        by_shape: dict[Hashable, list[_Member]] = {}
+        for member in filter(_waits, waiting):
+            by_shape.setdefault(shape_of(member.candidate), []).append(member)
+        for shape, group in by_shape.items():
             reports += self._place(shape, group)
         return reports
 
@@ -270,38 +246,37 @@ class Array:
         self._trainers = [trainer for trainer in self._trainers if self._group(trainer)]
         for trainer in self._trainers:
             if isinstance(trainer, Stack):
-                members = {id(held.course) for held in self._group(trainer)}
+                members = {id(member.progress) for member in self._group(trainer)}
                 gone = [k for k, c in enumerate(trainer.members) if id(c) not in members]
                 if gone:
                     trainer.leave(gone)
 
-    def _prepare(self, held: _Held) -> Report | None:
-        """Give it its course; its report if it has failed, or was at its end before it came."""
+    def _prepare(self, member: _Member) -> Report | None:
+        """Build it; its report if that failed, or if it was at its end here before it came."""
         try:
-            held.course = self._progress(held.candidate)
-            if held.state is not None:
-                held.course.restore(held.state)
+            member.progress = self._new_progress(member.candidate)
+            if member.saved is None:
+                return None
+            member.progress.restore(member.saved)
         except Exception as error:
-            return self._failed(held, error, 0.0)
-        if not held.course.finished:
-            return None
-        held.over = True
-        return _entered(held.course)
+            return self._failed(member, error)
+        report = member.report()
+        return report if member.state is _State.OVER else None
 
-    def _place(self, shape: Hashable, group: Sequence[_Held]) -> list[Report]:
+    def _place(self, shape: Hashable, group: Sequence[_Member]) -> list[Report]:
         """Put candidates of one shape into stacks that have room, or each by itself."""
         lonely = len(group) == 1 and shape not in self._fits
         slots = 1 if lonely else self.fit(group[0].candidate).slots
         if slots == 1:
-            return [report for held in group if (report := self._alone(held, lonely))]
+            return [report for member in group if (report := self._alone(member, lonely))]
         waiting = list(group)
         try:
             while waiting:
                 stack = self._stack_with_room(shape, slots) or self._new_stack(waiting[0])
                 taken = waiting[: slots - len(stack.members)]
-                stack.join([(_progress(held), held.state) for held in taken])
-                for held in taken:
-                    held.trainer, held.state = stack, None
+                stack.join([(_progress(member), _resumed(member)) for member in taken])
+                for member in taken:
+                    member.trainer, member.saved = stack, None
                 del waiting[: len(taken)]
         except Exception as error:
             self._demote(shape, error, slots)
@@ -321,28 +296,29 @@ class Array:
                 return trainer
         return None
 
-    def _new_stack(self, held: _Held) -> Stack:
-        stack = Stack(_progress(held).network(), self._dataset, self._device)
+    def _new_stack(self, member: _Member) -> Stack:
+        stack = Stack(_progress(member).network(), self._dataset, self._device)
         self._trainers.append(stack)
         return stack
 
-    def _alone(self, held: _Held, lonely: bool) -> Report | None:
+    def _alone(self, member: _Member, lonely: bool) -> Report | None:
         try:
-            held.trainer = self._single(held, lonely)
+            member.trainer = self._single(member, lonely)
         except Exception as error:
-            return self._failed(held, error, 0.0)
-        held.state = None
-        self._trainers.append(held.trainer)
+            return self._failed(member, error)
+        member.saved = None
+        self._trainers.append(member.trainer)
         return None
 
-    def _single(self, held: _Held, lonely: bool) -> Trainer:
+    def _single(self, member: _Member, lonely: bool) -> Trainer:
         """A trainer of one; of the only one of its shape a stack, where its steps are recorded."""
+        progress, state = _progress(member), _resumed(member)
         if lonely and self.stacks and records(self._device):
             with suppress(CannotStackError):
-                stack = Stack(_progress(held).network(), self._dataset, self._device)
-                stack.join([(_progress(held), held.state)])
+                stack = Stack(progress.network(), self._dataset, self._device)
+                stack.join([(progress, state)])
                 return stack
-        return Solo(_progress(held), self._dataset, self._device, held.state)
+        return Solo(progress, self._dataset, self._device, state)
 
     def _demote(self, shape: Hashable, error: Exception, tried: int) -> None:
         """Train fewer of a shape at once from now on: half where memory ran out, else one."""
@@ -354,7 +330,7 @@ class Array:
 
     # --- training -----------------------------------------------------------------------------
 
-    def _train(self, trainer: Trainer, group: Sequence[_Held]) -> list[Report] | None:
+    def _train(self, trainer: Trainer, group: Sequence[_Member]) -> list[Report] | None:
         """The reports of an epoch whatever happens; None after an interruption."""
         start = time.perf_counter()
         try:
@@ -366,19 +342,22 @@ class Array:
                 self._break_off(trainer, group)
                 return None
             seconds = (time.perf_counter() - start) / len(group)
-            places = {id(course): place for place, course in enumerate(trainer.members)}
-            reports = [self._report(h, *measured[places[id(h.course)]], seconds) for h in group]
+            places = {id(progress): place for place, progress in enumerate(trainer.members)}
+            reports = [
+                self._report(member, *measured[places[id(member.progress)]], seconds)
+                for member in group
+            ]
             trainer.keep()
             return reports
         if isinstance(trainer, Stack):
             self._dissolve(trainer, group, fault)
             return []
-        return [self._failed(held, fault, time.perf_counter() - start) for held in group]
+        return [self._failed(member, fault) for member in group]
 
     def _measured(
         self, trainer: Trainer
     ) -> list[tuple[dict[str, float], torch.Tensor | None]] | None:
-        """Metrics and confusion matrix of each slot."""
+        """Metrics and confusion matrix of each slot; None after an interruption."""
         losses = trainer.train(self._interrupted)
         if losses is None:
             return None
@@ -393,68 +372,75 @@ class Array:
         return list(zip(metrics, on_cpu, strict=True))
 
     def _report(
-        self, held: _Held, metrics: Mapping[str, float], counts: torch.Tensor | None, seconds: float
-    ) -> Report:
-        course = _progress(held)
+        self, member: _Member, metrics: Mapping[str, float], counts_CC: torch.Tensor | None,
+        seconds: float,
+    ) -> Report:  # fmt: skip
         try:
-            course.advance(self._metric, metrics, seconds)
+            _progress(member).advance(self._metric, metrics, seconds, counts_CC)
         except DivergedError as error:
-            return self._failed(held, error, seconds)
-        if counts is not None and course.kept["epoch"] == course.epoch:
-            course.confusion = counts.tolist()
-        held.over = course.finished
-        return _entered(course)
+            return self._failed(member, error)
+        return member.report()
 
-    def _break_off(self, trainer: Trainer, group: Sequence[_Held]) -> None:
+    def _break_off(self, trainer: Trainer, group: Sequence[_Member]) -> None:
         if isinstance(trainer, Stack):
             trainer.rewind()
             return
-        for held in group:
-            held.over = held.lost = True
+        for member in group:
+            member.state = _State.LOST
 
-    def _dissolve(self, stack: Stack, group: Sequence[_Held], error: Exception) -> None:
+    def _dissolve(self, stack: Stack, group: Sequence[_Member], error: Exception) -> None:
         """A stack has failed as a whole: its candidates begin the epoch again in smaller ones."""
         shape = shape_of(group[0].candidate)
         stack.rewind()
-        for held in group:
-            key = held.candidate.key
-            held.state = self.state(key) if self.has_state(key) else None
-            held.trainer = None
+        for member in group:
+            member.saved, member.trainer = _saved(member), None
         self._trainers.remove(stack)
         self._demote(shape, error, len(stack.members))
         del stack
         devices.empty_cache(self._device)
 
-    def _failed(self, held: _Held, error: Exception, seconds: float) -> Report:
+    def _failed(self, member: _Member, error: Exception) -> Report:
         if isinstance(error, DivergedError):
             failure, message = Failure.DIVERGED, str(error)
         else:
             memory, never = devices.is_out_of_memory(error), isinstance(error, SettingsError)
             failure = Failure.SETTINGS if never else Failure.ERROR
             failure, message = Failure.OUT_OF_MEMORY if memory else failure, _line(error)
-        held.over = held.lost = True
-        held.state = None
-        epoch = held.course.epoch if held.course else 0
-        if isinstance(held.trainer, Solo):
-            self._trainers.remove(held.trainer)
-            held.trainer = None
+        member.state, member.saved = _State.LOST, None
+        if isinstance(member.trainer, Solo):
+            self._trainers.remove(member.trainer)
+            member.trainer = None
         if failure is not Failure.DIVERGED:
             devices.empty_cache(self._device)
-        return Report(held.candidate.key, epoch, None, {}, seconds, False, failure, message)
+        curve = member.progress.curve if member.progress else []
+        last = curve[-1] if curve else None
+        return Report(member.candidate.key, last, failure=failure, message=message)
 
 
-def _entered(course: TrialProgress) -> Report:
-    """The report of its last epoch."""
-    entry, kept = course.curve[-1], course.kept
-    return Report(
-        course.candidate.key, finished=course.finished, kept=kept, confusion=course.confusion,
-        **entry,
-    )  # fmt: skip
+def _waits(member: _Member) -> bool:
+    """Whether it is still to be put into a trainer."""
+    return member.trainer is None and member.state is _State.TRAINING
 
 
-def _progress(held: _Held) -> TrialProgress:
-    assert held.course is not None
-    return held.course
+def _progress(member: _Member) -> TrialProgress:
+    assert member.progress is not None
+    return member.progress
+
+
+def _resumed(member: _Member) -> Mapping[str, object] | None:
+    """The state that its trainer begins with; None: its start."""
+    return None if member.saved is None else member.saved.state
+
+
+def _saved(member: _Member) -> Saved | None:
+    if member.state is _State.LOST:
+        return None
+    if member.trainer is None:
+        return member.saved
+    progress = _progress(member)
+    if progress.epoch == 0:
+        return None
+    return Saved(member.trainer.state(member.trainer.members.index(progress)))
 
 
 def _line(error: Exception) -> str:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hpsearch.runner import Saved
+from hpsearch.runner.candidate import derived_seed
 from hpsearch.training import devices, losses, optim
-from hpsearch.training.candidate import derived_seed
 from hpsearch.training.evaluation import in_parts
-from hpsearch.training.trial_progress import TrialProgress, kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hpsearch.sources.dataset import Dataset, Part
+    from hpsearch.training.trial_progress import TrialProgress
 
 __all__ = ["Solo"]
 
@@ -54,7 +55,7 @@ class Solo:
         """The network after its best epoch, where that is kept: its memory is taken here, where
         running out of it is this candidate's failure alone."""
         if course.keeping.best:
-            best = kept(state)[1] if state is not None else self._network.state_dict()
+            best = Saved(state).network if state is not None else self._network.state_dict()
             self._best = {name: t.detach().to(device, copy=True) for name, t in best.items()}
 
     def _restore(self, state: Mapping[str, Any]) -> None:

@@ -7,18 +7,19 @@ that neither its neighbours on the device nor an interruption between two epochs
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from hpsearch.errors import CheckpointError
+from hpsearch.runner.candidate import derived_seed
+from hpsearch.runner.epoch import Epoch, Keeping
 from hpsearch.spec import conflicts
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import METRICS
 from hpsearch.training import devices, losses, optim
-from hpsearch.training.candidate import derived_seed
 from hpsearch.training.networks import build
 
 if TYPE_CHECKING:
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from hpsearch.runner import Saved
+    from hpsearch.runner.candidate import Candidate
     from hpsearch.sources.dataset import Dataset
-    from hpsearch.training.candidate import Candidate
 
-__all__ = ["DivergedError", "Keeping", "TrialProgress", "batch_sizes", "kept", "kept_epoch"]
+__all__ = ["DivergedError", "TrialProgress", "batch_sizes"]
 
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -38,22 +40,6 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 class DivergedError(ArithmeticError):
     """A loss or a metric is not a finite number."""
-
-
-@dataclass(frozen=True)
-class Keeping:
-    """Which epoch of a candidate counts, and when it has nothing left to gain."""
-
-    best: bool = False
-    """Whether its network and its value are those of its best epoch; else of its last one."""
-    stop_after: int | None = None
-    """Epochs without a better value after which it is finished; None: it goes to its last one."""
-
-    def ends(self, epoch: int, best_epoch: int, epochs: int) -> bool:
-        """Whether a candidate of so many epochs at most ends with this one, `best_epoch` being its
-        best so far."""
-        stale = self.stop_after is not None and epoch - best_epoch >= self.stop_after
-        return stale or epoch >= epochs
 
 
 class TrialProgress:
@@ -70,13 +56,14 @@ class TrialProgress:
         self.settings = settings
         self.epoch = 0
         """Epochs finished."""
-        self.curve: list[dict[str, Any]] = []
-        """One entry an epoch: epoch, value, metrics, seconds."""
+        self.curve: list[Epoch] = []
+        """The epochs finished, without their confusion matrices."""
+        self.kept: Epoch | None = None
+        """The epoch whose network is kept and whose value counts, the best one so far or the last
+        one, with its confusion matrix; None before the first."""
         self.keeping = keeping or Keeping()
         self.best_epoch = 0
         """The epoch of the best value so far, the first of equals; 0 before the first epoch."""
-        self.confusion: list[list[int]] | None = None
-        """The confusion matrix of the epoch that is kept, (C, C), where there is one."""
         self.improved = False
         """Whether the last call of `advance` brought the best value so far."""
         rules = FAMILIES[candidate.family].all_rules
@@ -92,12 +79,6 @@ class TrialProgress:
     def finished(self) -> bool:
         """Whether the last epoch is done, or there has been no better one for too long."""
         return self.keeping.ends(self.epoch, self.best_epoch, int(self.settings["epochs"]))
-
-    @property
-    def kept(self) -> dict[str, Any]:
-        """The entry of the curve whose network is kept and whose value counts; of the best epoch
-        so far or of the last one. There is none before the first epoch."""
-        return self.curve[self._kept_epoch - 1]
 
     @property
     def _kept_epoch(self) -> int:
@@ -138,11 +119,11 @@ class TrialProgress:
         steps = len(self.batches)
         return [lr * self._schedule(self.epoch + (i + 0.5) / steps) for i in range(steps)]
 
-    def advance(self, metric: str, metrics: Mapping[str, float], seconds: float) -> dict[str, Any]:
-        """An epoch is done: the new entry of the curve.
-
-        DivergedError where a number is not finite.
-        """
+    def advance(
+        self, metric: str, metrics: Mapping[str, float], seconds: float,
+        confusion_CC: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        """Note that an epoch is done. DivergedError where a number is not finite."""
         self.improved = False
         for name, number in metrics.items():
             if not math.isfinite(number):
@@ -150,14 +131,14 @@ class TrialProgress:
         value, direction = metrics[metric], METRICS[metric].direction
         if self.settings["schedule"] == "plateau":
             self._plateau = self._plateau.after(value, direction, self.settings)
-        best = self.curve[self.best_epoch - 1]["value"] if self.best_epoch else None
+        best = self.curve[self.best_epoch - 1].value if self.best_epoch else None
         self.epoch += 1
         if best is None or (value > best if direction == "maximize" else value < best):
             self.best_epoch, self.improved = self.epoch, True
-        self.curve.append(
-            {"epoch": self.epoch, "value": value, "metrics": dict(metrics), "seconds": seconds}
-        )
-        return self.curve[-1]
+        self.curve.append(Epoch(self.epoch, value, dict(metrics), seconds))
+        if self._kept_epoch == self.epoch:
+            confusion = None if confusion_CC is None else confusion_CC.tolist()
+            self.kept = replace(self.curve[-1], confusion=confusion)
 
     def state(self) -> dict[str, Any]:
         """All it takes to go on from here but weights and optimizer: plain types."""
@@ -166,30 +147,31 @@ class TrialProgress:
             "epoch": self.epoch,
             "best_epoch": self.best_epoch,
             "kept_epoch": self._kept_epoch,
-            "confusion": self.confusion,
+            "confusion": self.kept and self.kept.confusion,
             "plateau": asdict(self._plateau),
-            "curve": [dict(entry) for entry in self.curve],
+            "curve": [entry.as_json() for entry in self.curve],
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, saved: Saved) -> None:
         """Go on from a `state()` that has the `model` and `optimizer` of a trainer beside it, and
         its `best` network where that is another than `model`.
 
-        One of version 3 says nothing of a best epoch: only the network that it has can be kept.
         Raises CheckpointError where any of it is of another candidate.
         """
-        if state.get("digest") != self.candidate.digest:
+        if saved.digest != self.candidate.digest:
             raise CheckpointError(
                 f"the checkpoint is not of candidate {self.candidate.key}: its settings or its "
                 f"seed differ. Remove it to start over"
             )
         try:
+            state = saved.state
             self._check(state["model"], state["optimizer"], state.get("best"))
             self._plateau = optim.Plateau(**state["plateau"])
-            self.epoch, self.curve = int(state["epoch"]), [dict(e) for e in state["curve"]]
-            self.best_epoch = int(state.get("best_epoch", self.epoch))
-            self.confusion = state.get("confusion")
-        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            self.epoch, self.best_epoch = saved.epoch, saved.best_epoch
+            self.curve = list(saved.curve)
+            kept = self.curve[self._kept_epoch - 1]
+            self.kept = replace(kept, confusion=saved.confusion)
+        except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
             if devices.is_out_of_memory(error):
                 raise
             raise CheckpointError(
@@ -212,17 +194,6 @@ class TrialProgress:
             for name, kept in optimizer.get(number, {}).items():
                 if name != "step" and kept is not None and kept.shape != parameter.shape:
                     raise ValueError(f"{name} has the shape {tuple(kept.shape)}")
-
-
-def kept(state: Mapping[str, Any]) -> tuple[int, dict[str, Tensor]]:
-    """The epoch of a `state` that counts, and its network by PyTorch's names."""
-    model = state["best"] if "best" in state else state["model"]
-    return kept_epoch(state), dict(model)
-
-
-def kept_epoch(state: Mapping[str, Any]) -> int:
-    """The epoch of a `state` that counts: its best one, or its last."""
-    return int(state.get("kept_epoch", state["epoch"]))
 
 
 def batch_sizes(rows: int, batch_size: int, *, whole: bool) -> list[int]:

@@ -12,14 +12,14 @@ import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from hpsearch.runner import Runner
+from hpsearch.runner.candidate import Candidate
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
 from hpsearch.stages import packing
+from hpsearch.stages.candidates import candidate_of
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Study
-from hpsearch.training.array import Array
-from hpsearch.training.candidate import Candidate
-from hpsearch.training.stacking.stack import shape_of, shapes_by
 
 __all__ = ["Claiming", "Request"]
 
@@ -40,11 +40,11 @@ class Claiming:
     """For one study on one device."""
 
     def __init__(
-        self, ledger: Ledger, study: Study, spec: StudySpec, search: Search, array: Array
+        self, ledger: Ledger, study: Study, spec: StudySpec, search: Search, runner: Runner
     ) -> None:
         self._ledger, self._study, self._spec = ledger, study, spec
-        self._search, self._array = search, array
-        self._shaping = shapes_by(spec.family, spec.space.names)
+        self._search, self._runner = search, runner
+        self._shaping = runner.shaping(spec.family, spec.space.names)
         """The parameters on which a candidate's shape depends."""
         self._foreseen: dict[int, Candidate | None] = {}
         """By origin, of the tickets that were upcoming the last time."""
@@ -61,10 +61,11 @@ class Claiming:
 
     def wish(self, held: Sequence[Candidate]) -> Request | None:
         """What to claim beside the candidates that are held; None for nothing."""
-        if not self._array.stacks:
+        if not self._runner.stacks:
             return None if held else Request(1)
         if held and time.monotonic() < self._rested_at:
             return None
+        shape_of = self._runner.shape
         examples = {shape_of(candidate): candidate for candidate in held}
         coming: list[tuple[int, Candidate | None]] = []
 
@@ -89,7 +90,7 @@ class Claiming:
 
     def _room(self, example: Candidate, held: int) -> int:
         """Slots to fill beside `held` candidates like this one; 0 where only a few are free."""
-        slots = self._array.fit(example).slots
+        slots = self._runner.fit(example).slots
         learns = self._search.learns
         return packing.room(slots, held, self._study.tickets, learns=learns)
 
@@ -108,4 +109,4 @@ class Claiming:
         values = self._search.foreseen(origin, self._shaping) if self._shaping else {}
         if values is None:
             return None
-        return Candidate(-1, self._spec.family, self._spec.settings(values), seed=origin)
+        return candidate_of(self._spec, self._search.stages, origin, values)

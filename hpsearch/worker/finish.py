@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.checkpoints.checkpoint import Checkpoints
-from hpsearch.checkpoints.places import data_settings
 from hpsearch.errors import CheckpointError, NotFoundError
 from hpsearch.handover.trained import Trained
 from hpsearch.insight.diagnosis import best_epoch
+from hpsearch.runner import Saved
 from hpsearch.search import Search
-from hpsearch.sources.dataset import Dataset, test_part
+from hpsearch.sources.dataset import Dataset
+from hpsearch.sources.opening import open_test_part
 from hpsearch.spec import StudySpec
 from hpsearch.spec.space import Assignment
+from hpsearch.stages.candidates import candidate_of
 from hpsearch.stages.finish import Entry, Repeat, Verdict, finalists, verdict
 from hpsearch.stages.stage import Stage
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study
-from hpsearch.training.candidate import Candidate, derived_seed
-from hpsearch.training.trial_progress import kept
 from hpsearch.worker.context import Context
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _judge(
     mirror: Mirror, dataset: Dataset, use: int,
 ) -> Verdict:  # fmt: skip
     """Use the test part."""
-    part = test_part(data_settings(spec, Path(study.base)), dataset, dataset.record, context.device)
+    part = open_test_part(spec, Path(study.base), dataset, context.device)
 
     def look(repeat: Repeat, values: Assignment) -> dict[str, float]:
         network = Trained(spec.family, spec.settings(values), networks.load(repeat), dataset)
@@ -122,27 +122,26 @@ class _Networks:
                 "worker where it was trained, or name a place that all reach, "
                 f"HPSEARCH_CHECKPOINTS; where it is lost, {again}"
             )
-        if state.get("digest") != self._digest(trial, repeat.ticket):
+        saved = Saved(state)
+        if saved.digest != self._digest(trial, repeat.ticket):
             raise CheckpointError(
                 f"the checkpoint {checkpoints.path(repeat.ticket)} is not of trial {trial.number}: "
                 f"its settings or its seed differ; put the right one there, or {again}"
             )
-        epoch, model = kept(state)
         curve = trial.intermediate_values
         best = self._spec.keep == "best"
         counts = best_epoch(curve, self._spec.direction) if best else trial.last_step
-        if epoch != counts:
+        if saved.kept_epoch != counts:
             raise CheckpointError(
                 f"the network of trial {trial.number} could not be saved after its epoch {counts}: "
-                f"{checkpoints.place} has that of epoch {epoch}; {again}"
+                f"{checkpoints.place} has that of epoch {saved.kept_epoch}; {again}"
             )
-        return model
+        return saved.network
 
     def _digest(self, trial: FrozenTrial, ticket: int) -> str:
-        spec, origin = self._spec, self._context.ledger.origin(self._study.study_id, ticket)
-        settings = spec.settings(self._search.values(trial))
-        seed = derived_seed(spec.search.seed, *self._search.seed(origin))
-        return Candidate(ticket, spec.family, settings, seed).digest
+        draw_index = self._context.ledger.origin(self._study.study_id, ticket)
+        values = self._search.values(trial)
+        return candidate_of(self._spec, self._search.stages, draw_index, values).digest
 
 
 def _handed_over(context: Context, study: Study, mirror: Mirror) -> set[int]:

@@ -12,10 +12,10 @@ from collections.abc import Iterable, MutableMapping, Sequence
 
 from optuna.trial import TrialState
 
+from hpsearch.runner import Runner, Saved
 from hpsearch.spec.settings import FINAL
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study
-from hpsearch.training.array import Array
 from hpsearch.worker.context import Context
 from hpsearch.worker.running import Running
 from hpsearch.worker.study_checkpoints import StudyCheckpoints
@@ -33,23 +33,24 @@ _log = logging.getLogger(__name__)
 
 
 class Outbox:
-    """The way of trials from the array to the checkpoints and to the keeper.
+    """The way of trials from the runner to the checkpoints and to the keeper.
 
     Args:
         context: The worker's.
         study: Which.
         mirror: Its trials.
-        array: Where they are trained.
+        runner: What trains them.
         saves: Where their checkpoints lie.
         running: Ticket -> what is under way; whoever takes a ticket puts it there.
     """
 
     def __init__(
-        self, context: Context, study: Study, mirror: Mirror, array: Array, saves: StudyCheckpoints,
+        self, context: Context, study: Study, mirror: Mirror, runner: Runner,
+        saves: StudyCheckpoints,
         running: MutableMapping[int, Running],
     ) -> None:  # fmt: skip
         self._keeper = context.keeper
-        self._study, self._mirror, self._array, self._saves = study, mirror, array, saves
+        self._study, self._mirror, self._runner, self._saves = study, mirror, runner, saves
         self._running = running
         self._saved_at = time.monotonic()
         self._untidy, self._tidied_at = False, time.monotonic()
@@ -71,22 +72,29 @@ class Outbox:
         database then, and the disk may have room again later. Of one whose epoch was broken off
         nothing can be saved any more: whoever goes on trains what is not delivered again.
         """
-        whole = [running for running in self._running.values() if self._has_state(running)]
+        whole: list[Running] = []
         for running in self._running.values():
-            if running not in whole:
+            if running.pending is None:
+                continue
+            saved = self._saved(running)
+            if saved is None:
                 running.drop_reports()
-            elif running.pending and running.pending.reports:
-                self._checkpoint(running, last=False)
+                continue
+            if running.pending.reports:
+                self._checkpoint(running, saved, last=False)
+            whole.append(running)
         self._deliver(whole)
         self._saved_at = time.monotonic()
 
-    def _has_state(self, running: Running) -> bool:
-        return running.number in self._array.keys and self._array.has_state(running.number)
-
-    def _checkpoint(self, running: Running, *, last: bool) -> None:
-        """Save it, and note on the trial where that has come to fail, or to work again."""
+    def _saved(self, running: Running) -> Saved | None:
         number = running.number
-        why = self._saves.save(running.hold, lambda: self._array.state(number), last=last)
+        return self._runner.saved(number) if number in self._runner.keys else None
+
+    def _checkpoint(self, running: Running, saved: Saved | None, *, last: bool) -> None:
+        """Save it, and note on the trial where that has come to fail, or to work again."""
+        why: str | None = "its last epoch was broken off"
+        if saved is not None:
+            why = self._saves.save(running.hold, saved, last=last)
         before, running.unsaved = running.unsaved, why
         if (before is None) == (why is None):
             return
@@ -101,7 +109,7 @@ class Outbox:
             if (
                 self._is_wanted(running) and not running.lost
             ):  # the network itself, for whoever asks for it
-                self._checkpoint(running, last=True)
+                self._checkpoint(running, self._saved(running), last=True)
         endings = [(running, running.ending) for running in ended]
         self._deliver(ended)
         for running, ending in endings:
@@ -127,8 +135,8 @@ class Outbox:
     def let_go(self, number: int) -> None:
         """Train it here no more."""
         del self._running[number]
-        if number in self._array.keys:
-            self._array.remove(number)
+        if number in self._runner.keys:
+            self._runner.remove(number)
 
     def settle(self) -> None:
         """Take note of what has become of the writes so far."""

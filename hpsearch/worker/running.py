@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.store.values import Ending, EpochReport, Hold, Write
-from hpsearch.training.candidate import Candidate
+from hpsearch.runner.candidate import Candidate
+from hpsearch.runner.epoch import Epoch
+from hpsearch.store.values import Ending, Hold, Write
 
 __all__ = ["Running"]
 
@@ -23,12 +24,10 @@ class Running:
     candidate: Candidate
     keeps_best: bool = False
     """Whether its best epoch counts; else its last one."""
-    kept: Mapping[str, Any] = field(default_factory=dict)
-    """The `epoch` that counts so far, with its `value` and `metrics`; nothing before the first."""
-    last_metrics: Mapping[str, float] = field(default_factory=dict)
-    """After the last epoch."""
-    confusion: list[list[int]] | None = None
-    """The confusion matrix of the epoch that is kept, (C, C)."""
+    last: Epoch | None = None
+    """Its last epoch; None before the first."""
+    kept: Epoch | None = None
+    """The epoch that counts so far, its best one or the last; None before the first."""
     detail: str = ""
     """More than a word about a failure."""
     unsaved: str | None = None
@@ -44,6 +43,11 @@ class Running:
     def number(self) -> int:
         """The ticket's."""
         return self.hold.number
+
+    @property
+    def epochs(self) -> int:
+        """The most that it is trained for."""
+        return int(self.candidate.settings["epochs"])  # type: ignore[arg-type]
 
     @property
     def trial_id(self) -> int:
@@ -65,27 +69,32 @@ class Running:
         self,
         *,
         kept: int | None = None,
-        reports: Sequence[EpochReport] = (),
+        reports: Sequence[Epoch] = (),
         user_attrs: Mapping[str, Any] | None = None,
         system_attrs: Mapping[str, Any] | None = None,
         ending: Ending | None = None,
     ) -> None:
         """Add to what is to be written; the arguments are those of `Write`."""
         attrs = dict(user_attrs or {})
-        if ending is not None and self.kept:
-            attrs["metrics"] = dict(self.kept["metrics"])
-            if self.keeps_best:
-                attrs["best_epoch"] = self.kept["epoch"]
-                attrs["last_metrics"] = dict(self.last_metrics)
-        if ending is not None and ending.state is TrialState.COMPLETE:
-            attrs |= {} if self.confusion is None else {"confusion": self.confusion}
-        if ending is not None and self.detail:
-            attrs["detail"] = self.detail
+        if ending is not None:
+            attrs |= self._results(ending)
         write = Write(
             self.hold, self.trial_id, kept=kept, reports=reports, user_attrs=attrs,
             system_attrs=system_attrs or {}, ending=ending,
         )  # fmt: skip
         self.pending = self.pending.then(write) if self.pending else write
+
+    def _results(self, ending: Ending) -> dict[str, Any]:
+        """User attributes of a trial that ends."""
+        attrs: dict[str, Any] = {"detail": self.detail} if self.detail else {}
+        if self.kept is None or self.last is None:
+            return attrs
+        attrs["metrics"] = dict(self.kept.metrics)
+        if self.keeps_best:
+            attrs |= {"best_epoch": self.kept.epoch, "last_metrics": dict(self.last.metrics)}
+        if ending.state is TrialState.COMPLETE and self.kept.confusion is not None:
+            attrs["confusion"] = self.kept.confusion
+        return attrs
 
     def drop_reports(self) -> None:
         """Nothing vouches for them: what else is to be written is kept."""

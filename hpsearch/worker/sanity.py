@@ -16,8 +16,8 @@ from hpsearch.preflight.overfit_check import examine
 from hpsearch.sources.dataset import Dataset
 from hpsearch.spec import StudySpec
 from hpsearch.stages import outline
+from hpsearch.stages.candidates import example_of
 from hpsearch.store.values import Study
-from hpsearch.training.candidate import Candidate, derived_seed
 from hpsearch.worker.context import Context
 
 __all__ = ["assure"]
@@ -64,8 +64,7 @@ def _looked_at(
     context: Context, study: Study, spec: StudySpec, dataset: Dataset
 ) -> dict[str, Any] | None:
     """The outcome of a look at the default configuration; None where it was interrupted."""
-    settings = spec.settings(outline.default_point(spec))
-    default = Candidate(-1, spec.family, settings, derived_seed(spec.search.seed, "sanity"))
+    default = example_of(spec, outline.default_point(spec), "sanity")
     found = examine(default, dataset, context.device, context.stop.is_set)
     if context.stop.is_set():
         return None

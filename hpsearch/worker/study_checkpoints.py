@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Collection
 
 from hpsearch import passwords
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.errors import CheckpointError, UnreachableError
+from hpsearch.runner import Saved
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Hold, Study
 
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class StudyCheckpoints:
-    """StudyCheckpoints, loads and clears away by ticket."""
+    """Saves, loads and clears away by ticket."""
 
     def __init__(self, ledger: Ledger, study: Study, place: str) -> None:
         """`place` is a folder or a URL. Raises CheckpointError for one that nothing can reach."""
@@ -47,7 +47,7 @@ class StudyCheckpoints:
         if not self._study.issued:
             self._checkpoints.try_out()
 
-    def load(self, hold: Hold, *, reported: bool) -> Mapping[str, Any] | None:
+    def load(self, hold: Hold, *, reported: bool) -> Saved | None:
         """What the ticket's last holder saved; None where the trial is at its start.
 
         Raises CheckpointError where it is lost: it cannot be read, or something was `reported`
@@ -58,9 +58,9 @@ class StudyCheckpoints:
         state = self._checkpoints.load(hold.number)
         if state is None and reported:
             raise CheckpointError(f"there is no checkpoint in {self._checkpoints.place}")
-        return state
+        return None if state is None else Saved(state)
 
-    def save(self, hold: Hold, state: Callable[[], Mapping[str, Any]], *, last: bool) -> str | None:
+    def save(self, hold: Hold, saved: Saved, *, last: bool) -> str | None:
         """Write the ticket's checkpoint; why that could not be done, if it could not.
 
         The `last` one of a trial, which has its network, is tried in any case.
@@ -69,7 +69,7 @@ class StudyCheckpoints:
         if started < self._try_at and not last:
             return f"not tried again yet: {self._failure}"
         try:
-            self._checkpoints.save(hold.number, state(), hold.fence)
+            self._checkpoints.save(hold.number, saved.state, hold.fence)
         except CheckpointError as error:
             return self._note(error, started)
         self._try_at = 0.0

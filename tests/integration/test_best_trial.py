@@ -16,12 +16,13 @@ from optuna.trial import TrialState, create_trial
 from typer.testing import CliRunner
 
 from hpsearch.cli import app
+from hpsearch.runner.epoch import Epoch
 from hpsearch.spec.settings import FINAL
 from hpsearch.store import trials
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.storage import open_storage
-from hpsearch.store.values import Ending, EpochReport, Study, Write
+from hpsearch.store.values import Ending, Study, Write
 from tests.searched import DISTRIBUTIONS, searched
 
 
@@ -37,7 +38,7 @@ def finished(ledger: Ledger, study: Study, values: tuple[float, ...]) -> None:
         )  # fmt: skip
         (begun,) = ledger.begin([(hold, trial)])
         assert begun is not None
-        report = EpochReport(1, value, {"accuracy": value}, 0.1)
+        report = Epoch(1, value, {"accuracy": value}, 0.1)
         ending = Ending(TrialState.COMPLETE, value)
         ledger.record([Write(hold, begun[0], reports=[report], ending=ending)])
 

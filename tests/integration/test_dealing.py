@@ -13,10 +13,11 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
+from hpsearch.runner.epoch import Epoch
 from hpsearch.store import dealing
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import Ending, EpochReport, Hold, Study, Write
+from hpsearch.store.values import Ending, Hold, Study, Write
 from tests.integration.test_ledger import a_proposal, a_study, fail, finish, optuna_trials
 
 
@@ -227,8 +228,8 @@ def live(ledger: Ledger, study: Study, deliver: Callable[[Any, list[Any]], Any])
 
     for epoch in (1, 2):
         notes = {"completed_rung_0": epoch}
-        report = EpochReport(epoch, epoch / 7, {"f1": 0.5}, 0.25)
-        again = EpochReport(1, 0.125, {}, 0.5)
+        report = Epoch(epoch, epoch / 7, {"f1": 0.5}, 0.25)
+        again = Epoch(1, 0.125, {}, 0.5)
         writes = [write(h, reports=[again, report], system_attrs=notes) for h in holds]
         deliver(ledger.record, [*writes, write(holds[3], user_attrs={"x": [epoch]})])
     deliver(ledger.release, holds[2:])
@@ -238,7 +239,7 @@ def live(ledger: Ledger, study: Study, deliver: Callable[[Any, list[Any]], Any])
         write(holds[0], ending=Ending(TrialState.COMPLETE, float("inf"))),
         write(holds[1], ending=Ending(TrialState.PRUNED, None, "pruned")),
         write(holds[2], ending=Ending(TrialState.COMPLETE, 1.0)),  # taken over
-        write(taken[0], reports=[EpochReport(1, float("nan"), {}, 0.5)]),
+        write(taken[0], reports=[Epoch(1, float("nan"), {}, 0.5)]),
     ])  # fmt: skip
     deliver(lambda h: ledger.release(h, "killed"), taken[1:])
 
@@ -322,7 +323,7 @@ def test_an_answer_to_many_writes_is_lost(ledger: Ledger) -> None:
     study = a_study(ledger)
     holds = ledger.claim("w", study.study_id, 3)
     begun = ledger.begin([(hold, a_proposal(hold.number)) for hold in holds])
-    report = EpochReport(1, 0.5, {}, 0.1)
+    report = Epoch(1, 0.5, {}, 0.1)
     ending = Ending(TrialState.COMPLETE, 0.5)
     writes = [
         Write(hold, trial[0], reports=[report], ending=ending)

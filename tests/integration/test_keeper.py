@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from optuna.trial import TrialState
 
+from hpsearch.runner.epoch import Epoch
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import Ending, EpochReport, Hold, Study, Write
+from hpsearch.store.values import Ending, Hold, Study, Write
 from hpsearch.worker.keeper import Keeper
 from tests.integration.test_ledger import a_study, begin, optuna_trials
 
@@ -47,8 +48,8 @@ def soon(look: Callable[[], object], timeout_s: float = 20) -> None:
         time.sleep(0.01)
 
 
-def report(epoch: int) -> EpochReport:
-    return EpochReport(epoch, epoch / 10, {}, 0.1)
+def report(epoch: int) -> Epoch:
+    return Epoch(epoch, epoch / 10, {}, 0.1)
 
 
 def test_reports_are_delivered_in_their_order_without_being_waited_for(

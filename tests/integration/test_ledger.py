@@ -16,11 +16,12 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from hpsearch.errors import ConflictError, NotFoundError
+from hpsearch.runner.epoch import Epoch
 from hpsearch.store import ticket_rows
 from hpsearch.store.engine import Database, now
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import leases
-from hpsearch.store.values import UNTRAINABLE, Ending, EpochReport, Hold, Key, Study, Write
+from hpsearch.store.values import UNTRAINABLE, Ending, Hold, Key, Study, Write
 from tests.studies import A_STUDY
 
 T = TypeVar("T")
@@ -59,7 +60,7 @@ def begin(ledger: Ledger, hold: Hold) -> int:
 
 def finish(ledger: Ledger, hold: Hold, value: float = 0.5) -> set[Key]:
     trial_id = hold.trial_id if hold.trial_id is not None else begin(ledger, hold)
-    report = EpochReport(1, value, {"accuracy": value}, 0.1)
+    report = Epoch(1, value, {"accuracy": value}, 0.1)
     return ledger.record(
         [Write(hold, trial_id, reports=[report], ending=Ending(TrialState.COMPLETE, value))]
     )
@@ -134,7 +135,7 @@ def test_reports_and_the_end_are_what_optuna_reads(ledger: Ledger) -> None:
     study = a_study(ledger)
     hold = ledger.claim("w", study.study_id)[0]
     trial_id = begin(ledger, hold)
-    reports = [EpochReport(e, e / 10, {"accuracy": e / 10}, 0.1) for e in (1, 2, 3)]
+    reports = [Epoch(e, e / 10, {"accuracy": e / 10}, 0.1) for e in (1, 2, 3)]
     attrs, notes = {"metrics": {"f1": 1}}, {"rung": 0.2}
     first = Write(hold, trial_id, reports=reports[:2], user_attrs=attrs, system_attrs=notes)
     ledger.record([first])
@@ -153,7 +154,7 @@ def test_reports_and_the_end_are_what_optuna_reads(ledger: Ledger) -> None:
 def test_values_that_are_not_finite_come_back_as_they_went(ledger: Ledger, value: float) -> None:
     study = a_study(ledger)
     hold = ledger.claim("w", study.study_id)[0]
-    report = EpochReport(1, value, {}, 0.1)
+    report = Epoch(1, value, {}, 0.1)
     ledger.record([Write(hold, begin(ledger, hold), reports=[report])])
     (trial,) = optuna_trials(ledger)
     assert str(trial.intermediate_values[1]) == str(value)
@@ -165,7 +166,7 @@ def test_the_same_report_twice_is_one_report(ledger: Ledger) -> None:
     hold = ledger.claim("w", study.study_id)[0]
     trial_id = begin(ledger, hold)
     for value in (0.1, 0.2):
-        ledger.record([Write(hold, trial_id, reports=[EpochReport(1, value, {}, 0.1)])])
+        ledger.record([Write(hold, trial_id, reports=[Epoch(1, value, {}, 0.1)])])
     assert optuna_trials(ledger)[0].intermediate_values == {1: 0.2}
 
 
@@ -303,7 +304,7 @@ def test_stopping_ends_what_nobody_holds(ledger: Ledger) -> None:
     study = a_study(ledger)
     held, returned = ledger.claim("w", study.study_id, 2)
     trial_id = begin(ledger, returned)
-    ledger.record([Write(returned, trial_id, reports=[EpochReport(1, 0.7, {}, 0.1)])])
+    ledger.record([Write(returned, trial_id, reports=[Epoch(1, 0.7, {}, 0.1)])])
     begin(ledger, held)
     ledger.release([returned])
     ledger.set_state("s", "stopped")
@@ -436,7 +437,7 @@ def test_nothing_is_written_into_a_study_that_optuna_deleted(ledger: Ledger) -> 
     begun, claimed = ledger.claim("w", study.study_id, 2)
     trial_id = begin(ledger, begun)
     optuna.delete_study(study_name="s", storage=ledger.database.url)
-    report = EpochReport(1, 0.5, {}, 0.1)
+    report = Epoch(1, 0.5, {}, 0.1)
     ending = Ending(TrialState.COMPLETE, 0.5)
     for write in (Write(begun, trial_id, reports=[report]), Write(begun, trial_id, ending=ending)):
         assert ledger.record([write]) == {begun.key}
@@ -451,10 +452,10 @@ def test_a_trial_that_begins_again_has_only_its_new_reports(ledger: Ledger) -> N
     study = a_study(ledger)
     hold = ledger.claim("w", study.study_id)[0]
     trial_id = begin(ledger, hold)
-    old = [EpochReport(epoch, 0.1, {}, 0.1) for epoch in (1, 2, 3)]
+    old = [Epoch(epoch, 0.1, {}, 0.1) for epoch in (1, 2, 3)]
     notes = {"completed_rung_0": 0.1, "tpe": 1}
     ledger.record([Write(hold, trial_id, reports=old, system_attrs=notes)])
-    new = EpochReport(1, 0.2, {}, 0.1)
+    new = Epoch(1, 0.2, {}, 0.1)
     ledger.record([Write(hold, trial_id, kept=0, reports=[new])])
     (trial,) = optuna_trials(ledger)
     assert trial.intermediate_values == {1: 0.2}
@@ -465,7 +466,7 @@ def test_a_trial_that_goes_back_to_an_epoch_keeps_what_came_before(ledger: Ledge
     study = a_study(ledger)
     hold = ledger.claim("w", study.study_id)[0]
     trial_id = begin(ledger, hold)
-    old = [EpochReport(epoch, 0.1, {}, 0.1) for epoch in (1, 2, 3)]
+    old = [Epoch(epoch, 0.1, {}, 0.1) for epoch in (1, 2, 3)]
     ledger.record([Write(hold, trial_id, reports=old, system_attrs={"completed_rung_0": 0.1})])
     ledger.record([Write(hold, trial_id, kept=2)])
     (trial,) = optuna_trials(ledger)
@@ -479,9 +480,9 @@ def test_writes_of_one_hold_are_written_in_their_order(ledger: Ledger) -> None:
     trial_id = begin(ledger, hold)
     writes = [
         Write(hold, trial_id, kept=0, user_attrs={"a": 1, "b": 1}),
-        Write(hold, trial_id, reports=[EpochReport(1, 0.1, {}, 0.1)], user_attrs={"b": 2}),
-        Write(hold, trial_id, reports=[EpochReport(2, 0.2, {}, 0.1)]),
-        Write(hold, trial_id, reports=[EpochReport(2, 0.2, {}, 0.1)]),  # the last epoch again
+        Write(hold, trial_id, reports=[Epoch(1, 0.1, {}, 0.1)], user_attrs={"b": 2}),
+        Write(hold, trial_id, reports=[Epoch(2, 0.2, {}, 0.1)]),
+        Write(hold, trial_id, reports=[Epoch(2, 0.2, {}, 0.1)]),  # the last epoch again
         Write(hold, trial_id, ending=Ending(TrialState.COMPLETE, 0.2)),
     ]
     assert ledger.record(writes) == set()
@@ -509,7 +510,7 @@ def test_an_end_that_is_written_already_is_not_refused(ledger: Ledger) -> None:
     end = Write(hold, trial_id, ending=Ending(TrialState.COMPLETE, 0.5))
     assert ledger.record([end]) == ledger.record([end]) == set()
     assert ledger.study("s").ended == 1
-    late = Write(hold, trial_id, reports=[EpochReport(1, 0.1, {}, 0.1)])
+    late = Write(hold, trial_id, reports=[Epoch(1, 0.1, {}, 0.1)])
     assert ledger.record([late]) == {hold.key}
 
 
@@ -544,7 +545,7 @@ def lose(ledger: Ledger, study: Study, name: str, epoch: int | None = None) -> H
     for hold in holds:
         trial_id = hold.trial_id or begin(ledger, hold)
         if epoch is not None:
-            report = EpochReport(epoch, 0.5, {}, 0.1)
+            report = Epoch(epoch, 0.5, {}, 0.1)
             ledger.record([Write(hold, trial_id, reports=[report])])
     ledger.sign_off(name, lost=f"{name} was killed by signal 9")
     return holds[0] if holds else None
@@ -585,7 +586,7 @@ def test_a_ticket_that_lost_its_worker_is_leased_by_itself_until_a_new_epoch(
     assert (first.number, first.crashes) == (0, 1)
     assert [h.number for h in ledger.claim("c", study_id, 4, beside=True)] == [4, 5]
     assert not ledger.claim("c", study_id, 4, beside=True), "one of the suspects joined others"
-    report = EpochReport(1, 0.5, {}, 0.1)
+    report = Epoch(1, 0.5, {}, 0.1)
     ledger.record([Write(first, begin(ledger, first), reports=[report])])
     assert ledger.suspects(study_id) == dict.fromkeys(range(1, 4), True)
 
@@ -654,7 +655,7 @@ def test_workers_are_listed_with_what_they_do(url: str) -> None:
         ledger.sign_on(name, "host", 7, "cuda:0 (NVIDIA H100)")
     Ledger(ledger.database, lease_s=1e-6).sign_on("lost", "host", 7, "cpu")
     hold, _ = ledger.claim("busy", study.study_id, 2)
-    report = EpochReport(3, 0.5, {}, 0.1)
+    report = Epoch(3, 0.5, {}, 0.1)
     ledger.record([Write(hold, begin(ledger, hold), reports=[report])])
     ledger.sign_off("left")
     found = {w.worker: w for w in ledger.workers()}

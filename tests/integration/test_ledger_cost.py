@@ -13,16 +13,17 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import event
 
+from hpsearch.runner.epoch import Epoch
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.optuna_tables import TRIALS
 from hpsearch.store.tables import leases, studies, tickets
-from hpsearch.store.values import Ending, EpochReport, Hold, Study, Write
+from hpsearch.store.values import Ending, Hold, Study, Write
 from tests.integration.test_ledger import a_proposal, a_study
 
 pytestmark = pytest.mark.mariadb
 
-REPORTS = [EpochReport(epoch, epoch / 10, {"accuracy": 0.5}, 0.1) for epoch in range(1, 11)]
+REPORTS = [Epoch(epoch, epoch / 10, {"accuracy": 0.5}, 0.1) for epoch in range(1, 11)]
 NOTES = {"completed_rung_0": 0.1, "completed_rung_1": 0.3}
 
 

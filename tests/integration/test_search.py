@@ -15,6 +15,7 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.api.submit import submit
+from hpsearch.runner.epoch import Epoch
 from hpsearch.search import Search
 from hpsearch.search.cmaes import ReplayedCmaEsSampler
 from hpsearch.search.distributions import distribution, to_optuna
@@ -25,7 +26,7 @@ from hpsearch.store import study_rows
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Ending, EpochReport, Hold, Write
+from hpsearch.store.values import Ending, Hold, Write
 from hpsearch.worker.staging import Staging
 
 PARAMETERS = (
@@ -84,7 +85,7 @@ class StudySession:
     def end(self, hold: Hold, trial_id: int, state: TrialState = TrialState.COMPLETE) -> None:
         params = self.mirror.get_trial(trial_id).params
         value = 1 - abs(math.log10(params.get("lr", 1e-2)) + 2) - params.get("dropout", 0.0)
-        report, ending = EpochReport(1, value, {}, 0.1), Ending(state, value)
+        report, ending = Epoch(1, value, {}, 0.1), Ending(state, value)
         write = Write(hold, trial_id, reports=[report], ending=ending)
         assert self.ledger.record([write]) == set()
         self.mirror.report(trial_id, 1, value)
@@ -454,7 +455,7 @@ def test_a_pruner_stops_the_weak_and_not_the_strong(bench, pruner) -> None:
         for epoch in range(1, 9):
             value = (0.9 if strong else 0.05) - epoch / 1000
             study.mirror.report(trial_id, epoch, value)
-            report = EpochReport(epoch, value, {}, 0.1)
+            report = Epoch(epoch, value, {}, 0.1)
             study.ledger.record([Write(hold, trial_id, reports=[report])])
             if study.search.should_prune(trial):
                 pruned.append(number)
@@ -478,7 +479,7 @@ def test_what_a_pruner_notes_reaches_other_workers(bench) -> None:
     study.search.should_prune(study.mirror.get_trial(trial_id))
     notes = study.mirror.take_notes(trial_id)
     assert notes
-    report = EpochReport(1, 0.5, {}, 0.1)
+    report = Epoch(1, 0.5, {}, 0.1)
     study.ledger.record([Write(hold, trial_id, reports=[report], system_attrs=notes)])
     study.open()
     study.mirror.refresh()

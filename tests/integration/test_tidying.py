@@ -15,10 +15,12 @@ from hpsearch.checkpoints import places
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.errors import CheckpointError, UnreachableError
 from hpsearch.insight.report import Reader
+from hpsearch.runner import Saved
+from hpsearch.runner.epoch import Epoch
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Ending, EpochReport, Study
+from hpsearch.store.values import Ending, Study
 from hpsearch.worker.keeper import Keeper
 from hpsearch.worker.outbox import Outbox
 from hpsearch.worker.running import Running
@@ -27,17 +29,14 @@ from tests.integration.test_ledger import a_proposal, a_study
 
 
 class Networks(dict):
-    """What stands for the array: a state for each number."""
+    """What stands for the runner: a state for each number."""
 
     @property
     def keys(self) -> set[int]:  # type: ignore[override]
         return set(self)
 
-    def has_state(self, number: int) -> bool:
-        return number in self
-
-    def state(self, number: int) -> dict[str, Any]:
-        return {"epoch": self[number]}
+    def saved(self, number: int) -> Saved | None:
+        return Saved({"epoch": self[number]}) if number in self else None
 
     def remove(self, number: int) -> None:
         del self[number]
@@ -77,7 +76,7 @@ class Worker:
 
     def save(self, number: int) -> str | None:
         hold = self.running[number].hold
-        return self.saves.save(hold, lambda: self.networks.state(number), last=False)
+        return self.saves.save(hold, self.networks.saved(number), last=False)
 
     def end(self, number: int, value: float) -> None:
         running = self.running[number]
@@ -185,7 +184,7 @@ def test_of_the_best_one_only_its_last_holder_s_checkpoint_is_left(
     second.end(number, 0.9)
     second.settle()
     assert left(folder) == [f"{number}.2.pt"]
-    first.running[number].put(reports=[EpochReport(2, 0.5, {}, 0.1)])
+    first.running[number].put(reports=[Epoch(2, 0.5, {}, 0.1)])
     first.delivery.save()
     assert left(folder) == [f"{number}.1.pt", f"{number}.2.pt"]
     first.settle()

@@ -20,13 +20,14 @@ from hpsearch.cli import inspect
 from hpsearch.errors import CheckpointError, ConflictError
 from hpsearch.handover import save
 from hpsearch.insight.report import Reader, Snapshot
+from hpsearch.runner import Report, Saved
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec, load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.training.array import Array, Report
-from hpsearch.training.trial_progress import DivergedError, kept
+from hpsearch.training.array import Array
+from hpsearch.training.trial_progress import DivergedError
 from hpsearch.worker import study_session as bench
 from hpsearch.worker.context import Context, Options, Patience
 from hpsearch.worker.keeper import Keeper
@@ -80,23 +81,23 @@ class Place:
         keeper.start()
         try:
             bench = StudySession(context, self.ledger.study("s"))
-            train = bench._array.epoch
+            train = bench._runner.reports
 
-            def epoch() -> Iterator[Any]:
+            def reports(timeout_s: float) -> Iterator[Report]:
                 if each_epoch is not None:
                     each_epoch(bench)
-                reports = 0
-                for report in train():
-                    reports += 1
+                count = 0
+                for report in train(timeout_s):
+                    count += 1
                     yield report
-                self.epochs.append(reports)
+                self.epochs.append(count)
 
             def to_the_end() -> None:
                 while bench.run():
                     assert keeper.flush(20)
                     bench.settle()
 
-            bench._array.epoch = epoch  # type: ignore[method-assign]
+            bench._runner.reports = reports  # type: ignore[method-assign]
             yield to_the_end
         finally:
             keeper.stop()
@@ -154,7 +155,7 @@ def test_a_trial_has_the_value_and_the_network_of_its_best_epoch(place: Place, s
     assert best is not None
     state = place.state(best.ticket)
     assert state is not None
-    assert kept(state)[0] == best.best_epoch
+    assert Saved(state).kept_epoch == best.best_epoch
     config = save.save(place.ledger, place.snapshot, best, place.folder / "net")
     assert config.metrics.validation["accuracy"] == best.value
 
@@ -266,7 +267,7 @@ def test_a_trial_taken_over_keeps_its_best_epoch(place: Place, after: int) -> No
     assert trial.user_attrs["metrics"] == other.user_attrs["metrics"]
     state = place.state(0)
     assert state is not None
-    assert kept(state)[0] == trial.user_attrs["best_epoch"]
+    assert Saved(state).kept_epoch == trial.user_attrs["best_epoch"]
 
 
 # Hours
@@ -430,8 +431,8 @@ def test_by_the_rules_of_version_1_it_is(place: Place, monkeypatch: pytest.Monke
 def fail_twice(place: Place, monkeypatch: pytest.MonkeyPatch, version: int) -> None:
     """Both trials of a study have failed, and its hours are spent."""
 
-    def fail(array: Array, held: Any, *_: Any) -> Report:
-        return array._failed(held, ValueError("by this test"), 0.0)
+    def fail(array: Array, member: Any, *_: Any) -> Report:
+        return array._failed(member, ValueError("by this test"))
 
     place.submit("search: {sampler: random, pruner: none, stack: off}\n"
                  "budget: {trials: 2, epochs: 2, hours: 100}\n", version)  # fmt: skip
@@ -467,8 +468,8 @@ def test_a_finish_that_came_to_nothing_takes_no_network_away(
 ) -> None:
     """Neither that of the best trial nor that of the finish before."""
 
-    def diverge(array: Array, held: Any, *_: Any) -> Report:
-        return array._failed(held, DivergedError("by this test"), 0.0)
+    def diverge(array: Array, member: Any, *_: Any) -> Report:
+        return array._failed(member, DivergedError("by this test"))
 
     place.submit("search: {sampler: random, pruner: none, stack: off}\n"
                  "budget: {trials: 3, epochs: 2}\n")  # fmt: skip
@@ -524,10 +525,10 @@ def test_the_network_of_a_finish_is_handed_over_where_nothing_of_the_search_comp
 ) -> None:
     report = Array._report
 
-    def diverge(array: Array, held: Any, *more: Any) -> Report:
-        if held.candidate.key < 2:
-            return array._failed(held, DivergedError("by this test"), 0.0)
-        return report(array, held, *more)
+    def diverge(array: Array, member: Any, *more: Any) -> Report:
+        if member.candidate.key < 2:
+            return array._failed(member, DivergedError("by this test"))
+        return report(array, member, *more)
 
     monkeypatch.setattr(Array, "_report", diverge)
     place.submit("search: {sampler: random, pruner: none, stack: off}\n"

@@ -11,9 +11,9 @@ import pytest
 
 from benchmarks.finish import STUDY, Finished, retrained, summary
 from benchmarks.turns import environment
+from hpsearch.runner.candidate import derived_seed
 from hpsearch.spec import load
 from hpsearch.stages.finish import estimate
-from hpsearch.training.candidate import derived_seed
 
 CHANGES = ["parameters.regularization.dropout=0.0", "budget.trials=2", "budget.epochs=2"]
 """Which units are dropped depends on what is trained beside."""

@@ -22,11 +22,11 @@ import hpsearch
 from hpsearch.errors import CheckpointError, ConflictError, DataError
 from hpsearch.handover import folder
 from hpsearch.handover.trained import Trained
+from hpsearch.runner.candidate import Candidate
 from hpsearch.sources import dataset as data
 from hpsearch.sources.dataset import Dataset, DataSettings, Prepared, load
 from hpsearch.spec.family import FAMILIES
 from hpsearch.training.array import Array
-from hpsearch.training.candidate import Candidate
 from tests.zygote import Process, program
 
 CPU = torch.device("cpu")
@@ -42,13 +42,13 @@ def made(
     array = Array(dataset, metric, CPU)
     array.add(Candidate(0, family, found, 1))
     for _ in range(2):
-        (report,) = array.epoch()
-    weights = array.state(0)["model"]
+        (report,) = array.reports()
+    weights = dict(array.saved(0).state["model"])
     problem = Prepared(**{name: getattr(dataset, name) for name in Prepared.__dataclass_fields__})
     trained = Trained(family, found, weights, problem)
     part = data.test_part(settings, problem, dataset.record, CPU)
     metrics = folder.Metrics(
-        metric, dict(report.metrics),
+        metric, dict(report.last.metrics),
         trained.score(trained.outputs(part.inputs), part.targets, metric), None,
     )  # fmt: skip
     record = dataset.record
@@ -314,9 +314,9 @@ def test_names_of_ours_that_are_no_files_are_not_replaced(net: Path, name: str, 
 DIES = """
 import os, sys
 from pathlib import Path
-from hpsearch.handover import folder
+from hpsearch.handover.folder import read, write
 
-config, weights = folder.read(Path(sys.argv[1]))
+config, weights = read(Path(sys.argv[1]))
 left = 0
 
 def counted(call):
@@ -332,7 +332,7 @@ for name in ("mkdir", "write_bytes", "write_text", "rename"):
     setattr(Path, name, counted(getattr(Path, name)))
 for left, folder in enumerate(sys.argv[1:]):
     if not os.fork():
-        folder.write(Path(folder), config, weights, force=True)
+        write(Path(folder), config, weights, force=True)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.wait()[1]) == 9
 """

@@ -17,14 +17,15 @@ from hpsearch.errors import HpsearchError
 from hpsearch.extrapolation import STACK, speedup
 from hpsearch.forecast import forecast
 from hpsearch.rehearsal import draws, rehearse
+from hpsearch.runner import Fit
+from hpsearch.runner.candidate import Candidate
 from hpsearch.sources.dataset import DataSettings
 from hpsearch.sources.dataset import load as load_data
 from hpsearch.spec import StudySpec, load
 from hpsearch.training import devices
 from hpsearch.training.array import Array
-from hpsearch.training.candidate import Candidate
 from hpsearch.training.stacking.layers import CannotStackError
-from hpsearch.training.stacking.slots import Cost, Fit
+from hpsearch.training.stacking.slots import Cost
 
 CPU = torch.device("cpu")
 

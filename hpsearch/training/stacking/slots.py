@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from hpsearch.runner import Fit
+from hpsearch.runner.candidate import derived_seed
 from hpsearch.training import devices
-from hpsearch.training.candidate import derived_seed
 from hpsearch.training.evaluation import measure
 from hpsearch.training.solo import Solo
 from hpsearch.training.stacking import optimizers
@@ -22,10 +23,10 @@ from hpsearch.training.stacking.stack import Stack
 from hpsearch.training.trial_progress import TrialProgress
 
 if TYPE_CHECKING:
+    from hpsearch.runner.candidate import Candidate
     from hpsearch.sources.dataset import Dataset
-    from hpsearch.training.candidate import Candidate
 
-__all__ = ["Cost", "Fit", "checkpoint_bytes", "cost", "fit", "fixed", "has_room"]
+__all__ = ["Cost", "checkpoint_bytes", "cost", "fit", "fixed", "has_room"]
 
 _MOST = 64
 """Slots of a stack at the most: what each of them costs outside the device grows with them."""
@@ -50,15 +51,6 @@ median counts, as other work on the machine comes and goes."""
 
 _SHARE = 0.5
 """Of the memory that is free, what a stack may take."""
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A choice and its reason."""
-
-    slots: int
-    """1: each by itself."""
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from hpsearch.runner.candidate import derived_seed
 from hpsearch.spec.family import FAMILIES
 from hpsearch.training import devices, losses
-from hpsearch.training.candidate import derived_seed
 from hpsearch.training.evaluation import in_parts
 from hpsearch.training.stacking import optimizers
 from hpsearch.training.stacking.cuda_graphs import recorded
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from hpsearch.runner.candidate import Candidate
     from hpsearch.sources.dataset import Dataset, Part
-    from hpsearch.training.candidate import Candidate
     from hpsearch.training.trial_progress import TrialProgress
 
 __all__ = ["Stack", "shape_of", "shapes_by"]

@@ -20,13 +20,13 @@ from typing import Any
 import optuna
 
 from hpsearch.errors import HpsearchError
+from hpsearch.runner import Failure, Report
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Write
-from hpsearch.training.array import Failure, Report
+from hpsearch.worker.judging import Judging
 from hpsearch.worker.keeper import Keeper
 from hpsearch.worker.running import Running
-from hpsearch.worker.study_session import StudySession
 from tests.acceptance.chaos import hooks
 
 __all__ = ["ACTS", "EXTRA", "FINAL", "act_at", "fail_once", "note_moves"]
@@ -133,15 +133,15 @@ def act_at(move: str, act: str, refused: Path) -> None:
 
 def fail_once(ticket: int) -> None:
     """Let that ticket's trial fail, whoever trains it; one that runs it again is another ticket."""
-    judge = StudySession._judge
+    note = Judging.note
 
-    def failing(self: StudySession, report: Report) -> Running:
+    def failing(self: Judging, report: Report) -> Running:
         wanted = "as the test wants it"
         if report.key == ticket:
-            report = replace(report, value=None, failure=Failure.ERROR, message=wanted)
-        return judge(self, report)
+            report = replace(report, kept=None, failure=Failure.ERROR, message=wanted)
+        return note(self, report)
 
-    StudySession._judge = failing  # type: ignore[method-assign]
+    Judging.note = failing  # type: ignore[method-assign]
 
 
 def _ledger() -> Ledger:

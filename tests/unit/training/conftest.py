@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from hpsearch.runner.candidate import Candidate
 from hpsearch.sources.dataset import Dataset, DataSettings, Part, load
 from hpsearch.spec import settings as catalog
 from hpsearch.spec.family import FAMILIES
 from hpsearch.training import devices
-from hpsearch.training.candidate import Candidate
 from tests.unit.training.packing import DEVICE, RULES
 
 if TYPE_CHECKING:

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hpsearch.training.array import Array, Report
+from hpsearch.runner import Report
+from hpsearch.training.array import Array
 from hpsearch.training.solo import Solo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from hpsearch.runner.candidate import Candidate
     from hpsearch.sources.dataset import Dataset
-    from hpsearch.training.candidate import Candidate
 
 DEVICE = torch.device(os.environ.get("HPSEARCH_TEST_DEVICE", "cpu"))
 """What the tests of training run on: HPSEARCH_TEST_DEVICE=cuda:0 holds another device to them."""
@@ -37,8 +38,14 @@ def run(array: Array, epochs: int = 100) -> list[Report]:
     for _ in range(epochs):
         if {r.key for r in reports if r.finished or r.failure} >= set(array.keys):
             break
-        reports += array.epoch()
+        reports += array.reports()
     return reports
+
+
+def state_of(array: Array, key: int) -> Mapping[str, Any]:
+    saved = array.saved(key)
+    assert saved is not None
+    return saved.state
 
 
 def packed(
@@ -54,9 +61,9 @@ def packed(
 
 def alone(
     dataset: Dataset, candidate: Candidate, metric: str | None = None
-) -> tuple[list[Report], dict[str, Any]]:
+) -> tuple[list[Report], Mapping[str, Any]]:
     reports, array = packed(dataset, [candidate], stack=1, metric=metric)
-    return reports, array.state(candidate.key)
+    return reports, state_of(array, candidate.key)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -94,13 +101,13 @@ def curve(reports: Sequence[Report], key: int) -> list[Report]:
 
 def gap(one: Sequence[Report], other: Sequence[Report], *names: str) -> float:
     """The largest difference of these metrics in two curves, of the same epochs; by default all."""
-    assert [(r.epoch, r.finished, r.failure) for r in one] == [
-        (r.epoch, r.finished, r.failure) for r in other
+    assert [(r.last.epoch, r.finished, r.failure) for r in one] == [
+        (r.last.epoch, r.finished, r.failure) for r in other
     ]
     return max(
-        abs(ours.metrics[name] - theirs.metrics[name])
+        abs(ours.last.metrics[name] - theirs.last.metrics[name])
         for ours, theirs in zip(one, other, strict=True)
-        for name in names or ours.metrics
+        for name in names or ours.last.metrics
     )
 
 

@@ -9,20 +9,20 @@ import torch
 
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.errors import CheckpointError
+from hpsearch.runner import Failure, Fit, Saved
 from hpsearch.spec import settings as catalog
 from hpsearch.training import array as array_module
-from hpsearch.training.array import Array, Failure
-from hpsearch.training.stacking.slots import Fit
+from hpsearch.training.array import Array
 from hpsearch.training.trial_progress import batch_sizes
-from tests.unit.training.packing import DEVICE, alone, run, same, weights
+from tests.unit.training.packing import DEVICE, alone, curve, gap, run, same, state_of, weights
 
 if TYPE_CHECKING:
+    from hpsearch.runner import Report
     from hpsearch.sources.dataset import Dataset
-    from hpsearch.training.array import Report
 
 
 def values(reports: list[Report]) -> list[tuple]:
-    return [(r.epoch, r.value, r.metrics) for r in reports]
+    return [(r.last.epoch, r.last.value, r.last.metrics) for r in reports]
 
 
 # Training
@@ -30,14 +30,14 @@ def values(reports: list[Report]) -> list[tuple]:
 
 def test_one_candidate_learns_and_finishes(digits: Dataset, candidate) -> None:
     reports, state = alone(digits, candidate(key=5, widths=(32,), lr=5e-3, epochs=12))
-    assert [report.epoch for report in reports] == list(range(1, 13))
+    assert [report.last.epoch for report in reports] == list(range(1, 13))
     assert [report.finished for report in reports] == [False] * 11 + [True]
     assert {report.key for report in reports} == {5}
-    assert reports[-1].value == reports[-1].metrics["accuracy"] > 0.85
-    assert reports[-1].metrics["train_loss"] < reports[0].metrics["train_loss"]
-    assert all(report.seconds > 0 and report.failure is None for report in reports)
+    assert reports[-1].last.value == reports[-1].last.metrics["accuracy"] > 0.85
+    assert reports[-1].last.metrics["train_loss"] < reports[0].last.metrics["train_loss"]
+    assert all(report.last.seconds > 0 and report.failure is None for report in reports)
     assert [entry["epoch"] for entry in state["curve"]] == list(range(1, 13))
-    assert state["curve"][-1]["metrics"] == reports[-1].metrics
+    assert state["curve"][-1]["metrics"] == reports[-1].last.metrics
 
 
 def test_all_metrics_of_the_task_are_reported(
@@ -46,16 +46,16 @@ def test_all_metrics_of_the_task_are_reported(
     for dataset, metric in ((digits, "auroc"), (diabetes, "rmse")):
         report = alone(dataset, candidate(epochs=1), metric)[0][0]
         wanted = {n for n, m in catalog.METRICS.items() if dataset.task in m.tasks}
-        assert report.metrics.keys() == {"train_loss", *wanted}
-        assert report.value == report.metrics[metric]
+        assert report.last.metrics.keys() == {"train_loss", *wanted}
+        assert report.last.value == report.last.metrics[metric]
 
 
 def test_regression_reports_in_the_unit_of_the_data(diabetes: Dataset, candidate) -> None:
     report = alone(diabetes, candidate(epochs=25, lr=3e-3), "mae")[0][-1]
-    assert 35 < report.metrics["mae"] < 60
-    assert report.metrics["rmse"] == pytest.approx(report.metrics["mse"] ** 0.5, rel=1e-4)
-    assert report.metrics["loss"] < 1  # on the standardised scale
-    assert 0.3 < report.metrics["r2"] < 0.7
+    assert 35 < report.last.metrics["mae"] < 60
+    assert report.last.metrics["rmse"] == pytest.approx(report.last.metrics["mse"] ** 0.5, rel=1e-4)
+    assert report.last.metrics["loss"] < 1  # on the standardised scale
+    assert 0.3 < report.last.metrics["r2"] < 0.7
 
 
 @pytest.mark.parametrize("family", ["mlp", "cnn"])
@@ -63,7 +63,7 @@ def test_regression_reports_in_the_unit_of_the_data(diabetes: Dataset, candidate
 def test_every_optimizer_learns(digits: Dataset, candidate, family: str, optimizer: str) -> None:
     lr = {"sgd": 0.05, "rmsprop": 1e-3}.get(optimizer, 5e-3)
     reports = alone(digits, candidate(family=family, optimizer=optimizer, lr=lr, epochs=10))[0]
-    assert reports[-1].value > 0.6
+    assert reports[-1].last.value > 0.6
 
 
 @pytest.mark.parametrize(("activation", "low", "high"), [("none", 0.3, 0.7), ("relu", 0.95, 1.0)])
@@ -75,7 +75,7 @@ def test_two_circles_need_an_activation(table, candidate, activation, low, high)
     circles = table("\n".join(["x,y,ring", *lines]), target="ring")
     settings = {"widths": (10, 10), "activation": activation, "lr": 0.03, "epochs": 30}
     report = alone(circles, candidate(**settings))[0][-1]
-    assert low <= report.value <= high
+    assert low <= report.last.value <= high
 
 
 # How a candidate is packed must not change its result
@@ -93,13 +93,13 @@ def test_neighbours_change_nothing(digits: Dataset, candidate) -> None:
     ]
     array = Array(digits, "accuracy", DEVICE)
     array.add(crowd[0])
-    reports = list(array.epoch())
+    reports = list(array.reports())
     array.add(crowd[1])
     array.add(crowd[2])
     reports += run(array)
     for one in crowd:
         their_reports, their_state = alone(digits, one)
-        assert same(weights(array.state(one.key)), weights(their_state))
+        assert same(weights(state_of(array, one.key)), weights(their_state))
         assert values([r for r in reports if r.key == one.key]) == values(their_reports)
 
 
@@ -130,20 +130,20 @@ def test_resuming_is_bitwise_the_same(
     first.add(one)
     before = run(first, epochs=3)
     files = Checkpoints(tmp_path)
-    files.save(3, first.state(3))
+    files.save(3, state_of(first, 3))
     second = Array(digits, "accuracy", DEVICE)
-    second.add(one, files.load(3))
+    second.add(one, Saved(files.load(3)))
     after = run(second)
     assert values(before + after) == values(reports)
-    assert same(weights(second.state(3)), weights(uninterrupted))
-    assert [entry["epoch"] for entry in second.state(3)["curve"]] == [1, 2, 3, 4, 5, 6]
+    assert same(weights(state_of(second, 3)), weights(uninterrupted))
+    assert [entry["epoch"] for entry in state_of(second, 3)["curve"]] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_state_does_not_move_on_with_training(digits: Dataset, candidate) -> None:
     array = Array(digits, "accuracy", DEVICE)
     array.add(candidate())
     run(array, epochs=1)
-    state = array.state(0)
+    state = state_of(array, 0)
     kept = {name: tensor.clone() for name, tensor in state["model"].items()}
     run(array, epochs=1)
     assert same(state["model"], kept)
@@ -158,7 +158,7 @@ def test_plateau_lowers_the_rate(digits: Dataset, candidate) -> None:
     states = []
     for _ in range(3):
         run(array, epochs=1)
-        states.append(array.state(0))
+        states.append(state_of(array, 0))
     assert [state["plateau"]["factor"] for state in states] == pytest.approx([1, 1e-9, 1e-18])
     assert not same(states[0]["model"], states[1]["model"])
     assert same(states[1]["model"], states[2]["model"])
@@ -167,7 +167,7 @@ def test_plateau_lowers_the_rate(digits: Dataset, candidate) -> None:
 def test_every_epoch_has_randomness_of_its_own(digits: Dataset, candidate) -> None:
     # With weights that stay, losses differ by dropout alone.
     reports = alone(digits, candidate(optimizer="sgd", lr=1e-12, dropout=0.5))[0]
-    assert len({round(report.metrics["train_loss"], 4) for report in reports}) == 4
+    assert len({round(report.last.metrics["train_loss"], 4) for report in reports}) == 4
 
 
 def test_cosine_ends_near_zero_and_warmup_starts_there(digits: Dataset, candidate) -> None:
@@ -176,9 +176,9 @@ def test_cosine_ends_near_zero_and_warmup_starts_there(digits: Dataset, candidat
         array = Array(digits, "accuracy", DEVICE)
         array.add(candidate(optimizer="sgd", momentum=0.0, lr=0.01, **settings))
         run(array, epochs=1)
-        before = array.state(0)["model"]["1.weight"]
+        before = state_of(array, 0)["model"]["1.weight"]
         run(array, epochs=1)
-        return float((array.state(0)["model"]["1.weight"] - before).norm())
+        return float((state_of(array, 0)["model"]["1.weight"] - before).norm())
 
     plain = moved(epochs=2)
     assert moved(epochs=2, schedule="cosine") < 0.4 * plain
@@ -192,9 +192,9 @@ def test_clipping_bounds_a_step(digits: Dataset, candidate) -> None:
         array = Array(digits, "accuracy", DEVICE)
         array.add(candidate(**steps, **settings))
         run(array, epochs=1)
-        before = array.state(0)["model"]
+        before = state_of(array, 0)["model"]
         run(array, epochs=1)
-        after = array.state(0)["model"]
+        after = state_of(array, 0)["model"]
         return math.sqrt(sum(float((after[n] - before[n]).square().sum()) for n in before))
 
     assert moved() > 0.1
@@ -246,14 +246,13 @@ def test_a_failure_is_reported_and_the_others_go_on(
     array = Array(digits, "accuracy", DEVICE)
     array.add(candidate(key=1, **settings))
     array.add(candidate(key=2))
-    bad = next(array.epoch())
-    assert (bad.key, bad.failure, bad.value, bad.epoch) == (1, failure, None, 0)
+    bad = next(array.reports())
+    assert (bad.key, bad.failure, bad.last, bad.kept) == (1, failure, None, None)
     assert not bad.finished
     assert re.search(words, bad.message), bad.message
     assert "\n" not in bad.message
-    with pytest.raises(CheckpointError, match="candidate 1 has nothing to save"):
-        array.state(1)
-    assert [report.key for report in array.epoch()] == [2]
+    assert array.saved(1) is None
+    assert [report.key for report in array.reports()] == [2]
     array.remove(1)
     assert array.keys == (2,)
 
@@ -265,10 +264,10 @@ def test_diverging_later_keeps_the_epochs_before(digits: Dataset, candidate, mon
     digits.train.inputs[0, 0, 0, 0] = kept = digits.train.inputs[0, 0, 0, 0].clone()
     digits.train.inputs[0, 0, 0, 0] = torch.nan
     try:
-        (report,) = array.epoch()
+        (report,) = array.reports()
     finally:
         digits.train.inputs[0, 0, 0, 0] = kept
-    assert (report.failure, report.epoch) == (Failure.DIVERGED, 2)
+    assert (report.failure, report.last.epoch) == (Failure.DIVERGED, 2)
     assert report.message == "train_loss became nan in epoch 3"
 
 
@@ -282,11 +281,10 @@ def test_an_interruption_breaks_the_epoch_off(digits: Dataset, candidate) -> Non
     array = Array(digits, "accuracy", DEVICE, interrupted=interrupted)
     for key in range(3):
         array.add(candidate(key=key, batch_size=60))  # 7 batches an epoch
-    assert [report.key for report in array.epoch()] == [0]
+    assert [report.key for report in array.reports()] == [0]
     assert len(asked) == 11
-    assert array.state(0)["epoch"] == 1
-    with pytest.raises(CheckpointError, match="candidate 1 has nothing to save"):
-        array.state(1)
+    assert state_of(array, 0)["epoch"] == 1
+    assert array.saved(1) is None
 
 
 # Coming and going
@@ -301,7 +299,7 @@ def test_who_is_held(digits: Dataset, candidate) -> None:
     array = Array(digits, "accuracy", DEVICE, stack=2)
     assert array.keys == ()
     array.add(candidate(key=7))
-    with pytest.raises(ValueError, match="candidate 7 is held already"):
+    with pytest.raises(ValueError, match="candidate 7 is in the array already"):
         array.add(candidate(key=7, lr=0.5))
     array.add(candidate(key=3, lr=0.5, dropout=0.5))
     array.add(candidate(key=4))  # how many to hold is the caller's affair
@@ -322,25 +320,53 @@ def test_removing_and_adding_in_the_midst_of_an_epoch(digits: Dataset, candidate
     for key in range(3):
         array.add(candidate(key=key))
     seen = []
-    for report in array.epoch():
+    for report in array.reports():
         seen.append(report.key)
         if report.key == 0:
             array.remove(0)
             array.remove(1)
             array.add(candidate(key=9))
     assert seen == [0, 2]
-    assert [(report.key, report.epoch) for report in array.epoch()] == [(2, 2), (9, 1)]
+    assert [(report.key, report.last.epoch) for report in array.reports()] == [(2, 2), (9, 1)]
+
+
+@pytest.mark.parametrize("stack", [1, 16])
+def test_one_that_pauses_goes_on_as_if_it_had_not(digits: Dataset, candidate, stack: int) -> None:
+    """Its neighbours are trained to their end meanwhile. Its rates are those of all its epochs."""
+    crowd = [candidate(key=key, seed=key, epochs=5, schedule="cosine") for key in range(3)]
+    whole = Array(digits, "accuracy", DEVICE, stack=stack)
+    array = Array(digits, "accuracy", DEVICE, stack=stack)
+    for one in crowd:
+        whole.add(one)
+        array.add(one, until=2 if one.key == 1 else None)
+    undisturbed, reports = run(whole), run(array)
+    rested = curve(reports, 1)
+    assert [(r.last.epoch, r.paused, r.finished) for r in rested] == [
+        (1, False, False), (2, True, False),
+    ]  # fmt: skip
+    saved = array.saved(1)
+    assert saved.epoch == 2
+    array.remove(1)
+    array.add(crowd[1], saved, until=2)  # whoever died before it was noted hears it again
+    assert list(array.reports()) == [rested[-1]]
+    array.remove(1)
+    array.add(crowd[1], saved, until=5)
+    rested += run(array)
+    assert not rested[-1].paused
+    assert rested[-1].finished
+    assert gap(rested, curve(undisturbed, 1), "train_loss", "loss") < 1e-4
+    assert gap(curve(reports, 0), curve(undisturbed, 0), "train_loss", "loss") < 1e-4
 
 
 def test_a_state_of_another_candidate_is_refused(digits: Dataset, candidate) -> None:
     state = alone(digits, candidate(epochs=1))[1]
     array = Array(digits, "accuracy", DEVICE)
     with pytest.raises(CheckpointError, match="not of candidate 0"):
-        array.add(candidate(epochs=1, lr=0.5), state)
+        array.add(candidate(epochs=1, lr=0.5), Saved(state))
     with pytest.raises(CheckpointError, match="not of candidate 0"):
-        array.add(candidate(epochs=1), {})
+        array.add(candidate(epochs=1), Saved({}))
     assert array.keys == ()
-    array.add(candidate(key=8, epochs=1), state)  # the key is the caller's own
+    array.add(candidate(key=8, epochs=1), Saved(state))  # the key is the caller's own
 
 
 def test_a_state_that_does_not_fit_is_refused(digits: Dataset, candidate) -> None:
@@ -348,7 +374,7 @@ def test_a_state_that_does_not_fit_is_refused(digits: Dataset, candidate) -> Non
     del state["model"]["1.weight"]
     array = Array(digits, "accuracy", DEVICE)
     with pytest.raises(CheckpointError, match="does not fit candidate 0"):
-        array.add(candidate(epochs=2), state)
+        array.add(candidate(epochs=2), Saved(state))
     assert array.keys == ()
     array.add(candidate(epochs=2))  # and can begin again
 
@@ -356,10 +382,10 @@ def test_a_state_that_does_not_fit_is_refused(digits: Dataset, candidate) -> Non
 def test_the_last_epoch_is_reported_again_after_a_resume(digits: Dataset, candidate) -> None:
     reports, state = alone(digits, candidate())
     array = Array(digits, "accuracy", DEVICE)
-    array.add(candidate(), state)
-    assert same(array.state(0), state)  # before anything is trained
-    assert list(array.epoch()) == [reports[-1]]
-    assert list(array.epoch()) == []
+    array.add(candidate(), Saved(state))
+    assert same(state_of(array, 0), state)  # before anything is trained
+    assert list(array.reports()) == [reports[-1]]
+    assert list(array.reports()) == []
 
 
 def test_devices_are_asked_to_free_memory_after_a_failure(digits, candidate, monkeypatch) -> None:
@@ -367,5 +393,5 @@ def test_devices_are_asked_to_free_memory_after_a_failure(digits, candidate, mon
     monkeypatch.setattr(array_module.devices, "empty_cache", freed.append)
     array = Array(digits, "accuracy", DEVICE)
     array.add(candidate(widths=(2**40,)))
-    list(array.epoch())
+    list(array.reports())
     assert freed == [DEVICE]

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from hpsearch.runner import Fit
 from hpsearch.training import devices
 from hpsearch.training.array import Array
 from hpsearch.training.solo import Solo
 from hpsearch.training.stacking import optimizers
 from hpsearch.training.stacking import slots as fit_module
-from hpsearch.training.stacking.slots import Fit, cost, fit, fixed
+from hpsearch.training.stacking.slots import cost, fit, fixed
 from hpsearch.training.stacking.stack import Stack
 from hpsearch.training.trial_progress import TrialProgress
 from tests.unit.training.packing import DEVICE
@@ -106,7 +107,7 @@ def test_a_stack_beyond_doubt_loads_no_optimizer_of_pytorchs() -> None:
         import sys, torch
         from hpsearch.spec.family import FAMILIES
         from hpsearch.training.stacking import slots as fit
-        from hpsearch.training.candidate import Candidate
+        from hpsearch.runner.candidate import Candidate
         from hpsearch.sources.dataset import DataSettings, load
         settings = {**FAMILIES["mlp"].defaults, "epochs": 1, "depth": 1, "width": 4}
         fit._BEYOND_DOUBT = 0.0

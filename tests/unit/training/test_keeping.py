@@ -10,17 +10,20 @@ import torch
 from hpsearch.checkpoints import checkpoint as checkpoint_module
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.handover.trained import Trained
-from hpsearch.training.array import Array, Failure
-from hpsearch.training.trial_progress import Keeping, TrialProgress, kept
-from tests.unit.training.packing import DEVICE, curve, run, same, weights
+from hpsearch.runner import Failure, Saved
+from hpsearch.runner.epoch import Keeping
+from hpsearch.training.array import Array
+from hpsearch.training.trial_progress import TrialProgress
+from tests.unit.training.packing import DEVICE, curve, run, same, state_of, weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from hpsearch.runner import Report
+    from hpsearch.runner.candidate import Candidate
+    from hpsearch.runner.epoch import Epoch
     from hpsearch.sources.dataset import Dataset
-    from hpsearch.training.array import Report
-    from hpsearch.training.candidate import Candidate
 
 BEST = Keeping(best=True)
 PACKINGS = {"alone": 1, "stack": 16}
@@ -37,9 +40,10 @@ def array_of(dataset: Dataset, stack: int, keeping: Keeping = BEST, **more: Any)
     return Array(dataset, metric, DEVICE, stack=stack, keeping=keeping, **more)
 
 
-def best_of(reports: Sequence[Report], key: int) -> Report:
-    """The report of the best value, the first of equals."""
-    return max(curve(reports, key), key=lambda r: (r.value, -r.epoch))
+def best_of(reports: Sequence[Report], key: int) -> Epoch:
+    """The epoch of the best value, the first of equals."""
+    epochs = [report.last for report in curve(reports, key) if report.last]
+    return max(epochs, key=lambda epoch: (epoch.value, -epoch.epoch))
 
 
 def value_of(dataset: Dataset, one: Candidate, model: Mapping[str, torch.Tensor]) -> float:
@@ -62,14 +66,13 @@ def test_the_network_of_the_best_epoch_is_kept(
     assert any(best.epoch < 8 for best in bests.values())  # or the test shows nothing
     for one in several:
         last, best = curve(reports, one.key)[-1], bests[one.key]
-        assert (last.kept["epoch"], last.kept["value"]) == (best.epoch, best.value)
-        assert last.kept["metrics"] == best.metrics
-        state = array.state(one.key)
+        assert (last.kept.epoch, last.kept.value) == (best.epoch, best.value)
+        assert last.kept.metrics == best.metrics
+        state = state_of(array, one.key)
         assert ("best" in state) == (best.epoch < 8)
-        epoch, model = kept(state)
-        assert epoch == best.epoch
-        assert value_of(digits, one, model) == pytest.approx(best.value)
-        assert value_of(digits, one, state["model"]) == pytest.approx(last.value)
+        assert Saved(state).kept_epoch == best.epoch
+        assert value_of(digits, one, Saved(state).network) == pytest.approx(best.value)
+        assert value_of(digits, one, state["model"]) == pytest.approx(last.last.value)
 
 
 @pytest.mark.parametrize("first", PACKINGS)
@@ -84,17 +87,18 @@ def test_it_is_kept_through_a_checkpoint(
         before = array_of(digits, PACKINGS[first])
         for one in several:
             before.add(one)
-        reports = [report for _ in range(epoch) for report in before.epoch()]
+        reports = [report for _ in range(epoch) for report in before.reports()]
         after = array_of(digits, PACKINGS[then])
         for one in several:
-            checkpoints.save(one.key, before.state(one.key))
-            after.add(one, checkpoints.load(one.key))
-            assert same(kept(after.state(one.key)), kept(before.state(one.key)))
+            checkpoints.save(one.key, state_of(before, one.key))
+            after.add(one, Saved(checkpoints.load(one.key)))
+            assert after.saved(one.key).kept == before.saved(one.key).kept
+            assert same(after.saved(one.key).network, before.saved(one.key).network)
         reports += run(after)
         for one in several:
-            best, (at, model) = best_of(reports, one.key), kept(after.state(one.key))
-            assert at == curve(reports, one.key)[-1].kept["epoch"] == best.epoch
-            assert value_of(digits, one, model) == pytest.approx(best.value)
+            best, saved = best_of(reports, one.key), after.saved(one.key)
+            assert saved.kept_epoch == curve(reports, one.key)[-1].kept.epoch == best.epoch
+            assert value_of(digits, one, saved.network) == pytest.approx(best.value)
 
 
 def test_neighbours_that_come_and_go_leave_it_alone(digits: Dataset, crowd) -> None:
@@ -106,15 +110,15 @@ def test_neighbours_that_come_and_go_leave_it_alone(digits: Dataset, crowd) -> N
     array = array_of(digits, 16)
     for one in several[:3]:
         array.add(one)
-    list(array.epoch())
+    list(array.reports())
     array.remove(0)
-    list(array.epoch())
+    list(array.reports())
     array.add(several[3])
     run(array)
     for key in (1, 2, 3):
-        epoch, model = kept(array.state(key))
-        assert epoch == best_of(reports, key).epoch
-        assert value_of(digits, several[key], model) == pytest.approx(best_of(reports, key).value)
+        saved, best = array.saved(key), best_of(reports, key)
+        assert saved.kept_epoch == best.epoch
+        assert value_of(digits, several[key], saved.network) == pytest.approx(best.value)
 
 
 def test_what_diverges_spoils_no_kept_network(digits: Dataset, crowd) -> None:
@@ -127,7 +131,7 @@ def test_what_diverges_spoils_no_kept_network(digits: Dataset, crowd) -> None:
     assert curve(reports, 1)[-1].failure is Failure.DIVERGED
     for key in (0, 2):
         best = best_of(reports, key)
-        model = kept(array.state(key))[1]
+        model = array.saved(key).network
         assert value_of(digits, several[key], model) == pytest.approx(best.value)
 
 
@@ -146,7 +150,7 @@ def test_the_best_epoch(
     course = TrialProgress(candidate(), digits, BEST)
     for value in values:
         course.advance(metric, {metric: value, "loss": 1.0}, 0.1)
-    assert (course.best_epoch, course.kept["value"]) == (best, values[best - 1])
+    assert (course.best_epoch, course.kept.value) == (best, values[best - 1])
     assert course.improved == (best == len(values))
 
 
@@ -156,8 +160,8 @@ def test_the_last_epoch_counts_where_the_study_says_so(digits: Dataset, crowd) -
         array.add(one)
     reports = run(array)
     for key in range(3):
-        state = array.state(key)
-        assert curve(reports, key)[-1].kept["epoch"] == kept(state)[0] == 8
+        state = state_of(array, key)
+        assert curve(reports, key)[-1].kept.epoch == Saved(state).kept_epoch == 8
         assert "best" not in state
 
 
@@ -176,13 +180,13 @@ def test_no_better_value_for_some_epochs_is_the_end(
         found = curve(reports, one.key)
         at = best_of(reports, one.key).epoch
         assert found[-1].finished
-        assert found[-1].epoch == min(at + 2, 8)
-        assert found[-1].kept["epoch"] == (at if best else found[-1].epoch)
-        early += found[-1].epoch < 8
+        assert found[-1].last.epoch == min(at + 2, 8)
+        assert found[-1].kept.epoch == (at if best else found[-1].last.epoch)
+        early += found[-1].last.epoch < 8
         # Whoever died before that was noted gives the same report again, and trains no more.
         again = array_of(digits, PACKINGS[packing], Keeping(best=best, stop_after=2))
-        again.add(one, array.state(one.key))
-        assert [r.epoch for r in run(again)] == [found[-1].epoch]
+        again.add(one, array.saved(one.key))
+        assert [r.last.epoch for r in run(again)] == [found[-1].last.epoch]
     assert early
 
 
@@ -195,19 +199,19 @@ def test_a_checkpoint_of_version_3_goes_on(
     for one in several:
         array.add(one)
     for _ in range(3):
-        list(array.epoch())
+        list(array.reports())
     checkpoints = Checkpoints(tmp_path)
     monkeypatch.setattr(checkpoint_module, "_VERSION", 3)
     for one in several:
-        state = array.state(one.key)
+        state = state_of(array, one.key)
         del state["best_epoch"], state["kept_epoch"]
         checkpoints.save(one.key, state)
     again = array_of(digits, PACKINGS[packing], Keeping())
     for one in several:
-        again.add(one, checkpoints.load(one.key))
+        again.add(one, Saved(checkpoints.load(one.key)))
     run(array), run(again)
     for one in several:
-        assert same(weights(again.state(one.key)), weights(array.state(one.key)))
+        assert same(weights(state_of(again, one.key)), weights(state_of(array, one.key)))
 
 
 def test_none_begins_an_epoch_once_it_is_over(digits: Dataset, crowd, candidate) -> None:
@@ -216,9 +220,9 @@ def test_none_begins_an_epoch_once_it_is_over(digits: Dataset, crowd, candidate)
     array = array_of(digits, 1, over=lambda: next(asked))
     for one in restless(crowd, 3):
         array.add(one)
-    assert [r.key for r in array.epoch()] == [0]
-    assert array.has_state(0)
-    assert not array.has_state(1)
+    assert [r.key for r in array.reports()] == [0]
+    assert array.saved(0) is not None
+    assert array.saved(1) is None
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
@@ -233,18 +237,18 @@ def test_the_confusion_matrix_is_of_the_epoch_that_is_kept(
     reports = run(array)
     for one in several:
         last = curve(reports, one.key)[-1]
-        counts = torch.tensor(last.confusion)
+        counts = torch.tensor(last.kept.confusion)
         rows = torch.bincount(digits.validation.targets.cpu(), minlength=10)
         assert counts.sum(dim=1).tolist() == rows.tolist()
         right = float(counts.diagonal().sum() / counts.sum())
-        assert right == pytest.approx(last.kept["metrics"]["accuracy"])
+        assert right == pytest.approx(last.kept.metrics["accuracy"])
         again = array_of(digits, 1, keeping)
-        again.add(one, array.state(one.key))
-        assert next(again.epoch()).confusion == last.confusion, "a checkpoint has it too"
+        again.add(one, array.saved(one.key))
+        assert next(again.reports()).kept == last.kept, "a checkpoint has it too"
 
 
 def test_numbers_have_no_confusion_matrix(diabetes: Dataset, crowd) -> None:
     (one,) = crowd(1, epochs=1, label_smoothing=0.0, class_weight="none")
     array = array_of(diabetes, 1)
     array.add(one)
-    assert run(array)[-1].confusion is None
+    assert run(array)[-1].kept.confusion is None

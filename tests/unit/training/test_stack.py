@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from hpsearch.checkpoints.checkpoint import Checkpoints
-from hpsearch.errors import CheckpointError
+from hpsearch.runner import Failure, Saved
 from hpsearch.sources.dataset import Part
-from hpsearch.training.array import Array, Failure
+from hpsearch.training.array import Array
 from hpsearch.training.stacking.stack import Stack, shape_of
 from hpsearch.training.trial_progress import TrialProgress
 from tests.unit.training.packing import (
@@ -24,6 +24,7 @@ from tests.unit.training.packing import (
     packed,
     run,
     same,
+    state_of,
     weights,
 )
 
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
     from hpsearch.sources.dataset import Dataset
 
 
-def held(dataset: Dataset, candidates, states=None, stack: int = 16) -> Array:
+def held(dataset: Dataset, candidates, saved=None, stack: int = 16) -> Array:
     array = Array(dataset, "accuracy", DEVICE, stack=stack)
     for one in candidates:
-        array.add(one, states and states[one.key])
+        array.add(one, saved and saved[one.key])
     return array
 
 
@@ -46,7 +47,7 @@ def assert_packing_changes_nothing(dataset: Dataset, candidates, chosen, limit: 
     stacked, array = packed(dataset, candidates)
     for key in chosen:
         reports, state = alone(dataset, candidates[key])
-        assert distance(array.state(key), state) < limit
+        assert distance(state_of(array, key), state) < limit
         assert gap(curve(stacked, key), reports, "train_loss", "loss") < limit
         assert gap(curve(stacked, key), reports, "accuracy") < 0.03  # three rows of 90
     assert {report.failure for report in stacked} == {None}
@@ -86,7 +87,7 @@ def test_losses_of_numbers(diabetes: Dataset, crowd, loss: str) -> None:
     stacked, array = packed(diabetes, candidates)
     for key in (0, 4):
         reports, state = alone(diabetes, candidates[key])
-        assert distance(array.state(key), state) < 1e-4
+        assert distance(state_of(array, key), state) < 1e-4
         assert gap(curve(stacked, key), reports, "train_loss", "loss", "r2") < 1e-4
         assert gap(curve(stacked, key), reports, "mae", "rmse") < 0.01  # of about 60
 
@@ -117,9 +118,9 @@ def test_slots_that_come_and_go(double: Dataset, crowd, family: str) -> None:
         )
     ]
     array = held(double, several[:4], stack=4)
-    reports = [*array.epoch(), *array.epoch()]
+    reports = [*array.reports(), *array.reports()]
     assert [report.finished for report in reports] == [False] * 5 + [True] + [False] * 2
-    kept = {1: array.state(1)}
+    kept = {1: state_of(array, 1)}
     array.remove(3)
     array.remove(1)
     for one in several[4:]:
@@ -128,7 +129,7 @@ def test_slots_that_come_and_go(double: Dataset, crowd, family: str) -> None:
     for one in several:
         if one.key != 3:
             theirs, state = alone(double, one)
-            assert distance(kept.get(one.key) or array.state(one.key), state) < 1e-6
+            assert distance(kept.get(one.key) or state_of(array, one.key), state) < 1e-6
             assert gap(curve(reports, one.key), theirs) < 1e-6
 
 
@@ -142,16 +143,19 @@ def test_a_slot_that_diverges_touches_no_other(
     mad = list(sane)
     mad[1] = replace(sane[1], settings={**sane[1].settings, "lr": lr, "schedule": "constant"})
     first, second = held(digits, sane), held(digits, mad)
-    one, other = list(first.epoch()), list(second.epoch())
+    one, other = list(first.reports()), list(second.reports())
     if lr > 1e9:
         assert other[1].failure == Failure.DIVERGED
-        assert not second.has_state(1)
+        assert second.saved(1) is None
     for key in (0, 2, 3):
-        assert same(weights(first.state(key)), weights(second.state(key)))
+        assert same(weights(state_of(first, key)), weights(state_of(second, key)))
         assert gap(curve(one, key), curve(other, key)) == 0
-    one, other = list(first.epoch()), list(second.epoch())  # it is gone, and the stack is smaller
+    one, other = (
+        list(first.reports()),
+        list(second.reports()),
+    )  # it is gone, and the stack is smaller
     for key in (0, 2, 3):
-        assert distance(first.state(key), second.state(key)) < 1e-4
+        assert distance(state_of(first, key), state_of(second, key)) < 1e-4
         assert gap(curve(one, key), curve(other, key), "train_loss", "loss") < 1e-4
 
 
@@ -161,8 +165,8 @@ def test_dropout_of_a_neighbour_changes_nothing(digits: Dataset, crowd) -> None:
     reports, array = packed(digits, [*dropping, plain[2]])
     undisturbed, other = packed(digits, plain)
     for key in (0, 2):
-        assert same(weights(array.state(key)), weights(other.state(key)))
-    assert not same(array.state(1)["model"], other.state(1)["model"])
+        assert same(weights(state_of(array, key)), weights(state_of(other, key)))
+    assert not same(state_of(array, 1)["model"], state_of(other, 1)["model"])
     assert gap(curve(reports, 0), curve(undisturbed, 0)) == 0
 
 
@@ -176,10 +180,10 @@ def test_dropout_is_drawn_anew_for_every_slot_and_epoch(digits: Dataset, candida
     outer = torch.random.get_rng_state()
     reports, _ = packed(replace(digits, train=rows), twins)
     assert torch.equal(torch.random.get_rng_state(), outer)
-    assert len({round(report.metrics["train_loss"], 5) for report in reports}) == 8
+    assert len({round(report.last.metrics["train_loss"], 5) for report in reports}) == 8
     (first, *_) = alone(digits, candidate(**still))[0]
     for report in reports:  # and nothing is dropped when it is measured
-        assert report.metrics["loss"] == pytest.approx(first.metrics["loss"], abs=1e-6)
+        assert report.last.metrics["loss"] == pytest.approx(first.last.metrics["loss"], abs=1e-6)
     torch.manual_seed(2)
     again, _ = packed(replace(digits, train=rows), twins)
     assert gap(reports, again) == 0
@@ -201,15 +205,15 @@ def test_resuming_in_another_way(double: Dataset, crowd, tmp_path, family: str, 
         part = held(double, started, stack=stack)
         run(part, epochs=2)
         for one in started:
-            files.save(one.key, part.state(one.key))
-    states = {one.key: files.load(one.key) for one in several}
+            files.save(one.key, state_of(part, one.key))
+    states = {one.key: Saved(files.load(one.key)) for one in several}
     for resumed, stack in ((several[:2], 1), (several[2:], 16)):
         second = held(double, resumed, states, stack)
         reports = run(second)
         for one in resumed:
-            assert distance(second.state(one.key), array.state(one.key)) < 1e-6
+            assert distance(state_of(second, one.key), state_of(array, one.key)) < 1e-6
             assert gap(curve(reports, one.key), curve(whole, one.key)[2:]) < 1e-6
-            assert [entry["epoch"] for entry in second.state(one.key)["curve"]] == [1, 2, 3, 4]
+            assert [entry["epoch"] for entry in state_of(second, one.key)["curve"]] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -218,32 +222,32 @@ def test_a_stack_resumed_as_it_was_is_bitwise_the_same(digits, crowd, rule: str)
     whole, array = packed(digits, several)
     first = held(digits, several)
     run(first, epochs=2)
-    second = held(digits, several, {key: first.state(key) for key in range(3)})
+    second = held(digits, several, {key: first.saved(key) for key in range(3)})
     reports = run(second)
     for key in range(3):
-        assert same(weights(second.state(key)), weights(array.state(key)))
+        assert same(weights(state_of(second, key)), weights(state_of(array, key)))
         assert gap(curve(reports, key), curve(whole, key)[2:]) == 0
 
 
 def test_a_finished_slot_keeps_its_state_and_reports_again(digits: Dataset, crowd) -> None:
     several = crowd(3, epochs=2)
     reports, array = packed(digits, several)
-    state = array.state(1)
-    assert list(array.epoch()) == []  # its slot is free now
-    assert same(weights(array.state(1)), weights(state))
-    again = held(digits, several, {key: array.state(key) for key in range(3)})
-    assert same(again.state(1), state)  # before anything is trained
-    assert list(again.epoch()) == [curve(reports, key)[-1] for key in range(3)]
+    state = state_of(array, 1)
+    assert list(array.reports()) == []  # its slot is free now
+    assert same(weights(state_of(array, 1)), weights(state))
+    again = held(digits, several, {key: array.saved(key) for key in range(3)})
+    assert same(state_of(again, 1), state)  # before anything is trained
+    assert list(again.reports()) == [curve(reports, key)[-1] for key in range(3)]
 
 
 def test_a_state_of_a_stack_does_not_move_on(digits: Dataset, crowd) -> None:
     array = held(digits, crowd(2, "cnn", batch_norm=True))
     run(array, epochs=1)
-    state = array.state(0)
+    state = state_of(array, 0)
     kept = {name: tensor.clone() for name, tensor in state["model"].items()}
     run(array, epochs=1)
     assert same(state["model"], kept)
-    assert not same(array.state(0)["model"], kept)
+    assert not same(state_of(array, 0)["model"], kept)
 
 
 @pytest.mark.parametrize("family", ["mlp", "cnn"])
@@ -260,22 +264,20 @@ def test_an_interruption_leaves_the_last_whole_epoch(digits: Dataset, crowd, fam
     array = Array(digits, "accuracy", DEVICE, stack=16, interrupted=interrupted)
     for one in several:
         array.add(one)
-    assert list(array.epoch()) == []
-    assert not array.has_state(0)
-    with pytest.raises(CheckpointError, match="candidate 0 has nothing to save"):
-        array.state(0)
-    reports = list(array.epoch())
-    states = [array.state(key) for key in range(3)]
-    assert list(array.epoch()) == []
+    assert list(array.reports()) == []
+    assert array.saved(0) is None
+    reports = list(array.reports())
+    states = [state_of(array, key) for key in range(3)]
+    assert list(array.reports()) == []
     assert len(asked) == 3 + batches + 4
     for key in range(3):
-        assert array.has_state(key)
-        assert array.state(key)["epoch"] == 1
-        assert same(array.state(key), states[key])
+        assert array.saved(key) is not None
+        assert state_of(array, key)["epoch"] == 1
+        assert same(state_of(array, key), states[key])
     reports += run(array)  # and it can go on
     for key in range(3):
         assert gap(curve(reports, key), curve(undisturbed, key)) == 0
-        assert same(weights(array.state(key)), weights(other.state(key)))
+        assert same(weights(state_of(array, key)), weights(state_of(other, key)))
 
 
 def test_joining_is_all_or_nothing(digits: Dataset, crowd, monkeypatch) -> None:
@@ -326,7 +328,7 @@ def test_with_dropout_accuracies_have_the_same_distribution(
         settings = {"dropout": 0.5, "lr": lr, "batch_size": 30, "epochs": 4}
         trials = [candidate(seed, family, seed, **settings) for seed in seeds]
         reports = packed(digits, trials, stack)[0]
-        return [report.value for report in reports if report.finished and report.value]
+        return [report.last.value for report in reports if report.finished and report.last.value]
 
     alone, stacked = accuracies(range(64), 1), accuracies(range(64, 128), 32)
     assert len(alone) == len(stacked) == 64

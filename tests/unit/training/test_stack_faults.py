@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 from hpsearch.families.mlp import network
-from hpsearch.training.array import Array, Failure
+from hpsearch.runner import Failure
+from hpsearch.training.array import Array
 from hpsearch.training.stacking import cuda_graphs, optimizers
 from hpsearch.training.stacking.layers import StackedNetwork
 from hpsearch.training.stacking.stack import Stack
-from tests.unit.training.packing import DEVICE, alone, curve, distance, gap, packed, run
+from tests.unit.training.packing import DEVICE, alone, curve, distance, gap, packed, run, state_of
 
 if TYPE_CHECKING:
     from hpsearch.sources.dataset import Dataset
@@ -81,7 +82,7 @@ def test_out_of_memory_halves_the_stack(
     reports += run(array)
     for one in several:
         assert gap(curve(reports, one.key), curve(undisturbed, one.key)) < 1e-6
-        assert distance(array.state(one.key), other.state(one.key)) < 1e-6
+        assert distance(state_of(array, one.key), state_of(other, one.key)) < 1e-6
     fit = array.fit(several[0])
     assert fit.slots == 2
     assert fit.reason == "fewer than before: OutOfMemoryError: CUDA out of memory"
@@ -103,7 +104,7 @@ def test_out_of_memory_where_candidates_join(digits, crowd, fail, epochs_before:
     for one in several:
         theirs, state = alone(digits, one)
         assert gap(curve(reports, one.key), theirs, "loss") < 1e-4
-        assert distance(array.state(one.key), state) < 1e-4
+        assert distance(state_of(array, one.key), state) < 1e-4
 
 
 def test_no_memory_for_even_two_means_each_alone(digits: Dataset, crowd, fail) -> None:
@@ -126,11 +127,11 @@ def test_the_last_one_in_a_stack_is_tried_alone_too(digits: Dataset, crowd, fail
     array = Array(digits, "accuracy", DEVICE, stack=4)
     for one in crowd(2, epochs=2):
         array.add(one)
-    reports = list(array.epoch())
+    reports = list(array.reports())
     array.remove(0)
     fail(StackedNetwork, "__call__", lambda *args: True)
     reports += run(array)
-    assert [(r.key, r.epoch, r.failure) for r in reports[1:]] == [(1, 1, None), (1, 2, None)]
+    assert [(r.key, r.last.epoch, r.failure) for r in reports[1:]] == [(1, 1, None), (1, 2, None)]
 
 
 def test_a_fault_of_a_stack_is_tried_alone(digits: Dataset, crowd, fail) -> None:
@@ -148,12 +149,12 @@ def test_only_the_culprit_fails(digits: Dataset, crowd, settings: dict) -> None:
     several[1] = replace(several[1], settings={**several[1].settings, **settings})
     reports, array = packed(digits, several)
     (bad,) = curve(reports, 1)
-    assert (bad.failure, bad.epoch, bad.value) == (Failure.ERROR, 0, None)
+    assert (bad.failure, bad.last) == (Failure.ERROR, None)
     assert bad.message
     for one in (several[0], several[2]):
         assert gap(curve(reports, one.key), alone(digits, one)[0]) == 0
-        assert array.has_state(one.key)
-    assert not array.has_state(1)
+        assert array.saved(one.key) is not None
+    assert array.saved(1) is None
 
 
 def test_settings_that_make_no_sense_fail_before_the_others_are_stacked(digits, crowd) -> None:

@@ -7,8 +7,8 @@ import torch
 
 from hpsearch.errors import CheckpointError
 from hpsearch.handover.trained import Trained
+from hpsearch.runner.candidate import Candidate
 from hpsearch.spec.family import FAMILIES
-from hpsearch.training.candidate import Candidate
 from hpsearch.training.trial_progress import TrialProgress
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hpsearch.runner.candidate import Candidate, derived_seed
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import Setting
-from hpsearch.training.candidate import Candidate, derived_seed
 
 
 def test_digest_is_of_everything_but_the_key() -> None:

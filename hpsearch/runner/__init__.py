@@ -1,0 +1,178 @@
+"""What trains candidates, as a worker sees it, and the values that pass between the two.
+
+runner.add(candidate)
+while runner.keys:
+    for report in runner.reports(timeout_s=1.0):
+        ...
+        if report.finished or report.failure:
+            runner.remove(report.key)
+
+`training.array.Array` is the runner of networks that hpsearch trains itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hpsearch.runner.epoch import Epoch
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
+
+    from hpsearch.runner.candidate import Candidate
+
+__all__ = ["Failure", "Fit", "Report", "Runner", "Saved"]
+
+
+class Failure(StrEnum):
+    """Why a candidate cannot go on. The runner itself can."""
+
+    DIVERGED = "diverged"
+    """A loss or a metric is not a finite number."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """The device has too little memory for it."""
+    SETTINGS = "settings"
+    """Its settings can never be trained together."""
+    ERROR = "error"
+    """A fault."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One candidate after one epoch, or after a failure."""
+
+    key: int
+    last: Epoch | None
+    """The epoch that it has finished; after a failure the one before that, if there was any."""
+    kept: Epoch | None = None
+    """The epoch that counts so far, its best one or `last`, with its confusion matrix. None after a
+    failure."""
+    finished: bool = False
+    """Whether that was its last epoch: all are done, or too many without a better value."""
+    paused: bool = False
+    """Whether it has come to the epoch up to which it was to be trained here, and is not
+    `finished`."""
+    failure: Failure | None = None
+    message: str = ""
+    """One line about the failure."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How many candidates of one shape are trained at once, and why."""
+
+    slots: int
+    """1: each by itself."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint of one candidate: all it takes to go on with it, alone or in any company.
+
+    What it is read from may be damaged. Reading a property raises LookupError, TypeError or
+    ValueError then.
+    """
+
+    state: Mapping[str, Any]
+    """Plain types and tensors on the CPU, by the names of checkpoint format 4. One of format 3 says
+    nothing of a best epoch: the network that it has is that of its last one."""
+
+    @property
+    def digest(self) -> str | None:
+        """That of the candidate; None where it has none."""
+        return self.state.get("digest")
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch."""
+        return int(self.state["epoch"])
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the best value, the first of equals."""
+        return int(self.state.get("best_epoch", self.epoch))
+
+    @property
+    def kept_epoch(self) -> int:
+        """The epoch that counts: the best one, or the last."""
+        return int(self.state.get("kept_epoch", self.epoch))
+
+    @cached_property
+    def curve(self) -> tuple[Epoch, ...]:
+        """All epochs so far, without confusion matrices."""
+        return tuple(Epoch(**entry) for entry in self.state["curve"])
+
+    @property
+    def confusion(self) -> list[list[int]] | None:
+        """The confusion matrix of the epoch that counts, where it has one."""
+        return self.state.get("confusion")
+
+    @property
+    def kept(self) -> Epoch:
+        """The epoch that counts, with its confusion matrix."""
+        return replace(self.curve[self.kept_epoch - 1], confusion=self.confusion)
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The weights and buffers after the epoch that counts, by PyTorch's names."""
+        return dict(self.state["best"] if "best" in self.state else self.state["model"])
+
+
+class Runner(Protocol):
+    """Trains candidates on one device, as many at once as it has been given and as pay."""
+
+    @property
+    def keys(self) -> tuple[int, ...]:
+        """Keys of the candidates that it has, in the order in which they came."""
+
+    @property
+    def stacks(self) -> bool:
+        """Whether more than one candidate may be trained at once."""
+
+    def add(
+        self, candidate: Candidate, saved: Saved | None = None, until: int | None = None
+    ) -> None:
+        """Take a candidate in, from its start or from where it was saved.
+
+        Args:
+            candidate: What to train.
+            saved: A checkpoint of it. One of its last epoch gives that epoch's report again, so
+                that a worker that died before it was noted loses nothing.
+            until: The epoch, counted from its start, after which it is trained no further here;
+                None: its last one. Its rates are those of all its epochs.
+
+        Raises CheckpointError where `saved` is not of this candidate, or does not fit it.
+        """
+
+    def reports(self, timeout_s: float) -> Iterator[Report]:
+        """What is ready, a report of an epoch or of a failure each; nothing if that takes longer.
+
+        A candidate that has finished, failed or paused stays until it is removed, and is passed
+        over. While a report is in the caller's hands its candidate may be removed and others added.
+        """
+
+    def remove(self, key: int) -> None:
+        """Let a candidate go, finished or not."""
+
+    def saved(self, key: int) -> Saved | None:
+        """A checkpoint of that candidate after its last whole epoch.
+
+        None where there is nothing to save: after a failure, where an interruption broke its epoch
+        off, and before its first epoch.
+        """
+
+    def shape(self, candidate: Candidate) -> Hashable:
+        """Candidates of one shape can be trained as one."""
+
+    def shaping(self, family: str, names: Iterable[str]) -> frozenset[str]:
+        """Those of the parameters on which the shape of a candidate of that family depends."""
+
+    def fit(self, candidate: Candidate) -> Fit:
+        """How many candidates of the shape of this one are trained at once, and why.
+
+        The first call for a shape may take as long as a few steps of training do.
+        """

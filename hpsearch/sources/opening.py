@@ -1,0 +1,81 @@
+"""The data that a study names, opened in one place. PyTorch is loaded where it is needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hpsearch import urls
+from hpsearch.errors import DataError
+from hpsearch.spec import versions
+from hpsearch.spec.settings import METRICS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from hpsearch.sources.dataset import Dataset, Part
+    from hpsearch.sources.split import DataSettings
+    from hpsearch.spec import StudySpec
+    from hpsearch.spec.settings import Task
+
+__all__ = ["check_task", "data_settings", "open_data", "open_test_part"]
+
+
+def data_settings(spec: StudySpec, base: Path) -> DataSettings:
+    """Which data the study names; `base` is its file's folder."""
+    from hpsearch.sources.split import DataSettings
+
+    data = spec.data
+    return DataSettings(
+        source=data.source,
+        path=base / data.path if data.path else None,
+        target=data.target,
+        task=data.task,
+        root=base / urls.local(data.root) if data.root else None,
+        validation=data.validation,
+        test=data.test or 0.0,
+        seed=data.seed,
+        limit=data.limit,
+        ignore=tuple(data.ignore),
+        every_class=spec.version > versions.FIRST,
+    )
+
+
+def open_data(spec: StudySpec, base: Path, device: torch.device) -> Dataset:
+    """The training and the validation part of a study's data, on `device`.
+
+    Args:
+        spec: The study.
+        base: Its file's folder.
+        device: Where the rows lie after that.
+
+    Raises DataError where the data is missing or not as it should be, or where it is for a task
+    that the study's metric does not measure.
+    """
+    from hpsearch.sources.dataset import load
+
+    dataset = load(data_settings(spec, base), device)
+    check_task(spec, dataset.task)
+    return dataset
+
+
+def open_test_part(spec: StudySpec, base: Path, dataset: Dataset, device: torch.device) -> Part:
+    """The rows that no search has seen, on `device`, prepared as those of `dataset` were.
+
+    Raises DataError where there are none, or where the data has changed since.
+    """
+    from hpsearch.sources.dataset import test_part
+
+    return test_part(data_settings(spec, base), dataset, dataset.record, device)
+
+
+def check_task(spec: StudySpec, task: Task) -> None:
+    """DataError where the metric is none of this task, which may be known only from the target."""
+    if task not in METRICS[spec.metric].tasks:
+        fitting = ", ".join(n for n, m in METRICS.items() if task in m.tasks)
+        raise DataError(
+            f"the metric of study {spec.name!r} is {spec.metric}, and by its target "
+            f"{spec.data.target!r} the table is for {task}; "
+            f"set metric to one of {fitting}, or set data.task"
+        )

@@ -1,0 +1,95 @@
+"""What reports make of trials: what is written of an epoch, and how a trial ends."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+
+from optuna.trial import TrialState
+
+from hpsearch import passwords
+from hpsearch.errors import UnreachableError
+from hpsearch.runner import Failure, Report
+from hpsearch.store.values import STOPPED, UNTRAINABLE, Ending
+from hpsearch.worker.parts import Parts
+from hpsearch.worker.running import Running
+
+__all__ = ["Judging"]
+
+_SPENT = "hours spent"
+"""Why a trial ends that the hours of its search do not hold."""
+
+_log = logging.getLogger(__name__)
+
+
+class Judging:
+    """The trials of one study on one device, judged by their reports."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._spec, self._search, self._mirror = parts.spec, parts.search, parts.mirror
+        self._running, self._outbox = parts.running, parts.outbox
+
+    def note(self, report: Report) -> Running:
+        """Note an epoch: its report, and whether the trial ends with it."""
+        running = self._running[report.key]
+        if report.failure is not None:
+            running.put(ending=self._failed(running, report.failure, report.message))
+            return running
+        last = running.last = report.last
+        running.kept = report.kept
+        assert last is not None
+        assert report.kept is not None
+        self._mirror.report(running.trial_id, last.epoch, last.value)
+        ending: Ending | None
+        if report.finished:
+            stale = last.epoch < running.epochs
+            reason = f"no better for {self._spec.budget.stop_after} epochs" if stale else None
+            ending = Ending(TrialState.COMPLETE, report.kept.value, reason)
+        else:
+            ending = self.pruned(running)
+        notes = self._mirror.take_notes(running.trial_id)
+        running.put(reports=[last], system_attrs=notes, ending=ending)
+        return running
+
+    def pruned(self, running: Running) -> Ending | None:
+        """How the trial ends if the pruner would stop it after its last report."""
+        trial = running.trial
+        if not self._search.should_prune(trial):
+            return None
+        reason = f"pruned by {self._spec.search.pruner.name} after epoch {trial.last_step}"
+        return Ending(TrialState.PRUNED, running.last_value, reason)
+
+    def stop(self) -> None:
+        """End what is under way as its study was stopped."""
+        for running in self._running.values():
+            running.put(ending=Ending(TrialState.PRUNED, running.last_value, STOPPED))
+        self._outbox.finish(list(self._running.values()))
+
+    def spend(self) -> None:
+        """End what is under way as the hours are spent: as a result where its value is the best so
+        far."""
+        with suppress(UnreachableError):
+            self._mirror.refresh()  # others may have ended better ones
+        ended = list(self._running.values())
+        best = self._mirror.first([(r.trial, r.kept.value) for r in ended if r.kept])
+        for running in ended:
+            if running.trial is best and running.kept:
+                ending = Ending(TrialState.COMPLETE, running.kept.value, _SPENT)
+            else:
+                ending = Ending(TrialState.PRUNED, running.last_value, _SPENT)
+            attrs = {"checkpoint": f"its network is lost: {running.lost}"} if running.lost else {}
+            running.put(user_attrs=attrs, ending=ending)
+        self._outbox.finish(ended)
+
+    def _failed(self, running: Running, failure: Failure, message: str) -> Ending:
+        running.detail = passwords.hide(message)
+        if failure is Failure.DIVERGED:
+            return Ending(TrialState.PRUNED, running.last_value, failure.value)
+        reason = failure.value
+        if failure in (Failure.ERROR, Failure.SETTINGS):
+            reason = f"{failure.value}: {running.detail}"
+        if failure is Failure.SETTINGS:
+            running.put(user_attrs={UNTRAINABLE: True})
+        _log.warning("trial %d failed: %s", running.trial.number, message or reason)
+        return Ending(TrialState.FAIL, None, reason)

@@ -1,0 +1,230 @@
+"""Tickets become trials: they are claimed, get parameters or go on from a checkpoint, and are put
+on the runner."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+
+from optuna.trial import FrozenTrial
+
+from hpsearch import passwords
+from hpsearch.errors import CheckpointError, UnreachableError, line
+from hpsearch.insight.diagnosis import best_epoch
+from hpsearch.runner import Saved
+from hpsearch.runner.candidate import Candidate
+from hpsearch.runner.epoch import Epoch
+from hpsearch.stages.candidates import candidate_of
+from hpsearch.store.values import Hold
+from hpsearch.worker.claiming import Claiming
+from hpsearch.worker.judging import Judging
+from hpsearch.worker.parts import Parts
+from hpsearch.worker.runners import keeping_of
+from hpsearch.worker.running import Running
+
+__all__ = ["Tickets"]
+
+_LOOK_S = 5.0
+"""Between two looks at other workers' trials, where nothing is drawn by them."""
+
+_log = logging.getLogger(__name__)
+
+
+class Tickets:
+    """Takes tickets of one study on one device."""
+
+    def __init__(self, parts: Parts, judging: Judging) -> None:
+        context = parts.context
+        self._parts, self._context, self._judging = parts, context, judging
+        self._worker, self._ledger, self._keeper = context.name, context.ledger, context.keeper
+        self._study, self._spec, self._running = parts.study, parts.spec, parts.running
+        self._mirror, self._search, self._runner = parts.mirror, parts.search, parts.runner
+        self._keeping = keeping_of(parts.spec)
+        self._claiming = Claiming(
+            context.ledger, parts.study, parts.spec, parts.search, parts.runner
+        )
+        self._looked_at = -float("inf")
+
+    def rest(self) -> None:
+        """There was nothing to be had: do not ask again at once."""
+        self._claiming.rest()
+
+    def trained(self, seconds: float) -> None:
+        """An epoch of one candidate took so long."""
+        self._claiming.trained(seconds)
+
+    def take(self) -> bool:
+        """Take tickets for what room there is; False where the study has none to give."""
+        self._parts.staging.follow()
+        request = self._claiming.wish([running.candidate for running in self._running.values()])
+        if request is None:
+            return True
+        if self._running and not self._is_next():
+            self._claiming.rest()
+            return True
+        holds = self._ledger.claim(
+            self._worker, self._study.study_id, request.up_to, request.wanted,
+            beside=bool(self._running),
+        )  # fmt: skip
+        for hold in holds:
+            self._keeper.watch(hold)
+        try:
+            if holds:
+                self._begin(holds)
+        except Exception as error:
+            left = [hold for hold in holds if hold.number not in self._running]
+            away = isinstance(error, UnreachableError)
+            self._abandon(left, None if away else f"worker {self._worker} failed: {line(error)}")
+            raise
+        return bool(holds)
+
+    def _is_next(self) -> bool:
+        """Whether this worker would choose the study again if it had to choose now."""
+        waiting = self._ledger.waiting(self._context.options.studies, but=self._worker)
+        return bool(waiting) and waiting[0].uid == self._study.uid
+
+    def _abandon(self, holds: Sequence[Hold], lost: str | None) -> None:
+        """Give back tickets that never came to be trained here."""
+        for hold in holds:
+            self._keeper.forget(hold)
+            self._mirror.drop_ticket(hold.number)
+        with suppress(UnreachableError):  # then their leases run out
+            self._ledger.release(holds, lost)
+
+    def _begin(self, holds: Sequence[Hold]) -> None:
+        """Give tickets their trials, or take up those they have, and put them on the runner."""
+        self._look(holds)
+        if not all(self._parts.staging.covers(hold) for hold in holds):
+            self._parts.ask(self._parts.staging.read)
+        self._begin_new([hold for hold in holds if hold.trial_id is None])
+        for hold in holds:
+            if hold.trial_id is None:
+                continue
+            trial = self._parts.ask(partial(self._mirror.hold, hold.trial_id))
+            if trial is None:  # its study is gone
+                self._keeper.forget(hold)
+                continue
+            running = self._started(hold, trial)
+            _log.info("trial %d of %s is taken over", trial.number, self._study.name)
+            self._go_on(running)
+
+    def _look(self, holds: Sequence[Hold]) -> None:
+        """Read other workers' trials, where these tickets are drawn by what they gave.
+
+        Now and then in any case: whoever knows the best trial can let go of other networks.
+        """
+        now = time.monotonic()
+        needed = self._search.learns or any(hold.retry_of is not None for hold in holds)
+        if needed or now - self._looked_at >= _LOOK_S:
+            self._parts.ask(self._mirror.refresh)
+            self._looked_at = now
+        else:
+            self._mirror.apply()
+
+    def _begin_new(self, holds: Sequence[Hold]) -> None:
+        proposals = self._search.propose(holds)
+        drawn = list(zip(holds, proposals, strict=True))
+        fits = self._fits([self._candidate(*pair) for pair in drawn])
+        for (hold, proposal), fit in zip(drawn, fits, strict=True):
+            proposal.user_attrs.update(attempts=hold.fence, worker=self._worker, stack=fit)
+        begun = self._parts.ask(lambda: self._ledger.begin(drawn))
+        for (hold, proposal), row in zip(drawn, begun, strict=True):
+            if row is None:  # the ticket was taken over
+                self._mirror.drop_ticket(hold.number)
+                self._keeper.forget(hold)
+                continue
+            running = self._started(hold, self._mirror.adopt(proposal, *row))
+            _log.info("trial %d of %s begins", running.trial.number, self._study.name)
+            self._runner.add(running.candidate)
+
+    def _fits(self, new: Sequence[Candidate]) -> list[str]:
+        """For each of them how many of its shape are trained at once, and why."""
+        together = [*new, *(running.candidate for running in self._running.values())]
+        count = Counter(map(self._runner.shape, together))
+        return [self._fit(one, alone=count[self._runner.shape(one)] == 1) for one in new]
+
+    def _fit(self, candidate: Candidate, *, alone: bool) -> str:
+        if alone:
+            return "alone: no other of its shape was at hand"
+        fit = self._runner.fit(candidate)
+        return f"up to {fit.slots} at once: {fit.reason}"
+
+    def _started(self, hold: Hold, trial: FrozenTrial) -> Running:
+        if hold.number in self._running:  # by an older hold, which this worker lost in its sleep
+            self._parts.outbox.let_go(hold.number)
+        running = Running(
+            hold, trial, self._candidate(hold, trial), keeps_best=self._keeping.best,
+            suspect=hold.crashes > 0 and self._runner.stacks,
+        )  # fmt: skip
+        self._running[hold.number] = running
+        return running
+
+    def _candidate(self, hold: Hold, trial: FrozenTrial) -> Candidate:
+        values = self._search.values(trial)
+        return candidate_of(self._spec, self._search.stages, hold.origin, values, key=hold.number)
+
+    # --- trials that others have begun --------------------------------------------------------
+
+    def _go_on(self, running: Running) -> None:
+        """Put a trial on the runner, from its checkpoint if there is one that fits."""
+        candidate = running.candidate
+        try:
+            reported = bool(running.trial.intermediate_values)
+            saved = self._parts.saves.load(running.hold, reported=reported)
+            self._runner.add(candidate, saved)
+        except CheckpointError as error:
+            self._runner.add(candidate)
+            self._lose(running, passwords.hide(error))
+            return
+        if saved is not None:
+            _log.info("trial %d goes on from epoch %d", running.trial.number, saved.epoch)
+            self._catch_up(running, saved)
+
+    def _catch_up(self, running: Running, saved: Saved) -> None:
+        """Make the reports agree with the checkpoint, which has the whole learning curve.
+
+        What its last worker could not report any more is reported now. What it reported without
+        being able to save it is trained again. A checkpoint of the last epoch gives that epoch's
+        report again.
+        """
+        reported, epoch = running.trial.intermediate_values, saved.epoch
+        running.last, running.kept = saved.curve[-1], saved.kept
+        if max(reported, default=0) > epoch:
+            self._rewind(running, epoch, f"goes on from epoch {epoch}: no later one was saved")
+        missing = [report for report in saved.curve if report.epoch not in reported]
+        for report in missing:
+            self._mirror.report(running.trial_id, report.epoch, report.value)
+        if missing:
+            finished = self._keeping.ends(epoch, saved.best_epoch, running.epochs)
+            ending = None if finished else self._judging.pruned(running)
+            notes = self._mirror.take_notes(running.trial_id)
+            running.put(reports=missing, system_attrs=notes, ending=ending)
+            self._parts.outbox.finish([running])
+
+    def _lose(self, running: Running, why: str) -> None:
+        """It begins again, unless it comes to its end before: then its reports are what it has."""
+        running.lost = why
+        if curve := running.trial.intermediate_values:
+            last = max(curve)
+            kept = best_epoch(curve, self._spec.direction) if self._keeping.best else last
+            running.last, running.kept = (
+                Epoch(epoch, curve[epoch], {self._spec.metric: curve[epoch]}, 0.0)
+                for epoch in (last, kept)
+            )
+
+    def begin_lost_again(self) -> None:
+        """Begin those again whose checkpoint is lost."""
+        for running in self._running.values():
+            if running.lost:
+                self._rewind(running, 0, f"starts again: {running.lost}")
+                running.last, running.kept, running.lost = None, None, ""
+
+    def _rewind(self, running: Running, epoch: int, why: str) -> None:
+        """Its learning curve goes back too, or the pruner would judge it by the old one."""
+        _log.warning("trial %d %s", running.trial.number, why)
+        self._mirror.rewind(running.trial_id, epoch)
+        running.put(kept=epoch, user_attrs={"restarted": passwords.hide(why)})
