@@ -29,8 +29,10 @@ class Column:
     kind: Kind
     reason: str
     """Why it is that, and what becomes of it, as part of a sentence."""
+    cells: int = 0
+    """Cells with a value, of the rows that have a target."""
     missing: int = 0
-    """Cells without a value, of the rows that have a target."""
+    """Cells without one."""
     distinct: int = 0
     """Different values of those rows."""
     inputs: int = 0
@@ -65,7 +67,7 @@ def few_are_odd(fitting: int, cells: int, odd: int, distinct: int) -> bool:
 def constant(column: Column, notes: Notes) -> Column:
     """A column of one value: left out, or with gaps an input for whether there is a value."""
     if column.missing:
-        reason = "one value; whether there is one is the input"
+        reason = "whether there is a value"
         return replace(column, kind="constant", reason=reason, inputs=1)
     notes.note(column.name, "left out, the same value in each row")
     return replace(column, kind="constant", reason="left out: one value")
@@ -79,4 +81,4 @@ def gap_input(counted: Tally) -> int:
 
 def gaps(inputs: int) -> str:
     """The end of a reason, by what `gap_input` gives."""
-    return ", and whether it is missing" if inputs else ""
+    return ", and if missing" if inputs else ""

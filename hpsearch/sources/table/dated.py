@@ -56,9 +56,9 @@ def _dated(column: Column, clean: Tally, notes: Notes) -> Column:
     if form.order == dates.TIME:
         parts, inputs = "hour", 2
     elif any((form.value(shape.example) or 0) % 86400 for shape in clean.shapes):
-        parts, inputs = "days, month, weekday and hour", 7
+        parts, inputs = "days, month, weekday, hour", 7
     else:
-        parts, inputs = "days, month and weekday", 5
+        parts, inputs = "days, month, weekday", 5
     notes.note(
         name, f"read as {form.order}, of which {parts} are inputs; data.ignore leaves it out"
     )
@@ -70,7 +70,7 @@ def _dated(column: Column, clean: Tally, notes: Notes) -> Column:
             "it learns from",
         )
     return replace(
-        column, kind="date", reason=f"date: {parts}" + gaps(gap), missing=clean.missing,
+        column, kind="date", reason=parts + gaps(gap), cells=clean.cells, missing=clean.missing,
         distinct=clean.distinct, inputs=inputs + gap,
     )  # fmt: skip
 

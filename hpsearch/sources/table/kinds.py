@@ -48,7 +48,9 @@ def decide(
     Raises DataError for a cell that does not fit.
     """
     marks = override.missing or ()
-    column = Column(name, "category", "", counted.missing, counted.distinct, marks=marks)
+    column = Column(
+        name, "category", "", counted.cells, counted.missing, counted.distinct, marks=marks
+    )
     if not counted.cells:
         notes.note(name, "left out, empty")
         return replace(column, kind="empty", reason="left out: no value")
@@ -61,7 +63,7 @@ def decide(
     if override.kind is None and counted.distinct == 2:
         values = tuple(sorted(text.text for text in counted.texts(2)))
         gap = gap_input(counted)
-        reason = f"two values: 0 and 1{gaps(gap)}"
+        reason = f"0 or 1{gaps(gap)}"
         return replace(column, kind="boolean", reason=reason, inputs=1 + gap, values=values)
     if override.kind in (None, "date"):
         dated = date_column(column, counted, override, notes)
@@ -88,7 +90,7 @@ def _is_text(counted: Tally) -> bool:
 
 def _text(column: Column, counted: Tally, override: Override, notes: Notes) -> Column:
     if override.kind == "text":
-        return replace(column, kind="text", reason="sentences, for a network that reads text")
+        return replace(column, kind="text", reason="sentences to read")
     notes.note(
         column.name,
         f"left out, sentences of {counted.words():.0f} words on average; data.text gives them to "
@@ -102,22 +104,20 @@ def _is_identifier(counted: Tally) -> bool:
 
 
 def _category(column: Column, counted: Tally, notes: Notes) -> Column:
-    rows = counted.cells + counted.missing
-    least = frequent(counted.distinct, rows)
+    """The column as categories, with the inputs that all rows suggest; `encode` counts anew."""
+    least = frequent(counted.distinct, counted.cells + counted.missing)
     common = [text for text in counted.texts(MOST_INPUTS) if text.cells >= least]
-    rare = counted.distinct - len(common)
-    gap = int(counted.missing >= least)
-    inputs = min(len(common) + gap + (rare > 0), MOST_INPUTS)
+    rare, gap = counted.distinct - len(common), int(counted.missing >= least)
+    texts = f"{counted.distinct:,} different texts"
     if not common:
-        notes.note(
-            column.name,
-            f"left out, {counted.distinct:,} different texts, none in {least:g} rows",
-        )
-        return replace(column, reason="left out: no value is frequent")
+        becomes = "whether there is one is the input" if gap else "left out"
+        notes.note(column.name, f"{becomes}, {texts}, none in {least:g} rows")
+        reason = "whether there is a value" if gap else "left out: no frequent value"
+        return replace(column, reason=reason, inputs=gap)
     if counted.distinct > FEW_VALUES and rare:
         notes.note(
             column.name,
-            f"{counted.distinct:,} different texts; those in fewer than {least:g} training rows "
-            f"({rare:,}) share one input",
+            f"{texts}; those in fewer than {least:g} training rows ({rare:,}) share one input",
         )
-    return replace(column, reason="category: an input a value" + gaps(gap), inputs=inputs)
+    inputs = min(len(common) + gap + (rare > 0), MOST_INPUTS)
+    return replace(column, reason="an input a value" + gaps(gap), inputs=inputs)

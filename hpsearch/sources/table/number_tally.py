@@ -38,8 +38,9 @@ class NumberTally:
         if len(infinite):
             texts |= {self._row(place): str(values_N[place]) for place in infinite}
             values_N = np.where(np.isinf(values_N), np.nan, values_N)
-        for value in filter(None.__ne__, map(Style().value, marks)):
-            values_N = np.where(values_N == value, np.nan, values_N)
+        missing = [value for mark in marks if (value := Style().value(mark)) is not None]
+        if missing:
+            values_N = np.where(np.isin(values_N, missing), np.nan, values_N)
         self._odd = {row: text for row, text in texts.items() if text not in marks}
         self._values_N = values_N
         self._distinct, self._counts = np.unique(values_N[~np.isnan(values_N)], return_counts=True)

@@ -97,6 +97,7 @@ def number_column(
     column = replace(
         column,
         kind="number",
+        cells=clean.cells,
         missing=clean.missing,
         distinct=clean.distinct,
         marks=(*column.marks, *marks),
@@ -132,7 +133,7 @@ def _row_number_or_number(
             "data.columns gives each value an input, where they are codes",
         )
     gap = gap_input(clean)
-    return replace(column, reason="number" + gaps(gap), inputs=1 + gap)
+    return replace(column, reason="a number" + gaps(gap), inputs=1 + gap)
 
 
 def _all_read(counted: Tally, style: Style) -> bool:

@@ -93,9 +93,16 @@ def _numbers(
     if not clean.cells:
         raise DataError(f"the target {shown(name)} is empty in each row")
     column = replace(
-        column, kind="number", decimal=style.decimal, thousands=style.thousands, sign=style.sign,
-        marks=(*column.marks, *marks), missing=clean.missing, distinct=clean.distinct,
-    )  # fmt: skip
+        column,
+        kind="number",
+        decimal=style.decimal,
+        thousands=style.thousands,
+        sign=style.sign,
+        marks=(*column.marks, *marks),
+        cells=clean.cells,
+        missing=clean.missing,
+        distinct=clean.distinct,
+    )
     least, largest = clean.bounds(style)
     target = Target(column, "regression", (), least, largest)
     if task is None and _few_whole(clean, style):
@@ -127,7 +134,9 @@ def _classes(column: Column, counted: Tally, task: str | None, notes: Notes) -> 
             column.name,
             f"`{text.text}` is a class, in {cells_of(text.cells)}; {way_out} leaves those rows out",
         )
-    column = replace(column, missing=counted.missing, distinct=counted.distinct)
+    column = replace(
+        column, cells=counted.cells, missing=counted.missing, distinct=counted.distinct
+    )
     return Target(column, "classification", tuple(classes))
 
 

@@ -322,7 +322,7 @@ def test_identifiers_are_left_out_with_the_key_that_keeps_them(table):
 def test_rare_values_of_a_category_share_an_input(table):
     surnames = [f"name{n % 1200:04}" for n in range(4000)]
     x = column(table(x=surnames))
-    assert (x.kind, x.inputs, x.reason) == ("category", 0, "left out: no value is frequent")
+    assert (x.kind, x.inputs, x.reason) == ("category", 0, "left out: no frequent value")
     towns = [f"town{n % 30}" for n in range(900)] + [f"hamlet{n}" for n in range(50)]
     made = decision(table(x=towns))
     assert made.columns[0].inputs == 31

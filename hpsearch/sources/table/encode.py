@@ -1,0 +1,172 @@
+"""From the cells of a table to the inputs of a network.
+
+`fit` learns from training rows what an `Encoder` needs: plain values, which are handed over with a
+network, so that prediction makes the same inputs of the same cells to the last bit. Shapes: N rows,
+D inputs.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+from pydantic import Field, TypeAdapter
+
+from hpsearch.errors import DataError
+from hpsearch.sources.table.columns import Decision
+from hpsearch.sources.table.encoding import (
+    BooleanInput,
+    CategoryInput,
+    DateInput,
+    Encoding,
+    NumberInput,
+    PresenceInput,
+    fit_column,
+)
+from hpsearch.sources.table.notes import number_of
+from hpsearch.sources.table.rules import shown
+
+if TYPE_CHECKING:
+    from hpsearch.sources.table.texts import Table
+
+__all__ = ["Encoder", "Floats", "fit"]
+
+Floats = NDArray[np.float32]
+_MEMORY_SHARE = 4
+"""The inputs may take one part in so many of the free memory: training, with its copies on the
+device and its batches, needs the rest."""
+_Any = Annotated[
+    NumberInput | BooleanInput | DateInput | CategoryInput | PresenceInput,
+    Field(discriminator="kind"),
+]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How the cells of a table become inputs: plain values."""
+
+    encodings: tuple[_Any, ...]
+    """One for each column that has inputs, in the order of the inputs."""
+    others: tuple[str, ...] = ()
+    """Columns of the training table that are no inputs, its target among them."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the D inputs."""
+        return tuple(name for encoding in self.encodings for name in encoding.names)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one row's inputs: (D,)."""
+        return (len(self.names),)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a table has to have."""
+        return tuple(encoding.column.name for encoding in self.encodings)
+
+    @property
+    def as_texts(self) -> frozenset[str]:
+        """Columns that have to be read as texts, as plain numbers would lose what they say."""
+        return frozenset(
+            e.column.name
+            for e in self.encodings
+            if e.column.kind != "number" or (e.column.decimal, e.column.thousands) != (".", "")
+        )
+
+    def inputs(self, table: Table, free_bytes: int | None = None) -> tuple[Floats, tuple[str, ...]]:
+        """The inputs of a table, (N, D), and what it has that training had not, a sentence each.
+
+        Its columns may come in any order, and there may be more of them.
+
+        Args:
+            table: Its cells.
+            free_bytes: Free memory; None: it is measured.
+
+        Raises DataError where a column is missing, a cell cannot be read, or memory is short.
+        """
+        remarks = [*self._check_columns(table)]
+        _check_memory(table.rows, self.encodings, free_bytes)
+        inputs_ND = np.empty((table.rows, len(self.names)), np.float32)
+        at = 0
+        for encoding in self.encodings:
+            width = len(encoding.names)
+            remarks += encoding.fill(table, inputs_ND[:, at : at + width])
+            at += width
+        return inputs_ND, tuple(remarks)
+
+    def _check_columns(self, table: Table) -> list[str]:
+        missing = [name for name in self.columns if name not in table.names]
+        if missing:
+            names = [*table.names]
+            near = difflib.get_close_matches(missing[0], names, 1) if len(missing) == 1 else []
+            hint = f"; did you mean `{near[0]}`?" if near else f"; it has {', '.join(names[:50])}"
+            what = "column" if len(missing) == 1 else "columns"
+            listed = ", ".join(map(shown, missing[:50]))
+            raise DataError(f"the table lacks the {what} {listed}, which the network reads{hint}")
+        extra = [name for name in table.names if name not in {*self.columns, *self.others}]
+        listed = ", ".join(map(shown, extra[:5])) + (", ..." if len(extra) > 5 else "")
+        return [f"{number_of(len(extra), 'column')} not used: {listed}"] if extra else []
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Encoder:
+        """The encoder that `as_json` gave; pydantic.ValidationError where it is none."""
+        return TypeAdapter(cls).validate_python(values)
+
+
+def fit(
+    decision: Decision,
+    table: Table,
+    training_rows: NDArray[np.int64],
+    free_bytes: int | None = None,
+) -> tuple[Encoder, tuple[str, ...]]:
+    """What the training rows teach, and what is said of it, a sentence each.
+
+    Args:
+        decision: What the columns are.
+        table: The table that was decided on.
+        training_rows: The rows to learn from, counted from 0: medians, scales, values and ranges
+            are theirs alone.
+        free_bytes: Free memory; None: it is measured.
+
+    Raises DataError where no input is left, or where the inputs of all rows take more than a
+    quarter of the free memory.
+    """
+    encodings: list[Encoding] = []
+    remarks: list[str] = []
+    for column in decision.used:
+        encoding = fit_column(column, table, training_rows)
+        if encoding is None:
+            name = shown(column.name)
+            remarks.append(f"column {name}: left out, no value is frequent in the training rows")
+        else:
+            encodings.append(encoding)
+    if not encodings:
+        raise DataError("the table has no column to learn from besides its target")
+    read = {encoding.column.name for encoding in encodings}
+    encoder = Encoder(tuple(encodings), tuple(name for name in table.names if name not in read))
+    _check_memory(table.rows, encoder.encodings, free_bytes)
+    return encoder, tuple(remarks)
+
+
+def _check_memory(rows: int, encodings: tuple[_Any, ...], free_bytes: int | None) -> None:
+    inputs = sum(len(encoding.names) for encoding in encodings)
+    size = rows * inputs * 4
+    free = psutil.virtual_memory().available if free_bytes is None else free_bytes
+    if size * _MEMORY_SHARE > free:
+        widest = sorted(encodings, key=lambda encoding: -len(encoding.names))[:3]
+        most = ", ".join(f"{shown(e.column.name)} ({len(e.names)})" for e in widest)
+        raise DataError(
+            f"{rows:,} rows x {inputs:,} inputs x 4 bytes are {size / 1e9:.3g} GB, more than a "
+            f"quarter of the {free / 1e9:.3g} GB of memory that are free; the most inputs come "
+            f"from {most}; leave columns out with data.ignore, or use fewer rows with data.limit"
+        )
