@@ -34,7 +34,7 @@ from hpsearch.sources.table.rules import shown
 if TYPE_CHECKING:
     from hpsearch.sources.table.texts import Table
 
-__all__ = ["Encoder", "Floats", "fit"]
+__all__ = ["Encoder", "Floats", "fit", "nothing_left"]
 
 Floats = NDArray[np.float32]
 _MEMORY_SHARE = 4
@@ -151,11 +151,19 @@ def fit(
         else:
             encodings.append(encoding)
     if not encodings:
-        raise DataError("the table has no column to learn from besides its target")
+        raise nothing_left(decision)
     read = {encoding.column.name for encoding in encodings}
     encoder = Encoder(tuple(encodings), tuple(name for name in table.names if name not in read))
     _check_memory(table.rows, encoder.encodings, free_bytes)
     return encoder, tuple(remarks)
+
+
+def nothing_left(decision: Decision) -> DataError:
+    """The error of a table without a column to learn from: what became of those that it has."""
+    columns = [c for c in decision.columns if not c.inputs] or [*decision.columns]
+    reasons = [f"{shown(column.name)} ({column.reason})" for column in columns[:5]]
+    listed = f": {', '.join(reasons)}{', ...' if len(columns) > 5 else ''}" if reasons else ""
+    return DataError(f"the table has no column to learn from besides its target{listed}")
 
 
 def _check_memory(rows: int, encodings: tuple[_Any, ...], free_bytes: int | None) -> None:
