@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 
 from hpsearch.sources.table.delimited import read_delimited
@@ -20,15 +19,13 @@ from hpsearch.sources.table.dialect import dialect_of, rows_of
 from hpsearch.sources.table.filekind import load
 from hpsearch.sources.table.header import Header, header_of, tidy, usable
 from hpsearch.sources.table.numbers import numbers_of
-from hpsearch.sources.table.texts import Distinct, ReadOptions
+from hpsearch.sources.table.reading import ReadOptions
 from hpsearch.sources.table.typed import objects, read_typed
 from hpsearch.sources.table.workbook import read_sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from hpsearch.sources.table.filekind import Content
 
@@ -37,7 +34,7 @@ __all__ = ["Cells", "of_content", "read"]
 
 @dataclass(frozen=True)
 class Cells:
-    """A table of N rows. It satisfies `texts.Table`."""
+    """A table of N rows. It satisfies `reading.Table`."""
 
     names: tuple[str, ...]
     """The columns' names: not empty, no two the same, without line breaks."""
@@ -65,41 +62,6 @@ class Cells:
         int64, bool and timestamp, null for an empty cell.
         """
         return self.columns[name]
-
-    def is_text(self, name: str) -> bool:
-        """Whether a column is one of texts, `dictionary<int32, string>`."""
-        return bool(pa.types.is_dictionary(self.columns[name].type))
-
-    def distinct(
-        self, name: str, rows: Sequence[bool] | NDArray[np.bool_] | None = None
-    ) -> Distinct:
-        """The texts of a column with their counts, over the rows marked True (None: all).
-
-        Of a column of another type these are its `odd` cells, and '' for those that are empty.
-        """
-        texts, codes, where = self._coded(name)
-        if rows is not None:
-            marked = np.asarray(rows, bool)[where]
-            codes, where = codes[marked], where[marked]
-        values, first, counts = np.unique(codes, return_index=True, return_counts=True)
-        order = np.argsort(first)
-        return Distinct(
-            tuple(texts.take(pa.array(values[order])).to_pylist()),
-            tuple(counts[order].tolist()),
-            tuple(where[first[order]].tolist()),
-        )
-
-    def _coded(self, name: str) -> tuple[pa.Array, NDArray[np.integer], NDArray[np.integer]]:
-        """Texts, and for each cell that is one: which of them, and in which row."""
-        column = self.columns[name]
-        if self.is_text(name):
-            return column.dictionary, column.indices.to_numpy(), np.arange(self.rows)
-        odd = self.odd.get(name, {})
-        where = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
-        coded = pa.array(
-            [odd.get(row, "") for row in where.tolist()], pa.string()
-        ).dictionary_encode()
-        return coded.dictionary, coded.indices.to_numpy(), where
 
     def line_of(self, row: int) -> int:
         """The line of the file, from 1, in which a row begins; of Parquet its number, from 1."""

@@ -34,9 +34,9 @@ from hpsearch.sources.table.tally import tally_of
 from hpsearch.sources.table.target import Target, decide_target
 
 if TYPE_CHECKING:
+    from hpsearch.sources.table.reading import Table
     from hpsearch.sources.table.style import Evidence
     from hpsearch.sources.table.tally import Tally
-    from hpsearch.sources.table.texts import Table
 
 __all__ = ["Column", "Decision", "Target", "decide"]
 

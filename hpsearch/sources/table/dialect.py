@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from hpsearch.errors import DataError
 from hpsearch.sources.table.header import Header, header_of
-from hpsearch.sources.table.records import Record, Syntax, cut, records
+from hpsearch.sources.table.records import NO_DELIMITER, Record, Syntax, cut, records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from hpsearch.sources.table.texts import ReadOptions
+    from hpsearch.sources.table.reading import ReadOptions
 
 __all__ = ["SAMPLE_ROWS", "Dialect", "dialect_of", "rows_of"]
 
@@ -66,8 +66,7 @@ def dialect_of(source: str, head: bytes, options: ReadOptions, *, complete: bool
     lines = list(io.StringIO(head.decode("utf-8", "ignore"), newline=""))
     delimiter, skipped, comments = _preamble(lines)
     body = lines[skipped:]
-    first = _first(body)
-    syntax = _syntax(first, delimiter or _delimiter(first))
+    syntax = _syntax(body, delimiter or _delimiter(body))
     sample = list(
         islice(
             records(source, lambda: body, syntax, line=skipped + 1, complete=complete),
@@ -78,9 +77,7 @@ def dialect_of(source: str, head: bytes, options: ReadOptions, *, complete: bool
         raise DataError(f"{source}, line {skipped + 1} is longer than {len(head):,} bytes")
     filled = [record for record in sample if record.cells]
     header = header_of(source, filled, _cells_of_comment(comments, syntax), options)
-    line = skipped + 1
-    if header.in_file:
-        line = sample[1].line if len(sample) > 1 else len(lines) + 1
+    line = filled[0].next_line if header.in_file else skipped + 1
     start = sum(len(text.encode()) for text in lines[: line - 1])
     return Dialect(syntax, header, start, line, tuple(_comment_notes(comments, header)))
 
@@ -160,12 +157,6 @@ def _comment_notes(comments: Sequence[str], header: Header) -> Iterator[str]:
         yield f"{count} {lines} with # skipped at the top of the file"
 
 
-def _first(lines: Sequence[str]) -> Sequence[str]:
-    ends = accumulate(map(len, lines))
-    enough = next((number for number, end in enumerate(ends, 1) if end > _SCORED_CHARACTERS), None)
-    return lines if enough is None else lines[: max(enough, 20)]
-
-
 def _syntax(lines: Sequence[str], delimiter: str) -> Syntax:
     """Whether blanks stand between delimiters and quotes, as in `"a", "b"`."""
     plain, skipping = Syntax(delimiter, blanks=delimiter == " "), Syntax(delimiter, blanks=True)
@@ -173,23 +164,33 @@ def _syntax(lines: Sequence[str], delimiter: str) -> Syntax:
         return plain
 
     def quoted(syntax: Syntax) -> bool:
-        sample = cut(lines, syntax, strict=False)
-        return any(re.match(' +"', cell) is not None for _, cells in sample for cell in cells)
+        cells = (cell for record in _first_records(lines, syntax) for cell in record)
+        return any(re.match(' +"', cell) is not None for cell in cells)
 
     # A text that itself begins so stays as it is either way.
     return skipping if quoted(plain) and not quoted(skipping) else plain
 
 
+def _first_records(lines: Sequence[str], syntax: Syntax) -> list[list[str]]:
+    """Records of about 64 KB of text, of 20 lines at least; one that goes on is left out."""
+    ends = accumulate(map(len, lines))
+    enough = next((number for number, end in enumerate(ends, 1) if end > _SCORED_CHARACTERS), None)
+    some = lines if enough is None else lines[: max(enough, 20)]
+    cells = [cells for _, cells in cut(some, syntax, strict=False) if cells]
+    return cells[:-1] if enough is not None and len(cells) > 1 else cells
+
+
 def _delimiter(lines: Sequence[str]) -> str:
     """The delimiter that cuts most records alike, into cells that look like values.
 
-    Blanks are one only where no other cuts anything, and all records alike.
+    Blanks are one only where no other cuts anything, and all records alike. A table of one column
+    has none, and its texts may have commas.
     """
     scores = {delimiter: _score(lines, delimiter) for delimiter in ",;\t|"}
     best = max(scores, key=lambda delimiter: scores[delimiter])
     if scores[best] > 0:
         return best
-    return " " if _score(lines, " ") == 1 else ","
+    return " " if _score(lines, " ") == 1 else NO_DELIMITER
 
 
 _NUMBER = r"[-+]?[$€£¥]?\s?(\d+([.,'\s]\d{3})*([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?\s?[%€$£¥]?"
@@ -203,8 +204,7 @@ def _score(lines: Sequence[str], delimiter: str) -> float:
     cells that look like a number, a date or words; 0 where the commonest number is 1."""
     if not any(delimiter in text for text in lines[:20]):
         return 0
-    sample = cut(lines, Syntax(delimiter, blanks=True), strict=False)
-    first, *rest = [cells for _, cells in sample if cells]
+    first, *rest = _first_records(lines, Syntax(delimiter, blanks=True))
     rows = rest or [first]
     width, alike = Counter(map(len, rows)).most_common(1)[0]
     if width == 1 or (delimiter == " " and len(first) not in (width, width - 1)):

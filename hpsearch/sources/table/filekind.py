@@ -99,7 +99,7 @@ def _unpacked(name: str, file: IO[bytes], depth: int = 0) -> IO[bytes]:
     start = file.read(4)
     file.seek(0)
     if start.startswith(b"\x1f\x8b"):
-        return _unpacked(name, cast("IO[bytes]", gzip.GzipFile(fileobj=file)), depth + 1)
+        return _unpacked(name, cast("IO[bytes]", gzip.GzipFile(fileobj=file, mode="rb")), depth + 1)
     if start.startswith(b"PK\x03\x04"):
         archive = zipfile.ZipFile(file)
         names = [

@@ -13,8 +13,8 @@ from hpsearch.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from hpsearch.sources.table.reading import ReadOptions
     from hpsearch.sources.table.records import Record
-    from hpsearch.sources.table.texts import ReadOptions
 
 __all__ = ["Header", "header_of", "tidy", "usable"]
 

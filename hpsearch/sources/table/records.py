@@ -13,9 +13,13 @@ from hpsearch.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Record", "Syntax", "cut", "records"]
+__all__ = ["NO_DELIMITER", "Record", "Syntax", "cut", "records"]
 
 _LONGEST_CELL = 1 << 30
+
+
+NO_DELIMITER = "\x1f"
+"""That of a table of one column: a separator of units, which no text has in it."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Record:
     line: int
     """The line in which it begins, from 1."""
     cells: list[str]
+    next_line: int = 0
+    """The line after its last one."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Syntax:
     """How a text is cut into cells."""
 
     delimiter: str
-    """One of `, ; tab |`, or a blank, of which a run counts as one."""
+    """One of `, ; tab |`, or a blank, of which a run counts as one, or `NO_DELIMITER`."""
     blanks: bool = False
     """Whether blanks before a cell are no part of it: a file of `"a", "b"`."""
 
@@ -76,8 +82,8 @@ def records(
         for ends, cells in cut(lines(), syntax, strict=True):
             if before is not None:
                 yield before
-            before = Record(begins, cells)
-            begins = line + ends
+            before = Record(begins, cells, line + ends)
+            begins = before.next_line
         if before is not None and complete:
             yield before
     except csv.Error as error:

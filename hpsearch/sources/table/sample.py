@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 from hpsearch.sources.table.dialect import SAMPLE_ROWS, dialect_of, rows_of
 from hpsearch.sources.table.filekind import load
 from hpsearch.sources.table.header import usable
-from hpsearch.sources.table.texts import Distinct, ReadOptions
+from hpsearch.sources.table.reading import ReadOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from hpsearch.sources.table.filekind import Content
-    from hpsearch.sources.table.texts import Table
+    from hpsearch.sources.table.reading import Table
 
 __all__ = ["Sample", "sample"]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The first rows of a text, all of whose cells are texts. It satisfies `texts.Table`."""
+    """The first rows of a text, all of whose cells are texts. It satisfies `reading.Table`."""
 
     names: tuple[str, ...]
     """The columns' names: not empty, no two the same, without line breaks."""
@@ -46,16 +46,6 @@ class Sample:
     def odd(self) -> Mapping[str, Mapping[int, str]]:
         """None: no column of a sample comes as numbers."""
         return {}
-
-    def distinct(self, name: str, rows: Sequence[bool] | None = None) -> Distinct:
-        """The texts of a column with their counts, over the rows marked True (None: all)."""
-        counts: dict[str, int] = {}
-        first_rows: dict[str, int] = {}
-        for row, text in enumerate(self.columns[name]):
-            if rows is None or rows[row]:
-                counts[text] = counts.get(text, 0) + 1
-                first_rows.setdefault(text, row)
-        return Distinct(tuple(counts), tuple(counts.values()), tuple(first_rows.values()))
 
     def line_of(self, row: int) -> int:
         """The line of the file, from 1, in which a row begins."""

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from hpsearch.sources.table import dates
+    from hpsearch.sources.table.reading import Table
     from hpsearch.sources.table.rules import Override
     from hpsearch.sources.table.style import Style
-    from hpsearch.sources.table.texts import Table
 
 __all__ = ["MOST_SHAPES", "Shape", "Tally", "Text", "tally", "tally_of"]
 

@@ -1,4 +1,4 @@
-"""A column of cells as a column rule sees it: its distinct texts, and how often each occurs."""
+"""Reading a table: what may be said about it beforehand, and what comes of it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-__all__ = ["Distinct", "ReadOptions", "Table"]
+__all__ = ["ReadOptions", "Table"]
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,6 @@ class ReadOptions:
     """Keep records without any value, such as `;;;`: a prediction is made for each record."""
     stream: bool = False
     """Also read a pipe that the shell opened, such as /dev/stdin."""
-
-
-@dataclass(frozen=True)
-class Distinct:
-    """The distinct texts of a column, in the order in which they first occur."""
-
-    texts: tuple[str, ...]
-    """The cells as they stand in the file, blanks around them included; '' is an empty cell."""
-    counts: tuple[int, ...]
-    """How many of the rows have each text."""
-    first_rows: tuple[int, ...]
-    """The first row of each text, from 0."""
 
 
 class Table(Protocol):
@@ -66,9 +54,6 @@ class Table(Protocol):
 
     def column(self, name: str) -> Any:
         """The cells of a column: a tuple of texts, or an Arrow array."""
-
-    def distinct(self, name: str, rows: Sequence[bool] | None = None) -> Distinct:
-        """The texts of a column with their counts, over the rows marked True (None: all)."""
 
     def line_of(self, row: int) -> int:
         """The line of the file, from 1, in which a row begins."""
