@@ -32,7 +32,7 @@ from hpsearch.sources.table.notes import number_of
 from hpsearch.sources.table.rules import shown
 
 if TYPE_CHECKING:
-    from hpsearch.sources.table.texts import Table
+    from hpsearch.sources.table.reading import Table
 
 __all__ = ["Encoder", "Floats", "fit", "nothing_left"]
 

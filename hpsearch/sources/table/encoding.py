@@ -20,7 +20,7 @@ from hpsearch.sources.table.column import Column
 from hpsearch.sources.table.rules import GAPS_SHARE, MOST_INPUTS, frequent, shown
 
 if TYPE_CHECKING:
-    from hpsearch.sources.table.texts import Table
+    from hpsearch.sources.table.reading import Table
 
 __all__ = [
     "BooleanInput",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hpsearch.sources.table.column import Column
-    from hpsearch.sources.table.texts import Table
+    from hpsearch.sources.table.reading import Table
 
 __all__ = ["Coded", "coded", "moments", "numbers"]
 

@@ -14,8 +14,8 @@ from hpsearch.sources.table.target import label
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hpsearch.sources.table.reading import Table
     from hpsearch.sources.table.target import Target
-    from hpsearch.sources.table.texts import Table
 
 __all__ = ["targets"]
 
