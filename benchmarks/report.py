@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
-from benchmarks import forecast, real
+from benchmarks import real
 from benchmarks.finish import Finished, said, summary
 from benchmarks.regret import SHARES, Summary, summaries
 from benchmarks.strategy import FILE, STRATEGIES, TIMED, TRIALS, VARIANTS
@@ -44,7 +44,6 @@ def made() -> dict[Path, str]:
     tables = {
         ROOT / "README.md": {"benchmarks": _readme_table(found)},
         ROOT / "docs" / "performance.md": {**speed, "growth": _growth()},
-        ROOT / "docs" / "plan.md": {"forecast": _forecast()},
         ROOT / "docs" / "strategy.md": {
             "strategy": _strategies(), "timed": _timed(), "shares": _shares(), "real": _real(),
             "finish": _finish(),
@@ -164,13 +163,6 @@ def _finish() -> str:
     return _table(
         (f"{found.studies} studies, each winner trained {found.seeds} times more", ""), rows
     )
-
-
-def _forecast() -> str:
-    """How forecasts came true."""
-    if not forecast.FILE.exists():
-        return "No figures of this version yet; `python -m benchmarks.forecast` makes them.\n"
-    return _table(forecast.HEAD, forecast.rows(json.loads(forecast.FILE.read_text())["studies"]))
 
 
 def _measured(name: str) -> list[Measured]:

@@ -47,7 +47,7 @@ PRELOAD = [
     "hpsearch.cli", "hpsearch.worker", "hpsearch.training.metrics", "hpsearch.fleet",
     "hpsearch.insight.report", "hpsearch.api.submit", "hpsearch.preflight.data_check",
     "hpsearch.dashboard",
-    "hpsearch.rehearsal", "hpsearch.insight.importance", "hpsearch.handover.predictor",
+    "hpsearch.forecast.dry_runs", "hpsearch.insight.importance", "hpsearch.handover.predictor",
     "hpsearch.handover.save",
     "tests.acceptance.chaos.hooks",
 ]  # fmt: skip

@@ -94,8 +94,8 @@ def status(
         if name:
             show.attendance(snapshots[0], workers)
             show.leader(snapshots[0])
+            show.left(snapshots[0])
             show.sanity(snapshots[0])
-            show.forecast(snapshots[0])
             show.stages(snapshots[0])
             show.beside(snapshots[0])
             show.curves(snapshots[0])
@@ -186,7 +186,6 @@ def best(
         show.best(snapshot, snapshot.network)
         show.classes(snapshot, snapshot.network)
         show.leader(snapshot)
-        show.forecast(snapshot)
     if save is not None:
         show.note(f"the network of trial {snapshot.network.number} is in {save}")
         if snapshot.verdict is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.cli.groups import Crew, Overrides, flat
@@ -17,7 +16,7 @@ from hpsearch.cli.options import (
     open_ledger,
     print_json,
 )  # fmt: skip
-from hpsearch.cli.words import counted
+from hpsearch.cli.words import about, counted, rough
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from hpsearch.fleet import DevicePlace
-    from hpsearch.forecast import Forecast, Timings
+    from hpsearch.forecast.pace import Forecast, Pace
     from hpsearch.spec import StudySpec
     from hpsearch.spec.space import Parameter
     from hpsearch.stages.stage import Stage
@@ -70,38 +69,33 @@ def plan(
     crew.check()
     seats = crew.seats()
     limit_threads(seats[0].threads)
-    import psutil
-
-    import hpsearch.rehearsal  # noqa: F401  loads PyTorch, as a worker does: before `sized` would
+    import hpsearch.forecast.dry_runs  # noqa: F401  loads PyTorch: before `sized` would
     from hpsearch.cli import show
-    from hpsearch.forecast import forecast
+    from hpsearch.forecast.pace import forecast
     from hpsearch.preflight.sizing import sized
 
     ledger = open_ledger(storage, make=True)
-    before = time.time()
     spec = sized(ledger, spec, file.parent, seats[0].device)
-    # What `auto` takes is no part of a worker's start: it finds the number in the study.
-    since = psutil.Process().create_time() + time.time() - before
     if not json_:
         _describe(spec)
         show.note("dry run ...")
-    free = _free_disk(ledger.database, spec, checkpoints, file.parent)
-    timings = _timings(spec, file.parent, seats, since, free)
-    found = forecast(spec, timings, len(seats))
-    ledger.keep_forecast(spec.digest, found.as_json())
+    pace = _pace(
+        spec, file.parent, seats, _free_disk(ledger.database, spec, checkpoints, file.parent)
+    )
+    found = forecast(spec, pace, len(seats))
     if json_:
-        print_json({**_described(spec), "shapes": _shapes(timings), "forecast": found.as_json()})
+        print_json({**_described(spec), "shapes": _shapes(pace), "forecast": found.as_json()})
     else:
-        _print(timings, found)
+        _print(pace, found)
 
 
-def _timings(
-    spec: StudySpec, base: Path, seats: Sequence[DevicePlace], since: float, free: int | None
-) -> Timings:
+def _pace(
+    spec: StudySpec, base: Path, seats: Sequence[DevicePlace], disk_bytes: int | None
+) -> Pace:
     """Dry runs on the first of the devices, settled as a worker there would be."""
     from joblib import cpu_count
 
-    from hpsearch.rehearsal import rehearse
+    from hpsearch.forecast.dry_runs import time_shapes
     from hpsearch.sources.opening import open_data
     from hpsearch.training import devices
 
@@ -110,9 +104,10 @@ def _timings(
     dataset = open_data(spec, base, device)
     count = len({seat.device for seat in seats})
     at_once = cpu_count() if device.type == "cpu" else count
-    return rehearse(
-        spec, dataset, device, devices_=count, seats=at_once, since=since, disk_bytes=free
-    )
+    return time_shapes(
+        spec, dataset, device, devices_=count, seats=at_once, workers=len(seats),
+        disk_bytes=disk_bytes,
+    )  # fmt: skip
 
 
 def _free_disk(
@@ -249,58 +244,45 @@ def _drawn(spec: StudySpec, stage: Stage) -> tuple[Group, Group, str]:
     return Group(*by), Group(*map(", ".join, by.values())), cells
 
 
-def _shapes(timings: Timings) -> list[dict[str, Any]]:
-    """The shapes that were timed, alone at least, for JSON."""
+def _shapes(pace: Pace) -> list[dict[str, Any]]:
+    """The shapes that were timed, for JSON."""
     return [
         {
-            "shape": shape.words, "slots": shape.slots, "memory_bytes": shape.candidate_bytes,
-            "share": timings.draws.count(number) / len(timings.draws),
-            "dry_run_seconds": shape.fit_s,
+            "shape": shape.words,
+            "memory_bytes": shape.candidate_bytes,
             "epoch_seconds": {str(count): seconds for count, seconds in shape.epochs_s},
         }
-        for number, shape in enumerate(timings.shapes[:timings.timed])
-    ]  # fmt: skip
+        for shape in pace.shapes
+    ]
 
 
-def _print(timings: Timings, found: Forecast) -> None:
+def _print(pace: Pace, found: Forecast) -> None:
     """The forecast, and where it came from."""
     from rich.table import Table
 
     from hpsearch.cli.show import note, out
 
     table = Table.grid(padding=(0, 2))
-    for name, said in _lines(timings, found):
+    for name, said in _lines(pace, found):
         table.add_row(f"  {name}", said)
     out.print(f"forecast with {counted(found.workers, 'worker')} on {found.device}:")
     out.print(table)
     for warning in found.warnings:
         note(f"warning: {warning}")
-    out.print("hpsearch run with the same file and options compares it with what it takes")
 
 
-def _lines(timings: Timings, found: Forecast) -> Iterator[tuple[str, str]]:
-    from hpsearch.cli.show import ranged, span
-
-    for rung in found.rungs:
-        yield f"get to epoch {rung.epoch}", f"{rung.trials:,.0f} trials of the search"
-    yield "epochs in all", ranged(found.epochs, lambda count: f"{count:,.0f}")
-    yield "an epoch of one", ranged(found.epoch_s, _short)
-    slots = max(shape.slots for shape in timings.shapes)
-    drawn = f"{timings.timed:,} of {counted(len(set(timings.draws)), 'shape')}"
-    yield "timed", f"{drawn}; stacks of up to {slots}"
-    stack = f"{_size(found.stack_bytes)} for a stack and the data"
-    yield "memory", f"{_size(found.candidate_bytes)} for a candidate, {stack}"
-    yield "disk", f"{_size(found.disk_bytes)} for checkpoints, at the most"
-    yield "start", f"{span(found.start_s)} until a worker is there"
-    yield "work", ranged(found.work_s)
-    yield "device-hours", ranged(found.device_s, lambda seconds: f"{seconds / 3600:.2g}")
-
-
-def _short(seconds: float) -> str:
-    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+def _lines(pace: Pace, found: Forecast) -> Iterator[tuple[str, str]]:
+    reached = ", ".join(f"{rung.trials:,.0f} epoch {rung.epoch}" for rung in found.rungs)
+    yield "trials reach", f"about {reached}"
+    yield "epochs", about(found.epochs, rough)
+    yield "one epoch", f"{about(found.epoch_s)} for one trial alone"
+    yield "timed", f"{len(set(pace.draws)):,} of {counted(pace.possible, 'shape')}"
+    yield "memory", f"{_size(found.candidate_bytes)} a trial, {_size(found.stack_bytes)} in all"
+    yield "disk", f"up to {_size(found.disk_bytes)} for checkpoints"
+    yield "time", about(found.work_s)
 
 
 def _size(count: int) -> str:
     """Bytes in the unit that makes them readable."""
     power = min(int(math.log(max(count, 1), 1024)), 3)
-    return f"{count / 1024**power:.3g} {('B', 'KiB', 'MiB', 'GiB')[power]}"
+    return f"{rough(count / 1024**power)} {('B', 'KiB', 'MiB', 'GiB')[power]}"

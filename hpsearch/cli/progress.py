@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpsearch.cli.show import err, note, number, params, span
+from hpsearch.cli.words import duration
 from hpsearch.spec.settings import FINAL, JOINT
 from hpsearch.terminal import visible
 
@@ -29,7 +30,6 @@ class Progress:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._began = time.monotonic()
-        self._ended_before = snapshot.study.ended
         self._told = {trial.number for trial in snapshot.trials if trial.ended}
         self._best = snapshot.best
         self._ahead: int | None = None
@@ -102,17 +102,14 @@ class Progress:
         return Group(*lines)
 
     def _time(self, snapshot: Snapshot) -> str:
-        """The time passed, and the time left once a few trials tell."""
+        """The time passed, and the time left once there is enough work to tell."""
         passed = time.monotonic() - self._began
-        ended = snapshot.study.ended - self._ended_before
         if not snapshot.trials:
             return f"{span(passed)}, workers start"
         if snapshot.study.state != "open":
             return f"{span(passed)}, {snapshot.study.state}"
-        if ended < 3:
-            return span(passed)
-        left = passed / ended * (snapshot.study.tickets - snapshot.study.ended)
-        return f"{span(passed)}, ~{span(left)} left"
+        left = snapshot.left_s(self._snapshot)
+        return span(passed) if left is None else f"{span(passed)}, about {duration(left)} left"
 
 
 def _ahead(snapshot: Snapshot) -> Trial | None:

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from hpsearch import passwords, urls
 from hpsearch.cli import verdicts
-from hpsearch.cli.words import counted, number, params, setting, span
+from hpsearch.cli.words import counted, duration, number, params, setting, span
 from hpsearch.files import free
 from hpsearch.insight import diagnosis
 from hpsearch.spec.settings import FINAL
@@ -29,7 +29,6 @@ from hpsearch.spec.writing import NEXT_STUDY
 from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
-    from hpsearch.forecast import Span
     from hpsearch.insight.diagnosis import Diagnosis
     from hpsearch.insight.importance import Importance
     from hpsearch.insight.report import Snapshot, Trial
@@ -39,8 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "attendance", "beside", "best", "call", "classes", "columns", "curves", "err", "final",
-    "findings", "forecast", "fruitless", "importance", "leader", "note", "number", "out", "params",
-    "ranged", "result", "sanity", "scheduled", "seen", "setting", "span", "stages",
+    "findings", "fruitless", "importance", "leader", "left", "note", "number", "out", "params",
+    "result", "sanity", "scheduled", "seen", "setting", "span", "stages",
     "studies", "told", "trials", "verdict", "warnings", "workers",
 ]  # fmt: skip
 
@@ -86,11 +85,6 @@ def warnings(spec: StudySpec) -> None:
 
     for warning in warnings(spec):
         note(f"warning: {warning}")
-
-
-def ranged(found: Span, shown: Callable[[float], str] = span) -> str:
-    """What is expected, by default a length of time, and the range that it should lie in."""
-    return f"{shown(found.expected)} ({shown(found.low)} to {shown(found.high)})"
 
 
 def scheduled(study: Study) -> str:
@@ -183,6 +177,13 @@ def leader(snapshot: Snapshot) -> None:
     if found is not None and found.state == "RUNNING":
         out.print(f"best so far: trial {found.number}, still training, {snapshot.metric} "
                   f"{number(found.value)} at epoch {found.best_epoch}")  # fmt: skip
+
+
+def left(snapshot: Snapshot) -> None:
+    """The time that an open study still takes, once that can be told."""
+    seconds = snapshot.left_s()
+    if seconds is not None:
+        out.print(f"about {duration(seconds)} of work left at the pace so far")
 
 
 def curves(snapshot: Snapshot) -> None:
@@ -414,7 +415,6 @@ def result(snapshot: Snapshot) -> None:
               f"{of_finish} ({counts or 'none'}) in {span(study.active_s)} of work")  # fmt: skip
     if study.is_out_of_time:
         out.print(f"its budget of {counted(study.hours or 0, 'hour')} of work is spent")
-    forecast(snapshot)
     _data(snapshot)
     sanity(snapshot)
     stages(snapshot)
@@ -429,19 +429,6 @@ def result(snapshot: Snapshot) -> None:
     width = max(len(command) for command, _ in steps)
     for command, meaning in steps:
         out.print(f"  {command:<{width}}  {meaning}", soft_wrap=True)
-
-
-def forecast(snapshot: Snapshot) -> None:
-    """What was expected of the study beside what it took, or has taken so far."""
-    found, study = snapshot.forecast, snapshot.study
-    if found is None:
-        return
-    of = "" if study.tickets == found.trials else f" for {found.trials} trials"
-    with_ = "1 worker" if found.workers == 1 else f"{found.workers} workers"
-    word = "took" if study.state == "done" else "so far"
-    of_all = f" for {study.tickets}" if of else ""
-    took = f"{word} {span(study.active_s)}{of_all}"
-    out.print(f"forecast {ranged(found.work_s)}{of} with {with_}, {took}")
 
 
 def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:

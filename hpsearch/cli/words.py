@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.terminal import visible
 
-__all__ = ["counted", "number", "params", "setting", "span"]
+if TYPE_CHECKING:
+    from hpsearch.forecast.pace import Span
+
+__all__ = ["about", "counted", "duration", "number", "params", "rough", "setting", "span"]
+
+_UNITS = (("h", 7200.0, 3600.0), ("min", 120.0, 60.0), ("s", 1.0, 1.0), ("ms", 0.0, 1e-3))
+"""A unit of time, the seconds from which it is used, and the seconds that it has."""
 
 
 def number(value: float | None) -> str:
@@ -41,3 +47,23 @@ def span(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02d}s"
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def rough(value: float) -> str:
+    """Two significant digits, as many as an estimate can carry."""
+    return f"{float(f'{value:.2g}'):,.10g}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time that is an estimate: 45 s, 12 min, 3.5 h."""
+    unit, _, size = next(unit for unit in _UNITS if seconds >= unit[1])
+    return f"{rough(seconds / size)} {unit}"
+
+
+def about(estimate: Span, shown: Callable[[float], str] = duration) -> str:
+    """An estimate, by default a length of time, and its range: about 12 min (8 to 25 min)."""
+    low, high = shown(estimate.low), shown(estimate.high)
+    unit = high.partition(" ")[2]
+    if unit:
+        low = low.removesuffix(f" {unit}")
+    return f"about {shown(estimate.expected)} ({low} to {high})"

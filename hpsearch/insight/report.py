@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.checkpoints.places import checkpoint_place
 from hpsearch.errors import CheckpointError, DamagedError, line
-from hpsearch.forecast import Forecast
+from hpsearch.forecast import pace
 from hpsearch.insight import diagnosis
 from hpsearch.insight.diagnosis import Diagnosis, Word, Yardstick
 from hpsearch.spec import StudySpec
@@ -101,8 +101,6 @@ class Snapshot:
     trials: tuple[Trial, ...]
     best: Trial | None
     """The best trial of the search that went to its end; the first of equals. Optuna's too."""
-    forecast: Forecast | None = None
-    """What `plan` expected of it, where it was asked."""
     verdict: Mapping[str, Any] | None = None
     """What the last finish found, the fields of `final.Verdict`; None: there was none yet."""
     searching: int = 0
@@ -301,13 +299,38 @@ class Snapshot:
         """Trials under way, or waiting for a worker to go on with them."""
         return tuple(t for t in self.trials if t.state == "RUNNING")
 
+    @cached_property
+    def progress(self) -> pace.Progress:
+        """How far the study is, for the time that it still takes."""
+        study, spec = self.study, self.spec.with_final(self.study.final)
+        search = [trial for trial in self.trials if trial.stage != FINAL]
+        unissued = max(study.tickets - len(self.trials), 0)
+        due = {"due": outline.final_tickets(spec), "open": unissued}.get(study.finish or "", 0)
+        finishing = sum(self.epochs - t.epoch for t in self.running if t.stage == FINAL)
+        return pace.Progress(
+            ended=tuple(trial.epoch for trial in search if trial.state != "RUNNING"),
+            running=tuple(trial.epoch for trial in search if trial.state == "RUNNING"),
+            waiting=0 if study.is_out_of_time else max(unissued - due, 0),
+            finish=due * self.epochs + finishing,
+            epochs=sum(trial.epoch for trial in self.trials),
+            work_s=study.active_s,
+            limit_s=study.left_s,
+        )
+
+    def left_s(self, since: Snapshot | None = None) -> float | None:
+        """Seconds that an open study still takes, at its pace since an earlier snapshot or its
+        start; None while that cannot be told."""
+        if self.study.state != "open":
+            return None
+        return pace.left_s(self.spec, self.progress, since.progress if since else None)
+
     def count(self, state: str) -> int:
         """Number of trials in a state."""
         return sum(t.state == state for t in self.trials)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the study without its trials."""
-        study = self.study
+        study, left = self.study, self.left_s()
         return {
             "name": study.name,
             "state": study.state,
@@ -321,7 +344,7 @@ class Snapshot:
             "failed": self.count("FAIL"),
             "running": self.count("RUNNING"),
             "active_seconds": round(study.active_s, 1),
-            "forecast": self.forecast and self.forecast.as_json(),
+            "left_seconds": left and round(left, 1),
             "priority": study.priority,
             "max_parallel": study.max_parallel,
             "data": study.data,
@@ -351,22 +374,15 @@ class Reader:
         self._spec = StudySpec.from_document(study.document)
         self._uid = study.uid
         self._direction = study.direction
-        self._foresee(study)
         self._mirror = Mirror(
             self._ledger.database, study.study_id, study.name, study.direction, lenient=True
         )
-
-    def _foresee(self, study: Study) -> None:
-        kept = self._ledger.forecast(study.digest)
-        self._state, self._forecast = study.state, Forecast.from_json(kept) if kept else None
 
     def snapshot(self) -> Snapshot:
         """The study as it is now."""
         study = self._ledger.study(self._name)
         if study.uid != self._uid:  # deleted and made again under the same name
             self._open(study)
-        elif study.state != self._state:  # somebody may have asked `plan` meanwhile
-            self._foresee(study)
         self._mirror.refresh()
         trials, damaged = self._read()
         best = self._best(trials)
@@ -376,7 +392,7 @@ class Reader:
             handed = next((t for t in trials if t.ticket == verdict.get("best_ticket")), None)
         finish = outline.final_tickets(self._spec.with_final(study.final))
         searching = self._ledger.searching(study, finish)
-        return Snapshot(study, trials, best, self._forecast, verdict, searching, handed, damaged)
+        return Snapshot(study, trials, best, verdict, searching, handed, damaged)
 
     def _best(self, trials: Sequence[Trial]) -> Trial | None:
         """The best trial of the search that can be read."""

@@ -1,4 +1,4 @@
-"""How many candidates a device holds at once: what a worker keeps to, and a forecast counts on."""
+"""How many candidates a worker holds at once, and which tickets it takes next."""
 
 from __future__ import annotations
 

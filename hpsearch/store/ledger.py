@@ -27,7 +27,6 @@ from hpsearch.spec.settings import FINAL
 from hpsearch.store import (
     LEASE_S,
     dealing,
-    forecast_rows,
     stage_rows,
     study_rows,
     ticket_rows,
@@ -376,18 +375,6 @@ class Ledger:
         """What each use of the test part gave, in their order."""
         with self.database.read() as connection:
             return stage_rows.verdicts(connection, study_id)
-
-    @_verb
-    def keep_forecast(
-        self, connection: sa.Connection, digest: str, content: Mapping[str, Any]
-    ) -> None:
-        """Keep what a study of that digest, made or not, is expected to take."""
-        forecast_rows.put(connection, digest, content)
-
-    def forecast(self, digest: str) -> dict[str, Any] | None:
-        """What was kept last for a study of that digest; None: there is nothing."""
-        with self.database.read() as connection:
-            return forecast_rows.find(connection, digest)
 
     @_verb
     def finish_again(

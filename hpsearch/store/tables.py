@@ -18,7 +18,7 @@ from hpsearch.store.engine import Database
 from hpsearch.store.optuna_private import models, optuna_version
 
 __all__ = [
-    "KNOWN_REVISIONS", "OLDEST", "SCHEMA_VERSION", "check", "epochs", "finishes", "forecasts",
+    "KNOWN_REVISIONS", "OLDEST", "SCHEMA_VERSION", "check", "epochs", "finishes",
     "is_ready", "leases", "metadata", "optuna_revision", "prepare", "schema", "schema_lock",
     "stages", "studies", "tickets", "versions", "workers",
 ]  # fmt: skip
@@ -92,14 +92,6 @@ finishes = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("begun_at", sa.Double, nullable=False),
     sa.Column("result", _LONG),
-)
-
-forecasts = sa.Table(
-    "hpsearch_forecasts",
-    metadata,
-    # Of a study by its content: it is made before there is a study, and stays after it.
-    sa.Column("digest", sa.String(64), primary_key=True),
-    sa.Column("content", _LONG, nullable=False),
 )
 
 tickets = sa.Table(

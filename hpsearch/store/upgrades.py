@@ -33,8 +33,15 @@ from hpsearch.store.tables import (
 __all__ = ["STEPS", "Upgrade", "pending", "upgrade"]
 
 
+_FORECASTS = "hpsearch_forecasts"
+"""A table that schema 5 has, of forecasts that nothing reads any more."""
+
+
 def _to_6(connection: sa.Connection) -> None:
-    """What a finish takes stands beside the document, so that any study can get one."""
+    """What a finish takes stands beside the document, so that any study can get one; forecasts are
+    no longer kept."""
+    if sa.inspect(connection).has_table(_FORECASTS):
+        connection.exec_driver_sql(f"DROP TABLE {_FORECASTS}")
     _add(connection, studies.c.final)
     rows = sa.select(studies.c.study_id, studies.c.document).where(studies.c.final.is_(None))
     for study_id, document in connection.execute(rows).all():
@@ -133,7 +140,8 @@ def _alone(connection: sa.Connection) -> Iterator[None]:
     elif connection.dialect.name == "mysql":
         # These locks outlive an ALTER, which ends a transaction; whoever has some sees no other
         # table.
-        tables = ", ".join(f"{name} WRITE" for name in metadata.tables)
+        dropped = [_FORECASTS] if sa.inspect(connection).has_table(_FORECASTS) else []
+        tables = ", ".join(f"{name} WRITE" for name in (*metadata.tables, *dropped))
         connection.exec_driver_sql("SET SESSION lock_wait_timeout = 30")
         connection.exec_driver_sql(f"LOCK TABLES {tables}")
         try:

@@ -31,14 +31,13 @@ VALUES = ("x\x1b[2J", None, b"\xff\xfe", -1e300, '{"a": ["\\ud800"]}')
 
 @pytest.fixture(scope="module")
 def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study that has been searched, with a finish, a stage and a forecast noted by hand."""
+    """A study that has been searched, with a finish and a stage noted by hand."""
     folder = tmp_path_factory.mktemp("intact")
     ledger, study = searched(f"sqlite:///{folder}/study.db", folder)
     ledger.record_data(
         study.study_id,
         {"rows": {"train": 9, "validation": 3, "test": 3}, "classes": ["a", "b"], "notes": []},
     )
-    ledger.keep_forecast(study.digest, {"seconds": 1})
     ledger.database.close()
     with sqlite3.connect(folder / "study.db") as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -71,7 +71,9 @@ def test_nothing_is_changed_without_asking(old: str) -> None:
 
 
 def test_all_that_is_there_stays(old: str) -> None:
+    """Only what was kept of forecasts goes."""
     database = Database(old)
+    execute(database, "INSERT INTO hpsearch_forecasts VALUES ('d', '{}')")
     before = content(database)
     done = upgrades.upgrade(database)
     assert (done.before, done.after) == (5, SCHEMA_VERSION)
@@ -80,6 +82,7 @@ def test_all_that_is_there_stays(old: str) -> None:
     after = content(database)
     assert after.pop("hpsearch_schema") == [(SCHEMA_VERSION,)]
     assert before.pop("hpsearch_schema") == [(5,)]
+    assert before.pop("hpsearch_forecasts") == [("d", "{}")]
     after["hpsearch_studies"] = [row[:-1] for row in after["hpsearch_studies"]]
     assert after == before  # with Optuna's tables, and the revision of them
     assert upgrades.upgrade(database) == upgrades.Upgrade(SCHEMA_VERSION, SCHEMA_VERSION)

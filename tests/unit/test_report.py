@@ -12,7 +12,6 @@ import pytest
 
 from hpsearch.cli import show
 from hpsearch.cli.progress import Progress
-from hpsearch.forecast import Forecast, Rung, Span
 from hpsearch.insight.diagnosis import Word
 from hpsearch.insight.report import Reader, Snapshot, Trial
 from hpsearch.spec import load
@@ -20,25 +19,9 @@ from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from tests.studies import A_STUDY
 
-FORECAST = Forecast(
-    workers=1, device="cpu", trials=4, begun=4, epochs=Span(8, 8, 8), rungs=(Rung(2, 4.0),),
-    start_s=1.0, work_s=Span(2, 1, 3), device_s=Span(2, 1, 3), epoch_s=Span(0.1, 0.1, 0.1),
-    candidate_bytes=1, stack_bytes=2, disk_bytes=3, warnings=("slow",),
-)  # fmt: skip
-
-
-class Counting(Ledger):
-    """Counts how often it is asked for a forecast."""
-
-    asked = 0
-
-    def forecast(self, digest: str) -> dict[str, Any] | None:
-        self.asked += 1
-        return super().forecast(digest)
-
 
 @pytest.fixture
-def ledger(tmp_path: Path, sqlite_url: str) -> Counting:
+def ledger(tmp_path: Path, sqlite_url: str) -> Ledger:
     file = tmp_path / "s.yaml"
     file.write_text(
         "name: s\ndata: {source: digits}\nnetwork: {family: mlp}\n"
@@ -46,33 +29,9 @@ def ledger(tmp_path: Path, sqlite_url: str) -> Counting:
         "search: {sampler: random}\nbudget: {trials: 4, epochs: 2}\n"
     )
     spec = load(file)
-    ledger = Counting(Database(sqlite_url))
+    ledger = Ledger(Database(sqlite_url))
     ledger.create(replace(A_STUDY, document=spec.document))
     return ledger
-
-
-def test_a_forecast_is_read_once_and_when_the_state_has_changed(ledger: Counting) -> None:
-    reader = Reader(ledger, "s")
-    assert [reader.snapshot().forecast for _ in range(3)] == [None] * 3
-    assert ledger.asked == 1
-    ledger.keep_forecast("d", FORECAST.as_json())
-    ledger.set_state("s", "stopped")
-    assert [reader.snapshot().forecast for _ in range(3)] == [FORECAST] * 3
-    assert ledger.asked == 2
-
-
-@pytest.mark.parametrize(
-    "kept",
-    [
-        {"seconds": 1.5},
-        {**FORECAST.as_json(), "epochs": 8},
-        {**FORECAST.as_json(), "rungs": [{"epoch": 1}]},
-        {**FORECAST.as_json(), "workers": "two"},
-    ],
-)
-def test_a_forecast_of_another_form_is_none(ledger: Counting, kept: dict[str, Any]) -> None:
-    ledger.keep_forecast("d", kept)
-    assert Reader(ledger, "s").snapshot().forecast is None
 
 
 @pytest.mark.parametrize(
@@ -109,13 +68,13 @@ def trial(number: int, value: float | None, curve: list[float], metrics: dict[st
     )  # fmt: skip
 
 
-def judged(ledger: Counting, *trials: Trial) -> tuple[Snapshot, list[str]]:
+def judged(ledger: Ledger, *trials: Trial) -> tuple[Snapshot, list[str]]:
     best = max((t for t in trials if t.value is not None), key=lambda t: t.value, default=None)
     snapshot = replace(Reader(ledger, "s").snapshot(), trials=trials, best=best)
     return snapshot, list(show.seen(snapshot))
 
 
-def test_one_diverged_trial_among_the_best_asks_the_winner_for_nothing(ledger: Counting) -> None:
+def test_one_diverged_trial_among_the_best_asks_the_winner_for_nothing(ledger: Ledger) -> None:
     snapshot, lines = judged(
         ledger, trial(0, 0.97, FLAT[:4], LEARNT), trial(1, 0.5, FLAT[:4], BLOWN)
     )
@@ -126,7 +85,7 @@ def test_one_diverged_trial_among_the_best_asks_the_winner_for_nothing(ledger: C
     assert snapshot.advised is None
 
 
-def test_what_others_look_like_is_no_advice_to_the_winner(ledger: Counting) -> None:
+def test_what_others_look_like_is_no_advice_to_the_winner(ledger: Ledger) -> None:
     over = [trial(n, 0.9 - n / 100, FLAT, BY_HEART) for n in (1, 2, 3)]
     snapshot, lines = judged(ledger, trial(0, 0.97, FLAT, LEARNT), *over)
     assert lines == [
@@ -139,7 +98,7 @@ def test_what_others_look_like_is_no_advice_to_the_winner(ledger: Counting) -> N
     assert judged(ledger, short, *over)[1][0].endswith("the winner's: too short to be judged")
 
 
-def test_a_word_that_the_winner_has_is_advice(ledger: Counting) -> None:
+def test_a_word_that_the_winner_has_is_advice(ledger: Ledger) -> None:
     over = [trial(n, 0.9 - n / 100, FLAT, BY_HEART) for n in (1, 2, 3)]
     snapshot, lines = judged(ledger, *over, trial(4, 0.2, FLAT[:2], LEARNT))
     assert lines == [
@@ -148,13 +107,13 @@ def test_a_word_that_the_winner_has_is_advice(ledger: Counting) -> None:
     assert snapshot.advised is Word.OVER
 
 
-def test_where_nothing_was_completed_lower_rates_are_advised(ledger: Counting) -> None:
+def test_where_nothing_was_completed_lower_rates_are_advised(ledger: Ledger) -> None:
     snapshot, lines = judged(ledger, trial(0, None, [], {}), trial(1, None, [], {}))
     assert lines == ["2 of 2 trials diverged; search lower learning rates"]
     assert snapshot.advised is Word.DIVERGED
 
 
-def test_only_failures_that_may_end_otherwise_are_to_be_retried(ledger: Counting) -> None:
+def test_only_failures_that_may_end_otherwise_are_to_be_retried(ledger: Ledger) -> None:
     fine = trial(0, 0.9, FLAT, LEARNT)
     failed = replace(fine, number=1, state="FAIL", value=None, reason="settings: x")
     never = replace(failed, untrainable=True)
@@ -164,7 +123,7 @@ def test_only_failures_that_may_end_otherwise_are_to_be_retried(ledger: Counting
 
 
 def test_no_training_of_a_finish_is_called_the_best(
-    ledger: Counting, capsys: pytest.CaptureFixture[str]
+    ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of the same network trained again, the best one is the luckiest."""
     began = datetime(2026, 1, 1)
@@ -177,7 +136,7 @@ def test_no_training_of_a_finish_is_called_the_best(
 
 
 def test_the_best_never_goes_back_where_the_one_ahead_has_just_ended(
-    ledger: Counting, capsys: pytest.CaptureFixture[str]
+    ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     began = datetime(2026, 1, 1)
     progress = Progress(Reader(ledger, "s").snapshot())
@@ -192,7 +151,27 @@ def test_the_best_never_goes_back_where_the_one_ahead_has_just_ended(
     assert bests == ["0.97 so far", "0.97", "0.97"]
 
 
-def test_a_study_that_is_done_is_offered_a_finish_where_it_can_have_one(ledger: Counting) -> None:
+def test_the_time_left_counts_the_search_and_the_finish_to_come(ledger: Ledger) -> None:
+    """Trials of two epochs; the finish trains two configurations three times."""
+    done = [trial(number, 0.9, [0.8, 0.9], LEARNT) for number in range(18)]
+    under_way = replace(trial(18, 0.8, [0.8], LEARNT), state="RUNNING")
+    first = judged(ledger, *done)[0]
+    search = {**first.study.document["search"], "pruner": {"name": "none"}}
+    study = replace(
+        first.study, document={**first.study.document, "search": search}, state="open",
+        tickets=40, active_s=37.0, finish="due", final={"top": 1, "seeds": 3},
+    )  # fmt: skip
+    now = replace(first, study=study, trials=(*done, under_way))
+    assert now.left_s() == pytest.approx(1 + (40 - 19) * 2)
+    assert now.as_dict()["left_seconds"] == 43.0
+    assert replace(now, study=replace(study, state="paused")).left_s() is None
+    spent = replace(study, hours=37 / 3600)
+    assert replace(now, study=spent).left_s() == pytest.approx(6 * 2)
+    opened = replace(study, finish="open", tickets=25)
+    assert replace(now, study=opened).left_s() == pytest.approx(1 + 6 * 2)
+
+
+def test_a_study_that_is_done_is_offered_a_finish_where_it_can_have_one(ledger: Ledger) -> None:
     snapshot = judged(ledger, trial(0, 0.9, FLAT, LEARNT))[0]
     document = snapshot.study.document
     for state, share, finish, offered in (
@@ -214,7 +193,7 @@ DATA = {
 
 
 def beside(
-    ledger: Counting, value: float, confusion: list[list[int]] | None, data: Any = DATA, **more: Any
+    ledger: Ledger, value: float, confusion: list[list[int]] | None, data: Any = DATA, **more: Any
 ) -> tuple[Snapshot, str]:
     best = replace(trial(0, value, FLAT, LEARNT), confusion=confusion, **more)
     snapshot = judged(ledger, best)[0]
@@ -224,7 +203,7 @@ def beside(
     return snapshot, captured.get()
 
 
-def test_a_network_that_answers_one_class_only_is_said_to(ledger: Counting) -> None:
+def test_a_network_that_answers_one_class_only_is_said_to(ledger: Ledger) -> None:
     snapshot, said = beside(ledger, float(np.float32(0.9)), [[90, 0], [10, 0]])
     lines = " ".join(said.split())
     assert "baseline (majority class no): 0.9; the best trial is no better than that" in lines
@@ -237,20 +216,20 @@ def test_a_network_that_answers_one_class_only_is_said_to(ledger: Counting) -> N
 
 
 def test_a_network_that_tells_classes_apart_has_only_the_baseline_beside_it(
-    ledger: Counting,
+    ledger: Ledger,
 ) -> None:
     assert beside(ledger, 0.95, [[88, 2], [3, 7]])[1] == "baseline (majority class no): 0.9\n"
     assert beside(ledger, 0.95, None)[1] == "baseline (majority class no): 0.9\n"
 
 
-def test_without_a_record_of_it_nothing_is_said_of_a_baseline(ledger: Counting) -> None:
+def test_without_a_record_of_it_nothing_is_said_of_a_baseline(ledger: Ledger) -> None:
     old = {key: value for key, value in DATA.items() if key != "baseline"}
     for data in (None, old):
         snapshot, said = beside(ledger, 0.5, None, data)
         assert (said, snapshot.as_dict()["baseline"]) == ("", None)
 
 
-def test_best_shows_each_class_and_what_it_was_taken_for(ledger: Counting) -> None:
+def test_best_shows_each_class_and_what_it_was_taken_for(ledger: Ledger) -> None:
     snapshot, _ = beside(ledger, 0.95, [[88, 2], [4, 6]])
     assert snapshot.best is not None
     with show.out.capture() as captured:
@@ -278,7 +257,7 @@ def test_best_shows_each_class_and_what_it_was_taken_for(ledger: Counting) -> No
     ],
 )  # fmt: skip
 def test_no_number_of_the_classes_is_ever_broken(
-    ledger: Counting, monkeypatch: pytest.MonkeyPatch, names: list[str], heads: list[str] | None
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, names: list[str], heads: list[str] | None
 ) -> None:
     monkeypatch.setattr(show.out, "_width", 80)
     count = len(names)
@@ -303,7 +282,7 @@ VERDICT = {"test": {"mean": 0.825, "values": [0.81, 0.84]}, "network": {"accurac
 
 @pytest.mark.parametrize("other", [True, False])
 def test_the_network_handed_over_is_told_from_the_best_of_the_search(
-    ledger: Counting, other: bool
+    ledger: Ledger, other: bool
 ) -> None:
     found = replace(trial(3, 0.97, FLAT, LEARNT), params={"lr": 0.1})
     handed = replace(

@@ -254,7 +254,6 @@ SCENARIOS = {
     "extend": Scenario("extend", ("s", 2), trials=TRIALS + 2),
     "retry": Scenario("retry_failed", ("s",), fail_a_trial, trials=TRIALS + 1),
     "delete": Scenario("delete", ("s",)),
-    "forecast": Scenario("keep_forecast", ("0" * 64, {"seconds": 1.0})),
     "sanity": Scenario("record_sanity", (the_study, FINE), nobody_has_looked),
 }
 
