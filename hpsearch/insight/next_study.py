@@ -174,9 +174,10 @@ def _changed(spec: StudySpec, parameter: Parameter, findings: Findings, notes: N
 def _useless(
     domain: Choices, name: str, findings: Findings, asked: Collection[Value]
 ) -> list[Value]:  # fmt: skip
-    """Values of a list with which some trial diverged and none did not; never all of them."""
+    """Values of a list with which some trial diverged and none did not; neither all of them nor
+    the winner's."""
     diverged = {v[name] for v in findings.diverged if name in v}
-    diverged -= {v.get(name) for v in (*findings.best, *findings.trained)}
+    diverged -= {v.get(name) for v in (findings.winner, *findings.trained)}
     useless = [v for v in domain.values if v in diverged and v not in asked]
     return useless if len(useless) < len(domain.values) else []
 

@@ -549,7 +549,8 @@ def test_the_network_of_a_finish_is_handed_over_where_nothing_of_the_search_comp
 def test_a_worker_whose_study_is_deleted_says_just_that(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
-    place.submit("search: {sampler: random, pruner: none}\nbudget: {trials: 6, epochs: 400}\n")
+    search = "{sampler: random, pruner: none, sanity: false}"
+    place.submit(f"search: {search}\nbudget: {{trials: 6, epochs: 400}}\n")
     folder = checkpoint_place(place.ledger.database, place.ledger.study("s"), None)
 
     def delete(bench: StudySession) -> None:
