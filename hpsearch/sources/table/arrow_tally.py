@@ -32,9 +32,13 @@ class ArrowTally:
         counts = np.bincount(codes_N[present_N], minlength=len(distinct))
         used = counts > 0
         if not used.all():  # texts of rows without a target
-            distinct = distinct.filter(pa.array(used))
-            renumbered = np.append(np.cumsum(used) - 1, -1)
-            codes_N, counts = renumbered[codes_N], counts[used]
+            # In the order in which they first come in these rows.
+            order = np.flatnonzero(used)
+            order = order[np.argsort(bulk.firsts(codes_N, len(distinct))[order], kind="stable")]
+            renumbered = np.full(len(distinct) + 1, -1)
+            renumbered[order] = np.arange(len(order))
+            distinct = distinct.take(pa.array(order))
+            codes_N, counts = renumbered[codes_N], counts[order]
         self._distinct, self._codes_N, self._counts = distinct, codes_N, counts
         self._read: dict[Style | dates.Format, NDArray[np.float64]] = {}
         self.cells = int(counts.sum())

@@ -28,6 +28,7 @@ from hpsearch.sources.table.encoding import (
     PresenceInput,
     fit_column,
 )
+from hpsearch.sources.table.frozen import Rows
 from hpsearch.sources.table.notes import number_of
 from hpsearch.sources.table.rules import shown
 
@@ -79,24 +80,28 @@ class Encoder:
             if e.column.kind != "number" or (e.column.decimal, e.column.thousands) != (".", "")
         )
 
-    def inputs(self, table: Table, free_bytes: int | None = None) -> tuple[Floats, tuple[str, ...]]:
+    def inputs(
+        self, table: Table, rows: Rows = None, free_bytes: int | None = None
+    ) -> tuple[Floats, tuple[str, ...]]:
         """The inputs of a table, (N, D), and what it has that training had not, a sentence each.
 
         Its columns may come in any order, and there may be more of them.
 
         Args:
             table: Its cells.
+            rows: The rows to read, counted from 0; None for all.
             free_bytes: Free memory; None: it is measured.
 
         Raises DataError where a column is missing, a cell cannot be read, or memory is short.
         """
         remarks = [*self._check_columns(table)]
-        _check_memory(table.rows, self.encodings, free_bytes)
-        inputs_ND = np.empty((table.rows, len(self.names)), np.float32)
+        count = table.rows if rows is None else len(rows)
+        _check_memory(count, self.encodings, free_bytes)
+        inputs_ND = np.empty((count, len(self.names)), np.float32)
         at = 0
         for encoding in self.encodings:
             width = len(encoding.names)
-            remarks += encoding.fill(table, inputs_ND[:, at : at + width])
+            remarks += encoding.fill(table, rows, inputs_ND[:, at : at + width])
             at += width
         return inputs_ND, tuple(remarks)
 

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from hpsearch.sources.table import dates, frozen
 from hpsearch.sources.table.column import Column
+from hpsearch.sources.table.frozen import Rows
 from hpsearch.sources.table.rules import GAPS_SHARE, MOST_INPUTS, frequent, shown
 
 if TYPE_CHECKING:
@@ -94,9 +95,9 @@ class NumberInput:
         """The names of its inputs."""
         return _with_gaps(self.column, (self.column.name,), self.scale.gaps)
 
-    def fill(self, table: Table, out_ND: Floats) -> list[str]:
-        """Write the inputs of a table's cells, (N, inputs), and say what training had not."""
-        values_N = frozen.numbers(self.column, table)
+    def fill(self, table: Table, rows: Rows, out_ND: Floats) -> list[str]:
+        """Write the inputs of rows of a table, (N, inputs), and say what training had not."""
+        values_N = frozen.numbers(self.column, table, rows)
         self.scale.fill(values_N, out_ND[:, 0])
         missing_N = np.isnan(values_N)
         if self.scale.gaps:
@@ -133,12 +134,12 @@ class DateInput:
         days = () if self._timeless else (f"{name} days",)
         return _with_gaps(self.column, (*days, *circles), self.scale.gaps)
 
-    def fill(self, table: Table, out_ND: Floats) -> list[str]:
-        """Write the inputs of a table's cells, (N, inputs), and say what training had not.
+    def fill(self, table: Table, rows: Rows, out_ND: Floats) -> list[str]:
+        """Write the inputs of rows of a table, (N, inputs), and say what training had not.
 
         Of a missing date the days are the median's, and the others 0, the middle of the circle.
         """
-        seconds_N = frozen.moments(self.column, table)
+        seconds_N = frozen.moments(self.column, table, rows)
         missing_N = np.isnan(seconds_N)
         whole_N = np.where(missing_N, 0, seconds_N).astype(np.int64)
         days_N = whole_N // 86400
@@ -191,9 +192,9 @@ class BooleanInput:
             self.column, (f"{self.column.name} = {self.column.values[1]}",), self.gaps
         )
 
-    def fill(self, table: Table, out_ND: Floats) -> list[str]:
-        """Write the inputs of a table's cells, (N, inputs), and say what training had not."""
-        texts = frozen.coded(self.column, table)
+    def fill(self, table: Table, rows: Rows, out_ND: Floats) -> list[str]:
+        """Write the inputs of rows of a table, (N, inputs), and say what training had not."""
+        texts = frozen.coded(self.column, table, rows)
         places = _places(texts.texts, self.column.values)
         half = np.where(places < 0, 0.5, places).astype(np.float32)
         out_ND[:, 0] = texts.spread(half, 0.5)
@@ -231,9 +232,9 @@ class CategoryInput:
             self.column, (*own, *((f"{name} rare",) if self.rare else ())), self.missing
         )
 
-    def fill(self, table: Table, out_ND: Floats) -> list[str]:
-        """Write the inputs of a table's cells, (N, inputs), and say what training had not."""
-        texts = frozen.coded(self.column, table)
+    def fill(self, table: Table, rows: Rows, out_ND: Floats) -> list[str]:
+        """Write the inputs of rows of a table, (N, inputs), and say what training had not."""
+        texts = frozen.coded(self.column, table, rows)
         places = _places(texts.texts, self.values)
         width, nowhere = out_ND.shape[1], np.full(out_ND.shape[1], 0, np.float32)
         one_hot = np.vstack([np.eye(width, dtype=np.float32), nowhere])
@@ -261,9 +262,9 @@ class PresenceInput:
         """The name of its input."""
         return (f"{self.column.name} missing",)
 
-    def fill(self, table: Table, out_ND: Floats) -> list[str]:
-        """Write the input of a table's cells, (N, 1)."""
-        out_ND[:, 0] = frozen.coded(self.column, table).codes < 0
+    def fill(self, table: Table, rows: Rows, out_ND: Floats) -> list[str]:
+        """Write the input of rows of a table, (N, 1)."""
+        out_ND[:, 0] = frozen.coded(self.column, table, rows).codes < 0
         return []
 
 
@@ -274,14 +275,14 @@ def fit_column(column: Column, table: Table, rows: NDArray[np.int64]) -> Encodin
     """What the training rows teach about a column; None where it has no value worth an input."""
     match column.kind:
         case "number":
-            return NumberInput(column, _scale(frozen.numbers(column, table)[rows]))
+            return NumberInput(column, _scale(frozen.numbers(column, table, rows)))
         case "date":
-            return _date_input(column, frozen.moments(column, table)[rows])
+            return _date_input(column, frozen.moments(column, table, rows))
         case "boolean":
-            missing_N = frozen.coded(column, table).codes[rows] < 0
+            missing_N = frozen.coded(column, table, rows).codes < 0
             return BooleanInput(column, _enough_gaps(missing_N), not missing_N.any())
         case "category":
-            return _category_input(column, frozen.coded(column, table), rows)
+            return _category_input(column, frozen.coded(column, table, rows))
         case _:
             return PresenceInput(column)
 
@@ -293,13 +294,11 @@ def _date_input(column: Column, seconds_N: Values) -> DateInput:
     return DateInput(column, _scale((seconds_N - first) / _DAY_S), first, last, hours)
 
 
-def _category_input(
-    column: Column, texts: frozen.Coded, rows: NDArray[np.int64]
-) -> CategoryInput | None:
-    codes = texts.codes[rows]
+def _category_input(column: Column, texts: frozen.Coded) -> CategoryInput | None:
+    codes = texts.codes
     counts = np.bincount(codes[codes >= 0], minlength=len(texts.texts))
     gaps = int((codes < 0).sum())
-    least = frequent(column.distinct, len(rows))
+    least = frequent(column.distinct, len(codes))
     # By count and, where counts are the same, by text: the order of rows decides nothing.
     common = np.flatnonzero(counts >= least)
     names = np.array(texts.texts.take(pa.array(common)).to_pylist(), dtype=object)

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from hpsearch.errors import DataError
 from hpsearch.sources.table import bulk
 from hpsearch.sources.table.rules import KNOWN_MARKS, shown
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hpsearch.sources.table.column import Column
     from hpsearch.sources.table.reading import Table
 
-__all__ = ["Coded", "coded", "moments", "numbers"]
+__all__ = ["Coded", "Rows", "coded", "moments", "numbers"]
 
+Rows = NDArray[np.int64] | None
+"""The rows to read, counted from 0, in any order; None for all."""
 _TEMPORAL_UNIT = pa.timestamp("s")
 
 
@@ -40,8 +41,8 @@ class Coded:
         return spread
 
 
-def coded(column: Column, table: Table, *, known: bool = False) -> Coded:
-    """The texts of a column; empty cells and its own missing marks are missing.
+def coded(column: Column, table: Table, rows: Rows, *, known: bool = False) -> Coded:
+    """The texts of a column in some rows; empty cells and its own missing marks are missing.
 
     With `known`, so are the marks that are known among numbers and dates.
     """
@@ -51,40 +52,45 @@ def coded(column: Column, table: Table, *, known: bool = False) -> Coded:
     texts, codes_N = bulk.coded(bulk.with_odd(cells, table.odd.get(column.name, {})))
     marks = {*column.marks, *(KNOWN_MARKS if known else ())}
     gone = bulk.are_empty(texts) | bulk.is_in(texts, marks)
+    codes_N = codes_N if rows is None else codes_N[rows]
     return Coded(texts, np.where(np.append(gone, False)[codes_N], -1, codes_N))
 
 
-def numbers(column: Column, table: Table) -> NDArray[np.float64]:
-    """A column of numbers (N,), nan where one is missing; DataError for a cell that is none."""
+def numbers(column: Column, table: Table, rows: Rows) -> NDArray[np.float64]:
+    """A column of numbers in some rows (N,), nan where one is missing.
+
+    Raises DataError for a cell that is none.
+    """
     cells = table.column(column.name)
     if not isinstance(cells, list | tuple) and (
         bulk.is_numeric(cells) or pa.types.is_boolean(cells.type)
     ):
-        return _typed_numbers(column, table, bulk.numbers_of(cells))
-    texts = coded(column, table, known=True)
-    return _checked(column, table, texts, bulk.floats(texts.texts, column.style), "number")
+        return _typed_numbers(column, table, bulk.numbers_of(cells), rows)
+    texts = coded(column, table, rows, known=True)
+    values = bulk.floats(texts.texts, column.style)
+    return _checked(column, table, rows, texts, values, "number")
 
 
 def _typed_numbers(
-    column: Column, table: Table, values_N: NDArray[np.float64]
+    column: Column, table: Table, values_N: NDArray[np.float64], rows: Rows
 ) -> NDArray[np.float64]:
-    values_N = np.array(values_N)
-    for row, text in table.odd.get(column.name, {}).items():
+    values_N, odd = np.array(values_N), table.odd.get(column.name, {})
+    for row, text in odd.items():
         if text.strip() not in (*column.marks, *KNOWN_MARKS):
             value = column.style.value(text.strip())
             values_N[row] = np.inf if value is None else value
     marks = [column.style.value(mark) for mark in column.marks]
     values_N[np.isin(values_N, [value for value in marks if value is not None])] = np.nan
+    values_N = values_N if rows is None else values_N[rows]
     infinite = np.flatnonzero(np.isinf(values_N))
     if len(infinite):
-        row = int(infinite[0])
-        text = table.odd.get(column.name, {}).get(row, f"{values_N[row]}")
-        raise _odd(column, table, row, text, "number")
+        row = _row(rows, infinite[0])
+        raise _odd(column, table, row, odd.get(row, f"{values_N[infinite[0]]}"), "number")
     return values_N
 
 
-def moments(column: Column, table: Table) -> NDArray[np.float64]:
-    """A column of dates as seconds since 1970-01-01 (N,), nan where one is missing.
+def moments(column: Column, table: Table, rows: Rows) -> NDArray[np.float64]:
+    """A column of dates in some rows as seconds since 1970-01-01 (N,), nan where one is missing.
 
     Raises DataError for a cell that is no such date.
     """
@@ -93,21 +99,25 @@ def moments(column: Column, table: Table) -> NDArray[np.float64]:
         pa.types.is_timestamp(cells.type) or pa.types.is_date(cells.type)
     ):
         whole = pc.cast(pc.cast(cells, _TEMPORAL_UNIT, safe=False), pa.int64())
-        return bulk.numbers_of(whole)
-    texts = coded(column, table, known=True)
-    return _checked(column, table, texts, bulk.seconds(texts.texts, column.format), "date")
+        values_N = bulk.numbers_of(whole)
+        return values_N if rows is None else values_N[rows]
+    texts = coded(column, table, rows, known=True)
+    values = bulk.seconds(texts.texts, column.format)
+    return _checked(column, table, rows, texts, values, "date")
 
 
 def _checked(
-    column: Column, table: Table, texts: Coded, values: NDArray[np.float64], what: str
+    column: Column, table: Table, rows: Rows, texts: Coded, values: NDArray[np.float64], what: str
 ) -> NDArray[np.float64]:
-    odd = np.isnan(values)
-    if odd.any():
-        rows = np.flatnonzero(texts.spread(odd, False))
-        if len(rows):
-            text = texts.texts[int(texts.codes[rows[0]])].as_py()
-            raise _odd(column, table, int(rows[0]), text, what)
+    odd = np.flatnonzero(texts.spread(np.isnan(values), False))
+    if len(odd):
+        text = texts.texts[int(texts.codes[odd[0]])].as_py()
+        raise _odd(column, table, _row(rows, odd[0]), text, what)
     return texts.spread(values, np.nan)
+
+
+def _row(rows: Rows, place: Any) -> int:
+    return int(place if rows is None else rows[place])
 
 
 def _odd(column: Column, table: Table, row: int, text: str, what: str) -> DataError:

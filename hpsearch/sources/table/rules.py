@@ -88,6 +88,12 @@ class Overrides:
     text: str | None = None
     """The column of sentences that the network reads."""
 
+    @property
+    def as_texts(self) -> frozenset[str]:
+        """Columns that have to be read as texts, as plain numbers would lose what they say."""
+        texts = {name for name, own in self.columns.items() if own != Override()}
+        return frozenset(texts | ({self.text} if self.text else set()))
+
     def of(self, name: str) -> Override:
         """What holds for one column."""
         own = self.columns.get(name, Override())

@@ -27,10 +27,10 @@ def targets(target: Target, table: Table) -> tuple[NDArray[Any], NDArray[np.int6
     a cell that is no class, or no number.
     """
     if target.task == "regression":
-        values_N = frozen.numbers(target.column, table)
+        values_N = frozen.numbers(target.column, table, None)
         rows = np.flatnonzero(~np.isnan(values_N))
         return values_N[rows], rows
-    texts = frozen.coded(target.column, table, known=target.column.kind == "number")
+    texts = frozen.coded(target.column, table, None, known=target.column.kind == "number")
     places = {name: place for place, name in enumerate(target.classes)}
     classes = [places.get(label(text, target), -1) for text in texts.texts.to_pylist()]
     rows = np.flatnonzero(texts.codes >= 0)

@@ -260,11 +260,27 @@ def test_what_would_fill_the_memory_stops_with_the_numbers():
         encoder.inputs(table, free_bytes=100)
 
 
+def test_rows_that_are_not_read_may_have_odd_cells():
+    table = whole(
+        x=["1.5", "2.5", "3.5"] * 10 + ["oops"],
+        d=["2020-01-31"] * 20 + ["2020-02-01"] * 10 + ["oops"],
+        y=["a", "b"] * 15 + [""],
+    )
+    encoder, _ = fit(decide(table, "y", Overrides()), table, np.arange(20))
+    matrix, _ = encoder.inputs(table, rows=np.array([3, 0]))
+    np.testing.assert_array_equal(matrix, encoder.inputs(table, np.arange(30))[0][[3, 0]])
+    assert matrix.shape[0] == 2
+    with pytest.raises(DataError, match="column `x`, line 32: `oops`"):
+        encoder.inputs(table, rows=np.array([3, 30]))
+    typed = Rows({**table.columns, "x": pa.array([1.5, None] * 15 + [math.inf])})
+    assert encoder.inputs(typed, np.arange(30))[0].shape == (30, *encoder.shape)
+    with pytest.raises(DataError, match="column `x`, line 32: `inf`"):
+        encoder.inputs(typed, rows=np.array([3, 30]))
+
+
 def test_a_table_without_inputs_stops():
     table = whole(c=["k"] * 15)
-    with pytest.raises(
-        DataError, match=r"no column to learn from besides .*: `c` \(left out: one value\)"
-    ):
+    with pytest.raises(DataError, match=r"no column to learn .*: `c` \(left out: one value\)"):
         fit(decide(table, None, Overrides()), table, np.arange(15))
 
 
