@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.spec.family import FAMILIES
-from hpsearch.spec.problem import Problem
+from hpsearch.spec.problem import Kind, Problem
 from hpsearch.training.networks import build
 
 if TYPE_CHECKING:
@@ -16,6 +16,6 @@ __all__ = ["built"]
 
 def built(family: str, shape: tuple[int, ...], outputs: int, **settings: Any) -> nn.Module:
     """With defaults for what `settings` does not name."""
-    kind = "images" if len(shape) == 3 else "rows"
+    kind: Kind = "images" if len(shape) == 3 else "rows"
     problem = Problem("regression", kind, shape, outputs, ())
     return build(family, problem, {**FAMILIES[family].defaults, **settings})

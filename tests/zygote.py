@@ -16,6 +16,7 @@ import functools
 import gc
 import importlib
 import inspect
+import io
 import os
 import pickle
 import select
@@ -313,8 +314,9 @@ def _take_on(env: Mapping[str, str]) -> None:
     time.tzset()
     np.random.seed()
     unbuffered = bool(env.get("PYTHONUNBUFFERED"))
-    sys.stdout.reconfigure(line_buffering=sys.stdout.isatty(), write_through=unbuffered)
-    sys.stderr.reconfigure(line_buffering=True, write_through=unbuffered)
+    for stream, by_lines in ((sys.stdout, sys.stdout.isatty()), (sys.stderr, True)):
+        assert isinstance(stream, io.TextIOWrapper)
+        stream.reconfigure(line_buffering=by_lines, write_through=unbuffered)
 
 
 def _have_a_fork_server_ready() -> None:
@@ -347,7 +349,7 @@ def _have_a_fork_server_ready() -> None:
             theirs = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
             self._close_pipe_fds(*(ends[name] for name in theirs))  # type: ignore[attr-defined]
 
-    forkserver.subprocess = types.SimpleNamespace(  # type: ignore[attr-defined]
+    forkserver.subprocess = types.SimpleNamespace(  # type: ignore[attr-defined,assignment]
         Popen=Ready, PIPE=subprocess.PIPE, STDOUT=subprocess.STDOUT
     )
 

@@ -1,1 +1,3 @@
 """Doors for programs: hpsearch from Python."""
+
+__all__: list[str] = []

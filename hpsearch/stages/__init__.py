@@ -1,1 +1,3 @@
 """What a search does next: stages, finish, packing. Pure functions."""
+
+__all__: list[str] = []

@@ -79,7 +79,11 @@ class Command:
 
     def _begin(self, args: Sequence[object], fresh: bool, stdin: int) -> subprocess.Popen[str]:
         words = list(map(str, args))
-        streams = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        streams: dict[str, Any] = {
+            "stdin": stdin,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        }
         if not fresh:
             return Process(Job(words, self.env, self.folder, self.hooks), **streams)
         return subprocess.Popen(

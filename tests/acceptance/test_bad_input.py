@@ -70,14 +70,14 @@ assert not heavy, heavy
 
 @pytest.mark.parametrize("case", ["help", "check", "faulty", "schema"])
 def test_quick_answers_load_nothing_heavy(command: Command, case: str) -> None:
-    arguments = {
+    cases: dict[str, list[object]] = {
         "help": ["--help"],
         "check": ["check", STUDIES / "digits.yaml"],
         "faulty": ["check", command.file(GOOD.replace("mlp", "mpl"))],
         "schema": ["schema"],
-    }[case]
+    }
     done = subprocess.run(
-        [sys.executable, "-c", LIGHT, *map(str, arguments)], text=True, capture_output=True,
+        [sys.executable, "-c", LIGHT, *map(str, cases[case])], text=True, capture_output=True,
         check=False, env=command.env,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -233,7 +233,9 @@ def test_a_damaged_study_stops_no_other(command: Command) -> None:
         command.run("submit", command.file(text, f"{name}.yaml"))
     engine = sa.create_engine(command.url)
     with engine.begin() as connection:
-        ids = dict(connection.execute(sa.text("SELECT study_name, study_id FROM studies")).all())
+        ids: dict[str, int] = dict(
+            connection.execute(sa.text("SELECT study_name, study_id FROM studies")).all()
+        )
         for name, damage in damages.items():
             connection.execute(sa.text(f"{damage} WHERE study_id = {ids[name]}"))
     engine.dispose()

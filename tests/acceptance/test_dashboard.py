@@ -59,7 +59,7 @@ class Dashboard:
         finally:
             connection.close()
 
-    def status(self, method: str, path: str, login: str | None = None, **headers: str) -> int:
+    def status(self, method: str, path: str, login: str | None = None, **headers: Any) -> int:
         return self.ask(method, path, login, **headers)[0]
 
 

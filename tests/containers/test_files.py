@@ -26,7 +26,7 @@ OVERLAYS = sorted((KUBERNETES / "overlays").iterdir())
 def _documents(path: Path) -> list[Any]:
     # 1.1, as Kubernetes and Compose read it: 0440 is octal.
     yaml = YAML(typ="safe", pure=True)
-    yaml.version = (1, 1)  # type: ignore[assignment]
+    yaml.version = (1, 1)
     return list(yaml.load_all(path.read_text()))
 
 

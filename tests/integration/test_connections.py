@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 import torch
 
 from hpsearch.errors import StorageError, UnreachableError
-from hpsearch.store import engine as engines
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.patience import Patience, first_contact
@@ -103,12 +103,15 @@ def test_only_a_connection_that_was_unused_is_tried_before_use(
     database = Database(postgres_url)
     tried: list[float] = []
     ping = database.engine.dialect.do_ping
-    monkeypatch.setattr(
-        database.engine.dialect, "do_ping", lambda c: (tried.append(0.0), ping(c))[1]
-    )
+
+    def noted(connection: Any) -> bool:
+        tried.append(0.0)
+        return ping(connection)
+
+    monkeypatch.setattr(database.engine.dialect, "do_ping", noted)
     database.version()
     clock = time.monotonic
-    monkeypatch.setattr(engines.time, "monotonic", lambda: clock() + unused_s)
+    monkeypatch.setattr("hpsearch.store.engine.time.monotonic", lambda: clock() + unused_s)
     database.version()
     assert len(tried) == (unused_s > 0)
     database.close()
@@ -122,7 +125,7 @@ def test_a_connection_that_has_died_meanwhile_is_replaced(
     kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
     watcher.exec_driver_sql(kill + "AND datname = current_database()")
     clock = time.monotonic
-    monkeypatch.setattr(engines.time, "monotonic", lambda: clock() + 10)
+    monkeypatch.setattr("hpsearch.store.engine.time.monotonic", lambda: clock() + 10)
     assert "PostgreSQL" in database.version()
     database.close()
 
@@ -158,7 +161,7 @@ def test_a_server_without_a_free_connection_is_waited_for(
      ({"host": "no-such-host.invalid"}, "host")],
 )  # fmt: skip
 def test_what_waiting_does_not_mend_is_not_waited_for(
-    postgres_url: str, change: dict[str, str], words: str
+    postgres_url: str, change: dict[str, Any], words: str
 ) -> None:
     url = sa.make_url(postgres_url).set(**change).render_as_string(hide_password=False)
     began = time.monotonic()

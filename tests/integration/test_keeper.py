@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from optuna.trial import TrialState
@@ -86,8 +87,13 @@ def test_a_ticket_with_another_holder_is_lost_and_its_writes_are_refused(
     ledger.sign_off("w", lost="somebody saw it die")
     (successor,) = ledger.claim("other", study.study_id)
     keeper.put([Write(hold, trial_id, reports=[report(1)], ending=Ending(TrialState.FAIL))])
-    lost: set = set()
-    soon(lambda: lost.update(keeper.take_outcomes(study.study_id)[1]) or lost == {hold.key})
+    lost: set[Any] = set()
+
+    def is_lost() -> bool:
+        lost.update(keeper.take_outcomes(study.study_id)[1])
+        return lost == {hold.key}
+
+    soon(is_lost)
     (trial,) = optuna_trials(ledger)
     assert (trial.state, trial.intermediate_values) == (TrialState.RUNNING, {})
     assert ledger.record([Write(successor, trial_id, reports=[report(1)])]) == set()

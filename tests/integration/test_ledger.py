@@ -33,7 +33,7 @@ def ledger(url: str) -> Ledger:
 
 
 def a_study(
-    ledger: Ledger, tickets: int = 4, hours: float | None = None, name="s", **more: int
+    ledger: Ledger, tickets: int = 4, hours: float | None = None, name: str = "s", **more: Any
 ) -> Study:
     study, _ = ledger.create(replace(A_STUDY, name=name, tickets=tickets, hours=hours, **more))
     return study
@@ -705,7 +705,8 @@ def test_one_worker_serves_studies_in_turn(ledger: Ledger) -> None:
 def test_no_more_trials_run_in_parallel_than_may(ledger: Ledger) -> None:
     study = a_study(ledger, tickets=9, max_parallel=2)
     first, _ = ledger.claim("w", study.study_id, 5)
-    assert ledger.claim("w", study.study_id) == ledger.waiting() == []
+    assert ledger.claim("w", study.study_id) == []
+    assert ledger.waiting() == []
     finish(ledger, first)
     assert len(ledger.claim("w", study.study_id, 5)) == 1
     ledger.schedule("s", max_parallel=4)

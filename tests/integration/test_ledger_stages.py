@@ -56,7 +56,8 @@ def open_stage(ledger: Ledger, study: Study, number: int, stage: dict) -> None:
 def test_tickets_end_with_the_stage(ledger: Ledger) -> None:
     study = a_study(ledger)
     assert [hold.number for hold in claim(ledger, study)] == [0, 1, 2]
-    assert claim(ledger, study) == ledger.upcoming(study.study_id, 9) == []
+    assert claim(ledger, study) == []
+    assert ledger.upcoming(study.study_id, 9) == []
     assert ledger.waiting() == []
 
 

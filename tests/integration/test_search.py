@@ -6,6 +6,7 @@ import math
 import pickle
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from hpsearch.search import Search
 from hpsearch.search.cmaes import ReplayedCmaEsSampler
 from hpsearch.search.distributions import distribution, to_optuna
 from hpsearch.spec import StudySpec, load
+from hpsearch.spec.settings import Direction
 from hpsearch.stages import outline
 from hpsearch.stages.stage import Stage
 from hpsearch.store import study_rows
@@ -545,10 +547,14 @@ def test_cmaes_gets_where_optunas_own_gets() -> None:
         x, y = trial.suggest_float("x", -5, 5), trial.suggest_float("y", 1e-4, 1, log=True)
         return (x - 2) ** 2 + (math.log10(y) + 2) ** 2 + abs(trial.suggest_int("n", 1, 9) - 4)
 
-    for direction, sign in (("minimize", 1), ("maximize", -1)):
+    def signed(sign: int, trial: optuna.Trial) -> float:
+        return sign * objective(trial)
+
+    ways: list[tuple[Direction, int]] = [("minimize", 1), ("maximize", -1)]
+    for direction, sign in ways:
         theirs = optuna.samplers.CmaEsSampler(seed=0)
         study = optuna.create_study(direction=direction, sampler=theirs)
-        study.optimize(lambda trial, sign=sign: sign * objective(trial), n_trials=60)
+        study.optimize(partial(signed, sign), n_trials=60)
         kept = theirs._restore_optimizer(study.trials)
         ours = ReplayedCmaEsSampler(seed=1)
         asked = study._storage.get_trial(study.ask()._trial_id)

@@ -53,9 +53,11 @@ class Worker:
         self.keeper.start()
         self.mirror = Mirror(self.ledger.database, study.study_id, study.name, study.direction)
         self.saves = StudyCheckpoints(self.ledger, study, place)
-        self.networks, self.running = Networks(), dict[int, Running]()
+        self.networks = Networks()
+        self.running: dict[int, Running] = {}
         context: Any = SimpleNamespace(ledger=self.ledger, keeper=self.keeper)
-        self.delivery = Outbox(context, study, self.mirror, self.networks, self.saves, self.running)
+        array: Any = self.networks
+        self.delivery = Outbox(context, study, self.mirror, array, self.saves, self.running)
 
     def begin(self) -> int:
         """Take a ticket, and save its first checkpoint."""

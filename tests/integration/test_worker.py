@@ -281,7 +281,7 @@ def spend(place: Place, after: int) -> Callable[[StudySession], None]:
             spent = "UPDATE hpsearch_studies SET active_s = 1e9"
             place.ledger.database.write(lambda connection: connection.exec_driver_sql(spent))
             # A renewal under way would bring the hours of before.
-            bench._keeper.is_spent = lambda _: True  # type: ignore[method-assign]
+            bench._keeper.is_spent = lambda study_id: True  # type: ignore[method-assign]
 
     return look
 

@@ -34,7 +34,7 @@ def test_an_interval_holds_the_true_mean_or_does_not() -> None:
 @pytest.mark.nightly
 def test_it_trains_and_tests_as_a_finish_does(tmp_path: Path) -> None:
     changes = [word for change in CHANGES for word in ("--set", change)]
-    command = [sys.executable, "-m", "hpsearch", "run", STUDY, "--json", "--workers", "1"]
+    command = [sys.executable, "-m", "hpsearch", "run", str(STUDY), "--json", "--workers", "1"]
     done = subprocess.run(
         [*command, *changes, "--storage", f"sqlite:///{tmp_path}/study.db"],
         env=environment(), capture_output=True, check=True,

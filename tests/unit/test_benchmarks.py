@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,7 +65,8 @@ def test_the_peers_read_the_same_rows(
         else DataSettings(source, tmp_path / f"{name}.csv", "kind")
     )
     ours = load_data(settings, torch.device("cpu"))
-    for part, theirs in zip((ours.train, ours.validation), PROBLEMS[name].data(), strict=True):
+    parts: Any = PROBLEMS[name].data()
+    for part, theirs in zip((ours.train, ours.validation), parts, strict=True):
         inputs, targets = theirs.tensors
         assert torch.allclose(inputs, part.inputs.flatten(1), atol=1e-4)
         assert torch.equal(targets, part.targets)

@@ -67,6 +67,7 @@ def test_every_module_lists_its_public_names() -> None:
 def test_every_error_has_a_code_with_a_meaning_and_stands_in_the_tree() -> None:
     import hpsearch.errors as module
 
-    for cls in [HpsearchError, *HpsearchError.__subclasses__()]:
+    classes: list[type[HpsearchError]] = [HpsearchError, *HpsearchError.__subclasses__()]
+    for cls in classes:
         assert cls.exit_code in EXIT_CODES
         assert cls.__name__ in (module.__doc__ or "") or cls.__module__ != module.__name__

@@ -162,13 +162,14 @@ def test_rows_that_do_not_suit_are_told(net: Path, tmp_path: Path) -> None:
     assert found.predict([{"a": 1, "kind": "x", "yes": "perhaps"}]).notes == (
         "not scored: the table: `yes` has `perhaps`, and the classes are no, yes",
     )
-    for rows, words in (
+    refused: list[tuple[Any, str]] = [
         ([{"kind": "x"}], "no column `a`"),
         ([{"a": "old", "kind": "x"}], "`a` is a column of numbers and has `old`"),
         ([], "has no rows"),
         ([[1, "x"]], "each a mapping"),
         ([{"a": 1e300, "kind": "x"}], "too large"),
-    ):
+    ]
+    for rows, words in refused:
         with pytest.raises(DataError, match=words):
             found.predict(rows)
 
@@ -176,8 +177,10 @@ def test_rows_that_do_not_suit_are_told(net: Path, tmp_path: Path) -> None:
 def test_each_row_of_a_file_has_its_prediction_be_it_empty(net: Path, tmp_path: Path) -> None:
     rows = ["a,kind", "1,x", ",", "", "-1,y", " , "]  # a blank line is no row of two columns
     (tmp_path / "gaps.csv").write_text("\n".join(rows) + "\n")
-    found, nothing = hpsearch.load(net), {"a": None, "kind": None}
-    there = [{"a": 1, "kind": "x"}, nothing, {"a": -1, "kind": "y"}, nothing]
+    found, nothing = hpsearch.load(net), dict[str, object](a=None, kind=None)
+    there: list[dict[str, object]] = [
+        {"a": 1, "kind": "x"}, nothing, {"a": -1, "kind": "y"}, nothing,
+    ]  # fmt: skip
     predicted = found.predict_files([tmp_path / "gaps.csv"])
     assert np.array_equal(predicted.probabilities, found.predict(there).probabilities)
 
@@ -264,8 +267,8 @@ def test_damaged_files_are_one_line(net: Path) -> None:
     weights.unlink()
     with pytest.raises(CheckpointError, match="cannot read the weights"):
         hpsearch.load(net)
-    for damaged in ("{", "[" * 100_000):
-        config.write_text(damaged)
+    for text in ("{", "[" * 100_000):
+        config.write_text(text)
         with pytest.raises(CheckpointError, match="is no JSON"):
             hpsearch.load(net)
     config.unlink()
@@ -362,7 +365,7 @@ def test_two_saves_to_one_folder_at_a_time(net: Path, monkeypatch: pytest.Monkey
     """The other one comes between the two renames of the first."""
     config, weights = folder.read(net)
     other = replace(config, provenance=replace(config.provenance, study="other"))
-    rename, crossed = Path.rename, []
+    rename, crossed = Path.rename, list[Path]()
 
     def crossing(self: Path, target: Path) -> Path:
         if self.name == "new" and not crossed:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -16,9 +15,8 @@ from hpsearch.store.engine import Database
 
 
 @pytest.fixture(autouse=True)
-def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "_known", frozenset())
-    return
 
 
 @pytest.mark.parametrize(

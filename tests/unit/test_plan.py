@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from hpsearch.spec import StudySpec, load
+from hpsearch.spec.space import Assignment
 from hpsearch.stages import outline
+from hpsearch.stages.stage import Stage
 
 GRID = "{architecture: {depth: {min: 1, max: 3}}, optimizer: {optimizer: {values: [sgd, adam]}}}"
 
@@ -41,7 +43,7 @@ def test_with_nothing_to_search_the_budget_counts_seeds(spec) -> None:
     assert outline.tickets(spec("grid", "{trials: 5}", parameters="{}")) == 5
 
 
-def opened(study: StudySpec, done=(), stages=(), first: int = 0, left: int = 9) -> outline.Stage:
+def opened(study: StudySpec, done=(), stages=(), first: int = 0, left: int = 9) -> Stage:
     return outline.opening(study, stages, done, first, left)
 
 
@@ -54,7 +56,7 @@ def test_only_the_first_tickets_are_starting_points(spec) -> None:
 DEFAULT = {"depth": 2, "optimizer": "adam"}
 
 
-def points(study: StudySpec) -> list[outline.Assignment]:
+def points(study: StudySpec) -> list[Assignment]:
     return list(outline.starting(study).points)
 
 
@@ -158,7 +160,7 @@ def test_auto_is_a_grid_where_all_of_it_fits_into_the_budget(spec) -> None:
 def test_a_grid_that_hours_have_ended_goes_on_where_it_was(spec, sampler: str) -> None:
     study = spec(sampler, "{trials: 6, hours: 1}", "final: {top: 1, seeds: 2}")
     begun = opened(study, left=6)
-    finish = outline.Stage("final", 2, 2)
+    finish = Stage("final", 2, 2)
     more = opened(study, stages=(begun, finish), first=4, left=4)
     assert (begun.count, begun.before, more.before) == (6, 0, 2)
     assert (more.count, set(more.samplers.values())) == (4, {"grid"})

@@ -12,9 +12,9 @@ from hpsearch.errors import ConflictError
 from hpsearch.handover import folder
 from hpsearch.handover.predictor import Predictor
 from hpsearch.handover.trained import Trained
-from hpsearch.sources.dataset import DataSettings, Problem
+from hpsearch.sources.dataset import DataSettings, Prepared
 from hpsearch.sources.inputs import Category, Number, TableInputs
-from hpsearch.spec.settings import defaults
+from hpsearch.spec.family import FAMILIES
 
 INPUTS = TableInputs((Number("a", 3.0, 1.0, 2.0),), (Category("kind", ("x", "y"), "x"),))
 ROWS: list[dict[str, object]] = [{"a": 1, "kind": "y"}, {"kind": "x", "a": "5"}]
@@ -24,15 +24,15 @@ HIDDEN = [10.0, 2.0]
 
 def predictor(*weights: float, classes: tuple[str, ...], loss: str | None = None) -> Predictor:
     """A network with an output for each weight: that many times the one hidden unit."""
-    numbers = {} if classes else {"target_mean": 100.0, "target_std": 0.5}
-    problem = Problem(
+    problem = Prepared(
         task="classification" if classes else "regression",
         classes=classes,
         input_shape=INPUTS.shape,
         preprocessing=INPUTS,
-        **numbers,
+        target_mean=0.0 if classes else 100.0,
+        target_std=1.0 if classes else 0.5,
     )
-    settings = {**defaults("mlp"), "widths": (1,), "activation": "none", "loss": loss}
+    settings = {**FAMILIES["mlp"].defaults, "widths": (1,), "activation": "none", "loss": loss}
     state = {
         "1.weight": torch.tensor([[1.0, 0.0, 10.0]]), "1.bias": torch.zeros(1),
         "3.weight": torch.tensor(weights).unsqueeze(1), "3.bias": torch.zeros(len(weights)),

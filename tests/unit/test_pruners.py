@@ -13,7 +13,7 @@ EPOCHS = 8
 
 def first_stop(options: dict, version: int) -> int | None:
     """The epoch after which the worst trial is stopped; None: it runs to its end."""
-    pruner = make_pruner(SearchSpec(pruner=options).pruner, EPOCHS, version)
+    pruner = make_pruner(SearchSpec.model_validate({"pruner": options}).pruner, EPOCHS, version)
     study = optuna.create_study(direction="maximize", pruner=pruner)
     for _ in range(2):
         trial = study.ask()

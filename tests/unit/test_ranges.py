@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -64,11 +65,11 @@ def test_a_bound_of_the_study_is_no_edge_and_nothing_goes_beyond_it() -> None:
     epochs = Parameter("epochs", "g", Range(5, 20, integer=True))
     batch = Parameter("batch_size", "g", Range(16, 512, integer=True, log=True), cap="on cpu")
     for parameter, value in ((epochs, 20), (batch, 512)):
-        domain = parameter.domain
+        domain: Any = parameter.domain
         assert edges(study(parameter), {parameter.name: value}) == ()
         allowed = bounds(study(parameter), parameter)
         assert within(domain.stretched(0, 1.3), domain, allowed).high == value
-    free = replace(batch, cap=None)
+    free: Any = replace(batch, cap=None)
     assert [e.side for e in edges(study(free), {"batch_size": 512})] == ["upper"]
     assert within(free.domain.stretched(0, 1.3), free.domain, bounds(study(free), free)).high > 512
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from hpsearch.insight.report import Reader, Snapshot, Trial
 from hpsearch.spec import load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
+from hpsearch.store.values import State
 from tests.studies import A_STUDY
 
 
@@ -174,10 +175,11 @@ def test_the_time_left_counts_the_search_and_the_finish_to_come(ledger: Ledger) 
 def test_a_study_that_is_done_is_offered_a_finish_where_it_can_have_one(ledger: Ledger) -> None:
     snapshot = judged(ledger, trial(0, 0.9, FLAT, LEARNT))[0]
     document = snapshot.study.document
-    for state, share, finish, offered in (
+    cases: list[tuple[State, float, Literal["done"] | None, bool]] = [
         ("done", 0.2, None, True), ("done", 0, None, False), ("done", 0.2, "done", False),
         ("open", 0.2, None, False),
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for state, share, finish, offered in cases:
         other = {**document, "data": {**document["data"], "test": share}}
         study = replace(snapshot.study, state=state, finish=finish, document=other)
         commands = [command for command, _ in show._next(replace(snapshot, study=study))]
@@ -264,7 +266,7 @@ def test_no_number_of_the_classes_is_ever_broken(
     confusion = (np.diag([100] * count) + 1).tolist()
     snapshot, _ = beside(ledger, 1.0, confusion, {**DATA, "classes": names})
     with show.out.capture() as captured:
-        show.classes(snapshot, snapshot.best)  # type: ignore[arg-type]
+        show.classes(snapshot, snapshot.best)
     lines = captured.get().splitlines()
     rows = [line.split() for line in lines]
     assert sum(row[-1:] == [str(100 + count)] for row in rows) == count

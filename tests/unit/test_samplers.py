@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import optuna
@@ -55,7 +56,8 @@ def twins(
 ) -> tuple[dict, dict]:
     """What ours and Optuna's own draw next from one seed: a sampler notes on a trial what it drew,
     so each has a study of its own."""
-    trial, other, fresh = new_trial(alike[0]), new_trial(alike[1]), theirs()
+    trial, other = new_trial(alike[0]), new_trial(alike[1])
+    fresh: Any = theirs()
     reseed(fresh._rng, 5, trial.number)
     ours.before_trial(alike[0], trial)
     return (

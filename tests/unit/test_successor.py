@@ -42,7 +42,7 @@ parameters:
 search: {priority: [architecture, learning_rate, regularization, optimizer], strategy: staged}
 budget: {trials: 60, epochs: 9}
 """
-MIDDLE = {"depth": 2, "width": 64, "lr": 1e-3, "dropout": 0.2, "optimizer": "adam"}
+MIDDLE: dict[str, Any] = {"depth": 2, "width": 64, "lr": 1e-3, "dropout": 0.2, "optimizer": "adam"}
 
 
 @pytest.fixture
@@ -56,7 +56,11 @@ def spec(tmp_path: Path):
 
 
 def after(
-    spec: StudySpec, best=None, word: Word | None = None, count: int = ENOUGH, **findings: Any
+    spec: StudySpec,
+    best: Any = None,
+    word: Word | None = None,
+    count: int = ENOUGH,
+    **findings: Any,
 ):
     new, notes = successor(spec, Findings([best or MIDDLE] * count, word, **findings), "s-4")
     return {p.name: p.domain for p in new.space}, new, notes

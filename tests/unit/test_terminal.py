@@ -41,7 +41,7 @@ ORDERS = {character for text in HOSTILE.values() for character in text} - set(
 )
 
 
-@pytest.fixture(params=HOSTILE.values(), ids=HOSTILE)
+@pytest.fixture(params=HOSTILE.values(), ids=list(HOSTILE))
 def hostile(request: pytest.FixtureRequest) -> str:
     """Text with something in it that a terminal would obey."""
     return str(request.param)
@@ -122,7 +122,7 @@ def test_lines_logs_warnings_and_tracebacks_are_tame(
     try:
         raise ValueError(hostile)
     except ValueError:
-        passwords.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        passwords.excepthook(*sys.exc_info())
     said = capsys.readouterr()
     assert is_tame(said.out + said.err)
 

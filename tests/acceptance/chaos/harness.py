@@ -102,7 +102,7 @@ class Crew:
     def ledger(self) -> Ledger:
         return Ledger(Database(self.url), self.lease_s)
 
-    def submit(self, text: str, **how: int) -> None:
+    def submit(self, text: str, **how: Any) -> None:
         """Make the study of that file."""
         file = self.folder / "study.yaml"
         file.write_text(text)

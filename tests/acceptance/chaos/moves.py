@@ -106,7 +106,7 @@ def act_at(move: str, act: str, refused: Path) -> None:
         keepers.append(self)
         start(self)
 
-    Keeper.start = started  # type: ignore[method-assign]
+    Keeper.start = started  # type: ignore[method-assign,assignment]
 
     def seen(_trainer: Any, interrupted: Callable[[], bool]) -> None:
         if not acted.is_set() or act not in ("stop", "pause"):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import sqlalchemy as sa
@@ -127,7 +127,10 @@ def dump(crew: Crew) -> dict[str, list[str]]:
         }
 
 
-def batches(points: Iterable[str]) -> Iterable[tuple[str, ...]]:
+T = TypeVar("T")
+
+
+def batches(points: Iterable[T]) -> Iterable[tuple[T, ...]]:
     iterator = iter(points)
     while batch := tuple(itertools.islice(iterator, AT_ONCE)):
         yield batch

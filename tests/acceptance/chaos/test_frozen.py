@@ -28,8 +28,7 @@ def test_a_frozen_worker_is_refused_and_goes_on_with_new_work(slots: int, crew: 
     assert len(before) == slots
     other = crew.worker(*note)
     taken = [
-        until(lambda number=n: crew.leases(number=number, fence=2), what="the ticket's next")[0]
-        for n in before
+        until(partial(crew.leases, number=n, fence=2), what="the ticket's next")[0] for n in before
     ]
     assert {lease.worker for lease in taken} == {other.name}
     until(lambda: (before[-1], 2) in crew.begun()[-1:], what="the next to go on")

@@ -10,6 +10,7 @@ import random
 from collections import Counter, deque
 from functools import partial
 from multiprocessing.connection import wait
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.acceptance.chaos.invariants import assert_invariants
 WORKERS, EPOCHS, SLOTS = 4, 3, 8
 KILLS = {"off": 50, SLOTS: 25}
 """By how many are trained at once: a stack has no more beginnings and ends than one candidate."""
-CELLS = {
+CELLS: dict[str, list[Any]] = {
     "width": [2, 3, 4, 5, 6],
     "batch_size": [16, 24, 32, 48, 64],
     "dropout": [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35],
@@ -68,12 +69,12 @@ def assert_a_grid_is_exact(crew: Crew, seed: int, stack: int | str) -> None:
                       extra=["retry: {crash: 50}"]))  # fmt: skip
     dooms = schedule(seed, stack)
     notes = partial(hooks.note_epochs, crew.epochs), partial(hooks.note_reports, crew.reports)
-    alive: dict[object, tuple[Worker, hooks.Doom | None]] = {}
+    alive: dict[Any, tuple[Worker, hooks.Doom | None]] = {}
     hit: Counter[str] = Counter()
 
     def replace() -> None:
         doom = dooms.popleft() if dooms else None
-        fate = [partial(hooks.doomed, doom)] if doom else []
+        fate: list[hooks.Hook] = [partial(hooks.doomed, doom)] if doom else []
         if doom and doom.moment in ("reporting", "checkpoint"):
             fate.append(hooks.report_at_once)
         worker = crew.worker(*notes, *fate)

@@ -105,7 +105,7 @@ WIDTHS = (
 
 def cost(candidate: Candidate, *args: object) -> Cost:
     """Of one width a stack is not worth it, one has no stacked form, and one has no memory."""
-    width, slots = int(candidate.settings["width"]), int(str(args[-1]))
+    width, slots = int(str(candidate.settings["width"])), int(str(args[-1]))
     if slots > 1 and width == 32:
         raise CannotStackError("no stacked form")
     if slots > 1 and width == 64:

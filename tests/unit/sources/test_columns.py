@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,8 +32,8 @@ def column(made: Rows, **override: object) -> Column:
     return decision(made, **override).columns[0]
 
 
-def decision(made: Rows, **override: object) -> Decision:
-    overrides = Overrides({"x": Override(**override)} if override else {})  # type: ignore[arg-type]
+def decision(made: Any, **override: object) -> Decision:
+    overrides = Overrides({"x": Override(**override)} if override else {})
     return decide(made, None, overrides)
 
 
@@ -390,7 +391,7 @@ def test_typed_columns():
 
 def test_odd_cells_of_a_column_that_came_as_numbers():
     values = [float(n) for n in range(100)]
-    values[7] = None  # type: ignore[call-overload]
+    values[7] = None
     x = column(typed(values, pa.float64(), {7: "NA"}))
     assert (x.kind, x.missing, x.marks) == ("number", 1, ("NA",))
     with pytest.raises(DataError, match="column `x`, line 9: `oops` is no number"):

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_spec_study import VARIANTS
 
 from hpsearch.spec import StudyFaultsError, StudySpec, load
 from hpsearch.spec.document import read as parse
 from hpsearch.spec.faults import Faults
+from tests.unit.spec.test_spec_study import VARIANTS
 
 WORDS = [
     "name", "data", "network", "family", "parameters", "search", "budget", "start", "metric", "min",

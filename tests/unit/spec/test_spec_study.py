@@ -5,6 +5,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -224,7 +225,8 @@ class TestDocument:
     def test_of_another_kind(self):
         loop: list[object] = []
         loop.append(loop)
-        for document in (None, [], {}, {"start": loop}):
+        documents: list[Any] = [None, [], {}, {"start": loop}]
+        for document in documents:
             with pytest.raises(StudyFileError):
                 StudySpec.from_document(document)
 

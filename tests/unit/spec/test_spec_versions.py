@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from test_spec_study import FULL, VARIANTS
 
 from hpsearch.errors import StudyFileError
 from hpsearch.spec import StudySpec, differences, versions
 from hpsearch.spec import write as text_of
+from tests.unit.spec.test_spec_study import FULL, VARIANTS
 
 OLD = json.loads((Path(__file__).parents[2] / "data" / "v1" / "documents.json").read_text())
 """Study files with the documents and digests that hpsearch 0.1.0 made of them."""

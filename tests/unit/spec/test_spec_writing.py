@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from test_spec_study import VARIANTS
 
 from hpsearch.spec import differences
 from hpsearch.spec import write as text_of
+from tests.unit.spec.test_spec_study import VARIANTS
 
 
 @pytest.mark.parametrize("text", VARIANTS.values(), ids=VARIANTS)
@@ -26,8 +26,11 @@ def test_text_that_looks_like_something_else_stays_text(read, name) -> None:
 
 def test_comments_stand_above_what_they_are_about(read, study) -> None:
     spec = read(study("start: [{lr: 0.01}]"))
-    notes = {("parameters", "learning_rate", "lr"): "why\nso", ("budget", "epochs"): "long",
-             ("start",): "first"}  # fmt: skip
+    notes: dict[tuple[str | int, ...], str] = {
+        ("parameters", "learning_rate", "lr"): "why\nso",
+        ("budget", "epochs"): "long",
+        ("start",): "first",
+    }
     lines = text_of(spec, "head", notes).splitlines()
     assert lines[0] == "# head"
     at = next(i for i, line in enumerate(lines) if line.strip().startswith("lr:"))

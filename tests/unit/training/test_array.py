@@ -11,7 +11,6 @@ from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.errors import CheckpointError
 from hpsearch.runner import Failure, Fit, Saved
 from hpsearch.spec import settings as catalog
-from hpsearch.training import array as array_module
 from hpsearch.training.array import Array
 from hpsearch.training.trial_progress import batch_sizes
 from tests.unit.training.packing import DEVICE, alone, curve, gap, run, same, state_of, weights
@@ -297,15 +296,15 @@ def test_a_metric_of_another_task_is_refused(digits: Dataset) -> None:
 
 def test_who_is_held(digits: Dataset, candidate) -> None:
     array = Array(digits, "accuracy", DEVICE, stack=2)
-    assert array.keys == ()
+    assert not array.keys
     array.add(candidate(key=7))
     with pytest.raises(ValueError, match="candidate 7 is in the array already"):
         array.add(candidate(key=7, lr=0.5))
     array.add(candidate(key=3, lr=0.5, dropout=0.5))
     array.add(candidate(key=4))  # how many to hold is the caller's affair
-    assert array.keys == (7, 3, 4)
+    assert list(array.keys) == [7, 3, 4]
     array.remove(7)
-    assert array.keys == (3, 4)
+    assert list(array.keys) == [3, 4]
 
 
 def test_each_alone_where_stacking_is_off(digits: Dataset, candidate) -> None:
@@ -389,8 +388,8 @@ def test_the_last_epoch_is_reported_again_after_a_resume(digits: Dataset, candid
 
 
 def test_devices_are_asked_to_free_memory_after_a_failure(digits, candidate, monkeypatch) -> None:
-    freed = []
-    monkeypatch.setattr(array_module.devices, "empty_cache", freed.append)
+    freed: list[object] = []
+    monkeypatch.setattr("hpsearch.training.array.devices.empty_cache", freed.append)
     array = Array(digits, "accuracy", DEVICE)
     array.add(candidate(widths=(2**40,)))
     list(array.reports())

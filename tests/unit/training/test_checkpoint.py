@@ -70,7 +70,8 @@ def test_a_file_that_is_no_checkpoint(checkpoints: Checkpoints, folder: Path) ->
 
 def test_another_version_is_refused(checkpoints: Checkpoints, folder: Path) -> None:
     checkpoints.save(1, STATE)
-    for content in ({"version": 99, "state": {}}, [1, 2], {"state": {}}):
+    contents: list[object] = [{"version": 99, "state": {}}, [1, 2], {"state": {}}]
+    for content in contents:
         torch.save(content, folder / "1.1.pt")
         with pytest.raises(CheckpointError, match="version"):
             checkpoints.load(1)

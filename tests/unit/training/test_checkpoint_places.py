@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,9 @@ from hpsearch.errors import CheckpointError
 from tests.s3 import S3
 from tests.zygote import Process, program
 
-STATE = {"epoch": 3, "curve": [{"epoch": 1, "value": None}], "model": {"w": torch.arange(6.0)}}
+STATE: dict[str, Any] = {
+    "epoch": 3, "curve": [{"epoch": 1, "value": None}], "model": {"w": torch.arange(6.0)},
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def place(
         case "folder":
             return str(tmp_path / "a" / "study")
         case "files":  # stands for what has folders and renames, such as sftp
-            monkeypatch.setattr(backend.urls, "folder", lambda _: None)
+            monkeypatch.setattr("hpsearch.checkpoints.backend.urls.folder", lambda _: None)
             return f"file://{tmp_path}/a/study"
         case "memory":
             return f"memory://{tmp_path}/study"

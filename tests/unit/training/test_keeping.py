@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -123,7 +124,7 @@ def test_neighbours_that_come_and_go_leave_it_alone(digits: Dataset, crowd) -> N
 
 def test_what_diverges_spoils_no_kept_network(digits: Dataset, crowd) -> None:
     several = restless(crowd, 3)
-    several[1].settings["lr"] = 1e30
+    several[1] = replace(several[1], settings={**several[1].settings, "lr": 1e30})
     array = array_of(digits, 16)
     for one in several:
         array.add(one)

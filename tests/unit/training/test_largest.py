@@ -26,7 +26,7 @@ class Forked:
     PIPE = subprocess.PIPE
 
     def run(
-        self, _: list[str], *, input: bytes, stdout: int, check: bool
+        self, _command: list[str], *, input: bytes, stdout: int, check: bool
     ) -> subprocess.CompletedProcess[bytes]:
         hooks = [self.hook] if self.hook else []
         job = Job([], hooks=hooks, body=partial(try_sizes, *pickle.loads(input)))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Literal
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch.optim import lr_scheduler
 
 from hpsearch.spec import settings as catalog
 from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.settings import Direction
 from hpsearch.training.optim import Plateau, optimizer, schedule
 
 EPOCHS = 20
@@ -97,13 +99,15 @@ def test_factors_stay_between_0_and_1(shape: str, warmup: float) -> None:
     assert all(0 <= factor(step / 10) <= 1 for step in range(10 * EPOCHS + 1))
 
 
-@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize(("direction", "mode"), [("maximize", "max"), ("minimize", "min")])
 @pytest.mark.parametrize("patience", [0, 2])
-def test_plateau_is_torchs(direction: str, patience: int) -> None:
+def test_plateau_is_torchs(
+    direction: Direction, mode: Literal["min", "max"], patience: int
+) -> None:
     values = [0.5, 0.6, 0.6, 0.55, 0.5, 0.61, 0.4, 0.3, 0.2, 0.2, 0.2, 0.7, 0.1, 0.1, 0.1, 0.1]
     sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     theirs = lr_scheduler.ReduceLROnPlateau(
-        sgd, mode=direction[:3], factor=0.5, patience=patience, threshold=0.0
+        sgd, mode=mode, factor=0.5, patience=patience, threshold=0.0
     )
     ours = Plateau()
     for value in values:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,10 +67,11 @@ def test_read_from_json_it_gives_the_same_to_the_last_bit() -> None:
     assert np.array_equal(again(later), fitted(later))
     pixels = RNG.integers(0, 256, (40, 3, 5, 4)).astype(np.uint8)
     pixels[:, 1] = 7
-    images = fit_images(pixels, 255)
+    images: Any = fit_images(pixels, 255)
     assert images.shape == (3, 5, 4)
-    assert read_again(images) == images
-    found = read_again(images)(pixels)
+    images_again: Any = read_again(images)
+    assert images_again == images
+    found = images_again(pixels)
     assert np.array_equal(found, images(pixels))
     assert np.abs(found.mean(axis=(0, 2, 3))).max() < 1e-4
     assert np.allclose(found.std(axis=(0, 2, 3)), [1, 0, 1], atol=1e-4)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -14,7 +16,9 @@ CPU = torch.device("cpu")
 K, N = 3, 6
 
 
-def assert_like_each_alone(family: str, shape: tuple[int, ...], outputs: int = 4, **settings):
+def assert_like_each_alone(
+    family: str, shape: tuple[int, ...], outputs: int = 4, **settings: Any
+) -> None:
     """Forward pass, gradients and BatchNorm's statistics are those of the networks one by one."""
     for mixes_groups in (False, True) if family == "cnn" else (False,):
         compare(family, shape, outputs, mixes_groups, settings)
@@ -120,8 +124,8 @@ def test_dense_networks(shape, depth: int, batch_norm: bool) -> None:
 @pytest.mark.parametrize("dense", [0, 5])
 @pytest.mark.parametrize("kernel", [2, 3])
 def test_convolutions(batch_norm: bool, head: str, dense: int, kernel: int) -> None:
-    settings = {"batch_norm": batch_norm, "head": head, "dense": dense, "kernel": kernel}
-    assert_like_each_alone("cnn", (2, 6, 5), channels=(3, 4), **settings)
+    settings: dict[str, Any] = {"head": head, "dense": dense, "kernel": kernel}
+    assert_like_each_alone("cnn", (2, 6, 5), channels=(3, 4), batch_norm=batch_norm, **settings)
 
 
 def test_a_convolution_of_one_channel_and_many_blocks() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hpsearch.sources.dataset import Dataset, DataSettings, load
 ROWS = 60
 
 
-def csv(columns: dict[str, list[object]], delimiter: str = ",") -> str:
+def csv(columns: Mapping[str, Sequence[object]], delimiter: str = ",") -> str:
     lines = [columns.keys(), *zip(*columns.values(), strict=True)]
     return "\n".join(delimiter.join(map(str, line)) for line in lines) + "\n"
 
