@@ -206,7 +206,7 @@ def test_a_listed_value_that_only_diverged_is_left_out(spec, count) -> None:
     high = {**MIDDLE, "lr": 10.0, "schedule": "step", "optimizer": "sgd", "momentum": 0.5}
     best = {**MIDDLE, "lr": 1e-1, "schedule": "cosine"}
     new, notes = successor(spec(text), Findings([best] * count + [high], None, [high, best]), "s-4")
-    domains = {p.name: p.domain for p in new.space}
+    domains: dict[str, Any] = {p.name: p.domain for p in new.space}
     assert domains["lr"].values[-1] == 0.1, "the winner's, whatever its curve is like"
     assert (
         "without 10.0: every trial with it diverged" in notes["parameters", "learning_rate", "lr"]
