@@ -18,21 +18,22 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
 from hpsearch.errors import DataError
+from hpsearch.sources.table import frozen
 from hpsearch.sources.table.columns import Decision
-from hpsearch.sources.table.encoding import (
+from hpsearch.sources.table.frozen import Rows
+from hpsearch.sources.table.labelled import (
     BooleanInput,
     CategoryInput,
-    DateInput,
-    Encoding,
-    NumberInput,
     PresenceInput,
-    fit_column,
+    fit_boolean,
+    fit_category,
 )
-from hpsearch.sources.table.frozen import Rows
+from hpsearch.sources.table.measured import DateInput, NumberInput, fit_date, fit_number
 from hpsearch.sources.table.notes import number_of
 from hpsearch.sources.table.rules import shown
 
 if TYPE_CHECKING:
+    from hpsearch.sources.table.column import Column
     from hpsearch.sources.table.reading import Table
 
 __all__ = ["Encoder", "Floats", "fit", "nothing_left"]
@@ -41,7 +42,7 @@ Floats = NDArray[np.float32]
 _MEMORY_SHARE = 4
 """The inputs may take one part in so many of the free memory: training, with its copies on the
 device and its batches, needs the rest."""
-_Any = Annotated[
+Encoding = Annotated[
     NumberInput | BooleanInput | DateInput | CategoryInput | PresenceInput,
     Field(discriminator="kind"),
 ]
@@ -51,7 +52,7 @@ _Any = Annotated[
 class Encoder:
     """How the cells of a table become inputs: plain values."""
 
-    encodings: tuple[_Any, ...]
+    encodings: tuple[Encoding, ...]
     """One for each column that has inputs, in the order of the inputs."""
     others: tuple[str, ...] = ()
     """Columns of the training table that are no inputs, its target among them."""
@@ -149,7 +150,7 @@ def fit(
     encodings: list[Encoding] = []
     remarks: list[str] = []
     for column in decision.used:
-        encoding = fit_column(column, table, training_rows)
+        encoding = _fit_column(column, table, training_rows)
         if encoding is None:
             name = shown(column.name)
             remarks.append(f"column {name}: left out, no value is frequent in the training rows")
@@ -163,6 +164,21 @@ def fit(
     return encoder, tuple(remarks)
 
 
+def _fit_column(column: Column, table: Table, rows: NDArray[np.int64]) -> Encoding | None:
+    """What the training rows teach about a column; None where it has no value worth an input."""
+    match column.kind:
+        case "number":
+            return fit_number(column, frozen.numbers(column, table, rows))
+        case "date":
+            return fit_date(column, frozen.moments(column, table, rows))
+        case "boolean":
+            return fit_boolean(column, frozen.coded(column, table, rows))
+        case "category":
+            return fit_category(column, frozen.coded(column, table, rows))
+        case _:
+            return PresenceInput(column)
+
+
 def nothing_left(decision: Decision) -> DataError:
     """The error of a table without a column to learn from: what became of those that it has."""
     columns = [c for c in decision.columns if not c.inputs] or [*decision.columns]
@@ -171,7 +187,7 @@ def nothing_left(decision: Decision) -> DataError:
     return DataError(f"the table has no column to learn from besides its target{listed}")
 
 
-def _check_memory(rows: int, encodings: tuple[_Any, ...], free_bytes: int | None) -> None:
+def _check_memory(rows: int, encodings: tuple[Encoding, ...], free_bytes: int | None) -> None:
     inputs = sum(len(encoding.names) for encoding in encodings)
     size = rows * inputs * 4
     free = psutil.virtual_memory().available if free_bytes is None else free_bytes
