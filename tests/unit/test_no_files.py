@@ -15,6 +15,8 @@ from hpsearch.sources import tables
 from hpsearch.sources.imagefile import read_array, read_images
 from hpsearch.sources.images import _read_idx
 from hpsearch.sources.inputs import ImageInputs
+from hpsearch.sources.table import cells
+from hpsearch.sources.table.sample import sample
 from hpsearch.spec import DataSpec, check_data, load
 from tests.unit.test_handover import net, table
 
@@ -31,6 +33,8 @@ READERS: list[Callable[[Path], object]] = [
     load,
     columns,
     tables._bytes,
+    cells.read,
+    sample,
     lambda path: read_array(path.rename(path.with_suffix(".npy")), IMAGES),
     lambda path: read_images([path], IMAGES),
 ]

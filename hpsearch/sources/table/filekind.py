@@ -6,7 +6,6 @@ encoding comes as UTF-8. What cannot be read as a table is named, with the way t
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import hashlib
 import io
@@ -20,6 +19,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO, Literal, cast
 from hpsearch.errors import DataError, line
 from hpsearch.files import content as read_content
 from hpsearch.files import open_regular
+from hpsearch.sources.table.utf8 import as_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,7 +134,7 @@ def _loaded(name: str, file: IO[bytes], *, head: bool, packed: bool) -> Content:
         start, complete = _all(name, file, packed=packed), True
     if kind != "text":
         return Content(kind, start, complete)
-    data, notes = _as_utf8(name, start, complete=complete)
+    data, notes = as_utf8(name, start, complete=complete)
     complete = complete and not (head and len(data) > HEAD_BYTES)
     kind = _kind_of_text(name, data[:HEAD_BYTES])
     return Content(kind, data if complete else data[:HEAD_BYTES], complete, notes)
@@ -217,85 +217,6 @@ def _kind_of_zip(name: str, file: IO[bytes]) -> Kind:
         raise _no_table(name, "a file of NumPy arrays", _PANDAS)
     listing = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     raise _no_table(name, f"a zip archive of {len(names)} files ({listing})", "unpack the table")
-
-
-_BOMS = {
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32-le",
-    codecs.BOM_UTF32_BE: "utf-32-be",
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
-}
-"""UTF-32 before UTF-16, whose mark it begins with."""
-
-
-def _as_utf8(name: str, data: bytes, *, complete: bool) -> tuple[bytes, tuple[str, ...]]:
-    """A text in UTF-8, and a note where its encoding was guessed."""
-    encoding = next((code for bom, code in _BOMS.items() if data.startswith(bom)), None)
-    if encoding is not None:
-        bom = next(bom for bom in _BOMS if data.startswith(bom))
-        data = data[len(bom) :]
-    encoding = encoding or _utf_16(data)
-    if encoding is not None and encoding != "utf-8":
-        return _recoded(name, data, encoding, complete=complete), ()
-    if b"\0" in data[:HEAD_BYTES]:
-        raise _no_table(name, "no text, as it has zero bytes, and no known kind of table", _CSV)
-    wrong = _first_wrong(data, complete=complete)
-    if wrong is None:
-        return data, ()
-    return _windows(name, data, wrong)
-
-
-def _utf_16(data: bytes) -> str | None:
-    """The encoding of a text without a mark, every second byte of which is zero.
-
-    Delimiters, digits and line ends are so in any language.
-    """
-    even, odd = (data[start:2000:2].count(0) * 2 / len(data[:2000]) for start in (0, 1))
-    if odd > 0.3 and even < 0.02:
-        return "utf-16-le"
-    return "utf-16-be" if even > 0.3 and odd < 0.02 else None
-
-
-def _recoded(name: str, data: bytes, encoding: str, *, complete: bool) -> bytes:
-    try:
-        return codecs.getincrementaldecoder(encoding)().decode(data, final=complete).encode()
-    except UnicodeError as error:
-        raise DataError(f"{name} is damaged: it is no {encoding.upper()} throughout") from error
-
-
-def _first_wrong(data: bytes, *, complete: bool) -> int | None:
-    """Where the first byte is that is not UTF-8; by parts, to make no copy of it all."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    for start in range(0, len(data), HEAD_BYTES):
-        carried = len(decoder.getstate()[0])
-        last = complete and start + HEAD_BYTES >= len(data)
-        try:
-            decoder.decode(data[start : start + HEAD_BYTES], final=last)
-        except UnicodeDecodeError as error:
-            return start - carried + error.start
-    return None
-
-
-def _windows(name: str, data: bytes, wrong: int) -> tuple[bytes, tuple[str, ...]]:
-    """A text that is not UTF-8 as Windows-1252, which Latin-1 is a part of."""
-    number = data.count(b"\n", 0, wrong) + 1
-    where = f"{name}, line {number}"
-    if not data[:wrong].isascii():
-        raise DataError(f"{where}: not UTF-8, which the lines before are; save the file as UTF-8")
-    try:
-        text = data.decode("cp1252")
-    except UnicodeDecodeError as error:
-        number = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{name}, line {number}: neither UTF-8 nor Windows-1252; save the file as UTF-8"
-        ) from error
-    words = re.split(r"[^\w]", data[wrong - 20 if wrong > 20 else 0 : wrong].decode("cp1252"))
-    rest = re.match(r"\w*", data[wrong : wrong + 20].decode("cp1252", "ignore"))
-    word = words[-1] + (rest.group() if rest else "")
-    return text.encode(), (
-        f"the file is not UTF-8 and was read as Windows-1252: line {number} has `{word}`",
-    )
 
 
 def _kind_of_text(name: str, head: bytes) -> Kind:

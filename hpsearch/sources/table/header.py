@@ -54,8 +54,8 @@ def header_of(
     width = Counter(len(row.cells) for row in rows or records).most_common(1)[0][0]
     names = tuple(map(tidy, first.cells))
     if options.names:
-        in_file = bool(options.header) or names == options.names
-        return Header(_given(source, width, options.names), first.line, in_file)
+        given = _given(source, width, options.names)
+        return Header(given, first.line, in_file=bool(options.header) or names == given)
     if options.header is False:
         return Header(("",) * width, first.line, in_file=False)
     looks = "names" if options.header or _expected(names, options) else _look(first, rows)
@@ -71,7 +71,7 @@ def _given(source: str, width: int, names: tuple[str, ...]) -> tuple[str, ...]:
         raise DataError(
             f"{source} has {width} columns, but data.names has {len(names)} names; give a name each"
         )
-    return names
+    return tuple(map(tidy, names))
 
 
 def _expected(names: tuple[str, ...], options: ReadOptions) -> bool:

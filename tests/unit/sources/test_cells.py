@@ -164,6 +164,13 @@ def test_a_fault_far_below_the_first_rows_is_named_with_its_line(tmp_path: Path)
             read(path)
 
 
+def test_a_header_without_rows_is_a_table(tmp_path: Path) -> None:
+    for text in "a,b", "a,b\n", "a,b\n\n,\n":
+        path = written(tmp_path, text)
+        for table in read(path), sample(path):
+            assert (table.names, table.rows, len(table.column("b"))) == (("a", "b"), 0, 0)
+
+
 def test_a_record_may_be_larger_than_a_block(tmp_path: Path) -> None:
     large = "word\n" * 2_000_000
     cells = read(written(tmp_path, f'a,b\n"{large}",1\n"x",2\n'))

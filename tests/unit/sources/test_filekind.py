@@ -100,7 +100,7 @@ JSON = b'[{"a": 1}, {"a": 2}]'
         (npz(), "is a file of NumPy arrays"),
         (zipped(("a.csv", b"a"), ("b.csv", b"b")), "is a zip archive of 2 files (a.csv, b.csv)"),
         (zipped(("word/document.xml", b"")), "is a Word document; save it as .xlsx or CSV"),
-        (b"a,b\n1,\0\n", "is no text, as it has zero bytes"),
+        (b"a,b\n1,\0\n", "line 2: a zero byte, which no text has"),
         (b"\n \n", "is empty"),
         (b"a\n\xc3\xa9\n\xff\n", "line 3: not UTF-8, which the lines before are"),
         (b"a\n\x81\n", "line 2: neither UTF-8 nor Windows-1252"),
