@@ -116,7 +116,6 @@ def _read(
         ),
         convert_options=pacsv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
-            null_values=[],
             strings_can_be_null=False,
             check_utf8=False,  # the text has been decoded once
         ),

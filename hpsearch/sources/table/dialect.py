@@ -211,6 +211,4 @@ def _score(lines: Sequence[str], delimiter: str) -> float:
         return 0
     cells = [cell for row in (first, *rows) if len(row) == width for cell in row]
     values = sum(_VALUE.fullmatch(cell) is not None for cell in cells)
-    # A header is cut like its rows, or is one short where R wrote the names of the rows.
-    headed = 1 if abs(len(first) - width) <= 1 else 0.5
-    return headed * alike / len(rows) * values / len(cells)
+    return alike / len(rows) * values / len(cells)

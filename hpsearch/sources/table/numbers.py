@@ -86,7 +86,7 @@ def _says_more(texts: pa.StringArray, values: NDArray[np.float64]) -> bool:
     """
     plain = ~np.isnan(values)
     sizes = np.abs(values[plain])
-    if np.any(np.isinf(sizes) | ((sizes >= _MOST_EXACT) & (sizes == np.round(sizes)))):
+    if np.any((sizes >= _MOST_EXACT) & (sizes == np.round(sizes))):
         return True
     _, offsets, data = texts.buffers()
     ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]

@@ -156,10 +156,11 @@ def test_a_fault_far_below_the_first_rows_is_named_with_its_line(tmp_path: Path)
     rows = "".join(f'{place},"a ""b"", {place}"\n' for place in range(30_000))
     for wrong, message in (
         ('9,"x\n', "line 30002: the quote that"),
+        ('9,"x" y\n', "line 30002: text follows a closing quote"),
         ("9\n", "line 30002 has 1 cell"),
     ):
         path = written(tmp_path, f"a,b\n{rows}{wrong}")
-        assert sample(path).rows == 1000
+        assert (sample(path).rows, sample(path).complete) == (1000, False)
         with pytest.raises(DataError, match=re.escape(message)):
             read(path)
 
