@@ -17,7 +17,7 @@ __all__ = ["Column", "Kind", "constant", "few_are_odd", "gap_input", "gaps"]
 
 Kind = Literal[
     "number", "category", "boolean", "date", "text", "identifier", "row number", "constant",
-    "empty", "ignore",
+    "empty", "ignore", "open",
 ]  # fmt: skip
 
 

@@ -49,7 +49,10 @@ class Decision:
 
     rows: int
     """Rows of the table, or of the sample that was looked at; those without a target included."""
+    complete: bool
+    """Whether all rows of the table were looked at."""
     target: Target | None
+    """None also where the first rows of a table do not settle it."""
     columns: tuple[Column, ...]
     """All but the target, in the order of the table."""
     notes: tuple[str, ...] = ()
@@ -86,26 +89,41 @@ def decide(
         task: What is learnt; None: what the target suggests.
 
     Raises DataError for a cell that fits nothing: one line with its column, its line and the key of
-    the study file that settles it.
+    the study file that settles it. Of a table's first rows that is a warning, as the rows below may
+    settle it.
     """
-    wanted = [*([] if target is None else [target]), *overrides.columns, *overrides.ignore]
-    _check_names(table.names, dict.fromkeys(wanted))
+    wanted = [target, overrides.text, *overrides.columns, *overrides.ignore]
+    _check_names(table.names, dict.fromkeys(name for name in wanted if name is not None))
     notes = Notes(table.line_of)
     goal, rows = None, None
     if target is not None:
         override = overrides.of(target)
         counted = tally_of(table, target, None, override)
-        goal, rows = decide_target(counted, target, override, task, notes)
-    return _decide(table, goal, rows, overrides, notes)
+        try:
+            goal, rows = decide_target(counted, target, override, task, notes)
+        except DataError as error:
+            _raise_or_doubt(error, table, notes)
+    names = [name for name in table.names if name != target]
+    columns = _columns(table, names, rows, overrides, notes)
+    return Decision(table.rows, table.complete, goal, columns, *notes.sentences())
 
 
-def _decide(
-    table: Table, goal: Target | None, rows: Any, overrides: Overrides, notes: Notes
-) -> Decision:
+def _columns(
+    table: Table, names: list[str], rows: Any, overrides: Overrides, notes: Notes
+) -> tuple[Column, ...]:
     columns: dict[str, Column] = {}
     waiting: dict[str, tuple[Tally, Evidence]] = {}
     decimals: set[str] = set()
-    for name in (name for name in table.names if goal is None or name != goal.column.name):
+
+    def settle(name: str, counted: Tally, found: Evidence) -> None:
+        override, elsewhere = overrides.of(name), frozenset(decimals)
+        try:
+            columns[name] = kinds.decide(name, counted, found, override, elsewhere, notes)
+        except DataError as error:
+            _raise_or_doubt(error, table, notes)
+            columns[name] = Column(name, "open", "decided by the whole file")
+
+    for name in names:
         override = overrides.of(name)
         if override.kind == "ignore":
             columns[name] = Column(name, "ignore", "left out: the study file says so")
@@ -117,12 +135,17 @@ def _decide(
         if found.open:  # what other columns say may settle it
             waiting[name] = counted, found
         else:
-            columns[name] = kinds.decide(name, counted, found, override, frozenset(), notes)
+            settle(name, counted, found)
     for name, (counted, found) in waiting.items():
-        elsewhere = frozenset(decimals)
-        columns[name] = kinds.decide(name, counted, found, overrides.of(name), elsewhere, notes)
-    ordered = tuple(columns[name] for name in table.names if name in columns)
-    return Decision(table.rows, goal, ordered, *notes.sentences())
+        settle(name, counted, found)
+    return tuple(columns[name] for name in names)
+
+
+def _raise_or_doubt(error: DataError, table: Table, notes: Notes) -> None:
+    """Raise the fault of a whole table; the rows below may clear one of its first rows."""
+    if table.complete:
+        raise error
+    notes.doubt(error)
 
 
 def _check_names(names: Collection[str], wanted: Collection[str]) -> None:

@@ -9,6 +9,7 @@ from hpsearch.sources.table.rules import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from hpsearch.errors import DataError
     from hpsearch.sources.table.tally import Text
 
 __all__ = ["Notes", "cells_of", "number_of"]
@@ -37,6 +38,10 @@ class Notes:
         """Note a choice that may hurt."""
         self._warnings.setdefault(what, []).append(name)
 
+    def doubt(self, fault: DataError) -> None:
+        """Warn of what the first rows cannot settle, and the whole file may."""
+        self._warnings[f"in the first rows: {fault}"] = []
+
     def marks(self, name: str, marks: Iterable[Text], way_out: str) -> None:
         """Note texts that are read as missing values."""
         for text in marks:
@@ -53,7 +58,7 @@ class Notes:
 
 
 def _sentences(said: dict[str, list[str]]) -> tuple[str, ...]:
-    return tuple(f"{_columns(names)}: {what}" for what, names in said.items())
+    return tuple(f"{_columns(n)}: {what}" if n else what for what, n in said.items())
 
 
 def _columns(names: list[str]) -> str:

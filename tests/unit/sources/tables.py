@@ -18,6 +18,8 @@ class Rows:
 
     columns: Mapping[str, Any]
     odd: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    complete: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

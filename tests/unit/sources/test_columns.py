@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -164,6 +165,10 @@ def test_a_sign_of_nearly_all_numbers_is_stripped(table, cells, value):
     x = column(table(x=cells * 30))
     assert x.kind == "number"
     assert x.style.value(cells[0]) == value
+
+
+def test_a_sign_of_some_numbers_is_part_of_a_text(table):
+    assert column(table(x=["5%", "7%", "12", "0.5"] * 30)).kind == "category"
 
 
 def test_leading_zeros_are_codes(table):
@@ -356,13 +361,24 @@ def test_a_decision_is_plain_values(table):
     assert Decision.from_json(json.loads(json.dumps(made.as_json()))) == made
 
 
+def test_first_rows_that_settle_nothing_are_a_warning(table):
+    made = replace(table(x=["1,234", "5,678"] * 10, y=["a"] * 20, z=["1"] * 20), complete=False)
+    first = decide(made, "y", Overrides())
+    assert [column.kind for column in first.columns] == ["open", "constant"]
+    assert (first.target, first.complete) == (None, False)
+    assert first.warnings[0].startswith("in the first rows: the target `y` is `a` in each row")
+    assert first.warnings[1].startswith("in the first rows: column `x`, line 2: `1,234` may be")
+    with pytest.raises(DataError, match="no column `w`"):
+        decide(made, "w", Overrides())
+
+
 def test_a_sample_is_decided_without_arrow_and_numpy():
     code = (
         "import sys\n"
         "from hpsearch.sources.table.columns import decide\n"
         "from hpsearch.sources.table.rules import Overrides\n"
         "class Table:\n"
-        "    names, rows, odd = ('x', 'd', 'y'), 9, {}\n"
+        "    names, rows, odd, complete = ('x', 'd', 'y'), 9, {}, True\n"
         "    def column(self, name):\n"
         "        return {'x': ['1,5'], 'd': ['31.12.2020'], 'y': ['a', 'b', 'c']}[name] * 9\n"
         "    def line_of(self, row):\n"
