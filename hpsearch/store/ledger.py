@@ -36,7 +36,19 @@ from hpsearch.store import (
 from hpsearch.store.engine import Database, now
 from hpsearch.store.optuna_tables import STUDIES
 from hpsearch.store.tables import is_ready, prepare, studies
-from hpsearch.store.values import STOPPED, Hold, Key, NewStudy, Outlook, State, Study, Worker, Write
+from hpsearch.store.values import (
+    EVERY,
+    STOPPED,
+    Hold,
+    Key,
+    NewStudy,
+    Outlook,
+    Serves,
+    State,
+    Study,
+    Worker,
+    Write,
+)
 
 __all__ = ["Ledger"]
 
@@ -86,6 +98,11 @@ def _metrics(found: Iterable[Study]) -> dict[int, str]:
     """The metric that steers each study; of a damaged document none."""
     named = {study.study_id: study.document.get("metric") for study in found}
     return {study_id: name for study_id, name in named.items() if isinstance(name, str)}
+
+
+def _chosen(serves: Serves) -> list[sa.ColumnElement[bool]]:
+    """The studies that a worker was started for, for a WHERE clause."""
+    return [STUDIES.c.study_name.in_(serves.studies)] if serves.studies else []
 
 
 class Ledger:
@@ -197,30 +214,33 @@ class Ledger:
         with self.database.read() as connection:
             return study_rows.find(connection)
 
-    def waiting(self, names: Collection[str] = (), but: str | None = None) -> list[Study]:
+    def waiting(self, serves: Serves = EVERY, but: str | None = None) -> list[Study]:
         """The studies that have a ticket to give now, the one to serve first at the head.
 
         By priority; within one priority the study with the fewest tickets under way; of equals the
         one that has waited longest.
 
         Args:
-            names: Only those of these names, where there are any.
+            serves: Only those that a worker serves.
             but: A worker whose own tickets are left out, as if they were not under way: one that
                 holds many asks so whether it would choose its study again.
         """
-        named = [STUDIES.c.study_name.in_(list(names))] if names else []
         with self.database.read() as connection:
-            return ticket_rows.waiting(connection, but, *named)
+            waiting = ticket_rows.waiting(connection, but, *_chosen(serves))
+        return [study for study in waiting if not serves.lacks(study)]
 
-    def outlook(self, names: Collection[str] = ()) -> Outlook:
+    def outlook(self, serves: Serves = EVERY) -> Outlook:
         """What there is to do, as one look of a worker that has nothing to do: see `Outlook`."""
-        named = [STUDIES.c.study_name.in_(list(names))] if names else []
         with self.database.read() as connection:
-            return Outlook(
-                waiting=ticket_rows.waiting(connection, None, *named),
-                open=study_rows.find(connection, studies.c.state == "open", *named),
-                abandoned=bool(ticket_rows.abandoned_studies(connection)),
-            )
+            waiting = ticket_rows.waiting(connection, None, *_chosen(serves))
+            found = study_rows.find(connection, studies.c.state == "open", *_chosen(serves))
+            abandoned = bool(ticket_rows.abandoned_studies(connection))
+        return Outlook(
+            waiting=[study for study in waiting if not serves.lacks(study)],
+            open=[study for study in found if not serves.lacks(study)],
+            others=[study for study in found if serves.lacks(study)],
+            abandoned=abandoned,
+        )
 
     def upcoming(self, study_id: int, count: int) -> list[tuple[int, int]]:
         """(number, origin) of the next tickets that nobody has been issued, up to `count`.
@@ -601,6 +621,7 @@ class Ledger:
         wanted: Sequence[int] = (),
         *,
         beside: bool = False,
+        needs: Collection[str] = (),
     ) -> list[Hold]:
         """Lease up to `up_to` tickets: those given back or abandoned first, then new ones.
 
@@ -615,9 +636,10 @@ class Ledger:
             up_to: The most that it has room for.
             wanted: Numbers, of `upcoming`, that come before other new ones.
             beside: Whether they are trained beside others: none that has lost its worker then.
+            needs: `Study.needs` of it: workers that lack any of that have no share.
         """
         trials.lock_study(connection, study_id)
-        offer = ticket_rows.offer(connection, study_id)
+        offer = ticket_rows.offer(connection, study_id, needs)
         if offer is None:
             return []
         study = offer.study
@@ -728,10 +750,11 @@ class Ledger:
 
     @_verb
     def sign_on(
-        self, connection: sa.Connection, worker: str, host: str, pid: int, device: str
-    ) -> None:
+        self, connection: sa.Connection, worker: str, host: str, pid: int, device: str,
+        serves: Serves = EVERY,
+    ) -> None:  # fmt: skip
         """Enter a worker into the list, once however often that is asked."""
-        worker_rows.enter(connection, worker, host, pid, device, self.lease_s)
+        worker_rows.enter(connection, worker, host, pid, device, self.lease_s, serves)
         self._signed_on.add(worker)
 
     @_verb

@@ -153,6 +153,7 @@ workers = sa.Table(
     sa.Column("started_at", sa.Double, nullable=False),
     sa.Column("seen_at", sa.Double, nullable=False),
     sa.Column("stopped_at", sa.Double),
+    sa.Column("serves", _LONG),  # studies, families and sources, a line each, after one newline
     sa.Index("hpsearch_workers_present", "stopped_at"),
 )
 

@@ -16,10 +16,10 @@ from typing import Any
 import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.store import dealing, lease_rows, stage_rows, study_rows, trials
+from hpsearch.store import dealing, lease_rows, stage_rows, study_rows, trials, worker_rows
 from hpsearch.store.engine import now, upsert
-from hpsearch.store.tables import epochs, leases, studies, tickets, workers
-from hpsearch.store.values import CLOCK_S, STOPPED, Ending, Hold, Key, Study, Write
+from hpsearch.store.tables import epochs, leases, studies, tickets
+from hpsearch.store.values import STOPPED, Ending, Hold, Key, Study, Write
 
 __all__ = [
     "Offer", "abandoned_studies", "begin_held", "end_abandoned", "give_back", "holders", "issue",
@@ -70,22 +70,21 @@ class Offer:
     has_free: bool
     """Whether a ticket was given back or abandoned."""
     workers: int
-    """Signed on, and seen within their lease."""
+    """Signed on, seen within their lease, and able to serve it."""
 
 
-def offer(connection: sa.Connection, study_id: int) -> Offer | None:
-    """What there is to claim from an open study; None where it is not open, or is gone."""
-    present = sa.select(sa.func.count()).select_from(workers)
-    present = present.where(workers.c.stopped_at.is_(None))
-    present = present.where(workers.c.seen_at + workers.c.lease_s >= now())
-    present = present.where(workers.c.seen_at <= now() + CLOCK_S)  # or the clock has gone back
+def offer(connection: sa.Connection, study_id: int, needs: Collection[str]) -> Offer | None:
+    """What there is to claim from an open study; None where it is not open, or is gone.
+
+    Workers that lack any of its `needs` are not counted.
+    """
     query = study_rows.select(studies.c.study_id == study_id, studies.c.state == "open")
     row = connection.execute(
         query.add_columns(
             study_rows.active().label("active_now"),
             now().label("clock"),
             _has_free().label("has_free"),
-            present.scalar_subquery().label("workers"),
+            worker_rows.present(needs).label("workers"),
         )
     ).one_or_none()
     if row is None:

@@ -38,11 +38,12 @@ _FORECASTS = "hpsearch_forecasts"
 
 
 def _to_6(connection: sa.Connection) -> None:
-    """What a finish takes stands beside the document, so that any study can get one; forecasts are
-    no longer kept."""
+    """What a finish takes stands beside the document, so that any study can get one; a worker says
+    what it serves; forecasts are no longer kept."""
     if sa.inspect(connection).has_table(_FORECASTS):
         connection.exec_driver_sql(f"DROP TABLE {_FORECASTS}")
     _add(connection, studies.c.final)
+    _add(connection, workers.c.serves)
     rows = sa.select(studies.c.study_id, studies.c.document).where(studies.c.final.is_(None))
     for study_id, document in connection.execute(rows).all():
         if final := _final(document):

@@ -12,8 +12,8 @@ from hpsearch.runner.epoch import Epoch
 from hpsearch.spec.settings import JOINT
 
 __all__ = [
-    "CLOCK_S", "STOPPED", "UNTRAINABLE", "Ending", "Hold", "Key", "NewStudy", "Outlook", "State",
-    "Study", "Work", "Worker", "Write",
+    "CLOCK_S", "EVERY", "STOPPED", "UNTRAINABLE", "Ending", "Hold", "Key", "NewStudy", "Outlook",
+    "Serves", "State", "Study", "Work", "Worker", "Write",
 ]  # fmt: skip
 
 UNTRAINABLE = "untrainable"
@@ -109,6 +109,18 @@ class Study:
         return str(self.sanity["said"]) if refused and self.sanity else None
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """What a worker of it has to serve: the study itself, its family and its source, such as
+        `family mlp`. What a damaged document does not name is for its readers to complain of."""
+        parts = {"family": ("network", "family"), "source": ("data", "source")}
+        needs = [f"study {self.name}"]
+        for kind, (section, key) in parts.items():
+            content = self.document.get(section)
+            name = content.get(key) if isinstance(content, dict) else None
+            needs += [f"{kind} {name}"] if isinstance(name, str) else []
+        return tuple(needs)
+
+    @property
     def left_s(self) -> float | None:
         """Seconds of its hours of work that are left, not below 0; None: there is no limit, or it
         is in its finish, which has none."""
@@ -142,12 +154,43 @@ class Study:
 
 
 @dataclass(frozen=True)
+class Serves:
+    """Which studies a worker serves."""
+
+    studies: tuple[str, ...] = ()
+    """Names; none: every one."""
+    has: frozenset[str] | None = None
+    """Families and sources that are installed where it runs, as `Study.needs` names them; None:
+    all."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All that it serves, as `Study.needs` names it; `family *` is every family."""
+        names = [f"study {name}" for name in self.studies or "*"]
+        return *names, *sorted(self.has if self.has is not None else ("family *", "source *"))
+
+    def lacks(self, study: Study) -> tuple[str, ...]:
+        """What the study needs and the worker does not have."""
+        lines = set(self.lines)
+        return tuple(
+            need for need in study.needs
+            if need not in lines and f"{need.partition(' ')[0]} *" not in lines
+        )  # fmt: skip
+
+
+EVERY = Serves()
+"""Every study."""
+
+
+@dataclass(frozen=True)
 class Outlook:
-    """What a worker sees that has nothing to do."""
+    """What a worker sees that has nothing to do, of the studies that it was started for."""
 
     waiting: Sequence[Study]
     """The studies that have a ticket to give now, the one to serve first at the head."""
     open: Sequence[Study]
+    others: Sequence[Study]
+    """Open studies that it has to leave to other workers; they are in neither of those two."""
     abandoned: bool
     """Whether a stopped study has a trial that nobody holds: `Ledger.sweep` ends it."""
 

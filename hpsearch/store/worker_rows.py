@@ -12,24 +12,41 @@ from hpsearch.store import trials
 from hpsearch.store.engine import now
 from hpsearch.store.optuna_tables import STUDIES, TRIALS
 from hpsearch.store.tables import leases, tickets, workers
-from hpsearch.store.values import Hold, Key, Work, Worker
+from hpsearch.store.values import CLOCK_S, Hold, Key, Serves, Work, Worker
 
-__all__ = ["enter", "find", "holds", "leave", "renew", "see"]
+__all__ = ["enter", "find", "holds", "leave", "present", "renew", "see"]
+
+_COLUMNS = [column for column in workers.columns if column.name != "serves"]
+"""Those of a `Worker`."""
 
 _log = logging.getLogger(__name__)
 
 
 def enter(
-    connection: sa.Connection, worker: str, host: str, pid: int, device: str, lease_s: float
-) -> None:
+    connection: sa.Connection, worker: str, host: str, pid: int, device: str, lease_s: float,
+    serves: Serves,
+) -> None:  # fmt: skip
     """Put a worker on the list, once however often that is done."""
     connection.execute(sa.delete(workers).where(workers.c.worker == worker))
     connection.execute(
         sa.insert(workers).values(
             worker=worker, host=host[:255], pid=pid, device=device[:64], lease_s=lease_s,
-            started_at=now(), seen_at=now(),
+            started_at=now(), seen_at=now(), serves="\n".join(("", *serves.lines, "")),
         )
     )  # fmt: skip
+
+
+def present(needs: Collection[str]) -> sa.ScalarSelect[int]:
+    """How many workers are there that serve all of this, as `Study.needs` names it."""
+    query = sa.select(sa.func.count()).select_from(workers)
+    query = query.where(workers.c.stopped_at.is_(None))
+    query = query.where(workers.c.seen_at + workers.c.lease_s >= now())
+    query = query.where(workers.c.seen_at <= now() + CLOCK_S)  # or the clock has gone back
+    for need in needs:
+        named = workers.c.serves.contains(f"\n{need}\n", autoescape=True)
+        kind = need.partition(" ")[0]
+        query = query.where(named | workers.c.serves.contains(f"\n{kind} *\n", autoescape=True))
+    return query.scalar_subquery()
 
 
 def see(connection: sa.Connection, worker: str) -> bool:
@@ -62,7 +79,7 @@ def renew(
 
 def find(connection: sa.Connection) -> list[Worker]:
     """Every worker, the newest first, with what it holds."""
-    query = sa.select(workers, (now() - workers.c.seen_at).label("silent_s"))
+    query: sa.Select[Any] = sa.select(*_COLUMNS, (now() - workers.c.seen_at).label("silent_s"))
     found = connection.execute(query.order_by(workers.c.started_at.desc())).all()
     work = _work(connection)
     return [
@@ -72,7 +89,7 @@ def find(connection: sa.Connection) -> list[Worker]:
 
 def _is_sound(row: sa.Row[Any]) -> bool:
     """Whether every column is of its kind: SQLite keeps text in a column of numbers."""
-    for column in workers.columns:
+    for column in _COLUMNS:
         value, kind = row._mapping[column.name], column.type.python_type
         fits = isinstance(value, (int, float) if kind is float else kind)
         if not fits and not (value is None and column.nullable):

@@ -13,6 +13,7 @@ from hpsearch.errors import UnreachableError
 from hpsearch.store import LEASE_S
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.patience import RETRY_S, Patience
+from hpsearch.store.values import EVERY, Serves
 from hpsearch.worker.keeper import Keeper
 
 __all__ = ["Context", "Options", "Patience"]
@@ -56,6 +57,8 @@ class Context:
     patience: Patience
     stop: threading.Event
     """Set once the worker is to leave."""
+    serves: Serves = EVERY
+    """Which studies it takes tickets of."""
 
     def patiently(self, call: Callable[[], T]) -> T:
         """`call`, and again while the database is away; UnreachableError when that lasts too long.

@@ -15,11 +15,12 @@ from hpsearch.errors import HpsearchError, StorageError, UnreachableError, Worke
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.patience import RETRY_S, first_contact
-from hpsearch.store.values import Study
+from hpsearch.store.values import Serves, Study
 from hpsearch.training import devices
 from hpsearch.worker import signals
 from hpsearch.worker.context import Context, Options, Patience
 from hpsearch.worker.keeper import Keeper
+from hpsearch.worker.runners import installed
 from hpsearch.worker.study_session import StudySession
 
 __all__ = ["serve"]
@@ -63,9 +64,10 @@ def _serve(options: Options, ledger: Ledger) -> None:
     devices.prepare(device, options.threads)
     host, name = socket.gethostname(), options.name
     keeper, patience = Keeper(ledger, name), Patience(options.patience_s)
-    context = Context(ledger, name, device, options, keeper, patience, stop)
+    serves = Serves(options.studies, installed())
+    context = Context(ledger, name, device, options, keeper, patience, stop, serves)
     described = devices.describe(device)
-    context.patiently(lambda: ledger.sign_on(name, host, os.getpid(), described))
+    context.patiently(lambda: ledger.sign_on(name, host, os.getpid(), described, serves))
     keeper.start()
     try:
         _Worker(context).work()
@@ -92,6 +94,8 @@ class _Worker:
         ] = {}  # by uid: a deleted study's id may be used again
         self._unusable: dict[str, float] = {}
         """Studies that could not be worked on, and when that is tried again."""
+        self._others: set[str] = set()
+        """Studies that need what is not here; that has been said."""
         self._idle_s = _IDLE_S
 
     def work(self) -> None:
@@ -122,7 +126,8 @@ class _Worker:
                 raise keeper.away
             return RETRY_S
         options = self._context.options
-        outlook = self._context.ledger.outlook(options.studies)
+        outlook = self._context.ledger.outlook(self._context.serves)
+        self._leave_to_others(outlook.others)
         for study in outlook.waiting:
             due = self._unusable.get(study.uid, 0.0) <= time.monotonic()
             if due and self._work_on(study):
@@ -131,8 +136,9 @@ class _Worker:
         for bench in self._sessions.values():
             self._rest(bench, outlook.open)
         usable = [study for study in outlook.open if study.uid not in self._unusable]
-        if options.until_done and not usable:
-            self._say_unusable()
+        in_vain = bool(outlook.others) and len(outlook.others) == len(set(options.studies))
+        if not usable and (options.until_done or in_vain):
+            self._say_left(outlook.others)
             return None
         if outlook.abandoned:
             self._context.ledger.sweep()
@@ -150,10 +156,20 @@ class _Worker:
             # A row that makes no sense: who serves the study says so.
             _log.error("cannot look after a study without work: %s", line(error))
 
-    def _say_unusable(self) -> None:
+    def _leave_to_others(self, studies: Sequence[Study]) -> None:
+        """Say once of each what it needs that is not here."""
+        for study in studies:
+            if study.uid not in self._others:
+                self._others.add(study.uid)
+                lacking = " and ".join(f"the {need}" for need in self._context.serves.lacks(study))
+                _log.warning("study %s is left to other workers: it needs %s, which this one does "
+                             "not have", study.name, lacking)  # fmt: skip
+
+    def _say_left(self, others: Sequence[Study]) -> None:
         """Raise WorkerError where a study is still open that could not be worked on here."""
         left = [s.name for s in self._context.ledger.studies()
                 if s.uid in self._unusable and s.state == "open"]  # fmt: skip
+        left += [study.name for study in others]
         if left:
             raise WorkerError(f"could not be worked on here, see above: {', '.join(left)}")
 

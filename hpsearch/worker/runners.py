@@ -1,4 +1,5 @@
-"""What trains a study's candidates on a worker: the one module that knows who does."""
+"""What trains a study's candidates on a worker, and what of it is installed: the one module that
+knows who does."""
 
 from __future__ import annotations
 
@@ -8,10 +9,18 @@ from hpsearch.runner import Runner
 from hpsearch.runner.epoch import Keeping
 from hpsearch.sources.dataset import Dataset
 from hpsearch.spec import StudySpec
+from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.settings import SOURCES
 from hpsearch.training.array import Array
 from hpsearch.worker.context import Context
 
-__all__ = ["keeping_of", "runner_of"]
+__all__ = ["installed", "keeping_of", "runner_of"]
+
+
+def installed() -> frozenset[str]:
+    """The families and sources that are installed here, as `Study.needs` names them."""
+    families = (f"family {name}" for name in FAMILIES.all())
+    return frozenset([*families, *(f"source {name}" for name in SOURCES)])
 
 
 def keeping_of(spec: StudySpec) -> Keeping:

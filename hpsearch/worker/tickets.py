@@ -68,7 +68,7 @@ class Tickets:
             return True
         holds = self._ledger.claim(
             self._worker, self._study.study_id, request.up_to, request.wanted,
-            beside=bool(self._running),
+            beside=bool(self._running), needs=self._study.needs,
         )  # fmt: skip
         for hold in holds:
             self._keeper.watch(hold)
@@ -84,7 +84,7 @@ class Tickets:
 
     def _is_next(self) -> bool:
         """Whether this worker would choose the study again if it had to choose now."""
-        waiting = self._ledger.waiting(self._context.options.studies, but=self._worker)
+        waiting = self._ledger.waiting(self._context.serves, but=self._worker)
         return bool(waiting) and waiting[0].uid == self._study.uid
 
     def _abandon(self, holds: Sequence[Hold], lost: str | None) -> None:

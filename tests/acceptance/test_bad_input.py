@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import prepare
 from tests.acceptance.conftest import STUDIES, Command, digits
 from tests.conftest import Servers
@@ -218,6 +219,29 @@ def test_looking_makes_no_database(command: Command, verb: str) -> None:
     said = command.run(verb, "s", code=6).stderr
     assert re.search(r"sqlite:///\S+ has no studies and no workers yet; hpsearch run FILE", said)
     assert list(command.folder.iterdir()) == []
+
+
+def test_a_study_of_a_family_that_is_not_installed_is_left_to_other_workers(
+    command: Command,
+) -> None:
+    for name, priority in (("shoes", 9), ("good", 0)):
+        text = digits(name, parameters="{}", budget="{trials: 1, epochs: 1}")
+        command.run("submit", command.file(text, f"{name}.yaml"), "--priority", priority)
+    engine = sa.create_engine(command.url)
+    with engine.begin() as connection:
+        connection.execute(sa.text(
+            "UPDATE hpsearch_studies SET document = replace(document, '\"mlp\"', '\"resnet50\"') "
+            "WHERE priority = 9"
+        ))  # fmt: skip
+    engine.dispose()
+    done = command.run("worker", "--until-done", code=7)
+    left = "study shoes is left to other workers: it needs the family resnet50, which"
+    assert done.stderr.count(left) == 1
+    assert "could not be worked on here, see above: shoes" in done.stderr
+    assert "see above: shoes" in command.run("worker", "shoes", code=7).stderr
+    shoes, good = (Ledger(Database(command.url)).study(name) for name in ("shoes", "good"))
+    assert (good.state, good.ended) == ("done", 1)
+    assert (shoes.state, shoes.issued) == ("open", 0)
 
 
 def test_a_damaged_study_stops_no_other(command: Command) -> None:

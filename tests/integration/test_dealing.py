@@ -17,7 +17,7 @@ from hpsearch.runner.epoch import Epoch
 from hpsearch.store import dealing
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import Ending, Hold, Study, Write
+from hpsearch.store.values import Ending, Hold, Serves, Study, Write
 from tests.integration.test_ledger import a_proposal, a_study, fail, finish, optuna_trials
 
 
@@ -185,6 +185,36 @@ def test_workers_that_left_or_are_lost_have_no_share(url: str) -> None:
     assert len(ledger.claim("here", study.study_id, 16)) == 4
 
 
+def test_only_workers_that_serve_a_study_have_a_share_of_it(ledger: Ledger) -> None:
+    document = {"network": {"family": "m_p"}, "data": {"source": "digits"}}
+    study = a_study(ledger, tickets=8, document=document)
+    able = frozenset({"family m_p", "source digits"})
+    serve = {
+        "mine": Serves(("other", "s"), able),
+        "any": Serves(),
+        "other study": Serves(("other",), able),
+        "other family": Serves(has=able - {"family m_p"} | {"family mlp"}),
+        "no source": Serves(has=frozenset({"family m_p"})),
+    }
+    for worker, serves in serve.items():
+        ledger.sign_on(worker, "host", 1, "cpu", serves)
+    assert len(ledger.claim("mine", study.study_id, 16, needs=study.needs)) == 4
+
+
+def test_a_study_that_needs_what_a_worker_does_not_have_is_left_to_others(ledger: Ledger) -> None:
+    for name in ("mlp", "resnet"):
+        document = {"network": {"family": name}, "data": {"source": "digits"}}
+        a_study(ledger, name=name, document=document, priority=len(name))
+    a_study(ledger, name="damaged", document={"network": [], "data": {"source": 3}})
+    serves = Serves(has=frozenset({"family mlp", "source digits"}))
+    assert [s.name for s in ledger.waiting()] == ["resnet", "mlp", "damaged"]
+    assert [s.name for s in ledger.waiting(serves)] == ["mlp", "damaged"]
+    outlook = ledger.outlook(serves)
+    assert [s.name for s in outlook.waiting] == [s.name for s in outlook.open] == ["mlp", "damaged"]
+    assert [(s.name, serves.lacks(s)) for s in outlook.others] == [("resnet", ("family resnet",))]
+    assert not ledger.outlook(Serves(("mlp",), serves.has)).others
+
+
 def test_what_was_given_back_is_no_part_of_a_share(ledger: Ledger) -> None:
     study = a_study(ledger, tickets=6)
     ledger.sign_on("a", "host", 1, "cpu")
@@ -199,7 +229,7 @@ def test_a_worker_asks_as_if_its_own_tickets_were_not_under_way(ledger: Ledger) 
     ledger.claim("w", big.study_id, 16)
     assert [s.name for s in ledger.waiting()] == ["small", "big"]
     assert [s.name for s in ledger.waiting(but="w")] == ["big", "small"]
-    assert [s.name for s in ledger.waiting(["small"], but="w")] == ["small"]
+    assert [s.name for s in ledger.waiting(Serves(("small",)), but="w")] == ["small"]
 
 
 # --- many at once -------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from hpsearch.store import ticket_rows
 from hpsearch.store.engine import Database, now
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import leases
-from hpsearch.store.values import UNTRAINABLE, Ending, Hold, Key, Study, Write
+from hpsearch.store.values import UNTRAINABLE, Ending, Hold, Key, Serves, Study, Write
 from tests.studies import A_STUDY
 
 T = TypeVar("T")
@@ -677,7 +677,7 @@ def test_studies_come_by_priority_which_can_be_changed(ledger: Ledger) -> None:
     assert [s.name for s in ledger.waiting()] == ["high", "low"]
     ledger.schedule("low", priority=6)
     assert [s.name for s in ledger.waiting()] == ["low", "high"]
-    assert [s.name for s in ledger.waiting(["high"])] == ["high"]
+    assert [s.name for s in ledger.waiting(Serves(("high",)))] == ["high"]
 
 
 def test_workers_are_shared_evenly_within_a_priority(ledger: Ledger) -> None:

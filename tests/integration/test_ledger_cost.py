@@ -18,7 +18,7 @@ from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.optuna_tables import TRIALS
 from hpsearch.store.tables import leases, studies, tickets
-from hpsearch.store.values import Ending, Hold, Study, Write
+from hpsearch.store.values import Ending, Hold, Serves, Study, Write
 from tests.integration.test_ledger import a_proposal, a_study
 
 pytestmark = pytest.mark.mariadb
@@ -158,7 +158,7 @@ def costs(ledger: Ledger, study: Study) -> dict[str, int]:
 
     verbs: dict[str, Callable[[], Any]] = {
         "claim": claim,
-        "waiting": lambda: ledger.waiting([study.name]),
+        "waiting": lambda: ledger.waiting(Serves((study.name,))),
         "upcoming": lambda: ledger.upcoming(study.study_id, 16),
         "begin": begin,
         "record": record,
