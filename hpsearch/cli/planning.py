@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.cli.groups import Crew, Overrides, flat
@@ -84,7 +85,7 @@ def plan(
     )
     found = forecast(spec, pace, len(seats))
     if json_:
-        print_json({**_described(spec), "shapes": _shapes(pace), "forecast": found.as_json()})
+        print_json({**_described(spec), "shapes": _shapes(pace), "forecast": asdict(found)})
     else:
         _print(pace, found)
 

@@ -109,7 +109,7 @@ class Progress:
         if snapshot.study.state != "open":
             return f"{span(passed)}, {snapshot.study.state}"
         left = snapshot.left_s(self._snapshot)
-        return span(passed) if left is None else f"{span(passed)}, about {duration(left)} left"
+        return span(passed) if left is None else f"{span(passed)}, ~{duration(left)} left"
 
 
 def _ahead(snapshot: Snapshot) -> Trial | None:

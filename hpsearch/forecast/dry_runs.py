@@ -15,7 +15,7 @@ from hpsearch.forecast.pace import Pace, Shape, together
 from hpsearch.preflight.sizing import hungriest
 from hpsearch.spec import StudySpec
 from hpsearch.spec.settings import Value
-from hpsearch.spec.space import Assignment, Grid
+from hpsearch.spec.space import Assignment
 from hpsearch.stages import outline
 from hpsearch.stages.candidates import example_of
 from hpsearch.training import devices
@@ -42,13 +42,7 @@ def draws(spec: StudySpec, count: int) -> Iterator[Assignment]:
     yield outline.default_point(spec)
     rng = random.Random(spec.search.seed)
     yield from (_drawn(spec, point, rng) for point in spec.start)
-    endless = any(p.domain.size is None for p in spec.space)
-    cells = None if endless or set(spec.search.sampler.values()) != {"grid"} else Grid(spec.space)
-    for _ in range(count):
-        if cells is not None:
-            yield cells.cell(rng.randrange(cells.size))
-        else:
-            yield _drawn(spec, {}, rng)
+    yield from (_drawn(spec, {}, rng) for _ in range(count))
 
 
 def _drawn(spec: StudySpec, point: Assignment, rng: random.Random) -> Assignment:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
 from typing import Any
 
@@ -19,19 +19,11 @@ from hpsearch.spec.settings import JOINT, PURE
 from hpsearch.stages import outline, packing
 
 __all__ = [
-    "Forecast",
-    "Pace",
-    "Progress",
-    "Rung",
-    "Shape",
-    "Span",
-    "forecast",
-    "left_s",
-    "together",
-]
+    "Forecast", "Pace", "Progress", "Rung", "Shape", "Span", "forecast", "left_s", "together",
+]  # fmt: skip
 
 _STRICT, _USUAL, _LENIENT = 0.8, 0.5, 0.3
-"""A pruner that keeps a share s of the trials at each rung lets s to this power through: it
+"""A pruner that is to keep a share s of the trials at each rung lets s to this power through: it
 compares a trial with those before, which are worse where a sampler learns, and lets equals pass.
 Of 60 trials on digits 31, 18 and 12 passed the rungs of ASHA with TPE, and 26, 10 and 8 at random
 (medians of six seeds); s ** 0.5 makes that 35, 20 and 12, and s alone 20, 7 and 2."""
@@ -42,9 +34,10 @@ _MACHINE = 1.3
 _ENOUGH, _UNSEEN = 3, 2.0
 """Where fewer shapes than that were timed, others may take this factor longer or less at least."""
 
-_LEAN = 1.25
-"""By this factor a search that learns settles on slower shapes than it draws: with the same trials
-TPE worked 1.1 times and staged search 1.5 times as long as random search (20 seeds, digits)."""
+_LEAN = 1.5
+"""By this factor a search that learns settles on slower shapes than it draws: so much longer staged
+search worked with the same trials as random search, and TPE 1.1 times as long (20 seeds, digits).
+"""
 
 _LEARNED_S, _DRAWN_S = 0.15, 0.01
 """Seconds that a worker takes for a trial beside its epochs, where a sampler that learns proposes
@@ -155,10 +148,6 @@ class Forecast:
     disk_bytes: int
     warnings: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """The forecast as plain values."""
-        return asdict(self)
-
 
 # --- before it runs ---------------------------------------------------------------------------
 
@@ -188,18 +177,20 @@ def _learns(spec: StudySpec, names: Sequence[str] | None = None) -> bool:
 
 def forecast(spec: StudySpec, pace: Pace, workers: int = 1) -> Forecast:
     """What a study takes with so many workers on devices like the one that was timed."""
-    search, finish = _search_epochs(spec), outline.final_tickets(spec) * spec.budget.epochs
+    total, finish = outline.tickets(spec), outline.final_tickets(spec) * spec.budget.epochs
+    search = Span(*(total * sum(_reaching(spec, by)) for by in (_USUAL, _STRICT, _LENIENT)))
     alone = [pace.shapes[number].alone_s for number in pace.draws]
     parallel = min(workers, pace.seats)
     each_s, factor = _epoch(spec, pace)
     each_s /= parallel
-    search_s = search.expected * each_s + outline.tickets(spec) * _proposal_s(spec) / parallel
+    trial_s = (_LEARNED_S if _learns(spec) else _DRAWN_S) / parallel
+    search_s = search.expected * each_s + total * trial_s
     factor = math.hypot(factor, math.log(search.high / search.low) / 2)
     work_s = _ranged(search_s, factor, spec.budget.hours, finish * each_s)
     found = Forecast(
         workers=workers,
         device=pace.device,
-        trials=outline.tickets(spec) + outline.final_tickets(spec),
+        trials=total + outline.final_tickets(spec),
         epochs=Span(search.expected + finish, search.low + finish, search.high + finish),
         rungs=_rungs(spec),
         epoch_s=Span(fmean(alone), min(alone), max(alone)),
@@ -210,15 +201,6 @@ def forecast(spec: StudySpec, pace: Pace, workers: int = 1) -> Forecast:
     )
     begun = spec.budget.hours and spec.budget.hours * 3600 / search_s
     return replace(found, warnings=tuple(_warnings(spec, pace, found, begun or 1.0)))
-
-
-def _settles(spec: StudySpec) -> bool:
-    """Whether most epochs are of a few shapes that nobody knows beforehand."""
-    return _learns(spec) or spec.search.strategy != JOINT or spec.final is not None
-
-
-def _proposal_s(spec: StudySpec) -> float:
-    return _LEARNED_S if _learns(spec) else _DRAWN_S
 
 
 def _epoch(spec: StudySpec, pace: Pace) -> tuple[float, float]:
@@ -232,11 +214,13 @@ def _epoch(spec: StudySpec, pace: Pace) -> tuple[float, float]:
     alone, shared = fmean(s.alone_s for s in drawn), fmean(s.shared_s for s in drawn)
     mixed = _learns(spec, pace.shaping)
     seconds = math.sqrt(alone * shared) if mixed else shared
-    seconds *= _LEAN if _settles(spec) else 1.0
     spread = pstdev([math.log(shape.shared_s) for shape in drawn])
     if len(set(pace.draws)) < min(_ENOUGH, pace.possible):
         spread = max(spread, math.log(_UNSEEN))
-    spread = spread if _settles(spec) else spread / math.sqrt(len(drawn))
+    if _learns(spec) or spec.search.strategy != JOINT or spec.final:
+        seconds *= _LEAN
+    else:
+        spread /= math.sqrt(len(drawn))
     company = abs(math.log(alone / shared)) / 2 if mixed else 0.0
     return seconds, math.hypot(math.log(_MACHINE), spread, company)
 
@@ -248,11 +232,6 @@ def _ranged(search_s: float, factor: float, hours: float | None, finish_s: float
         min(search_s * f, most) + finish_s * f for f in (math.exp(-factor), math.exp(factor))
     )
     return Span(min(search_s, most) + finish_s, low, high)
-
-
-def _search_epochs(spec: StudySpec) -> Span:
-    each = (outline.tickets(spec) * sum(_reaching(spec, by)) for by in (_USUAL, _STRICT, _LENIENT))
-    return Span(*each)
 
 
 def _rungs(spec: StudySpec) -> tuple[Rung, ...]:

@@ -21,7 +21,7 @@ from hpsearch.spec.space import Assignment, Choices, Grid, Parameter, Range
 from hpsearch.stages.stage import Stage
 
 __all__ = [
-    "Done", "PlannedStage", "carried", "default_point", "final_tickets", "in_hours", "limit",
+    "Done", "PlannedStage", "default_point", "final_tickets", "in_hours", "limit",
     "opening", "outline", "provisional", "ranked", "remarks", "sizes", "starting", "tickets",
 ]  # fmt: skip
 
@@ -119,23 +119,16 @@ def tickets(spec: StudySpec) -> int:
     return min(counts)
 
 
-def provisional(spec: StudySpec, held: int | None = None) -> list[Stage]:
+def provisional(spec: StudySpec) -> list[Stage]:
     """The stages of a search as they would be if no trial gave anything: without the finish.
 
     How many tickets each has is right, but where a grid around a winner fits or does not.
-
-    Args:
-        spec: The study.
-        held: Its tickets that its hours hold; None: all.
     """
     total, stages, first = tickets(spec), list[Stage](), 0
     while first < total:
-        still = None if held is None else max(held - first, 0)
-        stage = (
-            opening(spec, stages, (), first, total - first, held=still)
-            if stages else starting(spec)
-        )  # fmt: skip
-        stages.append(replace(stage, count=total - first if stage.count is None else stage.count))
+        left = total - first
+        stage = opening(spec, stages, (), first, left) if stages else starting(spec)
+        stages.append(replace(stage, count=left if stage.count is None else stage.count))
         first += stages[-1].count or 0
     return stages
 
@@ -311,7 +304,7 @@ def _stage(
         before = max(sum(issued) - len(_points(spec)), 0)
         return Stage(planned.name, first, 0, tuple(spec.space), points=points, before=before)
     best = [d.values for d in ranked(done, spec.direction)]
-    bases = _distinct(best, carried(spec, planned.name))
+    bases = _distinct(best, _carried(spec, planned.name))
     if not bases:  # nothing has gone to its end so far
         bases = (default_point(spec),)
         points = points or bases
@@ -339,7 +332,7 @@ def _distinct(best: Sequence[Assignment], most: int) -> tuple[Assignment, ...]:
     return tuple(found)
 
 
-def carried(spec: StudySpec, stage: str) -> int:
+def _carried(spec: StudySpec, stage: str) -> int:
     """How many configurations a stage is searched beside: from group to group fewer, in the last
     one and after it the winner alone."""
     groups = [one.name for one in outline(spec) if one.name in GROUPS]

@@ -169,7 +169,7 @@ def test_no_search_takes_longer_than_its_hours_but_its_finish_may(study, workers
         for final in ("null", "{top: 1, seeds: 2}")
     )
     assert alone == pace.Span(36, 36, 36)
-    assert finish.expected == pytest.approx(36 + 4 * 50 * 0.1 * 1.25 / workers)
+    assert finish.expected == pytest.approx(36 + 4 * 50 * 0.1 * 1.5 / workers)
 
 
 @pytest.mark.parametrize(
