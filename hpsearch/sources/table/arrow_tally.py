@@ -120,12 +120,8 @@ class ArrowTally:
         return float(np.nanmin(values)), float(np.nanmax(values))
 
     def steps(self, kind: Style | dates.Format) -> tuple[bool, bool]:
-        """Whether values rise by 1 from row to row, and whether they never fall."""
-        values_N = self._values(kind)[self._codes_N[self._codes_N >= 0]]
-        steps = np.diff(values_N[~np.isnan(values_N)])
-        if not len(steps):
-            return False, False
-        return bool((steps == 1).all()) and not self.missing, bool((steps >= 0).all())
+        """Whether values rise by 1 with each row of the table, and whether they never fall."""
+        return bulk.steps(np.append(self._values(kind), np.nan)[self._codes_N], self._rows)
 
     def _values(self, kind: Style | dates.Format) -> NDArray[np.float64]:
         """The value of each distinct text, nan where there is none."""

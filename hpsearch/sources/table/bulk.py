@@ -28,6 +28,7 @@ __all__ = [
     "numbers_of",
     "seconds",
     "shapes",
+    "steps",
     "with_odd",
 ]
 
@@ -187,6 +188,21 @@ def seconds(texts: pa.StringArray, form: dates.Format) -> NDArray[np.float64]:
     clock = hour * 3600 + minute * 60 + np.minimum(second, 59)
     values = days.astype("datetime64[s]").astype(np.int64) + clock
     return np.where(right, values, np.nan)
+
+
+def steps(values_N: NDArray[np.float64], rows_N: NDArray[np.int64] | None) -> tuple[bool, bool]:
+    """Whether values rise by 1 with each row of the table, and whether they never fall.
+
+    Args:
+        values_N: The values, nan where one is missing.
+        rows_N: Their rows, rising; None for 0 to N - 1.
+    """
+    places = np.flatnonzero(~np.isnan(values_N))
+    steps = np.diff(values_N[places])
+    if not len(steps):
+        return False, False
+    rows = places if rows_N is None else rows_N[places]
+    return bool((steps == np.diff(rows)).all()), bool((steps >= 0).all())
 
 
 def _whole(texts: pa.StringArray, default: int) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpsearch.sources.table import bulk
 from hpsearch.sources.table.style import Style
 from hpsearch.sources.table.tally import Shape, Text
 
@@ -107,11 +108,8 @@ class NumberTally:
         return float(self._distinct[0]), float(self._distinct[-1])
 
     def steps(self, kind: Style | dates.Format) -> tuple[bool, bool]:
-        """Whether values rise by 1 from row to row, and whether they never fall."""
-        steps = np.diff(self._values_N[~np.isnan(self._values_N)])
-        if not len(steps):
-            return False, False
-        return bool((steps == 1).all()) and not self.missing, bool((steps >= 0).all())
+        """Whether values rise by 1 with each row of the table, and whether they never fall."""
+        return bulk.steps(self._values_N, self._rows)
 
     def _odd_texts(self) -> list[Text]:
         counts = Counter(self._odd.values())

@@ -99,7 +99,10 @@ class Tally(Protocol):
         """The least and the largest value among the texts that `kind` reads."""
 
     def steps(self, kind: Style | dates.Format) -> tuple[bool, bool]:
-        """Whether values rise by 1 from row to row, and whether they never fall, gaps aside."""
+        """Whether values rise by 1 with each row of the table, and whether they never fall.
+
+        Rows that are not counted, or lack a value, are passed over.
+        """
 
 
 def tally_of(table: Table, name: str, rows: Any, override: Override) -> Tally:
@@ -200,10 +203,11 @@ class _ListTally:
         return min(values), max(values)
 
     def steps(self, kind: Style | dates.Format) -> tuple[bool, bool]:
-        values = list(self._values(kind, (text for _, text in self._present)))
-        pairs = list(pairwise(values))
-        rise = bool(pairs) and not self.missing and all(b - a == 1 for a, b in pairs)
-        return rise, bool(pairs) and all(b >= a for a, b in pairs)
+        read = ((row, kind.value(text)) for row, text in self._present)
+        values = [(row, value) for row, value in read if value is not None]
+        rows = [later - row for (row, _), (later, _) in pairwise(values)]
+        steps = [later - value for (_, value), (_, later) in pairwise(values)]
+        return bool(steps) and steps == rows, bool(steps) and min(steps) >= 0
 
     def _values(self, kind: Style | dates.Format, texts: Iterable[str]) -> Iterable[float]:
         return (value for text in texts if (value := kind.value(text)) is not None)

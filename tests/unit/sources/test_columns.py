@@ -192,6 +192,14 @@ def test_what_numbers_the_rows_is_left_out(table, name):
     assert made.notes
 
 
+def test_row_numbers_are_such_where_rows_without_a_target_are_left_out(table):
+    made = table(column_1=[str(n) for n in range(60)], y=["a", "", "b"] * 20)
+    assert decide(made, "y", Overrides()).columns[0].kind == "row number"
+    typed = Rows({**made.columns, "column_1": pa.array(range(60))})
+    if not isinstance(made.columns["y"], list):
+        assert decide(typed, "y", Overrides()).columns[0].kind == "row number"
+
+
 def test_what_only_looks_like_row_numbers_stays_with_a_warning(table):
     rising = [str(n) for n in range(40)]
     for cells, name in ((rising, "height"), (rising[::-1], "customer_id")):
