@@ -10,7 +10,7 @@ from hpsearch.spec.conflicts import LOSS
 from hpsearch.spec.data import completed
 from hpsearch.spec.document import admit
 from hpsearch.spec.family import FAMILIES
-from hpsearch.spec.faults import Faults, listed, show
+from hpsearch.spec.faults import Faults, listed, nearest, show
 from hpsearch.spec.impossible import never
 from hpsearch.spec.models import (
     BudgetSpec,
@@ -33,13 +33,14 @@ from hpsearch.spec.search import (
     samplers,
 )
 from hpsearch.spec.sections import section
-from hpsearch.spec.settings import GROUPS, LOSSES, METRICS, SOURCES
+from hpsearch.spec.settings import GROUPS, LOSSES, METRICS, SOURCES, TRAINING
 from hpsearch.spec.space import Choices, Range
 from hpsearch.spec.study import StudySpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from hpsearch.spec.family import Family
     from hpsearch.spec.faults import Path
     from hpsearch.spec.parameters import Draft
     from hpsearch.spec.space import Assignment, Space
@@ -182,12 +183,18 @@ def _drafts(
     network: NetworkSection | None,
     faults: Faults,
 ) -> dict[str, Draft]:
-    # Without a family, a setting of any family will do: its own fault is enough.
-    families = [FAMILIES[network.family]] if network else FAMILIES.all().values()
-    settings = {name: s for family in families for name, s in family.all_settings.items()}
+    family = FAMILIES[network.family] if network else _meant(content.get("network"))
+    settings = family.all_settings if family else {s.name: s for s in TRAINING}
     if found is None:
         found = entries(content.get("parameters", {}), settings, faults)
-    return drafts(found, settings, network.family if network else "any network", faults)
+    return drafts(found, settings, family.name if family else None, faults)
+
+
+def _meant(network: object) -> Family | None:
+    """The family that a name which is none is most likely a slip of."""
+    families = FAMILIES.all()
+    name = network.get("family") if isinstance(network, dict) else None
+    return families.get(nearest(name, families) or "")
 
 
 def _check_agreement(

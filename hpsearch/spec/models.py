@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from hpsearch.spec import settings, versions
 from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.faults import listed, nearest
 from hpsearch.spec.registry import PluginError
 
 __all__ = [
@@ -88,7 +89,11 @@ def _family(value: object) -> object:
     except PluginError as error:
         expected = f"a family that works ({error})"
         raise PydanticCustomError("expected", "a family", {"expected": expected}) from None
-    raise PydanticCustomError("one_of", "one of the names", {"names": tuple(FAMILIES.all())})
+    names = tuple(FAMILIES.all())
+    if isinstance(value, str) and nearest(value, names) is None:
+        expected = f"{listed(names)}, or a family of a package that is installed here"
+        raise PydanticCustomError("expected", "a family", {"expected": expected})
+    raise PydanticCustomError("one_of", "one of the names", {"names": names})
 
 
 def _stack(value: object) -> object:

@@ -126,17 +126,20 @@ def _check_form(groups: Sequence[str], single: Sequence[str], faults: Faults) ->
 
 
 def drafts(
-    found: Iterable[Entry], settings: Mapping[str, Setting], family: str, faults: Faults
+    found: Iterable[Entry], settings: Mapping[str, Setting], family: str | None, faults: Faults
 ) -> dict[str, Draft]:
-    """The drafts of all entries by name; a second entry of a name is a fault."""
+    """The drafts of all entries by name; a second entry of a name is a fault. Where the family is
+    unknown, its own fault is enough, and no other setting is judged.
+    """
     known: dict[str, Draft] = {}
     for entry in found:
         if entry.name in known:
             first = known[entry.name].entry.group
             faults.add(entry.path, "each parameter in one group", f"it again after {first}")
         elif entry.name not in settings:
-            expected = f"a setting of {family} or of its training"
-            faults.add_unknown(entry.path, settings, expected)
+            if family is not None:
+                expected = f"a setting of {family} or of its training"
+                faults.add_unknown(entry.path, settings, expected)
             known[entry.name] = Draft(entry, known=False)
         else:
             known[entry.name] = _draft(entry, settings[entry.name], faults)

@@ -1,0 +1,297 @@
+"""The promises of a family of networks.
+
+Shapes: `K` slots, `N` rows.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+import pkgutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from hpsearch.spec.conflicts import SettingsError
+from hpsearch.spec.problem import Problem
+from hpsearch.training import losses
+from hpsearch.training.networks import made
+from hpsearch.training.stacking.layers import CannotStackError, StackedNetwork
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hpsearch.spec.family import Family
+    from hpsearch.spec.problem import Kind
+    from hpsearch.spec.settings import Setting, Value
+
+__all__ = ["check_family"]
+
+SHAPES: Mapping[Kind, tuple[int, ...]] = {
+    "rows": (7,), "images": (3, 32, 32), "sequences": (12, 3), "tokens": (12,),
+}  # fmt: skip
+N, K = 6, 3
+_TOKENS = 100
+_CLOSE = 1e-9
+"""Relative, in double precision: what is left of another order of sums."""
+
+Settings = Mapping[str, Any]
+
+
+def check_family(family: Family, shapes: Mapping[Kind, tuple[int, ...]] | None = None) -> None:
+    """Raise AssertionError, which says what is wrong, where a family breaks a promise.
+
+    For each kind of input that it takes:
+
+    - its settings are described, and its `build` takes each of them by name;
+    - the defaults, each choice of a setting and both values of a flag make a network; numbers at
+      their lower end make one or raise ValueError;
+    - a network gives (N, outputs) of finite float32, for classes as for numbers;
+    - the same seed makes the same weights;
+    - a step of training has a finite loss;
+    - it can be loaded again without being drawn first, and computes in double precision;
+    - settings with `per_slot` leave the layers as they are, and a stack computes what each of its
+      networks does alone, where one can be made;
+    - settings with `more="capacity"` make the network larger.
+
+    Args:
+        family: The declaration.
+        shapes: Of one input of a kind, where the usual (7,) for rows and (3, 32, 32) for images do
+            not suit the family.
+    """
+    _check_declaration(family)
+    for kind in sorted(family.takes):
+        shape = {**SHAPES, **(shapes or {})}[kind]
+        _Check(family, Problem("classification", kind, shape, 3, ("a", "b", "c"))).all()
+        _Check(family, Problem("regression", kind, shape, 1, ())).outputs({})
+
+
+def _promise(kept: bool, message: str) -> None:
+    if not kept:
+        raise AssertionError(message)
+
+
+def _check_declaration(family: Family) -> None:
+    for what, doc in (("it", family.doc), *((s.name, s.doc) for s in family.settings)):
+        _promise(doc.strip().endswith("."), f"{what} needs a doc, a sentence that ends with a stop")
+    build = pkgutil.resolve_name(family.build)
+    takes = inspect.signature(build).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+        lacking = [s.name for s in family.settings if s.name not in takes]
+        _promise(not lacking, f"{family.build} does not take {', '.join(lacking)}")
+
+
+class _Check:
+    """The promises for one problem."""
+
+    def __init__(self, family: Family, problem: Problem) -> None:
+        self._family, self._problem = family, problem
+        generator = torch.Generator().manual_seed(0)
+        shape = (N, *problem.shape)
+        self._inputs = (
+            torch.randint(_TOKENS, shape, generator=generator)
+            if problem.kind == "tokens"
+            else torch.randn(shape, generator=generator)
+        )
+
+    def all(self) -> None:
+        """Every promise."""
+        self.outputs({})
+        for setting in self._family.settings:
+            for value in _choices(setting):
+                self.outputs({setting.name: value})
+            self._check_low(setting)
+            if setting.more == "capacity":
+                self._check_larger(setting)
+        self._check_seed()
+        self._check_training()
+        self._check_loading()
+        self._check_slots()
+
+    def outputs(self, settings: Settings) -> None:
+        """It gives (N, outputs) of finite float32."""
+        outputs = self._network(settings).eval()(self._inputs)
+        where, wanted = self._where(settings), (N, self._problem.outputs)
+        given = type(outputs).__name__
+        _promise(isinstance(outputs, torch.Tensor), f"{where} gives a {given}, not a tensor")
+        shape = tuple(outputs.shape)
+        _promise(shape == wanted, f"{where} gives {shape}, not {wanted}")
+        _promise(outputs.dtype == torch.float32, f"{where} gives {outputs.dtype}, not float32")
+        _promise(bool(outputs.isfinite().all()), f"{where} gives outputs that are not finite")
+
+    def _network(self, settings: Settings, seed: int = 0) -> nn.Module:
+        try:
+            return self._built(settings, seed)
+        except ValueError as error:
+            raise AssertionError(f"{self._where(settings)} cannot be built: {error}") from error
+
+    def _built(self, settings: Settings, seed: int = 0) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            return made(self._family, self._problem, {**self._family.defaults, **settings})
+
+    def _where(self, settings: Settings) -> str:
+        named = ", ".join(f"{name} {value}" for name, value in settings.items()) or "the defaults"
+        return f"{self._family.name} for {self._problem.kind} with {named}"
+
+    def _check_low(self, setting: Setting) -> None:
+        value = _low(setting)
+        if value is None:
+            return
+        try:
+            self._built({setting.name: value})
+        except SettingsError:
+            return
+        self.outputs({setting.name: value})
+
+    def _check_larger(self, setting: Setting) -> None:
+        small, large = _smaller_and_larger(setting)
+        if not setting.accepts(large):
+            return
+        counts = [
+            sum(weight.numel() for weight in self._network({setting.name: value}).parameters())
+            for value in (small, large)
+        ]
+        _promise(
+            counts[0] < counts[1],
+            f'{setting.name} says more="capacity", and {small} makes {counts[0]:,} weights, {large}'
+            f" makes {counts[1]:,}",
+        )
+
+    def _check_seed(self) -> None:
+        one, other = (self._network({}, seed=7).state_dict() for _ in range(2))
+        _promise(
+            one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one),
+            "the same seed makes other weights: take random numbers from PyTorch's global "
+            "generator alone",
+        )
+
+    def _check_training(self) -> None:
+        network = self._network({}).train()
+        optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
+        targets = torch.arange(N) % self._problem.outputs
+        for _ in range(2):
+            optimizer.zero_grad()
+            loss = losses.loss_of("cross_entropy")(network(self._inputs).unsqueeze(0), targets)
+            number = float(loss.detach().sum())
+            _promise(math.isfinite(number), f"training has a loss of {number}")
+            loss.sum().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+
+    def _check_loading(self) -> None:
+        network = self._network({}).eval()
+        with torch.device("meta"):  # as a network is made whose weights lie in a file
+            again = self._network({})
+        again.load_state_dict(network.state_dict(), assign=True)
+        same = torch.equal(again.eval()(self._inputs), network(self._inputs))
+        _promise(
+            same,
+            "a network with the weights of another gives other outputs: all that it computes with "
+            "has to lie in its parameters, its buffers and its settings",
+        )
+        outputs = copy.deepcopy(network).double()(_double(self._inputs))
+        _promise(outputs.dtype == torch.float64, "in double precision it does not compute in it")
+
+    # --- stacks -------------------------------------------------------------------------------
+
+    def _check_slots(self) -> None:
+        plain = [network.double() for network in self._slots()]
+        for network in plain:
+            _promise(
+                _shapes(network) == _shapes(plain[0]),
+                f"{self._where({})}: values of a setting with per_slot make other layers",
+            )
+        try:
+            stacked = StackedNetwork(plain[0])
+        except CannotStackError:
+            return
+        for training in (True, False):
+            self._check_stack(stacked, plain, training)
+
+    def _slots(self) -> list[nn.Module]:
+        """K networks, with different values of the settings that may differ, no dropout running."""
+        slots = []
+        for k in range(K):
+            values = {s.name: _values(s) for s in self._family.settings if s.per_slot}
+            network = self._network({n: v[k % len(v)] for n, v in values.items()}, seed=k)
+            slots.append(network)
+        return slots
+
+    def _check_stack(
+        self, stacked: StackedNetwork, plain: list[nn.Module], training: bool
+    ) -> None:  # fmt: skip
+        weights, buffers = (
+            {name: torch.stack([dict(part(one))[name].detach().clone() for one in plain])
+             for name, _ in part(plain[0])}
+            for part in (nn.Module.named_parameters, nn.Module.named_buffers)
+        )  # fmt: skip
+        leaves = {name: weight.requires_grad_() for name, weight in weights.items()}
+        inputs_KN = torch.stack([_double(self._inputs) * (1 + k / K) for k in range(K)])
+        for one in plain:
+            one.train(training)
+            for layer in one.modules():
+                if isinstance(layer, nn.Dropout):
+                    layer.eval()
+        alone = torch.stack([one(x) for one, x in zip(plain, inputs_KN, strict=True)])
+        packed = inputs_KN.transpose(0, 1).flatten(1, 2) if stacked.takes_maps else inputs_KN
+        together = stacked(packed, leaves, buffers, training=training)
+        message = "a stack does not compute what each of its networks does alone"
+        _promise(_close(together, alone), message)
+        if training:
+            alone.square().sum().backward()  # type: ignore[no-untyped-call]
+            together.square().sum().backward()  # type: ignore[no-untyped-call]
+        for k, one in enumerate(plain):
+            for name, weight in one.named_parameters():
+                slots, own = leaves[name].grad, weight.grad
+                same = slots is None or own is None or _close(slots[k], own)
+                _promise(same, f"{message}: the gradient of {name}")
+            for name, buffer in one.named_buffers():
+                _promise(_close(buffers[name][k], buffer), f"{message}: {name}")
+
+
+def _choices(setting: Setting) -> tuple[Value, ...]:
+    """Every value of a setting that has few."""
+    return (False, True) if setting.kind == "bool" else setting.choices
+
+
+def _low(setting: Setting) -> Value:
+    """A number, or a list of sizes, at the lower end; None where there is none."""
+    if setting.kind == "sizes":
+        return (1,)
+    if setting.low is None or setting.kind in ("bool", "choice"):
+        return None
+    low = setting.low if setting.kind == "float" else int(setting.low)
+    return low if setting.accepts(low) else None
+
+
+def _values(setting: Setting) -> tuple[Value, ...]:
+    """Some values, the default among them."""
+    low = _low(setting)
+    others = (low,) if low not in (None, setting.default) else ()
+    if setting.kind == "float" and setting.accepts(0.5):
+        others = (*others, 0.5)
+    return (setting.default, *(v for v in _choices(setting) if v != setting.default), *others)
+
+
+def _smaller_and_larger(setting: Setting) -> tuple[Value, Value]:
+    if setting.kind == "sizes":
+        return (8,), (16,)
+    usual = setting.default if isinstance(setting.default, (int, float)) else 0
+    small = usual or 16
+    return small, 2 * small
+
+
+def _shapes(network: nn.Module) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in network.state_dict().items()}
+
+
+def _double(inputs: Tensor) -> Tensor:
+    return inputs.double() if inputs.is_floating_point() else inputs
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    size = max(1.0, float(other.detach().abs().max()))
+    return bool((one.detach() - other.detach()).abs().max() <= _CLOSE * size)

@@ -1,0 +1,167 @@
+"""The checks for families: ours and a foreign one pass, and each broken promise is found."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from hpsearch.families import Family, Setting
+from hpsearch.spec.family import FAMILIES
+from hpsearch.testing import check_family
+from tests.plugins import install
+
+
+@pytest.mark.parametrize("name", FAMILIES.own)
+def test_our_families_keep_their_promises(name: str) -> None:
+    assert FAMILIES[name].name == name
+    check_family(FAMILIES[name])
+
+
+def test_a_family_of_another_package_does_too(tmp_path, monkeypatch) -> None:
+    install("toy_family", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    from toy_family import FAMILY
+
+    check_family(FAMILY)
+    monkeypatch.delitem(sys.modules, "toy_family.network")
+    monkeypatch.delitem(sys.modules, "toy_family")
+
+
+UNITS = Setting("units", "int", 4, "Units.", low=1, more="capacity")
+SLOPE = Setting("slope", "float", 0.1, "Slope.", low=0, high=1, per_slot=True)
+SHAPE = Setting("size", "int", 4, "Size.", low=2, per_slot=True)
+KIND = Setting("kind", "choice", "a", "Kind.", choices=("a", "b"))
+
+
+def plain(problem, **settings) -> nn.Module:
+    units = settings.get("units", 4)
+    return nn.Sequential(nn.Flatten(), nn.Linear(7, units), nn.Linear(units, problem.outputs))
+
+
+def one_output(problem, **settings) -> nn.Module:
+    return nn.Sequential(nn.Linear(7, 1))
+
+
+def double(problem, **settings) -> nn.Module:
+    return Double(problem.outputs)
+
+
+def own_generator(problem, **settings) -> nn.Module:
+    network = plain(problem)
+    with torch.no_grad():
+        next(network.parameters()).normal_(generator=torch.Generator().manual_seed(COUNT.pop()))
+    return network
+
+
+COUNT = list(range(100))
+
+
+def infinite(problem, **settings) -> nn.Module:
+    network = plain(problem)
+    nn.init.constant_(network[-1].bias, float("inf"))
+    return network
+
+
+def no_such_kind(problem, **settings) -> nn.Module:
+    if settings["kind"] == "b":
+        raise ValueError("no b")
+    return plain(problem)
+
+
+def constant_size(problem, **settings) -> nn.Module:
+    return plain(problem)
+
+
+def own_slope(problem, slope) -> nn.Module:
+    return nn.Sequential(nn.Linear(7, 4), nn.LeakyReLU(slope), nn.Linear(4, problem.outputs))
+
+
+def own_shape(problem, size) -> nn.Module:
+    return plain(problem, units=size)
+
+
+def nothing(problem, **settings) -> nn.Module:
+    return plain(problem)
+
+
+def outside(problem, **settings) -> nn.Module:
+    return Outside(problem.outputs)
+
+
+class Outside(nn.Module):
+    """Keeps what it has drawn where no checkpoint sees it."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(7, outputs)
+        self.drawn = torch.randn(outputs, device="cpu")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x) + self.drawn.to(x)
+
+
+class Double(nn.Module):
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(7, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x).double()
+
+
+class Diverging(nn.Module):
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(7, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x) / (0 if self.training else 1)
+
+
+def diverging(problem, **settings) -> nn.Module:
+    return Diverging(problem.outputs)
+
+
+@pytest.mark.parametrize(
+    ("build", "settings", "words"),
+    [
+        (one_output, (), r"with the defaults gives \(6, 1\), not \(6, 3\)"),
+        (double, (), "float32"),
+        (infinite, (), "not finite"),
+        (own_generator, (), "the same seed makes other weights"),
+        (no_such_kind, (KIND,), "with kind b cannot be built: odd: no b"),
+        (constant_size, (UNITS,), "units says more=.capacity., and 4 makes 47 weights, 8 makes 47"),
+        (own_slope, (SLOPE,), "a stack does not compute what each of its networks does alone"),
+        (own_shape, (SHAPE,), "per_slot make other layers"),
+        (own_slope, (UNITS,), "own_slope does not take units"),
+        (nothing, (replace(UNITS, doc="Units"),), "units needs a doc"),
+        (outside, (), "has to lie in its parameters"),
+        (diverging, (), "training has a loss of"),
+    ],
+)
+def test_a_broken_promise_is_found(build, settings, words: str) -> None:
+    family = Family("odd", "Odd.", frozenset({"rows"}), settings, f"{__name__}:{build.__name__}")
+    with pytest.raises(AssertionError, match=words):
+        check_family(family)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"settings": (Setting("lr", "float", 0.1, ""),)}, "can be called 'lr'"),
+        ({"settings": (Setting("values", "int", 1, ""),)}, "can be called 'values'"),
+        ({"settings": (UNITS, UNITS)}, "two settings 'units'"),
+        ({"settings": (replace(UNITS, default=0),)}, "default of units is no value of it"),
+        ({"either": (("width",), ("units",))}, "there is no setting width"),
+        ({"takes": frozenset({"pictures"})}, "takes: expected some of rows, images"),
+        ({"takes": frozenset()}, "takes: expected some of rows, images"),
+    ],
+)
+def test_a_declaration_that_contradicts_itself_is_none(changes, words: str) -> None:
+    usual = {"name": "odd", "doc": "Odd.", "takes": frozenset({"rows"}), "settings": (UNITS,)}
+    with pytest.raises(ValueError, match=words):
+        Family(**{**usual, "build": "a:b", **changes})
