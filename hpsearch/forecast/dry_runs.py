@@ -159,7 +159,7 @@ class _Runs:
         )
 
     def _stacked(self, alone: Shape, example: Candidate) -> Shape:
-        """With what a stack takes, where one pays."""
+        """With what a stack takes, where there is one."""
         count = self._together
         while count > 1 and not has_room(count, alone.candidate_bytes, self._device):
             count //= 2
@@ -169,8 +169,6 @@ class _Runs:
             found = cost(example, self._dataset, self._device, self._spec.metric, count)
         except Exception:  # no stacked form, or no memory after all: a worker trains it alone
             devices.empty_cache(self._device)
-            return alone
-        if found.epoch_s >= count * alone.alone_s:
             return alone
         times = (*alone.epochs_s, (count, found.epoch_s))
         return replace(alone, epochs_s=times, stack_bytes=found.memory_bytes)

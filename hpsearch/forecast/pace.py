@@ -86,9 +86,8 @@ class Shape:
 
     @property
     def shared_s(self) -> float:
-        """Seconds for an epoch of one of those trained together."""
-        count, seconds = self.epochs_s[-1]
-        return seconds / count
+        """Seconds for an epoch of one of those trained together, where that pays; else alone."""
+        return min(seconds / count for count, seconds in self.epochs_s)
 
 
 @dataclass(frozen=True)

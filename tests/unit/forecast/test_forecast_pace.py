@@ -61,6 +61,10 @@ def test_a_stack_takes_the_time_of_a_stack(study) -> None:
     assert forecast(spec, stacked).work_s.expected == pytest.approx(4 * 10 * 0.2, rel=0.1)
 
 
+def test_where_a_stack_does_not_pay_each_is_trained_alone() -> None:
+    assert (shape(0.1, 4, 0.8).shared_s, shape(0.1, 4, 0.2).shared_s) == (0.1, 0.05)
+
+
 def test_workers_share_the_work_as_far_as_the_machine_goes(study) -> None:
     spec = study(FIXED, "{trials: 80, epochs: 10}")
     one, four, eight = (forecast(spec, PACE, n).work_s.expected for n in (1, 4, 8))
