@@ -79,7 +79,7 @@ def decide(
         )
         return replace(column, kind="identifier", reason="left out: nearly all differ")
     if override.kind is None and are_numbers(counted, found):
-        notes.note(name, f"leading zeros, so codes and not numbers; {key(name, kind='number')}")
+        notes.note(name, f"leading zeros, so no numbers; {key(name, kind='number')} drops them")
     return _category(column, counted, notes)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hpsearch.sources.table.tally import Shape
 
-__all__ = ["BLANKS", "SIGNS", "Evidence", "Style", "evidence", "settle", "shape"]
+__all__ = ["BLANKS", "SIGNS", "Evidence", "Style", "evidence", "settle"]
 
 SIGNS = "%$€£¥₹"
 """Percent and the currencies that are written as one character."""
@@ -32,17 +32,6 @@ _MAIN_SIGN = 0.95
 """A sign that so many numbers carry is the column's unit; a rarer one is an odd cell."""
 _MAIN_DECIMAL = 0.95
 """A decimal separator that so many of the sure decimals have is the column's."""
-
-_DIGITS = {ord(c): "9" for c in "0123456789"}
-_LETTERS = {ord(c): "a" for c in "abcdfghijklmnopqrstuvwxyzABCDFGHIJKLMNOPQRSTUVWXYZ"}
-_SHAPE = {**_DIGITS, **_LETTERS, ord("E"): "e"}
-
-
-def shape(text: str) -> str:
-    """The shape of a text, as `tally` defines it."""
-    pattern = text.translate(_SHAPE)
-    at = 1 if pattern[:1] in ("+", "-") else 0
-    return f"{pattern[:at]}0{pattern[at + 1 :]}" if text[at : at + 1] == "0" else pattern
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,6 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hpsearch.sources.table.style import shape
-
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -31,6 +29,18 @@ __all__ = ["MOST_SHAPES", "Shape", "Tally", "Text", "tally", "tally_of"]
 
 MOST_SHAPES = 2_000
 """Numbers are written in a few hundred shapes at most, dates in a dozen; more are codes."""
+
+
+_DIGITS = {ord(c): "9" for c in "0123456789"}
+_LETTERS = {ord(c): "a" for c in "abcdfghijklmnopqrstuvwxyzABCDFGHIJKLMNOPQRSTUVWXYZ"}
+_TO_SHAPE = {**_DIGITS, **_LETTERS, ord("E"): "e"}
+
+
+def _shape(text: str) -> str:
+    """The shape of a text; `bulk.shapes` is the same for many."""
+    pattern = text.translate(_TO_SHAPE)
+    at = 1 if pattern[:1] in ("+", "-") else 0
+    return f"{pattern[:at]}0{pattern[at + 1 :]}" if text[at : at + 1] == "0" else pattern
 
 
 @dataclass(frozen=True)
@@ -164,7 +174,7 @@ class _ListTally:
         by_pattern: dict[str, list[str]] = {}
         for text in self._counts:
             if any(c in "0123456789" for c in text):
-                by_pattern.setdefault(shape(text), []).append(text)
+                by_pattern.setdefault(_shape(text), []).append(text)
         shapes = [
             Shape(pattern, sum(self._counts[t] for t in texts), len(texts), texts[0])
             for pattern, texts in by_pattern.items()
