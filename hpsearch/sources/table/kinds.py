@@ -60,6 +60,14 @@ def decide(
         override.kind is None and are_numbers(counted, found) and not are_codes(found)
     ):
         return number_column(column, counted, found, override, elsewhere, notes)
+    if override.kind is None and are_numbers(counted, found):
+        notes.note(name, f"leading zeros, so no numbers; {key(name, kind='number')} drops them")
+    return _texts(column, counted, override, notes)
+
+
+def _texts(column: Column, counted: Tally, override: Override, notes: Notes) -> Column:
+    """The column as one of texts: the kinds below numbers."""
+    name = column.name
     if override.kind is None and counted.distinct == 2:
         values = tuple(sorted(text.text for text in counted.texts(2)))
         gap = gap_input(counted)
@@ -78,8 +86,6 @@ def decide(
             f"{key(name, kind='category')} keeps those that repeat",
         )
         return replace(column, kind="identifier", reason="left out: nearly all differ")
-    if override.kind is None and are_numbers(counted, found):
-        notes.note(name, f"leading zeros, so no numbers; {key(name, kind='number')} drops them")
     return _category(column, counted, notes)
 
 

@@ -342,6 +342,8 @@ def test_rare_values_of_a_category_share_an_input(table):
     made = decision(table(x=towns))
     assert made.columns[0].inputs == 31
     assert "share one input" in made.notes[0]
+    x = column(table(x=[f"C{n}" for n in range(30)] * 2 + [""] * 40))
+    assert (x.inputs, x.reason) == (1, "whether there is a value")
     many = [f"town{n % 200}" for n in range(4000)]
     assert column(table(x=many)).inputs == 64
 

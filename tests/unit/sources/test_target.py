@@ -61,6 +61,7 @@ def test_few_whole_numbers_are_classes_by_size_and_1_is_1_0(decided):
     assert decided(["10", "2", "1"] * 10, "regression").target.task == "regression"
     assert decided(["10", "2", "1"] * 10, kind="number").target.task == "regression"
     assert decided([str(n) for n in range(30)] * 9).target.task == "regression"
+    assert decided(["1", "2", "3", "4"] * 4).target.task == "regression"
     assert decided(["1.5", "2.5"] * 10, "classification").target.classes == ("1.5", "2.5")
 
 
