@@ -1,0 +1,44 @@
+"""Whoever does what docs/families.md says has a family."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from hpsearch.spec import load
+from hpsearch.spec.family import FAMILIES, Family
+from hpsearch.spec.registry import Registry
+from hpsearch.testing import check_family
+
+PAGE = (Path(__file__).parents[2] / "docs" / "families.md").read_text()
+
+
+def test_the_page_makes_a_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declaration, network, test = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    (project,) = re.findall(r"```toml\n(.*?)```", PAGE, re.S)
+    (study,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
+    package = tmp_path / "highway"
+    package.mkdir()
+    (package / "__init__.py").write_text(declaration)
+    (package / "network.py").write_text(network)
+    info = tmp_path / "highway-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: highway\nVersion: 1.0\n")
+    ((group, entries),) = tomllib.loads(project)["project"]["entry-points"].items()
+    lines = (f"{name} = {value}" for name, value in entries.items())
+    (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]))
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    family = Registry(Family, group)["highway"]
+    assert "check_family(FAMILY)" in test
+    check_family(family)
+    monkeypatch.setitem(FAMILIES._loaded, "highway", family)
+    (tmp_path / "study.yaml").write_text(study)
+    assert load(tmp_path / "study.yaml").space.names == ("layers", "units", "lr", "drop")
+    for name in ("highway.network", "highway"):
+        monkeypatch.delitem(sys.modules, name)
