@@ -8,24 +8,16 @@ drops.
 
 from __future__ import annotations
 
-import logging
 import time
-from contextlib import suppress
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import CheckpointError, HpsearchError, line
-from hpsearch.runner import Failure, Fit, Report, Saved
-from hpsearch.spec.conflicts import SettingsError
+from hpsearch.errors import CheckpointError
 from hpsearch.spec.settings import METRICS
 from hpsearch.training import devices
 from hpsearch.training.evaluation import measure
+from hpsearch.training.grouping import Grouping
+from hpsearch.training.member import Member, State
 from hpsearch.training.metrics import confusion
-from hpsearch.training.solo import Solo
-from hpsearch.training.stacking.cuda_graphs import records
-from hpsearch.training.stacking.layers import CannotStackError
-from hpsearch.training.stacking.slots import fit, fixed
 from hpsearch.training.stacking.stack import Stack, shape_of, shapes_by
 from hpsearch.training.trial_progress import DivergedError, TrialProgress
 
@@ -34,49 +26,16 @@ if TYPE_CHECKING:
 
     import torch
 
+    from hpsearch.runner import Fit, Report, Saved
     from hpsearch.runner.candidate import Candidate
     from hpsearch.runner.epoch import Keeping
     from hpsearch.sources.dataset import Dataset
+    from hpsearch.training.member import Trainer
 
 __all__ = ["Array"]
 
 _MOST_CLASSES = 50
 """With more the confusion matrix is not kept: it would be larger than all else of a trial."""
-
-_log = logging.getLogger(__name__)
-
-Trainer = Solo | Stack
-
-
-class _State(Enum):
-    TRAINING = auto()
-    OVER = auto()
-    """Finished or paused: nothing is left to train here."""
-    LOST = auto()
-    """Failed, or broken off in an epoch by itself: there is no state of it."""
-
-
-@dataclass(eq=False)
-class _Member:
-    """A candidate in the array. It is built in its first epoch, where a failure can be reported."""
-
-    candidate: Candidate
-    saved: Saved | None
-    until: int | None
-    progress: TrialProgress | None = None
-    trainer: Trainer | None = None
-    state: _State = _State.TRAINING
-
-    def report(self) -> Report:
-        """That of its last epoch, which may have brought it to its end here."""
-        progress = _progress(self)
-        paused = self.until is not None and progress.epoch >= self.until and not progress.finished
-        if progress.finished or paused:
-            self.state = _State.OVER
-        return Report(
-            self.candidate.key, progress.curve[-1], progress.kept,
-            finished=progress.finished, paused=paused,
-        )  # fmt: skip
 
 
 def _never() -> bool:
@@ -117,9 +76,8 @@ class Array:
         self._stack = stack
         self._keeping = keeping
         self._interrupted, self._over = interrupted, over
-        self._members: dict[int, _Member] = {}
-        self._trainers: list[Trainer] = []
-        self._fits: dict[Hashable, Fit] = {}
+        self._members: dict[int, Member] = {}
+        self._grouping = Grouping(self._members, dataset, device, stack)
 
     @property
     def keys(self) -> tuple[int, ...]:
@@ -144,19 +102,7 @@ class Array:
 
         The first call for a shape trains copies for a few steps.
         """
-        shape = shape_of(candidate)
-        if shape not in self._fits:
-            self._fits[shape] = self._fit(candidate)
-        return self._fits[shape]
-
-    def _fit(self, candidate: Candidate) -> Fit:
-        try:
-            if self._stack is not None:
-                return fixed(candidate, self._dataset, self._device, self._stack)
-            return fit(candidate, self._dataset, self._device)
-        except Exception as error:  # the first epoch meets it again, where it is reported
-            devices.empty_cache(self._device)
-            return Fit(1, _line(error))
+        return self._grouping.fit(candidate)
 
     def add(
         self, candidate: Candidate, saved: Saved | None = None, until: int | None = None
@@ -175,23 +121,21 @@ class Array:
                 raise
             except Exception:  # the first epoch meets it again, where it is reported
                 devices.empty_cache(self._device)
-        self._members[candidate.key] = _Member(candidate, saved, until)
+        self._members[candidate.key] = Member(candidate, saved, until)
 
     def _new_progress(self, candidate: Candidate) -> TrialProgress:
         return TrialProgress(candidate, self._dataset, self._keeping)
 
     def remove(self, key: int) -> None:
         """Let a candidate go, finished or not."""
-        trainer = self._members.pop(key).trainer
-        if trainer is not None and not self._group(trainer):
-            self._trainers.remove(trainer)
+        self._grouping.let_go(self._members.pop(key).trainer)
 
     def saved(self, key: int) -> Saved | None:
         """A checkpoint of that candidate after its last whole epoch, copied to the CPU.
 
         None after a failure, where an interruption broke its epoch off, and before its first epoch.
         """
-        return _saved(self._members[key])
+        return self._members[key].checkpoint()
 
     def reports(self, timeout_s: float = 0.0) -> Iterator[Report]:
         """Train every candidate for one epoch and yield a report of each as it is ready.
@@ -206,8 +150,8 @@ class Array:
         reports the next time.
         """
         yield from self._still_here(self._settle())
-        for trainer in list(self._trainers):
-            group = self._group(trainer)
+        for trainer in list(self._grouping.trainers):
+            group = self._grouping.of(trainer)
             if not group:  # removed meanwhile
                 continue
             if self._over():
@@ -222,36 +166,14 @@ class Array:
         members = dict(self._members)
         return (r for r in reports if self._members.get(r.key) is members[r.key])
 
-    def _group(self, trainer: Trainer) -> list[_Member]:
-        return [member for member in self._members.values() if member.trainer is trainer]
-
-    # --- who is trained with whom -------------------------------------------------------------
-
     def _settle(self) -> list[Report]:
         """Free slots of what is over, and fill them; a report of what has come to its end."""
-        for member in self._members.values():
-            if member.state is not _State.TRAINING and member.trainer is not None:
-                member.saved, member.trainer = _saved(member), None
-        self._compact()
-        waiting = [m for m in self._members.values() if _waits(m)]
-        reports = [report for member in waiting if (report := self._prepare(member))]
-        by_shape: dict[Hashable, list[_Member]] = {}
-        for member in filter(_waits, waiting):
-            by_shape.setdefault(shape_of(member.candidate), []).append(member)
-        for shape, group in by_shape.items():
-            reports += self._place(shape, group)
-        return reports
+        self._grouping.free()
+        waiting = [member for member in self._members.values() if member.waits]
+        reports = [report for member in waiting if (report := self._build(member))]
+        return reports + self._grouping.place([member for member in waiting if member.waits])
 
-    def _compact(self) -> None:
-        self._trainers = [trainer for trainer in self._trainers if self._group(trainer)]
-        for trainer in self._trainers:
-            if isinstance(trainer, Stack):
-                members = {id(member.progress) for member in self._group(trainer)}
-                gone = [k for k, c in enumerate(trainer.members) if id(c) not in members]
-                if gone:
-                    trainer.leave(gone)
-
-    def _prepare(self, member: _Member) -> Report | None:
+    def _build(self, member: Member) -> Report | None:
         """Build it; its report if that failed, or if it was at its end here before it came."""
         try:
             member.progress = self._new_progress(member.candidate)
@@ -259,78 +181,11 @@ class Array:
                 return None
             member.progress.restore(member.saved)
         except Exception as error:
-            return self._failed(member, error)
-        report = member.report()
-        return report if member.state is _State.OVER else None
+            return self._grouping.fail(member, error)
+        report = member.entered()
+        return None if member.waits else report
 
-    def _place(self, shape: Hashable, group: Sequence[_Member]) -> list[Report]:
-        """Put candidates of one shape into stacks that have room, or each by itself."""
-        lonely = len(group) == 1 and shape not in self._fits
-        slots = 1 if lonely else self.fit(group[0].candidate).slots
-        if slots == 1:
-            return [report for member in group if (report := self._alone(member, lonely))]
-        waiting = list(group)
-        try:
-            while waiting:
-                stack = self._stack_with_room(shape, slots) or self._new_stack(waiting[0])
-                taken = waiting[: slots - len(stack.members)]
-                stack.join([(_progress(member), _resumed(member)) for member in taken])
-                for member in taken:
-                    member.trainer, member.saved = stack, None
-                del waiting[: len(taken)]
-        except Exception as error:
-            self._demote(shape, error, slots)
-            return self._place(shape, waiting)
-        finally:
-            self._compact()
-        return []
-
-    def _stack_with_room(self, shape: Hashable, slots: int) -> Stack | None:
-        for trainer in self._trainers:
-            if (
-                isinstance(trainer, Stack)
-                and len(trainer.members) < slots
-                and trainer.members
-                and shape_of(trainer.members[0].candidate) == shape
-            ):
-                return trainer
-        return None
-
-    def _new_stack(self, member: _Member) -> Stack:
-        stack = Stack(_progress(member).network(), self._dataset, self._device)
-        self._trainers.append(stack)
-        return stack
-
-    def _alone(self, member: _Member, lonely: bool) -> Report | None:
-        try:
-            member.trainer = self._single(member, lonely)
-        except Exception as error:
-            return self._failed(member, error)
-        member.saved = None
-        self._trainers.append(member.trainer)
-        return None
-
-    def _single(self, member: _Member, lonely: bool) -> Trainer:
-        """A trainer of one; of the only one of its shape a stack, where its steps are recorded."""
-        progress, state = _progress(member), _resumed(member)
-        if lonely and self.stacks and records(self._device):
-            with suppress(CannotStackError):
-                stack = Stack(progress.network(), self._dataset, self._device)
-                stack.join([(progress, state)])
-                return stack
-        return Solo(progress, self._dataset, self._device, state)
-
-    def _demote(self, shape: Hashable, error: Exception, tried: int) -> None:
-        """Train fewer of a shape at once from now on: half where memory ran out, else one."""
-        memory = devices.is_out_of_memory(error)
-        before = self._fits[shape].slots if shape in self._fits else 1
-        slots = max(min(before, tried // 2), 1) if memory else 1
-        self._fits[shape] = Fit(slots, f"fewer than before: {_line(error)}")
-        _log.warning("trains %d at once from now on: %s", slots, _line(error))
-
-    # --- training -----------------------------------------------------------------------------
-
-    def _train(self, trainer: Trainer, group: Sequence[_Member]) -> list[Report] | None:
+    def _train(self, trainer: Trainer, group: Sequence[Member]) -> list[Report] | None:
         """The reports of an epoch whatever happens; None after an interruption."""
         start = time.perf_counter()
         try:
@@ -350,9 +205,9 @@ class Array:
             trainer.keep()
             return reports
         if isinstance(trainer, Stack):
-            self._dissolve(trainer, group, fault)
+            self._grouping.dissolve(trainer, fault)
             return []
-        return [self._failed(member, fault) for member in group]
+        return [self._grouping.fail(member, fault) for member in group]
 
     def _measured(
         self, trainer: Trainer
@@ -372,79 +227,18 @@ class Array:
         return list(zip(metrics, on_cpu, strict=True))
 
     def _report(
-        self, member: _Member, metrics: Mapping[str, float], counts_CC: torch.Tensor | None,
+        self, member: Member, metrics: Mapping[str, float], counts_CC: torch.Tensor | None,
         seconds: float,
     ) -> Report:  # fmt: skip
         try:
-            _progress(member).advance(self._metric, metrics, seconds, counts_CC)
+            member.built.advance(self._metric, metrics, seconds, counts_CC)
         except DivergedError as error:
-            return self._failed(member, error)
-        return member.report()
+            return self._grouping.fail(member, error)
+        return member.entered()
 
-    def _break_off(self, trainer: Trainer, group: Sequence[_Member]) -> None:
+    def _break_off(self, trainer: Trainer, group: Sequence[Member]) -> None:
         if isinstance(trainer, Stack):
             trainer.rewind()
             return
         for member in group:
-            member.state = _State.LOST
-
-    def _dissolve(self, stack: Stack, group: Sequence[_Member], error: Exception) -> None:
-        """A stack has failed as a whole: its candidates begin the epoch again in smaller ones."""
-        shape = shape_of(group[0].candidate)
-        stack.rewind()
-        for member in group:
-            member.saved, member.trainer = _saved(member), None
-        self._trainers.remove(stack)
-        self._demote(shape, error, len(stack.members))
-        del stack
-        devices.empty_cache(self._device)
-
-    def _failed(self, member: _Member, error: Exception) -> Report:
-        if isinstance(error, DivergedError):
-            failure, message = Failure.DIVERGED, str(error)
-        else:
-            memory, never = devices.is_out_of_memory(error), isinstance(error, SettingsError)
-            failure = Failure.SETTINGS if never else Failure.ERROR
-            failure, message = Failure.OUT_OF_MEMORY if memory else failure, _line(error)
-        member.state, member.saved = _State.LOST, None
-        if isinstance(member.trainer, Solo):
-            self._trainers.remove(member.trainer)
-            member.trainer = None
-        if failure is not Failure.DIVERGED:
-            devices.empty_cache(self._device)
-        curve = member.progress.curve if member.progress else []
-        last = curve[-1] if curve else None
-        return Report(member.candidate.key, last, failure=failure, message=message)
-
-
-def _waits(member: _Member) -> bool:
-    """Whether it is still to be put into a trainer."""
-    return member.trainer is None and member.state is _State.TRAINING
-
-
-def _progress(member: _Member) -> TrialProgress:
-    assert member.progress is not None
-    return member.progress
-
-
-def _resumed(member: _Member) -> Mapping[str, object] | None:
-    """The state that its trainer begins with; None: its start."""
-    return None if member.saved is None else member.saved.state
-
-
-def _saved(member: _Member) -> Saved | None:
-    if member.state is _State.LOST:
-        return None
-    if member.trainer is None:
-        return member.saved
-    progress = _progress(member)
-    if progress.epoch == 0:
-        return None
-    return Saved(member.trainer.state(member.trainer.members.index(progress)))
-
-
-def _line(error: Exception) -> str:
-    """The error in one line; ours speak for themselves, others need the name of their class."""
-    said, kind = line(error), type(error).__name__
-    speaks = isinstance(error, (ValueError, HpsearchError)) or said == kind
-    return said if speaks else f"{kind}: {said}"
+            member.state = State.LOST

@@ -432,7 +432,7 @@ def fail_twice(place: Place, monkeypatch: pytest.MonkeyPatch, version: int) -> N
     """Both trials of a study have failed, and its hours are spent."""
 
     def fail(array: Array, member: Any, *_: Any) -> Report:
-        return array._failed(member, ValueError("by this test"))
+        return array._grouping.fail(member, ValueError("by this test"))
 
     place.submit("search: {sampler: random, pruner: none, stack: off}\n"
                  "budget: {trials: 2, epochs: 2, hours: 100}\n", version)  # fmt: skip
@@ -469,7 +469,7 @@ def test_a_finish_that_came_to_nothing_takes_no_network_away(
     """Neither that of the best trial nor that of the finish before."""
 
     def diverge(array: Array, member: Any, *_: Any) -> Report:
-        return array._failed(member, DivergedError("by this test"))
+        return array._grouping.fail(member, DivergedError("by this test"))
 
     place.submit("search: {sampler: random, pruner: none, stack: off}\n"
                  "budget: {trials: 3, epochs: 2}\n")  # fmt: skip
@@ -527,7 +527,7 @@ def test_the_network_of_a_finish_is_handed_over_where_nothing_of_the_search_comp
 
     def diverge(array: Array, member: Any, *more: Any) -> Report:
         if member.candidate.key < 2:
-            return array._failed(member, DivergedError("by this test"))
+            return array._grouping.fail(member, DivergedError("by this test"))
         return report(array, member, *more)
 
     monkeypatch.setattr(Array, "_report", diverge)
