@@ -121,6 +121,7 @@ def test_a_new_gap_is_remarked():
     assert said == (
         "column `x`: 1 of 2 values are missing, and none was in training; the median is used",
     )
+    assert not remarks(fitted(whole(x=["1", "2", "4", ""] * 5)), whole(x=["1", ""]))
     said = remarks(fitted(whole(x=["a", "b", "c"] * 5)), whole(x=["a", ""]))
     assert "1 of 2 values are missing" in said[0]
 
@@ -131,6 +132,8 @@ def test_many_values_need_ten_training_rows_and_64_inputs_are_the_most():
     encoder = fitted(whole(x=[f"v{n % 200:03}" for n in range(4000)] + [""] * 50))
     assert len(encoder.names) == 64
     assert encoder.names[-2:] == ("x rare", "x missing")
+    often = whole(x=["b", "b", "c", "c", "a", "a", "d", "d", "d"])
+    assert fitted(often).names == ("x = d", "x = a", "x = b", "x = c")
     values, _ = encoder.inputs(whole(x=["v000", "v199", ""]))
     assert values.sum(axis=1).tolist() == [1, 1, 1]
 
@@ -164,6 +167,7 @@ def test_a_boolean_is_one_input():
 def test_truth_values_are_the_same_as_their_texts():
     encoder = fitted(whole(x=["True", "False"] * 10))
     assert inputs(encoder, Rows({"x": pa.array([True, False, None])}))["x = True"] == [1, 0, 0.5]
+    assert inputs(encoder, whole(x=["True", "FALSE"]))["x = True"] == [1, 0]
 
 
 def test_a_constant_with_gaps_is_whether_there_is_a_value():
