@@ -90,7 +90,9 @@ _DIRECTIONS = ("maximize", "minimize")
 
 
 def _fault(row: sa.Row[Any]) -> str | None:
-    """What is wrong with a row: SQLite keeps text in a column of numbers."""
+    """What is wrong with a row: SQLite keeps values of any type in any column."""
+    if not isinstance(row.name, str):
+        return "its name is no text"
     for column in studies.columns:
         value, kind = row._mapping[column.name], column.type.python_type
         if value is None and column.nullable:
