@@ -18,6 +18,7 @@ from torch import Tensor
 from hpsearch.errors import line
 from hpsearch.runner.candidate import Candidate
 from hpsearch.sources.dataset import Dataset, Part
+from hpsearch.spec.family import FAMILIES
 from hpsearch.training import devices, losses
 from hpsearch.training.stacking.stack import Stack
 from hpsearch.training.trial_progress import TrialProgress
@@ -39,9 +40,13 @@ _MOST_WEIGHTS = 20_000_000
 """Weights of all networks that are tried at once; with more it would take too long."""
 _LONGEST_S = 2.0
 _PLAIN = {
-    "dropout": 0.0, "weight_decay": 0.0, "label_smoothing": 0.0, "clip": None,
-    "class_weight": "none", "schedule": "constant", "warmup": 0.0, "epochs": _PASSES,
-}  # fmt: skip
+    "clip": None,
+    "class_weight": "none",
+    "schedule": "constant",
+    "warmup": 0.0,
+    "epochs": _PASSES,
+}
+"""What every candidate has here, beside no regularization."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,9 @@ def _learns(
 
     def shares(*rates: float, patient: bool = False) -> list[float]:
         """The last loss at each rate, as a share of that of the best constant output."""
-        fixed = {**candidate.settings, **_PLAIN, "batch_size": len(rows)}
+        settings = FAMILIES[candidate.family].all_settings.values()
+        free = {s.name: s.least for s in settings if s.more == "regularization"}
+        fixed = {**candidate.settings, **free, **_PLAIN, "batch_size": len(rows)}
         tried = [replace(candidate, settings={**fixed, "lr": rate}) for rate in rates]
         losses_K = _losses(
             [TrialProgress(one, tiny) for one in tried], tiny, device, constant * _ZERO,

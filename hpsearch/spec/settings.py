@@ -106,6 +106,13 @@ class Setting:
             bounds.append(f"below {self.high:g}" if self.open_high else f"at most {self.high:g}")
         return " ".join([noun, " and ".join(bounds)]).rstrip()
 
+    @property
+    def least(self) -> int | float | None:
+        """The smallest number that it accepts; None where it has no lower end, or is no number."""
+        if self.low is None or self.open_low or self.kind not in ("int", "float", "int_or_sizes"):
+            return None
+        return self.low if self.kind == "float" else int(self.low)
+
     def nearest(self, value: float, before: float) -> float:
         """A number, or the bound that it goes beyond on its way from `before`; half the way there
         where the bound itself is not allowed."""

@@ -261,10 +261,7 @@ def _low(setting: Setting) -> Value:
     """A number, or a list of sizes, at the lower end; None where there is none."""
     if setting.kind == "sizes":
         return (1,)
-    if setting.low is None or setting.kind in ("bool", "choice"):
-        return None
-    low = setting.low if setting.kind == "float" else int(setting.low)
-    return low if setting.accepts(low) else None
+    return setting.least
 
 
 def _values(setting: Setting) -> tuple[Value, ...]:
