@@ -7,6 +7,7 @@ import io
 import site
 from functools import partial
 
+import optuna
 import pytest
 
 from tests.acceptance.conftest import Command
@@ -50,6 +51,13 @@ def test_a_search_of_a_family_of_another_package(installed: Command) -> None:
     assert "toy: a deep network needs 2 units or more" in failed["reason"]
     assert [t["state"] for t in trials].count("FAIL") == 2
     assert by["deep", 8, True]["state"] == by["shallow", 8, False]["state"] == "COMPLETE"
+    ways = {
+        (t.params["depth"], t.params["units"], t.params.get("around")): t.user_attrs["stack"]
+        for t in optuna.load_study(study_name="s", storage=command.url).get_trials()
+        if t.state.name == "COMPLETE"
+    }
+    assert "up to 4 at once: as the study says" in ways["shallow", 8, False]
+    assert "alone" in ways["deep", 8, True]
     command.run("best", "s", "--save", "net")
     rows = list(csv.DictReader(io.StringIO(command.run("predict", "net", "t.csv").stdout)))
     assert len(rows) == 120

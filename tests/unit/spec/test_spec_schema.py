@@ -7,8 +7,9 @@ import pytest
 from hpsearch.spec import schema
 from hpsearch.spec import settings as catalog
 from hpsearch.spec.document import read as parse
-from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.family import FAMILIES, Family
 from hpsearch.spec.faults import Faults
+from hpsearch.spec.settings import Setting
 
 EXAMPLE = """\
 name: digits
@@ -136,3 +137,20 @@ def test_every_key_has_a_description():
 
 def test_nothing_is_titled_with_its_own_name():
     assert json.dumps(schema()).count('"title"') == 1
+
+
+def test_two_families_may_mean_different_things_by_one_name(study):
+    jsonschema = pytest.importorskip("jsonschema")
+    depth = Setting("depth", "choice", "shallow", "How deep.", choices=("shallow", "deep"))
+    other = Family("other", "Other.", frozenset({"rows"}), (depth,), "other:build")
+    validator = jsonschema.Draft202012Validator(schema([FAMILIES["mlp"], other]))
+
+    def accepts(family: str, value: str) -> bool:
+        text = study(f"network: {{family: {family}}}\nparameters: {{depth: {value}}}")
+        return validator.is_valid(parse(text, Faults()))
+
+    assert accepts("mlp", "3")
+    assert accepts("other", "deep")
+    assert not accepts("mlp", "deep")
+    assert not accepts("other", "3")
+    assert not accepts("cnn", "{min: 1, max: 2}")

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from torch import nn
 
 from hpsearch.checkpoints.checkpoint import Checkpoints
+from hpsearch.families.mlp import network
 from hpsearch.runner import Failure, Saved
 from hpsearch.sources.dataset import Part
 from hpsearch.training.array import Array
@@ -335,3 +337,19 @@ def test_with_dropout_accuracies_have_the_same_distribution(
     assert len(set(alone)) > 10
     assert stats.mannwhitneyu(alone, stacked).pvalue > 0.01
     assert stats.ks_2samp(alone, stacked).pvalue > 0.01
+
+
+def test_each_layer_of_dropout_has_the_share_that_its_network_gives_it(
+    digits: Dataset, crowd, monkeypatch
+) -> None:
+    """Whatever settings of that name say: a family may call it otherwise, or have several."""
+    plain = network.mlp
+
+    def built(*args, **named):
+        layers = [*plain(*args, **named)]
+        return nn.Sequential(*layers[:-1], nn.Dropout(0.95), layers[-1])
+
+    before = curve(packed(digits, crowd(3, lr=0.01))[0], 0)
+    monkeypatch.setattr(network, "mlp", built)
+    after = curve(packed(digits, crowd(3, lr=0.01))[0], 0)
+    assert after[-1].last.metrics["train_loss"] > 2 * before[-1].last.metrics["train_loss"]
