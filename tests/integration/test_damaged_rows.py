@@ -122,6 +122,7 @@ def test_no_value_of_any_column_is_a_traceback(intact: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(1800)
 def test_no_value_of_any_column_is_a_traceback_in_any_command(intact: Path, tmp_path: Path) -> None:
     readers = (*READERS, ("importance", "s"), ("trials", "s", "--json"), ("status", "--json"))
     assert _every(intact, tmp_path, VALUES, readers) > 200

@@ -49,6 +49,18 @@ def test_each_staged_study_says_what_its_winner_is_compared_with(file: Path) -> 
     assert [p.name for p in spec.space if p.default is None and not p.when] == []
 
 
+def test_the_map_names_modules_that_exist() -> None:
+    table = (ROOT / "docs/design.md").read_text().split("## Floors")[1].split("\n## ")[0]
+    names = [
+        name
+        for row in re.findall(r"^\| (`.*?) \|", table, re.M)
+        for name in re.findall(r"`(.*?)`", row)
+    ]
+    assert len(names) > 50
+    for name in names:
+        importlib.import_module(f"hpsearch.{name}")
+
+
 def test_every_module_lists_its_public_names() -> None:
     for found in pkgutil.walk_packages(hpsearch.__path__, "hpsearch."):
         module = importlib.import_module(found.name)
