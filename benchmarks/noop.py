@@ -10,6 +10,7 @@ from typing import Any
 from hpsearch.runner import Fit, Report, Saved
 from hpsearch.runner.candidate import Candidate
 from hpsearch.runner.epoch import Epoch
+from hpsearch.spec.family import FAMILIES
 from hpsearch.training.stacking.stack import shape_of, shapes_by
 
 __all__ = ["NoopArray", "learning_curve"]
@@ -41,9 +42,9 @@ class NoopArray:
         """The shape that the network would have."""
         return shape_of(candidate)
 
-    def shaping(self, family: str, names: Iterable[str]) -> frozenset[str]:
+    def shaping(self, family: str, task: str | None, names: Iterable[str]) -> frozenset[str]:
         """The parameters on which that depends."""
-        return frozenset(shapes_by(family, names))
+        return frozenset(shapes_by(FAMILIES[family].vocabulary(task), names))
 
     def fit(self, _candidate: Candidate) -> Fit:
         """How many candidates of the shape of this one are trained at once, and why."""

@@ -14,7 +14,8 @@ from typing import Any
 
 from hpsearch.spec import schema
 from hpsearch.spec.family import FAMILIES, Family
-from hpsearch.spec.settings import LOSSES, METRICS, SAMPLERS, SOURCES, TRAINING, Setting
+from hpsearch.spec.settings import SAMPLERS, SOURCES, Setting
+from hpsearch.spec.task import TASKS, Task, training
 
 ROOT = Path(__file__).parents[1]
 
@@ -98,18 +99,19 @@ def main() -> None:
 
 def made() -> dict[Path, str]:
     """Path -> content. Families of installed packages are left out."""
-    families = FAMILIES.all(installed=False).values()
+    families, tasks = FAMILIES.all(installed=False).values(), TASKS.all(installed=False).values()
     pages = {family_path(family): "\n".join(family_page(family)) for family in families}
     return {
         **pages,
-        ROOT / "docs" / "study-file.md": "\n".join(study_file(families)),
-        ROOT / "studies" / "study.schema.json": json.dumps(schema(families), indent=2) + "\n",
+        ROOT / "docs" / "study-file.md": "\n".join(study_file(families, tasks)),
+        ROOT / "studies" / "study.schema.json": json.dumps(schema(families, tasks), indent=2)
+        + "\n",
     }
 
 
-def study_file(families: Collection[Family]) -> Iterator[str]:
+def study_file(families: Collection[Family], tasks: Collection[Task]) -> Iterator[str]:
     """The page, block by block."""
-    found = schema(families)
+    found = schema(families, tasks)
     yield HEAD
     yield "## The keys\n"
     required = set(found.get("required", ()))
@@ -148,14 +150,31 @@ def study_file(families: Collection[Family]) -> Iterator[str]:
     )
     yield "Installed packages can bring more: [families.md](families.md).\n"
     yield "## Training\n"
-    yield table(("setting", "meaning", "values", "default"), map(row, TRAINING))
-    losses = ", ".join(f"`{n}` ({' and '.join(t)})" for n, t in LOSSES.items())
-    yield f"Losses: {losses}.\n"
+    yield table(("setting", "meaning", "values", "default"), map(row, training(tasks)))
+    yield "## Tasks\n"
+    yield table(
+        ("task", "what it is", "losses, the usual one first", "settings of its own"),
+        map(task_row, tasks),
+    )
+    yield "Installed packages can bring more: [tasks.md](tasks.md).\n"
     yield "## Metrics\n"
     yield table(
         ("metric", "better", "for", "meaning"),
-        ((n, m.direction, " and ".join(m.tasks), m.doc) for n, m in METRICS.items()),
+        ((m.name, m.direction, task.name, m.doc) for task in tasks for m in task.metrics),
     )
+
+
+def task_row(task: Task) -> tuple[str, ...]:
+    """(name, what it is, losses, settings) of a task."""
+    losses = (
+        f"`{loss.name}`: {loss.doc}"
+        + (f" (for {loss.classes} classes)" if loss.classes is not None else "")
+        for loss in task.losses
+    )
+    return (
+        task.name, task.doc, "; ".join(losses),
+        ", ".join(f"`{setting.name}`" for setting in task.settings),
+    )  # fmt: skip
 
 
 def family_path(family: Family) -> Path:

@@ -18,4 +18,4 @@ def built(family: str, shape: tuple[int, ...], outputs: int, **settings: Any) ->
     """With defaults for what `settings` does not name."""
     kind: Kind = "images" if len(shape) == 3 else "rows"
     problem = Problem("regression", kind, shape, outputs, ())
-    return build(family, problem, {**FAMILIES[family].defaults, **settings})
+    return build(family, problem, {**FAMILIES[family].vocabulary().defaults, **settings})

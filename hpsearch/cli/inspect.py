@@ -176,7 +176,7 @@ def best(
         more = {
             "network": snapshot.row(snapshot.network),
             "classes": list(snapshot.classes),
-            "confusion": snapshot.network.confusion,
+            **snapshot.network.details,
             "edges": [asdict(edge) for edge in snapshot.edges],
             "final": snapshot.verdict,
             "saved": save and str(save),
@@ -184,7 +184,7 @@ def best(
         print_json({**snapshot.row(snapshot.best or snapshot.network), **more})
     else:
         show.best(snapshot, snapshot.network)
-        show.classes(snapshot, snapshot.network)
+        show.details(snapshot, snapshot.network)
         show.leader(snapshot)
     if save is not None:
         show.note(f"the network of trial {snapshot.network.number} is in {save}")

@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from hpsearch.insight.report import Snapshot, Trial
     from hpsearch.preflight.doctor import Finding
     from hpsearch.spec import StudySpec
+    from hpsearch.spec.task import Table as TaskTable
     from hpsearch.store.values import Study, Work, Worker
 
 __all__ = [
-    "attendance", "beside", "best", "call", "classes", "columns", "curves", "err", "final",
+    "attendance", "beside", "best", "call", "columns", "curves", "details", "err", "final",
     "findings", "fruitless", "importance", "leader", "left", "note", "number", "out", "params",
     "result", "sanity", "scheduled", "seen", "setting", "span", "stages",
     "studies", "told", "trials", "verdict", "warnings", "workers",
@@ -312,61 +313,46 @@ def beside(snapshot: Snapshot) -> None:
         more = "" if snapshot.is_above_baseline else "; the best trial is no better than that"
         out.print(f"baseline ({visible(name, lines=False)}): {number(value)}{more}")
     network = snapshot.network
-    answer = snapshot.only_answer(network) if network is not None else None
-    if network is not None and answer is not None:
-        constant = snapshot.spec.space.constants.get("class_weight")
-        balanced = network.params.get("class_weight", constant) == "balanced"
-        where = "under parameters, as --set parameters.regularization.class_weight=balanced"
-        advice = [] if balanced else [f"class_weight: balanced ({where})"]
-        advice += ["metric: f1"] if snapshot.metric == "accuracy" else []
-        to_try = f"; try {' or '.join(advice)}, under another name (--set name=...)"
-        to_try = to_try if advice else ""
-        out.print(f"trial {network.number} predicts {visible(answer, lines=False)} for every "
-                  f"validation row, one class only{to_try}")  # fmt: skip
+    remark = network and snapshot.task.remark(snapshot.result(network))
+    if network is not None and remark:
+        out.print(f"trial {network.number} {visible(remark, lines=False)}")
 
 
-def classes(snapshot: Snapshot, trial: Trial) -> None:
-    """How well a trial's network tells each class, and which it takes for which."""
-    if trial.confusion is None or not snapshot.classes:
-        return
-    names = [visible(name, lines=False) for name in snapshot.classes]
-    heads = ("precision", "recall", "rows")
-    table = _figures(["class", *heads])
-    answered = [sum(column) for column in zip(*trial.confusion, strict=True)]
-    for at, (name, row) in enumerate(zip(names, trial.confusion, strict=True)):
-        shares = (row[at] / whole if whole else None for whole in (answered[at], sum(row)))
-        said = ("-" if share is None else f"{share:.2f}" for share in shares)
-        table.add_row(_short(name, _LABEL), *said, str(sum(row)))
-    out.print(f"by class, trial {trial.number} on the validation rows:")
-    out.print(table)
-    matrix = _matrix(names, trial.confusion)
-    if matrix is None:
-        command = call(f"best {snapshot.study.name} --json")
-        out.print(f"the confusion matrix is too wide for this console: {command}", soft_wrap=True)
-        return
-    out.print("confusion matrix, a line a true class, a column a predicted one:")
-    out.print(matrix)
+def details(snapshot: Snapshot, trial: Trial) -> None:
+    """What a trial's network is like beyond its metrics, in tables of its task."""
+    for shown in snapshot.task.tables(snapshot.result(trial)):
+        table = _table(shown)
+        if table is None:
+            command = call(f"best {snapshot.study.name} --json")
+            out.print(f"the {shown.title} is too wide for this console: {command}", soft_wrap=True)
+            continue
+        note = shown.note or f"trial {trial.number} on the validation rows"
+        out.print(f"{shown.title}, {note}:")
+        out.print(table)
 
 
 _LABEL = 20
-"""Columns for the name of a class before its figures."""
+"""Columns for the name of a row before its figures."""
 _HEADS = range(12, 2, -1)
-"""Columns for the name of a class above its figures, as many as there is room for."""
+"""Columns for the name of a row above its figures, as many as there is room for."""
 
 
-def _matrix(names: Sequence[str], confusion: Sequence[Sequence[int]]) -> Table | None:
-    """The confusion matrix, with classes by number where shortened names would be the same; None
-    where it is wider than the console."""
-    numbers = [str(at) for at in range(len(names))]
+def _table(shown: TaskTable) -> Table | None:
+    """A task's table. Where its heads are the names of its rows they are shortened, or given by
+    number where they would then be the same; None where it is wider than the console all the
+    same."""
+    first, *heads = (visible(head, lines=False) for head in shown.heads)
+    names = [visible(row[0], lines=False) for row in shown.rows]
+    figures = [row[1:] for row in shown.rows]
+    if not shown.crossed:
+        return _figures(first, heads, names, figures)
     numbered = [f"{at} {name}" for at, name in enumerate(names)]
-    for labels, heads in (
-        *((names, [_short(name, most) for name in names]) for most in _HEADS),
-        (numbered, [Text(at) for at in numbers]),
+    for labels, tops in (
+        *((names, [_short(name, most) for name in heads]) for most in _HEADS),
+        (numbered, [Text(str(at)) for at in range(len(names))]),
     ):
-        table = _figures([Text("true"), *heads])
-        for label, row in zip(labels, confusion, strict=True):
-            table.add_row(_short(label, _LABEL), *map(str, row))
-        distinct = len({head.plain for head in heads}) == len(heads)
+        table = _figures(first, tops, labels, figures)
+        distinct = len({top.plain for top in tops}) == len(tops)
         if distinct and Measurement.get(out, _unbounded(), table).maximum <= out.width:
             return table
     return None
@@ -377,11 +363,18 @@ def _unbounded() -> ConsoleOptions:
     return out.options.update(width=100_000)
 
 
-def _figures(heads: Sequence[str | Text]) -> Table:
+def _figures(
+    first: str,
+    heads: Sequence[str | Text],
+    labels: Sequence[str],
+    figures: Sequence[Sequence[str]],
+) -> Table:
     """A table of a name and figures, none of which is ever broken over two lines."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
-    for at, head in enumerate(heads):
+    for at, head in enumerate((first, *heads)):
         table.add_column(head, justify="right" if at else "left", no_wrap=True)
+    for label, row in zip(labels, figures, strict=True):
+        table.add_row(_short(label, _LABEL), *row)
     return table
 
 

@@ -10,7 +10,7 @@ from hpsearch.spec.settings import Setting
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hpsearch.spec.settings import Task, Value
+    from hpsearch.spec.settings import Value
 
 __all__ = ["ACTIVATION", "BATCH_NORM", "DROPOUT", "INIT", "NORM"]
 
@@ -33,7 +33,7 @@ INIT = Setting(
 )  # fmt: skip
 
 
-def _of_norm(settings: Mapping[str, Value], task: Task | None, classes: int | None) -> str:
+def _of_norm(settings: Mapping[str, Value], task: str | None, classes: int | None) -> str:
     if settings["batch_norm"] and settings["batch_size"] == 1:
         return "batch_norm needs batches of 2 rows or more, and batch_size is 1"
     return ""

@@ -80,7 +80,7 @@ def time_shapes(
     """
     candidates = [example_of(spec, values, "forecast") for values in draws(spec, _DRAWS)]
     shapes = [shape_of(candidate) for candidate in candidates]
-    shaping = tuple(sorted(shapes_by(spec.family, spec.space.names)))
+    shaping = tuple(sorted(shapes_by(spec.vocabulary, spec.space.names)))
     counts = Counter(shapes)
     shares = [count / len(shapes) for count in counts.values()]
     runs = _Runs(spec, dataset, device, together(spec, shaping, shares, workers))
@@ -142,7 +142,7 @@ class _Runs:
         return True
 
     def _words(self, example: Candidate) -> str:
-        shaping = shapes_by(self._spec.family, self._spec.space.names)
+        shaping = shapes_by(self._spec.vocabulary, self._spec.space.names)
         names = [name for name in self._spec.space.names if name in shaping]
         return " ".join(f"{name}={example.settings[name]}" for name in names)
 

@@ -26,10 +26,13 @@ from hpsearch.sources.dataset import DataSettings, Prepared
 from hpsearch.sources.inputs import ImageInputs, Preprocessing
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.registry import PluginError
-from hpsearch.spec.settings import METRICS, SOURCES, Task, Value
+from hpsearch.spec.settings import SOURCES, Value
+from hpsearch.spec.task import TASKS
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from hpsearch.spec.family import Vocabulary
 
 __all__ = [
     "CONFIG",
@@ -281,21 +284,21 @@ def _config(folder: Path) -> Config:
         where = ".".join(map(str, first["loc"]))
         raise CheckpointError(f"{path}: {where}: {first['msg']}; save the network again") from error
     try:
-        family = FAMILIES[config.network.family]
+        vocabulary = FAMILIES[config.network.family].vocabulary(config.problem.task)
     except PluginError as error:
         raise CheckpointError(f"{path}: {error}") from error
     # A network that was saved by an earlier hpsearch does not name them.
-    settings = {**family.later, **config.network.settings}
+    settings = {**vocabulary.later, **config.network.settings}
     config = replace(config, network=replace(config.network, settings=settings))
-    if fault := _fault(config):
+    if fault := _fault(config, vocabulary):
         raise CheckpointError(f"{path}: {fault}; save the network again")
     return config
 
 
-def _fault(config: Config) -> str | None:
+def _fault(config: Config, vocabulary: Vocabulary) -> str | None:
     """Why no network can be made of it, or why it cannot be used as it says."""
     return (
-        _fault_of_network(config.network)
+        _fault_of_network(config.network, vocabulary)
         or _fault_of_problem(config.problem)
         or _fault_of_inputs(config.problem.preprocessing)
         or _fault_of_metrics(config.metrics, config.problem.task)
@@ -303,8 +306,8 @@ def _fault(config: Config) -> str | None:
     )
 
 
-def _fault_of_network(network: Network) -> str | None:
-    known = FAMILIES[network.family].all_settings
+def _fault_of_network(network: Network, vocabulary: Vocabulary) -> str | None:
+    known = vocabulary.settings
     if odd := set(known) ^ set(network.settings):
         return f"network.settings: {', '.join(sorted(odd))} is missing or unknown"
     for name, setting in known.items():
@@ -316,8 +319,8 @@ def _fault_of_network(network: Network) -> str | None:
 def _fault_of_problem(problem: Prepared) -> str | None:
     if (twice := _twice(problem.classes)) is not None:
         return f"problem.classes: {twice!r} is there twice"
-    if (problem.task == "classification") != (len(problem.classes) > 1):
-        return "problem.classes: expected two or more for classification, none for regression"
+    if (TASKS[problem.task].target == "classes") != (len(problem.classes) > 1):
+        return f"problem.classes: expected two or more if {problem.task} is of classes, else none"
     if problem.input_shape != problem.preprocessing.shape:
         return f"problem.input_shape: expected {list(problem.preprocessing.shape)}"
     return None
@@ -340,8 +343,8 @@ def _fault_of_inputs(inputs: Preprocessing) -> str | None:
     return None
 
 
-def _fault_of_metrics(metrics: Metrics, task: Task) -> str | None:
-    if metrics.metric not in METRICS or task not in METRICS[metrics.metric].tasks:
+def _fault_of_metrics(metrics: Metrics, task: str) -> str | None:
+    if TASKS[task].metric(metrics.metric) is None:
         return f"there is no metric {metrics.metric!r} for {task}"
     if metrics.test is not None and metrics.metric not in metrics.test:
         return f"metrics.test: expected {metrics.metric}"

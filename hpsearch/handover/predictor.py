@@ -20,6 +20,7 @@ from hpsearch.sources.csvfile import Column, columns_of, read_columns
 from hpsearch.sources.dataset import locations, test_part
 from hpsearch.sources.imagefile import ARRAYS, images_of, read_array, read_images
 from hpsearch.sources.inputs import ImageInputs, TableInputs
+from hpsearch.tasks.learning import learning
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class Predictions:
     values: tuple[str, ...] | tuple[float, ...]
     """Of each row the class's name, or the number in the target's own unit."""
     probabilities: NDArray[np.float64] | None
-    """(N, classes), in the order of the network's `classes`; None for regression."""
+    """(N, classes), in the order of the network's `classes`; None where the task gives none."""
     score: Mapping[str, float] | None = None
     """All metrics, where the table has the target's column."""
     scored: int = 0
@@ -74,7 +75,7 @@ class Predictor:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes; none for regression."""
+        """Names of the classes; none where the target is a number."""
         return self._problem.classes
 
     @property
@@ -190,14 +191,8 @@ class Predictor:
 
     def _told(self, outputs: Tensor) -> Predictions:
         """Outputs in words, or in the target's unit."""
-        problem = self._problem
-        if problem.task == "regression":
-            numbers = outputs.squeeze(1) * problem.target_std + problem.target_mean
-            return Predictions(tuple(numbers.tolist()), None)
-        if outputs.shape[1] == 1:  # the logit of the second class against the first
-            outputs = torch.cat([torch.zeros_like(outputs), outputs], dim=1)
-        names = tuple(self.classes[at] for at in outputs.argmax(dim=1).tolist())
-        return Predictions(names, outputs.softmax(dim=1).numpy())
+        found = learning(self._problem.task).predictions(outputs, self._problem.problem())
+        return Predictions(found.values, found.probabilities)
 
 
 def load(folder: Path | str) -> Predictor:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hpsearch.errors import CheckpointError
-from hpsearch.spec.conflicts import loss_name
-from hpsearch.training import losses
+from hpsearch.spec.task import TASKS
 from hpsearch.training.evaluation import in_parts, measure
 from hpsearch.training.networks import build
 
@@ -44,10 +43,10 @@ class Trained:
         settings that make none.
         """
         self.problem = problem
-        self.loss = loss_name(settings["loss"], problem.task, len(problem.classes))
-        outputs = losses.outputs_of(self.loss, len(problem.classes))
+        self._settings = settings
+        self.loss = TASKS[problem.task].chosen_loss(settings["loss"], len(problem.classes))
         with torch.device("meta"):  # no memory for first weights, and no random number for them
-            self.network: nn.Module = build(family, problem.problem(outputs), settings)
+            self.network: nn.Module = build(family, problem.problem(self.loss), settings)
         _check(self.network.state_dict(), weights)
         self.network.load_state_dict(weights, assign=True)
         self.network.eval()
@@ -71,14 +70,12 @@ class Trained:
         `metric` is measured in any case, the one that steers the search: it may take long.
         """
         targets = targets.to(outputs_NC.device)
-        if self.problem.task == "regression":
+        if targets.is_floating_point():
             targets = targets.double()
-        unknown = torch.zeros(1, device=outputs_NC.device)
-        (found,) = measure(
-            outputs_NC.unsqueeze(0), targets, self.problem, self.loss, unknown, metric
+        (results,) = measure(
+            outputs_NC.unsqueeze(0), targets, self.problem, self.loss, [self._settings], metric
         )
-        del found["train_loss"]
-        return found
+        return dict(results.metrics)
 
 
 def _check(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:

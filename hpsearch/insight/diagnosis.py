@@ -16,7 +16,8 @@ from enum import StrEnum
 from statistics import mean
 from types import MappingProxyType
 
-from hpsearch.spec.settings import METRICS, Direction
+from hpsearch.spec.settings import Direction
+from hpsearch.spec.task import Metric, Task
 
 __all__ = [
     "ADVICE", "BEST", "FEW", "Diagnosis", "Word", "Yardstick", "best_epoch", "diagnose", "summary",
@@ -42,13 +43,6 @@ UNLEARNT = 0.5
 """Under-fitting: both losses are above this share of what guessing costs."""
 CHANCE = 2.0
 """Standard errors, by the jumps of the curve, that a difference of two strips has to have."""
-
-_SHARES = ("accuracy", "precision", "recall", "f1", "auroc")
-"""Metrics that are a share of rows, or nearly."""
-
-_GUESSED = {"mse": 1.0, "l1": 0.8, "huber": 0.42}
-"""Loss of always saying the mean, for a target of mean 0 and deviation 1 as in a normal
-distribution: 1, sqrt(2 / pi), and the same integral of Huber's loss."""
 
 
 class Word(StrEnum):
@@ -79,15 +73,16 @@ ADVICE: Mapping[Word, str] = MappingProxyType({
 class Yardstick:
     """What the curves of one study are measured by."""
 
-    metric: str
+    metric: Metric
+    task: Task
     classes: int
     """Of the target; 0 where it is a number, or nothing is known of the data yet."""
     rows: int
     """Of the validation part; 0: not known."""
 
     def error(self, value: float) -> float:
-        """What is left to gain: every metric that is to grow ends at 1."""
-        return 1.0 - value if METRICS[self.metric].direction == "maximize" else value
+        """What is left to gain."""
+        return self.metric.error(value)
 
     def doubt(self, error: float) -> float:
         """The standard error of a share measured on so few rows: a smaller difference says nothing.
@@ -95,12 +90,12 @@ class Yardstick:
         Goodfellow, Bengio and Courville, "Deep Learning" (2016), section 5.4.3. 0 where the metric
         is no share.
         """
-        counts = self.rows and self.metric in _SHARES
+        counts = self.rows and (self.metric.low, self.metric.high) == (0, 1)
         return math.sqrt(max(error * (1 - error), 0.0) / self.rows) if counts else 0.0
 
     def guessed(self, loss: str | None) -> float:
         """The training loss of a network that has learnt nothing."""
-        return math.log(self.classes) if self.classes > 1 else _GUESSED.get(loss or "mse", 1.0)
+        return self.task.guess(loss, self.classes)
 
 
 @dataclass(frozen=True)

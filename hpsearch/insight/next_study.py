@@ -18,7 +18,6 @@ from typing import Any
 from hpsearch import urls
 from hpsearch.insight.diagnosis import ADVICE, FEW, Word
 from hpsearch.spec import StudySpec, versions
-from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.ranges import Edge, Side, bounds, edges, narrowed, rounded, spanned, widened
 from hpsearch.spec.settings import Setting, Value
 from hpsearch.spec.space import Assignment, Choices, Parameter, Range, Space
@@ -141,7 +140,7 @@ def _space(spec: StudySpec, findings: Findings, notes: Notes) -> Space:
     rate, old = findings.rate, next((p for p in spec.space if p.name == "lr"), None)
     # Enough trials at that rate and at others know more than a look at a handful of rows.
     if rate and not (findings.top and old and old.domain.contains(rate)):
-        group = FAMILIES[spec.family].all_settings["lr"].group
+        group = spec.vocabulary.settings["lr"].group
         parameters["lr"] = _reaching(parameters.get("lr"), group, rate)
         constants.pop("lr", None)
         key = "parameters", parameters["lr"].group, "lr"
@@ -234,7 +233,7 @@ def _reaching(parameter: Parameter | None, group: str, rate: float) -> Parameter
 
 def _start(spec: StudySpec, space: Space, winner: Assignment) -> dict[str, Value]:
     """The winner, with what it had of all that is searched now."""
-    values = {**FAMILIES[spec.family].defaults, **spec.space.constants, **winner}
+    values = {**spec.vocabulary.defaults, **spec.space.constants, **winner}
     fresh = set(space.names) - set(spec.space.names)
     return {
         p.name: values[p.name]

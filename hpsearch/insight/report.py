@@ -21,6 +21,7 @@ from hpsearch.spec import StudySpec
 from hpsearch.spec.ranges import Edge, edges
 from hpsearch.spec.settings import FINAL, Direction
 from hpsearch.spec.space import Assignment
+from hpsearch.spec.task import TASKS, Result, Task, usual
 from hpsearch.stages import outline
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
@@ -62,9 +63,9 @@ class Trial:
     reason: str | None
     started: datetime | None
     ended: datetime | None
-    confusion: Sequence[Sequence[int]] | None = None
-    """Validation rows of each class that were given each class, by the network that is kept; not in
-    a row for JSON, but in that of `best`."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What the task measured of the network that is kept beside metrics, by name; not in a row for
+    JSON, but in that of `best`."""
     untrainable: bool = False
     """Whether it failed since its settings can never be trained."""
     unsaved: str | None = None
@@ -80,7 +81,7 @@ class Trial:
         """Plain values: times in ISO 8601, in local time."""
         times = {k: t and t.isoformat() for k, t in (("started", self.started),
                                                      ("ended", self.ended))}  # fmt: skip
-        return {k: v for k, v in {**asdict(self), **times}.items() if k != "confusion"}
+        return {k: v for k, v in {**asdict(self), **times}.items() if k != "details"}
 
 
 @dataclass(frozen=True)
@@ -173,14 +174,16 @@ class Snapshot:
         least = _SAME * abs(self.baseline[1])
         return gain > least if self.study.direction == "maximize" else gain < -least
 
-    def only_answer(self, trial: Trial) -> str | None:
-        """The one class that a trial's network answers for every validation row; None: several, or
-        that is not known."""
-        if trial.confusion is None:
-            return None
-        answers = [sum(rows[at] for rows in trial.confusion) for at in range(len(trial.confusion))]
-        given = [at for at, rows in enumerate(answers) if rows]
-        return self.classes[given[0]] if len(given) == 1 and self.classes else None
+    @property
+    def task(self) -> Task:
+        """What is learnt."""
+        name = self.spec.data.task
+        return usual("classes" if self.classes else "numbers") if name is None else TASKS[name]
+
+    def result(self, trial: Trial) -> Result:
+        """A trial's network as its task shows it beyond the metrics."""
+        settings = {**self.spec.space.constants, **trial.params}
+        return Result(trial.details, self.classes, self.metric, settings)
 
     @property
     def is_whole(self) -> bool:
@@ -254,7 +257,9 @@ class Snapshot:
     @cached_property
     def _yardstick(self) -> Yardstick:
         data = self.study.data or {"classes": [], "rows": {"validation": 0}}
-        return Yardstick(self.metric, len(data["classes"]), data["rows"]["validation"])
+        return Yardstick(
+            self.spec.objective, self.task, len(data["classes"]), data["rows"]["validation"]
+        )
 
     @cached_property
     def diagnosis(self) -> Diagnosis | None:
@@ -494,7 +499,7 @@ def _trial(trial: FrozenTrial) -> Trial:
         attempts=attrs.get("attempts", 1),
         worker=attrs.get("worker", ""),
         reason=attrs.get("reason"),
-        confusion=attrs.get("confusion"),
+        details=attrs.get("details", {}),
         untrainable=bool(attrs.get(UNTRAINABLE)),
         unsaved=attrs.get("checkpoint"),
         best_epoch=attrs.get("best_epoch", epoch),

@@ -8,21 +8,17 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.errors import DataError
 from hpsearch.sources.opening import check_task, data_settings
 from hpsearch.spec import versions
-from hpsearch.spec.conflicts import LOSS
-from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.impossible import combinations, never
+from hpsearch.spec.task import LOSS, LOSS_RULE, possible
 from hpsearch.stages.outline import remarks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hpsearch.spec import StudySpec
-    from hpsearch.spec.settings import Task
+    from hpsearch.spec.task import Target
 
 __all__ = ["check_measured", "check_settings", "check_table", "warnings"]
-
-_OVER_CLASSES = frozenset({"precision", "recall", "f1", "auroc"})
-"""Metrics that are a mean over classes."""
 
 _NAMED = 3
 """Classes that a message names."""
@@ -50,14 +46,14 @@ def check_table(spec: StudySpec, base: Path) -> None:
     check_measured(spec, {"classes": raw.classes, **facts(raw, parts)})
 
 
-def check_settings(spec: StudySpec, task: Task, classes: int) -> None:
+def check_settings(spec: StudySpec, task: str, classes: int) -> None:
     """DataError where values that are searched can never be trained on this target.
 
     In a study of version 1 each trial that has them fails by itself.
     """
     if spec.version == versions.FIRST:
         return
-    for rule in FAMILIES[spec.family].all_rules:
+    for rule in spec.vocabulary.rules:
         if found := never(spec.space, spec.family, rule, task, classes):
             whose = f"by its target {spec.data.target!r} " if spec.data.target else ""
             raise DataError(
@@ -78,38 +74,48 @@ def check_measured(
     """
     if spec.version == versions.FIRST:
         return
-    metric, classes = spec.metric, record["classes"]
+    metric, classes = spec.objective, record["classes"]
     for part in parts or ("validation", *(["test"] if spec.final else [])):
-        if metric == "r2" and part in record.get("constant", ()):
+        if metric.varied and part in record.get("constant", ()):
             raise DataError(
-                f"the target is the same in all rows of the {part} part, so r2 cannot be measured "
-                f"there: take rmse or mae, a larger data.{part} or another data.seed"
+                f"the target is the same in all rows of the {part} part, so {metric.name} cannot "
+                f"be measured there: take {_undemanding(spec, 'numbers')}, a larger data.{part} or "
+                "another data.seed"
             )
         rows = record.get("class_rows", {}).get(part, ())
         lacking = [name for name, count in zip(classes, rows, strict=False) if not count]
         alone = sum(map(bool, rows)) == 1
-        if lacking and (alone or metric in _OVER_CLASSES):
-            raise DataError(_unmeasured(metric, part, classes, lacking, alone=alone))
+        if lacking and (alone or metric.varied):
+            other = "" if alone else _undemanding(spec, "classes")
+            raise DataError(_unmeasured(metric.name, part, classes, lacking, other))
+
+
+def _undemanding(spec: StudySpec, target: Target) -> str:
+    """The metrics, other than the loss, that can be measured of any targets of that kind."""
+    tasks = [task for task in possible(spec.data.task) if task.target == target]
+    metrics = (metric for task in tasks for metric in task.metrics if not metric.varied)
+    return " or ".join(metric.name for metric in metrics if metric.name != LOSS)
 
 
 def _unmeasured(
-    metric: str, part: str, classes: Sequence[str], lacking: Sequence[str], *, alone: bool
+    metric: str, part: str, classes: Sequence[str], lacking: Sequence[str], other: str
 ) -> str:
     names = ", ".join(lacking[:_NAMED]) + (f" and {len(lacking) - _NAMED} more"
                                           if len(lacking) > _NAMED else "")  # fmt: skip
+    alone = len(classes) - len(lacking) == 1
     only = f", only of {next(c for c in classes if c not in lacking)}" if alone else ""
     noun = "class" if len(lacking) == 1 else "classes"
-    other = "" if alone else ", or a metric that is no mean over classes, such as accuracy"
+    ways_out = f", or take {other}" if other else ""
     return (
         f"the {part} part has no row of {noun} {names}{only}, so {metric} cannot be measured "
-        f"there: get more rows of it, a larger data.{part} or another data.seed{other}"
+        f"there: get more rows of it, a larger data.{part} or another data.seed{ways_out}"
     )
 
 
 def warnings(spec: StudySpec) -> list[str]:
     """Combinations of searched values that can never be trained, each of which loses a trial;
     starting points that are not run; and a `stop_after` that ends no trial."""
-    rules = [rule for rule in FAMILIES[spec.family].all_rules if rule is not LOSS]
+    rules = [rule for rule in spec.vocabulary.rules if rule is not LOSS_RULE]
     found = combinations(spec.space, spec.family, rules, spec.data.task, None)
     return [*map(str, found), *remarks(spec), *_idle_stop(spec)]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -18,8 +18,10 @@ from torch import Tensor
 from hpsearch.errors import line
 from hpsearch.runner.candidate import Candidate
 from hpsearch.sources.dataset import Dataset, Part
-from hpsearch.spec.family import FAMILIES
-from hpsearch.training import devices, losses
+from hpsearch.spec.settings import Value
+from hpsearch.spec.task import TASKS
+from hpsearch.tasks.learning import learning
+from hpsearch.training import devices
 from hpsearch.training.stacking.stack import Stack
 from hpsearch.training.trial_progress import TrialProgress
 
@@ -39,14 +41,6 @@ _RATES = (1e-1, 1e-2, 1e-3, 1e-4)
 _MOST_WEIGHTS = 20_000_000
 """Weights of all networks that are tried at once; with more it would take too long."""
 _LONGEST_S = 2.0
-_PLAIN = {
-    "clip": None,
-    "class_weight": "none",
-    "schedule": "constant",
-    "warmup": 0.0,
-    "epochs": _PASSES,
-}
-"""What every candidate has here, beside no regularization."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +78,13 @@ def _learns(
 ) -> Finding:
     progress = TrialProgress(candidate, dataset)
     rows = _rows(progress.order(), dataset.train)
-    tiny, constant = _tiny(dataset, rows, progress.loss)
+    settings = {**candidate.settings, **_plain(candidate)}
+    tiny, constant = _tiny(dataset, rows, progress.loss, settings)
     deadline = time.monotonic() + _LONGEST_S
 
     def shares(*rates: float, patient: bool = False) -> list[float]:
         """The last loss at each rate, as a share of that of the best constant output."""
-        settings = FAMILIES[candidate.family].all_settings.values()
-        free = {s.name: s.least for s in settings if s.more == "regularization"}
-        fixed = {**candidate.settings, **free, **_PLAIN, "batch_size": len(rows)}
+        fixed = {**settings, "batch_size": len(rows)}
         tried = [replace(candidate, settings={**fixed, "lr": rate}) for rate in rates]
         losses_K = _losses(
             [TrialProgress(one, tiny) for one in tried], tiny, device, constant * _ZERO,
@@ -118,6 +111,14 @@ def _learns(
     return Finding(
         "learning rate", f"{what} at its learning rate {own:g}; at {rate:g} it does", rate
     )
+
+
+def _plain(candidate: Candidate) -> dict[str, Value]:
+    """Settings of a candidate that is trained without regularisation, at a steady rate."""
+    known = candidate.vocabulary.settings.values()
+    grouped = {s.name: s.default for s in known if s.group == "regularization"}
+    least = {s.name: s.least for s in known if s.more == "regularization"}
+    return {**grouped, **least, "schedule": "constant", "warmup": 0.0, "epochs": _PASSES}
 
 
 def _losses(
@@ -162,15 +163,14 @@ def _rows(order: Tensor, train: Part) -> Tensor:
     return some[chosen[:_ROWS]]
 
 
-def _tiny(dataset: Dataset, rows: Tensor, loss: str) -> tuple[Dataset, float]:
+def _tiny(
+    dataset: Dataset, rows: Tensor, loss: str, settings: Mapping[str, Any]
+) -> tuple[Dataset, float]:
     """Those rows in place of the training part, and the loss of their best constant output."""
     inputs, targets = dataset.train.inputs[rows], dataset.train.targets[rows]
-    if dataset.task == "classification":
-        share = torch.unique(targets, return_counts=True)[1] / len(targets)
-        constant = float(-(share * share.log()).sum())
-    else:  # a target far from all others would leave those nearly alike
+    if TASKS[dataset.task].target == "numbers":  # one far from all others leaves those alike
         targets = (targets - targets.mean()) / targets.std(correction=0)
-        constant = float(losses.loss_of(loss)(torch.zeros_like(targets).unsqueeze(0), targets))
+    constant = learning(dataset.task).constant_loss(loss, settings, targets, dataset.problem())
     if not constant > 0:
         raise ValueError("no rows of different inputs and targets were found")
     repeated = Part(torch.cat([inputs] * _REPEATS), torch.cat([targets] * _REPEATS))

@@ -48,7 +48,7 @@ class Report:
     last: Epoch | None
     """The epoch that it has finished; after a failure the one before that, if there was any."""
     kept: Epoch | None = None
-    """The epoch that counts so far, its best one or `last`, with its confusion matrix. None after a
+    """The epoch that counts so far, its best one or `last`, with its details; None after a
     failure."""
     finished: bool = False
     """Whether that was its last epoch: all are done, or too many without a better value."""
@@ -103,18 +103,18 @@ class Saved:
 
     @cached_property
     def curve(self) -> tuple[Epoch, ...]:
-        """All epochs so far, without confusion matrices."""
+        """All epochs so far, without their details."""
         return tuple(Epoch(**entry) for entry in self.state["curve"])
 
     @property
-    def confusion(self) -> list[list[int]] | None:
-        """The confusion matrix of the epoch that counts, where it has one."""
-        return self.state.get("confusion")
+    def details(self) -> dict[str, Any]:
+        """What the task measured beside metrics in the epoch that counts."""
+        return dict(self.state.get("details", {}))
 
     @property
     def kept(self) -> Epoch:
-        """The epoch that counts, with its confusion matrix."""
-        return replace(self.curve[self.kept_epoch - 1], confusion=self.confusion)
+        """The epoch that counts, with its details."""
+        return replace(self.curve[self.kept_epoch - 1], details=self.details)
 
     @property
     def network(self) -> dict[str, Any]:
@@ -168,8 +168,9 @@ class Runner(Protocol):
     def shape(self, candidate: Candidate) -> Hashable:
         """Candidates of one shape can be trained as one."""
 
-    def shaping(self, family: str, names: Iterable[str]) -> frozenset[str]:
-        """Those of the parameters on which the shape of a candidate of that family depends."""
+    def shaping(self, family: str, task: str | None, names: Iterable[str]) -> frozenset[str]:
+        """Those of the parameters on which the shape of a candidate of that family and task
+        depends."""
 
     def fit(self, candidate: Candidate) -> Fit:
         """How many candidates of the shape of this one are trained at once, and why.

@@ -13,6 +13,7 @@ from hpsearch.spec.family import FAMILIES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hpsearch.spec.family import Vocabulary
     from hpsearch.spec.settings import Value
 
 __all__ = ["Candidate", "derived_seed"]
@@ -26,15 +27,22 @@ class Candidate:
     """The caller's own name for it; no part of what is trained."""
     family: str
     settings: Mapping[str, Value]
-    """A value for each of the family's `all_settings`; `epochs` is never None."""
+    """A value for each setting of its `vocabulary`; `epochs` is never None."""
     seed: int
     """63 bits. Initial weights and data order depend on nothing else; dropout, in a stack, on its
     neighbours' too."""
+    task: str | None = None
+    """The study's task where it names one: a table may be for another one of hpsearch's own."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Its settings, and what these must agree on."""
+        return FAMILIES[self.family].vocabulary(self.task)
 
     @cached_property
     def digest(self) -> str:
         """Hexadecimal hash of everything but the key: a checkpoint belongs to one digest."""
-        later = FAMILIES[self.family].later
+        later = self.vocabulary.later
         settings = {
             name: _plain(value)
             for name, value in self.settings.items()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 __all__ = ["Epoch", "Keeping"]
 
@@ -23,9 +23,9 @@ class Epoch:
     """`train_loss`, the mean over the epoch, and the metrics of the validation part."""
     seconds: float
     """Wall-clock time, evaluation included; in a stack an equal share for each candidate."""
-    confusion: Sequence[Sequence[int]] | None = None
-    """(C, C): the validation rows of each class by the class that they were given. Only of the
-    epoch whose network is kept; None for numbers and for many classes."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What the task measures beside metrics, as plain values: of classes the `confusion` matrix.
+    Only of the epoch whose network is kept."""
 
     def as_json(self) -> dict[str, Any]:
         """The entry of a learning curve in a checkpoint; `Epoch(**entry)` makes it again."""

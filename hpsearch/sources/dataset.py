@@ -7,7 +7,7 @@ test part to itself: a search has no way to look at it. Only the finish asks for
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from hpsearch.sources.inputs import Deviation, Finite, ImageInputs, Preprocessin
 from hpsearch.sources.split import DataSettings, divide, facts
 from hpsearch.sources.tables import load_table
 from hpsearch.spec.problem import Kind, Problem
-from hpsearch.spec.settings import Task
+from hpsearch.spec.task import TASKS
+from hpsearch.tasks.learning import learning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,23 +50,25 @@ class Part:
     inputs: Tensor
     """float32: (N, C, H, W) for images, (N, D) for tables."""
     targets: Tensor
-    """int64 (N,) class indices, or float32 (N, 1) standardised numbers."""
+    """(N, ...), as the task encodes them: int64 (N,) class indices, or float32 (N, 1) standardised
+    numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """How data is made into inputs and targets, learnt from the training rows: plain values."""
 
-    task: Task
+    task: str
+    """The name of the task."""
     classes: tuple[str, ...]
-    """Names of the classes; empty for regression."""
+    """Names of the classes; empty where the target is a number."""
     input_shape: tuple[int, ...]
     """(C, H, W) for images, (D,) for tables."""
     preprocessing: Preprocessing
     """How rows become inputs."""
     target_mean: Finite = 0.0
-    """Regression trains on standardised targets; `targets * target_std + target_mean` has the
-    unit of the data, in which metrics are measured. Both are those of the training rows."""
+    """Mean of the target's numbers in the training rows. What is trained on is standardised;
+    `targets * target_std + target_mean` has the unit of the data."""
     target_std: Deviation = 1.0
 
     @property
@@ -73,9 +76,15 @@ class Prepared:
         """What one input is."""
         return "images" if isinstance(self.preprocessing, ImageInputs) else "rows"
 
-    def problem(self, outputs: int) -> Problem:
-        """What a network with so many outputs has to fit."""
-        return Problem(self.task, self.kind, self.input_shape, outputs, self.classes)
+    def problem(self, loss: str | None = None) -> Problem:
+        """What a network has to fit; without a loss its number of outputs is not known."""
+        problem = Problem(
+            self.task, self.kind, self.input_shape, 0, self.classes, self.target_mean,
+            self.target_std,
+        )  # fmt: skip
+        if loss is None:
+            return problem
+        return replace(problem, outputs=learning(self.task).outputs(loss, problem))
 
     def inputs(self, raw: Any, source: str) -> Tensor:
         """Rows, as `preprocessing` takes them, as inputs on the CPU.
@@ -87,10 +96,7 @@ class Prepared:
 
     def targets(self, raw: NDArray[Any], source: str) -> Tensor:
         """The targets of `Raw` as those of a `Part`, on the CPU; DataError as of `inputs`."""
-        targets = torch.from_numpy(raw)
-        if self.task == "regression":
-            targets = ((targets - self.target_mean) / self.target_std).float().unsqueeze(1)
-        return _finite(targets, source)
+        return _finite(learning(self.task).encode(raw, self.problem()), source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,14 +204,15 @@ def _name(settings: DataSettings) -> str:
 
 def _read(settings: DataSettings) -> Raw:
     if settings.source != "csv":
-        return images.load_images(settings.source, settings.root)
+        raw = images.load_images(settings.source, settings.root)
+        return replace(raw, task=settings.task or raw.task)
     if settings.path is None or settings.target is None:
         raise DataError("a csv source needs data.path and data.target")
     return load_table(settings.path, settings.target, settings.task, settings.ignore)
 
 
 def _target_scale(raw: Raw, train: Rows) -> tuple[float, float]:
-    if raw.task == "classification":
+    if TASKS[raw.task].target == "classes":
         return 0.0, 1.0
     targets = raw.targets[train]
     return float(targets.mean()), float(targets.std()) or 1.0

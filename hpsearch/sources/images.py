@@ -22,6 +22,7 @@ from hpsearch.files import open_regular
 from hpsearch.sources.inputs import ImageInputs, fit_images
 from hpsearch.sources.raw import Raw
 from hpsearch.spec.settings import SOURCES
+from hpsearch.spec.task import usual
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +116,9 @@ def _raw(
         return fit_images(images_NCHW[train], brightest)
 
     targets = targets.astype(np.int64)
-    return Raw("classification", targets, classes, take, fit, fingerprint.hexdigest(), own_test)
+    return Raw(
+        usual("classes").name, targets, classes, take, fit, fingerprint.hexdigest(), own_test
+    )
 
 
 def _read(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hpsearch import urls
 from hpsearch.errors import DataError
 from hpsearch.spec import versions
-from hpsearch.spec.settings import METRICS
+from hpsearch.spec.task import TASKS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from hpsearch.sources.dataset import Dataset, Part
     from hpsearch.sources.split import DataSettings
     from hpsearch.spec import StudySpec
-    from hpsearch.spec.settings import Task
 
 __all__ = ["check_task", "data_settings", "open_data", "open_test_part"]
 
@@ -70,10 +69,10 @@ def open_test_part(spec: StudySpec, base: Path, dataset: Dataset, device: torch.
     return test_part(data_settings(spec, base), dataset, dataset.record, device)
 
 
-def check_task(spec: StudySpec, task: Task) -> None:
+def check_task(spec: StudySpec, task: str) -> None:
     """DataError where the metric is none of this task, which may be known only from the target."""
-    if task not in METRICS[spec.metric].tasks:
-        fitting = ", ".join(n for n, m in METRICS.items() if task in m.tasks)
+    if TASKS[task].metric(spec.metric) is None:
+        fitting = ", ".join(metric.name for metric in TASKS[task].metrics)
         raise DataError(
             f"the metric of study {spec.name!r} is {spec.metric}, and by its target "
             f"{spec.data.target!r} the table is for {task}; "

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from hpsearch.sources.inputs import Preprocessing
-    from hpsearch.spec.settings import Task
 
 __all__ = ["Raw", "Rows"]
 
@@ -23,11 +22,12 @@ Rows = NDArray[np.int64]
 class Raw:
     """All rows of a source: training, validation and test part together."""
 
-    task: Task
+    task: str
+    """The name of the task."""
     targets: NDArray[Any]
     """(N,): int64 class indices, or float64 numbers in their own unit."""
     classes: tuple[str, ...]
-    """Names of the classes; empty for regression."""
+    """Names of the classes; empty where the target is a number."""
     take: Callable[[Rows], Any]
     """Some rows as `Preprocessing` takes them."""
     fit: Callable[[Rows], Preprocessing]

@@ -6,8 +6,8 @@ The split depends on the data and on the seed alone, so every worker of a study 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from hpsearch.errors import DataError
-from hpsearch.spec.settings import Task
+from hpsearch.spec.task import TASKS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class DataSettings:
     """The table, for the source `csv`."""
     target: str | None = None
     """The table's column to predict."""
-    task: Task | None = None
+    task: str | None = None
     """None: by the look of the target column."""
     root: Path | None = None
     """The first folder in which torchvision's data is looked for."""
@@ -78,7 +78,8 @@ def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
     Raises DataError where there are too few rows.
     """
     rows: Rows = np.arange(len(raw.targets), dtype=np.int64)
-    classes = raw.targets if raw.task == "classification" else np.zeros_like(rows)
+    are_classes = TASKS[raw.task].target == "classes"
+    classes = raw.targets if are_classes else np.zeros_like(rows)
     # Its numbers are the same in every version of NumPy, which a Generator's need not be.
     bits = np.random.PCG64(settings.seed)
     notes: list[str] = []
@@ -106,7 +107,7 @@ def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
             f"needs 2 or more. Change data.validation, data.test or data.limit, or get more rows"
         )
     train, validation = cut(rest, count)
-    if settings.every_class and raw.task == "classification":
+    if settings.every_class and are_classes:
         own = [test] if len(test) and not raw.own_test else []
         train, validation, *own = _spread(classes, [train, validation, *own], unused, bits)
         test = own[0] if own else test
@@ -162,46 +163,16 @@ def facts(raw: Raw, parts: Split) -> dict[str, Any]:
     same; and the `baseline`, what a constant answer gives on the validation part.
     """
     targets = {name: raw.targets[rows] for name, rows in vars(parts).items()}
-    if raw.task == "classification":
+    task = TASKS[raw.task]
+    baseline = asdict(task.baseline(targets["train"], targets["validation"], raw.classes))
+    if task.target == "classes":
         rows = {
             name: np.bincount(part, minlength=len(raw.classes)).tolist()
             for name, part in targets.items()
         }
-        return {"class_rows": rows, "baseline": _majority(raw.classes, rows)}
+        return {"class_rows": rows, "baseline": baseline}
     constant = [name for name, part in targets.items() if len(part) and (part == part[0]).all()]
-    return {"constant": constant, "baseline": _mean(targets["train"], targets["validation"])}
-
-
-def _majority(classes: Sequence[str], rows: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """What the most frequent class of the training rows gives as the answer to every row of the
-    validation part, and for the loss their shares."""
-    train, validation = (np.array(rows[part]) for part in ("train", "validation"))
-    answer, total = int(train.argmax()), int(validation.sum())
-    right = int(validation[answer])
-    # As the metrics are counted: classes that are in neither targets nor answers do not count.
-    counted = int((validation > 0).sum()) + (right == 0)
-    values = {
-        "accuracy": right / total,
-        "precision": right / total / counted,
-        "recall": (right > 0) / counted,
-        "f1": 2 * right / (right + total) / counted,
-        "auroc": 0.5,
-    }
-    there = validation > 0
-    if train[there].all():
-        shares = train[there] / train.sum()
-        values["loss"] = float(-(validation[there] / total * np.log(shares)).sum())
-    return {"name": f"majority class {classes[answer]}", "values": values}
-
-
-def _mean(train: NDArray[Any], validation: NDArray[Any]) -> dict[str, Any]:
-    """What the mean of the training rows gives as the answer to every validation row."""
-    error = validation - train.mean()
-    mse, variance = float((error**2).mean()), float(validation.var())
-    values = {"mse": mse, "rmse": mse**0.5, "mae": float(np.abs(error).mean())}
-    if variance > 0:
-        values["r2"] = 1 - mse / variance
-    return {"name": "mean of the target", "values": values}
+    return {"constant": constant, "baseline": baseline}
 
 
 def stratified(

@@ -14,6 +14,7 @@ from hpsearch.errors import DataError
 from hpsearch.sources.csvfile import Column, read_columns
 from hpsearch.sources.inputs import TableInputs, fit_table
 from hpsearch.sources.raw import Raw
+from hpsearch.spec.task import TASKS, usual
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from hpsearch.sources.inputs import Values
     from hpsearch.sources.raw import Rows
-    from hpsearch.spec.settings import Task
+    from hpsearch.spec.task import Target
 
 __all__ = ["known_targets", "load_table", "values_of"]
 
@@ -33,7 +34,7 @@ _FEW_CLASSES = 20
 """A whole-number target with more distinct values than this is taken as a quantity."""
 
 
-def load_table(path: Path, target: str, task: Task | None, ignore: Collection[str]) -> Raw:
+def load_table(path: Path, target: str, task: str | None, ignore: Collection[str]) -> Raw:
     """A CSV file as a data set. DataError for anything that is not as it should be.
 
     The delimiter is the one of `, ; tab |` that cuts the first line into most names. Where it is
@@ -48,7 +49,7 @@ def load_table(path: Path, target: str, task: Task | None, ignore: Collection[st
     target_column = columns.pop(target)
     if len(target_column.texts) < 5:
         raise DataError(f"{path} has {len(target_column.texts)} rows with a target; give 5 or more")
-    task = task or _task(target_column)
+    task = task or usual(_kind(target_column)).name
     targets, classes = _targets(path, target_column, task)
     used = [column for name, column in columns.items() if name not in ignore]
     inputs, more = _inputs(used)
@@ -102,19 +103,19 @@ def _with_target(
     return kept, (f"{_count(dropped, 'row')} without a value of `{target}` left out",)
 
 
-def _task(target: Column) -> Task:
+def _kind(target: Column) -> Target:
     """Texts, and whole numbers of which there are few and each often, are classes."""
     if target.not_a_number is not None:
-        return "classification"
+        return "classes"
     numbers = target.numbers()
     distinct = len(np.unique(numbers))
     few = distinct <= _FEW_CLASSES and distinct * 5 <= len(numbers)
-    return "classification" if few and bool((numbers == numbers.round()).all()) else "regression"
+    return "classes" if few and bool((numbers == numbers.round()).all()) else "numbers"
 
 
-def _targets(path: Path, target: Column, task: Task) -> tuple[NDArray[Any], tuple[str, ...]]:
+def _targets(path: Path, target: Column, task: str) -> tuple[NDArray[Any], tuple[str, ...]]:
     """int64 class indices and the classes' names, or float64 numbers."""
-    if task == "regression":
+    if TASKS[task].target == "numbers":
         return known_targets(str(path), target, ()), ()
     labels = [_label(target, text) for text in target.texts]
     # Numbers by size, then texts by the alphabet.

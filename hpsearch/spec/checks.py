@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpsearch.spec import versions
 from hpsearch.spec.conditions import space_of, starts
-from hpsearch.spec.conflicts import LOSS
 from hpsearch.spec.data import completed
 from hpsearch.spec.document import admit
 from hpsearch.spec.family import FAMILIES
@@ -16,6 +15,7 @@ from hpsearch.spec.models import (
     BudgetSpec,
     DataSpec,
     FinalSpec,
+    MetricSpec,
     NetworkSection,
     RetrySpec,
     SearchSpec,
@@ -23,6 +23,7 @@ from hpsearch.spec.models import (
 )
 from hpsearch.spec.parameters import Entry, drafts, entries
 from hpsearch.spec.place import check_folder, check_place
+from hpsearch.spec.registry import PluginError
 from hpsearch.spec.search import (
     check_pruner,
     check_samplers,
@@ -33,9 +34,10 @@ from hpsearch.spec.search import (
     samplers,
 )
 from hpsearch.spec.sections import section
-from hpsearch.spec.settings import GROUPS, LOSSES, METRICS, SOURCES, TRAINING
+from hpsearch.spec.settings import GROUPS, SOURCES
 from hpsearch.spec.space import Choices, Range
 from hpsearch.spec.study import StudySpec
+from hpsearch.spec.task import LOSS, LOSS_RULE, TASKS, beside, possible, training
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "check_document"]
 
-_METRIC = "accuracy"
 _SAMPLERS = {"staged": "auto"}
 """Of a strategy, where the file names none; else `bayesian`."""
 
@@ -81,14 +82,15 @@ def check(
         faults.stop(source)
     explicit = versions.explicit(content)
     content = dict(versions.completed(content, version))
-    sections = _sections(content, faults)
+    named = _named_metric(content, faults)
+    sections = _fitting(_sections(content, faults), faults)
     head, data, network, search, budget, retry, final = sections
-    known = _drafts(content, found, network, faults)
+    known = _drafts(content, found, data, network, faults)
     space = space_of(known, faults)
     start = starts(content.get("start", []), known, space, faults)
-    _check_agreement(sections, content, known, faults)
+    _check_agreement(sections, content, named, known, faults)
     if found is None:  # what studies of before may have stays readable
-        _check_scales(content, known, faults)
+        _check_scales(data, content, known, faults)
         _check_trainable(data, network, space, start, known, faults)
         _check_folders(head, data, faults)  # the database's may be another machine's
     sampler = _check_search(sections, content, known, space, faults, stored=found is not None)
@@ -102,7 +104,7 @@ def check(
         name=head.name,
         data=data,
         family=network.family,
-        metric=head.metric or _METRIC,
+        metric=head.metric or possible(data.task)[0].metrics[0].name,
         space=space,
         start=start,
         search=search.model_copy(update=proposed),
@@ -177,14 +179,42 @@ def _sections(content: dict[str, Any], faults: Faults) -> _Sections:
     )
 
 
+def _fitting(sections: _Sections, faults: Faults) -> _Sections:
+    """The sections without a task whose settings mean something else to the family."""
+    data, network = sections.data, sections.network
+    if data is None or network is None:
+        return sections
+    try:
+        FAMILIES[network.family].vocabulary(data.task)
+    except PluginError as error:
+        faults.add(("data", "task"), f"a task that goes with the family ({error})", data.task or "")
+        return sections._replace(data=None)
+    return sections
+
+
+def _named_metric(content: dict[str, Any], faults: Faults) -> MetricSpec | None:
+    """The metric where it is given with a direction; `content` gets its name alone."""
+    raw = content.get("metric")
+    if not isinstance(raw, dict):
+        return None
+    named = section(MetricSpec, raw, ("metric",), faults)
+    content["metric"] = named.name if named else LOSS  # which every task has: one fault is enough
+    return named
+
+
 def _drafts(
     content: dict[str, Any],
     found: Iterable[Entry] | None,
+    data: DataSpec | None,
     network: NetworkSection | None,
     faults: Faults,
 ) -> dict[str, Draft]:
     family = FAMILIES[network.family] if network else _meant(content.get("network"))
-    settings = family.all_settings if family else {s.name: s for s in TRAINING}
+    task = data.task if data else None
+    settings = {
+        s.name: s
+        for s in (family.vocabulary(task).settings.values() if family else training(beside(task)))
+    }
     if found is None:
         found = entries(content.get("parameters", {}), settings, faults)
     return drafts(found, settings, family.name if family else None, faults)
@@ -198,12 +228,16 @@ def _meant(network: object) -> Family | None:
 
 
 def _check_agreement(
-    sections: _Sections, content: Mapping[str, object], known: Mapping[str, Draft], faults: Faults
+    sections: _Sections,
+    content: Mapping[str, object],
+    named: MetricSpec | None,
+    known: Mapping[str, Draft],
+    faults: Faults,
 ) -> None:
     """Note what is right by itself and wrong together."""
     data, network, budget = sections.data, sections.network, sections.budget
     if data:
-        _check_metric(data, content, faults)
+        _check_metric(data, content.get("metric"), named, faults)
         _check_loss(data, known, faults)
         if network:
             _check_takes(network.family, data.source, faults)
@@ -251,23 +285,31 @@ def _check_folders(head: StudySections | None, data: DataSpec | None, faults: Fa
         check_folder(("data", "root"), data.root, faults)
 
 
-def _check_metric(data: DataSpec, content: Mapping[str, object], faults: Faults) -> None:
-    metric = content.get("metric")
+def _check_metric(data: DataSpec, metric: object, named: MetricSpec | None, faults: Faults) -> None:
     if metric is None and data.source == "csv":
         faults.add(("metric",), "a value, as the source is csv", "nothing")
-    if metric is None or data.task is None or not isinstance(metric, str):
-        return
-    fitting = [name for name, known in METRICS.items() if data.task in known.tasks]
-    if metric in METRICS and metric not in fitting:
-        expected = f"{listed(fitting)}, as the task is {data.task}"
-        faults.add(("metric",), expected, show(metric), beside=[("data", "task")])
+    fitting = {m.name: m for task in possible(data.task) for m in task.metrics}
+    if named is not None and named.name in fitting:
+        better = fitting[named.name].direction
+        if named.direction != better:
+            expected = f"{better}, as {named.name} is better so"
+            faults.add(("metric", "direction"), expected, show(named.direction))
+    elif isinstance(metric, str) and metric not in fitting and _is_metric(metric):
+        why = f"as the task is {data.task}" if data.task else "as data.task names no other task"
+        beside = [("data", "task")]
+        faults.add(("metric",), f"{listed(fitting)}, {why}", show(metric), beside=beside)
+
+
+def _is_metric(name: str) -> bool:
+    """Whether it is one of any task; that it is none at all is a fault of its own."""
+    return any(task.metric(name) for task in TASKS.all().values())
 
 
 def _check_loss(data: DataSpec, known: Mapping[str, Draft], faults: Faults) -> None:
     draft = known.get("loss")
     if data.task is None or draft is None or not isinstance(draft.domain, Choices):
         return
-    fitting = [name for name, tasks in LOSSES.items() if data.task in tasks]
+    fitting = [loss.name for loss in TASKS[data.task].losses]
     wrong = [v for v in draft.domain.values if v is not None and v not in fitting]
     for value in wrong:
         expected = f"{listed(fitting)}, as the task is {data.task}"
@@ -275,24 +317,31 @@ def _check_loss(data: DataSpec, known: Mapping[str, Draft], faults: Faults) -> N
 
 
 def _check_scales(
-    content: Mapping[str, object], known: Mapping[str, Draft], faults: Faults
+    data: DataSpec | None,
+    content: Mapping[str, object],
+    known: Mapping[str, Draft],
+    faults: Faults,
 ) -> None:
     """Note losses that are searched and cannot be compared by the metric `loss`."""
     draft = known.get("loss")
-    if content.get("metric") != "loss" or draft is None or not isinstance(draft.domain, Choices):
+    if content.get("metric") != LOSS or draft is None or not isinstance(draft.domain, Choices):
         return
     names = [str(v) for v in draft.domain.values if v is not None]
-    if draft.when or None in draft.domain.values:
-        names.append(
-            "mse"
-        )  # what numbers get where nothing is said; for classes it changes nothing
-    # The losses of classes are one scale: the mean negative log-likelihood, in nats.
-    scales = list(dict.fromkeys(name for name in names if "regression" in LOSSES[name]))
-    if len(scales) > 1:
-        fitting = [n for n, m in METRICS.items() if n != "loss" and "regression" in m.tasks]
-        expected = f"{listed(fitting)}, as losses of different scales are searched"
-        got = f'"loss", which cannot compare {", ".join(scales)}'
-        faults.add(("metric",), expected, got, beside=[draft.path])
+    usual = bool(draft.when) or None in draft.domain.values
+    for task in possible(data.task if data else None):
+        losses = [task.loss(name) for name in names]
+        losses += [task.losses[0]] if usual else []
+        if None in losses:
+            continue  # another task is meant, or that is a fault of its own
+        scales: dict[str, str] = {}
+        for loss in losses:
+            if loss is not None:
+                scales.setdefault(loss.scale or loss.name, loss.name)
+        if len(scales) > 1:
+            fitting = (metric.name for metric in task.metrics if metric.name != LOSS)
+            expected = f"{listed(fitting)}, as losses of different scales are searched"
+            got = f'"loss", which cannot compare {", ".join(scales.values())}'
+            faults.add(("metric",), expected, got, beside=[draft.path])
 
 
 def _check_trainable(
@@ -310,14 +359,15 @@ def _check_trainable(
     faulty = {name for name, draft in known.items() if draft.domain is None}
     if data is None or network is None:
         return
-    for rule in FAMILIES[network.family].all_rules:
-        if rule is LOSS or faulty & rule.wanted.keys():  # the loss is looked at by itself
+    known_settings = FAMILIES[network.family].vocabulary(data.task)
+    for rule in known_settings.rules:
+        if rule is LOSS_RULE or faulty & rule.wanted.keys():  # the loss is looked at by itself
             continue
         if found := never(space, network.family, rule, data.task, None):
             beside = [known[name].path for name in rule.wanted if name in known]
             faults.add(known[found.name].path, found.wanted, found.values, beside=beside)
             continue
-        settings = {**FAMILIES[network.family].defaults, **space.constants}
+        settings = {**known_settings.defaults, **space.constants}
         for number, point in enumerate(start):
             drawn = {name for name in rule.wanted if name in space.names and name not in point}
             if not drawn and (why := rule.breach({**settings, **point}, data.task, None)):

@@ -11,6 +11,7 @@ from hpsearch.files import open_regular
 from hpsearch.spec.faults import listed, nearest, show
 from hpsearch.spec.header import header
 from hpsearch.spec.settings import SOURCES
+from hpsearch.spec.task import TASKS, usual
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
@@ -39,7 +40,8 @@ def completed(data: DataSpec, faults: Faults) -> DataSpec:
         expected = f"shares below 1 in all, with validation at {data.validation:g}"
         key = "test" if data.test is not None else "validation"
         faults.add(("data", key), expected, f"{test:g} for test", beside=[("data", "validation")])
-    return data.model_copy(update={"test": test, "task": data.task or source.task})
+    task = data.task or (usual(source.target).name if source.target else None)
+    return data.model_copy(update={"test": test, "task": task})
 
 
 def _check_keys(data: DataSpec, source: Source, faults: Faults) -> None:
@@ -55,8 +57,9 @@ def _check_keys(data: DataSpec, source: Source, faults: Faults) -> None:
     if data.root is not None and not source.folder:
         expected = f"no root, as {data.source} keeps no folder of files"
         faults.add(("data", "root"), expected, show(data.root), beside=beside)
-    if source.task and data.task not in (None, source.task):
-        expected = f"{source.task}, as the source is {data.source}"
+    if source.target and data.task and TASKS[data.task].target != source.target:
+        fitting = (task.name for task in TASKS.all().values() if task.target == source.target)
+        expected = f"{listed(fitting)}, as the source is {data.source}"
         faults.add(("data", "task"), expected, show(data.task), beside=beside)
     for index, column in enumerate(data.ignore):
         if column == data.target:

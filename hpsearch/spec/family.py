@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hpsearch.spec.conflicts import RULES
 from hpsearch.spec.problem import KINDS
-from hpsearch.spec.registry import Registry
-from hpsearch.spec.settings import GROUPS, TRAINING
+from hpsearch.spec.registry import PluginError, Registry
+from hpsearch.spec.settings import RESERVED
+from hpsearch.spec.task import TASKS, beside, rules_of, training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,13 +18,7 @@ if TYPE_CHECKING:
     from hpsearch.spec.problem import Kind
     from hpsearch.spec.settings import Setting, Value
 
-__all__ = ["FAMILIES", "RESERVED", "Family"]
-
-RESERVED = frozenset({
-    *GROUPS, "min", "max", "step", "log", "count", "values", "default", "when", "cap",
-    *(setting.name for setting in TRAINING),
-})  # fmt: skip
-"""Names that no setting of a family can have: they mean something else in a study file."""
+__all__ = ["FAMILIES", "Family", "Vocabulary"]
 
 
 @dataclass(frozen=True)
@@ -55,8 +49,9 @@ class Family:
 
     def __post_init__(self) -> None:
         names = [setting.name for setting in self.settings]
+        taken = RESERVED | {setting.name for setting in training(beside(None))}
         for name in names:
-            if name in RESERVED or not name.isidentifier():
+            if name in taken or not name.isidentifier():
                 raise ValueError(f"no setting of a family can be called {name!r}")
             if names.count(name) > 1:
                 raise ValueError(f"there are two settings {name!r}")
@@ -70,30 +65,60 @@ class Family:
         if not self.takes or not self.takes <= {*KINDS}:
             raise ValueError(f"takes: expected some of {', '.join(KINDS)}")
 
+    def vocabulary(self, task: str | None = None) -> Vocabulary:
+        """The settings of candidates of this family, and what these must agree on.
+
+        Args:
+            task: The study's task where it names one. Candidates have the settings of all of
+                hpsearch's own tasks anyway, so that a table's may be known later.
+
+        Raises PluginError where the task is not here, or has a setting that means something else.
+        """
+        if task in TASKS.own:
+            task = None
+        if task not in self._vocabularies:
+            self._vocabularies[task] = self._vocabulary(task)
+        return self._vocabularies[task]
+
     @cached_property
-    def all_settings(self) -> Mapping[str, Setting]:
-        """Every setting of a candidate by name: the network's, then those of its training."""
-        return {setting.name: setting for setting in (*self.settings, *TRAINING)}
+    def _vocabularies(self) -> dict[str | None, Vocabulary]:
+        return {}
+
+    def _vocabulary(self, name: str | None) -> Vocabulary:
+        tasks = beside(name)
+        known = {setting.name: setting for setting in self.settings}
+        for setting in training(tasks):
+            if known.setdefault(setting.name, setting) != setting:
+                raise PluginError(
+                    f"the task {name} has a setting {setting.name!r}, which means something else "
+                    f"beside networks of the family {self.name}"
+                )
+        return Vocabulary(known, (*rules_of(tasks), *self.rules))
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Every setting of a candidate, and what these must agree on."""
+
+    settings: Mapping[str, Setting]
+    """By name: the network's, those of its training, those of tasks."""
+    rules: tuple[Rule, ...]
+    """What the settings have to agree on."""
 
     @property
     def defaults(self) -> dict[str, Value]:
         """The value of every setting of a candidate that a study file does not mention."""
-        return {name: setting.default for name, setting in self.all_settings.items()}
+        return {name: setting.default for name, setting in self.settings.items()}
 
     @cached_property
     def later(self) -> Mapping[str, Value]:
         """Settings that came after the first release, and their defaults; see `Setting.later`."""
-        return {name: s.default for name, s in self.all_settings.items() if s.later}
+        return {name: s.default for name, s in self.settings.items() if s.later}
 
     @cached_property
     def per_slot(self) -> frozenset[str]:
         """Settings in which candidates that are trained as one stack may differ."""
-        return frozenset(name for name, s in self.all_settings.items() if s.per_slot)
-
-    @cached_property
-    def all_rules(self) -> tuple[Rule, ...]:
-        """What the settings of a candidate have to agree on."""
-        return *RULES, *self.rules
+        return frozenset(name for name, s in self.settings.items() if s.per_slot)
 
 
 FAMILIES: Registry[Family] = Registry(Family, "hpsearch.families")

@@ -11,7 +11,7 @@ from hpsearch.spec.space import Choices, Grid, Parameter, Range, Space
 
 if TYPE_CHECKING:
     from hpsearch.spec.conflicts import Rule
-    from hpsearch.spec.settings import Task, Value
+    from hpsearch.spec.settings import Value
 
 __all__ = ["Combination", "Never", "combinations", "never"]
 
@@ -52,7 +52,7 @@ class Combination:
 
 
 def never(
-    space: Space, family: str, rule: Rule, task: Task | None, classes: int | None
+    space: Space, family: str, rule: Rule, task: str | None, classes: int | None
 ) -> Never | None:
     """The values of one setting that break `rule` in every candidate that has them; None: none.
 
@@ -77,7 +77,7 @@ def _never(space: Space, rule: Rule, cases: _Cases) -> Never | None:
 
 
 def combinations(
-    space: Space, family: str, rules: Collection[Rule], task: Task | None, classes: int | None
+    space: Space, family: str, rules: Collection[Rule], task: str | None, classes: int | None
 ) -> list[Combination]:
     """The combinations of searched values that break a rule, where no value does so by itself."""
     found = []
@@ -93,12 +93,12 @@ class _Cases:
     """All that candidates may have of the settings of one rule."""
 
     def __init__(
-        self, space: Space, family: str, rule: Rule, task: Task | None, classes: int | None
+        self, space: Space, family: str, rule: Rule, task: str | None, classes: int | None
     ) -> None:
         self._space, self._names = space, _involved(space, rule.wanted)
         listed = {p.name: _few(space, p) for p in space if p.name in self._names}
         grid = Grid(_with(space, listed, only=self._names))
-        plain = {**FAMILIES[family].defaults, **space.constants}
+        plain = {**FAMILIES[family].vocabulary(task).defaults, **space.constants}
         cells = [grid.cell(n) for n in range(grid.size)] if grid.size <= _MOST_CASES else []
         whys = [rule.breach({**plain, **cell}, task, classes) for cell in cells]
         judged = list(zip(cells, whys, strict=True))

@@ -6,7 +6,7 @@ fields have to agree on is checked in `checks`, so that every fault shows at onc
 
 # No `from __future__ import annotations`: pydantic reads the annotations while the program runs.
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -23,7 +23,8 @@ from pydantic_core import PydanticCustomError
 from hpsearch.spec import settings, versions
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.faults import listed, nearest
-from hpsearch.spec.registry import PluginError
+from hpsearch.spec.registry import PluginError, Registry
+from hpsearch.spec.task import TASKS
 
 __all__ = [
     "KEEPS",
@@ -35,6 +36,7 @@ __all__ = [
     "FinalSpec",
     "HyperbandPruner",
     "MedianPruner",
+    "MetricSpec",
     "NetworkSection",
     "NoPruner",
     "PatientPruner",
@@ -83,17 +85,35 @@ def _one_of(names: Iterable[str]) -> PlainValidator:
 
 def _family(value: object) -> object:
     """Accepts the name of a family; others are looked for only where it is none of ours."""
+    return _declared(value, FAMILIES, "family")
+
+
+def _task(value: object) -> object:
+    """The same of a task."""
+    return _declared(value, TASKS, "task")
+
+
+def _declared(value: object, registry: Registry[Any], noun: str) -> object:
     try:
-        if isinstance(value, str) and FAMILIES.find(value):
+        if isinstance(value, str) and registry.find(value):
             return value
     except PluginError as error:
-        expected = f"a family that works ({error})"
-        raise PydanticCustomError("expected", "a family", {"expected": expected}) from None
-    names = tuple(FAMILIES.all())
+        expected = f"a {noun} that works ({error})"
+        raise PydanticCustomError("expected", "a declaration", {"expected": expected}) from None
+    names = tuple(registry.all())
     if isinstance(value, str) and nearest(value, names) is None:
-        expected = f"{listed(names)}, or a family of a package that is installed here"
-        raise PydanticCustomError("expected", "a family", {"expected": expected})
+        expected = f"{listed(names)}, or a {noun} of a package that is installed here"
+        raise PydanticCustomError("expected", "a declaration", {"expected": expected})
     raise PydanticCustomError("one_of", "one of the names", {"names": names})
+
+
+def _metric(value: object) -> object:
+    """Accepts the name of a metric of any task; that it suits the study's is checked later."""
+    for installed in (False, True):
+        names = [m.name for t in TASKS.all(installed=installed).values() for m in t.metrics]
+        if isinstance(value, str) and value in names:
+            return value
+    raise PydanticCustomError("one_of", "one of the names", {"names": tuple(dict.fromkeys(names))})
 
 
 def _stack(value: object) -> object:
@@ -115,12 +135,22 @@ Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 SourceName = Annotated[str, _one_of(settings.SOURCES)]
-TaskName = Annotated[settings.Task, _one_of(("classification", "regression"))]
+TaskName = Annotated[str, PlainValidator(_task, json_schema_input_type=str)]
 FamilyName = Annotated[str, PlainValidator(_family, json_schema_input_type=str)]
-MetricName = Annotated[str, _one_of(settings.METRICS)]
+MetricName = Annotated[str, PlainValidator(_metric, json_schema_input_type=str)]
 KeepName = Annotated[str, _one_of(KEEPS)]
+DirectionName = Annotated[str, _one_of(get_args(settings.Direction))]
 StrategyName = Annotated[str, _one_of(STRATEGIES)]
 PrunerName = Annotated[str, _one_of(settings.PRUNERS)]
+
+
+class MetricSpec(Section):
+    """A metric, with the direction that it is improved in."""
+
+    name: MetricName
+    """One of the task's metrics."""
+    direction: DirectionName
+    """Whether it is to grow or to shrink: what the metric itself says."""
 
 
 class DataSpec(Section):
@@ -133,7 +163,7 @@ class DataSpec(Section):
     target: Text | None = None
     """Column that the network learns to tell; `csv` only."""
     task: TaskName | None = None
-    """What is learnt. A table's is inferred from its target unless said."""
+    """What is learnt: the name of a task. By default it follows from the target."""
     root: Text | None = None
     """Folder with the data set's files, for those that torchvision downloads; the user's data
     folder unless said."""
@@ -400,9 +430,12 @@ class StudySections(Section):
     """Name of the study in the database: letters, digits, and . _ - after the first."""
     data: SkipValidation[DataSpec]
     network: SkipValidation[NetworkSection]
-    metric: MetricName | None = None
-    """What the search improves, measured on validation data after every epoch: `accuracy`
-    unless said; a table has to say. Its direction is inferred."""
+    metric: (
+        Annotated[str, PlainValidator(_metric, json_schema_input_type=str | MetricSpec)] | None
+    ) = None
+    """What the search improves, measured on validation data after every epoch: a name, or
+    name and direction. `accuracy` by default; required for a table. The direction follows from
+    the metric."""
     keep: KeepName = "best"
     """Which epoch of a trial counts, its value and its network: the `best` one, or the `last`."""
     parameters: Any

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
-
-if TYPE_CHECKING:
-    from hpsearch.spec.settings import Task
+from typing import Literal, get_args
 
 __all__ = ["KINDS", "Kind", "Problem"]
 
@@ -21,7 +18,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 class Problem:
     """What a network is given, and what it has to give."""
 
-    task: Task
+    task: str
+    """The name of the task."""
     kind: Kind
     shape: tuple[int, ...]
     """Of one input, without the batch: (D,) for rows, (C, H, W) for images."""
@@ -29,4 +27,8 @@ class Problem:
     """Numbers that it gives for each input: its outputs are float32 (N, outputs), without softmax
     or sigmoid."""
     classes: tuple[str, ...]
-    """Names of the classes; empty for regression."""
+    """Names of the classes; empty where the target is a number."""
+    target_mean: float = 0.0
+    """Mean of the target's numbers in the training rows; 0 where it is a class."""
+    target_std: float = 1.0
+    """Standard deviation of the same; 1 where it is a class."""

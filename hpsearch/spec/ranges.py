@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from hpsearch.spec import StudySpec
-from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import Setting, Value
 from hpsearch.spec.space import Assignment, Choices, Parameter, Range
 
@@ -43,7 +42,7 @@ class Edge:
 
 def bounds(spec: StudySpec, parameter: Parameter) -> Setting:
     """What a parameter's values may be in this study: its setting, with the study's own end."""
-    setting = FAMILIES[spec.family].all_settings[parameter.name]
+    setting = spec.vocabulary.settings[parameter.name]
     if parameter.name == "epochs":
         return replace(setting, high=spec.budget.epochs)
     if parameter.cap is not None and isinstance(parameter.domain, Range):

@@ -13,21 +13,25 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.models import StudySections
 from hpsearch.spec.parameters import AUTO, MOST_STEPS, MOST_VALUES
-from hpsearch.spec.settings import GROUPS, TRAINING, Setting
+from hpsearch.spec.settings import GROUPS, Setting
+from hpsearch.spec.task import TASKS, training
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from hpsearch.spec.family import Family
+    from hpsearch.spec.task import Task
 
 __all__ = ["schema"]
 
 Schema = dict[str, Any]
 
 
-def schema(families: Iterable[Family] | None = None) -> Schema:
-    """The schema of a study file of these families; None: all that are here."""
+def schema(families: Iterable[Family] | None = None, tasks: Iterable[Task] | None = None) -> Schema:
+    """The schema of a study file of these families and tasks; None: all that are here."""
     families = list(FAMILIES.all().values() if families is None else families)
+    tasks = list(TASKS.all().values() if tasks is None else tasks)
+    trained = training(tasks)
     found = StudySections.model_json_schema()
     keys, definitions = found["properties"], found["$defs"]
     keys["network"]["properties"]["family"]["enum"] = [family.name for family in families]
@@ -35,12 +39,18 @@ def schema(families: Iterable[Family] | None = None) -> Schema:
         "description": "The parameter exists only where others have these values.",
         "type": "object",
         "minProperties": 1,
-        "propertyNames": {"enum": [*dict.fromkeys(n for f in families for n in f.all_settings)]},
+        "propertyNames": {
+            "enum": [*dict.fromkeys(s.name for f in families for s in (*f.settings, *trained))]
+        },
     }
-    for setting in TRAINING:
-        definitions[f"training.{setting.name}"] = _parameter(setting)
+    keys["data"]["properties"]["task"]["anyOf"][0] = {"enum": [task.name for task in tasks]}
+    metrics = [*dict.fromkeys(metric.name for task in tasks for metric in task.metrics)]
+    definitions["MetricSpec"]["properties"]["name"]["enum"] = metrics
+    keys["metric"]["anyOf"][0] = {"enum": metrics}
+    for name, ways in _by_name(trained).items():
+        definitions[f"training.{name}"] = ways[0] if len(ways) == 1 else {"anyOf": ways}
     for family in families:
-        definitions |= _of_family(family)
+        definitions |= _of_family(family, trained)
     keys["parameters"] = {
         "description": "What is searched and what is held constant: by name, or by group and name.",
         "type": "object",
@@ -59,10 +69,18 @@ def schema(families: Iterable[Family] | None = None) -> Schema:
     return {**start, "allOf": [_where(family) for family in families]}
 
 
-def _of_family(family: Family) -> Schema:
+def _by_name(settings: Iterable[Setting]) -> dict[str, list[Schema]]:
+    """The forms of each setting: two tasks may use one name with another meaning."""
+    forms: dict[str, list[Schema]] = {}
+    for setting in settings:
+        forms.setdefault(setting.name, []).append(_parameter(setting))
+    return forms
+
+
+def _of_family(family: Family, trained: Sequence[Setting]) -> Schema:
     """The definitions that are a family's own, each under a name that begins with the family's."""
-    name, settings = family.name, family.all_settings
-    places = {setting.name: f"training.{setting.name}" for setting in TRAINING}
+    name, settings = family.name, (*trained, *family.settings)
+    places = {setting.name: f"training.{setting.name}" for setting in trained}
     places |= {setting.name: f"{name}.{setting.name}" for setting in family.settings}
     by_name = _object({key: {"$ref": f"#/$defs/{place}"} for key, place in places.items()})
     by_group = _object({key: {"$ref": f"#/$defs/{name}.group"} for key in GROUPS})
@@ -70,7 +88,7 @@ def _of_family(family: Family) -> Schema:
         **{f"{name}.{setting.name}": _parameter(setting) for setting in family.settings},
         f"{name}.group": by_name,
         f"{name}.parameters": {"anyOf": [by_group, {"$ref": f"#/$defs/{name}.group"}]},
-        f"{name}.start": _object({key: _value(setting) for key, setting in settings.items()}),
+        f"{name}.start": _object({setting.name: _value(setting) for setting in settings}),
     }
 
 

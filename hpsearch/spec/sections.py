@@ -97,7 +97,8 @@ def _note(
 def _is_setting(key: object) -> bool:
     """Whether a key is a setting of any family; `epochs` is one of the budget before all."""
     families = FAMILIES.all().values()
-    return key != "epochs" and any(key in family.all_settings for family in families)
+    own = any(key in family.vocabulary().settings for family in families)
+    return key != "epochs" and own
 
 
 def _without_tags(keys: Path) -> Path:

@@ -1,14 +1,13 @@
-"""What a study file can name: data sources, training settings, metrics, samplers, pruners.
+"""What a study file can name: data sources, training settings, samplers, pruners.
 
 This is the one place where their names, types, ranges and defaults stand. `spec` checks study files
 against it, `training` builds from it, the JSON Schema and the docs are made from it. It imports
 nothing heavy, so that a bad study file is answered at once. The settings of networks stand with
-their families (`spec.family`).
+their families (`spec.family`), losses and metrics with their tasks (`spec.task`).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, get_args
@@ -17,18 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hpsearch.spec.problem import Kind
+    from hpsearch.spec.task import Target
 
 __all__ = [
     "FINAL",
     "GROUPS",
     "JOINT",
     "LEARNS_AFTER",
-    "LOSSES",
-    "METRICS",
     "OPTIMIZERS",
     "POLISH",
     "PRUNERS",
     "PURE",
+    "RESERVED",
     "SAMPLERS",
     "SCHEDULES",
     "SOURCES",
@@ -36,10 +35,8 @@ __all__ = [
     "WARMUP",
     "Direction",
     "Group",
-    "Metric",
     "Setting",
     "Source",
-    "Task",
     "Value",
     "ValueKind",
 ]
@@ -48,7 +45,6 @@ Value = bool | int | float | str | tuple[int, ...] | None
 """What a parameter can be. A tuple is a list of layer sizes, such as `[512, 512]`."""
 
 ValueKind = Literal["int", "float", "bool", "choice", "sizes", "int_or_sizes"]
-Task = Literal["classification", "regression"]
 Direction = Literal["maximize", "minimize"]
 
 Group = Literal["architecture", "learning_rate", "batch_size", "regularization", "optimizer"]
@@ -163,22 +159,6 @@ def _is_number(value: object) -> bool:
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A number measured on validation data after every epoch."""
-
-    direction: Direction
-    tasks: tuple[Task, ...]
-    doc: str
-    low: float = 0.0
-    """The least that it can be."""
-
-    @property
-    def high(self) -> float:
-        """The most that it can be."""
-        return 1.0 if self.direction == "maximize" else math.inf
-
-
-@dataclass(frozen=True)
 class Source:
     """Where data comes from."""
 
@@ -191,19 +171,12 @@ class Source:
     """The folder below `data.root` in which torchvision keeps it."""
     file: str = ""
     """One file in that folder, by which its presence is known."""
-    task: Task | None = "classification"
+    target: Target | None = "classes"
+    """What the target of a row is; None: that depends on the data."""
 
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle", "plateau")
-LOSSES: Mapping[str, tuple[Task, ...]] = MappingProxyType({
-    "cross_entropy": ("classification",),
-    "bce": ("classification",),
-    "mse": ("regression",),
-    "l1": ("regression",),
-    "huber": ("regression",),
-})  # fmt: skip
-"""Loss -> the tasks it serves. `bce` (with logits) is for two classes."""
 
 TRAINING: tuple[Setting, ...] = (
     Setting("lr", "float", 1e-3, "Learning rate: the peak, where a schedule moves it.",
@@ -249,40 +222,19 @@ TRAINING: tuple[Setting, ...] = (
             low=0, high=100_000,
             group="learning_rate", per_slot=True),
     Setting("loss", "choice", None,
-            "What training minimises; by the task unless said: bce for two classes, "
-            "cross_entropy for more, mse for numbers.",
-            choices=tuple(LOSSES),
+            "What training minimises; by default the task's own loss.",
             group="optimizer"),
-    Setting("label_smoothing", "float", 0.0, "Share of the target spread over all classes.",
-            low=0, high=1, open_high=True,
-            group="regularization", per_slot=True, more="regularization"),
-    Setting("class_weight", "choice", "none",
-            "Weight of a row in training: 1, or `balanced`, by how rare its class is, rows / "
-            "(classes x rows of the class). Metrics and the validation loss are never weighted.",
-            choices=("none", "balanced"), later=True,
-            group="regularization", per_slot=True),
     Setting("clip", "float", None, "Largest norm of the gradient; longer ones are shortened to it.",
             low=0, high=1e6, open_low=True,
             group="regularization", per_slot=True),
 )  # fmt: skip
-"""The settings of training, the same for every family."""
+"""The settings of training, the same for every family. Tasks add theirs, and names of losses."""
 
-METRICS: Mapping[str, Metric] = MappingProxyType({
-    "accuracy": Metric("maximize", ("classification",), "share of rows classified rightly"),
-    "precision": Metric("maximize", ("classification",), "mean over classes"),
-    "recall": Metric("maximize", ("classification",), "mean over classes"),
-    "f1": Metric("maximize", ("classification",), "mean over classes"),
-    "auroc": Metric("maximize", ("classification",), "area under the ROC curve, mean over classes"),
-    "loss": Metric("minimize", ("classification", "regression"), "the training loss, unsmoothed"),
-    "mse": Metric("minimize", ("regression",), "mean squared error, in the target's unit squared"),
-    "rmse": Metric("minimize", ("regression",), "root of the mean squared error"),
-    "mae": Metric("minimize", ("regression",), "mean absolute error, in the target's unit"),
-    "r2": Metric(
-        "maximize", ("regression",), "share of the variance explained", low=-math.inf
-    ),
+RESERVED = frozenset({
+    *GROUPS, "min", "max", "step", "log", "count", "values", "default", "when", "cap",
+    *(setting.name for setting in TRAINING),
 })  # fmt: skip
-"""Metric -> direction and tasks. One steers the search; all of the task's are recorded beside it,
-but `auroc`, which takes longer than an epoch of a small network, only where it steers."""
+"""Names that mean something else in a study file than a setting of a family or a task."""
 
 SOURCES: Mapping[str, Source] = MappingProxyType({
     "digits": Source("1,797 images of 8 x 8, 10 classes; part of scikit-learn"),
@@ -292,7 +244,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
                     folder="MNIST", file="raw/train-images-idx3-ubyte"),
     "cifar10": Source("60,000 images of 32 x 32 in colour, 10 classes", own_test=True,
                       folder="cifar-10-batches-py", file="data_batch_1"),
-    "csv": Source("a table: a row a line, a name a column", kind="rows", task=None),
+    "csv": Source("a table: a row a line, a name a column", kind="rows", target=None),
 })  # fmt: skip
 """Data source -> what it is."""
 

@@ -12,14 +12,17 @@ from hpsearch.errors import StudyFileError
 from hpsearch.spec import versions
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.models import Section, StudySections
-from hpsearch.spec.settings import METRICS, Direction, Value
+from hpsearch.spec.settings import Direction, Value
 from hpsearch.spec.space import Parameter, Range
+from hpsearch.spec.task import metric_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hpsearch.spec.family import Vocabulary
     from hpsearch.spec.models import BudgetSpec, DataSpec, FinalSpec, RetrySpec, SearchSpec
     from hpsearch.spec.space import Assignment, Space
+    from hpsearch.spec.task import Metric
 
 __all__ = ["StudySpec", "differences"]
 
@@ -49,7 +52,17 @@ class StudySpec:
     @property
     def direction(self) -> Direction:
         """Whether the metric is to grow or to shrink."""
-        return METRICS[self.metric].direction
+        return self.objective.direction
+
+    @property
+    def objective(self) -> Metric:
+        """The metric that the search improves."""
+        return metric_of(self.metric, self.data.task)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The settings of its candidates, and what these must agree on."""
+        return FAMILIES[self.family].vocabulary(self.data.task)
 
     def with_final(self, final: Mapping[str, Any] | None) -> StudySpec:
         """The same study with that finish, which lies beside its document: any study that has ended
@@ -66,7 +79,7 @@ class StudySpec:
 
     def settings(self, assignment: Assignment) -> dict[str, Value]:
         """All settings of a candidate: defaults, then constants, then its own values."""
-        settings = {**FAMILIES[self.family].defaults, **self.space.constants, **assignment}
+        settings = {**self.vocabulary.defaults, **self.space.constants, **assignment}
         if settings["epochs"] is None:
             settings["epochs"] = self.budget.epochs
         return settings

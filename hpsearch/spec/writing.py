@@ -15,10 +15,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import SOURCES
+from hpsearch.spec.task import usual
 
 if TYPE_CHECKING:
+    from hpsearch.spec.family import Vocabulary
     from hpsearch.spec.faults import Path
     from hpsearch.spec.study import StudySpec
 
@@ -70,7 +71,7 @@ def _content(spec: StudySpec) -> dict[str, Any]:
         "network": document["network"],
         "metric": spec.metric,
         "keep": None if spec.keep == "best" else spec.keep,
-        "parameters": _parameters(document),
+        "parameters": _parameters(document, spec.vocabulary),
         "start": document["start"],
         "search": spec.search.model_dump(mode="json", exclude_defaults=True),
         "budget": spec.budget.model_dump(mode="json", exclude_none=True),
@@ -78,7 +79,8 @@ def _content(spec: StudySpec) -> dict[str, Any]:
         "final": document["final"],
         "checkpoints": spec.checkpoints,
     }
-    if content["data"].get("task") == SOURCES[spec.data.source].task:
+    target = SOURCES[spec.data.source].target
+    if target is not None and spec.data.task == usual(target).name:
         content["data"].pop("task", None)
     _shorten(content["search"])
     return {key: value for key, value in content.items() if value or key == "parameters"}
@@ -93,15 +95,14 @@ def _shorten(search: dict[str, Any]) -> None:
         search["pruner"] = search["pruner"]["name"]
 
 
-def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
+def _parameters(document: Mapping[str, Any], known: Vocabulary) -> dict[str, Any]:
     """The groups, in the order in which they are searched, and constants after what is searched."""
     groups: dict[str, dict[str, Any]] = {}
-    settings = FAMILIES[document["network"]["family"]].all_settings
     for group, found in groupby(document["parameters"], key=lambda p: p["group"]):
         for parameter in found:
             groups.setdefault(group, {})[parameter["name"]] = _shown(parameter)
     for name, value in document["constants"].items():
-        groups.setdefault(settings[name].group, {})[name] = value
+        groups.setdefault(known.settings[name].group, {})[name] = value
     return groups
 
 

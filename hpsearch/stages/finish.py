@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from statistics import mean, stdev
 from typing import Any
 
-from hpsearch.spec.settings import METRICS, Direction
+from hpsearch.spec.settings import Direction
 from hpsearch.spec.space import Assignment
+from hpsearch.spec.task import Metric
 
 __all__ = ["Entry", "Estimate", "Repeat", "Verdict", "estimate", "finalists", "verdict"]
 
@@ -128,8 +129,7 @@ def finalists(entries: Sequence[Entry], direction: Direction) -> tuple[Entry, En
 def verdict(
     entries: Sequence[Entry],
     best_seen: float | None,
-    metric: str,
-    direction: Direction,
+    metric: Metric,
     score: Callable[[Repeat, Assignment], Mapping[str, float]],
     rows: int,
     use: int,
@@ -141,25 +141,24 @@ def verdict(
         entries: The configurations, the default one last; at least one training went to its end.
         best_seen: The best validation value of the search, if it has one.
         metric: The one that steered the search.
-        direction: Whether it is to grow or to shrink.
         score: All metrics of a training on the test part.
         rows: Of the test part.
         use: How often the test part has been used, this time included.
         asked: Trainings that there were to be.
     """
-    sign = 1 if direction == "maximize" else -1
-    winner, default = finalists(entries, direction)
+    sign = 1 if metric.direction == "maximize" else -1
+    winner, default = finalists(entries, metric.direction)
     scores = {r.turn: score(r, winner.values) for r in winner.whole}
-    own = {turn: found[metric] for turn, found in scores.items()}
+    own = {turn: found[metric.name] for turn, found in scores.items()}
     plain = own if default is winner else {
-        r.turn: score(r, default.values)[metric] for r in default.whole
+        r.turn: score(r, default.values)[metric.name] for r in default.whole
     }  # fmt: skip
-    ends = METRICS[metric].low, METRICS[metric].high
+    ends = metric.low, metric.high
     validation = estimate([r.value or 0.0 for r in winner.whole], *ends)
     both = [own[turn] - plain[turn] for turn in own if turn in plain]
     chosen = max(winner.whole, key=lambda r: (sign * (r.value or 0.0), -r.trial))
     return Verdict(
-        metric=metric,
+        metric=metric.name,
         winner=winner.values,
         trials=tuple(r.trial for r in winner.repeats),
         last_trial=max(r.trial for entry in entries for r in entry.repeats),

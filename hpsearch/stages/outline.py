@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 
 from hpsearch.errors import StudyFileError
 from hpsearch.spec import StudySpec, versions
-from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.ranges import bounds, edges, narrowed, spanned, widened
 from hpsearch.spec.settings import FINAL, GROUPS, JOINT, POLISH, WARMUP, Direction, Value
 from hpsearch.spec.space import Assignment, Choices, Grid, Parameter, Range
@@ -144,7 +143,7 @@ def sizes(spec: StudySpec) -> dict[str, int]:
 def default_point(spec: StudySpec) -> Assignment:
     """The default configuration: each parameter's default, the setting's own where it has none and
     that lies in the range, else the middle."""
-    known = FAMILIES[spec.family].defaults
+    known = spec.vocabulary.defaults
     values: dict[str, Value] = {}
     for parameter in spec.space:
         if parameter.active({**spec.space.constants, **values}):

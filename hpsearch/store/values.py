@@ -110,9 +110,11 @@ class Study:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What a worker of it has to serve: the study itself, its family and its source, such as
+        """What a worker of it has to serve: the study itself, its family, source and task, such as
         `family mlp`. What a damaged document does not name is for its readers to complain of."""
-        parts = {"family": ("network", "family"), "source": ("data", "source")}
+        parts = {
+            "family": ("network", "family"), "source": ("data", "source"), "task": ("data", "task"),
+        }  # fmt: skip
         needs = [f"study {self.name}"]
         for kind, (section, key) in parts.items():
             content = self.document.get(section)
@@ -160,14 +162,15 @@ class Serves:
     studies: tuple[str, ...] = ()
     """Names; none: every one."""
     has: frozenset[str] | None = None
-    """Families and sources that are installed where it runs, as `Study.needs` names them; None:
-    all."""
+    """Families, sources and tasks that are installed where it runs, as `Study.needs` names them;
+    None: all."""
 
     @property
     def lines(self) -> tuple[str, ...]:
         """All that it serves, as `Study.needs` names it; `family *` is every family."""
         names = [f"study {name}" for name in self.studies or "*"]
-        return *names, *sorted(self.has if self.has is not None else ("family *", "source *"))
+        every = ("family *", "source *", "task *")
+        return *names, *sorted(every if self.has is None else self.has)
 
     def lacks(self, study: Study) -> tuple[str, ...]:
         """What the study needs and the worker does not have."""

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F  # noqa: N812 -- its usual name
 
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.problem import Problem
-from hpsearch.training import losses
+from hpsearch.spec.task import usual
 from hpsearch.training.networks import made
 from hpsearch.training.stacking.layers import CannotStackError, StackedNetwork
 
@@ -65,8 +66,8 @@ def check_family(family: Family, shapes: Mapping[Kind, tuple[int, ...]] | None =
     _check_declaration(family)
     for kind in sorted(family.takes):
         shape = {**SHAPES, **(shapes or {})}[kind]
-        _Check(family, Problem("classification", kind, shape, 3, ("a", "b", "c"))).all()
-        _Check(family, Problem("regression", kind, shape, 1, ())).outputs({})
+        _Check(family, Problem(usual("classes").name, kind, shape, 3, ("a", "b", "c"))).all()
+        _Check(family, Problem(usual("numbers").name, kind, shape, 1, ())).outputs({})
 
 
 def _promise(kept: bool, message: str) -> None:
@@ -131,7 +132,9 @@ class _Check:
     def _built(self, settings: Settings, seed: int = 0) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            return made(self._family, self._problem, {**self._family.defaults, **settings})
+            return made(
+                self._family, self._problem, {**self._family.vocabulary().defaults, **settings}
+            )
 
     def _where(self, settings: Settings) -> str:
         named = ", ".join(f"{name} {value}" for name, value in settings.items()) or "the defaults"
@@ -175,10 +178,10 @@ class _Check:
         targets = torch.arange(N) % self._problem.outputs
         for _ in range(2):
             optimizer.zero_grad()
-            loss = losses.loss_of("cross_entropy")(network(self._inputs).unsqueeze(0), targets)
-            number = float(loss.detach().sum())
+            loss = F.cross_entropy(network(self._inputs), targets)
+            number = float(loss.detach())
             _promise(math.isfinite(number), f"training has a loss of {number}")
-            loss.sum().backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
     def _check_loading(self) -> None:

@@ -12,17 +12,17 @@ import time
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import CheckpointError
-from hpsearch.spec.settings import METRICS
+from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.task import TASKS
 from hpsearch.training import devices
-from hpsearch.training.evaluation import measure
+from hpsearch.training.evaluation import Results, measure
 from hpsearch.training.grouping import Grouping
 from hpsearch.training.member import Member, State
-from hpsearch.training.metrics import confusion
 from hpsearch.training.stacking.stack import Stack, shape_of, shapes_by
 from hpsearch.training.trial_progress import DivergedError, TrialProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     import torch
 
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Array"]
 
-_MOST_CLASSES = 50
-"""With more the confusion matrix is not kept: it would be larger than all else of a trial."""
-
 
 def _never() -> bool:
     return False
@@ -47,7 +44,7 @@ class Array:
 
     Args:
         dataset: What they are trained on, on the device.
-        metric: A key of `settings.METRICS`; ValueError where it does not suit the data.
+        metric: The one that the study improves; ValueError where the task does not have it.
         device: Where.
         stack: The most candidates of one shape to train as one: 1 for each by itself, None for as
             many as a dry run finds to pay.
@@ -68,7 +65,7 @@ class Array:
         interrupted: Callable[[], bool] = _never,
         over: Callable[[], bool] = _never,
     ) -> None:
-        if dataset.task not in METRICS[metric].tasks:
+        if TASKS[dataset.task].metric(metric) is None:
             raise ValueError(f"the metric {metric} is not for {dataset.task}")
         self._dataset = dataset
         self._metric = metric
@@ -93,9 +90,9 @@ class Array:
         """Candidates of one shape can be trained as one."""
         return shape_of(candidate)
 
-    def shaping(self, family: str, names: Iterable[str]) -> frozenset[str]:
-        """Those of the parameters on which the shape of a candidate of that family depends."""
-        return frozenset(shapes_by(family, names))
+    def shaping(self, family: str, task: str | None, names: Iterable[str]) -> frozenset[str]:
+        """Those of the parameters on which the shape of a candidate depends."""
+        return frozenset(shapes_by(FAMILIES[family].vocabulary(task), names))
 
     def fit(self, candidate: Candidate) -> Fit:
         """How many candidates of the shape of this one are trained at once, and why.
@@ -199,7 +196,7 @@ class Array:
             seconds = (time.perf_counter() - start) / len(group)
             places = {id(progress): place for place, progress in enumerate(trainer.members)}
             reports = [
-                self._report(member, *measured[places[id(member.progress)]], seconds)
+                self._report(member, measured[places[id(member.progress)]], seconds)
                 for member in group
             ]
             trainer.keep()
@@ -209,29 +206,20 @@ class Array:
             return []
         return [self._grouping.fail(member, fault) for member in group]
 
-    def _measured(
-        self, trainer: Trainer
-    ) -> list[tuple[dict[str, float], torch.Tensor | None]] | None:
-        """Metrics and confusion matrix of each slot; None after an interruption."""
+    def _measured(self, trainer: Trainer) -> list[Results] | None:
+        """What each slot came to; None after an interruption."""
         losses = trainer.train(self._interrupted)
         if losses is None:
             return None
-        part, dataset = self._dataset.validation, self._dataset
-        outputs = trainer.outputs(part)
-        loss = trainer.members[0].loss
-        counts = None
-        if dataset.task == "classification" and len(dataset.classes) <= _MOST_CLASSES:
-            counts = confusion(outputs, part.targets)
-        metrics = measure(outputs, part.targets, dataset, loss, losses, self._metric, counts)
-        on_cpu = [None] * len(metrics) if counts is None else counts.cpu().unbind()
-        return list(zip(metrics, on_cpu, strict=True))
+        part, members = self._dataset.validation, trainer.members
+        return measure(
+            trainer.outputs(part), part.targets, self._dataset, members[0].loss,
+            [member.settings for member in members], self._metric, losses,
+        )  # fmt: skip
 
-    def _report(
-        self, member: Member, metrics: Mapping[str, float], counts_CC: torch.Tensor | None,
-        seconds: float,
-    ) -> Report:  # fmt: skip
+    def _report(self, member: Member, results: Results, seconds: float) -> Report:
         try:
-            member.built.advance(self._metric, metrics, seconds, counts_CC)
+            member.built.advance(self._metric, results, seconds)
         except DivergedError as error:
             return self._grouping.fail(member, error)
         return member.entered()

@@ -5,19 +5,23 @@ Shapes: `K` slots, `N` rows of the part, `C` outputs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hpsearch.training import losses
-from hpsearch.training.metrics import classification_metrics, regression_metrics
+from hpsearch.spec.task import LOSS, TASKS
+from hpsearch.tasks.learning import learning
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from torch import Tensor
 
-    from hpsearch.sources.dataset import Prepared
+    from hpsearch.sources.dataset import Dataset, Prepared
+    from hpsearch.tasks.learning import LossFunction
 
-__all__ = ["in_parts", "measure"]
+__all__ = ["Results", "in_parts", "measure", "plain", "trained_loss"]
 
 _ROWS = 1024
 _NUMBERS = 1 << 22
@@ -27,6 +31,15 @@ maps of a convolution are several times its images: beyond a CPU's cache a row t
 """
 
 
+@dataclass(frozen=True)
+class Results:
+    """What one slot came to on a part of the data."""
+
+    metrics: Mapping[str, float]
+    details: Mapping[str, Tensor]
+    """On the CPU."""
+
+
 def in_parts(inputs: Tensor, slots: int, *, images: bool) -> tuple[Tensor, ...]:
     """Inputs (N, ...) in as many rows at a time as pass through `slots` networks fastest."""
     most = _IN_CACHE if images and inputs.device.type == "cpu" else _NUMBERS
@@ -34,31 +47,49 @@ def in_parts(inputs: Tensor, slots: int, *, images: bool) -> tuple[Tensor, ...]:
     return torch.split(inputs, min(max(rows, 1), _ROWS))
 
 
+def trained_loss(
+    dataset: Dataset, name: str, settings: Sequence[Mapping[str, Any]]
+) -> LossFunction:
+    """What the slots of these settings minimise."""
+    return learning(dataset.task).loss(name, settings, dataset.train.targets, dataset.problem())
+
+
+def plain(task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A candidate's settings without what regularises the task's loss, as validation has it."""
+    own = {s.name: s.default for s in TASKS[task].settings if s.group == "regularization"}
+    return {**settings, **own}
+
+
 def measure(
     outputs_KNC: Tensor,
     targets: Tensor,
     problem: Prepared,
     loss: str,
-    train_loss_K: Tensor,
+    settings: Sequence[Mapping[str, Any]],
     metric: str,
-    count_KCC: Tensor | None = None,
-) -> list[dict[str, float]]:
-    """For each slot `train_loss`, the unsmoothed `loss` and the metrics of the task.
+    train_loss_K: Tensor | None = None,
+) -> list[Results]:
+    """For each slot its metrics and the details of its task.
 
-    `count_KCC` is the `confusion` of the outputs, where it has been counted already.
+    Args:
+        outputs_KNC: Of the networks, for all rows of a part.
+        targets: Of these rows.
+        problem: What is learnt.
+        loss: The name of the loss.
+        settings: Of each slot.
+        metric: Measured in any case, the one that the study improves: it may take long.
+        train_loss_K: That of the epoch; None: there is none.
     """
-    found = {
-        "train_loss": train_loss_K,
-        "loss": losses.loss_of(loss)(outputs_KNC, targets),
-    }
-    if problem.task == "classification":
-        found |= classification_metrics(
-            outputs_KNC, targets, auroc=metric == "auroc", count_KCC=count_KCC
-        )
-    else:
-        found |= regression_metrics(
-            *(x * problem.target_std + problem.target_mean for x in (outputs_KNC, targets))
-        )
+    task, functions, fitted = TASKS[problem.task], learning(problem.task), problem.problem()
+    loss_of = functions.loss(loss, [plain(task.name, s) for s in settings], targets, fitted)
+    wanted = [m.name for m in task.metrics if m.name == metric or not m.costly]
+    found = functions.measure(outputs_KNC, targets, fitted, wanted)
+    numbers = {} if train_loss_K is None else {"train_loss": train_loss_K}
+    numbers |= {LOSS: loss_of(outputs_KNC, targets), **found.metrics}
     # All numbers with one wait for the device.
-    rows = torch.stack([tensor.float() for tensor in found.values()], dim=1).tolist()
-    return [dict(zip(found, row, strict=True)) for row in rows]
+    rows = torch.stack([tensor.float() for tensor in numbers.values()], dim=1).tolist()
+    details = {name: tensor.cpu().unbind() for name, tensor in found.details.items()}
+    return [
+        Results(dict(zip(numbers, row, strict=True)), {name: d[at] for name, d in details.items()})
+        for at, row in enumerate(rows)
+    ]

@@ -8,8 +8,8 @@ import torch
 
 from hpsearch.runner import Saved
 from hpsearch.runner.candidate import derived_seed
-from hpsearch.training import devices, losses, optim
-from hpsearch.training.evaluation import in_parts
+from hpsearch.training import devices, optim
+from hpsearch.training.evaluation import in_parts, trained_loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,14 +41,7 @@ class Solo:
             self._network.to(memory_format=torch.channels_last)
         self._parameters = list(self._network.parameters())
         self._optimizer = optim.optimizer(self._parameters, course.settings)
-        smoothing = course.settings["label_smoothing"]
-        self._loss = losses.loss_of(
-            course.loss,
-            torch.tensor([smoothing], device=device) if smoothing else None,
-            losses.weights_of(
-                [course.settings["class_weight"]], dataset.train.targets, len(dataset.classes)
-            ),
-        )
+        self._loss = trained_loss(dataset, course.loss, [course.settings])
         if state is not None:
             self._restore(state)
         self._best: Mapping[str, Tensor] | None = None

@@ -17,9 +17,8 @@ from hpsearch.errors import CheckpointError
 from hpsearch.runner.candidate import derived_seed
 from hpsearch.runner.epoch import Epoch, Keeping
 from hpsearch.spec import conflicts
-from hpsearch.spec.family import FAMILIES
-from hpsearch.spec.settings import METRICS
-from hpsearch.training import devices, losses, optim
+from hpsearch.spec.task import TASKS
+from hpsearch.training import devices, optim
 from hpsearch.training.networks import build
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from hpsearch.runner import Saved
     from hpsearch.runner.candidate import Candidate
     from hpsearch.sources.dataset import Dataset
+    from hpsearch.training.evaluation import Results
 
 __all__ = ["DivergedError", "TrialProgress", "batch_sizes"]
 
@@ -57,20 +57,20 @@ class TrialProgress:
         self.epoch = 0
         """Epochs finished."""
         self.curve: list[Epoch] = []
-        """The epochs finished, without their confusion matrices."""
+        """The epochs finished, without their details."""
         self.kept: Epoch | None = None
         """The epoch whose network is kept and whose value counts, the best one so far or the last
-        one, with its confusion matrix; None before the first."""
+        one, with its details; None before the first."""
         self.keeping = keeping or Keeping()
         self.best_epoch = 0
         """The epoch of the best value so far, the first of equals; 0 before the first epoch."""
         self.improved = False
         """Whether the last call of `advance` brought the best value so far."""
-        rules = FAMILIES[candidate.family].all_rules
-        conflicts.check(settings, rules, dataset.task, len(dataset.classes))
-        self.loss = conflicts.loss_name(settings["loss"], dataset.task, len(dataset.classes))
+        self._task, classes = TASKS[dataset.task], len(dataset.classes)
+        conflicts.check(settings, candidate.vocabulary.rules, dataset.task, classes)
+        self.loss = self._task.chosen_loss(settings["loss"], classes)
         self._rows = len(dataset.train.inputs)
-        self._problem = dataset.problem(losses.outputs_of(self.loss, len(dataset.classes)))
+        self._problem = dataset.problem(self.loss)
         self._batches: list[int] = []
         self._schedule = optim.schedule(settings)
         self._plateau = optim.Plateau()
@@ -119,16 +119,15 @@ class TrialProgress:
         steps = len(self.batches)
         return [lr * self._schedule(self.epoch + (i + 0.5) / steps) for i in range(steps)]
 
-    def advance(
-        self, metric: str, metrics: Mapping[str, float], seconds: float,
-        confusion_CC: Tensor | None = None,
-    ) -> None:  # fmt: skip
+    def advance(self, metric: str, results: Results, seconds: float) -> None:
         """Note that an epoch is done. DivergedError where a number is not finite."""
+        metrics, improved = results.metrics, self._task.metric(metric)
+        assert improved is not None
         self.improved = False
         for name, number in metrics.items():
             if not math.isfinite(number):
                 raise DivergedError(f"{name} became {number} in epoch {self.epoch + 1}")
-        value, direction = metrics[metric], METRICS[metric].direction
+        value, direction = metrics[metric], improved.direction
         if self.settings["schedule"] == "plateau":
             self._plateau = self._plateau.after(value, direction, self.settings)
         best = self.curve[self.best_epoch - 1].value if self.best_epoch else None
@@ -137,8 +136,8 @@ class TrialProgress:
             self.best_epoch, self.improved = self.epoch, True
         self.curve.append(Epoch(self.epoch, value, dict(metrics), seconds))
         if self._kept_epoch == self.epoch:
-            confusion = None if confusion_CC is None else confusion_CC.tolist()
-            self.kept = replace(self.curve[-1], confusion=confusion)
+            details = {name: tensor.tolist() for name, tensor in results.details.items()}
+            self.kept = replace(self.curve[-1], details=details)
 
     def state(self) -> dict[str, Any]:
         """All it takes to go on from here but weights and optimizer: plain types."""
@@ -147,7 +146,7 @@ class TrialProgress:
             "epoch": self.epoch,
             "best_epoch": self.best_epoch,
             "kept_epoch": self._kept_epoch,
-            "confusion": self.kept and self.kept.confusion,
+            "details": {} if self.kept is None else dict(self.kept.details),
             "plateau": asdict(self._plateau),
             "curve": [entry.as_json() for entry in self.curve],
         }
@@ -170,7 +169,7 @@ class TrialProgress:
             self.epoch, self.best_epoch = saved.epoch, saved.best_epoch
             self.curve = list(saved.curve)
             kept = self.curve[self._kept_epoch - 1]
-            self.kept = replace(kept, confusion=saved.confusion)
+            self.kept = replace(kept, details=saved.details)
         except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
             if devices.is_out_of_memory(error):
                 raise

@@ -94,7 +94,7 @@ def _judge(
     best = mirror.best()
     asked = networks.stage.count or 0
     return verdict(
-        entries, best.value if best else None, spec.metric, spec.direction, look,
+        entries, best.value if best else None, spec.objective, look,
         len(part.targets), use, asked,
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ from hpsearch.sources.dataset import Dataset
 from hpsearch.spec import StudySpec
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import SOURCES
+from hpsearch.spec.task import TASKS
 from hpsearch.training.array import Array
 from hpsearch.worker.context import Context
 
@@ -18,9 +19,9 @@ __all__ = ["installed", "keeping_of", "runner_of"]
 
 
 def installed() -> frozenset[str]:
-    """The families and sources that are installed here, as `Study.needs` names them."""
-    families = (f"family {name}" for name in FAMILIES.all())
-    return frozenset([*families, *(f"source {name}" for name in SOURCES)])
+    """The families, sources and tasks that are installed here, as `Study.needs` names them."""
+    kinds = {"family": FAMILIES.all(), "source": SOURCES, "task": TASKS.all()}
+    return frozenset(f"{kind} {name}" for kind, names in kinds.items() for name in names)
 
 
 def keeping_of(spec: StudySpec) -> Keeping:

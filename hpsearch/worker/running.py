@@ -92,8 +92,8 @@ class Running:
         attrs["metrics"] = dict(self.kept.metrics)
         if self.keeps_best:
             attrs |= {"best_epoch": self.kept.epoch, "last_metrics": dict(self.last.metrics)}
-        if ending.state is TrialState.COMPLETE and self.kept.confusion is not None:
-            attrs["confusion"] = self.kept.confusion
+        if ending.state is TrialState.COMPLETE and self.kept.details:
+            attrs["details"] = dict(self.kept.details)
         return attrs
 
     def drop_reports(self) -> None:

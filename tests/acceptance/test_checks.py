@@ -36,7 +36,7 @@ def test_a_value_that_can_never_be_trained_on_the_data_stops_a_study(command: Co
     text = digits(parameters=losses, sampler="grid", budget="{epochs: 1}")
     text = text.replace("pruner: none", "pruner: none, sanity: false")
     said = command.run("run", command.file(text), code=4).stderr
-    assert "loss bce can never be trained: the loss bce is for two classes and there are 10" in said
+    assert "loss bce can never be trained: the loss bce is for 2 classes and there are 10" in said
     status = command.json("status", "s")
     assert (status["state"], status["issued"]) == ("stopped", 0)
 

@@ -78,7 +78,7 @@ class Player:
         use = self.ledger.begin_verdict(self.study)
         assert use is not None
         found = verdict(
-            entries, None, self.spec.metric, self.spec.direction,
+            entries, None, self.spec.objective,
             lambda repeat, _: {self.spec.metric: repeat.value or 0.0}, 9, use, stage.count or 0,
         )  # fmt: skip
         self.ledger.end_verdict(self.study, use, found.as_json())

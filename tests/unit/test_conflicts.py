@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import pytest
 
-from hpsearch.spec.conflicts import SettingsError, check, loss_name
+from hpsearch.spec.conflicts import SettingsError, check
 from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.task import TASKS
 
-FAMILY = FAMILIES["mlp"]
-MLP = FAMILY.defaults
+KNOWN = FAMILIES["mlp"].vocabulary()
+MLP = KNOWN.defaults
 
 
 @pytest.mark.parametrize(
     ("settings", "task", "classes", "why"),
     [
         ({"batch_norm": True, "batch_size": 1}, None, None, "batches of 2 rows or more"),
-        ({"label_smoothing": 0.1}, "regression", 0, "for classes; the loss mse is for numbers"),
-        ({"label_smoothing": 0.1, "loss": "l1"}, None, None, "the loss l1 is for numbers"),
-        ({"class_weight": "balanced"}, "regression", 0, "class_weight is for classes"),
+        (
+            {"label_smoothing": 0.1},
+            "regression",
+            0,
+            "for classification; the loss mse is for regression",
+        ),
+        ({"label_smoothing": 0.1, "loss": "l1"}, None, None, "the loss l1 is for regression"),
+        ({"class_weight": "balanced"}, "regression", 0, "class_weight is for classification"),
         ({"loss": "mse"}, "classification", None, "for regression, not for classification"),
         ({"loss": "cross_entropy"}, "regression", 0, "for classification, not for regression"),
-        ({"loss": "bce"}, "classification", 3, "for two classes and there are 3"),
+        ({"loss": "bce"}, "classification", 3, "for 2 classes and there are 3"),
     ],
 )
 def test_what_can_never_be_trained_is_refused(settings, task, classes, why) -> None:
     with pytest.raises(SettingsError, match=why):
-        check({**MLP, **settings}, FAMILY.all_rules, task, classes)
+        check({**MLP, **settings}, KNOWN.rules, task, classes)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +46,7 @@ def test_what_can_never_be_trained_is_refused(settings, task, classes, why) -> N
     ],
 )
 def test_what_may_be_trained_is_not(settings, task, classes) -> None:
-    check({**MLP, **settings}, FAMILY.all_rules, task, classes)
+    check({**MLP, **settings}, KNOWN.rules, task, classes)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +58,6 @@ def test_what_may_be_trained_is_not(settings, task, classes) -> None:
     ],
 )
 def test_the_task_names_the_loss(task, classes, expected) -> None:
-    assert loss_name(None, task, classes) == expected
+    assert TASKS[task].chosen_loss(None, classes) == expected
     with pytest.raises(SettingsError):
-        loss_name("l1" if classes else "bce", task, classes)
+        TASKS[task].chosen_loss("l1" if classes else "bce", classes)

@@ -8,8 +8,11 @@ import random
 import pytest
 
 from hpsearch.insight.diagnosis import Word, Yardstick, diagnose, summary
+from hpsearch.spec.task import TASKS
 
-MANY = Yardstick("accuracy", classes=10, rows=10_000)
+CLASSES, NUMBERS = TASKS["classification"], TASKS["regression"]
+ACCURACY, MSE = CLASSES.metrics[0], NUMBERS.metrics[1]
+MANY = Yardstick(ACCURACY, CLASSES, classes=10, rows=10_000)
 LEARNT = {"train_loss": 0.1, "loss": 0.15}
 
 
@@ -52,7 +55,7 @@ def test_what_is_not_finite_has_diverged_however_short_its_curve() -> None:
 
 
 def test_a_metric_that_shrinks_is_read_the_other_way() -> None:
-    numbers = Yardstick("mse", classes=0, rows=100)
+    numbers = Yardstick(MSE, NUMBERS, classes=0, rows=100)
     assert word([1 - v for v in RISING], numbers) is Word.STILL
     assert word(RISING, numbers) is Word.OVER
     assert word(RISING, numbers, {"train_loss": 0.3, "loss": 0.3}, loss="l1") is not Word.UNDER
@@ -64,14 +67,14 @@ def test_what_few_rows_cannot_tell_is_not_told() -> None:
     """Two of 100 rows more or less are no over-fitting, no progress and no noise."""
     wobble = random.Random(0)
     curve = [0.95 + wobble.choice([-0.01, 0, 0.01]) for _ in range(30)]
-    few = Yardstick("accuracy", classes=10, rows=100)
+    few = Yardstick(ACCURACY, CLASSES, classes=10, rows=100)
     assert word(curve, few) is Word.SATURATED
     assert word(curve, MANY) is not Word.SATURATED, "of 10,000 rows they are 100"
 
 
 def test_a_smooth_gain_within_the_standard_error_is_none() -> None:
     creeping = [0.8 + 0.004 * epoch for epoch in range(8)]
-    assert word(creeping, Yardstick("accuracy", classes=10, rows=100)) is Word.SATURATED
+    assert word(creeping, Yardstick(ACCURACY, CLASSES, classes=10, rows=100)) is Word.SATURATED
     assert word(creeping) is not Word.SATURATED
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from hpsearch.spec.task import Metric
 from hpsearch.stages.finish import Entry, Repeat, estimate, verdict
 
 GOOD, PLAIN = {"lr": 0.1}, {"lr": 0.001}
@@ -29,7 +30,13 @@ def judged(*entries: Entry, test=None, direction="maximize", best_seen: float | 
         return {"accuracy": given, "loss": 1 - given}
 
     return verdict(
-        entries, best_seen, "accuracy", direction, score, rows=50, use=1, asked=asked
+        entries,
+        best_seen,
+        Metric("accuracy", direction, "", 0, 1),
+        score,
+        rows=50,
+        use=1,
+        asked=asked,
     ), looked
 
 

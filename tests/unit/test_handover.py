@@ -38,7 +38,7 @@ def made(
 ) -> tuple[folder.Config, dict[str, torch.Tensor]]:
     """A network trained for two epochs, and all that is said of it."""
     family = "cnn" if len(dataset.input_shape) == 3 else "mlp"
-    found = {**FAMILIES[family].defaults, "epochs": 2, "batch_norm": True, **chosen}
+    found = {**FAMILIES[family].vocabulary().defaults, "epochs": 2, "batch_norm": True, **chosen}
     array = Array(dataset, metric, CPU)
     array.add(Candidate(0, family, found, 1))
     for _ in range(2):

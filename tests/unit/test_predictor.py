@@ -32,7 +32,12 @@ def predictor(*weights: float, classes: tuple[str, ...], loss: str | None = None
         target_mean=0.0 if classes else 100.0,
         target_std=1.0 if classes else 0.5,
     )
-    settings = {**FAMILIES["mlp"].defaults, "widths": (1,), "activation": "none", "loss": loss}
+    settings = {
+        **FAMILIES["mlp"].vocabulary().defaults,
+        "widths": (1,),
+        "activation": "none",
+        "loss": loss,
+    }
     state = {
         "1.weight": torch.tensor([[1.0, 0.0, 10.0]]), "1.bias": torch.zeros(1),
         "3.weight": torch.tensor(weights).unsqueeze(1), "3.bias": torch.zeros(len(weights)),

@@ -197,7 +197,8 @@ DATA = {
 def beside(
     ledger: Ledger, value: float, confusion: list[list[int]] | None, data: Any = DATA, **more: Any
 ) -> tuple[Snapshot, str]:
-    best = replace(trial(0, value, FLAT, LEARNT), confusion=confusion, **more)
+    details = {} if confusion is None else {"confusion": confusion}
+    best = replace(trial(0, value, FLAT, LEARNT), details=details, **more)
     snapshot = judged(ledger, best)[0]
     snapshot = replace(snapshot, study=replace(snapshot.study, data=data))
     with show.out.capture() as captured:
@@ -235,14 +236,14 @@ def test_best_shows_each_class_and_what_it_was_taken_for(ledger: Ledger) -> None
     snapshot, _ = beside(ledger, 0.95, [[88, 2], [4, 6]])
     assert snapshot.best is not None
     with show.out.capture() as captured:
-        show.classes(snapshot, snapshot.best)
+        show.details(snapshot, snapshot.best)
     rows = [line.split() for line in captured.get().splitlines()]
     assert [r for r in rows if r[:1] == ["no"]] == [["no", "0.96", "0.98", "90"], ["no", "88", "2"]]
     assert [row for row in rows if row[:1] == ["yes"]] == [
         ["yes", "0.75", "0.60", "10"],
         ["yes", "4", "6"],
     ]
-    assert "confusion" not in snapshot.row(snapshot.best), "rows of all trials would be long"
+    assert "details" not in snapshot.row(snapshot.best), "rows of all trials would be long"
 
 
 @pytest.mark.parametrize(
@@ -266,7 +267,7 @@ def test_no_number_of_the_classes_is_ever_broken(
     confusion = (np.diag([100] * count) + 1).tolist()
     snapshot, _ = beside(ledger, 1.0, confusion, {**DATA, "classes": names})
     with show.out.capture() as captured:
-        show.classes(snapshot, snapshot.best)
+        show.details(snapshot, snapshot.best)
     lines = captured.get().splitlines()
     rows = [line.split() for line in lines]
     assert sum(row[-1:] == [str(100 + count)] for row in rows) == count

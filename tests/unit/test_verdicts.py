@@ -6,7 +6,10 @@ import pytest
 
 from hpsearch.cli import verdicts
 from hpsearch.spec.settings import Direction
+from hpsearch.spec.task import Metric
 from hpsearch.stages.finish import Entry, Repeat, verdict
+
+ACCURACY = Metric("accuracy", "maximize", "", 0, 1)
 
 WINNER, PLAIN = {"lr": 0.1}, {"lr": 0.001}
 FIVE = (0.0, 0.001, -0.001, 0.002, -0.002)
@@ -35,7 +38,8 @@ def found(
     ]
     name = "accuracy" if direction == "maximize" else "loss"
     given = {"asked": 2 * max(len(winner), len(default)), "use": 1, **more}
-    judged = verdict(entries, None, name, direction, lambda repeat, _: {name: test[repeat.trial]},
+    metric = Metric(name, direction, "")
+    judged = verdict(entries, None, metric, lambda repeat, _: {name: test[repeat.trial]},
                      rows=50, **given)  # fmt: skip
     return judged.as_json()
 
@@ -88,7 +92,7 @@ def test_a_loss_that_shrinks_is_a_gain() -> None:
 
 def test_a_default_that_wins_is_what_to_keep() -> None:
     entries = [entry(WINNER, 0.5, 0.5), entry(PLAIN, 0.9, 0.91, first=9)]
-    judged = verdict(entries, 0.6, "accuracy", "maximize", lambda r, _: {"accuracy": r.value or 0},
+    judged = verdict(entries, 0.6, ACCURACY, lambda r, _: {"accuracy": r.value or 0},
                      rows=50, use=1, asked=4)  # fmt: skip
     assert verdicts.sentence(judged.as_json(), "maximize") == (
         "Test accuracy 0.905: nothing that was searched beat the default settings; keep the "
@@ -98,7 +102,7 @@ def test_a_default_that_wins_is_what_to_keep() -> None:
 
 
 def test_where_nothing_of_the_search_completed_nothing_was_beaten() -> None:
-    judged = verdict([entry(PLAIN, 0.9, 0.91)], None, "accuracy", "maximize",
+    judged = verdict([entry(PLAIN, 0.9, 0.91)], None, ACCURACY,
                      lambda r, _: {"accuracy": r.value or 0}, rows=50, use=1, asked=2)  # fmt: skip
     assert verdicts.sentence(judged.as_json(), "maximize") == (
         "Test accuracy 0.905, of the default settings: no trial of the search completed to compare "

@@ -16,9 +16,8 @@ import torch
 from torch import nn
 
 from hpsearch.runner.candidate import derived_seed
-from hpsearch.spec.family import FAMILIES
-from hpsearch.training import devices, losses
-from hpsearch.training.evaluation import in_parts
+from hpsearch.training import devices
+from hpsearch.training.evaluation import in_parts, trained_loss
 from hpsearch.training.stacking import optimizers
 from hpsearch.training.stacking.cuda_graphs import recorded
 from hpsearch.training.stacking.dropout import Dropping
@@ -31,19 +30,20 @@ if TYPE_CHECKING:
 
     from hpsearch.runner.candidate import Candidate
     from hpsearch.sources.dataset import Dataset, Part
+    from hpsearch.spec.family import Vocabulary
     from hpsearch.training.trial_progress import TrialProgress
 
 __all__ = ["Stack", "shape_of", "shapes_by"]
 
 
-def shapes_by(family: str, names: Iterable[str]) -> set[str]:
-    """Those of a family's settings by which shapes differ."""
-    return set(names) - FAMILIES[family].per_slot
+def shapes_by(vocabulary: Vocabulary, names: Iterable[str]) -> set[str]:
+    """Those of the settings by which shapes differ."""
+    return set(names) - vocabulary.per_slot
 
 
 def shape_of(candidate: Candidate) -> Hashable:
     """Candidates of one shape can be trained as one stack."""
-    per_slot = FAMILIES[candidate.family].per_slot
+    per_slot = candidate.vocabulary.per_slot
     settings = {n: v for n, v in candidate.settings.items() if n not in per_slot}
     if settings["optimizer"] != "sgd":
         del settings["nesterov"]
@@ -255,7 +255,8 @@ class Stack:
         settings = [course.settings for course in self.members]
         optimizer = settings[0]["optimizer"]
         fixed = optimizers.Settings.of(settings, self._device)
-        loss_of, dropping = self._loss(settings), self._dropping()
+        dropping = self._dropping()
+        loss_of = trained_loss(self._dataset, self.members[0].loss, settings)
         leaves, moments, weights = self._leaves(), self._moments, self._weights
         network, buffers, train = self._network, self._buffers, self._dataset.train
         gradient = torch.empty_like(weights)
@@ -294,14 +295,6 @@ class Stack:
     def _leaves(self) -> dict[str, Tensor]:
         """The layers' weights as leaves of the graph that share the memory of `_weights`."""
         return {name: view.requires_grad_() for name, view in self._views(self._weights).items()}
-
-    def _loss(self, settings: Sequence[Mapping[str, Any]]) -> losses.Loss:
-        smoothing = [float(s["label_smoothing"]) for s in settings]
-        tensor = torch.tensor(smoothing, device=self._device) if any(smoothing) else None
-        train, classes = self._dataset.train, len(self._dataset.classes)
-        names = [str(s["class_weight"]) for s in settings]
-        weights = losses.weights_of(names, train.targets, classes)
-        return losses.loss_of(self.members[0].loss, tensor, weights)
 
     def _dropping(self) -> dict[str, Dropping | None]:
         """Dropout by the names of its layers."""

@@ -322,7 +322,7 @@ PARAMETERS = [
         "without a circle; got depth -> width -> depth",
     ),
     ("widths: [8, 8] #!\n    depth: 3", "widths", "either widths, or depth and width"),
-    ("loss: mse #!", "loss", "one of cross_entropy, bce, as the task is classification"),
+    ("loss: mse #!", "loss", "one of bce, cross_entropy, as the task is classification"),
     ("epochs: 11 #!", "epochs", "at most budget.epochs (10); got 11"),
     ("epochs: {min: 1, max: 11} #!", "epochs.max", "at most budget.epochs (10); got 11"),
     ("lr: 1 #!", "lr", "each parameter in one group; got it again after learning_rate"),

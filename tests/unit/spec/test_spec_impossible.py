@@ -38,7 +38,7 @@ NUMBERS = "data: {source: csv, path: p, target: x, task: regression}\n"
         (
             "{regularization: {label_smoothing: {values: [0.0, 0.1]}}, optimizer: {loss: mse}}",
             "regularization.label_smoothing",
-            "expected 0, as the loss is for numbers; got 0.1",
+            "expected 0, as the loss is for another task; got 0.1",
         ),
         (
             "{regularization: {label_smoothing: {min: 0, max: 0.3}}, optimizer: {loss: l1}}",
@@ -48,7 +48,7 @@ NUMBERS = "data: {source: csv, path: p, target: x, task: regression}\n"
         (
             "{regularization: {label_smoothing: 0.1}, optimizer: {loss: {values: [null, mse]}}}",
             "optimizer.loss",
-            "expected a loss of classes, as labels are smoothed; got mse",
+            "expected a loss of classification, as label_smoothing is set; got mse",
         ),
         (
             "{architecture: {depth: {min: 1, max: 3}, batch_norm: {values: [true], when: "
@@ -66,7 +66,7 @@ def test_a_value_that_can_never_be_trained_is_a_fault(refuse, study, parameters,
 
 def test_of_numbers_no_label_is_smoothed_whatever_the_loss(refuse, study):
     text = f"metric: rmse\n{NUMBERS}parameters: {{regularization: {{label_smoothing: 0.1}}}}"
-    assert "label_smoothing: expected 0, as the loss is for numbers; got 0.1" in str(
+    assert "label_smoothing: expected 0, as the loss is for another task; got 0.1" in str(
         refuse(study(text))
     )
 
@@ -127,11 +127,12 @@ def test_a_study_of_before_stays_readable(read, study):
     ("parameters", "task", "classes", "words"),
     [
         ("regularization: {label_smoothing: {values: [0.0, 0.1]}}", "regression", 0,
-         "label_smoothing 0.1 can never be trained: label_smoothing is for classes; the loss mse"),
+         "label_smoothing 0.1 can never be trained: label_smoothing is for classification; the "
+         "loss mse is for regression"),
         ("optimizer: {loss: {values: [mse, cross_entropy]}}", "regression", 0,
          "loss cross_entropy can never be trained"),
         ("optimizer: {loss: {values: [bce, cross_entropy]}}", "classification", 3,
-         "loss bce can never be trained: the loss bce is for two classes and there are 3"),
+         "loss bce can never be trained: the loss bce is for 2 classes and there are 3"),
     ],
 )  # fmt: skip
 def test_what_the_target_rules_out_is_refused_once_it_is_known(

@@ -125,7 +125,10 @@ def test_every_key_has_a_description():
     for name, family in FAMILIES.all().items():
         groups = found["$defs"][f"{name}.parameters"]["anyOf"][0]["properties"]
         assert list(groups) == list(catalog.GROUPS)
-        assert found["$defs"][f"{name}.group"]["properties"].keys() == family.all_settings.keys()
+        assert (
+            found["$defs"][f"{name}.group"]["properties"].keys()
+            == family.vocabulary().settings.keys()
+        )
     assert found["$defs"]["training.lr"]["description"].endswith("Default: 0.001.")
     parts = (".group", ".start", ".parameters")
     models = [d for name, d in found["$defs"].items() if not name.endswith(parts)]

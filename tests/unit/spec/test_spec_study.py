@@ -139,7 +139,7 @@ def test_a_group_of_constants_needs_no_sampler(read, study):
 def test_settings(read):
     spec = read(FULL)
     settings = spec.settings({"lr": 0.01, "optimizer": "sgd"})
-    assert set(settings) == set(FAMILIES["mlp"].all_settings)
+    assert set(settings) == set(FAMILIES["mlp"].vocabulary().settings)
     assert (settings["lr"], settings["optimizer"]) == (0.01, "sgd")
     assert (settings["schedule"], settings["nesterov"]) == ("cosine", True)
     assert (settings["epochs"], settings["batch_size"]) == (27, 64)

@@ -70,8 +70,8 @@ def diabetes(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def candidate():
     def make(key: int = 0, family: str = "mlp", seed: int = 7, **settings: Any) -> Candidate:
         small = {"widths": (16,)} if family == "mlp" else {"channels": (4, 4)}
-        complete = {**FAMILIES[family].defaults, "epochs": 4, **small, **settings}
-        assert complete.keys() == FAMILIES[family].all_settings.keys()
+        complete = {**FAMILIES[family].vocabulary().defaults, "epochs": 4, **small, **settings}
+        assert complete.keys() == FAMILIES[family].vocabulary().settings.keys()
         return Candidate(key, family, complete, seed)
 
     return make

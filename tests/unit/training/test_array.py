@@ -11,6 +11,7 @@ from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.errors import CheckpointError
 from hpsearch.runner import Failure, Fit, Saved
 from hpsearch.spec import settings as catalog
+from hpsearch.spec.task import TASKS
 from hpsearch.training.array import Array
 from hpsearch.training.trial_progress import batch_sizes
 from tests.unit.training.packing import DEVICE, alone, curve, gap, run, same, state_of, weights
@@ -44,7 +45,7 @@ def test_all_metrics_of_the_task_are_reported(
 ) -> None:
     for dataset, metric in ((digits, "auroc"), (diabetes, "rmse")):
         report = alone(dataset, candidate(epochs=1), metric)[0][0]
-        wanted = {n for n, m in catalog.METRICS.items() if dataset.task in m.tasks}
+        wanted = {metric.name for metric in TASKS[dataset.task].metrics}
         assert report.last.metrics.keys() == {"train_loss", *wanted}
         assert report.last.value == report.last.metrics[metric]
 
@@ -231,7 +232,7 @@ def test_batch_norm_with_a_lonely_last_row(digits: Dataset, candidate) -> None:
 @pytest.mark.parametrize(
     ("settings", "failure", "words"),
     [
-        ({"loss": "bce"}, Failure.SETTINGS, "bce is for two classes and there are 10"),
+        ({"loss": "bce"}, Failure.SETTINGS, "bce is for 2 classes and there are 10"),
         ({"loss": "mse"}, Failure.SETTINGS, "mse is for regression"),
         ({"batch_norm": True, "batch_size": 1}, Failure.SETTINGS, "batches of 2 rows"),
         ({"optimizer": "magic"}, Failure.ERROR, "magic"),

@@ -14,6 +14,7 @@ from hpsearch.handover.trained import Trained
 from hpsearch.runner import Failure, Saved
 from hpsearch.runner.epoch import Keeping
 from hpsearch.training.array import Array
+from hpsearch.training.evaluation import Results
 from hpsearch.training.trial_progress import TrialProgress
 from tests.unit.training.packing import DEVICE, curve, run, same, state_of, weights
 
@@ -140,9 +141,9 @@ def test_what_diverges_spoils_no_kept_network(digits: Dataset, crowd) -> None:
     ("metric", "values", "best"),
     [
         ("accuracy", [0.5, 0.7, 0.7, 0.6], 2),  # of equals the first
-        ("rmse", [3.0, 2.0, 2.5, 2.0], 2),
+        ("loss", [3.0, 2.0, 2.5, 2.0], 2),
         ("accuracy", [0.1, 0.2, 0.3, 0.4], 4),
-        ("rmse", [1.0, 1.0, 1.0, 1.0], 1),
+        ("loss", [1.0, 1.0, 1.0, 1.0], 1),
     ],
 )
 def test_the_best_epoch(
@@ -150,7 +151,7 @@ def test_the_best_epoch(
 ) -> None:
     course = TrialProgress(candidate(), digits, BEST)
     for value in values:
-        course.advance(metric, {metric: value, "loss": 1.0}, 0.1)
+        course.advance(metric, Results({"loss": 1.0, metric: value}, {}), 0.1)
     assert (course.best_epoch, course.kept.value) == (best, values[best - 1])
     assert course.improved == (best == len(values))
 
@@ -238,7 +239,7 @@ def test_the_confusion_matrix_is_of_the_epoch_that_is_kept(
     reports = run(array)
     for one in several:
         last = curve(reports, one.key)[-1]
-        counts = torch.tensor(last.kept.confusion)
+        counts = torch.tensor(last.kept.details["confusion"])
         rows = torch.bincount(digits.validation.targets.cpu(), minlength=10)
         assert counts.sum(dim=1).tolist() == rows.tolist()
         right = float(counts.diagonal().sum() / counts.sum())
@@ -252,4 +253,4 @@ def test_numbers_have_no_confusion_matrix(diabetes: Dataset, crowd) -> None:
     (one,) = crowd(1, epochs=1, label_smoothing=0.0, class_weight="none")
     array = array_of(diabetes, 1)
     array.add(one)
-    assert run(array)[-1].kept.confusion is None
+    assert run(array)[-1].kept.details == {}

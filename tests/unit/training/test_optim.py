@@ -16,7 +16,7 @@ EPOCHS = 20
 
 
 def settings(**changes):
-    return {**FAMILIES["mlp"].defaults, "epochs": EPOCHS, **changes}
+    return {**FAMILIES["mlp"].vocabulary().defaults, "epochs": EPOCHS, **changes}
 
 
 def torch_factors(make, steps: int = EPOCHS) -> list[float]:

@@ -11,7 +11,8 @@ import torch
 from hpsearch.sources import images
 from hpsearch.sources.raw import Raw
 from hpsearch.sources.split import DataSettings, Split, divide, facts
-from hpsearch.training.metrics import classification_metrics, regression_metrics
+from hpsearch.tasks.classification.measure import metrics_of as classification_metrics
+from hpsearch.tasks.regression.learning import metrics_of as regression_metrics
 
 
 def raw_of(counts: Sequence[int], own_test: int = 0) -> Raw:

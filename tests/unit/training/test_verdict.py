@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hpsearch.sources.dataset import Dataset
 
 
-SETTINGS = {**FAMILIES["mlp"].defaults, "epochs": 1}
+SETTINGS = {**FAMILIES["mlp"].vocabulary().defaults, "epochs": 1}
 
 
 def trained(dataset: Dataset) -> Trained:

@@ -1,12 +1,10 @@
-"""What training minimises, for many candidates at once.
+"""What training minimises for classes, for many candidates at once.
 
-Shapes: `K` slots, `N` batch, `C` classes. Targets of classes are int64 (K, N) or (N,), of numbers
-float32 (K, N, 1) or (N, 1).
+Shapes: `K` slots, `N` batch, `C` classes. Targets are int64 (K, N) or (N,).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,17 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 -- its usual name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-__all__ = ["Loss", "balanced", "loss_of", "outputs_of", "weights_of"]
+    from hpsearch.tasks.learning import LossFunction
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""(logits or predictions (K, N, outputs), targets) -> the mean over each slot's batch, (K,)."""
-
-
-def outputs_of(loss: str, classes: int) -> int:
-    """How many outputs a network needs for that loss: one a class for cross_entropy, else 1."""
-    return classes if loss == "cross_entropy" else 1
+__all__ = ["balanced", "loss_of", "weights_of"]
 
 
 def balanced(targets: Tensor, classes: int) -> Tensor:
@@ -49,35 +41,22 @@ def weights_of(names: Sequence[str], targets: Tensor, classes: int) -> Tensor | 
 
 def loss_of(
     name: str, smoothing_K: Tensor | None = None, weight_KC: Tensor | None = None
-) -> Loss:  # fmt: skip
+) -> LossFunction:
     """The loss function of that name.
 
     Label smoothing spreads that share of the target evenly over all classes (Szegedy et al. 2016),
     as `torch.nn.functional.cross_entropy` does, and for bce likewise. None: no slot has any. With
     weights each row's loss is multiplied by that of its class; the mean is that over rows.
     """
-    if name in ("cross_entropy", "bce"):
-        rows_of = _cross_entropy if name == "cross_entropy" else _bce
+    rows_of = _cross_entropy if name == "cross_entropy" else _bce
 
-        def of_classes(logits: Tensor, targets: Tensor) -> Tensor:
-            loss_KN = rows_of(logits, targets, smoothing_K)
-            if weight_KC is not None:
-                loss_KN = loss_KN * weight_KC.gather(1, targets.expand(loss_KN.shape))
-            return loss_KN.mean(dim=1)
-
-        return of_classes
-    plain = _PLAIN[name]
-
-    def loss(predictions_KN1: Tensor, targets: Tensor) -> Tensor:
-        targets_KN1 = targets.expand_as(predictions_KN1)
-        return plain(predictions_KN1, targets_KN1, reduction="none").flatten(1).mean(dim=1)
+    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        loss_KN = rows_of(logits, targets, smoothing_K)
+        if weight_KC is not None:
+            loss_KN = loss_KN * weight_KC.gather(1, targets.expand(loss_KN.shape))
+        return loss_KN.mean(dim=1)
 
     return loss
-
-
-_PLAIN: Mapping[str, Callable[..., Tensor]] = {
-    "mse": F.mse_loss, "l1": F.l1_loss, "huber": F.huber_loss,
-}  # fmt: skip
 
 
 def _cross_entropy(logits_KNC: Tensor, targets: Tensor, smoothing_K: Tensor | None) -> Tensor:

@@ -2,11 +2,30 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from hpsearch.spec import settings as catalog
-from hpsearch.spec.conflicts import loss_name
-from hpsearch.training.losses import balanced, loss_of, outputs_of, weights_of
+from hpsearch.spec.problem import Problem
+from hpsearch.spec.task import TASKS
+from hpsearch.tasks.classification import losses as of_classes
+from hpsearch.tasks.classification.losses import balanced, weights_of
+from hpsearch.tasks.learning import LossFunction, learning
+from hpsearch.tasks.regression import learning as of_numbers
+
+
+def task_of(loss: str) -> str:
+    return next(name for name, task in TASKS.all(installed=False).items() if task.loss(loss))
+
+
+def outputs_of(loss: str, classes: int) -> int:
+    problem = Problem(task_of(loss), "rows", (1,), 0, tuple(map(str, range(classes))))
+    return learning(problem.task).outputs(loss, problem)
+
+
+def loss_of(name: str, *options: Tensor | None) -> LossFunction:
+    if task_of(name) == "regression":
+        return of_numbers.loss_of(name)
+    return of_classes.loss_of(name, *options)
 
 
 @pytest.mark.parametrize(
@@ -18,12 +37,12 @@ from hpsearch.training.losses import balanced, loss_of, outputs_of, weights_of
     ],
 )
 def test_the_task_names_the_loss(task, classes, expected, outputs) -> None:
-    assert loss_name(None, task, classes) == expected
+    assert TASKS[task].chosen_loss(None, classes) == expected
     assert outputs_of(expected, classes) == outputs
 
 
 def test_cross_entropy_will_do_for_two_classes() -> None:
-    assert loss_name("cross_entropy", "classification", 2) == "cross_entropy"
+    assert TASKS["classification"].chosen_loss("cross_entropy", 2) == "cross_entropy"
     assert outputs_of("cross_entropy", 2) == 2
 
 
@@ -67,7 +86,7 @@ def test_losses_of_numbers_are_torchs_in_every_slot(name: str, plain, shared: bo
     assert loss_of(name)(predictions, targets).tolist() == pytest.approx(theirs, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", catalog.LOSSES)
+@pytest.mark.parametrize("name", [loss.name for t in TASKS.all().values() for loss in t.losses])
 def test_a_slot_that_is_not_finite_leaves_the_others_alone(name: str) -> None:
     torch.manual_seed(0)
     sane = torch.randn(3, 20, outputs_of(name, 4))

@@ -1,4 +1,4 @@
-"""The numbers measured on validation data after every epoch, for many candidates at once.
+"""The numbers measured of classes after every epoch, for many candidates at once.
 
 Shapes: `K` slots, `N` rows, `C` classes. All functions take the whole part at once, on any device,
 and leave the numbers there, so that the caller can fetch all of them with one wait for the device.
@@ -19,10 +19,10 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["classification_metrics", "confusion", "regression_metrics"]
+__all__ = ["confusion", "metrics_of", "of_each_class"]
 
 
-def classification_metrics(
+def metrics_of(
     logits: Tensor, targets_N: Tensor, *, auroc: bool = False, count_KCC: Tensor | None = None
 ) -> dict[str, Tensor]:
     """Accuracy over rows; precision, recall, f1 (and auroc) as the mean over classes; (K,) each.
@@ -31,7 +31,7 @@ def classification_metrics(
     `count_KCC` is their `confusion`, where it has been counted already. Classes that appear neither
     in the targets nor in the predictions count for nothing.
     """
-    logits = _of_each_class(logits)
+    logits = of_each_class(logits)
     if count_KCC is None:
         count_KCC = confusion(logits, targets_N)
     right_KC = count_KCC.diagonal(dim1=1, dim2=2)
@@ -52,7 +52,7 @@ def classification_metrics(
     return metrics
 
 
-def _of_each_class(logits: Tensor) -> Tensor:
+def of_each_class(logits: Tensor) -> Tensor:
     """(K, N, C), where two classes have one logit too."""
     return torch.cat([torch.zeros_like(logits), logits], dim=2) if logits.shape[2] == 1 else logits
 
@@ -60,9 +60,9 @@ def _of_each_class(logits: Tensor) -> Tensor:
 def confusion(logits: Tensor, targets_N: Tensor) -> Tensor:
     """(K, C, C): rows of the class of the second axis that were given that of the third.
 
-    `logits` are those of `classification_metrics`.
+    `logits` are those of `metrics_of`.
     """
-    logits = _of_each_class(logits)
+    logits = of_each_class(logits)
     predicted_KN, classes = logits.argmax(dim=2), logits.shape[2]
     slots = len(predicted_KN)
     slot_K1 = torch.arange(slots, device=predicted_KN.device).unsqueeze(1)
@@ -83,15 +83,3 @@ def _auroc(logits_NC: Tensor, targets_N: Tensor) -> Tensor:
         )
     count_C = torch.bincount(targets_N, minlength=classes)
     return area_C[(count_C > 0) & (count_C < rows)].mean()
-
-
-def regression_metrics(predictions_KN1: Tensor, targets_N1: Tensor) -> dict[str, Tensor]:
-    """mse, rmse, mae and r2, (K,) each, in the unit of the arguments; N is 2 or more."""
-    error_KN, targets_N = (predictions_KN1 - targets_N1).squeeze(2), targets_N1.squeeze(1)
-    mse_K = error_KN.square().mean(dim=1)
-    return {
-        "mse": mse_K,
-        "rmse": mse_K.sqrt(),
-        "mae": error_KN.abs().mean(dim=1),
-        "r2": 1 - mse_K / targets_N.var(correction=0),
-    }

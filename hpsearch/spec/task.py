@@ -1,0 +1,308 @@
+"""A task: what is learnt from data, by which losses and metrics; and which tasks there are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from hpsearch.spec.conflicts import Rule, SettingsError
+from hpsearch.spec.registry import Registry
+from hpsearch.spec.settings import RESERVED, TRAINING
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hpsearch.spec.settings import Direction, Setting, Value
+
+__all__ = [
+    "LOSS", "LOSS_RULE", "TASKS", "Baseline", "Loss", "Metric", "Result", "Table", "Target", "Task",
+    "beside", "metric_of", "possible", "rules_of", "training", "usual",
+]  # fmt: skip
+
+Target = Literal["classes", "numbers"]
+"""What the target of a row is: one of several classes, or a number."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number measured on validation data after every epoch."""
+
+    name: str
+    direction: Direction
+    doc: str
+    low: float = -math.inf
+    """The least that it can be."""
+    high: float = math.inf
+    """The most that it can be."""
+    varied: bool = False
+    """Whether it takes targets of every kind to measure it: a row of each class, or numbers that
+    are not all the same."""
+    costly: bool = False
+    """Whether it takes longer than an epoch of a small network: it is measured only where a study
+    improves it."""
+
+    def error(self, value: float) -> float:
+        """How far a value is from the best that there can be; from 0 where there is no best."""
+        best = self.high if self.direction == "maximize" else self.low
+        distance = value - best if math.isfinite(best) else value
+        return -distance if self.direction == "maximize" else distance
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What training can minimise."""
+
+    name: str
+    doc: str
+    classes: int | None = None
+    """Of how many classes the target has to be; None: of any number, or it is a number."""
+    scale: str = ""
+    """Losses of one scale can be compared by their values; by default none with any other."""
+    guess: float | None = None
+    """What a network gets that has learnt nothing; None: log(classes)."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a constant answer gives on the validation part."""
+
+    name: str
+    """The answer, in a few words."""
+    values: Mapping[str, float]
+    """Metrics by name; those that cannot be known are left out."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to show: the first column has names, the others have figures."""
+
+    title: str
+    """What it shows, in a word or two."""
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    crossed: bool = False
+    """Whether the heads of the figures are the names of the rows: in a narrow console they are
+    shortened, or stand there by number."""
+    note: str = ""
+    """How to read it."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a study shows of a trained network beyond its metrics."""
+
+    details: Mapping[str, Any]
+    """What `measure` gave beside the metrics, as plain values."""
+    classes: Sequence[str]
+    metric: str
+    """The one that the study improves."""
+    settings: Mapping[str, Any]
+    """Of the candidate, as far as the study names them."""
+
+
+def _no_tables(_: Result) -> Sequence[Table]:
+    return ()
+
+
+def _no_remark(_: Result) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learnt, declared without importing PyTorch.
+
+    Raises ValueError where the declaration contradicts itself.
+    """
+
+    name: str
+    """What a study file calls it: `data: {task: NAME}`."""
+    doc: str
+    """What it is, in a sentence or two."""
+    target: Target
+    """What the target of a row is."""
+    losses: tuple[Loss, ...]
+    """Where a study names none, the first that suits the number of classes is minimised."""
+    metrics: tuple[Metric, ...]
+    """Each, but for `train_loss`, that it measures: `loss` among them, the loss on validation data
+    without regularisation. The first is improved where a study can leave the metric out."""
+    learning: str
+    """Dotted path of a module with the functions of `tasks.learning.Learning`: the part of the task
+    that needs PyTorch."""
+    baseline: Callable[[NDArray[Any], NDArray[Any], Sequence[str]], Baseline]
+    """(targets of the training rows, of the validation rows, the names of the classes) -> what the
+    best constant answer gives."""
+    settings: tuple[Setting, ...] = ()
+    """Settings of training that mean something to this task alone. Those of the group
+    `regularization` are at their default where the validation loss is measured."""
+    usual: bool = False
+    """Whether it is that of a target of its kind where a study names none."""
+    tables: Callable[[Result], Sequence[Table]] = _no_tables
+    """What `hpsearch best` shows beyond the metrics."""
+    remark: Callable[[Result], str] = _no_remark
+    """What is amiss with a network whatever its metrics say, such as "predicts one class only"."""
+
+    def __post_init__(self) -> None:
+        for noun, names in (
+            ("loss", [loss.name for loss in self.losses]),
+            ("metric", [metric.name for metric in self.metrics]),
+            ("setting", [setting.name for setting in self.settings]),
+        ):
+            if twice := {name for name in names if names.count(name) > 1}:
+                raise ValueError(f"there are two of the {noun} {', '.join(sorted(twice))}")
+        if not self.losses or LOSS not in [metric.name for metric in self.metrics]:
+            raise ValueError(f"a task has a loss or more, and {LOSS!r} among its metrics")
+        for metric in self.metrics:
+            if metric.name == "train_loss" or not metric.low < metric.high:
+                raise ValueError(f"the metric {metric.name} is reserved, or has no range")
+        for setting in self.settings:
+            if setting.name in RESERVED or not setting.name.isidentifier():
+                raise ValueError(f"no setting of a task can be called {setting.name!r}")
+            if not setting.accepts(setting.default):
+                raise ValueError(
+                    f"the default of {setting.name} is no value of it: expected {setting.expected}"
+                )
+
+    def metric(self, name: str) -> Metric | None:
+        """Its metric of that name; None: it has none."""
+        return next((metric for metric in self.metrics if metric.name == name), None)
+
+    def loss(self, name: str) -> Loss | None:
+        """Its loss of that name; None: it has none."""
+        return next((loss for loss in self.losses if loss.name == name), None)
+
+    def usual_loss(self, classes: int | None) -> Loss | None:
+        """The loss that is minimised where a study names none; None where there is none for so
+        many classes, or that depends on their number, which is not known."""
+        for loss in self.losses:
+            if loss.classes in (None, classes):
+                return loss
+            if classes is None:
+                return None
+        return None
+
+    def chosen_loss(self, name: str | None, classes: int) -> str:
+        """The loss to minimise: `name`, or the usual one where that is None.
+
+        Raises SettingsError where it is none of this task's, or not for so many classes.
+        """
+        if why := self.refusal(name, classes):
+            raise SettingsError(why)
+        loss = self.usual_loss(classes) if name is None else self.loss(name)
+        assert loss is not None
+        return loss.name
+
+    def refusal(self, name: str | None, classes: int | None) -> str:
+        """Why a loss, or the usual one, cannot be minimised; "" where it can, or may."""
+        if name is None:
+            lacking = classes is not None and self.usual_loss(classes) is None
+            return f"no loss of {self.name} is for {classes} classes" if lacking else ""
+        loss = self.loss(name)
+        if loss is None:
+            return f"the loss {name} is for {_having(name)}, not for {self.name}"
+        if loss.classes is None or classes in (None, loss.classes):
+            return ""
+        return f"the loss {name} is for {loss.classes} classes and there are {classes}"
+
+    def guess(self, name: str | None, classes: int) -> float:
+        """The loss of a network that has learnt nothing, about; 1 where nothing is known."""
+        loss = self.loss(name) if name is not None else self.usual_loss(classes or None)
+        if loss is None or loss.guess is None:
+            return math.log(classes) if classes > 1 else 1.0
+        return loss.guess
+
+
+LOSS = "loss"
+"""The metric that every task has: the loss on the validation part, without regularisation."""
+
+TASKS: Registry[Task] = Registry(Task, "hpsearch.tasks")
+"""Those that hpsearch comes with, `hpsearch/tasks/NAME`, and those of installed packages."""
+
+
+def usual(target: Target) -> Task:
+    """The task of a target where a study names none."""
+    return next(task for task in possible(None) if task.target == target)
+
+
+def possible(name: str | None) -> tuple[Task, ...]:
+    """The task of that name, or where a study names none those that a table may turn out to be."""
+    if name is not None:
+        return (TASKS[name],)
+    return tuple(task for task in TASKS.all(installed=False).values() if task.usual)
+
+
+def beside(name: str | None) -> tuple[Task, ...]:
+    """The tasks of which a candidate has settings: all of hpsearch's own, and the one named."""
+    own = TASKS.all(installed=False)
+    return *own.values(), *([] if name is None or name in own else [TASKS[name]])
+
+
+def training(tasks: Sequence[Task]) -> tuple[Setting, ...]:
+    """The settings of training where one of these tasks is learnt, each once."""
+    losses = dict.fromkeys(loss.name for task in tasks for loss in task.losses)
+    shared = (
+        replace(setting, choices=tuple(losses)) if setting.name == "loss" else setting
+        for setting in TRAINING
+    )
+    own = (setting for task in tasks for setting in task.settings)
+    return tuple(dict.fromkeys((*shared, *own)))
+
+
+def metric_of(name: str, task: str | None) -> Metric:
+    """The metric of that name of a study's task; KeyError where there is none.
+
+    Args:
+        name: The metric.
+        task: None where the study leaves it to the look of a table.
+    """
+    for candidate in possible(task):
+        if metric := candidate.metric(name):
+            return metric
+    raise KeyError(name)
+
+
+def rules_of(tasks: Sequence[Task]) -> tuple[Rule, ...]:
+    """What settings must agree on: the loss is one of the task, and so is a setting that means
+    something to some of the tasks alone."""
+    settings = dict.fromkeys(setting for task in tasks for setting in task.settings)
+    return LOSS_RULE, *(_ownership(setting, tasks) for setting in settings)
+
+
+def _having(loss: str) -> str:
+    """Names of the tasks here that have a loss."""
+    tasks = [task for task in TASKS.all().values() if task.loss(loss)]
+    return " and ".join(task.name for task in tasks) or "another task"
+
+
+def _of_loss(settings: Mapping[str, Value], task: str | None, classes: int | None) -> str:
+    name = settings["loss"]
+    return "" if task is None else TASKS[task].refusal(None if name is None else str(name), classes)
+
+
+LOSS_RULE = Rule({"loss": "a loss of the task"}, _of_loss)
+"""That the loss is one of the task, and for so many classes."""
+
+
+def _ownership(setting: Setting, tasks: Sequence[Task]) -> Rule:
+    """That a setting stays at its default where another task is learnt, by name or by its loss."""
+    owners = [task for task in tasks if setting in task.settings]
+    whose = " or ".join(task.name for task in owners)
+
+    def breach(settings: Mapping[str, Value], task: str | None, classes: int | None) -> str:
+        if settings[setting.name] == setting.default:
+            return ""
+        name = settings["loss"]
+        if name is None and task is not None and (loss := TASKS[task].usual_loss(classes)):
+            name = loss.name
+        if name is None or any(owner.loss(str(name)) for owner in owners):
+            return ""
+        return f"{setting.name} is for {whose}; the loss {name} is for {_having(str(name))}"
+
+    default = setting.default if isinstance(setting.default, str) else f"{setting.default:g}"
+    return Rule(
+        {setting.name: f"{default}, as the loss is for another task",
+         "loss": f"a loss of {whose}, as {setting.name} is set"},
+        breach,
+    )  # fmt: skip

@@ -1,0 +1,45 @@
+"""One of several classes."""
+
+from hpsearch.tasks import Loss, Metric, Setting, Task
+from hpsearch.tasks.classification.showing import baseline, remark, tables
+
+__all__ = ["CLASS_WEIGHT", "LABEL_SMOOTHING", "TASK"]
+
+LABEL_SMOOTHING = Setting(
+    "label_smoothing", "float", 0.0, "Share of the target spread over all classes.",
+    low=0, high=1, open_high=True,
+    group="regularization", per_slot=True, more="regularization",
+)  # fmt: skip
+CLASS_WEIGHT = Setting(
+    "class_weight", "choice", "none",
+    "Weight of a row in training: 1, or `balanced`, by how rare its class is, rows / "
+    "(classes x rows of the class). Metrics and the validation loss are never weighted.",
+    choices=("none", "balanced"), later=True,
+    group="regularization", per_slot=True,
+)  # fmt: skip
+
+TASK = Task(
+    name="classification",
+    doc="To tell which of several classes a row belongs to.",
+    target="classes",
+    losses=(
+        Loss("bce", "binary cross-entropy of one output, the logit of the second class", classes=2,
+             scale="nats"),
+        Loss("cross_entropy", "cross-entropy of an output a class", scale="nats"),
+    ),
+    metrics=(
+        Metric("accuracy", "maximize", "share of rows classified rightly", 0, 1),
+        Metric("precision", "maximize", "mean over classes", 0, 1, varied=True),
+        Metric("recall", "maximize", "mean over classes", 0, 1, varied=True),
+        Metric("f1", "maximize", "mean over classes", 0, 1, varied=True),
+        Metric("auroc", "maximize", "area under the ROC curve, mean over classes", 0, 1,
+               varied=True, costly=True),
+        Metric("loss", "minimize", "the training loss, unsmoothed", 0),
+    ),
+    learning="hpsearch.tasks.classification.learning",
+    baseline=baseline,
+    settings=(LABEL_SMOOTHING, CLASS_WEIGHT),
+    usual=True,
+    tables=tables,
+    remark=remark,
+)  # fmt: skip
