@@ -82,10 +82,10 @@ def run(
     json_: Json = False,
 ) -> None:
     """Search: create the study or go on with it, start workers, show progress, print the result."""
-    from hpsearch.spec import check_data
+    from hpsearch.sources.opening import look
 
     spec = overrides.load(file)
-    check_data(spec.data, file.parent)
+    look(spec, file.parent)
     # First of all that takes time: another process loads PyTorch while this one makes the study.
     with closing(_launcher(crew, ray, service, spec.name)) as launcher:
         launcher.warm_up()

@@ -39,17 +39,20 @@ __all__ = ["check", "plan"]
 def check(file: FileArgument, *, overrides: Overrides, json_: Json = False) -> None:
     """Say what would be searched, or every fault of the file."""
     from hpsearch.cli import show
-    from hpsearch.preflight.data_check import check_table
-    from hpsearch.spec import check_data
+    from hpsearch.preflight.data_check import check_look
+    from hpsearch.sources.opening import look
 
     spec = overrides.load(file)
-    check_data(spec.data, file.parent)
-    check_table(spec, file.parent)
+    seen = look(spec, file.parent)
+    if seen is not None:
+        check_look(spec, file.parent, seen)
     if json_:
-        print_json(_described(spec))
-    else:
-        _describe(spec)
-        show.warnings(spec)
+        print_json({**_described(spec), "table": seen and seen.decision.as_json()})
+        return
+    _describe(spec)
+    if seen is not None:
+        show.read_as(str(spec.data.path), seen.decision)
+    show.warnings(spec)
 
 
 @flat
@@ -63,10 +66,10 @@ def plan(
     json_: Json = False,
 ) -> None:
     """Say what a search would take: a dry run of some seconds, nothing is trained for good."""
-    from hpsearch.spec import check_data
+    from hpsearch.sources.opening import look
 
     spec = overrides.load(file)
-    check_data(spec.data, file.parent)
+    look(spec, file.parent)
     crew.check()
     seats = crew.seats()
     limit_threads(seats[0].threads)

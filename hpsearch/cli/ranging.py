@@ -39,10 +39,10 @@ def lr(
     json_: Json = False,
 ) -> None:
     """Try learning rates on the default configuration: a range test of a few seconds."""
-    from hpsearch.spec import check_data
+    from hpsearch.sources.opening import look
 
     spec = overrides.load(file)
-    check_data(spec.data, file.parent)
+    look(spec, file.parent)
     limit_threads(None)
     searched = _searched(spec)
     low, high = (searched[0] / _BEYOND, searched[-1] * _BEYOND) if searched else (_LOW, _HIGH)

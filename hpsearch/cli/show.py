@@ -33,14 +33,15 @@ if TYPE_CHECKING:
     from hpsearch.insight.importance import Importance
     from hpsearch.insight.report import Snapshot, Trial
     from hpsearch.preflight.doctor import Finding
+    from hpsearch.sources.table.columns import Decision
     from hpsearch.spec import StudySpec
     from hpsearch.spec.task import Table as TaskTable
     from hpsearch.store.values import Study, Work, Worker
 
 __all__ = [
-    "attendance", "beside", "best", "call", "columns", "curves", "details", "err", "final",
-    "findings", "fruitless", "importance", "leader", "left", "note", "number", "out", "params",
-    "result", "sanity", "scheduled", "seen", "setting", "span", "stages",
+    "attendance", "beside", "best", "call", "columns", "curves", "decided", "details", "err",
+    "final", "findings", "fruitless", "importance", "leader", "left", "note", "number", "out",
+    "params", "read_as", "result", "sanity", "scheduled", "seen", "setting", "span", "stages",
     "studies", "told", "trials", "verdict", "warnings", "workers",
 ]  # fmt: skip
 
@@ -120,6 +121,35 @@ def _line(cell: Any) -> Any:
 
 
 # --- a study file -----------------------------------------------------------------------------
+
+
+def read_as(path: str, decision: Decision) -> None:
+    """A table: a line a column, then notes and warnings."""
+    rows = f"its first {decision.rows:,} rows" if not decision.complete else (
+        counted(decision.rows, "row")
+    )  # fmt: skip
+    out.print(f"{path}: {rows}")
+    _columns_of(decision)
+    for line in decision.notes:
+        out.print(f"  {visible(line, lines=False)}", soft_wrap=True)
+    for line in decision.warnings:
+        note(f"warning: {visible(line, lines=False)}")
+
+
+def decided(snapshot: Snapshot) -> None:
+    """What was decided of the columns of a study's table, if it is one and has been read."""
+    from hpsearch.sources.table.columns import Decision
+
+    data = snapshot.study.data or {}
+    if data.get("decided") is not None:
+        _columns_of(Decision.from_json(data["decided"]))
+
+
+def _columns_of(decision: Decision) -> None:
+    from hpsearch.sources.table.describe import describe
+
+    for line in describe(decision):
+        out.print(f"  {visible(line, lines=False)}", soft_wrap=True)
 
 
 # --- a study ----------------------------------------------------------------------------------
@@ -492,6 +522,7 @@ def _data(snapshot: Snapshot, most: int = 5) -> None:
     if data is None:
         return
     rows, notes = data["rows"], list(data["notes"])
+    notes[:0] = [f"warning: {line}" for line in data.get("warnings", ())]
     out.print(f"data: {rows['train']:,} rows to train, {rows['validation']:,} to validate, "
               f"{rows['test']:,} held out")  # fmt: skip
     for line in notes[:most]:

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpsearch import files
 from hpsearch.errors import CheckpointError, ConflictError, line
 from hpsearch.sources.dataset import DataSettings, Prepared
-from hpsearch.sources.inputs import ImageInputs, Preprocessing
+from hpsearch.sources.inputs import ImageInputs, Inputs
+from hpsearch.sources.table.version_1_cells import TableInputs1
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.registry import PluginError
 from hpsearch.spec.settings import SOURCES, Value
@@ -91,6 +92,8 @@ class Data:
     """Hexadecimal hash of the row numbers of the three parts."""
     rows: dict[str, int]
     """Of each part."""
+    decided: dict[str, Any] | None = None
+    """What the source decided of the data when the study began, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +132,14 @@ class Config:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; paths as text."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=_plain))
         keys = ("format", "version", "network", "problem", "metrics", "data", "provenance")
         return {key: plain[key] for key in (*keys, "weights_sha256")}
+
+
+def _plain(value: object) -> Any:
+    """Sets as lists, paths as texts."""
+    return sorted(value) if isinstance(value, frozenset) else str(value)
 
 
 def write(
@@ -290,6 +298,11 @@ def _config(folder: Path) -> Config:
     # A network that was saved by an earlier hpsearch does not name them.
     settings = {**vocabulary.later, **config.network.settings}
     config = replace(config, network=replace(config.network, settings=settings))
+    inputs = config.problem.preprocessing
+    if isinstance(inputs, TableInputs1):  # 0.1 did not save what predictions are scored by
+        target, classes = config.data.settings.target, config.problem.classes
+        inputs = replace(inputs, target=target, classes=classes)
+        config = replace(config, problem=replace(config.problem, preprocessing=inputs))
     if fault := _fault(config, vocabulary):
         raise CheckpointError(f"{path}: {fault}; save the network again")
     return config
@@ -326,13 +339,17 @@ def _fault_of_problem(problem: Prepared) -> str | None:
     return None
 
 
-def _fault_of_inputs(inputs: Preprocessing) -> str | None:
+def _fault_of_inputs(inputs: Inputs) -> str | None:
     where = "problem.preprocessing"
     if isinstance(inputs, ImageInputs):
         sound = len(inputs.shape) == 3 and (
             len(inputs.mean) == len(inputs.deviation) == inputs.shape[0]
         )
         return None if sound else f"{where}: expected a mean and a deviation for each channel"
+    if not isinstance(inputs, TableInputs1):
+        from hpsearch.sources.table.inputs import fault
+
+        return (why := fault(inputs)) and f"{where}: {why}"
     if (twice := _twice(inputs.names)) is not None:
         return f"{where}: the column {twice!r} is there twice"
     for column in inputs.categories:
@@ -352,11 +369,12 @@ def _fault_of_metrics(metrics: Metrics, task: str) -> str | None:
 
 
 def _fault_of_data(settings: DataSettings) -> str | None:
-    if settings.source not in SOURCES:
+    is_table = settings.source in ("table", "csv")
+    if settings.source not in SOURCES and not is_table:
         return f"data.settings: there is no source {settings.source!r}"
-    if settings.source == "csv" and None in (settings.path, settings.target):
-        return "data.settings: expected a path and a target, as the source is csv"
-    test = 0.0 if SOURCES[settings.source].own_test else settings.test
+    if is_table and None in (settings.path, settings.target):
+        return "data.settings: expected a path and a target, as the data is a table"
+    test = 0.0 if not is_table and SOURCES[settings.source].own_test else settings.test
     if settings.validation + test >= 1:
         return "data.settings: expected shares of validation and test below 1 in all"
     return None

@@ -62,7 +62,7 @@ def save(
     place = checkpoint_place(ledger.database, study, said)
     weights = _weights(place, candidate, best)
     settings = data_settings(spec, Path(study.base))
-    dataset = open_data(spec, Path(study.base), torch.device("cpu"))
+    dataset = open_data(spec, Path(study.base), torch.device("cpu"), study.data)
     check_same(settings, study.data or {}, dataset.record)
     problem = Prepared(**{name: getattr(dataset, name) for name in Prepared.__dataclass_fields__})
     Trained(spec.family, candidate.settings, weights, problem)  # whether it can be used at all
@@ -81,6 +81,7 @@ def save(
             fingerprint=dataset.record["fingerprint"],
             split=dataset.record["split"],
             rows=dict(dataset.record["rows"]),
+            decided=dataset.record.get("decided"),
         ),
         provenance=Provenance(
             study=study.name,

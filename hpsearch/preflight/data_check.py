@@ -9,22 +9,42 @@ from hpsearch.errors import DataError
 from hpsearch.sources.opening import check_task, data_settings
 from hpsearch.spec import versions
 from hpsearch.spec.impossible import combinations, never
-from hpsearch.spec.task import LOSS, LOSS_RULE, possible
+from hpsearch.spec.task import LOSS, LOSS_RULE, possible, usual
 from hpsearch.stages.outline import remarks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hpsearch.sources.table.look import Look
     from hpsearch.spec import StudySpec
     from hpsearch.spec.task import Target
 
-__all__ = ["check_measured", "check_settings", "check_table", "warnings"]
+__all__ = ["check_look", "check_measured", "check_settings", "check_table", "warnings"]
 
 _NAMED = 3
 """Classes that a message names."""
 
+_FEW_ROWS = 20
+"""A class with fewer rows than this may have none in a part of the data."""
+
 _MOST_BYTES = 64 << 20
 """Of a table that is read for this alone: some seconds. Of a larger one the workers say it."""
+
+
+def check_look(spec: StudySpec, base: Path, seen: Look) -> None:
+    """DataError where what a quick look at a table shows is no data for this search.
+
+    Of a large table that is not known: its first rows do not show all.
+    """
+    decision = seen.decision
+    if decision.target is None or not decision.complete:
+        return
+    classes = len(decision.target.classes)
+    task = spec.data.task or usual("classes" if classes else "numbers").name
+    check_task(spec, task)
+    check_settings(spec, task, classes)
+    if seen.rarest is not None and seen.rarest < _FEW_ROWS:
+        check_table(spec, base)
 
 
 def check_table(spec: StudySpec, base: Path) -> None:
@@ -36,13 +56,14 @@ def check_table(spec: StudySpec, base: Path) -> None:
     path = base / (data.path or "")
     if data.target is None or not path.is_file() or path.stat().st_size > _MOST_BYTES:
         return
+    from hpsearch.sources.read import read
     from hpsearch.sources.split import divide, facts
-    from hpsearch.sources.tables import load_table
 
-    raw = load_table(path, data.target, data.task, data.ignore)
+    settings = data_settings(spec, base)
+    raw = read(settings)
     check_task(spec, raw.task)
     check_settings(spec, raw.task, len(raw.classes))
-    parts, _ = divide(raw, data_settings(spec, base))
+    parts, _ = divide(raw, settings)
     check_measured(spec, {"classes": raw.classes, **facts(raw, parts)})
 
 

@@ -7,23 +7,26 @@ test part to itself: a search has no way to look at it. Only the finish asks for
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import PlainValidator, TypeAdapter, ValidationError
 
 from hpsearch.errors import DataError
 from hpsearch.sources import images
-from hpsearch.sources.inputs import Deviation, Finite, ImageInputs, Preprocessing
+from hpsearch.sources.inputs import Deviation, Finite, Inputs
+from hpsearch.sources.read import read
 from hpsearch.sources.split import DataSettings, divide, facts
-from hpsearch.sources.tables import load_table
 from hpsearch.spec.problem import Kind, Problem
 from hpsearch.spec.task import TASKS
 from hpsearch.tasks.learning import learning
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,10 +40,37 @@ __all__ = [
     "Part",
     "Prepared",
     "check_same",
+    "finite",
+    "inputs_of",
     "load",
     "locations",
     "test_part",
 ]
+
+
+_INPUTS = {
+    "images": "hpsearch.sources.inputs:ImageInputs",
+    "rows": "hpsearch.sources.table.inputs:TableInputs",
+    "table": "hpsearch.sources.table.version_1_cells:TableInputs1",
+}
+"""By the `kind` of what was learnt from training rows: its class."""
+
+
+def inputs_of(values: Any) -> Inputs:
+    """What was learnt from training rows, as it is or as plain values; ValueError for others."""
+    if not isinstance(values, Mapping):
+        return values  # type: ignore[no-any-return]
+    place = _INPUTS.get(str(values.get("kind")))
+    if place is None:
+        raise ValueError(f"expected a kind that is one of {', '.join(_INPUTS)}")
+    module, name = place.split(":")
+    adapter: TypeAdapter[Inputs] = TypeAdapter(getattr(import_module(module), name))
+    try:
+        return adapter.validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{where}: {first['msg']}") from error
 
 
 @dataclass(frozen=True)
@@ -64,7 +94,7 @@ class Prepared:
     """Names of the classes; empty where the target is a number."""
     input_shape: tuple[int, ...]
     """(C, H, W) for images, (D,) for tables."""
-    preprocessing: Preprocessing
+    preprocessing: Annotated[Inputs, PlainValidator(inputs_of)]
     """How rows become inputs."""
     target_mean: Finite = 0.0
     """Mean of the target's numbers in the training rows. What is trained on is standardised;
@@ -74,7 +104,7 @@ class Prepared:
     @property
     def kind(self) -> Kind:
         """What one input is."""
-        return "images" if isinstance(self.preprocessing, ImageInputs) else "rows"
+        return "images" if self.preprocessing.kind == "images" else "rows"
 
     def problem(self, loss: str | None = None) -> Problem:
         """What a network has to fit; without a loss its number of outputs is not known."""
@@ -91,12 +121,12 @@ class Prepared:
 
         Raises DataError, which names `source`, where they are too large to compute with.
         """
-        with np.errstate(all="ignore"):  # what overflows is told below
-            return _finite(torch.from_numpy(self.preprocessing(raw)), source)
+        with np.errstate(all="ignore"):  # an overflow is an error below
+            return finite(torch.from_numpy(self.preprocessing(raw)), source)
 
     def targets(self, raw: NDArray[Any], source: str) -> Tensor:
         """The targets of `Raw` as those of a `Part`, on the CPU; DataError as of `inputs`."""
-        return _finite(learning(self.task).encode(raw, self.problem()), source)
+        return finite(learning(self.task).encode(raw, self.problem()), source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,14 +145,21 @@ def locations(settings: DataSettings) -> list[Path]:
     return images.locations(settings.source, settings.root)
 
 
-def load(settings: DataSettings, device: torch.device) -> Dataset:
+def load(
+    settings: DataSettings, device: torch.device, decided: Mapping[str, Any] | None = None
+) -> Dataset:
     """The training and the validation part of the data that `settings` name, on `device`.
+
+    Args:
+        settings: Which data.
+        device: Where the rows lie after that.
+        decided: What was decided of the data when the study began; None: it begins now.
 
     Raises DataError where the data is missing or not as it should be.
     """
-    raw = _read(settings)
+    raw = read(settings, decided)
     split, notes = divide(raw, settings)
-    problem = _problem(raw, split.train)
+    problem, remarks = _problem(raw, split.train)
 
     def part(rows: Rows) -> Part:
         return _part(problem, raw, rows, settings, device)
@@ -138,7 +175,9 @@ def load(settings: DataSettings, device: torch.device) -> Dataset:
             "rows": {name: len(rows) for name, rows in vars(split).items()},
             "classes": list(raw.classes),
             **facts(raw, split),
-            "notes": [*raw.notes, *notes],
+            "notes": [*raw.notes, *remarks, *notes],
+            "warnings": list(raw.warnings),
+            **({} if raw.decided is None else {"decided": raw.decided}),
         },
     )
 
@@ -150,7 +189,7 @@ def test_part(
 
     Raises DataError where there are none, or where the data is not the one of the `record`.
     """
-    raw = _read(settings)
+    raw = read(settings, record.get("decided"))
     split, _ = divide(raw, settings)
     check_same(settings, record, {"fingerprint": raw.fingerprint, "split": split.digest})
     if not len(split.test):
@@ -175,11 +214,11 @@ def check_same(settings: DataSettings, record: Mapping[str, Any], found: Mapping
             )
 
 
-def _problem(raw: Raw, train: Rows) -> Prepared:
-    with np.errstate(all="ignore"):  # what overflows is told where rows become inputs
-        preprocessing = raw.fit(train)
+def _problem(raw: Raw, train: Rows) -> tuple[Prepared, tuple[str, ...]]:
+    with np.errstate(all="ignore"):  # an overflow is an error where rows become inputs
+        preprocessing, remarks = raw.fit(train)
         mean, std = _target_scale(raw, train)
-    return Prepared(
+    problem = Prepared(
         task=raw.task,
         classes=raw.classes,
         input_shape=preprocessing.shape,
@@ -187,9 +226,11 @@ def _problem(raw: Raw, train: Rows) -> Prepared:
         target_mean=mean,
         target_std=std,
     )
+    return problem, remarks
 
 
-def _finite(numbers: Tensor, source: str) -> Tensor:
+def finite(numbers: Tensor, source: str) -> Tensor:
+    """The same numbers; DataError, which names `source`, where some are not finite."""
     if not torch.isfinite(numbers).all():
         raise DataError(
             f"{source} has numbers too large to compute with; "
@@ -200,15 +241,6 @@ def _finite(numbers: Tensor, source: str) -> Tensor:
 
 def _name(settings: DataSettings) -> str:
     return str(settings.path or settings.source)
-
-
-def _read(settings: DataSettings) -> Raw:
-    if settings.source != "csv":
-        raw = images.load_images(settings.source, settings.root)
-        return replace(raw, task=settings.task or raw.task)
-    if settings.path is None or settings.target is None:
-        raise DataError("a csv source needs data.path and data.target")
-    return load_table(settings.path, settings.target, settings.task, settings.ignore)
 
 
 def _target_scale(raw: Raw, train: Rows) -> tuple[float, float]:

@@ -112,8 +112,8 @@ def _raw(
     def take(rows: Rows) -> NDArray[np.uint8]:
         return images_NCHW[rows]
 
-    def fit(train: Rows) -> ImageInputs:
-        return fit_images(images_NCHW[train], brightest)
+    def fit(train: Rows) -> tuple[ImageInputs, tuple[str, ...]]:
+        return fit_images(images_NCHW[train], brightest), ()
 
     targets = targets.astype(np.int64)
     return Raw(

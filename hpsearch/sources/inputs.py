@@ -6,90 +6,114 @@ read again they give the same inputs to the last bit.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from hpsearch.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 __all__ = [
-    "Category", "Deviation", "Finite", "Floats", "ImageInputs", "Number", "Preprocessing",
-    "TableInputs", "Values", "fit_images", "fit_table",
+    "TABLE", "Deviation", "Finite", "Floats", "Frame", "Given", "ImageInputs", "Inputs", "Known",
+    "fit_images", "mappings", "only_file",
 ]  # fmt: skip
 
 Floats = NDArray[np.float32]
-Values = Mapping[str, NDArray[Any]]
-"""Columns of a table by name, (N,) each: float64 with nan where a number is missing, or texts with
-'' where one is."""
 
 # What is read again from a file may have been changed there.
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-
-@dataclass(frozen=True)
-class Number:
-    """A column of numbers: one input."""
-
-    name: str
-    median: Finite
-    """Stands where a value is missing."""
-    mean: Finite
-    deviation: Deviation
-    """The standard one; 1 where all values are the same."""
+TABLE = "the table"
+"""What a table in memory is called in an error."""
 
 
 @dataclass(frozen=True)
-class Category:
-    """A column of texts: one input a value, 1 where the row has it and else 0."""
+class Known:
+    """Targets that came with rows to predict, by which the predictions are scored."""
 
-    name: str
-    values: tuple[str, ...]
-    """Those of the training rows, in the inputs' order; a row with another one has 0 in all."""
-    most_frequent: str
-    """Stands where a value is missing."""
-
-    def encode(self, texts_N: NDArray[Any]) -> Floats:
-        """(N, values)."""
-        places = {value: place for place, value in enumerate(self.values)}
-        place_N = [places.get(text or self.most_frequent, -1) for text in texts_N]
-        return np.equal.outer(place_N, np.arange(len(places))).astype(np.float32)
+    targets: NDArray[Any]
+    """(M,): int64 class indices, or float64 numbers in their own unit."""
+    rows: NDArray[np.int64]
+    """(M,): the rows that they are of, counted from 0."""
 
 
 @dataclass(frozen=True)
-class TableInputs:
-    """The inputs made of a table's columns: numbers first, then texts."""
+class Given:
+    """Rows to predict, as inputs of the network."""
 
-    numbers: tuple[Number, ...]
-    categories: tuple[Category, ...]
-    kind: Literal["table"] = "table"
+    inputs: Floats
+    """(N, *shape)."""
+    notes: tuple[str, ...] = ()
+    """What they have that training had not, a sentence each."""
+    known: Known | None = None
+    unscored: str = ""
+    """Why the predictions cannot be scored, though the rows have a target."""
+    source: str = "the images"
+    """What to call the rows in an error."""
+
+
+class Inputs(Protocol):
+    """How the rows of a source become inputs: learnt from training rows, plain values.
+
+    A frozen dataclass that pydantic can read again from the JSON of its fields.
+    """
+
+    @property
+    def kind(self) -> str:
+        """What one input is, as a family's `takes` has it."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one row's inputs: (D,)."""
-        return (len(self.numbers) + sum(len(column.values) for column in self.categories),)
+        """The shape of one input, without the batch."""
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the columns."""
-        numbers, texts = ((c.name for c in columns) for columns in (self.numbers, self.categories))
-        return (*numbers, *texts)
+    def __call__(self, raw: Any, /) -> Floats:
+        """The inputs (N, *shape) of what `Raw.take` gives."""
 
-    def __call__(self, values: Values) -> Floats:
-        """(N, D), standardised; what is beyond float32 becomes infinite."""
-        parts = [column.encode(values[column.name]) for column in self.categories]
-        if self.numbers:
-            medians, means, deviations = (
-                np.array([getattr(column, of) for column in self.numbers])
-                for of in ("median", "mean", "deviation")
-            )
-            numbers_ND = _matrix(values, [column.name for column in self.numbers])
-            filled_ND = np.where(np.isnan(numbers_ND), medians, numbers_ND)
-            parts.insert(0, ((filled_ND - means) / deviations).astype(np.float32))
-        return np.concatenate(parts, axis=1)
+    def of_files(self, files: Sequence[Path], /) -> Given:
+        """The inputs of files that somebody wants predictions of; DataError for other files."""
+
+    def of_rows(self, rows: Any, /) -> Given:
+        """The inputs of rows in memory; DataError for rows of another kind."""
+
+
+@runtime_checkable
+class Frame(Protocol):
+    """A table in memory, such as a pandas DataFrame; pandas itself is not needed here."""
+
+    def to_csv(self, *, index: bool) -> str:
+        """The table as a file has it, without the rows' own names."""
+
+
+def mappings(rows: Any) -> tuple[tuple[str, ...], list[list[str]]]:
+    """The columns' names, and the cells of each row as texts, of one mapping a row.
+
+    A missing value, or one that is None, is ''. DataError for rows of another kind.
+    """
+    given = list(rows)  # csv.DictReader gives them once
+    if not all(isinstance(row, Mapping) for row in given):
+        raise DataError(
+            "expected a DataFrame, or rows of a table, each a mapping from the columns' names"
+        )
+    names = tuple(dict.fromkeys(name for row in given for name in row))
+    return names, [[_text(row.get(name)) for name in names] for row in given]
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def only_file(files: Sequence[Path]) -> Path:
+    """The one file of `files`; DataError where there are more."""
+    if len(files) > 1:
+        raise DataError(f"give one table or array at a time; got {len(files)} files")
+    return files[0]
 
 
 @dataclass(frozen=True)
@@ -97,7 +121,7 @@ class ImageInputs:
     """The inputs made of images: each channel scaled to mean 0 and deviation 1."""
 
     shape: tuple[int, ...]
-    """Of one image: (C, H, W)."""
+    """The shape of one image: (C, H, W)."""
     brightest: Annotated[int, Field(gt=0)]
     """Pixels are from 0, black, to this."""
     mean: tuple[Finite, ...]
@@ -107,47 +131,30 @@ class ImageInputs:
     kind: Literal["images"] = "images"
 
     def __call__(self, images_NCHW: NDArray[Any]) -> Floats:
-        """(N, C, H, W)."""
+        """The inputs (N, C, H, W) of images of pixels."""
         encoded: Floats = images_NCHW.astype(np.float32)
         encoded -= np.array(self.mean, np.float32)[:, None, None]
         encoded /= np.array(self.deviation, np.float32)[:, None, None]
         return encoded
 
+    def of_files(self, files: Sequence[Path]) -> Given:
+        """The inputs of the array in one file, or of image files, a row each.
 
-Preprocessing = TableInputs | ImageInputs
+        Raises DataError where they are not what the network takes.
+        """
+        from hpsearch.sources.imagefile import ARRAYS, images_of, read_array, read_images
 
+        if files[0].suffix not in ARRAYS:
+            images, notes = read_images(files, self)
+            return Given(self(images), notes)
+        path = only_file(files)
+        return Given(self(images_of(str(path), read_array(path, self), self)))
 
-def fit_table(values: Values, texts: Sequence[str]) -> TableInputs:
-    """What the training rows teach; `texts` are the columns that are not numbers.
+    def of_rows(self, rows: Any) -> Given:
+        """The inputs of an array (N, C, H, W), (N, H, W, C), or (N, H, W) for one channel."""
+        from hpsearch.sources.imagefile import images_of
 
-    As scikit-learn's SimpleImputer, StandardScaler and OneHotEncoder, which are slow to load; the
-    tests hold it against them.
-    """
-    numbers = [name for name in values if name not in texts]
-    return TableInputs(
-        tuple(_number(name, values[name]) for name in numbers),
-        tuple(_category(name, values[name]) for name in texts),
-    )
-
-
-def _number(name: str, values_N: NDArray[Any]) -> Number:
-    """Of a column without a single value the median is 0."""
-    present = values_N[~np.isnan(values_N)]
-    median = float(np.median(present)) if len(present) else 0.0
-    filled_N = np.where(np.isnan(values_N), median, values_N)
-    mean, variance, rows = filled_N.mean(), filled_N.var(), len(filled_N)
-    # A variance within its own rounding error is none: Chan, Golub and LeVeque, "Algorithms for
-    # Computing the Sample Variance", The American Statistician 37, 1983.
-    eps = np.finfo(np.float64).eps
-    constant = variance <= rows * eps * variance + (rows * eps * mean) ** 2
-    return Number(name, median, float(mean), 1.0 if constant else float(np.sqrt(variance)))
-
-
-def _category(name: str, texts_N: NDArray[Any]) -> Category:
-    """Of a column without a single text '' is the only value."""
-    counts = Counter(text for text in texts_N if text)
-    fill = min(counts, key=lambda text: (-counts[text], text), default="")
-    return Category(name, tuple(sorted({text or fill for text in texts_N})), fill)
+        return Given(self(images_of("the array", np.asarray(rows), self)))
 
 
 def fit_images(images_NCHW: NDArray[np.uint8], brightest: int) -> ImageInputs:
@@ -159,11 +166,6 @@ def fit_images(images_NCHW: NDArray[np.uint8], brightest: int) -> ImageInputs:
     scale = np.where(deviation > 0, deviation, 1.0).astype(np.float32)
     shape = tuple(images.shape[1:])
     return ImageInputs(shape, brightest, _plain(mean.ravel()), _plain(scale))
-
-
-def _matrix(values: Values, names: Sequence[str]) -> NDArray[Any]:
-    """(N, columns)."""
-    return np.stack([values[name] for name in names], axis=1)
 
 
 def _plain(array: NDArray[np.float32]) -> tuple[float, ...]:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpsearch import urls
 from hpsearch.errors import DataError
+from hpsearch.sources.table.reading import ReadOptions
+from hpsearch.sources.table.rules import Override, Overrides
 from hpsearch.spec import versions
 from hpsearch.spec.task import TASKS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import torch
 
     from hpsearch.sources.dataset import Dataset, Part
     from hpsearch.sources.split import DataSettings
-    from hpsearch.spec import StudySpec
+    from hpsearch.sources.table.look import Look
+    from hpsearch.spec import DataSpec, StudySpec
 
-__all__ = ["check_task", "data_settings", "open_data", "open_test_part"]
+__all__ = ["check_task", "data_settings", "look", "open_data", "open_test_part"]
 
 
 def data_settings(spec: StudySpec, base: Path) -> DataSettings:
@@ -26,8 +30,9 @@ def data_settings(spec: StudySpec, base: Path) -> DataSettings:
     from hpsearch.sources.split import DataSettings
 
     data = spec.data
+    first = spec.version == versions.FIRST
     return DataSettings(
-        source=data.source,
+        source="csv" if first and data.source == "table" else data.source,
         path=base / data.path if data.path else None,
         target=data.target,
         task=data.task,
@@ -37,24 +42,54 @@ def data_settings(spec: StudySpec, base: Path) -> DataSettings:
         seed=data.seed,
         limit=data.limit,
         ignore=tuple(data.ignore),
-        every_class=spec.version > versions.FIRST,
+        reading=_options(data),
+        overrides=_overrides(data),
+        every_class=not first,
     )
 
 
-def open_data(spec: StudySpec, base: Path, device: torch.device) -> Dataset:
+def _options(data: DataSpec) -> ReadOptions:
+    return ReadOptions(data.header, data.names)
+
+
+def _overrides(data: DataSpec) -> Overrides:
+    columns = {name: Override(**dict(column)) for name, column in data.columns.items()}
+    return Overrides(columns, data.ignore, data.missing, data.decimal, data.thousands)
+
+
+def look(spec: StudySpec, base: Path) -> Look | None:
+    """What a study's table shows at a glance; None where the data is no table.
+
+    Raises DataError where it is missing, cannot be read, or lacks a column that the study names.
+    """
+    data = spec.data
+    if data.path is None or data.target is None:
+        return None
+    from hpsearch.sources.table.look import look
+
+    return look(base / data.path, data.target, data.task, _options(data), _overrides(data))
+
+
+def open_data(
+    spec: StudySpec,
+    base: Path,
+    device: torch.device,
+    record: Mapping[str, Any] | None = None,
+) -> Dataset:
     """The training and the validation part of a study's data, on `device`.
 
     Args:
         spec: The study.
         base: Its file's folder.
         device: Where the rows lie after that.
+        record: What the study's first worker found of the data; None: there was none so far.
 
     Raises DataError where the data is missing or not as it should be, or where it is for a task
     that the study's metric does not measure.
     """
     from hpsearch.sources.dataset import load
 
-    dataset = load(data_settings(spec, base), device)
+    dataset = load(data_settings(spec, base), device, (record or {}).get("decided"))
     check_task(spec, dataset.task)
     return dataset
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from hpsearch.sources.inputs import Preprocessing
+    from hpsearch.sources.inputs import Inputs
 
 __all__ = ["Raw", "Rows"]
 
@@ -29,12 +29,18 @@ class Raw:
     classes: tuple[str, ...]
     """Names of the classes; empty where the target is a number."""
     take: Callable[[Rows], Any]
-    """Some rows as `Preprocessing` takes them."""
-    fit: Callable[[Rows], Preprocessing]
-    """Learns scaling and the like from the training rows alone, so that nothing leaks into them."""
+    """Some rows as the inputs take them."""
+    fit: Callable[[Rows], tuple[Inputs, tuple[str, ...]]]
+    """Learns scaling and the like from the training rows alone, so that nothing leaks into them;
+    and what is to be noted of it, a sentence each."""
     fingerprint: str
     """Hexadecimal hash of the data as found."""
     own_test: int = 0
     """So many rows at the end are the source's own test part."""
     notes: tuple[str, ...] = ()
     """What was done to the data that a reader should know, a sentence each."""
+    warnings: tuple[str, ...] = ()
+    """Choices that may hurt, and how each is changed."""
+    decided: Mapping[str, Any] | None = None
+    """What the source has decided of the data, as JSON: it is frozen with the study, and given back
+    to the source whenever the data is read again."""

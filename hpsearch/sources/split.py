@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,8 @@ import numpy as np
 from pydantic import Field
 
 from hpsearch.errors import DataError
+from hpsearch.sources.table.reading import ReadOptions
+from hpsearch.sources.table.rules import Overrides
 from hpsearch.spec.task import TASKS
 
 if TYPE_CHECKING:
@@ -33,9 +35,9 @@ class DataSettings:
     """Which data, and how it is split: the part of a study that `load` needs."""
 
     source: str
-    """A key of `catalog.SOURCES`."""
+    """A key of `settings.SOURCES`; or `csv`, for a table as hpsearch 0.1 read it."""
     path: Path | None = None
-    """The table, for the source `csv`."""
+    """The table's file."""
     target: str | None = None
     """The table's column to predict."""
     task: str | None = None
@@ -51,7 +53,11 @@ class DataSettings:
     limit: Annotated[int, Field(gt=0)] | None = None
     """Use only so many training and validation rows."""
     ignore: tuple[str, ...] = ()
-    """The table's columns to leave out."""
+    """The table's columns to leave out, of the source `csv`."""
+    reading: ReadOptions = field(default_factory=ReadOptions)
+    """How the file of a table is read."""
+    overrides: Overrides = field(default_factory=Overrides)
+    """What the study file says of a table's columns."""
     every_class: bool = False
     """Whether each class that has a row for each part gets one there. Studies of version 1, and
     networks that they handed over, are split without."""

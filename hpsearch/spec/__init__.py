@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from hpsearch.files import open_regular
 from hpsearch.spec.checks import check
-from hpsearch.spec.data import check_data
 from hpsearch.spec.document import MOST_BYTES, read
 from hpsearch.spec.faults import Fault, Faults, StudyFaultsError
 from hpsearch.spec.models import BudgetSpec, DataSpec, PrunerSpec, SearchSpec, StudySections
@@ -34,7 +33,6 @@ __all__ = [
     "SearchSpec",
     "StudyFaultsError",
     "StudySpec",
-    "check_data",
     "differences",
     "load",
     "name_in",

@@ -1,26 +1,19 @@
-"""The data section: what its keys have to agree on, and whether the data can be there."""
+"""The data section: what its keys have to agree on."""
 
 from __future__ import annotations
 
-import csv
-from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import DataError
-from hpsearch.files import open_regular
-from hpsearch.spec.faults import listed, nearest, show
-from hpsearch.spec.header import header
+from hpsearch.spec.faults import listed, show
 from hpsearch.spec.settings import SOURCES
 from hpsearch.spec.task import TASKS, usual
 
 if TYPE_CHECKING:
-    from pathlib import Path as FilePath
-
     from hpsearch.spec.faults import Faults
     from hpsearch.spec.models import DataSpec
     from hpsearch.spec.settings import Source
 
-__all__ = ["check_data", "completed"]
+__all__ = ["completed"]
 
 _OWN_TEST = 0.15
 
@@ -44,13 +37,19 @@ def completed(data: DataSpec, faults: Faults) -> DataSpec:
     return data.model_copy(update={"test": test, "task": task})
 
 
+_NEEDED = ("path", "target")
+_OF_TABLES = (
+    *_NEEDED, "ignore", "columns", "header", "names", "missing", "decimal", "thousands"
+)  # fmt: skip
+
+
 def _check_keys(data: DataSpec, source: Source, faults: Faults) -> None:
     beside = [("data", "source")]
-    for key in ("path", "target", "ignore"):
+    for key in _OF_TABLES:
         value = getattr(data, key)
-        if data.source == "csv" and key != "ignore" and value is None:
-            faults.add(("data", key), "a value, as the source is csv", "nothing", beside=beside)
-        elif data.source != "csv" and value:
+        if data.source == "table" and key in _NEEDED and value is None:
+            faults.add(("data", key), "a value, as the data is a table", "nothing", beside=beside)
+        elif data.source != "table" and value not in (None, (), {}):
             expected = f"no {key}, as the source is {data.source}"
             got = show(list(value) if isinstance(value, tuple) else value)
             faults.add(("data", key), expected, got, beside=beside)
@@ -61,47 +60,27 @@ def _check_keys(data: DataSpec, source: Source, faults: Faults) -> None:
         fitting = (task.name for task in TASKS.all().values() if task.target == source.target)
         expected = f"{listed(fitting)}, as the source is {data.source}"
         faults.add(("data", "task"), expected, show(data.task), beside=beside)
+    _check_columns(data, faults)
+
+
+def _check_columns(data: DataSpec, faults: Faults) -> None:
     for index, column in enumerate(data.ignore):
         if column == data.target:
             faults.add(("data", "ignore", index), "columns beside the target", show(column))
         elif column in data.ignore[:index]:
             faults.add(("data", "ignore", index), "each column once", f"{show(column)} again")
-
-
-def check_data(data: DataSpec, base: FilePath) -> None:
-    """Raise DataError where the data cannot be there; quick, and without reading it.
-
-    A table has to exist (relative to `base`, the folder of the study file) and to have the columns
-    that the study names. Data sets that torchvision downloads are not looked for, as a worker may
-    have them, or fetch them, elsewhere.
-    """
-    if data.path is None:
-        return
-    path = base / data.path
-    names = _names(path)
-    wanted = [("target", data.target), *(("ignore", column) for column in data.ignore)]
-    lines = []
-    for key, column in wanted:
-        if column is not None and column not in names:
-            near = nearest(column, names)
-            hint = f"; did you mean {show(near)}?" if near else f"; it has {listed(names)}"
-            lines.append(f"{path}: no column {show(column)}, which data.{key} names{hint}")
-    if lines:
-        raise DataError("\n".join(lines))
-
-
-def _names(path: FilePath) -> list[str]:
-    """The names of the columns."""
-    try:
-        with TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
-            line = next((line for line in file if line.strip()), "")
-        names = header(line)[1]
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file, which data.path names") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read as a table: {error.strerror}") from None
-    except (ValueError, csv.Error) as error:  # ValueError: not UTF-8
-        raise DataError(f"{path}: cannot be read as a table: {error}") from None
-    if not any(names):
-        raise DataError(f"{path}: expected names of columns in the first line; got nothing")
-    return names
+    for index, name in enumerate(data.names):
+        if name in data.names[:index]:
+            faults.add(("data", "names", index), "each name once", f"{show(name)} again")
+    for name, own in data.columns.items():
+        decimal = own.decimal or data.decimal
+        thousands = data.thousands if own.thousands is None else own.thousands
+        if decimal and decimal == thousands:
+            expected = "separators of decimals and of thousands that differ"
+            faults.add(("data", "columns", name), expected, f"{show(decimal)} for both")
+        if name == data.target and own.kind not in (None, "number", "category"):
+            expected = "number or category, as it is the target"
+            faults.add(("data", "columns", name, "kind"), expected, show(own.kind))
+    if data.decimal and data.decimal == data.thousands:
+        expected = "another one than data.decimal"
+        faults.add(("data", "thousands"), expected, show(data.thousands))

@@ -32,6 +32,7 @@ __all__ = [
     "STRATEGIES",
     "AshaPruner",
     "BudgetSpec",
+    "ColumnSpec",
     "DataSpec",
     "FinalSpec",
     "HyperbandPruner",
@@ -71,8 +72,11 @@ class Section(BaseModel):
     )
 
 
-def _one_of(names: Iterable[str]) -> PlainValidator:
-    """Accepts one of `names`; the error carries them, so that the nearest can be found."""
+def _one_of(names: Iterable[str], *more: str) -> PlainValidator:
+    """Accepts one of `names`; the error carries them, so that the nearest can be found.
+
+    An editor accepts `more`, which are other words for some of them and are replaced before.
+    """
     names = tuple(names)
 
     def check(value: object) -> str:
@@ -80,7 +84,7 @@ def _one_of(names: Iterable[str]) -> PlainValidator:
             return value
         raise PydanticCustomError("one_of", "one of the names", {"names": names})
 
-    return PlainValidator(check, json_schema_input_type=Literal[names])
+    return PlainValidator(check, json_schema_input_type=Literal[(*names, *more)])
 
 
 def _family(value: object) -> object:
@@ -124,6 +128,16 @@ def _stack(value: object) -> object:
     raise PydanticCustomError("expected", "auto, off or a number", {"expected": expected})
 
 
+_THOUSANDS = ("", ",", ".", " ", "'")
+
+
+def _thousands(value: object) -> object:
+    if value in _THOUSANDS:
+        return value
+    expected = 'a comma, a point, a blank, an apostrophe, or "" for none'
+    raise PydanticCustomError("expected", "a separator", {"expected": expected})
+
+
 StackSize = Annotated[
     str | int,
     PlainValidator(
@@ -134,12 +148,15 @@ StackSize = Annotated[
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
-SourceName = Annotated[str, _one_of(settings.SOURCES)]
+SourceName = Annotated[str, _one_of(settings.SOURCES, "csv")]
 TaskName = Annotated[str, PlainValidator(_task, json_schema_input_type=str)]
 FamilyName = Annotated[str, PlainValidator(_family, json_schema_input_type=str)]
 MetricName = Annotated[str, PlainValidator(_metric, json_schema_input_type=str)]
 KeepName = Annotated[str, _one_of(KEEPS)]
 DirectionName = Annotated[str, _one_of(get_args(settings.Direction))]
+ColumnKind = Annotated[str, _one_of(("number", "category", "date", "text", "ignore"))]
+Decimal = Annotated[str, _one_of((".", ","))]
+Thousands = Annotated[str, PlainValidator(_thousands, json_schema_input_type=Literal[*_THOUSANDS])]
 StrategyName = Annotated[str, _one_of(STRATEGIES)]
 PrunerName = Annotated[str, _one_of(settings.PRUNERS)]
 
@@ -153,15 +170,30 @@ class MetricSpec(Section):
     """Whether it is to grow or to shrink: what the metric itself says."""
 
 
+class ColumnSpec(Section):
+    """What is said of one column of a table. What is left out is decided from its cells."""
+
+    kind: ColumnKind | None = None
+    """What it is: `number`, `category`, `date`, `text`, or `ignore` to leave it out."""
+    decimal: Decimal | None = None
+    """Its decimal separator."""
+    thousands: Thousands | None = None
+    """Its separator of thousands; `""` for none."""
+    missing: Annotated[tuple[str, ...], Strict(False)] | None = None
+    """Texts that are missing values, beside an empty cell."""
+    dayfirst: bool | None = None
+    """Whether the day stands before the month in its dates."""
+
+
 class DataSpec(Section):
     """The data, and how its rows are split."""
 
     source: SourceName
     """Where the data comes from."""
     path: Text | None = None
-    """The table's file, relative to the study file; `csv` only."""
+    """The table's file, relative to the study file; `table` only."""
     target: Text | None = None
-    """Column that the network learns to tell; `csv` only."""
+    """The target column, which the network learns to predict; `table` only."""
     task: TaskName | None = None
     """What is learnt: the name of a task. By default it follows from the target."""
     root: Text | None = None
@@ -177,7 +209,21 @@ class DataSpec(Section):
     limit: Positive | None = None
     """Use no more rows than this; all of them unless said."""
     ignore: Annotated[tuple[Text, ...], Strict(False)] = ()
-    """Columns that are not given to the network; `csv` only."""
+    """Columns that are not given to the network; `table` only."""
+    columns: dict[Text, ColumnSpec] = Field(default_factory=dict)
+    """By column, what it is and how its cells are written, where hpsearch would decide otherwise;
+    `table` only."""
+    header: bool | None = None
+    """Whether the first line names the columns; by default the file shows it. `table` only."""
+    names: Annotated[tuple[Text, ...], Strict(False)] = ()
+    """Names of all columns, for a file that has none; `table` only."""
+    missing: Annotated[tuple[str, ...], Strict(False)] = ()
+    """Texts that are missing values in every column, beside an empty cell; `table` only."""
+    decimal: Decimal | None = None
+    """The decimal separator of all columns; by default their cells decide. `table` only."""
+    thousands: Thousands | None = None
+    """The separator of thousands of all columns, `""` for none; by default their cells decide.
+    `table` only."""
 
 
 class NetworkSection(Section):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from hpsearch.spec import settings
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.faults import listed, show
-from hpsearch.spec.models import PrunerSpec, StageSpec
+from hpsearch.spec.models import ColumnSpec, PrunerSpec, StageSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,6 +115,8 @@ def _names_beside(keys: Path, model: type[Section]) -> list[str]:
     """The keys that the section has in which the last of `keys` stands."""
     if keys[0] == "stages":
         model = StageSpec
+    elif keys[0] == "columns":
+        model = ColumnSpec
     elif len(keys) > 1:
         model = next(m for m in PrunerSpec.__subclasses__() if _tag(m) == keys[-2])
     return list(model.model_fields)

@@ -244,7 +244,10 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
                     folder="MNIST", file="raw/train-images-idx3-ubyte"),
     "cifar10": Source("60,000 images of 32 x 32 in colour, 10 classes", own_test=True,
                       folder="cifar-10-batches-py", file="data_batch_1"),
-    "csv": Source("a table: a row a line, a name a column", kind="rows", target=None),
+    "table": Source(
+        "a table: CSV and its relatives, Parquet, Feather, JSON lines, Excel; `csv` is the same",
+        kind="rows", target=None,
+    ),
 })  # fmt: skip
 """Data source -> what it is."""
 

@@ -6,7 +6,8 @@ that version for good. A study file has no version: what is made of it has the c
 1. Documents of hpsearch 0.1, which have no `version`. Every key that 0.1 had is written.
 2. `version` is written, and keys at their default are not, so that a later key changes no digest.
    A trial's value is that of its best epoch, a joint search tries the default configuration first,
-   and trials under way end with the hours.
+   and trials under way end with the hours. The source of tables is `table`, which was `csv`; tables
+   of version 1 are read by the rules of then, and no trial of them is continued.
 
 A new key in `models` needs a line in `SINCE_1`, or it would be written into documents of version 1
 and change their digests (`tests/data` holds some). A new fault is one of studies from `CURRENT` on:
@@ -18,13 +19,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["CURRENT", "FIRST", "SINCE_1", "completed", "explicit", "of", "overlaid", "reduced"]
+__all__ = ["CURRENT", "FIRST", "OLD_TABLE", "SINCE_1", "completed", "explicit", "of", "overlaid",
+           "reduced"]  # fmt: skip
 
 FIRST = 1
 CURRENT = 2
 
-SINCE_1: dict[tuple[str, ...], Any] = {("keep",): "last", ("budget", "stop_after"): None}
+SINCE_1: dict[tuple[str, ...], Any] = {
+    ("keep",): "last",
+    ("budget", "stop_after"): None,
+    ("data", "columns"): {},
+    ("data", "header"): None,
+    ("data", "names"): [],
+    ("data", "missing"): [],
+    ("data", "decimal"): None,
+    ("data", "thousands"): None,
+}
 """Keys that version 1 does not have -> the value that its studies have for want of them."""
+
+OLD_TABLE = "csv"
+"""What version 1 calls the source of tables, and a study file still may."""
+
+_SOURCE, _TABLE = ("data", "source"), "table"
 
 _NOTHING = object()
 
@@ -36,7 +52,10 @@ def of(document: Mapping[str, Any]) -> int:
 
 
 def completed(content: Mapping[str, Any], version: int) -> Mapping[str, Any]:
-    """`content` with what its version means by the keys that it does not have."""
+    """`content` with what its version means by the keys that it does not have, and with the names
+    of today."""
+    if _at(content, _SOURCE) == OLD_TABLE:
+        content = _with(content, _SOURCE, _TABLE)
     for path, value in _lacking(version).items():
         if _at(content, path) is _NOTHING:
             content = _with(content, path, value)
@@ -51,6 +70,8 @@ def reduced(content: Mapping[str, Any], version: int) -> Mapping[str, Any]:
     for path, value in _lacking(version).items():
         if _at(content, path) == value:
             content = _with(content, path, _NOTHING)
+    if version == FIRST and _at(content, _SOURCE) == _TABLE:
+        content = _with(content, _SOURCE, OLD_TABLE)
     return content
 
 

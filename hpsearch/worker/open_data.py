@@ -7,7 +7,7 @@ from pathlib import Path
 from hpsearch.errors import DataError
 from hpsearch.sources.dataset import Dataset
 from hpsearch.sources.opening import open_data
-from hpsearch.spec import StudySpec
+from hpsearch.spec import StudySpec, versions
 from hpsearch.store.values import Study
 from hpsearch.worker.context import Context
 
@@ -15,19 +15,24 @@ __all__ = ["agreed_data"]
 
 
 def agreed_data(context: Context, study: Study, spec: StudySpec) -> Dataset:
-    """Open it. DataError where it is missing, does not suit, or is not what others train on."""
-    dataset = open_data(spec, Path(study.base), context.device)
-    _agree(context, study, dataset)
-    return dataset
+    """Open it, and follow what the first worker decided of it.
 
-
-def _agree(context: Context, study: Study, dataset: Dataset) -> None:
-    """All workers of a study must train on the same rows, split in the same way."""
-    ours = dataset.record
-    first = context.patiently(lambda: context.ledger.record_data(study.study_id, ours))
+    Raises DataError where it is missing, does not suit, or is not what others train on; and for a
+    table of hpsearch 0.1, whose trials nobody can continue.
+    """
+    if spec.version == versions.FIRST and spec.data.source == "table":
+        raise DataError(
+            f"study {study.name!r} was begun by hpsearch 0.1, which read tables by other rules: "
+            f"its trials cannot be continued; to begin anew, run its file with --set name=NEW"
+        )
+    dataset = open_data(spec, Path(study.base), context.device, study.data)
+    first = context.patiently(lambda: context.ledger.record_data(study.study_id, dataset.record))
     for part in ("fingerprint", "split"):
-        if first.get(part) != ours[part]:
+        if first.get(part) != dataset.record[part]:
             raise DataError(
                 f"the data of study {study.name!r} is not what it was when the study began: its "
                 f"{part} differs; put the same data here, or start a study under another name"
             )
+    if first.get("decided") != dataset.record.get("decided"):  # another worker was first just now
+        dataset = open_data(spec, Path(study.base), context.device, first)
+    return dataset

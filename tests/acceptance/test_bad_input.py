@@ -180,11 +180,11 @@ def test_not_a_study_file(command: Command, make_command: Callable[[str], Comman
     ("rows", "what"),
     [
         ([f"{i},{i * 0.37}" for i in range(60)], "accuracy.*regression.*rmse"),
-        ([f"{i},yes" for i in range(60)], "`kind` is `yes` in every row"),
+        ([f"{i},yes" for i in range(60)], "`kind` is `yes` in each row"),
         ([f"{i},no {i}" for i in range(60)], "60 different values"),
-        (["1,yes", "2"], "line 3: 1 values"),
+        (["1,yes", "2"], "line 3 has 1 cell, but the table has 2"),
         (["1,yes", "2,no"], "2 rows"),
-        ([], "0 rows"),
+        ([], "`kind` is empty in each row"),
     ],
 )
 def test_a_table_that_does_not_suit_makes_no_study(

@@ -19,8 +19,12 @@ def write(command: Command, rows: str, text: str = TABLE):
     return command.file(text + "metric: accuracy\n")
 
 
+ALIKE = "".join(f"{1 if row in (4, 23) else 0},2,{'xy'[row % 2]}\n" for row in range(60))
+"""Rows of which two differ, which are held out as the test part."""
+
+
 def test_a_study_whose_rows_are_all_alike_is_stopped_with_the_reason(command: Command) -> None:
-    file = write(command, "1,2,x\n1,2,y\n" * 30)
+    file = write(command, ALIKE)
     said = command.run("run", file, "--workers", 2, code=4).stderr
     (told,) = [line for line in said.splitlines() if line.startswith("hpsearch: ")]
     assert "suspect the data: all 42 training rows have the same inputs" in told
@@ -43,7 +47,7 @@ def test_a_value_that_can_never_be_trained_on_the_data_stops_a_study(command: Co
 
 @pytest.mark.nightly
 def test_a_worker_that_serves_all_goes_on_with_others(command: Command) -> None:
-    file = write(command, "1,2,x\n1,2,y\n" * 30)
+    file = write(command, ALIKE)
     command.run("submit", file)
     command.run("submit", file, "--set", "name=t", "--set", "search.sanity=false")
     good = digits("good", parameters=LR, budget="{trials: 1, epochs: 1}")

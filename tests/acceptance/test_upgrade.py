@@ -175,6 +175,20 @@ def trained(command: Command) -> list[Any]:
         return [*connection.execute(kept).fetchall(), *rows]
 
 
+@pytest.mark.parametrize("words", [("run", "table.yaml"), ("worker", "table", "--until-done")])
+def test_a_table_that_is_not_finished_is_begun_anew(
+    upgraded: Command, words: tuple[str, ...]
+) -> None:
+    """Its rows would be read by other rules than those of the trials that it has."""
+    upgraded.run("extend", "table", "--trials", 20)
+    before = upgraded.json("trials", "table")
+    said = upgraded.run(*words, code=4).stderr
+    assert "study 'table' was begun by hpsearch 0.1, which read tables by other rules" in said
+    assert "to begin anew, run its file with --set name=NEW" in said
+    assert upgraded.json("trials", "table") == before
+    upgraded.run("run", "table.yaml", "--set", "name=anew", "--trials", 1, "--epochs", 1)
+
+
 def test_another_file_of_that_name_is_refused_line_by_line(upgraded: Command) -> None:
     text = (upgraded.folder / "unfinished.yaml").read_text()
     file = upgraded.file(text.replace("epochs: 4", "epochs: 5"))

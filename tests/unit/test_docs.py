@@ -12,7 +12,8 @@ import pytest
 
 import hpsearch
 from hpsearch.errors import EXIT_CODES, HpsearchError
-from hpsearch.spec import check_data, load
+from hpsearch.sources.opening import look
+from hpsearch.spec import load
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +37,7 @@ def test_the_example_in_the_readme_is_a_study_file(tmp_path: Path) -> None:
 def test_each_shipped_study_is_one_and_points_editors_to_the_schema(file: Path) -> None:
     spec = load(file)
     assert spec.budget.trials
-    check_data(spec.data, file.parent)  # a table that is shipped beside it
+    look(spec, file.parent)  # a table that is shipped beside it
     assert file.read_text().startswith("# yaml-language-server: $schema=study.schema.json\n")
 
 

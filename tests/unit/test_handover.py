@@ -25,6 +25,7 @@ from hpsearch.handover.trained import Trained
 from hpsearch.runner.candidate import Candidate
 from hpsearch.sources import dataset as data
 from hpsearch.sources.dataset import Dataset, DataSettings, Prepared, load
+from hpsearch.sources.table.rules import Overrides
 from hpsearch.spec.family import FAMILIES
 from hpsearch.training.array import Array
 from tests.zygote import Process, program
@@ -73,7 +74,9 @@ def table(tmp_path: Path) -> Callable[[str], DataSettings]:
         path = tmp_path / "t.csv"
         path.write_text("\n".join(lines) + "\n")
         ignored = "yes" if target == "price" else "price"
-        return DataSettings("csv", path=path, target=target, ignore=(ignored,))
+        return DataSettings(
+            "table", path=path, target=target, overrides=Overrides(ignore=(ignored,))
+        )
 
     return write
 
@@ -156,15 +159,15 @@ def test_rows_that_do_not_suit_are_told(net: Path, tmp_path: Path) -> None:
     found = hpsearch.load(net)
     notes = found.predict([{"a": 1, "kind": "new"}, {"a": 1, "kind": "x"}]).notes
     assert notes == (
-        "column `kind`: values that training has not seen count as none of those it has: "
-        "1 of 2, such as `new`",
+        "column `kind`: 1 of 2 values are new to the network, such as `new`; they count as none of "
+        "its values",
     )
     assert found.predict([{"a": 1, "kind": "x", "yes": "perhaps"}]).notes == (
-        "not scored: the table: `yes` has `perhaps`, and the classes are no, yes",
+        "not scored: column `yes`, line 1: `perhaps` is none of the classes, which are no, yes",
     )
     refused: list[tuple[Any, str]] = [
-        ([{"kind": "x"}], "no column `a`"),
-        ([{"a": "old", "kind": "x"}], "`a` is a column of numbers and has `old`"),
+        ([{"kind": "x"}], "the table lacks the column `a`"),
+        ([{"a": "old", "kind": "x"}], "column `a`, line 1: `old` is no number"),
         ([], "has no rows"),
         ([[1, "x"]], "each a mapping"),
         ([{"a": 1e300, "kind": "x"}], "too large"),
@@ -207,12 +210,16 @@ def change(net: Path, how: Callable[[dict[str, Any]], Any]) -> None:
     (net / "config.json").write_text(json.dumps(said))
 
 
+def inputs(said: dict[str, Any]) -> dict[str, Any]:
+    return said["problem"]["preprocessing"]
+
+
 def number(said: dict[str, Any]) -> dict[str, Any]:
-    return said["problem"]["preprocessing"]["numbers"][0]
+    return said["problem"]["preprocessing"]["encoder"]["encodings"][0]
 
 
 def kind(said: dict[str, Any]) -> dict[str, Any]:
-    return said["problem"]["preprocessing"]["categories"][0]
+    return said["problem"]["preprocessing"]["encoder"]["encodings"][1]
 
 
 def settings(said: dict[str, Any]) -> dict[str, Any]:
@@ -235,11 +242,18 @@ def settings(said: dict[str, Any]) -> dict[str, Any]:
         (lambda said: said["problem"].update(classes=["no", "no"]), "classes: 'no' is there twice"),
         (lambda said: said["problem"].update(classes=[]), "classes: expected two or more"),
         (lambda said: said["problem"].update(target_std=0.0), "target_std: .* greater than 0"),
-        (lambda said: number(said).update(median=math.nan), "median: .* finite"),
-        (lambda said: number(said).update(deviation=0.0), "deviation: .* greater than 0"),
-        (lambda said: number(said).update(name="kind"), "the column 'kind' is there twice"),
-        (lambda said: kind(said).update(values=["x", "x", "y"]), "a value of .*'kind' is .* twice"),
-        (lambda said: kind(said).update(most_frequent="w"), "'kind' is none of its values"),
+        (lambda said: number(said)["scale"].update(median=math.nan), "median: .* finite"),
+        (lambda said: number(said)["scale"].update(deviation=0.0), "deviation: .* greater than 0"),
+        (
+            lambda said: number(said)["column"].update(name="kind"),
+            "the column 'kind' is there twice",
+        ),
+        (
+            lambda said: kind(said)["values"].__setitem__(1, kind(said)["values"][0]),
+            "a value of .*'kind' is .* twice",
+        ),
+        (lambda said: kind(said).update(kind="word"), "expected tags"),
+        (lambda said: inputs(said).update(kind="sound"), "expected a kind that is one of images"),
         (lambda said: said["metrics"].update(test={}), "metrics.test: expected accuracy"),
         (lambda said: settings(said).update(source="tape"), "no source 'tape'"),
         (lambda said: settings(said).update(target=None), "expected a path and a target"),

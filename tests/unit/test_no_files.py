@@ -11,13 +11,16 @@ import pytest
 import hpsearch
 from hpsearch.errors import HpsearchError
 from hpsearch.handover.predictor import Predictor
-from hpsearch.sources import tables
 from hpsearch.sources.imagefile import read_array, read_images
 from hpsearch.sources.images import _read_idx
 from hpsearch.sources.inputs import ImageInputs
 from hpsearch.sources.table import cells
+from hpsearch.sources.table.look import look
+from hpsearch.sources.table.reading import ReadOptions
+from hpsearch.sources.table.rules import Overrides
 from hpsearch.sources.table.sample import sample
-from hpsearch.spec import DataSpec, check_data, load
+from hpsearch.sources.table.version_1 import load_table_1
+from hpsearch.spec import load
 from tests.unit.test_handover import net, table
 
 __all__ = ["net", "table"]
@@ -25,14 +28,10 @@ __all__ = ["net", "table"]
 IMAGES = ImageInputs(shape=(1, 2, 2), mean=(0.0,), deviation=(1.0,), brightest=255)
 
 
-def columns(path: Path) -> None:
-    check_data(DataSpec(source="csv", path=str(path), target="y"), path.parent)
-
-
 READERS: list[Callable[[Path], object]] = [
     load,
-    columns,
-    tables._bytes,
+    lambda path: look(path, "y", None, ReadOptions(), Overrides()),
+    lambda path: load_table_1(path, "y", None, ()),
     cells.read,
     sample,
     lambda path: read_array(path.rename(path.with_suffix(".npy")), IMAGES),
@@ -81,9 +80,7 @@ def test_rows_to_predict(net: Path, odd: Path) -> None:
 def test_rows_that_a_shell_hands_over(net: Path, tmp_path: Path) -> None:
     """As `zcat new.csv.gz | hpsearch predict DIR /dev/stdin` has them."""
     predictor: Predictor = hpsearch.load(net)
-    columns_ = [c["name"] for kind in ("numbers", "categories")
-                for c in predictor.config["problem"]["preprocessing"][kind]]  # fmt: skip
-    text = ",".join(columns_) + "\n" + ",".join("1" for _ in columns_) + "\n"
+    text = "a,kind\n1,x\n"
     reader, writer = os.pipe()
     os.write(writer, text.encode())
     os.close(writer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from hpsearch.handover import folder
 from hpsearch.handover.predictor import Predictor
 from hpsearch.handover.trained import Trained
 from hpsearch.sources.dataset import DataSettings, Prepared
-from hpsearch.sources.inputs import Category, Number, TableInputs
+from hpsearch.sources.table.version_1_cells import Category, Number, TableInputs1
 from hpsearch.spec.family import FAMILIES
 
-INPUTS = TableInputs((Number("a", 3.0, 1.0, 2.0),), (Category("kind", ("x", "y"), "x"),))
+INPUTS = TableInputs1(
+    (Number("a", 3.0, 1.0, 2.0),), (Category("kind", ("x", "y"), "x"),), target="t"
+)
 ROWS: list[dict[str, object]] = [{"a": 1, "kind": "y"}, {"kind": "x", "a": "5"}]
 HIDDEN = [10.0, 2.0]
 """What the one hidden unit makes of `ROWS`: the scaled number, and 10 more where kind is y."""
@@ -28,7 +31,7 @@ def predictor(*weights: float, classes: tuple[str, ...], loss: str | None = None
         task="classification" if classes else "regression",
         classes=classes,
         input_shape=INPUTS.shape,
-        preprocessing=INPUTS,
+        preprocessing=replace(INPUTS, classes=classes),
         target_mean=0.0 if classes else 100.0,
         target_std=1.0 if classes else 0.5,
     )

@@ -54,7 +54,7 @@ def header_of(
     width = Counter(len(row.cells) for row in rows or records).most_common(1)[0][0]
     names = tuple(map(tidy, first.cells))
     if options.names:
-        given = _given(source, width, options.names)
+        given = _given(source, width, options)
         return Header(given, first.line, in_file=bool(options.header) or names == given)
     if options.header is False:
         return Header(("",) * width, first.line, in_file=False)
@@ -66,12 +66,15 @@ def header_of(
     return _fitted(source, Header(names, first.line, in_file=True), rows, width)
 
 
-def _given(source: str, width: int, names: tuple[str, ...]) -> tuple[str, ...]:
+def _given(source: str, width: int, options: ReadOptions) -> tuple[str, ...]:
+    names = tuple(map(tidy, options.names))
+    if len(names) == width + 1 and options.target in names:
+        return tuple(name for name in names if name != options.target)
     if len(names) != width:
         raise DataError(
             f"{source} has {width} columns, but data.names has {len(names)} names; give a name each"
         )
-    return tuple(map(tidy, names))
+    return names
 
 
 def _expected(names: tuple[str, ...], options: ReadOptions) -> bool:

@@ -21,6 +21,8 @@ class ReadOptions:
     """The columns' names, of a file that has no header (`data.names`)."""
     expected: tuple[str, ...] = ()
     """Names a network was trained on: a first record that has all of them is the header."""
+    target: str = ""
+    """The column that may be missing where `names` has all: there is none yet to predict from."""
     texts: frozenset[str] = frozenset()
     """Columns that stay texts even where they are nearly all different numbers."""
     every: bool = False

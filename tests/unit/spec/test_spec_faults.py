@@ -61,8 +61,16 @@ SECTIONS = [
     ("data: {source: digits, limit: 0} #!", "data.limit", "at least 1; got 0"),
     ("data: {source: digits, limit: 1.0} #!", "data.limit", "a whole number; got 1.0"),
     ("data: {source: digits, seed: -1} #!", "data.seed", "at least 0; got -1"),
-    ("metric: f1\ndata: {source: csv, path: x} #!", "data.target", "a value, as the source is csv"),
-    ("metric: f1\ndata: {source: csv, target: x} #!", "data.path", "a value, as the source is csv"),
+    (
+        "metric: f1\ndata: {source: csv, path: x} #!",
+        "data.target",
+        "a value, as the data is a table",
+    ),
+    (
+        "metric: f1\ndata: {source: csv, target: x} #!",
+        "data.path",
+        "a value, as the data is a table",
+    ),
     (
         "metric: f1\ndata: {source: csv, path: p, target: x, ignore: a} #!",
         "data.ignore",
@@ -83,6 +91,26 @@ SECTIONS = [
         "data.ignore.1",
         'each column once; got "a" again',
     ),
+    *(
+        (f"metric: f1\ndata: {{source: table, path: p, target: x, {keys}}} #!", f"data.{at}", words)
+        for keys, at, words in (
+            ("columns: [a]", "columns", "keys with values"),
+            ("columns: {a: number}", "columns.a", 'keys with values; got "number"'),
+            ("columns: {a: {kin: number}}", "columns.a.kin", "did you mean kind?"),
+            ("columns: {a: {kind: num}}", "columns.a.kind", "did you mean number?"),
+            ("columns: {x: {kind: date}}", "columns.x.kind", "number or category, as it is the ta"),
+            ('columns: {a: {decimal: ","}}, thousands: ","', "columns.a", '"," for both'),
+            ('decimal: ",", thousands: ","', "thousands", "another one than data.decimal"),
+            ("thousands: x", "thousands", 'or "" for none; got "x"'),
+            ("names: [a, b, a]", "names.2", 'each name once; got "a" again'),
+            ("header: maybe", "header", 'true or false; got "maybe"'),
+        )
+    ),
+    (
+        "data: {source: digits, header: true} #!",
+        "data.header",
+        "no header, as the source is digits",
+    ),
     (
         "data: {source: csv, path: p, target: x, task: regression}\nmetric: f1 #!",
         "metric",
@@ -91,7 +119,7 @@ SECTIONS = [
     (
         "name: base #!\ndata: {source: csv, path: p, target: x}",
         "metric",
-        "a value, as the source is csv; got nothing",
+        "a value, as the data is a table: accuracy, auroc, rmse, ...; got nothing",
     ),
     # Network
     ("network: {} #!", "network.family", "expected a value; got nothing"),
@@ -100,7 +128,7 @@ SECTIONS = [
     (
         "metric: loss\ndata: {source: csv, path: p, target: x}\nnetwork: {family: cnn} #!",
         "network.family",
-        "expected mlp, as csv has rows",
+        "expected mlp, as table has rows",
     ),
     # Budget
     ("budget: {} #!", "budget.trials", "only a grid has one of its own; got nothing"),

@@ -106,7 +106,7 @@ def test_a_search_loads_neither_scikit_learn_nor_scipy(tmp_path: Path) -> None:
         import hpsearch.worker
         from hpsearch.sources.dataset import DataSettings, load
         load(DataSettings("digits"), torch.device("cpu"))
-        load(DataSettings("csv", Path({str(table)!r}), "y"), torch.device("cpu"))
+        load(DataSettings("table", Path({str(table)!r}), "y"), torch.device("cpu"))
         print(sorted({{"sklearn", "scipy"}} & set(sys.modules)))
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -300,7 +300,7 @@ def test_numbers_too_large_to_compute_with_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,y\n" + "".join(f"{i}e307,{'xy'[i % 2]}\n" for i in range(1, 10)) * 5)
     with pytest.raises(DataError, match=r"t\.csv has numbers too large"):
-        load(DataSettings("csv", path=path, target="y"), CPU)
+        load(DataSettings("table", path=path, target="y"), CPU)
 
 
 def test_a_wide_table_is_read(tmp_path: Path) -> None:
@@ -308,4 +308,4 @@ def test_a_wide_table_is_read(tmp_path: Path) -> None:
     names = [f"a_rather_long_name_of_column_{i}" for i in range(6000)]
     rows = "".join(",".join(["1", "2"][i % 2] for _ in names) + f",{i % 2}\n" for i in range(40))
     path.write_text(",".join([*names, "y"]) + "\n" + rows)
-    assert load(DataSettings("csv", path=path, target="y"), CPU).task == "classification"
+    assert load(DataSettings("table", path=path, target="y"), CPU).task == "classification"

@@ -71,5 +71,5 @@ def _broken() -> None:
 
 def test_a_fault_of_the_data_is_told_as_such(candidate, forked: Forked) -> None:
     with pytest.raises(HpsearchError, match="no-such") as caught:
-        largest(candidate(), DataSettings("csv", Path("no-such.csv"), "y"), str(DEVICE), 16)
+        largest(candidate(), DataSettings("table", Path("no-such.csv"), "y"), str(DEVICE), 16)
     assert caught.value.exit_code == DataError.exit_code

@@ -1,0 +1,117 @@
+"""The rows of a table as inputs of a network, in training and in prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hpsearch.errors import DataError
+from hpsearch.sources.inputs import TABLE, Floats, Frame, Given, Known, mappings, only_file
+from hpsearch.sources.table import cells
+from hpsearch.sources.table.columns import Target
+from hpsearch.sources.table.encode import Encoder
+from hpsearch.sources.table.filekind import Content
+from hpsearch.sources.table.frozen import Rows
+from hpsearch.sources.table.labelled import CategoryInput
+from hpsearch.sources.table.reading import ReadOptions
+from hpsearch.sources.table.sample import Sample
+from hpsearch.sources.table.targets import targets
+
+if TYPE_CHECKING:
+    from hpsearch.sources.table.reading import Table
+
+__all__ = ["Selection", "TableInputs", "fault"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some rows of a table."""
+
+    table: Table
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class TableInputs:
+    """How the rows of a table become inputs, by what was decided of its columns: plain values."""
+
+    encoder: Encoder
+    target: Target
+    header: bool | None = None
+    """`data.header` of the study."""
+    names: tuple[str, ...] = ()
+    """`data.names` of the study."""
+    kind: Literal["rows"] = "rows"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one row's inputs: (D,)."""
+        return self.encoder.shape
+
+    def __call__(self, raw: Selection) -> Floats:
+        """The inputs (N, D) of N rows."""
+        return self.encoder.inputs(raw.table, raw.rows)[0]
+
+    def of_files(self, files: Sequence[Path]) -> Given:
+        """The inputs of each row of a table, whose columns may stand in any order.
+
+        Raises DataError where a column is missing, or a cell is none of its column.
+        """
+        path = only_file(files)
+        return self._given(str(path), cells.read(path, self._options()))
+
+    def of_rows(self, rows: Any) -> Given:
+        """The same of a DataFrame, or of one mapping a row."""
+        if isinstance(rows, Frame):
+            content = rows.to_csv(index=False).encode(errors="backslashreplace")
+            options = self._options(header=True)
+            return self._given(
+                TABLE, cells.of_content(Path(TABLE), Content("text", content, True), options)
+            )
+        names, texts = mappings(rows)
+        columns = dict(zip(names, zip(*texts, strict=True), strict=True))
+        lines = tuple(range(1, len(texts) + 1))
+        return self._given(TABLE, Sample(names, len(texts), True, (), columns, lines))
+
+    def _options(self, header: bool | None = None) -> ReadOptions:
+        return ReadOptions(
+            header=self.header if header is None else header,
+            names=self.names if header is None else (),
+            target=self.target.column.name,
+            expected=self.encoder.columns,
+            texts=self.encoder.as_texts | {self.target.column.name},
+            every=True,
+            stream=True,
+        )
+
+    def _given(self, source: str, table: Table) -> Given:
+        if not table.rows:
+            raise DataError(f"{source} has no rows")
+        try:
+            inputs, notes = self.encoder.inputs(table)
+        except DataError as error:
+            raise DataError(f"{source}: {error}") from error
+        known, unscored = None, ""
+        if self.target.column.name in table.names:
+            try:
+                found = Known(*targets(self.target, table))
+                known = found if len(found.rows) else None
+            except DataError as error:
+                unscored = str(error)
+        return Given(inputs, (*table.notes, *notes), known, unscored, source)
+
+
+def fault(inputs: object) -> str | None:
+    """Why no inputs can be made by what was read again; None for what is whole, or no table's."""
+    if not isinstance(inputs, TableInputs):
+        return None
+    names = [encoding.column.name for encoding in inputs.encoder.encodings]
+    for name in names:
+        if names.count(name) > 1:
+            return f"the column {name!r} is there twice"
+    for encoding in inputs.encoder.encodings:
+        if isinstance(encoding, CategoryInput) and len({*encoding.values}) < len(encoding.values):
+            return f"a value of the column {encoding.column.name!r} is there twice"
+    return None

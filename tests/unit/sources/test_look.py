@@ -1,0 +1,82 @@
+"""What `hpsearch check` sees of a table at a glance."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hpsearch.errors import DataError
+from hpsearch.sources.table.look import Look, look
+from hpsearch.sources.table.reading import ReadOptions
+from hpsearch.sources.table.rules import Overrides
+
+Seen = Callable[..., Look]
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> Seen:
+    """Writes a table and looks at it."""
+
+    def looked(text: str, *, ignore: tuple[str, ...] = (), target: str = "kind") -> Look:
+        (tmp_path / "wine.csv").write_text(text)
+        path = tmp_path / "wine.csv"
+        return look(path, target, None, ReadOptions(), Overrides(ignore=ignore))
+
+    return looked
+
+
+def table(rows: int) -> str:
+    return "alcohol,kind\n" + "".join(
+        f"{row / 7:.3f},{'uv'[row % 3 == 0]}\n" for row in range(rows)
+    )
+
+
+def test_of_a_small_table_all_is_known(seen: Seen) -> None:
+    small = seen(table(40))
+    assert small.decision.complete
+    assert [column.name for column in small.decision.columns] == ["alcohol"]
+    assert small.rarest == 14
+
+
+def test_of_a_large_table_only_its_first_rows(seen: Seen) -> None:
+    large = seen(table(1500))
+    assert (large.decision.rows, large.decision.complete, large.rarest) == (1000, False, None)
+
+
+@pytest.mark.parametrize(
+    ("target", "ignore", "words"),
+    [
+        ("king", (), r"wine\.csv: the table has no column `king`; did you mean `kind`\?"),
+        ("kind", ("zzz",), r"wine\.csv: the table has no column `zzz`; it has alcohol, kind"),
+    ],
+)
+def test_columns_that_are_missing(
+    seen: Seen, target: str, ignore: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        seen(table(40), target=target, ignore=ignore)
+
+
+def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
+    for path, words in ((tmp_path / "gone.csv", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(DataError, match=words):
+            look(path, "y", None, ReadOptions(), Overrides())
+
+
+def test_neither_torch_nor_arrow_nor_numpy_is_loaded_for_csv(tmp_path: Path) -> None:
+    (tmp_path / "wine.csv").write_text(table(400))
+    (tmp_path / "wine.yaml").write_text(
+        "name: w\ndata: {source: table, path: wine.csv, target: kind}\nmetric: accuracy\n"
+        "network: {family: mlp}\nparameters: {lr: {min: 0.01, max: 1}}\nbudget: {trials: 4}\n"
+    )
+    command = [sys.executable, "-X", "importtime", "-m", "hpsearch", "check", "wine.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "hpsearch.sources.table.columns" in loaded
+    assert not loaded & {"torch", "pyarrow", "numpy", "optuna", "sqlalchemy"}
+    assert "wine.csv: 400 rows" in done.stdout
+    assert "target: 2 classes" in done.stdout

@@ -1,0 +1,168 @@
+"""Tables as data sets: what training sees of them, and what is frozen with the study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hpsearch.errors import DataError
+from hpsearch.sources.dataset import Dataset, DataSettings, load
+from hpsearch.sources.table.reading import ReadOptions
+from hpsearch.sources.table.rules import Override, Overrides
+
+ROWS = 60
+CPU = torch.device("cpu")
+Table = Callable[..., Dataset]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    """Writes a table and loads it."""
+
+    def write(text: str, decided: Mapping[str, Any] | None = None, **settings: Any) -> Dataset:
+        path = tmp_path / "table.csv"
+        path.write_text(text, encoding="utf-8")
+        return load(DataSettings("table", path, **{"target": "y", **settings}), CPU, decided)
+
+    return write
+
+
+def csv(columns: Mapping[str, Sequence[object]], delimiter: str = ",") -> str:
+    lines = [columns.keys(), *zip(*columns.values(), strict=True)]
+    return "\n".join(delimiter.join(map(str, line)) for line in lines) + "\n"
+
+
+def numbers(scale: float = 1.0) -> list[object]:
+    return [round(x * scale, 4) for x in np.random.default_rng(0).normal(size=ROWS)]
+
+
+def cycle(*values: object) -> list[object]:
+    return [values[row % len(values)] for row in range(ROWS)]
+
+
+def everything(loaded: Dataset) -> torch.Tensor:
+    return torch.cat([loaded.train.inputs, loaded.validation.inputs])
+
+
+def test_numbers_are_standardised_and_texts_one_hot(table: Table) -> None:
+    loaded = table(csv({"a": numbers(1000), "b": cycle("x", "y", "z"), "y": cycle("no", "yes")}))
+    assert loaded.problem().kind == "rows"
+    assert (loaded.task, loaded.classes) == ("classification", ("no", "yes"))
+    assert loaded.input_shape == (4,)
+    train = loaded.train.inputs
+    assert train.dtype == torch.float32
+    assert abs(float(train[:, 0].mean())) < 1e-6
+    assert float(train[:, 0].std(correction=0)) == pytest.approx(1, rel=1e-5)
+    assert set(everything(loaded)[:, 1:].unique().tolist()) == {0.0, 1.0}
+    assert bool((everything(loaded)[:, 1:].sum(dim=1) == 1).all())
+    assert loaded.record["rows"] == {"train": 42, "validation": 9, "test": 9}
+
+
+def test_decimal_commas(table: Table) -> None:
+    columns = {"a": numbers(), "b": numbers(7), "y": cycle(0, 1)}
+    german = csv(columns, ";").replace(".", ",")
+    assert torch.equal(table(german).train.inputs, table(csv(columns)).train.inputs)
+
+
+def test_notes_and_warnings_are_recorded(table: Table) -> None:
+    a, y = numbers(), cycle(0, 1)
+    a[3] = "-"
+    y[10] = y[11] = ""
+    loaded = table(csv({"a": a, "empty": cycle(""), "y": y}))
+    assert sum(loaded.record["rows"].values()) == ROWS - 2
+    notes = "\n".join(loaded.record["notes"])
+    for words in ("`-` is read as missing in 1 cell, first in line 5", "`empty`: left out, empty",
+                  "2 rows without a target left out, the first in line 12"):  # fmt: skip
+        assert words in notes
+    assert loaded.record["warnings"] == []
+
+
+def test_what_the_study_says_of_columns(table: Table) -> None:
+    text = csv({"a": cycle("1.234", "5", "x"), "b": numbers(2), "y": cycle(0, 1)})
+    columns = {"a": Override("number", thousands=".", missing=("x",))}
+    loaded = table(text, overrides=Overrides(columns, ignore=("b",)))
+    assert loaded.input_shape == (2,)
+    values = sorted(everything(loaded)[:, 0].unique().tolist())
+    assert len(values) == 2 or values[0] < values[1]
+    with pytest.raises(DataError, match=r"table\.csv: .*no column to learn from"):
+        table(text, overrides=Overrides(ignore=("a", "b")))
+
+
+def test_a_table_without_a_header(table: Table) -> None:
+    text = csv({"1": numbers(), "2": cycle(0, 1)}).partition("\n")[2]
+    named = ReadOptions(names=("a", "y"))
+    assert table(text, reading=named).record["rows"]["train"] == 42
+    with pytest.raises(DataError, match=r"looks like a row.*data\.header: false"):
+        table(text)
+    loaded = table(text, reading=ReadOptions(header=False), target="column_2")
+    assert loaded.classes == ("0", "1")
+
+
+def test_the_task_can_be_said(table: Table) -> None:
+    text = csv({"a": numbers(), "y": cycle(1, 2, 3)})
+    assert table(text).task == "classification"
+    assert table(text, task="regression").task == "regression"
+
+
+def test_regression_targets_can_be_turned_back(table: Table) -> None:
+    salaries = [20_000.0 + 500 * row for row in range(ROWS)]
+    loaded = table(csv({"a": numbers(), "y": salaries}))
+    assert loaded.train.targets.shape == (42, 1)
+    assert loaded.train.targets.dtype == torch.float32
+    assert abs(float(loaded.train.targets.mean())) < 1e-6
+    both = torch.cat([loaded.train.targets, loaded.validation.targets])
+    back = both * loaded.target_std + loaded.target_mean
+    assert all(min(abs(float(y) - s) for s in salaries) < 0.05 for y in back)
+
+
+def test_a_constant_target_is_no_trouble(table: Table) -> None:
+    loaded = table(csv({"a": numbers(), "y": cycle(4.5)}))
+    assert not loaded.train.targets.any()
+    assert (loaded.target_mean, loaded.target_std) == (4.5, 1.0)
+
+
+def test_a_rare_class_is_noted(table: Table) -> None:
+    loaded = table(csv({"a": numbers(), "y": ["rare", *cycle("x", "y")[1:]]}))
+    lacking = [note for note in loaded.record["notes"] if "part: no row" in note]
+    assert len(lacking) == 2
+
+
+def test_what_was_decided_is_followed_and_not_decided_again(table: Table) -> None:
+    """As by a worker whose hpsearch would decide otherwise."""
+    text = csv({"a": cycle(1, 2, 3), "b": numbers(), "y": cycle("no", "yes")})
+    loaded = table(text)
+    decided = json.loads(json.dumps(loaded.record["decided"]))
+    assert torch.equal(table(text, decided).train.inputs, loaded.train.inputs)
+    assert loaded.input_shape == (2,)
+    (column,) = (column for column in decided["columns"] if column["name"] == "a")
+    column.update(kind="category", inputs=3)
+    other = table(text, decided)
+    assert other.input_shape == (4,)
+    assert other.record["decided"] == decided
+    decided["columns"] = "?"
+    with pytest.raises(DataError, match=r"table\.csv: what was decided of its columns is damaged"):
+        table(text, decided)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        ("a,y\n" + "1,0\n2,1\n" * 2, r"table\.csv: 4 rows with a target `y`; give 5 or more"),
+        (csv({"a": numbers(), "y": cycle(1.5, "high")}), "`y`, line 3: `high`"),
+    ],
+)
+def test_faults_are_named(table: Table, text: str, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        table(text, task="regression" if "high" in text else None)
+
+
+def test_what_needs_a_path_and_a_target() -> None:
+    with pytest.raises(DataError, match=r"data\.path and data\.target"):
+        load(DataSettings("table"), CPU)
