@@ -179,9 +179,10 @@ def _data_of(study: Study) -> Iterator[Path]:
     data, base = study.document.get("data"), urls.local(study.base)
     if not isinstance(data, dict):  # its row is damaged
         return
-    path, root, source = data.get("path"), data.get("root"), SOURCES.get(str(data.get("source")))
-    if isinstance(path, str):
-        yield urls.local(str(base / path))
+    root, source = data.get("root"), SOURCES.get(str(data.get("source")))
+    for path in (data.get("path"), data.get("test_path")):
+        if isinstance(path, str):
+            yield urls.local(str(base / path))
     if isinstance(root, str) and source is not None and source.folder:
         yield base / urls.local(root) / source.folder
 

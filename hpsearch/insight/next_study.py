@@ -106,7 +106,8 @@ def rebased(spec: StudySpec, old: FilePath, new: FilePath) -> StudySpec:
             return path
         return os.path.relpath(old / folder, new)
 
-    data = {"path": moved(spec.data.path, home=False), "root": moved(spec.data.root)}
+    paths = {key: moved(getattr(spec.data, key), home=False) for key in ("path", "test_path")}
+    data = {**paths, "root": moved(spec.data.root)}
     return replace(
         spec, data=spec.data.model_copy(update=data), checkpoints=moved(spec.checkpoints)
     )

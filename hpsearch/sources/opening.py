@@ -44,6 +44,9 @@ def data_settings(spec: StudySpec, base: Path) -> DataSettings:
         ignore=tuple(data.ignore),
         reading=_options(data),
         overrides=_overrides(data),
+        by=data.split.by if data.split else None,
+        group=data.split.group if data.split else None,
+        test_path=base / data.test_path if data.test_path else None,
         every_class=not first,
     )
 
@@ -54,7 +57,8 @@ def _options(data: DataSpec) -> ReadOptions:
 
 def _overrides(data: DataSpec) -> Overrides:
     columns = {name: Override(**dict(column)) for name, column in data.columns.items()}
-    return Overrides(columns, data.ignore, data.missing, data.decimal, data.thousands)
+    groups = (data.split.group,) if data.split and data.split.group else ()
+    return Overrides(columns, (*data.ignore, *groups), data.missing, data.decimal, data.thousands)
 
 
 def look(spec: StudySpec, base: Path) -> Look | None:
@@ -67,7 +71,11 @@ def look(spec: StudySpec, base: Path) -> Look | None:
         return None
     from hpsearch.sources.table.look import look
 
-    return look(base / data.path, data.target, data.task, _options(data), _overrides(data))
+    split = (data.split.by or data.split.group) if data.split else None
+    others = [base / data.test_path] if data.test_path else []
+    return look(
+        base / data.path, data.target, data.task, _options(data), _overrides(data), split, others
+    )
 
 
 def open_data(

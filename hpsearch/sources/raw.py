@@ -37,6 +37,10 @@ class Raw:
     """Hexadecimal hash of the data as found."""
     own_test: int = 0
     """So many rows at the end are the source's own test part."""
+    order: NDArray[np.float64] | None = None
+    """(N,): where each row stands in time; later ones are validated on. Without: at random."""
+    groups: NDArray[np.int64] | None = None
+    """(N,): the group of each row; none is in two parts."""
     notes: tuple[str, ...] = ()
     """What was done to the data that a reader should know, a sentence each."""
     warnings: tuple[str, ...] = ()

@@ -33,6 +33,4 @@ def read(settings: DataSettings, decided: Mapping[str, Any] | None = None) -> Ra
         return load_table_1(settings.path, settings.target, settings.task, settings.ignore)
     from hpsearch.sources.table.read import load_table
 
-    return load_table(
-        settings.path, settings.target, settings.task, settings.reading, settings.overrides, decided
-    )
+    return load_table(settings, decided)

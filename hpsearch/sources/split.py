@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from hpsearch.sources.raw import Raw, Rows
 
-__all__ = ["DataSettings", "Split", "divide", "facts", "stratified"]
+__all__ = [
+    "DataSettings", "Split", "divide", "facts", "latest", "stratified", "whole_groups",
+]  # fmt: skip
 
 _NAMED = 3
 """Classes that a note names; of more it says how many."""
@@ -58,6 +60,12 @@ class DataSettings:
     """How the file of a table is read."""
     overrides: Overrides = field(default_factory=Overrides)
     """What the study file says of a table's columns."""
+    by: str | None = None
+    """The table's column by which rows are put in order."""
+    group: str | None = None
+    """The table's column of the groups that are never split."""
+    test_path: Path | None = None
+    """Another table, which is the test part."""
     every_class: bool = False
     """Whether each class that has a row for each part gets one there. Studies of version 1, and
     networks that they handed over, are split without."""
@@ -90,9 +98,19 @@ def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
     bits = np.random.PCG64(settings.seed)
     notes: list[str] = []
 
-    def cut(rows: Rows, count: int) -> tuple[Rows, Rows]:
+    def draw(rows: Rows, count: int) -> tuple[Rows, Rows]:
         """Rows in two: the rest, and `count` drawn by the seed, classes in equal shares."""
         chosen = stratified(classes[rows], count, bits)
+        return rows[~chosen], rows[chosen]
+
+    def cut(rows: Rows, count: int) -> tuple[Rows, Rows]:
+        """The same; the second part is the latest rows, or whole groups, where the data says so."""
+        if raw.order is not None:
+            chosen = latest(raw.order[rows], count)
+        elif raw.groups is not None:
+            chosen = whole_groups(raw.groups[rows], count, bits)
+        else:
+            return draw(rows, count)
         return rows[~chosen], rows[chosen]
 
     if raw.own_test:
@@ -105,7 +123,7 @@ def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
     if settings.limit is not None and settings.limit < len(rest):
         notes.append(f"limit: {settings.limit} of {len(rest)} training and validation rows used")
         wanted *= settings.limit / len(rest)
-        unused, rest = cut(rest, settings.limit)
+        unused, rest = draw(rest, settings.limit)
     count = round(wanted)
     if count < 2 or len(rest) - count < 2:
         raise DataError(
@@ -113,7 +131,14 @@ def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
             f"needs 2 or more. Change data.validation, data.test or data.limit, or get more rows"
         )
     train, validation = cut(rest, count)
-    if settings.every_class and are_classes:
+    if len(train) < 2 or len(validation) < 2:
+        what = "groups" if raw.groups is not None else "different values to put rows in order by"
+        raise DataError(
+            f"{len(train)} rows for training and {len(validation)} for validation: too few {what}; "
+            "leave data.split out, or split by another column"
+        )
+    at_random = raw.order is None and raw.groups is None
+    if settings.every_class and are_classes and at_random:
         own = [test] if len(test) and not raw.own_test else []
         train, validation, *own = _spread(classes, [train, validation, *own], unused, bits)
         test = own[0] if own else test
@@ -199,4 +224,36 @@ def stratified(
     passed = (np.arange(len(order) + 1, dtype=np.int64) * count + start) // len(order)
     chosen = np.zeros(len(order), dtype=bool)
     chosen[order] = np.diff(passed) > 0
+    return chosen
+
+
+def latest(order: NDArray[np.float64], count: int) -> NDArray[np.bool_]:
+    """Which rows are the latest `count`, and those of the same moment as the first of them.
+
+    Args:
+        order: (N,), where each row stands.
+        count: How many, N at the most.
+    """
+    if not count:
+        return np.zeros(len(order), dtype=bool)
+    late: NDArray[np.bool_] = order >= np.sort(order)[-count]
+    return late
+
+
+def whole_groups(
+    groups: NDArray[np.int64], count: int, bits: np.random.BitGenerator
+) -> NDArray[np.bool_]:
+    """Which rows are drawn: whole groups in random order, until `count` rows are nearest.
+
+    Args:
+        groups: (N,), the group of each row.
+        count: How many, N at the most.
+        bits: Is advanced.
+    """
+    names, places, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    drawn, taken = np.zeros(len(names), dtype=bool), 0
+    for place in np.argsort(bits.random_raw(len(names)), kind="stable"):
+        if abs(taken + sizes[place] - count) < abs(taken - count):
+            drawn[place], taken = True, taken + int(sizes[place])
+    chosen: NDArray[np.bool_] = drawn[places]
     return chosen

@@ -9,7 +9,7 @@ from hpsearch.spec.settings import SOURCES
 from hpsearch.spec.task import TASKS, usual
 
 if TYPE_CHECKING:
-    from hpsearch.spec.faults import Faults
+    from hpsearch.spec.faults import Faults, Path
     from hpsearch.spec.models import DataSpec
     from hpsearch.spec.settings import Source
 
@@ -23,11 +23,14 @@ def completed(data: DataSpec, faults: Faults) -> DataSpec:
     source = SOURCES[data.source]
     _check_keys(data, source, faults)
     test = data.test
-    if source.own_test and test is not None:
-        expected = f"no test share, as {data.source} brings its own test part"
-        faults.add(("data", "test"), expected, show(test), beside=[("data", "source")])
+    own_test = source.own_test or data.test_path is not None
+    if own_test and test is not None:
+        whose = "data.test_path is the" if data.test_path else f"{data.source} brings its own"
+        beside: list[Path] = [("data", "test_path" if data.test_path else "source")]
+        faults.add(("data", "test"), f"no test share, as {whose} test part", show(test),
+                   beside=beside)  # fmt: skip
         test = None
-    elif not source.own_test:
+    elif not own_test:
         test = _OWN_TEST if test is None else test
     if data.validation + (test or 0) >= 1:
         expected = f"shares below 1 in all, with validation at {data.validation:g}"
@@ -39,7 +42,8 @@ def completed(data: DataSpec, faults: Faults) -> DataSpec:
 
 _NEEDED = ("path", "target")
 _OF_TABLES = (
-    *_NEEDED, "ignore", "columns", "header", "names", "missing", "decimal", "thousands"
+    *_NEEDED, "ignore", "columns", "header", "names", "missing", "decimal", "thousands", "split",
+    "test_path",
 )  # fmt: skip
 
 
@@ -61,6 +65,19 @@ def _check_keys(data: DataSpec, source: Source, faults: Faults) -> None:
         expected = f"{listed(fitting)}, as the source is {data.source}"
         faults.add(("data", "task"), expected, show(data.task), beside=beside)
     _check_columns(data, faults)
+    _check_split(data, faults)
+
+
+def _check_split(data: DataSpec, faults: Faults) -> None:
+    if data.split is None:
+        return
+    columns = {key: name for key, name in dict(data.split).items() if name is not None}
+    if len(columns) != 1:
+        got = " and ".join(columns) or "neither"
+        faults.add(("data", "split"), "either by or group", got)
+    for key, name in columns.items():
+        if name == data.target:
+            faults.add(("data", "split", key), "a column beside the target", show(name))
 
 
 def _check_columns(data: DataSpec, faults: Faults) -> None:

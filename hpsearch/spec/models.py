@@ -46,6 +46,7 @@ __all__ = [
     "RetrySpec",
     "SearchSpec",
     "Section",
+    "SplitSpec",
     "StageSpec",
     "StudySections",
     "ThresholdPruner",
@@ -185,6 +186,15 @@ class ColumnSpec(Section):
     """Whether the day stands before the month in its dates."""
 
 
+class SplitSpec(Section):
+    """How the rows of a table are split, where that is not at random."""
+
+    by: Text | None = None
+    """A column of dates or numbers: later rows are validated on, the latest are the test part."""
+    group: Text | None = None
+    """A column of names: rows that share one are never in two parts. It is no input."""
+
+
 class DataSpec(Section):
     """The data, and how its rows are split."""
 
@@ -224,6 +234,11 @@ class DataSpec(Section):
     thousands: Thousands | None = None
     """The separator of thousands of all columns, `""` for none; by default their cells decide.
     `table` only."""
+    split: SplitSpec | None = None
+    """How the rows are split: `{by: COLUMN}` or `{group: COLUMN}`; by default at random, each class
+    in equal shares. `table` only."""
+    test_path: Text | None = None
+    """Another file with the same columns, which is the test part; `table` only."""
 
 
 class NetworkSection(Section):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from hpsearch.spec import settings
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.faults import listed, show
-from hpsearch.spec.models import ColumnSpec, PrunerSpec, StageSpec
+from hpsearch.spec.models import ColumnSpec, PrunerSpec, SplitSpec, StageSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,12 +111,16 @@ def _is_tag(keys: Path, index: int) -> bool:
     return beside and keys[index] in settings.PRUNERS
 
 
+_BELOW: Mapping[str, type[Section]] = {"columns": ColumnSpec, "split": SplitSpec}
+"""By key of the data section, the sections that stand below it."""
+
+
 def _names_beside(keys: Path, model: type[Section]) -> list[str]:
     """The keys that the section has in which the last of `keys` stands."""
     if keys[0] == "stages":
         model = StageSpec
-    elif keys[0] == "columns":
-        model = ColumnSpec
+    elif keys[0] in _BELOW and len(keys) > 1:
+        model = _BELOW[str(keys[0])]
     elif len(keys) > 1:
         model = next(m for m in PrunerSpec.__subclasses__() if _tag(m) == keys[-2])
     return list(model.model_fields)

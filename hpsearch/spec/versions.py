@@ -34,6 +34,8 @@ SINCE_1: dict[tuple[str, ...], Any] = {
     ("data", "missing"): [],
     ("data", "decimal"): None,
     ("data", "thousands"): None,
+    ("data", "split"): None,
+    ("data", "test_path"): None,
 }
 """Keys that version 1 does not have -> the value that its studies have for want of them."""
 

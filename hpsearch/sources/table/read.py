@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from hpsearch.errors import DataError, line
 from hpsearch.sources.raw import Raw
-from hpsearch.sources.table import cells, encode
+from hpsearch.sources.table import cells, encode, frozen
+from hpsearch.sources.table.column import Column
 from hpsearch.sources.table.columns import Decision, decide
 from hpsearch.sources.table.encode import nothing_left
 from hpsearch.sources.table.inputs import Selection, TableInputs
-from hpsearch.sources.table.look import kind_of
+from hpsearch.sources.table.look import advised, kind_of
+from hpsearch.sources.table.rules import Override, shown
 from hpsearch.sources.table.targets import targets
 from hpsearch.spec.task import usual
 
@@ -20,65 +25,150 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from hpsearch.sources.raw import Rows
-    from hpsearch.sources.table.reading import ReadOptions
+    from hpsearch.sources.split import DataSettings
+    from hpsearch.sources.table.cells import Cells
+    from hpsearch.sources.table.reading import Table
     from hpsearch.sources.table.rules import Overrides
 
 __all__ = ["load_table"]
 
 
-def load_table(
-    path: Path,
-    target: str,
-    task: str | None,
-    options: ReadOptions,
-    overrides: Overrides,
-    decided: Mapping[str, Any] | None = None,
-) -> Raw:
+def load_table(settings: DataSettings, decided: Mapping[str, Any] | None = None) -> Raw:
     """A table as a data set.
 
     Args:
-        path: Its file.
-        target: The column that is learnt.
-        task: The name of the task; None: the usual one of such a target.
-        options: What the study file says of the file.
-        overrides: What the study file says of columns.
+        settings: Which file, and what the study says of it.
         decided: What was decided when the study began; None: it is decided now.
 
     Raises DataError for anything that is not as it should be.
     """
-    table = cells.read(path, replace(options, texts=overrides.as_texts))
+    path, overrides = settings.path, settings.overrides
+    assert path is not None
+    assert settings.target is not None
+    texts = overrides.as_texts | ({settings.group} if settings.group else set())
+    table = cells.read(path, replace(settings.reading, texts=texts))
     try:
-        decision = (
-            decide(table, target, overrides, kind_of(task)) if decided is None else _frozen(decided)
-        )
+        if decided is None:
+            decision = decide(table, settings.target, overrides, kind_of(settings.task))
+            decision = advised(decision, split=bool(settings.by or settings.group))
+        else:
+            decision = _frozen(decided)
         if not decision.used:
             raise nothing_left(decision)
         assert decision.target is not None
         goal = decision.target
         targets_M, rows_M = targets(goal, table)
+        order = _order(table, settings.by, overrides, rows_M) if settings.by else None
+        groups = _groups(table, settings.group, rows_M) if settings.group else None
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+    test = _read_test(settings.test_path, settings, decision) if settings.test_path else None
 
     def take(rows: Rows) -> Selection:
+        if test and len(rows) and rows[0] >= len(rows_M):  # no part has rows of both
+            return Selection(test.table, test.rows[rows - len(rows_M)])
         return Selection(table, rows_M[rows])
 
     def fit(train: Rows) -> tuple[TableInputs, tuple[str, ...]]:
         encoder, remarks = encode.fit(decision, table, rows_M[train])
-        return TableInputs(encoder, goal, options.header, options.names), remarks
+        return TableInputs(encoder, goal, settings.reading.header, settings.reading.names), remarks
 
-    frozen = replace(decision, notes=(), warnings=()).as_json()
+    plain = replace(decision, notes=(), warnings=()).as_json()
     return Raw(
-        task=task or usual("classes" if goal.classes else "numbers").name,
-        targets=targets_M,
+        task=settings.task or usual("classes" if goal.classes else "numbers").name,
+        targets=np.concatenate([targets_M, test.targets]) if test else targets_M,
         classes=goal.classes,
         take=take,
         fit=fit,
-        fingerprint=table.fingerprint,
+        fingerprint=_both(table.fingerprint, test.table.fingerprint) if test else table.fingerprint,
+        own_test=len(test.rows) if test else 0,
+        order=order,
+        groups=groups,
         notes=(*table.notes, *decision.notes),
         warnings=decision.warnings,
-        decided=json.loads(json.dumps(frozen)),
+        decided=json.loads(json.dumps(plain)),
     )
+
+
+@dataclass(frozen=True)
+class _Test:
+    """The table that is the test part."""
+
+    table: Cells
+    targets: NDArray[Any]
+    rows: Rows
+
+
+def _read_test(path: Path, settings: DataSettings, decision: Decision) -> _Test:
+    assert decision.target is not None
+    names = tuple(column.name for column in decision.used)
+    texts = frozenset(
+        c.name for c in decision.used if (c.kind, c.decimal, c.thousands) != ("number", ".", "")
+    )
+    options = replace(settings.reading, expected=names, texts=texts | {decision.target.column.name})
+    table = cells.read(path, options)
+    try:
+        _check_has(table, [*names, decision.target.column.name])
+        targets_M, rows_M = targets(decision.target, table)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    if not len(rows_M):
+        raise DataError(f"{path} has no row with a target, and is to be the test part")
+    return _Test(table, targets_M, rows_M)
+
+
+def _check_has(table: Table, names: list[str]) -> None:
+    missing = ", ".join(shown(name) for name in names if name not in table.names)
+    if missing:
+        raise DataError(f"the test part lacks {missing}, which the table of data.path has")
+
+
+def _both(one: str, other: str) -> str:
+    return hashlib.sha256(f"{one} {other}".encode()).hexdigest()
+
+
+def _order(table: Table, name: str, overrides: Overrides, rows: Rows) -> NDArray[np.float64]:
+    """Where rows stand in time, by a column of dates or numbers.
+
+    What the column is does not depend on whether it is an input: it may be left out as one.
+    """
+    _check_has_split(table, name)
+    own = overrides.columns.get(name, Override())
+    own = replace(own, kind=None) if own.kind == "ignore" else own
+    alone = replace(overrides, columns={name: own}, ignore=(), text=None)
+    (column,) = decide(cast("Table", _Only(table, name)), None, alone).columns
+    if column.kind == "date":
+        order = frozen.moments(column, table, rows)
+    elif column.kind in ("number", "row number"):
+        order = frozen.numbers(column, table, rows)
+    else:
+        raise DataError(
+            f"data.split: rows cannot be put in order by column {shown(name)}, which is neither of "
+            f"dates nor of numbers ({column.kind})"
+        )
+    gaps = np.flatnonzero(np.isnan(order))
+    if len(gaps):
+        raise DataError(
+            f"column {shown(name)}, line {table.line_of(int(rows[gaps[0]]))}: no value, and "
+            "data.split puts rows in order by it; leave that row out"
+        )
+    return order
+
+
+def _groups(table: Table, name: str, rows: Rows) -> NDArray[np.int64]:
+    """The group of each row; a row without one is a group by itself."""
+    _check_has_split(table, name)
+    codes = frozen.coded(Column(name, "category", "the groups"), table, rows).codes
+    alone = codes < 0
+    return np.where(alone, codes.max(initial=-1) + np.cumsum(alone), codes)
+
+
+def _check_has_split(table: Table, name: str) -> None:
+    if name not in table.names:
+        raise DataError(f"the table has no column {shown(name)}, which data.split names")
 
 
 def _frozen(decided: Mapping[str, Any]) -> Decision:
@@ -88,3 +178,18 @@ def _frozen(decided: Mapping[str, Any]) -> Decision:
         return Decision.from_json(decided)
     except ValidationError as error:
         raise DataError(f"what was decided of its columns is damaged: {line(error)}") from error
+
+
+@dataclass(frozen=True)
+class _Only:
+    """One column of a table."""
+
+    table: Table
+    name: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.table, name)

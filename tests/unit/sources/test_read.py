@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from hpsearch.errors import DataError
+from hpsearch.sources import dataset
 from hpsearch.sources.dataset import Dataset, DataSettings, load
 from hpsearch.sources.table.reading import ReadOptions
 from hpsearch.sources.table.rules import Override, Overrides
@@ -166,3 +167,73 @@ def test_faults_are_named(table: Table, text: str, words: str) -> None:
 def test_what_needs_a_path_and_a_target() -> None:
     with pytest.raises(DataError, match=r"data\.path and data\.target"):
         load(DataSettings("table"), CPU)
+
+
+def days(count: int) -> list[str]:
+    return [f"2024-{1 + day // 28:02}-{1 + day % 28:02}" for day in range(count)]
+
+
+def values(loaded: Dataset) -> list[list[float]]:
+    """The first column of the training and of the validation rows, sorted and not scaled."""
+    inputs: Any = loaded.preprocessing
+    scale = inputs.encoder.encodings[0].scale
+    columns = (part.inputs[:, 0] for part in (loaded.train, loaded.validation))
+    return [sorted((c * scale.deviation + scale.mean).round(decimals=2).tolist()) for c in columns]
+
+
+@pytest.mark.parametrize("ignore", [(), ("day",)])
+def test_later_rows_are_validated_on_and_the_latest_are_the_test_part(
+    table: Table, ignore: tuple[str, ...]
+) -> None:
+    draw = np.random.default_rng(0).permutation(ROWS)
+    when = days(ROWS // 2) * 2  # two rows a day
+    columns = {"a": [f"{row % 30}.5" for row in draw], "day": [when[row] for row in draw],
+               "y": [f"{row * 7 % 11}.5" for row in draw]}  # fmt: skip
+    loaded = table(csv(columns), by="day", overrides=Overrides(ignore=ignore))
+    train, validation = values(loaded)
+    assert loaded.record["rows"] == {"train": 40, "validation": 10, "test": 10}
+    assert (train[-1], validation[0], validation[-1]) == (19.5, 20.5, 24.5)
+    assert loaded.input_shape == ((1,) if ignore else (6,))
+    assert not loaded.record["warnings"]
+
+
+def test_rows_are_not_split_by_a_column_without_an_order(table: Table) -> None:
+    text = csv(
+        {"a": numbers(), "b": cycle("x", "y"), "n": ["", *range(ROWS - 1)], "y": cycle(0, 1)}
+    )
+    for by, words in (("b", r"column `b`, which is neither of dates nor of numbers \(boolean\)"),
+                      ("n", "column `n`, line 2: no value"),
+                      ("c", "no column `c`, which data.split names")):  # fmt: skip
+        with pytest.raises(DataError, match=words):
+            table(text, by=by)
+
+
+def test_a_group_is_never_in_two_parts(table: Table) -> None:
+    groups = [f"{row % 12}" for row in range(ROWS)]
+    text = csv({"a": groups, "who": groups, "y": [f"{row * 7 % 11}.5" for row in range(ROWS)]})
+    settings: Any = {"group": "who", "overrides": Overrides(ignore=("who",))}
+    loaded = table(text, **settings)
+    train, validation = values(loaded)
+    assert not {*train} & {*validation}
+    assert loaded.record["rows"] == {"train": 40, "validation": 10, "test": 10}
+    assert table(text, **settings).record["split"] == loaded.record["split"]
+    with pytest.raises(DataError, match="too few groups"):
+        table(csv({"a": numbers(), "who": cycle("x"), "y": cycle(0, 1)}), group="who", test=0.0)
+
+
+def test_another_file_can_be_the_test_part(table: Table, tmp_path: Path) -> None:
+    text = csv({"a": numbers(), "b": cycle("u", "v", "w"), "y": cycle("no", "yes")})
+    other = tmp_path / "other.csv"
+    other.write_text("y,b,a,more\nyes,u,1,2\nno,v,2,2\n,w,3,2\nyes,new,1e2,2\n")
+    loaded = table(text, test_path=other)
+    assert loaded.record["rows"] == {"train": 51, "validation": 9, "test": 3}
+    settings = DataSettings("table", tmp_path / "table.csv", "y", test_path=other)
+    part = dataset.test_part(settings, loaded, loaded.record, CPU)
+    assert part.targets.tolist() == [1, 0, 1]
+    assert part.inputs.shape == (3, 4)
+    other.write_text("y,a\nyes,1\n")
+    with pytest.raises(DataError, match=r"other\.csv: the test part lacks `b`"):
+        table(text, test_path=other)
+    other.write_text("y,a,b\nperhaps,1,u\n")
+    with pytest.raises(DataError, match="`perhaps` is none of the classes"):
+        table(text, test_path=other)

@@ -103,6 +103,11 @@ SECTIONS = [
             ('decimal: ",", thousands: ","', "thousands", "another one than data.decimal"),
             ("thousands: x", "thousands", 'or "" for none; got "x"'),
             ("names: [a, b, a]", "names.2", 'each name once; got "a" again'),
+            ("split: {}", "split", "expected either by or group; got neither"),
+            ("split: {by: a, group: b}", "split", "got by and group"),
+            ("split: {by: x}", "split.by", "a column beside the target"),
+            ("split: {buy: a}", "split.buy", "did you mean by?"),
+            ("test_path: t, test: 0.1", "test", "data.test_path is the test part; got 0.1"),
             ("header: maybe", "header", 'true or false; got "maybe"'),
         )
     ),
