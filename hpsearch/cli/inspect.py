@@ -96,6 +96,7 @@ def status(
             show.leader(snapshots[0])
             show.left(snapshots[0])
             show.sanity(snapshots[0])
+            show.failures(snapshots[0])
             show.decided(snapshots[0])
             show.stages(snapshots[0])
             show.beside(snapshots[0])

@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "attendance", "beside", "best", "call", "columns", "curves", "decided", "details", "err",
-    "final", "findings", "fruitless", "importance", "leader", "left", "note", "number", "out",
-    "params", "read_as", "result", "sanity", "scheduled", "seen", "setting", "span", "stages",
-    "studies", "told", "trials", "verdict", "warnings", "workers",
+    "failures", "final", "findings", "fruitless", "importance", "leader", "left", "note", "number",
+    "out", "params", "read_as", "result", "sanity", "scheduled", "seen", "setting", "span",
+    "stages", "studies", "told", "trials", "verdict", "warnings", "workers",
 ]  # fmt: skip
 
 
@@ -441,6 +441,7 @@ def result(snapshot: Snapshot) -> None:
     _data(snapshot)
     sanity(snapshot)
     stages(snapshot)
+    failures(snapshot)
     if snapshot.network is None:
         out.print("no trial completed")
         curves(snapshot)
@@ -495,6 +496,15 @@ def attendance(snapshot: Snapshot, workers: Sequence[Worker]) -> None:
         waiting = f" to go on with {begun} of its trials" if begun else ""
         name = snapshot.study.name
         out.print(f"no worker is there{waiting}: {call(f'worker {name}')}", soft_wrap=True)
+
+
+def failures(snapshot: Snapshot) -> None:
+    """How many trials failed, and why the first of them did."""
+    failed = [trial for trial in snapshot.trials if trial.state == "FAIL"]
+    if failed:
+        reason = visible(failed[0].reason or "no reason was recorded", lines=False)
+        out.print(f"{counted(len(failed), 'trial')} failed; trial {failed[0].number}: {reason}",
+                  soft_wrap=True)  # fmt: skip
 
 
 def sanity(snapshot: Snapshot) -> None:

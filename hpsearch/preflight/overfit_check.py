@@ -117,7 +117,7 @@ def _plain(candidate: Candidate) -> dict[str, Value]:
     """Settings of a candidate that is trained without regularisation, at a steady rate."""
     known = candidate.vocabulary.settings.values()
     grouped = {s.name: s.default for s in known if s.group == "regularization"}
-    least = {s.name: s.least for s in known if s.more == "regularization"}
+    least = {s.name: s.least for s in known if s.more == "regularization" and s.least is not None}
     return {**grouped, **least, "schedule": "constant", "warmup": 0.0, "epochs": _PASSES}
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from hpsearch.spec.problem import KINDS
 from hpsearch.spec.registry import PluginError, Registry
-from hpsearch.spec.settings import RESERVED
+from hpsearch.spec.settings import GROUPS, RESERVED, More, ValueKind
 from hpsearch.spec.task import TASKS, beside, rules_of, training
 
 if TYPE_CHECKING:
@@ -56,13 +56,14 @@ class Family:
             if names.count(name) > 1:
                 raise ValueError(f"there are two settings {name!r}")
         for setting in self.settings:
+            _check_words(setting)
             if not setting.accepts(setting.default):
                 raise ValueError(
                     f"the default of {setting.name} is no value of it: expected {setting.expected}"
                 )
         if unknown := {name for names in self.either for name in names} - {*names}:
             raise ValueError(f"either: there is no setting {', '.join(sorted(unknown))}")
-        if not self.takes or not self.takes <= {*KINDS}:
+        if not self.takes or not {*self.takes} <= {*KINDS}:
             raise ValueError(f"takes: expected some of {', '.join(KINDS)}")
 
     def vocabulary(self, task: str | None = None) -> Vocabulary:
@@ -94,6 +95,18 @@ class Family:
                     f"beside networks of the family {self.name}"
                 )
         return Vocabulary(known, (*rules_of(tasks), *self.rules))
+
+
+def _check_words(setting: Setting) -> None:
+    """ValueError where a field of a setting is none of the words that it can be."""
+    for field, word, words in (
+        ("kind", setting.kind, get_args(ValueKind)),
+        ("group", setting.group, GROUPS),
+        ("more", setting.more or "capacity", get_args(More)),
+    ):
+        if word not in words:
+            expected = ", ".join(words)
+            raise ValueError(f"{field} of {setting.name}: expected one of {expected}; got {word!r}")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ _MOST_COUNTED = 500
 """Of those that can never be trained, for how many the cells of the whole grid are counted."""
 _LISTED = 64
 """Values of a range that are looked at one by one; of a longer one its ends."""
+_NAMED = 3
+"""Values that a message names one by one."""
 
 
 @dataclass(frozen=True)
@@ -178,11 +180,11 @@ def _is_auto(parameter: Parameter) -> bool:
 def _range_said(domain: Range | Choices, bad: Sequence[Value]) -> str:
     if isinstance(domain, Choices):
         return " and ".join(_said(value) for value in bad)
-    if domain.low not in bad:
-        return f"values above {_said(domain.low)}"
     if domain.last in bad:
-        return f"{_said(domain.low)} to {_said(domain.last)}"
-    return " and ".join(_said(value) for value in bad)
+        low = _said(domain.low)
+        return f"{low} to {_said(domain.last)}" if domain.low in bad else f"values above {low}"
+    named = " and ".join(_said(value) for value in bad[:_NAMED])
+    return f"{named} and others" if len(bad) > _NAMED else named
 
 
 def _said(value: Value) -> str:

@@ -35,6 +35,7 @@ __all__ = [
     "WARMUP",
     "Direction",
     "Group",
+    "More",
     "Setting",
     "Source",
     "Value",
@@ -46,6 +47,7 @@ Value = bool | int | float | str | tuple[int, ...] | None
 
 ValueKind = Literal["int", "float", "bool", "choice", "sizes", "int_or_sizes"]
 Direction = Literal["maximize", "minimize"]
+More = Literal["capacity", "regularization"]
 
 Group = Literal["architecture", "learning_rate", "batch_size", "regularization", "optimizer"]
 GROUPS: tuple[Group, ...] = get_args(Group)
@@ -76,7 +78,7 @@ class Setting:
     per_slot: bool = False
     """Whether candidates that are trained as one stack may differ in it: it changes neither the
     layers nor what they compute but for first weights and the shares of `nn.Dropout`."""
-    more: Literal["capacity", "regularization"] | None = None
+    more: More | None = None
     """What a higher value gives more of: `capacity`, a larger network that can fit more, or
     `regularization`, which keeps it from fitting what is chance."""
     later: bool = False

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 -- its usual name
 
+from hpsearch.spec import conflicts
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.problem import Problem
 from hpsearch.spec.task import usual
@@ -48,8 +49,9 @@ def check_family(family: Family, shapes: Mapping[Kind, tuple[int, ...]] | None =
     For each kind of input that it takes:
 
     - its settings are described, and its `build` takes each of them by name;
-    - the defaults, each choice of a setting and both values of a flag make a network; numbers at
-      their lower end make one or raise ValueError;
+    - the defaults, each choice of a setting and both values of a flag make a network; a number at
+      its lower end, and a whole number one above its default, makes one, breaks a rule of the
+      family or raises ValueError;
     - a network gives (N, outputs) of finite float32, for classes as for numbers;
     - the same seed makes the same weights;
     - a step of training has a finite loss;
@@ -104,7 +106,7 @@ class _Check:
         for setting in self._family.settings:
             for value in _choices(setting):
                 self.outputs({setting.name: value})
-            self._check_low(setting)
+            self._check_numbers(setting)
             if setting.more == "capacity":
                 self._check_larger(setting)
         self._check_seed()
@@ -114,8 +116,12 @@ class _Check:
 
     def outputs(self, settings: Settings) -> None:
         """It gives (N, outputs) of finite float32."""
-        outputs = self._network(settings).eval()(self._inputs)
         where, wanted = self._where(settings), (N, self._problem.outputs)
+        network = self._network(settings).eval()
+        try:
+            outputs = network(self._inputs)
+        except Exception as error:
+            raise AssertionError(f"{where} fails: {type(error).__name__}: {error}") from error
         given = type(outputs).__name__
         _promise(isinstance(outputs, torch.Tensor), f"{where} gives a {given}, not a tensor")
         shape = tuple(outputs.shape)
@@ -130,25 +136,24 @@ class _Check:
             raise AssertionError(f"{self._where(settings)} cannot be built: {error}") from error
 
     def _built(self, settings: Settings, seed: int = 0) -> nn.Module:
+        candidate = {**self._family.vocabulary().defaults, **settings}
+        classes = len(self._problem.classes)
+        conflicts.check(candidate, self._family.rules, self._problem.task, classes)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            return made(
-                self._family, self._problem, {**self._family.vocabulary().defaults, **settings}
-            )
+            return made(self._family, self._problem, candidate)
 
     def _where(self, settings: Settings) -> str:
         named = ", ".join(f"{name} {value}" for name, value in settings.items()) or "the defaults"
         return f"{self._family.name} for {self._problem.kind} with {named}"
 
-    def _check_low(self, setting: Setting) -> None:
-        value = _low(setting)
-        if value is None:
-            return
-        try:
-            self._built({setting.name: value})
-        except SettingsError:
-            return
-        self.outputs({setting.name: value})
+    def _check_numbers(self, setting: Setting) -> None:
+        for value in _numbers(setting):
+            try:
+                self._built({setting.name: value})
+            except SettingsError:
+                continue
+            self.outputs({setting.name: value})
 
     def _check_larger(self, setting: Setting) -> None:
         small, large = _smaller_and_larger(setting)
@@ -265,6 +270,14 @@ def _low(setting: Setting) -> Value:
     if setting.kind == "sizes":
         return (1,)
     return setting.least
+
+
+def _numbers(setting: Setting) -> tuple[Value, ...]:
+    """Those at the lower end and, as whole numbers can have to divide each other, one above the
+    default."""
+    low, default = _low(setting), setting.default
+    above = default + 1 if setting.kind == "int" and isinstance(default, int) else None
+    return tuple(v for v in (low, above) if v is not None and setting.accepts(v))
 
 
 def _values(setting: Setting) -> tuple[Value, ...]:

@@ -273,6 +273,7 @@ def test_pause_resume_stop_and_extend(command: Command) -> None:
 def test_retry_runs_failed_trials_again(command: Command) -> None:
     done = command.run("run", command.file(FAILING))
     assert "1 failed" in done.stdout
+    assert "1 trial failed; trial 1: out_of_memory" in done.stdout
     assert "hpsearch retry s --failed" in done.stdout
     assert "1 failed trial will run again" in command.run("retry", "s", "--failed").stdout
     command.run("run", command.folder / "study.yaml")

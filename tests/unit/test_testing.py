@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from hpsearch.families import Family, Setting
+from hpsearch.families import Family, Rule, Setting
 from hpsearch.spec.family import FAMILIES
 from hpsearch.testing import check_family
 from tests.plugins import install
@@ -39,6 +39,10 @@ KIND = Setting("kind", "choice", "a", "Kind.", choices=("a", "b"))
 def plain(problem, **settings) -> nn.Sequential:
     units = settings.get("units", 4)
     return nn.Sequential(nn.Flatten(), nn.Linear(7, units), nn.Linear(units, problem.outputs))
+
+
+def even(problem, units) -> nn.Module:
+    return nn.Sequential(nn.Linear(7, units // 2 * 2), nn.Linear(units, problem.outputs))
 
 
 def one_output(problem, **settings) -> nn.Module:
@@ -137,6 +141,7 @@ def diverging(problem, **settings) -> nn.Module:
         (own_slope, (SLOPE,), "a stack does not compute what each of its networks does alone"),
         (own_shape, (SHAPE,), "per_slot make other layers"),
         (own_slope, (UNITS,), "own_slope does not take units"),
+        (even, (replace(UNITS, low=4),), "odd for rows with units 5 fails: RuntimeError"),
         (nothing, (replace(UNITS, doc="Units"),), "units needs a doc"),
         (outside, (), "has to lie in its parameters"),
         (diverging, (), "training has a loss of"),
@@ -146,6 +151,13 @@ def test_a_broken_promise_is_found(build, settings, words: str) -> None:
     family = Family("odd", "Odd.", frozenset({"rows"}), settings, f"{__name__}:{build.__name__}")
     with pytest.raises(AssertionError, match=words):
         check_family(family)
+
+
+def test_numbers_that_a_rule_of_the_family_refuses_need_make_no_network() -> None:
+    rule = Rule({"units": "an even number"}, lambda s, *_: "units is odd" if s["units"] % 2 else "")
+    check_family(
+        Family("odd", "Odd.", frozenset({"rows"}), (UNITS,), f"{__name__}:even", rules=(rule,))
+    )
 
 
 @pytest.mark.parametrize(
@@ -164,3 +176,17 @@ def test_a_declaration_that_contradicts_itself_is_none(changes, words: str) -> N
     usual = {"name": "odd", "doc": "Odd.", "takes": frozenset({"rows"}), "settings": (UNITS,)}
     with pytest.raises(ValueError, match=words):
         Family(**{**usual, "build": "a:b", **changes})
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("kind", "kind of units: expected one of int, float, .*; got 'size'"),
+        ("group", "group of units: expected one of architecture, .*; got 'size'"),
+        ("more", "more of units: expected one of capacity, regularization; got 'size'"),
+    ],
+)
+def test_a_word_that_a_setting_does_not_know_is_refused(field: str, words: str) -> None:
+    odd = replace(UNITS, **{field: "size"})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=words):
+        Family("odd", "Odd.", frozenset({"rows"}), (odd,), "a:b")

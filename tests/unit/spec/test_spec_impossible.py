@@ -7,6 +7,8 @@ import pytest
 from hpsearch.errors import DataError
 from hpsearch.preflight.data_check import check_settings, warnings
 from hpsearch.spec import StudySpec
+from hpsearch.spec.conflicts import Rule
+from hpsearch.spec.impossible import Never, never
 
 TABLE = "data: {source: csv, path: p, target: x}\n"
 NUMBERS = "data: {source: csv, path: p, target: x, task: regression}\n"
@@ -62,6 +64,16 @@ def test_a_value_that_can_never_be_trained_is_a_fault(refuse, study, parameters,
     error = refuse(study(f"metric: loss\n{TABLE}parameters: {parameters}"))
     assert [fault.path for fault in error.faults] == [f"parameters.{name}"]
     assert words in str(error)
+
+
+@pytest.mark.parametrize(("most", "values"), [(256, "17"), (26, "17 and 19 and 21 and others")])
+def test_values_of_a_range_are_named_where_its_ends_can_be_trained(read, study, most, values):
+    space = read(
+        study(f"metric: loss\n{TABLE}parameters: {{width: {{min: 16, max: {most}}}}}")
+    ).space
+    even = Rule({"width": "an even number"}, lambda s, *_: "odd" if s["width"] % 2 else "")
+    found = never(space, "mlp", even, None, None)
+    assert found == Never("width", values, "an even number", "odd")
 
 
 def test_of_numbers_no_label_is_smoothed_whatever_the_loss(refuse, study):

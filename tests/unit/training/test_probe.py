@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
+from hpsearch.families import Family, Setting
 from hpsearch.preflight.overfit_check import Finding, examine
 from hpsearch.sources.dataset import Part
+from hpsearch.spec.family import FAMILIES
 from tests.unit.training.packing import DEVICE
 
 
@@ -20,6 +23,21 @@ def test_a_network_that_learns_is_not_suspected_whatever_its_regularisation(
 ) -> None:
     strong = {"dropout": 0.9, "weight_decay": 5.0, "clip": 1e-6, "label_smoothing": 0.5}
     assert found(candidate(family=family, **strong), digits).suspect is None
+
+
+def noisy(problem, noise) -> nn.Module:
+    if noise != 0.5:
+        raise TypeError(f"a noise of {noise}")
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, problem.outputs))
+
+
+def test_regularization_that_has_no_least_value_stays(digits, candidate, monkeypatch) -> None:
+    noise = Setting("noise", "float", 0.5, "Noise.", low=0, open_low=True, more="regularization")
+    family = Family("odd", "Odd.", frozenset({"images"}), (noise,), f"{__name__}:noisy")
+    monkeypatch.setitem(FAMILIES._loaded, "odd", family)
+    settings = {**family.vocabulary().defaults, "epochs": 4}
+    noised = replace(candidate(), family="odd", settings=settings)
+    assert found(noised, digits) == Finding(None)
 
 
 @pytest.mark.parametrize("loss", [None, "l1", "huber"])
