@@ -1,7 +1,8 @@
-"""The tally of a column of an Arrow table: distinct texts are looked at once, rows as codes."""
+"""The tallies of columns of an Arrow table: of texts as codes, and of numbers without texts."""
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -9,137 +10,195 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hpsearch.sources.table import bulk
-from hpsearch.sources.table.style import Style
+from hpsearch.sources.table import arrow
+from hpsearch.sources.table.arrow import Coded
+from hpsearch.sources.table.numbers import Style
 from hpsearch.sources.table.tally import MOST_SHAPES, Shape, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from hpsearch.sources.table import dates
+    from hpsearch.sources.table.tally import Tally
 
-__all__ = ["ArrowTally"]
+__all__ = ["arrow_tally"]
 
 
-class ArrowTally:
-    """The tally of dictionary codes; -1 is a missing cell."""
+def arrow_tally(
+    column: Any, odd: Mapping[int, str], rows: Any, marks: frozenset[str], *, as_text: bool
+) -> Tally:
+    """The tally of a column; the arguments are those of `tally.tally`."""
+    rows_N = np.arange(len(column)) if rows is None else np.asarray(rows)
+    if as_text or not arrow.is_numeric(column):
+        return _TextTally(arrow.coded(column, odd, rows, marks), rows_N)
+    values_N = arrow.values_of(column)
+    wanted = odd.keys() if rows is None else odd.keys() & {*rows_N.tolist()}
+    odd = {row: odd[row] for row in sorted(wanted)}
+    return _NumberTally(values_N if rows is None else values_N[rows_N], odd, rows_N, marks)
 
-    def __init__(self, distinct: pa.StringArray, codes_N: NDArray[Any], rows: Any) -> None:
-        self._rows = rows
-        present_N = codes_N >= 0
-        counts = np.bincount(codes_N[present_N], minlength=len(distinct))
-        used = counts > 0
-        if not used.all():  # texts of rows without a target
-            # In the order in which they first come in these rows.
-            order = np.flatnonzero(used)
-            order = order[np.argsort(bulk.firsts(codes_N, len(distinct))[order], kind="stable")]
-            renumbered = np.full(len(distinct) + 1, -1)
-            renumbered[order] = np.arange(len(order))
-            distinct = distinct.take(pa.array(order))
-            codes_N, counts = renumbered[codes_N], counts[order]
-        self._distinct, self._codes_N, self._counts = distinct, codes_N, counts
+
+class _TextTally:
+    """A `Tally`: distinct texts are looked at once, rows as codes."""
+
+    def __init__(self, coded: Coded, rows_N: NDArray[np.int64]) -> None:
+        counts = np.bincount(coded.codes + 1, minlength=len(coded.texts) + 1)[1:]
+        used = np.flatnonzero(counts)
+        if len(used) < len(counts):  # texts of rows without a target, or that are missing
+            firsts = arrow.first_places(coded.codes, len(counts))
+            used = used[np.argsort(firsts[used], kind="stable")]  # in order of appearance
+            places = np.full(len(counts), -1)
+            places[used] = np.arange(len(used))
+            coded = Coded(coded.texts.take(pa.array(used)), coded.spread(places, -1))
+            counts = counts[used]
+        self._coded, self._rows_N, self._counts = coded, rows_N, counts
         self._read: dict[Style | dates.Format, NDArray[np.float64]] = {}
-        self.cells = int(counts.sum())
-        self.missing = len(codes_N) - self.cells
-        self.distinct = len(distinct)
-
-    @classmethod
-    def of(cls, column: Any, rows: Any, marks: frozenset[str]) -> ArrowTally:
-        """The tally of a whole column, of these rows."""
-        distinct, codes_N = bulk.coded(column)
-        if rows is not None:
-            codes_N = codes_N[rows]
-        gone = bulk.are_empty(distinct)
-        if marks:
-            gone |= bulk.is_in(distinct, marks)
-        return cls(distinct, _without(codes_N, gone), rows)
+        self.cells, self.distinct = int(counts.sum()), len(counts)
+        self.missing = len(rows_N) - self.cells
 
     @cached_property
     def shapes(self) -> Sequence[Shape]:
-        """Shapes of texts with a digit, the commonest first."""
-        patterns, places = bulk.shapes(self._distinct)
+        patterns, places = arrow.shapes(self._coded.texts)
         shaped = places >= 0
         distinct = np.bincount(places[shaped], minlength=len(patterns))
         cells = np.bincount(places[shaped], self._counts[shaped], len(patterns)).astype(np.int64)
         order = np.argsort(-cells, kind="stable")[:MOST_SHAPES]
-        examples = self._distinct.take(pa.array(bulk.firsts(places, len(patterns))[order]))
+        firsts = arrow.first_places(places, len(patterns))[order]
         rows = zip(
             patterns.take(pa.array(order)).to_pylist(),
             cells[order].tolist(),
             distinct[order].tolist(),
-            examples.to_pylist(),
+            self._coded.texts.take(pa.array(firsts)).to_pylist(),
             strict=True,
         )
         return [Shape(*row) for row in rows]
 
-    def without(self, marks: Collection[str]) -> ArrowTally:
-        """The same column with these texts missing."""
-        codes_N = _without(self._codes_N, bulk.is_in(self._distinct, marks))
-        return ArrowTally(self._distinct, codes_N, self._rows)
+    def without(self, marks: Collection[str]) -> Tally:
+        return _TextTally(self._coded.without(marks), self._rows_N)
 
     def texts(self, most: int) -> list[Text]:
-        """The commonest distinct texts."""
-        order = np.argsort(-self._counts, kind="stable")[:most]
-        return [self._text(int(place)) for place in order]
+        return self._texts(np.argsort(-self._counts, kind="stable")[:most])
 
     def odd(self, kind: Style | dates.Format, most: int) -> tuple[int, int, list[Text]]:
-        """What `kind` cannot read: cells, distinct texts, and the first texts."""
         odd = np.flatnonzero(np.isnan(self._values(kind)))
-        texts = [self._text(int(place)) for place in odd[:most]]
-        return int(self._counts[odd].sum()), len(odd), sorted(texts, key=lambda text: text.row)
+        texts = sorted(self._texts(odd[:most]), key=lambda text: text.row)
+        return int(self._counts[odd].sum()), len(odd), texts
 
     def among(self, some: Collection[str]) -> list[Text]:
-        """Those of `some` that cells have, by row."""
-        places = np.flatnonzero(bulk.is_in(self._distinct, some))
-        return sorted((self._text(int(place)) for place in places), key=lambda text: text.row)
+        texts = self._texts(np.flatnonzero(self._coded.among(some)))
+        return sorted(texts, key=lambda text: text.row)
 
     def present(self) -> NDArray[np.int64]:
-        """The rows that have a value."""
-        places = np.flatnonzero(self._codes_N >= 0)
-        return places if self._rows is None else np.asarray(self._rows)[places]
-
-    def row(self, text: str) -> int:
-        """The first row with this text."""
-        return self._row(np.argmax(self._codes_N == pc.index(self._distinct, text).as_py()))
+        return self._rows_N[self._coded.codes >= 0]
 
     def first_missing(self) -> int | None:
-        """The first row that lacks a value."""
-        missing = np.flatnonzero(self._codes_N < 0)
-        return self._row(missing[0]) if len(missing) else None
+        missing = self._rows_N[self._coded.codes < 0]
+        return int(missing[0]) if len(missing) else None
 
     def words(self) -> float:
-        """Words in a cell, on average."""
-        blanks = bulk.integers(pc.count_substring(self._distinct, " "))
+        blanks = pc.count_substring(self._coded.texts, " ").to_numpy()
         return float(np.average(blanks + 1, weights=self._counts)) if self.cells else 0.0
 
     def bounds(self, kind: Style | dates.Format) -> tuple[float, float]:
-        """The least and the largest value."""
         values = self._values(kind)
         return float(np.nanmin(values)), float(np.nanmax(values))
 
     def steps(self, kind: Style | dates.Format) -> tuple[bool, bool]:
-        """Whether values rise by 1 with each row of the table, and whether they never fall."""
-        return bulk.steps(np.append(self._values(kind), np.nan)[self._codes_N], self._rows)
+        return _steps(self._coded.spread(self._values(kind), np.nan), self._rows_N)
+
+    @cached_property
+    def _firsts(self) -> NDArray[np.int64]:
+        return arrow.first_places(self._coded.codes, len(self._counts))
 
     def _values(self, kind: Style | dates.Format) -> NDArray[np.float64]:
         """The value of each distinct text, nan where there is none."""
         if kind not in self._read:
+            texts = self._coded.texts
             self._read[kind] = (
-                bulk.floats(self._distinct, kind)
-                if isinstance(kind, Style)
-                else bulk.seconds(self._distinct, kind)
+                arrow.floats(texts, kind) if isinstance(kind, Style) else arrow.seconds(texts, kind)
             )
         return self._read[kind]
 
-    def _text(self, place: int) -> Text:
-        row = self._row(np.argmax(self._codes_N == place))
-        return Text(self._distinct[place].as_py(), int(self._counts[place]), row)
-
-    def _row(self, place: Any) -> int:
-        return int(place if self._rows is None else self._rows[place])
+    def _texts(self, places: NDArray[np.int64]) -> list[Text]:
+        texts = self._coded.texts.take(pa.array(places)).to_pylist()
+        counts, rows = self._counts[places].tolist(), self._rows_N[self._firsts[places]].tolist()
+        return [Text(*text) for text in zip(texts, counts, rows, strict=True)]
 
 
-def _without(codes_N: NDArray[Any], gone: NDArray[np.bool_]) -> NDArray[Any]:
-    return np.where(np.append(gone, False)[codes_N], -1, codes_N) if gone.any() else codes_N
+class _NumberTally:
+    """A `Tally` of float64 values (N,), nan where one is missing, beside odd texts by row."""
+
+    def __init__(
+        self,
+        values_N: NDArray[np.float64],
+        odd: Mapping[int, str],
+        rows_N: NDArray[np.int64],
+        marks: Collection[str],
+    ) -> None:
+        infinite = np.flatnonzero(np.isinf(values_N))
+        odd = {**odd, **{int(rows_N[place]): str(values_N[place]) for place in infinite}}
+        missing = [value for mark in marks if (value := Style().value(mark)) is not None]
+        values_N = np.where(np.isin(values_N, [*missing, np.inf, -np.inf]), np.nan, values_N)
+        self._odd = {row: text for row, text in odd.items() if text not in marks}
+        self._values_N, self._rows_N = values_N, rows_N
+        self._distinct, self._counts = np.unique(values_N[~np.isnan(values_N)], return_counts=True)
+        self.cells = int(self._counts.sum()) + len(self._odd)
+        self.missing = len(values_N) - self.cells
+        self.distinct = len(self._distinct) + len({*self._odd.values()})
+
+    @property
+    def shapes(self) -> Sequence[Shape]:
+        """Whole numbers, and others."""
+        whole = self._distinct == np.floor(self._distinct)
+        return [
+            Shape(pattern, int(self._counts[of].sum()), int(of.sum()), f"{self._distinct[of][0]:g}")
+            for pattern, of in (("9", whole), ("9.9", ~whole))
+            if of.any()
+        ]
+
+    def without(self, marks: Collection[str]) -> Tally:
+        return _NumberTally(self._values_N, self._odd, self._rows_N, marks)
+
+    def texts(self, most: int) -> list[Text]:
+        order = np.argsort(-self._counts, kind="stable")[:most]
+        _, firsts = np.unique(self._values_N, return_index=True)  # nan is the last of them
+        columns = (self._distinct, self._counts, self._rows_N[firsts[: len(self._distinct)]])
+        cells = zip(*(column[order].tolist() for column in columns), strict=True)
+        return [Text(f"{value:.17g}", count, row) for value, count, row in cells]
+
+    def odd(self, kind: Style | dates.Format, most: int) -> tuple[int, int, list[Text]]:
+        counts = Counter(self._odd.values())
+        return len(self._odd), len(counts), self.among(counts)[:most]
+
+    def among(self, some: Collection[str]) -> list[Text]:
+        counts = Counter(self._odd.values())
+        firsts = {text: row for row, text in sorted(self._odd.items(), reverse=True)}
+        texts = [Text(text, counts[text], row) for text, row in firsts.items() if text in some]
+        return sorted(texts, key=lambda text: text.row)
+
+    def present(self) -> NDArray[np.int64]:
+        rows = self._rows_N[~np.isnan(self._values_N)]
+        return np.sort(np.append(rows, np.array([*self._odd], np.int64)))
+
+    def first_missing(self) -> int | None:
+        missing = self._rows_N[np.isnan(self._values_N)].tolist()
+        return next((row for row in missing if row not in self._odd), None)
+
+    def words(self) -> float:
+        return 1.0
+
+    def bounds(self, kind: Style | dates.Format) -> tuple[float, float]:
+        return float(self._distinct[0]), float(self._distinct[-1])
+
+    def steps(self, kind: Style | dates.Format) -> tuple[bool, bool]:
+        return _steps(self._values_N, self._rows_N)
+
+
+def _steps(values_N: NDArray[np.float64], rows_N: NDArray[np.int64]) -> tuple[bool, bool]:
+    """Whether values rise by 1 with each row, and whether they never fall; nan is passed over."""
+    present_N = ~np.isnan(values_N)
+    steps = np.diff(values_N[present_N])
+    if not len(steps):
+        return False, False
+    return bool((steps == np.diff(rows_N[present_N])).all()), bool((steps >= 0).all())

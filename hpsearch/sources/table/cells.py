@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from hpsearch.sources.table.arrow import numbers_of
 from hpsearch.sources.table.delimited import read_delimited
 from hpsearch.sources.table.dialect import dialect_of, rows_of
 from hpsearch.sources.table.filekind import load
 from hpsearch.sources.table.header import Header, header_of, tidy, usable
-from hpsearch.sources.table.numbers import numbers_of
 from hpsearch.sources.table.reading import ReadOptions
 from hpsearch.sources.table.typed import objects, read_typed
 from hpsearch.sources.table.workbook import read_sheet

@@ -1,19 +1,28 @@
-"""What one column is and how its texts are read: plain values, and what all kinds share."""
+"""One column: what is known before it is decided, what was decided, and what is said of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import difflib
+import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from hpsearch.sources.table import dates
-from hpsearch.sources.table.rules import GAPS_SHARE, MOST_ODD_SHARE, MOST_ODD_TEXTS, NUMBER_SHARE
-from hpsearch.sources.table.style import Style
+from hpsearch.errors import DataError
+from hpsearch.sources.table.dates import Format
+from hpsearch.sources.table.numbers import Style, evidence
+from hpsearch.sources.table.rules import KNOWN_MARKS
+from hpsearch.sources.table.tally import tally
 
 if TYPE_CHECKING:
-    from hpsearch.sources.table.notes import Notes
-    from hpsearch.sources.table.tally import Tally
+    from collections.abc import Callable, Collection
+    from typing import Any
 
-__all__ = ["Column", "Kind", "constant", "few_are_odd", "gap_input", "gaps"]
+    from hpsearch.sources.table.numbers import Evidence
+    from hpsearch.sources.table.reading import Table
+    from hpsearch.sources.table.rules import Override
+    from hpsearch.sources.table.tally import Tally, Text
+
+__all__ = ["Column", "Kind", "Notes", "Undecided", "key", "lacking", "number_of", "shown"]
 
 Kind = Literal[
     "number", "category", "boolean", "date", "text", "identifier", "row number", "constant",
@@ -53,32 +62,141 @@ class Column:
         return Style(self.decimal, self.thousands, self.sign)
 
     @property
-    def format(self) -> dates.Format:
+    def format(self) -> Format:
         """How its dates are written."""
-        return dates.Format(self.date)
+        return Format(self.date)
 
 
-def few_are_odd(fitting: int, cells: int, odd: int, distinct: int) -> bool:
-    """Whether the others of so many cells and distinct texts are odd ones among `fitting` cells."""
-    enough = fitting > 0 and fitting >= NUMBER_SHARE * cells
-    return enough and odd <= max(MOST_ODD_TEXTS, MOST_ODD_SHARE * distinct)
+class Notes:
+    """Sentences about columns, in the order in which they were first said.
+
+    A thousand columns of which the same is said share a sentence.
+    """
+
+    def __init__(self) -> None:
+        self._notes: dict[str, list[str]] = {}
+        self._warnings: dict[str, list[str]] = {}
+
+    def note(self, name: str, what: str) -> None:
+        """Note something about a column."""
+        self._notes.setdefault(what, []).append(name)
+
+    def warn(self, name: str, what: str) -> None:
+        """Note a choice that may hurt."""
+        self._warnings.setdefault(what, []).append(name)
+
+    def doubt(self, fault: DataError) -> None:
+        """Warn of what the first rows cannot settle, and the whole file may."""
+        self._warnings[f"in the first rows: {fault}"] = []
+
+    def sentences(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """All notes, and all warnings."""
+        return _sentences(self._notes), _sentences(self._warnings)
 
 
-def constant(column: Column, notes: Notes) -> Column:
-    """A column of one value: left out, or with gaps an input for whether there is a value."""
-    if column.missing:
-        reason = "whether there is a value"
-        return replace(column, kind="constant", reason=reason, inputs=1)
-    notes.note(column.name, "left out, the same value in each row")
-    return replace(column, kind="constant", reason="left out: one value")
+def _sentences(notes: dict[str, list[str]]) -> tuple[str, ...]:
+    return tuple(f"{_columns(names)}: {what}" if names else what for what, names in notes.items())
 
 
-def gap_input(counted: Tally) -> int:
-    """1 where so many cells lack a value that whether they do is an input."""
-    rows = counted.cells + counted.missing
-    return int(counted.missing > 0 and counted.missing >= GAPS_SHARE * rows)
+def _columns(names: list[str], most: int = 5) -> str:
+    if len(names) == 1:
+        return f"column {shown(names[0])}"
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{len(names):,} columns, {', '.join(map(shown, names[:most]))}{more}"
 
 
-def gaps(inputs: int) -> str:
-    """The end of a reason, by what `gap_input` gives."""
-    return ", and if missing" if inputs else ""
+@dataclass(frozen=True)
+class Undecided:
+    """A column that is to be decided: its texts, and what the study file says of it."""
+
+    name: str
+    texts: Tally
+    """Its texts over the rows that have a target."""
+    found: Evidence
+    """What they say of numbers."""
+    override: Override
+    """What the study file says."""
+    line_of: Callable[[int], int]
+    """The line of the file that a row begins in."""
+    notes: Notes
+
+    @classmethod
+    def of(cls, table: Table, name: str, rows: Any, override: Override, notes: Notes) -> Undecided:
+        """A column of a table, over some rows; None for all."""
+        as_text = override.kind in ("category", "date", "text")
+        odd, marks = table.odd.get(name), override.missing or ()
+        texts = tally(table.column(name), rows, marks, odd, as_text=as_text)
+        return cls(name, texts, evidence(texts.shapes), override, table.line_of, notes)
+
+    @property
+    def are_numbers(self) -> bool:
+        """Whether so many cells are numbers, under some reading, that the others are odd ones."""
+        cells, distinct = self.texts.cells, self.texts.distinct
+        if not 0 < self.found.cells < cells:
+            return self.found.cells > 0
+        marks = self.texts.among(KNOWN_MARKS)
+        return self.found.are_most(cells - sum(t.cells for t in marks), distinct - len(marks))
+
+    def note(self, what: str) -> None:
+        """Note something about it."""
+        self.notes.note(self.name, what)
+
+    def warn(self, what: str) -> None:
+        """Note a choice that may hurt."""
+        self.notes.warn(self.name, what)
+
+    def note_marks(self, marks: Collection[Text], or_else: str = "makes it a value") -> None:
+        """Note texts that are read as missing values."""
+        for text in marks:
+            self.note(
+                f"`{text.text}` is read as missing in {number_of(text.cells, 'cell')}, first in "
+                f"line {self.line_of(text.row)}; {key(self.name, kind='category')} {or_else}"
+            )
+
+    def fault(self, row: int, what: str) -> DataError:
+        """The error of a cell."""
+        return DataError(f"column {shown(self.name)}, line {self.line_of(row)}: {what}")
+
+    def misfit(self, odd: Text, what: str) -> DataError:
+        """The error of a text that is not what its column is."""
+        return self.fault(
+            odd.row,
+            f"`{odd.text}` is no {what}; if it means missing, "
+            f"{key(self.name, missing=[odd.text])}; if the column holds codes, "
+            f"{key(self.name, kind='category')}",
+        )
+
+    def question(self, example: str, what: str, *settings: dict[str, object]) -> DataError:
+        """The error of what only the user knows: `example` may be read in two ways."""
+        keys = " or ".join(key(self.name, **setting) for setting in settings)
+        (text,) = self.texts.among([example])
+        return self.fault(text.row, f"{what}; say which with {keys}")
+
+
+def shown(name: str) -> str:
+    """A column's name within a sentence."""
+    return f"`{name}`" if name else "without a name"
+
+
+def key(name: str, **settings: object) -> str:
+    """The lines of a study file that say something of a column, as a sentence can show them."""
+    values = (
+        f"{setting}: {json.dumps(value, ensure_ascii=False)}" for setting, value in settings.items()
+    )
+    return f"data.columns: {{{json.dumps(name, ensure_ascii=False)}: {{{', '.join(values)}}}}}"
+
+
+def number_of(number: int, noun: str) -> str:
+    """So many of something, as a sentence has it."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def lacking(names: Collection[str], wanted: Collection[str], which: str = "") -> str:
+    """The columns that are wanted and not among `names`, and a hint; "" where there are all."""
+    missing = [name for name in wanted if name not in names]
+    if not missing:
+        return ""
+    near = difflib.get_close_matches(missing[0], names, 1) if len(missing) == 1 else []
+    hint = f"did you mean `{near[0]}`?" if near else f"it has {', '.join([*names][:50])}"
+    columns = "column" if len(missing) == 1 else "columns"
+    return f"{columns} {', '.join(map(shown, missing[:50]))}{which}; {hint}"

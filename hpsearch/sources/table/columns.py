@@ -18,27 +18,20 @@ column's:
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.errors import DataError
-from hpsearch.sources.table import kinds
-from hpsearch.sources.table.column import Column
-from hpsearch.sources.table.notes import Notes
-from hpsearch.sources.table.numeric import are_numbers
-from hpsearch.sources.table.rules import Overrides, shown
-from hpsearch.sources.table.style import evidence
-from hpsearch.sources.table.tally import tally_of
-from hpsearch.sources.table.target import Target, decide_target
+from hpsearch.sources.table.column import Column, Notes, Undecided, lacking
+from hpsearch.sources.table.kinds import decide_column
+from hpsearch.sources.table.rules import Override, Overrides
+from hpsearch.sources.table.targets import Target, decide_target
 
 if TYPE_CHECKING:
     from hpsearch.sources.table.reading import Table
-    from hpsearch.sources.table.style import Evidence
-    from hpsearch.sources.table.tally import Tally
 
-__all__ = ["Column", "Decision", "Target", "decide"]
+__all__ = ["Column", "Decision", "Override", "Overrides", "Target", "decide"]
 
 Task = Literal["classification", "regression"]
 
@@ -93,14 +86,14 @@ def decide(
     settle it.
     """
     wanted = [target, overrides.text, *overrides.columns, *overrides.ignore]
-    _check_names(table.names, dict.fromkeys(name for name in wanted if name is not None))
-    notes = Notes(table.line_of)
+    if missing := lacking(table.names, dict.fromkeys(name for name in wanted if name is not None)):
+        raise DataError(f"the table has no {missing}")
+    notes = Notes()
     goal, rows = None, None
     if target is not None:
-        override = overrides.of(target)
-        counted = tally_of(table, target, None, override)
+        this = Undecided.of(table, target, None, overrides.of(target), notes)
         try:
-            goal, rows = decide_target(counted, target, override, task, notes)
+            goal, rows = decide_target(this, task)
         except DataError as error:
             _raise_or_doubt(error, table, notes)
     names = [name for name in table.names if name != target]
@@ -112,32 +105,30 @@ def _columns(
     table: Table, names: list[str], rows: Any, overrides: Overrides, notes: Notes
 ) -> tuple[Column, ...]:
     columns: dict[str, Column] = {}
-    waiting: dict[str, tuple[Tally, Evidence]] = {}
+    waiting: list[Undecided] = []
     decimals: set[str] = set()
 
-    def settle(name: str, counted: Tally, found: Evidence) -> None:
-        override, elsewhere = overrides.of(name), frozenset(decimals)
+    def settle(this: Undecided) -> None:
         try:
-            columns[name] = kinds.decide(name, counted, found, override, elsewhere, notes)
+            columns[this.name] = decide_column(this, frozenset(decimals))
         except DataError as error:
             _raise_or_doubt(error, table, notes)
-            columns[name] = Column(name, "open", "decided by the whole file")
+            columns[this.name] = Column(this.name, "open", "decided by the whole file")
 
     for name in names:
         override = overrides.of(name)
         if override.kind == "ignore":
             columns[name] = Column(name, "ignore", "left out: the study file says so")
             continue
-        counted = tally_of(table, name, rows, override)
-        found = evidence(counted.shapes)
-        if found.decimals and are_numbers(counted, found):
-            decimals |= {*found.decimals}
-        if found.open:  # what other columns say may settle it
-            waiting[name] = counted, found
+        this = Undecided.of(table, name, rows, override, notes)
+        if this.found.decimals and this.are_numbers:
+            decimals |= {*this.found.decimals}
+        if this.found.open:  # what other columns say may settle it
+            waiting.append(this)
         else:
-            settle(name, counted, found)
-    for name, (counted, found) in waiting.items():
-        settle(name, counted, found)
+            settle(this)
+    for this in waiting:
+        settle(this)
     return tuple(columns[name] for name in names)
 
 
@@ -146,13 +137,3 @@ def _raise_or_doubt(error: DataError, table: Table, notes: Notes) -> None:
     if table.complete:
         raise error
     notes.doubt(error)
-
-
-def _check_names(names: Collection[str], wanted: Collection[str]) -> None:
-    missing = [name for name in wanted if name not in names]
-    if not missing:
-        return
-    near = difflib.get_close_matches(missing[0], names, 1) if len(missing) == 1 else []
-    hint = f"; did you mean `{near[0]}`?" if near else f"; it has {', '.join(list(names)[:50])}"
-    what = "column" if len(missing) == 1 else "columns"
-    raise DataError(f"the table has no {what} {', '.join(shown(n) for n in missing)}{hint}")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from hpsearch.sources.table.column import Column
     from hpsearch.sources.table.columns import Decision
-    from hpsearch.sources.table.target import Target
+    from hpsearch.sources.table.targets import Target
 
 __all__ = ["describe", "shorten"]
 

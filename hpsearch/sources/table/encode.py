@@ -7,33 +7,22 @@ D inputs.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from hpsearch.errors import DataError
-from hpsearch.sources.table import frozen
+from hpsearch.sources.table.column import lacking, number_of, shown
 from hpsearch.sources.table.columns import Decision
+from hpsearch.sources.table.encodings import Encoding, fit_column
 from hpsearch.sources.table.frozen import Rows
-from hpsearch.sources.table.labelled import (
-    BooleanInput,
-    CategoryInput,
-    PresenceInput,
-    fit_boolean,
-    fit_category,
-)
-from hpsearch.sources.table.measured import DateInput, NumberInput, fit_date, fit_number
-from hpsearch.sources.table.notes import number_of
-from hpsearch.sources.table.rules import shown
 
 if TYPE_CHECKING:
-    from hpsearch.sources.table.column import Column
     from hpsearch.sources.table.reading import Table
 
 __all__ = ["Encoder", "Floats", "fit", "nothing_left"]
@@ -42,10 +31,6 @@ Floats = NDArray[np.float32]
 _MEMORY_SHARE = 4
 """The inputs may take one part in so many of the free memory: training, with its copies on the
 device and its batches, needs the rest."""
-Encoding = Annotated[
-    NumberInput | BooleanInput | DateInput | CategoryInput | PresenceInput,
-    Field(discriminator="kind"),
-]
 
 
 @dataclass(frozen=True)
@@ -107,14 +92,8 @@ class Encoder:
         return inputs_ND, tuple(remarks)
 
     def _check_columns(self, table: Table) -> list[str]:
-        missing = [name for name in self.columns if name not in table.names]
-        if missing:
-            names = [*table.names]
-            near = difflib.get_close_matches(missing[0], names, 1) if len(missing) == 1 else []
-            hint = f"; did you mean `{near[0]}`?" if near else f"; it has {', '.join(names[:50])}"
-            what = "column" if len(missing) == 1 else "columns"
-            listed = ", ".join(map(shown, missing[:50]))
-            raise DataError(f"the table lacks the {what} {listed}, which the network reads{hint}")
+        if missing := lacking(table.names, self.columns, ", which the network reads"):
+            raise DataError(f"the table lacks the {missing}")
         extra = [name for name in table.names if name not in {*self.columns, *self.others}]
         listed = ", ".join(map(shown, extra[:5])) + (", ..." if len(extra) > 5 else "")
         return [f"{number_of(len(extra), 'column')} not used: {listed}"] if extra else []
@@ -150,7 +129,7 @@ def fit(
     encodings: list[Encoding] = []
     remarks: list[str] = []
     for column in decision.used:
-        encoding = _fit_column(column, table, training_rows)
+        encoding = fit_column(column, table, training_rows)
         if encoding is None:
             name = shown(column.name)
             remarks.append(f"column {name}: left out, no value is frequent in the training rows")
@@ -162,21 +141,6 @@ def fit(
     encoder = Encoder(tuple(encodings), tuple(name for name in table.names if name not in read))
     _check_memory(table.rows, encoder.encodings, free_bytes)
     return encoder, tuple(remarks)
-
-
-def _fit_column(column: Column, table: Table, rows: NDArray[np.int64]) -> Encoding | None:
-    """What the training rows teach about a column; None where it has no value worth an input."""
-    match column.kind:
-        case "number":
-            return fit_number(column, frozen.numbers(column, table, rows))
-        case "date":
-            return fit_date(column, frozen.moments(column, table, rows))
-        case "boolean":
-            return fit_boolean(column, frozen.coded(column, table, rows))
-        case "category":
-            return fit_category(column, frozen.coded(column, table, rows))
-        case _:
-            return PresenceInput(column)
 
 
 def nothing_left(decision: Decision) -> DataError:

@@ -12,9 +12,9 @@ from hpsearch.sources.inputs import TABLE, Floats, Frame, Given, Known, mappings
 from hpsearch.sources.table import cells
 from hpsearch.sources.table.columns import Target
 from hpsearch.sources.table.encode import Encoder
+from hpsearch.sources.table.encodings import CategoryInput
 from hpsearch.sources.table.filekind import Content
 from hpsearch.sources.table.frozen import Rows
-from hpsearch.sources.table.labelled import CategoryInput
 from hpsearch.sources.table.reading import ReadOptions
 from hpsearch.sources.table.sample import Sample
 from hpsearch.sources.table.targets import targets

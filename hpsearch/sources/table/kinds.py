@@ -1,129 +1,276 @@
-"""One column: which kind it is, how its texts are read, and what becomes of it."""
+"""One column is decided: which kind it is, how its texts are read, and what becomes of it."""
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hpsearch.sources.table.column import Column, constant, gap_input, gaps
-from hpsearch.sources.table.dated import date_column
-from hpsearch.sources.table.numeric import are_codes, are_numbers, number_column
+from hpsearch.sources.table import dates
+from hpsearch.sources.table.column import Column, key, number_of
+from hpsearch.sources.table.numbers import Style, settle
 from hpsearch.sources.table.rules import (
     FEW_VALUES,
     IDENTIFIER_SHARE,
+    KNOWN_MARKS,
     MOST_INPUTS,
+    NUMBER_SHARE,
     TEXT_SHARE,
     TEXT_WORDS,
-    Override,
+    enough_gaps,
+    few_are_odd,
     frequent,
-    key,
 )
 
 if TYPE_CHECKING:
-    from hpsearch.sources.table.notes import Notes
-    from hpsearch.sources.table.style import Evidence
+    from hpsearch.errors import DataError
+    from hpsearch.sources.table.column import Undecided
     from hpsearch.sources.table.tally import Tally
 
-__all__ = ["decide"]
+__all__ = ["decide_column", "odd_number", "read_numbers"]
 
 
-def decide(
-    name: str,
-    counted: Tally,
-    found: Evidence,
-    override: Override,
-    elsewhere: frozenset[str],
-    notes: Notes,
-) -> Column:
+def decide_column(this: Undecided, elsewhere: frozenset[str]) -> Column:
     """What a column is.
 
     Args:
-        name: Its name.
-        counted: Its texts over the rows that have a target.
-        found: What they say of numbers.
-        override: What the study file says of it.
+        this: Its texts; what is said of it is added to their notes.
         elsewhere: Decimal separators that other columns of the table have for sure.
-        notes: What is said of it is added to these.
 
     Raises DataError for a cell that does not fit.
     """
-    marks = override.missing or ()
+    texts, kind = this.texts, this.override.kind
     column = Column(
-        name, "category", "", counted.cells, counted.missing, counted.distinct, marks=marks
-    )
-    if not counted.cells:
-        notes.note(name, "left out, empty")
+        this.name, "category", "", texts.cells, texts.missing, texts.distinct,
+        marks=this.override.missing or (),
+    )  # fmt: skip
+    if not texts.cells:
+        this.note("left out, empty")
         return replace(column, kind="empty", reason="left out: no value")
-    if counted.distinct == 1:
-        return constant(column, notes)
-    if override.kind == "number" or (
-        override.kind is None and are_numbers(counted, found) and not are_codes(found)
-    ):
-        return number_column(column, counted, found, override, elsewhere, notes)
-    if override.kind is None and are_numbers(counted, found):
-        notes.note(name, f"leading zeros, so no numbers; {key(name, kind='number')} drops them")
-    return _texts(column, counted, override, notes)
+    if texts.distinct == 1:
+        return _constant(column, this)
+    if kind == "number" or (kind is None and this.are_numbers):
+        if kind is None and this.found.are_codes:
+            this.note(f"leading zeros, so no numbers; {key(this.name, kind='number')} drops them")
+        else:
+            return _number(column, this, elsewhere)
+    return _of_texts(column, this)
 
 
-def _texts(column: Column, counted: Tally, override: Override, notes: Notes) -> Column:
+def _gap_input(texts: Tally) -> int:
+    """1 where so many cells lack a value that whether they do is an input."""
+    return int(enough_gaps(texts.missing, texts.cells + texts.missing))
+
+
+def _gaps(inputs: int) -> str:
+    """The end of a reason, by whether a missing value is an input."""
+    return ", and if missing" if inputs else ""
+
+
+def _constant(column: Column, this: Undecided) -> Column:
+    """A column of one value: left out, or with gaps an input for whether there is a value."""
+    if column.missing:
+        return replace(column, kind="constant", reason="whether there is a value", inputs=1)
+    this.note("left out, the same value in each row")
+    return replace(column, kind="constant", reason="left out: one value")
+
+
+_COUNTS_ROWS = re.compile(
+    r"(?:|column_[0-9]+|unnamed.*|(?:.*[^a-z])?(?:id|idx|index)|row[ _.]?(?:names?|id|nr|number)?)",
+    re.I,
+)
+_NAMED_ID = re.compile(r"(?:.*[_\W])?(?:id|ID|Id)|.*[a-z](?:Id|ID)")
+
+
+def _number(column: Column, this: Undecided, elsewhere: frozenset[str]) -> Column:
+    """The column as one of numbers; DataError for a cell that is none."""
+    column, clean = read_numbers(column, this, elsewhere, "makes it a value")
+    if clean.distinct == 1:
+        return _constant(column, this)
+    whole = this.found.whole == this.found.cells
+    if this.override.kind is None and whole and clean.distinct == clean.cells > FEW_VALUES:
+        rise, _ = clean.steps(column.style)
+        named = bool(_NAMED_ID.fullmatch(this.name))
+        if rise and (named or _COUNTS_ROWS.fullmatch(this.name.strip())):
+            this.note(f"left out, it numbers the rows; {key(this.name, kind='number')} keeps it")
+            return replace(column, kind="row number", reason="left out: numbers the rows")
+        if rise or named:
+            this.warn(
+                "a different whole number in each row; data.ignore leaves it out, "
+                "where it says nothing of other rows"
+            )
+    if whole and 3 <= clean.distinct <= FEW_VALUES:
+        this.note(
+            f"whole numbers with 3 to {FEW_VALUES} values are read as numbers; kind: category in "
+            "data.columns gives each value an input, where they are codes"
+        )
+    gap = _gap_input(clean)
+    return replace(column, reason="a number" + _gaps(gap), inputs=1 + gap)
+
+
+def read_numbers(
+    column: Column, this: Undecided, elsewhere: frozenset[str], or_else: str
+) -> tuple[Column, Tally]:
+    """The column as numbers, and its cells without missing marks.
+
+    Args:
+        column: What is known of it.
+        this: Its texts.
+        elsewhere: Decimal separators that other columns of the table have for sure.
+        or_else: What another kind makes of a missing mark, as the end of a sentence.
+
+    Raises DataError where only the user can say how they are written, or where a cell is none.
+    """
+    override, texts = this.override, this.texts
+    style, question = settle(this.found, override.decimal, override.thousands, elsewhere)
+    if question:
+        example = this.found.example or texts.shapes[0].example
+        what = f"{question}, as in `{example}`"
+        raise this.question(example, what, {"decimal": "."}, {"decimal": ","})
+    marks = [] if this.found.cells == texts.cells else texts.among(KNOWN_MARKS)
+    clean = texts.without([text.text for text in marks]) if marks else texts
+    if not _all_fit(clean, style) and clean.odd(style, 0)[0]:
+        raise odd_number(this, clean, style)
+    if style.thousands and override.thousands is None:
+        _note_thousands(this, clean, style)
+    this.note_marks(marks, or_else)
+    column = replace(
+        column, kind="number", cells=clean.cells, missing=clean.missing, distinct=clean.distinct,
+        marks=(*column.marks, *(text.text for text in marks)),
+        decimal=style.decimal, thousands=style.thousands, sign=style.sign,
+    )  # fmt: skip
+    return column, clean
+
+
+def odd_number(this: Undecided, texts: Tally, style: Style) -> DataError:
+    """The error of the first cell that is no number in a column of numbers."""
+    odd_cells, _, (odd, *_) = texts.odd(style, 1)
+    cells = f" (in {number_of(odd.cells, 'cell')})" if odd.cells > 1 else ""
+    return this.misfit(odd, f"number{cells}, and {texts.cells - odd_cells:,} other cells are")
+
+
+def _all_fit(texts: Tally, style: Style) -> bool:
+    """Whether each text is a number of this style by its shape; else each has to be looked at."""
+    sure = (
+        shape.cells
+        for shape in texts.shapes
+        # Such a number may not be finite.
+        if "e" not in shape.pattern and len(shape.pattern) < 300
+        if re.fullmatch(style.pattern, shape.pattern)
+    )
+    return sum(sure) == texts.cells
+
+
+def _note_thousands(this: Undecided, clean: Tally, style: Style) -> None:
+    example = next(s.example for s in clean.shapes if {*style.dropped} & {*s.pattern})
+    way_out = key(this.name, decimal=style.thousands) if style.thousands in ",." else ""
+    this.note(
+        f"`{example}` is read as {style.value(example):.10g}, with `{style.thousands}` between "
+        f"thousands" + (f"; {way_out} reads it as the decimal mark" if way_out else "")
+    )
+
+
+def _of_texts(column: Column, this: Undecided) -> Column:
     """The column as one of texts: the kinds below numbers."""
-    name = column.name
-    if override.kind is None and counted.distinct == 2:
-        values = tuple(sorted(text.text for text in counted.texts(2)))
-        gap = gap_input(counted)
-        reason = f"0 or 1{gaps(gap)}"
+    texts, kind = this.texts, this.override.kind
+    if kind is None and texts.distinct == 2:
+        values, gap = tuple(sorted(text.text for text in texts.texts(2))), _gap_input(texts)
+        reason = f"0 or 1{_gaps(gap)}"
         return replace(column, kind="boolean", reason=reason, inputs=1 + gap, values=values)
-    if override.kind in (None, "date"):
-        dated = date_column(column, counted, override, notes)
-        if dated:
-            return dated
-    if override.kind == "text" or (override.kind is None and _is_text(counted)):
-        return _text(column, counted, override, notes)
-    if override.kind is None and _is_identifier(counted):
-        notes.note(
-            name,
-            f"left out, {counted.distinct:,} different texts in {counted.cells:,} rows; "
-            f"{key(name, kind='category')} keeps those that repeat",
+    if kind in (None, "date") and (date := _date(column, this)):
+        return date
+    if kind == "text":
+        return replace(column, kind="text", reason="sentences to read")
+    many = texts.distinct > max(FEW_VALUES, TEXT_SHARE * texts.cells)
+    if kind is None and many and (words := texts.words()) >= TEXT_WORDS:
+        this.note(
+            f"left out, sentences of {words:.0f} words on average; data.text gives them to a "
+            f"network that reads text"
+        )
+        return replace(column, kind="text", reason="left out: sentences")
+    if kind is None and texts.distinct > max(FEW_VALUES, IDENTIFIER_SHARE * texts.cells):
+        this.note(
+            f"left out, {texts.distinct:,} different texts in {texts.cells:,} rows; "
+            f"{key(this.name, kind='category')} keeps those that repeat"
         )
         return replace(column, kind="identifier", reason="left out: nearly all differ")
-    return _category(column, counted, notes)
+    return _category(column, this)
 
 
-def _is_text(counted: Tally) -> bool:
-    many = counted.distinct > max(FEW_VALUES, TEXT_SHARE * counted.cells)
-    return many and counted.words() >= TEXT_WORDS
-
-
-def _text(column: Column, counted: Tally, override: Override, notes: Notes) -> Column:
-    if override.kind == "text":
-        return replace(column, kind="text", reason="sentences to read")
-    notes.note(
-        column.name,
-        f"left out, sentences of {counted.words():.0f} words on average; data.text gives them to "
-        f"a network that reads text",
-    )
-    return replace(column, kind="text", reason="left out: sentences")
-
-
-def _is_identifier(counted: Tally) -> bool:
-    return counted.distinct > max(FEW_VALUES, IDENTIFIER_SHARE * counted.cells)
-
-
-def _category(column: Column, counted: Tally, notes: Notes) -> Column:
-    """The column as categories, with the inputs that all rows suggest; `encode` counts anew."""
-    least = frequent(counted.distinct, counted.cells + counted.missing)
-    common = [text for text in counted.texts(MOST_INPUTS) if text.cells >= least]
-    rare, gap = counted.distinct - len(common), int(counted.missing >= least)
-    texts = f"{counted.distinct:,} different texts"
+def _category(column: Column, this: Undecided) -> Column:
+    """The column as categories, with the inputs that all rows suggest; `encodings` counts anew."""
+    texts = this.texts
+    least = frequent(texts.distinct, texts.cells + texts.missing)
+    common = sum(text.cells >= least for text in texts.texts(MOST_INPUTS))
+    rare, gap = texts.distinct - common, int(texts.missing >= least)
+    different = f"{texts.distinct:,} different texts"
     if not common:
         becomes = "whether there is one is the input" if gap else "left out"
-        notes.note(column.name, f"{becomes}, {texts}, none in {least:g} rows")
+        this.note(f"{becomes}, {different}, none in {least:g} rows")
         reason = "whether there is a value" if gap else "left out: no frequent value"
         return replace(column, reason=reason, inputs=gap)
-    if counted.distinct > FEW_VALUES and rare:
-        notes.note(
-            column.name,
-            f"{texts}; those in fewer than {least:g} training rows ({rare:,}) share one input",
+    if texts.distinct > FEW_VALUES and rare:
+        this.note(
+            f"{different}; those in fewer than {least:g} training rows ({rare:,}) share one input"
         )
-    inputs = min(len(common) + gap + (rare > 0), MOST_INPUTS)
-    return replace(column, reason="an input a value" + gaps(gap), inputs=inputs)
+    inputs = min(common + gap + (rare > 0), MOST_INPUTS)
+    return replace(column, reason="an input a value" + _gaps(gap), inputs=inputs)
+
+
+def _date(column: Column, this: Undecided) -> Column | None:
+    """The column as dates; None where it has none. DataError for a cell that is none."""
+    forced = this.override.kind == "date"
+    marks = this.texts.among(KNOWN_MARKS)
+    clean = this.texts.without([text.text for text in marks]) if marks else this.texts
+    form = _date_format(this, clean)
+    if form is None:
+        if not forced:
+            return None
+        raise this.misfit(clean.texts(1)[0], "date in a form that is known, such as 2026-01-31")
+    cells, distinct, odd = clean.odd(form, 1)
+    others = clean.cells - cells
+    if not (forced or few_are_odd(others, clean.cells, distinct, clean.distinct)):
+        return None
+    if cells:
+        raise this.misfit(odd[0], f"date ({form.order}), and {others:,} other cells are")
+    this.note_marks(marks)
+    gap = _gap_input(clean)
+    if form.order == dates.TIME:
+        parts, inputs = "hour", 2
+    elif any((form.value(shape.example) or 0) % 86400 for shape in clean.shapes):
+        parts, inputs = "days, month, weekday, hour", 7
+    else:
+        parts, inputs = "days, month, weekday", 5
+    this.note(f"read as {form.order}, of which {parts} are inputs; data.ignore leaves it out")
+    if form.order != dates.TIME and clean.steps(form)[1]:
+        this.warn(
+            "rows are in the order of these dates; data.split: "
+            f"{{by: {json.dumps(this.name, ensure_ascii=False)}}} judges a network on later rows "
+            "than it learns from"
+        )
+    return replace(
+        column, kind="date", reason=parts + _gaps(gap), cells=clean.cells, missing=clean.missing,
+        distinct=clean.distinct, inputs=inputs + gap, date=form.order,
+        marks=(*column.marks, *(text.text for text in marks)),
+    )  # fmt: skip
+
+
+def _date_format(this: Undecided, clean: Tally) -> dates.Format | None:
+    """The format that most texts have, or None; DataError where two would do."""
+    forced = this.override.kind == "date"
+    forms = dates.candidates(clean.shapes, 1 if forced else NUMBER_SHARE * clean.cells)
+    forms += [dates.Format(dates.COMPACT)] if forced else []
+    odd = {form.order: clean.odd(form, 0)[0] for form in forms}
+    forms = sorted((f for f in forms if odd[f.order] < clean.cells), key=lambda f: odd[f.order])
+    best, second = (*(form.order for form in forms), None, None)[:2]
+    if best is None or {best, second} != {dates.DAY_FIRST, dates.MONTH_FIRST}:
+        return dates.Format(best) if best else None
+    if this.override.dayfirst is not None:
+        return dates.Format(dates.DAY_FIRST if this.override.dayfirst else dates.MONTH_FIRST)
+    example = clean.shapes[0].example
+    alike = odd[best] == odd[second or best]
+    if alike and not re.match(r"[0-9]+\.", example):
+        what = f"`{example}` may have the day or the month first, and no cell has a part above 12"
+        raise this.question(example, what, {"dayfirst": True}, {"dayfirst": False})
+    return dates.Format(dates.DAY_FIRST if alike else best)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import DataError
+from hpsearch.sources.table.column import shown
 from hpsearch.sources.table.columns import Column, Decision, decide
-from hpsearch.sources.table.rules import shown
 from hpsearch.sources.table.sample import sample
 from hpsearch.spec.task import TASKS
 

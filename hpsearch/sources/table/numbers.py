@@ -1,104 +1,274 @@
-"""Columns of texts that are nearly all different and plain numbers, as numbers."""
+"""How numbers are written: decimal and thousands separators, signs, and how to settle them.
+
+`1,234` may be one thousand or one and a bit. No cell can tell, but a column can: `Evidence` gathers
+what its shapes (see `tally`) say, and `settle` makes a `Style` of it, or puts the question that is
+left to the user.
+"""
 
 from __future__ import annotations
 
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+from hpsearch.sources.table.rules import LEADING_ZEROS_SHARE, few_are_odd
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from hpsearch.sources.table.tally import Shape
 
-__all__ = ["numbers_of"]
+__all__ = ["Evidence", "Style", "evidence", "settle"]
 
-_FEWEST_ROWS = 1000
-"""In a shorter table texts cost nothing."""
+_SIGNS = "%$€£¥₹"
+"""Percent and the currencies that are written as one character."""
+_BLANKS = " \u00a0\u202f"
+"""Between groups of digits: a space, a no-break space, a narrow one."""
+_MINUS = "\u2212"  # as typographers write it
+_APOSTROPHES = "'\u2019"
+_CLASSES = {" ": f"[{_BLANKS}]", "'": f"[{_APOSTROPHES}]"}
+"""Separators that are written in several ways, as regular expressions."""
+_SAME = str.maketrans(dict.fromkeys(_BLANKS, " ") | dict.fromkeys(_APOSTROPHES, "'"))
 
-_LOOKED_AT = 200
-_DIFFERENT = 180
-"""How many of so many cells, evenly spread over the rows, must differ: then a thousand texts do."""
-
-_PLAIN = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"
-
-_MOST_ODD = 100
-"""How many different texts that are no numbers may stand in a column of numbers."""
-
-_MOST_EXACT = 1e15
-"""Whole numbers above may not be what was written once they are float64."""
+_MAIN_SHARE = 0.95
+"""A sign that so many numbers carry is the column's unit, and a rarer one an odd cell; a decimal
+separator that so many of the sure decimals have is the column's."""
 
 
-def numbers_of(texts: pa.StringArray) -> tuple[pa.DoubleArray, dict[int, str]] | None:
-    """Texts as float64, null where one is empty or odd, and the odd ones by row.
+@dataclass(frozen=True)
+class Style:
+    """How a column's numbers are written."""
 
-    Only of more than 1,000 rows whose texts mostly differ and mostly are numbers, and only where
-    nothing is lost that the texts say: none has leading zeros, or more digits than float64, and a
-    point is a decimal point for sure. Else None.
-    """
-    if len(texts) <= _FEWEST_ROWS:
-        return None
-    spread = np.linspace(0, len(texts) - 1, _LOOKED_AT).astype(np.int64)
-    some = texts.take(pa.array(spread))
-    if len(some.unique()) < _DIFFERENT:
-        return None
-    odd: dict[int, str] = {}
-    numbers = _at_once(texts)
-    if numbers is None:
-        if not _mostly_plain(some):
+    decimal: str = "."
+    thousands: str = ""
+    """Between groups of three digits; "" where there are none, " " for blanks of any width."""
+    sign: str = ""
+    """A percent or currency sign that cells may carry; it is stripped."""
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression, the same for Python and RE2, that matches such a number whole."""
+        return _compiled(self).pattern
+
+    def value(self, text: str) -> float | None:
+        """The finite number that `text` is; None where it is none."""
+        if not _compiled(self).fullmatch(text):
             return None
-        trimmed = pc.utf8_trim_whitespace(texts)
-        numbers, odd = _with_gaps(texts, trimmed)
-        texts = trimmed
-    values = numbers.to_numpy(zero_copy_only=False)  # nan for null
-    return None if len({*odd.values()}) > _MOST_ODD or _says_more(texts, values) else (numbers, odd)
+        for mark in self.dropped:
+            text = text.replace(mark, "")
+        value = float(text.replace(_MINUS, "-").replace(self.decimal, "."))
+        return value if math.isfinite(value) else None
+
+    @property
+    def dropped(self) -> str:
+        """Characters that mean nothing for the value."""
+        grouping = {" ": "", "'": _APOSTROPHES}.get(self.thousands, self.thousands)
+        return grouping + (self.sign + _BLANKS if self.sign or self.thousands == " " else "")
 
 
-def _at_once(texts: pa.StringArray) -> pa.DoubleArray | None:
-    """Texts that are all finite numbers; ten times as fast as looking at the form of each."""
-    try:
-        numbers = texts.cast(pa.float64())
-    except pa.ArrowInvalid:
+@lru_cache(maxsize=256)
+def _compiled(style: Style) -> re.Pattern[str]:
+    sign = f"(?:{re.escape(style.sign)}[{_BLANKS}]?)?" if style.sign else ""
+    after = f"(?:[{_BLANKS}]?{re.escape(style.sign)})?" if style.sign else ""
+    point, whole = re.escape(style.decimal), "[0-9]+"
+    if style.thousands:
+        mark = _CLASSES.get(style.thousands, re.escape(style.thousands))
+        whole = f"[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+|{whole}"
+    if style.thousands == ",":  # of Indian lakhs and crores only the last group has three digits
+        whole = f"[0-9]{{1,2}}(?:,[0-9]{{2}})+,[0-9]{{3}}|{whole}"
+    number = rf"(?:(?:{whole})(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+\-]?[0-9]+)?"
+    return re.compile(rf"^{sign}[+{_MINUS}\-]?{sign}{number}{after}$")
+
+
+_NUMBER_LIKE = re.compile(
+    rf"(?P<before>[{_SIGNS}{_BLANKS}]*)[+{_MINUS}\-]?(?P<between>[{_SIGNS}{_BLANKS}]*)"
+    rf"(?P<body>[09](?:[09.,{_APOSTROPHES}{_BLANKS}]*[09.,])?|[.,][09]+)(?P<power>e[+\-]?[09]+)?"
+    rf"(?P<after>[{_SIGNS}{_BLANKS}]*)"
+)
+_DECIMAL = re.compile(r"(?P<whole>[09]*)(?P<point>[.,])(?P<rest>[09]*)")
+_GROUPED = re.compile(
+    r"(?:[09]{1,3}(?P<group>[.,' ])[09]{3}(?:(?P=group)[09]{3})*|[09]{1,2}(?:,[09]{2})+,[09]{3})"
+    r"(?:(?P<point>[.,])[09]*)?"
+)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What one shape says: at most one of `open` and the two sure ones is set for a separator."""
+
+    decimal: str = ""
+    thousands: str = ""
+    open: str = ""
+    digits: str = ""
+    """The digits before the decimal separator, where none stands between thousands."""
+    sign: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there are digits alone."""
+        return not (self.decimal or self.thousands or self.open)
+
+
+@lru_cache(maxsize=4096)
+def _read(pattern: str) -> _Reading | None:
+    """None where a shape is that of no number, but of a date or an address."""
+    match = _NUMBER_LIKE.fullmatch(pattern)
+    reading = _reading(match["body"].translate(_SAME)) if match else None
+    if not match or not reading:
         return None
-    return numbers if np.isfinite(numbers.to_numpy()).all() else None  # it reads nan and inf, too
+    if match["power"] and reading.open:  # nobody writes thousands in 1.234e5
+        reading = replace(reading, decimal=reading.open, open="")
+    marks = {*match["before"], *match["between"], *match["after"]} - {*_BLANKS}
+    return replace(reading, sign="".join(sorted(marks)))
 
 
-def _mostly_plain(texts: pa.StringArray) -> bool:
-    plain = pc.match_substring_regex(pc.utf8_trim_whitespace(texts), _PLAIN)
-    return bool(pc.sum(plain).as_py() > len(texts) // 2)
+def _reading(body: str) -> _Reading | None:
+    if body.isdigit():
+        return _Reading(digits=body)
+    if match := _DECIMAL.fullmatch(body):
+        point, digits = match["point"], match["whole"]
+        if re.fullmatch("9[09]{0,2}", digits) and len(match["rest"]) == 3:
+            return _Reading(open=point, digits=digits)
+        return _Reading(decimal=point, digits=digits)
+    match = _GROUPED.fullmatch(body)
+    group = match and (match["group"] or ",")
+    if not match or not group or match["point"] == group:
+        return None
+    return _Reading(decimal=match["point"] or "", thousands=group)
 
 
-def _with_gaps(
-    texts: pa.StringArray, trimmed: pa.StringArray
-) -> tuple[pa.DoubleArray, dict[int, str]]:
-    plain = pc.match_substring_regex(trimmed, _PLAIN)
-    numbers = pc.if_else(plain, trimmed, pa.scalar(None, pa.string())).cast(pa.float64())
-    odd = pc.and_(pc.invert(plain), pc.not_equal(trimmed, ""))
-    rows = pc.indices_nonzero(odd)
-    return numbers, dict(zip(rows.to_pylist(), texts.take(rows).to_pylist(), strict=True))
+@dataclass(frozen=True)
+class Evidence:
+    """What the shapes of a column say of its numbers."""
+
+    cells: int = 0
+    """Cells that are numbers under some reading, with the column's sign or none."""
+    distinct: int = 0
+    sign: str = ""
+    decimals: Mapping[str, int] = field(default_factory=dict)
+    """Separators that can only be decimal, with their cells."""
+    grouping: Mapping[str, int] = field(default_factory=dict)
+    """Separators that can only be of thousands, with their distinct texts."""
+    open: Mapping[str, int] = field(default_factory=dict)
+    """Separators of texts such as `1.234`, with their distinct texts."""
+    ungrouped: str = ""
+    """A text of 1,000 or more without a separator of thousands."""
+    below: str = ""
+    """A whole number from 1 to 999."""
+    leading_zeros: int = 0
+    """Cells with whole numbers such as `007`."""
+    whole: int = 0
+    """Cells with whole numbers."""
+    example: str = ""
+    """A text of an open separator."""
+
+    def are_most(self, cells: int, distinct: int) -> bool:
+        """Whether so many cells and distinct texts are these numbers, but for odd ones."""
+        return few_are_odd(self.cells, cells, distinct - self.distinct, distinct)
+
+    @property
+    def are_codes(self) -> bool:
+        """Whether so many whole numbers have leading zeros that they are no quantities."""
+        return self.leading_zeros > 0 and self.leading_zeros >= LEADING_ZEROS_SHARE * self.whole
 
 
-def _says_more(texts: pa.StringArray, values: NDArray[np.float64]) -> bool:
-    """Whether texts say something that they do not as values, nan for those that are no numbers.
+def evidence(shapes: Iterable[Shape]) -> Evidence:
+    """The evidence of a column's shapes."""
+    read = [(shape, r) for shape in shapes if (r := _read(shape.pattern))]
+    signs = _counted((r.sign or " ", shape.cells) for shape, r in read)
+    sign = next((s for s, n in signs.items() if n >= _MAIN_SHARE * sum(signs.values())), " ")
+    sign = sign.strip() if len(sign) == 1 else ""
+    read = [(shape, r) for shape, r in read if r.sign in ("", sign)]
+    whole = [(shape, r.digits) for shape, r in read if r.is_whole]
+    return Evidence(
+        cells=sum(shape.cells for shape, _ in read),
+        distinct=sum(shape.distinct for shape, _ in read),
+        sign=sign,
+        decimals=_counted((r.decimal, shape.cells) for shape, r in read),
+        grouping=_counted((r.thousands, shape.distinct) for shape, r in read),
+        open=_counted((r.open, shape.distinct) for shape, r in read),
+        ungrouped=next((s.example for s, r in read if len(r.digits) > 3), ""),
+        below=next((s.example for s, digits in whole if digits in ("9", "99", "999")), ""),
+        leading_zeros=sum(s.cells for s, digits in whole if len(digits) > 1 and digits[0] == "0"),
+        whole=sum(shape.cells for shape, _ in whole),
+        example=next((s.example for s, r in read if r.open), ""),
+    )
 
-    It is read from the bytes of the texts: 007, 12345678901234567, and points that all may mark
-    thousands, as in 1.234.
+
+def _counted(marks: Iterable[tuple[str, int]]) -> Mapping[str, int]:
+    counter: Counter[str] = Counter()
+    for mark, number in marks:
+        if mark:
+            counter[mark] += number
+    return counter
+
+
+def settle(
+    found: Evidence, decimal: str | None, thousands: str | None, elsewhere: frozenset[str]
+) -> tuple[Style, str]:
+    """How a column's numbers are written, and the question that only the user can answer, or "".
+
+    Args:
+        found: What the column's shapes say.
+        decimal: The separator that the study file names; None where it names none.
+        thousands: The same of thousands; "" for none.
+        elsewhere: Decimal separators that other columns of the file have for sure.
     """
-    plain = ~np.isnan(values)
-    sizes = np.abs(values[plain])
-    if np.any((sizes >= _MOST_EXACT) & (sizes == np.round(sizes))):
-        return True
-    _, offsets, data = texts.buffers()
-    ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    characters = np.frombuffer(data, np.uint8)
-    begins, ends = ends[:-1][plain], ends[1:][plain]
-    begins = begins + (characters[begins] == ord("-")) + (characters[begins] == ord("+"))
-    zero = characters[begins] == ord("0")
-    if np.any(zero & (sizes >= 1)):
-        return True
-    points = np.flatnonzero(characters == ord("."))
-    rows = np.searchsorted(begins, points, side="right") - 1
-    inside = (rows >= 0) & (points < ends[rows])
-    points, rows = points[inside], rows[inside]
-    decimal = (ends[rows] - points != 4) | (points - begins[rows] > 3) | zero[rows]
-    return bool(len(points)) and not decimal.any()
+    if decimal is not None or thousands is not None:
+        return _given(found, decimal, thousands), ""
+    point, mixed = _main(found.decimals)
+    group, _ = _main({mark: n for mark, n in found.grouping.items() if mark != point})
+    question = f"`{mixed}` and `{point}` are both decimal separators" if mixed else ""
+    for mark in found.open:
+        if mark in (point, group):
+            continue
+        if point or _are_thousands(found, mark, elsewhere):
+            group = group or mark
+        else:
+            point = mark
+            if not (group or mark == "." or mark in elsewhere):
+                question = f"`{found.example}` may be thousands or decimals"
+    if len(found.open) == 2 and not found.decimals and not found.grouping:
+        question = "`,` and `.` may each be thousands or decimals"
+    if group and not _may_group(found, group):
+        question = question or _unlikely(found, group)
+    return Style(point or ("," if group == "." else "."), group, found.sign), question
+
+
+def _given(found: Evidence, decimal: str | None, thousands: str | None) -> Style:
+    if decimal is None:
+        sure = _main({mark: n for mark, n in found.decimals.items() if mark != thousands})[0]
+        return Style(sure or ("," if thousands == "." else "."), thousands or "", found.sign)
+    if thousands is None:
+        marks = [*found.grouping, *found.open]
+        thousands = next((mark for mark in marks if mark != decimal), "")
+    return Style(decimal, thousands, found.sign)
+
+
+def _are_thousands(found: Evidence, mark: str, elsewhere: frozenset[str]) -> bool:
+    """Whether `1.234`, with nothing sure beside it in its column, is more than a thousand."""
+    settled = bool(found.below) or (bool(elsewhere) and mark not in elsewhere)
+    return settled and _may_group(found, mark)
+
+
+def _may_group(found: Evidence, mark: str) -> bool:
+    """Thousands are written so throughout, and more than once."""
+    carriers = found.grouping.get(mark, 0) + found.open.get(mark, 0)
+    return carriers >= 2 and not found.ungrouped
+
+
+def _unlikely(found: Evidence, mark: str) -> str:
+    if found.ungrouped:
+        return f"some numbers have `{mark}` between thousands, and `{found.ungrouped}` has none"
+    return f"only one number has `{mark}` between thousands"
+
+
+def _main(marks: Mapping[str, int]) -> tuple[str, str]:
+    """The commonest of `marks`, and another one that is common too."""
+    ordered = sorted(marks, key=lambda mark: -marks[mark])
+    if len(ordered) < 2:
+        return (ordered or [""])[0], ""
+    clear = marks[ordered[0]] >= _MAIN_SHARE * sum(marks.values())
+    return ordered[0], "" if clear else ordered[1]

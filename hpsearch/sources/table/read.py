@@ -12,12 +12,12 @@ import numpy as np
 from hpsearch.errors import DataError, line
 from hpsearch.sources.raw import Raw
 from hpsearch.sources.table import cells, encode, frozen
-from hpsearch.sources.table.column import Column
+from hpsearch.sources.table.column import Column, shown
 from hpsearch.sources.table.columns import Decision, decide
 from hpsearch.sources.table.encode import nothing_left
 from hpsearch.sources.table.inputs import Selection, TableInputs
 from hpsearch.sources.table.look import advised, kind_of
-from hpsearch.sources.table.rules import Override, shown
+from hpsearch.sources.table.rules import Override
 from hpsearch.sources.table.targets import targets
 from hpsearch.spec.task import usual
 

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = [
     "FEW_VALUES",
-    "GAPS_SHARE",
     "IDENTIFIER_SHARE",
     "KNOWN_MARKS",
     "LEADING_ZEROS_SHARE",
     "MOST_INPUTS",
-    "MOST_ODD_SHARE",
     "MOST_ODD_TEXTS",
     "NUMBER_SHARE",
-    "RARE_ROWS",
-    "RARE_SHARE",
     "TEXT_SHARE",
     "TEXT_WORDS",
     "Override",
     "Overrides",
+    "enough_gaps",
+    "few_are_odd",
     "frequent",
-    "key",
-    "shown",
 ]
 
 KNOWN_MARKS = (
@@ -112,14 +107,12 @@ def frequent(distinct: int, rows: int) -> float:
     return 2 if distinct <= FEW_VALUES else max(RARE_ROWS, RARE_SHARE * rows)
 
 
-def shown(name: str) -> str:
-    """A column's name within a sentence."""
-    return f"`{name}`" if name else "without a name"
+def few_are_odd(fitting: int, cells: int, odd: int, distinct: int) -> bool:
+    """Whether the others of so many cells and distinct texts are odd ones among `fitting` cells."""
+    enough = fitting > 0 and fitting >= NUMBER_SHARE * cells
+    return enough and odd <= max(MOST_ODD_TEXTS, MOST_ODD_SHARE * distinct)
 
 
-def key(name: str, **settings: object) -> str:
-    """The lines of a study file that say something of a column, as a sentence can show them."""
-    said = ", ".join(
-        f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()
-    )
-    return f"data.columns: {{{json.dumps(name, ensure_ascii=False)}: {{{said}}}}}"
+def enough_gaps(missing: int, rows: int) -> bool:
+    """Whether so many rows lack a value that whether they do is an input."""
+    return missing > 0 and missing >= GAPS_SHARE * rows

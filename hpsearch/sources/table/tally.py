@@ -18,14 +18,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from hpsearch.sources.table import dates
-    from hpsearch.sources.table.reading import Table
-    from hpsearch.sources.table.rules import Override
-    from hpsearch.sources.table.style import Style
+    from hpsearch.sources.table.numbers import Style
 
-__all__ = ["MOST_SHAPES", "Shape", "Tally", "Text", "tally", "tally_of"]
+__all__ = ["MOST_SHAPES", "Shape", "Tally", "Text", "tally"]
 
 MOST_SHAPES = 2_000
 """Numbers are written in a few hundred shapes at most, dates in a dozen; more are codes."""
@@ -37,7 +35,7 @@ _TO_SHAPE = {**_DIGITS, **_LETTERS, ord("E"): "e"}
 
 
 def _shape(text: str) -> str:
-    """The shape of a text; `bulk.shapes` is the same for many."""
+    """The shape of a text; `arrow.shapes` is the same for many."""
     pattern = text.translate(_TO_SHAPE)
     at = 1 if pattern[:1] in ("+", "-") else 0
     return f"{pattern[:at]}0{pattern[at + 1 :]}" if text[at : at + 1] == "0" else pattern
@@ -99,9 +97,6 @@ class Tally(Protocol):
     def present(self) -> Any:
         """The rows that have a value, as `tally` takes them."""
 
-    def row(self, text: str) -> int:
-        """The first row with this text."""
-
     def words(self) -> float:
         """Words in a cell, on average."""
 
@@ -113,13 +108,6 @@ class Tally(Protocol):
 
         Rows that are not counted, or lack a value, are passed over.
         """
-
-
-def tally_of(table: Table, name: str, rows: Any, override: Override) -> Tally:
-    """The tally of a column of a table, by what the study file says of it."""
-    as_text = override.kind in ("category", "date", "text")
-    odd = table.odd.get(name)
-    return tally(table.column(name), rows, override.missing or (), odd, as_text=as_text)
 
 
 def tally(
@@ -143,13 +131,9 @@ def tally(
     """
     if isinstance(column, list | tuple):
         return _ListTally(column, rows, frozenset(marks))
-    from hpsearch.sources.table import bulk
-    from hpsearch.sources.table.arrow_tally import ArrowTally
-    from hpsearch.sources.table.number_tally import NumberTally
+    from hpsearch.sources.table.arrow_tally import arrow_tally
 
-    if bulk.is_numeric(column) and not as_text:
-        return NumberTally(bulk.numbers_of(column), odd or {}, rows, frozenset(marks))
-    return ArrowTally.of(bulk.with_odd(column, odd or {}), rows, frozenset(marks))
+    return arrow_tally(column, odd or {}, rows, frozenset(marks), as_text=as_text)
 
 
 class _ListTally:
@@ -197,9 +181,6 @@ class _ListTally:
     def present(self) -> Any:
         return [row for row, _ in self._present]
 
-    def row(self, text: str) -> int:
-        return self._first[text]
-
     def first_missing(self) -> int | None:
         present = {row for row, _ in self._present}
         rows = range(len(self._column)) if self._rows is None else self._rows
@@ -209,7 +190,7 @@ class _ListTally:
         return sum(len(text.split()) for _, text in self._present) / max(self.cells, 1)
 
     def bounds(self, kind: Style | dates.Format) -> tuple[float, float]:
-        values = list(self._values(kind, self._counts))
+        values = [value for text in self._counts if (value := kind.value(text)) is not None]
         return min(values), max(values)
 
     def steps(self, kind: Style | dates.Format) -> tuple[bool, bool]:
@@ -218,9 +199,6 @@ class _ListTally:
         rows = [later - row for (row, _), (later, _) in pairwise(values)]
         steps = [later - value for (_, value), (_, later) in pairwise(values)]
         return bool(steps) and steps == rows, bool(steps) and min(steps) >= 0
-
-    def _values(self, kind: Style | dates.Format, texts: Iterable[str]) -> Iterable[float]:
-        return (value for text in texts if (value := kind.value(text)) is not None)
 
     def _text(self, text: str) -> Text:
         return Text(text, self._counts[text], self._first[text])

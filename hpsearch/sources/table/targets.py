@@ -1,23 +1,142 @@
-"""The targets of a table's rows, by what was decided of the target column."""
+"""The target column: classes or numbers, and the rows that have one.
+
+It is decided without NumPy or Arrow where its texts are a plain list.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.errors import DataError
-from hpsearch.sources.table import frozen
-from hpsearch.sources.table.rules import shown
-from hpsearch.sources.table.target import label
+from hpsearch.sources.table.column import Column, key, number_of, shown
+from hpsearch.sources.table.kinds import odd_number, read_numbers
+from hpsearch.sources.table.numbers import settle
+from hpsearch.sources.table.rules import FEW_VALUES, KNOWN_MARKS
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
+    from hpsearch.sources.table.column import Undecided
+    from hpsearch.sources.table.numbers import Style
     from hpsearch.sources.table.reading import Table
-    from hpsearch.sources.table.target import Target
+    from hpsearch.sources.table.tally import Tally
 
-__all__ = ["targets"]
+__all__ = ["Target", "decide_target", "label", "targets"]
+
+_ROWS_A_CLASS = 5
+"""Few whole numbers are classes where each is, on average, in so many rows."""
+_FEWEST_ROWS = 5
+"""Rows with a target without which nothing can be split."""
+_MIXED_SHARE = 0.5
+"""A target with so many numbers, many of them different, is no set of names."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is learnt: plain values."""
+
+    column: Column
+    task: Literal["classification", "regression"]
+    classes: tuple[str, ...] = ()
+    """Numbers by size, then texts by the alphabet; empty for regression."""
+    least: float | None = None
+    largest: float | None = None
+    """The range of its numbers."""
+
+
+def decide_target(
+    this: Undecided, task: Literal["classification", "regression"] | None
+) -> tuple[Target, Any]:
+    """What the target is, and the rows that have one (None: all).
+
+    Raises DataError for a cell that fits nothing, and for a target that cannot be learnt.
+    """
+    name, kind, clean = this.name, this.override.kind, this.texts
+    if not clean.cells:
+        raise DataError(f"the target {shown(name)} is empty in each row")
+    if kind in ("category", "number"):
+        task = "classification" if kind == "category" else "regression"
+    are_numbers = kind != "category" and this.are_numbers and not this.found.leading_zeros
+    if task == "regression" or are_numbers:
+        target, clean = _numbers(this, task)
+    else:
+        target = _classes(this)
+    if clean.missing:
+        line = this.line_of(clean.first_missing() or 0)
+        rows = number_of(clean.missing, "row")
+        this.note(f"{rows} without a target left out, the first in line {line}")
+    if clean.cells < _FEWEST_ROWS:
+        rows = number_of(clean.cells, "row")
+        raise DataError(f"{rows} with a target {shown(name)}; give {_FEWEST_ROWS} or more")
+    return target, clean.present() if clean.missing else None
+
+
+def label(text: str, target: Target) -> str:
+    """The class that a text names: 1 and 1.0 are the same."""
+    if target.column.kind != "number":
+        return text
+    value = target.column.style.value(text)
+    return str(int(value)) if value is not None and value == int(value) else text
+
+
+def _column(this: Undecided) -> Column:
+    texts, marks = this.texts, this.override.missing or ()
+    return Column(
+        this.name, "category", "target", texts.cells, texts.missing, texts.distinct, marks=marks
+    )
+
+
+def _numbers(this: Undecided, task: str | None) -> tuple[Target, Tally]:
+    column, clean = read_numbers(_column(this), this, frozenset(), "makes it a class")
+    if not clean.cells:
+        raise DataError(f"the target {shown(this.name)} is empty in each row")
+    style = column.style
+    least, largest = clean.bounds(style)
+    target = Target(column, "regression", (), least, largest)
+    if task == "classification" or (task is None and _few_whole(clean, style)):
+        labels = {label(text.text, target) for text in clean.texts(clean.distinct)}
+        classes = sorted(labels, key=lambda text: (style.value(text) or 0.0, text))
+        _check_classes(this.name, clean, classes)
+        return replace(target, task="classification", classes=tuple(classes)), clean
+    this.note(f"the target, numbers from {least:.6g} to {largest:.6g}")
+    return target, clean
+
+
+def _few_whole(clean: Tally, style: Style) -> bool:
+    """Whether the numbers are whole, few, and each in several rows."""
+    if clean.distinct > 2 * FEW_VALUES:  # 1 and 1.0 are two texts of one number
+        return False
+    values = {style.value(text.text) or 0.0 for text in clean.texts(clean.distinct)}
+    few = len(values) <= FEW_VALUES and len(values) * _ROWS_A_CLASS <= clean.cells
+    return few and all(value.is_integer() for value in values)
+
+
+def _classes(this: Undecided) -> Target:
+    texts, found = this.texts, this.found
+    mixed = found.distinct > FEW_VALUES and found.cells >= _MIXED_SHARE * texts.cells
+    if mixed and this.override.kind != "category" and not found.leading_zeros:
+        style, _ = settle(found, this.override.decimal, this.override.thousands, frozenset())
+        raise odd_number(this, texts, style)
+    classes = sorted(text.text for text in texts.texts(texts.distinct))
+    _check_classes(this.name, texts, classes)
+    for mark in texts.among(KNOWN_MARKS):
+        this.note(
+            f"`{mark.text}` is a class, in {number_of(mark.cells, 'cell')}; "
+            f"{key(this.name, missing=[mark.text])} leaves those rows out"
+        )
+    return Target(_column(this), "classification", tuple(classes))
+
+
+def _check_classes(name: str, texts: Tally, classes: list[str]) -> None:
+    if len(classes) == 1:
+        raise DataError(f"the target {shown(name)} is `{classes[0]}` in each row; need two classes")
+    if len(classes) > FEW_VALUES and len(classes) > texts.cells / 2:
+        raise DataError(
+            f"the target {shown(name)} has {len(classes):,} different values in "
+            f"{texts.cells:,} rows, such as `{classes[0]}`: too many for classes"
+        )
 
 
 def targets(target: Target, table: Table) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -26,6 +145,10 @@ def targets(target: Target, table: Table) -> tuple[NDArray[Any], NDArray[np.int6
     They are int64 indices of `target.classes`, or float64 numbers in their own unit. DataError for
     a cell that is no class, or no number.
     """
+    import numpy as np
+
+    from hpsearch.sources.table import frozen
+
     if target.task == "regression":
         values_N = frozen.numbers(target.column, table, None)
         rows = np.flatnonzero(~np.isnan(values_N))
@@ -34,14 +157,12 @@ def targets(target: Target, table: Table) -> tuple[NDArray[Any], NDArray[np.int6
     places = {name: place for place, name in enumerate(target.classes)}
     classes = [places.get(label(text, target), -1) for text in texts.texts.to_pylist()]
     rows = np.flatnonzero(texts.codes >= 0)
-    classes_M = np.array([*classes, -1], np.int64)[texts.codes[rows]]
-    odd = np.flatnonzero(classes_M < 0)
+    classes_M = np.array(classes, np.int64)[texts.codes[rows]]
+    odd = rows[classes_M < 0]
     if len(odd):
-        row = int(rows[odd[0]])
-        text = texts.texts[int(texts.codes[row])].as_py()
         listed = ", ".join(target.classes[:20]) + (", ..." if len(target.classes) > 20 else "")
         raise DataError(
-            f"column {shown(target.column.name)}, line {table.line_of(row)}: `{text}` is none of "
-            f"the classes, which are {listed}"
+            f"column {shown(target.column.name)}, line {table.line_of(int(odd[0]))}: "
+            f"`{texts.text(odd[0])}` is none of the classes, which are {listed}"
         )
     return classes_M, rows

@@ -7,7 +7,7 @@ import pytest
 from hpsearch.errors import DataError
 from hpsearch.sources.table.columns import Decision, decide
 from hpsearch.sources.table.rules import Override, Overrides
-from hpsearch.sources.table.target import label
+from hpsearch.sources.table.targets import label
 from tests.unit.sources.tables import sample, whole
 
 

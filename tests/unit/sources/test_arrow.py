@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hpsearch.sources.table import bulk
+from hpsearch.sources.table import arrow
 from hpsearch.sources.table.dates import FORMATS, Format
-from hpsearch.sources.table.style import Style
+from hpsearch.sources.table.numbers import Style
 
 DATES = [
     "2020-02-29", "2021-02-29", "2020-1-5 6:30 PM", "2020/12/31T23:59:60Z", "0000-01-01",
@@ -33,7 +33,7 @@ def test_dates(order):
     one_by_one = [Format(order).value(text) for text in DATES]
     assert any(value is not None for value in one_by_one)
     expected = [math.nan if value is None else value for value in one_by_one]
-    np.testing.assert_array_equal(bulk.seconds(pa.array(DATES), Format(order)), expected)
+    np.testing.assert_array_equal(arrow.seconds(pa.array(DATES), Format(order)), expected)
 
 
 @pytest.mark.parametrize("sign", ["", "%", "$"])
@@ -41,10 +41,10 @@ def test_dates(order):
 def test_numbers(marks, sign):
     style = Style(marks[0], marks[1:], sign)
     expected = [math.nan if (v := style.value(text)) is None else v for text in NUMBERS]
-    np.testing.assert_array_equal(bulk.floats(pa.array(NUMBERS), style), expected)
+    np.testing.assert_array_equal(arrow.floats(pa.array(NUMBERS), style), expected)
 
 
 def test_years_of_two_digits_are_from_1969_to_2068():
-    values = bulk.seconds(pa.array(["31.12.69", "31.12.68"]), Format("day-month-year"))
+    values = arrow.seconds(pa.array(["31.12.69", "31.12.68"]), Format("day-month-year"))
     years = values.astype("datetime64[s]").astype("datetime64[Y]").astype(str)
     assert years.tolist() == ["1969", "2068"]
