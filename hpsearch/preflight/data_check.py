@@ -9,7 +9,8 @@ from hpsearch.errors import DataError
 from hpsearch.sources.opening import check_task, data_settings
 from hpsearch.spec import versions
 from hpsearch.spec.impossible import combinations, never
-from hpsearch.spec.task import LOSS, LOSS_RULE, possible, usual
+from hpsearch.spec.task import LOSS, possible, usual
+from hpsearch.spec.task_rules import LOSS_RULE
 from hpsearch.stages.outline import remarks
 
 if TYPE_CHECKING:

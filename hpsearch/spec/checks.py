@@ -37,7 +37,8 @@ from hpsearch.spec.sections import section
 from hpsearch.spec.settings import GROUPS, SOURCES
 from hpsearch.spec.space import Choices, Range
 from hpsearch.spec.study import StudySpec
-from hpsearch.spec.task import LOSS, LOSS_RULE, TASKS, beside, possible, training
+from hpsearch.spec.task import LOSS, TASKS, beside, possible, training
+from hpsearch.spec.task_rules import LOSS_RULE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

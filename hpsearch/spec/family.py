@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
+from hpsearch.spec.declared import check_declared
 from hpsearch.spec.problem import KINDS
 from hpsearch.spec.registry import PluginError, Registry
-from hpsearch.spec.settings import GROUPS, RESERVED, More, ValueKind
-from hpsearch.spec.task import TASKS, beside, rules_of, training
+from hpsearch.spec.task import TASKS, beside, training
+from hpsearch.spec.task_rules import rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,20 +49,9 @@ class Family:
     """What settings have to agree on, so that a study file can be told before a trial fails."""
 
     def __post_init__(self) -> None:
-        names = [setting.name for setting in self.settings]
-        taken = RESERVED | {setting.name for setting in training(beside(None))}
-        for name in names:
-            if name in taken or not name.isidentifier():
-                raise ValueError(f"no setting of a family can be called {name!r}")
-            if names.count(name) > 1:
-                raise ValueError(f"there are two settings {name!r}")
-        for setting in self.settings:
-            _check_words(setting)
-            if not setting.accepts(setting.default):
-                raise ValueError(
-                    f"the default of {setting.name} is no value of it: expected {setting.expected}"
-                )
-        if unknown := {name for names in self.either for name in names} - {*names}:
+        check_declared(self.settings, {setting.name for setting in training(beside(None))})
+        own = {setting.name for setting in self.settings}
+        if unknown := {name for names in self.either for name in names} - own:
             raise ValueError(f"either: there is no setting {', '.join(sorted(unknown))}")
         if not self.takes or not {*self.takes} <= {*KINDS}:
             raise ValueError(f"takes: expected some of {', '.join(KINDS)}")
@@ -95,18 +85,6 @@ class Family:
                     f"beside networks of the family {self.name}"
                 )
         return Vocabulary(known, (*rules_of(tasks), *self.rules))
-
-
-def _check_words(setting: Setting) -> None:
-    """ValueError where a field of a setting is none of the words that it can be."""
-    for field, word, words in (
-        ("kind", setting.kind, get_args(ValueKind)),
-        ("group", setting.group, GROUPS),
-        ("more", setting.more or "capacity", get_args(More)),
-    ):
-        if word not in words:
-            expected = ", ".join(words)
-            raise ValueError(f"{field} of {setting.name}: expected one of {expected}; got {word!r}")
 
 
 @dataclass(frozen=True)

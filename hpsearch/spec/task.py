@@ -7,18 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from hpsearch.spec.conflicts import Rule, SettingsError
+from hpsearch.spec.conflicts import SettingsError
+from hpsearch.spec.declared import check_declared
 from hpsearch.spec.registry import Registry
-from hpsearch.spec.settings import RESERVED, TRAINING
+from hpsearch.spec.settings import TRAINING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hpsearch.spec.settings import Direction, Setting, Value
+    from hpsearch.spec.settings import Direction, Setting
 
 __all__ = [
-    "LOSS", "LOSS_RULE", "TASKS", "Baseline", "Loss", "Metric", "Result", "Table", "Target", "Task",
-    "beside", "metric_of", "possible", "rules_of", "training", "usual",
+    "LOSS", "TASKS", "Baseline", "Loss", "Metric", "Result", "Table", "Target", "Task",
+    "beside", "having", "metric_of", "possible", "training", "usual",
 ]  # fmt: skip
 
 Target = Literal["classes", "numbers"]
@@ -148,7 +149,6 @@ class Task:
         for noun, names in (
             ("loss", [loss.name for loss in self.losses]),
             ("metric", [metric.name for metric in self.metrics]),
-            ("setting", [setting.name for setting in self.settings]),
         ):
             if twice := {name for name in names if names.count(name) > 1}:
                 raise ValueError(f"there are two of the {noun} {', '.join(sorted(twice))}")
@@ -157,13 +157,7 @@ class Task:
         for metric in self.metrics:
             if metric.name == "train_loss" or not metric.low < metric.high:
                 raise ValueError(f"the metric {metric.name} is reserved, or has no range")
-        for setting in self.settings:
-            if setting.name in RESERVED or not setting.name.isidentifier():
-                raise ValueError(f"no setting of a task can be called {setting.name!r}")
-            if not setting.accepts(setting.default):
-                raise ValueError(
-                    f"the default of {setting.name} is no value of it: expected {setting.expected}"
-                )
+        check_declared(self.settings)
 
     def metric(self, name: str) -> Metric | None:
         """Its metric of that name; None: it has none."""
@@ -201,7 +195,7 @@ class Task:
             return f"no loss of {self.name} is for {classes} classes" if lacking else ""
         loss = self.loss(name)
         if loss is None:
-            return f"the loss {name} is for {_having(name)}, not for {self.name}"
+            return f"the loss {name} is for {having(name)}, not for {self.name}"
         if loss.classes is None or classes in (None, loss.classes):
             return ""
         return f"the loss {name} is for {loss.classes} classes and there are {classes}"
@@ -263,46 +257,7 @@ def metric_of(name: str, task: str | None) -> Metric:
     raise KeyError(name)
 
 
-def rules_of(tasks: Sequence[Task]) -> tuple[Rule, ...]:
-    """What settings must agree on: the loss is one of the task, and so is a setting that means
-    something to some of the tasks alone."""
-    settings = dict.fromkeys(setting for task in tasks for setting in task.settings)
-    return LOSS_RULE, *(_ownership(setting, tasks) for setting in settings)
-
-
-def _having(loss: str) -> str:
+def having(loss: str) -> str:
     """Names of the tasks here that have a loss."""
     tasks = [task for task in TASKS.all().values() if task.loss(loss)]
     return " and ".join(task.name for task in tasks) or "another task"
-
-
-def _of_loss(settings: Mapping[str, Value], task: str | None, classes: int | None) -> str:
-    name = settings["loss"]
-    return "" if task is None else TASKS[task].refusal(None if name is None else str(name), classes)
-
-
-LOSS_RULE = Rule({"loss": "a loss of the task"}, _of_loss)
-"""That the loss is one of the task, and for so many classes."""
-
-
-def _ownership(setting: Setting, tasks: Sequence[Task]) -> Rule:
-    """That a setting stays at its default where another task is learnt, by name or by its loss."""
-    owners = [task for task in tasks if setting in task.settings]
-    whose = " or ".join(task.name for task in owners)
-
-    def breach(settings: Mapping[str, Value], task: str | None, classes: int | None) -> str:
-        if settings[setting.name] == setting.default:
-            return ""
-        name = settings["loss"]
-        if name is None and task is not None and (loss := TASKS[task].usual_loss(classes)):
-            name = loss.name
-        if name is None or any(owner.loss(str(name)) for owner in owners):
-            return ""
-        return f"{setting.name} is for {whose}; the loss {name} is for {_having(str(name))}"
-
-    default = setting.default if isinstance(setting.default, str) else f"{setting.default:g}"
-    return Rule(
-        {setting.name: f"{default}, as the loss is for another task",
-         "loss": f"a loss of {whose}, as {setting.name} is set"},
-        breach,
-    )  # fmt: skip

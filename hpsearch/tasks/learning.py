@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from torch import Tensor
 
+from hpsearch.errors import line
+from hpsearch.spec.registry import PluginError
 from hpsearch.spec.task import TASKS
 
 if TYPE_CHECKING:
@@ -20,8 +22,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hpsearch.spec.problem import Problem
+    from hpsearch.spec.task import Task
 
-__all__ = ["Learning", "LossFunction", "Measured", "Predicted", "learning"]
+__all__ = [
+    "Learning", "LossFunction", "Measured", "Predicted", "functions_of", "learning",
+]  # fmt: skip
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 """(outputs (K, N, C), targets (K, N, ...) or (N, ...)) -> the mean over each slot's rows, (K,)."""
@@ -113,5 +118,22 @@ class Learning(Protocol):
 
 @cache
 def learning(task: str) -> Learning:
-    """The functions of a task. Raises PluginError where it is not here."""
-    return cast("Learning", pkgutil.resolve_name(TASKS[task].learning))
+    """The functions of the task of that name. Raises PluginError where it is not here."""
+    return functions_of(TASKS[task])
+
+
+def functions_of(task: Task) -> Learning:
+    """The functions of a task, imported when they are first asked for.
+
+    Raises PluginError where they cannot be.
+    """
+    try:
+        module = pkgutil.resolve_name(task.learning)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise PluginError(
+            f"task {task.name}: cannot load {task.learning}: {line(error)}"
+        ) from error
+    names = [name for name in vars(Learning) if not name.startswith("_")]
+    if lacking := [name for name in names if not callable(getattr(module, name, None))]:
+        raise PluginError(f"task {task.name}: {task.learning} has no {', '.join(lacking)}")
+    return cast("Learning", module)

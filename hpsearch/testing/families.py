@@ -20,6 +20,7 @@ from hpsearch.spec import conflicts
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.problem import Problem
 from hpsearch.spec.task import usual
+from hpsearch.testing.promise import check_docs, promise
 from hpsearch.training.networks import made
 from hpsearch.training.stacking.layers import CannotStackError, StackedNetwork
 
@@ -72,19 +73,13 @@ def check_family(family: Family, shapes: Mapping[Kind, tuple[int, ...]] | None =
         _Check(family, Problem(usual("numbers").name, kind, shape, 1, ())).outputs({})
 
 
-def _promise(kept: bool, message: str) -> None:
-    if not kept:
-        raise AssertionError(message)
-
-
 def _check_declaration(family: Family) -> None:
-    for what, doc in (("it", family.doc), *((s.name, s.doc) for s in family.settings)):
-        _promise(doc.strip().endswith("."), f"{what} needs a doc, a sentence that ends with a stop")
+    check_docs(family.doc, family.settings)
     build = pkgutil.resolve_name(family.build)
     takes = inspect.signature(build).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
         lacking = [s.name for s in family.settings if s.name not in takes]
-        _promise(not lacking, f"{family.build} does not take {', '.join(lacking)}")
+        promise(not lacking, f"{family.build} does not take {', '.join(lacking)}")
 
 
 class _Check:
@@ -123,11 +118,11 @@ class _Check:
         except Exception as error:
             raise AssertionError(f"{where} fails: {type(error).__name__}: {error}") from error
         given = type(outputs).__name__
-        _promise(isinstance(outputs, torch.Tensor), f"{where} gives a {given}, not a tensor")
+        promise(isinstance(outputs, torch.Tensor), f"{where} gives a {given}, not a tensor")
         shape = tuple(outputs.shape)
-        _promise(shape == wanted, f"{where} gives {shape}, not {wanted}")
-        _promise(outputs.dtype == torch.float32, f"{where} gives {outputs.dtype}, not float32")
-        _promise(bool(outputs.isfinite().all()), f"{where} gives outputs that are not finite")
+        promise(shape == wanted, f"{where} gives {shape}, not {wanted}")
+        promise(outputs.dtype == torch.float32, f"{where} gives {outputs.dtype}, not float32")
+        promise(bool(outputs.isfinite().all()), f"{where} gives outputs that are not finite")
 
     def _network(self, settings: Settings, seed: int = 0) -> nn.Module:
         try:
@@ -163,7 +158,7 @@ class _Check:
             sum(weight.numel() for weight in self._network({setting.name: value}).parameters())
             for value in (small, large)
         ]
-        _promise(
+        promise(
             counts[0] < counts[1],
             f'{setting.name} says more="capacity", and {small} makes {counts[0]:,} weights, {large}'
             f" makes {counts[1]:,}",
@@ -171,7 +166,7 @@ class _Check:
 
     def _check_seed(self) -> None:
         one, other = (self._network({}, seed=7).state_dict() for _ in range(2))
-        _promise(
+        promise(
             one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one),
             "the same seed makes other weights: take random numbers from PyTorch's global "
             "generator alone",
@@ -185,7 +180,7 @@ class _Check:
             optimizer.zero_grad()
             loss = F.cross_entropy(network(self._inputs), targets)
             number = float(loss.detach())
-            _promise(math.isfinite(number), f"training has a loss of {number}")
+            promise(math.isfinite(number), f"training has a loss of {number}")
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
@@ -195,20 +190,20 @@ class _Check:
             again = self._network({})
         again.load_state_dict(network.state_dict(), assign=True)
         same = torch.equal(again.eval()(self._inputs), network(self._inputs))
-        _promise(
+        promise(
             same,
             "a network with the weights of another gives other outputs: all that it computes with "
             "has to lie in its parameters, its buffers and its settings",
         )
         outputs = copy.deepcopy(network).double()(_double(self._inputs))
-        _promise(outputs.dtype == torch.float64, "in double precision it does not compute in it")
+        promise(outputs.dtype == torch.float64, "in double precision it does not compute in it")
 
     # --- stacks -------------------------------------------------------------------------------
 
     def _check_slots(self) -> None:
         plain = [network.double() for network in self._slots()]
         for network in plain:
-            _promise(
+            promise(
                 _shapes(network) == _shapes(plain[0]),
                 f"{self._where({})}: values of a setting with per_slot make other layers",
             )
@@ -247,7 +242,7 @@ class _Check:
         packed = inputs_KN.transpose(0, 1).flatten(1, 2) if stacked.takes_maps else inputs_KN
         together = stacked(packed, leaves, buffers, training=training)
         message = "a stack does not compute what each of its networks does alone"
-        _promise(_close(together, alone), message)
+        promise(_close(together, alone), message)
         if training:
             alone.square().sum().backward()  # type: ignore[no-untyped-call]
             together.square().sum().backward()  # type: ignore[no-untyped-call]
@@ -255,9 +250,9 @@ class _Check:
             for name, weight in one.named_parameters():
                 slots, own = leaves[name].grad, weight.grad
                 same = slots is None or own is None or _close(slots[k], own)
-                _promise(same, f"{message}: the gradient of {name}")
+                promise(same, f"{message}: the gradient of {name}")
             for name, buffer in one.named_buffers():
-                _promise(_close(buffers[name][k], buffer), f"{message}: {name}")
+                promise(_close(buffers[name][k], buffer), f"{message}: {name}")
 
 
 def _choices(setting: Setting) -> tuple[Value, ...]:

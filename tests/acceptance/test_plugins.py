@@ -1,4 +1,4 @@
-"""A family of an installed package is searched, handed over and used as ours are."""
+"""A family and a task of installed packages are searched, handed over and used as ours are."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ budget: {epochs: 2}
 
 @pytest.fixture
 def installed(command: Command) -> Command:
-    """`hpsearch` where the package is installed."""
+    """`hpsearch` where the packages are installed."""
     folder = command.folder / "site"
     install("toy_family", folder)
+    install("toy_task", folder)
     command.hooks.append(partial(site.addsitedir, str(folder)))
     table(command.folder / "t.csv")
     return command
@@ -65,3 +66,47 @@ def test_a_search_of_a_family_of_another_package(installed: Command) -> None:
     missing = command.run("predict", "net", "t.csv", code=8).stderr
     assert missing.count("\n") == 1
     assert "no family 'toy' here: install the package that has it" in missing
+
+
+GRADES = """
+name: g
+data: {source: csv, path: g.csv, target: grade, task: grades}
+network: {family: mlp}
+metric: {name: distance, direction: minimize}
+parameters:
+  pull: {values: [0.0, 0.05]}
+  lr: {values: [0.01, 0.03]}
+  width: 16
+search: {sampler: grid, pruner: none, stack: 4}
+budget: {epochs: 8}
+"""
+
+
+def test_a_search_of_a_task_of_another_package(installed: Command) -> None:
+    command = installed
+    rows = [(at % 31, at % 7) for at in range(150)]
+    lines = [f"{a},{b},{1 + (a > 9) + (a + b > 22)}" for a, b in rows]
+    (command.folder / "g.csv").write_text("\n".join(["a,b,grade", *lines]) + "\n")
+    file = command.file(GRADES)
+    other = 'metric.direction: expected minimize, as distance is better so; got "maximize"'
+    said = command.run("check", file, "--set", "metric.direction=maximize", code=2).stderr
+    assert other in said
+    command.run("run", file)
+    best = command.json("best", "g")
+    baseline = command.json("status", "g")["baseline"]
+    assert baseline["name"].startswith("always grade ")
+    assert best["value"] < baseline["value"], "it has learnt"
+    assert {*best["metrics"]} == {"train_loss", "loss", "distance", "near"}
+    assert sum(best["off"]) == 22, "the rows of the validation part"
+    assert "how far off, trial " in command.run("best", "g", "--save", "net").stdout
+    predicted = command.run("predict", "net", "g.csv").stdout
+    found = list(csv.DictReader(io.StringIO(predicted)))
+    assert {row["prediction"] for row in found} <= {"1", "2", "3"}
+    right = sum(
+        row["prediction"] == line.rpartition(",")[2] for row, line in zip(found, lines, strict=True)
+    )
+    assert right > 100
+    command.hooks.clear()
+    missing = command.run("predict", "net", "g.csv", code=8).stderr
+    assert missing.count("\n") == 1
+    assert "no task 'grades' here: install the package that has it" in missing

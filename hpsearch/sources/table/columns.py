@@ -20,20 +20,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import DataError
 from hpsearch.sources.table.column import Column, Notes, Undecided, lacking
 from hpsearch.sources.table.kinds import decide_column
 from hpsearch.sources.table.rules import Override, Overrides
-from hpsearch.sources.table.targets import Target, decide_target
+from hpsearch.sources.table.targets import Target, TargetKind, decide_target
 
 if TYPE_CHECKING:
     from hpsearch.sources.table.reading import Table
 
 __all__ = ["Column", "Decision", "Override", "Overrides", "Target", "decide"]
-
-Task = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Decision:
 
 
 def decide(
-    table: Table, target: str | None, overrides: Overrides, task: Task | None = None
+    table: Table, target: str | None, overrides: Overrides, kind: TargetKind | None = None
 ) -> Decision:
     """What the columns of `table` are.
 
@@ -79,7 +77,7 @@ def decide(
         table: Its cells, or those of its first rows.
         target: The name of the target column; None where there is none.
         overrides: What the study file says of columns.
-        task: What is learnt; None: what the target suggests.
+        kind: What the target has to be; None: what it looks like.
 
     Raises DataError for a cell that fits nothing: one line with its column, its line and the key of
     the study file that settles it. Of a table's first rows that is a warning, as the rows below may
@@ -93,7 +91,7 @@ def decide(
     if target is not None:
         this = Undecided.of(table, target, None, overrides.of(target), notes)
         try:
-            goal, rows = decide_target(this, task)
+            goal, rows = decide_target(this, kind)
         except DataError as error:
             _raise_or_doubt(error, table, notes)
     names = [name for name in table.names if name != target]

@@ -50,7 +50,7 @@ _Row = tuple[str, str, str, str, str, str]
 def _target(target: Target) -> _Row:
     column = target.column
     becomes = f"target: {len(target.classes)} classes"
-    if target.task == "regression":
+    if target.kind == "numbers":
         becomes = f"target: {target.least:.5g} to {target.largest:.5g}"
     return (column.name, "target", _share(column), f"{column.distinct:,}", "", becomes)
 

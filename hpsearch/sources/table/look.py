@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from hpsearch.sources.table.columns import Task as TargetKind
     from hpsearch.sources.table.reading import ReadOptions, Table
     from hpsearch.sources.table.rules import Overrides
+    from hpsearch.spec.task import Target as TargetKind
 
 __all__ = ["Look", "advised", "kind_of", "look"]
 
@@ -33,10 +33,8 @@ class Look:
 
 
 def kind_of(task: str | None) -> TargetKind | None:
-    """What the target of a task is, as `decide` has it."""
-    if task is None:
-        return None
-    return "classification" if TASKS[task].target == "classes" else "regression"
+    """What the target of a task is; None where none is named."""
+    return None if task is None else TASKS[task].target
 
 
 def advised(decision: Decision, *, split: bool) -> Decision:

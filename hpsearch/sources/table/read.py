@@ -78,7 +78,7 @@ def load_table(settings: DataSettings, decided: Mapping[str, Any] | None = None)
 
     plain = replace(decision, notes=(), warnings=()).as_json()
     return Raw(
-        task=settings.task or usual("classes" if goal.classes else "numbers").name,
+        task=settings.task or usual(goal.kind).name,
         targets=np.concatenate([targets_M, test.targets]) if test else targets_M,
         classes=goal.classes,
         take=take,

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from hpsearch.sources.table.reading import Table
     from hpsearch.sources.table.tally import Tally
 
-__all__ = ["Target", "decide_target", "label", "targets"]
+__all__ = ["Target", "TargetKind", "decide_target", "label", "targets"]
+
+TargetKind = Literal["classes", "numbers"]
+"""As `spec.task.Target`, which loads more than a look at a table takes."""
 
 _ROWS_A_CLASS = 5
 """Few whole numbers are classes where each is, on average, in so many rows."""
@@ -38,18 +41,16 @@ class Target:
     """What is learnt: plain values."""
 
     column: Column
-    task: Literal["classification", "regression"]
+    kind: TargetKind
     classes: tuple[str, ...] = ()
-    """Numbers by size, then texts by the alphabet; empty for regression."""
+    """Numbers by size, then texts by the alphabet; empty where it is a number."""
     least: float | None = None
     largest: float | None = None
     """The range of its numbers."""
 
 
-def decide_target(
-    this: Undecided, task: Literal["classification", "regression"] | None
-) -> tuple[Target, Any]:
-    """What the target is, and the rows that have one (None: all).
+def decide_target(this: Undecided, wanted: TargetKind | None) -> tuple[Target, Any]:
+    """What the target is, and the rows that have one (None: all); `wanted` is what it has to be.
 
     Raises DataError for a cell that fits nothing, and for a target that cannot be learnt.
     """
@@ -57,10 +58,10 @@ def decide_target(
     if not clean.cells:
         raise DataError(f"the target {shown(name)} is empty in each row")
     if kind in ("category", "number"):
-        task = "classification" if kind == "category" else "regression"
+        wanted = "classes" if kind == "category" else "numbers"
     are_numbers = kind != "category" and this.are_numbers and not this.found.leading_zeros
-    if task == "regression" or are_numbers:
-        target, clean = _numbers(this, task)
+    if wanted == "numbers" or are_numbers:
+        target, clean = _numbers(this, wanted)
     else:
         target = _classes(this)
     if clean.missing:
@@ -88,18 +89,18 @@ def _column(this: Undecided) -> Column:
     )
 
 
-def _numbers(this: Undecided, task: str | None) -> tuple[Target, Tally]:
+def _numbers(this: Undecided, wanted: TargetKind | None) -> tuple[Target, Tally]:
     column, clean = read_numbers(_column(this), this, frozenset(), "makes it a class")
     if not clean.cells:
         raise DataError(f"the target {shown(this.name)} is empty in each row")
     style = column.style
     least, largest = clean.bounds(style)
-    target = Target(column, "regression", (), least, largest)
-    if task == "classification" or (task is None and _few_whole(clean, style)):
+    target = Target(column, "numbers", (), least, largest)
+    if wanted == "classes" or (wanted is None and _few_whole(clean, style)):
         labels = {label(text.text, target) for text in clean.texts(clean.distinct)}
         classes = sorted(labels, key=lambda text: (style.value(text) or 0.0, text))
         _check_classes(this.name, clean, classes)
-        return replace(target, task="classification", classes=tuple(classes)), clean
+        return replace(target, kind="classes", classes=tuple(classes)), clean
     this.note(f"the target, numbers from {least:.6g} to {largest:.6g}")
     return target, clean
 
@@ -126,7 +127,7 @@ def _classes(this: Undecided) -> Target:
             f"`{mark.text}` is a class, in {number_of(mark.cells, 'cell')}; "
             f"{key(this.name, missing=[mark.text])} leaves those rows out"
         )
-    return Target(_column(this), "classification", tuple(classes))
+    return Target(_column(this), "classes", tuple(classes))
 
 
 def _check_classes(name: str, texts: Tally, classes: list[str]) -> None:
@@ -149,7 +150,7 @@ def targets(target: Target, table: Table) -> tuple[NDArray[Any], NDArray[np.int6
 
     from hpsearch.sources.table import frozen
 
-    if target.task == "regression":
+    if target.kind == "numbers":
         values_N = frozen.numbers(target.column, table, None)
         rows = np.flatnonzero(~np.isnan(values_N))
         return values_N[rows], rows

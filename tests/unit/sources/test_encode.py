@@ -290,7 +290,7 @@ def test_a_table_without_inputs_stops():
 
 def test_targets_are_places_among_the_classes_or_numbers():
     table = whole(x=["1", "2"] * 10, y=["10", "2", "1.0", "1", ""] * 4)
-    goal = decide(table, "y", Overrides(), "classification").target
+    goal = decide(table, "y", Overrides(), "classes").target
     values, rows = targets(goal, table)
     assert goal.classes == ("1", "2", "10")
     assert values[:4].tolist() == [2, 1, 0, 0]
@@ -300,7 +300,7 @@ def test_targets_are_places_among_the_classes_or_numbers():
         DataError, match="column `y`, line 3: `7` is none of the classes, which are"
     ):
         targets(goal, whole(y=["1", "7"]))
-    goal = decide(table, "y", Overrides(), "regression").target
+    goal = decide(table, "y", Overrides(), "numbers").target
     values, rows = targets(goal, whole(y=["10", "NA", "", "1.5"]))
     assert (values.tolist(), rows.tolist()) == ([10, 1.5], [0, 3])
     with pytest.raises(DataError, match="column `y`, line 2: `oops` is no number"):

@@ -13,9 +13,9 @@ from tests.unit.sources.tables import sample, whole
 
 @pytest.fixture(params=[sample, whole], ids=["sample", "whole"])
 def decided(request):
-    def made(cells, task=None, **override) -> Decision:
+    def made(cells, target=None, **override) -> Decision:
         table = request.param(x=["1", "2"] * (len(cells) // 2) + ["3"] * (len(cells) % 2), y=cells)
-        return decide(table, "y", Overrides({"y": Override(**override)}), task)
+        return decide(table, "y", Overrides({"y": Override(**override)}), target)
 
     return made
 
@@ -27,7 +27,7 @@ def halves(count: int) -> list[str]:
 @pytest.mark.parametrize("mark", ["-", "", "NA", "?", "None"])
 def test_a_row_without_a_number_is_left_out_and_the_range_is_told(decided, mark):
     made = decided([*halves(3), mark, *halves(196)])
-    assert (made.target.task, made.target.least, made.target.largest) == ("regression", 13.0, 110.5)
+    assert (made.target.kind, made.target.least, made.target.largest) == ("numbers", 13.0, 110.5)
     assert made.target.column.missing == 1
     assert any("1 row without a target left out, the first in line 5" in n for n in made.notes)
     assert any("numbers from 13 to 110.5" in note for note in made.notes)
@@ -35,7 +35,7 @@ def test_a_row_without_a_number_is_left_out_and_the_range_is_told(decided, mark)
 
 @pytest.mark.parametrize("odd", ["oops", "inf", "12kg"])
 def test_another_odd_cell_stops_whatever_the_task(decided, odd):
-    for task in (None, "regression", "classification"):
+    for task in (None, "numbers", "classes"):
         with pytest.raises(DataError, match=f"column `y`, line 5: `{odd}` is no number"):
             decided([*halves(3), odd, *halves(196)], task)
 
@@ -56,17 +56,17 @@ def test_a_mark_among_texts_is_a_class_with_a_note(decided, text):
 
 def test_few_whole_numbers_are_classes_by_size_and_1_is_1_0(decided):
     made = decided(["10", "2", "1.0", "1"] * 10)
-    assert (made.target.task, made.target.classes) == ("classification", ("1", "2", "10"))
+    assert (made.target.kind, made.target.classes) == ("classes", ("1", "2", "10"))
     assert label("1.0", made.target) == "1"
-    assert decided(["10", "2", "1"] * 10, "regression").target.task == "regression"
-    assert decided(["10", "2", "1"] * 10, kind="number").target.task == "regression"
-    assert decided([str(n) for n in range(30)] * 9).target.task == "regression"
-    assert decided(["1", "2", "3", "4"] * 4).target.task == "regression"
-    assert decided(["1.5", "2.5"] * 10, "classification").target.classes == ("1.5", "2.5")
+    assert decided(["10", "2", "1"] * 10, "numbers").target.kind == "numbers"
+    assert decided(["10", "2", "1"] * 10, kind="number").target.kind == "numbers"
+    assert decided([str(n) for n in range(30)] * 9).target.kind == "numbers"
+    assert decided(["1", "2", "3", "4"] * 4).target.kind == "numbers"
+    assert decided(["1.5", "2.5"] * 10, "classes").target.classes == ("1.5", "2.5")
 
 
 def test_thousands_in_the_target(decided):
-    made = decided(["796", "4,173", "3,828", "204", "1,546"] * 5, "regression")
+    made = decided(["796", "4,173", "3,828", "204", "1,546"] * 5, "numbers")
     assert (made.target.least, made.target.largest) == (204, 4173)
     assert any("`4,173` is read as 4173" in note for note in made.notes)
 
@@ -74,7 +74,7 @@ def test_thousands_in_the_target(decided):
 @pytest.mark.parametrize(
     ("cells", "task", "says"),
     [
-        (["a", "b"] * 10, "regression", "column `y`, line 2: `a` is no number"),
+        (["a", "b"] * 10, "numbers", "column `y`, line 2: `a` is no number"),
         (["a"] * 10, None, "is `a` in each row; need two classes"),
         ([f"t{n}" for n in range(50)], None, "too many for classes"),
         ([""] * 10, None, "empty in each row"),

@@ -362,3 +362,14 @@ def test_all_is_complete():
         "hpsearch.spec") and not n.startswith("_")}  # fmt: skip
     inner = {"Faults", "StudySections", "check", "overlay", "read"}
     assert public - inner == set(hpsearch.spec.__all__)
+
+
+# The metric, with its direction
+
+
+def test_a_metric_with_its_direction_is_the_metric(read, study):
+    plain = read(study("metric: f1"))
+    named = read(study("metric: {name: f1, direction: maximize}"))
+    assert named.document == plain.document
+    assert named.digest == plain.digest
+    assert (named.metric, named.direction) == ("f1", "maximize")

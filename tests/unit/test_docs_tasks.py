@@ -1,0 +1,51 @@
+"""Whoever does what docs/tasks.md says has a task."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from hpsearch.spec import load
+from hpsearch.spec.registry import Registry
+from hpsearch.spec.task import TASKS, Task
+from hpsearch.tasks.learning import functions_of
+from hpsearch.testing import check_task
+
+PAGE = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
+
+
+def test_the_page_makes_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declaration, functions, test = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    (project,) = re.findall(r"```toml\n(.*?)```", PAGE, re.S)
+    (study,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
+    package = tmp_path / "quantile"
+    package.mkdir()
+    (package / "__init__.py").write_text(declaration)
+    (package / "learning.py").write_text(functions)
+    info = tmp_path / "quantile-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: quantile\nVersion: 1.0\n")
+    ((group, entries),) = tomllib.loads(project)["project"]["entry-points"].items()
+    lines = (f"{name} = {value}" for name, value in entries.items())
+    (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]))
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    task = Registry(Task, group)["quantile"]
+    assert "check_task(TASK)" in test
+    check_task(task)
+    functions_of(task)
+    for name in sys.modules["quantile.learning"].__all__:
+        assert f"| `{name}(" in PAGE, "each function has a row of the table"
+    monkeypatch.setitem(TASKS._loaded, "quantile", task)
+    (tmp_path / "rides.csv").write_text("minutes\n1\n")
+    (tmp_path / "study.yaml").write_text(study)
+    spec = load(tmp_path / "study.yaml")
+    assert spec.settings({})["level"] == 0.9
+    assert (spec.metric, spec.direction) == ("loss", "minimize")
+    for name in ("quantile.learning", "quantile"):
+        monkeypatch.delitem(sys.modules, name)
