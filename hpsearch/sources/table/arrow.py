@@ -1,6 +1,7 @@
-"""Columns of an Arrow table as codes, shapes, numbers and dates; each distinct text is read once.
+"""The cells of columns as codes, numbers and dates, by NumPy and Arrow.
 
-Shapes: N cells, D distinct texts.
+`texts_of`, `numbers_of` and `moments_of` follow a `Column` that was decided before, and make no
+rule. Each distinct text is read once. Shapes: N cells, D distinct texts.
 """
 
 from __future__ import annotations
@@ -13,17 +14,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from hpsearch.errors import DataError
 from hpsearch.sources.table import dates
-from hpsearch.sources.table.numbers import Style, evidence
-from hpsearch.sources.table.rules import KNOWN_MARKS, MOST_ODD_TEXTS, NUMBER_SHARE
-from hpsearch.sources.table.tally import Shape
+from hpsearch.sources.table.column import shown
+from hpsearch.sources.table.rules import KNOWN_MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from hpsearch.sources.table.column import Column
+    from hpsearch.sources.table.numbers import Style
+    from hpsearch.sources.table.reading import Table
+
 __all__ = [
-    "Coded", "Rows", "coded", "first_places", "floats", "is_numeric", "numbers_of", "seconds",
-    "shapes", "values_of",
+    "Coded", "Rows", "as_floats", "coded", "first_places", "floats", "integers", "is_numeric",
+    "moments_of", "numbers_of", "seconds", "texts_of",
 ]  # fmt: skip
 
 Rows = NDArray[np.int64] | None
@@ -56,6 +61,16 @@ class Coded:
             return self
         return Coded(self.texts, np.where(self.spread(gone, False), -1, self.codes))
 
+    def places_in(self, values: tuple[str, ...]) -> NDArray[np.int64]:
+        """(D,): the place of each text among `values`, -1 where it is none of them.
+
+        Truth values are the same in any case.
+        """
+        texts = self.texts
+        if sorted(value.lower() for value in values) == ["false", "true"]:
+            texts, values = pc.utf8_lower(texts), tuple(value.lower() for value in values)
+        return integers(pc.fill_null(pc.index_in(texts, pa.array(values, pa.string())), -1))
+
     def text(self, place: int) -> str:
         """The text of the cell at a place from 0 to N - 1."""
         text: str = self.texts[int(self.codes[place])].as_py()
@@ -79,13 +94,13 @@ def coded(column: Any, odd: Mapping[int, str], rows: Rows, marks: Collection[str
         column = pc.if_else(pc.is_nan(column), None, column)
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
-    distinct, codes_N = column.dictionary, _integers(pc.fill_null(column.indices, -1))
+    distinct, codes_N = column.dictionary, integers(pc.fill_null(column.indices, -1))
     if not pa.types.is_string(distinct.type):
         distinct = pc.cast(distinct, pa.string())
     stripped = pc.utf8_trim_whitespace(distinct)
     if not stripped.equals(distinct):
         again = stripped.dictionary_encode()
-        codes_N = np.append(_integers(again.indices), -1)[codes_N]
+        codes_N = np.append(integers(again.indices), -1)[codes_N]
         stripped = again.dictionary
     return Coded(stripped, codes_N if rows is None else codes_N[rows]).without({"", *marks})
 
@@ -98,95 +113,11 @@ def is_numeric(column: Any) -> bool:
     )
 
 
-def values_of(column: Any) -> NDArray[np.float64]:
+def as_floats(column: Any) -> NDArray[np.float64]:
     """A column of numbers or truth values as float64 (N,), nan where one is missing."""
     if pa.types.is_boolean(column.type):
         column = pc.cast(column, pa.int8())
     return np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-
-
-_FEWEST_ROWS = 1000
-"""In a shorter table texts cost nothing."""
-_LOOKED_AT, _DIFFERENT = 200, 180
-"""How many of so many cells, evenly spread over the rows, must differ: then a thousand texts do."""
-_MOST_DIGITS = 15
-"""Whole numbers of more may not be what was written once they are float64."""
-
-
-def numbers_of(texts: pa.StringArray) -> tuple[pa.DoubleArray, dict[int, str]] | None:
-    """Texts as float64, null where one is empty or odd, and the odd ones by row.
-
-    Only of more than 1,000 rows whose texts mostly differ and are numbers but for a few, and only
-    where nothing is lost that the texts say: none has leading zeros, or more digits than float64,
-    and a point is a decimal point for sure. Else None.
-    """
-    if len(texts) <= _FEWEST_ROWS:
-        return None
-    some = texts.take(pa.array(np.linspace(0, len(texts) - 1, _LOOKED_AT).astype(np.int64)))
-    if len(some.unique()) < _DIFFERENT:
-        return None
-    try:  # ten times as fast as looking at the form of each
-        values = texts.cast(pa.float64()).to_numpy()
-    except pa.ArrowInvalid:
-        values = np.full(1, np.nan)
-    if np.isfinite(values).all():  # it reads nan and inf, too
-        return None if _say_more(texts) else (pa.array(values), {})
-    if np.isnan(floats(pc.utf8_trim_whitespace(some), Style())).mean() > 1 / 2:
-        return None
-    trimmed = pc.utf8_trim_whitespace(texts)
-    values = floats(trimmed, Style())
-    odd = pc.and_(pa.array(np.isnan(values)), pc.not_equal(trimmed, ""))
-    rows = pc.indices_nonzero(odd).to_numpy()
-    cells = dict(zip(rows.tolist(), texts.take(pa.array(rows)).to_pylist(), strict=True))
-    others = [text for cell in cells.values() if (text := cell.strip()) not in KNOWN_MARKS]
-    few = len({*others}) <= MOST_ODD_TEXTS and len(others) <= (1 - NUMBER_SHARE) * len(texts)
-    if not few or _say_more(trimmed.filter(pa.array(~np.isnan(values)))):
-        return None
-    return pa.array(values, from_pandas=True), cells
-
-
-def _say_more(numbers: pa.StringArray) -> bool:
-    """Whether numbers say something as texts that float64 does not: 007, 1.234, 16 digits."""
-    patterns = shapes(numbers)[0].to_pylist()
-    found = evidence(Shape(pattern, 1, 1, pattern) for pattern in patterns)
-    long = any(
-        pattern.strip("+-").isdigit() and len(pattern) > _MOST_DIGITS for pattern in patterns
-    )
-    return long or found.leading_zeros > 0 or bool(found.open and not found.decimals)
-
-
-_ZERO, _NINE, _PLUS, _MINUS = b"09+-"
-_TO_SHAPE = np.arange(256, dtype=np.uint8)
-_TO_SHAPE[[*b"0123456789"]] = _NINE
-_TO_SHAPE[[*b"abcdfghijklmnopqrstuvwxyzABCDFGHIJKLMNOPQRSTUVWXYZ"]] = ord("a")
-_TO_SHAPE[ord("E")] = ord("e")
-
-
-def shapes(texts: pa.StringArray) -> tuple[pa.StringArray, NDArray[np.int64]]:
-    """The shapes of texts, as `tally` defines them, and each text's place among them.
-
-    None of the texts may be "". Texts without a digit have no shape, and the place -1.
-    """
-    if not len(texts):
-        return texts, np.zeros(0, np.int64)
-    _, buffer, data = texts.buffers()
-    offsets = np.frombuffer(buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    bytes_ = np.frombuffer(data, np.uint8)
-    pattern = _TO_SHAPE.take(bytes_)  # four times as fast as [bytes_]
-    with_digit = np.logical_or.reduceat((pattern == _NINE)[: offsets[-1]], offsets[:-1])
-    first = offsets[:-1][with_digit]
-    leading = bytes_[first]
-    first = first + ((leading == _PLUS) | (leading == _MINUS))
-    pattern[first[bytes_[first] == _ZERO]] = _ZERO  # a digit follows a sign, or it is no sign
-    all_ = pa.StringArray.from_buffers(
-        len(texts), pa.py_buffer(offsets.tobytes()), pa.py_buffer(pattern)
-    )
-    if not with_digit.all():
-        all_ = all_.filter(pa.array(with_digit))
-    encoded = all_.dictionary_encode()
-    places = np.full(len(texts), -1, np.int64)
-    places[with_digit] = _integers(encoded.indices)
-    return encoded.dictionary, places
 
 
 def first_places(codes: NDArray[np.int64], number: int) -> NDArray[np.int64]:
@@ -224,14 +155,14 @@ def seconds(texts: pa.StringArray, form: dates.Format) -> NDArray[np.float64]:
     hour, minute, second = part("hour", 0), part("minute", 0), part("second", 0)
     if "name" in names:
         short = pc.utf8_lower(pc.utf8_slice_codeunits(parts.field("name"), 0, 3))
-        month = _integers(pc.fill_null(pc.index_in(short, pa.array(dates.MONTHS)), -1)) + 1
+        month = integers(pc.fill_null(pc.index_in(short, pa.array(dates.MONTHS)), -1)) + 1
     if "half" in names:
         half = pc.fill_null(pc.utf8_lower(parts.field("half")), "")
         am, pm = (_flags(pc.equal(half, letter)) for letter in "ap")
         right &= ~(am | pm) | ((hour >= 1) & (hour <= 12))
         hour = np.where(am | pm, hour % 12, hour) + 12 * pm
     if "year" in names:
-        short_year = _integers(pc.fill_null(pc.binary_length(parts.field("year")), 4)) == 2
+        short_year = integers(pc.fill_null(pc.binary_length(parts.field("year")), 4)) == 2
         year = year + short_year * np.where(year >= 69, 1900, 2000)
     right &= (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1)
     right &= (hour < 24) & (minute < 60) & (second < 61)
@@ -243,14 +174,90 @@ def seconds(texts: pa.StringArray, form: dates.Format) -> NDArray[np.float64]:
     return np.where(right, values, np.nan)
 
 
+def texts_of(column: Column, table: Table, rows: Rows, *, known: bool = False) -> Coded:
+    """The texts of a column in some rows; empty cells and its own missing marks are missing.
+
+    With `known`, so are the marks that are known among numbers and dates.
+    """
+    marks = (*column.marks, *(KNOWN_MARKS if known else ()))
+    return coded(_cells(column, table), table.odd.get(column.name, {}), rows, marks)
+
+
+def numbers_of(column: Column, table: Table, rows: Rows) -> NDArray[np.float64]:
+    """A column of numbers in some rows (N,), nan where one is missing.
+
+    Raises DataError for a cell that is none.
+    """
+    cells = _cells(column, table)
+    if is_numeric(cells) or pa.types.is_boolean(cells.type):
+        return _typed_numbers(column, table, as_floats(cells), rows)
+    cells = texts_of(column, table, rows, known=True)
+    return _checked(column, table, rows, cells, floats(cells.texts, column.style))
+
+
+def _typed_numbers(
+    column: Column, table: Table, values_N: NDArray[np.float64], rows: Rows
+) -> NDArray[np.float64]:
+    values_N, odd = np.array(values_N), table.odd.get(column.name, {})
+    for row, text in odd.items():
+        if text.strip() not in (*column.marks, *KNOWN_MARKS):
+            value = column.style.value(text.strip())
+            values_N[row] = np.inf if value is None else value
+    marks = [column.style.value(mark) for mark in column.marks]
+    values_N[np.isin(values_N, [value for value in marks if value is not None])] = np.nan
+    values_N = values_N if rows is None else values_N[rows]
+    infinite = np.flatnonzero(np.isinf(values_N))
+    if len(infinite):
+        row = int(infinite[0] if rows is None else rows[infinite[0]])
+        raise _odd(column, table, row, odd.get(row, f"{values_N[infinite[0]]}"))
+    return values_N
+
+
+def moments_of(column: Column, table: Table, rows: Rows) -> NDArray[np.float64]:
+    """A column of dates in some rows as seconds since 1970-01-01 (N,), nan where one is missing.
+
+    Raises DataError for a cell that is no such date.
+    """
+    cells = _cells(column, table)
+    if pa.types.is_timestamp(cells.type) or pa.types.is_date(cells.type):
+        values_N = as_floats(pc.cast(pc.cast(cells, pa.timestamp("s"), safe=False), pa.int64()))
+        return values_N if rows is None else values_N[rows]
+    cells = texts_of(column, table, rows, known=True)
+    return _checked(column, table, rows, cells, seconds(cells.texts, column.format))
+
+
+def _cells(column: Column, table: Table) -> Any:
+    cells = table.column(column.name)
+    return pa.array(cells, pa.string()) if isinstance(cells, list | tuple) else cells
+
+
+def _checked(
+    column: Column, table: Table, rows: Rows, cells: Coded, values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    odd = np.flatnonzero(cells.spread(np.isnan(values), False))
+    if len(odd):
+        row = int(odd[0] if rows is None else rows[odd[0]])
+        raise _odd(column, table, row, cells.text(odd[0]))
+    return cells.spread(values, np.nan)
+
+
+def _odd(column: Column, table: Table, row: int, text: str) -> DataError:
+    what = f"number (like 1{column.thousands}000{column.decimal}5)"
+    return DataError(
+        f"column {shown(column.name)}, line {table.line_of(row)}: `{text}` is no "
+        f"{f'date ({column.date})' if column.date else what}, as the cells were that the network "
+        "learned from; an empty cell is a missing value"
+    )
+
+
 def _whole(texts: pa.StringArray, default: int) -> NDArray[np.int64]:
     """Digits as numbers; what is empty or null is the default."""
     empty = pc.fill_null(pc.equal(texts, ""), True)
     digits = pc.if_else(empty, str(default), texts)
-    return _integers(pc.cast(digits, pa.int64()))
+    return integers(pc.cast(digits, pa.int64()))
 
 
-def _integers(array: Any) -> NDArray[np.int64]:
+def integers(array: Any) -> NDArray[np.int64]:
     """An Arrow array without nulls as int64 (N,)."""
     return np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.int64)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hpsearch.sources.table import dates
     from hpsearch.sources.table.tally import Tally
 
-__all__ = ["arrow_tally"]
+__all__ = ["arrow_tally", "shapes"]
 
 
 def arrow_tally(
@@ -33,10 +33,44 @@ def arrow_tally(
     rows_N = np.arange(len(column)) if rows is None else np.asarray(rows)
     if as_text or not arrow.is_numeric(column):
         return _TextTally(arrow.coded(column, odd, rows, marks), rows_N)
-    values_N = arrow.values_of(column)
+    values_N = arrow.as_floats(column)
     wanted = odd.keys() if rows is None else odd.keys() & {*rows_N.tolist()}
     odd = {row: odd[row] for row in sorted(wanted)}
     return _NumberTally(values_N if rows is None else values_N[rows_N], odd, rows_N, marks)
+
+
+_ZERO, _NINE, _PLUS, _MINUS = b"09+-"
+_TO_SHAPE = np.arange(256, dtype=np.uint8)
+_TO_SHAPE[[*b"0123456789"]] = _NINE
+_TO_SHAPE[[*b"abcdfghijklmnopqrstuvwxyzABCDFGHIJKLMNOPQRSTUVWXYZ"]] = ord("a")
+_TO_SHAPE[ord("E")] = ord("e")
+
+
+def shapes(texts: pa.StringArray) -> tuple[pa.StringArray, NDArray[np.int64]]:
+    """The shapes of texts, as `tally` defines them, and each text's place among them.
+
+    None of the texts may be "". Texts without a digit have no shape, and the place -1.
+    """
+    if not len(texts):
+        return texts, np.zeros(0, np.int64)
+    _, buffer, data = texts.buffers()
+    offsets = np.frombuffer(buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    bytes_ = np.frombuffer(data, np.uint8)
+    pattern = _TO_SHAPE.take(bytes_)  # four times as fast as [bytes_]
+    with_digit = np.logical_or.reduceat((pattern == _NINE)[: offsets[-1]], offsets[:-1])
+    first = offsets[:-1][with_digit]
+    leading = bytes_[first]
+    first = first + ((leading == _PLUS) | (leading == _MINUS))
+    pattern[first[bytes_[first] == _ZERO]] = _ZERO  # a digit follows a sign, or it is no sign
+    all_ = pa.StringArray.from_buffers(
+        len(texts), pa.py_buffer(offsets.tobytes()), pa.py_buffer(pattern)
+    )
+    if not with_digit.all():
+        all_ = all_.filter(pa.array(with_digit))
+    encoded = all_.dictionary_encode()
+    places = np.full(len(texts), -1, np.int64)
+    places[with_digit] = arrow.integers(encoded.indices)
+    return encoded.dictionary, places
 
 
 class _TextTally:
@@ -59,7 +93,7 @@ class _TextTally:
 
     @cached_property
     def shapes(self) -> Sequence[Shape]:
-        patterns, places = arrow.shapes(self._coded.texts)
+        patterns, places = shapes(self._coded.texts)
         shaped = places >= 0
         distinct = np.bincount(places[shaped], minlength=len(patterns))
         cells = np.bincount(places[shaped], self._counts[shaped], len(patterns)).astype(np.int64)

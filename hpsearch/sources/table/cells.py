@@ -12,16 +12,21 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from hpsearch.sources.table.arrow import numbers_of
+from hpsearch.sources.table import arrow
+from hpsearch.sources.table.arrow_tally import shapes
 from hpsearch.sources.table.delimited import read_delimited
 from hpsearch.sources.table.dialect import dialect_of, rows_of
 from hpsearch.sources.table.filekind import load
 from hpsearch.sources.table.header import Header, header_of, tidy, usable
+from hpsearch.sources.table.numbers import Style, evidence
 from hpsearch.sources.table.reading import ReadOptions
-from hpsearch.sources.table.typed import objects, read_typed
-from hpsearch.sources.table.workbook import read_sheet
+from hpsearch.sources.table.rules import KNOWN_MARKS, MOST_ODD_TEXTS, NUMBER_SHARE
+from hpsearch.sources.table.tally import Shape
+from hpsearch.sources.table.typed import objects, read_sheet, read_typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -169,7 +174,7 @@ def _settled(
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if whole.type != pa.string():
         return whole, {}
-    numbers = None if as_texts else numbers_of(whole)
+    numbers = None if as_texts else _numbers_of(whole)
     return numbers or (whole.dictionary_encode(), {})
 
 
@@ -177,3 +182,53 @@ def _is_empty(column: pa.Array | pa.ChunkedArray) -> bool:
     if column.type != pa.string():
         return bool(column.null_count == len(column))
     return not any(text.strip() for text in column.unique().to_pylist())
+
+
+_FEWEST_ROWS = 1000
+"""In a shorter table texts cost nothing."""
+_LOOKED_AT, _DIFFERENT = 200, 180
+"""How many of so many cells, evenly spread over the rows, must differ: then a thousand texts do."""
+_MOST_DIGITS = 15
+"""Whole numbers of more may not be what was written once they are float64."""
+
+
+def _numbers_of(texts: pa.StringArray) -> tuple[pa.DoubleArray, dict[int, str]] | None:
+    """Texts as float64, null where one is empty or odd, and the odd ones by row.
+
+    Only of more than 1,000 rows whose texts mostly differ and are numbers but for a few, and only
+    where nothing is lost that the texts say: none has leading zeros, or more digits than float64,
+    and a point is a decimal point for sure. Else None.
+    """
+    if len(texts) <= _FEWEST_ROWS:
+        return None
+    some = texts.take(pa.array(np.linspace(0, len(texts) - 1, _LOOKED_AT).astype(np.int64)))
+    if len(some.unique()) < _DIFFERENT:
+        return None
+    try:  # ten times as fast as looking at the form of each
+        values = texts.cast(pa.float64()).to_numpy()
+    except pa.ArrowInvalid:
+        values = np.full(1, np.nan)
+    if np.isfinite(values).all():  # it reads nan and inf, too
+        return None if _say_more(texts) else (pa.array(values), {})
+    if np.isnan(arrow.floats(pc.utf8_trim_whitespace(some), Style())).mean() > 1 / 2:
+        return None
+    trimmed = pc.utf8_trim_whitespace(texts)
+    values = arrow.floats(trimmed, Style())
+    odd = pc.and_(pa.array(np.isnan(values)), pc.not_equal(trimmed, ""))
+    rows = pc.indices_nonzero(odd).to_numpy()
+    cells = dict(zip(rows.tolist(), texts.take(pa.array(rows)).to_pylist(), strict=True))
+    others = [text for cell in cells.values() if (text := cell.strip()) not in KNOWN_MARKS]
+    few = len({*others}) <= MOST_ODD_TEXTS and len(others) <= (1 - NUMBER_SHARE) * len(texts)
+    if not few or _say_more(trimmed.filter(pa.array(~np.isnan(values)))):
+        return None
+    return pa.array(values, from_pandas=True), cells
+
+
+def _say_more(numbers: pa.StringArray) -> bool:
+    """Whether numbers say something as texts that float64 does not: 007, 1.234, 16 digits."""
+    patterns = shapes(numbers)[0].to_pylist()
+    found = evidence(Shape(pattern, 1, 1, pattern) for pattern in patterns)
+    long = any(
+        pattern.strip("+-").isdigit() and len(pattern) > _MOST_DIGITS for pattern in patterns
+    )
+    return long or found.leading_zeros > 0 or bool(found.open and not found.decimals)

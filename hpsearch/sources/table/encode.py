@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from hpsearch.errors import DataError
+from hpsearch.sources.table.arrow import Rows
 from hpsearch.sources.table.column import lacking, number_of, shown
 from hpsearch.sources.table.columns import Decision
 from hpsearch.sources.table.encodings import Encoding, fit_column
-from hpsearch.sources.table.frozen import Rows
 
 if TYPE_CHECKING:
     from hpsearch.sources.table.reading import Table

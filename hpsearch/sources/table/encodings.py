@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hpsearch.sources.table import dates, frozen
+from hpsearch.sources.table import arrow, dates
+from hpsearch.sources.table.arrow import Rows
 from hpsearch.sources.table.column import Column, shown
-from hpsearch.sources.table.frozen import Rows
 from hpsearch.sources.table.rules import MOST_INPUTS, enough_gaps, frequent
 
 if TYPE_CHECKING:
@@ -74,6 +73,15 @@ class _Input(ABC):
     def _remark(self, what: str) -> str:
         return f"column {shown(self.column.name)}: {what}"
 
+    def _new(self, texts: arrow.Coded, places: NDArray[np.int64]) -> list[str]:
+        """What is said of cells whose texts have the place -1 among those that training had."""
+        new_N = texts.spread(places < 0, False)
+        if not new_N.any():
+            return []
+        values = f"{int(new_N.sum()):,} of {len(new_N):,} values are new to the network"
+        example = texts.text(int(np.argmax(new_N)))
+        return [self._remark(f"{values}, such as `{example}`; {self._instead()}")]
+
     @abstractmethod
     def _names(self) -> tuple[str, ...]:
         """The names of the inputs besides that for missing cells."""
@@ -126,7 +134,7 @@ class NumberInput(_Input):
         return (self.column.name,)
 
     def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, list[str]]:
-        values_N = frozen.numbers(self.column, table, rows)
+        values_N = arrow.numbers_of(self.column, table, rows)
         self.scale.fill(values_N, out_ND[:, 0])
         return np.isnan(values_N), []
 
@@ -163,7 +171,7 @@ class DateInput(_Input):
         return (*([] if self._timeless else [f"{name} days"]), *circles)
 
     def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, list[str]]:
-        seconds_N = frozen.moments(self.column, table, rows)
+        seconds_N = arrow.moments_of(self.column, table, rows)
         missing_N = np.isnan(seconds_N)
         whole_N = np.where(missing_N, 0, seconds_N).astype(np.int64)
         days_N = whole_N // 86400
@@ -210,11 +218,11 @@ class BooleanInput(_Input):
         return (f"{self.column.name} = {self.column.values[1]}",)
 
     def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, list[str]]:
-        texts = frozen.coded(self.column, table, rows)
-        places = _places(texts.texts, self.column.values)
+        texts = arrow.texts_of(self.column, table, rows)
+        places = texts.places_in(self.column.values)
         half = np.where(places < 0, 0.5, places).astype(np.float32)
         out_ND[:, 0] = texts.spread(half, 0.5)
-        return texts.codes < 0, [*map(self._remark, _unseen(texts, places, self._instead()))]
+        return texts.codes < 0, self._new(texts, places)
 
     def _instead(self) -> str:
         return "they count as half of each value"
@@ -238,8 +246,8 @@ class CategoryInput(_Input):
         return (*own, *((f"{name} rare",) if self.rare else ()))
 
     def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, list[str]]:
-        texts = frozen.coded(self.column, table, rows)
-        places = _places(texts.texts, self.values)
+        texts = arrow.texts_of(self.column, table, rows)
+        places = texts.places_in(self.values)
         width = out_ND.shape[1]
         one_hot = np.eye(width + 1, width, dtype=np.float32)  # the last row is that of none
         rare = len(self.values) if self.rare else width
@@ -248,31 +256,11 @@ class CategoryInput(_Input):
         missing_N = texts.codes < 0
         if self.seen is None:
             return missing_N, []
-        places = np.maximum(places, _places(texts.texts, self.seen))
-        return missing_N, [*map(self._remark, _unseen(texts, places, self._instead()))]
+        places = np.maximum(places, texts.places_in(self.seen))
+        return missing_N, self._new(texts, places)
 
     def _instead(self) -> str:
         return "they count as rare" if self.rare else "they count as none of its values"
-
-
-def _places(texts: pa.StringArray, values: tuple[str, ...]) -> NDArray[np.int64]:
-    """The place of each text among `values`, -1 where it is none of them."""
-    if sorted(value.lower() for value in values) == ["false", "true"]:
-        texts, values = pc.utf8_lower(texts), tuple(value.lower() for value in values)
-    places = pc.fill_null(pc.index_in(texts, pa.array(values, pa.string())), -1)
-    return np.asarray(places.to_numpy(zero_copy_only=False), np.int64)
-
-
-def _unseen(texts: frozen.Coded, places: NDArray[np.int64], instead: str) -> list[str]:
-    new_N = texts.spread(places < 0, False)
-    rows = np.flatnonzero(new_N)
-    if not len(rows):
-        return []
-    example = texts.texts[int(texts.codes[rows[0]])].as_py()
-    return [
-        f"{len(rows):,} of {len(new_N):,} values are new to the network, such as `{example}`; "
-        f"{instead}"
-    ]
 
 
 Encoding = Annotated[
@@ -283,13 +271,13 @@ Encoding = Annotated[
 def fit_column(column: Column, table: Table, rows: NDArray[np.int64]) -> Encoding | None:
     """What the training rows teach about a column; None where it has no value worth an input."""
     if column.kind == "number":
-        values_N = frozen.numbers(column, table, rows)
+        values_N = arrow.numbers_of(column, table, rows)
         return NumberInput(column, *_gaps(np.isnan(values_N)), _scale(values_N))
     if column.kind == "date":
-        return _fit_date(column, frozen.moments(column, table, rows))
+        return _fit_date(column, arrow.moments_of(column, table, rows))
     if column.kind not in ("boolean", "category"):  # whether there is a value is all it says
         return CategoryInput(column, gaps=True, complete=False, values=())
-    texts = frozen.coded(column, table, rows)
+    texts = arrow.texts_of(column, table, rows)
     if column.kind == "boolean":
         return BooleanInput(column, *_gaps(texts.codes < 0))
     return _fit_category(column, texts)
@@ -307,7 +295,7 @@ def _fit_date(column: Column, seconds_N: Values) -> DateInput:
     return DateInput(column, *_gaps(np.isnan(seconds_N)), scale, first, last, hours)
 
 
-def _fit_category(column: Column, texts: frozen.Coded) -> CategoryInput | None:
+def _fit_category(column: Column, texts: arrow.Coded) -> CategoryInput | None:
     codes = texts.codes
     counts = np.bincount(codes[codes >= 0], minlength=len(texts.texts))
     missing = int((codes < 0).sum())

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpsearch.errors import DataError
 from hpsearch.sources.inputs import TABLE, Floats, Frame, Given, Known, mappings, only_file
 from hpsearch.sources.table import cells
+from hpsearch.sources.table.arrow import Rows
 from hpsearch.sources.table.columns import Target
 from hpsearch.sources.table.encode import Encoder
 from hpsearch.sources.table.encodings import CategoryInput
 from hpsearch.sources.table.filekind import Content
-from hpsearch.sources.table.frozen import Rows
 from hpsearch.sources.table.reading import ReadOptions
 from hpsearch.sources.table.sample import Sample
 from hpsearch.sources.table.targets import targets

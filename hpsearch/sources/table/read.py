@@ -11,7 +11,7 @@ import numpy as np
 
 from hpsearch.errors import DataError, line
 from hpsearch.sources.raw import Raw
-from hpsearch.sources.table import cells, encode, frozen
+from hpsearch.sources.table import arrow, cells, encode
 from hpsearch.sources.table.column import Column, shown
 from hpsearch.sources.table.columns import Decision, decide
 from hpsearch.sources.table.encode import nothing_left
@@ -141,9 +141,9 @@ def _order(table: Table, name: str, overrides: Overrides, rows: Rows) -> NDArray
     alone = replace(overrides, columns={name: own}, ignore=(), text=None)
     (column,) = decide(cast("Table", _Only(table, name)), None, alone).columns
     if column.kind == "date":
-        order = frozen.moments(column, table, rows)
+        order = arrow.moments_of(column, table, rows)
     elif column.kind in ("number", "row number"):
-        order = frozen.numbers(column, table, rows)
+        order = arrow.numbers_of(column, table, rows)
     else:
         raise DataError(
             f"data.split: rows cannot be put in order by column {shown(name)}, which is neither of "
@@ -161,7 +161,7 @@ def _order(table: Table, name: str, overrides: Overrides, rows: Rows) -> NDArray
 def _groups(table: Table, name: str, rows: Rows) -> NDArray[np.int64]:
     """The group of each row; a row without one is a group by itself."""
     _check_has_split(table, name)
-    codes = frozen.coded(Column(name, "category", "the groups"), table, rows).codes
+    codes = arrow.texts_of(Column(name, "category", "the groups"), table, rows).codes
     alone = codes < 0
     return np.where(alone, codes.max(initial=-1) + np.cumsum(alone), codes)
 

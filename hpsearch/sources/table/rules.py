@@ -7,21 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = [
-    "FEW_VALUES",
-    "IDENTIFIER_SHARE",
-    "KNOWN_MARKS",
-    "LEADING_ZEROS_SHARE",
-    "MOST_INPUTS",
-    "MOST_ODD_TEXTS",
-    "NUMBER_SHARE",
-    "TEXT_SHARE",
-    "TEXT_WORDS",
-    "Override",
-    "Overrides",
-    "enough_gaps",
-    "few_are_odd",
-    "frequent",
-]
+    "FEW_VALUES", "IDENTIFIER_SHARE", "KNOWN_MARKS", "LEADING_ZEROS_SHARE", "MOST_INPUTS",
+    "MOST_ODD_TEXTS", "NUMBER_SHARE", "TEXT_SHARE", "TEXT_WORDS", "Override", "Overrides",
+    "enough_gaps", "few_are_odd", "frequent",
+]  # fmt: skip
 
 KNOWN_MARKS = (
     "NA", "N/A", "n/a", "na", "NaN", "nan", "Nan", "null", "NULL", "Null", "None", "none", "?", "-",

@@ -35,7 +35,7 @@ _TO_SHAPE = {**_DIGITS, **_LETTERS, ord("E"): "e"}
 
 
 def _shape(text: str) -> str:
-    """The shape of a text; `arrow.shapes` is the same for many."""
+    """The shape of a text; `arrow_tally.shapes` is the same for many."""
     pattern = text.translate(_TO_SHAPE)
     at = 1 if pattern[:1] in ("+", "-") else 0
     return f"{pattern[:at]}0{pattern[at + 1 :]}" if text[at : at + 1] == "0" else pattern

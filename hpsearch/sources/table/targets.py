@@ -148,13 +148,13 @@ def targets(target: Target, table: Table) -> tuple[NDArray[Any], NDArray[np.int6
     """
     import numpy as np
 
-    from hpsearch.sources.table import frozen
+    from hpsearch.sources.table import arrow
 
     if target.kind == "numbers":
-        values_N = frozen.numbers(target.column, table, None)
+        values_N = arrow.numbers_of(target.column, table, None)
         rows = np.flatnonzero(~np.isnan(values_N))
         return values_N[rows], rows
-    texts = frozen.coded(target.column, table, None, known=target.column.kind == "number")
+    texts = arrow.texts_of(target.column, table, None, known=target.column.kind == "number")
     places = {name: place for place, name in enumerate(target.classes)}
     classes = [places.get(label(text, target), -1) for text in texts.texts.to_pylist()]
     rows = np.flatnonzero(texts.codes >= 0)
