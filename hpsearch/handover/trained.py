@@ -9,7 +9,7 @@ import torch
 
 from hpsearch.errors import CheckpointError
 from hpsearch.spec.task import TASKS
-from hpsearch.training.evaluation import in_parts, measure
+from hpsearch.training.evaluation import in_parts, measure, plain
 from hpsearch.training.networks import build
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Trained:
         settings that make none.
         """
         self.problem = problem
-        self._settings = settings
+        self._plain = plain(problem.task, settings)
         self.loss = TASKS[problem.task].chosen_loss(settings["loss"], len(problem.classes))
         with torch.device("meta"):  # no memory for first weights, and no random number for them
             self.network: nn.Module = build(family, problem.problem(self.loss), settings)
@@ -73,7 +73,7 @@ class Trained:
         if targets.is_floating_point():
             targets = targets.double()
         (results,) = measure(
-            outputs_NC.unsqueeze(0), targets, self.problem, self.loss, [self._settings], metric
+            outputs_NC.unsqueeze(0), targets, self.problem, self.loss, [self._plain], metric
         )
         return dict(results.metrics)
 

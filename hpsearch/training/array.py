@@ -214,7 +214,7 @@ class Array:
         part, members = self._dataset.validation, trainer.members
         return measure(
             trainer.outputs(part), part.targets, self._dataset, members[0].loss,
-            [member.settings for member in members], self._metric, losses,
+            [member.plain for member in members], self._metric, losses,
         )  # fmt: skip
 
     def _report(self, member: Member, results: Results, seconds: float) -> Report:

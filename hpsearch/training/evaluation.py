@@ -5,8 +5,8 @@ Shapes: `K` slots, `N` rows of the part, `C` outputs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -31,8 +31,7 @@ maps of a convolution are several times its images: beyond a CPU's cache a row t
 """
 
 
-@dataclass(frozen=True)
-class Results:
+class Results(NamedTuple):
     """What one slot came to on a part of the data."""
 
     metrics: Mapping[str, float]
@@ -55,7 +54,7 @@ def trained_loss(
 
 
 def plain(task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A candidate's settings without what regularises the task's loss, as validation has it."""
+    """A candidate's settings without what regularises the task's loss: those to measure by."""
     own = {s.name: s.default for s in TASKS[task].settings if s.group == "regularization"}
     return {**settings, **own}
 
@@ -76,20 +75,21 @@ def measure(
         targets: Of these rows.
         problem: What is learnt.
         loss: The name of the loss.
-        settings: Of each slot.
+        settings: The `plain` ones of each slot.
         metric: Measured in any case, the one that the study improves: it may take long.
         train_loss_K: That of the epoch; None: there is none.
     """
     task, functions, fitted = TASKS[problem.task], learning(problem.task), problem.problem()
-    loss_of = functions.loss(loss, [plain(task.name, s) for s in settings], targets, fitted)
+    loss_of = functions.loss(loss, settings, targets, fitted)
     wanted = [m.name for m in task.metrics if m.name == metric or not m.costly]
     found = functions.measure(outputs_KNC, targets, fitted, wanted)
     numbers = {} if train_loss_K is None else {"train_loss": train_loss_K}
     numbers |= {LOSS: loss_of(outputs_KNC, targets), **found.metrics}
     # All numbers with one wait for the device.
     rows = torch.stack([tensor.float() for tensor in numbers.values()], dim=1).tolist()
-    details = {name: tensor.cpu().unbind() for name, tensor in found.details.items()}
+    slots = zip(*(tensor.cpu().unbind() for tensor in found.details.values()), strict=True)
+    details = slots if found.details else repeat((), len(rows))
     return [
-        Results(dict(zip(numbers, row, strict=True)), {name: d[at] for name, d in details.items()})
-        for at, row in enumerate(rows)
+        Results(dict(zip(numbers, row, strict=True)), dict(zip(found.details, own, strict=True)))
+        for row, own in zip(rows, details, strict=True)
     ]

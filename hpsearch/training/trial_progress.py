@@ -19,6 +19,7 @@ from hpsearch.runner.epoch import Epoch, Keeping
 from hpsearch.spec import conflicts
 from hpsearch.spec.task import TASKS
 from hpsearch.training import devices, optim
+from hpsearch.training.evaluation import plain
 from hpsearch.training.networks import build
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class TrialProgress:
         self._task, classes = TASKS[dataset.task], len(dataset.classes)
         conflicts.check(settings, candidate.vocabulary.rules, dataset.task, classes)
         self.loss = self._task.chosen_loss(settings["loss"], classes)
+        self.plain = plain(dataset.task, settings)
+        """The settings that validation goes by."""
         self._rows = len(dataset.train.inputs)
         self._problem = dataset.problem(self.loss)
         self._batches: list[int] = []

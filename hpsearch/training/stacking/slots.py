@@ -170,7 +170,7 @@ def _epoch_s(trainer: Solo | Stack, dataset: Dataset, device: torch.device, metr
         step_s = median(after - before for before, after in pairwise(times[2:]))
         trained_s = times[0] - began + len(course.batches) * step_s
     started = time.perf_counter()
-    part, settings = dataset.validation, [member.settings for member in trainer.members]
+    part, settings = dataset.validation, [member.plain for member in trainer.members]
     measure(trainer.outputs(part), part.targets, dataset, course.loss, settings, metric)
     if broken_off and isinstance(trainer, Stack):
         trainer.rewind()
