@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from hpsearch.errors import DataError
 from hpsearch.sources.table import dates
-from hpsearch.sources.table.column import shown
+from hpsearch.sources.table.column import quoted, shown
+from hpsearch.sources.table.numbers import LARGEST
 from hpsearch.sources.table.rules import KNOWN_MARKS
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def first_places(codes: NDArray[np.int64], number: int) -> NDArray[np.int64]:
 
 
 def floats(texts: pa.StringArray, style: Style) -> NDArray[np.float64]:
-    """The number that each text is, nan where it is none or not finite."""
+    """The number that each text is, as `Style.value` reads it; nan where it is none."""
     right = pc.match_substring_regex(texts, style.pattern)
     plain = pc.if_else(right, texts, pa.scalar(None, pa.string()))
     for mark in style.dropped:
@@ -137,7 +138,7 @@ def floats(texts: pa.StringArray, style: Style) -> NDArray[np.float64]:
     if style.decimal != ".":
         plain = pc.replace_substring(plain, style.decimal, ".")
     values = pc.cast(plain, pa.float64()).to_numpy(zero_copy_only=False)
-    return np.where(np.isfinite(values), values, np.nan)
+    return np.where(np.abs(values) <= LARGEST, values, np.nan)
 
 
 def seconds(texts: pa.StringArray, form: dates.Format) -> NDArray[np.float64]:
@@ -206,7 +207,7 @@ def _typed_numbers(
     marks = [column.style.value(mark) for mark in column.marks]
     values_N[np.isin(values_N, [value for value in marks if value is not None])] = np.nan
     values_N = values_N if rows is None else values_N[rows]
-    infinite = np.flatnonzero(np.isinf(values_N))
+    infinite = np.flatnonzero(np.abs(values_N) > LARGEST)
     if len(infinite):
         row = int(infinite[0] if rows is None else rows[infinite[0]])
         raise _odd(column, table, row, odd.get(row, f"{values_N[infinite[0]]}"))
@@ -244,7 +245,7 @@ def _checked(
 def _odd(column: Column, table: Table, row: int, text: str) -> DataError:
     what = f"number (like 1{column.thousands}000{column.decimal}5)"
     return DataError(
-        f"column {shown(column.name)}, line {table.line_of(row)}: `{text}` is no "
+        f"column {shown(column.name)}, line {table.line_of(row)}: {quoted(text)} is no "
         f"{f'date ({column.date})' if column.date else what}, as the cells were that the network "
         "learned from; an empty cell is a missing value"
     )

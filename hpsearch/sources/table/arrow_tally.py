@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from hpsearch.sources.table import arrow
 from hpsearch.sources.table.arrow import Coded
-from hpsearch.sources.table.numbers import Style
+from hpsearch.sources.table.numbers import LARGEST, Style
 from hpsearch.sources.table.tally import MOST_SHAPES, Shape, Text
 
 if TYPE_CHECKING:
@@ -170,10 +170,13 @@ class _NumberTally:
         rows_N: NDArray[np.int64],
         marks: Collection[str],
     ) -> None:
-        infinite = np.flatnonzero(np.isinf(values_N))
-        odd = {**odd, **{int(rows_N[place]): str(values_N[place]) for place in infinite}}
+        infinite_N = np.abs(values_N) > LARGEST
+        odd = {
+            **odd,
+            **{int(rows_N[place]): str(values_N[place]) for place in np.flatnonzero(infinite_N)},
+        }
         missing = [value for mark in marks if (value := Style().value(mark)) is not None]
-        values_N = np.where(np.isin(values_N, [*missing, np.inf, -np.inf]), np.nan, values_N)
+        values_N = np.where(infinite_N | np.isin(values_N, missing), np.nan, values_N)
         self._odd = {row: text for row, text in odd.items() if text not in marks}
         self._values_N, self._rows_N = values_N, rows_N
         self._distinct, self._counts = np.unique(values_N[~np.isnan(values_N)], return_counts=True)

@@ -22,7 +22,7 @@ from hpsearch.sources.table.delimited import read_delimited
 from hpsearch.sources.table.dialect import dialect_of, rows_of
 from hpsearch.sources.table.filekind import load
 from hpsearch.sources.table.header import Header, header_of, tidy, usable
-from hpsearch.sources.table.numbers import Style, evidence
+from hpsearch.sources.table.numbers import LARGEST, Style, evidence
 from hpsearch.sources.table.reading import ReadOptions
 from hpsearch.sources.table.rules import KNOWN_MARKS, MOST_ODD_TEXTS, NUMBER_SHARE
 from hpsearch.sources.table.tally import Shape
@@ -208,7 +208,7 @@ def _numbers_of(texts: pa.StringArray) -> tuple[pa.DoubleArray, dict[int, str]] 
         values = texts.cast(pa.float64()).to_numpy()
     except pa.ArrowInvalid:
         values = np.full(1, np.nan)
-    if np.isfinite(values).all():  # it reads nan and inf, too
+    if (np.abs(values) <= LARGEST).all():  # it reads nan and inf, too
         return None if _say_more(texts) else (pa.array(values), {})
     if np.isnan(arrow.floats(pc.utf8_trim_whitespace(some), Style())).mean() > 1 / 2:
         return None

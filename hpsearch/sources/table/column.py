@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hpsearch.sources.table.rules import Override
     from hpsearch.sources.table.tally import Tally, Text
 
-__all__ = ["Column", "Kind", "Notes", "Undecided", "key", "lacking", "number_of", "shown"]
+__all__ = ["Column", "Kind", "Notes", "Undecided", "key", "lacking", "number_of", "quoted", "shown"]
 
 Kind = Literal[
     "number", "category", "boolean", "date", "text", "identifier", "row number", "constant",
@@ -161,7 +161,7 @@ class Undecided:
         """The error of a text that is not what its column is."""
         return self.fault(
             odd.row,
-            f"`{odd.text}` is no {what}; if it means missing, "
+            f"{quoted(odd.text)} is no {what}; if it means missing, "
             f"{key(self.name, missing=[odd.text])}; if the column holds codes, "
             f"{key(self.name, kind='category')}",
         )
@@ -176,6 +176,12 @@ class Undecided:
 def shown(name: str) -> str:
     """A column's name within a sentence."""
     return f"`{name}`" if name else "without a name"
+
+
+def quoted(text: str, most: int = 60) -> str:
+    """A cell's text within a sentence: on one line, and its beginning where it is long."""
+    text = " ".join(text.split())
+    return f"`{text if len(text) <= most else f'{text[:most]}…'}`"
 
 
 def key(name: str, **settings: object) -> str:

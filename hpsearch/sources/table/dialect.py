@@ -135,7 +135,7 @@ def _preamble(lines: Sequence[str]) -> tuple[str | None, int, list[str]]:
     of them that begin with `#`."""
     delimiter, comments = None, []
     for number, text in enumerate(lines):
-        if match := re.fullmatch(r'"?sep=(.)"?\s*', text, re.IGNORECASE):
+        if match := re.fullmatch(r'"?sep=([ !#-~\t])"?\s*', text, re.IGNORECASE):
             delimiter = match[1]
         elif text.startswith("#"):
             comments.append(text)

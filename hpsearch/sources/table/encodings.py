@@ -17,7 +17,7 @@ from pydantic import Field
 
 from hpsearch.sources.table import arrow, dates
 from hpsearch.sources.table.arrow import Rows
-from hpsearch.sources.table.column import Column, shown
+from hpsearch.sources.table.column import Column, quoted, shown
 from hpsearch.sources.table.rules import MOST_INPUTS, enough_gaps, frequent
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ class _Input(ABC):
         if not new_N.any():
             return []
         values = f"{int(new_N.sum()):,} of {len(new_N):,} values are new to the network"
-        example = texts.text(int(np.argmax(new_N)))
-        return [self._remark(f"{values}, such as `{example}`; {self._instead()}")]
+        example = quoted(texts.text(int(np.argmax(new_N))))
+        return [self._remark(f"{values}, such as {example}; {self._instead()}")]
 
     @abstractmethod
     def _names(self) -> tuple[str, ...]:

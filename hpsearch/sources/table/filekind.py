@@ -233,7 +233,7 @@ def _kind_of_text(name: str, head: bytes) -> Kind:
 def _is_object(text: str) -> bool:
     try:
         return isinstance(json.loads(text), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

@@ -192,6 +192,8 @@ def usable(
             ", ..." if len(called) > 5 else ""
         )
         notes.append(f"columns without a name are called by their place: {shown}")
+    if not columns | called:
+        raise DataError(f"{source} has neither a name of a column nor a value")
     in_order = sorted((columns | called).items(), key=lambda column: column[1])
     return dict(in_order), tuple(notes)
 

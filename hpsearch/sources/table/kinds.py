@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hpsearch.sources.table import dates
-from hpsearch.sources.table.column import Column, key, number_of
+from hpsearch.sources.table.column import Column, key, number_of, quoted
 from hpsearch.sources.table.numbers import Style, settle
 from hpsearch.sources.table.rules import (
     FEW_VALUES,
@@ -126,7 +126,7 @@ def read_numbers(
     style, question = settle(this.found, override.decimal, override.thousands, elsewhere)
     if question:
         example = this.found.example or texts.shapes[0].example
-        what = f"{question}, as in `{example}`"
+        what = f"{question}, as in {quoted(example)}"
         raise this.question(example, what, {"decimal": "."}, {"decimal": ","})
     marks = [] if this.found.cells == texts.cells else texts.among(KNOWN_MARKS)
     clean = texts.without([text.text for text in marks]) if marks else texts
@@ -155,8 +155,8 @@ def _all_fit(texts: Tally, style: Style) -> bool:
     sure = (
         shape.cells
         for shape in texts.shapes
-        # Such a number may not be finite.
-        if "e" not in shape.pattern and len(shape.pattern) < 300
+        # Such a number may be too large.
+        if "e" not in shape.pattern and len(shape.pattern) < 150
         if re.fullmatch(style.pattern, shape.pattern)
     )
     return sum(sure) == texts.cells

@@ -7,7 +7,6 @@ left to the user.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -20,12 +19,16 @@ from hpsearch.sources.table.rules import LEADING_ZEROS_SHARE, few_are_odd
 if TYPE_CHECKING:
     from hpsearch.sources.table.tally import Shape
 
-__all__ = ["Evidence", "Style", "evidence", "settle"]
+__all__ = ["LARGEST", "Evidence", "Style", "evidence", "settle"]
+
+LARGEST = 1e150
+"""A larger number overflows where it is squared, and is mostly a mark such as 1.8e308: it counts as
+infinite, and so as none."""
 
 _SIGNS = "%$€£¥₹"
 """Percent and the currencies that are written as one character."""
-_BLANKS = " \u00a0\u202f"
-"""Between groups of digits: a space, a no-break space, a narrow one."""
+_BLANKS = " \u00a0\u2009\u202f"
+"""Between groups of digits: a space, a no-break space, a thin one, a narrow one."""
 _MINUS = "\u2212"  # as typographers write it
 _APOSTROPHES = "'\u2019"
 _CLASSES = {" ": f"[{_BLANKS}]", "'": f"[{_APOSTROPHES}]"}
@@ -53,13 +56,13 @@ class Style:
         return _compiled(self).pattern
 
     def value(self, text: str) -> float | None:
-        """The finite number that `text` is; None where it is none."""
+        """The number that `text` is; None where it is none, or beyond `LARGEST`."""
         if not _compiled(self).fullmatch(text):
             return None
         for mark in self.dropped:
             text = text.replace(mark, "")
         value = float(text.replace(_MINUS, "-").replace(self.decimal, "."))
-        return value if math.isfinite(value) else None
+        return value if abs(value) <= LARGEST else None
 
     @property
     def dropped(self) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.errors import DataError
-from hpsearch.sources.table.column import Column, key, number_of, shown
+from hpsearch.sources.table.column import Column, key, number_of, quoted, shown
 from hpsearch.sources.table.kinds import odd_number, read_numbers
 from hpsearch.sources.table.numbers import settle
 from hpsearch.sources.table.rules import FEW_VALUES, KNOWN_MARKS
@@ -79,7 +79,9 @@ def label(text: str, target: Target) -> str:
     if target.column.kind != "number":
         return text
     value = target.column.style.value(text)
-    return str(int(value)) if value is not None and value == int(value) else text
+    # Of longer numbers, such as those of accounts, float64 takes several for the same.
+    exact = value is not None and abs(value) < 1e15 and value == int(value)
+    return str(int(value)) if value is not None and exact else text
 
 
 def _column(this: Undecided) -> Column:
@@ -132,11 +134,13 @@ def _classes(this: Undecided) -> Target:
 
 def _check_classes(name: str, texts: Tally, classes: list[str]) -> None:
     if len(classes) == 1:
-        raise DataError(f"the target {shown(name)} is `{classes[0]}` in each row; need two classes")
+        raise DataError(
+            f"the target {shown(name)} is {quoted(classes[0])} in each row; need two classes"
+        )
     if len(classes) > FEW_VALUES and len(classes) > texts.cells / 2:
         raise DataError(
             f"the target {shown(name)} has {len(classes):,} different values in "
-            f"{texts.cells:,} rows, such as `{classes[0]}`: too many for classes"
+            f"{texts.cells:,} rows, such as {quoted(classes[0])}: too many for classes"
         )
 
 
@@ -164,6 +168,6 @@ def targets(target: Target, table: Table) -> tuple[NDArray[Any], NDArray[np.int6
         listed = ", ".join(target.classes[:20]) + (", ..." if len(target.classes) > 20 else "")
         raise DataError(
             f"column {shown(target.column.name)}, line {table.line_of(int(odd[0]))}: "
-            f"`{texts.text(odd[0])}` is none of the classes, which are {listed}"
+            f"{quoted(texts.text(odd[0]))} is none of the classes, which are {listed}"
         )
     return classes_M, rows

@@ -101,17 +101,22 @@ def objects(source: str, data: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             row = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{source}, line {number} is no JSON: {line(error)}") from error
         if not isinstance(row, dict):
             raise DataError(f"{source}, line {number} is no JSON object of names and values")
-        yield number, row
+        yield number, {_utf8(name): value for name, value in row.items()}
 
 
 def _text(value: object) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value)
+    return _utf8(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _utf8(text: str) -> str:
+    """A text with half characters, which JSON can name, as they are written there."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _plain(column: pa.Array) -> pa.Array | None:

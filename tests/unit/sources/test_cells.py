@@ -146,6 +146,8 @@ def test_numbers_stay_texts_where_something_would_be_lost(
         ("1.5,2.5\n3.5,4.5\n", "line 1 looks like a row and not like names of columns (1.5, 2.5)"),
         ("made by x\na,b,c\n1,2,3\n4,5,6\n", "line 1 has 1 names, but most lines have 3 cells"),
         ("\n \n", "is empty"),
+        (",,\n,,\n", "has neither a name of a column nor a value"),
+        ("sep=é\na,b\n1,2\n3,4\n", "line 1 has 1 names"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
@@ -220,6 +222,8 @@ def test_json_lines_of_one_type_keep_it_and_others_are_texts(tmp_path: Path) -> 
     assert read(path).line_of(1) == 3
     mixed = written(tmp_path, '{"a": 1.50}\n{"a": "-"}\n{"a": null}\n')
     assert texts(read(mixed)) == {"a": ["1.50", "-", ""]}
+    half = written(tmp_path, '{"a\\udc00": "x"}\n{"a\\udc00": "\\ud800"}\n')
+    assert texts(read(half)) == {"a\\udc00": ["x", "\\ud800"]}
     broken = written(tmp_path, '{"a": 1}\n{"a": \n')
     assert fault(broken).startswith("line 2 is no JSON")
 

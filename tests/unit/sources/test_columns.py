@@ -56,7 +56,7 @@ def test_a_known_mark_among_numbers_is_missing_and_named(table, mark):
 
 
 @pytest.mark.parametrize(
-    "odd", ["inf", "-inf", "∞", "1e999", "12kg", "5 %", "$5", "1.2.3", "1,5,2"]
+    "odd", ["inf", "-inf", "∞", "1e999", "1.8e308", "12kg", "5 %", "$5", "1.2.3", "1,5,2"]
 )
 def test_another_odd_cell_among_numbers_stops_with_its_line_and_the_keys(table, odd):
     with pytest.raises(DataError) as error:
@@ -66,6 +66,13 @@ def test_another_odd_cell_among_numbers_stops_with_its_line_and_the_keys(table, 
     assert f"column `x`, line 9: `{odd}`" in message
     assert json.dumps([odd], ensure_ascii=False) in message
     assert 'kind: "category"' in message
+
+
+@pytest.mark.parametrize(("odd", "shown"), [("1\n2", "`1 2` is"), ("9" * 999, f"`{'9' * 60}…` is")])
+def test_an_odd_cell_of_several_lines_or_very_long_is_one_line(table, odd, shown):
+    with pytest.raises(DataError, match=shown) as error:
+        column(table(x=with_cells(numbers(), odd)))
+    assert "\n" not in str(error.value)
 
 
 def test_up_to_three_odd_texts_are_odd_and_more_are_codes(table):

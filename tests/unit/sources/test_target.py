@@ -63,6 +63,8 @@ def test_few_whole_numbers_are_classes_by_size_and_1_is_1_0(decided):
     assert decided([str(n) for n in range(30)] * 9).target.kind == "numbers"
     assert decided(["1", "2", "3", "4"] * 4).target.kind == "numbers"
     assert decided(["1.5", "2.5"] * 10, "classes").target.classes == ("1.5", "2.5")
+    accounts = (f"{10**20}", f"{10**20 + 1}")  # the same as float64
+    assert decided([*accounts] * 10).target.classes == accounts
 
 
 def test_thousands_in_the_target(decided):
