@@ -1,6 +1,6 @@
 """All cells of a table, column by column.
 
-`read` gives `Cells`. In a file of texts (CSV, Excel) every cell is a text until a column rule says
+In a file of texts (CSV, Excel) every cell is a text until a column rule says
 otherwise, so that `None`, `007` and `1,234` arrive as they stand in the file. A column of more than
 a thousand rows, most of them different and plain numbers, comes as float64 at once: a dictionary of
 300,000 texts would cost more memory and time than the rest of the table.
@@ -8,7 +8,7 @@ a thousand rows, most of them different and plain numbers, comes as float64 at o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -23,57 +23,21 @@ from hpsearch.sources.table.dialect import dialect_of, rows_of
 from hpsearch.sources.table.filekind import load
 from hpsearch.sources.table.header import Header, header_of, tidy, usable
 from hpsearch.sources.table.numbers import LARGEST, Style, evidence
-from hpsearch.sources.table.reading import ReadOptions
+from hpsearch.sources.table.reading import ReadOptions, Table
 from hpsearch.sources.table.rules import KNOWN_MARKS, MOST_ODD_TEXTS, NUMBER_SHARE
 from hpsearch.sources.table.tally import Shape
 from hpsearch.sources.table.typed import objects, read_sheet, read_typed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from hpsearch.sources.table.filekind import Content
 
-__all__ = ["Cells", "of_content", "read"]
+__all__ = ["of_content", "read"]
 
 
-@dataclass(frozen=True)
-class Cells:
-    """A table of N rows. It satisfies `reading.Table`."""
-
-    names: tuple[str, ...]
-    """The columns' names: not empty, no two the same, without line breaks."""
-    rows: int
-    """N, how many rows there are; the header is none."""
-    notes: tuple[str, ...]
-    """What a user should know of how the file was read, a sentence each."""
-    fingerprint: str
-    """The SHA-256 of the file's bytes, in hexadecimal digits."""
-    complete: bool = True
-    """Whether these are all rows of the file."""
-    columns: Mapping[str, pa.Array] = field(default_factory=dict, repr=False)
-    """What `column` gives, by name."""
-    odd: Mapping[str, Mapping[int, str]] = field(default_factory=dict, repr=False)
-    """By column that came as float64: the cells that are no plain number, by row; they are null in
-    the column. A null whose row is not among them is an empty cell."""
-    locate: Callable[[int], int] = field(default=lambda row: row + 1, repr=False)
-    """What `line_of` asks; it may walk the whole file."""
-
-    def column(self, name: str) -> pa.Array:
-        """A column, (N,).
-
-        Texts: `dictionary<int32, string>` without nulls, '' for an empty cell. Numbers: float64,
-        null for a cell that is empty or odd. Of files that know types, such as Parquet, also
-        int64, bool and timestamp, null for an empty cell.
-        """
-        return self.columns[name]
-
-    def line_of(self, row: int) -> int:
-        """The line of the file, from 1, in which a row begins; of Parquet its number, from 1."""
-        return self.locate(row)
-
-
-def read(path: Path, options: ReadOptions | None = None) -> Cells:
+def read(path: Path, options: ReadOptions | None = None) -> Table:
     """All cells of a table in a file: CSV and its relatives, Parquet, Feather, JSON lines, .xlsx.
 
     Raises DataError, with file and line, for what cannot be read as a table.
@@ -82,7 +46,7 @@ def read(path: Path, options: ReadOptions | None = None) -> Cells:
     return of_content(path, load(path, stream=options.stream), options)
 
 
-def of_content(path: Path, content: Content, options: ReadOptions) -> Cells:
+def of_content(path: Path, content: Content, options: ReadOptions) -> Table:
     """All cells of a table whose bytes are at hand.
 
     Args:
@@ -103,15 +67,14 @@ def of_content(path: Path, content: Content, options: ReadOptions) -> Cells:
     for name, place in places.items():
         column, raw.columns[place] = raw.columns[place], None  # its texts go when it is settled
         columns[name], odd[name] = _settled(column, as_texts=name in options.texts)
-    return Cells(
-        tuple(places),
-        raw.rows,
-        (*notes, *raw.notes, *of_names),
-        fingerprint,
-        complete,
-        columns,
-        {name: cells for name, cells in odd.items() if cells},
-        raw.locate,
+    return Table(
+        columns=columns,
+        rows=raw.rows,
+        line_of=raw.locate,
+        complete=complete,
+        notes=(*notes, *raw.notes, *of_names),
+        odd={name: cells for name, cells in odd.items() if cells},
+        fingerprint=fingerprint,
     )
 
 
@@ -170,7 +133,7 @@ def _again(path: Path, content: Content, options: ReadOptions) -> Callable[[], b
 def _settled(
     column: pa.Array | pa.ChunkedArray, *, as_texts: bool
 ) -> tuple[pa.Array, dict[int, str]]:
-    """A column as `Cells` gives it, and its odd cells."""
+    """A column as `Table` gives it, and its odd cells."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if whole.type != pa.string():
         return whole, {}
@@ -188,8 +151,6 @@ _FEWEST_ROWS = 1000
 """In a shorter table texts cost nothing."""
 _LOOKED_AT, _DIFFERENT = 200, 180
 """How many of so many cells, evenly spread over the rows, must differ: then a thousand texts do."""
-_MOST_DIGITS = 15
-"""Whole numbers of more may not be what was written once they are float64."""
 
 
 def _numbers_of(texts: pa.StringArray) -> tuple[pa.DoubleArray, dict[int, str]] | None:
@@ -226,9 +187,5 @@ def _numbers_of(texts: pa.StringArray) -> tuple[pa.DoubleArray, dict[int, str]] 
 
 def _say_more(numbers: pa.StringArray) -> bool:
     """Whether numbers say something as texts that float64 does not: 007, 1.234, 16 digits."""
-    patterns = shapes(numbers)[0].to_pylist()
-    found = evidence(Shape(pattern, 1, 1, pattern) for pattern in patterns)
-    long = any(
-        pattern.strip("+-").isdigit() and len(pattern) > _MOST_DIGITS for pattern in patterns
-    )
-    return long or found.leading_zeros > 0 or bool(found.open and not found.decimals)
+    found = evidence(Shape(pattern, 1, 1, pattern) for pattern in shapes(numbers)[0].to_pylist())
+    return found.say_more or bool(found.open and not found.decimals)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from hpsearch.errors import DataError
 from hpsearch.sources.inputs import TABLE, Floats, Frame, Given, Known, mappings, only_file
@@ -15,12 +15,8 @@ from hpsearch.sources.table.columns import Target
 from hpsearch.sources.table.encode import Encoder
 from hpsearch.sources.table.encodings import CategoryInput
 from hpsearch.sources.table.filekind import Content
-from hpsearch.sources.table.reading import ReadOptions
-from hpsearch.sources.table.sample import Sample
+from hpsearch.sources.table.reading import ReadOptions, Table
 from hpsearch.sources.table.targets import targets
-
-if TYPE_CHECKING:
-    from hpsearch.sources.table.reading import Table
 
 __all__ = ["Selection", "TableInputs", "fault"]
 
@@ -72,8 +68,7 @@ class TableInputs:
             )
         names, texts = mappings(rows)
         columns = dict(zip(names, zip(*texts, strict=True), strict=True))
-        lines = tuple(range(1, len(texts) + 1))
-        return self._given(TABLE, Sample(names, len(texts), True, (), columns, lines))
+        return self._given(TABLE, Table(columns, len(texts), lambda row: row + 1))
 
     def _options(self, header: bool | None = None) -> ReadOptions:
         return ReadOptions(

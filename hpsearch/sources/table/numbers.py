@@ -164,12 +164,19 @@ class Evidence:
     """Cells with whole numbers such as `007`."""
     whole: int = 0
     """Cells with whole numbers."""
+    digits: int = 0
+    """Those of the longest whole number."""
     example: str = ""
     """A text of an open separator."""
 
     def are_most(self, cells: int, distinct: int) -> bool:
         """Whether so many cells and distinct texts are these numbers, but for odd ones."""
         return few_are_odd(self.cells, cells, distinct - self.distinct, distinct)
+
+    @property
+    def say_more(self) -> bool:
+        """Whether whole numbers may differ as texts and not as float64: 007, or 16 digits."""
+        return self.leading_zeros > 0 or self.digits > 15
 
     @property
     def are_codes(self) -> bool:
@@ -196,6 +203,7 @@ def evidence(shapes: Iterable[Shape]) -> Evidence:
         below=next((s.example for s, digits in whole if digits in ("9", "99", "999")), ""),
         leading_zeros=sum(s.cells for s, digits in whole if len(digits) > 1 and digits[0] == "0"),
         whole=sum(shape.cells for shape, _ in whole),
+        digits=max((len(digits) for _, digits in whole), default=0),
         example=next((s.example for s, r in read if r.open), ""),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from hpsearch.sources.raw import Rows
     from hpsearch.sources.split import DataSettings
-    from hpsearch.sources.table.cells import Cells
     from hpsearch.sources.table.reading import Table
     from hpsearch.sources.table.rules import Overrides
 
@@ -97,7 +96,7 @@ def load_table(settings: DataSettings, decided: Mapping[str, Any] | None = None)
 class _Test:
     """The table that is the test part."""
 
-    table: Cells
+    table: Table
     targets: NDArray[Any]
     rows: Rows
 
@@ -139,7 +138,7 @@ def _order(table: Table, name: str, overrides: Overrides, rows: Rows) -> NDArray
     own = overrides.columns.get(name, Override())
     own = replace(own, kind=None) if own.kind == "ignore" else own
     alone = replace(overrides, columns={name: own}, ignore=(), text=None)
-    (column,) = decide(cast("Table", _Only(table, name)), None, alone).columns
+    (column,) = decide(replace(table, columns={name: table.column(name)}), None, alone).columns
     if column.kind == "date":
         order = arrow.moments_of(column, table, rows)
     elif column.kind in ("number", "row number"):
@@ -178,18 +177,3 @@ def _frozen(decided: Mapping[str, Any]) -> Decision:
         return Decision.from_json(decided)
     except ValidationError as error:
         raise DataError(f"what was decided of its columns is damaged: {line(error)}") from error
-
-
-@dataclass(frozen=True)
-class _Only:
-    """One column of a table."""
-
-    table: Table
-    name: str
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.table, name)

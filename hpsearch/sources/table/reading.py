@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["ReadOptions", "Table"]
 
@@ -31,31 +31,37 @@ class ReadOptions:
     """Also read a pipe that the shell opened, such as /dev/stdin."""
 
 
-class Table(Protocol):
-    """What a whole table (`cells.Cells`) and the first rows of one (`sample.Sample`) both give."""
+@dataclass(frozen=True)
+class Table:
+    """The cells of N rows, of a whole file or of its beginning."""
+
+    columns: Mapping[str, Any] = field(repr=False)
+    """By name (not empty, no two the same, without line breaks) N cells each.
+
+    Of the first rows of a text: a tuple of texts. Else an Arrow array: texts are
+    `dictionary<int32, string>` without nulls, '' for an empty cell; numbers are float64, null for a
+    cell that is empty or odd. Files that know types, such as Parquet, also give int64, bool and
+    timestamp, null for an empty cell.
+    """
+    rows: int
+    """N; the header is no row."""
+    line_of: Callable[[int], int] = field(repr=False)
+    """The line of the file, from 1, in which a row begins, of Parquet its number, from 1; it may
+    walk the whole file."""
+    complete: bool = True
+    """Whether these are all rows of the file."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of how the file was read, a sentence each."""
+    odd: Mapping[str, Mapping[int, str]] = field(default_factory=dict, repr=False)
+    """By column that was read as float64: the cells that are no plain number, by row."""
+    fingerprint: str = ""
+    """The SHA-256 of the file's bytes, in hexadecimal digits; '' where it was not read whole."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns' names: not empty, no two the same, without line breaks."""
-
-    @property
-    def rows(self) -> int:
-        """How many rows were read; the header is none."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether these are all rows of the file."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a user should know of how the file was read, a sentence each."""
-
-    @property
-    def odd(self) -> Mapping[str, Mapping[int, str]]:
-        """By column that comes as numbers: the cells that are none, by row."""
+        """The names of the columns."""
+        return tuple(self.columns)
 
     def column(self, name: str) -> Any:
-        """The cells of a column: a tuple of texts, or an Arrow array."""
-
-    def line_of(self, row: int) -> int:
-        """The line of the file, from 1, in which a row begins."""
+        """The cells of a column."""
+        return self.columns[name]

@@ -59,7 +59,7 @@ def decide_target(this: Undecided, wanted: TargetKind | None) -> tuple[Target, A
         raise DataError(f"the target {shown(name)} is empty in each row")
     if kind in ("category", "number"):
         wanted = "classes" if kind == "category" else "numbers"
-    are_numbers = kind != "category" and this.are_numbers and not this.found.leading_zeros
+    are_numbers = kind != "category" and this.are_numbers and not this.found.say_more
     if wanted == "numbers" or are_numbers:
         target, clean = _numbers(this, wanted)
     else:
@@ -79,9 +79,7 @@ def label(text: str, target: Target) -> str:
     if target.column.kind != "number":
         return text
     value = target.column.style.value(text)
-    # Of longer numbers, such as those of accounts, float64 takes several for the same.
-    exact = value is not None and abs(value) < 1e15 and value == int(value)
-    return str(int(value)) if value is not None and exact else text
+    return str(int(value)) if value is not None and value == int(value) else text
 
 
 def _column(this: Undecided) -> Column:
@@ -119,7 +117,7 @@ def _few_whole(clean: Tally, style: Style) -> bool:
 def _classes(this: Undecided) -> Target:
     texts, found = this.texts, this.found
     mixed = found.distinct > FEW_VALUES and found.cells >= _MIXED_SHARE * texts.cells
-    if mixed and this.override.kind != "category" and not found.leading_zeros:
+    if mixed and this.override.kind != "category" and not found.say_more:
         style, _ = settle(found, this.override.decimal, this.override.thousands, frozenset())
         raise odd_number(this, texts, style)
     classes = sorted(text.text for text in texts.texts(texts.distinct))

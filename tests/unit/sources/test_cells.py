@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpsearch.errors import DataError
-from hpsearch.sources.table.cells import Cells, read
-from hpsearch.sources.table.reading import ReadOptions
+from hpsearch.sources.table.cells import read
+from hpsearch.sources.table.reading import ReadOptions, Table
 from hpsearch.sources.table.sample import sample
 
 
@@ -27,7 +27,7 @@ def written(folder: Path, text: str | bytes, name: str = "t.csv") -> Path:
     return path
 
 
-def texts(cells: Cells) -> dict[str, list[object]]:
+def texts(cells: Table) -> dict[str, list[object]]:
     return {name: cells.column(name).to_pylist() for name in cells.names}
 
 
