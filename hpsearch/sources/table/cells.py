@@ -188,4 +188,4 @@ def _numbers_of(texts: pa.StringArray) -> tuple[pa.DoubleArray, dict[int, str]] 
 def _say_more(numbers: pa.StringArray) -> bool:
     """Whether numbers say something as texts that float64 does not: 007, 1.234, 16 digits."""
     found = evidence(Shape(pattern, 1, 1, pattern) for pattern in shapes(numbers)[0].to_pylist())
-    return found.say_more or bool(found.open and not found.decimals)
+    return bool(found.leading_zeros or found.digits > 15 or (found.open and not found.decimals))

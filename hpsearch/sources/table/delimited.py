@@ -87,41 +87,32 @@ def _columns(
 ) -> list[pa.ChunkedArray]:
     if not memoryview(rows)[:1000].tobytes().strip(b"\r\n") and not bytes(rows).strip(b"\r\n"):
         return [pa.chunked_array([], pa.string())] * dialect.width
-    try:
-        return _read(rows, dialect, _BLOCK_BYTES, quoted=quoted, every=every)
-    except pa.ArrowInvalid as error:
-        if "straddling" not in str(error):
-            raise
-    # A record is larger than a block.
-    block_bytes = min(rows.size + 1, _MOST_BLOCK_BYTES)
-    return _read(rows, dialect, block_bytes, quoted=quoted, every=every)
-
-
-def _read(
-    rows: pa.Buffer, dialect: Dialect, block_bytes: int, *, quoted: bool, every: bool
-) -> list[pa.ChunkedArray]:
-    delimiter = "," if dialect.syntax.blanks else dialect.syntax.delimiter
     names = [str(place) for place in range(dialect.width)]
-    table = pacsv.read_csv(
-        pa.BufferReader(rows),
-        # One thread takes two thirds of the processor time and memory that several take.
-        read_options=pacsv.ReadOptions(
-            column_names=names, block_size=block_bytes, use_threads=False
-        ),
-        parse_options=pacsv.ParseOptions(
-            delimiter=delimiter,
-            newlines_in_values=quoted,
-            ignore_empty_lines=not (every and dialect.width == 1),
-            invalid_row_handler=lambda row: "error" if row.text.strip() else "skip",
-        ),
-        convert_options=pacsv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            strings_can_be_null=False,
-            check_utf8=False,  # the text has been decoded once
-        ),
+    parsing = pacsv.ParseOptions(
+        delimiter="," if dialect.syntax.blanks else dialect.syntax.delimiter,
+        newlines_in_values=quoted,
+        ignore_empty_lines=not (every and dialect.width == 1),
+        invalid_row_handler=lambda row: "error" if row.text.strip() else "skip",
     )
-    columns: list[pa.ChunkedArray] = table.columns
-    return columns
+    converting = pacsv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()),
+        strings_can_be_null=False,
+        check_utf8=False,  # the text has been decoded once
+    )
+
+    def read(block_bytes: int) -> list[pa.ChunkedArray]:
+        # One thread takes two thirds of the processor time and memory that several take.
+        reading = pacsv.ReadOptions(column_names=names, block_size=block_bytes, use_threads=False)
+        table = pacsv.read_csv(pa.BufferReader(rows), reading, parsing, converting)
+        columns: list[pa.ChunkedArray] = table.columns
+        return columns
+
+    try:
+        return read(_BLOCK_BYTES)
+    except pa.ArrowInvalid as error:
+        if "straddling" not in str(error):  # a record is larger than a block
+            raise
+    return read(min(rows.size + 1, _MOST_BLOCK_BYTES))
 
 
 def _without_blank_rows(columns: list[pa.ChunkedArray]) -> list[pa.ChunkedArray]:

@@ -14,7 +14,7 @@ from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import DataError
-from hpsearch.sources.table.header import Header, header_of
+from hpsearch.sources.table.header import DATE, NUMBER, TIME, Header, header_of
 from hpsearch.sources.table.records import NO_DELIMITER, Record, Syntax, cut, records
 
 if TYPE_CHECKING:
@@ -193,10 +193,7 @@ def _delimiter(lines: Sequence[str]) -> str:
     return " " if _score(lines, " ") == 1 else NO_DELIMITER
 
 
-_NUMBER = r"[-+]?[$€£¥]?\s?(\d+([.,'\s]\d{3})*([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?\s?[%€$£¥]?"
-_TIME = r"\d{1,2}[:.]\d{2}([:.]\d{2}([.,]\d+)?)?(Z|[-+]\d\d:?\d\d)?"
-_DATE = rf"\d{{1,4}}[-/.]\d{{1,2}}[-/.]\d{{1,4}}([ T]{_TIME})?"
-_VALUE = re.compile(rf"\s*({_NUMBER}|{_DATE}|{_TIME}|[^,;\t|\"]*)\s*")
+_VALUE = re.compile(rf"\s*({NUMBER}|{DATE}|{TIME}|[^,;\t|\"]*)\s*")
 
 
 def _score(lines: Sequence[str], delimiter: str) -> float:

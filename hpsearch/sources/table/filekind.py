@@ -13,8 +13,8 @@ import json
 import re
 import zipfile
 import zlib
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, BinaryIO, Literal, cast
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING, Literal, cast
 
 from hpsearch.errors import DataError, line
 from hpsearch.files import content as read_content
@@ -67,29 +67,20 @@ def load(path: Path, *, head: bool = False, stream: bool = False) -> Content:
     Raises DataError for what cannot be read, or is no table.
     """
     try:
-        with _opened(path, stream=stream) as file:
+        content = io.BytesIO(read_content(path, stream=True)) if stream else open_regular(path)
+        with content as file:
             unpacked = _unpacked(str(path), file)
             loaded = _loaded(str(path), unpacked, head=head, packed=unpacked is not file)
             if not loaded.complete:
                 return loaded
-            return Content(loaded.kind, loaded.data, True, loaded.notes, _sha256(file))
+            file.seek(0)
+            fingerprint = hashlib.file_digest(cast("io.BytesIO", file), "sha256").hexdigest()
+            return replace(loaded, fingerprint=fingerprint)
     except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, RuntimeError) as error:
         # RuntimeError: a zip file with a password
         raise DataError(f"{path} cannot be unpacked: {line(error)}") from error
     except OSError as error:
         raise DataError(f"cannot read the table {path}: {line(error)}") from error
-
-
-def _opened(path: Path, *, stream: bool) -> BinaryIO:
-    return io.BytesIO(read_content(path, stream=True)) if stream else open_regular(path)
-
-
-def _sha256(file: IO[bytes]) -> str:
-    file.seek(0)
-    digest = hashlib.sha256()
-    while chunk := file.read(HEAD_BYTES):
-        digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _unpacked(name: str, file: IO[bytes], depth: int = 0) -> IO[bytes]:
@@ -102,15 +93,17 @@ def _unpacked(name: str, file: IO[bytes], depth: int = 0) -> IO[bytes]:
         return _unpacked(name, cast("IO[bytes]", gzip.GzipFile(fileobj=file, mode="rb")), depth + 1)
     if start.startswith(b"PK\x03\x04"):
         archive = zipfile.ZipFile(file)
-        names = [
-            member.filename
-            for member in archive.infolist()
-            if not member.is_dir() and not member.filename.startswith("__MACOSX/")
-        ]
+        names = _members(archive)
         if _office(names) is None and len(names) == 1 and not names[0].endswith(".npy"):
             return _unpacked(name, archive.open(names[0]), depth + 1)
         file.seek(0)
     return file
+
+
+def _members(archive: zipfile.ZipFile) -> list[str]:
+    """The names of the files in a zip file, without those that macOS adds."""
+    names = (member.filename for member in archive.infolist() if not member.is_dir())
+    return [name for name in names if not name.startswith("__MACOSX/")]
 
 
 def _office(names: list[str]) -> str | None:
@@ -207,7 +200,7 @@ def _kind_of_bytes(name: str, start: bytes, file: IO[bytes]) -> Kind:
 
 def _kind_of_zip(name: str, file: IO[bytes]) -> Kind:
     with zipfile.ZipFile(file) as archive:
-        names = [member for member in archive.namelist() if not member.endswith("/")]
+        names = _members(archive)
     what = _office(names)
     if what == "an Excel workbook":
         return "excel"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hpsearch.sources.table.reading import ReadOptions
     from hpsearch.sources.table.records import Record
 
-__all__ = ["Header", "header_of", "tidy", "usable"]
+__all__ = ["DATE", "NUMBER", "TIME", "Header", "header_of", "tidy", "usable"]
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,16 @@ def tidy(name: str) -> str:
     return " ".join(name.split())
 
 
-_NUMBER = re.compile(r"\s*[-+]?(\d+([.,]\d+)*\.?|\.\d+)([eE][-+]?\d+)?\s*%?\s*")
-_DATE = re.compile(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}:\d\d.*)?\s*")
+_SIGN = "[%$€£¥]"
+NUMBER = (
+    rf"[-+]?{_SIGN}?\s?([0-9]+([.,'\s][0-9]{{3}})*([.,][0-9]*)?|[.,][0-9]+)"
+    rf"([eE][-+]?[0-9]+)?\s?{_SIGN}?"
+)
+TIME = r"[0-9]{1,2}[:.][0-9]{2}([:.][0-9]{2}([.,][0-9]+)?)?(Z|[-+][0-9]{2}:?[0-9]{2})?"
+DATE = rf"[0-9]{{1,4}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,4}}([ T]{TIME})?"
+"""Regular expressions of what looks like a value; what it is, is decided over its column."""
+
+_VALUES = [re.compile(rf"\s*({pattern})\s*") for pattern in (DATE, NUMBER)]
 _FEW = 100
 """How many rows show what a column has below its name."""
 
@@ -111,7 +119,7 @@ def _look(first: Record, rows: Sequence[Record]) -> str:
     shift = 1 if rows and len(first.cells) == len(rows[0].cells) - 1 else 0  # R's row names
     for index, top in enumerate(first.cells):
         cells = [row.cells[index + shift] for row in rows[:_FEW] if index + shift < len(row.cells)]
-        for pattern in (_DATE, _NUMBER):
+        for pattern in _VALUES:
             if _mostly(pattern, cells):
                 if not pattern.fullmatch(top):
                     return "names"
@@ -130,7 +138,7 @@ def _mostly(pattern: re.Pattern[str], cells: Sequence[str]) -> bool:
 
 def _rising(tops: Sequence[str]) -> bool:
     """Whole numbers, three or more that rise, or two that are neighbours, or pandas' 0 alone."""
-    if not all(re.fullmatch(r"\d{1,9}", top) for top in tops):
+    if not all(re.fullmatch("[0-9]{1,9}", top) for top in tops):
         return False
     numbers = [int(top) for top in tops]
     steps = [after - before for before, after in pairwise(numbers)]

@@ -165,18 +165,13 @@ class Evidence:
     whole: int = 0
     """Cells with whole numbers."""
     digits: int = 0
-    """Those of the longest whole number."""
+    """Those of the longest whole number; float64 keeps 15."""
     example: str = ""
     """A text of an open separator."""
 
     def are_most(self, cells: int, distinct: int) -> bool:
         """Whether so many cells and distinct texts are these numbers, but for odd ones."""
         return few_are_odd(self.cells, cells, distinct - self.distinct, distinct)
-
-    @property
-    def say_more(self) -> bool:
-        """Whether whole numbers may differ as texts and not as float64: 007, or 16 digits."""
-        return self.leading_zeros > 0 or self.digits > 15
 
     @property
     def are_codes(self) -> bool:

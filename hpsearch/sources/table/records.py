@@ -88,47 +88,28 @@ def records(
             yield before
     except csv.Error as error:
         text = "".join(part for number, part in enumerate(lines(), line) if number >= begins)
-        fault = _fault(text, syntax, begins)
+        closed, place, message = _bad_quote(text, syntax)
         if before is not None:
             yield before
-        if fault.closed or complete:
-            raise DataError(f"{source}, line {fault.line}: {fault.message}") from error
+        if closed or complete:
+            number = begins + len(re.findall(r"\r\n|\r|\n", text[:place]))
+            raise DataError(f"{source}, line {number}: {message}") from error
 
 
-@dataclass(frozen=True)
-class _Fault:
-    line: int
-    closed: bool
-    message: str
-
-
-def _fault(text: str, syntax: Syntax, line: int) -> _Fault:
-    """What is wrong in the first record of a text that begins in a line."""
-    after = re.compile(rf"[{re.escape(syntax.delimiter)}\r\n]|\Z")
-    blanks = re.compile(" *" if syntax.blanks else "")
-    quoted = re.compile(r'"(?:[^"]|"")*+"')
-    place = 0
-    while place < len(text):
-        match = blanks.match(text, place)
-        place = match.end() if match else place
-        if text[place] == '"':
-            cell = quoted.match(text, place)
-            if cell is None or not after.match(text, cell.end()):
-                return _bad_quote(text, place, cell, line)
-            place = cell.end()
-        end = after.search(text, place)
-        place = end.end() if end and end.group() else len(text)
-    return _Fault(line, True, "a cell that cannot be read")
-
-
-def _bad_quote(text: str, place: int, cell: re.Match[str] | None, line: int) -> _Fault:
-    opens = line + len(re.findall(r"\r\n|\r|\n", text[:place]))
+def _bad_quote(text: str, syntax: Syntax) -> tuple[bool, int, str]:
+    """The first wrong quote of a text: whether another one closes it, its place, what to do."""
+    blanks, edge = " *+" if syntax.blanks else "", rf"[{re.escape(syntax.delimiter)}\r\n]"
+    quoted = r'"(?:[^"]|"")*+"'
+    cells = re.compile(rf'(?:{blanks}(?:{quoted}|(?!")[^{edge[1:]}*+){edge})*+{blanks}')
+    match = cells.match(text)
+    place = match.end() if match else 0
+    cell = re.compile(quoted).match(text, place)
     if cell is None or re.search(r"[\r\n]", cell.group()):
         message = (
             "the quote that opens in this line never closes; close it, or where it is part of the "
             'text, put the text in quotes and write it twice ("")'
         )
-        return _Fault(opens, cell is not None, message)
+        return cell is not None, place, message
     shown = text[place : cell.end() + 10].splitlines()[0]
     message = f'text follows a closing quote ({shown}); a quote within a text is written twice ("")'
-    return _Fault(opens, True, message)
+    return True, place, message

@@ -59,7 +59,7 @@ def decide_target(this: Undecided, wanted: TargetKind | None) -> tuple[Target, A
         raise DataError(f"the target {shown(name)} is empty in each row")
     if kind in ("category", "number"):
         wanted = "classes" if kind == "category" else "numbers"
-    are_numbers = kind != "category" and this.are_numbers and not this.found.say_more
+    are_numbers = kind != "category" and this.are_numbers and not this.found.leading_zeros
     if wanted == "numbers" or are_numbers:
         target, clean = _numbers(this, wanted)
     else:
@@ -97,6 +97,8 @@ def _numbers(this: Undecided, wanted: TargetKind | None) -> tuple[Target, Tally]
     least, largest = clean.bounds(style)
     target = Target(column, "numbers", (), least, largest)
     if wanted == "classes" or (wanted is None and _few_whole(clean, style)):
+        if this.found.digits > 15:  # as float64 two of them may be the same
+            return _of_classes(replace(column, kind="category"), clean), clean
         labels = {label(text.text, target) for text in clean.texts(clean.distinct)}
         classes = sorted(labels, key=lambda text: (style.value(text) or 0.0, text))
         _check_classes(this.name, clean, classes)
@@ -117,17 +119,22 @@ def _few_whole(clean: Tally, style: Style) -> bool:
 def _classes(this: Undecided) -> Target:
     texts, found = this.texts, this.found
     mixed = found.distinct > FEW_VALUES and found.cells >= _MIXED_SHARE * texts.cells
-    if mixed and this.override.kind != "category" and not found.say_more:
+    if mixed and this.override.kind != "category" and not found.leading_zeros:
         style, _ = settle(found, this.override.decimal, this.override.thousands, frozenset())
         raise odd_number(this, texts, style)
-    classes = sorted(text.text for text in texts.texts(texts.distinct))
-    _check_classes(this.name, texts, classes)
     for mark in texts.among(KNOWN_MARKS):
         this.note(
             f"`{mark.text}` is a class, in {number_of(mark.cells, 'cell')}; "
             f"{key(this.name, missing=[mark.text])} leaves those rows out"
         )
-    return Target(_column(this), "classes", tuple(classes))
+    return _of_classes(_column(this), texts)
+
+
+def _of_classes(column: Column, texts: Tally) -> Target:
+    """A target whose classes are its texts."""
+    classes = sorted(text.text for text in texts.texts(texts.distinct))
+    _check_classes(column.name, texts, classes)
+    return Target(column, "classes", tuple(classes))
 
 
 def _check_classes(name: str, texts: Tally, classes: list[str]) -> None:
