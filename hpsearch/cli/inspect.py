@@ -204,7 +204,7 @@ def _with_network(snapshot: Snapshot) -> Snapshot:
         why += (f"; the best so far is trial {leader.number}, still training: {snapshot.metric} "
                 f"{leader.value:.4g}")  # fmt: skip
     raise NotFoundError(
-        f"study {snapshot.study.name!r} has no trial yet that went to its end: "
+        f"study {snapshot.study.name!r} has no complete trial yet: "
         f"{len(snapshot.running)} running, {snapshot.count('PRUNED')} pruned, "
         f"{snapshot.count('FAIL')} failed{why}"
     )

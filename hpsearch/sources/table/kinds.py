@@ -185,8 +185,7 @@ def _of_texts(column: Column, this: Undecided) -> Column:
     many = texts.distinct > max(FEW_VALUES, TEXT_SHARE * texts.cells)
     if kind is None and many and (words := texts.words()) >= TEXT_WORDS:
         this.note(
-            f"left out, sentences of {words:.0f} words on average; data.text gives them to a "
-            f"network that reads text"
+            f"left out, sentences of {words:.0f} words on average, and no family reads text yet"
         )
         return replace(column, kind="text", reason="left out: sentences")
     if kind is None and texts.distinct > max(FEW_VALUES, IDENTIFIER_SHARE * texts.cells):
