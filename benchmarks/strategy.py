@@ -28,8 +28,9 @@ from typing import Any
 from benchmarks.turns import RESULTS, write_json
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
-from hpsearch.spec.models import BudgetSpec, DataSpec, NoPruner, RetrySpec, SearchSpec, StageSpec
+from hpsearch.spec.models import BudgetSpec, NoPruner, RetrySpec, SearchSpec, StageSpec
 from hpsearch.spec.settings import Value
+from hpsearch.spec.source import DataSpec
 from hpsearch.spec.space import Choices, Parameter, Range, Space
 from hpsearch.stages.outline import PlannedStage, in_hours, outline, tickets
 from hpsearch.store.mirror import Mirror

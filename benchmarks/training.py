@@ -89,10 +89,12 @@ def _data_folder(name: str) -> dict[str, str]:
     if name not in ("fashion_mnist", "cnn"):
         return {}
     from hpsearch.errors import DataError
-    from hpsearch.sources.images import find, load_images
+    from hpsearch.sources.images import find
+    from hpsearch.sources.read import read
+    from hpsearch.sources.split import DataSettings
 
     try:
-        load_images("fashion_mnist", None)
+        read(DataSettings.of("fashion_mnist"))
     except DataError as error:
         raise SkippedError(str(error).partition("\n")[0]) from None
     return {"HPSEARCH_DATA": str(find("fashion_mnist"))}

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from hpsearch.spec import schema
+from hpsearch.spec import schema, versions
 from hpsearch.spec.family import FAMILIES, Family
-from hpsearch.spec.settings import SAMPLERS, SOURCES, Setting
+from hpsearch.spec.settings import SAMPLERS, Setting
+from hpsearch.spec.source import SOURCES, DataSpec, Source
 from hpsearch.spec.task import TASKS, Task, training
 
 ROOT = Path(__file__).parents[1]
@@ -74,16 +76,10 @@ each worker measures both, and draws by TPE where the Gaussian process would tak
 training are taken as done at the start, for the first proposals) or a gigabyte of memory.
 """
 
-TABLES = """\
-A table (`csv`) has the names of its columns in the first line; the delimiter is a comma,
-semicolon, tab or bar. A column of numbers is scaled to mean 0 and deviation 1 of the training
-rows; any other is one input a category. Missing values (empty, NA, NaN, null, ?) become the
-training rows' median or most frequent category, rows without a target are left out, and so is a
-text column whose values are nearly all different. A text target, or one of few whole numbers,
-is classification, unless `task` says otherwise; shares of the classes are kept in each part,
-and each class that has as many rows as there are parts has one in each.
-What was done to the data is told with the result, and is in `hpsearch status STUDY --json`
-under `data.notes`.
+SOURCES_BELOW = """\
+`csv` in a study file is the same as `table`, and the same study. [tables.md](tables.md) says how
+tables are read and what becomes of their columns. Installed packages can bring more sources:
+[sources.md](sources.md).
 
 Data sets that torchvision downloads are looked for under `data.root`, under the folder that
 `HPSEARCH_DATA` names, and in the user's data folder, and downloaded where they are in none of
@@ -100,18 +96,18 @@ def main() -> None:
 def made() -> dict[Path, str]:
     """Path -> content. Families of installed packages are left out."""
     families, tasks = FAMILIES.all(installed=False).values(), TASKS.all(installed=False).values()
+    found = schema(families, tasks, named_sources())
     pages = {family_path(family): "\n".join(family_page(family)) for family in families}
     return {
         **pages,
         ROOT / "docs" / "study-file.md": "\n".join(study_file(families, tasks)),
-        ROOT / "studies" / "study.schema.json": json.dumps(schema(families, tasks), indent=2)
-        + "\n",
+        ROOT / "studies" / "study.schema.json": f"{json.dumps(found, indent=2)}\n",
     }
 
 
 def study_file(families: Collection[Family], tasks: Collection[Task]) -> Iterator[str]:
     """The page, block by block."""
-    found = schema(families, tasks)
+    found = schema(families, tasks, named_sources())
     yield HEAD
     yield "## The keys\n"
     required = set(found.get("required", ()))
@@ -122,7 +118,13 @@ def study_file(families: Collection[Family], tasks: Collection[Task]) -> Iterato
             for name, key in found["properties"].items()
         ),
     )
-    for name in ("data", "search", "budget", "retry", "final"):
+    yield "## data\n"
+    yield "The keys that every source has:\n"
+    yield table(("key", "meaning", "default"), keys({}, DataSpec.model_json_schema()))
+    for names, section in own_keys():
+        yield f"And for {names}:\n"
+        yield table(("key", "meaning", "default"), section)
+    for name in ("search", "budget", "retry", "final"):
         yield f"## {name}\n"
         yield table(("key", "meaning", "default"), keys(found, found["properties"][name]))
     yield "## search.stages\n"
@@ -138,8 +140,8 @@ def study_file(families: Collection[Family], tasks: Collection[Task]) -> Iterato
     yield "Where none is named it is `asha`; with `none` every trial goes to its last epoch.\n"
     yield "Options are given as `pruner: {name: asha, min_resource: 3}`. A resource is an epoch.\n"
     yield "## Data sources\n"
-    yield table(("source", "what it is"), ((n, s.doc) for n, s in SOURCES.items()))
-    yield TABLES
+    yield table(("source", "what it is"), ((s.name, s.doc) for s in named_sources()))
+    yield SOURCES_BELOW
     yield "## Networks\n"
     yield table(
         ("family", "what it is", "takes"),
@@ -196,10 +198,30 @@ def family_page(family: Family) -> Iterator[str]:
     )
 
 
+def named_sources() -> list[Source]:
+    """Those that come with hpsearch, but for the older name of tables."""
+    sources = SOURCES.all(installed=False).values()
+    return [source for source in sources if source.name != versions.OLD_TABLE]
+
+
+def own_keys() -> Iterator[tuple[str, Iterator[tuple[str, ...]]]]:
+    """Names of sources, and what their section has beside the keys of all."""
+    for section, group in groupby(
+        sorted(named_sources(), key=lambda s: s.section.__name__), key=lambda s: s.section
+    ):
+        found = section.model_json_schema()
+        names = ", ".join(f"`{source.name}`" for source in group)
+        more = {k: v for k, v in found["properties"].items() if k not in DataSpec.model_fields}
+        if more:
+            yield names, keys(found, {"properties": more, "required": found.get("required", ())})
+
+
 def keys(found: dict[str, Any], section: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """(key, meaning, default) of a section with fixed keys."""
-    for name, key in resolved(found, section)["properties"].items():
-        yield name, key.get("description", ""), default_of(key)
+    section = resolved(found, section)
+    for name, key in section["properties"].items():
+        default = "required" if name in section.get("required", ()) else default_of(key)
+        yield name, key.get("description", ""), default
 
 
 def default_of(key: dict[str, Any]) -> str:

@@ -13,7 +13,8 @@ from platformdirs import user_data_path
 from hpsearch import files, urls
 from hpsearch.errors import CheckpointError, DamagedError, HpsearchError, StudyFileError
 from hpsearch.spec import name_in
-from hpsearch.spec.settings import SOURCES
+from hpsearch.spec.registry import PluginError
+from hpsearch.spec.source import SOURCES
 from hpsearch.spec.writing import NEXT_STUDY
 
 if TYPE_CHECKING:
@@ -179,10 +180,14 @@ def _data_of(study: Study) -> Iterator[Path]:
     data, base = study.document.get("data"), urls.local(study.base)
     if not isinstance(data, dict):  # its row is damaged
         return
-    root, source = data.get("root"), SOURCES.get(str(data.get("source")))
-    for path in (data.get("path"), data.get("test_path")):
+    try:
+        source = SOURCES.find(str(data.get("source")))
+    except PluginError:  # which is not here, then
+        source = None
+    for path in (data.get(key) for key in (source.files if source else ())):
         if isinstance(path, str):
             yield urls.local(str(base / path))
+    root = data.get("root")
     if isinstance(root, str) and source is not None and source.folder:
         yield base / urls.local(root) / source.folder
 

@@ -145,12 +145,14 @@ def final(
     the test part."""
     from hpsearch.cli.words import counted
     from hpsearch.preflight.data_check import check_measured
+    from hpsearch.sources.opening import check_continues
     from hpsearch.spec import StudySpec
     from hpsearch.stages import outline
 
     ledger = open_ledger(storage)
     study = ledger.study(name)
     spec = StudySpec.from_document(study.document)
+    check_continues(spec)
     if spec.data.test == 0:
         raise ConflictError(
             f"study {name!r} has no test part (data.test is 0), so a finish has nothing to measure "

@@ -47,11 +47,11 @@ def check(file: FileArgument, *, overrides: Overrides, json_: Json = False) -> N
     if seen is not None:
         check_look(spec, file.parent, seen)
     if json_:
-        print_json({**_described(spec), "table": seen and seen.decision.as_json()})
+        print_json({**_described(spec), "table": seen and seen.facts})
         return
     _describe(spec)
     if seen is not None:
-        show.read_as(str(spec.data.path), seen.decision)
+        show.look(seen)
     show.warnings(spec)
 
 

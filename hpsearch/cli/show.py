@@ -24,7 +24,9 @@ from hpsearch.cli import verdicts
 from hpsearch.cli.words import counted, duration, number, params, setting, span
 from hpsearch.files import free
 from hpsearch.insight import diagnosis
+from hpsearch.spec.registry import named
 from hpsearch.spec.settings import FINAL
+from hpsearch.spec.source import SOURCES
 from hpsearch.spec.writing import NEXT_STUDY
 from hpsearch.terminal import visible
 
@@ -33,15 +35,15 @@ if TYPE_CHECKING:
     from hpsearch.insight.importance import Importance
     from hpsearch.insight.report import Snapshot, Trial
     from hpsearch.preflight.doctor import Finding
-    from hpsearch.sources.table.columns import Decision
+    from hpsearch.sources.look import Look
     from hpsearch.spec import StudySpec
     from hpsearch.spec.task import Table as TaskTable
     from hpsearch.store.values import Study, Work, Worker
 
 __all__ = [
     "attendance", "beside", "best", "call", "columns", "curves", "decided", "details", "err",
-    "failures", "final", "findings", "fruitless", "importance", "leader", "left", "note", "number",
-    "out", "params", "read_as", "result", "sanity", "scheduled", "seen", "setting", "span",
+    "failures", "final", "findings", "fruitless", "importance", "leader", "left", "look", "note",
+    "number", "out", "params", "result", "sanity", "scheduled", "seen", "setting", "span",
     "stages", "studies", "told", "trials", "verdict", "warnings", "workers",
 ]  # fmt: skip
 
@@ -123,32 +125,24 @@ def _line(cell: Any) -> Any:
 # --- a study file -----------------------------------------------------------------------------
 
 
-def read_as(path: str, decision: Decision) -> None:
-    """A table: a line a column, then notes and warnings."""
-    rows = f"its first {decision.rows:,} rows" if not decision.complete else (
-        counted(decision.rows, "row")
-    )  # fmt: skip
-    out.print(f"{path}: {rows}")
-    _columns_of(decision)
-    for line in decision.notes:
-        out.print(f"  {visible(line, lines=False)}", soft_wrap=True)
-    for line in decision.warnings:
+def look(seen: Look) -> None:
+    """What a quick look at the data shows: lines, then notes and warnings."""
+    out.print(visible(seen.title, lines=False), soft_wrap=True)
+    _indented(seen.lines)
+    _indented(seen.notes)
+    for line in seen.warnings:
         note(f"warning: {visible(line, lines=False)}")
 
 
 def decided(snapshot: Snapshot) -> None:
-    """What was decided of the columns of a study's table, if it is one and has been read."""
-    from hpsearch.sources.table.columns import Decision
-
-    data = snapshot.study.data or {}
-    if data.get("decided") is not None:
-        _columns_of(Decision.from_json(data["decided"]))
+    """What was decided of a study's data, where that was read and there is something to show."""
+    source, data = SOURCES[snapshot.spec.data.source], snapshot.study.data or {}
+    if source.describe is not None and data.get("decided") is not None:
+        _indented(named(source.describe)(data["decided"]))
 
 
-def _columns_of(decision: Decision) -> None:
-    from hpsearch.sources.table.describe import describe
-
-    for line in describe(decision):
+def _indented(lines: Sequence[str]) -> None:
+    for line in lines:
         out.print(f"  {visible(line, lines=False)}", soft_wrap=True)
 
 

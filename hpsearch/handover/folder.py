@@ -18,16 +18,18 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import PlainValidator, ValidationError
 
 from hpsearch import files
 from hpsearch.errors import CheckpointError, ConflictError, line
+from hpsearch.sources.csv.inputs import TableInputs1
 from hpsearch.sources.dataset import DataSettings, Prepared
-from hpsearch.sources.inputs import ImageInputs, Inputs
-from hpsearch.sources.table.version_1_cells import TableInputs1
 from hpsearch.spec.family import FAMILIES
-from hpsearch.spec.registry import PluginError
-from hpsearch.spec.settings import SOURCES, Value
+from hpsearch.spec.registry import PluginError, named
+from hpsearch.spec.settings import Value
+from hpsearch.spec.source import SOURCES, DataSpec
 from hpsearch.spec.task import TASKS
 
 if TYPE_CHECKING:
@@ -58,6 +60,26 @@ _MOST_CONFIG = 1 << 28
 _FORMAT, _VERSION = "hpsearch network", 1
 
 
+def _settings(values: Any) -> DataSettings:
+    """The settings of the data by plain values: the keys of its section, and the other fields of
+    `DataSettings`. ValueError for others."""
+    if not isinstance(values, dict):
+        raise ValueError("expected keys with values")
+    keys = {k: v for k, v in values.items() if v is not None and v != [] and k not in _FIELDS}
+    source, base = keys.pop("source", ""), Path(str(values.get("base", "")))
+    every_class = bool(values.get("every_class", False))
+    try:
+        return DataSettings.of(str(source), base, every_class=every_class, **keys)
+    except PluginError as error:
+        raise ValueError(str(error)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+_FIELDS = {"base", "every_class"}
+
+
 @dataclass(frozen=True)
 class Network:
     """Enough to build it again."""
@@ -85,7 +107,7 @@ class Metrics:
 class Data:
     """What it was trained on."""
 
-    settings: DataSettings
+    settings: Annotated[DataSettings, PlainValidator(_settings)]
     fingerprint: str
     """Hexadecimal hash of the data as found."""
     split: str
@@ -133,13 +155,15 @@ class Config:
     def as_json(self) -> dict[str, Any]:
         """Plain values; paths as text."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=_plain))
+        settings = plain["data"]["settings"]
+        plain["data"]["settings"] = {**settings.pop("section"), **settings}
         keys = ("format", "version", "network", "problem", "metrics", "data", "provenance")
         return {key: plain[key] for key in (*keys, "weights_sha256")}
 
 
 def _plain(value: object) -> Any:
-    """Sets as lists, paths as texts."""
-    return sorted(value) if isinstance(value, frozenset) else str(value)
+    """A section as its keys, paths as texts."""
+    return value.model_dump(mode="json") if isinstance(value, DataSpec) else str(value)
 
 
 def write(
@@ -275,7 +299,7 @@ def _is_ours(said: Any) -> bool:
 
 
 def _config(folder: Path) -> Config:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import TypeAdapter
 
     said, path = _parsed(folder), folder / CONFIG
     if not _is_ours(said):
@@ -286,7 +310,18 @@ def _config(folder: Path) -> Config:
             f"save the network again"
         )
     try:
-        config = TypeAdapter(Config).validate_json(json.dumps(said), strict=True)
+        TASKS[str(said["problem"]["task"])]
+        source = SOURCES[str(said["data"]["settings"]["source"])]
+        context = {"inputs": named(source.inputs)}
+        inputs = said["problem"]["preprocessing"]
+        if isinstance(inputs, dict) and inputs.get("kind") == "table":  # by hpsearch 0.1
+            inputs["kind"] = "rows"
+    except (KeyError, TypeError):  # which is found below
+        context = None
+    except PluginError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    try:
+        config = TypeAdapter(Config).validate_json(json.dumps(said), strict=True, context=context)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -300,7 +335,7 @@ def _config(folder: Path) -> Config:
     config = replace(config, network=replace(config.network, settings=settings))
     inputs = config.problem.preprocessing
     if isinstance(inputs, TableInputs1):  # 0.1 did not save what predictions are scored by
-        target, classes = config.data.settings.target, config.problem.classes
+        target, classes = config.data.settings.section.target_name, config.problem.classes
         inputs = replace(inputs, target=target, classes=classes)
         config = replace(config, problem=replace(config.problem, preprocessing=inputs))
     if fault := _fault(config, vocabulary):
@@ -313,7 +348,7 @@ def _fault(config: Config, vocabulary: Vocabulary) -> str | None:
     return (
         _fault_of_network(config.network, vocabulary)
         or _fault_of_problem(config.problem)
-        or _fault_of_inputs(config.problem.preprocessing)
+        or _fault_of_inputs(config.problem)
         or _fault_of_metrics(config.metrics, config.problem.task)
         or _fault_of_data(config.data.settings)
     )
@@ -339,25 +374,9 @@ def _fault_of_problem(problem: Prepared) -> str | None:
     return None
 
 
-def _fault_of_inputs(inputs: Inputs) -> str | None:
-    where = "problem.preprocessing"
-    if isinstance(inputs, ImageInputs):
-        sound = len(inputs.shape) == 3 and (
-            len(inputs.mean) == len(inputs.deviation) == inputs.shape[0]
-        )
-        return None if sound else f"{where}: expected a mean and a deviation for each channel"
-    if not isinstance(inputs, TableInputs1):
-        from hpsearch.sources.table.inputs import fault
-
-        return (why := fault(inputs)) and f"{where}: {why}"
-    if (twice := _twice(inputs.names)) is not None:
-        return f"{where}: the column {twice!r} is there twice"
-    for column in inputs.categories:
-        if _twice(column.values) is not None:
-            return f"{where}: a value of the column {column.name!r} is there twice"
-        if column.most_frequent not in column.values:
-            return f"{where}: the most frequent value of {column.name!r} is none of its values"
-    return None
+def _fault_of_inputs(problem: Prepared) -> str | None:
+    why = problem.preprocessing.fault()
+    return why and f"problem.preprocessing: {why}"
 
 
 def _fault_of_metrics(metrics: Metrics, task: str) -> str | None:
@@ -369,13 +388,8 @@ def _fault_of_metrics(metrics: Metrics, task: str) -> str | None:
 
 
 def _fault_of_data(settings: DataSettings) -> str | None:
-    is_table = settings.source in ("table", "csv")
-    if settings.source not in SOURCES and not is_table:
-        return f"data.settings: there is no source {settings.source!r}"
-    if is_table and None in (settings.path, settings.target):
-        return "data.settings: expected a path and a target, as the data is a table"
-    test = 0.0 if not is_table and SOURCES[settings.source].own_test else settings.test
-    if settings.validation + test >= 1:
+    section = settings.section
+    if section.validation + section.test_share >= 1:
         return "data.settings: expected shares of validation and test below 1 in all"
     return None
 

@@ -14,8 +14,9 @@ import torch
 from hpsearch.errors import CheckpointError, ConflictError, DataError, line
 from hpsearch.handover.folder import Config, read
 from hpsearch.handover.trained import Trained
-from hpsearch.sources.dataset import finite, locations, test_part
+from hpsearch.sources.dataset import finite, test_part
 from hpsearch.sources.inputs import Frame
+from hpsearch.spec.source import SOURCES
 from hpsearch.tasks.learning import learning
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from hpsearch.sources.inputs import Given, Known
+    from hpsearch.sources.split import DataSettings
 
 __all__ = ["Frame", "Predictions", "Predictor", "load"]
 
@@ -111,10 +113,7 @@ class Predictor:
         data = self._config.data
         settings = data.settings
         if moved is not None:
-            if settings.path is None and not locations(settings):
-                raise DataError(f"{settings.source} lies in no file: --test takes no FILE there")
-            is_table = settings.path is not None
-            settings = replace(settings, path=moved) if is_table else replace(settings, root=moved)
+            settings = _moved(settings, moved)
         record = {
             "fingerprint": data.fingerprint, "split": data.split, "decided": data.decided,
         }  # fmt: skip
@@ -149,6 +148,17 @@ class Predictor:
         """Outputs in words, or in the target's unit."""
         found = learning(self._problem.task).predictions(outputs, self._problem.problem())
         return Predictions(found.values, found.probabilities)
+
+
+def _moved(settings: DataSettings, moved: Path) -> DataSettings:
+    """The same data, which lies elsewhere now: its file, or the folder of its files."""
+    section = settings.section
+    source = SOURCES[section.source]
+    keys = (*source.files[:1], *(["root"] if source.folder else []))
+    if not keys:
+        raise DataError(f"{source.name} lies in no file: --test takes no FILE there")
+    section = section.model_copy(update={keys[0]: str(moved.absolute())})
+    return replace(settings, section=section)
 
 
 def load(folder: Path | str) -> Predictor:

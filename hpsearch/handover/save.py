@@ -61,7 +61,7 @@ def save(
     candidate = _candidate(ledger, study.study_id, spec, best)
     place = checkpoint_place(ledger.database, study, said)
     weights = _weights(place, candidate, best)
-    settings = data_settings(spec, Path(study.base))
+    settings = data_settings(spec, Path(study.base).absolute())
     dataset = open_data(spec, Path(study.base), torch.device("cpu"), study.data)
     check_same(settings, study.data or {}, dataset.record)
     problem = Prepared(**{name: getattr(dataset, name) for name in Prepared.__dataclass_fields__})

@@ -20,6 +20,7 @@ from hpsearch.insight.diagnosis import ADVICE, FEW, Word
 from hpsearch.spec import StudySpec, versions
 from hpsearch.spec.ranges import Edge, Side, bounds, edges, narrowed, rounded, spanned, widened
 from hpsearch.spec.settings import Setting, Value
+from hpsearch.spec.source import SOURCES
 from hpsearch.spec.space import Assignment, Choices, Parameter, Range, Space
 
 __all__ = ["ENOUGH", "Findings", "named", "rebased", "successor"]
@@ -106,8 +107,10 @@ def rebased(spec: StudySpec, old: FilePath, new: FilePath) -> StudySpec:
             return path
         return os.path.relpath(old / folder, new)
 
-    paths = {key: moved(getattr(spec.data, key), home=False) for key in ("path", "test_path")}
-    data = {**paths, "root": moved(spec.data.root)}
+    files = SOURCES[spec.data.source].files
+    data = {key: moved(getattr(spec.data, key), home=False) for key in files}
+    if root := getattr(spec.data, "root", None):  # of the sources that have files somewhere
+        data["root"] = moved(root)
     return replace(
         spec, data=spec.data.model_copy(update=data), checkpoints=moved(spec.checkpoints)
     )

@@ -9,6 +9,7 @@ from hpsearch.errors import DataError
 from hpsearch.sources.opening import check_task, data_settings
 from hpsearch.spec import versions
 from hpsearch.spec.impossible import combinations, never
+from hpsearch.spec.source import SOURCES
 from hpsearch.spec.task import LOSS, possible, usual
 from hpsearch.spec.task_rules import LOSS_RULE
 from hpsearch.stages.outline import remarks
@@ -16,7 +17,7 @@ from hpsearch.stages.outline import remarks
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hpsearch.sources.table.look import Look
+    from hpsearch.sources.look import Look
     from hpsearch.spec import StudySpec
     from hpsearch.spec.task import Target
 
@@ -33,29 +34,27 @@ _MOST_BYTES = 64 << 20
 
 
 def check_look(spec: StudySpec, base: Path, seen: Look) -> None:
-    """DataError where what a quick look at a table shows is no data for this search.
+    """DataError where what a quick look at the data shows is none for this search.
 
     Of a large table that is not known: its first rows do not show all.
     """
-    decision = seen.decision
-    if decision.target is None or not decision.complete:
+    if seen.classes is None:
         return
-    classes = len(decision.target.classes)
-    task = spec.data.task or usual("classes" if classes else "numbers").name
+    task = spec.data.task or usual("classes" if seen.classes else "numbers").name
     check_task(spec, task)
-    check_settings(spec, task, classes)
+    check_settings(spec, task, seen.classes)
     if seen.rarest is not None and seen.rarest < _FEW_ROWS:
         check_table(spec, base)
 
 
 def check_table(spec: StudySpec, base: Path) -> None:
-    """Read a study's table, if it has one here: DataError where it is no data for this search.
+    """Read a study's data, if that is a file here: DataError where it is none for this search.
 
     `base` is the folder of the study file.
     """
-    data = spec.data
-    path = base / (data.path or "")
-    if data.target is None or not path.is_file() or path.stat().st_size > _MOST_BYTES:
+    files = SOURCES[spec.data.source].files
+    path = base / getattr(spec.data, files[0]) if files else base
+    if not path.is_file() or path.stat().st_size > _MOST_BYTES:
         return
     from hpsearch.sources.read import read
     from hpsearch.sources.split import divide, facts
@@ -77,7 +76,7 @@ def check_settings(spec: StudySpec, task: str, classes: int) -> None:
         return
     for rule in spec.vocabulary.rules:
         if found := never(spec.space, spec.family, rule, task, classes):
-            whose = f"by its target {spec.data.target!r} " if spec.data.target else ""
+            whose = f"by its target {spec.data.target_name!r} " if spec.data.target_name else ""
             raise DataError(
                 f"{whose}the data of study {spec.name!r} is for {task}, where {found.name} "
                 f"{found.values} can never be trained: {found.why}; change {found.name}"

@@ -14,7 +14,7 @@ from hpsearch import passwords
 from hpsearch._version import __version__
 from hpsearch.checkpoints.places import default_root, stays_here
 from hpsearch.errors import SchemaError, StorageError
-from hpsearch.spec.settings import SOURCES
+from hpsearch.spec.source import SOURCES
 from hpsearch.store.engine import Database, storage_url
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import is_ready
@@ -121,7 +121,7 @@ def _checkpoints(storage: str | None) -> Iterator[Finding]:
 def _data() -> Iterator[Finding]:
     from hpsearch.sources.images import find, locations
 
-    for name, source in SOURCES.items():
+    for name, source in SOURCES.all(installed=False).items():
         if not source.folder:
             continue
         found = find(name)

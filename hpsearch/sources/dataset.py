@@ -10,15 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import PlainValidator, TypeAdapter, ValidationError
+from pydantic import PlainValidator, TypeAdapter, ValidationError, ValidationInfo
 
 from hpsearch.errors import DataError
-from hpsearch.sources import images
 from hpsearch.sources.inputs import Deviation, Finite, Inputs
 from hpsearch.sources.read import read
 from hpsearch.sources.split import DataSettings, divide, facts
@@ -27,8 +25,6 @@ from hpsearch.spec.task import TASKS
 from hpsearch.tasks.learning import learning
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -43,28 +39,16 @@ __all__ = [
     "finite",
     "inputs_of",
     "load",
-    "locations",
     "test_part",
 ]
 
 
-_INPUTS = {
-    "images": "hpsearch.sources.inputs:ImageInputs",
-    "rows": "hpsearch.sources.table.inputs:TableInputs",
-    "table": "hpsearch.sources.table.version_1_cells:TableInputs1",
-}
-"""By the `kind` of what was learnt from training rows: its class."""
-
-
-def inputs_of(values: Any) -> Inputs:
-    """What was learnt from training rows, as it is or as plain values; ValueError for others."""
-    if not isinstance(values, Mapping):
+def inputs_of(values: Any, info: ValidationInfo) -> Inputs:
+    """What was learnt from training rows, by plain values of the class that the context has under
+    `inputs`; ValueError for others."""
+    if info.context is None:  # without a source there is a fault elsewhere
         return values  # type: ignore[no-any-return]
-    place = _INPUTS.get(str(values.get("kind")))
-    if place is None:
-        raise ValueError(f"expected a kind that is one of {', '.join(_INPUTS)}")
-    module, name = place.split(":")
-    adapter: TypeAdapter[Inputs] = TypeAdapter(getattr(import_module(module), name))
+    adapter: TypeAdapter[Inputs] = TypeAdapter(info.context["inputs"])
     try:
         return adapter.validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
@@ -104,7 +88,7 @@ class Prepared:
     @property
     def kind(self) -> Kind:
         """What one input is."""
-        return "images" if self.preprocessing.kind == "images" else "rows"
+        return self.preprocessing.kind
 
     def problem(self, loss: str | None = None) -> Problem:
         """What a network has to fit; without a loss its number of outputs is not known."""
@@ -140,11 +124,6 @@ class Dataset(Prepared):
     of the split."""
 
 
-def locations(settings: DataSettings) -> list[Path]:
-    """Folders in which the data is looked for; none for digits and tables."""
-    return images.locations(settings.source, settings.root)
-
-
 def load(
     settings: DataSettings, device: torch.device, decided: Mapping[str, Any] | None = None
 ) -> Dataset:
@@ -171,7 +150,7 @@ def load(
         record={
             "fingerprint": raw.fingerprint,
             "split": split.digest,
-            "seed": settings.seed,
+            "seed": settings.section.seed,
             "rows": {name: len(rows) for name, rows in vars(split).items()},
             "classes": list(raw.classes),
             **facts(raw, split),
@@ -200,8 +179,8 @@ def test_part(
 def _part(
     problem: Prepared, raw: Raw, rows: Rows, settings: DataSettings, device: torch.device
 ) -> Part:
-    inputs = problem.inputs(raw.take(rows), _name(settings))
-    return Part(inputs.to(device), problem.targets(raw.targets[rows], _name(settings)).to(device))
+    inputs = problem.inputs(raw.take(rows), settings.name)
+    return Part(inputs.to(device), problem.targets(raw.targets[rows], settings.name).to(device))
 
 
 def check_same(settings: DataSettings, record: Mapping[str, Any], found: Mapping[str, Any]) -> None:
@@ -209,7 +188,7 @@ def check_same(settings: DataSettings, record: Mapping[str, Any], found: Mapping
     for part in ("fingerprint", "split"):
         if record.get(part) != found[part]:
             raise DataError(
-                f"{_name(settings)} is not the data that the network was trained on: its {part} "
+                f"{settings.name} is not the data that the network was trained on: its {part} "
                 f"differs; put the same data back"
             )
 
@@ -237,10 +216,6 @@ def finite(numbers: Tensor, source: str) -> Tensor:
             "scale that column down, or leave it out with data.ignore"
         )
     return numbers
-
-
-def _name(settings: DataSettings) -> str:
-    return str(settings.path or settings.source)
 
 
 def _target_scale(raw: Raw, train: Rows) -> tuple[float, float]:

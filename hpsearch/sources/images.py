@@ -21,7 +21,7 @@ from hpsearch.errors import DataError, line
 from hpsearch.files import open_regular
 from hpsearch.sources.inputs import ImageInputs, fit_images
 from hpsearch.sources.raw import Raw
-from hpsearch.spec.settings import SOURCES
+from hpsearch.spec.source import SOURCES
 from hpsearch.spec.task import usual
 
 if TYPE_CHECKING:
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hpsearch.sources.raw import Rows
+    from hpsearch.sources.torchvision import TorchvisionSpec
+    from hpsearch.spec.source import DataSpec
 
-__all__ = ["find", "load_images", "locations"]
+__all__ = ["find", "locations", "read_digits", "read_images"]
 
 _DATASETS = {"fashion_mnist": "FashionMNIST", "mnist": "MNIST", "cifar10": "CIFAR10"}
 """Source -> its class in torchvision.datasets."""
@@ -51,6 +53,11 @@ _CLASSES = {
     ),
 }  # fmt: skip
 """Of the sources in those files, as torchvision names them."""
+_FILES = {
+    "fashion_mnist": "raw/train-images-idx3-ubyte", "mnist": "raw/train-images-idx3-ubyte",
+    "cifar10": "data_batch_1",
+}  # fmt: skip
+"""One file of each source, in its folder, by which its presence is known."""
 _CONNECT_TIMEOUT_S = 10.0
 _LOCK_TIMEOUT_S = 900.0
 
@@ -72,11 +79,10 @@ def find(source: str, root: Path | None = None) -> Path | None:
     return next((f for f in locations(source, root) if _is_in(f, source)), None)
 
 
-def load_images(source: str, root: Path | None) -> Raw:
+def read_images(section: TorchvisionSpec, base: Path, decided: object = None) -> Raw:
     """All images of a source. DataError where they are neither here nor to be downloaded."""
-    if source == "digits":
-        return _digits()
-    folder = _found(source, root)
+    source = section.source
+    folder = _found(source, base / urls.local(section.root) if section.root else None)
     try:
         train, test = (_read(source, folder, train=train) for train in (True, False))
         images_NCHW = np.concatenate([train[0], test[0]])
@@ -88,8 +94,8 @@ def load_images(source: str, root: Path | None) -> Raw:
     return _raw(images_NCHW, np.concatenate([train[1], test[1]]), train[2], len(test[0]))
 
 
-def _digits() -> Raw:
-    """From scikit-learn's own file: `load_digits` gives the same, and is slow to load."""
+def read_digits(section: DataSpec, base: Path, decided: object = None) -> Raw:
+    """Digits from scikit-learn's own file: `load_digits` gives the same, and is slow to load."""
     file = distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")
     try:
         rows = np.loadtxt(str(file), delimiter=",", dtype=np.int64)
@@ -181,7 +187,7 @@ def _found(source: str, root: Path | None) -> Path:
 
 
 def _is_in(folder: Path, source: str) -> bool:
-    return (folder / SOURCES[source].folder / SOURCES[source].file).is_file()
+    return (folder / SOURCES[source].folder / _FILES[source]).is_file()
 
 
 def _fetch(source: str, target: Path) -> None:
@@ -191,7 +197,7 @@ def _fetch(source: str, target: Path) -> None:
         folder = Path(beside) / SOURCES[source].folder
         files = [path for path in folder.rglob("*") if path.is_file()]
         # The file by which the source is known to be there goes last.
-        for path in sorted(files, key=lambda path: path.match(SOURCES[source].file)):
+        for path in sorted(files, key=lambda path: path.match(_FILES[source])):
             final = target / path.relative_to(beside)
             final.parent.mkdir(parents=True, exist_ok=True)
             path.replace(final)

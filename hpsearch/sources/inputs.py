@@ -14,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hpsearch.errors import DataError
+from hpsearch.errors import DataError, line
+from hpsearch.files import open_regular
+from hpsearch.spec.problem import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
     "TABLE", "Deviation", "Finite", "Floats", "Frame", "Given", "ImageInputs", "Inputs", "Known",
-    "fit_images", "mappings", "only_file",
+    "RowInputs", "fit_images", "fit_rows", "mappings", "only_file",
 ]  # fmt: skip
 
 Floats = NDArray[np.float32]
@@ -66,12 +68,15 @@ class Inputs(Protocol):
     """
 
     @property
-    def kind(self) -> str:
-        """What one input is, as a family's `takes` has it."""
+    def kind(self) -> Kind:
+        """What one input is."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one input, without the batch."""
+
+    def fault(self) -> str | None:
+        """Why no inputs can be made by values that were read again; None for what is whole."""
 
     def __call__(self, raw: Any, /) -> Floats:
         """The inputs (N, *shape) of what `Raw.take` gives."""
@@ -130,6 +135,11 @@ class ImageInputs:
     """(C,)"""
     kind: Literal["images"] = "images"
 
+    def fault(self) -> str | None:
+        """Why no inputs can be made by values that were read again; None for what is whole."""
+        whole = len(self.shape) == 3 and (len(self.mean) == len(self.deviation) == self.shape[0])
+        return None if whole else "expected a mean and a deviation for each channel"
+
     def __call__(self, images_NCHW: NDArray[Any]) -> Floats:
         """The inputs (N, C, H, W) of images of pixels."""
         encoded: Floats = images_NCHW.astype(np.float32)
@@ -170,3 +180,61 @@ def fit_images(images_NCHW: NDArray[np.uint8], brightest: int) -> ImageInputs:
 
 def _plain(array: NDArray[np.float32]) -> tuple[float, ...]:
     return tuple(float(value) for value in array)
+
+
+@dataclass(frozen=True)
+class RowInputs:
+    """The inputs made of rows of numbers: each column scaled to mean 0 and deviation 1."""
+
+    mean: tuple[Finite, ...]
+    """(D,)"""
+    deviation: tuple[Deviation, ...]
+    """(D,); 1 where all values are the same."""
+    kind: Literal["rows"] = "rows"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one row: (D,)."""
+        return (len(self.mean),)
+
+    def fault(self) -> str | None:
+        """Why no inputs can be made by values that were read again; None for what is whole."""
+        whole = len(self.mean) == len(self.deviation) > 0
+        return None if whole else "expected a mean and a deviation for each column"
+
+    def __call__(self, rows_ND: NDArray[Any]) -> Floats:
+        """The inputs (N, D) of rows of numbers."""
+        scaled: Floats = ((rows_ND - self.mean) / self.deviation).astype(np.float32)
+        return scaled
+
+    def of_files(self, files: Sequence[Path]) -> Given:
+        """The inputs of the array (N, D) in a .npy file; DataError for another."""
+        path = only_file(files)
+        try:
+            with open_regular(path) as file:
+                rows_ND = np.load(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"cannot read the array {path}: {line(error)}") from error
+        return self._given(str(path), rows_ND)
+
+    def of_rows(self, rows: Any) -> Given:
+        """The inputs of an array (N, D); DataError for another."""
+        return self._given("the array", np.asarray(rows))
+
+    def _given(self, source: str, rows_ND: NDArray[Any]) -> Given:
+        if rows_ND.dtype.kind not in "uif" or rows_ND.shape[1:] != self.shape or not len(rows_ND):
+            raise DataError(
+                f"{source} has the shape {rows_ND.shape} of {rows_ND.dtype}; the network takes "
+                f"rows of numbers (N, {len(self.mean)}), N of 1 or more"
+            )
+        return Given(self(rows_ND), source=source)
+
+
+def fit_rows(rows_ND: NDArray[Any]) -> RowInputs:
+    """What the training rows teach of numbers."""
+    rows = rows_ND.astype(np.float64)
+    deviation = rows.std(axis=0)
+    return RowInputs(
+        tuple(map(float, rows.mean(axis=0))),
+        tuple(map(float, np.where(deviation > 0, deviation, 1.0))),
+    )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hpsearch import urls
 from hpsearch.errors import DataError
-from hpsearch.sources.table.reading import ReadOptions
-from hpsearch.sources.table.rules import Override, Overrides
 from hpsearch.spec import versions
+from hpsearch.spec.registry import named
+from hpsearch.spec.source import SOURCES
 from hpsearch.spec.task import TASKS
 
 if TYPE_CHECKING:
@@ -18,64 +17,39 @@ if TYPE_CHECKING:
     import torch
 
     from hpsearch.sources.dataset import Dataset, Part
+    from hpsearch.sources.look import Look
     from hpsearch.sources.split import DataSettings
-    from hpsearch.sources.table.look import Look
-    from hpsearch.spec import DataSpec, StudySpec
+    from hpsearch.spec import StudySpec
 
-__all__ = ["check_task", "data_settings", "look", "open_data", "open_test_part"]
+__all__ = ["check_continues", "check_task", "data_settings", "look", "open_data", "open_test_part"]
 
 
 def data_settings(spec: StudySpec, base: Path) -> DataSettings:
     """Which data the study names; `base` is its file's folder."""
     from hpsearch.sources.split import DataSettings
 
-    data = spec.data
-    first = spec.version == versions.FIRST
-    return DataSettings(
-        source="csv" if first and data.source == "table" else data.source,
-        path=base / data.path if data.path else None,
-        target=data.target,
-        task=data.task,
-        root=base / urls.local(data.root) if data.root else None,
-        validation=data.validation,
-        test=data.test or 0.0,
-        seed=data.seed,
-        limit=data.limit,
-        ignore=tuple(data.ignore),
-        reading=_options(data),
-        overrides=_overrides(data),
-        by=data.split.by if data.split else None,
-        group=data.split.group if data.split else None,
-        test_path=base / data.test_path if data.test_path else None,
-        every_class=not first,
-    )
-
-
-def _options(data: DataSpec) -> ReadOptions:
-    return ReadOptions(data.header, data.names)
-
-
-def _overrides(data: DataSpec) -> Overrides:
-    columns = {name: Override(**dict(column)) for name, column in data.columns.items()}
-    groups = (data.split.group,) if data.split and data.split.group else ()
-    return Overrides(columns, (*data.ignore, *groups), data.missing, data.decimal, data.thousands)
+    return DataSettings(spec.data, base, every_class=spec.version > versions.FIRST)
 
 
 def look(spec: StudySpec, base: Path) -> Look | None:
-    """What a study's table shows at a glance; None where the data is no table.
+    """What a study's data shows at a glance; None where its source has nothing to show.
 
-    Raises DataError where it is missing, cannot be read, or lacks a column that the study names.
+    Raises DataError where it is missing, or cannot be read.
     """
-    data = spec.data
-    if data.path is None or data.target is None:
+    source = SOURCES[spec.data.source]
+    if source.look is None:
         return None
-    from hpsearch.sources.table.look import look
+    seen: Look = named(source.look)(spec.data, base)
+    return seen
 
-    split = (data.split.by or data.split.group) if data.split else None
-    others = [base / data.test_path] if data.test_path else []
-    return look(
-        base / data.path, data.target, data.task, _options(data), _overrides(data), split, others
-    )
+
+def check_continues(spec: StudySpec) -> None:
+    """DataError for a study whose trials nobody can continue: a table of hpsearch 0.1."""
+    if spec.version == versions.FIRST and spec.data.source == versions.OLD_TABLE:
+        raise DataError(
+            f"study {spec.name!r} was begun by hpsearch 0.1, which read tables by other rules: "
+            f"its trials cannot be continued; to begin anew, run its file with --set name=NEW"
+        )
 
 
 def open_data(
@@ -118,6 +92,6 @@ def check_task(spec: StudySpec, task: str) -> None:
         fitting = ", ".join(metric.name for metric in TASKS[task].metrics)
         raise DataError(
             f"the metric of study {spec.name!r} is {spec.metric}, and by its target "
-            f"{spec.data.target!r} the table is for {task}; "
+            f"{spec.data.target_name!r} the table is for {task}; "
             f"set metric to one of {fitting}, or set data.task"
         )

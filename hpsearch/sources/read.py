@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import DataError
-from hpsearch.sources import images
+from hpsearch.spec.registry import named
+from hpsearch.spec.source import SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,15 +22,6 @@ def read(settings: DataSettings, decided: Mapping[str, Any] | None = None) -> Ra
 
     Raises DataError where the data is missing or not as it should be.
     """
-    if settings.source not in ("table", "csv"):
-        raw = images.load_images(settings.source, settings.root)
-        return replace(raw, task=settings.task or raw.task)
-    if settings.path is None or settings.target is None:
-        raise DataError("a table needs data.path and data.target")
-    if settings.source == "csv":
-        from hpsearch.sources.table.version_1 import load_table_1
-
-        return load_table_1(settings.path, settings.target, settings.task, settings.ignore)
-    from hpsearch.sources.table.read import load_table
-
-    return load_table(settings, decided)
+    section = settings.section
+    raw: Raw = named(SOURCES[section.source].read)(section, settings.base, decided)
+    return replace(raw, task=section.task or raw.task)

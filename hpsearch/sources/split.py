@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field
 
 from hpsearch.errors import DataError
-from hpsearch.sources.table.reading import ReadOptions
-from hpsearch.sources.table.rules import Overrides
+from hpsearch.spec.source import SOURCES, DataSpec
 from hpsearch.spec.task import TASKS
 
 if TYPE_CHECKING:
@@ -36,39 +34,32 @@ _NAMED = 3
 class DataSettings:
     """Which data, and how it is split: the part of a study that `load` needs."""
 
-    source: str
-    """A key of `settings.SOURCES`; or `csv`, for a table as hpsearch 0.1 read it."""
-    path: Path | None = None
-    """The table's file."""
-    target: str | None = None
-    """The table's column to predict."""
-    task: str | None = None
-    """None: by the look of the target column."""
-    root: Path | None = None
-    """The first folder in which torchvision's data is looked for."""
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """Share of all rows; of the rows that are not the source's own test part."""
-    test: Annotated[float, Field(ge=0, lt=1)] = 0.15
-    """Share of all rows; without meaning where the source brings its own test part."""
-    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
-    """Of the split."""
-    limit: Annotated[int, Field(gt=0)] | None = None
-    """Use only so many training and validation rows."""
-    ignore: tuple[str, ...] = ()
-    """The table's columns to leave out, of the source `csv`."""
-    reading: ReadOptions = field(default_factory=ReadOptions)
-    """How the file of a table is read."""
-    overrides: Overrides = field(default_factory=Overrides)
-    """What the study file says of a table's columns."""
-    by: str | None = None
-    """The table's column by which rows are put in order."""
-    group: str | None = None
-    """The table's column of the groups that are never split."""
-    test_path: Path | None = None
-    """Another table, which is the test part."""
+    section: DataSpec
+    """The data section of the study."""
+    base: Path = Path()
+    """The folder of the study file."""
     every_class: bool = False
     """Whether each class that has a row for each part gets one there. Studies of version 1, and
     networks that they handed over, are split without."""
+
+    @classmethod
+    def of(
+        cls, source: str, base: Path = Path(), *, every_class: bool = False, **keys: Any
+    ) -> DataSettings:
+        """Those of a source, with the keys of its section.
+
+        Raises PluginError where the source is not here, and pydantic.ValidationError for keys that
+        it does not have.
+        """
+        values = {key: str(v) if isinstance(v, Path) else v for key, v in keys.items()}
+        section = SOURCES[source].section.model_validate({"source": source, **values})
+        return cls(section, base, every_class)
+
+    @property
+    def name(self) -> str:
+        """What to call the data in an error: its first file, or its source."""
+        files = SOURCES[self.section.source].files
+        return str(self.base / getattr(self.section, files[0])) if files else self.section.source
 
 
 @dataclass(frozen=True)
@@ -91,11 +82,12 @@ def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
 
     Raises DataError where there are too few rows.
     """
+    section = settings.section
     rows: Rows = np.arange(len(raw.targets), dtype=np.int64)
     are_classes = TASKS[raw.task].target == "classes"
     classes = raw.targets if are_classes else np.zeros_like(rows)
     # Its numbers are the same in every version of NumPy, which a Generator's need not be.
-    bits = np.random.PCG64(settings.seed)
+    bits = np.random.PCG64(section.seed)
     notes: list[str] = []
 
     def draw(rows: Rows, count: int) -> tuple[Rows, Rows]:
@@ -115,15 +107,15 @@ def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
 
     if raw.own_test:
         rest, test = rows[: -raw.own_test], rows[-raw.own_test :]
-        wanted = settings.validation * len(rest)
+        wanted = section.validation * len(rest)
     else:
-        rest, test = cut(rows, round(settings.test * len(rows)))
-        wanted = settings.validation * len(rows)
+        rest, test = cut(rows, round(section.test_share * len(rows)))
+        wanted = section.validation * len(rows)
     unused = rows[:0]
-    if settings.limit is not None and settings.limit < len(rest):
-        notes.append(f"limit: {settings.limit} of {len(rest)} training and validation rows used")
-        wanted *= settings.limit / len(rest)
-        unused, rest = draw(rest, settings.limit)
+    if section.limit is not None and section.limit < len(rest):
+        notes.append(f"limit: {section.limit} of {len(rest)} training and validation rows used")
+        wanted *= section.limit / len(rest)
+        unused, rest = draw(rest, section.limit)
     count = round(wanted)
     if count < 2 or len(rest) - count < 2:
         raise DataError(

@@ -14,9 +14,10 @@ from hpsearch.files import open_regular
 from hpsearch.spec.checks import check
 from hpsearch.spec.document import MOST_BYTES, read
 from hpsearch.spec.faults import Fault, Faults, StudyFaultsError
-from hpsearch.spec.models import BudgetSpec, DataSpec, PrunerSpec, SearchSpec, StudySections
+from hpsearch.spec.models import BudgetSpec, PrunerSpec, SearchSpec, StudySections
 from hpsearch.spec.overrides import overlay
 from hpsearch.spec.schema import schema
+from hpsearch.spec.source import DataSpec
 from hpsearch.spec.study import StudySpec, differences
 from hpsearch.spec.versions import of as version_of
 from hpsearch.spec.writing import write

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpsearch.spec import versions
 from hpsearch.spec.conditions import space_of, starts
-from hpsearch.spec.data import completed
+from hpsearch.spec.data import data_section
 from hpsearch.spec.document import admit
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.faults import Faults, listed, nearest, show
 from hpsearch.spec.impossible import never
 from hpsearch.spec.models import (
     BudgetSpec,
-    DataSpec,
     FinalSpec,
     MetricSpec,
     NetworkSection,
@@ -34,7 +33,8 @@ from hpsearch.spec.search import (
     samplers,
 )
 from hpsearch.spec.sections import section
-from hpsearch.spec.settings import GROUPS, SOURCES
+from hpsearch.spec.settings import GROUPS
+from hpsearch.spec.source import SOURCES, DataSpec
 from hpsearch.spec.space import Choices, Range
 from hpsearch.spec.study import StudySpec
 from hpsearch.spec.task import LOSS, TASKS, beside, possible, training
@@ -164,10 +164,9 @@ def _sections(content: dict[str, Any], faults: Faults) -> _Sections:
     raw = content.get("search", {})
     if isinstance(raw, dict):  # the sampler is checked with the groups that it is for
         raw = {key: value for key, value in raw.items() if key != "sampler"}
-    data = section(DataSpec, content["data"], ("data",), faults) if "data" in content else None
     return _Sections(
         section(StudySections, content, (), faults),
-        completed(data, faults) if data else None,
+        data_section(content["data"], faults) if "data" in content else None,
         section(NetworkSection, content["network"], ("network",), faults)
         if "network" in content
         else None,
@@ -282,8 +281,9 @@ def _check_either(family: str, known: Mapping[str, Draft], faults: Faults) -> No
 def _check_folders(head: StudySections | None, data: DataSpec | None, faults: Faults) -> None:
     if head and head.checkpoints:
         check_folder(("checkpoints",), head.checkpoints, faults)
-    if data and data.root:
-        check_folder(("data", "root"), data.root, faults)
+    root = getattr(data, "root", None)  # of the sources that have files somewhere
+    if root:
+        check_folder(("data", "root"), root, faults)
 
 
 def _check_metric(data: DataSpec, metric: object, named: MetricSpec | None, faults: Faults) -> None:

@@ -5,13 +5,10 @@ fields have to agree on is checked in `checks`, so that every fault shows at onc
 """
 
 # No `from __future__ import annotations`: pydantic reads the annotations while the program runs.
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
     SkipValidation,
@@ -22,8 +19,8 @@ from pydantic_core import PydanticCustomError
 
 from hpsearch.spec import settings, versions
 from hpsearch.spec.family import FAMILIES
-from hpsearch.spec.faults import listed, nearest
-from hpsearch.spec.registry import PluginError, Registry
+from hpsearch.spec.keys import Count, Positive, Section, Text, declared, one_of
+from hpsearch.spec.source import DataSpec
 from hpsearch.spec.task import TASKS
 
 __all__ = [
@@ -32,8 +29,6 @@ __all__ = [
     "STRATEGIES",
     "AshaPruner",
     "BudgetSpec",
-    "ColumnSpec",
-    "DataSpec",
     "FinalSpec",
     "HyperbandPruner",
     "MedianPruner",
@@ -45,8 +40,6 @@ __all__ = [
     "PrunerSpec",
     "RetrySpec",
     "SearchSpec",
-    "Section",
-    "SplitSpec",
     "StageSpec",
     "StudySections",
     "ThresholdPruner",
@@ -65,51 +58,9 @@ STRATEGIES = ("joint", "staged")
 KEEPS = ("best", "last")
 
 
-class Section(BaseModel):
-    """A mapping with known keys; text is not read as a number, nor 1.0 as a whole number."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
-    )
-
-
-def _one_of(names: Iterable[str], *more: str) -> PlainValidator:
-    """Accepts one of `names`; the error carries them, so that the nearest can be found.
-
-    An editor accepts `more`, which are other words for some of them and are replaced before.
-    """
-    names = tuple(names)
-
-    def check(value: object) -> str:
-        if isinstance(value, str) and value in names:
-            return value
-        raise PydanticCustomError("one_of", "one of the names", {"names": names})
-
-    return PlainValidator(check, json_schema_input_type=Literal[(*names, *more)])
-
-
 def _family(value: object) -> object:
     """Accepts the name of a family; others are looked for only where it is none of ours."""
-    return _declared(value, FAMILIES, "family")
-
-
-def _task(value: object) -> object:
-    """The same of a task."""
-    return _declared(value, TASKS, "task")
-
-
-def _declared(value: object, registry: Registry[Any], noun: str) -> object:
-    try:
-        if isinstance(value, str) and registry.find(value):
-            return value
-    except PluginError as error:
-        expected = f"a {noun} that works ({error})"
-        raise PydanticCustomError("expected", "a declaration", {"expected": expected}) from None
-    names = tuple(registry.all())
-    if isinstance(value, str) and nearest(value, names) is None:
-        expected = f"{listed(names)}, or a {noun} of a package that is installed here"
-        raise PydanticCustomError("expected", "a declaration", {"expected": expected})
-    raise PydanticCustomError("one_of", "one of the names", {"names": names})
+    return declared(value, FAMILIES, "family")
 
 
 def _metric(value: object) -> object:
@@ -129,16 +80,6 @@ def _stack(value: object) -> object:
     raise PydanticCustomError("expected", "auto, off or a number", {"expected": expected})
 
 
-_THOUSANDS = ("", ",", ".", " ", "'")
-
-
-def _thousands(value: object) -> object:
-    if value in _THOUSANDS:
-        return value
-    expected = 'a comma, a point, a blank, an apostrophe, or "" for none'
-    raise PydanticCustomError("expected", "a separator", {"expected": expected})
-
-
 StackSize = Annotated[
     str | int,
     PlainValidator(
@@ -146,20 +87,12 @@ StackSize = Annotated[
         json_schema_input_type=Literal["auto", "off"] | Annotated[int, Field(ge=1, le=MOST_SLOTS)],
     ),
 ]
-Text = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-SourceName = Annotated[str, _one_of(settings.SOURCES, "csv")]
-TaskName = Annotated[str, PlainValidator(_task, json_schema_input_type=str)]
 FamilyName = Annotated[str, PlainValidator(_family, json_schema_input_type=str)]
 MetricName = Annotated[str, PlainValidator(_metric, json_schema_input_type=str)]
-KeepName = Annotated[str, _one_of(KEEPS)]
-DirectionName = Annotated[str, _one_of(get_args(settings.Direction))]
-ColumnKind = Annotated[str, _one_of(("number", "category", "date", "text", "ignore"))]
-Decimal = Annotated[str, _one_of((".", ","))]
-Thousands = Annotated[str, PlainValidator(_thousands, json_schema_input_type=Literal[*_THOUSANDS])]
-StrategyName = Annotated[str, _one_of(STRATEGIES)]
-PrunerName = Annotated[str, _one_of(settings.PRUNERS)]
+KeepName = Annotated[str, one_of(KEEPS)]
+DirectionName = Annotated[str, one_of(get_args(settings.Direction))]
+StrategyName = Annotated[str, one_of(STRATEGIES)]
+PrunerName = Annotated[str, one_of(settings.PRUNERS)]
 
 
 class MetricSpec(Section):
@@ -169,76 +102,6 @@ class MetricSpec(Section):
     """One of the task's metrics."""
     direction: DirectionName
     """Whether it is to grow or to shrink: what the metric itself says."""
-
-
-class ColumnSpec(Section):
-    """What is said of one column of a table. What is left out is decided from its cells."""
-
-    kind: ColumnKind | None = None
-    """What it is: `number`, `category`, `date`, `text`, or `ignore` to leave it out."""
-    decimal: Decimal | None = None
-    """Its decimal separator."""
-    thousands: Thousands | None = None
-    """Its separator of thousands; `""` for none."""
-    missing: Annotated[tuple[str, ...], Strict(False)] | None = None
-    """Texts that are missing values, beside an empty cell."""
-    dayfirst: bool | None = None
-    """Whether the day stands before the month in its dates."""
-
-
-class SplitSpec(Section):
-    """How the rows of a table are split, where that is not at random."""
-
-    by: Text | None = None
-    """A column of dates or numbers: later rows are validated on, the latest are the test part."""
-    group: Text | None = None
-    """A column of names: rows that share one are never in two parts. It is no input."""
-
-
-class DataSpec(Section):
-    """The data, and how its rows are split."""
-
-    source: SourceName
-    """Where the data comes from."""
-    path: Text | None = None
-    """The table's file, relative to the study file; `table` only."""
-    target: Text | None = None
-    """The target column, which the network learns to predict; `table` only."""
-    task: TaskName | None = None
-    """What is learnt: the name of a task. By default it follows from the target."""
-    root: Text | None = None
-    """Folder with the data set's files, for those that torchvision downloads; the user's data
-    folder unless said."""
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """Share of the rows that metrics are measured on during the search."""
-    test: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Share of the rows that the search never sees: 0.15 unless said. Not for a source that
-    brings its own test part."""
-    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
-    """Seed of the split. Every candidate sees the same one."""
-    limit: Positive | None = None
-    """Use no more rows than this; all of them unless said."""
-    ignore: Annotated[tuple[Text, ...], Strict(False)] = ()
-    """Columns that are not given to the network; `table` only."""
-    columns: dict[Text, ColumnSpec] = Field(default_factory=dict)
-    """By column, what it is and how its cells are written, where hpsearch would decide otherwise;
-    `table` only."""
-    header: bool | None = None
-    """Whether the first line names the columns; by default the file shows it. `table` only."""
-    names: Annotated[tuple[Text, ...], Strict(False)] = ()
-    """Names of all columns, for a file that has none; `table` only."""
-    missing: Annotated[tuple[str, ...], Strict(False)] = ()
-    """Texts that are missing values in every column, beside an empty cell; `table` only."""
-    decimal: Decimal | None = None
-    """The decimal separator of all columns; by default their cells decide. `table` only."""
-    thousands: Thousands | None = None
-    """The separator of thousands of all columns, `""` for none; by default their cells decide.
-    `table` only."""
-    split: SplitSpec | None = None
-    """How the rows are split: `{by: COLUMN}` or `{group: COLUMN}`; by default at random, each class
-    in equal shares. `table` only."""
-    test_path: Text | None = None
-    """Another file with the same columns, which is the test part; `table` only."""
 
 
 class NetworkSection(Section):
@@ -377,8 +240,8 @@ AnyPruner = Annotated[
 PatientPruner.model_rebuild()
 
 
-StageName = Annotated[str, _one_of((settings.WARMUP, *settings.GROUPS, settings.POLISH))]
-GroupName = Annotated[str, _one_of(settings.GROUPS)]
+StageName = Annotated[str, one_of((settings.WARMUP, *settings.GROUPS, settings.POLISH))]
+GroupName = Annotated[str, one_of(settings.GROUPS)]
 
 
 class StageSpec(Section):

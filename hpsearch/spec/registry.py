@@ -12,17 +12,29 @@ import pkgutil
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from hpsearch.errors import HpsearchError, line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PluginError", "Registry"]
+__all__ = ["PluginError", "Registry", "named"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+
+
+def named(path: str) -> Any:
+    """What a dotted path, `package.module:name`, leads to. Its module is imported now.
+
+    Raises PluginError where there is none.
+    """
+    module, _, name = path.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise PluginError(f"{path} cannot be used: {line(error)}") from error
 
 
 class PluginError(HpsearchError):

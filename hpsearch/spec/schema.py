@@ -10,16 +10,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.spec import versions
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.models import StudySections
 from hpsearch.spec.parameters import AUTO, MOST_STEPS, MOST_VALUES
 from hpsearch.spec.settings import GROUPS, Setting
+from hpsearch.spec.source import SOURCES, DataSpec
 from hpsearch.spec.task import TASKS, training
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hpsearch.spec.family import Family
+    from hpsearch.spec.source import Source
     from hpsearch.spec.task import Task
 
 __all__ = ["schema"]
@@ -27,8 +30,12 @@ __all__ = ["schema"]
 Schema = dict[str, Any]
 
 
-def schema(families: Iterable[Family] | None = None, tasks: Iterable[Task] | None = None) -> Schema:
-    """The schema of a study file of these families and tasks; None: all that are here."""
+def schema(
+    families: Iterable[Family] | None = None,
+    tasks: Iterable[Task] | None = None,
+    sources: Iterable[Source] | None = None,
+) -> Schema:
+    """The schema of a study file of these families, tasks and sources; None: all that are here."""
     families = list(FAMILIES.all().values() if families is None else families)
     tasks = list(TASKS.all().values() if tasks is None else tasks)
     trained = training(tasks)
@@ -43,7 +50,10 @@ def schema(families: Iterable[Family] | None = None, tasks: Iterable[Task] | Non
             "enum": [*dict.fromkeys(s.name for f in families for s in (*f.settings, *trained))]
         },
     }
-    keys["data"]["properties"]["task"]["anyOf"][0] = {"enum": [task.name for task in tasks]}
+    sources = list(SOURCES.all().values() if sources is None else sources)
+    data = [_of_source(source, tasks, definitions) for source in sources]
+    keys["data"] = {"description": DataSpec.__doc__, "anyOf": [form for form in data if form]}
+    definitions.pop("DataSpec", None)
     metrics = [*dict.fromkeys(metric.name for task in tasks for metric in task.metrics)]
     definitions["MetricSpec"]["properties"]["name"]["enum"] = metrics
     keys["metric"]["anyOf"][0] = {"enum": metrics}
@@ -67,6 +77,21 @@ def schema(families: Iterable[Family] | None = None, tasks: Iterable[Task] | Non
     }
     start |= _without_titles(found)
     return {**start, "allOf": [_where(family) for family in families]}
+
+
+def _of_source(source: Source, tasks: Iterable[Task], definitions: Schema) -> Schema | None:
+    """The form of the data section of a source, whose own definitions are added to the others."""
+    if source.name == versions.OLD_TABLE:  # which a file means as `table`
+        return None
+    section = source.section.model_json_schema()
+    definitions |= section.pop("$defs", {})
+    names = ["table", versions.OLD_TABLE] if source.name == "table" else [source.name]
+    section["properties"]["source"] |= {
+        "enum": names,
+        "description": f"{source.name}: {source.doc}.",
+    }
+    section["properties"]["task"]["anyOf"][0] = {"enum": [task.name for task in tasks]}
+    return section
 
 
 def _by_name(settings: Iterable[Setting]) -> dict[str, list[Schema]]:

@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from hpsearch.spec import settings
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.faults import listed, show
-from hpsearch.spec.models import ColumnSpec, PrunerSpec, SplitSpec, StageSpec
+from hpsearch.spec.keys import Section
+from hpsearch.spec.models import PrunerSpec, StageSpec
+from hpsearch.spec.source import SOURCES, DataSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from hpsearch.spec.faults import Faults, Path
-    from hpsearch.spec.models import Section
 
 __all__ = ["section"]
 
@@ -68,7 +69,10 @@ def _note(
             faults.add(here, "a value", "nothing")
         case "extra_forbidden":
             names = _names_beside(detail["loc"], model)
-            if _is_setting(here[-1]):
+            if issubclass(model, DataSpec) and _is_of_another(keys):
+                source = _at(content, ("source",))
+                faults.add(here, f"no {keys[0]}, as the source is {source}", show(value))
+            elif _is_setting(here[-1]):
                 got = f"{show(here[-1])}, a setting: it belongs under parameters"
                 faults.add(here, listed(names), got)
             else:
@@ -94,6 +98,13 @@ def _note(
             faults.add(here, _EXPECTED.get(kind, detail["msg"]), show(value))
 
 
+def _is_of_another(keys: Path) -> bool:
+    """Whether a key of the data section is one of another source's."""
+    return len(keys) == 1 and any(
+        keys[0] in source.section.model_fields for source in SOURCES.all().values()
+    )
+
+
 def _is_setting(key: object) -> bool:
     """Whether a key is a setting of any family; `epochs` is one of the budget before all."""
     families = FAMILIES.all().values()
@@ -111,16 +122,25 @@ def _is_tag(keys: Path, index: int) -> bool:
     return beside and keys[index] in settings.PRUNERS
 
 
-_BELOW: Mapping[str, type[Section]] = {"columns": ColumnSpec, "split": SplitSpec}
-"""By key of the data section, the sections that stand below it."""
+def _below(keys: Path, model: type[Section]) -> type[Section] | None:
+    """The one section that a key of the model can hold, where `keys` lead into it."""
+    if len(keys) < 2 or keys[0] not in model.model_fields:
+        return None
+    parts, found = [model.model_fields[str(keys[0])].annotation], []
+    while parts:
+        part = parts.pop()
+        parts += get_args(part)
+        if isinstance(part, type) and issubclass(part, Section):
+            found.append(part)
+    return found[0] if len(found) == 1 else None
 
 
 def _names_beside(keys: Path, model: type[Section]) -> list[str]:
     """The keys that the section has in which the last of `keys` stands."""
     if keys[0] == "stages":
         model = StageSpec
-    elif keys[0] in _BELOW and len(keys) > 1:
-        model = _BELOW[str(keys[0])]
+    elif below := _below(keys, model):
+        model = below
     elif len(keys) > 1:
         model = next(m for m in PrunerSpec.__subclasses__() if _tag(m) == keys[-2])
     return list(model.model_fields)

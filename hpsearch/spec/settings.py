@@ -1,4 +1,4 @@
-"""What a study file can name: data sources, training settings, samplers, pruners.
+"""What a study file can name: training settings, samplers, pruners.
 
 This is the one place where their names, types, ranges and defaults stand. `spec` checks study files
 against it, `training` builds from it, the JSON Schema and the docs are made from it. It imports
@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Literal, get_args
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hpsearch.spec.problem import Kind
-    from hpsearch.spec.task import Target
 
 __all__ = [
     "FINAL",
@@ -30,14 +28,12 @@ __all__ = [
     "RESERVED",
     "SAMPLERS",
     "SCHEDULES",
-    "SOURCES",
     "TRAINING",
     "WARMUP",
     "Direction",
     "Group",
     "More",
     "Setting",
-    "Source",
     "Value",
     "ValueKind",
 ]
@@ -160,23 +156,6 @@ def _is_number(value: object) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where data comes from."""
-
-    doc: str
-    kind: Kind = "images"
-    """What one input is."""
-    own_test: bool = False
-    """Whether the source brings its own test part, so that `data.test` has no meaning."""
-    folder: str = ""
-    """The folder below `data.root` in which torchvision keeps it."""
-    file: str = ""
-    """One file in that folder, by which its presence is known."""
-    target: Target | None = "classes"
-    """What the target of a row is; None: that depends on the data."""
-
-
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle", "plateau")
 
@@ -237,21 +216,6 @@ RESERVED = frozenset({
     *(setting.name for setting in TRAINING),
 })  # fmt: skip
 """Names that mean something else in a study file than a setting of a family or a task."""
-
-SOURCES: Mapping[str, Source] = MappingProxyType({
-    "digits": Source("1,797 images of 8 x 8, 10 classes; part of scikit-learn"),
-    "fashion_mnist": Source("70,000 images of 28 x 28, 10 classes", own_test=True,
-                            folder="FashionMNIST", file="raw/train-images-idx3-ubyte"),
-    "mnist": Source("70,000 images of 28 x 28, 10 classes", own_test=True,
-                    folder="MNIST", file="raw/train-images-idx3-ubyte"),
-    "cifar10": Source("60,000 images of 32 x 32 in colour, 10 classes", own_test=True,
-                      folder="cifar-10-batches-py", file="data_batch_1"),
-    "table": Source(
-        "a table: CSV and its relatives, Parquet, Feather, JSON lines, Excel; `csv` is the same",
-        kind="rows", target=None,
-    ),
-})  # fmt: skip
-"""Data source -> what it is."""
 
 PURE = frozenset({"grid", "random", "qmc"})
 """Samplers that do not look at other trials."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.errors import StudyFileError
 from hpsearch.spec import versions
 from hpsearch.spec.family import FAMILIES
-from hpsearch.spec.models import Section, StudySections
+from hpsearch.spec.keys import Section
+from hpsearch.spec.models import StudySections
 from hpsearch.spec.settings import Direction, Value
 from hpsearch.spec.space import Parameter, Range
 from hpsearch.spec.task import metric_of
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hpsearch.spec.family import Vocabulary
-    from hpsearch.spec.models import BudgetSpec, DataSpec, FinalSpec, RetrySpec, SearchSpec
+    from hpsearch.spec.models import BudgetSpec, FinalSpec, RetrySpec, SearchSpec
+    from hpsearch.spec.source import DataSpec
     from hpsearch.spec.space import Assignment, Space
     from hpsearch.spec.task import Metric
 
@@ -135,7 +137,12 @@ class StudySpec:
         if version == self.version:
             return self
         document = versions.overlaid(self.document, self.explicit)
-        found = StudySpec.from_document({**document, "version": version})
+        try:
+            found = StudySpec.from_document({**document, "version": version})
+        except StudyFileError:
+            if version != versions.FIRST:
+                raise
+            return self  # with keys of tables that the version lacks it is another study
         return replace(found, explicit=self.explicit)
 
     @cached_property

@@ -28,14 +28,6 @@ CURRENT = 2
 SINCE_1: dict[tuple[str, ...], Any] = {
     ("keep",): "last",
     ("budget", "stop_after"): None,
-    ("data", "columns"): {},
-    ("data", "header"): None,
-    ("data", "names"): [],
-    ("data", "missing"): [],
-    ("data", "decimal"): None,
-    ("data", "thousands"): None,
-    ("data", "split"): None,
-    ("data", "test_path"): None,
 }
 """Keys that version 1 does not have -> the value that its studies have for want of them."""
 
@@ -43,6 +35,15 @@ OLD_TABLE = "csv"
 """What version 1 calls the source of tables, and a study file still may."""
 
 _SOURCE, _TABLE = ("data", "source"), "table"
+
+_DATA_1: Mapping[str, Any] = {
+    "path": None,
+    "target": None,
+    "task": None,
+    "root": None,
+    "ignore": [],
+}
+"""Keys that version 1 writes for every source, also for one that has no such key."""
 
 _NOTHING = object()
 
@@ -54,27 +55,29 @@ def of(document: Mapping[str, Any]) -> int:
 
 
 def completed(content: Mapping[str, Any], version: int) -> Mapping[str, Any]:
-    """`content` with what its version means by the keys that it does not have, and with the names
-    of today."""
-    if _at(content, _SOURCE) == OLD_TABLE:
-        content = _with(content, _SOURCE, _TABLE)
+    """`content` with what its version means by the keys that it does not have, and with the source
+    of tables that the version has."""
+    if _at(content, _SOURCE) in (_TABLE, OLD_TABLE):
+        content = _with(content, _SOURCE, OLD_TABLE if version == FIRST else _TABLE)
     for path, value in _lacking(version).items():
         if _at(content, path) is _NOTHING:
             content = _with(content, path, value)
+    if version == FIRST:
+        for key, value in _DATA_1.items():
+            if _at(content, ("data", key)) == value:
+                content = _with(content, ("data", key), _NOTHING)
     return content
 
 
 def reduced(content: Mapping[str, Any], version: int) -> Mapping[str, Any]:
-    """`content`, which has every key, without those that its version does not have.
+    """`content`, which has every key, with those that its version has.
 
     One whose value is not what the version means stays: it is a study that the version cannot say.
     """
     for path, value in _lacking(version).items():
         if _at(content, path) == value:
             content = _with(content, path, _NOTHING)
-    if version == FIRST and _at(content, _SOURCE) == _TABLE:
-        content = _with(content, _SOURCE, OLD_TABLE)
-    return content
+    return {**content, "data": {**_DATA_1, **content["data"]}} if version == FIRST else content
 
 
 def explicit(content: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:

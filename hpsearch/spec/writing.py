@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from hpsearch.spec.settings import SOURCES
+from hpsearch.spec.source import SOURCES
 from hpsearch.spec.task import usual
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from hpsearch.errors import DataError
 from hpsearch.sources.dataset import Dataset
-from hpsearch.sources.opening import open_data
-from hpsearch.spec import StudySpec, versions
+from hpsearch.sources.opening import check_continues, open_data
+from hpsearch.spec import StudySpec
 from hpsearch.store.values import Study
 from hpsearch.worker.context import Context
 
@@ -20,11 +20,7 @@ def agreed_data(context: Context, study: Study, spec: StudySpec) -> Dataset:
     Raises DataError where it is missing, does not suit, or is not what others train on; and for a
     table of hpsearch 0.1, whose trials nobody can continue.
     """
-    if spec.version == versions.FIRST and spec.data.source == "table":
-        raise DataError(
-            f"study {study.name!r} was begun by hpsearch 0.1, which read tables by other rules: "
-            f"its trials cannot be continued; to begin anew, run its file with --set name=NEW"
-        )
+    check_continues(spec)
     dataset = open_data(spec, Path(study.base), context.device, study.data)
     first = context.patiently(lambda: context.ledger.record_data(study.study_id, dataset.record))
     for part in ("fingerprint", "split"):

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from hpsearch.runner import Runner
 from hpsearch.runner.epoch import Keeping
 from hpsearch.sources.dataset import Dataset
-from hpsearch.spec import StudySpec, versions
+from hpsearch.spec import StudySpec
 from hpsearch.spec.family import FAMILIES
-from hpsearch.spec.settings import SOURCES
+from hpsearch.spec.source import SOURCES
 from hpsearch.spec.task import TASKS
 from hpsearch.training.array import Array
 from hpsearch.worker.context import Context
@@ -20,8 +20,7 @@ __all__ = ["installed", "keeping_of", "runner_of"]
 
 def installed() -> frozenset[str]:
     """The families, sources and tasks that are installed here, as `Study.needs` names them."""
-    sources = (*SOURCES, versions.OLD_TABLE)
-    kinds = {"family": FAMILIES.all(), "source": sources, "task": TASKS.all()}
+    kinds = {"family": FAMILIES.all(), "source": SOURCES.all(), "task": TASKS.all()}
     return frozenset(f"{kind} {name}" for kind, names in kinds.items() for name in names)
 
 

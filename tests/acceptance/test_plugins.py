@@ -1,4 +1,4 @@
-"""A family and a task of installed packages are searched, handed over and used as ours are."""
+"""What installed packages add is searched, handed over and used as ours is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import site
 from functools import partial
 
+import numpy as np
 import optuna
 import pytest
 
@@ -34,6 +35,7 @@ def installed(command: Command) -> Command:
     """`hpsearch` where the packages are installed."""
     folder = command.folder / "site"
     install("toy_family", folder)
+    install("toy_source", folder)
     install("toy_task", folder)
     command.hooks.append(partial(site.addsitedir, str(folder)))
     table(command.folder / "t.csv")
@@ -110,3 +112,39 @@ def test_a_search_of_a_task_of_another_package(installed: Command) -> None:
     missing = command.run("predict", "net", "g.csv", code=8).stderr
     assert missing.count("\n") == 1
     assert "no task 'grades' here: install the package that has it" in missing
+
+
+WAVES = """
+name: w
+data: {source: waves, count: 120}
+network: {family: mlp}
+parameters: {lr: {values: [0.01, 0.03]}, width: 16}
+search: {sampler: grid, pruner: none}
+budget: {epochs: 8}
+"""
+
+
+def test_a_search_of_a_source_of_another_package(installed: Command) -> None:
+    command = installed
+    file = command.file(WAVES)
+    said = command.run("check", file, "--set", "data.path=x.csv", code=2).stderr
+    assert 'data.path: expected no path, as the source is waves; got "x.csv"' in said
+    said = command.run("check", file, "--set", "data.shape=sinus", code=2).stderr
+    assert "data.shape: expected one of sine, square" in said
+    assert "9 waves are too few" in command.run("run", file, "--set", "data.count=9", code=4).stderr
+    command.run("delete", "w", "--yes")
+    assert "  84 waves to learn from" in command.run("run", file).stdout
+    assert command.json("best", "w")["value"] > 0.9
+    assert "  waves around " in command.run("status", "w").stdout
+    command.run("best", "w", "--save", "net")
+    rows_ND = np.sin(np.linspace(0, 6, 24) * np.array([[1], [2]]))
+    np.save(command.folder / "two.npy", rows_ND)
+    predicted = command.run("predict", "net", "two.npy").stdout
+    assert [row["prediction"] for row in csv.DictReader(io.StringIO(predicted))] == [
+        "long",
+        "short",
+    ]
+    command.hooks.clear()
+    missing = command.run("predict", "net", "two.npy", code=8).stderr
+    assert missing.count("\n") == 1
+    assert "no source 'waves' here: install the package that has it" in missing

@@ -60,9 +60,9 @@ def test_the_peers_read_the_same_rows(
     write_table(name, tmp_path)
     monkeypatch.chdir(tmp_path)
     settings = (
-        DataSettings(source)
+        DataSettings.of(source)
         if source == "digits"
-        else DataSettings(source, tmp_path / f"{name}.csv", "kind")
+        else DataSettings.of(source, path=tmp_path / f"{name}.csv", target="kind")
     )
     ours = load_data(settings, torch.device("cpu"))
     parts: Any = PROBLEMS[name].data()

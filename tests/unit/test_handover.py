@@ -25,7 +25,6 @@ from hpsearch.handover.trained import Trained
 from hpsearch.runner.candidate import Candidate
 from hpsearch.sources import dataset as data
 from hpsearch.sources.dataset import Dataset, DataSettings, Prepared, load
-from hpsearch.sources.table.rules import Overrides
 from hpsearch.spec.family import FAMILIES
 from hpsearch.training.array import Array
 from tests.zygote import Process, program
@@ -74,9 +73,7 @@ def table(tmp_path: Path) -> Callable[[str], DataSettings]:
         path = tmp_path / "t.csv"
         path.write_text("\n".join(lines) + "\n")
         ignored = "yes" if target == "price" else "price"
-        return DataSettings(
-            "table", path=path, target=target, overrides=Overrides(ignore=(ignored,))
-        )
+        return DataSettings.of("table", path=path, target=target, ignore=[ignored])
 
     return write
 
@@ -102,9 +99,9 @@ def test_a_table_s_network_predicts_what_training_measured(
     assert not found.network.training
     assert found.config == json.loads((tmp_path / "net/config.json").read_text())
     assert found.test() == config.metrics.test
-    everything = found.predict_files([settings.path])
+    everything = found.predict_files([(tmp_path / "t.csv")])
     assert everything.scored == ROWS
-    lines = (line.split(",") for line in settings.path.read_text().splitlines())
+    lines = (line.split(",") for line in (tmp_path / "t.csv").read_text().splitlines())
     head, *rows = lines
     dicts = [dict(zip(head, row, strict=True)) for row in rows]
     assert found.predict(dicts).score == everything.score
@@ -135,7 +132,7 @@ def test_a_table_s_network_predicts_what_training_measured(
 def test_images(tmp_path: Path) -> None:
     from sklearn.datasets import load_digits
 
-    settings = DataSettings("digits", limit=200)
+    settings = DataSettings.of("digits", limit=200)
     config, weights = made(load(settings, CPU), settings, "accuracy", blocks=1, channels=4)
     folder.write(tmp_path / "net", config, weights)
     found = hpsearch.load(tmp_path / "net")
@@ -253,14 +250,20 @@ def settings(said: dict[str, Any]) -> dict[str, Any]:
             "a value of .*'kind' is .* twice",
         ),
         (lambda said: kind(said).update(kind="word"), "expected tags"),
-        (lambda said: inputs(said).update(kind="sound"), "expected a kind that is one of images"),
+        (lambda said: inputs(said).update(kind="sound"), "kind: Input should be 'rows'"),
         (lambda said: said["metrics"].update(test={}), "metrics.test: expected accuracy"),
         (lambda said: settings(said).update(source="tape"), "no source 'tape'"),
-        (lambda said: settings(said).update(target=None), "expected a path and a target"),
-        (lambda said: settings(said).update(validation=math.nan), "settings.validation: "),
+        (lambda said: settings(said).pop("source"), "data.settings: .*no source ''"),
+        (lambda said: said["data"].update(settings=3), "data.settings: .*keys with values"),
+        (lambda said: said["problem"].update(preprocessing=[]), "problem.preprocessing"),
+        (
+            lambda said: settings(said).update(target=None),
+            "settings: .*target: Field required",
+        ),
+        (lambda said: settings(said).update(validation=math.nan), "settings: .*validation: "),
         (lambda said: settings(said).update(validation=0.9), "below 1 in all"),
-        (lambda said: settings(said).update(test=-0.1), "settings.test: "),
-        (lambda said: settings(said).update(limit=-3), "settings.limit: "),
+        (lambda said: settings(said).update(test=-0.1), "settings: .*test: "),
+        (lambda said: settings(said).update(limit=-3), "settings: .*limit: "),
     ],
 )
 def test_a_config_that_is_not_whole_is_one_line(net: Path, how, words: str) -> None:

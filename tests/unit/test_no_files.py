@@ -11,15 +11,15 @@ import pytest
 import hpsearch
 from hpsearch.errors import HpsearchError
 from hpsearch.handover.predictor import Predictor
+from hpsearch.sources.csv import CsvSpec
+from hpsearch.sources.csv.read import read as read_csv
 from hpsearch.sources.imagefile import read_array, read_images
 from hpsearch.sources.images import _read_idx
 from hpsearch.sources.inputs import ImageInputs
 from hpsearch.sources.table import cells
 from hpsearch.sources.table.look import look
-from hpsearch.sources.table.reading import ReadOptions
-from hpsearch.sources.table.rules import Overrides
 from hpsearch.sources.table.sample import sample
-from hpsearch.sources.table.version_1 import load_table_1
+from hpsearch.sources.table.section import TableSpec
 from hpsearch.spec import load
 from tests.unit.test_handover import net, table
 
@@ -30,8 +30,8 @@ IMAGES = ImageInputs(shape=(1, 2, 2), mean=(0.0,), deviation=(1.0,), brightest=2
 
 READERS: list[Callable[[Path], object]] = [
     load,
-    lambda path: look(path, "y", None, ReadOptions(), Overrides()),
-    lambda path: load_table_1(path, "y", None, ()),
+    lambda path: look(TableSpec(source="table", path=str(path), target="y"), path.parent),
+    lambda path: read_csv(CsvSpec(source="csv", path=str(path), target="y"), path.parent),
     cells.read,
     sample,
     lambda path: read_array(path.rename(path.with_suffix(".npy")), IMAGES),

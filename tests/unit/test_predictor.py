@@ -13,8 +13,8 @@ from hpsearch.errors import ConflictError
 from hpsearch.handover import folder
 from hpsearch.handover.predictor import Predictor
 from hpsearch.handover.trained import Trained
+from hpsearch.sources.csv.inputs import Category, Number, TableInputs1
 from hpsearch.sources.dataset import DataSettings, Prepared
-from hpsearch.sources.table.version_1_cells import Category, Number, TableInputs1
 from hpsearch.spec.family import FAMILIES
 
 INPUTS = TableInputs1(
@@ -48,7 +48,7 @@ def predictor(*weights: float, classes: tuple[str, ...], loss: str | None = None
     metric = "accuracy" if classes else "mae"
     config = folder.Config(
         folder.Network("mlp", settings), problem, folder.Metrics(metric, {}, None, None),
-        folder.Data(DataSettings("csv", target="t"), "f", "s", {}),
+        folder.Data(DataSettings.of("csv", path="t.csv", target="t"), "f", "s", {}),
         folder.Provenance("s", "u", "d", 0, 0, 1, {}, None, "now"),
     )  # fmt: skip
     return Predictor(config, Trained("mlp", settings, state, problem))

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from hpsearch.spec import StudySpec
-from hpsearch.spec.models import BudgetSpec, DataSpec, NoPruner, RetrySpec, SearchSpec
+from hpsearch.spec.models import BudgetSpec, NoPruner, RetrySpec, SearchSpec
 from hpsearch.spec.ranges import bounds, edges, within
+from hpsearch.spec.source import DataSpec
 from hpsearch.spec.space import Choices, Parameter, Range, Space
 
 

@@ -266,9 +266,9 @@ def test_paths_lead_to_the_same_files(spec) -> None:
                "network: {family: mlp}\nparameters: {learning_rate: {lr: {min: 0.1, max: 1}}}\n"
                "budget: {trials: 1}\ncheckpoints: c\n")  # fmt: skip
     new = rebased(old, Path("/x/y"), Path("/x/z"))
-    assert (new.data.path, new.checkpoints) == ("../y/a/t.csv", "../y/c")
+    assert (new.data.model_dump()["path"], new.checkpoints) == ("../y/a/t.csv", "../y/c")
     fixed = replace(old, checkpoints="s3://b/p")
     assert rebased(fixed, Path("/x/y"), Path("/x/z")).checkpoints == "s3://b/p"
-    assert rebased(old, Path("/x/y"), Path("/x/y")).data.path == "a/t.csv"
+    assert rebased(old, Path("/x/y"), Path("/x/y")).data.model_dump()["path"] == "a/t.csv"
     homely = replace(old, checkpoints="~nobody-of-that-name/c")
     assert rebased(homely, Path("/x/y"), Path("/x/z")).checkpoints == "~nobody-of-that-name/c"

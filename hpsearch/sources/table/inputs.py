@@ -18,7 +18,7 @@ from hpsearch.sources.table.filekind import Content
 from hpsearch.sources.table.reading import ReadOptions, Table
 from hpsearch.sources.table.targets import targets
 
-__all__ = ["Selection", "TableInputs", "fault"]
+__all__ = ["Selection", "TableInputs"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,18 @@ class TableInputs:
     def shape(self) -> tuple[int, ...]:
         """The shape of one row's inputs: (D,)."""
         return self.encoder.shape
+
+    def fault(self) -> str | None:
+        """Why no inputs can be made by values that were read again; None for what is whole."""
+        names = self.encoder.columns
+        for name in names:
+            if names.count(name) > 1:
+                return f"the column {name!r} is there twice"
+        for encoding in self.encoder.encodings:
+            values = encoding.values if isinstance(encoding, CategoryInput) else ()
+            if len({*values}) < len(values):
+                return f"a value of the column {encoding.column.name!r} is there twice"
+        return None
 
     def __call__(self, raw: Selection) -> Floats:
         """The inputs (N, D) of N rows."""
@@ -96,17 +108,3 @@ class TableInputs:
             except DataError as error:
                 unscored = str(error)
         return Given(inputs, (*table.notes, *notes), known, unscored, source)
-
-
-def fault(inputs: object) -> str | None:
-    """Why no inputs can be made by what was read again; None for what is whole, or no table's."""
-    if not isinstance(inputs, TableInputs):
-        return None
-    names = [encoding.column.name for encoding in inputs.encoder.encodings]
-    for name in names:
-        if names.count(name) > 1:
-            return f"the column {name!r} is there twice"
-    for encoding in inputs.encoder.encodings:
-        if isinstance(encoding, CategoryInput) and len({*encoding.values}) < len(encoding.values):
-            return f"a value of the column {encoding.column.name!r} is there twice"
-    return None

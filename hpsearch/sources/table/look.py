@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import DataError
-from hpsearch.sources.table.column import shown
-from hpsearch.sources.table.columns import Column, Decision, decide
+from hpsearch.sources.look import Look
+from hpsearch.sources.table.column import number_of, shown
+from hpsearch.sources.table.columns import Decision, decide
+from hpsearch.sources.table.describe import describe
 from hpsearch.sources.table.sample import sample
 from hpsearch.spec.task import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from hpsearch.sources.table.reading import ReadOptions, Table
-    from hpsearch.sources.table.rules import Overrides
+    from hpsearch.sources.table.columns import Target
+    from hpsearch.sources.table.reading import Table
+    from hpsearch.sources.table.section import TableSpec
     from hpsearch.spec.task import Target as TargetKind
 
-__all__ = ["Look", "advised", "kind_of", "look"]
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a table, or the beginning of a large one, shows."""
-
-    decision: Decision
-    rarest: int | None = None
-    """Rows of the class that has the fewest; None where that is not known, or there is no class."""
+__all__ = ["advised", "described", "kind_of", "look"]
 
 
 def kind_of(task: str | None) -> TargetKind | None:
@@ -43,53 +37,56 @@ def advised(decision: Decision, *, split: bool) -> Decision:
     return replace(decision, warnings=warnings)
 
 
-def look(
-    path: Path,
-    target: str,
-    task: str | None,
-    options: ReadOptions,
-    overrides: Overrides,
-    split: str | None = None,
-    others: Sequence[Path] = (),
-) -> Look:
+def look(section: TableSpec, base: Path) -> Look:
     """What the first thousand rows of a table show.
-
-    Args:
-        path: Its file.
-        target: The column that is learnt.
-        task: The name of the task; None: the usual one of such a target.
-        options: What the study file says of the file.
-        overrides: What the study file says of columns.
-        split: The column that rows are split by.
-        others: Further files that have to have the same columns.
 
     Neither NumPy nor Arrow is imported for a text, such as CSV. Raises DataError for what cannot be
     read, and for a column that is missing.
     """
-    table = sample(path, replace(options, texts=overrides.as_texts))
+    path, overrides = base / section.path, section.overrides
+    table = sample(path, replace(section.reading, texts=overrides.as_texts))
     try:
-        decision = decide(table, target, overrides, kind_of(task))
+        decision = decide(table, section.target, overrides, kind_of(section.task))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    if split is not None and split not in table.names:
-        raise DataError(f"{path}: the table has no column {shown(split)}, which data.split names")
-    names = [column.name for column in (*decision.used, *_target(decision))]
-    for other in others:
-        has = sample(other, replace(options, expected=tuple(names))).names
-        if missing := ", ".join(shown(name) for name in names if name not in has):
-            raise DataError(f"{other} lacks {missing}, which {path} has")
-    decision = advised(decision, split=split is not None)
+    if decision.complete and decision.target and not decision.used:
+        from hpsearch.sources.table.encode import nothing_left
+
+        raise DataError(f"{path}: {nothing_left(decision)}")
+    if section.by is not None and section.by not in table.names:
+        raise DataError(f"{path}: the table has no column {shown(section.by)}, which data.split "
+                        "names")  # fmt: skip
+    if section.test_path is not None:
+        _check_test(base / section.test_path, section, decision)
+    decision = advised(decision, split=section.split is not None)
     decision = replace(decision, notes=(*table.notes, *decision.notes))
-    return Look(decision, _rarest(table, decision))
+    rows = number_of(decision.rows, "row")
+    goal = decision.target if decision.complete else None
+    return Look(
+        title=f"{section.path}: {rows if decision.complete else f'its first {rows}'}",
+        lines=describe(decision),
+        notes=decision.notes,
+        warnings=decision.warnings,
+        facts=decision.as_json(),
+        classes=None if goal is None else len(goal.classes),
+        rarest=_rarest(table, goal) if goal and goal.classes else None,
+    )
 
 
-def _target(decision: Decision) -> tuple[Column, ...]:
-    return (decision.target.column,) if decision.target else ()
+def described(decided: Mapping[str, Any]) -> tuple[str, ...]:
+    """What was decided of the columns of a table, a line each."""
+    return describe(Decision.from_json(decided))
 
 
-def _rarest(table: Table, decision: Decision) -> int | None:
-    if decision.target is None or not decision.complete or not decision.target.classes:
-        return None
-    cells = table.column(decision.target.column.name)
+def _check_test(path: Path, section: TableSpec, decision: Decision) -> None:
+    goal = (decision.target.column,) if decision.target else ()
+    names = tuple(column.name for column in (*decision.used, *goal))
+    has = sample(path, replace(section.reading, expected=names)).names
+    if missing := ", ".join(shown(name) for name in names if name not in has):
+        raise DataError(f"{path} lacks {missing}, which the table of data.path has")
+
+
+def _rarest(table: Table, target: Target) -> int:
+    cells = table.column(target.column.name)
     texts = cells if isinstance(cells, tuple) else cells.to_pylist()
     return min(Counter(text for text in texts if text not in ("", None)).values())

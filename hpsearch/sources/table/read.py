@@ -28,31 +28,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hpsearch.sources.raw import Rows
-    from hpsearch.sources.split import DataSettings
-    from hpsearch.sources.table.reading import Table
+    from hpsearch.sources.table.reading import ReadOptions, Table
     from hpsearch.sources.table.rules import Overrides
+    from hpsearch.sources.table.section import TableSpec
 
-__all__ = ["load_table"]
+__all__ = ["read"]
 
 
-def load_table(settings: DataSettings, decided: Mapping[str, Any] | None = None) -> Raw:
+def read(section: TableSpec, base: Path, decided: Mapping[str, Any] | None = None) -> Raw:
     """A table as a data set.
 
     Args:
-        settings: Which file, and what the study says of it.
+        section: Which file, and what the study says of it.
+        base: The folder that its path begins at.
         decided: What was decided when the study began; None: it is decided now.
 
     Raises DataError for anything that is not as it should be.
     """
-    path, overrides = settings.path, settings.overrides
-    assert path is not None
-    assert settings.target is not None
-    texts = overrides.as_texts | ({settings.group} if settings.group else set())
-    table = cells.read(path, replace(settings.reading, texts=texts))
+    path, overrides, options = base / section.path, section.overrides, section.reading
+    texts = overrides.as_texts | ({section.group} if section.group else set())
+    table = cells.read(path, replace(options, texts=texts))
     try:
         if decided is None:
-            decision = decide(table, settings.target, overrides, kind_of(settings.task))
-            decision = advised(decision, split=bool(settings.by or settings.group))
+            decision = decide(table, section.target, overrides, kind_of(section.task))
+            decision = advised(decision, split=section.split is not None)
         else:
             decision = _frozen(decided)
         if not decision.used:
@@ -60,11 +59,11 @@ def load_table(settings: DataSettings, decided: Mapping[str, Any] | None = None)
         assert decision.target is not None
         goal = decision.target
         targets_M, rows_M = targets(goal, table)
-        order = _order(table, settings.by, overrides, rows_M) if settings.by else None
-        groups = _groups(table, settings.group, rows_M) if settings.group else None
+        order = _order(table, section.by, overrides, rows_M) if section.by else None
+        groups = _groups(table, section.group, rows_M) if section.group else None
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    test = _read_test(settings.test_path, settings, decision) if settings.test_path else None
+    test = _read_test(base / section.test_path, options, decision) if section.test_path else None
 
     def take(rows: Rows) -> Selection:
         if test and len(rows) and rows[0] >= len(rows_M):  # no part has rows of both
@@ -73,19 +72,19 @@ def load_table(settings: DataSettings, decided: Mapping[str, Any] | None = None)
 
     def fit(train: Rows) -> tuple[TableInputs, tuple[str, ...]]:
         encoder, remarks = encode.fit(decision, table, rows_M[train])
-        return TableInputs(encoder, goal, settings.reading.header, settings.reading.names), remarks
+        return TableInputs(encoder, goal, options.header, options.names), remarks
 
     plain = replace(decision, notes=(), warnings=()).as_json()
     return Raw(
-        task=settings.task or usual(goal.kind).name,
+        task=section.task or usual(goal.kind).name,
         targets=np.concatenate([targets_M, test.targets]) if test else targets_M,
         classes=goal.classes,
         take=take,
         fit=fit,
         fingerprint=_both(table.fingerprint, test.table.fingerprint) if test else table.fingerprint,
         own_test=len(test.rows) if test else 0,
-        order=order,
-        groups=groups,
+        order=order if order is None or not test else np.pad(order, (0, len(test.rows))),
+        groups=groups if groups is None or not test else np.pad(groups, (0, len(test.rows))),
         notes=(*table.notes, *decision.notes),
         warnings=decision.warnings,
         decided=json.loads(json.dumps(plain)),
@@ -101,13 +100,13 @@ class _Test:
     rows: Rows
 
 
-def _read_test(path: Path, settings: DataSettings, decision: Decision) -> _Test:
+def _read_test(path: Path, options: ReadOptions, decision: Decision) -> _Test:
     assert decision.target is not None
     names = tuple(column.name for column in decision.used)
     texts = frozenset(
         c.name for c in decision.used if (c.kind, c.decimal, c.thousands) != ("number", ".", "")
     )
-    options = replace(settings.reading, expected=names, texts=texts | {decision.target.column.name})
+    options = replace(options, expected=names, texts=texts | {decision.target.column.name})
     table = cells.read(path, options)
     try:
         _check_has(table, [*names, decision.target.column.name])

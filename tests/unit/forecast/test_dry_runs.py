@@ -38,7 +38,7 @@ def study(tmp_path: Path):
 
 
 def timed(spec: StudySpec, limit_s: float = 20.0) -> Pace:
-    dataset = load_data(DataSettings("digits", limit=300), CPU)
+    dataset = load_data(DataSettings.of("digits", limit=300), CPU)
     return time_shapes(spec, dataset, CPU, devices_=1, seats=2, workers=1, limit_s=limit_s)
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from hpsearch.errors import DataError
-from hpsearch.sources.table.look import Look, look
-from hpsearch.sources.table.reading import ReadOptions
-from hpsearch.sources.table.rules import Overrides
+from hpsearch.sources.look import Look
+from hpsearch.sources.table.look import look
+from hpsearch.sources.table.section import TableSpec
 
 Seen = Callable[..., Look]
 
@@ -23,8 +23,9 @@ def seen(tmp_path: Path) -> Seen:
 
     def looked(text: str, *, ignore: tuple[str, ...] = (), target: str = "kind") -> Look:
         (tmp_path / "wine.csv").write_text(text)
-        path = tmp_path / "wine.csv"
-        return look(path, target, None, ReadOptions(), Overrides(ignore=ignore))
+        return look(
+            TableSpec(source="table", path="wine.csv", target=target, ignore=ignore), tmp_path
+        )
 
     return looked
 
@@ -37,14 +38,15 @@ def table(rows: int) -> str:
 
 def test_of_a_small_table_all_is_known(seen: Seen) -> None:
     small = seen(table(40))
-    assert small.decision.complete
-    assert [column.name for column in small.decision.columns] == ["alcohol"]
-    assert small.rarest == 14
+    assert small.title == "wine.csv: 40 rows"
+    assert [line.split()[0] for line in small.lines] == ["column", "kind", "alcohol"]
+    assert (small.classes, small.rarest) == (2, 14)
 
 
 def test_of_a_large_table_only_its_first_rows(seen: Seen) -> None:
     large = seen(table(1500))
-    assert (large.decision.rows, large.decision.complete, large.rarest) == (1000, False, None)
+    assert large.title == "wine.csv: its first 1,000 rows"
+    assert (large.classes, large.rarest) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,9 @@ def test_columns_that_are_missing(
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     for path, words in ((tmp_path / "gone.csv", "No such file"), (tmp_path, "Is a directory")):
         with pytest.raises(DataError, match=words):
-            look(path, "y", None, ReadOptions(), Overrides())
+            look(
+                TableSpec(source="table", path=path.name, target="y"), tmp_path.parent / path.parent
+            )
 
 
 def test_neither_torch_nor_arrow_nor_numpy_is_loaded_for_csv(tmp_path: Path) -> None:

@@ -14,8 +14,6 @@ import torch
 from hpsearch.errors import DataError
 from hpsearch.sources import dataset
 from hpsearch.sources.dataset import Dataset, DataSettings, load
-from hpsearch.sources.table.reading import ReadOptions
-from hpsearch.sources.table.rules import Override, Overrides
 
 ROWS = 60
 CPU = torch.device("cpu")
@@ -29,7 +27,9 @@ def table(tmp_path: Path) -> Table:
     def write(text: str, decided: Mapping[str, Any] | None = None, **settings: Any) -> Dataset:
         path = tmp_path / "table.csv"
         path.write_text(text, encoding="utf-8")
-        return load(DataSettings("table", path, **{"target": "y", **settings}), CPU, decided)
+        return load(
+            DataSettings.of("table", path=path, **{"target": "y", **settings}), CPU, decided
+        )
 
     return write
 
@@ -86,22 +86,21 @@ def test_notes_and_warnings_are_recorded(table: Table) -> None:
 
 def test_what_the_study_says_of_columns(table: Table) -> None:
     text = csv({"a": cycle("1.234", "5", "x"), "b": numbers(2), "y": cycle(0, 1)})
-    columns = {"a": Override("number", thousands=".", missing=("x",))}
-    loaded = table(text, overrides=Overrides(columns, ignore=("b",)))
+    columns = {"a": {"kind": "number", "thousands": ".", "missing": ["x"]}}
+    loaded = table(text, columns=columns, ignore=["b"])
     assert loaded.input_shape == (2,)
     values = sorted(everything(loaded)[:, 0].unique().tolist())
     assert len(values) == 2 or values[0] < values[1]
     with pytest.raises(DataError, match=r"table\.csv: .*no column to learn from"):
-        table(text, overrides=Overrides(ignore=("a", "b")))
+        table(text, ignore=["a", "b"])
 
 
 def test_a_table_without_a_header(table: Table) -> None:
     text = csv({"1": numbers(), "2": cycle(0, 1)}).partition("\n")[2]
-    named = ReadOptions(names=("a", "y"))
-    assert table(text, reading=named).record["rows"]["train"] == 42
+    assert table(text, names=["a", "y"]).record["rows"]["train"] == 42
     with pytest.raises(DataError, match=r"looks like a row.*data\.header: false"):
         table(text)
-    loaded = table(text, reading=ReadOptions(header=False), target="column_2")
+    loaded = table(text, header=False, target="column_2")
     assert loaded.classes == ("0", "1")
 
 
@@ -164,11 +163,6 @@ def test_faults_are_named(table: Table, text: str, words: str) -> None:
         table(text, task="regression" if "high" in text else None)
 
 
-def test_what_needs_a_path_and_a_target() -> None:
-    with pytest.raises(DataError, match=r"data\.path and data\.target"):
-        load(DataSettings("table"), CPU)
-
-
 def days(count: int) -> list[str]:
     return [f"2024-{1 + day // 28:02}-{1 + day % 28:02}" for day in range(count)]
 
@@ -189,7 +183,7 @@ def test_later_rows_are_validated_on_and_the_latest_are_the_test_part(
     when = days(ROWS // 2) * 2  # two rows a day
     columns = {"a": [f"{row % 30}.5" for row in draw], "day": [when[row] for row in draw],
                "y": [f"{row * 7 % 11}.5" for row in draw]}  # fmt: skip
-    loaded = table(csv(columns), by="day", overrides=Overrides(ignore=ignore))
+    loaded = table(csv(columns), split={"by": "day"}, ignore=ignore)
     train, validation = values(loaded)
     assert loaded.record["rows"] == {"train": 40, "validation": 10, "test": 10}
     assert (train[-1], validation[0], validation[-1]) == (19.5, 20.5, 24.5)
@@ -205,20 +199,24 @@ def test_rows_are_not_split_by_a_column_without_an_order(table: Table) -> None:
                       ("n", "column `n`, line 2: no value"),
                       ("c", "no column `c`, which data.split names")):  # fmt: skip
         with pytest.raises(DataError, match=words):
-            table(text, by=by)
+            table(text, split={"by": by})
 
 
 def test_a_group_is_never_in_two_parts(table: Table) -> None:
     groups = [f"{row % 12}" for row in range(ROWS)]
     text = csv({"a": groups, "who": groups, "y": [f"{row * 7 % 11}.5" for row in range(ROWS)]})
-    settings: Any = {"group": "who", "overrides": Overrides(ignore=("who",))}
+    settings: Any = {"split": {"group": "who"}}
     loaded = table(text, **settings)
     train, validation = values(loaded)
     assert not {*train} & {*validation}
     assert loaded.record["rows"] == {"train": 40, "validation": 10, "test": 10}
     assert table(text, **settings).record["split"] == loaded.record["split"]
     with pytest.raises(DataError, match="too few groups"):
-        table(csv({"a": numbers(), "who": cycle("x"), "y": cycle(0, 1)}), group="who", test=0.0)
+        table(
+            csv({"a": numbers(), "who": cycle("x"), "y": cycle(0, 1)}),
+            split={"group": "who"},
+            test=0.0,
+        )
 
 
 def test_another_file_can_be_the_test_part(table: Table, tmp_path: Path) -> None:
@@ -227,7 +225,7 @@ def test_another_file_can_be_the_test_part(table: Table, tmp_path: Path) -> None
     other.write_text("y,b,a,more\nyes,u,1,2\nno,v,2,2\n,w,3,2\nyes,new,1e2,2\n")
     loaded = table(text, test_path=other)
     assert loaded.record["rows"] == {"train": 51, "validation": 9, "test": 3}
-    settings = DataSettings("table", tmp_path / "table.csv", "y", test_path=other)
+    settings = DataSettings.of("table", path=tmp_path / "table.csv", target="y", test_path=other)
     part = dataset.test_part(settings, loaded, loaded.record, CPU)
     assert part.targets.tolist() == [1, 0, 1]
     assert part.inputs.shape == (3, 4)

@@ -68,7 +68,7 @@ SECTIONS = [
     ("data: {source: digits, path: x.csv} #!", "data.path", "no path, as the source is digits"),
     ("data: {source: digits, target: x} #!", "data.target", "no target, as the source is digits"),
     ("data: {source: digits, ignore: [x]} #!", "data.ignore", "no ignore, as the source is"),
-    ("data: {source: digits, root: x} #!", "data.root", "digits keeps no folder"),
+    ("data: {source: digits, root: x} #!", "data.root", "no root, as the source is digits"),
     ("data: {source: digits, task: regression} #!", "data.task", "expected classification, as"),
     ("data: {source: digits, task: clasification} #!", "data.task", "mean classification?"),
     ("data: {source: digits, limit: 0} #!", "data.limit", "at least 1; got 0"),
@@ -77,12 +77,12 @@ SECTIONS = [
     (
         "metric: f1\ndata: {source: csv, path: x} #!",
         "data.target",
-        "a value, as the data is a table",
+        "expected a value; got nothing",
     ),
     (
         "metric: f1\ndata: {source: csv, target: x} #!",
         "data.path",
-        "a value, as the data is a table",
+        "expected a value; got nothing",
     ),
     (
         "metric: f1\ndata: {source: csv, path: p, target: x, ignore: a} #!",

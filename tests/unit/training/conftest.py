@@ -33,7 +33,7 @@ def all_digits(monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
     """420 training and 90 validation rows."""
-    return load(DataSettings("digits", limit=510), DEVICE)
+    return load(DataSettings.of("digits", limit=510), DEVICE)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def diabetes(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     path = tmp_path_factory.mktemp("data") / "diabetes.csv"
     rows = [",".join(map(str, [*x, y])) for x, y in zip(data.data, data.target, strict=True)]
     path.write_text("\n".join([",".join([*data.feature_names, "progress"]), *rows]))
-    return load(DataSettings("table", path, "progress"), DEVICE)
+    return load(DataSettings.of("table", path=path, target="progress"), DEVICE)
 
 
 @pytest.fixture
@@ -107,6 +107,6 @@ def table(tmp_path: Path):
     def write(text: str, name: str = "table.csv", **settings: Any) -> Dataset:
         path = tmp_path / name
         path.write_text(text, encoding="utf-8")
-        return load(DataSettings("table", path, **{"target": "y", **settings}), DEVICE)
+        return load(DataSettings.of("table", path=path, **{"target": "y", **settings}), DEVICE)
 
     return write

@@ -14,7 +14,8 @@ from sklearn.datasets import load_digits
 
 from hpsearch.errors import DataError, StudyFileError
 from hpsearch.sources import images
-from hpsearch.sources.dataset import DataSettings, load, locations
+from hpsearch.sources.dataset import DataSettings, load
+from hpsearch.sources.read import read
 from hpsearch.sources.split import Split, divide, stratified
 
 CPU = torch.device("cpu")
@@ -24,12 +25,12 @@ CPU = torch.device("cpu")
 
 
 def split_of(**settings) -> Split:
-    raw = images.load_images("digits", None)
-    return divide(raw, DataSettings("digits", **settings))[0]
+    raw = read(DataSettings.of("digits"))
+    return divide(raw, DataSettings.of("digits", **settings))[0]
 
 
 def test_digits() -> None:
-    digits = load(DataSettings("digits"), CPU)
+    digits = load(DataSettings.of("digits"), CPU)
     assert digits.train.inputs.shape == (1257, 1, 8, 8)
     assert digits.validation.inputs.shape == (270, 1, 8, 8)
     assert digits.input_shape == (1, 8, 8)
@@ -42,7 +43,7 @@ def test_digits() -> None:
 
 
 def test_digits_are_those_of_scikit_learn() -> None:
-    known, raw = load_digits(), images.load_images("digits", None)
+    known, raw = load_digits(), read(DataSettings.of("digits"))
     assert np.array_equal(raw.take(np.arange(1797))[:, 0], known.images)
     assert np.array_equal(raw.targets, known.target)
 
@@ -54,14 +55,16 @@ def test_the_parts_are_disjoint_and_complete() -> None:
 
 
 def test_the_split_is_a_function_of_the_seed() -> None:
-    records = [load(DataSettings("digits", seed=seed), CPU).record for seed in (0, 0, 1, 2**63 - 1)]
+    records = [
+        load(DataSettings.of("digits", seed=seed), CPU).record for seed in (0, 0, 1, 2**32 - 1)
+    ]
     assert records[0] == records[1]
     assert len({record["split"] for record in records}) == 3
     assert len({record["fingerprint"] for record in records}) == 1
 
 
 def test_classes_have_equal_shares_in_every_part() -> None:
-    targets = images.load_images("digits", None).targets
+    targets = read(DataSettings.of("digits")).targets
     split = split_of(limit=600)
     for part in (split.train, split.validation, split.test):
         counts = np.bincount(targets[part])
@@ -90,9 +93,9 @@ def test_a_split_is_the_same_for_ever() -> None:
 
 
 def test_a_part_that_lacks_classes_says_so_and_a_limit_does_not() -> None:
-    digits = DataSettings("digits", limit=1520)
+    digits = DataSettings.of("digits", limit=1520)
     assert len(load(digits, CPU).record["notes"]) == 1
-    notes = load(DataSettings("digits", validation=0.003), CPU).record["notes"]
+    notes = load(DataSettings.of("digits", validation=0.003), CPU).record["notes"]
     assert notes == ["validation part: no row of 5 of 10 classes"]
 
 
@@ -105,8 +108,8 @@ def test_a_search_loads_neither_scikit_learn_nor_scipy(tmp_path: Path) -> None:
         from pathlib import Path
         import hpsearch.worker
         from hpsearch.sources.dataset import DataSettings, load
-        load(DataSettings("digits"), torch.device("cpu"))
-        load(DataSettings("table", Path({str(table)!r}), "y"), torch.device("cpu"))
+        load(DataSettings.of("digits"), torch.device("cpu"))
+        load(DataSettings.of("table", path={str(table)!r}, target="y"), torch.device("cpu"))
         print(sorted({{"sklearn", "scipy"}} & set(sys.modules)))
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -118,9 +121,9 @@ def test_limit_takes_from_training_and_validation_only() -> None:
     assert np.array_equal(whole.test, limited.test)
     assert (len(limited.train), len(limited.validation)) == (420, 90)
     assert {*limited.train, *limited.validation} <= {*whole.train, *whole.validation}
-    record = load(DataSettings("digits", limit=510), CPU).record
+    record = load(DataSettings.of("digits", limit=510), CPU).record
     assert record["notes"] == ["limit: 510 of 1527 training and validation rows used"]
-    assert load(DataSettings("digits", limit=10_000), CPU).record["notes"] == []
+    assert load(DataSettings.of("digits", limit=10_000), CPU).record["notes"] == []
 
 
 def test_no_test_part() -> None:
@@ -130,7 +133,7 @@ def test_no_test_part() -> None:
 
 def test_too_few_rows_to_validate() -> None:
     with pytest.raises(DataError, match=r"10 rows .*1 of them for validation.*data\.validation"):
-        load(DataSettings("digits", limit=10, validation=0.1), CPU)
+        load(DataSettings.of("digits", limit=10, validation=0.1), CPU)
 
 
 # Images on disk
@@ -169,7 +172,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_own_test_part(nowhere: list[str], tmp_path: Path) -> None:
     fashion(tmp_path / "FashionMNIST" / "raw")
-    loaded = load(DataSettings("fashion_mnist", root=tmp_path, validation=0.25, test=0.9), CPU)
+    loaded = load(DataSettings.of("fashion_mnist", root=tmp_path, validation=0.25), CPU)
     assert loaded.record["rows"] == {"train": 150, "validation": 50, "test": 30}
     assert loaded.input_shape == (1, 28, 28)
     assert loaded.classes[9] == "Ankle boot"
@@ -180,23 +183,23 @@ def test_a_home_folder_that_is_nobody_s_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(StudyFileError, match="no home folder ~nobody-of-that-name"):
-        locations(DataSettings("mnist", root=Path("~nobody-of-that-name/x")))
+        images.locations("mnist", Path("~nobody-of-that-name/x"))
     monkeypatch.setenv("HPSEARCH_DATA", "~nobody-of-that-name")
     with pytest.raises(StudyFileError, match="no home folder ~nobody-of-that-name"):
-        locations(DataSettings("mnist"))
+        images.locations("mnist", None)
 
 
 def test_places_are_tried_in_order(
     nowhere: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HPSEARCH_DATA", str(tmp_path / "env"))
-    settings = DataSettings("fashion_mnist", root=tmp_path / "root")
-    assert locations(settings) == [
+    settings = DataSettings.of("fashion_mnist", root=tmp_path / "root")
+    assert images.locations("fashion_mnist", tmp_path / "root") == [
         tmp_path / "root", tmp_path / "env", tmp_path / "home" / "hpsearch" / "data",
     ]  # fmt: skip
-    assert locations(DataSettings("digits")) == []
+    assert images.locations("digits", None) == []
     prints = []
-    for number, folder in enumerate(reversed(locations(settings))):
+    for number, folder in enumerate(reversed(images.locations("fashion_mnist", tmp_path / "root"))):
         fashion(folder / "FashionMNIST" / "raw", seed=number)
         prints.append(load(settings, CPU).record["fingerprint"])
     assert len(set(prints)) == 3
@@ -215,7 +218,7 @@ def test_many_workers_download_once(
     monkeypatch.setattr(images, "_download", download)
     with ThreadPoolExecutor(4) as pool:
         records = list(pool.map(
-            lambda _: load(DataSettings("fashion_mnist", root=tmp_path), CPU).record, range(4)
+            lambda _: load(DataSettings.of("fashion_mnist", root=tmp_path), CPU).record, range(4)
         ))  # fmt: skip
     assert len(calls) == 1
     assert all(record == records[0] for record in records)
@@ -224,7 +227,7 @@ def test_many_workers_download_once(
 
 def test_missing_data_says_where_it_was_looked_for(nowhere: list[str], tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
-        load(DataSettings("cifar10", root=tmp_path / "root"), CPU)
+        load(DataSettings.of("cifar10", root=tmp_path / "root"), CPU)
     text = str(error.value)
     for place in (tmp_path / "root", tmp_path / "home" / "hpsearch" / "data"):
         assert str(place / "cifar-10-batches-py") in text
@@ -236,7 +239,7 @@ def test_missing_data_says_where_it_was_looked_for(nowhere: list[str], tmp_path:
 def test_a_folder_that_cannot_be_written(nowhere: list[str], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"no mnist data in(.|\n)*File exists"):
-        load(DataSettings("mnist", root=tmp_path / "file"), CPU)
+        load(DataSettings.of("mnist", root=tmp_path / "file"), CPU)
 
 
 def test_a_download_is_moved_in_whole(
@@ -255,7 +258,7 @@ def test_a_download_is_moved_in_whole(
     monkeypatch.setattr(images, "_download", download)
     monkeypatch.setattr(Path, "replace", spied)
     monkeypatch.setattr(Path, "rglob", lambda *args: sorted(rglob(*args)))
-    assert load(DataSettings("mnist", root=tmp_path), CPU).record["rows"]["test"] == 30
+    assert load(DataSettings.of("mnist", root=tmp_path), CPU).record["rows"]["test"] == 30
     assert sorted(moved) == sorted(images._IDX_FILES)
     assert moved[-1] == "train-images-idx3-ubyte"  # by which others know that all is there
 
@@ -274,7 +277,7 @@ def test_damaged_data(nowhere: list[str], tmp_path: Path) -> None:
     ):  # fmt: skip
         file.write_bytes(damaged)
         with pytest.raises(DataError, match=r"mnist in .*MNIST cannot be read.*Remove that folder"):
-            load(DataSettings("mnist", root=tmp_path), CPU)
+            load(DataSettings.of("mnist", root=tmp_path), CPU)
 
 
 @pytest.mark.parametrize("source", ["mnist", "fashion_mnist"])
@@ -292,7 +295,7 @@ def test_torchvision_reads_the_same(nowhere: list[str], tmp_path: Path, source: 
 
 
 def test_the_real_images_are_read(fashion_mnist: Path) -> None:
-    loaded = load(DataSettings("fashion_mnist", root=fashion_mnist, limit=1000), CPU)
+    loaded = load(DataSettings.of("fashion_mnist", root=fashion_mnist, limit=1000), CPU)
     assert loaded.record["rows"] == {"train": 850, "validation": 150, "test": 10_000}
 
 
@@ -300,7 +303,7 @@ def test_numbers_too_large_to_compute_with_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,y\n" + "".join(f"{i}e307,{'xy'[i % 2]}\n" for i in range(1, 10)) * 5)
     with pytest.raises(DataError, match=r"t\.csv has numbers too large"):
-        load(DataSettings("table", path=path, target="y"), CPU)
+        load(DataSettings.of("table", path=path, target="y"), CPU)
 
 
 def test_a_wide_table_is_read(tmp_path: Path) -> None:
@@ -308,4 +311,4 @@ def test_a_wide_table_is_read(tmp_path: Path) -> None:
     names = [f"a_rather_long_name_of_column_{i}" for i in range(6000)]
     rows = "".join(",".join(["1", "2"][i % 2] for _ in names) + f",{i % 2}\n" for i in range(40))
     path.write_text(",".join([*names, "y"]) + "\n" + rows)
-    assert load(DataSettings("table", path=path, target="y"), CPU).task == "classification"
+    assert load(DataSettings.of("table", path=path, target="y"), CPU).task == "classification"

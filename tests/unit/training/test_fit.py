@@ -111,7 +111,7 @@ def test_a_stack_beyond_doubt_loads_no_optimizer_of_pytorchs() -> None:
         from hpsearch.sources.dataset import DataSettings, load
         settings = {**FAMILIES["mlp"].vocabulary().defaults, "epochs": 1, "depth": 1, "width": 4}
         fit._BEYOND_DOUBT = 0.0
-        found = fit.fit(Candidate(1, "mlp", settings, 1), load(DataSettings("digits"), "cpu"),
+        found = fit.fit(Candidate(1, "mlp", settings, 1), load(DataSettings.of("digits"), "cpu"),
                         torch.device("cpu"))
         assert "torch._dynamo" not in sys.modules
     """

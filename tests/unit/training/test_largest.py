@@ -15,7 +15,7 @@ from hpsearch.sources.dataset import DataSettings
 from tests.unit.training.packing import DEVICE, deadly
 from tests.zygote import Job, Process
 
-DATA = DataSettings("digits", limit=510)  # 420 training rows
+DATA = DataSettings.of("digits", limit=510)  # 420 training rows
 
 
 @dataclass
@@ -71,5 +71,10 @@ def _broken() -> None:
 
 def test_a_fault_of_the_data_is_told_as_such(candidate, forked: Forked) -> None:
     with pytest.raises(HpsearchError, match="no-such") as caught:
-        largest(candidate(), DataSettings("table", Path("no-such.csv"), "y"), str(DEVICE), 16)
+        largest(
+            candidate(),
+            DataSettings.of("table", path=Path("no-such.csv"), target="y"),
+            str(DEVICE),
+            16,
+        )
     assert caught.value.exit_code == DataError.exit_code

@@ -4,8 +4,8 @@ import json
 from dataclasses import asdict
 
 import numpy as np
+from pydantic import TypeAdapter
 
-from hpsearch.sources.dataset import inputs_of
 from hpsearch.sources.inputs import ImageInputs, fit_images
 
 RNG = np.random.default_rng(0)
@@ -16,8 +16,7 @@ def test_read_from_json_images_become_the_same_to_the_last_bit() -> None:
     pixels[:, 1] = 7
     images = fit_images(pixels, 255)
     assert images.shape == (3, 5, 4)
-    again = inputs_of(json.loads(json.dumps(asdict(images))))
-    assert isinstance(again, ImageInputs)
+    again = TypeAdapter(ImageInputs).validate_json(json.dumps(asdict(images)), strict=True)
     assert again == images
     inputs = again(pixels)
     assert np.array_equal(inputs, images(pixels))

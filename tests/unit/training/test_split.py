@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from hpsearch.sources import images
 from hpsearch.sources.raw import Raw
+from hpsearch.sources.read import read
 from hpsearch.sources.split import DataSettings, Split, divide, facts
 from hpsearch.tasks.classification.measure import metrics_of as classification_metrics
 from hpsearch.tasks.regression.learning import metrics_of as regression_metrics
@@ -24,7 +24,7 @@ def raw_of(counts: Sequence[int], own_test: int = 0) -> Raw:
 
 def parts_of(raw: Raw, *, every_class: bool = True, **settings) -> tuple[Split, np.ndarray]:
     """The split, and rows of each class by part."""
-    split, _ = divide(raw, DataSettings("table", every_class=every_class, **settings))
+    split, _ = divide(raw, DataSettings.of("digits", every_class=every_class, **settings))
     rows = np.concatenate(list(vars(split).values()))
     assert len(rows) == len(np.unique(rows)), "no row is in two parts"
     return split, np.array([*facts(raw, split)["class_rows"].values()])
@@ -83,8 +83,8 @@ PINNED = {
 def test_where_no_class_is_missing_the_split_is_that_of_before(
     seed: int, every_class: bool
 ) -> None:
-    raw = images.load_images("digits", None)
-    settings = DataSettings("digits", seed=seed, every_class=every_class)
+    raw = read(DataSettings.of("digits"))
+    settings = DataSettings.of("digits", seed=seed, every_class=every_class)
     assert divide(raw, settings)[0].digest == PINNED[seed]
 
 
@@ -94,7 +94,7 @@ def test_where_no_class_is_missing_the_split_is_that_of_before(
 @pytest.mark.parametrize("counts", [[190, 10], [50, 30, 20], [5, 80, 3, 40]])
 def test_the_baseline_of_classes_is_measured_as_any_answer(counts: list[int]) -> None:
     raw = raw_of(counts)
-    split, _ = divide(raw, DataSettings("table", every_class=True))
+    split, _ = divide(raw, DataSettings.of("digits", every_class=True))
     baseline = facts(raw, split)["baseline"]
     most = int(np.argmax(counts))
     assert baseline["name"] == f"majority class {raw.classes[most]}"
@@ -109,7 +109,7 @@ def test_the_baseline_of_classes_is_measured_as_any_answer(counts: list[int]) ->
 def test_the_baseline_of_numbers_is_measured_as_any_answer() -> None:
     targets = np.random.default_rng(0).normal(3.0, 2.0, 200)
     raw = Raw("regression", targets, (), len, len, "x")  # type: ignore[arg-type]
-    split, _ = divide(raw, DataSettings("table", every_class=True))
+    split, _ = divide(raw, DataSettings.of("digits", every_class=True))
     known = facts(raw, split)
     truth = torch.from_numpy(targets[split.validation]).unsqueeze(1)
     answer = torch.full((1, len(truth), 1), float(targets[split.train].mean()))
@@ -119,6 +119,6 @@ def test_the_baseline_of_numbers_is_measured_as_any_answer() -> None:
     }  # fmt: skip
     assert known["constant"] == []
     flat = Raw("regression", np.ones(50), (), len, len, "x")  # type: ignore[arg-type]
-    known = facts(flat, divide(flat, DataSettings("table"))[0])
+    known = facts(flat, divide(flat, DataSettings.of("digits"))[0])
     assert known["constant"] == ["train", "validation", "test"]
     assert "r2" not in known["baseline"]["values"]

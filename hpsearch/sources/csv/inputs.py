@@ -119,7 +119,7 @@ class TableInputs1:
 
     numbers: tuple[Number, ...]
     categories: tuple[Category, ...]
-    kind: Literal["table"] = "table"
+    kind: Literal["rows"] = "rows"
     target: str | None = None
     """The target's column, by which predictions are scored."""
     classes: tuple[str, ...] = ()
@@ -134,6 +134,18 @@ class TableInputs1:
         """The names of the columns."""
         numbers, texts = ((c.name for c in columns) for columns in (self.numbers, self.categories))
         return (*numbers, *texts)
+
+    def fault(self) -> str | None:
+        """Why no inputs can be made by values that were read again; None for what is whole."""
+        for name in self.names:
+            if self.names.count(name) > 1:
+                return f"the column {name!r} is there twice"
+        for column in self.categories:
+            if len({*column.values}) < len(column.values):
+                return f"a value of the column {column.name!r} is there twice"
+            if column.most_frequent not in column.values:
+                return f"the most frequent value of {column.name!r} is none of its values"
+        return None
 
     def __call__(self, values: Values) -> Floats:
         """The inputs (N, D), standardised; what is beyond float32 becomes infinite."""

@@ -11,8 +11,7 @@ import numpy as np
 
 from hpsearch import files
 from hpsearch.errors import DataError, line
-from hpsearch.sources.raw import Raw
-from hpsearch.sources.table.version_1_cells import (
+from hpsearch.sources.csv.inputs import (
     Category,
     Column,
     Number,
@@ -20,28 +19,31 @@ from hpsearch.sources.table.version_1_cells import (
     Values,
     read_columns,
 )
+from hpsearch.sources.raw import Raw
 from hpsearch.spec.task import TASKS, usual
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from hpsearch.sources.csv import CsvSpec
     from hpsearch.sources.raw import Rows
     from hpsearch.spec.task import Target
 
-__all__ = ["load_table_1"]
+__all__ = ["read"]
 
 _MANY = 20
 """Texts, and classes of whole numbers, with no more distinct values than this are few."""
 
 
-def load_table_1(path: Path, target: str, task: str | None, ignore: Collection[str]) -> Raw:
+def read(section: CsvSpec, base: Path, decided: object = None) -> Raw:
     """A CSV file as a data set, by the rules that hpsearch 0.1 had for tables.
 
     DataError where the file is missing, or is not the one that could be read then.
     """
+    path, target, ignore = base / section.path, section.target, section.ignore
     try:
         content = files.content(path)
     except OSError as error:
@@ -53,7 +55,7 @@ def load_table_1(path: Path, target: str, task: str | None, ignore: Collection[s
     dropped = there.count(False)
     columns = {name: column.where(there) for name, column in columns.items()}
     goal = columns.pop(target)
-    task = task or usual(_kind(goal)).name
+    task = section.task or usual(_kind(goal)).name
     targets, classes = _targets(goal, task)
     used, notes = _used([column for name, column in columns.items() if name not in ignore])
     if dropped:

@@ -1,0 +1,17 @@
+"""The images of cifar10, as torchvision keeps them."""
+
+from hpsearch.sources import Source
+from hpsearch.sources.torchvision import TorchvisionSpec
+
+__all__ = ["SOURCE"]
+
+SOURCE = Source(
+    name="cifar10",
+    doc="60,000 images of 32 x 32 in colour, 10 classes",
+    section=TorchvisionSpec,
+    read="hpsearch.sources.images:read_images",
+    inputs="hpsearch.sources.inputs:ImageInputs",
+    kind="images",
+    target="classes",
+    folder="cifar-10-batches-py",
+)

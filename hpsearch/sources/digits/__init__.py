@@ -1,0 +1,15 @@
+"""Digits, the small images that scikit-learn brings."""
+
+from hpsearch.sources import DataSpec, Source
+
+__all__ = ["SOURCE"]
+
+SOURCE = Source(
+    name="digits",
+    doc="1,797 images of 8 x 8, 10 classes; part of scikit-learn",
+    section=DataSpec,
+    read="hpsearch.sources.images:read_digits",
+    inputs="hpsearch.sources.inputs:ImageInputs",
+    kind="images",
+    target="classes",
+)

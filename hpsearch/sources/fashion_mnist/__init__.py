@@ -1,0 +1,17 @@
+"""The images of fashion_mnist, as torchvision keeps them."""
+
+from hpsearch.sources import Source
+from hpsearch.sources.torchvision import TorchvisionSpec
+
+__all__ = ["SOURCE"]
+
+SOURCE = Source(
+    name="fashion_mnist",
+    doc="70,000 images of 28 x 28, 10 classes",
+    section=TorchvisionSpec,
+    read="hpsearch.sources.images:read_images",
+    inputs="hpsearch.sources.inputs:ImageInputs",
+    kind="images",
+    target="classes",
+    folder="FashionMNIST",
+)

@@ -1,0 +1,120 @@
+"""A source of data: its section of the study file, what it has, how it is read; and which there
+are."""
+
+# No `from __future__ import annotations`: pydantic reads the annotations while the program runs.
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field, PlainValidator
+
+from hpsearch.spec.faults import Path
+from hpsearch.spec.keys import Positive, Section, declared
+from hpsearch.spec.problem import KINDS, Kind
+from hpsearch.spec.registry import Registry
+from hpsearch.spec.task import TASKS, Target
+
+__all__ = ["SOURCES", "DataSpec", "Disagreement", "Source"]
+
+_TEST = 0.15
+"""Share of the rows that become the test part, where the file names none."""
+
+Disagreement = tuple[Path, str, str]
+"""The keys that lead to a value below the section, what was expected there, and what came."""
+
+
+def _source(value: object) -> object:
+    return declared(value, SOURCES, "source")
+
+
+def _task(value: object) -> object:
+    return declared(value, TASKS, "task")
+
+
+class DataSpec(Section):
+    """The data, and how its rows are split: the keys that every source has."""
+
+    source: Annotated[str, PlainValidator(_source, json_schema_input_type=str)]
+    """Where the data comes from."""
+    task: Annotated[str, PlainValidator(_task, json_schema_input_type=str)] | None = None
+    """What is learnt: the name of a task. By default it follows from the target."""
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Share of the rows that metrics are measured on during the search."""
+    test: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of the rows that the search never sees: 0.15 by default. Not where the data has a test
+    part of its own."""
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
+    """Seed of the split. Every candidate sees the same one."""
+    limit: Positive | None = None
+    """Use no more training and validation rows than this; all of them by default."""
+
+    @property
+    def own_test(self) -> str:
+        """Where the data has a test part of its own, why: `mnist brings its own test part`."""
+        return ""
+
+    @property
+    def test_share(self) -> float:
+        """Share of the rows that become the test part."""
+        if self.own_test:
+            return 0.0
+        return _TEST if self.test is None else self.test
+
+    @property
+    def target_name(self) -> str | None:
+        """What the target is called; None where it has no name."""
+        return None
+
+    def disagreements(self) -> Iterator[Disagreement]:
+        """What is right by itself and wrong together."""
+        return iter(())
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of data, declared without importing PyTorch.
+
+    Raises ValueError where the declaration contradicts itself.
+    """
+
+    name: str
+    """What a study file calls it: `data: {source: NAME}`."""
+    doc: str
+    """What data it has, in a phrase."""
+    section: type[DataSpec]
+    """The keys of its section: a class derived from `DataSpec`, or that class itself."""
+    read: str
+    """Dotted path, `package.module:function`, of `read(section, base, decided) -> Raw`: all rows.
+    `base` is the folder of the study file; `decided` is None, or what an earlier `Raw` had under
+    that name. DataError says that the data is missing or not as it should be."""
+    inputs: str
+    """Dotted path of the class of its inputs (`sources.inputs.Inputs`), which are saved with a
+    network and read again."""
+    kind: Kind
+    """What one input is."""
+    target: Target | None
+    """What the target of a row is; None: that depends on the data."""
+    look: str | None = None
+    """Dotted path of `look(section, base) -> Look`, for `hpsearch check`: quick, and without
+    PyTorch."""
+    describe: str | None = None
+    """Dotted path of `describe(decided) -> tuple[str, ...]`, for `hpsearch status`: lines that say
+    what was decided of the data."""
+    files: tuple[str, ...] = ()
+    """Keys of the section that name files, relative to the study file. The first one is what
+    `hpsearch predict --test FILE` replaces."""
+    folder: str = ""
+    """The folder below `data.root` that its files lie in, where it has that key."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind: expected one of {', '.join(KINDS)}")
+        if unknown := {*self.files} - {*self.section.model_fields}:
+            raise ValueError(f"files: the section has no key {', '.join(sorted(unknown))}")
+        for name, path in (("read", self.read), ("inputs", self.inputs)):
+            if path.count(":") != 1:
+                raise ValueError(f"{name}: expected package.module:name; got {path!r}")
+
+
+SOURCES: Registry[Source] = Registry(Source, "hpsearch.sources")
+"""Those that hpsearch comes with, `hpsearch/sources/NAME`, and those of installed packages."""

@@ -1,0 +1,115 @@
+"""The promises of a source.
+
+Shapes: `N` rows.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from hpsearch.sources.split import DataSettings, divide
+from hpsearch.spec.registry import named
+from hpsearch.spec.task import TASKS
+from hpsearch.testing.promise import promise
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hpsearch.sources.inputs import Inputs
+    from hpsearch.sources.raw import Raw
+    from hpsearch.spec.source import DataSpec, Source
+
+__all__ = ["check_source"]
+
+
+def check_source(source: Source, base: Path | None = None, **keys: Any) -> None:
+    """Raise AssertionError, which says what is wrong, where a source breaks a promise.
+
+    - it and each key of its section are described, and its section is the same when read again;
+    - read twice, and again by what was decided, it gives the same rows, targets and fingerprint;
+    - targets are numbers of classes, or finite numbers, as its task has them;
+    - its rows can be split into parts that are not empty;
+    - inputs are finite and float32, have the shape that they say, are those of each row alone, and
+      are the same to the last bit when saved and read again.
+
+    Args:
+        source: The declaration.
+        base: The folder that relative paths of the section begin at; None: the current one.
+        keys: Of its section: data of some dozens of rows, so that the check is quick.
+    """
+    section = source.section.model_validate({"source": source.name, **keys})
+    _check_declaration(source, section)
+    read = named(source.read)
+    raw = read(section, base or Path(), None)
+    _check_rows(source, raw)
+    decided = None if raw.decided is None else json.loads(json.dumps(raw.decided))
+    promise(decided == raw.decided, "decided needs to be JSON: lists, and no tuples")
+    for other in (read(section, base or Path(), None), read(section, base or Path(), decided)):
+        _check_same(raw, other)
+    _check_inputs(source, section, raw)
+
+
+def _check_declaration(source: Source, section: DataSpec) -> None:
+    promise(bool(source.doc.strip()), "it needs a doc, a few words")
+    for name, field in type(section).model_fields.items():
+        promise(bool(field.description), f"{name} needs a docstring: what it means")
+    again = source.section.model_validate_json(section.model_dump_json())
+    promise(again == section, "the section is another one when it is read again from JSON")
+    for path in (source.read, source.inputs, source.look, source.describe):
+        if path is not None:
+            named(path)
+
+
+def _check_rows(source: Source, raw: Raw) -> None:
+    task = TASKS[raw.task]
+    promise(source.target in (None, task.target), f"its targets are {source.target}, and the task "
+            f"{raw.task} has {task.target}")  # fmt: skip
+    if task.target == "classes":
+        inside = raw.targets.dtype.kind in "ui" and len(raw.classes) > 1
+        inside = inside and raw.targets.min() >= 0 and raw.targets.max() < len(raw.classes)
+        promise(bool(inside), "targets have to be whole numbers of two or more classes")
+    else:
+        promise(bool(np.isfinite(raw.targets).all()), "targets have to be finite numbers")
+        promise(not raw.classes, f"there are no classes, as the task {raw.task} has numbers")
+    for name in ("order", "groups"):
+        values = getattr(raw, name)
+        promise(values is None or len(values) == len(raw.targets), f"{name} needs a value a row")
+    promise(bool(raw.fingerprint), "fingerprint needs to be a hash of the data")
+
+
+def _check_same(raw: Raw, other: Raw) -> None:
+    same = raw.fingerprint == other.fingerprint and raw.decided == other.decided
+    promise(same, "read again, the data has another fingerprint or other decisions")
+    promise(np.array_equal(raw.targets, other.targets), "read again, it has other targets")
+
+
+def _check_inputs(source: Source, section: DataSpec, raw: Raw) -> None:
+    split, _ = divide(raw, DataSettings(section, every_class=True))
+    promise(len(split.train) > 1 < len(split.validation), "parts are too small; give more rows")
+    inputs, _ = raw.fit(split.train)
+    promise(inputs.kind == source.kind, f"kind is {source.kind}, and of its inputs {inputs.kind}")
+    promise(inputs.fault() is None, f"its own inputs have a fault: {inputs.fault()}")
+    values_N = inputs(raw.take(split.validation))
+    shape = (len(split.validation), *inputs.shape)
+    promise(values_N.shape == shape, f"inputs have the shape {values_N.shape}, expected {shape}")
+    promise(values_N.dtype == np.float32, f"inputs are {values_N.dtype}, expected float32")
+    promise(bool(np.isfinite(values_N).all()), "inputs are not all finite")
+    for at in (0, len(split.validation) - 1):
+        alone = inputs(raw.take(split.validation[at : at + 1]))
+        promise(np.array_equal(alone[0], values_N[at]), "a row alone has other inputs than with "
+                "others beside it")  # fmt: skip
+    again = _read_again(source, inputs)
+    same = np.array_equal(again(raw.take(split.validation)), values_N)
+    promise(same, "inputs that are saved and read again differ")
+
+
+def _read_again(source: Source, inputs: Inputs) -> Inputs:
+    plain: Mapping[str, Any] = asdict(inputs)  # type: ignore[call-overload]
+    adapter: TypeAdapter[Inputs] = TypeAdapter(named(source.inputs))
+    return adapter.validate_json(json.dumps(plain, default=sorted), strict=True)
