@@ -6,6 +6,7 @@ the standard library is used, as `hpsearch check` has no time to load more.
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections import Counter
@@ -15,20 +16,45 @@ from typing import TYPE_CHECKING
 
 from hpsearch.errors import DataError
 from hpsearch.sources.table.header import DATE, NUMBER, TIME, Header, header_of
-from hpsearch.sources.table.records import NO_DELIMITER, Record, Syntax, cut, records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from hpsearch.sources.table.reading import ReadOptions
 
-__all__ = ["SAMPLE_ROWS", "Dialect", "dialect_of", "rows_of"]
+__all__ = ["SAMPLE_ROWS", "Dialect", "Record", "Syntax", "dialect_of", "rows_of"]
 
 SAMPLE_ROWS = 1000
 """How many records are looked at."""
 
 _SCORED_CHARACTERS = 1 << 16
 """How much of a text is cut by each delimiter that might be the one, but no less than 20 lines."""
+
+
+_LONGEST_CELL = 1 << 30
+_NO_DELIMITER = "\x1f"
+"""That of a table of one column: a separator of units, which no text has in it."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of a file."""
+
+    line: int
+    """The line in which it begins, from 1."""
+    cells: list[str]
+    next_line: int = 0
+    """The line after its last one."""
+
+
+@dataclass(frozen=True)
+class Syntax:
+    """How a text is cut into cells."""
+
+    delimiter: str
+    """One of `, ; tab |`, or a blank, of which a run counts as one, or `_NO_DELIMITER`."""
+    blanks: bool = False
+    """Whether blanks before a cell are no part of it: a file of `"a", "b"`."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +93,8 @@ def dialect_of(source: str, head: bytes, options: ReadOptions, *, complete: bool
     delimiter, skipped, comments = _preamble(lines)
     body = lines[skipped:]
     syntax = _syntax(body, delimiter or _delimiter(body))
-    sample = list(
-        islice(
-            records(source, lambda: body, syntax, line=skipped + 1, complete=complete),
-            SAMPLE_ROWS + 1,
-        )
-    )
+    rows = _records(source, lambda: body, syntax, line=skipped + 1, complete=complete)
+    sample = list(islice(rows, SAMPLE_ROWS + 1))
     if not (sample or complete):
         raise DataError(f"{source}, line {skipped + 1} is longer than {len(head):,} bytes")
     filled = [record for record in sample if record.cells]
@@ -104,7 +126,7 @@ def rows_of(
         rest = io.BytesIO(memoryview(data)[dialect.start :])
         return io.TextIOWrapper(rest, "utf-8", "strict" if complete else "ignore", newline="")
 
-    for record in records(source, lines, dialect.syntax, line=dialect.line, complete=complete):
+    for record in _records(source, lines, dialect.syntax, line=dialect.line, complete=complete):
         cells = record.cells
         if not any(cell and not cell.isspace() for cell in cells):
             if every and (len(cells) == width or width == 1):
@@ -147,7 +169,7 @@ def _preamble(lines: Sequence[str]) -> tuple[str | None, int, list[str]]:
 def _cells_of_comment(comments: Sequence[str], syntax: Syntax) -> list[str]:
     """The cells of the last line that begins with `#`: numpy.savetxt writes a header so."""
     text = comments[-1].lstrip("#").strip() if comments else ""
-    return next((cells for _, cells in cut([text], syntax, strict=False)), [])
+    return next((cells for _, cells in _cut([text], syntax, strict=False)), [])
 
 
 def _comment_notes(comments: Sequence[str], header: Header) -> Iterator[str]:
@@ -176,7 +198,7 @@ def _first_records(lines: Sequence[str], syntax: Syntax) -> list[list[str]]:
     ends = accumulate(map(len, lines))
     enough = next((number for number, end in enumerate(ends, 1) if end > _SCORED_CHARACTERS), None)
     some = lines if enough is None else lines[: max(enough, 20)]
-    cells = [cells for _, cells in cut(some, syntax, strict=False) if cells]
+    cells = [cells for _, cells in _cut(some, syntax, strict=False) if cells]
     return cells[:-1] if enough is not None and len(cells) > 1 else cells
 
 
@@ -190,7 +212,7 @@ def _delimiter(lines: Sequence[str]) -> str:
     best = max(scores, key=lambda delimiter: scores[delimiter])
     if scores[best] > 0:
         return best
-    return " " if _score(lines, " ") == 1 else NO_DELIMITER
+    return " " if _score(lines, " ") == 1 else _NO_DELIMITER
 
 
 _VALUE = re.compile(rf"\s*({NUMBER}|{DATE}|{TIME}|[^,;\t|\"]*)\s*")
@@ -209,3 +231,70 @@ def _score(lines: Sequence[str], delimiter: str) -> float:
     cells = [cell for row in (first, *rows) if len(row) == width for cell in row]
     values = sum(_VALUE.fullmatch(cell) is not None for cell in cells)
     return alike / len(rows) * values / len(cells)
+
+
+def _cut(lines: Iterable[str], syntax: Syntax, *, strict: bool) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each record, and how many lines were read until its end.
+
+    With `strict`, csv.Error for text behind a closing quote, and for a quote that never closes.
+    """
+    csv.field_size_limit(_LONGEST_CELL)
+    if syntax.delimiter == " ":
+        lines = (text.rstrip(" \r\n") + "\n" for text in lines)
+    reader = csv.reader(
+        lines, delimiter=syntax.delimiter, skipinitialspace=syntax.blanks, strict=strict
+    )
+    for cells in reader:
+        yield reader.line_num, cells
+
+
+def _records(
+    source: str,
+    lines: Callable[[], Iterable[str]],
+    syntax: Syntax,
+    *,
+    line: int = 1,
+    complete: bool = True,
+) -> Iterator[Record]:
+    """All records, also those of blank lines, which have no cells.
+
+    `lines` is called again to look for what is wrong; the first of them has the number `line`.
+    Unless they are complete the last record is left out, as it may go on. Raises DataError where a
+    quote opens and never closes, or text follows the one that closes.
+    """
+    begins, before = line, None
+    try:
+        for ends, cells in _cut(lines(), syntax, strict=True):
+            if before is not None:
+                yield before
+            before = Record(begins, cells, line + ends)
+            begins = before.next_line
+        if before is not None and complete:
+            yield before
+    except csv.Error as error:
+        text = "".join(part for number, part in enumerate(lines(), line) if number >= begins)
+        closed, place, message = _bad_quote(text, syntax)
+        if before is not None:
+            yield before
+        if closed or complete:
+            number = begins + len(re.findall(r"\r\n|\r|\n", text[:place]))
+            raise DataError(f"{source}, line {number}: {message}") from error
+
+
+def _bad_quote(text: str, syntax: Syntax) -> tuple[bool, int, str]:
+    """The first wrong quote of a text: whether another one closes it, its place, what to do."""
+    blanks, edge = " *+" if syntax.blanks else "", rf"[{re.escape(syntax.delimiter)}\r\n]"
+    quoted = r'"(?:[^"]|"")*+"'
+    cells = re.compile(rf'(?:{blanks}(?:{quoted}|(?!")[^{edge[1:]}*+){edge})*+{blanks}')
+    match = cells.match(text)
+    place = match.end() if match else 0
+    cell = re.compile(quoted).match(text, place)
+    if cell is None or re.search(r"[\r\n]", cell.group()):
+        message = (
+            "the quote that opens in this line never closes; close it, or where it is part of the "
+            'text, put the text in quotes and write it twice ("")'
+        )
+        return cell is not None, place, message
+    shown = text[place : cell.end() + 10].splitlines()[0]
+    message = f'text follows a closing quote ({shown}); a quote within a text is written twice ("")'
+    return True, place, message

@@ -24,14 +24,8 @@ if TYPE_CHECKING:
     from hpsearch.sources.table.reading import Table
 
 __all__ = [
-    "BooleanInput",
-    "CategoryInput",
-    "DateInput",
-    "Encoding",
-    "NumberInput",
-    "Scale",
-    "fit_column",
-]
+    "BooleanInput", "CategoryInput", "DateInput", "Encoding", "NumberInput", "Scale", "fit_column",
+]  # fmt: skip
 
 # What is read again from a file may have been changed there.
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -41,6 +35,7 @@ Missing = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 _DAY_S = 86400.0
+_MEDIAN = "the median is used"
 _MOST_REMEMBERED = 1000
 """Rare values that are handed over with a network, so that new ones can be told from them."""
 
@@ -62,37 +57,37 @@ class _Input(ABC):
 
     def fill(self, table: Table, rows: Rows, out_ND: Floats) -> list[str]:
         """Write the inputs of rows of a table, and say what training had not."""
-        missing_N, remarks = self._write(table, rows, out_ND)
+        missing_N, instead, remarks = self._write(table, rows, out_ND)
         if self.gaps:
             out_ND[:, -1] = missing_N
         if self.complete and missing_N.any():
             gaps = f"{int(missing_N.sum()):,} of {len(missing_N):,} values are missing"
-            remarks.insert(0, self._remark(f"{gaps}, and none was in training; {self._instead()}"))
+            remarks.insert(0, self._remark(f"{gaps}, and none was in training; {instead}"))
         return remarks
 
     def _remark(self, what: str) -> str:
         return f"column {shown(self.column.name)}: {what}"
 
-    def _new(self, texts: arrow.Coded, places: NDArray[np.int64]) -> list[str]:
+    def _new(self, texts: arrow.Coded, places: NDArray[np.int64], instead: str) -> list[str]:
         """What is said of cells whose texts have the place -1 among those that training had."""
         new_N = texts.spread(places < 0, False)
         if not new_N.any():
             return []
         values = f"{int(new_N.sum()):,} of {len(new_N):,} values are new to the network"
         example = quoted(texts.text(int(np.argmax(new_N))))
-        return [self._remark(f"{values}, such as {example}; {self._instead()}")]
+        return [self._remark(f"{values}, such as {example}; {instead}")]
 
     @abstractmethod
     def _names(self) -> tuple[str, ...]:
         """The names of the inputs besides that for missing cells."""
 
     @abstractmethod
-    def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, list[str]]:
-        """Write these inputs; which cells are missing, and what is said of the others."""
+    def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, str, list[str]]:
+        """Write these inputs.
 
-    @abstractmethod
-    def _instead(self) -> str:
-        """What becomes of a cell without a value, or with a new one, as part of a sentence."""
+        Which cells are missing; what stands for such ones and for new values, as part of a
+        sentence; and what is said of the others.
+        """
 
 
 @dataclass(frozen=True)
@@ -133,13 +128,10 @@ class NumberInput(_Input):
     def _names(self) -> tuple[str, ...]:
         return (self.column.name,)
 
-    def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, list[str]]:
+    def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, str, list[str]]:
         values_N = arrow.numbers_of(self.column, table, rows)
         self.scale.fill(values_N, out_ND[:, 0])
-        return np.isnan(values_N), []
-
-    def _instead(self) -> str:
-        return "the median is used"
+        return np.isnan(values_N), _MEDIAN, []
 
 
 @dataclass(frozen=True)
@@ -170,7 +162,7 @@ class DateInput(_Input):
         circles = [f"{name} {part} {of}" for part in parts for of in ("sine", "cosine")]
         return (*([] if self._timeless else [f"{name} days"]), *circles)
 
-    def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, list[str]]:
+    def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, str, list[str]]:
         seconds_N = arrow.moments_of(self.column, table, rows)
         missing_N = np.isnan(seconds_N)
         whole_N = np.where(missing_N, 0, seconds_N).astype(np.int64)
@@ -187,23 +179,19 @@ class DateInput(_Input):
             for of in (np.sin, np.cos):
                 out_ND[:, at] = np.where(missing_N, 0, of(2 * np.pi * turn_N))
                 at += 1
-        return missing_N, [] if self._timeless else self._beyond(seconds_N)
-
-    def _instead(self) -> str:
-        return "the median is used"
+        return missing_N, _MEDIAN, [] if self._timeless else self._beyond(seconds_N)
 
     def _beyond(self, seconds_N: Values) -> list[str]:
         beyond = int(((seconds_N < self.first_s) | (seconds_N > self.last_s)).sum())
         if not beyond:
             return []
-        first, last = (
-            f"{datetime(1970, 1, 1) + timedelta(seconds=seconds):%Y-%m-%d}"
-            for seconds in (self.first_s, self.last_s)
-        )
+        start = datetime(1970, 1, 1)
+        first, last = (start + timedelta(seconds=s) for s in (self.first_s, self.last_s))
         return [
             self._remark(
                 f"{beyond:,} of {len(seconds_N):,} dates are outside of those that the network "
-                f"learned from, {first} to {last}; what it predicts there is a guess"
+                f"learned from, {first:%Y-%m-%d} to {last:%Y-%m-%d}; its predictions for them are "
+                "guesses"
             )
         ]
 
@@ -217,15 +205,13 @@ class BooleanInput(_Input):
     def _names(self) -> tuple[str, ...]:
         return (f"{self.column.name} = {self.column.values[1]}",)
 
-    def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, list[str]]:
+    def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, str, list[str]]:
         texts = arrow.texts_of(self.column, table, rows)
         places = texts.places_in(self.column.values)
         half = np.where(places < 0, 0.5, places).astype(np.float32)
         out_ND[:, 0] = texts.spread(half, 0.5)
-        return texts.codes < 0, self._new(texts, places)
-
-    def _instead(self) -> str:
-        return "they count as half of each value"
+        instead = "they count as half of each value"
+        return texts.codes < 0, instead, self._new(texts, places, instead)
 
 
 @dataclass(frozen=True)
@@ -245,7 +231,7 @@ class CategoryInput(_Input):
         own = (f"{name} = {value}" for value in self.values)
         return (*own, *((f"{name} rare",) if self.rare else ()))
 
-    def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, list[str]]:
+    def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, str, list[str]]:
         texts = arrow.texts_of(self.column, table, rows)
         places = texts.places_in(self.values)
         width = out_ND.shape[1]
@@ -253,14 +239,11 @@ class CategoryInput(_Input):
         rare = len(self.values) if self.rare else width
         absent = width if self.gaps else rare
         out_ND[:] = one_hot[texts.spread(np.where(places < 0, rare, places), absent)]
-        missing_N = texts.codes < 0
+        instead = "they count as rare" if self.rare else "they count as none of its values"
         if self.seen is None:
-            return missing_N, []
+            return texts.codes < 0, instead, []
         places = np.maximum(places, texts.places_in(self.seen))
-        return missing_N, self._new(texts, places)
-
-    def _instead(self) -> str:
-        return "they count as rare" if self.rare else "they count as none of its values"
+        return texts.codes < 0, instead, self._new(texts, places, instead)
 
 
 Encoding = Annotated[

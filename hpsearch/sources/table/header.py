@@ -13,8 +13,8 @@ from hpsearch.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from hpsearch.sources.table.dialect import Record
     from hpsearch.sources.table.reading import ReadOptions
-    from hpsearch.sources.table.records import Record
 
 __all__ = ["DATE", "NUMBER", "TIME", "Header", "header_of", "tidy", "usable"]
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hpsearch.errors import DataError, line
+from hpsearch.sources.table.dialect import Record
 from hpsearch.sources.table.filekind import MOST_UNPACKED_BYTES
-from hpsearch.sources.table.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
