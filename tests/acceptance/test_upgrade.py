@@ -184,6 +184,7 @@ def test_a_table_that_is_not_finished_is_begun_anew(
     upgraded: Command, words: tuple[str, ...]
 ) -> None:
     """Its rows would be read by other rules than those of the trials that it has."""
+    upgraded.run("final", "table", code=4)
     upgraded.run("extend", "table", "--trials", 20)
     before = upgraded.json("trials", "table")
     said = upgraded.run(*words, code=4).stderr

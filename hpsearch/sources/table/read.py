@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,7 +74,6 @@ def read(section: TableSpec, base: Path, decided: Mapping[str, Any] | None = Non
         encoder, remarks = encode.fit(decision, table, rows_M[train])
         return TableInputs(encoder, goal, options.header, options.names), remarks
 
-    plain = replace(decision, notes=(), warnings=()).as_json()
     return Raw(
         task=section.task or usual(goal.kind).name,
         targets=np.concatenate([targets_M, test.targets]) if test else targets_M,
@@ -87,7 +86,7 @@ def read(section: TableSpec, base: Path, decided: Mapping[str, Any] | None = Non
         groups=groups if groups is None or not test else np.pad(groups, (0, len(test.rows))),
         notes=(*table.notes, *decision.notes),
         warnings=decision.warnings,
-        decided=json.loads(json.dumps(plain)),
+        decided=_plain(decision),
     )
 
 
@@ -167,6 +166,19 @@ def _groups(table: Table, name: str, rows: Rows) -> NDArray[np.int64]:
 def _check_has_split(table: Table, name: str) -> None:
     if name not in table.names:
         raise DataError(f"the table has no column {shown(name)}, which data.split names")
+
+
+def _plain(decision: Decision) -> dict[str, Any]:
+    """A decision as JSON. It may be of thousands of columns, and the study that keeps it is read
+    often: what is at its default is left out, and so are notes, which are kept beside it."""
+    usual = {field.name: field.default for field in fields(Column)}
+    plain = replace(decision, notes=(), warnings=()).as_json()
+    plain["columns"] = [
+        {key: value for key, value in column.items() if value != usual[key]}
+        for column in plain["columns"]
+    ]
+    values: dict[str, Any] = json.loads(json.dumps(plain))
+    return values
 
 
 def _frozen(decided: Mapping[str, Any]) -> Decision:
