@@ -155,6 +155,8 @@ class _TextTally:
         return self._read[kind]
 
     def _texts(self, places: NDArray[np.int64]) -> list[Text]:
+        if not len(places):
+            return []
         texts = self._coded.texts.take(pa.array(places)).to_pylist()
         counts, rows = self._counts[places].tolist(), self._rows_N[self._firsts[places]].tolist()
         return [Text(*text) for text in zip(texts, counts, rows, strict=True)]

@@ -52,13 +52,7 @@ def read(path: Path, options: ReadOptions | None = None) -> Table:
 
 
 def of_content(path: Path, content: Content, options: ReadOptions) -> Table:
-    """All cells of a table whose bytes are at hand.
-
-    Args:
-        path: What to call it in an error, and where it lies.
-        content: What `filekind.load` gave.
-        options: What is said of the table.
-    """
+    """All cells of a table whose bytes `filekind.load` gave; errors call it `path`."""
     if content.kind == "text":
         raw = _of_text(path, content, options)
     elif content.kind == "excel":

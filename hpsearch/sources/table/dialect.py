@@ -94,7 +94,7 @@ def dialect_of(source: str, head: bytes, options: ReadOptions, *, complete: bool
     body = lines[skipped:]
     syntax = _syntax(body, delimiter or _delimiter(body))
     rows = _records(source, lambda: body, syntax, line=skipped + 1, complete=complete)
-    sample = list(islice(rows, SAMPLE_ROWS + 1))
+    sample = [*islice(rows, SAMPLE_ROWS + 1)]
     if not (sample or complete):
         raise DataError(f"{source}, line {skipped + 1} is longer than {len(head):,} bytes")
     filled = [record for record in sample if record.cells]

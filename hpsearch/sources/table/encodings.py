@@ -182,8 +182,7 @@ class DateInput(_Input):
         return missing_N, _MEDIAN, [] if self._timeless else self._beyond(seconds_N)
 
     def _beyond(self, seconds_N: Values) -> list[str]:
-        beyond = int(((seconds_N < self.first_s) | (seconds_N > self.last_s)).sum())
-        if not beyond:
+        if not (beyond := int(((seconds_N < self.first_s) | (seconds_N > self.last_s)).sum())):
             return []
         start = datetime(1970, 1, 1)
         first, last = (start + timedelta(seconds=s) for s in (self.first_s, self.last_s))
@@ -227,9 +226,8 @@ class CategoryInput(_Input):
     kind: Literal["category"] = "category"
 
     def _names(self) -> tuple[str, ...]:
-        name = self.column.name
-        own = (f"{name} = {value}" for value in self.values)
-        return (*own, *((f"{name} rare",) if self.rare else ()))
+        values = (*(f"= {value}" for value in self.values), *(("rare",) if self.rare else ()))
+        return tuple(f"{self.column.name} {value}" for value in values)
 
     def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, str, list[str]]:
         texts = arrow.texts_of(self.column, table, rows)

@@ -66,6 +66,7 @@ def frame(names: list[object], **how: object) -> str:
         ("1990 1995 2003\nA 1 2 3\nB 4 5 6\n", ("column_1", "1990", "1995", "2003")),
         ("a,b\nx,y\n", ("a", "b")),
         ("#a,b\n1.5,2\n3,4\n", ("a", "b")),
+        ("1.2.3,1.2.4\n5,6\n7,9\n", ("1.2.3", "1.2.4")),
     ],
 )
 def test_names_that_are_numbers_are_names(
@@ -87,8 +88,9 @@ ROWS = "M,0.349,15\nF,0.4,9\n"
 
 
 def test_a_file_without_a_header_asks_and_takes_the_answer(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"line 1 looks like a row .* data.header: false"):
-        first(tmp_path, ROWS)
+    for rows in ROWS, "$5,6 €\n$7,9 €\n":
+        with pytest.raises(DataError, match=r"line 1 looks like a row .* data.header: false"):
+            first(tmp_path, rows)
     table = first(tmp_path, ROWS, ReadOptions(header=False))
     assert (table.names, table.rows) == (("column_1", "column_2", "column_3"), 2)
     assert table.notes == ()
