@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hpsearch.sources.table import dates
 from hpsearch.sources.table.column import Column, key, number_of, quoted
-from hpsearch.sources.table.numbers import Style, settle
+from hpsearch.sources.table.numbers import LARGEST, Style, settle
 from hpsearch.sources.table.rules import (
     FEW_VALUES,
     IDENTIFIER_SHARE,
@@ -147,7 +148,17 @@ def odd_number(this: Undecided, texts: Tally, style: Style) -> DataError:
     """The error of the first cell that is no number in a column of numbers."""
     odd_cells, _, (odd, *_) = texts.odd(style, 1)
     cells = f" (in {number_of(odd.cells, 'cell')})" if odd.cells > 1 else ""
-    return this.misfit(odd, f"number{cells}, and {texts.cells - odd_cells:,} other cells are")
+    others = f", and {texts.cells - odd_cells:,} other cells are" if texts.cells > odd_cells else ""
+    usable = " that can be computed with" if _is_huge(odd.text) else ""
+    return this.misfit(odd, f"number{usable}{cells}{others}")
+
+
+def _is_huge(text: str) -> bool:
+    """Whether a text is a finite number that is too large here."""
+    try:
+        return LARGEST < abs(float(text)) < math.inf
+    except ValueError:
+        return False
 
 
 def _all_fit(texts: Tally, style: Style) -> bool:
