@@ -52,7 +52,7 @@ def save(
         said: Where checkpoints lie, if an option or the environment says so.
         force: Replace one that an earlier `save` has put there.
 
-    Raises CheckpointError where the network is not to be had, or cannot be written; ConflictError
+    Raises CheckpointError where the network is unavailable, or cannot be written; ConflictError
     where something else is in the folder; DataError where the data is missing or has changed.
     """
     check_place(folder, force=force)  # before anything that takes time

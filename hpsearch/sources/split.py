@@ -6,7 +6,7 @@ The split depends on the data and on the seed alone, so every worker of a study 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,16 +134,21 @@ def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
         own = [test] if len(test) and not raw.own_test else []
         train, validation, *own = _spread(classes, [train, validation, *own], unused, bits)
         test = own[0] if own else test
-    found = Split(train, validation, test)
-    for name, part in (("training", train), ("validation", validation), ("test", test)):
+    parts = Split(train, validation, test)
+    return parts, [*notes, *_lacking(raw, classes, parts)]
+
+
+def _lacking(raw: Raw, classes: Rows, parts: Split) -> Iterator[str]:
+    """A note on each part that has no row of some class."""
+    named = {"training": parts.train, "validation": parts.validation, "test": parts.test}
+    for name, part in named.items():
         lacking = np.setdiff1d(classes, classes[part])
         if len(lacking) and len(part):
             names = f": {', '.join(raw.classes[n] for n in lacking)}"
-            notes.append(
+            yield (
                 f"{name} part: no row of {len(lacking)} of {len(raw.classes)} classes"
                 f"{names if len(lacking) <= _NAMED else ''}"
             )
-    return found, notes
 
 
 def _spread(
@@ -206,7 +211,7 @@ def stratified(
 
     Args:
         classes: (N,), of each row.
-        count: How many, N at the most.
+        count: How many, at most N.
         bits: Is advanced.
 
     scikit-learn's `train_test_split` is slow to load, and refuses classes of one row.
@@ -224,7 +229,7 @@ def latest(order: NDArray[np.float64], count: int) -> NDArray[np.bool_]:
 
     Args:
         order: (N,), where each row stands.
-        count: How many, N at the most.
+        count: How many, at most N.
     """
     if not count:
         return np.zeros(len(order), dtype=bool)
@@ -239,7 +244,7 @@ def whole_groups(
 
     Args:
         groups: (N,), the group of each row.
-        count: How many, N at the most.
+        count: How many, at most N.
         bits: Is advanced.
     """
     names, places, sizes = np.unique(groups, return_inverse=True, return_counts=True)

@@ -368,8 +368,8 @@ class StudySections(Section):
     budget: SkipValidation[BudgetSpec] = BudgetSpec()
     retry: SkipValidation[RetrySpec] = RetrySpec()
     final: SkipValidation[FinalSpec | None] = None
-    """What happens after the search; nothing unless said."""
+    """What happens after the search; by default nothing."""
     checkpoints: Text | None = None
     """Where checkpoints lie, for all workers of the study: a folder, relative to this file, or a
-    URL that fsspec knows, such as `s3://bucket/prefix`; beside the SQLite file, else in the user's
-    data folder, unless said."""
+    URL that fsspec knows, such as `s3://bucket/prefix`; by default beside the SQLite file, else in
+    the user's data folder."""

@@ -143,7 +143,7 @@ class Task:
     tables: Callable[[Result], Sequence[Table]] = _no_tables
     """What `hpsearch best` shows beyond the metrics."""
     remark: Callable[[Result], str] = _no_remark
-    """What is amiss with a network whatever its metrics say, such as "predicts one class only"."""
+    """What is wrong with a network whatever its metrics say, such as "predicts one class only"."""
 
     def __post_init__(self) -> None:
         for noun, names in (

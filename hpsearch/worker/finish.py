@@ -47,7 +47,7 @@ def conclude(
     None where it is not due. Where nothing was trained to its end there is no verdict, and the test
     part is not used.
 
-    Raises CheckpointError where a network of the finish is not to be had here.
+    Raises CheckpointError where a network of the finish is unavailable here.
     """
     stage = search.stages[-1]
     current = context.ledger.current(study)
@@ -112,7 +112,7 @@ class _Networks:
         self.stage = search.stages[-1]
 
     def load(self, repeat: Repeat) -> dict[str, Tensor]:
-        """The network of that training. Raises CheckpointError where it is not to be had."""
+        """The network of that training. Raises CheckpointError where it is unavailable."""
         trial, checkpoints = self._trials[repeat.ticket], self._checkpoints
         again = f"hpsearch final {self._study.name} begins another finish"
         state = checkpoints.load(repeat.ticket)

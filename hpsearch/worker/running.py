@@ -33,7 +33,7 @@ class Running:
     unsaved: str | None = None
     """Why its last epoch has no checkpoint."""
     lost: str = ""
-    """Why its checkpoint is not to be had, until it begins again."""
+    """Why its checkpoint is unavailable, until it begins again."""
     suspect: bool = False
     """Whether it has to make a new epoch alone before others are trained beside it."""
     pending: Write | None = None

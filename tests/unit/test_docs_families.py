@@ -14,6 +14,7 @@ from hpsearch.spec import load
 from hpsearch.spec.family import FAMILIES, Family
 from hpsearch.spec.registry import Registry
 from hpsearch.testing import check_family
+from tests.plugins import write_info
 
 PAGE = (Path(__file__).parents[2] / "docs" / "families.md").read_text()
 
@@ -26,12 +27,9 @@ def test_the_page_makes_a_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     package.mkdir()
     (package / "__init__.py").write_text(declaration)
     (package / "network.py").write_text(network)
-    info = tmp_path / "highway-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: highway\nVersion: 1.0\n")
-    ((group, entries),) = tomllib.loads(project)["project"]["entry-points"].items()
-    lines = (f"{name} = {value}" for name, value in entries.items())
-    (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]))
+    groups = tomllib.loads(project)["project"]["entry-points"]
+    (group,) = groups
+    write_info(tmp_path, "highway", "1.0", groups)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     family = Registry(Family, group)["highway"]

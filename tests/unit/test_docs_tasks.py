@@ -15,6 +15,7 @@ from hpsearch.spec.registry import Registry
 from hpsearch.spec.task import TASKS, Task
 from hpsearch.tasks.learning import functions_of
 from hpsearch.testing import check_task
+from tests.plugins import write_info
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
 
@@ -27,12 +28,9 @@ def test_the_page_makes_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     package.mkdir()
     (package / "__init__.py").write_text(declaration)
     (package / "learning.py").write_text(functions)
-    info = tmp_path / "quantile-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: quantile\nVersion: 1.0\n")
-    ((group, entries),) = tomllib.loads(project)["project"]["entry-points"].items()
-    lines = (f"{name} = {value}" for name, value in entries.items())
-    (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]))
+    groups = tomllib.loads(project)["project"]["entry-points"]
+    (group,) = groups
+    write_info(tmp_path, "quantile", "1.0", groups)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     task = Registry(Task, group)["quantile"]
