@@ -17,7 +17,7 @@ import torch
 from pydantic import PlainValidator, TypeAdapter, ValidationError, ValidationInfo
 
 from hpsearch.errors import DataError
-from hpsearch.sources.inputs import Deviation, Finite, Inputs
+from hpsearch.sources.inputs import Deviation, Finite, Inputs, TokenInputs
 from hpsearch.sources.read import read
 from hpsearch.sources.split import DataSettings, divide, facts
 from hpsearch.spec.problem import Kind, Problem
@@ -92,9 +92,10 @@ class Prepared:
 
     def problem(self, loss: str | None = None) -> Problem:
         """What a network has to fit; without a loss its number of outputs is not known."""
+        inputs = self.preprocessing
         problem = Problem(
             self.task, self.kind, self.input_shape, 0, self.classes, self.target_mean,
-            self.target_std,
+            self.target_std, inputs.vocabulary if isinstance(inputs, TokenInputs) else 0,
         )  # fmt: skip
         if loss is None:
             return problem

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TABLE", "Deviation", "Finite", "Floats", "Frame", "Given", "ImageInputs", "Inputs", "Known",
-    "RowInputs", "fit_images", "fit_rows", "mappings", "only_file",
+    "RowInputs", "TokenInputs", "fit_images", "fit_rows", "mappings", "only_file",
 ]  # fmt: skip
 
 Floats = NDArray[np.float32]
@@ -86,6 +86,15 @@ class Inputs(Protocol):
 
     def of_rows(self, rows: Any, /) -> Given:
         """The inputs of rows in memory; DataError for rows of another kind."""
+
+
+@runtime_checkable
+class TokenInputs(Inputs, Protocol):
+    """Inputs that are tokens: int64 (N, T), of which 0 is padding and 1 an unknown word."""
+
+    @property
+    def vocabulary(self) -> int:
+        """How many different tokens there are, padding and the unknown word included."""
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ __all__ = ["KINDS", "Kind", "Problem"]
 
 Kind = Literal["rows", "images", "sequences", "tokens"]
 """What one input is: numbers (D,), an image (C, H, W), a series of numbers (T, D), or numbers that
-stand for words (T,)."""
+stand for words (T,), int64: 0 is padding, 1 an unknown word. All others are float32."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -22,7 +22,8 @@ class Problem:
     """The name of the task."""
     kind: Kind
     shape: tuple[int, ...]
-    """Of one input, without the batch: (D,) for rows, (C, H, W) for images."""
+    """Of one input, without the batch: (D,) for rows, (C, H, W) for images, (T, D) for sequences,
+    (T,) for tokens."""
     outputs: int
     """Numbers that it gives for each input: its outputs are float32 (N, outputs), without softmax
     or sigmoid."""
@@ -32,3 +33,5 @@ class Problem:
     """Mean of the target's numbers in the training rows; 0 where it is a class."""
     target_std: float = 1.0
     """Standard deviation of the same; 1 where it is a class."""
+    vocabulary: int = 0
+    """How many different tokens there are: each is from 0 to one below. 0 where inputs are none."""
