@@ -1,0 +1,139 @@
+"""A study of each family: searched by a worker that is killed, resumed, finished, handed over.
+
+What it comes to is, to the last digit, what the same study comes to that nothing happens to. A new
+family adds a line to `CASES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+from tests.acceptance.chaos import hooks
+from tests.acceptance.conftest import Command
+
+MakeCommand = Callable[[str], Command]
+EPOCHS = 4
+
+
+def images(folder: Path) -> Path:
+    """Five images as those of digits are: 8 x 8, from 0 to 16."""
+    path = folder / "images.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 17, (5, 8, 8)))
+    return path
+
+
+@dataclass(frozen=True)
+class Case:
+    """A tiny study of one family."""
+
+    family: str
+    parameters: str
+    """As a study file has them, on one line: small networks, dropout if the family has it."""
+    data: str = "{source: digits, limit: 300}"
+    metric: str = "accuracy"
+    write: Callable[[Path], Path] = images
+    """Writes the files that the study reads, if any, into its folder; gives one to predict."""
+
+    def study(self, stack: int | str) -> str:
+        """The file: two trials, then a finish."""
+        return "\n".join(
+            [
+                "name: s",
+                f"data: {self.data}",
+                f"network: {{family: {self.family}}}",
+                f"metric: {self.metric}",
+                f"parameters: {self.parameters}",
+                f"search: {{sampler: random, pruner: none, stack: {stack}}}",
+                f"budget: {{trials: 2, epochs: {EPOCHS}}}",
+                "final: {top: 1, seeds: 2}",
+                "",
+            ]
+        )
+
+
+CASES = {
+    "cnn": Case("cnn", "{channels: 4, batch_norm: true, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}"),
+    "mlp": Case("mlp", "{width: 16, batch_norm: true, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}"),
+}
+EVERY_TIME = {"cnn"}
+"""The others run at night."""
+NAMES = [
+    name if name in EVERY_TIME else pytest.param(name, marks=pytest.mark.nightly) for name in CASES
+]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a study came to."""
+
+    curves: list[dict[int, float]]
+    verdict: Any
+    predictions: Any
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_study_that_is_killed_comes_to_what_it_would_have(
+    name: str, make_command: MakeCommand, tmp_path: Path
+) -> None:
+    killed = _killed_and_resumed(make_command(f"sqlite:///{tmp_path}/killed.db"), name, "off")
+    whole = make_command(f"sqlite:///{tmp_path}/whole.db")
+    whole.env["HPSEARCH_CHECKPOINTS"] = str(tmp_path / "whole")
+    whole.run("run", _file(whole, name, "off"))
+    assert killed == _outcome(whole, name, "whole-net")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", CASES)
+def test_so_does_a_stack(name: str, command: Command) -> None:
+    """But for its digits: what is left of a stack that was killed makes its next epoch alone."""
+    _killed_and_resumed(command, name, 2)
+
+
+def _killed_and_resumed(command: Command, name: str, stack: int | str) -> Outcome:
+    file = _file(command, name, stack)
+    command.run("submit", file)
+    command.hooks += [hooks.report_at_once, partial(hooks.pace, 0.1), partial(hooks.die_after, 0)]
+    command.env["HPSEARCH_LEASE_S"] = "1"  # what it holds is free soon after its death
+    worker = command.start("worker", "s")
+    worker.communicate(timeout=120)
+    assert worker.returncode == -9
+    (before, *_) = _trials(command)
+    assert before.intermediate_values
+    command.hooks.clear()
+    del command.env["HPSEARCH_LEASE_S"]
+    command.run("run", file)
+    after = _trials(command)
+    assert after[0]._trial_id == before._trial_id
+    assert after[0].user_attrs["attempts"] >= 2
+    assert after[0].intermediate_values.items() >= before.intermediate_values.items()
+    assert {trial.state.name for trial in after} == {"COMPLETE"}
+    return _outcome(command, name, "net")
+
+
+def _file(command: Command, name: str, stack: int | str) -> Path:
+    CASES[name].write(command.folder)
+    return command.file(CASES[name].study(stack))
+
+
+def _trials(command: Command) -> list[optuna.trial.FrozenTrial]:
+    found = optuna.load_study(study_name="s", storage=command.url).trials
+    return sorted(found, key=lambda trial: trial.user_attrs["ticket"])
+
+
+def _outcome(command: Command, name: str, folder: str) -> Outcome:
+    """What it came to; its network, in a process of its own, gives the finish's figure."""
+    curves = [trial.intermediate_values for trial in _trials(command)]
+    assert [sorted(curve) for curve in curves] == [list(range(1, EPOCHS + 1))] * len(curves)
+    command.run("best", "s", "--save", folder)
+    verdict = command.json("status", "s")["final"]
+    assert command.json("predict", folder, "--test") == verdict["network"]
+    predictions = command.json("predict", folder, CASES[name].write(command.folder))
+    return Outcome(curves, verdict, predictions)
