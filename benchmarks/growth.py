@@ -41,7 +41,7 @@ from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.optuna_private import models
-from hpsearch.store.values import Hold
+from hpsearch.store.values import Lease
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -179,11 +179,11 @@ def hpsearch_proposal(url: str) -> None:
     (study,) = ledger.studies()
     mirror = Mirror(database, study.study_id, study.name, study.direction)
     mirror.refresh()
-    hold = Hold(study.study_id, 1_000_000, 1, "growth", origin=1_000_000)
+    lease = Lease(study.study_id, 1_000_000, 1, "growth", draw_index=1_000_000)
     spec = StudySpec.from_document(study.document)
     search = Search(spec, mirror)
     search.enter([Stage.from_json(stage, spec.space) for stage in ledger.stages(study.study_id)])
-    search.propose([hold])
+    search.propose([lease])
 
 
 def optuna_proposal(url: str) -> None:

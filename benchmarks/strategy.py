@@ -34,7 +34,7 @@ from hpsearch.spec.source import DataSpec
 from hpsearch.spec.space import Choices, Parameter, Range, Space
 from hpsearch.stages.outline import PlannedStage, in_hours, outline, tickets
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Hold
+from hpsearch.store.values import Lease
 
 __all__ = [
     "FILE", "STRATEGIES", "TABLES", "TIMED", "TRIALS", "VARIANTS", "Strategy", "Table", "main",
@@ -242,7 +242,7 @@ def simulate(
             stage = search.next_stage(number, total - number, held=held)
             search.enter((*search.stages, stage))
             end = total if stage.count is None else number + stage.count
-        (trial,) = search.propose([Hold(1, number, 1, "w", origin=number)])
+        (trial,) = search.propose([Lease(1, number, 1, "w", draw_index=number)])
         mirror.adopt(trial, number, number)
         found, took_s = table.look_up(search.values(trial))
         mirror.end(number, TrialState.COMPLETE, found)

@@ -37,20 +37,24 @@ def searched(
     study, _ = submit(ledger, load(file), folder)
     ledger.sign_on("w-1", "host", 1, "cpu")
     for number in range(trials + running):
-        (hold,) = ledger.claim("w-1", study.study_id)
+        (lease,) = ledger.claim("w-1", study.study_id)
         params: dict[str, Any] = {"lr": 0.001 * (number + 1), "depth": 1 + number % 3}
-        attrs = {"ticket": hold.number, "stage": "joint", "sampler": "random", "attempts": 1,
+        attrs = {"ticket": lease.number, "stage": "joint", "sampler": "random", "attempts": 1,
                  "worker": "w-1"}  # fmt: skip
         proposal = create_trial(
             state=TrialState.RUNNING, params=params, distributions=DISTRIBUTIONS, user_attrs=attrs
         )
-        (begun,) = ledger.begin([(hold, proposal)])
+        (begun,) = ledger.begin([(lease, proposal)])
         assert begun is not None
         value = number / 100
         reports = [Epoch(epoch, value, {"accuracy": value}, 0.1) for epoch in (1, 2)]
         ending = Ending(TrialState.COMPLETE, value) if number < trials else None
         metrics = {"accuracy": value, "loss": 1 - value, "train_loss": 1 - value}
         ledger.record(
-            [Write(hold, begun[0], reports=reports, user_attrs={"metrics": metrics}, ending=ending)]
+            [
+                Write(
+                    lease, begun[0], reports=reports, user_attrs={"metrics": metrics}, ending=ending
+                )
+            ]
         )
     return ledger, study

@@ -106,7 +106,7 @@ def save(
 def _candidate(ledger: Ledger, study_id: int, spec: StudySpec, best: Trial) -> Candidate:
     """What the trial trained, its seed included."""
     stages = [Stage.from_json(stage, spec.space) for stage in ledger.stages(study_id)]
-    draw_index = ledger.origin(study_id, best.ticket)
+    draw_index = ledger.draw_index(study_id, best.ticket)
     return candidate_of(
         spec, stages, draw_index, spec.space.assignment(best.params), key=best.ticket
     )

@@ -25,7 +25,7 @@ from hpsearch.stages import outline
 from hpsearch.stages.stage import Stage
 from hpsearch.store import trials
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Hold
+from hpsearch.store.values import Lease
 
 __all__ = ["Search"]
 
@@ -79,7 +79,7 @@ class Search:
         """The stage after those entered, by what the trials in the mirror gave.
 
         Args:
-            first: The origin of its first ticket.
+            first: The draw index of its first ticket.
             left: Tickets that are left for it and those after it, but those of a finish.
             held: As many of them as the study's hours are expected to hold; None: all.
             spec: The study with the finish that it has by now; None: that of its file.
@@ -99,21 +99,21 @@ class Search:
             for t in ended if t.user_attrs["stage"] != FINAL
         ]  # fmt: skip
 
-    def propose(self, holds: Sequence[Hold]) -> list[FrozenTrial]:
+    def propose(self, leases: Sequence[Lease]) -> list[FrozenTrial]:
         """Parameters for tickets: trials in the mirror that have no row yet.
 
         The samplers learn from the trials in the mirror: refresh it before. Each proposal counts
         as a trial under way for those after it.
 
         Args:
-            holds: The tickets. One that runs a failed ticket again gets that one's parameters.
+            leases: The tickets. One that runs a failed ticket again gets that one's parameters.
         """
         started = time.monotonic()
-        proposals = [self._propose(hold, len(holds)) for hold in holds]
+        proposals = [self._propose(lease, len(leases)) for lease in leases]
         taken_s = time.monotonic() - started
         self._pace.proposed(taken_s)
         if by_gp := sum("gp" in t.user_attrs["sampler"] for t in proposals):
-            learned_from = max(self._source(h.origin).seen[TrialState.COMPLETE] for h in holds)
+            learned_from = max(self._source(h.draw_index).seen[TrialState.COMPLETE] for h in leases)
             self._pace.measured(taken_s, by_gp, learned_from)
         return proposals
 
@@ -122,19 +122,19 @@ class Search:
         """Whether any parameter is drawn by what other trials gave, in the newest stage."""
         return bool(set(self._stages[-1].samplers.values()) - PURE)
 
-    def foreseen(self, origin: int, names: Collection[str]) -> dict[str, Value] | None:
+    def foreseen(self, draw_index: int, names: Collection[str]) -> dict[str, Value] | None:
         """The values that a ticket will get, as far as they do not depend on other trials.
 
         Not for a ticket that runs a failed one again.
 
         Args:
-            origin: The number to sample by.
+            draw_index: The number to sample by.
             names: The parameters that matter: None where one of them cannot be foreseen.
         """
-        trial = trials.empty(origin, -1, {})
-        source = self._source(origin)
+        trial = trials.empty(draw_index, -1, {})
+        source = self._source(draw_index)
         drawing = Drawing(source.samplers, self._study, trial, source.samplers.pure)
-        point = source.stage.point(origin) or {}
+        point = source.stage.point(draw_index) or {}
         values: dict[str, Value] = {}
         unknown: set[str] = set()
         for parameter in self._spec.space:
@@ -162,16 +162,16 @@ class Search:
         self._mirror.apply()
         return self._pruner.prune(self._study, trial)
 
-    def _source(self, origin: int) -> _Source:
-        at = bisect_right(self._stages, origin, key=attrgetter("first")) - 1
+    def _source(self, draw_index: int) -> _Source:
+        at = bisect_right(self._stages, draw_index, key=attrgetter("first")) - 1
         stage = self._stages[at]
-        _, turn = stage.turn(origin)
-        if (at, turn) not in self._sources:
-            base = stage.base(origin)
+        _, base_index = stage.place(draw_index)
+        if (at, base_index) not in self._sources:
+            base = stage.base(draw_index)
             samplers = Samplers(self._spec.space, stage, base, self._spec.search.seed)
             view = View(self._study, self._spec, stage, base)
-            self._sources[at, turn] = _Source(stage, base, samplers, view)
-        return self._sources[at, turn]
+            self._sources[at, base_index] = _Source(stage, base, samplers, view)
+        return self._sources[at, base_index]
 
     def _resolve(self, part: str, source: _Source, proposals: int) -> str:
         """The sampler that draws for a stage's `part` now; `random` until enough trials have ended.
@@ -199,13 +199,13 @@ class Search:
             return "random"
         return "gp" if name == "bayesian" else name
 
-    def _propose(self, hold: Hold, proposals: int) -> FrozenTrial:
-        source = self._source(hold.origin)
+    def _propose(self, lease: Lease, proposals: int) -> FrozenTrial:
+        source = self._source(lease.draw_index)
         chosen = {part: self._resolve(part, source, proposals) for part in source.samplers.parts}
-        trial = self._mirror.open(hold.number)
-        trial.system_attrs[DRAWN_BY] = hold.origin
-        earlier = self._params_of(hold.retry_of) if hold.retry_of is not None else None
-        point = earlier or source.stage.point(hold.origin) or {}
+        trial = self._mirror.open(lease.number)
+        trial.system_attrs[DRAWN_BY] = lease.draw_index
+        earlier = self._params_of(lease.retry_of) if lease.retry_of is not None else None
+        point = earlier or source.stage.point(lease.draw_index) or {}
         view = source.view.of_bracket(trial)
         drawing = Drawing(source.samplers, view, trial, {"random": "random", **chosen})
         values = self._assign(point, source, drawing)
@@ -215,12 +215,12 @@ class Search:
         }
         trial.params = to_optuna(values)
         said = "retry" if earlier else "start" if point else " + ".join(drawing.by) or "none"
-        trial.user_attrs.update(ticket=hold.number, stage=source.stage.name, sampler=said)
+        trial.user_attrs.update(ticket=lease.number, stage=source.stage.name, sampler=said)
         if source.stage.name == FINAL:
-            trial.user_attrs["final"] = [source.stage.first, *source.stage.turn(hold.origin)]
+            trial.user_attrs["final"] = [source.stage.first, *source.stage.place(lease.draw_index)]
             trial.system_attrs[trials.CONSTRAINTS] = list(trials.INFEASIBLE)
-        if hold.retry_of is not None:
-            trial.user_attrs["retry_of"] = hold.retry_of
+        if lease.retry_of is not None:
+            trial.user_attrs["retry_of"] = lease.retry_of
         self._mirror.take_notes(trial._trial_id)  # they are on the trial, which has no row yet
         for key in [k for k in trial.system_attrs if k.startswith(_PASSING)]:
             del trial.system_attrs[key]

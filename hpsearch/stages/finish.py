@@ -29,8 +29,8 @@ class Repeat:
     trial: int
     """Optuna's number."""
     ticket: int
-    turn: int
-    """Which of the seeds it had: the same turn is the same seed for all configurations."""
+    repeat: int
+    """Which of the seeds it had: the same repeat is the same seed for all configurations."""
     value: float | None
     """The metric on validation data after the epoch that counts; None where it did not end so."""
 
@@ -148,14 +148,14 @@ def verdict(
     """
     sign = 1 if metric.direction == "maximize" else -1
     winner, default = finalists(entries, metric.direction)
-    scores = {r.turn: score(r, winner.values) for r in winner.whole}
-    own = {turn: found[metric.name] for turn, found in scores.items()}
+    scores = {r.repeat: score(r, winner.values) for r in winner.whole}
+    own = {repeat: found[metric.name] for repeat, found in scores.items()}
     plain = own if default is winner else {
-        r.turn: score(r, default.values)[metric.name] for r in default.whole
+        r.repeat: score(r, default.values)[metric.name] for r in default.whole
     }  # fmt: skip
     ends = metric.low, metric.high
     validation = estimate([r.value or 0.0 for r in winner.whole], *ends)
-    both = [own[turn] - plain[turn] for turn in own if turn in plain]
+    both = [own[repeat] - plain[repeat] for repeat in own if repeat in plain]
     chosen = max(winner.whole, key=lambda r: (sign * (r.value or 0.0), -r.trial))
     return Verdict(
         metric=metric.name,
@@ -172,7 +172,7 @@ def verdict(
         optimism=None if best_seen is None else sign * (best_seen - validation.mean),
         rows=rows,
         use=use,
-        network=scores[chosen.turn],
+        network=scores[chosen.repeat],
         asked=asked,
         completed=sum(len(entry.whole) for entry in entries),
     )  # fmt: skip

@@ -196,7 +196,7 @@ def opening(
         spec: The study.
         opened: Its stages so far.
         done: Its trials that have ended.
-        first: The origin of the stage's first ticket.
+        first: The draw index of the stage's first ticket.
         left: Tickets that the search may still issue; at least 1, or there is to be a finish.
         held: As many of them as its hours are expected to hold, which the stages share; None: all.
     """

@@ -19,7 +19,7 @@ class Stage:
 
     name: str
     first: int
-    """The origin of its first ticket."""
+    """The draw index of its first ticket."""
     count: int | None
     """Its tickets; None: all there are."""
     parameters: tuple[Parameter, ...] = ()
@@ -37,7 +37,7 @@ class Stage:
 
     @property
     def end(self) -> int | None:
-        """The origin behind its last ticket; None where it has all there are."""
+        """The draw index behind its last ticket; None where it has all there are."""
         return None if self.count is None else self.first + self.count
 
     @cached_property
@@ -45,28 +45,28 @@ class Stage:
         """The parameters that are drawn, by name."""
         return {p.name: p for p in self.parameters}
 
-    def point(self, origin: int) -> Assignment | None:
-        """The point that the ticket of that origin runs; None where it is drawn."""
-        index = origin - self.first
+    def point(self, draw_index: int) -> Assignment | None:
+        """The point that the ticket of that draw index runs; None where it is drawn."""
+        index = draw_index - self.first
         return self.points[index] if index < len(self.points) else None
 
-    def seed(self, origin: int) -> tuple[object, ...]:
-        """What the ticket of that origin has its seed from, beside the study's.
+    def seed(self, draw_index: int) -> tuple[object, ...]:
+        """What the ticket of that draw index has its seed from, beside the study's.
 
-        In a finish that is the same for the same turn of each base, so that their results can be
+        In a finish that is the same for the same repeat of each base, so that their results can be
         compared in pairs.
         """
         if self.name != FINAL:
-            return "candidate", origin
-        return FINAL, self.first, self.turn(origin)[0]
+            return "candidate", draw_index
+        return FINAL, self.first, self.place(draw_index)[0]
 
-    def turn(self, origin: int) -> tuple[int, int]:
-        """Of the ticket of that origin the round, and which of the bases it has in it."""
-        return divmod(origin - self.first, max(len(self.bases), 1))
+    def place(self, draw_index: int) -> tuple[int, int]:
+        """The repeat that the ticket of that draw index is, and which of the bases it has in it."""
+        return divmod(draw_index - self.first, max(len(self.bases), 1))
 
-    def base(self, origin: int) -> Assignment:
-        """What the ticket of that origin holds."""
-        return self.bases[self.turn(origin)[1]] if self.bases else {}
+    def base(self, draw_index: int) -> Assignment:
+        """What the ticket of that draw index holds."""
+        return self.bases[self.place(draw_index)[1]] if self.bases else {}
 
     def grid(self, held: Assignment) -> Grid:
         """The cells of what is searched by grid, beside the constants and what else is `held`."""

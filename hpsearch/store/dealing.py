@@ -2,12 +2,12 @@
 
 A study's numbers are 0 .. tickets - 1. A retry takes the first number behind the budget, which
 grows by it, so that no ticket dealt out of its order ever meets one. All others are sampled by
-their origin: the number less the retries below it. That stays as it is whatever is issued, retried
-or added later, so random, quasi-random and grid search draw the same trials in whatever order
-tickets are dealt.
+their draw index: the number less the retries below it. That stays as it is whatever is issued,
+retried or added later, so random, quasi-random and grid search draw the same trials in whatever
+order tickets are dealt. The column of the tickets' table that keeps it is called `origin`.
 
-The study keeps the first number that is not issued, its floor, and the origin there; whoever deals
-reads only the rows above, and only as far as they reach.
+The study keeps the first number that is not issued, its floor, and the draw index there; whoever
+deals reads only the rows above, and only as far as they reach.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Deal:
     """Numbers to issue, and the study's floor once they are."""
 
     numbers: Sequence[tuple[int, int]]
-    """(number, origin) of each."""
+    """(number, draw index) of each."""
     floor: int
     floor_origin: int
 
@@ -65,8 +65,8 @@ def deal(connection: sa.Connection, study: Study, count: int, wanted: Collection
     # A dict keeps what came first where it came: the lowest ones follow the wanted ones.
     ordered = dict.fromkeys([*(n for n in wanted if n in free), *free])
     chosen = list(itertools.islice(ordered, count))
-    floor, origin = window.floor_without(chosen)
-    return Deal([(number, free[number]) for number in chosen], floor, origin)
+    floor, draw_index = window.floor_without(chosen)
+    return Deal([(number, free[number]) for number in chosen], floor, draw_index)
 
 
 def passed_over(connection: sa.Connection, study: Study) -> bool:
@@ -133,7 +133,7 @@ def add_stopped(connection: sa.Connection, study: Study) -> int:
 
 
 def _not_run_again(connection: sa.Connection, study: Study, *where: Any) -> Sequence[Any]:
-    """(number, origin) of tickets that became such trials and that no other runs again."""
+    """(number, draw index) of tickets that became such trials and that no other runs again."""
     again = tickets.alias()
     run_again = sa.exists().where(
         again.c.study_id == tickets.c.study_id, again.c.retry_of == tickets.c.number
@@ -147,7 +147,7 @@ def _not_run_again(connection: sa.Connection, study: Study, *where: Any) -> Sequ
 
 
 def _add_again(connection: sa.Connection, study: Study, ended: Sequence[Any]) -> int:
-    """Add a ticket of the same origin for each of these; how many."""
+    """Add a ticket of the same draw index for each of these; how many."""
     # A finish that needed fewer tickets than it might have has left some retries above the budget.
     last = connection.execute(
         sa.select(sa.func.max(tickets.c.number)).where(tickets.c.study_id == study.study_id)
@@ -164,7 +164,7 @@ def _add_again(connection: sa.Connection, study: Study, ended: Sequence[Any]) ->
 
 
 def upcoming(connection: sa.Connection, study: Study, count: int) -> list[tuple[int, int]]:
-    """The next `count` (number, origin) that nobody has been issued, within reach."""
+    """The next `count` (number, draw index) that nobody has been issued, within reach."""
     return list(itertools.islice(_window(connection, study, count).free(), count))
 
 
@@ -182,7 +182,7 @@ class _Window:
     """A stretch of a study's numbers, from a floor to before `end`."""
 
     floor: int
-    origin: int
+    draw_index: int
     end: int
     issued: Mapping[int, bool]
     """Numbers that have a row; whether that is a retry."""
@@ -190,26 +190,26 @@ class _Window:
     """Origins from here on belong to a stage that is not open yet."""
 
     def free(self) -> Iterator[tuple[int, int]]:
-        """(number, origin) of those that are not issued."""
+        """(number, draw index) of those that are not issued."""
         return (
-            (n, origin) for n, origin in self._walk()
-            if n not in self.issued and n < self.end and origin < self.opened
+            (n, draw_index) for n, draw_index in self._walk()
+            if n not in self.issued and n < self.end and draw_index < self.opened
         )  # fmt: skip
 
     def floor_without(self, numbers: Collection[int]) -> tuple[int, int]:
-        """The first number not issued once these are, and its origin; at the utmost the end."""
+        """The first number not issued once these are, and its draw index; at the utmost the end."""
         gone = self.issued.keys() | set(numbers)
         return next(at for at in self._walk() if at[0] not in gone)
 
     def _walk(self) -> Iterator[tuple[int, int]]:
-        origin = self.origin
+        draw_index = self.draw_index
         for number in range(self.floor, self.end + 1):
-            yield number, origin
-            origin += not self.issued.get(number, False)
+            yield number, draw_index
+            draw_index += not self.issued.get(number, False)
 
 
 def _window(connection: sa.Connection, study: Study, count: int) -> _Window:
-    floor, origin = study.floor, study.floor_origin
+    floor, draw_index = study.floor, study.floor_origin
     opened = math.inf if study.opened is None else study.opened
     while True:
         end = min(floor + REACH + count, study.tickets)
@@ -218,7 +218,7 @@ def _window(connection: sa.Connection, study: Study, count: int) -> _Window:
         )
         above = study.issued > floor  # else all that is issued lies below
         issued = {n: bool(retry) for n, retry in connection.execute(query)} if above else {}
-        window = _Window(floor, origin, end, issued, opened)
+        window = _Window(floor, draw_index, end, issued, opened)
         if end == study.tickets or len(issued) < end - floor:
             return window
-        floor, origin = window.floor_without(())  # more retries in a row than the reach
+        floor, draw_index = window.floor_without(())  # more retries in a row than the reach

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from hpsearch.store.engine import now
 from hpsearch.store.tables import leases, studies, workers
-from hpsearch.store.values import CLOCK_S, Hold
+from hpsearch.store.values import CLOCK_S, Lease
 
 __all__ = ["CLOCK_S", "end", "is_late", "live", "take", "under_way"]
 
@@ -41,14 +41,14 @@ def live(study_id: int | sa.ColumnElement[int], but: str | None = None) -> sa.Sc
     return query.correlate(studies).scalar_subquery()
 
 
-def take(connection: sa.Connection, holds: Sequence[Hold], lease_s: float) -> None:
-    """Begin a lease for each hold."""
-    if holds:
+def take(connection: sa.Connection, granted: Sequence[Lease], lease_s: float) -> None:
+    """Begin each of these leases."""
+    if granted:
         # The database's clock, once for each row: an expression, which no parameter can be.
         begun = sa.insert(leases).values(taken_at=now(), until=now() + lease_s)
         rows = [
             {"study_id": h.study_id, "number": h.number, "fence": h.fence, "worker": h.worker}
-            for h in holds
+            for h in granted
         ]
         connection.execute(begun, rows)
 

@@ -1,7 +1,7 @@
 """Tickets, leases, fences, workers and study states: each verb is one transaction.
 
 A ticket is the numbered right to run one trial. A worker holds it by a lease, which ends on the
-database's clock unless the worker renews it, and whose fence grows with every hold. Whoever comes
+database's clock unless the worker renews it, and whose fence grows with every lease. Whoever comes
 back late finds a higher fence and is refused. Rows are locked in one order, the study before its
 tickets before its leases, so that no two verbs wait for each other.
 """
@@ -39,8 +39,8 @@ from hpsearch.store.tables import is_ready, prepare, studies
 from hpsearch.store.values import (
     EVERY,
     STOPPED,
-    Hold,
     Key,
+    Lease,
     NewStudy,
     Outlook,
     Serves,
@@ -243,7 +243,7 @@ class Ledger:
         )
 
     def upcoming(self, study_id: int, count: int) -> list[tuple[int, int]]:
-        """(number, origin) of the next tickets that nobody has been issued, up to `count`.
+        """(number, draw index) of the next tickets that nobody has been issued, up to `count`.
 
         No more than are within reach (`dealing.REACH`): what `claim` can be asked for by number.
         """
@@ -251,16 +251,16 @@ class Ledger:
             study = _there(connection, study_id)
             return dealing.upcoming(connection, study, count) if study else []
 
-    def origin(self, study_id: int, number: int) -> int:
+    def draw_index(self, study_id: int, number: int) -> int:
         """The number by which an issued ticket is sampled and seeded.
 
         Raises NotFoundError where there is no such ticket: its study has been deleted.
         """
         with self.database.read() as connection:
-            origin = ticket_rows.origin(connection, study_id, number)
-        if origin is None:
+            draw_index = ticket_rows.draw_index(connection, study_id, number)
+        if draw_index is None:
             raise NotFoundError("the study has been deleted")
-        return origin
+        return draw_index
 
     def suspects(self, study_id: int) -> dict[int, bool]:
         """Tickets that have lost their worker since their last new epoch; whether each is free."""
@@ -622,7 +622,7 @@ class Ledger:
         *,
         beside: bool = False,
         needs: Collection[str] = (),
-    ) -> list[Hold]:
+    ) -> list[Lease]:
         """Lease up to `up_to` tickets: those given back or abandoned first, then new ones.
 
         Never more than the budget, nor than may run in parallel; of new ones no more than this
@@ -645,31 +645,31 @@ class Ledger:
         study = offer.study
         values: dict[str, Any] = {"active_s": study.active_s, "active_at": offer.clock}
         up_to = ticket_rows.room(connection, study, up_to)
-        holds: list[Hold] = []
+        leases: list[Lease] = []
         if offer.has_free:
             take = ticket_rows.take_returned if beside else ticket_rows.take_over
-            holds = take(connection, worker, study, up_to, self.lease_s)
-        count = min(up_to - len(holds), dealing.share(study.left, offer.workers))
+            leases = take(connection, worker, study, up_to, self.lease_s)
+        count = min(up_to - len(leases), dealing.share(study.left, offer.workers))
         if study.hours is not None and study.finish is not None:
             wanted = ()  # hours may end the search at any ticket: the finish follows without a gap
-        if count > 0 and not any(hold.crashes for hold in holds):
+        if count > 0 and not any(lease.crashes for lease in leases):
             dealt = dealing.deal(connection, study, count, wanted)
             new = ticket_rows.issue(connection, worker, study, dealt, self.lease_s)
-            holds += new
+            leases += new
             values |= {
                 "issued": study.issued + len(new), "drawn": study.drawn + len(new),
                 "floor": dealt.floor, "floor_origin": dealt.floor_origin,
             }  # fmt: skip
-        if holds:
+        if leases:
             values["claimed_at"] = now()
         study_rows.put(connection, study_id, **values)
-        if not holds:
+        if not leases:
             study_rows.close(connection, study_id)
-        return [replace(hold, left_s=study.left_s, opened=study.opened) for hold in holds]
+        return [replace(lease, left_s=study.left_s, opened=study.opened) for lease in leases]
 
     @_verb
     def begin(
-        self, connection: sa.Connection, begun: Sequence[tuple[Hold, FrozenTrial]]
+        self, connection: sa.Connection, begun: Sequence[tuple[Lease, FrozenTrial]]
     ) -> list[tuple[int, int] | None]:
         """Turn held tickets of one study into RUNNING trials; (trial_id, number), None if refused.
 
@@ -680,7 +680,7 @@ class Ledger:
         study_id = begun[0][0].study_id
         trials.lock_study(connection, study_id)
         found = ticket_rows.begin_held(connection, study_id, begun)
-        return [found.get(hold.key) for hold, _ in begun]
+        return [found.get(lease.key) for lease, _ in begun]
 
     @_verb
     def record(self, connection: sa.Connection, writes: Iterable[Write]) -> set[Key]:
@@ -691,37 +691,37 @@ class Ledger:
         """
         merged: dict[Key, Write] = {}
         for write in writes:
-            key = write.hold.key
+            key = write.lease.key
             merged[key] = merged[key].then(write) if key in merged else write
-        ending = {w.hold.study_id for w in merged.values() if w.ending}
+        ending = {w.lease.study_id for w in merged.values() if w.ending}
         study_rows.count_time(connection, ending)
         refused: set[Key] = set()
         for study_id, keys in groupby(sorted(merged), key=itemgetter(0)):
             refused |= ticket_rows.record(connection, study_id, [merged[key] for key in keys])
         # A worker that saw its study stopped may say so after somebody has opened it again.
-        for study_id in sorted({w.hold.study_id for w in merged.values() if _is_stopped(w)}):
+        for study_id in sorted({w.lease.study_id for w in merged.values() if _is_stopped(w)}):
             self._begin_stopped_again(connection, study_id)
         return refused
 
     @_verb
     def release(
-        self, connection: sa.Connection, holds: Collection[Hold], lost: str | None = None
+        self, connection: sa.Connection, leases: Collection[Lease], lost: str | None = None
     ) -> None:
         """Give tickets back: the next worker goes on where this one stopped.
 
         Args:
-            holds: What to give back.
+            leases: What to give back.
             lost: What went wrong, where that counts against the trials; None: nothing.
         """
-        self._release(connection, holds, lost)
+        self._release(connection, leases, lost)
 
     def _release(
-        self, connection: sa.Connection, holds: Collection[Hold], lost: str | None = None
+        self, connection: sa.Connection, leases: Collection[Lease], lost: str | None = None
     ) -> None:
-        ids = sorted({hold.study_id for hold in holds})
+        ids = sorted({lease.study_id for lease in leases})
         study_rows.count_time(connection, ids)
         for study_id in ids:
-            of_study = [hold for hold in holds if hold.study_id == study_id]
+            of_study = [lease for lease in leases if lease.study_id == study_id]
             rows = ticket_rows.holders(connection, of_study).values()
             held = [row.number for row in rows if row.state == "leased"]
             if held and lost is None:
@@ -767,7 +767,7 @@ class Ledger:
 
         If it has not died after all, the fence protects the tickets all the same.
         """
-        self._release(connection, worker_rows.holds(connection, worker), lost)
+        self._release(connection, worker_rows.leased(connection, worker), lost)
         worker_rows.leave(connection, worker)
 
     @_verb

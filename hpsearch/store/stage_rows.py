@@ -1,7 +1,7 @@
 """hpsearch's rows of stages, read and written inside the ledger's transactions.
 
-A stage is a row of plain values that whoever opened it made; here only its name, the origin of its
-first ticket and how many it has are looked at.
+A stage is a row of plain values that whoever opened it made; here only its name, the draw index of
+its first ticket and how many it has are looked at.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NOTHING = "{}"
 
 
 def end_of(stage: Mapping[str, Any]) -> int | None:
-    """The origin behind its last ticket; None where it has all there are."""
+    """The draw index behind its last ticket; None where it has all there are."""
     return None if stage["count"] is None else stage["first"] + stage["count"]
 
 
@@ -48,14 +48,16 @@ def find(connection: sa.Connection, study_id: int) -> list[dict[str, Any]]:
 
 
 def spans(connection: sa.Connection, study_id: int, name: str) -> list[range]:
-    """The origins of the tickets of each of a study's stages of that name, which have an end."""
+    """The draw indices of the tickets of a study's stages of that name, which have an end."""
     found = [stage for stage in find(connection, study_id) if stage["name"] == name]
     return [range(stage["first"], stage["first"] + stage["count"]) for stage in found]
 
 
-def name_at(connection: sa.Connection, study_id: int, origin: int) -> str:
-    """The stage to which the ticket of that origin belongs."""
-    query = sa.select(stages.c.name).where(stages.c.study_id == study_id, stages.c.first <= origin)
+def name_at(connection: sa.Connection, study_id: int, draw_index: int) -> str:
+    """The stage to which the ticket of that draw index belongs."""
+    query = sa.select(stages.c.name).where(
+        stages.c.study_id == study_id, stages.c.first <= draw_index
+    )
     return str(connection.execute(query.order_by(stages.c.number.desc()).limit(1)).scalar_one())
 
 

@@ -61,7 +61,7 @@ studies = sa.Table(
     sa.Column("floor", sa.Integer, nullable=False),  # every number below it has been issued
     sa.Column("floor_origin", sa.Integer, nullable=False),  # those below it that are no retries
     sa.Column("ended", sa.Integer, nullable=False),
-    sa.Column("opened", sa.Integer),  # origins below it belong to opened stages; NULL: all do
+    sa.Column("opened", sa.Integer),  # draw indices below it belong to opened stages; NULL: all do
     sa.Column("overlap", sa.Boolean, nullable=False),  # a stage may begin before the last has ended
     sa.Column("finish", sa.String(8)),  # due, open, done; NULL: there is none
     sa.Column("hours", sa.Double),  # of work, as active_s counts it; NULL: no limit
@@ -79,7 +79,7 @@ stages = sa.Table(
     metadata,
     sa.Column("study_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("first", sa.Integer, nullable=False),  # the origin of its first ticket
+    sa.Column("first", sa.Integer, nullable=False),  # the draw index of its first ticket
     sa.Column("name", sa.String(32), nullable=False),
     sa.Column("content", _LONG, nullable=False),  # what it draws and what it holds, as JSON
 )

@@ -19,11 +19,24 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.store import dealing, lease_rows, stage_rows, study_rows, trials, worker_rows
 from hpsearch.store.engine import now, upsert
 from hpsearch.store.tables import epochs, leases, studies, tickets
-from hpsearch.store.values import STOPPED, Ending, Hold, Key, Study, Write
+from hpsearch.store.values import STOPPED, Ending, Key, Lease, Study, Write
 
 __all__ = [
-    "Offer", "abandoned_studies", "begin_held", "end_abandoned", "give_back", "holders", "issue",
-    "lose", "offer", "origin", "record", "room", "suspects", "take_over", "take_returned",
+    "Offer",
+    "abandoned_studies",
+    "begin_held",
+    "draw_index",
+    "end_abandoned",
+    "give_back",
+    "holders",
+    "issue",
+    "lose",
+    "offer",
+    "record",
+    "room",
+    "suspects",
+    "take_over",
+    "take_returned",
     "waiting",
 ]  # fmt: skip
 
@@ -102,29 +115,29 @@ def room(connection: sa.Connection, study: Study, up_to: int) -> int:
 
 
 def holders(
-    connection: sa.Connection, holds: Collection[Hold], *more: sa.ColumnElement[Any]
+    connection: sa.Connection, granted: Collection[Lease], *more: sa.ColumnElement[Any]
 ) -> dict[Key, Any]:
-    """Rows of tickets, by hold, whose last lease that hold was; locks the tickets, in order.
+    """Rows of tickets, by lease, of which that is the last one; locks the tickets, in order.
 
     With `more` columns. All of one study, which must still be there. The worker is part of it: a
     study that is deleted and made again may get the same study_id, and its fences begin at 1 again.
     """
-    ids = {hold.study_id for hold in holds}
+    ids = {lease.study_id for lease in granted}
     alive = sa.exists().where(
         studies.c.study_id.in_(ids), trials.is_study(studies.c.study_id, studies.c.uid)
     )
     query = sa.select(tickets, *more).where(
-        tickets.c.study_id.in_(ids), tickets.c.number.in_([h.number for h in holds]), alive
+        tickets.c.study_id.in_(ids), tickets.c.number.in_([h.number for h in granted]), alive
     )
     rows = connection.execute(query.order_by(tickets.c.number).with_for_update())
     found = {(row.number, row.fence, row.worker): row for row in rows}
-    known = {hold.key: found.get((hold.number, hold.fence, hold.worker)) for hold in holds}
+    known = {lease.key: found.get((lease.number, lease.fence, lease.worker)) for lease in granted}
     return {key: row for key, row in known.items() if row is not None}
 
 
 def take_over(
     connection: sa.Connection, worker: str, study: Study, up_to: int, lease_s: float
-) -> list[Hold]:
+) -> list[Lease]:
     """Lease tickets that were given back, or whose lease has run out, to a worker without any.
 
     One that has lost its worker is leased by itself, before others: were it to take all that are
@@ -151,14 +164,14 @@ def _lose_late(connection: sa.Connection, study_id: int) -> None:
 
 def take_returned(
     connection: sa.Connection, worker: str, study: Study, up_to: int, lease_s: float
-) -> list[Hold]:
+) -> list[Lease]:
     """Lease tickets that were given back and have lost no worker: they may join others."""
     given = _given(study.study_id).where(tickets.c.crashes == 0).limit(up_to)
     found = connection.execute(given).all()
     return _lease_again(connection, worker, study.study_id, found, lease_s)
 
 
-def origin(connection: sa.Connection, study_id: int, number: int) -> int | None:
+def draw_index(connection: sa.Connection, study_id: int, number: int) -> int | None:
     """That of an issued ticket; None where there is no such ticket."""
     chosen = (tickets.c.study_id == study_id) & (tickets.c.number == number)
     return connection.execute(sa.select(tickets.c.origin).where(chosen)).scalar_one_or_none()
@@ -177,46 +190,47 @@ def suspects(connection: sa.Connection, study_id: int) -> dict[int, bool]:
 
 def _lease_again(
     connection: sa.Connection, worker: str, study_id: int, rows: Iterable[Any], lease_s: float
-) -> list[Hold]:
-    holds = [
-        Hold(study_id, r.number, r.fence + 1, worker, r.trial_id, r.origin, r.retry_of, r.crashes)
+) -> list[Lease]:
+    granted = [
+        Lease(study_id, r.number, r.fence + 1, worker, r.trial_id, r.origin, r.retry_of, r.crashes)
         for r in rows
     ]
-    leased = [{"number": h.number, "fence": h.fence} for h in holds]
+    leased = [{"number": h.number, "fence": h.fence} for h in granted]
     _put_each(connection, study_id, leased, state="leased", worker=worker)
-    lease_rows.take(connection, holds, lease_s)
-    begun = {h.trial_id: h for h in holds if h.trial_id is not None}
+    lease_rows.take(connection, granted, lease_s)
+    begun = {h.trial_id: h for h in granted if h.trial_id is not None}
     taken = {t: {"attempts": h.fence, "worker": worker} for t, h in begun.items()}
     trials.put_user_attrs(connection, taken)
-    return holds
+    return granted
 
 
 def issue(
     connection: sa.Connection, worker: str, study: Study, dealt: dealing.Deal, lease_s: float
-) -> list[Hold]:
+) -> list[Lease]:
     """Lease tickets that nobody has had."""
-    holds = [
-        Hold(study.study_id, number, 1, worker, None, origin) for number, origin in dealt.numbers
+    granted = [
+        Lease(study.study_id, number, 1, worker, None, draw_index)
+        for number, draw_index in dealt.numbers
     ]
     new = [
         {"study_id": h.study_id, "number": h.number, "state": "leased", "fence": h.fence,
-         "worker": worker, "origin": h.origin, "reached": 0, "crashes": 0}
-        for h in holds
+         "worker": worker, "origin": h.draw_index, "reached": 0, "crashes": 0}
+        for h in granted
     ]  # fmt: skip
     connection.execute(sa.insert(tickets), new)
-    lease_rows.take(connection, holds, lease_s)
-    return holds
+    lease_rows.take(connection, granted, lease_s)
+    return granted
 
 
 # --- what becomes of a ticket -----------------------------------------------------------------
 
 
 def begin_held(
-    connection: sa.Connection, study_id: int, begun: Sequence[tuple[Hold, FrozenTrial]]
+    connection: sa.Connection, study_id: int, begun: Sequence[tuple[Lease, FrozenTrial]]
 ) -> dict[Key, tuple[int, int]]:
-    """Make held tickets RUNNING trials, where they are none yet; (trial_id, number) by hold."""
+    """Make held tickets RUNNING trials, where they are none yet; (trial_id, number) by lease."""
     next_number = trials.next_number(study_id).label("next_number")
-    rows = holders(connection, [hold for hold, _ in begun], next_number)
+    rows = holders(connection, [lease for lease, _ in begun], next_number)
     mine = {key: row for key, row in rows.items() if row.state == "leased"}
     ids = {key: row.trial_id for key, row in mine.items() if row.trial_id is not None}
     known = trials.numbered(connection, ids.values())
@@ -225,7 +239,7 @@ def begin_held(
     if new:
         first = mine[new[0][0].key].next_number
         made = _begin(connection, study_id, first, [(h.number, trial) for h, trial in new])
-        found |= {hold.key: at for (hold, _), at in zip(new, made, strict=True)}
+        found |= {lease.key: at for (lease, _), at in zip(new, made, strict=True)}
     return found
 
 
@@ -258,12 +272,12 @@ def lose(connection: sa.Connection, study_id: int, numbers: Collection[int], how
 
 
 def record(connection: sa.Connection, study_id: int, writes: Sequence[Write]) -> set[Key]:
-    """Write reports and endings of a study's trials, one write a hold; the keys of those refused.
+    """Write reports and endings of a study's trials, one write a lease; the keys of those refused.
 
     Where any of them ends its trial, the caller holds the study's lock.
     """
-    rows = holders(connection, [w.hold for w in writes])
-    mine = [w for w in writes if w.hold.key in rows and rows[w.hold.key].state == "leased"]
+    rows = holders(connection, [w.lease for w in writes])
+    mine = [w for w in writes if w.lease.key in rows and rows[w.lease.key].state == "leased"]
     kept = {w.trial_id: w.kept for w in mine if w.kept is not None}
     trials.clear_reports(connection, kept)
     _clear_epochs(connection, kept)
@@ -274,18 +288,18 @@ def record(connection: sa.Connection, study_id: int, writes: Sequence[Write]) ->
     trials.put_user_attrs(connection, attrs)
     trials.put_system_attrs(connection, {w.trial_id: w.system_attrs for w in mine})
     _put_each(connection, study_id, _progress(mine, rows))
-    endings = {w.hold.number: (w.trial_id, w.ending) for w in mine if w.ending is not None}
+    endings = {w.lease.number: (w.trial_id, w.ending) for w in mine if w.ending is not None}
     _end(connection, study_id, endings)
     ended = {key for key, row in rows.items() if row.state == "ended"}
-    done = {w.hold.key for w in writes if w.ending} & ended
-    return {w.hold.key for w in writes} - {w.hold.key for w in mine} - done
+    done = {w.lease.key for w in writes if w.ending} & ended
+    return {w.lease.key for w in writes} - {w.lease.key for w in mine} - done
 
 
 def _progress(writes: Iterable[Write], rows: Mapping[Key, Any]) -> list[dict[str, Any]]:
     """What changes of the tickets: a new epoch wipes out the losses before it."""
     changed = []
     for write in writes:
-        row, epoch = rows[write.hold.key], write.reports[-1].epoch if write.reports else 0
+        row, epoch = rows[write.lease.key], write.reports[-1].epoch if write.reports else 0
         new = epoch > row.reached
         if new or write.ending:
             changed.append({

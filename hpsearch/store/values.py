@@ -12,7 +12,7 @@ from hpsearch.runner.epoch import Epoch
 from hpsearch.spec.settings import JOINT
 
 __all__ = [
-    "CLOCK_S", "EVERY", "STOPPED", "UNTRAINABLE", "Ending", "Hold", "Key", "NewStudy", "Outlook",
+    "CLOCK_S", "EVERY", "STOPPED", "UNTRAINABLE", "Ending", "Key", "Lease", "NewStudy", "Outlook",
     "Serves", "State", "Study", "Work", "Worker", "Write",
 ]  # fmt: skip
 
@@ -28,7 +28,7 @@ STOPPED = "stopped"
 """Why a trial ended that was under way when its study was stopped."""
 
 Key = tuple[int, int, int]
-"""Of a hold: study_id, the ticket's number, fence."""
+"""Of a lease: study_id, the ticket's number, fence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class NewStudy:
     stage: Mapping[str, Any] = field(
         default_factory=lambda: {"name": JOINT, "first": 0, "count": None}
     )
-    """The first one: plain values, of which the ledger reads `name`, `first`, the origin of its
+    """The first one: plain values, of which the ledger reads `name`, `first`, the draw index of its
     first ticket, and `count`, None: all there are. By default the one of a study without stages."""
     overlap: bool = False
     final: Mapping[str, Any] | None = None
@@ -246,16 +246,16 @@ class Worker:
 
 
 @dataclass(frozen=True)
-class Hold:
-    """A worker's hold on a ticket. Its writes carry the fence."""
+class Lease:
+    """A worker's lease of a ticket. Its writes carry the fence."""
 
     study_id: int
     number: int
     fence: int
     worker: str
     trial_id: int | None = None
-    """The trial that the ticket became under an earlier hold; None: it has no parameters yet."""
-    origin: int = 0
+    """The trial that the ticket became under an earlier lease; None: it has no parameters yet."""
+    draw_index: int = 0
     """The number to sample by: tickets that are not retries, counted from 0."""
     retry_of: int | None = None
     """The failed ticket that this one runs again."""
@@ -264,7 +264,7 @@ class Hold:
     left_s: float | None = field(default=None, compare=False)
     """Seconds of its study's hours that were left when it was leased; None: there is no limit."""
     opened: int | None = field(default=None, compare=False)
-    """Up to which origin stages had been opened when it was leased; None: the first has no end."""
+    """Draw indices below it belonged to stages opened when it was leased; None: all do."""
 
     @property
     def key(self) -> Key:
@@ -285,7 +285,7 @@ class Ending:
 class Write:
     """All that is to be written for one held trial at once."""
 
-    hold: Hold
+    lease: Lease
     trial_id: int
     kept: int | None = None
     """Where the trial goes on from an earlier epoch than the one reported last: that epoch. Later
@@ -296,11 +296,11 @@ class Write:
     ending: Ending | None = None
 
     def then(self, later: Write) -> Write:
-        """This write and a later one of the same hold as one; of an epoch the later report."""
+        """This write and a later one of the same lease as one; of an epoch the later report."""
         before = [r for r in self.reports if later.kept is None or r.epoch <= later.kept]
         reports = {report.epoch: report for report in (*before, *later.reports)}
         return Write(
-            self.hold,
+            self.lease,
             self.trial_id,
             kept=self.kept if later.kept is None else later.kept,
             reports=list(reports.values()),

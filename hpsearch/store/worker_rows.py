@@ -12,9 +12,9 @@ from hpsearch.store import trials
 from hpsearch.store.engine import now
 from hpsearch.store.optuna_tables import STUDIES, TRIALS
 from hpsearch.store.tables import leases, tickets, workers
-from hpsearch.store.values import CLOCK_S, Hold, Key, Serves, Work, Worker
+from hpsearch.store.values import CLOCK_S, Key, Lease, Serves, Work, Worker
 
-__all__ = ["enter", "find", "holds", "leave", "present", "renew", "see"]
+__all__ = ["enter", "find", "leased", "leave", "present", "renew", "see"]
 
 _COLUMNS = [column for column in workers.columns if column.name != "serves"]
 """Those of a `Worker`."""
@@ -61,10 +61,10 @@ def leave(connection: sa.Connection, worker: str) -> None:
     connection.execute(sa.update(workers).where(still).values(stopped_at=now()))
 
 
-def holds(connection: sa.Connection, worker: str) -> list[Hold]:
+def leased(connection: sa.Connection, worker: str) -> list[Lease]:
     """What the worker has leased."""
     query = sa.select(leases.c.study_id, leases.c.number, leases.c.fence).where(_open(worker))
-    return [Hold(*row, worker) for row in connection.execute(query)]
+    return [Lease(*row, worker) for row in connection.execute(query)]
 
 
 def renew(

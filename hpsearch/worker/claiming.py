@@ -47,7 +47,7 @@ class Claiming:
         self._shaping = runner.shaping(spec.family, spec.data.task, spec.space.names)
         """The parameters on which a candidate's shape depends."""
         self._foreseen: dict[int, Candidate | None] = {}
-        """By origin, of the tickets that were upcoming the last time."""
+        """By draw index, of the tickets that were upcoming the last time."""
         self._rested_at = 0.0
         self._epoch_s = 0.0
 
@@ -100,13 +100,13 @@ class Claiming:
         before = self._foreseen
         # What can be foreseen of a ticket does not change; those behind are not asked for again.
         self._foreseen = {
-            origin: before[origin] if origin in before else self._foresee(origin)
-            for _, origin in found
+            draw_index: before[draw_index] if draw_index in before else self._foresee(draw_index)
+            for _, draw_index in found
         }
-        return [(number, self._foreseen[origin]) for number, origin in found]
+        return [(number, self._foreseen[draw_index]) for number, draw_index in found]
 
-    def _foresee(self, origin: int) -> Candidate | None:
-        values = self._search.foreseen(origin, self._shaping) if self._shaping else {}
+    def _foresee(self, draw_index: int) -> Candidate | None:
+        values = self._search.foreseen(draw_index, self._shaping) if self._shaping else {}
         if values is None:
             return None
-        return candidate_of(self._spec, self._search.stages, origin, values)
+        return candidate_of(self._spec, self._search.stages, draw_index, values)

@@ -139,7 +139,7 @@ class _Networks:
         return saved.network
 
     def _digest(self, trial: FrozenTrial, ticket: int) -> str:
-        draw_index = self._context.ledger.origin(self._study.study_id, ticket)
+        draw_index = self._context.ledger.draw_index(self._study.study_id, ticket)
         values = self._search.values(trial)
         return candidate_of(self._spec, self._search.stages, draw_index, values).digest
 
@@ -157,9 +157,9 @@ def _entries(stage: Stage, trials: Iterable[FrozenTrial]) -> list[Entry]:
     """The trials of a finish by what they trained; of a ticket that was run again, the last."""
     last = {tuple(t.user_attrs["final"][1:]): t for t in trials}
     repeats: list[list[Repeat]] = [[] for _ in stage.bases]
-    for (turn, at), trial in sorted(last.items()):
+    for (repeat, at), trial in sorted(last.items()):
         value = trial.value if trial.state is TrialState.COMPLETE else None
-        repeats[at].append(Repeat(trial.number, trial.user_attrs["ticket"], turn, value))
+        repeats[at].append(Repeat(trial.number, trial.user_attrs["ticket"], repeat, value))
     return [Entry(base, tuple(r)) for base, r in zip(stage.bases, repeats, strict=True)]
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from hpsearch.errors import UnreachableError
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.patience import RETRY_S
-from hpsearch.store.values import Hold, Key, State, Write
+from hpsearch.store.values import Key, Lease, State, Write
 
 __all__ = ["Keeper"]
 
@@ -65,25 +65,25 @@ class Keeper(threading.Thread):
 
     # --- for the thread that trains -----------------------------------------------------------
 
-    def watch(self, hold: Hold) -> None:
+    def watch(self, lease: Lease) -> None:
         """A ticket is held from now on."""
         with self._changed:
-            self._held.add(hold.key)
+            self._held.add(lease.key)
             self._renew_at = min(self._renew_at, time.monotonic() + self._interval_s(held=True))
             self._changed.notify_all()
-            self._states.pop(hold.study_id, None)  # it was open when the ticket was claimed
-            self._note_left(hold.study_id, hold.left_s)
+            self._states.pop(lease.study_id, None)  # it was open when the ticket was claimed
+            self._note_left(lease.study_id, lease.left_s)
 
-    def forget(self, hold: Hold) -> None:
+    def forget(self, lease: Lease) -> None:
         """A ticket is not held any more."""
         with self._changed:
-            self._held.discard(hold.key)
-            self._lost.discard(hold.key)
+            self._held.discard(lease.key)
+            self._lost.discard(lease.key)
 
     def put(self, writes: Sequence[Write]) -> None:
         """Take writes of held tickets, to be delivered in their order.
 
-        One that ends its trial ends the hold too: it is kept alive until that is delivered.
+        One that ends its trial ends the lease too: it is kept alive until that is delivered.
         """
         if writes:
             with self._changed:
@@ -218,7 +218,7 @@ class Keeper(threading.Thread):
             self._renew_at = self._renewed_at + self._interval_s(held=bool(self._held))
             # Only what was held before the query: a lease taken meanwhile is not in its answer.
             # Whether one is lost whose end is on its way, or has ended by it, is seen on delivery.
-            ending = {write.hold.key for write in self._writes if write.ending}
+            ending = {write.lease.key for write in self._writes if write.ending}
             lost = (before & self._held) - alive - ending
             self._lost |= lost
             self._held -= lost
@@ -236,7 +236,7 @@ class Keeper(threading.Thread):
         refused = self._ledger.record(writes)
         with self._changed:
             del self._writes[: len(writes)]
-            ended = {write.hold.key for write in writes if write.ending} - refused
+            ended = {write.lease.key for write in writes if write.ending} - refused
             self._ended |= ended
             self._lost |= refused & self._held
             self._held -= refused | ended

@@ -94,7 +94,7 @@ class Outbox:
         """Save it, and note on the trial where that has come to fail, or to work again."""
         why: str | None = "its last epoch was broken off"
         if saved is not None:
-            why = self._saves.save(running.hold, saved, last=last)
+            why = self._saves.save(running.lease, saved, last=last)
         before, running.unsaved = running.unsaved, why
         if (before is None) == (why is None):
             return
@@ -160,7 +160,7 @@ class Outbox:
 
     def _part_with(self, number: int, fence: int) -> None:
         running = self._running.get(number)
-        if running is None or running.hold.fence == fence:  # else this worker itself has it again
+        if running is None or running.lease.fence == fence:  # else this worker itself has it again
             if running is not None:
                 self.let_go(number)
             self._mirror.drop_ticket(number)

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.runner.candidate import Candidate
 from hpsearch.runner.epoch import Epoch
-from hpsearch.store.values import Ending, Hold, Write
+from hpsearch.store.values import Ending, Lease, Write
 
 __all__ = ["Running"]
 
@@ -19,7 +19,7 @@ __all__ = ["Running"]
 class Running:
     """A ticket that is held, its trial and its candidate."""
 
-    hold: Hold
+    lease: Lease
     trial: FrozenTrial
     candidate: Candidate
     keeps_best: bool = False
@@ -42,7 +42,7 @@ class Running:
     @property
     def number(self) -> int:
         """The ticket's."""
-        return self.hold.number
+        return self.lease.number
 
     @property
     def epochs(self) -> int:
@@ -79,7 +79,7 @@ class Running:
         if ending is not None:
             attrs |= self._results(ending)
         write = Write(
-            self.hold, self.trial_id, kept=kept, reports=reports, user_attrs=attrs,
+            self.lease, self.trial_id, kept=kept, reports=reports, user_attrs=attrs,
             system_attrs=system_attrs or {}, ending=ending,
         )  # fmt: skip
         self.pending = self.pending.then(write) if self.pending else write

@@ -15,7 +15,7 @@ from hpsearch.stages import outline
 from hpsearch.stages.stage import Stage
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Hold, Study
+from hpsearch.store.values import Lease, Study
 
 __all__ = ["Staging"]
 
@@ -33,10 +33,10 @@ class Staging:
         self._search, self._mirror = search, mirror
         self.read()
 
-    def covers(self, hold: Hold) -> bool:
+    def covers(self, lease: Lease) -> bool:
         """Whether the stage of that ticket is known here."""
         end = self._search.stages[-1].end
-        return hold.opened is None if end is None else hold.origin < end
+        return lease.opened is None if end is None else lease.draw_index < end
 
     def follow(self) -> None:
         """Read what others may have opened meanwhile, where the newest stage has an end.

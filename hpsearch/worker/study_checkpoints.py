@@ -11,7 +11,7 @@ from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.errors import CheckpointError, UnreachableError
 from hpsearch.runner import Saved
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import Hold, Study
+from hpsearch.store.values import Lease, Study
 
 __all__ = ["StudyCheckpoints"]
 
@@ -47,20 +47,20 @@ class StudyCheckpoints:
         if not self._study.issued:
             self._checkpoints.try_out()
 
-    def load(self, hold: Hold, *, reported: bool) -> Saved | None:
+    def load(self, lease: Lease, *, reported: bool) -> Saved | None:
         """What the ticket's last holder saved; None where the trial is at its start.
 
         Raises CheckpointError where it is lost: it cannot be read, or something was `reported`
         and there is none.
         """
-        if hold.trial_id is None:
+        if lease.trial_id is None:
             return None
-        state = self._checkpoints.load(hold.number)
+        state = self._checkpoints.load(lease.number)
         if state is None and reported:
             raise CheckpointError(f"there is no checkpoint in {self._checkpoints.place}")
         return None if state is None else Saved(state)
 
-    def save(self, hold: Hold, saved: Saved, *, last: bool) -> str | None:
+    def save(self, lease: Lease, saved: Saved, *, last: bool) -> str | None:
         """Write the ticket's checkpoint; why that could not be done, if it could not.
 
         The `last` one of a trial, which has its network, is tried in any case.
@@ -69,7 +69,7 @@ class StudyCheckpoints:
         if started < self._try_at and not last:
             return f"not tried again yet: {self._failure}"
         try:
-            self._checkpoints.save(hold.number, saved.state, hold.fence)
+            self._checkpoints.save(lease.number, saved.state, lease.fence)
         except CheckpointError as error:
             return self._note(error, started)
         self._try_at = 0.0

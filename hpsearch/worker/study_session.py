@@ -111,18 +111,18 @@ class StudySession:
 
         `lost` says what went wrong, where something did: that counts against the trials.
         """
-        holds = [running.hold for running in self._running.values()]
-        if not holds:
+        leases = [running.lease for running in self._running.values()]
+        if not leases:
             return
         self._outbox.save()
         self._keeper.flush(self._context.options.grace_s / 2)
         with suppress(UnreachableError):
-            self._ledger.release(holds, lost)
-            self._saves.clear_if_deleted()  # these holds are not looked at any more
+            self._ledger.release(leases, lost)
+            self._saves.clear_if_deleted()  # these leases are not looked at any more
         trials = ", ".join(str(running.trial.number) for running in self._running.values())
         _log.info("gave back trial %s of %s", trials, self._study.name)
         for running in list(self._running.values()):
-            self._keeper.forget(running.hold)
+            self._keeper.forget(running.lease)
             self._mirror.drop(running.trial_id)
             self._outbox.let_go(running.number)
 

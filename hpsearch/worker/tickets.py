@@ -19,7 +19,7 @@ from hpsearch.runner import Saved
 from hpsearch.runner.candidate import Candidate
 from hpsearch.runner.epoch import Epoch
 from hpsearch.stages.candidates import candidate_of
-from hpsearch.store.values import Hold
+from hpsearch.store.values import Lease
 from hpsearch.worker.claiming import Claiming
 from hpsearch.worker.judging import Judging
 from hpsearch.worker.parts import Parts
@@ -66,78 +66,78 @@ class Tickets:
         if self._running and not self._is_next():
             self._claiming.rest()
             return True
-        holds = self._ledger.claim(
+        leases = self._ledger.claim(
             self._worker, self._study.study_id, request.up_to, request.wanted,
             beside=bool(self._running), needs=self._study.needs,
         )  # fmt: skip
-        for hold in holds:
-            self._keeper.watch(hold)
+        for lease in leases:
+            self._keeper.watch(lease)
         try:
-            if holds:
-                self._begin(holds)
+            if leases:
+                self._begin(leases)
         except Exception as error:
-            left = [hold for hold in holds if hold.number not in self._running]
+            left = [lease for lease in leases if lease.number not in self._running]
             away = isinstance(error, UnreachableError)
             self._abandon(left, None if away else f"worker {self._worker} failed: {line(error)}")
             raise
-        return bool(holds)
+        return bool(leases)
 
     def _is_next(self) -> bool:
         """Whether this worker would choose the study again if it had to choose now."""
         waiting = self._ledger.waiting(self._context.serves, but=self._worker)
         return bool(waiting) and waiting[0].uid == self._study.uid
 
-    def _abandon(self, holds: Sequence[Hold], lost: str | None) -> None:
+    def _abandon(self, leases: Sequence[Lease], lost: str | None) -> None:
         """Give back tickets that never came to be trained here."""
-        for hold in holds:
-            self._keeper.forget(hold)
-            self._mirror.drop_ticket(hold.number)
+        for lease in leases:
+            self._keeper.forget(lease)
+            self._mirror.drop_ticket(lease.number)
         with suppress(UnreachableError):  # then their leases run out
-            self._ledger.release(holds, lost)
+            self._ledger.release(leases, lost)
 
-    def _begin(self, holds: Sequence[Hold]) -> None:
+    def _begin(self, leases: Sequence[Lease]) -> None:
         """Give tickets their trials, or take up those they have, and put them on the runner."""
-        self._look(holds)
-        if not all(self._parts.staging.covers(hold) for hold in holds):
+        self._look(leases)
+        if not all(self._parts.staging.covers(lease) for lease in leases):
             self._parts.ask(self._parts.staging.read)
-        self._begin_new([hold for hold in holds if hold.trial_id is None])
-        for hold in holds:
-            if hold.trial_id is None:
+        self._begin_new([lease for lease in leases if lease.trial_id is None])
+        for lease in leases:
+            if lease.trial_id is None:
                 continue
-            trial = self._parts.ask(partial(self._mirror.hold, hold.trial_id))
+            trial = self._parts.ask(partial(self._mirror.hold, lease.trial_id))
             if trial is None:  # its study is gone
-                self._keeper.forget(hold)
+                self._keeper.forget(lease)
                 continue
-            running = self._started(hold, trial)
+            running = self._started(lease, trial)
             _log.info("trial %d of %s is taken over", trial.number, self._study.name)
             self._go_on(running)
 
-    def _look(self, holds: Sequence[Hold]) -> None:
+    def _look(self, leases: Sequence[Lease]) -> None:
         """Read other workers' trials, where these tickets are drawn by what they gave.
 
         Now and then in any case: whoever knows the best trial can let go of other networks.
         """
         now = time.monotonic()
-        needed = self._search.learns or any(hold.retry_of is not None for hold in holds)
+        needed = self._search.learns or any(lease.retry_of is not None for lease in leases)
         if needed or now - self._looked_at >= _LOOK_S:
             self._parts.ask(self._mirror.refresh)
             self._looked_at = now
         else:
             self._mirror.apply()
 
-    def _begin_new(self, holds: Sequence[Hold]) -> None:
-        proposals = self._search.propose(holds)
-        drawn = list(zip(holds, proposals, strict=True))
+    def _begin_new(self, leases: Sequence[Lease]) -> None:
+        proposals = self._search.propose(leases)
+        drawn = list(zip(leases, proposals, strict=True))
         fits = self._fits([self._candidate(*pair) for pair in drawn])
-        for (hold, proposal), fit in zip(drawn, fits, strict=True):
-            proposal.user_attrs.update(attempts=hold.fence, worker=self._worker, stack=fit)
+        for (lease, proposal), fit in zip(drawn, fits, strict=True):
+            proposal.user_attrs.update(attempts=lease.fence, worker=self._worker, stack=fit)
         begun = self._parts.ask(lambda: self._ledger.begin(drawn))
-        for (hold, proposal), row in zip(drawn, begun, strict=True):
+        for (lease, proposal), row in zip(drawn, begun, strict=True):
             if row is None:  # the ticket was taken over
-                self._mirror.drop_ticket(hold.number)
-                self._keeper.forget(hold)
+                self._mirror.drop_ticket(lease.number)
+                self._keeper.forget(lease)
                 continue
-            running = self._started(hold, self._mirror.adopt(proposal, *row))
+            running = self._started(lease, self._mirror.adopt(proposal, *row))
             _log.info("trial %d of %s begins", running.trial.number, self._study.name)
             self._runner.add(running.candidate)
 
@@ -153,19 +153,21 @@ class Tickets:
         fit = self._runner.fit(candidate)
         return f"up to {fit.slots} at once: {fit.reason}"
 
-    def _started(self, hold: Hold, trial: FrozenTrial) -> Running:
-        if hold.number in self._running:  # by an older hold, which this worker lost in its sleep
-            self._parts.outbox.let_go(hold.number)
+    def _started(self, lease: Lease, trial: FrozenTrial) -> Running:
+        if lease.number in self._running:  # by an older lease, which this worker lost in its sleep
+            self._parts.outbox.let_go(lease.number)
         running = Running(
-            hold, trial, self._candidate(hold, trial), keeps_best=self._keeping.best,
-            suspect=hold.crashes > 0 and self._runner.stacks,
+            lease, trial, self._candidate(lease, trial), keeps_best=self._keeping.best,
+            suspect=lease.crashes > 0 and self._runner.stacks,
         )  # fmt: skip
-        self._running[hold.number] = running
+        self._running[lease.number] = running
         return running
 
-    def _candidate(self, hold: Hold, trial: FrozenTrial) -> Candidate:
+    def _candidate(self, lease: Lease, trial: FrozenTrial) -> Candidate:
         values = self._search.values(trial)
-        return candidate_of(self._spec, self._search.stages, hold.origin, values, key=hold.number)
+        return candidate_of(
+            self._spec, self._search.stages, lease.draw_index, values, key=lease.number
+        )
 
     # --- trials that others have begun --------------------------------------------------------
 
@@ -174,7 +176,7 @@ class Tickets:
         candidate = running.candidate
         try:
             reported = bool(running.trial.intermediate_values)
-            saved = self._parts.saves.load(running.hold, reported=reported)
+            saved = self._parts.saves.load(running.lease, reported=reported)
             self._runner.add(candidate, saved)
         except CheckpointError as error:
             self._runner.add(candidate)

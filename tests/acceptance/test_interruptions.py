@@ -145,8 +145,8 @@ def test_a_worker_leaves_when_its_parent_is_killed(command: Command) -> None:
     running.communicate()
     worker.wait(30)
     ledger = Ledger(Database(command.url))
-    (hold,) = ledger.claim("next", ledger.study("s").study_id)
-    assert hold.trial_id == trials(command)[0]._trial_id, "the trial was not given back"
+    (lease,) = ledger.claim("next", ledger.study("s").study_id)
+    assert lease.trial_id == trials(command)[0]._trial_id, "the trial was not given back"
 
 
 DEAF = """

@@ -20,7 +20,7 @@ from hpsearch.stages.finish import verdict
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Ending, Hold, Study, Write
+from hpsearch.store.values import Ending, Lease, Study, Write
 from hpsearch.worker import finish
 from hpsearch.worker.staging import Staging
 
@@ -61,9 +61,9 @@ class Player:
     def step(self) -> None:
         """Run one ticket, or open the next stage, or give the verdict."""
         self.staging.follow()
-        holds = self.ledger.claim("w", self.study.study_id, 1)
-        if holds:
-            self.train(holds[0])
+        leases = self.ledger.claim("w", self.study.study_id, 1)
+        if leases:
+            self.train(leases[0])
         elif not self.staging.advance() and self.study.awaits_verdict:
             self.conclude()
 
@@ -90,18 +90,18 @@ class Player:
         tickets = outline.final_tickets(self.spec.with_final(final))
         self.ledger.finish_again("s", tickets, final, due)
 
-    def train(self, hold: Hold) -> None:
+    def train(self, lease: Lease) -> None:
         """The ticket's trial from its beginning to its end."""
         self.mirror.refresh()
-        (proposal,) = self.search.propose([hold])
-        (begun,) = self.ledger.begin([(hold, proposal)])
+        (proposal,) = self.search.propose([lease])
+        (begun,) = self.ledger.begin([(lease, proposal)])
         assert begun is not None
         trial = self.mirror.adopt(proposal, *begun)
         state = self.result(trial)
         value = self.value(trial.params) if state is TrialState.COMPLETE else None
         if value is not None and trial.user_attrs["stage"] == "final":
             value += self.luck
-        assert not self.ledger.record([Write(hold, begun[0], ending=Ending(state, value))])
+        assert not self.ledger.record([Write(lease, begun[0], ending=Ending(state, value))])
         self.mirror.end(begun[0], state, value)
 
     def value(self, params: Mapping[str, Any]) -> float:

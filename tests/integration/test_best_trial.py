@@ -30,17 +30,17 @@ def finished(ledger: Ledger, study: Study, values: tuple[float, ...]) -> None:
     """Trainings of a finish, as a worker writes them."""
     ledger.extend("s", len(values))
     for value in values:
-        (hold,) = ledger.claim("w-1", study.study_id)
+        (lease,) = ledger.claim("w-1", study.study_id)
         trial = create_trial(
             state=TrialState.RUNNING, params={"lr": 0.002, "depth": 1}, distributions=DISTRIBUTIONS,
-            user_attrs={"ticket": hold.number, "stage": FINAL, "sampler": "none"},
+            user_attrs={"ticket": lease.number, "stage": FINAL, "sampler": "none"},
             system_attrs={trials.CONSTRAINTS: list(trials.INFEASIBLE)},
         )  # fmt: skip
-        (begun,) = ledger.begin([(hold, trial)])
+        (begun,) = ledger.begin([(lease, trial)])
         assert begun is not None
         report = Epoch(1, value, {"accuracy": value}, 0.1)
         ending = Ending(TrialState.COMPLETE, value)
-        ledger.record([Write(hold, begun[0], reports=[report], ending=ending)])
+        ledger.record([Write(lease, begun[0], reports=[report], ending=ending)])
 
 
 def dashboards(database: Database, study_id: int) -> Any:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import Hold, Study
+from hpsearch.store.values import Lease, Study
 from tests.integration.test_ledger import a_study, begin, finish, optuna_trials
 
 
@@ -58,10 +58,10 @@ def study(patient: Ledger) -> Study:
     return a_study(patient, tickets=9, hours=1.0)
 
 
-def claim(ledger: Ledger, study: Study, worker: str) -> Hold:
+def claim(ledger: Ledger, study: Study, worker: str) -> Lease:
     ledger.sign_on(worker, "host", 1, "cpu")
-    (hold,) = ledger.claim(worker, study.study_id)
-    return hold
+    (lease,) = ledger.claim(worker, study.study_id)
+    return lease
 
 
 def worked(ledger: Ledger) -> float:
@@ -96,12 +96,12 @@ def test_a_hasty_worker_beside_a_patient_one_counts_what_that_one_worked(
 
 def test_a_late_renewal_counts_the_lease(patient: Ledger, study: Study, clock: Clock) -> None:
     """A process was frozen: what it did before nobody knows, but no more than its lease."""
-    hold = claim(patient, study, "w")
+    lease = claim(patient, study, "w")
     clock.passes(500)
-    assert patient.renew("w", [hold.key])[0] == {hold.key}
+    assert patient.renew("w", [lease.key])[0] == {lease.key}
     assert worked(patient) == pytest.approx(30, abs=0.01)
     clock.passes(10)
-    patient.renew("w", [hold.key])
+    patient.renew("w", [lease.key])
     assert worked(patient) == pytest.approx(40, abs=0.01)
 
 
@@ -109,9 +109,9 @@ def test_a_late_renewal_counts_the_lease(patient: Ledger, study: Study, clock: C
 def test_a_worker_that_was_cut_off_counts_what_it_worked(
     patient: Ledger, study: Study, clock: Clock, worked_s: float, counted: float
 ) -> None:
-    hold = claim(patient, study, "w")
+    lease = claim(patient, study, "w")
     clock.passes(500)
-    patient.renew("w", [hold.key], worked_s)
+    patient.renew("w", [lease.key], worked_s)
     assert worked(patient) == pytest.approx(counted, abs=0.01)
 
 
@@ -120,18 +120,18 @@ def test_what_a_dead_worker_leaves_counts_to_the_end_of_its_lease(
 ) -> None:
     claim(patient, study, "dead")
     clock.passes(3000)
-    hold = claim(patient, study, "next")
+    lease = claim(patient, study, "next")
     assert worked(patient) == pytest.approx(30, abs=0.01)
-    assert (hold.number, hold.fence) == (0, 2)
+    assert (lease.number, lease.fence) == (0, 2)
 
 
 @pytest.mark.parametrize("left", [True, False])
 def test_nobody_at_work_counts_nothing(
     patient: Ledger, study: Study, clock: Clock, left: bool
 ) -> None:
-    hold = claim(patient, study, "w")
+    lease = claim(patient, study, "w")
     clock.passes(7)
-    patient.sign_off("w") if left else finish(patient, hold)
+    patient.sign_off("w") if left else finish(patient, lease)
     for _ in range(3):
         clock.passes(100)
         patient.sweep()
@@ -152,17 +152,17 @@ def test_a_leap_of_the_clock_counts_no_more_than_a_lease(
 def test_what_is_left_of_the_hours_is_known_at_each_claim_and_renewal(
     patient: Ledger, study: Study, clock: Clock
 ) -> None:
-    hold = claim(patient, study, "w")
-    assert hold.left_s == pytest.approx(3600)
+    lease = claim(patient, study, "w")
+    assert lease.left_s == pytest.approx(3600)
     for _ in range(4):
         clock.passes(25)
-        _, known = patient.renew("w", [hold.key])
+        _, known = patient.renew("w", [lease.key])
     assert known[study.study_id].left_s == pytest.approx(3500, abs=0.01)
     clock.passes(20)
     (other,) = patient.claim("w", study.study_id)
     assert other.left_s == pytest.approx(3480, abs=0.01)
     patient.extend("s", 0, hours=1.0)
-    assert patient.renew("w", [hold.key])[1][study.study_id].left_s == pytest.approx(7080, abs=0.1)
+    assert patient.renew("w", [lease.key])[1][study.study_id].left_s == pytest.approx(7080, abs=0.1)
 
 
 # A clock that goes back
@@ -171,8 +171,8 @@ def test_what_is_left_of_the_hours_is_known_at_each_claim_and_renewal(
 def test_a_ticket_of_a_dead_worker_is_free_though_the_clock_went_back(
     patient: Ledger, study: Study, clock: Clock
 ) -> None:
-    hold = claim(patient, study, "dead")
-    begin(patient, hold)
+    lease = claim(patient, study, "dead")
+    begin(patient, lease)
     clock.passes(-3600)
     assert [s.name for s in patient.waiting(but="next")] == ["s"]
     (again,) = patient.claim("next", study.study_id)

@@ -17,7 +17,7 @@ from hpsearch.runner.epoch import Epoch
 from hpsearch.store import dealing
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import Ending, Hold, Serves, Study, Write
+from hpsearch.store.values import Ending, Lease, Serves, Study, Write
 from tests.integration.test_ledger import a_proposal, a_study, fail, finish, optuna_trials
 
 
@@ -26,8 +26,8 @@ def ledger(url: str) -> Ledger:
     return Ledger(Database(url))
 
 
-def numbers(holds: Iterable[Hold]) -> list[int]:
-    return [hold.number for hold in holds]
+def numbers(leases: Iterable[Lease]) -> list[int]:
+    return [lease.number for lease in leases]
 
 
 def rows(ledger: Ledger, query: str) -> list[Any]:
@@ -42,8 +42,8 @@ def rows(ledger: Ledger, query: str) -> list[Any]:
 def test_wanted_numbers_come_first_then_the_lowest(ledger: Ledger) -> None:
     study = a_study(ledger, tickets=9)
     assert ledger.upcoming(study.study_id, 3) == [(0, 0), (1, 1), (2, 2)]
-    holds = ledger.claim("w", study.study_id, 4, wanted=[7, 3, 3, 99, -1])
-    assert [(h.number, h.origin) for h in holds] == [(7, 7), (3, 3), (0, 0), (1, 1)]
+    leases = ledger.claim("w", study.study_id, 4, wanted=[7, 3, 3, 99, -1])
+    assert [(h.number, h.draw_index) for h in leases] == [(7, 7), (3, 3), (0, 0), (1, 1)]
     assert ledger.upcoming(study.study_id, 9) == [(n, n) for n in (2, 4, 5, 6, 8)]
     assert numbers(ledger.claim("w", study.study_id, 2, wanted=[3, 4])) == [4, 2]
     found = ledger.study("s")
@@ -62,22 +62,22 @@ def test_a_ticket_given_back_comes_before_a_wanted_one(ledger: Ledger) -> None:
 def test_retries_and_more_tickets_leave_origins_as_they_are(ledger: Ledger) -> None:
     study = a_study(ledger, tickets=6)
     early = ledger.claim("w", study.study_id, 2, wanted=[4, 1])
-    for hold in early:
-        fail(ledger, hold, "error: x")
+    for lease in early:
+        fail(ledger, lease, "error: x")
     assert ledger.retry_failed("s") == 2
     ledger.extend("s", 3)
     assert ledger.upcoming(study.study_id, 9) == [
         (0, 0), (2, 2), (3, 3), (5, 5), (8, 6), (9, 7), (10, 8)
     ]  # fmt: skip
-    holds = ledger.claim("w", study.study_id, 9, wanted=[9])
-    assert [(h.number, h.origin, h.retry_of) for h in holds] == [
+    leases = ledger.claim("w", study.study_id, 9, wanted=[9])
+    assert [(h.number, h.draw_index, h.retry_of) for h in leases] == [
         (6, 1, 1), (7, 4, 4), (9, 7, None), (0, 0, None), (2, 2, None), (3, 3, None), (5, 5, None),
         (8, 6, None), (10, 8, None),
     ]  # fmt: skip
-    fail(ledger, holds[0], "error: again")
+    fail(ledger, leases[0], "error: again")
     assert ledger.retry_failed("s") == 1
     (again,) = ledger.claim("w", study.study_id, 9)
-    assert (again.number, again.origin, again.retry_of) == (11, 1, 6)
+    assert (again.number, again.draw_index, again.retry_of) == (11, 1, 6)
 
 
 def test_no_ticket_is_passed_over_for_ever(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,8 +96,8 @@ def test_more_retries_in_a_row_than_the_reach(
 ) -> None:
     monkeypatch.setattr(dealing, "REACH", 2)
     study = a_study(ledger, tickets=9)
-    for hold in ledger.claim("w", study.study_id, 9):
-        fail(ledger, hold, "error: x")
+    for lease in ledger.claim("w", study.study_id, 9):
+        fail(ledger, lease, "error: x")
     assert ledger.retry_failed("s") == 9
     ledger.extend("s", 2)
     assert ledger.upcoming(study.study_id, 2) == [(18, 9), (19, 10)]
@@ -109,22 +109,22 @@ def test_many_workers_with_wishes_share_a_study_exactly(ledger: Ledger) -> None:
     study = a_study(ledger, tickets=48)
     barrier = threading.Barrier(5)
 
-    def work(worker: int) -> list[Hold]:
+    def work(worker: int) -> list[Lease]:
         mine, taken = Ledger(Database(ledger.database.url)), []
         mine.sign_on(f"w{worker}", "host", 1, "cpu")
         barrier.wait()
-        while holds := claim(mine, worker):
-            for hold in holds:
-                if hold.number % 7 == 0 and hold.retry_of is None:
-                    fail(mine, hold, "error: x")
+        while leases := claim(mine, worker):
+            for lease in leases:
+                if lease.number % 7 == 0 and lease.retry_of is None:
+                    fail(mine, lease, "error: x")
                 else:
-                    finish(mine, hold)
-            taken += holds
+                    finish(mine, lease)
+            taken += leases
         return taken
 
-    def claim(mine: Ledger, worker: int) -> list[Hold]:
+    def claim(mine: Ledger, worker: int) -> list[Lease]:
         coming = mine.upcoming(study.study_id, 12)
-        wanted = [number for number, origin in coming if origin % 4 == worker]
+        wanted = [number for number, draw_index in coming if draw_index % 4 == worker]
         return mine.claim(f"w{worker}", study.study_id, 3, wanted)
 
     def steer() -> None:
@@ -135,7 +135,7 @@ def test_many_workers_with_wishes_share_a_study_exactly(ledger: Ledger) -> None:
 
     with ThreadPoolExecutor(5) as pool:
         steering = pool.submit(steer)
-        taken = [hold for holds in pool.map(work, range(4)) for hold in holds]
+        taken = [lease for leases in pool.map(work, range(4)) for lease in leases]
         steering.result()
     ledger.extend("s", 1)
     ledger.retry_failed("s")
@@ -143,24 +143,24 @@ def test_many_workers_with_wishes_share_a_study_exactly(ledger: Ledger) -> None:
     found = ledger.study("s")
     assert sorted(numbers(taken)) == list(range(found.tickets))
     assert (found.issued, found.ended, found.state) == (found.tickets, found.tickets, "done")
-    retries = {hold.number: hold.retry_of for hold in taken if hold.retry_of is not None}
-    origins = {h.number: h.origin for h in taken}
-    for number, origin in origins.items():
+    retries = {lease.number: lease.retry_of for lease in taken if lease.retry_of is not None}
+    origins = {h.number: h.draw_index for h in taken}
+    for number, draw_index in origins.items():
         if number in retries:
-            assert origin == origins[retries[number]]
+            assert draw_index == origins[retries[number]]
         else:
-            assert origin == number - sum(retry < number for retry in retries)
-    drawn = [origin for number, origin in origins.items() if number not in retries]
+            assert draw_index == number - sum(retry < number for retry in retries)
+    drawn = [draw_index for number, draw_index in origins.items() if number not in retries]
     assert sorted(drawn) == list(range(48 + 4 * 3 + 1)), "each cell of a grid once"
     assert sorted(t.number for t in optuna_trials(ledger)) == list(range(found.tickets))
 
 
-def work_alone(ledger: Ledger, study: Study) -> list[Hold]:
+def work_alone(ledger: Ledger, study: Study) -> list[Lease]:
     taken = []
-    while holds := ledger.claim("last", study.study_id, 5):
-        taken += holds
-        for hold in holds:
-            finish(ledger, hold)
+    while leases := ledger.claim("last", study.study_id, 5):
+        taken += leases
+        for lease in leases:
+            finish(ledger, lease)
     return taken
 
 
@@ -248,28 +248,29 @@ def test_many_at_once_leave_the_same_rows_as_one_by_one(url: str) -> None:
 
 def live(ledger: Ledger, study: Study, deliver: Callable[[Any, list[Any]], Any]) -> None:
     """Four trials: one is taken over and begins again, two end, one is given back."""
-    holds = ledger.claim("w", study.study_id, 4)
+    leases = ledger.claim("w", study.study_id, 4)
     deliver(
-        ledger.begin, [(hold, a_proposal(hold.number, 0.1 + hold.number / 10)) for hold in holds]
+        ledger.begin,
+        [(lease, a_proposal(lease.number, 0.1 + lease.number / 10)) for lease in leases],
     )
     ids = {t.user_attrs["ticket"]: t._trial_id for t in optuna_trials(ledger, study.name)}
 
-    def write(hold: Hold, **what: Any) -> Write:
-        return Write(hold, ids[hold.number], **what)
+    def write(lease: Lease, **what: Any) -> Write:
+        return Write(lease, ids[lease.number], **what)
 
     for epoch in (1, 2):
         notes = {"completed_rung_0": epoch}
         report = Epoch(epoch, epoch / 7, {"f1": 0.5}, 0.25)
         again = Epoch(1, 0.125, {}, 0.5)
-        writes = [write(h, reports=[again, report], system_attrs=notes) for h in holds]
-        deliver(ledger.record, [*writes, write(holds[3], user_attrs={"x": [epoch]})])
-    deliver(ledger.release, holds[2:])
+        writes = [write(h, reports=[again, report], system_attrs=notes) for h in leases]
+        deliver(ledger.record, [*writes, write(leases[3], user_attrs={"x": [epoch]})])
+    deliver(ledger.release, leases[2:])
     taken = ledger.claim("next", study.study_id, 2)
     deliver(ledger.record, [write(h, kept=kept) for kept, h in enumerate(taken)])
     deliver(ledger.record, [
-        write(holds[0], ending=Ending(TrialState.COMPLETE, float("inf"))),
-        write(holds[1], ending=Ending(TrialState.PRUNED, None, "pruned")),
-        write(holds[2], ending=Ending(TrialState.COMPLETE, 1.0)),  # taken over
+        write(leases[0], ending=Ending(TrialState.COMPLETE, float("inf"))),
+        write(leases[1], ending=Ending(TrialState.PRUNED, None, "pruned")),
+        write(leases[2], ending=Ending(TrialState.COMPLETE, 1.0)),  # taken over
         write(taken[0], reports=[Epoch(1, float("nan"), {}, 0.5)]),
     ])  # fmt: skip
     deliver(lambda h: ledger.release(h, "killed"), taken[1:])
@@ -305,7 +306,7 @@ def test_begin_answers_each_hold_for_itself(ledger: Ledger) -> None:
     first, second, third = ledger.claim("w", study.study_id, 3)
     (known,) = ledger.begin([(first, a_proposal(0))])
     ledger.release([second])
-    begun = ledger.begin([(hold, a_proposal(hold.number)) for hold in (third, second, first)])
+    begun = ledger.begin([(lease, a_proposal(lease.number)) for lease in (third, second, first)])
     assert begun[1:] == [None, known]
     assert ledger.begin([(third, a_proposal(2))]) == begun[:1]
     assert ledger.begin([]) == []
@@ -315,15 +316,15 @@ def test_begin_answers_each_hold_for_itself(ledger: Ledger) -> None:
 @pytest.mark.mariadb
 def test_each_trial_keeps_its_own_parameters(ledger: Ledger) -> None:
     study = a_study(ledger)
-    holds = ledger.claim("w", study.study_id, 4)[::-1]
+    leases = ledger.claim("w", study.study_id, 4)[::-1]
     begun = ledger.begin(
-        [(hold, a_proposal(hold.number, 0.1 * hold.number + 0.1)) for hold in holds]
+        [(lease, a_proposal(lease.number, 0.1 * lease.number + 0.1)) for lease in leases]
     )
     found = {t._trial_id: t for t in optuna_trials(ledger)}
-    for hold, trial in zip(holds, begun, strict=True):
+    for lease, trial in zip(leases, begun, strict=True):
         assert trial is not None
         assert found[trial[0]].number == trial[1]
-        assert found[trial[0]].params["lr"] == pytest.approx(0.1 * hold.number + 0.1)
+        assert found[trial[0]].params["lr"] == pytest.approx(0.1 * lease.number + 0.1)
 
 
 @pytest.mark.mariadb
@@ -332,8 +333,8 @@ def test_trials_are_numbered_without_gaps_beside_optuna_s_own(ledger: Ledger) ->
     theirs = optuna.load_study(study_name="s", storage=ledger.database.url)
     for _ in range(2):
         theirs.enqueue_trial({"lr": 0.5})
-        holds = ledger.claim("w", study.study_id, 2)
-        ledger.begin([(hold, a_proposal(hold.number)) for hold in holds])
+        leases = ledger.claim("w", study.study_id, 2)
+        ledger.begin([(lease, a_proposal(lease.number)) for lease in leases])
     assert [t.number for t in optuna_trials(ledger)] == list(range(6))
     assert ["ticket" in t.user_attrs for t in optuna_trials(ledger)] == [False, True, True] * 2
 
@@ -343,25 +344,27 @@ def test_a_database_that_does_not_tell_the_ids_it_gave(sqlite_url: str) -> None:
     ledger = Ledger(Database(sqlite_url))
     study = a_study(ledger)
     ledger.database.engine.dialect.insert_executemany_returning = False
-    holds = ledger.claim("w", study.study_id, 3)
-    begun = ledger.begin([(hold, a_proposal(hold.number)) for hold in holds])
+    leases = ledger.claim("w", study.study_id, 3)
+    begun = ledger.begin([(lease, a_proposal(lease.number)) for lease in leases])
     assert begun == [(t._trial_id, t.number) for t in optuna_trials(ledger)]
-    assert [t.user_attrs["ticket"] for t in optuna_trials(ledger)] == numbers(holds)
+    assert [t.user_attrs["ticket"] for t in optuna_trials(ledger)] == numbers(leases)
 
 
 @pytest.mark.mariadb
 def test_an_answer_to_many_writes_is_lost(ledger: Ledger) -> None:
     study = a_study(ledger)
-    holds = ledger.claim("w", study.study_id, 3)
-    begun = ledger.begin([(hold, a_proposal(hold.number)) for hold in holds])
+    leases = ledger.claim("w", study.study_id, 3)
+    begun = ledger.begin([(lease, a_proposal(lease.number)) for lease in leases])
     report = Epoch(1, 0.5, {}, 0.1)
     ending = Ending(TrialState.COMPLETE, 0.5)
     writes = [
-        Write(hold, trial[0], reports=[report], ending=ending)
-        for hold, trial in zip(holds, begun, strict=True)
+        Write(lease, trial[0], reports=[report], ending=ending)
+        for lease, trial in zip(leases, begun, strict=True)
         if trial is not None
     ]
     assert ledger.record(writes[:2]) == set()
     assert ledger.record(writes) == set()
     assert ledger.study("s").ended == 3
-    assert ledger.record([Write(holds[0], writes[0].trial_id, reports=[report])]) == {holds[0].key}
+    assert ledger.record([Write(leases[0], writes[0].trial_id, reports=[report])]) == {
+        leases[0].key
+    }

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from hpsearch.runner.epoch import Epoch
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import Ending, Hold, Study, Write
+from hpsearch.store.values import Ending, Lease, Study, Write
 from hpsearch.worker.keeper import Keeper
 from tests.integration.test_ledger import a_study, begin, optuna_trials
 
@@ -36,10 +36,10 @@ def keeper(ledger: Ledger) -> Iterator[Keeper]:
     keeper.stop()
 
 
-def held(ledger: Ledger, study: Study, keeper: Keeper) -> tuple[Hold, int]:
-    (hold,) = ledger.claim("w", study.study_id)
-    keeper.watch(hold)
-    return hold, begin(ledger, hold)
+def held(ledger: Ledger, study: Study, keeper: Keeper) -> tuple[Lease, int]:
+    (lease,) = ledger.claim("w", study.study_id)
+    keeper.watch(lease)
+    return lease, begin(ledger, lease)
 
 
 def soon(look: Callable[[], object], timeout_s: float = 20) -> None:
@@ -56,42 +56,42 @@ def report(epoch: int) -> Epoch:
 def test_reports_are_delivered_in_their_order_without_being_waited_for(
     ledger: Ledger, study: Study, keeper: Keeper
 ) -> None:
-    hold, trial_id = held(ledger, study, keeper)
+    lease, trial_id = held(ledger, study, keeper)
     for epoch in (1, 2, 3):
-        keeper.put([Write(hold, trial_id, reports=[report(epoch)])])
+        keeper.put([Write(lease, trial_id, reports=[report(epoch)])])
     soon(lambda: optuna_trials(ledger)[0].last_step == 3)
-    keeper.put([Write(hold, trial_id, ending=Ending(TrialState.COMPLETE, 0.3))])
+    keeper.put([Write(lease, trial_id, ending=Ending(TrialState.COMPLETE, 0.3))])
     assert keeper.flush(10)
     (trial,) = optuna_trials(ledger)
     assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.3)
-    assert keeper.take_outcomes(study.study_id) == ({hold.key}, set())
+    assert keeper.take_outcomes(study.study_id) == ({lease.key}, set())
     assert keeper.take_outcomes(study.study_id) == (set(), set()), "it is said once"
 
 
 def test_a_lease_lives_as_long_as_its_trial(ledger: Ledger, study: Study, keeper: Keeper) -> None:
-    hold, _ = held(ledger, study, keeper)
+    lease, _ = held(ledger, study, keeper)
     until = time.monotonic() + 2 * ledger.lease_s
     while time.monotonic() < until:
         others = ledger.claim("other", study.study_id)
-        assert hold.number not in [other.number for other in others]
+        assert lease.number not in [other.number for other in others]
         ledger.release(others)
         time.sleep(0.1)  # SQLite lets one write at a time: this is not to keep the keeper out
-    keeper.forget(hold)
-    soon(lambda: hold.number in [h.number for h in ledger.claim("other", study.study_id, 9)])
+    keeper.forget(lease)
+    soon(lambda: lease.number in [h.number for h in ledger.claim("other", study.study_id, 9)])
 
 
 def test_a_ticket_with_another_holder_is_lost_and_its_writes_are_refused(
     ledger: Ledger, study: Study, keeper: Keeper
 ) -> None:
-    hold, trial_id = held(ledger, study, keeper)
+    lease, trial_id = held(ledger, study, keeper)
     ledger.sign_off("w", lost="somebody saw it die")
     (successor,) = ledger.claim("other", study.study_id)
-    keeper.put([Write(hold, trial_id, reports=[report(1)], ending=Ending(TrialState.FAIL))])
+    keeper.put([Write(lease, trial_id, reports=[report(1)], ending=Ending(TrialState.FAIL))])
     lost: set[Any] = set()
 
     def is_lost() -> bool:
         lost.update(keeper.take_outcomes(study.study_id)[1])
-        return lost == {hold.key}
+        return lost == {lease.key}
 
     soon(is_lost)
     (trial,) = optuna_trials(ledger)
@@ -110,8 +110,8 @@ def test_what_ends_the_keeper_reaches_the_worker(
     ledger: Ledger, study: Study, keeper: Keeper
 ) -> None:
     """Without its keeper a worker would train on with leases that run out."""
-    hold, trial_id = held(ledger, study, keeper)
-    keeper.put([Write(hold, trial_id, user_attrs={"x": object()})])  # no JSON
+    lease, trial_id = held(ledger, study, keeper)
+    keeper.put([Write(lease, trial_id, user_attrs={"x": object()})])  # no JSON
     with pytest.raises(TypeError):
         soon(lambda: keeper.take_outcomes(study.study_id) is None)
 
@@ -129,13 +129,13 @@ def test_the_end_of_the_hours_is_known_between_renewals(ledger: Ledger, keeper: 
     """By what was left at the claim, and by each renewal from then on."""
     ledger.sign_on("w", "host", 1, "cpu")
     study = a_study(ledger, hours=1.0)
-    hold, _ = held(ledger, study, keeper)
+    lease, _ = held(ledger, study, keeper)
     assert not keeper.is_spent(study.study_id)
     spent = "UPDATE hpsearch_studies SET active_s = 3599"
     ledger.database.write(lambda connection: connection.exec_driver_sql(spent))
     soon(lambda: keeper.is_spent(study.study_id))
     ledger.extend("s", 0, hours=1.0)
     soon(lambda: not keeper.is_spent(study.study_id))
-    keeper.forget(hold)
+    keeper.forget(lease)
     other = a_study(ledger, name="t")
     assert not keeper.is_spent(other.study_id), "it counts no hours"

@@ -85,11 +85,11 @@ def test_a_worker_that_knows_of_no_finish_draws_none_of_its_tickets(
     Staging(other, player.study, player.spec, player.search, player.mirror).advance()
     player.search.enter(player.search.stages[:1])
     assert [stage.name for stage in player.search.stages] == ["joint"]
-    (hold,) = player.ledger.claim("w", player.study.study_id, 1)
-    assert not player.staging.covers(hold)
+    (lease,) = player.ledger.claim("w", player.study.study_id, 1)
+    assert not player.staging.covers(lease)
     found = player.ledger.stages(player.study.study_id)
     player.search.enter([Stage.from_json(one, player.spec.space) for one in found])
-    assert player.staging.covers(hold)
+    assert player.staging.covers(lease)
 
 
 def test_nothing_is_learnt_from_a_finish_and_optuna_takes_none_of_it_for_the_best(
@@ -120,8 +120,8 @@ def test_nothing_is_learnt_from_a_finish_and_optuna_takes_none_of_it_for_the_bes
 
 def test_hours_that_passed_trials_over_are_added_to_first(sqlite_url: str, tmp_path: Path) -> None:
     player = Player(sqlite_url, tmp_path, TEXT % (JOINT, ", hours: 1"))
-    (hold,) = player.ledger.claim("w", player.study.study_id, 1, wanted=[3])
-    player.train(hold)
+    (lease,) = player.ledger.claim("w", player.study.study_id, 1, wanted=[3])
+    player.train(lease)
     spend = "UPDATE hpsearch_studies SET active_s = %d"
     player.ledger.database.write(lambda c: c.exec_driver_sql(spend % 3600))
     player.play()

@@ -21,7 +21,7 @@ from hpsearch.store import ticket_rows
 from hpsearch.store.engine import Database, now
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import leases
-from hpsearch.store.values import UNTRAINABLE, Ending, Hold, Key, Serves, Study, Write
+from hpsearch.store.values import UNTRAINABLE, Ending, Key, Lease, Serves, Study, Write
 from tests.studies import A_STUDY
 
 T = TypeVar("T")
@@ -52,23 +52,23 @@ def a_proposal(ticket: int, lr: float = 0.1) -> optuna.trial.FrozenTrial:
     )
 
 
-def begin(ledger: Ledger, hold: Hold) -> int:
-    (begun,) = ledger.begin([(hold, a_proposal(hold.number))])
+def begin(ledger: Ledger, lease: Lease) -> int:
+    (begun,) = ledger.begin([(lease, a_proposal(lease.number))])
     assert begun is not None
     return begun[0]
 
 
-def finish(ledger: Ledger, hold: Hold, value: float = 0.5) -> set[Key]:
-    trial_id = hold.trial_id if hold.trial_id is not None else begin(ledger, hold)
+def finish(ledger: Ledger, lease: Lease, value: float = 0.5) -> set[Key]:
+    trial_id = lease.trial_id if lease.trial_id is not None else begin(ledger, lease)
     report = Epoch(1, value, {"accuracy": value}, 0.1)
     return ledger.record(
-        [Write(hold, trial_id, reports=[report], ending=Ending(TrialState.COMPLETE, value))]
+        [Write(lease, trial_id, reports=[report], ending=Ending(TrialState.COMPLETE, value))]
     )
 
 
-def fail(ledger: Ledger, hold: Hold, reason: str) -> None:
+def fail(ledger: Ledger, lease: Lease, reason: str) -> None:
     ending = Ending(TrialState.FAIL, None, reason)
-    ledger.record([Write(hold, begin(ledger, hold), ending=ending)])
+    ledger.record([Write(lease, begin(ledger, lease), ending=ending)])
 
 
 def optuna_trials(ledger: Ledger, name: str = "s") -> list[optuna.trial.FrozenTrial]:
@@ -109,8 +109,8 @@ def test_many_claimers_share_the_budget_exactly(ledger: Ledger) -> None:
         mine = Ledger(Database(ledger.database.url))
         barrier.wait()
         found: list[int] = []
-        while holds := mine.claim(f"w{worker}", study.study_id, 1):
-            found += [h.number for h in holds]
+        while leases := mine.claim(f"w{worker}", study.study_id, 1):
+            found += [h.number for h in leases]
         return found
 
     with ThreadPoolExecutor(8) as pool:
@@ -121,8 +121,8 @@ def test_many_claimers_share_the_budget_exactly(ledger: Ledger) -> None:
 @pytest.mark.mariadb
 def test_a_trial_appears_whole_and_optuna_reads_it(ledger: Ledger) -> None:
     study = a_study(ledger)
-    hold = ledger.claim("w", study.study_id)[0]
-    begin(ledger, hold)
+    lease = ledger.claim("w", study.study_id)[0]
+    begin(ledger, lease)
     (trial,) = optuna_trials(ledger)
     assert trial.state is TrialState.RUNNING
     assert trial.params == {"lr": 0.1, "optimizer": "sgd"}
@@ -133,14 +133,14 @@ def test_a_trial_appears_whole_and_optuna_reads_it(ledger: Ledger) -> None:
 @pytest.mark.mariadb
 def test_reports_and_the_end_are_what_optuna_reads(ledger: Ledger) -> None:
     study = a_study(ledger)
-    hold = ledger.claim("w", study.study_id)[0]
-    trial_id = begin(ledger, hold)
+    lease = ledger.claim("w", study.study_id)[0]
+    trial_id = begin(ledger, lease)
     reports = [Epoch(e, e / 10, {"accuracy": e / 10}, 0.1) for e in (1, 2, 3)]
     attrs, notes = {"metrics": {"f1": 1}}, {"rung": 0.2}
-    first = Write(hold, trial_id, reports=reports[:2], user_attrs=attrs, system_attrs=notes)
+    first = Write(lease, trial_id, reports=reports[:2], user_attrs=attrs, system_attrs=notes)
     ledger.record([first])
     pruned = Ending(TrialState.PRUNED, 0.3, "pruned by asha")
-    ledger.record([Write(hold, trial_id, reports=reports[2:], ending=pruned)])
+    ledger.record([Write(lease, trial_id, reports=reports[2:], ending=pruned)])
     (trial,) = optuna_trials(ledger)
     assert trial.intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3}
     assert (trial.state, trial.value) == (TrialState.PRUNED, 0.3)
@@ -153,9 +153,9 @@ def test_reports_and_the_end_are_what_optuna_reads(ledger: Ledger) -> None:
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
 def test_values_that_are_not_finite_come_back_as_they_went(ledger: Ledger, value: float) -> None:
     study = a_study(ledger)
-    hold = ledger.claim("w", study.study_id)[0]
+    lease = ledger.claim("w", study.study_id)[0]
     report = Epoch(1, value, {}, 0.1)
-    ledger.record([Write(hold, begin(ledger, hold), reports=[report])])
+    ledger.record([Write(lease, begin(ledger, lease), reports=[report])])
     (trial,) = optuna_trials(ledger)
     assert str(trial.intermediate_values[1]) == str(value)
 
@@ -163,10 +163,10 @@ def test_values_that_are_not_finite_come_back_as_they_went(ledger: Ledger, value
 @pytest.mark.mariadb
 def test_the_same_report_twice_is_one_report(ledger: Ledger) -> None:
     study = a_study(ledger)
-    hold = ledger.claim("w", study.study_id)[0]
-    trial_id = begin(ledger, hold)
+    lease = ledger.claim("w", study.study_id)[0]
+    trial_id = begin(ledger, lease)
     for value in (0.1, 0.2):
-        ledger.record([Write(hold, trial_id, reports=[Epoch(1, value, {}, 0.1)])])
+        ledger.record([Write(lease, trial_id, reports=[Epoch(1, value, {}, 0.1)])])
     assert optuna_trials(ledger)[0].intermediate_values == {1: 0.2}
 
 
@@ -196,7 +196,7 @@ def test_a_worker_that_takes_its_own_ticket_again_has_only_the_new_hold(url: str
     assert ledger.record([Write(first, trial_id), Write(second, trial_id)]) == {first.key}
 
 
-def claim_until_taken_over(ledger: Ledger, study: Study) -> Hold:
+def claim_until_taken_over(ledger: Ledger, study: Study) -> Lease:
     """The study's only ticket, as soon as the database's clock says that it is free."""
     return until(lambda: next(iter(ledger.claim("next", study.study_id)), None))
 
@@ -223,20 +223,20 @@ def test_a_holder_that_is_late_for_a_trial_not_begun_is_refused(url: str) -> Non
 def test_renewing_keeps_a_lease(url: str) -> None:
     ledger = Ledger(Database(url), lease_s=60)
     study = a_study(ledger, tickets=1)
-    hold = ledger.claim("w", study.study_id)[0]
-    alive, known = ledger.renew("w", [hold.key])
-    assert (alive, known[study.study_id].state) == ({hold.key}, "open")
+    lease = ledger.claim("w", study.study_id)[0]
+    alive, known = ledger.renew("w", [lease.key])
+    assert (alive, known[study.study_id].state) == ({lease.key}, "open")
     assert ledger.claim("other", study.study_id) == []
 
 
 def test_a_ticket_given_back_is_the_next_one_taken(ledger: Ledger) -> None:
     study = a_study(ledger)
-    hold = ledger.claim("w", study.study_id)[0]
-    trial_id = begin(ledger, hold)
-    ledger.release([hold])
+    lease = ledger.claim("w", study.study_id)[0]
+    trial_id = begin(ledger, lease)
+    ledger.release([lease])
     again = ledger.claim("other", study.study_id)[0]
     assert (again.number, again.trial_id, again.fence) == (0, trial_id, 2)
-    assert ledger.record([Write(hold, trial_id)]) == {hold.key}
+    assert ledger.record([Write(lease, trial_id)]) == {lease.key}
 
 
 def test_signing_off_gives_everything_back(ledger: Ledger) -> None:
@@ -278,8 +278,8 @@ def test_a_failed_trial_is_retried_once_with_its_own_draw(ledger: Ledger) -> Non
     finish(ledger, second)
     assert (ledger.retry_failed("s"), ledger.retry_failed("s")) == (1, 0)
     retry, fresh = ledger.claim("w", study.study_id, 9)
-    assert (retry.number, retry.origin, retry.retry_of) == (3, 0, 0)
-    assert (fresh.number, fresh.origin, fresh.retry_of) == (2, 2, None), "no draw is left out"
+    assert (retry.number, retry.draw_index, retry.retry_of) == (3, 0, 0)
+    assert (fresh.number, fresh.draw_index, fresh.retry_of) == (2, 2, None), "no draw is left out"
 
 
 def test_what_can_never_be_trained_is_not_retried(ledger: Ledger) -> None:
@@ -346,13 +346,13 @@ def test_what_is_given_back_in_a_stopped_study_ends(ledger: Ledger) -> None:
 def test_hours_run_only_while_somebody_works(url: str) -> None:
     ledger = Ledger(Database(url), lease_s=30)
     study = a_study(ledger, tickets=9, hours=1e-9)
-    hold = ledger.claim("w", study.study_id)[0]
-    ledger.renew("w", [hold.key])
-    ledger.renew("w", [hold.key])
+    lease = ledger.claim("w", study.study_id)[0]
+    ledger.renew("w", [lease.key])
+    ledger.renew("w", [lease.key])
     assert 0 < ledger.study("s").active_s < 30
     assert ledger.claim("w", study.study_id) == [], "the hours are spent"
     assert ledger.study("s").state == "open", "one trial is still under way"
-    finish(ledger, hold)
+    finish(ledger, lease)
     assert ledger.study("s").state == "done"
 
 
@@ -366,15 +366,15 @@ def later(ledger: Ledger, seconds: float) -> float:
 @pytest.mark.parametrize("given_back", [False, True])
 def test_work_is_timed_to_its_end_and_no_further(ledger: Ledger, given_back: bool) -> None:
     study = a_study(ledger, tickets=2)
-    hold = ledger.claim("w", study.study_id)[0]
+    lease = ledger.claim("w", study.study_id)[0]
     assert later(ledger, 20) == 0
     if given_back:
-        ledger.release([hold])
+        ledger.release([lease])
     else:
-        finish(ledger, hold)
+        finish(ledger, lease)
     worked = later(ledger, 20)
     assert 20 <= worked < 30, "the end of the work, which no renewal counts, is counted"
-    hold = ledger.claim("w", study.study_id)[0]
+    lease = ledger.claim("w", study.study_id)[0]
     assert ledger.study("s").active_s == worked, "nobody was at it"
     later(ledger, 20)
     ledger.claim("other", study.study_id)
@@ -403,18 +403,18 @@ def test_what_the_first_worker_found_about_the_data_stays(ledger: Ledger) -> Non
 @pytest.mark.mariadb
 def test_a_deleted_study_leaves_nothing_behind(ledger: Ledger) -> None:
     study = a_study(ledger)
-    hold = ledger.claim("w", study.study_id)[0]
-    finish(ledger, hold)
+    lease = ledger.claim("w", study.study_id)[0]
+    finish(ledger, lease)
     ledger.delete("s")
     assert ledger.studies() == []
     assert optuna.get_all_study_names(ledger.database.url) == []
-    assert ledger.record([Write(hold, 1, ending=Ending(TrialState.FAIL))]) == {hold.key}
+    assert ledger.record([Write(lease, 1, ending=Ending(TrialState.FAIL))]) == {lease.key}
     fresh = a_study(ledger)
     assert fresh.uid != study.uid
     new = ledger.claim("other", fresh.study_id)[0]
     assert new.number == 0
     begin(ledger, new)
-    assert ledger.record([Write(hold, 1, ending=Ending(TrialState.FAIL))]) == {hold.key}
+    assert ledger.record([Write(lease, 1, ending=Ending(TrialState.FAIL))]) == {lease.key}
     assert optuna_trials(ledger)[0].state is TrialState.RUNNING, "a holder of the old study wrote"
 
 
@@ -443,20 +443,20 @@ def test_nothing_is_written_into_a_study_that_optuna_deleted(ledger: Ledger) -> 
         assert ledger.record([write]) == {begun.key}
     assert ledger.begin([(claimed, a_proposal(1))]) == [None]
     again = a_study(ledger)
-    hold = ledger.claim("w2", again.study_id)[0]
-    assert finish(ledger, hold) == set()
+    lease = ledger.claim("w2", again.study_id)[0]
+    assert finish(ledger, lease) == set()
     assert [t.intermediate_values for t in optuna_trials(ledger)] == [{1: 0.5}]
 
 
 def test_a_trial_that_begins_again_has_only_its_new_reports(ledger: Ledger) -> None:
     study = a_study(ledger)
-    hold = ledger.claim("w", study.study_id)[0]
-    trial_id = begin(ledger, hold)
+    lease = ledger.claim("w", study.study_id)[0]
+    trial_id = begin(ledger, lease)
     old = [Epoch(epoch, 0.1, {}, 0.1) for epoch in (1, 2, 3)]
     notes = {"completed_rung_0": 0.1, "tpe": 1}
-    ledger.record([Write(hold, trial_id, reports=old, system_attrs=notes)])
+    ledger.record([Write(lease, trial_id, reports=old, system_attrs=notes)])
     new = Epoch(1, 0.2, {}, 0.1)
-    ledger.record([Write(hold, trial_id, kept=0, reports=[new])])
+    ledger.record([Write(lease, trial_id, kept=0, reports=[new])])
     (trial,) = optuna_trials(ledger)
     assert trial.intermediate_values == {1: 0.2}
     assert trial.system_attrs == {"note": {"a": 1}, "tpe": 1}
@@ -464,11 +464,11 @@ def test_a_trial_that_begins_again_has_only_its_new_reports(ledger: Ledger) -> N
 
 def test_a_trial_that_goes_back_to_an_epoch_keeps_what_came_before(ledger: Ledger) -> None:
     study = a_study(ledger)
-    hold = ledger.claim("w", study.study_id)[0]
-    trial_id = begin(ledger, hold)
+    lease = ledger.claim("w", study.study_id)[0]
+    trial_id = begin(ledger, lease)
     old = [Epoch(epoch, 0.1, {}, 0.1) for epoch in (1, 2, 3)]
-    ledger.record([Write(hold, trial_id, reports=old, system_attrs={"completed_rung_0": 0.1})])
-    ledger.record([Write(hold, trial_id, kept=2)])
+    ledger.record([Write(lease, trial_id, reports=old, system_attrs={"completed_rung_0": 0.1})])
+    ledger.record([Write(lease, trial_id, kept=2)])
     (trial,) = optuna_trials(ledger)
     assert trial.intermediate_values == {1: 0.1, 2: 0.1}
     assert trial.system_attrs["completed_rung_0"] == 0.1, "the pruner has judged that epoch"
@@ -476,14 +476,14 @@ def test_a_trial_that_goes_back_to_an_epoch_keeps_what_came_before(ledger: Ledge
 
 def test_writes_of_one_hold_are_written_in_their_order(ledger: Ledger) -> None:
     study = a_study(ledger)
-    hold = ledger.claim("w", study.study_id)[0]
-    trial_id = begin(ledger, hold)
+    lease = ledger.claim("w", study.study_id)[0]
+    trial_id = begin(ledger, lease)
     writes = [
-        Write(hold, trial_id, kept=0, user_attrs={"a": 1, "b": 1}),
-        Write(hold, trial_id, reports=[Epoch(1, 0.1, {}, 0.1)], user_attrs={"b": 2}),
-        Write(hold, trial_id, reports=[Epoch(2, 0.2, {}, 0.1)]),
-        Write(hold, trial_id, reports=[Epoch(2, 0.2, {}, 0.1)]),  # the last epoch again
-        Write(hold, trial_id, ending=Ending(TrialState.COMPLETE, 0.2)),
+        Write(lease, trial_id, kept=0, user_attrs={"a": 1, "b": 1}),
+        Write(lease, trial_id, reports=[Epoch(1, 0.1, {}, 0.1)], user_attrs={"b": 2}),
+        Write(lease, trial_id, reports=[Epoch(2, 0.2, {}, 0.1)]),
+        Write(lease, trial_id, reports=[Epoch(2, 0.2, {}, 0.1)]),  # the last epoch again
+        Write(lease, trial_id, ending=Ending(TrialState.COMPLETE, 0.2)),
     ]
     assert ledger.record(writes) == set()
     (trial,) = optuna_trials(ledger)
@@ -496,30 +496,30 @@ def test_writes_of_one_hold_are_written_in_their_order(ledger: Ledger) -> None:
 
 def test_a_trial_is_begun_once(ledger: Ledger) -> None:
     study = a_study(ledger)
-    hold = ledger.claim("w", study.study_id)[0]
-    first = ledger.begin([(hold, a_proposal(hold.number))])
-    assert ledger.begin([(hold, a_proposal(hold.number))]) == first != [None]
+    lease = ledger.claim("w", study.study_id)[0]
+    first = ledger.begin([(lease, a_proposal(lease.number))])
+    assert ledger.begin([(lease, a_proposal(lease.number))]) == first != [None]
     assert len(optuna_trials(ledger)) == 1
 
 
 @pytest.mark.mariadb
 def test_an_end_that_is_written_already_is_not_refused(ledger: Ledger) -> None:
     study = a_study(ledger)
-    hold = ledger.claim("w", study.study_id)[0]
-    trial_id = begin(ledger, hold)
-    end = Write(hold, trial_id, ending=Ending(TrialState.COMPLETE, 0.5))
+    lease = ledger.claim("w", study.study_id)[0]
+    trial_id = begin(ledger, lease)
+    end = Write(lease, trial_id, ending=Ending(TrialState.COMPLETE, 0.5))
     assert ledger.record([end]) == ledger.record([end]) == set()
     assert ledger.study("s").ended == 1
-    late = Write(hold, trial_id, reports=[Epoch(1, 0.1, {}, 0.1)])
-    assert ledger.record([late]) == {hold.key}
+    late = Write(lease, trial_id, reports=[Epoch(1, 0.1, {}, 0.1)])
+    assert ledger.record([late]) == {lease.key}
 
 
 def test_an_end_after_giving_back_is_refused(ledger: Ledger) -> None:
     study = a_study(ledger)
-    hold = ledger.claim("w", study.study_id)[0]
-    trial_id = begin(ledger, hold)
-    ledger.release([hold])
-    assert ledger.record([Write(hold, trial_id, ending=Ending(TrialState.COMPLETE, 0.5))])
+    lease = ledger.claim("w", study.study_id)[0]
+    trial_id = begin(ledger, lease)
+    ledger.release([lease])
+    assert ledger.record([Write(lease, trial_id, ending=Ending(TrialState.COMPLETE, 0.5))])
     assert optuna_trials(ledger)[0].state is TrialState.RUNNING
 
 
@@ -538,17 +538,17 @@ def test_a_lease_that_its_worker_does_not_know_of_runs_out(url: str) -> None:
 # --- workers that die -----------------------------------------------------------------------------
 
 
-def lose(ledger: Ledger, study: Study, name: str, epoch: int | None = None) -> Hold | None:
+def lose(ledger: Ledger, study: Study, name: str, epoch: int | None = None) -> Lease | None:
     """A worker takes the ticket, perhaps finishes an epoch, and is seen to die."""
     ledger.sign_on(name, "host", 1, "cpu")
-    holds = ledger.claim(name, study.study_id)
-    for hold in holds:
-        trial_id = hold.trial_id or begin(ledger, hold)
+    leases = ledger.claim(name, study.study_id)
+    for lease in leases:
+        trial_id = lease.trial_id or begin(ledger, lease)
         if epoch is not None:
             report = Epoch(epoch, 0.5, {}, 0.1)
-            ledger.record([Write(hold, trial_id, reports=[report])])
+            ledger.record([Write(lease, trial_id, reports=[report])])
     ledger.sign_off(name, lost=f"{name} was killed by signal 9")
-    return holds[0] if holds else None
+    return leases[0] if leases else None
 
 
 def test_a_ticket_that_takes_one_worker_after_another_fails(ledger: Ledger) -> None:
@@ -599,8 +599,8 @@ def test_a_ticket_that_lost_its_worker_is_leased_by_itself_until_a_new_epoch(
 def test_giving_back_is_no_loss(ledger: Ledger) -> None:
     study = a_study(ledger, tickets=1)
     for _ in range(5):
-        (hold,) = ledger.claim("w", study.study_id)
-        ledger.release([hold])
+        (lease,) = ledger.claim("w", study.study_id)
+        ledger.release([lease])
     assert ledger.claim("w", study.study_id)
 
 
@@ -609,13 +609,13 @@ def test_leases_that_run_out_count_and_the_next_ticket_comes(url: str) -> None:
     ledger = Ledger(Database(url), lease_s=0.02)
     study = a_study(ledger, tickets=2)
     deadline = time.monotonic() + 20
-    while (holds := ledger.claim("w", study.study_id)) and holds[0].number == 0:
+    while (leases := ledger.claim("w", study.study_id)) and leases[0].number == 0:
         assert time.monotonic() < deadline
         time.sleep(0.03)
     (trial,) = optuna_trials(ledger)
     assert (trial.state, trial.params) == (TrialState.FAIL, {}), "it never had parameters"
     assert "worker w fell silent" in trial.user_attrs["reason"]
-    assert holds[0].number == 1
+    assert leases[0].number == 1
 
 
 @pytest.mark.mariadb
@@ -640,8 +640,8 @@ def test_a_lease_that_runs_out_while_another_is_taken_over_has_one_owner(
         assert sorted(connection.execute(query).scalars()) == [0, 1], "two leases on one ticket"
 
 
-def let_run_out(ledger: Ledger, hold: Hold, seconds: float) -> None:
-    of_hold = (leases.c.number == hold.number) & (leases.c.fence == hold.fence)
+def let_run_out(ledger: Ledger, lease: Lease, seconds: float) -> None:
+    of_hold = (leases.c.number == lease.number) & (leases.c.fence == lease.fence)
     ledger.database.write(
         lambda c: c.execute(sa.update(leases).where(of_hold).values(until=now() + seconds))
     )
@@ -654,9 +654,9 @@ def test_workers_are_listed_with_what_they_do(url: str) -> None:
     for name in ("busy", "idle", "left"):
         ledger.sign_on(name, "host", 7, "cuda:0 (NVIDIA H100)")
     Ledger(ledger.database, lease_s=1e-6).sign_on("lost", "host", 7, "cpu")
-    hold, _ = ledger.claim("busy", study.study_id, 2)
+    lease, _ = ledger.claim("busy", study.study_id, 2)
     report = Epoch(3, 0.5, {}, 0.1)
-    ledger.record([Write(hold, begin(ledger, hold), reports=[report])])
+    ledger.record([Write(lease, begin(ledger, lease), reports=[report])])
     ledger.sign_off("left")
     found = {w.worker: w for w in ledger.workers()}
     assert {name: w.state for name, w in found.items()} == {
@@ -721,15 +721,15 @@ def test_only_studies_with_a_ticket_to_give_are_waiting(url: str) -> None:
     study = a_study(ledger, tickets=1)
     a_study(ledger, name="paused")
     ledger.set_state("paused", "paused")
-    (hold,) = ledger.claim("w", study.study_id)
+    (lease,) = ledger.claim("w", study.study_id)
     assert ledger.waiting() == []
     ledger.database.write(
         lambda c: c.exec_driver_sql("UPDATE hpsearch_leases SET until = until - 100")
     )
     assert [s.name for s in ledger.waiting()] == ["s"], "a lease that ran out is on offer"
-    ledger.renew("w", [hold.key])
+    ledger.renew("w", [lease.key])
     assert ledger.waiting() == []
-    ledger.release([hold])
+    ledger.release([lease])
     assert [s.name for s in ledger.waiting()] == ["s"]
 
 

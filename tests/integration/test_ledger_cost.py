@@ -18,7 +18,7 @@ from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.optuna_tables import TRIALS
 from hpsearch.store.tables import leases, studies, tickets
-from hpsearch.store.values import Ending, Hold, Serves, Study, Write
+from hpsearch.store.values import Ending, Lease, Serves, Study, Write
 from tests.integration.test_ledger import a_proposal, a_study
 
 pytestmark = pytest.mark.mariadb
@@ -53,12 +53,12 @@ def counted(database: Database) -> Iterator[Count]:
     event.remove(database.engine, "commit", commit)
 
 
-def five_parameters(hold: Hold) -> FrozenTrial:
+def five_parameters(lease: Lease) -> FrozenTrial:
     return create_trial(
         state=TrialState.RUNNING,
         params=dict.fromkeys("abcde", 0.5),
         distributions={name: FloatDistribution(0, 1) for name in "abcde"},
-        user_attrs={"ticket": hold.number, "stage": "joint", "sampler": "random", "attempts": 1},
+        user_attrs={"ticket": lease.number, "stage": "joint", "sampler": "random", "attempts": 1},
         system_attrs={"note": 1},
     )
 
@@ -66,13 +66,13 @@ def five_parameters(hold: Hold) -> FrozenTrial:
 def run(ledger: Ledger, study: Study, stack: int) -> None:
     """A whole study whose training takes no time."""
     while ledger.waiting():
-        holds = ledger.claim("w", study.study_id, stack)
-        begun = ledger.begin([(hold, five_parameters(hold)) for hold in holds])
+        leases = ledger.claim("w", study.study_id, stack)
+        begun = ledger.begin([(lease, five_parameters(lease)) for lease in leases])
         ending = Ending(TrialState.PRUNED, 1.0, "pruned by asha after epoch 10")
         ledger.record([
-            Write(hold, trial[0], reports=REPORTS, user_attrs={"metrics": {}},
+            Write(lease, trial[0], reports=REPORTS, user_attrs={"metrics": {}},
                   system_attrs=NOTES, ending=ending)
-            for hold, trial in zip(holds, begun, strict=True) if trial is not None
+            for lease, trial in zip(leases, begun, strict=True) if trial is not None
         ])  # fmt: skip
 
 
@@ -141,14 +141,14 @@ def _analyze(database: Database) -> None:
 
 def costs(ledger: Ledger, study: Study) -> dict[str, int]:
     """What each verb makes the database do, where a worker has begun."""
-    held: list[Hold] = []
+    held: list[Lease] = []
     begun: list[Any] = []
 
     def claim() -> None:
         held[:] = ledger.claim("w", study.study_id, 8)
 
     def begin() -> None:
-        begun[:] = ledger.begin([(hold, a_proposal(hold.number)) for hold in held])
+        begun[:] = ledger.begin([(lease, a_proposal(lease.number)) for lease in held])
 
     def record() -> None:
         ending = Ending(TrialState.COMPLETE, 0.5)

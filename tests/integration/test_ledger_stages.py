@@ -13,7 +13,7 @@ from hpsearch.errors import ConflictError
 from hpsearch.store import trials
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import STOPPED, Ending, Hold, State, Study, Write
+from hpsearch.store.values import STOPPED, Ending, Lease, State, Study, Write
 from tests.studies import A_STUDY
 
 
@@ -33,14 +33,14 @@ def a_study(ledger: Ledger, budget: int = 10, *, overlap: bool = False) -> Study
     return study
 
 
-def finish(ledger: Ledger, holds: list[Hold], state: TrialState = TrialState.COMPLETE) -> None:
-    begun = [(hold, trials.empty(hold.number, -1, {"ticket": hold.number})) for hold in holds]
-    for hold, row in zip(holds, ledger.begin(begun), strict=True):
+def finish(ledger: Ledger, leases: list[Lease], state: TrialState = TrialState.COMPLETE) -> None:
+    begun = [(lease, trials.empty(lease.number, -1, {"ticket": lease.number})) for lease in leases]
+    for lease, row in zip(leases, ledger.begin(begun), strict=True):
         assert row is not None
-        assert not ledger.record([Write(hold, row[0], ending=Ending(state, 0.5))])
+        assert not ledger.record([Write(lease, row[0], ending=Ending(state, 0.5))])
 
 
-def claim(ledger: Ledger, study: Study, up_to: int = 9) -> list[Hold]:
+def claim(ledger: Ledger, study: Study, up_to: int = 9) -> list[Lease]:
     ledger.sign_on("w", "host", 1, "cpu")
     return ledger.claim("w", study.study_id, up_to)
 
@@ -55,7 +55,7 @@ def open_stage(ledger: Ledger, study: Study, number: int, stage: dict) -> None:
 
 def test_tickets_end_with_the_stage(ledger: Ledger) -> None:
     study = a_study(ledger)
-    assert [hold.number for hold in claim(ledger, study)] == [0, 1, 2]
+    assert [lease.number for lease in claim(ledger, study)] == [0, 1, 2]
     assert claim(ledger, study) == []
     assert ledger.upcoming(study.study_id, 9) == []
     assert ledger.waiting() == []
@@ -63,15 +63,15 @@ def test_tickets_end_with_the_stage(ledger: Ledger) -> None:
 
 def test_the_next_stage_waits_for_the_last_trial(ledger: Ledger) -> None:
     study = a_study(ledger)
-    holds = claim(ledger, study)
-    finish(ledger, holds[:2])
+    leases = claim(ledger, study)
+    finish(ledger, leases[:2])
     open_stage(ledger, study, 1, a_stage("polish", 3, None))
     assert names(ledger, study) == ["warmup"]
-    finish(ledger, holds[2:])
+    finish(ledger, leases[2:])
     assert [s.awaits_stage for s in ledger.waiting()] == [True]
     open_stage(ledger, study, 1, a_stage("polish", 3, None))
     assert names(ledger, study) == ["warmup", "polish"]
-    assert [hold.number for hold in claim(ledger, study)] == list(range(3, 10))
+    assert [lease.number for lease in claim(ledger, study)] == list(range(3, 10))
 
 
 def test_stages_overlap_where_the_study_allows_it(ledger: Ledger) -> None:
@@ -107,30 +107,30 @@ def test_of_many_workers_one_opens_the_stage(ledger: Ledger, url: str) -> None:
     for worker in workers:
         worker.join()
     assert len(names(ledger, study)) == 2
-    assert [hold.number for hold in claim(ledger, study)] == [3, 4]
+    assert [lease.number for lease in claim(ledger, study)] == [3, 4]
 
 
 def test_a_retry_belongs_to_the_stage_of_what_it_runs_again(ledger: Ledger) -> None:
     study = a_study(ledger)
-    holds = claim(ledger, study)
-    finish(ledger, holds[:1], TrialState.FAIL)
-    finish(ledger, holds[1:])
+    leases = claim(ledger, study)
+    finish(ledger, leases[:1], TrialState.FAIL)
+    finish(ledger, leases[1:])
     assert ledger.retry_failed("s") == 1
     assert not ledger.study("s").awaits_stage, "its result may be the best"
     (again,) = claim(ledger, study)
-    assert (again.origin, again.retry_of) == (0, 0)
+    assert (again.draw_index, again.retry_of) == (0, 0)
     finish(ledger, [again])
     open_stage(ledger, study, 1, a_stage("polish", 3, None))
-    holds = claim(ledger, study)
-    assert [hold.origin for hold in holds] == list(range(3, 10))
-    finish(ledger, holds)
+    leases = claim(ledger, study)
+    assert [lease.draw_index for lease in leases] == list(range(3, 10))
+    finish(ledger, leases)
     assert ledger.study("s").state == "done"
 
 
 def test_a_ticket_that_killed_its_workers_names_its_stage(ledger: Ledger) -> None:
     study = a_study(ledger)
     for _ in range(3):
-        held = [hold for hold in claim(ledger, study) if hold.number == 0]
+        held = [lease for lease in claim(ledger, study) if lease.number == 0]
         ledger.release(held, lost="worker w was killed")
     claim(ledger, study)
     (trial,) = optuna.load_study(study_name="s", storage=ledger.database.url).trials
@@ -159,7 +159,7 @@ def with_finish(ledger: Ledger, hours: float | None = None) -> Study:
     return study
 
 
-def in_finish(ledger: Ledger, count: int = 2) -> tuple[Study, list[Hold]]:
+def in_finish(ledger: Ledger, count: int = 2) -> tuple[Study, list[Lease]]:
     study = with_finish(ledger)
     finish(ledger, claim(ledger, study))
     open_stage(ledger, study, 1, a_stage("final", 3, count))
@@ -167,15 +167,15 @@ def in_finish(ledger: Ledger, count: int = 2) -> tuple[Study, list[Hold]]:
 
 
 def test_a_finish_needs_no_more_tickets_than_it_has(ledger: Ledger) -> None:
-    _study, holds = in_finish(ledger)
-    assert [hold.number for hold in holds] == [3, 4]
+    _study, leases = in_finish(ledger)
+    assert [lease.number for lease in leases] == [3, 4]
     assert ledger.study("s").tickets == 5
     assert ledger.begin_verdict(ledger.study("s")) is None, "its trials are under way"
 
 
 def test_a_study_is_done_once_the_verdict_is_there(ledger: Ledger) -> None:
-    study, holds = in_finish(ledger)
-    finish(ledger, holds)
+    study, leases = in_finish(ledger)
+    finish(ledger, leases)
     assert ledger.study("s").state == "open"
     assert [s.name for s in ledger.waiting()] == ["s"], "somebody has to look at the test part"
     assert claim(ledger, study) == []
@@ -192,17 +192,17 @@ def test_a_study_is_done_once_the_verdict_is_there(ledger: Ledger) -> None:
 @pytest.mark.mariadb
 def test_hours_end_the_search_and_not_the_finish(ledger: Ledger) -> None:
     study = with_finish(ledger, hours=1.0)
-    (hold,) = claim(ledger, study, up_to=1)
+    (lease,) = claim(ledger, study, up_to=1)
     spend = "UPDATE hpsearch_studies SET active_s = 3600"
     ledger.database.write(lambda connection: connection.exec_driver_sql(spend))
-    finish(ledger, [hold])
+    finish(ledger, [lease])
     assert claim(ledger, study) == []
     (waiting,) = ledger.waiting()
     assert waiting.awaits_stage
     open_stage(ledger, study, 1, a_stage("final", 1, 2))
-    holds = claim(ledger, study)
-    assert [hold.number for hold in holds] == [1, 2]
-    finish(ledger, holds)
+    leases = claim(ledger, study)
+    assert [lease.number for lease in leases] == [1, 2]
+    finish(ledger, leases)
     assert ledger.begin_verdict(ledger.study("s")) == 1
     ledger.end_verdict(ledger.study("s"), 1, {})
     assert ledger.study("s").state == "done"
@@ -210,12 +210,12 @@ def test_hours_end_the_search_and_not_the_finish(ledger: Ledger) -> None:
 
 @pytest.mark.mariadb
 def test_another_finish_is_another_use(ledger: Ledger) -> None:
-    study, holds = in_finish(ledger)
+    study, leases = in_finish(ledger)
     with pytest.raises(ConflictError, match="has to come to its end first"):
         ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
     with pytest.raises(ConflictError, match="in its finish"):
         ledger.extend("s", 1)
-    finish(ledger, holds)
+    finish(ledger, leases)
     ledger.end_verdict(
         ledger.study("s"), ledger.begin_verdict(ledger.study("s")) or 0, {"test": 0.5}
     )
@@ -230,9 +230,9 @@ def test_another_finish_is_another_use(ledger: Ledger) -> None:
 
 
 def test_a_failed_training_of_a_finish_can_be_run_again(ledger: Ledger) -> None:
-    study, holds = in_finish(ledger)
-    finish(ledger, holds[:1], TrialState.FAIL)
-    finish(ledger, holds[1:])
+    study, leases = in_finish(ledger)
+    finish(ledger, leases[:1], TrialState.FAIL)
+    finish(ledger, leases[1:])
     ledger.retry_failed("s")
     assert ledger.begin_verdict(ledger.study("s")) is None
     finish(ledger, claim(ledger, study))
@@ -248,9 +248,9 @@ def test_tickets_are_dealt_in_order_where_hours_may_end_the_search(ledger: Ledge
 
 def test_a_study_whose_last_trial_ended_while_it_was_stopped_is_done(ledger: Ledger) -> None:
     study, _ = ledger.create(replace(A_STUDY, tickets=1))
-    holds = claim(ledger, study)
+    leases = claim(ledger, study)
     ledger.set_state("s", "stopped")
-    finish(ledger, holds)
+    finish(ledger, leases)
     assert ledger.set_state("s", "open").state == "done"
 
 
@@ -259,8 +259,8 @@ def test_a_stage_thought_of_before_something_was_added_is_not_opened(
     ledger: Ledger, added: tuple[int, float | None]
 ) -> None:
     study = with_finish(ledger, hours=1.0)
-    (hold,) = claim(ledger, study, up_to=1)
-    finish(ledger, [hold])
+    (lease,) = claim(ledger, study, up_to=1)
+    finish(ledger, [lease])
     spend = "UPDATE hpsearch_studies SET active_s = 3600"
     if added[1] is not None:
         ledger.database.write(lambda connection: connection.exec_driver_sql(spend))
@@ -274,8 +274,8 @@ def test_a_stage_thought_of_before_something_was_added_is_not_opened(
 
 
 def test_a_finish_asked_for_while_the_last_is_judged_is_not_lost(ledger: Ledger) -> None:
-    study, holds = in_finish(ledger)
-    finish(ledger, holds)
+    study, leases = in_finish(ledger)
+    finish(ledger, leases)
     number = ledger.begin_verdict(ledger.study("s"))
     ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
     ledger.end_verdict(ledger.study("s"), number or 0, {"test": 0.5})
@@ -285,8 +285,8 @@ def test_a_finish_asked_for_while_the_last_is_judged_is_not_lost(ledger: Ledger)
 
 def test_a_finish_without_a_verdict_can_be_begun_again(ledger: Ledger) -> None:
     """One of its networks is lost."""
-    study, holds = in_finish(ledger)
-    finish(ledger, holds)
+    study, leases = in_finish(ledger)
+    finish(ledger, leases)
     assert ledger.begin_verdict(ledger.study("s")) == 1
     ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
     open_stage(ledger, study, 2, a_stage("final", 5, 2))
@@ -321,76 +321,78 @@ def test_hours_alone_are_not_added_where_no_trial_is_left(ledger: Ledger) -> Non
 # --- a finish that is stopped, or comes to nothing --------------------------------------------
 
 
-def stop_worker(ledger: Ledger, holds: list[Hold]) -> None:
+def stop_worker(ledger: Ledger, leases: list[Lease]) -> None:
     """A worker that saw its study stopped ends what it trains."""
-    begun = [(hold, trials.empty(hold.number, -1, {"ticket": hold.number})) for hold in holds]
+    begun = [(lease, trials.empty(lease.number, -1, {"ticket": lease.number})) for lease in leases]
     rows = ledger.begin(begun)
     endings = [Write(h, row[0], ending=Ending(TrialState.PRUNED, 0.4, STOPPED))
-               for h, row in zip(holds, rows, strict=True) if row]  # fmt: skip
+               for h, row in zip(leases, rows, strict=True) if row]  # fmt: skip
     assert not ledger.record(endings)
 
 
-def begin(ledger: Ledger, holds: list[Hold]) -> None:
-    assert all(ledger.begin([(h, trials.empty(h.number, -1, {"ticket": h.number})) for h in holds]))
+def begin(ledger: Ledger, leases: list[Lease]) -> None:
+    assert all(
+        ledger.begin([(h, trials.empty(h.number, -1, {"ticket": h.number})) for h in leases])
+    )
 
 
 def draws(ledger: Ledger, study: Study) -> set[tuple[int, int | None]]:
-    return {(hold.origin, hold.retry_of) for hold in claim(ledger, study)}
+    return {(lease.draw_index, lease.retry_of) for lease in claim(ledger, study)}
 
 
 def test_what_was_stopped_of_a_finish_is_begun_again(ledger: Ledger) -> None:
-    study, holds = in_finish(ledger)
-    finish(ledger, holds[:1])
+    study, leases = in_finish(ledger)
+    finish(ledger, leases[:1])
     ledger.set_state("s", "stopped")
-    stop_worker(ledger, holds[1:])
+    stop_worker(ledger, leases[1:])
     assert ledger.begin_verdict(ledger.study("s")) is None, "a training is missing"
     ledger.set_state("s", "open")
     (again,) = claim(ledger, study)
-    assert (again.origin, again.retry_of) == (holds[1].origin, holds[1].number)
+    assert (again.draw_index, again.retry_of) == (leases[1].draw_index, leases[1].number)
     finish(ledger, [again])
     assert ledger.begin_verdict(ledger.study("s")) == 1
 
 
 def test_a_worker_that_ends_what_was_stopped_only_after_the_resume(ledger: Ledger) -> None:
-    study, holds = in_finish(ledger)
+    study, leases = in_finish(ledger)
     ledger.set_state("s", "stopped")
     ledger.set_state("s", "open")
-    stop_worker(ledger, holds)
+    stop_worker(ledger, leases)
     assert ledger.begin_verdict(ledger.study("s")) is None
-    assert draws(ledger, study) == {(hold.origin, hold.number) for hold in holds}
+    assert draws(ledger, study) == {(lease.draw_index, lease.number) for lease in leases}
 
 
 def test_what_is_stopped_twice_is_begun_a_third_time(ledger: Ledger) -> None:
-    study, holds = in_finish(ledger)
-    finish(ledger, holds[:1])
-    left = holds[1:]
+    study, leases = in_finish(ledger)
+    finish(ledger, leases[:1])
+    left = leases[1:]
     for _ in range(2):
         ledger.set_state("s", "stopped")
         stop_worker(ledger, left)
         ledger.set_state("s", "paused")
         ledger.set_state("s", "open")
         before, left = left, claim(ledger, study)
-        assert [(h.origin, h.retry_of) for h in left] == [(4, before[0].number)]
+        assert [(h.draw_index, h.retry_of) for h in left] == [(4, before[0].number)]
     finish(ledger, left)
     assert ledger.begin_verdict(ledger.study("s")) == 1
 
 
 def test_what_a_dead_worker_had_is_begun_again_too(ledger: Ledger) -> None:
     """Nobody is there to end it: stop does that itself."""
-    study, holds = in_finish(ledger)
-    begin(ledger, holds)
+    study, leases = in_finish(ledger)
+    begin(ledger, leases)
     ledger.sign_off("w", lost="it was killed")
     ledger.set_state("s", "stopped")
     ledger.set_state("s", "open")
-    assert draws(ledger, study) == {(hold.origin, hold.number) for hold in holds}
+    assert draws(ledger, study) == {(lease.draw_index, lease.number) for lease in leases}
 
 
 def test_of_the_search_what_was_stopped_stays_so(ledger: Ledger) -> None:
     study = with_finish(ledger)
-    holds = claim(ledger, study)
-    finish(ledger, holds[:2])
+    leases = claim(ledger, study)
+    finish(ledger, leases[:2])
     ledger.set_state("s", "stopped")
-    stop_worker(ledger, holds[2:])
+    stop_worker(ledger, leases[2:])
     ledger.set_state("s", "open")
     assert ledger.study("s").awaits_stage
     open_stage(ledger, study, 1, a_stage("final", 3, 2))
@@ -398,8 +400,8 @@ def test_of_the_search_what_was_stopped_stays_so(ledger: Ledger) -> None:
 
 
 def test_a_diverged_training_of_a_finish_is_not_run_again(ledger: Ledger) -> None:
-    _study, holds = in_finish(ledger)
-    finish(ledger, holds, TrialState.PRUNED)
+    _study, leases = in_finish(ledger)
+    finish(ledger, leases, TrialState.PRUNED)
     ledger.set_state("s", "stopped")
     assert ledger.set_state("s", "open").issued == 5
     assert ledger.begin_verdict(ledger.study("s")) == 1
@@ -429,8 +431,8 @@ def test_neither_verdict_nor_finish_begins_while_a_study_is_put_down(
 def test_a_verdict_that_has_begun_counts_whoever_stops_the_study_meanwhile(
     ledger: Ledger,
 ) -> None:
-    _study, holds = in_finish(ledger)
-    finish(ledger, holds)
+    _study, leases = in_finish(ledger)
+    finish(ledger, leases)
     number = ledger.begin_verdict(ledger.study("s"))
     ledger.set_state("s", "stopped")
     ledger.end_verdict(ledger.study("s"), number or 0, {"test": 0.5})
@@ -439,8 +441,8 @@ def test_a_verdict_that_has_begun_counts_whoever_stops_the_study_meanwhile(
 
 
 def test_a_finish_that_came_to_nothing_is_no_use_of_the_test_part(ledger: Ledger) -> None:
-    study, holds = in_finish(ledger)
-    finish(ledger, holds, TrialState.PRUNED)
+    study, leases = in_finish(ledger)
+    finish(ledger, leases, TrialState.PRUNED)
     ledger.end_finish(ledger.study("s"))
     assert (ledger.study("s").state, ledger.study("s").finish) == ("done", "done")
     assert ledger.verdicts(study.study_id) == []
@@ -451,8 +453,8 @@ def test_a_finish_that_came_to_nothing_is_no_use_of_the_test_part(ledger: Ledger
 
 
 def test_an_empty_verdict_of_an_earlier_program_does_not_count(ledger: Ledger) -> None:
-    study, holds = in_finish(ledger)
-    finish(ledger, holds)
+    study, leases = in_finish(ledger)
+    finish(ledger, leases)
     ledger.end_verdict(ledger.study("s"), ledger.begin_verdict(ledger.study("s")) or 0, {})
     assert ledger.verdicts(study.study_id) == []
     ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
@@ -462,8 +464,8 @@ def test_an_empty_verdict_of_an_earlier_program_does_not_count(ledger: Ledger) -
 
 
 def test_a_finish_does_not_come_to_nothing_while_a_retry_waits(ledger: Ledger) -> None:
-    _study, holds = in_finish(ledger)
-    finish(ledger, holds, TrialState.FAIL)
+    _study, leases = in_finish(ledger)
+    finish(ledger, leases, TrialState.FAIL)
     seen = ledger.study("s")
     ledger.retry_failed("s")
     ledger.end_finish(seen)
@@ -472,9 +474,9 @@ def test_a_finish_does_not_come_to_nothing_while_a_retry_waits(ledger: Ledger) -
 
 def test_what_failed_in_a_finish_that_has_ended_is_not_retried(ledger: Ledger) -> None:
     """No verdict would come of it: another finish is what helps."""
-    study, holds = in_finish(ledger)
-    finish(ledger, holds[:1], TrialState.FAIL)
-    finish(ledger, holds[1:])
+    study, leases = in_finish(ledger)
+    finish(ledger, leases[:1], TrialState.FAIL)
+    finish(ledger, leases[1:])
     ledger.end_verdict(
         ledger.study("s"), ledger.begin_verdict(ledger.study("s")) or 0, {"test": 0.5}
     )
@@ -487,8 +489,8 @@ def test_what_failed_in_a_finish_that_has_ended_is_not_retried(ledger: Ledger) -
 
 
 def test_what_was_stopped_of_a_finish_before_is_not_begun_again(ledger: Ledger) -> None:
-    study, holds = in_finish(ledger)
-    stop_worker(ledger, holds)  # as by an earlier program
+    study, leases = in_finish(ledger)
+    stop_worker(ledger, leases)  # as by an earlier program
     ledger.database.write(
         lambda connection: connection.exec_driver_sql(
             "DELETE FROM hpsearch_tickets WHERE retry_of IS NOT NULL"
@@ -508,13 +510,13 @@ def test_what_was_stopped_of_a_finish_before_is_not_begun_again(ledger: Ledger) 
 
 def test_a_verdict_is_of_the_study_that_was_seen(ledger: Ledger) -> None:
     """SQLite gives the id of a deleted study to the next one."""
-    _, holds = in_finish(ledger)
-    finish(ledger, holds)
+    _, leases = in_finish(ledger)
+    finish(ledger, leases)
     seen = ledger.study("s")
     assert ledger.begin_verdict(seen) == 1
     ledger.delete("s")
-    study, holds = in_finish(ledger)
-    finish(ledger, holds)
+    study, leases = in_finish(ledger)
+    finish(ledger, leases)
     assert ledger.current(seen) is None
     ledger.end_verdict(seen, 1, {"test": 0.5})
     ledger.end_finish(seen)
@@ -542,8 +544,8 @@ def test_a_retry_that_comes_while_the_test_part_is_used_asks_for_no_second_verdi
 
 
 def test_a_late_verdict_does_not_end_the_finish_after_it(ledger: Ledger) -> None:
-    study, holds = in_finish(ledger)
-    finish(ledger, holds)
+    study, leases = in_finish(ledger)
+    finish(ledger, leases)
     seen = ledger.study("s")
     number = ledger.begin_verdict(seen)
     ledger.finish_again("s", 4, {"top": 1, "seeds": 2})

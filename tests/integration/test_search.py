@@ -28,7 +28,7 @@ from hpsearch.store import study_rows
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Ending, Hold, Write
+from hpsearch.store.values import Ending, Lease, Write
 from hpsearch.worker.staging import Staging
 
 PARAMETERS = (
@@ -75,20 +75,20 @@ class StudySession:
         found = self.ledger.stages(self.study.study_id)
         self.search.enter([Stage.from_json(stage, self.spec.space) for stage in found])
 
-    def begin(self) -> tuple[Hold, int]:
-        (hold,) = self.ledger.claim("w", self.study.study_id)
+    def begin(self) -> tuple[Lease, int]:
+        (lease,) = self.ledger.claim("w", self.study.study_id)
         self.mirror.refresh()
-        (proposal,) = self.search.propose([hold])
-        (begun,) = self.ledger.begin([(hold, proposal)])
+        (proposal,) = self.search.propose([lease])
+        (begun,) = self.ledger.begin([(lease, proposal)])
         assert begun is not None
         self.mirror.adopt(proposal, *begun)
-        return hold, begun[0]
+        return lease, begun[0]
 
-    def end(self, hold: Hold, trial_id: int, state: TrialState = TrialState.COMPLETE) -> None:
+    def end(self, lease: Lease, trial_id: int, state: TrialState = TrialState.COMPLETE) -> None:
         params = self.mirror.get_trial(trial_id).params
         value = 1 - abs(math.log10(params.get("lr", 1e-2)) + 2) - params.get("dropout", 0.0)
         report, ending = Epoch(1, value, {}, 0.1), Ending(state, value)
-        write = Write(hold, trial_id, reports=[report], ending=ending)
+        write = Write(lease, trial_id, reports=[report], ending=ending)
         assert self.ledger.record([write]) == set()
         self.mirror.report(trial_id, 1, value)
         self.mirror.end(trial_id, state, value)
@@ -139,10 +139,10 @@ def test_a_sampler_that_learns_starts_at_random_and_says_so(bench, sampler, lear
 
 def test_a_trial_that_ends_between_two_looks_is_seen_to_have_ended(bench) -> None:
     study = bench("random")
-    hold, trial_id = study.begin()
+    lease, trial_id = study.begin()
     other = Mirror(study.ledger.database, study.study.study_id, "s", "maximize")
     other.fetch()  # as another thread does: it is not shown yet
-    study.end(hold, trial_id)
+    study.end(lease, trial_id)
     other.refresh()
     assert [trial.state for trial in other.trials()] == [TrialState.COMPLETE]
 
@@ -190,12 +190,12 @@ def test_a_stage_draws_from_its_own_ranges_whatever_the_pruner(bench, sampler, p
         study.ledger.database.write(
             lambda c: c.exec_driver_sql("UPDATE hpsearch_studies SET opened = NULL")
         )
-        hold, trial_id = study.begin()
+        lease, trial_id = study.begin()
         values = study.search.values(study.mirror.get_trial(trial_id))
-        if stage.point(hold.origin) is None:
+        if stage.point(lease.draw_index) is None:
             assert all(p.domain.contains(values[p.name]) for p in stage.parameters
                        if p.name != "lr" or not stage.rescaled)  # fmt: skip
-        study.end(hold, trial_id)
+        study.end(lease, trial_id)
 
 
 @pytest.mark.parametrize("overlap", ["true", "false"])
@@ -220,15 +220,15 @@ def test_the_next_stage_has_its_share_of_what_the_hours_hold(bench, overlap: str
 def test_a_trial_beyond_a_range_says_so_to_optuna(bench, widen: str) -> None:
     """Its distribution reaches as far as its value; those of all others are the study's."""
     study = bench("random", extra=f", strategy: staged, pruner: none, widen: {widen}")
-    hold, trial_id = study.begin()
-    study.end(hold, trial_id)
+    lease, trial_id = study.begin()
+    study.end(lease, trial_id)
     stages = list(study.search.stages)
     found = outline.opening(study.spec, [*stages, replace(stages[0], name="regularization")],
                             [outline.Done(0, {"depth": 2, "width": 16, "lr": 0.1, "dropout": 0.2},
                                           0.9)], 1, 40)  # fmt: skip
     assert found.name == "polish"
     study.search.enter([*stages, found])
-    trials = study.search.propose([Hold(9, n, 1, "w", origin=n) for n in range(1, 41)])
+    trials = study.search.propose([Lease(9, n, 1, "w", draw_index=n) for n in range(1, 41)])
     beyond = [t for t in trials if t.params["lr"] > 0.1]
     assert bool(beyond) == (widen == "true")
     for trial in trials:
@@ -238,7 +238,7 @@ def test_a_trial_beyond_a_range_says_so_to_optuna(bench, widen: str) -> None:
         assert kept.low <= trial.params["lr"] <= kept.high
     final = Stage("final", 41, 2, bases=({**study.search.values(trials[0]), "lr": 0.3},))
     study.search.enter([*stages, found, final])
-    (trial,) = study.search.propose([Hold(9, 41, 1, "w", origin=41)])
+    (trial,) = study.search.propose([Lease(9, 41, 1, "w", draw_index=41)])
     assert trial.params["lr"] == trial.distributions["lr"].high == 0.3
 
 
@@ -295,19 +295,19 @@ def test_a_batch_is_as_diverse_as_proposals_one_by_one(bench, sampler, learner) 
     study, threads = bench(sampler), torch.get_num_threads()
     for _ in range(20):
         study.end(*study.begin())
-    holds = study.ledger.claim("w", study.study.study_id, 8)
-    batch = study.search.propose(holds)
+    leases = study.ledger.claim("w", study.study.study_id, 8)
+    batch = study.search.propose(leases)
     assert {t.user_attrs["sampler"] for t in batch} == {learner}
     assert len({str(t.params) for t in batch}) == 8
     assert {t.number for t in batch} == set(range(20, 28))
-    for hold in holds:
-        study.mirror.drop_ticket(hold.number)
-    study.ledger.release(holds, None)
+    for lease in leases:
+        study.mirror.drop_ticket(lease.number)
+    study.ledger.release(leases, None)
     one_by_one = []
     for _ in range(8):
-        hold, trial_id = study.begin()
+        lease, trial_id = study.begin()
         one_by_one.append(study.mirror.get_trial(trial_id))
-        study.end(hold, trial_id)
+        study.end(lease, trial_id)
     assert spread(batch) > spread(one_by_one) / 2
     assert torch.get_num_threads() == threads
 
@@ -390,8 +390,8 @@ def test_what_is_drawn_depends_on_the_history_and_not_on_the_process(
 
 
 def proposal(study: StudySession, number: int) -> FrozenTrial:
-    hold = Hold(study.study.study_id, number, 1, "w", origin=number)
-    return study.search.propose([hold])[0]
+    lease = Lease(study.study.study_id, number, 1, "w", draw_index=number)
+    return study.search.propose([lease])[0]
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc"])
@@ -424,9 +424,9 @@ def test_each_group_can_have_its_own_sampler(bench) -> None:
 
 def test_a_retry_has_the_parameters_of_the_trial_that_failed(bench) -> None:
     study = bench("tpe")
-    hold, trial_id = study.begin()
+    lease, trial_id = study.begin()
     ending = Ending(TrialState.FAIL, None, "out_of_memory")
-    study.ledger.record([Write(hold, trial_id, ending=ending)])
+    study.ledger.record([Write(lease, trial_id, ending=ending)])
     study.ledger.retry_failed("s")
     study.open()
     _, again = study.begin()
@@ -452,20 +452,20 @@ def test_a_pruner_stops_the_weak_and_not_the_strong(bench, pruner) -> None:
     pruned = []
     for number in range(12):
         strong = number % 2 == 0
-        hold, trial_id = study.begin()
+        lease, trial_id = study.begin()
         trial = study.mirror.get_trial(trial_id)
         for epoch in range(1, 9):
             value = (0.9 if strong else 0.05) - epoch / 1000
             study.mirror.report(trial_id, epoch, value)
             report = Epoch(epoch, value, {}, 0.1)
-            study.ledger.record([Write(hold, trial_id, reports=[report])])
+            study.ledger.record([Write(lease, trial_id, reports=[report])])
             if study.search.should_prune(trial):
                 pruned.append(number)
                 break
         state = TrialState.PRUNED if number in pruned else TrialState.COMPLETE
         notes = study.mirror.take_notes(trial_id)
         ending = Ending(state, value)
-        study.ledger.record([Write(hold, trial_id, system_attrs=notes, ending=ending)])
+        study.ledger.record([Write(lease, trial_id, system_attrs=notes, ending=ending)])
         study.mirror.end(trial_id, state, value)
     if pruner == "none":
         assert pruned == []
@@ -476,13 +476,13 @@ def test_a_pruner_stops_the_weak_and_not_the_strong(bench, pruner) -> None:
 
 def test_what_a_pruner_notes_reaches_other_workers(bench) -> None:
     study = bench("random", extra=", pruner: asha")
-    hold, trial_id = study.begin()
+    lease, trial_id = study.begin()
     study.mirror.report(trial_id, 1, 0.5)
     study.search.should_prune(study.mirror.get_trial(trial_id))
     notes = study.mirror.take_notes(trial_id)
     assert notes
     report = Epoch(1, 0.5, {}, 0.1)
-    study.ledger.record([Write(hold, trial_id, reports=[report], system_attrs=notes)])
+    study.ledger.record([Write(lease, trial_id, reports=[report], system_attrs=notes)])
     study.open()
     study.mirror.refresh()
     seen = study.mirror.get_trial(trial_id)
@@ -525,10 +525,10 @@ def test_cmaes_runs_no_pickle_of_the_database(bench, tmp_path: Path) -> None:
         ours.end(*ours.begin())
     pickled = pickle.dumps(Hostile(tmp_path / "was run")).hex()
     storage = optuna.storages.RDBStorage(ours.ledger.database.url)
-    hold, trial_id = ours.begin()
+    lease, trial_id = ours.begin()
     storage.set_trial_system_attr(trial_id, "cma:optimizer:0", pickled)
     storage.set_trial_system_attr(trial_id, "cma:generation", ["x"])
-    ours.end(hold, trial_id)
+    ours.end(lease, trial_id)
     ours.open()
     ours.end(*ours.begin())
     assert not (tmp_path / "was run").exists()

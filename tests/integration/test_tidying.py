@@ -61,24 +61,24 @@ class Worker:
 
     def begin(self) -> int:
         """Take a ticket, and save its first checkpoint."""
-        (hold,) = self.ledger.claim(self.name, self.study.study_id)
-        self.keeper.watch(hold)
-        if hold.trial_id is None:
-            proposal = a_proposal(hold.number)
-            (row,) = self.ledger.begin([(hold, proposal)])
+        (lease,) = self.ledger.claim(self.name, self.study.study_id)
+        self.keeper.watch(lease)
+        if lease.trial_id is None:
+            proposal = a_proposal(lease.number)
+            (row,) = self.ledger.begin([(lease, proposal)])
             assert row is not None
             trial = self.mirror.adopt(proposal, *row)
         else:
             self.mirror.refresh()
-            trial = self.mirror.hold(hold.trial_id)
-        self.running[hold.number] = Running(hold, trial, None)
-        self.networks[hold.number] = 1
-        assert self.save(hold.number) is None
-        return hold.number
+            trial = self.mirror.hold(lease.trial_id)
+        self.running[lease.number] = Running(lease, trial, None)
+        self.networks[lease.number] = 1
+        assert self.save(lease.number) is None
+        return lease.number
 
     def save(self, number: int) -> str | None:
-        hold = self.running[number].hold
-        return self.saves.save(hold, self.networks.saved(number), last=False)
+        lease = self.running[number].lease
+        return self.saves.save(lease, self.networks.saved(number), last=False)
 
     def end(self, number: int, value: float) -> None:
         running = self.running[number]

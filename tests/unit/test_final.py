@@ -16,7 +16,7 @@ GOOD, PLAIN = {"lr": 0.1}, {"lr": 0.001}
 
 def entry(values, *found: float | None, first: int = 0) -> Entry:
     return Entry(values, tuple(
-        Repeat(first + i, 100 + first + i, turn=i, value=value) for i, value in enumerate(found)
+        Repeat(first + i, 100 + first + i, repeat=i, value=value) for i, value in enumerate(found)
     ))  # fmt: skip
 
 

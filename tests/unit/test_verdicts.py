@@ -18,7 +18,7 @@ FIVE = (0.0, 0.001, -0.001, 0.002, -0.002)
 
 def entry(values, *found: float | None, first: int = 0) -> Entry:
     return Entry(values, tuple(
-        Repeat(first + i, 100 + first + i, turn=i, value=value) for i, value in enumerate(found)
+        Repeat(first + i, 100 + first + i, repeat=i, value=value) for i, value in enumerate(found)
     ))  # fmt: skip
 
 

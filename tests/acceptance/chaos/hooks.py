@@ -121,7 +121,7 @@ def die_after(ticket: int) -> None:
     """Kill the process once a report of that ticket, of any epoch but the last, is delivered."""
 
     def due(args: Any, _refused: Any) -> bool:
-        return any(w.hold.number == ticket and w.reports and not w.ending for w in args[1])
+        return any(w.lease.number == ticket and w.reports and not w.ending for w in args[1])
 
     _wrap(Ledger, "record", due, "after")
 
@@ -135,7 +135,7 @@ def note_reports(path: Path) -> None:
     def wrapped(self: Ledger, writes: Any) -> Any:
         writes = list(writes)
         refused = record(self, writes)
-        taken = [w for w in writes if w.hold.key not in refused]
+        taken = [w for w in writes if w.lease.key not in refused]
         lines = [f"{w.trial_id} {r.epoch} {r.value!r}\n" for w in taken for r in w.reports]
         _append(file, "".join(lines))
         return refused
@@ -334,7 +334,7 @@ def doomed(doom: Doom) -> None:
     elif doom.moment == "checkpoint":
         _wrap(Checkpoints, "save", lambda _args, _result: due(), "during", doom.delay_s)
     elif doom.where == "after claim":
-        _wrap(Ledger, "claim", lambda _args, holds: bool(holds) and due(), "after")
+        _wrap(Ledger, "claim", lambda _args, leases: bool(leases) and due(), "after")
     elif doom.moment == "claiming":
         _wrap(Ledger, "begin", lambda _args, _result: due(), doom.where.split()[0])
     else:

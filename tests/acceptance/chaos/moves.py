@@ -74,9 +74,9 @@ def after_moves(do: Callable[[str], None]) -> None:
     def written(writes: Sequence[Write]) -> Iterator[str]:
         for write in writes:
             for report in write.reports:
-                yield f"record {write.hold.number}.{report.epoch}"
+                yield f"record {write.lease.number}.{report.epoch}"
             if write.ending:
-                yield f"record {write.hold.number}.end"
+                yield f"record {write.lease.number}.end"
 
     for name in _MOVES:
         wrap(name)

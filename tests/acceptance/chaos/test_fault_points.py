@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import Ending, Hold, Study, Write
+from hpsearch.store.values import Ending, Lease, Study, Write
 from tests.acceptance.chaos import hooks
 from tests.acceptance.chaos.harness import Crew, Hook, Worker, connected, study
 from tests.acceptance.chaos.hooks import Doom
@@ -221,7 +221,7 @@ def as_it_is(_crew: Crew) -> None:
 def fail_a_trial(crew: Crew) -> None:
     (ticket,) = crew.rows("SELECT trial_id FROM hpsearch_tickets WHERE number = 0")
     ending = Ending(TrialState.FAIL, None, "error: made for a test")
-    assert not crew.ledger.record([Write(Hold(1, 0, 1, "dead0"), ticket.trial_id, ending=ending)])
+    assert not crew.ledger.record([Write(Lease(1, 0, 1, "dead0"), ticket.trial_id, ending=ending)])
 
 
 def stop_before_a_worker_dies(crew: Crew) -> None:
@@ -245,7 +245,7 @@ class Scenario:
     """In the budget once it has been done."""
 
 
-HELD = Hold(1, 0, 1, "dead0")
+HELD = Lease(1, 0, 1, "dead0")
 FINE = {"suspect": None, "said": "", "stops": False}
 SCENARIOS = {
     "release": Scenario("release", ([HELD],)),
