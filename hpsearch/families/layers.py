@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeVar
 
+import torch
 from torch import nn
 
 from hpsearch.training.stacking.dropout import Dropout
@@ -13,7 +15,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["activation_layer", "dense_block", "dropout_layer", "initialise"]
+    from hpsearch.families import Problem
+
+__all__ = [
+    "AsSequence", "Dropout", "activation_layer", "dense_block", "dropout_layer", "initialise",
+]  # fmt: skip
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -59,9 +65,31 @@ def dense_block(
     ]
 
 
+class AsSequence(nn.Module):
+    """Inputs as sequences of T steps, (N, T, D), or with `maps_first` as (N, D, T).
+
+    A sequence (T, D) is one already. An image (C, H, W) is read row by row, from the top: its steps
+    are the H rows of C x W pixels. A row of numbers (D,) has a step a number.
+    """
+
+    def __init__(self, problem: Problem, *, maps_first: bool = False) -> None:
+        super().__init__()
+        shape = problem.shape
+        self._images, self._maps_first = problem.kind == "images", maps_first
+        self.length = shape[1] if self._images else shape[0]
+        self.width = math.prod(shape) // self.length
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same numbers by steps."""
+        if self._images:
+            x = x.transpose(1, 2)
+        x = x.reshape(len(x), self.length, self.width)
+        return x.transpose(1, 2) if self._maps_first else x
+
+
 def initialise(network: N, init: str) -> N:
-    """The network, with the weights of all dense and convolutional layers set by `init`, and their
-    biases to 0.
+    """The network, with the weights of all dense, convolutional and recurrent layers set by `init`,
+    and their biases to 0. Of a recurrent layer each gate is a matrix of its own.
 
     `default` leaves PyTorch's own: uniform within 1/sqrt(inputs), biases too. The others are
     `torch.nn.init`'s functions with their own defaults (Glorot and Bengio 2010; He et al. 2015,
@@ -70,8 +98,15 @@ def initialise(network: N, init: str) -> N:
     if init == "default":
         return network
     for layer in network.modules():
-        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+        if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
             _INITS[init](layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.RNNBase):
+            for weight in layer.parameters():
+                if weight.dim() == 1:
+                    nn.init.zeros_(weight)
+                else:
+                    for gate in torch.split(weight.detach(), layer.hidden_size):
+                        _INITS[init](gate)
     return network

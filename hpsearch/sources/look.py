@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpsearch.spec.problem import Kind
 
 __all__ = ["Look"]
 
@@ -25,5 +28,7 @@ class Look:
     classes: int | None = None
     """How many classes there are, 0 where the target is a number; None where that is not known, as
     not all was looked at."""
+    kind: Kind | None = None
+    """What one input is, where that depends on the data."""
     rarest: int | None = None
     """Rows of the class that has the fewest, where that is known."""

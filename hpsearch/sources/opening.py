@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import DataError
 from hpsearch.spec import versions
+from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.faults import listed
 from hpsearch.spec.registry import named
 from hpsearch.spec.source import SOURCES
 from hpsearch.spec.task import TASKS
@@ -20,8 +22,12 @@ if TYPE_CHECKING:
     from hpsearch.sources.look import Look
     from hpsearch.sources.split import DataSettings
     from hpsearch.spec import StudySpec
+    from hpsearch.spec.problem import Kind
 
-__all__ = ["check_continues", "check_task", "data_settings", "look", "open_data", "open_test_part"]
+__all__ = [
+    "check_continues", "check_takes", "check_task", "data_settings", "look", "open_data",
+    "open_test_part",
+]  # fmt: skip
 
 
 def data_settings(spec: StudySpec, base: Path) -> DataSettings:
@@ -34,12 +40,14 @@ def data_settings(spec: StudySpec, base: Path) -> DataSettings:
 def look(spec: StudySpec, base: Path) -> Look | None:
     """What a study's data shows at a glance; None where its source has nothing to show.
 
-    Raises DataError where it is missing, or cannot be read.
+    Raises DataError where it is missing, cannot be read, or is none that the study's networks take.
     """
     source = SOURCES[spec.data.source]
     if source.look is None:
         return None
     seen: Look = named(source.look)(spec.data, base)
+    if seen.kind is not None:
+        check_takes(spec, seen.kind)
     return seen
 
 
@@ -67,12 +75,13 @@ def open_data(
         record: What the study's first worker found of the data; None: there was none so far.
 
     Raises DataError where the data is missing or not as it should be, or where it is for a task
-    that the study's metric does not measure.
+    that the study's metric does not measure, or of a kind that its networks do not take.
     """
     from hpsearch.sources.dataset import load
 
     dataset = load(data_settings(spec, base), device, (record or {}).get("decided"))
     check_task(spec, dataset.task)
+    check_takes(spec, dataset.kind)
     return dataset
 
 
@@ -84,6 +93,17 @@ def open_test_part(spec: StudySpec, base: Path, dataset: Dataset, device: torch.
     from hpsearch.sources.dataset import test_part
 
     return test_part(data_settings(spec, base), dataset, dataset.record, device)
+
+
+def check_takes(spec: StudySpec, kind: Kind) -> None:
+    """DataError where the study's family cannot be given such inputs, which may be known only from
+    the data."""
+    if kind not in FAMILIES[spec.family].takes:
+        fitting = listed(name for name, other in FAMILIES.all().items() if kind in other.takes)
+        raise DataError(
+            f"the data of study {spec.name!r} is {kind}, which {spec.family} does not take; "
+            f"set network.family to {fitting}"
+        )
 
 
 def check_task(spec: StudySpec, task: str) -> None:

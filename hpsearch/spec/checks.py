@@ -253,7 +253,7 @@ def _check_agreement(
 def _check_takes(family: str, source: str, faults: Faults) -> None:
     """Note a family that cannot be given what the source has."""
     kind = SOURCES[source].kind
-    if kind not in FAMILIES[family].takes:
+    if kind is not None and kind not in FAMILIES[family].takes:
         fitting = listed(name for name, other in FAMILIES.all().items() if kind in other.takes)
         expected = f"{fitting}, as {source} has {kind}"
         faults.add(("network", "family"), expected, show(family), beside=[("data", "source")])

@@ -90,8 +90,8 @@ class Source:
     inputs: str
     """Dotted path of the class of its inputs (`sources.inputs.Inputs`), which are saved with a
     network and read again."""
-    kind: Kind
-    """What one input is."""
+    kind: Kind | None
+    """What one input is; None: that depends on the data."""
     target: Target | None
     """What the target of a row is; None: that depends on the data."""
     look: str | None = None
@@ -107,7 +107,7 @@ class Source:
     """The folder below `data.root` that its files lie in, where it has that key."""
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if self.kind is not None and self.kind not in KINDS:
             raise ValueError(f"kind: expected one of {', '.join(KINDS)}")
         if unknown := {*self.files} - {*self.section.model_fields}:
             raise ValueError(f"files: the section has no key {', '.join(sorted(unknown))}")

@@ -93,7 +93,10 @@ def _check_inputs(source: Source, section: DataSpec, raw: Raw) -> None:
     split, _ = divide(raw, DataSettings(section, every_class=True))
     promise(len(split.train) > 1 < len(split.validation), "parts are too small; give more rows")
     inputs, _ = raw.fit(split.train)
-    promise(inputs.kind == source.kind, f"kind is {source.kind}, and of its inputs {inputs.kind}")
+    promise(
+        source.kind in (None, inputs.kind),
+        f"kind is {source.kind}, and of its inputs {inputs.kind}",
+    )
     promise(inputs.fault() is None, f"its own inputs have a fault: {inputs.fault()}")
     values_N = inputs(raw.take(split.validation))
     shape = (len(split.validation), *inputs.shape)

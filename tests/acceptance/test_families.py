@@ -30,6 +30,18 @@ def images(folder: Path) -> Path:
     return path
 
 
+def sequences(folder: Path) -> Path:
+    """Sequences of two classes, which go up or down; the same file is to be predicted."""
+    path, random = folder / "sequences.npz", np.random.default_rng(0)
+    classes = np.arange(200) % 2
+    slopes = np.where(classes, 1, -1)[:, None, None] * np.linspace(-1, 1, 6)[:, None]
+    np.savez(path, X=slopes + random.normal(size=(200, 6, 3)), y=classes)
+    return path
+
+
+SEQUENCES = "{source: arrays, path: sequences.npz}"
+
+
 @dataclass(frozen=True)
 class Case:
     """A tiny study of one family."""
@@ -61,7 +73,25 @@ class Case:
 
 CASES = {
     "cnn": Case("cnn", "{channels: 4, batch_norm: true, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}"),
+    "conv1d": Case(
+        "conv1d",
+        "{channels: 4, batch_norm: true, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}",
+        data=SEQUENCES,
+        write=sequences,
+    ),
     "mlp": Case("mlp", "{width: 16, batch_norm: true, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}"),
+    "rnn-gru": Case(
+        "rnn",
+        "{hidden: 8, cell: gru, layers: 2, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}",
+        data=SEQUENCES,
+        write=sequences,
+    ),
+    "rnn-lstm": Case(
+        "rnn",
+        "{hidden: 8, bidirectional: true, pool: mean, lr: {min: 1e-3, max: 1e-2}}",
+        data=SEQUENCES,
+        write=sequences,
+    ),
 }
 EVERY_TIME = {"cnn"}
 """The others run at night."""

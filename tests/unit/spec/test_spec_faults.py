@@ -146,7 +146,7 @@ SECTIONS = [
     (
         "metric: loss\ndata: {source: csv, path: p, target: x}\nnetwork: {family: cnn} #!",
         "network.family",
-        "expected mlp, as table has rows",
+        ", mlp, ",
     ),
     # Budget
     ("budget: {} #!", "budget.trials", "only a grid has one of its own; got nothing"),

@@ -1,0 +1,51 @@
+"""Arrays of numbers in files: NumPy's .npy and .npz, and safetensors."""
+
+# No `from __future__ import annotations`: pydantic reads the annotations while the program runs.
+from typing import Annotated
+
+from hpsearch.sources import DataSpec, Source, one_of
+from hpsearch.spec.keys import Text
+
+__all__ = ["SOURCE", "ArraysSpec"]
+
+
+class ArraysSpec(DataSpec):
+    """Arrays: one of inputs and one of targets, and perhaps two more that are the test part."""
+
+    path: Text = "."
+    """A .npz or .safetensors file, or a folder of .npy files, relative to the study file; by
+    default its own folder."""
+    X: Text = "X"
+    """The array of inputs: its name in the file, or that of its .npy file in the folder. (N, D) is
+    rows; (N, H, W), (N, C, H, W) or (N, H, W, C) images; (N, T, D) sequences."""
+    y: Text = "y"
+    """The array of N targets: whole numbers, texts and truth values are classes, other numbers
+    numbers, but where `task` is of the other kind."""
+    X_test: Text = "X_test"
+    """The array of inputs of the test part. Without one, `test` is a share of the rows."""
+    y_test: Text = "y_test"
+    """The array of its targets."""
+    kind: Annotated[str, one_of(("rows", "images", "sequences"))] | None = None
+    """What one input is. By default its shape decides; (N, A, B) is images where it is of bytes
+    (uint8), else sequences."""
+    channels: Annotated[str, one_of(("first", "last"))] | None = None
+    """Where the channels of images stand. By default they are the axis of 1, 3 or 4, the first one
+    where both ends are."""
+
+    @property
+    def target_name(self) -> str:
+        """The array of the targets."""
+        return self.y
+
+
+SOURCE = Source(
+    name="arrays",
+    doc="arrays: NumPy's .npz and .npy files, and safetensors",
+    section=ArraysSpec,
+    read="hpsearch.sources.arrays.read:read",
+    inputs="hpsearch.sources.arrays.inputs:ArrayInputs",
+    kind=None,
+    target=None,
+    look="hpsearch.sources.arrays.read:look",
+    files=("path",),
+)
