@@ -123,7 +123,7 @@ def retrained(spec: StudySpec, winner: Mapping[str, Value], seeds: Sequence[int]
                 saved = array.saved(report.key)
                 assert saved is not None
                 network = Trained(spec.family, settings, saved.state["model"], dataset)
-                scores = network.score(network.outputs(part.inputs), part.targets, spec.metric)
+                scores = network.score(network.outputs(part), part.targets, spec.metric)
                 found[report.key] = scores[spec.metric]
                 array.remove(report.key)
     return [found[key] for key in range(len(seeds))]

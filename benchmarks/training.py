@@ -89,8 +89,8 @@ def _data_folder(name: str) -> dict[str, str]:
     if name not in ("fashion_mnist", "cnn"):
         return {}
     from hpsearch.errors import DataError
-    from hpsearch.sources.images import find
     from hpsearch.sources.read import read
+    from hpsearch.sources.readymade import find
     from hpsearch.sources.split import DataSettings
 
     try:

@@ -82,7 +82,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> S3:
 @pytest.fixture(scope="session")
 def fashion_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that has Fashion-MNIST; skips the test where neither we nor Debian have it."""
-    from hpsearch.sources.images import find
+    from hpsearch.sources.readymade import find
 
     if folder := find("fashion_mnist"):
         return folder

@@ -99,7 +99,6 @@ def time_shapes(
         fault = next(iter(runs.faults.values()))
         raise HpsearchError(f"nothing that the study draws can be trained: {fault}")
     numbers = {shape: number for number, shape in enumerate(runs.timed)}
-    tensors = [t for p in (dataset.train, dataset.validation) for t in (p.inputs, p.targets)]
     return Pace(
         device=devices.describe(device),
         devices=devices_,
@@ -108,7 +107,7 @@ def time_shapes(
         draws=tuple(numbers[shape] for shape in drawn),
         shaping=shaping,
         possible=len(counts),
-        data_bytes=sum(t.numel() * t.element_size() for t in tensors),
+        data_bytes=dataset.train.device_bytes + dataset.validation.device_bytes,
         memory_bytes=devices.free_memory(device),
         disk_bytes=disk_bytes,
         faults=tuple(runs.faults.values()),

@@ -14,8 +14,8 @@ import torch
 from hpsearch.errors import CheckpointError, ConflictError, DataError, line
 from hpsearch.handover.folder import Config, read
 from hpsearch.handover.trained import Trained
-from hpsearch.sources.dataset import finite, test_part
-from hpsearch.sources.inputs import Frame
+from hpsearch.sources.dataset import test_part
+from hpsearch.sources.inputs import Frame, finite
 from hpsearch.spec.source import SOURCES
 from hpsearch.tasks.learning import learning
 
@@ -118,11 +118,11 @@ class Predictor:
             "fingerprint": data.fingerprint, "split": data.split, "decided": data.decided,
         }  # fmt: skip
         part = test_part(settings, self._problem, record, torch.device("cpu"))
-        outputs = self._trained.outputs(part.inputs)
+        outputs = self._trained.outputs(part)
         return self._trained.score(outputs, part.targets, self._metric)
 
     def _predictions(self, given: Given) -> Predictions:
-        outputs = self._trained.outputs(finite(torch.from_numpy(given.inputs), given.source))
+        outputs = self._trained.outputs(torch.from_numpy(finite(given.inputs, given.source)))
         predictions = replace(self._told(outputs), notes=given.notes)
         unscored = given.unscored
         if given.known is not None:

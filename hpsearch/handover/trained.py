@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from hpsearch.sources.dataset import Prepared
+    from hpsearch.sources.dataset import Part, Prepared
 
 __all__ = ["Trained"]
 
@@ -52,17 +52,18 @@ class Trained:
         self.network.eval()
 
     @torch.inference_mode()
-    def outputs(self, inputs: Tensor) -> Tensor:
-        """What the network makes of inputs, float64 (N, outputs).
+    def outputs(self, rows: Tensor | Part) -> Tensor:
+        """What the network makes of inputs, or of those of a part, float64 (N, outputs).
 
         In double precision: the order of sums, another on each device and with other rows beside,
         does not show in metrics that are rounded to single.
         """
-        on_cpu = inputs.device.type == "mps"  # which has no double precision
-        device = torch.device("cpu") if on_cpu else inputs.device
+        device = rows.device
+        if device.type == "mps":  # which has no double precision
+            device = torch.device("cpu")
         network = copy.deepcopy(self.network).to(device, torch.float64)
-        chunks = in_parts(inputs.to(device), 1, images=inputs.dim() == 4)
-        return torch.cat([network(chunk.double()) for chunk in chunks])
+        pieces = in_parts(rows, 1, images=len(self.problem.input_shape) == 3)
+        return torch.cat([network(_in_double(inputs.to(device))) for inputs in pieces])
 
     def score(self, outputs_NC: Tensor, targets: Tensor, metric: str) -> dict[str, float]:
         """The loss and the metrics of outputs, by the targets of a `Part`.
@@ -76,6 +77,10 @@ class Trained:
             outputs_NC.unsqueeze(0), targets, self.problem, self.loss, [self._plain], metric
         )
         return dict(results.metrics)
+
+
+def _in_double(inputs: Tensor) -> Tensor:
+    return inputs.double() if inputs.is_floating_point() else inputs  # tokens stay what they are
 
 
 def _check(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:

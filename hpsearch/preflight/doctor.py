@@ -119,7 +119,7 @@ def _checkpoints(storage: str | None) -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-    from hpsearch.sources.images import find, locations
+    from hpsearch.sources.readymade import find, locations
 
     for name, source in SOURCES.all(installed=False).items():
         if not source.folder:

@@ -60,7 +60,7 @@ def try_sizes(candidate: Candidate, data: DataSettings, device_name: str, low: i
             devices.prepare(device, None)
             dataset = load(data, device)
             _limit_memory(device)
-            size, rows = low, len(dataset.train.inputs)
+            size, rows = low, len(dataset.train)
             while (size := min(size, rows)) and _fits(candidate, dataset, device, size):
                 answers.write(json.dumps({"fits": size, "on": devices.describe(device)}) + "\n")
                 size = 2 * size if size < rows else 0

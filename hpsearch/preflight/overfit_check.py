@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Literal
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from hpsearch.errors import line
 from hpsearch.runner.candidate import Candidate
-from hpsearch.sources.dataset import Dataset, Part
+from hpsearch.sources.dataset import Dataset, Part, Resident
 from hpsearch.spec.settings import Value
 from hpsearch.spec.task import TASKS
 from hpsearch.tasks.learning import learning
@@ -41,6 +42,8 @@ _RATES = (1e-1, 1e-2, 1e-3, 1e-4)
 _MOST_WEIGHTS = 20_000_000
 """Weights of all networks that are tried at once; with more it would take too long."""
 _LONGEST_S = 2.0
+_PIECE = 1000
+"""Rows that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,9 @@ def examine(
     It takes two seconds at most. What cannot be decided in that time is not held against it.
     """
     train = dataset.train
-    for name, values in (("target", train.targets), ("inputs", train.inputs)):
-        if _are_alike(values):
-            return Finding("data", f"all {len(values):,} training rows have the same {name}")
+    for name, pieces in (("target", iter([train.targets])), ("inputs", train.pieces(_PIECE))):
+        if _are_alike(pieces):
+            return Finding("data", f"all {len(train):,} training rows have the same {name}")
     try:
         return _learns(candidate, dataset, device, interrupted)
     except Exception as error:  # training meets it again, where it is reported
@@ -144,9 +147,12 @@ def _losses(
             return losses_K
 
 
-def _are_alike(rows: Tensor) -> bool:
-    few = rows[:1000]  # which is enough for most
-    return bool((few == rows[0]).all()) and bool((rows == rows[0]).all())
+def _are_alike(pieces: Iterator[Tensor]) -> bool:
+    first = next(pieces)
+    few = first[:1000]  # which is enough for most
+    return bool((few == first[0]).all()) and all(
+        bool((piece == first[0]).all()) for piece in chain([first], pieces)
+    )
 
 
 def _rows(order: Tensor, train: Part) -> Tensor:
@@ -155,7 +161,7 @@ def _rows(order: Tensor, train: Part) -> Tensor:
     targets = train.targets[order].flatten()
     other = (targets != targets[0]).int().argmax()  # the first of another target
     some = torch.cat([order[:1], order[other].view(1), order[1:64]])
-    inputs = train.inputs[some].cpu()
+    inputs = train.batch(some)[0].cpu()
     chosen: list[int] = []
     for at, row in enumerate(inputs):
         if not any(torch.equal(row, inputs[one]) for one in chosen):
@@ -167,11 +173,11 @@ def _tiny(
     dataset: Dataset, rows: Tensor, loss: str, settings: Mapping[str, Any]
 ) -> tuple[Dataset, float]:
     """Those rows in place of the training part, and the loss of their best constant output."""
-    inputs, targets = dataset.train.inputs[rows], dataset.train.targets[rows]
+    inputs, targets = dataset.train.batch(rows)
     if TASKS[dataset.task].target == "numbers":  # one far from all others leaves those alike
         targets = (targets - targets.mean()) / targets.std(correction=0)
     constant = learning(dataset.task).constant_loss(loss, settings, targets, dataset.problem())
     if not constant > 0:
         raise ValueError("no rows of different inputs and targets were found")
-    repeated = Part(torch.cat([inputs] * _REPEATS), torch.cat([targets] * _REPEATS))
+    repeated = Resident(torch.cat([inputs] * _REPEATS), torch.cat([targets] * _REPEATS))
     return replace(dataset, train=repeated), constant

@@ -8,6 +8,7 @@ test part to itself: a search has no way to look at it. Only the finish asks for
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,8 +18,19 @@ import torch
 from pydantic import PlainValidator, TypeAdapter, ValidationError, ValidationInfo
 
 from hpsearch.errors import DataError
-from hpsearch.sources.inputs import Deviation, Finite, Inputs, TokenInputs
+from hpsearch.sizes import in_words
+from hpsearch.sources.inputs import (
+    Deviation,
+    Finite,
+    Inputs,
+    Packed,
+    Reading,
+    TokenInputs,
+    finite,
+)
 from hpsearch.sources.read import read
+from hpsearch.sources.room import Room
+from hpsearch.sources.rows import Part, Resident, Stream, Streamed
 from hpsearch.sources.split import DataSettings, divide, facts
 from hpsearch.spec.problem import Kind, Problem
 from hpsearch.spec.task import TASKS
@@ -35,8 +47,8 @@ __all__ = [
     "Dataset",
     "Part",
     "Prepared",
+    "Resident",
     "check_same",
-    "finite",
     "inputs_of",
     "load",
     "test_part",
@@ -55,17 +67,6 @@ def inputs_of(values: Any, info: ValidationInfo) -> Inputs:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ValueError(f"{where}: {first['msg']}") from error
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows on the device."""
-
-    inputs: Tensor
-    """float32: (N, C, H, W) for images, (N, D) for tables."""
-    targets: Tensor
-    """(N, ...), as the task encodes them: int64 (N,) class indices, or float32 (N, 1) standardised
-    numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,17 +102,14 @@ class Prepared:
             return problem
         return replace(problem, outputs=learning(self.task).outputs(loss, problem))
 
-    def inputs(self, raw: Any, source: str) -> Tensor:
-        """Rows, as `preprocessing` takes them, as inputs on the CPU.
+    def targets(self, raw: NDArray[Any], source: str) -> Tensor:
+        """The targets of `Raw` as those of a `Part`, on the CPU.
 
         Raises DataError, which names `source`, where they are too large to compute with.
         """
-        with np.errstate(all="ignore"):  # an overflow is an error below
-            return finite(torch.from_numpy(self.preprocessing(raw)), source)
-
-    def targets(self, raw: NDArray[Any], source: str) -> Tensor:
-        """The targets of `Raw` as those of a `Part`, on the CPU; DataError as of `inputs`."""
-        return finite(learning(self.task).encode(raw, self.problem()), source)
+        encoded = learning(self.task).encode(raw, self.problem())
+        finite(encoded.numpy(), source)
+        return encoded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,14 +138,11 @@ def load(
     raw = read(settings, decided)
     split, notes = divide(raw, settings)
     problem, remarks = _problem(raw, split.train)
-
-    def part(rows: Rows) -> Part:
-        return _part(problem, raw, rows, settings, device)
-
+    parts = _Parts(problem, raw, settings, device)
     return Dataset(
         **vars(problem),
-        train=part(split.train),
-        validation=part(split.validation),
+        train=parts.part("training", split.train),
+        validation=parts.part("validation", split.validation),
         record={
             "fingerprint": raw.fingerprint,
             "split": split.digest,
@@ -155,7 +150,7 @@ def load(
             "rows": {name: len(rows) for name, rows in vars(split).items()},
             "classes": list(raw.classes),
             **facts(raw, split),
-            "notes": [*raw.notes, *remarks, *notes],
+            "notes": [*raw.notes, *remarks, *notes, *parts.notes],
             "warnings": list(raw.warnings),
             **({} if raw.decided is None else {"decided": raw.decided}),
         },
@@ -174,14 +169,35 @@ def test_part(
     check_same(settings, record, {"fingerprint": raw.fingerprint, "split": split.digest})
     if not len(split.test):
         raise DataError("there is no test part to look at: data.test is 0")
-    return _part(problem, raw, split.test, settings, device)
+    return _Parts(problem, raw, settings, device).part("test", split.test)
 
 
-def _part(
-    problem: Prepared, raw: Raw, rows: Rows, settings: DataSettings, device: torch.device
-) -> Part:
-    inputs = problem.inputs(raw.take(rows), settings.name)
-    return Part(inputs.to(device), problem.targets(raw.targets[rows], settings.name).to(device))
+class _Parts:
+    """Parts of one data set: on the device while there is room, streamed after that."""
+
+    def __init__(
+        self, problem: Prepared, raw: Raw, settings: DataSettings, device: torch.device
+    ) -> None:
+        self._problem, self._raw, self._settings, self._device = problem, raw, settings, device
+        self._room = Room(settings.section.memory, device)
+        self._read = Reading(raw.take, problem.preprocessing, settings.name)
+        inputs = problem.preprocessing
+        self._encode = inputs.encode(device) if isinstance(inputs, Packed) else None
+        self._stream = Stream(self._read, device, self._encode, portable=raw.portable)
+        self.notes: list[str] = []
+        """Which parts are streamed, a sentence each."""
+
+    def part(self, name: str, rows: Rows) -> Part:
+        """The rows of a part, which is called so in notes."""
+        targets = self._problem.targets(self._raw.targets[rows], self._settings.name)
+        targets = targets.to(self._device)
+        shape = self._problem.input_shape
+        size = len(rows) * math.prod(shape) * self._read.item_bytes
+        if self._room.takes(size):
+            stored = torch.from_numpy(self._read(rows)).to(self._device)
+            return Resident(stored, targets, self._encode)
+        self.notes.append(f"{name} part: its {in_words(size)} are streamed, as {self._room.why}")
+        return Streamed(self._stream, rows, targets, shape)
 
 
 def check_same(settings: DataSettings, record: Mapping[str, Any], found: Mapping[str, Any]) -> None:
@@ -207,16 +223,6 @@ def _problem(raw: Raw, train: Rows) -> tuple[Prepared, tuple[str, ...]]:
         target_std=std,
     )
     return problem, remarks
-
-
-def finite(numbers: Tensor, source: str) -> Tensor:
-    """The same numbers; DataError, which names `source`, where some are not finite."""
-    if not torch.isfinite(numbers).all():
-        raise DataError(
-            f"{source} has numbers too large to compute with; "
-            "scale that column down, or leave it out with data.ignore"
-        )
-    return numbers
 
 
 def _target_scale(raw: Raw, train: Rows) -> tuple[float, float]:

@@ -19,11 +19,16 @@ from hpsearch.files import open_regular
 from hpsearch.spec.problem import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    import torch
+    from torch import Tensor
 
 __all__ = [
     "TABLE", "Deviation", "Finite", "Floats", "Frame", "Given", "ImageInputs", "Inputs", "Known",
-    "RowInputs", "TokenInputs", "fit_images", "fit_rows", "mappings", "only_file",
+    "Packed", "Reading", "RowInputs", "TokenInputs", "finite", "fit_images", "fit_rows",
+    "mappings", "only_file",
 ]  # fmt: skip
 
 Floats = NDArray[np.float32]
@@ -98,11 +103,65 @@ class TokenInputs(Inputs, Protocol):
 
 
 @runtime_checkable
+class Packed(Protocol):
+    """Inputs whose rows stay bytes, on the device too, until a batch of them is needed.
+
+    So they take a quarter of the room, and in return each batch takes a little longer.
+    """
+
+    def encode(self, device: torch.device, /) -> Callable[[Tensor], Tensor]:
+        """What makes inputs, float32 (B, *shape), of rows on that device as `Raw.take` gives them,
+        uint8 (B, *shape): to the last bit those that a call gives."""
+
+
+@runtime_checkable
 class Frame(Protocol):
     """A table in memory, such as a pandas DataFrame; pandas itself is not needed here."""
 
     def to_csv(self, *, index: bool) -> str:
         """The table as a file has it, without the rows' own names."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Gives rows by their numbers as they are stored: as inputs, or as bytes that stay packed."""
+
+    take: Callable[[Any], Any]
+    """That of `Raw`."""
+    inputs: Inputs
+    source: str
+    """What to call the data in an error."""
+
+    @property
+    def packed(self) -> bool:
+        """Whether rows stay bytes."""
+        return isinstance(self.inputs, Packed)
+
+    @property
+    def item_bytes(self) -> int:
+        """Of each number that is stored."""
+        return 1 if self.packed else 8 if self.inputs.kind == "tokens" else 4
+
+    def __call__(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """(B, *shape): float32, int64 for tokens, or uint8 for bytes.
+
+        Raises DataError where they are too large to compute with.
+        """
+        raw = self.take(rows)
+        if self.packed:
+            return np.asarray(raw)
+        with np.errstate(all="ignore"):  # an overflow is an error here
+            return finite(self.inputs(raw), self.source)
+
+
+def finite(numbers: Floats, source: str) -> Floats:
+    """The same numbers; DataError, which names `source`, where some are not finite."""
+    if not np.isfinite(numbers).all():
+        raise DataError(
+            f"{source} has numbers too large to compute with; "
+            "scale that column down, or leave it out with data.ignore"
+        )
+    return numbers
 
 
 def mappings(rows: Any) -> tuple[tuple[str, ...], list[list[str]]]:

@@ -29,7 +29,7 @@ class Raw:
     classes: tuple[str, ...]
     """Names of the classes; empty where the target is a number."""
     take: Callable[[Rows], Any]
-    """Some rows as the inputs take them."""
+    """Some rows as the inputs take them: (B, ...), in the order of their numbers given."""
     fit: Callable[[Rows], tuple[Inputs, tuple[str, ...]]]
     """Learns scaling and the like from the training rows alone, so that nothing leaks into them;
     and what is to be noted of it, a sentence each."""
@@ -45,6 +45,9 @@ class Raw:
     """What was done to the data that a reader should know, a sentence each."""
     warnings: tuple[str, ...] = ()
     """Choices that may hurt, and how each is changed."""
+    portable: bool = False
+    """Whether `take` can be sent to other processes (pickled), which read rows for the training
+    where they do not all have room in memory."""
     decided: Mapping[str, Any] | None = None
     """What the source has decided of the data, as JSON: it is frozen with the study, and given back
     to the source whenever the data is read again."""

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field, PlainValidator
+from pydantic_core import PydanticCustomError
 
+from hpsearch.sizes import AUTO, size_of
 from hpsearch.spec.faults import Path
 from hpsearch.spec.keys import Positive, Section, declared
 from hpsearch.spec.problem import KINDS, Kind
@@ -31,6 +33,16 @@ def _task(value: object) -> object:
     return declared(value, TASKS, "task")
 
 
+def _memory(value: object) -> object:
+    """A size in words, or `auto`."""
+    try:
+        if isinstance(value, str) and (value == AUTO or size_of(value) >= 0):
+            return value
+    except ValueError:
+        pass
+    raise PydanticCustomError("expected", "a size", {"expected": "auto, or a size such as 2 GB"})
+
+
 class DataSpec(Section):
     """The data, and how its rows are split: the keys that every source has."""
 
@@ -47,6 +59,9 @@ class DataSpec(Section):
     """Seed of the split. Every candidate sees the same one."""
     limit: Positive | None = None
     """Use no more training and validation rows than this; all of them by default."""
+    memory: Annotated[str, PlainValidator(_memory, json_schema_input_type=str)] = AUTO
+    """What the rows may take of the memory of a worker's device, such as `2 GB`; with `auto` a
+    quarter of what is free, or half of a GPU's. What takes more is streamed."""
 
     @property
     def own_test(self) -> str:

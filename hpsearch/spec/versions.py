@@ -28,6 +28,7 @@ CURRENT = 2
 SINCE_1: dict[tuple[str, ...], Any] = {
     ("keep",): "last",
     ("budget", "stop_after"): None,
+    ("data", "memory"): "auto",
 }
 """Keys that version 1 does not have -> the value that its studies have for want of them."""
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import gc
 import platform
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import torch
 
 from hpsearch.errors import HpsearchError
+from hpsearch.sources.room import free_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,22 +111,6 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that could still be had there."""
-    if device.type == "cuda":
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0]) + unused
-    free = int(psutil.virtual_memory().available)
-    group = Path("/sys/fs/cgroup")  # a container's own limit, where there is one
-    try:
-        limit = int((group / "memory.max").read_text())
-        used = int((group / "memory.current").read_text())
-        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        return min(free, limit - used + int(stat["inactive_file"]))  # those pages can be dropped
-    except (OSError, ValueError, KeyError):
-        return free
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Shapes: `K` slots, `N` rows of the part, `C` outputs.
 
 from __future__ import annotations
 
+import math
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,11 +15,11 @@ from hpsearch.spec.task import LOSS, TASKS
 from hpsearch.tasks.learning import learning
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
-    from hpsearch.sources.dataset import Dataset, Prepared
+    from hpsearch.sources.dataset import Dataset, Part, Prepared
     from hpsearch.tasks.learning import LossFunction
 
 __all__ = ["Results", "in_parts", "measure", "plain", "trained_loss"]
@@ -39,11 +40,15 @@ class Results(NamedTuple):
     """On the CPU."""
 
 
-def in_parts(inputs: Tensor, slots: int, *, images: bool) -> tuple[Tensor, ...]:
-    """Inputs (N, ...) in as many rows at a time as pass through `slots` networks fastest."""
-    most = _IN_CACHE if images and inputs.device.type == "cpu" else _NUMBERS
-    rows = most // (slots * inputs[0].numel())
-    return torch.split(inputs, min(max(rows, 1), _ROWS))
+def in_parts(rows: Tensor | Part, slots: int, *, images: bool) -> Iterator[Tensor]:
+    """Inputs (N, ...), or those of a part, in as many rows at a time as pass through `slots`
+    networks fastest."""
+    most = _IN_CACHE if images and rows.device.type == "cpu" else _NUMBERS
+    shape = rows.shape[1:] if isinstance(rows, torch.Tensor) else rows.shape
+    size = min(max(most // (slots * math.prod(shape)), 1), _ROWS)
+    if isinstance(rows, torch.Tensor):
+        return iter(torch.split(rows, size))
+    return rows.pieces(size)
 
 
 def trained_loss(

@@ -74,10 +74,11 @@ class Solo:
         with devices.seeded(
             self._device, derived_seed(course.candidate.seed, "dropout", course.epoch)
         ):
-            for step, rows in enumerate(torch.split(order, course.batches)):
+            batches = self._dataset.train.batches(torch.split(order, course.batches))
+            for rate, (inputs, targets) in zip(rates, batches, strict=True):
                 if interrupted():
                     return None
-                total += self.step(rows, rates[step]) * len(rows)
+                total += self._step(inputs, targets, rate) * len(targets)
         return total / len(order)
 
     def step(self, rows: Tensor, rate: float) -> Tensor:
@@ -85,12 +86,15 @@ class Solo:
 
         The loss before it, (1,), still on the device: .item() would wait for it.
         """
-        clip, train = self.members[0].settings["clip"], self._dataset.train
+        return self._step(*self._dataset.train.batch(rows), rate)
+
+    def _step(self, inputs: Tensor, targets: Tensor, rate: float) -> Tensor:
+        clip = self.members[0].settings["clip"]
         self._optimizer.param_groups[0]["lr"] = rate
         for parameter in self._parameters:  # optimizer.zero_grad() takes longer
             parameter.grad = None
-        outputs = self._forward(train.inputs.index_select(0, rows))
-        loss = self._loss(outputs.unsqueeze(0), train.targets.index_select(0, rows).unsqueeze(0))
+        outputs = self._forward(inputs)
+        loss = self._loss(outputs.unsqueeze(0), targets.unsqueeze(0))
         loss.sum().backward()  # type: ignore[no-untyped-call]
         if clip is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, clip)
@@ -101,7 +105,7 @@ class Solo:
     def outputs(self, part: Part) -> Tensor:
         """What the network makes of a part, (1, N, outputs)."""
         self._network.eval()
-        parts = in_parts(part.inputs, 1, images=self._images)
+        parts = in_parts(part, 1, images=self._images)
         return torch.cat([self._forward(inputs) for inputs in parts]).unsqueeze(0)
 
     def keep(self) -> None:

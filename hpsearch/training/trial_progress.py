@@ -72,7 +72,7 @@ class TrialProgress:
         self.loss = self._task.chosen_loss(settings["loss"], classes)
         self.plain = plain(dataset.task, settings)
         """The settings that validation goes by."""
-        self._rows = len(dataset.train.inputs)
+        self._rows = len(dataset.train)
         self._problem = dataset.problem(self.loss)
         self._batches: list[int] = []
         self._schedule = optim.schedule(settings)

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from hpsearch.preflight.doctor import Finding, check_database, examine
-from hpsearch.sources import images
+from hpsearch.sources import readymade as images
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from tests import old

@@ -49,7 +49,7 @@ def made(
     part = data.test_part(settings, problem, dataset.record, CPU)
     metrics = folder.Metrics(
         metric, dict(report.last.metrics),
-        trained.score(trained.outputs(part.inputs), part.targets, metric), None,
+        trained.score(trained.outputs(part), part.targets, metric), None,
     )  # fmt: skip
     record = dataset.record
     return folder.Config(

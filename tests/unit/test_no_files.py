@@ -14,8 +14,8 @@ from hpsearch.handover.predictor import Predictor
 from hpsearch.sources.csv import CsvSpec
 from hpsearch.sources.csv.read import read as read_csv
 from hpsearch.sources.imagefile import read_array, read_images
-from hpsearch.sources.images import _read_idx
 from hpsearch.sources.inputs import ImageInputs
+from hpsearch.sources.readymade import _read_idx
 from hpsearch.sources.table import cells
 from hpsearch.sources.table.look import look
 from hpsearch.sources.table.sample import sample

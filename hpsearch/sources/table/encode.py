@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from hpsearch.errors import DataError
+from hpsearch.sources.room import free_memory
 from hpsearch.sources.table.arrow import Rows
 from hpsearch.sources.table.column import lacking, number_of, shown
 from hpsearch.sources.table.columns import Decision
@@ -154,7 +154,7 @@ def nothing_left(decision: Decision) -> DataError:
 def _check_memory(rows: int, encodings: tuple[Encoding, ...], free_bytes: int | None) -> None:
     inputs = sum(len(encoding.names) for encoding in encodings)
     size = rows * inputs * 4
-    free = psutil.virtual_memory().available if free_bytes is None else free_bytes
+    free = free_memory() if free_bytes is None else free_bytes
     if size * _MEMORY_SHARE > free:
         widest = sorted(encodings, key=lambda encoding: -len(encoding.names))[:3]
         most = ", ".join(f"{shown(e.column.name)} ({len(e.names)})" for e in widest)

@@ -24,7 +24,7 @@ from hpsearch.training.stacking.dropout import Dropping
 from hpsearch.training.stacking.layers import StackedNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -57,7 +57,7 @@ class _Stepper:
     total: Tensor
     """(K,): the losses of all rows so far."""
     step: Callable[..., None]
-    """Of the rows of its batch, (K, B), and the columns of a `optimizers.Step`."""
+    """Of a batch, as `Stack._batches` gives it, and the columns of a `optimizers.Step`."""
 
 
 class Stack:
@@ -210,19 +210,29 @@ class Stack:
         orders_KN = torch.stack([course.order() for course in self.members]).to(self._device)
         stepper.total.zero_()
         with devices.seeded(self._device, self._seed()):
-            for rows_KB, now in zip(torch.split(orders_KN, batches, dim=1), planned, strict=True):
+            rows_KB = torch.split(orders_KN, batches, dim=1)
+            for batch, now in zip(self._batches(rows_KB), planned, strict=True):
                 if interrupted():
                     return None
-                stepper.step(rows_KB, now.rate, now.shrink, now.bias2_root)
+                stepper.step(*batch, now.rate, now.shrink, now.bias2_root)
         self._steps = [done + len(batches) for done in self._steps]
         return stepper.total / orders_KN.shape[1]
+
+    def _batches(self, rows_KB: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+        """What a step takes of each batch: its rows, or their inputs and targets where those come
+        from elsewhere."""
+        train = self._dataset.train
+        if train.resident:
+            return ((rows,) for rows in rows_KB)
+        as_maps = self._network.takes_maps
+        return train.batches([_flat_rows(rows, as_maps) for rows in rows_KB])
 
     @torch.inference_mode()
     def outputs(self, part: Part) -> Tensor:
         """What the networks make of a part, (K, N, outputs)."""
         leaves = self._views(self._weights)
         images, chunks = self._network.takes_maps, []
-        for inputs in in_parts(part.inputs, len(self.members), images=images):
+        for inputs in in_parts(part, len(self.members), images=images):
             shared = inputs if images else inputs.unsqueeze(0)
             chunks.append(
                 _forward(self._network, shared, leaves, self._buffers, {}, training=False)
@@ -263,10 +273,13 @@ class Stack:
         total = torch.zeros(len(self.members), device=self._device)
 
         # Nothing of `self` in here: a cycle would keep all this on the device until Python looks.
-        def step(rows_KB: Tensor, rate: Tensor, shrink: Tensor, bias2_root: Tensor) -> None:
-            inputs = _rows_of(train.inputs, rows_KB, network.takes_maps)
+        def step(*given: Tensor) -> None:
+            *batch, rate, shrink, bias2_root = given
+            if train.resident:
+                batch = [*train.batch(_flat_rows(batch[0], network.takes_maps))]
+            inputs, targets = _by_slot(batch[0], batch[1], len(total), network.takes_maps)
             outputs = _forward(network, inputs, leaves, buffers, dropping)
-            loss = loss_of(outputs, train.targets[rows_KB])
+            loss = loss_of(outputs, targets)
             # Of the sum: a slot's gradient comes from its own loss and no other.
             found = torch.autograd.grad(loss.sum(), list(leaves.values()))
             torch.cat([g.flatten(1) for g in found], dim=1, out=gradient)
@@ -275,7 +288,7 @@ class Stack:
                     optimizers.clip(gradient, fixed.clip)
                 now = optimizers.Step(rate, shrink, bias2_root)
                 optimizers.step(optimizer, weights, gradient, moments, fixed, now)
-            total.add_(loss.detach(), alpha=rows_KB.shape[1])
+            total.add_(loss.detach(), alpha=targets.shape[1])
 
         return _Stepper(fixed, optimizer.startswith("adam"), total, recorded(step, self._device))
 
@@ -309,13 +322,21 @@ class Stack:
         return derived_seed(0, "dropout", *who)
 
 
-def _rows_of(inputs: Tensor, rows_KB: Tensor, as_maps: bool) -> Tensor:
-    """Each slot's rows: (K, B, ...), or (B, K*C, H, W) as maps."""
-    slots, batch = rows_KB.shape
+def _flat_rows(rows_KB: Tensor, as_maps: bool) -> Tensor:
+    """The rows of all slots in the order in which a step takes them."""
+    return (rows_KB.t() if as_maps else rows_KB).flatten()
+
+
+def _by_slot(inputs: Tensor, targets: Tensor, slots: int, as_maps: bool) -> tuple[Tensor, Tensor]:
+    """Inputs (K, B, ...), or (B, K*C, H, W) as maps, and targets (K, B, ...) of flat rows."""
+    batch = len(targets) // slots
     if not as_maps:
-        return inputs.index_select(0, rows_KB.flatten()).view(slots, batch, *inputs.shape[1:])
-    found = inputs.index_select(0, rows_KB.t().flatten())
-    return found.view(batch, slots * inputs.shape[1], *inputs.shape[2:])
+        return inputs.view(slots, batch, *inputs.shape[1:]), targets.view(
+            slots, batch, *targets.shape[1:]
+        )
+    maps = inputs.view(batch, slots * inputs.shape[1], *inputs.shape[2:])
+    by_row = targets.view(batch, slots, *targets.shape[1:])
+    return maps, by_row.transpose(0, 1).contiguous()
 
 
 def _forward(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hpsearch.runner.candidate import Candidate
-from hpsearch.sources.dataset import Dataset, DataSettings, Part, load
+from hpsearch.sources.dataset import Dataset, DataSettings, Resident, load
 from hpsearch.spec import settings as catalog
 from hpsearch.spec.family import FAMILIES
 from hpsearch.training import devices
@@ -48,7 +48,7 @@ def double(digits: Dataset) -> Iterator[Dataset]:
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     train, validation = (
-        Part(part.inputs.double(), part.targets) for part in (digits.train, digits.validation)
+        Resident(part.inputs.double(), part.targets) for part in (digits.train, digits.validation)
     )
     yield replace(digits, train=train, validation=validation)
     torch.set_default_dtype(before)

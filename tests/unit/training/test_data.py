@@ -13,7 +13,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from hpsearch.errors import DataError, StudyFileError
-from hpsearch.sources import images
+from hpsearch.sources import readymade as images
 from hpsearch.sources.dataset import DataSettings, load
 from hpsearch.sources.read import read
 from hpsearch.sources.split import Split, divide, stratified

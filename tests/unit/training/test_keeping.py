@@ -51,7 +51,7 @@ def best_of(reports: Sequence[Report], key: int) -> Epoch:
 def value_of(dataset: Dataset, one: Candidate, model: Mapping[str, torch.Tensor]) -> float:
     network = Trained(one.family, one.settings, model, dataset)
     part = dataset.validation
-    return network.score(network.outputs(part.inputs), part.targets, "accuracy")["accuracy"]
+    return network.score(network.outputs(part), part.targets, "accuracy")["accuracy"]
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])

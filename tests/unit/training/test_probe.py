@@ -8,7 +8,7 @@ from torch import nn
 
 from hpsearch.families import Family, Setting
 from hpsearch.preflight.overfit_check import Finding, examine
-from hpsearch.sources.dataset import Part
+from hpsearch.sources.dataset import Resident
 from hpsearch.spec.family import FAMILIES
 from tests.unit.training.packing import DEVICE
 
@@ -67,8 +67,8 @@ def test_two_classes_are_learnt_by_bce_and_labels_that_mean_nothing_are(table, c
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda part: Part(part.inputs * 0, part.targets), "the same inputs"),
-        (lambda part: Part(part.inputs, part.targets * 0), "the same target"),
+        (lambda part: Resident(part.inputs * 0, part.targets), "the same inputs"),
+        (lambda part: Resident(part.inputs, part.targets * 0), "the same target"),
     ],
 )
 def test_rows_that_are_all_alike_are_told(digits, candidate, spoil, said: str) -> None:
@@ -81,7 +81,7 @@ def test_a_few_rows_that_are_alike_are_no_reason(digits, candidate) -> None:
     """Of every two rows one is a copy of the other with another target: half of them are noise."""
     inputs = digits.train.inputs.clone()
     inputs[1::2] = inputs[::2]
-    doubled = replace(digits, train=Part(inputs, digits.train.targets))
+    doubled = replace(digits, train=Resident(inputs, digits.train.targets))
     assert found(candidate(widths=(64,)), doubled).suspect is None
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hpsearch.preflight.lr_range import range_test
-from hpsearch.sources.dataset import Part
+from hpsearch.sources.dataset import Resident
 from tests.unit.training.packing import DEVICE
 
 
@@ -19,6 +19,6 @@ def test_the_loss_falls_fastest_at_a_rate_that_trains_well(digits, candidate) ->
 
 
 def test_no_rate_is_suggested_where_the_loss_does_not_fall(digits, candidate) -> None:
-    blind = replace(digits, train=Part(digits.train.inputs * 0, digits.train.targets))
+    blind = replace(digits, train=Resident(digits.train.inputs * 0, digits.train.targets))
     test = range_test(candidate(), blind, DEVICE, 1e-9, 1e-8)
     assert (test.steepest, test.largest) == (None, None)

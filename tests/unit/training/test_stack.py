@@ -12,7 +12,7 @@ from torch import nn
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.families.mlp import network
 from hpsearch.runner import Failure, Saved
-from hpsearch.sources.dataset import Part
+from hpsearch.sources.dataset import Resident
 from hpsearch.training.array import Array
 from hpsearch.training.stacking.stack import Stack, shape_of
 from hpsearch.training.trial_progress import TrialProgress
@@ -175,7 +175,7 @@ def test_dropout_of_a_neighbour_changes_nothing(digits: Dataset, crowd) -> None:
 def test_dropout_is_drawn_anew_for_every_slot_and_epoch(digits: Dataset, candidate) -> None:
     # With rows that are all alike and weights that stay, losses differ by dropout alone.
     one_row, one_target = digits.train.inputs[:1], digits.train.targets[:1]
-    rows = Part(one_row.repeat(420, 1, 1, 1), one_target.repeat(420))
+    rows = Resident(one_row.repeat(420, 1, 1, 1), one_target.repeat(420))
     still = {"optimizer": "sgd", "lr": 1e-12}
     twins = [candidate(key, dropout=0.5, **still) for key in (0, 1)]
     torch.manual_seed(1)
