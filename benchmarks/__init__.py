@@ -1,5 +1,6 @@
 """How fast hpsearch is beside what its users write today: each benchmark is one command.
 
+    python -m benchmarks.race
     python -m benchmarks.training
     python -m benchmarks.dispatch
     python -m benchmarks.startup

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 -- its usual name
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
-__all__ = ["PROBLEMS", "RANGES", "SHARE", "Data", "Problem", "accuracies", "write_table"]
+__all__ = ["PROBLEMS", "RANGES", "SHARE", "Data", "Problem", "accuracies", "parts", "write_table"]
 
 SHARE = 0.15
 """Of all rows: the validation part, and as much for the test part, which nobody looks at."""
@@ -103,7 +103,7 @@ def _convolutional(dropout: float) -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
 
 
-def _parts(inputs: Floats, targets: Floats, axis: int | None) -> Data:
+def parts(inputs: Floats, targets: Floats, axis: int | None) -> Data:
     """Split as hpsearch splits, and scaled by the training rows: all at once, or by column."""
     from hpsearch.sources.split import stratified
 
@@ -125,12 +125,12 @@ def _digits() -> Data:
     from sklearn.datasets import load_digits
 
     inputs, targets = load_digits(return_X_y=True)
-    return _parts(inputs, targets, None)
+    return parts(inputs, targets, None)
 
 
 def _table(name: str) -> Data:
     rows = np.loadtxt(f"{name}.csv", delimiter=",", skiprows=1)
-    return _parts(rows[:, :-1], rows[:, -1], 0)
+    return parts(rows[:, :-1], rows[:, -1], 0)
 
 
 def _fashion_mnist(limit: int | None = None) -> Data:

@@ -233,6 +233,9 @@ def _training_columns(case: Measured, side: str) -> dict[str, str]:
         "in all, s": _number(case.middle(side, "seconds")),
         "trials": f"{run['trials']}",
         "accuracy": f"{run['accuracy']:.3f} ({low:.3f} to {high:.3f})",
+        "of the peak": f"{case.middle(side, 'share_of_peak'):.0%}"
+        if "share_of_peak" in run
+        else "",
     }
 
 
@@ -244,7 +247,20 @@ def _dispatch_columns(case: Measured, side: str) -> dict[str, str]:
     }
 
 
+def _race_columns(case: Measured, side: str) -> dict[str, str]:
+    ends = [run["reached"] for run in case.sides[side] if "reached" in run]
+    return {
+        "reached": f"{sum(ends)} of {len(ends)}" if ends else "",
+        "best accuracy": f"{case.middle(side, 'best'):.4f}",
+        "trials": f"{case.middle(side, 'trials'):.0f}",
+        "epochs": f"{case.middle(side, 'epochs'):.0f}",
+        "GFLOP/s": _number(case.middle(side, "gflop_per_s")),
+        "workers busy": f"{case.middle(side, 'busy'):.0%}",
+    }
+
+
 _COLUMNS: Mapping[str, Columns | None] = {
+    "race": _race_columns,
     "training": _training_columns,
     "training-gpu": _training_columns,
     "dispatch": _dispatch_columns,

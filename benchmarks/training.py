@@ -20,7 +20,9 @@ import torch
 from joblib import cpu_count
 
 from benchmarks.problems import PROBLEMS, write_table
+from benchmarks.products import dense_flop, peak_flop_per_s
 from benchmarks.turns import Case, Goal, Side, SkippedError, arguments, in_turn, timed
+from benchmarks.watching import work
 
 __all__ = ["main"]
 
@@ -37,6 +39,11 @@ TITLES = {
     "fashion_mnist": ("Fashion-MNIST, dense 784-512-512-10", 3.0),
     "cnn": ("10,000 images of Fashion-MNIST, a small convolutional network", 2.0),
 }
+DENSE: Mapping[str, tuple[tuple[int, ...], int, int]] = {
+    "digits": ((64, 64, 64, 10), 1257, 270),
+    "fashion_mnist": ((784, 512, 512, 10), 51_000, 9_000),
+}
+"""Layers, training rows and validation rows of the networks whose share of the peak is given."""
 
 
 def main() -> None:
@@ -76,12 +83,31 @@ def _run(folder: Path, *, by: Any, name: str, trials: int) -> dict[str, Any]:
     """Time one side, and look at what it found."""
     write_table(name, folder)
     env = _data_folder(name)
-    seconds, found = by(folder, name, trials, env)
-    low, middle, high = quantiles(found, n=4)
+    peak = peak_flop_per_s() * cpu_count()
+    seconds, values = by(folder, name, trials, env)
+    low, middle, high = quantiles(values, n=4)
     return {
-        "seconds": seconds, "seconds_per_trial": seconds / trials, "trials": len(found),
-        "accuracy": middle, "accuracy_quartiles": [low, high], "best": max(found),
+        "seconds": seconds, "seconds_per_trial": seconds / trials, "trials": len(values),
+        "accuracy": middle, "accuracy_quartiles": [low, high], "best": max(values),
+        **_share_of_peak(folder, name, peak),
     }  # fmt: skip
+
+
+def _share_of_peak(folder: Path, name: str, peak: float) -> dict[str, float]:
+    """How much of what all cores could do in matrix products was done, from the first trial's start
+    to the last one's end; nothing where that is not known.
+
+    Args:
+        folder: Has the study, unless the side keeps none in a database.
+        name: Of the problem.
+        peak: Operations a second of all cores.
+    """
+    if name not in DENSE or torch.cuda.is_available() or not (folder / "study.db").exists():
+        return {}
+    flop = dense_flop(*DENSE[name])
+    done = work(f"sqlite:///{folder}/study.db", cpu_count(), lambda _: flop)
+    return {"work_seconds": done.seconds, "gflop_per_s": done.gflop_per_s,
+            "share_of_peak": done.gflop_per_s * 1e9 / peak}  # fmt: skip
 
 
 def _data_folder(name: str) -> dict[str, str]:

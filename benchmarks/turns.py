@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 __all__ = [
-    "IDLE", "RESULTS", "ROOT", "UNITS", "Case", "FailedError", "Goal", "Measured", "Side",
+    "IDLE", "RESULTS", "ROOT", "UNITS", "Case", "FailedError", "Goal", "Measured", "Round", "Side",
     "SkippedError", "arguments", "environment", "in_turn", "timed", "versions", "write_json",
 ]  # fmt: skip
 
@@ -76,6 +76,10 @@ class Goal:
         return f"at most {self.seconds:g} s" if self.seconds else f"at least {self.times:g} times"
 
 
+Round = Mapping[str, Mapping[str, Any]]
+"""Side -> its figures in one round."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One comparison: hpsearch is its first side."""
@@ -88,6 +92,9 @@ class Case:
     """What is compared: a key of `UNITS`."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What else the record is to say: number of trials and the like."""
+    compare: Callable[[Round], Round] | None = None
+    """Adds to the figures of a round what only all its sides together show, where a figure of one
+    side depends on what another came to."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +145,13 @@ class Measured:
 def arguments(doc: str | None, **more: Mapping[str, Any]) -> argparse.Namespace:
     """The command line of a benchmark: what all have, and `more` options by name."""
     parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, metavar="N", help="runs of each side (default 5)")
+    parser.add_argument(
+        "--rounds", "--seeds", type=int, metavar="N", help="runs of each side (default 5)"
+    )
     parser.add_argument("--quick", action="store_true", help="one small round; writes nothing")
-    parser.add_argument("--only", action="append", metavar="CASE", help="may be given again")
+    parser.add_argument(
+        "--only", "--part", action="append", metavar="CASE", help="may be given again"
+    )
     for name, settings in more.items():
         parser.add_argument(f"--{name}", **settings)
     found = parser.parse_args()
@@ -175,23 +186,39 @@ def _measure(case: Case, rounds: int, command: str, load: float) -> Measured:
     runs: dict[str, list[Mapping[str, Any]]] = {}
     skipped: dict[str, str] = {}
     for number in range(rounds):
+        figures = {}
         for side in case.sides:
             if side.name in skipped or number >= (side.rounds or rounds):
                 continue
-            with tempfile.TemporaryDirectory(prefix="hpsearch-bench-") as folder:
-                try:
-                    figures = side.run(Path(folder))
-                except SkippedError as why:
-                    skipped[side.name] = str(why)
-                    continue
-            runs.setdefault(side.name, []).append(figures)
-            said = f"{figures[case.figure]:.4g} {UNITS[case.figure]}"
-            _console.print(f"{case.name} {number + 1}/{rounds} {side.name}: {said}")
+            try:
+                figures[side.name] = _run(side)
+            except SkippedError as why:
+                skipped[side.name] = str(why)
+                continue
+            if case.compare is None:
+                _say(case, f"{number + 1}/{rounds}", side.name, figures[side.name])
+        if case.compare is not None:
+            figures = dict(case.compare(figures))
+            for name, of in figures.items():
+                _say(case, f"{number + 1}/{rounds}", name, of)
+        for name, of in figures.items():
+            runs.setdefault(name, []).append(of)
     return Measured(
         name=case.name, title=case.title, figure=case.figure, goal=case.goal, facts=case.facts,
         sides=runs, skipped=skipped, when=datetime.now(UTC).strftime("%Y-%m-%d"), command=command,
         machine=_machine(), load=load, versions=versions(),
     )  # fmt: skip
+
+
+def _run(side: Side) -> Mapping[str, Any]:
+    """The figures of one run in a new folder."""
+    with tempfile.TemporaryDirectory(prefix="hpsearch-bench-") as folder:
+        return side.run(Path(folder))
+
+
+def _say(case: Case, turn: str, side: str, figures: Mapping[str, Any]) -> None:
+    value = f"{figures[case.figure]:.4g} {UNITS[case.figure]}"
+    _console.print(f"{case.name} {turn} {side}: {value}")
 
 
 def _picture(measured: Measured) -> Table:
