@@ -88,8 +88,9 @@ class AsSequence(nn.Module):
 
 
 def initialise(network: N, init: str) -> N:
-    """The network, with the weights of all dense, convolutional and recurrent layers set by `init`,
-    and their biases to 0. Of a recurrent layer each gate is a matrix of its own.
+    """The network, with the weights of all dense, convolutional and recurrent layers and of
+    embeddings set by `init`, and their biases and the embedding of padding to 0. Of a recurrent
+    layer each gate is a matrix of its own.
 
     `default` leaves PyTorch's own: uniform within 1/sqrt(inputs), biases too. The others are
     `torch.nn.init`'s functions with their own defaults (Glorot and Bengio 2010; He et al. 2015,
@@ -98,7 +99,11 @@ def initialise(network: N, init: str) -> N:
     if init == "default":
         return network
     for layer in network.modules():
-        if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
+        if isinstance(layer, nn.Embedding):
+            _INITS[init](layer.weight)
+            if layer.padding_idx is not None:
+                nn.init.zeros_(layer.weight.detach()[layer.padding_idx])
+        elif isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
             _INITS[init](layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TABLE", "Deviation", "Finite", "Floats", "Frame", "Given", "ImageInputs", "Inputs", "Known",
-    "Packed", "Reading", "RowInputs", "TokenInputs", "finite", "fit_images", "fit_rows",
+    "Packed", "Reading", "RowInputs", "TokenInputs", "Values", "finite", "fit_images", "fit_rows",
     "mappings", "only_file",
 ]  # fmt: skip
 
 Floats = NDArray[np.float32]
+Values = NDArray[Any]
+"""Inputs of a network: float32, or int64 for tokens."""
 
 # What is read again from a file may have been changed there.
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -55,7 +57,7 @@ class Known:
 class Given:
     """Rows to predict, as inputs of the network."""
 
-    inputs: Floats
+    inputs: Values
     """(N, *shape)."""
     notes: tuple[str, ...] = ()
     """What they have that training had not, a sentence each."""
@@ -83,7 +85,7 @@ class Inputs(Protocol):
     def fault(self) -> str | None:
         """Why no inputs can be made by values that were read again; None for what is whole."""
 
-    def __call__(self, raw: Any, /) -> Floats:
+    def __call__(self, raw: Any, /) -> Values:
         """The inputs (N, *shape) of what `Raw.take` gives."""
 
     def of_files(self, files: Sequence[Path], /) -> Given:
@@ -95,11 +97,11 @@ class Inputs(Protocol):
 
 @runtime_checkable
 class TokenInputs(Inputs, Protocol):
-    """Inputs that are tokens: int64 (N, T), of which 0 is padding and 1 an unknown word."""
+    """Inputs that can be tokens: int64 (N, T), of which 0 is padding and 1 an unknown word."""
 
     @property
     def vocabulary(self) -> int:
-        """How many different tokens there are, padding and the unknown word included."""
+        """How many different tokens there are, those two included; 0 where inputs are others."""
 
 
 @runtime_checkable

@@ -240,7 +240,7 @@ def _check_agreement(
         _check_metric(data, content.get("metric"), named, faults)
         _check_loss(data, known, faults)
         if network:
-            _check_takes(network.family, data.source, faults)
+            _check_takes(network.family, data, faults)
         if sections.final and data.test == 0:
             expected = "a share above 0, as the finish uses the test part"
             faults.add(("data", "test"), expected, "0", beside=[("final",)])
@@ -250,12 +250,14 @@ def _check_agreement(
         _check_either(network.family, known, faults)
 
 
-def _check_takes(family: str, source: str, faults: Faults) -> None:
-    """Note a family that cannot be given what the source has."""
-    kind = SOURCES[source].kind
-    if kind is not None and kind not in FAMILIES[family].takes:
+def _check_takes(family: str, data: DataSpec, faults: Faults) -> None:
+    """Note a family that cannot be given what the data has."""
+    kind, takes = SOURCES[data.source].kind_of(data), FAMILIES[family].takes
+    if kind is not None and kind not in takes:
         fitting = listed(name for name, other in FAMILIES.all().items() if kind in other.takes)
-        expected = f"{fitting}, as {source} has {kind}"
+        expected = (
+            f"{fitting}, as the data has {kind}, and {family} takes {' or '.join(sorted(takes))}"
+        )
         faults.add(("network", "family"), expected, show(family), beside=[("data", "source")])
 
 

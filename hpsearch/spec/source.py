@@ -2,9 +2,9 @@
 are."""
 
 # No `from __future__ import annotations`: pydantic reads the annotations while the program runs.
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError
@@ -105,8 +105,8 @@ class Source:
     inputs: str
     """Dotted path of the class of its inputs (`sources.inputs.Inputs`), which are saved with a
     network and read again."""
-    kind: Kind | None
-    """What one input is; None: that depends on the data."""
+    kind: Kind | Callable[[Any], Kind | None] | None
+    """What one input is, or a function that says so of a section; None: only the data shows it."""
     target: Target | None
     """What the target of a row is; None: that depends on the data."""
     look: str | None = None
@@ -122,13 +122,17 @@ class Source:
     """The folder below `data.root` that its files lie in, where it has that key."""
 
     def __post_init__(self) -> None:
-        if self.kind is not None and self.kind not in KINDS:
+        if not callable(self.kind) and self.kind not in (None, *KINDS):
             raise ValueError(f"kind: expected one of {', '.join(KINDS)}")
         if unknown := {*self.files} - {*self.section.model_fields}:
             raise ValueError(f"files: the section has no key {', '.join(sorted(unknown))}")
         for name, path in (("read", self.read), ("inputs", self.inputs)):
             if path.count(":") != 1:
                 raise ValueError(f"{name}: expected package.module:name; got {path!r}")
+
+    def kind_of(self, section: DataSpec) -> Kind | None:
+        """What one input of a section's data is; None where only the data shows it."""
+        return self.kind(section) if callable(self.kind) else self.kind
 
 
 SOURCES: Registry[Source] = Registry(Source, "hpsearch.sources")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from hpsearch.sources.inputs import TokenInputs
 from hpsearch.sources.split import DataSettings, divide
 from hpsearch.spec.registry import named
 from hpsearch.spec.task import TASKS
@@ -35,8 +36,9 @@ def check_source(source: Source, base: Path | None = None, **keys: Any) -> None:
     - read twice, and again by what was decided, it gives the same rows, targets and fingerprint;
     - targets are numbers of classes, or finite numbers, as its task has them;
     - its rows can be split into parts that are not empty;
-    - inputs are finite and float32, have the shape that they say, are those of each row alone, and
-      are the same to the last bit when saved and read again.
+    - inputs are finite and float32, or int64 tokens below their vocabulary, have the shape that
+      they say, are those of each row alone, and are the same to the last bit when saved and read
+      again.
 
     Args:
         source: The declaration.
@@ -93,16 +95,19 @@ def _check_inputs(source: Source, section: DataSpec, raw: Raw) -> None:
     split, _ = divide(raw, DataSettings(section, every_class=True))
     promise(len(split.train) > 1 < len(split.validation), "parts are too small; give more rows")
     inputs, _ = raw.fit(split.train)
-    promise(
-        source.kind in (None, inputs.kind),
-        f"kind is {source.kind}, and of its inputs {inputs.kind}",
-    )
+    kind = source.kind_of(section)
+    promise(kind in (None, inputs.kind), f"kind is {kind}, and of its inputs {inputs.kind}")
     promise(inputs.fault() is None, f"its own inputs have a fault: {inputs.fault()}")
     values_N = inputs(raw.take(split.validation))
     shape = (len(split.validation), *inputs.shape)
     promise(values_N.shape == shape, f"inputs have the shape {values_N.shape}, expected {shape}")
-    promise(values_N.dtype == np.float32, f"inputs are {values_N.dtype}, expected float32")
+    dtype = np.int64 if inputs.kind == "tokens" else np.float32
+    promise(values_N.dtype == dtype, f"inputs are {values_N.dtype}, expected {dtype.__name__}")
     promise(bool(np.isfinite(values_N).all()), "inputs are not all finite")
+    if inputs.kind == "tokens":
+        assert isinstance(inputs, TokenInputs)
+        inside = values_N.min() >= 0 and values_N.max() < inputs.vocabulary
+        promise(bool(inside), "tokens have to be from 0 to one below the vocabulary")
     for at in (0, len(split.validation) - 1):
         alone = inputs(raw.take(split.validation[at : at + 1]))
         promise(np.array_equal(alone[0], values_N[at]), "a row alone has other inputs than with "

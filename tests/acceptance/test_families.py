@@ -42,6 +42,15 @@ def sequences(folder: Path) -> Path:
 SEQUENCES = "{source: arrays, path: sequences.npz}"
 
 
+def texts(folder: Path) -> Path:
+    """Eighty messages of two kinds, one of them empty, and the file that is predicted: the same."""
+    path = folder / "texts.csv"
+    kinds = ("win a prize now", "see you at home")
+    rows = [f'"{kinds[row % 2]}, {"abcdefg"[row % 7]}",{"xy"[row % 2]}' for row in range(80)]
+    path.write_text("\n".join(["body,y", *rows, ",x"]) + "\n")
+    return path
+
+
 @dataclass(frozen=True)
 class Case:
     """A tiny study of one family."""
@@ -78,6 +87,13 @@ CASES = {
         "{channels: 4, batch_norm: true, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}",
         data=SEQUENCES,
         write=sequences,
+    ),
+    "text": Case(
+        "text",
+        "{embedding: 8, body: rnn, hidden: 8, bidirectional: true, dropout: 0.1, "
+        "lr: {min: 1e-3, max: 1e-2}}",
+        data="{source: table, path: texts.csv, target: y, text: body}",
+        write=texts,
     ),
     "mlp": Case("mlp", "{width: 16, batch_norm: true, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}"),
     "rnn-gru": Case(

@@ -78,8 +78,8 @@ def test_only_what_the_image_needs_reaches_the_engine() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"
-    copied = {"hpsearch", "studies/*.yaml", "studies/circles.csv", "pyproject.toml",
-              "README.md", "LICENSE"}  # fmt: skip
+    copied = {"hpsearch", "studies/*.yaml", "studies/circles.csv",
+              "studies/messages.csv", "pyproject.toml", "README.md", "LICENSE"}  # fmt: skip
     assert {rule[1:] for rule in rules if rule.startswith("!")} == copied
 
 

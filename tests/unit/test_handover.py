@@ -229,7 +229,7 @@ def settings(said: dict[str, Any]) -> dict[str, Any]:
         (lambda said: said.update(version=2), "is of version 2, this program reads version 1"),
         (lambda said: said.update(format="x"), "is of another program"),
         (lambda said: said.pop("data"), "data: Field required"),
-        (lambda said: said["network"].update(family="rnn"), "no family 'rnn' here"),
+        (lambda said: said["network"].update(family="none"), "no family 'none' here"),
         (lambda said: said["network"]["settings"].pop("lr"), "settings: lr is missing"),
         (lambda said: said["network"]["settings"].update(depth=99), "at most 64"),
         (lambda said: said["network"]["settings"].update(width=9), r"do not fit .*\(9, "),

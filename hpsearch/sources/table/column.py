@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from hpsearch.sources.table.rules import Override
     from hpsearch.sources.table.tally import Tally, Text
 
-__all__ = ["Column", "Kind", "Notes", "Undecided", "key", "lacking", "number_of", "quoted", "shown"]
+__all__ = ["Column", "Kind", "Notes", "Undecided", "key", "lacking", "number_of", "quoted",
+    "read_by_text", "shown",
+]  # fmt: skip
 
 Kind = Literal[
     "number", "category", "boolean", "date", "text", "identifier", "row number", "constant",
@@ -119,14 +121,20 @@ class Undecided:
     line_of: Callable[[int], int]
     """The line of the file that a row begins in."""
     notes: Notes
+    read_up_to: int = 0
+    """Words of a cell that the network reads one by one, at most; 0 where it does not."""
 
     @classmethod
-    def of(cls, table: Table, name: str, rows: Any, override: Override, notes: Notes) -> Undecided:
+    def of(
+        cls, table: Table, name: str, rows: Any, override: Override, notes: Notes,
+        read_up_to: int = 0,
+    ) -> Undecided:  # fmt: skip
         """A column of a table, over some rows; None for all."""
         as_text = override.kind in ("category", "date", "text")
         odd, marks = table.odd.get(name), override.missing or ()
         texts = tally(table.column(name), rows, marks, odd, as_text=as_text)
-        return cls(name, texts, evidence(texts.shapes), override, table.line_of, notes)
+        found = evidence(texts.shapes)
+        return cls(name, texts, found, override, table.line_of, notes, read_up_to)
 
     @property
     def are_numbers(self) -> bool:
@@ -190,6 +198,12 @@ def key(name: str, **settings: object) -> str:
         f"{setting}: {json.dumps(value, ensure_ascii=False)}" for setting, value in settings.items()
     )
     return f"data.columns: {{{json.dumps(name, ensure_ascii=False)}: {{{', '.join(values)}}}}}"
+
+
+def read_by_text(name: str) -> str:
+    """The sentence that says how a column of sentences can be read."""
+    shown = json.dumps(name, ensure_ascii=False)
+    return f"networks of the family text read them (data.text: {shown})"
 
 
 def number_of(number: int, noun: str) -> str:

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import DataError
-from hpsearch.sources.table.column import Column, Notes, Undecided, lacking
+from hpsearch.sources.table.column import Column, Notes, Undecided, lacking, shown
 from hpsearch.sources.table.kinds import decide_column
 from hpsearch.sources.table.rules import Override, Overrides
 from hpsearch.sources.table.targets import Target, TargetKind, decide_target
@@ -118,7 +118,12 @@ def _columns(
         if override.kind == "ignore":
             columns[name] = Column(name, "ignore", "left out: the study file says so")
             continue
-        this = Undecided.of(table, name, rows, override, notes)
+        if overrides.text not in (None, name):
+            columns[name] = Column(name, "ignore", "left out: sentences are read alone")
+            notes.note(name, f"left out, as data.text reads {shown(overrides.text or '')} alone")
+            continue
+        length = overrides.text_length if name == overrides.text else 0
+        this = Undecided.of(table, name, rows, override, notes, length)
         if this.found.decimals and this.are_numbers:
             decimals |= {*this.found.decimals}
         if this.found.open:  # what other columns say may settle it

@@ -7,9 +7,9 @@ D inputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,14 @@ from pydantic import TypeAdapter
 from hpsearch.errors import DataError
 from hpsearch.sources.room import free_memory
 from hpsearch.sources.table.arrow import Rows
-from hpsearch.sources.table.column import lacking, number_of, shown
+from hpsearch.sources.table.column import lacking, number_of, read_by_text, shown
 from hpsearch.sources.table.columns import Decision
-from hpsearch.sources.table.encodings import Encoding, fit_column
+from hpsearch.sources.table.encodings import CategoryInput, Encoding, fit_column
 
 if TYPE_CHECKING:
     from hpsearch.sources.table.reading import Table
 
-__all__ = ["Encoder", "Floats", "fit", "nothing_left"]
+__all__ = ["Encoder", "Floats", "check_columns", "check_memory", "fit", "nothing_left"]
 
 Floats = NDArray[np.float32]
 _MEMORY_SHARE = 4
@@ -53,6 +53,16 @@ class Encoder:
         return (len(self.names),)
 
     @property
+    def kind(self) -> Literal["rows"]:
+        """What the inputs are."""
+        return "rows"
+
+    @property
+    def vocabulary(self) -> int:
+        """How many different tokens there are: none, as inputs are numbers."""
+        return 0
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns that a table has to have."""
         return tuple(encoding.column.name for encoding in self.encodings)
@@ -65,6 +75,18 @@ class Encoder:
             for e in self.encodings
             if e.column.kind != "number" or (e.column.decimal, e.column.thousands) != (".", "")
         )
+
+    def fault(self) -> str | None:
+        """Why no inputs can be made by values that were read again; None for what is whole."""
+        names = self.columns
+        for name in names:
+            if names.count(name) > 1:
+                return f"the column {name!r} is there twice"
+        for encoding in self.encodings:
+            values = encoding.values if isinstance(encoding, CategoryInput) else ()
+            if len({*values}) < len(values):
+                return f"a value of the column {encoding.column.name!r} is there twice"
+        return None
 
     def inputs(
         self, table: Table, rows: Rows = None, free_bytes: int | None = None
@@ -80,7 +102,7 @@ class Encoder:
 
         Raises DataError where a column is missing, a cell cannot be read, or memory is short.
         """
-        remarks = [*self._check_columns(table)]
+        remarks = check_columns(table, self.columns, self.others)
         count = table.rows if rows is None else len(rows)
         _check_memory(count, self.encodings, free_bytes)
         inputs_ND = np.empty((count, len(self.names)), np.float32)
@@ -90,13 +112,6 @@ class Encoder:
             remarks += encoding.fill(table, rows, inputs_ND[:, at : at + width])
             at += width
         return inputs_ND, tuple(remarks)
-
-    def _check_columns(self, table: Table) -> list[str]:
-        if missing := lacking(table.names, self.columns, ", which the network reads"):
-            raise DataError(f"the table lacks the {missing}")
-        extra = [name for name in table.names if name not in {*self.columns, *self.others}]
-        listed = ", ".join(map(shown, extra[:5])) + (", ..." if len(extra) > 5 else "")
-        return [f"{number_of(len(extra), 'column')} not used: {listed}"] if extra else []
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -146,20 +161,51 @@ def fit(
 def nothing_left(decision: Decision) -> DataError:
     """The error of a table without a column to learn from: what became of those that it has."""
     columns = [c for c in decision.columns if not c.inputs] or [*decision.columns]
+    columns.sort(key=lambda column: column.kind == "ignore")  # what is no surprise comes last
     reasons = [f"{shown(column.name)} ({column.reason})" for column in columns[:5]]
     listed = f": {', '.join(reasons)}{', ...' if len(columns) > 5 else ''}" if reasons else ""
-    return DataError(f"the table has no column to learn from besides its target{listed}")
+    text = next((column.name for column in columns if column.kind == "text"), None)
+    way_out = f"; {read_by_text(text)}" if text is not None else ""
+    return DataError(f"the table has no column to learn from besides its target{listed}{way_out}")
 
 
-def _check_memory(rows: int, encodings: tuple[Encoding, ...], free_bytes: int | None) -> None:
+def check_columns(table: Table, columns: Sequence[str], others: Sequence[str]) -> list[str]:
+    """What is said of columns that neither a network reads nor its training table had.
+
+    Raises DataError where one is missing that the network reads.
+    """
+    if missing := lacking(table.names, columns, ", which the network reads"):
+        raise DataError(f"the table lacks the {missing}")
+    extra = [name for name in table.names if name not in {*columns, *others}]
+    listed = ", ".join(map(shown, extra[:5])) + (", ..." if len(extra) > 5 else "")
+    return [f"{number_of(len(extra), 'column')} not used: {listed}"] if extra else []
+
+
+def _check_memory(rows: int, encodings: Sequence[Encoding], free_bytes: int | None) -> None:
+    widest = sorted(encodings, key=lambda encoding: -len(encoding.names))[:3]
+    most = ", ".join(f"{shown(e.column.name)} ({len(e.names)})" for e in widest)
     inputs = sum(len(encoding.names) for encoding in encodings)
-    size = rows * inputs * 4
+    way_out = f"the most inputs come from {most}; leave columns out with data.ignore, or"
+    check_memory(rows, inputs, 4, way_out, free_bytes)
+
+
+def check_memory(
+    rows: int, inputs: int, size: int, way_out: str, free_bytes: int | None = None
+) -> None:
+    """DataError where inputs take more than a quarter of the free memory.
+
+    Args:
+        rows: How many rows there are.
+        inputs: Inputs a row.
+        size: Bytes of one input.
+        way_out: What to do then, before `use fewer rows`.
+        free_bytes: Free memory; None: it is measured.
+    """
+    total = rows * inputs * size
     free = free_memory() if free_bytes is None else free_bytes
-    if size * _MEMORY_SHARE > free:
-        widest = sorted(encodings, key=lambda encoding: -len(encoding.names))[:3]
-        most = ", ".join(f"{shown(e.column.name)} ({len(e.names)})" for e in widest)
+    if total * _MEMORY_SHARE > free:
         raise DataError(
-            f"{rows:,} rows x {inputs:,} inputs x 4 bytes are {size / 1e9:.3g} GB, more than a "
-            f"quarter of the {free / 1e9:.3g} GB of memory that are free; the most inputs come "
-            f"from {most}; leave columns out with data.ignore, or use fewer rows with data.limit"
+            f"{rows:,} rows x {inputs:,} inputs x {size} bytes are {total / 1e9:.3g} GB, more than "
+            f"a quarter of the {free / 1e9:.3g} GB of memory that are free; {way_out} use fewer "
+            "rows with data.limit"
         )

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hpsearch.errors import DataError
-from hpsearch.sources.inputs import TABLE, Floats, Frame, Given, Known, mappings, only_file
+from hpsearch.sources.inputs import TABLE, Frame, Given, Known, Values, mappings, only_file
 from hpsearch.sources.table import cells
 from hpsearch.sources.table.arrow import Rows
 from hpsearch.sources.table.columns import Target
 from hpsearch.sources.table.encode import Encoder
-from hpsearch.sources.table.encodings import CategoryInput
 from hpsearch.sources.table.filekind import Content
 from hpsearch.sources.table.reading import ReadOptions, Table
 from hpsearch.sources.table.targets import targets
+from hpsearch.sources.table.words import TextEncoder
 
 __all__ = ["Selection", "TableInputs"]
 
@@ -33,33 +33,33 @@ class Selection:
 class TableInputs:
     """How the rows of a table become inputs, by what was decided of its columns: plain values."""
 
-    encoder: Encoder
+    encoder: Encoder | TextEncoder
     target: Target
     header: bool | None = None
     """`data.header` of the study."""
     names: tuple[str, ...] = ()
     """`data.names` of the study."""
-    kind: Literal["rows"] = "rows"
+    kind: Literal["rows", "tokens"] = "rows"
+    """What one row's inputs are: what the encoder makes."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one row's inputs: (D,)."""
+        """The shape of one row's inputs: (D,), or (T,) of tokens."""
         return self.encoder.shape
+
+    @property
+    def vocabulary(self) -> int:
+        """How many different tokens there are; 0 where inputs are numbers."""
+        return self.encoder.vocabulary
 
     def fault(self) -> str | None:
         """Why no inputs can be made by values that were read again; None for what is whole."""
-        names = self.encoder.columns
-        for name in names:
-            if names.count(name) > 1:
-                return f"the column {name!r} is there twice"
-        for encoding in self.encoder.encodings:
-            values = encoding.values if isinstance(encoding, CategoryInput) else ()
-            if len({*values}) < len(values):
-                return f"a value of the column {encoding.column.name!r} is there twice"
-        return None
+        if self.kind != self.encoder.kind:
+            return f"kind is {self.kind}, and the inputs are {self.encoder.kind}"
+        return self.encoder.fault()
 
-    def __call__(self, raw: Selection) -> Floats:
-        """The inputs (N, D) of N rows."""
+    def __call__(self, raw: Selection) -> Values:
+        """The inputs (N, D), or the tokens (N, T), of N rows."""
         return self.encoder.inputs(raw.table, raw.rows)[0]
 
     def of_files(self, files: Sequence[Path]) -> Given:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hpsearch.sources.table import dates
-from hpsearch.sources.table.column import Column, key, number_of, quoted
+from hpsearch.sources.table.column import Column, key, number_of, quoted, read_by_text
 from hpsearch.sources.table.numbers import LARGEST, Style, settle
 from hpsearch.sources.table.rules import (
     FEW_VALUES,
@@ -192,12 +192,15 @@ def _of_texts(column: Column, this: Undecided) -> Column:
     if kind in (None, "date") and (date := _date(column, this)):
         return date
     if kind == "text":
-        return replace(column, kind="text", reason="sentences to read")
+        if this.read_up_to:
+            reason = f"sentences, up to {this.read_up_to:,} words"
+            return replace(column, kind="text", reason=reason, inputs=this.read_up_to)
+        this.note(f"left out, sentences; {read_by_text(this.name)}")
+        return replace(column, kind="text", reason="left out: sentences")
     many = texts.distinct > max(FEW_VALUES, TEXT_SHARE * texts.cells)
     if kind is None and many and (words := texts.words()) >= TEXT_WORDS:
-        this.note(
-            f"left out, sentences of {words:.0f} words on average, and no family reads text yet"
-        )
+        length = f"sentences of {words:.0f} words on average"
+        this.note(f"left out, {length}; {read_by_text(this.name)}")
         return replace(column, kind="text", reason="left out: sentences")
     if kind is None and texts.distinct > max(FEW_VALUES, IDENTIFIER_SHARE * texts.cells):
         this.note(

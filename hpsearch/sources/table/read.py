@@ -14,11 +14,12 @@ from hpsearch.sources.raw import Raw
 from hpsearch.sources.table import arrow, cells, encode
 from hpsearch.sources.table.column import Column, shown
 from hpsearch.sources.table.columns import Decision, decide
-from hpsearch.sources.table.encode import nothing_left
+from hpsearch.sources.table.encode import Encoder, nothing_left
 from hpsearch.sources.table.inputs import Selection, TableInputs
 from hpsearch.sources.table.look import advised, kind_of
 from hpsearch.sources.table.rules import Override
 from hpsearch.sources.table.targets import targets
+from hpsearch.sources.table.words import TextEncoder, fit_text
 from hpsearch.spec.task import usual
 
 if TYPE_CHECKING:
@@ -71,8 +72,14 @@ def read(section: TableSpec, base: Path, decided: Mapping[str, Any] | None = Non
         return Selection(table, rows_M[rows])
 
     def fit(train: Rows) -> tuple[TableInputs, tuple[str, ...]]:
-        encoder, remarks = encode.fit(decision, table, rows_M[train])
-        return TableInputs(encoder, goal, options.header, options.names), remarks
+        encoder: Encoder | TextEncoder
+        if section.text is None:
+            encoder, remarks = encode.fit(decision, table, rows_M[train])
+        else:
+            encoder, remarks = fit_text(
+                decision.used[0], table, rows_M[train], section.text_words, section.text_length
+            )
+        return TableInputs(encoder, goal, options.header, options.names, encoder.kind), remarks
 
     return Raw(
         task=section.task or usual(goal.kind).name,

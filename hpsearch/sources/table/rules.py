@@ -70,7 +70,9 @@ class Overrides:
     decimal: str | None = None
     thousands: str | None = None
     text: str | None = None
-    """The column of sentences that the network reads."""
+    """The column of sentences that the network reads, and no other."""
+    text_length: int = 0
+    """Words of it that are read, at most."""
 
     @property
     def as_texts(self) -> frozenset[str]:

@@ -10,7 +10,8 @@ from pydantic_core import PydanticCustomError
 from hpsearch.sources.table.reading import ReadOptions
 from hpsearch.sources.table.rules import Override, Overrides
 from hpsearch.spec.faults import show
-from hpsearch.spec.keys import Section, Text, one_of
+from hpsearch.spec.keys import Positive, Section, Text, one_of
+from hpsearch.spec.problem import Kind
 from hpsearch.spec.source import DataSpec, Disagreement
 
 __all__ = ["ColumnSpec", "SplitSpec", "TableSpec"]
@@ -63,6 +64,14 @@ class TableSpec(DataSpec):
     """The table's file, relative to the study file."""
     target: Text
     """The target column, which the network learns to predict."""
+    text: Text | None = None
+    """A column of sentences, which a network of the family text reads word by word; it is given no
+    other column."""
+    text_words: Positive = 10_000
+    """Words of that column that have an embedding of their own: the commonest of the training rows.
+    All others share one."""
+    text_length: Positive = 200
+    """Words of a row that are read, at most."""
     ignore: Names = ()
     """Columns that are not given to the network."""
     columns: dict[Text, ColumnSpec] = Field(default_factory=dict)
@@ -113,7 +122,15 @@ class TableSpec(DataSpec):
         """What is said of columns. That of the groups is no input."""
         columns = {name: Override(**dict(column)) for name, column in self.columns.items()}
         ignore = (*self.ignore, self.group) if self.group else self.ignore
-        return Overrides(columns, ignore, self.missing, self.decimal, self.thousands)
+        return Overrides(
+            columns, ignore, self.missing, self.decimal, self.thousands, self.text,
+            self.text_length,
+        )  # fmt: skip
+
+    @property
+    def kind(self) -> Kind:
+        """What one input is."""
+        return "rows" if self.text is None else "tokens"
 
     def disagreements(self) -> Iterator[Disagreement]:
         """What is right by itself and wrong together."""
@@ -126,6 +143,7 @@ class TableSpec(DataSpec):
             if name in self.names[:index]:
                 yield ("names", index), "each name once", f"{show(name)} again"
         yield from self._disagreements_of_columns()
+        yield from self._disagreements_of_text()
         if self.decimal and self.decimal == self.thousands:
             yield ("thousands",), "another one than data.decimal", show(self.thousands)
         if self.split is not None:
@@ -149,3 +167,16 @@ class TableSpec(DataSpec):
         for key, name in columns.items():
             if name == self.target:
                 yield ("split", key), "a column beside the target", show(name)
+
+    def _disagreements_of_text(self) -> Iterator[Disagreement]:
+        if self.text is None:
+            for key in ("text_words", "text_length"):
+                if key in self.model_fields_set:
+                    yield (key,), "data.text beside it, the column that is read", "none"
+        elif self.text == self.target:
+            yield ("text",), "a column beside the target", show(self.text)
+        elif self.text in (*self.ignore, self.group):
+            yield ("text",), "a column that is not left out", show(self.text)
+        elif self.columns.get(self.text, ColumnSpec()).kind not in (None, "text"):
+            kind = self.columns[self.text].kind
+            yield ("columns", self.text, "kind"), "text, as data.text names it", show(kind)

@@ -331,7 +331,13 @@ def test_sentences_are_left_out_or_given_to_a_network_that_reads_them(table):
     made = decision(table(x=cells))
     assert (made.columns[0].kind, made.columns[0].inputs) == ("text", 0)
     assert "sentences of 7 words" in made.notes[0]
-    assert not decide(table(x=cells), None, Overrides(text="x")).notes
+    assert 'data.text: "x"' in made.notes[0]
+    forced = decision(table(x=cells), kind="text")
+    assert (forced.columns[0].inputs, len(forced.notes)) == (0, 1)
+    both = table(x=cells, y=["1,5", "2.5", "2.000"] * 20)  # of which nobody needs to know
+    read = decide(both, None, Overrides(text="x", text_length=9))
+    assert [column.inputs for column in read.columns] == [9, 0]
+    assert read.notes == ("column `y`: left out, as data.text reads `x` alone",)
     assert column(table(x=cells[:3] * 20)).kind == "category"
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from hpsearch.spec import StudySpec
 
+TEXT = "network: {family: text}\nmetric: accuracy"
+
 SECTIONS = [
     # The head
     ("name: 7 #!", "name", "expected text; got 7"),
@@ -49,6 +51,28 @@ SECTIONS = [
     ("checkpoints: file://~nobody-of-that-name #!", "checkpoints", "a home folder that is here"),
     # Data
     ("data: {source: mnist, root: ~nobody-of-that-name/x} #!", "data.root", "a home folder that"),
+    (
+        "data: {source: table, path: t.csv, target: y, text: t}\nmetric: f1\n"
+        "network: {family: mlp} #!",
+        "network.family",
+        "expected text, as the data has tokens, and mlp takes images or rows",
+    ),
+    (
+        "data: {source: table, path: t.csv, target: y}\nmetric: f1\nnetwork: {family: text} #!",
+        "network.family",
+        "as the data has rows, and text takes tokens",
+    ),
+    *(
+        (f"data:\n  {{source: table, path: t.csv, target: y, {keys}}} #!\n{TEXT}", path, words)
+        for keys, path, words in (
+            ("text: y", "data.text", "a column beside the target"),
+            ("text: t, ignore: [t]", "data.text", "a column that is not left out"),
+            ("text: t, split: {group: t}", "data.text", "a column that is not left out"),
+            ("text: t, columns: {t: {kind: date}}", "data.columns.t.kind", "text, as data.text"),
+            ("text: t, text_words: 0", "data.text_words", "at least 1"),
+            ("text: t, text_length: 0", "data.text_length", "at least 1"),
+        )
+    ),
     ("data: #!", "data", "expected keys with values; got null"),
     ("data: [] #!", "data", "expected keys with values; got []"),
     ("data: {} #!", "data.source", "expected a value; got nothing"),
@@ -121,6 +145,7 @@ SECTIONS = [
             ("split: {by: x}", "split.by", "a column beside the target"),
             ("split: {buy: a}", "split.buy", "did you mean by?"),
             ("test_path: t, test: 0.1", "test", "data.test_path is the test part; got 0.1"),
+            ("text_words: 9", "text_words", "data.text beside it, the column that is read"),
             ("header: maybe", "header", 'true or false; got "maybe"'),
         )
     ),
@@ -146,7 +171,7 @@ SECTIONS = [
     (
         "metric: loss\ndata: {source: csv, path: p, target: x}\nnetwork: {family: cnn} #!",
         "network.family",
-        ", mlp, ",
+        "as the data has rows, and cnn takes images",
     ),
     # Budget
     ("budget: {} #!", "budget.trials", "only a grid has one of its own; got nothing"),
