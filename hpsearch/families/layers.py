@@ -1,8 +1,12 @@
-"""Layers that the families share, by the names that settings give them."""
+"""Layers that the families share, by the names that settings give them.
+
+Shapes: `N` rows, `C` channels, `H` height, `W` width.
+"""
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -18,14 +22,14 @@ if TYPE_CHECKING:
     from hpsearch.families import Problem
 
 __all__ = [
-    "AsSequence", "Dropout", "activation_layer", "dense_block", "dropout_layer", "initialise",
+    "AsSequence", "Dropout", "Residual", "SqueezeExcite", "activation_layer", "convolution",
+    "dense_block", "dropout_layer", "initialise",
 ]  # fmt: skip
 
 N = TypeVar("N", bound=nn.Module)
 
 _ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
     "elu": nn.ELU,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
@@ -39,12 +43,25 @@ _INITS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "kaiming_uniform": nn.init.kaiming_uniform_,
     "kaiming_normal": nn.init.kaiming_normal_,
     "orthogonal": nn.init.orthogonal_,
+    "uniform": partial(nn.init.uniform_, a=-0.05, b=0.05),
+    "normal": partial(nn.init.normal_, std=0.05),
 }
 
+_GATE_SHARE, _GATE_LEAST = 16, 4
+"""One unit of a gate's hidden layer stands for so many maps, and it has at least so many units:
+Hu et al. give 16; small networks have too few maps for that alone."""
 
-def activation_layer(name: str) -> list[nn.Module]:
-    """The layer of that name; no layer at all for `none`."""
-    return [] if name == "none" else [_ACTIVATIONS[name]()]
+
+def activation_layer(name: str, negative_slope: float = 0.01) -> list[nn.Module]:
+    """The layer of that name; no layer at all for `none`.
+
+    Args:
+        name: A choice of `hpsearch.families.shared.ACTIVATION`.
+        negative_slope: The slope below 0, of `leaky_relu` alone. PyTorch's default.
+    """
+    if name == "none":
+        return []
+    return [nn.LeakyReLU(negative_slope) if name == "leaky_relu" else _ACTIVATIONS[name]()]
 
 
 def dropout_layer(share: float) -> list[nn.Module]:
@@ -54,13 +71,15 @@ def dropout_layer(share: float) -> list[nn.Module]:
 
 
 def dense_block(
-    inputs: int, outputs: int, *, activation: str, batch_norm: bool, dropout: float
-) -> list[nn.Module]:
-    """(N, inputs) -> (N, outputs): dense, BatchNorm, activation, dropout."""
+    inputs: int, outputs: int, *, activation: str, batch_norm: bool, dropout: float,
+    negative_slope: float = 0.01, layer_norm: bool = False,
+) -> list[nn.Module]:  # fmt: skip
+    """(N, inputs) -> (N, outputs): dense, normalisation, activation, dropout."""
     return [
         nn.Linear(inputs, outputs),
         *([nn.BatchNorm1d(outputs)] if batch_norm else []),
-        *activation_layer(activation),
+        *([nn.LayerNorm(outputs)] if layer_norm else []),
+        *activation_layer(activation, negative_slope),
         *dropout_layer(dropout),
     ]
 
@@ -87,12 +106,77 @@ class AsSequence(nn.Module):
         return x.transpose(1, 2) if self._maps_first else x
 
 
+def convolution(inputs: int, maps: int, kernel: int) -> list[nn.Module]:
+    """(N, inputs, H, W) -> (N, maps, H, W): a convolution that keeps the size of its maps."""
+    before, after = (kernel - 1) // 2, kernel // 2  # differ for an even kernel
+    if before == after:
+        return [nn.Conv2d(inputs, maps, kernel, padding=before)]
+    return [nn.ZeroPad2d((before, after, before, after)), nn.Conv2d(inputs, maps, kernel)]
+
+
+class Residual(nn.Module):
+    """What a branch makes of its input, and the input itself, added.
+
+    He et al., "Deep residual learning for image recognition" (2016). With a share of `depth` above
+    0 the branch is left out for that share of the rows of a batch while training, and scaled up for
+    the others as dropout does: Huang et al., "Deep networks with stochastic depth" (2016), row by
+    row.
+    """
+
+    def __init__(
+        self, branch: nn.Module, shortcut: nn.Module | None = None, depth: float | None = None
+    ) -> None:
+        """Make one.
+
+        Args:
+            branch: What is learnt.
+            shortcut: Brings the input to the branch's shape where these differ: a projection.
+            depth: The share of rows that go without the branch, in [0, 1); None for a layer that
+                never leaves it out.
+        """
+        super().__init__()
+        self.branch = branch
+        self.shortcut = nn.Identity() if shortcut is None else shortcut
+        self.depth = None if depth is None else Dropout(depth)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, ...) -> (N, ...), in the branch's shape."""
+        branch: torch.Tensor = self.branch(x)
+        if self.depth is not None:
+            one_a_row = torch.ones_like(branch[:, :1, :1, :1])
+            branch = branch * self.depth(one_a_row)
+        added: torch.Tensor = self.shortcut(x) + branch
+        return added
+
+
+class SqueezeExcite(nn.Module):
+    """Maps, each scaled by a gate between 0 and 1 that depends on the means of all of them.
+
+    Hu, Shen and Sun, "Squeeze-and-excitation networks" (2018).
+    """
+
+    def __init__(self, maps: int) -> None:
+        super().__init__()
+        units = max(maps // _GATE_SHARE, _GATE_LEAST)
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            nn.Linear(maps, units), nn.ReLU(), nn.Linear(units, maps), nn.Sigmoid(),
+        )  # fmt: skip
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        scaled: torch.Tensor = x * self.gate(x)[:, :, None, None]
+        return scaled
+
+
 def initialise(network: N, init: str) -> N:
     """The network, with the weights of all dense, convolutional and recurrent layers and of
     embeddings set by `init`, and their biases and the embedding of padding to 0. Of a recurrent
     layer each gate is a matrix of its own.
 
-    `default` leaves PyTorch's own: uniform within 1/sqrt(inputs), biases too. The others are
+    `default` leaves PyTorch's own: uniform within 1/sqrt(inputs), biases too. `uniform`, within
+    0.05, and `normal`, with deviation 0.05, are Keras's `RandomUniform` and `RandomNormal`: the
+    same for layers of every size, so that deep and wide networks start less well. The others are
     `torch.nn.init`'s functions with their own defaults (Glorot and Bengio 2010; He et al. 2015,
     with the gain of ReLU; Saxe et al. 2014).
     """

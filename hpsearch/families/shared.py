@@ -12,13 +12,29 @@ if TYPE_CHECKING:
 
     from hpsearch.spec.settings import Value
 
-__all__ = ["ACTIVATION", "BATCH_NORM", "DROPOUT", "INIT", "NORM"]
+__all__ = [
+    "ACTIVATION", "BATCH_NORM", "DROPOUT", "INIT", "LAYER_NORM", "NEGATIVE_SLOPE", "NORM",
+    "ONE_NORM", "SQUEEZE_EXCITE",
+]  # fmt: skip
 
 ACTIVATION = Setting(
     "activation", "choice", "relu", "Function between layers; `none` makes the network linear.",
     choices=("relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "none"),
 )  # fmt: skip
+NEGATIVE_SLOPE = Setting(
+    "negative_slope", "float", 0.01, "Slope of `leaky_relu` below 0; of no other activation.",
+    low=0, high=1, later=True,
+)  # fmt: skip
 BATCH_NORM = Setting("batch_norm", "bool", False, "Normalise every layer's output over the batch.")
+LAYER_NORM = Setting(
+    "layer_norm", "bool", False,
+    "Normalise every layer's output over its units, row by row: for small batches.", later=True,
+)  # fmt: skip
+SQUEEZE_EXCITE = Setting(
+    "squeeze_excite", "bool", False,
+    "Scale each map by a gate, which a small network computes from the means of all maps.",
+    more="capacity", later=True,
+)  # fmt: skip
 DROPOUT = Setting(
     "dropout", "float", 0.0, "Share of a layer's outputs set to zero while training.",
     low=0, high=1, open_high=True,
@@ -26,9 +42,10 @@ DROPOUT = Setting(
 )  # fmt: skip
 INIT = Setting(
     "init", "choice", "default",
-    "How weights start: PyTorch's own way, Glorot's, He's, or orthogonal.",
+    "How weights start: PyTorch's own way, Glorot's, He's, orthogonal; or, whatever the layer's "
+    "size, `uniform` between -0.05 and 0.05 or `normal` with deviation 0.05.",
     choices=("default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
-             "orthogonal"),
+             "orthogonal", "uniform", "normal"),
     per_slot=True,
 )  # fmt: skip
 
@@ -44,3 +61,14 @@ NORM = Rule(
      "batch_norm": "false, as each batch is one row"},
     _of_norm,
 )  # fmt: skip
+
+
+def _of_norms(settings: Mapping[str, Value], task: str | None, classes: int | None) -> str:
+    if settings["batch_norm"] and settings["layer_norm"]:
+        return "batch_norm and layer_norm each normalise the same outputs: one of them is enough"
+    return ""
+
+
+ONE_NORM = Rule(
+    {"layer_norm": "false, beside batch_norm", "batch_norm": "false, beside layer_norm"}, _of_norms
+)

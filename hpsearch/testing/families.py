@@ -297,6 +297,8 @@ def _values(setting: Setting) -> tuple[Value, ...]:
 def _smaller_and_larger(setting: Setting) -> tuple[Value, Value]:
     if setting.kind == "sizes":
         return (8,), (16,)
+    if setting.kind == "bool":
+        return False, True
     usual = setting.default if isinstance(setting.default, (int, float)) else 0
     small = usual or 16
     return small, 2 * small

@@ -96,6 +96,11 @@ CASES = {
         write=texts,
     ),
     "mlp": Case("mlp", "{width: 16, batch_norm: true, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}"),
+    "resnet": Case(
+        "resnet",
+        "{width: 4, stages: 2, squeeze_excite: true, dropout: 0.1, stochastic_depth: 0.2,"
+        " lr: {min: 1e-3, max: 1e-2}}",
+    ),
     "rnn-gru": Case(
         "rnn",
         "{hidden: 8, cell: gru, layers: 2, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}",

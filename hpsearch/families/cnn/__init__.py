@@ -1,17 +1,26 @@
 """Convolutional networks."""
 
 from hpsearch.families import Family, Setting
-from hpsearch.families.shared import ACTIVATION, BATCH_NORM, DROPOUT, INIT, NORM
+from hpsearch.families.shared import (
+    ACTIVATION,
+    BATCH_NORM,
+    DROPOUT,
+    INIT,
+    NEGATIVE_SLOPE,
+    NORM,
+    SQUEEZE_EXCITE,
+)  # fmt: skip
 
 __all__ = ["FAMILY"]
 
 FAMILY = Family(
     name="cnn",
-    doc="Blocks of a convolution and pooling, then a dense head.",
+    doc="Blocks of convolutions and pooling, then a dense head.",
     takes=frozenset({"images"}),
     settings=(
         Setting("blocks", "int", 2,
-                "Number of blocks: convolution, BatchNorm, max-pool, activation, dropout.",
+                "Number of blocks: convolutions, each with BatchNorm and activation, then dropout; "
+                "a max-pool before the last activation.",
                 low=1, high=16, more="capacity"),
         Setting("channels", "int_or_sizes", 32,
                 "Channels of the first block, doubled in each one after; or a list, one a block.",
@@ -25,7 +34,17 @@ FAMILY = Family(
                 choices=("flatten", "gap")),
         Setting("dense", "int", 0, "Units of a dense layer before the last one; 0 for none.",
                 low=0, high=65536, more="capacity"),
-        INIT,
+        INIT, NEGATIVE_SLOPE,
+        Setting("convs", "int", 1, "Convolutions of each block, as in VGG.",
+                low=1, high=16, more="capacity", later=True),
+        Setting("skip", "bool", False,
+                "Add the input of each block to what its convolutions make of it; where channels "
+                "differ, through a convolution of width 1.", later=True),
+        SQUEEZE_EXCITE,
+        Setting("dense_dropout", "float", 0.0,
+                "Share of the last layer's inputs set to zero while training, after `dropout`.",
+                low=0, high=1, open_high=True,
+                group="regularization", per_slot=True, more="regularization", later=True),
     ),
     build="hpsearch.families.cnn.network:cnn",
     rules=(NORM,),

@@ -6,11 +6,19 @@ Shapes: `N` batch, `C` channels, `H` height, `W` width.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torch import nn
 
-from hpsearch.families.layers import activation_layer, dropout_layer, initialise
+from hpsearch.families.layers import (
+    Residual,
+    SqueezeExcite,
+    activation_layer,
+    convolution,
+    dropout_layer,
+    initialise,
+)
 
 if TYPE_CHECKING:
     from hpsearch.families import Problem
@@ -21,6 +29,7 @@ __all__ = ["cnn"]
 def cnn(
     problem: Problem, *, blocks: int, channels: int | Sequence[int], kernel: int, batch_norm: bool,
     activation: str, dropout: float, head: str, dense: int, init: str,
+    negative_slope: float, convs: int, skip: bool, squeeze_excite: bool, dense_dropout: float,
 ) -> nn.Sequential:  # fmt: skip
     """(N, C, H, W) -> (N, outputs): convolution blocks, a head, one linear layer.
 
@@ -31,14 +40,14 @@ def cnn(
     maps, height, width = problem.shape
     if isinstance(channels, int):
         channels = [channels * 2**block for block in range(blocks)]
+    block = _Block(kernel, convs, batch_norm, activation, negative_slope, squeeze_excite, skip)
 
     def bent() -> list[nn.Module]:
-        return [*activation_layer(activation), *dropout_layer(dropout)]
+        return [*activation_layer(activation, negative_slope), *dropout_layer(dropout)]
 
     layers: list[nn.Module] = []
     for wider in channels:
-        layers += _convolution(maps, wider, kernel)
-        layers += [nn.BatchNorm2d(wider)] if batch_norm else []
+        layers += block.layers(maps, wider)
         if min(height, width) >= 2:
             layers.append(nn.MaxPool2d(2))
             height, width = height // 2, width // 2
@@ -51,12 +60,42 @@ def cnn(
     if dense:
         layers += [nn.Linear(features, dense), *bent()]
         features = dense
-    return initialise(nn.Sequential(*layers, nn.Linear(features, problem.outputs)), init)
+    network = nn.Sequential(*layers)
+    (last_dropout,) = dropout_layer(dense_dropout)
+    network.add_module("dense_dropout", last_dropout)  # the others keep the numbers they had
+    network.add_module(str(len(layers)), nn.Linear(features, problem.outputs))
+    return initialise(network, init)
 
 
-def _convolution(inputs: int, maps: int, kernel: int) -> list[nn.Module]:
-    """(N, inputs, H, W) -> (N, maps, H, W)."""
-    before, after = (kernel - 1) // 2, kernel // 2  # differ for an even kernel
-    if before == after:
-        return [nn.Conv2d(inputs, maps, kernel, padding=before)]
-    return [nn.ZeroPad2d((before, after, before, after)), nn.Conv2d(inputs, maps, kernel)]
+@dataclass(frozen=True)
+class _Block:
+    """What the blocks of a network have in common."""
+
+    kernel: int
+    convs: int
+    batch_norm: bool
+    activation: str
+    negative_slope: float
+    squeeze_excite: bool
+    skip: bool
+
+    def layers(self, inputs: int, maps: int) -> list[nn.Module]:
+        """(N, inputs, H, W) -> (N, maps, H, W): a block up to its pooling.
+
+        The last activation comes after that, where it has a quarter of the work: for functions that
+        never fall it makes no difference.
+        """
+        layers = self._convolution(inputs, maps)
+        for _ in range(self.convs - 1):
+            layers += activation_layer(self.activation, self.negative_slope)
+            layers += self._convolution(maps, maps)
+        if self.squeeze_excite:
+            layers.append(SqueezeExcite(maps))
+        if not self.skip:
+            return layers
+        shortcut = None if inputs == maps else nn.Conv2d(inputs, maps, 1, bias=False)
+        return [Residual(nn.Sequential(*layers), shortcut)]
+
+    def _convolution(self, inputs: int, maps: int) -> list[nn.Module]:
+        norm = [nn.BatchNorm2d(maps)] if self.batch_norm else []
+        return [*convolution(inputs, maps, self.kernel), *norm]

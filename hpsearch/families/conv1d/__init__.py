@@ -1,7 +1,7 @@
 """Convolutional networks over time."""
 
 from hpsearch.families import Family, Setting
-from hpsearch.families.shared import ACTIVATION, BATCH_NORM, DROPOUT, INIT, NORM
+from hpsearch.families.shared import ACTIVATION, BATCH_NORM, DROPOUT, INIT, NEGATIVE_SLOPE, NORM
 
 __all__ = ["FAMILY"]
 
@@ -23,7 +23,7 @@ FAMILY = Family(
         Setting("pool", "int", 2,
                 "Steps that max-pooling makes one of after each block; 1 for none.",
                 low=1, high=64),
-        BATCH_NORM, ACTIVATION, DROPOUT,
+        BATCH_NORM, ACTIVATION, NEGATIVE_SLOPE, DROPOUT,
         Setting("head", "choice", "flatten",
                 "How the maps become a vector: all of them, or the mean of each (gap).",
                 choices=("flatten", "gap")),

@@ -21,6 +21,7 @@ __all__ = ["conv1d"]
 def conv1d(
     problem: Problem, *, blocks: int, channels: int | Sequence[int], kernel: int, stride: int,
     pool: int, batch_norm: bool, activation: str, dropout: float, head: str, dense: int, init: str,
+    negative_slope: float,
 ) -> nn.Sequential:  # fmt: skip
     """(N, *shape) -> (N, outputs): convolution blocks, a head, one linear layer.
 
@@ -36,7 +37,7 @@ def conv1d(
         layers.append(nn.Conv1d(maps, wider, kernel, stride, padding=kernel // 2))
         length = (length + 2 * (kernel // 2) - kernel) // stride + 1
         layers += [nn.BatchNorm1d(wider)] if batch_norm else []
-        layers += activation_layer(activation)
+        layers += activation_layer(activation, negative_slope)
         if 1 < pool <= length:
             layers.append(nn.MaxPool1d(pool))
             length //= pool
@@ -47,7 +48,7 @@ def conv1d(
     layers.append(nn.Flatten())
     features = maps * length
     if dense:
-        layers += [nn.Linear(features, dense), *activation_layer(activation)]
+        layers += [nn.Linear(features, dense), *activation_layer(activation, negative_slope)]
         layers += dropout_layer(dropout)
         features = dense
     return initialise(nn.Sequential(*layers, nn.Linear(features, problem.outputs)), init)

@@ -1,7 +1,16 @@
 """Dense networks."""
 
 from hpsearch.families import Family, Setting
-from hpsearch.families.shared import ACTIVATION, BATCH_NORM, DROPOUT, INIT, NORM
+from hpsearch.families.shared import (
+    ACTIVATION,
+    BATCH_NORM,
+    DROPOUT,
+    INIT,
+    LAYER_NORM,
+    NEGATIVE_SLOPE,
+    NORM,
+    ONE_NORM,
+)  # fmt: skip
 
 __all__ = ["FAMILY"]
 
@@ -17,9 +26,12 @@ FAMILY = Family(
         Setting("widths", "sizes", None,
                 "Units of each hidden layer, one by one; in place of depth and width.",
                 more="capacity"),
-        ACTIVATION, BATCH_NORM, DROPOUT, INIT,
+        ACTIVATION, BATCH_NORM, DROPOUT, INIT, NEGATIVE_SLOPE, LAYER_NORM,
+        Setting("skip", "bool", False,
+                "Add the input of each hidden layer after the first to its output; where their "
+                "widths differ, through a dense layer without bias.", later=True),
     ),
     build="hpsearch.families.mlp.network:mlp",
     either=(("widths",), ("depth", "width")),
-    rules=(NORM,),
+    rules=(NORM, ONE_NORM),
 )  # fmt: skip

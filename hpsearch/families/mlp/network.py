@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from hpsearch.families.layers import dense_block, initialise
+from hpsearch.families.layers import Residual, dense_block, initialise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ __all__ = ["mlp"]
 def mlp(
     problem: Problem, *, depth: int, width: int, widths: Sequence[int] | None,
     activation: str, batch_norm: bool, dropout: float, init: str,
+    negative_slope: float, layer_norm: bool, skip: bool,
 ) -> nn.Sequential:  # fmt: skip
     """(N, *shape) -> (N, outputs): hidden blocks, then one linear layer.
 
@@ -28,8 +29,16 @@ def mlp(
     """
     sizes = (math.prod(problem.shape), *(widths or (width,) * depth))
     layers: list[nn.Module] = [nn.Flatten()]
-    for inputs, units in pairwise(sizes):
-        layers += dense_block(
-            inputs, units, activation=activation, batch_norm=batch_norm, dropout=dropout
-        )
+    for number, (inputs, units) in enumerate(pairwise(sizes)):
+        block = dense_block(
+            inputs, units, activation=activation, batch_norm=batch_norm, dropout=dropout,
+            negative_slope=negative_slope, layer_norm=layer_norm,
+        )  # fmt: skip
+        layers += [_residual(block, inputs, units)] if skip and number else block
     return initialise(nn.Sequential(*layers, nn.Linear(sizes[-1], problem.outputs)), init)
+
+
+def _residual(block: list[nn.Module], inputs: int, units: int) -> Residual:
+    """A hidden block, (N, inputs) -> (N, units), that its input is added to."""
+    shortcut = None if inputs == units else nn.Linear(inputs, units, bias=False)
+    return Residual(nn.Sequential(*block), shortcut)

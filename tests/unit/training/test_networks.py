@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from hpsearch.families.layers import Residual, SqueezeExcite
 from hpsearch.families.shared import ACTIVATION
-from hpsearch.spec.conflicts import SettingsError
+from hpsearch.spec.conflicts import SettingsError, check
+from hpsearch.spec.family import FAMILIES
 from tests.building import built
 
 
@@ -15,6 +17,10 @@ def mlp(inputs=(8,), outputs=2, **settings):
 
 def cnn(inputs=(1, 28, 28), outputs=10, **settings):
     return built("cnn", inputs, outputs, **settings)
+
+
+def resnet(inputs=(1, 8, 8), outputs=10, **settings):
+    return built("resnet", inputs, outputs, **settings)
 
 
 def names(network: nn.Module) -> list[str]:
@@ -40,7 +46,7 @@ def test_order_inside_a_convolution_block() -> None:
     network = cnn(blocks=1, batch_norm=True, activation="gelu", dropout=0.3, dense=7)
     assert names(network) == [
         *["Conv2d", "BatchNorm2d", "MaxPool2d", "GELU", "Dropout"],
-        *["Flatten", "Linear", "GELU", "Dropout", "Linear"],
+        *["Flatten", "Linear", "GELU", "Dropout", "Dropout", "Linear"],
     ]
 
 
@@ -91,6 +97,8 @@ def test_a_convolution_keeps_the_size_whatever_its_kernel(kernel: int) -> None:
         ("xavier_normal", (2 / 600) ** 0.5),
         ("kaiming_uniform", (2 / 400) ** 0.5),
         ("kaiming_normal", (2 / 400) ** 0.5),
+        ("uniform", 0.05 / 3**0.5),
+        ("normal", 0.05),
         ("default", (1 / 3 / 400) ** 0.5),
     ],
 )
@@ -106,3 +114,121 @@ def test_orthogonal_init() -> None:
     assert torch.allclose(weight @ weight.T, torch.eye(20), atol=1e-5)
     kernels = cnn((1, 8, 8), blocks=1, channels=4, init="orthogonal")[0].weight.flatten(1)
     assert torch.allclose(kernels @ kernels.T, torch.eye(4), atol=1e-5)
+
+
+def test_leaky_relu_has_the_slope_that_is_given() -> None:
+    for make in (mlp, cnn, resnet):
+        for settings, slope in (({}, 0.01), ({"negative_slope": 0.3}, 0.3)):
+            network = make(activation="leaky_relu", **settings)
+            slopes = {m.negative_slope for m in network.modules() if isinstance(m, nn.LeakyReLU)}
+            assert slopes == {slope}
+
+
+def test_weights_keep_the_names_that_older_checkpoints_have() -> None:
+    assert [*cnn(blocks=1, dense=7, dropout=0.2).state_dict()] == [
+        *("0.weight", "0.bias", "5.weight", "5.bias", "8.weight", "8.bias")
+    ]
+    assert [*mlp(widths=(4,)).state_dict()] == ["1.weight", "1.bias", "4.weight", "4.bias"]
+
+
+# --- skips ------------------------------------------------------------------------------------
+
+
+def branches(network: nn.Module) -> list[Residual]:
+    return [module for module in network.modules() if isinstance(module, Residual)]
+
+
+def silenced(network: nn.Sequential) -> nn.Sequential:
+    """The network, with branches that give zeros."""
+    for module in branches(network):
+        for weight in module.branch.parameters():
+            nn.init.zeros_(weight)
+    return network
+
+
+def test_hidden_layers_after_the_first_are_passed_by() -> None:
+    network = silenced(mlp(widths=(6, 6, 6), skip=True))
+    assert len(branches(network)) == 2
+    x = torch.randn(5, 8)
+    assert torch.equal(network(x), nn.Sequential(*network[:4], network[-1])(x))
+
+
+def test_widths_that_differ_are_passed_by_through_a_dense_layer() -> None:
+    (module,) = branches(mlp(widths=(6, 4), skip=True))
+    assert isinstance(module.shortcut, nn.Linear)
+    assert (module.shortcut.weight.shape, module.shortcut.bias) == ((4, 6), None)
+
+
+def test_a_block_is_passed_by_before_it_is_pooled() -> None:
+    network = silenced(cnn((2, 8, 8), blocks=1, channels=2, skip=True, activation="tanh"))
+    x = torch.randn(5, 2, 8, 8)
+    pooled = torch.nn.functional.max_pool2d(x, 2).tanh().flatten(1)
+    assert torch.allclose(network(x), network[-1](pooled))
+
+
+def test_a_block_has_so_many_convolutions_with_an_activation_between() -> None:
+    network = cnn(blocks=1, channels=4, convs=2, batch_norm=True)
+    assert names(network)[:7] == [
+        *("Conv2d", "BatchNorm2d", "ReLU", "Conv2d", "BatchNorm2d", "MaxPool2d", "ReLU")
+    ]
+
+
+def test_gates_scale_whole_maps() -> None:
+    gate = SqueezeExcite(3)
+    x = torch.rand(2, 3, 4, 4) + 0.1
+    scales = gate(x) / x
+    assert torch.allclose(scales, scales[:, :, :1, :1].expand_as(x))
+    assert bool((scales > 0).all() and (scales < 1).all())
+    assert not torch.allclose(gate(2 * x) / (2 * x), scales), "the gates do not see the maps"
+
+
+def test_dropout_before_the_last_layer_is_its_own() -> None:
+    network = cnn(dense=7, dropout=0.1, dense_dropout=0.4)
+    shares = [layer.p for layer in network if isinstance(layer, nn.Dropout)]
+    assert shares == [0.1, 0.1, 0.1, 0.4]
+
+
+def test_rows_are_normalised_one_by_one() -> None:
+    network = mlp(widths=(6,), layer_norm=True, activation="none")
+    hidden = nn.Sequential(*network[:3])(torch.randn(1, 8)).detach()
+    assert float(hidden.mean()) == pytest.approx(0, abs=1e-6)
+    family = FAMILIES["mlp"]
+    twice = {**family.vocabulary().defaults, "layer_norm": True, "batch_norm": True}
+    with pytest.raises(SettingsError, match="each normalise the same outputs"):
+        check(twice, family.rules, None, None)
+
+
+# --- residual networks ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("blocks", "layers"), [(1, 8), (2, 14), (3, 20)])
+def test_resnets_have_the_layers_of_their_names(blocks: int, layers: int) -> None:
+    network = resnet(blocks=blocks)
+    dense = [m for m in network.modules() if isinstance(m, nn.Linear)]
+    wide = [m for m in network.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
+    assert len(wide) + len(dense) == layers
+    assert (wide[0].out_channels, dense[-1].in_features) == (16, 64)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 8, 8), (3, 5, 9), (1, 28, 28)])
+def test_a_resnet_takes_any_image(shape: tuple[int, ...]) -> None:
+    network = resnet(shape, width=2, blocks=2, squeeze_excite=True, stochastic_depth=0.5)
+    assert network(torch.randn(3, *shape)).shape == (3, 10)
+
+
+def test_stochastic_depth_leaves_the_branch_out_for_a_share_of_the_rows() -> None:
+    torch.manual_seed(0)
+    layer = Residual(nn.Conv2d(1, 2, 1), nn.Conv2d(1, 2, 1), depth=0.25)
+    x = torch.randn(4000, 1, 2, 3)
+    without = layer.shortcut(x)
+    added = (layer(x) - without) / layer.branch(x)
+    scale = 1 / (1 - 0.25)
+    left_out = added.abs().amax(dim=(1, 2, 3)) < 1e-3
+    assert float(left_out.float().mean()) == pytest.approx(0.25, abs=0.03)
+    assert torch.allclose(added[~left_out], torch.tensor(scale), atol=1e-2)
+    assert torch.equal(layer.eval()(x), without + layer.branch(x))
+
+
+def test_the_last_block_is_left_out_most_often() -> None:
+    network = resnet(stages=2, blocks=2, stochastic_depth=0.4)
+    assert [layer.depth.p for layer in branches(network)] == pytest.approx([0.1, 0.2, 0.3, 0.4])

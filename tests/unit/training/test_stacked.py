@@ -229,7 +229,7 @@ def test_dropout_is_where_the_network_has_it(family: str) -> None:
         inputs if family == "cnn" else inputs.unsqueeze(0), weights, {}, training=True,
         dropping=dict.fromkeys(dict(network.named_children()), dropping),
     )  # fmt: skip
-    assert seen == ([3, 3] if family == "mlp" else [4, 4])
+    assert seen == ([3, 3] if family == "mlp" else [4, 4, 3])
 
 
 @pytest.mark.parametrize("shape", [(200, 50), (20, 4, 10, 10)])
