@@ -68,7 +68,6 @@ def test_the_default_network_is_no_worse_than_logistic_regression(
     array.add(Candidate(0, "text", {**defaults, "epochs": EPOCHS}, seed))
     for _ in range(EPOCHS):
         (report,) = array.reports()
-    print(accuracy_score(truth, baseline), f1_score(truth, baseline), report.last.metrics)
     metrics = report.last.metrics
     assert metrics["accuracy"] >= max(0.96, accuracy_score(truth, baseline))
     f1 = f1_score(truth, baseline, average="macro")
