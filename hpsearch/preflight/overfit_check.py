@@ -23,6 +23,8 @@ from hpsearch.spec.settings import Value
 from hpsearch.spec.task import TASKS
 from hpsearch.tasks.learning import learning
 from hpsearch.training import devices
+from hpsearch.training.solo import Solo
+from hpsearch.training.stacking.slots import objection
 from hpsearch.training.stacking.stack import Stack
 from hpsearch.training.trial_progress import TrialProgress
 
@@ -128,23 +130,34 @@ def _losses(
     members: Sequence[TrialProgress], tiny: Dataset, device: torch.device, enough: float,
     fallen: float, is_over: Callable[[], bool],
 ) -> Tensor:  # fmt: skip
-    """The losses of candidates that are trained as one stack until one is low enough, or soon none
+    """The losses of candidates that are trained side by side until one is low enough, or soon none
     has fallen."""
     network = members[0].network()
     weights = sum(parameter.numel() for parameter in network.parameters())
     if len(members) * weights > _MOST_WEIGHTS:
         raise ValueError(f"the network has {weights:,} weights")
-    stack = Stack(network, tiny, device)
-    stack.join([(member, None) for member in members])
+    trainers = _trainers(members, tiny, device)
     while True:
-        losses_K = stack.train(is_over)
-        if losses_K is None:
+        losses = [trainer.train(is_over) for trainer in trainers]
+        if any(loss is None for loss in losses):
             raise TimeoutError("it would take too long")
+        losses_K = torch.cat([loss for loss in losses if loss is not None])
         for member in members:
             member.epoch += 1
         passes, lowest = members[0].epoch, float(losses_K.nan_to_num(math.inf).min())
         if lowest < enough or passes == _PASSES or (passes >= _SOON and lowest >= fallen):
             return losses_K
+
+
+def _trainers(
+    members: Sequence[TrialProgress], tiny: Dataset, device: torch.device
+) -> list[Stack] | list[Solo]:
+    """One stack of all of them, or where they cannot be stacked one trainer each."""
+    if len(members) == 1 or objection(members[0].candidate, tiny):
+        return [Solo(member, tiny, device) for member in members]
+    stack = Stack(members[0].network(), tiny, device)
+    stack.join([(member, None) for member in members])
+    return [stack]
 
 
 def _are_alike(pieces: Iterator[Tensor]) -> bool:

@@ -22,7 +22,8 @@ from hpsearch.spec.problem import Problem
 from hpsearch.spec.task import usual
 from hpsearch.testing.promise import check_docs, promise
 from hpsearch.training.networks import made
-from hpsearch.training.stacking.layers import CannotStackError, StackedNetwork
+from hpsearch.training.stacking.agreement import WRONG, disagreement, same
+from hpsearch.training.stacking.network import attributes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -205,58 +206,25 @@ class _Check:
     # --- stacks -------------------------------------------------------------------------------
 
     def _check_slots(self) -> None:
-        plain = [network.double() for network in self._slots()]
-        for network in plain:
+        slots = self._slots()
+        for network in slots[1:]:
             promise(
-                _shapes(network) == _shapes(plain[0]),
+                same(attributes(network), attributes(slots[0]))
+                and _shapes(network) == _shapes(slots[0]),
                 f"{self._where({})}: values of a setting with per_slot make other layers",
             )
-        try:
-            stacked = StackedNetwork(plain[0])
-        except CannotStackError:
-            return
-        for training in (True, False):
-            self._check_stack(stacked, plain, training)
+        inputs_KN = torch.stack([self._of_slot(k) for k in range(K)])
+        why = disagreement(slots, self._slots()[0], inputs_KN)
+        promise(not why.startswith(WRONG), f"{self._where({})}: {why}")
 
     def _slots(self) -> list[nn.Module]:
-        """K networks, with different values of the settings that may differ, no dropout running."""
+        """K networks, with different values of the settings that may differ."""
         slots = []
         for k in range(K):
             values = {s.name: _values(s) for s in self._family.settings if s.per_slot}
             network = self._network({n: v[k % len(v)] for n, v in values.items()}, seed=k)
             slots.append(network)
         return slots
-
-    def _check_stack(
-        self, stacked: StackedNetwork, plain: list[nn.Module], training: bool
-    ) -> None:  # fmt: skip
-        weights, buffers = (
-            {name: torch.stack([dict(part(one))[name].detach().clone() for one in plain])
-             for name, _ in part(plain[0])}
-            for part in (nn.Module.named_parameters, nn.Module.named_buffers)
-        )  # fmt: skip
-        leaves = {name: weight.requires_grad_() for name, weight in weights.items()}
-        inputs_KN = torch.stack([self._of_slot(k) for k in range(K)])
-        for one in plain:
-            one.train(training)
-            for layer in one.modules():
-                if isinstance(layer, nn.Dropout):
-                    layer.eval()
-        alone = torch.stack([one(x) for one, x in zip(plain, inputs_KN, strict=True)])
-        packed = inputs_KN.transpose(0, 1).flatten(1, 2) if stacked.takes_maps else inputs_KN
-        together = stacked(packed, leaves, buffers, training=training)
-        message = "a stack does not compute what each of its networks does alone"
-        promise(_close(together, alone), message)
-        if training:
-            alone.square().sum().backward()  # type: ignore[no-untyped-call]
-            together.square().sum().backward()  # type: ignore[no-untyped-call]
-        for k, one in enumerate(plain):
-            for name, weight in one.named_parameters():
-                slots, own = leaves[name].grad, weight.grad
-                same = slots is None or own is None or _close(slots[k], own)
-                promise(same, f"{message}: the gradient of {name}")
-            for name, buffer in one.named_buffers():
-                promise(_close(buffers[name][k], buffer), f"{message}: {name}")
 
     def _of_slot(self, k: int) -> Tensor:
         """Inputs of a slot, which no other has; those of a row of padding stay padding."""

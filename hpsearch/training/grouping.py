@@ -11,9 +11,9 @@ from hpsearch.training import devices
 from hpsearch.training.member import Member, State, described
 from hpsearch.training.solo import Solo
 from hpsearch.training.stacking.cuda_graphs import records
-from hpsearch.training.stacking.layers import CannotStackError
-from hpsearch.training.stacking.slots import fit, fixed
+from hpsearch.training.stacking.slots import fit, fixed, objection
 from hpsearch.training.stacking.stack import Stack, shape_of
+from hpsearch.training.stacking.stand_in import CannotStackError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -61,7 +61,7 @@ class Grouping:
     def _fit(self, candidate: Candidate) -> Fit:
         try:
             if self._stack is not None:
-                return fixed(candidate, self._dataset, self._device, self._stack)
+                return fixed(candidate, self._dataset, self._stack)
             return fit(candidate, self._dataset, self._device)
         except Exception as error:  # the first epoch meets it again, where it is reported
             devices.empty_cache(self._device)
@@ -144,9 +144,10 @@ class Grouping:
         """A trainer of one; of the only one of its shape a stack, where its steps are recorded."""
         if lonely and self._stack != 1 and records(self._device):
             with suppress(CannotStackError):
-                stack = Stack(member.built.network(), self._dataset, self._device)
-                stack.join([(member.built, member.resumed)])
-                return stack
+                if not objection(member.candidate, self._dataset):
+                    stack = Stack(member.built.network(), self._dataset, self._device)
+                    stack.join([(member.built, member.resumed)])
+                    return stack
         return Solo(member.built, self._dataset, self._device, member.resumed)
 
     def _demote(self, shape: Hashable, error: Exception, tried: int) -> None:

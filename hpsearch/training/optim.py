@@ -1,4 +1,4 @@
-"""Optimizers, and how the learning rate moves.
+"""How the learning rate moves.
 
 A schedule is a pure function: progress (epochs done, a float that may lie inside an epoch) ->
 factor on the learning rate. There is no scheduler object with a hidden counter, so a resumed
@@ -13,45 +13,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from torch import Tensor
+    from collections.abc import Mapping
 
     from hpsearch.spec.settings import Direction
 
-__all__ = ["Plateau", "Schedule", "optimizer", "schedule"]
+__all__ = ["Plateau", "Schedule", "schedule"]
 
 Schedule = Callable[[float], float]
 """Progress in epochs -> factor on the learning rate."""
 
 _START, _END = 1 / 25, 1 / 25e4
 """one_cycle's first and last factor: the defaults of `torch.optim.lr_scheduler.OneCycleLR`."""
-
-
-def optimizer(parameters: Iterable[Tensor], settings: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """The optimizer that `settings` name, over `parameters`, which lie on their device already.
-
-    Nesterov's form without momentum is plain SGD, and taken as such. Fused kernels do one call
-    for all parameters: on small networks an epoch with Adam takes 0.6 of the time.
-    """
-    parameters = list(parameters)
-    lr, decay = settings["lr"], settings["weight_decay"]
-    momentum = settings["momentum"]
-    fused = parameters[0].device.type in ("cpu", "cuda") or None
-    if settings["optimizer"] == "sgd":
-        nesterov = settings["nesterov"] and momentum > 0
-        return torch.optim.SGD(
-            parameters, lr, momentum, weight_decay=decay, nesterov=nesterov, fused=fused
-        )
-    if settings["optimizer"] == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr, momentum=momentum, weight_decay=decay)
-    rules: Mapping[str, Callable[..., torch.optim.Optimizer]]
-    rules = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    betas = (settings["beta1"], settings["beta2"])
-    return rules[settings["optimizer"]](parameters, lr, betas, weight_decay=decay, fused=fused)
 
 
 def schedule(settings: Mapping[str, Any]) -> Schedule:

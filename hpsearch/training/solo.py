@@ -1,4 +1,4 @@
-"""One candidate trained by itself: PyTorch's own modules and optimizers."""
+"""One candidate trained by itself: its own modules."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import torch
 
 from hpsearch.runner import Saved
 from hpsearch.runner.candidate import derived_seed
-from hpsearch.training import devices, optim
+from hpsearch.spec.conflicts import SettingsError
+from hpsearch.training import devices
 from hpsearch.training.evaluation import in_parts, trained_loss
+from hpsearch.training.stacking.optimizers import MOMENTS, Fused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -39,8 +41,17 @@ class Solo:
         self._images = any(weight.dim() == 4 for weight in self._network.parameters())
         if self._images:  # with the channels last convolutions take two thirds of the time
             self._network.to(memory_format=torch.channels_last)
-        self._parameters = list(self._network.parameters())
-        self._optimizer = optim.optimizer(self._parameters, course.settings)
+        named = enumerate(self._network.parameters())
+        self._parameters = {i: weight for i, weight in named if weight.requires_grad}
+        """Those that are trained, by their places among all."""
+        if not self._parameters:
+            raise SettingsError("the network has no parameters to train")
+        self._moments = {
+            name: [torch.zeros_like(weight) for weight in self._parameters.values()]
+            for name in MOMENTS[course.settings["optimizer"]]
+        }
+        self._count = torch.zeros((), device=device)
+        self._optimizer = Fused(course.settings, self._weights, self._moments, self._count)
         self._loss = trained_loss(dataset, course.loss, [course.settings])
         if state is not None:
             self._restore(state)
@@ -51,16 +62,23 @@ class Solo:
             best = Saved(state).network if state is not None else self._network.state_dict()
             self._best = {name: t.detach().to(device, copy=True) for name, t in best.items()}
 
+    @property
+    def parameters(self) -> int:
+        """Trained parameters of the candidate."""
+        return sum(weight.numel() for weight in self._weights)
+
     def _restore(self, state: Mapping[str, Any]) -> None:
         self._network.load_state_dict(state["model"])
-        # The groups are this slot's own: a fused kernel of another device may not exist here.
-        groups = self._optimizer.state_dict()["param_groups"]
-        like = self._parameters
-        kept = {
-            number: {name: _laid_out(value, like[number]) for name, value in values.items()}
-            for number, values in state["optimizer"].items()
-        }
-        self._optimizer.load_state_dict({"state": kept, "param_groups": groups})
+        for name, tensors in self._moments.items():
+            for i, tensor in zip(self._parameters, tensors, strict=True):
+                value = state["optimizer"].get(i, {}).get(name)
+                if value is not None:
+                    tensor.copy_(value)
+        self._count.fill_(self.members[0].epoch * len(self.members[0].batches))
+
+    @property
+    def _weights(self) -> list[Tensor]:
+        return list(self._parameters.values())
 
     def train(self, interrupted: Callable[[], bool]) -> Tensor | None:
         """One epoch over the training part: the mean loss, (1,), still on the device.
@@ -90,15 +108,14 @@ class Solo:
 
     def _step(self, inputs: Tensor, targets: Tensor, rate: float) -> Tensor:
         clip = self.members[0].settings["clip"]
-        self._optimizer.param_groups[0]["lr"] = rate
-        for parameter in self._parameters:  # optimizer.zero_grad() takes longer
-            parameter.grad = None
         outputs = self._forward(inputs)
         loss = self._loss(outputs.unsqueeze(0), targets.unsqueeze(0))
-        loss.sum().backward()  # type: ignore[no-untyped-call]
-        if clip is not None:
-            torch.nn.utils.clip_grad_norm_(self._parameters, clip)
-        self._optimizer.step()
+        gradients = torch.autograd.grad(loss.sum(), self._weights, allow_unused=True)
+        with torch.no_grad():
+            if clip is not None:
+                _clip([part for part in gradients if part is not None], clip)
+            self._count.add_(1)
+            self._optimizer.step(gradients, rate)
         return loss.detach()
 
     @torch.inference_mode()
@@ -121,10 +138,25 @@ class Solo:
         state = {
             **course.state(),
             "model": _copied(self._network.state_dict()),
-            "optimizer": _copied(self._optimizer.state_dict()["state"]),
+            "optimizer": _copied(self._remembered()),
         }
         if self._best is not None and course.best_epoch != course.epoch:
             state["best"] = _copied(self._best)
+        return state
+
+    def _remembered(self) -> dict[int, dict[str, Any]]:
+        """The optimizer's state as PyTorch's `state_dict` has it."""
+        settings = self.members[0].settings
+        if not self._count:
+            return {}
+        names = [n for n in self._moments if n != "momentum_buffer" or settings["momentum"]]
+        state: dict[int, dict[str, Any]] = {
+            i: {name: self._moments[name][place] for name in names}
+            for place, i in enumerate(self._parameters)
+        }
+        if settings["optimizer"] != "sgd":
+            for own in state.values():
+                own["step"] = self._count
         return state
 
     def _forward(self, inputs: Tensor) -> Tensor:
@@ -138,12 +170,12 @@ class Solo:
         return outputs.float()  # losses and metrics need the digits
 
 
-def _laid_out(value: Any, parameter: Tensor) -> Any:
-    """A moment in its parameter's layout: fused kernels walk through both as they lie in memory,
-    and one that comes from a stack does not have the channels last."""
-    if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-        return torch.empty_like(parameter).copy_(value)
-    return value
+def _clip(gradients: Sequence[Tensor], largest: float) -> None:
+    """Shorten a gradient to a norm, as `torch.nn.utils.clip_grad_norm_` does."""
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
+    share = (largest / (norm + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(share)
 
 
 def _copied(value: Any) -> Any:

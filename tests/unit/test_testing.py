@@ -138,7 +138,7 @@ def diverging(problem, **settings) -> nn.Module:
         (own_generator, (), "the same seed makes other weights"),
         (no_such_kind, (KIND,), "with kind b cannot be built: odd: no b"),
         (constant_size, (UNITS,), "units says more=.capacity., and 4 makes 47 weights, 8 makes 47"),
-        (own_slope, (SLOPE,), "a stack does not compute what each of its networks does alone"),
+        (own_slope, (SLOPE,), "values of a setting with per_slot make other layers"),
         (own_shape, (SHAPE,), "per_slot make other layers"),
         (own_slope, (UNITS,), "own_slope does not take units"),
         (even, (replace(UNITS, low=4),), "odd for rows with units 5 fails: RuntimeError"),

@@ -1,8 +1,12 @@
-"""The steps of PyTorch's optimizers for many candidates at once.
+"""The steps of PyTorch's optimizers, for many candidates at once and for one.
 
 Shapes: `K` slots, `P` parameters of one network. Weights, gradients and moments are (K, P), what
 differs from slot to slot is (K, 1). The formulas are those of `torch.optim` of the same name, with
 its defaults (eps 1e-8, RMSprop's alpha 0.99); the tests hold every rule against it.
+
+`torch.optim` itself takes a second and more to load. The kernels behind its fused forms, which go
+over a network's memory once, are called here: their names are private to PyTorch, so that where
+one is missing the same step is made by plain functions.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["MOMENTS", "Settings", "Step", "clip", "plan", "step"]
+__all__ = ["MOMENTS", "Fused", "Settings", "Step", "clip", "plan", "step"]
 
 MOMENTS: Mapping[str, tuple[str, ...]] = {
     "sgd": ("momentum_buffer",),
@@ -70,6 +74,8 @@ class Step:
     """AdamW's factor on the weights."""
     bias2_root: Tensor
     """For Adam the square root of the bias of the mean of squares."""
+    rates: tuple[float, ...] = ()
+    """(K,): the learning rate itself."""
 
 
 def plan(
@@ -85,7 +91,11 @@ def plan(
         bias2_KS = (1 - settings.beta2.cpu().double() ** count_KS).sqrt()
     columns = torch.stack([rate_KS, shrink_KS, bias2_KS]).permute(2, 0, 1)
     like = settings.weight_decay
-    return [Step(*three.unsqueeze(2)) for three in columns.contiguous().to(like)]
+    three_SK1 = columns.contiguous().to(like).unsqueeze(3)
+    return [
+        Step(rate, shrink, root, rates)
+        for (rate, shrink, root), rates in zip(three_SK1, zip(*rates_KS, strict=True), strict=True)
+    ]
 
 
 def clip(gradient_KP: Tensor, largest_K1: Tensor) -> None:
@@ -147,3 +157,92 @@ def _rmsprop(w: Tensor, g: Tensor, moments: _Moments, settings: Settings, now: S
 _RULES: Mapping[str, _Rule] = {
     "sgd": _sgd, "adam": _adam, "adamw": _adamw, "rmsprop": _rmsprop,
 }  # fmt: skip
+
+
+# --- one network at a time --------------------------------------------------------------------
+
+_KERNELS = {"sgd": "_fused_sgd_", "adam": "_fused_adam_", "adamw": "_fused_adamw_"}
+
+_FEW = 4096
+"""Parameters of a network up to which one call for all slots is faster than one for each."""
+
+
+class Fused:
+    """Steps of one candidate, whose parameters may lie in any number of tensors.
+
+    Args:
+        settings: The candidate's.
+        weights: Its parameters.
+        moments: What the optimizer remembers of them, for each name a tensor for each parameter.
+        count: Steps made, the one under way among them: a single float32 that its owner counts up.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        weights: Sequence[Tensor],
+        moments: Mapping[str, Sequence[Tensor]],
+        count: Tensor,
+    ) -> None:
+        self._settings, self._weights, self._moments = settings, list(weights), moments
+        self._count = count
+        self._rule = settings["optimizer"]
+        device = weights[0].device
+        self._kernel = getattr(torch, _KERNELS.get(self._rule, ""), None)
+        if device.type not in ("cpu", "cuda"):
+            self._kernel = None
+        self._fixed = Settings.of([settings], device)
+        momentum = settings["momentum"] > 0
+        self._options: Mapping[str, Any] = {"weight_decay": settings["weight_decay"]} | (
+            {"momentum": settings["momentum"], "dampening": 0.0, "maximize": False,
+             "nesterov": settings["nesterov"] and momentum, "is_first_step": False}
+            if self._rule == "sgd" else
+            {"beta1": settings["beta1"], "beta2": settings["beta2"], "eps": _EPS,
+             "amsgrad": False, "maximize": False}
+        )  # fmt: skip
+
+    @staticmethod
+    def pays(settings: Mapping[str, Any], parameters: int, device: torch.device) -> bool:
+        """Whether the slots of a stack should each make their own steps."""
+        kernel = _KERNELS.get(settings["optimizer"], "")
+        return device.type == "cpu" and parameters > _FEW and hasattr(torch, kernel)
+
+    def step(self, gradients: Sequence[Tensor | None], rate: float) -> None:
+        """Make one step at a learning rate. Parameters without a gradient stay; the others'
+        gradients are used up."""
+        weights, moments = self._weights, self._moments
+        parts = [gradient for gradient in gradients if gradient is not None]
+        if len(parts) < len(gradients):
+            used = [i for i, gradient in enumerate(gradients) if gradient is not None]
+            weights = [weights[i] for i in used]
+            moments = {name: [each[i] for i in used] for name, each in moments.items()}
+        parts = list(map(_laid_out, parts, weights))
+        if self._kernel is None:
+            self._plain(weights, parts, moments, rate)
+        elif self._rule == "sgd":
+            buffers = moments["momentum_buffer"] if self._settings["momentum"] else []
+            self._kernel(weights, parts, buffers, lr=rate, **self._options)
+        else:
+            counts = [self._count] * len(weights)
+            means, squares = moments["exp_avg"], moments["exp_avg_sq"]
+            self._kernel(weights, parts, means, squares, [], counts, lr=rate, **self._options)
+
+    def _plain(
+        self,
+        weights: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        moments: Mapping[str, Sequence[Tensor]],
+        rate: float,
+    ) -> None:
+        adam = self._rule.startswith("adam")
+        now = plan([[rate]], [int(self._count) - 1], self._fixed, adam=adam)[0]
+        for i, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):
+            own = {name: each[i].unsqueeze(0) for name, each in moments.items()}
+            step(self._rule, weight.unsqueeze(0), gradient.unsqueeze(0), own, self._fixed, now)
+
+
+def _laid_out(gradient: Tensor, weight: Tensor) -> Tensor:
+    """A gradient in its weight's layout: the kernels walk through both as they lie in memory."""
+    if gradient.stride() == weight.stride():
+        return gradient
+    return torch.empty_like(weight).copy_(gradient)

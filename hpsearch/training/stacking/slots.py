@@ -18,7 +18,7 @@ from hpsearch.training import devices
 from hpsearch.training.evaluation import measure
 from hpsearch.training.solo import Solo
 from hpsearch.training.stacking import optimizers
-from hpsearch.training.stacking.layers import CannotStackError
+from hpsearch.training.stacking.agreement import disagreement
 from hpsearch.training.stacking.stack import Stack
 from hpsearch.training.trial_progress import TrialProgress
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hpsearch.runner.candidate import Candidate
     from hpsearch.sources.dataset import Dataset
 
-__all__ = ["Cost", "checkpoint_bytes", "cost", "fit", "fixed", "has_room"]
+__all__ = ["Cost", "checkpoint_bytes", "cost", "fit", "fixed", "has_room", "objection"]
 
 _MOST = 64
 """Slots of a stack at the most: what each of them costs outside the device grows with them."""
@@ -35,15 +35,15 @@ _GAIN = 1.1
 """A larger stack must be faster by this factor for each candidate: the fewer are under way at once,
 the more a pruner and a learning sampler know."""
 
-_BEYOND_DOUBT = 2.0
-"""A stack that is faster than one of a single slot by this factor needs no comparison with
-PyTorch's own modules and optimizers, which take a second to load."""
-
 _STEPS = 4
 """Steps of a dry run that are timed, after one that is not."""
 
-_LONGEST_S = 1.0
-"""What the next larger stack may take to be tried."""
+_WIDE = 1 << 15
+"""Parameters of a network from which on its products take longer than the calls: a stack of two is
+timed beside one of a single slot, else one of eight."""
+
+_ROWS = 8
+"""Rows by which a stack is compared with networks alone."""
 
 _EPOCHS, _EPOCH_S = 5, 0.1
 """Epochs that are timed, and for how long: what is left of a long one takes as long a step. The
@@ -71,65 +71,74 @@ class _Dry:
     """For each candidate."""
     memory_bytes: int
     """For each candidate."""
+    parameters: int
+    """Of each candidate."""
 
 
-def fixed(candidate: Candidate, dataset: Dataset, device: torch.device, slots: int) -> Fit:
+def fixed(candidate: Candidate, dataset: Dataset, slots: int) -> Fit:
     """As many as the caller says, where the network can be stacked at all."""
     if slots == 1:
         return Fit(1, "stacking is off")
-    try:
-        Stack(TrialProgress(candidate, dataset).network(), dataset, device)
-    except CannotStackError as error:
-        return Fit(1, str(error))
-    return Fit(slots, "as the study says")
+    why = objection(candidate, dataset)
+    return Fit(1, why) if why else Fit(slots, "as the study says")
+
+
+def objection(candidate: Candidate, dataset: Dataset) -> str:
+    """Why candidates like this one cannot be stacked; "" where a stack of two agrees with each of
+    them alone. Raises what building one raises."""
+    members = _members(candidate, dataset, 2)
+    rows = torch.arange(2 * _ROWS, device=dataset.train.device) % len(dataset.train)
+    inputs = dataset.train.batch(rows)[0].cpu()
+    networks = [member.network() for member in members]
+    inputs_2N = inputs.view(2, _ROWS, *inputs.shape[1:])
+    return disagreement(networks, members[0].network(), inputs_2N)
 
 
 def fit(candidate: Candidate, dataset: Dataset, device: torch.device) -> Fit:
     """The number of slots at which a candidate like this one takes the least time.
 
-    Doubles the stack while that makes each candidate faster and memory lasts. Raises what training
-    the candidate alone raises.
+    A step of K slots takes each about a/K + b: two stacks are timed, and the size is doubled for as
+    long as that promises a gain and memory lasts. Raises what training the candidate alone raises.
     """
+    if why := objection(candidate, dataset):
+        return Fit(1, why)
+    alone = _timed(_alone(candidate, dataset, device), device)
+    one = _dry_run(candidate, dataset, device, 1)
     try:
-        alone = best = _dry_run(candidate, dataset, device, 1)
-    except CannotStackError as error:
-        return Fit(1, str(error))
-    chosen, slots, why = 1, 2, ""
-    while not why:
-        try:
-            why = _objection(slots, best, device)
-            if why:
-                break
-            found = _dry_run(candidate, dataset, device, slots)
-        except Exception as error:
-            if not devices.is_out_of_memory(error):
-                raise
-            why = f"there is no memory for {slots}"
-            break
-        if found.step_s * _GAIN < best.step_s:
-            best, chosen = found, slots
-        elif slots > 2 * chosen:
-            why = "more are no faster"
-        slots *= 2
+        slots, step_s, why = _best(candidate, dataset, device, one)
+    except Exception as error:
+        if not devices.is_out_of_memory(error):
+            raise
+        slots, step_s, why = 1, one.step_s, "there is no memory for more"
     devices.empty_cache(device)
-    if best.step_s * _BEYOND_DOUBT > alone.step_s:
-        alone = _timed(_alone(candidate, dataset, device), device)
-        if alone.step_s < best.step_s * _GAIN:
-            why = why if chosen == 1 else "a stack is no faster"
-            best, chosen = alone, 1
-    times = f"{best.step_s * 1e3:.3g} ms a step for each, alone {alone.step_s * 1e3:.3g} ms"
-    return Fit(chosen, f"{times}; {why}")
+    if alone.step_s < step_s * _GAIN:
+        slots, step_s, why = 1, alone.step_s, why if slots == 1 else "a stack is no faster"
+    times = f"{step_s * 1e3:.3g} ms a step for each, alone {alone.step_s * 1e3:.3g} ms"
+    return Fit(slots, f"{times}; {why}")
 
 
-def _objection(slots: int, best: _Dry, device: torch.device) -> str:
-    """Why a stack of so many is not even tried; empty if nothing speaks against it."""
-    if slots > _MOST:
-        return f"more than {_MOST} are not tried"
-    if not has_room(slots, best.memory_bytes, device):
-        return f"there is no memory for {slots}"
-    if slots * best.step_s * (_STEPS + 1) > _LONGEST_S:
-        return "more would take too long to try"
-    return ""
+def _best(
+    candidate: Candidate, dataset: Dataset, device: torch.device, one: _Dry
+) -> tuple[int, float, str]:
+    """The size of a stack, seconds a step for each of its slots, and why it is no larger."""
+    tried = 2 if one.parameters >= _WIDE else 8
+    if not has_room(tried, one.memory_bytes, device):
+        return 1, one.step_s, f"there is no memory for {tried}"
+    several = _dry_run(candidate, dataset, device, tried)
+    shared_s = max(one.step_s - several.step_s, 0.0) / (1 - 1 / tried)
+    own_s = one.step_s - shared_s
+
+    def step_s(slots: int) -> float:
+        return shared_s / slots + own_s
+
+    slots = 1
+    while step_s(slots) > _GAIN * step_s(2 * slots):
+        if 2 * slots > _MOST:
+            return slots, step_s(slots), f"more than {_MOST} are not tried"
+        if not has_room(2 * slots, several.memory_bytes, device):
+            return slots, step_s(slots), f"there is no memory for {2 * slots}"
+        slots *= 2
+    return slots, step_s(slots), "more are no faster"
 
 
 def has_room(slots: int, candidate_bytes: int, device: torch.device) -> bool:
@@ -194,12 +203,16 @@ def _dry_run(candidate: Candidate, dataset: Dataset, device: torch.device, slots
     return _timed(_stack(candidate, dataset, device, slots), device)
 
 
-def _stack(candidate: Candidate, dataset: Dataset, device: torch.device, slots: int) -> Stack:
-    """Of so many copies, each from a seed of its own."""
-    members = [
+def _members(candidate: Candidate, dataset: Dataset, slots: int) -> list[TrialProgress]:
+    """Copies of a candidate, each from a seed of its own."""
+    return [
         TrialProgress(replace(candidate, seed=derived_seed(candidate.seed, "dry run", k)), dataset)
         for k in range(slots)
     ]
+
+
+def _stack(candidate: Candidate, dataset: Dataset, device: torch.device, slots: int) -> Stack:
+    members = _members(candidate, dataset, slots)
     stack = Stack(members[0].network(), dataset, device)
     stack.join([(course, None) for course in members])
     return stack
@@ -225,4 +238,4 @@ def _timed(trainer: Solo | Stack, device: torch.device) -> _Dry:
     steps = [end - start for start, end in pairwise(times)]
     steps = steps[1:] or steps
     # The shortest: whatever else the machine is at makes a step longer, nothing makes it shorter.
-    return _Dry(min(steps) / slots, used() // slots)
+    return _Dry(min(steps) / slots, used() // slots, trainer.parameters)

@@ -10,23 +10,25 @@ networks most of the time goes into calls, so that 32 slots take little longer t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from hpsearch.runner.candidate import derived_seed
 from hpsearch.training import devices
 from hpsearch.training.evaluation import in_parts, trained_loss
 from hpsearch.training.stacking import optimizers
-from hpsearch.training.stacking.cuda_graphs import recorded
-from hpsearch.training.stacking.dropout import Dropping
-from hpsearch.training.stacking.layers import StackedNetwork
+from hpsearch.training.stacking.agreement import same
+from hpsearch.training.stacking.cuda_graphs import recorded, records
+from hpsearch.training.stacking.network import StackedNetwork, attributes, shares
+from hpsearch.training.stacking.optimizers import Fused, Step
+from hpsearch.training.stacking.stand_in import CannotStackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from hpsearch.runner.candidate import Candidate
     from hpsearch.sources.dataset import Dataset, Part
@@ -54,32 +56,35 @@ def shape_of(candidate: Candidate) -> Hashable:
 class _Stepper:
     fixed: optimizers.Settings
     is_adam: bool
+    count: Tensor
+    """(K,): steps of each slot, the one under way among them."""
     total: Tensor
     """(K,): the losses of all rows so far."""
-    step: Callable[..., None]
-    """Of a batch, as `Stack._batches` gives it, and the columns of a `optimizers.Step`."""
+    step: Callable[[Sequence[Tensor], Step], None]
+    """Of a batch, as `Stack._batches` gives it, and what the optimizer needs."""
 
 
 class Stack:
     """A trainer of candidates of one shape; `solo.Solo` is the one of one, with the same face."""
 
     def __init__(self, template: nn.Module, dataset: Dataset, device: torch.device) -> None:
-        """For networks like `template`. Raises CannotStackError where that is not possible."""
+        """For networks like `template`, which is used up. Raises CannotStackError where that is
+        not possible."""
         self.members: list[TrialProgress] = []
         self._dataset, self._device = dataset, device
-        self._network = StackedNetwork(template, mixes_groups=devices.mixes_groups(device))
-        self._shapes = {name: weight.shape for name, weight in template.named_parameters()}
-        self._sizes = [shape.numel() for shape in self._shapes.values()]
-        width = sum(self._sizes)
-        self._weights = torch.empty(0, width, device=device)
+        self._attributes = attributes(template)
+        self._network = StackedNetwork(template)
+        self._maps = any(len(shape) == 4 for shape in self._network.shapes.values())
+        self._weights = torch.empty(0, sum(self._network.sizes), device=device)
         self._moments: dict[str, Tensor] = {}
-        self._buffers = {
-            name: torch.empty(0, *buffer.shape, dtype=buffer.dtype, device=device)
-            for name, buffer in template.named_buffers()
+        self._fixed = {
+            name: torch.empty(0, *value.shape, dtype=value.dtype, device=device)
+            for name, value in self._network.fixed.items()
         }
+        """Buffers, and parameters that are not trained, (K, *S) each."""
         self._best = torch.empty_like(self._weights)
         """(K, P): the weights of each slot after its best epoch, where those are kept."""
-        self._best_buffers = dict(self._buffers)
+        self._best_fixed = dict(self._fixed)
         self._shares: list[dict[str, float]] = []
         """What each slot's layers of dropout drop, by their names."""
         self._steps: list[int] = []
@@ -88,32 +93,37 @@ class Stack:
         """Weights, moments, buffers and steps at the start of the epoch under way."""
         self._stepper: _Stepper | None = None
 
+    @property
+    def parameters(self) -> int:
+        """Trained parameters of each candidate."""
+        return self._weights.shape[1]
+
     # --- who is in it -------------------------------------------------------------------------
 
     def join(self, arrivals: Sequence[tuple[TrialProgress, Mapping[str, Any] | None]]) -> None:
         """Take candidates in, each from its start or from a state that it was restored from."""
-        self._stepper = None  # with the memory that a recording of it holds
+        self._let_go()
         rows = [self._row(course, state) for course, state in arrivals]
         none = torch.empty_like(self._weights)
         moments = {
             name: self._with(self._moments.get(name, none), [row[name] for row in rows])
             for name in optimizers.MOMENTS[arrivals[0][0].settings["optimizer"]]
         }
-        buffers = {
-            name: self._with(buffer, [row["buffers"][name] for row in rows])
-            for name, buffer in self._buffers.items()
+        fixed = {
+            name: self._with(value, [row["fixed"][name] for row in rows])
+            for name, value in self._fixed.items()
         }
-        best, best_buffers = self._best, self._best_buffers
+        best, best_fixed = self._best, self._best_fixed
         if arrivals[0][0].keeping.best:
             best = self._with(best, [row["best"] for row in rows])
-            best_buffers = {
-                name: self._with(buffer, [row["best_buffers"][name] for row in rows])
-                for name, buffer in best_buffers.items()
+            best_fixed = {
+                name: self._with(value, [row["best_fixed"][name] for row in rows])
+                for name, value in best_fixed.items()
             }
         self._weights = self._with(self._weights, [row["weights"] for row in rows])
         # Only now: where memory runs out on the way, the slots that are there stay as they are.
-        self._moments, self._buffers = moments, buffers
-        self._best, self._best_buffers = best, best_buffers
+        self._moments, self._fixed = moments, fixed
+        self._best, self._best_fixed = best, best_fixed
         self._steps += [row["steps"] for row in rows]
         self._shares += [row["shares"] for row in rows]
         self.members += [course for course, _ in arrivals]
@@ -124,41 +134,58 @@ class Stack:
     def _row(self, course: TrialProgress, state: Mapping[str, Any] | None) -> dict[str, Any]:
         """What a candidate brings, on the CPU."""
         network = course.network()
-        remembered: Mapping[int, Mapping[str, Any]] = {}
+        if not same(self._attributes, attributes(network)):
+            raise CannotStackError("its networks differ in more than numbers")
+        own_shares = shares(network)
+        moments: Mapping[int, Mapping[str, Any]] = {}
+        best = None
         if state is not None:
             network.load_state_dict(state["model"])
-            remembered = state["optimizer"]
+            moments, best = state["optimizer"], state.get("best")
+        weights, fixed = self._numbers(network)
         row: dict[str, Any] = {
-            moment: torch.cat([
-                _flat(remembered.get(i, {}).get(moment), parameter)
-                for i, parameter in enumerate(network.parameters())
-            ])
-            for moment in optimizers.MOMENTS[course.settings["optimizer"]]
+            "steps": course.epoch * len(course.batches), "weights": weights, "fixed": fixed,
+            "shares": own_shares, "best": weights, "best_fixed": fixed,
         }  # fmt: skip
-        steps = course.epoch * len(course.batches)
-        weights = torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
-        buffers = dict(network.named_buffers())
-        layers = network.named_modules()
-        shares = {name: layer.p for name, layer in layers if isinstance(layer, nn.Dropout)}
-        row |= {"steps": steps, "weights": weights, "buffers": buffers, "shares": shares}
-        best = None if state is None else state.get("best")
-        if best is None:  # the last one is the best, or there is none yet
-            return {**row, "best": weights, "best_buffers": buffers}
-        flat = torch.cat([best[name].to(weights).flatten() for name in self._shapes])
-        return {**row, "best": flat, "best_buffers": {name: best[name] for name in buffers}}
+        for moment in optimizers.MOMENTS[course.settings["optimizer"]]:
+            parts = [
+                moments.get(i, {}).get(moment) if parameter.requires_grad else None
+                for i, parameter in enumerate(network.parameters())
+            ]
+            row[moment] = torch.cat([
+                _flat(part, parameter)
+                for part, parameter in zip(parts, network.parameters(), strict=True)
+                if parameter.requires_grad
+            ])  # fmt: skip
+        if best is not None:  # another than the last one
+            network.load_state_dict(best)
+            row["best"], row["best_fixed"] = self._numbers(network)
+        return row
+
+    def _numbers(self, network: nn.Module) -> tuple[Tensor, dict[str, Tensor]]:
+        """A network's trained parameters, (P,), and what else it has, by name."""
+        named = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+        flat = torch.cat([named[name].detach().flatten() for name in self._network.shapes])
+        return flat, {name: named[name].detach().clone() for name in self._network.fixed}
+
+    def _let_go(self) -> None:
+        """Of the memory that steps need: a recording of them, gradients."""
+        self._stepper = None
+        self._network.unbind()
 
     def leave(self, slots: Iterable[int]) -> None:
         """Let these slots go, by their places in `members`."""
-        self._before = self._stepper = None
+        self._before = None
+        self._let_go()
         gone = set(slots)
         kept = [k for k in range(len(self.members)) if k not in gone]
         index = torch.tensor(kept, dtype=torch.int64, device=self._device)
         self._weights = self._weights[index]
         self._moments = {name: m[index] for name, m in self._moments.items()}
-        self._buffers = {name: b[index] for name, b in self._buffers.items()}
+        self._fixed = {name: b[index] for name, b in self._fixed.items()}
         if len(self._best):
             self._best = self._best[index]
-            self._best_buffers = {name: b[index] for name, b in self._best_buffers.items()}
+            self._best_fixed = {name: b[index] for name, b in self._best_fixed.items()}
         self._steps = [self._steps[k] for k in kept]
         self._shares = [self._shares[k] for k in kept]
         self.members = [self.members[k] for k in kept]
@@ -167,30 +194,31 @@ class Stack:
         """All it takes to go on with a candidate, alone or in another stack: plain types and
         tensors, copied to the CPU, under PyTorch's names."""
         course = self.members[slot]
-        model = self._model(self._weights, self._buffers, slot)
-        kept = {name: self._split(m[slot]) for name, m in self._moments.items()}
+        moments = {name: self._split(moment[slot]) for name, moment in self._moments.items()}
         if not course.settings["momentum"]:
-            kept.pop("momentum_buffer", None)
+            moments.pop("momentum_buffer", None)
         optimizer: dict[int, dict[str, Any]] = {}
         if steps := self._steps[slot]:
-            for i, name in enumerate(self._shapes):
-                optimizer[i] = {moment: parts[name] for moment, parts in kept.items()}
+            for name, i in self._network.numbers.items():
+                optimizer[i] = {moment: parts[name] for moment, parts in moments.items()}
                 if course.settings["optimizer"] != "sgd":
                     optimizer[i]["step"] = torch.tensor(float(steps))
+        model = self._model(self._weights, self._fixed, slot)
         state = {**course.state(), "model": model, "optimizer": optimizer}
         if course.keeping.best and course.best_epoch != course.epoch:
-            state["best"] = self._model(self._best, self._best_buffers, slot)
+            state["best"] = self._model(self._best, self._best_fixed, slot)
         return state
 
-    def _model(self, weights: Tensor, buffers: Mapping[str, Tensor], slot: int) -> dict[str, Any]:
-        named = {name: buffer[slot].cpu().clone() for name, buffer in buffers.items()}
-        return {**self._split(weights[slot]), **named}
+    def _model(self, weights: Tensor, fixed: Mapping[str, Tensor], slot: int) -> dict[str, Any]:
+        """What `state_dict` of a network in this slot would give."""
+        named = {name: value[slot].cpu().clone() for name, value in fixed.items()}
+        named |= self._split(weights[slot])
+        return {name: named[listed] for name, listed in self._network.saved.items()}
 
     def _split(self, row_P: Tensor) -> dict[str, Tensor]:
         # Views of one copy: a checkpoint of one large tensor is written faster than of many small.
-        parts = torch.split(row_P.to("cpu", copy=True), self._sizes)
-        named = zip(self._shapes.items(), parts, strict=True)
-        return {name: part.view(shape) for (name, shape), part in named}
+        row = row_P.to("cpu", copy=True).unsqueeze(0)
+        return {name: part.squeeze(0) for name, part in self._network.split(row).items()}
 
     # --- what it does -------------------------------------------------------------------------
 
@@ -209,35 +237,35 @@ class Stack:
         planned = optimizers.plan(rates, self._steps, stepper.fixed, adam=stepper.is_adam)
         orders_KN = torch.stack([course.order() for course in self.members]).to(self._device)
         stepper.total.zero_()
+        stepper.count.copy_(torch.tensor(self._steps))
+        self._network.train(True)
         with devices.seeded(self._device, self._seed()):
             rows_KB = torch.split(orders_KN, batches, dim=1)
             for batch, now in zip(self._batches(rows_KB), planned, strict=True):
                 if interrupted():
                     return None
-                stepper.step(*batch, now.rate, now.shrink, now.bias2_root)
+                stepper.step(batch, now)
         self._steps = [done + len(batches) for done in self._steps]
         return stepper.total / orders_KN.shape[1]
 
     def _batches(self, rows_KB: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
         """What a step takes of each batch: its rows, or their inputs and targets where those come
         from elsewhere."""
-        train = self._dataset.train
-        if train.resident:
-            return ((rows,) for rows in rows_KB)
-        as_maps = self._network.takes_maps
-        return train.batches([_flat_rows(rows, as_maps) for rows in rows_KB])
+        train, rows = self._dataset.train, [rows.flatten() for rows in rows_KB]
+        return ((own,) for own in rows) if train.resident else train.batches(rows)
 
     @torch.inference_mode()
     def outputs(self, part: Part) -> Tensor:
         """What the networks make of a part, (K, N, outputs)."""
-        leaves = self._views(self._weights)
-        images, chunks = self._network.takes_maps, []
-        for inputs in in_parts(part, len(self.members), images=images):
-            shared = inputs if images else inputs.unsqueeze(0)
-            chunks.append(
-                _forward(self._network, shared, leaves, self._buffers, {}, training=False)
-            )
-        return torch.cat(chunks, dim=1)
+        slots = len(self.members)
+        if self._stepper is None:
+            self._bind()
+        self._network.train(False)
+        pieces = [
+            self._forward(inputs.expand(slots, *inputs.shape))
+            for inputs in in_parts(part, slots, images=self._maps)
+        ]
+        return torch.cat(pieces, dim=1)
 
     @torch.no_grad()
     def keep(self) -> None:
@@ -250,71 +278,78 @@ class Stack:
         # In place: memory that there is no more of here would cost the epoch.
         for now, best in (
             (self._weights, self._best),
-            *((buffer, self._best_buffers[name]) for name, buffer in self._buffers.items()),
+            *((value, self._best_fixed[name]) for name, value in self._fixed.items()),
         ):
             torch.where(improved_K.view(-1, *[1] * (now.dim() - 1)), now, best, out=best)
 
     def rewind(self) -> None:
         """Go back to the start of the epoch that was broken off."""
         if self._before is not None:
-            self._weights, self._moments, self._buffers, self._steps = self._before
-            self._before = self._stepper = None
+            self._weights, self._moments, self._fixed, self._steps = self._before
+            self._before = None
+            self._let_go()
+
+    def _bind(self) -> None:
+        self._network.bind(self._weights, self._fixed, self._shares)
 
     def _new_stepper(self) -> _Stepper:
         """One step of all slots, good for as long as the same tensors hold them."""
+        self._bind()
         settings = [course.settings for course in self.members]
-        optimizer = settings[0]["optimizer"]
+        rule, weights, moments = settings[0]["optimizer"], self._weights, self._moments
         fixed = optimizers.Settings.of(settings, self._device)
-        dropping = self._dropping()
         loss_of = trained_loss(self._dataset, self.members[0].loss, settings)
-        leaves, moments, weights = self._leaves(), self._moments, self._weights
-        network, buffers, train = self._network, self._buffers, self._dataset.train
-        gradient = torch.empty_like(weights)
-        total = torch.zeros(len(self.members), device=self._device)
+        network, train, forward = self._network, self._dataset.train, self._forward
+        slots = len(self.members)
+        total, count = torch.zeros(2, slots, device=self._device)
+        fused = self._fused(settings, count)
 
         # Nothing of `self` in here: a cycle would keep all this on the device until Python looks.
-        def step(*given: Tensor) -> None:
-            *batch, rate, shrink, bias2_root = given
-            if train.resident:
-                batch = [*train.batch(_flat_rows(batch[0], network.takes_maps))]
-            inputs, targets = _by_slot(batch[0], batch[1], len(total), network.takes_maps)
-            outputs = _forward(network, inputs, leaves, buffers, dropping)
-            loss = loss_of(outputs, targets)
+        def step(batch: Sequence[Tensor], now: Step) -> None:
+            inputs, targets = train.batch(batch[0]) if train.resident else batch
+            outputs = forward(inputs.view(slots, -1, *inputs.shape[1:]))
+            loss = loss_of(outputs, targets.view(slots, -1, *targets.shape[1:]))
             # Of the sum: a slot's gradient comes from its own loss and no other.
-            found = torch.autograd.grad(loss.sum(), list(leaves.values()))
-            torch.cat([g.flatten(1) for g in found], dim=1, out=gradient)
+            gradient = network.backward(loss.sum())
             with torch.no_grad():
                 if fixed.clip is not None:
                     optimizers.clip(gradient, fixed.clip)
-                now = optimizers.Step(rate, shrink, bias2_root)
-                optimizers.step(optimizer, weights, gradient, moments, fixed, now)
-            total.add_(loss.detach(), alpha=targets.shape[1])
+                if fused:
+                    count.add_(1)
+                    for slot, own, rate in zip(fused, gradient, now.rates, strict=True):
+                        slot.step([own], rate)
+                else:
+                    optimizers.step(rule, weights, gradient, moments, fixed, now)
+            total.add_(loss.detach(), alpha=len(targets) // slots)
 
-        return _Stepper(fixed, optimizer.startswith("adam"), total, recorded(step, self._device))
+        is_adam = rule.startswith("adam")
+        return _Stepper(fixed, is_adam, count, total, _launched(step, self._device))
+
+    def _fused(self, settings: Sequence[Mapping[str, Any]], count_K: Tensor) -> list[Fused]:
+        """One a slot; none where one call for all of them is faster."""
+        if not Fused.pays(settings[0], self._weights.shape[1], self._device):
+            return []
+        return [
+            Fused(
+                settings[k],
+                [weights],
+                {name: [m[k]] for name, m in self._moments.items()},
+                count_K[k],
+            )
+            for k, weights in enumerate(self._weights)
+        ]  # fmt: skip
 
     def _copy(self) -> Any:
         return (
             self._weights.clone(),
             {name: m.clone() for name, m in self._moments.items()},
-            {name: b.clone() for name, b in self._buffers.items()},
+            {name: value.clone() for name, value in self._fixed.items()},
             list(self._steps),
         )
 
-    def _views(self, weights: Tensor) -> dict[str, Tensor]:
-        parts = torch.split(weights, self._sizes, dim=1)
-        named = zip(self._shapes.items(), parts, strict=True)
-        return {name: part.view(-1, *shape) for (name, shape), part in named}
-
-    def _leaves(self) -> dict[str, Tensor]:
-        """The layers' weights as leaves of the graph that share the memory of `_weights`."""
-        return {name: view.requires_grad_() for name, view in self._views(self._weights).items()}
-
-    def _dropping(self) -> dict[str, Dropping | None]:
-        """Dropout by the names of its layers."""
-        return {
-            name: Dropping.of(torch.tensor([own[name] for own in self._shares]), self._device)
-            for name in self._shares[0]
-        }
+    @property
+    def _forward(self) -> Callable[[Tensor], Tensor]:
+        return partial(_maps if self._maps else _rows, self._network)
 
     def _seed(self) -> int:
         """Of the dropout of this epoch: a function of who is in the stack and how far."""
@@ -322,32 +357,23 @@ class Stack:
         return derived_seed(0, "dropout", *who)
 
 
-def _flat_rows(rows_KB: Tensor, as_maps: bool) -> Tensor:
-    """The rows of all slots in the order in which a step takes them."""
-    return (rows_KB.t() if as_maps else rows_KB).flatten()
+def _launched(
+    step: Callable[[Sequence[Tensor], Step], None], device: torch.device
+) -> Callable[[Sequence[Tensor], Step], None]:
+    """A step that takes less time on that device, where steps can be recorded."""
+    if not records(device):
+        return step
+    launch = recorded(lambda *given: step(given[:-3], Step(*given[-3:])), device)
+    return lambda batch, now: launch(*batch, now.rate, now.shrink, now.bias2_root)
 
 
-def _by_slot(inputs: Tensor, targets: Tensor, slots: int, as_maps: bool) -> tuple[Tensor, Tensor]:
-    """Inputs (K, B, ...), or (B, K*C, H, W) as maps, and targets (K, B, ...) of flat rows."""
-    batch = len(targets) // slots
-    if not as_maps:
-        return inputs.view(slots, batch, *inputs.shape[1:]), targets.view(
-            slots, batch, *targets.shape[1:]
-        )
-    maps = inputs.view(batch, slots * inputs.shape[1], *inputs.shape[2:])
-    by_row = targets.view(batch, slots, *targets.shape[1:])
-    return maps, by_row.transpose(0, 1).contiguous()
+def _rows(network: StackedNetwork, inputs: Tensor) -> Tensor:
+    return network(inputs)
 
 
-def _forward(
-    network: StackedNetwork, inputs: Tensor, weights: Mapping[str, Tensor],
-    buffers: Mapping[str, Tensor], dropping: Mapping[str, Dropping | None], training: bool = True,
-) -> Tensor:  # fmt: skip
-    if not network.takes_maps:
-        return network(inputs, weights, buffers, training=training, dropping=dropping)
-    inputs = inputs.contiguous(memory_format=torch.channels_last)
+def _maps(network: StackedNetwork, inputs: Tensor) -> Tensor:
     with devices.half(inputs.device):
-        outputs = network(inputs, weights, buffers, training=training, dropping=dropping)
+        outputs = network(inputs)
     return outputs.float()  # losses and metrics need the digits
 
 

@@ -15,8 +15,8 @@ from hpsearch.sources.dataset import DataSettings
 from hpsearch.sources.dataset import load as load_data
 from hpsearch.spec import StudySpec, load
 from hpsearch.training import devices
-from hpsearch.training.stacking.layers import CannotStackError
 from hpsearch.training.stacking.slots import Cost
+from hpsearch.training.stacking.stand_in import CannotStackError
 
 CPU = torch.device("cpu")
 

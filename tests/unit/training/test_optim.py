@@ -10,7 +10,9 @@ from torch.optim import lr_scheduler
 from hpsearch.spec import settings as catalog
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import Direction
-from hpsearch.training.optim import Plateau, optimizer, schedule
+from hpsearch.training.optim import Plateau, schedule
+from hpsearch.training.stacking import optimizers
+from hpsearch.training.stacking.optimizers import MOMENTS, Fused
 
 EPOCHS = 20
 
@@ -154,7 +156,40 @@ BASE = {"lr": 0.1, "weight_decay": 0.02, "momentum": 0.8, "beta1": 0.7, "beta2":
         ),
     ],
 )
-def test_an_optimizer_is_torchs_with_these_settings(changes, plain) -> None:
-    ours = trained(lambda p: optimizer(p, settings(**{**BASE, **changes})))
+@pytest.mark.parametrize("kernels", [True, False])
+def test_an_optimizer_is_torchs_with_these_settings(changes, plain, kernels, monkeypatch) -> None:
+    if not kernels:  # a PyTorch that has none by these names
+        monkeypatch.setattr(optimizers, "_KERNELS", {})
+    ours = trained(lambda p: Ours(list(p), settings(**{**BASE, **changes})))
     for mine, theirs in zip(ours, trained(plain), strict=True):
-        assert torch.allclose(mine, theirs, atol=1e-5)
+        assert torch.allclose(mine, theirs, atol=1e-6)
+
+
+class Ours:
+    """`Fused` with the face of an optimizer of PyTorch."""
+
+    def __init__(self, weights: list[torch.Tensor], chosen) -> None:
+        self.weights, self.rate, self.count = weights, chosen["lr"], torch.zeros(())
+        moments = {
+            name: [torch.zeros_like(weight) for weight in weights]
+            for name in MOMENTS[chosen["optimizer"]]
+        }
+        self.rule = Fused(chosen, weights, moments, self.count)
+
+    def zero_grad(self) -> None:
+        for weight in self.weights:
+            weight.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        self.count.add_(1)
+        self.rule.step([weight.grad for weight in self.weights], self.rate)
+
+
+def test_what_has_no_gradient_stays() -> None:
+    weights = [torch.ones(2), torch.ones(3)]
+    moments = {name: [torch.zeros(2), torch.zeros(3)] for name in MOMENTS["adamw"]}
+    chosen = settings(optimizer="adamw", weight_decay=0.5)
+    Fused(chosen, weights, moments, torch.ones(())).step([torch.ones(2), None], 0.1)
+    assert bool((weights[0] != 1).all())
+    assert torch.equal(weights[1], torch.ones(3))

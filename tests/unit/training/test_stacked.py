@@ -8,61 +8,63 @@ from torch import nn
 from torch.nn import functional as F
 
 from hpsearch.families.shared import ACTIVATION
-from hpsearch.training.stacking.dropout import Dropout, Dropping
-from hpsearch.training.stacking.layers import CannotStackError, StackedNetwork
+from hpsearch.training import devices
+from hpsearch.training.stacking import layers, stand_in
+from hpsearch.training.stacking.dropout import Dropout, Dropping, without_dropout
+from hpsearch.training.stacking.network import StackedNetwork, shares
 from tests.building import built
 
 CPU = torch.device("cpu")
 K, N = 3, 6
 
 
+def stack_of(plain: list[nn.Module], template: nn.Module) -> tuple[StackedNetwork, Any, Any]:
+    """A stack of these networks, its weights (K, P) and what else they have."""
+    numbers = [{**dict(one.named_parameters()), **dict(one.named_buffers())} for one in plain]
+    stack = StackedNetwork(template)
+
+    def rows(name: str) -> torch.Tensor:
+        return torch.stack([own[name].detach() for own in numbers])
+
+    weights = torch.cat([rows(name).reshape(len(plain), -1) for name in stack.shapes], dim=1)
+    fixed = {name: rows(name) for name in stack.fixed}
+    stack.bind(weights, fixed, [shares(one) for one in plain])
+    return stack, weights, fixed
+
+
+def set_training(plain: list[nn.Module], stack: StackedNetwork, training: bool) -> None:
+    stack.train(training)
+    for one in plain:
+        one.train(training)
+
+
 def assert_like_each_alone(
     family: str, shape: tuple[int, ...], outputs: int = 4, **settings: Any
 ) -> None:
     """Forward pass, gradients and BatchNorm's statistics are those of the networks one by one."""
-    for mixes_groups in (False, True) if family == "cnn" else (False,):
-        compare(family, shape, outputs, mixes_groups, settings)
-
-
-def compare(family, shape, outputs, mixes_groups, settings) -> None:
     torch.manual_seed(0)
-    with torch.random.fork_rng():
-        plain = [built(family, shape, outputs, **settings).double() for _ in range(K)]
-    stacked = StackedNetwork(plain[0], mixes_groups=mixes_groups)
-    weights = {
-        name: torch.stack([dict(one.named_parameters())[name] for one in plain]).detach()
-        for name, _ in plain[0].named_parameters()
-    }
-    buffers = {
-        name: torch.stack([dict(one.named_buffers())[name] for one in plain])
-        for name, _ in plain[0].named_buffers()
-    }
-    for weight in weights.values():
-        weight.requires_grad_()
-    inputs = torch.randn(K, N, *shape, dtype=torch.float64)
-    for one in plain:
-        one.train()
-    theirs = torch.stack([one(x) for one, x in zip(plain, inputs, strict=True)])
-    packed = inputs.transpose(0, 1).flatten(1, 2) if stacked.takes_maps else inputs
-    ours = stacked(packed, weights, buffers, training=True)
-    assert torch.allclose(ours, theirs, atol=1e-12)
-    slopes = torch.randn_like(ours)
-    (ours * slopes).sum().backward()
-    (theirs * slopes).sum().backward()
-    for name, weight in weights.items():
+    with torch.random.fork_rng(), without_dropout():
+        *plain, template = (
+            built(family, shape, outputs, **settings).double() for _ in range(K + 1)
+        )
+        stack, _, fixed = stack_of(plain, template)
+        inputs = torch.randn(K, N, *shape, dtype=torch.float64)
+        set_training(plain, stack, True)
+        ours = stack(inputs)
+        theirs = torch.stack([one(x) for one, x in zip(plain, inputs, strict=True)])
+        assert torch.allclose(ours, theirs, atol=1e-12)
+        slopes = torch.randn_like(ours)
+        gradients = stack.split(stack.backward((ours * slopes).sum()))
+        (theirs * slopes).sum().backward()
         for k, one in enumerate(plain):
-            assert torch.allclose(
-                weight.grad[k], dict(one.named_parameters())[name].grad, atol=1e-10
-            )
-    for name, buffer in buffers.items():
-        for k, one in enumerate(plain):
-            assert torch.allclose(buffer[k], dict(one.named_buffers())[name])
-    for one in plain:
-        one.eval()
-    shared = inputs[0] if stacked.takes_maps else inputs[:1]
-    measured = stacked(shared, weights, buffers)
-    assert measured.shape == (K, N, outputs)
-    assert torch.allclose(measured, torch.stack([one(inputs[0]) for one in plain]), atol=1e-12)
+            for name, weight in one.named_parameters():
+                assert torch.allclose(gradients[name][k], weight.grad, atol=1e-10)
+            for name, buffer in one.named_buffers():
+                assert torch.allclose(fixed[name][k], buffer)
+        set_training(plain, stack, False)
+        measured = stack(inputs[:1].expand(K, -1, *[-1] * len(shape)))
+        assert measured.shape == (K, N, outputs)
+        assert torch.allclose(measured, torch.stack([one(inputs[0]) for one in plain]), atol=1e-12)
 
 
 def dense(x, weight, bias, stride, padding, dilation, groups):
@@ -73,36 +75,27 @@ def dense(x, weight, bias, stride, padding, dilation, groups):
         blocks[g * outputs : (g + 1) * outputs, g * inputs : (g + 1) * inputs] = weight[
             g * outputs : (g + 1) * outputs
         ]
-    return convolution(x, blocks, bias, stride, padding, dilation)
-
-
-convolution = F.conv2d
+    return F.conv2d(x, blocks, bias, stride, padding, dilation)
 
 
 @pytest.mark.parametrize("where", ["weights", "activations"])
 @pytest.mark.parametrize("mixes_groups", [False, True])
 def test_infinity_in_one_slot(monkeypatch, where: str, mixes_groups: bool) -> None:
     torch.manual_seed(0)
-    monkeypatch.setattr(F, "conv2d", dense)
-    template = built("cnn", (1, 8, 8), 3, channels=(2, 2, 2))
-    stacked = StackedNetwork(template, mixes_groups=mixes_groups)
-    weights = {
-        name: torch.stack([p.detach() * (1 + k) for k in range(K)])
-        for name, p in template.named_parameters()
-    }
-    inputs = 100 * torch.randn(N, K, 8, 8)
-    sane = stacked(inputs, {name: w.clone() for name, w in weights.items()}, {})
-    first = next(iter(weights))
-    weights[first][1] = float("inf") if where == "weights" else 1e38
-    for weight in weights.values():
-        weight.requires_grad_()
-    found = stacked(inputs, weights, {}, training=True)
-    found[[0, 2]].sum().backward(retain_graph=True)
-    found[1].sum().backward()
+    monkeypatch.setitem(stand_in._RULES, F.conv2d, layers._convolution(dense, 2))
+    monkeypatch.setattr(devices, "mixes_groups", lambda device: mixes_groups)
+    plain = [built("cnn", (1, 8, 8), 3, channels=(2, 2, 2)) for _ in range(K + 1)]
+    stack, weights, _ = stack_of(plain[:K], plain[K])
+    inputs = 100 * torch.randn(K, N, 1, 8, 8)
+    sane = stack(inputs)
+    first = stack.sizes[0]
+    weights[1, :first] = float("inf") if where == "weights" else 1e38
+    found = stack(inputs)
+    gradient = stack.backward(found[[0, 2]].sum() + found[1].sum())
     assert not found[1].isfinite().any()
     if mixes_groups:
         assert torch.allclose(found[[0, 2]], sane[[0, 2]])
-        assert all(w.grad[[0, 2]].isfinite().all() for w in weights.values())
+        assert gradient[[0, 2]].isfinite().all()
     else:  # or this would show nothing
         assert not found[[0, 2]].isfinite().all()
 
@@ -132,17 +125,6 @@ def test_a_convolution_of_one_channel_and_many_blocks() -> None:
     assert_like_each_alone("cnn", (1, 3, 3), channels=(1, 3, 2))
 
 
-def test_what_cannot_be_stacked_says_so() -> None:
-    for network, words in (
-        (nn.Linear(2, 2), "a Linear network"),
-        (nn.Sequential(nn.LayerNorm(2)), "a LayerNorm layer"),
-        (nn.Sequential(nn.Conv2d(2, 2, 1, groups=2)), "a Conv2d layer"),
-        (nn.Sequential(nn.Sequential(nn.Linear(2, 2))), "a Sequential layer"),
-    ):
-        with pytest.raises(CannotStackError, match=f"{words} cannot be stacked"):
-            StackedNetwork(network)
-
-
 # Dropout
 
 SHARES = (0.0, 0.1, 0.5, 0.5, 0.97)
@@ -155,10 +137,10 @@ def dropped(shares=SHARES, maps: bool = False, units: int = 40_000) -> torch.Ten
     assert dropping is not None
     if not maps:
         return dropping(torch.ones(len(shares), 20, units // 20)).flatten(1)
-    x = torch.ones(20, len(shares) * 4, 20, units // 1600)
-    out = dropping(x.contiguous(memory_format=torch.channels_last))
-    assert out.is_contiguous(memory_format=torch.channels_last)
-    return out.reshape(20, len(shares), -1).transpose(0, 1).flatten(1)
+    x = torch.ones(20, 20, units // 1600, len(shares), 4).permute(3, 0, 4, 1, 2)
+    out = dropping(x)
+    assert out.stride() == x.stride()
+    return out.flatten(1)
 
 
 @pytest.mark.parametrize("maps", [False, True])
@@ -212,24 +194,20 @@ def test_gradients_go_where_units_are_kept() -> None:
 
 
 @pytest.mark.parametrize("family", ["mlp", "cnn"])
-def test_dropout_is_where_the_network_has_it(family: str) -> None:
+def test_dropout_is_where_the_network_has_it(monkeypatch, family: str) -> None:
     shape = (1, 8, 8)
-    network = built(family, shape, 4, dropout=0.5)
-    weights = {name: p.detach().unsqueeze(0) for name, p in network.named_parameters()}
+    plain, template = (built(family, shape, 4, dropout=0.5) for _ in range(2))
     seen = []
 
-    class Watching(Dropping):
-        def __call__(self, x: torch.Tensor) -> torch.Tensor:
-            seen.append(x.dim())
-            return super().__call__(x)
+    def watching(dropping: Dropping, x: torch.Tensor) -> torch.Tensor:
+        seen.append(x.dim())
+        return x
 
-    dropping = Watching(*vars(Dropping.of(torch.tensor([0.5]), CPU)).values())
-    inputs = torch.randn(N, *shape)
-    StackedNetwork(network)(
-        inputs if family == "cnn" else inputs.unsqueeze(0), weights, {}, training=True,
-        dropping=dict.fromkeys(dict(network.named_children()), dropping),
-    )  # fmt: skip
-    assert seen == ([3, 3] if family == "mlp" else [4, 4, 3])
+    monkeypatch.setattr(Dropping, "__call__", watching)
+    stack, _, _ = stack_of([plain], template)
+    stack.train(True)
+    stack(torch.randn(1, N, *shape))
+    assert seen == ([3, 3] if family == "mlp" else [5, 5])
 
 
 @pytest.mark.parametrize("shape", [(200, 50), (20, 4, 10, 10)])
