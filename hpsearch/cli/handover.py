@@ -42,7 +42,9 @@ def predict(
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Predictions of a network that was handed over, as CSV: a row each, with probabilities.
+    """Predictions of a network that was handed over, as CSV: a row each, with probabilities. Of
+    anomalies each row's number in the file, counted from 1, whether it is normal or strange, and
+    its error; the strangest first.
 
     A table with the target's column is scored too, by the study's metric, on standard error.
     Images are (N, C, H, W), (N, H, W, C) or (N, H, W), with pixels in the range of the study's
@@ -64,8 +66,22 @@ def predict(
     for note in found.notes:
         show.note(note)
     metric = predictor.config["metrics"]["metric"]
+    if found.scores is not None:
+        show.note(_strange(predictor, found))
     if found.score is not None:
         show.note(f"{metric} {number(found.score[metric])} of {counted(found.scored, 'row')}")
+
+
+def _strange(predictor: Predictor, found: Predictions) -> str:
+    """How many rows are strange, and from which score on."""
+    threshold = predictor.config["problem"]["threshold"]
+    count = (
+        sum(score > threshold for score in found.scores.tolist()) if found.scores is not None else 0
+    )
+    return (
+        f"{count} of {counted(len(found.values), 'row')} strange: score above {threshold:.4g}, "
+        "which 5 % of the training rows have"
+    )
 
 
 def _test(predictor: Predictor, moved: Path | None, *, json_: bool) -> None:
@@ -99,11 +115,22 @@ def _print(
             row["probabilities"] = dict(zip(predictor.classes, shares, strict=True))
     if names is not None:
         rows = [{"file": name, **row} for name, row in zip(names, rows, strict=True)]
+    if found.scores is not None:
+        rows = _strangest_first(rows, found.scores.tolist())
     if json_:
         print_json(rows)
         return
     flat = [_flat(row) for row in rows]
     write_csv(sys.stdout, list(flat[0]), flat)
+
+
+def _strangest_first(rows: list[dict[str, Any]], scores: list[float]) -> list[dict[str, Any]]:
+    """The rows with their scores by the largest; each has the number that it had in the file."""
+    numbered = [
+        {**({} if "file" in row else {"row": number}), **row, "score": score}
+        for number, (row, score) in enumerate(zip(rows, scores, strict=True), start=1)
+    ]
+    return sorted(numbered, key=lambda row: -row["score"])
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

@@ -337,8 +337,12 @@ def beside(snapshot: Snapshot) -> None:
         more = "" if snapshot.is_above_baseline else "; the best trial is no better than that"
         out.print(f"baseline ({visible(name, lines=False)}): {number(value)}{more}")
     network = snapshot.network
-    remark = network and snapshot.task.remark(snapshot.result(network))
-    if network is not None and remark:
+    if network is None:
+        return
+    result = snapshot.result(network)
+    if summary := snapshot.task.summary(result):
+        out.print(f"trial {network.number}: {visible(summary, lines=False)}")
+    if remark := snapshot.task.remark(result):
         out.print(f"trial {network.number} {visible(remark, lines=False)}")
 
 

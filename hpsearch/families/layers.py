@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from hpsearch.families import Problem
 
 __all__ = [
-    "AsSequence", "Dropout", "Residual", "SqueezeExcite", "activation_layer", "convolution",
-    "dense_block", "dropout_layer", "initialise",
+    "AsSequence", "Dropout", "Residual", "SqueezeExcite", "activation_layer", "code_size",
+    "convolution", "dense_block", "dropout_layer", "initialise",
 ]  # fmt: skip
 
 N = TypeVar("N", bound=nn.Module)
@@ -68,6 +68,12 @@ def dropout_layer(share: float) -> list[nn.Module]:
     """A dropout layer. A share of 0 costs nothing, and layers keep their numbers: candidates that
     differ in it alone can share a stack, and checkpoints keep their names."""
     return [Dropout(share)]
+
+
+def code_size(code: int | None, inputs: int) -> int:
+    """Numbers in the code of an autoencoder: `code`, or by default a quarter of the inputs, at
+    least 1 and at most 32."""
+    return max(1, min(inputs // 4, 32)) if code is None else code
 
 
 def dense_block(
@@ -187,7 +193,7 @@ def initialise(network: N, init: str) -> N:
             _INITS[init](layer.weight)
             if layer.padding_idx is not None:
                 nn.init.zeros_(layer.weight.detach()[layer.padding_idx])
-        elif isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
+        elif isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)):
             _INITS[init](layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

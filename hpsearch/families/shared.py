@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from hpsearch.spec.settings import Value
 
 __all__ = [
-    "ACTIVATION", "BATCH_NORM", "DROPOUT", "INIT", "LAYER_NORM", "NEGATIVE_SLOPE", "NORM",
-    "ONE_NORM", "SQUEEZE_EXCITE",
+    "ACTIVATION", "BATCH_NORM", "CODE", "DROPOUT", "INIT", "LAYER_NORM", "NEGATIVE_SLOPE",
+    "NORM", "ONE_NORM", "SQUEEZE_EXCITE",
 ]  # fmt: skip
 
 ACTIVATION = Setting(
@@ -26,6 +26,12 @@ NEGATIVE_SLOPE = Setting(
     low=0, high=1, later=True,
 )  # fmt: skip
 BATCH_NORM = Setting("batch_norm", "bool", False, "Normalise every layer's output over the batch.")
+CODE = Setting(
+    "code", "int", None,
+    "Numbers that the network has to say an input by; null is a quarter of the inputs, at most 32. "
+    "With as many as an input has it can copy anything, strange or not.",
+    low=1, high=65536, more="capacity",
+)  # fmt: skip
 LAYER_NORM = Setting(
     "layer_norm", "bool", False,
     "Normalise every layer's output over its units, row by row: for small batches.", later=True,

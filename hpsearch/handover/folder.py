@@ -367,8 +367,13 @@ def _fault_of_network(network: Network, vocabulary: Vocabulary) -> str | None:
 def _fault_of_problem(problem: Prepared) -> str | None:
     if (twice := _twice(problem.classes)) is not None:
         return f"problem.classes: {twice!r} is there twice"
-    if (TASKS[problem.task].target == "classes") != (len(problem.classes) > 1):
+    target = TASKS[problem.task].target
+    if target != "inputs" and (target == "classes") != (len(problem.classes) > 1):
         return f"problem.classes: expected two or more if {problem.task} is of classes, else none"
+    if {*problem.normal} - {*problem.classes}:
+        return "problem.normal: expected some of problem.classes"
+    if (target == "inputs") != (problem.threshold is not None):
+        return f"problem.threshold: expected a number if {problem.task} is of anomalies, else null"
     if problem.input_shape != problem.preprocessing.shape:
         return f"problem.input_shape: expected {list(problem.preprocessing.shape)}"
     return None

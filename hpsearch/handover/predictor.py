@@ -34,9 +34,13 @@ class Predictions:
     """What a network makes of N rows."""
 
     values: tuple[str, ...] | tuple[float, ...]
-    """Of each row the class's name, or the number in the target's own unit."""
+    """Of each row the class's name, or the number in the target's own unit; for anomalies
+    `normal` or `strange`."""
     probabilities: NDArray[np.float64] | None
     """(N, classes), in the order of the network's `classes`; None where the task gives none."""
+    scores: NDArray[np.float64] | None = None
+    """(N,), how strange each row is, for anomalies: its mean squared error; None for other tasks.
+    Above the network's threshold its value is `strange`, else `normal`."""
     score: Mapping[str, float] | None = None
     """All metrics, where the table has the target's column."""
     scored: int = 0
@@ -147,7 +151,7 @@ class Predictor:
     def _told(self, outputs: Tensor) -> Predictions:
         """Outputs in words, or in the target's unit."""
         found = learning(self._problem.task).predictions(outputs, self._problem.problem())
-        return Predictions(found.values, found.probabilities)
+        return Predictions(found.values, found.probabilities, found.scores)
 
 
 def _moved(settings: DataSettings, moved: Path) -> DataSettings:

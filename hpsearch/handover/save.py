@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -65,6 +66,7 @@ def save(
     dataset = open_data(spec, Path(study.base), torch.device("cpu"), study.data)
     check_same(settings, study.data or {}, dataset.record)
     problem = Prepared(**{name: getattr(dataset, name) for name in Prepared.__dataclass_fields__})
+    problem = replace(problem, threshold=best.details.get("threshold"))
     Trained(spec.family, candidate.settings, weights, problem)  # whether it can be used at all
     verdict = snapshot.verdict
     config = Config(

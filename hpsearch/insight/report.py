@@ -183,7 +183,10 @@ class Snapshot:
     def result(self, trial: Trial) -> Result:
         """A trial's network as its task shows it beyond the metrics."""
         settings = {**self.spec.space.constants, **trial.params}
-        return Result(trial.details, self.classes, self.metric, settings)
+        baseline = (self.study.data or {}).get("baseline") or {"values": {}}
+        return Result(
+            trial.details, self.classes, self.metric, settings, trial.metrics, baseline["values"]
+        )
 
     @property
     def is_whole(self) -> bool:

@@ -56,14 +56,15 @@ def check_table(spec: StudySpec, base: Path) -> None:
     path = base / getattr(spec.data, files[0]) if files else base
     if not path.is_file() or path.stat().st_size > _MOST_BYTES:
         return
+    from hpsearch.sources.normal import divide_kinds
     from hpsearch.sources.read import read
-    from hpsearch.sources.split import divide, facts
+    from hpsearch.sources.split import facts
 
     settings = data_settings(spec, base)
     raw = read(settings)
     check_task(spec, raw.task)
     check_settings(spec, raw.task, len(raw.classes))
-    parts, _ = divide(raw, settings)
+    parts, _ = divide_kinds(raw, settings)
     check_measured(spec, {"classes": raw.classes, **facts(raw, parts)})
 
 
@@ -96,7 +97,11 @@ def check_measured(
     if spec.version == versions.FIRST:
         return
     metric, classes = spec.objective, record["classes"]
-    for part in parts or ("validation", *(["test"] if spec.final else [])):
+    parts = parts or ("validation", *(["test"] if spec.final else []))
+    if spec.data.normal:
+        _check_kinds(spec, record, parts)
+        return
+    for part in parts:
         if metric.varied and part in record.get("constant", ()):
             raise DataError(
                 f"the target is the same in all rows of the {part} part, so {metric.name} cannot "
@@ -109,6 +114,19 @@ def check_measured(
         if lacking and (alone or metric.varied):
             other = "" if alone else _undemanding(spec, "classes")
             raise DataError(_unmeasured(metric.name, part, classes, lacking, other))
+
+
+def _check_kinds(spec: StudySpec, record: Mapping[str, Any], parts: Sequence[str]) -> None:
+    """DataError where a part has no normal rows, or no strange ones for a metric of both."""
+    for part in parts:
+        rows = dict(zip(record["classes"], record["class_rows"][part], strict=True))
+        normal = sum(rows[name] for name in spec.data.normal)
+        for kind, count in (("normal", normal), ("strange", sum(rows.values()) - normal)):
+            if not count and (kind == "normal" or spec.objective.varied):
+                raise DataError(
+                    f"the {part} part has no {kind} row, so {spec.metric} cannot be measured "
+                    f"there: get more of them, or take a larger data.{part}"
+                )
 
 
 def _undemanding(spec: StudySpec, target: Target) -> str:

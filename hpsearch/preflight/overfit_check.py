@@ -68,8 +68,10 @@ def examine(
     It takes two seconds at most. What cannot be decided in that time is not held against it.
     """
     train = dataset.train
-    for name, pieces in (("target", iter([train.targets])), ("inputs", train.pieces(_PIECE))):
-        if _are_alike(pieces):
+    own = TASKS[dataset.task].target == "inputs"
+    targets = iter([train.targets])
+    for name, pieces in (("target", targets), ("inputs", train.pieces(_PIECE))):
+        if not (own and name == "target") and _are_alike(pieces):
             return Finding("data", f"all {len(train):,} training rows have the same {name}")
     try:
         return _learns(candidate, dataset, device, interrupted)
@@ -85,6 +87,8 @@ def _learns(
     rows = _rows(progress.order(), dataset.train)
     settings = {**candidate.settings, **_plain(candidate)}
     tiny, constant = _tiny(dataset, rows, progress.loss, settings)
+    # A code is smaller than the inputs, and cannot hold them all: that the loss falls is enough.
+    zero = _FALL if TASKS[dataset.task].target == "inputs" else _ZERO
     deadline = time.monotonic() + _LONGEST_S
 
     def shares(*rates: float, patient: bool = False) -> list[float]:
@@ -92,7 +96,7 @@ def _learns(
         fixed = {**settings, "batch_size": len(rows)}
         tried = [replace(candidate, settings={**fixed, "lr": rate}) for rate in rates]
         losses_K = _losses(
-            [TrialProgress(one, tiny) for one in tried], tiny, device, constant * _ZERO,
+            [TrialProgress(one, tiny) for one in tried], tiny, device, constant * zero,
             math.inf if patient else constant * _FALL,
             lambda: interrupted() or time.monotonic() > deadline,
         )  # fmt: skip
@@ -100,10 +104,10 @@ def _learns(
 
     own = float(candidate.settings["lr"])  # type: ignore[arg-type]
     (share,) = shares(own)
-    if share < _ZERO:
+    if share < zero:
         return Finding(None)
     others = zip(_RATES, shares(*_RATES), strict=True)
-    rate = next((rate for rate, other in others if other < _ZERO), None)
+    rate = next((rate for rate, other in others if other < zero), None)
     what = f"the default configuration does not learn {len(rows)} rows by heart"
     if rate is None:
         return Finding(
@@ -187,9 +191,12 @@ def _tiny(
 ) -> tuple[Dataset, float]:
     """Those rows in place of the training part, and the loss of their best constant output."""
     inputs, targets = dataset.train.batch(rows)
-    if TASKS[dataset.task].target == "numbers":  # one far from all others leaves those alike
+    target = TASKS[dataset.task].target
+    if target == "numbers":  # one far from all others leaves those alike
         targets = (targets - targets.mean()) / targets.std(correction=0)
-    constant = learning(dataset.task).constant_loss(loss, settings, targets, dataset.problem())
+    constant = learning(dataset.task).constant_loss(
+        loss, settings, inputs.flatten(1) if target == "inputs" else targets, dataset.problem()
+    )
     if not constant > 0:
         raise ValueError("no rows of different inputs and targets were found")
     repeated = Resident(torch.cat([inputs] * _REPEATS), torch.cat([targets] * _REPEATS))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -28,11 +28,13 @@ from hpsearch.sources.inputs import (
     TokenInputs,
     finite,
 )
+from hpsearch.sources.mean_row import mean_row
+from hpsearch.sources.normal import divide_kinds, reference
 from hpsearch.sources.read import read
 from hpsearch.sources.room import Room
 from hpsearch.sources.rows import Part, Resident, Stream, Streamed
-from hpsearch.sources.split import DataSettings, divide, facts
-from hpsearch.spec.problem import Kind, Problem
+from hpsearch.sources.split import DataSettings, facts
+from hpsearch.spec.problem import REFERENCE, Kind, Problem
 from hpsearch.spec.task import TASKS
 from hpsearch.tasks.learning import learning
 
@@ -85,6 +87,11 @@ class Prepared:
     """Mean of the target's numbers in the training rows. What is trained on is standardised;
     `targets * target_std + target_mean` has the unit of the data."""
     target_std: Deviation = 1.0
+    normal: tuple[str, ...] = ()
+    """Where the target is the inputs: the classes whose rows are normal; none: all rows are."""
+    threshold: Finite | None = None
+    """Where the target is the inputs: the error above which a row is strange; None until a network
+    is handed over."""
 
     @property
     def kind(self) -> Kind:
@@ -97,6 +104,7 @@ class Prepared:
         problem = Problem(
             self.task, self.kind, self.input_shape, 0, self.classes, self.target_mean,
             self.target_std, inputs.vocabulary if isinstance(inputs, TokenInputs) else 0,
+            self.normal, self.threshold,
         )  # fmt: skip
         if loss is None:
             return problem
@@ -136,13 +144,19 @@ def load(
     Raises DataError where the data is missing or not as it should be.
     """
     raw = read(settings, decided)
-    split, notes = divide(raw, settings)
+    split, notes = divide_kinds(raw, settings)
     problem, remarks = _problem(raw, split.train)
     parts = _Parts(problem, raw, settings, device)
+    train = parts.part("training", split.train)
+    beside = reference(split.train) if TASKS[raw.task].target == "inputs" else split.train[:0]
+    validation = parts.part("validation", split.validation, beside)
+    baseline = (
+        {"baseline": asdict(mean_row(problem.problem(), train, validation))} if len(beside) else {}
+    )
     return Dataset(
         **vars(problem),
-        train=parts.part("training", split.train),
-        validation=parts.part("validation", split.validation),
+        train=train,
+        validation=validation,
         record={
             "fingerprint": raw.fingerprint,
             "split": split.digest,
@@ -150,6 +164,7 @@ def load(
             "rows": {name: len(rows) for name, rows in vars(split).items()},
             "classes": list(raw.classes),
             **facts(raw, split),
+            **baseline,
             "notes": [*raw.notes, *remarks, *notes, *parts.notes],
             "warnings": list(raw.warnings),
             **({} if raw.decided is None else {"decided": raw.decided}),
@@ -165,7 +180,7 @@ def test_part(
     Raises DataError where there are none, or where the data is not the one of the `record`.
     """
     raw = read(settings, record.get("decided"))
-    split, _ = divide(raw, settings)
+    split, _ = divide_kinds(raw, settings)
     check_same(settings, record, {"fingerprint": raw.fingerprint, "split": split.digest})
     if not len(split.test):
         raise DataError("there is no test part to look at: data.test is 0")
@@ -187,9 +202,14 @@ class _Parts:
         self.notes: list[str] = []
         """Which parts are streamed, a sentence each."""
 
-    def part(self, name: str, rows: Rows) -> Part:
-        """The rows of a part, which is called so in notes."""
-        targets = self._problem.targets(self._raw.targets[rows], self._settings.name)
+    def part(self, name: str, rows: Rows, beside: Rows | None = None) -> Part:
+        """The rows of a part, which is called so in notes, and after them those `beside`, which
+        only serve as `REFERENCE`."""
+        numbers = self._raw.targets[rows]
+        if beside is not None and len(beside):
+            rows = np.concatenate([rows, beside])
+            numbers = np.concatenate([numbers, np.full(len(beside), REFERENCE)])
+        targets = self._problem.targets(numbers, self._settings.name)
         targets = targets.to(self._device)
         shape = self._problem.input_shape
         size = len(rows) * math.prod(shape) * self._read.item_bytes
@@ -221,12 +241,13 @@ def _problem(raw: Raw, train: Rows) -> tuple[Prepared, tuple[str, ...]]:
         preprocessing=preprocessing,
         target_mean=mean,
         target_std=std,
+        normal=raw.normal,
     )
     return problem, remarks
 
 
 def _target_scale(raw: Raw, train: Rows) -> tuple[float, float]:
-    if TASKS[raw.task].target == "classes":
+    if TASKS[raw.task].target != "numbers":
         return 0.0, 1.0
     targets = raw.targets[train]
     return float(targets.mean()), float(targets.std()) or 1.0

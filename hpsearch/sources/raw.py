@@ -48,6 +48,11 @@ class Raw:
     portable: bool = False
     """Whether `take` can be sent to other processes (pickled), which read rows for the training
     where they do not all have room in memory."""
+    normal: tuple[str, ...] = ()
+    """Where the target is the inputs: the classes whose rows are normal; none: all rows are. It is
+    filled in by hpsearch."""
+    strange: tuple[str, ...] = ()
+    """The classes that are to be told from those; filled in likewise."""
     decided: Mapping[str, Any] | None = None
     """What the source has decided of the data, as JSON: it is frozen with the study, and given back
     to the source whenever the data is read again."""

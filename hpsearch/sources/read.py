@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.sources.normal import marked
 from hpsearch.spec.registry import named
 from hpsearch.spec.source import SOURCES
+from hpsearch.spec.task import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,4 +26,5 @@ def read(settings: DataSettings, decided: Mapping[str, Any] | None = None) -> Ra
     """
     section = settings.section
     raw: Raw = named(SOURCES[section.source].read)(section, settings.base, decided)
-    return replace(raw, task=section.task or raw.task)
+    raw = replace(raw, task=section.task or raw.task)
+    return marked(raw, section) if TASKS[raw.task].target == "inputs" else raw

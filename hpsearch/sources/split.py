@@ -84,7 +84,7 @@ def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
     """
     section = settings.section
     rows: Rows = np.arange(len(raw.targets), dtype=np.int64)
-    are_classes = TASKS[raw.task].target == "classes"
+    are_classes = bool(raw.classes)
     classes = raw.targets if are_classes else np.zeros_like(rows)
     # Its numbers are the same in every version of NumPy, which a Generator's need not be.
     bits = np.random.PCG64(section.seed)
@@ -188,19 +188,23 @@ def facts(raw: Raw, parts: Split) -> dict[str, Any]:
     """What the targets of the parts tell about metrics, as plain values.
 
     `class_rows`, rows of each class by part; for numbers `constant`, the parts in which all are the
-    same; and the `baseline`, what a constant answer gives on the validation part.
+    same; and the `baseline`, what a constant answer gives on the validation part, but where that
+    takes the inputs.
     """
     targets = {name: raw.targets[rows] for name, rows in vars(parts).items()}
     task = TASKS[raw.task]
-    baseline = asdict(task.baseline(targets["train"], targets["validation"], raw.classes))
-    if task.target == "classes":
+    known: dict[str, Any] = {}
+    if task.baseline is not None:
+        constant = task.baseline(targets["train"], targets["validation"], raw.classes)
+        known["baseline"] = asdict(constant)
+    if raw.classes:
         rows = {
             name: np.bincount(part, minlength=len(raw.classes)).tolist()
             for name, part in targets.items()
         }
-        return {"class_rows": rows, "baseline": baseline}
-    constant = [name for name, part in targets.items() if len(part) and (part == part[0]).all()]
-    return {"constant": constant, "baseline": baseline}
+        return {"class_rows": rows, **known}
+    same = [name for name, part in targets.items() if len(part) and (part == part[0]).all()]
+    return {"constant": same, **known}
 
 
 def stratified(

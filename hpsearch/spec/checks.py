@@ -105,7 +105,7 @@ def check(
         name=head.name,
         data=data,
         family=network.family,
-        metric=head.metric or possible(data.task)[0].metrics[0].name,
+        metric=head.metric or _usual_metric(data),
         space=space,
         start=start,
         search=search.model_copy(update=proposed),
@@ -238,6 +238,7 @@ def _check_agreement(
     data, network, budget = sections.data, sections.network, sections.budget
     if data:
         _check_metric(data, content.get("metric"), named, faults)
+        _check_labelled(data, content.get("metric"), faults)
         _check_loss(data, known, faults)
         if network:
             _check_takes(network.family, data, faults)
@@ -251,14 +252,25 @@ def _check_agreement(
 
 
 def _check_takes(family: str, data: DataSpec, faults: Faults) -> None:
-    """Note a family that cannot be given what the data has."""
-    kind, takes = SOURCES[data.source].kind_of(data), FAMILIES[family].takes
-    if kind is not None and kind not in takes:
-        fitting = listed(name for name, other in FAMILIES.all().items() if kind in other.takes)
-        expected = (
-            f"{fitting}, as the data has {kind}, and {family} takes {' or '.join(sorted(takes))}"
-        )
+    """Note a family that cannot be given what the data has, or cannot learn the task."""
+    kind, own = SOURCES[data.source].kind_of(data), FAMILIES[family]
+    targets = {task.target for task in possible(data.task)}
+    learning = {n: f for n, f in FAMILIES.all().items() if targets & f.targets}
+    fitting = listed(n for n, other in learning.items() if kind in (None, *other.takes))
+    if not targets & own.targets:
+        task = f"data.task is {data.task}" if data.task else "data.task names no other task"
+        expected = f"{fitting or 'another source'}, as {task}"
+        faults.add(("network", "family"), expected, show(family), beside=[("data", "task")])
+    elif kind is not None and kind not in own.takes:
+        takes = " or ".join(sorted(own.takes))
+        expected = f"{fitting}, as the data has {kind}, and {family} takes {takes}"
         faults.add(("network", "family"), expected, show(family), beside=[("data", "source")])
+
+
+def _usual_metric(data: DataSpec) -> str:
+    """The metric where the file names none."""
+    task = possible(data.task)[0]
+    return task.usual_metric(labelled=task.target != "inputs" or bool(data.normal)).name
 
 
 def _check_either(family: str, known: Mapping[str, Draft], faults: Faults) -> None:
@@ -302,6 +314,17 @@ def _check_metric(data: DataSpec, metric: object, named: MetricSpec | None, faul
         why = f"as the task is {data.task}" if data.task else "as data.task names no other task"
         beside = [("data", "task")]
         faults.add(("metric",), f"{listed(fitting)}, {why}", show(metric), beside=beside)
+
+
+def _check_labelled(data: DataSpec, metric: object, faults: Faults) -> None:
+    """Note a metric that tells strange rows from normal ones where all are normal."""
+    if data.task is None or TASKS[data.task].target != "inputs" or data.normal:
+        return
+    named = TASKS[data.task].metric(metric) if isinstance(metric, str) else None
+    if named is not None and named.varied:
+        usual = TASKS[data.task].usual_metric(labelled=False).name
+        expected = f"{usual}, or the classes of data.normal beside it, which {metric} takes"
+        faults.add(("metric",), expected, show(metric), beside=[("data", "task")])
 
 
 def _is_metric(name: str) -> bool:

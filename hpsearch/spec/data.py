@@ -8,10 +8,12 @@ from hpsearch.spec.faults import listed, show
 from hpsearch.spec.registry import PluginError
 from hpsearch.spec.sections import section
 from hpsearch.spec.source import SOURCES, DataSpec
-from hpsearch.spec.task import TASKS, usual
+from hpsearch.spec.task import TASKS, reconstructing, usual
 
 if TYPE_CHECKING:
     from hpsearch.spec.faults import Faults
+    from hpsearch.spec.source import Source
+    from hpsearch.spec.task import Target
 
 __all__ = ["data_section"]
 
@@ -35,10 +37,13 @@ def _completed(data: DataSpec, faults: Faults) -> DataSpec:
     source = SOURCES[data.source]
     for path, expected, got in data.disagreements():
         faults.add(("data", *path), expected, got)
-    if source.target and data.task and TASKS[data.task].target != source.target:
-        fitting = (task.name for task in TASKS.all().values() if task.target == source.target)
+    target = TASKS[data.task].target if data.task else None
+    if source.target and target not in (None, "inputs", source.target):
+        fitting = (task.name for task in TASKS.all().values() if task.target in
+                   (source.target, "inputs"))  # fmt: skip
         expected = f"{listed(fitting)}, as the source is {data.source}"
         faults.add(("data", "task"), expected, show(data.task), beside=[("data", "source")])
+    _check_kinds(data, source, target, faults)
     test = data.test
     if data.own_test and test is not None:
         expected = f"no test share, as {data.own_test}"
@@ -57,3 +62,24 @@ def _completed(data: DataSpec, faults: Faults) -> DataSpec:
         )
     task = data.task or (usual(source.target).name if source.target else None)
     return data.model_copy(update={"test": test, "task": task})
+
+
+def _check_kinds(
+    data: DataSpec, source: Source, target: Target | None, faults: Faults
+) -> None:  # fmt: skip
+    """Note classes that are called normal or strange where that means nothing."""
+    for key in ("normal", "strange"):
+        names = getattr(data, key)
+        if names and target != "inputs":
+            tasks = listed(task.name for task in reconstructing())
+            faults.add(("data", key), f"no {key}, as data.task is not {tasks}", show(list(names)))
+        elif names and source.target == "numbers":
+            expected = f"no {key}, as the target of {source.name} is a number"
+            faults.add(("data", key), expected, show(list(names)))
+    if target == "inputs" and data.strange and not data.normal:
+        expected = "the classes whose rows are normal, as data.strange names others"
+        faults.add(("data", "normal"), expected, "nothing", beside=[("data", "strange")])
+    for at, name in enumerate(data.strange):
+        if name in data.normal:
+            expected = "classes beside those of data.normal"
+            faults.add(("data", "strange", at), expected, show(name), beside=[("data", "normal")])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from hpsearch.spec.declared import check_declared
 from hpsearch.spec.problem import KINDS
 from hpsearch.spec.registry import PluginError, Registry
-from hpsearch.spec.task import TASKS, beside, training
+from hpsearch.spec.task import TASKS, Target, beside, training
 from hpsearch.spec.task_rules import rules_of
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ class Family:
     given a `Problem` and a value for each of `settings`, and makes a network (N, *problem.shape) ->
     (N, problem.outputs), float32, with weights from PyTorch's global generator. ValueError says
     that these settings make no network for this problem: that trial fails."""
+    targets: frozenset[Target] = frozenset({"classes", "numbers"})
+    """Targets of the tasks that its networks can learn. `inputs`: its networks give each input
+    again."""
     either: tuple[tuple[str, ...], ...] = ()
     """Settings that say the same in other words: a study can name those of one of these at most.
     `(("widths",), ("depth", "width"))`: either widths, or depth and width."""
@@ -55,6 +58,8 @@ class Family:
             raise ValueError(f"either: there is no setting {', '.join(sorted(unknown))}")
         if not self.takes or not {*self.takes} <= {*KINDS}:
             raise ValueError(f"takes: expected some of {', '.join(KINDS)}")
+        if not self.targets or not {*self.targets} <= {*get_args(Target)}:
+            raise ValueError(f"targets: expected some of {', '.join(get_args(Target))}")
 
     def vocabulary(self, task: str | None = None) -> Vocabulary:
         """The settings of candidates of this family, and what these must agree on.

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator, Strict
 from pydantic_core import PydanticCustomError
 
 from hpsearch.sizes import AUTO, size_of
 from hpsearch.spec.faults import Path
-from hpsearch.spec.keys import Positive, Section, declared
+from hpsearch.spec.keys import Positive, Section, Text, declared
 from hpsearch.spec.problem import KINDS, Kind
 from hpsearch.spec.registry import Registry
 from hpsearch.spec.task import TASKS, Target
@@ -20,6 +20,16 @@ __all__ = ["SOURCES", "DataSpec", "Disagreement", "Source"]
 
 _TEST = 0.15
 """Share of the rows that become the test part, where the file names none."""
+
+
+def _name(value: object) -> object:
+    """A class that is a whole number may stand in a study file without quotes."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if whole else value
+
+
+ClassName = Annotated[Text, BeforeValidator(_name, json_schema_input_type=str | int)]
+Classes = Annotated[tuple[ClassName, ...], Strict(False)]
 
 Disagreement = tuple[Path, str, str]
 """The keys that lead to a value below the section, what was expected there, and what came."""
@@ -50,6 +60,11 @@ class DataSpec(Section):
     """Where the data comes from."""
     task: Annotated[str, PlainValidator(_task, json_schema_input_type=str)] | None = None
     """What is learnt: the name of a task. By default it follows from the target."""
+    normal: Classes = ()
+    """For anomalies: the classes whose rows are normal. Networks are trained on them alone; rows of
+    other classes are in the validation and the test part only. By default all rows are normal."""
+    strange: Classes = ()
+    """For anomalies: the classes to tell from the normal ones; by default all others."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Share of the rows that metrics are measured on during the search."""
     test: Annotated[float, Field(ge=0, lt=1)] | None = None

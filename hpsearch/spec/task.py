@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.spec.conflicts import SettingsError
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOSS", "TASKS", "Baseline", "Loss", "Metric", "Result", "Table", "Target", "Task",
-    "beside", "having", "metric_of", "possible", "training", "usual",
+    "beside", "having", "metric_of", "possible", "reconstructing", "training", "usual",
 ]  # fmt: skip
 
-Target = Literal["classes", "numbers"]
-"""What the target of a row is: one of several classes, or a number."""
+Target = Literal["classes", "numbers", "inputs"]
+"""What the target of a row is: one of several classes, a number, or the row's own inputs. Data of
+any target can be used for the last: a class then says only which rows are normal."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +102,17 @@ class Result:
     """The one that the study improves."""
     settings: Mapping[str, Any]
     """Of the candidate, as far as the study names them."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Of the epoch that is kept."""
+    baseline: Mapping[str, float] = field(default_factory=dict)
+    """Metrics of the baseline, as far as they are known."""
 
 
 def _no_tables(_: Result) -> Sequence[Table]:
     return ()
 
 
-def _no_remark(_: Result) -> str:
+def _nothing(_: Result) -> str:
     return ""
 
 
@@ -132,9 +137,14 @@ class Task:
     learning: str
     """Dotted path of a module with the functions of `tasks.learning.Learning`: the part of the task
     that needs PyTorch."""
-    baseline: Callable[[NDArray[Any], NDArray[Any], Sequence[str]], Baseline]
+    baseline: Callable[[NDArray[Any], NDArray[Any], Sequence[str]], Baseline] | None
     """(targets of the training rows, of the validation rows, the names of the classes) -> what the
-    best constant answer gives."""
+    best constant answer gives. None where the target is the inputs: there it is measured of a
+    network that answers the mean training row."""
+    around: str | None = None
+    """Dotted path, `package.module:function`, of `around(network, loss) -> nn.Module`, where losses
+    and metrics go by more than a network's outputs: the module that is trained, with the network
+    inside. Its outputs are what the functions of `learning` are given."""
     settings: tuple[Setting, ...] = ()
     """Settings of training that mean something to this task alone. Those of the group
     `regularization` are at their default where the validation loss is measured."""
@@ -142,7 +152,9 @@ class Task:
     """Whether it is that of a target of its kind where a study names none."""
     tables: Callable[[Result], Sequence[Table]] = _no_tables
     """What `hpsearch best` shows beyond the metrics."""
-    remark: Callable[[Result], str] = _no_remark
+    summary: Callable[[Result], str] = _nothing
+    """What a network does, in a line that stands beside its metrics; "" for nothing more."""
+    remark: Callable[[Result], str] = _nothing
     """What is wrong with a network whatever its metrics say, such as "predicts one class only"."""
 
     def __post_init__(self) -> None:
@@ -152,12 +164,22 @@ class Task:
         ):
             if twice := {name for name in names if names.count(name) > 1}:
                 raise ValueError(f"there are two of the {noun} {', '.join(sorted(twice))}")
+        if (self.target == "inputs") is not (self.baseline is None):
+            raise ValueError("a task has a baseline, unless its target is the inputs")
         if not self.losses or LOSS not in [metric.name for metric in self.metrics]:
             raise ValueError(f"a task has a loss or more, and {LOSS!r} among its metrics")
         for metric in self.metrics:
             if metric.name == "train_loss" or not metric.low < metric.high:
                 raise ValueError(f"the metric {metric.name} is reserved, or has no range")
         check_declared(self.settings)
+
+    def usual_metric(self, *, labelled: bool) -> Metric:
+        """The metric that is improved where a study names none.
+
+        Args:
+            labelled: Whether there are rows of every kind to measure it by.
+        """
+        return next(metric for metric in self.metrics if labelled or not metric.varied)
 
     def metric(self, name: str) -> Metric | None:
         """Its metric of that name; None: it has none."""
@@ -218,6 +240,11 @@ TASKS: Registry[Task] = Registry(Task, "hpsearch.tasks")
 def usual(target: Target) -> Task:
     """The task of a target where a study names none."""
     return next(task for task in possible(None) if task.target == target)
+
+
+def reconstructing() -> tuple[Task, ...]:
+    """The tasks whose target is the inputs themselves."""
+    return tuple(task for task in TASKS.all().values() if task.target == "inputs")
 
 
 def possible(name: str | None) -> tuple[Task, ...]:

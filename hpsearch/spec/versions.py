@@ -29,6 +29,8 @@ SINCE_1: dict[tuple[str, ...], Any] = {
     ("keep",): "last",
     ("budget", "stop_after"): None,
     ("data", "memory"): "auto",
+    ("data", "normal"): [],
+    ("data", "strange"): [],
 }
 """Keys that version 1 does not have -> the value that its studies have for want of them."""
 

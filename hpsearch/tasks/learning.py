@@ -50,6 +50,8 @@ class Predicted:
     """The class's name, or the number in the target's own unit."""
     probabilities: NDArray[np.float64] | None = None
     """(N, classes), in the order of the problem's; None where there are none."""
+    scores: NDArray[np.float64] | None = None
+    """(N,), how strange each row is; None where that is not what is predicted."""
 
 
 class Learning(Protocol):
@@ -66,6 +68,8 @@ class Learning(Protocol):
 
         Args:
             targets: (N,): int64 indices of `problem.classes`, or float64 numbers in their own unit.
+                Where the target is the inputs: indices, or 0 without classes, and -1 for the
+                training rows that are measured beside the validation rows.
             problem: With the mean and the deviation of the training rows' numbers.
         """
 
@@ -108,7 +112,7 @@ class Learning(Protocol):
         Args:
             name: The name of the loss.
             settings: Of the candidate, without regularisation.
-            targets: Encoded, of a few rows.
+            targets: Encoded, of a few rows; where the target is the inputs, these (N, D).
             problem: What is learnt.
         """
 

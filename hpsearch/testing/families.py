@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812 -- its usual name
 from hpsearch.spec import conflicts
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.problem import Problem
-from hpsearch.spec.task import usual
+from hpsearch.spec.task import reconstructing, usual
 from hpsearch.testing.promise import check_docs, promise
 from hpsearch.training.networks import made
 from hpsearch.training.stacking.agreement import WRONG, disagreement, same
@@ -37,6 +37,8 @@ __all__ = ["check_family"]
 SHAPES: Mapping[Kind, tuple[int, ...]] = {
     "rows": (7,), "images": (3, 32, 32), "sequences": (12, 3), "tokens": (12,),
 }  # fmt: skip
+_ODD: Mapping[Kind, tuple[tuple[int, ...], ...]] = {"images": ((1, 7, 12), (2, 1, 5))}
+"""Other shapes that a network has to give again to the number."""
 N, K = 6, 3
 _TOKENS = 100
 _CLOSE = 1e-9
@@ -54,7 +56,8 @@ def check_family(family: Family, shapes: Mapping[Kind, tuple[int, ...]] | None =
     - the defaults, each choice of a setting and both values of a flag make a network; a number at
       its lower end, and a whole number one above its default, makes one, breaks a rule of the
       family or raises ValueError;
-    - a network gives (N, outputs) of finite float32, for classes as for numbers;
+    - a network gives (N, outputs) of finite float32, for classes as for numbers, or as many
+      numbers as an input has where it learns its own inputs;
     - the same seed makes the same weights;
     - a step of training has a finite loss;
     - it can be loaded again without being drawn first, and computes in double precision;
@@ -72,8 +75,21 @@ def check_family(family: Family, shapes: Mapping[Kind, tuple[int, ...]] | None =
         shape, tokens = {**SHAPES, **(shapes or {})}[kind], _TOKENS if kind == "tokens" else 0
         classes = Problem(usual("classes").name, kind, shape, 3, ("a", "b", "c"), vocabulary=tokens)
         numbers = Problem(usual("numbers").name, kind, shape, 1, (), vocabulary=tokens)
-        _Check(family, classes).all()
-        _Check(family, numbers).outputs({})
+        if "inputs" in family.targets:
+            _Check(family, _own_inputs(kind, shape)).all()
+            for sides in _ODD.get(kind, ()):
+                _Check(family, _own_inputs(kind, sides)).outputs({})
+        if "classes" in family.targets:
+            _Check(family, classes).all()
+        if "numbers" in family.targets:
+            _Check(family, numbers).outputs({})
+
+
+def _own_inputs(kind: Kind, shape: tuple[int, ...]) -> Problem:
+    """A problem whose target is the inputs."""
+    return Problem(
+        reconstructing()[0].name, kind, shape, math.prod(shape), ("a", "b"), normal=("a",)
+    )
 
 
 def _check_declaration(family: Family) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from hpsearch.sources.inputs import TokenInputs
-from hpsearch.sources.split import DataSettings, divide
+from hpsearch.sources.normal import divide_kinds
+from hpsearch.sources.split import DataSettings
 from hpsearch.spec.registry import named
 from hpsearch.spec.task import TASKS
 from hpsearch.testing.promise import promise
@@ -92,7 +93,7 @@ def _check_same(raw: Raw, other: Raw) -> None:
 
 
 def _check_inputs(source: Source, section: DataSpec, raw: Raw) -> None:
-    split, _ = divide(raw, DataSettings(section, every_class=True))
+    split, _ = divide_kinds(raw, DataSettings(section, every_class=True))
     promise(len(split.train) > 1 < len(split.validation), "parts are too small; give more rows")
     inputs, _ = raw.fit(split.train)
     kind = source.kind_of(section)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from hpsearch.spec.problem import Problem
+from hpsearch.spec.registry import named
 from hpsearch.spec.task import LOSS, Result
 from hpsearch.tasks.learning import functions_of
 from hpsearch.testing.promise import check_docs, promise
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from hpsearch.spec.task import Loss, Task
+    from hpsearch.spec.task import Loss, Target, Task
     from hpsearch.tasks.learning import Predicted
 
 __all__ = ["check_task"]
@@ -31,6 +33,14 @@ __all__ = ["check_task"]
 K, N = 3, 40
 _ROWS = {2: (24, 16), 3: (20, 14, 6)}
 """Of each class, by the number of classes: as many as that is unlike any other, N in all."""
+_CLASSES: Mapping[Target, tuple[tuple[str, ...], ...]] = {
+    "numbers": ((),),
+    "classes": (("no", "yes"), ("a", "b", "c")),
+    "inputs": (("normal", "strange"),),
+}
+"""The sets of classes to check, by the target."""
+_D = 4
+"""Numbers in a row."""
 _FITTED = 0.02
 """How near outputs that were fitted come to the best, as a share of what random ones are off."""
 _STEPS = 150
@@ -40,7 +50,9 @@ _STEPS = 150
 def check_task(task: Task) -> None:
     """Raise AssertionError, which says what is wrong, where a task breaks a promise.
 
-    For each of its losses, and for two classes and three where the target is a class:
+    For each of its losses, and for two classes and three where the target is a class. Where it is
+    the inputs, a network gives outputs for inputs of two classes, one of them normal, and what the
+    task puts around it gives what is measured:
 
     - its settings are described, and each choice of one gives a loss that is finite, with finite
       gradients;
@@ -50,14 +62,12 @@ def check_task(task: Task) -> None:
     - outputs that are fitted to the targets get the best value of each metric, or come near it, and
       predictions that are the targets;
     - predictions have a value a row, and a probability a class if any;
-    - the baseline is what the best constant outputs get by the usual loss, and `constant_loss` is
-      about the loss of these;
+    - the baseline, if there is one, is what the best constant outputs get by the usual loss, and
+      `constant_loss` is about the loss of these;
     - tables have as many cells in a row as heads, with and without details.
     """
     _check_declaration(task)
-    for classes in ((), ("no", "yes"), ("a", "b", "c")):
-        if bool(classes) is not (task.target == "classes"):
-            continue
+    for classes in _CLASSES[task.target]:
         for loss in task.losses:
             if loss.classes in (None, len(classes)):
                 _Check(task, loss, classes).all()
@@ -83,8 +93,11 @@ class _Check:
             else random.normal(50, 3, N)
         )
         mean, std = (0.0, 1.0) if classes else (float(self._raw.mean()), float(self._raw.std()))
-        problem = Problem(task.name, "rows", (4,), 0, classes, mean, std)
+        normal = classes[:1] if task.target == "inputs" else ()
+        problem = Problem(task.name, "rows", (_D,), 0, classes, mean, std, normal=normal,
+                          threshold=_FITTED if normal else None)  # fmt: skip
         self._problem = problem
+        self._inputs = torch.from_numpy(random.normal(0, 1, (N, _D))).float()
         self._outputs = self._functions.outputs(loss.name, problem)
         self._targets = self._functions.encode(self._raw, problem)
         self._defaults = {setting.name: setting.default for setting in task.settings}
@@ -123,7 +136,16 @@ class _Check:
     ) -> Tensor:
         """Of each slot, (K,)."""
         function = self._functions.loss(self._loss.name, settings, self._targets, self._problem)
-        return function(outputs_KNC, targets)
+        return function(self._around(outputs_KNC), targets)
+
+    def _around(self, outputs_KNC: Tensor) -> Tensor:
+        """What is measured of these outputs."""
+        if self._task.around is None:
+            return outputs_KNC
+        around = named(self._task.around)
+        return torch.stack([
+            around(_Given(outputs_NC), self._loss.name)(self._inputs) for outputs_NC in outputs_KNC
+        ])  # fmt: skip
 
     def _random(self, scale: float = 1.0, slots: int = K) -> Tensor:
         generator = torch.Generator().manual_seed(slots)
@@ -170,7 +192,8 @@ class _Check:
         """All metrics of each slot."""
         targets = self._targets if targets is None else targets
         names = [metric.name for metric in self._task.metrics if metric.name != LOSS]
-        found = self._functions.measure(outputs_KNC, targets, self._problem, names).metrics
+        measured = self._around(outputs_KNC)
+        found = self._functions.measure(measured, targets, self._problem, names).metrics
         where = self._where()
         promise({*found} == {*names}, f"{where}: measures {[*found]}, and declares {names}")
         for name, value_K in found.items():
@@ -190,7 +213,9 @@ class _Check:
                         f"{self._where()}: {metric.name} is {values[metric.name]} for some "
                         f"outputs, and declared from {metric.low} to {metric.high}",
                     )
-            details = self._functions.measure(outputs, self._targets, self._problem, ()).details
+            details = self._functions.measure(
+                self._around(outputs), self._targets, self._problem, ()
+            ).details
             promise(
                 all(len(detail) == K for detail in details.values()),
                 f"{self._where()}: details have no axis for slots",
@@ -258,6 +283,9 @@ class _Check:
         for value in found.values:
             right = value in self._classes if self._classes else isinstance(value, float)
             promise(right, f"{where}: predicts {value!r}")
+        if self._task.target == "inputs":
+            promise(found.scores is not None and len(found.scores) == N,
+                    f"{where}: needs a score for each row")  # fmt: skip
         shares = found.probabilities
         if shares is not None:
             shape = (N, len(self._classes))
@@ -267,7 +295,7 @@ class _Check:
 
     def _predicted(self, outputs_1NC: Tensor) -> Predicted:
         return self._functions.predictions(
-            outputs_1NC[0].double(), replace(self._problem, outputs=self._outputs)
+            self._around(outputs_1NC)[0].double(), replace(self._problem, outputs=self._outputs)
         )
 
     # --- constant outputs ---------------------------------------------------------------------
@@ -275,16 +303,20 @@ class _Check:
     def _check_constant(self) -> None:
         (values,) = self._measured(self._fitted(1))
         where, best = self._where(), values[LOSS]
+        targets = self._targets
+        if self._task.target == "inputs":
+            targets = self._inputs[targets == 0]  # the normal ones
         said = self._functions.constant_loss(
-            self._loss.name, self._defaults, self._targets, self._problem
+            self._loss.name, self._defaults, targets, self._problem
         )
         promise(
             0.98 * best <= said <= 1.5 * best,
             f"{where}: constant_loss is {said:.4g}, and the best constant outputs get {best:.4g}",
         )
-        if self._loss is not self._task.usual_loss(len(self._classes)):
+        constant = self._task.baseline
+        if constant is None or self._loss is not self._task.usual_loss(len(self._classes)):
             return
-        baseline = self._task.baseline(self._raw, self._raw, self._classes)
+        baseline = constant(self._raw, self._raw, self._classes)
         for name, value in baseline.values.items():
             promise(name in values, f"the baseline has {name}, which is no metric")
             promise(
@@ -292,3 +324,15 @@ class _Check:
                 f"{where}: the baseline says {name} {value:.4g}, and the best constant outputs get "
                 f"{values[name]:.4g}",
             )
+
+
+class _Given(nn.Module):
+    """(N, D) -> (N, C): outputs that are there already."""
+
+    def __init__(self, outputs_NC: Tensor) -> None:
+        super().__init__()
+        self._outputs_NC = outputs_NC
+
+    def forward(self, x: Tensor) -> Tensor:
+        """These outputs, whatever the inputs."""
+        return self._outputs_NC

@@ -9,6 +9,8 @@ from torch import nn
 
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.registry import named
+from hpsearch.spec.task import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +22,17 @@ __all__ = ["build", "made"]
 
 
 def build(family: str, problem: Problem, settings: Mapping[str, Any]) -> nn.Module:
-    """A new network of the family of that name; see `made`."""
-    return made(FAMILIES[family], problem, settings)
+    """A new network of the family of that name, as the task trains it; see `made`.
+
+    Where the task puts a module around networks, that one.
+    """
+    task, network = TASKS[problem.task], made(FAMILIES[family], problem, settings)
+    if task.around is None:
+        return network
+    around: nn.Module = named(task.around)(
+        network, task.chosen_loss(settings["loss"], len(problem.classes))
+    )
+    return around
 
 
 def made(family: Family, problem: Problem, settings: Mapping[str, Any]) -> nn.Module:
@@ -33,6 +44,8 @@ def made(family: Family, problem: Problem, settings: Mapping[str, Any]) -> nn.Mo
     if problem.kind not in family.takes:
         takes = " or ".join(sorted(family.takes))
         raise SettingsError(f"{family.name} takes {takes}, and the data has {problem.kind}")
+    if TASKS[problem.task].target not in family.targets:
+        raise SettingsError(f"{family.name} has no networks for {problem.task}")
     own = {setting.name: settings[setting.name] for setting in family.settings}
     try:
         network = pkgutil.resolve_name(family.build)(problem, **own)

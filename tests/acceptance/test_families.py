@@ -81,6 +81,18 @@ class Case:
 
 
 CASES = {
+    "autoencoder": Case(
+        "autoencoder",
+        "{width: 16, batch_norm: true, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}",
+        data="{source: digits, task: anomaly, normal: [0, 1, 2], limit: 600}",
+        metric="auroc",
+    ),
+    "conv_autoencoder": Case(
+        "conv_autoencoder",
+        "{channels: 4, batch_norm: true, dropout: 0.1, loss: l1, lr: {min: 1e-3, max: 1e-2}}",
+        data="{source: digits, task: anomaly, limit: 300}",
+        metric="reconstruction",
+    ),
     "cnn": Case("cnn", "{channels: 4, batch_norm: true, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}"),
     "conv1d": Case(
         "conv1d",

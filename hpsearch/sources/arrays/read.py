@@ -124,6 +124,8 @@ def _open(section: ArraysSpec, base: Path) -> _Data:
     pair = _pair(path, section.X, section.y)
     layout, notes = layout_of(f"{section.X} of {path}", pair.X, section.kind, section.channels)
     wanted = TASKS[section.task].target if section.task else None
+    if wanted == "inputs":  # a class says which rows are normal
+        wanted = "classes" if section.normal else None
     targets = decide(f"{section.y} of {path}", pair.y, wanted)
     stems = {name.removesuffix(".npy") for name in names}
     own = [n for n in (section.X_test, section.y_test) if n.removesuffix(".npy") in stems]

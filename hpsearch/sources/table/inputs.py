@@ -34,7 +34,8 @@ class TableInputs:
     """How the rows of a table become inputs, by what was decided of its columns: plain values."""
 
     encoder: Encoder | TextEncoder
-    target: Target
+    target: Target | None
+    """None for anomalies of a table whose rows are all normal."""
     header: bool | None = None
     """`data.header` of the study."""
     names: tuple[str, ...] = ()
@@ -86,9 +87,9 @@ class TableInputs:
         return ReadOptions(
             header=self.header if header is None else header,
             names=self.names if header is None else (),
-            target=self.target.column.name,
+            target=self.target.column.name if self.target else "",
             expected=self.encoder.columns,
-            texts=self.encoder.as_texts | {self.target.column.name},
+            texts=self.encoder.as_texts | ({self.target.column.name} if self.target else set()),
             every=True,
             stream=True,
         )
@@ -101,7 +102,7 @@ class TableInputs:
         except DataError as error:
             raise DataError(f"{source}: {error}") from error
         known, unscored = None, ""
-        if self.target.column.name in table.names:
+        if self.target is not None and self.target.column.name in table.names:
             try:
                 found = Known(*targets(self.target, table))
                 known = found if len(found.rows) else None

@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     from hpsearch.sources.table.columns import Target
     from hpsearch.sources.table.reading import Table
     from hpsearch.sources.table.section import TableSpec
-    from hpsearch.spec.task import Target as TargetKind
+    from hpsearch.sources.table.targets import TargetKind
 
 __all__ = ["advised", "described", "kind_of", "look"]
 
 
-def kind_of(task: str | None) -> TargetKind | None:
-    """What the target of a task is; None where none is named."""
-    return None if task is None else TASKS[task].target
+def kind_of(section: TableSpec) -> TargetKind | None:
+    """What the target has to be, by the task; None where that does not say."""
+    target = None if section.task is None else TASKS[section.task].target
+    if target == "inputs":  # a class says which rows are normal, a number says nothing
+        return "classes" if section.normal else None
+    return target
 
 
 def advised(decision: Decision, *, split: bool) -> Decision:
@@ -46,7 +49,7 @@ def look(section: TableSpec, base: Path) -> Look:
     path, overrides = base / section.path, section.overrides
     table = sample(path, replace(section.reading, texts=overrides.as_texts))
     try:
-        decision = decide(table, section.target, overrides, kind_of(section.task))
+        decision = decide(table, section.target, overrides, kind_of(section))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     if decision.complete and decision.target and not decision.used:

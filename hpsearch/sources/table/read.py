@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hpsearch.sources.table.reading import ReadOptions, Table
     from hpsearch.sources.table.rules import Overrides
     from hpsearch.sources.table.section import TableSpec
+    from hpsearch.sources.table.targets import Target
 
 __all__ = ["read"]
 
@@ -51,15 +52,14 @@ def read(section: TableSpec, base: Path, decided: Mapping[str, Any] | None = Non
     table = cells.read(path, replace(options, texts=texts))
     try:
         if decided is None:
-            decision = decide(table, section.target, overrides, kind_of(section.task))
+            decision = decide(table, section.target, overrides, kind_of(section))
             decision = advised(decision, split=section.split is not None)
         else:
             decision = _frozen(decided)
         if not decision.used:
             raise nothing_left(decision)
-        assert decision.target is not None
         goal = decision.target
-        targets_M, rows_M = targets(goal, table)
+        targets_M, rows_M = _targets(goal, table)
         order = _order(table, section.by, overrides, rows_M) if section.by else None
         groups = _groups(table, section.group, rows_M) if section.group else None
     except DataError as error:
@@ -82,9 +82,9 @@ def read(section: TableSpec, base: Path, decided: Mapping[str, Any] | None = Non
         return TableInputs(encoder, goal, options.header, options.names, encoder.kind), remarks
 
     return Raw(
-        task=section.task or usual(goal.kind).name,
+        task=section.task or usual(goal.kind if goal else "numbers").name,
         targets=np.concatenate([targets_M, test.targets]) if test else targets_M,
-        classes=goal.classes,
+        classes=goal.classes if goal else (),
         take=take,
         fit=fit,
         fingerprint=_both(table.fingerprint, test.table.fingerprint) if test else table.fingerprint,
@@ -107,21 +107,29 @@ class _Test:
 
 
 def _read_test(path: Path, options: ReadOptions, decision: Decision) -> _Test:
-    assert decision.target is not None
+    goal = decision.target
+    own = [goal.column.name] if goal else []
     names = tuple(column.name for column in decision.used)
     texts = frozenset(
         c.name for c in decision.used if (c.kind, c.decimal, c.thousands) != ("number", ".", "")
     )
-    options = replace(options, expected=names, texts=texts | {decision.target.column.name})
+    options = replace(options, expected=names, texts=texts | {*own})
     table = cells.read(path, options)
     try:
-        _check_has(table, [*names, decision.target.column.name])
-        targets_M, rows_M = targets(decision.target, table)
+        _check_has(table, [*names, *own])
+        targets_M, rows_M = _targets(goal, table)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     if not len(rows_M):
         raise DataError(f"{path} has no row with a target, and is to be the test part")
     return _Test(table, targets_M, rows_M)
+
+
+def _targets(goal: Target | None, table: Table) -> tuple[NDArray[Any], Rows]:
+    """The targets, and the rows that have one; 0 of each row where there is no target column."""
+    if goal is not None:
+        return targets(goal, table)
+    return np.zeros(table.rows, np.int64), np.arange(table.rows, dtype=np.int64)
 
 
 def _check_has(table: Table, names: list[str]) -> None:

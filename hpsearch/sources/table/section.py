@@ -13,6 +13,7 @@ from hpsearch.spec.faults import show
 from hpsearch.spec.keys import Positive, Section, Text, one_of
 from hpsearch.spec.problem import Kind
 from hpsearch.spec.source import DataSpec, Disagreement
+from hpsearch.spec.task import TASKS
 
 __all__ = ["ColumnSpec", "SplitSpec", "TableSpec"]
 
@@ -62,8 +63,9 @@ class TableSpec(DataSpec):
 
     path: Text
     """The table's file, relative to the study file."""
-    target: Text
-    """The target column, which the network learns to predict."""
+    target: Text | None = None
+    """The target column, which the network learns to predict. It is needed unless `task` is
+    anomaly, where it says which rows are normal."""
     text: Text | None = None
     """A column of sentences, which a network of the family text reads word by word; it is given no
     other column."""
@@ -98,7 +100,7 @@ class TableSpec(DataSpec):
         return "data.test_path is the test part" if self.test_path else ""
 
     @property
-    def target_name(self) -> str:
+    def target_name(self) -> str | None:
         """The target column."""
         return self.target
 
@@ -134,6 +136,10 @@ class TableSpec(DataSpec):
 
     def disagreements(self) -> Iterator[Disagreement]:
         """What is right by itself and wrong together."""
+        own = self.task is not None and TASKS[self.task].target == "inputs"
+        if self.target is None and (self.normal or not own):
+            classes = ": the column of the classes that data.normal names" if own else ""
+            yield ("target",), f"a value{classes}", "nothing"
         for index, column in enumerate(self.ignore):
             if column == self.target:
                 yield ("ignore", index), "columns beside the target", show(column)

@@ -24,10 +24,39 @@ SECTIONS = [
     ),
     ("metric: {name: f1, direction: max} #!", "metric.direction", "one of maximize, minimize"),
     ("metric: {name: rmse, direction: minimize} #!", "metric", "as the task is classification"),
-    ("metric: {name: val_f1, direction: maximize} #!", "metric.name", "expected one of accuracy"),
+    ("metric: {name: val_f1, direction: maximize} #!", "metric.name", "expected one of auroc"),
     ("metric: {name: f1} #!", "metric.direction", "expected a value; got nothing"),
     ("metric: {name: f1, direction: maximize, of: 3} #!", "metric.of", "one of name, direction"),
     ("metric: [f1] #!", "metric", 'got ["f1"]'),
+    ("data: {source: digits, normal: [1]} #!", "data.normal", "as data.task is not anomaly"),
+    (
+        "data: {source: digits, task: anomaly}\nnetwork: {family: mlp} #!",
+        "network.family",
+        "autoencoder, conv_autoencoder, as data.task is anomaly",
+    ),
+    ("network: {family: autoencoder} #!", "network.family", "as data.task is classification"),
+    *(
+        (f"network: {{family: autoencoder}}\n{text} #!", at, words)
+        for text, at, words in (
+            ("data: {source: digits, task: anomaly, strange: [1]}", "data.normal", "got nothing"),
+            (
+                "data: {source: digits, task: anomaly, normal: [1], strange: ['1']}",
+                "data.strange.0",
+                "expected classes beside those of data.normal",
+            ),
+            ("data: {source: digits, task: anomaly, normal: [1.5]}", "data.normal.0", "text"),
+            (
+                "data: {source: digits, task: anomaly}\nmetric: auroc",
+                "metric",
+                "expected reconstruction, or the classes of data.normal beside it",
+            ),
+            (
+                "metric: loss\ndata: {source: table, path: p, task: anomaly, normal: [1]}",
+                "data.target",
+                "the column of the classes that data.normal names",
+            ),
+        )
+    ),
     ("data: {source: digits, task: regression} #!", "data.task", "classification, as the source"),
     ("data: {source: digits, task: clasification} #!", "data.task", "did you mean classificat"),
     ("finale: {top: 3} #!", "finale", "expected one of name, data"),
@@ -93,7 +122,7 @@ SECTIONS = [
     ("data: {source: digits, target: x} #!", "data.target", "no target, as the source is digits"),
     ("data: {source: digits, ignore: [x]} #!", "data.ignore", "no ignore, as the source is"),
     ("data: {source: digits, root: x} #!", "data.root", "no root, as the source is digits"),
-    ("data: {source: digits, task: regression} #!", "data.task", "expected classification, as"),
+    ("data: {source: digits, task: regression} #!", "data.task", "anomaly, classification, as"),
     ("data: {source: digits, task: clasification} #!", "data.task", "mean classification?"),
     ("data: {source: digits, limit: 0} #!", "data.limit", "at least 1; got 0"),
     ("data: {source: digits, limit: 1.0} #!", "data.limit", "a whole number; got 1.0"),

@@ -140,7 +140,7 @@ def test_a_study_of_before_stays_readable(read, study):
     [
         ("regularization: {label_smoothing: {values: [0.0, 0.1]}}", "regression", 0,
          "label_smoothing 0.1 can never be trained: label_smoothing is for classification; the "
-         "loss mse is for regression"),
+         "loss mse is for anomaly and regression"),
         ("optimizer: {loss: {values: [mse, cross_entropy]}}", "regression", 0,
          "loss cross_entropy can never be trained"),
         ("optimizer: {loss: {values: [bce, cross_entropy]}}", "classification", 3,
