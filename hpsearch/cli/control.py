@@ -153,6 +153,11 @@ def final(
     study = ledger.study(name)
     spec = StudySpec.from_document(study.document)
     check_continues(spec)
+    if spec.data.measured_on_test:
+        raise ConflictError(
+            f"study {name!r} is measured on the test part (data.validation is test), so no rows "
+            "are left for a finish; run its file with a share for validation under another name"
+        )
     if spec.data.test == 0:
         raise ConflictError(
             f"study {name!r} has no test part (data.test is 0), so a finish has nothing to measure "

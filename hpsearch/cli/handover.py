@@ -29,7 +29,8 @@ def predict(
         list[Path] | None,
         typer.Argument(
             metavar="FILE",
-            help="A table as the study's; a .npy or .npz file of images; or image files.",
+            help="A table as the study's; a .npy or .npz file of images; image files, or "
+            "folders of them.",
         ),
     ] = None,
     test: Annotated[
@@ -48,7 +49,8 @@ def predict(
 
     A table with the target's column is scored too, by the study's metric, on standard error.
     Images are (N, C, H, W), (N, H, W, C) or (N, H, W), with pixels in the range of the study's
-    data; image files are grey or RGB, of the same size.
+    data. Image files are resized and cropped as the study's were; those of a data set that is no
+    folder of images have its size.
     """
     from hpsearch.cli import show
     from hpsearch.handover.predictor import load
@@ -61,7 +63,7 @@ def predict(
         _test(predictor, files[0] if files else None, json_=json_)
         return
     found = predictor.predict_files(files)
-    names = [str(file) for file in files] if len(found.values) == len(files) > 1 else None
+    names = found.names if len(found.values) > 1 else ()
     _print(predictor, found, names, json_=json_)
     for note in found.notes:
         show.note(note)
@@ -106,14 +108,12 @@ def _test(predictor: Predictor, moved: Path | None, *, json_: bool) -> None:
         )
 
 
-def _print(
-    predictor: Predictor, found: Predictions, names: Sequence[str] | None, *, json_: bool
-) -> None:
+def _print(predictor: Predictor, found: Predictions, names: Sequence[str], *, json_: bool) -> None:
     rows: list[dict[str, Any]] = [{"prediction": value} for value in found.values]
     if found.probabilities is not None:
         for row, shares in zip(rows, found.probabilities.tolist(), strict=True):
             row["probabilities"] = dict(zip(predictor.classes, shares, strict=True))
-    if names is not None:
+    if names:
         rows = [{"file": name, **row} for name, row in zip(names, rows, strict=True)]
     if found.scores is not None:
         rows = _strangest_first(rows, found.scores.tolist())

@@ -248,7 +248,8 @@ def told(snapshot: Snapshot) -> Iterator[str]:
     """What is known of a study, for the head of the file of the next one."""
     yield f"{NEXT_STUDY} {snapshot.study.name}, by `hpsearch next {snapshot.study.name}`."
     if snapshot.best is not None:
-        yield (f"Its best {snapshot.metric} on validation data: {number(snapshot.best.value)}, "
+        data = "the test part" if snapshot.spec.data.measured_on_test else "validation data"
+        yield (f"Its best {snapshot.metric} on {data}: {number(snapshot.best.value)}, "
                f"trials: {len(snapshot.trials)}.")  # fmt: skip
     yield from seen(snapshot)
 
@@ -354,7 +355,8 @@ def details(snapshot: Snapshot, trial: Trial) -> None:
             command = call(f"best {snapshot.study.name} --json")
             out.print(f"the {shown.title} is too wide for this console: {command}", soft_wrap=True)
             continue
-        note = shown.note or f"trial {trial.number} on the validation rows"
+        rows = "test" if snapshot.spec.data.measured_on_test else "validation"
+        note = shown.note or f"trial {trial.number} on the {rows} rows"
         out.print(f"{shown.title}, {note}:")
         out.print(table)
 
@@ -418,7 +420,9 @@ def _trained(snapshot: Snapshot, trial: Trial) -> str:
     after = counted(trial.epoch, "epoch")
     if trial.best_epoch != trial.epoch:
         after = f"epoch {trial.best_epoch} of {trial.epoch}"
-    return f"trial {trial.number}, validation {snapshot.metric} {number(trial.value)} after {after}"
+    where = ", on the test part" if snapshot.spec.data.measured_on_test else ""
+    value = f"validation {snapshot.metric} {number(trial.value)}{where}"
+    return f"trial {trial.number}, {value} after {after}"
 
 
 def result(snapshot: Snapshot) -> None:

@@ -394,7 +394,7 @@ def _fault_of_metrics(metrics: Metrics, task: str) -> str | None:
 
 def _fault_of_data(settings: DataSettings) -> str | None:
     section = settings.section
-    if section.validation + section.test_share >= 1:
+    if section.validation_share + section.test_share >= 1:
         return "data.settings: expected shares of validation and test below 1 in all"
     return None
 

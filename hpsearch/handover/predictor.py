@@ -45,6 +45,8 @@ class Predictions:
     """All metrics, where the table has the target's column."""
     scored: int = 0
     """Rows with a target: those that the score is of."""
+    names: tuple[str, ...] = ()
+    """What each row is called, such as its file; none: rows have no names."""
     notes: tuple[str, ...] = ()
     """What a reader should know, a sentence each."""
 
@@ -127,7 +129,7 @@ class Predictor:
 
     def _predictions(self, given: Given) -> Predictions:
         outputs = self._trained.outputs(torch.from_numpy(finite(given.inputs, given.source)))
-        predictions = replace(self._told(outputs), notes=given.notes)
+        predictions = replace(self._told(outputs), notes=given.notes, names=given.names)
         unscored = given.unscored
         if given.known is not None:
             try:

@@ -35,6 +35,7 @@ from hpsearch.sources.room import Room
 from hpsearch.sources.rows import Part, Resident, Stream, Streamed
 from hpsearch.sources.split import DataSettings, facts
 from hpsearch.spec.problem import REFERENCE, Kind, Problem
+from hpsearch.spec.source import ON_TEST
 from hpsearch.spec.task import TASKS
 from hpsearch.tasks.learning import learning
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hpsearch.sources.raw import Raw, Rows
+    from hpsearch.spec.source import DataSpec
 
 __all__ = [
     "DataSettings",
@@ -126,6 +128,8 @@ class Dataset(Prepared):
 
     train: Part
     validation: Part
+    shuffle: bool = True
+    """Whether each epoch takes the training rows in a new order."""
     record: Mapping[str, Any]
     """Plain values for the record: fingerprint, split, seed, rows, classes, notes, and the `facts`
     of the split."""
@@ -157,6 +161,7 @@ def load(
         **vars(problem),
         train=train,
         validation=validation,
+        shuffle=settings.section.shuffle,
         record={
             "fingerprint": raw.fingerprint,
             "split": split.digest,
@@ -166,10 +171,14 @@ def load(
             **facts(raw, split),
             **baseline,
             "notes": [*raw.notes, *remarks, *notes, *parts.notes],
-            "warnings": list(raw.warnings),
+            "warnings": [*_measured(settings.section), *raw.warnings],
             **({} if raw.decided is None else {"decided": raw.decided}),
         },
     )
+
+
+def _measured(section: DataSpec) -> list[str]:
+    return [ON_TEST] if section.measured_on_test else []
 
 
 def test_part(
@@ -183,7 +192,8 @@ def test_part(
     split, _ = divide_kinds(raw, settings)
     check_same(settings, record, {"fingerprint": raw.fingerprint, "split": split.digest})
     if not len(split.test):
-        raise DataError("there is no test part to look at: data.test is 0")
+        why = "validation is test" if settings.section.measured_on_test else "test is 0"
+        raise DataError(f"there is no test part to look at: data.{why}")
     return _Parts(problem, raw, settings, device).part("test", split.test)
 
 

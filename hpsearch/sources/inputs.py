@@ -66,6 +66,8 @@ class Given:
     """Why the predictions cannot be scored, though the rows have a target."""
     source: str = "the images"
     """What to call the rows in an error."""
+    names: tuple[str, ...] = ()
+    """What each row is called in the predictions; none: they have no names."""
 
 
 class Inputs(Protocol):
@@ -226,7 +228,7 @@ class ImageInputs:
 
         if files[0].suffix not in ARRAYS:
             images, notes = read_images(files, self)
-            return Given(self(images), notes)
+            return Given(self(images), notes, names=tuple(map(str, files)))
         path = only_file(files)
         return Given(self(images_of(str(path), read_array(path, self), self)))
 

@@ -100,10 +100,12 @@ def _divide_groups(
 
 def _only(raw: Raw, rows: Rows) -> Raw:
     """What `divide` goes by, of some rows, which rise."""
+    test = len(raw.targets) - raw.own_test
     return replace(
         raw,
         targets=raw.targets[rows],
-        own_test=int((rows >= len(raw.targets) - raw.own_test).sum()),
+        own_test=int((rows >= test).sum()),
+        own_validation=int(((rows >= test - raw.own_validation) & (rows < test)).sum()),
         order=None if raw.order is None else raw.order[rows],
         groups=None if raw.groups is None else raw.groups[rows],
     )

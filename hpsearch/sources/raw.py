@@ -37,6 +37,8 @@ class Raw:
     """Hexadecimal hash of the data as found."""
     own_test: int = 0
     """So many rows at the end are the source's own test part."""
+    own_validation: int = 0
+    """So many rows before those are its own validation part."""
     order: NDArray[np.float64] | None = None
     """(N,): where each row stands in time; later ones are validated on. Without: at random."""
     groups: NDArray[np.int64] | None = None

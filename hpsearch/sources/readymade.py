@@ -20,6 +20,7 @@ from hpsearch import urls
 from hpsearch.errors import DataError, line
 from hpsearch.files import open_regular
 from hpsearch.sources.inputs import ImageInputs, fit_images
+from hpsearch.sources.normalize import fixed_scale
 from hpsearch.sources.raw import Raw
 from hpsearch.spec.source import SOURCES
 from hpsearch.spec.task import usual
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hpsearch.sources.normalize import ImageSpec
     from hpsearch.sources.raw import Rows
     from hpsearch.sources.torchvision import TorchvisionSpec
-    from hpsearch.spec.source import DataSpec
 
 __all__ = ["find", "locations", "read_digits", "read_images"]
 
@@ -91,10 +92,12 @@ def read_images(section: TorchvisionSpec, base: Path, decided: object = None) ->
             f"{source} in {folder / SOURCES[source].folder} cannot be read: {error}. "
             f"Remove that folder and get the data again"
         ) from error
-    return _raw(images_NCHW, np.concatenate([train[1], test[1]]), train[2], len(test[0]))
+    return _raw(
+        images_NCHW, np.concatenate([train[1], test[1]]), train[2], section.normalize, len(test[0])
+    )
 
 
-def read_digits(section: DataSpec, base: Path, decided: object = None) -> Raw:
+def read_digits(section: ImageSpec, base: Path, decided: object = None) -> Raw:
     """Digits from scikit-learn's own file: `load_digits` gives the same, and is slow to load."""
     file = distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")
     try:
@@ -102,13 +105,14 @@ def read_digits(section: DataSpec, base: Path, decided: object = None) -> Raw:
     except OSError as error:
         raise DataError(f"digits, a part of scikit-learn, cannot be read: {error}") from error
     images_NCHW = rows[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8)
-    return _raw(images_NCHW, rows[:, -1], tuple("0123456789"), brightest=16)
+    return _raw(images_NCHW, rows[:, -1], tuple("0123456789"), section.normalize, brightest=16)
 
 
 def _raw(
     images_NCHW: NDArray[np.uint8],
     targets: NDArray[Any],
     classes: tuple[str, ...],
+    normalize: str,
     own_test: int = 0,
     brightest: int = 255,
 ) -> Raw:
@@ -119,7 +123,10 @@ def _raw(
         return images_NCHW[rows]
 
     def fit(train: Rows) -> tuple[ImageInputs, tuple[str, ...]]:
-        return fit_images(images_NCHW[train], brightest), ()
+        if normalize == "standard":
+            return fit_images(images_NCHW[train], brightest), ()
+        shape = images_NCHW.shape[1:]
+        return ImageInputs(shape, brightest, *fixed_scale(normalize, shape[0], brightest)), ()
 
     targets = targets.astype(np.int64)
     return Raw(

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,6 +39,10 @@ Read = Callable[["Rows"], "NDArray[Any]"]
 
 _MOST_PROCESSES = 4
 """Processes that read for a GPU: with more the copying of their batches is what takes the time."""
+
+
+_LOOK_S = 1.0
+"""Between two looks of a reader whether its worker is there."""
 
 
 class Part(ABC):
@@ -234,7 +241,7 @@ class Stream:
                 collate_fn=_as_it_is,
                 # Without one of its own it would draw from the generator that drops units.
                 generator=torch.Generator().manual_seed(0),
-                worker_init_fn=_settle,
+                worker_init_fn=partial(_settle, os.getpid()),
                 # A fork would copy threads' locks, and what is on a GPU.
                 multiprocessing_context="spawn" if self._processes else None,
                 persistent_workers=self._processes > 0,
@@ -289,10 +296,19 @@ def _as_it_is(stored: Any) -> Any:
     return stored
 
 
-def _settle(_: int) -> None:
+def _settle(parent: int, _: int) -> None:
     """A reader ends with its worker: Ctrl-C is that one's, and so is what a shell has opened."""
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1):
         os.dup2(null, stream)
     os.close(null)
+
+
+def _end_with(parent: int) -> None:
+    """End this process once that one is over. PyTorch looks for it too, but not for one that was
+    killed while this process was loading."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_S)
+    os._exit(1)

@@ -105,17 +105,20 @@ def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
             return draw(rows, count)
         return rows[~chosen], rows[chosen]
 
-    if raw.own_test:
-        rest, test = rows[: -raw.own_test], rows[-raw.own_test :]
-        wanted = section.validation * len(rest)
-    else:
-        rest, test = cut(rows, round(section.test_share * len(rows)))
-        wanted = section.validation * len(rows)
+    rest, own_validation, test = _own_parts(raw, section, rows)
+    wanted = section.validation_share * len(rest)
+    if not raw.own_test:
+        wanted = section.validation_share * len(rows)
+        rest, test = cut(rest, round(section.test_share * len(rows)))
     unused = rows[:0]
     if section.limit is not None and section.limit < len(rest):
         notes.append(f"limit: {section.limit} of {len(rest)} training and validation rows used")
         wanted *= section.limit / len(rest)
         unused, rest = draw(rest, section.limit)
+    if len(own_validation):
+        parts = Split(rest, own_validation, test)
+        _check_sizes(parts)
+        return parts, [*notes, *_lacking(raw, classes, parts)]
     count = round(wanted)
     if count < 2 or len(rest) - count < 2:
         raise DataError(
@@ -136,6 +139,28 @@ def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
         test = own[0] if own else test
     parts = Split(train, validation, test)
     return parts, [*notes, *_lacking(raw, classes, parts)]
+
+
+def _check_sizes(parts: Split) -> None:
+    train, validation = len(parts.train), len(parts.validation)
+    if train < 2 or validation < 2:
+        raise DataError(
+            f"{train} rows for training and {validation} for validation: each needs 2 or more"
+        )
+
+
+def _own_parts(raw: Raw, section: DataSpec, rows: Rows) -> tuple[Rows, Rows, Rows]:
+    """Training rows, and the data's own validation and test part, which may be empty.
+
+    Raises DataError where the search is to be measured on a test part that the data does not have.
+    """
+    rest, test = np.split(rows, [len(rows) - raw.own_test])
+    rest, validation = np.split(rest, [len(rest) - raw.own_validation])
+    if not section.measured_on_test:
+        return rest, validation, test
+    if not len(test):
+        raise DataError("data.validation is test, and the data has no test part of its own")
+    return np.concatenate([rest, validation]), test, test[:0]
 
 
 def _lacking(raw: Raw, classes: Rows, parts: Split) -> Iterator[str]:

@@ -1,13 +1,13 @@
 """The section of the sources that torchvision downloads."""
 
 # No `from __future__ import annotations`: pydantic reads the annotations while the program runs.
+from hpsearch.sources.normalize import ImageSpec
 from hpsearch.spec.keys import Text
-from hpsearch.spec.source import DataSpec
 
 __all__ = ["TorchvisionSpec"]
 
 
-class TorchvisionSpec(DataSpec):
+class TorchvisionSpec(ImageSpec):
     """A data set of images with a test part of its own."""
 
     root: Text | None = None

@@ -242,7 +242,10 @@ def _check_agreement(
         _check_loss(data, known, faults)
         if network:
             _check_takes(network.family, data, faults)
-        if sections.final and data.test == 0:
+        if sections.final and data.measured_on_test:
+            expected = "no finish, as data.validation is test: no rows are left to judge by"
+            faults.add(("final",), expected, "a finish", beside=[("data", "validation")])
+        elif sections.final and data.test == 0:
             expected = "a share above 0, as the finish uses the test part"
             faults.add(("data", "test"), expected, "0", beside=[("final",)])
     if budget:

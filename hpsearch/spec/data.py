@@ -45,14 +45,18 @@ def _completed(data: DataSpec, faults: Faults) -> DataSpec:
         faults.add(("data", "task"), expected, show(data.task), beside=[("data", "source")])
     _check_kinds(data, source, target, faults)
     test = data.test
+    if data.measured_on_test and test:
+        expected = "no test share, as validation is test"
+        faults.add(("data", "test"), expected, show(test), beside=[("data", "validation")])
+        test = None
     if data.own_test and test is not None:
         expected = f"no test share, as {data.own_test}"
         faults.add(("data", "test"), expected, show(test), beside=[("data", "source")])
         test = None
     elif not data.own_test:
         test = data.test_share
-    if data.validation + data.test_share >= 1:
-        expected = f"shares below 1 in all, with validation at {data.validation:g}"
+    if data.validation_share + data.test_share >= 1:
+        expected = f"shares below 1 in all, with validation at {data.validation_share:g}"
         key = "test" if data.test is not None else "validation"
         faults.add(
             ("data", key),

@@ -212,6 +212,8 @@ def _value(setting: Setting) -> Schema:
         found = {"anyOf": [_number(setting), sizes]}
     else:
         found = _number(setting)
+        if setting.choices:
+            found = {"anyOf": [found, {"enum": [*setting.choices]}]}
     return {"anyOf": [found, {"type": "null"}]} if setting.default is None else found
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "SCHEDULES",
     "TRAINING",
     "WARMUP",
+    "WHOLE",
     "Direction",
     "Group",
     "More",
@@ -98,7 +99,8 @@ class Setting:
             bounds.append(f"above {self.low:g}" if self.open_low else f"of {self.low:g} or more")
         if self.kind in ("int", "float") and self.high is not None:
             bounds.append(f"below {self.high:g}" if self.open_high else f"at most {self.high:g}")
-        return " ".join([noun, " and ".join(bounds)]).rstrip()
+        words = ", or ".join([" and ".join(bounds), *self.choices])
+        return f"{noun} {words}".rstrip()
 
     @property
     def least(self) -> int | float | None:
@@ -123,8 +125,10 @@ class Setting:
         """
         if value is None:
             return self.default is None
+        if isinstance(value, str):
+            return value in self.choices
         if self.kind == "choice":
-            return isinstance(value, str) and value in self.choices
+            return False
         if self.kind == "bool":
             return isinstance(value, bool)
         if self.kind in ("sizes", "int_or_sizes") and isinstance(value, (list, tuple)):
@@ -156,6 +160,9 @@ def _is_number(value: object) -> bool:
     )
 
 
+WHOLE = "all"
+"""The `batch_size` that is the whole training part."""
+
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle", "plateau")
 
@@ -163,7 +170,9 @@ TRAINING: tuple[Setting, ...] = (
     Setting("lr", "float", 1e-3, "Learning rate: the peak, where a schedule moves it.",
             low=0, high=1000, open_low=True,
             group="learning_rate", per_slot=True),
-    Setting("batch_size", "int", 64, "Rows in one step of the optimizer.", low=1, high=1 << 20,
+    Setting("batch_size", "int", 64,
+            "Rows in one step of the optimizer; `all` for the whole training part.",
+            low=1, high=1 << 20, choices=(WHOLE,),
             group="batch_size"),
     Setting("epochs", "int", None, "Passes over the training data; by default `budget.epochs`.",
             low=1, high=100_000,

@@ -4,7 +4,7 @@ are."""
 # No `from __future__ import annotations`: pydantic reads the annotations while the program runs.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, Strict
 from pydantic_core import PydanticCustomError
@@ -16,7 +16,7 @@ from hpsearch.spec.problem import KINDS, Kind
 from hpsearch.spec.registry import Registry
 from hpsearch.spec.task import TASKS, Target
 
-__all__ = ["SOURCES", "DataSpec", "Disagreement", "Source"]
+__all__ = ["MEASURED_ON_TEST", "ON_TEST", "SOURCES", "DataSpec", "Disagreement", "Source"]
 
 _TEST = 0.15
 """Share of the rows that become the test part, where the file names none."""
@@ -30,6 +30,15 @@ def _name(value: object) -> object:
 
 ClassName = Annotated[Text, BeforeValidator(_name, json_schema_input_type=str | int)]
 Classes = Annotated[tuple[ClassName, ...], Strict(False)]
+
+MEASURED_ON_TEST = "test"
+"""What `validation` is where the search is measured on the data's own test part."""
+
+ON_TEST = (
+    "measured on the test part (data.validation is test): the network is chosen by these rows, so "
+    "its figures are better than on rows that nobody has seen"
+)
+"""What every report of such a study says."""
 
 Disagreement = tuple[Path, str, str]
 """The keys that lead to a value below the section, what was expected there, and what came."""
@@ -53,6 +62,21 @@ def _memory(value: object) -> object:
     raise PydanticCustomError("expected", "a size", {"expected": "auto, or a size such as 2 GB"})
 
 
+def _share(value: object) -> object:
+    """A share of the rows, or `test`."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value == MEASURED_ON_TEST or (is_number and 0 < value < 1):  # type: ignore[operator]
+        return value
+    expected = f"a number above 0 and below 1, or {MEASURED_ON_TEST}"
+    raise PydanticCustomError("expected", "a share", {"expected": expected})
+
+
+Share = Annotated[
+    float | Literal["test"],
+    PlainValidator(_share, json_schema_input_type=float | Literal["test"]),
+]
+
+
 class DataSpec(Section):
     """The data, and how its rows are split: the keys that every source has."""
 
@@ -65,8 +89,10 @@ class DataSpec(Section):
     other classes are in the validation and the test part only. By default all rows are normal."""
     strange: Classes = ()
     """For anomalies: the classes to tell from the normal ones; by default all others."""
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """Share of the rows that metrics are measured on during the search."""
+    validation: Share = 0.15
+    """Share of the rows that metrics are measured on during the search. `test`: the data's own test
+    part, for a guide that does so; nothing then says how good the network is on rows it was not
+    chosen by."""
     test: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Share of the rows that the search never sees: 0.15 by default. Not where the data has a test
     part of its own."""
@@ -78,6 +104,20 @@ class DataSpec(Section):
     """What the rows may take of the memory of a worker's device, such as `2 GB`; with `auto` a
     quarter of what is free, or half of a GPU's. What takes more is streamed."""
 
+    shuffle: bool = True
+    """Whether each epoch takes the training rows in a new order; else in the data's own."""
+
+    @property
+    def measured_on_test(self) -> bool:
+        """Whether the search is measured on the data's own test part."""
+        return self.validation == MEASURED_ON_TEST
+
+    @property
+    def validation_share(self) -> float:
+        """Share of the rows that become the validation part; 0 where the data's own test part is
+        that."""
+        return 0.0 if isinstance(self.validation, str) else self.validation
+
     @property
     def own_test(self) -> str:
         """Where the data has a test part of its own, why: `mnist brings its own test part`."""
@@ -86,7 +126,7 @@ class DataSpec(Section):
     @property
     def test_share(self) -> float:
         """Share of the rows that become the test part."""
-        if self.own_test:
+        if self.own_test or self.measured_on_test:
             return 0.0
         return _TEST if self.test is None else self.test
 

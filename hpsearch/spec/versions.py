@@ -9,9 +9,9 @@ that version for good. A study file has no version: what is made of it has the c
    and trials under way end with the hours. The source of tables is `table`, which was `csv`; tables
    of version 1 are read by the rules of then, and no trial of them is continued.
 
-A new key in `models` needs a line in `SINCE_1`, or it would be written into documents of version 1
-and change their digests (`tests/data` holds some). A new fault is one of studies from `CURRENT` on:
-a study that is in a database stays readable.
+A new key in `models` needs a line in `SINCE_1`, and one of data a line in `_LATER`, or it would be
+written into documents of version 1 and change their digests (`tests/data` holds some). A new fault
+is one of studies from `CURRENT` on: a study that is in a database stays readable.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ CURRENT = 2
 SINCE_1: dict[tuple[str, ...], Any] = {
     ("keep",): "last",
     ("budget", "stop_after"): None,
-    ("data", "memory"): "auto",
     ("data", "normal"): [],
     ("data", "strange"): [],
 }
@@ -38,6 +37,10 @@ OLD_TABLE = "csv"
 """What version 1 calls the source of tables, and a study file still may."""
 
 _SOURCE, _TABLE = ("data", "source"), "table"
+
+_LATER: Mapping[str, Any] = {"memory": "auto", "shuffle": True, "normalize": "standard"}
+"""Keys of data that version 1 does not write, of whichever source -> what they are by default, and
+what its studies have for want of them."""
 
 _DATA_1: Mapping[str, Any] = {
     "path": None,
@@ -80,7 +83,10 @@ def reduced(content: Mapping[str, Any], version: int) -> Mapping[str, Any]:
     for path, value in _lacking(version).items():
         if _at(content, path) == value:
             content = _with(content, path, _NOTHING)
-    return {**content, "data": {**_DATA_1, **content["data"]}} if version == FIRST else content
+    if version != FIRST:
+        return content
+    data = {key: v for key, v in content["data"].items() if (key, v) not in _LATER.items()}
+    return {**content, "data": {**_DATA_1, **data}}
 
 
 def explicit(content: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:

@@ -17,6 +17,7 @@ from hpsearch.errors import CheckpointError
 from hpsearch.runner.candidate import derived_seed
 from hpsearch.runner.epoch import Epoch, Keeping
 from hpsearch.spec import conflicts
+from hpsearch.spec.settings import WHOLE
 from hpsearch.spec.task import TASKS
 from hpsearch.training import devices, optim
 from hpsearch.training.evaluation import plain
@@ -72,7 +73,7 @@ class TrialProgress:
         self.loss = self._task.chosen_loss(settings["loss"], classes)
         self.plain = plain(dataset.task, settings)
         """The settings that validation goes by."""
-        self._rows = len(dataset.train)
+        self._rows, self._shuffle = len(dataset.train), dataset.shuffle
         self._problem = dataset.problem(self.loss)
         self._batches: list[int] = []
         self._schedule = optim.schedule(settings)
@@ -97,7 +98,9 @@ class TrialProgress:
             network = build(self.candidate.family, self._problem, self.settings)
         if not self._batches:
             norm = any(isinstance(layer, _NORMS) for layer in network.modules())
-            self._batches = batch_sizes(self._rows, self.settings["batch_size"], whole=norm)
+            size = self.settings["batch_size"]
+            size = self._rows if size == WHOLE else size
+            self._batches = batch_sizes(self._rows, size, whole=norm)
         return network
 
     @property
@@ -109,6 +112,8 @@ class TrialProgress:
 
     def order(self) -> Tensor:
         """The order of the training rows in the next epoch, int64 (N,) on the CPU."""
+        if not self._shuffle:
+            return torch.arange(self._rows)
         generator = torch.Generator()
         generator.manual_seed(derived_seed(self.candidate.seed, "order", self.epoch))
         return torch.randperm(self._rows, generator=generator)

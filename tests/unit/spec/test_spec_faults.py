@@ -106,10 +106,26 @@ SECTIONS = [
     ("data: [] #!", "data", "expected keys with values; got []"),
     ("data: {} #!", "data.source", "expected a value; got nothing"),
     ("data: {source: digts} #!", "data.source", "did you mean digits?"),
-    ("data:\n  source: digits\n  validation: 0 #!", "data.validation", "above 0; got 0"),
-    ("data: {source: digits, validation: 1} #!", "data.validation", "below 1; got 1"),
-    ("data: {source: digits, validation: yes} #!", "data.validation", 'a number; got "yes"'),
-    ("data: {source: digits, validation: true} #!", "data.validation", "a number; got true"),
+    (
+        "data:\n  source: digits\n  validation: 0 #!",
+        "data.validation",
+        "a number above 0 and below 1, or test; got 0",
+    ),
+    (
+        "data: {source: digits, validation: 1} #!",
+        "data.validation",
+        "a number above 0 and below 1, or test; got 1",
+    ),
+    (
+        "data: {source: digits, validation: yes} #!",
+        "data.validation",
+        'a number above 0 and below 1, or test; got "yes"',
+    ),
+    (
+        "data: {source: digits, validation: true} #!",
+        "data.validation",
+        "a number above 0 and below 1, or test; got true",
+    ),
     ("data: {source: digits, test: -0.1} #!", "data.test", "at least 0; got -0.1"),
     (
         "data:\n  source: digits\n  validation: 0.5\n  test: 0.5 #!",

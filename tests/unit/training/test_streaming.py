@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,14 +121,18 @@ def stream_of(read: Squares) -> Streamed:
     return Streamed(stream, np.arange(10, 50), torch.arange(40), (3,))
 
 
+def readers_of(pid: int) -> list[psutil.Process]:
+    children = psutil.Process(pid).children(recursive=True)
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
 def test_rows_are_read_by_processes_that_end_with_the_training():
     part = stream_of(Squares(spoilt=49))
     state = torch.get_rng_state()
     pieces = part.batches(torch.split(torch.arange(39), 4))
     assert torch.equal(next(pieces)[0][:, 0], torch.tensor([100.0, 121.0, 144.0, 169.0]))
     assert torch.equal(torch.get_rng_state(), state), "dropout would draw other numbers"
-    children = psutil.Process().children(recursive=True)
-    readers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    readers = readers_of(os.getpid())
     assert readers
     # An epoch that is broken off leaves nothing behind for the next.
     again = list(part.batches([torch.tensor([0]), torch.tensor([1, 2])]))
@@ -145,6 +152,35 @@ def test_rows_are_read_by_processes_that_end_with_the_training():
     gone, alive = psutil.wait_procs(readers, timeout=10)
     assert gone
     assert not alive
+
+
+_KILLED = """
+import os, signal, torch
+from tests.unit.training.test_streaming import Squares, readers_of, stream_of
+
+part = stream_of(Squares())
+pieces = part.batches([torch.tensor([0])])
+if {whole}:
+    next(pieces)
+else:  # the reader is still loading
+    iter(part.stream._loader_now())
+print(*(reader.pid for reader in readers_of(os.getpid())), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("whole", [False, True])
+def test_readers_do_not_outlive_a_worker_that_is_killed(whole):
+    program = _KILLED.replace("{whole}", str(whole))
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False)
+    assert done.returncode == -signal.SIGKILL
+    readers = [int(pid) for pid in done.stdout.split()]
+    assert readers
+    deadline = time.monotonic() + 15  # to load takes seconds
+    while any(map(psutil.pid_exists, readers)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(
