@@ -137,8 +137,8 @@ class Residual(nn.Module):
         Args:
             branch: What is learnt.
             shortcut: Brings the input to the branch's shape where these differ: a projection.
-            depth: The share of rows that go without the branch, in [0, 1); None for a layer that
-                never leaves it out.
+            depth: The share of rows that go without the branch, in [0, 1), of maps (N, C, H, W);
+                None for a layer that never leaves it out.
         """
         super().__init__()
         self.branch = branch

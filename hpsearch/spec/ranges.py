@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from hpsearch.spec import StudySpec
+from hpsearch.spec.impossible import never
 from hpsearch.spec.settings import Setting, Value
 from hpsearch.spec.space import Assignment, Choices, Parameter, Range
 
@@ -41,13 +42,29 @@ class Edge:
 
 
 def bounds(spec: StudySpec, parameter: Parameter) -> Setting:
-    """What a parameter's values may be in this study: its setting, with the study's own end."""
-    setting = spec.vocabulary.settings[parameter.name]
+    """What a parameter's values may be in this study: its setting, with the study's own ends."""
+    setting = _trainable(spec, parameter)
     if parameter.name == "epochs":
         return replace(setting, high=spec.budget.epochs)
     if parameter.cap is not None and isinstance(parameter.domain, Range):
         return replace(setting, high=parameter.domain.high)
     return setting
+
+
+def _trainable(spec: StudySpec, parameter: Parameter) -> Setting:
+    """A parameter's setting, without its least value where that can never be trained beside what
+    the study has, such as a batch of one row beside BatchNorm."""
+    setting = spec.vocabulary.settings[parameter.name]
+    least = setting.least
+    if not isinstance(least, int):
+        return setting
+    at_least = replace(parameter, domain=Choices((least,)))
+    parameters = tuple(at_least if p is parameter else p for p in spec.space)
+    space = replace(spec.space, parameters=parameters)
+    rules = [rule for rule in spec.vocabulary.rules if parameter.name in rule.wanted]
+    refusals = [never(space, spec.family, rule, spec.data.task, None) for rule in rules]
+    refused = any(refusal and refusal.name == parameter.name for refusal in refusals)
+    return replace(setting, low=least + 1) if refused else setting
 
 
 def edges(spec: StudySpec, values: Assignment) -> tuple[Edge, ...]:

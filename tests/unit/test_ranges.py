@@ -89,3 +89,13 @@ def test_a_range_goes_as_far_as_its_setting(name, domain, shares, expected) -> N
     parameter = Parameter(name, "g", domain)
     found = within(domain.stretched(*shares), domain, bounds(study(parameter), parameter))
     assert (found.low, found.high) == pytest.approx(expected)
+
+
+def test_no_range_goes_to_a_value_that_can_never_be_trained() -> None:
+    batch = Parameter("batch_size", "g", Range(2, 64, integer=True))
+    plain = study(batch)
+    normalised = replace(plain, space=replace(plain.space, constants={"batch_norm": True}))
+    searched = study(batch, Parameter("batch_norm", "g", Choices((False, True))))
+    assert [bounds(s, batch).low for s in (plain, searched, normalised)] == [1, 1, 2]
+    assert edges(plain, {"batch_size": 2})
+    assert not edges(normalised, {"batch_size": 2})
