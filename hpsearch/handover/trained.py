@@ -62,7 +62,7 @@ class Trained:
         if device.type == "mps":  # which has no double precision
             device = torch.device("cpu")
         network = copy.deepcopy(self.network).to(device, torch.float64)
-        pieces = in_parts(rows, 1, images=len(self.problem.input_shape) == 3)
+        pieces = in_parts(rows, 1, grows=self.problem.kind != "rows")
         return torch.cat([network(_in_double(inputs.to(device))) for inputs in pieces])
 
     def score(self, outputs_NC: Tensor, targets: Tensor, metric: str) -> dict[str, float]:

@@ -28,7 +28,8 @@ _ROWS = 1024
 _NUMBERS = 1 << 22
 _IN_CACHE = 1 << 18
 """What one pass without gradients takes at the most: rows, and inputs of all slots together. The
-maps of a convolution are several times its images: beyond a CPU's cache a row takes twice as long.
+maps of a convolution are several times its images, as are the vectors of words and what recurrent
+layers give: beyond a CPU's cache a row takes twice as long.
 """
 
 
@@ -40,10 +41,13 @@ class Results(NamedTuple):
     """On the CPU."""
 
 
-def in_parts(rows: Tensor | Part, slots: int, *, images: bool) -> Iterator[Tensor]:
+def in_parts(rows: Tensor | Part, slots: int, *, grows: bool) -> Iterator[Tensor]:
     """Inputs (N, ...), or those of a part, in as many rows at a time as pass through `slots`
-    networks fastest."""
-    most = _IN_CACHE if images and rows.device.type == "cpu" else _NUMBERS
+    networks fastest.
+
+    `grows` says that the networks make several times as many numbers of an input as it has.
+    """
+    most = _IN_CACHE if grows and rows.device.type == "cpu" else _NUMBERS
     shape = rows.shape[1:] if isinstance(rows, torch.Tensor) else rows.shape
     size = min(max(most // (slots * math.prod(shape)), 1), _ROWS)
     if isinstance(rows, torch.Tensor):

@@ -39,6 +39,7 @@ class Solo:
         self._dataset, self._device = dataset, device
         self._network = course.network().to(device)
         self._images = any(weight.dim() == 4 for weight in self._network.parameters())
+        self._grows = self._images or dataset.kind in ("sequences", "tokens")
         if self._images:  # with the channels last convolutions take two thirds of the time
             self._network.to(memory_format=torch.channels_last)
         named = enumerate(self._network.parameters())
@@ -122,7 +123,7 @@ class Solo:
     def outputs(self, part: Part) -> Tensor:
         """What the network makes of a part, (1, N, outputs)."""
         self._network.eval()
-        parts = in_parts(part, 1, images=self._images)
+        parts = in_parts(part, 1, grows=self._grows)
         return torch.cat([self._forward(inputs) for inputs in parts]).unsqueeze(0)
 
     def keep(self) -> None:

@@ -75,6 +75,7 @@ class Stack:
         self._attributes = attributes(template)
         self._network = StackedNetwork(template)
         self._maps = any(len(shape) == 4 for shape in self._network.shapes.values())
+        self._grows = self._maps or dataset.kind in ("sequences", "tokens")
         self._weights = torch.empty(0, sum(self._network.sizes), device=device)
         self._moments: dict[str, Tensor] = {}
         self._fixed = {
@@ -263,7 +264,7 @@ class Stack:
         self._network.train(False)
         pieces = [
             self._forward(inputs.expand(slots, *inputs.shape))
-            for inputs in in_parts(part, slots, images=self._maps)
+            for inputs in in_parts(part, slots, grows=self._grows)
         ]
         return torch.cat(pieces, dim=1)
 
