@@ -4,6 +4,7 @@ alone and the reason is given."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import prod
 from typing import Any
 
 import pytest
@@ -273,7 +274,9 @@ SHAPES: dict[Kind, tuple[int, ...]] = {
 def test_every_family_is_stacked(name: str) -> None:
     family = FAMILIES[name]
     for kind in sorted(family.takes):
-        problem = Problem("classification", kind, SHAPES[kind], C, tuple("abc"), vocabulary=20)
+        outputs = prod(SHAPES[kind]) if "inputs" in family.targets else C
+        task = "anomaly" if "inputs" in family.targets else "classification"
+        problem = Problem(task, kind, SHAPES[kind], outputs, tuple("abc"), vocabulary=20)
         for choices in ({}, *each_choice(family)):
             settings = {**family.vocabulary().defaults, **choices}
             networks = [build(name, problem, settings) for _ in range(K + 1)]

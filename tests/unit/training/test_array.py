@@ -233,7 +233,7 @@ def test_batch_norm_with_a_lonely_last_row(digits: Dataset, candidate) -> None:
     ("settings", "failure", "words"),
     [
         ({"loss": "bce"}, Failure.SETTINGS, "bce is for 2 classes and there are 10"),
-        ({"loss": "mse"}, Failure.SETTINGS, "mse is for regression"),
+        ({"loss": "mse"}, Failure.SETTINGS, "mse is for anomaly and regression"),
         ({"batch_norm": True, "batch_size": 1}, Failure.SETTINGS, "batches of 2 rows"),
         ({"optimizer": "magic"}, Failure.ERROR, "magic"),
         ({"widths": (2**40,)}, Failure.OUT_OF_MEMORY, "can't allocate memory"),

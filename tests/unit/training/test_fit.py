@@ -160,7 +160,7 @@ def test_a_candidate_that_makes_no_sense_fails_in_its_epoch(digits: Dataset, can
     array = Array(digits, "accuracy", DEVICE, stack=None)
     bad = candidate(loss="mse")
     assert array.fit(bad).slots == 1
-    assert "mse is for regression" in array.fit(bad).reason
+    assert "mse is for anomaly and regression" in array.fit(bad).reason
 
 
 @pytest.fixture
