@@ -37,12 +37,15 @@ class _BestSoFarHyperband(pruners.HyperbandPruner):
 
 def _at_its_best(study: Study, trial: FrozenTrial) -> FrozenTrial:
     """The trial as if its last report had been its best one; its attributes are its own."""
-    if not trial.intermediate_values:
+    reports = trial.intermediate_values
+    if not reports:
         return trial
     best = max if study.direction is StudyDirection.MAXIMIZE else min
+    value, last = best(reports.values()), max(reports)
+    if reports[last] == value:
+        return trial
     seen = copy.copy(trial)
-    value = best(trial.intermediate_values.values())
-    seen.intermediate_values = {**trial.intermediate_values, max(trial.intermediate_values): value}
+    seen.intermediate_values = {**reports, last: value}
     return seen
 
 

@@ -226,13 +226,13 @@ class Ledger:
                 holds many asks so whether it would choose its study again.
         """
         with self.database.read() as connection:
-            waiting = ticket_rows.waiting(connection, but, *_chosen(serves))
+            waiting = ticket_rows.waiting(connection, but, serves.studies)
         return [study for study in waiting if not serves.lacks(study)]
 
     def outlook(self, serves: Serves = EVERY) -> Outlook:
         """What there is to do, as one look of a worker that has nothing to do: see `Outlook`."""
         with self.database.read() as connection:
-            waiting = ticket_rows.waiting(connection, None, *_chosen(serves))
+            waiting = ticket_rows.waiting(connection, None, serves.studies)
             found = study_rows.find(connection, studies.c.state == "open", *_chosen(serves))
             abandoned = bool(ticket_rows.abandoned_studies(connection))
         return Outlook(

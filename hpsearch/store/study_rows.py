@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -88,21 +88,28 @@ _STATES = ("open", "paused", "stopped", "done")
 _FINISHES = (None, "due", "open", "done")
 _DIRECTIONS = ("maximize", "minimize")
 
+_ALSO: Mapping[type, tuple[type, ...]] = {float: (int, float), bool: (int, bool)}
+_KINDS = [
+    (column.name, column.nullable, _ALSO.get(column.type.python_type, (column.type.python_type,)))
+    for column in studies.columns
+]
+"""Name of each column, whether it may be NULL, and the types of its values."""
+
 
 def _fault(row: sa.Row[Any]) -> str | None:
     """What is wrong with a row: SQLite keeps values of any type in any column."""
     if not isinstance(row.name, str):
         return "its name is no text"
-    for column in studies.columns:
-        value, kind = row._mapping[column.name], column.type.python_type
-        if value is None and column.nullable:
+    values = row._mapping
+    for name, nullable, kinds in _KINDS:
+        value = values[name]
+        if value is None and nullable:
             continue
-        kinds = {float: (int, float), bool: (int, bool)}.get(kind, kind)
         if not isinstance(value, kinds) or (isinstance(value, float) and not math.isfinite(value)):
-            return f"its {column.name} is {value!r}"
+            return f"its {name} is {value!r}"
     chosen = {"state": _STATES, "finish": _FINISHES, "direction": _DIRECTIONS}
-    wrong = [key for key, known in chosen.items() if row._mapping[key] not in known]
-    return f"its {wrong[0]} is {row._mapping[wrong[0]]!r}" if wrong else None
+    wrong = [key for key, allowed in chosen.items() if values[key] not in allowed]
+    return f"its {wrong[0]} is {values[wrong[0]]!r}" if wrong else None
 
 
 def made(row: sa.Row[Any]) -> Study:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -18,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.store import dealing, lease_rows, stage_rows, study_rows, trials, worker_rows
 from hpsearch.store.engine import now, upsert
+from hpsearch.store.optuna_tables import STUDIES
 from hpsearch.store.tables import epochs, leases, studies, tickets
 from hpsearch.store.values import STOPPED, Ending, Key, Lease, Study, Write
 
@@ -40,6 +42,10 @@ __all__ = [
     "waiting",
 ]  # fmt: skip
 
+_QUERIES = 64
+"""Statements of one kind that are kept. To put these together takes SQLAlchemy as long as all else
+in a claim, much of it while the study is locked; one is asked for again with each claim."""
+
 _OPEN = tickets.c.state == sa.literal_column("'open'")
 """Given back. Written out: an index of no more than those serves only who says so."""
 
@@ -47,13 +53,18 @@ _OPEN = tickets.c.state == sa.literal_column("'open'")
 # --- who may have what ------------------------------------------------------------------------
 
 
-def waiting(connection: sa.Connection, but: str | None, *where: Any) -> list[Study]:
+def waiting(connection: sa.Connection, but: str | None, names: tuple[str, ...]) -> list[Study]:
     """The open studies that have a ticket to give now, in the order in which to serve them.
 
     A higher priority first. Within one, the study with the fewest tickets under way, so that
     workers are shared evenly; where that is the same, the one that has waited longest. What the
-    worker `but` has under way is left out.
+    worker `but` has under way is left out. Only those of `names`, where there are any.
     """
+    return study_rows.read(connection, _waiting(but, names))
+
+
+@lru_cache(maxsize=_QUERIES)
+def _waiting(but: str | None, names: tuple[str, ...]) -> sa.Select[Any]:
     live = lease_rows.live(studies.c.study_id, but)
     # One that is out of time with nothing under way is claimed from once more: that closes it.
     in_time = study_rows.has_time() | (studies.c.ended == studies.c.issued)
@@ -63,14 +74,15 @@ def waiting(connection: sa.Connection, but: str | None, *where: Any) -> list[Stu
     finishes = due & (studies.c.ended == studies.c.issued)
     new = (studies.c.issued < studies.c.tickets) & in_time & (opened | opens) | finishes
     below = studies.c.max_parallel.is_(None) | (live < studies.c.max_parallel)
-    query = study_rows.select(studies.c.state == "open", _has_free() | new, below, *where)
+    chosen = [STUDIES.c.study_name.in_(names)] if names else []
+    query = study_rows.select(studies.c.state == "open", _has_free() | new, below, *chosen)
     order = (
         studies.c.priority.desc(),
         live,
         sa.func.coalesce(studies.c.claimed_at, 0.0),
         studies.c.study_id,
     )
-    return study_rows.read(connection, query.order_by(*order))
+    return query.order_by(*order)
 
 
 @dataclass(frozen=True)
@@ -91,19 +103,22 @@ def offer(connection: sa.Connection, study_id: int, needs: Collection[str]) -> O
 
     Workers that lack any of its `needs` are not counted.
     """
-    query = study_rows.select(studies.c.study_id == study_id, studies.c.state == "open")
-    row = connection.execute(
-        query.add_columns(
-            study_rows.active().label("active_now"),
-            now().label("clock"),
-            _has_free().label("has_free"),
-            worker_rows.present(needs).label("workers"),
-        )
-    ).one_or_none()
+    row = connection.execute(_offer(study_id, tuple(needs))).one_or_none()
     if row is None:
         return None
     study = replace(study_rows.made(row), active_s=row.active_now)
     return Offer(study, row.clock, bool(row.has_free), row.workers)
+
+
+@lru_cache(maxsize=_QUERIES)
+def _offer(study_id: int, needs: tuple[str, ...]) -> sa.Select[Any]:
+    query = study_rows.select(studies.c.study_id == study_id, studies.c.state == "open")
+    return query.add_columns(
+        study_rows.active().label("active_now"),
+        now().label("clock"),
+        _has_free().label("has_free"),
+        worker_rows.present(needs).label("workers"),
+    )
 
 
 def room(connection: sa.Connection, study: Study, up_to: int) -> int:

@@ -66,19 +66,20 @@ class Claiming:
         if held and time.monotonic() < self._rested_at:
             return None
         shape_of = self._runner.shape
-        examples = {shape_of(candidate): candidate for candidate in held}
+        shapes = [shape_of(candidate) for candidate in held]
+        examples = dict(zip(shapes, held, strict=True))
         coming: list[tuple[int, Candidate | None]] = []
 
         def upcoming() -> list[Hashable | None]:
             coming.extend(self._upcoming())
-            shapes = [c and shape_of(c) for _, c in coming]
-            for shape, (_, candidate) in zip(shapes, coming, strict=True):
+            foreseen = [c and shape_of(c) for _, c in coming]
+            for shape, (_, candidate) in zip(foreseen, coming, strict=True):
                 if candidate:
                     examples.setdefault(shape, candidate)
-            return shapes
+            return foreseen
 
         count, places = packing.wish(
-            [shape_of(candidate) for candidate in held], upcoming,
+            shapes, upcoming,
             lambda shape, n: self._room(examples[shape], n),
             shaped=bool(self._shaping), epoch_s=self._epoch_s,
         )  # fmt: skip
