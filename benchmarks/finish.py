@@ -109,7 +109,7 @@ def retrained(spec: StudySpec, winner: Mapping[str, Value], seeds: Sequence[int]
 
     device, base = torch.device("cpu"), STUDY.parent
     dataset = open_data(spec, base, device)
-    part = open_test_part(spec, base, dataset, device)
+    part, _ = open_test_part(spec, base, dataset, device)
     settings = spec.settings(winner)
     array = Array(dataset, spec.metric, device, stack=None)
     for key, seed in enumerate(seeds):

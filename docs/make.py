@@ -78,8 +78,9 @@ training are taken as done at the start, for the first proposals) or a gigabyte 
 
 SOURCES_BELOW = """\
 `csv` in a study file is the same as `table`, and the same study. [tables.md](tables.md) says how
-tables are read and what becomes of their columns, [images.md](images.md) the same of image files.
-Installed packages can bring more sources: [sources.md](sources.md).
+tables are read and what becomes of their columns, [images.md](images.md) the same of image files,
+and [sequences.md](sequences.md) what arrays and series are. Installed packages can bring more
+sources: [sources.md](sources.md).
 
 Data sets that torchvision downloads are looked for under `data.root`, under the folder that
 `HPSEARCH_DATA` names, and in the user's data folder, and downloaded where they are in none of

@@ -29,8 +29,8 @@ def predict(
         list[Path] | None,
         typer.Argument(
             metavar="FILE",
-            help="A table as the study's; a .npy or .npz file of images; image files, or "
-            "folders of them.",
+            help="A table as the study's; a .npy, .npz or .safetensors file of arrays; image "
+            "files, or folders of them.",
         ),
     ] = None,
     test: Annotated[
@@ -47,7 +47,8 @@ def predict(
     anomalies each row's number in the file, counted from 1, whether it is normal or strange, and
     its error; the strangest first.
 
-    A table with the target's column is scored too, by the study's metric, on standard error.
+    A table with the target's column is scored too, by the study's metric, on standard error. Of a
+    series each row is a prediction of its later one, the last ones beyond the file's end.
     Images are (N, C, H, W), (N, H, W, C) or (N, H, W), with pixels in the range of the study's
     data. Image files are resized and cropped as the study's were; those of a data set that is no
     folder of images have its size.
@@ -63,7 +64,8 @@ def predict(
         _test(predictor, files[0] if files else None, json_=json_)
         return
     found = predictor.predict_files(files)
-    names = found.names if len(found.values) > 1 else ()
+    alone = len(found.values) == 1 and found.named == "file"
+    names = () if alone else found.names
     _print(predictor, found, names, json_=json_)
     for note in found.notes:
         show.note(note)
@@ -114,7 +116,7 @@ def _print(predictor: Predictor, found: Predictions, names: Sequence[str], *, js
         for row, shares in zip(rows, found.probabilities.tolist(), strict=True):
             row["probabilities"] = dict(zip(predictor.classes, shares, strict=True))
     if names:
-        rows = [{"file": name, **row} for name, row in zip(names, rows, strict=True)]
+        rows = [{found.named: name, **row} for name, row in zip(names, rows, strict=True)]
     if found.scores is not None:
         rows = _strangest_first(rows, found.scores.tolist())
     if json_:

@@ -332,10 +332,9 @@ def _judged_by(trial: Trial) -> str:
 
 
 def beside(snapshot: Snapshot) -> None:
-    """What a constant answer gives, and whether the best network is more than that."""
-    if snapshot.baseline is not None:
-        name, value = snapshot.baseline
-        more = "" if snapshot.is_above_baseline else "; the best trial is no better than that"
+    """What simple answers give, and whether the best network is more than that."""
+    for name, value in snapshot.baselines:
+        more = "" if snapshot.is_above(value) else "; the best trial is no better than that"
         out.print(f"baseline ({visible(name, lines=False)}): {number(value)}{more}")
     network = snapshot.network
     if network is None:

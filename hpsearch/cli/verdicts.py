@@ -13,18 +13,34 @@ __all__ = ["figures", "sentence"]
 Found = Mapping[str, Any]
 """The fields of `final.Verdict`, or of one of its estimates."""
 
+_SAME = 1e-6
+"""Metrics that differ by less than this share are the same."""
+
 _FEW_PAIRS = 3
 """With fewer differences Student's interval says next to nothing."""
 
 
 def sentence(verdict: Found, direction: Direction) -> str:
-    """Whether tuning has helped, and what to do; how many trainings that is from, if some are
-    missing."""
-    said = (
-        f"Test {verdict['metric']} {number(verdict['test']['mean'])}{_beside(verdict, direction)}"
-    )
-    missing = _missing(verdict)
-    return f"{said} Only {missing}." if missing else said
+    """Whether tuning has helped, and what to do; that a simple answer is as good, if one is; how
+    many trainings that is from, if some are missing."""
+    test = f"Test {verdict['metric']} {number(verdict['test']['mean'])}"
+    sentences = [f"{test}{_beside(verdict, direction)}"]
+    if simple := _as_good(verdict, direction):
+        sentences.append(simple)
+    if missing := _missing(verdict):
+        sentences.append(f"Only {missing}.")
+    return " ".join(sentences)
+
+
+def _as_good(verdict: Found, direction: Direction) -> str:
+    """That the best of the simple answers is as good as the networks; "" where it is not, or where
+    an earlier program measured none."""
+    sign = 1 if direction == "maximize" else -1
+    simple = verdict.get("baselines") or {}
+    name = max(simple, key=lambda name: sign * simple[name], default=None)
+    if name is None or sign * (verdict["test"]["mean"] - simple[name]) > _SAME * abs(simple[name]):
+        return ""
+    return f"No skill: {name} gives {number(simple[name])}."
 
 
 def _beside(verdict: Found, direction: Direction) -> str:
@@ -78,6 +94,9 @@ def figures(verdict: Found, direction: Direction) -> list[tuple[str, str]]:
     if default is not None and difference is not None:
         rows.append(("test, default settings", _interval(default)))
         rows.append(("gain over the default", _interval(_gain(difference, direction))))
+    rows += [
+        (f"test, {name}", number(value)) for name, value in (verdict.get("baselines") or {}).items()
+    ]
     if verdict["optimism"] is not None:
         seen, again = "best search value", "mean when trained again"
         name = f"{seen} minus its {again}" if direction == "maximize" else f"{again} minus {seen}"

@@ -46,7 +46,9 @@ class Predictions:
     scored: int = 0
     """Rows with a target: those that the score is of."""
     names: tuple[str, ...] = ()
-    """What each row is called, such as its file; none: rows have no names."""
+    """What each row is called, such as its time; none: rows have no names."""
+    named: str = "file"
+    """What the names are of."""
     notes: tuple[str, ...] = ()
     """What a reader should know, a sentence each."""
 
@@ -123,13 +125,15 @@ class Predictor:
         record = {
             "fingerprint": data.fingerprint, "split": data.split, "decided": data.decided,
         }  # fmt: skip
-        part = test_part(settings, self._problem, record, torch.device("cpu"))
+        part, _ = test_part(settings, self._problem, record, torch.device("cpu"))
         outputs = self._trained.outputs(part)
         return self._trained.score(outputs, part.targets, self._metric)
 
     def _predictions(self, given: Given) -> Predictions:
         outputs = self._trained.outputs(torch.from_numpy(finite(given.inputs, given.source)))
-        predictions = replace(self._told(outputs), notes=given.notes, names=given.names)
+        predictions = replace(
+            self._told(outputs), notes=given.notes, names=given.names, named=given.named
+        )
         unscored = given.unscored
         if given.known is not None:
             try:

@@ -152,26 +152,29 @@ class Snapshot:
         return self.spec.budget.epochs
 
     @property
-    def baseline(self) -> tuple[str, float] | None:
-        """What a constant answer gives by the study's metric, and which; None where that is not
-        known: of studies of 0.1, and of the loss of numbers."""
-        known = (self.study.data or {}).get("baseline")
-        if known is None or self.metric not in known["values"]:
-            return None
-        return known["name"], float(known["values"][self.metric])
+    def baselines(self) -> tuple[tuple[str, float], ...]:
+        """What simple answers give by the study's metric, and which: first the constant answer of
+        the task, then those of the source. None where that is not known: of studies of 0.1, and of
+        the loss of numbers."""
+        data = self.study.data or {}
+        every = [data.get("baseline") or {"values": {}}, *data.get("baselines", ())]
+        return tuple(
+            (answer["name"], float(answer["values"][self.metric]))
+            for answer in every
+            if self.metric in answer["values"]
+        )
 
     @property
     def classes(self) -> Sequence[str]:
         """Names of the target's classes; none where it is a number."""
         return tuple((self.study.data or {}).get("classes", ()))
 
-    @property
-    def is_above_baseline(self) -> bool:
-        """Whether the best trial is better than a constant answer; true where nothing is known."""
-        if self.baseline is None or self.best is None or self.best.value is None:
+    def is_above(self, baseline: float) -> bool:
+        """Whether the best trial is better than a simple answer; true where there is none yet."""
+        if self.best is None or self.best.value is None:
             return True
-        gain = self.best.value - self.baseline[1]
-        least = _SAME * abs(self.baseline[1])
+        gain = self.best.value - baseline
+        least = _SAME * abs(baseline)
         return gain > least if self.study.direction == "maximize" else gain < -least
 
     @property
@@ -339,6 +342,7 @@ class Snapshot:
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the study without its trials."""
         study, left = self.study, self.left_s()
+        baselines = [{"name": name, "value": value} for name, value in self.baselines]
         return {
             "name": study.name,
             "state": study.state,
@@ -362,7 +366,8 @@ class Snapshot:
             "best": self.row(self.best) if self.best else None,
             "network": self.row(self.network) if self.network else None,
             "leader": self.row(self.leader) if self.leader else None,
-            "baseline": self.baseline and dict(zip(("name", "value"), self.baseline, strict=True)),
+            "baseline": baselines[0] if baselines else None,
+            "baselines": baselines,
             "edges": [asdict(edge) for edge in self.edges],
             "finish": study.finish,
             "final": self.verdict,

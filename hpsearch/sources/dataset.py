@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from hpsearch.sources.raw import Raw, Rows
     from hpsearch.spec.source import DataSpec
+    from hpsearch.spec.task import Baseline
 
 __all__ = [
     "DataSettings",
@@ -183,8 +184,9 @@ def _measured(section: DataSpec) -> list[str]:
 
 def test_part(
     settings: DataSettings, problem: Prepared, record: Mapping[str, Any], device: torch.device
-) -> Part:
-    """The rows that no search has seen, on `device`, prepared as the training rows were.
+) -> tuple[Part, Sequence[Baseline]]:
+    """The rows that no search has seen, on `device`, prepared as the training rows were; and what
+    the source's own simple answers give on them.
 
     Raises DataError where there are none, or where the data is not the one of the `record`.
     """
@@ -194,7 +196,8 @@ def test_part(
     if not len(split.test):
         why = "validation is test" if settings.section.measured_on_test else "test is 0"
         raise DataError(f"there is no test part to look at: data.{why}")
-    return _Parts(problem, raw, settings, device).part("test", split.test)
+    part = _Parts(problem, raw, settings, device).part("test", split.test)
+    return part, raw.baselines(split.train, split.test)
 
 
 class _Parts:

@@ -68,6 +68,8 @@ class Given:
     """What to call the rows in an error."""
     names: tuple[str, ...] = ()
     """What each row is called in the predictions; none: they have no names."""
+    named: str = "file"
+    """What the names are of: the head of their column."""
 
 
 class Inputs(Protocol):

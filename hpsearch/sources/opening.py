@@ -13,7 +13,7 @@ from hpsearch.spec.source import SOURCES
 from hpsearch.spec.task import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import torch
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hpsearch.sources.split import DataSettings
     from hpsearch.spec import StudySpec
     from hpsearch.spec.problem import Kind
+    from hpsearch.spec.task import Baseline
 
 __all__ = [
     "check_continues", "check_takes", "check_task", "data_settings", "look", "open_data",
@@ -85,8 +86,11 @@ def open_data(
     return dataset
 
 
-def open_test_part(spec: StudySpec, base: Path, dataset: Dataset, device: torch.device) -> Part:
-    """The rows that no search has seen, on `device`, prepared as those of `dataset` were.
+def open_test_part(
+    spec: StudySpec, base: Path, dataset: Dataset, device: torch.device
+) -> tuple[Part, Sequence[Baseline]]:
+    """The rows that no search has seen, on `device`, prepared as those of `dataset` were; and what
+    the source's own simple answers give on them.
 
     Raises DataError where there are none, or where the data has changed since.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,16 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from hpsearch.sources.inputs import Inputs
+    from hpsearch.spec.task import Baseline
 
 __all__ = ["Raw", "Rows"]
 
 Rows = NDArray[np.int64]
 """Row numbers of the raw data, rising."""
+
+
+def _constant_alone(train: Rows, part: Rows) -> Sequence[Baseline]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,9 @@ class Raw:
     """So many rows before those are its own validation part."""
     order: NDArray[np.float64] | None = None
     """(N,): where each row stands in time; later ones are validated on. Without: at random."""
+    gap: int = 0
+    """So many rows at the start of a later part are in none: they were given before the end of the
+    earlier part, whose targets a network has learnt. Only of rows with an `order`."""
     groups: NDArray[np.int64] | None = None
     """(N,): the group of each row; none is in two parts."""
     notes: tuple[str, ...] = ()
@@ -55,6 +63,9 @@ class Raw:
     filled in by hpsearch."""
     strange: tuple[str, ...] = ()
     """The classes that are to be told from those; filled in likewise."""
+    baselines: Callable[[Rows, Rows], Sequence[Baseline]] = _constant_alone
+    """(training rows, rows of another part) -> what simple answers that were learnt from the first
+    give on the second, beyond the constant answer of the task."""
     decided: Mapping[str, Any] | None = None
     """What the source has decided of the data, as JSON: it is frozen with the study, and given back
     to the source whenever the data is read again."""

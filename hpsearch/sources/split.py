@@ -103,7 +103,7 @@ def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
             chosen = whole_groups(raw.groups[rows], count, bits)
         else:
             return draw(rows, count)
-        return rows[~chosen], rows[chosen]
+        return rows[~chosen], rows[chosen][raw.gap :]
 
     rest, own_validation, test = _own_parts(raw, section, rows)
     wanted = section.validation_share * len(rest)
@@ -214,7 +214,7 @@ def facts(raw: Raw, parts: Split) -> dict[str, Any]:
 
     `class_rows`, rows of each class by part; for numbers `constant`, the parts in which all are the
     same; and the `baseline`, what a constant answer gives on the validation part, but where that
-    takes the inputs.
+    takes the inputs. Other simple answers of the source are its `baselines`.
     """
     targets = {name: raw.targets[rows] for name, rows in vars(parts).items()}
     task = TASKS[raw.task]
@@ -222,6 +222,8 @@ def facts(raw: Raw, parts: Split) -> dict[str, Any]:
     if task.baseline is not None:
         constant = task.baseline(targets["train"], targets["validation"], raw.classes)
         known["baseline"] = asdict(constant)
+    if others := raw.baselines(parts.train, parts.validation):
+        known["baselines"] = [asdict(baseline) for baseline in others]
     if raw.classes:
         rows = {
             name: np.bincount(part, minlength=len(raw.classes)).tolist()

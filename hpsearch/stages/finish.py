@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean, stdev
+from types import MappingProxyType
 from typing import Any
 
 from hpsearch.spec.settings import Direction
@@ -94,6 +95,8 @@ class Verdict:
     """Trainings that the finish was to have, of all its configurations."""
     completed: int
     """Those of them that completed."""
+    baselines: Mapping[str, float]
+    """By name, what the source's own simple answers give on the test part by the metric."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -134,6 +137,7 @@ def verdict(
     rows: int,
     use: int,
     asked: int,
+    baselines: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> Verdict:
     """Choose the winner by validation, and then use the test part.
 
@@ -145,6 +149,7 @@ def verdict(
         rows: Of the test part.
         use: How often the test part has been used, this time included.
         asked: Trainings that there were to be.
+        baselines: By name, the metrics of simple answers on the test part.
     """
     sign = 1 if metric.direction == "maximize" else -1
     winner, default = finalists(entries, metric.direction)
@@ -175,4 +180,6 @@ def verdict(
         network=scores[chosen.repeat],
         asked=asked,
         completed=sum(len(entry.whole) for entry in entries),
+        baselines={name: values[metric.name] for name, values in baselines.items()
+                   if metric.name in values},
     )  # fmt: skip

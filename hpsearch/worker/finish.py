@@ -85,7 +85,7 @@ def _judge(
     mirror: Mirror, dataset: Dataset, use: int,
 ) -> Verdict:  # fmt: skip
     """Use the test part."""
-    part = open_test_part(spec, Path(study.base), dataset, context.device)
+    part, baselines = open_test_part(spec, Path(study.base), dataset, context.device)
 
     def look(repeat: Repeat, values: Assignment) -> dict[str, float]:
         network = Trained(spec.family, spec.settings(values), networks.load(repeat), dataset)
@@ -95,7 +95,7 @@ def _judge(
     asked = networks.stage.count or 0
     return verdict(
         entries, best.value if best else None, spec.objective, look,
-        len(part.targets), use, asked,
+        len(part.targets), use, asked, {simple.name: simple.values for simple in baselines},
     )  # fmt: skip
 
 

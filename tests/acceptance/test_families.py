@@ -39,6 +39,14 @@ def sequences(folder: Path) -> Path:
     return path
 
 
+def series(folder: Path) -> Path:
+    """A sine with noise, and a shorter one to be predicted beyond its end."""
+    values = np.sin(np.arange(200) / 4) + np.random.default_rng(0).normal(0, 0.1, 200)
+    for name, rows in (("series.csv", 200), ("new.csv", 30)):
+        np.savetxt(folder / name, values[:rows], header="x", comments="", fmt="%.4f")
+    return folder / "new.csv"
+
+
 SEQUENCES = "{source: arrays, path: sequences.npz}"
 
 
@@ -112,6 +120,13 @@ CASES = {
         "resnet",
         "{width: 4, stages: 2, squeeze_excite: true, dropout: 0.1, stochastic_depth: 0.2,"
         " lr: {min: 1e-3, max: 1e-2}}",
+    ),
+    "series": Case(
+        "rnn",
+        "{hidden: 8, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}",
+        data="{source: series, path: series.csv, target: x, window: 12, horizon: 3}",
+        metric="rmse",
+        write=series,
     ),
     "rnn-gru": Case(
         "rnn",

@@ -46,7 +46,7 @@ def made(
     weights = dict(array.saved(0).state["model"])
     problem = Prepared(**{name: getattr(dataset, name) for name in Prepared.__dataclass_fields__})
     trained = Trained(family, found, weights, problem)
-    part = data.test_part(settings, problem, dataset.record, CPU)
+    part, _ = data.test_part(settings, problem, dataset.record, CPU)
     metrics = folder.Metrics(
         metric, dict(report.last.metrics),
         trained.score(trained.outputs(part), part.targets, metric), None,

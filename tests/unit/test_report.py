@@ -213,7 +213,7 @@ def test_a_network_that_answers_one_class_only_is_said_to(ledger: Ledger) -> Non
     assert "trial 0 predicts no for every validation row, one class only" in lines
     assert "try class_weight: balanced (under parameters, as --set parameters." in lines
     assert "class_weight=balanced) or metric: f1, under another name" in lines
-    assert not snapshot.is_above_baseline
+    assert not snapshot.is_above(0.9)
     _, said = beside(ledger, 0.9, [[90, 0], [10, 0]], params={"class_weight": "balanced"})
     assert "class_weight" not in said
 
@@ -223,6 +223,24 @@ def test_a_network_that_tells_classes_apart_has_only_the_baseline_beside_it(
 ) -> None:
     assert beside(ledger, 0.95, [[88, 2], [3, 7]])[1] == "baseline (majority class no): 0.9\n"
     assert beside(ledger, 0.95, None)[1] == "baseline (majority class no): 0.9\n"
+
+
+def test_each_simple_answer_of_the_source_is_shown_and_none_is_beaten_silently(
+    ledger: Ledger,
+) -> None:
+    others = [
+        {"name": "last value", "values": {"accuracy": 0.8}},
+        {"name": "linear autoregression", "values": {"accuracy": 0.97}},
+        {"name": "of another metric", "values": {"mae": 0.1}},
+    ]
+    snapshot, said = beside(ledger, 0.95, None, {**DATA, "baselines": others})
+    assert said.splitlines() == [
+        "baseline (majority class no): 0.9",
+        "baseline (last value): 0.8",
+        "baseline (linear autoregression): 0.97; the best trial is no better than that",
+    ]
+    names = [baseline["name"] for baseline in snapshot.as_dict()["baselines"]]
+    assert names == ["majority class no", "last value", "linear autoregression"]
 
 
 def test_without_a_record_of_it_nothing_is_said_of_a_baseline(ledger: Ledger) -> None:

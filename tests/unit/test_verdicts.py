@@ -90,6 +90,24 @@ def test_a_loss_that_shrinks_is_a_gain() -> None:
     assert "worse by 0.1 (0.07" in verdicts.sentence(worse, "minimize")
 
 
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_a_simple_answer_that_is_as_good_leaves_no_skill(direction: Direction) -> None:
+    name = "accuracy" if direction == "maximize" else "loss"
+    sign = 1 if direction == "maximize" else -1
+
+    def said(last: float, linear: float) -> str:
+        simple = {"last value": {name: last}, "linear": {name: linear}, "other": {"mae": 9.0}}
+        judged = found(around(0.5), around(0.4), direction, baselines=simple)
+        assert ("test, last value", f"{last:g}") in verdicts.figures(judged, direction)
+        return verdicts.sentence(judged, direction)
+
+    assert said(0.5 - sign * 0.1, 0.5 + sign * 0.1).endswith(
+        f" No skill: linear gives {0.5 + sign * 0.1:g}."
+    )
+    assert said(0.5, 0.5 - sign * 0.1).endswith(" No skill: last value gives 0.5.")
+    assert "skill" not in said(0.5 - sign * 0.01, 0.5 - sign * 0.1)
+
+
 def test_a_default_that_wins_is_what_to_keep() -> None:
     entries = [entry(WINNER, 0.5, 0.5), entry(PLAIN, 0.9, 0.91, first=9)]
     judged = verdict(entries, 0.6, ACCURACY, lambda r, _: {"accuracy": r.value or 0},

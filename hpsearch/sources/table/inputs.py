@@ -18,7 +18,7 @@ from hpsearch.sources.table.reading import ReadOptions, Table
 from hpsearch.sources.table.targets import targets
 from hpsearch.sources.table.words import TextEncoder
 
-__all__ = ["Selection", "TableInputs"]
+__all__ = ["Selection", "TableInputs", "table_of_rows"]
 
 
 @dataclass(frozen=True)
@@ -73,15 +73,8 @@ class TableInputs:
 
     def of_rows(self, rows: Any) -> Given:
         """The same of a DataFrame, or of one mapping a row."""
-        if isinstance(rows, Frame):
-            content = rows.to_csv(index=False).encode(errors="backslashreplace")
-            options = self._options(header=True)
-            return self._given(
-                TABLE, cells.of_content(Path(TABLE), Content("text", content, True), options)
-            )
-        names, texts = mappings(rows)
-        columns = dict(zip(names, zip(*texts, strict=True), strict=True))
-        return self._given(TABLE, Table(columns, len(texts), lambda row: row + 1))
+        source, table = table_of_rows(rows, self._options(header=True))
+        return self._given(source, table)
 
     def _options(self, header: bool | None = None) -> ReadOptions:
         return ReadOptions(
@@ -109,3 +102,16 @@ class TableInputs:
             except DataError as error:
                 unscored = str(error)
         return Given(inputs, (*table.notes, *notes), known, unscored, source)
+
+
+def table_of_rows(rows: Any, options: ReadOptions) -> tuple[str, Table]:
+    """The table of a DataFrame, or of one mapping a row, and what to call it in an error.
+
+    A DataFrame counts as the file that it would be written to, read by these options.
+    """
+    if isinstance(rows, Frame):
+        content = rows.to_csv(index=False).encode(errors="backslashreplace")
+        return TABLE, cells.of_content(Path(TABLE), Content("text", content, True), options)
+    names, texts = mappings(rows)
+    columns = dict(zip(names, zip(*texts, strict=True), strict=True))
+    return TABLE, Table(columns, len(texts), lambda row: row + 1)

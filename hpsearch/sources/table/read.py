@@ -17,7 +17,7 @@ from hpsearch.sources.table.columns import Decision, decide
 from hpsearch.sources.table.encode import Encoder, nothing_left
 from hpsearch.sources.table.inputs import Selection, TableInputs
 from hpsearch.sources.table.look import advised, kind_of
-from hpsearch.sources.table.rules import Override
+from hpsearch.sources.table.order import order_column, order_of
 from hpsearch.sources.table.targets import targets
 from hpsearch.sources.table.words import TextEncoder, fit_text
 from hpsearch.spec.task import usual
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hpsearch.sources.table.section import TableSpec
     from hpsearch.sources.table.targets import Target
 
-__all__ = ["read"]
+__all__ = ["frozen", "plain", "read"]
 
 
 def read(section: TableSpec, base: Path, decided: Mapping[str, Any] | None = None) -> Raw:
@@ -55,7 +55,7 @@ def read(section: TableSpec, base: Path, decided: Mapping[str, Any] | None = Non
             decision = decide(table, section.target, overrides, kind_of(section))
             decision = advised(decision, split=section.split is not None)
         else:
-            decision = _frozen(decided)
+            decision = frozen(decided)
         if not decision.used:
             raise nothing_left(decision)
         goal = decision.target
@@ -93,7 +93,7 @@ def read(section: TableSpec, base: Path, decided: Mapping[str, Any] | None = Non
         groups=groups if groups is None or not test else np.pad(groups, (0, len(test.rows))),
         notes=(*table.notes, *decision.notes),
         warnings=decision.warnings,
-        decided=_plain(decision),
+        decided=plain(decision),
     )
 
 
@@ -143,31 +143,9 @@ def _both(one: str, other: str) -> str:
 
 
 def _order(table: Table, name: str, overrides: Overrides, rows: Rows) -> NDArray[np.float64]:
-    """Where rows stand in time, by a column of dates or numbers.
-
-    What the column is does not depend on whether it is an input: it may be left out as one.
-    """
-    _check_has_split(table, name)
-    own = overrides.columns.get(name, Override())
-    own = replace(own, kind=None) if own.kind == "ignore" else own
-    alone = replace(overrides, columns={name: own}, ignore=(), text=None)
-    (column,) = decide(replace(table, columns={name: table.column(name)}), None, alone).columns
-    if column.kind == "date":
-        order = arrow.moments_of(column, table, rows)
-    elif column.kind in ("number", "row number"):
-        order = arrow.numbers_of(column, table, rows)
-    else:
-        raise DataError(
-            f"data.split: rows cannot be put in order by column {shown(name)}, which is neither of "
-            f"dates nor of numbers ({column.kind})"
-        )
-    gaps = np.flatnonzero(np.isnan(order))
-    if len(gaps):
-        raise DataError(
-            f"column {shown(name)}, line {table.line_of(int(rows[gaps[0]]))}: no value, and "
-            "data.split puts rows in order by it; leave that row out"
-        )
-    return order
+    """Where rows stand in time, by a column of dates or numbers."""
+    column = order_column(table, name, overrides, "data.split")
+    return order_of(column, table, rows, "data.split")
 
 
 def _groups(table: Table, name: str, rows: Rows) -> NDArray[np.int64]:
@@ -183,7 +161,7 @@ def _check_has_split(table: Table, name: str) -> None:
         raise DataError(f"the table has no column {shown(name)}, which data.split names")
 
 
-def _plain(decision: Decision) -> dict[str, Any]:
+def plain(decision: Decision) -> dict[str, Any]:
     """A decision as JSON. It may be of thousands of columns, and the study that keeps it is read
     often: what is at its default is left out, and so are notes, which are kept beside it."""
     usual = {field.name: field.default for field in fields(Column)}
@@ -196,7 +174,8 @@ def _plain(decision: Decision) -> dict[str, Any]:
     return values
 
 
-def _frozen(decided: Mapping[str, Any]) -> Decision:
+def frozen(decided: Mapping[str, Any]) -> Decision:
+    """The decision that `plain` gave as JSON; DataError where it is none."""
     from pydantic import ValidationError
 
     try:

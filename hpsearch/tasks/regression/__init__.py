@@ -11,17 +11,23 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["TASK", "baseline"]
+__all__ = ["TASK", "baseline", "scores"]
 
 
 def baseline(train: NDArray[Any], validation: NDArray[Any], classes: Sequence[str]) -> Baseline:
     """The mean of the training rows as the answer for every validation row."""
-    error = validation - train.mean()
-    mse, variance = float((error**2).mean()), float(validation.var())
+    return Baseline("mean of the target", scores(train.mean(), validation))
+
+
+def scores(answers: NDArray[Any] | float, targets: NDArray[Any]) -> dict[str, float]:
+    """mse, rmse, mae and, where the targets differ, r2 of answers (N,) or of one answer for all, in
+    the unit of both."""
+    error = targets - answers
+    mse, variance = float((error**2).mean()), float(targets.var())
     values = {"mse": mse, "rmse": mse**0.5, "mae": float(abs(error).mean())}
     if variance > 0:
         values["r2"] = 1 - mse / variance
-    return Baseline("mean of the target", values)
+    return values
 
 
 TASK = Task(

@@ -226,7 +226,7 @@ def test_another_file_can_be_the_test_part(table: Table, tmp_path: Path) -> None
     loaded = table(text, test_path=other)
     assert loaded.record["rows"] == {"train": 51, "validation": 9, "test": 3}
     settings = DataSettings.of("table", path=tmp_path / "table.csv", target="y", test_path=other)
-    part = dataset.test_part(settings, loaded, loaded.record, CPU)
+    part, _ = dataset.test_part(settings, loaded, loaded.record, CPU)
     assert part.targets.tolist() == [1, 0, 1]
     assert part.inputs.shape == (3, 4)
     other.write_text("y,a\nyes,1\n")

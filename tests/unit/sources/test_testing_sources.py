@@ -30,6 +30,7 @@ def test_ours_keep_their_promises(tmp_path: Path) -> None:
         check_source(SOURCES[name], tmp_path, path="t.csv", target="y")
     np.savez(tmp_path / "a.npz", X=np.arange(720.0).reshape(60, 4, 3), y=np.arange(60) % 3)
     check_source(SOURCES["arrays"], tmp_path, path="a.npz")
+    check_source(SOURCES["series"], tmp_path, path="t.csv", target="y", window=4, horizon=2)
     later = {"split": {"by": "a"}, "test_path": "t.csv"}
     check_source(SOURCES["table"], tmp_path, path="t.csv", target="y", **later)
 
