@@ -14,11 +14,17 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "load"]
 
 
-def load(folder: Path | str) -> Predictor:
+def load(folder: Path | str, code: Path | str | None = None) -> Predictor:
     """The network that `hpsearch best STUDY --save` has put in a folder, ready to predict.
 
-    Raises errors.CheckpointError where there is none, or where it is damaged.
+    Args:
+        folder: Where it lies.
+        code: The folder of the study's own code, where it has some: a network that this built needs
+            it, and it is run.
+
+    Raises errors.CheckpointError where there is none, or where it is damaged; errors.CodeError
+    where it needs other code.
     """
     from hpsearch.handover import predictor  # here: `import hpsearch` does not wait for PyTorch
 
-    return predictor.load(folder)
+    return predictor.load(folder, code)

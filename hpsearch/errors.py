@@ -11,7 +11,8 @@
     ├── ConflictError             5   the name is taken, or the study is in another state
     ├── NotFoundError             6   no such study, or nothing in it yet
     ├── WorkerError               7   workers ended before the budget was spent
-    └── CheckpointError           8   a checkpoint cannot be written or read
+    ├── CheckpointError           8   a checkpoint cannot be written or read
+    └── CodeError                 9   the study's own code is missing, has changed, or fails
 
 The message is what a user sees: what happened, where, and what to do about it.
 Interruption by Ctrl-C or SIGTERM leaves with `INTERRUPTED` (130); of a service, which ends in no
@@ -24,6 +25,7 @@ __all__ = [
     "EXIT_CODES",
     "INTERRUPTED",
     "CheckpointError",
+    "CodeError",
     "ConflictError",
     "DamagedError",
     "DataError",
@@ -111,6 +113,12 @@ class CheckpointError(HpsearchError):
     exit_code = 8
 
 
+class CodeError(HpsearchError):
+    """The study's own code is missing, has changed, or fails."""
+
+    exit_code = 9
+
+
 EXIT_CODES = {
     0: "done",
     **{
@@ -124,6 +132,7 @@ EXIT_CODES = {
             NotFoundError,
             WorkerError,
             CheckpointError,
+            CodeError,
         )
     },
     INTERRUPTED: "interrupted; everything finished is kept, run again to go on. worker, fleet and "

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import ConflictError
+from hpsearch.code import Manifest, manifest_of
+from hpsearch.errors import CodeError, ConflictError
 from hpsearch.preflight.sizing import sized
 from hpsearch.spec import StudySpec, differences, version_of
 from hpsearch.stages import outline
@@ -15,7 +16,7 @@ from hpsearch.store.values import NewStudy, Study
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["submit"]
+__all__ = ["manifest_for", "submit"]
 
 _OPTIONS = ("trials", "epochs", "hours")
 """Keys of the budget that have an option of their name."""
@@ -31,6 +32,7 @@ def submit(
     priority: int | None = None,
     max_parallel: int | None = None,
     device: str | None = None,
+    code: Path | None = None,
 ) -> tuple[Study, bool]:
     """The study of `spec`, made if there is none of its name, and whether it was made.
 
@@ -41,9 +43,12 @@ def submit(
         priority: Studies of a higher one are served first; None: 0, or as it is.
         max_parallel: The most trials under way at once; 0: no limit; None: that, or as it is.
         device: What a batch size of `auto` has to fit; None: the first of this machine.
+        code: The folder of the study's own code, which is hashed and not run; None: the file's.
 
-    Raises ConflictError where the name is taken by another content.
+    Raises ConflictError where the name is taken by another content, CodeError where the study's own
+    code is not there, or is not what it was when the study began.
     """
+    manifest = manifest_for(spec, base if code is None else code)
     spec = sized(ledger, spec, base, device)
     study, new = ledger.create(
         NewStudy(
@@ -61,6 +66,7 @@ def submit(
             final=spec.final.model_dump(mode="json") if spec.final else None,
             priority=priority or 0,
             max_parallel=max_parallel or None,
+            code=manifest,
         )
     )
     spec = spec.under(version_of(study.document))  # another may have made it just now
@@ -75,7 +81,37 @@ def submit(
             f"the name {spec.name!r} is taken in {ledger.database.name} by a study with another "
             "content:\n" + "".join(f"  {line}\n" for line in changes) + ", or ".join(advice)
         )
+    if manifest is not None and study.code != manifest.digest:
+        study = _with_code(ledger, study, manifest)
     return study, new
+
+
+def manifest_for(spec: StudySpec, folder: Path) -> Manifest | None:
+    """The files of the own code of a study; None where it needs none.
+
+    Raises CodeError where one that it names is not among them.
+    """
+    if not spec.code:
+        return None
+    manifest = manifest_of(folder)
+    for reference in spec.code:
+        file = reference.partition(":")[0]
+        if file not in manifest.files:
+            raise CodeError(f"{file} is not among the Python files below {folder.resolve()}")
+    return manifest
+
+
+def _with_code(ledger: Ledger, study: Study, manifest: Manifest) -> Study:
+    """The study with this code, which it can have until its first trial; CodeError after that."""
+    current = ledger.replace_code(study, manifest)
+    if current is not None and current.code == manifest.digest:
+        return current
+    changes = ledger.code(study).differences(manifest)
+    raise CodeError(
+        f"the code of study {study.name!r} is not what it was when the study began: {changes}; put "
+        f"it back, choose another name (--set name={study.name}-2), or remove the study (hpsearch "
+        f"delete {study.name})"
+    )
 
 
 def _as_made(study: Study, spec: StudySpec, changes: Sequence[str]) -> list[str]:

@@ -106,7 +106,8 @@ def _go_on(study: Study) -> str:
     """What trains what was added, whatever options the study was made with."""
     from hpsearch.cli import show
 
-    steps = [f"worker {study.name} --until-done"]
+    own = " --code DIR" if study.code else ""
+    steps = [f"worker {study.name} --until-done{own}"]
     if study.state in ("paused", "stopped"):
         steps.insert(0, f"resume {study.name}")
     return (f"{' && '.join(map(show.call, steps))} goes on with it, as does the run command that "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from hpsearch.cli.options import Checkpoints, Lease, Storage, open_ledger
+from hpsearch.cli.options import Checkpoints, Code, Lease, Storage, open_ledger
 from hpsearch.errors import StudyFileError
 from hpsearch.store import LEASE_S
 
@@ -41,8 +41,10 @@ class Overrides:
         ),
     ] = None
 
-    def load(self, file: Path) -> StudySpec:
-        """The study of the file, as these options change it. Raises StudyFileError."""
+    def load(self, file: Path, code: Path | None = None) -> StudySpec:
+        """The study of the file, as these options change it; `code` is the folder of its own code,
+        where that is not the file's. Raises StudyFileError.
+        """
         from hpsearch.spec import load
 
         named = {
@@ -51,7 +53,7 @@ class Overrides:
             "search.pruner": self.pruner, "search.seed": self.seed,
         }  # fmt: skip
         said = [f"{path}={value}" for path, value in named.items() if value is not None]
-        return load(file, said + (self.set_ or []))
+        return load(file, said + (self.set_ or []), code)
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class Service:
         ),
     ] = 300.0
 
+    code: Code = None
+
     def ledger(self) -> Ledger:
         """The ledger over the named database, made where there is none."""
         return open_ledger(self.storage, self.lease_s, make=True)
@@ -90,8 +94,10 @@ class Service:
 
         return first_contact(self.ledger, self.patience_s)
 
-    def orders(self, url: str, studies: Sequence[str], until_done: bool) -> WorkerConfig:
-        """What each worker is told."""
+    def orders(
+        self, url: str, studies: Sequence[str], until_done: bool, code: Path | None = None
+    ) -> WorkerConfig:
+        """What each worker is told; `code` is the folder of code where no option says so."""
         from hpsearch.fleet import WorkerConfig
 
         return WorkerConfig(
@@ -102,6 +108,7 @@ class Service:
             lease_s=self.lease_s,
             grace_s=self.grace,
             patience_s=self.patience_s,
+            code=str(folder) if (folder := self.code or code) is not None else None,
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpsearch.cli.options import Json, print_json
+from hpsearch.cli.options import Code, Json, print_json
 from hpsearch.cli.words import counted, number
 from hpsearch.errors import HpsearchError
 from hpsearch.terminal import echo, write_csv
@@ -41,6 +41,7 @@ def predict(
             "where the data lies now.",
         ),
     ] = False,
+    code: Code = None,
     json_: Json = False,
 ) -> None:
     """Predictions of a network that was handed over, as CSV: a row each, with probabilities. Of
@@ -59,7 +60,7 @@ def predict(
     files = files or []
     if len(files) > 1 if test else not files:
         raise typer.BadParameter("give a FILE to predict, or --test and at most one FILE")
-    predictor = load(folder)
+    predictor = load(folder, code)
     if test:
         _test(predictor, files[0] if files else None, json_=json_)
         return

@@ -15,6 +15,7 @@ import typer
 from hpsearch import files, passwords
 from hpsearch.cli.options import (
     Checkpoints,
+    Code,
     Force,
     Json,
     Name,
@@ -161,6 +162,7 @@ def best(
     force: Force = False,
     storage: Storage = None,
     checkpoints: Checkpoints = None,
+    code: Code = None,
     json_: Json = False,
 ) -> None:
     """The best trial that completed, and the network that the study hands over."""
@@ -171,7 +173,7 @@ def best(
     reader = Reader(ledger, name, checkpoints)
     snapshot = _with_network(reader.located(reader.snapshot()))
     if save is not None:
-        save_ = partial(_save, ledger, folder=save, checkpoints=checkpoints, force=force)
+        save_ = partial(_save, ledger, folder=save, checkpoints=checkpoints, code=code, force=force)
         snapshot = _saved(reader, snapshot, save_)
     assert snapshot.network is not None
     if json_:
@@ -211,15 +213,16 @@ def _with_network(snapshot: Snapshot) -> Snapshot:
 
 
 def _save(
-    ledger: Ledger, snapshot: Snapshot, *, folder: Path, checkpoints: str | None, force: bool
-) -> None:
+    ledger: Ledger, snapshot: Snapshot, *, folder: Path, checkpoints: str | None,
+    code: Path | None, force: bool,
+) -> None:  # fmt: skip
     from hpsearch.checkpoints.places import owner
     from hpsearch.handover import save
 
     assert snapshot.network is not None
     if (whose := owner(ledger.database, ledger.studies(), checkpoints)(folder)) is not None:
         raise ConflictError(f"{folder} is {whose}, and never written over; choose another folder")
-    save.save(ledger, snapshot, snapshot.network, folder, checkpoints, force=force)
+    save.save(ledger, snapshot, snapshot.network, folder, checkpoints, code=code, force=force)
 
 
 def _saved(reader: Reader, snapshot: Snapshot, save: Callable[[Snapshot], None]) -> Snapshot:
@@ -298,12 +301,34 @@ def workers(
     """Who works: host, device, study, trial, epoch, last seen; lost workers are marked."""
     from hpsearch.cli import show
 
-    found = open_ledger(storage).workers()
+    ledger = open_ledger(storage)
+    found = ledger.workers()
     if not all_:
         found = [w for w in found if w.state != "left" and w.silent_s < _DAY_S]
+    unserved = _unserved(ledger, found)
     if json_:
-        print_json([{**asdict(worker), "state": worker.state} for worker in found])
+        print_json([
+            {**asdict(worker), "state": worker.state, "lacks": unserved[worker.worker]}
+            for worker in found
+        ])  # fmt: skip
     elif found:
         show.workers(found)
+        show.unserved(found, unserved)
     else:
         echo("no worker; hpsearch worker starts one, --all lists those that have left")
+
+
+def _unserved(ledger: Ledger, found: Sequence[Worker]) -> dict[str, dict[str, str]]:
+    """Worker -> open study -> what the study needs and the worker lacks, in words. A study that a
+    worker was not started for is no lack."""
+    from hpsearch.store.values import lacking, needed
+
+    open_studies = [study for study in ledger.studies() if study.state == "open"]
+    unserved: dict[str, dict[str, str]] = {}
+    for worker in found:
+        lacks = {study.name: lacking(worker.serves, study) for study in open_studies}
+        unserved[worker.worker] = {
+            name: needed(needs) for name, needs in lacks.items()
+            if worker.is_there and needs and f"study {name}" not in needs
+        }  # fmt: skip
+    return unserved

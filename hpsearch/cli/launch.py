@@ -14,6 +14,7 @@ import typer
 
 from hpsearch.cli.groups import Crew, Overrides, Service, flat
 from hpsearch.cli.options import (
+    Code,
     FileArgument,
     Json,
     MaxParallel,
@@ -23,11 +24,11 @@ from hpsearch.cli.options import (
     loading,
     open_ledger,
     print_json,
+    runs_code,
 )  # fmt: skip
 from hpsearch.errors import (
     EXIT_CODES,
     INTERRUPTED,
-    DataError,
     HpsearchError,
     StorageError,
     WorkerError,
@@ -36,6 +37,7 @@ from hpsearch.terminal import echo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from hpsearch.fleet import Fleet, Launcher
     from hpsearch.insight.report import Reader, Snapshot
@@ -84,10 +86,11 @@ def run(
     """Search: create the study or go on with it, start workers, show progress, print the result."""
     from hpsearch.sources.opening import look
 
-    spec = overrides.load(file)
+    spec = overrides.load(file, service.code)
     look(spec, file.parent)
+    code = runs_code(spec, file, service.code)
     # First of all that takes time: another process loads PyTorch while this one makes the study.
-    with closing(_launcher(crew, ray, service, spec.name)) as launcher:
+    with closing(_launcher(crew, ray, service, spec.name, code)) as launcher:
         launcher.warm_up()
         from hpsearch.api.submit import submit as submit_study
         from hpsearch.cli import show
@@ -98,7 +101,7 @@ def run(
         check_table(spec, file.parent)
         ledger = service.ledger()
         device = crew.device[0] if crew.device else None
-        study, new = submit_study(ledger, spec, file.parent, priority, max_parallel, device)
+        study, new = submit_study(ledger, spec, file.parent, priority, max_parallel, device, code)
         _reschedule(ledger, study, priority, max_parallel)
         if new:
             show.warnings(spec)
@@ -118,14 +121,16 @@ def run(
         show.result(snapshot)
 
 
-def _launcher(crew: Crew, ray: str | None, service: Service, study: str) -> Launcher:
+def _launcher(
+    crew: Crew, ray: str | None, service: Service, study: str, code: Path | None
+) -> Launcher:
     """What starts the workers of one study: here, or on a cluster."""
     from hpsearch.fleet import Local, RayCluster
     from hpsearch.store.engine import Database, storage_url
 
     crew.check(remote=ray is not None)
     database = Database(storage_url(service.storage))
-    orders = service.orders(database.url, [study], until_done=True)
+    orders = service.orders(database.url, [study], until_done=True, code=code)
     if ray is None:
         return Local(orders, crew.seats())
     return RayCluster(
@@ -198,8 +203,10 @@ def _follow(fleet: Fleet, reader: Reader, *, starts: bool) -> Snapshot:
                 progress.update(snapshot)
             fleet.wait(POLL_S)
     snapshot = reader.snapshot()
-    if snapshot.study.refused:
-        raise DataError(snapshot.study.refused)
+    if snapshot.study.refused and snapshot.study.sanity:
+        from hpsearch.store.values import refusal
+
+        raise refusal(snapshot.study.sanity)
     if snapshot.study.state == "open" and fleet.failure is not None:
         study = snapshot.study
         left = f"{study.ended} of {study.tickets} trials have ended"
@@ -245,6 +252,7 @@ def submit(
     priority: Priority = None,
     max_parallel: MaxParallel = None,
     storage: Storage = None,
+    code: Code = None,
     json_: Json = False,
 ) -> None:
     """Create the study and leave it to workers elsewhere."""
@@ -252,10 +260,10 @@ def submit(
     from hpsearch.cli import show
     from hpsearch.preflight.data_check import check_table
 
-    spec = overrides.load(file)
+    spec = overrides.load(file, code)
     check_table(spec, file.parent)
     ledger = open_ledger(storage, make=True)
-    study, new = submit_study(ledger, spec, file.parent, priority, max_parallel)
+    study, new = submit_study(ledger, spec, file.parent, priority, max_parallel, code=code)
     _reschedule(ledger, study, priority, max_parallel)
     if new:
         show.warnings(spec)
@@ -265,7 +273,8 @@ def submit(
     else:
         echo(f"study {study.name}: {'created' if new else 'exists'}, {study.tickets} trials")
         same = ", with HPSEARCH_STORAGE set as here" if "HPSEARCH_STORAGE" in os.environ else ""
-        echo(f"start workers: {show.call('fleet')}{same}")
+        own = " --code DIR" if spec.code else ""
+        echo(f"start workers: {show.call(f'fleet{own}')}{same}")
 
 
 @flat
@@ -305,6 +314,7 @@ def worker(
             checkpoints=service.checkpoints,
             grace_s=service.grace,
             patience_s=service.patience_s,
+            code=str(service.code) if service.code is not None else None,
         )
     )
     _end_here()

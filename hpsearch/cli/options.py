@@ -22,12 +22,13 @@ from hpsearch.store import LEASE_S
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from hpsearch.spec import StudySpec
     from hpsearch.store.ledger import Ledger
 
 __all__ = [
-    "Checkpoints", "FileArgument", "Force", "Json", "Lease", "MaxParallel", "Name",
+    "Checkpoints", "Code", "FileArgument", "Force", "Json", "Lease", "MaxParallel", "Name",
     "Priority", "Storage", "at_most", "limit_threads", "loading", "named_checkpoints",
-    "open_ledger", "print_json", "reads",
+    "open_ledger", "print_json", "reads", "runs_code",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -39,6 +40,11 @@ def _absolute(place: str | None) -> str | None:
     """A relative folder starts where the command was typed; a URL is as it is."""
     folder = urls.folder(place) if place else None
     return str(urls.local(folder).resolve()) if folder else place or None
+
+
+def _from_here(folder: Path | None) -> Path | None:
+    """A relative folder starts where the command was typed."""
+    return None if folder is None else folder.absolute()
 
 
 def named_checkpoints() -> str | None:
@@ -90,6 +96,17 @@ Checkpoints = Annotated[
         show_default="beside the SQLite file, else in this user's data folder",
     ),
 ]
+Code = Annotated[
+    Path | None,
+    typer.Option(
+        "--code",
+        envvar="HPSEARCH_CODE",
+        callback=_from_here,
+        metavar="DIR",
+        help="Folder of code that a study may bring: networks, losses, data.",
+        show_default="with FILE its folder, else none",
+    ),
+]
 Priority = Annotated[
     int | None,
     typer.Option(
@@ -128,6 +145,18 @@ def open_ledger(storage: str | None, lease_s: float = LEASE_S, *, make: bool = F
     ledger = Ledger(Database(storage_url(storage)), lease_s, make=make)
     ledger.sweep()
     return ledger
+
+
+def runs_code(spec: StudySpec, file: Path, code: Path | None) -> Path | None:
+    """The folder of the own code of a study, from which this process may run code from now on; None
+    where it has none. Raises CodeError where it cannot be read."""
+    if not spec.code:
+        return None
+    from hpsearch.code import Code, use
+
+    folder = (file.parent if code is None else code).absolute()
+    use(Code.at(folder))
+    return folder
 
 
 def reads(command: Callable[P, None]) -> Callable[P, None]:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.cli.groups import Crew, Overrides, flat
 from hpsearch.cli.options import (
     Checkpoints,
+    Code,
     FileArgument,
     Json,
     Storage,
     limit_threads,
     open_ledger,
     print_json,
+    runs_code,
 )  # fmt: skip
 from hpsearch.cli.words import about, counted, rough
 
@@ -36,13 +38,15 @@ __all__ = ["check", "plan"]
 
 
 @flat
-def check(file: FileArgument, *, overrides: Overrides, json_: Json = False) -> None:
+def check(
+    file: FileArgument, *, overrides: Overrides, code: Code = None, json_: Json = False
+) -> None:
     """Say what would be searched, or every fault of the file."""
     from hpsearch.cli import show
     from hpsearch.preflight.data_check import check_look
     from hpsearch.sources.opening import look
 
-    spec = overrides.load(file)
+    spec = overrides.load(file, code)
     seen = look(spec, file.parent)
     if seen is not None:
         check_look(spec, file.parent, seen)
@@ -63,13 +67,15 @@ def plan(
     overrides: Overrides,
     storage: Storage = None,
     checkpoints: Checkpoints = None,
+    code: Code = None,
     json_: Json = False,
 ) -> None:
     """Say what a search would take: a dry run of some seconds, nothing is trained for good."""
     from hpsearch.sources.opening import look
 
-    spec = overrides.load(file)
+    spec = overrides.load(file, code)
     look(spec, file.parent)
+    runs_code(spec, file, code)
     crew.check()
     seats = crew.seats()
     limit_threads(seats[0].threads)
@@ -133,6 +139,7 @@ def _free_disk(
 def _described(spec: StudySpec) -> dict[str, Any]:
     """What would be searched, for JSON."""
     from hpsearch.preflight.data_check import warnings
+    from hpsearch.spec.family import FAMILIES
     from hpsearch.spec.space import Grid, Range
     from hpsearch.stages.outline import sizes, tickets
 
@@ -145,7 +152,7 @@ def _described(spec: StudySpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "data": spec.data.source,
-        "network": spec.family,
+        "network": FAMILIES[spec.family].name,
         "metric": spec.metric,
         "direction": spec.direction,
         "parameters": {p.name: {"group": p.group, "domain": _domain(p)} for p in spec.space},

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpsearch.cli.groups import Overrides, flat
-from hpsearch.cli.options import FileArgument, Json, limit_threads, print_json
+from hpsearch.cli.options import (
+    Code,
+    FileArgument,
+    Json,
+    limit_threads,
+    print_json,
+    runs_code,
+)
 from hpsearch.terminal import echo
 
 if TYPE_CHECKING:
@@ -36,13 +43,15 @@ def lr(
         str | None, typer.Option(help="cpu, cuda:0, mps.", show_default="the first of this machine")
     ] = None,
     overrides: Overrides,
+    code: Code = None,
     json_: Json = False,
 ) -> None:
     """Try learning rates on the default configuration: a range test of a few seconds."""
     from hpsearch.sources.opening import look
 
-    spec = overrides.load(file)
+    spec = overrides.load(file, code)
     look(spec, file.parent)
+    runs_code(spec, file, code)
     limit_threads(None)
     searched = _searched(spec)
     low, high = (searched[0] / _BEYOND, searched[-1] * _BEYOND) if searched else (_LOW, _HIGH)

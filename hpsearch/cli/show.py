@@ -44,7 +44,7 @@ __all__ = [
     "attendance", "beside", "best", "call", "columns", "curves", "decided", "details", "err",
     "failures", "final", "findings", "fruitless", "importance", "leader", "left", "look", "note",
     "number", "out", "params", "result", "sanity", "scheduled", "seen", "setting", "span",
-    "stages", "studies", "told", "trials", "verdict", "warnings", "workers",
+    "stages", "studies", "told", "trials", "unserved", "verdict", "warnings", "workers",
 ]  # fmt: skip
 
 
@@ -295,7 +295,7 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
     if trial.checkpoint:
         path = trial.checkpoint
         if urls.scheme(path) is None:
-            path = min(path, os.path.relpath(path), key=len)
+            path = _shortest(path)
         out.print(f"  checkpoint {passwords.hide(path)}", soft_wrap=True)
     elif trial.unsaved:
         out.print(f"  its network was not kept: {trial.unsaved}", soft_wrap=True)
@@ -543,6 +543,11 @@ def _data(snapshot: Snapshot, most: int = 5) -> None:
                   "--json")  # fmt: skip
 
 
+def _shortest(path: str) -> str:
+    """A path as it is, or from here."""
+    return min(path, os.path.relpath(path), key=len)
+
+
 def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Commands worth a thought now, and what they do."""
     study = snapshot.study
@@ -550,7 +555,9 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield f"resume {study.name}", "open it again; then run it again"
     yield f"trials {study.name} --top 10", "the best trials"
     if study.state == "done" and snapshot.network is not None and snapshot.network.checkpoint:
-        yield f"best {study.name} --save {free(f'{study.name}-net')}", "its network, ready to use"
+        own = f" --code {shlex.quote(_shortest(study.base))}" if study.code else ""
+        save = f"best {study.name} --save {free(f'{study.name}-net')}{own}"
+        yield save, "its network, ready to use"
     over = study.finish == "done"  # what failed in a finish that has ended is not run again
     failed = [t for t in snapshot.trials if t.state == "FAIL" and not (over and t.stage == FINAL)]
     if any(not trial.untrainable for trial in failed) and not study.is_out_of_time:
@@ -593,6 +600,17 @@ def workers(found: Sequence[Worker]) -> None:
             table.add_row(*who, state, *at, seen)
             who, state, seen = ["", "", ""], Text(), ""
     out.print(table)
+
+
+def unserved(found: Sequence[Worker], lacks: Mapping[str, Mapping[str, str]]) -> None:
+    """Which open studies these workers cannot serve, and why: a line a study."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for worker in found:
+        for study, words in lacks[worker.worker].items():
+            lines.setdefault((study, words), []).append(f"{worker.host} {worker.pid}")
+    for (study, words), workers in lines.items():
+        who = workers[0] if len(workers) == 1 else f"{len(workers)} workers"
+        note(f"study {study} is not served by {who}: it needs {words}")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ class WorkerConfig:
     """Seconds that a worker has to leave in order."""
     patience_s: float
     """Seconds for which a worker bears that the database is away."""
+    code: str | None = None
+    """The folder of code that studies may bring; None: there is none."""
 
     @property
     def env(self) -> dict[str, str]:
@@ -50,6 +52,8 @@ class WorkerConfig:
             words += ["--until-done"]
         if seat.threads is not None:
             words += ["--threads", str(seat.threads)]
+        if self.code is not None:
+            words += ["--code", self.code]
         return words
 
 

@@ -149,6 +149,8 @@ class Config:
     provenance: Provenance
     weights_sha256: str = ""
     """Of model.safetensors; `write` fills it in."""
+    code: dict[str, str] | None = None
+    """Path and SHA-256 of each file of the study's own code; None: it needs none."""
     format: Literal["hpsearch network"] = _FORMAT  # type: ignore[assignment]
     version: int = _VERSION
 
@@ -158,7 +160,8 @@ class Config:
         settings = plain["data"]["settings"]
         plain["data"]["settings"] = {**settings.pop("section"), **settings}
         keys = ("format", "version", "network", "problem", "metrics", "data", "provenance")
-        return {key: plain[key] for key in (*keys, "weights_sha256")}
+        code = () if self.code is None else ("code",)
+        return {key: plain[key] for key in (*keys, *code, "weights_sha256")}
 
 
 def _plain(value: object) -> Any:

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from hpsearch.code import Code, is_reference, running
 from hpsearch.errors import CheckpointError, ConflictError, DataError, line
+from hpsearch.handover.code import saved_code
 from hpsearch.handover.folder import Config, read
 from hpsearch.handover.trained import Trained
 from hpsearch.sources.dataset import test_part
 from hpsearch.sources.inputs import Frame, finite
+from hpsearch.spec.family import module_of
 from hpsearch.spec.source import SOURCES
 from hpsearch.tasks.learning import learning
 
@@ -56,8 +59,8 @@ class Predictions:
 class Predictor:
     """A network that was handed over, with its preprocessing."""
 
-    def __init__(self, config: Config, trained: Trained) -> None:
-        self._config, self._trained = config, trained
+    def __init__(self, config: Config, trained: Trained, code: Code | None = None) -> None:
+        self._config, self._trained, self._code = config, trained, code
         self._problem, self._metric = config.problem, config.metrics.metric
 
     @property
@@ -125,11 +128,19 @@ class Predictor:
         record = {
             "fingerprint": data.fingerprint, "split": data.split, "decided": data.decided,
         }  # fmt: skip
+        with running(self._code):
+            return self._measured(settings, record)
+
+    def _measured(self, settings: DataSettings, record: Mapping[str, Any]) -> dict[str, float]:
         part, _ = test_part(settings, self._problem, record, torch.device("cpu"))
         outputs = self._trained.outputs(part)
         return self._trained.score(outputs, part.targets, self._metric)
 
     def _predictions(self, given: Given) -> Predictions:
+        with running(self._code):
+            return self._predicted(given)
+
+    def _predicted(self, given: Given) -> Predictions:
         outputs = self._trained.outputs(torch.from_numpy(finite(given.inputs, given.source)))
         predictions = replace(
             self._told(outputs), notes=given.notes, names=given.names, named=given.named
@@ -171,16 +182,25 @@ def _moved(settings: DataSettings, moved: Path) -> DataSettings:
     return replace(settings, section=section)
 
 
-def load(folder: Path | str) -> Predictor:
+def load(folder: Path | str, code: Path | str | None = None) -> Predictor:
     """The network that `hpsearch best STUDY --save` has put in a folder.
 
-    Raises CheckpointError where there is none, or where it is damaged.
+    Args:
+        folder: Where it lies.
+        code: The folder of the code that it was trained with, which is run; None: none is.
+
+    Raises CheckpointError where there is none, or where it is damaged; CodeError where it needs
+    other code.
     """
     folder = Path(folder)
     config, weights = read(folder)
     network = config.network
+    own = None
+    if code is not None or module_of(network.family) or is_reference(network.settings["loss"]):
+        own = saved_code(config.code, code)
     try:
-        trained = Trained(network.family, network.settings, weights, config.problem)
+        with running(own):
+            trained = Trained(network.family, network.settings, weights, config.problem)
     except (CheckpointError, ValueError) as error:
         raise CheckpointError(f"{folder}: {line(error)}; save the network again") from error
-    return Predictor(config, trained)
+    return Predictor(config, trained, own)

@@ -13,7 +13,9 @@ import torch
 from hpsearch._version import __version__
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.checkpoints.places import checkpoint_place
+from hpsearch.code import use
 from hpsearch.errors import CheckpointError
+from hpsearch.handover.code import saved_code
 from hpsearch.handover.folder import (
     Config,
     Data,
@@ -41,7 +43,7 @@ _GIT_S = 10.0
 
 def save(
     ledger: Ledger, snapshot: Snapshot, best: Trial, folder: Path, said: str | None = None, *,
-    force: bool = False,
+    code: Path | None = None, force: bool = False,
 ) -> Config:  # fmt: skip
     """Put the network of a study's best trial in `folder`, and give what config.json says of it.
 
@@ -51,14 +53,18 @@ def save(
         best: Its best trial.
         folder: Where the network goes.
         said: Where checkpoints lie, if an option or the environment says so.
+        code: The folder of the study's own code; None: none is named.
         force: Replace one that an earlier `save` has put there.
 
-    Raises CheckpointError where the network is unavailable, or cannot be written; ConflictError
-    where something else is in the folder; DataError where the data is missing or has changed.
+    Raises CodeError where the study needs other code; CheckpointError where the network is
+    unavailable, or cannot be written; ConflictError where something else is in the folder;
+    DataError where the data is missing or has changed.
     """
     check_place(folder, force=force)  # before anything that takes time
     study = snapshot.study
     spec = StudySpec.from_document(study.document)
+    files = dict(ledger.code(study).files) if study.code else None
+    use(saved_code(files, code))
     candidate = _candidate(ledger, study.study_id, spec, best)
     place = checkpoint_place(ledger.database, study, said)
     weights = _weights(place, candidate, best)
@@ -100,6 +106,7 @@ def save(
             commit=_commit(study.base),
             date=datetime.now().astimezone().isoformat(timespec="seconds"),
         ),
+        code=files,
     )
     write(folder, config, weights, force=force)
     return config

@@ -13,10 +13,12 @@ import pickle
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import torch
 
+from hpsearch.code import Code, in_use, use
 from hpsearch.errors import DataError, HpsearchError, line
 from hpsearch.runner.candidate import Candidate
 from hpsearch.sources.dataset import Dataset, DataSettings, load
@@ -35,7 +37,8 @@ def largest(candidate: Candidate, data: DataSettings, device: str, low: int) -> 
 
     No more than there are training rows. Raises HpsearchError where not even `low` fits.
     """
-    command, request = [sys.executable, "-m", __name__], (candidate, data, device, low)
+    command = [sys.executable, "-m", __name__]
+    request = candidate, data, device, low, in_use()
     done = subprocess.run(
         command, input=pickle.dumps(request), stdout=subprocess.PIPE, check=False
     )  # fmt: skip
@@ -51,11 +54,14 @@ def largest(candidate: Candidate, data: DataSettings, device: str, low: int) -> 
     return answers[-1]["fits"], answers[-1]["on"]
 
 
-def try_sizes(candidate: Candidate, data: DataSettings, device_name: str, low: int) -> None:
+def try_sizes(
+    candidate: Candidate, data: DataSettings, device_name: str, low: int, code: Path | None
+) -> None:
     """What that process does: write a line of JSON for each size that fits, or for an error."""
     with os.fdopen(os.dup(1), "w", buffering=1) as answers:
         os.dup2(2, 1)  # what a library prints is no answer
         try:
+            use(None if code is None else Code.at(code))
             device = devices.device(device_name)
             devices.prepare(device, None)
             dataset = load(data, device)
@@ -65,8 +71,8 @@ def try_sizes(candidate: Candidate, data: DataSettings, device_name: str, low: i
                 answers.write(json.dumps({"fits": size, "on": devices.describe(device)}) + "\n")
                 size = 2 * size if size < rows else 0
         except (HpsearchError, ValueError) as error:
-            code = getattr(error, "exit_code", DataError.exit_code)
-            answers.write(json.dumps({"error": line(error), "code": code}) + "\n")
+            exit_code = getattr(error, "exit_code", DataError.exit_code)
+            answers.write(json.dumps({"error": line(error), "code": exit_code}) + "\n")
 
 
 def _limit_memory(device: torch.device) -> None:

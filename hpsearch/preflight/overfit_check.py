@@ -21,7 +21,7 @@ from hpsearch.runner.candidate import Candidate
 from hpsearch.sources.dataset import Dataset, Part, Resident
 from hpsearch.spec.settings import Value
 from hpsearch.spec.task import TASKS
-from hpsearch.tasks.learning import learning
+from hpsearch.tasks.losses import constant_loss
 from hpsearch.training import devices
 from hpsearch.training.solo import Solo
 from hpsearch.training.stacking.slots import objection
@@ -194,9 +194,8 @@ def _tiny(
     target = TASKS[dataset.task].target
     if target == "numbers":  # one far from all others leaves those alike
         targets = (targets - targets.mean()) / targets.std(correction=0)
-    constant = learning(dataset.task).constant_loss(
-        loss, settings, inputs.flatten(1) if target == "inputs" else targets, dataset.problem()
-    )
+    of_target = inputs.flatten(1) if target == "inputs" else targets
+    constant = constant_loss(dataset.task, loss, settings, of_target, dataset.problem())
     if not constant > 0:
         raise ValueError("no rows of different inputs and targets were found")
     repeated = Resident(torch.cat([inputs] * _REPEATS), torch.cat([targets] * _REPEATS))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hpsearch.code import in_use
 from hpsearch.errors import NotFoundError, StudyFileError
 from hpsearch.sources.opening import data_settings
 from hpsearch.spec import StudySpec, version_of
@@ -52,6 +53,9 @@ def _tried(spec: StudySpec, low: int, base: Path, device: str | None) -> tuple[i
     from hpsearch.stages.candidates import example_of
     from hpsearch.training import devices
 
+    if spec.code and in_use() is None:
+        raise StudyFileError("batch_size.max: auto is found by training the study's own code, and "
+                             "submit runs none: use hpsearch run, or give a number")  # fmt: skip
     candidate = example_of(spec, hungriest(spec), "max_batch_size")
     chosen = device or devices.local()[0]
     high, on = largest(candidate, data_settings(spec, base), chosen, low)

@@ -48,17 +48,20 @@ _LIST = re.compile(r"(?:(?:[#%].*|---|[ \t]*+)\r?\n)*+\s*+(?:\[|-\s)")
 _KEY = re.compile(r"""\b(\w++)["']?\s*+:""")
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
+def load(path: Path, overrides: Sequence[str] = (), code: Path | None = None) -> StudySpec:
     """The study in the file at `path`, checked; StudyFaultsError lists every fault in it.
 
-    `overrides` are texts such as `budget.trials=20`. Each replaces one value of the file before
-    anything is checked; what follows the equals sign is read as YAML.
+    Args:
+        path: The file.
+        overrides: Texts such as `budget.trials=20`. Each replaces one value of the file before
+            anything is checked; what follows the equals sign is read as YAML.
+        code: The folder of the study's own code, which is read and not run; None: the file's.
     """
     faults = Faults()
     content = read(_text(path), faults)
     for override in overrides:
         overlay(content, override, faults)
-    return check(content, faults, str(path))
+    return check(content, faults, str(path), code=path.parent if code is None else code)
 
 
 def name_in(text: str) -> str | None:

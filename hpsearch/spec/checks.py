@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hpsearch.code import is_reference
 from hpsearch.spec import versions
 from hpsearch.spec.conditions import space_of, starts
 from hpsearch.spec.data import data_section
@@ -20,6 +21,8 @@ from hpsearch.spec.models import (
     SearchSpec,
     StudySections,
 )
+from hpsearch.spec.network import network_section
+from hpsearch.spec.own import check_own_data, check_own_losses, check_required
 from hpsearch.spec.parameters import Entry, drafts, entries
 from hpsearch.spec.place import check_folder, check_place
 from hpsearch.spec.registry import PluginError
@@ -41,6 +44,7 @@ from hpsearch.spec.task import LOSS, TASKS, beside, possible, training
 from hpsearch.spec.task_rules import LOSS_RULE
 
 if TYPE_CHECKING:
+    import pathlib
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from hpsearch.spec.family import Family
@@ -72,11 +76,17 @@ def check(
     source: str,
     found: Iterable[Entry] | None = None,
     version: int = versions.CURRENT,
+    code: pathlib.Path | None = None,
 ) -> StudySpec:
     """The study that `content` describes; StudyFaultsError, with all faults, where it has any.
 
-    `found` are its parameters, where `content` does not hold them as a file does; `version` is the
-    one whose rules it goes by.
+    Args:
+        content: What the file says.
+        faults: What has been noted so far.
+        source: What to call the file.
+        found: Its parameters, where `content` does not hold them as a file does.
+        version: The one whose rules it goes by.
+        code: The folder of the study's own code; None: it is not there, and the study is known.
     """
     if not isinstance(content, dict):
         faults.add((), "a mapping of keys to values", show(content))
@@ -84,12 +94,21 @@ def check(
     explicit = versions.explicit(content)
     content = dict(versions.completed(content, version))
     named = _named_metric(content, faults)
-    sections = _fitting(_sections(content, faults), faults)
+    network_, constants = (
+        network_section(content["network"], faults, code) if "network" in content else (None, [])
+    )
+    sections = _fitting(_sections(content, network_, faults), faults)
     head, data, network, search, budget, retry, final = sections
-    known = _drafts(content, found, data, network, faults)
+    known = _drafts(content, found, constants, data, network, faults)
     space = space_of(known, faults)
     start = starts(content.get("start", []), known, space, faults)
     _check_agreement(sections, content, named, known, faults)
+    if network:
+        check_required(network.family, known, faults)
+    if code is not None:
+        check_own_losses(known, code, faults)
+        if data:
+            check_own_data(data, code, faults)
     if found is None:  # what studies of before may have stays readable
         _check_scales(data, content, known, faults)
         _check_trainable(data, network, space, start, known, faults)
@@ -160,16 +179,14 @@ def _constants(constants: object, faults: Faults) -> Iterator[Entry]:
         yield Entry("", name, value, ("constants", name))
 
 
-def _sections(content: dict[str, Any], faults: Faults) -> _Sections:
+def _sections(content: dict[str, Any], network: NetworkSection | None, faults: Faults) -> _Sections:
     raw = content.get("search", {})
     if isinstance(raw, dict):  # the sampler is checked with the groups that it is for
         raw = {key: value for key, value in raw.items() if key != "sampler"}
     return _Sections(
         section(StudySections, content, (), faults),
         data_section(content["data"], faults) if "data" in content else None,
-        section(NetworkSection, content["network"], ("network",), faults)
-        if "network" in content
-        else None,
+        network,
         section(SearchSpec, raw, ("search",), faults),
         section(BudgetSpec, content.get("budget", {}), ("budget",), faults),
         section(RetrySpec, content.get("retry", {}), ("retry",), faults),
@@ -205,6 +222,7 @@ def _named_metric(content: dict[str, Any], faults: Faults) -> MetricSpec | None:
 def _drafts(
     content: dict[str, Any],
     found: Iterable[Entry] | None,
+    constants: Sequence[Entry],
     data: DataSpec | None,
     network: NetworkSection | None,
     faults: Faults,
@@ -217,7 +235,7 @@ def _drafts(
     }
     if found is None:
         found = entries(content.get("parameters", {}), settings, faults)
-    return drafts(found, settings, family.name if family else None, faults)
+    return drafts([*found, *constants], settings, family.name if family else None, faults)
 
 
 def _meant(network: object) -> Family | None:
@@ -340,7 +358,9 @@ def _check_loss(data: DataSpec, known: Mapping[str, Draft], faults: Faults) -> N
     if data.task is None or draft is None or not isinstance(draft.domain, Choices):
         return
     fitting = [loss.name for loss in TASKS[data.task].losses]
-    wrong = [v for v in draft.domain.values if v is not None and v not in fitting]
+    own = TASKS[data.task].around is None
+    named = [v for v in draft.domain.values if v is not None and not (own and is_reference(v))]
+    wrong = [value for value in named if value not in fitting]
     for value in wrong:
         expected = f"{listed(fitting)}, as the task is {data.task}"
         faults.add(draft.path, expected, show(value), beside=[("data", "task")])
@@ -361,9 +381,9 @@ def _check_scales(
     for task in possible(data.task if data else None):
         losses = [task.loss(name) for name in names]
         losses += [task.losses[0]] if usual else []
-        if None in losses:
+        scales = {name: name for name in names if is_reference(name)}
+        if losses.count(None) > len(scales):
             continue  # another task is meant, or that is a fault of its own
-        scales: dict[str, str] = {}
         for loss in losses:
             if loss is not None:
                 scales.setdefault(loss.scale or loss.name, loss.name)

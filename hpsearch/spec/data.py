@@ -11,6 +11,8 @@ from hpsearch.spec.source import SOURCES, DataSpec
 from hpsearch.spec.task import TASKS, reconstructing, usual
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hpsearch.spec.faults import Faults
     from hpsearch.spec.source import Source
     from hpsearch.spec.task import Target
@@ -21,6 +23,8 @@ __all__ = ["data_section"]
 def data_section(raw: object, faults: Faults) -> DataSpec | None:
     """The section by the keys of its source, with the defaults that depend on that; None where it
     has faults, which are noted."""
+    if isinstance(raw, dict) and "source" not in raw:
+        raw = {**_implied(raw), **raw}
     name = raw.get("source") if isinstance(raw, dict) else None
     try:
         source = SOURCES.find(name) if isinstance(name, str) else None
@@ -30,6 +34,13 @@ def data_section(raw: object, faults: Faults) -> DataSpec | None:
         raw = {key: value for key, value in raw.items() if key == "source"}
     data = section(source.section if source else DataSpec, raw, ("data",), faults)
     return _completed(data, faults) if data else None
+
+
+def _implied(raw: Mapping[str, object]) -> dict[str, str]:
+    """The source that a section means which names a function of own code and no source."""
+    own = SOURCES.all(installed=False).values()
+    names = [source.name for source in own if raw.keys() & source.code.keys()]
+    return {"source": names[0]} if names else {}
 
 
 def _completed(data: DataSpec, faults: Faults) -> DataSpec:

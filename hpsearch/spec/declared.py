@@ -36,7 +36,7 @@ def check_declared(settings: Sequence[Setting], taken: Collection[str] = ()) -> 
                 raise ValueError(
                     f"{field} of {setting.name}: expected one of {', '.join(words)}; got {word!r}"
                 )
-        if not setting.accepts(setting.default):
+        if not setting.required and not setting.accepts(setting.default):
             raise ValueError(
                 f"the default of {setting.name} is no value of it: expected {setting.expected}"
             )

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import pkgutil
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, get_args
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, get_args
 
+from hpsearch.code import Argument, SignatureError, function, is_reference
+from hpsearch.code.signature import parsed
 from hpsearch.spec.declared import check_declared
 from hpsearch.spec.problem import KINDS
 from hpsearch.spec.registry import PluginError, Registry
+from hpsearch.spec.settings import Setting
 from hpsearch.spec.task import TASKS, Target, beside, training
 from hpsearch.spec.task_rules import rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from hpsearch.spec.conflicts import Rule
     from hpsearch.spec.problem import Kind
-    from hpsearch.spec.settings import Setting, Value
+    from hpsearch.spec.settings import Value
 
-__all__ = ["FAMILIES", "Family", "Vocabulary"]
+__all__ = ["FAMILIES", "Family", "Vocabulary", "module_of"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,8 @@ class Family:
     """Dotted path, `package.module:function`, of `build(problem, **settings) -> nn.Module`. It is
     given a `Problem` and a value for each of `settings`, and makes a network (N, *problem.shape) ->
     (N, problem.outputs), float32, with weights from PyTorch's global generator. ValueError says
-    that these settings make no network for this problem: that trial fails."""
+    that these settings make no network for this problem: that trial fails. Of a study's own module
+    it is `FILE.py:FUNCTION`."""
     targets: frozenset[Target] = frozenset({"classes", "numbers"})
     """Targets of the tasks that its networks can learn. `inputs`: its networks give each input
     again."""
@@ -60,6 +65,21 @@ class Family:
             raise ValueError(f"takes: expected some of {', '.join(KINDS)}")
         if not self.targets or not {*self.targets} <= {*get_args(Target)}:
             raise ValueError(f"targets: expected some of {', '.join(get_args(Target))}")
+
+    @property
+    def is_own(self) -> bool:
+        """Whether its networks are built by a study's own code."""
+        return is_reference(self.build)
+
+    def builder(self) -> Callable[..., Any]:
+        """The function that builds a network, whose module is imported now.
+
+        Raises CodeError where it is a study's own code that cannot be run here.
+        """
+        builder: Callable[..., Any] = (
+            function(self.build) if self.is_own else pkgutil.resolve_name(self.build)
+        )
+        return builder
 
     def vocabulary(self, task: str | None = None) -> Vocabulary:
         """The settings of candidates of this family, and what these must agree on.
@@ -117,5 +137,42 @@ class Vocabulary:
         return frozenset(name for name, s in self.settings.items() if s.per_slot)
 
 
-FAMILIES: Registry[Family] = Registry(Family, "hpsearch.families")
-"""Those that hpsearch comes with, `hpsearch/families/NAME`, and those of installed packages."""
+def module_of(family: str) -> tuple[str, str] | None:
+    """(FILE.py:FUNCTION, arguments) of a family that is a study's own module; None for others."""
+    reference, bracket, rest = family.partition("(")
+    return (reference, bracket + rest) if bracket else None
+
+
+@lru_cache(maxsize=256)
+def _own(reference: str, signature: str) -> Family:
+    """The family of networks that a function of a study's own code builds."""
+    try:
+        settings = tuple(map(_setting, parsed(signature)))
+        return Family(
+            name=reference, doc=f"Networks that {reference} builds.", takes=frozenset(KINDS),
+            settings=settings, build=reference, targets=frozenset(get_args(Target)),
+        )  # fmt: skip
+    except (SignatureError, ValueError) as error:
+        raise PluginError(f"{reference}{signature} builds no networks: {error}") from None
+
+
+def _setting(argument: Argument) -> Setting:
+    return Setting(
+        argument.name, argument.kind, argument.default, "An argument of the study's own code.",
+        choices=argument.choices, required=argument.required,
+    )  # fmt: skip
+
+
+class _Families(Registry[Family]):
+    """Families by name. A study's own module is named by its function and the arguments of that,
+    `nets.py:build(width: int = 64)`: all that is known of it without its code."""
+
+    def find(self, name: str) -> Family | None:
+        """The family of that name; see `Registry.find`."""
+        own = module_of(name)
+        return super().find(name) if own is None else _own(*own)
+
+
+FAMILIES: Registry[Family] = _Families(Family, "hpsearch.families")
+"""Those that hpsearch comes with, `hpsearch/families/NAME`, those of installed packages, and the
+modules of studies."""

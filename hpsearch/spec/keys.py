@@ -7,14 +7,25 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
+from hpsearch.code import is_reference
 from hpsearch.spec.faults import listed, nearest
 from hpsearch.spec.registry import PluginError, Registry
 
-__all__ = ["Count", "Positive", "Section", "Text", "declared", "one_of"]
+__all__ = ["Count", "Positive", "Reference", "Section", "Text", "declared", "one_of"]
 
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
+
+
+def _reference(value: object) -> object:
+    if is_reference(value):
+        return value
+    expected = "FILE.py:FUNCTION, FILE a path below the folder of the code"
+    raise PydanticCustomError("expected", "a function", {"expected": expected})
+
+
+Reference = Annotated[str, PlainValidator(_reference, json_schema_input_type=str)]
 
 
 class Section(BaseModel):

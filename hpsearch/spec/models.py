@@ -105,7 +105,8 @@ class MetricSpec(Section):
 
 
 class NetworkSection(Section):
-    """The networks that are searched."""
+    """The networks that are searched: of a `family`, or of a function of your own, `module:
+    FILE.py:FUNCTION`, beside which other keys are constants for it (docs/own-network.md)."""
 
     family: FamilyName
     """Family of networks; its settings are what `parameters` can name."""

@@ -183,7 +183,7 @@ def _domain(raw: dict[str, object], path: Path, setting: Setting, faults: Faults
         if ranged:
             faults.add(path, "either values, or min and max", f"values and {', '.join(ranged)}")
         return _choices(raw["values"], (*path, "values"), setting, faults)
-    if setting.kind in ("choice", "bool", "sizes"):
+    if setting.kind in ("choice", "bool", "text", "sizes"):
         faults.add(path, f"values, each {setting.expected}", ", ".join(ranged) or show(raw))
         return None
     missing = [key for key in ("min", "max") if key not in raw]

@@ -42,6 +42,8 @@ def schema(
     found = StudySections.model_json_schema()
     keys, definitions = found["properties"], found["$defs"]
     keys["network"]["properties"]["family"]["enum"] = [family.name for family in families]
+    about = keys["network"]["description"]
+    keys["network"] = {"description": about, "anyOf": [keys["network"], _OWN_NETWORK]}
     definitions["when"] = {
         "description": "The parameter exists only where others have these values.",
         "type": "object",
@@ -90,6 +92,8 @@ def _of_source(source: Source, tasks: Iterable[Task], definitions: Schema) -> Sc
         "enum": names,
         "description": f"{source.name}: {source.doc}.",
     }
+    if source.code:  # which names the source
+        section["required"].remove("source")
     section["properties"]["task"]["anyOf"][0] = {"enum": [task.name for task in tasks]}
     return section
 
@@ -203,7 +207,8 @@ def _value(setting: Setting) -> Schema:
     sizes = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 1}}
     found: Schema
     if setting.kind == "choice":
-        return {"enum": [*setting.choices, *([None] if setting.default is None else [])]}
+        named = {"enum": [*setting.choices, *([None] if setting.default is None else [])]}
+        return {"anyOf": [named, _OWN]} if setting.own_code else named
     if setting.kind == "bool":
         found = {"type": "boolean"}
     elif setting.kind == "sizes":
@@ -215,6 +220,22 @@ def _value(setting: Setting) -> Schema:
         if setting.choices:
             found = {"anyOf": [found, {"enum": [*setting.choices]}]}
     return {"anyOf": [found, {"type": "null"}]} if setting.default is None else found
+
+
+_OWN: Schema = {
+    "description": "A function of the study's own code: FILE.py:FUNCTION.",
+    "type": "string",
+    "pattern": r"\.py:\w+$",
+}
+
+
+_OWN_NETWORK: Schema = {
+    "description": "Networks that a function of the study's own code builds.",
+    "type": "object",
+    "properties": {"family": {"const": "module"}, "module": _OWN},
+    "required": ["module"],
+    "additionalProperties": {"description": "The value of the argument of that name."},
+}
 
 
 def _number(setting: Setting) -> Schema:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, get_args
 
+from hpsearch.code import is_reference
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -42,7 +44,7 @@ __all__ = [
 Value = bool | int | float | str | tuple[int, ...] | None
 """What a parameter can be. A tuple is a list of layer sizes, such as `[512, 512]`."""
 
-ValueKind = Literal["int", "float", "bool", "choice", "sizes", "int_or_sizes"]
+ValueKind = Literal["int", "float", "bool", "choice", "text", "sizes", "int_or_sizes"]
 Direction = Literal["maximize", "minimize"]
 More = Literal["capacity", "regularization"]
 
@@ -81,16 +83,22 @@ class Setting:
     later: bool = False
     """Whether it came after the first release: at its default it is then no part of what a
     candidate is known by, so that checkpoints and networks of before still belong to it."""
+    required: bool = False
+    """Whether it has no default, so that a study has to set or search it."""
+    own_code: bool = False
+    """Whether a function of the study's own code can stand for a choice: `FILE.py:FUNCTION`."""
 
     @property
     def expected(self) -> str:
         """What a value has to be, in words for an error message."""
         if self.kind == "choice":
-            return "one of " + ", ".join(self.choices)
+            own = ", or a function of your own, FILE.py:FUNCTION" if self.own_code else ""
+            return f"one of {', '.join(self.choices)}{own}"
         noun = {
             "int": "a whole number",
             "float": "a number",
             "bool": "true or false",
+            "text": "a text",
             "sizes": "a list of whole numbers of 1 or more, such as [128, 64]",
             "int_or_sizes": "a whole number of 1 or more, or a list of them such as [32, 64]",
         }[self.kind]
@@ -124,10 +132,11 @@ class Setting:
         `None` is accepted only where it is the default: "leave it to hpsearch".
         """
         if value is None:
-            return self.default is None
+            return self.default is None and not self.required
         if isinstance(value, str):
-            return value in self.choices
-        if self.kind == "choice":
+            own = self.own_code and is_reference(value)
+            return self.kind == "text" or value in self.choices or own
+        if self.kind in ("choice", "text"):
             return False
         if self.kind == "bool":
             return isinstance(value, bool)
@@ -213,7 +222,7 @@ TRAINING: tuple[Setting, ...] = (
             group="learning_rate", per_slot=True),
     Setting("loss", "choice", None,
             "What training minimises; by default the task's own loss.",
-            group="optimizer"),
+            group="optimizer", own_code=True),
     Setting("clip", "float", None, "Largest norm of the gradient; longer ones are shortened to it.",
             low=0, high=1e6, open_low=True,
             group="regularization", per_slot=True),

@@ -2,8 +2,8 @@
 are."""
 
 # No `from __future__ import annotations`: pydantic reads the annotations while the program runs.
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, Strict
@@ -173,6 +173,9 @@ class Source:
     files: tuple[str, ...] = ()
     """Keys of the section that name files, relative to the study file. The first one is what
     `hpsearch predict --test FILE` replaces."""
+    code: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Keys of the section that name a function of the study's own code, and with what each is
+    called, such as `{"module": ("part", "seed")}`. One of them alone names the source."""
     folder: str = ""
     """The folder below `data.root` that its files lie in, where it has that key."""
 

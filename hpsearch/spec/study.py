@@ -8,12 +8,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.code import is_reference
 from hpsearch.errors import StudyFileError
 from hpsearch.spec import versions
-from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.family import FAMILIES, module_of
 from hpsearch.spec.keys import Section
 from hpsearch.spec.models import StudySections
+from hpsearch.spec.network import network_document
 from hpsearch.spec.settings import Direction, Value
+from hpsearch.spec.source import SOURCES
 from hpsearch.spec.space import Parameter, Range
 from hpsearch.spec.task import metric_of
 
@@ -66,6 +69,18 @@ class StudySpec:
         """The settings of its candidates, and what these must agree on."""
         return FAMILIES[self.family].vocabulary(self.data.task)
 
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The functions of its own code that it names, each `FILE.py:FUNCTION`."""
+        own = module_of(self.family)
+        losses = [self.space.constants.get("loss")]
+        losses += [
+            v for p in self.space if p.name == "loss" for v in getattr(p.domain, "values", ())
+        ]
+        data = [getattr(self.data, key) for key in SOURCES[self.data.source].code]
+        named = [*([own[0]] if own else []), *losses, *data]
+        return tuple(dict.fromkeys(str(name) for name in named if is_reference(name)))
+
     def with_final(self, final: Mapping[str, Any] | None) -> StudySpec:
         """The same study with that finish, which lies beside its document: any study that has ended
         can get one, or another one.
@@ -115,7 +130,7 @@ class StudySpec:
         return {
             "name": self.name,
             "data": dumped(self.data),
-            "network": {"family": self.family},
+            "network": network_document(self.family),
             "metric": self.metric,
             "keep": self.keep,
             "parameters": [_written(parameter) for parameter in self.space],

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from hpsearch.code import is_reference
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.declared import check_declared
 from hpsearch.spec.registry import Registry
@@ -200,10 +201,13 @@ class Task:
         return None
 
     def chosen_loss(self, name: str | None, classes: int) -> str:
-        """The loss to minimise: `name`, or the usual one where that is None.
+        """The loss to minimise: `name`, which may be one of the study's own code, or the usual one
+        where that is None.
 
         Raises SettingsError where it is none of this task's, or not for so many classes.
         """
+        if is_reference(name) and self.around is None:
+            return str(name)
         if why := self.refusal(name, classes):
             raise SettingsError(why)
         loss = self.usual_loss(classes) if name is None else self.loss(name)
@@ -215,6 +219,8 @@ class Task:
         if name is None:
             lacking = classes is not None and self.usual_loss(classes) is None
             return f"no loss of {self.name} is for {classes} classes" if lacking else ""
+        if is_reference(name):
+            return "" if self.around is None else f"{self.name} takes no loss of the study's own"
         loss = self.loss(name)
         if loss is None:
             return f"the loss {name} is for {having(name)}, not for {self.name}"
@@ -223,7 +229,10 @@ class Task:
         return f"the loss {name} is for {loss.classes} classes and there are {classes}"
 
     def guess(self, name: str | None, classes: int) -> float:
-        """The loss of a network that has learnt nothing, about; 1 where nothing is known."""
+        """The loss of a network that has learnt nothing, about; 1 where nothing is known of it, and
+        of a loss of the study's own infinity, which no value is near."""
+        if is_reference(name):
+            return math.inf
         loss = self.loss(name) if name is not None else self.usual_loss(classes or None)
         if loss is None or loss.guess is None:
             return math.log(classes) if classes > 1 else 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hpsearch.code import is_reference
 from hpsearch.spec.conflicts import Rule
 from hpsearch.spec.task import TASKS, having
 
@@ -43,6 +44,8 @@ def _ownership(setting: Setting, tasks: Sequence[Task]) -> Rule:
         name = settings["loss"]
         if name is None and task is not None and (loss := TASKS[task].usual_loss(classes)):
             name = loss.name
+        if is_reference(name):
+            return f"{setting.name} does nothing to {name}, a loss of the study's own code"
         if name is None or any(owner.loss(str(name)) for owner in owners):
             return ""
         return f"{setting.name} is for {whose}; the loss {name} is for {having(str(name))}"

@@ -68,7 +68,7 @@ def _content(spec: StudySpec) -> dict[str, Any]:
     content = {
         "name": spec.name,
         "data": spec.data.model_dump(mode="json", exclude_defaults=True),
-        "network": document["network"],
+        "network": {k: v for k, v in document["network"].items() if k != "signature"},
         "metric": spec.metric,
         "keep": None if spec.keep == "best" else spec.keep,
         "parameters": _parameters(document, spec.vocabulary),

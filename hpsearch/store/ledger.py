@@ -20,6 +20,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import sqlalchemy as sa
 from optuna.trial import FrozenTrial
 
+from hpsearch.code import Manifest
 from hpsearch.errors import ConflictError, LostError, NotFoundError
 from hpsearch.spec import version_of, versions
 from hpsearch.spec.faults import nearest
@@ -100,6 +101,13 @@ def _metrics(found: Iterable[Study]) -> dict[int, str]:
     return {study_id: name for study_id, name in named.items() if isinstance(name, str)}
 
 
+def _code_columns(code: Manifest | None) -> dict[str, str | None]:
+    """What a study's row says of its own code."""
+    if code is None:
+        return {"code": None, "code_files": None}
+    return {"code": code.digest, "code_files": json.dumps(dict(code.files))}
+
+
 def _chosen(serves: Serves) -> list[sa.ColumnElement[bool]]:
     """The studies that a worker was started for, for a WHERE clause."""
     return [STUDIES.c.study_name.in_(serves.studies)] if serves.studies else []
@@ -148,13 +156,34 @@ class Ledger:
                 tickets=new.tickets, issued=0, drawn=0, floor=0, floor_origin=0, ended=0,
                 hours=new.hours, active_s=0.0, opened=stage_rows.end_of(new.stage),
                 overlap=new.overlap, finish="due" if new.final else None,
-                final=json.dumps(new.final) if new.final else None,
+                final=json.dumps(new.final) if new.final else None, **_code_columns(new.code),
             )
         )  # fmt: skip
         stage_rows.add(connection, study_id, 0, new.stage)
         study = self._study(connection, new.name)
         trials.name_metrics(connection, _metrics([study]))
         return study, True
+
+    def code(self, study: Study) -> Manifest:
+        """The files of a study's own code; none where it has none."""
+        with self.database.read() as connection:
+            files = study_rows.code_files(connection, study.study_id)
+        return Manifest({str(path): str(digest) for path, digest in files.items()})
+
+    @_verb
+    def replace_code(self, connection: sa.Connection, seen: Study, code: Manifest) -> Study | None:
+        """Give a study other code of its own, as long as no ticket of it has been issued.
+
+        The study as it is then; None where it has been deleted meanwhile. A look at whether it can
+        be trained, which stopped it, says nothing of the new code.
+        """
+        study = _locked_again(connection, seen)
+        if study is None or study.issued:
+            return study
+        stopped = study.refused is not None
+        again = {"state": "open", "sanity": None} if stopped else {}
+        study_rows.put(connection, study.study_id, **_code_columns(code), **again)
+        return _there(connection, study.study_id)
 
     def _existing(self, connection: sa.Connection, name: str) -> Study:
         try:

@@ -23,9 +23,12 @@ from hpsearch.store.tables import epochs, finishes, leases, stages, studies, tic
 from hpsearch.store.values import Study
 
 __all__ = [
-    "active", "close", "count_time", "find", "forget", "has_time", "is_there", "made", "named",
-    "numbered", "put", "read", "select",
+    "active", "close", "code_files", "count_time", "find", "forget", "has_time", "is_there",
+    "made", "named", "numbered", "put", "read", "select",
 ]  # fmt: skip
+
+_COLUMNS = [column for column in studies.columns if column.name != "code_files"]
+"""Those of a `Study`: the files of its code can be many, and are read where they are needed."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ def select(*where: Any) -> sa.Select[Any]:
     names = STUDIES
     # As a number, which any row has: SQLAlchemy takes no other for a truth, and then none of them.
     columns = [sa.type_coerce(c, sa.Integer).label(c.name) if isinstance(c.type, sa.Boolean) else c
-               for c in studies.columns]  # fmt: skip
+               for c in _COLUMNS]  # fmt: skip
     return (
         sa.select(*columns, names.c.study_name.label("name"))
         .join(names, names.c.study_id == studies.c.study_id)
@@ -91,7 +94,7 @@ _DIRECTIONS = ("maximize", "minimize")
 _ALSO: Mapping[type, tuple[type, ...]] = {float: (int, float), bool: (int, bool)}
 _KINDS = [
     (column.name, column.nullable, _ALSO.get(column.type.python_type, (column.type.python_type,)))
-    for column in studies.columns
+    for column in _COLUMNS
 ]
 """Name of each column, whether it may be NULL, and the types of its values."""
 
@@ -126,6 +129,13 @@ def made(row: sa.Row[Any]) -> Study:
     fields["sanity"] = _mapping(row.sanity)
     fields["final"] = _mapping(row.final)
     return Study(**fields)
+
+
+def code_files(connection: sa.Connection, study_id: int) -> dict[str, Any]:
+    """Path and hash of each file of a study's own code; none where it has none, or the row makes
+    no sense."""
+    query = sa.select(studies.c.code_files).where(studies.c.study_id == study_id)
+    return _mapping(connection.execute(query).scalar()) or {}
 
 
 def _mapping(text: str | None) -> dict[str, Any] | None:

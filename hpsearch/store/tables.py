@@ -23,7 +23,7 @@ __all__ = [
     "stages", "studies", "tickets", "versions", "workers",
 ]  # fmt: skip
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 OLDEST = 5
 """The first schema that `upgrades` leads from."""
 KNOWN_REVISIONS = frozenset({"v3.2.0.a"})
@@ -72,6 +72,8 @@ studies = sa.Table(
         "sanity", sa.Text
     ),  # whether the default configuration learns; NULL: nobody has looked
     sa.Column("final", sa.Text),  # what its finish takes, top and seeds, as JSON; NULL: has none
+    sa.Column("code", sa.String(64)),  # hash of its own code; NULL: it has none
+    sa.Column("code_files", _LONG),  # path and hash of each file of it, as JSON; never the code
 )
 
 stages = sa.Table(

@@ -51,7 +51,13 @@ def _to_6(connection: sa.Connection) -> None:
             connection.execute(sa.update(studies).where(row).values(final=final))
 
 
-STEPS: dict[int, Callable[[sa.Connection], None]] = {6: _to_6}
+def _to_7(connection: sa.Connection) -> None:
+    """A study's own code is known by the hashes of its files."""
+    _add(connection, studies.c.code)
+    _add(connection, studies.c.code_files)
+
+
+STEPS: dict[int, Callable[[sa.Connection], None]] = {6: _to_6, 7: _to_7}
 """Version -> what leads to it from the one before."""
 
 

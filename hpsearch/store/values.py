@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from optuna.trial import TrialState
 
+from hpsearch.code import Manifest
+from hpsearch.errors import CodeError, DataError, HpsearchError
 from hpsearch.runner.epoch import Epoch
 from hpsearch.spec.settings import JOINT
 
 __all__ = [
-    "CLOCK_S", "EVERY", "STOPPED", "UNTRAINABLE", "Ending", "Key", "Lease", "NewStudy", "Outlook",
-    "Serves", "State", "Study", "Work", "Worker", "Write",
+    "CLOCK_S", "CODE", "EVERY", "STOPPED", "UNTRAINABLE", "Ending", "Key", "Lease", "NewStudy",
+    "Outlook", "Serves", "State", "Study", "Work", "Worker", "Write", "lacking", "needed",
+    "refusal",
 ]  # fmt: skip
 
 UNTRAINABLE = "untrainable"
@@ -23,6 +26,9 @@ State = Literal["open", "paused", "stopped", "done"]
 
 CLOCK_S = 1.0
 """By so much a clock may be set back without anything being late for it."""
+
+CODE = "code"
+"""What is suspected where a study is stopped for its own code."""
 
 STOPPED = "stopped"
 """Why a trial ended that was under way when its study was stopped."""
@@ -53,6 +59,8 @@ class NewStudy:
     final: Mapping[str, Any] | None = None
     priority: int = 0
     max_parallel: int | None = None
+    code: Manifest | None = None
+    """The files of its own code; None: it has none."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,8 @@ class Study:
     at which it does where its own does not; None: nobody has looked."""
     final: Mapping[str, Any] | None = None
     """What its finish takes, `top` and `seeds`; None: it has none."""
+    code: str | None = None
+    """Hash of the files of its own code; None: it has none."""
 
     @property
     def refused(self) -> str | None:
@@ -111,7 +121,8 @@ class Study:
     @property
     def needs(self) -> tuple[str, ...]:
         """What a worker of it has to serve: the study itself, its family, source and task, such as
-        `family mlp`. What a damaged document does not name is for its readers to complain of."""
+        `family mlp`, and its own code, by the hash of that. What a damaged document does not name
+        is for its readers to complain of."""
         parts = {
             "family": ("network", "family"), "source": ("data", "source"), "task": ("data", "task"),
         }  # fmt: skip
@@ -120,7 +131,7 @@ class Study:
             content = self.document.get(section)
             name = content.get(key) if isinstance(content, dict) else None
             needs += [f"{kind} {name}"] if isinstance(name, str) else []
-        return tuple(needs)
+        return (*needs, *([f"code {self.code}"] if self.code else []))
 
     @property
     def left_s(self) -> float | None:
@@ -162,23 +173,40 @@ class Serves:
     studies: tuple[str, ...] = ()
     """Names; none: every one."""
     has: frozenset[str] | None = None
-    """Families, sources and tasks that are installed where it runs, as `Study.needs` names them;
-    None: all."""
+    """Families, sources and tasks that are installed where it runs, and the code that it may run,
+    as `Study.needs` names them; None: all."""
 
     @property
     def lines(self) -> tuple[str, ...]:
         """All that it serves, as `Study.needs` names it; `family *` is every family."""
         names = [f"study {name}" for name in self.studies or "*"]
-        every = ("family *", "source *", "task *")
+        every = ("family *", "source *", "task *", "code *")
         return *names, *sorted(every if self.has is None else self.has)
 
     def lacks(self, study: Study) -> tuple[str, ...]:
         """What the study needs and the worker does not have."""
-        lines = set(self.lines)
-        return tuple(
-            need for need in study.needs
-            if need not in lines and f"{need.partition(' ')[0]} *" not in lines
-        )  # fmt: skip
+        return lacking(self.lines, study)
+
+
+def lacking(lines: Collection[str], study: Study) -> tuple[str, ...]:
+    """What a study needs, as `Study.needs` names it, and a worker of these `Serves.lines` lacks."""
+    return tuple(
+        need for need in study.needs
+        if need not in lines and f"{need.partition(' ')[0]} *" not in lines
+    )  # fmt: skip
+
+
+def refusal(sanity: Mapping[str, Any]) -> HpsearchError:
+    """The error for a study that was stopped before its first trial, by what was found."""
+    kind = CodeError if sanity.get("suspect") == CODE else DataError
+    return kind(str(sanity["said"]))
+
+
+def needed(needs: Sequence[str]) -> str:
+    """What a study needs, in words: `the family vit and its own code (--code DIR)`."""
+    words = ["its own code (--code DIR)" if need.startswith("code ") else f"the {need}"
+             for need in needs]  # fmt: skip
+    return " and ".join(words)
 
 
 EVERY = Serves()
@@ -225,6 +253,8 @@ class Worker:
     silent_s: float
     """Seconds since it was last seen, on the database's clock."""
     work: tuple[Work, ...] = ()
+    serves: tuple[str, ...] = EVERY.lines
+    """What it serves: `Serves.lines`."""
 
     @property
     def state(self) -> Literal["working", "idle", "lost", "left"]:

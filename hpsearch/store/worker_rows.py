@@ -12,12 +12,9 @@ from hpsearch.store import trials
 from hpsearch.store.engine import now
 from hpsearch.store.optuna_tables import STUDIES, TRIALS
 from hpsearch.store.tables import leases, tickets, workers
-from hpsearch.store.values import CLOCK_S, Key, Lease, Serves, Work, Worker
+from hpsearch.store.values import CLOCK_S, EVERY, Key, Lease, Serves, Work, Worker
 
 __all__ = ["enter", "find", "leased", "leave", "present", "renew", "see"]
-
-_COLUMNS = [column for column in workers.columns if column.name != "serves"]
-"""Those of a `Worker`."""
 
 _log = logging.getLogger(__name__)
 
@@ -79,17 +76,25 @@ def renew(
 
 def find(connection: sa.Connection) -> list[Worker]:
     """Every worker, the newest first, with what it holds."""
-    query: sa.Select[Any] = sa.select(*_COLUMNS, (now() - workers.c.seen_at).label("silent_s"))
+    query: sa.Select[Any] = sa.select(
+        *workers.columns, (now() - workers.c.seen_at).label("silent_s")
+    )
     found = connection.execute(query.order_by(workers.c.started_at.desc())).all()
     work = _work(connection)
     return [
-        Worker(**row._mapping, work=work.get(row.worker, ())) for row in found if _is_sound(row)
-    ]
+        Worker(**{**row._mapping, "serves": _lines(row.serves)}, work=work.get(row.worker, ()))
+        for row in found if _is_sound(row)
+    ]  # fmt: skip
+
+
+def _lines(serves: str | None) -> tuple[str, ...]:
+    """What a worker serves; all, where its row is of a time when none said so."""
+    return EVERY.lines if serves is None else tuple(filter(None, serves.split("\n")))
 
 
 def _is_sound(row: sa.Row[Any]) -> bool:
     """Whether every column is of its kind: SQLite keeps text in a column of numbers."""
-    for column in _COLUMNS:
+    for column in workers.columns:
         value, kind = row._mapping[column.name], column.type.python_type
         fits = isinstance(value, (int, float) if kind is float else kind)
         if not fits and not (value is None and column.nullable):

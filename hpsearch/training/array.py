@@ -11,11 +11,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from hpsearch.code.imports import located
 from hpsearch.errors import CheckpointError
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.task import TASKS
 from hpsearch.training import devices
-from hpsearch.training.evaluation import Results, measure
+from hpsearch.training.evaluation import Results, check_outputs, measure
 from hpsearch.training.grouping import Grouping
 from hpsearch.training.member import Member, State
 from hpsearch.training.stacking.stack import Stack, shape_of, shapes_by
@@ -188,7 +189,7 @@ class Array:
         try:
             measured = self._measured(trainer)
         except Exception as error:
-            fault = error.with_traceback(None)  # which holds tensors
+            fault = located(error).with_traceback(None)  # which holds tensors
         else:
             if measured is None:
                 self._break_off(trainer, group)
@@ -212,8 +213,12 @@ class Array:
         if losses is None:
             return None
         part, members = self._dataset.validation, trainer.members
+        outputs_KNC = trainer.outputs(part)
+        if TASKS[self._dataset.task].around is None:
+            outputs = self._dataset.problem(members[0].loss).outputs
+            check_outputs(outputs_KNC, (len(members), len(part.targets), outputs))
         return measure(
-            trainer.outputs(part), part.targets, self._dataset, members[0].loss,
+            outputs_KNC, part.targets, self._dataset, members[0].loss,
             [member.plain for member in members], self._metric, losses,
         )  # fmt: skip
 

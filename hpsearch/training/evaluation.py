@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.task import LOSS, TASKS
 from hpsearch.tasks.learning import learning
+from hpsearch.tasks.losses import loss_function
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from hpsearch.sources.dataset import Dataset, Part, Prepared
     from hpsearch.tasks.learning import LossFunction
 
-__all__ = ["Results", "in_parts", "measure", "plain", "trained_loss"]
+__all__ = ["Results", "check_outputs", "in_parts", "measure", "plain", "trained_loss"]
 
 _ROWS = 1024
 _NUMBERS = 1 << 22
@@ -59,7 +61,18 @@ def trained_loss(
     dataset: Dataset, name: str, settings: Sequence[Mapping[str, Any]]
 ) -> LossFunction:
     """What the slots of these settings minimise."""
-    return learning(dataset.task).loss(name, settings, dataset.train.targets, dataset.problem())
+    train = dataset.train.targets
+    return loss_function(dataset.task, name, settings, train, dataset.problem())
+
+
+def check_outputs(outputs: Tensor, expected: tuple[int, ...]) -> None:
+    """Raise SettingsError where a network gives outputs of another shape than (..., N, C): a loss
+    may take some of them all the same."""
+    if outputs.shape != expected:
+        gave, wanted = (f"(N, {', '.join(map(str, s))})" for s in (outputs.shape[2:], expected[2:]))
+        if outputs.shape[:2] != expected[:2]:
+            gave, wanted = str(tuple(outputs.shape[1:])), str(expected[1:])
+        raise SettingsError(f"the network gives {gave}, and has to give {wanted}")
 
 
 def plain(task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,7 +102,7 @@ def measure(
         train_loss_K: That of the epoch; None: there is none.
     """
     task, functions, fitted = TASKS[problem.task], learning(problem.task), problem.problem()
-    loss_of = functions.loss(loss, settings, targets, fitted)
+    loss_of = loss_function(problem.task, loss, settings, targets, fitted)
     wanted = [m.name for m in task.metrics if m.name == metric or not m.costly]
     found = functions.measure(outputs_KNC, targets, fitted, wanted)
     numbers = {} if train_loss_K is None else {"train_loss": train_loss_K}

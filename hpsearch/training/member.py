@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import HpsearchError, line
+from hpsearch.code import explained
+from hpsearch.errors import HpsearchError
 from hpsearch.runner import Failure, Report, Saved
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.training import devices
@@ -102,7 +103,6 @@ class Member:
 
 
 def described(error: Exception) -> str:
-    """The error in one line; ours speak for themselves, others need the name of their class."""
-    text, kind = line(error), type(error).__name__
-    speaks = isinstance(error, (ValueError, HpsearchError)) or text == kind
-    return text if speaks else f"{kind}: {text}"
+    """The error in one line; ours speak for themselves, others need the name of their class. One
+    that came through the study's own code begins with the place there."""
+    return explained(error, kind=not isinstance(error, (ValueError, HpsearchError)))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import pkgutil
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from hpsearch.code import explained
+from hpsearch.errors import CodeError
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.registry import named
 from hpsearch.spec.task import TASKS
+from hpsearch.training import devices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,12 +49,17 @@ def made(family: Family, problem: Problem, settings: Mapping[str, Any]) -> nn.Mo
     if TASKS[problem.task].target not in family.targets:
         raise SettingsError(f"{family.name} has no networks for {problem.task}")
     own = {setting.name: settings[setting.name] for setting in family.settings}
+    builder = family.builder()
     try:
-        network = pkgutil.resolve_name(family.build)(problem, **own)
+        network = builder(problem, **own)
     except ValueError as error:
-        raise SettingsError(f"{family.name}: {error}") from error
+        raise SettingsError(f"{family.name}: {explained(error, kind=False)}") from error
+    except Exception as error:
+        if not family.is_own or devices.is_out_of_memory(error):
+            raise
+        raise CodeError(f"{family.name}: {explained(error)}") from error
     if not isinstance(network, nn.Module):
-        raise TypeError(
-            f"{family.build} has to give an nn.Module, and gave a {type(network).__name__}"
-        )
+        kind = CodeError if family.is_own else TypeError
+        gave = type(network).__name__
+        raise kind(f"{family.build} has to give an nn.Module, and gave a {gave}")
     return network

@@ -9,11 +9,12 @@ from typing import TypeVar
 
 import torch
 
+from hpsearch.code import Code
 from hpsearch.errors import UnreachableError
 from hpsearch.store import LEASE_S
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.patience import RETRY_S, Patience
-from hpsearch.store.values import EVERY, Serves
+from hpsearch.store.values import EVERY, Serves, Study
 from hpsearch.worker.keeper import Keeper
 
 __all__ = ["Context", "Options", "Patience"]
@@ -43,6 +44,8 @@ class Options:
     """Seconds from the first SIGTERM to the end of the process, whatever it is at."""
     patience_s: float = 300.0
     """Seconds for which a database may be away before the worker gives up."""
+    code: str | None = None
+    """The folder of code that studies may bring; None: it serves none that has code of its own."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,14 @@ class Context:
     """Set once the worker is to leave."""
     serves: Serves = EVERY
     """Which studies it takes tickets of."""
+    code: Code | None = None
+    """The code of studies that it may run; None: none."""
+
+    def check_code(self, study: Study) -> None:
+        """Raise CodeError where the folder of code has changed since the worker began, which
+        concerns studies that have code of their own."""
+        if study.code is not None and self.code is not None:
+            self.code.check()
 
     def patiently(self, call: Callable[[], T]) -> T:
         """`call`, and again while the database is away; UnreachableError when that lasts too long.

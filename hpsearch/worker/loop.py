@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
+from hpsearch.code import Code, use
 from hpsearch.errors import HpsearchError, StorageError, UnreachableError, WorkerError, line
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.patience import RETRY_S, first_contact
-from hpsearch.store.values import Serves, Study
+from hpsearch.store.values import Serves, Study, needed
 from hpsearch.training import devices
 from hpsearch.worker import signals
 from hpsearch.worker.context import Context, Options, Patience
@@ -67,8 +69,11 @@ def _serve(options: Options, ledger: Ledger) -> None:
     devices.prepare(device, options.threads)
     host, name = socket.gethostname(), options.name
     keeper, patience = Keeper(ledger, name), Patience(options.patience_s)
-    serves = Serves(options.studies, installed())
-    context = Context(ledger, name, device, options, keeper, patience, stop, serves)
+    code = Code.at(Path(options.code)) if options.code is not None else None
+    use(code)
+    own = {f"code {code.manifest.digest}"} if code is not None else set[str]()
+    serves = Serves(options.studies, installed() | own)
+    context = Context(ledger, name, device, options, keeper, patience, stop, serves, code)
     described = devices.describe(device)
     context.patiently(lambda: ledger.sign_on(name, host, os.getpid(), described, serves))
     keeper.start()
@@ -164,9 +169,16 @@ class _Worker:
         for study in studies:
             if study.uid not in self._others:
                 self._others.add(study.uid)
-                lacking = " and ".join(f"the {need}" for need in self._context.serves.lacks(study))
-                _log.warning("study %s is left to other workers: it needs %s, which this one does "
-                             "not have", study.name, lacking)  # fmt: skip
+                _log.warning("study %s is left to other workers: %s", study.name,
+                             self._lacking(study))  # fmt: skip
+
+    def _lacking(self, study: Study) -> str:
+        """Why this worker cannot serve a study."""
+        code, lacks = self._context.code, self._context.serves.lacks(study)
+        if code is not None and lacks == (f"code {study.code}",):
+            changes = self._context.ledger.code(study).differences(code.manifest)
+            return f"the code in {code.folder} is not the study's: {changes}"
+        return f"it needs {needed(lacks)}, which this one does not have"
 
     def _say_left(self, others: Sequence[Study]) -> None:
         """Raise WorkerError where a study is still open that could not be worked on here."""
@@ -179,6 +191,7 @@ class _Worker:
     def _work_on(self, study: Study) -> bool:
         """Claim and train to the end; whether there was anything to do."""
         try:
+            self._context.check_code(study)
             return self._bench(study).run()
         except StorageError:
             raise

@@ -10,14 +10,15 @@ import logging
 from dataclasses import asdict
 from typing import Any
 
-from hpsearch.errors import DataError
+from hpsearch.errors import CodeError, DataError
 from hpsearch.preflight.data_check import check_measured, check_settings
 from hpsearch.preflight.overfit_check import examine
+from hpsearch.preflight.own_code import check_own_code
 from hpsearch.sources.dataset import Dataset
 from hpsearch.spec import StudySpec
 from hpsearch.stages import outline
 from hpsearch.stages.candidates import example_of
-from hpsearch.store.values import Study
+from hpsearch.store.values import CODE, Study, refusal
 from hpsearch.worker.context import Context
 
 __all__ = ["assure"]
@@ -26,14 +27,15 @@ _log = logging.getLogger(__name__)
 
 
 def assure(context: Context, study: Study, spec: StudySpec, dataset: Dataset) -> None:
-    """Stop a study in which nothing can be learnt, and raise DataError with the reason.
+    """Stop a study in which nothing can be learnt, and raise DataError with the reason; CodeError
+    where that is its own code.
 
     One that was opened again after that is looked at again.
     """
     passed = study.sanity is not None and not study.sanity["stops"]
     if study.issued or passed:
         return
-    outcome = _unsuitable(study, spec, dataset)
+    outcome = _unsuitable(study, spec, dataset) or _broken(context, study, spec, dataset)
     if outcome is None and spec.search.sanity:
         outcome = _looked_at(context, study, spec, dataset)
     if outcome is None:
@@ -42,7 +44,7 @@ def assure(context: Context, study: Study, spec: StudySpec, dataset: Dataset) ->
     if kept is None:  # by now it is deleted, or stopped: it has no tickets to give
         return
     if kept["stops"]:
-        raise DataError(kept["said"])
+        raise refusal(kept)
     if kept["suspect"]:
         _log.warning("study %s: %s", study.name, kept["said"])
 
@@ -57,6 +59,22 @@ def _unsuitable(study: Study, spec: StudySpec, dataset: Dataset) -> dict[str, An
         check_measured(spec, dataset.record)
     except DataError as error:
         return {"suspect": suspect, "said": _refusal(study, f": {error}"), "stops": True}
+    return None
+
+
+def _broken(
+    context: Context, study: Study, spec: StudySpec, dataset: Dataset
+) -> dict[str, Any] | None:
+    """The outcome where the study's own code fails, or gives what cannot be trained."""
+    if not spec.code:
+        return None
+    default = example_of(spec, outline.default_point(spec), "sanity")
+    try:
+        check_own_code(default, dataset, context.device)
+    except CodeError as error:
+        said = f"study {study.name!r} is stopped before its first trial: {error}; mend that, and " \
+               "run it again"  # fmt: skip
+        return {"suspect": CODE, "said": said, "stops": True}
     return None
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from hpsearch.checkpoints.places import checkpoint_place
-from hpsearch.errors import HpsearchError, UnreachableError
+from hpsearch.code import function
+from hpsearch.errors import CodeError, HpsearchError, UnreachableError
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec, versions
 from hpsearch.spec.settings import FINAL
@@ -32,6 +33,9 @@ __all__ = ["StudySession"]
 _LOOK_S = 5.0
 """Between two looks at what other workers have ended, where nothing is to be trained here."""
 
+_CODE_S = 2.0
+"""Between two looks at whether the study's own code is what it was."""
+
 _CLEAR_S = 10.0
 """For the new epoch of a trial that has lost its worker to reach the database."""
 
@@ -50,6 +54,8 @@ class StudySession:
         self._spec = spec = StudySpec.from_document(study.document)
         if spec.name != study.name:  # which becomes the name of a folder
             raise HpsearchError(f"the study file in the database is of {spec.name!r}")
+        for reference in spec.code:  # before the data, which may take long to read
+            function(reference)
         self._dataset = agreed_data(context, study, spec)
         assure(context, study, spec, self._dataset)
         database = context.ledger.database
@@ -68,14 +74,14 @@ class StudySession:
         )  # fmt: skip
         self._judging = Judging(parts)
         self._tickets = Tickets(parts, self._judging)
-        self._looked_at = -float("inf")
+        self._looked_at, self._code_due, self._outdated = -float("inf"), -float("inf"), False
         self._seen: int | None = -1
         """Trials that had ended when this worker last looked after the study; None: it was done."""
         _log.info("serving study %s on %s", study.name, context.device)
 
     def run(self) -> bool:
         """Claim tickets and train them to their end; whether there were any."""
-        prunes = self._spec.search.pruner.name != "none"
+        prunes, self._outdated = self._spec.search.pruner.name != "none", False
         self._keeper.follow(self._mirror.fetch if prunes else None)
         try:
             self.settle()
@@ -133,7 +139,7 @@ class StudySession:
 
         Candidates in training do not wait for a database that is away: there will be another time.
         """
-        if self._stop.is_set():
+        if self._stop.is_set() or self._is_outdated():
             return
         if not self._running:
             self._take()
@@ -143,6 +149,18 @@ class StudySession:
         if self._keeper.away is None and not self._keeper.unsettled_s:
             with suppress(UnreachableError):
                 self._take()
+
+    def _is_outdated(self) -> bool:
+        """Whether the study's own code has been changed: what runs goes on, and nothing begins."""
+        now = time.monotonic()
+        if self._study.code is None or now < self._code_due:
+            return self._outdated
+        self._code_due = now + _CODE_S
+        try:
+            self._context.check_code(self._study)
+        except CodeError:
+            self._outdated = True
+        return self._outdated
 
     def _take(self) -> None:
         """Take tickets. Of a study that has none to give a stage or the verdict may be due."""

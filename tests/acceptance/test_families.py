@@ -68,6 +68,8 @@ class Case:
     """As a study file has them, on one line: small networks, dropout if the family has it."""
     data: str = "{source: digits, limit: 300}"
     metric: str = "accuracy"
+    network: str = ""
+    """The section of the network; by default it names the family."""
     write: Callable[[Path], Path] = images
     """Writes the files that the study reads, if any, into its folder; gives one to predict."""
 
@@ -77,7 +79,7 @@ class Case:
             [
                 "name: s",
                 f"data: {self.data}",
-                f"network: {{family: {self.family}}}",
+                f"network: {self.network or f'{{family: {self.family}}}'}",
                 f"metric: {self.metric}",
                 f"parameters: {self.parameters}",
                 f"search: {{sampler: random, pruner: none, stack: {stack}}}",
@@ -86,6 +88,28 @@ class Case:
                 "",
             ]
         )
+
+
+NETS = """
+from torch import nn
+def build(problem, width: int, dropout=0.1):
+    size = problem.shape[0] * problem.shape[1] * problem.shape[2]
+    return nn.Sequential(nn.Flatten(), nn.Linear(size, width), nn.BatchNorm1d(width), nn.ReLU(),
+                         nn.Dropout(dropout), nn.Linear(width, problem.outputs))
+"""
+LOSSES = """
+from torch.nn import functional as F
+def focal(outputs, targets):
+    loss = F.cross_entropy(outputs, targets, reduction="none")
+    return (1 - (-loss).exp()) ** 2 * loss
+"""
+
+
+def own_code(folder: Path) -> Path:
+    """The code of a study's own, and images to predict."""
+    (folder / "nets.py").write_text(NETS)
+    (folder / "losses.py").write_text(LOSSES)
+    return images(folder)
 
 
 CASES = {
@@ -116,6 +140,12 @@ CASES = {
         write=texts,
     ),
     "mlp": Case("mlp", "{width: 16, batch_norm: true, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}"),
+    "module": Case(
+        "module",
+        '{loss: "losses.py:focal", lr: {min: 1e-3, max: 1e-2}}',
+        network='{module: "nets.py:build", width: 16}',
+        write=own_code,
+    ),
     "resnet": Case(
         "resnet",
         "{width: 4, stages: 2, squeeze_excite: true, dropout: 0.1, stochastic_depth: 0.2,"
@@ -198,6 +228,7 @@ def _killed_and_resumed(command: Command, name: str, stack: int | str) -> Outcom
 
 def _file(command: Command, name: str, stack: int | str) -> Path:
     CASES[name].write(command.folder)
+    command.env["HPSEARCH_CODE"] = str(command.folder)
     return command.file(CASES[name].study(stack))
 
 

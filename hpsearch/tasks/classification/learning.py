@@ -25,8 +25,8 @@ _MOST_CLASSES = 50
 
 
 def outputs(loss: str, problem: Problem) -> int:
-    """One a class for cross_entropy; for bce one, the logit of the second class."""
-    return len(problem.classes) if loss == "cross_entropy" else 1
+    """One a class; for bce one alone, the logit of the second class."""
+    return 1 if loss == "bce" else len(problem.classes)
 
 
 def encode(targets: NDArray[Any], problem: Problem) -> Tensor:

@@ -1,0 +1,83 @@
+"""Whether a study's own code gives what it has to, by its default configuration and a few rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from hpsearch.code import explained
+from hpsearch.errors import CodeError
+from hpsearch.spec.conflicts import SettingsError
+from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.task import TASKS
+from hpsearch.training import devices
+from hpsearch.training.evaluation import trained_loss
+from hpsearch.training.trial_progress import TrialProgress
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hpsearch.runner.candidate import Candidate
+    from hpsearch.sources.dataset import Dataset
+
+__all__ = ["check_own_code"]
+
+_ROWS = 8
+
+
+def check_own_code(candidate: Candidate, dataset: Dataset, device: torch.device) -> None:
+    """Raise CodeError where the network or the loss of a candidate is of the study's own code and
+    cannot be trained: it would be so for every trial.
+
+    One forward and backward pass over a few rows, and one as in validation. What a device has no
+    memory for, or settings that do not go together, are left to the trials.
+    """
+    progress = TrialProgress(candidate, dataset)
+    name = FAMILIES[candidate.family].name
+    try:
+        network = progress.network()
+    except SettingsError:
+        return
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise CodeError(f"{name} gives a network without parameters: nothing can be learnt")
+    try:
+        _passes(name, network.to(device), progress, dataset)
+    except CodeError:
+        raise
+    except Exception as error:
+        if not devices.is_out_of_memory(error):
+            raise CodeError(f"{name}: {explained(error)}") from error
+    finally:
+        devices.empty_cache(device)
+
+
+def _passes(name: str, network: nn.Module, progress: TrialProgress, dataset: Dataset) -> None:
+    rows = torch.arange(min(_ROWS, len(dataset.train)), device=dataset.train.device)
+    inputs, targets = dataset.train.batch(rows)
+    network.train()
+    outputs = network(inputs)
+    if TASKS[dataset.task].around is None:
+        _check_outputs(name, outputs, (len(inputs), dataset.problem(progress.loss).outputs))
+    loss = trained_loss(dataset, progress.loss, [progress.settings])
+    value = loss(outputs.unsqueeze(0), targets.unsqueeze(0)).sum()
+    if not value.requires_grad:
+        raise CodeError(f"the loss of {name} does not depend on its parameters: it has no gradient")
+    value.backward()  # type: ignore[no-untyped-call]
+    network.eval()
+    with torch.inference_mode():
+        _check_outputs(name, network(inputs), tuple(outputs.shape))
+
+
+def _check_outputs(name: str, outputs: Any, expected: tuple[int, ...]) -> None:
+    if not isinstance(outputs, Tensor):
+        raise CodeError(f"{name}: the network gives a {type(outputs).__name__}, and has to give a "
+                        f"tensor (N, {expected[1]})")  # fmt: skip
+    if outputs.shape != expected:
+        raise CodeError(
+            f"{name}: the network gives {tuple(outputs.shape)} for {expected[0]} rows, and has to "
+            f"give {expected}: N rows of problem.outputs numbers"
+        )
+    if outputs.dtype != torch.float32:
+        raise CodeError(f"{name}: the network gives {outputs.dtype}, and has to give torch.float32")
