@@ -22,7 +22,7 @@ from hpsearch.training.stacking.dropout import without_dropout
 from hpsearch.training.stacking.network import StackedNetwork, attributes, shares
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -34,6 +34,9 @@ WRONG = "a stack of it"
 _EXACT, _ROUGH = 1e-8, 1e-4
 """How far two results may be apart, as a share of the largest number: in double and in single
 precision."""
+_NOISE, _LEAST = 1e-3, 1e-14
+"""What a gradient counts as at least, as a share of the network's largest one; and a distance that
+is rounding anywhere."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,8 @@ def _compared(networks: Sequence[nn.Module], template: nn.Module, inputs_KN: Ten
         alone = _alone(networks, inputs_KN, dtype)
     together = _together(template.to(dtype), start, inputs_KN, dtype)
     for one, other in zip(alone, together, strict=True):
-        for noun, ours, theirs in _pairs(one, other):
-            if ours.shape != theirs.shape or not _near(ours, theirs, tolerance):
-                return f"{WRONG} has other {noun} than a network alone"
+        if noun := _agree(one, other, tolerance):
+            return f"{WRONG} has other {noun} than a network alone"
     return ""
 
 
@@ -115,19 +117,32 @@ def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and (either_nan or bool(one == other))
 
 
-def _pairs(alone: _Step, together: _Step) -> Iterator[tuple[str, Tensor, Tensor]]:
-    yield "outputs", alone.outputs, together.outputs
+def _agree(alone: _Step, together: _Step, tolerance: float) -> str:
+    """The first of both steps' results that differ, in a word; "" where none do."""
+    largest = max(map(_largest, alone.gradients.values()))
+    if not _near(alone.outputs, together.outputs, tolerance * _largest(alone.outputs)):
+        return "outputs"
     for name, gradient in alone.gradients.items():
-        yield "gradients", gradient, together.gradients[name]
+        # That of a bias before BatchNorm is 0, and what comes out is rounding.
+        least = tolerance * max(_largest(gradient), _NOISE * largest)
+        if not _near(gradient, together.gradients[name], least):
+            return "gradients"
     for name, buffer in alone.buffers.items():
-        yield "buffers", buffer, together.buffers[name]
+        if not _near(buffer, together.buffers[name], tolerance * _largest(buffer)):
+            return "buffers"
+    return ""
 
 
-def _near(one: Tensor, other: Tensor, tolerance: float) -> bool:
+def _largest(numbers: Tensor) -> float:
+    return float(numbers.detach().abs().max()) if numbers.numel() else 0.0
+
+
+def _near(one: Tensor, other: Tensor, distance: float) -> bool:
     if not one.is_floating_point():
-        return bool((one == other).all())
-    largest = max(float(one.detach().abs().max()), 1e-6) if one.numel() else 1.0
-    return torch.allclose(one, other, rtol=0, atol=tolerance * largest, equal_nan=True)
+        return same(one, other)
+    return one.shape == other.shape and torch.allclose(
+        one, other, rtol=0, atol=distance + _LEAST, equal_nan=True
+    )
 
 
 def _as(inputs: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,8 +1,7 @@
-"""What PyTorch's functions do with stand-ins: those of single numbers, of shapes, and of sums.
+"""What PyTorch's functions of numbers do with stand-ins: one at a time, sums, products.
 
 Shapes: `K` slots, `*S` the shape of a value in one network. The tensor behind a stand-in is
-(K, *S), so that a dimension counted from the end stays, and one counted from the start is one
-further. Strides may be any: between convolutions slots lie next to channels.
+(K, *S).
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hpsearch.training.stacking.shapes import SHAPES, aligned, rank_of, shifted
 from hpsearch.training.stacking.stand_in import (
     CannotStackError,
     Rule,
@@ -24,36 +24,11 @@ from hpsearch.training.stacking.stand_in import (
     wrapped,
 )  # fmt: skip
 
-__all__ = ["BY_NAME", "aligned", "shifted"]
+__all__ = ["BY_NAME"]
 
 _Function = Callable[..., Any]
 _Args = Sequence[Any]
 _Named = Mapping[str, Any]
-
-
-def aligned(value: Any, rank: int) -> Any:
-    """The tensor behind a stand-in with `rank` dimensions after the first, so that it broadcasts
-    as that of one network does; other values as they are."""
-    if type(value) is not StandIn:
-        return value
-    x = value.stacked
-    lacking = rank + 1 - x.dim()
-    return x.view(x.shape[0], *[1] * lacking, *x.shape[1:]) if lacking > 0 else x
-
-
-def _rank(value: Any) -> int:
-    if type(value) is StandIn:
-        return value.stacked.dim() - 1
-    return value.dim() if isinstance(value, Tensor) else 0
-
-
-def shifted(dim: int) -> int:
-    """A dimension of one network's value as one of (K, *S)."""
-    return dim + 1 if dim >= 0 else dim
-
-
-def _shifted(dims: Any) -> Any:
-    return shifted(dims) if isinstance(dims, int) else tuple(map(shifted, dims))
 
 
 # --- one number at a time ---------------------------------------------------------------------
@@ -62,7 +37,7 @@ def _shifted(dims: Any) -> Any:
 def _pointwise(func: _Function, args: _Args, kwargs: _Named) -> Any:
     if kwargs.get("out") is not None:
         raise CannotStackError("the argument `out` cannot be stacked")
-    rank = max(map(_rank, (*args, *kwargs.values())))
+    rank = max(map(rank_of, (*args, *kwargs.values())))
     values = [aligned(value, rank) for value in args]
     return wrapped(func(*values, **{name: aligned(value, rank) for name, value in kwargs.items()}))
 
@@ -71,7 +46,7 @@ def _in_place(func: _Function, args: _Args, kwargs: _Named) -> Any:
     target = args[0]
     if type(target) is not StandIn:
         raise CannotStackError("a tensor that `forward` makes anew holds one network's numbers")
-    rank = _rank(target)
+    rank = rank_of(target)
     values = [aligned(value, rank) for value in args]
     func(*values, **{name: aligned(value, rank) for name, value in kwargs.items()})
     return target
@@ -92,139 +67,6 @@ def _itself(func: _Function, args: _Args, kwargs: _Named) -> Any:
 def _metadata(func: _Function, args: _Args, kwargs: _Named) -> Any:
     with torch._C.DisableTorchFunctionSubclass():
         return func(*args, **kwargs)
-
-
-# --- shapes -----------------------------------------------------------------------------------
-
-
-def _sizes(args: _Args, kwargs: _Named, name: str) -> Sequence[int]:
-    if name in kwargs:
-        sizes = kwargs[name]
-    else:
-        sizes = args[1] if len(args) == 2 and not isinstance(args[1], int) else args[1:]
-    if isinstance(sizes, torch.dtype):
-        raise CannotStackError("a view as another type cannot be stacked")
-    return tuple(sizes)
-
-
-def _reshaped(func: _Function, args: _Args, kwargs: _Named) -> Any:
-    name = "size" if "size" in kwargs else "shape"
-    return _with_shape(args[0], _sizes(args, kwargs, name))
-
-
-def _with_shape(value: StandIn, sizes: Sequence[int]) -> StandIn:
-    x = value.stacked
-    return StandIn(x.reshape(x.shape[0], *sizes))
-
-
-def _as_other(func: _Function, args: _Args, kwargs: _Named) -> Any:
-    return _with_shape(args[0], args[1].shape)
-
-
-def _flattened(func: _Function, args: _Args, kwargs: _Named) -> Any:
-    value, *places = args
-    start = places[0] if places else kwargs.get("start_dim", 0)
-    end = places[1] if len(places) > 1 else kwargs.get("end_dim", -1)
-    if not _rank(value):
-        return StandIn(value.stacked.unsqueeze(1))
-    return StandIn(value.stacked.flatten(shifted(start), shifted(end)))
-
-
-def _permuted(func: _Function, args: _Args, kwargs: _Named) -> Any:
-    rank = _rank(args[0])
-    dims = [dim % rank + 1 for dim in _sizes(args, kwargs, "dims")]
-    return StandIn(args[0].stacked.permute(0, *dims))
-
-
-def _transposed(func: _Function, args: _Args, kwargs: _Named) -> Any:
-    """`x.T` and `x.t()`, of two dimensions or fewer."""
-    x = args[0].stacked
-    if x.dim() > 3:
-        raise CannotStackError("`.T` of more than two dimensions cannot be stacked")
-    return StandIn(x.transpose(1, 2) if x.dim() == 3 else x)
-
-
-def _last_two(func: _Function, args: _Args, kwargs: _Named) -> Any:
-    return StandIn(args[0].stacked.transpose(-1, -2))
-
-
-def _moved(func: _Function, args: _Args, kwargs: _Named) -> Any:
-    """`transpose` and `movedim`: every argument after the first names dimensions."""
-    dims = [_shifted(dim) for dim in args[1:]]
-    named = {name: _shifted(dim) for name, dim in kwargs.items()}
-    return StandIn(func(args[0].stacked, *dims, **named))
-
-
-def _squeezed(func: _Function, args: _Args, kwargs: _Named) -> Any:
-    x = args[0].stacked
-    if len(args) == 1 and not kwargs:
-        ones = tuple(dim for dim in range(1, x.dim()) if x.shape[dim] == 1)
-        return StandIn(x.squeeze(ones))
-    return _moved(func, args, kwargs)
-
-
-def _expanded(func: _Function, args: _Args, kwargs: _Named) -> Any:
-    sizes = _sizes(args, kwargs, "size")
-    x = aligned(args[0], len(sizes))
-    return StandIn(x.expand(x.shape[0], *sizes))
-
-
-def _expanded_as(func: _Function, args: _Args, kwargs: _Named) -> Any:
-    return _expanded(func, (args[0], tuple(args[1].shape)), {})
-
-
-def _repeated(func: _Function, args: _Args, kwargs: _Named) -> Any:
-    sizes = _sizes(args, kwargs, "repeats" if "repeats" in kwargs else "dims")
-    return StandIn(aligned(args[0], len(sizes)).repeat(1, *sizes))
-
-
-def _joined(func: _Function, args: _Args, kwargs: _Named) -> Any:
-    """`cat` and `stack`."""
-    parts, dim = args[0] if args else kwargs["tensors"], args[1] if len(args) > 1 else 0
-    slots = slots_of(parts)
-    whole = [
-        stacked(part) if type(part) is StandIn else part.expand(slots, *part.shape)
-        for part in parts
-    ]
-    return StandIn(func(whole, dim=shifted(kwargs.get("dim", dim))))
-
-
-def _indexed(func: _Function, args: _Args, kwargs: _Named) -> Any:
-    value, index = args
-    index = index if isinstance(index, tuple) else (index,)
-    if any(isinstance(part, (Tensor, list)) for part in index) and not _plain(index):
-        return vmapped(func, args, kwargs)
-    return StandIn(value.stacked[(slice(None), *index)])
-
-
-def _plain(index: Sequence[Any]) -> bool:
-    """Whether it means the same behind a dimension of slots: no numbers of the slots' own, and
-    no two tensors that have a slice between them."""
-    places = [place for place, part in enumerate(index) if isinstance(part, (Tensor, list, int))]
-    own = any(type(part) is StandIn for part in index)
-    return not own and (not places or places[-1] - places[0] == len(places) - 1)
-
-
-def _assigned(func: _Function, args: _Args, kwargs: _Named) -> None:
-    target, index, value = args
-    if type(target) is not StandIn:
-        raise CannotStackError("a tensor that `forward` makes anew holds one network's numbers")
-    index = index if isinstance(index, tuple) else (index,)
-    if any(isinstance(part, (Tensor, list)) for part in index):
-        raise CannotStackError("assignment to places named by a tensor cannot be stacked")
-    place = target.stacked[(slice(None), *index)]
-    place.copy_(aligned(value, place.dim() - 1)) if isinstance(value, Tensor) else place.fill_(
-        value
-    )
-
-
-def _anew(func: _Function, args: _Args, kwargs: _Named) -> Any:
-    """`x.new_zeros(*S)` and the like: of every slot, as `forward` may write there."""
-    value, *rest = args
-    sizes = rest[0] if rest and not isinstance(rest[0], int) else rest
-    fill = rest[1:] if rest and sizes is rest[0] else []
-    x = value.stacked
-    return StandIn(func(x, (x.shape[0], *sizes), *fill, **kwargs))
 
 
 # --- along dimensions -------------------------------------------------------------------------
@@ -248,7 +90,7 @@ def _along(position: int = 1, default: int | None = None, *, many: bool = False)
         if len(values) > position:
             values[position] = _dims(dim, values[0])
         elif dim is not None:
-            named["dim"] = _shifted(dim)
+            named["dim"] = shifted(dim)
         elif many:
             named["dim"] = tuple(range(1, values[0].dim()))
         else:
@@ -259,7 +101,7 @@ def _along(position: int = 1, default: int | None = None, *, many: bool = False)
 
 
 def _dims(dim: Any, x: Tensor) -> Any:
-    return tuple(range(1, x.dim())) if dim is None or dim == () else _shifted(dim)
+    return tuple(range(1, x.dim())) if dim is None or dim == () else shifted(dim)
 
 
 def _largest(func: _Function, args: _Args, kwargs: _Named) -> Any:
@@ -277,7 +119,7 @@ def _largest(func: _Function, args: _Args, kwargs: _Named) -> Any:
 
 def _matmul(func: _Function, args: _Args, kwargs: _Named) -> Any:
     a, b = args
-    ranks = _rank(a), _rank(b)
+    ranks = rank_of(a), rank_of(b)
     if func.__name__ in ("__rmatmul__",) or min(ranks) < 2:
         return vmapped(func, args, kwargs)
     if ranks[1] == 2 and ranks[0] > 2 and type(a) is StandIn:  # one product for all that is before
@@ -306,7 +148,7 @@ def _einsum(func: _Function, args: _Args, kwargs: _Named) -> Any:
 
 
 def _attention(func: _Function, args: _Args, kwargs: _Named) -> Any:
-    rank = max(map(_rank, (*args, *kwargs.values())))
+    rank = max(map(rank_of, (*args, *kwargs.values())))
     values = [aligned(value, rank) for value in args]
     named = {name: aligned(value, rank) for name, value in kwargs.items()}
     slots = slots_of(*args, *kwargs.values())
@@ -374,21 +216,6 @@ _RULES: Mapping[str, tuple[Rule, str]] = {
         is_leaf.__get__
         __hash__ is_same_size
     """),
-    "reshaped": (_reshaped, "reshape view"),
-    "as other": (_as_other, "reshape_as view_as"),
-    "flattened": (_flattened, "flatten"),
-    "permuted": (_permuted, "permute"),
-    "transposed": (_transposed, "t T.__get__"),
-    "last two": (_last_two, "mT.__get__ adjoint"),
-    "moved": (_moved, "transpose swapaxes swapdims movedim moveaxis unsqueeze flip"),
-    "squeezed": (_squeezed, "squeeze"),
-    "expanded": (_expanded, "expand broadcast_to"),
-    "expanded as": (_expanded_as, "expand_as"),
-    "repeated": (_repeated, "repeat tile"),
-    "joined": (_joined, "cat concat concatenate stack"),
-    "indexed": (_indexed, "__getitem__"),
-    "assigned": (_assigned, "__setitem__"),
-    "anew": (_anew, "new_zeros new_ones new_empty new_full"),
     "along one": (_along(), "select index_select narrow logcumsumexp unflatten"),
     "along the first": (_along(default=0), "unbind"),
     "along a second": (_along(2, 0), "chunk split tensor_split"),
@@ -416,6 +243,7 @@ _RULES: Mapping[str, tuple[Rule, str]] = {
 }  # fmt: skip
 
 BY_NAME: Mapping[str, Rule] = {
-    name: rule for rule, names in _RULES.values() for name in names.split()
+    **SHAPES,
+    **{name: rule for rule, names in _RULES.values() for name in names.split()},
 }
 """The rules by the names that functions have as such, as methods, and as properties."""

@@ -14,7 +14,14 @@ import torch
 from torch.nn import functional as F  # noqa: N812 -- its usual name
 
 from hpsearch.training.stacking.linear import linear
-from hpsearch.training.stacking.stand_in import CannotStackError, Rule, StandIn, slots_of, stacked
+from hpsearch.training.stacking.stand_in import (
+    CannotStackError,
+    Rule,
+    StandIn,
+    called,
+    slots_of,
+    stacked,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,7 +111,7 @@ def _recurrent(cell: _Cell, states: int) -> Rule:
         last = [StandIn(torch.stack(parts, dim=1)) for parts in zip(*ends, strict=True)]
         return (StandIn(x), *last)
 
-    return lambda func, args, kwargs: rule(*args, **kwargs)
+    return called(rule)
 
 
 def _cell(cell: _Cell, states: int) -> Rule:
@@ -120,7 +127,7 @@ def _cell(cell: _Cell, states: int) -> Rule:
         made = tuple(map(StandIn, result))
         return made if states == 2 else made[0]
 
-    return lambda func, args, kwargs: rule(*args, **kwargs)
+    return called(rule)
 
 
 RECURRENT: Mapping[Callable[..., Any], Rule] = {

@@ -23,10 +23,24 @@ from torch import Tensor
 from hpsearch.errors import line
 from hpsearch.training import devices
 
-__all__ = ["CannotStackError", "Rule", "StandIn", "slots_of", "stacked", "vmapped", "wrapped"]
+__all__ = [
+    "CannotStackError",
+    "Rule",
+    "StandIn",
+    "called",
+    "slots_of",
+    "stacked",
+    "vmapped",
+    "wrapped",
+]
 
 Rule = Callable[[Callable[..., Any], Sequence[Any], Mapping[str, Any]], Any]
 """What a function does with stand-ins: (the function, its arguments, its keyword arguments)."""
+
+
+def called(rule: Callable[..., Any]) -> Rule:
+    """A rule that takes the function's own arguments, under their names."""
+    return lambda func, args, kwargs: rule(*args, **kwargs)
 
 
 class CannotStackError(TypeError):
@@ -158,7 +172,8 @@ def vmapped(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
     except Exception as error:
         if devices.is_out_of_memory(error):
             raise
-        raise CannotStackError(f"{_name(func)} cannot be stacked: {line(error)}") from error
+        reason = line(error).split(". ")[0]
+        raise CannotStackError(f"{_name(func)} cannot be stacked: {reason}") from error
     in_place = _name(func).endswith("_") and type(args[0]) is StandIn
     return args[0] if in_place else wrapped(result)
 

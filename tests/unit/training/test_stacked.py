@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from hpsearch.families.shared import ACTIVATION
 from hpsearch.training import devices
-from hpsearch.training.stacking import layers, stand_in
+from hpsearch.training.stacking import convolutions, stand_in
 from hpsearch.training.stacking.dropout import Dropout, Dropping, without_dropout
 from hpsearch.training.stacking.network import StackedNetwork, shares
 from tests.building import built
@@ -82,7 +82,7 @@ def dense(x, weight, bias, stride, padding, dilation, groups):
 @pytest.mark.parametrize("mixes_groups", [False, True])
 def test_infinity_in_one_slot(monkeypatch, where: str, mixes_groups: bool) -> None:
     torch.manual_seed(0)
-    monkeypatch.setitem(stand_in._RULES, F.conv2d, layers._convolution(dense, 2))
+    monkeypatch.setitem(stand_in._RULES, F.conv2d, convolutions._convolution(dense, 2))
     monkeypatch.setattr(devices, "mixes_groups", lambda device: mixes_groups)
     plain = [built("cnn", (1, 8, 8), 3, channels=(2, 2, 2)) for _ in range(K + 1)]
     stack, weights, _ = stack_of(plain[:K], plain[K])
