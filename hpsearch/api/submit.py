@@ -50,6 +50,8 @@ def submit(
     """
     manifest = manifest_for(spec, base if code is None else code)
     spec = sized(ledger, spec, base, device)
+    start, trials = outline.starting(spec), outline.tickets(spec)
+    hours = outline.in_hours(spec.budget.hours, 0, 0.0)
     study, new = ledger.create(
         NewStudy(
             name=spec.name,
@@ -57,12 +59,11 @@ def submit(
             digest=spec.digest,
             document=spec.document,
             base=str(base.resolve()),
-            tickets=outline.tickets(spec) + outline.final_tickets(spec),
+            tickets=trials + outline.final_tickets(spec),
             crash_limit=spec.retry.crash,
             hours=spec.budget.hours,
-            stage=outline.starting(spec).as_json(),
-            # How much the hours hold is known once the trials before have ended.
-            overlap=spec.search.overlap and spec.budget.hours is None,
+            stage=start.as_json(),
+            early=outline.spare_behind(spec, (), start, trials, held=hours) > 0,
             final=spec.final.model_dump(mode="json") if spec.final else None,
             priority=priority or 0,
             max_parallel=max_parallel or None,

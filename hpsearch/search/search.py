@@ -88,6 +88,10 @@ class Search:
             spec or self._spec, self._stages, self._done(), first, left, held=held
         )
 
+    def early_stage(self, first: int) -> Stage:
+        """A stage of one ticket of the polish's share, by what the trials in the mirror gave."""
+        return outline.early(self._spec, self._stages, self._done(), first)
+
     def _done(self) -> list[outline.Done]:
         """The trials of the search that have ended."""
         ended = self._mirror.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)

@@ -271,8 +271,8 @@ class SearchSpec(Section):
     widen: bool = False
     """Whether the polish may go beyond a range's edge, once, where the winner is at it."""
     overlap: bool = False
-    """Whether a stage may begin while the last trials of the one before are under way. Not where
-    `budget.hours` may end the search: a stage's size is known by the pace of those before it."""
+    """Without effect; files of hpsearch 0.1 may have it. A worker that finds no ticket in a stage
+    takes one from the polish's share."""
     sampler: Annotated[
         dict[str, str],
         WithJsonSchema(

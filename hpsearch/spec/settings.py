@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "EARLY",
     "FINAL",
     "GROUPS",
     "JOINT",
@@ -55,6 +56,9 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 WARMUP, POLISH, JOINT, FINAL = "warmup", "polish", "joint", "final"
 """The stages of a search that are not a group's: before those, after them, in place of all of them,
 and the finish."""
+
+EARLY = "early polish"
+"""A ticket of the polish's share that is drawn before its time, by a worker that would wait."""
 
 
 @dataclass(frozen=True)

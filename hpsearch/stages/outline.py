@@ -4,7 +4,9 @@ of how many more its hours hold.
 A search is a row of stages. A stage draws some parameters, from ranges of its own, beside values
 that it holds; its tickets are numbered on from those of the one before. `outline` says which
 stages a study has, `opening` what the next one is once the trials before it have ended. Whoever
-computes that from the same trials gets the same stage.
+computes that from the same trials gets the same stage. While they are under way, `early` is for
+workers that find no ticket: one of the polish's share, drawn around the best so far. The stages
+between have the tickets that they would have had without it.
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ from dataclasses import dataclass, replace
 from hpsearch.errors import StudyFileError
 from hpsearch.spec import StudySpec, versions
 from hpsearch.spec.ranges import bounds, edges, narrowed, spanned, widened
-from hpsearch.spec.settings import FINAL, GROUPS, JOINT, POLISH, WARMUP, Direction, Value
+from hpsearch.spec.settings import EARLY, FINAL, GROUPS, JOINT, POLISH, WARMUP, Direction, Value
 from hpsearch.spec.space import Assignment, Choices, Grid, Parameter, Range
 from hpsearch.stages.stage import Stage
 
 __all__ = [
-    "Done", "PlannedStage", "default_point", "final_tickets", "in_hours", "limit",
-    "opening", "outline", "provisional", "ranked", "remarks", "sizes", "starting", "tickets",
+    "Done", "PlannedStage", "default_point", "early", "final_tickets", "in_hours", "limit",
+    "opening", "outline", "provisional", "ranked", "remarks", "sizes", "spare", "spare_behind",
+    "starting", "tickets",
 ]  # fmt: skip
 
 _WARMUP_SHARE, _STAGES_SHARE, _POLISH_SHARE = 0.20, 0.25, 0.55
@@ -172,8 +175,8 @@ def in_hours(hours: float | None, ended: int, seconds: float) -> int | None:
 
     Args:
         hours: The limit.
-        ended: Trials that have ended; none is under way.
-        seconds: Of work that went into them.
+        ended: Trials that have ended. Those under way are among what the hours hold.
+        seconds: Of work so far.
     """
     if hours is None:
         return None
@@ -202,24 +205,89 @@ def opening(
     """
     if left <= 0:
         return _finish(spec, done, first)
-    outlined = outline(spec)
-    names = [one.name for one in outlined]
-    known = [names.index(stage.name) for stage in opened if stage.name != FINAL]
-    at = min(known[-1] + 1, len(outlined) - 1) if known else 0
-    held = left if held is None else min(held, left)
+    coming, taken = _coming(spec, opened), _taken(spec, opened)
+    held = taken + (left if held is None else min(held, left))
     points = () if opened else _points(spec)
     while True:
-        planned, shares = outlined[at], [one.share for one in outlined[at:]]
-        is_last = len(shares) == 1
+        planned, is_last = coming[0], len(coming) == 1
         # However small its share is, the first stage has all the points that are to be run. The
         # last one ends with the hours by itself.
-        share = left if is_last else round(held * planned.share / sum(shares))
+        share = left if is_last else _share(held, coming)
+        share -= taken if planned.name == POLISH and not is_last else 0
         count = min(max(share, len(points)), left)
         if count > 0:
             room = 0 if is_last and planned.name != JOINT else count
             stage = _fitted(spec, _stage(spec, planned, opened, done, first, points), count, room)
             return stage if spec.final or not is_last else replace(stage, count=None)
-        at += 1
+        coming = coming[1:]
+
+
+def early(spec: StudySpec, opened: Sequence[Stage], done: Sequence[Done], first: int) -> Stage:
+    """A stage of one ticket of the polish's share, drawn around the best so far, while trials of
+    the stages `opened` are under way. Only where there is one to `spare`.
+
+    Args:
+        spec: The study.
+        opened: Its stages so far.
+        done: Its trials that have ended; around the default configuration where none is complete.
+        first: The draw index of the ticket.
+    """
+    planned = next(one for one in outline(spec) if one.name == POLISH)
+    stage = _stage(spec, planned, opened, done, first, ())
+    return replace(_fitted(spec, stage, 1, 0), name=EARLY, points=())
+
+
+def spare(spec: StudySpec, opened: Sequence[Stage], left: int, *, held: int | None = None) -> int:
+    """How many tickets of the polish's share may be drawn before its time: those that the stages
+    between will not need.
+
+    Args:
+        spec: The study.
+        opened: Its stages so far.
+        left: Tickets that the search may still issue behind those of its stages so far.
+        held: As many of them as its hours are expected to hold; None: all.
+    """
+    if not _polish_comes(spec, opened):
+        return 0
+    coming, taken = _coming(spec, opened), _taken(spec, opened)
+    held = taken + (left if held is None else min(held, left))
+    while coming[0].name != POLISH:
+        held -= _share(held, coming)
+        coming = coming[1:]
+    return max(min(_share(held, coming) - taken, left), 0)
+
+
+def spare_behind(
+    spec: StudySpec, opened: Sequence[Stage], stage: Stage, left: int, *, held: int | None = None
+) -> int:
+    """The same once a `stage` has been opened behind those, of tickets that are left for it too."""
+    count = left if stage.count is None else stage.count
+    held = None if held is None else max(held - count, 0)
+    return spare(spec, (*opened, stage), left - count, held=held)
+
+
+def _coming(spec: StudySpec, opened: Sequence[Stage]) -> tuple[PlannedStage, ...]:
+    """The stages after those opened; once all have been, the last one again."""
+    outlined = outline(spec)
+    names = [one.name for one in outlined]
+    known = [names.index(stage.name) for stage in opened if stage.name in names]
+    return outlined[min(known[-1] + 1, len(outlined) - 1) if known else 0 :]
+
+
+def _taken(spec: StudySpec, opened: Sequence[Stage]) -> int:
+    """How many tickets of a polish that is still to come have been drawn before its time."""
+    early_ones = sum(stage.name == EARLY for stage in opened)
+    return early_ones if _polish_comes(spec, opened) else 0
+
+
+def _polish_comes(spec: StudySpec, opened: Sequence[Stage]) -> bool:
+    planned = any(one.name == POLISH for one in outline(spec))
+    return planned and all(stage.name != POLISH for stage in opened)
+
+
+def _share(held: int, coming: Sequence[PlannedStage]) -> int:
+    """The tickets of the first of the stages to come, which share so many."""
+    return round(held * coming[0].share / sum(one.share for one in coming))
 
 
 def _points(spec: StudySpec) -> tuple[Assignment, ...]:
@@ -308,10 +376,11 @@ def _stage(
         bases = (default_point(spec),)
         points = points or bases
     drawn = _drawn(spec, planned, best or list(bases))
-    return Stage(
-        planned.name, first, 0, drawn, points=points, bases=() if planned.name == POLISH else bases,
-        rescaled=planned.name == "batch_size" and any(_can_follow(p) for p in drawn),
-    )  # fmt: skip
+    if planned.name == POLISH:
+        before = sum(stage.name == EARLY for stage in opened)
+        return Stage(POLISH, first, 0, drawn, points=points, before=before)
+    rescaled = planned.name == "batch_size" and any(_can_follow(p) for p in drawn)
+    return Stage(planned.name, first, 0, drawn, points=points, bases=bases, rescaled=rescaled)
 
 
 def _can_follow(parameter: Parameter) -> bool:

@@ -37,6 +37,7 @@ __all__ = [
     "deal",
     "passed_over",
     "share",
+    "share_of_stage",
     "upcoming",
 ]
 
@@ -175,6 +176,21 @@ def share(left: int, workers: int) -> int:
     and Kuck, IEEE Transactions on Computers C-36(12), 1987).
     """
     return -(-left // max(workers, 1))
+
+
+def share_of_stage(left: int, under_way: int, own: int, workers: int) -> int:
+    """The most of what is left of a stage that one worker may take beside its own.
+
+    The whole stage waits for its last ticket: what has been taken counts, so that a worker that
+    asks again and again does not get it all before the others come.
+
+    Args:
+        left: Tickets of the stage that nobody has taken.
+        under_way: The study's tickets under way.
+        own: Those of them that the worker has.
+        workers: That are at the study or may come.
+    """
+    return max(min(share(left, workers), share(left + under_way, workers) - own), 0)
 
 
 @dataclass(frozen=True)

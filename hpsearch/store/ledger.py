@@ -24,7 +24,7 @@ from hpsearch.code import Manifest
 from hpsearch.errors import ConflictError, LostError, NotFoundError
 from hpsearch.spec import version_of, versions
 from hpsearch.spec.faults import nearest
-from hpsearch.spec.settings import FINAL
+from hpsearch.spec.settings import EARLY, FINAL
 from hpsearch.store import (
     LEASE_S,
     dealing,
@@ -155,7 +155,7 @@ class Ledger:
                 priority=new.priority, max_parallel=new.max_parallel, crash_limit=new.crash_limit,
                 tickets=new.tickets, issued=0, drawn=0, floor=0, floor_origin=0, ended=0,
                 hours=new.hours, active_s=0.0, opened=stage_rows.end_of(new.stage),
-                overlap=new.overlap, finish="due" if new.final else None,
+                early=new.early, finish="due" if new.final else None,
                 final=json.dumps(new.final) if new.final else None, **_code_columns(new.code),
             )
         )  # fmt: skip
@@ -340,10 +340,22 @@ class Ledger:
         study_rows.put(connection, study.study_id, sanity=json.dumps(kept), state=state)
         return kept
 
-    def stages(self, study_id: int) -> list[dict[str, Any]]:
-        """The stages that have been opened, in their order."""
+    def stages(self, study_id: int, known: int = 0) -> list[dict[str, Any]]:
+        """The stages that have been opened in their order, but the first `known` ones."""
         with self.database.read() as connection:
-            return stage_rows.find(connection, study_id)
+            return stage_rows.find(connection, study_id, known)
+
+    def between_stages(self, seen: Study) -> tuple[Study, bool] | None:
+        """A study that was seen before as it is now, and whether the trials of its stages have
+        ended, but early ones of the polish; None: it has been deleted."""
+        with self.database.read() as connection:
+            study = _there(connection, seen.study_id)
+            if study is None or study.uid != seen.uid:
+                return None
+            return study, not self._holds_up(connection, study)
+
+    def _holds_up(self, connection: sa.Connection, study: Study) -> bool:
+        return bool(connection.execute(sa.select(ticket_rows.holds_up(study.study_id))).scalar())
 
     @_verb
     def open_stage(
@@ -352,31 +364,46 @@ class Ledger:
         seen: Study,
         number: int,
         stage: Mapping[str, Any],
+        *,
+        early: bool = False,
     ) -> None:
         """Open the stage of that number that was made of a study as it was seen, unless somebody
         has or its time has not come.
 
-        Which it has once the stages before it have no ticket left to issue, and none under way
-        where stages do not overlap: then their trials, of which the new one was made, have ended.
+        Which it has once the stages before it have no ticket left to issue and none under way, but
+        early ones of the polish: then their trials, of which the new one was made, have ended. An
+        early ticket of the polish, a stage by itself, waits for none of them, and a finish for all.
+
+        Args:
+            seen: The study.
+            number: How many stages it had.
+            stage: Plain values of the stage.
+            early: Whether another ticket of the polish may be drawn early from now on.
         """
         study_id = seen.study_id
         study = _locked(connection, study_id)
-        known = len(stage_rows.find(connection, study_id))
+        known = stage_rows.count(connection, study_id)
         if study is None or study.state != "open" or study.drawn != stage["first"]:
             return
-        if not study.awaits_stage:
+        if not study.awaits_stage or not self._is_due(connection, study, stage["name"]):
             return
         same = [(s.uid, s.tickets, s.hours, s.final) for s in (study, seen)]
         if known != number or same[0] != same[1]:  # something was added since it was thought of
             return
-        values: dict[str, Any] = {"opened": stage_rows.end_of(stage)}
+        values: dict[str, Any] = {"opened": stage_rows.end_of(stage), "early": early}
         if stage["name"] == FINAL:
-            if study.ended < study.issued:  # all have a claim to be among the best
-                return
             # What the search has no time for any more is not run.
             values |= {"finish": "open", "tickets": study.issued + stage["count"]}
         stage_rows.add(connection, study_id, number, stage)
         study_rows.put(connection, study_id, **values)
+
+    def _is_due(self, connection: sa.Connection, study: Study, name: str) -> bool:
+        """Whether nothing that a stage of that name has to wait for is under way."""
+        if name == EARLY:
+            return study.early
+        if name == FINAL:  # all have a claim to be among the best
+            return study.ended == study.issued
+        return not self._holds_up(connection, study)
 
     def may_conclude(self, seen: Study) -> bool:
         """Whether a finish that was seen still waits for its verdict."""
@@ -655,7 +682,7 @@ class Ledger:
         """Lease up to `up_to` tickets: those given back or abandoned first, then new ones.
 
         Never more than the budget, nor than may run in parallel; of new ones no more than this
-        worker's share of what is left (`dealing.share`). A ticket that has lost its worker since
+        worker's share of what is left (`Offer.share`). A ticket that has lost its worker since
         its last new epoch is leased by itself; one that has lost it too often ends as FAIL. A study
         whose tickets have all ended becomes done.
 
@@ -668,17 +695,18 @@ class Ledger:
             needs: `Study.needs` of it: workers that lack any of that have no share.
         """
         trials.lock_study(connection, study_id)
-        offer = ticket_rows.offer(connection, study_id, needs)
+        offer = ticket_rows.offer(connection, worker, study_id, needs)
         if offer is None:
             return []
         study = offer.study
         values: dict[str, Any] = {"active_s": study.active_s, "active_at": offer.clock}
-        up_to = ticket_rows.room(connection, study, up_to)
+        if study.max_parallel is not None:
+            up_to = max(min(up_to, study.max_parallel - offer.under_way), 0)
         leases: list[Lease] = []
         if offer.has_free:
             take = ticket_rows.take_returned if beside else ticket_rows.take_over
             leases = take(connection, worker, study, up_to, self.lease_s)
-        count = min(up_to - len(leases), dealing.share(study.left, offer.workers))
+        count = min(up_to - len(leases), offer.share)
         if study.hours is not None and study.finish is not None:
             wanted = ()  # hours may end the search at any ticket: the finish follows without a gap
         if count > 0 and not any(lease.crashes for lease in leases):

@@ -17,7 +17,7 @@ from hpsearch.store.engine import now
 from hpsearch.store.tables import finishes, stages
 
 __all__ = [
-    "add", "begin_verdict", "end_of", "end_verdict", "find", "name_at", "spans",
+    "add", "begin_verdict", "count", "end_of", "end_verdict", "find", "name_at", "spans",
     "verdicts",
 ]  # fmt: skip
 
@@ -40,16 +40,27 @@ def add(connection: sa.Connection, study_id: int, number: int, stage: Mapping[st
     )  # fmt: skip
 
 
-def find(connection: sa.Connection, study_id: int) -> list[dict[str, Any]]:
-    """A study's stages so far, in their order."""
-    query = sa.select(stages.c.content).where(stages.c.study_id == study_id)
-    rows = connection.execute(query.order_by(stages.c.number))
-    return [_content(content, "stages") for (content,) in rows]
+def find(connection: sa.Connection, study_id: int, known: int = 0) -> list[dict[str, Any]]:
+    """A study's stages so far in their order, but the first `known` ones: none ever changes."""
+    of_study = (stages.c.study_id == study_id) & (stages.c.number >= known)
+    return _contents(connection, of_study)
+
+
+def count(connection: sa.Connection, study_id: int) -> int:
+    """How many stages a study has so far."""
+    query = sa.select(sa.func.count()).where(stages.c.study_id == study_id)
+    return int(connection.execute(query).scalar_one())
+
+
+def _contents(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[dict[str, Any]]:
+    query = sa.select(stages.c.content).where(which).order_by(stages.c.number)
+    return [_content(content, "stages") for (content,) in connection.execute(query)]
 
 
 def spans(connection: sa.Connection, study_id: int, name: str) -> list[range]:
     """The draw indices of the tickets of a study's stages of that name, which have an end."""
-    found = [stage for stage in find(connection, study_id) if stage["name"] == name]
+    named = (stages.c.study_id == study_id) & (stages.c.name == name)
+    found = _contents(connection, named)
     return [range(stage["first"], stage["first"] + stage["count"]) for stage in found]
 
 

@@ -37,7 +37,7 @@ def select(*where: Any) -> sa.Select[Any]:
     """A query for the studies that hpsearch and Optuna both know; `read` runs it."""
     names = STUDIES
     # As a number, which any row has: SQLAlchemy takes no other for a truth, and then none of them.
-    columns = [sa.type_coerce(c, sa.Integer).label(c.name) if isinstance(c.type, sa.Boolean) else c
+    columns = [sa.type_coerce(c, sa.Integer).label(c.key) if isinstance(c.type, sa.Boolean) else c
                for c in _COLUMNS]  # fmt: skip
     return (
         sa.select(*columns, names.c.study_name.label("name"))
@@ -93,26 +93,30 @@ _DIRECTIONS = ("maximize", "minimize")
 
 _ALSO: Mapping[type, tuple[type, ...]] = {float: (int, float), bool: (int, bool)}
 _KINDS = [
-    (column.name, column.nullable, _ALSO.get(column.type.python_type, (column.type.python_type,)))
+    (
+        column.key,
+        column.name,
+        column.nullable,
+        _ALSO.get(column.type.python_type, (column.type.python_type,)),
+    )
     for column in _COLUMNS
 ]
-"""Name of each column, whether it may be NULL, and the types of its values."""
+"""Key and name of each column, whether it may be NULL, and the types of its values."""
 
 
 def _fault(row: sa.Row[Any]) -> str | None:
     """What is wrong with a row: SQLite keeps values of any type in any column."""
     if not isinstance(row.name, str):
         return "its name is no text"
-    values = row._mapping
-    for name, nullable, kinds in _KINDS:
-        value = values[name]
+    for key, name, nullable, kinds in _KINDS:
+        value = row._mapping[key]
         if value is None and nullable:
             continue
         if not isinstance(value, kinds) or (isinstance(value, float) and not math.isfinite(value)):
             return f"its {name} is {value!r}"
     chosen = {"state": _STATES, "finish": _FINISHES, "direction": _DIRECTIONS}
-    wrong = [key for key, allowed in chosen.items() if values[key] not in allowed]
-    return f"its {wrong[0]} is {values[wrong[0]]!r}" if wrong else None
+    wrong = [key for key, allowed in chosen.items() if row._mapping[key] not in allowed]
+    return f"its {wrong[0]} is {row._mapping[wrong[0]]!r}" if wrong else None
 
 
 def made(row: sa.Row[Any]) -> Study:
@@ -123,7 +127,7 @@ def made(row: sa.Row[Any]) -> Study:
             "restore the database from a copy, or delete the study with Optuna's tools"
         )
     fields = {key: row._mapping[key] for key in Study.__dataclass_fields__}
-    fields["overlap"] = bool(row.overlap)
+    fields["early"] = bool(row.early)
     fields["document"] = _mapping(row.document) or {}
     fields["data"] = _mapping(row.data)
     fields["sanity"] = _mapping(row.sanity)

@@ -62,7 +62,9 @@ studies = sa.Table(
     sa.Column("floor_origin", sa.Integer, nullable=False),  # those below it that are no retries
     sa.Column("ended", sa.Integer, nullable=False),
     sa.Column("opened", sa.Integer),  # draw indices below it belong to opened stages; NULL: all do
-    sa.Column("overlap", sa.Boolean, nullable=False),  # a stage may begin before the last has ended
+    # Whether a ticket of the polish may be drawn while those of an earlier stage are under way. Its
+    # name is that of a setting of 0.1 by which the stages themselves began before their time.
+    sa.Column("overlap", sa.Boolean, nullable=False, key="early"),
     sa.Column("finish", sa.String(8)),  # due, open, done; NULL: there is none
     sa.Column("hours", sa.Double),  # of work, as active_s counts it; NULL: no limit
     sa.Column("active_s", sa.Double, nullable=False),  # time in which any worker held a lease

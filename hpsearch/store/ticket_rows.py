@@ -17,29 +17,17 @@ from typing import Any
 import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.spec.settings import EARLY
 from hpsearch.store import dealing, lease_rows, stage_rows, study_rows, trials, worker_rows
 from hpsearch.store.engine import now, upsert
 from hpsearch.store.optuna_tables import STUDIES
-from hpsearch.store.tables import epochs, leases, studies, tickets
+from hpsearch.store.tables import epochs, leases, stages, studies, tickets
 from hpsearch.store.values import STOPPED, Ending, Key, Lease, Study, Write
 
 __all__ = [
-    "Offer",
-    "abandoned_studies",
-    "begin_held",
-    "draw_index",
-    "end_abandoned",
-    "give_back",
-    "holders",
-    "issue",
-    "lose",
-    "offer",
-    "record",
-    "room",
-    "suspects",
-    "take_over",
-    "take_returned",
-    "waiting",
+    "Offer", "abandoned_studies", "begin_held", "draw_index", "end_abandoned", "give_back",
+    "holders", "holds_up", "issue", "lose", "offer", "record", "suspects", "take_over",
+    "take_returned", "waiting",
 ]  # fmt: skip
 
 _QUERIES = 64
@@ -69,7 +57,7 @@ def _waiting(but: str | None, names: tuple[str, ...]) -> sa.Select[Any]:
     # One that is out of time with nothing under way is claimed from once more: that closes it.
     in_time = study_rows.has_time() | (studies.c.ended == studies.c.issued)
     opened = studies.c.opened.is_(None) | (studies.c.drawn < studies.c.opened)
-    opens = studies.c.overlap | (studies.c.ended == studies.c.issued)
+    opens = studies.c.early | ~holds_up(studies.c.study_id)
     due = sa.func.coalesce(studies.c.finish, "").in_(("due", "open"))
     finishes = due & (studies.c.ended == studies.c.issued)
     new = (studies.c.issued < studies.c.tickets) & in_time & (opened | opens) | finishes
@@ -96,37 +84,61 @@ class Offer:
     """Whether a ticket was given back or abandoned."""
     workers: int
     """Signed on, seen within their lease, and able to serve it."""
+    free_workers: int
+    """Those of them that are not busy with another study."""
+    under_way: int
+    """Leases of the study that have not run out."""
+    own: int
+    """Those of them that the worker has who claims."""
+
+    @property
+    def share(self) -> int:
+        """The most new tickets that the worker may take."""
+        study = self.study
+        if study.opened is None:
+            return dealing.share(study.left, self.workers)
+        return dealing.share_of_stage(study.left, self.under_way, self.own, self.free_workers)
 
 
-def offer(connection: sa.Connection, study_id: int, needs: Collection[str]) -> Offer | None:
-    """What there is to claim from an open study; None where it is not open, or is gone.
+def offer(
+    connection: sa.Connection, worker: str, study_id: int, needs: Collection[str]
+) -> Offer | None:
+    """What there is for a worker to claim from an open study; None where it is not open, or gone.
 
     Workers that lack any of its `needs` are not counted.
     """
-    row = connection.execute(_offer(study_id, tuple(needs))).one_or_none()
+    row = connection.execute(_offer(worker, study_id, tuple(needs))).one_or_none()
     if row is None:
         return None
     study = replace(study_rows.made(row), active_s=row.active_now)
-    return Offer(study, row.clock, bool(row.has_free), row.workers)
+    own = row.under_way - row.others
+    has_free = bool(row.has_free)
+    return Offer(study, row.clock, has_free, row.workers, row.free_workers, row.under_way, own)
 
 
 @lru_cache(maxsize=_QUERIES)
-def _offer(study_id: int, needs: tuple[str, ...]) -> sa.Select[Any]:
+def _offer(worker: str, study_id: int, needs: tuple[str, ...]) -> sa.Select[Any]:
     query = study_rows.select(studies.c.study_id == study_id, studies.c.state == "open")
     return query.add_columns(
         study_rows.active().label("active_now"),
         now().label("clock"),
         _has_free().label("has_free"),
         worker_rows.present(needs).label("workers"),
+        worker_rows.present(needs, studies.c.study_id).label("free_workers"),
+        lease_rows.live(studies.c.study_id).label("under_way"),
+        lease_rows.live(studies.c.study_id, worker).label("others"),
     )
 
 
-def room(connection: sa.Connection, study: Study, up_to: int) -> int:
-    """How many of `up_to` tickets may be leased beside those that are under way."""
-    if study.max_parallel is None:
-        return up_to
-    live = connection.execute(sa.select(lease_rows.live(study.study_id))).scalar_one()
-    return max(min(up_to, study.max_parallel - live), 0)
+def holds_up(study_id: int | sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """Whether a study's next stage has to wait: a ticket that is not an early one of the polish is
+    under way, or was given back."""
+    early = sa.exists().where(
+        stages.c.study_id == tickets.c.study_id, stages.c.name == EARLY,
+        stages.c.first == tickets.c.origin,
+    )  # fmt: skip
+    leased = sa.exists().where(lease_rows.under_way(study_id), _has_ticket(), ~early)
+    return leased | sa.exists().where(tickets.c.study_id == study_id, _OPEN, ~early)
 
 
 def holders(

@@ -55,7 +55,7 @@ class NewStudy:
     )
     """The first one: plain values, of which the ledger reads `name`, `first`, the draw index of its
     first ticket, and `count`, None: all there are. By default the one of a study without stages."""
-    overlap: bool = False
+    early: bool = False
     final: Mapping[str, Any] | None = None
     priority: int = 0
     max_parallel: int | None = None
@@ -95,8 +95,9 @@ class Study:
     ended: int
     opened: int | None
     """Origins below it belong to stages that have been opened; None: all do."""
-    overlap: bool
-    """Whether a stage may be opened while tickets of the one before are under way."""
+    early: bool
+    """Whether a ticket of the polish's share may be drawn while the tickets of an earlier stage are
+    under way and none is left to issue."""
     finish: Literal["due", "open", "done"] | None
     """How far the finish after the search is; None: there is none."""
     hours: float | None
@@ -156,9 +157,9 @@ class Study:
 
     @property
     def awaits_stage(self) -> bool:
-        """Whether the next ticket is one of a stage that may be opened now."""
+        """Whether the next ticket is one of a stage that is not open yet."""
         more = self.issued < self.tickets and (not self.is_out_of_time or self.finish == "due")
-        return more and self.left == 0 and (self.overlap or self.ended == self.issued)
+        return more and self.left == 0
 
     @property
     def awaits_verdict(self) -> bool:

@@ -33,8 +33,13 @@ def enter(
     )  # fmt: skip
 
 
-def present(needs: Collection[str]) -> sa.ScalarSelect[int]:
-    """How many workers are there that serve all of this, as `Study.needs` names it."""
+def present(
+    needs: Collection[str], free_for: sa.ColumnElement[int] | None = None
+) -> sa.ScalarSelect[int]:
+    """How many workers are there that serve all of this, as `Study.needs` names it.
+
+    With `free_for` a study only those that are not busy with another one.
+    """
     query = sa.select(sa.func.count()).select_from(workers)
     query = query.where(workers.c.stopped_at.is_(None))
     query = query.where(workers.c.seen_at + workers.c.lease_s >= now())
@@ -43,7 +48,10 @@ def present(needs: Collection[str]) -> sa.ScalarSelect[int]:
         named = workers.c.serves.contains(f"\n{need}\n", autoescape=True)
         kind = need.partition(" ")[0]
         query = query.where(named | workers.c.serves.contains(f"\n{kind} *\n", autoescape=True))
-    return query.scalar_subquery()
+    if free_for is not None:
+        busy = leases.c.ended_at.is_(None) & (leases.c.study_id != free_for)
+        query = query.where(~sa.exists().where(leases.c.worker == workers.c.worker, busy))
+    return query.correlate_except(workers, leases).scalar_subquery()
 
 
 def see(connection: sa.Connection, worker: str) -> bool:

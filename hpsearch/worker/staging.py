@@ -47,31 +47,49 @@ class Staging:
         if self._search.stages[-1].end is not None:
             self.read()
 
-    def advance(self) -> bool:
-        """Open the next stage if its time has come; whether there is one that was not known."""
+    def advance(self, *, idle: bool) -> bool:
+        """Open the next stage if its time has come; whether there is one that was not known.
+
+        While the trials of the stages before it are under way, an `idle` worker opens a stage of
+        one early ticket of the polish: it would have nothing to train.
+        """
         known = len(self._search.stages)
-        # In this order: the trials of a study whose tickets have all ended are all there to read.
-        study = self._ledger.current(self._study)
-        if study is None or study.opened is None:
+        # In this order: the trials of stages whose tickets have all ended are all there to read.
+        answer = self._ledger.between_stages(self._study)
+        if answer is None or answer[0].opened is None:
             return False
-        if study.awaits_stage:
+        study, is_over = answer
+        if study.awaits_stage and (is_over or (idle and study.early)):
             self._mirror.refresh()
-            spec = self._spec.with_final(study.final)
-            left = 0 if study.is_out_of_time else study.tickets - study.issued
-            left -= outline.final_tickets(spec) if study.finish == "due" else 0
-            held = outline.in_hours(study.hours, study.ended, study.active_s)
-            stage = self._search.next_stage(study.drawn, left, held=held, spec=spec)
-            self._ledger.open_stage(study, known, stage.as_json())
+            self._open(study, early=not is_over)
         self.read()
         if len(self._search.stages) == known:
             return False
         _log.info("%s: the stage %s begins", self._study.name, self._search.stages[-1].name)
         return True
 
+    def _open(self, study: Study, *, early: bool) -> None:
+        """Open the stage that the trials in the mirror make, or an early ticket of the polish."""
+        opened, spec = self._search.stages, self._spec.with_final(study.final)
+        left = 0 if study.is_out_of_time else study.tickets - study.issued
+        left -= outline.final_tickets(spec) if study.finish == "due" else 0
+        held = outline.in_hours(study.hours, study.ended, study.active_s)
+        if held is not None:  # those under way have their part of the hours
+            held = max(held - (study.issued - study.ended), 0)
+        if not early:
+            stage = self._search.next_stage(study.drawn, left, held=held, spec=spec)
+        elif outline.spare(spec, opened, left, held=held):
+            stage = self._search.early_stage(study.drawn)
+        else:
+            return
+        spare = outline.spare_behind(spec, opened, stage, left, held=held)
+        self._ledger.open_stage(study, len(opened), stage.as_json(), early=spare > 0)
+
     def read(self) -> None:
-        """Read all stages that have been opened. Raises NotFoundError where there are none."""
-        found = self._ledger.stages(self._study.study_id)
-        if not found and not self._search.stages:
+        """Read the stages that have been opened. Raises NotFoundError where there are none."""
+        known = self._search.stages
+        found = self._ledger.stages(self._study.study_id, len(known))
+        if not found and not known:
             raise NotFoundError(f"study {self._study.name!r} has been deleted")
-        if found:  # else it has been deleted while it was in training
-            self._search.enter([Stage.from_json(stage, self._spec.space) for stage in found])
+        new = [Stage.from_json(stage, self._spec.space) for stage in found]
+        self._search.enter([*known, *new])

@@ -166,7 +166,7 @@ class StudySession:
         """Take tickets. Of a study that has none to give a stage or the verdict may be due."""
         if self._tickets.take():
             return
-        if self._staging.advance():
+        if self._staging.advance(idle=not self._running):
             self._take()
         elif not self._conclude():
             self._tickets.rest()

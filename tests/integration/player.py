@@ -64,7 +64,7 @@ class Player:
         leases = self.ledger.claim("w", self.study.study_id, 1)
         if leases:
             self.train(leases[0])
-        elif not self.staging.advance() and self.study.awaits_verdict:
+        elif not self.staging.advance(idle=False) and self.study.awaits_verdict:
             self.conclude()
 
     def conclude(self) -> None:

@@ -82,7 +82,7 @@ def test_a_worker_that_knows_of_no_finish_draws_none_of_its_tickets(
     player.play()
     player.finish_again(1, 2)
     other = Ledger(player.ledger.database)
-    Staging(other, player.study, player.spec, player.search, player.mirror).advance()
+    Staging(other, player.study, player.spec, player.search, player.mirror).advance(idle=False)
     player.search.enter(player.search.stages[:1])
     assert [stage.name for stage in player.search.stages] == ["joint"]
     (lease,) = player.ledger.claim("w", player.study.study_id, 1)

@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from hpsearch.errors import ConflictError
+from hpsearch.spec.settings import EARLY
 from hpsearch.store import trials
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
@@ -26,9 +27,9 @@ def a_stage(name: str, first: int, count: int | None) -> dict:
     return {"name": name, "first": first, "count": count}
 
 
-def a_study(ledger: Ledger, budget: int = 10, *, overlap: bool = False) -> Study:
+def a_study(ledger: Ledger, budget: int = 10, *, early: bool = False) -> Study:
     study, _ = ledger.create(
-        replace(A_STUDY, tickets=budget, stage=a_stage("warmup", 0, 3), overlap=overlap)
+        replace(A_STUDY, tickets=budget, stage=a_stage("warmup", 0, 3), early=early)
     )
     return study
 
@@ -68,18 +69,116 @@ def test_the_next_stage_waits_for_the_last_trial(ledger: Ledger) -> None:
     open_stage(ledger, study, 1, a_stage("polish", 3, None))
     assert names(ledger, study) == ["warmup"]
     finish(ledger, leases[2:])
-    assert [s.awaits_stage for s in ledger.waiting()] == [True]
+    assert [s.name for s in ledger.waiting()] == ["s"]
     open_stage(ledger, study, 1, a_stage("polish", 3, None))
     assert names(ledger, study) == ["warmup", "polish"]
     assert [lease.number for lease in claim(ledger, study)] == list(range(3, 10))
 
 
-def test_stages_overlap_where_the_study_allows_it(ledger: Ledger) -> None:
-    study = a_study(ledger, overlap=True)
-    claim(ledger, study)
-    assert [s.awaits_stage for s in ledger.waiting()] == [True]
+def is_over(ledger: Ledger, study: Study) -> bool:
+    found = ledger.between_stages(study)
+    assert found is not None
+    return found[1]
+
+
+def open_early(ledger: Ledger, number: int, first: int, *, more: bool = True) -> None:
+    ledger.open_stage(ledger.study("s"), number, a_stage(EARLY, first, 1), early=more)
+
+
+@pytest.mark.mariadb
+def test_an_early_ticket_waits_for_no_stage_and_no_stage_for_it(ledger: Ledger) -> None:
+    study = a_study(ledger, early=True)
+    leases = claim(ledger, study)
+    assert [s.name for s in ledger.waiting()] == ["s"]
     open_stage(ledger, study, 1, a_stage("polish", 3, None))
-    assert len(claim(ledger, study)) == 7
+    assert names(ledger, study) == ["warmup"], "its trials are under way"
+    open_early(ledger, 1, 3)
+    (early,) = claim(ledger, study)
+    assert (early.number, early.draw_index, early.opened) == (3, 3, 4)
+    finish(ledger, leases[1:])
+    assert not is_over(ledger, study)
+    finish(ledger, leases[:1])
+    assert is_over(ledger, study)
+    open_stage(ledger, study, 2, a_stage("architecture", 4, 2))
+    assert names(ledger, study) == ["warmup", EARLY, "architecture"]
+    late = claim(ledger, study)
+    assert [lease.number for lease in late] == [4, 5]
+    finish(ledger, late)
+    assert is_over(ledger, study), "the early ticket is under way still"
+    ledger.release([early], lost="worker w was killed")
+    assert is_over(ledger, study), "and may be given back"
+    finish(ledger, claim(ledger, study))
+    open_stage(ledger, study, 3, a_stage("polish", 6, None))
+    finish(ledger, claim(ledger, study))
+    assert ledger.study("s").state == "done"
+
+
+@pytest.mark.mariadb
+def test_early_tickets_end_with_their_share(ledger: Ledger) -> None:
+    study = a_study(ledger, early=True)
+    claim(ledger, study)
+    open_early(ledger, 1, 3, more=False)
+    open_early(ledger, 2, 4)
+    assert names(ledger, study) == ["warmup", EARLY], "one is left to issue"
+    claim(ledger, study)
+    assert ledger.waiting() == [], "nobody has to look again and again"
+    open_early(ledger, 2, 4)
+    assert names(ledger, study) == ["warmup", EARLY]
+
+
+def test_a_study_of_before_has_no_early_tickets(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    claim(ledger, study)
+    open_early(ledger, 1, 3)
+    assert names(ledger, study) == ["warmup"]
+
+
+@pytest.mark.mariadb
+def test_a_stage_waits_for_a_ticket_that_was_given_back(ledger: Ledger) -> None:
+    study = a_study(ledger, early=True)
+    leases = claim(ledger, study)
+    finish(ledger, leases[1:])
+    ledger.release(leases[:1])
+    assert not is_over(ledger, study)
+    open_stage(ledger, study, 1, a_stage("polish", 3, None))
+    assert names(ledger, study) == ["warmup"]
+
+
+def test_a_finish_waits_for_early_tickets_too(ledger: Ledger) -> None:
+    study, _ = ledger.create(
+        replace(A_STUDY, tickets=8, stage=a_stage("warmup", 0, 3), early=True,
+                final={"top": 1, "seeds": 2})
+    )  # fmt: skip
+    leases = claim(ledger, study)
+    open_early(ledger, 1, 3, more=False)
+    early = claim(ledger, study)
+    finish(ledger, leases)
+    open_stage(ledger, study, 2, a_stage("final", 4, 4))
+    assert names(ledger, study) == ["warmup", EARLY]
+    finish(ledger, early)
+    open_stage(ledger, study, 2, a_stage("final", 4, 4))
+    assert names(ledger, study)[-1] == "final"
+
+
+@pytest.mark.mariadb
+def test_one_worker_does_not_get_a_whole_stage(ledger: Ledger) -> None:
+    study, _ = ledger.create(replace(A_STUDY, tickets=20, stage=a_stage("warmup", 0, 4)))
+    for worker in ("w", "other"):
+        ledger.sign_on(worker, "host", 1, "cpu")
+    taken = [len(ledger.claim("w", study.study_id, up_to)) for up_to in (1, 3, 3, 3)]
+    assert taken == [1, 1, 0, 0], "its half, however often it asks"
+    assert len(ledger.claim("other", study.study_id, 3)) == 1
+    assert len(ledger.claim("other", study.study_id, 3)) == 1
+
+
+@pytest.mark.mariadb
+def test_a_worker_that_is_busy_with_another_study_is_left_nothing(ledger: Ledger) -> None:
+    study, _ = ledger.create(replace(A_STUDY, tickets=20, stage=a_stage("warmup", 0, 4)))
+    another, _ = ledger.create(replace(A_STUDY, name="another"))
+    for worker in ("w", "other"):
+        ledger.sign_on(worker, "host", 1, "cpu")
+    assert ledger.claim("other", another.study_id, 1)
+    assert [len(ledger.claim("w", study.study_id, 9)) for _ in range(2)] == [4, 0]
 
 
 def test_a_stage_of_another_first_ticket_is_not_opened(ledger: Ledger) -> None:
@@ -116,7 +215,7 @@ def test_a_retry_belongs_to_the_stage_of_what_it_runs_again(ledger: Ledger) -> N
     finish(ledger, leases[:1], TrialState.FAIL)
     finish(ledger, leases[1:])
     assert ledger.retry_failed("s") == 1
-    assert not ledger.study("s").awaits_stage, "its result may be the best"
+    assert not is_over(ledger, study), "its result may be the best"
     (again,) = claim(ledger, study)
     assert (again.draw_index, again.retry_of) == (0, 0)
     finish(ledger, [again])

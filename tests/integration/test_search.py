@@ -21,7 +21,7 @@ from hpsearch.search import Search
 from hpsearch.search.cmaes import ReplayedCmaEsSampler
 from hpsearch.search.distributions import distribution, to_optuna
 from hpsearch.spec import StudySpec, load
-from hpsearch.spec.settings import Direction
+from hpsearch.spec.settings import EARLY, Direction
 from hpsearch.stages import outline
 from hpsearch.stages.stage import Stage
 from hpsearch.store import study_rows
@@ -198,22 +198,47 @@ def test_a_stage_draws_from_its_own_ranges_whatever_the_pruner(bench, sampler, p
         study.end(lease, trial_id)
 
 
-@pytest.mark.parametrize("overlap", ["true", "false"])
-def test_the_next_stage_has_its_share_of_what_the_hours_hold(bench, overlap: str) -> None:
-    study = bench("random", extra=f", strategy: staged, overlap: {overlap}", hours="1")
+def test_the_next_stage_has_its_share_of_what_the_hours_hold(bench) -> None:
+    study = bench("random", extra=", strategy: staged", hours="1")
     uid = study.study.study_id
     staging = Staging(study.ledger, study.study, study.spec, study.search, study.mirror)
     begun = [study.begin() for _ in range(16)]
     assert study.ledger.claim("w", uid) == []
-    assert not staging.advance(), "nobody knows the pace yet"
+    assert not staging.advance(idle=False), "nobody knows the pace yet"
     for one in begun:
         study.end(*one)
     # 16 in 720 s: the hour holds 64 more.
     study.ledger.database.write(lambda connection: study_rows.put(connection, uid, active_s=720.0))
-    assert staging.advance()
+    assert staging.advance(idle=False)
     assert [(s.name, s.count) for s in study.search.stages] == [
         ("warmup", 16), ("architecture", 8),
     ]  # fmt: skip
+
+
+def test_an_early_ticket_is_drawn_the_same_whoever_has_it(bench) -> None:
+    study = bench("tpe", extra=", strategy: staged, pruner: none", version=2)
+    staging = Staging(study.ledger, study.study, study.spec, study.search, study.mirror)
+    begun = [study.begin() for _ in range(40)]
+    for one in begun[1:]:
+        study.end(*one)
+    assert not staging.advance(idle=False), "a trial of the warm-up is under way"
+    assert staging.advance(idle=True)
+    (early,) = study.search.stages[1:]
+    assert (early.name, early.first, early.count) == (EARLY, 40, 1)
+    (lease,) = study.ledger.claim("w", study.study.study_id)
+    drawn = []
+    for _ in range(2):
+        study.open()
+        (proposal,) = study.search.propose([lease])
+        drawn.append(proposal.params)
+        assert proposal.user_attrs["stage"] == EARLY
+    assert drawn[0] == drawn[1]
+    values = study.search.values(proposal)
+    assert all(p.domain.contains(values[p.name]) for p in early.parameters)
+    study.end(*begun[0])
+    assert staging.advance(idle=False), "and no stage waits for it"
+    study.enter()
+    assert [s.name for s in study.search.stages] == ["warmup", EARLY, "architecture"]
 
 
 @pytest.mark.parametrize("widen", ["true", "false"])

@@ -456,7 +456,7 @@ def test_a_worker_that_knows_of_no_finish_trains_what_another_has_opened(place: 
         study = place.ledger.study("s")
         spec = StudySpec.from_document(study.document)
         mirror = Mirror(place.ledger.database, study.study_id, "s", study.direction)
-        Staging(place.ledger, study, spec, Search(spec, mirror), mirror).advance()
+        Staging(place.ledger, study, spec, Search(spec, mirror), mirror).advance(idle=False)
         to_the_end()
     assert [t.user_attrs["stage"] for t in place.trials] == ["joint"] * 3 + ["final"] * 4
     (found,) = place.ledger.verdicts(study.study_id)

@@ -14,6 +14,7 @@ import pytest
 from hpsearch.search.views import View, rate_scale
 from hpsearch.spec import StudySpec, load
 from hpsearch.spec.ranges import narrowed
+from hpsearch.spec.settings import EARLY
 from hpsearch.spec.space import Choices, Range
 from hpsearch.stages import outline
 from hpsearch.stages.outline import Done
@@ -373,3 +374,103 @@ def test_a_sampler_sees_a_trial_under_way_as_it_is_by_now(spec) -> None:
     assert len(view.get_trials()) == 1
     trial.suggest_float("lr", 1e-2, 1e-1, log=True)
     assert view.get_trials() == [], "what was drawn lies outside the stage's range"
+
+
+# --- tickets of the polish before its time ----------------------------------------------------
+
+
+def with_early(spec: StudySpec, wanted: int, trials: int = 60) -> list[Stage]:
+    """All stages, where that many tickets of the polish are asked for behind each."""
+    stages: list[Stage] = []
+    first = 0
+    while first < trials:
+        stages.append(outline.opening(spec, stages, results(0.5), first, trials - first))
+        first = trials if stages[-1].count is None else first + stages[-1].count
+        for _ in range(min(wanted, outline.spare(spec, stages, trials - first))):
+            stages.append(outline.early(spec, stages, results(0.5), first))
+            first += 1
+    assert first == trials
+    return stages
+
+
+def own(stages: list[Stage]) -> list[tuple[str, int | None, tuple[Any, ...]]]:
+    """The stages that are not early tickets of the polish."""
+    return [(s.name, s.count, s.parameters) for s in stages if s.name != EARLY]
+
+
+@pytest.mark.parametrize("wanted", [1, 3, 5, 60])
+@pytest.mark.parametrize("trials", [13, 29, 60, 100])
+def test_early_tickets_are_the_polish_s_and_no_other_stage_s(spec, wanted, trials) -> None:
+    study = spec()
+    plain, mixed = walked(study, results(0.5), trials), with_early(study, wanted, trials)
+    early = [s for s in mixed if s.name == EARLY]
+    polish = trials - plain[-1].first
+    assert len(early) == min(wanted * (len(plain) - 1), polish) > 0
+    whole = own(mixed)
+    assert whole[: len(plain) - 1] == own(plain)[:-1]
+    assert [name for name, *_ in whole[len(plain) - 1 :]] == ["polish"] * (len(early) < polish)
+
+
+def test_an_early_ticket_is_drawn_as_one_of_the_polish(spec) -> None:
+    study = spec()
+    stages = walked(study, results(0.5))
+    early = outline.early(study, stages[:1], results(0.5), 12)
+    assert (early.name, early.first, early.count, early.bases) == (EARLY, 12, 1, ())
+    assert (early.parameters, early.samplers) == (stages[-1].parameters, stages[-1].samplers)
+    assert Stage.from_json(json.loads(json.dumps(early.as_json())), study.space) == early
+
+
+def test_without_a_result_an_early_ticket_is_drawn_around_the_default(spec) -> None:
+    study = spec()
+    early = outline.early(study, walked(study, [])[:1], [Done(0, BEST, None)], 12)
+    assert early.points == (), "the default itself was run in the warm-up"
+    assert domain_of(early, "lr") == narrowed(domain(study, "lr"), 1e-2, 0.3)
+
+
+def domain_of(stage: Stage, name: str) -> Any:
+    return stage.free[name].domain
+
+
+def test_early_tickets_of_a_grid_run_one_cell_after_another(spec) -> None:
+    study = spec(auto="grid", **{"start: [{depth: 1}]\n": ""}, **SMALL)
+    stages = with_early(study, 1)
+    counted = [s.before for s in stages if s.name in (EARLY, "polish")]
+    assert counted == list(range(len(counted)))
+
+
+@pytest.mark.parametrize(("said", "trials"), [
+    ("stages: [{stage: warmup, share: 1}, {stage: architecture, share: 1}]", 60),
+    ("stages: [{stage: polish, share: 1}, {stage: architecture, share: 1}]", 60),
+    ("", 2),
+])  # fmt: skip
+def test_where_no_polish_is_to_come_none_is_early(spec, said: str, trials: int) -> None:
+    study = spec(said)
+    for known in range(1, len(walked(study, [], trials)) + 1):
+        stages = walked(study, [], trials)[:known]
+        left = trials - sum(s.count or trials for s in stages)
+        assert outline.spare(study, stages, left) == 0
+
+
+def test_a_joint_search_has_no_early_tickets(spec) -> None:
+    study = spec(**{"strategy: staged": "strategy: joint"})
+    assert outline.spare_behind(study, (), outline.starting(study), 60) == 0
+
+
+def test_early_tickets_are_of_what_the_hours_hold(spec) -> None:
+    study = spec(**HOURS)
+    start = outline.starting(study)
+    assert outline.spare_behind(study, (), start, 5000, held=80) == 43
+    assert outline.spare(study, [start], 4984, held=8) == 6
+    early = outline.early(study, [start], results(0.5), 16)
+    assert outline.spare(study, [start, early], 4983, held=7) == 5
+    then = outline.opening(study, [start, early], results(0.5), 17, 4983, held=159)
+    assert (then.name, then.count) == ("architecture", 14), "as it would be without it"
+
+
+def test_a_polish_between_others_is_less_by_what_was_early(spec) -> None:
+    said = ("stages: [{stage: warmup, share: 1}, {stage: polish, share: 2},"
+            " {stage: architecture, share: 1}]")  # fmt: skip
+    stages = with_early(spec(said), 4)
+    assert [(s.name, s.count) for s in stages if s.name != EARLY] == [
+        ("warmup", 15), ("polish", 26), ("architecture", None),
+    ]  # fmt: skip

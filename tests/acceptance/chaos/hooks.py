@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,23 +170,45 @@ def terminate_in(epoch: int, ticket: int | None = None) -> None:
     _before_epoch(ask)
 
 
-def freeze_in(epoch: int) -> None:
-    """SIGSTOP as this epoch begins the first time, while no transaction is open.
+def freeze_in(epoch: int, ticket: int | None = None) -> None:
+    """SIGSTOP as this epoch, of a ticket or of any, begins the first time, while no transaction is
+    open.
 
     A process stopped inside a transaction would hold SQLite's lock against everyone.
     """
-    gate = threading.RLock()
-    event.listen(sa.pool.Pool, "checkout", lambda *_: gate.acquire())
-    event.listen(sa.pool.Pool, "checkin", lambda *_: gate.release())
-    left = [1]
+    gate, left = _between_transactions(), [1]
 
-    def stop(_ticket: int, now: int) -> None:
-        if now == epoch and left:
+    def stop(number: int, now: int) -> None:
+        if now == epoch and ticket in (None, number) and left:
             left.clear()
             with gate:
                 os.kill(os.getpid(), signal.SIGSTOP)
 
     _before_epoch(stop)
+
+
+def _between_transactions() -> AbstractContextManager[Any]:
+    """A lock that any thread has while it has a connection to the database."""
+    gate = threading.RLock()
+    event.listen(sa.pool.Pool, "checkout", lambda *_: gate.acquire())
+    event.listen(sa.pool.Pool, "checkin", lambda *_: gate.release())
+    return gate
+
+
+def freeze_after(verb: str) -> None:
+    """SIGSTOP once a verb has been done for the first time, while no transaction is open."""
+    method, gate, left = getattr(Ledger, verb), _between_transactions(), [1]
+
+    @functools.wraps(method)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        result = method(*args, **kwargs)
+        if left:
+            left.clear()
+            with gate:
+                os.kill(os.getpid(), signal.SIGSTOP)
+        return result
+
+    setattr(Ledger, verb, wrapped)
 
 
 def freeze_at_commit(verb: str) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import sqlalchemy as sa
 
 from hpsearch.errors import HpsearchError
 from hpsearch.runner import Failure, Report
@@ -29,7 +30,9 @@ from hpsearch.worker.keeper import Keeper
 from hpsearch.worker.running import Running
 from tests.acceptance.chaos import hooks
 
-__all__ = ["ACTS", "EXTRA", "FINAL", "act_at", "fail_once", "note_moves"]
+__all__ = [
+    "ACTS", "EXTRA", "FINAL", "LET_GO", "act_at", "fail_once", "let_go_at", "note_moves",
+]  # fmt: skip
 
 EXTRA = 2
 """Trials that `extend` adds."""
@@ -127,6 +130,23 @@ def act_at(move: str, act: str, refused: Path) -> None:
             ACTS[act]()
         except HpsearchError as error:
             refused.write_text(str(error))
+
+    after_moves(do)
+
+
+LET_GO = sa.text(
+    "UPDATE hpsearch_leases SET until = until - 2000, taken_at = taken_at - 2000 "
+    "WHERE worker = :worker AND ended_at IS NULL AND until - taken_at > 500"
+)
+"""The long leases of a worker have run out."""
+
+
+def let_go_at(move: str, worker: str) -> None:
+    """Let the long leases of a worker that is dead run out at that move."""
+
+    def do(name: str) -> None:
+        if name == move:
+            _ledger().database.write(lambda c: c.execute(LET_GO, {"worker": worker}))
 
     after_moves(do)
 

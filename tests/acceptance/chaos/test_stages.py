@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from functools import partial
 
 import optuna
 import pytest
 
-from tests.acceptance.chaos import hooks
-from tests.acceptance.chaos.harness import Crew, study
+from hpsearch.spec.settings import EARLY
+from tests.acceptance.chaos import hooks, moves
+from tests.acceptance.chaos.harness import Crew, connected, study, until
 from tests.acceptance.chaos.invariants import assert_invariants
 from tests.acceptance.chaos.test_fault_points import (
     Copies,
@@ -30,7 +32,11 @@ PARAMETERS = (
 )
 SEARCHED, TOP, SEEDS, EPOCHS = 16, 1, 2, 2
 TRIALS = SEARCHED + (TOP + 1) * SEEDS
-STAGES = ["warmup", "architecture", "learning_rate", "regularization", "polish", "final"]
+SIZES = {
+    "warmup": 3, "architecture": 2, "learning_rate": 2, "regularization": 1, "polish": 8,
+    "final": (TOP + 1) * SEEDS,
+}  # fmt: skip
+"""The tickets of each stage, in their order."""
 
 
 def staged(stack: int | str = 2, *more: str) -> str:
@@ -41,20 +47,30 @@ def staged(stack: int | str = 2, *more: str) -> str:
     return text.replace("search: {", "search: {strategy: staged, carry: 1, ")
 
 
-def assert_stages(crew: Crew, *, in_order: bool = True) -> None:
-    """Each was opened once, its tickets follow those of the one before, and the verdict is one."""
+def assert_stages(crew: Crew) -> None:
+    """Each was opened once, its tickets follow those of the one before, and the verdict is one.
+
+    Tickets of the polish that were drawn early lie between, and are as many fewer in the polish.
+    """
     found = crew.rows("SELECT number, first, name FROM hpsearch_stages ORDER BY number")
-    assert [row.name for row in found] == STAGES
+    assert [row.number for row in found] == list(range(len(found)))
     assert [row.first for row in found] == sorted({row.first for row in found})
     trials = optuna.load_study(study_name="s", storage=crew.url).trials
     ends = [*(row.first for row in found[1:]), TRIALS]
-    last = None
+    last, counts = None, dict.fromkeys(SIZES, 0)
     for row, end in zip(found, ends, strict=True):
         of_stage = [t for t in trials if row.first <= t.user_attrs["ticket"] < end]
         assert {t.user_attrs["stage"] for t in of_stage} == {row.name}
-        if in_order and last is not None:
+        counts["polish" if row.name == EARLY else row.name] += len(of_stage)
+        if row.name == EARLY:
+            assert len(of_stage) == 1
+            continue
+        if last is not None:
             assert min(t.datetime_start for t in of_stage) >= last, row.name
         last = max(t.datetime_complete for t in of_stage)
+    assert counts == SIZES
+    own = [row.name for row in found if row.name != EARLY]
+    assert own == [name for name in SIZES if name != "polish" or name in own], "each once"
     (use,) = crew.rows("SELECT number, result FROM hpsearch_finishes")
     assert use.number == 1
     assert '"test"' in use.result
@@ -71,13 +87,85 @@ def test_stages_open_in_order_with_one_worker_and_with_four(stack, crew: Crew) -
     assert not crew.trouble()
 
 
-def test_stages_that_overlap_keep_the_budget(crew: Crew) -> None:
-    crew.submit(staged("off").replace("search: {", "search: {overlap: true, "))
-    for _ in range(4):
-        crew.worker(partial(hooks.pace, 0.02))
+def early_ones(crew: Crew) -> list[int]:
+    """The tickets of the polish that were drawn early."""
+    query = f"SELECT first FROM hpsearch_stages WHERE name = '{EARLY}' ORDER BY first"
+    return [row.first for row in crew.rows(query)]
+
+
+FIRST_EARLY = SIZES["warmup"]
+LEFT = staged("off", "retry: {crash: 9}")
+
+
+def leave_a_ticket(crew: Crew, text: str) -> None:
+    """A worker holds a ticket of the warm-up for long, and is dead."""
+    crew.submit(text)
+    crew.prefix, crew.env["HPSEARCH_LEASE_S"] = "dead", "1000"
+    doom = hooks.Doom("claiming", "after claim", 1)
+    crew.worker(partial(hooks.doomed, doom)).ends(-9)
+
+
+def let_go(crew: Crew) -> None:
+    """Its lease has run out."""
+    with connected(crew.url) as connection:
+        connection.execute(moves.LET_GO, {"worker": "dead0"})
+        connection.commit()
+
+
+@on("sqlite")
+@pytest.mark.parametrize("every", [2, pytest.param(1, marks=pytest.mark.nightly)])
+def test_a_worker_dies_about_an_early_ticket(backend: str, every: int, copies: Copies) -> None:
+    """As it opens its stage, claims it, gives it a trial, trains, reports and ends it."""
+    leave_a_ticket(copies.template, LEFT)
+    nth = {"training": (FIRST_EARLY - 1) * EPOCHS + 1}
+    dooms = [
+        hooks.Doom(moment, where, nth.get(moment, FIRST_EARLY))
+        for moment, places in hooks.MOMENTS.items() if moment != "checkpoint"
+        for where in places
+    ]  # fmt: skip
+    first = copies.copy()
+    note = partial(hooks.note_points, first.folder / "points")
+    first.worker(hooks.report_at_once, note, partial(hooks.doomed, dooms[0])).ends(-9)
+    points = [point for point in points_of(first) if point.startswith("open_stage ")]
+    assert len(points) > 3, points
+    ways: list[tuple[hooks.Hook, bool]] = [
+        *((partial(hooks.die_at, point), point.endswith(" done")) for point in points),
+        *((partial(hooks.doomed, doom), True) for doom in dooms),
+    ]
+    for batch in batches(ways[::every]):
+        crews = [(way, opened, copies.copy()) for way, opened in batch]
+        for way, _, crew in crews:
+            crew.worker(hooks.report_at_once, way)
+        for way, opened, crew in crews:
+            crew.workers[0].ends(-9)
+            assert early_ones(crew)[:1] == ([FIRST_EARLY] if opened else []), way
+            let_go(crew)
+            crew.worker()
+        for _, _, crew in crews:
+            crew.finish()
+            assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
+            assert_stages(crew)
+
+
+@on("sqlite")
+@pytest.mark.parametrize("freeze", [
+    partial(hooks.freeze_after, "open_stage"), partial(hooks.freeze_in, 2, FIRST_EARLY),
+])  # fmt: skip
+def test_a_worker_comes_back_late_to_an_early_ticket(
+    backend: str, freeze: hooks.Hook, copies: Copies
+) -> None:
+    leave_a_ticket(copies.template, LEFT)
+    crew = copies.copy()
+    frozen = crew.worker(hooks.report_at_once, freeze)
+    until(lambda: frozen.frozen, what="the worker to freeze")
+    assert early_ones(crew) == [FIRST_EARLY]
+    let_go(crew)
+    other = crew.worker(partial(hooks.pace, 0.05))
+    until(lambda: crew.leases(worker=other.name, number=FIRST_EARLY), what="the early ticket")
+    frozen.send(signal.SIGCONT)
     crew.finish()
     assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
-    assert_stages(crew, in_order=False)
+    assert_stages(crew)
 
 
 @on("sqlite")

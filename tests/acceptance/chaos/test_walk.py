@@ -11,7 +11,8 @@ disturbed. But for
 - `final` once all trainings have ended and before the test part is used: what is for a network
   that was lost takes other seeds.
 
-There the invariants and the number of trainings alone are looked at.
+There the invariants and the number of trainings alone are looked at, and so they are where a worker
+dies and the next one, until its lease has run out, draws other tickets of the polish early.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ import pytest
 
 from hpsearch.errors import NotFoundError
 from tests.acceptance.chaos import hooks, moves
-from tests.acceptance.chaos.harness import Crew, study
+from tests.acceptance.chaos.harness import Crew, Hook, study
 from tests.acceptance.chaos.invariants import assert_invariants
 from tests.acceptance.chaos.test_fault_points import Copies, batches, copies, on
+from tests.acceptance.chaos.test_stages import early_ones, leave_a_ticket, let_go
 
 __all__ = ["copies"]
 
-EPOCHS, SEARCHED, FAILING = 2, 6, 1
+EPOCHS, SEARCHED, FAILING, EARLY_TICKET = 2, 6, 2, 1
 """The ticket FAILING fails, so that there is something to retry."""
 
 PARAMETERS = (
@@ -51,11 +53,19 @@ VERDICT = ("winner", "validation", "test", "default", "difference", "asked", "co
 class Walk:
     """The run that nobody disturbs, and runs that somebody does."""
 
-    def __init__(self, copies: Copies) -> None:
+    def __init__(self, copies: Copies, *, early: bool = False) -> None:
+        """With `early` a ticket is held elsewhere, until one of the polish has been drawn early."""
         self._copies = copies
-        copies.template.submit(STUDY)
+        self._hooks: tuple[Hook, ...] = ALWAYS
+        if early:
+            leave_a_ticket(copies.template, STUDY)
+            self._hooks = (*ALWAYS, partial(moves.let_go_at, f"record {EARLY_TICKET}.end", "dead0"))
+        else:
+            copies.template.submit(STUDY)
         crew = copies.copy()
-        crew.worker(*ALWAYS, partial(moves.note_moves, crew.folder / "moves")).ends()
+        crew.worker(*self._hooks, partial(moves.note_moves, crew.folder / "moves")).ends()
+        self.drawn_early = early_ones(crew)
+        assert self.drawn_early == ([EARLY_TICKET] if early else [])
         lines = (crew.folder / "moves").read_text().splitlines()
         self.phases = dict(line.rsplit(" ", 1) for line in lines)
         """Of each move, whether it belongs to the search or to the finish."""
@@ -72,9 +82,10 @@ class Walk:
             crews = {step: self._copies.copy() for step in batch}
             for (act, move), crew in crews.items():
                 act_at = partial(moves.act_at, move, act, crew.folder / "refused")
-                crew.worker(*ALWAYS, act_at)
+                crew.worker(*self._hooks, act_at)
             for (act, _), crew in crews.items():
                 crew.workers[0].ends(-9 if act == "kill" else 0)
+                let_go(crew)
                 revive(crew)
             for (act, move), crew in crews.items():
                 for worker in crew.workers[1:]:
@@ -108,6 +119,8 @@ class Walk:
             or (act in ("stop", "stop, resume", "pause", "pause, stop") and at_the_end)
         ), where
         if in_search and (act in CHANGES_THE_SEARCH or stopped_in_search(crew)):
+            return
+        if early_ones(crew) != self.drawn_early:
             return
         if act == "final" and (all_ended or either):
             return
@@ -161,10 +174,24 @@ def test_acts_in_a_finish_change_nothing(backend: str, copies: Copies) -> None:
     ])  # fmt: skip
 
 
+@on("sqlite")
+def test_acts_about_an_early_ticket(backend: str, copies: Copies) -> None:
+    """Its stage has been opened, it is claimed, begun, in training, and has ended."""
+    walk = Walk(copies, early=True)
+    opened, claimed, begun, *_ = walk.phases
+    reported, ended = (f"record {EARLY_TICKET}.{what}" for what in (1, "end"))
+    assert (opened, claimed, begun) == ("open_stage 1", "claim 1", "begin 1")
+    walk.go([
+        ("kill", opened), ("stop", opened), ("pause, stop", claimed), ("extend", begun),
+        ("terminate", reported), ("retry", ended),
+    ])  # fmt: skip
+
+
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
+@pytest.mark.parametrize("early", [False, True])
 @pytest.mark.parametrize("act", list(moves.ACTS))
 @on("sqlite")
-def test_any_act_at_any_move(backend: str, copies: Copies, act: str) -> None:
-    walk = Walk(copies)
+def test_any_act_at_any_move(backend: str, copies: Copies, act: str, *, early: bool) -> None:
+    walk = Walk(copies, early=early)
     walk.go([(act, move) for move in walk.phases])
