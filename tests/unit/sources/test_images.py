@@ -92,7 +92,7 @@ def test_parts_of_their_own_stay_apart(save, tmp_path):
     settings = DataSettings.of("images", tmp_path, path="pets")
     dataset = load(settings, CPU)
     assert dataset.record["rows"] == {"train": 6, "validation": 4, "test": 2}
-    looked = held_out(settings, dataset, dataset.record, CPU)
+    looked, _ = held_out(settings, dataset, dataset.record, CPU)
     wanted = read(tmp_path / "pets/test/a/0.png")
     assert torch.equal(looked.inputs[0], torch.from_numpy(dataset.preprocessing(wanted[None]))[0])
     # A guide that measures on the test part has all other images to train on.
