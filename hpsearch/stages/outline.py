@@ -39,6 +39,10 @@ _RETUNED = {"architecture": "lr", "batch_size": "lr", "optimizer": "lr"}
 """The learning rate belongs to the architecture, the batch size and the optimizer that it was found
 with (Godbole et al., Deep Learning Tuning Playbook, 2023): it is searched again beside them."""
 
+_EARLY_SHARE = 0.5
+"""Of the polish's tickets, those that may be drawn before its time. The others learn from all
+stages: with eight workers and all of them early, searches came to worse networks."""
+
 _RETUNE_WIDTH = 0.15
 _POLISH_WIDTH = 0.3
 """How far a narrow range reaches to each side of its centre, as a share of the whole range."""
@@ -238,8 +242,8 @@ def early(spec: StudySpec, opened: Sequence[Stage], done: Sequence[Done], first:
 
 
 def spare(spec: StudySpec, opened: Sequence[Stage], left: int, *, held: int | None = None) -> int:
-    """How many tickets of the polish's share may be drawn before its time: those that the stages
-    between will not need.
+    """How many tickets of the polish's share may be drawn before its time: up to half of those
+    that the stages between will not need.
 
     Args:
         spec: The study.
@@ -254,7 +258,7 @@ def spare(spec: StudySpec, opened: Sequence[Stage], left: int, *, held: int | No
     while coming[0].name != POLISH:
         held -= _share(held, coming)
         coming = coming[1:]
-    return max(min(_share(held, coming) - taken, left), 0)
+    return max(min(int(_EARLY_SHARE * _share(held, coming)) - taken, left), 0)
 
 
 def spare_behind(
