@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from hpsearch.sources.look import Look
     from hpsearch.sources.split import DataSettings
     from hpsearch.spec import StudySpec
-    from hpsearch.spec.source import DataSpec
     from hpsearch.spec.problem import Kind
+    from hpsearch.spec.source import DataSpec
     from hpsearch.spec.task import Baseline
 
 __all__ = [

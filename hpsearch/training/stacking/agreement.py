@@ -73,6 +73,9 @@ def disagreement(networks: Sequence[nn.Module], template: nn.Module, inputs_KN: 
 
 
 def _compared(networks: Sequence[nn.Module], template: nn.Module, inputs_KN: Tensor) -> str:
+    usual = torch.get_default_dtype()
+    if any(p.dtype != usual for p in networks[0].parameters()):
+        return "its parameters are not all float32"
     if attributes(networks[0]).keys() != attributes(template).keys():
         return "its networks differ in their layers"
     start = [_numbers(network) for network in networks]

@@ -98,6 +98,30 @@ class StackedNetwork:
         named = zip(self.shapes.items(), parts, strict=True)
         return {name: part.view(-1, *shape) for (name, shape), part in named}
 
+    def parts(self, row_P: Tensor) -> dict[str, Tensor]:
+        """A row as one tensor *S for each trained parameter, copied to the CPU.
+
+        They are views of one copy: a checkpoint of one large tensor is written faster than of many
+        small ones.
+        """
+        row = row_P.to("cpu", copy=True).unsqueeze(0)
+        return {name: part.squeeze(0) for name, part in self.split(row).items()}
+
+    def numbers_of(self, network: nn.Module) -> tuple[Tensor, dict[str, Tensor]]:
+        """The trained parameters of a network like the template as a row (P,), and copies of what
+        else it has, by name."""
+        named = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+        row = torch.cat([named[name].detach().flatten() for name in self.shapes])
+        return row, {name: named[name].detach().clone() for name in self.fixed}
+
+    def state_dict(
+        self, weights_KP: Tensor, fixed: Mapping[str, Tensor], slot: int
+    ) -> dict[str, Tensor]:
+        """What `state_dict` of a network with the numbers of a slot gives, on the CPU."""
+        named = {name: value[slot].cpu().clone() for name, value in fixed.items()}
+        named |= self.parts(weights_KP[slot])
+        return {name: named[listed] for name, listed in self.saved.items()}
+
     def train(self, training: bool) -> None:
         """Whether layers measure and drop."""
         self._template.train(training)

@@ -42,6 +42,10 @@ _WIDE = 1 << 15
 """Parameters of a network from which on its products take longer than the calls: a stack of two is
 timed beside one of a single slot, else one of eight."""
 
+_LARGEST = 1 << 24
+"""Parameters of a network from which on a stack is not tried: to compare it with networks alone
+takes longer than it could save."""
+
 _ROWS = 8
 """Rows by which a stack is compared with networks alone."""
 
@@ -90,6 +94,9 @@ def objection(candidate: Candidate, dataset: Dataset) -> str:
     rows = torch.arange(2 * _ROWS, device=dataset.train.device) % len(dataset.train)
     inputs = dataset.train.batch(rows)[0].cpu()
     networks = [member.network() for member in members]
+    weights = sum(parameter.numel() for parameter in networks[0].parameters())
+    if weights > _LARGEST:
+        return f"with {weights:,} weights a network fills the device by itself"
     inputs_2N = inputs.view(2, _ROWS, *inputs.shape[1:])
     return disagreement(networks, members[0].network(), inputs_2N)
 

@@ -143,7 +143,7 @@ class Stack:
         if state is not None:
             network.load_state_dict(state["model"])
             moments, best = state["optimizer"], state.get("best")
-        weights, fixed = self._numbers(network)
+        weights, fixed = self._network.numbers_of(network)
         row: dict[str, Any] = {
             "steps": course.epoch * len(course.batches), "weights": weights, "fixed": fixed,
             "shares": own_shares, "best": weights, "best_fixed": fixed,
@@ -160,14 +160,8 @@ class Stack:
             ])  # fmt: skip
         if best is not None:  # another than the last one
             network.load_state_dict(best)
-            row["best"], row["best_fixed"] = self._numbers(network)
+            row["best"], row["best_fixed"] = self._network.numbers_of(network)
         return row
-
-    def _numbers(self, network: nn.Module) -> tuple[Tensor, dict[str, Tensor]]:
-        """A network's trained parameters, (P,), and what else it has, by name."""
-        named = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-        flat = torch.cat([named[name].detach().flatten() for name in self._network.shapes])
-        return flat, {name: named[name].detach().clone() for name in self._network.fixed}
 
     def _let_go(self) -> None:
         """Of the memory that steps need: a recording of them, gradients."""
@@ -195,31 +189,22 @@ class Stack:
         """All it takes to go on with a candidate, alone or in another stack: plain types and
         tensors, copied to the CPU, under PyTorch's names."""
         course = self.members[slot]
-        moments = {name: self._split(moment[slot]) for name, moment in self._moments.items()}
+        moments = {
+            name: self._network.parts(moment[slot]) for name, moment in self._moments.items()
+        }
         if not course.settings["momentum"]:
             moments.pop("momentum_buffer", None)
         optimizer: dict[int, dict[str, Any]] = {}
         if steps := self._steps[slot]:
             for name, i in self._network.numbers.items():
-                optimizer[i] = {moment: parts[name] for moment, parts in moments.items()}
+                optimizer[i] = {moment: own[name] for moment, own in moments.items()}
                 if course.settings["optimizer"] != "sgd":
                     optimizer[i]["step"] = torch.tensor(float(steps))
-        model = self._model(self._weights, self._fixed, slot)
+        model = self._network.state_dict(self._weights, self._fixed, slot)
         state = {**course.state(), "model": model, "optimizer": optimizer}
         if course.keeping.best and course.best_epoch != course.epoch:
-            state["best"] = self._model(self._best, self._best_fixed, slot)
+            state["best"] = self._network.state_dict(self._best, self._best_fixed, slot)
         return state
-
-    def _model(self, weights: Tensor, fixed: Mapping[str, Tensor], slot: int) -> dict[str, Any]:
-        """What `state_dict` of a network in this slot would give."""
-        named = {name: value[slot].cpu().clone() for name, value in fixed.items()}
-        named |= self._split(weights[slot])
-        return {name: named[listed] for name, listed in self._network.saved.items()}
-
-    def _split(self, row_P: Tensor) -> dict[str, Tensor]:
-        # Views of one copy: a checkpoint of one large tensor is written faster than of many small.
-        row = row_P.to("cpu", copy=True).unsqueeze(0)
-        return {name: part.squeeze(0) for name, part in self._network.split(row).items()}
 
     # --- what it does -------------------------------------------------------------------------
 

@@ -245,6 +245,9 @@ ALONE: dict[str, tuple[Callable[[], nn.Module], Any, str]] = {
                               "a tensor that `forward` makes anew holds one network's numbers"),
     "a count of calls": (lambda: Net(counting, a=linear()), ROWS,
                          "`forward` changes the network's attributes"),
+    "parameters in double precision": (
+        lambda: Net(lambda s, x: s.b(s.a(x.double()).float()), a=linear(D, 8).double(),
+                    b=linear(8)), ROWS, "its parameters are not all float32"),
     "no parameters": (lambda: Net(lambda s, x: x[:, :C]), ROWS, "it has no parameters to train"),
     "a layer that is not used": (
         lambda: Net(lambda s, x: s.a(x), a=linear(), b=linear()), ROWS,
