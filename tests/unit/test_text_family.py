@@ -81,3 +81,18 @@ def test_both_directions_are_those_of_pytorch() -> None:
     forwards, backwards = one(packed)[1]
     expected = net.head(torch.cat([forwards, backwards], dim=1))
     torch.testing.assert_close(net(TOKENS[:3]), expected)
+
+
+def test_leaky_relu_has_the_slope_that_is_given() -> None:
+    for settings, slope in (({}, 0.01), ({"negative_slope": 0.3}, 0.3)):
+        net = network(body="conv1d", dense=3, activation="leaky_relu", **settings)
+        leaky = [layer for layer in net.modules() if isinstance(layer, nn.LeakyReLU)]
+        assert [layer.negative_slope for layer in leaky] == [slope, slope]
+
+
+def test_vectors_have_a_length_of_1_and_move_further_than_their_weights() -> None:
+    net: Any = network(embedding=256)
+    tokens = torch.arange(2, WORDS)
+    vectors = net.embeddings(tokens)
+    assert float(vectors.detach().norm(dim=1).mean()) == pytest.approx(1, rel=0.05)
+    torch.testing.assert_close(vectors, net.embeddings.weight[tokens] * 16)

@@ -1,7 +1,7 @@
 """Networks that read text."""
 
 from hpsearch.families import Family, Setting
-from hpsearch.families.shared import ACTIVATION, DROPOUT, INIT
+from hpsearch.families.shared import ACTIVATION, DROPOUT, INIT, NEGATIVE_SLOPE
 
 __all__ = ["FAMILY"]
 
@@ -35,7 +35,7 @@ FAMILY = Family(
         Setting("dense", "int", 0,
                 "Units of a dense layer before the last one; 0 for none.", low=0, high=65536,
                 more="capacity"),
-        ACTIVATION, DROPOUT, INIT,
+        ACTIVATION, NEGATIVE_SLOPE, DROPOUT, INIT,
     ),
     build="hpsearch.families.text.network:text",
 )  # fmt: skip
