@@ -42,7 +42,7 @@ def check_look(spec: StudySpec, base: Path, seen: Look) -> None:
         return
     task = spec.data.task or usual("classes" if seen.classes else "numbers").name
     check_task(spec, task)
-    check_settings(spec, task, seen.classes)
+    check_settings(spec, task, len(seen.classes))
     if seen.rarest is not None and seen.rarest < _FEW_ROWS:
         check_table(spec, base)
 

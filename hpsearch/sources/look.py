@@ -25,9 +25,9 @@ class Look:
     """Choices that may hurt."""
     facts: Any = None
     """The same as plain values, for `--json`."""
-    classes: int | None = None
-    """How many classes there are, 0 where the target is a number; None where that is not known, as
-    not all was looked at."""
+    classes: tuple[str, ...] | None = None
+    """The names of the classes, none where the target is a number; None where they are not known,
+    as not all was looked at."""
     kind: Kind | None = None
     """What one input is, where that depends on the data."""
     rarest: int | None = None

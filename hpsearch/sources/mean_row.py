@@ -3,7 +3,6 @@ row."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,10 +34,9 @@ def mean_row(problem: Problem, train: Part, validation: Part) -> Baseline:
     around = named(task.around)(network, task.losses[0].name)
     outputs = torch.cat([around(piece) for piece in validation.pieces(_PIECE)])
     names = [metric.name for metric in task.metrics]
-    found = learning(task.name).measure(outputs.unsqueeze(0), validation.targets, problem, names)
-    values = {name: float(value) for name, value in found.metrics.items()}
-    known = {name: value for name, value in values.items() if math.isfinite(value)}
-    return Baseline("distance to the mean row", known)
+    measured = learning(task.name).measure(outputs.unsqueeze(0), validation.targets, problem, names)
+    values = {name: float(value) for name, value in measured.metrics.items()}
+    return Baseline("distance to the mean row", values)
 
 
 class _Constant(nn.Module):

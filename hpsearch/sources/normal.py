@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.errors import DataError
+from hpsearch.sources.kinds import check_kinds
 from hpsearch.sources.split import Split, divide, latest, stratified
-from hpsearch.spec.faults import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,24 +36,9 @@ def marked(raw: Raw, section: DataSpec) -> Raw:
     """
     if not section.normal:
         return replace(raw, targets=np.zeros(len(raw.targets), np.int64), classes=())
-    if not raw.classes:
-        raise DataError("data.normal names classes, and the target is a number in this data")
-    for key in ("normal", "strange"):
-        for name in getattr(section, key):
-            if name not in raw.classes:
-                raise DataError(_unknown(key, name, raw.classes))
+    check_kinds(section, raw.classes)
     strange = section.strange or tuple(n for n in raw.classes if n not in section.normal)
-    if not strange:
-        raise DataError("data.normal names every class; leave one out, or leave the key out where "
-                        "all rows are normal")  # fmt: skip
     return replace(raw, normal=tuple(dict.fromkeys(section.normal)), strange=strange)
-
-
-def _unknown(key: str, name: str, classes: Sequence[str]) -> str:
-    meant = nearest(name, classes)
-    hint = f"; did you mean {meant}?" if meant else ""
-    listed = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
-    return f"data.{key}: there is no class {name!r}; the classes are {listed}{hint}"
 
 
 def divide_kinds(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import DataError
+from hpsearch.sources.kinds import check_kinds
 from hpsearch.spec import versions
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.faults import listed
@@ -64,6 +65,8 @@ def look(spec: StudySpec, base: Path) -> Look | None:
     seen: Look = named(source.look)(_section(spec), base)
     if seen.kind is not None:
         check_takes(spec, seen.kind)
+    if seen.classes is not None:
+        check_kinds(spec.data, seen.classes)
     return seen
 
 

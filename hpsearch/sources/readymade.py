@@ -43,17 +43,6 @@ _IDX_FILES = tuple(
     for part in ("train", "t10k")
     for content in ("images-idx3", "labels-idx1")
 )
-_CLASSES = {
-    "fashion_mnist": (
-        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
-        "Ankle boot",
-    ),
-    "mnist": (
-        "0 - zero", "1 - one", "2 - two", "3 - three", "4 - four", "5 - five", "6 - six",
-        "7 - seven", "8 - eight", "9 - nine",
-    ),
-}  # fmt: skip
-"""Of the sources in those files, as torchvision names them."""
 _FILES = {
     "fashion_mnist": "raw/train-images-idx3-ubyte", "mnist": "raw/train-images-idx3-ubyte",
     "cifar10": "data_batch_1",
@@ -105,7 +94,9 @@ def read_digits(section: ImageSpec, base: Path, decided: object = None) -> Raw:
     except OSError as error:
         raise DataError(f"digits, a part of scikit-learn, cannot be read: {error}") from error
     images_NCHW = rows[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8)
-    return _raw(images_NCHW, rows[:, -1], tuple("0123456789"), section.normalize, brightest=16)
+    return _raw(
+        images_NCHW, rows[:, -1], SOURCES[section.source].classes, section.normalize, brightest=16
+    )
 
 
 def _raw(
@@ -138,13 +129,13 @@ def _read(
     source: str, folder: Path, *, train: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
     """Images (N, C, H, W), targets (N,) and class names of one part."""
-    if source in _CLASSES:
+    if _FILES[source].startswith("raw/"):
         folder = folder / SOURCES[source].folder / "raw"
         files = _IDX_FILES[:2] if train else _IDX_FILES[2:]
         images, targets = (_read_idx(folder / f, n) for f, n in zip(files, (3, 1), strict=True))
         if len(images) != len(targets):
             raise ValueError(f"{len(images)} images in {files[0]}, {len(targets)} labels beside it")
-        return images[:, None], targets.astype(np.int64), _CLASSES[source]
+        return images[:, None], targets.astype(np.int64), SOURCES[source].classes
     data = _torchvision(source)(folder, train=train, download=False)
     images = np.asarray(data.data).transpose(0, 3, 1, 2)
     return images, np.asarray(data.targets, dtype=np.int64), tuple(data.classes)

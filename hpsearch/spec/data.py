@@ -11,9 +11,9 @@ from hpsearch.spec.source import SOURCES, DataSpec
 from hpsearch.spec.task import TASKS, reconstructing, usual
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from hpsearch.spec.faults import Faults
+    from hpsearch.spec.faults import Faults, Path
     from hpsearch.spec.source import Source
     from hpsearch.spec.task import Target
 
@@ -55,6 +55,11 @@ def _completed(data: DataSpec, faults: Faults) -> DataSpec:
         expected = f"{listed(fitting)}, as the source is {data.source}"
         faults.add(("data", "task"), expected, show(data.task), beside=[("data", "source")])
     _check_kinds(data, source, target, faults)
+    if data.measured_on_test and target == "inputs":  # strange rows have parts of their own
+        expected = f"a share, as data.task is {data.task}"
+        faults.add(
+            ("data", "validation"), expected, show(data.validation), beside=[("data", "task")]
+        )
     test = data.test
     if data.measured_on_test and test:
         expected = "no test share, as validation is test"
@@ -91,6 +96,8 @@ def _check_kinds(
         elif names and source.target == "numbers":
             expected = f"no {key}, as the target of {source.name} is a number"
             faults.add(("data", key), expected, show(list(names)))
+        elif source.classes:
+            _check_named(names, source.classes, ("data", key), faults)
     if target == "inputs" and data.strange and not data.normal:
         expected = "the classes whose rows are normal, as data.strange names others"
         faults.add(("data", "normal"), expected, "nothing", beside=[("data", "strange")])
@@ -98,3 +105,14 @@ def _check_kinds(
         if name in data.normal:
             expected = "classes beside those of data.normal"
             faults.add(("data", "strange", at), expected, show(name), beside=[("data", "normal")])
+
+
+def _check_named(
+    names: Sequence[str], classes: Sequence[str], path: Path, faults: Faults
+) -> None:  # fmt: skip
+    """Note the names that are none of `classes`, and names of all of them."""
+    for at, name in enumerate(names):
+        if name not in classes:
+            faults.add((*path, at), listed(classes), show(name), near=(name, classes))
+    if {*classes} <= {*names}:
+        faults.add(path, "some of the classes", "every class")

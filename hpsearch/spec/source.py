@@ -176,6 +176,8 @@ class Source:
     code: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Keys of the section that name a function of the study's own code, and with what each is
     called, such as `{"module": ("part", "seed")}`. One of them alone names the source."""
+    classes: tuple[str, ...] = ()
+    """The names of its classes, where they are the same in all its data."""
     folder: str = ""
     """The folder below `data.root` that its files lie in, where it has that key."""
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from PIL import Image
 
 from tests.acceptance.chaos import hooks
 from tests.acceptance.conftest import Command
@@ -45,6 +46,19 @@ def series(folder: Path) -> Path:
     for name, rows in (("series.csv", 200), ("new.csv", 30)):
         np.savetxt(folder / name, values[:rows], header="x", comments="", fmt="%.4f")
     return folder / "new.csv"
+
+
+def pictures(folder: Path) -> Path:
+    """A folder a class, of images of 12 x 12 that are brighter to the right or to the left."""
+    random = np.random.default_rng(0)
+    for kind, brightest in (("right", 100), ("left", -100)):
+        (folder / "pictures" / kind).mkdir(parents=True, exist_ok=True)
+        slope = 128 + np.linspace(-brightest, brightest, 12)
+        for number in range(24):
+            pixels = np.clip(slope[:, None] + random.normal(0, 20, (12, 12, 3)), 0, 255)
+            image = Image.fromarray(pixels.astype(np.uint8))
+            image.save(folder / "pictures" / kind / f"{number}.png")
+    return folder / "pictures"
 
 
 SEQUENCES = "{source: arrays, path: sequences.npz}"
@@ -119,6 +133,13 @@ CASES = {
         data="{source: digits, task: anomaly, normal: [0, 1, 2], limit: 600}",
         metric="auroc",
     ),
+    "autoencoder-sequences": Case(
+        "autoencoder",
+        "{width: 16, code: 4, dropout: 0.1, loss: huber, lr: {min: 1e-3, max: 1e-2}}",
+        data="{source: arrays, path: sequences.npz, task: anomaly, normal: [1]}",
+        metric="auroc",
+        write=sequences,
+    ),
     "conv_autoencoder": Case(
         "conv_autoencoder",
         "{channels: 4, batch_norm: true, dropout: 0.1, loss: l1, lr: {min: 1e-3, max: 1e-2}}",
@@ -126,6 +147,12 @@ CASES = {
         metric="reconstruction",
     ),
     "cnn": Case("cnn", "{channels: 4, batch_norm: true, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}"),
+    "cnn-files": Case(
+        "cnn",
+        "{channels: 4, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}",
+        data="{source: images, path: pictures}",
+        write=pictures,
+    ),
     "conv1d": Case(
         "conv1d",
         "{channels: 4, batch_norm: true, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}",

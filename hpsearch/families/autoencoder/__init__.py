@@ -15,9 +15,9 @@ __all__ = ["FAMILY"]
 
 FAMILY = Family(
     name="autoencoder",
-    doc="Dense layers that narrow to a code and widen again to the inputs; an image is read as "
-    "one row of numbers.",
-    takes=frozenset({"rows", "images"}),
+    doc="Dense layers that narrow to a code and widen again to the inputs; an image or a "
+    "sequence is read as one row of numbers.",
+    takes=frozenset({"rows", "images", "sequences"}),
     targets=frozenset({"inputs"}),
     settings=(
         CODE,

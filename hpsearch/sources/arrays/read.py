@@ -83,7 +83,7 @@ def look(section: ArraysSpec, base: Path) -> Look:
         lines=tuple(lines),
         notes=data.notes,
         facts={"kind": data.layout.kind, "shape": data.layout.shape, "rows": len(data.y)},
-        classes=len(classes),
+        classes=classes,
         kind=data.layout.kind,
         rarest=int(np.bincount(data.targets.values).min()) if classes else None,
     )

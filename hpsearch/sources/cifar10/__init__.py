@@ -13,5 +13,8 @@ SOURCE = Source(
     inputs="hpsearch.sources.inputs:ImageInputs",
     kind="images",
     target="classes",
+    classes=(
+        "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+    ),
     folder="cifar-10-batches-py",
-)
+)  # fmt: skip

@@ -13,4 +13,5 @@ SOURCE = Source(
     inputs="hpsearch.sources.inputs:ImageInputs",
     kind="images",
     target="classes",
+    classes=tuple("0123456789"),
 )

@@ -94,7 +94,7 @@ def look(section: ImagesSpec, base: Path) -> Look:
         lines=tuple(lines),
         notes=files.notes,
         facts={"images": len(files.names), "classes": list(files.classes), **own},
-        classes=len(files.classes),
+        classes=files.classes,
         rarest=min(counts.values()),
     )
 

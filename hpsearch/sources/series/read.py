@@ -117,7 +117,7 @@ def look(section: SeriesSpec, base: Path) -> Look:
         notes=(*table.notes, *decision.notes),
         warnings=decision.warnings,
         facts=decision.as_json(),
-        classes=0,
+        classes=(),
     )
 
 

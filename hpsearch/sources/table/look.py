@@ -71,7 +71,7 @@ def look(section: TableSpec, base: Path) -> Look:
         notes=decision.notes,
         warnings=decision.warnings,
         facts=decision.as_json(),
-        classes=None if goal is None else len(goal.classes),
+        classes=None if goal is None else goal.classes,
         rarest=_rarest(table, goal) if goal and goal.classes else None,
     )
 

@@ -164,7 +164,7 @@ def test_a_quick_look_counts_images(pets):
         SOURCES["images"].section.model_validate({"source": "images", "path": "pets"}), pets
     )
     assert isinstance(seen, looks.Look)
-    assert (seen.title, seen.classes, seen.rarest) == ("pets: 20 images", 2, 10)
+    assert (seen.title, seen.classes, seen.rarest) == ("pets: 20 images", ("cat", "dog"), 10)
     assert seen.lines == ("2 classes: cat, dog",)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations, pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ import torch
 from hpsearch.errors import DataError
 from hpsearch.sources.dataset import load
 from hpsearch.sources.normal import divide_kinds, marked, reference
+from hpsearch.sources.opening import look
 from hpsearch.sources.raw import Raw
 from hpsearch.sources.split import DataSettings, Split
+from hpsearch.spec import load as load_study
 from hpsearch.spec.problem import REFERENCE
 
 COUNTS = 100, 60, 40, 20
@@ -112,6 +115,19 @@ def test_no_group_is_in_two_parts() -> None:
 def test_classes_that_the_data_does_not_have_are_named(keys: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         marked(raw_of(), settings(**keys).section)
+
+
+def test_a_look_at_the_data_finds_them_too(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{n},{'uvw'[n % 3]}\n" for n in range(60)))
+    (tmp_path / "s.yaml").write_text(
+        "name: s\n"
+        "data: {source: table, path: t.csv, target: y, task: anomaly, normal: [U]}\n"
+        "network: {family: autoencoder}\nmetric: auroc\n"
+        "parameters: {lr: {min: 1e-4, max: 1e-2}}\n"
+        "budget: {trials: 2, epochs: 2}\n"
+    )
+    with pytest.raises(DataError, match="no class 'U'; the classes are u, v, w"):
+        look(load_study(tmp_path / "s.yaml"), tmp_path)
 
 
 def test_normal_classes_need_classes() -> None:

@@ -46,6 +46,26 @@ SECTIONS = [
             ),
             ("data: {source: digits, task: anomaly, normal: [1.5]}", "data.normal.0", "text"),
             (
+                "data: {source: digits, task: anomaly, normal: [1, 11]}",
+                "data.normal.1",
+                'expected one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; got "11"',
+            ),
+            (
+                "data: {source: fashion_mnist, task: anomaly, normal: [Ankle Boot]}",
+                "data.normal.0",
+                'got "Ankle Boot"; did you mean Ankle boot?',
+            ),
+            (
+                "data: {source: digits, task: anomaly, normal: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}",
+                "data.normal",
+                "expected some of the classes; got every class",
+            ),
+            (
+                "data: {source: digits, task: anomaly, normal: [1], validation: test}",
+                "data.validation",
+                'expected a share, as data.task is anomaly; got "test"',
+            ),
+            (
                 "data: {source: digits, task: anomaly}\nmetric: auroc",
                 "metric",
                 "expected reconstruction, or the classes of data.normal beside it",

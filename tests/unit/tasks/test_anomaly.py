@@ -44,6 +44,11 @@ def test_auroc_is_scikit_learns(ties: bool) -> None:
         assert float(metrics["auroc"][slot]) == pytest.approx(area, abs=1e-6)
 
 
+def test_where_all_rows_are_normal_there_is_no_auroc() -> None:
+    errors, targets = part()
+    assert {*measured(errors, targets.clamp(max=0), BARE).metrics} == {"reconstruction"}
+
+
 def test_the_error_is_that_of_normal_rows_alone() -> None:
     errors, targets = part()
     normal = (targets == 0) | (targets == 2)
