@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from dataclasses import asdict
 from enum import StrEnum
@@ -191,7 +192,10 @@ def best(
         show.details(snapshot, snapshot.network)
         show.leader(snapshot)
     if save is not None:
-        show.note(f"the network of trial {snapshot.network.number} is in {save}")
+        number, folder = snapshot.network.number, shlex.quote(str(save))
+        own = f" --code {shlex.quote(str(code))}" if code and snapshot.study.code else ""
+        use = show.call(f"predict {folder} FILE{own}")
+        show.note(f"the network of trial {number} is in {save}; predict with it: {use}")
         if snapshot.verdict is None:
             show.note("no finish has used the test part, so there is no test figure with it")
 

@@ -449,11 +449,18 @@ def result(snapshot: Snapshot) -> None:
         fruitless(snapshot)
     else:
         best(snapshot, snapshot.network)
+    _next_steps([(call(command), meaning) for command, meaning in _next(snapshot)])
+
+
+def _next_steps(steps: Sequence[tuple[str, str]]) -> None:
+    """Commands and what they do, side by side where the terminal has room, else a line each. No
+    command is ever broken, so that it can be pasted."""
     out.print("next:")
-    steps = [(call(command), meaning) for command, meaning in _next(snapshot)]
     width = max(len(command) for command, _ in steps)
+    fits = all(width + len(meaning) + 4 <= out.width for _, meaning in steps)
     for command, meaning in steps:
-        out.print(f"  {command:<{width}}  {meaning}", soft_wrap=True)
+        text = f"  {command:<{width}}  {meaning}" if fits else f"  {meaning}:\n    {command}"
+        out.print(text, soft_wrap=True)
 
 
 def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
@@ -557,21 +564,21 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if study.state == "done" and snapshot.network is not None and snapshot.network.checkpoint:
         own = f" --code {shlex.quote(_shortest(study.base))}" if study.code else ""
         save = f"best {study.name} --save {free(f'{study.name}-net')}{own}"
-        yield save, "its network, ready to use"
+        yield save, "save its network"
     over = study.finish == "done"  # what failed in a finish that has ended is not run again
     failed = [t for t in snapshot.trials if t.state == "FAIL" and not (over and t.stage == FINAL)]
     if any(not trial.untrainable for trial in failed) and not study.is_out_of_time:
         yield f"retry {study.name} --failed", "run failed trials again"
     yield "dashboard", "curves in a browser"
     if study.state == "done" and not snapshot.is_whole:
-        yield f"extend {study.name} {_more(study)}", "add to it; says how to search on"
+        yield f"extend {study.name} {_more(study)}", "add trials"
     tested = snapshot.verdict is not None or study.finish is not None
     if study.state == "done" and snapshot.best and snapshot.spec.data.test and not tested:
-        yield f"final {study.name}", "measure the best on the test part"
+        yield f"final {study.name}", "test the best, once"
     if study.state == "done" and snapshot.diagnosis is not None:
         file = free(f"{study.name}-next", ".yaml")
-        yield f"next {study.name} -o {file}", "a study file of what to try now"
-    yield f"export {study.name} -o {free(f'{study.name}-trials', '.csv')}", "all of it as a table"
+        yield f"next {study.name} -o {file}", "what to search now"
+    yield f"export {study.name} -o {free(f'{study.name}-trials', '.csv')}", "all trials as a table"
 
 
 def _more(study: Study) -> str:

@@ -281,6 +281,11 @@ def _parsed(folder: Path) -> Any:
     try:
         return json.loads(files.content(path, at_most=_MOST_CONFIG))
     except FileNotFoundError:
+        if not folder.exists():
+            raise CheckpointError(
+                f"no folder {folder}: hpsearch best STUDY --save {folder} makes one of a study's "
+                "best network"
+            ) from None
         raise CheckpointError(
             f"{folder} has no {CONFIG}: it is no network that hpsearch best STUDY --save has made"
         ) from None

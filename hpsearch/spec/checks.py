@@ -323,8 +323,8 @@ def _check_folders(head: StudySections | None, data: DataSpec | None, faults: Fa
 
 def _check_metric(data: DataSpec, metric: object, named: MetricSpec | None, faults: Faults) -> None:
     if metric is None and SOURCES[data.source].target is None:
-        faults.add(("metric",), "a value, as the data is a table: accuracy, auroc, rmse, ...",
-                   "nothing")  # fmt: skip
+        expected = f"accuracy, auroc, rmse, ...: required with source {data.source}"
+        faults.add(("metric",), expected, "nothing")
     fitting = {m.name: m for task in possible(data.task) for m in task.metrics}
     if named is not None and named.name in fitting:
         better = fitting[named.name].direction

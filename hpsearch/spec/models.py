@@ -359,8 +359,8 @@ class StudySections(Section):
         Annotated[str, PlainValidator(_metric, json_schema_input_type=str | MetricSpec)] | None
     ) = None
     """What the search improves, measured on validation data after every epoch: a name, or
-    name and direction. `accuracy` by default; required for a table. The direction follows from
-    the metric."""
+    name and direction. `accuracy` by default; required for tables, arrays, series and data of
+    your own. The direction follows from the metric."""
     keep: KeepName = "best"
     """Which epoch of a trial counts, its value and its network: the `best` one, or the `last`."""
     parameters: Any

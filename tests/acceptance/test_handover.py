@@ -44,7 +44,8 @@ def test_a_fresh_process_gives_the_figure_of_the_finish(command: Command) -> Non
     command.run("run", command.file(FINISHED))
     said = command.run("best", "s", "--save", "net").stderr
     kept = command.json("best", "s")["network"]
-    assert said == f"the network of trial {kept['number']} is in net\n"
+    use = "predict with it: hpsearch predict net FILE"
+    assert said == f"the network of trial {kept['number']} is in net; {use}\n"
     verdict = command.json("status", "s")["final"]
     assert command.json("predict", "net", "--test") == verdict["network"]
     config = json.loads((command.folder / "net/config.json").read_text())

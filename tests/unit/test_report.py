@@ -325,3 +325,15 @@ def test_the_word_of_a_curve_has_the_losses_that_it_is_from() -> None:
     assert show._judged_by(replace(kept, last_metrics={**BY_HEART, "accuracy": 0.8})) == (
         " (after the last epoch: train_loss 0.01, loss 1)"
     )
+
+
+def test_next_steps_never_break_a_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short, long = "hpsearch trials s", f"hpsearch next s -o {'s' * 60}"
+    listed = ["  the best trials:", f"    {short}", "  what next:", f"    {long}"]
+    beside = [f"  {short.ljust(len(long))}  the best trials", f"  {long}  what next"]
+    for columns, expected in ((80, listed), (120, beside)):
+        monkeypatch.setattr(show.out, "width", columns)
+        show._next_steps([(short, "the best trials"), (long, "what next")])
+        assert capsys.readouterr().out.splitlines() == ["next:", *expected]

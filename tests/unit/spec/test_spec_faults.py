@@ -227,7 +227,7 @@ SECTIONS = [
     (
         "name: base #!\ndata: {source: csv, path: p, target: x}",
         "metric",
-        "a value, as the data is a table: accuracy, auroc, rmse, ...; got nothing",
+        "accuracy, auroc, rmse, ...: required with source table; got nothing",
     ),
     # Network
     ("network: {} #!", "network.family", "expected a value; got nothing"),
