@@ -291,6 +291,8 @@ def test_damaged_files_are_one_line(net: Path) -> None:
     config.unlink()
     with pytest.raises(CheckpointError, match=r"has no config\.json"):
         hpsearch.load(net)
+    with pytest.raises(CheckpointError, match=r"no folder .*none: hpsearch best STUDY --save"):
+        hpsearch.load(net / "none")
 
 
 def test_only_what_it_has_written_is_replaced(net: Path, tmp_path: Path) -> None:
