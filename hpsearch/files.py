@@ -15,15 +15,18 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
-from hpsearch.errors import ConflictError, HpsearchError, line
+from hpsearch.errors import ConflictError, DataError, HpsearchError, line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["MOST_BYTES", "content", "free", "open_regular", "written"]
+__all__ = ["MOST_BYTES", "content", "free", "open_regular", "refusals_told", "written"]
 
 MOST_BYTES = 1 << 34
 """The largest file that is read: 16 GiB."""
+
+_LONGEST_NAME = 200
+"""Characters of a file's name that a message shows."""
 
 _KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -182,3 +185,15 @@ def free(stem: str, suffix: str = "") -> str:
         count += 1
         name = f"{stem}-{count}{suffix}"
     return name
+
+
+@contextlib.contextmanager
+def refusals_told() -> Iterator[None]:
+    """DataError, with the file's name, where the system refuses a file or folder that is looked at,
+    as one without permission or with too long a name."""
+    try:
+        yield
+    except OSError as error:
+        name = str(error.filename or "the data")
+        shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+        raise DataError(f"cannot read {shown}: {line(error)}") from error

@@ -13,6 +13,7 @@ import torch
 
 from hpsearch.code import Code, is_reference, running
 from hpsearch.errors import CheckpointError, ConflictError, DataError, line
+from hpsearch.files import refusals_told
 from hpsearch.handover.code import saved_code
 from hpsearch.handover.folder import Config, read
 from hpsearch.handover.trained import Trained
@@ -103,7 +104,7 @@ class Predictor:
 
         Raises DataError where they are not what the network takes.
         """
-        with np.errstate(all="ignore"):  # an overflow is an error below
+        with np.errstate(all="ignore"), refusals_told():  # an overflow is an error below
             given = self._problem.preprocessing.of_files(files)
         return self._predictions(given)
 

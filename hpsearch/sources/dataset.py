@@ -32,8 +32,9 @@ from hpsearch.sources.mean_row import mean_row
 from hpsearch.sources.normal import divide_kinds, reference
 from hpsearch.sources.read import read
 from hpsearch.sources.room import Room
-from hpsearch.sources.rows import Part, Resident, Stream, Streamed
+from hpsearch.sources.rows import Part, Resident, Streamed
 from hpsearch.sources.split import DataSettings, facts
+from hpsearch.sources.stream import Stream
 from hpsearch.spec.problem import REFERENCE, Kind, Problem
 from hpsearch.spec.source import ON_TEST
 from hpsearch.spec.task import TASKS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import DataError
+from hpsearch.files import refusals_told
 from hpsearch.sources.kinds import check_kinds
 from hpsearch.spec import versions
 from hpsearch.spec.family import FAMILIES
@@ -62,7 +63,8 @@ def look(spec: StudySpec, base: Path) -> Look | None:
     source = SOURCES[spec.data.source]
     if source.look is None:
         return None
-    seen: Look = named(source.look)(_section(spec), base)
+    with refusals_told():
+        seen: Look = named(source.look)(_section(spec), base)
     if seen.kind is not None:
         check_takes(spec, seen.kind)
     if seen.classes is not None:

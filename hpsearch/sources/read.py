@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.files import refusals_told
 from hpsearch.sources.normal import marked
 from hpsearch.spec.registry import named
 from hpsearch.spec.source import SOURCES
@@ -25,6 +26,7 @@ def read(settings: DataSettings, decided: Mapping[str, Any] | None = None) -> Ra
     Raises DataError where the data is missing or not as it should be.
     """
     section = settings.section
-    raw: Raw = named(SOURCES[section.source].read)(section, settings.base, decided)
+    with refusals_told():
+        raw: Raw = named(SOURCES[section.source].read)(section, settings.base, decided)
     raw = replace(raw, task=section.task or raw.task)
     return marked(raw, section) if TASKS[raw.task].target == "inputs" else raw

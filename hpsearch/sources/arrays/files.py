@@ -23,7 +23,8 @@ __all__ = ["blocks", "check_numbers", "fingerprint", "names_in", "opened"]
 T = TypeVar("T")
 
 _BLOCK_BYTES = 1 << 24
-_ZIP, _NPY = b"PK", b"\x93NUMPY"
+_ZIP, _NPY = (b"PK\3\4", b"PK\5\6"), b"\x93NUMPY"
+"""How files begin; a zip may also be without a file."""
 
 
 def blocks(array: NDArray[Any]) -> Iterator[slice]:

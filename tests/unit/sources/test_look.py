@@ -11,6 +11,8 @@ import pytest
 
 from hpsearch.errors import DataError
 from hpsearch.sources.look import Look
+from hpsearch.sources.read import read
+from hpsearch.sources.split import DataSettings
 from hpsearch.sources.table.look import look
 from hpsearch.sources.table.section import TableSpec
 
@@ -34,6 +36,14 @@ def table(rows: int) -> str:
     return "alcohol,kind\n" + "".join(
         f"{row / 7:.3f},{'uv'[row % 3 == 0]}\n" for row in range(rows)
     )
+
+
+@pytest.mark.parametrize("source", ["table", "images", "arrays", "series"])
+def test_a_path_that_the_system_refuses_is_one_line(tmp_path: Path, source: str) -> None:
+    keys = {"target": "kind"} if source in ("table", "series") else {}
+    settings = DataSettings.of(source, tmp_path, path="x" * 5000, **keys)
+    with pytest.raises(DataError, match=r"x{100}\S*: File name too long$"):
+        read(settings)
 
 
 def test_of_a_small_table_all_is_known(seen: Seen) -> None:
