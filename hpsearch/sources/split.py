@@ -128,9 +128,13 @@ def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
     train, validation = cut(rest, count)
     if len(train) < 2 or len(validation) < 2:
         what = "groups" if raw.groups is not None else "different values to put rows in order by"
+        way_out = "leave data.split out, or split by another column"
+        if raw.gap:
+            what = f"rows behind the {raw.gap} at the start of each part that are in none"
+            way_out = "predict fewer rows ahead, raise data.validation, or get more rows"
         raise DataError(
             f"{len(train)} rows for training and {len(validation)} for validation: too few {what}; "
-            "leave data.split out, or split by another column"
+            f"{way_out}"
         )
     at_random = raw.order is None and raw.groups is None
     if settings.every_class and are_classes and at_random:

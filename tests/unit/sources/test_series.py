@@ -217,6 +217,13 @@ def test_what_is_wrong_is_one_line(
     assert "\n" not in str(error.value)
 
 
+def test_parts_that_a_far_horizon_leaves_without_rows_say_so(tmp_path: Path) -> None:
+    write(tmp_path)
+    far = settings(tmp_path, horizon=R // 3)
+    with pytest.raises(DataError, match=r"too few rows behind the .*; predict fewer rows ahead"):
+        divide(read(far), far)
+
+
 def test_a_word_among_the_targets_is_named_with_its_line(tmp_path: Path) -> None:
     write(tmp_path, [*WAVE[:50], "broken", *WAVE[51:]])
     with pytest.raises(DataError, match="line 52: `broken`"):
