@@ -148,5 +148,8 @@ def line(error: BaseException) -> str:
     a full stop; else the name of its class.
     """
     said = error.strerror if isinstance(error, OSError) and error.strerror else error
-    lines = str(said).strip().splitlines()
+    try:
+        lines = str(said).strip().splitlines()
+    except Exception:  # own code can have exceptions that cannot be printed
+        lines = []
     return (lines[0].rstrip(" .") if lines else "") or type(error).__name__

@@ -2,14 +2,15 @@
 
 `manifest` says which files there are, `signature` reads functions without running anything, and
 `imports` is the only door through which such code runs: from a folder that whoever started the
-process has named, and only the files of a manifest.
+process has named, and only the files of a manifest. `exits` keeps it from ending the process.
 """
 
+from hpsearch.code.exits import contained
 from hpsearch.code.imports import Code, explained, function, in_use, running, use
 from hpsearch.code.manifest import Manifest, manifest_of
 from hpsearch.code.signature import Argument, SignatureError, arguments, is_reference
 
 __all__ = [
-    "Argument", "Code", "Manifest", "SignatureError", "arguments", "explained", "function",
-    "in_use", "is_reference", "manifest_of", "running", "use",
+    "Argument", "Code", "Manifest", "SignatureError", "arguments", "contained", "explained",
+    "function", "in_use", "is_reference", "manifest_of", "running", "use",
 ]  # fmt: skip

@@ -129,7 +129,9 @@ def _imported(file: str) -> ModuleType:
         module = importlib.import_module(name)
     except CodeError:
         raise
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit() too
         raise CodeError(f"{file} cannot be imported: {explained(error)}") from error
     if not _is_own(module):
         raise CodeError(

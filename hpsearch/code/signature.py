@@ -210,7 +210,7 @@ def _argument(argument: ast.arg, default: ast.expr | None) -> Argument:
         raise SignatureError(f"a default of {name}: {_PLAIN}", ast.unparse(default))
     kind = kind or by_value
     if kind == "float" and by_value == "int":
-        value, by_value = float(value), "float"
+        value, by_value = _float(name, value), "float"
     if by_value != ("text" if kind == "choice" else kind):
         raise SignatureError(f"a default of {name} of its annotation", ast.unparse(default))
     return Argument(name, kind, value, optional=optional, choices=choices)
@@ -223,6 +223,13 @@ def _literal(name: str, default: ast.expr) -> Any:
         got = ast.unparse(default)
         raise SignatureError(f"a plain value as the default of {name}", got) from None
     return tuple(value) if isinstance(value, list) else value
+
+
+def _float(name: str, value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise SignatureError(f"a number as the default of {name}", line(error)) from None
 
 
 def _kind_of(value: object) -> Kind | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 
 from hpsearch.fleet.process import End, Hear, Words, environment
+from hpsearch.interpreter import python
 
 __all__ = ["Child"]
 
@@ -32,7 +32,7 @@ class Child:
         """
         self.name = name
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", "hpsearch", *arguments],
+            [*python("hpsearch"), *arguments],
             stdin=subprocess.PIPE,  # ends when this process does, and the worker with it
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

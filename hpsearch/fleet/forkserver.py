@@ -30,6 +30,7 @@ from typing import NoReturn
 
 from hpsearch.errors import INTERRUPTED
 from hpsearch.fleet.process import End, Hear, Words, environment
+from hpsearch.interpreter import python
 
 __all__ = ["ForkServer", "Forked", "serve"]
 
@@ -55,7 +56,7 @@ class ForkServer:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "hpsearch.cli.forkserver"],
+                python("hpsearch.cli.forkserver"),
                 stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

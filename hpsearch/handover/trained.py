@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hpsearch.errors import CheckpointError
+from hpsearch.code import contained, explained
+from hpsearch.errors import CheckpointError, CodeError
+from hpsearch.spec.family import module_of
 from hpsearch.spec.task import TASKS
 from hpsearch.training.evaluation import in_parts, measure, plain
 from hpsearch.training.networks import build
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor, nn
 
@@ -45,7 +48,8 @@ class Trained:
         self.problem = problem
         self._plain = plain(problem.task, settings)
         self.loss = TASKS[problem.task].chosen_loss(settings["loss"], len(problem.classes))
-        with torch.device("meta"):  # no memory for first weights, and no random number for them
+        self._is_own = module_of(family) is not None
+        with _without_weights(self._is_own):
             self.network: nn.Module = build(family, problem.problem(self.loss), settings)
         _check(self.network.state_dict(), weights)
         self.network.load_state_dict(weights, assign=True)
@@ -56,14 +60,29 @@ class Trained:
         """What the network makes of inputs, or of those of a part, float64 (N, outputs).
 
         In double precision: the order of sums, another on each device and with other rows beside,
-        does not show in metrics that are rounded to single.
+        does not show in metrics that are rounded to single. Own code may name single precision
+        itself; such a network is run in that.
+
+        Raises CodeError where it is of own code, and that fails.
         """
         device = rows.device
         if device.type == "mps":  # which has no double precision
             device = torch.device("cpu")
-        network = copy.deepcopy(self.network).to(device, torch.float64)
+        if not self._is_own:
+            return self._run(rows, device, torch.float64)
+        with contained():
+            try:
+                return self._run(rows, device, torch.float64)
+            except Exception:
+                try:
+                    return self._run(rows, device, torch.float32).double()
+                except Exception as error:
+                    raise CodeError(explained(error)) from error
+
+    def _run(self, rows: Tensor | Part, device: torch.device, dtype: torch.dtype) -> Tensor:
+        network = copy.deepcopy(self.network).to(device, dtype)
         pieces = in_parts(rows, 1, grows=self.problem.kind != "rows")
-        return torch.cat([network(_in_double(inputs.to(device))) for inputs in pieces])
+        return torch.cat([network(_in(dtype, inputs.to(device))) for inputs in pieces])
 
     def score(self, outputs_NC: Tensor, targets: Tensor, metric: str) -> dict[str, float]:
         """The loss and the metrics of outputs, by the targets of a `Part`.
@@ -79,8 +98,20 @@ class Trained:
         return dict(results.metrics)
 
 
-def _in_double(inputs: Tensor) -> Tensor:
-    return inputs.double() if inputs.is_floating_point() else inputs  # tokens stay what they are
+@contextmanager
+def _without_weights(is_own: bool) -> Iterator[None]:
+    """Inside, a network is built that is to get its weights: with no memory and no random numbers
+    for first ones. Own code is built as ever, as what it keeps beside them has to be right."""
+    if is_own:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    else:
+        with torch.device("meta"):
+            yield
+
+
+def _in(dtype: torch.dtype, inputs: Tensor) -> Tensor:
+    return inputs.to(dtype) if inputs.is_floating_point() else inputs  # tokens stay what they are
 
 
 def _check(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:

@@ -18,10 +18,12 @@ from pathlib import Path
 import psutil
 import torch
 
-from hpsearch.code import Code, in_use, use
-from hpsearch.errors import DataError, HpsearchError, line
+from hpsearch.code import Code, explained, in_use, use
+from hpsearch.errors import CodeError, DataError, HpsearchError, line
+from hpsearch.interpreter import python
 from hpsearch.runner.candidate import Candidate
 from hpsearch.sources.dataset import Dataset, DataSettings, load
+from hpsearch.spec.family import FAMILIES
 from hpsearch.training import devices
 from hpsearch.training.solo import Solo
 from hpsearch.training.trial_progress import TrialProgress
@@ -37,10 +39,9 @@ def largest(candidate: Candidate, data: DataSettings, device: str, low: int) -> 
 
     No more than there are training rows. Raises HpsearchError where not even `low` fits.
     """
-    command = [sys.executable, "-m", __name__]
     request = candidate, data, device, low, in_use()
     done = subprocess.run(
-        command, input=pickle.dumps(request), stdout=subprocess.PIPE, check=False
+        python(__name__), input=pickle.dumps(request), stdout=subprocess.PIPE, check=False
     )  # fmt: skip
     answers = [json.loads(answer) for answer in done.stdout.splitlines()]
     if not answers and done.returncode > 0:
@@ -95,9 +96,11 @@ def _fits(candidate: Candidate, dataset: Dataset, device: torch.device, size: in
         solo.outputs(dataset.validation)
         devices.synchronize(device)
     except Exception as error:
-        if not devices.is_out_of_memory(error):
+        if devices.is_out_of_memory(error):
+            return False
+        if in_use() is None or isinstance(error, HpsearchError):
             raise
-        return False
+        raise CodeError(f"{FAMILIES[candidate.family].name}: {explained(error)}") from error
     devices.empty_cache(device)
     return True
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from hpsearch.code import explained
+from hpsearch.code import contained, explained
 from hpsearch.errors import CodeError
+from hpsearch.handover.trained import Trained
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.task import TASKS
@@ -40,6 +41,10 @@ def check_own_code(candidate: Candidate, dataset: Dataset, device: torch.device)
         network = progress.network()
     except SettingsError:
         return
+    except Exception as error:
+        if devices.is_out_of_memory(error):
+            return
+        raise
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise CodeError(f"{name} gives a network without parameters: nothing can be learnt")
     try:
@@ -53,6 +58,7 @@ def check_own_code(candidate: Candidate, dataset: Dataset, device: torch.device)
         devices.empty_cache(device)
 
 
+@contained()
 def _passes(name: str, network: nn.Module, progress: TrialProgress, dataset: Dataset) -> None:
     rows = torch.arange(min(_ROWS, len(dataset.train)), device=dataset.train.device)
     inputs, targets = dataset.train.batch(rows)
@@ -67,7 +73,27 @@ def _passes(name: str, network: nn.Module, progress: TrialProgress, dataset: Dat
     value.backward()  # type: ignore[no-untyped-call]
     network.eval()
     with torch.inference_mode():
-        _check_outputs(name, network(inputs), tuple(outputs.shape))
+        first, again = network(inputs), network(inputs)
+    _check_outputs(name, first, tuple(outputs.shape))
+    if torch.equal(first, again):
+        _check_handed_over(name, first, network, progress, dataset, inputs)
+
+
+def _check_handed_over(
+    name: str, outputs: Tensor, network: nn.Module, progress: TrialProgress, dataset: Dataset,
+    inputs: Tensor,
+) -> None:  # fmt: skip
+    """Built again with its weights, as after the search, it has to give what it gave."""
+    weights = {key: value.detach().cpu() for key, value in network.state_dict().items()}
+    family, settings = progress.candidate.family, progress.settings
+    trained = Trained(family, settings, weights, dataset)
+    if not torch.allclose(
+        trained.outputs(inputs).float().cpu(), outputs.cpu(), rtol=1e-2, atol=1e-3
+    ):
+        raise CodeError(
+            f"{name}: built again, with the weights of its state_dict, the network gives other "
+            "outputs: what it draws or learns beside them has to be a parameter or a buffer"
+        )
 
 
 def _check_outputs(name: str, outputs: Any, expected: tuple[int, ...]) -> None:

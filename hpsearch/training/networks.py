@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from hpsearch.code import explained
+from hpsearch.code import contained, explained
 from hpsearch.errors import CodeError
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.family import FAMILIES
@@ -51,7 +51,8 @@ def made(family: Family, problem: Problem, settings: Mapping[str, Any]) -> nn.Mo
     own = {setting.name: settings[setting.name] for setting in family.settings}
     builder = family.builder()
     try:
-        network = builder(problem, **own)
+        with contained():
+            network = builder(problem, **own)
     except ValueError as error:
         raise SettingsError(f"{family.name}: {explained(error, kind=False)}") from error
     except Exception as error:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hpsearch.code import contained
 from hpsearch.runner import Saved
 from hpsearch.runner.candidate import derived_seed
 from hpsearch.spec.conflicts import SettingsError
@@ -81,6 +82,7 @@ class Solo:
     def _weights(self) -> list[Tensor]:
         return list(self._parameters.values())
 
+    @contained()
     def train(self, interrupted: Callable[[], bool]) -> Tensor | None:
         """One epoch over the training part: the mean loss, (1,), still on the device.
 
@@ -100,6 +102,7 @@ class Solo:
                 total += self._step(inputs, targets, rate) * len(targets)
         return total / len(order)
 
+    @contained()
     def step(self, rows: Tensor, rate: float) -> Tensor:
         """One step of the optimizer by these training rows, int64 (B,), at a learning rate.
 
@@ -119,6 +122,7 @@ class Solo:
             self._optimizer.step(gradients, rate)
         return loss.detach()
 
+    @contained()
     @torch.inference_mode()
     def outputs(self, part: Part) -> Tensor:
         """What the network makes of a part, (1, N, outputs)."""

@@ -55,6 +55,8 @@ class StudySession:
         if spec.name != study.name:  # which becomes the name of a folder
             raise HpsearchError(f"the study file in the database is of {spec.name!r}")
         for reference in spec.code:  # before the data, which may take long to read
+            if study.code is None:
+                raise CodeError("the database has no hashes of its own code, and none of it is run")
             function(reference)
         self._dataset = agreed_data(context, study, spec)
         assure(context, study, spec, self._dataset)

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from tests.acceptance.conftest import Command, digits
 from tests.acceptance.test_families import LOSSES, NETS, images
@@ -91,6 +92,16 @@ def test_a_folder_that_changes_under_a_worker(command: Command) -> None:
     line = command.run("worker", "own", "--until-done", "--code", ".", code=9).stderr
     assert "has changed since this process began: nets.py differs" in line
     assert command.json("trials", "own") == [], "it has begun nothing with that"
+
+
+def test_a_row_that_hides_that_it_needs_code(command: Command) -> None:
+    """Who can write to the database cannot have code run whose hashes it does not have."""
+    write(command.folder)
+    command.run("submit", command.file(OWN))
+    with sa.create_engine(command.url).begin() as connection:
+        connection.execute(sa.text("UPDATE hpsearch_studies SET code = NULL"))
+    line = command.run("worker", "own", "--until-done", "--code", ".", code=9).stderr
+    assert "no hashes of its own code, and none of it is run" in line
 
 
 def _change_after_import() -> None:

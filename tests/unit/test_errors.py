@@ -7,6 +7,11 @@ import pytest
 from hpsearch.errors import line
 
 
+class _UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("it has no words")
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -18,6 +23,7 @@ from hpsearch.errors import line
         (MemoryError(), "MemoryError"),
         (ValueError("\n"), "ValueError"),
         (ValueError("..."), "ValueError"),
+        (_UnspeakableError(), "_UnspeakableError"),
     ],
 )
 def test_an_exception_in_one_line(error: BaseException, said: str) -> None:

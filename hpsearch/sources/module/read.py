@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch.code import explained, function
+from hpsearch.code import contained, explained, function
 from hpsearch.errors import CodeError, DataError, HpsearchError
 from hpsearch.sources.arrays.files import check_numbers, fingerprint
 from hpsearch.sources.arrays.inputs import ArrayInputs, Selection, fit
@@ -84,10 +84,11 @@ def _part(section: ModuleSpec, part: str) -> _Pairs | None:
     what = f'{section.module} for "{part}"'
     load = function(section.module)
     try:
-        given = load(part, section.seed)
-        if given is None:
-            return None
-        X, y = given if _is_pair(given) else _stacked(what, given)
+        with contained(what):
+            given = load(part, section.seed)
+            if given is None:
+                return None
+            X, y = given if _is_pair(given) else _stacked(what, given)
     except HpsearchError:
         raise
     except Exception as error:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from hpsearch.code import contained
 from hpsearch.errors import line
 from hpsearch.training import devices
 from hpsearch.training.stacking.dropout import without_dropout
@@ -62,7 +63,7 @@ def disagreement(networks: Sequence[nn.Module], template: nn.Module, inputs_KN: 
         inputs_KN: Rows for each of them, (K, N, *S), on the CPU.
     """
     try:
-        with without_dropout(), torch.random.fork_rng(devices=[]):
+        with contained(), without_dropout(), torch.random.fork_rng(devices=[]):
             return _compared(networks, template, inputs_KN)
     except _WrongError as error:
         return str(error)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hpsearch.code import contained
 from hpsearch.runner.candidate import derived_seed
 from hpsearch.training import devices
 from hpsearch.training.evaluation import in_parts, trained_loss
@@ -208,6 +209,7 @@ class Stack:
 
     # --- what it does -------------------------------------------------------------------------
 
+    @contained()
     def train(self, interrupted: Callable[[], bool]) -> Tensor | None:
         """One epoch of every slot over the training part, each in an order of its own.
 
@@ -240,6 +242,7 @@ class Stack:
         train, rows = self._dataset.train, [rows.flatten() for rows in rows_KB]
         return ((own,) for own in rows) if train.resident else train.batches(rows)
 
+    @contained()
     @torch.inference_mode()
     def outputs(self, part: Part) -> Tensor:
         """What the networks make of a part, (K, N, outputs)."""

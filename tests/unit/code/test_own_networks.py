@@ -12,6 +12,8 @@ import torch
 from hpsearch.code import Code, arguments, use
 from hpsearch.code.signature import written
 from hpsearch.errors import CodeError, DataError
+from hpsearch.handover.trained import Trained
+from hpsearch.preflight.max_batch_size import _fits
 from hpsearch.preflight.own_code import check_own_code
 from hpsearch.runner.candidate import Candidate
 from hpsearch.sources.dataset import Dataset, DataSettings, load
@@ -20,6 +22,7 @@ from hpsearch.spec.family import FAMILIES
 from hpsearch.tasks.losses import constant_loss, loss_function
 from hpsearch.training.array import Array
 from hpsearch.training.networks import build
+from hpsearch.training.trial_progress import TrialProgress
 
 HEAD = "import torch\nfrom torch import nn\n"
 GOOD = """
@@ -31,6 +34,17 @@ class Net(nn.Module):
         return self.second(self.first(x.flatten(1)).relu())
 """
 LINEAR = "def build(problem, width=8): return nn.Sequential(nn.Flatten(), nn.Linear(64, {}))"
+
+KEEPER = """
+class build(nn.Module):
+    def __init__(self, problem):
+        super().__init__()
+        self.kept, self.last = {kept}, nn.Linear(64, problem.outputs)
+
+    def forward(self, x):
+        x = x.flatten(1)
+        return self.last({used})
+"""
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +80,12 @@ def test_a_class_is_built_and_trained_like_any_family(tmp_path: Path, dataset: D
     ("source", "line"),
     [
         ("def build(problem):\n    raise KeyError('x')", "nets.py:build: nets.py, line 4: KeyErr"),
+        ("import sys\ndef build(problem): sys.exit(0)", "nets.py, line 4: SystemExit: 0"),
+        (GOOD.replace("return", "raise SystemExit(0)\n        return").replace("Net", "build"),
+         "nets.py, line 9: SystemExit: 0"),
+        (GOOD.replace("x.flatten(1)", "x.flatten(1) * self.random").replace(
+            "super().__init__()", "super().__init__(); self.random = torch.rand(64)").replace(
+            "Net", "build"), "built again, .* what it draws or learns beside them has to be a"),
         ("def build(problem): return 3", "has to give an nn.Module, and gave a int"),
         ("def build(problem): return nn.Flatten()", "a network without parameters"),
         (LINEAR.format(3), r"the network gives \(8, 3\) for 8 rows, and has to give \(8, 10\)"),
@@ -108,6 +128,52 @@ def test_the_place_in_own_code_is_in_the_reason(tmp_path: Path, dataset: Dataset
     array.add(candidate(tmp_path, source, "Net"))
     (report,) = array.reports()
     assert report.message.startswith("nets.py, line 9: RuntimeError: shape '[3, -1]' is invalid")
+
+
+def test_what_would_end_the_process_fails_its_trial(tmp_path: Path, dataset: Dataset) -> None:
+    array = Array(dataset, "accuracy", torch.device("cpu"))
+    array.add(
+        candidate(
+            tmp_path, GOOD.replace("return self", "raise SystemExit(0)\n        return self"), "Net"
+        )
+    )
+    (report,) = array.reports()
+    assert report.message == "nets.py, line 9: SystemExit: 0"
+
+
+@pytest.mark.parametrize(
+    ("kept", "used"),
+    [
+        ("torch.full((64,), 2.0)", "x * self.kept"),
+        ("nn.Buffer(torch.full((64,), 2.0), persistent=False)", "x * self.kept"),
+        ("int(torch.tensor(2).item())", "x.float() * self.kept"),
+        ("2", "x @ (self.kept * torch.eye(64))"),
+    ],
+)
+def test_what_is_no_weight_is_there_after_the_search(
+    tmp_path: Path, dataset: Dataset, kept: str, used: str
+) -> None:
+    """In an attribute or a hidden buffer, and in single precision."""
+    one = candidate(tmp_path, KEEPER.format(kept=kept, used=used))
+    check_own_code(one, dataset, torch.device("cpu"))
+    network = TrialProgress(one, dataset).network().eval()
+    weights = {name: value.detach() for name, value in network.state_dict().items()}
+    inputs, state = dataset.validation.inputs, torch.get_rng_state()
+    outputs = Trained(one.family, one.settings, weights, dataset).outputs(inputs)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert outputs.dtype == torch.float64
+    assert torch.allclose(outputs.float(), network(inputs), atol=1e-5)
+
+
+def test_what_has_no_memory_is_left_to_the_trials(tmp_path: Path, dataset: Dataset) -> None:
+    one = candidate(tmp_path, "def build(problem): return torch.empty(10**15)")
+    check_own_code(one, dataset, torch.device("cpu"))
+
+
+def test_a_batch_size_is_not_tried_for_what_fails_anyway(tmp_path: Path, dataset: Dataset) -> None:
+    one = candidate(tmp_path, GOOD.replace("return self.second", "return self.third"), "Net")
+    with pytest.raises(CodeError, match=r"nets.py:Net: nets.py, line 9: AttributeError"):
+        _fits(one, dataset, torch.device("cpu"), 8)
 
 
 LOSSES = """
@@ -203,6 +269,7 @@ class TestData:
         ("body", "error", "line"),
         [
             ("return 1 / 0", CodeError, r'"train": data.py, line 3: ZeroDivisionError'),
+            ("raise SystemExit(0)", CodeError, r'"train": data.py, line 3: SystemExit: 0'),
             ("return None", DataError, r'gives None for "train"'),
             ("return 3", DataError, "is a int; expected arrays"),
             ("return np.zeros((9, 2)), np.zeros(8)", DataError, "X has 9 rows, and y has the"),

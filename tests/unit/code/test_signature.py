@@ -66,6 +66,7 @@ def test_a_class_is_read_by_its_constructor(tmp_path: Path) -> None:
         ("def build(problem, width=W): ...", "a plain value as the default of width; got W"),
         ("def build(problem, width: int = 0.5): ...", "a default of width of its annotation; got"),
         ("def build(problem, sizes=[]): ...", r"a default of sizes: .*; got \[\]"),
+        (f"def build(problem, rate: float = {10**400}): ...", "a number as the default of rate"),
         ("def build(problem, seed=1): ...", "no argument called device, .*; got seed"),
         ("def build(problem, params=1): ...", "no argument called device, .*; got params"),
         ("class build: ...", r"expected __init__\(self, problem, ...\) in class build; got none"),
