@@ -8,7 +8,7 @@ from hpsearch.errors import DataError
 from hpsearch.files import refusals_told
 from hpsearch.sources.kinds import check_kinds
 from hpsearch.spec import versions
-from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.family import FAMILIES, families_for
 from hpsearch.spec.faults import listed
 from hpsearch.spec.registry import named
 from hpsearch.spec.source import SOURCES
@@ -123,10 +123,11 @@ def check_takes(spec: StudySpec, kind: Kind) -> None:
     """DataError where the study's family cannot be given such inputs, which may be known only from
     the data."""
     if kind not in FAMILIES[spec.family].takes:
-        fitting = listed(name for name, other in FAMILIES.all().items() if kind in other.takes)
+        names = listed(families_for(spec.data.task, kind))
+        way_out = f"set network.family to {names}" if names else "no family for its task does"
         raise DataError(
             f"the data of study {spec.name!r} is {kind}, which {spec.family} does not take; "
-            f"set network.family to {fitting}"
+            f"{way_out}"
         )
 
 

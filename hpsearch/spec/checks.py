@@ -9,7 +9,7 @@ from hpsearch.spec import versions
 from hpsearch.spec.conditions import space_of, starts
 from hpsearch.spec.data import data_section
 from hpsearch.spec.document import admit
-from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.family import FAMILIES, families_for
 from hpsearch.spec.faults import Faults, listed, nearest, show
 from hpsearch.spec.impossible import never
 from hpsearch.spec.models import (
@@ -276,15 +276,16 @@ def _check_takes(family: str, data: DataSpec, faults: Faults) -> None:
     """Note a family that cannot be given what the data has, or cannot learn the task."""
     kind, own = SOURCES[data.source].kind_of(data), FAMILIES[family]
     targets = {task.target for task in possible(data.task)}
-    learning = {n: f for n, f in FAMILIES.all().items() if targets & f.targets}
-    fitting = listed(n for n, other in learning.items() if kind in (None, *other.takes))
+    names = listed(families_for(data.task, kind))
     if not targets & own.targets:
         task = f"data.task is {data.task}" if data.task else "data.task names no other task"
-        expected = f"{fitting or 'another source'}, as {task}"
+        expected = f"{names or 'another source'}, as {task}"
         faults.add(("network", "family"), expected, show(family), beside=[("data", "task")])
     elif kind is not None and kind not in own.takes:
         takes = " or ".join(sorted(own.takes))
-        expected = f"{fitting}, as the data has {kind}, and {family} takes {takes}"
+        expected = (
+            f"{names or 'another source'}, as the data has {kind}, and {family} takes {takes}"
+        )
         faults.add(("network", "family"), expected, show(family), beside=[("data", "source")])
 
 

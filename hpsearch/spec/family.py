@@ -13,7 +13,7 @@ from hpsearch.spec.declared import check_declared
 from hpsearch.spec.problem import KINDS
 from hpsearch.spec.registry import PluginError, Registry
 from hpsearch.spec.settings import Setting
-from hpsearch.spec.task import TASKS, Target, beside, training
+from hpsearch.spec.task import TASKS, Target, beside, possible, training
 from hpsearch.spec.task_rules import rules_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hpsearch.spec.problem import Kind
     from hpsearch.spec.settings import Value
 
-__all__ = ["FAMILIES", "Family", "Vocabulary", "module_of"]
+__all__ = ["FAMILIES", "Family", "Vocabulary", "families_for", "module_of"]
 
 
 @dataclass(frozen=True)
@@ -176,3 +176,18 @@ class _Families(Registry[Family]):
 FAMILIES: Registry[Family] = _Families(Family, "hpsearch.families")
 """Those that hpsearch comes with, `hpsearch/families/NAME`, those of installed packages, and the
 modules of studies."""
+
+
+def families_for(task: str | None, kind: Kind | None) -> list[str]:
+    """The families that learn a task from inputs of a kind.
+
+    Args:
+        task: Its name; None: any that a table may turn out to be for.
+        kind: None: any kind.
+    """
+    targets = {one.target for one in possible(task)}
+    return [
+        name
+        for name, family in FAMILIES.all().items()
+        if targets & family.targets and kind in (None, *family.takes)
+    ]

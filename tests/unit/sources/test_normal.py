@@ -17,6 +17,7 @@ from hpsearch.sources.normal import divide_kinds, marked, reference
 from hpsearch.sources.opening import look
 from hpsearch.sources.raw import Raw
 from hpsearch.sources.split import DataSettings, Split
+from hpsearch.spec import StudySpec
 from hpsearch.spec import load as load_study
 from hpsearch.spec.problem import REFERENCE
 
@@ -117,17 +118,26 @@ def test_classes_that_the_data_does_not_have_are_named(keys: Any, message: str) 
         marked(raw_of(), settings(**keys).section)
 
 
+def study(folder: Path, data: str, family: str) -> StudySpec:
+    (folder / "s.yaml").write_text(
+        f"name: s\ndata: {data}\nnetwork: {{family: {family}}}\nmetric: auroc\n"
+        "parameters: {lr: {min: 1e-4, max: 1e-2}}\nbudget: {trials: 2, epochs: 2}\n"
+    )
+    return load_study(folder / "s.yaml")
+
+
 def test_a_look_at_the_data_finds_them_too(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{n},{'uvw'[n % 3]}\n" for n in range(60)))
-    (tmp_path / "s.yaml").write_text(
-        "name: s\n"
-        "data: {source: table, path: t.csv, target: y, task: anomaly, normal: [U]}\n"
-        "network: {family: autoencoder}\nmetric: auroc\n"
-        "parameters: {lr: {min: 1e-4, max: 1e-2}}\n"
-        "budget: {trials: 2, epochs: 2}\n"
-    )
+    data = "{source: table, path: t.csv, target: y, task: anomaly, normal: [U]}"
     with pytest.raises(DataError, match="no class 'U'; the classes are u, v, w"):
-        look(load_study(tmp_path / "s.yaml"), tmp_path)
+        look(study(tmp_path, data, "autoencoder"), tmp_path)
+
+
+def test_families_that_learn_the_task_from_the_data_are_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", X=np.zeros((40, 6, 3)), y=np.arange(40) % 2)
+    data = "{source: arrays, path: t.npz, task: anomaly, normal: [1]}"
+    with pytest.raises(DataError, match=r"set network.family to autoencoder$"):
+        look(study(tmp_path, data, "conv_autoencoder"), tmp_path)
 
 
 def test_normal_classes_need_classes() -> None:

@@ -107,6 +107,12 @@ SECTIONS = [
         "expected text, as the data has tokens, and mlp takes images or rows",
     ),
     (
+        "data: {source: table, path: t.csv, target: y, text: t, task: anomaly}\n"
+        "metric: reconstruction\nnetwork: {family: autoencoder} #!",
+        "network.family",
+        "expected another source, as the data has tokens, and autoencoder takes images or rows",
+    ),
+    (
         "data: {source: table, path: t.csv, target: y}\nmetric: f1\nnetwork: {family: text} #!",
         "network.family",
         "as the data has rows, and text takes tokens",
