@@ -257,8 +257,8 @@ def settings(said: dict[str, Any]) -> dict[str, Any]:
         (lambda said: said["data"].update(settings=3), "data.settings: .*keys with values"),
         (lambda said: said["problem"].update(preprocessing=[]), "problem.preprocessing"),
         (
-            lambda said: settings(said).update(target=None),
-            "settings: .*target: Field required",
+            lambda said: settings(said).update(path=None),
+            "settings: .*path: Field required",
         ),
         (lambda said: settings(said).update(validation=math.nan), "settings: .*validation: "),
         (lambda said: settings(said).update(validation=0.9), "below 1 in all"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import runpy
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ def spec(tmp_path: Path):
         file.write_text(text)
         return load(file)
 
+    for code in (ROOT / "studies").glob("*.py"):
+        shutil.copy(code, tmp_path)
     return make
 
 
