@@ -25,6 +25,8 @@ T = TypeVar("T")
 _BLOCK_BYTES = 1 << 24
 _ZIP, _NPY = (b"PK\3\4", b"PK\5\6"), b"\x93NUMPY"
 """How files begin; a zip may also be without a file."""
+_NOT_OF_NUMPY = ("BF16", "F8_", "F6_", "F4")
+"""How the names of numbers begin that safetensors has and NumPy has not."""
 
 
 def blocks(array: NDArray[Any]) -> Iterator[slice]:
@@ -85,15 +87,21 @@ def _start(file: BinaryIO) -> bytes:
 
 def _names(path: Path, _: str, file: BinaryIO) -> tuple[str, ...]:
     start = _start(file)
-    if start.startswith(_ZIP):
-        with np.load(file, allow_pickle=False) as arrays:
-            return tuple(arrays.files)
     if start == _NPY:
         return ()
-    if path.suffix == ".safetensors":
+    if start.startswith(_ZIP):
+        with np.load(file, allow_pickle=False) as arrays:
+            names = tuple(arrays.files)
+    elif path.suffix == ".safetensors":
         with _safetensors(path) as arrays:
-            return tuple(arrays.keys())
-    raise DataError(f"{path} is none of .npy, .npz and .safetensors files, nor a folder of .npy")
+            names = tuple(arrays.keys())
+    else:
+        raise DataError(
+            f"{path} is none of .npy, .npz and .safetensors files, nor a folder of .npy"
+        )
+    if not names:
+        raise DataError(f"{path} has no arrays")
+    return names
 
 
 def _array(path: Path, name: str, file: BinaryIO) -> NDArray[Any]:
@@ -109,6 +117,9 @@ def _array(path: Path, name: str, file: BinaryIO) -> NDArray[Any]:
         with np.load(file, allow_pickle=False) as arrays:
             return np.asarray(arrays[name])
     with _safetensors(path) as arrays:
+        kind = arrays.get_slice(name).get_dtype()
+        if kind.startswith(_NOT_OF_NUMPY):
+            raise DataError(f"{name} of {path} is of {kind}, which NumPy lacks; save it as float32")
         return np.asarray(arrays.get_tensor(name))
 
 

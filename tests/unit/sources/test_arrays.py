@@ -21,6 +21,8 @@ from hpsearch.testing import check_source
 RNG = np.random.default_rng(0)
 N = 60
 CLASSES = np.arange(N) % 3
+HEADER = b'{"X":{"dtype":"BF16","shape":[2,1],"data_offsets":[0,4]}}'
+BFLOAT16 = len(HEADER).to_bytes(8, "little") + HEADER + bytes(4)
 
 
 def X(*shape: int, dtype: str = "f4") -> np.ndarray:
@@ -200,6 +202,10 @@ def test_whole_numbers_that_all_differ_are_too_many_classes(tmp_path: Path) -> N
         ("text.npz", b"a,b\n", "none of .npy, .npz and .safetensors"),
         ("cut.npz", b"PK\x03\x04abc", "cannot read the array"),
         ("odd.safetensors", b"nothing", "cannot read the array"),
+        ("half.safetensors", BFLOAT16, "X of .* is of BF16, which NumPy lacks; save it as float32"),
+        ("none.safetensors", b"\2" + b"\0" * 7 + b"{}", "has no arrays"),
+        ("none.npz", b"PK\5\6" + b"\0" * 18, "has no arrays"),
+        ("odd.npz", b"PK", "none of .npy, .npz and .safetensors"),
         ("one.npy", "X", "is one array; put it into a folder"),
     ],
 )
