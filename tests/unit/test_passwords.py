@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -162,3 +163,9 @@ def test_python_itself_writes_none(case: str) -> None:
     if "an exception" in case:
         assert "Traceback" in done.stderr
         assert "The above exception was the direct cause" in done.stderr
+
+
+def test_long_arguments_take_no_time():
+    start = time.process_time()
+    passwords.learn("x" * 1500)
+    assert time.process_time() - start < 1
