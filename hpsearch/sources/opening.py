@@ -12,7 +12,7 @@ from hpsearch.spec.family import FAMILIES, families_for
 from hpsearch.spec.faults import listed
 from hpsearch.spec.registry import named
 from hpsearch.spec.source import SOURCES
-from hpsearch.spec.task import TASKS, possible
+from hpsearch.spec.task import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from hpsearch.sources.split import DataSettings
     from hpsearch.spec import StudySpec
     from hpsearch.spec.problem import Kind
-    from hpsearch.spec.source import DataSpec
     from hpsearch.spec.task import Baseline
 
 __all__ = [
@@ -38,21 +37,7 @@ def data_settings(spec: StudySpec, base: Path) -> DataSettings:
     """Which data the study names; `base` is its file's folder."""
     from hpsearch.sources.split import DataSettings
 
-    return DataSettings(_section(spec), base, every_class=spec.version > versions.FIRST)
-
-
-def _section(spec: StudySpec) -> DataSpec:
-    """The data section. Where it names no task, and only that of classes has the study's metric,
-    with that: a target of numbers from 0 to 25 is learnt as classes where accuracy is to improve.
-
-    A metric of numbers says nothing of a target of texts, which is reported as what it is.
-    """
-    if spec.data.task is not None or spec.version == versions.FIRST:
-        return spec.data
-    fitting = [task for task in possible(None) if task.metric(spec.metric)]
-    if len(fitting) != 1 or fitting[0].target != "classes":
-        return spec.data
-    return spec.data.model_copy(update={"task": fitting[0].name})
+    return DataSettings(spec.data, base, every_class=spec.version > versions.FIRST)
 
 
 def look(spec: StudySpec, base: Path) -> Look | None:
@@ -64,7 +49,7 @@ def look(spec: StudySpec, base: Path) -> Look | None:
     if source.look is None:
         return None
     with refusals_told():
-        seen: Look = named(source.look)(_section(spec), base)
+        seen: Look = named(source.look)(spec.data, base)
     if seen.kind is not None:
         check_takes(spec, seen.kind)
     if seen.classes is not None:

@@ -16,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
+from hpsearch.code import Manifest
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Ending, Lease, Study, Write
@@ -246,6 +247,7 @@ class Scenario:
 
 
 HELD = Lease(1, 0, 1, "dead0")
+CODE = Manifest({"nets.py": "0" * 64})
 FINE = {"suspect": None, "said": "", "stops": False}
 SCENARIOS = {
     "release": Scenario("release", ([HELD],)),
@@ -297,6 +299,19 @@ def test_a_study_is_made_by_a_process_that_dies(verb: str, every: int, copies: C
             if verb == "create" or point == points[-1]:
                 crew.worker().ends()
                 assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
+
+
+@on("sqlite")
+def test_a_study_s_code_is_replaced_by_a_process_that_dies(copies: Copies) -> None:
+    copies.template.submit(STUDY)
+    body = partial(call, "replace_code", the_study, CODE)
+    points = points_of_body(copies.copy(), "replace_code", body)
+    for batch in batches(points):
+        crews = {point: copies.copy() for point in batch}
+        die_and_do_again(crews, lambda _crew: body)
+        for point, crew in crews.items():
+            (row,) = crew.rows("SELECT code FROM hpsearch_studies")
+            assert row.code == CODE.digest, point
 
 
 def points_of_body(crew: Crew, verb: str, body: Hook) -> list[str]:
@@ -356,5 +371,5 @@ def test_no_verb_is_forgotten() -> None:
     }
     by_workers = {"sign_on", "record_data", "claim", "begin", "record", "renew"}
     in_test_stages = {"open_stage", "begin_verdict", "end_verdict", "end_finish", "finish_again"}
-    known = by_workers | in_test_stages | {"create"}
+    known = by_workers | in_test_stages | {"create", "replace_code"}
     assert writing - known <= {s.verb for s in SCENARIOS.values()}
