@@ -210,13 +210,13 @@ def shares(network: nn.Module) -> dict[str, float]:
 def attributes(network: nn.Module) -> dict[str, Any]:
     """What a network's layers go by, but for weights, buffers and shares of dropout: networks that
     differ in it cannot be stacked."""
-    found: dict[str, Any] = {}
+    plain: dict[str, Any] = {}
     for path, module in network.named_modules():
         for name, value in vars(module).items():
             own = name == "p" and isinstance(module, _DROPOUTS)
             if not own and not name.startswith("_") and name != "training" and _counts(value):
-                found[f"{path}.{name}"] = value
-    return found
+                plain[f"{path}.{name}"] = value
+    return plain
 
 
 def _counts(value: object) -> bool:
