@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from hpsearch.spec.settings import Value
 
 __all__ = [
-    "ACTIVATION", "BATCH_NORM", "CODE", "DROPOUT", "INIT", "LAYER_NORM", "NEGATIVE_SLOPE",
-    "NORM", "ONE_NORM", "SQUEEZE_EXCITE",
+    "ACTIVATION", "BATCH_NORM", "CODE", "DROPOUT", "HEADS", "INIT", "LAYER_NORM", "NEGATIVE_SLOPE",
+    "NORM", "ONE_NORM", "SQUEEZE_EXCITE", "WHOLE_HEADS",
 ]  # fmt: skip
 
 ACTIVATION = Setting(
@@ -45,6 +45,10 @@ DROPOUT = Setting(
     "dropout", "float", 0.0, "Share of a layer's outputs set to zero while training.",
     low=0, high=1, open_high=True,
     group="regularization", per_slot=True, more="regularization",
+)  # fmt: skip
+HEADS = Setting(
+    "heads", "int", 4, "Attentions side by side in each block; they share dim, which they divide.",
+    low=1, high=256,
 )  # fmt: skip
 INIT = Setting(
     "init", "choice", "default",
@@ -78,3 +82,13 @@ def _of_norms(settings: Mapping[str, Value], task: str | None, classes: int | No
 ONE_NORM = Rule(
     {"layer_norm": "false, beside batch_norm", "batch_norm": "false, beside layer_norm"}, _of_norms
 )
+
+
+def _of_heads(settings: Mapping[str, Value], task: str | None, classes: int | None) -> str:
+    heads, dim = settings["heads"], settings["dim"]
+    assert isinstance(heads, int)
+    assert isinstance(dim, int)
+    return f"{heads} heads do not divide a dim of {dim}" if dim % heads else ""
+
+
+WHOLE_HEADS = Rule({"heads": "a divisor of dim", "dim": "a multiple of heads"}, _of_heads)

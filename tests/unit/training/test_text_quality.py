@@ -75,21 +75,24 @@ def split_of(
     return settings, divide(read(settings), settings)[0]
 
 
-def metrics_of_default(settings: DataSettings, seed: int, **own: str) -> Mapping[str, float]:
+def metrics_of_default(
+    settings: DataSettings, seed: int, family: str = "text", **own: str
+) -> Mapping[str, float]:
     """Of a network with the defaults of the family, but for its own settings, after the last
     epoch."""
     array = Array(load(settings, DEVICE), "accuracy", DEVICE)
-    defaults = FAMILIES["text"].vocabulary().defaults
-    array.add(Candidate(0, "text", {**defaults, **own, "epochs": EPOCHS}, seed))
+    defaults = FAMILIES[family].vocabulary().defaults
+    array.add(Candidate(0, family, {**defaults, **own, "epochs": EPOCHS}, seed))
     for _ in range(EPOCHS):
         (report,) = array.reports()
     return report.last.metrics
 
 
 @pytest.mark.nightly
+@pytest.mark.parametrize("family", ["text", "transformer"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_default_network_is_no_worse_than_logistic_regression(
-    tmp_path: Path, seed: int
+    tmp_path: Path, seed: int, family: str
 ) -> None:
     texts, is_spam = messages(seed)
     settings, split = split_of(tmp_path, texts, ["spam" if spam else "ham" for spam in is_spam])
@@ -99,17 +102,25 @@ def test_the_default_network_is_no_worse_than_logistic_regression(
     baseline = LogisticRegression().fit(
         tfidf.fit_transform(train), np.array(is_spam)[split.train]
     ).predict(tfidf.transform(validation))  # fmt: skip
-    metrics = metrics_of_default(settings, seed)
+    metrics = metrics_of_default(settings, seed, family)
     assert metrics["accuracy"] >= max(0.96, accuracy_score(truth, baseline))
     f1 = f1_score(truth, baseline, average="macro")
     assert metrics["f1"] >= max(0.93, f1)  # 0.88 of spam alone, the mean over both is higher
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize(("body", "least"), [("mean", 0.92), ("rnn", 0.85), ("conv1d", 0.85)])
+@pytest.mark.parametrize(
+    ("family", "own", "least"),
+    [
+        ("text", {"body": "mean"}, 0.92),
+        ("text", {"body": "rnn"}, 0.85),
+        ("text", {"body": "conv1d"}, 0.85),
+        ("transformer", {}, 0.92),
+    ],
+)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_defaults_learn_from_a_thousand_short_texts(
-    tmp_path: Path, body: str, least: float, seed: int
+    tmp_path: Path, family: str, own: dict[str, str], least: float, seed: int
 ) -> None:
     settings, _ = split_of(tmp_path, *topics(seed))
-    assert metrics_of_default(settings, seed, body=body)["accuracy"] >= least
+    assert metrics_of_default(settings, seed, family, **own)["accuracy"] >= least

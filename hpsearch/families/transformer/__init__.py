@@ -1,0 +1,33 @@
+"""Transformers over sequences and text."""
+
+from hpsearch.families import Family, Setting
+from hpsearch.families.shared import DROPOUT, HEADS, INIT, WHOLE_HEADS
+
+__all__ = ["FAMILY"]
+
+FAMILY = Family(
+    name="transformer",
+    doc="Blocks of attention between the steps of a sequence, or the words of a text, then one "
+        "linear layer. The padding of a text has no say.",
+    takes=frozenset({"sequences", "tokens"}),
+    settings=(
+        Setting("dim", "int", 64, "Numbers that a step or a word becomes.", low=1, high=8192,
+                more="capacity"),
+        Setting("depth", "int", 2, "Number of blocks: attention, then a dense layer.",
+                low=1, high=64, more="capacity"),
+        HEADS,
+        Setting("feed_forward", "int", 2, "Units of a block's dense layer, as a multiple of dim.",
+                low=1, high=16, more="capacity"),
+        Setting("position", "choice", "sine",
+                "How a step says where it stands: by fixed waves (sine), by a vector that is "
+                "learnt for each place (learnt), or not at all (none), so that order has no say.",
+                choices=("sine", "learnt", "none")),
+        Setting("pool", "choice", "mean",
+                "What the last layer is given: the mean of all steps or words, or a vector of its "
+                "own beside them (class).",
+                choices=("mean", "class")),
+        DROPOUT, INIT,
+    ),
+    build="hpsearch.families.transformer.network:transformer",
+    rules=(WHOLE_HEADS,),
+)  # fmt: skip
