@@ -176,7 +176,7 @@ def _is_number(value: object) -> bool:
 WHOLE = "all"
 """The `batch_size` that is the whole training part."""
 
-OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
+OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "nadam", "radam", "adagrad")
 SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle", "plateau")
 
 TRAINING: tuple[Setting, ...] = (
@@ -190,7 +190,9 @@ TRAINING: tuple[Setting, ...] = (
     Setting("epochs", "int", None, "Passes over the training data; by default `budget.epochs`.",
             low=1, high=100_000,
             group="batch_size", per_slot=True),
-    Setting("optimizer", "choice", "adam", "Rule that turns gradients into steps.",
+    Setting("optimizer", "choice", "adam",
+            "Rule that turns gradients into steps, PyTorch's of that name. Adagrad's steps only get "
+            "shorter, so it wants larger rates, 1e-2 or more.",
             choices=OPTIMIZERS,
             group="optimizer"),
     Setting("momentum", "float", 0.9, "Share of the last step kept: SGD and RMSprop.",
@@ -198,10 +200,11 @@ TRAINING: tuple[Setting, ...] = (
             group="optimizer", per_slot=True),
     Setting("nesterov", "bool", False, "Nesterov's form of momentum: SGD with momentum above 0.",
             group="optimizer"),
-    Setting("beta1", "float", 0.9, "Decay of the mean of gradients: Adam and AdamW.",
+    Setting("beta1", "float", 0.9, "Decay of the mean of gradients: Adam, AdamW, NAdam, RAdam.",
             low=0, high=1, open_high=True,
             group="optimizer", per_slot=True),
-    Setting("beta2", "float", 0.999, "Decay of the mean of squared gradients: Adam and AdamW.",
+    Setting("beta2", "float", 0.999,
+            "Decay of the mean of squared gradients: Adam, AdamW, NAdam, RAdam.",
             low=0, high=1, open_high=True,
             group="optimizer", per_slot=True),
     Setting("weight_decay", "float", 0.0, "Pull of the weights towards zero.", low=0, high=100,

@@ -12,7 +12,8 @@ from hpsearch.runner.candidate import derived_seed
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.training import devices
 from hpsearch.training.evaluation import in_parts, trained_loss
-from hpsearch.training.stacking.optimizers import MOMENTS, Fused
+from hpsearch.training.stacking.fused import Fused
+from hpsearch.training.stacking.optimizers import MOMENTS, counters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -159,10 +160,8 @@ class Solo:
             i: {name: self._moments[name][place] for name in names}
             for place, i in enumerate(self._parameters)
         }
-        if settings["optimizer"] != "sgd":
-            for own in state.values():
-                own["step"] = self._count
-        return state
+        counts = counters(settings, int(self._count))
+        return {i: own | counts for i, own in state.items()}
 
     def _forward(self, inputs: Tensor) -> Tensor:
         outputs: Tensor

@@ -22,6 +22,7 @@ from hpsearch.spec.task import TASKS
 from hpsearch.training import devices, optim
 from hpsearch.training.evaluation import plain
 from hpsearch.training.networks import build
+from hpsearch.training.stacking.optimizers import COUNTERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -199,7 +200,8 @@ class TrialProgress:
         network.load_state_dict(model)
         for number, parameter in enumerate(network.parameters()):
             for name, kept in optimizer.get(number, {}).items():
-                if name != "step" and kept is not None and kept.shape != parameter.shape:
+                counter = name in COUNTERS or kept is None
+                if not counter and kept.shape != parameter.shape:
                     raise ValueError(f"{name} has the shape {tuple(kept.shape)}")
 
 

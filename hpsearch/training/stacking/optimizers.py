@@ -1,39 +1,39 @@
-"""The steps of PyTorch's optimizers, for many candidates at once and for one.
+"""The steps of PyTorch's optimizers, for many candidates at once.
 
-Shapes: `K` slots, `P` parameters of one network. Weights, gradients and moments are (K, P), what
-differs from slot to slot is (K, 1). The formulas are those of `torch.optim` of the same name, with
-its defaults (eps 1e-8, RMSprop's alpha 0.99); the tests hold every rule against it.
-
-`torch.optim` itself takes a second and more to load. The kernels behind its fused forms, which go
-over a network's memory once, are called here: their names are private to PyTorch, so that where
-one is missing the same step is made by plain functions.
+Shapes: `K` slots, `P` parameters of one network, `S` steps. Weights, gradients and moments are
+(K, P), what differs from slot to slot is (K, 1). The formulas are those of `torch.optim` of the
+same name, with its defaults; the tests hold every rule against it. `torch.optim` itself takes a
+second and more to load.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
+__all__ = ["COUNTERS", "EPS", "MOMENTS", "Settings", "Step", "clip", "counters", "plan", "step"]
 
-__all__ = ["MOMENTS", "Fused", "Settings", "Step", "clip", "plan", "step"]
+EPS: Mapping[str, float] = {
+    "adam": 1e-8, "adamw": 1e-8, "nadam": 1e-8, "radam": 1e-8, "rmsprop": 1e-8, "adagrad": 1e-10,
+}  # fmt: skip
+"""What each optimizer adds to a root before it divides by it."""
 
-MOMENTS: Mapping[str, tuple[str, ...]] = {
-    "sgd": ("momentum_buffer",),
-    "adam": ("exp_avg", "exp_avg_sq"),
-    "adamw": ("exp_avg", "exp_avg_sq"),
-    "rmsprop": ("square_avg", "momentum_buffer"),
-}
-"""What each optimizer remembers of every parameter, under PyTorch's names."""
-
-_EPS = 1e-8
 _ALPHA = 0.99
+"""RMSprop's decay of the mean of squares."""
+_MOMENTUM_DECAY = 0.004
+"""How fast NAdam's momentum comes to `beta1`: Dozat, "Incorporating Nesterov momentum into Adam"
+(2016), where it is 0.96 to the power of the step by this."""
+_RECTIFIED = 5.0
+"""The length of the average above which RAdam divides by the root of the mean of squares: Liu et
+al., "On the variance of the adaptive learning rate and beyond" (2020), have 4, PyTorch 5."""
 
 
 @dataclass(frozen=True)
@@ -66,36 +66,61 @@ class Settings:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step has of its own, (K, 1) each."""
+    """What one step has of its own."""
 
-    rate: Tensor
-    """The learning rate; for Adam divided by the bias of the mean."""
-    shrink: Tensor
-    """AdamW's factor on the weights."""
-    bias2_root: Tensor
-    """For Adam the square root of the bias of the mean of squares."""
+    columns: Tensor
+    """(C, K, 1): the numbers that the optimizer's rule asks for, such as the learning rate."""
     rates: tuple[float, ...] = ()
-    """(K,): the learning rate itself."""
+    """(K,): the learning rates."""
+
+
+_Moments = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """One optimizer."""
+
+    moments: tuple[str, ...]
+    """What it remembers of every parameter, under PyTorch's names."""
+    columns: Callable[[Tensor, Tensor, Settings], tuple[Tensor, ...]]
+    """(learning rates (K, S), numbers of the steps from 1 (K, S), settings) -> (K, S) each, float64
+    on the CPU."""
+    step: Callable[[Tensor, Tensor, _Moments, Settings, Sequence[Tensor]], None]
+    """Changes weights and moments (K, P) by gradients, which are used up, and columns (K, 1)."""
+    counters: tuple[str, ...] = ("step",)
+    """What it remembers of its steps, under PyTorch's names."""
 
 
 def plan(
-    rates_KS: Sequence[Sequence[float]], done_K: Sequence[int], settings: Settings, adam: bool
+    optimizer: str, rates_KS: Sequence[Sequence[float]], done_K: Sequence[int], settings: Settings
 ) -> list[Step]:
-    """The steps of an epoch: their learning rates, and after how many steps the slots begin it."""
+    """The steps of an epoch, by their learning rates, and by how many steps the slots have made
+    when it begins."""
     rate_KS = torch.tensor(rates_KS, dtype=torch.float64)
-    shrink_KS = 1 - rate_KS * settings.weight_decay.cpu()
-    bias2_KS = torch.ones_like(rate_KS)
-    if adam:
-        count_KS = torch.tensor(done_K).unsqueeze(1) + torch.arange(1, rate_KS.shape[1] + 1)
-        rate_KS = rate_KS / (1 - settings.beta1.cpu().double() ** count_KS)
-        bias2_KS = (1 - settings.beta2.cpu().double() ** count_KS).sqrt()
-    columns = torch.stack([rate_KS, shrink_KS, bias2_KS]).permute(2, 0, 1)
-    like = settings.weight_decay
-    three_SK1 = columns.contiguous().to(like).unsqueeze(3)
-    return [
-        Step(rate, shrink, root, rates)
-        for (rate, shrink, root), rates in zip(three_SK1, zip(*rates_KS, strict=True), strict=True)
-    ]
+    count_KS = torch.tensor(done_K).unsqueeze(1) + torch.arange(1, rate_KS.shape[1] + 1)
+    columns_CKS = torch.stack(_RULES[optimizer].columns(rate_KS, count_KS, settings))
+    columns_SCK1 = columns_CKS.permute(2, 0, 1).contiguous().to(settings.weight_decay).unsqueeze(3)
+    pairs = zip(columns_SCK1.unbind(), zip(*rates_KS, strict=True), strict=True)
+    return [Step(columns, rates) for columns, rates in pairs]
+
+
+def step(
+    optimizer: str, weights_KP: Tensor, gradient_KP: Tensor, moments: _Moments,
+    settings: Settings, now: Step,
+) -> None:  # fmt: skip
+    """Change weights and moments by one step. The gradient is used up."""
+    columns = now.columns.unbind()
+    _RULES[optimizer].step(weights_KP, gradient_KP, moments, settings, columns)
+
+
+def counters(settings: Mapping[str, Any], steps: int) -> dict[str, Tensor]:
+    """What PyTorch's optimizer remembers of a candidate's steps, beside the moments."""
+    numbers = {"step": float(steps)}
+    if "mu_product" in _RULES[settings["optimizer"]].counters:
+        beta1 = torch.tensor(settings["beta1"], dtype=torch.float64)
+        numbers["mu_product"] = float(_mu_product(beta1, torch.tensor(steps)))
+    return {name: torch.tensor(numbers[name]) for name in _RULES[settings["optimizer"]].counters}
 
 
 def clip(gradient_KP: Tensor, largest_K1: Tensor) -> None:
@@ -106,143 +131,169 @@ def clip(gradient_KP: Tensor, largest_K1: Tensor) -> None:
     gradient_KP.mul_(share_K1.masked_fill_(largest_K1.isinf(), 1.0))
 
 
-_Moments = Mapping[str, "Tensor"]
-_Rule = Callable[["Tensor", "Tensor", _Moments, Settings, Step], None]
+# --- what the steps of an epoch go by ---------------------------------------------------------
 
 
-def step(
-    optimizer: str, weights_KP: Tensor, gradient_KP: Tensor, moments: _Moments,
-    settings: Settings, now: Step,
-) -> None:  # fmt: skip
-    """Change weights and moments by one step. The gradient is used up."""
-    _RULES[optimizer](weights_KP, gradient_KP, moments, settings, now)
+def _rate(rate: Tensor, count: Tensor, settings: Settings) -> tuple[Tensor, ...]:
+    return (rate,)
 
 
-def _sgd(w: Tensor, g: Tensor, moments: _Moments, settings: Settings, now: Step) -> None:
-    buffer = moments["momentum_buffer"]
+def _biases(count: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
+    """By how much Adam's means of gradients and of their squares are too small."""
+    beta1, beta2 = settings.beta1.cpu().double(), settings.beta2.cpu().double()
+    return 1 - beta1**count, 1 - beta2**count
+
+
+def _adam_columns(rate: Tensor, count: Tensor, settings: Settings) -> tuple[Tensor, ...]:
+    bias1, bias2 = _biases(count, settings)
+    return rate / bias1, bias2.sqrt()
+
+
+def _adamw_columns(rate: Tensor, count: Tensor, settings: Settings) -> tuple[Tensor, ...]:
+    shrink = 1 - rate * settings.weight_decay.cpu()
+    return *_adam_columns(rate, count, settings), shrink
+
+
+def _nadam_columns(rate: Tensor, count: Tensor, settings: Settings) -> tuple[Tensor, ...]:
+    """The rates of the gradient and of its mean, and the root of the bias of the squares."""
+    beta1 = settings.beta1.cpu().double()
+    now, next_ = (beta1 * _rising(number) for number in (count, count + 1))
+    product = _mu_product(beta1, count)
+    _, bias2 = _biases(count, settings)
+    return (
+        rate * (1 - now) / (1 - product), rate * next_ / (1 - product * next_), bias2.sqrt()
+    )  # fmt: skip
+
+
+def _rising(count: Tensor) -> Tensor:
+    """NAdam's momentum in a step, as a share of `beta1`."""
+    return 1 - 0.5 * 0.96 ** (count * _MOMENTUM_DECAY)
+
+
+def _mu_product(beta1: Tensor, count: Tensor) -> Tensor:
+    """The product of NAdam's momenta up to a step."""
+    shares = _shares()
+    return beta1**count * shares[count.clamp(max=len(shares) - 1)]
+
+
+@cache
+def _shares() -> Tensor:
+    """The product of `_rising` up to each step, from step 0 on, until it is 0 to the last digit."""
+    rising = _rising(torch.arange(2048, dtype=torch.float64))
+    rising[0] = 1.0
+    return rising.cumprod(0)
+
+
+def _radam_columns(rate: Tensor, count: Tensor, settings: Settings) -> tuple[Tensor, ...]:
+    """The rate, the root of the bias of the squares, and 1 for a step that divides by it, else 0.
+
+    The rectification is part of the rate.
+    """
+    bias1, bias2 = _biases(count, settings)
+    beta2 = settings.beta2.cpu().double()
+    longest = 2 / (1 - beta2) - 1
+    length = longest - 2 * count * beta2**count / bias2
+    divides = length > _RECTIFIED
+    ratio = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
+    rectified = torch.where(divides, ratio, torch.ones_like(ratio)).sqrt()
+    return rate / bias1 * rectified, bias2.sqrt(), divides.double()
+
+
+# --- the rules --------------------------------------------------------------------------------
+
+
+def _sgd(
+    w: Tensor, g: Tensor, moments: _Moments, settings: Settings, now: Sequence[Tensor]
+) -> None:
+    buffer, (rate,) = moments["momentum_buffer"], now
     g.addcmul_(w, settings.weight_decay)
     buffer.mul_(settings.momentum).add_(g)
     if settings.nesterov:
-        w.addcmul_(g.addcmul_(buffer, settings.momentum), now.rate, value=-1)
+        w.addcmul_(g.addcmul_(buffer, settings.momentum), rate, value=-1)
     else:
-        w.addcmul_(buffer, now.rate, value=-1)
+        w.addcmul_(buffer, rate, value=-1)
 
 
-def _adam(w: Tensor, g: Tensor, moments: _Moments, settings: Settings, now: Step) -> None:
+def _adam(
+    w: Tensor, g: Tensor, moments: _Moments, settings: Settings, now: Sequence[Tensor]
+) -> None:
     g.addcmul_(w, settings.weight_decay)
     _adam_step(w, g, moments, settings, now)
 
 
-def _adamw(w: Tensor, g: Tensor, moments: _Moments, settings: Settings, now: Step) -> None:
-    w.mul_(now.shrink)
-    _adam_step(w, g, moments, settings, now)
+def _adamw(
+    w: Tensor, g: Tensor, moments: _Moments, settings: Settings, now: Sequence[Tensor]
+) -> None:
+    w.mul_(now[2])
+    _adam_step(w, g, moments, settings, now[:2])
 
 
-def _adam_step(w: Tensor, g: Tensor, moments: _Moments, settings: Settings, now: Step) -> None:
-    mean, square = moments["exp_avg"], moments["exp_avg_sq"]
+def _adam_step(
+    w: Tensor, g: Tensor, moments: _Moments, settings: Settings, now: Sequence[Tensor]
+) -> None:
+    mean, square, (rate, bias2_root) = moments["exp_avg"], moments["exp_avg_sq"], now
     mean.lerp_(g, 1 - settings.beta1)
     square.lerp_(g.square_(), 1 - settings.beta2)
-    root = torch.sqrt(square, out=g).div_(now.bias2_root).add_(_EPS)
-    w.addcmul_(torch.div(mean, root, out=g), now.rate, value=-1)
+    root = torch.sqrt(square, out=g).div_(bias2_root).add_(EPS["adam"])
+    w.addcmul_(torch.div(mean, root, out=g), rate, value=-1)
 
 
-def _rmsprop(w: Tensor, g: Tensor, moments: _Moments, settings: Settings, now: Step) -> None:
-    square, buffer = moments["square_avg"], moments["momentum_buffer"]
+def _nadam(
+    w: Tensor, g: Tensor, moments: _Moments, settings: Settings, now: Sequence[Tensor]
+) -> None:
+    mean, square = moments["exp_avg"], moments["exp_avg_sq"]
+    gradient_rate, mean_rate, bias2_root = now
+    g.addcmul_(w, settings.weight_decay)
+    mean.lerp_(g, 1 - settings.beta1)
+    square.lerp_(g.square(), 1 - settings.beta2)
+    root = square.sqrt().div_(bias2_root).add_(EPS["nadam"])
+    w.sub_(g.mul_(gradient_rate).addcmul_(mean, mean_rate).div_(root))
+
+
+def _radam(
+    w: Tensor, g: Tensor, moments: _Moments, settings: Settings, now: Sequence[Tensor]
+) -> None:
+    mean, square, (rate, bias2_root, divides) = moments["exp_avg"], moments["exp_avg_sq"], now
+    g.addcmul_(w, settings.weight_decay)
+    mean.lerp_(g, 1 - settings.beta1)
+    square.lerp_(g.square_(), 1 - settings.beta2)
+    root = torch.sqrt(square, out=g).add_(EPS["radam"]).div_(bias2_root)
+    root.masked_fill_(divides == 0, 1.0)
+    w.addcmul_(torch.div(mean, root, out=g), rate, value=-1)
+
+
+def _adagrad(
+    w: Tensor, g: Tensor, moments: _Moments, settings: Settings, now: Sequence[Tensor]
+) -> None:
+    total, (rate,) = moments["sum"], now
+    g.addcmul_(w, settings.weight_decay)
+    total.addcmul_(g, g)
+    w.addcmul_(g.div_(total.sqrt().add_(EPS["adagrad"])), rate, value=-1)
+
+
+def _rmsprop(
+    w: Tensor, g: Tensor, moments: _Moments, settings: Settings, now: Sequence[Tensor]
+) -> None:
+    square, buffer, (rate,) = moments["square_avg"], moments["momentum_buffer"], now
     g.addcmul_(w, settings.weight_decay)
     square.mul_(_ALPHA).addcmul_(g, g, value=1 - _ALPHA)
-    buffer.mul_(settings.momentum).add_(g.div_(square.sqrt().add_(_EPS)))
-    w.addcmul_(buffer, now.rate, value=-1)
+    buffer.mul_(settings.momentum).add_(g.div_(square.sqrt().add_(EPS["rmsprop"])))
+    w.addcmul_(buffer, rate, value=-1)
 
 
+_MEANS = ("exp_avg", "exp_avg_sq")
 _RULES: Mapping[str, _Rule] = {
-    "sgd": _sgd, "adam": _adam, "adamw": _adamw, "rmsprop": _rmsprop,
-}  # fmt: skip
+    "sgd": _Rule(("momentum_buffer",), _rate, _sgd, counters=()),
+    "adam": _Rule(_MEANS, _adam_columns, _adam),
+    "adamw": _Rule(_MEANS, _adamw_columns, _adamw),
+    "nadam": _Rule(_MEANS, _nadam_columns, _nadam, counters=("step", "mu_product")),
+    "radam": _Rule(_MEANS, _radam_columns, _radam),
+    "adagrad": _Rule(("sum",), _rate, _adagrad),
+    "rmsprop": _Rule(("square_avg", "momentum_buffer"), _rate, _rmsprop),
+}
 
+MOMENTS: Mapping[str, tuple[str, ...]] = {name: rule.moments for name, rule in _RULES.items()}
+"""What each optimizer remembers of every parameter, under PyTorch's names."""
 
-# --- one network at a time --------------------------------------------------------------------
-
-_KERNELS = {"sgd": "_fused_sgd_", "adam": "_fused_adam_", "adamw": "_fused_adamw_"}
-
-_FEW = 4096
-"""Parameters of a network up to which one call for all slots is faster than one for each."""
-
-
-class Fused:
-    """Steps of one candidate, whose parameters may lie in any number of tensors.
-
-    Args:
-        settings: The candidate's.
-        weights: Its parameters.
-        moments: What the optimizer remembers of them, for each name a tensor for each parameter.
-        count: Steps made, the one under way among them: a single float32 that its owner counts up.
-    """
-
-    def __init__(
-        self,
-        settings: Mapping[str, Any],
-        weights: Sequence[Tensor],
-        moments: Mapping[str, Sequence[Tensor]],
-        count: Tensor,
-    ) -> None:
-        self._settings, self._weights, self._moments = settings, list(weights), moments
-        self._count = count
-        self._rule = settings["optimizer"]
-        device = weights[0].device
-        self._kernel = getattr(torch, _KERNELS.get(self._rule, ""), None)
-        if device.type not in ("cpu", "cuda"):
-            self._kernel = None
-        self._fixed = Settings.of([settings], device)
-        momentum = settings["momentum"] > 0
-        self._options: Mapping[str, Any] = {"weight_decay": settings["weight_decay"]} | (
-            {"momentum": settings["momentum"], "dampening": 0.0, "maximize": False,
-             "nesterov": settings["nesterov"] and momentum, "is_first_step": False}
-            if self._rule == "sgd" else
-            {"beta1": settings["beta1"], "beta2": settings["beta2"], "eps": _EPS,
-             "amsgrad": False, "maximize": False}
-        )  # fmt: skip
-
-    @staticmethod
-    def pays(settings: Mapping[str, Any], parameters: int, device: torch.device) -> bool:
-        """Whether the slots of a stack should each make their own steps."""
-        kernel = _KERNELS.get(settings["optimizer"], "")
-        return device.type == "cpu" and parameters > _FEW and hasattr(torch, kernel)
-
-    def step(self, gradients: Sequence[Tensor | None], rate: float) -> None:
-        """Make one step at a learning rate. Parameters without a gradient stay; the others'
-        gradients are used up."""
-        weights, moments = self._weights, self._moments
-        parts = [gradient for gradient in gradients if gradient is not None]
-        if len(parts) < len(gradients):
-            used = [i for i, gradient in enumerate(gradients) if gradient is not None]
-            weights = [weights[i] for i in used]
-            moments = {name: [each[i] for i in used] for name, each in moments.items()}
-        parts = list(map(_laid_out, parts, weights))
-        if self._kernel is None:
-            self._plain(weights, parts, moments, rate)
-        elif self._rule == "sgd":
-            buffers = moments["momentum_buffer"] if self._settings["momentum"] else []
-            self._kernel(weights, parts, buffers, lr=rate, **self._options)
-        else:
-            counts = [self._count] * len(weights)
-            means, squares = moments["exp_avg"], moments["exp_avg_sq"]
-            self._kernel(weights, parts, means, squares, [], counts, lr=rate, **self._options)
-
-    def _plain(
-        self,
-        weights: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        moments: Mapping[str, Sequence[Tensor]],
-        rate: float,
-    ) -> None:
-        adam = self._rule.startswith("adam")
-        now = plan([[rate]], [int(self._count) - 1], self._fixed, adam=adam)[0]
-        for i, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):
-            own = {name: each[i].unsqueeze(0) for name, each in moments.items()}
-            step(self._rule, weight.unsqueeze(0), gradient.unsqueeze(0), own, self._fixed, now)
-
-
-def _laid_out(gradient: Tensor, weight: Tensor) -> Tensor:
-    """A gradient in its weight's layout: the kernels walk through both as they lie in memory."""
-    if gradient.stride() == weight.stride():
-        return gradient
-    return torch.empty_like(weight).copy_(gradient)
+COUNTERS = frozenset(name for rule in _RULES.values() for name in rule.counters)
+"""What optimizers remember of their steps: a number, whatever the parameter's shape."""

@@ -22,8 +22,9 @@ from hpsearch.training.evaluation import in_parts, trained_loss
 from hpsearch.training.stacking import optimizers
 from hpsearch.training.stacking.agreement import same
 from hpsearch.training.stacking.cuda_graphs import recorded, records
+from hpsearch.training.stacking.fused import Fused
 from hpsearch.training.stacking.network import StackedNetwork, attributes, shares
-from hpsearch.training.stacking.optimizers import Fused, Step
+from hpsearch.training.stacking.optimizers import Step
 from hpsearch.training.stacking.stand_in import CannotStackError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def shape_of(candidate: Candidate) -> Hashable:
 @dataclass(frozen=True)
 class _Stepper:
     fixed: optimizers.Settings
-    is_adam: bool
+    optimizer: str
     count: Tensor
     """(K,): steps of each slot, the one under way among them."""
     total: Tensor
@@ -197,10 +198,9 @@ class Stack:
             moments.pop("momentum_buffer", None)
         optimizer: dict[int, dict[str, Any]] = {}
         if steps := self._steps[slot]:
+            counters = optimizers.counters(course.settings, steps)
             for name, i in self._network.numbers.items():
-                optimizer[i] = {moment: own[name] for moment, own in moments.items()}
-                if course.settings["optimizer"] != "sgd":
-                    optimizer[i]["step"] = torch.tensor(float(steps))
+                optimizer[i] = {moment: own[name] for moment, own in moments.items()} | counters
         model = self._network.state_dict(self._weights, self._fixed, slot)
         state = {**course.state(), "model": model, "optimizer": optimizer}
         if course.keeping.best and course.best_epoch != course.epoch:
@@ -222,7 +222,7 @@ class Stack:
             self._stepper = self._new_stepper()
         stepper, batches = self._stepper, self.members[0].batches
         rates = [course.rates() for course in self.members]
-        planned = optimizers.plan(rates, self._steps, stepper.fixed, adam=stepper.is_adam)
+        planned = optimizers.plan(stepper.optimizer, rates, self._steps, stepper.fixed)
         orders_KN = torch.stack([course.order() for course in self.members]).to(self._device)
         stepper.total.zero_()
         stepper.count.copy_(torch.tensor(self._steps))
@@ -311,8 +311,7 @@ class Stack:
                     optimizers.step(rule, weights, gradient, moments, fixed, now)
             total.add_(loss.detach(), alpha=len(targets) // slots)
 
-        is_adam = rule.startswith("adam")
-        return _Stepper(fixed, is_adam, count, total, _launched(step, self._device))
+        return _Stepper(fixed, rule, count, total, _launched(step, self._device))
 
     def _fused(self, settings: Sequence[Mapping[str, Any]], count_K: Tensor) -> list[Fused]:
         """One a slot; none where one call for all of them is faster."""
@@ -352,8 +351,8 @@ def _launched(
     """A step that takes less time on that device, where steps can be recorded."""
     if not records(device):
         return step
-    launch = recorded(lambda *given: step(given[:-3], Step(*given[-3:])), device)
-    return lambda batch, now: launch(*batch, now.rate, now.shrink, now.bias2_root)
+    launch = recorded(lambda columns, *batch: step(batch, Step(columns)), device)
+    return lambda batch, now: launch(now.columns, *batch)
 
 
 def _rows(network: StackedNetwork, inputs: Tensor) -> Tensor:

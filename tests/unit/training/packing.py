@@ -28,6 +28,9 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "adam": {"optimizer": "adam"},
     "adamw": {"optimizer": "adamw"},
     "rmsprop": {"optimizer": "rmsprop"},
+    "nadam": {"optimizer": "nadam"},
+    "radam": {"optimizer": "radam"},
+    "adagrad": {"optimizer": "adagrad"},
 }
 """Every optimizer, and SGD in each of its forms."""
 

@@ -338,7 +338,7 @@ def test_a_stack_trains_as_each_alone(name: str) -> None:
         )
         for one in plain
     ]
-    planned = optimizers.plan([[rate] * STEPS] * K, [0] * K, columns, adam=True)
+    planned = optimizers.plan("adamw", [[rate] * STEPS] * K, [0] * K, columns)
     with without_dropout():
         for now in planned:
             batch = inputs_of(shape)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 import torch
@@ -11,10 +11,17 @@ from hpsearch.spec import settings as catalog
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import Direction
 from hpsearch.training.optim import Plateau, schedule
-from hpsearch.training.stacking import optimizers
-from hpsearch.training.stacking.optimizers import MOMENTS, Fused
+from hpsearch.training.stacking import fused, optimizers
+from hpsearch.training.stacking.fused import Fused
+from hpsearch.training.stacking.optimizers import COUNTERS, MOMENTS, counters
+from tests.unit.training.packing import packed, state_of
 
-EPOCHS = 20
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hpsearch.sources.dataset import Dataset
+
+EPOCHS, F32 = 20, torch.float32
 
 
 def settings(**changes):
@@ -119,57 +126,97 @@ def test_plateau_is_torchs(
     assert ours.factor < 1
 
 
-def trained(make, steps: int = 5) -> list[torch.Tensor]:
+STEPS = 20
+
+
+def trained(make, clip: float | None = None) -> list[torch.Tensor]:
+    """The weights of a small network, in double precision, after some steps."""
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
-    inputs, rule = torch.randn(8, 4), make(network.parameters())
-    for _ in range(steps):
+    network.double()
+    inputs, rule = torch.randn(8, 4).double(), make(list(network.parameters()))
+    for _ in range(STEPS):
         rule.zero_grad()
         network(inputs).square().mean().backward()
+        if clip is not None:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
         rule.step()
     return [p.detach() for p in network.parameters()]
 
 
 BASE = {"lr": 0.1, "weight_decay": 0.02, "momentum": 0.8, "beta1": 0.7, "beta2": 0.9}
+BETAS = (0.7, 0.9)
+TORCHS = {
+    "sgd": (
+        {"optimizer": "sgd"},
+        lambda p: torch.optim.SGD(p, 0.1, 0.8, weight_decay=0.02),
+    ),
+    "nesterov": (
+        {"optimizer": "sgd", "nesterov": True},
+        lambda p: torch.optim.SGD(p, 0.1, 0.8, weight_decay=0.02, nesterov=True),
+    ),
+    "without momentum": (
+        {"optimizer": "sgd", "nesterov": True, "momentum": 0.0},
+        lambda p: torch.optim.SGD(p, 0.1, weight_decay=0.02),
+    ),
+    "adam": (
+        {"optimizer": "adam"},
+        lambda p: torch.optim.Adam(p, 0.1, BETAS, weight_decay=0.02),
+    ),
+    "adamw": (
+        {"optimizer": "adamw"},
+        lambda p: torch.optim.AdamW(p, 0.1, BETAS, weight_decay=0.02),
+    ),
+    "nadam": (
+        {"optimizer": "nadam"},
+        lambda p: torch.optim.NAdam(p, 0.1, BETAS, weight_decay=0.02),
+    ),
+    "radam": (
+        {"optimizer": "radam"},
+        lambda p: torch.optim.RAdam(p, 0.1, BETAS, weight_decay=0.02),
+    ),
+    "radam, never rectified": (
+        {"optimizer": "radam", "beta2": 0.5},
+        lambda p: torch.optim.RAdam(p, 0.1, (0.7, 0.5), weight_decay=0.02),
+    ),
+    "adagrad": (
+        {"optimizer": "adagrad"},
+        lambda p: torch.optim.Adagrad(p, 0.1, weight_decay=0.02),
+    ),
+    "rmsprop": (
+        {"optimizer": "rmsprop"},
+        lambda p: torch.optim.RMSprop(p, 0.1, momentum=0.8, weight_decay=0.02),
+    ),
+}
 
 
-@pytest.mark.parametrize(
-    ("changes", "plain"),
-    [
-        ({"optimizer": "sgd"}, lambda p: torch.optim.SGD(p, 0.1, 0.8, weight_decay=0.02)),
-        (
-            {"optimizer": "sgd", "nesterov": True},
-            lambda p: torch.optim.SGD(p, 0.1, 0.8, weight_decay=0.02, nesterov=True),
-        ),
-        (
-            {"optimizer": "sgd", "nesterov": True, "momentum": 0.0},
-            lambda p: torch.optim.SGD(p, 0.1, weight_decay=0.02),
-        ),
-        ({"optimizer": "adam"}, lambda p: torch.optim.Adam(p, 0.1, (0.7, 0.9), weight_decay=0.02)),
-        (
-            {"optimizer": "adamw"},
-            lambda p: torch.optim.AdamW(p, 0.1, (0.7, 0.9), weight_decay=0.02),
-        ),
-        (
-            {"optimizer": "rmsprop"},
-            lambda p: torch.optim.RMSprop(p, 0.1, momentum=0.8, weight_decay=0.02),
-        ),
-    ],
-)
-@pytest.mark.parametrize("kernels", [True, False])
-def test_an_optimizer_is_torchs_with_these_settings(changes, plain, kernels, monkeypatch) -> None:
-    if not kernels:  # a PyTorch that has none by these names
-        monkeypatch.setattr(optimizers, "_KERNELS", {})
-    ours = trained(lambda p: Ours(list(p), settings(**{**BASE, **changes})))
-    for mine, theirs in zip(ours, trained(plain), strict=True):
-        assert torch.allclose(mine, theirs, atol=1e-6)
+@pytest.fixture
+def exact(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """PyTorch keeps what it counts, and so the product of NAdam's momenta, in the default type."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("kind", ["fused", "no kernels", "all slots"])
+@pytest.mark.parametrize("clip", [None, 0.05])
+@pytest.mark.parametrize("name", TORCHS)
+def test_an_optimizer_is_torchs(name: str, clip, kind: str, monkeypatch, exact) -> None:
+    changes, plain = TORCHS[name]
+    if kind == "no kernels":  # a PyTorch that has none by these names
+        monkeypatch.setattr(fused, "_NAMES", {})
+    face = Slots if kind == "all slots" else Ours
+    chosen = settings(**{**BASE, **changes})
+    ours = trained(lambda p: face(p, chosen), clip)
+    for mine, theirs in zip(ours, trained(plain, clip), strict=True):
+        assert torch.allclose(mine, theirs, rtol=0, atol=1e-9)
 
 
 class Ours:
     """`Fused` with the face of an optimizer of PyTorch."""
 
     def __init__(self, weights: list[torch.Tensor], chosen) -> None:
-        self.weights, self.rate, self.count = weights, chosen["lr"], torch.zeros(())
+        self.weights, self.rate, self.count = weights, chosen["lr"], torch.zeros((), dtype=F32)
         moments = {
             name: [torch.zeros_like(weight) for weight in weights]
             for name in MOMENTS[chosen["optimizer"]]
@@ -184,6 +231,65 @@ class Ours:
     def step(self) -> None:
         self.count.add_(1)
         self.rule.step([weight.grad for weight in self.weights], self.rate)
+
+
+class Slots(Ours):
+    """The same of the last of three slots, whose neighbours are further on and at other rates."""
+
+    def __init__(self, weights: list[torch.Tensor], chosen) -> None:
+        super().__init__(weights, chosen)
+        self.chosen, size = chosen, sum(weight.numel() for weight in weights)
+        self.own = {name: torch.zeros(3, size) for name in MOMENTS[chosen["optimizer"]]}
+        others = {**chosen, "beta1": 0.9, "beta2": 0.99, "momentum": 0.3, "weight_decay": 0.0}
+        self.fixed = optimizers.Settings.of([others, others, chosen], torch.device("cpu"))
+
+    @torch.no_grad()
+    def step(self) -> None:
+        done = int(self.count.add_(1)) - 1
+        rows = [torch.nn.utils.parameters_to_vector(w) for w in (self.weights, self.gradients)]
+        weights, gradients = (row.expand(3, -1).clone() for row in rows)
+        rule, rates = self.chosen["optimizer"], [[1e-3], [1e-2], [self.rate]]
+        (now,) = optimizers.plan(rule, rates, [done + 7, done + 500, done], self.fixed)
+        optimizers.step(rule, weights, gradients, self.own, self.fixed, now)
+        torch.nn.utils.vector_to_parameters(weights[2], self.weights)
+
+    @property
+    def gradients(self) -> list[torch.Tensor]:
+        return [weight.grad for weight in self.weights if weight.grad is not None]
+
+
+@pytest.mark.parametrize("stack", [1, 2])
+@pytest.mark.parametrize("name", ["sgd", "adam", "nadam", "radam", "adagrad", "rmsprop"])
+def test_what_is_remembered_is_what_torch_remembers(
+    name: str, stack: int, double: Dataset, candidate
+) -> None:
+    """So that a checkpoint goes on in a loop of one's own."""
+    chosen = {**BASE, **TORCHS[name][0], "lr": 1e-3, "epochs": 3, "batch_size": 140}
+    _, array = packed(double, [candidate(key, **chosen) for key in range(stack)], stack)
+    state = state_of(array, stack - 1)
+    theirs = TORCHS[name][1]([torch.nn.Parameter(weight) for weight in state["model"].values()])
+    for parameter in theirs.param_groups[0]["params"]:
+        parameter.grad = torch.ones_like(parameter)
+    for _ in range(3 * 3):
+        theirs.step()
+    expected = theirs.state_dict()["state"]
+    assert state["optimizer"].keys() == expected.keys()
+    for number, own in state["optimizer"].items():
+        assert own.keys() == expected[number].keys()
+        for kind, value in own.items():
+            assert value.shape == expected[number][kind].shape
+            if kind in COUNTERS:
+                assert float(value) == pytest.approx(float(expected[number][kind]))
+
+
+def test_a_product_of_momenta_far_on(exact) -> None:
+    """Long after it has come to 0, and where it begins."""
+    chosen = settings(optimizer="nadam")
+    product = 1.0
+    for step in range(1, 60):
+        product *= 0.9 * (1 - 0.5 * 0.96 ** (step * 0.004))
+        assert float(counters(chosen, step)["mu_product"]) == pytest.approx(product, rel=1e-12)
+    assert float(counters(chosen, 10**6)["mu_product"]) == 0.0
 
 
 def test_what_has_no_gradient_stays() -> None:
