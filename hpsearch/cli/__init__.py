@@ -18,7 +18,17 @@ from typer.core import TyperGroup
 
 from hpsearch import passwords
 from hpsearch._version import __version__
-from hpsearch.cli import control, handover, insight, inspect, launch, planning, ranging, system
+from hpsearch.cli import (
+    checking,
+    control,
+    handover,
+    insight,
+    inspect,
+    launch,
+    planning,
+    ranging,
+    system,
+)
 from hpsearch.errors import EXIT_CODES, INTERRUPTED, HpsearchError
 from hpsearch.terminal import echo, visible
 
@@ -67,7 +77,7 @@ app.command(rich_help_panel=SEARCH)(launch.run)
 app.command(rich_help_panel=SEARCH)(launch.submit)
 app.command(rich_help_panel=SEARCH)(launch.worker)
 app.command(rich_help_panel=SEARCH)(launch.fleet)
-app.command(rich_help_panel=SEARCH)(planning.check)
+app.command(rich_help_panel=SEARCH)(checking.check)
 app.command(rich_help_panel=SEARCH)(planning.plan)
 app.command(rich_help_panel=SEARCH)(ranging.lr)
 app.command(rich_help_panel=LOOK)(inspect.status)

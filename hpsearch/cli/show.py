@@ -292,6 +292,8 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
         table.add_row(f"  {visible(name, lines=False)}", setting(value))
     if trial.params:
         out.print(table)
+    if trial.parameters is not None:
+        out.print(f"  a network of {trial.parameters:,} parameters")
     if trial.checkpoint:
         path = trial.checkpoint
         if urls.scheme(path) is None:

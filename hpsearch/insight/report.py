@@ -20,8 +20,8 @@ from hpsearch.insight.diagnosis import Diagnosis, Word, Yardstick
 from hpsearch.spec import StudySpec
 from hpsearch.spec.ranges import Edge, edges
 from hpsearch.spec.settings import FINAL, Direction
-from hpsearch.spec.space import Assignment
-from hpsearch.spec.task import TASKS, Result, Task, usual
+from hpsearch.spec.space import Assignment, Choices
+from hpsearch.spec.task import LOSS, TASKS, Result, Task, usual
 from hpsearch.stages import outline
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
@@ -74,6 +74,8 @@ class Trial:
     """The epoch that counts: its best one, or its last where the study keeps that."""
     last_metrics: Mapping[str, float] = field(default_factory=dict)
     """All metrics after the last epoch, where another one counts."""
+    parameters: int | None = None
+    """Numbers of its network that were trained; None where that is not known."""
     checkpoint: str | None = None
     """Path or URL of its network: of the one handed over only, once `Reader.located` has looked."""
 
@@ -154,15 +156,27 @@ class Snapshot:
     @property
     def baselines(self) -> tuple[tuple[str, float], ...]:
         """What simple answers give by the study's metric, and which: first the constant answer of
-        the task, then those of the source. None where that is not known: of studies of 0.1, and of
-        the loss of numbers."""
+        the task, then those of the source. None where that is not known: of studies of 0.1, of
+        the loss of numbers, and of a loss that is measured in another way than the usual one."""
         data = self.study.data or {}
         every = [data.get("baseline") or {"values": {}}, *data.get("baselines", ())]
+        if self.metric == LOSS and not all(map(self.task.is_usual_scale, self._losses)):
+            return ()
         return tuple(
             (answer["name"], float(answer["values"][self.metric]))
             for answer in every
             if self.metric in answer["values"]
         )
+
+    @property
+    def _losses(self) -> Sequence[str | None]:
+        """The losses that trials may have; None: the task's usual one."""
+        space = self.spec.space
+        searched = next((p.domain for p in space if p.name == LOSS), None)
+        if isinstance(searched, Choices):
+            return [None if loss is None else str(loss) for loss in searched.values]
+        loss = space.constants.get(LOSS)
+        return [None if loss is None else str(loss)]
 
     @property
     def classes(self) -> Sequence[str]:
@@ -471,7 +485,7 @@ _NUMBER = (int, float)
 _TEXT = (str, type(None))
 _KINDS: Mapping[str, Any] = {
     "ticket": int, "stage": str, "sampler": str, "attempts": int, "worker": _TEXT, "reason": _TEXT,
-    "checkpoint": _TEXT, "metrics": dict,
+    "checkpoint": _TEXT, "metrics": dict, "parameters": int,
 }  # fmt: skip
 _NEEDED = ("ticket", "stage", "sampler")
 
@@ -512,6 +526,7 @@ def _trial(trial: FrozenTrial) -> Trial:
         unsaved=attrs.get("checkpoint"),
         best_epoch=attrs.get("best_epoch", epoch),
         last_metrics=attrs.get("last_metrics", {}),
+        parameters=attrs.get("parameters"),
         started=trial.datetime_start,
         ended=trial.datetime_complete,
     )

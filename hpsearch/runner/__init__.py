@@ -55,6 +55,8 @@ class Report:
     paused: bool = False
     """Whether it has come to the epoch up to which it was to be trained here, and is not
     `finished`."""
+    parameters: int | None = None
+    """Numbers of its network that are trained; None where there is no network, or none yet."""
     failure: Failure | None = None
     message: str = ""
     """One line about the failure."""

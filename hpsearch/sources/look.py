@@ -30,5 +30,8 @@ class Look:
     as not all was looked at."""
     kind: Kind | None = None
     """What one input is, where that depends on the data."""
+    shape: tuple[int, ...] | None = None
+    """Of one input as a network is given it; None where that is not known, as not all was looked
+    at."""
     rarest: int | None = None
     """Rows of the class that has the fewest, where that is known."""

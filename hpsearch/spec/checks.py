@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from hpsearch.spec.faults import Path
     from hpsearch.spec.parameters import Draft
     from hpsearch.spec.space import Assignment, Space
+    from hpsearch.spec.task import Task
 
 __all__ = ["check", "check_document"]
 
@@ -373,13 +374,17 @@ def _check_scales(
     known: Mapping[str, Draft],
     faults: Faults,
 ) -> None:
-    """Note losses that are searched and cannot be compared by the metric `loss`."""
+    """Note what is searched and makes losses that cannot be compared by the metric `loss`."""
+    if content.get("metric") != LOSS:
+        return
+    tasks = possible(data.task if data else None)
+    _check_rescaled(tasks, known, faults)
     draft = known.get("loss")
-    if content.get("metric") != LOSS or draft is None or not isinstance(draft.domain, Choices):
+    if draft is None or not isinstance(draft.domain, Choices):
         return
     names = [str(v) for v in draft.domain.values if v is not None]
     usual = bool(draft.when) or None in draft.domain.values
-    for task in possible(data.task if data else None):
+    for task in tasks:
         losses = [task.loss(name) for name in names]
         losses += [task.losses[0]] if usual else []
         scales = {name: name for name in names if is_reference(name)}
@@ -389,10 +394,25 @@ def _check_scales(
             if loss is not None:
                 scales.setdefault(loss.scale or loss.name, loss.name)
         if len(scales) > 1:
-            fitting = (metric.name for metric in task.metrics if metric.name != LOSS)
-            expected = f"{listed(fitting)}, as losses of different scales are searched"
+            expected = f"{_without_loss(task)}, as losses of different scales are searched"
             got = f'"loss", which cannot compare {", ".join(scales.values())}'
             faults.add(("metric",), expected, got, beside=[draft.path])
+
+
+def _check_rescaled(tasks: Sequence[Task], known: Mapping[str, Draft], faults: Faults) -> None:
+    """Note settings that are searched, under whose values losses are of different scales."""
+    for task in tasks:
+        for setting in task.settings:
+            draft = known.get(setting.name)
+            if setting.rescales and draft is not None and draft.domain and not draft.constant:
+                expected = f"{_without_loss(task)}, as {setting.name} is searched"
+                got = f'"loss", which cannot be compared between values of {setting.name}'
+                faults.add(("metric",), expected, got, beside=[draft.path])
+
+
+def _without_loss(task: Task) -> str:
+    """The task's metrics other than the loss, in words."""
+    return listed(metric.name for metric in task.metrics if metric.name != LOSS)
 
 
 def _check_trainable(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.restricted import involved, restricted
 from hpsearch.spec.space import Choices, Grid, Parameter, Range, Space
 
 if TYPE_CHECKING:
@@ -97,9 +98,9 @@ class _Cases:
     def __init__(
         self, space: Space, family: str, rule: Rule, task: str | None, classes: int | None
     ) -> None:
-        self._space, self._names = space, _involved(space, rule.wanted)
+        self._space, self._names = space, involved(space, rule.wanted)
         listed = {p.name: _few(space, p) for p in space if p.name in self._names}
-        grid = Grid(_with(space, listed, only=self._names))
+        grid = Grid(restricted(space, listed, only=self._names))
         plain = {**FAMILIES[family].vocabulary(task).defaults, **space.constants}
         cells = [grid.cell(n) for n in range(grid.size)] if grid.size <= _MOST_CASES else []
         whys = [rule.breach({**plain, **cell}, task, classes) for cell in cells]
@@ -123,32 +124,10 @@ class _Cases:
         if endless or not exact or len(self._bad_cells) > _MOST_COUNTED:
             return None, None
         bad = (
-            Grid(_with(self._space, {name: (value,) for name, value in cell.items()})).size
+            Grid(restricted(self._space, {name: (value,) for name, value in cell.items()})).size
             for cell in self._bad_cells
         )
         return sum(bad), Grid(self._space).size
-
-
-def _involved(space: Space, names: Collection[str]) -> set[str]:
-    """Those of the parameters, and all that decide whether these exist."""
-    involved = {*names} & {*space.names}
-    while True:
-        more = {c.parameter for p in space if p.name in involved for c in p.when} & {*space.names}
-        if more <= involved:
-            return involved
-        involved |= more
-
-
-def _with(
-    space: Space, values: Mapping[str, Sequence[Value]], only: Collection[str] | None = None
-) -> Space:
-    """The space with these values of some parameters, and with no others than `only`."""
-    parameters = (
-        replace(p, domain=Choices(tuple(values[p.name]))) if p.name in values else p
-        for p in space
-        if only is None or p.name in only
-    )
-    return Space(tuple(parameters), space.constants)
 
 
 def _few(space: Space, parameter: Parameter) -> tuple[Value, ...]:

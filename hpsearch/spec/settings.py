@@ -26,6 +26,7 @@ __all__ = [
     "LEARNS_AFTER",
     "OPTIMIZERS",
     "POLISH",
+    "PRECISIONS",
     "PRUNERS",
     "PURE",
     "RESERVED",
@@ -87,6 +88,8 @@ class Setting:
     later: bool = False
     """Whether it came after the first release: at its default it is then no part of what a
     candidate is known by, so that checkpoints and networks of before still belong to it."""
+    rescales: bool = False
+    """Whether losses under different values of it cannot be compared."""
     required: bool = False
     """Whether it has no default, so that a study has to set or search it."""
     own_code: bool = False
@@ -177,6 +180,7 @@ WHOLE = "all"
 """The `batch_size` that is the whole training part."""
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "nadam", "radam", "adagrad")
+PRECISIONS = ("auto", "float32", "bf16")
 SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle", "plateau")
 
 TRAINING: tuple[Setting, ...] = (
@@ -191,8 +195,8 @@ TRAINING: tuple[Setting, ...] = (
             low=1, high=100_000,
             group="batch_size", per_slot=True),
     Setting("optimizer", "choice", "adam",
-            "Rule that turns gradients into steps, PyTorch's of that name. Adagrad's steps only get "
-            "shorter, so it wants larger rates, 1e-2 or more.",
+            "Rule that turns gradients into steps, PyTorch's of that name. The steps of Adagrad "
+            "only get shorter, so it wants larger rates, 1e-2 or more.",
             choices=OPTIMIZERS,
             group="optimizer"),
     Setting("momentum", "float", 0.9, "Share of the last step kept: SGD and RMSprop.",
@@ -230,6 +234,13 @@ TRAINING: tuple[Setting, ...] = (
     Setting("loss", "choice", None,
             "What training minimises; by default the task's own loss.",
             group="optimizer", own_code=True),
+    Setting("precision", "choice", "auto",
+            "What products and convolutions are computed in: `float32`; `bf16`, bfloat16 by "
+            "PyTorch's autocast, with weights, losses, metrics and the optimizer in float32; "
+            "`auto`, bfloat16 for networks with convolutions on an NVIDIA GPU that has it, else "
+            "float32, there rounded to TF32.",
+            choices=PRECISIONS, later=True,
+            group="optimizer"),
     Setting("clip", "float", None, "Largest norm of the gradient; longer ones are shortened to it.",
             low=0, high=1e6, open_low=True,
             group="regularization", per_slot=True),

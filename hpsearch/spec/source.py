@@ -178,6 +178,8 @@ class Source:
     called, such as `{"module": ("part", "seed")}`. One of them alone names the source."""
     classes: tuple[str, ...] = ()
     """The names of its classes, where they are the same in all its data."""
+    shape: tuple[int, ...] | None = None
+    """Of one input, without the batch, where it is the same in all its data."""
     folder: str = ""
     """The folder below `data.root` that its files lie in, where it has that key."""
 

@@ -63,8 +63,9 @@ class Loss:
     """Of how many classes the target has to be; None: of any number, or it is a number."""
     scale: str = ""
     """Losses of one scale can be compared by their values; by default none with any other."""
-    guess: float | None = None
-    """What a network gets that has learnt nothing; None: log(classes)."""
+    guess: float | Callable[[int], float] | None = None
+    """What a network gets that has learnt nothing: a number, or a function of the number of
+    classes; None: log(classes)."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,13 @@ class Task:
             return ""
         return f"the loss {name} is for {loss.classes} classes and there are {classes}"
 
+    def is_usual_scale(self, name: str | None) -> bool:
+        """Whether a loss can be compared by its values with the one that is minimised where a study
+        names none."""
+        usual, loss = self.losses[0], None if name is None else self.loss(name)
+        same = loss is not None and (loss is usual or loss.scale == usual.scale != "")
+        return name is None or same
+
     def guess(self, name: str | None, classes: int) -> float:
         """The loss of a network that has learnt nothing, about; 1 where nothing is known of it, and
         of a loss of the study's own infinity, which no value is near."""
@@ -236,7 +244,7 @@ class Task:
         loss = self.loss(name) if name is not None else self.usual_loss(classes or None)
         if loss is None or loss.guess is None:
             return math.log(classes) if classes > 1 else 1.0
-        return loss.guess
+        return loss.guess(classes) if callable(loss.guess) else loss.guess
 
 
 LOSS = "loss"

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hpsearch.code import explained, function, is_reference
 from hpsearch.errors import CodeError
+from hpsearch.tasks.constant import NoGradientError, least_constant_loss
 from hpsearch.tasks.learning import LossFunction, learning
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from hpsearch.spec.problem import Problem
 
 __all__ = ["constant_loss", "loss_function"]
-
-_STEPS, _RATE = 200, 0.1
-"""Of Adam, by which the best constant outputs of an own loss are found."""
 
 
 def loss_function(
@@ -71,23 +69,7 @@ def constant_loss(
     if not is_reference(name):
         return learning(task).constant_loss(name, settings, targets, problem)
     loss = loss_function(task, name, [settings], targets, problem)
-    with torch.enable_grad():
-        return _searched(loss, targets, learning(task).outputs(name, problem))
-
-
-def _searched(loss: LossFunction, targets: Tensor, outputs: int) -> float:
-    constant_C = torch.zeros(outputs, device=targets.device, requires_grad=True)
-    first, second = torch.zeros_like(constant_C), torch.zeros_like(constant_C)
-    least = float("inf")
-    for step in range(1, _STEPS + 1):
-        value = loss(constant_C.expand(1, len(targets), outputs), targets).sum()
-        least = min(least, float(value.detach()))
-        try:
-            (gradient,) = torch.autograd.grad(value, constant_C)
-        except RuntimeError as error:
-            raise CodeError(f"the loss has no gradient: {explained(error, kind=False)}") from error
-        first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient.square()
-        rate = _RATE / (1 - 0.9**step)
-        with torch.no_grad():
-            constant_C -= rate * first / ((second / (1 - 0.999**step)).sqrt() + 1e-8)
-    return least
+    try:
+        return least_constant_loss(loss, targets, learning(task).outputs(name, problem))
+    except NoGradientError as error:
+        raise CodeError(f"the loss has no gradient: {explained(error, kind=False)}") from error

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = [
+    "all_digits",
+    "computes_in_half",
     "describe",
     "device",
     "empty_cache",
@@ -80,11 +82,40 @@ def half_precision(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def half(device: torch.device) -> AbstractContextManager[object]:
-    """Inside, convolutions compute in bfloat16 where that is worth while."""
-    if half_precision(device):
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
+def computes_in_half(device: torch.device, precision: str, *, maps: bool) -> bool:
+    """Whether a network computes in bfloat16 there.
+
+    Args:
+        device: Where.
+        precision: The candidate's setting of that name.
+        maps: Whether the network has convolutions of images.
+    """
+    if precision == "auto":
+        return maps and half_precision(device)
+    return precision == "bf16"
+
+
+def half(device: torch.device, on: bool) -> AbstractContextManager[object]:
+    """Inside, where `on`, products and convolutions compute in bfloat16, and what needs the digits
+    in float32, by PyTorch's own lists."""
+    return torch.autocast(device.type, torch.bfloat16) if on else nullcontext()
+
+
+@contextmanager
+def all_digits(device: torch.device, precision: str) -> Iterator[None]:
+    """Inside, products of float32 have all their digits where that is the `precision`: by default
+    an NVIDIA GPU rounds what goes into them to TF32."""
+    if device.type != "cuda" or precision != "float32":
+        yield
+        return
+    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def mixes_groups(device: torch.device) -> bool:

@@ -84,7 +84,7 @@ class Member:
             self.state = State.OVER
         return Report(
             self.candidate.key, progress.curve[-1], progress.kept,
-            finished=progress.finished, paused=paused,
+            finished=progress.finished, paused=paused, parameters=progress.parameters,
         )  # fmt: skip
 
     def failed(self, error: Exception) -> Report:

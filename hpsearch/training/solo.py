@@ -42,6 +42,8 @@ class Solo:
         self._network = course.network().to(device)
         self._images = any(weight.dim() == 4 for weight in self._network.parameters())
         self._grows = self._images or dataset.kind in ("sequences", "tokens")
+        self._precision = course.settings["precision"]
+        self._half = devices.computes_in_half(device, self._precision, maps=self._images)
         if self._images:  # with the channels last convolutions take two thirds of the time
             self._network.to(memory_format=torch.channels_last)
         named = enumerate(self._network.parameters())
@@ -93,8 +95,10 @@ class Solo:
         self._network.train()
         total = torch.zeros(1, device=self._device)
         order = course.order().to(self._device)
-        with devices.seeded(
-            self._device, derived_seed(course.candidate.seed, "dropout", course.epoch)
+        seed = derived_seed(course.candidate.seed, "dropout", course.epoch)
+        with (
+            devices.seeded(self._device, seed),
+            devices.all_digits(self._device, self._precision),
         ):
             batches = self._dataset.train.batches(torch.split(order, course.batches))
             for rate, (inputs, targets) in zip(rates, batches, strict=True):
@@ -129,7 +133,8 @@ class Solo:
         """What the network makes of a part, (1, N, outputs)."""
         self._network.eval()
         parts = in_parts(part, 1, grows=self._grows)
-        return torch.cat([self._forward(inputs) for inputs in parts]).unsqueeze(0)
+        with devices.all_digits(self._device, self._precision):
+            return torch.cat([self._forward(inputs) for inputs in parts]).unsqueeze(0)
 
     def keep(self) -> None:
         """Keep the network where its last epoch was its best one."""
@@ -164,14 +169,11 @@ class Solo:
         return {i: own | counts for i, own in state.items()}
 
     def _forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor
-        if not self._images:
-            outputs = self._network(inputs)
-            return outputs
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with devices.half(self._device):
-            outputs = self._network(inputs)
-        return outputs.float()  # losses and metrics need the digits
+        if self._images:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with devices.half(self._device, self._half):
+            outputs: Tensor = self._network(inputs)
+        return outputs.float() if self._half else outputs  # losses and metrics need the digits
 
 
 def _clip(gradients: Sequence[Tensor], largest: float) -> None:

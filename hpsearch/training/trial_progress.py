@@ -69,6 +69,8 @@ class TrialProgress:
         """The epoch of the best value so far, the first of equals; 0 before the first epoch."""
         self.improved = False
         """Whether the last call of `advance` brought the best value so far."""
+        self.parameters: int | None = None
+        """Numbers of its network that are trained; None before the first one is built."""
         self._task, classes = TASKS[dataset.task], len(dataset.classes)
         conflicts.check(settings, candidate.vocabulary.rules, dataset.task, classes)
         self.loss = self._task.chosen_loss(settings["loss"], classes)
@@ -97,6 +99,8 @@ class TrialProgress:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derived_seed(self.candidate.seed, "init"))
             network = build(self.candidate.family, self._problem, self.settings)
+        trained = (weight.numel() for weight in network.parameters() if weight.requires_grad)
+        self.parameters = sum(trained)
         if not self._batches:
             norm = any(isinstance(layer, _NORMS) for layer in network.modules())
             size = self.settings["batch_size"]

@@ -37,7 +37,7 @@ class Judging:
             running.put(ending=self._failed(running, report.failure, report.message))
             return running
         last = running.last = report.last
-        running.kept = report.kept
+        running.kept, running.parameters = report.kept, report.parameters
         assert last is not None
         assert report.kept is not None
         self._mirror.report(running.trial_id, last.epoch, last.value)

@@ -28,6 +28,8 @@ class Running:
     """Its last epoch; None before the first."""
     kept: Epoch | None = None
     """The epoch that counts so far, its best one or the last; None before the first."""
+    parameters: int | None = None
+    """Numbers of its network that are trained, once that is known."""
     detail: str = ""
     """More than a word about a failure."""
     unsaved: str | None = None
@@ -89,6 +91,8 @@ class Running:
         attrs: dict[str, Any] = {"detail": self.detail} if self.detail else {}
         if self.kept is None or self.last is None:
             return attrs
+        if self.parameters is not None:
+            attrs["parameters"] = self.parameters
         attrs["metrics"] = dict(self.kept.metrics)
         if self.keeps_best:
             attrs |= {"best_epoch": self.kept.epoch, "last_metrics": dict(self.last.metrics)}

@@ -229,7 +229,9 @@ def test_looking_at_a_finished_study(command: Command) -> None:
     assert max(map(len, table.splitlines())) <= 80
     best = command.json("best", "s")
     assert best["value"] == max(t["value"] for t in command.json("trials", "s"))
-    assert f"trial {best['number']}" in command.run("best", "s").stdout
+    said = command.run("best", "s").stdout
+    assert f"trial {best['number']}" in said
+    assert f"  a network of {best['parameters']:,} parameters\n" in said
     assert Path(best["checkpoint"]).is_file()
     top = command.json("trials", "s", "--top", 2)
     assert top[0]["number"] == best["number"]
@@ -301,11 +303,13 @@ def test_check_says_what_would_be_searched(command: Command) -> None:
     text = command.run("check", STUDIES / "digits.yaml").stdout
     assert "60 trials of at most 27 epochs" in text
     assert "when optimizer is sgd" in text
+    assert text.splitlines()[-1] == ("parameters of a network: 2,410 to 152,330; by default 26,122")
     assert max(map(len, text.splitlines())) <= 80
     few = command.run("check", STUDIES / "digits-staged.yaml", "--trials", 10).stdout
     assert "too few trials for a stage of its own: batch_size, regularization, optimizer" in few
     facts = command.json("check", command.file(FAILING))
     assert (facts["grid_cells"], facts["trials"]) == (2, 2)
+    assert facts["network_parameters"]["default"] > 0
 
 
 def test_what_cannot_be_printed_is_said_in_one_line() -> None:

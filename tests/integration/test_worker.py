@@ -150,6 +150,7 @@ def test_a_trial_has_the_value_and_the_network_of_its_best_epoch(place: Place, s
         assert attrs["best_epoch"] == best_epoch(trial)
         assert trial.value == max(curve.values()) == attrs["metrics"]["accuracy"]
         assert attrs["last_metrics"]["accuracy"] == curve[9]
+        assert attrs["parameters"] == place.snapshot.trials[trial.number].parameters > 650
         assert "reason" not in attrs
     best = place.snapshot.best
     assert best is not None

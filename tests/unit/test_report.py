@@ -243,6 +243,28 @@ def test_each_simple_answer_of_the_source_is_shown_and_none_is_beaten_silently(
     assert names == ["majority class no", "last value", "linear autoregression"]
 
 
+@pytest.mark.parametrize(
+    ("loss", "compared"),
+    [("", True), ("{loss: cross_entropy}", True), ("{loss: {values: [null, bce]}}", True),
+     ("{loss: focal}", False), ("{loss: {values: [focal]}}", False)],
+)  # fmt: skip
+def test_a_loss_of_another_scale_has_no_baseline(
+    tmp_path: Path, sqlite_url: str, loss: str, compared: bool
+) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "name: s\ndata: {source: digits}\nnetwork: {family: mlp}\nmetric: loss\n"
+        f"parameters: {{learning_rate: {{lr: {{min: 0.01, max: 1}}}}, optimizer: {loss or '{}'}}}\n"
+        "search: {sampler: random}\nbudget: {trials: 4, epochs: 2}\n"
+    )
+    ledger = Ledger(Database(sqlite_url))
+    ledger.create(replace(A_STUDY, document=load(file).document))
+    snapshot = Reader(ledger, "s").snapshot()
+    data = {"baseline": {"name": "majority class 1", "values": {"loss": 2.3}}}
+    snapshot = replace(snapshot, study=replace(snapshot.study, data=data))
+    assert bool(snapshot.baselines) is compared
+
+
 def test_without_a_record_of_it_nothing_is_said_of_a_baseline(ledger: Ledger) -> None:
     old = {key: value for key, value in DATA.items() if key != "baseline"}
     for data in (None, old):

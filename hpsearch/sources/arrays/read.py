@@ -85,6 +85,7 @@ def look(section: ArraysSpec, base: Path) -> Look:
         facts={"kind": data.layout.kind, "shape": data.layout.shape, "rows": len(data.y)},
         classes=classes,
         kind=data.layout.kind,
+        shape=data.layout.shape,
         rarest=int(np.bincount(data.targets.values).min()) if classes else None,
     )
 

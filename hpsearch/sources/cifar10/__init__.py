@@ -13,6 +13,7 @@ SOURCE = Source(
     inputs="hpsearch.sources.inputs:ImageInputs",
     kind="images",
     target="classes",
+    shape=(3, 32, 32),
     classes=(
         "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
     ),

@@ -13,5 +13,6 @@ SOURCE = Source(
     inputs="hpsearch.sources.inputs:ImageInputs",
     kind="images",
     target="classes",
+    shape=(1, 8, 8),
     classes=tuple("0123456789"),
 )

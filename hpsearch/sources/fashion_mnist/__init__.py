@@ -13,6 +13,7 @@ SOURCE = Source(
     inputs="hpsearch.sources.inputs:ImageInputs",
     kind="images",
     target="classes",
+    shape=(1, 28, 28),
     classes=(
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
         "Bag", "Ankle boot",

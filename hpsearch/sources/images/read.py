@@ -95,6 +95,7 @@ def look(section: ImagesSpec, base: Path) -> Look:
         notes=files.notes,
         facts={"images": len(files.names), "classes": list(files.classes), **own},
         classes=files.classes,
+        shape=(3 if section.color else 1, *section.size) if section.size else None,
         rarest=min(counts.values()),
     )
 

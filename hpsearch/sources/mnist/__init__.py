@@ -13,6 +13,7 @@ SOURCE = Source(
     inputs="hpsearch.sources.inputs:ImageInputs",
     kind="images",
     target="classes",
+    shape=(1, 28, 28),
     classes=(
         "0 - zero", "1 - one", "2 - two", "3 - three", "4 - four", "5 - five", "6 - six",
         "7 - seven", "8 - eight", "9 - nine",

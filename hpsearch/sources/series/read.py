@@ -118,6 +118,7 @@ def look(section: SeriesSpec, base: Path) -> Look:
         warnings=decision.warnings,
         facts=decision.as_json(),
         classes=(),
+        shape=(section.window, decision.inputs) if table.complete else None,
     )
 
 

@@ -56,6 +56,11 @@ class Decision:
         """The columns that become inputs."""
         return tuple(column for column in self.columns if column.inputs)
 
+    @property
+    def inputs(self) -> int:
+        """Numbers that a row becomes."""
+        return sum(column.inputs for column in self.columns)
+
     def as_json(self) -> dict[str, Any]:
         """The same as plain values."""
         return asdict(self)

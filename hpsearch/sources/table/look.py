@@ -72,6 +72,7 @@ def look(section: TableSpec, base: Path) -> Look:
         warnings=decision.warnings,
         facts=decision.as_json(),
         classes=None if goal is None else goal.classes,
+        shape=(decision.inputs,) if decision.complete and section.text is None else None,
         rarest=_rarest(table, goal) if goal and goal.classes else None,
     )
 

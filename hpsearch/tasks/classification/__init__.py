@@ -1,9 +1,11 @@
 """One of several classes."""
 
+import math
+
 from hpsearch.tasks import Loss, Metric, Setting, Task
 from hpsearch.tasks.classification.showing import baseline, remark, tables
 
-__all__ = ["CLASS_WEIGHT", "LABEL_SMOOTHING", "TASK"]
+__all__ = ["CLASS_WEIGHT", "FOCAL_GAMMA", "LABEL_SMOOTHING", "TASK"]
 
 LABEL_SMOOTHING = Setting(
     "label_smoothing", "float", 0.0, "Share of the target spread over all classes.",
@@ -17,6 +19,19 @@ CLASS_WEIGHT = Setting(
     choices=("none", "balanced"), later=True,
     group="regularization", per_slot=True,
 )  # fmt: skip
+FOCAL_GAMMA = Setting(
+    "focal_gamma", "float", 2.0,
+    "Of the loss `focal`: the higher, the less a row counts that is classified well already. "
+    "0 is cross-entropy.",
+    low=0, high=20, later=True, rescales=True,
+    group="optimizer", per_slot=True,
+)  # fmt: skip
+
+
+def _focal_guess(classes: int) -> float:
+    """The focal loss, at the default gamma, of the answer that all classes are as probable."""
+    return float((1 - 1 / classes) ** 2 * math.log(classes)) if classes > 1 else 1.0
+
 
 TASK = Task(
     name="classification",
@@ -26,6 +41,8 @@ TASK = Task(
         Loss("bce", "binary cross-entropy of one output, the logit of the second class", classes=2,
              scale="nats"),
         Loss("cross_entropy", "cross-entropy of an output a class", scale="nats"),
+        Loss("focal", "the same, in which rows that are classified well count less, by "
+             "`focal_gamma`", guess=_focal_guess),
     ),
     metrics=(
         Metric("accuracy", "maximize", "share of rows classified rightly", 0, 1),
@@ -38,7 +55,7 @@ TASK = Task(
     ),
     learning="hpsearch.tasks.classification.learning",
     baseline=baseline,
-    settings=(LABEL_SMOOTHING, CLASS_WEIGHT),
+    settings=(LABEL_SMOOTHING, CLASS_WEIGHT, FOCAL_GAMMA),
     usual=True,
     tables=tables,
     remark=remark,

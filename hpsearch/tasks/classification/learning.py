@@ -8,6 +8,7 @@ import torch
 
 from hpsearch.tasks.classification.losses import loss_of, weights_of
 from hpsearch.tasks.classification.measure import confusion, metrics_of, of_each_class
+from hpsearch.tasks.constant import least_constant_loss
 from hpsearch.tasks.learning import LossFunction, Measured, Predicted
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def loss(
     shares = [float(slot["label_smoothing"]) for slot in settings]
     smoothing = torch.tensor(shares, device=targets.device) if any(shares) else None
     names = [str(slot["class_weight"]) for slot in settings]
-    return loss_of(name, smoothing, weights_of(names, targets, len(problem.classes)))
+    gammas = [float(slot["focal_gamma"]) for slot in settings] if name == "focal" else []
+    gamma = torch.tensor(gammas, device=targets.device) if gammas else None
+    return loss_of(name, smoothing, weights_of(names, targets, len(problem.classes)), gamma)
 
 
 def measure(
@@ -57,7 +60,13 @@ def measure(
 def constant_loss(
     name: str, settings: Mapping[str, Any], targets: Tensor, problem: Problem
 ) -> float:
-    """The entropy of the classes' shares: the cross-entropy of these shares as the answer."""
+    """The entropy of the classes' shares: the cross-entropy of these shares as the answer.
+
+    No formula says which answer is best by the focal loss: the shares are not.
+    """
+    if name == "focal":
+        focal = loss(name, [settings], targets, problem)
+        return least_constant_loss(focal, targets, outputs(name, problem))
     share = torch.unique(targets, return_counts=True)[1] / len(targets)
     return float(-(share * share.log()).sum())
 

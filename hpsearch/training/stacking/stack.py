@@ -227,7 +227,10 @@ class Stack:
         stepper.total.zero_()
         stepper.count.copy_(torch.tensor(self._steps))
         self._network.train(True)
-        with devices.seeded(self._device, self._seed()):
+        with (
+            devices.seeded(self._device, self._seed()),
+            devices.all_digits(self._device, self._precision),
+        ):
             rows_KB = torch.split(orders_KN, batches, dim=1)
             for batch, now in zip(self._batches(rows_KB), planned, strict=True):
                 if interrupted():
@@ -250,10 +253,12 @@ class Stack:
         if self._stepper is None:
             self._bind()
         self._network.train(False)
-        pieces = [
-            self._forward(inputs.expand(slots, *inputs.shape))
-            for inputs in in_parts(part, slots, grows=self._grows)
-        ]
+        forward = self._forward
+        with devices.all_digits(self._device, self._precision):
+            pieces = [
+                forward(inputs.expand(slots, *inputs.shape))
+                for inputs in in_parts(part, slots, grows=self._grows)
+            ]
         return torch.cat(pieces, dim=1)
 
     @torch.no_grad()
@@ -336,8 +341,13 @@ class Stack:
         )
 
     @property
+    def _precision(self) -> str:
+        return str(self.members[0].settings["precision"])
+
+    @property
     def _forward(self) -> Callable[[Tensor], Tensor]:
-        return partial(_maps if self._maps else _rows, self._network)
+        half = devices.computes_in_half(self._device, self._precision, maps=self._maps)
+        return partial(_half, self._network) if half else self._network
 
     def _seed(self) -> int:
         """Of the dropout of this epoch: a function of who is in the stack and how far."""
@@ -355,12 +365,8 @@ def _launched(
     return lambda batch, now: launch(now.columns, *batch)
 
 
-def _rows(network: StackedNetwork, inputs: Tensor) -> Tensor:
-    return network(inputs)
-
-
-def _maps(network: StackedNetwork, inputs: Tensor) -> Tensor:
-    with devices.half(inputs.device):
+def _half(network: StackedNetwork, inputs: Tensor) -> Tensor:
+    with devices.half(inputs.device, on=True):
         outputs = network(inputs)
     return outputs.float()  # losses and metrics need the digits
 

@@ -464,7 +464,7 @@ PARAMETERS = [
         "without a circle; got depth -> width -> depth",
     ),
     ("widths: [8, 8] #!\n    depth: 3", "widths", "either widths, or depth and width"),
-    ("loss: mse #!", "loss", "one of bce, cross_entropy, as the task is classification"),
+    ("loss: mse #!", "loss", "one of bce, cross_entropy, focal, as the task is classification"),
     ("epochs: 11 #!", "epochs", "at most budget.epochs (10); got 11"),
     ("epochs: {min: 1, max: 11} #!", "epochs.max", "at most budget.epochs (10); got 11"),
     ("lr: 1 #!", "lr", "each parameter in one group; got it again after learning_rate"),
@@ -483,6 +483,13 @@ STRUCTURE = [
         "    depth: {values: [1], when: {width: 500}}",
         "parameters.architecture.width.step",
         "at most max - min (8); got 0",
+    ),
+    (
+        "metric: loss #!\ndata: {source: digits}\nparameters:\n"
+        "  optimizer: {loss: focal, focal_gamma: {min: 0, max: 5}}",
+        "metric",
+        "expected one of accuracy, precision, recall, f1, auroc, as focal_gamma is searched; got "
+        '"loss", which cannot be compared between values of focal_gamma',
     ),
     *(
         (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 def all_digits(monkeypatch: pytest.MonkeyPatch):
     """A GPU rounds what goes into a convolution to 8 or 10 bits, and adds up in any order, where
     it is let."""
-    monkeypatch.setattr(devices, "half", lambda _: nullcontext())
+    monkeypatch.setattr(devices, "half_precision", lambda _: False)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
 

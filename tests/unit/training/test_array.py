@@ -61,7 +61,7 @@ def test_regression_reports_in_the_unit_of_the_data(diabetes: Dataset, candidate
 @pytest.mark.parametrize("family", ["mlp", "cnn"])
 @pytest.mark.parametrize("optimizer", catalog.OPTIMIZERS)
 def test_every_optimizer_learns(digits: Dataset, candidate, family: str, optimizer: str) -> None:
-    lr = {"sgd": 0.05, "rmsprop": 1e-3, "adagrad": 0.05}.get(optimizer, 5e-3)
+    lr = {"sgd": 0.05, "rmsprop": 1e-3, "radam": 0.03, "adagrad": 0.03}.get(optimizer, 5e-3)
     reports = alone(digits, candidate(family=family, optimizer=optimizer, lr=lr, epochs=10))[0]
     assert reports[-1].last.value > 0.6
 

@@ -71,7 +71,7 @@ def test_alone_and_in_a_stack_of_16_exactly(double: Dataset, crowd, family: str,
     assert_packing_changes_nothing(double, candidates, chosen, 1e-6)
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "bce"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "bce", "focal"])
 def test_losses_of_classes(table, crowd, loss: str) -> None:
     from sklearn.datasets import load_breast_cancer
 
@@ -79,7 +79,10 @@ def test_losses_of_classes(table, crowd, loss: str) -> None:
     rows = [",".join(map(str, [*x, y])) for x, y in zip(data.data, data.target, strict=True)]
     names = [f"c{i}" for i in range(data.data.shape[1])]
     cancer = table("\n".join([",".join([*names, "y"]), *rows]))
-    candidates = crowd(5, loss=loss, activation="tanh")
+    candidates = [
+        replace(one, settings={**one.settings, "focal_gamma": 0.5 * one.key})
+        for one in crowd(5, loss=loss, activation="tanh")
+    ]
     assert_packing_changes_nothing(cancer, candidates, (0, 4), 1e-4)
 
 

@@ -1,0 +1,72 @@
+"""How many parameters the networks of a search have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hpsearch.preflight.parameter_count import ParameterCount, parameter_count
+from hpsearch.spec import load
+from hpsearch.spec.conflicts import SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TWO = ("no", "yes")
+
+
+@pytest.fixture
+def count(tmp_path: Path):
+    def of(
+        parameters: str, network: str = "mlp", kind: str = "rows", shape=(8,), classes=TWO,
+        data: str = "table, path: t.csv, target: y, task: classification",
+    ) -> ParameterCount:  # fmt: skip
+        (tmp_path / "t.csv").touch()
+        file = tmp_path / "s.yaml"
+        file.write_text(
+            f"name: s\ndata: {{source: {data}}}\nnetwork: {{family: {network}}}\n"
+            f"metric: loss\nparameters: {{{parameters}}}\nbudget: {{trials: 1}}\n"
+        )
+        return parameter_count(load(file), kind, shape, classes)
+
+    return of
+
+
+def test_dense_8_4_2_has_46(count) -> None:
+    """The example of the guides: 8 * 4 weights and 4 biases, then 4 * 2 and 2."""
+    assert count("widths: [4], loss: cross_entropy") == ParameterCount(46, (46, 46))
+    assert count("widths: [4]") == ParameterCount(41, (41, 41))  # one output for two classes
+
+
+def test_of_a_search_the_smallest_and_the_largest(count) -> None:
+    found = count("depth: {min: 1, max: 3}, width: {min: 4, max: 16}, lr: {min: 0.01, max: 0.1}, "
+                  "dropout: {min: 0, max: 0.5}, loss: cross_entropy")  # fmt: skip
+    assert found.ends == (46, 8 * 16 + 16 + 2 * (16 * 16 + 16) + 16 * 2 + 2)
+    assert 46 < found.default <= found.ends[1]
+
+
+def test_what_exists_under_a_condition_is_built_under_it_alone(count) -> None:
+    found = count("depth: {values: [1, 2]}, width: {values: [4, 9], when: {depth: 2}}, "
+                  "loss: cross_entropy")  # fmt: skip
+    one = 8 * 128 + 128 + 128 * 2 + 2  # of the default width
+    assert found.ends == (8 * 4 + 4 + 4 * 4 + 4 + 4 * 2 + 2, one)
+
+
+def test_where_there_are_too_many_the_default_alone_is_counted(count) -> None:
+    many = ", ".join(str(width) for width in range(1, 300))
+    assert count(f"width: {{values: [{many}], default: 4}}, depth: 1").ends is None
+
+
+def test_networks_that_can_never_be_trained_are_left_out_unless_it_is_the_default(count) -> None:
+    norms = "{values: [true, false], default: false}"
+    found = count(f"widths: [4], loss: cross_entropy, batch_norm: {norms}, layer_norm: {norms}")
+    assert found == ParameterCount(46, (46, 46 + 2 * 4))  # one norm, never both
+    with pytest.raises(SettingsError, match="bce is for 2 classes"):
+        count("loss: bce", classes=("a", "b", "c"))
+
+
+def test_what_learns_its_own_inputs_has_an_output_for_each(count) -> None:
+    found = count("code: 2, depth: 1, width: 4", "autoencoder", data="table, path: t.csv, "
+                  "target: y, task: anomaly, normal: [no]")  # fmt: skip
+    assert found.default == (8 * 4 + 4) + (4 * 2 + 2) + (2 * 4 + 4) + (4 * 8 + 8)
