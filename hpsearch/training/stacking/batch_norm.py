@@ -24,6 +24,9 @@ def batch_norm(
 ) -> Tensor:  # fmt: skip
     """The rows (K, N, D) normalised, by their own mean and variance while training or without
     running ones, which training moves by `momentum`."""
+    if x_KND.dtype in (torch.bfloat16, torch.float16):  # sums of many rows need the digits
+        y = batch_norm(x_KND.float(), running, weight_KD, bias_KD, training, momentum, eps)
+        return y.to(x_KND.dtype)
     if not training and running is not None:
         mean_KD, var_KD = running
         scale_KD = torch.rsqrt(var_KD + eps)

@@ -17,7 +17,7 @@ from hpsearch.training.stacking.optimizers import EPS, Settings, plan, step
 
 __all__ = ["Fused"]
 
-_Tensors = Sequence[Tensor]
+_Tensors = list[Tensor]
 _Moments = Mapping[str, _Tensors]
 
 _FEW = 4096
@@ -37,7 +37,7 @@ class Fused:
     def __init__(
         self, settings: Mapping[str, Any], weights: _Tensors, moments: _Moments, count: Tensor
     ) -> None:
-        self._weights, self._moments, self._count = list(weights), moments, count
+        self._weights, self._moments, self._count = weights, moments, count
         self._rule = settings["optimizer"]
         device = weights[0].device
         self._fixed = Settings.of([settings], device)

@@ -63,6 +63,7 @@ def _layer(
     given = linear(x_KLND.reshape(slots, length * rows, width), w_input, b_input)
     steps = given.view(slots, length, rows, -1).unbind(1)
     w_turned = w_hidden.stacked.transpose(1, 2)
+    state = tuple(own.to(given.dtype) for own in state)  # bfloat16 under autocast
     added = None if b_hidden is None else b_hidden.stacked.unsqueeze(1)
     outputs: list[Tensor] = []
     for step in reversed(steps) if backwards else steps:
@@ -123,7 +124,8 @@ def _cell(cell: _Cell, states: int) -> Rule:
         x, *state = (
             v.stacked if type(v) is StandIn else v.expand(slots, *v.shape) for v in (input, *given)
         )
-        result = cell(linear(x, w_ih, b_ih), linear(state[0], w_hh, b_hh), tuple(state))
+        given_x, given_h = linear(x, w_ih, b_ih), linear(state[0], w_hh, b_hh)
+        result = cell(given_x, given_h, tuple(own.to(given_x.dtype) for own in state))
         made = tuple(map(StandIn, result))
         return made if states == 2 else made[0]
 

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from hpsearch.spec.family import FAMILIES, Family
 from hpsearch.spec.problem import Kind, Problem
+from hpsearch.training import devices
 from hpsearch.training.networks import build
 from hpsearch.training.stacking import optimizers
 from hpsearch.training.stacking.agreement import disagreement
@@ -285,6 +286,44 @@ def test_every_family_is_stacked(name: str) -> None:
             networks = [build(name, problem, settings) for _ in range(K + 1)]
             inputs = inputs_of(TOKENS if kind == "tokens" else SHAPES[kind])
             assert disagreement(networks[:K], networks[K], inputs) == "", (kind, choices)
+
+
+HALF: list[tuple[str, Kind, dict[str, Any]]] = [
+    ("mlp", "rows", {"batch_norm": True}), ("cnn", "images", {"batch_norm": True}),
+    ("resnet", "images", {}), ("rnn", "sequences", {"cell": "gru"}), ("rnn", "sequences", {}),
+    ("conv1d", "sequences", {}), ("text", "tokens", {"body": "rnn"}), ("vit", "images", {}),
+    ("transformer", "tokens", {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "kind", "choices"), HALF)
+def test_in_half_precision_a_stack_computes_about_what_each_does_alone(
+    name: str, kind: Kind, choices: dict[str, Any]
+) -> None:
+    """Autocast finds its functions behind the stand-ins, and types that it mixes get along."""
+    torch.manual_seed(0)
+    problem = Problem("classification", kind, SHAPES[kind], C, tuple("abc"), vocabulary=20)
+    settings = {**FAMILIES[name].vocabulary().defaults, **choices}
+    plain = [build(name, problem, settings).train() for _ in range(K)]
+    stack, weights, fixed = stack_of(plain, build(name, problem, settings))
+    stack.train(True)
+    inputs = inputs_of(TOKENS if kind == "tokens" else SHAPES[kind])
+    with without_dropout():
+        with devices.half(torch.device("cpu"), on=True):
+            together = stack(inputs)
+            alone = torch.stack([one(own) for one, own in zip(plain, inputs, strict=True)])
+        gradient = stack.backward(together.float().square().mean((1, 2)).sum())
+    assert together.dtype == alone.dtype == torch.bfloat16
+    assert gradient.dtype == torch.float32
+    assert all(value.dtype != torch.bfloat16 for value in fixed.values())
+    assert float((together - alone).norm() / alone.norm()) < 0.02
+    theirs = []
+    for one, outputs in zip(plain, alone, strict=True):
+        parts = torch.autograd.grad(outputs.float().square().mean(), list(one.parameters()),
+                                    retain_graph=True)  # fmt: skip
+        theirs.append(torch.cat([part.flatten() for part in parts]))
+    expected = torch.stack(theirs)
+    assert float((gradient - expected).norm() / expected.norm()) < 0.1
 
 
 def each_choice(family: Family) -> Iterator[dict[str, Any]]:

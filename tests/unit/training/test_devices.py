@@ -5,6 +5,7 @@ import torch
 
 from hpsearch.errors import HpsearchError
 from hpsearch.training import devices
+from hpsearch.training.devices import half_precision
 
 CPU = torch.device("cpu")
 
@@ -57,4 +58,36 @@ def test_out_of_memory_is_told_from_other_errors() -> None:
 
 
 def test_no_half_precision_without_a_gpu_for_it() -> None:
-    assert not devices.half_precision(CPU)
+    assert not half_precision(CPU)  # that of the fixtures always says so
+
+
+def test_what_a_network_computes_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "half_precision", lambda device: device.type == "cuda")
+    gpu = torch.device("cuda", 0)
+    for precision, device, maps, expected in (
+        ("auto", gpu, True, True), ("auto", gpu, False, False), ("auto", CPU, True, False),
+        ("float32", gpu, True, False), ("bf16", gpu, False, True), ("bf16", CPU, False, True),
+    ):  # fmt: skip
+        assert devices.computes_in_half(device, precision, maps=maps) is expected
+    with devices.half(CPU, on=True):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+    with devices.half(CPU, on=False):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+def test_float32_has_all_its_digits_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    gpu = torch.device("cuda", 0)
+    try:
+        for device, precision, product in (
+            (gpu, "float32", "highest"), (gpu, "auto", "high"), (CPU, "float32", "high"),
+        ):  # fmt: skip
+            with devices.all_digits(device, precision):
+                assert torch.get_float32_matmul_precision() == product
+                assert torch.backends.cudnn.allow_tf32 is (product == "high")
+            assert torch.get_float32_matmul_precision() == "high"
+            assert torch.backends.cudnn.allow_tf32
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from hpsearch.training.stacking.optimizers import COUNTERS, MOMENTS, counters
 from tests.unit.training.packing import packed, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hpsearch.sources.dataset import Dataset
 
@@ -146,7 +146,7 @@ def trained(make, clip: float | None = None) -> list[torch.Tensor]:
 
 BASE = {"lr": 0.1, "weight_decay": 0.02, "momentum": 0.8, "beta1": 0.7, "beta2": 0.9}
 BETAS = (0.7, 0.9)
-TORCHS = {
+TORCHS: dict[str, tuple[dict[str, Any], Callable[..., torch.optim.Optimizer]]] = {
     "sgd": (
         {"optimizer": "sgd"},
         lambda p: torch.optim.SGD(p, 0.1, 0.8, weight_decay=0.02),

@@ -97,12 +97,27 @@ def test_losses_of_numbers(diabetes: Dataset, crowd, loss: str) -> None:
         assert gap(curve(stacked, key), reports, "mae", "rmse") < 0.01  # of about 60
 
 
+@pytest.mark.parametrize("family", ["mlp", "cnn"])
+def test_half_precision_alone_and_in_a_stack(digits: Dataset, crowd, family: str) -> None:
+    """Its weights are float32, and it learns about as well."""
+    candidates = crowd(4, family, precision="bf16", activation="tanh")
+    stacked, array = packed(digits, candidates)
+    assert {report.failure for report in stacked} == {None}
+    reports, state = alone(digits, candidates[1])
+    assert distance(state_of(array, 1), state) < 0.02
+    full, exact = alone(digits, crowd(4, family, precision="float32", activation="tanh")[1])
+    assert 0 < distance(state, exact) < 0.05
+    assert abs(full[-1].last.value - reports[-1].last.value) < 0.06
+    kept = [*state["model"].values(), *state["optimizer"][0].values()]
+    assert {tensor.dtype for tensor in kept if tensor.is_floating_point()} == {torch.float32}
+
+
 def test_shapes(candidate) -> None:
     shape = shape_of(candidate())
     assert shape_of(candidate(key=3, seed=8, lr=1.0, dropout=0.1, epochs=9)) == shape
     assert shape_of(candidate(nesterov=True)) == shape  # Adam has no such thing
     for other in ({"batch_size": 32}, {"widths": (17,)}, {"optimizer": "adamw"}, {"loss": "bce"},
-                  {"batch_norm": True}, {"activation": "tanh"}):  # fmt: skip
+                  {"batch_norm": True}, {"activation": "tanh"}, {"precision": "bf16"}):  # fmt: skip
         assert shape_of(candidate(**other)) != shape
     sgd = [shape_of(candidate(optimizer="sgd", nesterov=flag)) for flag in (False, True)]
     assert sgd[0] != sgd[1]
