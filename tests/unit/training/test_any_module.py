@@ -305,7 +305,7 @@ def test_in_half_precision_a_stack_computes_about_what_each_does_alone(
     problem = Problem("classification", kind, SHAPES[kind], C, tuple("abc"), vocabulary=20)
     settings = {**FAMILIES[name].vocabulary().defaults, **choices}
     plain = [build(name, problem, settings).train() for _ in range(K)]
-    stack, weights, fixed = stack_of(plain, build(name, problem, settings))
+    stack, _, fixed = stack_of(plain, build(name, problem, settings))
     stack.train(True)
     inputs = inputs_of(TOKENS if kind == "tokens" else SHAPES[kind])
     with without_dropout():
