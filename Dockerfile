@@ -24,6 +24,7 @@ extras = [x for x in sys.argv[1].split(",") if x]; \
 lists = [project["optional-dependencies"][extra] for extra in extras]; \
 print(*project["dependencies"], *sum(lists, []), sep="\n")' "${EXTRAS}" > requirements.txt
 COPY hpsearch ./hpsearch
+COPY studies ./studies
 RUN pip wheel --no-deps --wheel-dir /wheel .
 
 FROM ${PYTHON}

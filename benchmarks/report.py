@@ -18,23 +18,30 @@ from statistics import mean
 
 from benchmarks import real
 from benchmarks.finish import Finished, said, summary
+from benchmarks.lessons import page as lessons
 from benchmarks.regret import SHARES, Summary, summaries
 from benchmarks.strategy import FILE, STRATEGIES, TIMED, TRIALS, VARIANTS
 from benchmarks.turns import IDLE, RESULTS, ROOT, UNITS, Measured
 
-__all__ = ["made", "main"]
+__all__ = ["made", "main", "write"]
 
 
 def main() -> None:
     """Write them, or check them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="only say whether they are up to date")
-    check = parser.parse_args().check
+    if not parser.parse_args().check:
+        write()
+        return
     for path, text in made().items():
-        if check and (not path.exists() or path.read_text(encoding="utf-8") != text):
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
             sys.exit(f"{path.relative_to(ROOT)} is out of date: python -m benchmarks.report")
-        if not check:
-            path.write_text(text, encoding="utf-8")
+
+
+def write() -> None:
+    """Write them."""
+    for path, text in made().items():
+        path.write_text(text, encoding="utf-8")
 
 
 def made() -> dict[Path, str]:
@@ -43,6 +50,7 @@ def made() -> dict[Path, str]:
     speed = {name: _results(cases, _COLUMNS[name]) for name, cases in found.items()}
     tables = {
         ROOT / "README.md": {"benchmarks": _readme_table(found)},
+        ROOT / "docs" / "documents.md": {"lessons": lessons.tables()},
         ROOT / "docs" / "performance.md": {**speed, "growth": _growth()},
         ROOT / "docs" / "strategy.md": {
             "strategy": _strategies(), "timed": _timed(), "shares": _shares(), "real": _real(),

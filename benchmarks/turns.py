@@ -24,7 +24,8 @@ from rich.table import Table
 
 __all__ = [
     "IDLE", "RESULTS", "ROOT", "UNITS", "Case", "FailedError", "Goal", "Measured", "Round", "Side",
-    "SkippedError", "arguments", "environment", "in_turn", "timed", "versions", "write_json",
+    "SkippedError", "arguments", "environment", "in_turn", "machine", "timed", "versions",
+    "write_json",
 ]  # fmt: skip
 
 ROOT = Path(__file__).parents[1]
@@ -206,7 +207,7 @@ def _measure(case: Case, rounds: int, command: str, load: float) -> Measured:
     return Measured(
         name=case.name, title=case.title, figure=case.figure, goal=case.goal, facts=case.facts,
         sides=runs, skipped=skipped, when=datetime.now(UTC).strftime("%Y-%m-%d"), command=command,
-        machine=_machine(), load=load, versions=versions(),
+        machine=machine(), load=load, versions=versions(),
     )  # fmt: skip
 
 
@@ -276,7 +277,8 @@ def environment(**env: str) -> dict[str, str]:
     return {**clean, "PYTHONPATH": os.pathsep.join(paths), **env}
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """The hardware that figures depend on."""
     return {"processor": _processor(), "cores": os.cpu_count(), "memory_gib": _memory_gib(),
             "system": f"{platform.system()} {platform.machine()}", "gpu": _gpu()}  # fmt: skip
 

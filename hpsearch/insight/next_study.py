@@ -32,6 +32,8 @@ _TOP_SHARE, _TOP_LEAST = 0.1, 3
 _MARGIN, _WIDEN = 0.1, 0.3
 """Shares of a range: what is left on each side of the best, and what is added beyond an edge."""
 _MOST_EPOCHS = 100_000
+_GRID_POINTS = 3
+"""Learning rates that a grid takes around one that worked: itself, a tenth and ten times of it."""
 
 Notes = dict[tuple[str | int, ...], str]
 
@@ -75,9 +77,7 @@ def successor(spec: StudySpec, findings: Findings, name: str) -> tuple[StudySpec
             f"no range is narrowed: that takes {ENOUGH} complete trials, and there are "
             f"{len(findings.best)}"
         )
-    samplers = list(spec.search.sampler.values()) or ["bayesian"]
-    usual = max(samplers, key=samplers.count)
-    sampler = {p.group: spec.search.sampler.get(p.group, usual) for p in space}
+    sampler = {p.group: _sampler(spec, p.group) for p in space}
     search = {"sampler": sampler, "seed": (spec.search.seed + 1) % (1 << 32)}
     if spec.search.priority:
         search["priority"] = tuple(dict.fromkeys((*spec.search.priority, *sampler)))
@@ -146,6 +146,8 @@ def _space(spec: StudySpec, findings: Findings, notes: Notes) -> Space:
     if rate and not (findings.top and old and old.domain.contains(rate)):
         group = spec.vocabulary.settings["lr"].group
         parameters["lr"] = _reaching(parameters.get("lr"), group, rate)
+        if _sampler(spec, group) == "grid":
+            parameters["lr"] = _countable(parameters["lr"])
         constants.pop("lr", None)
         key = "parameters", parameters["lr"].group, "lr"
         why = (
@@ -233,6 +235,20 @@ def _reaching(parameter: Parameter | None, group: str, rate: float) -> Parameter
         ends = min(domain.low, rate), max(domain.high, rate)
         domain = replace(domain, low=ends[0], high=ends[1], log=True, integer=False, step=None)
     return replace(parameter, domain=domain, default=rate)
+
+
+def _sampler(spec: StudySpec, group: str) -> str:
+    """What draws the parameters of a group: the study's usual sampler where it searches none."""
+    samplers = list(spec.search.sampler.values()) or ["bayesian"]
+    return spec.search.sampler.get(group, max(samplers, key=samplers.count))
+
+
+def _countable(parameter: Parameter) -> Parameter:
+    """A real range with the points that a grid takes from it."""
+    domain = parameter.domain
+    if isinstance(domain, Choices) or domain.integer or domain.step or domain.count:
+        return parameter
+    return replace(parameter, domain=replace(domain, count=_GRID_POINTS))
 
 
 def _start(spec: StudySpec, space: Space, winner: Assignment) -> dict[str, Value]:

@@ -101,7 +101,7 @@ def _number(column: Column, this: Undecided, elsewhere: frozenset[str]) -> Colum
                 "a different whole number in each row; data.ignore leaves it out, "
                 "where it says nothing of other rows"
             )
-    if whole and 3 <= clean.distinct <= FEW_VALUES:
+    if this.override.kind is None and whole and 3 <= clean.distinct <= FEW_VALUES:
         this.note(
             f"whole numbers with 3 to {FEW_VALUES} values are read as numbers; kind: category in "
             "data.columns gives each value an input, where they are codes"

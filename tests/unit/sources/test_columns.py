@@ -191,6 +191,7 @@ def test_whole_numbers_of_few_values_stay_numbers_with_a_hint(table):
     made = decision(table(x=["1", "2", "3"] * 10))
     assert made.columns[0].kind == "number"
     assert any("3 to 20 values are read as numbers" in note for note in made.notes)
+    assert not decision(table(x=["1", "2", "3"] * 10), kind="number").notes, "it was said"
 
 
 @pytest.mark.parametrize("name", ["column_1", "index", "id", "Unnamed: 0", "PassengerId", "row_id"])

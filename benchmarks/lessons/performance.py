@@ -1,0 +1,207 @@
+"""A guide on optimizing performance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from statistics import mean
+from typing import Any
+
+from benchmarks.lessons.lesson import (
+    Figures,
+    Goal,
+    Hpsearch,
+    Lesson,
+    Told,
+    gain,
+    percent,
+    points,
+    run,
+    share,
+)  # fmt: skip
+from hpsearch.stages.finish import estimate
+
+__all__ = ["LESSONS"]
+
+_GUIDE = "optimizing performance"
+_GROUPS = ("architecture", "learning_rate", "batch_size", "regularization", "optimizer")
+"""In the guide's order."""
+_SEEDS = 3
+
+
+def _importance(hpsearch: Hpsearch) -> dict[str, Any]:
+    runs = []
+    for seed in range(_SEEDS):
+        name = f"importance-{seed}"
+        run(
+            hpsearch,
+            "importance",
+            "--set",
+            f"name={name}",
+            "--set",
+            f"search.seed={seed}",
+            study=name,
+        )
+        runs.append(json.loads(hpsearch.run("importance", name, "--json")))
+    return {"runs": runs}
+
+
+def _tell_importance(f: Figures) -> Told:
+    runs = f["runs"]
+    firsts = [max(of["parameters"], key=lambda p: p["fanova"])["name"] for of in runs]
+    shares = ", ".join(
+        f"{group} {mean(_group(of, group, 'ped_anova') for of in runs):.0%} and "
+        f"{mean(_group(of, group, 'fanova') for of in runs):.0%}"
+        for group in _GROUPS
+    )
+    return Told(
+        f"In {len(runs)} searches of {runs[0]['trials']} trials the order held in "
+        f"{', '.join(str(of['held']) for of in runs)} of {runs[0]['pairs']} pairs of groups (5 is "
+        f"chance); the parameter that mattered most was {', '.join(firsts)}. By PED-ANOVA and "
+        f"fANOVA: {shares}",
+        "Not as a law: a small dense network on small images depends on its rate first. Take the "
+        "order as where to begin, and look with `hpsearch importance`.",
+    )
+
+
+def _rate_first(f: Figures) -> bool:
+    firsts = [max(of["parameters"], key=lambda p: p["fanova"])["name"] for of in f["runs"]]
+    return firsts.count("lr") > len(firsts) / 2
+
+
+def _group(of: Mapping[str, Any], group: str, measure: str) -> float:
+    value: float = next(g[measure] for g in of["groups"] if g["name"] == group)
+    return value
+
+
+def _batch(hpsearch: Hpsearch) -> dict[str, Any]:
+    found = run(hpsearch, "batch-size")
+    sizes = {t["number"]: t["params"]["batch_size"] for t in found.search}
+    small, large = (
+        [t["value"] for t in found.search if of(sizes[t["number"]])]
+        for of in (lambda size: size < 100, lambda size: size >= 600)
+    )
+    return {**found.test, "small": small, "large": large, "largest": max(sizes.values())}
+
+
+def _tell_batch(f: Figures) -> Told:
+    small, large = (estimate(f[name], 0.0, 1.0) for name in ("small", "large"))
+    return Told(
+        f"{len(f['small'])} trials with fewer than 100 rows a batch: {share(small)}, the best "
+        f"{percent(max(f['small']))}; {len(f['large'])} with 600 or more: {share(large)}, the "
+        f"best {percent(max(f['large']))}. The winner, {f['winner']['batch_size']} rows, beside "
+        f"the default of 64 on the test part: {points(f['difference'])}"
+        if f["difference"]
+        else "",
+        "The largest batch is the fastest an epoch on a GPU and a poor choice for ten epochs: "
+        "with 1,257 rows it makes one step each. Search the size, and the learning rate with it.",
+    )
+
+
+_SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle", "plateau")
+
+
+def _schedules(hpsearch: Hpsearch) -> dict[str, Any]:
+    found = run(hpsearch, "schedules")
+    values = {name: found.again(schedule=name) for name in _SCHEDULES}
+    gains = {name: gain(values[name], values["constant"]) for name in _SCHEDULES[1:]}
+    return {"values": values, "gains": gains}
+
+
+def _tell_schedules(f: Figures) -> Told:
+    gains = ", ".join(f"{name} {points(gain)}" for name, gain in f["gains"].items())
+    return Told(
+        f"Constant {percent(f['values']['constant'])} of 1,000 validation images after the last "
+        f"of ten epochs; {gains}",
+        "",
+    )
+
+
+_PAIRS = {
+    "bags, then boots": ("Bag", "Ankle boot"),
+    "shoes, then bags": ("Sandal, Sneaker, Ankle boot", "Bag"),
+    "five kinds of clothes, then shirts": ("T-shirt/top, Trouser, Pullover, Dress, Coat", "Shirt"),
+}
+_FOUND = tuple(_PAIRS)[:2]
+_USELESS = tuple(_PAIRS)[2]
+
+
+def _autoencoder(hpsearch: Hpsearch) -> dict[str, Any]:
+    return {
+        pair: _anomalies(hpsearch, f"autoencoder-{number}", *classes)
+        for number, (pair, classes) in enumerate(_PAIRS.items())
+    }
+
+
+def _anomalies(hpsearch: Hpsearch, name: str, normal: str, strange: str) -> dict[str, Any]:
+    found = run(
+        hpsearch, "autoencoder", "--set", f"name={name}", "--set", f"data.normal=[{normal}]",
+        "--set", f"data.strange=[{strange}]", study=name,
+    )  # fmt: skip
+    warned = "is of no use" in " ".join(hpsearch.run("best", name).split())
+    return {**found.test, "mean image": found.status["baseline"]["value"], "warned": warned}
+
+
+def _tell_autoencoder(f: Figures) -> Told:
+    each = "; ".join(
+        f"{pair} {of['test']['mean']:.3f} ({of['test']['low']:.3f} to {of['test']['high']:.3f}), "
+        f"the mean image {of['mean image']:.2f}"
+        for pair, of in f.items()
+    )
+    return Told(
+        f"Area under the ROC curve on the test part, trained on the first only: {each}",
+        "It holds where strange images are of another kind. A shirt is made of what the other "
+        "clothes are made of: hardly any is found, and the result says that the network is of no "
+        "use.",
+    )
+
+
+LESSONS = (
+    Lesson(
+        "importance",
+        _GUIDE,
+        "Architecture first, then the learning rate, the batch size, regularisation, and the "
+        "optimizer last.",
+        _importance,
+        _tell_importance,
+        (Goal("the learning rate first in most of the searches", _rate_first),),
+    ),
+    Lesson(
+        "batch-size",
+        _GUIDE,
+        "With BatchNorm take the largest batch that fits, then vary it.",
+        _batch,
+        _tell_batch,
+        (
+            Goal(
+                "small batches ahead of the largest ones",
+                lambda f: max(f["small"]) > max(f["large"]),
+            ),
+        ),
+    ),
+    Lesson(
+        "schedules",
+        _GUIDE,
+        "Learning-rate schedules improve the result.",
+        _schedules,
+        _tell_schedules,
+        (),
+        images=True,
+    ),
+    Lesson(
+        "autoencoder",
+        _GUIDE,
+        "The inputs that an autoencoder rebuilds worst are the anomalies.",
+        _autoencoder,
+        _tell_autoencoder,
+        (
+            Goal("0.93 on both pairs", lambda f: all(f[p]["test"]["mean"] >= 0.93 for p in _FOUND)),
+            Goal(
+                "0.05 above the mean image on both",
+                lambda f: all(f[p]["test"]["mean"] > f[p]["mean image"] + 0.05 for p in _FOUND),
+            ),
+            Goal("clothes against shirts warned as of no use", lambda f: f[_USELESS]["warned"]),
+        ),
+        images=True,
+    ),
+)
