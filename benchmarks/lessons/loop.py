@@ -53,7 +53,7 @@ def _loop(seed: int) -> Iterator[float]:
     for _ in range(_EPOCHS):
         for images, labels in zip(train[0].split(64), train[1].split(64), strict=True):
             optimizer.zero_grad()
-            cross_entropy(network(images), labels).backward()
+            cross_entropy(network(images), labels).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         with torch.inference_mode():
             right = network(test[0]).argmax(1) == test[1]

@@ -30,11 +30,11 @@ def _capacity(hpsearch: Hpsearch) -> dict[str, Any]:
     found = run(hpsearch, "capacity")
     rows = []
     for trial in found.search:
-        width = trial["params"]["width"]
         last = trial["last_metrics"] or trial["metrics"]
-        rows.append({"parameters": 8 * width + width + 2 * width + 2, "width": width,
-                     "accuracy": trial["value"], "last": last["accuracy"],
-                     "train_loss": last["train_loss"], "loss": last["loss"]})  # fmt: skip
+        rows.append({
+            "parameters": trial["parameters"], "width": trial["params"]["width"],
+            "accuracy": trial["value"], "train_loss": last["train_loss"], "loss": last["loss"],
+        })  # fmt: skip
     return {"rows": rows}
 
 
