@@ -143,21 +143,23 @@ def _momentum(hpsearch: Hpsearch) -> dict[str, Any]:
     }  # fmt: skip
     return {
         **values,
-        "gain": gain(values["0.001, 0.9"], values["0.001, 0.0"]),
+        "gain": gain(values["0.01, 0.9"], values["0.01, 0.0"]),
         "same step": gain(values["0.001, 0.9"], values["0.01, 0.0"]),
     }
 
 
 def _tell_momentum(f: Figures) -> Told:
     low, high = (
-        ", ".join(f"{momentum} {percent(f[f'{lr}, {momentum}'])}" for momentum in _MOMENTA)
+        ", ".join(
+            f"{momentum or 'none'} {percent(f[f'{lr}, {momentum}'])}" for momentum in _MOMENTA
+        )
         for lr in (0.001, 0.01)
     )
     return Told(
-        f"SGD at 0.001: {low}. At 0.01: {high}. 0.9 against none at 0.001: {points(f['gain'])}; "
-        f"against none at ten times the rate: {points(f['same step'])}",
-        "It holds at a small rate. Most of it is the longer step: 0.9 of every step kept adds up "
-        "to ten times the rate. So search both together.",
+        f"SGD after 15 epochs at a rate of 0.01: {high}; at 0.001: {low}. 0.9 against none at "
+        f"0.01: {points(f['gain'])}; 0.9 at 0.001 against none at 0.01: {points(f['same step'])}",
+        "It holds, and most of it is the longer step: 0.9 of every step kept adds up to ten "
+        "times the rate. So search both together.",
     )
 
 
@@ -238,6 +240,6 @@ LESSONS = (
         "Momentum of 0.85 to 0.99 gets SGD past what stops it without.",
         _momentum,
         _tell_momentum,
-        (Goal("0.9 ahead of none at a rate of 0.001", lambda f: f["gain"]["low"] > 0.1),),
+        (Goal("0.9 ahead of none at a rate of 0.01", lambda f: f["gain"]["low"] > 0.1),),
     ),
 )
