@@ -32,7 +32,8 @@ from hpsearch.spec.models import BudgetSpec, NoPruner, RetrySpec, SearchSpec, St
 from hpsearch.spec.settings import Value
 from hpsearch.spec.source import DataSpec
 from hpsearch.spec.space import Choices, Parameter, Range, Space
-from hpsearch.stages.outline import PlannedStage, in_hours, outline, tickets
+from hpsearch.stages.outline import in_hours, outline, tickets
+from hpsearch.stages.stage import PlannedStage
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Lease
 

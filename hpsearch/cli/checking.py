@@ -167,12 +167,13 @@ def describe(spec: StudySpec) -> None:
 
 def _stages(spec: StudySpec) -> None:
     """Who draws what in each stage, as far as that is known before there are results."""
+    from hpsearch.cli import recipe
     from hpsearch.cli.show import columns, out
-    from hpsearch.spec.settings import FINAL
+    from hpsearch.spec.settings import FINAL, RECIPE
     from hpsearch.stages.outline import final_tickets, outline, provisional
 
     found = provisional(spec)
-    if len(found) < 2 and not spec.final:
+    if len(found) < 2 and not spec.final and spec.search.strategy != RECIPE:
         return
     table = columns("stage", "trials", "sampler", "draws", "cells", right=("trials", "cells"))
     for stage in found:
@@ -183,6 +184,9 @@ def _stages(spec: StudySpec) -> None:
     out.print(table)
     if spec.budget.hours and len(found) > 1:
         out.print("where the hours hold fewer trials, the stages after the first share those")
+    if spec.search.strategy == RECIPE:
+        for line in recipe.noted(spec):
+            out.print(line)
     there = {stage.name for stage in found}
     if left_out := [leg.name for leg in outline(spec) if leg.name not in there]:
         out.print(f"too few trials for a stage of its own: {', '.join(left_out)}")

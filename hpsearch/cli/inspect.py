@@ -286,10 +286,11 @@ def _write(stream: TextIO, rows: list[dict[str, Any]], format_: Format) -> None:
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """One level: parameters as `params.lr`, metrics as `metrics.loss`; curves are left to JSON."""
-    left = ("params", "metrics", "last_metrics", "curve")
+    """One level: parameters as `params.lr`, metrics as `metrics.loss`, what is switched off as
+    `off.dropout`; curves are left to JSON."""
+    left = ("params", "off", "metrics", "last_metrics", "curve")
     flat = {key: value for key, value in row.items() if key not in left}
-    for part in ("params", "metrics"):
+    for part in ("params", "off", "metrics"):
         flat |= {f"{part}.{key}": value for key, value in row[part].items()}
     return flat
 

@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hpsearch.cli import recipe
 from hpsearch.cli.show import err, note, number, params, span
 from hpsearch.cli.words import duration
 from hpsearch.spec.settings import FINAL, JOINT
@@ -32,6 +33,7 @@ class Progress:
         self._began = time.monotonic()
         self._told = {trial.number for trial in snapshot.trials if trial.ended}
         self._best = snapshot.best
+        self._over = {step.name for step in snapshot.recipe if step.over}
         self._ahead: int | None = None
         """The trial under way whose value was the best so far when last looked at."""
         self._live = None
@@ -73,6 +75,16 @@ class Progress:
                 f"{_word(trial)} {snapshot.metric} {number(trial.value)} epochs {trial.epoch} "
                 f"best {_so_far(ahead) if ahead else _value(self._best)}"
             )
+        self._tell_steps(snapshot)
+
+    def _tell_steps(self, snapshot: Snapshot) -> None:
+        """What the steps of the recipe have reached, once another one is over; the result of a
+        study says it of all."""
+        over = {step.name for step in snapshot.recipe if step.over}
+        if over - self._over and snapshot.study.state == "open":
+            for line in recipe.reached(snapshot):
+                note(line)
+        self._over = over
 
     def _count(self, snapshot: Snapshot, trial: Trial) -> None:
         """Have a trial that has ended be the best one, where it is."""
@@ -93,6 +105,9 @@ class Progress:
             self._time(snapshot),
         )
         lines: list[RenderableType] = [head]
+        lines += [
+            Text(line, overflow="ellipsis", no_wrap=True) for line in recipe.reached(snapshot)
+        ]
         if snapshot.running:
             lines.append(_running(snapshot))
         if (found := snapshot.leader) is not None:

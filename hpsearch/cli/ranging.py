@@ -84,14 +84,14 @@ def _tested(
     from hpsearch.errors import HpsearchError, line
     from hpsearch.preflight.lr_range import range_test
     from hpsearch.sources.opening import open_data
-    from hpsearch.stages import outline
     from hpsearch.stages.candidates import example_of
+    from hpsearch.stages.results import default_point
     from hpsearch.training import devices
 
     chosen = devices.device(device or devices.local()[0])
     devices.prepare(chosen, None)
     dataset = open_data(spec, base, chosen)
-    candidate = example_of(spec, outline.default_point(spec), "range test")
+    candidate = example_of(spec, default_point(spec), "range test")
     try:
         return range_test(candidate, dataset, chosen, low, high)
     except (ArithmeticError, ValueError) as error:

@@ -20,12 +20,12 @@ from rich.table import Table
 from rich.text import Text
 
 from hpsearch import passwords, urls
-from hpsearch.cli import verdicts
+from hpsearch.cli import recipe, verdicts
 from hpsearch.cli.words import counted, duration, number, params, setting, span
 from hpsearch.files import free
 from hpsearch.insight import diagnosis
 from hpsearch.spec.registry import named
-from hpsearch.spec.settings import FINAL
+from hpsearch.spec.settings import FINAL, JOINT
 from hpsearch.spec.source import SOURCES
 from hpsearch.spec.writing import NEXT_STUDY
 from hpsearch.terminal import visible
@@ -172,7 +172,7 @@ _ROOM = 100
 
 def trials(snapshot: Snapshot, chosen: Sequence[Trial]) -> None:
     """A line a trial."""
-    staged = snapshot.spec.search.strategy == "staged" or any(t.stage == FINAL for t in chosen)
+    staged = snapshot.spec.search.strategy != JOINT or any(t.stage == FINAL for t in chosen)
     found: dict[str, Callable[[Trial], str]] = {}
     if staged:
         found["stage"] = lambda trial: trial.stage
@@ -288,9 +288,9 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
     if snapshot.handed is not None and snapshot.verdict is not None:
         _handed(snapshot, trial, snapshot.verdict)
     table = Table.grid(padding=(0, 2))
-    for name, value in trial.params.items():
+    for name, value in {**trial.params, **trial.off}.items():
         table.add_row(f"  {visible(name, lines=False)}", setting(value))
-    if trial.params:
+    if trial.params or trial.off:
         out.print(table)
     if trial.parameters is not None:
         out.print(f"  a network of {trial.parameters:,} parameters")
@@ -320,7 +320,7 @@ def _handed(snapshot: Snapshot, handed: Trial, verdict: Mapping[str, Any]) -> No
     mean = f"; the mean of the winner's {count} trainings is {number(test['mean'])}"
     out.print(f"  its own test {metric} {own}{mean if count > 1 else ''}")
     best = snapshot.best
-    if best is not None and dict(handed.params) != dict(best.params):
+    if best is not None and (handed.params, handed.off) != (best.params, best.off):
         out.print(f"  its configuration is not that of trial {best.number}: trained again, it had "
                   "the best mean on validation data")  # fmt: skip
     out.print(f"of trial {handed.number}, the network handed over:")
@@ -526,7 +526,9 @@ def sanity(snapshot: Snapshot) -> None:
 
 def stages(snapshot: Snapshot) -> None:
     """What each stage came to, where there is more than one."""
-    if len(snapshot.stages) < 2:
+    for line in recipe.reached(snapshot):
+        out.print(line)
+    if snapshot.recipe or len(snapshot.stages) < 2:
         return
     table = columns("stage", "trials", f"best {snapshot.metric}",
                    right=("trials", f"best {snapshot.metric}"))  # fmt: skip

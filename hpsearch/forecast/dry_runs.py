@@ -16,8 +16,8 @@ from hpsearch.preflight.sizing import hungriest
 from hpsearch.spec import StudySpec
 from hpsearch.spec.settings import Value
 from hpsearch.spec.space import Assignment
-from hpsearch.stages import outline
 from hpsearch.stages.candidates import example_of
+from hpsearch.stages.results import default_point
 from hpsearch.training import devices
 from hpsearch.training.stacking.slots import checkpoint_bytes, cost, has_room
 from hpsearch.training.stacking.stack import shape_of, shapes_by
@@ -39,7 +39,7 @@ _DRAWS = 500
 
 def draws(spec: StudySpec, count: int) -> Iterator[Assignment]:
     """The default configuration, the starting points, and random draws of the whole space."""
-    yield outline.default_point(spec)
+    yield default_point(spec)
     rng = random.Random(spec.search.seed)
     yield from (_drawn(spec, point, rng) for point in spec.start)
     yield from (_drawn(spec, {}, rng) for _ in range(count))

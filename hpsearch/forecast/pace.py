@@ -15,7 +15,7 @@ from statistics import fmean, pstdev
 from typing import Any
 
 from hpsearch.spec import StudySpec
-from hpsearch.spec.settings import JOINT, PURE
+from hpsearch.spec.settings import HEART, JOINT, PURE, RECIPE
 from hpsearch.stages import outline, packing
 
 __all__ = [
@@ -248,7 +248,15 @@ def _reaching(spec: StudySpec, leniency: float) -> tuple[float, ...]:
         for epoch in range(epochs):
             passed = sum(rung <= epoch for rung in rungs)
             shares[epoch] += weight * keep ** (leniency * passed)
-    return tuple(shares)
+    whole = _unpruned(spec)
+    return tuple(whole + (1 - whole) * share for share in shares)
+
+
+def _unpruned(spec: StudySpec) -> float:
+    """The share of the search's trials that no pruner stops, as they learn by heart."""
+    if spec.search.strategy != RECIPE:
+        return 0.0
+    return outline.sizes(spec).get(HEART, 0) / outline.tickets(spec)
 
 
 def _brackets(spec: StudySpec) -> Iterator[tuple[float, list[int], float]]:

@@ -116,9 +116,8 @@ def _candidate(ledger: Ledger, study_id: int, spec: StudySpec, best: Trial) -> C
     """What the trial trained, its seed included."""
     stages = [Stage.from_json(stage, spec.space) for stage in ledger.stages(study_id)]
     draw_index = ledger.draw_index(study_id, best.ticket)
-    return candidate_of(
-        spec, stages, draw_index, spec.space.assignment(best.params), key=best.ticket
-    )
+    values = {**spec.space.assignment(best.params), **best.off}
+    return candidate_of(spec, stages, draw_index, values, key=best.ticket)
 
 
 def _weights(place: str, candidate: Candidate, best: Trial) -> dict[str, torch.Tensor]:

@@ -29,7 +29,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.errors import NotFoundError
 from hpsearch.search.distributions import spanning
 from hpsearch.spec import StudySpec
-from hpsearch.spec.settings import FINAL, GROUPS
+from hpsearch.spec.settings import FINAL, GROUPS, JOINT
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 
@@ -223,6 +223,6 @@ def _notes(
             found.append(f"{row.name} is in none of the {len(complete)}: it is not judged")
     if len(complete) < _TOP / _TOP_SHARE:
         found.append(f"fewer than {round(_TOP / _TOP_SHARE)} trials: a rough picture")
-    if spec.search.strategy == "staged":
+    if spec.search.strategy != JOINT:
         found.append("stages draw near their winners: what they settled early counts for less")
     return found

@@ -17,15 +17,16 @@ from hpsearch.errors import CheckpointError, DamagedError, line
 from hpsearch.forecast import pace
 from hpsearch.insight import diagnosis
 from hpsearch.insight.diagnosis import Diagnosis, Word, Yardstick
+from hpsearch.insight.recipe import Step, steps
 from hpsearch.spec import StudySpec
 from hpsearch.spec.ranges import Edge, edges
-from hpsearch.spec.settings import FINAL, Direction
+from hpsearch.spec.settings import FINAL, RECIPE, Direction
 from hpsearch.spec.space import Assignment, Choices
 from hpsearch.spec.task import LOSS, TASKS, Result, Task, usual
 from hpsearch.stages import outline
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import UNTRAINABLE, Study
+from hpsearch.store.values import OFF, UNTRAINABLE, Study
 
 __all__ = ["Reader", "Snapshot", "StageSummary", "Trial"]
 
@@ -76,8 +77,16 @@ class Trial:
     """All metrics after the last epoch, where another one counts."""
     parameters: int | None = None
     """Numbers of its network that were trained; None where that is not known."""
+    off: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of regularisation at the value that does nothing, where its parameters or the
+    study's constants do not say so: of trials that learnt by heart, and of those around them."""
     checkpoint: str | None = None
     """Path or URL of its network: of the one handed over only, once `Reader.located` has looked."""
+
+    @property
+    def train_loss(self) -> float | None:
+        """The training loss after its last epoch; None before its end."""
+        return (self.last_metrics or self.metrics).get("train_loss")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values: times in ISO 8601, in local time."""
@@ -110,6 +119,8 @@ class Snapshot:
     """Tickets of its budget that are the search's: neither retries nor a finish's."""
     handed: Trial | None = None
     """After a finish, of the winner's trainings the best on validation data."""
+    spent_s: Mapping[int, float] = field(default_factory=dict)
+    """Seconds of training of the trials by their numbers, where the study follows the recipe."""
     damaged: tuple[str, ...] = ()
     """A line for each trial that cannot be read and is left out."""
 
@@ -199,7 +210,7 @@ class Snapshot:
 
     def result(self, trial: Trial) -> Result:
         """A trial's network as its task shows it beyond the metrics."""
-        settings = {**self.spec.space.constants, **trial.params}
+        settings = {**self.spec.space.constants, **trial.params, **trial.off}
         baseline = (self.study.data or {}).get("baseline") or {"values": {}}
         return Result(
             trial.details, self.classes, self.metric, settings, trial.metrics, baseline["values"]
@@ -268,11 +279,24 @@ class Snapshot:
         """What the trial's learning curve looks like; None before its end, or if none can tell."""
         if trial.state not in ("COMPLETE", "PRUNED"):
             return None
-        loss = trial.params.get("loss", self.spec.space.constants.get("loss"))
+        loss = self._loss(trial)
         return diagnosis.diagnose(
             list(trial.curve.values()), trial.last_metrics or trial.metrics, self._yardstick,
             loss=loss, diverged=trial.reason == "diverged",
         )  # fmt: skip
+
+    def guessed(self, trial: Trial) -> float:
+        """The training loss of a network like the trial's that has learnt nothing."""
+        return self._yardstick.guessed(self._loss(trial))
+
+    def _loss(self, trial: Trial) -> str | None:
+        loss: str | None = trial.params.get("loss", self.spec.space.constants.get("loss"))
+        return loss
+
+    @cached_property
+    def recipe(self) -> tuple[Step, ...]:
+        """What the steps of the recipe have come to; none where the study follows no recipe."""
+        return steps(self, self.spent_s) if self.spec.search.strategy == RECIPE else ()
 
     @cached_property
     def _yardstick(self) -> Yardstick:
@@ -376,6 +400,7 @@ class Snapshot:
             "data": study.data,
             "sanity": study.sanity,
             "stages": [asdict(stage) for stage in self.stages],
+            "recipe": [asdict(step) for step in self.recipe],
             "diagnosis": asdict(self.diagnosis) if self.diagnosis else None,
             "best": self.row(self.best) if self.best else None,
             "network": self.row(self.network) if self.network else None,
@@ -419,7 +444,17 @@ class Reader:
             handed = next((t for t in trials if t.ticket == verdict.get("best_ticket")), None)
         finish = outline.final_tickets(self._spec.with_final(study.final))
         searching = self._ledger.searching(study, finish)
-        return Snapshot(study, trials, best, verdict, searching, handed, damaged)
+        return Snapshot(
+            study, trials, best, verdict, searching, handed, self._spent_s(study), damaged
+        )
+
+    def _spent_s(self, study: Study) -> dict[int, float]:
+        """Seconds of training of each trial by its number, of a study that follows the recipe."""
+        if self._spec.search.strategy != RECIPE:
+            return {}
+        numbers = {trial._trial_id: trial.number for trial in self._mirror.trials()}
+        found = self._ledger.trained_s(study.study_id)
+        return {numbers[key]: seconds for key, seconds in found.items() if key in numbers}
 
     def _best(self, trials: Sequence[Trial]) -> Trial | None:
         """The best trial of the search that can be read."""
@@ -485,7 +520,7 @@ _NUMBER = (int, float)
 _TEXT = (str, type(None))
 _KINDS: Mapping[str, Any] = {
     "ticket": int, "stage": str, "sampler": str, "attempts": int, "worker": _TEXT, "reason": _TEXT,
-    "checkpoint": _TEXT, "metrics": dict, "parameters": int,
+    "checkpoint": _TEXT, "metrics": dict, "parameters": int, OFF: dict,
 }  # fmt: skip
 _NEEDED = ("ticket", "stage", "sampler")
 
@@ -527,6 +562,7 @@ def _trial(trial: FrozenTrial) -> Trial:
         best_epoch=attrs.get("best_epoch", epoch),
         last_metrics=attrs.get("last_metrics", {}),
         parameters=attrs.get("parameters"),
+        off=attrs.get(OFF, {}),
         started=trial.datetime_start,
         ended=trial.datetime_complete,
     )

@@ -28,7 +28,7 @@ from hpsearch.training.stacking.slots import objection
 from hpsearch.training.stacking.stack import Stack
 from hpsearch.training.trial_progress import TrialProgress
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "examine", "steady"]
 
 _ROWS = 16
 """Rows that are to be learnt by heart."""
@@ -85,7 +85,7 @@ def _learns(
 ) -> Finding:
     progress = TrialProgress(candidate, dataset)
     rows = _rows(progress.order(), dataset.train)
-    settings = {**candidate.settings, **_plain(candidate)}
+    settings = {**candidate.settings, **steady(candidate)}
     tiny, constant = _tiny(dataset, rows, progress.loss, settings)
     # A code is smaller than the inputs, and cannot hold them all: that the loss falls is enough.
     zero = _FALL if TASKS[dataset.task].target == "inputs" else _ZERO
@@ -122,12 +122,10 @@ def _learns(
     )
 
 
-def _plain(candidate: Candidate) -> dict[str, Value]:
+def steady(candidate: Candidate) -> dict[str, Value]:
     """Settings of a candidate that is trained without regularisation, at a steady rate."""
-    known = candidate.vocabulary.settings.values()
-    grouped = {s.name: s.default for s in known if s.group == "regularization"}
-    least = {s.name: s.least for s in known if s.more == "regularization" and s.least is not None}
-    return {**grouped, **least, "schedule": "constant", "warmup": 0.0, "epochs": _PASSES}
+    rate = {"schedule": "constant", "warmup": 0.0, "epochs": _PASSES}
+    return {**candidate.vocabulary.plain, **rate}
 
 
 def _losses(

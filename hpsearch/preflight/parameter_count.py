@@ -16,7 +16,7 @@ from hpsearch.spec.problem import Problem
 from hpsearch.spec.restricted import involved, restricted
 from hpsearch.spec.space import Choices, Grid
 from hpsearch.spec.task import TASKS, usual
-from hpsearch.stages.outline import default_point
+from hpsearch.stages.results import default_point
 from hpsearch.tasks.learning import learning
 from hpsearch.training.networks import build
 

@@ -16,7 +16,7 @@ from hpsearch.spec import StudySpec, version_of
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import Value
 from hpsearch.spec.space import Choices, Range
-from hpsearch.stages import outline
+from hpsearch.stages.results import default_point
 from hpsearch.store.ledger import Ledger
 
 __all__ = ["hungriest", "sized"]
@@ -65,7 +65,7 @@ def _tried(spec: StudySpec, low: int, base: Path, device: str | None) -> tuple[i
 def hungriest(spec: StudySpec) -> dict[str, Value]:
     """The default configuration with the numbers of its network at their upper ends."""
     own = {setting.name for setting in FAMILIES[spec.family].settings}
-    values: dict[str, Value] = dict(outline.default_point(spec))
+    values: dict[str, Value] = dict(default_point(spec))
     for p in spec.space:
         if p.name in own and p.active({**spec.space.constants, **values}):
             options = p.domain.values if isinstance(p.domain, Choices) else (p.domain.last,)

@@ -17,15 +17,16 @@ from hpsearch.search.drawing import Drawing, Samplers, UnforeseenError
 from hpsearch.search.pace import Pace
 from hpsearch.search.pruners import make_pruner
 from hpsearch.search.samplers import DRAWN_BY
-from hpsearch.search.views import View
+from hpsearch.search.views import View, train_loss, values_of
 from hpsearch.spec import StudySpec
-from hpsearch.spec.settings import FINAL, LEARNS_AFTER, PURE, Value
+from hpsearch.spec.settings import FINAL, HEART, LEARNS_AFTER, PURE, RECIPE, Value
 from hpsearch.spec.space import Assignment, Parameter
-from hpsearch.stages import outline
+from hpsearch.stages import outline, recipe
+from hpsearch.stages.results import Done
 from hpsearch.stages.stage import Stage
 from hpsearch.store import trials
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Lease
+from hpsearch.store.values import OFF, Lease
 
 __all__ = ["Search"]
 
@@ -63,6 +64,8 @@ class Search:
         self._stages: tuple[Stage, ...] = ()
         self._sources: dict[tuple[int, int], _Source] = {}
         self._distributions = {p.name: distribution(p) for p in spec.space}
+        self._off = recipe.off(spec) if spec.search.strategy == RECIPE else {}
+        """Settings that a trial may have at a value that is none of its parameter's."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -92,13 +95,14 @@ class Search:
         """A stage of one ticket of the polish's share, by what the trials in the mirror gave."""
         return outline.early(self._spec, self._stages, self._done(), first)
 
-    def _done(self) -> list[outline.Done]:
+    def _done(self) -> list[Done]:
         """The trials of the search that have ended."""
         ended = self._mirror.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
         return [
-            outline.Done(
+            Done(
                 t.user_attrs["ticket"], self.values(t),
                 t.value if t.state is TrialState.COMPLETE else None,
+                train_loss(t) if t.user_attrs["stage"] == HEART else None,
             )
             for t in ended if t.user_attrs["stage"] != FINAL
         ]  # fmt: skip
@@ -149,19 +153,21 @@ class Search:
                     values[parameter.name] = _value(parameter, source, point, drawing)
                 except UnforeseenError:
                     unknown.add(parameter.name)
-        return None if unknown & set(names) else values
+        return None if unknown & set(names) else {**values, **self._held_off(source, point, values)}
 
     def trained(self, seconds: float) -> None:
         """Training took so long since the last call: a tenth of it may be spent proposing."""
         self._pace.trained(seconds)
 
     def values(self, trial: FrozenTrial) -> dict[str, Value]:
-        """A trial's parameters as the study file has them, lists of sizes included."""
-        return self._spec.space.assignment(trial.params)
+        """What a trial has: its parameters as the study file has them, lists of sizes included,
+        and what regularisation it is trained without."""
+        return values_of(self._spec, trial)
 
     def should_prune(self, trial: FrozenTrial) -> bool:
-        """Whether the pruner would stop the trial after its last report; none of a finish."""
-        if trial.user_attrs["stage"] == FINAL:
+        """Whether the pruner would stop the trial after its last report; none of a finish, and none
+        that learns by heart, which the metric on other rows says nothing of."""
+        if trial.user_attrs["stage"] in (FINAL, HEART):
             return False
         self._mirror.apply()
         return self._pruner.prune(self._study, trial)
@@ -213,6 +219,9 @@ class Search:
         view = source.view.of_bracket(trial)
         drawing = Drawing(source.samplers, view, trial, {"random": "random", **chosen})
         values = self._assign(point, source, drawing)
+        if off := self._held_off(source, point, values):
+            trial.user_attrs[OFF] = off
+        values = {name: value for name, value in values.items() if name not in off}
         trial.distributions = {
             name: spanning(self._distributions[name], source.samplers.distributions[name], value)
             for name, value in values.items()
@@ -249,6 +258,20 @@ class Search:
             rate = values["lr"] * source.view.rate_scale(values)  # type: ignore[operator]
             values["lr"] = source.samplers.clipped("lr", rate)
         return values
+
+    def _held_off(
+        self, source: _Source, point: Mapping[str, Value], values: Assignment
+    ) -> dict[str, Value]:
+        """The settings that the point, or else the stage, switches off and that neither a parameter
+        of the trial nor a constant can say so of: a logarithmic range has no 0."""
+        if not self._off:
+            return {}
+        given = point if self._off.keys() & point.keys() else source.base
+        off = {n: value for n, value in self._off.items() if n in given and given[n] == value}
+        domains = {p.name: p.domain for p in self._spec.space if p.name in values}
+        beyond = {n for n, value in off.items() if n in domains and not domains[n].contains(value)}
+        said = self._spec.settings({n: v for n, v in values.items() if n not in beyond})
+        return {name: value for name, value in off.items() if said[name] != value or name in beyond}
 
     def _exists(self, parameter: Parameter, values: Mapping[str, Value]) -> bool:
         return parameter.active({**self._spec.space.constants, **values})

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.spec.settings import HEART
 from hpsearch.store.optuna_private import filter_study
+from hpsearch.store.values import OFF
 
 if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
@@ -18,22 +20,37 @@ if TYPE_CHECKING:
     from hpsearch.spec.space import Assignment
     from hpsearch.stages.stage import Stage
 
-__all__ = ["View", "rate_scale"]
+__all__ = ["View", "rate_scale", "train_loss", "values_of"]
+
+
+def values_of(spec: StudySpec, trial: FrozenTrial) -> dict[str, Value]:
+    """A trial's parameters as the study file has them, and the settings that it has off."""
+    return {**spec.space.assignment(trial.params), **trial.user_attrs.get(OFF, {})}
+
+
+def train_loss(trial: FrozenTrial) -> float | None:
+    """The training loss of a trial after its last epoch; None before its end."""
+    attrs = trial.user_attrs
+    loss: float | None = (attrs.get("last_metrics") or attrs.get("metrics", {})).get("train_loss")
+    return loss
 
 
 class View(Study):
     """A study with the trials that differ from a base in nothing but what a stage draws.
 
     What they have of that lies in the stage's ranges. Where the stage means learning rates for the
-    base's batch size, those of other batch sizes are shown as they would be at that one.
+    base's batch size, those of other batch sizes are shown as they would be at that one. Where the
+    training rows are to be learnt by heart, trials are shown with their training loss for a value.
     """
 
     def __init__(self, study: Study, spec: StudySpec, stage: Stage, base: Assignment) -> None:
         super().__init__(study.study_name, study._storage, pruner=study.pruner)
         self._over = study
         self._spec, self._stage, self._base = spec, stage, base
-        self._held = {p.name for p in spec.space} & base.keys() - stage.free.keys()
-        self._has_all = stage.parameters == tuple(spec.space)
+        self._fixed = {**spec.space.constants, **base}
+        self._held = self._fixed.keys() - stage.free.keys()
+        self._by_heart = stage.name == HEART
+        self._has_all = stage.parameters == tuple(spec.space) and not self._by_heart
         """All is drawn from the whole of its range: every trial belongs."""
         self._known: dict[int, FrozenTrial | None] = {}
         """By its id, of each trial that has ended, what is seen of it: that changes no more."""
@@ -67,17 +84,28 @@ class View(Study):
         return self._known[key]
 
     def _look(self, trial: FrozenTrial) -> FrozenTrial | None:
-        values = self._spec.space.assignment(trial.params)
-        if any(name in values and values[name] != self._base[name] for name in self._held):
+        values = values_of(self._spec, trial)
+        whole = {**self._spec.space.constants, **values}
+        if any(name in whole and whole[name] != self._fixed[name] for name in self._held):
             return None
         if self._stage.rescaled and "lr" in values:
             rate = values["lr"] / self.rate_scale(values)  # type: ignore[operator]
             values["lr"] = rate
             trial = copy.copy(trial)
             trial.params = {**trial.params, "lr": rate}
+        if self._by_heart and trial.state is TrialState.COMPLETE:
+            trial = self._by_training(trial)
         free = self._stage.free
         inside = all(p.domain.contains(values[n]) for n, p in free.items() if n in values)
         return trial if inside else None
+
+    def _by_training(self, trial: FrozenTrial) -> FrozenTrial:
+        """A trial whose value is the better, in the study's direction, the lower its training
+        loss."""
+        seen, loss = copy.copy(trial), train_loss(trial)
+        sign = -1 if self._spec.direction == "maximize" else 1
+        seen.value = trial.value if loss is None else sign * loss
+        return seen
 
     def rate_scale(self, values: Assignment) -> float:
         """What the learning rate of a configuration is, next to the base's at its batch size."""

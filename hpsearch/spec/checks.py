@@ -28,6 +28,7 @@ from hpsearch.spec.place import check_folder, check_place
 from hpsearch.spec.registry import PluginError
 from hpsearch.spec.search import (
     check_pruner,
+    check_recipe,
     check_samplers,
     check_stages,
     check_start,
@@ -36,7 +37,7 @@ from hpsearch.spec.search import (
     samplers,
 )
 from hpsearch.spec.sections import section
-from hpsearch.spec.settings import GROUPS
+from hpsearch.spec.settings import GROUPS, JOINT, RECIPE
 from hpsearch.spec.source import SOURCES, DataSpec
 from hpsearch.spec.space import Choices, Range
 from hpsearch.spec.study import StudySpec
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "check_document"]
 
-_SAMPLERS = {"staged": "auto"}
+_SAMPLERS = {"staged": "auto", RECIPE: "random"}
 """Of a strategy, where the file names none; else `bayesian`."""
 
 
@@ -477,13 +478,14 @@ def _check_search(
     # Without parameters, any group will do: their own fault is enough.
     chosen = samplers(given, groups or dict.fromkeys(GROUPS, False), faults)
     check_samplers(chosen, space, known, faults)
-    staged = sections.search is not None and sections.search.strategy == "staged"
+    staged = sections.search is not None and sections.search.strategy != JOINT
     if sections.search:
         epochs = sections.budget.epochs if sections.budget else None
         pruner = sections.search.pruner
         check_pruner(pruner, ("search", "pruner"), epochs, faults, stored=stored)
         searched = [group for group in groups if groups[group]]
         check_stages(sections.search, searched, space, faults)
+        check_recipe(sections.search, sections.budget, known, faults)
     if sections.budget:
         check_trials(sections.budget, chosen, space, faults, staged=staged)
     return chosen

@@ -127,6 +127,14 @@ class Vocabulary:
         return {name: setting.default for name, setting in self.settings.items()}
 
     @cached_property
+    def plain(self) -> Mapping[str, Value]:
+        """The settings of regularisation, each at the value that does nothing."""
+        known = self.settings.values()
+        grouped = {s.name: s.default for s in known if s.group == "regularization"}
+        least = {s.name: s.least for s in known if s.more == "regularization"}
+        return {**grouped, **{name: value for name, value in least.items() if value is not None}}
+
+    @cached_property
     def later(self) -> Mapping[str, Value]:
         """Settings that came after the first release, and their defaults; see `Setting.later`."""
         return {name: s.default for name, s in self.settings.items() if s.later}

@@ -54,7 +54,7 @@ MOST_HOURS = 1_000_000
 MOST_SLOTS = 1024
 """Candidates that may be asked to be trained as one."""
 
-STRATEGIES = ("joint", "staged")
+STRATEGIES = (settings.JOINT, "staged", settings.RECIPE)
 KEEPS = ("best", "last")
 
 
@@ -261,7 +261,9 @@ class SearchSpec(Section):
 
     strategy: StrategyName = "joint"
     """`joint`: the parameters of all groups are searched together. `staged`: a joint warm-up, a
-    short stage for each group in order of priority, and a joint polish around the winner."""
+    short stage for each group in order of priority, and a joint polish around the winner.
+    `recipe`: the training rows are learnt by heart, then regularisation and smaller networks are
+    searched, then what is left around the winner."""
     priority: Annotated[tuple[GroupName, ...], Strict(False)] = ()
     """Order of the groups' stages, the most important first; of those that are searched, all."""
     stages: Annotated[tuple[StageSpec, ...], Strict(False)] = ()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.spec.faults import listed, show
 from hpsearch.spec.models import MOST_TRIALS, PatientPruner, ThresholdPruner
-from hpsearch.spec.settings import GROUPS, SAMPLERS
+from hpsearch.spec.settings import GROUPS, RECIPE, SAMPLERS
 from hpsearch.spec.space import Grid, Parameter, Range, Space
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_pruner",
+    "check_recipe",
     "check_samplers",
     "check_stages",
     "check_start",
@@ -97,6 +98,25 @@ def check_stages(search: SearchSpec, searched: Sequence[str], space: Space, faul
         if stage.stage in GROUPS and stage.stage not in searched:
             faults.add((*path, "stage"), "a group that is searched", show(stage.stage))
         _check_retuned(stage, space, (*path, "retune"), faults)
+
+
+def check_recipe(
+    search: SearchSpec, budget: BudgetSpec | None, drafts: Mapping[str, Draft], faults: Faults
+) -> None:
+    """Note what the recipe cannot follow: nothing to search, trials that end by the metric on
+    other rows before they know their own by heart, and losses that cannot be compared."""
+    if search.strategy != RECIPE:
+        return
+    beside: list[Path] = [("search", "strategy")]
+    if all(draft.constant for draft in drafts.values()):
+        faults.add(("search", "strategy"), "joint, as nothing is searched", show(RECIPE))
+    if budget is not None and budget.stop_after is not None:
+        expected = "nothing, as the recipe first trains to the last epoch, to learn by heart"
+        faults.add(("budget", "stop_after"), expected, show(budget.stop_after), beside=beside)
+    loss = drafts.get("loss")
+    if loss and not loss.constant and loss.entry.group in ("architecture", "learning_rate"):
+        expected = "the group optimizer, as the recipe begins by comparing training losses"
+        faults.add(loss.path, expected, f"the group {loss.entry.group}", beside=beside)
 
 
 def _plain(said: object) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "EARLY",
     "FINAL",
     "GROUPS",
+    "HEART",
     "JOINT",
     "LEARNS_AFTER",
     "OPTIMIZERS",
@@ -29,10 +30,13 @@ __all__ = [
     "PRECISIONS",
     "PRUNERS",
     "PURE",
+    "RECIPE",
+    "REGULARISE",
     "RESERVED",
     "SAMPLERS",
     "SCHEDULES",
     "TRAINING",
+    "TUNE",
     "WARMUP",
     "WHOLE",
     "Direction",
@@ -57,6 +61,10 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 WARMUP, POLISH, JOINT, FINAL = "warmup", "polish", "joint", "final"
 """The stages of a search that are not a group's: before those, after them, in place of all of them,
 and the finish."""
+
+RECIPE, HEART, REGULARISE, TUNE = "recipe", "by heart", "regularise", "fine-tune"
+"""The strategy that follows the recipe, and its stages: the training rows are learnt by heart, then
+the network is kept from learning what is chance, then its training is tuned around the winner."""
 
 EARLY = "early polish"
 """A ticket of the polish's share that is drawn before its time, by a worker that would wait."""

@@ -12,19 +12,20 @@ between have the tickets that they would have had without it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from hpsearch.errors import StudyFileError
 from hpsearch.spec import StudySpec, versions
-from hpsearch.spec.ranges import bounds, edges, narrowed, spanned, widened
-from hpsearch.spec.settings import EARLY, FINAL, GROUPS, JOINT, POLISH, WARMUP, Direction, Value
-from hpsearch.spec.space import Assignment, Choices, Grid, Parameter, Range
-from hpsearch.stages.stage import Stage
+from hpsearch.spec.ranges import bounds, edges, widened
+from hpsearch.spec.settings import EARLY, FINAL, GROUPS, JOINT, POLISH, RECIPE, WARMUP, Value
+from hpsearch.spec.space import Assignment, Grid, Parameter, Range
+from hpsearch.stages import recipe
+from hpsearch.stages.results import Done, around, centres, default_point, distinct, ranked
+from hpsearch.stages.stage import PlannedStage, Stage
 
 __all__ = [
-    "Done", "PlannedStage", "default_point", "early", "final_tickets", "in_hours", "limit",
-    "opening", "outline", "provisional", "ranked", "remarks", "sizes", "spare", "spare_behind",
-    "starting", "tickets",
+    "early", "final_tickets", "in_hours", "limit", "opening", "outline", "provisional", "remarks",
+    "sizes", "spare", "spare_behind", "starting", "tickets",
 ]  # fmt: skip
 
 _WARMUP_SHARE, _STAGES_SHARE, _POLISH_SHARE = 0.20, 0.25, 0.55
@@ -48,28 +49,6 @@ _POLISH_WIDTH = 0.3
 """How far a narrow range reaches to each side of its centre, as a share of the whole range."""
 
 
-@dataclass(frozen=True)
-class Done:
-    """A trial that has ended, as a plan sees it."""
-
-    ticket: int
-    values: Assignment
-    value: float | None
-    """The metric of one that is complete; None of any other."""
-
-
-@dataclass(frozen=True)
-class PlannedStage:
-    """A stage before it is known what comes out of those before it."""
-
-    name: str
-    """warmup, a priority group, polish or joint."""
-    share: float
-    """Of the tickets, next to the others' shares."""
-    retune: tuple[str, ...] = ()
-    """Parameters of other groups that are searched beside the group's, in a narrow range."""
-
-
 # --- the whole search -------------------------------------------------------------------------
 
 
@@ -77,6 +56,8 @@ def outline(spec: StudySpec) -> tuple[PlannedStage, ...]:
     """The stages of a study, in their order."""
     if spec.search.strategy == JOINT:
         return (PlannedStage(JOINT, 1.0),)
+    if spec.search.strategy == RECIPE:
+        return recipe.outlined(spec)
     if spec.search.stages:
         return tuple(PlannedStage(s.stage, s.share, s.retune) for s in spec.search.stages)
     searched = {p.group for p in spec.space}
@@ -147,30 +128,6 @@ def sizes(spec: StudySpec) -> dict[str, int]:
     return {**counts, FINAL: final_tickets(spec)} if spec.final else counts
 
 
-def default_point(spec: StudySpec) -> Assignment:
-    """The default configuration: each parameter's default, the setting's own where it has none and
-    that lies in the range, else the middle."""
-    known = spec.vocabulary.defaults
-    values: dict[str, Value] = {}
-    for parameter in spec.space:
-        if parameter.active({**spec.space.constants, **values}):
-            values[parameter.name] = _default(parameter, known.get(parameter.name))
-    return values
-
-
-def _default(parameter: Parameter, known: Value) -> Value:
-    if parameter.default is not None:
-        return parameter.default
-    return known if parameter.domain.contains(known) else parameter.domain.at(0.5)
-
-
-def ranked(done: Sequence[Done], direction: Direction) -> list[Done]:
-    """The trials that are complete, the best first; of equals the older one."""
-    sign = -1 if direction == "maximize" else 1
-    complete = [d for d in done if d.value is not None]
-    return sorted(complete, key=lambda d: (sign * (d.value or 0.0), d.ticket))
-
-
 # --- one stage --------------------------------------------------------------------------------
 
 
@@ -220,9 +177,12 @@ def opening(
         share -= taken if planned.name == POLISH and not is_last else 0
         count = min(max(share, len(points)), left)
         if count > 0:
-            room = 0 if is_last and planned.name != JOINT else count
-            stage = _fitted(spec, _stage(spec, planned, opened, done, first, points), count, room)
-            return stage if spec.final or not is_last else replace(stage, count=None)
+            stage = _stage(spec, planned, opened, done, first, points)
+            # Where the winner is the smallest network, none smaller can be drawn.
+            if stage.parameters or is_last or not opened:
+                room = 0 if is_last and planned.name != JOINT else count
+                stage = _fitted(spec, stage, count, room)
+                return stage if spec.final or not is_last else replace(stage, count=None)
         coming = coming[1:]
 
 
@@ -361,7 +321,7 @@ def _finish(spec: StudySpec, done: Sequence[Done], first: int) -> Stage:
     assert spec.final
     best = [d.values for d in ranked(done, spec.direction)]
     default = default_point(spec)
-    bases = (*_distinct([v for v in best if v != default], spec.final.top), default)
+    bases = (*distinct([v for v in best if v != default], spec.final.top), default)
     return Stage(FINAL, first, len(bases) * spec.final.seeds, bases=bases)
 
 
@@ -374,8 +334,11 @@ def _stage(
         issued = (e - s.first for s, e in zip(opened, ends, strict=False) if s.name == planned.name)
         before = max(sum(issued) - len(_points(spec)), 0)
         return Stage(planned.name, first, 0, tuple(spec.space), points=points, before=before)
+    if spec.search.strategy == RECIPE:
+        known = points or _points(spec)
+        return recipe.stage(spec, planned.name, done, first, known, begins=not opened)
     best = [d.values for d in ranked(done, spec.direction)]
-    bases = _distinct(best, _carried(spec, planned.name))
+    bases = distinct(best, _carried(spec, planned.name))
     if not bases:  # nothing has gone to its end so far
         bases = (default_point(spec),)
         points = points or bases
@@ -392,16 +355,6 @@ def _can_follow(parameter: Parameter) -> bool:
     found = parameter.domain
     smooth = isinstance(found, Range) and not found.step and not found.integer
     return parameter.name == "lr" and smooth and not parameter.when
-
-
-def _distinct(best: Sequence[Assignment], most: int) -> tuple[Assignment, ...]:
-    found: list[Assignment] = []
-    for values in best:
-        if values not in found:
-            found.append(values)
-        if len(found) == most:
-            break
-    return tuple(found)
 
 
 def _carried(spec: StudySpec, stage: str) -> int:
@@ -424,36 +377,14 @@ def _drawn(
     """
     if planned.name == POLISH:
         return tuple(
-            _around(_widened(spec, p, best[0]), best[:1], _POLISH_WIDTH) for p in spec.space
+            around(_widened(spec, p, best[0]), best[:1], _POLISH_WIDTH) for p in spec.space
         )
     own = [p for p in spec.space if p.group == planned.name]
     return tuple(
-        p if p in own else _around(p, _centres(p, own, best), _RETUNE_WIDTH)
+        p if p in own else around(p, centres(p, own, best), _RETUNE_WIDTH)
         for p in spec.space
         if p in own or p.name in planned.retune
     )
-
-
-def _centres(
-    parameter: Parameter, own: Sequence[Parameter], best: Sequence[Assignment]
-) -> Sequence[Assignment]:
-    """The configurations around which a parameter is searched again; none: in its whole range."""
-    optimizer = next((p for p in own if p.name == "optimizer"), None)
-    if parameter.name != "lr" or optimizer is None or not isinstance(optimizer.domain, Choices):
-        return best[:1]
-    firsts = {kind: next((v for v in best if v.get("optimizer") == kind), None)
-              for kind in optimizer.domain.values}  # fmt: skip
-    found = [values for values in firsts.values() if values is not None]
-    return found if len(found) == len(firsts) else ()
-
-
-def _around(parameter: Parameter, centres: Sequence[Assignment], width: float) -> Parameter:
-    """The parameter in a range that spans the narrow ranges around the centres."""
-    values = [v[parameter.name] for v in centres if parameter.name in v]
-    if not values:
-        return parameter
-    parts = [narrowed(parameter.domain, value, width) for value in values]
-    return replace(parameter, domain=spanned(parameter.domain, parts))
 
 
 def _widened(spec: StudySpec, parameter: Parameter, winner: Assignment) -> Parameter:

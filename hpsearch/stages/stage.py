@@ -10,7 +10,19 @@ from typing import Any
 from hpsearch.spec.settings import FINAL, Value
 from hpsearch.spec.space import Assignment, Choices, Grid, Parameter, Range, Space
 
-__all__ = ["Stage"]
+__all__ = ["PlannedStage", "Stage"]
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage before it is known what comes out of those before it."""
+
+    name: str
+    """warmup, a priority group, polish, joint, or a step of the recipe."""
+    share: float
+    """Of the tickets, next to the others' shares."""
+    retune: tuple[str, ...] = ()
+    """Parameters of other groups that are searched beside the group's, in a narrow range."""
 
 
 @dataclass(frozen=True)

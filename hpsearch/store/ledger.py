@@ -345,6 +345,12 @@ class Ledger:
         with self.database.read() as connection:
             return stage_rows.find(connection, study_id, known)
 
+    def trained_s(self, study_id: int) -> dict[int, float]:
+        """Seconds of training of each trial of a study, by Optuna's id; epochs that were lost with
+        a worker are not among them."""
+        with self.database.read() as connection:
+            return ticket_rows.trained_s(connection, study_id)
+
     def between_stages(self, seen: Study) -> tuple[Study, bool] | None:
         """A study that was seen before as it is now, and whether the trials of its stages have
         ended, but early ones of the polish; None: it has been deleted."""

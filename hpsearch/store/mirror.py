@@ -11,7 +11,8 @@ import copy
 import io
 import threading
 from collections import deque
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from optuna.storages import BaseStorage
@@ -249,9 +250,13 @@ class Mirror(BaseStorage):
         """System attributes noted since the last call, to be written."""
         return self._noted.pop(trial_id, {})
 
-    def end(self, trial_id: int, state: TrialState, value: float | None) -> None:
-        """A held trial has ended, and that is written."""
+    def end(
+        self, trial_id: int, state: TrialState, value: float | None,
+        attrs: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        """A held trial has ended, and that is written, with these user attributes."""
         trial = self.get_trial(trial_id)
+        trial.user_attrs.update(attrs)
         trial.state = state
         trial.values = None if value is None else [value]
         self._held.discard(trial_id)

@@ -20,14 +20,14 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.spec.settings import EARLY
 from hpsearch.store import dealing, lease_rows, stage_rows, study_rows, trials, worker_rows
 from hpsearch.store.engine import now, upsert
-from hpsearch.store.optuna_tables import STUDIES
+from hpsearch.store.optuna_tables import STUDIES, TRIALS
 from hpsearch.store.tables import epochs, leases, stages, studies, tickets
 from hpsearch.store.values import STOPPED, Ending, Key, Lease, Study, Write
 
 __all__ = [
     "Offer", "abandoned_studies", "begin_held", "draw_index", "end_abandoned", "give_back",
     "holders", "holds_up", "issue", "lose", "offer", "record", "suspects", "take_over",
-    "take_returned", "waiting",
+    "take_returned", "trained_s", "waiting",
 ]  # fmt: skip
 
 _QUERIES = 64
@@ -431,6 +431,16 @@ def _put_epochs(connection: sa.Connection, writes: Iterable[Write]) -> None:
         for w in writes for r in w.reports
     ]  # fmt: skip
     upsert(connection, epochs, ("trial_id", "epoch"), rows)
+
+
+def trained_s(connection: sa.Connection, study_id: int) -> dict[int, float]:
+    """Seconds of training of each trial of a study, by its id."""
+    of_study = sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+    query = sa.select(epochs.c.trial_id, sa.func.sum(epochs.c.seconds))
+    rows = connection.execute(
+        query.where(epochs.c.trial_id.in_(of_study)).group_by(epochs.c.trial_id)
+    )
+    return {int(trial_id): float(seconds) for trial_id, seconds in rows}
 
 
 # --- queries and rows -------------------------------------------------------------------------

@@ -14,13 +14,20 @@ from hpsearch.runner.epoch import Epoch
 from hpsearch.spec.settings import JOINT
 
 __all__ = [
-    "CLOCK_S", "CODE", "EVERY", "STOPPED", "UNTRAINABLE", "Ending", "Key", "Lease", "NewStudy",
-    "Outlook", "Serves", "State", "Study", "Work", "Worker", "Write", "lacking", "needed",
-    "refusal",
+    "BATCH", "CLOCK_S", "CODE", "EVERY", "OFF", "STOPPED", "UNTRAINABLE", "Ending", "Key", "Lease",
+    "NewStudy", "Outlook", "Serves", "State", "Study", "Work", "Worker", "Write", "lacking",
+    "needed", "refusal",
 ]  # fmt: skip
 
 UNTRAINABLE = "untrainable"
 """User attribute of a failed trial whose settings can never be trained: no retry changes that."""
+
+BATCH = "batch"
+"""What a study's sanity has where it follows the recipe: how well one batch was learnt by heart."""
+
+OFF = "off"
+"""User attribute of a trial: settings of regularisation at the value that does nothing, where its
+parameters or the study's constants do not say so."""
 
 State = Literal["open", "paused", "stopped", "done"]
 
@@ -107,7 +114,8 @@ class Study:
     """What the first worker found: fingerprint of the data, split, sizes."""
     sanity: Mapping[str, Any] | None = None
     """Whether the default configuration learns at all: `suspect`, `said`, `stops`, and the `rate`
-    at which it does where its own does not; None: nobody has looked."""
+    at which it does where its own does not; of one that follows the recipe the `batch` that was
+    learnt by heart. None: nobody has looked."""
     final: Mapping[str, Any] | None = None
     """What its finish takes, `top` and `seeds`; None: it has none."""
     code: str | None = None

@@ -110,13 +110,15 @@ class Outbox:
                 self._is_wanted(running) and not running.lost
             ):  # the network itself, for whoever asks for it
                 self._checkpoint(running, self._saved(running), last=True)
-        endings = [(running, running.ending) for running in ended]
+        writes = [(running, running.pending) for running in ended]
         self._deliver(ended)
-        for running, ending in endings:
+        for running, write in writes:
+            assert write is not None
+            ending = write.ending
             assert ending is not None
             _log.info("trial %d of %s: %s", running.trial.number, self._study.name,
                       ending.state.name)  # fmt: skip
-            self._mirror.end(running.trial_id, ending.state, ending.value)
+            self._mirror.end(running.trial_id, ending.state, ending.value, write.user_attrs)
             self.let_go(running.number)
             self._unconfirmed.add(running.number)
 

@@ -12,13 +12,15 @@ from typing import Any
 
 from hpsearch.errors import CodeError, DataError
 from hpsearch.preflight.data_check import check_measured, check_settings
+from hpsearch.preflight.one_batch import learn_one_batch
 from hpsearch.preflight.overfit_check import examine
 from hpsearch.preflight.own_code import check_own_code
 from hpsearch.sources.dataset import Dataset
 from hpsearch.spec import StudySpec
-from hpsearch.stages import outline
+from hpsearch.spec.settings import RECIPE
 from hpsearch.stages.candidates import example_of
-from hpsearch.store.values import CODE, Study, refusal
+from hpsearch.stages.results import default_point
+from hpsearch.store.values import BATCH, CODE, Study, refusal
 from hpsearch.worker.context import Context
 
 __all__ = ["assure"]
@@ -68,7 +70,7 @@ def _broken(
     """The outcome where the study's own code fails, or gives what cannot be trained."""
     if not spec.code:
         return None
-    default = example_of(spec, outline.default_point(spec), "sanity")
+    default = example_of(spec, default_point(spec), "sanity")
     try:
         check_own_code(default, dataset, context.device)
     except CodeError as error:
@@ -82,12 +84,16 @@ def _looked_at(
     context: Context, study: Study, spec: StudySpec, dataset: Dataset
 ) -> dict[str, Any] | None:
     """The outcome of a look at the default configuration; None where it was interrupted."""
-    default = example_of(spec, outline.default_point(spec), "sanity")
+    default = example_of(spec, default_point(spec), "sanity")
     found = examine(default, dataset, context.device, context.stop.is_set)
+    batch = None
+    if spec.search.strategy == RECIPE and found.suspect != "data":
+        batch = learn_one_batch(default, dataset, context.device, context.stop.is_set)
     if context.stop.is_set():
         return None
     if found.suspect != "data":  # other configurations of the study may do better
-        return {**asdict(found), "stops": False}
+        own = {} if batch is None else {BATCH: asdict(batch)}
+        return {**asdict(found), **own, "stops": False}
     why = f"; suspect the data: {found.said}. Fix that, or set search.sanity: false"
     return {**asdict(found), "said": _refusal(study, why), "stops": True}
 

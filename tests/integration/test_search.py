@@ -23,6 +23,7 @@ from hpsearch.search.distributions import distribution, to_optuna
 from hpsearch.spec import StudySpec, load
 from hpsearch.spec.settings import EARLY, Direction
 from hpsearch.stages import outline
+from hpsearch.stages.results import Done, default_point
 from hpsearch.stages.stage import Stage
 from hpsearch.store import study_rows
 from hpsearch.store.engine import Database
@@ -118,7 +119,7 @@ def test_the_default_configuration_is_tried_first(bench, sampler: str) -> None:
         study.end(*study.begin())
     first, default, drawn = study.trials()
     assert first.params["lr"] == 0.05
-    assert default.params == to_optuna(outline.default_point(study.spec))
+    assert default.params == to_optuna(default_point(study.spec))
     assert [t.user_attrs["sampler"] for t in (first, default)] == ["start", "start"]
     assert drawn.user_attrs["sampler"] != "start"
 
@@ -249,7 +250,7 @@ def test_a_trial_beyond_a_range_says_so_to_optuna(bench, widen: str) -> None:
     study.end(lease, trial_id)
     stages = list(study.search.stages)
     found = outline.opening(study.spec, [*stages, replace(stages[0], name="regularization")],
-                            [outline.Done(0, {"depth": 2, "width": 16, "lr": 0.1, "dropout": 0.2},
+                            [Done(0, {"depth": 2, "width": 16, "lr": 0.1, "dropout": 0.2},
                                           0.9)], 1, 40)  # fmt: skip
     assert found.name == "polish"
     study.search.enter([*stages, found])
@@ -588,3 +589,36 @@ def test_cmaes_gets_where_optunas_own_gets() -> None:
         assert kept.generation == replayed.generation > 5
         for part in ("_mean", "_sigma", "_C", "_pc", "_p_sigma"):
             assert getattr(replayed, part) == pytest.approx(getattr(kept, part)), part
+
+
+RECIPE = "{architecture: {width: {values: [8, 16]}}, learning_rate: {lr: {min: 1.0e-3, max: 1.0}}}"
+
+
+def test_what_learns_by_heart_is_never_pruned(bench) -> None:
+    more = ", strategy: recipe, pruner: {name: threshold, lower: 2}"
+    study = bench("random", RECIPE, more, version=2)
+    _, trial_id = study.begin()
+    study.mirror.report(trial_id, 1, 0.5)
+    trial = study.mirror.get_trial(trial_id)
+    assert trial.user_attrs["stage"] == "by heart"
+    assert not study.search.should_prune(trial)
+    trial.user_attrs["stage"] = "regularise"
+    assert study.search.should_prune(trial)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "bayesian", "cmaes"])
+def test_what_learns_by_heart_is_drawn_by_its_training_loss(bench, sampler: str) -> None:
+    study = bench(sampler, RECIPE, ", strategy: recipe", version=2)
+    losses = []
+    for number in range(12):
+        lease, trial_id = study.begin()
+        losses.append(1 / (number + 1))
+        metrics = {"metrics": {"train_loss": losses[-1]}}
+        write = Write(lease, trial_id, user_attrs=metrics, ending=Ending(TrialState.COMPLETE, 0.5))
+        assert study.ledger.record([write]) == set()
+        study.mirror.end(trial_id, TrialState.COMPLETE, 0.5, metrics)
+    seen = study.search._source(12).view.get_trials(deepcopy=False)
+    assert [trial.value for trial in seen] == [-loss for loss in losses]
+    assert {trial.value for trial in study.trials()} == {0.5}, "Optuna reads the study's metric"
+    opened = study.search.next_stage(12, 9)
+    assert opened.base(12) == study.search.values(study.trials()[-1])

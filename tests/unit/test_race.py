@@ -21,7 +21,7 @@ from benchmarks.watching import watched, work
 from hpsearch.sources.dataset import DataSettings
 from hpsearch.sources.dataset import load as load_data
 from hpsearch.spec import load
-from hpsearch.stages.outline import default_point
+from hpsearch.stages.results import default_point
 from tests.building import built
 
 STUDY = load(race.STUDIES / "race.yaml", [])

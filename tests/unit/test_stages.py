@@ -17,7 +17,7 @@ from hpsearch.spec.ranges import narrowed
 from hpsearch.spec.settings import EARLY
 from hpsearch.spec.space import Choices, Range
 from hpsearch.stages import outline
-from hpsearch.stages.outline import Done
+from hpsearch.stages.results import Done, default_point
 from hpsearch.stages.stage import Stage
 
 FILE = """
@@ -240,7 +240,7 @@ def test_the_warm_up_runs_the_starting_points_and_the_default(spec) -> None:
 def test_without_a_result_a_stage_holds_and_runs_the_default(spec) -> None:
     study = spec()
     stage = walked(study, [Done(0, BEST, None)])[1]
-    assert stage.bases == stage.points == (outline.default_point(study),)
+    assert stage.bases == stage.points == (default_point(study),)
 
 
 def test_the_polish_draws_all_of_it_around_the_winner(spec) -> None:

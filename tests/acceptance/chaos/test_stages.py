@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from functools import partial
 
 import optuna
 import pytest
 
-from hpsearch.spec.settings import EARLY
+from hpsearch.search.views import train_loss, values_of
+from hpsearch.spec import StudySpec
+from hpsearch.spec.settings import EARLY, HEART
+from hpsearch.stages import outline
+from hpsearch.stages.results import Done
+from hpsearch.stages.stage import Stage
+from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ledger
 from tests.acceptance.chaos import hooks, moves
 from tests.acceptance.chaos.harness import Crew, connected, study, until
 from tests.acceptance.chaos.invariants import assert_invariants
@@ -39,6 +47,9 @@ SIZES = {
 """The tickets of each stage, in their order."""
 
 
+RECIPE_SIZES = {"by heart": 5, "regularise": 6, "fine-tune": 5, "final": (TOP + 1) * SEEDS}
+
+
 def staged(stack: int | str = 2, *more: str) -> str:
     text = study(
         parameters=PARAMETERS, trials=SEARCHED, epochs=EPOCHS, sampler="auto", stack=stack,
@@ -47,7 +58,11 @@ def staged(stack: int | str = 2, *more: str) -> str:
     return text.replace("search: {", "search: {strategy: staged, carry: 1, ")
 
 
-def assert_stages(crew: Crew) -> None:
+def recipe(stack: int | str = 2, *more: str) -> str:
+    return staged(stack, *more).replace("strategy: staged, carry: 1, ", "strategy: recipe, ")
+
+
+def assert_stages(crew: Crew, sizes: Mapping[str, int] = SIZES) -> None:
     """Each was opened once, its tickets follow those of the one before, and the verdict is one.
 
     Tickets of the polish that were drawn early lie between, and are as many fewer in the polish.
@@ -57,7 +72,7 @@ def assert_stages(crew: Crew) -> None:
     assert [row.first for row in found] == sorted({row.first for row in found})
     trials = optuna.load_study(study_name="s", storage=crew.url).trials
     ends = [*(row.first for row in found[1:]), TRIALS]
-    last, counts = None, dict.fromkeys(SIZES, 0)
+    last, counts = None, dict.fromkeys(sizes, 0)
     for row, end in zip(found, ends, strict=True):
         of_stage = [t for t in trials if row.first <= t.user_attrs["ticket"] < end]
         assert {t.user_attrs["stage"] for t in of_stage} == {row.name}
@@ -68,9 +83,9 @@ def assert_stages(crew: Crew) -> None:
         if last is not None:
             assert min(t.datetime_start for t in of_stage) >= last, row.name
         last = max(t.datetime_complete for t in of_stage)
-    assert counts == SIZES
+    assert counts == sizes
     own = [row.name for row in found if row.name != EARLY]
-    assert own == [name for name in SIZES if name != "polish" or name in own], "each once"
+    assert own == [name for name in sizes if name != "polish" or name in own], "each once"
     (use,) = crew.rows("SELECT number, result FROM hpsearch_finishes")
     assert use.number == 1
     assert '"test"' in use.result
@@ -248,3 +263,61 @@ def test_four_workers_are_killed_again_and_again(seed: int, crew: Crew) -> None:
         assert worker.wait(120) in (0, -9), worker.said
     assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
     assert_stages(crew)
+
+
+def assert_steps_follow_from_the_trials(crew: Crew) -> None:
+    """Whoever opened a step of the recipe, it is what the trials before it make."""
+    ledger = Ledger(Database(crew.url))
+    known = ledger.study("s")
+    spec = StudySpec.from_document(known.document)
+    stages = [Stage.from_json(stage, spec.space) for stage in ledger.stages(known.study_id)]
+    trials = optuna.load_study(study_name="s", storage=crew.url).trials
+    for number, stage in enumerate(stages):
+        done = [
+            Done(
+                t.user_attrs["ticket"], values_of(spec, t), t.value,
+                train_loss(t) if t.user_attrs["stage"] == HEART else None,
+            )
+            for t in trials if t.user_attrs["ticket"] < stage.first
+        ]  # fmt: skip
+        left = SEARCHED - stage.first
+        assert outline.opening(spec, stages[:number], done, stage.first, left) == stage
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", [0, 1])
+def test_workers_on_the_recipe_are_killed_again_and_again(seed: int, crew: Crew) -> None:
+    crew.submit(recipe("off", "retry: {crash: 50}"))
+    for i, (moment, places) in enumerate(hooks.MOMENTS.items()):
+        for where in places:
+            doom = hooks.Doom(moment, where, 1 + (seed + i) % 2)
+            crew.worker(hooks.report_at_once, partial(hooks.doomed, doom))
+    for _ in range(2):
+        crew.worker(partial(hooks.pace, 0.05))
+    for worker in crew.workers:
+        assert worker.wait(120) in (0, -9), worker.said
+    assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
+    assert_stages(crew, RECIPE_SIZES)
+    assert_steps_follow_from_the_trials(crew)
+
+
+@pytest.mark.nightly
+@on("sqlite")
+def test_a_worker_dies_at_any_write_of_a_step_of_the_recipe(backend: str, copies: Copies) -> None:
+    copies.template.submit(recipe())
+    first = copies.copy()
+    first.worker(partial(hooks.note_points, first.folder / "points")).ends()
+    points = [p for p in points_of(first) if p.split()[0] in ("open_stage", "record_sanity")]
+    assert {point.split()[0] for point in points} == {"open_stage", "record_sanity"}
+    for batch in batches(points):
+        crews = {point: copies.copy() for point in batch}
+        for point, crew in crews.items():
+            crew.worker(partial(hooks.die_at, point))
+        for point, crew in crews.items():
+            assert crew.workers[0].wait() == -9, (point, crew.workers[0].said)
+            crew.worker()
+        for crew in crews.values():
+            crew.finish()
+            assert_invariants(crew, trials=TRIALS, epochs=EPOCHS)
+            assert_stages(crew, RECIPE_SIZES)
+            assert_steps_follow_from_the_trials(crew)
