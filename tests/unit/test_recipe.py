@@ -26,7 +26,7 @@ PARAMETERS = """
   batch_size:
     batch_size: {values: [16, 32, 64, 128, 256, 512]}
   regularization:
-    dropout: {min: 0.1, max: 0.5}
+    dropout: {min: 0.1, max: 0.5, default: 0.3}
     weight_decay: {min: 1e-6, max: 1e-2, log: true, default: 1e-4}
     label_smoothing: 0.1
   optimizer:

@@ -55,6 +55,16 @@ def test_without_pruning_every_epoch_is_known(study) -> None:
     assert not found.warnings
 
 
+def test_no_pruner_stops_what_learns_by_heart(study) -> None:
+    budget = "{trials: 60, epochs: 27}"
+    joint, recipe = (
+        forecast(study(f"{{strategy: {by}, sampler: random, pruner: asha}}", budget), PACE)
+        for by in ("joint", "recipe")
+    )
+    heart = 30  # rate alone: half of the trials learn by heart
+    assert recipe.epochs.expected == pytest.approx(heart * 27 + joint.epochs.expected / 2)
+
+
 def test_a_stack_takes_the_time_of_a_stack(study) -> None:
     spec = study(FIXED, "{trials: 64, epochs: 10}")
     stacked = replace(PACE, shapes=(shape(0.1, 16, 0.2),))
