@@ -35,9 +35,12 @@ _MOST_ROWS = 256
 """Of a batch: more rows prove no more, and take longer."""
 _STEPS, _REPEATS = 1000, 10
 """Steps at the most, with a look at the loss after so many."""
+_SOON = 10
+"""Looks after which a rate is given up at which the loss has not begun to fall."""
 _ZERO, _FALL = 0.01, 0.95
-"""Shares of the loss of the best constant output below which a batch is learnt: near zero, and for
-networks that give their inputs again through a smaller code, lower than that at all."""
+"""Shares of the loss of the best constant output. Below the first a batch is learnt; above the
+second the loss has not begun to fall. Networks that give their inputs again through a smaller code
+have learnt a batch once it has."""
 _RATES = (1e-1, 1e-2, 1e-3, 1e-4)
 """Learning rates that are tried where the candidate's own does not do."""
 _LONGEST_S = 10.0
@@ -143,7 +146,7 @@ class _Lesson:
             if not math.isfinite(metrics[LOSS]):
                 break
             found = self._known(metrics, rate, progress.epoch)
-            if found.learnt:
+            if found.learnt or (progress.epoch >= _SOON and found.loss > _FALL * found.guess):
                 break
         return found
 

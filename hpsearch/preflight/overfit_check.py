@@ -124,8 +124,8 @@ def _learns(
 
 def steady(candidate: Candidate) -> dict[str, Value]:
     """Settings of a candidate that is trained without regularisation, at a steady rate."""
-    rate = {"schedule": "constant", "warmup": 0.0, "epochs": _PASSES}
-    return {**candidate.vocabulary.plain, **rate}
+    plain = candidate.vocabulary.plain
+    return {**plain, "schedule": "constant", "warmup": 0.0, "epochs": _PASSES}
 
 
 def _losses(

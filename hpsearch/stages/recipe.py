@@ -104,19 +104,18 @@ def stage(
         points: The starting points and the default configuration.
         begins: Whether it is the study's first: then it runs the points.
     """
+    own = tuple(points) if begins else ()
     if name == HEART:
-        own = [without(spec, point) for point in points if begins]
+        start = [without(spec, point) for point in own]
         base = without(spec, default_point(spec))
-        return Stage(
-            HEART, first, 0, drawn(spec, name), points=distinct(own, len(own)), bases=(base,)
-        )
+        free = drawn(spec, name)
+        return Stage(HEART, first, 0, free, points=distinct(start, len(start)), bases=(base,))
     if name == REGULARISE:
         return _regularised(spec, done, first, points, begins=begins)
     best = [d.values for d in ranked(done, spec.direction)] or [default_point(spec)]
     searched = drawn(spec, name)
     narrow = tuple(around(p, centres(p, searched, best), _WIDTH) for p in searched)
-    own = points if begins else ()
-    return Stage(name, first, 0, narrow, points=tuple(own), bases=(best[0],))
+    return Stage(name, first, 0, narrow, points=own, bases=(best[0],))
 
 
 def _regularised(
@@ -130,10 +129,9 @@ def _regularised(
             if k not in plain or best is None}  # fmt: skip
     narrow = [_no_larger(p, base) if p.group == "architecture" else p for p in searched]
     free = tuple(p for p in narrow if p.domain.size != 1)
-    own = [{**base, **{k: v for k, v in point.items() if k in plain}} for point in points]
-    if begins:
-        own = list(points)
-    return Stage(REGULARISE, first, 0, free, points=distinct(own, len(own)), bases=(base,))
+    around_it = [{**base, **{k: v for k, v in p.items() if k in plain}} for p in points]
+    own = tuple(points) if begins else distinct(around_it, len(around_it))
+    return Stage(REGULARISE, first, 0, free, points=own, bases=(base,))
 
 
 def _no_larger(parameter: Parameter, winner: Assignment) -> Parameter:
