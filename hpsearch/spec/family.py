@@ -131,8 +131,11 @@ class Vocabulary:
         """The settings of regularisation, each at the value that does nothing."""
         known = self.settings.values()
         grouped = {s.name: s.default for s in known if s.group == "regularization"}
-        least = {s.name: s.least for s in known if s.more == "regularization"}
-        return {**grouped, **{name: value for name, value in least.items() if value is not None}}
+        least = {
+            s.name: float(s.least) if s.kind == "float" else s.least
+            for s in known if s.more == "regularization" and s.least is not None
+        }  # fmt: skip
+        return {**grouped, **least}
 
     @cached_property
     def later(self) -> Mapping[str, Value]:
