@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 from hpsearch._version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
 
+    from hpsearch.children.run import Run
+    from hpsearch.children.standalone import Result
     from hpsearch.handover.predictor import Predictor
 
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "load", "standalone"]
 
 
 def load(folder: Path | str, code: Path | str | None = None) -> Predictor:
@@ -28,3 +32,16 @@ def load(folder: Path | str, code: Path | str | None = None) -> Predictor:
     from hpsearch.handover import predictor  # here: `import hpsearch` does not wait for PyTorch
 
     return predictor.load(folder, code)
+
+
+def standalone(
+    train: Callable[[Run], Any], *, epochs: int = 10, seed: int = 0, device: str | None = None,
+    folder: Path | str | None = None, **params: Any,
+) -> Result:  # fmt: skip
+    """Call a training function as a study would, in this process, to try it or to debug it:
+    `hpsearch.standalone(train, epochs=3, lr=1e-3)`; see `children.standalone`."""
+    from hpsearch.children import standalone as by_itself
+
+    return by_itself.standalone(
+        train, epochs=epochs, seed=seed, device=device, folder=folder, **params
+    )

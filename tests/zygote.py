@@ -323,7 +323,7 @@ def _take_on(env: Mapping[str, str]) -> None:
 def _have_a_fork_server_ready() -> None:
     """Fork the process that workers will be forked from, which would load PyTorch for seconds. A
     second one, where that is lost, loads for itself."""
-    from hpsearch.fleet import forkserver
+    from hpsearch.processes import forkserver
 
     ours, theirs = socket.socketpair()
     if (pid := os.fork()) == 0:

@@ -3,6 +3,7 @@
 PLACE/17.2.pt              the last checkpoint of number 17, written under fence 2
 PLACE/17.2.k3x9.part       one being written, or left by a process that was killed
 PLACE/try-k3x9.pt          the place is tried, before the first trial
+PLACE/17.log, 17.tail.log  what own training code wrote in 17 (`children.log`)
 
 The fence grows with every holder of a number. One who comes back late writes under its old fence,
 and so never over the checkpoint of its successor.
@@ -34,11 +35,14 @@ _VERSION = 4
 _READ = (3, _VERSION)
 """Versions that are read: one of 3 has no `best` network beside the last one."""
 _TENSORS = ("model", "optimizer", "best")
-"""The parts of a state that have tensors; the others are plain values."""
+"""The parts of a state that have tensors; the others are plain values ..."""
+_OWN = "own"
+"""... but for what own training code saves, which has both."""
 _Path = list[str | int]
 _Layout = dict[str, list[tuple[_Path, list[int], str]]]
 
 _NAME = re.compile(r"(\d+)\.(\d+)(?:\.\w+\.part|\.pt)", re.ASCII)
+_LOG = re.compile(r"\d+(?:\.tail(?:-1)?)?\.log", re.ASCII)
 _TRIAL = re.compile(r"try-[0-9a-f]{32}(?:\.\w+\.part|\.pt)", re.ASCII)
 _CLEARINGS = 3
 """How often a place is cleared in which somebody writes meanwhile."""
@@ -88,10 +92,12 @@ class Checkpoints:
         buffer = io.BytesIO()
         # Pickling takes 3 us for each plain value, and a learning curve has hundreds. A tensor
         # takes 30 us, and a stack's networks have more than a thousand.
-        plain = {key: value for key, value in state.items() if key not in _TENSORS}
+        plain = {key: v for key, v in state.items() if key not in (*_TENSORS, _OWN)}
         layout, tensors = _packed({key: state[key] for key in _TENSORS if key in state})
         text = json.dumps({"plain": plain, "layout": layout})
-        torch.save({"version": _VERSION, "plain": text, "tensors": tensors}, buffer)
+        content = {"version": _VERSION, "plain": text, "tensors": tensors}
+        own = {_OWN: state[_OWN]} if _OWN in state else {}
+        torch.save({**content, **own}, buffer)
         name = f"{number}.{fence}.pt"
         with self._guarded(f"write the checkpoint {self._shelf.path(name)}", number):
             self._write(name, buffer.getvalue())
@@ -166,7 +172,7 @@ class Checkpoints:
             for _ in range(_CLEARINGS):
                 self._shelf.check()
                 for name in self._shelf.names():
-                    if _NAME.fullmatch(name) or _TRIAL.fullmatch(name):
+                    if any(kind.fullmatch(name) for kind in (_NAME, _TRIAL, _LOG)):
                         with contextlib.suppress(IsADirectoryError):
                             self._shelf.remove(name)
                 if self._shelf.discard():
@@ -240,7 +246,8 @@ def _state(content: Any, path: str) -> dict[str, Any]:
             f"{' and '.join(map(str, _READ))}; remove it to start over"
         )
     text = json.loads(content["plain"])
-    return {**text["plain"], **_unpacked(text["layout"], content["tensors"])}
+    own = {_OWN: content[_OWN]} if _OWN in content else {}
+    return {**text["plain"], **_unpacked(text["layout"], content["tensors"]), **own}
 
 
 def _content(file: BinaryIO) -> Any:

@@ -25,6 +25,7 @@ from hpsearch.cli import (
     insight,
     inspect,
     launch,
+    logs,
     planning,
     ranging,
     system,
@@ -84,6 +85,7 @@ app.command(rich_help_panel=LOOK)(inspect.status)
 app.command(rich_help_panel=LOOK)(inspect.watch)
 app.command(rich_help_panel=LOOK)(inspect.trials)
 app.command(rich_help_panel=LOOK)(inspect.best)
+app.command(rich_help_panel=LOOK)(logs.logs)
 app.command(rich_help_panel=LOOK)(handover.predict)
 app.command(rich_help_panel=LOOK)(inspect.export)
 app.command("next", rich_help_panel=LOOK)(insight.next_)

@@ -56,6 +56,8 @@ def _parameter_count(spec: StudySpec, seen: Look | None) -> ParameterCount | Non
     from hpsearch.spec.family import FAMILIES
     from hpsearch.spec.source import SOURCES
 
+    if spec.data is None:
+        return None
     source = SOURCES[spec.data.source]
     shape = source.shape if seen is None else seen.shape
     kind = (seen and seen.kind) or source.kind_of(spec.data)
@@ -98,7 +100,7 @@ def described(spec: StudySpec) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "name": spec.name,
-        "data": spec.data.source,
+        "data": spec.data and spec.data.source,
         "network": FAMILIES[spec.family].name,
         "metric": spec.metric,
         "direction": spec.direction,
@@ -141,8 +143,10 @@ def describe(spec: StudySpec) -> None:
     from hpsearch.cli.show import columns, out, params
 
     facts = described(spec)
-    out.print(f"{spec.name}: {facts['network']} on {facts['data']}, {facts['direction']} "
-              f"validation {facts['metric']}")  # fmt: skip
+    what, metric = f"{facts['network']} on {facts['data']}", f"validation {facts['metric']}"
+    if spec.train is not None:
+        what, metric = f"own training code, {spec.train.function}", spec.metric
+    out.print(f"{spec.name}: {what}, {facts['direction']} {metric}")
     table = columns("group", "parameter", "values", "sampler")
     for parameter in spec.space:
         sampler = spec.search.sampler[parameter.group]

@@ -154,6 +154,8 @@ def final(
     study = ledger.study(name)
     spec = StudySpec.from_document(study.document)
     check_continues(spec)
+    if spec.data is None:
+        raise ConflictError(f"study {name!r} trains by its own code, of which there is no finish")
     if spec.data.measured_on_test:
         raise ConflictError(
             f"study {name!r} is measured on the test part (data.validation is test), so no rows "

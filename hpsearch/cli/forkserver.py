@@ -1,4 +1,4 @@
-"""`python -m hpsearch.cli.forkserver` is what `fleet.forkserver` starts, a socket as its input.
+"""`python -m hpsearch.cli.forkserver` is what `processes.forkserver` starts, a socket as its input.
 
 It loads what a worker needs; what it forks then runs the command line.
 """
@@ -22,8 +22,8 @@ def main() -> None:
     with loading():
         import hpsearch.worker  # noqa: F401  # what is loaded here, no worker loads
         from hpsearch.cli import main as command
-        from hpsearch.fleet.forkserver import serve
-    serve(command)
+        from hpsearch.processes.forkserver import serve
+    serve(lambda _: command())
 
 
 if __name__ == "__main__":

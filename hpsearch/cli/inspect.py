@@ -193,6 +193,10 @@ def best(
         show.leader(snapshot)
     if save is not None:
         number, folder = snapshot.network.number, shlex.quote(str(save))
+        if snapshot.spec.train is not None:
+            show.note(f"what run.save had after the best epoch of trial {number} is in "
+                      f"{folder}/state.pt, its parameters are in run.json")  # fmt: skip
+            return
         own = f" --code {shlex.quote(str(code))}" if code and snapshot.study.code else ""
         use = show.call(f"predict {folder} FILE{own}")
         show.note(f"the network of trial {number} is in {save}; predict with it: {use}")
@@ -221,11 +225,14 @@ def _save(
     code: Path | None, force: bool,
 ) -> None:  # fmt: skip
     from hpsearch.checkpoints.places import owner
-    from hpsearch.handover import save
+    from hpsearch.handover import own, save
 
     assert snapshot.network is not None
     if (whose := owner(ledger.database, ledger.studies(), checkpoints)(folder)) is not None:
         raise ConflictError(f"{folder} is {whose}, and never written over; choose another folder")
+    if snapshot.spec.train is not None:
+        own.save(ledger, snapshot, snapshot.network, folder, checkpoints, force=force)
+        return
     save.save(ledger, snapshot, snapshot.network, folder, checkpoints, code=code, force=force)
 
 

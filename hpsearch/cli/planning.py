@@ -21,6 +21,7 @@ from hpsearch.cli.options import (
     runs_code,
 )  # fmt: skip
 from hpsearch.cli.words import about, counted, rough
+from hpsearch.errors import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,6 +51,11 @@ def plan(
 
     spec = overrides.load(file, code)
     look(spec, file.parent)
+    if spec.train is not None:
+        raise ConflictError(
+            "hpsearch plan times networks that hpsearch trains; of own training code run a few "
+            "trials (--trials 3), and hpsearch status tells the pace"
+        )
     runs_code(spec, file, code)
     crew.check()
     seats = crew.seats()

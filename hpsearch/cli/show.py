@@ -136,6 +136,8 @@ def look(seen: Look) -> None:
 
 def decided(snapshot: Snapshot) -> None:
     """What was decided of a study's data, where that was read and there is something to show."""
+    if snapshot.spec.data is None:
+        return
     source, data = SOURCES[snapshot.spec.data.source], snapshot.study.data or {}
     if source.describe is not None and data.get("decided") is not None:
         _indented(named(source.describe)(data["decided"]))
@@ -248,7 +250,7 @@ def told(snapshot: Snapshot) -> Iterator[str]:
     """What is known of a study, for the head of the file of the next one."""
     yield f"{NEXT_STUDY} {snapshot.study.name}, by `hpsearch next {snapshot.study.name}`."
     if snapshot.best is not None:
-        data = "the test part" if snapshot.spec.data.measured_on_test else "validation data"
+        data = "the test part" if snapshot.spec.on_test else "validation data"
         yield (f"Its best {snapshot.metric} on {data}: {number(snapshot.best.value)}, "
                f"trials: {len(snapshot.trials)}.")  # fmt: skip
     yield from seen(snapshot)
@@ -338,25 +340,27 @@ def beside(snapshot: Snapshot) -> None:
     for name, value in snapshot.baselines:
         more = "" if snapshot.is_above(value) else "; the best trial is no better than that"
         out.print(f"baseline ({visible(name, lines=False)}): {number(value)}{more}")
-    network = snapshot.network
-    if network is None:
+    network, task = snapshot.network, snapshot.task
+    if network is None or task is None:
         return
     result = snapshot.result(network)
-    if summary := snapshot.task.summary(result):
+    if summary := task.summary(result):
         out.print(f"trial {network.number}: {visible(summary, lines=False)}")
-    if remark := snapshot.task.remark(result):
+    if remark := task.remark(result):
         out.print(f"trial {network.number} {visible(remark, lines=False)}")
 
 
 def details(snapshot: Snapshot, trial: Trial) -> None:
     """What a trial's network is like beyond its metrics, in tables of its task."""
+    if snapshot.task is None:
+        return
     for shown in snapshot.task.tables(snapshot.result(trial)):
         table = _table(shown)
         if table is None:
             command = call(f"best {snapshot.study.name} --json")
             out.print(f"the {shown.title} is too wide for this console: {command}", soft_wrap=True)
             continue
-        rows = "test" if snapshot.spec.data.measured_on_test else "validation"
+        rows = "test" if snapshot.spec.on_test else "validation"
         note = shown.note or f"trial {trial.number} on the {rows} rows"
         out.print(f"{shown.title}, {note}:")
         out.print(table)
@@ -421,8 +425,9 @@ def _trained(snapshot: Snapshot, trial: Trial) -> str:
     after = counted(trial.epoch, "epoch")
     if trial.best_epoch != trial.epoch:
         after = f"epoch {trial.best_epoch} of {trial.epoch}"
-    where = ", on the test part" if snapshot.spec.data.measured_on_test else ""
-    value = f"validation {snapshot.metric} {number(trial.value)}{where}"
+    where = ", on the test part" if snapshot.spec.on_test else ""
+    whose = "" if snapshot.spec.data is None else "validation "  # own training code knows on what
+    value = f"{whose}{snapshot.metric} {number(trial.value)}{where}"
     return f"trial {trial.number}, {value} after {after}"
 
 
@@ -577,7 +582,8 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if study.state == "done" and not snapshot.is_whole:
         yield f"extend {study.name} {_more(study)}", "add trials"
     tested = snapshot.verdict is not None or study.finish is not None
-    if study.state == "done" and snapshot.best and snapshot.spec.data.test and not tested:
+    data = snapshot.spec.data
+    if study.state == "done" and snapshot.best and data and data.test and not tested:
         yield f"final {study.name}", "test the best, once"
     if study.state == "done" and snapshot.diagnosis is not None:
         file = free(f"{study.name}-next", ".yaml")

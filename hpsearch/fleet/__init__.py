@@ -8,8 +8,8 @@ nodes of a cluster.
 from hpsearch.fleet.cluster import RayCluster
 from hpsearch.fleet.fleet import Fleet, News
 from hpsearch.fleet.local import Local, check_devices, local_devices, spread
-from hpsearch.fleet.process import End
 from hpsearch.fleet.worker_config import DevicePlace, Launcher, Process, WorkerConfig, new_name
+from hpsearch.processes.process import End
 
 __all__ = [
     "DevicePlace",

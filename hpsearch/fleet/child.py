@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from hpsearch.fleet.process import End, Hear, Words, environment
 from hpsearch.interpreter import python
+from hpsearch.processes.process import End, Hear, Words, environment
 
 __all__ = ["Child"]
 

@@ -21,8 +21,8 @@ from typing import Any
 
 from hpsearch.errors import HpsearchError, StudyFileError, WorkerError, line
 from hpsearch.fleet.child import Child
-from hpsearch.fleet.process import End, FailedStart
 from hpsearch.fleet.worker_config import DevicePlace, Process, WorkerConfig, new_name
+from hpsearch.processes.process import End, FailedStart
 
 __all__ = ["RayCluster"]
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from hpsearch import passwords
 from hpsearch.errors import EXIT_CODES, LostError, StorageError, UnreachableError
-from hpsearch.fleet.process import End
 from hpsearch.fleet.worker_config import DevicePlace, Launcher, Process
+from hpsearch.processes.process import End
 
 if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger  # nodes of a cluster import this module without SQL

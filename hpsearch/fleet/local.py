@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 
 from hpsearch.fleet.child import Child
-from hpsearch.fleet.forkserver import ForkServer
-from hpsearch.fleet.process import FailedStart
 from hpsearch.fleet.worker_config import DevicePlace, Process, WorkerConfig, new_name
+from hpsearch.processes.forkserver import ForkServer
+from hpsearch.processes.process import FailedStart
 
 __all__ = ["Local", "check_devices", "local_devices", "spread"]
 
@@ -115,7 +115,7 @@ class Local:
         env = dict(self._orders.env)
         if (threads := self._seats[0].threads) is not None:  # all seats of a machine have as many
             env["OMP_NUM_THREADS"] = str(threads)  # OpenMP reads it when it is loaded
-        return ForkServer(env, _log.info if self._echo else None)
+        return ForkServer.started(env, _log.info if self._echo else None)
 
     def wait(self, timeout_s: float) -> None:
         """Until a worker has ended, where that is to be heard, or so long."""

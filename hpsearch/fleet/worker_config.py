@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from hpsearch.fleet.process import End
+from hpsearch.processes.process import End
 
 __all__ = ["DevicePlace", "Launcher", "Process", "WorkerConfig", "new_name"]
 

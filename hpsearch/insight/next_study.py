@@ -107,13 +107,14 @@ def rebased(spec: StudySpec, old: FilePath, new: FilePath) -> StudySpec:
             return path
         return os.path.relpath(old / folder, new)
 
-    files = SOURCES[spec.data.source].files
-    data = {key: moved(getattr(spec.data, key), home=False) for key in files}
-    if root := getattr(spec.data, "root", None):  # of the sources that have files somewhere
-        data["root"] = moved(root)
-    return replace(
-        spec, data=spec.data.model_copy(update=data), checkpoints=moved(spec.checkpoints)
-    )
+    data, places = spec.data, {}
+    if data is not None:
+        files = SOURCES[data.source].files
+        places = {key: moved(getattr(data, key), home=False) for key in files}
+        if root := getattr(data, "root", None):  # of the sources that have files somewhere
+            places["root"] = moved(root)
+        data = data.model_copy(update=places)
+    return replace(spec, data=data, checkpoints=moved(spec.checkpoints))
 
 
 # --- what changes -----------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from hpsearch.spec.settings import FINAL, RECIPE, Direction
 from hpsearch.spec.space import Assignment, Choices
 from hpsearch.spec.task import LOSS, TASKS, Result, Task, usual
 from hpsearch.stages import outline
+from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import OFF, UNTRAINABLE, Study
@@ -203,8 +204,10 @@ class Snapshot:
         return gain > least if self.study.direction == "maximize" else gain < -least
 
     @property
-    def task(self) -> Task:
-        """What is learnt."""
+    def task(self) -> Task | None:
+        """What is learnt; None: own training code knows."""
+        if self.spec.data is None:
+            return None
         name = self.spec.data.task
         return usual("classes" if self.classes else "numbers") if name is None else TASKS[name]
 
@@ -277,7 +280,7 @@ class Snapshot:
 
     def word(self, trial: Trial) -> Word | None:
         """What the trial's learning curve looks like; None before its end, or if none can tell."""
-        if trial.state not in ("COMPLETE", "PRUNED"):
+        if trial.state not in ("COMPLETE", "PRUNED") or self._yardstick is None:
             return None
         loss = self._loss(trial)
         return diagnosis.diagnose(
@@ -299,7 +302,9 @@ class Snapshot:
         return steps(self, self.spent_s) if self.spec.search.strategy == RECIPE else ()
 
     @cached_property
-    def _yardstick(self) -> Yardstick:
+    def _yardstick(self) -> Yardstick | None:
+        if self.task is None:
+            return None
         data = self.study.data or {"classes": [], "rows": {"validation": 0}}
         return Yardstick(
             self.spec.objective, self.task, len(data["classes"]), data["rows"]["validation"]
@@ -429,6 +434,11 @@ class Reader:
         self._mirror = Mirror(
             self._ledger.database, study.study_id, study.name, study.direction, lenient=True
         )
+
+    @property
+    def database(self) -> Database:
+        """Where the study is."""
+        return self._ledger.database
 
     def snapshot(self) -> Snapshot:
         """The study as it is now."""

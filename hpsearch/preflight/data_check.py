@@ -40,7 +40,7 @@ def check_look(spec: StudySpec, base: Path, seen: Look) -> None:
     """
     if seen.classes is None:
         return
-    task = spec.data.task or usual("classes" if seen.classes else "numbers").name
+    task = spec.task or usual("classes" if seen.classes else "numbers").name
     check_task(spec, task)
     check_settings(spec, task, len(seen.classes))
     if seen.rarest is not None and seen.rarest < _FEW_ROWS:
@@ -52,6 +52,8 @@ def check_table(spec: StudySpec, base: Path) -> None:
 
     `base` is the folder of the study file.
     """
+    if spec.data is None:
+        return
     files = SOURCES[spec.data.source].files
     path = base / getattr(spec.data, files[0]) if files else base
     if not path.is_file() or path.stat().st_size > _MOST_BYTES:
@@ -77,7 +79,8 @@ def check_settings(spec: StudySpec, task: str, classes: int) -> None:
         return
     for rule in spec.vocabulary.rules:
         if found := never(spec.space, spec.family, rule, task, classes):
-            whose = f"by its target {spec.data.target_name!r} " if spec.data.target_name else ""
+            target = spec.data and spec.data.target_name
+            whose = f"by its target {target!r} " if target else ""
             raise DataError(
                 f"{whose}the data of study {spec.name!r} is for {task}, where {found.name} "
                 f"{found.values} can never be trained: {found.why}; change {found.name}"
@@ -98,7 +101,7 @@ def check_measured(
         return
     metric, classes = spec.objective, record["classes"]
     parts = parts or ("validation", *(["test"] if spec.final else []))
-    if spec.data.normal:
+    if spec.data is not None and spec.data.normal:
         _check_kinds(spec, record, parts)
         return
     for part in parts:
@@ -118,9 +121,10 @@ def check_measured(
 
 def _check_kinds(spec: StudySpec, record: Mapping[str, Any], parts: Sequence[str]) -> None:
     """DataError where a part has no normal rows, or no strange ones for a metric of both."""
+    names = spec.data.normal if spec.data is not None else ()
     for part in parts:
         rows = dict(zip(record["classes"], record["class_rows"][part], strict=True))
-        normal = sum(rows[name] for name in spec.data.normal)
+        normal = sum(rows[name] for name in names)
         for kind, count in (("normal", normal), ("strange", sum(rows.values()) - normal)):
             if not count and (kind == "normal" or spec.objective.varied):
                 raise DataError(
@@ -131,7 +135,7 @@ def _check_kinds(spec: StudySpec, record: Mapping[str, Any], parts: Sequence[str
 
 def _undemanding(spec: StudySpec, target: Target) -> str:
     """The metrics, other than the loss, that can be measured of any targets of that kind."""
-    tasks = [task for task in possible(spec.data.task) if task.target == target]
+    tasks = [task for task in possible(spec.task) if task.target == target]
     metrics = (metric for task in tasks for metric in task.metrics if not metric.varied)
     return " or ".join(metric.name for metric in metrics if metric.name != LOSS)
 
@@ -155,7 +159,7 @@ def warnings(spec: StudySpec) -> list[str]:
     """Combinations of searched values that can never be trained, each of which loses a trial;
     starting points that are not run; and a `stop_after` that ends no trial."""
     rules = [rule for rule in spec.vocabulary.rules if rule is not LOSS_RULE]
-    found = combinations(spec.space, spec.family, rules, spec.data.task, None)
+    found = combinations(spec.space, spec.family, rules, spec.task, None)
     return [*map(str, found), *remarks(spec), *_idle_stop(spec)]
 
 

@@ -7,7 +7,8 @@ while runner.keys:
         if report.finished or report.failure:
             runner.remove(report.key)
 
-`training.array.Array` is the runner of networks that hpsearch trains itself.
+`training.array.Array` is the runner of networks that hpsearch trains itself, and
+`children.runner.Children` that of own training code.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ class Report:
     """Numbers of its network that are trained; None where there is no network, or none yet."""
     failure: Failure | None = None
     message: str = ""
-    """One line about the failure."""
+    """One line about the failure, or why it has finished before its last epoch."""
+    log: str = ""
+    """After a failure of own training code, the last lines that it wrote."""
 
 
 @dataclass(frozen=True)
@@ -179,3 +182,6 @@ class Runner(Protocol):
 
         The first call for a shape may take as long as a few steps of training do.
         """
+
+    def close(self) -> None:
+        """Let everything go: no other call follows."""

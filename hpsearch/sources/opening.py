@@ -37,6 +37,7 @@ def data_settings(spec: StudySpec, base: Path) -> DataSettings:
     """Which data the study names; `base` is its file's folder."""
     from hpsearch.sources.split import DataSettings
 
+    assert spec.data is not None  # own training code has its own
     return DataSettings(spec.data, base, every_class=spec.version > versions.FIRST)
 
 
@@ -45,6 +46,8 @@ def look(spec: StudySpec, base: Path) -> Look | None:
 
     Raises DataError where it is missing, cannot be read, or is none that the study's networks take.
     """
+    if spec.data is None:
+        return None
     source = SOURCES[spec.data.source]
     if source.look is None:
         return None
@@ -59,7 +62,8 @@ def look(spec: StudySpec, base: Path) -> Look | None:
 
 def check_continues(spec: StudySpec) -> None:
     """DataError for a study whose trials nobody can continue: a table of hpsearch 0.1."""
-    if spec.version == versions.FIRST and spec.data.source == versions.OLD_TABLE:
+    old = spec.data is not None and spec.data.source == versions.OLD_TABLE
+    if spec.version == versions.FIRST and old:
         raise DataError(
             f"study {spec.name!r} was begun by hpsearch 0.1, which read tables by other rules: "
             f"its trials cannot be continued; to begin anew, run its file with --set name=NEW"
@@ -108,7 +112,7 @@ def check_takes(spec: StudySpec, kind: Kind) -> None:
     """DataError where the study's family cannot be given such inputs, which may be known only from
     the data."""
     if kind not in FAMILIES[spec.family].takes:
-        names = listed(families_for(spec.data.task, kind))
+        names = listed(families_for(spec.task, kind))
         way_out = f"set network.family to {names}" if names else "no family for its task does"
         raise DataError(
             f"the data of study {spec.name!r} is {kind}, which {spec.family} does not take; "
@@ -118,7 +122,7 @@ def check_takes(spec: StudySpec, kind: Kind) -> None:
 
 def check_task(spec: StudySpec, task: str) -> None:
     """DataError where the metric is none of this task, which may be known only from the target."""
-    if TASKS[task].metric(spec.metric) is None:
+    if spec.data is not None and TASKS[task].metric(spec.metric) is None:
         fitting = ", ".join(metric.name for metric in TASKS[task].metrics)
         raise DataError(
             f"the metric of study {spec.name!r} is {spec.metric}, and by its target "

@@ -23,6 +23,7 @@ from hpsearch.spec.models import (
 )
 from hpsearch.spec.network import network_section
 from hpsearch.spec.own import check_own_data, check_own_losses, check_required
+from hpsearch.spec.own_training import OwnTraining, names_in, own_training
 from hpsearch.spec.parameters import Entry, drafts, entries
 from hpsearch.spec.place import check_folder, check_place
 from hpsearch.spec.registry import PluginError
@@ -95,13 +96,21 @@ def check(
         faults.stop(source)
     explicit = versions.explicit(content)
     content = dict(versions.completed(content, version))
+    found = None if found is None else list(found)
+    own = _own_training(content, found, faults, code)
     named = _named_metric(content, faults)
     network_, constants = (
         network_section(content["network"], faults, code) if "network" in content else (None, [])
     )
     sections = _fitting(_sections(content, network_, faults), faults)
     head, data, network, search, budget, retry, final = sections
-    known = _drafts(content, found, constants, data, network, faults)
+    if own:
+        found = (
+            entries(content.get("parameters", {}), own.settings, faults) if found is None else found
+        )
+        known = drafts(found, own.settings, "train", faults)
+    else:
+        known = _drafts(content, found, constants, data, network, faults)
     space = space_of(known, faults)
     start = starts(content.get("start", []), known, space, faults)
     _check_agreement(sections, content, named, known, faults)
@@ -119,14 +128,15 @@ def check(
     check_start(start, sampler, faults)
     if head and head.checkpoints:
         check_place(head.checkpoints, faults)
-    if len(faults) or not (head and data and network and search and budget and retry):
+    if len(faults) or not (head and search and budget and retry):
         faults.stop(source)
     proposed = {"sampler": sampler, "pruner": plainest(search.pruner)}
+    subject = _subject(own, head, data, network)
+    if subject is None:
+        faults.stop(source)
     return StudySpec(
         name=head.name,
-        data=data,
-        family=network.family,
-        metric=head.metric or _usual_metric(data),
+        **subject,
         space=space,
         start=start,
         search=search.model_copy(update=proposed),
@@ -138,6 +148,49 @@ def check(
         version=version,
         explicit=explicit,
     )
+
+
+def _own_training(
+    content: dict[str, Any],
+    found: Sequence[Entry] | None,
+    faults: Faults,
+    code: pathlib.Path | None,
+) -> OwnTraining | None:
+    """What the file says of own training code; None where hpsearch trains networks itself."""
+    if "train" in content:
+        if content.get("final") is not None:
+            expected = "no finish: own training code has no test part that hpsearch knows"
+            faults.add(("final",), expected, "a finish", beside=[("train",)])
+        names = names_in(content.get("parameters"), faults)
+        names = [entry.name for entry in found] if found is not None else names
+        return own_training(content, names, faults, code)
+    for key in ("data", "network"):
+        if key not in content:
+            faults.add((key,), "a value", "nothing")
+    if "resources" in content:
+        expected = "no resources: they are for own training code, which train names"
+        faults.add(("resources",), expected, "some")
+    return None
+
+
+def _subject(
+    own: OwnTraining | None,
+    head: StudySections,
+    data: DataSpec | None,
+    network: NetworkSection | None,
+) -> dict[str, Any] | None:
+    """What a study searches, as fields of `StudySpec`; None where something of it is missing."""
+    if own is not None:
+        if own.train is None or own.metric is None or own.resources is None:
+            return None
+        return {
+            "data": None, "family": own.train.function, "metric": own.metric.name,
+            "train": own.train, "resources": own.resources, "better": own.metric.direction,
+        }  # fmt: skip
+    if data is None or network is None:
+        return None
+    metric = head.metric or _usual_metric(data)
+    return {"data": data, "family": network.family, "metric": metric}
 
 
 def check_document(document: object) -> StudySpec:

@@ -12,7 +12,7 @@ from hpsearch.code.signature import parsed
 from hpsearch.spec.declared import check_declared
 from hpsearch.spec.problem import KINDS
 from hpsearch.spec.registry import PluginError, Registry
-from hpsearch.spec.settings import Setting
+from hpsearch.spec.settings import EPOCHS, Setting
 from hpsearch.spec.task import TASKS, Target, beside, possible, training
 from hpsearch.spec.task_rules import rules_of
 
@@ -55,6 +55,9 @@ class Family:
     `(("widths",), ("depth", "width"))`: either widths, or depth and width."""
     rules: tuple[Rule, ...] = ()
     """What settings have to agree on, so that a study file can be told before a trial fails."""
+    trains: bool = False
+    """Whether it is own code that trains by itself: of hpsearch's settings of training only
+    `epochs` means anything to it."""
 
     def __post_init__(self) -> None:
         check_declared(self.settings, {setting.name for setting in training(beside(None))})
@@ -101,6 +104,8 @@ class Family:
         return {}
 
     def _vocabulary(self, name: str | None) -> Vocabulary:
+        if self.trains:
+            return Vocabulary({EPOCHS.name: EPOCHS}, ())
         tasks = beside(name)
         known = {setting.name: setting for setting in self.settings}
         for setting in training(tasks):
@@ -155,6 +160,15 @@ def module_of(family: str) -> tuple[str, str] | None:
 
 
 @lru_cache(maxsize=256)
+def _training(reference: str) -> Family:
+    """What a function of a study's own code trains, whatever that is."""
+    return Family(
+        name=reference, doc=f"What {reference} trains.", takes=frozenset(KINDS), settings=(),
+        build=reference, targets=frozenset(get_args(Target)), trains=True,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
 def _own(reference: str, signature: str) -> Family:
     """The family of networks that a function of a study's own code builds."""
     try:
@@ -176,10 +190,13 @@ def _setting(argument: Argument) -> Setting:
 
 class _Families(Registry[Family]):
     """Families by name. A study's own module is named by its function and the arguments of that,
-    `nets.py:build(width: int = 64)`: all that is known of it without its code."""
+    `nets.py:build(width: int = 64)`: all that is known of it without its code. Own training code is
+    named by its function alone, `train.py:train`."""
 
     def find(self, name: str) -> Family | None:
         """The family of that name; see `Registry.find`."""
+        if is_reference(name):
+            return _training(name)
         own = module_of(name)
         return super().find(name) if own is None else _own(*own)
 

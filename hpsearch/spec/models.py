@@ -22,6 +22,7 @@ from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.keys import Count, Positive, Section, Text, declared, one_of
 from hpsearch.spec.source import DataSpec
 from hpsearch.spec.task import TASKS
+from hpsearch.spec.train import ResourcesSpec, TrainSpec
 
 __all__ = [
     "KEEPS",
@@ -355,8 +356,11 @@ class StudySections(Section):
     # The sections are checked one by one, so that a fault in one hides nothing in the others.
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     """Name of the study in the database: letters, digits, and . _ - after the first."""
-    data: SkipValidation[DataSpec]
-    network: SkipValidation[NetworkSection]
+    data: SkipValidation[DataSpec | None] = None
+    network: SkipValidation[NetworkSection | None] = None
+    train: SkipValidation[TrainSpec | None] = None
+    """What trains in place of hpsearch, own code of yours; then there is no data and no network."""
+    resources: SkipValidation[ResourcesSpec] = ResourcesSpec()
     metric: (
         Annotated[str, PlainValidator(_metric, json_schema_input_type=str | MetricSpec)] | None
     ) = None

@@ -229,7 +229,7 @@ class _Bounds:
     def range(self) -> Range | None:
         """The range, or None where it has faults."""
         before = len(self._faults)
-        auto = self._raw.get("max") == "auto" and self._setting.name == AUTO
+        auto = self._raw.get("max") == "auto" and _is_rows(self._setting)
         low = self._bound("min")
         high = int(self._setting.high or 0) if auto else self._bound("max")
         log = self._log()
@@ -295,6 +295,11 @@ class _Bounds:
     def _add(self, key: str, expected: str, beside: str | None = None) -> None:
         others = [(*self._path, beside)] if beside in self._raw else []
         self._faults.add((*self._path, key), expected, show(self._raw[key]), beside=others)
+
+
+def _is_rows(setting: Setting) -> bool:
+    """Whether it is hpsearch's own batch size, whose largest value a device can decide."""
+    return setting.name == AUTO and setting.kind != "any"
 
 
 def _taken(setting: Setting, value: object) -> Value:

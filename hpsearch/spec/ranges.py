@@ -62,7 +62,7 @@ def _trainable(spec: StudySpec, parameter: Parameter) -> Setting:
     parameters = tuple(at_least if p is parameter else p for p in spec.space)
     space = replace(spec.space, parameters=parameters)
     rules = [rule for rule in spec.vocabulary.rules if parameter.name in rule.wanted]
-    refusals = [never(space, spec.family, rule, spec.data.task, None) for rule in rules]
+    refusals = [never(space, spec.family, rule, spec.task, None) for rule in rules]
     refused = any(refusal and refusal.name == parameter.name for refusal in refusals)
     return replace(setting, low=least + 1) if refused else setting
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EARLY",
+    "EPOCHS",
     "FINAL",
     "GROUPS",
     "HEART",
@@ -50,7 +51,8 @@ __all__ = [
 Value = bool | int | float | str | tuple[int, ...] | None
 """What a parameter can be. A tuple is a list of layer sizes, such as `[512, 512]`."""
 
-ValueKind = Literal["int", "float", "bool", "choice", "text", "sizes", "int_or_sizes"]
+ValueKind = Literal["int", "float", "bool", "choice", "text", "sizes", "int_or_sizes", "any"]
+"""`any` is whatever a study file can say: of parameters that only a study's own code knows."""
 Direction = Literal["maximize", "minimize"]
 More = Literal["capacity", "regularization"]
 
@@ -116,6 +118,7 @@ class Setting:
             "text": "a text",
             "sizes": "a list of whole numbers of 1 or more, such as [128, 64]",
             "int_or_sizes": "a whole number of 1 or more, or a list of them such as [32, 64]",
+            "any": "a number, a text, true, false, null or a list of whole numbers",
         }[self.kind]
         bounds = []
         if self.kind in ("int", "float") and self.low is not None:
@@ -146,6 +149,8 @@ class Setting:
 
         `None` is accepted only where it is the default: "leave it to hpsearch".
         """
+        if self.kind == "any":
+            return _is_plain(value)
         if value is None:
             return self.default is None and not self.required
         if isinstance(value, str):
@@ -171,6 +176,12 @@ class Setting:
         return value < self.high if self.open_high else value <= self.high
 
 
+def _is_plain(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_int, value))
+    return value is None or isinstance(value, (bool, str)) or _is_number(value)
+
+
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -191,6 +202,12 @@ OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "nadam", "radam", "adagrad")
 PRECISIONS = ("auto", "float32", "bf16")
 SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle", "plateau")
 
+EPOCHS = Setting(
+    "epochs", "int", None, "Passes over the training data; by default `budget.epochs`.",
+    low=1, high=100_000, group="batch_size", per_slot=True,
+)  # fmt: skip
+"""The setting of training that own training code has too."""
+
 TRAINING: tuple[Setting, ...] = (
     Setting("lr", "float", 1e-3, "Learning rate: the peak, where a schedule moves it.",
             low=0, high=1000, open_low=True,
@@ -199,9 +216,7 @@ TRAINING: tuple[Setting, ...] = (
             "Rows in one step of the optimizer; `all` for the whole training part.",
             low=1, high=1 << 20, choices=(WHOLE,),
             group="batch_size"),
-    Setting("epochs", "int", None, "Passes over the training data; by default `budget.epochs`.",
-            low=1, high=100_000,
-            group="batch_size", per_slot=True),
+    EPOCHS,
     Setting("optimizer", "choice", "adam",
             "Rule that turns gradients into steps, PyTorch's of that name. The steps of Adagrad "
             "only get shorter, so it wants larger rates, 1e-2 or more.",

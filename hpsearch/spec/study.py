@@ -15,19 +15,21 @@ from hpsearch.spec.family import FAMILIES, module_of
 from hpsearch.spec.keys import Section
 from hpsearch.spec.models import StudySections
 from hpsearch.spec.network import network_document
+from hpsearch.spec.own_training import settings_of
 from hpsearch.spec.settings import Direction, Value
 from hpsearch.spec.source import SOURCES
 from hpsearch.spec.space import Parameter, Range
-from hpsearch.spec.task import metric_of
+from hpsearch.spec.task import Metric, metric_of
+from hpsearch.spec.train import ResourcesSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from hpsearch.spec.family import Vocabulary
     from hpsearch.spec.models import BudgetSpec, FinalSpec, RetrySpec, SearchSpec
     from hpsearch.spec.source import DataSpec
     from hpsearch.spec.space import Assignment, Space
-    from hpsearch.spec.task import Metric
+    from hpsearch.spec.train import TrainSpec
 
 __all__ = ["StudySpec", "differences"]
 
@@ -37,8 +39,10 @@ class StudySpec:
     """A study: all that its file says, checked, with defaults filled in."""
 
     name: str
-    data: DataSpec
+    data: DataSpec | None
+    """None: its own training code has its own."""
     family: str
+    """Of its networks; of own training code the function, `FILE.py:FUNCTION`."""
     metric: str
     space: Space
     start: tuple[dict[str, Value], ...]
@@ -47,6 +51,11 @@ class StudySpec:
     retry: RetrySpec
     final: FinalSpec | None = None
     checkpoints: str | None = None
+    train: TrainSpec | None = None
+    """Its own training code; None: hpsearch trains networks."""
+    resources: ResourcesSpec = field(default_factory=ResourcesSpec)
+    better: Direction | None = None
+    """Of a metric that own training code reports; None: the task says it."""
     keep: str = "best"
     """Which epoch of a trial counts: `best` or `last`."""
     version: int = versions.CURRENT
@@ -62,12 +71,28 @@ class StudySpec:
     @property
     def objective(self) -> Metric:
         """The metric that the search improves."""
-        return metric_of(self.metric, self.data.task)
+        if self.better is not None:
+            return Metric(self.metric, self.better, f"What {self.family} reports.")
+        return metric_of(self.metric, self.task)
+
+    @property
+    def task(self) -> str | None:
+        """The task that it names; None: a table's may be known later, or it trains by own code."""
+        return None if self.data is None else self.data.task
+
+    @property
+    def on_test(self) -> bool:
+        """Whether the metric is measured on the test part of the data, as guides do."""
+        return self.data is not None and self.data.measured_on_test
 
     @property
     def vocabulary(self) -> Vocabulary:
         """The settings of its candidates, and what these must agree on."""
-        return FAMILIES[self.family].vocabulary(self.data.task)
+        vocabulary = FAMILIES[self.family].vocabulary(self.task)
+        if self.train is None:
+            return vocabulary
+        names = (*self.space.names, *self.space.constants)
+        return replace(vocabulary, settings=settings_of(names))
 
     @property
     def code(self) -> tuple[str, ...]:
@@ -77,8 +102,9 @@ class StudySpec:
         losses += [
             v for p in self.space if p.name == "loss" for v in getattr(p.domain, "values", ())
         ]
-        data = [getattr(self.data, key) for key in SOURCES[self.data.source].code]
-        named = [*([own[0]] if own else []), *losses, *data]
+        if self.data is not None:
+            losses += [getattr(self.data, key) for key in SOURCES[self.data.source].code]
+        named = [self.train.function if self.train else own[0] if own else None, *losses]
         return tuple(dict.fromkeys(str(name) for name in named if is_reference(name)))
 
     def with_final(self, final: Mapping[str, Any] | None) -> StudySpec:
@@ -129,9 +155,7 @@ class StudySpec:
 
         return {
             "name": self.name,
-            "data": dumped(self.data),
-            "network": network_document(self.family),
-            "metric": self.metric,
+            **self._subject(dumped),
             "keep": self.keep,
             "parameters": [_written(parameter) for parameter in self.space],
             "constants": {name: _plain(v) for name, v in self.space.constants.items()},
@@ -142,6 +166,18 @@ class StudySpec:
             "final": self.final and dumped(self.final),
             "checkpoints": self.checkpoints,
         }
+
+    def _subject(self, dumped: Callable[[Section], dict[str, Any]]) -> dict[str, Any]:
+        if self.data is None:
+            assert self.train is not None
+            return {
+                "train": dumped(self.train), "resources": dumped(self.resources),
+                "metric": {"name": self.metric, "direction": self.better},
+            }  # fmt: skip
+        return {
+            "data": dumped(self.data), "network": network_document(self.family),
+            "metric": self.metric,
+        }  # fmt: skip
 
     def under(self, version: int) -> StudySpec:
         """The study that the same file is by the rules of another version.

@@ -67,9 +67,7 @@ def _content(spec: StudySpec) -> dict[str, Any]:
     document = spec.filled
     content = {
         "name": spec.name,
-        "data": spec.data.model_dump(mode="json", exclude_defaults=True),
-        "network": {k: v for k, v in document["network"].items() if k != "signature"},
-        "metric": spec.metric,
+        **_subject(spec, document),
         "keep": None if spec.keep == "best" else spec.keep,
         "parameters": _parameters(document, spec.vocabulary),
         "start": document["start"],
@@ -79,11 +77,23 @@ def _content(spec: StudySpec) -> dict[str, Any]:
         "final": document["final"],
         "checkpoints": spec.checkpoints,
     }
-    target = SOURCES[spec.data.source].target
-    if target is not None and spec.data.task == usual(target).name:
-        content["data"].pop("task", None)
     _shorten(content["search"])
     return {key: value for key, value in content.items() if value or key == "parameters"}
+
+
+def _subject(spec: StudySpec, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What is searched: own training code, or data and networks."""
+    if spec.data is None:
+        assert spec.train is not None
+        resources = spec.resources.model_dump(mode="json", exclude_defaults=True)
+        train = spec.train.model_dump(mode="json", exclude_defaults=True)
+        return {"train": train, "resources": resources, "metric": document["metric"]}
+    data = spec.data.model_dump(mode="json", exclude_defaults=True)
+    target = SOURCES[spec.data.source].target
+    if target is not None and spec.data.task == usual(target).name:
+        data.pop("task", None)
+    network = {k: v for k, v in document["network"].items() if k != "signature"}
+    return {"data": data, "network": network, "metric": spec.metric}
 
 
 def _shorten(search: dict[str, Any]) -> None:

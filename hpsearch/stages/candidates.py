@@ -38,4 +38,4 @@ def candidate_of(
 def example_of(spec: StudySpec, values: Assignment, *purpose: object, key: int = -1) -> Candidate:
     """A candidate of the study that is no ticket's; its seed is one for that `purpose`."""
     seed = derived_seed(spec.search.seed, *purpose)
-    return Candidate(key, spec.family, spec.settings(values), seed, spec.data.task)
+    return Candidate(key, spec.family, spec.settings(values), seed, spec.task)

@@ -112,6 +112,13 @@ def add_retries(connection: sa.Connection, study: Study) -> int:
     return _add_again(connection, study, again)
 
 
+def add_refused(connection: sa.Connection, study: Study) -> int:
+    """Add a ticket for each trial that ended as own training code was refused, none of which had
+    reported anything; how many. The study's counts are the caller's to raise."""
+    ended = TRIALS.c.state.in_([TrialState.FAIL, TrialState.PRUNED])
+    return _add_again(connection, study, _not_run_again(connection, study, ended))
+
+
 def add_stopped(connection: sa.Connection, study: Study) -> int:
     """Add a ticket for each training of an open finish that was stopped and not begun again; how
     many.

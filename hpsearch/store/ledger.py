@@ -38,6 +38,7 @@ from hpsearch.store.engine import Database, now
 from hpsearch.store.optuna_tables import STUDIES
 from hpsearch.store.tables import is_ready, prepare, studies
 from hpsearch.store.values import (
+    CODE,
     EVERY,
     STOPPED,
     Key,
@@ -172,18 +173,28 @@ class Ledger:
 
     @_verb
     def replace_code(self, connection: sa.Connection, seen: Study, code: Manifest) -> Study | None:
-        """Give a study other code of its own, as long as no ticket of it has been issued.
+        """Give a study other code of its own, as long as no ticket of it has been issued, or own
+        training code has failed before any report.
 
         The study as it is then; None where it has been deleted meanwhile. A look at whether it can
         be trained, which stopped it, says nothing of the new code.
         """
         study = _locked_again(connection, seen)
-        if study is None or study.issued:
+        if study is None or (study.issued and not study.refused):
             return study
-        stopped = study.refused is not None
-        again = {"state": "open", "sanity": None} if stopped else {}
+        again = {"state": "open", "sanity": None} if study.refused else {}
         study_rows.put(connection, study.study_id, **_code_columns(code), **again)
+        self._begin_refused_again(connection, study)
         return _there(connection, study.study_id)
+
+    def _begin_refused_again(self, connection: sa.Connection, study: Study) -> None:
+        """Issue the tickets anew by whose trials own training code was refused: they cost nothing
+        of the budget."""
+        if not (study.issued and study.refused):
+            return
+        added = dealing.add_refused(connection, study)
+        more = {"tickets": study.tickets + added, "issued": study.issued + added}
+        study_rows.put(connection, study.study_id, **more)
 
     def _existing(self, connection: sa.Connection, name: str) -> Study:
         try:
@@ -323,8 +334,9 @@ class Ledger:
         """Keep whether anything can be learnt in a study; what counts from now on.
 
         With `stops` the study is stopped. Where another worker has found otherwise, or has begun,
-        that counts: on another device there may be more memory, or more digits. None, and nothing
-        is kept, where somebody has deleted or stopped it during the look.
+        that counts: on another device there may be more memory, or more digits. Own training code
+        stops it until a trial has reported: its first trials are the look. None, and nothing is
+        kept, where somebody has deleted or stopped it during the look.
         """
         current = _locked(connection, study.study_id)
         # SQLite gives the id of a deleted study again.
@@ -334,11 +346,17 @@ class Ledger:
         passed = known is not None and not known["stops"]
         if passed or current.state not in ("open", "paused"):
             return known
-        stops = found["stops"] and current.issued == 0
+        stops = found["stops"] and self._may_stop(connection, current, found)
         kept = {**found, "stops": stops}
         state = "stopped" if stops else current.state
         study_rows.put(connection, study.study_id, sanity=json.dumps(kept), state=state)
         return kept
+
+    def _may_stop(self, connection: sa.Connection, study: Study, found: Mapping[str, Any]) -> bool:
+        if study.issued == 0:
+            return True
+        own = found["suspect"] == CODE and "train" in study.document
+        return own and not trials.any_report(connection, study.study_id)
 
     def stages(self, study_id: int, known: int = 0) -> list[dict[str, Any]]:
         """The stages that have been opened in their order, but the first `known` ones."""
@@ -521,6 +539,8 @@ class Ledger:
                 f"hpsearch extend {name} --trials N adds to its budget"
             )
         study_rows.put(connection, study.study_id, state=state)
+        if state == "open":
+            self._begin_refused_again(connection, study)
         if state == "stopped":
             ticket_rows.end_abandoned(connection, study.study_id)
         if state == "open":

@@ -37,6 +37,7 @@ __all__ = [
     "INFEASIBLE",
     "PRUNER_NOTES",
     "add_study",
+    "any_report",
     "as_direction",
     "clear_reports",
     "create_study",
@@ -321,6 +322,14 @@ def end(connection: sa.Connection, endings: Mapping[int, tuple[TrialState, float
             .where(TRIALS.c.trial_id.in_(alike))
             .values(state=state, datetime_complete=_utc())
         )
+
+
+def any_report(connection: sa.Connection, study_id: int) -> bool:
+    """Whether a trial of the study has reported an epoch."""
+    reported = sa.exists().where(
+        REPORTS.c.trial_id == TRIALS.c.trial_id, TRIALS.c.study_id == study_id
+    )
+    return bool(connection.execute(sa.select(reported)).scalar())
 
 
 def last_reports(connection: sa.Connection, trial_ids: Collection[int]) -> dict[int, float | None]:

@@ -121,6 +121,11 @@ class Array:
                 devices.empty_cache(self._device)
         self._members[candidate.key] = Member(candidate, saved, until)
 
+    def close(self) -> None:
+        """Let every candidate go."""
+        for key in self.keys:
+            self.remove(key)
+
     def _new_progress(self, candidate: Candidate) -> TrialProgress:
         return TrialProgress(candidate, self._dataset, self._keeping)
 

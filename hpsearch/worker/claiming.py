@@ -44,7 +44,7 @@ class Claiming:
     ) -> None:
         self._ledger, self._study, self._spec = ledger, study, spec
         self._search, self._runner = search, runner
-        self._shaping = runner.shaping(spec.family, spec.data.task, spec.space.names)
+        self._shaping = runner.shaping(spec.family, spec.task, spec.space.names)
         """The parameters on which a candidate's shape depends."""
         self._foreseen: dict[int, Candidate | None] = {}
         """By draw index, of the tickets that were upcoming the last time."""

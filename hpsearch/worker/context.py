@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import torch
 
+from hpsearch.children.process import Nursery
 from hpsearch.code import Code
 from hpsearch.errors import UnreachableError
 from hpsearch.store import LEASE_S
@@ -64,6 +65,8 @@ class Context:
     """Which studies it takes tickets of."""
     code: Code | None = None
     """The code of studies that it may run; None: none."""
+    nursery: Nursery | None = None
+    """What the processes of own training code are forked from; None where it runs none."""
 
     def check_code(self, study: Study) -> None:
         """Raise CodeError where the folder of code has changed since the worker began, which

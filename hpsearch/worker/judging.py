@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from hpsearch import passwords
 from hpsearch.errors import UnreachableError
 from hpsearch.runner import Failure, Report
-from hpsearch.store.values import STOPPED, UNTRAINABLE, Ending
+from hpsearch.store.values import CODE, STOPPED, UNTRAINABLE, Ending
 from hpsearch.worker.parts import Parts
 from hpsearch.worker.running import Running
 
@@ -18,6 +18,9 @@ __all__ = ["Judging"]
 
 _SPENT = "hours spent"
 """Why a trial ends that the hours of its search do not hold."""
+
+_ALIKE = 3
+"""Trials in a row that end with the same error, after which it is this worker's or the code's."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,13 +32,23 @@ class Judging:
         self._parts = parts
         self._spec, self._search, self._mirror = parts.spec, parts.search, parts.mirror
         self._running, self._outbox = parts.running, parts.outbox
+        self._reported = False
+        """Whether any trial has reported here."""
+        self._errors: list[str] = []
+        """The last errors of own training code, if they were all the same."""
+
+    @property
+    def gives_up(self) -> str | None:
+        """The error that own training code has made here again and again; None: there is none."""
+        return self._errors[0] if len(self._errors) >= _ALIKE else None
 
     def note(self, report: Report) -> Running:
         """Note an epoch: its report, and whether the trial ends with it."""
         running = self._running[report.key]
         if report.failure is not None:
-            running.put(ending=self._failed(running, report.failure, report.message))
+            running.put(ending=self._failed(running, report, report.failure))
             return running
+        self._reported = True
         last = running.last = report.last
         running.kept, running.parameters = report.kept, report.parameters
         assert last is not None
@@ -44,10 +57,12 @@ class Judging:
         ending: Ending | None
         if report.finished:
             stale = last.epoch < running.epochs
-            reason = f"no better for {self._spec.budget.stop_after} epochs" if stale else None
-            ending = Ending(TrialState.COMPLETE, report.kept.value, reason)
+            waited = f"no better for {self._spec.budget.stop_after} epochs" if stale else None
+            ending = Ending(TrialState.COMPLETE, report.kept.value, report.message or waited)
         else:
             ending = self.pruned(running)
+        if ending is not None:
+            self._errors.clear()
         notes = self._mirror.take_notes(running.trial_id)
         running.put(reports=[last], system_attrs=notes, ending=ending)
         return running
@@ -82,8 +97,13 @@ class Judging:
             running.put(user_attrs=attrs, ending=ending)
         self._outbox.finish(ended)
 
-    def _failed(self, running: Running, failure: Failure, message: str) -> Ending:
+    def _failed(self, running: Running, report: Report, failure: Failure) -> Ending:
+        message = report.message
         running.detail = passwords.hide(message)
+        if report.log:
+            running.put(user_attrs={"log": passwords.hide(report.log)})
+        if self._spec.train is not None and failure is Failure.ERROR:
+            self._blame(running.detail)
         if failure is Failure.DIVERGED:
             return Ending(TrialState.PRUNED, running.last_value, failure.value)
         reason = failure.value
@@ -93,3 +113,21 @@ class Judging:
             running.put(user_attrs={UNTRAINABLE: True})
         _log.warning("trial %d failed: %s", running.trial.number, message or reason)
         return Ending(TrialState.FAIL, None, reason)
+
+    def _blame(self, message: str) -> None:
+        """Own training code has failed. Before any trial has reported it stops its study, as it
+        would fail all the same in every other trial."""
+        if self._errors and self._errors[0] != message:
+            self._errors.clear()
+        self._errors.append(message)
+        if self._reported:
+            return
+        study = self._parts.study
+        said = (
+            f"study {study.name!r} is stopped, as its code fails: {message}; hpsearch logs "
+            f"{study.name} shows all that it wrote. Fix it and run the same command again: nothing "
+            "of the budget is spent"
+        )
+        outcome = {"suspect": CODE, "said": said, "stops": True}
+        with suppress(UnreachableError):  # then the next error does
+            self._parts.context.ledger.record_sanity(study, outcome)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from hpsearch.children.process import FORKS, Nursery
 from hpsearch.code import Code, use
 from hpsearch.errors import HpsearchError, StorageError, UnreachableError, WorkerError, line
 from hpsearch.store.engine import Database
@@ -54,13 +55,17 @@ def serve(options: Options) -> None:
     Raises what stands in the way of working at all: StorageError, where the database is away for
     longer than `patience_s` or cannot be used; DataError.
     """
-    with contextlib.closing(Database(options.url)) as database:
-        _serve(
-            options, first_contact(partial(Ledger, database, options.lease_s), options.patience_s)
-        )
+    # Before anything else: it is a copy of this process.
+    nursery = Nursery(options.device) if options.code is not None and FORKS else None
+    with contextlib.ExitStack() as stack:
+        if nursery is not None:
+            stack.callback(nursery.close)
+        database = stack.enter_context(contextlib.closing(Database(options.url)))
+        ledger = first_contact(partial(Ledger, database, options.lease_s), options.patience_s)
+        _serve(options, ledger, nursery)
 
 
-def _serve(options: Options, ledger: Ledger) -> None:
+def _serve(options: Options, ledger: Ledger, nursery: Nursery | None) -> None:
     # What is loaded stays to the end. A look for garbage among it would stop a worker for 0.1 s.
     gc.freeze()
     stop = threading.Event()
@@ -73,13 +78,15 @@ def _serve(options: Options, ledger: Ledger) -> None:
     use(code)
     own = {f"code {code.manifest.digest}"} if code is not None else set[str]()
     serves = Serves(options.studies, installed() | own)
-    context = Context(ledger, name, device, options, keeper, patience, stop, serves, code)
+    context = Context(ledger, name, device, options, keeper, patience, stop, serves, code, nursery)
     described = devices.describe(device)
     context.patiently(lambda: ledger.sign_on(name, host, os.getpid(), described, serves))
     keeper.start()
+    worker = _Worker(context)
     try:
-        _Worker(context).work()
+        worker.work()
     finally:
+        worker.close()
         if not keeper.flush(options.grace_s / 2):
             _log.warning("the last reports could not be delivered; the checkpoints have them")
         keeper.stop()
@@ -154,6 +161,11 @@ class _Worker:
         pause_s, self._idle_s = self._idle_s, min(2 * self._idle_s, _IDLE_MOST_S)
         return pause_s
 
+    def close(self) -> None:
+        """Let go of all that is held for studies."""
+        for bench in self._sessions.values():
+            bench.close()
+
     def _rest(self, bench: StudySession, open_: Sequence[Study]) -> None:
         try:
             bench.rest(open_)
@@ -199,6 +211,7 @@ class _Worker:
             self._context.keeper.check()  # its end is not the study's fault, nor bearable
             if bench := self._sessions.pop(study.uid, None):
                 bench.give_back(lost=f"worker {self._context.name} failed: {line(error)}")
+                bench.close()
             if self._context.options.studies == (study.name,):
                 raise  # it was started for nothing but that study
             # A study that this machine has no data for, or whose row makes no sense, must not stop
@@ -214,5 +227,5 @@ class _Worker:
         bench = self._sessions.pop(study.uid, None) or StudySession(self._context, study)
         self._sessions[study.uid] = bench
         if len(self._sessions) > _SESSIONS:
-            del self._sessions[next(iter(self._sessions))]  # frees the device's memory
+            self._sessions.pop(next(iter(self._sessions))).close()
         return bench

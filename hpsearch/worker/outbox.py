@@ -62,9 +62,14 @@ class Outbox:
     def save_where_due(self) -> None:
         """`save`, but not too often: checkpoints take time."""
         if time.monotonic() - self._saved_at >= _SAVE_S:
-            self.save()
+            self._save(later=True)
 
     def save(self) -> None:
+        """Write the checkpoints of what is in training here no more, and deliver what they vouch
+        for."""
+        self._save(later=False)
+
+    def _save(self, *, later: bool) -> None:
         """Write the checkpoints of what is in training, and then deliver what they vouch for.
 
         A report is delivered after its checkpoint: whoever takes a trial over can add a report
@@ -77,14 +82,16 @@ class Outbox:
             if running.pending is None:
                 continue
             saved = self._saved(running)
-            if saved is None:
-                running.drop_reports()
+            if saved is None:  # own training code can be saved after an epoch and not within it
+                if not later:
+                    running.drop_reports()
                 continue
             if running.pending.reports:
                 self._checkpoint(running, saved, last=False)
             whole.append(running)
         self._deliver(whole)
-        self._saved_at = time.monotonic()
+        if whole:
+            self._saved_at = time.monotonic()
 
     def _saved(self, running: Running) -> Saved | None:
         number = running.number

@@ -4,7 +4,11 @@ knows who does."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+from hpsearch import urls
+from hpsearch.children.runner import Children, Job
+from hpsearch.errors import CodeError
 from hpsearch.runner import Runner
 from hpsearch.runner.epoch import Keeping
 from hpsearch.sources.dataset import Dataset
@@ -30,17 +34,42 @@ def keeping_of(spec: StudySpec) -> Keeping:
 
 
 def runner_of(
-    context: Context, spec: StudySpec, dataset: Dataset, over: Callable[[], bool]
-) -> Runner:
+    context: Context, spec: StudySpec, dataset: Dataset | None, place: str,
+    over: Callable[[], bool],
+) -> Runner:  # fmt: skip
     """A new runner for a study.
 
     Args:
         context: The worker's; once it is to leave, an epoch under way is broken off.
         spec: The study.
-        dataset: Its data, on the worker's device.
+        dataset: Its data, on the worker's device; None where its own training code has it.
+        place: Where its checkpoints lie, and the logs of own training code.
         over: Once it says True no candidate begins another epoch.
     """
+    if dataset is None:
+        return _children(context, spec, place, over)
     return Array(
         dataset, spec.metric, context.device, stack=spec.search.slots, keeping=keeping_of(spec),
+        interrupted=context.stop.is_set, over=over,
+    )  # fmt: skip
+
+
+def _children(context: Context, spec: StudySpec, place: str, over: Callable[[], bool]) -> Children:
+    train, resources, code = spec.train, spec.resources, context.code
+    assert train is not None
+    assert code is not None  # a worker without it does not serve the study
+    if context.nursery is None:
+        raise CodeError("own training code needs Linux, where its processes can be forked")
+    job = Job(
+        train.function, code, spec.metric, spec.direction, fresh=train.fresh,
+        memory_bytes=resources.memory_bytes,
+        seconds=None if resources.minutes is None else 60 * resources.minutes,
+        threads=resources.cpus or context.options.threads,
+    )  # fmt: skip
+    folder = urls.folder(place)
+    return Children(
+        job, context.nursery, str(context.device),
+        places=resources.per_gpu if context.device.type == "cuda" else 1,
+        keeping=keeping_of(spec), logs=None if folder is None else Path(folder),
         interrupted=context.stop.is_set, over=over,
     )  # fmt: skip

@@ -54,19 +54,22 @@ class StudySession:
         self._spec = spec = StudySpec.from_document(study.document)
         if spec.name != study.name:  # which becomes the name of a folder
             raise HpsearchError(f"the study file in the database is of {spec.name!r}")
-        for reference in spec.code:  # before the data, which may take long to read
-            if study.code is None:
-                raise CodeError("the database has no hashes of its own code, and none of it is run")
-            function(reference)
-        self._dataset = agreed_data(context, study, spec)
-        assure(context, study, spec, self._dataset)
+        if spec.code and study.code is None:
+            raise CodeError("the database has no hashes of its own code, and none of it is run")
+        for reference in spec.code if spec.train is None else ():  # whose children run it
+            function(reference)  # before the data, which may take long to read
+        self._dataset = None if spec.data is None else agreed_data(context, study, spec)
+        if self._dataset is not None:
+            assure(context, study, spec, self._dataset)
         database = context.ledger.database
         self._mirror = mirror = Mirror(database, study.study_id, study.name, study.direction)
         self._search = search = Search(spec, mirror)
         self._place_of_saves = checkpoint_place(database, study, context.options.checkpoints)
         self._saves = StudyCheckpoints(context.ledger, study, self._place_of_saves)
         self._saves.try_out()
-        self._runner = runner_of(context, spec, self._dataset, self._is_out_of_time)
+        self._runner = runner_of(
+            context, spec, self._dataset, self._place_of_saves, self._is_out_of_time
+        )
         self._staging = Staging(context.ledger, study, spec, search, mirror)
         self._running: dict[int, Running] = {}
         self._outbox = Outbox(context, study, mirror, self._runner, self._saves, self._running)
@@ -97,6 +100,10 @@ class StudySession:
         finally:
             self._keeper.follow(None)
         return had_work
+
+    def close(self) -> None:
+        """Let go of the device: no other call follows."""
+        self._runner.close()
 
     def settle(self) -> None:
         """Take note of what has become of the writes so far."""
@@ -175,7 +182,7 @@ class StudySession:
 
     def _conclude(self) -> bool:
         """Give the verdict of a finish where it is due."""
-        if self._running or self._search.stages[-1].name != FINAL:
+        if self._running or self._search.stages[-1].name != FINAL or self._dataset is None:
             return False
         kept = conclude(
             self._context, self._study, self._spec, self._search, self._mirror, self._dataset,
@@ -222,6 +229,11 @@ class StudySession:
         self._tickets.trained(taken_s / len(self._running))
         self._outbox.finish(judged)
         self._outbox.save_where_due()
+        if (why := self._judging.gives_up) is not None:
+            raise CodeError(
+                f"trials of study {self._study.name!r} fail here one after another, with the same "
+                f"error: {why}"
+            )
 
     def _obey(self) -> None:
         """Give back or end what is under way where the study or this worker has been stopped."""

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from hpsearch.fleet import End
-from hpsearch.fleet.forkserver import _DEATH_S, Forked, ForkServer
+from hpsearch.processes.forkserver import _DEATH_S, Forked, ForkServer
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from tests.zygote import Job, Process
@@ -43,14 +43,14 @@ class _Warm:
 
 
 def warm_server() -> ForkServer:
-    with mock.patch("hpsearch.fleet.forkserver.subprocess", _Warm):
-        return ForkServer({})
+    with mock.patch("hpsearch.processes.forkserver.subprocess", _Warm):
+        return ForkServer.started({})
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ForkServer]:
     """One for all tests that leave it alive, which is started as in earnest."""
-    server = ForkServer({})
+    server = ForkServer.started({})
     yield server
     server.close()
 
@@ -151,7 +151,7 @@ def test_more_than_the_socket_holds_are_asked_for_at_once(monkeypatch: pytest.Mo
 
     with monkeypatch.context() as patch:
         patch.setattr(socket, "socketpair", small)
-        server = ForkServer({})
+        server = ForkServer.started({})
     with closing(server):
         many = [server.fork(f"w{i}", ["--none"]) for i in range(15)]
         assert {end_of(server, forked).code for forked in many} == {2}
@@ -245,7 +245,7 @@ def test_who_asks_all_processes_to_leave_does_not_end_the_server() -> None:
 def test_a_server_that_cannot_load_says_why(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('libnothing.so.7: cannot open')")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    server = ForkServer({"PYTHONPATH": path})
+    server = ForkServer.started({"PYTHONPATH": path})
     end = end_of(server, server.fork("w", ["--version"]))
     assert end.code is None
     assert "libnothing.so.7: cannot open" in end.said

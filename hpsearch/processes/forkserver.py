@@ -1,4 +1,4 @@
-"""Workers forked from one process that has loaded PyTorch: it loads once, not once a worker.
+"""Processes forked from one that has loaded PyTorch: it loads once, not once a process.
 
     ForkServer, here  -- [name, *command line], a socket -->  the server
                       <-- [name, process id, exit code] ----
@@ -6,8 +6,9 @@
 The server trains nothing, opens no database and touches no GPU. Loading does start threads; the
 libraries that do so prepare for a fork themselves.
 
-A worker's socket is its standard input and output. It ends when this process does, and the worker
-with it. A worker whose server is lost is told to leave in the same way, and is over when it has.
+What is forked is a worker here, or a child of a worker, which trains own code. Its socket is its
+standard input and output. It ends when this process does, and the worker with it. A worker whose
+server is lost is told to leave in the same way, and is over when it has.
 
 Not Python's own fork server: to start a process there waits until the server has loaded, and where
 that server is lost, each of its processes counts as ended while it runs on.
@@ -15,6 +16,7 @@ that server is lost, each of its processes counts as ended while it runs on.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import select
@@ -25,17 +27,21 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn, Protocol
 
 from hpsearch.errors import INTERRUPTED
-from hpsearch.fleet.process import End, Hear, Words, environment
 from hpsearch.interpreter import python
+from hpsearch.processes.process import End, Hear, Listener, Words, environment
 
 __all__ = ["ForkServer", "Forked", "serve"]
 
 _MOST_BYTES = 1 << 18
 """More than Linux lets a message have (net.core.wmem_default)."""
+
+_MOST_SOCKETS = 4
+"""That come with a message."""
 
 _DEATH_S = 5.0
 """For a process that was killed to be gone: one that waits for a disk may take its time."""
@@ -46,16 +52,30 @@ _LEAVE = {signal.SIGINT, signal.SIGTERM}
 class ForkServer:
     """The process that workers are forked from, as its parent sees it."""
 
-    def __init__(self, env: Mapping[str, str], hear: Hear | None = None) -> None:
-        """Start it; it takes seconds to load, and forks what was asked for meanwhile after that.
+    def __init__(self, end: socket.socket, process: _Serving, words: Listener | None) -> None:
+        """
+        Args:
+            end: This end of the line to it.
+            process: The process.
+            words: What reads what it writes; None: nobody does.
+        """
+        self._socket, self._process, self._words = end, process, words
+        self._forked: dict[str, Forked] = {}
+        """By name; those that have ended are left out."""
+        self._end: End | None = None
+
+    @classmethod
+    def started(cls, env: Mapping[str, str], hear: Hear | None = None) -> ForkServer:
+        """One that workers are forked from. It takes seconds to load, and forks what was asked for
+        meanwhile after that.
 
         Args:
             env: Added to this process's environment, for it and its workers.
             hear: Is told what it writes while it loads.
         """
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._popen = subprocess.Popen(
+            popen = subprocess.Popen(
                 python("hpsearch.cli.forkserver"),
                 stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
@@ -63,23 +83,49 @@ class ForkServer:
                 env=environment(env),
                 start_new_session=True,
             )
-        assert self._popen.stdout is not None
-        self._words = Words(self._popen.stdout, hear)
-        self._forked: dict[str, Forked] = {}
-        """By name; those that have ended are left out."""
-        self._end: End | None = None
+        assert popen.stdout is not None
+        return cls(ours, popen, Words(popen.stdout, hear))
 
-    def fork(self, name: str, arguments: Sequence[str], hear: Hear | None = None) -> Forked:
-        """Ask for a worker: its name, and what follows `hpsearch` on its command line."""
+    @classmethod
+    def copied(cls, work: Callable[[Sequence[int]], None], env: Mapping[str, str]) -> ForkServer:
+        """One that is a copy of this process, with all that is loaded here: what it forks does
+        `work`, and ends with this process. No other thread may run here yet.
+
+        Args:
+            work: What each does, given the sockets that it has beside its standard streams.
+            env: Added to this process's environment, for it and what it forks.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            if (pid := os.fork()) == 0:
+                _serve_only(ours, theirs, work, env)
+        return cls(ours, _Copy(pid), None)
+
+    def fork(
+        self, name: str, arguments: Sequence[str] = (), hear: Hear | None = None, *,
+        listen: Callable[[IO[bytes]], Listener] | None = None, more: Sequence[socket.socket] = (),
+    ) -> Forked:  # fmt: skip
+        """Ask for a process.
+
+        Args:
+            name: Its name.
+            arguments: What follows `hpsearch` on its command line.
+            hear: Is told what it writes.
+            listen: Reads what it writes, in place of `Words`.
+            more: Sockets that it has beside its standard streams.
+        """
         ours, theirs = socket.socketpair()
-        forked = self._forked[name] = Forked(self, name, ours, hear)
+        stream = ours.makefile("rb")
+        words = Words(stream, hear) if listen is None else listen(stream)
+        forked = self._forked[name] = Forked(self, name, ours, words)
         message = json.dumps([name, *arguments]).encode()
         with theirs, suppress(BrokenPipeError, ConnectionResetError):
             # It is heard while it does not hear us: it may be waiting for just that.
             while self.poll() is None:
                 with suppress(BlockingIOError):
                     flags = socket.MSG_DONTWAIT
-                    socket.send_fds(self._socket, [message], [theirs.fileno()], flags)
+                    sockets = [own.fileno() for own in (theirs, *more)]
+                    socket.send_fds(self._socket, [message], sockets, flags)
                     break
                 select.select([self._socket], [self._socket], [])
         return forked
@@ -114,25 +160,82 @@ class ForkServer:
     def close(self) -> None:
         """End it. Workers that still run are told to leave when they are next looked at."""
         if self._end is None:
-            self._popen.kill()
-            self._end = End(self._popen.wait(), self._words.last())
             self._socket.close()
+            self._process.kill()
+            code = self._process.wait()
+            self._end = End(code, "" if self._words is None else self._words.last())
+
+
+class _Serving(Protocol):
+    """The process that a server is."""
+
+    def kill(self) -> None:
+        """End it now."""
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended."""
+
+
+class _Copy:
+    """A process that was forked here, as `subprocess.Popen` is."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._code: int | None = None
+
+    def kill(self) -> None:
+        """End it; with its line closed it does so by itself, what it has forked first."""
+        deadline = time.monotonic() + _DEATH_S
+        while self._code is None and time.monotonic() < deadline:
+            self._look(os.WNOHANG)
+            time.sleep(0.002)
+        if self._code is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+
+    def wait(self) -> int:
+        """Its exit code."""
+        if self._code is None:
+            self._look(0)
+        return self._code or 0
+
+    def _look(self, options: int) -> None:
+        try:
+            pid, status = os.waitpid(self._pid, options)
+        except ChildProcessError:
+            self._code = 0
+            return
+        if pid:
+            self._code = os.waitstatus_to_exitcode(status)
+
+
+def _serve_only(
+    ours: socket.socket, theirs: socket.socket, work: Callable[[Sequence[int]], None],
+    env: Mapping[str, str],
+) -> NoReturn:  # fmt: skip
+    """Be a server, and nothing of what this process was."""
+    try:
+        ours.close()
+        os.dup2(theirs.fileno(), 0)
+        os.setsid()
+        os.environ.update(env)
+        serve(work, kills=True)
+    finally:
+        os._exit(0)
 
 
 class Forked:
-    """One `hpsearch worker` that a server has forked."""
+    """A process that a server has forked, such as an `hpsearch worker`."""
 
-    def __init__(
-        self, server: ForkServer, name: str, line: socket.socket, hear: Hear | None
-    ) -> None:
-        """`line` is its standard input and output."""
+    def __init__(self, server: ForkServer, name: str, line: socket.socket, words: Listener) -> None:
+        """`line` is its standard input and output, and `words` what reads that."""
         self.name = name
         self.pid: int | None = None
         """Its process, once the server has said so."""
         self.code: int | None = None
         """Its exit code, or minus the signal that killed it, once the server has said so."""
         self._server, self._line = server, line
-        self._words = Words(line.makefile("rb"), hear)
+        self._words = words
         self._end: End | None = None
 
     def poll(self) -> End | None:
@@ -174,6 +277,13 @@ class Forked:
         if self.poll() is None:
             self._server.close()
 
+    def kill_group(self) -> None:
+        """End it now and whatever it has started, without waiting for that."""
+        if self.pid is not None and self.code is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
+
     def _signal(self, signum: signal.Signals) -> None:
         if self.poll() is not None:
             return
@@ -187,10 +297,15 @@ class Forked:
                 os.kill(self.pid, signum)
 
 
-def serve(work: Callable[[], None]) -> None:
+def serve(work: Callable[[Sequence[int]], None], *, kills: bool = False) -> None:
     """Fork a process for each message on standard input, until that ends; say how each ended.
 
-    In the new process `sys.argv` is what was asked for, and `work()` is all that it does.
+    In the new process `sys.argv` is what was asked for, and `work(sockets)` is all that it does;
+    `sockets` are the descriptors of those that came with the message.
+
+    Args:
+        work: What a process does.
+        kills: Whether what a process has started ends with it, and all processes with the parent.
     """
     parent = socket.socket(fileno=os.dup(0))
     # It has to tell how the others left. Blocked, not ignored: what comes while a worker is not
@@ -201,6 +316,7 @@ def serve(work: Callable[[], None]) -> None:
     signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler Python writes no byte
     names: dict[int, str] = {}
+    own = os.getpid()
 
     def tell(name: str, pid: int | None, code: int | None) -> None:
         parent.send(json.dumps([name, pid, code]).encode())
@@ -210,26 +326,43 @@ def serve(work: Callable[[], None]) -> None:
             ready, _, _ = select.select([parent, deaths], [], [])
             if deaths in ready:
                 deaths.recv(4096)
-                for pid, code in _reaped(names):
-                    tell(names.pop(pid), pid, code)
+                for ended, code in _reaped(names):
+                    if kills:
+                        _kill_group(ended)
+                    tell(names.pop(ended), ended, code)
             if parent in ready:
-                message, lines, *_ = socket.recv_fds(parent, _MOST_BYTES, 1)
+                message, lines, *_ = socket.recv_fds(parent, _MOST_BYTES, _MOST_SOCKETS)
                 if not message:
-                    return
+                    break
                 name, *arguments = json.loads(message)
-                (line,) = lines
+                line, *more = lines
+                pid: int | None
                 try:
                     pid = os.fork()
                 except OSError as error:  # of that those that run are not to blame
                     os.write(line, f"hpsearch: cannot be forked: {error.strerror}\n".encode())
-                    os.close(line)
+                    pid = None
+                if pid == 0:
+                    not_ours = (parent, deaths, wakeup)
+                    server = own if kills else None
+                    _become(line, arguments, partial(work, more), not_ours, server)
+                for descriptor in lines:
+                    os.close(descriptor)
+                if pid is None:
                     tell(name, None, 1)
                     continue
-                if pid == 0:
-                    _become(line, arguments, work, (parent, deaths, wakeup))
-                os.close(line)
                 names[pid] = name
                 tell(name, pid, None)
+    for left in names if kills else ():
+        _kill_group(left)
+        with suppress(ChildProcessError):
+            os.waitpid(left, 0)
+
+
+def _kill_group(pid: int) -> None:
+    """Kill what a process has started in its group, and itself."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _reaped(names: Mapping[int, str]) -> list[tuple[int, int]]:
@@ -244,9 +377,11 @@ def _reaped(names: Mapping[int, str]) -> list[tuple[int, int]]:
 
 
 def _become(
-    line: int, arguments: Sequence[str], work: Callable[[], None], not_ours: Sequence[socket.socket]
-) -> NoReturn:
-    """Be a process like one that was started with that command line."""
+    line: int, arguments: Sequence[str], work: Callable[[], None],
+    not_ours: Sequence[socket.socket], server: int | None,
+) -> NoReturn:  # fmt: skip
+    """Be a process like one that was started with that command line; one that has to end with the
+    process `server` does so even where that is killed."""
     code: object = 1
     try:
         import numpy as np
@@ -258,6 +393,8 @@ def _become(
         for theirs in not_ours:
             theirs.close()
         os.setsid()
+        if server is not None:
+            _end_with(server)
         for standard in (0, 1, 2):
             os.dup2(line, standard)
         os.close(line)
@@ -280,6 +417,13 @@ def _become(
         finally:
             # Not sys.exit: below are the server's own frames, and what it has left for its end.
             os._exit(code if isinstance(code, int) else int(code is not None))
+
+
+def _end_with(parent: int) -> None:
+    """Linux's prctl(PR_SET_PDEATHSIG, SIGKILL), which Python has no name for."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:  # it was gone before that
+        os._exit(1)
 
 
 def _go_first() -> None:

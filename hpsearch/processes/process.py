@@ -8,9 +8,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Protocol
 
-__all__ = ["End", "FailedStart", "Hear", "Words", "environment"]
+__all__ = ["End", "FailedStart", "Hear", "Listener", "Words", "environment"]
 
 Hear = Callable[[str], None]
 """Called from a thread with each line that a process writes."""
@@ -48,6 +48,17 @@ def _signal(number: int) -> str:
 def environment(env: Mapping[str, str]) -> dict[str, str]:
     """A worker's: this process's own, and what is added to it."""
     return {**os.environ, **env, "HPSEARCH_PARENT_PIPE": "1", "PYTHONUNBUFFERED": "1"}
+
+
+class Listener(Protocol):
+    """Reads what a process writes."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody can write any more: all who could have closed their end."""
+
+    def last(self) -> str:
+        """The error message, or the last line, of a process that has ended."""
 
 
 class Words:

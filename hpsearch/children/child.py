@@ -1,0 +1,208 @@
+"""The process in which own training code runs: it takes orders from a worker, one trial at a time.
+
+    worker -> child   {"train": {...}}   {"save": PATH}   {"on": true | false}
+    child -> worker   {"epoch": 3, "numbers": {...}}   {"saved": PATH | null}   {"unsaved": WHY}
+                      {"returned": 3, "stays": true}   {"failed": MESSAGE}
+
+After a report the child waits: the worker may want a checkpoint of just that epoch, and decides
+whether the trial goes on. What own code writes goes to the log, the process's standard output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from hpsearch.children.run import Run, Start, held
+from hpsearch.children.wire import HangUpError, Wire
+from hpsearch.code import Code, Manifest, explained, function, use
+from hpsearch.errors import line
+
+__all__ = ["LEAVES_S", "main"]
+
+LEAVES_S = 5
+"""For own code to come back once its trial is over; then the system ends the process."""
+
+
+def main(sockets: Sequence[int]) -> None:
+    """Do what the worker at the other end of the first socket says, until it hangs up."""
+    _settle()
+    wire, home = Wire(socket.socket(fileno=sockets[0])), Path.cwd()
+    try:
+        while (order := wire.receive()) is not None:
+            if not _Trial(wire, order["train"], home).train():
+                return
+    except HangUpError:
+        return
+
+
+def _settle() -> None:
+    """A process of its own: no input, its words by lines, and nothing of the worker's secrets."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    sys.stdout, sys.stderr = (
+        open(number, "w", 1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
+        for number in (1, 2)
+    )
+    for name in ("HPSEARCH_STORAGE", "HPSEARCH_PARENT_PIPE"):
+        os.environ.pop(name, None)
+
+
+def _is_clean(home: Path) -> bool:
+    """Whether another trial can follow here: nothing of the last one is left running."""
+    try:
+        os.waitpid(-1, os.WNOHANG)
+        return False  # a process that it has started
+    except ChildProcessError:
+        pass
+    try:
+        os.chdir(home)
+    except OSError:
+        return False
+    return threading.active_count() == 1
+
+
+def _theirs(error: BaseException) -> TracebackType | None:
+    """The traceback without the frame of this module."""
+    found = error.__traceback__
+    return found.tb_next or found if found is not None else None
+
+
+class _Trial:
+    """One trial, as the worker has ordered it."""
+
+    def __init__(self, wire: Wire, order: Mapping[str, Any], home: Path) -> None:
+        self._wire, self._order, self._home = wire, order, home
+        self._metric, self._sign = order["metric"], 1 if order["direction"] == "maximize" else -1
+        self._best_value: float | None = order["best_value"]
+        self._best_epoch = 0
+        self._best: Any = None
+        """What `run.save` had after the best epoch."""
+        self._run: Run | None = None
+
+    def train(self) -> bool:
+        """Call the function; whether another trial can follow in this process."""
+        try:
+            train, run = self._prepared()
+            train(run)
+        except HangUpError:
+            raise
+        except BaseException as error:  # sys.exit() too: it costs this trial and nothing else
+            with contextlib.suppress(OSError, ValueError):
+                traceback.print_exception(error.with_traceback(_theirs(error)))
+            self._say_the_end()
+            self._wire.send({"failed": explained(error)})
+            return False
+        self._say_the_end()
+        stays = not self._order["fresh"] and _is_clean(self._home)
+        self._wire.send({"returned": run._epoch, "stays": stays})
+        signal.alarm(0)
+        self._obey()
+        signal.alarm(0)
+        return stays
+
+    def _say_the_end(self) -> None:
+        """Mark in what it writes where the trial's part ends."""
+        with contextlib.suppress(OSError, ValueError):  # it may have closed them
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.write(1, self._order["mark"].encode())
+
+    def _prepared(self) -> tuple[Callable[[Run], object], Run]:
+        order = self._order
+        code = Code(Path(order["code"]), Manifest(order["manifest"]))
+        use(code)
+        train = function(order["function"])
+        self._seed(order["seed"])
+        start = Start()
+        if order["saved"] is not None:
+            start = self._start(Path(order["saved"]))
+        self._run = Run(
+            order["params"], seed=order["seed"], device=order["device"],
+            folder=Path(order["folder"]), epochs=order["epochs"], answer=self._answer, start=start,
+        )  # fmt: skip
+        return train, self._run
+
+    def _seed(self, seed: int) -> None:
+        """Global generators too, so that code which does not look at `run.seed` repeats itself."""
+        import numpy as np
+        import torch
+
+        random.seed(seed)
+        np.random.seed(seed % (1 << 32))
+        torch.manual_seed(seed)
+        if self._order["threads"] is not None:
+            torch.set_num_threads(self._order["threads"])
+
+    def _start(self, path: Path) -> Start:
+        import torch
+
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if self._order["keep_best"]:
+            self._best = content["best"] or content["last"]
+        return Start(self._order["epoch"], content["last"])
+
+    def _answer(self, epoch: int, numbers: Mapping[str, float]) -> bool:
+        value = numbers.get(self._metric)
+        if value is None:
+            names = ", ".join(numbers) or "nothing"
+            raise LookupError(
+                f"run.report(...) lacks {self._metric!r}, which the study improves; it has {names}"
+            )
+        if self._order["keep_best"] and self._is_better(value):
+            self._best_value, self._best_epoch = value, epoch
+            self._best = self._copied()
+        self._wire.send({"epoch": epoch, "numbers": dict(numbers)})
+        return self._obey()
+
+    def _is_better(self, value: float) -> bool:
+        best = self._best_value
+        return best is None or self._sign * value > self._sign * best
+
+    def _copied(self) -> Any:
+        from hpsearch.children.kept import copied
+
+        assert self._run is not None
+        return copied(held(self._run))
+
+    def _obey(self) -> bool:
+        """Do what the worker says until it lets the trial go on, or not."""
+        while True:
+            order = self._wire.receive()
+            assert order is not None
+            if "on" in order:
+                if not order["on"]:
+                    signal.alarm(LEAVES_S)
+                return bool(order["on"])
+            self._save(Path(order["save"]))
+
+    def _save(self, path: Path) -> None:
+        import torch
+
+        assert self._run is not None
+        try:
+            last = held(self._run)
+            if last is None:
+                self._wire.send({"saved": None})
+                return
+            # Where the last epoch is the best one there is nothing to keep beside it.
+            best = None if self._best_epoch == self._run._epoch else self._best
+            torch.save({"last": last, "best": best}, path)
+        except OSError as error:
+            self._wire.send({"unsaved": line(error)})
+        except TypeError as error:
+            self._wire.send({"unsaved": line(error)})
+            raise
+        else:
+            self._wire.send({"saved": str(path)})

@@ -1,0 +1,159 @@
+"""What a user's training function is given: its parameters, its epochs, and a place to report to.
+
+def train(run):
+    net = Net(run.width).to(run.device)
+    optimizer = torch.optim.AdamW(net.parameters(), run.lr)
+    run.save(net=net, optimizer=optimizer)
+    for epoch in run.epochs():
+        loss = one_epoch(net, optimizer)
+        run.report(train_loss=loss, accuracy=score(net))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+__all__ = ["Answer", "Run", "Start", "held"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run begins: at its start, or where it was saved."""
+
+    epoch: int = 0
+    """Epochs that have been reported."""
+    saved: Mapping[str, Any] = field(default_factory=dict)
+    """What `run.save` had after them, by name."""
+
+
+Answer = Callable[[int, Mapping[str, float]], bool]
+"""Takes the report of an epoch, its number and its numbers; whether the run goes on after it."""
+
+
+class Run:
+    """One training of own code.
+
+    Every parameter of the study is an attribute too: `run.lr` is `run.params["lr"]`.
+    """
+
+    params: Mapping[str, Any]
+    """The parameters of this trial by name."""
+    seed: int
+    """63 bits: the seed of all that is random in it."""
+    device: str
+    """Where to train: `cpu`, `cuda` or `mps`."""
+    folder: Path
+    """A folder of the run's own for whatever it writes. It is empty at the start, is not kept, and
+    goes with the run."""
+
+    def __init__(
+        self, params: Mapping[str, Any], *, seed: int, device: str, folder: Path, epochs: int,
+        answer: Answer, start: Start | None = None,
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            params: The parameters.
+            seed: The seed.
+            device: Where to train.
+            folder: A folder of its own.
+            epochs: The most epochs that are reported.
+            answer: Takes each report.
+            start: Where it begins; None: at its start.
+        """
+        self.params = MappingProxyType(dict(params))
+        self.seed, self.device, self.folder = seed, device, folder
+        self._most, self._answer, self._start = epochs, answer, start or Start()
+        self._epoch, self._over = self._start.epoch, False
+        self._beyond = False
+        self._objects: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        params = self.__dict__.get("params", {})
+        if name in params:
+            return params[name]
+        known = ", ".join(sorted(params)) or "none"
+        raise AttributeError(f"the study has no parameter {name!r}; it has {known}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__.get("params", {}):
+            raise AttributeError(f"the parameter {name} cannot be changed: it is what is searched")
+        super().__setattr__(name, value)
+
+    def epochs(self) -> Iterator[int]:
+        """The numbers of the epochs to train, from 1, or after those that a checkpoint has.
+
+        It ends where the trial is done, pruned, stopped or paused; what comes after the loop is
+        run then. RuntimeError where an epoch was not reported.
+        """
+        while not self._over and self._epoch < self._most:
+            number = self._epoch + 1
+            yield number
+            if self._epoch < number and not self._over:
+                raise RuntimeError(
+                    f"epoch {number} ended without run.report(...), by which it is measured"
+                )
+
+    def report(self, **numbers: Any) -> bool:
+        """Report the epoch that has ended, the study's metric among the numbers.
+
+        Each call is one epoch. Python's and NumPy's numbers are taken, and tensors of one number.
+
+        Returns: whether the run goes on; where it does not, leave soon. `run.epochs()` ends then.
+
+        Raises TypeError for what is no number.
+        """
+        if self._over or self._epoch >= self._most:
+            if not self._beyond:
+                print(f"run.report is ignored: {self._epoch} epochs were reported, which is all",
+                      flush=True)  # fmt: skip
+            self._beyond = True
+            return False
+        measured = {name: _number(name, value) for name, value in numbers.items()}
+        self._epoch += 1
+        self._over = not self._answer(self._epoch, measured) or self._epoch >= self._most
+        return not self._over
+
+    def save(self, **objects: Any) -> dict[str, Any]:
+        """Name what a checkpoint holds, from now on; where the trial goes on from one, these
+        objects are restored now.
+
+        Objects with `state_dict` and `load_state_dict`, generators of random numbers (PyTorch's,
+        NumPy's, Python's), tensors and plain values. Call it again where a plain value has changed.
+
+        Returns: the objects; in place of a plain value the one that was saved, if one was.
+        """
+        from hpsearch.children.kept import restored
+
+        found = dict(objects)
+        for name, value in objects.items():
+            if name not in self._objects and name in self._start.saved:
+                found[name] = restored(value, self._start.saved[name])
+        self._objects.update(found)
+        return found
+
+
+def held(run: Run) -> dict[str, Any] | None:
+    """What a checkpoint of the run holds now, as plain values and tensors; None where `save` was
+    not called. TypeError for what cannot be kept."""
+    if not run._objects:
+        return None
+    from hpsearch.children.kept import state_of
+
+    return {name: state_of(name, value) for name, value in run._objects.items()}
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"run.report: {name} is a text, {value!r}; expected a number")
+    if callable(getattr(value, "detach", None)):  # a tensor: without a warning of its gradient
+        value = value.detach()
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise TypeError(
+            f"run.report: {name} is a {type(value).__name__}, and no single number ({error})"
+        ) from None

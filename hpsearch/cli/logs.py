@@ -1,0 +1,97 @@
+"""logs: what own training code has written."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpsearch import passwords, urls
+from hpsearch.cli.options import Checkpoints, Name, Storage, open_ledger, reads
+from hpsearch.errors import ConflictError, NotFoundError
+from hpsearch.terminal import echo
+
+if TYPE_CHECKING:
+    from hpsearch.insight.report import Reader, Snapshot, Trial
+
+__all__ = ["logs"]
+
+_LOOK_S = 0.5
+"""Between two looks at a log that is followed."""
+
+
+@reads
+def logs(
+    name: Name,
+    trial: Annotated[
+        int | None,
+        typer.Argument(
+            metavar="TRIAL",
+            help="Number of the trial.",
+            show_default="the last that failed, or ran",
+        ),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the trial has ended.")
+    ] = False,
+    storage: Storage = None,
+    checkpoints: Checkpoints = None,
+) -> None:
+    """What own training code has written in a trial: its first megabyte and its last nine.
+
+    Logs lie beside the checkpoints, in the same folder.
+    """
+    from hpsearch.children.log import text_of
+    from hpsearch.cli import show
+    from hpsearch.insight.report import Reader
+
+    ledger = open_ledger(storage)
+    reader = Reader(ledger, name)
+    snapshot = reader.snapshot()
+    folder = _folder(reader, snapshot, checkpoints)
+    chosen = _chosen(snapshot, trial)
+    show.note(f"trial {chosen.number}, {chosen.state}: {chosen.reason or 'as it was written'}")
+    shown = 0
+    while True:
+        over = not follow or chosen.state != "RUNNING"
+        text = text_of(folder, chosen.ticket) or ""
+        echo(passwords.hide(text[shown:]), end="")
+        shown = max(len(text), shown)
+        if over:
+            break
+        time.sleep(_LOOK_S)
+        chosen = _chosen(reader.snapshot(), chosen.number)
+    if not shown:
+        show.note(f"it has written nothing to {folder}")
+
+
+def _folder(reader: Reader, snapshot: Snapshot, checkpoints: str | None) -> Path:
+    from hpsearch.checkpoints.places import checkpoint_place
+
+    study = snapshot.study
+    if snapshot.spec.train is None:
+        raise ConflictError(
+            f"study {study.name!r} trains networks of hpsearch, which write no log; what became of "
+            f"each trial: hpsearch trials {study.name}"
+        )
+    place = checkpoint_place(reader.database, study, checkpoints)
+    folder = urls.folder(place)
+    if folder is None:
+        raise ConflictError(
+            f"checkpoints of study {study.name!r} lie at {passwords.hide(place)}, where no logs "
+            "are kept; the last lines of a trial that failed are in its attribute `log`"
+        )
+    return Path(folder)
+
+
+def _chosen(snapshot: Snapshot, number: int | None) -> Trial:
+    """The trial of that number; None: the last that failed, or else the last."""
+    failed = [t for t in snapshot.trials if t.state == "FAIL"]
+    candidates = (failed or list(snapshot.trials)) if number is None else snapshot.trials
+    for trial in reversed(candidates):
+        if number in (None, trial.number):
+            return trial
+    which = "trial" if number is None else f"trial {number}"
+    raise NotFoundError(f"study {snapshot.study.name!r} has no {which} yet")

@@ -1,0 +1,114 @@
+"""What own training code saved in its best epoch, in a folder of its own.
+
+DIR/run.json     the study, the function, the parameters, the seed and what was reported
+DIR/state.pt     what `run.save` had: `torch.load(PATH, weights_only=True)` gives it by name
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hpsearch.checkpoints.checkpoint import Checkpoints
+from hpsearch.checkpoints.places import checkpoint_place
+from hpsearch.errors import CheckpointError, ConflictError, line
+from hpsearch.insight.report import Snapshot, Trial
+from hpsearch.store.ledger import Ledger
+
+__all__ = ["RUN", "STATE", "save"]
+
+RUN, STATE = "run.json", "state.pt"
+_FORMAT = "hpsearch run"
+
+
+def save(
+    ledger: Ledger, snapshot: Snapshot, best: Trial, folder: Path, said: str | None = None, *,
+    force: bool = False,
+) -> None:  # fmt: skip
+    """Put the best trial's state in `folder`, all of it or nothing.
+
+    Args:
+        ledger: Where the study is kept.
+        snapshot: The study.
+        best: Its best trial.
+        folder: Where it goes.
+        said: Where checkpoints lie, if an option or the environment says so.
+        force: Replace what an earlier `save` has put there.
+
+    Raises CheckpointError where its code saved nothing, or that is unavailable; ConflictError where
+    something else is in the folder.
+    """
+    _check(folder, force=force)
+    state = _state(Checkpoints(checkpoint_place(ledger.database, snapshot.study, said)), best)
+    run = {
+        "format": _FORMAT, "study": snapshot.study.name, "uid": snapshot.study.uid,
+        "function": snapshot.spec.family, "code": dict(ledger.code(snapshot.study).files),
+        "trial": best.number, "epoch": best.best_epoch, "params": dict(best.params),
+        "constants": dict(snapshot.spec.space.constants), "metric": snapshot.metric,
+        "metrics": dict(best.metrics),
+    }  # fmt: skip
+    try:
+        _write(folder.resolve(), run, state)
+    except OSError as error:
+        raise CheckpointError(f"cannot write to {folder}: {line(error)}") from error
+
+
+def _state(checkpoints: Checkpoints, best: Trial) -> Any:
+    state = checkpoints.load(best.ticket)
+    if state is None:
+        raise CheckpointError(
+            f"what trial {best.number} saved is not in {checkpoints.place}; name the place where "
+            "it is with --checkpoints, or ask on the machine where it ran"
+        )
+    own = state.get("own")
+    if own is None:
+        raise CheckpointError(
+            f"trial {best.number} has saved nothing: its code does not call run.save(...)"
+        )
+    if state.get("kept_epoch") != best.best_epoch:
+        raise CheckpointError(
+            f"what trial {best.number} had after its epoch {best.best_epoch} was not kept: "
+            f"{checkpoints.place} has that of epoch {state.get('kept_epoch')}"
+        )
+    return own["last"] if own["best"] is None else own["best"]
+
+
+def _check(folder: Path, *, force: bool) -> None:
+    """Raise ConflictError unless the folder is empty or not there; with `force` unless it has what
+    `save` has put there and nothing else."""
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConflictError(f"{folder} cannot be written over: {line(error)}") from error
+    if names and names != {RUN, STATE}:
+        raise ConflictError(
+            f"{folder} has other things in it than a run that hpsearch has saved; choose another "
+            "folder"
+        )
+    if names and not force:
+        raise ConflictError(
+            f"{folder} has a run in it already; choose another folder, or replace it with --force"
+        )
+
+
+def _write(folder: Path, run: dict[str, Any], state: Any) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        torch.save(state, beside / STATE)
+        text = json.dumps(run, indent=2, ensure_ascii=False) + "\n"
+        (beside / RUN).write_text(text, encoding="utf-8")
+        if folder.exists() and any(folder.iterdir()):
+            folder.rename(beside / "before")
+        beside.chmod(0o755)
+        beside.rename(folder)
+        shutil.rmtree(folder / "before", ignore_errors=True)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

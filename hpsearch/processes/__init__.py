@@ -1,0 +1,1 @@
+"""Processes that hpsearch starts: workers, and what trains own code for them."""

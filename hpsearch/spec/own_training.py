@@ -1,0 +1,100 @@
+"""Own training code in a study file: what trains, and what it is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.code import SignatureError
+from hpsearch.code.signature import TAKEN, positional
+from hpsearch.spec.faults import show
+from hpsearch.spec.parameters import KEYS
+from hpsearch.spec.sections import section
+from hpsearch.spec.settings import EPOCHS, GROUPS, Setting
+from hpsearch.spec.train import OwnMetric, ResourcesSpec, TrainSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from hpsearch.spec.faults import Faults
+
+__all__ = ["OwnTraining", "names_in", "own_training", "settings_of"]
+
+_LEFT_TO_IT = ("data", "network")
+"""Sections of networks that hpsearch trains itself."""
+
+
+@dataclass(frozen=True)
+class OwnTraining:
+    """What a study file says of its own training code; None of what has faults."""
+
+    train: TrainSpec | None
+    resources: ResourcesSpec | None
+    metric: OwnMetric | None
+    settings: Mapping[str, Setting]
+    """The parameters that it names, of any kind, and `epochs`."""
+
+
+def own_training(
+    content: dict[str, Any], names: Sequence[str], faults: Faults, code: Path | None
+) -> OwnTraining:
+    """The sections of own training code.
+
+    Args:
+        content: What the file says; the metric and the sections that are read here are taken out.
+        names: Its parameters.
+        faults: What is wrong is noted there.
+        code: The folder of the code, in which the function is looked for; None: it is not there.
+    """
+    for key in _LEFT_TO_IT:
+        if content.pop(key, None) is not None:
+            faults.add((key,), f"no {key}, as train says what trains", "one", beside=[("train",)])
+    train = section(TrainSpec, content.pop("train"), ("train",), faults)
+    resources = section(ResourcesSpec, content.pop("resources", {}), ("resources",), faults)
+    metric = _metric(content.pop("metric", None), faults)
+    if train and code is not None:
+        try:
+            positional(code, train.function, "run", 1)
+        except SignatureError as error:
+            faults.add(("train", "function"), error.expected, error.got)
+    budget = content.get("budget")
+    if not isinstance(budget, dict) or "epochs" not in budget:
+        faults.add(("budget", "epochs"), "the most epochs that train may report", "nothing")
+    return OwnTraining(train, resources, metric, settings_of(names))
+
+
+def settings_of(names: Iterable[str]) -> dict[str, Setting]:
+    """The settings of own training code by name: any value, but for `epochs`."""
+    doc = "A parameter of the study's own training code."
+    own = {name: Setting(name, "any", None, doc) for name in names}
+    return {**own, EPOCHS.name: EPOCHS}
+
+
+def names_in(parameters: object, faults: Faults) -> list[str]:
+    """The names of all parameters of a file, in groups or not; those that mean something else to a
+    run are noted."""
+    if not isinstance(parameters, dict):
+        return []
+    paths: list[tuple[str, ...]] = []
+    for key, raw in parameters.items():
+        if key in GROUPS and isinstance(raw, dict) and not raw.keys() & {*KEYS}:
+            paths += [(key, name) for name in raw]
+        else:
+            paths.append((key,))
+    for path in paths:
+        if not path[-1].isidentifier():
+            expected = "a name that Python can have, such as hidden_size"
+            faults.add(("parameters", *path), expected, show(path[-1]))
+        elif path[-1] in TAKEN:
+            expected = f"another name, as run.{path[-1]} means something else"
+            faults.add(("parameters", *path), expected, show(path[-1]))
+    return [path[-1] for path in paths]
+
+
+def _metric(raw: object, faults: Faults) -> OwnMetric | None:
+    if isinstance(raw, dict):
+        return section(OwnMetric, raw, ("metric",), faults)
+    expected = "name and direction, such as {name: accuracy, direction: maximize}"
+    faults.add(("metric",), expected, "nothing" if raw is None else show(raw))
+    return None

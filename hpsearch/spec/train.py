@@ -1,0 +1,59 @@
+"""Own training code: the sections of a study file that say what trains in place of hpsearch."""
+
+# No `from __future__ import annotations`: pydantic reads the annotations while the program runs.
+from typing import Annotated, get_args
+
+from pydantic import Field, PlainValidator
+from pydantic_core import PydanticCustomError
+
+from hpsearch.sizes import size_of
+from hpsearch.spec.keys import Positive, Reference, Section, Text, one_of
+from hpsearch.spec.settings import Direction
+
+__all__ = ["OwnMetric", "ResourcesSpec", "TrainSpec"]
+
+
+def _memory(value: object) -> str:
+    try:
+        size_of(str(value))
+    except ValueError:
+        expected = "a size such as 8 GB"
+        raise PydanticCustomError("expected", "a size", {"expected": expected}) from None
+    return str(value)
+
+
+class OwnMetric(Section):
+    """What own training code reports and the search improves."""
+
+    name: Text
+    """As the code reports it: `run.report(accuracy=0.93)`."""
+    direction: Annotated[str, one_of(get_args(Direction))]
+    """Whether it is to grow or to shrink."""
+
+
+class TrainSpec(Section):
+    """What trains in place of hpsearch: a function of your own (docs/own-training.md)."""
+
+    function: Reference
+    """`FILE.py:FUNCTION`, which is called with one argument, the run."""
+    fresh: bool = False
+    """Whether each trial has a process of its own; by default one process trains one after
+    another."""
+
+
+class ResourcesSpec(Section):
+    """What a trial of own training code may take of a machine."""
+
+    cpus: Positive | None = None
+    """Threads that PyTorch may use in it; by default those of the worker."""
+    memory: Annotated[str, PlainValidator(_memory, json_schema_input_type=str)] | None = None
+    """Memory of its processes, such as `8 GB`: a trial that takes more fails."""
+    minutes: Annotated[float, Field(gt=0)] | None = None
+    """Minutes that a trial may take on a worker: one that takes longer fails."""
+    per_gpu: Annotated[int, Field(ge=1, le=64)] = 1
+    """Trials that a worker runs at once on its GPU; on a CPU it is one."""
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The most memory in bytes; None: no limit."""
+        return None if self.memory is None else size_of(self.memory)

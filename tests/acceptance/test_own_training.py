@@ -1,0 +1,208 @@
+"""Own training code: budgets, kills, errors and what is handed over, by the real command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from tests.acceptance.conftest import Command
+
+TRAIN = """
+import os, time
+from pathlib import Path
+import torch
+
+def train(run):
+    weights = run.save(weights=torch.zeros(2), seen=[])
+    seen = weights["seen"]
+    for epoch in run.epochs():
+        if Path("wait").exists() and epoch == 2:
+            time.sleep(1.0)  # longer than the least between two checkpoints
+        while Path("wait").exists() and epoch > 2:
+            Path(f"pid-{run.seed}").write_text(str(os.getpid()))
+            time.sleep(0.01)
+        seen.append(epoch)
+        weights["weights"] += run.lr
+        print("epoch", epoch)
+        run.report(error=abs(run.lr - 0.1) + 1 / epoch, seen=len(seen))
+"""
+
+STUDY = """
+name: own
+train: {function: "train.py:train"}
+metric: {name: error, direction: minimize}
+parameters:
+  lr: {min: 0.001, max: 1.0, log: true}
+  kind: {values: [plain, other]}
+search: {sampler: random, pruner: none}
+budget: {trials: 8, epochs: 4}
+"""
+
+
+def write(command: Command, code: str = TRAIN, study: str = STUDY) -> Path:
+    (command.folder / "train.py").write_text(code)
+    return command.file(study)
+
+
+def awaited(happened: Callable[[], object], limit_s: float = 60) -> None:
+    deadline = time.monotonic() + limit_s
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def children_of(command: Command) -> list[psutil.Process]:
+    """The processes in which own code runs."""
+    found = []
+    for file in command.folder.glob("pid-*"):
+        try:
+            process = psutil.Process(int(file.read_text() or 0))
+            found += [process] if process.status() != psutil.STATUS_ZOMBIE else []
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def whole(command: Command, trials: int = 8) -> list[dict]:
+    """The trials, each with all its epochs once."""
+    rows = command.json("trials", "own")
+    assert len(rows) == trials
+    assert {row["state"] for row in rows} == {"COMPLETE"}
+    assert all([*row["curve"]] == ["1", "2", "3", "4"] for row in rows)
+    return rows
+
+
+def test_a_search_and_what_it_hands_over(command: Command) -> None:
+    file = write(command)
+    said = command.run("check", file).stdout
+    assert "own training code, train.py:train, minimize error" in said
+    command.run("run", file, "--workers", "2")
+    rows = whole(command)
+    assert {row["params"]["kind"] for row in rows} == {"plain", "other"}
+    assert all(row["metrics"]["seen"] == 4 for row in rows)
+
+    best = min(rows, key=lambda row: row["value"])
+    shown = command.run("best", "own").stdout
+    assert f"best of own: trial {best['number']}, error" in shown
+    command.run("best", "own", "--save", "net")
+    state = torch.load(command.folder / "net" / "state.pt", weights_only=True)
+    assert state["seen"] == [1, 2, 3, 4]
+    assert torch.allclose(state["weights"], torch.full((2,), 4 * best["params"]["lr"]))
+    run = json.loads((command.folder / "net" / "run.json").read_text())
+    assert run["params"] == best["params"]
+    assert run["metrics"]["error"] == best["value"]
+    assert "has a run in it already" in command.run("best", "own", "--save", "net", code=5).stderr
+    command.run("best", "own", "--save", "net", "--force")
+
+    log = command.run("logs", "own", best["number"]).stdout
+    assert log == "".join(f"epoch {n}\n" for n in (1, 2, 3, 4))
+    assert "no trial 99" in command.run("logs", "own", "99", code=6).stderr
+    assert "of which there is no finish" in command.run("final", "own", code=5).stderr
+    assert "plan times networks" in command.run("plan", file, code=5).stderr
+    following = command.run("next", "own").stdout
+    assert command.file(following, "next.yaml").exists()
+    command.run("check", "next.yaml")
+
+
+def test_the_first_error_stops_the_study_and_costs_nothing(command: Command) -> None:
+    file = write(command, TRAIN.replace("run.lr", "run.rate"))
+    line = command.run("run", file, "--workers", "2", code=9).stderr
+    assert "is stopped, as its code fails: train.py, line 16: AttributeError" in line
+    assert "the study has no parameter 'rate'; it has epochs, kind, lr" in line
+    ended = command.json("status", "own")["ended"]
+    assert 1 <= ended <= 2
+    assert "AttributeError" in command.run("logs", "own").stdout
+    write(command)
+    command.run("run", file, "--workers", "2")
+    rows = command.json("trials", "own")
+    assert sum(row["state"] == "COMPLETE" for row in rows) == 8, "the whole budget"
+    assert len(rows) == 8 + ended
+    assert len({row["params"]["lr"] for row in rows}) == 8, "those that failed are run again"
+
+
+def test_an_error_after_that_costs_its_trial(command: Command) -> None:
+    code = TRAIN.replace(
+        "        print", "        assert run.kind == 'plain' or epoch < 3\n        print"
+    )
+    write(command, code)
+    command.run("run", "study.yaml")
+    rows = command.json("trials", "own")
+    failed = [row for row in rows if row["params"]["kind"] == "other"]
+    assert {row["state"] for row in failed} == {"FAIL"}
+    assert all("AssertionError" in row["reason"] for row in failed)
+    assert all(row["state"] == "COMPLETE" for row in rows if row not in failed)
+
+
+def test_the_same_error_again_and_again_takes_the_worker_off(command: Command) -> None:
+    code = TRAIN.replace("        print", "        assert epoch < 3\n        print")
+    write(command, code)
+    line = command.run("run", "study.yaml", code=9).stderr
+    assert "fail here one after another, with the same error: train.py, line" in line
+    rows = command.json("trials", "own")
+    assert [row["state"] for row in rows].count("FAIL") == 3, "the rest of the budget is kept"
+
+
+@pytest.mark.parametrize("killed", ["worker", "child"])
+def test_what_is_killed_in_an_epoch(command: Command, killed: str) -> None:
+    """A worker costs nothing, and the curve has no hole; a child costs its trial."""
+    write(command)
+    (command.folder / "wait").touch()
+    command.run("submit", "study.yaml")
+    arguments = ("worker", "own", "--until-done", "--code", ".", "--lease-s", "3")
+    first = command.start(*arguments)
+    awaited(lambda: children_of(command))
+    (child,) = children_of(command)
+    awaited(lambda: command.json("trials", "own")[0]["epoch"] == 2)
+    if killed == "worker":
+        os.kill(first.pid, signal.SIGKILL)
+        awaited(lambda: not children_of(command))
+        (command.folder / "wait").unlink()
+        command.run(*arguments)
+        rows = whole(command)
+        assert all(row["metrics"]["seen"] == 4 for row in rows)
+        assert rows[0]["attempts"] == 2
+        return
+    child.kill()
+    (command.folder / "wait").unlink()
+    first.wait(60)
+    rows = command.json("trials", "own")
+    assert [row["state"] for row in rows] == ["FAIL"] + 7 * ["COMPLETE"]
+    assert rows[0]["reason"] == "error: its process was killed by signal 9 (SIGKILL)"
+
+
+def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(command: Command) -> None:
+    file = write(command)
+    (command.folder / "wait").touch()
+    process = command.start("run", file, "--workers", "2")
+    awaited(lambda: len(children_of(command)) == 2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    awaited(lambda: not children_of(command))
+    (command.folder / "wait").unlink()
+    command.run("run", file)
+    whole(command)
+
+
+def test_faults_of_a_study_file(command: Command) -> None:
+    study = STUDY.replace("train.py:train", "train.py:tran").replace("epochs: 4", "hours: 1")
+    study = study.replace("kind:", "seed:") + "data: {source: digits}\nfinal: {top: 1}\n"
+    lines = command.run("check", write(command, study=study), code=2).stderr
+    for line in (
+        "train.function: expected def tran or class tran in train.py",
+        "budget.epochs: expected the most epochs that train may report; got nothing",
+        "parameters.seed: expected another name, as run.seed means something else",
+        "data: expected no data, as train says what trains",
+        "final: expected no finish",
+    ):
+        assert line in lines
+    plain = STUDY.replace("{name: error, direction: minimize}", "error")
+    lines = command.run("check", command.file(plain), code=2).stderr
+    assert "metric: expected name and direction, such as {name: accuracy, direction" in lines

@@ -1,0 +1,411 @@
+"""Own training code in processes of its own: what it may do, and what becomes of its trial then."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from hpsearch.children.log import text_of
+from hpsearch.children.process import Nursery
+from hpsearch.children.runner import Children, Job
+from hpsearch.code import Code
+from hpsearch.errors import CheckpointError
+from hpsearch.runner import Failure, Report, Saved
+from hpsearch.runner.candidate import Candidate
+from hpsearch.runner.epoch import Keeping
+
+LIMIT_S = 60.0
+
+SIMPLE = """
+def train(run):
+    for epoch in run.epochs():
+        run.report(score=run.width / epoch)
+"""
+
+SAVES = """
+import torch
+from torch import nn
+
+def train(run):
+    net = nn.Linear(2, run.width)
+    generator = torch.Generator().manual_seed(run.seed % 100)
+    history = run.save(net=net, generator=generator, history=[])["history"]
+    for epoch in run.epochs():
+        inputs = torch.randn(8, 2, generator=generator)
+        loss = net(inputs).square().mean()
+        gradients = torch.autograd.grad(loss, [*net.parameters()], allow_unused=True)
+        with torch.no_grad():
+            for weight, gradient in zip(net.parameters(), gradients):
+                weight -= 0.1 * gradient
+        history.append(epoch)
+        print("epochs", history)
+        run.report(score=loss)
+"""
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    """One for all tests: a copy of this process."""
+    made = Nursery("cpu")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def children(nursery: Nursery, tmp_path: Path) -> Iterator[Callable[..., Children]]:
+    made: list[Children] = []
+
+    def of(code: str, *, places: int = 1, keeping: Keeping | None = None, **job: Any) -> Children:
+        (tmp_path / "train.py").write_text(code)
+        wanted = Job("train.py:train", Code.at(tmp_path), "score", "minimize", **job)
+        logs = tmp_path / "logs"
+        made.append(Children(wanted, nursery, "cpu", places=places, keeping=keeping, logs=logs))
+        return made[-1]
+
+    yield of
+    for runner in made:
+        runner.close()
+
+
+def candidate(key: int = 0, epochs: int = 3, **params: Any) -> Candidate:
+    return Candidate(key, "train.py:train", {"width": 4, "epochs": epochs, **params}, 1234 + key)
+
+
+def all_reports(runner: Children) -> list[Report]:
+    """Every report until each candidate is at its end."""
+    reports, deadline = list[Report](), time.monotonic() + LIMIT_S
+    while runner.keys:
+        assert time.monotonic() < deadline
+        for report in runner.reports(1.0):
+            reports.append(report)
+            if report.finished or report.failure:
+                runner.remove(report.key)
+    return reports
+
+
+def failure(runner: Children, **params: Any) -> Report:
+    """The report of the one candidate, which fails."""
+    runner.add(candidate(**params))
+    report = all_reports(runner)[-1]
+    assert report.failure is not None
+    return report
+
+
+def gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_a_trial_reports_its_epochs_and_another_follows_in_the_same_process(children) -> None:
+    runner = children("import os\n" + SIMPLE.replace("score=", "pid=os.getpid(), score="))
+    for key in (1, 2):
+        runner.add(candidate(key))
+    reports = all_reports(runner)
+    for key in (1, 2):
+        own = [r for r in reports if r.key == key]
+        assert [r.last.epoch for r in own] == [1, 2, 3]
+        assert [r.last.value for r in own] == [4, 2, 4 / 3]
+        assert [r.finished for r in own] == [False, False, True]
+    assert len({r.last.metrics["pid"] for r in reports}) == 1
+
+
+def test_a_fresh_process_a_trial(children) -> None:
+    code = "import os\n" + SIMPLE.replace("score=", "pid=os.getpid(), score=")
+    runner = children(code, fresh=True)
+    for key in (1, 2):
+        runner.add(candidate(key))
+    assert len({r.last.metrics["pid"] for r in all_reports(runner)}) == 2
+
+
+def test_as_many_at_once_as_there_are_places(children) -> None:
+    runner = children(SIMPLE, places=3)
+    assert runner.stacks
+    for key in range(3):
+        runner.add(candidate(key))
+    assert {r.key for r in all_reports(runner)} == {0, 1, 2}
+
+
+def test_the_best_epoch_counts_or_the_last(children) -> None:
+    code = SIMPLE.replace("run.width / epoch", "abs(epoch - 2)")
+    runner = children(code, keeping=Keeping(best=True))
+    runner.add(candidate())
+    assert [r.kept.epoch for r in all_reports(runner)] == [1, 2, 2]
+    runner = children(code, keeping=Keeping(best=True, stop_after=2))
+    runner.add(candidate(epochs=9))
+    assert [r.finished for r in all_reports(runner)] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_trial_goes_on_from_its_checkpoint_as_if_nothing_had_been(children, stop: int) -> None:
+    runner = children(SAVES, keeping=Keeping(best=True))
+    runner.add(candidate(epochs=4))
+    whole = [r.last.value for r in all_reports(runner)]
+    runner.add(candidate(epochs=4))
+    saved = None
+    while saved is None:
+        for report in runner.reports(1.0):
+            if report.last.epoch == stop:
+                saved = runner.saved(report.key)
+    runner.remove(0)
+    again = children(SAVES, keeping=Keeping(best=True))
+    again.add(candidate(epochs=4), Saved(dict(saved.state)))
+    assert [r.last.value for r in all_reports(again)] == whole[stop:]
+    assert saved.state["own"]["last"]["history"] == list(range(1, stop + 1))
+    assert list(saved.state["own"]["last"]) == ["net", "generator", "history"]
+
+
+def test_what_was_saved_is_that_of_the_best_epoch_beside_the_last(children) -> None:
+    code = """
+def train(run):
+    state = run.save(epochs=[])
+    for epoch in run.epochs():
+        state["epochs"].append(epoch)
+        run.report(score=abs(epoch - 2))
+"""
+    runner = children(code, keeping=Keeping(best=True))
+    runner.add(candidate(epochs=3))
+    saved = {}
+    while runner.keys:
+        for report in runner.reports(1.0):
+            saved[report.last.epoch] = runner.saved(0)
+            if report.finished:
+                runner.remove(0)
+    own = {epoch: of.state["own"] for epoch, of in saved.items()}
+    assert own[2] == {"last": {"epochs": [1, 2]}, "best": None}
+    assert own[3] == {"last": {"epochs": [1, 2, 3]}, "best": {"epochs": [1, 2]}}
+    assert saved[3].kept_epoch == 2
+
+
+def test_a_checkpoint_of_the_last_epoch_gives_its_report_again(children) -> None:
+    runner = children(SIMPLE)
+    runner.add(candidate(epochs=2))
+    for _ in range(2):
+        (report,) = runner.reports(10.0)
+    saved = runner.saved(0)
+    runner.remove(0)
+    runner.add(candidate(epochs=2), saved)
+    (again,) = runner.reports(1.0)
+    assert again == report
+
+
+def test_code_that_saves_nothing_begins_again(children) -> None:
+    runner = children(SIMPLE)
+    runner.add(candidate(epochs=3))
+    list(runner.reports(10.0))
+    saved = runner.saved(0)
+    runner.remove(0)
+    with pytest.raises(CheckpointError, match=r"run\.save"):
+        runner.add(candidate(epochs=3), saved)
+    with pytest.raises(CheckpointError, match="not of candidate"):
+        runner.add(candidate(epochs=3, width=5), saved)
+
+
+def test_returning_early_is_an_end(children) -> None:
+    runner = children("def train(run):\n    run.report(score=1)\n    run.report(score=2)\n")
+    runner.add(candidate(epochs=9))
+    *_, report = all_reports(runner)
+    assert report.finished
+    assert report.last.epoch == 2
+    assert report.message == "returned after epoch 2"
+
+
+def test_reports_beyond_the_last_epoch_are_ignored_with_one_line(children, tmp_path) -> None:
+    code = "def train(run):\n    for n in range(9):\n        run.report(score=n)\n"
+    runner = children(code)
+    runner.add(candidate(epochs=2))
+    assert len(all_reports(runner)) == 2
+    while "run.report is ignored" not in (text_of(tmp_path / "logs", 0) or ""):
+        time.sleep(0.01)  # its function goes on after its last report counted
+    assert text_of(tmp_path / "logs", 0).count("run.report is ignored") == 1
+
+
+MISBEHAVES = {
+    "raises": ("    raise KeyError('width')", "train.py, line 3: KeyError: 'width'"),
+    "sys.exit": ("    import sys\n    sys.exit(3)", "train.py, line 4: SystemExit: 3"),
+    "os._exit": ("    import os\n    os._exit(3)", "its process ended with exit code 3"),
+    "segfault": (
+        "    import ctypes\n    ctypes.string_at(0)",
+        "its process was killed by signal 11 (SIGSEGV)",
+    ),
+    "abort": ("    import os\n    os.abort()", "its process was killed by signal 6 (SIGABRT)"),
+    "closes everything": (
+        "    import os\n    os.closerange(0, 256)\n    run.report(score=1)", "its process"
+    ),
+    "interrupts itself": ("    raise KeyboardInterrupt", "train.py, line 3: KeyboardInterrupt"),
+    "recursion": (
+        "    f = lambda: f()\n    f()", "train.py, line 3: RecursionError: maximum recursion depth"
+    ),
+    "no report": ("    return 3", "train.py:train returned without a report"),
+    "no metric": ("    run.report(loss=1)", "lacks 'score', which the study improves; it has loss"),
+    "a text": ("    run.report(score='0.9')", "score is a text, '0.9'; expected a number"),
+    "a list": ("    run.report(score=[1])", "score is a list, and no single number"),
+    "a tensor": (
+        "    import torch\n    run.report(score=torch.ones(2))", "score is a Tensor, and no single"
+    ),
+    "an epoch without a report": (
+        "    for epoch in run.epochs():\n        pass", "epoch 1 ended without run.report(...)"
+    ),
+    "no such parameter": (
+        "    run.depth", "the study has no parameter 'depth'; it has bad, epochs, width"
+    ),
+    "changes a parameter": ("    run.width = 5", "the parameter width cannot be changed"),
+    "changes params": ("    run.params['width'] = 5", "does not support item assignment"),
+    "saves a lambda": (
+        "    run.save(f=lambda: 1)\n    run.report(score=1)",
+        "run.save: f is a function, which a checkpoint cannot hold",
+    ),
+    "saves a lambda inside": (
+        "    run.save(f={'a': [object()]})\n    run.report(score=1)",
+        "run.save: f['a'][0] is a object",
+    ),
+    "imports what is not there": ("    import nowhere", "No module named 'nowhere'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", MISBEHAVES)
+def test_what_goes_wrong_costs_one_trial(children, tmp_path: Path, way: str) -> None:
+    body, message = MISBEHAVES[way]
+    broken = f"def train(run):\n    print('it began', flush=True)\n{body}\n"
+    code = f"{broken}\nbroken = train\n{SIMPLE}\nwell = train\n"
+    code += "def train(run):\n    (broken if run.params['bad'] else well)(run)\n"
+    runner = children(code, keeping=Keeping(best=True))
+    runner.add(candidate(7, bad=True))
+    runner.add(candidate(8, bad=False))
+    reports, saved = list[Report](), None
+    while runner.keys:
+        for report in runner.reports(1.0):
+            reports.append(report)
+            saved = saved or report.failure or runner.saved(report.key)
+            if report.finished or report.failure:
+                runner.remove(report.key)
+    (failed,) = [r for r in reports if r.key == 7 and r.failure]
+    assert failed.failure is Failure.ERROR
+    assert message in failed.message
+    assert "\n" not in failed.message
+    assert "it began" in failed.log
+    assert [r.last.epoch for r in reports if r.key == 8] == [1, 2, 3], "the next one is unharmed"
+
+
+def test_values_that_are_not_finite(children) -> None:
+    code = "def train(run):\n    run.report(score=1, more=float('nan'))\n"
+    runner = children(code + "    run.report(score=float('nan'))\n")
+    report = failure(runner)
+    assert report.failure is Failure.DIVERGED
+    assert report.message == "score became nan in epoch 2"
+    assert report.last.metrics == {"score": 1.0}, "what is not finite beside it is left out"
+
+
+def test_an_import_of_code_that_the_study_does_not_have(children, tmp_path: Path) -> None:
+    runner = children("import later\n" + SIMPLE)
+    (tmp_path / "later.py").write_text("print('it ran')\n")
+    report = failure(runner)
+    assert "later.py" in report.message
+    assert "is not part of the study's own code" in report.message
+    assert "it ran" not in report.log
+
+
+def test_a_trial_that_takes_too_long_or_too_much(children) -> None:
+    runner = children("import time\ndef train(run):\n    time.sleep(600)\n", seconds=0.6)
+    report = failure(runner)
+    assert report.message == "it took longer than 0.01 minutes (resources.minutes)"
+    code = "def train(run):\n    held = bytearray(600_000_000)\n    run.report(score=1)\n" \
+           "    import time\n    time.sleep(600)\n"  # fmt: skip
+    report = failure(children(code, memory_bytes=500_000_000))
+    assert report.failure is Failure.OUT_OF_MEMORY
+    assert "of memory, and may take 500 MB (resources.memory)" in report.message
+
+
+def test_no_process_is_left_alive(children, nursery: Nursery) -> None:
+    """Not one that is removed while it computes, nor what it has started."""
+    code = """
+import os, subprocess, time
+def train(run):
+    other = subprocess.Popen(["sleep", "600"])
+    run.report(score=1, pid=os.getpid(), other=other.pid)
+    time.sleep(600)
+"""
+    runner = children(code)
+    runner.add(candidate())
+    (report,) = runner.reports(LIMIT_S)
+    list(runner.reports(0.1))  # it sleeps by now
+    runner.remove(0)
+    pids = [int(report.last.metrics[name]) for name in ("pid", "other")]
+    deadline = time.monotonic() + LIMIT_S
+    while not all(map(gone, pids)):
+        nursery._server.poll()
+        assert time.monotonic() < deadline
+
+
+def test_a_process_in_which_something_is_left_is_not_used_again(children) -> None:
+    code = """
+import os, threading
+def train(run):
+    if run.params["odd"]:
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    run.report(score=1, pid=os.getpid())
+"""
+    runner = children(code)
+    for key, odd in enumerate([False, True, False]):
+        runner.add(candidate(key, epochs=1, odd=odd))
+    first, second, third = (r.last.metrics["pid"] for r in all_reports(runner))
+    assert first == second
+    assert third != first
+
+
+def test_what_it_writes_is_kept_by_trial_in_bounds(children, tmp_path: Path) -> None:
+    code = """
+import sys
+def train(run):
+    print("first of", run.own)
+    for _ in range(run.lines):
+        sys.stdout.write("x" * 99_999 + "\\n")
+    sys.stdout.write("last of %d" % run.own)
+    run.report(score=1)
+"""
+    runner = children(code)
+    for key, lines in ((1, 0), (2, 400), (3, 0)):
+        runner.add(candidate(key, epochs=1, own=key, lines=lines))
+    all_reports(runner)
+    runner.close()
+    logs = tmp_path / "logs"
+    for key in (1, 3):
+        assert text_of(logs, key) == f"first of {key}\nlast of {key}"
+    long = text_of(logs, 2)
+    assert long.startswith("first of 2\n")
+    assert long.endswith("last of 2")
+    assert "what came between is not kept" in long
+    assert sum(file.stat().st_size for file in logs.iterdir()) < 21 << 20
+
+
+def test_a_worker_that_is_killed_takes_its_children_with_it(tmp_path: Path) -> None:
+    """Even where the children's own line is held by others."""
+    (tmp_path / "train.py").write_text(
+        "import os, time\ndef train(run):\n    open('pid', 'w').write(str(os.getpid()))\n"
+        "    os.rename('pid', 'there')\n    time.sleep(600)\n"
+    )
+    pid = os.fork()
+    if pid == 0:
+        os.chdir(tmp_path)
+        job = Job("train.py:train", Code.at(tmp_path), "score", "minimize")
+        runner = Children(job, Nursery("cpu"), "cpu")
+        runner.add(candidate())
+        while True:
+            list(runner.reports(1.0))
+    there, deadline = tmp_path / "there", time.monotonic() + LIMIT_S
+    while not there.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    child = int(there.read_text())
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    while not gone(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
