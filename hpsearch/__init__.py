@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpsearch._version import __version__
+from hpsearch.children.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from typing import Any
 
-    from hpsearch.children.run import Run
     from hpsearch.children.standalone import Result
     from hpsearch.handover.predictor import Predictor
 
-__all__ = ["__version__", "load", "standalone"]
+__all__ = ["Run", "__version__", "load", "standalone"]
 
 
 def load(folder: Path | str, code: Path | str | None = None) -> Predictor:

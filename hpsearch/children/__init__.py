@@ -6,3 +6,5 @@
 `run` is what a user's function is given, `child` the process that calls it, `process` that process
 as the worker sees it, and `runner` the runner. Nothing here knows of Optuna, SQL or study files.
 """
+
+__all__: list[str] = []

@@ -571,9 +571,10 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield f"resume {study.name}", "open it again; then run it again"
     yield f"trials {study.name} --top 10", "the best trials"
     if study.state == "done" and snapshot.network is not None and snapshot.network.checkpoint:
-        own = f" --code {shlex.quote(_shortest(study.base))}" if study.code else ""
+        trains = snapshot.spec.train is not None
+        own = f" --code {shlex.quote(_shortest(study.base))}" if study.code and not trains else ""
         save = f"best {study.name} --save {free(f'{study.name}-net')}{own}"
-        yield save, "save its network"
+        yield save, "keep what it saved" if trains else "save its network"
     over = study.finish == "done"  # what failed in a finish that has ended is not run again
     failed = [t for t in snapshot.trials if t.state == "FAIL" and not (over and t.stage == FINAL)]
     if any(not trial.untrainable for trial in failed) and not study.is_out_of_time:

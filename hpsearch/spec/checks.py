@@ -104,6 +104,9 @@ def check(
     )
     sections = _fitting(_sections(content, network_, faults), faults)
     head, data, network, search, budget, retry, final = sections
+    for key in ("data", "network") if own is None else ():
+        if key not in content:  # once misspelt keys are noted, which is then no fault of its own
+            faults.add((key,), "a value", "nothing")
     if own:
         found = (
             entries(content.get("parameters", {}), own.settings, faults) if found is None else found
@@ -164,9 +167,6 @@ def _own_training(
         names = names_in(content.get("parameters"), faults)
         names = [entry.name for entry in found] if found is not None else names
         return own_training(content, names, faults, code)
-    for key in ("data", "network"):
-        if key not in content:
-            faults.add((key,), "a value", "nothing")
     if "resources" in content:
         expected = "no resources: they are for own training code, which train names"
         faults.add(("resources",), expected, "some")

@@ -17,6 +17,7 @@ from hpsearch.spec.parameters import AUTO, MOST_STEPS, MOST_VALUES
 from hpsearch.spec.settings import GROUPS, Setting
 from hpsearch.spec.source import SOURCES, DataSpec
 from hpsearch.spec.task import TASKS, training
+from hpsearch.spec.train import OwnMetric
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,9 +42,11 @@ def schema(
     trained = training(tasks)
     found = StudySections.model_json_schema()
     keys, definitions = found["properties"], found["$defs"]
-    keys["network"]["properties"]["family"]["enum"] = [family.name for family in families]
-    about = keys["network"]["description"]
-    keys["network"] = {"description": about, "anyOf": [keys["network"], _OWN_NETWORK]}
+    network, train = definitions.pop("NetworkSection"), definitions.pop("TrainSpec")
+    network["properties"]["family"]["enum"] = [family.name for family in families]
+    about = network["description"]
+    keys["network"] = {"description": about, "anyOf": [network, _OWN_NETWORK]}
+    keys["train"] = {**train, "description": keys["train"]["description"]}
     definitions["when"] = {
         "description": "The parameter exists only where others have these values.",
         "type": "object",
@@ -59,6 +62,7 @@ def schema(
     metrics = [*dict.fromkeys(metric.name for task in tasks for metric in task.metrics)]
     definitions["MetricSpec"]["properties"]["name"]["enum"] = metrics
     keys["metric"]["anyOf"][0] = {"enum": metrics}
+    keys["metric"]["anyOf"].append(OwnMetric.model_json_schema())
     for name, ways in _by_name(trained).items():
         definitions[f"training.{name}"] = ways[0] if len(ways) == 1 else {"anyOf": ways}
     for family in families:
@@ -78,7 +82,8 @@ def schema(
         "title": "hpsearch study",
     }
     start |= _without_titles(found)
-    return {**start, "allOf": [_where(family) for family in families]}
+    subjects = [{"required": ["data", "network"]}, {"required": ["train"]}]
+    return {**start, "anyOf": subjects, "allOf": [_where(family) for family in families]}
 
 
 def _of_source(source: Source, tasks: Iterable[Task], definitions: Schema) -> Schema | None:

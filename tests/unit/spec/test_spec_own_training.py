@@ -1,0 +1,125 @@
+"""Own training code in a study file: what is read, what is a fault, what the database keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpsearch.spec import StudyFaultsError, StudySpec, load, schema, write
+from hpsearch.spec.document import read
+from hpsearch.spec.faults import Faults
+
+STUDY = """
+name: own
+train: {function: "train.py:train", fresh: true}
+metric: {name: score, direction: minimize}
+resources: {memory: 2 GB, minutes: 1.5}
+parameters:
+  architecture:
+    width: {values: [8, 16]}
+    sizes: {values: [[8, 8], [16]]}
+  learning_rate:
+    lr: {min: 0.001, max: 1.0, log: true, default: 0.1}
+    optimizer: {values: [adam, lion, null]}
+    momentum: {min: 0, max: 1, when: {optimizer: lion}}
+    nesterov: true
+start: [{width: 16}]
+budget: {trials: 9, epochs: 5}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "train.py").write_text("def train(run): ...\n")
+    return tmp_path / "study.yaml"
+
+
+def faults(file: Path, text: str) -> str:
+    file.write_text(text)
+    with pytest.raises(StudyFaultsError) as caught:
+        load(file)
+    return str(caught.value)
+
+
+def test_any_parameters_are_searched(file: Path) -> None:
+    file.write_text(STUDY)
+    spec = load(file)
+    assert spec.data is None
+    assert (spec.metric, spec.direction) == ("score", "minimize")
+    assert spec.code == ("train.py:train",)
+    assert spec.resources.memory_bytes == 2_000_000_000
+    assert spec.settings({"width": 8}) == {
+        "width": 8, "sizes": None, "lr": None, "optimizer": None, "momentum": None,
+        "nesterov": True, "epochs": 5,
+    }  # fmt: skip
+    assert {p.name: p.group for p in spec.space}["lr"] == "learning_rate"
+
+
+def test_the_database_and_a_file_give_it_back(file: Path) -> None:
+    file.write_text(STUDY)
+    spec = load(file)
+    again = StudySpec.from_document(spec.document)
+    assert again.digest == spec.digest
+    assert again.train == spec.train
+    assert again.resources == spec.resources
+    file.write_text(write(spec))
+    assert load(file).digest == spec.digest
+
+
+def test_the_schema_knows_it() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    validator = jsonschema.Draft202012Validator(schema())
+    assert validator.is_valid(read(STUDY, Faults()))
+    assert not validator.is_valid(read(STUDY.replace("train: {", "trains: {"), Faults()))
+    assert not validator.is_valid(read(STUDY.replace("minimize", "smaller"), Faults()))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("train.py:train", "train.py:fit", "train.function: expected def fit or class fit"),
+        ("train.py:train", "../train.py:train", "train.function: expected FILE.py:FUNCTION"),
+        ("{function:", "{functoin:", "train.functoin"),
+        ("epochs: 5", "hours: 1", "budget.epochs: expected the most epochs that train may report"),
+        ("minimize", "min", "metric.direction: expected one of maximize, minimize"),
+        ("{name: score, direction: minimize}", "score", "metric: expected name and direction"),
+        ("memory: 2 GB", "memory: lots", "resources.memory: expected a size such as 8 GB"),
+        ("minutes: 1.5", "minutes: 0", "resources.minutes: expected a number above 0"),
+        ("width:", "seed:", "parameters.architecture.seed: expected another name"),
+        ("width:", "hidden-size:", "expected a name that Python can have"),
+        ("[8, 16]", "[8, 1.5, [0.5]]", "expected a number, a text, true, false, null or a list"),
+        ("when: {optimizer: lion}", "when: {optim: lion}", "expected another parameter"),
+        ("budget:", "data: {source: digits}\nbudget:", "data: expected no data, as train says"),
+        ("budget:", "network: {family: mlp}\nbudget:", "network: expected no network, as train"),
+        ("budget:", "final: {top: 1}\nbudget:", "final: expected no finish"),
+        ("start: [{width: 16}]", "start: [{width: 17}]", "start"),
+    ],
+)
+def test_faults(file: Path, old: str, new: str, expected: str) -> None:
+    assert old in STUDY
+    assert expected in faults(file, STUDY.replace(old, new, 1))
+
+
+def test_a_batch_size_of_its_own_has_no_auto(file: Path) -> None:
+    text = STUDY.replace("width: {values: [8, 16]}", "batch_size: {min: 8, max: auto}")
+    assert "batch_size.max: expected a number" in faults(
+        file, text.replace("start: [{width: 16}]", "")
+    )
+
+
+def test_a_study_of_networks_has_neither(file: Path) -> None:
+    text = "name: s\nparameters: {lr: 0.1}\nresources: {cpus: 2}\nbudget: {trials: 1}\n"
+    lines = faults(file, text)
+    assert "data: expected a value; got nothing" in lines
+    assert "network: expected a value; got nothing" in lines
+    assert "resources: expected no resources: they are for own training code" in lines
+
+
+def test_a_parameter_called_epochs_bounds_a_trial(file: Path) -> None:
+    file.write_text(STUDY.replace("width: {values: [8, 16]}", "epochs: {values: [2, 4]}").replace(
+        "start: [{width: 16}]", ""
+    ))  # fmt: skip
+    assert load(file).settings({"epochs": 2})["epochs"] == 2
+    text = file.read_text().replace("[2, 4]", "[2, 9]")
+    assert "at most budget.epochs (5)" in faults(file, text)
