@@ -111,11 +111,12 @@ def study_file(families: Collection[Family], tasks: Collection[Task]) -> Iterato
     found = schema(families, tasks, named_sources())
     yield HEAD
     yield "## The keys\n"
-    required = set(found.get("required", ()))
+    needed = dict.fromkeys(found["anyOf"][0]["required"], "required without `train`")
+    needed |= dict.fromkeys(found["required"], "required")
     yield table(
         ("key", "meaning", "default"),
         (
-            (name, key.get("description", ""), "required" if name in required else default_of(key))
+            (name, key.get("description", ""), needed.get(name, default_of(key)))
             for name, key in found["properties"].items()
         ),
     )

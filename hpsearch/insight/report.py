@@ -172,7 +172,10 @@ class Snapshot:
         the loss of numbers, and of a loss that is measured in another way than the usual one."""
         data = self.study.data or {}
         every = [data.get("baseline") or {"values": {}}, *data.get("baselines", ())]
-        if self.metric == LOSS and not all(map(self.task.is_usual_scale, self._losses)):
+        task = self.task
+        if task is None or (
+            self.metric == LOSS and not all(map(task.is_usual_scale, self._losses))
+        ):
             return ()
         return tuple(
             (answer["name"], float(answer["values"][self.metric]))

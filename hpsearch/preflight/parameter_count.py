@@ -57,7 +57,7 @@ def parameter_count(
         shape: The same.
         classes: The names of the target's; none where it is a number.
     """
-    task = TASKS[spec.data.task] if spec.data.task else usual("classes" if classes else "numbers")
+    task = TASKS[spec.task] if spec.task else usual("classes" if classes else "numbers")
     problem = Problem(task.name, kind, shape, 0, classes)  # type: ignore[arg-type]
     chosen = spec.settings(default_point(spec))
     default = _count(spec, problem, chosen)  # which imports what the family needs

@@ -31,6 +31,7 @@ from hpsearch.store.values import STOPPED, UNTRAINABLE, Study
 __all__ = [
     "REACH",
     "Deal",
+    "add_refused",
     "add_retries",
     "add_stopped",
     "completed",
