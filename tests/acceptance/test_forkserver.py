@@ -236,7 +236,7 @@ def test_who_asks_all_processes_to_leave_does_not_end_the_server() -> None:
     server = warm_server()
     end_of(server, server.fork("first", ["--version"]))  # it has loaded
     for signum in (signal.SIGTERM, signal.SIGINT):
-        server._popen.send_signal(signum)
+        server._process.send_signal(signum)
     assert end_of(server, server.fork("second", ["--version"])).code == 0
     assert server.poll() is None
     server.close()
