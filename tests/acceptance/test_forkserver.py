@@ -256,7 +256,7 @@ def test_what_the_server_said_before_it_died_is_heard(server: ForkServer, url: s
     dying = warm_server()
     first = dying.fork("first", ["--version"])
     until(dying, lambda: first.pid is not None)
-    process = psutil.Process(dying._popen.pid)
+    process = psutil.Process(dying._process.pid)
     time.sleep(0.5)  # that it has ended is told; nobody listens here
     process.suspend()
     late = dying.fork("late", ["--version"])
