@@ -74,6 +74,12 @@ def end_of(server: ForkServer, forked: Forked) -> End:
     return end
 
 
+def pid_of(server: ForkServer) -> int:
+    process: Any = server._process
+    pid: int = process.pid
+    return pid
+
+
 def server_of(worker: psutil.Process) -> psutil.Process:
     return psutil.Process(worker.ppid())
 
@@ -236,7 +242,7 @@ def test_who_asks_all_processes_to_leave_does_not_end_the_server() -> None:
     server = warm_server()
     end_of(server, server.fork("first", ["--version"]))  # it has loaded
     for signum in (signal.SIGTERM, signal.SIGINT):
-        server._process.send_signal(signum)
+        os.kill(pid_of(server), signum)
     assert end_of(server, server.fork("second", ["--version"])).code == 0
     assert server.poll() is None
     server.close()
@@ -256,7 +262,7 @@ def test_what_the_server_said_before_it_died_is_heard(server: ForkServer, url: s
     dying = warm_server()
     first = dying.fork("first", ["--version"])
     until(dying, lambda: first.pid is not None)
-    process = psutil.Process(dying._process.pid)
+    process = psutil.Process(pid_of(dying))
     time.sleep(0.5)  # that it has ended is told; nobody listens here
     process.suspend()
     late = dying.fork("late", ["--version"])
