@@ -10,8 +10,8 @@ from typing import Any
 from hpsearch.runner import Fit, Report, Saved
 from hpsearch.runner.candidate import Candidate
 from hpsearch.runner.epoch import Epoch
-from hpsearch.spec.family import FAMILIES
-from hpsearch.training.stacking.stack import shape_of, shapes_by
+from hpsearch.sources.dataset import Dataset
+from hpsearch.training.stacking.shaping import Shapes
 
 __all__ = ["NoopArray", "learning_curve"]
 
@@ -30,7 +30,8 @@ class NoopArray:
 
     stacks = True
 
-    def __init__(self, *_arguments: Any, **_options: Any) -> None:
+    def __init__(self, dataset: Dataset, *_arguments: Any, **_options: Any) -> None:
+        self._shapes = Shapes(dataset)
         self._candidates: dict[int, tuple[Candidate, list[Epoch], Iterator[float]]] = {}
 
     @property
@@ -40,11 +41,11 @@ class NoopArray:
 
     def shape(self, candidate: Candidate) -> Hashable:
         """The shape that the network would have."""
-        return shape_of(candidate)
+        return self._shapes(candidate)
 
-    def shaping(self, family: str, task: str | None, names: Iterable[str]) -> frozenset[str]:
+    def shaping(self, example: Candidate, names: Iterable[str]) -> frozenset[str]:
         """The parameters on which that depends."""
-        return frozenset(shapes_by(FAMILIES[family].vocabulary(task), names))
+        return self._shapes.by(example, names)
 
     def fit(self, _candidate: Candidate) -> Fit:
         """How many candidates of the shape of this one are trained at once, and why."""

@@ -103,6 +103,21 @@ def _convolutional(dropout: float) -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
 
 
+class _Gru(nn.Module):
+    """(N, 64) -> (N, 10): a GRU over the rows of 8 x 8 images."""
+
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        self.gru, self.last = nn.GRU(8, 32, batch_first=True), nn.Linear(32, 10)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the state after the last row comes to."""
+        states = self.dropout(self.gru(x.view(-1, 8, 8))[0])
+        outputs: Tensor = self.last(states[:, -1])
+        return outputs
+
+
 def parts(inputs: Floats, targets: Floats, axis: int | None) -> Data:
     """Split as hpsearch splits, and scaled by the training rows: all at once, or by column."""
     from hpsearch.sources.split import stratified
@@ -168,4 +183,5 @@ PROBLEMS: Mapping[str, Problem] = {
     "breast_cancer": Problem(lambda: _table("breast_cancer"), _dense(30, 32, 32, 2), 32, 20, 256),
     "fashion_mnist": Problem(_fashion_mnist, _dense(784, 512, 512, 10), 64, 2, 8),
     "cnn": Problem(lambda: _fashion_mnist(10_000), _convolutional, 64, 3, 8),
+    "gru": Problem(_digits, _Gru, 64, 20, 64),
 }

@@ -215,19 +215,19 @@ def _rows(case: Measured, more: Columns | None) -> Iterator[dict[str, str]]:
             "least to most": f"{_number(min(values))} to {_number(max(values))}",
             "runs": f"{len(runs)}",
             **(more(case, side) if more else {}),
-            "hpsearch is": _verdict(case) if side == "hpsearch" else _times(case, side),
+            "speed-up": _verdict(case) if side == "hpsearch" else _times(case, side),
         }
     for side, why in case.skipped.items():
         empty = dict.fromkeys(more(case, "hpsearch") if more else (), "")
         yield {"what": "", "side": side, f"median, {UNITS[case.figure]}": "", "least to most": "",
-               "runs": "0", **empty, "hpsearch is": f"not run: {why}"}  # fmt: skip
+               "runs": "0", **empty, "speed-up": f"not run: {why}"}  # fmt: skip
 
 
 def _times(case: Measured, peer: str) -> str:
     """Of a figure with a goal of its own, the other side is only a floor."""
     if case.goal is not None and case.goal.seconds is not None:
         return ""
-    return f"{case.times(peer):.1f} times better"
+    return f"{case.times(peer):.1f}"
 
 
 def _verdict(case: Measured) -> str:

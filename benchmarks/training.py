@@ -38,7 +38,10 @@ TITLES = {
     "breast_cancer": ("breast cancer, dense 30-32-32-2", 15.0),
     "fashion_mnist": ("Fashion-MNIST, dense 784-512-512-10", 3.0),
     "cnn": ("10,000 images of Fashion-MNIST, a small convolutional network", 2.0),
+    "gru": ("digits row by row, a GRU of 32 units", 2.0),
 }
+OWN, OWN_TIMES = "own-module", 0.9
+"""The network of `digits` as a module of a user's own, and its speed beside ours at least."""
 DENSE: Mapping[str, tuple[tuple[int, ...], int, int]] = {
     "digits": ((64, 64, 64, 10), 1257, 270),
     "fashion_mnist": ((784, 512, 512, 10), 51_000, 9_000),
@@ -77,6 +80,25 @@ def _cases(options: argparse.Namespace) -> Iterator[Case]:
             name, f"{title}; {trials} trials of {problem.epochs} epochs", sides, Goal(times=times),
             figure="seconds_per_trial", facts=facts,
         )  # fmt: skip
+    yield _own_module(options)
+
+
+def _own_module(options: argparse.Namespace) -> Case:
+    """The same search twice by hpsearch: of a module of a user's own, and of our family."""
+    problem = PROBLEMS["digits"]
+    trials = options.trials or (4 if options.quick else problem.trials)
+    run = functools.partial(_run, by=_hpsearch, trials=trials)
+    return Case(
+        OWN,
+        f"{TITLES['digits'][0]} as a module of one's own; {trials} trials of {problem.epochs} "
+        "epochs",
+        [
+            Side("hpsearch", functools.partial(run, name=OWN)),
+            Side("hpsearch, family mlp", functools.partial(run, name="digits")),
+        ],
+        Goal(times=OWN_TIMES), figure="seconds_per_trial",
+        facts={"trials": trials, "epochs": problem.epochs},
+    )  # fmt: skip
 
 
 def _run(folder: Path, *, by: Any, name: str, trials: int) -> dict[str, Any]:
@@ -130,6 +152,7 @@ def _hpsearch(
     folder: Path, name: str, trials: int, env: Mapping[str, str]
 ) -> tuple[float, list[float]]:
     study = Path(shutil.copy(STUDIES / f"{name}.yaml", folder))
+    shutil.copy(STUDIES / "nets.py", folder)
     command = [sys.executable, "-m", "hpsearch", "run", study, "--storage", STORAGE]
     return timed([*command, "--trials", trials, "--json"], folder, **env), _values(folder)
 

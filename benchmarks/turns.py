@@ -69,12 +69,12 @@ class Goal:
     """What hpsearch is to reach: one of the two."""
 
     times: float | None = None
-    """At least so many times better than the first peer."""
+    """The speed-up over the first peer at least."""
     seconds: float | None = None
     """At most so long."""
 
     def __str__(self) -> str:
-        return f"at most {self.seconds:g} s" if self.seconds else f"at least {self.times:g} times"
+        return f"at most {self.seconds:g} s" if self.seconds else f"at least {self.times:g}"
 
 
 Round = Mapping[str, Mapping[str, Any]]
@@ -133,7 +133,7 @@ class Measured:
         return float(median(run[figure or self.figure] for run in self.sides[side]))
 
     def times(self, peer: str) -> float:
-        """How many times better hpsearch's median is than the peer's."""
+        """The speed-up over a peer, by the medians."""
         own, other = self.middle("hpsearch"), self.middle(peer)
         return own / other if self.figure == "trials_per_s" else other / own
 
@@ -224,11 +224,11 @@ def _say(case: Case, turn: str, side: str, figures: Mapping[str, Any]) -> None:
 
 def _picture(measured: Measured) -> Table:
     table = Table(title=measured.title, title_justify="left", caption_justify="left")
-    for column in ("side", f"median, {UNITS[measured.figure]}", "least", "most", "hpsearch is"):
+    for column in ("side", f"median, {UNITS[measured.figure]}", "least", "most", "speed-up"):
         table.add_column(column, justify="left" if column == "side" else "right")
     for name, runs in measured.sides.items():
         values = [run[measured.figure] for run in runs]
-        times = "" if name == "hpsearch" else f"{measured.times(name):.2f} times better"
+        times = "" if name == "hpsearch" else f"{measured.times(name):.2f}"
         table.add_row(
             name, *(f"{v:.4g}" for v in (median(values), min(values), max(values))), times
         )

@@ -133,7 +133,7 @@ class Children:
         """One for all: any candidates may run beside each other."""
         return self._job.function
 
-    def shaping(self, family: str, task: str | None, names: Iterable[str]) -> frozenset[str]:
+    def shaping(self, example: Candidate, names: Iterable[str]) -> frozenset[str]:
         """No parameter decides who runs beside whom."""
         return frozenset()
 

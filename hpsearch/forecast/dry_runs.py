@@ -6,7 +6,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,8 @@ from hpsearch.spec.space import Assignment
 from hpsearch.stages.candidates import example_of
 from hpsearch.stages.results import default_point
 from hpsearch.training import devices
+from hpsearch.training.stacking.shaping import Shapes
 from hpsearch.training.stacking.slots import checkpoint_bytes, cost, has_room
-from hpsearch.training.stacking.stack import shape_of, shapes_by
 
 if TYPE_CHECKING:
     import torch
@@ -79,11 +79,12 @@ def time_shapes(
     Raises HpsearchError where nothing that the study draws can be trained.
     """
     candidates = [example_of(spec, values, "forecast") for values in draws(spec, _DRAWS)]
+    shape_of = Shapes(dataset)
     shapes = [shape_of(candidate) for candidate in candidates]
-    shaping = tuple(sorted(shapes_by(spec.vocabulary, spec.space.names)))
+    shaping = tuple(sorted(shape_of.by(candidates[0], spec.space.names)))
     counts = Counter(shapes)
     shares = [count / len(shapes) for count in counts.values()]
-    runs = _Runs(spec, dataset, device, together(spec, shaping, shares, workers))
+    runs = _Runs(spec, dataset, device, shaping, together(spec, shaping, shares, workers))
     until = math.inf
     drawn = list[Hashable]()
     largest = example_of(spec, hungriest(spec), "forecast")
@@ -118,10 +119,15 @@ class _Runs:
     """Dry runs of one study on one device, each shape once."""
 
     def __init__(
-        self, spec: StudySpec, dataset: Dataset, device: torch.device, together: int
+        self,
+        spec: StudySpec,
+        dataset: Dataset,
+        device: torch.device,
+        shaping: Sequence[str],
+        together: int,
     ) -> None:
         self._spec, self._dataset, self._device = spec, dataset, device
-        self._together = together
+        self._shaping, self._together = shaping, together
         self.timed: dict[Hashable, Shape] = {}
         self.faults: dict[Hashable, str] = {}
         """Shapes that cannot be trained, and why."""
@@ -141,8 +147,7 @@ class _Runs:
         return True
 
     def _words(self, example: Candidate) -> str:
-        shaping = shapes_by(self._spec.vocabulary, self._spec.space.names)
-        names = [name for name in self._spec.space.names if name in shaping]
+        names = [name for name in self._spec.space.names if name in self._shaping]
         return " ".join(f"{name}={example.settings[name]}" for name in names)
 
     def _alone(self, words: str, example: Candidate) -> Shape:

@@ -173,9 +173,8 @@ class Runner(Protocol):
     def shape(self, candidate: Candidate) -> Hashable:
         """Candidates of one shape can be trained as one."""
 
-    def shaping(self, family: str, task: str | None, names: Iterable[str]) -> frozenset[str]:
-        """Those of the parameters on which the shape of a candidate of that family and task
-        depends."""
+    def shaping(self, example: Candidate, names: Iterable[str]) -> frozenset[str]:
+        """Those of the parameters on which the shape of a candidate like this one depends."""
 
     def fit(self, candidate: Candidate) -> Fit:
         """How many candidates of the shape of this one are trained at once, and why.

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 from hpsearch.code.imports import located
 from hpsearch.errors import CheckpointError
-from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.task import TASKS
 from hpsearch.training import devices
 from hpsearch.training.evaluation import Results, check_outputs, measure
 from hpsearch.training.grouping import Grouping
 from hpsearch.training.member import Member, State
-from hpsearch.training.stacking.stack import Stack, shape_of, shapes_by
+from hpsearch.training.stacking.stack import Stack
 from hpsearch.training.trial_progress import DivergedError, TrialProgress
 
 if TYPE_CHECKING:
@@ -89,11 +88,11 @@ class Array:
 
     def shape(self, candidate: Candidate) -> Hashable:
         """Candidates of one shape can be trained as one."""
-        return shape_of(candidate)
+        return self._grouping.shapes(candidate)
 
-    def shaping(self, family: str, task: str | None, names: Iterable[str]) -> frozenset[str]:
-        """Those of the parameters on which the shape of a candidate depends."""
-        return frozenset(shapes_by(FAMILIES[family].vocabulary(task), names))
+    def shaping(self, example: Candidate, names: Iterable[str]) -> frozenset[str]:
+        """Those of the parameters on which the shape of a candidate like this one depends."""
+        return self._grouping.shapes.by(example, names)
 
     def fit(self, candidate: Candidate) -> Fit:
         """How many candidates of the shape of this one are trained at once, and why.

@@ -11,8 +11,9 @@ from hpsearch.training import devices
 from hpsearch.training.member import Member, State, described
 from hpsearch.training.solo import Solo
 from hpsearch.training.stacking.cuda_graphs import records
+from hpsearch.training.stacking.shaping import Shapes
 from hpsearch.training.stacking.slots import fit, fixed, objection
-from hpsearch.training.stacking.stack import Stack, shape_of
+from hpsearch.training.stacking.stack import Stack
 from hpsearch.training.stacking.stand_in import CannotStackError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Grouping:
     ) -> None:
         self._members, self._dataset, self._device = members, dataset, device
         self._stack = stack
+        self.shapes = Shapes(dataset)
         self._fits: dict[Hashable, Fit] = {}
         self.trainers: list[Trainer] = []
 
@@ -53,7 +55,7 @@ class Grouping:
 
     def fit(self, candidate: Candidate) -> Fit:
         """How many candidates of the shape of this one are trained at once, and why."""
-        shape = shape_of(candidate)
+        shape = self.shapes(candidate)
         if shape not in self._fits:
             self._fits[shape] = self._fit(candidate)
         return self._fits[shape]
@@ -87,7 +89,7 @@ class Grouping:
         """Give members that have been built their trainers; reports of those that fail by it."""
         by_shape: dict[Hashable, list[Member]] = {}
         for member in members:
-            by_shape.setdefault(shape_of(member.candidate), []).append(member)
+            by_shape.setdefault(self.shapes(member.candidate), []).append(member)
         reports: list[Report] = []
         for shape, group in by_shape.items():
             reports += self._place(shape, group)
@@ -121,7 +123,7 @@ class Grouping:
                 isinstance(trainer, Stack)
                 and len(trainer.members) < slots
                 and trainer.members
-                and shape_of(trainer.members[0].candidate) == shape
+                and self.shapes(trainer.members[0].candidate) == shape
             ):
                 return trainer
         return None
@@ -161,7 +163,7 @@ class Grouping:
     def dissolve(self, stack: Stack, error: Exception) -> None:
         """A stack has failed as a whole: its candidates begin the epoch again in smaller ones."""
         group = self.of(stack)
-        shape = shape_of(group[0].candidate)
+        shape = self.shapes(group[0].candidate)
         stack.rewind()
         for member in group:
             member.saved, member.trainer = member.checkpoint(), None

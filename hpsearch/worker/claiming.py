@@ -17,7 +17,8 @@ from hpsearch.runner.candidate import Candidate
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec
 from hpsearch.stages import packing
-from hpsearch.stages.candidates import candidate_of
+from hpsearch.stages.candidates import candidate_of, example_of
+from hpsearch.stages.outline import default_point
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Study
 
@@ -44,7 +45,8 @@ class Claiming:
     ) -> None:
         self._ledger, self._study, self._spec = ledger, study, spec
         self._search, self._runner = search, runner
-        self._shaping = runner.shaping(spec.family, spec.task, spec.space.names)
+        example = example_of(spec, default_point(spec), "shapes")
+        self._shaping = runner.shaping(example, spec.space.names)
         """The parameters on which a candidate's shape depends."""
         self._foreseen: dict[int, Candidate | None] = {}
         """By draw index, of the tickets that were upcoming the last time."""

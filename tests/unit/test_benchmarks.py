@@ -14,17 +14,21 @@ from benchmarks.noop import NoopArray
 from benchmarks.problems import PROBLEMS, RANGES, SHARE, write_table
 from benchmarks.report import made
 from benchmarks.training import STUDIES
+from hpsearch.code import Code, use
 from hpsearch.runner import Runner
 from hpsearch.sources.dataset import DataSettings
 from hpsearch.sources.dataset import load as load_data
 from hpsearch.spec import load
+from hpsearch.spec.problem import Problem
 from hpsearch.training.array import Array
+from hpsearch.training.networks import build
 from tests.building import built
 
 SPECS = {name: load(STUDIES / f"{name}.yaml", []) for name in PROBLEMS}
 SHAPES = {"digits": (1, 8, 8), "circles": (2,), "wine": (13,), "breast_cancer": (30,)}
 CLASSES = {"circles": 2, "wine": 3, "breast_cancer": 2}
 IMAGE = (1, 28, 28)
+SHAPES["gru"] = SHAPES["digits"]
 
 
 def test_the_readme_and_the_page_are_made_of_the_results() -> None:
@@ -41,10 +45,27 @@ def layers(network: nn.Module) -> list[str]:
 def test_the_peers_train_the_networks_of_the_studies(name: str) -> None:
     settings = SPECS[name].settings({"lr": 1e-3, "dropout": 0.1, "weight_decay": 1e-4})
     shape, classes = SHAPES.get(name, IMAGE), CLASSES.get(name, 10)
-    ours = built(SPECS[name].family, shape, classes, **settings)
-    assert layers(PROBLEMS[name].network(0.1)) == layers(ours)
+    ours, theirs = (
+        built(SPECS[name].family, shape, classes, **settings),
+        PROBLEMS[name].network(0.1),
+    )
+    assert [p.shape for p in ours.parameters()] == [p.shape for p in theirs.parameters()]
+    assert name == "gru" or layers(theirs) == layers(ours)
     assert PROBLEMS[name].batch_size == settings["batch_size"]
     assert (settings["optimizer"], settings["schedule"]) == ("adam", "constant")
+
+
+def test_the_own_module_is_the_network_of_digits_and_searched_alike() -> None:
+    own = load(STUDIES / "own-module.yaml", [])
+    assert own.filled["parameters"] == SPECS["digits"].filled["parameters"]
+    assert own.budget == SPECS["digits"].budget
+    use(Code.at(STUDIES))
+    try:
+        problem = Problem("classification", "images", (1, 8, 8), 10, tuple("0123456789"))
+        module = build(own.family, problem, own.settings({"dropout": 0.1}))
+    finally:
+        use(None)
+    assert layers(module) == layers(PROBLEMS["digits"].network(0.1))
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

@@ -58,7 +58,8 @@ def disagreement(networks: Sequence[nn.Module], template: nn.Module, inputs_KN: 
     """Why these networks cannot be stacked; "" where a stack of them agrees with each alone.
 
     Args:
-        networks: Two or more of one structure; they are used up.
+        networks: Two or more of one structure, of which each may drop other shares; they are used
+            up.
         template: One more of it, used up too.
         inputs_KN: Rows for each of them, (K, N, *S), on the CPU.
     """
@@ -90,7 +91,8 @@ def _compared(networks: Sequence[nn.Module], template: nn.Module, inputs_KN: Ten
             network.float().load_state_dict(numbers)
         dtype, tolerance = torch.float32, _ROUGH
         alone = _alone(networks, inputs_KN, dtype)
-    together = _together(template.to(dtype), start, inputs_KN, dtype)
+    own_shares = [shares(network) for network in networks]
+    together = _together(template.to(dtype), start, own_shares, inputs_KN, dtype)
     for one, other in zip(alone, together, strict=True):
         if noun := _agree(one, other, tolerance):
             return f"{WRONG} has other {noun} than a network alone"
@@ -184,10 +186,9 @@ def _alone(networks: Sequence[nn.Module], inputs_KN: Tensor, dtype: torch.dtype)
 
 
 def _together(
-    template: nn.Module, start: Sequence[Mapping[str, Tensor]], inputs_KN: Tensor,
-    dtype: torch.dtype,
+    template: nn.Module, start: Sequence[Mapping[str, Tensor]],
+    own_shares: Sequence[Mapping[str, float]], inputs_KN: Tensor, dtype: torch.dtype,
 ) -> list[_Step]:  # fmt: skip
-    own_shares = shares(template)
     network = StackedNetwork(template)
 
     def rows(name: str) -> Tensor:
@@ -196,7 +197,7 @@ def _together(
 
     weights = torch.cat([rows(name).reshape(len(start), -1) for name in network.shapes], dim=1)
     fixed = {name: rows(name) for name in network.fixed}
-    network.bind(weights, fixed, [own_shares] * len(start))
+    network.bind(weights, fixed, own_shares)
     network.train(True)
     before = _random_state()
     outputs = network(_as(inputs_KN, dtype))

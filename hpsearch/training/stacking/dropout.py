@@ -14,14 +14,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 -- its usual name
 from torch.overrides import TorchFunctionMode, has_torch_function_unary
 
+from hpsearch.training.stacking.stand_in import CannotStackError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-__all__ = ["Dropout", "Dropping", "without_dropout"]
+__all__ = ["DROPOUT_LAYERS", "Dropout", "Dropping", "without_dropout"]
+
+_BY_SHARE = "what `forward` does depends on the share that a layer drops"
+
+DROPOUT_LAYERS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+"""Layers of which each slot of a stack has a share of its own."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dropping:
     """Dropout in many networks at once, with a share of each one's own, in steps of 2**-16."""
 
@@ -38,6 +45,14 @@ class Dropping:
             return None
         scale_K = 65536 / (65536 - steps_K)
         return cls((steps_K - 32768).to(device, torch.int16), scale_K.to(device, torch.float32))
+
+    def __bool__(self) -> bool:
+        raise CannotStackError(_BY_SHARE)
+
+    def __eq__(self, other: object) -> bool:
+        raise CannotStackError(_BY_SHARE)
+
+    __hash__ = object.__hash__
 
     def __call__(self, x: Tensor) -> Tensor:
         """Drop units of (K, *S)."""

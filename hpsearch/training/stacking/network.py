@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from hpsearch.training.stacking.dropout import Dropping
+from hpsearch.training.stacking.dropout import DROPOUT_LAYERS, Dropping
 from hpsearch.training.stacking.stand_in import CannotStackError, StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ["StackedNetwork", "attributes", "shares"]
-
-_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 class StackedNetwork:
@@ -71,9 +69,10 @@ class StackedNetwork:
         }
         self._put(self._bound)
         for name, module in self._template.named_modules():
-            if isinstance(module, _DROPOUTS):
+            if isinstance(module, DROPOUT_LAYERS):
                 share_K = torch.tensor([own[name] for own in shares])
-                module.p = Dropping.of(share_K, weights_KP.device)  # type: ignore[assignment]
+                dropping = Dropping.of(share_K, weights_KP.device)
+                module.p = 0.0 if dropping is None else dropping  # type: ignore[assignment]
 
     def _put(self, values: Mapping[str, StandIn]) -> None:
         for own, name, full in self._places:
@@ -204,7 +203,7 @@ def _saved(network: nn.Module) -> dict[str, str]:
 def shares(network: nn.Module) -> dict[str, float]:
     """What a network's layers of dropout drop, by their names."""
     layers = network.named_modules()
-    return {name: layer.p for name, layer in layers if isinstance(layer, _DROPOUTS)}
+    return {name: layer.p for name, layer in layers if isinstance(layer, DROPOUT_LAYERS)}
 
 
 def attributes(network: nn.Module) -> dict[str, Any]:
@@ -213,7 +212,7 @@ def attributes(network: nn.Module) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for path, module in network.named_modules():
         for name, value in vars(module).items():
-            own = name == "p" and isinstance(module, _DROPOUTS)
+            own = name == "p" and isinstance(module, DROPOUT_LAYERS)
             if not own and not name.startswith("_") and name != "training" and _counts(value):
                 plain[f"{path}.{name}"] = value
     return plain

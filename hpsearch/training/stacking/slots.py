@@ -19,6 +19,7 @@ from hpsearch.training.evaluation import measure
 from hpsearch.training.solo import Solo
 from hpsearch.training.stacking import optimizers
 from hpsearch.training.stacking.agreement import disagreement
+from hpsearch.training.stacking.shaping import sibling
 from hpsearch.training.stacking.stack import Stack
 from hpsearch.training.trial_progress import TrialProgress
 
@@ -90,7 +91,8 @@ def fixed(candidate: Candidate, dataset: Dataset, slots: int) -> Fit:
 def objection(candidate: Candidate, dataset: Dataset) -> str:
     """Why candidates like this one cannot be stacked; "" where a stack of two agrees with each of
     them alone. Raises what building one raises."""
-    members = _members(candidate, dataset, 2)
+    other = sibling(candidate, dataset)
+    members = [_members(one, dataset, 2)[k] for k, one in enumerate((candidate, other))]
     rows = torch.arange(2 * _ROWS, device=dataset.train.device) % len(dataset.train)
     inputs = dataset.train.batch(rows)[0].cpu()
     networks = [member.network() for member in members]

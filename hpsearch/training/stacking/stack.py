@@ -28,30 +28,14 @@ from hpsearch.training.stacking.optimizers import Step
 from hpsearch.training.stacking.stand_in import CannotStackError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
 
-    from hpsearch.runner.candidate import Candidate
     from hpsearch.sources.dataset import Dataset, Part
-    from hpsearch.spec.family import Vocabulary
     from hpsearch.training.trial_progress import TrialProgress
 
-__all__ = ["Stack", "shape_of", "shapes_by"]
-
-
-def shapes_by(vocabulary: Vocabulary, names: Iterable[str]) -> set[str]:
-    """Those of the settings by which shapes differ."""
-    return set(names) - vocabulary.per_slot
-
-
-def shape_of(candidate: Candidate) -> Hashable:
-    """Candidates of one shape can be trained as one stack."""
-    per_slot = candidate.vocabulary.per_slot
-    settings = {n: v for n, v in candidate.settings.items() if n not in per_slot}
-    if settings["optimizer"] != "sgd":
-        del settings["nesterov"]
-    return candidate.family, tuple(sorted(settings.items()))
+__all__ = ["Stack"]
 
 
 @dataclass(frozen=True)

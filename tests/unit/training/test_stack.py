@@ -14,7 +14,8 @@ from hpsearch.families.mlp import network
 from hpsearch.runner import Failure, Saved
 from hpsearch.sources.dataset import Resident
 from hpsearch.training.array import Array
-from hpsearch.training.stacking.stack import Stack, shape_of
+from hpsearch.training.stacking.shaping import Shapes
+from hpsearch.training.stacking.stack import Stack
 from hpsearch.training.trial_progress import TrialProgress
 from tests.unit.training.packing import (
     DEVICE,
@@ -112,7 +113,8 @@ def test_half_precision_alone_and_in_a_stack(digits: Dataset, crowd, family: str
     assert {tensor.dtype for tensor in kept if tensor.is_floating_point()} == {torch.float32}
 
 
-def test_shapes(candidate) -> None:
+def test_shapes(digits: Dataset, candidate) -> None:
+    shape_of = Shapes(digits)
     shape = shape_of(candidate())
     assert shape_of(candidate(key=3, seed=8, lr=1.0, dropout=0.1, epochs=9)) == shape
     assert shape_of(candidate(nesterov=True)) == shape  # Adam has no such thing
