@@ -154,7 +154,8 @@ def test_each_slot_has_the_share_of_its_own_network(made, dataset: Dataset) -> N
     (stack,) = array._grouping.trainers
     assert isinstance(stack, Stack)
     assert stack._shares == [{"drop": 0.1}, {"drop": 0.5}, {"drop": 0.0}]
-    thresholds = stack._network._template.drop.p.threshold_K
+    layer: Any = stack._network._template.get_submodule("drop")
+    thresholds = layer.p.threshold_K
     assert [round(65536 * share) - 32768 for share in (0.1, 0.5, 0.0)] == thresholds.tolist()
 
 

@@ -67,7 +67,7 @@ def local(p: float) -> nn.Module:
 def local_alike(p: float) -> nn.Module:
     class Local(Net):
         def forward(self, x: Tensor) -> Tensor:
-            return self.drop(self.last(self.first(x)))
+            return self.get_submodule("drop")(self.last(self.first(x)))
 
     return Local(drop=nn.Dropout(p))
 
@@ -139,5 +139,5 @@ def test_everything_else_is_part_of_it(name: str) -> None:
 
 
 def test_what_cannot_be_looked_into_is_like_nothing() -> None:
-    assert structure(Net(f=(x for x in ()))) is None
+    assert structure(Net(f=iter(map(abs, [0.1])), g=(n for n in [0.1]))) is None
     assert structure(nn.Sequential(nn.LazyLinear(3))) is None
