@@ -18,7 +18,7 @@ from hpsearch.search import Search
 from hpsearch.spec import StudySpec
 from hpsearch.stages import packing
 from hpsearch.stages.candidates import candidate_of, example_of
-from hpsearch.stages.outline import default_point
+from hpsearch.stages.results import default_point
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Study
 
