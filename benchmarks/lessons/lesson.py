@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,8 +84,6 @@ def run(hpsearch: Hpsearch, name: str, *options: object, study: str | None = Non
         options: Of `hpsearch run`, such as `--set`.
         study: The study's name, where the options change it or it is not that of the file.
     """
-    import json
-
     hpsearch.run("run", hpsearch.file(f"{name}.yaml"), *options)
     status, trials = (
         json.loads(hpsearch.run(verb, study or name, "--json")) for verb in ("status", "trials")

@@ -346,7 +346,7 @@ def beside(snapshot: Snapshot) -> None:
     result = snapshot.result(network)
     if summary := task.summary(result):
         out.print(f"trial {network.number}: {visible(summary, lines=False)}")
-    if remark := task.remark(result):
+    if remark := snapshot.remark(network):
         out.print(f"trial {network.number} {visible(remark, lines=False)}")
 
 

@@ -222,6 +222,17 @@ class Snapshot:
             trial.details, self.classes, self.metric, settings, trial.metrics, baseline["values"]
         )
 
+    def remark(self, trial: Trial) -> str:
+        """What its task remarks of a trial's network, "" for nothing. The one handed over after a
+        finish is judged by the test part: it was chosen on validation data, where its metrics are
+        too good."""
+        if self.task is None:
+            return ""
+        result, handed = self.result(trial), self.handed
+        if self.verdict and handed is not None and trial.number == handed.number:
+            result = replace(result, metrics=self.verdict["network"])
+        return self.task.remark(result)
+
     @property
     def is_whole(self) -> bool:
         """Whether its budget has all trials that the search has a use for: that of a grid may."""

@@ -359,3 +359,21 @@ def test_next_steps_never_break_a_command(
         monkeypatch.setattr(show.out, "width", columns)
         show._next_steps([(short, "the best trials"), (long, "what next")])
         assert capsys.readouterr().out.splitlines() == ["next:", *expected]
+
+
+def test_what_a_finish_hands_over_is_judged_by_the_test_part(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "name: s\ndata: {source: digits, task: anomaly, normal: [0]}\n"
+        "network: {family: autoencoder}\nmetric: auroc\n"
+        "parameters: {code: 4}\nbudget: {trials: 1}\n"
+    )
+    ledger = Ledger(Database(sqlite_url))
+    ledger.create(replace(A_STUDY, document=load(file).document))
+    lucky = trial(1, 0.62, [0.62], {"auroc": 0.62})
+    searched = replace(Reader(ledger, "s").snapshot(), trials=(lucky,), best=lucky)
+    assert searched.remark(lucky) == ""
+    finished = replace(searched, handed=lucky, verdict={"network": {"auroc": 0.55}})
+    assert "is of no use: auroc 0.55" in finished.remark(lucky)
