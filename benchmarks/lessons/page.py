@@ -26,24 +26,24 @@ def results() -> dict[str, Any]:
 def tables() -> str:
     """A table for each guide."""
     found = results()
-    if not found:
-        return "No figures yet; `python -m benchmarks.lessons` makes them.\n"
-    shown = [lesson for lesson in LESSONS.values() if lesson.name in found]
     parts = [
         f"## A guide on {guide}\n\n{_table(lessons, found)}"
-        for guide, lessons in groupby(shown, key=lambda lesson: lesson.guide)
+        for guide, lessons in groupby(LESSONS.values(), key=lambda lesson: lesson.guide)
     ]
     return "\n".join(parts) + f"\n{_circumstances(found)}"
 
 
 def _table(lessons: Iterable[Lesson], found: Mapping[str, Any]) -> str:
-    rows = [_HEAD, ("---",) * len(_HEAD), *(_row(lesson, found[lesson.name]) for lesson in lessons)]
+    rows = [_HEAD, ("---",) * len(_HEAD), *(_row(lesson, found) for lesson in lessons)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def _row(lesson: Lesson, record: Mapping[str, Any]) -> tuple[str, ...]:
-    told = lesson.tell(record["figures"])
+def _row(lesson: Lesson, found: Mapping[str, Any]) -> tuple[str, ...]:
     name = f"[{lesson.name}](../studies/{lesson.name}.yaml)"
+    if lesson.name not in found:
+        return name, lesson.claim, f"`{lesson.shown}`", "not measured yet", ""
+    record = found[lesson.name]
+    told = lesson.tell(record["figures"])
     command = f"`{lesson.shown}`, {record['seconds']:.0f} s"
     return name, lesson.claim, command, told.result, told.meaning
 
@@ -56,7 +56,7 @@ def _circumstances(found: Mapping[str, Any]) -> str:
             groups.setdefault(_circumstance(found[name]), []).append(name)
     total = sum(found[name]["seconds"] for name in LESSONS if name in found)
     lines = "".join(f"- {', '.join(names)}: {line}\n" for line, names in groups.items())
-    return f"All of them together took {total / 60:.0f} minutes.\n\n{lines}"
+    return f"{total / 60:.0f} minutes in all.\n\n{lines}"
 
 
 def _circumstance(record: Mapping[str, Any]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from benchmarks.lessons.catalog import LESSONS
@@ -27,10 +25,12 @@ class Shipped:
         return str(STUDIES / name)
 
 
-def _cases() -> Iterator[object]:
+def _cases() -> list[object]:
+    cases: list[object] = []
     for name, lesson in LESSONS.items():
         marks = () if name in EACH_TIME else (pytest.mark.nightly, pytest.mark.timeout(1800))
-        yield pytest.param(lesson, id=name, marks=marks)
+        cases.append(pytest.param(lesson, id=name, marks=marks))
+    return cases
 
 
 @pytest.mark.parametrize("lesson", _cases())
