@@ -77,6 +77,7 @@ def _by_heart(snapshot: Snapshot, own: Sequence[Trial], step: Step) -> Step:
     if winner is None or winner.train_loss is None:
         return step
     guess = snapshot.guessed(winner)
+    assert snapshot.task is not None  # of own training code there is no recipe
     learnt = recipe.is_learnt(snapshot.task.target, winner.train_loss, guess)
     return replace(
         step, trial=winner.number, value=winner.value, train_loss=winner.train_loss, guess=guess,

@@ -304,6 +304,7 @@ class Snapshot:
 
     def guessed(self, trial: Trial) -> float:
         """The training loss of a network like the trial's that has learnt nothing."""
+        assert self._yardstick is not None  # of own training code nobody asks
         return self._yardstick.guessed(self._loss(trial))
 
     def _loss(self, trial: Trial) -> str | None:

@@ -58,6 +58,10 @@ def own_training(
             positional(code, train.function, "run", 1)
         except SignatureError as error:
             faults.add(("train", "function"), error.expected, error.got)
+    search = content.get("search")
+    if isinstance(search, dict) and search.get("strategy") == "recipe":
+        expected = "joint or staged, as the recipe is for networks that hpsearch trains"
+        faults.add(("search", "strategy"), expected, "recipe", beside=[("train",)])
     budget = content.get("budget")
     if not isinstance(budget, dict) or "epochs" not in budget:
         faults.add(("budget", "epochs"), "the most epochs that train may report", "nothing")

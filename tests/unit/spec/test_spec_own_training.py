@@ -94,6 +94,7 @@ def test_the_schema_knows_it() -> None:
         ("budget:", "network: {family: mlp}\nbudget:", "network: expected no network, as train"),
         ("budget:", "final: {top: 1}\nbudget:", "final: expected no finish"),
         ("start: [{width: 16}]", "start: [{width: 17}]", "start"),
+        ("start: [{width: 16}]", "search: {strategy: recipe}", "search.strategy: expected joint"),
     ],
 )
 def test_faults(file: Path, old: str, new: str, expected: str) -> None:
