@@ -77,7 +77,7 @@ def learn_one_batch(
     """Train a candidate on one batch of its own, without regularisation, until it knows it by
     heart: at its own learning rate, then at others. It takes ten seconds at most.
 
-    None where that cannot be told: training meets the reason again, where it is reported.
+    None where that is unknown: training meets the reason again, where it is reported.
     """
     started = time.monotonic()
 
@@ -88,7 +88,7 @@ def learn_one_batch(
         found = _learnt(candidate, dataset, device, is_over)
     except Exception as error:
         devices.empty_cache(device)
-        _log.warning("whether one batch can be learnt by heart cannot be told: %s", line(error))
+        _log.warning("whether one batch can be learnt by heart is unknown: %s", line(error))
         return None
     return replace(found, seconds=time.monotonic() - started)
 

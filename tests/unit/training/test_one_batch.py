@@ -51,6 +51,6 @@ def test_of_a_large_batch_256_rows_are_learnt(digits, candidate, size) -> None:
     assert (batch.rows, batch.learnt) == (min(256, len(digits.train)), True)
 
 
-def test_what_is_interrupted_or_cannot_be_trained_is_not_told(digits, candidate) -> None:
+def test_nothing_is_known_of_what_is_interrupted_or_cannot_be_trained(digits, candidate) -> None:
     assert learn_one_batch(candidate(), digits, DEVICE, lambda: True) is None
     assert learnt(candidate(loss="bce"), digits) is None
