@@ -13,14 +13,14 @@ import stat
 import sys
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from hpsearch.errors import ConflictError, DataError, HpsearchError, line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["MOST_BYTES", "content", "free", "open_regular", "refusals_told", "written"]
+__all__ = ["MOST_BYTES", "content", "free", "open_regular", "put", "refusals_told", "written"]
 
 MOST_BYTES = 1 << 34
 """The largest file that is read: 16 GiB."""
@@ -114,6 +114,17 @@ def written(
         raise HpsearchError(f"{path} cannot be written: {line(error)}") from None
 
 
+def put(
+    path: Path, content: bytes, owner: Callable[[Path], str | None], *, force: bool = False
+) -> None:
+    """Write a new file, all of it or nothing; the arguments and errors are those of `written`."""
+    try:
+        with _beside(path, owner, force=force, mode="xb") as new:
+            new.write(content)
+    except OSError as error:
+        raise HpsearchError(f"{path} cannot be written: {line(error)}") from None
+
+
 def _stream(path: Path) -> TextIO | None:
     """What lies behind the path where that is no file: written to as it is."""
     if str(path) == "/dev/stdout":  # which may be a file: its place in it goes on
@@ -130,13 +141,16 @@ def _stream(path: Path) -> TextIO | None:
 
 
 @contextlib.contextmanager
-def _beside(path: Path, owner: Callable[[Path], str | None], *, force: bool) -> Iterator[TextIO]:
+def _beside(
+    path: Path, owner: Callable[[Path], str | None], *, force: bool, mode: str = "x"
+) -> Iterator[Any]:
     """Write beside, then rename: whoever is killed meanwhile leaves no half file of that name."""
     final = Path(os.path.realpath(path))
     _refuse(path, final, owner, force=force)
     beside = final.with_name(f".{final.name[:100]}.{uuid.uuid4().hex}.part")
     try:
-        with beside.open("x", encoding="utf-8", newline="") as stream:
+        text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+        with beside.open(mode, **text) as stream:  # type: ignore[call-overload]
             yield stream
         if force:
             with contextlib.suppress(FileNotFoundError):

@@ -4,6 +4,7 @@ PLACE/17.2.pt              the last checkpoint of number 17, written under fence
 PLACE/17.2.k3x9.part       one being written, or left by a process that was killed
 PLACE/try-k3x9.pt          the place is tried, before the first trial
 PLACE/17.log, 17.tail.log  what own training code wrote in 17 (`children.log`)
+PLACE/trial-8-errors.png   a picture of trial 8, which `pictures.gallery` knows more of
 
 The fence grows with every holder of a number. One who comes back late writes under its old fence,
 and so never over the checkpoint of its successor.
@@ -22,7 +23,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hpsearch import passwords
-from hpsearch.checkpoints.backend import shelf
+from hpsearch.checkpoints.backend import PART, shelf
 from hpsearch.errors import CheckpointError, line
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ _Layout = dict[str, list[tuple[_Path, list[int], str]]]
 _NAME = re.compile(r"(\d+)\.(\d+)(?:\.\w+\.part|\.pt)", re.ASCII)
 _LOG = re.compile(r"\d+(?:\.tail(?:-1)?)?\.log", re.ASCII)
 _TRIAL = re.compile(r"try-[0-9a-f]{32}(?:\.\w+\.part|\.pt)", re.ASCII)
+_PICTURE = re.compile(r"(?:study|trial-\d{1,10})-[a-z]{1,20}(?:\.\w+\.part|\.png)", re.ASCII)
+_MOST_PICTURE = 1 << 25
+"""Bytes of a picture that are read."""
 _CLEARINGS = 3
 """How often a place is cleared in which somebody writes meanwhile."""
 
@@ -167,17 +171,45 @@ class Checkpoints:
                     self._shelf.remove(name)
 
     def clear(self) -> bool:
-        """Remove all checkpoints, and the place if nothing else is in it; whether it is gone."""
+        """Remove all checkpoints and pictures, and the place if nothing else is in it; whether it
+        is gone."""
         with self._guarded(f"remove the checkpoints in {self.place}"):
             for _ in range(_CLEARINGS):
                 self._shelf.check()
                 for name in self._shelf.names():
-                    if any(kind.fullmatch(name) for kind in (_NAME, _TRIAL, _LOG)):
+                    if any(kind.fullmatch(name) for kind in (_NAME, _TRIAL, _LOG, _PICTURE)):
                         with contextlib.suppress(IsADirectoryError):
                             self._shelf.remove(name)
                 if self._shelf.discard():
                     return True
         return False
+
+    def pictures(self) -> set[str]:
+        """The names of the pictures that are there, each of them whole."""
+        with self._guarded(f"look for pictures in {self.place}"):
+            names = self._shelf.names()
+        return {name for name in names if _PICTURE.fullmatch(name) and not name.endswith(PART)}
+
+    def picture(self, name: str) -> bytes:
+        """A picture of that name; CheckpointError where it is not there."""
+        path = self._shelf.path(name)
+        with self._guarded(f"read the picture {path}"), self._shelf.open(name) as file:
+            content = file.read(_MOST_PICTURE + 1)
+        if len(content) > _MOST_PICTURE:
+            raise CheckpointError(f"{path} is no picture that hpsearch has drawn: it is too large")
+        return content
+
+    def save_picture(self, name: str, content: bytes) -> None:
+        """Put a picture in the place of what has that name, all or nothing; what a process that was
+        killed has left of it is removed."""
+        if not _PICTURE.fullmatch(name):
+            raise ValueError(f"{name} is no name of a picture")
+        with self._guarded(f"write the picture {self._shelf.path(name)}"):
+            stem = name.rpartition(".")[0]
+            for other in self._shelf.names():
+                if other.startswith(f"{stem}.") and other.endswith(PART):
+                    self._shelf.remove(other)
+            self._write(name, content)
 
     def _last(self, number: int) -> str | None:
         """Name of the checkpoint with the highest fence."""

@@ -83,6 +83,14 @@ class Service:
     ] = 300.0
 
     code: Code = None
+    pictures: Annotated[
+        bool,
+        typer.Option(
+            "--pictures/--no-pictures",
+            envvar="HPSEARCH_PICTURES",
+            help="Draw the pictures of a study once it has ended.",
+        ),
+    ] = True
 
     def ledger(self) -> Ledger:
         """The ledger over the named database, made where there is none."""
@@ -109,6 +117,7 @@ class Service:
             grace_s=self.grace,
             patience_s=self.patience_s,
             code=str(folder) if (folder := self.code or code) is not None else None,
+            pictures=self.pictures,
         )
 
 

@@ -1,15 +1,17 @@
-"""next, importance: what a study that has ended tells of the one to come."""
+"""next, importance, pictures: what a study that has ended shows, and the one to come."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hpsearch import files
 from hpsearch.cli.options import (
+    Checkpoints,
+    Code,
     Force,
     Json,
     Name,
@@ -19,14 +21,14 @@ from hpsearch.cli.options import (
     print_json,
     reads,
 )
-from hpsearch.errors import NotFoundError
+from hpsearch.errors import NotFoundError, StudyFileError
 from hpsearch.terminal import echo, visible
 
 if TYPE_CHECKING:
     from hpsearch.insight.next_study import Findings
     from hpsearch.insight.report import Snapshot
 
-__all__ = ["importance", "next_"]
+__all__ = ["importance", "next_", "pictures"]
 
 
 @reads
@@ -110,3 +112,56 @@ def importance(name: Name, storage: Storage = None, json_: Json = False) -> None
         print_json(asdict(found))
     else:
         show.importance(name, found)
+
+
+@reads
+def pictures(
+    name: Name,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder to write them to.",
+            show_default="they are kept beside the checkpoints",
+        ),
+    ] = None,
+    format_: Annotated[
+        Literal["png", "svg"], typer.Option("--format", help="What files to write.")
+    ] = "png",
+    trial: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="N", help="The trial whose pictures are wanted.",
+            show_default="the best one and those of the finish",
+        ),
+    ] = None,
+    force: Force = False,
+    code: Code = None,
+    storage: Storage = None,
+    checkpoints: Checkpoints = None,
+    json_: Json = False,
+) -> None:  # fmt: skip
+    """Draw what a study has to show: learning curves, errors, boundaries, filters ... What is there
+    already is not drawn again; see docs/pictures.md."""
+    from hpsearch.cli import show
+    from hpsearch.cli.words import counted
+    from hpsearch.pictures.album import Album
+
+    if output is None and format_ == "svg":
+        raise StudyFileError("--format svg is for files of yours: name their folder with -o DIR")
+    album = Album(open_ledger(storage), name, checkpoints, code)
+    found = (
+        album.keep(trial) if output is None else album.write(output, format_, trial, force=force)
+    )
+    for note in album.notes:
+        show.note(note)
+    if json_:
+        print_json(found)
+        return
+    if not found:
+        raise NotFoundError(
+            f"study {name!r} has nothing to show yet: pictures are of trials of two epochs or more"
+        )
+    echo(f"{counted(len(found), 'picture')} in {output or album.place}:")
+    width = max(len(Path(row["file"]).name) for row in found)
+    for row in found:
+        echo(f"  {Path(row['file']).name:<{width}}  {row['title']}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import optuna_dashboard
 
+from hpsearch.dashboard.artifacts import Artifacts
 from hpsearch.dashboard.guard import HEALTH, Guard, is_loopback
 from hpsearch.dashboard.login import Login, read_login
 from hpsearch.dashboard.owned import Owned
@@ -46,7 +47,7 @@ def serve(
         ready: Told the address.
         login: What requests must carry.
         read_only: Refuse whatever writes.
-        checkpoints: Where those of a study that is deleted lie; None: where the study says.
+        checkpoints: Where checkpoints and pictures lie; None: where each study says.
 
     Raises StudyFileError where others could reach it without a login; HpsearchError where the
     address cannot be had.
@@ -61,7 +62,8 @@ def serve(
     ledger = Ledger(database)
     if not read_only:
         ledger.name_metrics()
-    app = optuna_dashboard.wsgi(open_storage(database))
+    store = Artifacts(ledger, checkpoints)
+    app = optuna_dashboard.wsgi(open_storage(database), artifact_store=store)
     app.catchall = False  # what goes wrong is logged, and not written past the log with a password
     try:
         owned = watched(Owned(app, ledger, checkpoints), ledger.database)

@@ -3,7 +3,8 @@
 It writes as if whoever clicks were the only one: it renames a study by copying its trials, ends
 trials that a worker holds, and deletes a study without its checkpoints. Between it and the guard
 stands this: what it would spoil is refused with a reason that its page shows, and a study is
-deleted as `hpsearch delete` does. Notes are its own, and stay.
+deleted as `hpsearch delete` does. Artifacts are pictures, and can be looked at alone. Notes are its
+own, and stay.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from optuna.artifacts.exceptions import ArtifactNotFound
+
 from hpsearch.checkpoints.places import delete_study
-from hpsearch.errors import HpsearchError
+from hpsearch.errors import CheckpointError, HpsearchError
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -33,6 +36,7 @@ _RENAME = re.compile(r"/api/studies/(-?\d+)/rename")
 _SKIP = re.compile(r"/api/studies/(-?\d+)/-?\d+/skip")
 _TELL = re.compile(r"/api/trials/(-?\d+)/tell")
 _ATTRS = re.compile(r"/api/trials/(-?\d+)/user-attrs")
+_ARTIFACTS = re.compile(r"/api/artifacts/.*")
 
 
 class Owned:
@@ -56,7 +60,12 @@ class Owned:
                 return [b""]
             if reason is not None:
                 return _say(start, HTTPStatus.CONFLICT, reason)
-        return self._app(environ, start)
+        try:
+            return self._app(environ, start)
+        except ArtifactNotFound as error:
+            return _say(start, HTTPStatus.NOT_FOUND, str(error))
+        except CheckpointError as error:  # of a place that this machine does not reach
+            return _say(start, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
     def _answer(self, method: str, path: str) -> str | None:
         """Why a request is refused; nothing where it is done already; None: it is passed on."""
@@ -67,6 +76,11 @@ class Owned:
                 return None
             delete_study(self._ledger, study, self._checkpoints)
             return ""
+        if _ARTIFACTS.fullmatch(path):
+            return (
+                "artifacts here are the pictures that hpsearch draws of its studies: none is added "
+                "or removed by hand; hpsearch pictures STUDY draws what is missing"
+            )
         if _CREATE.fullmatch(path):
             return (
                 "a study that is created here has no study file, and no worker would serve it: "

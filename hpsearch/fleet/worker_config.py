@@ -34,6 +34,8 @@ class WorkerConfig:
     """Seconds for which a worker bears that the database is away."""
     code: str | None = None
     """The folder of code that studies may bring; None: there is none."""
+    pictures: bool = True
+    """Whether workers draw the pictures of studies that have ended."""
 
     @property
     def env(self) -> dict[str, str]:
@@ -54,6 +56,8 @@ class WorkerConfig:
             words += ["--threads", str(seat.threads)]
         if self.code is not None:
             words += ["--code", self.code]
+        if not self.pictures:
+            words += ["--no-pictures"]
         return words
 
 

@@ -11,10 +11,8 @@ from pathlib import Path
 import torch
 
 from hpsearch._version import __version__
-from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.checkpoints.places import checkpoint_place
 from hpsearch.code import use
-from hpsearch.errors import CheckpointError
 from hpsearch.handover.code import saved_code
 from hpsearch.handover.folder import (
     Config,
@@ -25,15 +23,12 @@ from hpsearch.handover.folder import (
     check_place,
     write,
 )
+from hpsearch.handover.kept import candidate_trained, saved_network
 from hpsearch.handover.trained import Trained
 from hpsearch.insight.report import Snapshot, Trial
-from hpsearch.runner import Saved
-from hpsearch.runner.candidate import Candidate
 from hpsearch.sources.dataset import Prepared, check_same
 from hpsearch.sources.opening import data_settings, open_data
 from hpsearch.spec import StudySpec
-from hpsearch.stages.candidates import candidate_of
-from hpsearch.stages.stage import Stage
 from hpsearch.store.ledger import Ledger
 
 __all__ = ["save"]
@@ -65,9 +60,9 @@ def save(
     spec = StudySpec.from_document(study.document)
     files = dict(ledger.code(study).files) if study.code else None
     use(saved_code(files, code))
-    candidate = _candidate(ledger, study.study_id, spec, best)
+    candidate = candidate_trained(ledger, study.study_id, spec, best)
     place = checkpoint_place(ledger.database, study, said)
-    weights = _weights(place, candidate, best)
+    weights = saved_network(place, candidate, best).network
     settings = data_settings(spec, Path(study.base).absolute())
     dataset = open_data(spec, Path(study.base), torch.device("cpu"), study.data)
     check_same(settings, study.data or {}, dataset.record)
@@ -110,36 +105,6 @@ def save(
     )
     write(folder, config, weights, force=force)
     return config
-
-
-def _candidate(ledger: Ledger, study_id: int, spec: StudySpec, best: Trial) -> Candidate:
-    """What the trial trained, its seed included."""
-    stages = [Stage.from_json(stage, spec.space) for stage in ledger.stages(study_id)]
-    draw_index = ledger.draw_index(study_id, best.ticket)
-    values = {**spec.space.assignment(best.params), **best.off}
-    return candidate_of(spec, stages, draw_index, values, key=best.ticket)
-
-
-def _weights(place: str, candidate: Candidate, best: Trial) -> dict[str, torch.Tensor]:
-    checkpoints = Checkpoints(place)
-    state = checkpoints.load(best.ticket)
-    if state is None:
-        raise CheckpointError(
-            f"the network of trial {best.number} is not in {checkpoints.place}; name the place "
-            f"where it is with --checkpoints, or ask on the machine where it was trained"
-        )
-    saved = Saved(state)
-    if saved.digest != candidate.digest:
-        raise CheckpointError(
-            f"the checkpoint {checkpoints.path(best.ticket)} is not of trial {best.number}: its "
-            f"settings or its seed differ"
-        )
-    if saved.kept_epoch != best.best_epoch:
-        raise CheckpointError(
-            f"the network of trial {best.number} was not kept after its epoch {best.best_epoch}: "
-            f"{checkpoints.place} has that of epoch {saved.kept_epoch}"
-        )
-    return saved.network
 
 
 def _commit(folder: str) -> str | None:

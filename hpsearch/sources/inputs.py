@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
-    "TABLE", "Deviation", "Finite", "Floats", "Frame", "Given", "ImageInputs", "Inputs", "Known",
-    "Packed", "Reading", "RowInputs", "TokenInputs", "Values", "finite", "fit_images", "fit_rows",
-    "mappings", "only_file",
+    "TABLE", "Described", "Deviation", "Finite", "Floats", "Frame", "Given", "ImageInputs",
+    "Inputs", "Known", "Packed", "Reading", "RowInputs", "TokenInputs", "Unit", "Values", "Worded",
+    "finite", "fit_images", "fit_rows", "mappings", "only_file", "scaled_units",
 ]  # fmt: skip
 
 Floats = NDArray[np.float32]
@@ -118,6 +118,38 @@ class Packed(Protocol):
     def encode(self, device: torch.device, /) -> Callable[[Tensor], Tensor]:
         """What makes inputs, float32 (B, *shape), of rows on that device as `Raw.take` gives them,
         uint8 (B, *shape): to the last bit those that a call gives."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one number of an input is in the data's own terms: `number * deviation + mean`."""
+
+    name: str
+    """What its column is called; "" where it has no name."""
+    mean: float = 0.0
+    deviation: float = 1.0
+
+
+def scaled_units(mean: Sequence[float], deviation: Sequence[float]) -> tuple[Unit, ...]:
+    """The units of numbers without names."""
+    return tuple(Unit("", *pair) for pair in zip(mean, deviation, strict=True))
+
+
+@runtime_checkable
+class Described(Inputs, Protocol):
+    """Inputs that can be shown as the data has them."""
+
+    def units(self) -> tuple[Unit, ...]:
+        """One for each column of rows, channel of images, or number of a step of sequences; none
+        where inputs are tokens."""
+
+
+@runtime_checkable
+class Worded(Inputs, Protocol):
+    """Inputs that can be tokens, and can be read as words again."""
+
+    def texts(self, tokens_NT: Any, /) -> list[str]:
+        """The words of each row of tokens (N, T)."""
 
 
 @runtime_checkable
@@ -221,6 +253,10 @@ class ImageInputs:
         encoded /= np.array(self.deviation, np.float32)[:, None, None]
         return encoded
 
+    def units(self) -> tuple[Unit, ...]:
+        """What each channel is in the data's own terms."""
+        return scaled_units(self.mean, self.deviation)
+
     def of_files(self, files: Sequence[Path]) -> Given:
         """The inputs of the array in one file, or of image files, a row each.
 
@@ -280,6 +316,10 @@ class RowInputs:
         """The inputs (N, D) of rows of numbers."""
         scaled: Floats = ((rows_ND - self.mean) / self.deviation).astype(np.float32)
         return scaled
+
+    def units(self) -> tuple[Unit, ...]:
+        """What each column is in the data's own terms."""
+        return scaled_units(self.mean, self.deviation)
 
     def of_files(self, files: Sequence[Path]) -> Given:
         """The inputs of the array (N, D) in a .npy file; DataError for another."""

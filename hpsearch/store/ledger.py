@@ -28,6 +28,7 @@ from hpsearch.spec.settings import EARLY, FINAL
 from hpsearch.store import (
     LEASE_S,
     dealing,
+    picture_rows,
     stage_rows,
     study_rows,
     ticket_rows,
@@ -41,6 +42,7 @@ from hpsearch.store.values import (
     CODE,
     EVERY,
     STOPPED,
+    Artifact,
     Key,
     Lease,
     NewStudy,
@@ -475,6 +477,36 @@ class Ledger:
         """What each use of the test part gave, in their order."""
         with self.database.read() as connection:
             return stage_rows.verdicts(connection, study_id)
+
+    @_verb
+    def claim_pictures(
+        self, connection: sa.Connection, seen: Study, by: str, within_s: float
+    ) -> bool:
+        """Take it on to draw the pictures of a study that has ended: whether they are to be drawn,
+        and nobody else is about to.
+
+        Args:
+            seen: The study.
+            by: Who asks.
+            within_s: Seconds after which somebody else may, unless they are done by then.
+        """
+        study = _locked_again(connection, seen)
+        if study is None or study.state not in ("done", "stopped"):
+            return False
+        return picture_rows.claim(connection, study, by, within_s)
+
+    @_verb
+    def record_pictures(
+        self, connection: sa.Connection, seen: Study, artifacts: Sequence[Artifact], *,
+        done: bool = False,
+    ) -> bool:  # fmt: skip
+        """Note pictures as Optuna's artifacts of the study and of its trials; with `done` also that
+        there is nothing left to draw. Whether the study is there still."""
+        study = _locked_again(connection, seen)
+        if study is None:
+            return False
+        picture_rows.record(connection, study, artifacts, done=done)
+        return True
 
     @_verb
     def finish_again(

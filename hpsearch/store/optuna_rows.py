@@ -16,7 +16,7 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.store import trials
+from hpsearch.store import picture_rows, trials
 from hpsearch.store.optuna_private import FrozenStudy
 from hpsearch.store.optuna_tables import (
     DIRECTIONS,
@@ -71,21 +71,29 @@ def _attrs_of(
     return attrs
 
 
-def origin(connection: sa.Connection, study_id: int) -> tuple[str, str | None, datetime | None]:
+def origin(
+    connection: sa.Connection, study_id: int
+) -> tuple[str, str | None, datetime | None, str | None]:
     """What tells a study from an earlier one that had its id: SQLite gives ids again.
 
-    Its name, hpsearch's uid, and when its first trial began. KeyError if there is none of that id.
+    Its name, hpsearch's uid, and when its first trial began; and its note of pictures, by which the
+    trials are known that have got some. KeyError if there is none of that id.
     """
     uid = sa.select(STUDY_USER.c.value_json).where(
         STUDY_USER.c.study_id == study_id, STUDY_USER.c.key == "hpsearch"
     )
     mine = sa.select(sa.func.min(TRIALS.c.trial_id)).where(TRIALS.c.study_id == study_id)
     began = sa.select(TRIALS.c.datetime_start).where(TRIALS.c.trial_id == mine.scalar_subquery())
-    query = sa.select(STUDIES.c.study_name, uid.scalar_subquery(), began.scalar_subquery())
+    note = sa.select(STUDY_SYSTEM.c.value_json).where(
+        STUDY_SYSTEM.c.study_id == study_id, STUDY_SYSTEM.c.key == picture_rows.NOTE
+    )
+    query = sa.select(
+        STUDIES.c.study_name, *(part.scalar_subquery() for part in (uid, began, note))
+    )
     row = connection.execute(query.where(STUDIES.c.study_id == study_id)).one_or_none()
     if row is None:
         raise KeyError(f"there is no study with the id {study_id}")
-    return row[0], row[1], row[2]
+    return row[0], row[1], row[2], row[3]
 
 
 def put_attr(connection: sa.Connection, table: Any, study_id: int, key: str, value: Any) -> None:

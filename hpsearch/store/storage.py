@@ -30,7 +30,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import SchemaError, StorageError
-from hpsearch.store import optuna_rows, tables, trials
+from hpsearch.store import optuna_rows, picture_rows, tables, trials
 from hpsearch.store.engine import Database
 from hpsearch.store.history import History
 from hpsearch.store.optuna_private import DEFAULT_STUDY_NAME_PREFIX, FrozenStudy
@@ -81,7 +81,7 @@ def _optunas_own(database: Database) -> RDBStorage:
 class _View:
     """A study as this process sees it."""
 
-    origin: tuple[str, str | None, datetime | None]
+    origin: tuple[str, str | None, datetime | None, str | None]
     directions: list[StudyDirection]
     history: History
     held: set[int] = field(default_factory=set)
@@ -256,6 +256,9 @@ class BatchedStorage(BaseStorage):
         if view is None or view.origin[:2] != origin[:2] or view.origin[2] not in (None, origin[2]):
             (study,) = optuna_rows.read_studies(connection, STUDIES.c.study_id == study_id)
             view = self._views[study_id] = _View(origin, study.directions, History(study_id))
+        if view.origin[3] != origin[3]:  # pictures come after a trial has ended: it is read again
+            for trial_id in picture_rows.pictured(origin[3]):
+                view.history.forget(trial_id)
         view.origin = origin
         return view
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,8 +15,8 @@ from hpsearch.runner.epoch import Epoch
 from hpsearch.spec.settings import JOINT
 
 __all__ = [
-    "BATCH", "CLOCK_S", "CODE", "EVERY", "OFF", "STOPPED", "UNTRAINABLE", "Ending", "Key", "Lease",
-    "NewStudy", "Outlook", "Serves", "State", "Study", "Work", "Worker", "Write", "lacking",
+    "BATCH", "CLOCK_S", "CODE", "EVERY", "OFF", "STOPPED", "UNTRAINABLE", "Artifact", "Ending",
+    "Key", "Lease", "NewStudy", "Outlook", "Serves", "State", "Study", "Work", "Worker", "Write", "lacking",
     "needed", "refusal",
 ]  # fmt: skip
 
@@ -347,3 +348,28 @@ class Write:
             system_attrs={**self.system_attrs, **later.system_attrs},
             ending=later.ending or self.ending,
         )
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file that belongs to a study or to one of its trials, as Optuna knows it."""
+
+    artifact_id: str
+    filename: str
+    mimetype: str
+    trial: int | None = None
+    """Optuna's number; None: it is of the study as a whole."""
+
+    @property
+    def key(self) -> str:
+        """The system attribute that it is kept under, as `optuna.artifacts.upload_artifact` names
+        it."""
+        return f"artifacts:{self.artifact_id}"
+
+    @property
+    def value(self) -> str:
+        """What that attribute says: the fields of `optuna.artifacts.ArtifactMeta` as JSON text."""
+        return json.dumps({
+            "artifact_id": self.artifact_id, "filename": self.filename, "mimetype": self.mimetype,
+            "encoding": None,
+        })  # fmt: skip

@@ -47,6 +47,8 @@ class Options:
     """Seconds for which a database may be away before the worker gives up."""
     code: str | None = None
     """The folder of code that studies may bring; None: it serves none that has code of its own."""
+    pictures: bool = False
+    """Whether it draws the pictures of studies that have ended, when it has nothing to train."""
 
 
 @dataclass(frozen=True)

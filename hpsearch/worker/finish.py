@@ -7,7 +7,8 @@ that note, and the next worker comes to the same result: the networks are traine
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,16 +34,31 @@ from hpsearch.worker.context import Context
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["conclude"]
+    from hpsearch.runner.epoch import Epoch
+    from hpsearch.sources.dataset import Part
+
+__all__ = ["Concluded", "conclude"]
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Concluded:
+    """What is left of a finish that has its verdict."""
+
+    tickets: set[int]
+    """Those whose networks are of use after it."""
+    test: Part | None = None
+    """The test part; None: it was not used."""
+    curves: Mapping[int, Sequence[Epoch]] = field(default_factory=dict)
+    """The epochs of trainings that the test part was used for, by ticket."""
 
 
 def conclude(
     context: Context, study: Study, spec: StudySpec, search: Search, mirror: Mirror,
     dataset: Dataset, place: str,
-) -> set[int] | None:  # fmt: skip
-    """Give the verdict where it is due: the tickets whose networks are of use after it.
+) -> Concluded | None:  # fmt: skip
+    """Give the verdict where it is due: what is left then.
 
     None where it is not due. Where nothing was trained to its end there is no verdict, and the test
     part is not used.
@@ -59,7 +75,7 @@ def conclude(
         context.ledger.end_finish(current)
         _log.warning("%s: no training of its finish completed; the test part was not used",
                      study.name)  # fmt: skip
-        return _handed_over(context, study, mirror)
+        return Concluded(_handed_over(context, study, mirror))
     entries = _entries(stage, trials.values())
     networks = _Networks(context, study, spec, search, trials, place)
     try:
@@ -69,7 +85,7 @@ def conclude(
         use = context.ledger.begin_verdict(current)
         if use is None:
             return None
-        found = _judge(context, study, spec, entries, networks, mirror, dataset, use)
+        found, test = _judge(context, study, spec, entries, networks, mirror, dataset, use)
     except (CheckpointError, NotFoundError):
         if not context.ledger.may_conclude(current):
             # Another worker has given it meanwhile, and cleared away, or the study is deleted.
@@ -77,14 +93,14 @@ def conclude(
         raise
     context.ledger.end_verdict(current, use, found.as_json())
     _log.info("%s: the test part has been used", study.name)
-    return {found.best_ticket}
+    return Concluded({found.best_ticket}, test, networks.curves)
 
 
 def _judge(
     context: Context, study: Study, spec: StudySpec, entries: list[Entry], networks: _Networks,
     mirror: Mirror, dataset: Dataset, use: int,
-) -> Verdict:  # fmt: skip
-    """Use the test part."""
+) -> tuple[Verdict, Part]:  # fmt: skip
+    """Use the test part: what it says, and the part itself."""
     part, baselines = open_test_part(spec, Path(study.base), dataset, context.device)
 
     def look(repeat: Repeat, values: Assignment) -> dict[str, float]:
@@ -93,10 +109,11 @@ def _judge(
 
     best = mirror.best()
     asked = networks.stage.count or 0
-    return verdict(
+    found = verdict(
         entries, best.value if best else None, spec.objective, look,
         len(part.targets), use, asked, {simple.name: simple.values for simple in baselines},
     )  # fmt: skip
+    return found, part
 
 
 class _Networks:
@@ -110,6 +127,8 @@ class _Networks:
         self._context, self._study, self._spec, self._search = context, study, spec, search
         self._trials, self._checkpoints = trials, Checkpoints(place)
         self.stage = search.stages[-1]
+        self.curves: dict[int, Sequence[Epoch]] = {}
+        """Those of the trainings loaded so far, by ticket."""
 
     def load(self, repeat: Repeat) -> dict[str, Tensor]:
         """The network of that training. Raises CheckpointError where it is unavailable."""
@@ -136,6 +155,7 @@ class _Networks:
                 f"the network of trial {trial.number} could not be saved after its epoch {counts}: "
                 f"{checkpoints.place} has that of epoch {saved.kept_epoch}; {again}"
             )
+        self.curves[repeat.ticket] = saved.curve
         return saved.network
 
     def _digest(self, trial: FrozenTrial, ticket: int) -> str:

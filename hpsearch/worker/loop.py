@@ -9,9 +9,10 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from hpsearch.children.process import FORKS, Nursery
 from hpsearch.code import Code, use
@@ -28,6 +29,8 @@ from hpsearch.worker.runners import installed
 from hpsearch.worker.study_session import StudySession
 
 __all__ = ["serve"]
+
+T = TypeVar("T")
 
 _IDLE_S = 0.05
 """Between looks at a database that has no ticket to give; doubled with each, as the others may be
@@ -149,7 +152,9 @@ class _Worker:
                 self._idle_s = _IDLE_S
                 return 0.0
         for bench in self._sessions.values():
-            self._rest(bench, outlook.open)
+            self._idle(partial(bench.rest, outlook.open))
+        if any(self._idle(bench.draw) for bench in self._sessions.values()):
+            return 0.0  # there may be work by now
         usable = [study for study in outlook.open if study.uid not in self._unusable]
         in_vain = bool(outlook.others) and len(outlook.others) == len(set(options.studies))
         if not usable and (options.until_done or in_vain):
@@ -166,15 +171,17 @@ class _Worker:
         for bench in self._sessions.values():
             bench.close()
 
-    def _rest(self, bench: StudySession, open_: Sequence[Study]) -> None:
+    def _idle(self, call: Callable[[], T]) -> T | None:
+        """Do something for a study without work; None where its rows make no sense."""
         try:
-            bench.rest(open_)
+            return call()
         except StorageError:
             raise
         except Exception as error:
             self._context.keeper.check()
             # A row that makes no sense: who serves the study says so.
             _log.error("cannot look after a study without work: %s", line(error))
+            return None
 
     def _leave_to_others(self, studies: Sequence[Study]) -> None:
         """Say once of each what it needs that is not here."""

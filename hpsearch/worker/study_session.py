@@ -21,6 +21,7 @@ from hpsearch.worker.judging import Judging
 from hpsearch.worker.open_data import agreed_data
 from hpsearch.worker.outbox import Outbox
 from hpsearch.worker.parts import Parts
+from hpsearch.worker.pictures import Pictures
 from hpsearch.worker.runners import runner_of
 from hpsearch.worker.running import Running
 from hpsearch.worker.sanity import assure
@@ -79,6 +80,7 @@ class StudySession:
         )  # fmt: skip
         self._judging = Judging(parts)
         self._tickets = Tickets(parts, self._judging)
+        self._pictures = Pictures(context, study, self._place_of_saves, self._dataset)
         self._looked_at, self._code_due, self._outdated = -float("inf"), -float("inf"), False
         self._seen: int | None = -1
         """Trials that had ended when this worker last looked after the study; None: it was done."""
@@ -92,6 +94,7 @@ class StudySession:
             self.settle()
             self._fill()
             had_work = bool(self._running)
+            self._seen = -1 if had_work else self._seen
             while self._running:
                 self._train()
                 self._obey()
@@ -120,6 +123,12 @@ class StudySession:
         if ended != self._seen and (study is None or now - self._looked_at >= _LOOK_S):
             self._outbox.look()
             self._seen, self._looked_at = ended, now
+            if study is None:
+                self._pictures.begin()
+
+    def draw(self) -> bool:
+        """Draw a picture of the study where it has ended; whether there may be more of them."""
+        return self._pictures.step()
 
     def give_back(self, lost: str | None = None) -> None:
         """The next worker goes on from the last checkpoint; without a database, later.
@@ -184,14 +193,19 @@ class StudySession:
         """Give the verdict of a finish where it is due."""
         if self._running or self._search.stages[-1].name != FINAL or self._dataset is None:
             return False
-        kept = conclude(
+        concluded = conclude(
             self._context, self._study, self._spec, self._search, self._mirror, self._dataset,
             self._place_of_saves,
         )  # fmt: skip
-        if kept is not None:
-            ended = {t.user_attrs["ticket"] for t in self._mirror.trials()}
-            self._saves.keep_only(kept, ended)
-        return kept is not None
+        if concluded is None:
+            return False
+        best = self._mirror.best()
+        self._pictures.know(
+            concluded.test, concluded.curves, best.user_attrs["ticket"] if best else None
+        )
+        ended = {t.user_attrs["ticket"] for t in self._mirror.trials()}
+        self._saves.keep_only(concluded.tickets, ended)
+        return True
 
     def _may_have_company(self) -> bool:
         """Whether others may be trained beside what is in training.

@@ -12,6 +12,7 @@ import pytest
 
 import hpsearch
 from hpsearch.errors import EXIT_CODES, HpsearchError
+from hpsearch.pictures.catalog import PICTURES
 from hpsearch.preflight.data_check import warnings
 from hpsearch.sources.opening import look
 from hpsearch.spec import load
@@ -65,6 +66,16 @@ def test_the_map_names_modules_that_exist() -> None:
     assert len(names) > 50
     for name in names:
         importlib.import_module(f"hpsearch.{name}")
+
+
+def test_the_page_of_pictures_has_each_of_them_and_shows_small_ones() -> None:
+    page = (ROOT / "docs/pictures.md").read_text()
+    for picture in PICTURES:
+        assert f"| {picture.name} | {picture.doc} |" in page
+    shown = re.findall(r"\]\((pictures/\w+\.png)\)", page)
+    assert len(shown) >= 10
+    for name in shown:
+        assert (ROOT / "docs" / name).stat().st_size < 60_000, name
 
 
 def test_every_module_lists_its_public_names() -> None:

@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from hpsearch.errors import DataError
 from hpsearch.sources.arrays.files import blocks, check_numbers, fingerprint, names_in, opened
 from hpsearch.sources.arrays.targets import indices
-from hpsearch.sources.inputs import Deviation, Finite, Floats, Given, Known, only_file
+from hpsearch.sources.inputs import (
+    Deviation,
+    Finite,
+    Floats,
+    Given,
+    Known,
+    Unit,
+    only_file,
+    scaled_units,
+)
 
 if TYPE_CHECKING:
     from hpsearch.sources.raw import Rows
@@ -118,6 +127,10 @@ class ArrayInputs:
         for piece, numbers in raw.blocks(self.layout):
             inputs[piece] = (numbers - mean) / deviation
         return inputs
+
+    def units(self) -> tuple[Unit, ...]:
+        """What each column, channel, or number of a step is in the data's own terms."""
+        return scaled_units(self.mean, self.deviation)
 
     def of_files(self, files: Sequence[Path]) -> Given:
         """The inputs of the array in a .npy file, or of that of the study's name in another; with

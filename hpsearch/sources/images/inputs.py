@@ -15,7 +15,16 @@ from hpsearch.errors import DataError
 from hpsearch.sources.imagefile import ARRAYS, images_of, read_array
 from hpsearch.sources.images.decode import Picture, Shape
 from hpsearch.sources.images.files import images_below
-from hpsearch.sources.inputs import Deviation, Finite, Floats, Given, ImageInputs, only_file
+from hpsearch.sources.inputs import (
+    Deviation,
+    Finite,
+    Floats,
+    Given,
+    ImageInputs,
+    Unit,
+    only_file,
+    scaled_units,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,6 +68,10 @@ class PictureInputs:
             for values in (self.mean, self.deviation)
         )
         return lambda images_NCHW: (images_NCHW.float() - mean).div_(deviation)
+
+    def units(self) -> tuple[Unit, ...]:
+        """What each channel is in the data's own terms."""
+        return scaled_units(self.mean, self.deviation)
 
     def of_files(self, files: Sequence[Path]) -> Given:
         """The inputs of image files and of those in folders, or of the array in one file.

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from hpsearch.errors import DataError
-from hpsearch.sources.inputs import Floats, Given, Known, only_file
+from hpsearch.sources.inputs import Floats, Given, Known, Unit, only_file
 from hpsearch.sources.series.windows import Series, Windows, over, sorted_by
 from hpsearch.sources.table import arrow, cells
 from hpsearch.sources.table.column import Column
@@ -59,6 +59,10 @@ class SeriesInputs:
         rows = raw.series.rows[first : int(raw.ends.max()) + 1]
         steps, _ = self.encoder.inputs(raw.series.table, rows)
         return np.ascontiguousarray(over(steps, raw.ends - first, self.window))
+
+    def units(self) -> tuple[Unit, ...]:
+        """What each number of a step is in the table's own terms."""
+        return self.encoder.units()
 
     def of_files(self, files: Sequence[Path]) -> Given:
         """The window that ends at each row of a table, but for the first rows, which have none.

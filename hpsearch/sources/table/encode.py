@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from hpsearch.errors import DataError
+from hpsearch.sources.inputs import Unit
 from hpsearch.sources.room import free_memory
 from hpsearch.sources.table.arrow import Rows
 from hpsearch.sources.table.column import lacking, number_of, read_by_text, shown
@@ -46,6 +47,10 @@ class Encoder:
     def names(self) -> tuple[str, ...]:
         """The names of the D inputs."""
         return tuple(name for encoding in self.encodings for name in encoding.names)
+
+    def units(self) -> tuple[Unit, ...]:
+        """What each of the D inputs is in the table's own terms."""
+        return tuple(unit for encoding in self.encodings for unit in encoding.units)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
+from hpsearch.sources.inputs import Unit
 from hpsearch.sources.table import arrow, dates
 from hpsearch.sources.table.arrow import Rows
 from hpsearch.sources.table.column import Column, quoted, shown
@@ -54,6 +55,11 @@ class _Input(ABC):
     def names(self) -> tuple[str, ...]:
         """The names of its inputs."""
         return (*self._names(), *((f"{self.column.name} missing",) if self.gaps else ()))
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """What each of its inputs is: as it stands, unless an encoding scales it."""
+        return tuple(map(Unit, self.names))
 
     def fill(self, table: Table, rows: Rows, out_ND: Floats) -> list[str]:
         """Write the inputs of rows of a table, and say what training had not."""
@@ -124,6 +130,12 @@ class NumberInput(_Input):
 
     scale: Scale
     kind: Literal["number"] = "number"
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """What each of its inputs is."""
+        first, *rest = self.names
+        return (Unit(first, self.scale.mean, self.scale.deviation), *map(Unit, rest))
 
     def _names(self) -> tuple[str, ...]:
         return (self.column.name,)

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hpsearch.errors import DataError
-from hpsearch.sources.inputs import TABLE, Frame, Given, Known, Values, mappings, only_file
+from hpsearch.sources.inputs import (
+    TABLE,
+    Frame,
+    Given,
+    Known,
+    Unit,
+    Values,
+    mappings,
+    only_file,
+)
 from hpsearch.sources.table import cells
 from hpsearch.sources.table.arrow import Rows
 from hpsearch.sources.table.columns import Target
@@ -62,6 +71,14 @@ class TableInputs:
     def __call__(self, raw: Selection) -> Values:
         """The inputs (N, D), or the tokens (N, T), of N rows."""
         return self.encoder.inputs(raw.table, raw.rows)[0]
+
+    def units(self) -> tuple[Unit, ...]:
+        """What each input is in the table's own terms; none where inputs are tokens."""
+        return self.encoder.units() if isinstance(self.encoder, Encoder) else ()
+
+    def texts(self, tokens_NT: Any) -> list[str]:
+        """The words of rows of tokens."""
+        return self.encoder.texts(tokens_NT) if isinstance(self.encoder, TextEncoder) else []
 
     def of_files(self, files: Sequence[Path]) -> Given:
         """The inputs of each row of a table, whose columns may stand in any order.

@@ -112,6 +112,11 @@ class TextEncoder:
         remarks += self._remarks(sizes[at_N], int(unknown[at_N].sum()), example)
         return tokens_DT[at_N], tuple(remarks)
 
+    def texts(self, tokens_NT: Tokens) -> list[str]:
+        """The words of tokens, each that has none of its own as a blank."""
+        known = ("", "_", *self.words)
+        return [" ".join(known[token] for token in row if token) for row in tokens_NT.tolist()]
+
     def check_memory(self, rows: int) -> None:
         """DataError where the tokens of so many rows take more than a quarter of free memory."""
         check_memory(rows, self.length, 8, "shorten them with data.text_length, or")
