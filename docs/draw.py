@@ -6,17 +6,18 @@ python docs/draw.py [STUDY ...]
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from PIL import Image
+
 ROOT = Path(__file__).parents[1]
 
 SHOWN: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
-    "digits": (["--trials", "40"], ["curves", "confusion", "errors", "importance"]),
+    "digits": ([], ["curves", "confusion", "errors", "importance"]),
     "circles-staged": (
         ["--trials", "12", "--epochs", "27", "--set", "search.strategy=joint", "--set",
          "final.seeds=2", "--set", "final.top=1"],
@@ -43,12 +44,18 @@ def main(names: Sequence[str]) -> None:
             for picture in pictures:
                 # The network that is handed over comes first, and of it there are all.
                 first = min(Path(folder, "shown").glob(f"*-{picture}.png"), key=age)
-                shutil.copyfile(first, ROOT / "docs" / "pictures" / f"{picture}.png")
+                small(first, ROOT / "docs" / "pictures" / f"{picture}.png")
 
 
 def hpsearch(*words: str, env: Mapping[str, str]) -> None:
     """Run a command to its end."""
     subprocess.run([sys.executable, "-m", "hpsearch", *words], env=env, cwd=ROOT, check=True)
+
+
+def small(path: Path, to: Path) -> None:
+    """A picture with as few colours as do: a third of its size."""
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(160).save(to, optimize=True)
 
 
 def age(path: Path) -> float:

@@ -69,6 +69,11 @@ class Owned:
 
     def _answer(self, method: str, path: str) -> str | None:
         """Why a request is refused; nothing where it is done already; None: it is passed on."""
+        if _ARTIFACTS.fullmatch(path):
+            return (
+                "artifacts here are the pictures that hpsearch draws of its studies: none is added "
+                "or removed by hand; hpsearch pictures STUDY draws what is missing"
+            )
         if method == "DELETE":
             match = _STUDY.fullmatch(path)
             study = self._ledger.by_id(int(match[1])) if match else None
@@ -76,11 +81,6 @@ class Owned:
                 return None
             delete_study(self._ledger, study, self._checkpoints)
             return ""
-        if _ARTIFACTS.fullmatch(path):
-            return (
-                "artifacts here are the pictures that hpsearch draws of its studies: none is added "
-                "or removed by hand; hpsearch pictures STUDY draws what is missing"
-            )
         if _CREATE.fullmatch(path):
             return (
                 "a study that is created here has no study file, and no worker would serve it: "

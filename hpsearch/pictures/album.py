@@ -95,9 +95,10 @@ class Album:
     ) -> Iterator[tuple[Kept, bytes]]:
         """Each picture with its file. Only PNGs are kept, and taken from there."""
         there = self._there(must_keep=must_keep) if format_ == "png" else None
-        known = {kept.name for kept in there or ()}
+        known, shown = {kept.name for kept in there or ()}, set[str]()
         for sheet in self._sheets(trial):
             # That of a study changes with each trial; those of a trial that has ended never do.
+            shown.add(sheet.kept.name)
             if sheet.kept.name in known and sheet.kept.trial is not None:
                 yield sheet.kept, self._gallery.content(sheet.kept)
                 continue
@@ -106,6 +107,9 @@ class Album:
                 if there is not None and self._is_over(sheet.kept):
                     self._keep(sheet.kept, content, must_keep=must_keep)
                 yield sheet.kept, content
+        for kept in there or ():  # of networks that are gone by now
+            if kept.name not in shown and trial in (None, kept.trial):
+                yield kept, self._gallery.content(kept)
         if there:  # those that a worker was killed over are Optuna's artifacts from now on, too
             self._ledger.record_pictures(
                 self._study, [artifact(self._study, kept) for kept in there]

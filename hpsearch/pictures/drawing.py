@@ -160,7 +160,9 @@ class Drawing:
         try:
             return self._subject(trial)
         except (CheckpointError, CodeError, DataError, NotFoundError) as error:
-            self.notes.append(f"without its network, trial {trial.number} has fewer: {error}")
+            best, network = self._snapshot.best, self._snapshot.network
+            if trial is not best or trial is network:  # after a finish that of the best is gone
+                self.notes.append(f"without its network, trial {trial.number} has fewer: {error}")
             return None
 
     def _subject(self, trial: Trial) -> Subject:

@@ -59,9 +59,9 @@ def draw(content: Filters) -> Figure:
     """A square a filter: blue below 0, red above; of colour images the colours themselves."""
     count = len(content.weights)
     shown_of = f"{count} of {content.of} filters" if count < content.of else f"{count} filters"
-    words = ", ".join(word for word in (content.layer, shown_of, content.note) if word)
+    words = ", ".join(word for word in (f"layer {content.layer}", shown_of, content.note) if word)
     lines = -(-count // _ACROSS)
-    made, axes = grid(f"Filters: {content.title}: {words}", lines, min(count, _ACROSS), 0.8, 5.0)
+    made, axes = grid(f"Filters: {content.title}, {words}", lines, min(count, _ACROSS), 0.8, 5.0)
     flat = [own for line in axes for own in line]
     colours = content.weights.ndim == 4
     image = None

@@ -69,14 +69,16 @@ def draw(content: Maps) -> Figure:
     most = max(len(row.maps) for row in content.rows)
     made, axes = grid(
         f"Feature maps: {content.title}", len(content.rows), most + 1, 0.85 if most > 1 else 2.2,
-        beside=0.8,
+        beside=0.9,
     )  # fmt: skip
     for line, row in zip(axes, content.rows, strict=True):
         aspect: Literal["equal", "auto"] = "equal" if most > 1 else "auto"
         line[0].imshow(row.given, cmap="gray", interpolation="nearest", aspect=aspect)
         head(line[0], [row.target])
         size = " x ".join(map(str, row.size))
-        line[0].set_ylabel(f"{row.layer}\n{size}", fontsize=7, rotation=0, ha="right", va="center")
+        line[0].set_ylabel(
+            f"layer {row.layer}\n{size}", fontsize=7, rotation=0, ha="right", va="center"
+        )
         for at, own in enumerate(row.maps):
             line[at + 1].imshow(own, cmap="viridis", interpolation="nearest", aspect=aspect)
             head(line[at + 1], [f"map {at + 1}" if most > 1 else "maps, one a line"], 6)

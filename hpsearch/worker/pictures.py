@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.checkpoints.checkpoint import Checkpoints
-from hpsearch.errors import CheckpointError
+from hpsearch.errors import CheckpointError, UnreachableError
 from hpsearch.runner import Saved
 from hpsearch.sources.opening import open_test_part
 from hpsearch.spec import StudySpec
@@ -55,6 +55,9 @@ class Pictures:
         which it has used, the curves of trainings, and the ticket of the search's `best` trial."""
         if not self._context.options.pictures:
             return
+        # At once, as others see by now that the study is done: who has all this at hand draws.
+        with suppress(UnreachableError):
+            self._context.ledger.claim_pictures(self._study, self._context.name, _CLAIM_S)
         self._test, self._curves = test, curves
         if best is not None:
             with suppress(CheckpointError):

@@ -53,8 +53,8 @@ def test_a_study_that_has_ended_has_its_pictures_once_and_optuna_knows_them(
     found, best = drawn(served), served.json("best", "s")
     network = best["network"]["number"]
     for number in {network, best["number"]}:
-        assert {f"trial-{number}-{name}.png" for name in ("curves", "confusion")} <= found
-    assert f"trial-{network}-errors.png" in found
+        names = ("curves", "confusion", "errors")
+        assert {f"trial-{number}-{name}.png" for name in names} <= found
     finals = {row["number"] for row in served.json("trials", "s") if row["stage"] == "final"}
     assert {f"trial-{number}-curves.png" for number in finals} <= found
     storage = open_storage(Database(served.url))
