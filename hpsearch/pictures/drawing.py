@@ -146,7 +146,8 @@ class Drawing:
     def _facts(self) -> Facts:
         """What can be said without the data; it decides of no picture that takes a network."""
         snapshot = self._snapshot
-        return Facts(snapshot.task.target, "rows", (), len(snapshot.classes))
+        target = "inputs" if snapshot.task is None else snapshot.task.target
+        return Facts(target, "rows", (), len(snapshot.classes))
 
     def _bare(self, trial: Trial) -> Subject:
         snapshot = self._snapshot
@@ -157,6 +158,8 @@ class Drawing:
 
     def _saved(self, trial: Trial) -> Subject | None:
         """The trial with its network and its data; None, and a note, where they are not here."""
+        if self._snapshot.spec.train is not None:  # its networks are its own code's alone
+            return None
         try:
             return self._subject(trial)
         except (CheckpointError, CodeError, DataError, NotFoundError) as error:

@@ -16,8 +16,8 @@ from hpsearch.spec.settings import JOINT
 
 __all__ = [
     "BATCH", "CLOCK_S", "CODE", "EVERY", "OFF", "STOPPED", "UNTRAINABLE", "Artifact", "Ending",
-    "Key", "Lease", "NewStudy", "Outlook", "Serves", "State", "Study", "Work", "Worker", "Write", "lacking",
-    "needed", "refusal",
+    "Key", "Lease", "NewStudy", "Outlook", "Serves", "State", "Study", "Work", "Worker", "Write",
+    "lacking", "needed", "refusal",
 ]  # fmt: skip
 
 UNTRAINABLE = "untrainable"

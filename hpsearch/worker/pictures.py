@@ -40,8 +40,8 @@ _log = logging.getLogger(__name__)
 class Pictures:
     """The pictures of one study, drawn once it has ended."""
 
-    def __init__(self, context: Context, study: Study, place: str, dataset: Dataset) -> None:
-        """`place` is that of its checkpoints."""
+    def __init__(self, context: Context, study: Study, place: str, dataset: Dataset | None) -> None:
+        """`place` is that of its checkpoints; without a dataset it trains by own code."""
         self._context, self._study, self._place, self._dataset = context, study, place, dataset
         self._test: Part | None = None
         self._curves: Mapping[int, Sequence[Epoch]] = {}
@@ -106,7 +106,7 @@ class Pictures:
             return
         gallery = Gallery.of(ledger, study, self._context.options.checkpoints)
         there = {kept.name for kept in gallery.kept()}
-        material = Material(lambda: self._dataset, self._test_part, self._curves, self._saved)
+        material = Material(self._data, self._test_part, self._curves, self._saved)
         drawing = Drawing(ledger, snapshot, self._place, material)
         until = time.monotonic() + _MOST_S
         for sheet in drawing.worth_it():
@@ -130,9 +130,14 @@ class Pictures:
         network, ledger = snapshot.network, self._context.ledger
         if network is None or snapshot.study.uid != self._study.uid:
             return False
-        if network.unsaved is None and Checkpoints(self._place).path(network.ticket) is None:
+        is_ours = self._dataset is not None and network.unsaved is None
+        if is_ours and Checkpoints(self._place).path(network.ticket) is None:
             return False
         return ledger.claim_pictures(self._study, self._context.name, _CLAIM_S)
+
+    def _data(self) -> Dataset:
+        assert self._dataset is not None
+        return self._dataset
 
     def _test_part(self, dataset: Dataset) -> Part:
         """The one that the verdict has used here; read again where another worker gave it."""
