@@ -94,8 +94,9 @@ def _styled() -> Iterator[None]:
 
             known = {font.name for font in font_manager.fontManager.ttflist}
             fonts = ["DejaVu Sans", *(name for name in _MORE_FONTS if name in known)]
-            own: dict[Any, Any] = {k: v for k, v in mpl.rcParamsDefault.items() if k != "backend"}
-            with mpl.rc_context({**own, **_STYLE, "font.family": fonts}):
+            ours: dict[Any, Any] = {k: v for k, v in mpl.rcParamsDefault.items() if k != "backend"}
+            ours |= {**_STYLE, "font.family": fonts}
+            with mpl.rc_context(ours):
                 yield
     finally:
         log.setLevel(level)

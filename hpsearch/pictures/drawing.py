@@ -190,8 +190,9 @@ class Drawing:
         snapshot = self._snapshot
         if snapshot.handed is not None and snapshot.handed.number == trial.number:
             return self._test_part, "test part"
-        measured_on_test = snapshot.spec.data.measured_on_test
-        return self._dataset.validation, "test part" if measured_on_test else "validation part"
+        data = snapshot.spec.data
+        on_test = data is not None and data.measured_on_test
+        return self._dataset.validation, "test part" if on_test else "validation part"
 
     @cached_property
     def _dataset(self) -> Dataset:

@@ -74,6 +74,10 @@ def test_they_are_written_where_somebody_wants_them_and_over_nothing(served: Com
     assert said[0] == f"{len(files)} pictures in shown:"
     assert {line.split()[0] for line in said[1:]} == files
     assert "there already" in served.run("pictures", "s", "-o", "shown", code=5).stderr
+
+
+@pytest.mark.nightly
+def test_what_makes_no_sense_is_refused(served: Command) -> None:
     (place,) = (served.folder / "checkpoints").iterdir()
     assert "checkpoints of study" in served.run("pictures", "s", "-o", place, "--force",
                                                 code=5).stderr  # fmt: skip
