@@ -23,6 +23,7 @@ SHOWN: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
          "final.seeds=2", "--set", "final.top=1"],
         ["boundary"],
     ),
+    "line": ([], ["fit"]),
     "series": (["--trials", "4", "--epochs", "9", "--set", "final.top=1"], ["residuals"]),
     "vgg": (["--trials", "2", "--epochs", "3", "--set", "data.limit=3000"], ["filters", "maps"]),
     "anomalies": (
