@@ -101,8 +101,8 @@ def _search(hpsearch: Hpsearch) -> dict[str, Any]:
 
 def _tell_search(f: Figures) -> Told:
     return Told(
-        f"{share(f['test'])} of the test part, the guide's own settings {share(f['default'])}: "
-        f"{points(f['difference'])}",
+        f"{share(f['test'])} of the test part, with the guide's rate, batch size and optimizer "
+        f"{share(f['default'])}: {points(f['difference'])}",
         "Yes: the rate alone is worth most of it. The test part was used once, after the search.",
     )
 
