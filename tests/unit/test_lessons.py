@@ -23,12 +23,6 @@ def test_a_lesson_has_its_study(name: str) -> None:
     assert f"\nname: {name}\n" in study.read_text()
 
 
-def test_the_page_names_every_study() -> None:
-    page = (ROOT / "docs" / "documents.md").read_text()
-    studies = {file.name for file in (ROOT / "studies").glob("*.yaml")}
-    assert {name for name in studies if name not in page} == set()
-
-
 def test_a_lesson_whose_figures_fall_short_says_which_goal() -> None:
     lesson = LESSONS["line"]
     figures = {"constant": 0.0012, "cosine": 0.002, "end": 0.0013, "cosine_end": 0.0}
