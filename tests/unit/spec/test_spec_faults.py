@@ -104,7 +104,7 @@ SECTIONS = [
         "data: {source: table, path: t.csv, target: y, text: t}\nmetric: f1\n"
         "network: {family: mlp} #!",
         "network.family",
-        "expected text, as the data has tokens, and mlp takes images or rows",
+        "expected one of text, transformer, as the data has tokens, and mlp takes images or rows",
     ),
     (
         "data: {source: table, path: t.csv, target: y, text: t, task: anomaly}\n"
