@@ -140,7 +140,7 @@ def study_file(families: Collection[Family], tasks: Collection[Task]) -> Iterato
     for names, section in own_keys():
         yield f"And for {names}:\n"
         yield table(("key", "meaning", "default"), section)
-    for name in ("search", "budget", "retry", "final"):
+    for name in ("search", "budget", "retry", "final", "track"):
         yield f"## {name}\n"
         yield table(("key", "meaning", "default"), keys(found, found["properties"][name]))
     yield "## search.stages\n"

@@ -12,7 +12,8 @@
     ├── NotFoundError             6   no such study, or nothing in it yet
     ├── WorkerError               7   workers ended before the budget was spent
     ├── CheckpointError           8   a checkpoint cannot be written or read
-    └── CodeError                 9   the study's own code is missing, has changed, or fails
+    ├── CodeError                 9   the study's own code is missing, has changed, or fails
+    └── TrackingError            10   MLflow does not answer, or refuses us
 
 The message is what a user sees: what happened, where, and what to do about it.
 Interruption by Ctrl-C or SIGTERM leaves with `INTERRUPTED` (130); of a service, which ends in no
@@ -35,6 +36,7 @@ __all__ = [
     "SchemaError",
     "StorageError",
     "StudyFileError",
+    "TrackingError",
     "UnreachableError",
     "WorkerError",
     "line",
@@ -119,6 +121,12 @@ class CodeError(HpsearchError):
     exit_code = 9
 
 
+class TrackingError(HpsearchError):
+    """MLflow does not answer, or refuses us."""
+
+    exit_code = 10
+
+
 EXIT_CODES = {
     0: "done",
     **{
@@ -133,6 +141,7 @@ EXIT_CODES = {
             WorkerError,
             CheckpointError,
             CodeError,
+            TrackingError,
         )
     },
     INTERRUPTED: "interrupted; everything finished is kept, run again to go on. worker, fleet and "

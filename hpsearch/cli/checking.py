@@ -26,7 +26,7 @@ def check(
     file: FileArgument, *, overrides: Overrides, code: Code = None, json_: Json = False
 ) -> None:
     """Say what would be searched, or every fault of the file."""
-    from hpsearch.cli import show
+    from hpsearch.cli import show, tracking
     from hpsearch.preflight.data_check import check_look
     from hpsearch.sources.opening import look
 
@@ -44,6 +44,7 @@ def check(
     if seen is not None:
         show.look(seen)
     show.warnings(spec)
+    tracking.look(spec, file.parent)
     # The last line, as PyTorch takes a second to load.
     if (count := _parameter_count(spec, seen)) is not None:
         show.out.print(_in_words(count))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from hpsearch import files, passwords
+from hpsearch.cli import tracking
 from hpsearch.cli.options import (
     Checkpoints,
     Code,
@@ -36,10 +37,17 @@ if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Worker
 
-__all__ = ["Format", "best", "export", "status", "trials", "watch", "workers"]
+__all__ = ["Format", "Goal", "best", "export", "status", "trials", "watch", "workers"]
 
 
 _DAY_S = 86_400.0
+
+
+class Goal(StrEnum):
+    """Where `export` brings a study."""
+
+    FILE = "file"
+    MLFLOW = "mlflow"
 
 
 class Format(StrEnum):
@@ -104,6 +112,7 @@ def status(
             show.beside(snapshots[0])
             show.curves(snapshots[0])
             show.verdict(snapshots[0])
+            tracking.standing(ledger, snapshots[0].study)
 
 
 def watch(name: Name, storage: Storage = None) -> None:
@@ -262,14 +271,36 @@ def export(
         Format | None,
         typer.Option("--format", help="csv or json.", show_default="by the file's name, else csv"),
     ] = None,
+    to: Annotated[
+        Goal, typer.Option("--to", help="file, or mlflow: with metrics and the best network.")
+    ] = Goal.FILE,
+    uri: Annotated[
+        str | None,
+        typer.Option(
+            "--uri",
+            metavar="URI",
+            help="Of MLflow: http://HOST:5000, sqlite:///FILE.",
+            show_default="HPSEARCH_MLFLOW, else the study's",
+        ),
+    ] = None,
     force: Force = False,
     storage: Storage = None,
+    checkpoints: Checkpoints = None,
+    code: Code = None,
 ) -> None:
-    """Write all trials as CSV (a row a trial) or JSON (with learning curves)."""
+    """Write all trials as CSV (a row a trial) or JSON (with learning curves), or bring the study to
+    MLflow; what is there already stays as it is."""
     from hpsearch.checkpoints.places import owner
     from hpsearch.insight.report import Reader
 
     ledger = open_ledger(storage)
+    if to is Goal.MLFLOW:
+        if output or format_ or force:
+            raise typer.BadParameter("--output, --format and --force are of files, not of MLflow")
+        tracking.export(ledger, name, uri, checkpoints, code)
+        return
+    if uri is not None:
+        raise typer.BadParameter("--uri is MLflow's: add --to mlflow")
     snapshot = Reader(ledger, name).snapshot()
     if format_ is None:
         format_ = Format.JSON if output and output.suffix == ".json" else Format.CSV

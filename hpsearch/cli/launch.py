@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpsearch.cli import tracking
 from hpsearch.cli.groups import Crew, Overrides, Service, flat
 from hpsearch.cli.options import (
     Code,
@@ -105,6 +106,7 @@ def run(
         _reschedule(ledger, study, priority, max_parallel)
         if new:
             show.warnings(spec)
+        tracking.look(spec, file.parent)
         reader = Reader(ledger, study.name, service.checkpoints)
         if not new:
             show.note(_reopen(ledger, study))
@@ -119,6 +121,7 @@ def run(
         print_json(snapshot.as_dict())
     else:
         show.result(snapshot)
+        tracking.standing(ledger, snapshot.study)
 
 
 def _launcher(

@@ -18,7 +18,7 @@ from hpsearch.handover.code import saved_code
 from hpsearch.handover.folder import Config, read
 from hpsearch.handover.trained import Trained
 from hpsearch.sources.dataset import test_part
-from hpsearch.sources.inputs import Frame, finite
+from hpsearch.sources.inputs import Frame, Given, finite
 from hpsearch.spec.family import module_of
 from hpsearch.spec.source import SOURCES
 from hpsearch.tasks.learning import learning
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from hpsearch.sources.inputs import Given, Known
+    from hpsearch.sources.inputs import Known
     from hpsearch.sources.split import DataSettings
 
 __all__ = ["Frame", "Predictions", "Predictor", "load"]
@@ -107,6 +107,11 @@ class Predictor:
         with np.errstate(all="ignore"), refusals_told():  # an overflow is an error below
             given = self._problem.preprocessing.of_files(files)
         return self._predictions(given)
+
+    def sample(self) -> Predictions:
+        """What predictions look like: those of one row, all of whose inputs are 0."""
+        kind = np.int64 if self._problem.kind == "tokens" else np.float32
+        return self._predictions(Given(np.zeros((1, *self._problem.input_shape), kind)))
 
     def test(self, moved: Path | None = None) -> dict[str, float]:
         """All metrics on the test part of the study's own data, read again.

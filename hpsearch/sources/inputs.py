@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
-    "TABLE", "Described", "Deviation", "Finite", "Floats", "Frame", "Given", "ImageInputs",
-    "Inputs", "Known", "Packed", "Reading", "RowInputs", "TokenInputs", "Unit", "Values", "Worded",
-    "finite", "fit_images", "fit_rows", "mappings", "only_file", "scaled_units",
+    "TABLE", "ArrayRows", "ColumnInputs", "Described", "Deviation", "Finite", "Floats", "Frame",
+    "Given", "ImageInputs", "Inputs", "Known", "Packed", "Reading", "RowInputs", "TokenInputs",
+    "Unit", "Values", "Worded", "finite", "fit_images", "fit_rows", "mappings", "only_file",
+    "scaled_units",
 ]  # fmt: skip
 
 Floats = NDArray[np.float32]
@@ -106,6 +107,24 @@ class TokenInputs(Inputs, Protocol):
     @property
     def vocabulary(self) -> int:
         """How many different tokens there are, those two included; 0 where inputs are others."""
+
+
+@runtime_checkable
+class ColumnInputs(Inputs, Protocol):
+    """Inputs that are made of the cells of a table."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a table to predict has to have."""
+
+
+@runtime_checkable
+class ArrayRows(Inputs, Protocol):
+    """Inputs whose rows in memory are an array of another shape than the inputs'."""
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """The shape of one row, as the array has it."""
 
 
 @runtime_checkable

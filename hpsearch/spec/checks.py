@@ -20,12 +20,13 @@ from hpsearch.spec.models import (
     RetrySpec,
     SearchSpec,
     StudySections,
+    TrackSpec,
 )
 from hpsearch.spec.network import network_section
 from hpsearch.spec.own import check_own_data, check_own_losses, check_required
 from hpsearch.spec.own_training import OwnTraining, names_in, own_training
 from hpsearch.spec.parameters import Entry, drafts, entries
-from hpsearch.spec.place import check_folder, check_place
+from hpsearch.spec.place import check_folder, check_place, check_tracking
 from hpsearch.spec.registry import PluginError
 from hpsearch.spec.search import (
     check_pruner,
@@ -71,6 +72,7 @@ class _Sections(NamedTuple):
     budget: BudgetSpec | None
     retry: RetrySpec | None
     final: FinalSpec | None
+    track: TrackSpec | None
 
 
 def check(
@@ -103,7 +105,7 @@ def check(
         network_section(content["network"], faults, code) if "network" in content else (None, [])
     )
     sections = _fitting(_sections(content, network_, faults), faults)
-    head, data, network, search, budget, retry, final = sections
+    head, data, network, search, budget, retry, final, track = sections
     for key in ("data", "network") if own is None else ():
         if key not in content:  # once misspelt keys are noted, which is then no fault of its own
             faults.add((key,), "a value", "nothing")
@@ -131,6 +133,8 @@ def check(
     check_start(start, sampler, faults)
     if head and head.checkpoints:
         check_place(head.checkpoints, faults)
+    if track:
+        check_tracking(track.mlflow, faults)
     if len(faults) or not (head and search and budget and retry):
         faults.stop(source)
     proposed = {"sampler": sampler, "pruner": plainest(search.pruner)}
@@ -147,6 +151,7 @@ def check(
         retry=retry,
         final=final,
         checkpoints=head.checkpoints,
+        track=track,
         keep=head.keep,
         version=version,
         explicit=explicit,
@@ -245,10 +250,12 @@ def _sections(content: dict[str, Any], network: NetworkSection | None, faults: F
         section(SearchSpec, raw, ("search",), faults),
         section(BudgetSpec, content.get("budget", {}), ("budget",), faults),
         section(RetrySpec, content.get("retry", {}), ("retry",), faults),
-        section(FinalSpec, content["final"], ("final",), faults)
-        if content.get("final") is not None
-        else None,
-    )
+        *(
+            section(model, content[key], (key,), faults)
+            if content.get(key) is not None else None
+            for key, model in (("final", FinalSpec), ("track", TrackSpec))
+        ),
+    )  # fmt: skip
 
 
 def _fitting(sections: _Sections, faults: Faults) -> _Sections:

@@ -44,6 +44,7 @@ __all__ = [
     "StageSpec",
     "StudySections",
     "ThresholdPruner",
+    "TrackSpec",
 ]
 
 MOST_TRIALS = 1_000_000
@@ -350,6 +351,16 @@ class FinalSpec(Section):
     winner is that of the best mean on validation data."""
 
 
+class TrackSpec(Section):
+    """Where the study can be followed beside hpsearch's own commands."""
+
+    mlflow: Text
+    """MLflow's tracking server, `http://HOST:5000`, or its database, such as
+    `sqlite:///mlflow.db`, whose relative path starts at this file. Without a password."""
+    experiment: Text = "hpsearch"
+    """MLflow's experiment with the runs; it is made where there is none."""
+
+
 class StudySections(Section):
     """A study: what is searched, on which data, how, and at which cost."""
 
@@ -380,3 +391,6 @@ class StudySections(Section):
     """Where checkpoints lie, for all workers of the study: a folder, relative to this file, or a
     URL that fsspec knows, such as `s3://bucket/prefix`; by default beside the SQLite file, else in
     the user's data folder."""
+    track: SkipValidation[TrackSpec | None] = None
+    """MLflow, to which parameters, metrics, pictures and the best network are delivered while the
+    study runs (docs/tracking.md); by default nothing is. `HPSEARCH_MLFLOW` comes before it."""

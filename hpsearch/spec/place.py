@@ -11,7 +11,7 @@ from hpsearch.spec.faults import show
 if TYPE_CHECKING:
     from hpsearch.spec.faults import Faults, Path
 
-__all__ = ["check_folder", "check_place"]
+__all__ = ["check_folder", "check_place", "check_tracking"]
 
 _USELESS = {
     "memory": "memory:// is gone with the process that wrote there",
@@ -19,6 +19,10 @@ _USELESS = {
     "https": "https:// cannot be written to",
 }
 """What fsspec knows and is no place for checkpoints, and why."""
+
+
+_TRACKING = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "file", "databricks")
+"""Kinds of places where MLflow keeps runs; of a database also with a driver behind a plus sign."""
 
 
 def check_folder(path: Path, place: str, faults: Faults) -> None:
@@ -54,4 +58,19 @@ def check_place(place: str, faults: Faults) -> None:
         faults.add(path, expected, show(shown))
     if shown != place:
         expected = "a URL without a password, as the database keeps it for all to read"
+        faults.add(path, expected, show(shown))
+
+
+def check_tracking(uri: str, faults: Faults, *, private: bool = False) -> None:
+    """Note where `uri` is none of MLflow's, or has a password; one that is `private` may."""
+    scheme, path = urls.scheme(uri), ("track", "mlflow")
+    shown = passwords.hide(uri, known=False)
+    if scheme is None or scheme.partition("+")[0] not in _TRACKING:
+        expected = "MLflow's server, http://HOST:5000, or its database, sqlite:///FILE"
+        faults.add(path, expected, show(shown), near=(scheme or "", _TRACKING))
+    elif shown != uri and not private:
+        expected = (
+            "a URL without a password, as the database keeps it for all to read (the workers' "
+            "environment can have one: HPSEARCH_MLFLOW, or MLFLOW_TRACKING_USERNAME and _PASSWORD)"
+        )
         faults.add(path, expected, show(shown))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hpsearch.spec.family import Vocabulary
-    from hpsearch.spec.models import BudgetSpec, FinalSpec, RetrySpec, SearchSpec
+    from hpsearch.spec.models import BudgetSpec, FinalSpec, RetrySpec, SearchSpec, TrackSpec
     from hpsearch.spec.source import DataSpec
     from hpsearch.spec.space import Assignment, Space
     from hpsearch.spec.train import TrainSpec
@@ -51,6 +51,7 @@ class StudySpec:
     retry: RetrySpec
     final: FinalSpec | None = None
     checkpoints: str | None = None
+    track: TrackSpec | None = None
     train: TrainSpec | None = None
     """Its own training code; None: hpsearch trains networks."""
     resources: ResourcesSpec = field(default_factory=ResourcesSpec)
@@ -165,6 +166,7 @@ class StudySpec:
             "retry": dumped(self.retry),
             "final": self.final and dumped(self.final),
             "checkpoints": self.checkpoints,
+            "track": self.track and dumped(self.track),
         }
 
     def _subject(self, dumped: Callable[[Section], dict[str, Any]]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ CURRENT = 2
 
 SINCE_1: dict[tuple[str, ...], Any] = {
     ("keep",): "last",
+    ("track",): None,
     ("budget", "stop_after"): None,
     ("data", "normal"): [],
     ("data", "strange"): [],

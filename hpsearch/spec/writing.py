@@ -76,6 +76,7 @@ def _content(spec: StudySpec) -> dict[str, Any]:
         "retry": spec.retry.model_dump(mode="json", exclude_defaults=True),
         "final": document["final"],
         "checkpoints": spec.checkpoints,
+        "track": document["track"],
     }
     _shorten(content["search"])
     return {key: value for key, value in content.items() if value or key == "parameters"}

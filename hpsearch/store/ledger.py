@@ -28,6 +28,8 @@ from hpsearch.spec.settings import EARLY, FINAL
 from hpsearch.store import (
     LEASE_S,
     dealing,
+    duty_rows,
+    epoch_rows,
     picture_rows,
     stage_rows,
     study_rows,
@@ -43,6 +45,7 @@ from hpsearch.store.values import (
     EVERY,
     STOPPED,
     Artifact,
+    Duty,
     Key,
     Lease,
     NewStudy,
@@ -50,6 +53,7 @@ from hpsearch.store.values import (
     Serves,
     State,
     Study,
+    TimedEpoch,
     Worker,
     Write,
 )
@@ -69,6 +73,10 @@ def _verb(
         return self.database.write(lambda connection: body(self, connection, *args, **kwargs))
 
     return functools.update_wrapper(verb, body)
+
+
+_BATCH = 500
+"""Trials in one query: every database takes lists of that many."""
 
 
 def _is_stopped(write: Write) -> bool:
@@ -860,6 +868,57 @@ class Ledger:
             study = _locked(connection, study_id)
             if study is not None and study.state == "stopped":
                 ticket_rows.end_abandoned(connection, study_id)
+
+    def courses(self, study_id: int, after: Mapping[int, int]) -> dict[int, list[TimedEpoch]]:
+        """What epochs gave, and when: of each trial, by Optuna's number, those beyond an epoch.
+
+        Args:
+            study_id: The study.
+            after: {number of a trial: the last of its epochs that is left out}, 0 for none.
+        """
+        found: dict[int, list[TimedEpoch]] = {}
+        numbers = sorted(after)
+        with self.database.read() as connection:
+            for i in range(0, len(numbers), _BATCH):
+                some = {number: after[number] for number in numbers[i : i + _BATCH]}
+                found |= epoch_rows.courses(connection, study_id, some)
+        return found
+
+    # --- duties: what one process at a time does for a study -----------------------------------
+
+    @_verb
+    def take_duty(
+        self, connection: sa.Connection, seen: Study, duty: str, worker: str,
+        said: str | None = None,
+    ) -> int | None:  # fmt: skip
+        """Take a duty of a study that was seen before, or renew it, for `lease_s`.
+
+        Its fence, which is another one whenever somebody else may have had the duty meanwhile;
+        None: another worker has it, or the study has been deleted.
+
+        Args:
+            seen: The study.
+            duty: Its name.
+            worker: Who takes it.
+            said: How it stands, in a line; None: as was said last.
+        """
+        if _locked_again(connection, seen) is None:
+            return None
+        return duty_rows.take(connection, seen.study_id, duty, worker, self.lease_s, said)
+
+    @_verb
+    def drop_duty(
+        self, connection: sa.Connection, seen: Study, duty: str, worker: str,
+        said: str | None = None,
+    ) -> None:  # fmt: skip
+        """Give a duty back, if the worker has it: another one may take it at once."""
+        if _locked_again(connection, seen) is not None:
+            duty_rows.drop(connection, seen.study_id, duty, worker, said)
+
+    def duties(self, study_id: int) -> list[Duty]:
+        """A study's duties that anybody has had, by their names."""
+        with self.database.read() as connection:
+            return duty_rows.find(connection, study_id, self.lease_s)
 
     # --- workers ------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from hpsearch.errors import DamagedError
 from hpsearch.store import lease_rows, trials
 from hpsearch.store.engine import now
 from hpsearch.store.optuna_tables import STUDIES, TRIALS
-from hpsearch.store.tables import epochs, finishes, leases, stages, studies, tickets
+from hpsearch.store.tables import duties, epochs, finishes, leases, stages, studies, tickets
 from hpsearch.store.values import Study
 
 __all__ = [
@@ -164,7 +164,7 @@ def forget(connection: sa.Connection, study_id: int) -> None:
     connection.execute(
         sa.delete(epochs).where(epochs.c.trial_id.in_(of_study), epochs.c.trial_id.not_in(others))
     )
-    for table in (leases, tickets, stages, finishes, studies):
+    for table in (duties, leases, tickets, stages, finishes, studies):
         connection.execute(sa.delete(table).where(table.c.study_id == study_id))
 
 

@@ -18,12 +18,12 @@ from hpsearch.store.engine import Database
 from hpsearch.store.optuna_private import models, optuna_version
 
 __all__ = [
-    "KNOWN_REVISIONS", "OLDEST", "SCHEMA_VERSION", "check", "epochs", "finishes",
+    "KNOWN_REVISIONS", "OLDEST", "SCHEMA_VERSION", "check", "duties", "epochs", "finishes",
     "is_ready", "leases", "metadata", "optuna_revision", "prepare", "schema", "schema_lock",
     "stages", "studies", "tickets", "versions", "workers",
 ]  # fmt: skip
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 OLDEST = 5
 """The first schema that `upgrades` leads from."""
 KNOWN_REVISIONS = frozenset({"v3.2.0.a"})
@@ -169,6 +169,18 @@ epochs = sa.Table(
     sa.Column("epoch", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("metrics", sa.Text, nullable=False),
     sa.Column("seconds", sa.Double, nullable=False),
+)
+
+duties = sa.Table(
+    "hpsearch_duties",
+    metadata,
+    # What one process at a time does for a study beside its tickets: bringing it to MLflow.
+    sa.Column("study_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("duty", sa.String(80), primary_key=True),
+    sa.Column("worker", sa.String(64), nullable=False),  # who has it, or had it last
+    sa.Column("fence", sa.Integer, nullable=False),  # grows whenever it may have had another holder
+    sa.Column("until", sa.Double),  # NULL: nobody has it
+    sa.Column("said", sa.Text),  # how it stands, in a line
 )
 
 

@@ -22,6 +22,7 @@ from hpsearch.store.engine import Database, now
 from hpsearch.store.tables import (
     SCHEMA_VERSION,
     check,
+    duties,
     metadata,
     schema,
     schema_lock,
@@ -57,7 +58,12 @@ def _to_7(connection: sa.Connection) -> None:
     _add(connection, studies.c.code_files)
 
 
-STEPS: dict[int, Callable[[sa.Connection], None]] = {6: _to_6, 7: _to_7}
+def _to_8(connection: sa.Connection) -> None:
+    """What one process at a time does for a study has a lease."""
+    duties.create(connection, checkfirst=True)
+
+
+STEPS: dict[int, Callable[[sa.Connection], None]] = {6: _to_6, 7: _to_7, 8: _to_8}
 """Version -> what leads to it from the one before."""
 
 
@@ -120,7 +126,7 @@ def upgrade(database: Database) -> Upgrade:
     copies: list[Path] = []
 
     def steps(connection: sa.Connection) -> Upgrade:
-        with schema_lock(connection), _alone(connection):
+        with schema_lock(connection), _alone(connection, database):
             found = connection.execute(sa.select(sa.func.max(schema.c.version))).scalar_one()
             if found >= SCHEMA_VERSION:  # another process has just done it
                 return Upgrade(found, found)
@@ -138,7 +144,7 @@ def upgrade(database: Database) -> Upgrade:
 
 
 @contextmanager
-def _alone(connection: sa.Connection) -> Iterator[None]:
+def _alone(connection: sa.Connection, database: Database) -> Iterator[None]:
     """Nobody signs on meanwhile: on SQLite nobody writes anyway."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL lock_timeout = '30s'")
@@ -146,9 +152,12 @@ def _alone(connection: sa.Connection) -> Iterator[None]:
         yield
     elif connection.dialect.name == "mysql":
         # These locks outlive an ALTER, which ends a transaction; whoever has some sees no other
-        # table.
-        dropped = [_FORECASTS] if sa.inspect(connection).has_table(_FORECASTS) else []
-        tables = ", ".join(f"{name} WRITE" for name in (*metadata.tables, *dropped))
+        # table, and can make none.
+        _refuse_workers(connection, database)
+        metadata.create_all(connection)
+        known = [*metadata.tables, _FORECASTS]
+        there = sa.inspect(connection).get_table_names()
+        tables = ", ".join(f"{name} WRITE" for name in known if name in there)
         connection.exec_driver_sql("SET SESSION lock_wait_timeout = 30")
         connection.exec_driver_sql(f"LOCK TABLES {tables}")
         try:

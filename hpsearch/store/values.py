@@ -15,9 +15,9 @@ from hpsearch.runner.epoch import Epoch
 from hpsearch.spec.settings import JOINT
 
 __all__ = [
-    "BATCH", "CLOCK_S", "CODE", "EVERY", "OFF", "STOPPED", "UNTRAINABLE", "Artifact", "Ending",
-    "Key", "Lease", "NewStudy", "Outlook", "Serves", "State", "Study", "Work", "Worker", "Write",
-    "lacking", "needed", "refusal",
+    "BATCH", "CLOCK_S", "CODE", "EVERY", "OFF", "STOPPED", "UNTRAINABLE", "Artifact", "Duty",
+    "Ending", "Key", "Lease", "NewStudy", "Outlook", "Serves", "State", "Study", "TimedEpoch",
+    "Work", "Worker", "Write", "lacking", "needed", "refusal",
 ]  # fmt: skip
 
 UNTRAINABLE = "untrainable"
@@ -310,6 +310,29 @@ class Lease:
     def key(self) -> Key:
         """(study_id, number, fence): one for each lease."""
         return self.study_id, self.number, self.fence
+
+
+@dataclass(frozen=True)
+class Duty:
+    """What one process at a time does for a study beside its tickets."""
+
+    name: str
+    worker: str | None
+    """Who has it; None: nobody."""
+    said: str | None
+    """How it stands, in a line."""
+
+
+@dataclass(frozen=True)
+class TimedEpoch:
+    """What one epoch of a trial gave, and when."""
+
+    epoch: int
+    metrics: Mapping[str, float]
+    """`train_loss`, and the metrics of the validation part."""
+    at_s: float
+    """Seconds since 1970: the beginning of the trial and the time of its epochs so far, as the
+    database has them, so that it is the same whoever asks."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from hpsearch.store.values import Serves, Study, needed
 from hpsearch.training import devices
 from hpsearch.worker import signals
 from hpsearch.worker.context import Context, Options, Patience
+from hpsearch.worker.couriers import Couriers
 from hpsearch.worker.keeper import Keeper
 from hpsearch.worker.runners import installed
 from hpsearch.worker.study_session import StudySession
@@ -42,6 +43,9 @@ are no load. New work is noticed about as soon."""
 
 _FLUSH_S = 60.0
 """For ends to be delivered to a database that answers, before more is taken from it."""
+
+_LAST_S = 60.0
+"""For MLflow to get what it lacks once all work is done, the network among it."""
 
 _AGAIN_S = 60.0
 """Until a study is tried again whose data could not be loaded, or whose row made no sense."""
@@ -77,6 +81,7 @@ def _serve(options: Options, ledger: Ledger, nursery: Nursery | None) -> None:
     devices.prepare(device, options.threads)
     host, name = socket.gethostname(), options.name
     keeper, patience = Keeper(ledger, name), Patience(options.patience_s)
+    couriers = Couriers(ledger, options)
     code = Code.at(Path(options.code)) if options.code is not None else None
     use(code)
     own = {f"code {code.manifest.digest}"} if code is not None else set[str]()
@@ -85,13 +90,16 @@ def _serve(options: Options, ledger: Ledger, nursery: Nursery | None) -> None:
     described = devices.describe(device)
     context.patiently(lambda: ledger.sign_on(name, host, os.getpid(), described, serves))
     keeper.start()
-    worker = _Worker(context)
+    worker = _Worker(context, couriers)
     try:
         worker.work()
+        if not stop.is_set():
+            couriers.leave(_LAST_S, start=True)
     finally:
         worker.close()
         if not keeper.flush(options.grace_s / 2):
             _log.warning("the last reports could not be delivered; the checkpoints have them")
+        couriers.leave(options.grace_s / 3, start=False)
         keeper.stop()
         _sign_off(ledger, name)
 
@@ -105,8 +113,8 @@ def _sign_off(ledger: Ledger, name: str) -> None:
 class _Worker:
     """Chooses a study, works on it, chooses again."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, context: Context, couriers: Couriers) -> None:
+        self._context, self._couriers = context, couriers
         self._sessions: dict[
             str, StudySession
         ] = {}  # by uid: a deleted study's id may be used again
@@ -232,6 +240,7 @@ class _Worker:
     def _bench(self, study: Study) -> StudySession:
         """The study's bench, made where there is none; the one used longest ago makes room."""
         bench = self._sessions.pop(study.uid, None) or StudySession(self._context, study)
+        self._couriers.serve(study)
         self._sessions[study.uid] = bench
         if len(self._sessions) > _SESSIONS:
             self._sessions.pop(next(iter(self._sessions))).close()

@@ -49,7 +49,7 @@ def upgraded(command: Command, tmp_path: Path) -> Command:
 
 
 def test_an_old_database_is_upgraded_when_that_is_asked_for(old: Command) -> None:
-    line = "hpsearch's schema 5, and this version knows 7; hpsearch db upgrade brings it up to date"
+    line = "hpsearch's schema 5, and this version knows 8; hpsearch db upgrade brings it up to date"
     for words in (["status"], ["run", "unfinished.yaml"], ["worker"], ["db", "check"],
                   ["db", "init"], ["best", "finished"], ["delete", "table", "--yes"]):  # fmt: skip
         assert line in " ".join(old.run(*words, code=3).stderr.split())
@@ -57,14 +57,14 @@ def test_an_old_database_is_upgraded_when_that_is_asked_for(old: Command) -> Non
     assert finding["works"] is False
     assert finding["mend"] == "run hpsearch db upgrade"
     done = old.run("db", "upgrade")
-    assert "has schema 7 now, 5 before" in done.stdout
+    assert "has schema 8 now, 5 before" in done.stdout
     copies = list(old.folder.glob("*.bak"))
     if old.url.startswith("sqlite"):
         assert [copy.name for copy in copies] == ["study.db.schema5.bak"]
         assert str(copies[0]) in done.stdout
     else:
         assert "keep a dump of it" in done.stderr
-    assert old.run("db", "upgrade").stdout.endswith("is up to date: schema 7\n")
+    assert old.run("db", "upgrade").stdout.endswith("is up to date: schema 8\n")
     assert list(old.folder.glob("*.bak")) == copies
     names = {study["name"]: study for study in old.json("status")}
     assert {name: study["state"] for name, study in names.items()} == {

@@ -18,6 +18,7 @@ from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.patience import Patience, first_contact
 from hpsearch.worker.context import Context, Options
+from hpsearch.worker.couriers import Couriers
 from hpsearch.worker.keeper import Keeper
 from hpsearch.worker.loop import _Worker
 from tests.conftest import Servers
@@ -61,7 +62,8 @@ class Idle:
         )  # fmt: skip
         self.ledger.sign_on(name, "host", 1, "cpu")
         keeper.start()
-        self.keeper, self.worker = keeper, _Worker(context)
+        couriers = Couriers(self.ledger, context.options)
+        self.keeper, self.worker = keeper, _Worker(context, couriers)
         self.thread = threading.Thread(target=self.worker.work)
         self.thread.start()
 

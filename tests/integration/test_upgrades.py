@@ -71,7 +71,7 @@ def test_nothing_is_changed_without_asking(old: str) -> None:
 
 
 def test_all_that_is_there_stays(old: str) -> None:
-    """Only what was kept of forecasts goes."""
+    """Only what was kept of forecasts goes, and a table comes."""
     database = Database(old)
     execute(database, "INSERT INTO hpsearch_forecasts VALUES ('d', '{}')")
     before = content(database)
@@ -83,6 +83,7 @@ def test_all_that_is_there_stays(old: str) -> None:
     assert after.pop("hpsearch_schema") == [(SCHEMA_VERSION,)]
     assert before.pop("hpsearch_schema") == [(5,)]
     assert before.pop("hpsearch_forecasts") == [("d", "{}")]
+    assert after.pop("hpsearch_duties") == []
     for grown, columns in (("hpsearch_studies", 3), ("hpsearch_workers", 1)):
         after[grown] = [row[:-columns] for row in after[grown]]
     assert after == before  # with Optuna's tables, and the revision of them

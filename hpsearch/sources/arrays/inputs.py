@@ -107,6 +107,11 @@ class ArrayInputs:
         """The shape of one input, without the batch."""
         return self.layout.shape
 
+    @property
+    def given(self) -> tuple[int, ...]:
+        """The shape of one row, as the array has it."""
+        return self.layout.given
+
     def fault(self) -> str | None:
         """Why no inputs can be made by values that were read again; None for what is whole."""
         given, kind = self.layout.given, self.layout.kind

@@ -135,6 +135,11 @@ class TableInputs1:
         numbers, texts = ((c.name for c in columns) for columns in (self.numbers, self.categories))
         return (*numbers, *texts)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a table to predict has to have."""
+        return self.names
+
     def fault(self) -> str | None:
         """Why no inputs can be made by values that were read again; None for what is whole."""
         for name in self.names:

@@ -47,6 +47,11 @@ class SeriesInputs:
         """The shape of one window: (T, D)."""
         return (self.window, *self.encoder.shape)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a table to predict has to have."""
+        return (*([self.time.name] if self.time else []), *self.encoder.columns)
+
     def fault(self) -> str | None:
         """Why no inputs can be made by values that were read again; None for what is whole."""
         names = self.encoder.columns

@@ -58,6 +58,11 @@ class TableInputs:
         return self.encoder.shape
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a table to predict has to have."""
+        return self.encoder.columns
+
+    @property
     def vocabulary(self) -> int:
         """How many different tokens there are; 0 where inputs are numbers."""
         return self.encoder.vocabulary

@@ -1,0 +1,69 @@
+"""What commands do and say about MLflow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hpsearch.cli.words import counted
+from hpsearch.errors import HpsearchError, StudyFileError, TrackingError
+from hpsearch.terminal import echo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hpsearch.spec import StudySpec
+    from hpsearch.store.ledger import Ledger
+    from hpsearch.store.values import Study
+
+__all__ = ["export", "look", "standing"]
+
+
+def export(
+    ledger: Ledger, name: str, uri: str | None, checkpoints: str | None, code: Path | None
+) -> None:
+    """Bring a study to MLflow, and say what is there then."""
+    from hpsearch.cli import show
+    from hpsearch.fleet import new_name
+    from hpsearch.tracking import courier
+    from hpsearch.tracking.target import target_of
+
+    study = ledger.study(name)
+    target = target_of(study.document, study.base, uri)
+    if target is None:
+        raise StudyFileError(
+            "which MLflow: --uri http://HOST:5000, or HPSEARCH_MLFLOW; the file of study "
+            f"{name!r} names none"
+        )
+    done = courier.export(ledger, name, target, f"export-{new_name()}", checkpoints, code)
+    echo(
+        f"MLflow at {target.name}, experiment {target.experiment}: {done.ended:,} of "
+        f"{counted(done.trials, 'trial')} of {name}"
+    )
+    if done.page is not None:
+        show.note(done.page)
+
+
+def look(spec: StudySpec, base: Path) -> None:
+    """Warn where it can be seen now that MLflow will get nothing: the search goes on without."""
+    from hpsearch.cli import show
+    from hpsearch.tracking.target import MISSING, installed, probe, target_of
+
+    target = target_of(spec.document, base)
+    if target is None:
+        return
+    try:
+        if not installed():
+            raise TrackingError(MISSING)
+        probe(target)
+    except HpsearchError as error:
+        show.note(f"warning: {error}; the search goes on, and what MLflow misses it gets later")
+
+
+def standing(ledger: Ledger, study: Study) -> None:
+    """How much of a study is in MLflow, where anything was to be brought there."""
+    from hpsearch.cli import show
+    from hpsearch.tracking.target import DUTY
+
+    for duty in ledger.duties(study.study_id):
+        if duty.name.startswith(DUTY) and duty.said:
+            show.note(duty.said)

@@ -1,0 +1,71 @@
+"""hpsearch's rows of duties: what one process at a time does for a study beside its tickets.
+
+A duty has a lease like a ticket's, on the database's clock, and a fence that grows whenever
+somebody else may have had it: whoever comes back late sees by that what not to rely on any more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from hpsearch.store.engine import now
+from hpsearch.store.tables import duties
+from hpsearch.store.values import CLOCK_S, Duty
+
+__all__ = ["drop", "find", "take"]
+
+
+def _row(study_id: int, duty: str) -> sa.ColumnElement[bool]:
+    return (duties.c.study_id == study_id) & (duties.c.duty == duty)
+
+
+def _is_held(lease_s: float) -> sa.ColumnElement[bool]:
+    """Whether a lease runs. One that ends later than it could is of a time before the clock was set
+    back, and its holder renews it soon if it lives."""
+    runs = (duties.c.until >= now()) & (duties.c.until <= now() + lease_s + CLOCK_S)
+    return duties.c.until.is_not(None) & runs
+
+
+def take(
+    connection: sa.Connection, study_id: int, duty: str, worker: str, lease_s: float,
+    said: str | None = None,
+) -> int | None:  # fmt: skip
+    """Take or renew a duty, with the study's row lock held; its fence, None: another worker has it.
+
+    The fence stays as long as the lease has neither run out nor been given back.
+    """
+    columns = duties.c.worker, duties.c.fence, _is_held(lease_s).label("held")
+    row = connection.execute(sa.select(*columns).where(_row(study_id, duty))).one_or_none()
+    values: dict[str, Any] = {"worker": worker, "until": now() + lease_s}
+    if said is not None:
+        values["said"] = said
+    if row is None:
+        new = sa.insert(duties).values(study_id=study_id, duty=duty, fence=1, **values)
+        connection.execute(new)
+        return 1
+    if row.held and row.worker != worker:
+        return None
+    fence = int(row.fence) + (not row.held)
+    connection.execute(sa.update(duties).where(_row(study_id, duty)).values(fence=fence, **values))
+    return fence
+
+
+def drop(
+    connection: sa.Connection, study_id: int, duty: str, worker: str, said: str | None
+) -> None:
+    """Give a duty back, if the worker has it."""
+    values: dict[str, Any] = {"until": None}
+    if said is not None:
+        values["said"] = said
+    mine = _row(study_id, duty) & (duties.c.worker == worker)
+    connection.execute(sa.update(duties).where(mine).values(**values))
+
+
+def find(connection: sa.Connection, study_id: int, lease_s: float) -> list[Duty]:
+    """A study's duties, by their names."""
+    columns = duties.c.duty, duties.c.worker, _is_held(lease_s).label("held"), duties.c.said
+    query = sa.select(*columns).where(duties.c.study_id == study_id).order_by(duties.c.duty)
+    rows = connection.execute(query)
+    return [Duty(str(r.duty), str(r.worker) if r.held else None, r.said) for r in rows]

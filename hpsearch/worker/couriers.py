@@ -1,0 +1,205 @@
+"""Couriers: processes beside the training that bring this worker's studies to MLflow.
+
+Of all workers of a study one has the duty to deliver it, by a lease in the database, and starts a
+courier (`tracking.courier`); the others look now and then whether the duty is free, as it is soon
+after its worker has died.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hpsearch.errors import StorageError, StudyFileError, TrackingError
+from hpsearch.interpreter import python
+from hpsearch.tracking.courier import TAKEN, Orders
+from hpsearch.tracking.target import MISSING, Target, installed, target_of
+
+if TYPE_CHECKING:
+    from hpsearch.store.ledger import Ledger
+    from hpsearch.store.values import Study
+    from hpsearch.worker.context import Options
+
+__all__ = ["Couriers"]
+
+_LOOK_S = 2.0
+"""Between two looks at what has become of couriers, and whether a duty is free."""
+
+_CRASHED_S = 60.0
+"""Until another courier is started after one that crashed."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Delivered:
+    """A study that this worker serves and that is delivered, and its courier, if it is ours."""
+
+    study: Study
+    target: Target
+    process: subprocess.Popen[bytes] | None = None
+    hears: threading.Thread | None = field(default=None, repr=False)
+    not_before: float = 0.0
+    """When a courier may be started again."""
+
+
+class Couriers(threading.Thread):
+    """Sees to it that each study is delivered that this worker serves and whose file, or the
+    environment, names an MLflow."""
+
+    def __init__(self, ledger: Ledger, options: Options) -> None:
+        super().__init__(name="couriers", daemon=True)
+        self._ledger, self._options = ledger, options
+        self._changed = threading.Condition()
+        self._studies: dict[str, _Delivered] = {}
+        """By uid."""
+        self._said: set[str] = set()
+        """Studies of which it has been said why they are not delivered."""
+        self._stopped = False
+
+    # --- for the thread that trains -------------------------------------------------------------
+
+    def serve(self, study: Study) -> None:
+        """Have a study delivered from now on, until it has ended and all is there."""
+        if study.uid in self._studies:
+            return
+        try:
+            target = target_of(study.document, study.base)
+            if target is None:
+                return
+            if not installed():
+                raise TrackingError(MISSING)
+        except (StudyFileError, TrackingError) as error:
+            if study.uid not in self._said:
+                self._said.add(study.uid)
+                _log.warning("study %s is not delivered to MLflow from here: %s", study.name, error)
+            return
+        with self._changed:
+            self._studies[study.uid] = _Delivered(study, target)
+            self._changed.notify_all()
+        if not self.is_alive():
+            self.start()
+
+    def leave(self, timeout_s: float, *, start: bool) -> None:
+        """End the couriers, each after it has delivered what there is, or when the time is over.
+
+        Args:
+            timeout_s: For all of them.
+            start: Whether one is started for that where nobody has the duty.
+        """
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        if self.is_alive():
+            self.join()
+        deadline = time.monotonic() + timeout_s
+        for one in self._studies.values():
+            with suppress(StorageError):
+                if start and one.process is None and self._is_free(one):
+                    self._start(one)
+            _hang_up(one)
+        for one in self._studies.values():
+            self._end(one, deadline)
+
+    # --- the thread itself ----------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until stopped."""
+        while not self._stopped:
+            for one in list(self._studies.values()):
+                with suppress(StorageError):  # a database that is away is tried again
+                    self._tend(one)
+            with self._changed:
+                if not self._stopped:
+                    self._changed.wait(_LOOK_S)
+
+    def _tend(self, one: _Delivered) -> None:
+        if one.process is not None:
+            code = one.process.poll()
+            if code is None:
+                return
+            _bury(one)
+            if code == 0:
+                with self._changed:
+                    del self._studies[one.study.uid]
+                return
+            if code != TAKEN:
+                self._ledger.drop_duty(one.study, one.target.duty, self._options.name)
+                one.not_before = time.monotonic() + _CRASHED_S
+        if time.monotonic() >= one.not_before and self._is_free(one):
+            self._start(one)
+
+    def _is_free(self, one: _Delivered) -> bool:
+        """Whether nobody else has the duty; it is ours then. Nobody has that of a study that is
+        gone."""
+        duties = {duty.name: duty for duty in self._ledger.duties(one.study.study_id)}
+        duty = duties.get(one.target.duty)
+        if duty is not None and duty.worker not in (None, self._options.name):
+            return False
+        return self._ledger.take_duty(one.study, one.target.duty, self._options.name) is not None
+
+    def _start(self, one: _Delivered) -> None:
+        options = self._options
+        orders = Orders(
+            options.url, one.study.name, one.target.uri, one.target.experiment, options.name,
+            options.lease_s, options.checkpoints, options.code,
+        )  # fmt: skip
+        env = {name: v for name, v in os.environ.items() if name != "HPSEARCH_PARENT_PIPE"}
+        try:
+            one.process = subprocess.Popen(
+                python("hpsearch.tracking.courier"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, env=env, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:  # such as too many processes
+            _log.warning("no courier to MLflow can be started: %s", error.strerror)
+            one.not_before = time.monotonic() + _CRASHED_S
+            return
+        assert one.process.stdin is not None
+        with suppress(BrokenPipeError):  # it has died at once, which is seen later
+            one.process.stdin.write(orders.as_line())
+            one.process.stdin.flush()
+        one.hears = threading.Thread(target=_hear, args=(one.process,), daemon=True)
+        one.hears.start()
+
+    def _end(self, one: _Delivered, deadline: float) -> None:
+        if one.process is None:
+            return
+        try:
+            one.process.wait(max(deadline - time.monotonic(), 0.0))
+        except subprocess.TimeoutExpired:
+            one.process.kill()
+            one.process.wait()
+            _log.warning("MLflow has not all of study %s; hpsearch export %s --to mlflow brings "
+                         "the rest", one.study.name, one.study.name)  # fmt: skip
+            with suppress(StorageError):
+                self._ledger.drop_duty(one.study, one.target.duty, self._options.name)
+        _bury(one)
+
+
+def _hear(process: subprocess.Popen[bytes]) -> None:
+    """Log what a courier reports."""
+    assert process.stdout is not None
+    for raw in process.stdout:
+        _log.warning("%s", raw.decode(errors="replace").rstrip())
+
+
+def _hang_up(one: _Delivered) -> None:
+    """Tell a courier that it has to leave."""
+    if one.process is not None and one.process.stdin is not None:
+        with suppress(OSError):
+            one.process.stdin.close()
+
+
+def _bury(one: _Delivered) -> None:
+    _hang_up(one)
+    if one.hears is not None:
+        one.hears.join(1.0)
+    if one.process is not None and one.process.stdout is not None:
+        one.process.stdout.close()
+    one.process = one.hears = None
