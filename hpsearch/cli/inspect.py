@@ -96,7 +96,9 @@ def status(
             show.note(f"study {one}: {error}")
     if json_:
         said = [{**s.as_dict(), **_attendance(s, workers)} for s in snapshots]
-        print_json(said[0] if name else said)
+        print_json(
+            {**said[0], "mlflow": tracking.said(ledger, snapshots[0].study)} if name else said
+        )
     elif not snapshots:
         echo(f"no studies in {ledger.database.name}; hpsearch run FILE makes one")
     else:

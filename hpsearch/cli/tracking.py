@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Study
 
-__all__ = ["export", "look", "standing"]
+__all__ = ["export", "look", "said", "standing"]
 
 
 def export(
@@ -62,8 +62,14 @@ def look(spec: StudySpec, base: Path) -> None:
 def standing(ledger: Ledger, study: Study) -> None:
     """How much of a study is in MLflow, where anything was to be brought there."""
     from hpsearch.cli import show
+
+    for line in said(ledger, study):
+        show.note(line)
+
+
+def said(ledger: Ledger, study: Study) -> list[str]:
+    """The same, a line for each MLflow."""
     from hpsearch.tracking.target import DUTY
 
-    for duty in ledger.duties(study.study_id):
-        if duty.name.startswith(DUTY) and duty.said:
-            show.note(duty.said)
+    duties = ledger.duties(study.study_id)
+    return [duty.said for duty in duties if duty.name.startswith(DUTY) and duty.said]

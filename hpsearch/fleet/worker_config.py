@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hpsearch.processes.process import End
+from hpsearch.tracking.target import ENVIRONMENT as TRACKING
 
 __all__ = ["DevicePlace", "Launcher", "Process", "WorkerConfig", "new_name"]
 
@@ -43,6 +44,8 @@ class WorkerConfig:
         env = {"HPSEARCH_STORAGE": self.url}
         if self.checkpoints is not None:
             env["HPSEARCH_CHECKPOINTS"] = self.checkpoints
+        if uri := os.environ.get(TRACKING):
+            env[TRACKING] = uri
         return env
 
     def arguments(self, name: str, seat: DevicePlace) -> list[str]:

@@ -13,12 +13,13 @@ from typing import Any
 from hpsearch import passwords
 from hpsearch._version import __version__
 from hpsearch.checkpoints.places import default_root, stays_here
-from hpsearch.errors import SchemaError, StorageError
+from hpsearch.errors import HpsearchError, SchemaError, StorageError, TrackingError
 from hpsearch.spec.source import SOURCES
 from hpsearch.store.engine import Database, storage_url
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import is_ready
 from hpsearch.store.upgrades import pending
+from hpsearch.tracking.target import ENVIRONMENT, MISSING, installed, probe, target_of
 
 __all__ = ["Finding", "check_database", "examine"]
 
@@ -42,7 +43,10 @@ class Finding:
 
 def examine(storage: str | None) -> list[Finding]:
     """Everything that a search on this machine needs."""
-    return [*_versions(), *_devices(), _database(storage), *_checkpoints(storage), *_data()]
+    return [
+        *_versions(), *_devices(), _database(storage), *_checkpoints(storage), *_tracking(),
+        *_data(),
+    ]  # fmt: skip
 
 
 def check_database(storage: str | None) -> dict[str, Any]:
@@ -116,6 +120,21 @@ def _checkpoints(storage: str | None) -> Iterator[Finding]:
         )  # fmt: skip
     else:
         yield Finding("checkpoints", True, False, f"{place}, where a study names no other place")
+
+
+def _tracking() -> Iterator[Finding]:
+    try:
+        target = target_of({}, "")
+        if target is None:
+            return
+        if not installed():
+            raise TrackingError(MISSING)
+        probe(target)
+    except HpsearchError as error:
+        mend = f"studies are searched all the same; mend that, or take {ENVIRONMENT} away"
+        yield Finding("mlflow", False, False, str(error), mend)
+    else:
+        yield Finding("mlflow", True, False, target.name)
 
 
 def _data() -> Iterator[Finding]:

@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     from hpsearch.insight.report import Snapshot
     from hpsearch.store.values import Study, TimedEpoch
 
-__all__ = ["TAKEN", "Courier", "Exported", "Orders", "TakenError", "export", "main"]
+__all__ = ["TAKEN", "Courier", "Exported", "Orders", "TakenError", "export", "main", "whole"]
 
-TAKEN = 3
-"""Exit code: somebody else delivers."""
+TAKEN = 20
+"""Exit code of a courier where somebody else delivers, or the study is gone."""
 
 _PAUSE_S = 2.0
 """Between two looks at the database."""
@@ -59,6 +59,8 @@ _RENEWALS = 3
 """Renewals of the duty in the length of its lease."""
 _NICE = 5
 """Training comes first where cores are short."""
+
+_OVER = ("done", "stopped")
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +90,11 @@ class Orders:
     def target(self) -> Target:
         """Where to."""
         return Target(self.uri, self.experiment)
+
+
+def whole(target: Target, trials: int) -> str:
+    """What is kept of a study that has ended with so many trials, once all of it is there."""
+    return f"MLflow at {target.name}: all {trials:,} trials, and the best network"
 
 
 class TakenError(Exception):
@@ -130,6 +137,8 @@ class Courier:
     def said(self, snapshot: Snapshot) -> str:
         """How many trials are there, in a line."""
         there, total = self._delivery.ended, len(snapshot.trials)
+        if there == total and snapshot.study.state in _OVER and not self._lack:
+            return whole(self._target, total)
         lack = f"; without the network: {self._lack}" if self._lack else ""
         return f"MLflow at {self._target.name}: {there:,} of {total:,} trials{lack}"
 
@@ -295,7 +304,7 @@ def _work(courier: Courier, leave: _Leave) -> bool:
             said = courier.said(snapshot)
             if said != standing:
                 standing = _kept(courier, said)
-            last = last or snapshot.study.state in ("done", "stopped")
+            last = last or snapshot.study.state in _OVER
         if last:
             break
         leave.wait(pause_s)

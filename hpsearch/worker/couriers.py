@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.errors import StorageError, StudyFileError, TrackingError
 from hpsearch.interpreter import python
-from hpsearch.tracking.courier import TAKEN, Orders
+from hpsearch.tracking.courier import TAKEN, Orders, whole
 from hpsearch.tracking.target import MISSING, Target, installed, target_of
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Couriers(threading.Thread):
         deadline = time.monotonic() + timeout_s
         for one in self._studies.values():
             with suppress(StorageError):
-                if start and one.process is None and self._is_free(one):
+                if start and one.process is None and self._lacks(one) and self._is_free(one):
                     self._start(one)
             _hang_up(one)
         for one in self._studies.values():
@@ -129,11 +129,21 @@ class Couriers(threading.Thread):
                 with self._changed:
                     del self._studies[one.study.uid]
                 return
+            if code == TAKEN and self._ledger.current(one.study) is None:
+                with self._changed:
+                    del self._studies[one.study.uid]
+                return
             if code != TAKEN:
                 self._ledger.drop_duty(one.study, one.target.duty, self._options.name)
                 one.not_before = time.monotonic() + _CRASHED_S
         if time.monotonic() >= one.not_before and self._is_free(one):
             self._start(one)
+
+    def _lacks(self, one: _Delivered) -> bool:
+        """Whether a study has not been delivered with all it has by now."""
+        study = self._ledger.current(one.study)
+        said = {duty.name: duty.said for duty in self._ledger.duties(one.study.study_id)}
+        return study is not None and said.get(one.target.duty) != whole(one.target, study.ended)
 
     def _is_free(self, one: _Delivered) -> bool:
         """Whether nobody else has the duty; it is ours then. Nobody has that of a study that is
