@@ -96,6 +96,10 @@ SECTIONS = [
     ("checkpoints: sftp://me:secret@host/x #!", "checkpoints", 'got "sftp://me:***@host/x"'),
     ("checkpoints: sftp://me:se/cr@et@host/x #!", "checkpoints", 'got "sftp://me:***@host/x"'),
     ("checkpoints: s3://bucket/x?token=secret #!", "checkpoints", 'got "s3://bucket/x?token=***"'),
+    ("track: {mlflow: 'http://h', uri: a} #!", "track.uri", "expected one of mlflow, experiment"),
+    ("track: {mlflow: host:5000} #!", "track.mlflow", "expected MLflow's server, http://HOST:5000"),
+    ("track: {mlflow: htp://host} #!", "track.mlflow", "did you mean http?"),
+    ("track: {mlflow: 'http://me:secret@host'} #!", "track.mlflow", 'got "http://me:***@host"'),
     ("checkpoints: ~nobody-of-that-name/x #!", "checkpoints", "a home folder that is here; got"),
     ("checkpoints: file://~nobody-of-that-name #!", "checkpoints", "a home folder that is here"),
     # Data
