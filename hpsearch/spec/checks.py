@@ -131,10 +131,7 @@ def check(
         _check_folders(head, data, faults)  # the database's may be another machine's
     sampler = _check_search(sections, content, known, space, faults, stored=found is not None)
     check_start(start, sampler, faults)
-    if head and head.checkpoints:
-        check_place(head.checkpoints, faults)
-    if track:
-        check_tracking(track.mlflow, faults)
+    _check_places(head, track, faults)
     if len(faults) or not (head and search and budget and retry):
         faults.stop(source)
     proposed = {"sampler": sampler, "pruner": plainest(search.pruner)}
@@ -374,6 +371,13 @@ def _check_either(family: str, known: Mapping[str, Draft], faults: Faults) -> No
         got = " and ".join(name for names in named for name in names)
         beside = [known[name].path for names in others for name in names]
         faults.add(known[first[0]].path, expected, got, beside=beside)
+
+
+def _check_places(head: StudySections | None, track: TrackSpec | None, faults: Faults) -> None:
+    if head and head.checkpoints:
+        check_place(head.checkpoints, faults)
+    if track:
+        check_tracking(track.mlflow, faults)
 
 
 def _check_folders(head: StudySections | None, data: DataSpec | None, faults: Faults) -> None:

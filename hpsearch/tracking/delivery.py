@@ -198,8 +198,8 @@ class Delivery:
 
     def lacks_model(self, snapshot: Snapshot) -> bool:
         """Whether a study has ended whose network is not there."""
-        if self._study is None or snapshot.network is None:
-            return False
+        if self._study is None or snapshot.network is None or snapshot.spec.train is not None:
+            return False  # what own training code keeps only that code can load
         over = self._study.status in facts.ENDED
         return over and self._study.tags.get(MODEL) != _model(snapshot)
 

@@ -20,6 +20,7 @@ from hpsearch.spec.family import FAMILIES
 
 if TYPE_CHECKING:
     from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.spec import StudySpec
     from hpsearch.store.values import TimedEpoch
 
 __all__ = [
@@ -121,7 +122,7 @@ def of_study(snapshot: Snapshot) -> Facts:
     """What the run of a study is to have, of which at least one trial has begun."""
     study, spec = snapshot.study, snapshot.spec
     params = {
-        "network": FAMILIES[spec.family].name, "data": spec.data.source, "metric": spec.metric,
+        **_subject(spec), "metric": spec.metric,
         "direction": spec.direction, "epochs": spec.budget.epochs, "seed": spec.search.seed,
         "strategy": spec.search.strategy, "pruner": spec.search.pruner.name,
         "sampler": "-".join(dict.fromkeys(spec.search.sampler.values())),
@@ -145,6 +146,13 @@ def of_study(snapshot: Snapshot) -> Facts:
         status=_STUDY_STATUS.get(study.state, "RUNNING"),
         ended_ms=_ms(max(over, default=None)),
     )
+
+
+def _subject(spec: StudySpec) -> dict[str, str]:
+    """What is trained."""
+    if spec.data is None:
+        return {"train": "own code"}
+    return {"network": FAMILIES[spec.family].name, "data": spec.data.source}
 
 
 def versions() -> dict[str, str]:
