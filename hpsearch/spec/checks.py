@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from hpsearch.code import is_reference
 from hpsearch.spec import versions
@@ -12,6 +12,7 @@ from hpsearch.spec.document import admit
 from hpsearch.spec.family import FAMILIES, families_for
 from hpsearch.spec.faults import Faults, listed, nearest, show
 from hpsearch.spec.impossible import never
+from hpsearch.spec.keys import Section
 from hpsearch.spec.models import (
     BudgetSpec,
     FinalSpec,
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
     from hpsearch.spec.task import Task
 
 __all__ = ["check", "check_document"]
+
+_S = TypeVar("_S", bound=Section)
 
 _SAMPLERS = {"staged": "auto", RECIPE: "random"}
 """Of a strategy, where the file names none; else `bayesian`."""
@@ -247,12 +250,14 @@ def _sections(content: dict[str, Any], network: NetworkSection | None, faults: F
         section(SearchSpec, raw, ("search",), faults),
         section(BudgetSpec, content.get("budget", {}), ("budget",), faults),
         section(RetrySpec, content.get("retry", {}), ("retry",), faults),
-        *(
-            section(model, content[key], (key,), faults)
-            if content.get(key) is not None else None
-            for key, model in (("final", FinalSpec), ("track", TrackSpec))
-        ),
-    )  # fmt: skip
+        _optional(FinalSpec, content, "final", faults),
+        _optional(TrackSpec, content, "track", faults),
+    )
+
+
+def _optional(model: type[_S], content: dict[str, Any], key: str, faults: Faults) -> _S | None:
+    """The section of that key; None where the file has none, or it has faults."""
+    return None if content.get(key) is None else section(model, content[key], (key,), faults)
 
 
 def _fitting(sections: _Sections, faults: Faults) -> _Sections:
