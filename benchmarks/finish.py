@@ -136,6 +136,7 @@ def _searched(number: int) -> dict[str, Any]:
     from hpsearch.store.ledger import Ledger
 
     command = [sys.executable, "-m", "hpsearch", "run", STUDY, "--workers", 1, "--json"]
+    command += ["--no-pictures"]
     for change in _changes(number):
         command += ["--set", change]
     with tempfile.TemporaryDirectory(prefix="hpsearch-bench-") as folder:

@@ -110,7 +110,7 @@ def _hpsearch(folder: Path, name: str, *settings: str) -> list[object]:
     study = shutil.copy(STUDIES / f"{name}.yaml", folder)
     words = itertools.chain.from_iterable(("--set", setting) for setting in settings)
     return [sys.executable, "-m", "hpsearch", "run", study, "--storage", STORAGE,
-            "--workers", WORKERS, "--json", *words]  # fmt: skip
+            "--workers", WORKERS, "--json", "--no-pictures", *words]  # fmt: skip
 
 
 def compare(figures: Round, *, limit_s: float) -> Round:

@@ -53,6 +53,7 @@ def _run(problem: str, strategy: str, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="hpsearch-bench-") as folder:
         file = _study(Path(folder), problem, strategy, seed)
         command = [sys.executable, "-m", "hpsearch", "run", str(file), "--json"]
+        command += ["--no-pictures"]
         done = subprocess.run(
             command, cwd=folder, env=environment(), capture_output=True, text=True, check=True
         )

@@ -154,6 +154,7 @@ def _hpsearch(
     study = Path(shutil.copy(STUDIES / f"{name}.yaml", folder))
     shutil.copy(STUDIES / "nets.py", folder)
     command = [sys.executable, "-m", "hpsearch", "run", study, "--storage", STORAGE]
+    command += ["--no-pictures"]  # its peers draw none
     return timed([*command, "--trials", trials, "--json"], folder, **env), _values(folder)
 
 

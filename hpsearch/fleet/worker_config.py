@@ -35,7 +35,7 @@ class WorkerConfig:
     """Seconds for which a worker bears that the database is away."""
     code: str | None = None
     """The folder of code that studies may bring; None: there is none."""
-    pictures: bool = True
+    pictures: bool = False
     """Whether workers draw the pictures of studies that have ended."""
 
     @property
