@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch import passwords
 from hpsearch.errors import (
+    CheckpointError,
     ConflictError,
     HpsearchError,
     NotFoundError,
@@ -36,6 +37,7 @@ from hpsearch.errors import (
     line,
 )
 from hpsearch.insight.report import Reader
+from hpsearch.pictures.gallery import Gallery
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.tracking.delivery import Delivery
@@ -44,9 +46,13 @@ from hpsearch.tracking.target import Target
 
 if TYPE_CHECKING:
     from hpsearch.insight.report import Snapshot
+    from hpsearch.pictures.gallery import Kept
     from hpsearch.store.values import Study, TimedEpoch
 
-__all__ = ["TAKEN", "Courier", "Exported", "Orders", "TakenError", "export", "main", "whole"]
+__all__ = [
+    "TAKEN", "Courier", "Exported", "Orders", "TakenError", "export", "main", "pictures_of",
+    "whole",
+]  # fmt: skip
 
 TAKEN = 20
 """Exit code of a courier where somebody else delivers, or the study is gone."""
@@ -92,9 +98,10 @@ class Orders:
         return Target(self.uri, self.experiment)
 
 
-def whole(target: Target, trials: int) -> str:
+def whole(target: Target, trials: int, pictures: int) -> str:
     """What is kept of a study that has ended with so many trials, once all of it is there."""
-    return f"MLflow at {target.name}: all {trials:,} trials, and the best network"
+    drawn = f" and {pictures} pictures" if pictures else ""
+    return f"MLflow at {target.name}: all {trials:,} trials, with the best network{drawn}"
 
 
 class TakenError(Exception):
@@ -118,6 +125,8 @@ class Courier:
         self._renewed_at = -float("inf")
         self._lack = ""
         """Why the network cannot be handed over."""
+        self._pictures = 0
+        """Pictures of the study that are there."""
 
     def round(self) -> Snapshot:
         """Bring all that is missing now; the study as it was brought.
@@ -132,13 +141,18 @@ class Courier:
         self._delivery.deliver(snapshot)
         if self._delivery.lacks_model(snapshot):
             self._bring_model(snapshot)
+        if snapshot.study.state in _OVER:
+            try:
+                self._bring_pictures(snapshot)
+            except CheckpointError as error:
+                _log.warning("pictures of study %s: %s", self._study.name, error)
         return snapshot
 
     def said(self, snapshot: Snapshot) -> str:
         """How many trials are there, in a line."""
         there, total = self._delivery.ended, len(snapshot.trials)
         if there == total and snapshot.study.state in _OVER and not self._lack:
-            return whole(self._target, total)
+            return whole(self._target, total, self._pictures)
         lack = f"; without the network: {self._lack}" if self._lack else ""
         return f"MLflow at {self._target.name}: {there:,} of {total:,} trials{lack}"
 
@@ -184,6 +198,18 @@ class Courier:
         if fence != self._fence:
             self._delivery.forget()
         self._fence, self._renewed_at = fence, at
+
+    def _bring_pictures(self, snapshot: Snapshot) -> None:
+        gallery = Gallery.of(self._ledger, self._study, self._checkpoints)
+        kept = pictures_of(self._ledger, self._study, self._checkpoints)
+        tickets = {trial.number: str(trial.ticket) for trial in snapshot.trials}
+        pictures: dict[str | None, dict[str, bytes]] = {}
+        for one in kept:
+            ticket = None if one.trial is None else tickets.get(one.trial)
+            if one.trial is None or ticket is not None:
+                pictures.setdefault(ticket, {})[one.name] = gallery.content(one)
+        self._delivery.bring_pictures(pictures)
+        self._pictures = len(kept)
 
     def _bring_model(self, snapshot: Snapshot) -> None:
         from hpsearch.tracking.model import write
@@ -239,6 +265,14 @@ class Exported:
     """Trials of the study."""
     page: str | None
     """Where a browser shows the study's run; None: there is no server, or no run."""
+
+
+def pictures_of(ledger: Ledger, study: Study, checkpoints: str | None) -> tuple[Kept, ...]:
+    """The pictures of a study; none where their place is unavailable."""
+    try:
+        return Gallery.of(ledger, study, checkpoints).kept()
+    except HpsearchError:
+        return ()
 
 
 class _Leave:

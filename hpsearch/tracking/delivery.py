@@ -8,16 +8,16 @@ put into MLflow's bin, for a metric's row cannot be taken back, and another one 
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.tracking import facts
 from hpsearch.tracking.facts import MODEL, TICKET, Facts
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hpsearch.insight.report import Snapshot, Trial
     from hpsearch.store.values import TimedEpoch
     from hpsearch.tracking.runs import Run, Runs
@@ -27,6 +27,9 @@ __all__ = ["Delivery"]
 _PARENT = "mlflow.parentRunId"
 _MODEL = "model"
 """The folder among a run's files that `mlflow.pyfunc.load_model` is pointed to."""
+
+_PICTURES = "pictures"
+"""The same, with the pictures that hpsearch has drawn."""
 
 Place = tuple[str, int, int]
 Mark = tuple[str, int, int, str]
@@ -210,6 +213,24 @@ class Delivery:
         tags = {MODEL: _model(snapshot)}
         self._runs.add(self._study.run_id, (), tags=tags)
         self._study.tags |= tags
+
+    def bring_pictures(self, pictures: Mapping[str | None, Mapping[str, bytes]]) -> None:
+        """Put pictures among the files of the runs that they are of, where they are not yet.
+
+        Args:
+            pictures: By ticket, None for those of the study as a whole: name -> content.
+        """
+        for ticket, wanted in pictures.items():
+            known = self._study if ticket is None else (self._trials or {}).get(ticket)
+            if known is None:
+                continue
+            there = self._runs.files(known.run_id, _PICTURES)
+            new = {name: png for name, png in wanted.items() if there.get(name) != len(png)}
+            if new:
+                with tempfile.TemporaryDirectory(prefix="hpsearch-mlflow-") as folder:
+                    for name, png in new.items():
+                        (Path(folder) / name).write_bytes(png)
+                    self._runs.put_folder(known.run_id, Path(folder), _PICTURES)
 
 
 def _mark(trial: Trial) -> Mark:

@@ -196,6 +196,12 @@ class Runs:
         names."""
         self.client.log_artifacts(run_id, str(folder), name)
 
+    @_told
+    def files(self, run_id: str, folder: str) -> dict[str, int]:
+        """The files of a run in a folder: name -> bytes."""
+        found = self.client.list_artifacts(run_id, folder)
+        return {one.path.rpartition("/")[2]: int(one.file_size or 0) for one in found}
+
     def page(self, run_id: str) -> str | None:
         """Where a browser shows a run; None: MLflow has no server."""
         if not self.target.uri.startswith(("http://", "https://")):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.errors import StorageError, StudyFileError, TrackingError
 from hpsearch.interpreter import python
-from hpsearch.tracking.courier import TAKEN, Orders, whole
+from hpsearch.tracking.courier import TAKEN, Orders, pictures_of, whole
 from hpsearch.tracking.target import MISSING, Target, installed, target_of
 
 if TYPE_CHECKING:
@@ -143,7 +143,10 @@ class Couriers(threading.Thread):
         """Whether a study has not been delivered with all it has by now."""
         study = self._ledger.current(one.study)
         said = {duty.name: duty.said for duty in self._ledger.duties(one.study.study_id)}
-        return study is not None and said.get(one.target.duty) != whole(one.target, study.ended)
+        if study is None:
+            return False
+        pictures = len(pictures_of(self._ledger, study, self._options.checkpoints))
+        return said.get(one.target.duty) != whole(one.target, study.ended, pictures)
 
     def _is_free(self, one: _Delivered) -> bool:
         """Whether nobody else has the duty; it is ours then. Nobody has that of a study that is

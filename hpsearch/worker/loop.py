@@ -94,7 +94,7 @@ def _serve(options: Options, ledger: Ledger, nursery: Nursery | None) -> None:
     try:
         worker.work()
         if not stop.is_set():
-            couriers.leave(_LAST_S, start=True)
+            worker.send_couriers()
     finally:
         worker.close()
         if not keeper.flush(options.grace_s / 2):
@@ -123,6 +123,15 @@ class _Worker:
         self._others: set[str] = set()
         """Studies that need what is not here; that has been said."""
         self._idle_s = _IDLE_S
+
+    def send_couriers(self) -> None:
+        """Have MLflow get what it lacks of the studies that were served last, pictures that were
+        drawn after their end among it."""
+        with contextlib.suppress(StorageError):
+            for study in self._context.ledger.studies():
+                if study.uid in self._sessions:
+                    self._couriers.serve(study)
+        self._couriers.leave(_LAST_S, start=True)
 
     def work(self) -> None:
         """Until the stop event, or until no study of mine is open any more."""
