@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
 Content = dict[str, dict[str, Any]]
 
 
-@pytest.fixture(params=["file", "sqlite"])
+@pytest.fixture(params=["file", pytest.param("sqlite", marks=pytest.mark.nightly)])
 def target(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Target:
