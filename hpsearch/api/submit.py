@@ -12,6 +12,7 @@ from hpsearch.spec import StudySpec, differences, version_of
 from hpsearch.stages import outline
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import NewStudy, Study
+from hpsearch.weights import weighed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,10 +47,11 @@ def submit(
         code: The folder of the study's own code, which is hashed and not run; None: the file's.
 
     Raises ConflictError where the name is taken by another content, CodeError where the study's own
-    code is not there, or is not what it was when the study began.
+    code is not there, or is not what it was when the study began, and DataError where a file of
+    weights that its networks begin with is not here.
     """
     manifest = manifest_for(spec, base if code is None else code)
-    spec = sized(ledger, spec, base, device)
+    spec = sized(ledger, weighed(spec, base), base, device)
     start, trials = outline.starting(spec), outline.tickets(spec)
     hours = outline.in_hours(spec.budget.hours, 0, 0.0)
     study, new = ledger.create(

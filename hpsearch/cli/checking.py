@@ -29,11 +29,13 @@ def check(
     from hpsearch.cli import show, tracking
     from hpsearch.preflight.data_check import check_look
     from hpsearch.sources.opening import look
+    from hpsearch.weights import weighed
 
     spec = overrides.load(file, code)
     seen = look(spec, file.parent)
     if seen is not None:
         check_look(spec, file.parent, seen)
+    spec = weighed(spec, file.parent)
     if json_:
         count = _parameter_count(spec, seen)
         counts = None if count is None else {"default": count.default, "ends": count.ends}
@@ -103,6 +105,7 @@ def described(spec: StudySpec) -> dict[str, Any]:
         "name": spec.name,
         "data": spec.data and spec.data.source,
         "network": FAMILIES[spec.family].name,
+        "weights": spec.weights.named,
         "metric": spec.metric,
         "direction": spec.direction,
         "parameters": {p.name: {"group": p.group, "domain": _domain(p)} for p in spec.space},
@@ -156,6 +159,8 @@ def describe(spec: StudySpec) -> None:
         out.print(table)
     if any(p.when and spec.search.sampler[p.group] in ("auto", "bayesian") for p in spec.space):
         out.print("bayesian: by TPE, as a Gaussian process wants no conditional parameters")
+    for name, digest in spec.weights.hashes.items():
+        out.print(f"begins with the weights {name}, SHA-256 {digest[:12]}")
     if facts["constants"]:
         out.print(f"constant: {params(facts['constants'])}")
     if facts["grid_cells"] is not None and spec.space.parameters:

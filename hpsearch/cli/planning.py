@@ -64,9 +64,10 @@ def plan(
     from hpsearch.cli import show
     from hpsearch.forecast.pace import forecast
     from hpsearch.preflight.sizing import sized
+    from hpsearch.weights import weighed
 
     ledger = open_ledger(storage, make=True)
-    spec = sized(ledger, spec, file.parent, seats[0].device)
+    spec = sized(ledger, weighed(spec, file.parent), file.parent, seats[0].device)
     if not json_:
         describe(spec)
         show.note("dry run ...")

@@ -48,6 +48,7 @@ def lr(
 ) -> None:
     """Try learning rates on the default configuration: a range test of a few seconds."""
     from hpsearch.sources.opening import look
+    from hpsearch.weights import weighed
 
     spec = overrides.load(file, code)
     look(spec, file.parent)
@@ -55,7 +56,7 @@ def lr(
     limit_threads(None)
     searched = _searched(spec)
     low, high = (searched[0] / _BEYOND, searched[-1] * _BEYOND) if searched else (_LOW, _HIGH)
-    test = _tested(spec, file.parent, device, max(low, _LOW / _BEYOND), high)
+    test = _tested(weighed(spec, file.parent), file.parent, device, max(low, _LOW / _BEYOND), high)
     suggested, largest = (r and float(f"{r:.1e}") for r in (test.steepest, test.largest))
     is_inside = searched[0] <= suggested <= searched[-1] if searched and suggested else None
     if json_:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hpsearch.spec.conflicts import Rule
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from hpsearch.spec.settings import Value
 
 __all__ = [
-    "ACTIVATION", "BATCH_NORM", "CODE", "DROPOUT", "HEADS", "INIT", "LAYER_NORM", "NEGATIVE_SLOPE",
+    "ACTIVATION", "BATCH_NORM", "CODE", "DROPOUT", "HEADS", "HEAD_DROPOUT",
+    "IMAGE_SIZE", "INIT", "LAYER_NORM", "NEGATIVE_SLOPE",
     "NORM", "ONE_NORM", "SQUEEZE_EXCITE", "WHOLE_HEADS",
 ]  # fmt: skip
 
@@ -46,9 +48,18 @@ DROPOUT = Setting(
     low=0, high=1, open_high=True,
     group="regularization", per_slot=True, more="regularization",
 )  # fmt: skip
+HEAD_DROPOUT = replace(
+    DROPOUT, doc="Share of the last layer's inputs set to zero while training."
+)  # fmt: skip
 HEADS = Setting(
     "heads", "int", 4, "Attentions side by side in each block; they share dim, which they divide.",
     low=1, high=256,
+)  # fmt: skip
+IMAGE_SIZE = Setting(
+    "size", "int", None,
+    "Height and width that images are brought to before the model; null leaves them as they are, "
+    "or enlarges them to the least that the model works with.",
+    low=8, high=4096,
 )  # fmt: skip
 INIT = Setting(
     "init", "choice", "default",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,10 +12,10 @@ from hpsearch.errors import CheckpointError, CodeError
 from hpsearch.spec.family import module_of
 from hpsearch.spec.task import TASKS
 from hpsearch.training.evaluation import in_parts, measure, plain
-from hpsearch.training.networks import build
+from hpsearch.training.networks import bare, build
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor, nn
 
@@ -49,11 +48,22 @@ class Trained:
         self._plain = plain(problem.task, settings)
         self.loss = TASKS[problem.task].chosen_loss(settings["loss"], len(problem.classes))
         self._is_own = module_of(family) is not None
-        with _without_weights(self._is_own):
-            self.network: nn.Module = build(family, problem.problem(self.loss), settings)
-        _check(self.network.state_dict(), weights)
-        self.network.load_state_dict(weights, assign=True)
+        self.network: nn.Module = self._built(family, settings, weights)
         self.network.eval()
+
+    def _built(
+        self, family: str, settings: Mapping[str, Any], weights: Mapping[str, Tensor]
+    ) -> nn.Module:
+        """The network with its weights, built without first ones where it can be: own code, and
+        some models of other libraries, keep numbers beside their weights.
+        """
+        problem = self.problem.problem(self.loss)
+        if not self._is_own:
+            network = _with(bare(family, problem, settings), weights)
+            if not any(buffer.is_meta for buffer in network.buffers()):
+                return network
+        with torch.random.fork_rng(devices=[]):
+            return _with(build(family, problem, settings), weights)
 
     @torch.inference_mode()
     def outputs(self, rows: Tensor | Part) -> Tensor:
@@ -98,16 +108,10 @@ class Trained:
         return dict(results.metrics)
 
 
-@contextmanager
-def _without_weights(is_own: bool) -> Iterator[None]:
-    """Inside, a network is built that is to get its weights: with no memory and no random numbers
-    for first ones. Own code is built as ever, as what it keeps beside them has to be right."""
-    if is_own:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    else:
-        with torch.device("meta"):
-            yield
+def _with(network: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
+    _check(network.state_dict(), weights)
+    network.load_state_dict(weights, assign=True)
+    return network
 
 
 def _in(dtype: torch.dtype, inputs: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from hpsearch.spec.ranges import Edge, Side, bounds, edges, narrowed, rounded, s
 from hpsearch.spec.settings import Setting, Value
 from hpsearch.spec.source import SOURCES
 from hpsearch.spec.space import Assignment, Choices, Parameter, Range, Space
+from hpsearch.spec.weights import NONE, PRETRAINED, Weights
 
 __all__ = ["ENOUGH", "Findings", "named", "rebased", "successor"]
 
@@ -114,7 +115,11 @@ def rebased(spec: StudySpec, old: FilePath, new: FilePath) -> StudySpec:
         if root := getattr(data, "root", None):  # of the sources that have files somewhere
             places["root"] = moved(root)
         data = data.model_copy(update=places)
-    return replace(spec, data=data, checkpoints=moved(spec.checkpoints))
+    named = spec.weights.named
+    weights = named if named in (NONE, PRETRAINED) else moved(named, home=False)
+    return replace(
+        spec, data=data, checkpoints=moved(spec.checkpoints), weights=Weights(str(weights))
+    )  # fmt: skip
 
 
 # --- what changes -----------------------------------------------------------------------------

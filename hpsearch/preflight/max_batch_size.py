@@ -12,6 +12,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from hpsearch.spec.family import FAMILIES
 from hpsearch.training import devices
 from hpsearch.training.solo import Solo
 from hpsearch.training.trial_progress import TrialProgress
+from hpsearch.weights import know, known
 
 __all__ = ["largest", "try_sizes"]
 
@@ -39,7 +41,7 @@ def largest(candidate: Candidate, data: DataSettings, device: str, low: int) -> 
 
     No more than there are training rows. Raises HpsearchError where not even `low` fits.
     """
-    request = candidate, data, device, low, in_use()
+    request = candidate, data, device, low, in_use(), known()
     done = subprocess.run(
         python(__name__), input=pickle.dumps(request), stdout=subprocess.PIPE, check=False
     )  # fmt: skip
@@ -56,13 +58,19 @@ def largest(candidate: Candidate, data: DataSettings, device: str, low: int) -> 
 
 
 def try_sizes(
-    candidate: Candidate, data: DataSettings, device_name: str, low: int, code: Path | None
+    candidate: Candidate,
+    data: DataSettings,
+    device_name: str,
+    low: int,
+    code: Path | None,
+    weights: Mapping[str, Path],
 ) -> None:
     """What that process does: write a line of JSON for each size that fits, or for an error."""
     with os.fdopen(os.dup(1), "w", buffering=1) as answers:
         os.dup2(2, 1)  # what a library prints is no answer
         try:
             use(None if code is None else Code.at(code))
+            know(weights)
             device = devices.device(device_name)
             devices.prepare(device, None)
             dataset = load(data, device)

@@ -7,8 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import torch
-
 from hpsearch.spec import conflicts
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.family import FAMILIES
@@ -18,7 +16,7 @@ from hpsearch.spec.space import Choices, Grid
 from hpsearch.spec.task import TASKS, usual
 from hpsearch.stages.results import default_point
 from hpsearch.tasks.learning import learning
-from hpsearch.training.networks import build
+from hpsearch.training.networks import bare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,8 +93,7 @@ def _count(spec: StudySpec, problem: Problem, settings: Mapping[str, Value]) -> 
     conflicts.check(settings, spec.vocabulary.rules, problem.task, len(problem.classes))
     loss = TASKS[problem.task].chosen_loss(_text(settings["loss"]), len(problem.classes))
     outputs = learning(problem.task).outputs(loss, problem)
-    with torch.device("meta"):
-        network = build(spec.family, replace(problem, outputs=outputs), settings)
+    network = bare(spec.family, replace(problem, outputs=outputs), settings)
     return sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
 
 

@@ -46,6 +46,7 @@ from hpsearch.spec.space import Choices, Range
 from hpsearch.spec.study import StudySpec
 from hpsearch.spec.task import LOSS, TASKS, beside, possible, training
 from hpsearch.spec.task_rules import LOSS_RULE
+from hpsearch.spec.weights import Weights
 
 if TYPE_CHECKING:
     import pathlib
@@ -154,6 +155,7 @@ def check(
         track=track,
         keep=head.keep,
         version=version,
+        weights=Weights(network.weights, getattr(network, "hashes", {})),
         explicit=explicit,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, get_args
 
 from hpsearch.code import Argument, SignatureError, function, is_reference
@@ -15,6 +16,7 @@ from hpsearch.spec.registry import PluginError, Registry
 from hpsearch.spec.settings import EPOCHS, Setting
 from hpsearch.spec.task import TASKS, Target, beside, possible, training
 from hpsearch.spec.task_rules import rules_of
+from hpsearch.spec.weights import WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,9 +60,21 @@ class Family:
     trains: bool = False
     """Whether it is own code that trains by itself: of hpsearch's settings of training only
     `epochs` means anything to it."""
+    published: str | None = None
+    """Dotted path of `published(model) -> hpsearch.weights.Published`: where the weights lie that
+    the makers of a model publish, by the value of its setting `model`; ValueError where there are
+    none. None: there are none of any."""
+    entries: str | None = None
+    """Dotted path of `entries(weights, **settings) -> weights`: tensors by the names of a file that
+    is not hpsearch's, as they are called in a network of these settings, of which those that slots
+    of a stack may differ in are left out. None: the same."""
+    extra: str | None = None
+    """The extra of hpsearch that installs the package that its networks are of; the package has the
+    same name. None: it needs no other."""
 
     def __post_init__(self) -> None:
-        check_declared(self.settings, {setting.name for setting in training(beside(None))})
+        taken = {setting.name for setting in training(beside(None))}
+        check_declared(self.settings, taken if self.is_own else {*taken, WEIGHTS.name})
         own = {setting.name for setting in self.settings}
         if unknown := {name for names in self.either for name in names} - own:
             raise ValueError(f"either: there is no setting {', '.join(sorted(unknown))}")
@@ -74,11 +88,22 @@ class Family:
         """Whether its networks are built by a study's own code."""
         return is_reference(self.build)
 
+    @property
+    def lacking(self) -> str:
+        """How to install what its networks need and is not here; "" where nothing is missing."""
+        if self.extra is None or find_spec(self.extra) is not None:
+            return ""
+        return f"pip install 'hpsearch[{self.extra}]'"
+
     def builder(self) -> Callable[..., Any]:
         """The function that builds a network, whose module is imported now.
 
-        Raises CodeError where it is a study's own code that cannot be run here.
+        Raises CodeError where it is a study's own code that cannot be run here, and PluginError
+        where it needs a package that is not installed.
         """
+        if self.lacking:
+            raise PluginError(f"the family {self.name} needs a package that is not here: "
+                              f"{self.lacking}")  # fmt: skip
         builder: Callable[..., Any] = (
             function(self.build) if self.is_own else pkgutil.resolve_name(self.build)
         )
@@ -108,6 +133,8 @@ class Family:
             return Vocabulary({EPOCHS.name: EPOCHS}, ())
         tasks = beside(name)
         known = {setting.name: setting for setting in self.settings}
+        if not self.is_own:
+            known[WEIGHTS.name] = WEIGHTS
         for setting in training(tasks):
             if known.setdefault(setting.name, setting) != setting:
                 raise PluginError(

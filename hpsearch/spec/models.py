@@ -23,6 +23,7 @@ from hpsearch.spec.keys import Count, Positive, Section, Text, declared, one_of
 from hpsearch.spec.source import DataSpec
 from hpsearch.spec.task import TASKS
 from hpsearch.spec.train import ResourcesSpec, TrainSpec
+from hpsearch.spec.weights import NONE
 
 __all__ = [
     "KEEPS",
@@ -42,6 +43,7 @@ __all__ = [
     "RetrySpec",
     "SearchSpec",
     "StageSpec",
+    "StoredNetworkSection",
     "StudySections",
     "ThresholdPruner",
     "TrackSpec",
@@ -112,6 +114,17 @@ class NetworkSection(Section):
 
     family: FamilyName
     """Family of networks; its settings are what `parameters` can name."""
+    weights: Text = NONE
+    """What networks begin with, but for their last layer: `none` (drawn weights), `pretrained`
+    (those that the makers of a model publish), a file of weights, or a folder that `hpsearch best
+    --save` made (docs/transfer.md). A path is relative to this file."""
+
+
+class StoredNetworkSection(NetworkSection):
+    """The section as the database keeps it."""
+
+    hashes: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of each file of weights: see `hpsearch.spec.weights.Weights`."""
 
 
 class PrunerSpec(Section):

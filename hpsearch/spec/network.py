@@ -8,10 +8,11 @@ from hpsearch.code import SignatureError, arguments, is_reference
 from hpsearch.code.signature import written
 from hpsearch.spec.family import FAMILIES, module_of
 from hpsearch.spec.faults import show
-from hpsearch.spec.models import NetworkSection
+from hpsearch.spec.models import NetworkSection, StoredNetworkSection
 from hpsearch.spec.parameters import Entry
 from hpsearch.spec.registry import PluginError
 from hpsearch.spec.sections import section
+from hpsearch.spec.weights import NONE, PRETRAINED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hpsearch.spec.faults import Faults
+    from hpsearch.spec.weights import Weights
 
 __all__ = ["network_document", "network_section"]
 
@@ -41,7 +43,12 @@ def network_section(
         if isinstance(raw, dict) and module_of(str(raw.get("family"))):
             faults.add(("network", "family"), "the name of a family", show(raw["family"]))
             return None, []
-        return section(NetworkSection, raw, ("network",), faults), []
+        found = section(
+            StoredNetworkSection if code is None else NetworkSection, raw, ("network",), faults
+        )
+        if found is not None and found.weights == PRETRAINED:
+            _check_published(found.family, faults)
+        return found, []
     named = raw.get("family", _MODULE)
     if named != _MODULE:
         expected = "no family, as module says who builds the networks"
@@ -80,8 +87,21 @@ def _family(raw: Mapping[str, Any], faults: Faults, code: Path | None) -> str | 
     return None
 
 
-def network_document(family: str) -> dict[str, str]:
+def _check_published(family: str, faults: Faults) -> None:
+    if FAMILIES[family].published is None:
+        some = [name for name, other in FAMILIES.all().items() if other.published is not None]
+        expected = f"none, a file or a folder, as weights are published for {' and '.join(some)}"
+        faults.add(
+            ("network", "weights"), expected, show(PRETRAINED), beside=[("network", "family")]
+        )
+
+
+def network_document(family: str, weights: Weights) -> dict[str, Any]:
     """The section as the database keeps it: of an own module its arguments too, by which settings
-    are read where the code is not."""
+    are read where the code is not; of weights the hashes of their files."""
     own = module_of(family)
-    return {"family": family} if own is None else {_MODULE: own[0], "signature": own[1]}
+    if own is not None:
+        return {_MODULE: own[0], "signature": own[1]}
+    if weights.named == NONE:
+        return {"family": family}
+    return {"family": family, "weights": weights.named, "hashes": dict(weights.hashes)}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from hpsearch.spec.faults import listed, show
 from hpsearch.spec.settings import GROUPS, Setting, Value
 from hpsearch.spec.space import Choices, Range
+from hpsearch.spec.weights import WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -136,6 +137,10 @@ def drafts(
         if entry.name in known:
             first = known[entry.name].entry.group
             faults.add(entry.path, "each parameter in one group", f"it again after {first}")
+        elif settings.get(entry.name) is WEIGHTS:
+            expected = "nothing, as it is no parameter: network: {weights: ...} says it"
+            faults.add(entry.path, expected, show(entry.raw))
+            known[entry.name] = Draft(entry, known=False)
         elif entry.name not in settings:
             if family is not None:
                 expected = f"a setting of {family} or of its training"

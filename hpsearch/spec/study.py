@@ -21,6 +21,7 @@ from hpsearch.spec.source import SOURCES
 from hpsearch.spec.space import Parameter, Range
 from hpsearch.spec.task import Metric, metric_of
 from hpsearch.spec.train import ResourcesSpec
+from hpsearch.spec.weights import DRAWN, WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from hpsearch.spec.source import DataSpec
     from hpsearch.spec.space import Assignment, Space
     from hpsearch.spec.train import TrainSpec
+    from hpsearch.spec.weights import Weights
 
 __all__ = ["StudySpec", "differences"]
 
@@ -61,6 +63,9 @@ class StudySpec:
     """Which epoch of a trial counts: `best` or `last`."""
     version: int = versions.CURRENT
     """Of its document, and so of the rules that it goes by; see `versions`."""
+    weights: Weights = DRAWN
+    """What its networks begin with; their hashes are known once `hpsearch.weights.weighed` has
+    looked at the files."""
     explicit: Mapping[tuple[str, ...], Any] = field(default_factory=dict, compare=False)
     """What its file says of keys that version 1 does not have; none of its meaning."""
 
@@ -124,6 +129,8 @@ class StudySpec:
     def settings(self, assignment: Assignment) -> dict[str, Value]:
         """All settings of a candidate: defaults, then constants, then its own values."""
         settings = {**self.vocabulary.defaults, **self.space.constants, **assignment}
+        if WEIGHTS.name in settings and module_of(self.family) is None:
+            settings[WEIGHTS.name] = self.weights.of(settings.get("model"))
         if settings["epochs"] is None:
             settings["epochs"] = self.budget.epochs
         return settings
@@ -177,7 +184,7 @@ class StudySpec:
                 "metric": {"name": self.metric, "direction": self.better},
             }  # fmt: skip
         return {
-            "data": dumped(self.data), "network": network_document(self.family),
+            "data": dumped(self.data), "network": network_document(self.family, self.weights),
             "metric": self.metric,
         }  # fmt: skip
 

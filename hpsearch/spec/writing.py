@@ -93,7 +93,7 @@ def _subject(spec: StudySpec, document: Mapping[str, Any]) -> dict[str, Any]:
     target = SOURCES[spec.data.source].target
     if target is not None and spec.data.task == usual(target).name:
         data.pop("task", None)
-    network = {k: v for k, v in document["network"].items() if k != "signature"}
+    network = {k: v for k, v in document["network"].items() if k not in ("signature", "hashes")}
     return {"data": data, "network": network, "metric": spec.metric}
 
 

@@ -932,6 +932,11 @@ class Ledger:
         self._signed_on.add(worker)
 
     @_verb
+    def serve(self, connection: sa.Connection, worker: str, serves: Serves) -> None:
+        """Note what a worker serves from now on."""
+        worker_rows.serve(connection, worker, serves)
+
+    @_verb
     def sign_off(self, connection: sa.Connection, worker: str, lost: str | None = None) -> None:
         """Take a worker off the list and give back what it holds: it has left, or is dead.
 

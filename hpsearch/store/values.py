@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from optuna.trial import TrialState
@@ -12,7 +12,9 @@ from optuna.trial import TrialState
 from hpsearch.code import Manifest
 from hpsearch.errors import CodeError, DataError, HpsearchError
 from hpsearch.runner.epoch import Epoch
+from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import JOINT
+from hpsearch.spec.weights import Weights
 
 __all__ = [
     "BATCH", "CLOCK_S", "CODE", "EVERY", "OFF", "STOPPED", "UNTRAINABLE", "Artifact", "Duty",
@@ -131,8 +133,8 @@ class Study:
     @property
     def needs(self) -> tuple[str, ...]:
         """What a worker of it has to serve: the study itself, its family, source and task, such as
-        `family mlp`, and its own code, by the hash of that. What a damaged document does not name
-        is for its readers to complain of."""
+        `family mlp`, its own code, by the hash of that, and files of weights, by theirs. What a
+        damaged document does not name is for its readers to complain of."""
         parts = {
             "family": ("network", "family"), "source": ("data", "source"), "task": ("data", "task"),
         }  # fmt: skip
@@ -141,7 +143,15 @@ class Study:
             content = self.document.get(section)
             name = content.get(key) if isinstance(content, dict) else None
             needs += [f"{kind} {name}"] if isinstance(name, str) else []
-        return (*needs, *([f"code {self.code}"] if self.code else []))
+        needs += [f"code {self.code}"] if self.code else []
+        return (*needs, *self._weights)
+
+    @property
+    def _weights(self) -> tuple[str, ...]:
+        """`weights NAME HASH` of each file that its networks begin with."""
+        network = self.document.get("network")
+        hashes = network.get("hashes") if isinstance(network, dict) else None
+        return Weights(hashes=hashes).needs if isinstance(hashes, dict) else ()
 
     @property
     def left_s(self) -> float | None:
@@ -183,15 +193,20 @@ class Serves:
     studies: tuple[str, ...] = ()
     """Names; none: every one."""
     has: frozenset[str] | None = None
-    """Families, sources and tasks that are installed where it runs, and the code that it may run,
-    as `Study.needs` names them; None: all."""
+    """Families, sources and tasks that are installed where it runs, the code that it may run, and
+    the files of weights that it has looked for and found, as `Study.needs` names them; None:
+    all."""
 
     @property
     def lines(self) -> tuple[str, ...]:
         """All that it serves, as `Study.needs` names it; `family *` is every family."""
         names = [f"study {name}" for name in self.studies or "*"]
-        every = ("family *", "source *", "task *", "code *")
+        every = ("family *", "source *", "task *", "code *", "weights *")
         return *names, *sorted(every if self.has is None else self.has)
+
+    def also(self, needs: Collection[str]) -> Serves:
+        """The same with more of what studies need."""
+        return self if self.has is None else replace(self, has=self.has | {*needs})
 
     def lacks(self, study: Study) -> tuple[str, ...]:
         """What the study needs and the worker does not have."""
@@ -214,9 +229,18 @@ def refusal(sanity: Mapping[str, Any]) -> HpsearchError:
 
 def needed(needs: Sequence[str]) -> str:
     """What a study needs, in words: `the family vit and its own code (--code DIR)`."""
-    words = ["its own code (--code DIR)" if need.startswith("code ") else f"the {need}"
-             for need in needs]  # fmt: skip
-    return " and ".join(words)
+    return " and ".join(map(_in_words, needs))
+
+
+def _in_words(need: str) -> str:
+    kind, _, name = need.partition(" ")
+    if kind == "code":
+        return "its own code (--code DIR)"
+    if kind == "weights":
+        return f"the weights {name.rpartition(' ')[0]}"
+    family = FAMILIES.find(name) if kind == "family" and name in FAMILIES.own else None
+    way = f" (pip install 'hpsearch[{family.extra}]')" if family and family.extra else ""
+    return f"the {need}{way}"
 
 
 EVERY = Serves()

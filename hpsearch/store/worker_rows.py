@@ -14,7 +14,7 @@ from hpsearch.store.optuna_tables import STUDIES, TRIALS
 from hpsearch.store.tables import leases, tickets, workers
 from hpsearch.store.values import CLOCK_S, EVERY, Key, Lease, Serves, Work, Worker
 
-__all__ = ["enter", "find", "leased", "leave", "present", "renew", "see"]
+__all__ = ["enter", "find", "leased", "leave", "present", "renew", "see", "serve"]
 
 _log = logging.getLogger(__name__)
 
@@ -28,9 +28,19 @@ def enter(
     connection.execute(
         sa.insert(workers).values(
             worker=worker, host=host[:255], pid=pid, device=device[:64], lease_s=lease_s,
-            started_at=now(), seen_at=now(), serves="\n".join(("", *serves.lines, "")),
+            started_at=now(), seen_at=now(), serves=_text(serves),
         )
     )  # fmt: skip
+
+
+def serve(connection: sa.Connection, worker: str, serves: Serves) -> None:
+    """Change what a worker serves."""
+    mine = sa.update(workers).where(workers.c.worker == worker)
+    connection.execute(mine.values(serves=_text(serves)))
+
+
+def _text(serves: Serves) -> str:
+    return "\n".join(("", *serves.lines, ""))
 
 
 def present(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from hpsearch.code import contained, explained
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from hpsearch.spec.family import Family
     from hpsearch.spec.problem import Problem
 
-__all__ = ["build", "made"]
+__all__ = ["bare", "build", "made"]
 
 
 def build(family: str, problem: Problem, settings: Mapping[str, Any]) -> nn.Module:
@@ -35,6 +36,18 @@ def build(family: str, problem: Problem, settings: Mapping[str, Any]) -> nn.Modu
         network, task.chosen_loss(settings["loss"], len(problem.classes))
     )
     return around
+
+
+def bare(family: str, problem: Problem, settings: Mapping[str, Any]) -> nn.Module:
+    """The network of `build` without its weights: on the device `meta`, where it takes no memory.
+    Models of other libraries that compute with numbers as they are built come with weights.
+    """
+    try:
+        with torch.device("meta"):
+            return build(family, problem, settings)
+    except RuntimeError:
+        with torch.random.fork_rng(devices=[]):
+            return build(family, problem, settings)
 
 
 def made(family: Family, problem: Problem, settings: Mapping[str, Any]) -> nn.Module:

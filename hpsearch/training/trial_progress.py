@@ -23,6 +23,7 @@ from hpsearch.training import devices, optim
 from hpsearch.training.evaluation import plain
 from hpsearch.training.networks import build
 from hpsearch.training.stacking.optimizers import COUNTERS
+from hpsearch.weights.begin import begin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,6 +100,7 @@ class TrialProgress:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derived_seed(self.candidate.seed, "init"))
             network = build(self.candidate.family, self._problem, self.settings)
+        begin(network, self.candidate.family, self.settings)
         trained = (weight.numel() for weight in network.parameters() if weight.requires_grad)
         self.parameters = sum(trained)
         if not self._batches:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
@@ -63,12 +63,19 @@ class Context:
     patience: Patience
     stop: threading.Event
     """Set once the worker is to leave."""
-    serves: Serves = EVERY
-    """Which studies it takes tickets of."""
+    signed_on: Serves = EVERY
+    """Which studies it takes tickets of, as far as that was known when it began."""
     code: Code | None = None
     """The code of studies that it may run; None: none."""
     nursery: Nursery | None = None
     """What the processes of own training code are forked from; None where it runs none."""
+    weights: set[str] = field(default_factory=set)
+    """What studies need of files of weights, as `Study.needs` names it, and was found since."""
+
+    @property
+    def serves(self) -> Serves:
+        """Which studies it takes tickets of."""
+        return self.signed_on.also(self.weights)
 
     def check_code(self, study: Study) -> None:
         """Raise CodeError where the folder of code has changed since the worker began, which

@@ -17,11 +17,13 @@ from typing import TypeVar
 from hpsearch.children.process import FORKS, Nursery
 from hpsearch.code import Code, use
 from hpsearch.errors import HpsearchError, StorageError, UnreachableError, WorkerError, line
+from hpsearch.spec import StudySpec
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.patience import RETRY_S, first_contact
 from hpsearch.store.values import Serves, Study, needed
 from hpsearch.training import devices
+from hpsearch.weights import missing
 from hpsearch.worker import signals
 from hpsearch.worker.context import Context, Options, Patience
 from hpsearch.worker.couriers import Couriers
@@ -110,6 +112,14 @@ def _sign_off(ledger: Ledger, name: str) -> None:
         ledger.sign_off(name)
 
 
+def _missing(study: Study) -> str:
+    """Why the weights of a study cannot be had here; "" where all are."""
+    try:
+        return missing(StudySpec.from_document(study.document), Path(study.base))
+    except Exception as error:  # a library of models that cannot be loaded, or a damaged document
+        return line(error)
+
+
 class _Worker:
     """Chooses a study, works on it, chooses again."""
 
@@ -120,6 +130,10 @@ class _Worker:
         ] = {}  # by uid: a deleted study's id may be used again
         self._unusable: dict[str, float] = {}
         """Studies that could not be worked on, and when that is tried again."""
+        self._looked: dict[str, float] = {}
+        """Studies whose weights were not here, and when they are looked for again."""
+        self._without: dict[str, str] = {}
+        """The same studies, and why."""
         self._others: set[str] = set()
         """Studies that need what is not here; that has been said."""
         self._idle_s = _IDLE_S
@@ -162,6 +176,8 @@ class _Worker:
             return RETRY_S
         options = self._context.options
         outlook = self._context.ledger.outlook(self._context.serves)
+        if self._finds_weights(outlook.others):
+            return 0.0
         self._leave_to_others(outlook.others)
         for study in outlook.waiting:
             due = self._unusable.get(study.uid, 0.0) <= time.monotonic()
@@ -200,6 +216,24 @@ class _Worker:
             _log.error("cannot look after a study without work: %s", line(error))
             return None
 
+    def _finds_weights(self, studies: Sequence[Study]) -> bool:
+        """Look for files of weights, where studies lack nothing else; whether any is there."""
+        context, found = self._context, set[str]()
+        for study in studies:
+            lacks, due = context.serves.lacks(study), self._looked.get(study.uid, 0.0)
+            if due > time.monotonic() or not all(need.startswith("weights ") for need in lacks):
+                continue
+            self._looked[study.uid] = time.monotonic() + _AGAIN_S
+            why = _missing(study)
+            if why:
+                self._without[study.uid] = why
+            else:
+                found |= {*lacks}
+        if found:
+            context.weights.update(found)
+            context.ledger.serve(context.name, context.serves)
+        return bool(found)
+
     def _leave_to_others(self, studies: Sequence[Study]) -> None:
         """Say once of each what it needs that is not here."""
         for study in studies:
@@ -214,6 +248,8 @@ class _Worker:
         if code is not None and lacks == (f"code {study.code}",):
             changes = self._context.ledger.code(study).differences(code.manifest)
             return f"the code in {code.folder} is not the study's: {changes}"
+        if why := self._without.get(study.uid):
+            return why
         return f"it needs {needed(lacks)}, which this one does not have"
 
     def _say_left(self, others: Sequence[Study]) -> None:

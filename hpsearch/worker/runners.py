@@ -24,7 +24,8 @@ __all__ = ["installed", "keeping_of", "runner_of"]
 
 def installed() -> frozenset[str]:
     """The families, sources and tasks that are installed here, as `Study.needs` names them."""
-    kinds = {"family": FAMILIES.all(), "source": SOURCES.all(), "task": TASKS.all()}
+    families = [name for name, family in FAMILIES.all().items() if not family.lacking]
+    kinds = {"family": families, "source": SOURCES.all(), "task": TASKS.all()}
     return frozenset(f"{kind} {name}" for kind, names in kinds.items() for name in names)
 
 

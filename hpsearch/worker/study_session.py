@@ -6,15 +6,17 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from hpsearch.checkpoints.places import checkpoint_place
 from hpsearch.code import function
-from hpsearch.errors import CodeError, HpsearchError, UnreachableError
+from hpsearch.errors import CodeError, DataError, HpsearchError, UnreachableError
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec, versions
 from hpsearch.spec.settings import FINAL
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study
+from hpsearch.weights import check_preprocessing, missing
 from hpsearch.worker.context import Context
 from hpsearch.worker.finish import conclude
 from hpsearch.worker.judging import Judging
@@ -59,8 +61,11 @@ class StudySession:
             raise CodeError("the database has no hashes of its own code, and none of it is run")
         for reference in spec.code if spec.train is None else ():  # whose children run it
             function(reference)  # before the data, which may take long to read
+        if why := missing(spec, Path(study.base)):
+            raise DataError(why)
         self._dataset = None if spec.data is None else agreed_data(context, study, spec)
         if self._dataset is not None:
+            check_preprocessing(spec, Path(study.base), self._dataset)
             assure(context, study, spec, self._dataset)
         database = context.ledger.database
         self._mirror = mirror = Mirror(database, study.study_id, study.name, study.direction)

@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+import timm
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from tests.acceptance.chaos import hooks
 from tests.acceptance.conftest import Command
@@ -126,6 +129,13 @@ def own_code(folder: Path) -> Path:
     return images(folder)
 
 
+def weights(folder: Path) -> Path:
+    """A file of weights for the study to begin with, and images to predict."""
+    torch.manual_seed(0)
+    save_file(timm.create_model("test_resnet").state_dict(), folder / "weights.safetensors")
+    return images(folder)
+
+
 CASES = {
     "autoencoder": Case(
         "autoencoder",
@@ -197,6 +207,28 @@ CASES = {
         data=SEQUENCES,
         write=sequences,
     ),
+    "timm": Case(
+        "timm",
+        "{model: test_resnet, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}",
+        network="{family: timm, weights: weights.safetensors}",
+        write=weights,
+    ),
+    "torchvision": Case(
+        "torchvision", "{model: shufflenet_v2_x0_5, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}"
+    ),
+    "transformer": Case(
+        "transformer",
+        "{dim: 8, heads: 2, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}",
+        data=SEQUENCES,
+        write=sequences,
+    ),
+    "transformer-text": Case(
+        "transformer",
+        "{dim: 8, heads: 2, pool: class, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}",
+        data="{source: table, path: texts.csv, target: y, text: body}",
+        write=texts,
+    ),
+    "vit": Case("vit", "{dim: 8, depth: 2, heads: 2, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}"),
 }
 EVERY_TIME = {"cnn"}
 """The others run at night."""

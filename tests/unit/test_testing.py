@@ -13,10 +13,11 @@ from torch import nn
 from hpsearch.families import Family, Rule, Setting
 from hpsearch.spec.family import FAMILIES
 from hpsearch.testing import check_family
+from tests.building import own_families
 from tests.plugins import install
 
 
-@pytest.mark.parametrize("name", FAMILIES.own)
+@pytest.mark.parametrize("name", own_families())
 def test_our_families_keep_their_promises(name: str) -> None:
     assert FAMILIES[name].name == name
     check_family(FAMILIES[name])

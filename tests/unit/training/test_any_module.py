@@ -22,6 +22,7 @@ from hpsearch.training.stacking import optimizers
 from hpsearch.training.stacking.agreement import disagreement
 from hpsearch.training.stacking.dropout import without_dropout
 from hpsearch.training.stacking.optimizers import MOMENTS
+from tests.building import own_families
 from tests.unit.training.test_stacked import stack_of
 
 K, N, D, C = 2, 8, 16, 3
@@ -274,7 +275,7 @@ SHAPES: dict[Kind, tuple[int, ...]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FAMILIES.own)
+@pytest.mark.parametrize("name", own_families())
 def test_every_family_is_stacked(name: str) -> None:
     family = FAMILIES[name]
     for kind in sorted(family.takes):
