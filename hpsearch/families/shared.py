@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from hpsearch.spec.settings import Value
 
 __all__ = [
-    "ACTIVATION", "BATCH_NORM", "CODE", "DROPOUT", "HEADS", "HEAD_DROPOUT",
-    "IMAGE_SIZE", "INIT", "LAYER_NORM", "NEGATIVE_SLOPE",
-    "NORM", "ONE_NORM", "SQUEEZE_EXCITE", "WHOLE_HEADS",
+    "ACTIVATION", "BACKBONE_LR", "BATCH_NORM", "CODE", "DROPOUT", "FREEZE", "HEADS", "HEAD_DROPOUT",
+    "IMAGE_SIZE", "INIT", "LAYER_NORM", "NEGATIVE_SLOPE", "NORM", "ONE_NORM", "SQUEEZE_EXCITE",
+    "THAW_AT", "TUNE", "WHOLE_HEADS",
 ]  # fmt: skip
 
 ACTIVATION = Setting(
@@ -68,6 +68,35 @@ INIT = Setting(
     choices=("default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
              "orthogonal", "uniform", "normal"),
     per_slot=True,
+)  # fmt: skip
+FREEZE = Setting(
+    "freeze", "int", 0,
+    "The first layers with weights, so many of them, that stay as they are; what normalises after "
+    "one of them stays too. Meant for a network with the weights of a saved one.",
+    low=0, high=1000,
+    group="regularization", later=True, built=False,
+)  # fmt: skip
+TUNE = Setting(
+    "tune", "choice", "all",
+    "What is trained of a network whose weights were pretrained: its new `head`; `head_then_all`, "
+    "the rest too from `thaw_at` on; `all` from the start; or `scratch`, all from fresh weights.",
+    choices=("head", "head_then_all", "all", "scratch"), later=True, built=False,
+)  # fmt: skip
+"""Of the group architecture: it decides how many parameters there are to train, matters more than
+any other setting, and each of its values has learning rates of its own, so that a search by groups
+has to choose it before them."""
+THAW_AT = Setting(
+    "thaw_at", "float", 0.3,
+    "Share of the epochs, in whole epochs, after which `tune: head_then_all` trains all.",
+    low=0, high=1, open_low=True, open_high=True,
+    group="learning_rate", per_slot=True, later=True, built=False,
+)  # fmt: skip
+BACKBONE_LR = Setting(
+    "backbone_lr", "float", 0.1,
+    "Factor of the learning rate for pretrained weights, all that is not the head: where `tune` "
+    "is `all` or `head_then_all`.",
+    low=0, high=10, open_low=True,
+    group="learning_rate", per_slot=True, later=True, built=False,
 )  # fmt: skip
 
 

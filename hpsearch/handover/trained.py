@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from hpsearch.code import contained, explained
 from hpsearch.errors import CheckpointError, CodeError
-from hpsearch.spec.family import module_of
+from hpsearch.spec.family import FAMILIES, module_of
 from hpsearch.spec.task import TASKS
 from hpsearch.training.evaluation import in_parts, measure, plain
 from hpsearch.training.networks import bare, build
+from hpsearch.training.tuning import SharedBackbone, Tuning, backbone_key, head_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from hpsearch.sources.dataset import Part, Prepared
+    from hpsearch.sources.room import Cache
 
 __all__ = ["Trained"]
 
@@ -45,6 +48,7 @@ class Trained:
         settings that make none.
         """
         self.problem = problem
+        self._family, self._settings, self._tuning = family, settings, Tuning.of(settings)
         self._plain = plain(problem.task, settings)
         self.loss = TASKS[problem.task].chosen_loss(settings["loss"], len(problem.classes))
         self._is_own = module_of(family) is not None
@@ -64,6 +68,27 @@ class Trained:
                 return network
         with torch.random.fork_rng(devices=[]):
             return _with(build(family, problem, settings), weights)
+
+    def outputs_of(self, part: Part, cache: Cache) -> Tensor:
+        """`outputs` of a part, of which networks of one backbone at rest, whose heads alone were
+        trained, compute the features once: they are kept there for the next."""
+        if part.device.type == "mps" or self._tuning.backbone is not None:
+            return self.outputs(part)
+        problem = self.problem.problem(self.loss)
+        key = ("float64", backbone_key(FAMILIES[self._family], problem, self._settings))
+        backbone = cache.get(key, partial(self._backbone, part))
+        if backbone is None or not backbone.is_of(self.network):
+            return self.outputs(part)
+        features = cache.get((key, id(part)), partial(backbone.features, part))
+        if features is None:
+            return self.outputs(part)
+        head = copy.deepcopy(head_of(self.network)).to(part.device, torch.float64)
+        with torch.inference_mode():
+            outputs: Tensor = head(features.inputs)
+        return outputs
+
+    def _backbone(self, part: Part) -> SharedBackbone:
+        return SharedBackbone(copy.deepcopy(self.network).double(), part, "float32")
 
     @torch.inference_mode()
     def outputs(self, rows: Tensor | Part) -> Tensor:

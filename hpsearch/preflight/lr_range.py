@@ -62,7 +62,7 @@ def range_test(
     number from the start.
     """
     progress = TrialProgress(candidate, dataset)
-    solo = Solo(progress, dataset, device)
+    solo = Solo(progress, device)
     rates = [low * (high / low) ** (i / (_STEPS - 1)) for i in range(_STEPS)]
     losses: list[float] = []
     with devices.seeded(device, derived_seed(candidate.seed, "dropout", 0)):

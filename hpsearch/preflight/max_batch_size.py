@@ -98,10 +98,12 @@ def _limit_memory(device: torch.device) -> None:
 def _fits(candidate: Candidate, dataset: Dataset, device: torch.device, size: int) -> bool:
     sized = replace(candidate, settings={**candidate.settings, "batch_size": size})
     try:
-        solo = Solo(TrialProgress(sized, dataset), dataset, device)
+        progress = TrialProgress(sized, dataset)
+        progress.epoch = int(candidate.settings["epochs"]) - 1  # type: ignore[arg-type]
+        solo = Solo(progress, device)  # by then as much is trained as ever
         for _ in range(2):  # the optimizer's own memory is there from the second step on
             solo.step(torch.arange(size, device=device), 1e-9)
-        solo.outputs(dataset.validation)
+        solo.outputs(progress.dataset.validation)
         devices.synchronize(device)
     except Exception as error:
         if devices.is_out_of_memory(error):

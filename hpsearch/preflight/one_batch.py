@@ -139,10 +139,10 @@ class _Lesson:
         None where the loss is not finite, or there was no time."""
         settings, found = {**self._settings, "lr": rate}, None
         progress = TrialProgress(replace(self._candidate, settings=settings), self._dataset)
-        trainer = Solo(progress, self._dataset, self._device)
+        trainer = Solo(progress, self._device)
         while not progress.finished and trainer.train(is_over) is not None:
             progress.epoch += 1
-            metrics = self._measured(trainer.outputs(self._part), settings)
+            metrics = self._measured(trainer.outputs(progress.dataset.validation), settings)
             if not math.isfinite(metrics[LOSS]):
                 break
             found = self._known(metrics, rate, progress.epoch)

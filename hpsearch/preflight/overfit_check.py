@@ -156,8 +156,8 @@ def _trainers(
 ) -> list[Stack] | list[Solo]:
     """One stack of all of them, or where they cannot be stacked one trainer each."""
     if len(members) == 1 or objection(members[0].candidate, tiny):
-        return [Solo(member, tiny, device) for member in members]
-    stack = Stack(members[0].network(), tiny, device)
+        return [Solo(member, device) for member in members]
+    stack = Stack(members[0], device)
     stack.join([(member, None) for member in members])
     return [stack]
 

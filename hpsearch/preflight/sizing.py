@@ -64,7 +64,7 @@ def _tried(spec: StudySpec, low: int, base: Path, device: str | None) -> tuple[i
 
 def hungriest(spec: StudySpec) -> dict[str, Value]:
     """The default configuration with the numbers of its network at their upper ends."""
-    own = {setting.name for setting in FAMILIES[spec.family].settings}
+    own = {setting.name for setting in FAMILIES[spec.family].settings if setting.built}
     values: dict[str, Value] = dict(default_point(spec))
     for p in spec.space:
         if p.name in own and p.active({**spec.space.constants, **values}):

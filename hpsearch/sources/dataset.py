@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from hpsearch.sources.inputs import (
 from hpsearch.sources.mean_row import mean_row
 from hpsearch.sources.normal import divide_kinds, reference
 from hpsearch.sources.read import read
-from hpsearch.sources.room import Room
+from hpsearch.sources.room import Cache, Room
 from hpsearch.sources.rows import Part, Resident, Streamed
 from hpsearch.sources.split import DataSettings, facts
 from hpsearch.sources.stream import Stream
@@ -135,6 +135,8 @@ class Dataset(Prepared):
     record: Mapping[str, Any]
     """Plain values for the record: fingerprint, split, seed, rows, classes, notes, and the `facts`
     of the split."""
+    cache: Cache = field(default_factory=Cache, repr=False, compare=False)
+    """Keeps what is made of the data, in the room that its parts leave."""
 
 
 def load(
@@ -164,6 +166,7 @@ def load(
         train=train,
         validation=validation,
         shuffle=settings.section.shuffle,
+        cache=Cache(parts.room),
         record={
             "fingerprint": raw.fingerprint,
             "split": split.digest,
@@ -208,7 +211,8 @@ class _Parts:
         self, problem: Prepared, raw: Raw, settings: DataSettings, device: torch.device
     ) -> None:
         self._problem, self._raw, self._settings, self._device = problem, raw, settings, device
-        self._room = Room(settings.section.memory, device)
+        self.room = Room(settings.section.memory, device)
+        """What they leave of it is for what is made of them."""
         self._read = Reading(raw.take, problem.preprocessing, settings.name)
         inputs = problem.preprocessing
         self._encode = inputs.encode(device) if isinstance(inputs, Packed) else None
@@ -227,10 +231,10 @@ class _Parts:
         targets = targets.to(self._device)
         shape = self._problem.input_shape
         size = len(rows) * math.prod(shape) * self._read.item_bytes
-        if self._room.takes(size):
+        if self.room.takes(size):
             stored = torch.from_numpy(self._read(rows)).to(self._device)
             return Resident(stored, targets, self._encode)
-        self.notes.append(f"{name} part: its {in_words(size)} are streamed, as {self._room.why}")
+        self.notes.append(f"{name} part: its {in_words(size)} are streamed, as {self.room.why}")
         return Streamed(self._stream, rows, targets, shape)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
+from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hpsearch.sizes import AUTO, in_words, size_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     import torch
 
-__all__ = ["Room", "free_memory"]
+__all__ = ["Cache", "Room", "free_memory"]
 
 _SHARE_OF_GPU, _SHARE_OF_MACHINE = 0.5, 0.25
 """Of the memory that is free, what data may take. Workers share a machine's, seldom a GPU's."""
@@ -73,3 +77,60 @@ class Room:
         fits = size <= self._left
         self._left -= size if fits else 0
         return fits
+
+    def gives(self, size: int) -> None:
+        """So many bytes that were taken are free again."""
+        self._left += size
+
+
+class _Sized(Protocol):
+    @property
+    def device_bytes(self) -> int:
+        """What it takes for as long as it is used."""
+
+
+T = TypeVar("T", bound=_Sized)
+
+
+class Cache:
+    """Keeps what is made of data, so that it is made once: as much as there is room for, and of
+    that what was used last.
+
+    What has to make room is gone once nobody uses it; its room is free only then.
+    """
+
+    def __init__(self, room: Room | None = None) -> None:
+        """`room` says what it may take; None: a share of this machine's free memory."""
+        self._room = room
+        self._values: OrderedDict[Hashable, Any] = OrderedDict()
+        """Those that are kept, the one used last at the end."""
+        self._alive: weakref.WeakValueDictionary[Hashable, Any] = weakref.WeakValueDictionary()
+        """Those too that had to make room and are still in use."""
+        self._refused: set[Hashable] = set()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T | None:
+        """The value of that key, made now if it is not there; None where there is no room for it,
+        and it is not made again."""
+        if key in self._refused:
+            return None
+        value: T | None = self._alive.get(key)
+        if value is None:
+            value = make()
+            if not self._takes(size := value.device_bytes):
+                self._refused.add(key)
+                return None
+            assert self._room is not None
+            weakref.finalize(value, self._room.gives, size).atexit = False
+            self._alive[key] = value
+        self._values[key] = value
+        self._values.move_to_end(key)
+        return value
+
+    def _takes(self, size: int) -> bool:
+        if self._room is None:
+            self._room = Room(AUTO)
+        while not self._room.takes(size):
+            if not self._values:
+                return False
+            self._values.popitem(last=False)
+        return True

@@ -8,20 +8,24 @@ Shapes: `N` rows of a part, `B` rows of a batch.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from hpsearch.sources.raw import Rows
     from hpsearch.sources.stream import Encode, Stream
 
-__all__ = ["Part", "Resident", "Streamed"]
+__all__ = ["Derived", "Part", "Resident", "Streamed"]
 
 
 class Part(ABC):
@@ -165,3 +169,56 @@ class Streamed(Part):
     def _numbers(self, rows: Tensor) -> Rows:
         numbers: Rows = self.rows[rows.cpu().numpy()]
         return numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Derived(Part):
+    """Rows on the device that are made of those of another part, once, when they are first needed.
+
+    They are not made where gradients are recorded or inference mode is on: training may use them.
+    """
+
+    part: Part
+    make: Callable[[Part], Tensor]
+    """Makes inputs (N, *shape), float32, of all rows of a part, in their order."""
+    input_shape: tuple[int, ...]
+    """The shape of one input."""
+    item_bytes: int = 4
+    """Of one number."""
+
+    @property
+    def targets(self) -> Tensor:  # type: ignore[override]
+        """Those of the other part."""
+        return self.part.targets
+
+    @property
+    def resident(self) -> bool:
+        """Whether all rows lie on the device."""
+        return True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one input."""
+        return self.input_shape
+
+    @property
+    def device_bytes(self) -> int:
+        """What it takes on the device, beside the other part."""
+        return len(self) * math.prod(self.input_shape) * self.item_bytes
+
+    @cached_property
+    def _made(self) -> Resident:
+        with torch.inference_mode(mode=False), torch.no_grad():
+            return Resident(self.make(self.part), self.targets)
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of some rows."""
+        return self._made.batch(rows)
+
+    def batches(self, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and targets of each of `rows`."""
+        return self._made.batches(rows)
+
+    def pieces(self, size: int) -> Iterator[Tensor]:
+        """The inputs of all rows in order."""
+        return self._made.pieces(size)

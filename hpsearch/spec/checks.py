@@ -46,7 +46,7 @@ from hpsearch.spec.space import Choices, Range
 from hpsearch.spec.study import StudySpec
 from hpsearch.spec.task import LOSS, TASKS, beside, possible, training
 from hpsearch.spec.task_rules import LOSS_RULE
-from hpsearch.spec.weights import Weights
+from hpsearch.spec.weights import DRAWN, Weights, check_tuned
 
 if TYPE_CHECKING:
     import pathlib
@@ -155,7 +155,7 @@ def check(
         track=track,
         keep=head.keep,
         version=version,
-        weights=Weights(network.weights, getattr(network, "hashes", {})),
+        weights=Weights(network.weights, getattr(network, "hashes", {})) if network else DRAWN,
         explicit=explicit,
     )
 
@@ -336,6 +336,7 @@ def _check_agreement(
         _check_epochs(budget.epochs, known.get("epochs"), faults)
     if network:
         _check_either(network.family, known, faults)
+        check_tuned(network.weights, known, faults)
 
 
 def _check_takes(family: str, data: DataSpec, faults: Faults) -> None:

@@ -104,6 +104,9 @@ class Setting:
     """Whether it has no default, so that a study has to set or search it."""
     own_code: bool = False
     """Whether a function of the study's own code can stand for a choice: `FILE.py:FUNCTION`."""
+    built: bool = True
+    """Of a family's setting, whether networks are built by it. `build` is not given the others:
+    they say which of a network's parameters are trained, and training goes by them."""
 
     @property
     def expected(self) -> str:

@@ -5,10 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from hpsearch.spec.settings import Setting
+from hpsearch.spec.space import Choices
 
-__all__ = ["DRAWN", "NONE", "PRETRAINED", "WEIGHTS", "Weights"]
+if TYPE_CHECKING:
+    from hpsearch.spec.faults import Faults
+    from hpsearch.spec.parameters import Draft
+
+__all__ = ["DRAWN", "NONE", "PRETRAINED", "WEIGHTS", "Weights", "check_tuned"]
 
 NONE, PRETRAINED = "none", "pretrained"
 
@@ -47,3 +53,21 @@ class Weights:
 
 DRAWN = Weights()
 """Those of every study that names none."""
+
+
+def check_tuned(named: str, known: Mapping[str, Draft], faults: Faults) -> None:
+    """Note heads that would be trained on drawn weights.
+
+    Args:
+        named: The weights that the study names.
+        known: Its parameters.
+        faults: What is wrong is noted there.
+    """
+    draft = known.get("tune")
+    if named != NONE or draft is None or not isinstance(draft.domain, Choices):
+        return
+    for number, value in enumerate(draft.domain.values):
+        if value in ("head", "head_then_all"):
+            path = draft.path if draft.constant else (*draft.path, "values", number)
+            expected = "all or scratch, as the network begins with no weights of a file"
+            faults.add(path, expected, f'"{value}"', beside=[("network", "weights")])

@@ -97,7 +97,7 @@ def _check_declaration(family: Family) -> None:
     build = pkgutil.resolve_name(family.build)
     takes = inspect.signature(build).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
-        lacking = [s.name for s in family.settings if s.name not in takes]
+        lacking = [s.name for s in family.settings if s.built and s.name not in takes]
         promise(not lacking, f"{family.build} does not take {', '.join(lacking)}")
 
 

@@ -216,7 +216,8 @@ class Array:
         losses = trainer.train(self._interrupted)
         if losses is None:
             return None
-        part, members = self._dataset.validation, trainer.members
+        members = trainer.members
+        part = members[0].dataset.validation
         outputs_KNC = trainer.outputs(part)
         if TASKS[self._dataset.task].around is None:
             outputs = self._dataset.problem(members[0].loss).outputs

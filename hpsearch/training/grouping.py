@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hpsearch.runner.candidate import Candidate
     from hpsearch.sources.dataset import Dataset
     from hpsearch.training.member import Trainer
+    from hpsearch.training.trial_progress import TrialProgress
 
 __all__ = ["Grouping"]
 
@@ -53,26 +54,31 @@ class Grouping:
         """The members that it trains."""
         return [member for member in self._members.values() if member.trainer is trainer]
 
-    def fit(self, candidate: Candidate) -> Fit:
+    def fit(self, candidate: Candidate, epoch: int = 0) -> Fit:
         """How many candidates of the shape of this one are trained at once, and why."""
-        shape = self.shapes(candidate)
+        shape = self.shapes(candidate, epoch)
         if shape not in self._fits:
-            self._fits[shape] = self._fit(candidate)
+            self._fits[shape] = self._fit(candidate, epoch)
         return self._fits[shape]
 
-    def _fit(self, candidate: Candidate) -> Fit:
+    def _fit(self, candidate: Candidate, epoch: int) -> Fit:
         try:
             if self._stack is not None:
-                return fixed(candidate, self._dataset, self._stack)
-            return fit(candidate, self._dataset, self._device)
+                return fixed(candidate, self._dataset, self._stack, epoch)
+            return fit(candidate, self._dataset, self._device, epoch)
         except Exception as error:  # the first epoch meets it again, where it is reported
             devices.empty_cache(self._device)
             return Fit(1, described(error))
 
+    def _shape(self, course: TrialProgress) -> Hashable:
+        return self.shapes(course.candidate, course.epoch)
+
     def free(self) -> None:
-        """Take what is over from its trainer, and let slots and trainers go that nobody has."""
+        """Take what is over from its trainer, and what another trainer goes on with, and let slots
+        and trainers go that nobody has."""
         for member in self._members.values():
-            if member.state is not State.TRAINING and member.trainer is not None:
+            over = member.state is not State.TRAINING
+            if member.trainer is not None and (over or member.built.outgrown):
                 member.saved, member.trainer = member.checkpoint(), None
         self._compact()
 
@@ -89,7 +95,7 @@ class Grouping:
         """Give members that have been built their trainers; reports of those that fail by it."""
         by_shape: dict[Hashable, list[Member]] = {}
         for member in members:
-            by_shape.setdefault(self.shapes(member.candidate), []).append(member)
+            by_shape.setdefault(self._shape(member.built), []).append(member)
         reports: list[Report] = []
         for shape, group in by_shape.items():
             reports += self._place(shape, group)
@@ -98,7 +104,7 @@ class Grouping:
     def _place(self, shape: Hashable, group: Sequence[Member]) -> list[Report]:
         """Put candidates of one shape into stacks that have room, or each by itself."""
         lonely = len(group) == 1 and shape not in self._fits
-        slots = 1 if lonely else self.fit(group[0].candidate).slots
+        slots = 1 if lonely else self.fit(group[0].candidate, group[0].built.epoch).slots
         if slots == 1:
             return [report for member in group if (report := self._alone(member, lonely))]
         waiting = list(group)
@@ -123,13 +129,13 @@ class Grouping:
                 isinstance(trainer, Stack)
                 and len(trainer.members) < slots
                 and trainer.members
-                and self.shapes(trainer.members[0].candidate) == shape
+                and self._shape(trainer.members[0]) == shape
             ):
                 return trainer
         return None
 
     def _new_stack(self, member: Member) -> Stack:
-        stack = Stack(member.built.network(), self._dataset, self._device)
+        stack = Stack(member.built, self._device)
         self.trainers.append(stack)
         return stack
 
@@ -146,11 +152,11 @@ class Grouping:
         """A trainer of one; of the only one of its shape a stack, where its steps are recorded."""
         if lonely and self._stack != 1 and records(self._device):
             with suppress(CannotStackError):
-                if not objection(member.candidate, self._dataset):
-                    stack = Stack(member.built.network(), self._dataset, self._device)
+                if not objection(member.candidate, self._dataset, member.built.epoch):
+                    stack = Stack(member.built, self._device)
                     stack.join([(member.built, member.resumed)])
                     return stack
-        return Solo(member.built, self._dataset, self._device, member.resumed)
+        return Solo(member.built, self._device, member.resumed)
 
     def _demote(self, shape: Hashable, error: Exception, tried: int) -> None:
         """Train fewer of a shape at once from now on: half where memory ran out, else one."""
@@ -163,7 +169,7 @@ class Grouping:
     def dissolve(self, stack: Stack, error: Exception) -> None:
         """A stack has failed as a whole: its candidates begin the epoch again in smaller ones."""
         group = self.of(stack)
-        shape = self.shapes(group[0].candidate)
+        shape = self._shape(group[0].built)
         stack.rewind()
         for member in group:
             member.saved, member.trainer = member.checkpoint(), None

@@ -61,7 +61,7 @@ def made(family: Family, problem: Problem, settings: Mapping[str, Any]) -> nn.Mo
         raise SettingsError(f"{family.name} takes {takes}, and the data has {problem.kind}")
     if TASKS[problem.task].target not in family.targets:
         raise SettingsError(f"{family.name} has no networks for {problem.task}")
-    own = {setting.name: settings[setting.name] for setting in family.settings}
+    own = {setting.name: settings[setting.name] for setting in family.settings if setting.built}
     builder = family.builder()
     try:
         with contained():

@@ -14,14 +14,16 @@ from hpsearch.training import devices
 from hpsearch.training.evaluation import in_parts, trained_loss
 from hpsearch.training.stacking.fused import Fused
 from hpsearch.training.stacking.optimizers import MOMENTS, counters
+from hpsearch.training.tuning import set_training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
-    from hpsearch.sources.dataset import Dataset, Part
+    from hpsearch.sources.dataset import Part
     from hpsearch.training.trial_progress import TrialProgress
+    from hpsearch.training.tuning import Group
 
 __all__ = ["Solo"]
 
@@ -32,33 +34,36 @@ class Solo:
     def __init__(
         self,
         course: TrialProgress,
-        dataset: Dataset,
         device: torch.device,
         state: Mapping[str, Any] | None = None,
     ) -> None:
         """Takes the candidate from its start, or from a state that `course` was restored from."""
         self.members = [course]
-        self._dataset, self._device = dataset, device
+        self._dataset, self._device = course.dataset, device
         self._network = course.network().to(device)
         self._images = any(weight.dim() == 4 for weight in self._network.parameters())
-        self._grows = self._images or dataset.kind in ("sequences", "tokens")
+        self._grows = self._images or self._dataset.kind in ("sequences", "tokens")
         self._precision = course.settings["precision"]
         self._half = devices.computes_in_half(device, self._precision, maps=self._images)
         if self._images:  # with the channels last convolutions take two thirds of the time
             self._network.to(memory_format=torch.channels_last)
-        named = enumerate(self._network.parameters())
-        self._parameters = {i: weight for i, weight in named if weight.requires_grad}
+        named = enumerate(self._network.named_parameters())
+        trained = {i: own for i, own in named if own[1].requires_grad}
+        self._parameters = {i: weight for i, (_, weight) in trained.items()}
         """Those that are trained, by their places among all."""
         if not self._parameters:
             raise SettingsError("the network has no parameters to train")
         self._moments = {
-            name: [torch.zeros_like(weight) for weight in self._parameters.values()]
+            name: [torch.zeros_like(weight) for weight in self._weights]
             for name in MOMENTS[course.settings["optimizer"]]
         }
-        self._count = torch.zeros((), device=device)
-        self._optimizer = Fused(course.settings, self._weights, self._moments, self._count)
-        self._loss = trained_loss(dataset, course.loss, [course.settings])
+        self._rules = [
+            _Rule(course, group, self._weights, self._moments, device)
+            for group in course.groups(name for name, _ in trained.values())
+        ]
+        self._loss = trained_loss(self._dataset, course.loss, [course.settings])
         if state is not None:
+            state = course.scope.within(state)
             self._restore(state)
         self._best: Mapping[str, Tensor] | None = None
         """The network after its best epoch, where that is kept: its memory is taken here, where
@@ -79,7 +84,8 @@ class Solo:
                 value = state["optimizer"].get(i, {}).get(name)
                 if value is not None:
                     tensor.copy_(value)
-        self._count.fill_(self.members[0].epoch * len(self.members[0].batches))
+        for rule in self._rules:
+            rule.begin(self.members[0])
 
     @property
     def _weights(self) -> list[Tensor]:
@@ -92,7 +98,7 @@ class Solo:
         None where `interrupted` said so between two batches; the slot is spoilt then.
         """
         course, rates = self.members[0], self.members[0].rates()
-        self._network.train()
+        set_training(self._network)
         total = torch.zeros(1, device=self._device)
         order = course.order().to(self._device)
         seed = derived_seed(course.candidate.seed, "dropout", course.epoch)
@@ -123,8 +129,8 @@ class Solo:
         with torch.no_grad():
             if clip is not None:
                 _clip([part for part in gradients if part is not None], clip)
-            self._count.add_(1)
-            self._optimizer.step(gradients, rate)
+            for rule in self._rules:
+                rule.step(gradients, rate)
         return loss.detach()
 
     @contained()
@@ -147,26 +153,25 @@ class Solo:
         """All it takes to go on from here: plain types and tensors, copied to the CPU."""
         course = self.members[slot]
         state = {
-            **course.state(),
             "model": _copied(self._network.state_dict()),
             "optimizer": _copied(self._remembered()),
         }
         if self._best is not None and course.best_epoch != course.epoch:
             state["best"] = _copied(self._best)
-        return state
+        return course.state(state)
 
     def _remembered(self) -> dict[int, dict[str, Any]]:
         """The optimizer's state as PyTorch's `state_dict` has it."""
         settings = self.members[0].settings
-        if not self._count:
-            return {}
         names = [n for n in self._moments if n != "momentum_buffer" or settings["momentum"]]
-        state: dict[int, dict[str, Any]] = {
-            i: {name: self._moments[name][place] for name in names}
-            for place, i in enumerate(self._parameters)
-        }
-        counts = counters(settings, int(self._count))
-        return {i: own | counts for i, own in state.items()}
+        numbers = list(self._parameters)
+        state: dict[int, dict[str, Any]] = {}
+        for rule in self._rules:
+            counts = counters(settings, int(rule.count))
+            for place in rule.places if rule.count else ():
+                moments = {name: self._moments[name][place] for name in names}
+                state[numbers[place]] = moments | counts
+        return state
 
     def _forward(self, inputs: Tensor) -> Tensor:
         if self._images:
@@ -174,6 +179,30 @@ class Solo:
         with devices.half(self._device, self._half):
             outputs: Tensor = self._network(inputs)
         return outputs.float() if self._half else outputs  # losses and metrics need the digits
+
+
+class _Rule:
+    """The steps of one group of parameters."""
+
+    def __init__(
+        self, course: TrialProgress, group: Group, weights: Sequence[Tensor],
+        moments: Mapping[str, Sequence[Tensor]], device: torch.device,
+    ) -> None:  # fmt: skip
+        """`weights` and `moments` are those of all groups."""
+        self.places, self._pace = group
+        self.count = torch.zeros((), device=device)
+        """Steps made."""
+        own = {name: [each[i] for i in self.places] for name, each in moments.items()}
+        self._fused = Fused(course.settings, [weights[i] for i in self.places], own, self.count)
+
+    def begin(self, course: TrialProgress) -> None:
+        """Begin where `course` was restored."""
+        self.count.fill_((course.epoch - self._pace.since) * len(course.batches))
+
+    def step(self, gradients: Sequence[Tensor | None], rate: float) -> None:
+        """One step, by the gradients of all groups."""
+        self.count.add_(1)
+        self._fused.step([gradients[i] for i in self.places], rate * self._pace.factor)
 
 
 def _clip(gradients: Sequence[Tensor], largest: float) -> None:

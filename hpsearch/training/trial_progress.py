@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,16 +18,25 @@ from hpsearch.errors import CheckpointError
 from hpsearch.runner.candidate import derived_seed
 from hpsearch.runner.epoch import Epoch, Keeping
 from hpsearch.spec import conflicts
+from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import WHOLE
 from hpsearch.spec.task import TASKS
 from hpsearch.training import devices, optim
 from hpsearch.training.evaluation import plain
-from hpsearch.training.networks import build
+from hpsearch.training.networks import bare, build
 from hpsearch.training.stacking.optimizers import COUNTERS
+from hpsearch.training.tuning import (
+    Scope,
+    SharedBackbone,
+    Tuning,
+    backbone_key,
+    prepared,
+    trained_modules,
+)
 from hpsearch.weights.begin import begin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from torch import Tensor
 
@@ -34,6 +44,7 @@ if TYPE_CHECKING:
     from hpsearch.runner.candidate import Candidate
     from hpsearch.sources.dataset import Dataset
     from hpsearch.training.evaluation import Results
+    from hpsearch.training.tuning import Group
 
 __all__ = ["DivergedError", "TrialProgress", "batch_sizes"]
 
@@ -78,7 +89,9 @@ class TrialProgress:
         self.plain = plain(dataset.task, settings)
         """The settings that validation goes by."""
         self._rows, self._shuffle = len(dataset.train), dataset.shuffle
-        self._problem = dataset.problem(self.loss)
+        self._data, self._problem = dataset, dataset.problem(self.loss)
+        Tuning.check(settings)
+        self._tuning = Tuning.of(settings)
         self._batches: list[int] = []
         self._schedule = optim.schedule(settings)
         self._plateau = optim.Plateau()
@@ -92,23 +105,101 @@ class TrialProgress:
     def _kept_epoch(self) -> int:
         return self.best_epoch if self.keeping.best else self.epoch
 
+    # --- what of it is trained now ------------------------------------------------------------
+
+    @cached_property
+    def _rests(self) -> bool:
+        """Whether its backbone is at rest, from the first use on: `outgrown` once that changes."""
+        return self._tuning.rests(self.epoch)
+
+    @property
+    def outgrown(self) -> bool:
+        """Whether from now on others of its parameters are trained, by another trainer."""
+        return self._rests != self._tuning.rests(self.epoch)
+
+    @cached_property
+    def _shared(self) -> tuple[SharedBackbone, Dataset] | None:
+        """The backbone whose head alone is trained, and the features that it is trained on; None
+        where the whole network is, on the rows themselves."""
+        if not self._rests or not self._tuning.split:
+            return None
+        family = FAMILIES[self.candidate.family]
+        key = backbone_key(family, self._problem, self.settings)
+        backbone = self._data.cache.get(key, self._new_backbone)
+        if backbone is None:
+            return None
+        train, validation = (
+            self._data.cache.get((key, id(part)), partial(backbone.features, part))
+            for part in (self._data.train, self._data.validation)
+        )
+        if train is None or validation is None:
+            return None
+        return backbone, replace(self._data, train=train, validation=validation)
+
+    def _new_backbone(self) -> SharedBackbone:
+        return SharedBackbone(
+            self.whole_network(), self._data.train, self.settings["precision"]
+        )  # fmt: skip
+
+    @property
+    def dataset(self) -> Dataset:
+        """What it is trained and validated on now: rows, or the features of a backbone at rest."""
+        return self._data if self._shared is None else self._shared[1]
+
     def network(self) -> nn.Module:
-        """A new network with the candidate's first weights, on the CPU.
+        """A new network with the candidate's first weights, on the CPU, as it is trained now: of
+        one whose backbone's features are the `dataset`, the head.
 
         There whatever the device, so that every device starts from the same weights.
         """
+        if self._shared is None:
+            return self.whole_network()
+        network = bare(self.candidate.family, self._problem, self.settings)
+        self._note_batches(network)
+        return self._noted(self._shared[0].head(network, self.candidate.seed))
+
+    def whole_network(self) -> nn.Module:
+        """The network with all its parts, whatever of it is trained now, and its first weights."""
+        network = self._drawn()
+        if self.settings.get("tune") != "scratch":
+            begin(network, self.candidate.family, self.settings)
+        return network
+
+    def _drawn(self) -> nn.Module:
+        """The network with all its parts, its numbers drawn."""
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derived_seed(self.candidate.seed, "init"))
             network = build(self.candidate.family, self._problem, self.settings)
-        begin(network, self.candidate.family, self.settings)
+        self._note_batches(network)
+        return self._noted(
+            prepared(network, self._tuning, self.candidate.seed, rests=self._rests)
+        )  # fmt: skip
+
+    def _noted(self, network: nn.Module) -> nn.Module:
         trained = (weight.numel() for weight in network.parameters() if weight.requires_grad)
         self.parameters = sum(trained)
-        if not self._batches:
-            norm = any(isinstance(layer, _NORMS) for layer in network.modules())
-            size = self.settings["batch_size"]
-            size = self._rows if size == WHOLE else size
-            self._batches = batch_sizes(self._rows, size, whole=norm)
         return network
+
+    def _note_batches(self, network: nn.Module) -> None:
+        """Rows of its batches: the same before the backbone is trained and after it."""
+        if self._batches:
+            return
+        modules = trained_modules(network, self._tuning)
+        norm = any(isinstance(layer, _NORMS) for layer in modules)
+        size = self.settings["batch_size"]
+        size = self._rows if size == WHOLE else size
+        self._batches = batch_sizes(self._rows, size, whole=norm)
+
+    @property
+    def scope(self) -> Scope:
+        """The part of the whole network's state that its trainer has."""
+        return Scope() if self._shared is None else self._shared[0].scope
+
+    def groups(self, names: Iterable[str]) -> list[Group]:
+        """Parameters of `network`, by their names, in groups that are trained at one pace."""
+        return self._tuning.groups(names, head=self._shared is not None)
+
+    # --- its epochs ---------------------------------------------------------------------------
 
     @property
     def batches(self) -> list[int]:
@@ -154,9 +245,15 @@ class TrialProgress:
             details = {name: tensor.tolist() for name, tensor in results.details.items()}
             self.kept = replace(self.curve[-1], details=details)
 
-    def state(self) -> dict[str, Any]:
-        """All it takes to go on from here but weights and optimizer: plain types."""
+    def state(self, own: Mapping[str, Any]) -> dict[str, Any]:
+        """All it takes to go on from here: plain types and tensors.
+
+        Args:
+            own: What its trainer has: `model`, `optimizer`, and `best` where that is another
+                network than `model`.
+        """
         return {
+            **self.scope.whole(own),
             "digest": self.candidate.digest,
             "epoch": self.epoch,
             "best_epoch": self.best_epoch,
@@ -167,8 +264,7 @@ class TrialProgress:
         }
 
     def restore(self, saved: Saved) -> None:
-        """Go on from a `state()` that has the `model` and `optimizer` of a trainer beside it, and
-        its `best` network where that is another than `model`.
+        """Go on from a `state`.
 
         Raises CheckpointError where any of it is of another candidate.
         """
@@ -179,9 +275,9 @@ class TrialProgress:
             )
         try:
             state = saved.state
+            self.epoch, self.best_epoch = saved.epoch, saved.best_epoch
             self._check(state["model"], state["optimizer"], state.get("best"))
             self._plateau = optim.Plateau(**state["plateau"])
-            self.epoch, self.best_epoch = saved.epoch, saved.best_epoch
             self.curve = list(saved.curve)
             kept = self.curve[self._kept_epoch - 1]
             self.kept = replace(kept, details=saved.details)
@@ -200,7 +296,7 @@ class TrialProgress:
         best: Mapping[str, Tensor] | None,
     ) -> None:
         """Whether all are of a network like this candidate's."""
-        network = self.network()
+        network = self._drawn()
         if best is not None:
             network.load_state_dict(best)
         network.load_state_dict(model)

@@ -150,4 +150,5 @@ def _known(path: Path) -> str:
 def _hash(path: Path, size: int, changed_ns: int) -> str:
     """SHA-256 of a file of that size and time of change."""
     with files.open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        # What is opened has `readinto`, which typeshed's BinaryIO lacks.
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]

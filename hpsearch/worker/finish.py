@@ -105,7 +105,9 @@ def _judge(
 
     def look(repeat: Repeat, values: Assignment) -> dict[str, float]:
         network = Trained(spec.family, spec.settings(values), networks.load(repeat), dataset)
-        return network.score(network.outputs(part), part.targets, spec.metric)
+        return network.score(
+            network.outputs_of(part, dataset.cache), part.targets, spec.metric
+        )  # fmt: skip
 
     best = mirror.best()
     asked = networks.stage.count or 0

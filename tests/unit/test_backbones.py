@@ -103,7 +103,6 @@ def test_dropout_is_that_of_the_last_layer() -> None:
          "whose size is a multiple of 16, not of 40"),
         ("timm", GREY, {"model": "resnet81"}, "timm has no model resnet81; did you mean resnet1"),
         ("timm", GREY, {"model": "resnet18.none"}, "none"),
-        ("timm", GREY, {"model": "test_vit", "size": 40}, "test_vit is not made for images of 40"),
     ],
 )  # fmt: skip
 def test_what_makes_no_network_is_refused(

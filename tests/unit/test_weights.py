@@ -224,7 +224,7 @@ def test_every_model_that_is_searched_has_its_own(tmp_path: Path, monkeypatch) -
         ("family: cnn, weights: 3", "", "network.weights: expected text"),
         ("family: cnn, hashes: {a: b}", "", "network.hashes"),
         ("family: cnn", "weights: none, ", "network: {weights: ...} says it"),
-        ("family: torchvision", "model: resnet81, ", "did you mean resnet18"),
+        ("family: torchvision", "model: resnet81, ", "expected the name of a model in torchvision"),
     ],
 )  # fmt: skip
 def test_faults_are_reported_with_their_place(network: str, parameters: str, expected: str) -> None:

@@ -6,10 +6,11 @@ from hpsearch.families.shared import (
     BATCH_NORM,
     CODE,
     DROPOUT,
+    FREEZE,
     INIT,
     NEGATIVE_SLOPE,
     NORM,
-)
+)  # fmt: skip
 
 __all__ = ["FAMILY"]
 
@@ -29,6 +30,7 @@ FAMILY = Family(
                 "each by the same factor.",
                 low=1, high=65536, more="capacity"),
         ACTIVATION, NEGATIVE_SLOPE, BATCH_NORM, DROPOUT, INIT,
+        FREEZE,
     ),
     build="hpsearch.families.autoencoder.network:autoencoder",
     rules=(NORM,),

@@ -1,7 +1,15 @@
 """Convolutional networks over time."""
 
 from hpsearch.families import Family, Setting
-from hpsearch.families.shared import ACTIVATION, BATCH_NORM, DROPOUT, INIT, NEGATIVE_SLOPE, NORM
+from hpsearch.families.shared import (
+    ACTIVATION,
+    BATCH_NORM,
+    DROPOUT,
+    FREEZE,
+    INIT,
+    NEGATIVE_SLOPE,
+    NORM,
+)  # fmt: skip
 
 __all__ = ["FAMILY"]
 
@@ -30,6 +38,7 @@ FAMILY = Family(
         Setting("dense", "int", 0, "Units of a dense layer before the last one; 0 for none.",
                 low=0, high=65536, more="capacity"),
         INIT,
+        FREEZE,
     ),
     build="hpsearch.families.conv1d.network:conv1d",
     rules=(NORM,),

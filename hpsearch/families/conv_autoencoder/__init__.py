@@ -6,10 +6,11 @@ from hpsearch.families.shared import (
     BATCH_NORM,
     CODE,
     DROPOUT,
+    FREEZE,
     INIT,
     NEGATIVE_SLOPE,
     NORM,
-)
+)  # fmt: skip
 
 __all__ = ["FAMILY"]
 
@@ -28,6 +29,7 @@ FAMILY = Family(
         Setting("channels", "int", 16, "Channels of the first block, doubled in each one after.",
                 low=1, high=4096, more="capacity"),
         ACTIVATION, NEGATIVE_SLOPE, BATCH_NORM, DROPOUT, INIT,
+        FREEZE,
     ),
     build="hpsearch.families.conv_autoencoder.network:conv_autoencoder",
     rules=(NORM,),

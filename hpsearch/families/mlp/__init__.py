@@ -5,6 +5,7 @@ from hpsearch.families.shared import (
     ACTIVATION,
     BATCH_NORM,
     DROPOUT,
+    FREEZE,
     INIT,
     LAYER_NORM,
     NEGATIVE_SLOPE,
@@ -30,6 +31,7 @@ FAMILY = Family(
         Setting("skip", "bool", False,
                 "Add the input of each hidden layer after the first to its output; where their "
                 "widths differ, through a dense layer without bias.", later=True),
+        FREEZE,
     ),
     build="hpsearch.families.mlp.network:mlp",
     either=(("widths",), ("depth", "width")),

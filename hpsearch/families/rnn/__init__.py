@@ -1,7 +1,7 @@
 """Recurrent networks."""
 
 from hpsearch.families import Family, Setting
-from hpsearch.families.shared import DROPOUT, INIT
+from hpsearch.families.shared import DROPOUT, FREEZE, INIT
 
 __all__ = ["FAMILY"]
 
@@ -22,6 +22,7 @@ FAMILY = Family(
                 "What of all steps is used: the state after the last one, or the mean.",
                 choices=("last", "mean")),
         DROPOUT, INIT,
+        FREEZE,
     ),
     build="hpsearch.families.rnn.network:rnn",
 )  # fmt: skip

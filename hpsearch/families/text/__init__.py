@@ -1,7 +1,7 @@
 """Networks that read text."""
 
 from hpsearch.families import Family, Setting
-from hpsearch.families.shared import ACTIVATION, DROPOUT, INIT, NEGATIVE_SLOPE
+from hpsearch.families.shared import ACTIVATION, DROPOUT, FREEZE, INIT, NEGATIVE_SLOPE
 
 __all__ = ["FAMILY"]
 
@@ -36,6 +36,7 @@ FAMILY = Family(
                 "Units of a dense layer before the last one; 0 for none.", low=0, high=65536,
                 more="capacity"),
         ACTIVATION, NEGATIVE_SLOPE, DROPOUT, INIT,
+        FREEZE,
     ),
     build="hpsearch.families.text.network:text",
 )  # fmt: skip

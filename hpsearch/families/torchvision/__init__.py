@@ -1,7 +1,7 @@
 """Models of torchvision."""
 
 from hpsearch.families import Family, Setting
-from hpsearch.families.shared import HEAD_DROPOUT, IMAGE_SIZE
+from hpsearch.families.shared import BACKBONE_LR, HEAD_DROPOUT, IMAGE_SIZE, THAW_AT, TUNE
 from hpsearch.families.torchvision.names import KNOWN
 
 __all__ = ["FAMILY"]
@@ -15,7 +15,7 @@ FAMILY = Family(
         Setting("model", "text", "resnet18",
                 "Name of the model in torchvision, such as alexnet, vgg11, resnet18, "
                 "efficientnet_b0 or vit_b_16."),
-        IMAGE_SIZE, HEAD_DROPOUT,
+        IMAGE_SIZE, HEAD_DROPOUT, TUNE, THAW_AT, BACKBONE_LR,
     ),
     build="hpsearch.families.torchvision.network:torchvision",
     published="hpsearch.families.torchvision.weights:published",

@@ -1,7 +1,7 @@
 """Transformers over sequences and text."""
 
 from hpsearch.families import Family, Setting
-from hpsearch.families.shared import DROPOUT, HEADS, INIT, WHOLE_HEADS
+from hpsearch.families.shared import DROPOUT, FREEZE, HEADS, INIT, WHOLE_HEADS
 
 __all__ = ["FAMILY"]
 
@@ -27,6 +27,7 @@ FAMILY = Family(
                 "own beside them (class).",
                 choices=("mean", "class")),
         DROPOUT, INIT,
+        FREEZE,
     ),
     build="hpsearch.families.transformer.network:transformer",
     rules=(WHOLE_HEADS,),

@@ -1,7 +1,7 @@
 """Vision transformers."""
 
 from hpsearch.families import Family, Setting
-from hpsearch.families.shared import DROPOUT, HEADS, INIT, WHOLE_HEADS
+from hpsearch.families.shared import DROPOUT, FREEZE, HEADS, INIT, WHOLE_HEADS
 
 __all__ = ["FAMILY"]
 
@@ -27,6 +27,7 @@ FAMILY = Family(
                 "the mean of the patches.",
                 choices=("class", "mean")),
         DROPOUT, INIT,
+        FREEZE,
     ),
     build="hpsearch.families.vit.network:vit",
     rules=(WHOLE_HEADS,),

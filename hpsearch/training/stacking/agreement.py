@@ -21,6 +21,7 @@ from hpsearch.errors import line
 from hpsearch.training import devices
 from hpsearch.training.stacking.dropout import without_dropout
 from hpsearch.training.stacking.network import StackedNetwork, attributes, shares
+from hpsearch.training.tuning import set_training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,7 +165,7 @@ def _weigh(outputs: Tensor) -> Tensor:
 def _alone(networks: Sequence[nn.Module], inputs_KN: Tensor, dtype: torch.dtype) -> list[_Step]:
     steps = []
     for network, inputs in zip(networks, _as(inputs_KN, dtype), strict=True):
-        network.to(dtype).train()
+        set_training(network.to(dtype))
         before = attributes(network)
         outputs = network(inputs)
         if not isinstance(outputs, torch.Tensor):

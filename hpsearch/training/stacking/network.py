@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hpsearch.training.stacking.dropout import DROPOUT_LAYERS, Dropping
 from hpsearch.training.stacking.stand_in import CannotStackError, StandIn
+from hpsearch.training.tuning import set_training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,7 +124,10 @@ class StackedNetwork:
 
     def train(self, training: bool) -> None:
         """Whether layers measure and drop."""
-        self._template.train(training)
+        if training:
+            set_training(self._template)
+        else:
+            self._template.eval()
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """The outputs, (K, N, outputs), of inputs (K, N, *S); those that all slots share are

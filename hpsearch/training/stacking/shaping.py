@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from hpsearch.spec.family import FAMILIES
 from hpsearch.training.stacking.structure import structure
 from hpsearch.training.trial_progress import TrialProgress
+from hpsearch.training.tuning import Tuning
 
 if TYPE_CHECKING:
     from hpsearch.runner.candidate import Candidate
@@ -39,9 +40,9 @@ class Shapes:
         self._slow: set[str] = set()
         """Families whose networks take long to be built."""
 
-    def __call__(self, candidate: Candidate) -> Hashable:
-        """Candidates of one shape can be trained as one stack."""
-        settings = _settings(candidate)
+    def __call__(self, candidate: Candidate, epoch: int = 0) -> Hashable:
+        """Candidates of one shape can be trained as one stack, from the end of this epoch on."""
+        settings = _settings(candidate, epoch)
         numbers = _numbers(candidate)
         whole = candidate.family, _sorted(settings)
         found = self._structure(candidate, whole) if numbers else None
@@ -86,11 +87,13 @@ def sibling(candidate: Candidate, dataset: Dataset) -> Candidate:
     return found
 
 
-def _settings(candidate: Candidate) -> dict[str, Value]:
+def _settings(candidate: Candidate, epoch: int) -> dict[str, Value]:
     per_slot = candidate.vocabulary.per_slot
     settings = {n: v for n, v in candidate.settings.items() if n not in per_slot}
     if settings["optimizer"] != "sgd":
         del settings["nesterov"]
+    if settings.get("tune") in ("head", "head_then_all"):
+        settings["tune"] = "head" if Tuning.of(candidate.settings).rests(epoch) else "all"
     return settings
 
 

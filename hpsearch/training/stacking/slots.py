@@ -22,8 +22,11 @@ from hpsearch.training.stacking.agreement import disagreement
 from hpsearch.training.stacking.shaping import sibling
 from hpsearch.training.stacking.stack import Stack
 from hpsearch.training.trial_progress import TrialProgress
+from hpsearch.training.tuning import Tuning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hpsearch.runner.candidate import Candidate
     from hpsearch.sources.dataset import Dataset
 
@@ -80,21 +83,22 @@ class _Dry:
     """Of each candidate."""
 
 
-def fixed(candidate: Candidate, dataset: Dataset, slots: int) -> Fit:
+def fixed(candidate: Candidate, dataset: Dataset, slots: int, epoch: int = 0) -> Fit:
     """As many as the caller says, where the network can be stacked at all."""
     if slots == 1:
         return Fit(1, "stacking is off")
-    why = objection(candidate, dataset)
+    why = objection(candidate, dataset, epoch)
     return Fit(1, why) if why else Fit(slots, "as the study says")
 
 
-def objection(candidate: Candidate, dataset: Dataset) -> str:
-    """Why candidates like this one cannot be stacked; "" where a stack of two agrees with each of
-    them alone. Raises what building one raises."""
+def objection(candidate: Candidate, dataset: Dataset, epoch: int = 0) -> str:
+    """Why candidates like this one cannot be stacked in the epoch after so many; "" where a stack
+    of two agrees with each of them alone. Raises what building one raises."""
     other = sibling(candidate, dataset)
-    members = [_members(one, dataset, 2)[k] for k, one in enumerate((candidate, other))]
-    rows = torch.arange(2 * _ROWS, device=dataset.train.device) % len(dataset.train)
-    inputs = dataset.train.batch(rows)[0].cpu()
+    members = [_members(one, dataset, 2, epoch)[k] for k, one in enumerate((candidate, other))]
+    train = members[0].dataset.train
+    rows = torch.arange(2 * _ROWS, device=train.device) % len(train)
+    inputs = train.batch(rows)[0].cpu()
     networks = [member.network() for member in members]
     weights = sum(parameter.numel() for parameter in networks[0].parameters())
     if weights > _LARGEST:
@@ -103,18 +107,20 @@ def objection(candidate: Candidate, dataset: Dataset) -> str:
     return disagreement(networks, members[0].network(), inputs_2N)
 
 
-def fit(candidate: Candidate, dataset: Dataset, device: torch.device) -> Fit:
-    """The number of slots at which a candidate like this one takes the least time.
+def fit(candidate: Candidate, dataset: Dataset, device: torch.device, epoch: int = 0) -> Fit:
+    """The number of slots at which a candidate like this one takes the least time, an epoch of it
+    after so many.
 
     A step of K slots takes each about a/K + b: two stacks are timed, and the size is doubled for as
     long as that promises a gain and memory lasts. Raises what training the candidate alone raises.
     """
-    if why := objection(candidate, dataset):
+    if why := objection(candidate, dataset, epoch):
         return Fit(1, why)
-    alone = _timed(_alone(candidate, dataset, device), device)
-    one = _dry_run(candidate, dataset, device, 1)
+    dry = partial(_dry_run, candidate, dataset, device, epoch=epoch)
+    alone = _timed(_alone(candidate, dataset, device, epoch), device)
+    one = dry(slots=1)
     try:
-        slots, step_s, why = _best(candidate, dataset, device, one)
+        slots, step_s, why = _best(dry, device, one)
     except Exception as error:
         if not devices.is_out_of_memory(error):
             raise
@@ -126,14 +132,12 @@ def fit(candidate: Candidate, dataset: Dataset, device: torch.device) -> Fit:
     return Fit(slots, f"{times}; {why}")
 
 
-def _best(
-    candidate: Candidate, dataset: Dataset, device: torch.device, one: _Dry
-) -> tuple[int, float, str]:
+def _best(dry: Callable[..., _Dry], device: torch.device, one: _Dry) -> tuple[int, float, str]:
     """The size of a stack, seconds a step for each of its slots, and why it is no larger."""
     tried = 2 if one.parameters >= _WIDE else 8
     if not has_room(tried, one.memory_bytes, device):
         return 1, one.step_s, f"there is no memory for {tried}"
-    several = _dry_run(candidate, dataset, device, tried)
+    several = dry(slots=tried)
     shared_s = max(one.step_s - several.step_s, 0.0) / (1 - 1 / tried)
     own_s = one.step_s - shared_s
 
@@ -158,19 +162,37 @@ def has_room(slots: int, candidate_bytes: int, device: torch.device) -> bool:
 def cost(
     candidate: Candidate, dataset: Dataset, device: torch.device, metric: str, slots: int
 ) -> Cost:
-    """What copies of a candidate take together. Raises what training them raises."""
-    make = _alone if slots == 1 else partial(_stack, slots=slots)
-    trainer = make(candidate, dataset, device)
+    """What copies of a candidate take together: an epoch of theirs in the mean, and the most
+    memory. Raises what training them raises."""
+    epochs = int(candidate.settings["epochs"])  # type: ignore[arg-type]
+    costs = [
+        (span, _cost_from(candidate, dataset, device, metric, slots, epoch))
+        for epoch, span in Tuning.of(candidate.settings).spans(epochs)
+    ]
+    epoch_s = sum(span * one.epoch_s for span, one in costs) / epochs
+    return Cost(slots, epoch_s, max(one.memory_bytes for _, one in costs))
+
+
+def _cost_from(
+    candidate: Candidate, dataset: Dataset, device: torch.device, metric: str, slots: int,
+    epoch: int,
+) -> Cost:  # fmt: skip
+    """The cost of the epoch after so many."""
+    trainer: Solo | Stack
+    if slots == 1:
+        trainer = _alone(candidate, dataset, device, epoch)
+    else:
+        trainer = _stack(candidate, dataset, device, epoch, slots)
     dry = _timed(trainer, device)  # warms up, too
     if isinstance(trainer, Stack):
         trainer.rewind()
     times = list[float]()
     while len(times) < _EPOCHS and sum(times) < _EPOCH_S:
-        times.append(_epoch_s(trainer, dataset, device, metric))
+        times.append(_epoch_s(trainer, device, metric))
     return Cost(slots, median(times), dry.memory_bytes * slots)
 
 
-def _epoch_s(trainer: Solo | Stack, dataset: Dataset, device: torch.device, metric: str) -> float:
+def _epoch_s(trainer: Solo | Stack, device: torch.device, metric: str) -> float:
     """Seconds of an epoch with its evaluation; of a long one a part is trained."""
     times: list[float] = []
 
@@ -188,7 +210,8 @@ def _epoch_s(trainer: Solo | Stack, dataset: Dataset, device: torch.device, metr
         step_s = median(after - before for before, after in pairwise(times[2:]))
         trained_s = times[0] - began + len(course.batches) * step_s
     started = time.perf_counter()
-    part, settings = dataset.validation, [member.plain for member in trainer.members]
+    dataset, settings = course.dataset, [member.plain for member in trainer.members]
+    part = dataset.validation
     measure(trainer.outputs(part), part.targets, dataset, course.loss, settings, metric)
     if broken_off and isinstance(trainer, Stack):
         trainer.rewind()
@@ -197,38 +220,49 @@ def _epoch_s(trainer: Solo | Stack, dataset: Dataset, device: torch.device, metr
 
 def checkpoint_bytes(candidate: Candidate, dataset: Dataset) -> int:
     """A checkpoint of it, about: the last and the best network, and what the optimizer remembers of
-    each weight.
+    each weight that is trained in the end.
 
     Raises what training the candidate raises.
     """
-    network = TrialProgress(candidate, dataset).network()
+    progress = TrialProgress(candidate, dataset)
+    progress.epoch = int(candidate.settings["epochs"]) - 1  # type: ignore[arg-type]
+    network = progress.whole_network()
     remembered = len(optimizers.MOMENTS[str(candidate.settings["optimizer"])])
     weights = sum(w.numel() * w.element_size() for w in network.parameters())
+    trained = sum(w.numel() * w.element_size() for w in network.parameters() if w.requires_grad)
     buffers = sum(b.numel() * b.element_size() for b in network.buffers())
-    return remembered * weights + 2 * (weights + buffers)
+    return remembered * trained + 2 * (weights + buffers)
 
 
-def _dry_run(candidate: Candidate, dataset: Dataset, device: torch.device, slots: int) -> _Dry:
-    return _timed(_stack(candidate, dataset, device, slots), device)
+def _dry_run(
+    candidate: Candidate, dataset: Dataset, device: torch.device, slots: int, epoch: int
+) -> _Dry:
+    return _timed(_stack(candidate, dataset, device, epoch, slots), device)
 
 
-def _members(candidate: Candidate, dataset: Dataset, slots: int) -> list[TrialProgress]:
-    """Copies of a candidate, each from a seed of its own."""
-    return [
-        TrialProgress(replace(candidate, seed=derived_seed(candidate.seed, "dry run", k)), dataset)
-        for k in range(slots)
-    ]
+def _members(candidate: Candidate, dataset: Dataset, slots: int, epoch: int) -> list[TrialProgress]:
+    """Copies of a candidate after so many epochs, each from a seed of its own."""
+    members = []
+    for k in range(slots):
+        seed = derived_seed(candidate.seed, "dry run", k)
+        member = TrialProgress(replace(candidate, seed=seed), dataset)
+        member.epoch = epoch
+        members.append(member)
+    return members
 
 
-def _stack(candidate: Candidate, dataset: Dataset, device: torch.device, slots: int) -> Stack:
-    members = _members(candidate, dataset, slots)
-    stack = Stack(members[0].network(), dataset, device)
+def _stack(
+    candidate: Candidate, dataset: Dataset, device: torch.device, epoch: int, slots: int
+) -> Stack:
+    members = _members(candidate, dataset, slots, epoch)
+    stack = Stack(members[0], device)
     stack.join([(course, None) for course in members])
     return stack
 
 
-def _alone(candidate: Candidate, dataset: Dataset, device: torch.device) -> Solo:
-    return Solo(TrialProgress(candidate, dataset), dataset, device)
+def _alone(candidate: Candidate, dataset: Dataset, device: torch.device, epoch: int) -> Solo:
+    (member,) = _members(candidate, dataset, 1, epoch)
+    return Solo(member, device)
 
 
 def _timed(trainer: Solo | Stack, device: torch.device) -> _Dry:

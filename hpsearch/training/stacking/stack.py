@@ -22,46 +22,46 @@ from hpsearch.training.evaluation import in_parts, trained_loss
 from hpsearch.training.stacking import optimizers
 from hpsearch.training.stacking.agreement import same
 from hpsearch.training.stacking.cuda_graphs import recorded, records
-from hpsearch.training.stacking.fused import Fused
 from hpsearch.training.stacking.network import StackedNetwork, attributes, shares
 from hpsearch.training.stacking.optimizers import Step
+from hpsearch.training.stacking.pieces import pieces_of
 from hpsearch.training.stacking.stand_in import CannotStackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from hpsearch.sources.dataset import Dataset, Part
+    from hpsearch.sources.dataset import Part
+    from hpsearch.training.stacking.pieces import Piece
     from hpsearch.training.trial_progress import TrialProgress
+    from hpsearch.training.tuning import Group
 
 __all__ = ["Stack"]
 
 
 @dataclass(frozen=True)
 class _Stepper:
-    fixed: optimizers.Settings
-    optimizer: str
-    count: Tensor
-    """(K,): steps of each slot, the one under way among them."""
+    pieces: Sequence[Piece]
     total: Tensor
     """(K,): the losses of all rows so far."""
-    step: Callable[[Sequence[Tensor], Step], None]
-    """Of a batch, as `Stack._batches` gives it, and what the optimizer needs."""
+    step: Callable[[Sequence[Tensor], Sequence[Step]], None]
+    """Of a batch, as `Stack._batches` gives it, and what the optimizer needs for each piece."""
 
 
 class Stack:
     """A trainer of candidates of one shape; `solo.Solo` is the one of one, with the same face."""
 
-    def __init__(self, template: nn.Module, dataset: Dataset, device: torch.device) -> None:
-        """For networks like `template`, which is used up. Raises CannotStackError where that is
-        not possible."""
+    def __init__(self, example: TrialProgress, device: torch.device) -> None:
+        """For candidates of the shape of `example`. Raises CannotStackError where that is not
+        possible."""
         self.members: list[TrialProgress] = []
-        self._dataset, self._device = dataset, device
+        self._dataset, self._device = example.dataset, device
+        template = example.network()
         self._attributes = attributes(template)
         self._network = StackedNetwork(template)
         self._maps = any(len(shape) == 4 for shape in self._network.shapes.values())
-        self._grows = self._maps or dataset.kind in ("sequences", "tokens")
+        self._grows = self._maps or self._dataset.kind in ("sequences", "tokens")
         self._weights = torch.empty(0, sum(self._network.sizes), device=device)
         self._moments: dict[str, Tensor] = {}
         self._fixed = {
@@ -74,10 +74,8 @@ class Stack:
         self._best_fixed = dict(self._fixed)
         self._shares: list[dict[str, float]] = []
         """What each slot's layers of dropout drop, by their names."""
-        self._steps: list[int] = []
-        """Steps of the optimizer that each slot has made."""
         self._before: Any = None
-        """Weights, moments, buffers and steps at the start of the epoch under way."""
+        """Weights, moments and buffers at the start of the epoch under way."""
         self._stepper: _Stepper | None = None
 
     @property
@@ -111,7 +109,6 @@ class Stack:
         # Only now: where memory runs out on the way, the slots that are there stay as they are.
         self._moments, self._fixed = moments, fixed
         self._best, self._best_fixed = best, best_fixed
-        self._steps += [row["steps"] for row in rows]
         self._shares += [row["shares"] for row in rows]
         self.members += [course for course, _ in arrivals]
 
@@ -127,12 +124,13 @@ class Stack:
         moments: Mapping[int, Mapping[str, Any]] = {}
         best = None
         if state is not None:
+            state = course.scope.within(state)
             network.load_state_dict(state["model"])
             moments, best = state["optimizer"], state.get("best")
         weights, fixed = self._network.numbers_of(network)
         row: dict[str, Any] = {
-            "steps": course.epoch * len(course.batches), "weights": weights, "fixed": fixed,
-            "shares": own_shares, "best": weights, "best_fixed": fixed,
+            "weights": weights, "fixed": fixed, "shares": own_shares, "best": weights,
+            "best_fixed": fixed,
         }  # fmt: skip
         for moment in optimizers.MOMENTS[course.settings["optimizer"]]:
             parts = [
@@ -167,7 +165,6 @@ class Stack:
         if len(self._best):
             self._best = self._best[index]
             self._best_fixed = {name: b[index] for name, b in self._best_fixed.items()}
-        self._steps = [self._steps[k] for k in kept]
         self._shares = [self._shares[k] for k in kept]
         self.members = [self.members[k] for k in kept]
 
@@ -181,15 +178,20 @@ class Stack:
         if not course.settings["momentum"]:
             moments.pop("momentum_buffer", None)
         optimizer: dict[int, dict[str, Any]] = {}
-        if steps := self._steps[slot]:
-            counters = optimizers.counters(course.settings, steps)
-            for name, i in self._network.numbers.items():
-                optimizer[i] = {moment: own[name] for moment, own in moments.items()} | counters
+        numbers = list(self._network.numbers.items())
+        for places, pace in self._groups(course):
+            if steps := (course.epoch - pace.since) * len(course.batches):
+                counters = optimizers.counters(course.settings, steps)
+                for name, i in (numbers[place] for place in places):
+                    optimizer[i] = {moment: own[name] for moment, own in moments.items()} | counters
         model = self._network.state_dict(self._weights, self._fixed, slot)
-        state = {**course.state(), "model": model, "optimizer": optimizer}
+        state = {"model": model, "optimizer": optimizer}
         if course.keeping.best and course.best_epoch != course.epoch:
             state["best"] = self._network.state_dict(self._best, self._best_fixed, slot)
-        return state
+        return course.state(state)
+
+    def _groups(self, course: TrialProgress) -> list[Group]:
+        return course.groups(self._network.shapes)
 
     # --- what it does -------------------------------------------------------------------------
 
@@ -206,10 +208,9 @@ class Stack:
             self._stepper = self._new_stepper()
         stepper, batches = self._stepper, self.members[0].batches
         rates = [course.rates() for course in self.members]
-        planned = optimizers.plan(stepper.optimizer, rates, self._steps, stepper.fixed)
+        planned = zip(*(piece.plan(rates) for piece in stepper.pieces), strict=True)
         orders_KN = torch.stack([course.order() for course in self.members]).to(self._device)
         stepper.total.zero_()
-        stepper.count.copy_(torch.tensor(self._steps))
         self._network.train(True)
         with (
             devices.seeded(self._device, self._seed()),
@@ -220,7 +221,6 @@ class Stack:
                 if interrupted():
                     return None
                 stepper.step(batch, now)
-        self._steps = [done + len(batches) for done in self._steps]
         return stepper.total / orders_KN.shape[1]
 
     def _batches(self, rows_KB: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
@@ -263,7 +263,7 @@ class Stack:
     def rewind(self) -> None:
         """Go back to the start of the epoch that was broken off."""
         if self._before is not None:
-            self._weights, self._moments, self._fixed, self._steps = self._before
+            self._weights, self._moments, self._fixed = self._before
             self._before = None
             self._let_go()
 
@@ -274,16 +274,15 @@ class Stack:
         """One step of all slots, good for as long as the same tensors hold them."""
         self._bind()
         settings = [course.settings for course in self.members]
-        rule, weights, moments = settings[0]["optimizer"], self._weights, self._moments
         fixed = optimizers.Settings.of(settings, self._device)
         loss_of = trained_loss(self._dataset, self.members[0].loss, settings)
         network, train, forward = self._network, self._dataset.train, self._forward
         slots = len(self.members)
-        total, count = torch.zeros(2, slots, device=self._device)
-        fused = self._fused(settings, count)
+        total = torch.zeros(slots, device=self._device)
+        pieces = pieces_of(self.members, self._network.shapes, fixed, self._weights, self._moments)
 
         # Nothing of `self` in here: a cycle would keep all this on the device until Python looks.
-        def step(batch: Sequence[Tensor], now: Step) -> None:
+        def step(batch: Sequence[Tensor], now: Sequence[Step]) -> None:
             inputs, targets = train.batch(batch[0]) if train.resident else batch
             outputs = forward(inputs.view(slots, -1, *inputs.shape[1:]))
             loss = loss_of(outputs, targets.view(slots, -1, *targets.shape[1:]))
@@ -292,36 +291,17 @@ class Stack:
             with torch.no_grad():
                 if fixed.clip is not None:
                     optimizers.clip(gradient, fixed.clip)
-                if fused:
-                    count.add_(1)
-                    for slot, own, rate in zip(fused, gradient, now.rates, strict=True):
-                        slot.step([own], rate)
-                else:
-                    optimizers.step(rule, weights, gradient, moments, fixed, now)
+                for piece, own in zip(pieces, now, strict=True):
+                    piece.step(gradient, own)
             total.add_(loss.detach(), alpha=len(targets) // slots)
 
-        return _Stepper(fixed, rule, count, total, _launched(step, self._device))
-
-    def _fused(self, settings: Sequence[Mapping[str, Any]], count_K: Tensor) -> list[Fused]:
-        """One a slot; none where one call for all of them is faster."""
-        if not Fused.pays(settings[0], self._weights.shape[1], self._device):
-            return []
-        return [
-            Fused(
-                settings[k],
-                [weights],
-                {name: [m[k]] for name, m in self._moments.items()},
-                count_K[k],
-            )
-            for k, weights in enumerate(self._weights)
-        ]  # fmt: skip
+        return _Stepper(pieces, total, _launched(step, len(pieces), self._device))
 
     def _copy(self) -> Any:
         return (
             self._weights.clone(),
             {name: m.clone() for name, m in self._moments.items()},
             {name: value.clone() for name, value in self._fixed.items()},
-            list(self._steps),
         )
 
     @property
@@ -340,13 +320,17 @@ class Stack:
 
 
 def _launched(
-    step: Callable[[Sequence[Tensor], Step], None], device: torch.device
-) -> Callable[[Sequence[Tensor], Step], None]:
+    step: Callable[[Sequence[Tensor], Sequence[Step]], None], pieces: int, device: torch.device
+) -> Callable[[Sequence[Tensor], Sequence[Step]], None]:
     """A step that takes less time on that device, where steps can be recorded."""
     if not records(device):
         return step
-    launch = recorded(lambda columns, *batch: step(batch, Step(columns)), device)
-    return lambda batch, now: launch(now.columns, *batch)
+
+    def flat(*given: Tensor) -> None:
+        step(given[pieces:], [Step(columns) for columns in given[:pieces]])
+
+    launch = recorded(flat, device)
+    return lambda batch, now: launch(*(own.columns for own in now), *batch)
 
 
 def _half(network: StackedNetwork, inputs: Tensor) -> Tensor:

@@ -35,6 +35,11 @@ SECTIONS = [
         "autoencoder, conv_autoencoder, as data.task is anomaly",
     ),
     ("network: {family: autoencoder} #!", "network.family", "as data.task is classification"),
+    (
+        "network: {family: torchvision}\nparameters: {tune: {values: [all, head]}} #!",
+        "parameters.tune.values.1",
+        "the network begins with no weights of a file",
+    ),
     *(
         (f"network: {{family: autoencoder}}\n{text} #!", at, words)
         for text, at, words in (

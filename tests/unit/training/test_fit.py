@@ -57,7 +57,7 @@ def device_of(monkeypatch):
     def make(shared_s: float, own_s: float, alone_s: float | None = None, parameters: int = 9):
         tried = []
 
-        def dry(candidate, dataset, device, slots: int) -> fit_module._Dry:
+        def dry(candidate, dataset, device, slots: int, epoch: int) -> fit_module._Dry:
             tried.append(slots)
             return fit_module._Dry(shared_s / slots + own_s, 1 << 20, parameters)
 

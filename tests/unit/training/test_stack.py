@@ -304,7 +304,7 @@ def test_an_interruption_leaves_the_last_whole_epoch(digits: Dataset, crowd, fam
 
 def test_joining_is_all_or_nothing(digits: Dataset, crowd, monkeypatch) -> None:
     members = [TrialProgress(one, digits) for one in crowd(4, batch_norm=True)]
-    stack = Stack(members[0].network(), digits, DEVICE)
+    stack = Stack(members[0], DEVICE)
     stack.join([(course, None) for course in members[:2]])
     before = [stack.state(slot) for slot in range(2)]
     plain, calls = torch.cat, []
