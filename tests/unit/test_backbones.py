@@ -42,12 +42,12 @@ def small(name: str) -> Family:
     return replace(FAMILIES[name], settings=settings)
 
 
-@pytest.mark.parametrize("family", SMALL)
+@pytest.mark.parametrize("family", [pytest.param("torchvision", marks=pytest.mark.nightly), "timm"])
 def test_a_small_model_keeps_the_promises_of_a_family(family: str) -> None:
     check_family(small(family))
 
 
-@pytest.mark.parametrize("family", SMALL)
+@pytest.mark.parametrize("family", [pytest.param("torchvision", marks=pytest.mark.nightly), "timm"])
 def test_small_models_are_stacked(family: str) -> None:
     networks = [network(family, (3, 32, 32)) for _ in range(3)]
     assert disagreement(networks[:2], networks[2], torch.randn(2, 4, 3, 32, 32)) == ""
