@@ -117,12 +117,13 @@ class Couriers(threading.Thread):
                     self._tend(one)
             with self._changed:
                 if not self._stopped:
-                    self._changed.wait(_LOOK_S)
+                    self._changed.wait(min(_LOOK_S, self._ledger.lease_s / 3))
 
     def _tend(self, one: _Delivered) -> None:
         if one.process is not None:
             code = one.process.poll()
-            if code is None:
+            if code is None:  # it renews its duty itself, once it has loaded, which takes seconds
+                self._ledger.take_duty(one.study, one.target.duty, self._options.name)
                 return
             _bury(one)
             if code == 0:

@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # MLflow's own
 ]  # fmt: skip
 
-WORKERS, TRIALS, EPOCHS, LEASE_S = 4, 24, 6, 3.0
+WORKERS, TRIALS, EPOCHS, LEASE_S = 4, 24, 6, 6.0
 
 
 @pytest.fixture
