@@ -94,7 +94,7 @@ def manifest_for(spec: StudySpec, folder: Path) -> Manifest | None:
 
     Raises CodeError where one that it names is not among them.
     """
-    if not spec.code:
+    if not spec.needs_code:
         return None
     manifest = manifest_of(folder)
     for reference in spec.code:

@@ -19,6 +19,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -122,8 +123,7 @@ class _Trial:
     def _prepared(self) -> tuple[Callable[[Run], object], Run]:
         order = self._order
         code = Code(Path(order["code"]), Manifest(order["manifest"]))
-        use(code)
-        train = function(order["function"])
+        train = self._command(code) if order["command"] else self._function(code)
         self._seed(order["seed"])
         start = Start()
         if order["saved"] is not None:
@@ -133,6 +133,20 @@ class _Trial:
             folder=Path(order["folder"]), epochs=order["epochs"], answer=self._answer, start=start,
         )  # fmt: skip
         return train, self._run
+
+    def _function(self, code: Code) -> Callable[[Run], object]:
+        use(code)
+        return function(self._order["function"])
+
+    def _command(self, code: Code) -> Callable[[Run], object]:
+        from hpsearch.children.command import run_command
+
+        order = self._order
+        code.check()
+        return partial(
+            run_command, command=order["command"], metrics=order["metrics"],
+            metric=self._metric, folder=code.folder,
+        )  # fmt: skip
 
     def _seed(self, seed: int) -> None:
         """Global generators too, so that code which does not look at `run.seed` repeats itself."""

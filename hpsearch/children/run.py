@@ -83,6 +83,16 @@ class Run:
             raise AttributeError(f"the parameter {name} cannot be changed: it is what is searched")
         super().__setattr__(name, value)
 
+    @property
+    def is_at_its_end(self) -> bool:
+        """Whether all epochs have been reported."""
+        return self._epoch >= self._most
+
+    @property
+    def reported(self) -> int:
+        """Epochs that have been reported, those before a checkpoint too."""
+        return self._epoch
+
     def epochs(self) -> Iterator[int]:
         """The numbers of the epochs to train, from 1, or after those that a checkpoint has.
 

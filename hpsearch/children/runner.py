@@ -37,10 +37,14 @@ class Job:
     """What is run, and what it may take."""
 
     function: str
-    """`FILE.py:FUNCTION`."""
+    """`FILE.py:FUNCTION`, or what a command is called."""
     code: Code
     metric: str
     direction: str
+    command: tuple[str, ...] | None = None
+    """A command line in place of a function."""
+    metrics: str = "json"
+    """How a command reports: `json`, or a regular expression."""
     fresh: bool = False
     """Whether each candidate has a new process."""
     memory_bytes: int | None = None
@@ -281,7 +285,8 @@ class Children:
         params = {name: _given(value) for name, value in candidate.settings.items()}
         kept = member.curve[member.best_epoch - 1].value if member.best_epoch else None
         return {
-            "function": job.function, "code": str(job.code.folder),
+            "function": job.function, "command": job.command, "metrics": job.metrics,
+            "code": str(job.code.folder),
             "manifest": dict(job.code.manifest.files), "params": params, "seed": candidate.seed,
             "device": self._device.partition(":")[0], "folder": str(member.folder),
             "epochs": candidate.settings["epochs"], "epoch": member.epoch, "metric": job.metric,

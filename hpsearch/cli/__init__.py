@@ -29,6 +29,7 @@ from hpsearch.cli import (
     planning,
     ranging,
     system,
+    tell,
 )
 from hpsearch.errors import EXIT_CODES, INTERRUPTED, HpsearchError
 from hpsearch.terminal import echo, visible
@@ -104,6 +105,7 @@ app.command(rich_help_panel=STEER)(control.delete)
 app.add_typer(system.db, name="db", rich_help_panel=SYSTEM)
 app.command(rich_help_panel=SYSTEM)(system.schema)
 app.command(rich_help_panel=SYSTEM)(system.doctor)
+app.command(rich_help_panel=SYSTEM)(tell.tell)
 
 
 def _print_version(asked: bool) -> None:

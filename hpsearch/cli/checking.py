@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.cli.groups import Overrides, flat
@@ -149,7 +150,8 @@ def describe(spec: StudySpec) -> None:
     facts = described(spec)
     what, metric = f"{facts['network']} on {facts['data']}", f"validation {facts['metric']}"
     if spec.train is not None:
-        what, metric = f"own training code, {spec.train.function}", spec.metric
+        own = shlex.join(spec.train.command or ()) or f"own training code, {spec.train.function}"
+        what, metric = own, spec.metric
     out.print(f"{spec.name}: {what}, {facts['direction']} {metric}")
     table = columns("group", "parameter", "values", "sampler")
     for parameter in spec.space:

@@ -91,6 +91,15 @@ class Service:
             help="Draw the pictures of a study once it has ended.",
         ),
     ] = True
+    commands: Annotated[
+        bool,
+        typer.Option(
+            "--allow-commands",
+            envvar="HPSEARCH_ALLOW_COMMANDS",
+            help="Run the commands that studies name (train.command), in the folder of --code. "
+            "Whoever can write to the database chooses them. run FILE runs the file's.",
+        ),
+    ] = False
 
     def ledger(self) -> Ledger:
         """The ledger over the named database, made where there is none."""
@@ -103,9 +112,11 @@ class Service:
         return first_contact(self.ledger, self.patience_s)
 
     def orders(
-        self, url: str, studies: Sequence[str], until_done: bool, code: Path | None = None
-    ) -> WorkerConfig:
-        """What each worker is told; `code` is the folder of code where no option says so."""
+        self, url: str, studies: Sequence[str], until_done: bool, code: Path | None = None,
+        commands: bool = False,
+    ) -> WorkerConfig:  # fmt: skip
+        """What each worker is told; `code` is the folder of code where no option says so, and
+        `commands` whether commands may be run all the same."""
         from hpsearch.fleet import WorkerConfig
 
         return WorkerConfig(
@@ -118,6 +129,7 @@ class Service:
             patience_s=self.patience_s,
             code=str(folder) if (folder := self.code or code) is not None else None,
             pictures=self.pictures,
+            commands=self.commands or commands,
         )
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from hpsearch.fleet import Fleet, Launcher
     from hpsearch.insight.report import Reader, Snapshot
+    from hpsearch.spec import StudySpec
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Study
 
@@ -91,7 +92,7 @@ def run(
     look(spec, file.parent)
     code = runs_code(spec, file, service.code)
     # First of all that takes time: another process loads PyTorch while this one makes the study.
-    with closing(_launcher(crew, ray, service, spec.name, code)) as launcher:
+    with closing(_launcher(crew, ray, service, spec, code)) as launcher:
         launcher.warm_up()
         from hpsearch.api.submit import submit as submit_study
         from hpsearch.cli import show
@@ -125,7 +126,7 @@ def run(
 
 
 def _launcher(
-    crew: Crew, ray: str | None, service: Service, study: str, code: Path | None
+    crew: Crew, ray: str | None, service: Service, spec: StudySpec, code: Path | None
 ) -> Launcher:
     """What starts the workers of one study: here, or on a cluster."""
     from hpsearch.fleet import Local, RayCluster
@@ -133,7 +134,8 @@ def _launcher(
 
     crew.check(remote=ray is not None)
     database = Database(storage_url(service.storage))
-    orders = service.orders(database.url, [study], until_done=True, code=code)
+    own = spec.train is not None and spec.train.command is not None
+    orders = service.orders(database.url, [spec.name], until_done=True, code=code, commands=own)
     if ray is None:
         return Local(orders, crew.seats())
     return RayCluster(
@@ -319,6 +321,7 @@ def worker(
             patience_s=service.patience_s,
             code=str(service.code) if service.code is not None else None,
             pictures=service.pictures,
+            commands=service.commands,
         )
     )
     _end_here()

@@ -150,7 +150,7 @@ def open_ledger(storage: str | None, lease_s: float = LEASE_S, *, make: bool = F
 def runs_code(spec: StudySpec, file: Path, code: Path | None) -> Path | None:
     """The folder of the own code of a study, from which this process may run code from now on; None
     where it has none. Raises CodeError where it cannot be read."""
-    if not spec.code:
+    if not spec.needs_code:
         return None
     from hpsearch.code import Code, use
 

@@ -37,6 +37,8 @@ class WorkerConfig:
     """The folder of code that studies may bring; None: there is none."""
     pictures: bool = False
     """Whether workers draw the pictures of studies that have ended."""
+    commands: bool = False
+    """Whether workers run the commands of studies."""
 
     @property
     def env(self) -> dict[str, str]:
@@ -61,6 +63,8 @@ class WorkerConfig:
             words += ["--code", self.code]
         if not self.pictures:
             words += ["--no-pictures"]
+        if self.commands:
+            words += ["--allow-commands"]
         return words
 
 

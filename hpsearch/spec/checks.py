@@ -9,7 +9,7 @@ from hpsearch.spec import versions
 from hpsearch.spec.conditions import space_of, starts
 from hpsearch.spec.data import data_section
 from hpsearch.spec.document import admit
-from hpsearch.spec.family import FAMILIES, families_for
+from hpsearch.spec.family import COMMAND, FAMILIES, families_for
 from hpsearch.spec.faults import Faults, listed, nearest, show
 from hpsearch.spec.impossible import never
 from hpsearch.spec.keys import Section
@@ -191,7 +191,7 @@ def _subject(
         if own.train is None or own.metric is None or own.resources is None:
             return None
         return {
-            "data": None, "family": own.train.function, "metric": own.metric.name,
+            "data": None, "family": own.train.function or COMMAND, "metric": own.metric.name,
             "train": own.train, "resources": own.resources, "better": own.metric.direction,
         }  # fmt: skip
     if data is None or network is None:

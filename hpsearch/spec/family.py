@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hpsearch.spec.problem import Kind
     from hpsearch.spec.settings import Value
 
-__all__ = ["FAMILIES", "Family", "Vocabulary", "families_for", "module_of"]
+__all__ = ["COMMAND", "FAMILIES", "Family", "Vocabulary", "families_for", "module_of"]
 
 
 @dataclass(frozen=True)
@@ -215,6 +215,10 @@ def _setting(argument: Argument) -> Setting:
     )  # fmt: skip
 
 
+COMMAND = "command"
+"""What is searched where a study's own training is a command."""
+
+
 class _Families(Registry[Family]):
     """Families by name. A study's own module is named by its function and the arguments of that,
     `nets.py:build(width: int = 64)`: all that is known of it without its code. Own training code is
@@ -222,7 +226,7 @@ class _Families(Registry[Family]):
 
     def find(self, name: str) -> Family | None:
         """The family of that name; see `Registry.find`."""
-        if is_reference(name):
+        if name == COMMAND or is_reference(name):
             return _training(name)
         own = module_of(name)
         return super().find(name) if own is None else _own(*own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
     from hpsearch.spec.faults import Faults
 
-__all__ = ["OwnTraining", "names_in", "own_training", "settings_of"]
+__all__ = ["GIVEN", "PLACEHOLDER", "OwnTraining", "names_in", "own_training", "settings_of"]
+
+PLACEHOLDER = re.compile(r"\{([^\W\d]\w*)\}")
+"""Stands for a parameter in a word of a command: `{lr}`."""
+
+GIVEN = ("seed", "device")
+"""What a command can be given beside its parameters."""
 
 _LEFT_TO_IT = ("data", "network")
 """Sections of networks that hpsearch trains itself."""
@@ -53,11 +60,8 @@ def own_training(
     train = section(TrainSpec, content.pop("train"), ("train",), faults)
     resources = section(ResourcesSpec, content.pop("resources", {}), ("resources",), faults)
     metric = _metric(content.pop("metric", None), faults)
-    if train and code is not None:
-        try:
-            positional(code, train.function, "run", 1)
-        except SignatureError as error:
-            faults.add(("train", "function"), error.expected, error.got)
+    if train is not None:
+        _check_what(train, names, faults, code)
     search = content.get("search")
     if isinstance(search, dict) and search.get("strategy") == "recipe":
         expected = "joint or staged, as the recipe is for networks that hpsearch trains"
@@ -66,6 +70,23 @@ def own_training(
     if not isinstance(budget, dict) or "epochs" not in budget:
         faults.add(("budget", "epochs"), "the most epochs that train may report", "nothing")
     return OwnTraining(train, resources, metric, settings_of(names))
+
+
+def _check_what(train: TrainSpec, names: Sequence[str], faults: Faults, code: Path | None) -> None:
+    """Note a section that names neither a function nor a command, or both, or one that is none."""
+    if (train.function is None) is (train.command is None):
+        got = "neither" if train.function is None else "both"
+        faults.add(("train",), "a function, FILE.py:FUNCTION, or a command", got)
+    elif train.function is not None and code is not None:
+        try:
+            positional(code, train.function, "run", 1)
+        except SignatureError as error:
+            faults.add(("train", "function"), error.expected, error.got)
+    for number, word in enumerate(train.command or ()):
+        for name in PLACEHOLDER.findall(word):
+            known = (*names, EPOCHS.name, *GIVEN)
+            if name not in known:
+                faults.add_unknown(("train", "command", number), known, f"a parameter in {word}")
 
 
 def settings_of(names: Iterable[str]) -> dict[str, Setting]:

@@ -110,8 +110,16 @@ class StudySpec:
         ]
         if self.data is not None:
             losses += [getattr(self.data, key) for key in SOURCES[self.data.source].code]
-        named = [self.train.function if self.train else own[0] if own else None, *losses]
+        named = [
+            self.train.function if self.train is not None else own[0] if own else None,
+            *losses,
+        ]
         return tuple(dict.fromkeys(str(name) for name in named if is_reference(name)))
+
+    @property
+    def needs_code(self) -> bool:
+        """Whether a worker needs the folder of its own code: a command runs there too."""
+        return bool(self.code) or self.train is not None
 
     def with_final(self, final: Mapping[str, Any] | None) -> StudySpec:
         """The same study with that finish, which lies beside its document: any study that has ended

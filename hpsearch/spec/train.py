@@ -1,16 +1,21 @@
 """Own training code: the sections of a study file that say what trains in place of hpsearch."""
 
 # No `from __future__ import annotations`: pydantic reads the annotations while the program runs.
+import contextlib
+import re
 from typing import Annotated, get_args
 
-from pydantic import Field, PlainValidator
+from pydantic import Field, PlainValidator, Strict
 from pydantic_core import PydanticCustomError
 
 from hpsearch.sizes import size_of
 from hpsearch.spec.keys import Positive, Reference, Section, Text, one_of
 from hpsearch.spec.settings import Direction
 
-__all__ = ["OwnMetric", "ResourcesSpec", "TrainSpec"]
+__all__ = ["JSON", "OwnMetric", "ResourcesSpec", "TrainSpec"]
+
+JSON = "json"
+"""The kind of metrics that are lines of JSON."""
 
 
 def _memory(value: object) -> str:
@@ -20,6 +25,15 @@ def _memory(value: object) -> str:
         expected = "a size such as 8 GB"
         raise PydanticCustomError("expected", "a size", {"expected": expected}) from None
     return str(value)
+
+
+def _metrics(value: object) -> str:
+    """`json`, or a regular expression with names."""
+    with contextlib.suppress(re.error):
+        if isinstance(value, str) and (value == JSON or re.compile(value).groupindex):
+            return value
+    expected = "json, or a regular expression with named groups such as acc=(?P<accuracy>[0-9.]+)"
+    raise PydanticCustomError("expected", "metrics", {"expected": expected})
 
 
 class OwnMetric(Section):
@@ -32,10 +46,17 @@ class OwnMetric(Section):
 
 
 class TrainSpec(Section):
-    """What trains in place of hpsearch: a function of your own (docs/own-training.md)."""
+    """What trains in place of hpsearch: a function of your own, or any command
+    (docs/own-training.md)."""
 
-    function: Reference
+    function: Reference | None = None
     """`FILE.py:FUNCTION`, which is called with one argument, the run."""
+    command: Annotated[tuple[Text, ...], Strict(False), Field(min_length=1)] | None = None
+    """A command line, a list of its words, such as `[python, train.py, --lr, "{lr}"]`: a name in
+    braces stands for a parameter, or for `seed` or `device`. No shell reads it."""
+    metrics: Annotated[str, PlainValidator(_metrics, json_schema_input_type=str)] = JSON
+    """How a command reports: `json`, by lines such as `{"epoch": 3, "accuracy": 0.93}`, or a
+    regular expression with a named group for each number, such as `acc=(?P<accuracy>[0-9.]+)`."""
     fresh: bool = False
     """Whether each trial has a process of its own; by default one process trains one after
     another."""

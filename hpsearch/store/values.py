@@ -17,9 +17,9 @@ from hpsearch.spec.settings import JOINT
 from hpsearch.spec.weights import Weights
 
 __all__ = [
-    "BATCH", "CLOCK_S", "CODE", "EVERY", "OFF", "STOPPED", "UNTRAINABLE", "Artifact", "Duty",
-    "Ending", "Key", "Lease", "NewStudy", "Outlook", "Serves", "State", "Study", "TimedEpoch",
-    "Work", "Worker", "Write", "lacking", "needed", "refusal",
+    "ALLOWED", "BATCH", "CLOCK_S", "CODE", "EVERY", "OFF", "STOPPED", "UNTRAINABLE", "Artifact",
+    "Duty", "Ending", "Key", "Lease", "NewStudy", "Outlook", "Serves", "State", "Study",
+    "TimedEpoch", "Work", "Worker", "Write", "lacking", "needed", "refusal",
 ]  # fmt: skip
 
 UNTRAINABLE = "untrainable"
@@ -39,6 +39,9 @@ CLOCK_S = 1.0
 
 CODE = "code"
 """What is suspected where a study is stopped for its own code."""
+
+ALLOWED = "commands allowed"
+"""What a worker serves that may run the commands of studies, as `Study.needs` names it."""
 
 STOPPED = "stopped"
 """Why a trial ended that was under way when its study was stopped."""
@@ -143,6 +146,9 @@ class Study:
             content = self.document.get(section)
             name = content.get(key) if isinstance(content, dict) else None
             needs += [f"{kind} {name}"] if isinstance(name, str) else []
+        train = self.document.get("train")
+        if isinstance(train, dict) and train.get("command") is not None:
+            needs.append(ALLOWED)
         needs += [f"code {self.code}"] if self.code else []
         return (*needs, *self._weights)
 
@@ -201,7 +207,7 @@ class Serves:
     def lines(self) -> tuple[str, ...]:
         """All that it serves, as `Study.needs` names it; `family *` is every family."""
         names = [f"study {name}" for name in self.studies or "*"]
-        every = ("family *", "source *", "task *", "code *", "weights *")
+        every = ("family *", "source *", "task *", "code *", "weights *", ALLOWED)
         return *names, *sorted(every if self.has is None else self.has)
 
     def also(self, needs: Collection[str]) -> Serves:
@@ -234,6 +240,8 @@ def needed(needs: Sequence[str]) -> str:
 
 def _in_words(need: str) -> str:
     kind, _, name = need.partition(" ")
+    if need == ALLOWED:
+        return "leave to run commands (--allow-commands)"
     if kind == "code":
         return "its own code (--code DIR)"
     if kind == "weights":

@@ -49,6 +49,8 @@ class Options:
     """The folder of code that studies may bring; None: it serves none that has code of its own."""
     pictures: bool = False
     """Whether it draws the pictures of studies that have ended, when it has nothing to train."""
+    commands: bool = False
+    """Whether it runs the commands of studies, in that folder."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from hpsearch.spec import StudySpec
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.patience import RETRY_S, first_contact
-from hpsearch.store.values import Serves, Study, needed
+from hpsearch.store.values import ALLOWED, Serves, Study, needed
 from hpsearch.training import devices
 from hpsearch.weights import missing
 from hpsearch.worker import signals
@@ -87,6 +87,7 @@ def _serve(options: Options, ledger: Ledger, nursery: Nursery | None) -> None:
     code = Code.at(Path(options.code)) if options.code is not None else None
     use(code)
     own = {f"code {code.manifest.digest}"} if code is not None else set[str]()
+    own |= {ALLOWED} if options.commands else set()
     serves = Serves(options.studies, installed() | own)
     context = Context(ledger, name, device, options, keeper, patience, stop, serves, code, nursery)
     described = devices.describe(device)

@@ -62,7 +62,8 @@ def _children(context: Context, spec: StudySpec, place: str, over: Callable[[], 
     if context.nursery is None:
         raise CodeError("own training code needs Linux, where its processes can be forked")
     job = Job(
-        train.function, code, spec.metric, spec.direction, fresh=train.fresh,
+        spec.family, code, spec.metric, spec.direction, train.command, train.metrics,
+        fresh=train.fresh,
         memory_bytes=resources.memory_bytes,
         seconds=None if resources.minutes is None else 60 * resources.minutes,
         threads=resources.cpus or context.options.threads,

@@ -57,7 +57,7 @@ class StudySession:
         self._spec = spec = StudySpec.from_document(study.document)
         if spec.name != study.name:  # which becomes the name of a folder
             raise HpsearchError(f"the study file in the database is of {spec.name!r}")
-        if spec.code and study.code is None:
+        if spec.needs_code and study.code is None:
             raise CodeError("the database has no hashes of its own code, and none of it is run")
         for reference in spec.code if spec.train is None else ():  # whose children run it
             function(reference)  # before the data, which may take long to read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,6 +72,12 @@ def children(nursery: Nursery, tmp_path: Path) -> Iterator[Callable[..., Childre
     yield of
     for runner in made:
         runner.close()
+
+
+def script(children: Callable[..., Children], tmp_path: Path, text: str, **job: Any) -> Children:
+    """A runner of a shell script, which is given the parameter `width`."""
+    (tmp_path / "script.sh").write_text(text)
+    return children("", command=("bash", "script.sh", "{width}"), **job)
 
 
 def candidate(key: int = 0, epochs: int = 3, **params: Any) -> Candidate:
@@ -409,3 +416,116 @@ def test_a_worker_that_is_killed_takes_its_children_with_it(tmp_path: Path) -> N
     while not gone(child):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+# --- commands ---------------------------------------------------------------------------------
+
+
+SCRIPT = """
+cd "$HPSEARCH_CHECKPOINT_DIR"
+done=$(cat epoch 2>/dev/null || echo 0)
+for epoch in $(seq $((done + 1)) 4); do
+  echo $epoch > epoch
+  echo "{\"epoch\": $epoch, \"score\": $1$epoch, \"begun\": $done}" >> "$HPSEARCH_REPORT"
+  echo "epoch $epoch"
+done
+"""
+
+
+def test_a_command_reports_by_a_file(children, tmp_path: Path) -> None:
+    runner = script(children, tmp_path, SCRIPT)
+    for key in (1, 2):
+        runner.add(candidate(key, epochs=4))
+    reports = all_reports(runner)
+    runner.close()
+    for key in (1, 2):
+        own = [r.last for r in reports if r.key == key]
+        assert [(e.epoch, e.value) for e in own] == [(1, 41), (2, 42), (3, 43), (4, 44)]
+        assert text_of(tmp_path / "logs", key).startswith("epoch 1\n")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "line"),
+    [
+        ("json", '{\\"score\\": 0.5}'),
+        (r"epoch (?P<epoch>\d+): score (?P<score>[0-9.]+)", "epoch 1: score 0.5, more 3"),
+    ],
+)
+def test_a_command_reports_on_its_output(children, tmp_path, metrics: str, line: str) -> None:
+    text = f"echo no report; echo '{{not json'; echo \"{line}\"; printf 'the end'"
+    runner = script(children, tmp_path, text, metrics=metrics)
+    runner.add(candidate(epochs=2))
+    *_, report = all_reports(runner)
+    assert report.message == "returned after epoch 1"
+    assert report.last.metrics == {"score": 0.5}
+
+
+def test_a_command_goes_on_from_its_folder(children, tmp_path: Path) -> None:
+    """No epoch is there twice, whatever it reports again."""
+    runner = script(children, tmp_path, SCRIPT.replace("done; do", "") + "sleep 0.1\n")
+    runner.add(candidate(epochs=4))
+    saved = None
+    while saved is None:
+        for report in runner.reports(1.0):
+            saved = runner.saved(report.key)
+    runner.remove(0)
+    again = script(children, tmp_path, SCRIPT)
+    again.add(candidate(epochs=4), saved)
+    reports = all_reports(again)
+    assert [r.last.epoch for r in reports] == list(range(saved.epoch + 1, 5))
+    assert all(r.last.metrics["begun"] >= saved.epoch for r in reports)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("exit 3", "the command ended with exit code 3"),
+        ("kill -9 $$", "the command ended with exit code -9"),
+        ("echo nothing", "returned without a report"),
+        ("echo score > $HPSEARCH_REPORT; sleep 60", "HPSEARCH_REPORT got a line that is no JSON"),
+        ("echo '{\"loss\": 1}' > $HPSEARCH_REPORT; sleep 60", "lacks 'score'"),
+    ],
+)
+def test_a_command_that_goes_wrong(children, tmp_path: Path, text: str, message: str) -> None:
+    report = failure(script(children, tmp_path, f"echo it began; {text}"))
+    assert message in report.message
+    assert "it began" in report.log
+
+
+def test_a_command_that_is_no_program(children, tmp_path: Path) -> None:
+    report = failure(children("", command=("./nowhere",)))
+    assert "No such file or directory: './nowhere'" in report.message
+
+
+def test_a_command_is_told_to_leave_when_its_trial_is_pruned(children, tmp_path: Path) -> None:
+    """By SIGTERM; what does not leave is killed, and what it has started."""
+    text = """
+trap 'touch "$OUT"; exit 0' TERM
+sleep 600 & echo "{\"score\": 1, \"pid\": $!}"
+wait
+"""
+    out = tmp_path / "told"
+    runner = script(children, tmp_path, text.replace("$OUT", str(out)))
+    runner.add(candidate(epochs=9))
+    (report,) = runner.reports(LIMIT_S)
+    runner.remove(0)
+    deadline = time.monotonic() + LIMIT_S
+    while not (out.exists() and gone(int(report.last.metrics["pid"]))):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    runner.add(candidate(1, epochs=1))
+    assert all_reports(runner)[-1].finished, "the same process takes the next"
+
+
+def test_what_a_command_is_given(children, tmp_path: Path) -> None:
+    code = (
+        "import json, os, sys\n"
+        "params = json.load(open(os.environ['HPSEARCH_PARAMS']))\n"
+        "print(json.dumps({'score': 1, 'same': float(params['width'] == 4 and sys.argv[1:] == "
+        "['--width=4', 'true', '[1, 2]', str(params['seed']), 'cpu', '{}'])}))\n"
+    )
+    (tmp_path / "given.py").write_text(code)
+    words = ("--width={width}", "{flag}", "{sizes}", "{seed}", "{device}", "{}")
+    runner = children("", command=(sys.executable, "given.py", *words))
+    runner.add(candidate(epochs=1, flag=True, sizes=(1, 2)))
+    assert all_reports(runner)[-1].last.metrics["same"] == 1.0
