@@ -30,6 +30,8 @@ __all__ = ["run_command"]
 
 _LEAVES_S = 4.0
 """For a command to leave once its trial is over; then it is killed."""
+_DRAINED_S = 1.0
+"""For what it wrote before it was killed."""
 _CHUNK = 1 << 16
 _MOST_LINE = 1 << 20
 """Of a line without an end more is not looked at."""
@@ -55,8 +57,8 @@ def run_command(run: Run, command: Sequence[str], metrics: str, metric: str, fol
         metric: The number that every report has.
         folder: Where it runs.
 
-    Raises RuntimeError where it ends with another exit code than 0 by itself, OSError where it
-    cannot be started.
+    Raises RuntimeError where it ends with another exit code than 0 by itself, or cannot be
+    started.
     """
     kept = _Folder(run.folder / "checkpoint")
     run.save(checkpoint=kept)
@@ -65,10 +67,14 @@ def run_command(run: Run, command: Sequence[str], metrics: str, metric: str, fol
     # Open for both, so that it never ends and nobody who writes has to wait for us.
     channel = os.open(reports, os.O_RDWR | os.O_NONBLOCK)
     known = {**run.params, "seed": run.seed, "device": run.device}
-    process = subprocess.Popen(
-        _filled(command, known), cwd=folder, env=_environment(run, known, kept.path, reports),
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    words = _filled(command, known)
+    try:
+        process = subprocess.Popen(
+            words, cwd=folder, env=_environment(run, known, kept.path, reports),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    except OSError as error:
+        raise RuntimeError(f"cannot start {words[0]}: {error.strerror}") from None
     try:
         goes_on = _follow(run, process, channel, _Reader(metrics, metric))
         if not goes_on:
@@ -209,6 +215,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             with contextlib.suppress(psutil.Error):
                 other.kill()
     process.wait()
+    for line in _rest_of(process, time.monotonic() + _DRAINED_S):
+        print(line)
     assert process.stdout is not None
     process.stdout.close()
 

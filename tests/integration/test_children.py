@@ -421,7 +421,7 @@ def test_a_worker_that_is_killed_takes_its_children_with_it(tmp_path: Path) -> N
 # --- commands ---------------------------------------------------------------------------------
 
 
-SCRIPT = """
+SCRIPT = r"""
 cd "$HPSEARCH_CHECKPOINT_DIR"
 done=$(cat epoch 2>/dev/null || echo 0)
 for epoch in $(seq $((done + 1)) 4); do
@@ -462,7 +462,9 @@ def test_a_command_reports_on_its_output(children, tmp_path, metrics: str, line:
 
 def test_a_command_goes_on_from_its_folder(children, tmp_path: Path) -> None:
     """No epoch is there twice, whatever it reports again."""
-    runner = script(children, tmp_path, SCRIPT.replace("done; do", "") + "sleep 0.1\n")
+    # It does not wait for what is made of its report, so one that is too fast loses epochs.
+    slow = SCRIPT.replace('  echo "epoch', '  sleep 0.3\n  echo "epoch')
+    runner = script(children, tmp_path, slow)
     runner.add(candidate(epochs=4))
     saved = None
     while saved is None:
@@ -494,12 +496,12 @@ def test_a_command_that_goes_wrong(children, tmp_path: Path, text: str, message:
 
 def test_a_command_that_is_no_program(children, tmp_path: Path) -> None:
     report = failure(children("", command=("./nowhere",)))
-    assert "No such file or directory: './nowhere'" in report.message
+    assert "cannot start ./nowhere: No such file or directory" in report.message
 
 
 def test_a_command_is_told_to_leave_when_its_trial_is_pruned(children, tmp_path: Path) -> None:
     """By SIGTERM; what does not leave is killed, and what it has started."""
-    text = """
+    text = r"""
 trap 'touch "$OUT"; exit 0' TERM
 sleep 600 & echo "{\"score\": 1, \"pid\": $!}"
 wait
