@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -206,3 +207,45 @@ def test_faults_of_a_study_file(command: Command) -> None:
     plain = STUDY.replace("{name: error, direction: minimize}", "error")
     lines = command.run("check", command.file(plain), code=2).stderr
     assert "metric: expected name and direction, such as {name: accuracy, direction" in lines
+
+
+COMMAND = """
+name: script
+train: {command: [bash, script.sh, "{lr}", "{kind}"]}
+metric: {name: error, direction: minimize}
+parameters:
+  lr: {min: 0.001, max: 1.0, log: true}
+  kind: {values: [plain, other]}
+search: {sampler: random, pruner: none}
+budget: {trials: 4, epochs: 2}
+"""
+
+
+def test_any_command_where_a_worker_allows_it(command: Command) -> None:
+    (command.folder / "script.sh").write_text(
+        f"for epoch in 1 2; do\n  {sys.executable} -m hpsearch tell error=$1 more=$epoch "
+        f"--epoch $epoch\ndone\necho $2\n"
+    )
+    file = command.file(COMMAND)
+    assert "script: bash script.sh '{lr}' '{kind}', minimize error" in (
+        command.run("check", file).stdout
+    )
+    command.run("submit", file)
+    line = command.run("worker", "script", "--until-done", "--code", ".", code=7).stderr
+    assert "it needs leave to run commands (--allow-commands)" in line
+    assert command.json("trials", "script") == []
+    command.run("worker", "script", "--until-done", "--code", ".", "--allow-commands")
+    rows = command.json("trials", "script")
+    assert [row["state"] for row in rows] == 4 * ["COMPLETE"]
+    assert all(row["value"] == pytest.approx(row["params"]["lr"]) for row in rows)
+    assert all(row["metrics"]["more"] == 1 for row in rows), "the best epoch, the first of equals"
+    assert command.run("logs", "script", "0").stdout == f"{rows[0]['params']['kind']}\n"
+    assert "HPSEARCH_REPORT is not set" in command.run("tell", "error=1", code=1).stderr
+
+    wrong = COMMAND.replace("{lr}", "{rate}").replace("name: script", "name: wrong")
+    lines = command.run("check", command.file(wrong), code=2).stderr
+    assert "train.command" in lines
+    assert "rate" in lines
+    both = COMMAND.replace("train: {", 'train: {function: "a.py:b", ')
+    lines = command.run("check", command.file(both), code=2).stderr
+    assert "train: expected a function, FILE.py:FUNCTION, or a command; got both" in lines
