@@ -22,7 +22,10 @@ from hpsearch.spec.place import check_tracking
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DUTY", "ENVIRONMENT", "MISSING", "Target", "installed", "probe", "target_of"]
+__all__ = [
+    "DUTY", "ENVIRONMENT", "MISSING", "Target", "installed", "probe", "refusal", "silence",
+    "target_of",
+]  # fmt: skip
 
 ENVIRONMENT = "HPSEARCH_MLFLOW"
 """Names the MLflow of every study, before what its file says."""
