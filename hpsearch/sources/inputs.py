@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TABLE", "ArrayRows", "ColumnInputs", "Described", "Deviation", "Finite", "Floats", "Frame",
-    "Given", "ImageInputs", "Inputs", "Known", "Packed", "Reading", "RowInputs", "TokenInputs",
-    "Unit", "Values", "Worded", "finite", "fit_images", "fit_rows", "mappings", "only_file",
+    "Given", "ImageInputs", "Inputs", "Known", "Packed", "Reading", "RowInputs", "Shaded", "Shades",
+    "TokenInputs", "Unit", "Values", "Worded", "finite", "fit_images", "fit_rows", "mappings",
+    "only_file",
     "scaled_units",
 ]  # fmt: skip
 
@@ -171,6 +172,36 @@ class Worded(Inputs, Protocol):
         """The words of each row of tokens (N, T)."""
 
 
+@dataclass(frozen=True)
+class Shades:
+    """What inputs a black and a white pixel become: between them those of all others lie evenly."""
+
+    black: tuple[float, ...]
+    """(C,)"""
+    white: tuple[float, ...]
+    """(C,)"""
+
+    @classmethod
+    def of(
+        cls, mean: Sequence[float], deviation: Sequence[float], ends: tuple[float, float]
+    ) -> Shades:
+        """Those of images scaled by a mean and a deviation of each channel, and black and white
+        before that."""
+        black, white = (
+            tuple((end - m) / d for m, d in zip(mean, deviation, strict=True)) for end in ends
+        )
+        return cls(black, white)
+
+
+@runtime_checkable
+class Shaded(Protocol):
+    """Inputs that may be images of which it is known what is black and white, so that they can be
+    augmented."""
+
+    def shades(self) -> Shades | None:
+        """What black and white become; None where inputs are no images, or that is not known."""
+
+
 @runtime_checkable
 class Frame(Protocol):
     """A table in memory, such as a pandas DataFrame; pandas itself is not needed here."""
@@ -264,6 +295,10 @@ class ImageInputs:
         """Why no inputs can be made by values that were read again; None for what is whole."""
         whole = len(self.shape) == 3 and (len(self.mean) == len(self.deviation) == self.shape[0])
         return None if whole else "expected a mean and a deviation for each channel"
+
+    def shades(self) -> Shades:
+        """What black and white become."""
+        return Shades.of(self.mean, self.deviation, (0, self.brightest))
 
     def __call__(self, images_NCHW: NDArray[Any]) -> Floats:
         """The inputs (N, C, H, W) of images of pixels."""

@@ -23,6 +23,7 @@ from hpsearch.sources.inputs import (
     Floats,
     Given,
     Known,
+    Shades,
     Unit,
     only_file,
     scaled_units,
@@ -96,6 +97,9 @@ class ArrayInputs:
     """Of the arrays of inputs and targets."""
     classes: tuple[str, ...] = ()
     """Names of the classes; none where the target is a number."""
+    ends: tuple[Finite, Finite] | None = None
+    """Of images: the values of black and white. None of other inputs, and of what older versions of
+    hpsearch saved."""
 
     @property
     def kind(self) -> ArrayKind:
@@ -122,6 +126,10 @@ class ArrayInputs:
             return "only images (H, W, C) have their channels last"
         whole = len(self.mean) == len(self.deviation) == self.shape[self.layout.scaled]
         return None if whole else "expected a mean and a deviation for each column or channel"
+
+    def shades(self) -> Shades | None:
+        """What black and white become; None where inputs are no images."""
+        return None if self.ends is None else Shades.of(self.mean, self.deviation, self.ends)
 
     def __call__(self, raw: Selection) -> Floats:
         """The inputs (N, *shape) of rows of an array."""
@@ -183,7 +191,11 @@ def fit(
     a step. Two passes, as the difference of two large sums would lose the digits."""
     axes = tuple(axis for axis in range(len(layout.shape) + 1) if axis != layout.scaled + 1)
     count = len(training.rows) * math.prod(layout.shape) // layout.shape[layout.scaled]
-    mean = sum(numbers.sum(axis=axes) for _, numbers in training.blocks(layout)) / count
+    total, low, high = np.zeros(layout.shape[layout.scaled]), math.inf, -math.inf
+    for _, numbers in training.blocks(layout):
+        total += numbers.sum(axis=axes)
+        low, high = min(low, numbers.min()), max(high, numbers.max())
+    mean = total / count
     spread = [len(mean) if axis == layout.scaled else 1 for axis in range(len(layout.shape))]
     middle = mean.reshape(spread)
     squares = sum(
@@ -191,4 +203,13 @@ def fit(
     )
     deviation = np.sqrt(squares / count)
     scale = np.where(deviation > 0, deviation, 1.0)
-    return ArrayInputs(layout, tuple(mean.tolist()), tuple(scale.tolist()), names, classes)
+    ends = _ends(training.array.dtype, float(low), float(high)) if layout.kind == "images" else None
+    return ArrayInputs(layout, tuple(mean.tolist()), tuple(scale.tolist()), names, classes, ends)
+
+
+def _ends(dtype: np.dtype[Any], low: float, high: float) -> tuple[float, float]:
+    """The values of black and white, by those of the training images: 0 and 255 of bytes, 0 and 1
+    where none is beyond these, else the smallest and the largest."""
+    if dtype == np.uint8:
+        return 0.0, 255.0
+    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, max(high, low + 1))

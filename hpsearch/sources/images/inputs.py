@@ -21,6 +21,7 @@ from hpsearch.sources.inputs import (
     Floats,
     Given,
     ImageInputs,
+    Shades,
     Unit,
     only_file,
     scaled_units,
@@ -54,6 +55,10 @@ class PictureInputs:
     def fault(self) -> str | None:
         """Why no inputs can be made by values that were read again; None for what is whole."""
         return self._pixels.fault()
+
+    def shades(self) -> Shades:
+        """What black and white become."""
+        return self._pixels.shades()
 
     def __call__(self, images_NCHW: NDArray[Any]) -> Floats:
         """The inputs (N, C, H, W) of images of pixels in the network's size."""
