@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.spec import schema, versions
+from hpsearch.spec.augmentation import AUGMENTATION
 from hpsearch.spec.family import FAMILIES, Family
 from hpsearch.spec.settings import SAMPLERS, Setting
 from hpsearch.spec.source import SOURCES, DataSpec, Source
@@ -170,6 +171,9 @@ def study_file(families: Collection[Family], tasks: Collection[Task]) -> Iterato
     yield "## Training\n"
     yield table(("setting", "meaning", "values", "default"), map(row, training(tasks)))
     yield PRECISION
+    yield "## Augmentation\n"
+    yield "Of training images, for every network: [augmentation.md](augmentation.md).\n"
+    yield table(("setting", "meaning", "values", "default"), map(row, AUGMENTATION))
     yield "## Tasks\n"
     yield table(
         ("task", "what it is", "losses, the usual one first", "settings of its own"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.errors import HpsearchError, line
 from hpsearch.forecast.pace import Pace, Shape, together
-from hpsearch.preflight.sizing import hungriest
+from hpsearch.preflight.sizing import augmented, hungriest
 from hpsearch.spec import StudySpec
 from hpsearch.spec.settings import Value
 from hpsearch.spec.space import Assignment
@@ -64,7 +64,8 @@ def time_shapes(
     spec: StudySpec, dataset: Dataset, device: torch.device, *, devices_: int, seats: int,
     workers: int, disk_bytes: int | None = None, limit_s: float = LIMIT_S,
 ) -> Pace:  # fmt: skip
-    """Time shapes in the order in which they are drawn, and the largest, alone and together.
+    """Time shapes in the order in which they are drawn, and the largest, alone and together, each
+    with the most that is done to training images.
 
     Args:
         spec: The study.
@@ -78,7 +79,9 @@ def time_shapes(
 
     Raises HpsearchError where nothing that the study draws can be trained.
     """
-    candidates = [example_of(spec, values, "forecast") for values in draws(spec, _DRAWS)]
+    candidates = [
+        example_of(spec, augmented(spec, values), "forecast") for values in draws(spec, _DRAWS)
+    ]
     shape_of = Shapes(dataset)
     shapes = [shape_of(candidate) for candidate in candidates]
     shaping = tuple(sorted(shape_of.by(candidates[0], spec.space.names)))

@@ -13,13 +13,14 @@ from hpsearch.code import in_use
 from hpsearch.errors import NotFoundError, StudyFileError
 from hpsearch.sources.opening import data_settings
 from hpsearch.spec import StudySpec, version_of
+from hpsearch.spec.augmentation import AUGMENTATION, fullest
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import Value
-from hpsearch.spec.space import Choices, Range
+from hpsearch.spec.space import Assignment, Choices, Range
 from hpsearch.stages.results import default_point
 from hpsearch.store.ledger import Ledger
 
-__all__ = ["hungriest", "sized"]
+__all__ = ["augmented", "hungriest", "sized"]
 
 
 def sized(ledger: Ledger, spec: StudySpec, base: Path, device: str | None) -> StudySpec:
@@ -63,13 +64,26 @@ def _tried(spec: StudySpec, low: int, base: Path, device: str | None) -> tuple[i
 
 
 def hungriest(spec: StudySpec) -> dict[str, Value]:
-    """The default configuration with the numbers of its network at their upper ends."""
+    """The default configuration with the numbers of its network at their upper ends, and the most
+    that is done to its training images."""
     own = {setting.name for setting in FAMILIES[spec.family].settings if setting.built}
     values: dict[str, Value] = dict(default_point(spec))
     for p in spec.space:
         if p.name in own and p.active({**spec.space.constants, **values}):
             options = p.domain.values if isinstance(p.domain, Choices) else (p.domain.last,)
             values[p.name] = max((values.get(p.name, options[0]), *options), key=_size)
+    return augmented(spec, values)
+
+
+def augmented(spec: StudySpec, values: Assignment) -> dict[str, Value]:
+    """The same configuration with the most that the study does to training images, which takes the
+    longest."""
+    values, settings = dict(values), spec.vocabulary.settings
+    for p in spec.space:
+        if settings[p.name] in AUGMENTATION and p.active({**spec.space.constants, **values}):
+            domain = p.domain
+            options = domain.values if isinstance(domain, Choices) else (domain.low, domain.last)
+            values[p.name] = fullest(settings[p.name], options)
     return values
 
 

@@ -8,6 +8,7 @@ from hpsearch.errors import DataError
 from hpsearch.files import refusals_told
 from hpsearch.sources.kinds import check_kinds
 from hpsearch.spec import versions
+from hpsearch.spec.augmentation import unsuited
 from hpsearch.spec.family import FAMILIES, families_for
 from hpsearch.spec.faults import listed
 from hpsearch.spec.registry import named
@@ -109,14 +110,22 @@ def open_test_part(
 
 
 def check_takes(spec: StudySpec, kind: Kind) -> None:
-    """DataError where the study's family cannot be given such inputs, which may be known only from
-    the data."""
+    """DataError where such inputs, which may be known only from the data, cannot be given to the
+    study's family, or cannot be augmented as it says."""
     if kind not in FAMILIES[spec.family].takes:
         names = listed(families_for(spec.task, kind))
         way_out = f"set network.family to {names}" if names else "no family for its task does"
         raise DataError(
             f"the data of study {spec.name!r} is {kind}, which {spec.family} does not take; "
             f"{way_out}"
+        )
+    named = {*spec.space.names, *spec.space.constants}
+    settings = [s for name, s in spec.vocabulary.settings.items() if name in named]
+    if unfit := unsuited(settings, kind):
+        noun = "is for images: take it" if len(unfit) == 1 else "are for images: take them"
+        raise DataError(
+            f"the data of study {spec.name!r} is {kind}, and {', '.join(unfit)} {noun} out of "
+            "parameters"
         )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from hpsearch.code import is_reference
 from hpsearch.spec import versions
+from hpsearch.spec.augmentation import unsuited
 from hpsearch.spec.conditions import space_of, starts
 from hpsearch.spec.data import data_section
 from hpsearch.spec.document import admit
@@ -326,6 +327,7 @@ def _check_agreement(
         _check_loss(data, known, faults)
         if network:
             _check_takes(network.family, data, faults)
+            _check_images(network.family, data, known, faults)
         if sections.final and data.measured_on_test:
             expected = "no finish, as data.validation is test: no rows are left to judge by"
             faults.add(("final",), expected, "a finish", beside=[("data", "validation")])
@@ -354,6 +356,16 @@ def _check_takes(family: str, data: DataSpec, faults: Faults) -> None:
             f"{names or 'another source'}, as the data has {kind}, and {family} takes {takes}"
         )
         faults.add(("network", "family"), expected, show(family), beside=[("data", "source")])
+
+
+def _check_images(family: str, data: DataSpec, known: Mapping[str, Draft], faults: Faults) -> None:
+    """Note settings of augmentation where the data has no images."""
+    kind = SOURCES[data.source].kind_of(data)
+    settings = FAMILIES[family].vocabulary(data.task).settings
+    for name in unsuited([s for name, s in settings.items() if name in known], kind):
+        expected = f"no {name}, which is for images: the data has {kind}"
+        got = show(known[name].entry.raw)
+        faults.add(known[name].path, expected, got, beside=[("data", "source")])
 
 
 def _usual_metric(data: DataSpec) -> str:

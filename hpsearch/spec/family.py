@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from hpsearch.code import Argument, SignatureError, function, is_reference
 from hpsearch.code.signature import parsed
+from hpsearch.spec.augmentation import AUGMENTATION, MIXUP, MIXUP_RULE
 from hpsearch.spec.declared import check_declared
 from hpsearch.spec.problem import KINDS
 from hpsearch.spec.registry import PluginError, Registry
@@ -141,7 +142,10 @@ class Family:
                     f"the task {name} has a setting {setting.name!r}, which means something else "
                     f"beside networks of the family {self.name}"
                 )
-        return Vocabulary(known, (*rules_of(tasks), *self.rules))
+        for setting in AUGMENTATION:  # a name that the network has for itself is the network's
+            known.setdefault(setting.name, setting)
+        mixes = (MIXUP_RULE,) if known[MIXUP.name] is MIXUP else ()
+        return Vocabulary(known, (*rules_of(tasks), *mixes, *self.rules))
 
 
 @dataclass(frozen=True)

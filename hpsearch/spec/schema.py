@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.spec import versions
+from hpsearch.spec.augmentation import AUGMENTATION
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.models import StudySections
 from hpsearch.spec.parameters import AUTO, MOST_STEPS, MOST_VALUES
@@ -52,7 +53,10 @@ def schema(
         "type": "object",
         "minProperties": 1,
         "propertyNames": {
-            "enum": [*dict.fromkeys(s.name for f in families for s in (*f.settings, *trained))]
+            "enum": [
+                *dict.fromkeys(s.name for f in families for s in (*f.settings, *trained)),
+                *(setting.name for setting in AUGMENTATION),
+            ]
         },
     }
     sources = list(SOURCES.all().values() if sources is None else sources)
@@ -65,8 +69,12 @@ def schema(
     keys["metric"]["anyOf"].append(OwnMetric.model_json_schema())
     for name, ways in _by_name(trained).items():
         definitions[f"training.{name}"] = ways[0] if len(ways) == 1 else {"anyOf": ways}
+    for setting in AUGMENTATION:
+        definitions[f"training.{setting.name}"] = _parameter(setting)
     for family in families:
-        definitions |= _of_family(family, trained)
+        own = {setting.name for setting in family.settings}
+        more = [s for s in AUGMENTATION if "images" in family.takes and s.name not in own]
+        definitions |= _of_family(family, (*trained, *more))
     keys["parameters"] = {
         "description": "What is searched and what is held constant: by name, or by group and name.",
         "type": "object",

@@ -11,17 +11,19 @@ from hpsearch.runner import Saved
 from hpsearch.runner.candidate import derived_seed
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.training import devices
+from hpsearch.training.augmentation.batches import Augmentation, mixing
 from hpsearch.training.evaluation import in_parts, trained_loss
 from hpsearch.training.stacking.fused import Fused
 from hpsearch.training.stacking.optimizers import MOMENTS, counters
 from hpsearch.training.tuning import set_training
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor
 
     from hpsearch.sources.dataset import Part
+    from hpsearch.training.augmentation.batches import Batch
     from hpsearch.training.trial_progress import TrialProgress
     from hpsearch.training.tuning import Group
 
@@ -61,7 +63,8 @@ class Solo:
             _Rule(course, group, self._weights, self._moments, device)
             for group in course.groups(name for name, _ in trained.values())
         ]
-        self._loss = trained_loss(self._dataset, course.loss, [course.settings])
+        self._loss = mixing(trained_loss(self._dataset, course.loss, [course.settings]))
+        self._augmentation = Augmentation([course], self._dataset)
         if state is not None:
             state = course.scope.within(state)
             self._restore(state)
@@ -100,18 +103,23 @@ class Solo:
         course, rates = self.members[0], self.members[0].rates()
         set_training(self._network)
         total = torch.zeros(1, device=self._device)
-        order = course.order().to(self._device)
+        order = course.order()
         seed = derived_seed(course.candidate.seed, "dropout", course.epoch)
         with (
             devices.seeded(self._device, seed),
             devices.all_digits(self._device, self._precision),
         ):
-            batches = self._dataset.train.batches(torch.split(order, course.batches))
-            for rate, (inputs, targets) in zip(rates, batches, strict=True):
+            for rate, batch in zip(rates, self._batches(order), strict=True):
                 if interrupted():
                     return None
-                total += self._step(inputs, targets, rate) * len(targets)
+                total += self._step(batch, rate) * len(batch[0])
         return total / len(order)
+
+    def _batches(self, order: Tensor) -> Iterator[Batch]:
+        """The training batches of an epoch, by the order of its rows on the CPU."""
+        sizes = self.members[0].batches
+        given = self._dataset.train.batches(torch.split(order.to(self._device), sizes))
+        return self._augmentation.batches(given, torch.split(order.unsqueeze(0), sizes, dim=1))
 
     @contained()
     def step(self, rows: Tensor, rate: float) -> Tensor:
@@ -119,12 +127,13 @@ class Solo:
 
         The loss before it, (1,), still on the device: .item() would wait for it.
         """
-        return self._step(*self._dataset.train.batch(rows), rate)
+        given = self._dataset.train.batch(rows)
+        return self._step(self._augmentation(*given, rows.cpu().unsqueeze(0)), rate)
 
-    def _step(self, inputs: Tensor, targets: Tensor, rate: float) -> Tensor:
+    def _step(self, batch: Batch, rate: float) -> Tensor:
         clip = self.members[0].settings["clip"]
-        outputs = self._forward(inputs)
-        loss = self._loss(outputs.unsqueeze(0), targets.unsqueeze(0))
+        inputs, *wanted = batch
+        loss = self._loss(self._forward(inputs).unsqueeze(0), *wanted)
         gradients = torch.autograd.grad(loss.sum(), self._weights, allow_unused=True)
         with torch.no_grad():
             if clip is not None:

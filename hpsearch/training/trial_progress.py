@@ -18,6 +18,7 @@ from hpsearch.errors import CheckpointError
 from hpsearch.runner.candidate import derived_seed
 from hpsearch.runner.epoch import Epoch, Keeping
 from hpsearch.spec import conflicts
+from hpsearch.spec.augmentation import augments
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import WHOLE
 from hpsearch.spec.task import TASKS
@@ -121,7 +122,7 @@ class TrialProgress:
     def _shared(self) -> tuple[SharedBackbone, Dataset] | None:
         """The backbone whose head alone is trained, and the features that it is trained on; None
         where the whole network is, on the rows themselves."""
-        if not self._rests or not self._tuning.split:
+        if not self._rests or not self._tuning.split or self._augments:
             return None
         family = FAMILIES[self.candidate.family]
         key = backbone_key(family, self._problem, self.settings)
@@ -135,6 +136,11 @@ class TrialProgress:
         if train is None or validation is None:
             return None
         return backbone, replace(self._data, train=train, validation=validation)
+
+    @property
+    def _augments(self) -> bool:
+        """Whether its images, and so their features, are others in every epoch."""
+        return augments(self.settings, self.candidate.vocabulary.settings)
 
     def _new_backbone(self) -> SharedBackbone:
         return SharedBackbone(

@@ -48,6 +48,24 @@ def test_the_hungriest_network_has_all_numbers_at_their_upper_ends(spec: StudySp
     assert (found["blocks"], found["channels"], found["dense"]) == (3, (16, 64), 40)
 
 
+def test_the_hungriest_network_sees_the_most_augmentation(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text("""
+name: s
+data: {source: digits}
+network: {family: cnn}
+parameters:
+  flip: {values: [true, false]}
+  scale: {min: 0.5, max: 1.0}
+  crop: {min: 0, max: 2}
+  randaugment: {values: [0, 9], when: {flip: false}}
+  lr: {min: 1e-4, max: 1e-2, default: 1e-3}
+budget: {trials: 2, epochs: 1}
+""")
+    found = hungriest(load(tmp_path / "study.yaml"))
+    most = {"flip": True, "scale": 0.5, "crop": 2, "lr": 1e-3}
+    assert most.items() <= found.items()
+
+
 def test_the_number_is_frozen_in_the_study_which_keeps_it(
     spec: StudySpec, ledger: Ledger, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hpsearch.spec.augmentation import augments
 from hpsearch.spec.family import FAMILIES
 from hpsearch.training.stacking.structure import structure
 from hpsearch.training.trial_progress import TrialProgress
@@ -93,7 +94,10 @@ def _settings(candidate: Candidate, epoch: int) -> dict[str, Value]:
     if settings["optimizer"] != "sgd":
         del settings["nesterov"]
     if settings.get("tune") in ("head", "head_then_all"):
-        settings["tune"] = "head" if Tuning.of(candidate.settings).rests(epoch) else "all"
+        rests = Tuning.of(candidate.settings).rests(epoch)
+        settings["tune"] = "head" if rests else "all"
+        if rests and augments(candidate.settings, candidate.vocabulary.settings):
+            settings["tune"] = "head, on changed images"  # whose features cannot be kept
     return settings
 
 

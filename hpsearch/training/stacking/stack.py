@@ -18,6 +18,7 @@ import torch
 from hpsearch.code import contained
 from hpsearch.runner.candidate import derived_seed
 from hpsearch.training import devices
+from hpsearch.training.augmentation.batches import Augmentation, mixing
 from hpsearch.training.evaluation import in_parts, trained_loss
 from hpsearch.training.stacking import optimizers
 from hpsearch.training.stacking.agreement import same
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hpsearch.sources.dataset import Part
+    from hpsearch.training.augmentation.batches import Batch
     from hpsearch.training.stacking.pieces import Piece
     from hpsearch.training.trial_progress import TrialProgress
     from hpsearch.training.tuning import Group
@@ -47,6 +49,9 @@ class _Stepper:
     """(K,): the losses of all rows so far."""
     step: Callable[[Sequence[Tensor], Sequence[Step]], None]
     """Of a batch, as `Stack._batches` gives it, and what the optimizer needs for each piece."""
+    augmentation: Augmentation
+    by_rows: bool
+    """Whether a step takes the rows of its batch, and not what is in them."""
 
 
 class Stack:
@@ -206,28 +211,33 @@ class Stack:
         self._before = self._copy()
         if self._stepper is None:
             self._stepper = self._new_stepper()
-        stepper, batches = self._stepper, self.members[0].batches
+        stepper = self._stepper
         rates = [course.rates() for course in self.members]
         planned = zip(*(piece.plan(rates) for piece in stepper.pieces), strict=True)
-        orders_KN = torch.stack([course.order() for course in self.members]).to(self._device)
+        orders_KN = torch.stack([course.order() for course in self.members])
         stepper.total.zero_()
         self._network.train(True)
         with (
             devices.seeded(self._device, self._seed()),
             devices.all_digits(self._device, self._precision),
         ):
-            rows_KB = torch.split(orders_KN, batches, dim=1)
-            for batch, now in zip(self._batches(rows_KB), planned, strict=True):
+            for batch, now in zip(self._batches(stepper, orders_KN), planned, strict=True):
                 if interrupted():
                     return None
                 stepper.step(batch, now)
         return stepper.total / orders_KN.shape[1]
 
-    def _batches(self, rows_KB: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
-        """What a step takes of each batch: its rows, or their inputs and targets where those come
-        from elsewhere."""
-        train, rows = self._dataset.train, [rows.flatten() for rows in rows_KB]
-        return ((own,) for own in rows) if train.resident else train.batches(rows)
+    def _batches(self, stepper: _Stepper, orders_KN: Tensor) -> Iterator[Batch]:
+        """What a step takes of each batch: its rows, or where those lie elsewhere or are changed
+        what is in them. `orders_KN` is on the CPU."""
+        train, sizes = self._dataset.train, self.members[0].batches
+        split = torch.split(orders_KN.to(self._device), sizes, dim=1)
+        rows = [rows_KB.flatten() for rows_KB in split]
+        if stepper.by_rows:
+            return ((own,) for own in rows)
+        return stepper.augmentation.batches(
+            train.batches(rows), torch.split(orders_KN, sizes, dim=1)
+        )
 
     @contained()
     @torch.inference_mode()
@@ -275,7 +285,9 @@ class Stack:
         self._bind()
         settings = [course.settings for course in self.members]
         fixed = optimizers.Settings.of(settings, self._device)
-        loss_of = trained_loss(self._dataset, self.members[0].loss, settings)
+        loss_of = mixing(trained_loss(self._dataset, self.members[0].loss, settings))
+        augmentation = Augmentation(self.members, self._dataset)
+        by_rows = self._dataset.train.resident and augmentation.idle
         network, train, forward = self._network, self._dataset.train, self._forward
         slots = len(self.members)
         total = torch.zeros(slots, device=self._device)
@@ -283,9 +295,8 @@ class Stack:
 
         # Nothing of `self` in here: a cycle would keep all this on the device until Python looks.
         def step(batch: Sequence[Tensor], now: Sequence[Step]) -> None:
-            inputs, targets = train.batch(batch[0]) if train.resident else batch
-            outputs = forward(inputs.view(slots, -1, *inputs.shape[1:]))
-            loss = loss_of(outputs, targets.view(slots, -1, *targets.shape[1:]))
+            inputs, *wanted = train.batch(batch[0]) if by_rows else batch
+            loss = loss_of(forward(inputs.view(slots, -1, *inputs.shape[1:])), *wanted)
             # Of the sum: a slot's gradient comes from its own loss and no other.
             gradient = network.backward(loss.sum())
             with torch.no_grad():
@@ -293,9 +304,10 @@ class Stack:
                     optimizers.clip(gradient, fixed.clip)
                 for piece, own in zip(pieces, now, strict=True):
                     piece.step(gradient, own)
-            total.add_(loss.detach(), alpha=len(targets) // slots)
+            total.add_(loss.detach(), alpha=len(inputs) // slots)
 
-        return _Stepper(pieces, total, _launched(step, len(pieces), self._device))
+        launched = _launched(step, len(pieces), self._device)
+        return _Stepper(pieces, total, launched, augmentation, by_rows)
 
     def _copy(self) -> Any:
         return (

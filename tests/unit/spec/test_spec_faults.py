@@ -122,6 +122,18 @@ SECTIONS = [
         "expected another source, as the data has tokens, and autoencoder takes images or rows",
     ),
     (
+        "data: {source: table, path: t.csv, target: y}\nmetric: f1\n"
+        "parameters:\n  flip: {values: [true, false]} #!",
+        "parameters.flip",
+        "expected no flip, which is for images: the data has rows; got keys (values)",
+    ),
+    (
+        "data: {source: digits, task: anomaly, normal: ['3']}\nmetric: auroc\n"
+        "network: {family: autoencoder}\nparameters:\n  mixup: 0.2 #!",
+        "parameters.mixup",
+        "expected 0, as the target is the inputs themselves; got 0.2",
+    ),
+    (
         "data: {source: table, path: t.csv, target: y}\nmetric: f1\nnetwork: {family: text} #!",
         "network.family",
         "as the data has rows, and text takes tokens",

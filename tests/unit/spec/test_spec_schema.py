@@ -6,6 +6,7 @@ import pytest
 
 from hpsearch.spec import schema
 from hpsearch.spec import settings as catalog
+from hpsearch.spec.augmentation import AUGMENTATION
 from hpsearch.spec.document import read as parse
 from hpsearch.spec.family import FAMILIES, Family
 from hpsearch.spec.faults import Faults
@@ -125,10 +126,11 @@ def test_every_key_has_a_description():
     for name, family in FAMILIES.all().items():
         groups = found["$defs"][f"{name}.parameters"]["anyOf"][0]["properties"]
         assert list(groups) == list(catalog.GROUPS)
-        assert (
-            found["$defs"][f"{name}.group"]["properties"].keys()
-            == family.vocabulary().settings.keys()
-        )
+        sees_images = "images" in family.takes
+        settings = family.vocabulary().settings
+        assert found["$defs"][f"{name}.group"]["properties"].keys() == {
+            name for name, s in settings.items() if sees_images or s not in AUGMENTATION
+        }
     assert found["$defs"]["training.lr"]["description"].endswith("Default: 0.001.")
     parts = (".group", ".start", ".parameters")
     models = [d for name, d in found["$defs"].items() if not name.endswith(parts)]
