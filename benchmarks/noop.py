@@ -72,6 +72,10 @@ class NoopArray:
         state = {"digest": candidate.digest, "epoch": len(curve), "curve": entries}
         return Saved(state) if curve else None
 
+    def close(self) -> None:
+        """Let every candidate go."""
+        self._candidates.clear()
+
     def reports(self, timeout_s: float = 0.0) -> Iterator[Report]:
         """A report of every candidate."""
         for key in self.keys:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.cli.words import counted, duration, number, params
 from hpsearch.spec.settings import HEART, REGULARISE, TUNE
 from hpsearch.stages import recipe
-from hpsearch.store.values import BATCH
 
 if TYPE_CHECKING:
     from hpsearch.insight.recipe import Step
@@ -41,6 +40,8 @@ def noted(spec: StudySpec) -> Iterator[str]:
 
 def reached(snapshot: Snapshot) -> Iterator[str]:
     """What each step that has begun came to so far, a line each."""
+    from hpsearch.store.values import BATCH  # which loads Optuna
+
     batch = (snapshot.study.sanity or {}).get(BATCH)
     if batch is not None:
         yield f"1. {_batch(batch)}"

@@ -19,7 +19,7 @@ def test_pauses_double_up_to_a_minute() -> None:
 
 @pytest.mark.parametrize(
     ("code", "crash"),
-    [(0, False), (1, True), (2, False), (3, False), (4, False), (8, False), (9, False), (10, True),
+    [(0, False), (1, True), (2, False), (3, False), (4, False), (8, False), (10, False), (11, True),
      (130, False), (143, True), (-9, True), (None, True)],
 )  # fmt: skip
 def test_a_crash_is_an_end_without_a_meaning(code: int | None, crash: bool) -> None:
