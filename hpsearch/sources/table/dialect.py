@@ -284,8 +284,9 @@ def _records(
 def _bad_quote(text: str, syntax: Syntax) -> tuple[bool, int, str]:
     """The first wrong quote of a text: whether another one closes it, its place, what to do."""
     blanks, edge = " *+" if syntax.blanks else "", rf"[{re.escape(syntax.delimiter)}\r\n]"
-    quoted = r'"(?:[^"]|"")*+"'
-    cells = re.compile(rf'(?:{blanks}(?:{quoted}|(?!")[^{edge[1:]}*+){edge})*+{blanks}')
+    # No group is possessive: Python 3.11.2, Debian's, gets those wrong around alternatives.
+    quoted = r'"[^"]*+(?:""[^"]*+)*"'
+    cells = re.compile(rf'(?:{blanks}(?:{quoted}|(?!")[^{edge[1:]}*+){edge})*{blanks}')
     match = cells.match(text)
     place = match.end() if match else 0
     cell = re.compile(quoted).match(text, place)
