@@ -83,19 +83,19 @@ class Service:
     ] = 300.0
 
     code: Code = None
-    pictures: Annotated[
+    no_pictures: Annotated[
         bool,
         typer.Option(
-            "--pictures/--no-pictures",
-            envvar="HPSEARCH_PICTURES",
-            help="Draw the pictures of a study once it has ended.",
+            "--no-pictures",
+            envvar="HPSEARCH_NO_PICTURES",
+            help="Do not draw the pictures of a study once it has ended.",
         ),
-    ] = True
+    ] = False
     commands: Annotated[
         bool,
         typer.Option(
             "--allow-commands",
-            envvar="HPSEARCH_ALLOW_COMMANDS",
+            envvar="HPSEARCH_COMMANDS",
             help="Run the commands that studies name (train.command), in the folder of --code. "
             "Whoever can write to the database chooses them. run FILE runs the file's.",
         ),
@@ -128,7 +128,7 @@ class Service:
             grace_s=self.grace,
             patience_s=self.patience_s,
             code=str(folder) if (folder := self.code or code) is not None else None,
-            pictures=self.pictures,
+            pictures=not self.no_pictures,
             commands=self.commands or commands,
         )
 

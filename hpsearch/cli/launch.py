@@ -320,7 +320,7 @@ def worker(
             grace_s=service.grace,
             patience_s=service.patience_s,
             code=str(service.code) if service.code is not None else None,
-            pictures=service.pictures,
+            pictures=not service.no_pictures,
             commands=service.commands,
         )
     )

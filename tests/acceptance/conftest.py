@@ -33,7 +33,7 @@ class Command:
             "OMP_NUM_THREADS": "1",
             "LOKY_MAX_CPU_COUNT": "1",  # a machine of one core: one worker where none are asked for
             "COLUMNS": "80",
-            "HPSEARCH_PICTURES": "0",  # two seconds of a core each time; their own tests draw them
+            "HPSEARCH_NO_PICTURES": "1",  # seconds of a core each; their own tests draw
         }
         if "HPSEARCH_DATA" in os.environ:
             self.env["HPSEARCH_DATA"] = os.environ["HPSEARCH_DATA"]

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from hpsearch.handover.trained import Trained
 from hpsearch.runner.candidate import Candidate
-from hpsearch.sources.dataset import Dataset, DataSettings, Resident, load, test_part
+from hpsearch.sources.dataset import Dataset, DataSettings, Resident, load
+from hpsearch.sources.dataset import test_part as part_for_test
 from hpsearch.spec.family import FAMILIES
 from hpsearch.training.array import Array
 from hpsearch.training.augmentation.batches import Augmentation
@@ -47,7 +48,7 @@ def thousand(fashion_mnist: Path) -> tuple[Dataset, dict[str, Resident]]:
     settings = DataSettings.of("fashion_mnist", root=fashion_mnist, limit=1200, validation=0.1667)
     dataset = load(settings, CPU)
     assert len(dataset.train) == 1000
-    part, _ = test_part(settings, dataset, dataset.record, CPU)
+    part, _ = part_for_test(settings, dataset, dataset.record, CPU)
     images, targets = part.inputs[:TESTED], part.targets[:TESTED]
     black = images.amin()
     steps = torch.randint(-3, 4, (TESTED, 2), generator=torch.Generator().manual_seed(0))

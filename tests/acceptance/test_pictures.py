@@ -35,7 +35,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a study that has run, with two workers and a finish."""
     folder = tmp_path_factory.mktemp("ended")
     command = Command(folder, f"sqlite:///{folder}/study.db")
-    command.env["HPSEARCH_PICTURES"] = "1"
+    del command.env["HPSEARCH_NO_PICTURES"]
     command.run("run", command.file(TEXT), "--workers", 2)
     return folder
 
@@ -148,7 +148,7 @@ def _dies_at(count: int) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_worker_that_is_killed_over_a_picture_loses_nothing(command: Command, count: int) -> None:
-    command.env["HPSEARCH_PICTURES"] = "1"
+    del command.env["HPSEARCH_NO_PICTURES"]
     command.hooks.append(partial(_dies_at, count))
     command.run("submit", command.file(TEXT))
     process = command.start("worker", "s", "--until-done")
@@ -167,7 +167,7 @@ def test_a_worker_that_is_killed_over_a_picture_loses_nothing(command: Command, 
 
 @pytest.mark.nightly
 def test_workers_that_reach_no_checkpoints_end_as_ever(command: Command) -> None:
-    command.env["HPSEARCH_PICTURES"] = "1"
+    del command.env["HPSEARCH_NO_PICTURES"]
     command.run("run", command.file(TEXT), "--workers", 1, "--checkpoints", "one")
     other = command.run("worker", "s", "--until-done", "--checkpoints", "two")
     assert "Traceback" not in other.stderr

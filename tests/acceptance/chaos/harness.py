@@ -93,7 +93,7 @@ class Crew:
             **{k: v for k, v in os.environ.items() if not k.startswith("HPSEARCH_")},
             "HPSEARCH_CHECKPOINTS": str(folder / "checkpoints"),
             "HPSEARCH_LEASE_S": str(lease_s),
-            "HPSEARCH_PICTURES": "0",
+            "HPSEARCH_NO_PICTURES": "1",
             "COLUMNS": "80",
         }
         if "HPSEARCH_DATA" in os.environ:
