@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,10 +47,13 @@ def write(
     if config.code is not None:
         _copy(config.code, code, data / pyfunc.CODE)
     model = folder / "model"
-    flavour.save_model(
-        path=str(model), loader_module=pyfunc.__name__, data_path=str(data),
-        signature=_signature(place, config, code), pip_requirements=_requirements(config),
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        # That there is no example of the inputs: the signature is known without one.
+        warnings.simplefilter("ignore", UserWarning)
+        flavour.save_model(
+            path=str(model), loader_module=pyfunc.__name__, data_path=str(data),
+            signature=_signature(place, config, code), pip_requirements=_requirements(config),
+        )  # fmt: skip
     return model
 
 

@@ -112,6 +112,7 @@ name: {name}
 data: {{source: arrays, path: {data}.npz, task: classification,
        validation: {validation}, test: 0.0}}
 network: {{family: cnn{weights}}}
+metric: accuracy
 parameters: {{channels: [16, 32], batch_norm: false, freeze: {freeze}, batch_size: {batch}}}
 search: {{sampler: grid, pruner: none, sanity: false, seed: {seed}}}
 budget: {{trials: 1, epochs: {epochs}}}
