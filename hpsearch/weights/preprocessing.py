@@ -33,16 +33,15 @@ def check_preprocessing(spec: StudySpec, base: Path, dataset: Dataset) -> None:
         return
     try:
         said = json.loads(files.content(folder / _CONFIG))
-        kind = said["problem"]["preprocessing"]["kind"]
-        shape = said["problem"]["preprocessing"]["shape"]
+        shape = tuple(said["problem"]["input_shape"])
         normalize = said["data"]["settings"].get("normalize", "standard")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / _CONFIG} cannot be read: {line(error)}") from error
     ours = getattr(spec.data, "normalize", "standard")
-    if (kind, dataset.kind) != ("images", "images"):
-        return
     own = dataset.problem().shape
-    if tuple(shape) != own:
+    if dataset.kind != "images" or len(shape) != len(own):
+        return
+    if shape != own:
         raise DataError(
             f"the network in {folder} is for images of {_words(shape)}, and the study's are of "
             f"{_words(own)}: set data.size and data.color, where the source has them"
