@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from hpsearch.children.run import Run
+from hpsearch.children.run import Run, is_at_its_end, reported
 from hpsearch.spec.own_training import PLACEHOLDER
 from hpsearch.spec.train import JSON
 
@@ -78,7 +78,7 @@ def run_command(run: Run, command: Sequence[str], metrics: str, metric: str, fol
     try:
         goes_on = _follow(run, process, channel, _Reader(metrics, metric))
         if not goes_on:
-            _leave(process, at_its_end=run.is_at_its_end)
+            _leave(process, at_its_end=is_at_its_end(run))
         elif code := process.wait():
             raise RuntimeError(f"the command ended with exit code {code}")
     finally:
@@ -120,7 +120,7 @@ def _follow(run: Run, process: subprocess.Popen[bytes], channel: int, reader: _R
 def _report(run: Run, numbers: Mapping[str, Any]) -> bool:
     """Hand a report on; whether the trial goes on. What it reports again is no epoch."""
     values = dict(numbers)
-    epoch, done = values.pop("epoch", None), run.reported
+    epoch, done = values.pop("epoch", None), reported(run)
     if isinstance(epoch, (int, float)) and epoch <= done:
         return True
     if isinstance(epoch, (int, float)) and epoch > done + 1:

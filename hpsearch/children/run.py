@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["Answer", "Run", "Start", "held"]
+__all__ = ["Answer", "Run", "Start", "held", "is_at_its_end", "reported"]
 
 
 @dataclass(frozen=True)
@@ -83,16 +83,6 @@ class Run:
             raise AttributeError(f"the parameter {name} cannot be changed: it is what is searched")
         super().__setattr__(name, value)
 
-    @property
-    def is_at_its_end(self) -> bool:
-        """Whether all epochs have been reported."""
-        return self._epoch >= self._most
-
-    @property
-    def reported(self) -> int:
-        """Epochs that have been reported, those before a checkpoint too."""
-        return self._epoch
-
     def epochs(self) -> Iterator[int]:
         """The numbers of the epochs to train, from 1, or after those that a checkpoint has.
 
@@ -144,6 +134,17 @@ class Run:
                 found[name] = restored(value, self._start.saved[name])
         self._objects.update(found)
         return found
+
+
+def reported(run: Run) -> int:
+    """Epochs that have been reported, those before a checkpoint too. No attribute of the run, whose
+    names are the parameters'."""
+    return run._epoch
+
+
+def is_at_its_end(run: Run) -> bool:
+    """Whether all epochs have been reported."""
+    return run._epoch >= run._most
 
 
 def held(run: Run) -> dict[str, Any] | None:

@@ -83,6 +83,10 @@ class _Member:
     reported: float = 0.0
     """When its last epoch ended."""
     folder: Path | None = None
+    measured: float = 0.0
+    """When it was last looked at whether it takes too much."""
+    excess: tuple[str, Failure] | None = None
+    """What it takes too much of, and what kind of failure that is."""
 
     @property
     def epoch(self) -> int:
@@ -119,7 +123,6 @@ class Children:
         self._leaving: list[tuple[Child, float]] = []
         """Children whose candidate is gone, and until when they may take to come back."""
         self._scratch = Path(tempfile.mkdtemp(prefix="hpsearch-"))
-        self._measured_at = 0.0
 
     # --- the face of a runner -----------------------------------------------------------------
 
@@ -244,11 +247,6 @@ class Children:
             child.kill()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def log(self, key: int) -> str:
-        """The last lines that a candidate has written."""
-        member = self._members.get(key)
-        return member.child.log.end() if member is not None and member.child is not None else ""
-
     # --- one candidate ------------------------------------------------------------------------
 
     def _ends(self, member: _Member) -> bool:
@@ -357,33 +355,35 @@ class Children:
         at_work = [m for m in self._members.values() if m.at is _At.COMPUTING]
         wires = {m.child.wire.fileno(): m for m in at_work if m.child is not None}
         found = [wires[number] for number in select.select([*wires], [], [], timeout_s)[0]]
-        if found:
-            return found
-        return [m for m in at_work if (m.child and m.child.ended() is not None) or self._excess(m)]
+        for member in at_work:  # also of those that report all the time
+            self._measure(member)
+        rest = [m for m in at_work if m not in found]
+        return found + [m for m in rest if m.excess or (m.child and m.child.ended() is not None)]
 
-    def _excess(self, member: _Member) -> str:
-        """What it takes too much of, in words; empty where it does not."""
-        job, child = self._job, member.child
-        if job.seconds is not None and time.monotonic() - member.started > job.seconds:
-            return f"it took longer than {job.seconds / 60:g} minutes (resources.minutes)"
-        if job.memory_bytes is None or child is None:
-            return ""
-        if (used := child.memory_bytes()) > job.memory_bytes:
-            limit = in_words(job.memory_bytes)
-            return f"it took {in_words(used)} of memory, and may take {limit} (resources.memory)"
-        return ""
+    def _measure(self, member: _Member) -> None:
+        """Note what it takes too much of, from time to time."""
+        job, child, now = self._job, member.child, time.monotonic()
+        if child is None or now - member.measured < _MEASURE_S:
+            return
+        member.measured = now
+        if job.seconds is not None and now - member.started > job.seconds:
+            minutes = f"{job.seconds / 60:g} minutes (resources.minutes)"
+            member.excess = f"it took longer than {minutes}", Failure.ERROR
+        elif job.memory_bytes is not None and (used := child.memory_bytes()) > job.memory_bytes:
+            limit = f"{in_words(job.memory_bytes)} (resources.memory)"
+            why = f"it took {in_words(used)} of memory, and may take {limit}"
+            member.excess = why, Failure.OUT_OF_MEMORY
 
     def _heard(self, member: _Member) -> Report | None:
         child = member.child
         assert child is not None
+        if member.excess is not None:
+            return self._failed(member, *member.excess)
         try:
             message = child.wire.receive(0.0)
         except HangUpError:
             return self._failed(member, f"its process {child.death()}")
         if message is None:
-            if why := self._excess(member):
-                memory = "memory" in why
-                return self._failed(member, why, Failure.OUT_OF_MEMORY if memory else Failure.ERROR)
             if (how := child.ended()) is not None:
                 return self._failed(member, f"its process {how}")
             return None

@@ -131,7 +131,7 @@ def _tracking() -> Iterator[Finding]:
             raise TrackingError(MISSING)
         probe(target)
     except HpsearchError as error:
-        mend = f"studies are searched all the same; mend that, or take {ENVIRONMENT} away"
+        mend = f"studies are searched all the same; fix that, or unset {ENVIRONMENT}"
         yield Finding("mlflow", False, False, str(error), mend)
     else:
         yield Finding("mlflow", True, False, target.name)

@@ -34,7 +34,7 @@ __all__ = ["Batch", "learn_one_batch"]
 _MOST_ROWS = 256
 """Of a batch: more rows prove no more, and take longer."""
 _STEPS, _REPEATS = 1000, 10
-"""Steps at the most, with a look at the loss after so many."""
+"""The most steps, and after how many the loss is looked at."""
 _SOON = 10
 """Looks after which a rate is given up at which the loss has not begun to fall."""
 _ZERO, _FALL = 0.01, 0.95

@@ -323,6 +323,9 @@ def test_a_trial_that_takes_too_long_or_too_much(children) -> None:
     runner = children("import time\ndef train(run):\n    time.sleep(600)\n", seconds=0.6)
     report = failure(runner)
     assert report.message == "it took longer than 0.01 minutes (resources.minutes)"
+    busy = "def train(run):\n    for epoch in run.epochs():\n        run.report(score=1)\n"
+    report = failure(children(busy, seconds=0.6), epochs=100_000)
+    assert report.message == "it took longer than 0.01 minutes (resources.minutes)"
     code = "def train(run):\n    held = bytearray(600_000_000)\n    run.report(score=1)\n" \
            "    import time\n    time.sleep(600)\n"  # fmt: skip
     report = failure(children(code, memory_bytes=500_000_000))
