@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.cli.groups import Overrides, flat
 from hpsearch.cli.options import Code, FileArgument, Json, print_json
-from hpsearch.cli.words import counted
 from hpsearch.errors import line
+from hpsearch.insight.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -179,8 +179,8 @@ def describe(spec: StudySpec) -> None:
 
 def _stages(spec: StudySpec) -> None:
     """Who draws what in each stage, as far as that is known before there are results."""
-    from hpsearch.cli import recipe
     from hpsearch.cli.show import columns, out
+    from hpsearch.insight import recipe_words
     from hpsearch.spec.settings import FINAL, RECIPE
     from hpsearch.stages.outline import final_tickets, outline, provisional
 
@@ -197,7 +197,7 @@ def _stages(spec: StudySpec) -> None:
     if spec.budget.hours and len(found) > 1:
         out.print("where the hours hold fewer trials, the stages after the first share those")
     if spec.search.strategy == RECIPE:
-        for line in recipe.noted(spec):
+        for line in recipe_words.noted(spec):
             out.print(line)
     there = {stage.name for stage in found}
     if left_out := [leg.name for leg in outline(spec) if leg.name not in there]:

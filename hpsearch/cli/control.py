@@ -144,7 +144,7 @@ def final(
 ) -> None:
     """Finish a study that has ended, whether or not its file has `final`: its best few again, then
     the test part."""
-    from hpsearch.cli.words import counted
+    from hpsearch.insight.words import counted
     from hpsearch.preflight.data_check import check_measured
     from hpsearch.sources.opening import check_continues
     from hpsearch.spec import StudySpec

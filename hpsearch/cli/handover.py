@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hpsearch.cli.options import Code, Json, print_json
-from hpsearch.cli.words import counted, number
 from hpsearch.errors import HpsearchError
+from hpsearch.insight.words import counted, number
 from hpsearch.terminal import echo, write_csv
 
 if TYPE_CHECKING:

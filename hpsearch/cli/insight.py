@@ -143,7 +143,7 @@ def pictures(
     """Draw what a study has to show: learning curves, errors, boundaries, filters ... What is there
     already is not drawn again; see docs/pictures.md."""
     from hpsearch.cli import show
-    from hpsearch.cli.words import counted
+    from hpsearch.insight.words import counted
     from hpsearch.pictures.album import Album
 
     if output is None and format_ == "svg":

@@ -20,8 +20,8 @@ from hpsearch.cli.options import (
     print_json,
     runs_code,
 )  # fmt: skip
-from hpsearch.cli.words import about, counted, rough
 from hpsearch.errors import ConflictError
+from hpsearch.insight.words import about, counted, rough
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

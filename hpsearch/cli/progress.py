@@ -11,9 +11,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.cli import recipe
 from hpsearch.cli.show import err, note, number, params, span
-from hpsearch.cli.words import duration
+from hpsearch.insight import recipe_words
+from hpsearch.insight.words import duration
 from hpsearch.spec.settings import FINAL, JOINT
 from hpsearch.terminal import visible
 
@@ -82,7 +82,7 @@ class Progress:
         study says it of all."""
         over = {step.name for step in snapshot.recipe if step.over}
         if over - self._over and snapshot.study.state == "open":
-            for line in recipe.reached(snapshot):
+            for line in recipe_words.reached(snapshot):
                 note(line)
         self._over = over
 
@@ -106,7 +106,7 @@ class Progress:
         )
         lines: list[RenderableType] = [head]
         lines += [
-            Text(line, overflow="ellipsis", no_wrap=True) for line in recipe.reached(snapshot)
+            Text(line, overflow="ellipsis", no_wrap=True) for line in recipe_words.reached(snapshot)
         ]
         if snapshot.running:
             lines.append(_running(snapshot))

@@ -102,7 +102,7 @@ def _tested(
 def _show(name: str, test: RangeTest) -> None:
     """Some of the rates, evenly spaced, with the suggested and the largest one."""
     from hpsearch.cli import show
-    from hpsearch.cli.words import number
+    from hpsearch.insight.words import number
 
     show.out.print(f"{name}, the default configuration: the loss at rising learning rates")
     table, last = show.columns("lr", "loss", "", right=("lr", "loss")), len(test.rates) - 1

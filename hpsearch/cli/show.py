@@ -20,10 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hpsearch import passwords, urls
-from hpsearch.cli import recipe, verdicts
-from hpsearch.cli.words import counted, duration, number, params, setting, span
 from hpsearch.files import free
-from hpsearch.insight import diagnosis
+from hpsearch.insight import diagnosis, recipe_words, verdicts
+from hpsearch.insight.words import counted, duration, number, params, setting, span
 from hpsearch.spec.registry import named
 from hpsearch.spec.settings import FINAL, JOINT
 from hpsearch.spec.source import SOURCES
@@ -531,7 +530,7 @@ def sanity(snapshot: Snapshot) -> None:
 
 def stages(snapshot: Snapshot) -> None:
     """What each stage came to, where there is more than one."""
-    for line in recipe.reached(snapshot):
+    for line in recipe_words.reached(snapshot):
         out.print(line)
     if snapshot.recipe or len(snapshot.stages) < 2:
         return

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpsearch.cli.words import counted
 from hpsearch.errors import HpsearchError, StudyFileError, TrackingError
+from hpsearch.insight.words import counted
 from hpsearch.terminal import echo
 
 if TYPE_CHECKING:

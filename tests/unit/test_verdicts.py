@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hpsearch.cli import verdicts
+from hpsearch.insight import verdicts
 from hpsearch.spec.settings import Direction
 from hpsearch.spec.task import Metric
 from hpsearch.stages.finish import Entry, Repeat, verdict

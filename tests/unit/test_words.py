@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hpsearch.cli.words import about, duration, rough
 from hpsearch.forecast.pace import Span
+from hpsearch.insight.words import about, duration, rough
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hpsearch.cli.words import number
+from hpsearch.insight.words import number
 from hpsearch.spec.settings import Direction
 
 __all__ = ["figures", "sentence"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.cli.words import counted, duration, number, params
+from hpsearch.insight.words import counted, duration, number, params
 from hpsearch.spec.settings import HEART, REGULARISE, TUNE
 from hpsearch.stages import recipe
 
