@@ -45,6 +45,7 @@ def next_(
     """Print a study file with what to try next, and why."""
     from hpsearch.checkpoints.places import owner
     from hpsearch.cli import show
+    from hpsearch.insight import remarks
     from hpsearch.insight.next_study import named, rebased, successor
     from hpsearch.insight.report import Reader
     from hpsearch.spec import write
@@ -70,7 +71,7 @@ def next_(
             }
         )
         return
-    head = "\n".join(visible(line, lines=False) for line in show.told(snapshot))
+    head = "\n".join(visible(line, lines=False) for line in remarks.told(snapshot))
     text = write(spec, head, notes)
     whose = owner(ledger.database, studies, named_checkpoints())
     with files.written(output, whose, force=force) as stream:

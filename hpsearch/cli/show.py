@@ -21,16 +21,14 @@ from rich.text import Text
 
 from hpsearch import passwords, urls
 from hpsearch.files import free
-from hpsearch.insight import diagnosis, recipe_words, verdicts
+from hpsearch.insight import diagnosis, recipe_words, remarks, verdicts
 from hpsearch.insight.words import counted, duration, number, params, setting, span
 from hpsearch.spec.registry import named
 from hpsearch.spec.settings import FINAL, JOINT
 from hpsearch.spec.source import SOURCES
-from hpsearch.spec.writing import NEXT_STUDY
 from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
-    from hpsearch.insight.diagnosis import Diagnosis
     from hpsearch.insight.importance import Importance
     from hpsearch.insight.report import Snapshot, Trial
     from hpsearch.preflight.doctor import Finding
@@ -42,8 +40,8 @@ if TYPE_CHECKING:
 __all__ = [
     "attendance", "beside", "best", "call", "columns", "curves", "decided", "details", "err",
     "failures", "final", "findings", "fruitless", "importance", "leader", "left", "look", "note",
-    "number", "out", "params", "result", "sanity", "scheduled", "seen", "setting", "span",
-    "stages", "studies", "told", "trials", "unserved", "verdict", "warnings", "workers",
+    "number", "out", "params", "result", "sanity", "scheduled", "setting", "span",
+    "stages", "studies", "trials", "unserved", "verdict", "warnings", "workers",
 ]  # fmt: skip
 
 
@@ -214,45 +212,8 @@ def left(snapshot: Snapshot) -> None:
 
 def curves(snapshot: Snapshot) -> None:
     """What the learning curves look like and ask for, and the edges that the winner is at."""
-    for line in seen(snapshot):
+    for line in remarks.seen(snapshot):
         out.print(line)
-
-
-def seen(snapshot: Snapshot) -> Iterator[str]:
-    """The same, a line each."""
-    found = snapshot.diagnosis
-    if found is not None and any(found.words.values()):
-        yield f"learning curves: {_judged(snapshot, found)}"
-    if found is not None and found.diverged:
-        advice = "" if found.words else f"; {diagnosis.ADVICE[diagnosis.Word.DIVERGED]}"
-        yield f"{found.diverged} of {len(snapshot.trials)} trials diverged{advice}"
-    for edge in snapshot.edges:
-        yield f"{edge}: there may be better beyond"
-
-
-def _judged(snapshot: Snapshot, found: Diagnosis) -> str:
-    """What the best curves look like, with advice only where the winner's looks so itself."""
-    count, most = len(found.words), 2 * found.agreeing > len(found.words)
-    if found.word is None:
-        judged = {str(number): word for number, word in found.words.items() if word}
-        which = f"trial{'s' if len(judged) > 1 else ''} {', '.join(judged)}"
-        return f"of the best {count} only {which} can be judged: {', '.join(judged.values())}"
-    of = f"{found.agreeing} of the best {count}: " if most else (
-        f"those of the best {count} differ; of the first: ")  # fmt: skip
-    if snapshot.advised is None:
-        own = snapshot.word(snapshot.network) if snapshot.network else None
-        return f"{of}{found.word}; the winner's: {own or 'too short to be judged'}"
-    return f"{'' if count == 1 else of}{found.word}; {diagnosis.ADVICE[found.word]}"
-
-
-def told(snapshot: Snapshot) -> Iterator[str]:
-    """What is known of a study, for the head of the file of the next one."""
-    yield f"{NEXT_STUDY} {snapshot.study.name}, by `hpsearch next {snapshot.study.name}`."
-    if snapshot.best is not None:
-        data = "the test part" if snapshot.spec.on_test else "validation data"
-        yield (f"Its best {snapshot.metric} on {data}: {number(snapshot.best.value)}, "
-               f"trials: {len(snapshot.trials)}.")  # fmt: skip
-    yield from seen(snapshot)
 
 
 def importance(name: str, found: Importance) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from hpsearch.cli import show
 from hpsearch.cli.progress import Progress
+from hpsearch.insight import remarks
 from hpsearch.insight.diagnosis import Word
 from hpsearch.insight.report import Reader, Snapshot, Trial
 from hpsearch.spec import load
@@ -72,7 +73,7 @@ def trial(number: int, value: float | None, curve: list[float], metrics: dict[st
 def judged(ledger: Ledger, *trials: Trial) -> tuple[Snapshot, list[str]]:
     best = max((t for t in trials if t.value is not None), key=lambda t: t.value, default=None)
     snapshot = replace(Reader(ledger, "s").snapshot(), trials=trials, best=best)
-    return snapshot, list(show.seen(snapshot))
+    return snapshot, list(remarks.seen(snapshot))
 
 
 def test_one_diverged_trial_among_the_best_asks_the_winner_for_nothing(ledger: Ledger) -> None:

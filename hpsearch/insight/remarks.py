@@ -1,0 +1,54 @@
+"""What is known of a study, in sentences: its learning curves, and the edges its winner is at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hpsearch.insight import diagnosis
+from hpsearch.insight.words import number
+from hpsearch.spec.writing import NEXT_STUDY
+
+if TYPE_CHECKING:
+    from hpsearch.insight.diagnosis import Diagnosis
+    from hpsearch.insight.report import Snapshot
+
+__all__ = ["seen", "told"]
+
+
+def seen(snapshot: Snapshot) -> Iterator[str]:
+    """What the learning curves look like and ask for, and the edges that the winner is at: a line
+    each."""
+    found = snapshot.diagnosis
+    if found is not None and any(found.words.values()):
+        yield f"learning curves: {_judged(snapshot, found)}"
+    if found is not None and found.diverged:
+        advice = "" if found.words else f"; {diagnosis.ADVICE[diagnosis.Word.DIVERGED]}"
+        yield f"{found.diverged} of {len(snapshot.trials)} trials diverged{advice}"
+    for edge in snapshot.edges:
+        yield f"{edge}: there may be better beyond"
+
+
+def _judged(snapshot: Snapshot, found: Diagnosis) -> str:
+    """What the best curves look like, with advice only where the winner's looks so itself."""
+    count, most = len(found.words), 2 * found.agreeing > len(found.words)
+    if found.word is None:
+        judged = {str(number): word for number, word in found.words.items() if word}
+        which = f"trial{'s' if len(judged) > 1 else ''} {', '.join(judged)}"
+        return f"of the best {count} only {which} can be judged: {', '.join(judged.values())}"
+    of = f"{found.agreeing} of the best {count}: " if most else (
+        f"those of the best {count} differ; of the first: ")  # fmt: skip
+    if snapshot.advised is None:
+        own = snapshot.word(snapshot.network) if snapshot.network else None
+        return f"{of}{found.word}; the winner's: {own or 'too short to be judged'}"
+    return f"{'' if count == 1 else of}{found.word}; {diagnosis.ADVICE[found.word]}"
+
+
+def told(snapshot: Snapshot) -> Iterator[str]:
+    """What is known of a study, for the head of the file of the next one."""
+    yield f"{NEXT_STUDY} {snapshot.study.name}, by `hpsearch next {snapshot.study.name}`."
+    if snapshot.best is not None:
+        data = "the test part" if snapshot.spec.on_test else "validation data"
+        yield (f"Its best {snapshot.metric} on {data}: {number(snapshot.best.value)}, "
+               f"trials: {len(snapshot.trials)}.")  # fmt: skip
+    yield from seen(snapshot)
