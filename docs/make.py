@@ -26,7 +26,7 @@ HEAD = """\
 # The study file
 
 YAML 1.2, so `1e-5` is a number and `on` a text. A key that is not listed here is a fault; all
-faults of a file are told at once, each with its line. This page is made from the code by
+faults of a file are reported at once, each with its line. This page is made from the code by
 `docs/make.py`.
 """
 
@@ -154,7 +154,7 @@ def study_file(families: Collection[Family], tasks: Collection[Task]) -> Iterato
     yield SAMPLING
     yield "## Pruners\n"
     yield table(("name and options", "what it does"), pruners(found))
-    yield "Where none is named it is `asha`; with `none` every trial goes to its last epoch.\n"
+    yield "Where none is named it is `asha`; with `none` every trial trains all its epochs.\n"
     yield "Options are given as `pruner: {name: asha, min_resource: 3}`. A resource is an epoch.\n"
     yield "## Data sources\n"
     yield table(("source", "what it is"), ((s.name, s.doc) for s in named_sources()))

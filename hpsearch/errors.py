@@ -144,8 +144,8 @@ EXIT_CODES = {
             TrackingError,
         )
     },
-    INTERRUPTED: "interrupted; everything finished is kept, run again to go on. worker, fleet and "
-    "dashboard leave with 0 when they are told to",
+    INTERRUPTED: "interrupted; everything finished is kept, run again to continue. worker, "
+    "fleet and dashboard leave with 0 when they are asked to",
 }
 """Exit code to meaning, as the command line's help prints it."""
 

@@ -76,7 +76,7 @@ def content(path: Path, *, at_most: int = MOST_BYTES, stream: bool = False) -> b
     """All bytes of a file; OSError as `open_regular`.
 
     With `stream` also of a pipe that the shell has opened for this process, such as /dev/stdin:
-    whoever typed that has an end for it in mind.
+    anyone who typed that has an end for it in mind.
     """
     piped = stream and str(path).startswith(_STREAMS) and stat.S_ISFIFO(path.stat().st_mode)
     with path.open("rb") if piped else open_regular(path, at_most=at_most) as file:
@@ -127,7 +127,7 @@ def put(
 
 def _stream(path: Path) -> TextIO | None:
     """What lies behind the path where that is no file: written to as it is."""
-    if str(path) == "/dev/stdout":  # which may be a file: its place in it goes on
+    if str(path) == "/dev/stdout":  # which may be a file: its place in it continues
         return os.fdopen(os.dup(1), "w", encoding="utf-8", newline="")
     if str(path) == "/dev/stderr":
         return os.fdopen(os.dup(2), "w", encoding="utf-8", newline="")
@@ -144,7 +144,8 @@ def _stream(path: Path) -> TextIO | None:
 def _beside(
     path: Path, owner: Callable[[Path], str | None], *, force: bool, mode: str = "x"
 ) -> Iterator[Any]:
-    """Write beside, then rename: whoever is killed meanwhile leaves no half file of that name."""
+    """Write beside, then rename: anyone who is killed meanwhile leaves no half file of that
+    name."""
     final = Path(os.path.realpath(path))
     _refuse(path, final, owner, force=force)
     beside = final.with_name(f".{final.name[:100]}.{uuid.uuid4().hex}.part")

@@ -68,7 +68,7 @@ def hide(text: object, *, known: bool = True) -> str:
 def hide_in(data: Any) -> Any:
     """Data for programs with what stands in the place of a password as ***, in its texts alone.
 
-    Keys stay, and so do known passwords elsewhere: whoever reads the data counts on its words.
+    Keys stay, and so do known passwords elsewhere: anyone who reads the data counts on its words.
     """
     match data:
         case str():
@@ -120,7 +120,7 @@ def _forms(url: str) -> Iterator[str]:
 def _passwords(url: str) -> Iterator[tuple[str, str]]:
     """The passwords of a URL, as typed and decoded."""
     if match := _WHOLE_URL.match(url):
-        # Whoever reads the URL may take the first @ for its end: what follows is then a host.
+        # Anyone who reads the URL may take the first @ for its end: what follows is then a host.
         for part in _unfolded(match[2]):
             yield part, unquote(part)
     for match in _IN_QUERY.finditer(url):

@@ -26,7 +26,7 @@ class S3:
 
     @property
     def env(self) -> dict[str, str]:
-        """What whoever uses the server has to have in the environment."""
+        """What anyone who uses the server has to have in the environment."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": "testing",

@@ -87,7 +87,7 @@ LESSONS = (
     Lesson(
         "circles",
         _GUIDE,
-        "With ReLU between the layers the circles are told apart.",
+        "With ReLU between the layers the circles can be separated.",
         _circles,
         _tell_circles,
         (

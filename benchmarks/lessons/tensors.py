@@ -219,7 +219,7 @@ LESSONS = (
     Lesson(
         "animals",
         _GUIDE,
-        "A small dense network tells birds, mammals and reptiles by seven columns.",
+        "A small dense network classifies birds, mammals and reptiles by seven columns.",
         _animals,
         _tell_animals,
         (

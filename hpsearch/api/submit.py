@@ -118,7 +118,7 @@ def _with_code(ledger: Ledger, study: Study, manifest: Manifest) -> Study:
 
 
 def _as_made(study: Study, spec: StudySpec, changes: Sequence[str]) -> list[str]:
-    """How to go on with a study that `spec` asks for with another budget, and nothing else.
+    """How to continue with a study that `spec` asks for with another budget, and nothing else.
 
     What `extend` adds is no part of a study's content, so it does not make the two the same.
     """
@@ -134,8 +134,8 @@ def _as_made(study: Study, spec: StudySpec, changes: Sequence[str]) -> list[str]
     work = f"hpsearch worker {spec.name} --until-done"
     if study.state in ("paused", "stopped"):
         work = f"hpsearch resume {spec.name} && {work}"
-    ways = [f"go on with it as it was made ({options}, or {work}, which needs no file)"]
+    ways = [f"continue with it as it was made ({options}, or {work}, which needs no file)"]
     if more := " ".join(_MORE[key] for key in _MORE if other.get(key) is not None):
-        ways.append(f"add to what it has, {study.tickets} trials by now, and go on then "
+        ways.append(f"add to what it has, {study.tickets} trials by now, and continue then "
                     f"(hpsearch extend {spec.name} {more} && {work})")  # fmt: skip
     return ways

@@ -283,7 +283,7 @@ def _state(content: Any, path: str) -> dict[str, Any]:
 
 
 def _content(file: BinaryIO) -> Any:
-    import torch  # here, so that whoever only asks for a path need not wait for it
+    import torch  # here, so that a caller who only asks for a path need not wait for it
 
     with zipfile.ZipFile(file) as archive:  # torch itself does not look for damage
         # Its size is bounded, and nothing in it is packed, so that what comes out of it is too.

@@ -43,9 +43,9 @@ def checkpoint_place(database: Database, study: Study, said: str | None = None) 
     The option, else `checkpoints` of the study file, else `default_root`. A relative folder
     starts at the study file's.
 
-    Raises DamagedError where the study's row does not name a folder of its own: whoever can write
-    to the database could otherwise have any folder written to or cleared; StudyFileError where
-    the place starts at a home folder that is not on this machine.
+    Raises DamagedError where the study's row does not name a folder of its own: anyone who can
+    write to the database could otherwise have any folder written to or cleared; StudyFileError
+    where the place starts at a home folder that is not on this machine.
     """
     if not _UID.fullmatch(study.uid) or not _NAME.fullmatch(study.name):
         raise DamagedError(

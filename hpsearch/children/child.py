@@ -5,7 +5,7 @@
                       {"returned": 3, "stays": true}   {"failed": MESSAGE}
 
 After a report the child waits: the worker may want a checkpoint of just that epoch, and decides
-whether the trial goes on. What own code writes goes to the log, the process's standard output.
+whether the trial continues. What own code writes goes to the log, the process's standard output.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class _Trial:
         return copied(held(self._run))
 
     def _obey(self) -> bool:
-        """Do what the worker says until it lets the trial go on, or not."""
+        """Do what the worker says until it lets the trial continue, or not."""
         while True:
             order = self._wire.receive()
             assert order is not None

@@ -98,7 +98,7 @@ def _environment(
 
 
 def _follow(run: Run, process: subprocess.Popen[bytes], channel: int, reader: _Reader) -> bool:
-    """Hand its reports on until it has ended or its trial is over; whether that goes on."""
+    """Hand its reports on until it has ended or its trial is over; whether that continues."""
     assert process.stdout is not None
     output, told = _Lines(process.stdout.fileno()), _Lines(channel)
     while True:
@@ -118,7 +118,7 @@ def _follow(run: Run, process: subprocess.Popen[bytes], channel: int, reader: _R
 
 
 def _report(run: Run, numbers: Mapping[str, Any]) -> bool:
-    """Hand a report on; whether the trial goes on. What it reports again is no epoch."""
+    """Hand a report on; whether the trial continues. What it reports again is no epoch."""
     values = dict(numbers)
     epoch, done = values.pop("epoch", None), reported(run)
     if isinstance(epoch, (int, float)) and epoch <= done:

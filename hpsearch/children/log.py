@@ -43,7 +43,7 @@ class Log:
     """Writes what one trial says. One that cannot be written loses words and nothing else."""
 
     def __init__(self, folder: Path | None, number: int) -> None:
-        """Goes on behind what is there; None: nothing is kept but the last lines."""
+        """Continues behind what is there; None: nothing is kept but the last lines."""
         self._files = None if folder is None else files_of(folder, number)
         self._sizes = [0, 0]
         self._last = b""

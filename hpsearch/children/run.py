@@ -31,7 +31,7 @@ class Start:
 
 
 Answer = Callable[[int, Mapping[str, float]], bool]
-"""Takes the report of an epoch, its number and its numbers; whether the run goes on after it."""
+"""Takes the report of an epoch, its number and its numbers; whether the run continues after it."""
 
 
 class Run:
@@ -102,7 +102,7 @@ class Run:
 
         Each call is one epoch. Python's and NumPy's numbers are taken, and tensors of one number.
 
-        Returns: whether the run goes on; where it does not, leave soon. `run.epochs()` ends then.
+        Returns: whether the run continues; where it does not, leave soon. `run.epochs()` ends then.
 
         Raises TypeError for what is no number.
         """
@@ -118,7 +118,7 @@ class Run:
         return not self._over
 
     def save(self, **objects: Any) -> dict[str, Any]:
-        """Name what a checkpoint holds, from now on; where the trial goes on from one, these
+        """Name what a checkpoint holds, from now on; where the trial continues from one, these
         objects are restored now.
 
         Objects with `state_dict` and `load_state_dict`, generators of random numbers (PyTorch's,

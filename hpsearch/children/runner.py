@@ -62,7 +62,7 @@ class _At(Enum):
     """It has no process yet."""
     COMPUTING = auto()
     REPORTED = auto()
-    """Its process waits to be told whether it goes on."""
+    """Its process waits to be told whether it continues."""
     OVER = auto()
 
 
@@ -71,7 +71,7 @@ class _Member:
     candidate: Candidate
     until: int | None
     saved: Saved | None
-    """Where it goes on from."""
+    """Where it continues from."""
     at: _At = _At.WAITING
     child: Child | None = None
     curve: list[Epoch] = field(default_factory=list)
@@ -153,8 +153,8 @@ class Children:
     ) -> None:
         """Take a candidate in, from its start or from where it was saved.
 
-        Raises CheckpointError where `saved` is not of this candidate, or has nothing to go on from.
-        """
+        Raises CheckpointError where `saved` is not of this candidate, or has nothing to continue
+        from."""
         if candidate.key in self._members:
             raise ValueError(f"candidate {candidate.key} is there already")
         member = _Member(candidate, until, saved)
@@ -180,13 +180,13 @@ class Children:
             ) from error
         member.checkpoint = saved
         if own is None and not self._ends(member):
-            raise CheckpointError("its code saves nothing that it could go on from (run.save)")
+            raise CheckpointError("its code saves nothing that it could continue from (run.save)")
 
     def reports(self, timeout_s: float) -> Iterator[Report]:
         """What is ready: reports of epochs and of failures.
 
-        A child that has reported waits until the next call: whoever takes the report may ask for a
-        checkpoint of just that epoch, or remove it.
+        A child that has reported waits until the next call: anyone who takes the report may ask for
+        a checkpoint of just that epoch, or remove it.
         """
         for member in list(self._members.values()):
             if member.at is _At.WAITING and (report := self._begin_where_room(member)):

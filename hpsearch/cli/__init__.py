@@ -150,7 +150,7 @@ def _drop_output() -> None:
 
 
 def _open_streams() -> None:
-    """Whoever started this may have closed its output, which is then None to Python."""
+    """Anyone who started this may have closed its output, which is then None to Python."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # for good

@@ -42,7 +42,7 @@ def _set(name: str, storage: str | None, json_: bool, state: State, words: str) 
 
 
 def pause(name: Name, storage: Storage = None, json_: Json = False) -> None:
-    """Let workers checkpoint and put the study down; `resume` goes on."""
+    """Let workers checkpoint and put the study down; `resume` continues it."""
     _set(
         name,
         storage,
@@ -110,7 +110,7 @@ def _go_on(study: Study) -> str:
     steps = [f"worker {study.name} --until-done{own}"]
     if study.state in ("paused", "stopped"):
         steps.insert(0, f"resume {study.name}")
-    return (f"{' && '.join(map(show.call, steps))} goes on with it, as does the run command that "
+    return (f"{' && '.join(map(show.call, steps))} continues with it, as does the run command that "
             "made it, with the same options")  # fmt: skip
 
 
@@ -197,7 +197,7 @@ def schedule(
     storage: Storage = None,
     json_: Json = False,
 ) -> None:
-    """Change which workers a study gets, or say which; trials under way go on."""
+    """Change which workers a study gets, or say which; trials under way continue."""
     from hpsearch.cli import show
 
     ledger = open_ledger(storage)

@@ -97,7 +97,7 @@ class Service:
             "--allow-commands",
             envvar="HPSEARCH_COMMANDS",
             help="Run the commands that studies name (train.command), in the folder of --code. "
-            "Whoever can write to the database chooses them. run FILE runs the file's.",
+            "Anyone who can write to the database chooses them. run FILE runs the file's.",
         ),
     ] = False
 

@@ -55,7 +55,7 @@ def next_(
     findings = _findings(snapshot)
     if not findings.best and snapshot.diagnosis is None and findings.rate is None:
         raise NotFoundError(
-            f"study {name!r} has no trial yet that completed: nothing can be told from "
+            f"study {name!r} has no trial yet that completed: there is nothing to learn from "
             f"{snapshot.count('PRUNED')} pruned, {snapshot.count('FAIL')} failed"
         )
     studies = ledger.studies()

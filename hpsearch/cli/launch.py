@@ -85,7 +85,7 @@ def run(
     service: Service,
     json_: Json = False,
 ) -> None:
-    """Search: create the study or go on with it, start workers, show progress, print the result."""
+    """Search: create or continue a study, start workers, show progress, print the result."""
     from hpsearch.sources.opening import look
 
     spec = overrides.load(file, service.code)
@@ -159,13 +159,13 @@ def _reschedule(
 
 
 def _reopen(ledger: Ledger, study: Study) -> str:
-    """Go on with a study that exists; what to say about it."""
+    """Continue with a study that exists; what to say about it."""
     if study.state in ("paused", "stopped"):
         ledger.set_state(study.name, "open")
-        return f"study {study.name} was {study.state}; it goes on"
+        return f"study {study.name} was {study.state}; it continues"
     if study.state == "done":
         return f"study {study.name} is done: nothing is left to train, this is what it came to"
-    return f"study {study.name} goes on: {study.ended} of {study.tickets} trials have ended"
+    return f"study {study.name} continues: {study.ended} of {study.tickets} trials have ended"
 
 
 def _served(fleet: Fleet, reader: Reader, grace_s: float, *, starts: bool) -> Snapshot:
@@ -216,20 +216,20 @@ def _follow(fleet: Fleet, reader: Reader, *, starts: bool) -> Snapshot:
         study = snapshot.study
         left = f"{study.ended} of {study.tickets} trials have ended"
         raise _worker_error(
-            fleet, f"{left}; run again to go on",
-            f"{left}; mend that and run again, or, where the study file has to change, first:\n"
+            fleet, f"{left}; run again to continue",
+            f"{left}; fix that and run again, or, where the study file has to change, first:\n"
             f"  {show.call(f'delete {study.name}')}",
         )  # fmt: skip
     return snapshot
 
 
-def _worker_error(fleet: Fleet, left: str, mend: str | None = None) -> HpsearchError:
-    """The error for a fleet that has no worker left: the last one's own if it named one, and then
-    what to `mend`."""
+def _worker_error(fleet: Fleet, left: str, advice: str | None = None) -> HpsearchError:
+    """The error for a fleet that has no worker left: the last one's own if it named one, and how to
+    fix it."""
     end = fleet.failure
     assert end is not None
     if end.code in EXIT_CODES and end.code != 1:
-        error = HpsearchError(f"{end.said}\n{mend or left}")
+        error = HpsearchError(f"{end.said}\n{advice or left}")
         error.exit_code = end.code
         return error
     return WorkerError(f"the last worker {end.how}\n{left}")
@@ -245,7 +245,7 @@ def _tell_interrupted(reader: Reader) -> None:
             f"interrupted: {snapshot.study.ended} of {snapshot.study.tickets} trials have ended, "
             f"best {snapshot.metric} {show.number(found)}"
         )
-        show.note("the same command goes on from here:")
+        show.note("the same command continues from here:")
         show.note(f"  {show.call(shlex.join(sys.argv[1:]))}")
 
 
@@ -335,7 +335,7 @@ def _end_here() -> None:
 
 
 def _announce(who: str, service: Service, names: Sequence[str], *, alone: bool = True) -> Ledger:
-    """Say which database is served, and what is amiss with it; NotFoundError for a misspelt name.
+    """Say which database is served, and what is wrong with it; NotFoundError for a misspelt name.
 
     One that is not `alone` says only the former: who started it says the rest, once.
     """
@@ -397,4 +397,4 @@ def fleet(
         finally:
             workers.stop(service.grace)
     if workers.failure is not None:
-        raise _worker_error(workers, "no worker is left; mend that and start the fleet again")
+        raise _worker_error(workers, "no worker is left; fix that and start the fleet again")

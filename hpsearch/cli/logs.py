@@ -34,7 +34,7 @@ def logs(
         ),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the trial has ended.")
+        bool, typer.Option("--follow", "-f", help="Continue until the trial has ended.")
     ] = False,
     storage: Storage = None,
     checkpoints: Checkpoints = None,

@@ -54,7 +54,7 @@ def plan(
     if spec.train is not None:
         raise ConflictError(
             "hpsearch plan times networks that hpsearch trains; of own training code run a few "
-            "trials (--trials 3), and hpsearch status tells the pace"
+            "trials (--trials 3), and hpsearch status shows the pace"
         )
     runs_code(spec, file, code)
     crew.check()

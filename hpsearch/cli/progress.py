@@ -27,7 +27,7 @@ _MOST = 16
 
 
 class Progress:
-    """Shows a study as it goes on: `update` it with a snapshot now and then."""
+    """Shows a study as it continues: `update` it with a snapshot now and then."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._began = time.monotonic()

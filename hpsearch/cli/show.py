@@ -218,7 +218,7 @@ def curves(snapshot: Snapshot) -> None:
 
 def importance(name: str, found: Importance) -> None:
     """How much each parameter and each group has mattered, and whether that was foreseen."""
-    out.print(f"{name}: {found.complete} of {found.trials} trials went to their end and count, "
+    out.print(f"{name}: {found.complete} of {found.trials} trials completed and count, "
               f"the best {found.best} of them as good")  # fmt: skip
     for what, rows in (("parameter", found.parameters), ("group", found.groups)):
         both = what == "parameter"
@@ -468,7 +468,7 @@ def attendance(snapshot: Snapshot, workers: Sequence[Worker]) -> None:
     """Where nobody is there to train a study that is open, how somebody will."""
     if snapshot.study.state == "open" and not any(worker.is_there for worker in workers):
         begun = len(snapshot.running)
-        waiting = f" to go on with {begun} of its trials" if begun else ""
+        waiting = f" to continue with {begun} of its trials" if begun else ""
         name = snapshot.study.name
         out.print(f"no worker is there{waiting}: {call(f'worker {name}')}", soft_wrap=True)
 
@@ -635,6 +635,6 @@ def findings(found: Sequence[Finding]) -> None:
             if finding.needed
             else Text("-")
         )
-        said = [*finding.said.splitlines(), *([] if finding.works else [f"-> {finding.mend}"])]
+        said = [*finding.said.splitlines(), *([] if finding.works else [f"-> {finding.fix}"])]
         table.add_row(mark, finding.subject, Group(*map(Text, said)))
     out.print(table)

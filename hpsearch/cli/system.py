@@ -107,7 +107,7 @@ def schema() -> None:
 
 
 def doctor(storage: Storage = None, json_: Json = False) -> None:
-    """Look at devices, database, data and versions; what works, and what mends the rest."""
+    """Look at devices, database, data and versions; what works, and what fixes the rest."""
     from hpsearch.cli import show
     from hpsearch.preflight.doctor import examine
 

@@ -44,7 +44,7 @@ def export(
 
 
 def look(spec: StudySpec, base: Path) -> None:
-    """Warn where it can be seen now that MLflow will get nothing: the search goes on without."""
+    """Warn where it can be seen now that MLflow will get nothing: the search continues without."""
     from hpsearch.cli import show
     from hpsearch.tracking.target import MISSING, installed, probe, target_of
 
@@ -56,7 +56,7 @@ def look(spec: StudySpec, base: Path) -> None:
             raise TrackingError(MISSING)
         probe(target)
     except HpsearchError as error:
-        show.note(f"warning: {error}; the search goes on, and what MLflow misses it gets later")
+        show.note(f"warning: {error}; the search continues, and what MLflow misses it gets later")
 
 
 def standing(ledger: Ledger, study: Study) -> None:

@@ -1,7 +1,7 @@
 """Code of a study's own: Python files below one folder, known by their hashes.
 
 `manifest` says which files there are, `signature` reads functions without running anything, and
-`imports` is the only door through which such code runs: from a folder that whoever started the
+`imports` is the only door through which such code runs: from a folder that anyone who started the
 process has named, and only the files of a manifest. `exits` keeps it from ending the process.
 """
 

@@ -1,4 +1,4 @@
-"""Wrong passwords, and how long whoever sent them has to wait before the next one."""
+"""Wrong passwords, and how long their sender has to wait before the next one."""
 
 from __future__ import annotations
 

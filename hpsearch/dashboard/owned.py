@@ -1,8 +1,8 @@
 """What optuna-dashboard may do to studies of hpsearch.
 
-It writes as if whoever clicks were the only one: it renames a study by copying its trials, ends
-trials that a worker holds, and deletes a study without its checkpoints. Between it and the guard
-stands this: what it would spoil is refused with a reason that its page shows, and a study is
+It writes as if the person who clicks were the only one: it renames a study by copying its trials,
+ends trials that a worker holds, and deletes a study without its checkpoints. Between it and the
+guard stands this: what it would spoil is refused with a reason that its page shows, and a study is
 deleted as `hpsearch delete` does. Artifacts are pictures, and can be looked at alone. Notes are its
 own, and stay.
 """

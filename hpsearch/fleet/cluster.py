@@ -67,7 +67,7 @@ class RayCluster:
             one_node: Whether workers can only be where this process is: SQLite is a local file.
 
         Raises HpsearchError where Ray is not installed, the cluster does not answer, or has more
-        nodes than `one_node` bears.
+        nodes than `one_node` allows.
         """
         if device not in (None, "cpu", "cuda"):
             raise StudyFileError(
@@ -112,7 +112,7 @@ class RayCluster:
             if time.monotonic() - self._answered > _AWAY_S:
                 raise WorkerError(
                     f"the Ray cluster at {self._address} is away for {_AWAY_S:g} s; its workers "
-                    "leave with it; run again to go on, on any machine"
+                    "leave with it; run again to continue, on any machine"
                 )
             return
         self._answered = time.monotonic()

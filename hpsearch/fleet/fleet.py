@@ -89,7 +89,7 @@ class Fleet:
             launcher: Where workers belong, and how they start.
             ledger: Where lost workers are signed off.
             limit: The most workers; None: one on each seat.
-            standing: Start workers again, for ever, that left because the database was away.
+            standing: Start workers again, forever, that left because the database was away.
         """
         self._launcher, self._ledger = launcher, ledger
         self._limit, self._standing = limit, standing
@@ -177,7 +177,7 @@ class Fleet:
         """A worker that was killed has given nothing back: do so in its name.
 
         Where the database is away it is done later. By then its leases may have run out. Where it
-        refuses a worker, it would refuse it again, and the others behind it would wait for ever.
+        refuses a worker, it would refuse it again, and the others behind it would wait forever.
         """
         if time.monotonic() < self._try_at:
             return

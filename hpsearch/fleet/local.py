@@ -20,7 +20,7 @@ from hpsearch.processes.process import FailedStart
 __all__ = ["Local", "check_devices", "local_devices", "spread"]
 
 _FORKS = sys.platform == "linux"
-"""Apple's libraries do not bear a fork: each worker loads PyTorch itself there."""
+"""Apple's libraries do not survive a fork: each worker loads PyTorch itself there."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,8 +59,7 @@ def spread(
     """A seat for each worker: so many in all or on each device, the CPU cores shared out.
 
     Where nobody says how many there is one on each device, or, on a CPU alone, one on each core up
-    to 4. Cores are those that this process may use, be it by its affinity or by its container's
-    limit.
+    to 4. Cores are those that this process may use, by its affinity and its container's limit.
     """
     count = workers or len(devices) * (per_device or _usual(devices))
     threads = max(_cores() // count, 1) if count > 1 else None

@@ -32,7 +32,7 @@ class WorkerConfig:
     grace_s: float
     """Seconds that a worker has to leave in order."""
     patience_s: float
-    """Seconds for which a worker bears that the database is away."""
+    """Seconds for which a worker tolerates an outage of the database."""
     code: str | None = None
     """The folder of code that studies may bring; None: there is none."""
     pictures: bool = False

@@ -81,12 +81,13 @@ class Shape:
 
     @property
     def alone_s(self) -> float:
-        """Seconds of an epoch of one trained alone."""
+        """Seconds that one epoch takes when trained alone."""
         return self.epochs_s[0][1]
 
     @property
     def shared_s(self) -> float:
-        """Seconds for an epoch of one of those trained together, where that pays; else alone."""
+        """Seconds that one epoch takes among those trained together, where that pays; else
+        alone."""
         return min(seconds / count for count, seconds in self.epochs_s)
 
 
@@ -138,7 +139,8 @@ class Forecast:
     """Epochs of all trials together."""
     rungs: tuple[Rung, ...]
     epoch_s: Span
-    """Seconds of an epoch of one trial alone: the mean of the shapes drawn, the least, the most."""
+    """Seconds that one epoch of one trial takes alone: the mean of the shapes drawn, the least, the
+    most."""
     work_s: Span
     """Seconds from the first ticket to the end."""
     candidate_bytes: int
@@ -203,8 +205,8 @@ def forecast(spec: StudySpec, pace: Pace, workers: int = 1) -> Forecast:
 
 
 def _epoch(spec: StudySpec, pace: Pace) -> tuple[float, float]:
-    """Seconds of an epoch of one trial on a busy worker, and the logarithm of the factor by which
-    that may be off.
+    """Seconds that one epoch of one trial takes on a busy worker, and the logarithm of the factor
+    by which that may be off.
 
     Shapes that a sampler draws meet in a stack now and then: that lies between alone and together.
     A search that learns may settle on any shape; one that does not trains them all.

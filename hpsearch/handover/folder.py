@@ -271,7 +271,7 @@ def read(folder: Path) -> tuple[Config, dict[str, Tensor]]:
         ) from error
     if hashlib.sha256(content).hexdigest() != config.weights_sha256:
         raise CheckpointError(
-            f"{path} is not the one that {CONFIG} tells of: its hash differs; save it again"
+            f"{path} is not the file that {CONFIG} names: its hash differs; save it again"
         )
     return config, weights
 

@@ -64,7 +64,7 @@ ADVICE: Mapping[Word, str] = MappingProxyType({
     Word.OVER: "more regularisation, or more data",
     Word.UNDER: "a larger network, if the data has more to tell",
     Word.SATURATED: "fewer epochs, and more trials for them",
-    Word.FINE: "nothing in the curves to mend",
+    Word.FINE: "nothing in the curves to fix",
 })  # fmt: skip
 """What to try next where that is the word."""
 

@@ -36,7 +36,7 @@ from hpsearch.store.mirror import Mirror
 __all__ = ["LEAST", "Importance", "Share", "measure", "sampled"]
 
 LEAST = 10
-"""Trials that went to their end below which nothing is said: half of them would be the best."""
+"""Trials that completed below which nothing is said: half of them would be the best."""
 _SAMPLE = 2_000
 """Trials that fANOVA looks at, chosen by chance."""
 _FEW, _ANY_DEPTH, _DEPTH = 200, 64, 7
@@ -56,7 +56,7 @@ class Share:
     name: str
     group: str
     ped_anova: float | None
-    """None where it was in no trial that went to its end."""
+    """None where no trial with it completed."""
     fanova: float | None
     """None where it was not in all of them."""
 
@@ -68,7 +68,7 @@ class Importance:
     trials: int
     """Trials of the search that have ended."""
     complete: int
-    """Those that went to their end: only they count."""
+    """Those that completed: only they count."""
     best: int
     """Those that PED-ANOVA took as the best."""
     parameters: tuple[Share, ...]
@@ -175,17 +175,17 @@ def _check(spec: StudySpec, ended: Sequence[FrozenTrial], complete: Sequence[Fro
     if len(complete) < LEAST:
         pruned = sum(trial.state is TrialState.PRUNED for trial in ended)
         most = "" if 2 * pruned <= len(ended) else (
-            "; most are pruned: in a study of another name search.pruner: none has each go to its "
-            "end"
+            "; most are pruned: in a study of another name search.pruner: none lets every "
+            "trial complete"
         )  # fmt: skip
         raise NotFoundError(
-            f"study {spec.name!r} has {len(complete)} trials that went to their end "
+            f"study {spec.name!r} has {len(complete)} trials that completed "
             f"({len(ended) - len(complete)} were pruned or failed, and do not count): importance "
             f"takes {LEAST}; hpsearch extend {spec.name} --trials N adds some{most}"
         )
     if len({trial.value for trial in complete}) == 1:
-        raise NotFoundError(f"all {len(complete)} trials of study {spec.name!r} that went to their "
-                            "end have the same value: no parameter has mattered")  # fmt: skip
+        raise NotFoundError(f"all {len(complete)} trials of study {spec.name!r} that "
+                            "completed have the same value: no parameter mattered")  # fmt: skip
 
 
 def _evaluated(study: Study, evaluator: BaseImportanceEvaluator) -> Mapping[str, float]:

@@ -1,8 +1,8 @@
 """The study to run after one that has ended: a pure function of its file and of its trials.
 
-Ranges close in on the best trials and go on beyond an edge that the winner is at, which the first
-new trial repeats. The learning curves decide about the number of epochs, and about which ends of
-the ranges are not given up. Each change has its reason in the file.
+Ranges close in on the best trials and continue beyond an edge that the winner is at, which the
+first new trial repeats. The learning curves decide about the number of epochs, and about which ends
+of the ranges are not given up. Each change has its reason in the file.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class StageSummary:
     name: str
     trials: int
     best: float | None
-    """The best value in it; None before one of its trials has gone to its end."""
+    """The best value in it; None before one of its trials has completed."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Snapshot:
     study: Study
     trials: tuple[Trial, ...]
     best: Trial | None
-    """The best trial of the search that went to its end; the first of equals. Optuna's too."""
+    """The best trial of the search that completed; the first of equals. Optuna's too."""
     verdict: Mapping[str, Any] | None = None
     """What the last finish found, the fields of `final.Verdict`; None: there was none yet."""
     searching: int = 0
@@ -153,7 +153,7 @@ class Snapshot:
 
     @property
     def fruitless(self) -> int:
-        """The trainings of the last finish where none of them went to its end; 0: one did, or it
+        """The trainings of the last finish where none of them completed; 0: one did, or it
         has not ended, or there was none."""
         judged = -1 if self.verdict is None else self.verdict["last_trial"]
         finish = [t for t in self.trials if t.stage == FINAL and t.number > judged]
@@ -267,7 +267,7 @@ class Snapshot:
         return better > 0 if self.study.direction == "maximize" else better < 0
 
     def top(self, count: int | None = None) -> tuple[Trial, ...]:
-        """The best trials that went to their end, the best first."""
+        """The best trials that completed, the best first."""
         sign = 1 if self.study.direction == "maximize" else -1
         done = [t for t in self.trials if t.state == "COMPLETE" and t.value is not None]
         return tuple(sorted(done, key=lambda t: (-sign * (t.value or 0.0), t.number))[:count])
@@ -365,7 +365,7 @@ class Snapshot:
 
     @property
     def running(self) -> tuple[Trial, ...]:
-        """Trials under way, or waiting for a worker to go on with them."""
+        """Trials under way, or waiting for a worker to continue with them."""
         return tuple(t for t in self.trials if t.state == "RUNNING")
 
     @cached_property

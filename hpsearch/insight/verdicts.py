@@ -64,8 +64,8 @@ def _judgement(difference: Found, direction: Direction) -> str:
         return "no evidence that tuning helped; keep the default"
     if len(difference["values"]) < _FEW_PAIRS or len(values) == 1:
         much = _short(abs(gain["mean"]))
-        seen = f"the gain of {much}" if gain["mean"] > 0 else f"its being worse by {much}"
-        return f"with so few seeds {seen} may be chance"
+        seen = "gain" if gain["mean"] > 0 else "loss"
+        return f"too few seeds to know whether the {seen} of {much} is real"
     if gain["low"] > 0:
         return f"the gain of {_interval(gain, _short)} is more than chance"
     if gain["high"] < 0:

@@ -27,7 +27,7 @@ __all__ = ["Album"]
 
 
 class Album:
-    """The pictures of one study, for whoever asks for them."""
+    """The pictures of one study, for anyone who asks for them."""
 
     def __init__(
         self, ledger: Ledger, name: str, said: str | None = None, code: Path | None = None

@@ -1,4 +1,4 @@
-"""Look at devices, database, data and versions: what works, and what mends the rest."""
+"""Look at devices, database, data and versions: what works, and what fixes the rest."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Finding:
     needed: bool
     """Whether hpsearch is of no use without it."""
     said: str
-    mend: str = ""
+    fix: str = ""
     """What to do where it does not work."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -91,11 +91,11 @@ def _database(storage: str | None) -> Finding:
     try:
         facts = check_database(storage)
     except StorageError as error:
-        return Finding("database", False, True, str(error), _mend(storage, error))
+        return Finding("database", False, True, str(error), _fix(storage, error))
     return Finding("database", True, True, f"{facts['database']}: {facts['state']}")
 
 
-def _mend(storage: str | None, error: StorageError) -> str:
+def _fix(storage: str | None, error: StorageError) -> str:
     """What to do about a database that cannot be used."""
     if isinstance(error, SchemaError):
         with contextlib.suppress(StorageError):
@@ -131,8 +131,8 @@ def _tracking() -> Iterator[Finding]:
             raise TrackingError(MISSING)
         probe(target)
     except HpsearchError as error:
-        mend = f"studies are searched all the same; fix that, or unset {ENVIRONMENT}"
-        yield Finding("mlflow", False, False, str(error), mend)
+        fix = f"studies are searched all the same; fix that, or unset {ENVIRONMENT}"
+        yield Finding("mlflow", False, False, str(error), fix)
     else:
         yield Finding("mlflow", True, False, target.name)
 
@@ -146,5 +146,5 @@ def _data() -> Iterator[Finding]:
         found = find(name)
         looked = ", ".join(map(str, locations(name, None)))
         said = str(found) if found else f"not in {looked}"
-        mend = "name its folder in HPSEARCH_DATA, or let the first study that needs it download it"
-        yield Finding(f"data {name}", found is not None, False, said, mend)
+        fix = "name its folder in HPSEARCH_DATA, or let the first study that needs it download it"
+        yield Finding(f"data {name}", found is not None, False, said, fix)

@@ -85,7 +85,7 @@ class Words:
 
     def last(self) -> str:
         """The error message, or the last line, of a process that has ended."""
-        # A process of its own that outlives it may hold the stream open: not for ever.
+        # A process of its own that outlives it may hold the stream open: not forever.
         self._reader.join(1.0)
         text = "\n".join(self._lines).strip()
         _, found, message = text.rpartition("hpsearch: ")

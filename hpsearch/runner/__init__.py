@@ -29,7 +29,7 @@ __all__ = ["Failure", "Fit", "Report", "Runner", "Saved"]
 
 
 class Failure(StrEnum):
-    """Why a candidate cannot go on. The runner itself can."""
+    """Why a candidate cannot continue. The runner itself can."""
 
     DIVERGED = "diverged"
     """A loss or a metric is not a finite number."""
@@ -76,7 +76,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint of one candidate: all it takes to go on with it, alone or in any company.
+    """A checkpoint of one candidate: all it takes to continue with it, alone or in any company.
 
     What it is read from may be damaged. Reading a property raises LookupError, TypeError or
     ValueError then.

@@ -42,7 +42,7 @@ class Keeping:
     best: bool = False
     """Whether its network and its value are those of its best epoch; else of its last one."""
     stop_after: int | None = None
-    """Epochs without a better value after which it is finished; None: it goes to its last one."""
+    """Epochs without a better value after which it is finished; None: it trains all its epochs."""
 
     def ends(self, epoch: int, best_epoch: int, epochs: int) -> bool:
         """Whether a candidate of at most `epochs` ends with this one, `best_epoch` being its best

@@ -50,7 +50,7 @@ def reseed(state: LazyRandomState, *words: int) -> None:
 class _PureSampler(BaseSampler):
     """Draws without a look at other trials: what it gives can be foreseen.
 
-    Whoever asks says by the search space which parameters are drawn together. It is to be the
+    Anyone who asks says by the search space which parameters are drawn together. It is to be the
     same for each trial; of a conditional parameter that does not exist the value is left unused.
     """
 

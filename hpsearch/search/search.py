@@ -1,4 +1,4 @@
-"""Parameters for tickets, and whether a trial should go on."""
+"""Parameters for tickets, and whether a trial should continue."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class Search:
     def _resolve(self, part: str, source: _Source, proposals: int) -> str:
         """The sampler that draws for a stage's `part` now; `random` until enough trials have ended.
 
-        A Gaussian process learns from trials that went to the end only, and wants a fixed space.
+        A Gaussian process learns from trials that completed only, and wants a fixed space.
         Where most trials are pruned, or parameters are conditional, or it would take too long,
         TPE stands in for it, which learns from pruned trials too.
         """

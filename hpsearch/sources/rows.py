@@ -66,7 +66,7 @@ class Part(ABC):
     def batches(self, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """What `batch` gives of each of `rows`, in their order.
 
-        A part that is streamed reads ahead, and only for whoever began last: another iterator of
+        A part that is streamed reads ahead, and only for anyone who began last: another iterator of
         any part of its data set is over then.
         """
 

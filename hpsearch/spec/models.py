@@ -162,7 +162,7 @@ class AshaPruner(PrunerSpec):
 
 
 class HyperbandPruner(PrunerSpec):
-    """Several successive halvings side by side, each of another patience."""
+    """Several successive halvings side by side, each with a different minimum resource."""
 
     name: Literal["hyperband"]
     min_resource: Positive = 1
@@ -192,7 +192,7 @@ class PercentilePruner(PrunerSpec):
 
     name: Literal["percentile"]
     percentile: Annotated[float, Field(ge=0, le=100)] = 25.0
-    """Percentage of trials that go on."""
+    """Percentage of trials that continue."""
     n_startup_trials: Count = 5
     """Trials that must be complete before any is stopped."""
     n_warmup_steps: Count = 0
@@ -208,7 +208,7 @@ class PatientPruner(PrunerSpec):
 
     name: Literal["patient"]
     patience: Count
-    """Epochs without a better value that are borne."""
+    """Epochs allowed without a better value."""
     min_delta: Annotated[float, Field(ge=0)] = 0.0
     """How much better a value has to be."""
     wrapped: "AnyPruner | None" = None
@@ -220,9 +220,9 @@ class ThresholdPruner(PrunerSpec):
 
     name: Literal["threshold"]
     lower: float | None = None
-    """Smallest value that goes on."""
+    """Smallest value that continues."""
     upper: float | None = None
-    """Largest value that goes on."""
+    """Largest value that continues."""
     n_warmup_steps: Count = 0
     """Epochs in which no trial is stopped: with 3 the first that may be is the fourth."""
     interval_steps: Positive = 1
@@ -230,7 +230,7 @@ class ThresholdPruner(PrunerSpec):
 
 
 class NoPruner(PrunerSpec):
-    """Every trial runs to its last epoch."""
+    """Every trial trains all its epochs."""
 
     name: Literal["none"]
 

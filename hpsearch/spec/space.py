@@ -68,7 +68,7 @@ class Range:
         return value if self.integer else min(max(value, self.low), self.high)
 
     def _spot(self, steps: int) -> int | float:
-        """Where so many steps lead, be it out of the range."""
+        """Where so many steps lead, even out of the range."""
         if self.integer:
             return int(self.low) + steps * int(self.step or 1)
         # Rounded far below the step, so that 0.1 + 2 * 0.1 is 0.3 in every report.

@@ -1,5 +1,5 @@
-"""The candidates of a study, made in one place: whoever looks for a trial's network, trains it or
-measures one like it comes to the same settings and the same seed."""
+"""The candidates of a study, made in one place: anyone who looks for a trial's network, trains it
+or measures one like it comes to the same settings and the same seed."""
 
 from __future__ import annotations
 

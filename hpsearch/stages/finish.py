@@ -84,7 +84,7 @@ class Verdict:
     """Winner less default on the test part, seed by seed; None where the default has won."""
     optimism: float | None
     """How much better the best value of the search was than the mean of the winner trained again;
-    None where no trial of the search went to its end."""
+    None where no trial of the search completed."""
     rows: int
     """Of the test part."""
     use: int
@@ -142,7 +142,7 @@ def verdict(
     """Choose the winner by validation, and then use the test part.
 
     Args:
-        entries: The configurations, the default one last; at least one training went to its end.
+        entries: The configurations, the default one last; at least one training completed.
         best_seen: The best validation value of the search, if it has one.
         metric: The one that steered the search.
         score: All metrics of a training on the test part.

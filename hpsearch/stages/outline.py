@@ -3,7 +3,7 @@ of how many more its hours hold.
 
 A search is a row of stages. A stage draws some parameters, from ranges of its own, beside values
 that it holds; its tickets are numbered on from those of the one before. `outline` says which
-stages a study has, `opening` what the next one is once the trials before it have ended. Whoever
+stages a study has, `opening` what the next one is once the trials before it have ended. Anyone who
 computes that from the same trials gets the same stage. While they are under way, `early` is for
 workers that find no ticket: one of the polish's share, drawn around the best so far. The stages
 between have the tickets that they would have had without it.
@@ -339,7 +339,7 @@ def _stage(
         return recipe.stage(spec, planned.name, done, first, known, begins=not opened)
     best = [d.values for d in ranked(done, spec.direction)]
     bases = distinct(best, _carried(spec, planned.name))
-    if not bases:  # nothing has gone to its end so far
+    if not bases:  # nothing has completed so far
         bases = (default_point(spec),)
         points = points or bases
     drawn = _drawn(spec, planned, best or list(bases))

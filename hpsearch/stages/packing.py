@@ -58,7 +58,7 @@ def wish(
             time, and is done only where it matters.
         free: Of a shape, `room` beside so many of it.
         shaped: Whether candidates differ in shape.
-        epoch_s: What an epoch of one candidate took.
+        epoch_s: Seconds that one epoch of one candidate took.
     """
     if not held:
         return _first(upcoming(), free)

@@ -45,7 +45,7 @@ class Stage:
     rescaled: bool = False
     """Whether a learning rate that is drawn is meant for the base's batch size."""
     before: int = 0
-    """Tickets of earlier stages that drew from the same ranges: a grid goes on after them."""
+    """Tickets of earlier stages that drew from the same ranges: a grid continues after them."""
 
     @property
     def end(self) -> int | None:

@@ -6,7 +6,7 @@ their draw index: the number less the retries below it. That stays as it is what
 retried or added later, so random, quasi-random and grid search draw the same trials in whatever
 order tickets are dealt. The column of the tickets' table that keeps it is called `origin`.
 
-The study keeps the first number that is not issued, its floor, and the draw index there; whoever
+The study keeps the first number that is not issued, its floor, and the draw index there; anyone who
 deals reads only the rows above, and only as far as they reach.
 """
 
@@ -44,7 +44,7 @@ __all__ = [
 
 REACH = 1024
 """How far above the floor a number may be dealt out of its order. So few rows lie above it however
-long the study is, and no ticket is passed over for ever."""
+long the study is, and no ticket is passed over forever."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def passed_over(connection: sa.Connection, study: Study) -> bool:
 
 
 def completed(connection: sa.Connection, study: Study) -> bool:
-    """Whether a trial of the search went to its end; those of a finish are none."""
+    """Whether a trial of the search completed; those of a finish are none."""
     of_finish = [
         tickets.c.origin.between(span.start, span.stop - 1)
         for span in stage_rows.spans(connection, study.study_id, FINAL)
@@ -124,8 +124,8 @@ def add_stopped(connection: sa.Connection, study: Study) -> int:
     """Add a ticket for each training of an open finish that was stopped and not begun again; how
     many.
 
-    A verdict is about the trainings that were asked for, whoever stopped the study meanwhile. The
-    study's counts are the caller's to raise.
+    A verdict is about the trainings that were asked for, no matter who stopped the study meanwhile.
+    The study's counts are the caller's to raise.
     """
     if study.finish != "open":
         return 0
@@ -221,7 +221,7 @@ class _Window:
         )  # fmt: skip
 
     def floor_without(self, numbers: Collection[int]) -> tuple[int, int]:
-        """The first number not issued once these are, and its draw index; at the utmost the end."""
+        """The first number not issued once these are, and its draw index; at most the end."""
         gone = self.issued.keys() | set(numbers)
         return next(at for at in self._walk() if at[0] not in gone)
 

@@ -1,7 +1,7 @@
 """hpsearch's rows of duties: what one process at a time does for a study beside its tickets.
 
 A duty has a lease like a ticket's, on the database's clock, and a fence that grows whenever
-somebody else may have had it: whoever comes back late sees by that what not to rely on any more.
+somebody else may have had it: anyone who comes back late sees by that what not to rely on any more.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Tickets, leases, fences, workers and study states: each verb is one transaction.
 
 A ticket is the numbered right to run one trial. A worker holds it by a lease, which ends on the
-database's clock unless the worker renews it, and whose fence grows with every lease. Whoever comes
-back late finds a higher fence and is refused. Rows are locked in one order, the study before its
-tickets before its leases, so that no two verbs wait for each other.
+database's clock unless the worker renews it, and whose fence grows with every lease. Anyone who
+comes back late finds a higher fence and is refused. Rows are locked in one order, the study before
+its tickets before its leases, so that no two verbs wait for each other.
 """
 
 from __future__ import annotations
@@ -156,8 +156,8 @@ class Ledger:
                 study_id = trials.create_study(connection, new.name, new.direction, uid)
         except sa.exc.IntegrityError:
             return self._existing(connection, new.name), False
-        # SQLite gives the id of a deleted study to the next one; whoever deleted it with Optuna's
-        # tools left our rows behind.
+        # SQLite gives the id of a deleted study to the next one; anyone who deleted it with
+        # Optuna's tools left our rows behind.
         study_rows.forget(connection, study_id)
         connection.execute(
             sa.insert(studies).values(
@@ -448,7 +448,7 @@ class Ledger:
     def begin_verdict(self, connection: sa.Connection, seen: Study) -> int | None:
         """Note that the test part is about to be used: which time that is.
 
-        The same one where whoever was about to has died over it; None where that is not due, or
+        The same one where anyone who was about to has died over it; None where that is not due, or
         the study is no more what it was when it was seen.
         """
         study = _locked_again(connection, seen)
@@ -539,13 +539,13 @@ class Ledger:
         out whose places a finish would take, or no trial of its search completed.
         """
         study = self._named(connection, name)
-        # A network of the last one that is lost leaves it without a verdict for ever.
+        # A network of the last one that is lost leaves it without a verdict forever.
         lacks_verdict = study.state == "open" and study.awaits_verdict
         searched = study.ended == study.issued == study.tickets - due
         not_begun = study.state == "open" and study.finish == "due" and searched
         if study.state != "done" and not lacks_verdict and not not_begun:
             waits = study.state in ("paused", "stopped")
-            advice = f"hpsearch resume {name} goes on with it" if waits else "wait for it"
+            advice = f"hpsearch resume {name} continues with it" if waits else "wait for it"
             raise ConflictError(
                 f"study {name!r} is {study.state}, and has to come to its end first: {advice}"
             )
@@ -589,7 +589,7 @@ class Ledger:
         return self._study(connection, name)
 
     def _begin_stopped_again(self, connection: sa.Connection, study_id: int) -> None:
-        """Issue tickets anew whose training was stopped in a finish that goes on."""
+        """Issue tickets anew whose training was stopped in a finish that continues."""
         study = _there(connection, study_id)
         added = dealing.add_stopped(connection, study) if study and study.state == "open" else 0
         if study and added:
@@ -697,7 +697,7 @@ class Ledger:
         """Issue a new ticket for each trial that failed and was not retried, but those whose
         settings can never be trained; how many.
 
-        A trial that has ended stays as it is, for Optuna's readers keep it for ever; its
+        A trial that has ended stays as it is, for Optuna's readers keep it forever; its
         successor has the same parameters and a place of its own in the budget.
 
         Raises ConflictError where the hours are spent: they would end before their first epoch.
@@ -830,7 +830,7 @@ class Ledger:
     def release(
         self, connection: sa.Connection, leases: Collection[Lease], lost: str | None = None
     ) -> None:
-        """Give tickets back: the next worker goes on where this one stopped.
+        """Give tickets back: the next worker continues where this one stopped.
 
         Args:
             leases: What to give back.

@@ -112,7 +112,7 @@ class Mirror(BaseStorage):
         return [t for t in self._ordered if not states or t.state in states]
 
     def best(self) -> FrozenTrial | None:
-        """The best trial of the search that went to its end; the first of equals.
+        """The best trial of the search that completed; the first of equals.
 
         The trainings of a finish are not among them: of the same network trained again, the best
         one is the luckiest.
@@ -230,7 +230,7 @@ class Mirror(BaseStorage):
         return trial
 
     def rewind(self, trial_id: int, epoch: int) -> None:
-        """A held trial goes on from that epoch: later reports are taken back.
+        """A held trial continues from that epoch: later reports are taken back.
 
         After epoch 0 it begins again, and pruners have noted nothing.
         """

@@ -1,9 +1,9 @@
-"""A SQLite file as it was when it was opened: whoever goes on in another one, or in one that has no
-name any more, loses what it writes.
+"""A SQLite file as it was when it was opened: anyone who continues in another one, or in one that
+has no name any more, loses what it writes.
 
 SQLite itself keeps writing to the file that it has opened, wherever that is by now. Two processes
-that have opened one before and one after it was replaced would each go on in a database of its own.
-"""
+that have opened one before and one after it was replaced would each continue in a database of its
+own."""
 
 from __future__ import annotations
 

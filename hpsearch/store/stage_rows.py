@@ -1,7 +1,7 @@
 """hpsearch's rows of stages, read and written inside the ledger's transactions.
 
-A stage is a row of plain values that whoever opened it made; here only its name, the draw index of
-its first ticket and how many it has are looked at.
+A stage is a row of plain values that anyone who opened it made; here only its name, the draw index
+of its first ticket and how many it has are looked at.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def end_of(stage: Mapping[str, Any]) -> int | None:
 
 
 def add(connection: sa.Connection, study_id: int, number: int, stage: Mapping[str, Any]) -> None:
-    """Note a stage. Whoever may open one holds the study's lock: a number comes once."""
+    """Note a stage. Anyone who may open one holds the study's lock: a number comes once."""
     connection.execute(
         sa.insert(stages).values(
             study_id=study_id, number=number, first=stage["first"], name=stage["name"],

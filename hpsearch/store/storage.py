@@ -1,9 +1,9 @@
 """Optuna's storage interface over Optuna's own tables, in batches and with reads from memory.
 
-Whoever speaks Optuna can use it: samplers, pruners, `study.optimize`, optuna-dashboard. A trial is
-created in one transaction with all that is known of it. Reports are kept for a second at most and
-written for all trials at once; what must not be seen before them, such as the end of a trial, is
-written together with them. Trials are read once and then followed by increments.
+Anyone who speaks Optuna can use it: samplers, pruners, `study.optimize`, optuna-dashboard. A trial
+is created in one transaction with all that is known of it. Reports are kept for a second at most
+and written for all trials at once; what must not be seen before them, such as the end of a trial,
+is written together with them. Trials are read once and then followed by increments.
 
 Where a trial begins to run, there it is told what becomes of it, as Optuna demands: its own
 process knows it from memory until it ends.
@@ -404,7 +404,8 @@ class BatchedStorage(BaseStorage):
             self._amend(trial_id, **parts)
 
     def _amend(self, trial_id: int, **parts: Mapping[Any, Any]) -> None:
-        """Show a trial with more: another object, as whoever has read it may still look at it."""
+        """Show a trial with more: another object, as anyone who has read it may still look at
+        it."""
         view = self._view_of(trial_id)
         if trial_id not in view.held:
             view.history.forget(trial_id)

@@ -172,9 +172,9 @@ def active(worked_s: float = 0.0) -> sa.ColumnElement[float]:
     """`active_s` up to now: with the time since the last count in which any ticket was leased.
 
     So a study's hours run while any worker is at it, once however many there are, and stand still
-    while there is none. Whoever ends a lease counts before that. Of a worker that says nothing more
-    its lease counts, to its end; one that was cut off from the database and comes back has worked
-    for `worked_s`. Where the clock has gone back nothing counts.
+    while there is none. Anyone who ends a lease counts before that. Of a worker that says nothing
+    more its lease counts, to its end; one that was cut off from the database and comes back has
+    worked for `worked_s`. Where the clock has gone back nothing counts.
     """
     last = sa.func.coalesce(studies.c.active_at, now())
     ends = sa.select(sa.func.max(leases.c.until)).where(lease_rows.under_way(studies.c.study_id))
@@ -225,6 +225,7 @@ def close(connection: sa.Connection, study_id: int, ended: int = 0) -> None:
 
 
 def has_time() -> sa.ColumnElement[bool]:
-    """Whether a study may go on for its hours of work, for a WHERE clause; a finish always may."""
+    """Whether a study may continue for its hours of work, for a WHERE clause; a finish always
+    may."""
     in_time = studies.c.active_s < studies.c.hours * 3600
     return studies.c.hours.is_(None) | in_time | (sa.func.coalesce(studies.c.finish, "") == "open")

@@ -284,7 +284,7 @@ def _begin(
 
 
 def give_back(connection: sa.Connection, study_id: int, numbers: Collection[int]) -> None:
-    """Give tickets back: the next worker goes on where this one stopped."""
+    """Give tickets back: the next worker continues where this one stopped."""
     _put(connection, study_id, numbers, state="open")
     lease_rows.end(connection, study_id, numbers, "returned")
 

@@ -140,7 +140,7 @@ def lock_study(connection: sa.Connection, study_id: int) -> None:
     Every verb that needs it takes it before any other row, so that no two wait for each other.
     """
     if connection.dialect.name == "sqlite":
-        return  # whoever writes there has the whole database to itself
+        return  # anyone who writes there has the whole database to itself
     query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id)
     connection.execute(query.with_for_update())
 

@@ -151,7 +151,7 @@ def _alone(connection: sa.Connection, database: Database) -> Iterator[None]:
         connection.exec_driver_sql(f"LOCK TABLE {workers.name} IN SHARE ROW EXCLUSIVE MODE")
         yield
     elif connection.dialect.name == "mysql":
-        # These locks outlive an ALTER, which ends a transaction; whoever has some sees no other
+        # These locks outlive an ALTER, which ends a transaction; anyone who has some sees no other
         # table, and can make none.
         _refuse_workers(connection, database)
         metadata.create_all(connection)

@@ -169,7 +169,7 @@ class Study:
 
     @property
     def is_out_of_time(self) -> bool:
-        """Whether its hours of work are spent; a finish goes on all the same."""
+        """Whether its hours of work are spent; a finish continues all the same."""
         return self.left_s == 0
 
     @property
@@ -364,7 +364,7 @@ class TimedEpoch:
     """`train_loss`, and the metrics of the validation part."""
     at_s: float
     """Seconds since 1970: the beginning of the trial and the time of its epochs so far, as the
-    database has them, so that it is the same whoever asks."""
+    database has them, so that it is the same no matter who asks."""
 
 
 @dataclass(frozen=True)
@@ -383,7 +383,7 @@ class Write:
     lease: Lease
     trial_id: int
     kept: int | None = None
-    """Where the trial goes on from an earlier epoch than the one reported last: that epoch. Later
+    """Where the trial continues from an earlier epoch than the one reported last: that epoch. Later
     reports are taken back; with 0 it begins again."""
     reports: Sequence[Epoch] = ()
     user_attrs: Mapping[str, Any] = field(default_factory=dict)

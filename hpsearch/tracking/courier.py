@@ -325,7 +325,7 @@ def _work(courier: Courier, leave: _Leave) -> bool:
         except TrackingError as error:
             if not trouble:
                 _log.warning(
-                    "%s; the search goes on, and what is missing is delivered later", error
+                    "%s; the search continues, and what is missing is delivered later", error
                 )
             trouble, pause_s, again_s = str(error), again_s, min(2 * again_s, _AGAIN_MOST_S)
             standing = _kept(courier, courier.amiss(error))

@@ -1,7 +1,7 @@
 """What MLflow is to have of a study: a run for the study and one for each trial.
 
-Pure functions of what the database has, so that whoever delivers, and however often, delivers the
-same. MLflow's SQL store keeps a metric's row once by key, step, time and value; its file store
+Pure functions of what the database has, so that anyone who delivers, and however often, delivers
+the same. MLflow's SQL store keeps a metric's row once by key, step, time and value; its file store
 keeps every row that comes. So times are the database's too, and `delivery` sends what is missing.
 """
 

@@ -1,7 +1,7 @@
 """MLflow's runs: the one module that speaks with MLflow.
 
 MLflow's client repeats a request that seems lost, which makes a second run where the first request
-did arrive. Here nothing is repeated blindly: whoever gets an error looks at what there is first.
+did arrive. Here nothing is repeated blindly: anyone who gets an error looks at what there is first.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class Runs:
 
     @_told
     def reopen(self, run_id: str) -> None:
-        """Have a run that had ended go on."""
+        """Have a run that had ended continue."""
         self.client.update_run(run_id, status="RUNNING")
 
     @_told

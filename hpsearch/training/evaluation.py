@@ -29,7 +29,7 @@ __all__ = ["Results", "check_outputs", "in_parts", "measure", "plain", "trained_
 _ROWS = 1024
 _NUMBERS = 1 << 22
 _IN_CACHE = 1 << 18
-"""What one pass without gradients takes at the most: rows, and inputs of all slots together. The
+"""What one pass without gradients takes at most: rows, and inputs of all slots together. The
 maps of a convolution are several times its images, as are the vectors of words and what recurrent
 layers give: beyond a CPU's cache a row takes twice as long.
 """

@@ -35,7 +35,7 @@ class Grouping:
     """The trainers of an array, and which of its members each has.
 
     Args:
-        members: The array's, by key; whoever adds or removes one does so there.
+        members: The array's, by key; anyone who adds or removes one does so there.
         dataset: What they are trained on.
         device: Where.
         stack: The most candidates of one shape to train as one; None: as many as pay.
@@ -74,8 +74,8 @@ class Grouping:
         return self.shapes(course.candidate, course.epoch)
 
     def free(self) -> None:
-        """Take what is over from its trainer, and what another trainer goes on with, and let slots
-        and trainers go that nobody has."""
+        """Take what is over from its trainer, and what another trainer continues with, and let
+        slots and trainers go that nobody has."""
         for member in self._members.values():
             over = member.state is not State.TRAINING
             if member.trainer is not None and (over or member.built.outgrown):

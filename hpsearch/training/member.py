@@ -43,7 +43,7 @@ class Member:
 
     candidate: Candidate
     saved: Saved | None
-    """Where it goes on from; None: from its start, or it is with its trainer."""
+    """Where it continues from; None: from its start, or it is with its trainer."""
     until: int | None
     """The epoch after which it pauses; None: none."""
     progress: TrialProgress | None = None

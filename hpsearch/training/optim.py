@@ -2,7 +2,7 @@
 
 A schedule is a pure function: progress (epochs done, a float that may lie inside an epoch) ->
 factor on the learning rate. There is no scheduler object with a hidden counter, so a resumed
-candidate goes on where it was and each of many stacked candidates can have a rate of its own. At
+candidate continues where it was and each of many stacked candidates can have a rate of its own. At
 whole epochs the factors are those of PyTorch's schedulers. `plateau` needs a memory: `Plateau`.
 """
 

@@ -159,7 +159,7 @@ class Solo:
                 self._best[name].copy_(tensor)
 
     def state(self, slot: int) -> dict[str, Any]:
-        """All it takes to go on from here: plain types and tensors, copied to the CPU."""
+        """All it takes to continue from here: plain types and tensors, copied to the CPU."""
         course = self.members[slot]
         state = {
             "model": _copied(self._network.state_dict()),
@@ -223,7 +223,7 @@ def _clip(gradients: Sequence[Tensor], largest: float) -> None:
 
 
 def _copied(value: Any) -> Any:
-    """`value` with its tensors copied to the CPU: training goes on while it is written."""
+    """`value` with its tensors copied to the CPU: training continues while it is written."""
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().clone()
     if isinstance(value, dict):

@@ -252,7 +252,7 @@ class TrialProgress:
             self.kept = replace(self.curve[-1], details=details)
 
     def state(self, own: Mapping[str, Any]) -> dict[str, Any]:
-        """All it takes to go on from here: plain types and tensors.
+        """All it takes to continue from here: plain types and tensors.
 
         Args:
             own: What its trainer has: `model`, `optimizer`, and `best` where that is another
@@ -270,7 +270,7 @@ class TrialProgress:
         }
 
     def restore(self, saved: Saved) -> None:
-        """Go on from a `state`.
+        """Continue from a `state`.
 
         Raises CheckpointError where any of it is of another candidate.
         """

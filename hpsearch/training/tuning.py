@@ -6,7 +6,7 @@ at rest it is in evaluation mode, so that its features of a row are always the s
 computed once, and what is trained then is the head alone, on features in place of rows.
 
 A trainer knows nothing of `tune`. It is given a module, data, and groups of parameters with a pace
-each; where another epoch has other ones, its candidate goes on in another trainer.
+each; where another epoch has other ones, its candidate continues in another trainer.
 """
 
 from __future__ import annotations

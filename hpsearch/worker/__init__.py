@@ -2,9 +2,8 @@
 
 Each write is made so that the process may die before or after it. A ticket without a trial is
 simply leased again. A checkpoint is written before the report of its epoch, and carries the whole
-learning curve: who takes the trial over first delivers the reports that are missing and then goes
-on. Reports and the end of a trial are one transaction under the lease's fence.
-"""
+learning curve: who takes the trial over first delivers the reports that are missing and then
+continues. Reports and the end of a trial are one transaction under the lease's fence."""
 
 from hpsearch.worker.context import Options
 from hpsearch.worker.loop import serve

@@ -54,11 +54,11 @@ class Claiming:
         self._epoch_s = 0.0
 
     def rest(self) -> None:
-        """There was nothing to be had: do not ask again at once."""
+        """There was no ticket: do not ask again at once."""
         self._rested_at = time.monotonic() + _REST_S
 
     def trained(self, seconds: float) -> None:
-        """An epoch of one candidate took so long."""
+        """One epoch of one candidate took so long."""
         self._epoch_s = seconds
 
     def wish(self, held: Sequence[Candidate]) -> Request | None:

@@ -1,8 +1,8 @@
 """The end of a study with a finish: its trials have ended, and the test part is used, once.
 
-That it is about to be is in the database before anybody looks. Whoever dies between the two leaves
-that note, and the next worker comes to the same result: the networks are trained, nothing is drawn.
-"""
+That it is about to be is in the database before anybody looks. Anyone who dies between the two
+leaves that note, and the next worker comes to the same result: the networks are trained, nothing is
+drawn."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A worker's line to the database beside its training: it keeps leases alive and delivers writes.
 
-Training puts a write here and goes on. Where the database is away the writes wait, in their order,
-and are delivered when it is back. Each carries the fence of its lease: if the ticket was taken over
-meanwhile, they are refused, and the worker learns that it has lost the ticket.
+Training puts a write here and continues. Where the database is away the writes wait, in their
+order, and are delivered when it is back. Each carries the fence of its lease: if the ticket was
+taken over meanwhile, they are refused, and the worker learns that it has lost the ticket.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class Keeper(threading.Thread):
     # --- the thread itself --------------------------------------------------------------------
 
     def run(self) -> None:
-        """Until stopped. A database that is away is tried again and again: training goes on."""
+        """Until stopped. A database that is away is tried again and again: training continues."""
         try:
             while self._wait():
                 self._beat()
@@ -245,7 +245,7 @@ class Keeper(threading.Thread):
     def _note_away(self, error: UnreachableError) -> None:
         with self._changed:
             if not self._away:
-                _log.warning("%s; training goes on and reports are kept until it is back", error)
+                _log.warning("%s; training continues and reports are kept until it is back", error)
             self._away, self._retry_at = error, time.monotonic() + RETRY_S
             self._changed.notify_all()
 

@@ -41,7 +41,7 @@ class Outbox:
         mirror: Its trials.
         runner: What trains them.
         saves: Where their checkpoints lie.
-        running: Ticket -> what is under way; whoever takes a ticket puts it there.
+        running: Ticket -> what is under way; anyone who takes a ticket puts it there.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class Outbox:
     def _save(self, *, later: bool) -> None:
         """Write the checkpoints of what is in training, and then deliver what they vouch for.
 
-        A report is delivered after its checkpoint: whoever takes a trial over can add a report
-        that is missing, not an epoch. A trial goes on without a checkpoint: its values are in the
+        A report is delivered after its checkpoint: anyone who takes a trial over can add a report
+        that is missing, not an epoch. A trial continues without a checkpoint: its values are in the
         database then, and the disk may have room again later. Of one whose epoch was broken off
-        nothing can be saved any more: whoever goes on trains what is not delivered again.
+        nothing can be saved any more: anyone who continues trains what is not delivered again.
         """
         whole: list[Running] = []
         for running in self._running.values():
@@ -106,7 +106,7 @@ class Outbox:
         if (before is None) == (why is None):
             return
         if why is not None and not self._saves.is_deleted():  # else `_part_with` says that
-            _log.warning("trial %d goes on, but %s", running.trial.number, why)
+            _log.warning("trial %d continues, but %s", running.trial.number, why)
         running.put(user_attrs={"checkpoint": why})
 
     def finish(self, candidates: Sequence[Running]) -> None:
@@ -115,7 +115,7 @@ class Outbox:
         for running in ended:
             if (
                 self._is_wanted(running) and not running.lost
-            ):  # the network itself, for whoever asks for it
+            ):  # the network itself, for anyone who asks for it
                 self._checkpoint(running, self._saved(running), last=True)
         writes = [(running, running.pending) for running in ended]
         self._deliver(ended)

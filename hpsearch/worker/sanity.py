@@ -74,7 +74,7 @@ def _broken(
     try:
         check_own_code(default, dataset, context.device)
     except CodeError as error:
-        said = f"study {study.name!r} is stopped before its first trial: {error}; mend that, and " \
+        said = f"study {study.name!r} is stopped before its first trial: {error}; fix that, and " \
                "run it again"  # fmt: skip
         return {"suspect": CODE, "said": said, "stops": True}
     return None

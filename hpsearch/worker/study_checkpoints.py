@@ -94,8 +94,8 @@ class StudyCheckpoints:
         return True
 
     def clear_if_deleted(self) -> bool:
-        """Remove all of them where the study is gone: whoever deleted it could not know what would
-        be saved after that. Whether it is gone."""
+        """Remove all of them where the study is gone: anyone who deleted it could not know what
+        would be saved after that. Whether it is gone."""
         if not self.is_deleted():
             return False
         try:

@@ -136,7 +136,7 @@ class StudySession:
         return self._pictures.step()
 
     def give_back(self, lost: str | None = None) -> None:
-        """The next worker goes on from the last checkpoint; without a database, later.
+        """The next worker continues from the last checkpoint; without a database, later.
 
         `lost` says what went wrong, where something did: that counts against the trials.
         """
@@ -174,7 +174,8 @@ class StudySession:
                 self._take()
 
     def _is_outdated(self) -> bool:
-        """Whether the study's own code has been changed: what runs goes on, and nothing begins."""
+        """Whether the study's own code has been changed: what runs continues, and nothing
+        begins."""
         now = time.monotonic()
         if self._study.code is None or now < self._code_due:
             return self._outdated
@@ -219,7 +220,7 @@ class StudySession:
         alone until it has made a new epoch. Where others wait for the same, it makes room for them
         then; it will be trained beside them.
         """
-        # One at the most: a ticket that has lost its worker is leased by itself.
+        # One at most: a ticket that has lost its worker is leased by itself.
         running = next((r for r in self._running.values() if r.suspect), None)
         if running is None:
             return True
@@ -266,6 +267,7 @@ class StudySession:
             self._judging.spend()
 
     def _is_out_of_time(self) -> bool:
-        """Whether the hours of the search are spent; by the rules of version 1 its trials go on."""
+        """Whether the hours of the search are spent; by the rules of version 1 its trials
+        continue."""
         bounded = self._spec.version > versions.FIRST and self._search.stages[-1].name != FINAL
         return bounded and self._keeper.is_spent(self._study.study_id)

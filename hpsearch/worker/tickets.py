@@ -1,5 +1,5 @@
-"""Tickets become trials: they are claimed, get parameters or go on from a checkpoint, and are put
-on the runner."""
+"""Tickets become trials: they are claimed, get parameters or continue from a checkpoint, and are
+put on the runner."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class Tickets:
         self._looked_at = -float("inf")
 
     def rest(self) -> None:
-        """There was nothing to be had: do not ask again at once."""
+        """There was no ticket: do not ask again at once."""
         self._claiming.rest()
 
     def trained(self, seconds: float) -> None:
-        """An epoch of one candidate took so long."""
+        """One epoch of one candidate took so long."""
         self._claiming.trained(seconds)
 
     def take(self) -> bool:
@@ -115,7 +115,7 @@ class Tickets:
     def _look(self, leases: Sequence[Lease]) -> None:
         """Read other workers' trials, where these tickets are drawn by what they gave.
 
-        Now and then in any case: whoever knows the best trial can let go of other networks.
+        Now and then in any case: anyone who knows the best trial can let go of other networks.
         """
         now = time.monotonic()
         needed = self._search.learns or any(lease.retry_of is not None for lease in leases)
@@ -183,7 +183,7 @@ class Tickets:
             self._lose(running, passwords.hide(error))
             return
         if saved is not None:
-            _log.info("trial %d goes on from epoch %d", running.trial.number, saved.epoch)
+            _log.info("trial %d continues from epoch %d", running.trial.number, saved.epoch)
             self._catch_up(running, saved)
 
     def _catch_up(self, running: Running, saved: Saved) -> None:
@@ -196,7 +196,7 @@ class Tickets:
         reported, epoch = running.trial.intermediate_values, saved.epoch
         running.last, running.kept = saved.curve[-1], saved.kept
         if max(reported, default=0) > epoch:
-            self._rewind(running, epoch, f"goes on from epoch {epoch}: no later one was saved")
+            self._rewind(running, epoch, f"continues from epoch {epoch}: no later one was saved")
         missing = [report for report in saved.curve if report.epoch not in reported]
         for report in missing:
             self._mirror.report(running.trial_id, report.epoch, report.value)

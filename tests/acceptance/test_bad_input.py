@@ -245,7 +245,7 @@ def test_a_study_of_a_family_that_is_not_installed_is_left_to_other_workers(
 
 
 def test_a_damaged_study_stops_no_other(command: Command) -> None:
-    """Rows of studies are input: whoever can write one must not stop the workers of the rest."""
+    """Rows of studies are input: anyone who can write one must not stop the workers of the rest."""
     damages = {
         "a": "UPDATE hpsearch_studies SET document = '[]'",
         "b": "UPDATE hpsearch_studies SET document = '{'",

@@ -78,7 +78,7 @@ def test_run_gives_up_a_worker_that_is_killed_each_time(command: Command) -> Non
     pauses = re.findall(r"killed by signal 9 \(SIGKILL\); a new one starts in (\d+) s", heard.text)
     assert pauses == ["1", "2", "4", "8"]
     assert "given up after 5 crashes in a row" in heard.text
-    assert "0 of 2 trials have ended; run again to go on" in heard.text
+    assert "0 of 2 trials have ended; run again to continue" in heard.text
     command.run("run", command.folder / "study.yaml", "--epochs", EPOCHS)
 
 
@@ -95,7 +95,7 @@ def test_run_does_not_start_a_worker_again_that_says_why_it_cannot_work(command:
     command.run("extend", "s", "--trials", 2)
     said = command.run("run", command.folder / "study.yaml", "--workers", 2, code=4).stderr
     assert said.count("is not what it was when the study began") == 1, "once, not by each worker"
-    assert "mend that and run again" in said
+    assert "fix that and run again" in said
     assert "a new one starts" not in said
 
 

@@ -1,4 +1,4 @@
-"""A search that is killed or interrupted goes on where it was."""
+"""A search that is killed or interrupted continues where it was."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_the_only_worker_is_killed_and_the_trial_goes_on(
     assert [t.state.name for t in (resumed, other)] == ["COMPLETE", "COMPLETE"]
     curves = [trial.intermediate_values for trial in (resumed, other)]
     assert [sorted(curve) for curve in curves] == [list(range(1, EPOCHS + 1))] * 2
-    assert curves == uninterrupted(make_command, tmp_path), "it did not go on where it was"
+    assert curves == uninterrupted(make_command, tmp_path), "it did not continue where it was"
 
 
 def test_everything_is_killed_and_the_trial_is_taken_over_when_its_lease_ends(
@@ -184,11 +184,11 @@ def test_an_interrupted_run_gives_back_and_goes_on(command: Command, signum: int
     os.kill(running.pid, signum)
     _, said = running.communicate(timeout=30)
     assert running.returncode == 130, said
-    assert "the same command goes on from here:\n  hpsearch run" in said
+    assert "the same command continues from here:\n  hpsearch run" in said
     assert not worker.is_running()
     status = command.json("status", "s")
     assert (status["workers"], status["in_training"], status["running"]) == (0, 0, 1)
-    waits = "no worker is there to go on with 1 of its trials: hpsearch worker s"
+    waits = "no worker is there to continue with 1 of its trials: hpsearch worker s"
     assert waits in command.run("status", "s").stdout.replace("-m ", "")
     command.hooks.clear()
     assert "others hold trials" not in command.run("run", file).stderr

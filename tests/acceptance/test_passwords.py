@@ -93,7 +93,7 @@ def test_a_search_tells_and_keeps_none(open_: Command) -> None:
         done = open_.run(*words, "--storage", open_.url)
         said.append(done.stdout + done.stderr)
     assert "sesame" not in "".join(said)
-    assert "postgres:***@" in "".join(said), "the commands to go on with name the database"
+    assert "postgres:***@" in "".join(said), "the commands to continue with name the database"
     engine = sa.create_engine(open_.url, poolclass=sa.NullPool)
     with engine.connect() as connection:
         tables = sa.inspect(connection).get_table_names()

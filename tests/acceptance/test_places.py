@@ -1,4 +1,4 @@
-"""Checkpoints in a bucket: a trial goes on wherever the next worker runs."""
+"""Checkpoints in a bucket: a trial continues wherever the next worker runs."""
 
 from __future__ import annotations
 

@@ -135,10 +135,10 @@ def test_new_nodes_get_workers_and_nothing_is_left_behind(cluster: Any, shared: 
     os.kill(running.pid, signal.SIGTERM)
     running.wait(40)
     assert running.returncode == 130, heard.text
-    assert "the same command goes on from here" in heard.text
+    assert "the same command continues from here" in heard.text
     assert not [w for w in workers_under(cluster) if w.status() != psutil.STATUS_ZOMBIE]
 
-    # Whoever kills the command leaves nobody at work either.
+    # Anyone who kills the command leaves nobody at work either.
     running = shared.start("run", shared.folder / "study.yaml", "--ray", cluster.address)
     wait_until(lambda: len(workers_under(cluster)) == 3, running)
     running.kill()

@@ -55,7 +55,7 @@ def test_an_old_database_is_upgraded_when_that_is_asked_for(old: Command) -> Non
         assert line in " ".join(old.run(*words, code=3).stderr.split())
     finding = next(f for f in old_findings(old) if f["subject"] == "database")
     assert finding["works"] is False
-    assert finding["mend"] == "run hpsearch db upgrade"
+    assert finding["fix"] == "run hpsearch db upgrade"
     done = old.run("db", "upgrade")
     assert "has schema 8 now, 5 before" in done.stdout
     copies = list(old.folder.glob("*.bak"))
@@ -143,7 +143,7 @@ def test_an_old_network_predicts_as_before(command: Command, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("again", ["run", "worker"])
 def test_an_unfinished_study_goes_on_by_its_own_rules(upgraded: Command, again: str) -> None:
-    """To its exact budget; trials in the middle go on where their checkpoints are."""
+    """To its exact budget; trials in the middle continue where their checkpoints are."""
     check_same(EXPECTED["status unfinished"], upgraded.json("status", "unfinished"), "status")
     words = (
         ["run", "unfinished.yaml"] if again == "run" else ["worker", "unfinished", "--until-done"]

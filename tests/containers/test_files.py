@@ -195,7 +195,7 @@ def test_kustomizations_name_files_that_are_there(path: Path) -> None:
     for name in named:
         target = path.parent / name
         assert target.is_file() or (target / "kustomization.yaml").is_file(), name
-    # Secrets are written by whoever deploys, after the examples beside them.
+    # Secrets are written by anyone who deploys, after the examples beside them.
     for generator in document.get("secretGenerator", []):
         for name in generator["envs"]:
             assert (path.parent / f"{name}.example").is_file(), name

@@ -230,7 +230,7 @@ def test_reports_beyond_the_last_epoch_are_ignored_with_one_line(children, tmp_p
     runner.add(candidate(epochs=2))
     assert len(all_reports(runner)) == 2
     while "run.report is ignored" not in (text_of(tmp_path / "logs", 0) or ""):
-        time.sleep(0.01)  # its function goes on after its last report counted
+        time.sleep(0.01)  # its function continues after its last report counted
     assert text_of(tmp_path / "logs", 0).count("run.report is ignored") == 1
 
 

@@ -72,4 +72,6 @@ def test_epochs_are_read_with_their_times(ledger: Ledger, study: Study) -> None:
     assert found[9] == []
     assert found[0][1].metrics["loss"] == 1.0
     assert found[0][2].at_s - found[0][0].at_s == pytest.approx(3.0, abs=1e-5)
-    assert ledger.courses(study.study_id, {1: 0})[1][2] == found[1][0]  # whoever asks, and whenever
+    assert (
+        ledger.courses(study.study_id, {1: 0})[1][2] == found[1][0]
+    )  # anyone who asks, and whenever

@@ -45,7 +45,7 @@ def test_a_study_that_was_run_without_a_finish_gets_one(
     (found,) = verdicts(player)
     assert (found["asked"], found["completed"], found["use"]) == (6, 6, 1)
     assert len(player.trials("final")) == 6
-    assert player.study.digest == digest, "the same file goes on with the same study"
+    assert player.study.digest == digest, "the same file continues with the same study"
     assert found["winner"] == max((t.params for t in player.trials("joint" if not strategy else
                                    None)), key=player.value)  # fmt: skip
 

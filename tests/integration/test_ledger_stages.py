@@ -280,7 +280,7 @@ def test_a_study_is_done_once_the_verdict_is_there(ledger: Ledger) -> None:
     assert claim(ledger, study) == []
     number = ledger.begin_verdict(ledger.study("s"))
     assert ledger.verdicts(study.study_id) == []
-    assert ledger.begin_verdict(ledger.study("s")) == number == 1, "whoever began has died"
+    assert ledger.begin_verdict(ledger.study("s")) == number == 1, "anyone who began has died"
     ledger.end_verdict(ledger.study("s"), 1, {"test": 0.5})
     ledger.end_verdict(ledger.study("s"), 1, {"test": 0.6})
     assert ledger.verdicts(study.study_id) == [{"test": 0.5}]
@@ -521,7 +521,7 @@ def test_neither_verdict_nor_finish_begins_while_a_study_is_put_down(
     ledger.set_state("s", state)
     assert ledger.begin_verdict(ledger.study("s")) is None
     ledger.end_finish(ledger.study("s"))
-    with pytest.raises(ConflictError, match="resume s goes on with it"):
+    with pytest.raises(ConflictError, match="resume s continues with it"):
         ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
     ledger.set_state("s", "open")
     assert ledger.begin_verdict(ledger.study("s")) == 1

@@ -1,4 +1,4 @@
-"""A SQLite file that is removed or replaced while it is in use: noticed, and not gone on with."""
+"""A SQLite file that is removed or replaced while it is in use: noticed, and not continued with."""
 
 from __future__ import annotations
 

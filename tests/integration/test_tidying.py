@@ -123,7 +123,7 @@ def left(folder: Path) -> list[str]:
 def test_the_best_of_another_worker_makes_room_for_the_own_one(
     worker: MakeWorker, folder: Path
 ) -> None:
-    """Each tidies up by what it knows; whoever has nothing left to do looks once more."""
+    """Each tidies up by what it knows; anyone who has nothing left to do looks once more."""
     first, second = worker("first"), worker("second")
     mine, others = first.begin(), second.begin()
     first.end(mine, 0.8)
@@ -219,7 +219,7 @@ def test_a_worker_that_was_killed_before_it_could_leaves_it_to_the_command(
 def test_nothing_of_a_deleted_study_is_saved_again(
     worker: MakeWorker, folder: Path, study: Study
 ) -> None:
-    """Its worker has not heard of it, and leaves, or goes on to its next checkpoint."""
+    """Its worker has not heard of it, and leaves, or continues to its next checkpoint."""
     late = worker("late")
     number = late.begin()
     assert places.delete_study(late.ledger, study)
@@ -299,7 +299,7 @@ def test_a_place_is_tried_before_the_first_trial_alone(
 def test_a_row_leads_to_no_folder_of_others(
     sqlite_url: str, study: Study, tmp_path: Path, uid: str
 ) -> None:
-    """Whoever can write to the database has a tree deleted by whoever deletes the study."""
+    """Anyone who can write to the database has a tree deleted by anyone who deletes the study."""
     theirs = tmp_path / f"s-{uid[:8]}/data"
     theirs.mkdir(parents=True)
     (theirs / "1.1.pt").touch()

@@ -1,4 +1,5 @@
-"""What MLflow has of a study: all, and each once, whoever delivers and whatever broke off before.
+"""What MLflow has of a study: all, and each once, no matter who delivers and whatever broke off
+before.
 
 Here into MLflow's own stores, without a server; `acceptance/chaos/test_tracking.py` has one.
 """

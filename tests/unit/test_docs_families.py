@@ -1,4 +1,4 @@
-"""Whoever does what docs/families.md says has a family."""
+"""Anyone who does what docs/families.md says has a family."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever does what docs/tasks.md says has a task."""
+"""Anyone who does what docs/tasks.md says has a task."""
 
 from __future__ import annotations
 

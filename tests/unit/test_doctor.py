@@ -62,7 +62,7 @@ def test_data_that_is_missing_is_no_hindrance_and_says_where_it_belongs(
     missing = found["data fashion_mnist"]
     assert (missing.works, missing.needed) == (False, False)
     assert str(tmp_path / "named") in missing.said
-    assert "HPSEARCH_DATA" in missing.mend
+    assert "HPSEARCH_DATA" in missing.fix
     assert "data digits" not in found, "they come with scikit-learn"
 
 
@@ -72,7 +72,7 @@ def test_a_database_of_an_earlier_version_is_to_be_upgraded(
     old.put(bare_sqlite_url, tmp_path)
     database = findings(bare_sqlite_url)["database"]
     assert not database.works
-    assert database.mend == "run hpsearch db upgrade"
+    assert database.fix == "run hpsearch db upgrade"
 
 
 def test_a_database_of_a_later_version_is_to_be_left_for_another(sqlite_url: str) -> None:
@@ -80,7 +80,7 @@ def test_a_database_of_a_later_version_is_to_be_left_for_another(sqlite_url: str
     Database(sqlite_url).write(lambda connection: connection.execute(later))
     database = findings(sqlite_url)["database"]
     assert not database.works
-    assert database.mend.startswith("name another one with --storage")
+    assert database.fix.startswith("name another one with --storage")
 
 
 def test_a_database_that_is_none_is_reported_once() -> None:
@@ -95,6 +95,6 @@ def test_checkpoints_that_other_machines_do_not_find_are_reported(
     url = "postgresql://me@127.0.0.1:1/hpsearch"
     place = findings(url)["checkpoints"]
     assert (place.works, place.needed) == (False, False)
-    assert "HPSEARCH_CHECKPOINTS" in place.mend
+    assert "HPSEARCH_CHECKPOINTS" in place.fix
     monkeypatch.setenv("HPSEARCH_CHECKPOINTS", "s3://bucket/hpsearch")
     assert findings(url)["checkpoints"].said.startswith("s3://bucket/hpsearch,")

@@ -143,7 +143,7 @@ def test_with_force_a_file_is_replaced_and_keeps_its_mode_and_its_link(tmp_path:
     assert link.is_symlink()
     assert file.read_text() == "new"
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
-    assert twin.read_text() == "old", "whoever has the same file by another name keeps it"
+    assert twin.read_text() == "old", "anyone who has the same file by another name keeps it"
     with pytest.raises(ConflictError, match="no file that can be written over"):
         put(tmp_path, force=True)
 

@@ -135,8 +135,8 @@ def test_trials_from_beyond_the_range_are_judged_with_the_others(judged: Study) 
 @pytest.mark.parametrize(
     ("count", "value", "words"),
     [
-        (9, None, "has 9 trials that went to their end.*importance takes 10; hpsearch extend s"),
-        (12, 0.5, "all 12 trials of study 's' that went to their end have the same value"),
+        (9, None, "has 9 trials that completed.*importance takes 10; hpsearch extend s"),
+        (12, 0.5, "all 12 trials of study 's' that completed have the same value"),
     ],
 )
 def test_nothing_is_said_of_too_few_or_equal_trials(

@@ -86,7 +86,7 @@ def test_what_stays_on_its_machine(database: Database) -> None:
 def test_a_row_that_names_no_folder_of_ours(
     database: Database, study: Study, name: str, uid: str
 ) -> None:
-    """Whoever can write a row has neither any folder cleared nor written to."""
+    """Anyone who can write a row has neither any folder cleared nor written to."""
     with pytest.raises(DamagedError, match="is damaged: no folder can be named after it"):
         checkpoint_place(database, replace(study, name=name, uid=uid), "/srv")
 

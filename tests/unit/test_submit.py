@@ -87,13 +87,14 @@ def test_one_of_a_later_version_is_an_error_in_a_line(ledger: Ledger, tmp_path: 
 @pytest.mark.parametrize(
     ("old", "new", "first"),
     [
-        ("trials: 2", "trials: 9", "go on with it as it was made (--trials 2, or hpsearch worker"),
-        ("epochs: 1", "epochs: 3", "go on with it as it was made (--epochs 1, or hpsearch worker"),
-        ("epochs: 1", "epochs: 1, hours: 2", "go on with it as it was made (--set budget.hours=,"),
+        ("trials: 2", "trials: 9", "continue with it as it was made (--trials 2,"),
+        ("epochs: 1", "epochs: 3", "continue with it as it was made (--epochs 1,"),
+        ("epochs: 1", "epochs: 1, hours: 2",
+         "continue with it as it was made (--set budget.hours=,"),
         ("epochs: 1", "epochs: 1, stop_after: 2",
-         "go on with it as it was made (--set budget.stop_after=,"),
+         "continue with it as it was made (--set budget.stop_after=,"),
         ("trials: 2, epochs: 1", "trials: 3, epochs: 4",
-         "go on with it as it was made (--trials 2 --epochs 1,"),
+         "continue with it as it was made (--trials 2 --epochs 1,"),
         ("sampler: random", "sampler: qmc", "choose another name"),
     ],
 )  # fmt: skip

@@ -66,11 +66,11 @@ def around(middle: float) -> list[float]:
          "Test accuracy 0.96; default settings 0.9814: worse by 0.021 (0.018 to 0.025), which is "
          "more than chance; keep the default."),
         ([0.99, 0.98], [0.97, 0.97],
-         "Test accuracy 0.985; default settings 0.97: with so few seeds the gain of 0.015 may "
-         "be chance."),
+         "Test accuracy 0.985; default settings 0.97: too few seeds to know whether the "
+         "gain of 0.015 is real."),
         ([0.96, 0.96], [0.97, 0.98],
-         "Test accuracy 0.96; default settings 0.975: with so few seeds its being worse by "
-         "0.015 may be chance."),
+         "Test accuracy 0.96; default settings 0.975: too few seeds to know whether "
+         "the loss of 0.015 is real."),
         ([0.9, 0.9], [None, None],
          "Test accuracy 0.9; the default settings could not be trained, so there is nothing to "
          "compare with. Only 2 of 4 trainings completed."),

@@ -141,7 +141,7 @@ def _ragged(source: str, record: Record, width: int) -> DataError:
     cells = len(record.cells)
     breaks = sum(cell.count("\n") for cell in record.cells)
     if breaks:
-        hint = f"the record goes on to line {record.line + breaks}; is a quote missing?"
+        hint = f"the record continues to line {record.line + breaks}; is a quote missing?"
     elif cells > width:
         hint = "a delimiter within a text needs quotes around the text"
     else:
@@ -194,7 +194,7 @@ def _syntax(lines: Sequence[str], delimiter: str) -> Syntax:
 
 
 def _first_records(lines: Sequence[str], syntax: Syntax) -> list[list[str]]:
-    """Records of about 64 KB of text, of 20 lines at least; one that goes on is left out."""
+    """Records of about 64 KB of text, of 20 lines at least; one that continues is left out."""
     ends = accumulate(map(len, lines))
     enough = next((number for number, end in enumerate(ends, 1) if end > _SCORED_CHARACTERS), None)
     some = lines if enough is None else lines[: max(enough, 20)]
@@ -259,8 +259,8 @@ def _records(
     """All records, also those of blank lines, which have no cells.
 
     `lines` is called again to look for what is wrong; the first of them has the number `line`.
-    Unless they are complete the last record is left out, as it may go on. Raises DataError where a
-    quote opens and never closes, or text follows the one that closes.
+    Unless they are complete the last record is left out, as it may continue. Raises DataError where
+    a quote opens and never closes, or text follows the one that closes.
     """
     begins, before = line, None
     try:

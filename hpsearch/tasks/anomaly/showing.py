@@ -88,6 +88,6 @@ def remark(result: Result) -> str:
     if area < _LEAST:
         return (
             f"is of no use: auroc {area:.3g} is hardly better than chance ({_CHANCE}), so these "
-            "rows cannot be told by how well a network gives them again"
+            "rows cannot be recognised by how well a network reproduces them"
         )
     return ""

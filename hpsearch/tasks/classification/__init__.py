@@ -45,7 +45,7 @@ TASK = Task(
              "`focal_gamma`", guess=_focal_guess),
     ),
     metrics=(
-        Metric("accuracy", "maximize", "share of rows classified rightly", 0, 1),
+        Metric("accuracy", "maximize", "share of rows classified correctly", 0, 1),
         Metric("precision", "maximize", "mean over classes", 0, 1, varied=True),
         Metric("recall", "maximize", "mean over classes", 0, 1, varied=True),
         Metric("f1", "maximize", "mean over classes", 0, 1, varied=True),

@@ -1,8 +1,8 @@
 """Training batches in which each image is changed by a draw of its own.
 
 What is drawn for an image is a function of its candidate's seed, the epoch and its row: the same
-whoever else is trained beside it, and again where an epoch is repeated. Random numbers come from
-generators of the CPU, so they are the same on every device.
+no matter who else is trained beside it, and again where an epoch is repeated. Random numbers come
+from generators of the CPU, so they are the same on every device.
 
 Shapes: `K` slots, `B` rows of a batch in each slot, `N` rows of the training part, `D` random
 numbers of a row, `C` channels, `H` height, `W` width. Slots that have an operation in common go

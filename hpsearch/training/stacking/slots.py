@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Cost", "checkpoint_bytes", "cost", "fit", "fixed", "has_room", "objection"]
 
 _MOST = 64
-"""Slots of a stack at the most: what each of them costs outside the device grows with them."""
+"""Slots of a stack at most: what each of them costs outside the device grows with them."""
 
 _GAIN = 1.1
 """A larger stack must be faster by this factor for each candidate: the fewer are under way at once,

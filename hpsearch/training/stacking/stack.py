@@ -174,7 +174,7 @@ class Stack:
         self.members = [self.members[k] for k in kept]
 
     def state(self, slot: int) -> dict[str, Any]:
-        """All it takes to go on with a candidate, alone or in another stack: plain types and
+        """All it takes to continue with a candidate, alone or in another stack: plain types and
         tensors, copied to the CPU, under PyTorch's names."""
         course = self.members[slot]
         moments = {

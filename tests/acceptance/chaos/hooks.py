@@ -229,7 +229,7 @@ def hang_in(epoch: int) -> None:
         if now == epoch:
             libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
             libc.pthread_mutex_lock(mutex)
-            libc.pthread_mutex_lock(mutex)  # by its own holder: for ever, whatever signals come
+            libc.pthread_mutex_lock(mutex)  # by its own holder: forever, whatever signals come
 
     _before_epoch(hang)
 
@@ -365,7 +365,7 @@ def doomed(doom: Doom) -> None:
 
 
 def _is(writes: Any, *, ends: bool) -> bool:
-    """Whether they end a trial; or report an epoch, and the trial goes on."""
+    """Whether they end a trial; or report an epoch, and the trial continues."""
     if any(write.ending for write in writes):
         return ends
     return not ends and any(write.reports for write in writes)
@@ -407,7 +407,7 @@ def _dying_at_commit() -> Iterator[None]:
 
 @contextmanager
 def _dying_soon(delay_s: float) -> Iterator[None]:
-    """From another thread, so that the moment goes on meanwhile; at its end at the latest."""
+    """From another thread, so that the moment continues meanwhile; at its end at the latest."""
 
     def wait() -> None:
         time.sleep(delay_s)

@@ -1,7 +1,7 @@
 """A user's acts at a certain move of a worker: what it does to the ledger, counted.
 
-They are done within the worker's process, once the move is committed and before the worker goes on:
-a moment is an event and not a time. None of it is in hpsearch.
+They are done within the worker's process, once the move is committed and before the worker
+continues: a moment is an event and not a time. None of it is in hpsearch.
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ def let_go_at(move: str, worker: str) -> None:
 
 
 def fail_once(ticket: int) -> None:
-    """Let that ticket's trial fail, whoever trains it; one that runs it again is another ticket."""
+    """Let that ticket's trial fail, no matter who trains it; one that runs it again is another
+    ticket."""
     note = Judging.note
 
     def failing(self: Judging, report: Report) -> Running:

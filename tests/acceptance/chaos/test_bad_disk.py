@@ -85,7 +85,7 @@ def a_folder(file: Path) -> None:
 def test_a_checkpoint_that_cannot_be_read_starts_its_trial_again(
     damage: Callable[[Path], None], crew: Crew
 ) -> None:
-    """The other of the stack goes on where it was."""
+    """The other of the stack continues where it was."""
     crew.submit(study(trials=2, epochs=EPOCHS, stack=2))
     slow = partial(hooks.pace, 0.2)
     crew.worker(hooks.report_at_once, slow, partial(hooks.die_in, 0, range(3, 4))).ends(-9)

@@ -77,7 +77,7 @@ def trials(crew: Crew) -> dict[int, optuna.trial.FrozenTrial]:
 
 
 def most_at_once(leases: list[Any]) -> int:
-    """How many leases were there together at the most."""
+    """How many leases were there together at most."""
     begun, ended = sorted(x.taken_at for x in leases), sorted(x.ended_at for x in leases)
     return max(sum(b <= at for b in begun) - sum(e < at for e in ended) for at in begun)
 

@@ -31,7 +31,7 @@ def test_a_frozen_worker_is_refused_and_goes_on_with_new_work(slots: int, crew: 
         until(partial(crew.leases, number=n, fence=2), what="the ticket's next")[0] for n in before
     ]
     assert {lease.worker for lease in taken} == {other.name}
-    until(lambda: (before[-1], 2) in crew.begun()[-1:], what="the next to go on")
+    until(lambda: (before[-1], 2) in crew.begun()[-1:], what="the next to continue")
 
     woken_at = crew.now()
     frozen.send(signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""Stages are opened once and in their order, and the test part is looked at once, whoever dies."""
+"""Stages are opened once and in their order, and the test part is used once, no matter who dies."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ def test_four_workers_are_killed_again_and_again(seed: int, crew: Crew) -> None:
 
 
 def assert_steps_follow_from_the_trials(crew: Crew) -> None:
-    """Whoever opened a step of the recipe, it is what the trials before it make."""
+    """Anyone who opened a step of the recipe, it is what the trials before it make."""
     ledger = Ledger(Database(crew.url))
     known = ledger.study("s")
     spec = StudySpec.from_document(known.document)

@@ -347,7 +347,7 @@ def test_one_that_pauses_goes_on_as_if_it_had_not(digits: Dataset, candidate, st
     saved = array.saved(1)
     assert saved.epoch == 2
     array.remove(1)
-    array.add(crowd[1], saved, until=2)  # whoever died before it was noted hears it again
+    array.add(crowd[1], saved, until=2)  # anyone who died before it was noted hears it again
     assert list(array.reports()) == [rested[-1]]
     array.remove(1)
     array.add(crowd[1], saved, until=5)

@@ -1,4 +1,4 @@
-"""Training images are changed each by a draw of its own, whoever is trained beside them."""
+"""Training images are changed each by a draw of its own, no matter who is trained beside them."""
 
 from __future__ import annotations
 

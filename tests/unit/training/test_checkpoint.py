@@ -144,7 +144,8 @@ def test_a_folder_in_its_place(checkpoints: Checkpoints, folder: Path) -> None:
 def test_what_is_no_file_is_not_waited_for(
     checkpoints: Checkpoints, folder: Path, kind: str
 ) -> None:
-    """Whoever can write to the folder could hang its workers, or have them read another's file."""
+    """Anyone who can write to the folder could hang its workers, or have them read another's
+    file."""
     checkpoints.save(2, STATE)
     place = folder / "1.1.pt"
     if kind == "pipe":

@@ -185,7 +185,7 @@ def test_no_better_value_for_some_epochs_is_the_end(
         assert found[-1].last.epoch == min(at + 2, 8)
         assert found[-1].kept.epoch == (at if best else found[-1].last.epoch)
         early += found[-1].last.epoch < 8
-        # Whoever died before that was noted gives the same report again, and trains no more.
+        # Anyone who died before that was noted gives the same report again, and trains no more.
         again = array_of(digits, PACKINGS[packing], Keeping(best=best, stop_after=2))
         again.add(one, array.saved(one.key))
         assert [r.last.epoch for r in run(again)] == [found[-1].last.epoch]

@@ -263,7 +263,7 @@ class Slots(Ours):
 def test_what_is_remembered_is_what_torch_remembers(
     name: str, stack: int, double: Dataset, candidate
 ) -> None:
-    """So that a checkpoint goes on in a loop of one's own."""
+    """So that a checkpoint continues in a loop of one's own."""
     chosen = {**BASE, **TORCHS[name][0], "lr": 1e-3, "epochs": 3, "batch_size": 140}
     _, array = packed(double, [candidate(key, **chosen) for key in range(stack)], stack)
     state = state_of(array, stack - 1)

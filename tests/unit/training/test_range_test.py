@@ -13,7 +13,7 @@ def test_the_loss_falls_fastest_at_a_rate_that_trains_well(digits, candidate) ->
     test = range_test(candidate(batch_size=30), digits, DEVICE, 1e-6, 10.0)
     assert 1e-4 < test.steepest < test.largest < 1.0
     high = range_test(candidate(batch_size=30), digits, DEVICE, 1e-3, 1e4)
-    assert high.rates[-1] < 1e4, "it goes on after the loss has gone up for good"
+    assert high.rates[-1] < 1e4, "it continues after the loss has gone up for good"
     ratios = [b / a for a, b in zip(test.rates, test.rates[1:], strict=False)]
     assert max(ratios) == pytest.approx(min(ratios))
 

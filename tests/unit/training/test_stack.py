@@ -296,7 +296,7 @@ def test_an_interruption_leaves_the_last_whole_epoch(digits: Dataset, crowd, fam
         assert array.saved(key) is not None
         assert state_of(array, key)["epoch"] == 1
         assert same(state_of(array, key), states[key])
-    reports += run(array)  # and it can go on
+    reports += run(array)  # and it can continue
     for key in range(3):
         assert gap(curve(reports, key), curve(undisturbed, key)) == 0
         assert same(weights(state_of(array, key)), weights(state_of(other, key)))

@@ -27,7 +27,7 @@ def test_numbers_are_measured_in_their_own_unit(diabetes: Dataset) -> None:
     network = trained(diabetes)
     assert network.outputs(diabetes.train.inputs).dtype == torch.float64
     assert network.network.get_parameter("1.weight").dtype == torch.float32, (
-        "whoever uses it has it as it was"
+        "anyone who uses it has it as it was"
     )
     part = diabetes.validation
     found = network.score(network.outputs(part), part.targets, "rmse")
