@@ -3,7 +3,7 @@
 Names of columns, classes, files and workers, and whatever stands in a shared database, come from
 others. An escape sequence in them could clear the screen, rename the window or hide a line, and an
 override of the direction of text could make one name look like another. `visible` is applied where
-text leaves this process: in the console of `cli.show`, in `echo`, and by `passwords` in log
+text leaves this process: in the console of `cli.console`, in `echo`, and by `passwords` in log
 records, warnings and tracebacks.
 """
 

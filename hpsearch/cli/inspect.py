@@ -78,7 +78,7 @@ def status(
     json_: Json = False,
 ) -> None:
     """How far the studies are."""
-    from hpsearch.cli import show
+    from hpsearch.cli import people, results, show
     from hpsearch.insight.report import Reader
 
     ledger = open_ledger(storage)
@@ -104,7 +104,7 @@ def status(
     else:
         show.studies(snapshots, workers)
         if name:
-            show.attendance(snapshots[0], workers)
+            people.attendance(snapshots[0], workers)
             show.leader(snapshots[0])
             show.left(snapshots[0])
             show.sanity(snapshots[0])
@@ -113,13 +113,13 @@ def status(
             show.stages(snapshots[0])
             show.beside(snapshots[0])
             show.curves(snapshots[0])
-            show.verdict(snapshots[0])
+            results.verdict(snapshots[0])
             tracking.standing(ledger, snapshots[0].study)
 
 
 def watch(name: Name, storage: Storage = None) -> None:
     """Follow a study live until it is done; Ctrl-C leaves it running."""
-    from hpsearch.cli import show
+    from hpsearch.cli import results
     from hpsearch.cli.progress import Progress
     from hpsearch.insight.report import Reader
 
@@ -130,7 +130,7 @@ def watch(name: Name, storage: Storage = None) -> None:
             time.sleep(1.0)
             snapshot = reader.snapshot()
             progress.update(snapshot)
-    show.result(reader.located(snapshot))
+    results.result(reader.located(snapshot))
 
 
 @reads
@@ -178,7 +178,7 @@ def best(
     json_: Json = False,
 ) -> None:
     """The best trial that completed, and the network that the study hands over."""
-    from hpsearch.cli import show
+    from hpsearch.cli import details, results, show
     from hpsearch.insight.report import Reader
 
     ledger = open_ledger(storage)
@@ -199,8 +199,8 @@ def best(
         }
         print_json({**snapshot.row(snapshot.best or snapshot.network), **more})
     else:
-        show.best(snapshot, snapshot.network)
-        show.details(snapshot, snapshot.network)
+        results.best(snapshot, snapshot.network)
+        details.details(snapshot, snapshot.network)
         show.leader(snapshot)
     if save is not None:
         number, folder = snapshot.network.number, shlex.quote(str(save))
@@ -344,7 +344,7 @@ def workers(
     json_: Json = False,
 ) -> None:
     """Who works: host, device, study, trial, epoch, last seen; lost workers are marked."""
-    from hpsearch.cli import show
+    from hpsearch.cli import people
 
     ledger = open_ledger(storage)
     found = ledger.workers()
@@ -357,8 +357,8 @@ def workers(
             for worker in found
         ])  # fmt: skip
     elif found:
-        show.workers(found)
-        show.unserved(found, unserved)
+        people.workers(found)
+        people.unserved(found, unserved)
     else:
         echo("no worker; hpsearch worker starts one, --all lists those that have left")
 

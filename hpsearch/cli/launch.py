@@ -95,7 +95,7 @@ def run(
     with closing(_launcher(crew, ray, service, spec, code)) as launcher:
         launcher.warm_up()
         from hpsearch.api.submit import submit as submit_study
-        from hpsearch.cli import show
+        from hpsearch.cli import results, show
         from hpsearch.fleet import Fleet
         from hpsearch.insight.report import Reader
         from hpsearch.preflight.data_check import check_table
@@ -121,7 +121,7 @@ def run(
     if json_:
         print_json(snapshot.as_dict())
     else:
-        show.result(snapshot)
+        results.result(snapshot)
         tracking.standing(ledger, snapshot.study)
 
 

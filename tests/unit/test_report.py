@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from hpsearch.cli import show
+from hpsearch.cli import details, results, show
 from hpsearch.cli.progress import Progress
 from hpsearch.insight import remarks
 from hpsearch.insight.diagnosis import Word
@@ -120,7 +120,7 @@ def test_only_failures_that_may_end_otherwise_are_to_be_retried(ledger: Ledger) 
     failed = replace(fine, number=1, state="FAIL", value=None, reason="settings: x")
     never = replace(failed, untrainable=True)
     for trials, expected in (((fine, never), False), ((fine, never, failed), True)):
-        commands = [command for command, _ in show._next(judged(ledger, *trials)[0])]
+        commands = [command for command, _ in results._next(judged(ledger, *trials)[0])]
         assert ("retry s --failed" in commands) is expected
 
 
@@ -183,7 +183,7 @@ def test_a_study_that_is_done_is_offered_a_finish_where_it_can_have_one(ledger: 
     for state, share, finish, offered in cases:
         other = {**document, "data": {**document["data"], "test": share}}
         study = replace(snapshot.study, state=state, finish=finish, document=other)
-        commands = [command for command, _ in show._next(replace(snapshot, study=study))]
+        commands = [command for command, _ in results._next(replace(snapshot, study=study))]
         assert ("final s" in commands) is offered, (state, share, finish)
 
 
@@ -277,7 +277,7 @@ def test_best_shows_each_class_and_what_it_was_taken_for(ledger: Ledger) -> None
     snapshot, _ = beside(ledger, 0.95, [[88, 2], [4, 6]])
     assert snapshot.best is not None
     with show.out.capture() as captured:
-        show.details(snapshot, snapshot.best)
+        details.details(snapshot, snapshot.best)
     rows = [line.split() for line in captured.get().splitlines()]
     assert [r for r in rows if r[:1] == ["no"]] == [["no", "0.96", "0.98", "90"], ["no", "88", "2"]]
     assert [row for row in rows if row[:1] == ["yes"]] == [
@@ -308,7 +308,7 @@ def test_no_number_of_the_classes_is_ever_broken(
     confusion = (np.diag([100] * count) + 1).tolist()
     snapshot, _ = beside(ledger, 1.0, confusion, {**DATA, "classes": names})
     with show.out.capture() as captured:
-        show.details(snapshot, snapshot.best)
+        details.details(snapshot, snapshot.best)
     lines = captured.get().splitlines()
     rows = [line.split() for line in lines]
     assert sum(row[-1:] == [str(100 + count)] for row in rows) == count
@@ -334,7 +334,7 @@ def test_the_network_handed_over_is_told_from_the_best_of_the_search(
     )
     snapshot = judged(ledger, found)[0]
     with show.out.capture() as captured:
-        show._handed(snapshot, handed, VERDICT)
+        results._handed(snapshot, handed, VERDICT)
     said = " ".join(captured.get().split())
     assert "network handed over: trial 15, validation accuracy 0.9" in said
     assert "its own test accuracy 0.81; the mean of the winner's 2 trainings is 0.825 " in said
@@ -344,8 +344,8 @@ def test_the_network_handed_over_is_told_from_the_best_of_the_search(
 
 def test_the_word_of_a_curve_has_the_losses_that_it_is_from() -> None:
     kept = trial(0, 0.9, FLAT, LEARNT)
-    assert show._judged_by(kept) == "", "those of the last epoch are shown"
-    assert show._judged_by(replace(kept, last_metrics={**BY_HEART, "accuracy": 0.8})) == (
+    assert results._judged_by(kept) == "", "those of the last epoch are shown"
+    assert results._judged_by(replace(kept, last_metrics={**BY_HEART, "accuracy": 0.8})) == (
         " (after the last epoch: train_loss 0.01, loss 1)"
     )
 
@@ -358,7 +358,7 @@ def test_next_steps_never_break_a_command(
     beside = [f"  {short.ljust(len(long))}  the best trials", f"  {long}  what next"]
     for columns, expected in ((80, listed), (120, beside)):
         monkeypatch.setattr(show.out, "width", columns)
-        show._next_steps([(short, "the best trials"), (long, "what next")])
+        results._next_steps([(short, "the best trials"), (long, "what next")])
         assert capsys.readouterr().out.splitlines() == ["next:", *expected]
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpsearch import passwords
-from hpsearch.cli import show
+from hpsearch.cli import console as consoles
 from hpsearch.cli.options import print_json
 from hpsearch.terminal import echo, visible, write_csv
 
@@ -71,11 +71,11 @@ def test_what_belongs_in_a_line_has_no_other_line() -> None:
     assert visible("a\nb\tc", lines=False) == "a\\nb\\tc"
 
 
-@pytest.mark.parametrize("console", [show.out, show.err])
+@pytest.mark.parametrize("console", [consoles.out, consoles.err])
 def test_every_way_to_print_on_a_console_is_tame(
-    console: show._Console, hostile: str, capsys: pytest.CaptureFixture[str]
+    console: consoles._Console, hostile: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    table = show.columns("first", hostile)
+    table = consoles.columns("first", hostile)
     table.add_row("x", hostile)
     table.add_row(Text(hostile, "red"), "y")
     grid = Table.grid()
@@ -85,18 +85,18 @@ def test_every_way_to_print_on_a_console_is_tame(
         console.print(printed)
     with Live(Text(hostile), console=console, auto_refresh=False, transient=True) as live:
         live.update(Text(hostile), refresh=True)
-    show.note(hostile)
+    consoles.note(hostile)
     said = capsys.readouterr()
     assert is_tame(said.out + said.err)
 
 
 def test_a_cell_has_one_line_and_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    table = show.columns("name")
+    table = consoles.columns("name")
     table.add_row("[bold red]x[/] [link=http://e]y[/link] :smile:")
     table.add_row("one\ntwo")
     table.add_row(Text("three\nfour", "red"))
-    show.out.print(table)
-    show.out.print("[bold]z[/bold] [/]")
+    consoles.out.print(table)
+    consoles.out.print("[bold]z[/bold] [/]")
     said = capsys.readouterr().out
     assert "[bold red]x[/] [link=http://e]y[/link] :smile:" in said
     assert "one\\ntwo" in said
@@ -106,7 +106,9 @@ def test_a_cell_has_one_line_and_no_markup(capsys: pytest.CaptureFixture[str]) -
 
 def test_colours_of_our_own_still_reach_a_terminal() -> None:
     stream = io.StringIO()
-    console = show._Console(file=stream, force_terminal=True, color_system="standard", markup=False)
+    console = consoles._Console(
+        file=stream, force_terminal=True, color_system="standard", markup=False
+    )
     console.print(Text("ok", "green"))
     assert stream.getvalue() == "\x1b[32mok\x1b[0m\n"
 

@@ -1,0 +1,86 @@
+"""The two consoles, and what every verb prints with: lines of status, commands, tables."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from hpsearch import passwords
+from hpsearch.terminal import visible
+
+__all__ = ["call", "columns", "err", "indented", "note", "out"]
+
+
+class _Console(Console):
+    """Prints text as it is: no markup or emoji in it, and `visible` whatever brought it."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """The parts of what is printed."""
+        for part in super().render(renderable, options):
+            yield part if part.control else part._replace(text=visible(part.text))
+
+
+out = _Console(highlight=False, markup=False, emoji=False)
+err = _Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def call(command: str) -> str:
+    """A command as it can be pasted here: by hpsearch's name, or by its path where that is not
+    found, and with the same database."""
+    called = Path(sys.argv[0])
+    found = shutil.which("hpsearch")
+    known = called.name != "hpsearch" or (found and Path(found).samefile(called))
+    words = f"{'hpsearch' if known else os.path.relpath(called)} {command}"
+    if "--storage" in sys.argv[:-1] and "--storage" not in command:
+        url = sys.argv[sys.argv.index("--storage") + 1]
+        words += f" --storage {shlex.quote(url)}"
+    return passwords.hide(words)
+
+
+def note(text: str) -> None:
+    """A line of status; never wrapped, so that a command in it can be pasted."""
+    err.print(passwords.hide(text), soft_wrap=True)
+
+
+def columns(*names: str, right: Sequence[str] = ()) -> Table:
+    """A table with these columns, those in `right` of numbers."""
+    table = _Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(_line(name), justify="right" if name in right else "left",
+                         overflow="fold")  # fmt: skip
+    return table
+
+
+class _Table(Table):
+    """A table in which no text breaks its line: a row that a stranger made up would look true."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """A row: text in one line each."""
+        super().add_row(*map(_line, cells), **options)
+
+
+def _line(cell: Any) -> Any:
+    """Text in one line, before its width is measured; else what it is."""
+    if isinstance(cell, Text):
+        shown = cell.blank_copy(visible(cell.plain, lines=False))
+        return shown if shown.plain != cell.plain else cell
+    return visible(cell, lines=False) if isinstance(cell, str) else cell
+
+
+def indented(lines: Sequence[str]) -> None:
+    """Print lines a step to the right, none of them broken."""
+    for line in lines:
+        out.print(f"  {visible(line, lines=False)}", soft_wrap=True)

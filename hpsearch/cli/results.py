@@ -1,0 +1,223 @@
+"""What a search has come to: its result, its best trial, what a finish found, and what is next."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.columns import Columns
+from rich.table import Table
+
+from hpsearch import passwords, urls
+from hpsearch.cli.console import call, out
+from hpsearch.cli.show import beside, curves, failures, sanity, stages
+from hpsearch.files import free
+from hpsearch.insight import verdicts
+from hpsearch.insight.words import counted, number, setting, span
+from hpsearch.spec.settings import FINAL
+from hpsearch.terminal import visible
+
+if TYPE_CHECKING:
+    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.store.values import Study
+
+__all__ = ["best", "final", "fruitless", "result", "verdict"]
+
+
+def result(snapshot: Snapshot) -> None:
+    """How the search ended, its best trial, and what to do next."""
+    study = snapshot.study
+    counts = ", ".join(
+        f"{snapshot.count(state)} {word}"
+        for state, word in (("COMPLETE", "complete"), ("PRUNED", "pruned"), ("FAIL", "failed"),
+                            ("RUNNING", "under way"))
+        if snapshot.count(state)
+    )  # fmt: skip
+    finish = sum(trial.stage == FINAL for trial in snapshot.trials)
+    of_finish = f", {finish} of them for the finish" if finish else ""
+    out.print(f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials"
+              f"{of_finish} ({counts or 'none'}) in {span(study.active_s)} of work")  # fmt: skip
+    if study.is_out_of_time:
+        out.print(f"its budget of {counted(study.hours or 0, 'hour')} of work is spent")
+    _data(snapshot)
+    sanity(snapshot)
+    stages(snapshot)
+    failures(snapshot)
+    if snapshot.network is None:
+        out.print("no trial completed")
+        curves(snapshot)
+        fruitless(snapshot)
+    else:
+        best(snapshot, snapshot.network)
+    _next_steps([(call(command), meaning) for command, meaning in _next(snapshot)])
+
+
+def _next_steps(steps: Sequence[tuple[str, str]]) -> None:
+    """Commands and what they do, side by side where the terminal has room, else a line each. No
+    command is ever broken, so that it can be pasted."""
+    out.print("next:")
+    width = max(len(command) for command, _ in steps)
+    fits = all(width + len(meaning) + 4 <= out.width for _, meaning in steps)
+    for command, meaning in steps:
+        text = f"  {command:<{width}}  {meaning}" if fits else f"  {meaning}:\n    {command}"
+        out.print(text, soft_wrap=True)
+
+
+def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Commands worth a thought now, and what they do."""
+    study = snapshot.study
+    if study.state in ("paused", "stopped"):
+        yield f"resume {study.name}", "open it again; then run it again"
+    yield f"trials {study.name} --top 10", "the best trials"
+    if study.state == "done" and snapshot.network is not None and snapshot.network.checkpoint:
+        trains = snapshot.spec.train is not None
+        own = f" --code {shlex.quote(_shortest(study.base))}" if study.code and not trains else ""
+        save = f"best {study.name} --save {free(f'{study.name}-net')}{own}"
+        yield save, "keep what it saved" if trains else "save its network"
+    over = study.finish == "done"  # what failed in a finish that has ended is not run again
+    failed = [t for t in snapshot.trials if t.state == "FAIL" and not (over and t.stage == FINAL)]
+    if any(not trial.untrainable for trial in failed) and not study.is_out_of_time:
+        yield f"retry {study.name} --failed", "run failed trials again"
+    yield "dashboard", "curves in a browser"
+    if study.state == "done" and not snapshot.is_whole:
+        yield f"extend {study.name} {_more(study)}", "add trials"
+    tested = snapshot.verdict is not None or study.finish is not None
+    data = snapshot.spec.data
+    if study.state == "done" and snapshot.best and data and data.test and not tested:
+        yield f"final {study.name}", "test the best, once"
+    if study.state == "done" and snapshot.diagnosis is not None:
+        file = free(f"{study.name}-next", ".yaml")
+        yield f"next {study.name} -o {file}", "what to search now"
+    yield f"export {study.name} -o {free(f'{study.name}-trials', '.csv')}", "all trials as a table"
+
+
+def _more(study: Study) -> str:
+    """What to add to the budget: trials where none is left, its hours once more where they are
+    spent."""
+    trials = [] if study.issued < study.tickets else ["--trials 20"]
+    hours = [f"--hours {setting(study.active_s / 3600)}"] if study.is_out_of_time else []
+    return " ".join([*trials, *hours])
+
+
+def best(snapshot: Snapshot, trial: Trial) -> None:
+    """The best trial, and the network that is handed over, `trial`, with all that is known of it.
+
+    A finish hands one over where no trial of the search completed, too.
+    """
+    found = snapshot.best and _trained(snapshot, snapshot.best)
+    out.print(f"best of {snapshot.study.name}: {found or 'no trial of the search completed'}")
+    beside(snapshot)
+    if snapshot.handed is not None and snapshot.verdict is not None:
+        _handed(snapshot, trial, snapshot.verdict)
+    table = Table.grid(padding=(0, 2))
+    for name, value in {**trial.params, **trial.off}.items():
+        table.add_row(f"  {visible(name, lines=False)}", setting(value))
+    if trial.params or trial.off:
+        out.print(table)
+    if trial.parameters is not None:
+        out.print(f"  a network of {trial.parameters:,} parameters")
+    if trial.checkpoint:
+        path = trial.checkpoint
+        if urls.scheme(path) is None:
+            path = _shortest(path)
+        out.print(f"  checkpoint {passwords.hide(path)}", soft_wrap=True)
+    elif trial.unsaved:
+        out.print(f"  its network was not kept: {trial.unsaved}", soft_wrap=True)
+    if trial.metrics:
+        out.print(Columns([f"  {k} {number(v)}" for k, v in trial.metrics.items()]))
+    if word := snapshot.word(trial):
+        out.print(f"  its learning curve: {word}{_judged_by(trial)}")
+    curves(snapshot)
+    if snapshot.verdict is not None:
+        final(snapshot, snapshot.verdict)
+    fruitless(snapshot)
+
+
+def _handed(snapshot: Snapshot, handed: Trial, verdict: Mapping[str, Any]) -> None:
+    """The network that is handed over: its own figures, those of its configuration, and the head of
+    what is its own."""
+    metric, test = snapshot.metric, verdict["test"]
+    own, count = number(verdict["network"][metric]), len(test["values"])
+    out.print(f"network handed over: {_trained(snapshot, handed)}")
+    mean = f"; the mean of the winner's {count} trainings is {number(test['mean'])}"
+    out.print(f"  its own test {metric} {own}{mean if count > 1 else ''}")
+    best = snapshot.best
+    if best is not None and (handed.params, handed.off) != (best.params, best.off):
+        out.print(f"  its configuration is not that of trial {best.number}: trained again, it had "
+                  "the best mean on validation data")  # fmt: skip
+    out.print(f"of trial {handed.number}, the network handed over:")
+
+
+def _judged_by(trial: Trial) -> str:
+    """The losses that the word of a curve is from, where those shown are of an earlier epoch."""
+    losses = [f"{name} {number(trial.last_metrics[name])}" for name in ("train_loss", "loss")
+              if name in trial.last_metrics]  # fmt: skip
+    return f" (after the last epoch: {', '.join(losses)})" if losses else ""
+
+
+def _trained(snapshot: Snapshot, trial: Trial) -> str:
+    """A trial, what it gave on validation data, and after how long."""
+    after = counted(trial.epoch, "epoch")
+    if trial.best_epoch != trial.epoch:
+        after = f"epoch {trial.best_epoch} of {trial.epoch}"
+    where = ", on the test part" if snapshot.spec.on_test else ""
+    whose = "" if snapshot.spec.data is None else "validation "  # own training code knows on what
+    value = f"{whose}{snapshot.metric} {number(trial.value)}{where}"
+    return f"trial {trial.number}, {value} after {after}"
+
+
+def _shortest(path: str) -> str:
+    """A path as it is, or from here."""
+    return min(path, os.path.relpath(path), key=len)
+
+
+def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
+    """What the finish found out about the winner."""
+    direction = snapshot.direction
+    out.print(verdicts.sentence(verdict, direction))
+    out.print(f"trained again and tested, {snapshot.metric} with the 95 % interval of its mean:")
+    table = Table.grid(padding=(0, 2))
+    for name, value in verdicts.figures(verdict, direction):
+        table.add_row(f"  {name}", value)
+    out.print(table)
+    later = sum(t.number > verdict["last_trial"] for t in snapshot.trials)
+    if later and not snapshot.fruitless:
+        again = call(f"final {snapshot.study.name} --again")
+        out.print(f"  trials since this finish: {later}; another one: {again}", soft_wrap=True)
+
+
+def verdict(snapshot: Snapshot) -> None:
+    """What the last finish came to, in a line, where there was one."""
+    if snapshot.verdict is not None:
+        out.print(verdicts.sentence(snapshot.verdict, snapshot.direction))
+    fruitless(snapshot)
+
+
+def fruitless(snapshot: Snapshot) -> None:
+    """That the last finish came to nothing, where it did."""
+    if snapshot.fruitless:
+        again = " --again" if snapshot.verdict is not None else ""
+        step = "another one", f"final {snapshot.study.name}{again}"
+        if snapshot.best is None:  # there is nothing to train again
+            step = "search on first", f"extend {snapshot.study.name} {_more(snapshot.study)}"
+        out.print(f"the finish came to nothing: none of its {snapshot.fruitless} trainings "
+                  f"completed, so the test part was not used; {step[0]}: {call(step[1])}",
+                  soft_wrap=True)  # fmt: skip
+
+
+def _data(snapshot: Snapshot, most: int = 5) -> None:
+    """How the data was split, and what was done to it."""
+    data = snapshot.study.data
+    if data is None:
+        return
+    rows, notes = data["rows"], list(data["notes"])
+    notes[:0] = [f"warning: {line}" for line in data.get("warnings", ())]
+    out.print(f"data: {rows['train']:,} rows to train, {rows['validation']:,} to validate, "
+              f"{rows['test']:,} held out")  # fmt: skip
+    for line in notes[:most]:
+        out.print(f"  {visible(line, lines=False)}")
+    if len(notes) > most:
+        out.print(f"  and {len(notes) - most} more notes: {call(f'status {snapshot.study.name}')} "
+                  "--json")  # fmt: skip
