@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from hpsearch.insight.words import number
 from hpsearch.spec.settings import Direction
 
-__all__ = ["figures", "sentence"]
+__all__ = ["Finding", "figures", "finding", "interval", "sentence"]
+
+Finding = Literal["better", "worse", "no evidence", "too few", "not compared"]
+"""What the winner is beside the default settings."""
 
 Found = Mapping[str, Any]
 """The fields of `final.Verdict`, or of one of its estimates."""
@@ -20,10 +23,12 @@ _FEW_PAIRS = 3
 """With fewer differences Student's interval says next to nothing."""
 
 
-def sentence(verdict: Found, direction: Direction) -> str:
+def sentence(verdict: Found, direction: Direction, *, wide: bool = False) -> str:
     """Whether tuning has helped, and what to do; that a simple answer is as good, if one is; how
-    many trainings that is from, if some are missing."""
-    test = f"Test {verdict['metric']} {number(verdict['test']['mean'])}"
+    many trainings that is from, if some are missing. Where `wide`, the figure comes with its
+    interval."""
+    figure = interval(verdict["test"]) if wide else number(verdict["test"]["mean"])
+    test = f"Test {verdict['metric']} {figure}"
     sentences = [f"{test}{_beside(verdict, direction)}"]
     if simple := _as_good(verdict, direction):
         sentences.append(simple)
@@ -54,23 +59,36 @@ def _beside(verdict: Found, direction: Direction) -> str:
         return ": nothing that was searched beat the default settings; keep the default."
     if difference is None:
         return ": no seed completed for both the winner and the default settings."
-    return f"; default settings {number(default['mean'])}: {_judgement(difference, direction)}."
+    return f"; default settings {number(default['mean'])}: {_judgement(verdict, direction)}."
 
 
-def _judgement(difference: Found, direction: Direction) -> str:
-    gain = _gain(difference, direction)
-    values = set(difference["values"])
+def finding(verdict: Found, direction: Direction) -> Finding:
+    """What the winner is beside the default settings: better or worse only where the interval of
+    the difference says so."""
+    default, difference = verdict["default"], verdict["difference"]
+    if default is None or difference is None:
+        return "not compared"
+    gain, values = _gain(difference, direction), set(difference["values"])
     if values == {0.0}:
-        return "no evidence that tuning helped; keep the default"
+        return "no evidence"
     if len(difference["values"]) < _FEW_PAIRS or len(values) == 1:
+        return "too few"
+    if gain["low"] > 0:
+        return "better"
+    return "worse" if gain["high"] < 0 else "no evidence"
+
+
+def _judgement(verdict: Found, direction: Direction) -> str:
+    gain, found = _gain(verdict["difference"], direction), finding(verdict, direction)
+    if found == "too few":
         much = _short(abs(gain["mean"]))
         seen = "gain" if gain["mean"] > 0 else "loss"
         return f"too few seeds to know whether the {seen} of {much} is real"
-    if gain["low"] > 0:
-        return f"the gain of {_interval(gain, _short)} is more than chance"
-    if gain["high"] < 0:
+    if found == "better":
+        return f"the gain of {interval(gain, _short)} is more than chance"
+    if found == "worse":
         loss = {"mean": -gain["mean"], "low": -gain["high"], "high": -gain["low"]}
-        return f"worse by {_interval(loss, _short)}, which is more than chance; keep the default"
+        return f"worse by {interval(loss, _short)}, which is more than chance; keep the default"
     return "no evidence that tuning helped; keep the default"
 
 
@@ -88,12 +106,12 @@ def figures(verdict: Found, direction: Direction) -> list[tuple[str, str]]:
     default, difference = verdict["default"], verdict["difference"]
     count = len(verdict["validation"]["values"])
     rows = [
-        (f"validation, {count} trainings", _interval(verdict["validation"])),
-        (f"test, {verdict['rows']:,} rows", _interval(verdict["test"])),
+        (f"validation, {count} trainings", interval(verdict["validation"])),
+        (f"test, {verdict['rows']:,} rows", interval(verdict["test"])),
     ]
     if default is not None and difference is not None:
-        rows.append(("test, default settings", _interval(default)))
-        rows.append(("gain over the default", _interval(_gain(difference, direction))))
+        rows.append(("test, default settings", interval(default)))
+        rows.append(("gain over the default", interval(_gain(difference, direction))))
     rows += [
         (f"test, {name}", number(value)) for name, value in (verdict.get("baselines") or {}).items()
     ]
@@ -116,7 +134,7 @@ def _missing(verdict: Found) -> str:
     return f"{completed} of {asked} trainings completed" if asked != completed else ""
 
 
-def _interval(found: Found, shown: Callable[[float], str] = number) -> str:
+def interval(found: Found, shown: Callable[[float], str] = number) -> str:
     """A mean with its 95 % interval."""
     if found["low"] is None:
         return shown(found["mean"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
     from matplotlib.axes import Axes
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "COLOURS", "GREY", "MARKERS", "Format", "figure", "grid", "head", "logarithmic", "rendered",
-    "short", "shown", "whole_numbers",
+    "COLOURS", "GREY", "MARKERS", "Format", "figure", "grid", "head", "inline", "logarithmic",
+    "rendered", "short", "shown", "whole_numbers",
 ]  # fmt: skip
 
 Format = Literal["png", "svg"]
@@ -62,6 +63,30 @@ _STYLE: dict[str, Any] = {
     # The same content gives the same bytes.
     "svg.hashsalt": "hpsearch",
 }
+_THEMED = {"ink": "#0b0c0d", "line": "#0b0c0e", "card": "#0b0c0f"}
+"""Colours that nothing else has: they stand for the variables of the page around a picture."""
+_IN_A_PAGE: dict[str, Any] = {
+    **dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.titlecolor", "axes.edgecolor", "xtick.color",
+         "ytick.color", "legend.labelcolor"),
+        _THEMED["ink"],
+    ),
+    "grid.color": _THEMED["line"],
+    "legend.facecolor": _THEMED["card"],
+    "legend.edgecolor": _THEMED["line"],
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "svg.fonttype": "none",  # letters stay letters: small, and found by a search in the page
+}  # fmt: skip
+_LEFT_OUT = re.compile(
+    r"\A.*?(?=<svg)|<metadata>.*?</metadata>|<style.*?</style>"  # a style would be the whole page's
+    r'| id="[a-z0-9]+_\d+"'  # nothing refers to it, and a page has several pictures
+    r"|(?<=\n)\s+",
+    re.DOTALL | re.IGNORECASE,
+)
+_FAMILY = re.compile(r"font-family: [^;\"]*")
+_SIZE = re.compile(r'width="([\d.]+pt)" height="[\d.]+pt"')
 _MORE_FONTS = (
     "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Micro Hei", "Microsoft YaHei",
     "Hiragino Sans", "Arial Unicode MS",
@@ -70,9 +95,12 @@ _MORE_FONTS = (
 installed."""
 
 
-def rendered(draw: Callable[[Any], Figure], content: Any, format_: Format = "png") -> bytes:
-    """The file of the figure that `draw` makes of `content`."""
-    with _styled():
+def rendered(
+    draw: Callable[[Any], Figure], content: Any, format_: Format = "png",
+    settings: Mapping[str, Any] = {},
+) -> bytes:  # fmt: skip
+    """The file of the figure that `draw` makes of `content`, with more of matplotlib's settings."""
+    with _styled(settings):
         made = draw(content)
         buffer = io.BytesIO()
         about = {"Software": None} if format_ == "png" else {"Date": None, "Creator": "hpsearch"}
@@ -80,8 +108,19 @@ def rendered(draw: Callable[[Any], Figure], content: Any, format_: Format = "png
     return buffer.getvalue()
 
 
+def inline(draw: Callable[[Any], Figure], content: Any) -> str:
+    """The `<svg>` of that figure, to stand in a page of HTML: its ink, lines and ground are the
+    page's CSS variables `--ink`, `--line` and `--card`, so that it is right in the dark, too."""
+    svg = rendered(draw, content, "svg", _IN_A_PAGE).decode()
+    svg = _FAMILY.sub("font-family: inherit", _LEFT_OUT.sub("", svg))
+    svg = _SIZE.sub(r'class="chart" style="width: \1"', svg, count=1)
+    for name, colour in _THEMED.items():
+        svg = svg.replace(colour, f"var(--{name})")
+    return svg
+
+
 @contextmanager
-def _styled() -> Iterator[None]:
+def _styled(more: Mapping[str, Any]) -> Iterator[None]:
     """Inside, matplotlib has our settings, and keeps to itself which fonts it looks for."""
     log = logging.getLogger("matplotlib")
     level = log.level
@@ -95,7 +134,7 @@ def _styled() -> Iterator[None]:
             known = {font.name for font in font_manager.fontManager.ttflist}
             fonts = ["DejaVu Sans", *(name for name in _MORE_FONTS if name in known)]
             ours: dict[Any, Any] = {k: v for k, v in mpl.rcParamsDefault.items() if k != "backend"}
-            ours |= {**_STYLE, "font.family": fonts}
+            ours |= {**_STYLE, **more, "font.family": fonts}
             with mpl.rc_context(ours):
                 yield
     finally:
