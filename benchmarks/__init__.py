@@ -8,9 +8,9 @@
     python -m benchmarks.report
 
 Each runs hpsearch and its peers in turn (A B A B ...) and writes `results/NAME.json`; the last one
-makes docs/performance.md and the README's table of these. `benchmarks.strategy` and
+makes docs/explanation/performance.md and the README's table of these. `benchmarks.strategy` and
 `benchmarks.finish` are about how good a search is, and whether its verdict holds: what they found
-stands in docs/strategy.md.
+stands in docs/explanation/stages.md.
 """
 
 __all__: list[str] = []

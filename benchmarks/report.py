@@ -50,9 +50,9 @@ def made() -> dict[Path, str]:
     speed = {name: _results(cases, _COLUMNS[name]) for name, cases in found.items()}
     tables = {
         ROOT / "README.md": {"benchmarks": _readme_table(found)},
-        ROOT / "docs" / "documents.md": {"lessons": lessons.tables()},
-        ROOT / "docs" / "performance.md": {**speed, "growth": _growth()},
-        ROOT / "docs" / "strategy.md": {
+        ROOT / "docs/explanation/lessons.md": {"lessons": lessons.tables()},
+        ROOT / "docs/explanation/performance.md": {**speed, "growth": _growth()},
+        ROOT / "docs/explanation/stages.md": {
             "strategy": _strategies(), "timed": _timed(), "shares": _shares(), "real": _real(),
             "finish": _finish(),
         },
@@ -289,7 +289,8 @@ def _circumstances(case: Measured) -> str:
 
 
 _IN_README = ("digits, ", "Fashion-MNIST, ", "postgresql, 8 workers; 1600", "hpsearch run ")
-"""How the titles of the cases begin that the README shows; docs/performance.md has all."""
+"""How the titles of the cases begin that the README shows; docs/explanation/performance.md has
+all."""
 
 
 def _readme_table(found: Mapping[str, Sequence[Measured]]) -> str:

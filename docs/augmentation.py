@@ -1,4 +1,4 @@
-"""Draw docs/augmentation.png: what each operation does to a few images.
+"""Draw docs/guides/augmentation.png: what each operation does to a few images.
 
     HPSEARCH_DATA=~/data python docs/augmentation.py
 

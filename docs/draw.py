@@ -1,4 +1,4 @@
-"""Draw docs/pictures from the studies in studies/, with fewer trials: minutes on two cores.
+"""Draw docs/guides/pictures from the studies in studies/, with fewer trials: minutes on two cores.
 
 python docs/draw.py [STUDY ...]
 """
@@ -45,7 +45,7 @@ def main(names: Sequence[str]) -> None:
             for picture in pictures:
                 # The network that is handed over comes first, and of it there are all.
                 first = min(Path(folder, "shown").glob(f"*-{picture}.png"), key=age)
-                small(first, ROOT / "docs" / "pictures" / f"{picture}.png")
+                small(first, ROOT / "docs/guides/pictures" / f"{picture}.png")
 
 
 def hpsearch(*words: str, env: Mapping[str, str]) -> None:

@@ -1,4 +1,5 @@
-"""Write what is made from the code: docs/study-file.md, docs/families, studies/study.schema.json.
+"""Write what is made from the code: docs/reference/study-file.md, docs/reference/families,
+studies/study.schema.json.
 
     python docs/make.py
 
@@ -57,8 +58,9 @@ Settings of the network or of its training by name, each constant or searched:
 | `lr: {min: 1e-4, max: 1e-1, log: true}` | uniform in the exponent |
 | `lr: {min: 1e-4, max: 1e-1, log: true, count: 4}` | as many points, for a grid only |
 | `momentum: {min: 0.8, max: 0.99, when: {optimizer: sgd}}` | exists only there |
-| `batch_size: {min: 16, max: auto}` | up to what fits the device: [checks.md](checks.md) |
-| `lr: {..., default: 1e-3}` | taken where a starting point leaves it open |
+| `batch_size: {min: 16, max: auto}` | up to what fits the device: [Before a
+search](../guides/before-a-search.md) | | `lr: {..., default: 1e-3}` | taken where a starting point
+leaves it open |
 
 Each setting belongs to a group, the most important first: `architecture`, `learning_rate`,
 `batch_size`, `regularization`, `optimizer`. A staged search searches them one after the other, and
@@ -92,10 +94,10 @@ training are taken as done at the start, for the first proposals) or a gigabyte 
 """
 
 SOURCES_BELOW = """\
-`csv` in a study file is the same as `table`, and the same study. [tables.md](tables.md) says how
-tables are read and what becomes of their columns, [images.md](images.md) the same of image files,
-and [sequences.md](sequences.md) what arrays and series are. Installed packages can bring more
-sources: [sources.md](sources.md).
+`csv` in a study file is the same as `table`, and the same study. [Tables](../guides/tables.md) says
+how tables are read and what becomes of their columns, [Images](../guides/images.md) the same of
+image files, and [Series](../guides/series.md) what arrays and series are. Installed packages can
+bring more sources: [Add a source](../guides/add-a-source.md).
 
 Data sets that torchvision downloads are looked for under `data.root`, under the folder that
 `HPSEARCH_DATA` names, and in the user's data folder, and downloaded where they are in none of
@@ -116,7 +118,7 @@ def made() -> dict[Path, str]:
     pages = {family_path(family): "\n".join(family_page(family)) for family in families}
     return {
         **pages,
-        ROOT / "docs" / "study-file.md": "\n".join(study_file(families, tasks)),
+        ROOT / "docs/reference/study-file.md": "\n".join(study_file(families, tasks)),
         ROOT / "studies" / "study.schema.json": f"{json.dumps(found, indent=2)}\n",
     }
 
@@ -145,7 +147,7 @@ def study_file(families: Collection[Family], tasks: Collection[Task]) -> Iterato
         yield f"## {name}\n"
         yield table(("key", "meaning", "default"), keys(found, found["properties"][name]))
     yield "## search.stages\n"
-    yield "A list, in place of hpsearch's own stages; [strategy.md](strategy.md) has an example.\n"
+    yield "Your own list of stages; [Stages](../explanation/stages.md) has an example.\n"
     yield table(("key", "meaning", "default"), keys(found, {"$ref": "#/$defs/StageSpec"}))
     yield "## parameters and start\n"
     yield PARAMETERS
@@ -167,19 +169,19 @@ def study_file(families: Collection[Family], tasks: Collection[Task]) -> Iterato
             for f in families
         ),
     )
-    yield "Installed packages can bring more: [families.md](families.md).\n"
+    yield "Installed packages can bring more: [Add a family](../guides/add-a-family.md).\n"
     yield "## Training\n"
     yield table(("setting", "meaning", "values", "default"), map(row, training(tasks)))
     yield PRECISION
     yield "## Augmentation\n"
-    yield "Of training images, for every network: [augmentation.md](augmentation.md).\n"
+    yield "Of training images, for every network: [Augmentation](../guides/augmentation.md).\n"
     yield table(("setting", "meaning", "values", "default"), map(row, AUGMENTATION))
     yield "## Tasks\n"
     yield table(
         ("task", "what it is", "losses, the usual one first", "settings of its own"),
         map(task_row, tasks),
     )
-    yield "Installed packages can bring more: [tasks.md](tasks.md).\n"
+    yield "Installed packages can bring more: [Add a task](../guides/add-a-task.md).\n"
     yield "## Metrics\n"
     yield table(
         ("metric", "better", "for", "meaning"),
@@ -202,7 +204,7 @@ def task_row(task: Task) -> tuple[str, ...]:
 
 def family_path(family: Family) -> Path:
     """Where the page of a family lies."""
-    return ROOT / "docs" / "families" / f"{family.name}.md"
+    return ROOT / "docs/reference/families" / f"{family.name}.md"
 
 
 def family_page(family: Family) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What guides to better networks say: each lesson run as a study, and what came of it.
 
-`python -m benchmarks.lessons` runs them and writes docs/documents.md.
+`python -m benchmarks.lessons` runs them and writes docs/explanation/lessons.md.
 """
 
 from __future__ import annotations

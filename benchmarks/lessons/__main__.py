@@ -1,4 +1,4 @@
-"""Run the lessons and write docs/documents.md.
+"""Run the lessons and write docs/explanation/lessons.md.
 
     python -m benchmarks.lessons [NAME ...]
 

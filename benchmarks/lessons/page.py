@@ -1,4 +1,4 @@
-"""What docs/documents.md shows of the lessons: a table a guide, and on what they ran."""
+"""What docs/explanation/lessons.md shows of the lessons: a table a guide, and on what they ran."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _table(lessons: Iterable[Lesson], found: Mapping[str, Any]) -> str:
 
 
 def _row(lesson: Lesson, found: Mapping[str, Any]) -> tuple[str, ...]:
-    name = f"[{lesson.name}](../studies/{lesson.name}.yaml)"
+    name = f"[{lesson.name}](../../studies/{lesson.name}.yaml)"
     if lesson.name not in found:
         return name, lesson.claim, f"`{lesson.shown}`", "not measured yet", ""
     record = found[lesson.name]

@@ -186,7 +186,7 @@ def _tell_recipe(f: Figures) -> Told:
         f"guessing has {heart['guess']:.2g}; on the validation part {steps}. On the test part "
         f"{share(f['test'])}{gained}",
         "It shows where the gain comes from. The first step proves that the problem can be "
-        "solved and costs a third of the trials; [recipe.md](recipe.md) says when that is worth "
+        "solved and costs a third of the trials; [The recipe](recipe.md) says when that is worth "
         "it.",
     )
 

@@ -142,7 +142,7 @@ def pictures(
     json_: Json = False,
 ) -> None:  # fmt: skip
     """Draw what a study has to show: learning curves, errors, boundaries, filters ... What is there
-    already is not drawn again; see docs/pictures.md."""
+    already is not drawn again; see docs/guides/pictures.md."""
     from hpsearch.cli import show
     from hpsearch.insight.words import counted
     from hpsearch.pictures.album import Album

@@ -1,8 +1,8 @@
 """Families of networks, a folder each.
 
 `NAME/__init__.py` declares a `FAMILY` and imports no PyTorch; `NAME/network.py` builds the
-networks. A folder is all it takes, here or in a package of your own: docs/families.md says how.
-"""
+networks. A folder is all it takes, here or in a package of your own: docs/guides/add-a-family.md
+says how."""
 
 from hpsearch.spec.conflicts import Rule
 from hpsearch.spec.family import Family

@@ -3,8 +3,8 @@
 Pure functions of what is kept anyway: the study's metric after each epoch, and `train_loss` and
 `loss` after the last one. So shape is judged by the metric, and fit by the last losses. The
 questions are those that Godbole et al., Deep Learning Tuning Playbook (2023), ask of training
-curves; the figures are ours unless a source stands beside them. docs/diagnosis.md has them all.
-"""
+curves; the figures are ours unless a source stands beside them. docs/guides/reading-a-report.md has
+them all."""
 
 from __future__ import annotations
 

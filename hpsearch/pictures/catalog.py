@@ -47,7 +47,7 @@ class Picture:
     """The part of the file's name that says what it is; its module in `hpsearch.pictures` too."""
     title: str
     doc: str
-    """What it shows, and when there is one: a row of docs/pictures.md."""
+    """What it shows, and when there is one: a row of docs/guides/pictures.md."""
     applies: Callable[[Facts], bool]
     """Whether a trial has one."""
     of: Literal["trial", "study"] = "trial"

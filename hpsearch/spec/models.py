@@ -110,14 +110,14 @@ class MetricSpec(Section):
 
 class NetworkSection(Section):
     """The networks that are searched: of a `family`, or of a function of your own, `module:
-    FILE.py:FUNCTION`, beside which other keys are constants for it (docs/own-network.md)."""
+    FILE.py:FUNCTION`, beside which other keys are constants for it (docs/guides/own-module.md)."""
 
     family: FamilyName
     """Family of networks; its settings are what `parameters` can name."""
     weights: Text = NONE
     """What networks begin with, but for their last layer: `none` (drawn weights), `pretrained`
     (those that the makers of a model publish), a file of weights, or a folder that `hpsearch best
-    --save` made (docs/transfer.md). A path is relative to this file."""
+    --save` made (docs/guides/fine-tuning.md). A path is relative to this file."""
 
 
 class StoredNetworkSection(NetworkSection):
@@ -406,4 +406,4 @@ class StudySections(Section):
     the user's data folder."""
     track: SkipValidation[TrackSpec | None] = None
     """MLflow, to which parameters, metrics, pictures and the best network are delivered while the
-    study runs (docs/tracking.md); by default nothing is. `HPSEARCH_MLFLOW` comes before it."""
+    study runs (docs/guides/mlflow.md); by default nothing is. `HPSEARCH_MLFLOW` comes before it."""

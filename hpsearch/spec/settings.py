@@ -285,7 +285,7 @@ PURE = frozenset({"grid", "random", "qmc"})
 LEARNS_AFTER: Mapping[str, int] = MappingProxyType({"bayesian": 3, "tpe": 10, "cmaes": 1})
 """Of every other sampler, ended trials before it looks at them: Optuna's own defaults, but for the
 Gaussian process of `bayesian`. From 3 on, in place of 10, it finds better ones in the next dozen
-(docs/strategy.md)."""
+(docs/explanation/stages.md)."""
 
 SAMPLERS: Mapping[str, str] = MappingProxyType({
     "auto": "a grid where it fits into its stage, else bayesian",

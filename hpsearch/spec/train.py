@@ -47,7 +47,7 @@ class OwnMetric(Section):
 
 class TrainSpec(Section):
     """What trains in place of hpsearch: a function of your own, or any command
-    (docs/own-training.md)."""
+    (docs/guides/own-loop.md)."""
 
     function: Reference | None = None
     """`FILE.py:FUNCTION`, which is called with one argument, the run."""

@@ -2,7 +2,7 @@
 
 `NAME/__init__.py` declares a `TASK` and imports no PyTorch; `NAME/learning.py` has the functions of
 `tasks.learning.Learning`, which do. A folder is all it takes, here or in a package of your own:
-docs/tasks.md says how.
+docs/guides/add-a-task.md says how.
 """
 
 from hpsearch.spec.settings import Setting

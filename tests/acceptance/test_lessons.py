@@ -1,4 +1,5 @@
-"""The lessons of the guides: each runs as a study and shows what docs/documents.md says."""
+"""The lessons of the guides: each runs as a study and shows what docs/explanation/lessons.md
+says."""
 
 from __future__ import annotations
 

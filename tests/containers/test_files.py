@@ -1,4 +1,5 @@
-"""The container files say what docs/containers.md promises. No engine and no cluster is needed."""
+"""The container files say what docs/guides/containers.md promises. No engine and no cluster is
+needed."""
 
 from __future__ import annotations
 

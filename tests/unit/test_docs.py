@@ -57,7 +57,9 @@ def test_each_staged_study_says_what_its_winner_is_compared_with(file: Path) -> 
 
 
 def test_the_map_names_modules_that_exist() -> None:
-    table = (ROOT / "docs/design.md").read_text().split("## Floors")[1].split("\n## ")[0]
+    table = (
+        (ROOT / "docs/explanation/design.md").read_text().split("## Floors")[1].split("\n## ")[0]
+    )
     names = [
         name
         for row in re.findall(r"^\| (`.*?) \|", table, re.M)
@@ -69,13 +71,13 @@ def test_the_map_names_modules_that_exist() -> None:
 
 
 def test_the_page_of_pictures_has_each_of_them_and_shows_small_ones() -> None:
-    page = (ROOT / "docs/pictures.md").read_text()
+    page = (ROOT / "docs/guides/pictures.md").read_text()
     for picture in PICTURES:
         assert f"| {picture.name} | {picture.doc} |" in page
     shown = re.findall(r"\]\((pictures/\w+\.png)\)", page)
     assert len(shown) >= 10
     for name in shown:
-        assert (ROOT / "docs" / name).stat().st_size < 60_000, name
+        assert (ROOT / "docs/guides" / name).stat().st_size < 60_000, name
 
 
 def test_every_module_lists_its_public_names() -> None:

@@ -1,4 +1,4 @@
-"""Anyone who does what docs/families.md says has a family."""
+"""Anyone who does what docs/guides/add-a-family.md says has a family."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpsearch.spec.registry import Registry
 from hpsearch.testing import check_family
 from tests.plugins import write_info
 
-PAGE = (Path(__file__).parents[2] / "docs" / "families.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/guides/add-a-family.md").read_text()
 
 
 def test_the_page_makes_a_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Anyone who does what docs/tasks.md says has a task."""
+"""Anyone who does what docs/guides/add-a-task.md says has a task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hpsearch.tasks.learning import functions_of
 from hpsearch.testing import check_task
 from tests.plugins import write_info
 
-PAGE = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/guides/add-a-task.md").read_text()
 
 
 def test_the_page_makes_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

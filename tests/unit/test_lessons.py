@@ -1,4 +1,4 @@
-"""What docs/documents.md says of lessons is what their figures show."""
+"""What docs/explanation/lessons.md says of lessons is what their figures show."""
 
 from __future__ import annotations
 
