@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from hpsearch.code import is_reference
@@ -12,6 +13,7 @@ from hpsearch.spec.data import data_section
 from hpsearch.spec.document import admit
 from hpsearch.spec.family import COMMAND, FAMILIES, families_for
 from hpsearch.spec.faults import Faults, listed, nearest, show
+from hpsearch.spec.foreign import note_foreign
 from hpsearch.spec.impossible import never
 from hpsearch.spec.keys import Section
 from hpsearch.spec.models import (
@@ -101,6 +103,9 @@ def check(
     if not isinstance(content, dict):
         faults.add((), "a mapping of keys to values", show(content))
         faults.stop(source)
+    if found is None:
+        content = copy.deepcopy(content)  # in which other programs' words become ours
+        note_foreign(content, faults, source)
     explicit = versions.explicit(content)
     content = dict(versions.completed(content, version))
     found = None if found is None else list(found)
@@ -295,6 +300,8 @@ def _drafts(
     faults: Faults,
 ) -> dict[str, Draft]:
     family = FAMILIES[network.family] if network else _meant(content.get("network"))
+    if family and data and _misfit(family, data):  # which is a fault by itself
+        family = None
     task = data.task if data else None
     settings = {
         s.name: s
@@ -302,7 +309,9 @@ def _drafts(
     }
     if found is None:
         found = entries(content.get("parameters", {}), settings, faults)
-    return drafts([*found, *constants], settings, family.name if family else None, faults)
+    # Where the family is none, which is a fault, what is a setting of it is not known.
+    judged = family.name if family and network else None
+    return drafts([*found, *constants], settings, judged, faults)
 
 
 def _meant(network: object) -> Family | None:
@@ -339,6 +348,13 @@ def _check_agreement(
     if network:
         _check_either(network.family, known, faults)
         check_tuned(network.weights, known, faults)
+
+
+def _misfit(family: Family, data: DataSpec) -> bool:
+    """Whether a family cannot be given what the data has, or cannot learn the task."""
+    kind = SOURCES[data.source].kind_of(data)
+    targets = {task.target for task in possible(data.task)}
+    return not targets & family.targets or (kind is not None and kind not in family.takes)
 
 
 def _check_takes(family: str, data: DataSpec, faults: Faults) -> None:
@@ -536,10 +552,10 @@ def _check_epochs(most: int, draft: Draft | None, faults: Faults) -> None:
     ranged = isinstance(draft.domain, Range)
     values = [draft.domain.high] if isinstance(draft.domain, Range) else draft.domain.values
     path = (*draft.path, "max") if ranged else draft.path
-    for value in values:
-        if isinstance(value, (int, float)) and value > most:
-            expected = f"at most budget.epochs ({most})"
-            faults.add(path, expected, show(value), beside=[("budget", "epochs")])
+    over = [value for value in values if isinstance(value, (int, float)) and value > most]
+    if over:
+        expected = f"at most budget.epochs ({most})"
+        faults.add(path, expected, ", ".join(map(show, over)), beside=[("budget", "epochs")])
 
 
 def _check_search(

@@ -23,6 +23,7 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
 )
 
+from hpsearch.spec.dialects import in_text
 from hpsearch.spec.faults import Fault, Faults, dotted, show
 
 if TYPE_CHECKING:
@@ -46,6 +47,19 @@ _HEX = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
+
+
+_YAML = {
+    "found character '\\t' that cannot start any token": ("blanks, as YAML knows no tabs", "a tab"),
+    "expected <block end>, but found '<block mapping start>'": (
+        "a key as far from the margin as those beside it", "another indentation"),
+    "mapping values are not allowed here": (
+        "a key as far left as those beside it, or quotes round a text with a colon",
+        "a colon",
+    ),
+    "could not find expected ':'": ("a colon after a key", "none"),
+}  # fmt: skip
+"""What the parser says of the commonest slips -> what was expected, and what came."""
 
 
 def read(text: str, faults: Faults, option: str | None = None) -> object:
@@ -154,8 +168,11 @@ class _Builder:
             yield from YAML(typ="safe", pure=True).parse(self._text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            problem = error.problem or error.context or ""
-            raise self._unreadable(mark, "YAML", " ".join(problem.split())) from None
+            if mark and (found := in_text(self._text.splitlines()[mark.line : mark.line + 1])):
+                raise self._unreadable(mark, *found) from None
+            problem = " ".join((error.problem or error.context or "").split())
+            expected, got = _YAML.get(problem, ("YAML", problem))
+            raise self._unreadable(mark, expected, got) from None
         except YAMLError as error:  # a character that YAML does not allow
             raise self._unreadable(None, "YAML", str(error).partition("\n")[0]) from None
         except AssertionError as error:  # how ruamel.yaml answers `%YAML 3.0`

@@ -130,6 +130,10 @@ class Faults:
         self.note(fault)
         self._settled.add(path)
 
+    def quiet(self, *paths: Path) -> None:
+        """Say nothing further about these: what is wrong with them has been said."""
+        self._settled.update(paths)
+
     def place(self, path: Path) -> Place | None:
         """The place of `path`, or of the section that it is missing from."""
         for n in range(len(path), -1, -1):
@@ -152,8 +156,10 @@ def dotted(path: Path) -> str:
 
 def nearest(word: object, names: Iterable[str]) -> str | None:
     """The name that `word` is most likely a slip of, if any is near."""
+    names = list(names)
     # Names are short; the comparison takes time with the square of the length.
-    found = difflib.get_close_matches(str(word)[:100], list(names), n=1)
+    found = difflib.get_close_matches(str(word)[:100], names, n=1)
+    found = found or [name for name in names if name.lower() == str(word)[:100].lower()]
     return found[0] if found and found[0] != word else None
 
 

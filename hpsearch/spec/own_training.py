@@ -54,9 +54,10 @@ def own_training(
         faults: What is wrong is noted there.
         code: The folder of the code, in which the function is looked for; None: it is not there.
     """
-    for key in _LEFT_TO_IT:
-        if content.pop(key, None) is not None:
-            faults.add((key,), f"no {key}, as train says what trains", "one", beside=[("train",)])
+    left = [key for key in _LEFT_TO_IT if content.pop(key, None) is not None]
+    if left:
+        expected = f"no {' and no '.join(left)}, as train says what trains"
+        faults.add((left[0],), expected, " and ".join(left), beside=[("train",)])
     train = section(TrainSpec, content.pop("train"), ("train",), faults)
     resources = section(ResourcesSpec, content.pop("resources", {}), ("resources",), faults)
     metric = _metric(content.pop("metric", None), faults)

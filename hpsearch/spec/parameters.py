@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.faults import listed, show
 from hpsearch.spec.settings import GROUPS, Setting, Value
 from hpsearch.spec.space import Choices, Range
@@ -95,6 +96,7 @@ def entries(content: object, settings: Mapping[str, Setting], faults: Faults) ->
         path = (*_TOP, group)
         if group not in GROUPS:
             faults.add_unknown(path, GROUPS)
+            faults.quiet(path)
         if not isinstance(parameters, dict):
             faults.add(path, "parameters by name", show(parameters))
             continue
@@ -133,6 +135,7 @@ def drafts(
     unknown, its own fault is enough, and no other setting is judged.
     """
     known: dict[str, Draft] = {}
+    strange: list[Entry] = []
     for entry in found:
         if entry.name in known:
             first = known[entry.name].entry.group
@@ -143,12 +146,37 @@ def drafts(
             known[entry.name] = Draft(entry, known=False)
         elif entry.name not in settings:
             if family is not None:
-                expected = f"a setting of {family} or of its training"
-                faults.add_unknown(entry.path, settings, expected)
+                strange.append(entry)
             known[entry.name] = Draft(entry, known=False)
         else:
             known[entry.name] = _draft(entry, settings[entry.name], faults)
+    if family is not None:
+        _note_strange(strange, settings, family, faults)
     return known
+
+
+def _note_strange(
+    strange: Sequence[Entry], settings: Mapping[str, Setting], family: str, faults: Faults
+) -> None:
+    """Note what is no setting of the family: those that another one has as one fault."""
+    expected = f"a setting of {family} or of its training"
+    others = FAMILIES.all(installed=False).values()
+    owners = {
+        entry.name: [f.name for f in others if any(s.name == entry.name for s in f.settings)]
+        for entry in strange
+    }
+    theirs = [entry for entry in strange if owners[entry.name]]
+    both = [name for name in owners[theirs[0].name]
+            if all(name in owners[entry.name] for entry in theirs)] if theirs else []  # fmt: skip
+    for entry in strange:
+        if not both or entry not in theirs:
+            faults.add_unknown(entry.path, settings, expected)
+    if both:
+        names = " and ".join(show(entry.name) for entry in theirs)
+        has = "has" if len(both) == 1 else "have"
+        whose = f"{names}, which {' and '.join(both[:3])} {has}"
+        near = (theirs[0].name, settings) if len(theirs) == 1 else None
+        faults.add(theirs[0].path, expected, whose, near=near)
 
 
 def _draft(entry: Entry, setting: Setting, faults: Faults) -> Draft:

@@ -65,6 +65,8 @@ def _note(
     keys = _without_tags(detail["loc"])
     here, value, context = (*path, *keys), detail["input"], detail.get("ctx", {})
     match detail["type"]:
+        case "missing" if here == ("data", "source"):
+            faults.add(here, listed(SOURCES.all()), "nothing")
         case "missing":
             faults.add(here, "a value", "nothing")
         case "extra_forbidden":
@@ -93,6 +95,8 @@ def _note(
             limit = context[key]
             noun = "a whole number" if isinstance(limit, int) else "a number"
             faults.add(here, f"{noun} {words} {limit:.15g}", show(value))
+        case "model_type" if keys_ := _keys_at(keys, model):
+            faults.add(here, f"keys with values: {', '.join(keys_)}", show(value))
         case kind:
             # No other kind comes from the models as they are; pydantic's own words are a net.
             faults.add(here, _EXPECTED.get(kind, detail["msg"]), show(value))
@@ -144,6 +148,12 @@ def _names_beside(keys: Path, model: type[Section]) -> list[str]:
     elif len(keys) > 1:
         model = next(m for m in PrunerSpec.__subclasses__() if _tag(m) == keys[-2])
     return list(model.model_fields)
+
+
+def _keys_at(keys: Path, model: type[Section]) -> list[str]:
+    """The keys of the section itself; none of one below it."""
+    names = [] if keys else list(model.model_fields)
+    return [*names[:8], "..."] if len(names) > 8 else names
 
 
 def _tag(model: type[Section]) -> object:

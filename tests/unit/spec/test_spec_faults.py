@@ -89,7 +89,7 @@ SECTIONS = [
     ("lr: 0.1 #!", "lr", 'got "lr", a setting: it belongs under parameters'),
     ("network: {family: mlp, depth: 3} #!", "network.depth", '"depth", a setting: it belongs'),
     ("search: {sampler: random, batch_size: 8} #!", "search.batch_size", "a setting: it belongs"),
-    ("epochs: 3 #!", "epochs", "expected one of name, data"),
+    ("epochs: 3 #!", "epochs", "expected budget: {epochs: 3}"),
     ("serach: {seed: 1} #!", "serach", "did you mean search?"),
     ("checkpoints: '' #!", "checkpoints", "expected text that is not empty"),
     ("checkpoints: s33://bucket/x #!", "checkpoints", 'got "s33://bucket/x"; did you mean s3?'),
@@ -149,9 +149,9 @@ SECTIONS = [
             ("text: t, text_length: 0", "data.text_length", "at least 1"),
         )
     ),
-    ("data: #!", "data", "expected keys with values; got null"),
-    ("data: [] #!", "data", "expected keys with values; got []"),
-    ("data: {} #!", "data.source", "expected a value; got nothing"),
+    ("data: #!", "data", "expected keys with values: source, "),
+    ("data: [] #!", "data", "...; got []"),
+    ("data: {} #!", "data.source", "expected one of arrays, "),
     ("data: {source: digts} #!", "data.source", "did you mean digits?"),
     (
         "data:\n  source: digits\n  validation: 0 #!",
@@ -298,7 +298,7 @@ SECTIONS = [
     ("final: {seeds: 1} #!", "final.seeds", "at least 2"),
     ("final: {test: 1} #!", "final.test", "expected one of top, seeds"),
     # Search
-    ("search: #!", "search", "expected keys with values; got null"),
+    ("search: #!", "search", "expected keys with values: strategy, "),
     ("search: {strategy: stage} #!", "search.strategy", "did you mean staged?"),
     ("search: {prioriti: [x]} #!", "search.prioriti", "did you mean priority?"),
     ("search: {priority: [learning_rate]} #!", "search.priority", "unless the strategy is staged"),
@@ -528,7 +528,8 @@ STRUCTURE = [
         )
     ),
     ("parameters: #!", "parameters", "by name, or groups of them; got null"),
-    ("parameters: {learning_rate: } #!", "parameters.learning_rate", "parameters by name"),
+    ("parameters: {regularization: } #!", "parameters.regularization", "parameters by name"),
+    ("parameters: {learning_rate: } #!", "parameters.learning_rate", "expected lr; got"),
     ("parameters: {learning_rat: {lr: {values: [1]}}} #!", "parameters.learning_rat", "mean learn"),
     (
         "network: {family: cnn}\nparameters: {architecture: {channels: {min: 1.0, max: 3}}} #!",

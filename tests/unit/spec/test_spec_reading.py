@@ -21,8 +21,8 @@ def only(error):
     ("text", "line", "column", "words"),
     [
         ("a: [1, 2\nb: 3", 2, 2, "expected ',' or ']'"),
-        ("a: 1\n\tb: 2", 2, 1, "'\\t' that cannot start any token"),
-        ("a: 1\n b: 2", 2, 3, "mapping values are not allowed here"),
+        ("a: 1\n\tb: 2", 2, 1, "expected blanks, as YAML knows no tabs; got a tab"),
+        ("a: 1\n b: 2", 2, 3, "expected a key as far left as those beside it"),
         ("name: 'x", 1, 9, "end of stream"),
         ("---\na: 1\n---\nb: 1", 3, 1, "expected one document; got a second one"),
         ("a: *b", 1, 4, "expected an anchor &b before *b; got none"),
