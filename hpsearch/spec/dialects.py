@@ -136,7 +136,7 @@ def _of_mapping(raw: Mapping[str, Any]) -> Translated | None:
         log = True
     named = named or ("int" if all(isinstance(n, int) for n in arguments) else "uniform")
     if named in ("log_uniform", "q_log_uniform", "inv_log_uniform"):  # W&B's have exponents
-        arguments = [math.exp(float(n)) for n in arguments]
+        arguments = [math.exp(float(n or 0.0)) for n in arguments]
     more = {"q": raw.get("q", raw.get("step")), "log": log is True, "inclusive": True}
     return _of_arguments(named, arguments, more)
 
