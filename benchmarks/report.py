@@ -54,8 +54,8 @@ def made() -> dict[Path, str]:
         ROOT / "docs/explanation/performance.md": {**speed, "growth": _growth()},
         ROOT / "docs/explanation/stages.md": {
             "strategy": _strategies(), "timed": _timed(), "shares": _shares(), "real": _real(),
-            "finish": _finish(),
         },
+        ROOT / "docs/explanation/finish.md": {"finish": _finish()},
     }  # fmt: skip
     pages = {path: path.read_text(encoding="utf-8") for path in tables}
     for path, of in tables.items():

@@ -9,6 +9,7 @@ A test fails where they are out of date.
 from __future__ import annotations
 
 import json
+import runpy
 from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -116,9 +117,11 @@ def made() -> dict[Path, str]:
     families, tasks = FAMILIES.all(installed=False).values(), TASKS.all(installed=False).values()
     found = schema(families, tasks, named_sources())
     pages = {family_path(family): "\n".join(family_page(family)) for family in families}
+    page = runpy.run_path(str(ROOT / "docs/commands.py"))["page"]
     return {
         **pages,
         ROOT / "docs/reference/study-file.md": "\n".join(study_file(families, tasks)),
+        ROOT / "docs/reference/commands.md": page(),
         ROOT / "studies" / "study.schema.json": f"{json.dumps(found, indent=2)}\n",
     }
 

@@ -50,7 +50,7 @@ def serve(
         checkpoints: Where checkpoints and pictures lie; None: where each study says.
 
     Raises StudyFileError where others could reach it without a login; HpsearchError where the
-    address cannot be had.
+    address is unavailable.
     """
     address = _resolved(host, port)
     if login is None and not is_loopback(address):

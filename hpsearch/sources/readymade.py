@@ -177,7 +177,7 @@ def _found(source: str, root: Path | None) -> Path:
     except (OSError, RuntimeError, Timeout) as error:
         looked = "".join(f"\n  {folder / SOURCES[source].folder}" for folder in folders)
         raise DataError(
-            f"no {source} data in{looked}\nand it cannot be had now: {line(error)}\n"
+            f"no {source} data in{looked}\nand it cannot be downloaded now: {line(error)}\n"
             f"Put it, unpacked, in one of these folders, name another in data.root or in the "
             f"environment variable HPSEARCH_DATA, or connect to the network for a download"
         ) from error

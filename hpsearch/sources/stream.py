@@ -51,7 +51,7 @@ class Stream:
     ) -> None:
         """
         Args:
-            read: Gives rows of the data as they are stored. DataError where they cannot be had.
+            read: Gives rows of the data as they are stored. DataError where they are unavailable.
             device: Where they go.
             encode: Makes inputs of what is stored, on the device; None: those are inputs.
             portable: Whether `read` can be sent to another process. Where it cannot, rows are read

@@ -114,7 +114,7 @@ def _sign_off(ledger: Ledger, name: str) -> None:
 
 
 def _missing(study: Study) -> str:
-    """Why the weights of a study cannot be had here; "" where all are."""
+    """Why the weights of a study are missing here; "" where all are."""
     try:
         return missing(StudySpec.from_document(study.document), Path(study.base))
     except Exception as error:  # a library of models that cannot be loaded, or a damaged document

@@ -102,3 +102,30 @@ def test_every_error_has_a_code_with_a_meaning_and_stands_in_the_tree() -> None:
     for cls in classes:
         assert cls.exit_code in EXIT_CODES
         assert cls.__name__ in (module.__doc__ or "") or cls.__module__ != module.__name__
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda page: page.name)
+def test_links_of_pages_beside_the_site_lead_somewhere(page: Path) -> None:
+    """Those within docs/ are checked where the site is built."""
+    for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)\s]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def _examples() -> list[tuple[str, str]]:
+    """(Page, study file) of each study that a page shows as a whole."""
+    blocks = (
+        (page.relative_to(ROOT).as_posix(), block)
+        for page in (ROOT / "docs").rglob("*.md")
+        for block in re.findall(r"```yaml\n(name:.*?)```", page.read_text(), re.S)
+    )
+    # Families and tasks of packages that are not installed have tests of their own.
+    return sorted(b for b in blocks if "{family: highway}" not in b[1] and "quantile" not in b[1])
+
+
+@pytest.mark.parametrize(("page", "study"), _examples())
+def test_each_study_that_a_page_shows_is_one(page: str, study: str, tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text("def build(problem, width=64, depth=2, dropout=0.1): ...\n")
+    (tmp_path / "train.py").write_text("def train(run): ...\n")
+    file = tmp_path / "study.yaml"
+    file.write_text(study)
+    assert load(file).name
