@@ -29,7 +29,7 @@ EVERYWHERE = {
     "heed(s|ed)?": "act on",
     "amiss": "wrong",
     "mend(s|ed|ing)?": "fix",
-    "be had": "unavailable",
+    "(to|cannot) be had": "unavailable",
     "of another patience": "with a different minimum resource",
     "are borne|bears?": "tolerate",
     "test part has been looked at": "the test part has been used",
