@@ -28,6 +28,7 @@ from hpsearch.cli import (
     logs,
     planning,
     ranging,
+    reporting,
     system,
     tell,
 )
@@ -88,6 +89,8 @@ app.command(rich_help_panel=LOOK)(inspect.trials)
 app.command(rich_help_panel=LOOK)(inspect.best)
 app.command(rich_help_panel=LOOK)(logs.logs)
 app.command(rich_help_panel=LOOK)(handover.predict)
+app.command(rich_help_panel=LOOK)(reporting.report)
+app.command(rich_help_panel=LOOK)(reporting.compare)
 app.command(rich_help_panel=LOOK)(inspect.export)
 app.command("next", rich_help_panel=LOOK)(insight.next_)
 app.command(rich_help_panel=LOOK)(insight.importance)

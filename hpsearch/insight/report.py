@@ -474,9 +474,11 @@ class Reader:
         )
 
     def _spent_s(self, study: Study) -> dict[int, float]:
-        """Seconds of training of each trial by its number, of a study that follows the recipe."""
-        if self._spec.search.strategy != RECIPE:
-            return {}
+        """The same of a study that follows the recipe; of others nobody asks in each snapshot."""
+        return self.trained_s(study) if self._spec.search.strategy == RECIPE else {}
+
+    def trained_s(self, study: Study) -> dict[int, float]:
+        """Seconds of training of each trial by its number."""
         numbers = {trial._trial_id: trial.number for trial in self._mirror.trials()}
         found = self._ledger.trained_s(study.study_id)
         return {numbers[key]: seconds for key, seconds in found.items() if key in numbers}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from hpsearch.pictures.subject import Subject
+    from hpsearch.pictures.plotted import Plotted
 
 __all__ = ["Confusion", "draw", "gather"]
 
@@ -32,7 +32,7 @@ class Confusion:
     """A row for each true class, a column for each predicted one."""
 
 
-def gather(subject: Subject) -> Confusion | None:
+def gather(subject: Plotted) -> Confusion | None:
     """The matrix that was kept on the trial; None where there is none."""
     kept = subject.trial.details.get("confusion")
     if kept is None or len(kept) != len(subject.classes):

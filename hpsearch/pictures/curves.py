@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from hpsearch.pictures.subject import Subject
+    from hpsearch.pictures.plotted import Plotted
 
 __all__ = ["Curves", "draw", "gather"]
 
@@ -40,7 +40,7 @@ class Curves:
     """The epoch that counts."""
 
 
-def gather(subject: Subject) -> Curves | None:
+def gather(subject: Plotted) -> Curves | None:
     """The curves of a trial; None where it has fewer than two epochs."""
     trial, metric = subject.trial, subject.metric
     if len(trial.curve) < 2:

@@ -132,6 +132,7 @@ def of_study(snapshot: Snapshot) -> Facts:
     said = {
         "state": study.state, "trials": f"{study.ended} of {study.tickets}", **counts,
         "digest": study.digest, "searched": ", ".join(p.name for p in spec.space),
+        "best_trial": snapshot.best and snapshot.best.number,
         "mlflow.note.content": _note(snapshot),
     }  # fmt: skip
     begun = [trial.started for trial in snapshot.trials if trial.started is not None]

@@ -13,6 +13,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.api.submit import submit
+from hpsearch.runner.epoch import Epoch
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec, load
 from hpsearch.stages import outline
@@ -45,6 +46,8 @@ class Player:
         self.result = result
         self.luck = 0.0
         """What each training of a finish has more than its configuration had in the search."""
+        self.reports = False
+        """Whether each trial that completes has an epoch."""
         self.mirror = Mirror(self.ledger.database, self.study.study_id, "s", self.spec.direction)
         self.search = Search(self.spec, self.mirror)
         self.staging = Staging(self.ledger, self.study, self.spec, self.search, self.mirror)
@@ -101,7 +104,10 @@ class Player:
         value = self.value(trial.params) if state is TrialState.COMPLETE else None
         if value is not None and trial.user_attrs["stage"] == "final":
             value += self.luck
-        assert not self.ledger.record([Write(lease, begun[0], ending=Ending(state, value))])
+        epoch = [Epoch(1, value, {self.spec.metric: value}, 0.1)] if value is not None else []
+        ending = Ending(state, value)
+        reports = epoch if self.reports else ()
+        assert not self.ledger.record([Write(lease, begun[0], reports=reports, ending=ending)])
         self.mirror.end(begun[0], state, value)
 
     def value(self, params: Mapping[str, Any]) -> float:

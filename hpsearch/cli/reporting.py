@@ -1,0 +1,139 @@
+"""report, compare: a study as a page that anyone can open, and several studies side by side."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpsearch import files
+from hpsearch.cli.options import (
+    Checkpoints,
+    Force,
+    Json,
+    Name,
+    Storage,
+    named_checkpoints,
+    open_ledger,
+    print_json,
+    reads,
+)
+from hpsearch.errors import StudyFileError
+from hpsearch.terminal import echo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hpsearch.reports.comparing import Comparison
+    from hpsearch.store.ledger import Ledger
+
+__all__ = ["compare", "report"]
+
+_ODD = re.compile(r"[^\w.\-]+")
+_LONGEST = 100
+
+
+@reads
+def report(
+    name: Name,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Page to write.",
+                     show_default="STUDY.html"),
+    ] = None,
+    force: Force = False,
+    storage: Storage = None,
+    checkpoints: Checkpoints = None,
+    json_: Json = False,
+) -> None:  # fmt: skip
+    """Write a study's report: one HTML file that opens anywhere, offline, and prints. With --json
+    its main facts are printed, and a page is written only where -o names one."""
+    from hpsearch.cli import show
+    from hpsearch.reports.page import report
+
+    ledger = open_ledger(storage)
+    found = report(ledger, name, checkpoints, show.note)
+    if json_:
+        print_json(found.facts)
+    if output is not None or not json_:
+        _write(ledger, output or Path(_file(name)), lambda: found.html, force=force)
+    found.snapshot.complain()
+
+
+@reads
+def compare(
+    names: Annotated[
+        list[str], typer.Argument(metavar="STUDY...", help="Two or more studies.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Page to write as well.",
+                     show_default="none"),
+    ] = None,
+    force: Force = False,
+    storage: Storage = None,
+    json_: Json = False,
+) -> None:  # fmt: skip
+    """Put studies side by side: what each has come to, what it took, and whether a difference is
+    real; others are set beside the first."""
+    from hpsearch.reports.compare_page import html
+    from hpsearch.reports.comparing import comparison
+
+    if len(set(names)) < 2:
+        raise StudyFileError("name two studies or more to compare; hpsearch status lists them")
+    ledger = open_ledger(storage)
+    found = comparison(ledger, names)
+    if json_:
+        print_json(found.facts)
+    else:
+        _compared(found)
+    if output is not None:
+        _write(ledger, output, lambda: html(found), force=force)
+
+
+_MOST_BESIDE = 4
+"""Studies whose winners fit beside each other in 80 columns."""
+
+
+def _compared(found: Comparison) -> None:
+    from hpsearch.cli.show import columns, out
+    from hpsearch.insight.words import span
+
+    numbers = ("best", "trials", "epochs", "time")
+    table = columns("study", "metric", "best", "test, 95 %", "trials", "epochs", "time",
+                    right=numbers)  # fmt: skip
+    for side in found.sides:
+        spent = side.spent
+        took = f"{spent.ended}/{spent.tickets}", str(spent.epochs), span(spent.work_s)
+        table.add_row(side.name, side.snapshot.metric, side.best_words, side.test_words, *took)
+    out.print(table)
+    if len(found.sides) <= _MOST_BESIDE:
+        beside = columns("winner", *(side.name for side in found.sides))
+        for row in found.parameters:
+            beside.add_row(*row)
+        out.print(beside)
+    for side in found.sides:
+        said = side.answer
+        out.print(f"{side.name}: {'. '.join([said.headline.rstrip('.'), *said.sentences[:1]])}")
+    for pair in found.pairs:
+        out.print(f"{pair.sentence(found.sides[0].snapshot.metric)}")
+    for note in found.notes:
+        out.print(note)
+
+
+def _write(ledger: Ledger, path: Path, made: Callable[[], str], *, force: bool) -> None:
+    """Write a page, which is made only where it may be written."""
+    from hpsearch.checkpoints.places import owner
+
+    whose = owner(ledger.database, ledger.studies(), named_checkpoints())
+    with files.written(path, whose, force=force) as stream:
+        stream.write(made())
+    if str(path) != "-":
+        echo(f"written to {path}: open it in a browser", err=True)
+
+
+def _file(name: str) -> str:
+    """The name of a study's page."""
+    return f"{_ODD.sub('-', name).strip('-.')[:_LONGEST] or 'study'}.html"

@@ -1,0 +1,296 @@
+"""The pictures of a report that no trial has of its own: the course of the search, its learning
+curves, and the metric along each parameter. Plain values in, a figure out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.pictures.canvas import COLOURS, GREY, figure, logarithmic, short, whole_numbers
+from hpsearch.spec.settings import FINAL
+from hpsearch.spec.space import Choices, Range, label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.spec.space import Parameter
+
+__all__ = [
+    "Course", "Curves", "Slice", "Slices", "course", "curves", "draw_course", "draw_curves",
+    "draw_slices", "slices",
+]  # fmt: skip
+
+_MANY = 800
+"""Points above which they are drawn as pixels: a page of 10,000 trials stays small."""
+_MOST_SLICES = 12
+_COLUMNS = 3
+_TOP = 5
+_OTHERS = 60
+"""Learning curves that are drawn beside those of the best trials."""
+_DECADES = 2.0
+_Points = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Course:
+    """The course of a search: (trial number, value) of each trial by how it ended."""
+
+    metric: str
+    rising: bool
+    """Whether more is better."""
+    complete: _Points
+    pruned: _Points
+    """With the value of their last epoch."""
+    final: _Points
+    """Trainings of a finish."""
+    best: _Points
+    """The best value so far, by the trials that completed."""
+    stages: tuple[tuple[int, str], ...]
+    """The first trial of each stage, where there are several."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Learning curves: (epoch, value) of the best trials, and of others behind them."""
+
+    metric: str
+    best: tuple[tuple[str, _Points], ...]
+    others: tuple[_Points, ...]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The metric along one parameter."""
+
+    name: str
+    points: _Points
+    """(value, metric); of a choice the place of the value among its choices."""
+    choices: tuple[str, ...]
+    log: bool
+    best: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Slices:
+    """The metric along each of a few parameters."""
+
+    metric: str
+    rising: bool
+    slices: tuple[Slice, ...]
+
+
+# --- the course of the search -------------------------------------------------------------------
+
+
+def course(snapshot: Snapshot) -> Course | None:
+    """The course of a study's search; None where no trial has a value."""
+    sign = 1 if snapshot.direction == "maximize" else -1
+    by_kind: dict[str, list[tuple[float, float]]] = {"COMPLETE": [], "PRUNED": [], FINAL: []}
+    best: list[tuple[float, float]] = []
+    for trial in snapshot.trials:
+        kind = FINAL if trial.stage == FINAL else trial.state
+        if kind not in by_kind or trial.value is None or not math.isfinite(trial.value):
+            continue
+        by_kind[kind].append((trial.number, trial.value))
+        ahead = not best or sign * trial.value > sign * best[-1][1]
+        if kind == "COMPLETE" and ahead:
+            best.append((trial.number, trial.value))
+    if not any(by_kind.values()):
+        return None
+    return Course(
+        snapshot.metric, sign > 0, tuple(by_kind["COMPLETE"]), tuple(by_kind["PRUNED"]),
+        tuple(by_kind[FINAL]), tuple(best), _begun(snapshot),
+    )  # fmt: skip
+
+
+def _begun(snapshot: Snapshot) -> tuple[tuple[int, str], ...]:
+    first: dict[str, int] = {}
+    for trial in snapshot.trials:
+        first.setdefault(trial.stage, trial.number)
+    return tuple((number, name) for name, number in first.items()) if len(first) > 1 else ()
+
+
+def draw_course(content: Course) -> Figure:
+    """A point a trial, and the best so far as a line."""
+    made, (axes,) = figure("", 8.4, 3.2)
+    many = len(content.complete) + len(content.pruned) > _MANY
+    size = 4 if many else 14
+    kinds = [
+        ("pruned", content.pruned, "x", GREY, size),
+        ("complete", content.complete, "o", COLOURS[0], size),
+        ("trained again for the finish", content.final, "D", COLOURS[3], 22),
+    ]
+    for name, points, marker, colour, area in kinds:
+        if points:
+            axes.scatter(*zip(*points, strict=True), s=area, marker=marker, color=colour,
+                         label=name, linewidths=0.8, alpha=0.75, rasterized=many)  # fmt: skip
+    if content.best:
+        last = max(p[0] for p in (*content.complete, *content.pruned))
+        steps = [*content.best, (last, content.best[-1][1])]
+        axes.step(*zip(*steps, strict=True), where="post", color=COLOURS[1], linewidth=1.6,
+                  label="best so far")  # fmt: skip
+    judged = content.complete or content.final or content.pruned
+    outside = _limit(axes, [v for _, v in judged], rising=content.rising)
+    for number, name in content.stages:
+        axes.axvline(number - 0.5, color=GREY, linewidth=0.6, linestyle=":")
+        axes.annotate(short(name, 16), (number, 1.0), xycoords=("data", "axes fraction"),
+                      fontsize=7, rotation=90, va="top", ha="left", color=GREY)  # fmt: skip
+    axes.set(xlabel=f"trial{_beyond(outside)}", ylabel=short(content.metric, 30))
+    whole_numbers(axes.xaxis)
+    axes.legend(loc="best", ncols=2)
+    return made
+
+
+def _limit(axes: Axes, values: Sequence[float], *, rising: bool) -> int:
+    """Show the better part of the values whole, and of the worse what lies within reach of it; how
+    many are outside then."""
+    ordered = sorted(values, reverse=rising)
+    best, middle, worst = ordered[0], ordered[len(ordered) // 2], ordered[-1]
+    reach = 4 * abs(middle - best)
+    if not rising and min(values) > 0 and math.log10(max(values) / min(values)) >= _DECADES:
+        axes.set_yscale("log")
+        logarithmic(axes.yaxis)
+        return 0
+    if reach == 0 or abs(worst - best) <= 1.5 * reach:
+        return 0
+    towards = math.copysign(reach, worst - best)
+    far, near = best + towards, best - 0.05 * towards
+    axes.set_ylim(min(far, near), max(far, near))
+    return sum(abs(value - best) > reach for value in values)
+
+
+def _beyond(outside: int) -> str:
+    return f" ({outside:,} worse ones are outside the picture)" if outside else ""
+
+
+# --- learning curves ----------------------------------------------------------------------------
+
+
+def curves(snapshot: Snapshot) -> Curves | None:
+    """The learning curves of the best trials, or while none has completed of those that have one;
+    None where no trial has two epochs."""
+    with_curve = [trial for trial in snapshot.trials if len(trial.curve) > 1]
+    if not with_curve:
+        return None
+    top = [trial for trial in snapshot.searched if len(trial.curve) > 1][:_TOP]
+    numbers = {trial.number for trial in top}
+    rest = [trial for trial in with_curve if trial.number not in numbers]
+    every = rest[:: max(-(-len(rest) // _OTHERS), 1)]
+    best = tuple((f"trial {t.number}", _points(t)) for t in top)
+    return Curves(snapshot.metric, best, tuple(map(_points, every)))
+
+
+def _points(trial: Trial) -> _Points:
+    return tuple((epoch, value) for epoch, value in trial.curve.items() if math.isfinite(value))
+
+
+def draw_curves(content: Curves) -> Figure:
+    """The best in colours, the others thin behind them."""
+    made, (axes,) = figure("", 8.4, 3.2)
+    for at, points in enumerate(curve for curve in content.others if curve):
+        axes.plot(*zip(*points, strict=True), color=GREY, linewidth=0.6, alpha=0.5,
+                  label=None if at else "other trials")  # fmt: skip
+    for at, (name, points) in reversed(list(enumerate(content.best))):
+        axes.plot(*zip(*points, strict=True), color=COLOURS[at], linewidth=1.6, label=name)
+    drawn = content.best or tuple(("", points) for points in content.others)
+    ends = [value for _, points in drawn for _, value in points]
+    others = [points[-1][1] for points in content.others if points]
+    _room(axes, [*ends, *others])
+    axes.set(xlabel="epoch", ylabel=short(content.metric, 30))
+    whole_numbers(axes.xaxis)
+    axes.legend(loc="best")
+    return made
+
+
+def _room(axes: Axes, values: Sequence[float]) -> None:
+    """Room for these values but for the far ends: a curve that blows up leaves the picture."""
+    ordered = sorted(values)
+    low, high = ordered[len(ordered) // 50], ordered[-1 - len(ordered) // 50]
+    spare = 0.05 * (high - low)
+    if spare > 0:
+        axes.set_ylim(low - spare, high + spare)
+
+
+# --- slices -------------------------------------------------------------------------------------
+
+
+def slices(snapshot: Snapshot, order: Sequence[str]) -> Slices | None:
+    """The metric along the first of these parameters; None where fewer than two trials of the
+    search have completed."""
+    trials = [t for t in snapshot.searched if t.value is not None and math.isfinite(t.value)]
+    if len(trials) < 2:
+        return None
+    by_name = {parameter.name: parameter for parameter in snapshot.spec.space}
+    chosen = [by_name[name] for name in order if name in by_name][:_MOST_SLICES]
+    found = [_slice(parameter, trials) for parameter in chosen]
+    return Slices(
+        snapshot.metric, snapshot.direction == "maximize", tuple(s for s in found if s.points)
+    )  # fmt: skip
+
+
+def _slice(parameter: Parameter, trials: Sequence[Trial]) -> Slice:
+    """One parameter; the best trial is the first."""
+    domain, name = parameter.domain, parameter.name
+    choices = tuple(str(label(v)) for v in domain.values) if isinstance(domain, Choices) else ()
+    points = []
+    for trial in trials:
+        at = _place(trial.params.get(name), choices)
+        if at is not None and trial.value is not None:
+            points.append((at, trial.value))
+    first = _place(trials[0].params.get(name), choices)
+    best = None if first is None or trials[0].value is None else (first, trials[0].value)
+    log = isinstance(domain, Range) and domain.log and all(x > 0 for x, _ in points)
+    return Slice(name, tuple(points), choices, log, best)
+
+
+def _place(value: Any, choices: Sequence[str]) -> float | None:
+    if choices:
+        return float(choices.index(str(value))) if str(value) in choices else None
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+def draw_slices(content: Slices) -> Figure:
+    """A panel a parameter, on one scale of the metric."""
+    count = len(content.slices)
+    columns = min(count, _COLUMNS)
+    rows = -(-count // columns)
+    made, panels = figure("", 2.8 * columns, 2.3 * rows, rows, columns, sharey=True)
+    many = sum(len(one.points) for one in content.slices) > _MANY
+    for axes, one in zip(panels, content.slices, strict=False):
+        _panel(axes, one, many=many)
+    for axes in panels[count:]:
+        axes.set_visible(False)
+    values = [value for one in content.slices for _, value in one.points]
+    _limit(panels[0], values, rising=content.rising)
+    for row in range(rows):
+        panels[row * columns].set_ylabel(short(content.metric, 20))
+    return made
+
+
+def _panel(axes: Axes, content: Slice, *, many: bool) -> None:
+    shifts = _shifts(len(content.points)) if content.choices else [0.0] * len(content.points)
+    axes.scatter(
+        [x + shift for (x, _), shift in zip(content.points, shifts, strict=True)],
+        [y for _, y in content.points], s=4 if many else 12, color=COLOURS[0], alpha=0.5,
+        linewidths=0, rasterized=many,
+    )  # fmt: skip
+    if content.best is not None:
+        axes.scatter(*content.best, s=60, facecolors="none", edgecolors=COLOURS[1], linewidths=1.6)
+    if content.choices:
+        names = [short(choice, 10) for choice in content.choices]
+        step = -(-len(names) // 6)
+        axes.set_xticks(range(0, len(names), step), names[::step])
+        axes.set_xlim(-0.6, len(names) - 0.4)
+    elif content.log:
+        axes.set_xscale("log")
+        logarithmic(axes.xaxis)
+    axes.set_xlabel(short(content.name, 26))
+
+
+def _shifts(count: int) -> list[float]:
+    """Small steps aside, so that points of one choice do not hide each other; the same again."""
+    return [0.3 * math.sin(2.4 * at) for at in range(count)]

@@ -1,0 +1,202 @@
+"""A study's report: one HTML file that opens anywhere, offline, and prints.
+
+What it shows comes from the study's database and from the pictures that lie beside its checkpoints;
+no network is loaded and no data is read.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.errors import CheckpointError, DamagedError, NotFoundError
+from hpsearch.insight.importance import Importance, measure
+from hpsearch.insight.report import Reader, Snapshot
+from hpsearch.pictures import confusion, curves, importance
+from hpsearch.pictures.canvas import inline
+from hpsearch.pictures.gallery import Gallery
+from hpsearch.reports import charts, sections
+from hpsearch.reports.answer import answer
+from hpsearch.reports.facts import facts
+from hpsearch.reports.layout import laid_out
+from hpsearch.reports.lines import HEIGHT, parallel
+from hpsearch.reports.spent import Spent, spent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpsearch.insight.report import Trial
+    from hpsearch.store.ledger import Ledger
+    from hpsearch.store.values import TimedEpoch
+
+__all__ = ["Report", "report"]
+
+_DRAWN_HERE = ("curves", "confusion", "importance")
+"""Pictures that are drawn into the page itself."""
+_MOST_BYTES = 4 << 20
+"""Pictures that are taken into the page, all together."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A study's report."""
+
+    snapshot: Snapshot
+    facts: Mapping[str, Any]
+    """What every page carries for programs, as plain values."""
+    _context: Callable[[], Mapping[str, Any]]
+
+    @property
+    def html(self) -> str:
+        """The page, drawn when it is asked for."""
+        return laid_out("report", self.facts, self._context())
+
+
+def report(
+    ledger: Ledger, name: str, checkpoints: str | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Report:  # fmt: skip
+    """The report of a study, whatever it has come to so far.
+
+    Args:
+        ledger: Where the study is.
+        name: Its name.
+        checkpoints: Where checkpoints lie, if an option or the environment says so.
+        tell: Hears what takes seconds.
+
+    Raises NotFoundError where there is no such study.
+    """
+    reader = Reader(ledger, name)
+    snapshot = reader.snapshot()
+    took = spent(snapshot, reader.trained_s(snapshot.study))
+    found = facts(snapshot, took)
+    page = _Page(ledger, snapshot, took, checkpoints, tell)
+    return Report(snapshot, found, page.context)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A trial as the pictures of trials take it, without its network."""
+
+    title: str
+    metric: str
+    trial: Trial
+    curve: Sequence[TimedEpoch] | None
+    classes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Page:
+    """All that a page shows of one study."""
+
+    ledger: Ledger
+    snapshot: Snapshot
+    spent: Spent
+    checkpoints: str | None
+    tell: Callable[[str], None] | None
+
+    def context(self) -> dict[str, Any]:
+        """By the names of the template."""
+        snapshot = self.snapshot
+        measured, unmeasured = self._importance()
+        names = list(snapshot.spec.space.names)
+        if measured is not None:
+            names = [share.name for share in measured.parameters]
+        return {
+            "name": snapshot.study.name,
+            "state": snapshot.study.state,
+            "subtitle": sections.subtitle(snapshot),
+            "answer": answer(snapshot),
+            "figures": sections.figures(snapshot, self.spent),
+            "metric": snapshot.metric,
+            "stages": sections.stages(snapshot),
+            "recipe": sections.recipe(snapshot),
+            "verdict": sections.verdict(snapshot),
+            "budget": list(sections.budget(snapshot, self.spent)),
+            "data": sections.data(snapshot),
+            "failures": sections.failures(snapshot),
+            "trials": sections.trials(snapshot),
+            "damaged": snapshot.damaged[:10],
+            "reproduction": sections.reproduction(snapshot),
+            "database": self.ledger.database.name,
+            "written": f"{datetime.now():%Y-%m-%d %H:%M}",
+            "importance": measured,
+            "unmeasured": unmeasured,
+            "lines": parallel(snapshot, names),
+            "height": HEIGHT,
+            **self._winner(),
+            **self._charts(names, measured),
+            **self._pictures(),
+        }
+
+    def _winner(self) -> dict[str, Any]:
+        """The network that the study hands over; nothing of it where there is none."""
+        snapshot, trial = self.snapshot, self.snapshot.network
+        if trial is None:
+            return {"winner": None}
+        return {
+            "winner": trial,
+            "chosen": sections.chosen(snapshot, trial),
+            "metrics": sections.metrics(snapshot, trial),
+            "notes": list(sections.notes(snapshot, trial)),
+            "tables": list(sections.tables(snapshot, trial)),
+        }
+
+    def _importance(self) -> tuple[Importance | None, str]:
+        """What has mattered, or why that cannot be told."""
+        try:
+            return measure(self.ledger, self.snapshot.study.name, self.tell), ""
+        except NotFoundError as error:
+            return None, str(error)
+
+    def _charts(self, names: Sequence[str], measured: Importance | None) -> dict[str, str]:
+        """The pictures that are drawn into the page; "" where there is nothing to draw."""
+        snapshot = self.snapshot
+        title = snapshot.study.name
+        shares = None if measured is None else importance.content_of(title, measured)
+        winner, matrix = self._of_winner()
+        drawn: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+            "course": (charts.course(snapshot), charts.draw_course),
+            "curves": (charts.curves(snapshot), charts.draw_curves),
+            "slices": (charts.slices(snapshot, names), charts.draw_slices),
+            "shares": (shares, importance.draw),
+            "winner_curves": (winner, curves.draw),
+            "matrix": (matrix, confusion.draw),
+        }
+        return {key: "" if content is None else inline(draw, content)
+                for key, (content, draw) in drawn.items()}  # fmt: skip
+
+    def _of_winner(self) -> tuple[curves.Curves | None, confusion.Confusion | None]:
+        """Learning curves and confusion matrix of the network that is handed over."""
+        snapshot, trial = self.snapshot, self.snapshot.network
+        if trial is None:
+            return None, None
+        courses = self.ledger.courses(snapshot.study.study_id, {trial.number: 0})
+        subject = _Subject(
+            f"{snapshot.study.name}, trial {trial.number}", snapshot.metric, trial,
+            courses[trial.number] or None, snapshot.classes,
+        )  # fmt: skip
+        return curves.gather(subject), confusion.gather(subject)
+
+    def _pictures(self) -> dict[str, Any]:
+        """Pictures of the network that lie beside the checkpoints, and a note where there is none
+        or not all of them."""
+        found, size, note = [], 0, ""
+        try:
+            gallery = Gallery.of(self.ledger, self.snapshot.study, self.checkpoints)
+            for kept in gallery.kept():
+                if kept.picture in _DRAWN_HERE:
+                    continue
+                png = gallery.content(kept)
+                size += len(png)
+                if size > _MOST_BYTES:
+                    note = "There are more pictures than a page of this size has room for."
+                    break
+                uri = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+                found.append((kept.title, uri))
+        except (CheckpointError, DamagedError) as error:
+            note = f"The pictures of its networks cannot be reached from here: {error}"
+        return {"pictures": found, "pictures_note": note}

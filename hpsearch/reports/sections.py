@@ -1,0 +1,337 @@
+"""What a report shows beside its pictures: rows of tables and lines of text, in the order of the
+page. Pure functions of a snapshot."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from hpsearch._version import __version__
+from hpsearch.insight import recipe_words, remarks, verdicts
+from hpsearch.insight.words import counted, number, setting, span
+from hpsearch.reports.answer import measured_on
+from hpsearch.spec import write
+from hpsearch.spec.registry import named
+from hpsearch.spec.settings import FINAL
+from hpsearch.spec.source import SOURCES
+from hpsearch.spec.space import Choices, label
+
+if TYPE_CHECKING:
+    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.reports.spent import Spent
+    from hpsearch.spec.space import Parameter
+
+__all__ = [
+    "Chosen", "Figure", "Row", "Stage", "budget", "chosen", "data", "failures", "figures",
+    "metrics", "notes", "recipe", "reproduction", "stages", "subtitle", "tables", "trials",
+    "verdict",
+]  # fmt: skip
+
+_TOP = 25
+_MOST_REASONS = 10
+_LONGEST_REASON = 1_000
+_LONGEST_RANGE = 80
+
+Row = tuple[str, ...]
+"""The cells of one row of a table."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One large number with what it is."""
+
+    value: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One parameter of the network that the study hands over."""
+
+    name: str
+    value: str
+    exact: str
+    """The value with all its digits."""
+    searched: str
+    default: str
+    group: str
+    edge: bool
+    """Whether the value is at an edge of what was searched."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage of a search has come to."""
+
+    name: str
+    trials: int
+    best: str
+    gain: str
+    """Over the best before it; "" for the first."""
+    improved: bool
+
+
+def figures(snapshot: Snapshot, spent: Spent) -> tuple[Figure, ...]:
+    """The numbers below the answer."""
+    states = (("PRUNED", "pruned"), ("FAIL", "failed"), ("RUNNING", "running"))
+    others = ", ".join(f"{snapshot.count(s)} {word}" for s, word in states if snapshot.count(s))
+    found = [
+        Figure(f"{spent.ended:,} of {spent.tickets:,}", f"trials{f': {others}' if others else ''}"),
+        Figure(span(spent.work_s), "of work"),
+        Figure(f"{spent.epochs:,}", "epochs trained"),
+    ]
+    if spent.pruned:
+        found.append(Figure(f"{spent.pruned_share:.0%}", "of the epochs saved by pruning"))
+    if spent.at_once is not None and spent.at_once >= 1.05:
+        found.append(Figure(f"{spent.at_once:.1f}", "trials under way at a time"))
+    return tuple(found)
+
+
+def chosen(snapshot: Snapshot, trial: Trial) -> tuple[Chosen, ...]:
+    """The parameters of the trial whose network is handed over."""
+    at_edge = {edge.name for edge in snapshot.edges}
+    parameters = {parameter.name: parameter for parameter in snapshot.spec.space}
+    rows = []
+    for name, value in {**trial.params, **trial.off}.items():
+        parameter = parameters.get(name)
+        rows.append(Chosen(
+            name, setting(value), str(value), "" if parameter is None else _searched(parameter),
+            "" if parameter is None or parameter.default is None else setting(
+                label(parameter.default)),
+            "" if parameter is None else parameter.group.replace("_", " "), name in at_edge,
+        ))  # fmt: skip
+    return tuple(rows)
+
+
+def _searched(parameter: Parameter) -> str:
+    """What was searched, in a few words."""
+    domain = parameter.domain
+    if isinstance(domain, Choices):
+        words = ", ".join(setting(label(value)) for value in domain.values)
+        return words if len(words) <= _LONGEST_RANGE else f"{len(domain.values)} choices"
+    high = "what fits" if domain.auto else setting(domain.high)
+    scale = ", by ratio" if domain.log else f", in steps of {domain.step:g}" if domain.step else ""
+    return f"{setting(domain.low)} to {high}{scale}"
+
+
+def metrics(snapshot: Snapshot, trial: Trial) -> tuple[Sequence[str], tuple[Row, ...]]:
+    """Heads and rows of the metrics of the network that is handed over, by the rows that they were
+    measured on."""
+    tested: Mapping[str, float] = {}
+    if snapshot.verdict is not None and snapshot.handed is not None:
+        tested = snapshot.verdict.get("network") or {}
+    part = {"validation": "validation", "test": "test part", "own": "value"}[measured_on(snapshot)]
+    heads = ["metric", part, *(["test part"] if tested else [])]
+    names = dict.fromkeys((snapshot.metric, *trial.metrics, *tested))
+    rows = []
+    for name in names:
+        row = [name, number(trial.metrics.get(name))]
+        rows.append(tuple(row + ([number(tested.get(name))] if tested else [])))
+    return heads, tuple(rows) if trial.metrics else ()
+
+
+def notes(snapshot: Snapshot, trial: Trial) -> Iterator[str]:
+    """What is to be known of the network that is handed over, a sentence each."""
+    best, verdict = snapshot.best, snapshot.verdict
+    if verdict is not None and snapshot.handed is not None:
+        count = len(verdict["test"]["values"])
+        own = number(verdict["network"][snapshot.metric])
+        yield (f"Of the {counted(count, 'training')} of the winner the one that was best on "
+               f"validation data; its own test {snapshot.metric} is {own}.")  # fmt: skip
+        if best is not None and (trial.params, trial.off) != (best.params, best.off):
+            yield (f"Its configuration is not that of trial {best.number}, the best of the search "
+                   f"with {number(best.value)}: trained again, it had the best mean.")  # fmt: skip
+    if trial.parameters is not None:
+        yield f"A network of {trial.parameters:,} trained numbers."
+    if trial.unsaved:
+        yield f"Its network was not kept: {trial.unsaved}."
+    if remark := snapshot.remark(trial):
+        yield f"Trial {trial.number} {remark}."
+    if snapshot.task is not None and (summary := snapshot.task.summary(snapshot.result(trial))):
+        yield f"{summary}."
+    for line in remarks.seen(snapshot):
+        yield f"{line[:1].upper()}{line[1:]}."
+
+
+def tables(snapshot: Snapshot, trial: Trial) -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
+    """What the task shows of a network: title, heads and rows; a matrix is drawn instead."""
+    if snapshot.task is None:
+        return
+    for table in snapshot.task.tables(snapshot.result(trial)):
+        if not table.crossed:
+            note = f", {table.note}" if table.note else ""
+            yield f"{table.title}{note}", table.heads, table.rows
+
+
+def stages(snapshot: Snapshot) -> tuple[Stage, ...]:
+    """What each stage came to and gained, where there is more than one."""
+    sign = 1 if snapshot.direction == "maximize" else -1
+    rows, before = [], None
+    for stage in snapshot.stages:
+        gain = None
+        if stage.best is not None and before is not None and stage.name != FINAL:
+            gain = sign * (stage.best - before)
+        words = "" if gain is None else f"{gain:+.2g}" if gain > 0 else "nothing"
+        if stage.name == FINAL:
+            words = "trained again, not searched"
+        best = "none completed" if stage.best is None else number(stage.best)
+        rows.append(Stage(stage.name, stage.trials, best, words, gain is not None and gain > 0))
+        if stage.best is not None and stage.name != FINAL:
+            before = stage.best if before is None else sign * max(sign * before, sign * stage.best)
+    return tuple(rows) if len(rows) > 1 else ()
+
+
+def recipe(snapshot: Snapshot) -> tuple[str, ...]:
+    """The steps of the recipe in words, where the study follows it."""
+    return tuple(recipe_words.reached(snapshot))
+
+
+def verdict(snapshot: Snapshot) -> tuple[Row, ...]:
+    """The figures behind what the finish found."""
+    if snapshot.verdict is None:
+        return ()
+    return tuple(verdicts.figures(snapshot.verdict, snapshot.direction))
+
+
+def budget(snapshot: Snapshot, spent: Spent) -> Iterator[tuple[str, str]]:
+    """What the study took and what was saved: a name and words each."""
+    hours = "" if spent.hours is None else f", at most {counted(spent.hours, 'hour')} of work"
+    most = counted(snapshot.epochs, "epoch")
+    yield "budget", f"{counted(spent.tickets, 'trial')} of at most {most}{hours}"
+    yield "work", (f"{span(spent.work_s)} in which a worker held a trial; "
+                   f"{span(spent.training_s)} of training on all devices")  # fmt: skip
+    yield "epochs", f"{spent.epochs:,} trained"
+    pruner = snapshot.spec.search.pruner.name
+    if spent.pruned:
+        saved = counted(spent.pruned, "epoch")
+        of = f"{spent.pruned_share:.0%} of the {spent.whole:,} without it"
+        yield "saved by pruning", f"{saved} ({of}), by {pruner}"
+    else:
+        yield "saved by pruning", "nothing" if pruner != "none" else "nothing: no pruner was named"
+    if spent.stopped:
+        words = f"{counted(spent.stopped, 'epoch')} ({spent.stopped_share:.0%})"
+        yield "saved by early stopping", words
+    if spent.at_once is not None:
+        yield "at the same time", _at_once(spent)
+
+
+def _at_once(spent: Spent) -> str:
+    """What training many at once has saved, at most: nobody trained them alone to compare."""
+    if spent.most_at_once <= 1:
+        return "one trial at a time"
+    return (f"{spent.at_once:.1f} trials on average and {spent.most_at_once} at most, in stacks "
+            f"and by several workers. One after the other they would have taken at most "
+            f"{span(spent.durations_s)} in place of {span(spent.work_s)}: less, as a trial alone "
+            "is faster than one among others.")  # fmt: skip
+
+
+def data(snapshot: Snapshot) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    """Rows about the data, and notes on how it was read."""
+    found, spec = snapshot.study.data, snapshot.spec
+    if spec.data is None:
+        return (("data", "the training code has its own; hpsearch knows nothing of it"),), ()
+    rows: list[Row] = [("source", spec.data.source)]
+    if found is None:
+        return (*rows, ("read", "no worker has read it so far")), ()
+    parts = found.get("rows") or {}
+    if parts:
+        rows.append(("rows", f"{parts['train']:,} to train, {parts['validation']:,} to validate, "
+                     f"{parts['test']:,} held out"))  # fmt: skip
+    if classes := found.get("classes"):
+        shown = ", ".join(map(str, classes[:12]))
+        more = f" and {len(classes) - 12} more" if len(classes) > 12 else ""
+        rows.append(("classes", f"{len(classes)}: {shown}{more}"))
+    rows += [(f"baseline: {name}", number(value)) for name, value in snapshot.baselines]
+    rows += [(name, str(found[name])) for name in ("fingerprint", "split") if name in found]
+    warned = [f"Warning: {line}" for line in found.get("warnings", ())]
+    source = SOURCES[spec.data.source]
+    decided = found.get("decided")
+    shown_ = named(source.describe)(decided) if source.describe and decided is not None else ()
+    return tuple(rows), (*warned, *found.get("notes", ()), *shown_)
+
+
+def failures(snapshot: Snapshot) -> tuple[tuple[int, str, int], ...]:
+    """Why trials failed: how many, the reason, and the first of them; the most frequent first."""
+    failed = [trial for trial in snapshot.trials if trial.state == "FAIL"]
+    reasons = Counter(trial.reason or "no reason was recorded" for trial in failed)
+    first = {}
+    for trial in failed:
+        first.setdefault(trial.reason or "no reason was recorded", trial.number)
+    return tuple(
+        (count, reason[:_LONGEST_REASON], first[reason])
+        for reason, count in reasons.most_common(_MOST_REASONS)
+    )
+
+
+def trials(snapshot: Snapshot) -> tuple[Sequence[str], tuple[Row, ...]]:
+    """Heads and rows of the best trials, or of the last ones where none has completed."""
+    shown = snapshot.top(_TOP) or snapshot.trials[-_TOP:]
+    staged = len(snapshot.stages) > 1
+    names = [name for name in snapshot.spec.space.names if any(name in t.params for t in shown)]
+    heads = ["trial", "state", snapshot.metric, "epoch", *(["stage"] if staged else []), *names]
+    rows = []
+    for trial in shown:
+        stage = [trial.stage] if staged else []
+        values = [setting(trial.params[n]) if n in trial.params else "" for n in names]
+        rows.append((str(trial.number), trial.state.lower(), number(trial.value),
+                     f"{trial.best_epoch} of {trial.epoch}", *stage, *values))  # fmt: skip
+    return heads, tuple(rows)
+
+
+def reproduction(snapshot: Snapshot) -> tuple[tuple[Row, ...], str, tuple[Row, ...]]:
+    """What it takes to search again: facts, the study file, and commands with what they do."""
+    study, spec = snapshot.study, snapshot.spec
+    search = spec.search
+    samplers = ", ".join(dict.fromkeys(search.sampler.values()))
+    rows: list[Row] = [
+        ("seed", str(search.seed)),
+        ("strategy", f"{search.strategy}, sampler {samplers}, pruner {search.pruner.name}"),
+        ("study's digest", study.digest),
+        ("study's uid", study.uid),
+    ]
+    if study.code:
+        rows.append(("its own code", f"SHA-256 {study.code}"))
+    found = study.data or {}
+    rows += [(f"data's {key}", str(found[key])) for key in ("fingerprint", "split") if key in found]
+    rows.append(("this report by", _versions()))
+    name, net = shlex.quote(study.name), shlex.quote(f"{study.name}-net")
+    commands: list[Row] = [
+        ("hpsearch run study.yaml", "search again: the file is below"),
+        (f"hpsearch trials {name} --top 10", "the best trials"),
+        (f"hpsearch best {name} --save {net}", "the network in a folder"),
+        (f"hpsearch report {name}", "this page"),
+    ]
+    if spec.data is not None and spec.data.test and snapshot.verdict is None:
+        commands.append((f"hpsearch final {name}", "use the test part, once"))
+    return tuple(rows), write(spec), tuple(commands)
+
+
+def _versions() -> str:
+    """What is installed where the report is written: not always where trials were trained."""
+    found = [f"hpsearch {__version__}", f"Python {platform.python_version()}"]
+    for package in ("torch", "optuna", "numpy"):
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:  # such as a torch of another name
+            continue
+    return ", ".join(found)
+
+
+def subtitle(snapshot: Snapshot) -> str:
+    """What the study is, in a line."""
+    study, spec = snapshot.study, snapshot.spec
+    what = f"own training code {spec.family}" if spec.data is None else (
+        f"networks of the family {spec.family} on {spec.data.source}")  # fmt: skip
+    aim = "more is better" if snapshot.direction == "maximize" else "less is better"
+    begun = min((t.started for t in snapshot.trials if t.started), default=None)
+    ended = max((t.ended for t in snapshot.trials if t.ended), default=None)
+    when = "" if begun is None else f"; begun {begun:%Y-%m-%d %H:%M}"
+    if ended is not None and study.state in ("done", "stopped"):
+        when += f", ended {ended:%Y-%m-%d %H:%M}"
+    task = "" if snapshot.task is None else f"{snapshot.task.name}, "
+    return f"{task}{what}; metric {snapshot.metric}, {aim}{when}"
