@@ -27,13 +27,13 @@ ROOT = Path(__file__).parents[1]
 HEAD = """\
 # The study file
 
-YAML 1.2, so `1e-5` is a number and `on` a text. A key that is not listed here is a fault; all
-faults of a file are reported at once, each with its line. This page is made from the code by
-`docs/make.py`.
+A study file is YAML 1.2, so `1e-5` is a number and `on` a text. A key that is not listed here is a
+fault; all faults of a file are reported at once, each with its line. This page is made from the code
+by `docs/make.py`.
 """
 
 PRECISION = """\
-On a CPU `precision: bf16` pays with AMX and wide networks alone, and `auto` never takes it there.
+On a CPU `precision: bf16` pays off only with AMX and wide networks, and `auto` never uses it there.
 Forward and backward of one step, time in bf16 over that in float32 (a Xeon, one thread):
 
 | network | with AMX | with neither AMX nor bfloat16 instructions |
@@ -53,56 +53,54 @@ Settings of the network or of its training by name, each constant or searched:
 |---|---|
 | `width: 64` | a constant |
 | `width: {values: [32, 64]}` | one of these |
-| `depth: {min: 1, max: 4}` | two whole numbers: whole numbers, both ends included |
+| `depth: {min: 1, max: 4}` | a whole number, as both ends are; both are included |
 | `dropout: {min: 0.0, max: 0.5}` | any number between |
 | `dropout: {min: 0.0, max: 0.5, step: 0.1}` | in steps |
 | `lr: {min: 1e-4, max: 1e-1, log: true}` | uniform in the exponent |
-| `lr: {min: 1e-4, max: 1e-1, log: true, count: 4}` | as many points, for a grid only |
-| `momentum: {min: 0.8, max: 0.99, when: {optimizer: sgd}}` | exists only there |
-| `batch_size: {min: 16, max: auto}` | up to what fits the device: [Before a
-search](../guides/before-a-search.md) | | `lr: {..., default: 1e-3}` | taken where a starting point
-leaves it open |
+| `lr: {min: 1e-4, max: 1e-1, log: true, count: 4}` | that many points, for a grid only |
+| `momentum: {min: 0.8, max: 0.99, when: {optimizer: sgd}}` | searched only with that value |
+| `batch_size: {min: 16, max: auto}` | up to what fits the device: [how](../guides/before-a-search.md) |
+| `lr: {..., default: 1e-3}` | used where a starting point leaves it open |
 
-Each setting belongs to a group, the most important first: `architecture`, `learning_rate`,
+Each setting belongs to a group; the most important comes first: `architecture`, `learning_rate`,
 `batch_size`, `regularization`, `optimizer`. A staged search searches them one after the other, and
-a sampler can be named for each. A file that is to say another group, or to show them, puts all
+each can have a sampler of its own. To put a setting into another group, or to show the groups, put all
 parameters under such headings: `learning_rate: {lr: ..., schedule: ...}`. Both forms make the same
 study.
 
-`widths: {values: [[512, 512], [256, 128]]}` gives the layers one by one; Optuna's tools show such
-a value as `512-512`. `start: [{lr: 1e-3}, ...]` lists points that are run first, once each; what a
-point leaves open is its default, or is drawn.
+`widths: {values: [[512, 512], [256, 128]]}` gives the layers one by one; Optuna's tools show such a
+value as `512-512`. `start: [{lr: 1e-3}, ...]` lists points that are run first, once each; parameters
+that a point leaves out have their default, or are drawn.
 """
 
 SAMPLING = """\
-One name for all, or one for each group: `sampler: {architecture: grid, ...}`. The trial's attribute
-`sampler` says who drew it: `gp` or `tpe` for `bayesian`, and `random` before enough trials have
+One name for all groups, or one for each: `sampler: {architecture: grid, ...}`. The trial's attribute
+`sampler` says which one drew it: `gp` or `tpe` for `bayesian`, and `random` before enough trials have
 ended (three for a Gaussian process, ten for TPE, one for `cmaes`).
 
-A worker that trains many trials at once asks for as many proposals. Those made already, and what
-other workers train, count as trials under way, so that a batch stays diverse:
+A worker that trains many trials at once asks for as many proposals. Those that it has, and the trials
+of other workers, count as running, so that a batch stays diverse:
 
-- `tpe` puts them among the bad trials (Optuna's `constant_liar`): the constant liar of Ginsbourger,
+- `tpe` counts them among the bad trials (Optuna's `constant_liar`): the constant liar of Ginsbourger,
   Le Riche and Carraro, "Kriging is well-suited to parallelize optimization" (2010).
-- the Gaussian process takes the expected improvement over what their values may turn out to be,
-  one proposal after the other (Optuna's `qLogEI`: Ament et al., "Unexpected improvements to
-  expected improvement for Bayesian optimization", 2023). It is fitted once a batch.
-- `cmaes` draws from the distribution of the generation under way.
+- the Gaussian process takes the expected improvement over what their values may turn out to be, one
+  proposal after the other (Optuna's `qLogEI`: Ament et al., "Unexpected improvements to expected
+  improvement for Bayesian optimization", 2023). It is fitted once a batch.
+- `cmaes` draws from the distribution of the current generation.
 
-Proposing takes no more than a tenth of the time of training, as far as `bayesian` can see to it:
-each worker measures both, and draws by TPE where the Gaussian process would take more (20 s of
-training are taken as done at the start, for the first proposals) or a gigabyte of memory.
+`bayesian` tries to spend at most a tenth of the training time on proposals: each worker measures
+both, and uses TPE if the Gaussian process would take longer (20 s of training are assumed at the
+start, for the first proposals) or more than a gigabyte of memory.
 """
 
 SOURCES_BELOW = """\
 `csv` in a study file is the same as `table`, and the same study. [Tables](../guides/tables.md) says
-how tables are read and what becomes of their columns, [Images](../guides/images.md) the same of
-image files, and [Series](../guides/series.md) what arrays and series are. Installed packages can
-bring more sources: [Add a source](../guides/add-a-source.md).
+how tables are read, [Images](../guides/images.md) how image files are, and
+[Arrays and series](../guides/series.md) what arrays and series are. Installed packages can bring more
+sources: [Add a source](../guides/add-a-source.md).
 
 Data sets that torchvision downloads are looked for under `data.root`, under the folder that
-`HPSEARCH_DATA` names, and in the user's data folder, and downloaded where they are in none of
-them.
+`HPSEARCH_DATA` names, and in the user's data folder; if they are in none of them, they are downloaded.
 """
 
 
@@ -159,7 +157,7 @@ def study_file(families: Collection[Family], tasks: Collection[Task]) -> Iterato
     yield SAMPLING
     yield "## Pruners\n"
     yield table(("name and options", "what it does"), pruners(found))
-    yield "Where none is named it is `asha`; with `none` every trial trains all its epochs.\n"
+    yield "The default is `asha`; with `none` every trial trains all its epochs.\n"
     yield "Options are given as `pruner: {name: asha, min_resource: 3}`. A resource is an epoch.\n"
     yield "## Data sources\n"
     yield table(("source", "what it is"), ((s.name, s.doc) for s in named_sources()))
@@ -177,7 +175,7 @@ def study_file(families: Collection[Family], tasks: Collection[Task]) -> Iterato
     yield table(("setting", "meaning", "values", "default"), map(row, training(tasks)))
     yield PRECISION
     yield "## Augmentation\n"
-    yield "Of training images, for every network: [Augmentation](../guides/augmentation.md).\n"
+    yield "Changes to training images: see [Augmentation](../guides/augmentation.md).\n"
     yield table(("setting", "meaning", "values", "default"), map(row, AUGMENTATION))
     yield "## Tasks\n"
     yield table(

@@ -24,14 +24,14 @@ ACTIVATION = Setting(
     choices=("relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "none"),
 )  # fmt: skip
 NEGATIVE_SLOPE = Setting(
-    "negative_slope", "float", 0.01, "Slope of `leaky_relu` below 0; of no other activation.",
+    "negative_slope", "float", 0.01, "Slope of `leaky_relu` below 0; unused by other activations.",
     low=0, high=1, later=True,
 )  # fmt: skip
 BATCH_NORM = Setting("batch_norm", "bool", False, "Normalise every layer's output over the batch.")
 CODE = Setting(
     "code", "int", None,
-    "Numbers that the network has to say an input by; null is a quarter of the inputs, at most 32. "
-    "With as many as an input has it can copy anything, strange or not.",
+    "Size of the code, in numbers; null is a quarter of the inputs, at most 32. A code as large "
+    "as the input can copy anything, strange or not.",
     low=1, high=65536, more="capacity",
 )  # fmt: skip
 LAYER_NORM = Setting(
@@ -40,7 +40,7 @@ LAYER_NORM = Setting(
 )  # fmt: skip
 SQUEEZE_EXCITE = Setting(
     "squeeze_excite", "bool", False,
-    "Scale each map by a gate, which a small network computes from the means of all maps.",
+    "Scale each map by a gate that a small network computes from the means of all maps.",
     more="capacity", later=True,
 )  # fmt: skip
 DROPOUT = Setting(
@@ -57,29 +57,29 @@ HEADS = Setting(
 )  # fmt: skip
 IMAGE_SIZE = Setting(
     "size", "int", None,
-    "Height and width that images are brought to before the model; null leaves them as they are, "
-    "or enlarges them to the least that the model works with.",
+    "Height and width of the images that the model gets; null leaves them as they are, or "
+    "enlarges them to the smallest size that the model takes.",
     low=8, high=4096,
 )  # fmt: skip
 INIT = Setting(
     "init", "choice", "default",
-    "How weights start: PyTorch's own way, Glorot's, He's, orthogonal; or, whatever the layer's "
-    "size, `uniform` between -0.05 and 0.05 or `normal` with deviation 0.05.",
+    "How first weights are drawn: PyTorch's way, Glorot's, He's, orthogonal; or independent of "
+    "the layer's size, `uniform` between -0.05 and 0.05 or `normal` with deviation 0.05.",
     choices=("default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
              "orthogonal", "uniform", "normal"),
     per_slot=True,
 )  # fmt: skip
 FREEZE = Setting(
     "freeze", "int", 0,
-    "The first layers with weights, so many of them, that stay as they are; what normalises after "
-    "one of them stays too. Meant for a network with the weights of a saved one.",
+    "Number of first layers whose weights stay as they are, with what normalises after them. "
+    "Meant for a network that starts with the weights of a saved one.",
     low=0, high=1000,
     group="regularization", later=True, built=False,
 )  # fmt: skip
 TUNE = Setting(
     "tune", "choice", "all",
-    "What is trained of a network whose weights were pretrained: its new `head`; `head_then_all`, "
-    "the rest too from `thaw_at` on; `all` from the start; or `scratch`, all from fresh weights.",
+    "Which part of a pretrained network is trained: its new `head`; `head_then_all`, the rest "
+    "too from `thaw_at` on; `all` from the start; or `scratch`, everything from drawn weights.",
     choices=("head", "head_then_all", "all", "scratch"), later=True, built=False,
 )  # fmt: skip
 """Of the group architecture: it decides how many parameters there are to train, matters more than
@@ -87,14 +87,14 @@ any other setting, and each of its values has learning rates of its own, so that
 has to choose it before them."""
 THAW_AT = Setting(
     "thaw_at", "float", 0.3,
-    "Share of the epochs, in whole epochs, after which `tune: head_then_all` trains all.",
+    "Share of the epochs after which `tune: head_then_all` trains everything.",
     low=0, high=1, open_low=True, open_high=True,
     group="learning_rate", per_slot=True, later=True, built=False,
 )  # fmt: skip
 BACKBONE_LR = Setting(
     "backbone_lr", "float", 0.1,
-    "Factor of the learning rate for pretrained weights, all that is not the head: where `tune` "
-    "is `all` or `head_then_all`.",
+    "Factor on the learning rate of pretrained weights, everything but the head, if `tune` is "
+    "`all` or `head_then_all`.",
     low=0, high=10, open_low=True,
     group="learning_rate", per_slot=True, later=True, built=False,
 )  # fmt: skip

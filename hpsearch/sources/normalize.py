@@ -17,8 +17,8 @@ class ImageSpec(DataSpec):
     """A data set of images."""
 
     normalize: Annotated[str, one_of(("standard", "none", "imagenet"))] = "standard"
-    """`standard`: mean 0 and deviation 1 for each channel of the training images. `none`: 0, black,
-    to 1. `imagenet`: by the mean and the deviation of ImageNet's colours."""
+    """`standard`: mean 0 and deviation 1 for each channel of the training images. `none`: from 0,
+    black, to 1. `imagenet`: the mean and deviation of ImageNet's colours."""
 
 
 def fixed_scale(

@@ -51,8 +51,8 @@ class Operation:
 OPERATIONS: tuple[Operation, ...] = (
     Operation((
         Setting("scale", "float", 1.0,
-                "The smallest share of an image that is cut out and enlarged to the whole, at a "
-                "random place and with sides of 3 : 4 to 4 : 3.",
+                "Smallest share of an image that is cut out, at a random place and with sides of "
+                "3 : 4 to 4 : 3, and enlarged to the whole.",
                 low=0, high=1, open_low=True,
                 group="regularization", per_slot=True, later=True),),
         draws=4, apply="hpsearch.training.augmentation.geometry:scale"),
@@ -66,32 +66,32 @@ OPERATIONS: tuple[Operation, ...] = (
         draws=1, apply="hpsearch.training.augmentation.geometry:flip_vertical"),
     Operation((
         Setting("rotate", "float", 0.0,
-                "Degrees by which images are turned at most, to either side; what comes in is "
+                "Most degrees by which images are turned, in either direction; what comes in is "
                 "black.",
                 low=0, high=180,
                 group="regularization", per_slot=True, later=True, more="regularization"),),
         draws=1, apply="hpsearch.training.augmentation.geometry:rotate"),
     Operation((
         Setting("crop", "int", 0,
-                "Pixels by which images are moved at most, in each direction: a random crop of the "
-                "image with so wide a black frame.",
+                "Most pixels by which images are moved, in each direction: a random crop of the "
+                "image with a black frame that wide.",
                 low=0, high=1024,
                 group="regularization", per_slot=True, later=True, more="regularization"),),
         draws=2, apply="hpsearch.training.augmentation.geometry:crop"),
     Operation((
         Setting("randaugment", "int", 0,
-                "Magnitude of RandAugment, in torchvision's 31 steps; 0: none of it.",
+                "Magnitude of RandAugment, in torchvision's 31 steps; 0 for none.",
                 low=0, high=30,
                 group="regularization", per_slot=True, later=True, more="regularization"),
         Setting("randaugment_ops", "int", 2,
-                "Operations of RandAugment on each image, one after the other, drawn out of 14.",
+                "Number of RandAugment's operations on each image, drawn from 14.",
                 low=1, high=8,
                 group="regularization", per_slot=True, later=True, more="regularization")),
         draws=16, apply="hpsearch.training.augmentation.randaugment:randaugment"),
     Operation((
         Setting("color", "float", 0.0,
-                "How far brightness, contrast and saturation are changed at most: each by a factor "
-                "from 1 less this to 1 more.",
+                "How far brightness, contrast and saturation are changed: each by a factor "
+                "between 1 minus this and 1 plus this.",
                 low=0, high=1,
                 group="regularization", per_slot=True, later=True, more="regularization"),),
         draws=3, apply="hpsearch.training.augmentation.colors:color"),

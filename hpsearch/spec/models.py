@@ -109,8 +109,9 @@ class MetricSpec(Section):
 
 
 class NetworkSection(Section):
-    """The networks that are searched: of a `family`, or of a function of your own, `module:
-    FILE.py:FUNCTION`, beside which other keys are constants for it (docs/guides/own-module.md)."""
+    """The networks that are searched: those of a `family`, or those that a function of your own
+    builds, `module: FILE.py:FUNCTION`; other keys beside it are constants for that function
+    (docs/guides/own-module.md)."""
 
     family: FamilyName
     """Family of networks; its settings are what `parameters` can name."""
@@ -266,7 +267,7 @@ class StageSpec(Section):
     stage: StageName
     """`warmup`, a priority group, or `polish`."""
     share: Annotated[float, Field(gt=0, le=1_000_000)]
-    """Of the trials, next to the other stages' shares."""
+    """Share of the trials, relative to the other stages' shares."""
     retune: Annotated[tuple[Text, ...], Strict(False)] = ()
     """Parameters of other groups that the stage searches too, in a narrow range."""
 
@@ -280,13 +281,14 @@ class SearchSpec(Section):
     `recipe`: the training rows are learnt by heart, then regularisation and smaller networks are
     searched, then what is left around the winner."""
     priority: Annotated[tuple[GroupName, ...], Strict(False)] = ()
-    """Order of the groups' stages, the most important first; of those that are searched, all."""
+    """Order of the groups' stages, the most important first; it names all groups that are
+    searched."""
     stages: Annotated[tuple[StageSpec, ...], Strict(False)] = ()
-    """The stages of a staged search one by one, in place of hpsearch's own."""
+    """Your own list of stages for a staged search."""
     carry: Annotated[int, Field(ge=1, le=100)] = 3
-    """Best configurations that a group's stage is searched beside."""
+    """Number of best configurations that a group's stage is searched around."""
     widen: bool = False
-    """Whether the polish may go beyond a range's edge, once, where the winner is at it."""
+    """Whether the polish may leave a range once, if the winner is at its edge."""
     overlap: bool = False
     """Without effect; files of hpsearch 0.1 may have it. A worker that finds no ticket in a stage
     takes one from the polish's share."""
@@ -310,13 +312,13 @@ class SearchSpec(Section):
     pruner: AnyPruner = AshaPruner(name="asha")
     """What stops weak trials early: its name, or its name and options."""
     stack: StackSize = "auto"
-    """Candidates of one shape (network, batch size, optimizer, loss) that a device trains as one:
-    `auto`, as many as a short dry run finds to pay and memory has room for; `off`; or a number."""
+    """Number of trials of one shape (network, batch size, optimizer, loss) that a device trains as
+    one: `auto`, as many as pay off in a short dry run and fit into memory; `off`; or a number."""
     sanity: bool = True
     """Whether the default configuration has to learn a handful of training rows by heart before the
-    first trial. A study in which nothing can be learnt is stopped, with the reason."""
+    first trial. A study in which nothing can be learnt stops, with the reason."""
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
-    """Seed of the samplers, and of every candidate's weights and order of data."""
+    """Seed of the samplers, and of every trial's first weights and order of rows."""
 
     @property
     def slots(self) -> int | None:
@@ -330,38 +332,37 @@ class BudgetSpec(Section):
     """What the study may spend."""
 
     trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
-    """Number of trials. May be left out where the sampler is `grid`: then all cells."""
+    """Number of trials. Optional if the sampler is `grid`: then all cells."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
     """Most epochs that a trial runs."""
     hours: Annotated[float, Field(gt=0, le=MOST_HOURS)] | None = None
-    """Hours of work, by any number of workers; by default no limit. Once they are spent no trial
-    begins, and those under way end after their current epoch: COMPLETE where one is the best so
-    far, else PRUNED. A finish is not counted. Time in which no worker is at the study does not
-    count, except what a worker that dies leaves of its lease."""
+    """Hours of work, with any number of workers; by default no limit. When they are spent no trial
+    begins, and those under way end after their current epoch: COMPLETE if one is the best so far,
+    else PRUNED. A finish is not counted, nor is time in which no worker serves the study, except
+    the rest of the lease of a worker that died."""
     stop_after: Positive | None = None
     """Epochs without a better value after which a trial ends, as COMPLETE; by default it trains to
     its last epoch."""
 
 
 class RetrySpec(Section):
-    """What becomes of a trial whose worker dies."""
+    """What happens to a trial whose worker dies."""
 
     crash: Annotated[int, Field(ge=1, le=1000)] = 3
-    """Times in a row that a trial may lose its worker without finishing a new epoch; then it ends
-    as FAIL, or it would take one worker after another. Losses with progress between them do not
-    count, nor does a worker that gives a trial back. A stack loses its worker as a whole: with 2 or
-    more each of its trials then makes its next epoch alone, so that only one to blame FAILs."""
+    """How often in a row a trial may lose its worker without finishing a new epoch; then it ends as
+    FAIL, so that it does not take down one worker after another. A worker that gives a trial back
+    does not count. A stack loses its worker as a whole: with 2 or more, each of its trials then
+    trains its next epoch alone, so that only the one to blame fails."""
 
 
 class FinalSpec(Section):
     """The honest finish: the best few again, then the test part once."""
 
     top: Annotated[int, Field(ge=1, le=100)] = 3
-    """Best completed trials by validation that are trained again, and the default configuration
-    beside them."""
+    """Number of best completed trials that are trained again, beside the default configuration."""
     seeds: Annotated[int, Field(ge=2, le=1000)] = 5
-    """Times that each is trained, every time from other first weights and in another order. The
-    winner is that of the best mean on validation data."""
+    """How often each is trained, every time from other first weights and with the rows in another
+    order. The winner has the best mean on validation data."""
 
 
 class TrackSpec(Section):
@@ -371,7 +372,7 @@ class TrackSpec(Section):
     """MLflow's tracking server, `http://HOST:5000`, or its database, such as
     `sqlite:///mlflow.db`, whose relative path starts at this file. Without a password."""
     experiment: Text = "hpsearch"
-    """MLflow's experiment with the runs; it is made where there is none."""
+    """MLflow's experiment for the runs; it is made if it does not exist."""
 
 
 class StudySections(Section):
@@ -383,16 +384,16 @@ class StudySections(Section):
     data: SkipValidation[DataSpec | None] = None
     network: SkipValidation[NetworkSection | None] = None
     train: SkipValidation[TrainSpec | None] = None
-    """What trains in place of hpsearch, own code of yours; then there is no data and no network."""
+    """Your own training code, in place of `data` and `network` (docs/guides/own-loop.md)."""
     resources: SkipValidation[ResourcesSpec] = ResourcesSpec()
     metric: (
         Annotated[str, PlainValidator(_metric, json_schema_input_type=str | MetricSpec)] | None
     ) = None
-    """What the search improves, measured on validation data after every epoch: a name, or
-    name and direction. `accuracy` by default; required for tables, arrays, series and data of
-    your own. The direction follows from the metric."""
+    """What the search improves, measured on validation data after every epoch: a name, or name and
+    direction. `accuracy` by default; required for tables, arrays, series and data of your own. The
+    direction follows from the name."""
     keep: KeepName = "best"
-    """Which epoch of a trial counts, its value and its network: the `best` one, or the `last`."""
+    """Which epoch gives a trial its value and its network: the `best` one, or the `last`."""
     parameters: Any
     start: Any = ()
     search: SkipValidation[SearchSpec] = SearchSpec()
@@ -405,5 +406,5 @@ class StudySections(Section):
     URL that fsspec knows, such as `s3://bucket/prefix`; by default beside the SQLite file, else in
     the user's data folder."""
     track: SkipValidation[TrackSpec | None] = None
-    """MLflow, to which parameters, metrics, pictures and the best network are delivered while the
-    study runs (docs/guides/mlflow.md); by default nothing is. `HPSEARCH_MLFLOW` comes before it."""
+    """MLflow, which gets parameters, metrics, pictures and the best network while the study runs
+    (docs/guides/mlflow.md); by default none. `HPSEARCH_MLFLOW` overrides it."""

@@ -83,29 +83,29 @@ class DataSpec(Section):
     source: Annotated[str, PlainValidator(_source, json_schema_input_type=str)]
     """Where the data comes from."""
     task: Annotated[str, PlainValidator(_task, json_schema_input_type=str)] | None = None
-    """What is learnt: the name of a task. By default it follows from the target."""
+    """The task to learn, by name. By default it follows from the target."""
     normal: Classes = ()
-    """For anomalies: the classes whose rows are normal. Networks are trained on them alone; rows of
-    other classes are in the validation and the test part only. By default all rows are normal."""
+    """Classes whose rows are normal, for the task anomaly. Networks are trained on these rows only;
+    all others are in the validation and the test part. By default all rows are normal."""
     strange: Classes = ()
-    """For anomalies: the classes to tell from the normal ones; by default all others."""
+    """Classes that are strange, for the task anomaly; by default all that are not normal."""
     validation: Share = 0.15
-    """Share of the rows that metrics are measured on during the search. `test`: the data's own test
-    part, for a guide that does so; nothing then says how good the network is on rows it was not
-    chosen by."""
+    """Share of the rows that metrics are measured on during the search. `test` uses the data's own
+    test part; then no rows are left that the network was not chosen on."""
     test: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Share of the rows that the search never sees: 0.15 by default. Not where the data has a test
+    """Share of the rows that the search never sees: 0.15 by default. Unused if the data has a test
     part of its own."""
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
     """Seed of the split. Every candidate sees the same one."""
     limit: Positive | None = None
-    """Use no more training and validation rows than this; all of them by default."""
+    """Most training and validation rows that are used; by default all."""
     memory: Annotated[str, PlainValidator(_memory, json_schema_input_type=str)] = AUTO
-    """What the rows may take of the memory of a worker's device, such as `2 GB`; with `auto` a
-    quarter of what is free, or half of a GPU's. What takes more is streamed."""
+    """Memory of a worker's device that the rows may use, such as `2 GB`; `auto` is a quarter of
+    what is free, or half of a GPU's. Larger data is streamed."""
 
     shuffle: bool = True
-    """Whether each epoch takes the training rows in a new order; else in the data's own."""
+    """Whether each epoch takes the training rows in a new order, or else in the order of the
+    data."""
 
     @property
     def measured_on_test(self) -> bool:

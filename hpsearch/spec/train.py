@@ -63,7 +63,7 @@ class TrainSpec(Section):
 
 
 class ResourcesSpec(Section):
-    """What a trial of own training code may take of a machine."""
+    """What a trial of your own training code may use."""
 
     cpus: Positive | None = None
     """Threads that PyTorch may use in it; by default those of the worker."""

@@ -39,8 +39,8 @@ FAMILY = Family(
         Setting("convs", "int", 1, "Convolutions of each block, as in VGG.",
                 low=1, high=16, more="capacity", later=True),
         Setting("skip", "bool", False,
-                "Add the input of each block to what its convolutions make of it; where channels "
-                "differ, through a convolution of width 1.", later=True),
+                "Add the input of each block to its output; if channels differ, through a "
+                "convolution of width 1.", later=True),
         SQUEEZE_EXCITE,
         Setting("dense_dropout", "float", 0.0,
                 "Share of the last layer's inputs set to zero while training, after `dropout`.",

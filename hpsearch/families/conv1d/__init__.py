@@ -29,7 +29,7 @@ FAMILY = Family(
                 low=1, high=255, more="capacity"),
         Setting("stride", "int", 1, "Steps from one convolution to the next.", low=1, high=64),
         Setting("pool", "int", 2,
-                "Steps that max-pooling makes one of after each block; 1 for none.",
+                "Steps that max-pooling joins into one after each block; 1 for none.",
                 low=1, high=64),
         BATCH_NORM, ACTIVATION, NEGATIVE_SLOPE, DROPOUT,
         Setting("head", "choice", "flatten",

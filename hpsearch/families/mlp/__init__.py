@@ -29,8 +29,8 @@ FAMILY = Family(
                 more="capacity"),
         ACTIVATION, BATCH_NORM, DROPOUT, INIT, NEGATIVE_SLOPE, LAYER_NORM,
         Setting("skip", "bool", False,
-                "Add the input of each hidden layer after the first to its output; where their "
-                "widths differ, through a dense layer without bias.", later=True),
+                "Add the input of each hidden layer after the first to its output; if widths "
+                "differ, through a dense layer without bias.", later=True),
         FREEZE,
     ),
     build="hpsearch.families.mlp.network:mlp",

@@ -35,8 +35,8 @@ FAMILY = Family(
                              "two convolutions of each block."),
         SQUEEZE_EXCITE,
         Setting("stochastic_depth", "float", 0.0,
-                "Share of the rows that the last block is left out for while training; of the "
-                "blocks before it less, in proportion.",
+                "Share of the rows for which the last block is skipped while training; blocks "
+                "before it in proportion less.",
                 low=0, high=1, open_high=True,
                 group="regularization", per_slot=True, more="regularization"),
         INIT,

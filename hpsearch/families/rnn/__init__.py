@@ -11,7 +11,7 @@ FAMILY = Family(
         "image is read row by row, from the top; a row of numbers is read number by number.",
     takes=frozenset({"sequences", "images", "rows"}),
     settings=(
-        Setting("cell", "choice", "lstm", "What a layer remembers with.", choices=("lstm", "gru")),
+        Setting("cell", "choice", "lstm", "Kind of the recurrent cell.", choices=("lstm", "gru")),
         Setting("hidden", "int", 64, "Units of each layer, in each direction.", low=1, high=16384,
                 more="capacity"),
         Setting("layers", "int", 1, "Number of recurrent layers.", low=1, high=16,
@@ -19,7 +19,7 @@ FAMILY = Family(
         Setting("bidirectional", "bool", False,
                 "Whether each layer reads the sequence from its end too."),
         Setting("pool", "choice", "last",
-                "What of all steps is used: the state after the last one, or the mean.",
+                "What is used of all steps: the state after the last one, or the mean.",
                 choices=("last", "mean")),
         DROPOUT, INIT,
         FREEZE,

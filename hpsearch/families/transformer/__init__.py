@@ -8,10 +8,10 @@ __all__ = ["FAMILY"]
 FAMILY = Family(
     name="transformer",
     doc="Blocks of attention between the steps of a sequence, or the words of a text, then one "
-        "linear layer. The padding of a text has no say.",
+        "linear layer. The padding of a text is ignored.",
     takes=frozenset({"sequences", "tokens"}),
     settings=(
-        Setting("dim", "int", 64, "Numbers that a step or a word becomes.", low=1, high=8192,
+        Setting("dim", "int", 64, "Size of the vector of a step or a word.", low=1, high=8192,
                 more="capacity"),
         Setting("depth", "int", 2, "Number of blocks: attention, then a dense layer.",
                 low=1, high=64, more="capacity"),
@@ -19,12 +19,13 @@ FAMILY = Family(
         Setting("feed_forward", "int", 2, "Units of a block's dense layer, as a multiple of dim.",
                 low=1, high=16, more="capacity"),
         Setting("position", "choice", "sine",
-                "How a step says where it stands: by fixed waves (sine), by a vector that is "
-                "learnt for each place (learnt), or not at all (none), so that order has no say.",
+                "How the network sees the position of a step: by fixed waves (sine), by a vector "
+                "learnt for each position (learnt), or not at all (none), so that order is "
+                "ignored.",
                 choices=("sine", "learnt", "none")),
         Setting("pool", "choice", "mean",
-                "What the last layer is given: the mean of all steps or words, or a vector of its "
-                "own beside them (class).",
+                "Input of the last layer: the mean of all steps or words, or a learnt vector "
+                "beside them (class).",
                 choices=("mean", "class")),
         DROPOUT, INIT,
         FREEZE,

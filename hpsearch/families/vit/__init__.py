@@ -15,7 +15,7 @@ FAMILY = Family(
                 "Side of the square patches, in pixels; null is a quarter of the image's shorter "
                 "side, at most 16. Images are padded with zeros to whole patches.",
                 low=1, high=256),
-        Setting("dim", "int", 64, "Numbers that a patch becomes.", low=1, high=8192,
+        Setting("dim", "int", 64, "Size of the vector of a patch.", low=1, high=8192,
                 more="capacity"),
         Setting("depth", "int", 4, "Number of blocks: attention, then a dense layer.",
                 low=1, high=64, more="capacity"),
@@ -23,8 +23,8 @@ FAMILY = Family(
         Setting("feed_forward", "int", 2, "Units of a block's dense layer, as a multiple of dim.",
                 low=1, high=16, more="capacity"),
         Setting("pool", "choice", "class",
-                "What the last layer is given: a vector of its own beside the patches (class), or "
-                "the mean of the patches.",
+                "Input of the last layer: a learnt vector beside the patches (class), or the "
+                "mean of the patches.",
                 choices=("class", "mean")),
         DROPOUT, INIT,
         FREEZE,

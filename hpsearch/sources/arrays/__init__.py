@@ -19,18 +19,18 @@ class ArraysSpec(DataSpec):
     """The array of inputs: its name in the file, or that of its .npy file in the folder. (N, D) is
     rows; (N, H, W), (N, C, H, W) or (N, H, W, C) images; (N, T, D) sequences."""
     y: Text = "y"
-    """The array of N targets: whole numbers, texts and truth values are classes, other numbers
-    numbers, but where `task` is of the other kind."""
+    """The array of N targets: whole numbers, texts and booleans are classes, other numbers are
+    numbers; `task` overrules."""
     X_test: Text = "X_test"
     """The array of inputs of the test part. Without one, `test` is a share of the rows."""
     y_test: Text = "y_test"
     """The array of its targets."""
     kind: Annotated[str, one_of(("rows", "images", "sequences"))] | None = None
-    """What one input is. By default its shape decides; (N, A, B) is images where it is of bytes
+    """The kind of one input. By default its shape decides; (N, A, B) is images if it holds bytes
     (uint8), else sequences."""
     channels: Annotated[str, one_of(("first", "last"))] | None = None
-    """Where the channels of images stand. By default they are the axis of 1, 3 or 4, the first one
-    where both ends are."""
+    """Which axis holds the channels of images. By default the one of length 1, 3 or 4, the first
+    one if both are."""
 
     @property
     def target_name(self) -> str:

@@ -20,7 +20,7 @@ class CsvSpec(DataSpec):
     target: Text
     """The target column."""
     ignore: Annotated[tuple[Text, ...], Strict(False)] = ()
-    """Columns that are not given to the network."""
+    """Columns that the network does not get."""
 
     @property
     def target_name(self) -> str:

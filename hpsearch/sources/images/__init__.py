@@ -37,20 +37,20 @@ class ImagesSpec(ImageSpec):
     """The folder, relative to the study file: a folder of images for each class, or such folders in
     `train`, and in `val` and `test` where there are these."""
     labels: Text | None = None
-    """A table of files and their labels, relative to the study file, in place of a folder a class;
-    its files are relative to `path`."""
+    """A table of files and their labels, relative to the study file, in place of class folders; its
+    file names are relative to `path`."""
     file: Text = "file"
     """The column of that table that names files."""
     label: Text = "label"
     """The column of that table that has their classes."""
     size: Size | None = None
-    """Pixels a side, or `[height, width]`. By default the images' own, where all have the same of
-    at most 256 a side; else 64."""
+    """Pixels a side, or `[height, width]`. By default the images' own size, if all have the same
+    and at most 256 a side; else 64."""
     crop: Annotated[str, one_of(("center", "none"))] = "center"
-    """What becomes of an image of another shape: `center` cuts off what is too much of the longer
-    side, `none` stretches it."""
+    """How an image gets another shape: `center` cuts off the ends of the longer side, `none`
+    stretches it."""
     color: bool = True
-    """Whether the network sees colours; else it sees one channel of grey."""
+    """Whether the network sees colours, or else one channel of grey."""
 
     @property
     def target_name(self) -> str | None:

@@ -13,15 +13,15 @@ class ModuleSpec(DataSpec):
     """Data that a function gives; the key `module` alone names the source."""
 
     module: Reference
-    """`FILE.py:FUNCTION` of the study's own code: `load(part, seed)` gives arrays (X, y), or a
-    PyTorch data set of pairs (x, y), for the parts `train`, `validation` and `test`. None for one
-    of the latter two: it is a share of the training rows."""
+    """`FILE.py:FUNCTION` of the study's own code: `load(part, seed)` returns arrays (X, y), or a
+    PyTorch data set of pairs (x, y), for the parts `train`, `validation` and `test`; None for one
+    of the last two makes it a share of the training rows."""
     kind: Annotated[str, one_of(("rows", "images", "sequences"))] | None = None
-    """What one input is. By default its shape decides; (N, A, B) is images where it is of bytes
+    """The kind of one input. By default its shape decides; (N, A, B) is images if it holds bytes
     (uint8), else sequences."""
     channels: Annotated[str, one_of(("first", "last"))] | None = None
-    """Where the channels of images stand. By default they are the axis of 1, 3 or 4, the first one
-    where both ends are."""
+    """Which axis holds the channels of images. By default the one of length 1, 3 or 4, the first
+    one if both are."""
 
     @property
     def target_name(self) -> str:

@@ -26,24 +26,25 @@ class SeriesSpec(DataSpec):
     target: Text
     """The column whose later value the network learns to predict."""
     time: Text | None = None
-    """A column of dates or numbers that puts the rows in order; by default they stand in order."""
+    """A column of dates or numbers that orders the rows; by default they are in order."""
     columns: Names = ()
-    """Columns that the network sees of each row of a window; by default all but `time`, the target
-    itself among them."""
+    """Columns of each row of a window that the network sees; by default all but `time`, including
+    the target."""
     window: Positive = 32
     """Rows that a prediction is made from."""
     horizon: Positive = 1
-    """How many rows after the last one of its window the predicted value stands."""
+    """How many rows after the end of its window the predicted value is."""
     header: bool | None = None
-    """Whether the first line names the columns; by default the file shows it."""
+    """Whether the first line names the columns; by default found out from the file."""
     names: Names = ()
     """Names of all columns, for a file that has none."""
     missing: Texts = ()
-    """Texts that are missing values in every column, beside an empty cell."""
+    """Texts that mean a missing value, in every column; an empty cell always does."""
     decimal: Decimal | None = None
-    """The decimal separator of all columns; by default their cells decide."""
+    """The decimal separator of all columns; by default found out from their cells."""
     thousands: Thousands | None = None
-    """The separator of thousands of all columns, `""` for none; by default their cells decide."""
+    """The separator of thousands of all columns, `""` for none; by default found out from their
+    cells."""
 
     @property
     def target_name(self) -> str:

@@ -64,30 +64,32 @@ class TableSpec(DataSpec):
     path: Text
     """The table's file, relative to the study file."""
     target: Text | None = None
-    """The target column, which the network learns to predict. It is needed unless `task` is
-    anomaly, where it says which rows are normal."""
+    """The target column, which the network learns to predict. Required unless `task` is anomaly,
+    where it names the rows that are normal."""
     text: Text | None = None
-    """A column of sentences, which a network of the family text reads word by word; it is given no
+    """A column of sentences, which a network of the family text reads word by word; it gets no
     other column."""
     text_words: Positive = 10_000
-    """Words of that column that have an embedding of their own: the commonest of the training rows.
+    """Number of words that have an embedding of their own: the most frequent of the training rows.
     All others share one."""
     text_length: Positive = 200
-    """Words of a row that are read, at most."""
+    """Most words of a row that are read."""
     ignore: Names = ()
-    """Columns that are not given to the network."""
+    """Columns that the network does not get."""
     columns: dict[Text, ColumnSpec] = Field(default_factory=dict)
-    """By column, what it is and how its cells are written, where hpsearch would be wrong."""
+    """What a column is and how its cells are written, by column, to overrule what hpsearch
+    finds."""
     header: bool | None = None
-    """Whether the first line names the columns; by default the file shows it."""
+    """Whether the first line names the columns; by default found out from the file."""
     names: Names = ()
     """Names of all columns, for a file that has none."""
     missing: Texts = ()
-    """Texts that are missing values in every column, beside an empty cell."""
+    """Texts that mean a missing value, in every column; an empty cell always does."""
     decimal: Decimal | None = None
-    """The decimal separator of all columns; by default their cells decide."""
+    """The decimal separator of all columns; by default found out from their cells."""
     thousands: Thousands | None = None
-    """The separator of thousands of all columns, `""` for none; by default their cells decide."""
+    """The separator of thousands of all columns, `""` for none; by default found out from their
+    cells."""
     split: SplitSpec | None = None
     """How the rows are split: `{by: COLUMN}` or `{group: COLUMN}`; by default at random, each class
     in equal shares."""

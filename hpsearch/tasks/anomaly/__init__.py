@@ -7,8 +7,7 @@ __all__ = ["TASK"]
 
 TASK = Task(
     name="anomaly",
-    doc="To tell strange rows from normal ones: a network learns to give normal rows again, and "
-    "fails at others.",
+    doc="Finds strange rows: a network learns to reproduce normal rows, and fails at others.",
     target="inputs",
     # Of inputs of mean 0 and deviation 1, as for the standardised numbers of a regression.
     losses=(

@@ -21,8 +21,8 @@ CLASS_WEIGHT = Setting(
 )  # fmt: skip
 FOCAL_GAMMA = Setting(
     "focal_gamma", "float", 2.0,
-    "Of the loss `focal`: the higher, the less a row counts that is classified well already. "
-    "0 is cross-entropy.",
+    "Gamma of the loss `focal`: the higher, the less rows count that are already classified "
+    "well. 0 is cross-entropy.",
     low=0, high=20, later=True, rescales=True,
     group="optimizer", per_slot=True,
 )  # fmt: skip
@@ -35,7 +35,7 @@ def _focal_guess(classes: int) -> float:
 
 TASK = Task(
     name="classification",
-    doc="To tell which of several classes a row belongs to.",
+    doc="Predicts which of several classes a row belongs to.",
     target="classes",
     losses=(
         Loss("bce", "binary cross-entropy of one output, the logit of the second class", classes=2,

@@ -32,7 +32,7 @@ def scores(answers: NDArray[Any] | float, targets: NDArray[Any]) -> dict[str, fl
 
 TASK = Task(
     name="regression",
-    doc="To say the number of a row.",
+    doc="Predicts a number for each row.",
     target="numbers",
     # Of a target of mean 0 and deviation 1, as in a normal distribution, the mean is always off by
     # 1, sqrt(2 / pi), and the same integral of Huber's loss.
