@@ -144,8 +144,8 @@ EXIT_CODES = {
             TrackingError,
         )
     },
-    INTERRUPTED: "interrupted; everything finished is kept, run again to continue. worker, "
-    "fleet and dashboard leave with 0 when they are asked to",
+    INTERRUPTED: "interrupted; everything finished is kept, run again to continue. A worker, "
+    "fleet or dashboard that is asked to leave ends with 0",
 }
 """Exit code to meaning, as the command line's help prints it."""
 

@@ -26,7 +26,7 @@ __all__ = ["check", "describe", "described"]
 def check(
     file: FileArgument, *, overrides: Overrides, code: Code = None, json_: Json = False
 ) -> None:
-    """Say what would be searched, or every fault of the file."""
+    """Show what would be searched and how the data is read, or all faults of the file."""
     from hpsearch.cli import show, tracking
     from hpsearch.preflight.data_check import check_look
     from hpsearch.sources.opening import look

@@ -42,7 +42,7 @@ def _set(name: str, storage: str | None, json_: bool, state: State, words: str) 
 
 
 def pause(name: Name, storage: Storage = None, json_: Json = False) -> None:
-    """Let workers checkpoint and put the study down; `resume` continues it."""
+    """Pause a study: workers checkpoint its trials and let go of it; `resume` continues it."""
     _set(
         name,
         storage,
@@ -53,7 +53,7 @@ def pause(name: Name, storage: Storage = None, json_: Json = False) -> None:
 
 
 def resume(name: Name, storage: Storage = None, json_: Json = False) -> None:
-    """Open a paused or stopped study to workers again."""
+    """Continue a paused or stopped study."""
     _set(
         name,
         storage,
@@ -117,7 +117,7 @@ def _go_on(study: Study) -> str:
 def final(
     name: Name,
     again: Annotated[
-        bool, typer.Option("--again", help="Use the test part once more, and have it counted.")
+        bool, typer.Option("--again", help="Use the test part once more; the use is counted.")
     ] = False,
     top: Annotated[
         int | None,
@@ -135,15 +135,15 @@ def final(
             min=2,
             max=1000,
             metavar="N",
-            help="Times that each is trained.",
+            help="How often each is trained.",
             show_default="those of its last finish or its file, else 5",
         ),
     ] = None,
     storage: Storage = None,
     json_: Json = False,
 ) -> None:
-    """Finish a study that has ended, whether or not its file has `final`: its best few again, then
-    the test part."""
+    """Finish a study that has ended, whether or not its file has `final`: train the best few again,
+    then measure on the test part."""
     from hpsearch.insight.words import counted
     from hpsearch.preflight.data_check import check_measured
     from hpsearch.sources.opening import check_continues
@@ -197,7 +197,7 @@ def schedule(
     storage: Storage = None,
     json_: Json = False,
 ) -> None:
-    """Change which workers a study gets, or say which; trials under way continue."""
+    """Show or change a study's priority and limit of trials at once; trials under way continue."""
     from hpsearch.cli import show
 
     ledger = open_ledger(storage)
@@ -211,7 +211,7 @@ def schedule(
 def retry(
     name: Name,
     failed: Annotated[
-        bool, typer.Option("--failed", help="The trials that FAILed and were not retried yet.")
+        bool, typer.Option("--failed", help="Trials that failed and were not run again yet.")
     ] = False,
     storage: Storage = None,
     json_: Json = False,

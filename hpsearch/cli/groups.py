@@ -69,7 +69,7 @@ class Service:
             envvar="HPSEARCH_GRACE_S",
             min=0.0,
             metavar="SECONDS",
-            help="Seconds that a worker told to leave has to give back its trial.",
+            help="Seconds in which a worker that is asked to leave gives back its trial.",
         ),
     ] = 8.0
     patience_s: Annotated[
@@ -97,7 +97,7 @@ class Service:
             "--allow-commands",
             envvar="HPSEARCH_COMMANDS",
             help="Run the commands that studies name (train.command), in the folder of --code. "
-            "Anyone who can write to the database chooses them. run FILE runs the file's.",
+            "Anyone who can write to the database chooses them. run FILE needs no such option.",
         ),
     ] = False
 

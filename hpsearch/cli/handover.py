@@ -23,13 +23,16 @@ __all__ = ["predict"]
 
 def predict(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="What hpsearch best STUDY --save DIR has written.")
+        Path,
+        typer.Argument(
+            metavar="DIR", help="Folder that hpsearch best STUDY --save DIR has written."
+        ),
     ],
     files: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="FILE",
-            help="A table as the study's; a .npy, .npz or .safetensors file of arrays; image "
+            help="A table like the study's; a .npy, .npz or .safetensors file of arrays; image "
             "files, or folders of them.",
         ),
     ] = None,
@@ -37,22 +40,22 @@ def predict(
         bool,
         typer.Option(
             "--test",
-            help="Measure the test part of the study's data again, as its finish did; FILE says "
-            "where the data lies now.",
+            help="Measure the test part of the study's data again, as its finish did; FILE names "
+            "the data if it has moved.",
         ),
     ] = False,
     code: Code = None,
     json_: Json = False,
 ) -> None:
-    """Predictions of a network that was handed over, as CSV: a row each, with probabilities. Of
-    anomalies each row's number in the file, counted from 1, whether it is normal or strange, and
-    its error; the strangest first.
+    """Predict with a saved network: CSV with a line for each row, and probabilities of classes.
 
-    A table with the target's column is scored too, by the study's metric, on standard error. Of a
-    series each row is a prediction of its later one, the last ones beyond the file's end.
+    For anomalies a line has the row's number in the file, from 1, whether it is normal or strange,
+    and its error; the strangest come first. If a table has the target's column, it is scored too,
+    on standard error. For a series each line is a forecast, the last ones beyond the end of the file.
+
     Images are (N, C, H, W), (N, H, W, C) or (N, H, W), with pixels in the range of the study's
-    data. Image files are resized and cropped as the study's were; those of a data set that is no
-    folder of images have its size.
+    data. Image files are resized and cropped as in training; for a ready-made data set they must
+    have its size.
     """
     from hpsearch.cli import show
     from hpsearch.handover.predictor import load

@@ -104,7 +104,7 @@ def _findings(snapshot: Snapshot) -> Findings:
 
 @reads
 def importance(name: Name, storage: Storage = None, json_: Json = False) -> None:
-    """Which parameters have mattered, beside the order in which they are thought to."""
+    """Show which parameters mattered, beside the usual order of importance."""
     from hpsearch.cli import show
     from hpsearch.insight.importance import measure
 
@@ -121,17 +121,17 @@ def pictures(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="DIR", help="Folder to write them to.",
+            "--output", "-o", metavar="DIR", help="Folder to write the pictures to.",
             show_default="they are kept beside the checkpoints",
         ),
     ] = None,
     format_: Annotated[
-        Literal["png", "svg"], typer.Option("--format", help="What files to write.")
+        Literal["png", "svg"], typer.Option("--format", help="Format of the files.")
     ] = "png",
     trial: Annotated[
         int | None,
         typer.Option(
-            min=0, metavar="N", help="The trial whose pictures are wanted.",
+            min=0, metavar="N", help="Trial to draw.",
             show_default="the best one and those of the finish",
         ),
     ] = None,
@@ -141,8 +141,8 @@ def pictures(
     checkpoints: Checkpoints = None,
     json_: Json = False,
 ) -> None:  # fmt: skip
-    """Draw what a study has to show: learning curves, errors, boundaries, filters ... What is there
-    already is not drawn again; see docs/guides/pictures.md."""
+    """Draw a study's pictures: learning curves, errors, boundaries, filters. Pictures that exist
+    are not drawn again; see docs/guides/pictures.md."""
     from hpsearch.cli import show
     from hpsearch.insight.words import counted
     from hpsearch.pictures.album import Album

@@ -72,12 +72,12 @@ def _attendance(snapshot: Snapshot, workers: Sequence[Worker]) -> dict[str, int]
 @reads
 def status(
     name: Annotated[
-        str | None, typer.Argument(metavar="STUDY", help="One study; none: all of them.")
+        str | None, typer.Argument(metavar="STUDY", help="One study; by default all of them.")
     ] = None,
     storage: Storage = None,
     json_: Json = False,
 ) -> None:
-    """How far the studies are."""
+    """Show how far the studies are, or one of them in detail."""
     from hpsearch.cli import people, results, show
     from hpsearch.insight.report import Reader
 
@@ -146,7 +146,7 @@ def trials(
     storage: Storage = None,
     json_: Json = False,
 ) -> None:
-    """The trials of a study, with parameters and values."""
+    """List the trials of a study, with parameters and values."""
     from hpsearch.cli import show
 
     snapshot = _snapshot(name, storage)
@@ -168,7 +168,8 @@ def best(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Write its network there, ready to use: hpsearch predict DIR, hpsearch.load(DIR).",
+            help="Write the network to that folder, ready for hpsearch predict DIR and "
+            "hpsearch.load(DIR).",
         ),
     ] = None,
     force: Force = False,
@@ -177,7 +178,7 @@ def best(
     code: Code = None,
     json_: Json = False,
 ) -> None:
-    """The best trial that completed, and the network that the study hands over."""
+    """Show the best trial and the network that the study hands over; --save writes it."""
     from hpsearch.cli import details, results, show
     from hpsearch.insight.report import Reader
 
@@ -281,7 +282,7 @@ def export(
         typer.Option(
             "--uri",
             metavar="URI",
-            help="Of MLflow: http://HOST:5000, sqlite:///FILE.",
+            help="MLflow's URI: http://HOST:5000, sqlite:///FILE.",
             show_default="HPSEARCH_MLFLOW, else the study's",
         ),
     ] = None,
@@ -290,8 +291,8 @@ def export(
     checkpoints: Checkpoints = None,
     code: Code = None,
 ) -> None:
-    """Write all trials as CSV (a row a trial) or JSON (with learning curves), or bring the study to
-    MLflow; what is there already stays as it is."""
+    """Write all trials as CSV (a line a trial) or JSON (with learning curves), or bring the study
+    to MLflow."""
     from hpsearch.checkpoints.places import owner
     from hpsearch.insight.report import Reader
 
@@ -338,12 +339,12 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 @reads
 def workers(
     all_: Annotated[
-        bool, typer.Option("--all", help="Also those that have left, or were lost a day ago.")
+        bool, typer.Option("--all", help="Also workers that have left, or were lost a day ago.")
     ] = False,
     storage: Storage = None,
     json_: Json = False,
 ) -> None:
-    """Who works: host, device, study, trial, epoch, last seen; lost workers are marked."""
+    """List workers: host, device, study, trial, epoch, last seen; lost workers are marked."""
     from hpsearch.cli import people
 
     ledger = open_ledger(storage)

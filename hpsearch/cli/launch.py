@@ -50,7 +50,7 @@ __all__ = ["fleet", "run", "submit", "worker"]
 
 Studies = Annotated[
     list[str] | None,
-    typer.Argument(metavar="STUDY", help="Studies to serve; none: every open one."),
+    typer.Argument(metavar="STUDY", help="Studies to serve; by default every open one."),
 ]
 UntilDone = Annotated[bool, typer.Option("--until-done", help="Leave when there is no more work.")]
 Ray = Annotated[
@@ -58,7 +58,7 @@ Ray = Annotated[
     typer.Option(
         metavar="ADDRESS",
         help="Workers on the nodes of a Ray cluster: auto, HOST:6379, ray://HOST:10001. "
-        "--workers is then the most there are, --device cpu or cuda.",
+        "--workers is then a maximum, and --device is cpu or cuda.",
         show_default="this machine",
     ),
 ]
@@ -377,7 +377,7 @@ def _note_checkpoints(ledger: Ledger, said: str | None, studies: Sequence[Study]
 def fleet(
     studies: Studies = None, *, crew: Crew, until_done: UntilDone = False, service: Service
 ) -> None:
-    """Serve studies with all devices of this machine; a worker that crashes is started again."""
+    """Serve studies with all devices of this machine; workers that crash are restarted."""
     from hpsearch.fleet import Fleet, Local
 
     logging.getLogger("hpsearch").setLevel(logging.INFO)

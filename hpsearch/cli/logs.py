@@ -39,9 +39,9 @@ def logs(
     storage: Storage = None,
     checkpoints: Checkpoints = None,
 ) -> None:
-    """What own training code has written in a trial: its first megabyte and its last nine.
+    """Print the output of your own training code in a trial: its first MB and its last nine.
 
-    Logs lie beside the checkpoints, in the same folder.
+    Logs are kept beside the checkpoints, in the same folder.
     """
     from hpsearch.children.log import text_of
     from hpsearch.cli import show

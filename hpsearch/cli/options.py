@@ -79,7 +79,7 @@ Storage = Annotated[
 Force = Annotated[
     bool,
     typer.Option(
-        "--force", help="Write over what is there; never over a study's own data or files."
+        "--force", help="Replace what is there; a study's own data and files are never replaced."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -103,7 +103,7 @@ Code = Annotated[
         envvar="HPSEARCH_CODE",
         callback=_from_here,
         metavar="DIR",
-        help="Folder of code that a study may bring: networks, losses, data.",
+        help="Folder of a study's own code: networks, losses, data, training.",
         show_default="with FILE its folder, else none",
     ),
 ]
@@ -112,7 +112,7 @@ Priority = Annotated[
     typer.Option(
         callback=at_most(1_000_000),
         metavar="N",
-        help="Studies of a higher one are served first; a new study has 0.",
+        help="Studies with a higher priority are served first; a new study has 0.",
     ),
 ]
 MaxParallel = Annotated[
@@ -121,7 +121,7 @@ MaxParallel = Annotated[
         min=0,
         callback=at_most(1_000_000),
         metavar="N",
-        help="Most trials under way at once; 0: no limit, as a new study has.",
+        help="Most trials under way at once; 0: no limit, the default.",
     ),
 ]
 Lease = Annotated[

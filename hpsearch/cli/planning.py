@@ -46,7 +46,7 @@ def plan(
     code: Code = None,
     json_: Json = False,
 ) -> None:
-    """Say what a search would take: a dry run of some seconds, nothing is trained for good."""
+    """Forecast time, memory and disk of a search, from a dry run of a few seconds."""
     from hpsearch.sources.opening import look
 
     spec = overrides.load(file, code)

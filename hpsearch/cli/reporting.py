@@ -76,8 +76,8 @@ def compare(
     storage: Storage = None,
     json_: Json = False,
 ) -> None:  # fmt: skip
-    """Put studies side by side: what each has come to, what it took, and whether a difference is
-    real; others are set beside the first."""
+    """Compare studies side by side: what each reached and cost, and whether the difference from the
+    first one is real."""
     from hpsearch.reports.compare_page import html
     from hpsearch.reports.comparing import comparison
 

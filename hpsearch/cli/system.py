@@ -20,7 +20,8 @@ def dashboard(
         str, typer.Option(help="Address to bind to; one beyond this machine needs a login.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="N", help="0: any that is free.")
+        int,
+        typer.Option(min=0, max=65535, metavar="N", help="Port to listen on; 0: any that is free."),
     ] = 8080,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Refuse whatever changes or deletes.")
@@ -32,7 +33,7 @@ def dashboard(
         Path | None,
         typer.Option(
             envvar="HPSEARCH_DASHBOARD_PASSWORD_FILE",
-            help="File with the password of the login; its last newline does not count.",
+            help="File with the password of the login; a newline at its end is ignored.",
         ),
     ] = None,
     storage: Storage = None,
@@ -40,8 +41,8 @@ def dashboard(
 ) -> None:
     """Serve optuna-dashboard over the database.
 
-    On this machine only, unless there is a login: without one, another host is an error (2). The
-    login goes over the network as it is; put a proxy with TLS before it. /healthz answers without.
+    It listens on this machine only, unless there is a login: without one, another host is an error
+    (2). The login is sent unencrypted; put a proxy with TLS in front. /healthz needs no login.
     """
     from hpsearch.dashboard import read_login, serve
 
@@ -59,15 +60,16 @@ def dashboard(
 
 @db.command()
 def init(storage: Storage = None) -> None:
-    """Create the tables where they are missing."""
+    """Create missing tables."""
     echo(f"{open_ledger(storage, make=True).database.name} is ready")
 
 
 @db.command()
 def upgrade(storage: Storage = None) -> None:
-    """Bring a database of an earlier hpsearch up to date; of a SQLite file a copy is made first.
+    """Bring a database of an earlier version up to date; a SQLite file is copied first.
 
-    Stop all workers first: while one is signed on it is refused (5). Killed, it can be run again.
+    Stop all workers first: while one is signed on, this is refused (5). It can be killed and run
+    again.
     """
     from hpsearch.cli.show import note
     from hpsearch.store import upgrades
@@ -88,7 +90,7 @@ def upgrade(storage: Storage = None) -> None:
 
 @db.command("check")
 def check_database(storage: Storage = None, json_: Json = False) -> None:
-    """Say whether the database can be reached and used; changes nothing."""
+    """Check whether the database can be reached and used; changes nothing."""
     from hpsearch.preflight.doctor import check_database
 
     facts = check_database(storage)
@@ -100,14 +102,14 @@ def check_database(storage: Storage = None, json_: Json = False) -> None:
 
 
 def schema() -> None:
-    """Print the JSON Schema of study files, with which editors complete and check them."""
+    """Print the JSON Schema of study files, so that editors complete and check them."""
     from hpsearch.spec import schema as make
 
     print_json(make())
 
 
 def doctor(storage: Storage = None, json_: Json = False) -> None:
-    """Look at devices, database, data and versions; what works, and what fixes the rest."""
+    """Check devices, database, data and versions: what works, and how to fix the rest."""
     from hpsearch.cli import show
     from hpsearch.preflight.doctor import examine
 

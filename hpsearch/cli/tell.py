@@ -22,7 +22,7 @@ def tell(
         typer.Option(min=1, metavar="N", help="The epoch that has ended.", show_default="the next"),
     ] = None,
 ) -> None:
-    """Report an epoch, from inside of a command that a study trains by (train.command)."""
+    """Report an epoch from within a command that a study runs (train.command)."""
     report: dict[str, float] = {} if epoch is None else {"epoch": epoch}
     for text in numbers:
         name, equals, number = text.partition("=")
