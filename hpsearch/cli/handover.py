@@ -51,7 +51,7 @@ def predict(
 
     For anomalies a line has the row's number in the file, from 1, whether it is normal or strange,
     and its error; the strangest come first. If a table has the target's column, it is scored too,
-    on standard error. For a series each line is a forecast, the last ones beyond the end of the file.
+    on standard error. For a series each line is a forecast; the last ones lie beyond its end.
 
     Images are (N, C, H, W), (N, H, W, C) or (N, H, W), with pixels in the range of the study's
     data. Image files are resized and cropped as in training; for a ready-made data set they must
