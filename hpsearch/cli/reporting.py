@@ -110,10 +110,7 @@ def _compared(found: Comparison) -> None:
         table.add_row(side.name, side.snapshot.metric, side.best_words, side.test_words, *took)
     out.print(table)
     if len(found.sides) <= _MOST_BESIDE:
-        beside = columns("winner", *(side.name for side in found.sides))
-        for row in found.parameters:
-            beside.add_row(*row)
-        out.print(beside)
+        _winners(found)
     for side in found.sides:
         said = side.answer
         out.print(f"{side.name}: {'. '.join([said.headline.rstrip('.'), *said.sentences[:1]])}")
@@ -121,6 +118,24 @@ def _compared(found: Comparison) -> None:
         out.print(f"{pair.sentence(found.sides[0].snapshot.metric)}")
     for note in found.notes:
         out.print(note)
+
+
+def _winners(found: Comparison) -> None:
+    """What the winners have that more than one of the studies names, and who names the rest."""
+    from hpsearch.cli.show import columns, out
+
+    names = [side.name for side in found.sides]
+    beside, alone = columns("winner", *names), dict[str, list[str]]()
+    for name, *values in found.parameters:
+        named = [one for one, value in zip(names, values, strict=True) if value != "-"]
+        if len(named) > 1:
+            beside.add_row(name, *values)
+        for one in named if len(named) == 1 else ():
+            alone.setdefault(one, []).append(name)
+    if beside.row_count:
+        out.print(beside)
+    for one, own in alone.items():
+        out.print(f"in {one} alone: {', '.join(own)}")
 
 
 def _write(ledger: Ledger, path: Path, made: Callable[[], str], *, force: bool) -> None:

@@ -79,6 +79,8 @@ _IN_A_PAGE: dict[str, Any] = {
     "savefig.facecolor": "none",
     "svg.fonttype": "none",  # letters stay letters: small, and found by a search in the page
 }  # fmt: skip
+_LIGHTER = 4
+"""Colours that are made for a white page and too dark for a black one."""
 _LEFT_OUT = re.compile(
     r"\A.*?(?=<svg)|<metadata>.*?</metadata>|<style.*?</style>"  # a style would be the whole page's
     r'| id="[a-z0-9]+_\d+"'  # nothing refers to it, and a page has several pictures
@@ -87,6 +89,8 @@ _LEFT_OUT = re.compile(
 )
 _FAMILY = re.compile(r"font-family: [^;\"]*")
 _SIZE = re.compile(r'width="([\d.]+pt)" height="[\d.]+pt"')
+_DECADES = 2
+"""Powers of ten up to which a logarithmic scale has marks between them, too."""
 _MORE_FONTS = (
     "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Micro Hei", "Microsoft YaHei",
     "Hiragino Sans", "Arial Unicode MS",
@@ -110,12 +114,15 @@ def rendered(
 
 def inline(draw: Callable[[Any], Figure], content: Any) -> str:
     """The `<svg>` of that figure, to stand in a page of HTML: its ink, lines and ground are the
-    page's CSS variables `--ink`, `--line` and `--card`, so that it is right in the dark, too."""
+    page's CSS variables `--ink`, `--line` and `--card`, so that it is right in the dark, too. The
+    first colours may have lighter ones there, `--c0`, `--c1` ..."""
     svg = rendered(draw, content, "svg", _IN_A_PAGE).decode()
     svg = _FAMILY.sub("font-family: inherit", _LEFT_OUT.sub("", svg))
     svg = _SIZE.sub(r'class="chart" style="width: \1"', svg, count=1)
     for name, colour in _THEMED.items():
         svg = svg.replace(colour, f"var(--{name})")
+    for at, colour in enumerate(COLOURS[:_LIGHTER]):
+        svg = svg.replace(colour.lower(), f"var(--c{at}, {colour})")
     return svg
 
 
@@ -180,7 +187,10 @@ def logarithmic(axis: Axis) -> None:
     """Plain numbers at an axis of a logarithmic scale: matplotlib writes them as formulas."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+    low, high = axis.get_view_interval()
+    wide = low > 0 and high / low > 10**_DECADES
+    subs = (1.0,) if wide else (1.0, 2.0, 5.0)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=8))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
 

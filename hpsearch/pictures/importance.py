@@ -74,7 +74,9 @@ def draw(content: Importance) -> Figure:
              content.parameters]  # fmt: skip
     _bars(right, [short(name, 22) for name, *_ in content.parameters], content.parameters, words)
     right.set_title("parameters, as found")
-    right.legend(loc="lower right")
+    made.legend(*right.get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    for axes in (left, right):  # bars of one height, however few there are
+        axes.set_ylim(lines - 0.5, -0.5)
     return made
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.insight.words import counted
 from hpsearch.pictures.canvas import COLOURS, GREY, figure, logarithmic, short, whole_numbers
 from hpsearch.spec.settings import FINAL
 from hpsearch.spec.space import Choices, Range, label
@@ -27,11 +28,15 @@ __all__ = [
 _MANY = 800
 """Points above which they are drawn as pixels: a page of 10,000 trials stays small."""
 _MOST_SLICES = 12
-_COLUMNS = 3
+_COLUMNS, _WIDTH = 3, 9.6
+"""Inches of a picture that fills the page."""
 _TOP = 5
 _OTHERS = 60
 """Learning curves that are drawn beside those of the best trials."""
 _DECADES = 2.0
+"""Powers of ten from which on a metric that shrinks gets a logarithmic scale."""
+_REACH = 4
+"""Values are shown that are so many times as far from the best as the middle one is."""
 _Points = tuple[tuple[float, float], ...]
 
 
@@ -116,7 +121,7 @@ def _begun(snapshot: Snapshot) -> tuple[tuple[int, str], ...]:
 
 def draw_course(content: Course) -> Figure:
     """A point a trial, and the best so far as a line."""
-    made, (axes,) = figure("", 8.4, 3.2)
+    made, (axes,) = figure("", _WIDTH, 3.2)
     many = len(content.complete) + len(content.pruned) > _MANY
     size = 4 if many else 14
     kinds = [
@@ -146,25 +151,31 @@ def draw_course(content: Course) -> Figure:
 
 
 def _limit(axes: Axes, values: Sequence[float], *, rising: bool) -> int:
-    """Show the better part of the values whole, and of the worse what lies within reach of it; how
-    many are outside then."""
+    """Show the better half of the values whole, and of the others what lies within reach of it: one
+    that has blown up would press all others into a line. How many are outside then.
+
+    A metric that shrinks over powers of ten, such as a loss, gets a logarithmic scale.
+    """
     ordered = sorted(values, reverse=rising)
-    best, middle, worst = ordered[0], ordered[len(ordered) // 2], ordered[-1]
-    reach = 4 * abs(middle - best)
-    if not rising and min(values) > 0 and math.log10(max(values) / min(values)) >= _DECADES:
+    most = ordered[int(0.9 * (len(ordered) - 1))]  # but for the far ones
+    log = not rising and ordered[0] > 0 and math.log10(most / ordered[0]) >= _DECADES
+    if log:
         axes.set_yscale("log")
+    chosen = ordered[0], ordered[len(ordered) // 2], ordered[-1]
+    best, middle, worst = map(math.log10, chosen) if log else chosen
+    reach, outside = _REACH * abs(middle - best), 0
+    if reach > 0 and abs(worst - best) > 1.5 * reach:
+        towards = math.copysign(reach, worst - best)
+        ends = [10**end if log else end for end in (best - 0.05 * towards, best + towards)]
+        axes.set_ylim(min(ends), max(ends))
+        outside = sum(not min(ends) <= value <= max(ends) for value in values)
+    if log:
         logarithmic(axes.yaxis)
-        return 0
-    if reach == 0 or abs(worst - best) <= 1.5 * reach:
-        return 0
-    towards = math.copysign(reach, worst - best)
-    far, near = best + towards, best - 0.05 * towards
-    axes.set_ylim(min(far, near), max(far, near))
-    return sum(abs(value - best) > reach for value in values)
+    return outside
 
 
 def _beyond(outside: int) -> str:
-    return f" ({outside:,} worse ones are outside the picture)" if outside else ""
+    return f" ({counted(outside, 'worse trial')} outside the picture)" if outside else ""
 
 
 # --- learning curves ----------------------------------------------------------------------------
@@ -190,7 +201,7 @@ def _points(trial: Trial) -> _Points:
 
 def draw_curves(content: Curves) -> Figure:
     """The best in colours, the others thin behind them."""
-    made, (axes,) = figure("", 8.4, 3.2)
+    made, (axes,) = figure("", _WIDTH, 3.2)
     for at, points in enumerate(curve for curve in content.others if curve):
         axes.plot(*zip(*points, strict=True), color=GREY, linewidth=0.6, alpha=0.5,
                   label=None if at else "other trials")  # fmt: skip
@@ -258,7 +269,7 @@ def draw_slices(content: Slices) -> Figure:
     count = len(content.slices)
     columns = min(count, _COLUMNS)
     rows = -(-count // columns)
-    made, panels = figure("", 2.8 * columns, 2.3 * rows, rows, columns, sharey=True)
+    made, panels = figure("", _WIDTH * columns / _COLUMNS, 2.3 * rows, rows, columns, sharey=True)
     many = sum(len(one.points) for one in content.slices) > _MANY
     for axes, one in zip(panels, content.slices, strict=False):
         _panel(axes, one, many=many)
@@ -288,6 +299,8 @@ def _panel(axes: Axes, content: Slice, *, many: bool) -> None:
     elif content.log:
         axes.set_xscale("log")
         logarithmic(axes.xaxis)
+    elif all(float(x).is_integer() for x, _ in content.points):
+        whole_numbers(axes.xaxis)
     axes.set_xlabel(short(content.name, 26))
 
 

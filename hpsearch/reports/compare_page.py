@@ -100,7 +100,7 @@ def _so_far(side: Side) -> _Points:
 
 
 def _draw(content: _Race) -> Figure:
-    made, (axes,) = figure("", 8.4, 3.2)
+    made, (axes,) = figure("", 9.6, 3.2)
     for at, (name, points) in enumerate(content.studies):
         axes.step(*zip(*points, strict=True), where="post", color=COLOURS[at], linewidth=1.6,
                   label=f"{short(name, 30)}: {number(points[-1][1])}")  # fmt: skip

@@ -221,9 +221,8 @@ def _notes(sides: Sequence[Side]) -> list[str]:
         notes.append(f"The rows that the search is measured on differ ({_listed(parts)}).")
     unknown = [side.name for side in sides if side.data is None]
     if unknown:
-        notes.append(
-            f"Which data {_and(unknown)} used is not known here, so it is beside no other."
-        )
+        whose = _and(unknown)
+        notes.append(f"Which data {whose} used is not known here, so no value is set beside it.")
     if len({side.data for side in sides if side.data is not None}) > 1:
         notes.append("The data or its split differs: a difference of values may be one of data.")
     if any(side.snapshot.study.state == "open" for side in sides):

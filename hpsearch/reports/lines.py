@@ -74,6 +74,8 @@ class _Scale:
     low: float = 0.0
     high: float = 1.0
     log: bool = False
+    whole: bool = False
+    """Whether only whole numbers lie on it."""
     values: tuple[str, ...] = ()
     """Of a choice: what there is to choose, the first at the bottom."""
 
@@ -95,6 +97,8 @@ class _Scale:
             return tuple((self.y(value), _short(value)) for value in self.values[::step])
         shares = (0.0, 0.25, 0.5, 0.75, 1.0) if self.high > self.low else (0.5,)
         marks = [self._at(share) for share in shares]
+        if self.whole:
+            marks = sorted({float(round(mark)) for mark in marks})
         return tuple((self.y(mark), setting(float(mark))) for mark in marks)
 
     def _at(self, share: float) -> float:
@@ -158,7 +162,7 @@ def _scale(parameter: Parameter, trials: Sequence[Trial]) -> _Scale:
     numbers = [float(v) for v in found if isinstance(v, (int, float)) and math.isfinite(v)]
     assert isinstance(domain, Range)
     ends = [domain.low, *([] if domain.auto else [domain.high]), *numbers]
-    return _Scale(min(ends), max(ends), log=domain.log and min(ends) > 0)
+    return _Scale(min(ends), max(ends), domain.log and min(ends) > 0, domain.integer)
 
 
 def _limits(values: Sequence[float]) -> _Scale:

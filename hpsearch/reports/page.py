@@ -7,6 +7,7 @@ no network is loaded and no data is read.
 from __future__ import annotations
 
 import base64
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -118,7 +119,7 @@ class _Page:
             "budget": list(sections.budget(snapshot, self.spent)),
             "data": sections.data(snapshot),
             "failures": sections.failures(snapshot),
-            "trials": sections.trials(snapshot),
+            "trials": sections.trials(snapshot, names),
             "damaged": snapshot.damaged[:10],
             "reproduction": sections.reproduction(snapshot),
             "database": self.ledger.database.name,
@@ -199,4 +200,8 @@ class _Page:
                 found.append((kept.title, uri))
         except (CheckpointError, DamagedError) as error:
             note = f"The pictures of its networks cannot be reached from here: {error}"
+        if not found and not note and self.snapshot.network and self.snapshot.spec.train is None:
+            name = shlex.quote(self.snapshot.study.name)
+            note = (f"No picture of it lies beside its checkpoints: hpsearch pictures {name} draws "
+                    "them where the data is.")  # fmt: skip
         return {"pictures": found, "pictures_note": note}

@@ -32,7 +32,7 @@ __all__ = [
     "verdict",
 ]  # fmt: skip
 
-_TOP = 25
+_TOP, _MOST_COLUMNS = 25, 8
 _MOST_REASONS = 10
 _LONGEST_REASON = 1_000
 _LONGEST_RANGE = 80
@@ -147,7 +147,7 @@ def notes(snapshot: Snapshot, trial: Trial) -> Iterator[str]:
             yield (f"Its configuration is not that of trial {best.number}, the best of the search "
                    f"with {number(best.value)}: trained again, it had the best mean.")  # fmt: skip
     if trial.parameters is not None:
-        yield f"A network of {trial.parameters:,} trained numbers."
+        yield f"A network of {trial.parameters:,} parameters."
     if trial.unsaved:
         yield f"Its network was not kept: {trial.unsaved}."
     if remark := snapshot.remark(trial):
@@ -155,7 +155,7 @@ def notes(snapshot: Snapshot, trial: Trial) -> Iterator[str]:
     if snapshot.task is not None and (summary := snapshot.task.summary(snapshot.result(trial))):
         yield f"{summary}."
     for line in remarks.seen(snapshot):
-        yield f"{line[:1].upper()}{line[1:]}."
+        yield f"{line}."
 
 
 def tables(snapshot: Snapshot, trial: Trial) -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
@@ -268,11 +268,14 @@ def failures(snapshot: Snapshot) -> tuple[tuple[int, str, int], ...]:
     )
 
 
-def trials(snapshot: Snapshot) -> tuple[Sequence[str], tuple[Row, ...]]:
-    """Heads and rows of the best trials, or of the last ones where none has completed."""
+def trials(snapshot: Snapshot, order: Sequence[str]) -> tuple[Sequence[str], tuple[Row, ...]]:
+    """Heads and rows of the best trials, or of the last ones where none has completed; with those
+    parameters that come first in `order`, as many as a page has room for."""
     shown = snapshot.top(_TOP) or snapshot.trials[-_TOP:]
     staged = len(snapshot.stages) > 1
-    names = [name for name in snapshot.spec.space.names if any(name in t.params for t in shown)]
+    first = list(order)[:_MOST_COLUMNS]
+    there = {name for trial in shown for name in trial.params}.intersection(first)
+    names = [name for name in snapshot.spec.space.names if name in there]
     heads = ["trial", "state", snapshot.metric, "epoch", *(["stage"] if staged else []), *names]
     rows = []
     for trial in shown:
