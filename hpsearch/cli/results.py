@@ -81,6 +81,8 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if any(not trial.untrainable for trial in failed) and not study.is_out_of_time:
         yield f"retry {study.name} --failed", "run failed trials again"
     yield "dashboard", "curves in a browser"
+    if study.state == "done":
+        yield f"report {study.name} -o {free(study.name, '.html')}", "a page to share"
     if study.state == "done" and not snapshot.is_whole:
         yield f"extend {study.name} {_more(study)}", "add trials"
     tested = snapshot.verdict is not None or study.finish is not None

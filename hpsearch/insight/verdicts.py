@@ -8,7 +8,7 @@ from typing import Any, Literal
 from hpsearch.insight.words import number
 from hpsearch.spec.settings import Direction
 
-__all__ = ["Finding", "figures", "finding", "interval", "sentence"]
+__all__ = ["Finding", "as_good", "figures", "finding", "interval", "sentence"]
 
 Finding = Literal["better", "worse", "no evidence", "too few", "not compared"]
 """What the winner is beside the default settings."""
@@ -30,14 +30,14 @@ def sentence(verdict: Found, direction: Direction, *, wide: bool = False) -> str
     figure = interval(verdict["test"]) if wide else number(verdict["test"]["mean"])
     test = f"Test {verdict['metric']} {figure}"
     sentences = [f"{test}{_beside(verdict, direction)}"]
-    if simple := _as_good(verdict, direction):
+    if simple := as_good(verdict, direction):
         sentences.append(simple)
     if missing := _missing(verdict):
         sentences.append(f"Only {missing}.")
     return " ".join(sentences)
 
 
-def _as_good(verdict: Found, direction: Direction) -> str:
+def as_good(verdict: Found, direction: Direction) -> str:
     """That the best of the simple answers is as good as the networks; "" where it is not, or where
     an earlier program measured none."""
     sign = 1 if direction == "maximize" else -1

@@ -83,7 +83,7 @@ _LIGHTER = 4
 """Colours that are made for a white page and too dark for a black one."""
 _LEFT_OUT = re.compile(
     r"\A.*?(?=<svg)|<metadata>.*?</metadata>|<style.*?</style>"  # a style would be the whole page's
-    r'| id="[a-z0-9]+_\d+"'  # nothing refers to it, and a page has several pictures
+    r'| id="(?:[a-z0-9.]+_\d+|image\w+)"'  # nothing refers to it, and a page has several pictures
     r"|(?<=\n)\s+",
     re.DOTALL | re.IGNORECASE,
 )

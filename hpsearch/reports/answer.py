@@ -58,9 +58,8 @@ def _judged(snapshot: Snapshot) -> Answer:
     later = sum(trial.number > verdict["last_trial"] for trial in snapshot.trials)
     if later:
         rest.append(f"{counted(later, 'trial')} began after this finish and are not part of it.")
-    return Answer(
-        headline, tuple(rest), _TONES.get(verdicts.finding(verdict, direction), "plain")
-    )  # fmt: skip
+    tone = _TONES.get(verdicts.finding(verdict, direction), "plain")
+    return Answer(headline, tuple(rest), "bad" if verdicts.as_good(verdict, direction) else tone)
 
 
 def _searched(snapshot: Snapshot) -> Answer:

@@ -14,7 +14,7 @@ from PIL import Image
 
 import hpsearch
 from hpsearch.pictures import catalog
-from hpsearch.pictures.canvas import rendered, short
+from hpsearch.pictures.canvas import inline, rendered, short
 from hpsearch.pictures.catalog import Facts
 from hpsearch.spec.registry import named
 from tests.unit.pictures.contents import CONTENTS, confusion
@@ -51,6 +51,18 @@ def test_a_picture_is_drawn(name: str) -> None:
 def test_a_picture_is_drawn_as_svg(name: str) -> None:
     picture, content = CONTENTS[name]
     assert ET.fromstring(drawn(picture, content, "svg")).tag.endswith("svg")
+
+
+def test_a_picture_in_a_page_has_the_colours_of_the_page_and_touches_nothing_else() -> None:
+    draw = named("hpsearch.pictures.confusion:draw")
+    svg = inline(draw, confusion(2, "</text><script>{}</script>"))
+    found = ET.fromstring(svg)
+    assert found.tag.endswith("svg")
+    assert not [one for one in found.iter() if one.tag.endswith(("style", "script", "metadata"))]
+    assert "fill: var(--ink)" in svg
+    assert "#0b0c" not in svg
+    ids = {one.get("id") for one in found.iter()} - {None}
+    assert ids == {one for one in ids if f"#{one}" in svg}, "others may be in the page already"
 
 
 def test_names_are_no_formulas_and_the_same_content_gives_the_same_bytes() -> None:

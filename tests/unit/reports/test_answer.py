@@ -52,6 +52,7 @@ WORSE = estimate(-0.02, -0.03, -0.04, low=-0.05, high=-0.01)
         ({"difference": WORSE}, "warning", "worse by 0.03"),
         ({"difference": estimate(0.01)}, "plain", "too few seeds"),
         ({"default": None, "difference": None}, "plain", "The default settings could not be"),
+        ({"baselines": {"last value": 0.98}}, "bad", "No skill: last value gives 0.98."),
     ],
 )
 def test_a_finish_is_said_with_its_interval_and_what_it_is_worth(
