@@ -63,7 +63,7 @@ def _aspects(sides: Sequence[Side]) -> list[tuple[str, ...]]:
             "completed, pruned, failed": ", ".join(
                 f"{snapshot.count(state):,}" for state in ("COMPLETE", "PRUNED", "FAIL")),
             "epochs trained": f"{spent.epochs:,}",
-            "saved by pruning": f"{spent.pruned_share:.0%}" if spent.pruned else "-",
+            "saved by pruning": f"{100 * spent.pruned_share:.0f} %" if spent.pruned else "-",
             "work": span(spent.work_s),
             "search": f"{search.strategy}, {'-'.join(dict.fromkeys(search.sampler.values()))}, "
                       f"pruner {search.pruner.name}",

@@ -86,7 +86,7 @@ def figures(snapshot: Snapshot, spent: Spent) -> tuple[Figure, ...]:
         Figure(f"{spent.epochs:,}", "epochs trained"),
     ]
     if spent.pruned:
-        found.append(Figure(f"{spent.pruned_share:.0%}", "of the epochs saved by pruning"))
+        found.append(Figure(_percent(spent.pruned_share), "of the epochs saved by pruning"))
     if spent.at_once is not None and spent.at_once >= 1.05:
         found.append(Figure(f"{spent.at_once:.1f}", "trials under way at a time"))
     return tuple(found)
@@ -209,15 +209,19 @@ def budget(snapshot: Snapshot, spent: Spent) -> Iterator[tuple[str, str]]:
     pruner = snapshot.spec.search.pruner.name
     if spent.pruned:
         saved = counted(spent.pruned, "epoch")
-        of = f"{spent.pruned_share:.0%} of the {spent.whole:,} without it"
+        of = f"{_percent(spent.pruned_share)} of the {spent.whole:,} without it"
         yield "saved by pruning", f"{saved} ({of}), by {pruner}"
     else:
         yield "saved by pruning", "nothing" if pruner != "none" else "nothing: no pruner was named"
     if spent.stopped:
-        words = f"{counted(spent.stopped, 'epoch')} ({spent.stopped_share:.0%})"
+        words = f"{counted(spent.stopped, 'epoch')} ({_percent(spent.stopped_share)})"
         yield "saved by early stopping", words
     if spent.at_once is not None:
         yield "at the same time", _at_once(spent)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _at_once(spent: Spent) -> str:

@@ -27,8 +27,8 @@ def test_epochs_that_pruning_and_stopping_saved(sqlite_url: str, tmp_path: Path)
     assert found.pruned_share == 2 / 9
     assert round(found.training_s, 3) == 0.8
     words = dict(sections.budget(snapshot, found))
-    assert words["saved by pruning"] == "2 epochs (22% of the 9 without it), by asha"
-    assert words["saved by early stopping"] == "1 epoch (11%)"
+    assert words["saved by pruning"] == "2 epochs (22 % of the 9 without it), by asha"
+    assert words["saved by early stopping"] == "1 epoch (11 %)"
 
 
 def test_trials_at_the_same_time(sqlite_url: str, tmp_path: Path) -> None:
