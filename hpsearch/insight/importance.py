@@ -33,7 +33,7 @@ from hpsearch.spec.settings import FINAL, GROUPS, JOINT
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 
-__all__ = ["LEAST", "Importance", "Share", "measure", "sampled"]
+__all__ = ["LEAST", "Importance", "Share", "measure", "measured", "sampled"]
 
 LEAST = 10
 """Trials that completed below which nothing is said: half of them would be the best."""
@@ -118,6 +118,16 @@ def measure(ledger: Ledger, name: str, tell: Callable[[str], None] | None = None
     spec = StudySpec.from_document(kept.document)
     mirror = Mirror(ledger.database, kept.study_id, kept.name, kept.direction, lenient=True)
     mirror.refresh()
+    return measured(mirror, spec, kept.name, tell)
+
+
+def measured(
+    mirror: Mirror, spec: StudySpec, name: str, tell: Callable[[str], None] | None = None
+) -> Importance:
+    """The same of a study's trials that are in memory already.
+
+    Raises NotFoundError where they are too few or all the same.
+    """
     ended = [
         trial for trial in mirror.trials()
         if trial.state.is_finished() and trial.user_attrs.get("stage") != FINAL
@@ -128,9 +138,9 @@ def measure(ledger: Ledger, name: str, tell: Callable[[str], None] | None = None
     if tell is not None and len(sample) < len(complete):
         tell(f"PED-ANOVA looks at {len(complete):,} trials, fANOVA at {len(sample):,} of them")
     share = min(max(_TOP_SHARE, _TOP / len(complete)), 0.5)
-    judged = _Chosen(kept.name, mirror, complete)
+    judged = _Chosen(name, mirror, complete)
     ped = _evaluated(judged, PedAnovaImportanceEvaluator(target_quantile=share))
-    judged = _Chosen(kept.name, mirror, sample)
+    judged = _Chosen(name, mirror, sample)
     depth = _ANY_DEPTH if len(sample) <= _FEW else _DEPTH
     forest = FanovaImportanceEvaluator(max_depth=depth, seed=spec.search.seed)
     fanova = _evaluated(judged, forest)

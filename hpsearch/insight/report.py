@@ -455,6 +455,11 @@ class Reader:
         """Where the study is."""
         return self._ledger.database
 
+    @property
+    def mirror(self) -> Mirror:
+        """The study's trials in memory, as the last snapshot read them."""
+        return self._mirror
+
     def snapshot(self) -> Snapshot:
         """The study as it is now."""
         study = self._ledger.study(self._name)

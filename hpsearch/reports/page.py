@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import CheckpointError, DamagedError, NotFoundError
-from hpsearch.insight.importance import Importance, measure
+from hpsearch.insight.importance import Importance, measured
 from hpsearch.insight.report import Reader, Snapshot
 from hpsearch.pictures import confusion, curves, importance
 from hpsearch.pictures.canvas import inline
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from hpsearch.insight.report import Trial
     from hpsearch.store.ledger import Ledger
+    from hpsearch.store.mirror import Mirror
     from hpsearch.store.values import TimedEpoch
 
 __all__ = ["Report", "report"]
@@ -74,7 +75,7 @@ def report(
     snapshot = reader.snapshot()
     took = spent(snapshot, reader.trained_s(snapshot.study))
     found = facts(snapshot, took)
-    page = _Page(ledger, snapshot, took, checkpoints, tell)
+    page = _Page(ledger, snapshot, reader.mirror, took, checkpoints, tell)
     return Report(snapshot, found, page.context)
 
 
@@ -95,6 +96,7 @@ class _Page:
 
     ledger: Ledger
     snapshot: Snapshot
+    mirror: Mirror
     spent: Spent
     checkpoints: str | None
     tell: Callable[[str], None] | None
@@ -149,7 +151,8 @@ class _Page:
     def _importance(self) -> tuple[Importance | None, str]:
         """What has mattered, or why that cannot be told."""
         try:
-            return measure(self.ledger, self.snapshot.study.name, self.tell), ""
+            study, spec = self.snapshot.study, self.snapshot.spec
+            return measured(self.mirror, spec, study.name, self.tell), ""
         except NotFoundError as error:
             return None, str(error)
 
