@@ -2,7 +2,7 @@
 
     python -m benchmarks.race [--seeds 5] [--minutes 3] [--part race|replay] [--widths 64 512]
 
-`race`: two workers of hpsearch search a table, jointly and staged, and two processes search it by
+`race`: two workers of hpsearch search a table, in stages and jointly, and two processes search it by
 Optuna's TPE and successive halving (`benchmarks/resident.py`). The figure is the seconds from the
 command's start to an accuracy no worse than Optuna's at its end; a side that does not reach it is
 given all its time. `replay`: 16 configurations of one shape, from the command to its result.
@@ -31,7 +31,7 @@ __all__ = ["compare", "main", "reached", "widths"]
 
 STUDIES = Path(__file__).parent / "studies"
 WORKERS = 2
-PEER, STAGED = "Optuna's TPE and halving, 2 processes", "hpsearch, staged"
+PEER, JOINT = "Optuna's TPE and halving, 2 processes", "hpsearch, joint"
 LOOP = "plain loop, 2 processes"
 WIDTHS = (64, 512)
 SIZES = 14_000, 3_000
@@ -57,10 +57,10 @@ def _cases(options: argparse.Namespace) -> Iterator[Case]:
     limit = {"minutes": minutes, "widths": widths(least, most)}
     yield Case(
         f"race{sizes}",
-        f"{table}; searched for {minutes:g} minutes, 1 to 4 layers of {least} to {most}: "
+        f"{table}; searched in stages for {minutes:g} minutes, 1 to 4 layers of {least} to {most}: "
         f"to the accuracy at Optuna's end",
-        [_searching("hpsearch", limit, strategy="joint"), _searching(PEER, limit),
-         _searching(STAGED, limit, strategy="staged")],
+        [_searching("hpsearch", limit, strategy="staged"), _searching(PEER, limit),
+         _searching(JOINT, limit, strategy="joint")],
         Goal(times=2.0), facts={**limit, "workers": WORKERS},
         compare=functools.partial(compare, limit_s=60 * minutes),
     )  # fmt: skip

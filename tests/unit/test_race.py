@@ -110,11 +110,11 @@ def test_each_side_is_timed_to_what_the_peer_ends_with() -> None:
     figures = {
         "hpsearch": {"better": [(2.0, 0.5), (4.0, 0.9), (9.0, 0.95)], "best": 0.95},
         race.PEER: {"better": [(1.0, 0.6), (7.0, 0.9)], "best": 0.9},
-        race.STAGED: {"better": [(3.0, 0.89)], "best": 0.89},
+        race.JOINT: {"better": [(3.0, 0.89)], "best": 0.89},
     }
     compared = race.compare(figures, limit_s=10.0)
     assert {name: of["seconds"] for name, of in compared.items()} == {
-        "hpsearch": 4.0, race.PEER: 7.0, race.STAGED: 10.0,
+        "hpsearch": 4.0, race.PEER: 7.0, race.JOINT: 10.0,
     }  # fmt: skip
     assert [of["reached"] for of in compared.values()] == [True, True, False]
 
