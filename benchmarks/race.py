@@ -2,10 +2,10 @@
 
     python -m benchmarks.race [--seeds 5] [--minutes 3] [--part race|replay] [--widths 64 512]
 
-`race`: two workers of hpsearch search a table, in stages and jointly, and two processes search it by
-Optuna's TPE and successive halving (`benchmarks/resident.py`). The figure is the seconds from the
-command's start to an accuracy no worse than Optuna's at its end; a side that does not reach it is
-given all its time. `replay`: 16 configurations of one shape, from the command to its result.
+`race`: two workers of hpsearch search a table, in stages and jointly, and two processes search it
+by Optuna's TPE and successive halving (`benchmarks/resident.py`). The figure is the seconds from
+the command's start to an accuracy no worse than Optuna's at its end; a side that does not reach it
+is given all its time. `replay`: 16 configurations of one shape, from the command to its result.
 """
 
 from __future__ import annotations
