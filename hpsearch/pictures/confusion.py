@@ -37,7 +37,8 @@ def gather(subject: Plotted) -> Confusion | None:
     kept = subject.trial.details.get("confusion")
     if kept is None or len(kept) != len(subject.classes):
         return None
-    return Confusion(subject.title, subject.classes, tuple(tuple(map(int, row)) for row in kept))
+    counts = tuple(tuple(map(int, row)) for row in kept)
+    return Confusion(subject.title, tuple(subject.classes), counts)
 
 
 def draw(content: Confusion) -> Figure:

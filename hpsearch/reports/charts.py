@@ -131,7 +131,8 @@ def draw_course(content: Course) -> Figure:
     ]
     for name, points, marker, colour, area in kinds:
         if points:
-            axes.scatter(*zip(*points, strict=True), s=area, marker=marker, color=colour,
+            xs, ys = zip(*points, strict=True)
+            axes.scatter(xs, ys, s=area, marker=marker, color=colour,
                          label=name, linewidths=0.8, alpha=0.75, rasterized=many)  # fmt: skip
     if content.best:
         last = max(p[0] for p in (*content.complete, *content.pruned))

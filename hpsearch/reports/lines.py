@@ -82,8 +82,8 @@ class _Scale:
     def y(self, value: Any) -> float:
         """Pixels from the top."""
         if self.values:
-            at = self.values.index(str(value)) if str(value) in self.values else 0
-            share = (at + 0.5) / len(self.values)
+            place = self.values.index(str(value)) if str(value) in self.values else 0
+            share = (place + 0.5) / len(self.values)
         else:
             low, high, at = (math.log(max(v, 1e-300)) if self.log else v
                              for v in (self.low, self.high, float(value)))  # fmt: skip

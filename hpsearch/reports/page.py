@@ -186,13 +186,16 @@ class _Page:
         return curves.gather(subject), confusion.gather(subject)
 
     def _pictures(self) -> dict[str, Any]:
-        """Pictures of the network that lie beside the checkpoints, and a note where there is none
-        or not all of them."""
+        """Pictures of the network that is handed over, which lie beside the checkpoints, and a note
+        where there is none or not all of them."""
+        trial, study = self.snapshot.network, self.snapshot.study
+        if trial is None or self.snapshot.spec.train is not None:
+            return {"pictures": [], "pictures_note": ""}
         found, size, note = [], 0, ""
         try:
-            gallery = Gallery.of(self.ledger, self.snapshot.study, self.checkpoints)
+            gallery = Gallery.of(self.ledger, study, self.checkpoints)
             for kept in gallery.kept():
-                if kept.picture in _DRAWN_HERE:
+                if kept.trial != trial.number or kept.picture in _DRAWN_HERE:
                     continue
                 png = gallery.content(kept)
                 size += len(png)
@@ -203,8 +206,7 @@ class _Page:
                 found.append((kept.title, uri))
         except (CheckpointError, DamagedError) as error:
             note = f"The pictures of its networks cannot be reached from here: {error}"
-        if not found and not note and self.snapshot.network and self.snapshot.spec.train is None:
-            name = shlex.quote(self.snapshot.study.name)
-            note = (f"No picture of it lies beside its checkpoints: hpsearch pictures {name} draws "
-                    "them where the data is.")  # fmt: skip
+        if not found and not note:
+            note = (f"No other picture of it lies beside its checkpoints: hpsearch pictures "
+                    f"{shlex.quote(study.name)} draws them where the data is.")  # fmt: skip
         return {"pictures": found, "pictures_note": note}

@@ -263,7 +263,7 @@ def failures(snapshot: Snapshot) -> tuple[tuple[int, str, int], ...]:
     """Why trials failed: how many, the reason, and the first of them; the most frequent first."""
     failed = [trial for trial in snapshot.trials if trial.state == "FAIL"]
     reasons = Counter(trial.reason or "no reason was recorded" for trial in failed)
-    first = {}
+    first: dict[str, int] = {}
     for trial in failed:
         first.setdefault(trial.reason or "no reason was recorded", trial.number)
     return tuple(

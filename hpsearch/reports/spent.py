@@ -93,7 +93,7 @@ def _most(timed: Sequence[Trial]) -> int:
     moments = [(t.started, 1) for t in timed] + [(t.ended, -1) for t in timed]
     running = most = 0
     # One that ends in the moment in which another begins is not beside it.
-    for _, change in sorted(moments, key=lambda moment: (moment[0], moment[1])):  # type: ignore[arg-type,return-value]
+    for _, change in sorted(moments, key=lambda moment: (moment[0], moment[1])):
         running += change
         most = max(most, running)
     return most
