@@ -57,7 +57,7 @@ def _run(problem: str, strategy: str, seed: int) -> dict[str, Any]:
         done = subprocess.run(
             command, cwd=folder, env=environment(), capture_output=True, text=True, check=True
         )
-        said = json.loads(done.stdout)
+        said = json.loads(done.stdout.splitlines()[-1])
         study = optuna.load_study(
             study_name=said["name"], storage=f"sqlite:///{folder}/hpsearch.db"
         )

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from rich.text import Text
 from hpsearch import passwords
 from hpsearch.terminal import visible
 
-__all__ = ["call", "columns", "err", "indented", "note", "out"]
+__all__ = ["busy", "call", "columns", "err", "indented", "note", "out"]
 
 
 class _Console(Console):
@@ -78,6 +79,13 @@ def _line(cell: Any) -> Any:
         shown = cell.blank_copy(visible(cell.plain, lines=False))
         return shown if shown.plain != cell.plain else cell
     return visible(cell, lines=False) if isinstance(cell, str) else cell
+
+
+def busy(words: str) -> AbstractContextManager[object]:
+    """A line on a terminal while nothing else is to be seen; gone at the end."""
+    if not err.is_terminal:
+        return nullcontext()
+    return err.status(Text(passwords.hide(words)), spinner="line")
 
 
 def indented(lines: Sequence[str]) -> None:

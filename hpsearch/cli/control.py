@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,7 @@ from hpsearch.errors import ConflictError, HpsearchError, StudyFileError
 from hpsearch.terminal import echo, visible
 
 if TYPE_CHECKING:
+    from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import State, Study
 
 __all__ = ["delete", "extend", "final", "pause", "resume", "retry", "schedule", "stop"]
@@ -38,7 +40,18 @@ def _say(study: Study, json_: bool, words: str) -> None:
 
 
 def _set(name: str, storage: str | None, json_: bool, state: State, words: str) -> None:
-    _say(open_ledger(storage).set_state(name, state), json_, words)
+    ledger = open_ledger(storage)
+    study = ledger.set_state(name, state)
+    _note(ledger, study)
+    _say(study, json_, words)
+
+
+def _note(ledger: Ledger, study: Study) -> None:
+    """Have the study's note in the dashboard say what has become of it."""
+    from hpsearch.insight.note import refresh
+
+    with suppress(HpsearchError):
+        refresh(ledger, study, f"command {os.getpid()}", waits=False)
 
 
 def pause(name: Name, storage: Storage = None, json_: Json = False) -> None:
@@ -74,6 +87,7 @@ def stop(
     with suppress(HpsearchError):  # such as a damaged row: it is stopped all the same
         reader = Reader(ledger, name, checkpoints)
         reader.tidy(reader.snapshot())  # trials that no worker holds have ended by this
+    _note(ledger, study)
     _say(study, json_, "stopped: running trials end, no new ones begin")
 
 
@@ -99,6 +113,7 @@ def extend(
     found = ledger.study(name)
     spec = StudySpec.from_document(found.document).with_final(found.final)
     study = ledger.extend(name, trials, hours, outline.limit(spec), outline.final_tickets(spec))
+    _note(ledger, study)
     _say(study, json_, f"{study.tickets} trials, {study.ended} have ended; {_go_on(study)}")
 
 

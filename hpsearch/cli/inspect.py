@@ -18,10 +18,12 @@ from hpsearch.cli import tracking
 from hpsearch.cli.options import (
     Checkpoints,
     Code,
+    Events,
     Force,
     Json,
     Name,
     Storage,
+    loading,
     named_checkpoints,
     open_ledger,
     print_json,
@@ -31,7 +33,7 @@ from hpsearch.errors import CheckpointError, ConflictError, HpsearchError, NotFo
 from hpsearch.terminal import echo, write_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from hpsearch.insight.report import Reader, Snapshot
     from hpsearch.store.ledger import Ledger
@@ -41,6 +43,9 @@ __all__ = ["Format", "Goal", "best", "export", "status", "trials", "watch", "wor
 
 
 _DAY_S = 86_400.0
+
+_LOOK_S = 0.5
+"""Between two looks at a study that is watched."""
 
 
 class Goal(StrEnum):
@@ -69,6 +74,22 @@ def _attendance(snapshot: Snapshot, workers: Sequence[Worker]) -> dict[str, int]
     return {"workers": sum(map(bool, held)), "in_training": sum(held)}
 
 
+def _snapshots(ledger: Ledger, name: str | None, *, located: bool) -> Iterator[Snapshot]:
+    """One study, where asked for `located`; or all that can be read, with a note for others."""
+    from hpsearch.cli import show
+    from hpsearch.insight.report import Reader
+
+    for one in [name] if name else [study.name for study in ledger.studies()]:
+        try:
+            reader = Reader(ledger, one, lean=True)
+            snapshot = reader.snapshot()
+            yield reader.located(snapshot) if name and located else snapshot
+        except HpsearchError as error:  # deleted meanwhile, or its row is damaged
+            if name:
+                raise
+            show.note(f"study {one}: {error}")
+
+
 @reads
 def status(
     name: Annotated[
@@ -78,22 +99,12 @@ def status(
     json_: Json = False,
 ) -> None:
     """Show how far the studies are, or one of them in detail."""
-    from hpsearch.cli import people, results, show
-    from hpsearch.insight.report import Reader
+    with loading():
+        from hpsearch.cli import people, results, show
 
-    ledger = open_ledger(storage)
-    workers = ledger.workers()
-    names = [name] if name else [study.name for study in ledger.studies()]
-    snapshots = []
-    for one in names:
-        try:
-            reader = Reader(ledger, one)
-            snapshot = reader.snapshot()
-            snapshots.append(reader.located(snapshot) if name and json_ else snapshot)
-        except HpsearchError as error:  # deleted meanwhile, or its row is damaged
-            if name:
-                raise
-            show.note(f"study {one}: {error}")
+        ledger = open_ledger(storage)
+        workers = ledger.workers()
+        snapshots = list(_snapshots(ledger, name, located=json_))
     if json_:
         said = [{**s.as_dict(), **_attendance(s, workers)} for s in snapshots]
         print_json(
@@ -117,20 +128,25 @@ def status(
             tracking.standing(ledger, snapshots[0].study)
 
 
-def watch(name: Name, storage: Storage = None) -> None:
+def watch(name: Name, storage: Storage = None, json_: Events = False) -> None:
     """Follow a study live until it is done; Ctrl-C leaves it running."""
-    from hpsearch.cli import results
-    from hpsearch.cli.progress import Progress
-    from hpsearch.insight.report import Reader
+    from hpsearch.cli.console import busy
 
-    reader = Reader(open_ledger(storage), name)
-    snapshot = reader.snapshot()
-    with Progress(snapshot) as progress:
-        while snapshot.study.state not in ("done", "stopped"):
-            time.sleep(1.0)
-            snapshot = reader.snapshot()
-            progress.update(snapshot)
-    results.result(reader.located(snapshot))
+    with busy(f"reading {name}"):
+        from hpsearch.cli import progress, results
+        from hpsearch.insight.report import Reader
+
+        reader = Reader(open_ledger(storage), name)
+        following = progress.follow(reader, events=json_)
+    with following as view:
+        while (snapshot := reader.snapshot()).study.state not in ("done", "stopped"):
+            view.update(snapshot)
+            time.sleep(_LOOK_S)
+        view.update(snapshot)
+    if json_:
+        progress.Events.result(reader.located(snapshot))
+    else:
+        results.result(reader.located(snapshot))
 
 
 @reads

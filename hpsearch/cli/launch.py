@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +16,7 @@ from hpsearch.cli import tracking
 from hpsearch.cli.groups import Crew, Overrides, Service, flat
 from hpsearch.cli.options import (
     Code,
+    Events,
     FileArgument,
     Json,
     MaxParallel,
@@ -83,46 +84,58 @@ def run(
     priority: Priority = None,
     max_parallel: MaxParallel = None,
     service: Service,
-    json_: Json = False,
+    json_: Events = False,
 ) -> None:
     """Search: create or continue a study, start workers, show progress, print the result."""
-    from hpsearch.sources.opening import look
+    from hpsearch.cli.console import busy
 
-    spec = overrides.load(file, service.code)
-    look(spec, file.parent)
-    code = runs_code(spec, file, service.code)
-    # First of all that takes time: another process loads PyTorch while this one makes the study.
-    with closing(_launcher(crew, ray, service, spec, code)) as launcher:
-        launcher.warm_up()
-        from hpsearch.api.submit import submit as submit_study
-        from hpsearch.cli import results, show
-        from hpsearch.fleet import Fleet
-        from hpsearch.insight.report import Reader
-        from hpsearch.preflight.data_check import check_table
+    with ExitStack() as stack:
+        with busy(f"reading {file}"):
+            spec, code = _read(file, overrides, service)
+            # First of all that takes time: another process loads PyTorch while this one makes the
+            # study.
+            launcher = stack.enter_context(closing(_launcher(crew, ray, service, spec, code)))
+            launcher.warm_up()
+            from hpsearch.api.submit import submit as submit_study
+            from hpsearch.cli import progress, results, show
+            from hpsearch.fleet import Fleet
+            from hpsearch.insight.report import Reader
+            from hpsearch.preflight.data_check import check_table
 
-        check_table(spec, file.parent)
-        ledger = service.ledger()
-        device = crew.device[0] if crew.device else None
-        study, new = submit_study(ledger, spec, file.parent, priority, max_parallel, device, code)
-        _reschedule(ledger, study, priority, max_parallel)
-        if new:
-            show.warnings(spec)
-        tracking.look(spec, file.parent)
-        reader = Reader(ledger, study.name, service.checkpoints)
+            check_table(spec, file.parent)
+            ledger = service.ledger()
+            device = crew.device[0] if crew.device else None
+            study, new = submit_study(
+                ledger, spec, file.parent, priority, max_parallel, device, code
+            )  # fmt: skip
+            _reschedule(ledger, study, priority, max_parallel)
+            if new:
+                show.warnings(spec)
+            tracking.look(spec, file.parent)
+            reader = Reader(ledger, study.name, service.checkpoints)
         if not new:
             show.note(_reopen(ledger, study))
             if any(worker.of(study.name) for worker in ledger.workers()):
                 show.note(f"others hold trials of it, or have just died with them; see "
                           f"{show.call('workers')}")  # fmt: skip
         fleet = Fleet(launcher, ledger, limit=crew.workers)
-        snapshot = _served(fleet, reader, service.grace, starts=ray is not None)
+        snapshot = _served(fleet, reader, service.grace, starts=ray is not None, events=json_)
     reader.tidy(snapshot)
     snapshot = reader.located(snapshot)
     if json_:
-        print_json(snapshot.as_dict())
+        progress.Events.result(snapshot)
     else:
         results.result(snapshot)
         tracking.standing(ledger, snapshot.study)
+
+
+def _read(file: Path, overrides: Overrides, service: Service) -> tuple[StudySpec, Path | None]:
+    """The study of a file whose data has been looked at, and the folder of its own code."""
+    from hpsearch.sources.opening import look
+
+    spec = overrides.load(file, service.code)
+    look(spec, file.parent)
+    return spec, runs_code(spec, file, service.code)
 
 
 def _launcher(
@@ -168,12 +181,14 @@ def _reopen(ledger: Ledger, study: Study) -> str:
     return f"study {study.name} continues: {study.ended} of {study.tickets} trials have ended"
 
 
-def _served(fleet: Fleet, reader: Reader, grace_s: float, *, starts: bool) -> Snapshot:
+def _served(
+    fleet: Fleet, reader: Reader, grace_s: float, *, starts: bool, events: bool
+) -> Snapshot:
     """Show progress until the workers have left, or Ctrl-C sends them away."""
     from hpsearch.cli import show
 
     try:
-        return _follow(fleet, reader, starts=starts)
+        return _follow(fleet, reader, starts=starts, events=events)
     except KeyboardInterrupt:
         show.note("stopping: trials go back to their last checkpoint (Ctrl-C again: at once)")
         fleet.stop(grace_s)
@@ -183,15 +198,15 @@ def _served(fleet: Fleet, reader: Reader, grace_s: float, *, starts: bool) -> Sn
         fleet.stop(grace_s)
 
 
-def _follow(fleet: Fleet, reader: Reader, *, starts: bool) -> Snapshot:
+def _follow(fleet: Fleet, reader: Reader, *, starts: bool, events: bool) -> Snapshot:
     """Show progress, and starts if asked to, until the workers have left; the study as they leave
     it."""
-    from hpsearch.cli import show
-    from hpsearch.cli.progress import Progress
+    from hpsearch.cli import progress, show
+    from hpsearch.insight.note import Notes
 
-    snapshot = reader.snapshot()
+    snapshot, notes = reader.snapshot(), Notes(reader.ledger)
     final, due = list[str](), 0.0
-    with Progress(snapshot) as progress:
+    with progress.follow(reader, events=events) as view:
         while fleet.running or (snapshot.study.state == "open" and not fleet.over):
             for news in fleet.tend():
                 if news.final:
@@ -205,9 +220,11 @@ def _follow(fleet: Fleet, reader: Reader, *, starts: bool) -> Snapshot:
             # A database that is away for a moment is no reason to stop the workers.
             with suppress(StorageError):
                 snapshot = reader.snapshot()
-                progress.update(snapshot)
+                view.update(snapshot)
+                notes.look(snapshot)
             fleet.wait(POLL_S)
     snapshot = reader.snapshot()
+    notes.look(snapshot, waits=False)
     if snapshot.study.refused and snapshot.study.sanity:
         from hpsearch.store.values import refusal
 

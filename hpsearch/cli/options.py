@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger
 
 __all__ = [
-    "Checkpoints", "Code", "FileArgument", "Force", "Json", "Lease", "MaxParallel", "Name",
-    "Priority", "Storage", "at_most", "limit_threads", "loading", "named_checkpoints",
+    "Checkpoints", "Code", "Events", "FileArgument", "Force", "Json", "Lease", "MaxParallel",
+    "Name", "Priority", "Storage", "at_most", "limit_threads", "loading", "named_checkpoints",
     "open_ledger", "print_json", "reads", "runs_code",
 ]  # fmt: skip
 
@@ -83,6 +83,9 @@ Force = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Events = Annotated[
+    bool, typer.Option("--json", help="Print an event a line as JSON, the result last.")
+]
 Name = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.")]
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Study file (YAML).")]
 Checkpoints = Annotated[
@@ -142,9 +145,20 @@ def open_ledger(storage: str | None, lease_s: float = LEASE_S, *, make: bool = F
     from hpsearch.store.engine import Database, storage_url
     from hpsearch.store.ledger import Ledger
 
-    ledger = Ledger(Database(storage_url(storage)), lease_s, make=make)
+    database = Database(storage_url(storage))
+    if make and database.file is not None and not database.file.exists():
+        _announce(database.file)
+    ledger = Ledger(database, lease_s, make=make)
     ledger.sweep()
     return ledger
+
+
+def _announce(file: Path) -> None:
+    """Say that there is no database yet: in the wrong folder that is news."""
+    from hpsearch.cli.console import note
+
+    note(f"no database here yet: makes {os.path.relpath(file)}; --storage or HPSEARCH_STORAGE "
+         "names another")  # fmt: skip
 
 
 def runs_code(spec: StudySpec, file: Path, code: Path | None) -> Path | None:

@@ -1,79 +1,136 @@
-"""Live progress on a terminal; a line for each trial elsewhere."""
+"""A study as it is followed: a live view on a terminal, lines elsewhere, events for programs."""
 
 from __future__ import annotations
 
+import json
+import sys
 import time
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Group, RenderableType
+from rich.control import Control
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
 
-from hpsearch.cli.show import err, note, number, params, span
+from hpsearch import passwords
+from hpsearch.cli.console import err, note
+from hpsearch.cli.live import Picture
+from hpsearch.forecast.countdown import Countdown
 from hpsearch.insight import recipe_words
-from hpsearch.insight.words import duration
+from hpsearch.insight.view import view
+from hpsearch.insight.words import number
 from hpsearch.spec.settings import FINAL, JOINT
-from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.insight.report import Reader, Snapshot, Trial
+    from hpsearch.insight.view import View
+    from hpsearch.store.values import Worker
 
-__all__ = ["Progress"]
+__all__ = ["Events", "Lines", "Progress", "Screen", "follow"]
 
-_MOST = 16
-"""Running trials that are shown with a line each."""
+Workers = Callable[[], Sequence["Worker"]]
+
+_EVENT_S = 1.0
+"""Between two events of a study's progress at least."""
 
 
 class Progress:
     """Shows a study as it continues: `update` it with a snapshot now and then."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._began = time.monotonic()
+    def __init__(self, snapshot: Snapshot, workers: Workers = tuple) -> None:
+        """`workers` looks up all workers of the database."""
+        self._first, self._workers = snapshot, workers
         self._told = {trial.number for trial in snapshot.trials if trial.ended}
+        self._left = Countdown()
+
+    def __enter__(self) -> Self:
+        self.update(self._first)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Leave nothing behind that is not to stay."""
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Show the study as it is now."""
+        raise NotImplementedError
+
+    def _view(self, snapshot: Snapshot) -> View:
+        estimate = snapshot.left(self._first) if snapshot is not self._first else None
+        study = snapshot.study
+        budget = study.tickets, study.hours, study.finish
+        left_s = self._left.update(estimate, time.monotonic(), budget)
+        return view(snapshot, self._workers(), left_s)
+
+    def _ended(self, snapshot: Snapshot) -> Iterator[Trial]:
+        """The trials that have ended since the last look, in the order of their ends."""
+        ended = [t for t in snapshot.trials if t.ended and t.number not in self._told]
+        for trial in sorted(ended, key=lambda t: (t.ended, t.number)):
+            self._told.add(trial.number)
+            yield trial
+
+
+def follow(reader: Reader, *, events: bool = False) -> Progress:
+    """What shows a study from now on: events on standard output, or on standard error a live view
+    where that is a terminal, else lines."""
+    kind = Events if events else Screen if err.is_terminal else Lines
+    return kind(reader.snapshot(), reader.workers)
+
+
+class Screen(Progress):
+    """A live view on a terminal."""
+
+    def __init__(self, snapshot: Snapshot, workers: Workers = tuple) -> None:
+        super().__init__(snapshot, workers)
+        self._began = time.monotonic()
+        self._live = Live(console=err, auto_refresh=False, transient=True, vertical_overflow="crop")
+        self._size = err.size
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return super().__enter__()
+
+    def __exit__(self, *_exception: object) -> None:
+        self._live.update("", refresh=True)
+        self._live.stop()
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Draw it anew, where it was drawn before."""
+        if err.size != self._size:
+            # Lines have been broken or joined by the terminal: nobody knows where the last picture
+            # begins. What was printed before it is still to be found further up.
+            self._size = err.size
+            err.control(Control.clear(), Control.home())
+        seen = self._view(snapshot)
+        steps = list(recipe_words.reached(snapshot))
+        self._live.update(Picture(seen, time.monotonic() - self._began, steps), refresh=True)
+
+
+class Lines(Progress):
+    """A line with its time for each trial that has ended."""
+
+    def __init__(self, snapshot: Snapshot, workers: Workers = tuple) -> None:
+        super().__init__(snapshot, workers)
         self._best = snapshot.best
         self._over = {step.name for step in snapshot.recipe if step.over}
         self._ahead: int | None = None
         """The trial under way whose value was the best so far when last looked at."""
-        self._live = None
-        if err.is_terminal:
-            self._live = Live(console=err, auto_refresh=False, transient=True)
-        self._snapshot = snapshot
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.start()
-        self.update(self._snapshot)
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        if self._live is not None:
-            self._live.update("", refresh=True)
-            self._live.stop()
 
     def update(self, snapshot: Snapshot) -> None:
-        """Show the study as it is now."""
-        if self._live is not None:
-            self._live.update(self._picture(snapshot), refresh=True)
-        else:
-            self._tell(snapshot)
-
-    def _tell(self, snapshot: Snapshot) -> None:
-        """A line for each trial that has ended since, in the order of their ends."""
-        ended = [t for t in snapshot.trials if t.ended and t.number not in self._told]
-        ahead = _ahead(snapshot)
+        """Print what has ended since."""
+        ended, ahead = list(self._ended(snapshot)), _ahead(snapshot)
         # The lines before its own show its value already, as those of the last look did.
         for trial in (t for t in ended if t.number == self._ahead):
             self._count(snapshot, trial)
         self._ahead = ahead.number if ahead else None
-        for trial in sorted(ended, key=lambda t: (t.ended, t.number)):
-            self._told.add(trial.number)
+        over = len(self._told) - len(ended)
+        for at, trial in enumerate(ended, over + 1):
             self._count(snapshot, trial)
-            note(
-                f"{len(self._told)}/{snapshot.study.tickets} {_place(trial)}trial {trial.number} "
+            best = f"{number(ahead.value)} so far" if ahead else _value(self._best)
+            _timed(
+                f"{at}/{snapshot.study.tickets} {_place(trial)}trial {trial.number} "
                 f"{_word(trial)} {snapshot.metric} {number(trial.value)} epochs {trial.epoch} "
-                f"best {_so_far(ahead) if ahead else _value(self._best)}"
+                f"best {best}"
             )
         self._tell_steps(snapshot)
 
@@ -83,7 +140,7 @@ class Progress:
         over = {step.name for step in snapshot.recipe if step.over}
         if over - self._over and snapshot.study.state == "open":
             for line in recipe_words.reached(snapshot):
-                note(line)
+                _timed(line)
         self._over = over
 
     def _count(self, snapshot: Snapshot, trial: Trial) -> None:
@@ -92,49 +149,45 @@ class Progress:
         if searched and snapshot.is_better(trial, self._best):
             self._best = trial
 
-    def _picture(self, snapshot: Snapshot) -> RenderableType:
-        study = snapshot.study
-        head = Table.grid(padding=(0, 1))
-        for _ in range(5):
-            head.add_column(no_wrap=True)
-        head.add_row(
-            Text(visible(study.name, lines=False)[:24], "bold"),
-            ProgressBar(total=max(study.tickets, 1), completed=study.ended, width=16),
-            f"{study.ended}/{study.tickets}",
-            f"{snapshot.count('PRUNED')} pruned {snapshot.count('FAIL')} failed",
-            self._time(snapshot),
-        )
-        lines: list[RenderableType] = [head]
-        lines += [
-            Text(line, overflow="ellipsis", no_wrap=True) for line in recipe_words.reached(snapshot)
-        ]
-        if snapshot.running:
-            lines.append(_running(snapshot))
-        if (found := snapshot.leader) is not None:
-            value = _so_far(found) if found is _ahead(snapshot) else number(found.value)
-            words = f"best {snapshot.metric} {value} trial {found.number} "
-            lines.append(Text(words + params(found.params), overflow="ellipsis", no_wrap=True))
-        return Group(*lines)
 
-    def _time(self, snapshot: Snapshot) -> str:
-        """The time passed, and the time left once there is enough work to tell."""
-        passed = time.monotonic() - self._began
-        if not snapshot.trials:
-            return f"{span(passed)}, workers start"
-        if snapshot.study.state != "open":
-            return f"{span(passed)}, {snapshot.study.state}"
-        left = snapshot.left_s(self._snapshot)
-        return span(passed) if left is None else f"{span(passed)}, ~{duration(left)} left"
+class Events(Progress):
+    """A line of JSON for each event: `progress`, `trial`, and `result` at the end."""
+
+    def __init__(self, snapshot: Snapshot, workers: Workers = tuple) -> None:
+        super().__init__(snapshot, workers)
+        self._last: View | None = None
+        self._due = 0.0
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Write what has happened since."""
+        for trial in self._ended(snapshot):
+            self._write("trial", snapshot.row(trial))
+        seen, now = self._view(snapshot), time.monotonic()
+        if seen != self._last and now >= self._due:
+            self._last, self._due = seen, now + _EVENT_S
+            self._write("progress", seen.as_dict())
+
+    @staticmethod
+    def result(snapshot: Snapshot) -> None:
+        """The last event: what the study has come to."""
+        Events._write("result", snapshot.as_dict())
+
+    @staticmethod
+    def _write(event: str, data: Mapping[str, Any]) -> None:
+        line = {"event": event, "at": datetime.now().astimezone().isoformat(), **data}
+        text = json.dumps(passwords.hide_in(line), default=partial(passwords.hide, known=False))
+        sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")
+        sys.stdout.flush()
+
+
+def _timed(line: str) -> None:
+    note(f"{datetime.now():%H:%M:%S} {line}")
 
 
 def _ahead(snapshot: Snapshot) -> Trial | None:
     """The trial under way that is better than all that have ended, if there is one."""
     leader = snapshot.leader
     return leader if leader is not None and leader.state == "RUNNING" else None
-
-
-def _so_far(trial: Trial) -> str:
-    return f"{number(trial.value)} so far"
 
 
 def _value(trial: Trial | None) -> str:
@@ -150,19 +203,3 @@ def _word(trial: Trial) -> str:
 def _place(trial: Trial) -> str:
     """The stage of a trial, where there is more than one."""
     return "" if trial.stage == JOINT else f"{trial.stage} "
-
-
-def _running(snapshot: Snapshot) -> Table:
-    table = Table.grid(padding=(0, 1))
-    for _ in range(3):
-        table.add_column(no_wrap=True)
-    for trial in snapshot.running[:_MOST]:
-        table.add_row(
-            f"  {_place(trial)}trial {trial.number}",
-            f"{trial.epoch}/{trial.params.get('epochs', snapshot.epochs)}",
-            f"{snapshot.metric} {number(trial.value)}",
-            Text(params(trial.params), overflow="ellipsis", no_wrap=True),
-        )
-    if len(snapshot.running) > _MOST:
-        table.add_row(f"  and {len(snapshot.running) - _MOST} more")
-    return table

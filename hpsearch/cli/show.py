@@ -5,15 +5,18 @@ What every verb prints with (`console`) can be had from here too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Group
+from rich.console import Console, ConsoleOptions, Group
+from rich.measure import Measurement
 from rich.text import Text
 
 from hpsearch.cli.console import call, columns, err, indented, note, out
 from hpsearch.insight import diagnosis, recipe_words, remarks
-from hpsearch.insight.words import counted, duration, number, params, setting, span
+from hpsearch.insight.view import rate_first
+from hpsearch.insight.words import about, counted, number, params, setting, span
 from hpsearch.spec.registry import named
 from hpsearch.spec.settings import FINAL, JOINT
 from hpsearch.spec.source import SOURCES
@@ -90,29 +93,54 @@ _ROOM = 100
 
 
 def trials(snapshot: Snapshot, chosen: Sequence[Trial]) -> None:
-    """A line a trial."""
+    """A line a trial, never more: of parameters those that there is room for, the learning rate
+    first."""
     staged = snapshot.spec.search.strategy != JOINT or any(t.stage == FINAL for t in chosen)
     found: dict[str, Callable[[Trial], str]] = {}
     if staged:
         found["stage"] = lambda trial: trial.stage
-    if not staged or out.width >= _ROOM:
+    if out.width >= _ROOM:
         found["sampler"] = lambda trial: trial.sampler
     table = columns("trial", "state", snapshot.metric, "epochs", *found, "parameters",
                    right=("trial", snapshot.metric, "epochs"))  # fmt: skip
+    table.padding = (0, 1, 0, 0)
+    for column in table.columns[:-1]:
+        column.no_wrap, column.overflow = True, "ellipsis"
     for trial in chosen:
-        words, curve = params(trial.params), snapshot.word(trial)
-        said = (
-            [] if trial.reason is None or trial.reason.startswith("pruned by") else [trial.reason]
-        )
-        if curve is not None and curve != diagnosis.Word.FINE and curve not in said:
-            said.append(curve)
-        if said:
-            words += f" ({'; '.join(said)})"
         table.add_row(
             str(trial.number), Text(trial.state, _COLOURS[trial.state]), number(trial.value),
-            str(trial.epoch), *(column(trial) for column in found.values()), Text(words),
+            str(trial.epoch), *(column(trial) for column in found.values()),
+            _Parameters(params(rate_first(trial.params)), _remark(snapshot, trial)),
         )  # fmt: skip
     out.print(table)
+
+
+def _remark(snapshot: Snapshot, trial: Trial) -> str:
+    """Why a trial ended, where no pruner did that, and what its curve looks like."""
+    curve, reason = snapshot.word(trial), trial.reason
+    said = [] if reason is None or reason.startswith("pruned by") else [reason]
+    if curve is not None and curve != diagnosis.Word.FINE and curve not in said:
+        said.append(curve)
+    return visible("; ".join(said), lines=False)
+
+
+@dataclass(frozen=True)
+class _Parameters:
+    """Parameters and a remark in one line. The remark stays where there is no room for both."""
+
+    params: str
+    remark: str
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        tail = Text(f" ({self.remark})" if self.remark else "")
+        tail.truncate(options.max_width * 2 // 3, overflow="ellipsis")
+        line = Text(self.params)
+        line.truncate(options.max_width - len(tail), overflow="ellipsis")
+        yield line.append_text(tail)
+
+    def __rich_measure__(self, _console: Console, options: ConsoleOptions) -> Measurement:
+        whole = len(self.params) + (len(self.remark) + 3 if self.remark else 0)
+        return Measurement(min(10, options.max_width), min(max(whole, 10), options.max_width))
 
 
 def leader(snapshot: Snapshot) -> None:
@@ -125,9 +153,9 @@ def leader(snapshot: Snapshot) -> None:
 
 def left(snapshot: Snapshot) -> None:
     """The time that an open study still takes, once that can be told."""
-    seconds = snapshot.left_s()
-    if seconds is not None:
-        out.print(f"about {duration(seconds)} of work left at the pace so far")
+    span_s = snapshot.left()
+    if span_s is not None:
+        out.print(f"{about(span_s)} of work left at the pace so far")
 
 
 def curves(snapshot: Snapshot) -> None:

@@ -6,6 +6,8 @@ TLS is not done here: a proxy before it does that better.
 from __future__ import annotations
 
 import socket
+import threading
+import uuid
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -16,8 +18,10 @@ from hpsearch.dashboard.artifacts import Artifacts
 from hpsearch.dashboard.guard import HEALTH, Guard, is_loopback
 from hpsearch.dashboard.login import Login, read_login
 from hpsearch.dashboard.owned import Owned
+from hpsearch.dashboard.readable import ReadableStorage
 from hpsearch.dashboard.server import Server
 from hpsearch.errors import HpsearchError, StudyFileError
+from hpsearch.insight.note import refresh
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.storage import open_storage
@@ -62,8 +66,10 @@ def serve(
     ledger = Ledger(database)
     if not read_only:
         ledger.name_metrics()
+        threading.Thread(target=_write_notes, args=(ledger,), daemon=True).start()
     store = Artifacts(ledger, checkpoints)
-    app = optuna_dashboard.wsgi(open_storage(database), artifact_store=store)
+    storage = open_storage(database, ReadableStorage)
+    app = optuna_dashboard.wsgi(storage, artifact_store=store)
     app.catchall = False  # what goes wrong is logged, and not written past the log with a password
     try:
         owned = watched(Owned(app, ledger, checkpoints), ledger.database)
@@ -77,6 +83,16 @@ def serve(
         ready(f"http://{shown}:{server.effective_port}/")
         server.run()
     server.close()
+
+
+def _write_notes(ledger: Ledger) -> None:
+    """Bring notes up to date that nobody has, of studies that an earlier hpsearch made or a command
+    has changed since."""
+    by = f"dashboard {uuid.uuid4().hex[:12]}"
+    with suppress(HpsearchError):
+        for study in ledger.studies():
+            with suppress(HpsearchError):
+                refresh(ledger, study, by)
 
 
 def watched(app: WSGIApplication, database: Database) -> WSGIApplication:

@@ -4,7 +4,7 @@ It writes as if the person who clicks were the only one: it renames a study by c
 ends trials that a worker holds, and deletes a study without its checkpoints. Between it and the
 guard stands this: what it would spoil is refused with a reason that its page shows, and a study is
 deleted as `hpsearch delete` does. Artifacts are pictures, and can be looked at alone. Notes are its
-own, and stay.
+own, and stay; that of a study, which hpsearch writes to as well, is changed as a whole.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import json
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from hpsearch.checkpoints.places import delete_study
 from hpsearch.errors import CheckpointError, HpsearchError
+from hpsearch.store import notes
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -34,6 +35,8 @@ _BEYOND = re.compile(r"\d{19}")
 _CREATE = re.compile(r"/api/studies")
 _STUDY = re.compile(r"/api/studies/(-?\d+)")
 _RENAME = re.compile(r"/api/studies/(-?\d+)/rename")
+_NOTE = re.compile(r"/api/studies/(-?\d+)/note")
+_PREFERENCE = re.compile(r"/api/studies/(-?\d+)/preference(_feedback_component|/.*)?")
 _SKIP = re.compile(r"/api/studies/(-?\d+)/-?\d+/skip")
 _TELL = re.compile(r"/api/trials/(-?\d+)/tell")
 _ATTRS = re.compile(r"/api/trials/(-?\d+)/user-attrs")
@@ -51,8 +54,10 @@ class Owned:
         """Answer a request, or have it answered."""
         if _BEYOND.search(_path(environ)):
             return _say(start, HTTPStatus.NOT_FOUND, "no database has a row of such a number")
-        if environ["REQUEST_METHOD"] in ("POST", "DELETE"):
+        if environ["REQUEST_METHOD"] in ("POST", "PUT", "DELETE"):
             try:
+                if (edited := self._edited(environ)) is not None:
+                    return _json(start, *edited)
                 reason = self._answer(environ["REQUEST_METHOD"], _path(environ))
             except HpsearchError as error:
                 return _say(start, HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
@@ -72,6 +77,11 @@ class Owned:
 
     def _answer(self, method: str, path: str) -> str | None:
         """Why a request is refused; nothing where it is done already; None: it is passed on."""
+        if (match := _PREFERENCE.fullmatch(path)) and (study := self._ledger.by_id(int(match[1]))):
+            return (
+                f"study {study.name!r} is hpsearch's: its trials are compared by their metric, and "
+                "not by preference"
+            )
         if _ARTIFACTS.fullmatch(path):
             return (
                 "artifacts here are the pictures that hpsearch draws of its studies: none is added "
@@ -95,6 +105,26 @@ class Owned:
                 "without its workers and checkpoints: run its file again with --set name=..."
             )
         return self._refused_trial(path)
+
+    def _edited(self, environ: WSGIEnvironment) -> tuple[HTTPStatus, dict[str, Any]] | None:
+        """The answer to the edit of a study's note; None: it is none, or of no study of
+        hpsearch's. optuna-dashboard writes a note piece by piece, and a worker that writes
+        meanwhile would leave a mixture of both."""
+        match = _NOTE.fullmatch(_path(environ)) if environ["REQUEST_METHOD"] == "PUT" else None
+        study = self._ledger.by_id(int(match[1])) if match else None
+        if study is None:
+            return None
+        asked = _body(environ)
+        version, text = asked.get("version"), asked.get("body")
+        if not isinstance(version, int) or not isinstance(text, str):
+            return HTTPStatus.BAD_REQUEST, {"reason": "a note is a version and a body"}
+        if notes.edit(self._ledger.database, study, version, text):
+            return HTTPStatus.NO_CONTENT, {}
+        version, text = notes.read(self._ledger.database, study.study_id)
+        return HTTPStatus.CONFLICT, {
+            "reason": "the note has changed meanwhile: copy your words, and reload the page",
+            "note": {"version": version, "body": text},
+        }  # fmt: skip
 
     def _refused_trial(self, path: str) -> str | None:
         if match := _SKIP.fullmatch(path):
@@ -120,8 +150,22 @@ def _path(environ: WSGIEnvironment) -> str:
     return f"/{text.strip('/')}"
 
 
+def _body(environ: WSGIEnvironment) -> dict[str, Any]:
+    """The JSON that a request has; empty where that makes no sense."""
+    try:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        found = json.loads(environ["wsgi.input"].read(length))
+    except (RecursionError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _say(start: StartResponse, status: HTTPStatus, reason: str) -> list[bytes]:
-    body = json.dumps({"reason": reason}).encode()
+    return _json(start, status, {"reason": reason})
+
+
+def _json(start: StartResponse, status: HTTPStatus, answer: dict[str, Any]) -> list[bytes]:
+    body = b"" if status is HTTPStatus.NO_CONTENT else json.dumps(answer).encode()
     start(
         f"{status.value} {status.phrase}",
         [("Content-Type", "application/json"), ("Content-Length", str(len(body)))],

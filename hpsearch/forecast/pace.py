@@ -19,7 +19,8 @@ from hpsearch.spec.settings import HEART, JOINT, PURE, RECIPE
 from hpsearch.stages import outline, packing
 
 __all__ = [
-    "Forecast", "Pace", "Progress", "Rung", "Shape", "Span", "forecast", "left_s", "together",
+    "Forecast", "Pace", "Progress", "Rung", "Shape", "Span", "forecast", "left", "left_s",
+    "together",
 ]  # fmt: skip
 
 _STRICT, _USUAL, _LENIENT = 0.8, 0.5, 0.3
@@ -51,6 +52,10 @@ _SLOTS = 64
 
 _PRIOR = 10
 """As many ended trials as the rule for pruners counts for once there are trials to count."""
+
+_JITTER, _MOST_DOUBT = 0.1, math.log(3)
+"""Logarithms of factors: an estimate of the time left is never surer than the first, nor called
+less sure than the second."""
 
 _LEAST_S, _LEAST_EPOCHS = 3.0, 10
 """Work after which the time left can be told."""
@@ -352,8 +357,11 @@ class Progress:
     """Seconds that the hours of the search leave; None: it has no limit."""
 
 
-def left_s(spec: StudySpec, progress: Progress, since: Progress | None = None) -> float | None:
+def left(spec: StudySpec, progress: Progress, since: Progress | None = None) -> Span | None:
     """Seconds of work that a study still takes; None while too little is done to tell.
+
+    The range is narrower the more trials have ended, and the less of the study is left: those to
+    come may run more epochs, and those epochs take longer, than what has been seen.
 
     Args:
         spec: The study.
@@ -365,11 +373,31 @@ def left_s(spec: StudySpec, progress: Progress, since: Progress | None = None) -
     work_s = progress.work_s - (since.work_s if since else 0.0)
     if work_s < _LEAST_S or epochs < _LEAST_EPOCHS:
         return None
-    each_s = work_s / epochs
-    search_s = _to_come(spec, progress) * each_s
-    if progress.limit_s is not None:
-        search_s = min(search_s, progress.limit_s)
-    return search_s + progress.finish * each_s
+    each_s, to_come = work_s / epochs, _to_come(spec, progress)
+    factor = math.exp(_doubt(spec, progress, to_come))
+    limit_s = math.inf if progress.limit_s is None else progress.limit_s
+    expected, low, high = (
+        min(to_come * each_s * by, limit_s) + progress.finish * each_s
+        for by in (1.0, 1 / factor, factor)
+    )
+    return Span(expected, low, high)
+
+
+def _doubt(spec: StudySpec, progress: Progress, to_come: float) -> float:
+    """The logarithm of the factor by which the time left may be off."""
+    share = to_come / max(to_come + progress.epochs, 1.0)
+    lengths = progress.ended or (1,)
+    spread = pstdev(lengths) / max(fmean(lengths), 1.0) if len(lengths) > 1 else 1.0
+    ahead = max(progress.waiting + len(progress.running), 1)
+    count = spread * math.sqrt(1 / (len(progress.ended) + 1) + 1 / ahead)
+    slower = math.log(_LEAN) * share if _learns(spec) or spec.search.strategy != JOINT else 0.0
+    return min(math.hypot(math.log(_MACHINE) * share, count, slower, _JITTER), _MOST_DOUBT)
+
+
+def left_s(spec: StudySpec, progress: Progress, since: Progress | None = None) -> float | None:
+    """The expected value of `left`."""
+    found = left(spec, progress, since)
+    return None if found is None else found.expected
 
 
 def _to_come(spec: StudySpec, progress: Progress) -> float:

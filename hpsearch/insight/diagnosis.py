@@ -20,7 +20,8 @@ from hpsearch.spec.settings import Direction
 from hpsearch.spec.task import Metric, Task
 
 __all__ = [
-    "ADVICE", "BEST", "FEW", "Diagnosis", "Word", "Yardstick", "best_epoch", "diagnose", "summary",
+    "ADVICE", "BEST", "FEW", "Diagnosis", "Word", "Yardstick", "best_epoch", "diagnose", "is_blown",
+    "summary",
 ]  # fmt: skip
 
 FEW = 5
@@ -137,7 +138,7 @@ def diagnose(
     None where the curve is too short to tell, or a metric is missing.
     """
     guessed, train, held = yardstick.guessed(loss), metrics.get("train_loss"), metrics.get("loss")
-    if diverged or (train is not None and train > BLOWN * guessed):
+    if diverged or is_blown(metrics, guessed):
         return Word.DIVERGED
     if len(curve) < FEW or train is None or held is None:
         return None
@@ -154,6 +155,12 @@ def diagnose(
     if held > train and way.is_above(way.last, way.lowest, FALLEN):
         return Word.OVER
     return Word.FINE if way.is_above(way.early, way.last, PROGRESS) else Word.SATURATED
+
+
+def is_blown(metrics: Mapping[str, float], guessed: float) -> bool:
+    """Whether the training loss is far above that of a network that has learnt nothing."""
+    train = metrics.get("train_loss")
+    return train is not None and train > BLOWN * guessed
 
 
 class _Way:
@@ -191,16 +198,15 @@ def _noise(values: Sequence[float]) -> float:
     return math.sqrt(2 / 3 * mean(x * x for x in off))
 
 
-def summary(best: Mapping[int, Word | None], every: Sequence[Word | None]) -> Diagnosis | None:
+def summary(best: Mapping[int, Word | None], diverged: int) -> Diagnosis | None:
     """What a study's trials say together; None where they say nothing.
 
     Args:
         best: The words of its best trials by number, the best first. One without a word counts
             as such: the word of another trial is not its word.
-        every: Those of all its trials. That some diverged is the study's word where none was
+        diverged: How many of all its trials diverged, which is the study's word where none was
             completed.
     """
-    diverged = sum(word is Word.DIVERGED for word in every)
     if not best:
         return Diagnosis(Word.DIVERGED, {}, diverged) if diverged else None
     if not diverged and not any(best.values()):

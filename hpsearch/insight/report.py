@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -27,7 +30,7 @@ from hpsearch.stages import outline
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import OFF, UNTRAINABLE, Study
+from hpsearch.store.values import OFF, UNTRAINABLE, Study, Worker
 
 __all__ = ["Reader", "Snapshot", "StageSummary", "Trial"]
 
@@ -37,6 +40,7 @@ _SAME = 1e-6
 _log = logging.getLogger(__name__)
 
 _MOST_DAMAGES = 10
+_LOOK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,8 @@ class Snapshot:
     """Seconds of training of the trials by their numbers, where the study follows the recipe."""
     damaged: tuple[str, ...] = ()
     """A line for each trial that cannot be read and is left out."""
+    opened: tuple[Mapping[str, Any], ...] = ()
+    """The stages so far, in the order in which they were opened: plain values of `Stage`."""
 
     def complain(self) -> None:
         """DamagedError where trials were left out, which says which and why."""
@@ -328,9 +334,25 @@ class Snapshot:
     @cached_property
     def diagnosis(self) -> Diagnosis | None:
         """What the learning curves of the search's best trials look like."""
-        every = [self.word(trial) for trial in self.trials]
         best = {trial.number: self.word(trial) for trial in self.searched[: diagnosis.BEST]}
-        return diagnosis.summary(best, every)
+        return diagnosis.summary(best, self._diverged)
+
+    @property
+    def _diverged(self) -> int:
+        """How many trials diverged. Of thousands no whole curve is judged for that."""
+        yardstick = self._yardstick
+        if yardstick is None:
+            return 0
+        guesses: dict[str | None, float] = {}
+        count = 0
+        for trial in self.trials:
+            if trial.state in ("COMPLETE", "PRUNED"):
+                loss = self._loss(trial)
+                if loss not in guesses:
+                    guesses[loss] = yardstick.guessed(loss)
+                blown = diagnosis.is_blown(trial.last_metrics or trial.metrics, guesses[loss])
+                count += blown or trial.reason == "diverged"
+        return count
 
     @property
     def advised(self) -> Word | None:
@@ -386,12 +408,17 @@ class Snapshot:
             limit_s=study.left_s,
         )
 
-    def left_s(self, since: Snapshot | None = None) -> float | None:
+    def left(self, since: Snapshot | None = None) -> pace.Span | None:
         """Seconds that an open study still takes, at its pace since an earlier snapshot or its
         start; None while that cannot be told."""
         if self.study.state != "open":
             return None
-        return pace.left_s(self.spec, self.progress, since.progress if since else None)
+        return pace.left(self.spec, self.progress, since.progress if since else None)
+
+    def left_s(self, since: Snapshot | None = None) -> float | None:
+        """The expected value of `left`."""
+        left = self.left(since)
+        return None if left is None else left.expected
 
     def count(self, state: str) -> int:
         """Number of trials in a state."""
@@ -436,9 +463,18 @@ class Snapshot:
 class Reader:
     """Snapshots of one study, each after the first read by increments."""
 
-    def __init__(self, ledger: Ledger, name: str, checkpoints: str | None = None) -> None:
-        """Raises NotFoundError where there is no such study, StudyFileError for a damaged one."""
+    def __init__(
+        self, ledger: Ledger, name: str, checkpoints: str | None = None, *, lean: bool = False
+    ) -> None:
+        """Raises NotFoundError where there is no such study, StudyFileError for a damaged one.
+
+        A `lean` one is for counts, stages and the best few: of other trials that have ended it
+        reads neither parameters nor curves, which takes a fraction of the time.
+        """
         self._ledger, self._name, self._checkpoints = ledger, name, checkpoints
+        self._lean = lean
+        self._workers: Sequence[Worker] = ()
+        self._look_at = 0.0
         self._open(ledger.study(name))
 
     def _open(self, study: Study) -> None:
@@ -446,9 +482,24 @@ class Reader:
         self._spec = StudySpec.from_document(study.document)
         self._uid = study.uid
         self._direction = study.direction
+        self._opened: list[Mapping[str, Any]] = []
+        self._whole: set[int] = set()
+        """Trials that a lean reader has read all of, by Optuna's id."""
+        self._seen: dict[int, tuple[FrozenTrial, Trial]] = {}
+        """Trials as they were read last, by Optuna's id: one that has ended never changes."""
+        # What the steps of the recipe have reached hangs on parameters of any trial, and whether
+        # one diverged on its loss.
+        needs_all = self._spec.search.strategy == RECIPE or LOSS in self._spec.space.names
+        self._is_lean = self._lean and not needs_all
         self._mirror = Mirror(
-            self._ledger.database, study.study_id, study.name, study.direction, lenient=True
-        )
+            self._ledger.database, study.study_id, study.name, study.direction, lenient=True,
+            lean=self._is_lean,
+        )  # fmt: skip
+
+    @property
+    def ledger(self) -> Ledger:
+        """The verbs of that database."""
+        return self._ledger
 
     @property
     def database(self) -> Database:
@@ -466,17 +517,47 @@ class Reader:
         if study.uid != self._uid:  # deleted and made again under the same name
             self._open(study)
         self._mirror.refresh()
-        trials, damaged = self._read()
-        best = self._best(trials)
         said = self._ledger.verdicts(study.study_id) if study.finish else []
         verdict, handed = said[-1] if said else None, None
+        if self._is_lean:
+            self._complete((verdict or {}).get("best_ticket"))
+        trials, damaged = self._read()
+        best = self._best(trials)
         if verdict is not None:
             handed = next((t for t in trials if t.ticket == verdict.get("best_ticket")), None)
         finish = outline.final_tickets(self._spec.with_final(study.final))
         searching = self._ledger.searching(study, finish)
         return Snapshot(
-            study, trials, best, verdict, searching, handed, self._spent_s(study), damaged
+            study, trials, best, verdict, searching, handed, self._spent_s(study), damaged,
+            self._stages(study),
+        )  # fmt: skip
+
+    def _stages(self, study: Study) -> tuple[Mapping[str, Any], ...]:
+        """The stages that have been opened: none ever changes, so each is read once."""
+        with suppress(DamagedError):  # whoever searches complains of it; the trials can be read
+            self._opened += self._ledger.stages(study.study_id, len(self._opened))
+        return tuple(self._opened)
+
+    def workers(self) -> Sequence[Worker]:
+        """All workers of the database, of any study; looked up once a second at most, as there may
+        be many that have left."""
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._workers, self._look_at = self._ledger.workers(), now + _LOOK_S
+        return self._workers
+
+    def _complete(self, handed: int | None) -> None:
+        """Read all of the trials that a lean snapshot shows more of than counts."""
+        complete = self._mirror.trials(TrialState.COMPLETE)
+        sign = 1 if self._direction == "maximize" else -1
+        searched = [t for t in complete if t.user_attrs.get("stage") != FINAL]
+        few = heapq.nsmallest(
+            diagnosis.BEST, searched, key=lambda t: (-sign * (t.value or 0.0), t.number)
         )
+        few += [t for t in complete if t.user_attrs.get("ticket") == handed]
+        few = [trial for trial in few if trial._trial_id not in self._whole]
+        self._mirror.complete(few)
+        self._whole |= {trial._trial_id for trial in few}
 
     def _spent_s(self, study: Study) -> dict[int, float]:
         """The same of a study that follows the recipe; of others nobody asks in each snapshot."""
@@ -505,10 +586,18 @@ class Reader:
         found, damaged = [], list(self._mirror.damaged)
         for trial in self._mirror.trials():
             try:
-                found.append(_trial(trial))
+                found.append(self._as_shown(trial))
             except DamagedError as error:
                 damaged.append(f"trial {trial.number}: {error}")
         return tuple(found), tuple(damaged)
+
+    def _as_shown(self, trial: FrozenTrial) -> Trial:
+        seen = self._seen.get(trial._trial_id)
+        if seen is not None and seen[0] is trial and trial.state.is_finished():
+            return seen[1]
+        shown = _trial(trial)
+        self._seen[trial._trial_id] = trial, shown
+        return shown
 
     def tidy(self, snapshot: Snapshot) -> None:
         """Remove the checkpoints that are of no use once a study has come to its end.
@@ -559,9 +648,12 @@ _NEEDED = ("ticket", "stage", "sampler")
 
 def _check(attrs: Mapping[str, Any]) -> None:
     """DamagedError for attributes that hpsearch does not write."""
-    for key in (*_NEEDED, *(key for key in _KINDS if key in attrs)):
-        if not isinstance(attrs.get(key), _KINDS[key]):
-            raise DamagedError(f"its attribute {key} is {attrs.get(key)!r}")
+    for key in _NEEDED:
+        if key not in attrs:
+            raise DamagedError(f"its attribute {key} is None")
+    for key, value in attrs.items():
+        if key in _KINDS and not isinstance(value, _KINDS[key]):
+            raise DamagedError(f"its attribute {key} is {value!r}")
     for name, value in attrs.get("metrics", {}).items():
         if not isinstance(value, _NUMBER):
             raise DamagedError(f"its metric {name} is {value!r}")

@@ -33,15 +33,17 @@ class Mirror(BaseStorage):
     """One study in memory. Optuna reads it; only the methods below the line change it."""
 
     def __init__(
-        self, database: Database, study_id: int, name: str, direction: str, *, lenient: bool = False
-    ) -> None:
+        self, database: Database, study_id: int, name: str, direction: str, *,
+        lenient: bool = False, lean: bool = False,
+    ) -> None:  # fmt: skip
         """Where not `lenient`, a trial that cannot be read is a DamagedError; else it is left out,
-        and `damaged` says so."""
+        and `damaged` says so. A `lean` one reads little of trials that have ended until they are
+        to be `complete`."""
         self._database = database
         self._study_id = study_id
         self._name = name
         self._direction = trials.as_direction(direction)
-        self._history = History(study_id)
+        self._history = History(study_id, lean=lean)
         self._lenient = lenient
         self._proposals: dict[int, FrozenTrial] = {}
         self._held: set[int] = set()
@@ -176,6 +178,11 @@ class Mirror(BaseStorage):
             self._fetched.extend(self._history.fetch(connection, self._held))
         if self.damaged and not self._lenient:
             raise DamagedError(f"study {self._name!r}, {self.damaged[0]}")
+
+    def complete(self, trials: Sequence[FrozenTrial]) -> None:
+        """Read all of these trials, where the mirror is a lean one."""
+        with self._database.read() as connection:
+            self._history.complete(connection, trials)
 
     @property
     def damaged(self) -> list[str]:

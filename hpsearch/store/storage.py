@@ -48,8 +48,11 @@ def _is_feasible(trial: FrozenTrial) -> bool:
     return all(value <= 0.0 for value in trial.constraints.values())
 
 
-def open_storage(database: Database) -> BaseStorage:
-    """The Optuna storage of a database; its tables are made where there are none.
+def open_storage(
+    database: Database, kind: Callable[[Database], BaseStorage] | None = None
+) -> BaseStorage:
+    """The Optuna storage of a database, by default a `BatchedStorage`; its tables are made where
+    there are none.
 
     Tables of a revision that is not known here are left to Optuna's own storage, with a warning.
     Raises SchemaError where Optuna does not know them either.
@@ -64,7 +67,7 @@ def open_storage(database: Database) -> BaseStorage:
             "Optuna's own slower storage is used", database.name, revision,
         )  # fmt: skip
         return _optunas_own(database)
-    return BatchedStorage(database)
+    return (kind or BatchedStorage)(database)
 
 
 def _optunas_own(database: Database) -> RDBStorage:

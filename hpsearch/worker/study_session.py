@@ -20,6 +20,7 @@ from hpsearch.weights import check_preprocessing, missing
 from hpsearch.worker.context import Context
 from hpsearch.worker.finish import conclude
 from hpsearch.worker.judging import Judging
+from hpsearch.worker.notes import Notes
 from hpsearch.worker.open_data import agreed_data
 from hpsearch.worker.outbox import Outbox
 from hpsearch.worker.parts import Parts
@@ -86,6 +87,7 @@ class StudySession:
         self._judging = Judging(parts)
         self._tickets = Tickets(parts, self._judging)
         self._pictures = Pictures(context, study, self._place_of_saves, self._dataset)
+        self._notes = Notes(context, study)
         self._looked_at, self._code_due, self._outdated = -float("inf"), -float("inf"), False
         self._seen: int | None = -1
         """Trials that had ended when this worker last looked after the study; None: it was done."""
@@ -129,6 +131,7 @@ class StudySession:
             self._outbox.look()
             self._seen, self._looked_at = ended, now
             if study is None:
+                self._notes.look(now=True)
                 self._pictures.begin()
 
     def draw(self) -> bool:
@@ -265,6 +268,8 @@ class StudySession:
             self.give_back()
         elif self._is_out_of_time():
             self._judging.spend()
+        else:
+            self._notes.look()
 
     def _is_out_of_time(self) -> bool:
         """Whether the hours of the search are spent; by the rules of version 1 its trials

@@ -222,7 +222,11 @@ def test_the_best_of_none_is_said_in_words(command: Command) -> None:
 
 
 def test_looking_at_a_finished_study(command: Command) -> None:
-    command.run("run", command.file(STUDY))
+    done = command.run("run", command.file(STUDY), "--json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sorted(e["number"] for e in events if e["event"] == "trial") == [0, 1, 2, 3]
+    assert events[-1]["event"] == "result"
+    assert events[-1]["best"] == command.json("status", "s")["best"]
     assert re.search(r"s +done +4/4", command.run("status").stdout)
     table = command.run("trials", "s", "--last", 2).stdout
     assert table.count("COMPLETE") == 2

@@ -25,6 +25,7 @@ from hpsearch.dashboard.guard import HEALTH, Guard
 from hpsearch.dashboard.login import Login
 from hpsearch.dashboard.owned import Owned
 from hpsearch.dashboard.server import Server
+from hpsearch.insight.note import refresh
 from hpsearch.store.storage import open_storage
 from tests.searched import searched
 
@@ -281,6 +282,12 @@ REFUSED = {
     "tell fail": ("POST", "/api/trials/13/tell", {"state": "Fail"}),
     "attributes": ("POST", "/api/trials/13/user-attrs", {"user_attrs": {"ticket": "x"}}),
     "skip": ("POST", "/api/studies/1/13/skip", {}),
+    "preference": (
+        "POST",
+        "/api/studies/1/preference",
+        {"mode": "ChooseWorst", "candidates": [0, 1], "clicked": 0},
+    ),
+    "component": ("PUT", "/api/studies/1/preference_feedback_component", {"output_type": "note"}),
 }
 
 
@@ -313,11 +320,19 @@ def test_a_study_is_deleted_as_the_command_does(shown: tuple[Served, Any, Any]) 
     assert served.ask("DELETE", f"/api/studies/{study.study_id}", body={})[0] == 404
 
 
-def test_notes_are_the_dashboards_own(shown: tuple[Served, Any, Any]) -> None:
-    served, _, _ = shown
+def test_notes_are_written_by_whoever_looks_at_them(shown: tuple[Served, Any, Any]) -> None:
+    served, ledger, _ = shown
     note = {"version": 1, "body": "mine"}
-    assert served.ask("PUT", "/api/studies/1/note", body=note)[0] == 204
-    assert served.ask("PUT", "/api/studies/1/13/note", body={**note, "version": 1})[0] == 204
+    for path in ("/api/studies/1/note", "/api/studies/1/13/note", "/api/studies/2/note"):
+        assert served.ask("PUT", path, body=note)[0] == 204
+    status, said, _ = served.ask("PUT", "/api/studies/1/note", body=note)
+    assert (status, json.loads(said)["note"]) == (409, note), "somebody else has changed it"
+    assert served.ask("PUT", "/api/studies/1/note", body={"version": 2})[0] == 400
+    assert json.loads(served.ask("GET", "/api/studies/1")[1])["note"] == note
+    assert refresh(ledger, ledger.studies()[0], "w-1")
+    text = json.loads(served.ask("GET", "/api/studies/1")[1])["note"]["body"]
+    assert text.startswith("**open**")
+    assert text.endswith("mine")
 
 
 def test_a_study_of_optunas_is_left_to_it(shown: tuple[Served, Any, Any]) -> None:

@@ -39,7 +39,7 @@ def test_it_trains_and_tests_as_a_finish_does(tmp_path: Path) -> None:
         [*command, *changes, "--storage", f"sqlite:///{tmp_path}/study.db"],
         env=environment(), capture_output=True, check=True,
     )  # fmt: skip
-    said = json.loads(done.stdout)["final"]
+    said = json.loads(done.stdout.splitlines()[-1])["final"]
     spec = load(STUDY, CHANGES)
     seeds = [derived_seed(spec.search.seed, "final", 2, turn) for turn in range(5)]
     assert retrained(spec, said["winner"], seeds) == said["test"]["values"]

@@ -84,13 +84,13 @@ def test_the_bend_of_a_short_curve_is_no_noise() -> None:
 
 def test_the_studys_word_is_that_of_most_of_its_best_trials() -> None:
     best = {7: Word.OVER, 3: Word.FINE, 5: Word.FINE, 4: Word.FINE, 6: None}
-    found = summary(best, [Word.DIVERGED, None])
+    found = summary(best, 1)
     assert (found.word, found.agreeing, found.diverged) == (Word.FINE, 3, 1)
-    assert summary({7: Word.OVER, 3: Word.FINE}, []).word is Word.OVER
+    assert summary({7: Word.OVER, 3: Word.FINE}, 0).word is Word.OVER
     some = {7: Word.OVER, 3: Word.FINE, 4: Word.FINE, 5: Word.NOISY, 6: Word.STILL}
-    assert summary(some, []).word is Word.OVER, "two of five are no majority"
-    assert summary({}, [Word.DIVERGED, None]).word is Word.DIVERGED
-    assert summary({1: None}, [None, Word.FINE]) is None
+    assert summary(some, 0).word is Word.OVER, "two of five are no majority"
+    assert summary({}, 1).word is Word.DIVERGED
+    assert summary({1: None}, 0) is None
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,11 @@ def test_the_studys_word_is_that_of_most_of_its_best_trials() -> None:
     ],
 )
 def test_a_trial_without_a_word_counts_among_the_best(best, expected) -> None:
-    found = summary(dict(enumerate(best)), [Word.DIVERGED])
+    found = summary(dict(enumerate(best)), 1)
     assert found.word is expected
     assert list(found.words.values()) == best
 
 
 def test_that_some_diverged_is_no_word_of_those_that_were_completed() -> None:
-    found = summary({0: None, 1: None}, [None, None, Word.DIVERGED])
+    found = summary({0: None, 1: None}, 1)
     assert (found.word, found.diverged) == (None, 1)

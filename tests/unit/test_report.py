@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hpsearch.cli import details, results, show
-from hpsearch.cli.progress import Progress
+from hpsearch.cli.progress import Lines
 from hpsearch.insight import remarks
 from hpsearch.insight.diagnosis import Word
 from hpsearch.insight.report import Reader, Snapshot, Trial
@@ -129,7 +129,7 @@ def test_no_training_of_a_finish_is_called_the_best(
 ) -> None:
     """Of the same network trained again, the best one is the luckiest."""
     began = datetime(2026, 1, 1)
-    progress = Progress(Reader(ledger, "s").snapshot())
+    progress = Lines(Reader(ledger, "s").snapshot())
     found = replace(trial(0, 0.9, FLAT, LEARNT), ended=began)
     lucky = replace(found, number=1, value=0.95, stage="final", ended=began + timedelta(seconds=1))
     progress.update(judged(ledger, found, lucky)[0])
@@ -141,7 +141,7 @@ def test_the_best_never_goes_back_where_the_one_ahead_has_just_ended(
     ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     began = datetime(2026, 1, 1)
-    progress = Progress(Reader(ledger, "s").snapshot())
+    progress = Lines(Reader(ledger, "s").snapshot())
     first = replace(trial(0, 0.9, FLAT, LEARNT), ended=began)
     ahead = replace(trial(1, 0.97, FLAT, LEARNT), state="RUNNING", curve={1: 0.97}, ended=None)
     progress.update(judged(ledger, first, ahead)[0])

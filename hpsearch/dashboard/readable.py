@@ -1,0 +1,69 @@
+"""Trials of hpsearch's studies as people read them: results first, bookkeeping in one entry.
+
+What the database has is not changed by it: hpsearch, Optuna and MLflow read the attributes as they
+are, of old studies too. Only what optuna-dashboard shows is arranged.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Container, Mapping
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.store.engine import Database
+from hpsearch.store.storage import BatchedStorage
+
+__all__ = ["ReadableStorage", "arranged"]
+
+BOOKKEEPING = "hpsearch"
+"""The entry for what only hpsearch needs."""
+
+_RESULTS = ("best_epoch", "reason", "stage", "sampler", "parameters", "off", "checkpoint", "log")
+"""What people want to know of a trial beside its metrics, in this order."""
+
+
+def arranged(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial's attributes: each metric, what else is a result, and the rest as one entry; those
+    that hpsearch has not written as they are."""
+    if "ticket" not in attrs or "stage" not in attrs:
+        return dict(attrs)
+    metrics = attrs.get("metrics")
+    shown = dict(metrics) if isinstance(metrics, dict) else {}
+    shown |= {key: attrs[key] for key in _RESULTS if key in attrs and key not in shown}
+    rest = {k: v for k, v in attrs.items() if k != "metrics" and k not in _RESULTS}
+    return {**shown, BOOKKEEPING: rest}
+
+
+class ReadableStorage(BatchedStorage):
+    """Optuna's storage for optuna-dashboard."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._arranging = threading.Lock()
+        self._arranged: dict[int, tuple[FrozenTrial, FrozenTrial]] = {}
+        """Trials that have ended, as they were read and as they are shown, by id."""
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """The study's trials by number; KeyError if there is no study of that id."""
+        found = super().get_all_trials(study_id, deepcopy=False, states=states)
+        with self._arranging:
+            shown = [self._shown(trial) for trial in found]
+        return copy.deepcopy(shown) if deepcopy else shown
+
+    def _shown(self, trial: FrozenTrial) -> FrozenTrial:
+        known = self._arranged.get(trial._trial_id)
+        if known is not None and known[0] is trial:
+            return known[1]
+        shown = copy.copy(trial)
+        shown._user_attrs = arranged(trial.user_attrs)
+        if trial.state.is_finished():
+            self._arranged[trial._trial_id] = trial, shown
+        return shown
