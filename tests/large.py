@@ -107,7 +107,7 @@ def _ended(lease: Lease, trial_id: int, number: int, random_: random.Random) -> 
 
 
 def _main(words: Sequence[str]) -> None:
-    large(words[0], *map(int, words[1:2]))
+    large(words[0], int(words[1]) if len(words) > 1 else 10_000)
 
 
 if __name__ == "__main__":

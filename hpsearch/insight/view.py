@@ -182,8 +182,8 @@ def _row(snapshot: Snapshot, trial: Trial) -> Row:
             drawn |= set(stage.get("domains", ()))
     shown = {k: v for k, v in trial.params.items() if k in drawn} or trial.params
     epochs = int(trial.params.get("epochs", snapshot.epochs))
-    stage = "" if trial.stage == JOINT else trial.stage
-    return Row(trial.number, stage, trial.epoch, epochs, trial.value, rate_first(shown))
+    name = "" if trial.stage == JOINT else trial.stage
+    return Row(trial.number, name, trial.epoch, epochs, trial.value, rate_first(shown))
 
 
 def _leader(snapshot: Snapshot) -> Leader | None:
