@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["Notes"]
 
 _LOOK_S = 30.0
-"""Between two looks at whether there is something new to say; a search of seconds has its note from
-whoever started it, and from its end."""
+"""Between two looks at whether there is something new to say. The note of a short search is written
+by the command that runs it, and at its end."""
 
 _log = logging.getLogger(__name__)
 
