@@ -67,6 +67,14 @@ def mixing(loss_of: LossFunction) -> Callable[..., Tensor]:
     return loss
 
 
+_Given = tuple["Tensor", "Tensor", "Tensor"]
+"""Inputs and targets of a batch, and which training rows they are."""
+
+_TOGETHER, _TOGETHER_GPU = 2**19, 2**23
+"""Numbers of inputs that are changed at once, where a batch has fewer: what a cache holds; on a
+GPU, where calls cost more and memory is far from any cache."""
+
+
 class _Draws:
     """Random numbers for each training row of some slots, in one epoch."""
 
@@ -148,9 +156,19 @@ class Augmentation:
     def batches(
         self, given: Iterable[tuple[Tensor, Tensor]], rows_KB: Iterable[Tensor]
     ) -> Iterator[Batch]:
-        """The batches of an epoch, each as `__call__` changes it."""
+        """The batches of an epoch, each as `__call__` changes it.
+
+        Small ones are changed several at once: most of what that takes is calls, not sums.
+        """
+        waiting, numbers = list[_Given](), 0
         for (inputs, targets), rows in zip(given, rows_KB, strict=True):
-            yield self(inputs, targets, rows)
+            most = _TOGETHER if inputs.device.type == "cpu" else _TOGETHER_GPU
+            if waiting and numbers + inputs.numel() > most:
+                yield from self._batches(waiting)
+                waiting, numbers = [], 0
+            waiting.append((inputs, targets, rows))
+            numbers += inputs.numel()
+        yield from self._batches(waiting)
 
     def __call__(self, inputs: Tensor, targets: Tensor, rows_KB: Tensor) -> Batch:
         """The batch of a step of the members' next epoch, with its images changed.
@@ -160,15 +178,26 @@ class Augmentation:
             targets: (K*B, ...).
             rows_KB: Which training rows they are, on the CPU.
         """
-        if self.idle:
-            return inputs, targets
+        (changed,) = self._batches([(inputs, targets, rows_KB)])
+        return changed
+
+    def _batches(self, given: Sequence[_Given]) -> Iterator[Batch]:
+        if self.idle or not given:
+            yield from ((inputs, targets) for inputs, targets, _ in given)
+            return
         self._begin()
-        inputs_KB, targets_KB = (t.view(*rows_KB.shape, *t.shape[1:]) for t in (inputs, targets))
+        parts = [inputs.view(*rows.shape, *inputs.shape[1:]) for inputs, _, rows in given]
         if self._changed:
-            inputs_KB = self._operated(inputs_KB, rows_KB)
-        if not self._mixup.slots:
-            return inputs_KB.flatten(0, 1), targets
-        return self._mixed(inputs_KB, targets_KB, rows_KB)
+            rows_KB = torch.cat([rows for *_, rows in given], dim=1)
+            together = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+            sizes = [part.shape[1] for part in parts]
+            parts = list(self._operated(together, rows_KB).split(sizes, dim=1))
+        for inputs_KB, (_, targets, rows_KB) in zip(parts, given, strict=True):
+            if self._mixup.slots:
+                targets_KB = targets.view(*rows_KB.shape, *targets.shape[1:])
+                yield self._mixed(inputs_KB, targets_KB, rows_KB)
+            else:
+                yield inputs_KB.flatten(0, 1), targets
 
     def _begin(self) -> None:
         epochs = [member.epoch for member in self._members]

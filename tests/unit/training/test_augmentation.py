@@ -23,6 +23,7 @@ from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.family import FAMILIES
 from hpsearch.tasks.losses import loss_function
 from hpsearch.training.array import Array
+from hpsearch.training.augmentation import batches
 from hpsearch.training.augmentation.batches import Augmentation, mixing
 from hpsearch.training.solo import Solo
 from hpsearch.training.stacking.shaping import Shapes
@@ -119,6 +120,23 @@ def test_what_is_done_to_an_image_depends_on_seed_epoch_and_row(digits, candidat
     for different in (later, other):
         alike = (different - inputs).abs().flatten(1).amax(dim=1) < 1e-3
         assert alike.sum() < 6
+
+
+@pytest.mark.parametrize("together", [1, 10_000, 10**6])
+def test_batches_are_the_same_however_many_are_changed_at_once(
+    digits, candidate, monkeypatch, together
+):
+    monkeypatch.setattr(batches, "_TOGETHER", together)
+    changes = augmentation(
+        digits, candidate(0, "cnn", 1, **EVERYTHING), candidate(1, "cnn", 2, flip=True)
+    )
+    split = torch.arange(140).view(2, 70).split(20, dim=1)
+    given = [batch(digits, rows_KB) for rows_KB in split]
+    every = list(changes.batches(((i.clone(), t) for i, t in given), split))
+    assert [len(one[1]) for one in every] == [40, 40, 40, 20]
+    for one, (inputs, targets), rows_KB in zip(every, given, split, strict=True):
+        for ours, alone in zip(one, changes(inputs, targets, rows_KB), strict=True):
+            torch.testing.assert_close(ours, alone, rtol=0, atol=1e-5)
 
 
 def test_one_operation_more_leaves_the_draws_of_the_others(digits, candidate):
