@@ -1,4 +1,8 @@
-"""MLflow's tracking server in processes of its own, on SQLite and loopback, to be killed."""
+"""MLflow's tracking server in processes of its own, on SQLite and loopback, to be killed.
+
+Its package has more than the client that hpsearch needs: `pip install mlflow`, here or in an
+environment of its own, whose Python `HPSEARCH_TEST_MLFLOW` then names.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ import time
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
+
+PYTHON = os.environ.get("HPSEARCH_TEST_MLFLOW", sys.executable)
 
 
 class MLflowServer:
@@ -27,11 +33,12 @@ class MLflowServer:
     def start(self, timeout_s: float = 180.0) -> None:
         """Start it, and wait until it answers."""
         command = [
-            sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(self.port),
+            PYTHON, "-m", "mlflow", "server", "--workers", "1", "--port", str(self.port),
             "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db",
             "--artifacts-destination", str(self.folder / "files"),
         ]  # fmt: skip
-        env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        env = {**kept, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=env, cwd=self.folder, start_new_session=True

@@ -120,6 +120,8 @@ def run(
                           f"{show.call('workers')}")  # fmt: skip
         fleet = Fleet(launcher, ledger, limit=crew.workers)
         snapshot = _served(fleet, reader, service.grace, starts=ray is not None, events=json_)
+        if fleet.failure is not None:
+            tracking.catch_up(ledger, snapshot.study, service.checkpoints, code)
     reader.tidy(snapshot)
     snapshot = reader.located(snapshot)
     if json_:

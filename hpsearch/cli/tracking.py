@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import HpsearchError, StudyFileError, TrackingError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Study
 
-__all__ = ["export", "look", "said", "standing"]
+__all__ = ["catch_up", "export", "look", "said", "standing"]
 
 
 def export(
@@ -57,6 +58,20 @@ def look(spec: StudySpec, base: Path) -> None:
         probe(target)
     except HpsearchError as error:
         show.note(f"warning: {error}; the search continues, and what MLflow misses it gets later")
+
+
+def catch_up(ledger: Ledger, study: Study, checkpoints: str | None, code: Path | None) -> None:
+    """Bring what MLflow lacks where the last worker died before it could, if MLflow answers."""
+    from hpsearch.fleet import new_name
+    from hpsearch.tracking import courier
+    from hpsearch.tracking.target import installed, probe, target_of
+
+    target = target_of(study.document, study.base)
+    if target is None or not installed():
+        return
+    with suppress(HpsearchError):  # `standing` says what is known of it
+        probe(target)
+        courier.export(ledger, study.name, target, f"run-{new_name()}", checkpoints, code)
 
 
 def standing(ledger: Ledger, study: Study) -> None:

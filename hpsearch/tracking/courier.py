@@ -5,6 +5,7 @@ increments, so what a worker wrote before it died is delivered by the next; trai
 nothing, and an MLflow that is away costs a request now and then.
 
     worker  -- first line of standard input: `Orders` as JSON -->  courier
+            -- `FINISH`: leave once all is there, or MLflow stays away -->
             -- its end: deliver what there is, and leave -------->
             <-- standard output: a line for each thing to report --
 """
@@ -50,12 +51,18 @@ if TYPE_CHECKING:
     from hpsearch.store.values import Study, TimedEpoch
 
 __all__ = [
-    "TAKEN", "Courier", "Exported", "Orders", "TakenError", "export", "main", "pictures_of",
-    "whole",
+    "AWAY_S", "FINISH", "TAKEN", "Courier", "Exported", "Orders", "TakenError", "export", "main",
+    "pictures_of", "whole",
 ]  # fmt: skip
 
 TAKEN = 20
 """Exit code of a courier where somebody else delivers, or the study is gone."""
+
+FINISH = b"finish\n"
+"""What a courier is told once its study is over, by a worker that waits for it."""
+
+AWAY_S = 20.0
+"""For an MLflow that is away at the end of a study to come back, before that is given up."""
 
 _PAUSE_S = 2.0
 """Between two looks at the database."""
@@ -127,6 +134,8 @@ class Courier:
         """Why the network cannot be handed over."""
         self._pictures = 0
         """Pictures of the study that are there."""
+        self._there, self._trials = 0, 0
+        """Trials that were there with all they have when MLflow answered last, and all trials."""
 
     def round(self) -> Snapshot:
         """Bring all that is missing now; the study as it was brought.
@@ -138,7 +147,9 @@ class Courier:
         snapshot = self._reader.snapshot()
         if snapshot.study.uid != self._study.uid:
             raise TakenError
+        self._trials = len(snapshot.trials)
         self._delivery.deliver(snapshot)
+        self._there = self._delivery.ended
         if self._delivery.lacks_model(snapshot):
             self._bring_model(snapshot)
         if snapshot.study.state in _OVER:
@@ -157,7 +168,10 @@ class Courier:
         return f"MLflow at {self._target.name}: {there:,} of {total:,} trials{lack}"
 
     def amiss(self, error: TrackingError) -> str:
-        """What is wrong with MLflow, in a line."""
+        """What is wrong with MLflow, how much is missing there, and what brings it, in a line."""
+        if missing := self._trials - self._there:
+            missing_ = f"up to {missing:,} of {self._trials:,} trials are missing there, and"
+            return f"{error}; {missing_} hpsearch export {self._study.name} --to mlflow brings them"
         return f"{error}; hpsearch export {self._study.name} --to mlflow brings what is missing"
 
     @property
@@ -275,21 +289,32 @@ def pictures_of(ledger: Ledger, study: Study, checkpoints: str | None) -> tuple[
         return ()
 
 
-class _Leave:
-    """Whether the worker that started this process wants it to leave, or has died."""
+class _Parent:
+    """What the worker that started this process wants of it."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self.leaves = False
+        """Whether it wants this process to leave now, or has died."""
+        self._finishes_at: float | None = None
+        self._news = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
-        while sys.stdin.buffer.read(1024):
-            pass
-        self._event.set()
+        while sys.stdin.buffer.readline():  # `FINISH` is all there is
+            self._finishes_at = time.monotonic()
+            self._news.set()
+        self.leaves = True
+        self._news.set()
 
-    def wait(self, timeout_s: float) -> bool:
-        """Until it is to leave, or so long; whether it is."""
-        return self._event.wait(timeout_s)
+    @property
+    def waiting_s(self) -> float | None:
+        """For how long it has been waiting for this process to finish; None: it goes on itself."""
+        return None if self._finishes_at is None else time.monotonic() - self._finishes_at
+
+    def wait(self, timeout_s: float) -> None:
+        """Until it wants something new, or so long."""
+        self._news.wait(timeout_s)
+        self._news.clear()
 
 
 def main() -> None:
@@ -299,13 +324,13 @@ def main() -> None:
     passwords.install()
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stdout)
     os.nice(_NICE)
-    leave = _Leave()
+    parent = _Parent()
     ledger = Ledger(Database(orders.url), orders.lease_s, make=False)
     try:
         study = ledger.study(orders.study)
         code = Path(orders.code) if orders.code else None
         courier = Courier(ledger, study, orders.target, orders.worker, orders.checkpoints, code)
-        if not _work(courier, leave):
+        if not _work(courier, parent):
             sys.exit(TrackingError.exit_code)
     except (TakenError, NotFoundError):
         sys.exit(TAKEN)
@@ -314,11 +339,11 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-def _work(courier: Courier, leave: _Leave) -> bool:
+def _work(courier: Courier, parent: _Parent) -> bool:
     """Until the study has ended and all is there, or until told to leave; whether all is there."""
-    trouble, again_s, last, standing = "", _AGAIN_S, False, ""
+    trouble, again_s, last, standing, waited = "", _AGAIN_S, False, "", False
     while True:
-        last = last or leave.wait(0)
+        last = last or parent.leaves
         pause_s = _PAUSE_S
         try:
             snapshot = courier.round()
@@ -328,6 +353,10 @@ def _work(courier: Courier, leave: _Leave) -> bool:
                     "%s; the search continues, and what is missing is delivered later", error
                 )
             trouble, pause_s, again_s = str(error), again_s, min(2 * again_s, _AGAIN_MOST_S)
+            if (waiting_s := parent.waiting_s) is not None:
+                if not waited:
+                    _log.warning("the study is over; waiting up to %g s for MLflow", AWAY_S)
+                waited, pause_s, last = True, _PAUSE_S, last or waiting_s >= AWAY_S
             standing = _kept(courier, courier.amiss(error))
         except UnreachableError:
             pause_s = _AGAIN_S
@@ -341,7 +370,7 @@ def _work(courier: Courier, leave: _Leave) -> bool:
             last = last or snapshot.study.state in _OVER
         if last:
             break
-        leave.wait(pause_s)
+        parent.wait(pause_s)
     with contextlib.suppress(StorageError):
         courier.leave(standing)
     return not trouble

@@ -102,7 +102,7 @@ def _serve(options: Options, ledger: Ledger, nursery: Nursery | None) -> None:
         worker.close()
         if not keeper.flush(options.grace_s / 2):
             _log.warning("the last reports could not be delivered; the checkpoints have them")
-        couriers.leave(options.grace_s / 3, start=False)
+        couriers.leave(options.grace_s / 3)
         keeper.stop()
         _sign_off(ledger, name)
 
@@ -140,13 +140,13 @@ class _Worker:
         self._idle_s = _IDLE_S
 
     def send_couriers(self) -> None:
-        """Have MLflow get what it lacks of the studies that were served last, pictures that were
-        drawn after their end among it."""
+        """Have MLflow get what it lacks of the studies that were served last, and of those that
+        this worker is for, pictures that were drawn after their end among it."""
         with contextlib.suppress(StorageError):
             for study in self._context.ledger.studies():
-                if study.uid in self._sessions:
+                if study.uid in self._sessions or study.name in self._context.options.studies:
                     self._couriers.serve(study)
-        self._couriers.leave(_LAST_S, start=True)
+        self._couriers.finish(_LAST_S, self._context.stop)
 
     def work(self) -> None:
         """Until the stop event, or until no study of mine is open any more."""
