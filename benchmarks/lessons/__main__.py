@@ -10,6 +10,7 @@ the end with exit code 1.
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 import tempfile
 import time
@@ -52,17 +53,24 @@ def main() -> None:
 
 def _run(lesson: Lesson) -> list[str]:
     """Run one and keep its figures: the goals that they do not reach."""
-    begin = time.perf_counter()
+    begin, used = time.perf_counter(), _used_s()
     with tempfile.TemporaryDirectory(prefix="hpsearch-lesson-") as folder:
         figures = lesson.measure(Subprocess(Path(folder)))
     seconds = round(time.perf_counter() - begin, 1)
     record = {
-        "figures": figures, "seconds": seconds, "when": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "figures": figures, "seconds": seconds, "cpu_seconds": round(_used_s() - used, 1),
+        "when": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": machine(), "versions": versions(),
     }  # fmt: skip
     write_json(FILE, {**results(), lesson.name: record})
     _console.print(f"{lesson.name}, {seconds:.0f} s: {lesson.tell(figures).result}")
     return lesson.failed(figures)
+
+
+def _used_s() -> float:
+    """Seconds of CPU of this process and of all that it has started and that have ended."""
+    of = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in of)
 
 
 if __name__ == "__main__":

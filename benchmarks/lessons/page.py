@@ -55,8 +55,10 @@ def _circumstances(found: Mapping[str, Any]) -> str:
         if name in found:
             groups.setdefault(_circumstance(found[name]), []).append(name)
     total = sum(found[name]["seconds"] for name in LESSONS if name in found)
+    used = [found[name].get("cpu_seconds") for name in LESSONS if name in found]
+    cpu = "" if None in used else f", {sum(used) / 60:.0f} of CPU"
     lines = "".join(f"- {', '.join(names)}: {line}\n" for line, names in groups.items())
-    return f"{total / 60:.0f} minutes in all.\n\n{lines}"
+    return f"{total / 60:.0f} minutes in all{cpu}.\n\n{lines}"
 
 
 def _circumstance(record: Mapping[str, Any]) -> str:

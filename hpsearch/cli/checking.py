@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.cli.groups import Overrides, flat
 from hpsearch.cli.options import Code, FileArgument, Json, print_json
-from hpsearch.errors import line
+from hpsearch.errors import DataError, line
 from hpsearch.insight.words import counted
 
 if TYPE_CHECKING:
@@ -30,13 +30,20 @@ def check(
     from hpsearch.cli import show, tracking
     from hpsearch.preflight.data_check import check_look
     from hpsearch.sources.opening import look
+    from hpsearch.spec.weights import PRETRAINED
     from hpsearch.weights import weighed
 
     spec = overrides.load(file, code)
     seen = look(spec, file.parent)
     if seen is not None:
         check_look(spec, file.parent, seen)
-    spec = weighed(spec, file.parent)
+    try:
+        spec = weighed(spec, file.parent)
+    except DataError as error:
+        # What is published can be fetched, as a data set can that is not here yet.
+        if spec.weights.named != PRETRAINED:
+            raise
+        show.note(f"warning: {error}")
     if json_:
         count = _parameter_count(spec, seen)
         counts = None if count is None else {"default": count.default, "ends": count.ends}

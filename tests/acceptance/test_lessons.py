@@ -7,10 +7,11 @@ import pytest
 
 from benchmarks.lessons.catalog import LESSONS
 from benchmarks.lessons.lesson import Lesson
+from benchmarks.turns import SkippedError
 from tests.acceptance.conftest import STUDIES, Command
 
-EACH_TIME = ("animals", "capacity", "salaries")
-"""Those of a few seconds; the others run at night."""
+EACH_TIME = ("animals",)
+"""One of a few seconds; the others run at night."""
 
 
 class Shipped:
@@ -40,7 +41,10 @@ def test_a_lesson_shows_what_the_page_says(
 ) -> None:
     if lesson.images:
         command.env["HPSEARCH_DATA"] = str(request.getfixturevalue("fashion_mnist"))
-    figures = lesson.measure(Shipped(command))
+    try:
+        figures = lesson.measure(Shipped(command))
+    except SkippedError as why:
+        pytest.skip(str(why))
     assert lesson.failed(figures) == [], figures
     told = lesson.tell(figures)
     assert told.result

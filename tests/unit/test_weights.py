@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
+from typer.testing import CliRunner
 
+from hpsearch.cli import app
 from hpsearch.errors import DataError
 from hpsearch.spec import StudySpec
 from hpsearch.spec.checks import check
@@ -238,3 +240,22 @@ budget: {{trials: 2}}
     faults = Faults()
     with pytest.raises(StudyFaultsError, match=re.escape(expected)):
         check(read(text, faults), faults, "study.yaml", code=Path())
+
+
+def test_a_study_is_checked_where_published_weights_are_not_here_yet(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    file = tmp_path / "study.yaml"
+    text = (
+        "name: s\ndata: {source: digits}\nnetwork: {family: torchvision, weights: WEIGHTS}\n"
+        "parameters: {model: resnet18, lr: 0.1}\nbudget: {trials: 1, epochs: 1}\n"
+    )
+    for weights, code, said in (
+        ("pretrained", 0, "warning: the weights of resnet18 are not here"),
+        ("net.pt", 4, "network.weights: there is no file"),
+    ):
+        file.write_text(text.replace("WEIGHTS", weights))
+        done = CliRunner().invoke(app, ["check", str(file)])
+        found = done.exception.exit_code if isinstance(done.exception, DataError) else 0
+        assert (found, said in f"{done.stderr}{done.exception}") == (code, True)
