@@ -308,7 +308,7 @@ class _Parent:
 
     @property
     def waiting_s(self) -> float | None:
-        """For how long it has been waiting for this process to finish; None: it goes on itself."""
+        """For how long it has waited for this process to finish; None: it has work of its own."""
         return None if self._finishes_at is None else time.monotonic() - self._finishes_at
 
     def wait(self, timeout_s: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return answers
 
 
+def over(workers: Couriers) -> None:
+    """Let it be known that all is over before anything is started."""
+    workers._finishing_since = time.monotonic()
+
+
 def delivering(ledger: Ledger, study: Study, target: Target, sqlite_url: str) -> str:
     """A program that says of the study that all is there."""
     said = courier.whole(target, 3, 0)
@@ -95,7 +101,7 @@ def test_what_is_missing_is_brought_before_a_worker_leaves(
 ) -> None:
     asked += ["", "away", "away"]
     workers = make(delivering(*study, target, sqlite_url))
-    workers._finishing_since = 0.0  # nothing is started before it is known that all is over
+    over(workers)
     workers.serve(study[1])
     workers.finish(LONG_S, threading.Event())
     (duty,) = study[0].duties(study[1].study_id)
@@ -112,7 +118,7 @@ def test_one_that_has_all_is_left_alone(
     ledger.drop_duty(one, target.duty, "before")
     asked[:] = ["nobody asks"]
     workers = make("raise SystemExit('started')")
-    workers._finishing_since = 0.0
+    over(workers)
     workers.serve(one)
     workers.finish(LONG_S, threading.Event())
     assert not workers._studies
@@ -124,7 +130,7 @@ def test_an_mlflow_that_stays_away_is_given_up(
     monkeypatch.setattr(couriers, "AWAY_S", 0.0)
     asked[:] = ["away"]
     workers = make("raise SystemExit('started')")
-    workers._finishing_since = 0.0
+    over(workers)
     workers.serve(study[1])
     workers.finish(LONG_S, threading.Event())
     assert not workers._studies
@@ -138,7 +144,7 @@ def test_another_is_waited_for_and_replaced_when_it_dies(
     dead = Ledger(ledger.database, lease_s=0.3)
     dead.take_duty(one, target.duty, "dead")
     workers = make(delivering(*study, target, sqlite_url))
-    workers._finishing_since = 0.0
+    over(workers)
     workers.serve(one)
     workers.finish(LONG_S, threading.Event())
     assert [duty.said for duty in ledger.duties(one.study_id)] == [courier.whole(target, 3, 0)]

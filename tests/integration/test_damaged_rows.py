@@ -13,6 +13,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.importance import FanovaImportanceEvaluator
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 from typer.testing import CliRunner, Result
@@ -153,7 +154,7 @@ def test_no_value_of_any_column_is_a_traceback(intact: Path, tmp_path: Path) -> 
 def test_no_value_of_any_column_is_a_traceback_in_any_command(
     intact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = partial(importance.FanovaImportanceEvaluator, n_trees=2)  # what it reads is the same
+    quick = partial(FanovaImportanceEvaluator, n_trees=2)  # what it reads is the same
     monkeypatch.setattr(importance, "FanovaImportanceEvaluator", quick)
     readers = (*READERS, ("importance", "s"), ("trials", "s", "--json"), ("status", "--json"))
     assert _every(intact, tmp_path, VALUES, readers) > 200

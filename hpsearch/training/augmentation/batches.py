@@ -191,7 +191,7 @@ class Augmentation:
             rows_KB = torch.cat([rows for *_, rows in given], dim=1)
             together = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
             sizes = [part.shape[1] for part in parts]
-            parts = list(self._operated(together, rows_KB).split(sizes, dim=1))
+            parts = list(torch.split(self._operated(together, rows_KB), sizes, dim=1))
         for inputs_KB, (_, targets, rows_KB) in zip(parts, given, strict=True):
             if self._mixup.slots:
                 targets_KB = targets.view(*rows_KB.shape, *targets.shape[1:])
