@@ -3,7 +3,7 @@
 Of all workers of a study one has the duty to deliver it, by a lease in the database, and starts a
 courier (`tracking.courier`); the others look now and then whether the duty is free, as it is soon
 after its worker has died. At the end of a study each of its workers waits until all is there, so
-that one of them is left to deliver it whoever dies.
+that one of them is left to deliver it if others die.
 """
 
 from __future__ import annotations
