@@ -20,7 +20,7 @@ from hpsearch.errors import ConflictError, DataError, HpsearchError, line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["MOST_BYTES", "content", "free", "open_regular", "put", "refusals_told", "written"]
+__all__ = ["MOST_BYTES", "content", "free", "open_regular", "put", "refusals_told", "taken", "written"]
 
 MOST_BYTES = 1 << 34
 """The largest file that is read: 16 GiB."""
@@ -188,9 +188,14 @@ def _refuse(path: Path, final: Path, owner: Callable[[Path], str | None], *, for
     if not final.is_file() and os.path.lexists(final):
         raise ConflictError(f"{path} is no file that can be written over; choose another name")
     if not force:
-        raise ConflictError(
-            f"{path} is there already; choose another name, or write over it with --force"
-        )
+        raise taken(path)
+
+
+def taken(path: Path) -> ConflictError:
+    """The error of a file that is there and is not to be written over."""
+    return ConflictError(
+        f"{path} is there already; choose another name, or write over it with --force"
+    )
 
 
 def free(stem: str, suffix: str = "") -> str:

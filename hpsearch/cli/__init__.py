@@ -29,6 +29,7 @@ from hpsearch.cli import (
     planning,
     ranging,
     reporting,
+    starting,
     system,
     tell,
 )
@@ -76,6 +77,7 @@ app = typer.Typer(
 
 SEARCH, LOOK, STEER, SYSTEM = "Search", "Look", "Steer", "System"
 
+app.command(rich_help_panel=SEARCH)(starting.init)
 app.command(rich_help_panel=SEARCH)(launch.run)
 app.command(rich_help_panel=SEARCH)(launch.submit)
 app.command(rich_help_panel=SEARCH)(launch.worker)
@@ -83,6 +85,7 @@ app.command(rich_help_panel=SEARCH)(launch.fleet)
 app.command(rich_help_panel=SEARCH)(checking.check)
 app.command(rich_help_panel=SEARCH)(planning.plan)
 app.command(rich_help_panel=SEARCH)(ranging.lr)
+app.command("import", rich_help_panel=SEARCH)(starting.import_)
 app.command(rich_help_panel=LOOK)(inspect.status)
 app.command(rich_help_panel=LOOK)(inspect.watch)
 app.command(rich_help_panel=LOOK)(inspect.trials)

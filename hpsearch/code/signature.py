@@ -17,7 +17,7 @@ from hpsearch.errors import line
 
 __all__ = [
     "TAKEN", "Argument", "SignatureError", "arguments", "is_reference", "parsed", "positional",
-    "written",
+    "tree", "written",
 ]  # fmt: skip
 
 _REFERENCE = re.compile(r"(?:[^/:\\.\s][^/:\\.]*/)*[^/:\\.\s][^/:\\.]*\.py:[^\W\d]\w*")
@@ -127,8 +127,8 @@ def parsed(text: str) -> tuple[Argument, ...]:
 def _function(folder: Path, reference: str) -> ast.arguments:
     """What a function takes; without `self` where it is a class."""
     file, _, name = reference.partition(":")
-    tree = _tree(folder, file)
-    definitions = [node for node in _statements(tree.body) if getattr(node, "name", None) == name]
+    module = tree(folder, file)
+    definitions = [node for node in _statements(module.body) if getattr(node, "name", None) == name]
     node = definitions[-1] if definitions else None
     if isinstance(node, ast.FunctionDef):
         return node.args
@@ -136,12 +136,13 @@ def _function(folder: Path, reference: str) -> ast.arguments:
         return _constructor(node, file)
     if node is not None:
         raise SignatureError(f"a function {name}", f"an async one in {file}")
-    there = [n.name for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
+    there = [n.name for n in module.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
     shown = ", ".join(n for n in there if not n.startswith("_")) or "none"
     raise SignatureError(f"def {name} or class {name} in {file}", shown)
 
 
-def _tree(folder: Path, file: str) -> ast.Module:
+def tree(folder: Path, file: str) -> ast.Module:
+    """A file below a folder of code, parsed and not run; SignatureError where it cannot be."""
     folder = folder.resolve()
     path = folder / file
     if not path.resolve().is_relative_to(folder):

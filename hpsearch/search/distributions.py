@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import (
     BaseDistribution,
@@ -11,10 +12,20 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from optuna.trial import FrozenTrial, TrialState
+
 from hpsearch.spec.settings import Value
 from hpsearch.spec.space import Assignment, Choices, Parameter, Range, label
+from hpsearch.store import trials
 
-__all__ = ["at", "distribution", "spanning", "to_optuna"]
+if TYPE_CHECKING:
+    from hpsearch.spec import StudySpec
+    from hpsearch.store.values import Known
+
+__all__ = ["at", "distribution", "known_trials", "spanning", "to_optuna"]
+
+_ELSEWHERE = 1 << 40
+"""Ids of trials from elsewhere begin below this, negative: those of proposals are negative too."""
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:
@@ -49,6 +60,20 @@ def at(found: BaseDistribution, u: float) -> Any:
     assert isinstance(found, (IntDistribution, FloatDistribution))
     integer = isinstance(found, IntDistribution)
     return Range(found.low, found.high, found.step, found.log, integer).at(u)
+
+
+def known_trials(spec: StudySpec, known: Sequence[Known]) -> list[FrozenTrial]:
+    """Trials from elsewhere as samplers see them: complete, and older than all of the study."""
+    found = []
+    for at_, one in enumerate(known, 1):
+        whole = {n: tuple(v) if isinstance(v, list) else v for n, v in one.params.items()}
+        values = {p.name: whole[p.name] for p in spec.space if p.name in whole}
+        kinds = {p.name: distribution(p) for p in spec.space if p.name in values}
+        trial = trials.empty(at_ - len(known) - 1, -_ELSEWHERE - at_, {"origin": one.origin})
+        trial.params, trial.distributions = to_optuna(values), kinds
+        trial.state, trial.values = TrialState.COMPLETE, [one.value]
+        found.append(trial)
+    return found
 
 
 def to_optuna(values: Assignment) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from operator import attrgetter
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.search.distributions import distribution, spanning, to_optuna
+from hpsearch.search.distributions import distribution, known_trials, spanning, to_optuna
 from hpsearch.search.drawing import Drawing, Samplers, UnforeseenError
 from hpsearch.search.pace import Pace
 from hpsearch.search.pruners import make_pruner
@@ -26,7 +26,7 @@ from hpsearch.stages.results import Done
 from hpsearch.stages.stage import Stage
 from hpsearch.store import trials
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import OFF, Lease
+from hpsearch.store.values import OFF, Known, Lease
 
 __all__ = ["Search"]
 
@@ -63,6 +63,7 @@ class Search:
         self._pace = Pace()
         self._stages: tuple[Stage, ...] = ()
         self._sources: dict[tuple[int, int], _Source] = {}
+        self._known: tuple[FrozenTrial, ...] = ()
         self._distributions = {p.name: distribution(p) for p in spec.space}
         self._off = recipe.off(spec) if spec.search.strategy == RECIPE else {}
         """Settings that a trial may have at a value that is none of its parameter's."""
@@ -75,6 +76,12 @@ class Search:
     def enter(self, stages: Sequence[Stage]) -> None:
         """Tickets are drawn by these stages from now on; there is at least one."""
         self._stages = tuple(stages)
+
+    def learn(self, known: Sequence[Known]) -> None:
+        """Let the samplers know of trials that were made elsewhere, in place of those before."""
+        if len(known) != len(self._known):  # none is taken away or changed
+            self._known = tuple(known_trials(self._spec, known))
+            self._sources.clear()
 
     def next_stage(
         self, first: int, left: int, *, held: int | None = None, spec: StudySpec | None = None
@@ -179,7 +186,7 @@ class Search:
         if (at, base_index) not in self._sources:
             base = stage.base(draw_index)
             samplers = Samplers(self._spec.space, stage, base, self._spec.search.seed)
-            view = View(self._study, self._spec, stage, base)
+            view = View(self._study, self._spec, stage, base, self._known)
             self._sources[at, base_index] = _Source(stage, base, samplers, view)
         return self._sources[at, base_index]
 

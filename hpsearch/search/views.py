@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from optuna import Study
@@ -43,9 +43,14 @@ class View(Study):
     training rows are to be learnt by heart, trials are shown with their training loss for a value.
     """
 
-    def __init__(self, study: Study, spec: StudySpec, stage: Stage, base: Assignment) -> None:
+    def __init__(
+        self, study: Study, spec: StudySpec, stage: Stage, base: Assignment,
+        known: Sequence[FrozenTrial] = (),
+    ) -> None:  # fmt: skip
+        """`known` are trials that were made elsewhere: samplers learn from them, nobody else."""
         super().__init__(study.study_name, study._storage, pruner=study.pruner)
         self._over = study
+        self._elsewhere = () if stage.name == HEART else tuple(known)
         self._spec, self._stage, self._base = spec, stage, base
         self._fixed = {**spec.space.constants, **base}
         self._held = self._fixed.keys() - stage.free.keys()
@@ -60,7 +65,7 @@ class View(Study):
         bracket = filter_study(self._over, trial)
         if bracket is self._over:
             return self
-        view = View(bracket, self._spec, self._stage, self._base)
+        view = View(bracket, self._spec, self._stage, self._base, self._elsewhere)
         view._known = self._known
         return view
 
@@ -71,6 +76,8 @@ class View(Study):
         """Those of the study that belong. None is kept for later: an Optuna study does so for the
         length of its loop, of which there is none."""
         found = self._over.get_trials(deepcopy=False, states=states)
+        if states is None or TrialState.COMPLETE in states:
+            found = [*self._elsewhere, *found]
         if not self._has_all:
             found = [seen for t in found if (seen := self._seen(t)) is not None]
         return copy.deepcopy(found) if deepcopy else found

@@ -28,12 +28,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BudgetSpec",
+    "SCHEMA",
+    "SCHEMA_LINE",
     "DataSpec",
     "Fault",
     "PrunerSpec",
     "SearchSpec",
     "StudyFaultsError",
     "StudySpec",
+    "checked",
     "differences",
     "load",
     "name_in",
@@ -42,6 +45,11 @@ __all__ = [
     "write",
 ]
 
+
+SCHEMA = "study.schema.json"
+"""The file beside a study file that tells an editor what it may say."""
+SCHEMA_LINE = f"yaml-language-server: $schema={SCHEMA}"
+"""The first line of a study file, after its comment sign, by which an editor finds that."""
 
 _LIST = re.compile(r"(?:(?:[#%].*|---|[ \t]*+)\r?\n)*+\s*+(?:\[|-\s)")
 """The beginning of a text that is no mapping."""
@@ -62,6 +70,17 @@ def load(path: Path, overrides: Sequence[str] = (), code: Path | None = None) ->
     for override in overrides:
         overlay(content, override, faults)
     return check(content, faults, str(path), code=path.parent if code is None else code)
+
+
+def checked(content: object, source: str, code: Path) -> StudySpec:
+    """The study of plain values, as a file has them; StudyFaultsError lists every fault.
+
+    Args:
+        content: What the file would say.
+        source: What to call it.
+        code: The folder of the study's own code.
+    """
+    return check(content, Faults(), source, code=code)
 
 
 def name_in(text: str) -> str | None:

@@ -41,9 +41,10 @@ from hpsearch.spec.search import (
     check_trials,
     plainest,
     samplers,
+    usual_sampler,
 )
 from hpsearch.spec.sections import section
-from hpsearch.spec.settings import GROUPS, JOINT, RECIPE
+from hpsearch.spec.settings import GROUPS, JOINT
 from hpsearch.spec.source import SOURCES, DataSpec
 from hpsearch.spec.space import Choices, Range
 from hpsearch.spec.study import StudySpec
@@ -64,9 +65,6 @@ if TYPE_CHECKING:
 __all__ = ["check", "check_document"]
 
 _S = TypeVar("_S", bound=Section)
-
-_SAMPLERS = {"staged": "auto", RECIPE: "random"}
-"""Of a strategy, where the file names none; else `bayesian`."""
 
 
 class _Sections(NamedTuple):
@@ -573,7 +571,7 @@ def _check_search(
         group = draft.entry.group
         groups[group] = groups.get(group, False) or not draft.constant
     raw = content.get("search")
-    usual = _SAMPLERS.get(sections.search.strategy if sections.search else "", "bayesian")
+    usual = usual_sampler(sections.search.strategy if sections.search else "")
     given = raw.get("sampler", usual) if isinstance(raw, dict) else usual
     # Without parameters, any group will do: their own fault is enough.
     chosen = samplers(given, groups or dict.fromkeys(GROUPS, False), faults)

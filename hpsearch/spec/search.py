@@ -25,9 +25,18 @@ __all__ = [
     "check_trials",
     "plainest",
     "samplers",
+    "usual_sampler",
 ]
 
 _SAMPLER: Path = ("search", "sampler")
+
+
+_USUAL = {"staged": "auto", RECIPE: "random"}
+
+
+def usual_sampler(strategy: str) -> str:
+    """The sampler of a strategy where the file names none."""
+    return _USUAL.get(strategy, "bayesian")
 
 
 def samplers(raw: object, groups: Mapping[str, bool], faults: Faults) -> dict[str, str]:

@@ -16,9 +16,11 @@ from hpsearch.spec.problem import KINDS, Kind
 from hpsearch.spec.registry import Registry
 from hpsearch.spec.task import TASKS, Target
 
-__all__ = ["MEASURED_ON_TEST", "ON_TEST", "SOURCES", "DataSpec", "Disagreement", "Source"]
+__all__ = [
+    "MEASURED_ON_TEST", "ON_TEST", "SOURCES", "TEST_SHARE", "DataSpec", "Disagreement", "Source",
+]  # fmt: skip
 
-_TEST = 0.15
+TEST_SHARE = 0.15
 """Share of the rows that become the test part, where the file names none."""
 
 
@@ -128,7 +130,7 @@ class DataSpec(Section):
         """Share of the rows that become the test part."""
         if self.own_test or self.measured_on_test:
             return 0.0
-        return _TEST if self.test is None else self.test
+        return TEST_SHARE if self.test is None else self.test
 
     @property
     def target_name(self) -> str | None:

@@ -15,7 +15,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from hpsearch.spec.source import SOURCES
+from hpsearch.spec.search import usual_sampler
+from hpsearch.spec.source import SOURCES, TEST_SHARE
 from hpsearch.spec.task import usual
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from hpsearch.spec.study import StudySpec
 
 __all__ = ["NEXT_STUDY", "write"]
+
+_TOP: Path = ("parameters",)
 
 NEXT_STUDY = "What to try after"
 """How the first line of a study file that `hpsearch next` writes begins."""
@@ -38,17 +41,25 @@ _Representer.add_representer(
 )
 
 
-def write(spec: StudySpec, head: str = "", notes: Mapping[Path, str] | None = None) -> str:
+def write(
+    spec: StudySpec, head: str = "", notes: Mapping[Path, str] | None = None, *, flat: bool = False
+) -> str:
     """The file's text.
 
     Args:
         spec: The study.
         head: What stands above it, as a comment.
         notes: Comments by the path of the key that each stands above, such as ("budget", "epochs").
+        flat: Write parameters without their groups, where each is in the group of its setting.
     """
     notes = notes or {}
-    blocks = {path[:-1] for path in notes}
-    root = _laid_out(_content(spec), (), blocks, notes)
+    content = _content(spec)
+    blocks = {(), _TOP, *(path[:-1] for path in notes)}
+    if flat and (plain := _ungrouped(content["parameters"], spec.vocabulary)) is not None:
+        content["parameters"] = plain
+    else:
+        blocks |= {(*_TOP, group) for group in content["parameters"]}
+    root = _laid_out(content, (), blocks, notes)
     if head:
         root.yaml_set_start_comment(head)
     return _dumped(root)
@@ -78,7 +89,7 @@ def _content(spec: StudySpec) -> dict[str, Any]:
         "checkpoints": spec.checkpoints,
         "track": document["track"],
     }
-    _shorten(content["search"])
+    _shorten(content["search"], spec.search.strategy)
     return {key: value for key, value in content.items() if value or key == "parameters"}
 
 
@@ -90,6 +101,8 @@ def _subject(spec: StudySpec, document: Mapping[str, Any]) -> dict[str, Any]:
         train = spec.train.model_dump(mode="json", exclude_defaults=True)
         return {"train": train, "resources": resources, "metric": document["metric"]}
     data = spec.data.model_dump(mode="json", exclude_defaults=True)
+    if data.get("test") == TEST_SHARE:
+        del data["test"]
     target = SOURCES[spec.data.source].target
     if target is not None and spec.data.task == usual(target).name:
         data.pop("task", None)
@@ -97,11 +110,14 @@ def _subject(spec: StudySpec, document: Mapping[str, Any]) -> dict[str, Any]:
     return {"data": data, "network": network, "metric": spec.metric}
 
 
-def _shorten(search: dict[str, Any]) -> None:
-    """One sampler for all groups, and a pruner without options, are their names."""
+def _shorten(search: dict[str, Any], strategy: str) -> None:
+    """One sampler for all groups, and a pruner without options, are their names; the sampler that a
+    strategy has anyway is left out."""
     named = set(search.get("sampler", {}).values())
     if len(named) == 1:
         search["sampler"] = named.pop()
+    if search.get("sampler") == usual_sampler(strategy):
+        del search["sampler"]
     if search.get("pruner", {}).keys() == {"name"}:
         search["pruner"] = search["pruner"]["name"]
 
@@ -115,6 +131,15 @@ def _parameters(document: Mapping[str, Any], known: Vocabulary) -> dict[str, Any
     for name, value in document["constants"].items():
         groups.setdefault(known.settings[name].group, {})[name] = value
     return groups
+
+
+def _ungrouped(groups: Mapping[str, Any], known: Vocabulary) -> dict[str, Any] | None:
+    """The parameters without their groups, which those of their settings are; None where one is in
+    another group, or has the name of one."""
+    names = [(group, name) for group, found in groups.items() for name in found]
+    if any(known.settings[name].group != group for group, name in names):
+        return None
+    return {name: groups[group][name] for group, name in names}
 
 
 def _shown(parameter: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,8 +166,7 @@ def _laid_out(value: Any, path: Path, blocks: set[Path], notes: Mapping[Path, st
             mapping[key] = _laid_out(item, here, blocks, notes)
             if note := notes.get(here):
                 mapping.yaml_set_comment_before_after_key(key, note, indent=2 * len(path))
-        grouped = path[:1] in ((), ("parameters",)) and len(path) <= 2
-        if not grouped and path not in blocks:
+        if path not in blocks:
             mapping.fa.set_flow_style()
         return mapping
     if isinstance(value, (list, tuple)):

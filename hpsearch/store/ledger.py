@@ -30,6 +30,7 @@ from hpsearch.store import (
     dealing,
     duty_rows,
     epoch_rows,
+    known_rows,
     picture_rows,
     stage_rows,
     study_rows,
@@ -47,6 +48,7 @@ from hpsearch.store.values import (
     Artifact,
     Duty,
     Key,
+    Known,
     Lease,
     NewStudy,
     Outlook,
@@ -485,6 +487,20 @@ class Ledger:
         """What each use of the test part gave, in their order."""
         with self.database.read() as connection:
             return stage_rows.verdicts(connection, study_id)
+
+    @_verb
+    def add_known(
+        self, connection: sa.Connection, seen: Study, known: Sequence[Known]
+    ) -> int | None:  # fmt: skip
+        """Let a study's samplers know of trials that were made elsewhere; how many were not known
+        yet, None where the study has been deleted. They are no part of its budget."""
+        study = _locked_again(connection, seen)
+        return None if study is None else known_rows.add(connection, study.study_id, known)
+
+    def known(self, study_id: int) -> list[Known]:
+        """The trials from elsewhere that a study's samplers know."""
+        with self.database.read() as connection:
+            return known_rows.find(connection, study_id)
 
     @_verb
     def claim_pictures(

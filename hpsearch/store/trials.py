@@ -35,6 +35,7 @@ from hpsearch.store.optuna_tables import (
 __all__ = [
     "CONSTRAINTS",
     "INFEASIBLE",
+    "METRIC_NAMES",
     "PRUNER_NOTES",
     "add_study",
     "any_report",
@@ -70,7 +71,7 @@ PRUNER_NOTES = "completed_rung_"
 """How the system attributes begin that successive halving keeps on a trial."""
 
 
-_METRIC_NAMES = "study:metric_names"
+METRIC_NAMES = "study:metric_names"
 """Optuna's system attribute of a study."""
 
 
@@ -108,7 +109,7 @@ def name_metrics(connection: sa.Connection, names: Mapping[int, str]) -> None:
     """Give the value of these studies' trials a name, as `Study.set_metric_names` does, {study_id:
     name}: Optuna's plots and its dashboard would call it "Objective 0"."""
     rows = [
-        {"study_id": study_id, "key": _METRIC_NAMES, "value_json": json.dumps([name])}
+        {"study_id": study_id, "key": METRIC_NAMES, "value_json": json.dumps([name])}
         for study_id, name in names.items()
     ]
     upsert(connection, STUDY_SYSTEM, ("study_id", "key"), rows)
@@ -116,7 +117,7 @@ def name_metrics(connection: sa.Connection, names: Mapping[int, str]) -> None:
 
 def nameless() -> sa.ColumnElement[bool]:
     """Whether a study of hpsearch's has no name for its metric, for a WHERE clause on STUDIES."""
-    named = STUDY_SYSTEM.c.study_id == STUDIES.c.study_id, STUDY_SYSTEM.c.key == _METRIC_NAMES
+    named = STUDY_SYSTEM.c.study_id == STUDIES.c.study_id, STUDY_SYSTEM.c.key == METRIC_NAMES
     return ~sa.exists().where(*named)
 
 

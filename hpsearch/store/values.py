@@ -18,7 +18,7 @@ from hpsearch.spec.weights import Weights
 
 __all__ = [
     "ALLOWED", "BATCH", "CLOCK_S", "CODE", "EVERY", "OFF", "STOPPED", "UNTRAINABLE", "Artifact",
-    "Duty", "Ending", "Key", "Lease", "NewStudy", "Outlook", "Serves", "State", "Study",
+    "Duty", "Ending", "Key", "Known", "Lease", "NewStudy", "Outlook", "Serves", "State", "Study",
     "TimedEpoch", "Work", "Worker", "Write", "lacking", "needed", "refusal",
 ]  # fmt: skip
 
@@ -403,6 +403,23 @@ class Write:
             system_attrs={**self.system_attrs, **later.system_attrs},
             ending=later.ending or self.ending,
         )
+
+
+@dataclass(frozen=True)
+class Known:
+    """A trial that was made elsewhere, and that a study's samplers know."""
+
+    params: Mapping[str, Any]
+    """Its parameters as JSON, by their names in the study file."""
+    value: float
+    """The study's metric."""
+    origin: str
+    """Where it comes from, in words."""
+
+    @property
+    def key(self) -> str:
+        """What is the same for the same parameters and value, wherever they come from."""
+        return json.dumps([dict(self.params), self.value], sort_keys=True)
 
 
 @dataclass(frozen=True)

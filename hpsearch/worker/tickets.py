@@ -31,6 +31,9 @@ __all__ = ["Tickets"]
 _LOOK_S = 5.0
 """Between two looks at other workers' trials, where nothing is drawn by them."""
 
+_KNOWN_S = 20.0
+"""Between two looks at trials that somebody brings from elsewhere."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -47,7 +50,7 @@ class Tickets:
         self._claiming = Claiming(
             context.ledger, parts.study, parts.spec, parts.search, parts.runner
         )
-        self._looked_at = -float("inf")
+        self._looked_at = self._asked_at = -float("inf")
 
     def rest(self) -> None:
         """There was no ticket: do not ask again at once."""
@@ -118,6 +121,10 @@ class Tickets:
         Now and then in any case: anyone who knows the best trial can let go of other networks.
         """
         now = time.monotonic()
+        if self._search.learns and now - self._asked_at >= _KNOWN_S:
+            study_id = self._study.study_id
+            self._search.learn(self._parts.ask(lambda: self._ledger.known(study_id)))
+            self._asked_at = now
         needed = self._search.learns or any(lease.retry_of is not None for lease in leases)
         if needed or now - self._looked_at >= _LOOK_S:
             self._parts.ask(self._mirror.refresh)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hpsearch.sources.table.column import Undecided
     from hpsearch.sources.table.tally import Tally
 
-__all__ = ["decide_column", "odd_number", "read_numbers"]
+__all__ = ["decide_column", "is_named_id", "odd_number", "read_numbers"]
 
 
 def decide_column(this: Undecided, elsewhere: frozenset[str]) -> Column:
@@ -84,6 +84,11 @@ _COUNTS_ROWS = re.compile(
 _NAMED_ID = re.compile(r"(?:.*[_\W])?(?:id|ID|Id)|.*[a-z](?:Id|ID)")
 
 
+def is_named_id(name: str) -> bool:
+    """Whether a column has the name of one that names rows: `id`, `customer_id`, `rowId`."""
+    return _NAMED_ID.fullmatch(name) is not None
+
+
 def _number(column: Column, this: Undecided, elsewhere: frozenset[str]) -> Column:
     """The column as one of numbers; DataError for a cell that is none."""
     column, clean = read_numbers(column, this, elsewhere, "makes it a value")
@@ -92,7 +97,7 @@ def _number(column: Column, this: Undecided, elsewhere: frozenset[str]) -> Colum
     whole = this.found.whole == this.found.cells
     if this.override.kind is None and whole and clean.distinct == clean.cells > FEW_VALUES:
         rise, _ = clean.steps(column.style)
-        named = bool(_NAMED_ID.fullmatch(this.name))
+        named = is_named_id(this.name)
         if rise and (named or _COUNTS_ROWS.fullmatch(this.name.strip())):
             this.note(f"left out, it numbers the rows; {key(this.name, kind='number')} keeps it")
             return replace(column, kind="row number", reason="left out: numbers the rows")

@@ -1,0 +1,165 @@
+"""The first study file of a training script: a function that takes a run, or a command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hpsearch.begin.draft import Draft, listed, relative
+from hpsearch.begin.ranges import guess, is_known
+from hpsearch.code import SignatureError
+from hpsearch.code.uses import Option, Script, TrainFunction, script, train_functions
+from hpsearch.errors import StudyFileError
+from hpsearch.spec.dialects import translated
+
+__all__ = ["draft"]
+
+_BETTER = re.compile(r".*(?:acc|auc|auroc|f1|r2|score|dice|iou|precision|recall|reward|bleu).*", re.I)
+_JUDGED = re.compile(r".*(?:val|valid|validation|test|eval|dev).*", re.I)
+_TRAINING = re.compile(r".*train.*", re.I)
+_EPOCHS = 30
+_TRIALS = 30
+_NUMBER = r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?"
+_NAMES = ("train", "main", "run", "fit", "objective")
+
+
+def draft(path: Path, folder: Path) -> Draft:
+    """A study of a script in the folder of the study file, or below it.
+
+    Raises StudyFileError for one that is elsewhere, is no Python, or has nothing to search.
+    """
+    file = relative(path, folder)
+    if file.startswith(".."):
+        raise StudyFileError(
+            f"{path} is not below {folder}: code lies in the folder of its study file; write that "
+            f"beside it, -o {path.parent / 'study.yaml'}"
+        )
+    try:
+        functions = train_functions(folder, file)
+        if functions:
+            return _of_function(file, functions)
+        return _of_script(file, script(folder, file))
+    except SignatureError as error:
+        raise StudyFileError(f"{path}: {error}") from None
+
+
+def _of_function(file: str, functions: Sequence[TrainFunction]) -> Draft:
+    ranked = sorted(functions, key=lambda f: _NAMES.index(f.name) if f.name in _NAMES else 9)
+    chosen = ranked[0]
+    if not chosen.parameters:
+        raise StudyFileError(
+            f"{file}: {chosen.name} reads no parameter of its run, such as run.lr: nothing can be "
+            "searched"
+        )
+    draft = Draft(
+        {"train": {"function": f"{file}:{chosen.name}"}, "metric": _metric(chosen.metrics)},
+        [f"{file}: the function {chosen.name}, which is called with a run."],
+    )
+    _parameters(draft, {name: guess(name, default) for name, default in chosen.parameters.items()})
+    _judged(draft, chosen.metrics, f"of what {chosen.name} reports ({listed(chosen.metrics)})")
+    _budget(draft, None)
+    return draft
+
+
+def _of_script(file: str, found: Script) -> Draft:
+    if found.suggests and not found.options:
+        return _of_optuna(file, found)
+    chosen = [o for o in found.options if _is_searched(o)]
+    if not chosen:
+        raise StudyFileError(
+            f"{file} has neither a function of one argument that calls its report, such as "
+            "def train(run), nor options by argparse that could be searched, such as --lr; "
+            "docs/guides/own-loop.md shows both"
+        )
+    words = ["python", file]
+    for option in chosen:
+        words += [option.flag, f"{{{option.name}}}"]
+    for option in found.options:
+        if option.name in ("seed", "device"):
+            words += [option.flag, f"{{{option.name}}}"]
+    train: dict[str, Any] = {"command": words}
+    draft = Draft({"train": train}, [f"{file}: a command, with the options that it has."])
+    names = _reported(draft, train, found)
+    draft.content["metric"] = _metric(names)
+    _parameters(draft, {o.name: guess(o.name, o.default, o.choices) for o in chosen})
+    rest = [o.flag for o in found.options if o not in chosen and o.name not in ("seed", "device")]
+    if rest:
+        draft.note(("train",), f"left at their defaults: {listed(rest, 10)}")
+    epochs = next((o.default for o in found.options if "epoch" in o.name), None)
+    _budget(draft, epochs if isinstance(epochs, int) and epochs > 0 else None)
+    return draft
+
+
+def _of_optuna(file: str, found: Script) -> Draft:
+    """Of a script that asks Optuna's trials: the ranges are known, and the loop has to change."""
+    ranges = {n: told.ours for n, call in found.suggests.items() if (told := translated(call))}
+    raise StudyFileError(
+        f"{file} asks an Optuna trial: make a function of it that takes a run, def train(run), "
+        f"with run.{next(iter(found.suggests))} in the place of what the trial suggests and "
+        "run.report(accuracy=...) once an epoch, and run hpsearch init again; its ranges are "
+        f"{'; '.join(f'{name}: {raw}' for name, raw in ranges.items())}"
+    )
+
+
+def _is_searched(option: Option) -> bool:
+    known = option.kind in ("int", "float", "str") and is_known(option.name)
+    return (known and not (option.kind == "str" and not option.choices and option.default is None)
+            or (bool(option.choices) and len(option.choices) > 1)) and option.name not in (
+        "epochs", "seed", "device")  # fmt: skip
+
+
+def _reported(draft: Draft, train: dict[str, Any], found: Script) -> list[str]:
+    """What the script reports, by name; how that is read stands in `train` then."""
+    if found.json_metrics:
+        names = [*dict.fromkeys(found.json_metrics)]
+        _judged(draft, names, f"of what it prints as JSON ({listed(names)})")
+        return names
+    if found.printed:
+        labels = sorted(found.printed, key=lambda one: _rank(one[0]))
+        words, _ = labels[0]
+        plain = re.sub(r"\W+", "_", words).strip("_").lower()
+        pattern = r"\s+".join(map(re.escape, words.split()))
+        train["metrics"] = rf"{pattern}\s*[:=]?\s*(?P<{plain}>{_NUMBER})"
+        draft.note(("metric",), f"read from the lines that it prints: the number behind `{words}`, "
+                   "once an epoch")  # fmt: skip
+        return [plain]
+    draft.note(
+        ("metric",),
+        "TO DO: nothing that it prints looks like a metric. Let it print a line of JSON an epoch,",
+        '    print(json.dumps({"epoch": epoch, "accuracy": accuracy}), flush=True)',
+        "or call hpsearch tell accuracy=0.93 --epoch 3",
+    )
+    return ["accuracy"]
+
+
+def _rank(name: str) -> tuple[bool, bool, bool]:
+    """The smaller, the better a metric steers a search."""
+    return (_TRAINING.match(name) is not None, _JUDGED.match(name) is None,
+            _BETTER.match(name) is None)  # fmt: skip
+
+
+def _metric(names: Sequence[str]) -> dict[str, str]:
+    name = sorted(names, key=_rank)[0] if names else "loss"
+    return {"name": name, "direction": "maximize" if _BETTER.match(name) else "minimize"}
+
+
+def _judged(draft: Draft, names: Sequence[str], what: str) -> None:
+    metric = _metric(names)
+    grows = "grow" if metric["direction"] == "maximize" else "shrink"
+    draft.note(("metric",), f"{metric['name']}, {what}; by its name it is to {grows}")
+
+
+def _parameters(draft: Draft, found: dict[str, tuple[Any, str]]) -> None:
+    draft.content["parameters"] = {name: raw for name, (raw, _) in found.items()}
+    for name, (_, said) in found.items():
+        if said:
+            draft.note(("parameters", name), said)
+
+
+def _budget(draft: Draft, epochs: int | None) -> None:
+    draft.content["budget"] = {"trials": _TRIALS, "epochs": epochs or _EPOCHS}
+    why = "the default of the script" if epochs else "the most that a trial may report"
+    draft.note(("budget",), f"an epoch is one report; {epochs or _EPOCHS} is {why}. Your own code is "
+               "not timed: begin with --trials 3, and hpsearch status says what an epoch takes")  # fmt: skip

@@ -1,0 +1,247 @@
+"""The first study file of a table: its target, its metric, the columns that are left out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.begin import families
+from hpsearch.begin.draft import Draft, listed, metric_of, relative
+from hpsearch.errors import DataError, StudyFileError
+from hpsearch.sources.table.column import Column, shown
+from hpsearch.sources.table.columns import Decision, decide
+from hpsearch.sources.table.kinds import is_named_id
+from hpsearch.sources.table.rules import Overrides
+from hpsearch.sources.table.sample import sample
+from hpsearch.sources.table.targets import label
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpsearch.sources.table.reading import Table
+    from hpsearch.sources.table.targets import Target
+
+__all__ = ["ENDINGS", "draft"]
+
+ENDINGS = frozenset({
+    ".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq", ".feather", ".arrow", ".jsonl", ".ndjson",
+    ".xlsx", ".csv.gz", ".tsv.gz",
+})  # fmt: skip
+"""How the names of tables end."""
+
+_WHOLE_BYTES = 64 << 20
+"""Of a larger table the first thousand rows are looked at."""
+_TARGETS = re.compile(
+    r"(?:target|label|class(?:es)?|y|outcome|response|churn(?:ed)?|survived|species|diagnosis|"
+    r"default(?:ed)?|fraud|is_fraud|price|sale_?price|medv|quality|income|salary|category|kind)",
+    re.IGNORECASE,
+)
+"""What the column is often called that is to be predicted."""
+_MOST_CLASSES = 50
+
+
+def draft(path: Path, folder: Path, target: str | None = None) -> Draft:
+    """A study of a table.
+
+    Args:
+        path: The table.
+        folder: That of the study file.
+        target: The column to predict; None: the one that looks like it, or the last one.
+
+    Raises DataError for a table that cannot be read or learnt from, StudyFileError where no column
+    looks like a target.
+    """
+    table = _read(path)
+    goal, why = (target, "") if target else _guessed(table.names)
+    decision, faults = _decided(path, table, goal)
+    if decision.target is None:
+        raise StudyFileError(
+            f"{path}: what `{goal}` is cannot be told from its first rows; name another column "
+            "with --target"
+        )
+    _check_target(path, decision.target, decision, table.names, guessed=not target)
+    return _Table(path, folder, table, decision, faults, why).draft()
+
+
+def _read(path: Path) -> Table:
+    """The whole of a table, or the beginning of a large one."""
+    if path.stat().st_size > _WHOLE_BYTES:
+        return sample(path)
+    from hpsearch.sources.table import cells
+    from hpsearch.sources.table.reading import ReadOptions
+
+    return cells.read(path, ReadOptions())
+
+
+def _guessed(names: Sequence[str]) -> tuple[str, str]:
+    """The column that is most likely the target, and why."""
+    if not names:
+        raise DataError("the table has no columns")
+    named = [name for name in names if _TARGETS.fullmatch(name.strip())]
+    if named:
+        return named[-1], "its name says so"
+    return names[-1], "the last column"
+
+
+def _decided(path: Path, table: Table, goal: str) -> tuple[Decision, dict[str, str]]:
+    """What each column is; and those of which only a person can say that, with the question."""
+    faults: dict[str, str] = {}
+    while True:
+        try:
+            decision = decide(table, goal, Overrides(ignore=tuple(faults)), None)
+        except DataError as error:
+            text = str(error)
+            odd = next((n for n in table.names if n != goal and n not in faults
+                        and text.startswith(f"column {shown(n)}")), None)  # fmt: skip
+            if odd is None:
+                raise DataError(f"{path}: {text}") from None
+            faults[odd] = text
+            continue
+        return decision, faults
+
+
+def _check_target(
+    path: Path, goal: Target, decision: Decision, names: Sequence[str], *, guessed: bool
+) -> None:
+    """StudyFileError where a guessed target names rows more than it sorts them."""
+    many = len(goal.classes) > max(_MOST_CLASSES, 0.2 * decision.rows)
+    if guessed and many:
+        raise StudyFileError(
+            f"{path}: no column looks like what is to be predicted; name it with --target, one of "
+            f"{listed(names, 20)}"
+        )
+
+
+class _Table:
+    """A table that has been looked at."""
+
+    def __init__(
+        self, path: Path, folder: Path, table: Table, decision: Decision, faults: dict[str, str],
+        why: str,
+    ) -> None:  # fmt: skip
+        assert decision.target is not None
+        self._path, self._folder, self._why = path, folder, why
+        self._table, self._decision, self._faults = table, decision, faults
+        self._goal: Target = decision.target
+
+    def draft(self) -> Draft:
+        """The study, with the reasons."""
+        data, ids = self._data()
+        classes = self._goal.classes
+        counts = self._counts() if classes else []
+        metric, why = metric_of(classes, counts) if classes else ("rmse", self._rmse())
+        rare = metric in ("auroc", "f1")
+        count = self._decision.rows
+        is_text = "text" in data
+        found = families.text(count, imbalanced=rare) if is_text else families.rows(
+            count, imbalanced=rare)  # fmt: skip
+        content = {
+            "data": data, "network": {"family": "text" if is_text else "mlp"}, "metric": metric,
+            "parameters": found,
+        }  # fmt: skip
+        draft = Draft(content, [self._title(ids)])
+        draft.note(("data", "target"), self._target())
+        if ids or self._faults:
+            draft.note(("data", "ignore"), *self._ignored(ids))
+        draft.note(("data",), *self._left_out(is_text))
+        draft.note(("metric",), why)
+        if rare:
+            draft.note(("parameters", "class_weight"), "rare classes may count more in training")
+        return draft
+
+    def _data(self) -> tuple[dict[str, Any], list[str]]:
+        """The section, and the columns of identifiers that are left out by name."""
+        columns = self._decision.columns
+        ids = [c.name for c in columns if c.kind == "number" and is_named_id(c.name)
+               and c.distinct == c.cells > 1 and not c.missing]  # fmt: skip
+        data: dict[str, Any] = {
+            "source": "table", "path": relative(self._path, self._folder),
+            "target": self._goal.column.name,
+        }  # fmt: skip
+        used = [c for c in self._decision.used if c.name not in ids]
+        texts = [c for c in columns if c.kind == "text"]
+        if not used and texts:
+            data["text"] = texts[0].name
+            return data, []
+        if not used:
+            raise DataError(
+                f"{self._path}: no column but `{self._goal.column.name}` says anything of a row: "
+                f"{'; '.join(self._reasons([*columns]))}"
+            )
+        ignore = [*ids, *self._faults]
+        return ({**data, "ignore": ignore} if ignore else data), ids
+
+    def _title(self, ids: Sequence[str]) -> str:
+        used = [c for c in self._decision.used if c.name not in ids]
+        inputs = sum(c.inputs for c in used)
+        first = "" if self._decision.complete else "its first "
+        return (
+            f"{self._path.name}: {first}{self._decision.rows:,} rows; {len(used)} of "
+            f"{len(self._decision.columns)} columns are inputs, {inputs:,} numbers a row."
+        )
+
+    def _target(self) -> str:
+        goal = self._goal
+        why = f"{self._why}; --target names another" if self._why else ""
+        if goal.kind == "numbers":
+            what = f"a number from {goal.least:.6g} to {goal.largest:.6g}"
+        else:
+            what = f"{len(goal.classes)} classes, {listed(goal.classes)}"
+        return f"{what}{f' ({why})' if why else ''}"
+
+    def _counts(self) -> list[int]:
+        """Rows of each class."""
+        cells = self._table.column(self._goal.column.name)
+        texts = cells if isinstance(cells, tuple) else cells.to_pylist()
+        found = Counter(
+            label(_text(cell), self._goal) for cell in texts if cell not in ("", None)
+        )
+        return [found.get(name, 0) for name in self._goal.classes]
+
+    def _rmse(self) -> str:
+        return (
+            f"rmse, as {self._goal.column.name} is a number: an error in its own unit; mae counts "
+            "large errors less, r2 is the share of the variance explained"
+        )
+
+    def _ignored(self, ids: Sequence[str]) -> list[str]:
+        said = [f"{listed(ids)}: a different number in each row, which says nothing of others"
+                ] if ids else []  # fmt: skip
+        return said + [f"{name}: {text.partition(': ')[2]}" for name, text in self._faults.items()]
+
+    def _left_out(self, is_text: bool) -> list[str]:
+        """The columns that become no input, and why; and what to know of the order of rows."""
+        named = {*self._faults}
+        columns = [c for c in self._decision.columns if not c.inputs and c.name not in named]
+        said = []
+        if is_text:
+            said.append("the sentences are read word by word; no other column says anything")
+        elif columns:
+            said.append(f"hpsearch leaves out: {'; '.join(self._reasons(columns))}")
+        texts = [c.name for c in columns if c.kind == "text"]
+        if texts and not is_text:
+            said.append(
+                f"networks of the family text read {texts[0]} and nothing else: data: {{text: "
+                f"{texts[0]}}}, network: {{family: text}}"
+            )
+        ordered = [w for w in self._decision.warnings if "data.split" in w]
+        return said + [re.sub(r"^column `(.*?)`: ", r"\1: ", one) for one in ordered[:1]]
+
+    def _reasons(self, columns: Sequence[Column]) -> list[str]:
+        def why(column: Column) -> str:
+            return column.reason.removeprefix("left out: ")
+
+        groups = groupby(sorted(columns, key=why), key=why)
+        return [f"{listed([c.name for c in group])} ({reason})" for reason, group in groups]
+
+
+def _text(cell: object) -> str:
+    """A cell as its class is called."""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    return str(cell)

@@ -1,0 +1,272 @@
+"""init, import, import-trials: the way into hpsearch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpsearch import files
+from hpsearch.cli.options import (
+    Force,
+    Json,
+    Storage,
+    limit_threads,
+    named_checkpoints,
+    open_ledger,
+    print_json,
+)
+from hpsearch.errors import HpsearchError, StudyFileError
+from hpsearch.terminal import echo, visible
+
+if TYPE_CHECKING:
+    from hpsearch.begin import Draft
+
+__all__ = ["import_", "init"]
+
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Study file to write; - for standard "
+                 "output.", show_default="NAME.yaml here"),
+]  # fmt: skip
+
+
+def init(
+    data: Annotated[
+        Path | None,
+        typer.Argument(metavar="DATA", help="A table, a folder of images, arrays, or a training "
+                       "script.", show_default="what is found in this folder"),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="What is to be predicted.")
+    ] = None,
+    output: Output = None,
+    example: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Write a study that comes with hpsearch.")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List those studies.")] = False,
+    untimed: Annotated[
+        bool, typer.Option("--untimed", help="Train nothing: a plain budget, without PyTorch.")
+    ] = False,
+    force: Force = False,
+    storage: Storage = None,
+    json_: Json = False,
+) -> None:  # fmt: skip
+    """Write a first study file for your data, with the reasons in its comments."""
+    if list_ or example is not None:
+        if data is not None or target is not None:
+            raise StudyFileError("--example and --list take no DATA and no --target")
+        _examples(example, output, force=force, storage=storage, as_json=json_)
+        return
+    data = _only_candidate(output) if data is None else data
+    from hpsearch.begin import draft_of
+    from hpsearch.cli import console
+
+    folder = _folder_of(output)
+    draft = draft_of(data, folder, target)
+    file = output or Path(f"{draft.content['name']}.yaml")
+    _check_free(file, force=force)
+    took = _budgeted(draft, folder, untimed=untimed)
+    if json_:
+        why = {".".join(map(str, path)): note for path, note in draft.notes.items()}
+        print_json({"file": str(file), "study": draft.spec(folder).filled, "why": why,
+                    "about": draft.head})  # fmt: skip
+    calls = [] if str(file) == "-" else [(console.call(f"check {file}"), "what is searched, and how the data is read"),
+             (console.call(f"run {file}"), "search; the same command continues it")]  # fmt: skip
+    _write(draft, file, folder, calls, _owner(data, file, storage), force=force, quiet=json_)
+    if str(file) != "-" and not json_:
+        _say(draft, file, folder, took, calls)
+
+
+def _folder_of(output: Path | None) -> Path:
+    return Path() if output is None or str(output) == "-" else output.parent
+
+
+def _check_free(file: Path, *, force: bool) -> None:
+    """Before anything is timed: whether the file may be written."""
+    if str(file) != "-" and file.is_file() and not force:
+        raise files.taken(file)
+
+
+def _only_candidate(output: Path | None) -> Path:
+    """What is in this folder, where that is one thing; StudyFileError else, which says how to
+    begin."""
+    from hpsearch.begin import TAKES, candidates
+    from hpsearch.cli import console
+
+    found = candidates(Path())
+    if len(found) == 1:
+        console.note(f"found {found[0]}")
+        return found[0]
+    option = f" -o {output}" if output else ""
+    wide = max(len(name) for name, _ in TAKES) + 4
+    lines = [f"  {console.call(f'init {path}{option}')}" for path in found[:20]]
+    first = "several things here could be searched; name one:"
+    if not found:
+        first = "nothing here looks like data; hpsearch init DATA takes"
+        lines = [f"  {name:<{wide}}{does}" for name, does in TAKES]
+        lines.append(f"  {'--example NAME':<{wide}}a study that comes with hpsearch, of --list")
+    raise StudyFileError("\n".join([first, *lines]))
+
+
+def _budgeted(draft: Draft, folder: Path, *, untimed: bool) -> str:
+    """Give the study of a network its budget; how long it takes, in words, "" where that is not
+    known."""
+    from hpsearch.begin import budget
+    from hpsearch.cli.console import note
+
+    if "train" in draft.content:
+        draft.spec(folder)
+        return ""
+    budget.suited(draft, folder)
+    if untimed:
+        draft.note(("budget",), "not timed: hpsearch plan says what this takes")
+        return ""
+    from hpsearch.fleet import local_devices, spread
+
+    seats = spread(local_devices(), None, None)
+    limit_threads(seats[0].threads)
+    note("timing a few steps ...")
+    found = budget.settle(draft, folder, seats)
+    if found is None:
+        return ""
+    from hpsearch.cli.words import about, counted, duration
+
+    took = about(found.work_s)
+    with_ = counted(found.workers, "worker")
+    draft.note(
+        ("budget",),
+        f"{took} here, with {with_}: one epoch of one trial alone takes "
+        f"{duration(found.epoch_s.expected)}. A third of the trials go on from epoch 1, a ninth "
+        "from epoch 3, ..."
+    )  # fmt: skip
+    if "final" in draft.content:
+        draft.note(("final",), "then the best and the default again, from other seeds, and the "
+                   "test part once: an honest figure")  # fmt: skip
+    return took
+
+
+def _write(
+    draft: Draft, file: Path, folder: Path, calls: list[tuple[str, str]],
+    owner: Callable[[Path], str | None], *, force: bool, quiet: bool = False,
+) -> None:  # fmt: skip
+    from hpsearch.begin import study_text
+
+    if quiet and str(file) == "-":
+        return
+    text = study_text(draft, folder, calls)
+    with files.written(file, owner, force=force) as stream:
+        stream.write(visible(text) if str(file) == "-" else text)
+    if str(file) != "-":
+        _put_schema(folder)
+
+
+def _put_schema(folder: Path) -> None:
+    """What an editor completes and checks the file by, where there is none yet."""
+    from hpsearch.spec import SCHEMA, schema
+
+    place = folder / SCHEMA
+    if not place.exists():
+        files.put(place, f"{json.dumps(schema(), indent=2)}\n".encode(), lambda _: None)
+
+
+def _owner(data: Path | None, file: Path, storage: str | None) -> Callable[[Path], str | None]:
+    """Whose a file is that is never written over: the data, and what studies of the database
+    have."""
+
+    def own(path: Path) -> str | None:
+        return "the data" if data is not None and path == data.resolve() else None
+
+    if not file.is_file():
+        return own
+    from hpsearch.checkpoints.places import owner
+
+    try:
+        ledger = open_ledger(storage)
+        whose = owner(ledger.database, ledger.studies(), named_checkpoints())
+    except HpsearchError:  # there is no database yet
+        return own
+    return lambda path: own(path) or whose(path)
+
+
+def _say(
+    draft: Draft, file: Path, folder: Path, took: str, calls: list[tuple[str, str]]
+) -> None:  # fmt: skip
+    spec = draft.spec(folder)
+    time = f", {took}" if took else ""
+    for sentence in draft.head:
+        echo(sentence, err=True)
+    echo(f"{file} is written: {spec.budget.trials} trials for the best {spec.metric}{time}",
+         err=True)  # fmt: skip
+    wide = max(len(call) for call, _ in calls)
+    for call, does in calls:
+        echo(f"  {call:<{wide}}   {does}", err=True)
+
+
+def _examples(
+    name: str | None, output: Path | None, *, force: bool, storage: str | None, as_json: bool
+) -> None:
+    from hpsearch.begin import examples
+    from hpsearch.cli import console
+
+    if name is None:
+        known = examples.names()
+        if as_json:
+            print_json(known)
+            return
+        wide = max(map(len, known))
+        for one, about in known.items():
+            console.out.print(f"{one:<{wide}}  {about}", overflow="ellipsis", no_wrap=True)
+        return
+    file, *others = examples.files_of(name)
+    target = output or Path(file.name)
+    folder = _folder_of(target)
+    new = [(target, file), *((folder / one.name, one) for one in others)]
+    # What is there already and is the same is left alone: studies share a schema and data.
+    due = [(place, one) for place, one in new
+           if not (place.is_file() and place.read_bytes() == one.read_bytes())]  # fmt: skip
+    for place, _ in due:
+        _check_free(place, force=force)
+    for place, one in due:
+        files.put(place, one.read_bytes(), _owner(None, place, storage), force=force)
+    if as_json:
+        print_json([str(place) for place, _ in new])
+        return
+    echo(f"written: {', '.join(str(place) for place, _ in new)}", err=True)
+    echo(f"  {console.call(f'run {target}')}", err=True)
+
+
+def import_(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A W&B sweep or a Katib experiment (YAML).")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="STUDY.yaml", help="Study file to write.",
+                     show_default="standard output"),
+    ] = None,
+    force: Force = False,
+    storage: Storage = None,
+    json_: Json = False,
+) -> None:  # fmt: skip
+    """Make a study file of a W&B sweep or a Katib experiment; what has no counterpart is said."""
+    from hpsearch.cli import console
+    from hpsearch.convert import converted, read_foreign, study_text
+
+    found = converted(read_foreign(file), file.stem)
+    folder = _folder_of(output)
+    text = study_text(found, file.name, folder)
+    if json_:
+        print_json({"program": found.program, "study": found.content, "lost": found.lost})
+    if not json_ or output is not None:
+        with files.written(output, _owner(file, output or file, storage), force=force) as stream:
+            stream.write(text if output else visible(text))
+    if output is not None and str(output) != "-":
+        _put_schema(folder)
+    for one in found.lost:
+        console.note(f"no counterpart: {one}")
+    if output is not None:
+        echo(f"written to {output}; {console.call(f'run {output}')} starts it", err=True)

@@ -1,0 +1,194 @@
+"""What own training code uses of its parameters and reports, read without running any of it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hpsearch.code.signature import TAKEN, tree
+
+__all__ = ["Option", "Script", "TrainFunction", "script", "train_functions"]
+
+_RUN = frozenset({*TAKEN, "epochs", "stopped", "resumed"})
+"""What a run has that is no parameter."""
+_LABEL = re.compile(r"([A-Za-z_][\w ./-]*?)\s*[:=]?\s*$")
+_SCORE = re.compile(r"(?:.*[^a-z])?(?:acc(?:uracy)?|auc|auroc|f1|r2|score|loss|error|mse|rmse|mae|"
+                    r"perplexity|dice|iou|reward)", re.IGNORECASE)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainFunction:
+    """A function that is called with a run."""
+
+    name: str
+    parameters: dict[str, Any]
+    """Attributes of the run that it reads, and the default of each where there is one."""
+    metrics: tuple[str, ...]
+    """What it reports, by name."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a script: `--lr`, a float by default 0.01."""
+
+    flag: str
+    name: str
+    """How the script calls its value."""
+    kind: str
+    """int, float, str or bool."""
+    default: Any = None
+    choices: tuple[Any, ...] = ()
+
+
+@dataclass
+class Script:
+    """A script that is run by a command line."""
+
+    options: list[Option] = field(default_factory=list)
+    json_metrics: list[str] = field(default_factory=list)
+    """Keys of the objects that it prints as JSON, or tells hpsearch of."""
+    printed: list[tuple[str, str]] = field(default_factory=list)
+    """(words before a number that it prints, the last of them), of what looks like a metric."""
+    suggests: dict[str, str] = field(default_factory=dict)
+    """Parameters that an Optuna trial suggests, and the call of each."""
+
+
+def train_functions(folder: Path, file: str) -> list[TrainFunction]:
+    """The functions of a file that take one argument and use it as a run; SignatureError where the
+    file cannot be parsed."""
+    return [found for node in tree(folder, file).body if (found := _as_train(node)) is not None]
+
+
+def _as_train(node: ast.stmt) -> TrainFunction | None:
+    if not isinstance(node, ast.FunctionDef):
+        return None
+    arguments = [*node.args.posonlyargs, *node.args.args]
+    if len(arguments) - len(node.args.defaults) != 1 or node.args.kwonlyargs:
+        return None
+    run = arguments[0].arg
+    reports = [c for c in _calls(node) if _is_of(c.func, run, "report")]
+    if not reports:
+        return None
+    parameters: dict[str, Any] = {}
+    for part in ast.walk(node):
+        for name, default in _read(part, run):
+            if parameters.get(name) is None:
+                parameters[name] = default
+    metrics = [k.arg for call in reports for k in call.keywords if k.arg]
+    metrics += [key for call in reports for k in call.keywords if k.arg is None
+                for key in _keys(k.value)]  # fmt: skip
+    return TrainFunction(node.name, parameters, tuple(dict.fromkeys(metrics)))
+
+
+def _read(part: ast.AST, run: str) -> Iterator[tuple[str, Any]]:
+    """Parameters that a piece of code reads from the run: `run.lr`, `run.params["lr"]`,
+    `run.params.get("lr", 0.1)`, `getattr(run, "lr", 0.1)`."""
+    if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name):
+        if part.value.id == run and part.attr not in _RUN and not part.attr.startswith("_"):
+            yield part.attr, None
+    elif isinstance(part, ast.Subscript) and _is_of(part.value, run, "params"):
+        if isinstance(part.slice, ast.Constant) and isinstance(part.slice.value, str):
+            yield part.slice.value, None
+    elif isinstance(part, ast.Call):
+        func, args = part.func, part.args
+        named = isinstance(func, ast.Name) and func.id == "getattr" and len(args) > 1
+        if named and isinstance(args[0], ast.Name) and args[0].id == run:
+            args = args[1:]
+        elif not (isinstance(func, ast.Attribute) and func.attr == "get"
+                  and _is_of(func.value, run, "params")):  # fmt: skip
+            return
+        if args and isinstance(args[0], ast.Constant) and isinstance(args[0].value, str):
+            yield args[0].value, _plain(args[1]) if len(args) > 1 else None
+
+
+def script(folder: Path, file: str) -> Script:
+    """The options of a script, by `argparse`, and what it prints; SignatureError where the file
+    cannot be parsed."""
+    found = Script()
+    for call in _calls(tree(folder, file)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(
+            call.func, "id", "")  # fmt: skip
+        if name == "add_argument" and (option := _option(call)) is not None:
+            found.options.append(option)
+        elif name == "dumps" and call.args:
+            found.json_metrics += [k for k in _keys(call.args[0]) if k != "epoch"]
+        elif name == "print" and call.args:
+            found.printed += _labels(call.args)
+        elif name.startswith("suggest_") and call.args:
+            key = _plain(call.args[0])
+            if isinstance(key, str):
+                found.suggests[key] = ast.unparse(call)
+    return found
+
+
+def _option(call: ast.Call) -> Option | None:
+    flags = [_plain(one) for one in call.args]
+    long = next((f for f in flags if isinstance(f, str) and f.startswith("--")), None)
+    if long is None:
+        return None
+    more = {k.arg: k.value for k in call.keywords if k.arg}
+    if isinstance(_plain(more.get("action")), str) and _plain(more["action"]).startswith("store_"):
+        return Option(long, long[2:].replace("-", "_"), "bool", False)
+    default, choices = _plain(more.get("default")), _plain(more.get("choices"))
+    kind = getattr(more.get("type"), "id", None) or (
+        type(default).__name__ if default is not None else "str"
+    )
+    name = _plain(more.get("dest")) or long[2:].replace("-", "_")
+    chosen = tuple(choices) if isinstance(choices, (list, tuple)) else ()
+    return Option(long, str(name), str(kind), default, chosen)
+
+
+def _labels(parts: list[ast.expr]) -> Iterator[tuple[str, str]]:
+    """Numbers that are printed behind a word that is a metric's: in an f-string, or beside a
+    text."""
+    before = ""
+    for part in parts:
+        pieces = part.values if isinstance(part, ast.JoinedStr) else [part]
+        for piece in pieces:
+            if isinstance(piece, ast.Constant) and isinstance(piece.value, str):
+                before = piece.value
+                continue
+            label = _LABEL.search(before.rpartition(",")[2] if "," in before else before)
+            words = label[1].strip() if label else ""
+            last = words.split()[-1] if words else ""
+            if last and _SCORE.fullmatch(last):
+                yield words, last
+            before = ""
+
+
+def _calls(node: ast.AST) -> Iterator[ast.Call]:
+    return (part for part in ast.walk(node) if isinstance(part, ast.Call))
+
+
+def _is_of(node: ast.expr, name: str, attribute: str) -> bool:
+    """Whether it is `name.attribute`."""
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr == attribute
+        and isinstance(node.value, ast.Name)
+        and node.value.id == name
+    )
+
+
+def _keys(node: ast.expr) -> list[str]:
+    """The keys of a dict that is written out, by `{...}` or `dict(...)`."""
+    if isinstance(node, ast.Dict):
+        return [k.value for k in node.keys
+                if isinstance(k, ast.Constant) and isinstance(k.value, str)]  # fmt: skip
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "dict":
+        return [k.arg for k in node.keywords if k.arg]
+    return []
+
+
+def _plain(node: ast.expr | None) -> Any:
+    """A value that is written out; None where it is none."""
+    if node is None:
+        return None
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None

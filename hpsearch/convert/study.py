@@ -1,0 +1,74 @@
+"""A file of another program -> the text of a study file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from hpsearch.convert import katib, wandb
+from hpsearch.convert.parts import Converted
+from hpsearch.errors import StudyFileError, line
+from hpsearch.files import content as bytes_of
+from hpsearch.spec import SCHEMA_LINE, checked, write
+from hpsearch.terminal import visible
+
+__all__ = ["Converted", "converted", "read_foreign", "study_text"]
+
+_MOST_BYTES = 1_000_000
+
+
+def read_foreign(path: Path) -> Mapping[str, Any]:
+    """A W&B sweep or a Katib experiment, as plain values; StudyFileError for any other file."""
+    try:
+        text = bytes_of(path, at_most=_MOST_BYTES).decode("utf-8-sig")
+        documents = [*YAML(typ="safe", pure=True).load_all(text)]
+    except OSError as error:
+        raise StudyFileError(f"{path} cannot be read: {line(error)}") from None
+    except (YAMLError, ValueError, AssertionError, RecursionError) as error:
+        raise StudyFileError(f"{path} is no YAML: {line(error)}") from None
+    found = [one for one in documents if isinstance(one, Mapping)]
+    found += [one["sweep"] for one in found if isinstance(one.get("sweep"), Mapping)]
+    for one in found:
+        if katib.is_experiment(one) or wandb.is_sweep(one):
+            return one
+    raise StudyFileError(
+        f"{path} is neither a W&B sweep (method, parameters) nor a Katib experiment (apiVersion: "
+        "kubeflow.org/..., kind: Experiment)"
+    )
+
+
+def converted(content: Mapping[str, Any], stem: str) -> Converted:
+    """The study of a file; StudyFileError for one that has no counterpart at all.
+
+    Args:
+        content: The file as plain values.
+        stem: Its name, for a study that has none.
+    """
+    program = katib if katib.is_experiment(content) else wandb
+    return program.convert(content, stem)
+
+
+def study_text(found: Converted, source: str, folder: Path) -> str:
+    """The study file; StudyFaultsError where something that a study needs is missing.
+
+    Args:
+        found: The study.
+        source: The name of the file that it comes from.
+        folder: Where its code is.
+    """
+    spec = checked(found.content, source, folder)
+    metric = found.content["metric"]["name"]
+    head = [SCHEMA_LINE, f"From {source}, {found.program}.", ""]
+    if spec.train is not None and spec.train.metrics == "json":
+        head += [
+            "The command reports by a line of JSON an epoch on its standard output, such as",
+            f'    {{"epoch": 1, "{metric}": 0.5}}',
+            f"or by hpsearch tell {metric}=0.5 --epoch 1.", "",
+        ]  # fmt: skip
+    if found.lost:
+        head += ["What has no counterpart:", *(f"- {one}" for one in found.lost), ""]
+    return write(spec, "\n".join(visible(one, lines=False) for one in head).rstrip(), flat=True)

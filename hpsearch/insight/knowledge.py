@@ -1,0 +1,215 @@
+"""Trials that were made elsewhere, as knowledge for the samplers of a study.
+
+A study of Optuna or a table gives parameters and values; of each what fits the study is taken, in
+the study's own names and values, and of the rest it is said why it does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hpsearch import passwords
+from hpsearch.errors import ConflictError, StudyFileError
+from hpsearch.spec import StudySpec
+from hpsearch.spec.parameters import fit
+from hpsearch.spec.settings import PURE
+from hpsearch.spec.space import Choices, Parameter, Range, label
+from hpsearch.store.elsewhere import finished
+from hpsearch.store.ledger import Ledger
+from hpsearch.store.values import Known
+
+__all__ = ["MOST", "Knowledge", "gathered", "teach"]
+
+MOST = 10_000
+"""Trials from elsewhere that a study can know: proposing takes longer with each."""
+
+_PREFIXES = ("", "params.", "params_", "param_", "config/", "config.", "parameters.")
+"""What stands before a parameter's name in the columns of hpsearch, Optuna, W&B and Ray."""
+_VALUES = ("value", "values_0", "objective", "objective_value", "score")
+_STATES = ("state", "State", "status")
+_DONE = ("COMPLETE", "TRIALSTATE.COMPLETE", "FINISHED", "COMPLETED", "TERMINATED", "SUCCEEDED", "")
+
+
+@dataclass
+class Knowledge:
+    """What of a source fits a study."""
+
+    origin: str
+    known: list[Known] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Why trials are left out, and how many for each reason."""
+
+
+def teach(ledger: Ledger, name: str, source: str, study: str | None = None,
+          column: str | None = None) -> tuple[Knowledge, int]:  # fmt: skip
+    """Let the samplers of a study know what trials elsewhere gave; what fits, and how many of these
+    were not known yet.
+
+    Args:
+        ledger: The study's.
+        name: The study.
+        source: The URL of a database of Optuna, or the path of a table.
+        study: Which study of the database.
+        column: Which column of the table has the values.
+
+    Raises ConflictError where nothing of it is knowledge for this study, NotFoundError where there
+    is no such study, DataError for a table that cannot be read.
+    """
+    kept = ledger.study(name)
+    spec = StudySpec.from_document(kept.document)
+    found = gathered(spec, kept.direction, source, study, column)
+    if not found.known:
+        reasons = "; ".join(f"{count} {why}" for why, count in found.left_out.most_common(5))
+        raise ConflictError(
+            f"none of the trials of {found.origin} fits study {name!r}: {reasons or 'it has none'}"
+        )
+    new = ledger.add_known(kept, found.known)
+    return found, new or 0
+
+
+def learns(spec: StudySpec) -> bool:
+    """Whether any sampler of a study learns from such trials."""
+    return bool({*spec.search.sampler.values()} - PURE - {"cmaes"})
+
+
+def gathered(
+    spec: StudySpec, direction: str, source: str, study: str | None, column: str | None
+) -> Knowledge:
+    """What of a source fits a study; the arguments are those of `teach`."""
+    if "://" in source:
+        return _of_optuna(spec, direction, source, study)
+    if study is not None:
+        raise StudyFileError("--study names a study of a database, and --from names a table")
+    return _of_table(spec, Path(source), column)
+
+
+def _of_optuna(spec: StudySpec, direction: str, url: str, name: str | None) -> Knowledge:
+    there = finished(url, name)
+    origin = f"study {there.name} of {passwords.hide(url)}"
+    if there.direction != direction:
+        raise ConflictError(f"{origin} is to {there.direction}, and study {spec.name!r} to "
+                            f"{direction}")  # fmt: skip
+    if there.metric not in (None, spec.metric):
+        raise ConflictError(f"{origin} has {there.metric} for its value, and study {spec.name!r} "
+                            f"{spec.metric}")  # fmt: skip
+    found = Knowledge(origin)
+    if there.others:
+        found.left_out["did not complete"] += there.others
+    rows = ((f"{origin}, trial {t.number}", t.params, t.value) for t in there.trials)
+    _fill(found, spec, rows)
+    return found
+
+
+def _of_table(spec: StudySpec, path: Path, column: str | None) -> Knowledge:
+    from hpsearch.files import refusals_told
+    from hpsearch.sources.table import cells
+    from hpsearch.sources.table.reading import ReadOptions
+
+    with refusals_told():
+        table = cells.read(path, ReadOptions())
+    usual = (spec.metric, *_VALUES, f"validation_{spec.metric}", f"metrics.{spec.metric}")
+    goal = column or next((name for name in usual if name in table.names), None)
+    if goal is None or goal not in table.names:
+        raise StudyFileError(
+            f"{path} has no column {goal or spec.metric}: name that of the values with --value, one "
+            f"of {', '.join(table.names[:20])}"
+        )
+    columns = {p.name: next((f"{before}{p.name}" for before in _PREFIXES
+                             if f"{before}{p.name}" in table.names), None)
+               for p in spec.space}  # fmt: skip
+    state = next((name for name in _STATES if name in table.names), None)
+    wanted = [goal, *([state] if state else []), *filter(None, columns.values())]
+    lists = {name: _cells(table.column(name)) for name in wanted}
+    found = Knowledge(str(path))
+
+    def rows() -> Iterator[tuple[str, Mapping[str, Any], Any]]:
+        for at in range(table.rows):
+            if state and str(lists[state][at] or "").upper() not in _DONE:
+                found.left_out["did not complete"] += 1
+                continue
+            params = {name: lists[place][at] for name, place in columns.items()
+                      if place is not None and lists[place][at] not in ("", None)}  # fmt: skip
+            yield f"{path}, line {table.line_of(at)}", params, lists[goal][at]
+
+    _fill(found, spec, rows())
+    return found
+
+
+def _cells(column: Any) -> Sequence[Any]:
+    return column if isinstance(column, tuple) else column.to_pylist()
+
+
+def _fill(
+    found: Knowledge, spec: StudySpec, rows: Iterable[tuple[str, Mapping[str, Any], Any]]
+) -> None:  # fmt: skip
+    for origin, params, value in rows:
+        number = _number(value)
+        if number is None:
+            found.left_out["without a value"] += 1
+            continue
+        try:
+            values = _fitted(spec, params)
+        except ValueError as error:
+            found.left_out[str(error)] += 1
+            continue
+        if len(found.known) == MOST:
+            found.left_out[f"beyond the first {MOST:,}"] += 1
+            continue
+        found.known.append(Known(values, number, origin))
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _fitted(spec: StudySpec, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that the study would draw, as JSON; ValueError says what does not fit."""
+    values: dict[str, Any] = {}
+    for parameter in spec.space:
+        if not parameter.active({**spec.space.constants, **values}):
+            continue
+        if parameter.name not in params:
+            raise ValueError(f"without {parameter.name}")
+        values[parameter.name] = _value(parameter, params[parameter.name])
+    for name, constant in spec.space.constants.items():
+        if name in params and not _same(params[name], constant):
+            raise ValueError(f"with another {name}, which is {constant} here")
+    return {name: [*v] if isinstance(v, tuple) else v for name, v in values.items()}
+
+
+def _value(parameter: Parameter, raw: Any) -> Any:
+    """A value as the parameter has it; ValueError where it is beyond what is searched."""
+    domain = parameter.domain
+    if isinstance(domain, Choices):
+        for own in domain.values:
+            if _same(raw, own):
+                return own
+        raise ValueError(f"with a {parameter.name} that is not searched")
+    number = _number(raw)
+    if number is None or not isinstance(domain, Range):
+        raise ValueError(f"with a {parameter.name} that is no number")
+    try:
+        return fit(domain, int(number) if domain.integer and number.is_integer() else number)
+    except ValueError:
+        raise ValueError(f"with a {parameter.name} beyond what is searched") from None
+
+
+def _same(raw: Any, own: Any) -> bool:
+    """Whether a value of elsewhere, perhaps as a text, is one of a study file."""
+    if isinstance(raw, (list, tuple)):
+        return tuple(raw) == own
+    if isinstance(own, bool) or isinstance(raw, bool):
+        return str(raw).lower() == str(own).lower()
+    if isinstance(own, (int, float)):
+        number = _number(raw)
+        return number is not None and number == own
+    return str(raw) == str(label(own)) or (own is None and str(raw) in ("None", "null"))
