@@ -20,7 +20,9 @@ from hpsearch.errors import ConflictError, DataError, HpsearchError, line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["MOST_BYTES", "content", "free", "open_regular", "put", "refusals_told", "taken", "written"]
+__all__ = [
+    "MOST_BYTES", "content", "free", "open_regular", "put", "refusals_told", "taken", "written",
+]  # fmt: skip
 
 MOST_BYTES = 1 << 34
 """The largest file that is read: 16 GiB."""

@@ -51,7 +51,7 @@ def draft(path: Path, folder: Path, target: str | None = None) -> Draft:
                "parameters": parameters}  # fmt: skip
     shape = " x ".join(map(str, seen.shape or ()))
     draft = Draft(content, [f"{path.name}: {rows:,} rows; each input is {kind} of {shape}."])
-    draft.note(("data",), *[line for line in seen.lines[2:]], *seen.notes[:3])
+    draft.note(("data",), *seen.lines[2:], *seen.notes[:3])
     about = f"{len(classes)} classes, {listed(classes)}" if classes else "numbers"
     draft.note(("network",), f"for {kind}; the targets are {about}")
     draft.note(("metric",), why)

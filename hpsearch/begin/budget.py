@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +34,7 @@ _STEPS_S = 2.0
 
 
 def suited(draft: Draft, folder: Path) -> None:
-    """Hold the study against its data: a metric that cannot be measured there gives way to accuracy.
+    """Hold the study against its data: a metric that cannot be measured becomes accuracy.
 
     Raises DataError where the data is none for this study.
     """
@@ -58,8 +57,9 @@ def suited(draft: Draft, folder: Path) -> None:
 
 
 def settle(draft: Draft, folder: Path, seats: Sequence[DevicePlace]) -> Forecast | None:
-    """Give a study of networks a budget by dry runs on the first of the devices; what it is expected
-    to take. None where nothing could be timed: then it has the plain one, and says so.
+    """Give a study of networks a budget by dry runs on the first of the devices; what it will take.
+
+    None where nothing could be timed: then it has the plain one, and says so.
 
     Loads PyTorch, and takes some seconds.
     """
@@ -101,7 +101,7 @@ def timed(spec: StudySpec, folder: Path, seats: Sequence[DevicePlace]) -> Pace:
 
     device = devices.device(seats[0].device)
     devices.prepare(device, seats[0].threads)
-    dataset = open_data(replace(spec), folder, device)
+    dataset = open_data(spec, folder, device)
     count = len({seat.device for seat in seats})
     return time_shapes(
         spec, dataset, device, devices_=count, workers=len(seats),

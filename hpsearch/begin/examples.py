@@ -21,12 +21,12 @@ def _folder() -> Path:
 
 
 def names() -> dict[str, str]:
-    """Every study by its name, and what it is about, in a sentence."""
+    """Every study by its name, and what it is about."""
     return {path.stem: _about(path) for path in sorted(_folder().glob("*.yaml"))}
 
 
 def _about(path: Path) -> str:
-    """The first sentence of its comment."""
+    """The first paragraph of its comment."""
     lines = path.read_text(encoding="utf-8").splitlines()
     said = []
     for line in lines:
@@ -38,7 +38,7 @@ def _about(path: Path) -> str:
         if not text and said:
             break
         said += [text] if text else []
-    return re.split(r"(?<=[.:])\s", " ".join(said), maxsplit=1)[0].rstrip(".:")
+    return " ".join(said)
 
 
 def files_of(name: str) -> list[Path]:

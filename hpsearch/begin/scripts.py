@@ -16,7 +16,9 @@ from hpsearch.spec.dialects import translated
 
 __all__ = ["draft"]
 
-_BETTER = re.compile(r".*(?:acc|auc|auroc|f1|r2|score|dice|iou|precision|recall|reward|bleu).*", re.I)
+_BETTER = re.compile(
+    r".*(?:acc|auc|auroc|f1|r2|score|dice|iou|precision|recall|reward|bleu).*", re.I
+)
 _JUDGED = re.compile(r".*(?:val|valid|validation|test|eval|dev).*", re.I)
 _TRAINING = re.compile(r".*train.*", re.I)
 _EPOCHS = 30
@@ -104,10 +106,12 @@ def _of_optuna(file: str, found: Script) -> Draft:
 
 
 def _is_searched(option: Option) -> bool:
-    known = option.kind in ("int", "float", "str") and is_known(option.name)
-    return (known and not (option.kind == "str" and not option.choices and option.default is None)
-            or (bool(option.choices) and len(option.choices) > 1)) and option.name not in (
-        "epochs", "seed", "device")  # fmt: skip
+    """Whether an option is one that a search varies: by its name, or as it has choices."""
+    if option.name in ("epochs", "seed", "device"):
+        return False
+    if len(option.choices) > 1:
+        return True
+    return option.kind in ("int", "float") and is_known(option.name)
 
 
 def _reported(draft: Draft, train: dict[str, Any], found: Script) -> list[str]:
@@ -161,5 +165,8 @@ def _parameters(draft: Draft, found: dict[str, tuple[Any, str]]) -> None:
 def _budget(draft: Draft, epochs: int | None) -> None:
     draft.content["budget"] = {"trials": _TRIALS, "epochs": epochs or _EPOCHS}
     why = "the default of the script" if epochs else "the most that a trial may report"
-    draft.note(("budget",), f"an epoch is one report; {epochs or _EPOCHS} is {why}. Your own code is "
-               "not timed: begin with --trials 3, and hpsearch status says what an epoch takes")  # fmt: skip
+    draft.note(
+        ("budget",),
+        f"an epoch is one report; {epochs or _EPOCHS} is {why}. Your own code is not timed: begin "
+        "with --trials 3, and hpsearch status says what an epoch takes",
+    )

@@ -178,6 +178,8 @@ class _Table:
         used = [c for c in self._decision.used if c.name not in ids]
         inputs = sum(c.inputs for c in used)
         first = "" if self._decision.complete else "its first "
+        if not used:
+            return f"{self._path.name}: {first}{self._decision.rows:,} rows of sentences."
         return (
             f"{self._path.name}: {first}{self._decision.rows:,} rows; {len(used)} of "
             f"{len(self._decision.columns)} columns are inputs, {inputs:,} numbers a row."
@@ -196,9 +198,7 @@ class _Table:
         """Rows of each class."""
         cells = self._table.column(self._goal.column.name)
         texts = cells if isinstance(cells, tuple) else cells.to_pylist()
-        found = Counter(
-            label(_text(cell), self._goal) for cell in texts if cell not in ("", None)
-        )
+        found = Counter(label(_text(cell), self._goal) for cell in texts if cell not in ("", None))
         return [found.get(name, 0) for name in self._goal.classes]
 
     def _rmse(self) -> str:

@@ -13,11 +13,13 @@ from hpsearch import files
 from hpsearch.cli.options import (
     Force,
     Json,
+    Name,
     Storage,
     limit_threads,
     named_checkpoints,
     open_ledger,
     print_json,
+    reads,
 )
 from hpsearch.errors import HpsearchError, StudyFileError
 from hpsearch.terminal import echo, visible
@@ -25,7 +27,7 @@ from hpsearch.terminal import echo, visible
 if TYPE_CHECKING:
     from hpsearch.begin import Draft
 
-__all__ = ["import_", "init"]
+__all__ = ["import_", "import_trials", "init"]
 
 Output = Annotated[
     Path | None,
@@ -74,8 +76,11 @@ def init(
         why = {".".join(map(str, path)): note for path, note in draft.notes.items()}
         print_json({"file": str(file), "study": draft.spec(folder).filled, "why": why,
                     "about": draft.head})  # fmt: skip
-    calls = [] if str(file) == "-" else [(console.call(f"check {file}"), "what is searched, and how the data is read"),
-             (console.call(f"run {file}"), "search; the same command continues it")]  # fmt: skip
+    calls = [
+        (console.call(f"check {file}"), "what is searched, and how the data is read"),
+        (console.call(f"run {file}"), "search; the same command continues it"),
+    ]
+    calls = [] if str(file) == "-" else calls
     _write(draft, file, folder, calls, _owner(data, file, storage), force=force, quiet=json_)
     if str(file) != "-" and not json_:
         _say(draft, file, folder, took, calls)
@@ -102,13 +107,13 @@ def _only_candidate(output: Path | None) -> Path:
         console.note(f"found {found[0]}")
         return found[0]
     option = f" -o {output}" if output else ""
-    wide = max(len(name) for name, _ in TAKES) + 4
     lines = [f"  {console.call(f'init {path}{option}')}" for path in found[:20]]
     first = "several things here could be searched; name one:"
     if not found:
         first = "nothing here looks like data; hpsearch init DATA takes"
-        lines = [f"  {name:<{wide}}{does}" for name, does in TAKES]
-        lines.append(f"  {'--example NAME':<{wide}}a study that comes with hpsearch, of --list")
+        takes = [*TAKES, ("--example NAME", "a study that comes with hpsearch; --list names all")]
+        wide = max(len(name) for name, _ in takes)
+        lines = [f"  {name:<{wide}}  {does}" for name, does in takes]
     raise StudyFileError("\n".join([first, *lines]))
 
 
@@ -270,3 +275,49 @@ def import_(
         console.note(f"no counterpart: {one}")
     if output is not None:
         echo(f"written to {output}; {console.call(f'run {output}')} starts it", err=True)
+
+
+@reads
+def import_trials(
+    name: Name,
+    from_: Annotated[
+        str,
+        typer.Option("--from", metavar="URL|FILE", help="Database of Optuna, such as "
+                     "sqlite:///old.db, or a table with a row a trial."),
+    ],
+    study: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Study of that database.", show_default="its only one"),
+    ] = None,
+    value: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column of that table with the metric.",
+                     show_default="the metric's name, or value"),
+    ] = None,
+    storage: Storage = None,
+    json_: Json = False,
+) -> None:  # fmt: skip
+    """Let a study's samplers learn from finished trials of elsewhere, outside of its budget.
+
+    They are no trials of the study: never its best, and not in its reports. Again is no harm.
+    """
+    from hpsearch.cli import console
+    from hpsearch.cli.words import counted
+    from hpsearch.insight.knowledge import learns, teach
+    from hpsearch.spec import StudySpec
+
+    ledger = open_ledger(storage)
+    found, new = teach(ledger, name, from_, study, value)
+    spec = StudySpec.from_document(ledger.study(name).document)
+    if json_:
+        print_json({"from": found.origin, "fitting": len(found.known), "new": new,
+                    "left_out": dict(found.left_out)})  # fmt: skip
+    else:
+        before = len(found.known) - new
+        more = f"; {before:,} of them it knew before" if before else ""
+        echo(f"the samplers of {name} know {counted(len(found.known), 'trial')} of "
+             f"{found.origin}{more}")  # fmt: skip
+        for why, count in found.left_out.most_common(10):
+            console.note(f"left out: {counted(count, 'trial')} {why}")
+    if not learns(spec):
+        console.note("warning: none of the samplers of this study learns from other trials")

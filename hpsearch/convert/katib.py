@@ -20,7 +20,7 @@ _PARAMETER = re.compile(r"\$\{trialParameters\.([^}]+)\}")
 _OF_TRIAL = re.compile(r"\$\{trialSpec\.[^}]*\}")
 _NUMBER = r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?"
 _BLOCK = re.compile(
-    r"\{\{-?\s*(?:with|range)[^}]*HyperParameters.*?\}\}(?P<inner>.*)\{\{-?\s*end\s*-?\}\}", re.DOTALL
+    r"\{\{-?\s*(?:with|range)[^}]*HyperParameters.*?\}\}.*\{\{-?\s*end\s*-?\}\}", re.DOTALL
 )
 """Where a template of Katib's first versions lists the parameters."""
 
@@ -152,16 +152,16 @@ class _Experiment:
         body = template.get("trialSpec") or _of_go(template, self._order, self._found)
         containers = [*_containers(body)]
         primary = template.get("primaryContainerName")
-        chosen = next((c for c in containers if c.get("name") == primary), None) or next(
-            (c for c in containers if _PARAMETER.search(str(c))), containers[0] if containers else {}
-        )
+        named = [c for c in containers if c.get("name") == primary]
+        filled = [c for c in containers if _PARAMETER.search(str(c))]
+        chosen = next(iter((*named, *filled, *containers)), {})
         words = [*_texts(chosen.get("command")), *_texts(chosen.get("args"))]
         if not words:
             self._found.lost.append(
                 "trialTemplate: the command is not in the file; python train.py stands for it"
             )
-            return ["python", "train.py",
-                    *(self._program.word(name, "--NAME=VALUE") for name in self._order)]  # fmt: skip
+            arguments = [self._program.word(name, "--NAME=VALUE") for name in self._order]
+            return ["python", "train.py", *arguments]
         references = {
             str(one.get("name")): str(one.get("reference"))
             for one in template.get("trialParameters") or () if isinstance(one, Mapping)

@@ -104,9 +104,7 @@ class Program:
 
     def epochs(self) -> int | None:
         """How long trials train at most, where a parameter says so."""
-        found = [
-            largest(raw) for name, raw in self.parameters.items() if _EPOCHS.fullmatch(name)
-        ]
+        found = [largest(raw) for name, raw in self.parameters.items() if _EPOCHS.fullmatch(name)]
         known = [int(n) for n in found if n is not None and 1 <= n <= 100_000]
         return max(known, default=None)
 

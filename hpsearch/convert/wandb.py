@@ -174,8 +174,8 @@ class _Sweep:
             )
         epochs = max(epochs, int(least or 1))
         if stop:
-            self._found.content["search"]["pruner"] = {
-                "name": "asha", "min_resource": int(least or 1), "reduction_factor": max(eta, 2)}  # fmt: skip
+            rungs = {"min_resource": int(least or 1), "reduction_factor": max(eta, 2)}
+            self._found.content["search"]["pruner"] = {"name": "asha", **rungs}
             if stop.get("strict"):
                 self._found.lost.append("early_terminate.strict: asha keeps one trial in eta")
             if stop.get("type", "hyperband") != "hyperband":

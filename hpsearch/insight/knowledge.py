@@ -116,8 +116,8 @@ def _of_table(spec: StudySpec, path: Path, column: str | None) -> Knowledge:
     goal = column or next((name for name in usual if name in table.names), None)
     if goal is None or goal not in table.names:
         raise StudyFileError(
-            f"{path} has no column {goal or spec.metric}: name that of the values with --value, one "
-            f"of {', '.join(table.names[:20])}"
+            f"{path} has no column {goal or spec.metric}: name that of the values with --value, "
+            f"one of {', '.join(table.names[:20])}"
         )
     columns = {p.name: next((f"{before}{p.name}" for before in _PREFIXES
                              if f"{before}{p.name}" in table.names), None)

@@ -11,7 +11,6 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.spec.settings import Value

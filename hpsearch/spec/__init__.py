@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "BudgetSpec",
     "SCHEMA",
     "SCHEMA_LINE",
+    "BudgetSpec",
     "DataSpec",
     "Fault",
     "PrunerSpec",

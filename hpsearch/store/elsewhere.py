@@ -69,8 +69,10 @@ def _read(connection: sa.Connection, database: Database, name: str | None) -> El
         raise NotFoundError(f"{database.name} has no study {chosen!r}; {hint}")
     (study,) = read_studies(connection, STUDIES.c.study_name == chosen)
     if len(study.directions) != 1:
-        raise ConflictError(f"study {chosen!r} has {len(study.directions)} objectives, and hpsearch "
-                            "searches by one")  # fmt: skip
+        count = len(study.directions)
+        raise ConflictError(
+            f"study {chosen!r} has {count} objectives, and hpsearch searches by one"
+        )
     every = History(study._study_id).fetch(connection)
     trials = [trial for trial in every if _counts(trial)]
     metric = study.system_attrs.get(METRIC_NAMES)

@@ -1,4 +1,4 @@
-"""What a study's samplers know of trials that were made elsewhere: steps of the ledger's transactions.
+"""What a study's samplers know of trials made elsewhere: steps of the ledger's transactions.
 
 They are no trials of the study: no row of Optuna's trials, no ticket, nothing of the budget, and so
 nobody can take one for its best. They lie in system attributes of the study, some hundred together,
@@ -59,7 +59,8 @@ def _texts(connection: sa.Connection, study_id: int) -> list[str]:
     query = sa.select(STUDY_SYSTEM.c.value_json).where(
         STUDY_SYSTEM.c.study_id == study_id, key.startswith(_PREFIX, autoescape=True)
     )
-    return list(connection.execute(query.order_by(STUDY_SYSTEM.c.study_system_attribute_id)).scalars())
+    in_order = query.order_by(STUDY_SYSTEM.c.study_system_attribute_id)
+    return list(connection.execute(in_order).scalars())
 
 
 def _chunks(known: Sequence[Known]) -> Iterator[str]:

@@ -372,6 +372,8 @@ def test_no_verb_is_forgotten() -> None:
     by_workers = {"sign_on", "record_data", "claim", "begin", "record", "renew"}
     in_test_stages = {"open_stage", "begin_verdict", "end_verdict", "end_finish", "finish_again"}
     # Each is taken, lost and taken again in test_duties, test_pictures and test_transfer.
-    one_statement = {"add_known", "take_duty", "drop_duty", "claim_pictures", "record_pictures", "serve"}
+    one_statement = {
+        "add_known", "take_duty", "drop_duty", "claim_pictures", "record_pictures", "serve",
+    }  # fmt: skip
     known = by_workers | in_test_stages | one_statement | {"create", "replace_code"}
     assert writing - known <= {s.verb for s in SCENARIOS.values()}
