@@ -138,7 +138,7 @@ def _budgeted(draft: Draft, folder: Path, *, untimed: bool) -> str:
     found = budget.settle(draft, folder, seats)
     if found is None:
         return ""
-    from hpsearch.cli.words import about, counted, duration
+    from hpsearch.insight.words import about, counted, duration
 
     took = about(found.work_s)
     with_ = counted(found.workers, "worker")
@@ -302,8 +302,8 @@ def import_trials(
     They are no trials of the study: never its best, and not in its reports. Again is no harm.
     """
     from hpsearch.cli import console
-    from hpsearch.cli.words import counted
     from hpsearch.insight.knowledge import learns, teach
+    from hpsearch.insight.words import counted
     from hpsearch.spec import StudySpec
 
     ledger = open_ledger(storage)

@@ -19,10 +19,10 @@ _METHODS = {"grid": "grid", "random": "random", "bayes": "bayesian"}
 _COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
 """What W&B runs where a file has no command."""
 _ARGUMENTS = {
-    "${args}": "--NAME=VALUE",
-    "${args_no_boolean_flags}": "--NAME=VALUE",
-    "${args_no_hyphens}": "NAME=VALUE",
-    "${args_no_equals}": "--NAME VALUE",
+    "${args}": ("--NAME=VALUE",),
+    "${args_no_boolean_flags}": ("--NAME=VALUE",),
+    "${args_no_hyphens}": ("NAME=VALUE",),
+    "${args_no_equals}": ("--NAME", "VALUE"),
 }
 _KNOWN = frozenset({
     "program", "command", "method", "metric", "parameters", "name", "description", "run_cap",
@@ -92,14 +92,14 @@ class _Sweep:
 
     def _words(self, word: str, program: str) -> Iterator[str]:
         """The words of a command that one of the sweep's becomes."""
-        form = _ARGUMENTS.get(word)
+        forms = _ARGUMENTS.get(word)
         if word == "${env}":
             return
         if word == "${args_no_boolean_flags}":
             self._flags()
-        if form is not None:
+        if forms is not None:
             for name in self._order:
-                yield from self._program.word(name, form).split(" ", 1)
+                yield from (self._program.word(name, form) for form in forms)
         elif "${args_json}" in word:
             pairs = (f"{json.dumps(n)}: {self._json(n)}" for n in self._order)
             yield word.replace("${args_json}", f"{{{', '.join(pairs)}}}")

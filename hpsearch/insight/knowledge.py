@@ -99,7 +99,7 @@ def _of_optuna(spec: StudySpec, direction: str, url: str, name: str | None) -> K
                             f"{spec.metric}")  # fmt: skip
     found = Knowledge(origin)
     if there.others:
-        found.left_out["did not complete"] += there.others
+        found.left_out["that did not complete"] += there.others
     rows = ((f"{origin}, trial {t.number}", t.params, t.value) for t in there.trials)
     _fill(found, spec, rows)
     return found
@@ -119,9 +119,10 @@ def _of_table(spec: StudySpec, path: Path, column: str | None) -> Knowledge:
             f"{path} has no column {goal or spec.metric}: name that of the values with --value, "
             f"one of {', '.join(table.names[:20])}"
         )
-    columns = {p.name: next((f"{before}{p.name}" for before in _PREFIXES
-                             if f"{before}{p.name}" in table.names), None)
-               for p in spec.space}  # fmt: skip
+    columns = {
+        name: next((f"{b}{name}" for b in _PREFIXES if f"{b}{name}" in table.names), None)
+        for name in (*spec.space.names, *spec.space.constants)
+    }
     state = next((name for name in _STATES if name in table.names), None)
     wanted = [goal, *([state] if state else []), *filter(None, columns.values())]
     lists = {name: _cells(table.column(name)) for name in wanted}
@@ -130,7 +131,7 @@ def _of_table(spec: StudySpec, path: Path, column: str | None) -> Knowledge:
     def rows() -> Iterator[tuple[str, Mapping[str, Any], Any]]:
         for at in range(table.rows):
             if state and str(lists[state][at] or "").upper() not in _DONE:
-                found.left_out["did not complete"] += 1
+                found.left_out["that did not complete"] += 1
                 continue
             params = {name: lists[place][at] for name, place in columns.items()
                       if place is not None and lists[place][at] not in ("", None)}  # fmt: skip

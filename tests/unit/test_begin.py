@@ -1,0 +1,267 @@
+"""The first study file: what it says of data and scripts, and that it passes the check."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hpsearch.begin import candidates, draft_of, examples, study_text
+from hpsearch.begin.budget import suited
+from hpsearch.begin.ranges import guess
+from hpsearch.errors import DataError, NotFoundError, StudyFileError
+from hpsearch.preflight.data_check import check_look
+from hpsearch.sources.opening import look
+from hpsearch.spec import SCHEMA_LINE, StudySpec, load
+
+
+def table(path: Path, names: str, rows: list[tuple]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names.split())
+        writer.writerows(rows)
+    return path
+
+
+def begun(data: Path, target: str | None = None) -> tuple[str, StudySpec]:
+    """The text of the study file beside the data, and the study that it is."""
+    folder = data.parent
+    draft = draft_of(data, folder, target)
+    if "train" not in draft.content:
+        suited(draft, folder)
+    text = study_text(draft, folder, [("hpsearch run s.yaml", "search")])
+    (folder / "s.yaml").write_text(text)
+    spec = load(folder / "s.yaml")
+    if (seen := look(spec, folder)) is not None:
+        check_look(spec, folder, seen)
+    return text, spec
+
+
+def churn(folder: Path) -> Path:
+    rng = np.random.default_rng(0)
+    note = "the customer called about a late bill and was not happy with the answer of our desk"
+    rows = [
+        (9000 - 7 * i if i % 2 else 20000 + 11 * i, f"2023-0{rng.integers(1, 10)}-1{i % 10}",
+         ["basic", "pro"][i % 2], rng.integers(1, 70), "NL",
+         " ".join(rng.choice(note.split(), 8)), "yes" if rng.random() < 0.1 else "no")
+        for i in range(600)
+    ]  # fmt: skip
+    return table(folder / "churn.csv", "customer_id signup plan tenure country note churned", rows)
+
+
+def test_a_table_with_few_positives(tmp_path: Path) -> None:
+    text, spec = begun(churn(tmp_path))
+    assert text.startswith(f"# {SCHEMA_LINE}\n# churn.csv: 600 rows; 3 of 6 columns are inputs")
+    assert (spec.data.target, spec.data.task, spec.metric) == ("churned", None, "auroc")
+    assert spec.data.ignore == ("customer_id",)
+    for words in (
+        "% of the rows are yes: always saying no would have an accuracy of 0.9",
+        "# customer_id: a different number in each row",
+        "country (one value); note (sentences)",
+        "# 2 classes, no, yes (its name says so; --target names another)",
+        "data: {text: note}, network:",
+    ):
+        assert words in text
+    assert "class_weight" in spec.space.names
+    assert all(len(line) <= 100 for line in text.splitlines())
+
+
+def test_another_target_is_another_task(tmp_path: Path) -> None:
+    text, spec = begun(churn(tmp_path), "tenure")
+    assert (spec.metric, spec.data.target) == ("rmse", "tenure")
+    assert "# a number from 1 to 69\n" in text
+    with pytest.raises(DataError, match="has no column `tenur`; did you mean `tenure`"):
+        begun(tmp_path / "churn.csv", "tenur")
+
+
+def test_a_column_that_only_a_person_can_read_is_left_out_with_the_question(tmp_path) -> None:
+    rows = [(f"0{i % 9 + 1}/0{i % 8 + 1}/2023", i % 7 + 0.5, "ab"[i % 2]) for i in range(90)]
+    text, spec = begun(table(tmp_path / "t.csv", "day size kind", rows))
+    assert spec.data.ignore == ("day",)
+    assert "may have the day or the month first" in text
+    assert "{dayfirst: true}" in text
+
+
+def test_a_class_that_is_too_rare_for_its_metric_gives_way(tmp_path: Path) -> None:
+    rows = [(i % 7 + 0.5, i % 5, "c" if i < 2 else "ab"[i > 50]) for i in range(80)]
+    text, spec = begun(table(tmp_path / "t.csv", "x z label", rows))
+    assert spec.metric == "accuracy"
+    assert "# accuracy, as f1 cannot be measured" in text
+
+
+def test_sentences_alone_are_read_word_by_word(tmp_path: Path) -> None:
+    words = [
+        "the",
+        "parcel",
+        "came",
+        "late",
+        "and",
+        "the",
+        "box",
+        "was",
+        "broken",
+        "so",
+        "please",
+        "send",
+        "a",
+        "new",
+        "one",
+        "to",
+        "me",
+    ]
+    rng = np.random.default_rng(0)
+    rows = [(" ".join(rng.choice(words, 9)), "ab"[i % 2]) for i in range(120)]
+    _, spec = begun(table(tmp_path / "t.csv", "message kind", rows))
+    assert (spec.family, spec.data.text) == ("text", "message")
+
+
+def test_a_folder_a_class(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for kind in ("cat", "dog"):
+        (tmp_path / "pets" / kind).mkdir(parents=True)
+        for i in range(30):
+            pixels = rng.integers(0, 255, (24, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / kind / f"{i}.png")
+    text, spec = begun(tmp_path / "pets")
+    assert (spec.data.source, spec.data.path, spec.data.size) == ("images", "pets", (24, 32))
+    assert spec.family == "cnn"
+    assert {"flip", "crop", "blocks"} <= {*spec.space.names}
+    assert "# the images' own size, 32 x 24" in text
+
+
+@pytest.mark.parametrize(
+    ("names", "shape", "family"),
+    [("X y", (90, 6), "mlp"), ("x_train y_train", (90, 12, 3), "rnn")],
+)
+def test_arrays_by_the_names_that_they_have(tmp_path: Path, names, shape, family) -> None:
+    rng = np.random.default_rng(0)
+    inputs, targets = names.split()
+    np.savez(tmp_path / "d.npz", **{inputs: rng.normal(size=shape), targets: np.arange(90) % 3})
+    _, spec = begun(tmp_path / "d.npz")
+    assert (spec.family, spec.metric, spec.data.X) == (family, "accuracy", inputs)
+
+
+def test_arrays_of_numbers_and_arrays_without_targets(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", X=np.zeros((20, 3)), y=np.linspace(0, 1, 20))
+    assert begun(tmp_path / "d.npz")[1].metric == "rmse"
+    np.savez(tmp_path / "e.npz", X=np.zeros((20, 3)), answers=np.arange(20))
+    with pytest.raises(StudyFileError, match=r"the targets cannot be told .*--target"):
+        begun(tmp_path / "e.npz")
+    assert begun(tmp_path / "e.npz", "answers")[1].data.y == "answers"
+
+
+def test_a_function_that_takes_a_run(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(
+        "def helper(x): return x\n"
+        "def train(run):\n"
+        "    width = run.params.get('width', 48)\n"
+        "    for epoch in run.epochs():\n"
+        "        loss = run.lr + run.params['dropout'] + width + run.seed + run.sharpness\n"
+        "        run.report(train_loss=loss, val_acc=1 - loss, val_loss=loss)\n"
+    )
+    text, spec = begun(tmp_path / "train.py")
+    assert spec.train.function == "train.py:train"
+    assert (spec.metric, spec.direction) == ("val_acc", "maximize")
+    assert {*spec.space.names} == {"width", "lr", "dropout", "sharpness"}
+    (width,) = (p.domain for p in spec.space if p.name == "width")
+    assert width.values == (32, 48, 64, 128, 256)
+    assert "# a guess: its name and its default do not say what it may be\n  sharpness" in text
+
+
+SCRIPT = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float, default=0.01)
+parser.add_argument("-b", "--batch-size", type=int, default=64)
+parser.add_argument("--optimizer", choices=["sgd", "adam"], default="adam")
+parser.add_argument("--epochs", type=int, default=7)
+parser.add_argument("--seed", type=int)
+parser.add_argument("--data-dir", default="data")
+parser.add_argument("--amp", action="store_true")
+args = parser.parse_args()
+for epoch in range(args.epochs):
+    loss = acc = 0.5
+    REPORT
+"""
+
+
+@pytest.mark.parametrize(
+    ("report", "metric", "line"),
+    [
+        ('print(json.dumps({"epoch": epoch, "loss": loss, "val_acc": acc}))', "val_acc", None),
+        ('print(f"epoch {epoch} train loss {loss:.3f} val acc: {acc:.4f}")', "val_acc",
+         "epoch 3 train loss 0.512 val acc: 0.9123"),
+        ('print("accuracy =", acc)', "accuracy", "accuracy = 0.9123"),
+    ],
+)  # fmt: skip
+def test_a_script_with_options(tmp_path: Path, report, metric, line) -> None:
+    import re
+
+    (tmp_path / "train.py").write_text(SCRIPT.replace("REPORT", report))
+    text, spec = begun(tmp_path / "train.py")
+    assert spec.train.command == (
+        "python", "train.py", "--lr", "{lr}", "--batch-size", "{batch_size}", "--optimizer",
+        "{optimizer}", "--seed", "{seed}",
+    )  # fmt: skip
+    assert (spec.metric, spec.budget.epochs) == (metric, 7)
+    assert "left at their defaults: --epochs, --data-dir, --amp" in text
+    if line is not None:
+        assert re.search(spec.train.metrics, line)[metric] == "0.9123"
+
+
+def test_a_script_that_says_nothing_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(SCRIPT.replace("REPORT", "pass"))
+    assert "# TO DO: nothing that it prints looks like a metric" in begun(tmp_path / "train.py")[0]
+    (tmp_path / "train.py").write_text("def f(trial): return trial.suggest_float('lr', 0.1, 1.0)")
+    with pytest.raises(StudyFileError, match=r"asks an Optuna trial: .*def train\(run\).*lr: "):
+        begun(tmp_path / "train.py")
+    (tmp_path / "train.py").write_text("print(1)")
+    with pytest.raises(StudyFileError, match="neither a function"):
+        begun(tmp_path / "train.py")
+
+
+def test_a_guess_has_room_for_the_default() -> None:
+    assert guess("lr", 0.5)[0] == {"min": 1e-4, "max": 0.5, "log": True}
+    assert guess("n_layers", 8)[0] == {"min": 1, "max": 8}
+    assert guess("use_bias", True)[0] == {"values": [False, True]}
+    assert guess("patience", 6) == ({"min": 3, "max": 12}, "a guess around the default, 6")
+    assert guess("mode", None, ("a", "b"))[0] == {"values": ["a", "b"]}
+
+
+def test_what_of_a_folder_could_be_searched(tmp_path: Path) -> None:
+    table(tmp_path / "a.csv", "x y", [(1, 2)])
+    (tmp_path / "requirements.txt").write_text("torch")
+    (tmp_path / "setup.py").write_text("")
+    (tmp_path / "train.py").write_text("")
+    assert [path.name for path in candidates(tmp_path)] == ["a.csv", "train.py"]
+
+
+def test_what_is_no_data_says_what_is(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="there is no"):
+        draft_of(tmp_path / "nothing.csv", tmp_path)
+    (tmp_path / "a.pdf").write_text("")
+    with pytest.raises(StudyFileError, match="a folder with a folder of images for each class"):
+        draft_of(tmp_path / "a.pdf", tmp_path)
+    (tmp_path / "train.py").write_text("")
+    with pytest.raises(StudyFileError, match="--target is for tables and arrays"):
+        draft_of(tmp_path / "train.py", tmp_path, "y")
+
+
+def test_every_example_is_there_with_what_it_needs(tmp_path: Path) -> None:
+    known = examples.names()
+    assert {"digits", "salaries", "own-loop", "own-module"} <= known.keys()
+    assert all(known.values()), "each says what it is about"
+    for name in known:
+        (tmp_path / name).mkdir()
+        for file in examples.files_of(name):
+            (tmp_path / name / file.name).write_bytes(file.read_bytes())
+        spec = load(tmp_path / name / f"{name}.yaml")
+        if spec.data is not None and spec.data.source in ("table", "series"):
+            look(spec, tmp_path / name)
+    own = {file.name for file in examples.files_of("own-loop")}
+    assert own == {"own-loop.yaml", "loop.py", "study.schema.json"}
+    with pytest.raises(NotFoundError, match="did you mean digits"):
+        examples.files_of("digit")
