@@ -73,7 +73,7 @@ def _section(path: Path, folder: Path, target: str | None) -> dict[str, Any]:
     if inputs is None or goal not in names:
         lacking = "inputs" if inputs is None else "targets"
         raise StudyFileError(
-            f"{path}: which of its arrays are the {lacking} cannot be told from their names "
+            f"{path}: which of its arrays has the {lacking} is not clear from their names "
             f"({listed(names, 10)}); call them X and y, or name the targets with --target"
         )
     data = {"source": "arrays", "path": relative(path, folder)}

@@ -59,7 +59,7 @@ def draft(path: Path, folder: Path, target: str | None = None) -> Draft:
     decision, faults = _decided(path, table, goal)
     if decision.target is None:
         raise StudyFileError(
-            f"{path}: what `{goal}` is cannot be told from its first rows; name another column "
+            f"{path}: what `{goal}` is is not clear from its first rows; name another column "
             "with --target"
         )
     _check_target(path, decision.target, decision, table.names, guessed=not target)

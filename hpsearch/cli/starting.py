@@ -145,8 +145,8 @@ def _budgeted(draft: Draft, folder: Path, *, untimed: bool) -> str:
     draft.note(
         ("budget",),
         f"{took} here, with {with_}: one epoch of one trial alone takes "
-        f"{duration(found.epoch_s.expected)}. A third of the trials go on from epoch 1, a ninth "
-        "from epoch 3, ..."
+        f"{duration(found.epoch_s.expected)}. A third of the trials continue after epoch 1, "
+        "a ninth after epoch 3, ..."
     )  # fmt: skip
     if "final" in draft.content:
         draft.note(("final",), "then the best and the default again, from other seeds, and the "

@@ -12,7 +12,7 @@ from typing import Any
 from hpsearch.code.signature import TAKEN
 from hpsearch.spec.dialects import translated
 
-__all__ = ["EPOCHS", "TRIALS", "Converted", "Names", "Program", "largest", "study_name"]
+__all__ = ["EPOCHS", "TRIALS", "Converted", "Names", "Program", "is_seed", "largest", "study_name"]
 
 TRIALS, EPOCHS = 50, 100
 """The budget of a study whose file has none: trials, and the most epochs of one."""

@@ -23,7 +23,7 @@ from hpsearch.store.elsewhere import finished
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Known
 
-__all__ = ["MOST", "Knowledge", "gathered", "teach"]
+__all__ = ["MOST", "Knowledge", "gathered", "learns", "teach"]
 
 MOST = 10_000
 """Trials from elsewhere that a study can know: proposing takes longer with each."""

@@ -148,7 +148,7 @@ def test_arrays_of_numbers_and_arrays_without_targets(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", X=np.zeros((20, 3)), y=np.linspace(0, 1, 20))
     assert begun(tmp_path / "d.npz")[1].metric == "rmse"
     np.savez(tmp_path / "e.npz", X=np.zeros((20, 3)), answers=np.arange(20))
-    with pytest.raises(StudyFileError, match=r"the targets cannot be told .*--target"):
+    with pytest.raises(StudyFileError, match=r"has the targets is not clear .*--target"):
         begun(tmp_path / "e.npz")
     assert begun(tmp_path / "e.npz", "answers")[1].data.y == "answers"
 
