@@ -65,12 +65,13 @@ def _inside(folder: Path) -> Iterator[Path]:
 
 
 def candidates(folder: Path) -> list[Path]:
-    """What of a folder could be searched, tables and folders of images first.
+    """What of a folder could be searched, or the folder itself.
 
     Of Python files only those that train: a package or a test is none.
     """
-    found: list[Path] = []
-    for path in _inside(folder):
+    whole = kind_of(folder)  # its own folders are the classes, or its files the arrays
+    found = [] if whole is None else [folder]
+    for path in _inside(folder) if whole is None else ():
         kind = kind_of(path)
         own = kind == "table" and not _NO_TABLES.fullmatch(path.stem) and path.suffix != ".txt"
         if own or kind in ("images", "arrays") or (kind == "script" and path.stem == "train"):
@@ -92,6 +93,7 @@ def draft_of(path: Path, folder: Path, target: str | None = None) -> Draft:
     if not path.exists():
         raise NotFoundError(f"there is no {path}: name a table, a folder of images, arrays or a "
                             "training script")  # fmt: skip
+    path = path.resolve() if path.name in ("", "..") else path
     with refusals_told():
         kind = kind_of(path)
         if kind is None:

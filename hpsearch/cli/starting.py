@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -77,8 +78,11 @@ def init(
         print_json({"file": str(file), "study": draft.spec(folder).filled, "why": why,
                     "about": draft.head})  # fmt: skip
     calls = [
-        (console.call(f"check {file}"), "what is searched, and how the data is read"),
-        (console.call(f"run {file}"), "search; the same command continues it"),
+        (
+            console.call(f"check {shlex.quote(str(file))}"),
+            "what is searched, and how the data is read",
+        ),
+        (console.call(f"run {shlex.quote(str(file))}"), "search; the same command continues it"),
     ]
     calls = [] if str(file) == "-" else calls
     _write(draft, file, folder, calls, _owner(data, file, storage), force=force, quiet=json_)
@@ -106,8 +110,9 @@ def _only_candidate(output: Path | None) -> Path:
     if len(found) == 1:
         console.note(f"found {found[0]}")
         return found[0]
-    option = f" -o {output}" if output else ""
-    lines = [f"  {console.call(f'init {path}{option}')}" for path in found[:20]]
+    option = f" -o {shlex.quote(str(output))}" if output else ""
+    paths = [shlex.quote(str(path)) for path in found[:20]]
+    lines = [f"  {console.call(f'init {path}{option}')}" for path in paths]
     first = "several things here could be searched; name one:"
     if not found:
         first = "nothing here looks like data; hpsearch init DATA takes"
@@ -241,7 +246,7 @@ def _examples(
         print_json([str(place) for place, _ in new])
         return
     echo(f"written: {', '.join(str(place) for place, _ in new)}", err=True)
-    echo(f"  {console.call(f'run {target}')}", err=True)
+    echo(f"  {console.call(f'run {shlex.quote(str(target))}')}", err=True)
 
 
 def import_(
@@ -274,7 +279,8 @@ def import_(
     for one in found.lost:
         console.note(f"no counterpart: {one}")
     if output is not None:
-        echo(f"written to {output}; {console.call(f'run {output}')} starts it", err=True)
+        start = console.call(f"run {shlex.quote(str(output))}")
+        echo(f"written to {output}; {start} starts it", err=True)
 
 
 @reads

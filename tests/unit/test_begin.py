@@ -237,6 +237,11 @@ def test_what_of_a_folder_could_be_searched(tmp_path: Path) -> None:
     (tmp_path / "setup.py").write_text("")
     (tmp_path / "train.py").write_text("")
     assert [path.name for path in candidates(tmp_path)] == ["a.csv", "train.py"]
+    for kind in ("cat", "dog"):
+        (tmp_path / "pets" / kind).mkdir(parents=True)
+        (tmp_path / "pets" / kind / "1.png").touch()
+    assert [path.name for path in candidates(tmp_path)] == ["a.csv", "pets", "train.py"]
+    assert candidates(tmp_path / "pets") == [tmp_path / "pets"]
 
 
 def test_what_is_no_data_says_what_is(tmp_path: Path) -> None:
