@@ -170,16 +170,16 @@ def _write(
     text = study_text(draft, folder, calls)
     with files.written(file, owner, force=force) as stream:
         stream.write(visible(text) if str(file) == "-" else text)
-    if str(file) != "-":
-        _put_schema(folder)
+    _put_schema(file)
 
 
-def _put_schema(folder: Path) -> None:
-    """What an editor completes and checks the file by, where there is none yet."""
+def _put_schema(file: Path) -> None:
+    """Beside a study file what an editor completes and checks it by, where there is none yet."""
     from hpsearch.spec import SCHEMA, schema
 
-    place = folder / SCHEMA
-    if not place.exists():
+    place = file.parent / SCHEMA
+    is_stream = str(file) == "-" or str(file).startswith("/dev/")
+    if not is_stream and not place.exists():
         files.put(place, f"{json.dumps(schema(), indent=2)}\n".encode(), lambda _: None)
 
 
@@ -274,8 +274,8 @@ def import_(
     if not json_ or output is not None:
         with files.written(output, _owner(file, output or file, storage), force=force) as stream:
             stream.write(text if output else visible(text))
-    if output is not None and str(output) != "-":
-        _put_schema(folder)
+    if output is not None:
+        _put_schema(output)
     for one in found.lost:
         console.note(f"no counterpart: {one}")
     if output is not None:

@@ -104,6 +104,9 @@ class _Experiment:
             plain = re.sub(r"\W", "_", name)
             pattern = rf"{re.escape(name)}\s*=\s*(?P<{plain}>{_NUMBER})"
             self._found.content["train"]["metrics"] = pattern
+            if (collector.get("source") or {}).get("filter"):
+                self._found.lost.append("metricsCollectorSpec.source.filter: train.metrics looks "
+                                        f"for {name}=NUMBER in what is printed")  # fmt: skip
             return plain
         self._found.lost.append(
             f"metricsCollectorSpec: {kind}; the command prints a line of JSON an epoch, such as "

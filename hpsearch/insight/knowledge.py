@@ -17,7 +17,7 @@ from hpsearch import passwords
 from hpsearch.errors import ConflictError, StudyFileError
 from hpsearch.spec import StudySpec
 from hpsearch.spec.parameters import fit
-from hpsearch.spec.settings import PURE
+from hpsearch.spec.settings import FINAL, PURE
 from hpsearch.spec.space import Choices, Parameter, Range, label
 from hpsearch.store.elsewhere import finished
 from hpsearch.store.ledger import Ledger
@@ -124,7 +124,8 @@ def _of_table(spec: StudySpec, path: Path, column: str | None) -> Knowledge:
         for name in (*spec.space.names, *spec.space.constants)
     }
     state = next((name for name in _STATES if name in table.names), None)
-    wanted = [goal, *([state] if state else []), *filter(None, columns.values())]
+    stage = "stage" if "stage" in table.names else None  # as hpsearch export has it
+    wanted = [goal, *filter(None, (state, stage, *columns.values()))]
     lists = {name: _cells(table.column(name)) for name in wanted}
     found = Knowledge(str(path))
 
@@ -132,6 +133,9 @@ def _of_table(spec: StudySpec, path: Path, column: str | None) -> Knowledge:
         for at in range(table.rows):
             if state and str(lists[state][at] or "").upper() not in _DONE:
                 found.left_out["that did not complete"] += 1
+                continue
+            if stage and lists[stage][at] == FINAL:
+                found.left_out["of a finish, which trains the best again"] += 1
                 continue
             params = {name: lists[place][at] for name, place in columns.items()
                       if place is not None and lists[place][at] not in ("", None)}  # fmt: skip
