@@ -28,7 +28,7 @@ def names() -> dict[str, str]:
 def _about(path: Path) -> str:
     """The first paragraph of its comment."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    said = []
+    said: list[str] = []
     for line in lines:
         if not line.startswith("#"):
             break

@@ -228,8 +228,8 @@ def _examples(
             print_json(known)
             return
         wide = max(map(len, known))
-        for one, about in known.items():
-            console.out.print(f"{one:<{wide}}  {about}", overflow="ellipsis", no_wrap=True)
+        for known_name, about in known.items():
+            console.out.print(f"{known_name:<{wide}}  {about}", overflow="ellipsis", no_wrap=True)
         return
     file, *others = examples.files_of(name)
     target = output or Path(file.name)

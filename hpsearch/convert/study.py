@@ -48,8 +48,9 @@ def converted(content: Mapping[str, Any], stem: str) -> Converted:
         content: The file as plain values.
         stem: Its name, for a study that has none.
     """
-    program = katib if katib.is_experiment(content) else wandb
-    return program.convert(content, stem)
+    if katib.is_experiment(content):
+        return katib.convert(content, stem)
+    return wandb.convert(content, stem)
 
 
 def study_text(found: Converted, source: str, folder: Path) -> str:

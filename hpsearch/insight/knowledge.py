@@ -211,7 +211,7 @@ def _value(parameter: Parameter, raw: Any) -> Any:
 def _same(raw: Any, own: Any) -> bool:
     """Whether a value of elsewhere, perhaps as a text, is one of a study file."""
     if isinstance(raw, (list, tuple)):
-        return tuple(raw) == own
+        return bool(tuple(raw) == own)
     if isinstance(own, bool) or isinstance(raw, bool):
         return str(raw).lower() == str(own).lower()
     if isinstance(own, (int, float)):

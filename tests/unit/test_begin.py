@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hpsearch.begin.ranges import guess
 from hpsearch.errors import DataError, NotFoundError, StudyFileError
 from hpsearch.preflight.data_check import check_look
 from hpsearch.sources.opening import look
-from hpsearch.spec import SCHEMA_LINE, StudySpec, load
+from hpsearch.spec import SCHEMA_LINE, load
 
 
 def table(path: Path, names: str, rows: list[tuple]) -> Path:
@@ -26,7 +27,7 @@ def table(path: Path, names: str, rows: list[tuple]) -> Path:
     return path
 
 
-def begun(data: Path, target: str | None = None) -> tuple[str, StudySpec]:
+def begun(data: Path, target: str | None = None) -> tuple[str, Any]:
     """The text of the study file beside the data, and the study that it is."""
     folder = data.parent
     draft = draft_of(data, folder, target)

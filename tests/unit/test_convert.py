@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hpsearch.children.command import _filled
 from hpsearch.convert import Converted, converted, read_foreign, study_text
 from hpsearch.errors import StudyFileError
-from hpsearch.spec import StudySpec, load
+from hpsearch.spec import load
 
 SWEEP = """
 program: fit.py
@@ -99,7 +100,7 @@ spec:
 """
 
 
-def study(text: str, folder: Path, name: str = "theirs.yaml") -> tuple[Converted, StudySpec]:
+def study(text: str, folder: Path, name: str = "theirs.yaml") -> tuple[Converted, Any]:
     file = folder / name
     file.write_text(text)
     found = converted(read_foreign(file), file.stem)
