@@ -54,26 +54,39 @@ def draft(path: Path, folder: Path, target: str | None = None) -> Draft:
     Raises DataError for a table that cannot be read or learnt from, StudyFileError where no column
     looks like a target.
     """
-    table = _read(path)
+    table, header = _read(path)
     goal, why = (target, "") if target else _guessed(table.names)
-    decision, faults = _decided(path, table, goal)
+    if len(table.names) == 1:
+        raise DataError(f"{path} has one column, {shown(table.names[0])}: nothing to predict it by")
+    try:
+        decision, faults = _decided(path, table, goal)
+    except DataError as error:
+        raise DataError(f"{error}{'' if target else '; --target names another column'}") from None
     if decision.target is None:
         raise StudyFileError(
             f"{path}: what `{goal}` is is not clear from its first rows; name another column "
             "with --target"
         )
     _check_target(path, decision.target, decision, table.names, guessed=not target)
-    return _Table(path, folder, table, decision, faults, why).draft()
+    found = _Table(path, folder, table, decision, faults, why).draft()
+    if not header:
+        found.content["data"]["header"] = False
+        found.note(("data", "header"), "the first line is a row, so the columns have no names")
+    return found
 
 
-def _read(path: Path) -> Table:
-    """The whole of a table, or the beginning of a large one."""
-    if path.stat().st_size > _WHOLE_BYTES:
-        return sample(path)
+def _read(path: Path) -> tuple[Table, bool]:
+    """The whole of a table, or the beginning of a large one; and whether it names its columns."""
     from hpsearch.sources.table import cells
     from hpsearch.sources.table.reading import ReadOptions
 
-    return cells.read(path, ReadOptions())
+    read = sample if path.stat().st_size > _WHOLE_BYTES else cells.read
+    try:
+        return read(path, ReadOptions()), True
+    except DataError as error:
+        if "data.header: false" not in str(error):
+            raise
+        return read(path, ReadOptions(header=False)), False
 
 
 def _guessed(names: Sequence[str]) -> tuple[str, str]:

@@ -17,7 +17,7 @@ __all__ = ["EPOCHS", "TRIALS", "Converted", "Names", "Program", "is_seed", "larg
 TRIALS, EPOCHS = 50, 100
 """The budget of a study whose file has none: trials, and the most epochs of one."""
 
-_EPOCHS = re.compile(r"(?:num_?|n_?|max_?|train_?)*(?:epochs?|iters?|iterations|steps)", re.I)
+_EPOCHS = re.compile(r"(?:num_?|n_?|max_?|train_?)*(?:epochs?|iters?|iterations)", re.I)
 """Parameters that say how long a trial trains."""
 
 

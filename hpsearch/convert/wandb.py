@@ -88,7 +88,16 @@ class _Sweep:
                 "trained (wandb.agent), say train: {function: FILE.py:FUNCTION}"
             )
         words = given.split() if isinstance(given, str) else given or _COMMAND
-        return [new for word in words for new in self._words(str(word), str(program or "train.py"))]
+        file = str(program or "train.py")
+        command = [new for word in words for new in self._words(str(word), file)]
+        whole = " ".join(command)
+        unused = [n for n in self._order if self._program.word(n, "VALUE") not in whole]
+        if unused:
+            self._found.lost.append(
+                f"{', '.join(unused)}: no part of the command; a program that reads wandb.config "
+                "finds them in the JSON file that HPSEARCH_PARAMS names"
+            )
+        return command
 
     def _words(self, word: str, program: str) -> Iterator[str]:
         """The words of a command that one of the sweep's becomes."""
@@ -104,8 +113,7 @@ class _Sweep:
             pairs = (f"{json.dumps(n)}: {self._json(n)}" for n in self._order)
             yield word.replace("${args_json}", f"{{{', '.join(pairs)}}}")
         elif word == "${args_dict}" or "${args_json_file}" in word:
-            self._found.lost.append(f"{word}: the program finds its parameters in the file that "
-                                    "HPSEARCH_PARAMS names, as JSON")  # fmt: skip
+            return
         else:
             plain = word.replace("${interpreter}", "python").replace("${program}", program)
             if rest := re.findall(r"\$\{[^}]*\}", plain):

@@ -86,6 +86,17 @@ def test_a_column_that_only_a_person_can_read_is_left_out_with_the_question(tmp_
     assert "{dayfirst: true}" in text
 
 
+def test_a_table_without_names_and_tables_that_cannot_be_learnt(tmp_path: Path) -> None:
+    rows = [(f"{i % 7 + 0.5}", f"{i % 5}.25", "ab"[i % 2]) for i in range(80)]
+    text, spec = begun(table(tmp_path / "t.csv", "1.5 2.25 b", rows))
+    assert (spec.data.header, spec.data.target) == (False, "column_3")
+    assert "# the first line is a row" in text
+    with pytest.raises(DataError, match="one column, `y`: nothing to predict it by"):
+        begun(table(tmp_path / "u.csv", "y", [("a",), ("b",)] * 20))
+    with pytest.raises(DataError, match="too many for classes; --target names another column"):
+        begun(table(tmp_path / "v.csv", "x name", [(i % 7, f"n{i}") for i in range(90)]))
+
+
 def test_a_class_that_is_too_rare_for_its_metric_gives_way(tmp_path: Path) -> None:
     rows = [(i % 7 + 0.5, i % 5, "c" if i < 2 else "ab"[i > 50]) for i in range(80)]
     text, spec = begun(table(tmp_path / "t.csv", "x z label", rows))

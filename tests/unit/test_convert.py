@@ -154,6 +154,14 @@ def test_a_command_has_its_arguments_in_its_own_form(tmp_path: Path, command, wo
     assert spec.budget.trials == 3
 
 
+def test_parameters_that_the_command_lacks_are_named(tmp_path: Path) -> None:
+    text = (
+        "method: bayes\nprogram: f.py\ncommand: [python, f.py]\nparameters: {a: {min: 1, max: 3}}"
+    )
+    found, _ = study(text, tmp_path)
+    assert "HPSEARCH_PARAMS" in lost(found, "a: no part of the command")
+
+
 def test_a_grid_ends_by_itself_and_a_range_is_none(tmp_path: Path) -> None:
     grid = "program: f.py\nmethod: grid\nparameters: {a: {values: [1, 2]}}\n"
     found, spec = study(grid, tmp_path)
