@@ -333,12 +333,13 @@ def subtitle(snapshot: Snapshot) -> str:
     """What the study is, in a line."""
     study, spec = snapshot.study, snapshot.spec
     what = f"own training code {spec.family}" if spec.data is None else (
-        f"networks of the family {spec.family} on {spec.data.source}")  # fmt: skip
+        f"networks of the family {spec.family}, data of the source {spec.data.source}")  # fmt: skip
     aim = "more is better" if snapshot.direction == "maximize" else "less is better"
     begun = min((t.started for t in snapshot.trials if t.started), default=None)
     ended = max((t.ended for t in snapshot.trials if t.ended), default=None)
     when = "" if begun is None else f"; begun {begun:%Y-%m-%d %H:%M}"
     if ended is not None and study.state in ("done", "stopped"):
-        when += f", ended {ended:%Y-%m-%d %H:%M}"
+        same = begun is not None and begun.date() == ended.date()
+        when += f", ended {ended:%H:%M}" if same else f", ended {ended:%Y-%m-%d %H:%M}"
     task = "" if snapshot.task is None else f"{snapshot.task.name}, "
     return f"{task}{what}; metric {snapshot.metric}, {aim}{when}"
