@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,8 @@ _MOST_AXES = 12
 _MOST_LINES, _BEST_LINES = 400, 150
 """Lines, and how many of them are the best trials; the others are drawn by chance."""
 _MOST_TICKS = 8
-_SHADES = 5
+_SHADES = (0.1, 0.25, 0.5, 0.75)
+"""Shares of the lines, the best first, at which another shade begins."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Line:
     points: str
     """As SVG has them."""
     shade: int
-    """By its rank: 0 for the best fifth of those drawn, 4 for the worst."""
+    """By its rank among those drawn: 0 for the best tenth, 4 for the worst quarter."""
     words: str
 
 
@@ -138,7 +140,8 @@ def parallel(snapshot: Snapshot, order: Sequence[str]) -> Lines | None:
         heights = [_height(trial, p, scale) for p, scale in zip(parameters, scales, strict=True)]
         heights.append(values.y(trial.value))
         points = " ".join(f"{x},{y:g}" for x, y in zip(places, heights, strict=True))
-        lines.append(Line(points, rank * _SHADES // len(chosen), _words(snapshot, trial)))
+        shade = bisect_right(_SHADES, rank / len(chosen))
+        lines.append(Line(points, shade, _words(snapshot, trial)))
     return Lines(tuple(axes), tuple(reversed(lines)), places[-1] + _SIDE + 20, note.strip())
 
 

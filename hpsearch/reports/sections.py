@@ -79,7 +79,7 @@ class Stage:
 def figures(snapshot: Snapshot, spent: Spent) -> tuple[Figure, ...]:
     """The numbers below the answer."""
     states = (("PRUNED", "pruned"), ("FAIL", "failed"), ("RUNNING", "running"))
-    others = ", ".join(f"{snapshot.count(s)} {word}" for s, word in states if snapshot.count(s))
+    others = ", ".join(f"{snapshot.count(s):,} {word}" for s, word in states if snapshot.count(s))
     found = [
         Figure(f"{spent.ended:,} of {spent.tickets:,}", f"trials{f': {others}' if others else ''}"),
         Figure(span(spent.work_s), "of work"),
@@ -98,13 +98,15 @@ def chosen(snapshot: Snapshot, trial: Trial) -> tuple[Chosen, ...]:
     parameters = {parameter.name: parameter for parameter in snapshot.spec.space}
     rows = []
     for name, value in {**trial.params, **trial.off}.items():
-        parameter = parameters.get(name)
-        rows.append(Chosen(
-            name, setting(value), str(value), "" if parameter is None else _searched(parameter),
-            "" if parameter is None or parameter.default is None else setting(
-                label(parameter.default)),
-            "" if parameter is None else parameter.group.replace("_", " "), name in at_edge,
-        ))  # fmt: skip
+        searched = default = group = ""
+        if (parameter := parameters.get(name)) is not None:
+            searched = _searched(parameter)
+            default = "" if parameter.default is None else setting(label(parameter.default))
+            group = parameter.group.replace("_", " ")
+        if snapshot.spec.train is not None:  # all have the same one, which says nothing
+            group = ""
+        row = Chosen(name, setting(value), str(value), searched, default, group, name in at_edge)
+        rows.append(row)
     return tuple(rows)
 
 
@@ -153,7 +155,7 @@ def notes(snapshot: Snapshot, trial: Trial) -> Iterator[str]:
     if remark := snapshot.remark(trial):
         yield f"Trial {trial.number} {remark}."
     if snapshot.task is not None and (summary := snapshot.task.summary(snapshot.result(trial))):
-        yield f"{summary}."
+        yield f"Trial {trial.number}: {summary}."
     for line in remarks.seen(snapshot):
         yield f"{line}."
 
@@ -234,14 +236,15 @@ def _at_once(spent: Spent) -> str:
             "is faster than one among others.")  # fmt: skip
 
 
-def data(snapshot: Snapshot) -> tuple[tuple[Row, ...], tuple[str, ...]]:
-    """Rows about the data, and notes on how it was read."""
+def data(snapshot: Snapshot) -> tuple[tuple[Row, ...], tuple[str, ...], str]:
+    """Rows about the data, notes on how it was read, and what was decided of it as a table in text;
+    "" where there is none."""
     found, spec = snapshot.study.data, snapshot.spec
     if spec.data is None:
-        return (("data", "the training code has its own; hpsearch knows nothing of it"),), ()
+        return (("data", "the training code has its own; hpsearch knows nothing of it"),), (), ""
     rows: list[Row] = [("source", spec.data.source)]
     if found is None:
-        return (*rows, ("read", "no worker has read it so far")), ()
+        return (*rows, ("read", "no worker has read it so far")), (), ""
     parts = found.get("rows") or {}
     if parts:
         rows.append(("rows", f"{parts['train']:,} to train, {parts['validation']:,} to validate, "
@@ -256,7 +259,7 @@ def data(snapshot: Snapshot) -> tuple[tuple[Row, ...], tuple[str, ...]]:
     source = SOURCES[spec.data.source]
     decided = found.get("decided")
     shown_ = named(source.describe)(decided) if source.describe and decided is not None else ()
-    return tuple(rows), (*warned, *found.get("notes", ()), *shown_)
+    return tuple(rows), (*warned, *found.get("notes", ())), "\n".join(shown_)
 
 
 def failures(snapshot: Snapshot) -> tuple[tuple[int, str, int], ...]:
@@ -273,9 +276,9 @@ def failures(snapshot: Snapshot) -> tuple[tuple[int, str, int], ...]:
 
 
 def trials(snapshot: Snapshot, order: Sequence[str]) -> tuple[Sequence[str], tuple[Row, ...]]:
-    """Heads and rows of the best trials, or of the last ones where none has completed; with those
-    parameters that come first in `order`, as many as a page has room for."""
-    shown = snapshot.top(_TOP) or snapshot.trials[-_TOP:]
+    """Heads and rows of the best trials of the search, or of the last ones where none has completed;
+    with those parameters that come first in `order`, as many as a page has room for."""
+    shown = snapshot.searched[:_TOP] or snapshot.trials[-_TOP:]
     staged = len(snapshot.stages) > 1
     first = list(order)[:_MOST_COLUMNS]
     there = {name for trial in shown for name in trial.params}.intersection(first)
