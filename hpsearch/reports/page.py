@@ -105,6 +105,7 @@ class _Page:
         """By the names of the template."""
         snapshot = self.snapshot
         measured, unmeasured = self._importance()
+        known = self.ledger.known(snapshot.study.study_id)
         names = list(snapshot.spec.space.names)
         if measured is not None:
             names = [share.name for share in measured.parameters]
@@ -118,7 +119,7 @@ class _Page:
             "stages": sections.stages(snapshot),
             "recipe": sections.recipe(snapshot),
             "verdict": sections.verdict(snapshot),
-            "budget": list(sections.budget(snapshot, self.spent)),
+            "budget": list(sections.budget(snapshot, self.spent, known)),
             "data": sections.data(snapshot),
             "failures": sections.failures(snapshot),
             "trials": sections.trials(snapshot, names),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hpsearch.insight.report import Snapshot, Trial
     from hpsearch.reports.spent import Spent
     from hpsearch.spec.space import Parameter
+    from hpsearch.store.values import Known
 
 __all__ = [
     "Chosen", "Figure", "Row", "Stage", "budget", "chosen", "data", "failures", "figures",
@@ -200,8 +201,11 @@ def verdict(snapshot: Snapshot) -> tuple[Row, ...]:
     return tuple(verdicts.figures(snapshot.verdict, snapshot.direction))
 
 
-def budget(snapshot: Snapshot, spent: Spent) -> Iterator[tuple[str, str]]:
-    """What the study took and what was saved: a name and words each."""
+def budget(
+    snapshot: Snapshot, spent: Spent, known: Sequence[Known] = ()
+) -> Iterator[tuple[str, str]]:
+    """What the study took and what was saved: a name and words each. `known` are the trials from
+    elsewhere that its samplers know."""
     hours = "" if spent.hours is None else f", at most {counted(spent.hours, 'hour')} of work"
     most = counted(snapshot.epochs, "epoch")
     yield "budget", f"{counted(spent.tickets, 'trial')} of at most {most}{hours}"
@@ -218,6 +222,9 @@ def budget(snapshot: Snapshot, spent: Spent) -> Iterator[tuple[str, str]]:
     if spent.stopped:
         words = f"{counted(spent.stopped, 'epoch')} ({_percent(spent.stopped_share)})"
         yield "saved by early stopping", words
+    if known:
+        origins = ", ".join(dict.fromkeys(one.origin for one in known))
+        yield "known before", f"{counted(len(known), 'trial')} from elsewhere: {origins}"
     if spent.at_once is not None:
         yield "at the same time", _at_once(spent)
 
@@ -276,7 +283,7 @@ def failures(snapshot: Snapshot) -> tuple[tuple[int, str, int], ...]:
 
 
 def trials(snapshot: Snapshot, order: Sequence[str]) -> tuple[Sequence[str], tuple[Row, ...]]:
-    """Heads and rows of the best trials of the search, or of the last ones where none has completed;
+    """Heads and rows of the best trials of the search, or of the last ones where none completed;
     with those parameters that come first in `order`, as many as a page has room for."""
     shown = snapshot.searched[:_TOP] or snapshot.trials[-_TOP:]
     staged = len(snapshot.stages) > 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from hpsearch.insight.report import Reader
 from hpsearch.reports import sections
 from hpsearch.reports.spent import spent
+from hpsearch.store.values import Known
 from tests.played import DIGITS, Played, played
 
 ADAM = {"depth": 1, "lr": 0.01, "optimizer": "adam"}
@@ -29,6 +30,9 @@ def test_epochs_that_pruning_and_stopping_saved(sqlite_url: str, tmp_path: Path)
     words = dict(sections.budget(snapshot, found))
     assert words["saved by pruning"] == "2 epochs (22 % of the 9 without it), by asha"
     assert words["saved by early stopping"] == "1 epoch (11 %)"
+    known = [Known({}, 0.5, "a.csv"), Known({}, 0.6, "a.csv")]
+    more = dict(sections.budget(snapshot, found, known))
+    assert more["known before"] == "2 trials from elsewhere: a.csv"
 
 
 def test_trials_at_the_same_time(sqlite_url: str, tmp_path: Path) -> None:
