@@ -19,7 +19,7 @@ from hpsearch.insight.report import Reader, Snapshot
 from hpsearch.pictures import confusion, curves, importance
 from hpsearch.pictures.canvas import inline
 from hpsearch.pictures.gallery import Gallery
-from hpsearch.reports import charts, sections
+from hpsearch.reports import charts, sections, winner
 from hpsearch.reports.answer import answer
 from hpsearch.reports.facts import facts
 from hpsearch.reports.layout import laid_out
@@ -118,7 +118,7 @@ class _Page:
             "metric": snapshot.metric,
             "stages": sections.stages(snapshot),
             "recipe": sections.recipe(snapshot),
-            "verdict": sections.verdict(snapshot),
+            "verdict": winner.verdict(snapshot),
             "budget": list(sections.budget(snapshot, self.spent, known)),
             "data": sections.data(snapshot),
             "failures": sections.failures(snapshot),
@@ -143,10 +143,10 @@ class _Page:
             return {"winner": None}
         return {
             "winner": trial,
-            "chosen": sections.chosen(snapshot, trial),
-            "metrics": sections.metrics(snapshot, trial),
-            "notes": list(sections.notes(snapshot, trial)),
-            "tables": list(sections.tables(snapshot, trial)),
+            "chosen": winner.chosen(snapshot, trial),
+            "metrics": winner.metrics(snapshot, trial),
+            "notes": list(winner.notes(snapshot, trial)),
+            "tables": list(winner.tables(snapshot, trial)),
         }
 
     def _importance(self) -> tuple[Importance | None, str]:
@@ -162,13 +162,13 @@ class _Page:
         snapshot = self.snapshot
         title = snapshot.study.name
         shares = None if measured is None else importance.content_of(title, measured)
-        winner, matrix = self._of_winner()
+        course, matrix = self._of_winner()
         drawn: dict[str, tuple[Any, Callable[[Any], Any]]] = {
             "course": (charts.course(snapshot), charts.draw_course),
             "curves": (charts.curves(snapshot), charts.draw_curves),
             "slices": (charts.slices(snapshot, names), charts.draw_slices),
             "shares": (shares, importance.draw),
-            "winner_curves": (winner, curves.draw),
+            "winner_curves": (course, curves.draw),
             "matrix": (matrix, confusion.draw),
         }
         return {key: "" if content is None else inline(draw, content)

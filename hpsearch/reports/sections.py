@@ -1,42 +1,37 @@
-"""What a report shows beside its pictures: rows of tables and lines of text, in the order of the
-page. Pure functions of a snapshot."""
+"""What a report shows of a study beside its pictures and its winner: rows of tables and lines of
+text. Pure functions of a snapshot."""
 
 from __future__ import annotations
 
 import platform
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from hpsearch._version import __version__
-from hpsearch.insight import recipe_words, remarks, verdicts
+from hpsearch.insight import recipe_words
 from hpsearch.insight.words import counted, number, setting, span
-from hpsearch.reports.answer import measured_on
 from hpsearch.spec import write
 from hpsearch.spec.registry import named
 from hpsearch.spec.settings import FINAL
 from hpsearch.spec.source import SOURCES
-from hpsearch.spec.space import Choices, label
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.insight.report import Snapshot
     from hpsearch.reports.spent import Spent
-    from hpsearch.spec.space import Parameter
     from hpsearch.store.values import Known
 
 __all__ = [
-    "Chosen", "Figure", "Row", "Stage", "budget", "chosen", "data", "failures", "figures",
-    "metrics", "notes", "recipe", "reproduction", "stages", "subtitle", "tables", "trials",
-    "verdict",
+    "Figure", "Row", "Stage", "budget", "data", "failures", "figures", "recipe", "reproduction",
+    "stages", "subtitle", "trials",
 ]  # fmt: skip
 
 _TOP, _MOST_COLUMNS = 25, 8
 _MOST_REASONS = 10
 _LONGEST_REASON = 1_000
-_LONGEST_RANGE = 80
 
 Row = tuple[str, ...]
 """The cells of one row of a table."""
@@ -48,21 +43,6 @@ class Figure:
 
     value: str
     name: str
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """One parameter of the network that the study hands over."""
-
-    name: str
-    value: str
-    exact: str
-    """The value with all its digits."""
-    searched: str
-    default: str
-    group: str
-    edge: bool
-    """Whether the value is at an edge of what was searched."""
 
 
 @dataclass(frozen=True)
@@ -93,84 +73,6 @@ def figures(snapshot: Snapshot, spent: Spent) -> tuple[Figure, ...]:
     return tuple(found)
 
 
-def chosen(snapshot: Snapshot, trial: Trial) -> tuple[Chosen, ...]:
-    """The parameters of the trial whose network is handed over."""
-    at_edge = {edge.name for edge in snapshot.edges}
-    parameters = {parameter.name: parameter for parameter in snapshot.spec.space}
-    rows = []
-    for name, value in {**trial.params, **trial.off}.items():
-        searched = default = group = ""
-        if (parameter := parameters.get(name)) is not None:
-            searched = _searched(parameter)
-            default = "" if parameter.default is None else setting(label(parameter.default))
-            group = parameter.group.replace("_", " ")
-        if snapshot.spec.train is not None:  # all have the same one, which says nothing
-            group = ""
-        row = Chosen(name, setting(value), str(value), searched, default, group, name in at_edge)
-        rows.append(row)
-    return tuple(rows)
-
-
-def _searched(parameter: Parameter) -> str:
-    """What was searched, in a few words."""
-    domain = parameter.domain
-    if isinstance(domain, Choices):
-        words = ", ".join(setting(label(value)) for value in domain.values)
-        return words if len(words) <= _LONGEST_RANGE else f"{len(domain.values)} choices"
-    high = "what fits" if domain.auto else setting(domain.high)
-    scale = ", by ratio" if domain.log else f", in steps of {domain.step:g}" if domain.step else ""
-    return f"{setting(domain.low)} to {high}{scale}"
-
-
-def metrics(snapshot: Snapshot, trial: Trial) -> tuple[Sequence[str], tuple[Row, ...]]:
-    """Heads and rows of the metrics of the network that is handed over, by the rows that they were
-    measured on."""
-    tested: Mapping[str, float] = {}
-    if snapshot.verdict is not None and snapshot.handed is not None:
-        tested = snapshot.verdict.get("network") or {}
-    part = {"validation": "validation", "test": "test part", "own": "value"}[measured_on(snapshot)]
-    heads = ["metric", part, *(["test part"] if tested else [])]
-    names = dict.fromkeys((snapshot.metric, *trial.metrics, *tested))
-    rows = []
-    for name in names:
-        row = [name, number(trial.metrics.get(name))]
-        rows.append(tuple(row + ([number(tested.get(name))] if tested else [])))
-    return heads, tuple(rows) if trial.metrics else ()
-
-
-def notes(snapshot: Snapshot, trial: Trial) -> Iterator[str]:
-    """What is to be known of the network that is handed over, a sentence each."""
-    best, verdict = snapshot.best, snapshot.verdict
-    if verdict is not None and snapshot.handed is not None:
-        count = len(verdict["test"]["values"])
-        own = number(verdict["network"][snapshot.metric])
-        yield (f"Of the {counted(count, 'training')} of the winner the one that was best on "
-               f"validation data; its own test {snapshot.metric} is {own}.")  # fmt: skip
-        if best is not None and (trial.params, trial.off) != (best.params, best.off):
-            yield (f"Its configuration is not that of trial {best.number}, the best of the search "
-                   f"with {number(best.value)}: trained again, it had the best mean.")  # fmt: skip
-    if trial.parameters is not None:
-        yield f"A network of {trial.parameters:,} parameters."
-    if trial.unsaved:
-        yield f"Its network was not kept: {trial.unsaved}."
-    if remark := snapshot.remark(trial):
-        yield f"Trial {trial.number} {remark}."
-    if snapshot.task is not None and (summary := snapshot.task.summary(snapshot.result(trial))):
-        yield f"Trial {trial.number}: {summary}."
-    for line in remarks.seen(snapshot):
-        yield f"{line}."
-
-
-def tables(snapshot: Snapshot, trial: Trial) -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
-    """What the task shows of a network: title, heads and rows; a matrix is drawn instead."""
-    if snapshot.task is None:
-        return
-    for table in snapshot.task.tables(snapshot.result(trial)):
-        if not table.crossed:
-            note = f", {table.note}" if table.note else ""
-            yield f"{table.title}{note}", table.heads, table.rows
-
-
 def stages(snapshot: Snapshot) -> tuple[Stage, ...]:
     """What each stage came to and gained, where there is more than one."""
     sign = 1 if snapshot.direction == "maximize" else -1
@@ -192,13 +94,6 @@ def stages(snapshot: Snapshot) -> tuple[Stage, ...]:
 def recipe(snapshot: Snapshot) -> tuple[str, ...]:
     """The steps of the recipe in words, where the study follows it."""
     return tuple(recipe_words.reached(snapshot))
-
-
-def verdict(snapshot: Snapshot) -> tuple[Row, ...]:
-    """The figures behind what the finish found."""
-    if snapshot.verdict is None:
-        return ()
-    return tuple(verdicts.figures(snapshot.verdict, snapshot.direction))
 
 
 def budget(
