@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpsearch._version import __version__
+from hpsearch.api.parameters import choice, log, range
 from hpsearch.children.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from typing import Any
 
+    from hpsearch.api.study import Study
     from hpsearch.children.standalone import Result
+    from hpsearch.errors import HpsearchError
     from hpsearch.handover.predictor import Predictor
 
-__all__ = ["Run", "__version__", "load", "standalone"]
+__all__ = [
+    "HpsearchError", "Run", "Study", "__version__", "choice", "load", "log", "range", "standalone",
+]  # fmt: skip
+
+_LATER = {"HpsearchError": "hpsearch.errors", "Study": "hpsearch.api.study"}
+"""Names that are loaded when they are asked for: `import hpsearch` waits for neither PyTorch nor
+Optuna."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'hpsearch' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
 
 
 def load(folder: Path | str, code: Path | str | None = None) -> Predictor:

@@ -39,7 +39,7 @@ from typing import Any, NoReturn
 
 from tests.shared import Tenants, shared
 
-__all__ = ["Job", "Process", "program", "use"]
+__all__ = ["Job", "Process", "have_a_fork_server_ready", "program", "use"]
 
 PRELOAD = [
     "pytest", "torch", "torchmetrics", "torchvision", "optuna", "optuna.importance", "psycopg",
@@ -47,8 +47,8 @@ PRELOAD = [
     "alembic.migration", "alembic.script", "rich.table", "rich.progress", "rich.markdown",
     "hpsearch.cli", "hpsearch.worker", "hpsearch.fleet",
     "hpsearch.tasks.classification.learning", "hpsearch.tasks.regression.learning",
-    "hpsearch.insight.report", "hpsearch.api.submit", "hpsearch.preflight.data_check",
-    "hpsearch.dashboard",
+    "hpsearch.insight.report", "hpsearch.api.study", "hpsearch.api.submit",
+    "hpsearch.preflight.data_check", "hpsearch.dashboard",
     "hpsearch.forecast.dry_runs", "hpsearch.insight.importance", "hpsearch.handover.predictor",
     "hpsearch.handover.save",
     "tests.acceptance.chaos.hooks",
@@ -296,7 +296,7 @@ def _work(message: bytes) -> None:
         body()
         return
     if argv[:1] in (["run"], ["fleet"]):
-        _have_a_fork_server_ready()
+        have_a_fork_server_ready()
     from setproctitle import setproctitle
 
     from hpsearch import __main__ as command
@@ -320,7 +320,7 @@ def _take_on(env: Mapping[str, str]) -> None:
         stream.reconfigure(line_buffering=by_lines, write_through=unbuffered)
 
 
-def _have_a_fork_server_ready() -> None:
+def have_a_fork_server_ready() -> None:
     """Fork the process that workers will be forked from, which would load PyTorch for seconds. A
     second one, where that is lost, loads for itself."""
     from hpsearch.processes import forkserver

@@ -33,7 +33,7 @@ def submit(
     priority: int | None = None,
     max_parallel: int | None = None,
     device: str | None = None,
-    code: Path | None = None,
+    code: Path | Manifest | None = None,
 ) -> tuple[Study, bool]:
     """The study of `spec`, made if there is none of its name, and whether it was made.
 
@@ -44,13 +44,14 @@ def submit(
         priority: Studies of a higher one are served first; None: 0, or as it is.
         max_parallel: The most trials under way at once; 0: no limit; None: that, or as it is.
         device: What a batch size of `auto` has to fit; None: the first of this machine.
-        code: The folder of the study's own code, which is hashed and not run; None: the file's.
+        code: The folder of the study's own code, which is hashed and not run, or its hashes; None:
+            the file's folder.
 
     Raises ConflictError where the name is taken by another content, CodeError where the study's own
     code is not there, or is not what it was when the study began, and DataError where a file of
     weights that its networks begin with is not here.
     """
-    manifest = manifest_for(spec, base if code is None else code)
+    manifest = code if isinstance(code, Manifest) else manifest_for(spec, code or base)
     spec = sized(ledger, weighed(spec, base), base, device)
     start, trials = outline.starting(spec), outline.tickets(spec)
     hours = outline.in_hours(spec.budget.hours, 0, 0.0)

@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -29,7 +30,7 @@ from hpsearch.children.wire import HangUpError, Wire
 from hpsearch.code import Code, Manifest, explained, function, use
 from hpsearch.errors import line
 
-__all__ = ["LEAVES_S", "main"]
+__all__ = ["LEAVES_S", "Trial", "main"]
 
 LEAVES_S = 5
 """For own code to come back once its trial is over; then the system ends the process."""
@@ -41,7 +42,7 @@ def main(sockets: Sequence[int]) -> None:
     wire, home = Wire(socket.socket(fileno=sockets[0])), Path.cwd()
     try:
         while (order := wire.receive()) is not None:
-            if not _Trial(wire, order["train"], home).train():
+            if not Trial(wire, order["train"], home).train():
                 return
     except HangUpError:
         return
@@ -80,17 +81,31 @@ def _theirs(error: BaseException) -> TracebackType | None:
     return found.tb_next or found if found is not None else None
 
 
-class _Trial:
+class Trial:
     """One trial, as the worker has ordered it."""
 
-    def __init__(self, wire: Wire, order: Mapping[str, Any], home: Path) -> None:
+    def __init__(
+        self, wire: Wire, order: Mapping[str, Any], home: Path,
+        guest: Callable[[Run], object] | None = None,
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            wire: The line to the worker.
+            order: What it has ordered.
+            home: The folder that the process starts a trial in.
+            guest: What is called where this process is somebody else's, in the place of what the
+                order names; nothing of the process is changed then.
+        """
         self._wire, self._order, self._home = wire, order, home
+        self._guest = guest
         self._metric, self._sign = order["metric"], 1 if order["direction"] == "maximize" else -1
         self._best_value: float | None = order["best_value"]
         self._best_epoch = 0
         self._best: Any = None
         """What `run.save` had after the best epoch."""
         self._run: Run | None = None
+        self._reports = False
+        """Whether it waits for an answer to a report: its state is that of the epoch."""
 
     def train(self) -> bool:
         """Call the function; whether another trial can follow in this process."""
@@ -100,21 +115,45 @@ class _Trial:
         except HangUpError:
             raise
         except BaseException as error:  # sys.exit() too: it costs this trial and nothing else
+            if self._guest is not None and isinstance(error, KeyboardInterrupt):
+                raise
             with contextlib.suppress(OSError, ValueError):
                 traceback.print_exception(error.with_traceback(_theirs(error)))
             self._say_the_end()
             self._wire.send({"failed": explained(error)})
             return False
         self._say_the_end()
-        stays = not self._order["fresh"] and _is_clean(self._home)
+        stays = self._guest is not None or (not self._order["fresh"] and _is_clean(self._home))
         self._wire.send({"returned": run._epoch, "stays": stays})
-        signal.alarm(0)
+        self._has_to_leave(False)
         self._obey()
-        signal.alarm(0)
+        self._has_to_leave(False)
         return stays
+
+    def leave(self, until: float) -> None:
+        """Own code is broken off: let the worker have what it asks for, until it lets go of the
+        trial or the time `until` has come."""
+        with contextlib.suppress(HangUpError):
+            while (left_s := until - time.monotonic()) > 0:
+                order = self._wire.receive(left_s)
+                if order is None or order.get("on") is False:
+                    return
+                if "on" in order:  # said before the worker knew
+                    continue
+                if self._reports:
+                    self._save(Path(order["save"]))
+                else:
+                    self._wire.send({"unsaved": "it was broken off within an epoch"})
+
+    def _has_to_leave(self, does: bool) -> None:
+        """Whether the system is to end the process soon, where that is not somebody else's."""
+        if self._guest is None:
+            signal.alarm(LEAVES_S if does else 0)
 
     def _say_the_end(self) -> None:
         """Mark in what it writes where the trial's part ends."""
+        if self._guest is not None:
+            return
         with contextlib.suppress(OSError, ValueError):  # it may have closed them
             sys.stdout.flush()
             sys.stderr.flush()
@@ -123,7 +162,10 @@ class _Trial:
     def _prepared(self) -> tuple[Callable[[Run], object], Run]:
         order = self._order
         code = Code(Path(order["code"]), Manifest(order["manifest"]))
-        train = self._command(code) if order["command"] else self._function(code)
+        if self._guest is not None:
+            train = self._guest
+        else:
+            train = self._command(code) if order["command"] else self._function(code)
         self._seed(order["seed"])
         start = Start()
         if order["saved"] is not None:
@@ -178,7 +220,10 @@ class _Trial:
             self._best_value, self._best_epoch = value, epoch
             self._best = self._copied()
         self._wire.send({"epoch": epoch, "numbers": dict(numbers)})
-        return self._obey()
+        self._reports = True
+        goes_on = self._obey()
+        self._reports = False
+        return goes_on
 
     def _is_better(self, value: float) -> bool:
         best = self._best_value
@@ -197,7 +242,7 @@ class _Trial:
             assert order is not None
             if "on" in order:
                 if not order["on"]:
-                    signal.alarm(LEAVES_S)
+                    self._has_to_leave(True)
                 return bool(order["on"])
             self._save(Path(order["save"]))
 

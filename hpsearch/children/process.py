@@ -22,7 +22,7 @@ from hpsearch.processes.forkserver import ForkServer
 if TYPE_CHECKING:
     from hpsearch.processes.forkserver import Forked
 
-__all__ = ["FORKS", "Child", "Nursery", "visible"]
+__all__ = ["FORKS", "Child", "Nursery", "saved_over", "visible"]
 
 FORKS = sys.platform == "linux"
 """Elsewhere a copy of a process that has loaded PyTorch does not work."""
@@ -66,6 +66,19 @@ class Nursery:
         self._server.close()
 
 
+def saved_over(wire: Wire, path: Path) -> tuple[bool, str | None]:
+    """What `Child.save` says, of whatever is at the other end."""
+    try:
+        wire.send({"save": str(path)})
+        while (answer := wire.receive(None)) is None:
+            pass
+    except HangUpError:
+        return False, "its process has ended"
+    if "unsaved" in answer:
+        return False, str(answer["unsaved"])
+    return True, answer.get("saved")
+
+
 class Child:
     """A process that trains own code."""
 
@@ -104,15 +117,7 @@ class Child:
         Returns: whether that worked; and the path, None where own code saves nothing, or else why
         it did not work.
         """
-        try:
-            self.wire.send({"save": str(path)})
-            while (answer := self.wire.receive(None)) is None:
-                pass
-        except HangUpError:
-            return False, "its process has ended"
-        if "unsaved" in answer:
-            return False, str(answer["unsaved"])
-        return True, answer.get("saved")
+        return saved_over(self.wire, path)
 
     def ended(self) -> str | None:
         """How its process ended, in words; None while it runs."""

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hpsearch.api import checking
+from hpsearch.api.checking import described, domain_in_words
 from hpsearch.cli.groups import Overrides, flat
 from hpsearch.cli.options import Code, FileArgument, Json, print_json
-from hpsearch.errors import DataError, line
 from hpsearch.insight.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Group
 
     from hpsearch.preflight.parameter_count import ParameterCount
-    from hpsearch.sources.look import Look
     from hpsearch.spec import StudySpec
-    from hpsearch.spec.space import Parameter
     from hpsearch.stages.stage import Stage
 
-__all__ = ["check", "describe", "described"]
+__all__ = ["check", "describe"]
 
 
 @flat
@@ -28,24 +27,13 @@ def check(
 ) -> None:
     """Show what would be searched and how the data is read, or all faults of the file."""
     from hpsearch.cli import show, tracking
-    from hpsearch.preflight.data_check import check_look
-    from hpsearch.sources.opening import look
-    from hpsearch.spec.weights import PRETRAINED
-    from hpsearch.weights import weighed
 
-    spec = overrides.load(file, code)
-    seen = look(spec, file.parent)
-    if seen is not None:
-        check_look(spec, file.parent, seen)
-    try:
-        spec = weighed(spec, file.parent)
-    except DataError as error:
-        # What is published can be fetched, as a data set can that is not here yet.
-        if spec.weights.named != PRETRAINED:
-            raise
-        show.note(f"warning: {error}")
+    checked = checking.check(overrides.load(file, code), file.parent)
+    spec, seen = checked.spec, checked.seen
+    for note in checked.notes:
+        show.note(f"warning: {note}")
     if json_:
-        count = _parameter_count(spec, seen)
+        count = _parameter_count(checked)
         counts = None if count is None else {"default": count.default, "ends": count.ends}
         facts = {"table": seen and seen.facts, "network_parameters": counts}
         print_json({**described(spec), **facts})
@@ -56,32 +44,17 @@ def check(
     show.warnings(spec)
     tracking.look(spec, file.parent)
     # The last line, as PyTorch takes a second to load.
-    if (count := _parameter_count(spec, seen)) is not None:
+    if (count := _parameter_count(checked)) is not None:
         show.out.print(_in_words(count))
 
 
-def _parameter_count(spec: StudySpec, seen: Look | None) -> ParameterCount | None:
-    """How many parameters the networks have; None where that cannot be known without reading all of
-    the data, or running the study's own code."""
+def _parameter_count(checked: checking.Checked) -> ParameterCount | None:
     from hpsearch.cli import show
-    from hpsearch.spec.family import FAMILIES
-    from hpsearch.spec.source import SOURCES
 
-    if spec.data is None:
-        return None
-    source = SOURCES[spec.data.source]
-    shape = source.shape if seen is None else seen.shape
-    kind = (seen and seen.kind) or source.kind_of(spec.data)
-    classes = source.classes if seen is None else seen.classes
-    if shape is None or kind is None or classes is None or FAMILIES[spec.family].is_own:
-        return None
-    from hpsearch.preflight.parameter_count import parameter_count
-
-    try:
-        return parameter_count(spec, kind, shape, classes)
-    except Exception as error:  # such as a package's family, or a network for larger images
-        show.note(f"warning: the default network cannot be built: {line(error)}")
-        return None
+    count, why = checking.parameter_count(checked)
+    if why:
+        show.note(f"warning: {why}")
+    return count
 
 
 def _in_words(count: ParameterCount) -> str:
@@ -94,60 +67,6 @@ def _in_words(count: ParameterCount) -> str:
 
 
 # --- in words ---------------------------------------------------------------------------------
-
-
-def described(spec: StudySpec) -> dict[str, Any]:
-    """What would be searched, for JSON."""
-    from hpsearch.preflight.data_check import warnings
-    from hpsearch.spec.family import FAMILIES
-    from hpsearch.spec.space import Grid, Range
-    from hpsearch.stages.outline import sizes, tickets
-
-    grid = Grid(spec.space)
-    # What is `auto` has an end, which is not known yet.
-    endless = [
-        p.name for p in spec.space
-        if p.domain.size is None or (isinstance(p.domain, Range) and p.domain.auto)
-    ]  # fmt: skip
-    return {
-        "name": spec.name,
-        "data": spec.data and spec.data.source,
-        "network": FAMILIES[spec.family].name,
-        "weights": spec.weights.named,
-        "metric": spec.metric,
-        "direction": spec.direction,
-        "parameters": {p.name: {"group": p.group, "domain": _domain(p)} for p in spec.space},
-        "constants": dict(spec.space.constants),
-        "sampler": dict(spec.search.sampler),
-        "pruner": spec.search.pruner.name,
-        "grid_cells": None if endless else grid.size,
-        "strategy": spec.search.strategy,
-        "stages": sizes(spec),
-        "trials": tickets(spec),
-        "epochs": spec.budget.epochs,
-        "hours": spec.budget.hours,
-        "keep": spec.keep,
-        "stop_after": spec.budget.stop_after,
-        "warnings": warnings(spec),
-    }
-
-
-def _domain(parameter: Parameter) -> str:
-    """A parameter's values in words."""
-    from hpsearch.cli.show import setting
-    from hpsearch.spec.space import Range
-
-    found = parameter.domain
-    if isinstance(found, Range):
-        words = f"{setting(found.low)} to {'auto' if found.auto else setting(found.high)}"
-        words += " whole" if found.integer else ""
-        words += f" step {setting(found.step)}" if found.step else ""
-        words += " log" if found.log else ""
-    else:
-        words = ", ".join(map(setting, found.values))
-    for condition in parameter.when:
-        words += f" when {condition.parameter} is {' or '.join(map(setting, condition.values))}"
-    return words
 
 
 def describe(spec: StudySpec) -> None:
@@ -163,7 +82,7 @@ def describe(spec: StudySpec) -> None:
     table = columns("group", "parameter", "values", "sampler")
     for parameter in spec.space:
         sampler = spec.search.sampler[parameter.group]
-        table.add_row(parameter.group, parameter.name, _domain(parameter), sampler)
+        table.add_row(parameter.group, parameter.name, domain_in_words(parameter), sampler)
     if spec.space.parameters:
         out.print(table)
     if any(p.when and spec.search.sampler[p.group] in ("auto", "bayesian") for p in spec.space):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hpsearch import passwords
+from hpsearch.api import steering
 from hpsearch.cli.options import (
     Checkpoints,
     Json,
@@ -20,11 +20,10 @@ from hpsearch.cli.options import (
     open_ledger,
     print_json,
 )  # fmt: skip
-from hpsearch.errors import ConflictError, HpsearchError, StudyFileError
+from hpsearch.errors import HpsearchError, StudyFileError
 from hpsearch.terminal import echo, visible
 
 if TYPE_CHECKING:
-    from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import State, Study
 
 __all__ = ["delete", "extend", "final", "pause", "resume", "retry", "schedule", "stop"]
@@ -41,17 +40,8 @@ def _say(study: Study, json_: bool, words: str) -> None:
 
 def _set(name: str, storage: str | None, json_: bool, state: State, words: str) -> None:
     ledger = open_ledger(storage)
-    study = ledger.set_state(name, state)
-    _note(ledger, study)
+    study = steering.set_state(ledger, name, state)
     _say(study, json_, words)
-
-
-def _note(ledger: Ledger, study: Study) -> None:
-    """Have the study's note in the dashboard say what has become of it."""
-    from hpsearch.insight.note import refresh
-
-    with suppress(HpsearchError):
-        refresh(ledger, study, f"command {os.getpid()}", waits=False)
 
 
 def pause(name: Name, storage: Storage = None, json_: Json = False) -> None:
@@ -80,14 +70,8 @@ def stop(
     name: Name, storage: Storage = None, checkpoints: Checkpoints = None, json_: Json = False
 ) -> None:
     """End the search early: running trials end as PRUNED, no new ones begin."""
-    from hpsearch.insight.report import Reader
-
     ledger = open_ledger(storage)
-    study = ledger.set_state(name, "stopped")
-    with suppress(HpsearchError):  # such as a damaged row: it is stopped all the same
-        reader = Reader(ledger, name, checkpoints)
-        reader.tidy(reader.snapshot())  # trials that no worker holds have ended by this
-    _note(ledger, study)
+    study = steering.stop(ledger, name, checkpoints)
     _say(study, json_, "stopped: running trials end, no new ones begin")
 
 
@@ -104,16 +88,8 @@ def extend(
     json_: Json = False,
 ) -> None:
     """Add to the budget; a study that is done opens again."""
-    from hpsearch.spec import StudySpec
-    from hpsearch.stages import outline
-
-    if not trials and not hours:
-        raise StudyFileError("nothing to add: give --trials N or --hours H")
-    ledger = open_ledger(storage)
-    found = ledger.study(name)
-    spec = StudySpec.from_document(found.document).with_final(found.final)
-    study = ledger.extend(name, trials, hours, outline.limit(spec), outline.final_tickets(spec))
-    _note(ledger, study)
+    steering.check_added(trials, hours)
+    study = steering.extend(open_ledger(storage), name, trials, hours)
     _say(study, json_, f"{study.tickets} trials, {study.ended} have ended; {_go_on(study)}")
 
 
@@ -160,49 +136,12 @@ def final(
     """Finish a study that has ended, whether or not its file has `final`: train the best few again,
     then measure on the test part."""
     from hpsearch.insight.words import counted
-    from hpsearch.preflight.data_check import check_measured
-    from hpsearch.sources.opening import check_continues
-    from hpsearch.spec import StudySpec
-    from hpsearch.stages import outline
 
-    ledger = open_ledger(storage)
-    study = ledger.study(name)
-    spec = StudySpec.from_document(study.document)
-    check_continues(spec)
-    if spec.data is None:
-        raise ConflictError(f"study {name!r} trains by its own code, of which there is no finish")
-    if spec.data.measured_on_test:
-        raise ConflictError(
-            f"study {name!r} is measured on the test part (data.validation is test), so no rows "
-            "are left for a finish; run its file with a share for validation under another name"
-        )
-    if spec.data.test == 0:
-        raise ConflictError(
-            f"study {name!r} has no test part (data.test is 0), so a finish has nothing to measure "
-            "on; run its file with a test share above 0 under another name"
-        )
-    if study.data is not None:
-        check_measured(spec, study.data, ["test"])
-    due = outline.final_tickets(spec.with_final(study.final))
-    given = {"top": top, "seeds": seeds}
-    wanted = {**(study.final or {}), **{key: n for key, n in given.items() if n is not None}}
-    spec = spec.with_final(wanted)
-    assert spec.final is not None
-    uses = len(ledger.verdicts(study.study_id))
-    if uses and not again:
-        raise ConflictError(
-            f"the test part of study {name!r} has been used {_times(uses)}; --again uses it once "
-            "more, and every report will say so"
-        )
-    kept = spec.final.model_dump(mode="json")
-    study = ledger.finish_again(name, outline.final_tickets(spec), kept, due)
+    done = steering.finish(open_ledger(storage), name, top=top, seeds=seeds, again=again)
+    study = done.study
     _say(study, json_, f"up to {counted(study.tickets - study.ended, 'trial')} to do for "
-         f"{'another' if uses else 'a'} finish; nothing is trained until a worker runs; "
+         f"{'another' if done.uses else 'a'} finish; nothing is trained until a worker runs; "
          f"{_go_on(study)}")  # fmt: skip
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
 
 
 def schedule(
@@ -234,15 +173,11 @@ def retry(
     """Run failed trials again, with the same parameters, in addition to the budget."""
     if not failed:
         raise StudyFileError(f"say which trials: hpsearch retry {name} --failed")
-    from hpsearch.insight.report import Reader
-
-    ledger = open_ledger(storage)
-    count = ledger.retry_failed(name)
-    trials = "1 failed trial" if count == 1 else f"{count} failed trials"
-    said = f"{trials} will run again" if count else "no failed trials to retry"
-    never = sum(trial.untrainable for trial in Reader(ledger, name).snapshot().trials)
-    said += f"; {never} can never be trained" if never else ""
-    _say(ledger.study(name), json_, said)
+    retried = steering.retry_failed(open_ledger(storage), name)
+    trials = "1 failed trial" if retried.count == 1 else f"{retried.count} failed trials"
+    said = f"{trials} will run again" if retried.count else "no failed trials to retry"
+    said += f"; {retried.never} can never be trained" if retried.never else ""
+    _say(retried.study, json_, said)
 
 
 def delete(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from hpsearch import files
+from hpsearch.api.succession import next_study
 from hpsearch.cli.options import (
     Checkpoints,
     Code,
@@ -23,10 +24,6 @@ from hpsearch.cli.options import (
 )
 from hpsearch.errors import NotFoundError, StudyFileError
 from hpsearch.terminal import echo, visible
-
-if TYPE_CHECKING:
-    from hpsearch.insight.next_study import Findings
-    from hpsearch.insight.report import Snapshot
 
 __all__ = ["importance", "next_", "pictures"]
 
@@ -46,23 +43,11 @@ def next_(
     from hpsearch.checkpoints.places import owner
     from hpsearch.cli import show
     from hpsearch.insight import remarks
-    from hpsearch.insight.next_study import named, rebased, successor
-    from hpsearch.insight.report import Reader
     from hpsearch.spec import write
 
     ledger = open_ledger(storage)
-    snapshot = Reader(ledger, name).snapshot()
-    findings = _findings(snapshot)
-    if not findings.best and snapshot.diagnosis is None and findings.rate is None:
-        raise NotFoundError(
-            f"study {name!r} has no trial yet that completed: there is nothing to learn from "
-            f"{snapshot.count('PRUNED')} pruned, {snapshot.count('FAIL')} failed"
-        )
-    studies = ledger.studies()
-    taken = {study.name for study in studies}
-    spec, notes = successor(snapshot.spec, findings, named(name, taken))
-    folder = output.parent if output else Path()
-    spec = rebased(spec, Path(snapshot.study.base), folder.resolve())
+    following = next_study(ledger, name, output.parent if output else Path())
+    spec, notes, snapshot = following.spec, following.notes, following.snapshot
     if json_:
         print_json(
             {
@@ -73,33 +58,12 @@ def next_(
         return
     head = "\n".join(visible(line, lines=False) for line in remarks.told(snapshot))
     text = write(spec, head, notes)
-    whose = owner(ledger.database, studies, named_checkpoints())
+    whose = owner(ledger.database, ledger.studies(), named_checkpoints())
     with files.written(output, whose, force=force) as stream:
         stream.write(text if output else visible(text))
     if output is not None:
         echo(f"written to {output}; {show.call(f'run {output}')} starts it", err=True)
     snapshot.complain()
-
-
-def _findings(snapshot: Snapshot) -> Findings:
-    """What the trials of a study have shown, and the look before the first of them."""
-    from hpsearch.insight.diagnosis import Word
-    from hpsearch.insight.next_study import Findings
-
-    best = [snapshot.values(trial) for trial in snapshot.searched]
-    if snapshot.network is not None:  # of a finish: of the best mean, not of the luckiest trial
-        winner = snapshot.values(snapshot.network)
-        best = [winner, *(values for values in best if values != winner)]
-    ended = [trial for trial in snapshot.trials if trial.state in ("COMPLETE", "PRUNED")]
-    diverged = [snapshot.word(trial) is Word.DIVERGED for trial in ended]
-    values = [snapshot.values(trial) for trial in ended]
-    rate = (snapshot.study.sanity or {}).get("rate")
-    return Findings(
-        best, snapshot.advised,
-        diverged=[v for v, gone in zip(values, diverged, strict=True) if gone],
-        trained=[v for v, gone in zip(values, diverged, strict=True) if not gone],
-        rate=rate if isinstance(rate, float) else None,
-    )  # fmt: skip
 
 
 @reads

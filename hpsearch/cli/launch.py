@@ -6,7 +6,6 @@ import logging
 import os
 import shlex
 import sys
-import time
 from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,19 +27,14 @@ from hpsearch.cli.options import (
     print_json,
     runs_code,
 )  # fmt: skip
-from hpsearch.errors import (
-    EXIT_CODES,
-    INTERRUPTED,
-    HpsearchError,
-    StorageError,
-    WorkerError,
-)
+from hpsearch.errors import INTERRUPTED, StorageError
 from hpsearch.terminal import echo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from hpsearch.cli.progress import Progress
     from hpsearch.fleet import Fleet, Launcher
     from hpsearch.insight.report import Reader, Snapshot
     from hpsearch.spec import StudySpec
@@ -63,13 +57,6 @@ Ray = Annotated[
         show_default="this machine",
     ),
 ]
-
-POLL_S = 0.25
-"""Between looks at the workers, and at the database while a study runs."""
-
-_ALIKE_S = 2.0
-"""Workers that say what stands in their way are waited for so long: where all say the same, the
-error says it, once."""
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +83,7 @@ def run(
             # study.
             launcher = stack.enter_context(closing(_launcher(crew, ray, service, spec, code)))
             launcher.warm_up()
-            from hpsearch.api.submit import submit as submit_study
+            from hpsearch.api import running
             from hpsearch.cli import progress, results, show
             from hpsearch.fleet import Fleet
             from hpsearch.insight.report import Reader
@@ -104,20 +91,14 @@ def run(
 
             check_table(spec, file.parent)
             ledger = service.ledger()
-            device = crew.device[0] if crew.device else None
-            study, new = submit_study(
-                ledger, spec, file.parent, priority, max_parallel, device, code
+            begun = running.begin(
+                ledger, spec, file.parent, priority=priority, max_parallel=max_parallel,
+                device=crew.device[0] if crew.device else None, code=code, call=show.call,
             )  # fmt: skip
-            _reschedule(ledger, study, priority, max_parallel)
-            if new:
-                show.warnings(spec)
-            tracking.look(spec, file.parent)
-            reader = Reader(ledger, study.name, service.checkpoints)
-        if not new:
-            show.note(_reopen(ledger, study))
-            if any(worker.of(study.name) for worker in ledger.workers()):
-                show.note(f"others hold trials of it, or have just died with them; see "
-                          f"{show.call('workers')}")  # fmt: skip
+            reader = Reader(ledger, begun.study.name, service.checkpoints)
+        _note_schedule(begun.rescheduled)
+        for note in begun.notes:
+            show.note(note)
         fleet = Fleet(launcher, ledger, limit=crew.workers)
         snapshot = _served(fleet, reader, service.grace, starts=ray is not None, events=json_)
         if fleet.failure is not None:
@@ -137,7 +118,7 @@ def _read(file: Path, overrides: Overrides, service: Service) -> tuple[StudySpec
 
     spec = overrides.load(file, service.code)
     look(spec, file.parent)
-    return spec, runs_code(spec, file, service.code)
+    return spec, runs_code(spec, file.parent, service.code)
 
 
 def _launcher(
@@ -159,28 +140,12 @@ def _launcher(
     )  # fmt: skip
 
 
-def _reschedule(
-    ledger: Ledger, study: Study, priority: int | None, max_parallel: int | None
-) -> None:
-    """Change what is said and differs in a study that was there already; say so."""
+def _note_schedule(changed: Study | None) -> None:
+    """Say what priority and limit a study has now, where it had others."""
     from hpsearch.cli import show
 
-    same = priority in (None, study.priority)
-    if max_parallel is not None:
-        same = same and (max_parallel or None) == study.max_parallel
-    if not same:
-        changed = ledger.schedule(study.name, priority, max_parallel)
-        show.note(f"study {study.name} has {show.scheduled(changed)} from now on")
-
-
-def _reopen(ledger: Ledger, study: Study) -> str:
-    """Continue with a study that exists; what to say about it."""
-    if study.state in ("paused", "stopped"):
-        ledger.set_state(study.name, "open")
-        return f"study {study.name} was {study.state}; it continues"
-    if study.state == "done":
-        return f"study {study.name} is done: nothing is left to train, this is what it came to"
-    return f"study {study.name} continues: {study.ended} of {study.tickets} trials have ended"
+    if changed is not None:
+        show.note(f"study {changed.name} has {show.scheduled(changed)} from now on")
 
 
 def _served(
@@ -203,55 +168,25 @@ def _served(
 def _follow(fleet: Fleet, reader: Reader, *, starts: bool, events: bool) -> Snapshot:
     """Show progress, and starts if asked to, until the workers have left; the study as they leave
     it."""
+    from hpsearch.api.running import follow, outcome
     from hpsearch.cli import progress, show
-    from hpsearch.insight.note import Notes
 
-    snapshot, notes = reader.snapshot(), Notes(reader.ledger)
-    final, due = list[str](), 0.0
     with progress.follow(reader, events=events) as view:
-        while fleet.running or (snapshot.study.state == "open" and not fleet.over):
-            for news in fleet.tend():
-                if news.final:
-                    final.append(news.text)
-                    due = time.monotonic() + _ALIKE_S
-                elif news.bad or starts:
-                    show.note(news.text)
-            if final and time.monotonic() >= due:
-                show.note("\n".join(final))
-                final.clear()
-            # A database that is away for a moment is no reason to stop the workers.
-            with suppress(StorageError):
-                snapshot = reader.snapshot()
-                view.update(snapshot)
-                notes.look(snapshot)
-            fleet.wait(POLL_S)
-    snapshot = reader.snapshot()
-    notes.look(snapshot, waits=False)
-    if snapshot.study.refused and snapshot.study.sanity:
-        from hpsearch.store.values import refusal
-
-        raise refusal(snapshot.study.sanity)
-    if snapshot.study.state == "open" and fleet.failure is not None:
-        study = snapshot.study
-        left = f"{study.ended} of {study.tickets} trials have ended"
-        raise _worker_error(
-            fleet, f"{left}; run again to continue",
-            f"{left}; fix that and run again, or, where the study file has to change, first:\n"
-            f"  {show.call(f'delete {study.name}')}",
-        )  # fmt: skip
-    return snapshot
+        snapshot = follow(fleet, reader, _Shown(view), starts=starts)
+    return outcome(snapshot, fleet, show.call)
 
 
-def _worker_error(fleet: Fleet, left: str, advice: str | None = None) -> HpsearchError:
-    """The error for a fleet that has no worker left: the last one's own if it named one, and how to
-    fix it."""
-    end = fleet.failure
-    assert end is not None
-    if end.code in EXIT_CODES and end.code != 1:
-        error = HpsearchError(f"{end.said}\n{advice or left}")
-        error.exit_code = end.code
-        return error
-    return WorkerError(f"the last worker {end.how}\n{left}")
+class _Shown:
+    """Has what happens to a study and its workers on the terminal."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.update = progress.update
+
+    def note(self, text: str) -> None:
+        """A line of status."""
+        from hpsearch.cli import show
+
+        show.note(text)
 
 
 def _tell_interrupted(reader: Reader) -> None:
@@ -280,6 +215,7 @@ def submit(
     json_: Json = False,
 ) -> None:
     """Create the study and leave it to workers elsewhere."""
+    from hpsearch.api.running import reschedule
     from hpsearch.api.submit import submit as submit_study
     from hpsearch.cli import show
     from hpsearch.preflight.data_check import check_table
@@ -288,7 +224,7 @@ def submit(
     check_table(spec, file.parent)
     ledger = open_ledger(storage, make=True)
     study, new = submit_study(ledger, spec, file.parent, priority, max_parallel, code=code)
-    _reschedule(ledger, study, priority, max_parallel)
+    _note_schedule(reschedule(ledger, study, priority, max_parallel))
     if new:
         show.warnings(spec)
     _note_checkpoints(ledger, os.environ.get("HPSEARCH_CHECKPOINTS"), [study])
@@ -397,6 +333,7 @@ def fleet(
     studies: Studies = None, *, crew: Crew, until_done: UntilDone = False, service: Service
 ) -> None:
     """Serve studies with all devices of this machine; workers that crash are restarted."""
+    from hpsearch.api.running import POLL_S, failed
     from hpsearch.fleet import Fleet, Local
 
     logging.getLogger("hpsearch").setLevel(logging.INFO)
@@ -416,4 +353,4 @@ def fleet(
         finally:
             workers.stop(service.grace)
     if workers.failure is not None:
-        raise _worker_error(workers, "no worker is left; fix that and start the fleet again")
+        raise failed(workers.failure, "no worker is left; fix that and start the fleet again")

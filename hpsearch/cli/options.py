@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 
-from hpsearch import passwords, urls
+from hpsearch import passwords
+from hpsearch.api import opening
+from hpsearch.api.opening import absolute_place, limit_threads, named_checkpoints, runs_code
 from hpsearch.errors import DamagedError, line
 from hpsearch.store import LEASE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hpsearch.spec import StudySpec
     from hpsearch.store.ledger import Ledger
 
 __all__ = [
@@ -36,20 +37,9 @@ P = ParamSpec("P")
 _log = logging.getLogger(__name__)
 
 
-def _absolute(place: str | None) -> str | None:
-    """A relative folder starts where the command was typed; a URL is as it is."""
-    folder = urls.folder(place) if place else None
-    return str(urls.local(folder).resolve()) if folder else place or None
-
-
 def _from_here(folder: Path | None) -> Path | None:
     """A relative folder starts where the command was typed."""
     return None if folder is None else folder.absolute()
-
-
-def named_checkpoints() -> str | None:
-    """The place of checkpoints that the environment names, for commands without that option."""
-    return _absolute(os.environ.get("HPSEARCH_CHECKPOINTS"))
 
 
 def at_most(limit: float) -> Callable[[Any], Any]:
@@ -92,7 +82,7 @@ Checkpoints = Annotated[
     str | None,
     typer.Option(
         envvar="HPSEARCH_CHECKPOINTS",
-        callback=_absolute,
+        callback=absolute_place,
         metavar="PLACE",
         help="Where checkpoints lie, for all workers of a study: a folder, or a URL such as "
         "s3://BUCKET/PREFIX.",
@@ -142,15 +132,7 @@ Lease = Annotated[
 
 def open_ledger(storage: str | None, lease_s: float = LEASE_S, *, make: bool = False) -> Ledger:
     """The ledger over the named database, which is made only where `make` says so."""
-    from hpsearch.store.engine import Database, storage_url
-    from hpsearch.store.ledger import Ledger
-
-    database = Database(storage_url(storage))
-    if make and database.file is not None and not database.file.exists():
-        _announce(database.file)
-    ledger = Ledger(database, lease_s, make=make)
-    ledger.sweep()
-    return ledger
+    return opening.open_ledger(storage, lease_s, make=make, announce=_announce)
 
 
 def _announce(file: Path) -> None:
@@ -159,18 +141,6 @@ def _announce(file: Path) -> None:
 
     note(f"no database here yet: makes {os.path.relpath(file)}; --storage or HPSEARCH_STORAGE "
          "names another")  # fmt: skip
-
-
-def runs_code(spec: StudySpec, file: Path, code: Path | None) -> Path | None:
-    """The folder of the own code of a study, from which this process may run code from now on; None
-    where it has none. Raises CodeError where it cannot be read."""
-    if not spec.needs_code:
-        return None
-    from hpsearch.code import Code, use
-
-    folder = (file.parent if code is None else code).absolute()
-    use(Code.at(folder))
-    return folder
 
 
 def reads(command: Callable[P, None]) -> Callable[P, None]:
@@ -196,18 +166,6 @@ def reads(command: Callable[P, None]) -> Callable[P, None]:
             ) from None
 
     return reading
-
-
-def limit_threads(threads: int | None) -> None:
-    """Settle how many threads an operation on a CPU has, and how they wait; None: as many as cores.
-
-    To be called before PyTorch is loaded, which is when OpenMP reads it.
-    """
-    # Threads that wait for work in a busy loop, as they do by default, make an epoch ten times
-    # longer where another process wants the core.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if threads is not None:
-        os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
 @contextmanager

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.cli.checking import describe, described
+from hpsearch.api import planning
+from hpsearch.api.checking import described
+from hpsearch.cli.checking import describe
 from hpsearch.cli.groups import Crew, Overrides, flat
 from hpsearch.cli.options import (
     Checkpoints,
@@ -20,17 +21,12 @@ from hpsearch.cli.options import (
     print_json,
     runs_code,
 )  # fmt: skip
-from hpsearch.errors import ConflictError
 from hpsearch.insight.words import about, counted, rough
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator
 
-    from hpsearch.fleet import DevicePlace
     from hpsearch.forecast.pace import Forecast, Pace
-    from hpsearch.spec import StudySpec
-    from hpsearch.store.engine import Database
 
 __all__ = ["plan"]
 
@@ -51,68 +47,25 @@ def plan(
 
     spec = overrides.load(file, code)
     look(spec, file.parent)
-    if spec.train is not None:
-        raise ConflictError(
-            "hpsearch plan times networks that hpsearch trains; of own training code run a few "
-            "trials (--trials 3), and hpsearch status shows the pace"
-        )
-    runs_code(spec, file, code)
+    planning.check_planned(spec)
+    runs_code(spec, file.parent, code)
     crew.check()
     seats = crew.seats()
     limit_threads(seats[0].threads)
     import hpsearch.forecast.dry_runs  # noqa: F401  loads PyTorch: before `sized` would
     from hpsearch.cli import show
-    from hpsearch.forecast.pace import forecast
-    from hpsearch.preflight.sizing import sized
-    from hpsearch.weights import weighed
 
     ledger = open_ledger(storage, make=True)
-    spec = sized(ledger, weighed(spec, file.parent), file.parent, seats[0].device)
+    spec = planning.settled(ledger, spec, file.parent, seats[0].device)
     if not json_:
         describe(spec)
         show.note("dry run ...")
-    pace = _pace(
-        spec, file.parent, seats, _free_disk(ledger.database, spec, checkpoints, file.parent)
-    )
-    found = forecast(spec, pace, len(seats))
+    planned = planning.plan(spec, file.parent, seats, ledger.database, checkpoints)
+    pace, found = planned.pace, planned.forecast
     if json_:
         print_json({**described(spec), "shapes": _shapes(pace), "forecast": asdict(found)})
     else:
         _print(pace, found)
-
-
-def _pace(
-    spec: StudySpec, base: Path, seats: Sequence[DevicePlace], disk_bytes: int | None
-) -> Pace:
-    """Dry runs on the first of the devices, settled as a worker there would be."""
-    from joblib import cpu_count
-
-    from hpsearch.forecast.dry_runs import time_shapes
-    from hpsearch.sources.opening import open_data
-    from hpsearch.training import devices
-
-    device = devices.device(seats[0].device)
-    devices.prepare(device, seats[0].threads)
-    dataset = open_data(spec, base, device)
-    count = len({seat.device for seat in seats})
-    at_once = cpu_count() if device.type == "cpu" else count
-    return time_shapes(
-        spec, dataset, device, devices_=count, seats=at_once, workers=len(seats),
-        disk_bytes=disk_bytes,
-    )  # fmt: skip
-
-
-def _free_disk(
-    database: Database, spec: StudySpec, checkpoints: str | None, base: Path
-) -> int | None:
-    """Bytes that are free where checkpoints will lie; None for a place at a URL."""
-    from hpsearch.checkpoints.places import checkpoint_root
-
-    root = checkpoint_root(database, checkpoints or spec.checkpoints, base.resolve())
-    if root is None:
-        return None
-    there = next(folder for folder in (root, *root.parents) if folder.exists())
-    return shutil.disk_usage(there).free
 
 
 # --- in words ---------------------------------------------------------------------------------

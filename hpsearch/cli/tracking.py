@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import HpsearchError, StudyFileError, TrackingError
+from hpsearch.api.tracking import catch_up, tracking_trouble
+from hpsearch.errors import StudyFileError
 from hpsearch.insight.words import counted
 from hpsearch.terminal import echo
 
@@ -47,31 +47,9 @@ def export(
 def look(spec: StudySpec, base: Path) -> None:
     """Warn where it can be seen now that MLflow will get nothing: the search continues without."""
     from hpsearch.cli import show
-    from hpsearch.tracking.target import MISSING, installed, probe, target_of
 
-    target = target_of(spec.document, base)
-    if target is None:
-        return
-    try:
-        if not installed():
-            raise TrackingError(MISSING)
-        probe(target)
-    except HpsearchError as error:
-        show.note(f"warning: {error}; the search continues, and what MLflow misses it gets later")
-
-
-def catch_up(ledger: Ledger, study: Study, checkpoints: str | None, code: Path | None) -> None:
-    """Bring what MLflow lacks where the last worker died before it could, if MLflow answers."""
-    from hpsearch.fleet import new_name
-    from hpsearch.tracking import courier
-    from hpsearch.tracking.target import installed, probe, target_of
-
-    target = target_of(study.document, study.base)
-    if target is None or not installed():
-        return
-    with suppress(HpsearchError):  # `standing` says what is known of it
-        probe(target)
-        courier.export(ledger, study.name, target, f"run-{new_name()}", checkpoints, code)
+    if trouble := tracking_trouble(spec, base):
+        show.note(trouble)
 
 
 def standing(ledger: Ledger, study: Study) -> None:

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from hpsearch.code.manifest import Manifest, Stamp, content_of, is_left_out, manifest_of
 from hpsearch.errors import CodeError, line
 
-__all__ = ["Code", "explained", "function", "in_use", "located", "running", "use"]
+__all__ = ["Code", "explained", "function", "importing", "in_use", "located", "running", "use"]
 
 E = TypeVar("E", bound=BaseException)
 
@@ -104,6 +104,12 @@ def in_use() -> Path | None:
     return None if _FINDER.code is None else _FINDER.code.folder
 
 
+def importing() -> bool:
+    """Whether a file of own code is being imported for a worker now: what it does at its top is
+    done in every worker."""
+    return _FINDER.importing > 0
+
+
 def function(reference: str) -> Callable[..., Any]:
     """The function that `FILE.py:FUNCTION` names; its module is imported now.
 
@@ -126,6 +132,7 @@ def function(reference: str) -> Callable[..., Any]:
 def _imported(file: str) -> ModuleType:
     name = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
     try:
+        _FINDER.importing += 1
         module = importlib.import_module(name)
     except CodeError:
         raise
@@ -133,6 +140,8 @@ def _imported(file: str) -> ModuleType:
         raise
     except BaseException as error:  # sys.exit() too
         raise CodeError(f"{file} cannot be imported: {explained(error)}") from error
+    finally:
+        _FINDER.importing -= 1
     if not _is_own(module):
         raise CodeError(
             f"{file} cannot be imported: another module is called {name} "
@@ -230,6 +239,8 @@ class _Finder(MetaPathFinder):
     """What may be imported now."""
     loaded: Code | None = None
     """What the modules are of that Python has now."""
+    importing = 0
+    """Modules of own code that are being imported for a worker, one inside the other."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

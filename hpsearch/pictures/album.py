@@ -60,6 +60,11 @@ class Album:
         """What a reader should know, a sentence each."""
         return [*self._notes, *self._drawing.notes]
 
+    def drawn(self, trial: int | None = None) -> Iterator[tuple[Kept, bytes]]:
+        """Each picture, of that trial or of all that matter, with its PNG; what is missing is
+        drawn, and kept where it can be."""
+        yield from self._pictures("png", trial)
+
     def keep(self, trial: int | None = None) -> list[dict[str, Any]]:
         """Draw what is missing, of that trial or of all that matter, and keep it: a row for each
         picture that is there then.

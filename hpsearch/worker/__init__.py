@@ -6,6 +6,6 @@ learning curve: who takes the trial over first delivers the reports that are mis
 continues. Reports and the end of a trial are one transaction under the lease's fence."""
 
 from hpsearch.worker.context import Options
-from hpsearch.worker.loop import serve
+from hpsearch.worker.loop import serve, serve_here
 
-__all__ = ["Options", "serve"]
+__all__ = ["Options", "serve", "serve_here"]

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import torch
 
+from hpsearch.children.here import Here
 from hpsearch.children.process import Nursery
 from hpsearch.code import Code
 from hpsearch.errors import UnreachableError
@@ -69,8 +70,9 @@ class Context:
     """Which studies it takes tickets of, as far as that was known when it began."""
     code: Code | None = None
     """The code of studies that it may run; None: none."""
-    nursery: Nursery | None = None
-    """What the processes of own training code are forked from; None where it runs none."""
+    nursery: Nursery | Here | None = None
+    """What the processes of own training code are forked from, or what trains it in this one; None
+    where it runs none."""
     weights: set[str] = field(default_factory=set)
     """What studies need of files of weights, as `Study.needs` names it, and was found since."""
 

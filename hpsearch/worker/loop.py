@@ -14,6 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+
+from hpsearch.children.here import Here
 from hpsearch.children.process import FORKS, Nursery
 from hpsearch.code import Code, use
 from hpsearch.errors import HpsearchError, StorageError, UnreachableError, WorkerError, line
@@ -31,7 +34,7 @@ from hpsearch.worker.keeper import Keeper
 from hpsearch.worker.runners import installed
 from hpsearch.worker.study_session import StudySession
 
-__all__ = ["serve"]
+__all__ = ["serve", "serve_here"]
 
 T = TypeVar("T")
 
@@ -74,6 +77,18 @@ def serve(options: Options) -> None:
         _serve(options, ledger, nursery)
 
 
+def serve_here(options: Options, here: Here) -> None:
+    """The same in a thread of a process that is somebody else's, and of which nothing is changed:
+    one study whose own training code is a function of that process.
+
+    It leaves when `here.interrupted` is set. Raises what `serve` does.
+    """
+    with contextlib.closing(here), contextlib.closing(Database(options.url)) as database:
+        ledger = first_contact(partial(Ledger, database, options.lease_s), options.patience_s)
+        device = devices.device(options.device)
+        _attend(options, ledger, device, here.interrupted, None, here)
+
+
 def _serve(options: Options, ledger: Ledger, nursery: Nursery | None) -> None:
     # What is loaded stays to the end. A look for garbage among it would stop a worker for 0.1 s.
     gc.freeze()
@@ -81,12 +96,23 @@ def _serve(options: Options, ledger: Ledger, nursery: Nursery | None) -> None:
     signals.stop_on_signals(stop, options.grace_s, lambda: _sign_off(ledger, options.name))
     device = devices.device(options.device)
     devices.prepare(device, options.threads)
+    code = Code.at(Path(options.code)) if options.code is not None else None
+    use(code)
+    _attend(options, ledger, device, stop, code, nursery)
+
+
+def _attend(
+    options: Options, ledger: Ledger, device: torch.device, stop: threading.Event,
+    code: Code | None, nursery: Nursery | Here | None,
+) -> None:  # fmt: skip
+    """Sign on, work, sign off."""
     host, name = socket.gethostname(), options.name
     keeper, patience = Keeper(ledger, name), Patience(options.patience_s)
     couriers = Couriers(ledger, options)
-    code = Code.at(Path(options.code)) if options.code is not None else None
-    use(code)
-    own = {f"code {code.manifest.digest}"} if code is not None else set[str]()
+    manifest = code.manifest if code is not None else None
+    if isinstance(nursery, Here):
+        manifest = nursery.manifest
+    own = {f"code {manifest.digest}"} if manifest is not None else set[str]()
     own |= {ALLOWED} if options.commands else set()
     serves = Serves(options.studies, installed() | own)
     context = Context(ledger, name, device, options, keeper, patience, stop, serves, code, nursery)

@@ -5,9 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from hpsearch import urls
+from hpsearch.children.here import Here
+from hpsearch.children.process import Nursery
 from hpsearch.children.runner import Children, Job
+from hpsearch.code import Code
 from hpsearch.errors import CodeError
 from hpsearch.runner import Runner
 from hpsearch.runner.epoch import Keeping
@@ -58,9 +62,12 @@ def runner_of(
 def _children(context: Context, spec: StudySpec, place: str, over: Callable[[], bool]) -> Children:
     train, resources, code = spec.train, spec.resources, context.code
     assert train is not None
-    assert code is not None  # a worker without it does not serve the study
     if context.nursery is None:
         raise CodeError("own training code needs Linux, where its processes can be forked")
+    at_once = resources.per_gpu if context.device.type == "cuda" else 1
+    if isinstance(context.nursery, Here):
+        code, at_once = Code(Path(), context.nursery.manifest), 1
+    assert code is not None  # a worker without it does not serve the study
     job = Job(
         spec.family, code, spec.metric, spec.direction, train.command, train.metrics,
         fresh=train.fresh,
@@ -70,8 +77,8 @@ def _children(context: Context, spec: StudySpec, place: str, over: Callable[[], 
     )  # fmt: skip
     folder = urls.folder(place)
     return Children(
-        job, context.nursery, str(context.device),
-        places=resources.per_gpu if context.device.type == "cuda" else 1,
+        job, cast(Nursery, context.nursery), str(context.device),  # `Here` has the same face
+        places=at_once,
         keeping=keeping_of(spec), logs=None if folder is None else Path(folder),
         interrupted=context.stop.is_set, over=over,
     )  # fmt: skip

@@ -1,0 +1,104 @@
+"""What a search will take: a dry run of some seconds, in which nothing is trained for good."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hpsearch.api.opening import settings_kept
+from hpsearch.errors import ConflictError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hpsearch.fleet import DevicePlace
+    from hpsearch.forecast.pace import Forecast, Pace
+    from hpsearch.spec import StudySpec
+    from hpsearch.store.engine import Database
+    from hpsearch.store.ledger import Ledger
+
+__all__ = ["Planned", "check_planned", "plan", "settled"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A forecast, and the dry runs that it is made from."""
+
+    forecast: Forecast
+    pace: Pace
+
+
+def check_planned(spec: StudySpec) -> None:
+    """Raise ConflictError for a study of which no dry run can be made."""
+    if spec.train is not None:
+        raise ConflictError(
+            "hpsearch plan times networks that hpsearch trains; of own training code run a few "
+            "trials (--trials 3), and hpsearch status shows the pace"
+        )
+
+
+def settled(ledger: Ledger, spec: StudySpec, base: Path, device: str) -> StudySpec:
+    """The study as a search would make it: with the hashes of its weights, and the number that a
+    largest batch of `auto` stands for on the device."""
+    from hpsearch.preflight.sizing import sized
+    from hpsearch.weights import weighed
+
+    return sized(ledger, weighed(spec, base), base, device)
+
+
+def plan(
+    spec: StudySpec, base: Path, seats: Sequence[DevicePlace], database: Database,
+    checkpoints: str | None = None,
+) -> Planned:  # fmt: skip
+    """Time a few shapes of a search on the first of the seats' devices.
+
+    Args:
+        spec: The study, `settled`.
+        base: The study file's folder.
+        seats: Where its workers would be.
+        database: The one that would keep it.
+        checkpoints: Where checkpoints would lie, if an option or the environment says so.
+
+    Raises DataError where its data is missing or not as it should be.
+    """
+    from hpsearch.forecast.pace import forecast
+
+    pace = _pace(spec, base, seats, _free_disk(database, spec, checkpoints, base))
+    return Planned(forecast(spec, pace, len(seats)), pace)
+
+
+def _pace(
+    spec: StudySpec, base: Path, seats: Sequence[DevicePlace], disk_bytes: int | None
+) -> Pace:
+    """Dry runs on the first of the devices, settled as a worker there would be."""
+    from joblib import cpu_count
+
+    from hpsearch.forecast.dry_runs import time_shapes
+    from hpsearch.sources.opening import open_data
+    from hpsearch.training import devices
+
+    device = devices.device(seats[0].device)
+    with settings_kept():
+        devices.prepare(device, seats[0].threads)
+        dataset = open_data(spec, base, device)
+        count = len({seat.device for seat in seats})
+        at_once = cpu_count() if device.type == "cpu" else count
+        return time_shapes(
+            spec, dataset, device, devices_=count, seats=at_once, workers=len(seats),
+            disk_bytes=disk_bytes,
+        )  # fmt: skip
+
+
+def _free_disk(
+    database: Database, spec: StudySpec, checkpoints: str | None, base: Path
+) -> int | None:
+    """Bytes that are free where checkpoints will lie; None for a place at a URL."""
+    from hpsearch.checkpoints.places import checkpoint_root
+
+    root = checkpoint_root(database, checkpoints or spec.checkpoints, base.resolve())
+    if root is None:
+        return None
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    return shutil.disk_usage(there).free

@@ -1,0 +1,418 @@
+"""`hp.Study`: a search from Python, with all that the command line does of one study.
+
+import hpsearch as hp
+
+study = hp.Study(name="churn", data=frame, target="churned", metric="auroc",
+                 parameters={"lr": hp.log(1e-4, 1e-1), "width": hp.choice(32, 64)}, trials=30)
+study.run(workers=2)
+study.best.params, study.best.network()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from hpsearch.api import checking, planning, ranging, steering
+from hpsearch.api.definition import Definition, of_file, of_values
+from hpsearch.api.progress import Progress, say_result, shown_by
+from hpsearch.api.results import Check, Finish, Plan
+from hpsearch.api.sessions import Session
+from hpsearch.api.starting import Start
+from hpsearch.api.stored import Stored
+from hpsearch.code import importing
+from hpsearch.errors import CodeError, ConflictError, HpsearchError, StudyFileError
+from hpsearch.fleet import local_devices, spread
+from hpsearch.insight.report import Reader
+from hpsearch.spec import StudySpec
+from hpsearch.store import LEASE_S
+
+if TYPE_CHECKING:
+    from hpsearch.store.values import State
+
+__all__ = ["Study"]
+
+_GRACE_S, _PATIENCE_S = 8.0, 300.0
+"""What `hpsearch run` gives its workers: to leave in order, and for a database that is away."""
+_POLL_S = 0.5
+"""Between two looks at a study that others train."""
+
+
+class Study(Stored):
+    """A search: what is searched, and once it has run what came of it.
+
+    It is kept in a database, and one of the same name and content continues where it was. Nothing
+    runs before `run`.
+    """
+
+    def __init__(
+        self,
+        train: Callable[..., Any] | str | Mapping[str, Any] | None = None,
+        *,
+        name: str,
+        parameters: Mapping[str, Any],
+        data: Any = None,
+        target: str | None = None,
+        network: Callable[..., Any] | str | Mapping[str, Any] | None = None,
+        metric: str | Mapping[str, str] | None = None,
+        direction: str | None = None,
+        trials: int | None = None,
+        epochs: int | None = None,
+        hours: float | None = None,
+        sampler: str | Mapping[str, str] | None = None,
+        pruner: str | Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        start: Sequence[Mapping[str, Any]] | None = None,
+        final: Mapping[str, int] | None = None,
+        storage: str | Path | None = None,
+        checkpoints: str | Path | None = None,
+        code: str | Path | None = None,
+        **sections: Any,
+    ) -> None:
+        """A study of Python's own objects; `from_file` has one of a study file.
+
+        Args:
+            train: What trains in place of hpsearch: a function that takes a run (`hp.Run`),
+                `"FILE.py:FUNCTION"`, or `{"command": [...]}`. A function of a file runs in
+                processes of its own; one of a notebook's cell in this process.
+            name: Its name in the database.
+            parameters: What is searched, by name: `hp.log`, `hp.range`, `hp.choice`; other values
+                are constants. Perhaps in groups, as in a study file.
+            data: A table in memory (pandas, polars, Arrow, a mapping of columns), a mapping of
+                arrays `X` and `y`, the path of a file or of a folder of images, the name of a data
+                set such as `digits`, a function of a file that loads it, or a data section.
+            target: The column that the network learns to predict.
+            network: The name of a family, by default `mlp` for a table; a function of a file that
+                builds a network; or a network section.
+            metric: What is improved; of own training code, as it reports it.
+            direction: `maximize` or `minimize`; needed where hpsearch does not know the metric.
+            trials: `budget.trials`; None: 30, of a grid all its cells.
+            epochs: `budget.epochs`, the most epochs of a trial; None: 10.
+            hours: `budget.hours`.
+            sampler: `search.sampler`.
+            pruner: `search.pruner`.
+            seed: `search.seed`.
+            start: Points that are tried first.
+            final: A finish after the search, such as `{"top": 3, "seeds": 5}`.
+            storage: The URL of the database, or the path of an SQLite file; None:
+                HPSEARCH_STORAGE, else `hpsearch.db` in the current folder.
+            checkpoints: A folder or URL for checkpoints; None: HPSEARCH_CHECKPOINTS, else beside
+                the database.
+            code: The folder of its own code; None: the one that its functions are imported from.
+            **sections: Other keys of a study file, such as `keep="last"` or `resources={...}`.
+
+        Raises StudyFileError with everything that is wrong with it, CodeError for a function that
+        cannot be run, DataError for data that cannot be kept.
+        """
+        self._begin(name, storage, checkpoints)
+        content = {
+            **sections, "train": train, "parameters": parameters, "data": data, "target": target,
+            "network": network, "metric": _metric(metric, direction), "start": start,
+            "final": final,
+            "budget": _merged(sections, "budget", trials=trials, epochs=epochs, hours=hours),
+            "search": _merged(sections, "search", sampler=sampler, pruner=pruner, seed=seed),
+        }  # fmt: skip
+        folder = None if code is None else Path(code).absolute()
+        self._take(of_values(name, content, self._tables, folder))
+
+    @classmethod
+    def from_file(
+        cls, file: str | Path, changes: Mapping[str, object] | None = None, *,
+        storage: str | Path | None = None, checkpoints: str | Path | None = None,
+        code: str | Path | None = None,
+    ) -> Self:  # fmt: skip
+        """The study of a study file.
+
+        Args:
+            file: The file.
+            changes: What is another value than the file's, by its keys: `{"budget.trials": 20}`.
+            storage: As of `Study`.
+            checkpoints: As of `Study`.
+            code: The folder of its own code; None: the file's.
+
+        Raises StudyFileError with every fault of it.
+        """
+        folder = None if code is None else Path(code).absolute()
+        definition = of_file(Path(file), changes, folder)
+        study = cls.__new__(cls)
+        study._begin(definition.spec.name, storage, checkpoints)
+        study._take(definition)
+        return study
+
+    @classmethod
+    def load(
+        cls, name: str, *, storage: str | Path | None = None,
+        checkpoints: str | Path | None = None, code: str | Path | None = None,
+    ) -> Self:  # fmt: skip
+        """A study that a database has. Raises NotFoundError where it has none of that name."""
+        study = cls.__new__(cls)
+        study._begin(name, storage, checkpoints)
+        study._code = study._runs = None if code is None else Path(code).absolute()
+        study._reader()
+        return study
+
+    def _begin(self, name: str, storage: str | Path | None, checkpoints: str | Path | None) -> None:
+        super().__init__(name, storage, checkpoints)
+        self._definition: Definition | None = None
+        self._session: Session | None = None
+
+    def _tables(self) -> Path:
+        """The folder that tables and arrays in memory are written to."""
+        from platformdirs import user_data_path
+
+        file = self._database.file
+        return file.with_suffix(".tables") if file else user_data_path("hpsearch") / "tables"
+
+    # --- before it runs -----------------------------------------------------------------------
+
+    @property
+    def spec(self) -> StudySpec:
+        """What is searched, checked."""
+        return self.snapshot().spec if self._definition is None else self._definition.spec
+
+    def check(self) -> Check:
+        """Look at its data, and say what would be searched.
+
+        Raises DataError where the data is missing or does not suit it.
+        """
+        defined = self._defined()
+        checked = checking.check(defined.spec, defined.base)
+        facts = checking.described(checked.spec)
+        return Check({**facts, "table": checked.seen and checked.seen.facts},
+                     (*checked.notes, *facts["warnings"]))  # fmt: skip
+
+    def plan(self, workers: int | None = None, device: str | Sequence[str] | None = None) -> Plan:
+        """Forecast time, memory and disk by a dry run of some seconds.
+
+        Raises ConflictError for own training code, of which no dry run can be made.
+        """
+        defined = self._defined()
+        planning.check_planned(defined.spec)
+        devices = _devices(device)
+        seats = spread(devices or local_devices(), workers)
+        ledger = self._ledger(make=True)
+        with self._runs_code():
+            spec = planning.settled(ledger, defined.spec, defined.base, seats[0].device)
+            planned = planning.plan(spec, defined.base, seats, ledger.database, self._checkpoints)
+        return Plan(planned.forecast)
+
+    def learning_rates(self, device: str | None = None) -> ranging.Rates:
+        """Try learning rates on the default configuration: a range test of a few seconds."""
+        defined = self._defined()
+        with self._runs_code():
+            return ranging.rates(defined.spec, defined.base, device)
+
+    # --- running ------------------------------------------------------------------------------
+
+    def run(
+        self, workers: int | None = None, *, device: str | Sequence[str] | None = None,
+        background: bool = False, progress: bool = True, pictures: bool = False,
+        grace_s: float = _GRACE_S, patience_s: float = _PATIENCE_S, lease_s: float = LEASE_S,
+    ) -> Self:  # fmt: skip
+        """Search until the budget is spent: make the study, or continue it, and train.
+
+        Args:
+            workers: Worker processes; None: one a device, on a CPU one a core, up to 4.
+            device: `cpu`, `cuda:0`, `mps`, or several; None: all of this machine.
+            background: Return at once; `watch` follows it, `pause` and `stop` end it. Its workers
+                end with this interpreter, however that ends.
+            progress: Show how far it is, and say what a user should know.
+            pictures: Have its workers draw the study's pictures once it has ended.
+            grace_s: Seconds that workers have to leave in order.
+            patience_s: Seconds for which the database may be away.
+            lease_s: Seconds after which a silent worker loses its trial.
+
+        Returns: the study.
+
+        Raises WorkerError, or the last worker's own error, where no worker is left before its end;
+        DataError or CodeError where it was stopped before its first trial. After KeyboardInterrupt
+        no worker is left, and `run` continues from there.
+        """
+        self._check_free()
+        with shown_by(progress) as shown:
+            session = self._begun(
+                shown, workers, device, pictures=pictures, grace_s=grace_s,
+                patience_s=patience_s, lease_s=lease_s,
+            )  # fmt: skip
+            if background:
+                session.start()
+                return self
+            self._attended(session, shown)
+        return self
+
+    def watch(self) -> Self:
+        """Follow it until it has ended, also where other processes train it. KeyboardInterrupt
+        leaves it running.
+
+        Raises what `run` would, where that was called here with `background`.
+        """
+        reader = self._reader()
+        with shown_by(True) as shown:
+            if self._session is not None and not self._session.is_heard:
+                say_result(self._session.watch(shown, reader), shown)
+                return self
+            self._follow(reader, shown)
+        return self
+
+    def _follow(self, reader: Reader, shown: Progress) -> None:
+        import time
+
+        snapshot = reader.snapshot()
+        while snapshot.study.state not in ("done", "stopped"):
+            shown.update(snapshot)
+            time.sleep(_POLL_S)
+            with suppress(HpsearchError):
+                snapshot = reader.snapshot()
+        say_result(snapshot, shown)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether workers that `run` has started here train it."""
+        return self._session is not None and not self._session.is_over
+
+    def _check_free(self) -> None:
+        if importing():
+            raise CodeError(
+                "the file runs a study where a worker imports it: put that below "
+                'if __name__ == "__main__":'
+            )
+        if self.is_running:
+            raise ConflictError(f"study {self._name!r} runs already: watch() follows it")
+
+    def _begun(
+        self, shown: Progress, workers: int | None, device: str | Sequence[str] | None, *,
+        pictures: bool = False, grace_s: float = _GRACE_S, patience_s: float = _PATIENCE_S,
+        lease_s: float = LEASE_S,
+    ) -> Session:  # fmt: skip
+        """Make the study, and what trains it."""
+        train = self.spec.train
+        start = Start(
+            self._name, self._definition, self._code, partial(self._ledger, make=True),
+            self._runs_code, self._url, self._checkpoints, workers, _devices(device),
+            commands=train is not None and train.command is not None, pictures=pictures,
+            grace_s=grace_s, patience_s=patience_s, lease_s=lease_s,
+        )  # fmt: skip
+        self._session = start.session(shown.note)
+        return self._session
+
+    def _attended(self, session: Session, shown: Progress) -> None:
+        try:
+            snapshot = session.run(shown)
+        except KeyboardInterrupt:
+            with suppress(HpsearchError):
+                now = self.snapshot().study
+                shown.note(
+                    f"interrupted: {now.ended} of {now.tickets} trials have ended; run() "
+                    "continues from here"
+                )
+            raise
+        say_result(snapshot, shown)
+
+    # --- steering -----------------------------------------------------------------------------
+
+    def pause(self) -> Self:
+        """Let workers put it down; `run` continues it."""
+        return self._set("paused")
+
+    def resume(self) -> Self:
+        """Open it to workers again."""
+        return self._set("open")
+
+    def stop(self) -> Self:
+        """End the search early: running trials end as PRUNED, no new ones begin."""
+        steering.stop(self._ledger(), self._name, self._checkpoints)
+        return self._settled()
+
+    def extend(self, trials: int = 0, hours: float | None = None) -> Self:
+        """Add to its budget; `run` trains what was added."""
+        steering.extend(self._ledger(), self._name, trials, hours)
+        return self
+
+    def retry(self) -> Self:
+        """Have the trials that failed run again, with the same parameters, beside the budget."""
+        steering.retry_failed(self._ledger(), self._name)
+        return self
+
+    def schedule(self, priority: int | None = None, max_parallel: int | None = None) -> Self:
+        """Change which workers it gets: studies of a higher priority are served first, and at most
+        `max_parallel` of its trials run at once (0: any number)."""
+        self._ledger().schedule(self._name, priority, max_parallel)
+        return self
+
+    def delete(self) -> None:
+        """Delete it, its trials and its checkpoints, for good; files of its data stay."""
+        from hpsearch.checkpoints.places import delete_study
+
+        ledger = self._ledger()
+        study = ledger.study(self._name)
+        if self.is_running:
+            steering.stop(ledger, self._name, self._checkpoints)
+            self._settled()
+        delete_study(ledger, study, self._checkpoints)
+
+    def finish(
+        self, top: int | None = None, seeds: int | None = None, *, again: bool = False,
+        workers: int | None = None, device: str | Sequence[str] | None = None,
+        progress: bool = True,
+    ) -> Finish:  # fmt: skip
+        """Train the best trials and the default configuration again, and use the test part, once.
+
+        Args:
+            top: Best trials; None: those of its last finish or its file, else 3.
+            seeds: Times that each is trained; None: the same, else 5.
+            again: Whether to use the test part once more, which every report then says.
+            workers: As of `run`.
+            device: As of `run`.
+            progress: As of `run`.
+
+        Raises ConflictError where it has no test part, or that has been used.
+        """
+        self._check_free()
+        steering.finish(self._ledger(), self._name, top=top, seeds=seeds, again=again)
+        with shown_by(progress) as shown:
+            self._attended(self._begun(shown, workers, device), shown)
+        return self.verdict
+
+    def _set(self, state: State) -> Self:
+        steering.set_state(self._ledger(), self._name, state)
+        return self if state == "open" else self._settled()
+
+    def _settled(self) -> Self:
+        """Once workers of ours have heard that it is not open any more."""
+        if self._session is not None:
+            self._session.end()
+        return self
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _defined(self) -> Definition:
+        if self._definition is not None:
+            return self._definition
+        snapshot = self.snapshot()
+        return Definition(snapshot.spec, Path(snapshot.study.base), self._code)
+
+    def _take(self, definition: Definition) -> None:
+        self._definition, self._code = definition, definition.code
+        self._runs = definition.code if definition.spec.code else None
+
+
+def _devices(device: str | Sequence[str] | None) -> list[str]:
+    return [device] if isinstance(device, str) else list(device or ())
+
+
+def _metric(metric: Any, direction: str | None) -> Any:
+    return metric if direction is None else {"name": metric, "direction": direction}
+
+
+def _merged(sections: Mapping[str, Any], key: str, **given: Any) -> dict[str, Any] | None:
+    """A section with the arguments that stand for some of its keys."""
+    section = sections.get(key, {})
+    if not isinstance(section, Mapping):
+        raise StudyFileError(f"{key}: expected keys with values; got {type(section).__name__}")
+    return {
+        **section,
+        **{name: value for name, value in given.items() if value is not None},
+    } or None

@@ -1,0 +1,90 @@
+"""A study of Python's own objects: what is filled in, and what is wrong with it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hpsearch as hp
+from hpsearch.api.definition import of_values
+from hpsearch.errors import HpsearchError, StudyFileError
+
+TABLE = {"a": np.arange(40.0), "kind": ["x", "y"] * 20}
+
+
+def document(tmp_path: Path, **content: object) -> dict:
+    defined = of_values("s", {"parameters": {}, **content}, lambda: tmp_path / "tables")
+    return defined.spec.document
+
+
+def test_a_table_needs_no_network_and_no_budget(tmp_path: Path) -> None:
+    made = document(tmp_path, data=TABLE, target="kind", metric="accuracy")
+    (file,) = (tmp_path / "tables").iterdir()
+    assert made["data"] == {"source": "table", "path": file.name, "target": "kind", "test": 0.15}
+    assert made["network"] == {"family": "mlp"}
+    assert made["budget"] == {"trials": 30}
+    section = {"source": "table", "path": TABLE, "target": "kind", "test": 0.3}
+    assert document(tmp_path, data=section, metric="accuracy")["data"]["test"] == 0.3
+
+
+def test_paths_and_names_of_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pets").mkdir()
+    for data, source in (("digits", "digits"), ("wine.csv", "table"), ("pets", "images"),
+                         (Path("data.npz"), "arrays")):  # fmt: skip
+        more = {"target": "kind"} if source == "table" else {}
+        made = document(tmp_path, data=data, network="mlp", metric="accuracy", **more)
+        assert made["data"]["source"] == source
+    arrays = {"X": np.zeros((40, 3)), "y": TABLE["kind"]}
+    made = document(tmp_path, data=arrays, network="mlp", metric="accuracy")
+    assert made["data"]["source"] == "arrays"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"data": 3}, "data is a int; expected a table"),
+        ({"data": "digits", "network": "mlpp"}, 'network.family: .* got "mlpp"; did you mean mlp'),
+        ({"data": "digits", "network": "mlp", "parameters": {"lr": hp.log(0, 1)}},
+         "study s: parameters.lr.min: expected a number above 0"),
+        ({"data": "digits", "network": "mlp", "parameters": {"lr": np.zeros(3)}}, "parameters.lr"),
+        ({"data": "digits", "network": "mlp", "parameters": {"lr": float("nan")}}, "finite number"),
+        ({"data": "digits"}, "network: expected a value; got nothing"),
+        ({"train": "train.py:train", "metric": {"name": "f1", "direction": "maximize"}},
+         "train.function"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: dict, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyFileError, match=said):
+        document(tmp_path, **content)
+
+
+def test_a_grid_has_as_many_trials_as_cells(tmp_path: Path) -> None:
+    parameters = {"width": hp.choice(32, 64), "depth": hp.choice(1, 2, 3)}
+    made = document(tmp_path, data="digits", network="mlp", parameters=parameters,
+                    search={"sampler": "grid"})  # fmt: skip
+    assert "budget" not in made
+
+
+def test_the_import_is_light() -> None:
+    code = (
+        "import sys, hpsearch as hp; hp.log(1, 2), hp.Run; "
+        "print([m for m in ('torch', 'optuna', 'sqlalchemy', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_names_of_the_package() -> None:
+    assert {"Study", "log", "range", "choice", "load"} <= set(dir(hp))
+    assert issubclass(StudyFileError, HpsearchError)
+    assert hp.HpsearchError is HpsearchError
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        hp.nothing  # noqa: B018
