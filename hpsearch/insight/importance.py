@@ -201,7 +201,13 @@ def _check(spec: StudySpec, ended: Sequence[FrozenTrial], complete: Sequence[Fro
 def _evaluated(study: Study, evaluator: BaseImportanceEvaluator) -> Mapping[str, float]:
     with warnings.catch_warnings():  # of parameters in few trials: a note says so
         warnings.simplefilter("ignore")
-        return get_param_importances(study, evaluator=evaluator)
+        try:
+            return get_param_importances(study, evaluator=evaluator)
+        except RuntimeError:  # fANOVA's trees see no difference, as of one configuration again
+            raise NotFoundError(
+                f"study {study.study_name!r}: the trials that completed are too much alike to tell "
+                "which parameter mattered"
+            ) from None
 
 
 def _grouped(rows: Sequence[Share]) -> list[Share]:

@@ -231,17 +231,16 @@ def _room(axes: Axes, values: Sequence[float]) -> None:
 
 
 def slices(snapshot: Snapshot, order: Sequence[str]) -> Slices | None:
-    """The metric along the first of these parameters; None where fewer than two trials of the
-    search have completed."""
+    """The metric along the first of these parameters; None where there is none, or fewer than two
+    trials of the search have completed."""
     trials = [t for t in snapshot.searched if t.value is not None and math.isfinite(t.value)]
     if len(trials) < 2:
         return None
     by_name = {parameter.name: parameter for parameter in snapshot.spec.space}
     chosen = [by_name[name] for name in order if name in by_name][:_MOST_SLICES]
     found = [_slice(parameter, trials) for parameter in chosen]
-    return Slices(
-        snapshot.metric, snapshot.direction == "maximize", tuple(s for s in found if s.points)
-    )  # fmt: skip
+    drawn = tuple(one for one in found if one.points)
+    return Slices(snapshot.metric, snapshot.direction == "maximize", drawn) if drawn else None
 
 
 def _slice(parameter: Parameter, trials: Sequence[Trial]) -> Slice:

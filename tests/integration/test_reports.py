@@ -31,6 +31,9 @@ from tests.unit.reports.test_answer import verdict
 
 EVIL = "</script><script>alert(1)</script>\u202e\x1b[2J"
 ADAM = {"depth": 1, "lr": 0.01, "optimizer": "adam"}
+NOTHING = OWN.replace("  lr: {{min: 0.001, max: 1, log: true}}\n", "  lr: 0.1\n").replace(
+    "  widths: {{values: [[8, 8], [16]]}}\n", ""
+)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 
 
@@ -100,17 +103,26 @@ def test_a_page_of_a_study_with_all_there_is(sqlite_url: str, tmp_path: Path) ->
     assert page.found.count("svg") == 7
 
 
+OWN_TRIAL = {"lr": 0.1, "widths": "16"}
+
+
 @pytest.mark.parametrize(
     ("text", "trials", "words"),
     [
         (DIGITS, [], "No trial has begun yet"),
         (DIGITS, [Played(ADAM, (), "FAIL", EVIL)] * 2, "2 trials, first trial 0:"),
-        (DIGITS, [Played(ADAM, (0.5, 0.6), "RUNNING")], "still training"),
-        (DIGITS, [Played(ADAM, (0.5, 0.6))], "importance takes 10"),
-        (OWN, [Played({"lr": 0.1, "widths": "8-8"}, (0.5, 0.2))] * 2, "own training code"),
+        pytest.param(
+            DIGITS, [Played(ADAM, (0.5, 0.6), "RUNNING")], "still training",
+            marks=pytest.mark.nightly,
+        ),
+        pytest.param(
+            DIGITS, [Played(ADAM, (0.5, 0.6))], "importance takes 10", marks=pytest.mark.nightly
+        ),
+        (NOTHING, [Played({}, (0.5, 0.2)), Played({}, (float("inf"), 0.3))], "no searched"),
+        (OWN, [Played(OWN_TRIAL, (at / 9,)) for at in range(10)], "too much alike"),
     ],
-    ids=["empty", "failed", "unfinished", "one", "own"],
-)
+    ids=["empty", "failed", "unfinished", "one", "nothing", "alike"],
+)  # fmt: skip
 def test_there_is_a_page_of_every_study(
     sqlite_url: str, tmp_path: Path, text: str, trials: list[Played], words: str
 ) -> None:
