@@ -68,7 +68,7 @@ def _aspects(sides: Sequence[Side]) -> list[tuple[str, ...]]:
             "search": f"{search.strategy}, {'-'.join(dict.fromkeys(search.sampler.values()))}, "
                       f"pruner {search.pruner.name}",
             "network": snapshot.spec.family,
-            "numbers trained": "-" if winner is None or winner.parameters is None
+            "its parameters": "-" if winner is None or winner.parameters is None
                                else f"{winner.parameters:,}",
             "data": "-" if side.data is None else f"{side.data[0][:12]}, split {side.data[1][:12]}",
         }  # fmt: skip
@@ -78,8 +78,8 @@ def _aspects(sides: Sequence[Side]) -> list[tuple[str, ...]]:
 
 
 def _race(sides: Sequence[Side]) -> _Race | None:
-    """None where they are of different metrics, or none has a completed trial."""
-    if len({side.aim for side in sides}) > 1:
+    """None where they are of different metrics or data, or none has a completed trial."""
+    if len({(side.aim, side.data) for side in sides}) > 1:
         return None
     studies = tuple((side.name, _so_far(side)) for side in sides)
     drawn = tuple((name, points) for name, points in studies if points)

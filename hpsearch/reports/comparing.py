@@ -223,8 +223,10 @@ def _notes(sides: Sequence[Side]) -> list[str]:
     if unknown:
         whose = _and(unknown)
         notes.append(f"Which data {whose} used is not known here, so no value is set beside it.")
-    if len({side.data for side in sides if side.data is not None}) > 1:
-        notes.append("The data or its split differs: a difference of values may be one of data.")
+    data = _grouped({side.name: str(side.data) for side in sides if side.data is not None})
+    if len(data) > 1:
+        groups = "; ".join(_and(names) for names in data.values())
+        notes.append(f"The data or its split differs ({groups}): so may the values.")
     if any(side.snapshot.study.state == "open" for side in sides):
         notes.append("Not all of them have ended.")
     without = [side.name for side in sides if side.test is None]
