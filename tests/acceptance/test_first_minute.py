@@ -56,7 +56,6 @@ def test_a_table_becomes_a_study_that_runs(command: Command) -> None:
     assert (command.folder / "study.schema.json").is_file()
     assert "is there already" in command.run("init", "churn.csv", code=5).stderr
     assert file.read_text() == text
-    command.run("check", file)
     command.run("run", file, "--trials", 2, "--epochs", 1, "--set", "final=")
     assert command.json("status", "churn")["complete"] == 2
 
@@ -86,6 +85,7 @@ def test_without_data_it_takes_what_is_there(command: Command) -> None:
     assert "  hpsearch init churn.csv\n  hpsearch init train.py" in said
 
 
+@pytest.mark.nightly
 def test_own_loops_and_scripts_become_studies_that_run(command: Command) -> None:
     command.file(LOOP, "train.py")
     command.run("init", "train.py", "-o", "loop.yaml")
@@ -111,6 +111,7 @@ def test_an_example_comes_with_its_code(command: Command) -> None:
     assert max(map(len, listed.splitlines())) <= 80
 
 
+@pytest.mark.nightly
 def test_a_sweep_is_imported_and_run_and_its_trials_are_knowledge(command: Command) -> None:
     command.file(SCRIPT.replace("val loss", "val_loss ="), "train.py")
     command.file(SWEEP, "sweep.yaml")
