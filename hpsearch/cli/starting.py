@@ -262,7 +262,7 @@ def import_(
     storage: Storage = None,
     json_: Json = False,
 ) -> None:  # fmt: skip
-    """Make a study file of a W&B sweep or a Katib experiment; what has no counterpart is reported."""
+    """Make a study file of a W&B sweep or a Katib experiment; report what has no counterpart."""
     from hpsearch.cli import console
     from hpsearch.convert import converted, read_foreign, study_text
 
