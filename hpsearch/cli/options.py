@@ -139,8 +139,7 @@ def _announce(file: Path) -> None:
     """Say that there is no database yet: in the wrong folder that is news."""
     from hpsearch.cli.console import note
 
-    note(f"no database here yet: makes {os.path.relpath(file)}; --storage or HPSEARCH_STORAGE "
-         "names another")  # fmt: skip
+    note(f"no database yet: makes {os.path.relpath(file)} (--storage URL names another)")
 
 
 def reads(command: Callable[P, None]) -> Callable[P, None]:

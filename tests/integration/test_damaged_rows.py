@@ -222,7 +222,7 @@ def test_a_trial_of_optunas_own_in_a_study_counts_as_none_of_it(file: Path) -> N
     study.ask()
     result = run(file, "trials", "s")
     assert said(result) == ""
-    assert "random" in result.output
+    assert "RUNNING" in result.output
 
 
 ROWS = {

@@ -212,6 +212,6 @@ def test_a_database_is_announced_before_it_is_made(
     bare_sqlite_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     open_ledger(bare_sqlite_url, make=True)
-    assert "no database here yet: makes " in capsys.readouterr().err
+    assert "no database yet: makes " in capsys.readouterr().err
     open_ledger(bare_sqlite_url, make=True)
     assert capsys.readouterr().err == ""
