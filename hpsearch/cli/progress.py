@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.control import Control
 from rich.live import Live
 
 from hpsearch import passwords
 from hpsearch.cli.console import err, note
 from hpsearch.cli.live import Picture
-from hpsearch.forecast.countdown import Countdown
+from hpsearch.forecast.countdown import Countdown, Recent
 from hpsearch.insight import recipe_words
 from hpsearch.insight.view import view
 from hpsearch.insight.words import number
@@ -31,6 +34,10 @@ __all__ = ["Events", "Lines", "Progress", "Screen", "follow"]
 
 Workers = Callable[[], Sequence["Worker"]]
 
+_EMPTY = "\x1b[H\x1b[J"
+"""Empties a terminal. Unlike what erases the whole screen (2J), it leaves nothing torn among
+what can be scrolled back."""
+
 _EVENT_S = 1.0
 """Between two events of a study's progress at least."""
 
@@ -42,7 +49,7 @@ class Progress:
         """`workers` looks up all workers of the database."""
         self._first, self._workers = snapshot, workers
         self._told = {trial.number for trial in snapshot.trials if trial.ended}
-        self._left = Countdown()
+        self._left, self._recent = Countdown(), Recent()
 
     def __enter__(self) -> Self:
         self.update(self._first)
@@ -56,7 +63,8 @@ class Progress:
         raise NotImplementedError
 
     def _view(self, snapshot: Snapshot) -> View:
-        estimate = snapshot.left(self._first) if snapshot is not self._first else None
+        lately = self._recent.since(snapshot.progress)
+        estimate = snapshot.left(self._first, lately) if snapshot is not self._first else None
         study = snapshot.study
         budget = study.tickets, study.hours, study.finish
         left_s = self._left.update(estimate, time.monotonic(), budget)
@@ -85,22 +93,33 @@ class Screen(Progress):
         self._began = time.monotonic()
         self._live = Live(console=err, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._size = err.size
+        self._before: Any = None
 
     def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGWINCH, self._empty)
         self._live.start()
         return super().__enter__()
 
     def __exit__(self, *_exception: object) -> None:
         self._live.update("", refresh=True)
         self._live.stop()
+        if self._before is not None:
+            signal.signal(signal.SIGWINCH, self._before)
+
+    @staticmethod
+    def _empty(*_signal: object) -> None:
+        """Rather nothing, until the next look, than what a change of size has torn."""
+        with suppress(OSError, ValueError):
+            os.write(err.file.fileno(), _EMPTY.encode())
 
     def update(self, snapshot: Snapshot) -> None:
         """Draw it anew, where it was drawn before."""
         if err.size != self._size:
             # Lines have been broken or joined by the terminal: nobody knows where the last picture
-            # begins. What was printed before it is still to be found further up.
+            # begins.
             self._size = err.size
-            err.control(Control.clear(), Control.home())
+            err.file.write(_EMPTY)
         seen = self._view(snapshot)
         steps = list(recipe_words.reached(snapshot))
         self._live.update(Picture(seen, time.monotonic() - self._began, steps), refresh=True)

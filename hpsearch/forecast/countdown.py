@@ -5,16 +5,38 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 
-from hpsearch.forecast.pace import Span
+from hpsearch.forecast.pace import Progress, Span
 
-__all__ = ["Countdown"]
+__all__ = ["Countdown", "Recent"]
 
-_SLOW_S, _SLOW_SHARE = 2.0, 0.1
+_SLOW_S, _SLOW_SHARE = 1.5, 0.03
 """Seconds in which what is shown comes two thirds of the way to what is estimated: at least the
 first, and that share of the time left, as nobody needs a distant end by the second."""
 
+_LEAST_S, _MOST_SEEN = 3.0, 400
+"""Of work, to tell a pace from; of looks that are kept."""
+
 _MOST = 1.25
 """The most by which one look may differ from the one before, but for the time between them."""
+
+
+class Recent:
+    """How far a study was when half of the work was done that has been seen of it."""
+
+    def __init__(self) -> None:
+        self._seen: list[Progress] = []
+
+    def since(self, progress: Progress) -> Progress:
+        """What its pace is to be counted from now, at least three seconds of work ago where there
+        are as many."""
+        seen = self._seen
+        if not seen or progress.work_s > seen[-1].work_s:
+            seen.append(Progress((), (), 0, 0, progress.epochs, progress.work_s))
+        if len(seen) > _MOST_SEEN:
+            del seen[1::2]
+        half_s = (seen[0].work_s + progress.work_s) / 2
+        until_s = min(half_s, progress.work_s - _LEAST_S)
+        return next((one for one in reversed(seen) if one.work_s <= until_s), seen[0])
 
 
 class Countdown:

@@ -53,12 +53,17 @@ _SLOTS = 64
 _PRIOR = 10
 """As many ended trials as the rule for pruners counts for once there are trials to count."""
 
-_JITTER, _MOST_DOUBT = 0.1, math.log(3)
+_JITTER, _MOST_DOUBT = 0.2, math.log(3)
 """Logarithms of factors: an estimate of the time left is never surer than the first, nor called
 less sure than the second."""
 
 _LEAST_S, _LEAST_EPOCHS = 3.0, 10
 """Work after which the time left can be told."""
+_FINISH = (0.6, 0.35, 1.0)
+"""What an epoch of a finish takes beside one of the search, at least, and at most: the seeds of a
+configuration have one shape, and are trained together where that pays."""
+_LEAST_SHARE, _LONG_S = 0.1, 30.0
+"""That share of the trials has ended by then, or so many seconds of work are done."""
 
 
 @dataclass(frozen=True)
@@ -357,30 +362,52 @@ class Progress:
     """Seconds that the hours of the search leave; None: it has no limit."""
 
 
-def left(spec: StudySpec, progress: Progress, since: Progress | None = None) -> Span | None:
+def left(
+    spec: StudySpec, progress: Progress, since: Progress | None = None,
+    lately: Progress | None = None,
+) -> Span | None:  # fmt: skip
     """Seconds of work that a study still takes; None while too little is done to tell.
 
-    The range is narrower the more trials have ended, and the less of the study is left: those to
-    come may run more epochs, and those epochs take longer, than what has been seen.
+    The range is narrower the more trials have ended, the steadier the pace, and the less of the
+    study is left: those to come may run more epochs, and those epochs take longer, than what has
+    been seen.
 
     Args:
         spec: The study.
         progress: How far it is.
         since: How far it was some time ago: its pace from then on counts, and not that of workers
             which may have left.
+        lately: How far it was after that: its pace from then on is what is to be expected. Stacks
+            fill up, and later stages settle on other networks.
     """
-    epochs = progress.epochs - (since.epochs if since else 0)
-    work_s = progress.work_s - (since.work_s if since else 0.0)
-    if work_s < _LEAST_S or epochs < _LEAST_EPOCHS:
+    whole_s, each_s = _each_s(progress, since), _each_s(progress, lately or since)
+    if whole_s is None or each_s is None or not _is_told(progress):
         return None
-    each_s, to_come = work_s / epochs, _to_come(spec, progress)
-    factor = math.exp(_doubt(spec, progress, to_come))
+    to_come = _to_come(spec, progress)
+    drift = abs(math.log(each_s / whole_s))
+    factor = math.exp(min(math.hypot(_doubt(spec, progress, to_come), drift), _MOST_DOUBT))
     limit_s = math.inf if progress.limit_s is None else progress.limit_s
     expected, low, high = (
-        min(to_come * each_s * by, limit_s) + progress.finish * each_s
-        for by in (1.0, 1 / factor, factor)
+        min(to_come * each_s * by, limit_s) + progress.finish * each_s * share
+        for by, share in zip((1.0, 1 / factor, factor), _FINISH, strict=True)
     )
     return Span(expected, low, high)
+
+
+def _each_s(progress: Progress, since: Progress | None) -> float | None:
+    """Seconds that an epoch has taken since then; None where there was too little of them."""
+    epochs = progress.epochs - (since.epochs if since else 0)
+    work_s = progress.work_s - (since.work_s if since else 0.0)
+    return None if work_s < _LEAST_S or epochs < _LEAST_EPOCHS else work_s / epochs
+
+
+def _is_told(progress: Progress) -> bool:
+    """Whether there is enough to go by: the first few trials train alone, and not in stacks."""
+    if progress.work_s >= _LONG_S:
+        return True
+    ended = len(progress.ended)
+    known = ended + len(progress.running) + progress.waiting
+    return ended >= max(min(_FEW, known), _LEAST_SHARE * known)
 
 
 def _doubt(spec: StudySpec, progress: Progress, to_come: float) -> float:
@@ -391,7 +418,7 @@ def _doubt(spec: StudySpec, progress: Progress, to_come: float) -> float:
     ahead = max(progress.waiting + len(progress.running), 1)
     count = spread * math.sqrt(1 / (len(progress.ended) + 1) + 1 / ahead)
     slower = math.log(_LEAN) * share if _learns(spec) or spec.search.strategy != JOINT else 0.0
-    return min(math.hypot(math.log(_MACHINE) * share, count, slower, _JITTER), _MOST_DOUBT)
+    return math.hypot(math.log(_MACHINE) * share, count, slower, _JITTER)
 
 
 def left_s(spec: StudySpec, progress: Progress, since: Progress | None = None) -> float | None:

@@ -408,12 +408,15 @@ class Snapshot:
             limit_s=study.left_s,
         )
 
-    def left(self, since: Snapshot | None = None) -> pace.Span | None:
+    def left(
+        self, since: Snapshot | None = None, lately: pace.Progress | None = None
+    ) -> pace.Span | None:
         """Seconds that an open study still takes, at its pace since an earlier snapshot or its
-        start; None while that cannot be told."""
+        start, or better since it was as far as `lately`; None while that cannot be told."""
         if self.study.state != "open":
             return None
-        return pace.left(self.spec, self.progress, since.progress if since else None)
+        before = since.progress if since else None
+        return pace.left(self.spec, self.progress, before, lately)
 
     def left_s(self, since: Snapshot | None = None) -> float | None:
         """The expected value of `left`."""

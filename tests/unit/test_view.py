@@ -153,11 +153,11 @@ def test_after_a_change_of_size_it_is_drawn_on_an_empty_screen(
     with progress.Screen(found[1]) as screen:
         screen.update(found[1])
         before = stream.getvalue()
-        assert "\x1b[2J" not in before
+        assert "\x1b[J" not in before
         terminal.size = (60, 20)
         screen.update(found[1])
         after = stream.getvalue()[len(before) :]
-        assert after.index("\x1b[2J") < after.index("best accuracy")
+        assert after.index("\x1b[H\x1b[J") < after.index("best accuracy")
 
 
 # --- lines and events ---------------------------------------------------------------------------

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from hpsearch.forecast.countdown import Countdown
-from hpsearch.forecast.pace import Span
+from hpsearch.forecast.countdown import Countdown, Recent
+from hpsearch.forecast.pace import Progress, Span
 
 
 def spans(expected: float) -> Span:
@@ -42,3 +42,13 @@ def test_a_new_budget_may_change_it_at_once() -> None:
     countdown.update(spans(10.0), 0.0, 20)
     assert countdown.update(spans(1000.0), 1.0, 120) == spans(1000.0)
     assert countdown.update(None, 2.0, 120) is None
+
+
+def test_the_pace_is_that_of_the_later_half() -> None:
+    recent = Recent()
+    for second in range(1001):
+        since = recent.since(Progress((5,), (), 9, 0, 10 * second, float(second)))
+    assert 480 <= since.work_s <= 500
+    assert since.epochs == 10 * since.work_s
+    assert len(recent._seen) <= 401
+    assert Recent().since(Progress((), (), 9, 0, 0, 2.0)).work_s == 2.0

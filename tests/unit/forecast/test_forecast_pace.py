@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from hpsearch.forecast import pace
-from hpsearch.forecast.pace import Pace, Progress, Shape, forecast, left_s, together
+from hpsearch.forecast.pace import Pace, Progress, Shape, forecast, left, left_s, together
 from hpsearch.spec import StudySpec, load
 
 MILLION = 1_000_000
@@ -207,8 +207,8 @@ def test_what_is_left_goes_on_at_the_pace_so_far(study) -> None:
     assert left_s(spec, HALF) == pytest.approx(50)
     under_way = replace(HALF, running=(15, 5), waiting=3)
     assert left_s(spec, under_way) == pytest.approx(3 * 10 + 2.5 + 7.5)
-    assert left_s(spec, replace(HALF, waiting=0, finish=40)) == pytest.approx(20)
-    assert left_s(spec, replace(HALF, limit_s=8.0, finish=40)) == pytest.approx(8 + 20)
+    assert left_s(spec, replace(HALF, waiting=0, finish=40)) == pytest.approx(12)
+    assert left_s(spec, replace(HALF, limit_s=8.0, finish=40)) == pytest.approx(8 + 12)
 
 
 def test_the_pace_is_that_since_the_view_began(study) -> None:
@@ -216,6 +216,23 @@ def test_the_pace_is_that_since_the_view_began(study) -> None:
     spec = study(FIXED, "{trials: 10, epochs: 20}")
     later = replace(HALF, ended=(20,) * 9, waiting=1, epochs=180, work_s=60.0)
     assert left_s(spec, later, HALF) == pytest.approx(20 * 10 / 80)
+
+
+def test_the_range_is_narrow_where_much_is_done_at_a_steady_pace(study) -> None:
+    spec = study(FIXED, "{trials: 100, epochs: 20}")
+    early = Progress((20,) * 10, (), waiting=90, finish=0, epochs=200, work_s=100.0)
+    late = replace(early, ended=(20,) * 90, waiting=10, epochs=1800, work_s=900.0)
+    widths = []
+    for progress in (early, late):
+        found = left(spec, progress)
+        assert found is not None
+        assert found.low < found.expected < found.high
+        widths.append(found.high / found.low)
+    assert widths[0] > widths[1]
+    unsteady = left(spec, late, None, replace(late, ended=(), epochs=1700, work_s=800.0))
+    assert unsteady is not None
+    assert unsteady.expected == pytest.approx(200)
+    assert unsteady.high / unsteady.low > widths[1]
 
 
 @pytest.mark.parametrize("early", [{"work_s": 2.0}, {"epochs": 5}])
