@@ -21,8 +21,9 @@ __all__ = ["ReadableStorage", "arranged"]
 BOOKKEEPING = "hpsearch"
 """The entry for what only hpsearch needs."""
 
-_RESULTS = ("best_epoch", "reason", "stage", "sampler", "parameters", "off", "checkpoint", "log")
-"""What people want to know of a trial beside its metrics, in this order."""
+_FIRST = ("reason", "best_epoch")
+_THEN = ("stage", "sampler", "parameters", "off", "checkpoint", "log")
+"""What people want to know of a trial before its metrics, and after them, in this order."""
 
 
 def arranged(attrs: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,11 +31,20 @@ def arranged(attrs: Mapping[str, Any]) -> dict[str, Any]:
     that hpsearch has not written as they are."""
     if "ticket" not in attrs or "stage" not in attrs:
         return dict(attrs)
+    shown = {key: attrs[key] for key in _FIRST if key in attrs}
     metrics = attrs.get("metrics")
-    shown = dict(metrics) if isinstance(metrics, dict) else {}
-    shown |= {key: attrs[key] for key in _RESULTS if key in attrs and key not in shown}
-    rest = {k: v for k, v in attrs.items() if k != "metrics" and k not in _RESULTS}
+    for name, value in metrics.items() if isinstance(metrics, dict) else ():
+        shown.setdefault(name, _rounded(value))
+    for key in _THEN:
+        if key in attrs:
+            shown.setdefault(key, attrs[key])
+    rest = {k: v for k, v in attrs.items() if k not in ("metrics", *_FIRST, *_THEN)}
     return {**shown, BOOKKEEPING: rest}
+
+
+def _rounded(value: Any) -> Any:
+    """A metric with the digits that single precision has."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 class ReadableStorage(BatchedStorage):

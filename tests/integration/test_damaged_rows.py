@@ -249,7 +249,7 @@ def test_a_study_that_cannot_be_read_is_named_and_stops_no_other(
     listed = run(file, "status")
     assert listed.exception is None
     assert "other" in listed.output
-    assert "random" in run(file, "trials", "other").output
+    assert "RUNNING" in run(file, "trials", "other").output
 
 
 def test_a_worker_does_not_search_on_among_trials_that_it_cannot_read(file: Path) -> None:
