@@ -11,8 +11,9 @@ from tests.searched import searched
 
 def test_results_come_first_and_bookkeeping_is_one_entry() -> None:
     attrs = {
-        "attempts": 1, "best_epoch": 7, "metrics": {"accuracy": 0.9000000358, "loss": 0.3}, "reason": "x",
-        "sampler": "tpe", "stack": "a stack of 4", "stage": "polish", "ticket": 3, "worker": "w",
+        "attempts": 1, "best_epoch": 7, "metrics": {"accuracy": 0.9000000358, "loss": 0.3},
+        "reason": "x", "sampler": "tpe", "stack": "a stack of 4", "stage": "polish",
+        "ticket": 3, "worker": "w",
     }  # fmt: skip
     shown = arranged(attrs)
     assert list(shown) == ["reason", "best_epoch", "accuracy", "loss", "stage", "sampler",
