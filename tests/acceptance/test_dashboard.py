@@ -339,3 +339,35 @@ def test_ctrl_c_and_sigterm_end_it_in_order(served: Command) -> None:
         dashboard.process.send_signal({"terminate": 15, "interrupt": 2}[end])
         _, said = dashboard.process.communicate(timeout=30)
         assert (dashboard.process.returncode, said) == (0, ""), end
+
+
+# --- in a browser -------------------------------------------------------------------------------
+
+
+@pytest.mark.nightly
+def test_a_browser_shows_the_note_and_what_is_refused(served: Command) -> None:
+    """By Debian's chromium and `pip install playwright`."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no chromium here: apt-get install chromium")
+    address = f"http://127.0.0.1:{Dashboard(served).port}/dashboard"
+    with playwright.sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.goto(f"{address}/studies/1/note")
+        page.get_by_text("hpsearch trials s --top 10").wait_for()
+        note = page.inner_text("body")
+        page.goto(f"{address}/studies/1/trials?numbers=0")
+        page.get_by_text("best_epoch 1").wait_for()
+        trial = page.inner_text("body")
+        page.goto(address)
+        page.get_by_role("button", name="Create").click()
+        page.get_by_label("Study name").fill("new")
+        page.get_by_role("button", name="Create").last.click()
+        page.get_by_text("hpsearch run FILE or hpsearch submit FILE creates one").wait_for()
+        browser.close()
+    assert "2 of 2 trials" in note
+    assert "hpsearch keeps what is above this line up to date" in note
+    assert re.search(r"accuracy 0\.\d+\s", trial)
+    assert '"ticket": 0' in trial
