@@ -18,9 +18,11 @@ import pytest
 from typer.testing import CliRunner
 
 from hpsearch.cli import app
+from hpsearch.insight.report import Reader
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.storage import open_storage
 from hpsearch.store.values import Study
+from hpsearch.tracking import facts
 from hpsearch.tracking.courier import Courier
 from hpsearch.tracking.runs import Runs
 from hpsearch.tracking.target import Target
@@ -136,9 +138,9 @@ def of_page() -> Named:
     CliRunner().invoke(app, ["report", "s"], catch_exceptions=False)
     page = Path("s.html").read_text(encoding="utf-8")
     (content,) = re.findall(r'<script type="application/json" id="facts">(.*?)</script>', page)
-    facts = json.loads(content)
-    assert unescape(facts["answer"]["headline"]) in unescape(page)
-    best = facts["best"]
+    told = json.loads(content)
+    assert unescape(told["answer"]["headline"]) in unescape(page)
+    best = told["best"]
     return best and (best["trial"], best["value"], best["params"])
 
 
@@ -183,6 +185,19 @@ def of_mlflow(ledger: Ledger, study: Study, folder: Path) -> Named:
     return int(number), data.metrics[key], dict(data.params)
 
 
+def of_facts(ledger: Ledger, study: Study) -> Named:
+    """The same as MLflow is to have it: to bring it 10,000 runs takes a quarter of an hour."""
+    snapshot = Reader(ledger, study.name).snapshot()
+    number = facts.of_study(snapshot).tags.get("best_trial")
+    if number is None:
+        return None
+    trial = snapshot.trials[int(number)]
+    epochs = ledger.courses(study.study_id, {trial.number: 0})[trial.number]
+    found = facts.of_trial(snapshot, trial, epochs)
+    (value,) = [p.value for p in found.points if p.key == f"best_{snapshot.metric}"]
+    return trial.number, value, dict(found.params)
+
+
 def test_all_name_the_same_best_trial(
     study: tuple[Ledger, Study], sqlite_url: str, tmp_path: Path
 ) -> None:
@@ -200,6 +215,7 @@ def test_all_name_the_same_best_trial(
         expected[0], expected[1], {key: str(value) for key, value in expected[2].items()}
     )  # fmt: skip
     assert of_dashboard(ledger, kept) == texts
-    brought = of_mlflow(ledger, kept, tmp_path)
+    many = kept.tickets > 1_000
+    brought = of_facts(ledger, kept) if many else of_mlflow(ledger, kept, tmp_path)
     assert (brought and brought[:2]) == (texts and texts[:2])
     assert brought is None or texts is None or texts[2].items() <= brought[2].items()
