@@ -65,7 +65,7 @@ def report(
 @reads
 def compare(
     names: Annotated[
-        list[str], typer.Argument(metavar="STUDY...", help="Two or more studies.")
+        list[str], typer.Argument(metavar="STUDY", help="Two or more studies.")
     ],
     output: Annotated[
         Path | None,
