@@ -1,0 +1,95 @@
+"""The processes of one runner: one that has done with a candidate takes the next."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from hpsearch.children.process import Child, Nursery
+from hpsearch.children.wire import HangUpError
+
+__all__ = ["Processes", "is_told"]
+
+_LOOK_S = 0.25
+"""Between two looks at whether one of those that are to come back has."""
+_LEAVES_S = 6.0
+"""For a child whose trial is over to come back; it ends itself a little earlier."""
+
+
+class Processes:
+    """Gives candidates their processes, and takes them back."""
+
+    def __init__(self, nursery: Nursery, places: int) -> None:
+        """`places`: how many a device has room for."""
+        self._nursery, self._places = nursery, places
+        self._idle: list[Child] = []
+        self._leaving: list[tuple[Child, float]] = []
+        """Children whose candidate is gone, and until when they may take to come back."""
+
+    def take(self) -> Child:
+        """One that is idle, or a new one. Raises WorkerError where none can be made."""
+        self._welcome(0.0)
+        while self._idle:
+            child = self._idle.pop()
+            if child.ended() is None:
+                return child
+        while len(self._leaving) >= self._places:
+            self._welcome(_LOOK_S)
+            if self._idle:
+                return self._idle.pop()
+        return self._nursery.child()
+
+    def dismiss(self, child: Child) -> None:
+        """Its candidate is gone while it waits: it is to come back for another one."""
+        if is_told(child, on=False):
+            self._leaving.append((child, time.monotonic() + _LEAVES_S))
+        else:
+            child.kill()
+
+    def close(self) -> None:
+        """End them all."""
+        for child in (*self._idle, *(child for child, _ in self._leaving)):
+            child.kill()
+
+    def _welcome(self, timeout_s: float) -> None:
+        """Take back those whose candidate is gone and that are done with it."""
+        wires = {child.wire.fileno(): child for child, _ in self._leaving}
+        if not wires:
+            return
+        ready = select.select([*wires], [], [], timeout_s)[0]
+        now, staying = time.monotonic(), list[tuple[Child, float]]()
+        for child, until in self._leaving:
+            said = _last_words(child) if child.wire.fileno() in ready else None
+            if said is not None and said.get("stays"):
+                child.settle()
+                self._idle.append(child)
+            elif said is not None or now >= until or child.ended() is not None:
+                child.settle()
+                child.kill()
+            else:
+                staying.append((child, until))
+        self._leaving = staying
+
+
+def _last_words(child: Child) -> Mapping[str, Any] | None:
+    """What a child says whose trial is over, as it has come back or failed after all; None where
+    that is something else."""
+    try:
+        message = child.wire.receive(0.0)
+        if message is None or not {"returned", "failed"} & message.keys():
+            return None
+        child.wire.send({"on": False})
+    except HangUpError:
+        return {}
+    return message
+
+
+def is_told(child: Child, *, on: bool) -> bool:
+    """Tell a child whether its trial goes on; False where it is gone."""
+    try:
+        child.wire.send({"on": on})
+    except HangUpError:
+        return False
+    return True
