@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hpsearch.store.engine import Database
     from hpsearch.store.ledger import Ledger
 
-__all__ = ["Planned", "check_planned", "plan", "settled"]
+__all__ = ["Planned", "check_planned", "plan", "plan_own", "settled"]
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Planned:
 
 
 def check_planned(spec: StudySpec) -> None:
-    """Raise ConflictError for a study of which no dry run can be made."""
+    """Raise ConflictError for a study of which no dry run can be made in this process."""
     if spec.train is not None:
         raise ConflictError(
-            "hpsearch plan times networks that hpsearch trains; of own training code run a few "
-            "trials (--trials 3), and hpsearch status shows the pace"
+            "from Python hpsearch plans studies of networks that it trains itself; hpsearch plan "
+            "FILE plans one with own training code"
         )
 
 
@@ -67,6 +67,34 @@ def plan(
 
     pace = _pace(spec, base, seats, _free_disk(database, spec, checkpoints, base))
     return Planned(forecast(spec, pace, len(seats)), pace)
+
+
+def plan_own(
+    spec: StudySpec, base: Path, folder: Path, seats: Sequence[DevicePlace], ledger: Ledger,
+    checkpoints: str | None = None, say: Callable[[str], None] = lambda words: None,
+) -> Planned | None:  # fmt: skip
+    """The same of a study with own training code, by the trials that it has or a run of its first
+    epochs, in a copy of this process; None where these take too long.
+
+    Args:
+        spec: The study.
+        base: The study file's folder.
+        folder: That of its code.
+        seats: Where its workers would be.
+        ledger: Where it may have trials.
+        checkpoints: Where checkpoints would lie, if an option or the environment says so.
+        say: Is given a line before anything is run.
+
+    Raises CodeError where its code fails.
+    """
+    from hpsearch.forecast.own_runs import own_pace
+    from hpsearch.forecast.pace import forecast
+
+    pace = own_pace(
+        spec, folder, ledger, seats[0].device, devices_=len({seat.device for seat in seats}),
+        disk_bytes=_free_disk(ledger.database, spec, checkpoints, base), say=say,
+    )  # fmt: skip
+    return None if pace is None else Planned(forecast(spec, pace, len(seats)), pace)
 
 
 def _pace(

@@ -96,7 +96,8 @@ class Begun:
 def begin(
     ledger: Ledger, spec: StudySpec, base: Path, *, priority: int | None = None,
     max_parallel: int | None = None, device: str | None = None,
-    code: Path | Manifest | None = None, call: Call = "hpsearch {}".format,
+    code: Path | Manifest | None = None, accept_code: bool = False,
+    call: Call = "hpsearch {}".format,
 ) -> Begun:  # fmt: skip
     """Make a study, or open the one of its name and content again.
 
@@ -108,13 +109,16 @@ def begin(
         max_parallel: The most trials under way at once; 0: no limit; None: as it is, or none.
         device: What a batch size of `auto` has to fit; None: the first of this machine.
         code: The folder of its own code, or what is in it; None: the study file's.
+        accept_code: Whether a study that has begun goes over to that code where it is another.
         call: Writes a command as it can be pasted.
 
     Raises what `submit` does.
     """
     from hpsearch.preflight.data_check import warnings
 
-    study, new = submit(ledger, spec, base, priority, max_parallel, device, code)
+    study, new = submit(
+        ledger, spec, base, priority, max_parallel, device, code, accept_code=accept_code
+    )
     changed = reschedule(ledger, study, priority, max_parallel)
     notes = [f"warning: {warning}" for warning in (warnings(spec) if new else ())]
     if trouble := tracking_trouble(spec, base):

@@ -72,6 +72,8 @@ class Finishing:
     study: Study
     uses: int
     """How often the test part was used before."""
+    again: bool = False
+    """Whether there was a finish before, with a test part or without one."""
 
 
 def finish(
@@ -91,6 +93,7 @@ def finish(
     Raises ConflictError where it has no test part, or that has been used.
     """
     from hpsearch.preflight.data_check import check_measured
+    from hpsearch.runner import TEST
     from hpsearch.sources.opening import check_continues
     from hpsearch.spec import StudySpec
     from hpsearch.stages import outline
@@ -98,14 +101,13 @@ def finish(
     study = ledger.study(name)
     spec = StudySpec.from_document(study.document)
     check_continues(spec)
-    if spec.data is None:
-        raise ConflictError(f"study {name!r} trains by its own code, of which there is no finish")
-    if spec.data.measured_on_test:
+    data = spec.data  # None: its own code may have a test part, which is not known before
+    if data is not None and data.measured_on_test:
         raise ConflictError(
             f"study {name!r} is measured on the test part (data.validation is test), so no rows "
             "are left for a finish; run its file with a share for validation under another name"
         )
-    if spec.data.test == 0:
+    if data is not None and data.test == 0:
         raise ConflictError(
             f"study {name!r} has no test part (data.test is 0), so a finish has nothing to measure "
             "on; run its file with a test share above 0 under another name"
@@ -117,14 +119,16 @@ def finish(
     wanted = {**(study.final or {}), **{key: n for key, n in given.items() if n is not None}}
     spec = spec.with_final(wanted)
     assert spec.final is not None
-    uses = len(ledger.verdicts(study.study_id))
+    verdicts = ledger.verdicts(study.study_id)
+    uses = sum(verdict.get("part", TEST) is not None for verdict in verdicts)
     if uses and not again:
         raise ConflictError(
             f"the test part of study {name!r} has been used {_times(uses)}; --again uses it once "
             "more, and every report will say so"
         )
     kept = spec.final.model_dump(mode="json")
-    return Finishing(ledger.finish_again(name, outline.final_tickets(spec), kept, due), uses)
+    study = ledger.finish_again(name, outline.final_tickets(spec), kept, due)
+    return Finishing(study, uses, bool(verdicts))
 
 
 def _times(count: int) -> str:

@@ -34,6 +34,8 @@ def submit(
     max_parallel: int | None = None,
     device: str | None = None,
     code: Path | Manifest | None = None,
+    *,
+    accept_code: bool = False,
 ) -> tuple[Study, bool]:
     """The study of `spec`, made if there is none of its name, and whether it was made.
 
@@ -46,6 +48,7 @@ def submit(
         device: What a batch size of `auto` has to fit; None: the first of this machine.
         code: The folder of the study's own code, which is hashed and not run, or its hashes; None:
             the file's folder.
+        accept_code: Whether a study that has begun goes over to that code where it is another.
 
     Raises ConflictError where the name is taken by another content, CodeError where the study's own
     code is not there, or is not what it was when the study began, and DataError where a file of
@@ -86,7 +89,7 @@ def submit(
             "content:\n" + "".join(f"  {line}\n" for line in changes) + ", or ".join(advice)
         )
     if manifest is not None and study.code != manifest.digest:
-        study = _with_code(ledger, study, manifest)
+        study = _with_code(ledger, study, manifest, accept=accept_code)
     return study, new
 
 
@@ -105,15 +108,17 @@ def manifest_for(spec: StudySpec, folder: Path) -> Manifest | None:
     return manifest
 
 
-def _with_code(ledger: Ledger, study: Study, manifest: Manifest) -> Study:
-    """The study with this code, which it can have until its first trial; CodeError after that."""
-    current = ledger.replace_code(study, manifest)
+def _with_code(ledger: Ledger, study: Study, manifest: Manifest, *, accept: bool) -> Study:
+    """The study with this code, which it can have until its first trial; CodeError after that,
+    unless the change is to be accepted."""
+    current = ledger.replace_code(study, manifest, accept=accept)
     if current is not None and current.code == manifest.digest:
         return current
     changes = ledger.code(study).differences(manifest)
     raise CodeError(
         f"the code of study {study.name!r} is not what it was when the study began: {changes}; put "
-        f"it back, choose another name (--set name={study.name}-2), or remove the study (hpsearch "
+        "it back, continue with it all the same (--accept-code, and each trial has a note of its "
+        f"code), choose another name (--set name={study.name}-2), or remove the study (hpsearch "
         f"delete {study.name})"
     )
 

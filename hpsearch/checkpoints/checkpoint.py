@@ -3,7 +3,8 @@
 PLACE/17.2.pt              the last checkpoint of number 17, written under fence 2
 PLACE/17.2.k3x9.part       one being written, or left by a process that was killed
 PLACE/try-k3x9.pt          the place is tried, before the first trial
-PLACE/17.log, 17.tail.log  what own training code wrote in 17 (`children.log`)
+PLACE/17.log, 17.tail.log  what own training code wrote in 17 (`children.log`), in a folder
+PLACE/17.2.log             the same at a URL, under fence 2
 PLACE/trial-8-errors.png   a picture of trial 8, which `pictures.gallery` knows more of
 
 The fence grows with every holder of a number. One who comes back late writes under its old fence,
@@ -43,7 +44,8 @@ _Path = list[str | int]
 _Layout = dict[str, list[tuple[_Path, list[int], str]]]
 
 _NAME = re.compile(r"(\d+)\.(\d+)(?:\.\w+\.part|\.pt)", re.ASCII)
-_LOG = re.compile(r"\d+(?:\.tail(?:-1)?)?\.log", re.ASCII)
+_LOG = re.compile(r"\d+(?:\.tail(?:-1)?|\.\d+)?\.log", re.ASCII)
+_OWN_LOG = re.compile(r"(\d+)\.(\d+)\.log", re.ASCII)
 _TRIAL = re.compile(r"try-[0-9a-f]{32}(?:\.\w+\.part|\.pt)", re.ASCII)
 _PICTURE = re.compile(r"(?:study|trial-\d{1,10})-[a-z]{1,20}(?:\.\w+\.part|\.png)", re.ASCII)
 _MOST_PICTURE = 1 << 25
@@ -183,6 +185,24 @@ class Checkpoints:
                 if self._shelf.discard():
                     return True
         return False
+
+    def save_log(self, number: int, content: bytes, fence: int = 1) -> None:
+        """Put what own training code wrote in that number, under that fence, in the place of what
+        there is of it."""
+        name = f"{number}.{fence}.log"
+        with self._guarded(f"write the log {self._shelf.path(name)}"):
+            self._write(name, content)
+
+    def log(self, number: int) -> bytes:
+        """What `save_log` has of that number, under all fences; nothing where there is nothing."""
+        with self._guarded(f"read logs in {self.place}"):
+            matches = map(_OWN_LOG.fullmatch, self._shelf.names())
+            found = sorted((int(m[2]), m[0]) for m in matches if m and int(m[1]) == number)
+            return b"".join(self._content(name) for _, name in found)
+
+    def _content(self, name: str) -> bytes:
+        with self._shelf.open(name) as file:
+            return file.read()
 
     def pictures(self) -> set[str]:
         """The names of the pictures that are there, each of them whole."""

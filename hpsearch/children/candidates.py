@@ -38,6 +38,8 @@ class Job:
     """A command line in place of a function."""
     metrics: str = "json"
     """How a command reports: `json`, or a regular expression."""
+    evaluate: str | tuple[str, ...] | None = None
+    """What tests a candidate: a function, or a command line; None: nothing does."""
     fresh: bool = False
     """Whether each candidate has a new process."""
     memory_bytes: int | None = None
@@ -55,7 +57,7 @@ class At(Enum):
     """It has no process yet."""
     COMPUTING = auto()
     REPORTED = auto()
-    """Its process waits to be told whether it goes on."""
+    """Its process waits to be told whether it continues."""
     OVER = auto()
 
 
@@ -70,9 +72,11 @@ class Member:
     until: int | None = None
     """The epoch after which it is trained no further here."""
     saved: Saved | None = None
-    """Where it goes on from."""
+    """Where it continues from."""
     at: At = At.WAITING
     child: Child | None = None
+    stays: bool | None = None
+    """Whether its process, which has come back, can take another one; None: it has not yet."""
     curve: list[Epoch] = field(default_factory=list)
     best_epoch: int = 0
     kept: Epoch | None = None
@@ -105,7 +109,7 @@ class Member:
 
     def restore(self, saved: Saved) -> None:
         """Be where it was saved. Raises CheckpointError where that is of another candidate, or has
-        nothing to go on from."""
+        nothing to continue from."""
         key = self.candidate.key
         if saved.digest != self.candidate.digest:
             raise CheckpointError(
@@ -122,24 +126,30 @@ class Member:
             ) from error
         self.saved = self.checkpoint = saved
         if own is None and not self.ends:
-            raise CheckpointError("its code saves nothing that it could go on from (run.save)")
+            raise CheckpointError("its code saves nothing that it could continue from (run.save)")
 
-    def order(self, device: str, saved: Path | None) -> dict[str, Any]:
-        """What its process is to train, as `child.main` takes it.
+    def order(self, device: str, saved: Path | None, part: str | None = None) -> dict[str, Any]:
+        """What its process is to do, as `child.main` takes it.
 
         Args:
             device: Where, as the worker names it.
             saved: A file of what it had saved; None: it is at its start, or saves nothing.
+            part: The part of its data that it is tested on; None: it is trained.
         """
         job, candidate = self.job, self.candidate
+        function, command = job.function, job.command
+        if part is not None:
+            own = job.evaluate
+            function, command = (own, None) if isinstance(own, str) else (job.function, own)
+        epochs = candidate.settings["epochs"] if part is None else self.epoch
         params = {name: _given(value) for name, value in candidate.settings.items()}
         kept = self.curve[self.best_epoch - 1].value if self.best_epoch else None
         return {
-            "function": job.function, "command": job.command, "metrics": job.metrics,
+            "function": function, "command": command, "metrics": job.metrics, "part": part,
             "code": str(job.code.folder),
             "manifest": dict(job.code.manifest.files), "params": params, "seed": candidate.seed,
             "device": device.partition(":")[0], "folder": str(self.folder),
-            "epochs": candidate.settings["epochs"], "epoch": self.epoch, "metric": job.metric,
+            "epochs": epochs, "epoch": self.epoch, "metric": job.metric,
             "direction": job.direction, "keep_best": self.keeping.best, "best_value": kept,
             "saved": None if saved is None else str(saved), "threads": job.threads,
             "fresh": job.fresh,
@@ -171,8 +181,12 @@ class Member:
             paused=self.pauses and not self.ends,
         )  # fmt: skip
 
-    def returned(self) -> Report:
-        """It came back before its last epoch: complete by what it has reported."""
+    def returned(self, *, stays: bool) -> Report:
+        """It came back before its last epoch: complete by what it has reported.
+
+        `stays`: whether its process can take another candidate.
+        """
+        self.stays = stays
         if not self.curve:
             return self.failed(f"{self.job.function} returned without a report")
         self.at = At.OVER
@@ -183,7 +197,7 @@ class Member:
         )  # fmt: skip
 
     def failed(self, message: str, failure: Failure = Failure.ERROR) -> Report:
-        """It cannot go on, and its process is ended."""
+        """It cannot continue, and its process is ended."""
         self.at, child = At.OVER, self.child
         self.checkpoint, self.child = None, None
         log = ""

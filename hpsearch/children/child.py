@@ -2,15 +2,19 @@
 
     worker -> child   {"train": {...}}   {"save": PATH}   {"on": true | false}
     child -> worker   {"epoch": 3, "numbers": {...}}   {"saved": PATH | null}   {"unsaved": WHY}
-                      {"returned": 3, "stays": true}   {"failed": MESSAGE}
+                      {"returned": 3, "stays": true, "numbers": {...} | null}
+                      {"failed": MESSAGE}
 
-After a report the child waits: the worker may want a checkpoint of just that epoch, and decides
-whether the trial continues. What own code writes goes to the log, the process's standard output.
+An order that names a part of the data is to test what was trained: what the function returns is in
+`numbers` then. After a report the child waits: the worker may want a checkpoint of just that epoch,
+and decides whether the trial continues. What own code writes goes to the log, the standard output
+of the process.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import signal
@@ -25,7 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from hpsearch.children.run import Run, Start, held
+from hpsearch.children.run import Run, Start, held, measured_by
 from hpsearch.children.wire import HangUpError, Wire
 from hpsearch.code import Code, Manifest, explained, function, use
 from hpsearch.errors import line
@@ -110,8 +114,9 @@ class Trial:
     def train(self) -> bool:
         """Call the function; whether another trial can follow in this process."""
         try:
-            train, run = self._prepared()
-            train(run)
+            own, run = self._prepared()
+            returned = own(run)
+            numbers = None if self._order["part"] is None else self._measured(returned)
         except HangUpError:
             raise
         except BaseException as error:  # sys.exit() too: it costs this trial and nothing else
@@ -124,7 +129,7 @@ class Trial:
             return False
         self._say_the_end()
         stays = self._guest is not None or (not self._order["fresh"] and _is_clean(self._home))
-        self._wire.send({"returned": run._epoch, "stays": stays})
+        self._wire.send({"returned": run._epoch, "stays": stays, "numbers": numbers})
         self._has_to_leave(False)
         self._obey()
         self._has_to_leave(False)
@@ -159,13 +164,28 @@ class Trial:
             sys.stderr.flush()
             os.write(1, self._order["mark"].encode())
 
+    def _measured(self, returned: object) -> dict[str, float]:
+        """What a test has returned, the metric alone or numbers by name, as numbers by name.
+
+        Raises what says to the user which of that is wrong.
+        """
+        metric = self._metric
+        numbers = returned if isinstance(returned, Mapping) else {metric: returned}
+        found = measured_by("evaluate", numbers)
+        if metric not in found:
+            names = ", ".join(found) or "nothing"
+            raise LookupError(f"evaluate gives {names}, and not {metric!r}, which is asked for")
+        if not math.isfinite(found[metric]):
+            raise ValueError(f"evaluate gives {metric} as {found[metric]}, which is no measurement")
+        return {name: number for name, number in found.items() if math.isfinite(number)}
+
     def _prepared(self) -> tuple[Callable[[Run], object], Run]:
         order = self._order
         code = Code(Path(order["code"]), Manifest(order["manifest"]))
         if self._guest is not None:
-            train = self._guest
+            own = self._guest
         else:
-            train = self._command(code) if order["command"] else self._function(code)
+            own = self._command(code) if order["command"] else self._function(code)
         self._seed(order["seed"])
         start = Start()
         if order["saved"] is not None:
@@ -174,20 +194,22 @@ class Trial:
             order["params"], seed=order["seed"], device=order["device"],
             folder=Path(order["folder"]), epochs=order["epochs"], answer=self._answer, start=start,
         )  # fmt: skip
-        return train, self._run
+        return own, self._run
 
     def _function(self, code: Code) -> Callable[[Run], object]:
         use(code)
-        return function(self._order["function"])
+        own, part = function(self._order["function"]), self._order["part"]
+        return own if part is None else lambda run: own(run, part)
 
     def _command(self, code: Code) -> Callable[[Run], object]:
-        from hpsearch.children.command import run_command
+        from hpsearch.children.command import evaluate_command, run_command
 
         order = self._order
         code.check()
+        run = run_command if order["part"] is None else evaluate_command
         return partial(
-            run_command, command=order["command"], metrics=order["metrics"],
-            metric=self._metric, folder=code.folder,
+            run, command=order["command"], metrics=order["metrics"], metric=self._metric,
+            folder=code.folder,
         )  # fmt: skip
 
     def _seed(self, seed: int) -> None:
@@ -207,7 +229,8 @@ class Trial:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if self._order["keep_best"]:
             self._best = content["best"] or content["last"]
-        return Start(self._order["epoch"], content["last"])
+        tested = self._order["part"] is not None
+        return Start(self._order["epoch"], content["last"], whole=tested)
 
     def _answer(self, epoch: int, numbers: Mapping[str, float]) -> bool:
         value = numbers.get(self._metric)

@@ -16,7 +16,8 @@ import select
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from hpsearch.children.run import Run, is_at_its_end, reported
 from hpsearch.spec.own_training import PLACEHOLDER
 from hpsearch.spec.train import JSON
 
-__all__ = ["run_command"]
+__all__ = ["evaluate_command", "run_command"]
 
 _LEAVES_S = 4.0
 """For a command to leave once its trial is over; then it is killed."""
@@ -60,6 +61,36 @@ def run_command(run: Run, command: Sequence[str], metrics: str, metric: str, fol
     Raises RuntimeError where it ends with another exit code than 0 by itself, or cannot be
     started.
     """
+    _run(run, command, folder, _Reader(metrics, metric), partial(_report, run))
+
+
+def evaluate_command(
+    run: Run, command: Sequence[str], metrics: str, metric: str, folder: Path
+) -> dict[str, Any]:
+    """Run a command that tests what another one has trained: the last report that it makes, of
+    which the arguments are those of `run_command`.
+
+    Raises RuntimeError where it makes none, and as `run_command` does.
+    """
+    found: dict[str, Any] = {}
+
+    def hear(numbers: Mapping[str, Any]) -> bool:
+        found.clear()
+        found.update(numbers)
+        return True
+
+    _run(run, command, folder, _Reader(metrics, metric), hear)
+    found.pop("epoch", None)
+    if not found:
+        raise RuntimeError("the command that evaluates made no report")
+    return found
+
+
+_Take = Callable[[Mapping[str, Any]], bool]
+"""Takes a report; whether it continues after it."""
+
+
+def _run(run: Run, command: Sequence[str], folder: Path, reader: _Reader, take: _Take) -> None:
     kept = _Folder(run.folder / "checkpoint")
     run.save(checkpoint=kept)
     reports = run.folder / "report"
@@ -67,7 +98,7 @@ def run_command(run: Run, command: Sequence[str], metrics: str, metric: str, fol
     # Open for both, so that it never ends and nobody who writes has to wait for us.
     channel = os.open(reports, os.O_RDWR | os.O_NONBLOCK)
     known = {**run.params, "seed": run.seed, "device": run.device}
-    words = _filled(command, known)
+    words = _filled(command, {"checkpoint": str(kept.path), **known})
     try:
         process = subprocess.Popen(
             words, cwd=folder, env=_environment(run, known, kept.path, reports),
@@ -76,7 +107,7 @@ def run_command(run: Run, command: Sequence[str], metrics: str, metric: str, fol
     except OSError as error:
         raise RuntimeError(f"cannot start {words[0]}: {error.strerror}") from None
     try:
-        goes_on = _follow(run, process, channel, _Reader(metrics, metric))
+        goes_on = _follow(process, channel, reader, take)
         if not goes_on:
             _leave(process, at_its_end=is_at_its_end(run))
         elif code := process.wait():
@@ -97,7 +128,7 @@ def _environment(
     }  # fmt: skip
 
 
-def _follow(run: Run, process: subprocess.Popen[bytes], channel: int, reader: _Reader) -> bool:
+def _follow(process: subprocess.Popen[bytes], channel: int, reader: _Reader, take: _Take) -> bool:
     """Hand its reports on until it has ended or its trial is over; whether that continues."""
     assert process.stdout is not None
     output, told = _Lines(process.stdout.fileno()), _Lines(channel)
@@ -112,8 +143,8 @@ def _follow(run: Run, process: subprocess.Popen[bytes], channel: int, reader: _R
             for line in written or ():
                 print(line)
             if written is None and channel not in select.select([channel], [], [], 0)[0]:
-                return all(_report(run, numbers) for numbers in lines if numbers)
-        if not all(_report(run, numbers) for numbers in lines if numbers):
+                return all(take(numbers) for numbers in lines if numbers)
+        if not all(take(numbers) for numbers in lines if numbers):
             return False
 
 

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import IO
 
-__all__ = ["HEAD_BYTES", "TAIL_BYTES", "Log", "Pump", "files_of", "text_of"]
+__all__ = ["HEAD_BYTES", "TAIL_BYTES", "Log", "Pump", "content_of", "files_of", "remove", "text_of"]
 
 HEAD_BYTES = 1 << 20
 """So much of the beginning of what a trial writes is kept ..."""
@@ -30,13 +30,23 @@ def files_of(folder: Path, number: int) -> tuple[Path, Path, Path]:
 
 def text_of(folder: Path, number: int) -> str | None:
     """What a trial wrote, with a line in the place of what is not kept; None: it wrote nothing."""
-    first, before, last = files_of(folder, number)
-    if not first.is_file():
+    if not files_of(folder, number)[0].is_file():
         return None
-    head = first.read_bytes()
-    tail = b"".join(path.read_bytes() for path in (before, last) if path.is_file())
+    return content_of(folder, number).decode(errors="replace")
+
+
+def content_of(folder: Path, number: int) -> bytes:
+    """The same as it was written; nothing where it wrote nothing."""
+    first, before, last = files_of(folder, number)
+    head, *tail = (path.read_bytes() if path.is_file() else b"" for path in (first, before, last))
     gap = b"\n... what came between is not kept ...\n" if before.is_file() else b""
-    return (head + gap + tail).decode(errors="replace")
+    return head + gap + b"".join(tail)
+
+
+def remove(folder: Path, number: int) -> None:
+    """Remove what a trial wrote."""
+    for path in files_of(folder, number):
+        path.unlink(missing_ok=True)
 
 
 class Log:

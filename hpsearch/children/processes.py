@@ -41,12 +41,18 @@ class Processes:
                 return self._idle.pop()
         return self._nursery.child()
 
-    def dismiss(self, child: Child) -> None:
-        """Its candidate is gone while it waits: it is to come back for another one."""
-        if is_told(child, on=False):
-            self._leaving.append((child, time.monotonic() + _LEAVES_S))
-        else:
+    def dismiss(self, child: Child, *, stays: bool | None) -> None:
+        """Its candidate is gone while it waits: it is to come back for another one.
+
+        `stays`: what it has said of that, where its code has come back already; None: it has not.
+        """
+        if not is_told(child, on=False) or stays is False:
             child.kill()
+        elif stays:
+            child.settle()
+            self._idle.append(child)
+        else:
+            self._leaving.append((child, time.monotonic() + _LEAVES_S))
 
     def close(self) -> None:
         """End them all."""
@@ -87,7 +93,7 @@ def _last_words(child: Child) -> Mapping[str, Any] | None:
 
 
 def is_told(child: Child, *, on: bool) -> bool:
-    """Tell a child whether its trial goes on; False where it is gone."""
+    """Tell a child whether its trial continues; False where it is gone."""
     try:
         child.wire.send({"on": on})
     except HangUpError:

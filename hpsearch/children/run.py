@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["Answer", "Run", "Start", "held", "is_at_its_end", "reported"]
+__all__ = ["Answer", "Run", "Start", "held", "is_at_its_end", "measured_by", "reported"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Start:
     """Epochs that have been reported."""
     saved: Mapping[str, Any] = field(default_factory=dict)
     """What `run.save` had after them, by name."""
+    whole: bool = False
+    """Whether all that `run.save` names has to be there: what is tested is what was trained."""
 
 
 Answer = Callable[[int, Mapping[str, float]], bool]
@@ -112,7 +114,7 @@ class Run:
                       flush=True)  # fmt: skip
             self._beyond = True
             return False
-        measured = {name: _number(name, value) for name, value in numbers.items()}
+        measured = measured_by("run.report", numbers)
         self._epoch += 1
         self._over = not self._answer(self._epoch, measured) or self._epoch >= self._most
         return not self._over
@@ -132,6 +134,9 @@ class Run:
         for name, value in objects.items():
             if name not in self._objects and name in self._start.saved:
                 found[name] = restored(value, self._start.saved[name])
+            elif self._start.whole and name not in self._objects:
+                there = ", ".join(self._start.saved) or "nothing"
+                raise LookupError(f"run.save: training saved no {name!r}; it saved {there}")
         self._objects.update(found)
         return found
 
@@ -157,14 +162,20 @@ def held(run: Run) -> dict[str, Any] | None:
     return {name: state_of(name, value) for name, value in run._objects.items()}
 
 
-def _number(name: str, value: Any) -> float:
+def measured_by(whose: str, numbers: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers by name, of Python's, NumPy's or PyTorch's; TypeError, by the name of who gave them,
+    for what is none."""
+    return {str(name): _number(whose, name, value) for name, value in numbers.items()}
+
+
+def _number(whose: str, name: str, value: Any) -> float:
     if isinstance(value, (str, bytes)):
-        raise TypeError(f"run.report: {name} is a text, {value!r}; expected a number")
+        raise TypeError(f"{whose}: {name} is a text, {value!r}; expected a number")
     if callable(getattr(value, "detach", None)):  # a tensor: without a warning of its gradient
         value = value.detach()
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise TypeError(
-            f"run.report: {name} is a {type(value).__name__}, and no single number ({error})"
+            f"{whose}: {name} is a {type(value).__name__}, and no single number ({error})"
         ) from None

@@ -6,14 +6,16 @@ import select
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hpsearch.children.candidates import At, Job, Member
+from hpsearch.children.log import content_of, remove
 from hpsearch.children.process import Nursery
 from hpsearch.children.processes import Processes, is_told
 from hpsearch.children.wire import HangUpError
+from hpsearch.errors import CodeError
 from hpsearch.runner import Fit, Report, Saved
 from hpsearch.runner.candidate import Candidate
 from hpsearch.runner.epoch import Keeping
@@ -33,7 +35,7 @@ class Children:
         device: Where: `cpu`, `cuda:0`.
         places: Candidates at once.
         keeping: Which epoch of a candidate counts.
-        logs: The folder of what candidates write; None: only their last lines are known.
+        logs: The folder of what candidates write; None: the caller keeps it (`log`).
         interrupted: Once it says True, no report is waited for.
         over: Once it says True no candidate begins another epoch.
     """
@@ -45,11 +47,12 @@ class Children:
         over: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         self._job, self._device, self._places = job, device, places
-        self._keeping, self._logs = keeping or Keeping(), logs
+        self._keeping, self._keeps_logs = keeping or Keeping(), logs is not None
         self._interrupted, self._over = interrupted, over
         self._processes = Processes(nursery, places)
         self._members: dict[int, Member] = {}
         self._scratch = Path(tempfile.mkdtemp(prefix="hpsearch-"))
+        self._logs = logs or self._scratch / "logs"
 
     # --- the face of a runner -----------------------------------------------------------------
 
@@ -80,7 +83,7 @@ class Children:
     ) -> None:
         """Take a candidate in, from its start or from where it was saved.
 
-        Raises CheckpointError where `saved` is not of this candidate, or has nothing to go on from.
+        Raises CheckpointError where `saved` is not of this candidate, or nothing to continue from.
         """
         if candidate.key in self._members:
             raise ValueError(f"candidate {candidate.key} is there already")
@@ -92,8 +95,8 @@ class Children:
     def reports(self, timeout_s: float) -> Iterator[Report]:
         """What is ready: reports of epochs and of failures.
 
-        A child that has reported waits until the next call: whoever takes the report may ask for a
-        checkpoint of just that epoch, or remove it.
+        A child that has reported waits until the next call: the caller may ask for a checkpoint of
+        just that epoch, or remove it.
         """
         for member in list(self._members.values()):
             if member.at is At.WAITING and (report := self._begin_where_room(member)):
@@ -123,11 +126,13 @@ class Children:
         child, member.child = member.child, None
         if child is not None:
             if member.at in (At.REPORTED, At.OVER):
-                self._processes.dismiss(child)
+                self._processes.dismiss(child, stays=member.stays)
             else:
                 child.kill()
         if member.folder is not None:
             shutil.rmtree(member.folder, ignore_errors=True)
+        if not self._keeps_logs:
+            remove(self._logs, key)
 
     def saved(self, key: int) -> Saved | None:
         """A checkpoint of that candidate after the epoch that it has just reported; None where it
@@ -145,6 +150,44 @@ class Children:
         own = None if found is None else _loaded(path)
         member.checkpoint = Saved(member.state(own))
         return member.checkpoint
+
+    def memory_bytes(self, key: int) -> int:
+        """What the processes of a candidate have in memory now."""
+        child = self._members[key].child
+        return 0 if child is None else child.memory_bytes()
+
+    @property
+    def tests(self) -> bool:
+        """Whether there is anything that `test` could run."""
+        return self._job.evaluate is not None
+
+    def test(self, candidate: Candidate, saved: Saved, part: str) -> Mapping[str, float] | None:
+        """What its own code measures on a part of its data, the metric among it, with what the
+        candidate had saved after the epoch that counts. None where the worker is to leave.
+
+        Raises CodeError where that goes wrong, CheckpointError where `saved` is of another one.
+        """
+        self.add(candidate, saved)
+        member = self._members[candidate.key]
+        try:
+            failed = self._begin(member, part)
+            while failed is None and not self._interrupted():
+                for ready in self._ready(_LOOK_S):
+                    answer = self._answer(ready)
+                    if isinstance(answer, Report):
+                        failed = answer
+                    elif answer is not None:
+                        member.at, member.stays = At.OVER, bool(answer["stays"])
+                        return dict(answer["numbers"])
+        finally:
+            self.remove(candidate.key)
+        if failed is None:
+            return None
+        raise CodeError(failed.message)
+
+    def log(self, key: int) -> bytes:
+        """What a candidate has written here so far; nothing where that is kept already."""
+        return b"" if self._keeps_logs else content_of(self._logs, key)
 
     def close(self) -> None:
         """End all processes of its candidates."""
@@ -164,16 +207,16 @@ class Children:
         taken = sum(other.child is not None for other in self._members.values())
         return self._begin(member) if taken < self._places else None
 
-    def _begin(self, member: Member) -> Report | None:
+    def _begin(self, member: Member, part: str | None = None) -> Report | None:
         member.folder = Path(tempfile.mkdtemp(dir=self._scratch))
-        own, path = member.saved.state["own"] if member.saved is not None else None, None
-        if own is not None:
+        path = None
+        if (saved := member.saved) is not None and saved.own is not None:
             path = member.folder.with_suffix(".pt")
-            _store(own, path)
+            _store(saved.state["own"] if part is None else {"last": saved.own, "best": None}, path)
         member.saved = None
         try:
             member.child = self._processes.take()
-            order = member.order(self._device, path)
+            order = member.order(self._device, path, part)
             member.child.begin(order, self._logs, member.candidate.key)
         except (HangUpError, OSError) as error:
             return member.failed(f"its process could not be started: {error}")
@@ -198,6 +241,15 @@ class Children:
         return found + [m for m in rest if m.excess or (m.child and m.child.ended() is not None)]
 
     def _heard(self, member: Member) -> Report | None:
+        answer = self._answer(member)
+        if answer is None or isinstance(answer, Report):
+            return answer
+        if "returned" in answer:
+            return member.returned(stays=bool(answer["stays"]))
+        return member.note(answer["numbers"])
+
+    def _answer(self, member: Member) -> Mapping[str, Any] | Report | None:
+        """What its process says, or the report of its failure; None: nothing yet."""
         child = member.child
         assert child is not None
         if member.excess is not None:
@@ -212,9 +264,7 @@ class Children:
             return None
         if "failed" in message:
             return member.failed(str(message["failed"]))
-        if "returned" in message:
-            return member.returned()
-        return member.note(message["numbers"])
+        return message
 
 
 def _loaded(path: Path) -> Any:

@@ -140,7 +140,7 @@ def final(
     done = steering.finish(open_ledger(storage), name, top=top, seeds=seeds, again=again)
     study = done.study
     _say(study, json_, f"up to {counted(study.tickets - study.ended, 'trial')} to do for "
-         f"{'another' if done.uses else 'a'} finish; nothing is trained until a worker runs; "
+         f"{'another' if done.again else 'a'} finish; nothing is trained until a worker runs; "
          f"{_go_on(study)}")  # fmt: skip
 
 

@@ -122,6 +122,7 @@ def status(
             show.failures(snapshots[0])
             show.decided(snapshots[0])
             show.stages(snapshots[0])
+            show.codes(snapshots[0])
             show.beside(snapshots[0])
             show.curves(snapshots[0])
             results.verdict(snapshots[0])

@@ -14,6 +14,7 @@ import typer
 from hpsearch.cli import tracking
 from hpsearch.cli.groups import Crew, Overrides, Service, flat
 from hpsearch.cli.options import (
+    AcceptCode,
     Code,
     Events,
     FileArgument,
@@ -70,6 +71,7 @@ def run(
     overrides: Overrides,
     priority: Priority = None,
     max_parallel: MaxParallel = None,
+    accept_code: AcceptCode = False,
     service: Service,
     json_: Events = False,
 ) -> None:
@@ -93,7 +95,8 @@ def run(
             ledger = service.ledger()
             begun = running.begin(
                 ledger, spec, file.parent, priority=priority, max_parallel=max_parallel,
-                device=crew.device[0] if crew.device else None, code=code, call=show.call,
+                device=crew.device[0] if crew.device else None, code=code,
+                accept_code=accept_code, call=show.call,
             )  # fmt: skip
             reader = Reader(ledger, begun.study.name, service.checkpoints)
         _note_schedule(begun.rescheduled)
@@ -212,6 +215,7 @@ def submit(
     max_parallel: MaxParallel = None,
     storage: Storage = None,
     code: Code = None,
+    accept_code: AcceptCode = False,
     json_: Json = False,
 ) -> None:
     """Create the study and leave it to workers elsewhere."""
@@ -223,7 +227,9 @@ def submit(
     spec = overrides.load(file, code)
     check_table(spec, file.parent)
     ledger = open_ledger(storage, make=True)
-    study, new = submit_study(ledger, spec, file.parent, priority, max_parallel, code=code)
+    study, new = submit_study(
+        ledger, spec, file.parent, priority, max_parallel, code=code, accept_code=accept_code
+    )
     _note_schedule(reschedule(ledger, study, priority, max_parallel))
     if new:
         show.warnings(spec)
@@ -233,7 +239,7 @@ def submit(
     else:
         echo(f"study {study.name}: {'created' if new else 'exists'}, {study.tickets} trials")
         same = ", with HPSEARCH_STORAGE set as here" if "HPSEARCH_STORAGE" in os.environ else ""
-        own = " --code DIR" if spec.code else ""
+        own = " --code DIR" if spec.needs_code else ""
         echo(f"start workers: {show.call(f'fleet{own}')}{same}")
 
 

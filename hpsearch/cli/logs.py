@@ -14,12 +14,16 @@ from hpsearch.errors import ConflictError, NotFoundError
 from hpsearch.terminal import echo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hpsearch.insight.report import Reader, Snapshot, Trial
 
 __all__ = ["logs"]
 
 _LOOK_S = 0.5
-"""Between two looks at a log that is followed."""
+"""Between two looks at a log that is followed ..."""
+_LOOK_AFAR_S = 5.0
+"""... at a URL, where workers put it every ten seconds and at the end of a trial."""
 
 
 @reads
@@ -41,33 +45,33 @@ def logs(
 ) -> None:
     """Print the output of your own training code in a trial: its first MB and its last nine.
 
-    Logs are kept beside the checkpoints, in the same folder.
+    Logs are kept beside the checkpoints, in the same folder or at the same URL.
     """
-    from hpsearch.children.log import text_of
     from hpsearch.cli import show
     from hpsearch.insight.report import Reader
 
     ledger = open_ledger(storage)
     reader = Reader(ledger, name)
     snapshot = reader.snapshot()
-    folder = _folder(reader, snapshot, checkpoints)
+    place = _place(reader, snapshot, checkpoints)
+    text_in, look_s = _kept(place)
     chosen = _chosen(snapshot, trial)
     show.note(f"trial {chosen.number}, {chosen.state}: {chosen.reason or 'as it was written'}")
     shown = 0
     while True:
         over = not follow or chosen.state != "RUNNING"
-        text = text_of(folder, chosen.ticket) or ""
+        text = text_in(chosen.ticket)
         echo(passwords.hide(text[shown:]), end="")
         shown = max(len(text), shown)
         if over:
             break
-        time.sleep(_LOOK_S)
+        time.sleep(look_s)
         chosen = _chosen(reader.snapshot(), chosen.number)
     if not shown:
-        show.note(f"it has written nothing to {folder}")
+        show.note(f"it has written nothing to {passwords.hide(place)}")
 
 
-def _folder(reader: Reader, snapshot: Snapshot, checkpoints: str | None) -> Path:
+def _place(reader: Reader, snapshot: Snapshot, checkpoints: str | None) -> str:
     from hpsearch.checkpoints.places import checkpoint_place
 
     study = snapshot.study
@@ -76,14 +80,18 @@ def _folder(reader: Reader, snapshot: Snapshot, checkpoints: str | None) -> Path
             f"study {study.name!r} trains networks of hpsearch, which write no log; what became of "
             f"each trial: hpsearch trials {study.name}"
         )
-    place = checkpoint_place(reader.database, study, checkpoints)
-    folder = urls.folder(place)
-    if folder is None:
-        raise ConflictError(
-            f"checkpoints of study {study.name!r} lie at {passwords.hide(place)}, where no logs "
-            "are kept; the last lines of a trial that failed are in its attribute `log`"
-        )
-    return Path(folder)
+    return checkpoint_place(reader.database, study, checkpoints)
+
+
+def _kept(place: str) -> tuple[Callable[[int], str], float]:
+    """What gives the log of a ticket, and how often it is worth looking at."""
+    from hpsearch.checkpoints.checkpoint import Checkpoints
+    from hpsearch.children.log import text_of
+
+    if (folder := urls.folder(place)) is not None:
+        return lambda number: text_of(Path(folder), number) or "", _LOOK_S
+    kept = Checkpoints(place)
+    return lambda number: kept.log(number).decode(errors="replace"), _LOOK_AFAR_S
 
 
 def _chosen(snapshot: Snapshot, number: int | None) -> Trial:

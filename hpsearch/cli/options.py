@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger
 
 __all__ = [
-    "Checkpoints", "Code", "Events", "FileArgument", "Force", "Json", "Lease", "MaxParallel",
+    "AcceptCode", "Checkpoints", "Code", "Events", "FileArgument", "Force", "Json", "Lease",
+    "MaxParallel",
     "Name", "Priority", "Storage", "at_most", "limit_threads", "loading", "named_checkpoints",
     "open_ledger", "print_json", "reads", "runs_code",
 ]  # fmt: skip
@@ -98,6 +99,14 @@ Code = Annotated[
         metavar="DIR",
         help="Folder of a study's own code: networks, losses, data, training.",
         show_default="with FILE its folder, else none",
+    ),
+]
+AcceptCode = Annotated[
+    bool,
+    typer.Option(
+        "--accept-code",
+        help="Continue a study whose own code has changed since it began; each trial has a note of "
+        "the code that trained it.",
     ),
 ]
 Priority = Annotated[

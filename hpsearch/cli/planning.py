@@ -24,9 +24,12 @@ from hpsearch.cli.options import (
 from hpsearch.insight.words import about, counted, rough
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from hpsearch.forecast.pace import Forecast, Pace
+    from rich.table import Table
+
+    from hpsearch.forecast.pace import Forecast, Pace, Rung, Span
+    from hpsearch.spec import StudySpec
 
 __all__ = ["plan"]
 
@@ -47,11 +50,20 @@ def plan(
 
     spec = overrides.load(file, code)
     look(spec, file.parent)
-    planning.check_planned(spec)
-    runs_code(spec, file.parent, code)
+    folder = runs_code(spec, file.parent, code)
     crew.check()
     seats = crew.seats()
     limit_threads(seats[0].threads)
+    if spec.train is not None:
+        assert folder is not None
+        from hpsearch.cli.show import note
+
+        if not json_:
+            describe(spec)
+        ledger = open_ledger(storage, make=True)
+        planned_own = planning.plan_own(spec, file.parent, folder, seats, ledger, checkpoints, note)
+        _print_own(spec, planned_own, len(seats), json_=json_)
+        return
     import hpsearch.forecast.dry_runs  # noqa: F401  loads PyTorch: before `sized` would
     from hpsearch.cli import show
 
@@ -66,6 +78,31 @@ def plan(
         print_json({**described(spec), "shapes": _shapes(pace), "forecast": asdict(found)})
     else:
         _print(pace, found)
+
+
+def _print_own(
+    spec: StudySpec, planned: planning.Planned | None, workers: int, *, json_: bool
+) -> None:
+    """The plan of own training code; where its first epochs take too long, what needs no times."""
+    from hpsearch.cli import show
+    from hpsearch.forecast.own_runs import LIMIT_S
+    from hpsearch.forecast.pace import epochs, rungs
+
+    if planned is not None:
+        if json_:
+            forecast = asdict(planned.forecast)
+            print_json({**described(spec), "shapes": _shapes(planned.pace), "forecast": forecast})
+        else:
+            _print(planned.pace, planned.forecast)
+        return
+    if json_:
+        known = {"epochs": asdict(epochs(spec)), "rungs": [asdict(r) for r in rungs(spec)]}
+        print_json({**described(spec), "shapes": [], "forecast": {"workers": workers, **known}})
+        return
+    why = f"not known: the first takes longer than {LIMIT_S:g} s; once 3 trials of it have " \
+          "ended, plan again"  # fmt: skip
+    show.out.print("forecast, as far as it needs no times:")
+    show.out.print(_table([*_reaching(epochs(spec), rungs(spec)), ("one epoch", why)]))
 
 
 # --- in words ---------------------------------------------------------------------------------
@@ -85,28 +122,49 @@ def _shapes(pace: Pace) -> list[dict[str, Any]]:
 
 def _print(pace: Pace, found: Forecast) -> None:
     """The forecast, and where it came from."""
-    from rich.table import Table
-
     from hpsearch.cli.show import note, out
 
-    table = Table.grid(padding=(0, 2))
-    for name, said in _lines(pace, found):
-        table.add_row(f"  {name}", said)
     out.print(f"forecast with {counted(found.workers, 'worker')} on {found.device}:")
-    out.print(table)
+    out.print(_table(_lines(pace, found)))
     for warning in found.warnings:
         note(f"warning: {warning}")
 
 
-def _lines(pace: Pace, found: Forecast) -> Iterator[tuple[str, str]]:
-    reached = ", ".join(f"{rung.trials:,.0f} epoch {rung.epoch}" for rung in found.rungs)
+def _table(lines: Iterable[tuple[str, str]]) -> Table:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    for name, said in lines:
+        table.add_row(f"  {name}", said)
+    return table
+
+
+def _reaching(epochs: Span, rungs: Sequence[Rung]) -> Iterator[tuple[str, str]]:
+    """What can be told without timing anything."""
+    reached = ", ".join(f"{rung.trials:,.0f} epoch {rung.epoch}" for rung in rungs)
     yield "trials reach", f"about {reached}"
-    yield "epochs", about(found.epochs, rough)
+    yield "epochs", about(epochs, rough)
+
+
+def _lines(pace: Pace, found: Forecast) -> Iterator[tuple[str, str]]:
+    yield from _reaching(found.epochs, found.rungs)
     yield "one epoch", f"{about(found.epoch_s)} for one trial alone"
-    yield "timed", f"{len(set(pace.draws)):,} of {counted(pace.possible, 'shape')}"
-    yield "memory", f"{_size(found.candidate_bytes)} a trial, {_size(found.stack_bytes)} in all"
-    yield "disk", f"up to {_size(found.disk_bytes)} for checkpoints"
+    shapes = f"{len(set(pace.draws)):,} of {counted(pace.possible, 'shape')}"
+    yield "timed", pace.timed or shapes
+    yield "memory", _memory(pace, found)
+    sizes = f"up to {_size(found.disk_bytes)} for checkpoints"
+    yield "disk", sizes if found.disk_bytes or not pace.timed else "not known; what run.save holds"
     yield "time", about(found.work_s)
+
+
+def _memory(pace: Pace, found: Forecast) -> str:
+    """Of own training code that of its processes: what it has on a GPU is not known."""
+    if not pace.timed:
+        return f"{_size(found.candidate_bytes)} a trial, {_size(found.stack_bytes)} in all"
+    where = " of the machine's; of a GPU's it is not known" if found.device != "cpu" else ""
+    return (
+        f"{_size(found.candidate_bytes)} a trial{where}" if found.candidate_bytes else "not known"
+    )
 
 
 def _size(count: int) -> str:

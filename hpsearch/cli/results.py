@@ -12,7 +12,7 @@ from rich.table import Table
 
 from hpsearch import passwords, urls
 from hpsearch.cli.console import call, out
-from hpsearch.cli.show import beside, curves, failures, sanity, stages
+from hpsearch.cli.show import beside, codes, curves, failures, sanity, stages
 from hpsearch.files import free
 from hpsearch.insight import verdicts
 from hpsearch.insight.words import counted, number, setting, span
@@ -87,8 +87,15 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield f"extend {study.name} {_more(study)}", "add trials"
     tested = snapshot.verdict is not None or study.finish is not None
     data = snapshot.spec.data
-    if study.state == "done" and snapshot.best and data and data.test and not tested:
-        yield f"final {study.name}", "test the best, once"
+    own_code = snapshot.spec.train is not None
+    if (
+        study.state == "done"
+        and snapshot.best
+        and (own_code or (data and data.test))
+        and not tested
+    ):
+        what = "train the best again" if own_code else "test the best, once"
+        yield f"final {study.name}", what
     if study.state == "done" and snapshot.diagnosis is not None:
         file = free(f"{study.name}-next", ".yaml")
         yield f"next {study.name} -o {file}", "what to search now"
@@ -111,6 +118,7 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
     found = snapshot.best and _trained(snapshot, snapshot.best)
     out.print(f"best of {snapshot.study.name}: {found or 'no trial of the search completed'}")
     beside(snapshot)
+    codes(snapshot)
     if snapshot.handed is not None and snapshot.verdict is not None:
         _handed(snapshot, trial, snapshot.verdict)
     table = Table.grid(padding=(0, 2))
@@ -141,15 +149,17 @@ def _handed(snapshot: Snapshot, handed: Trial, verdict: Mapping[str, Any]) -> No
     """The network that is handed over: its own figures, those of its configuration, and the head of
     what is its own."""
     metric, test = snapshot.metric, verdict["test"]
-    own, count = number(verdict["network"][metric]), len(test["values"])
-    out.print(f"network handed over: {_trained(snapshot, handed)}")
-    mean = f"; the mean of the winner's {count} trainings is {number(test['mean'])}"
-    out.print(f"  its own test {metric} {own}{mean if count > 1 else ''}")
+    what = "network" if snapshot.spec.train is None else "training"
+    out.print(f"{what} handed over: {_trained(snapshot, handed)}")
+    if test is not None:
+        own, count = number(verdict["network"][metric]), len(test["values"])
+        mean = f"; the mean of the winner's {count} trainings is {number(test['mean'])}"
+        out.print(f"  its own test {metric} {own}{mean if count > 1 else ''}")
     best = snapshot.best
     if best is not None and (handed.params, handed.off) != (best.params, best.off):
         out.print(f"  its configuration is not that of trial {best.number}: trained again, it had "
                   "the best mean on validation data")  # fmt: skip
-    out.print(f"of trial {handed.number}, the network handed over:")
+    out.print(f"of trial {handed.number}, the {what} handed over:")
 
 
 def _judged_by(trial: Trial) -> str:
@@ -179,7 +189,8 @@ def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
     """What the finish found out about the winner."""
     direction = snapshot.direction
     out.print(verdicts.sentence(verdict, direction))
-    out.print(f"trained again and tested, {snapshot.metric} with the 95 % interval of its mean:")
+    tested = "" if verdict["test"] is None else " and tested"
+    out.print(f"trained again{tested}, {snapshot.metric} with the 95 % interval of its mean:")
     table = Table.grid(padding=(0, 2))
     for name, value in verdicts.figures(verdict, direction):
         table.add_row(f"  {name}", value)

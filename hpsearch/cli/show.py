@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from hpsearch.store.values import Study, Worker
 
 __all__ = [
-    "beside", "call", "columns", "curves", "decided", "err", "failures", "findings", "importance",
-    "leader", "left", "look", "note", "number", "out", "params", "sanity", "scheduled", "setting",
-    "span", "stages", "studies", "trials", "warnings",
+    "beside", "call", "codes", "columns", "curves", "decided", "err", "failures", "findings",
+    "importance", "leader", "left", "look", "note", "number", "out", "params", "sanity",
+    "scheduled", "setting", "span", "stages", "studies", "trials", "warnings",
 ]  # fmt: skip
 
 _COLOURS = {"COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red", "RUNNING": "cyan"}
@@ -191,8 +191,15 @@ def failures(snapshot: Snapshot) -> None:
 def sanity(snapshot: Snapshot) -> None:
     """What spoke against learning anything, where something did."""
     found = snapshot.study.sanity
-    if found is not None and found["suspect"]:
-        out.print(f"before the first trial: {found['said']}")
+    if found is not None and (found["suspect"] or (snapshot.spec.train and found["said"])):
+        trains = snapshot.spec.train is not None and not found["stops"]
+        out.print(f"{'in' if trains else 'before'} the first trial: {found['said']}")
+
+
+def codes(snapshot: Snapshot) -> None:
+    """That its own code has changed while it ran, where it has."""
+    if said := remarks.by_other_code(snapshot):
+        out.print(said, soft_wrap=True)
 
 
 def stages(snapshot: Snapshot) -> None:

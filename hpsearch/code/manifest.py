@@ -41,6 +41,11 @@ class Manifest:
         text = json.dumps(dict(self.files), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def short(self) -> str:
+        """The first digits of the digest, by which people tell states of the code apart."""
+        return self.digest[:12]
+
     def differences(self, other: Manifest, *, more: bool = True) -> str:
         """How another one differs from this one, in words; empty where it does not.
 

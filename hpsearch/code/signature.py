@@ -16,8 +16,8 @@ from hpsearch.code.manifest import content_of
 from hpsearch.errors import line
 
 __all__ = [
-    "TAKEN", "Argument", "SignatureError", "arguments", "is_reference", "parsed", "positional",
-    "tree", "written",
+    "TAKEN", "Argument", "SignatureError", "arguments", "is_reference", "named", "parsed",
+    "positional", "tree", "written",
 ]  # fmt: skip
 
 _REFERENCE = re.compile(r"(?:[^/:\\.\s][^/:\\.]*/)*[^/:\\.\s][^/:\\.]*\.py:[^\W\d]\w*")
@@ -105,6 +105,18 @@ def positional(folder: Path, reference: str, names: str, count: int) -> None:
     if lacking or not fits:
         name = reference.partition(":")[2]
         raise SignatureError(f"{name}({names})", f"{name}({ast.unparse(signature)})")
+
+
+def named(folder: Path, reference: str) -> tuple[str, ...] | None:
+    """The names of the positional arguments of a function that has no others; None where there is
+    no such function."""
+    try:
+        signature = _function(folder, reference)
+    except SignatureError:
+        return None
+    if signature.kwonlyargs or signature.vararg or signature.kwarg:
+        return None
+    return tuple(argument.arg for argument in (*signature.posonlyargs, *signature.args))
 
 
 def written(settings: tuple[Argument, ...]) -> str:

@@ -19,8 +19,8 @@ from hpsearch.spec.settings import HEART, JOINT, PURE, RECIPE
 from hpsearch.stages import outline, packing
 
 __all__ = [
-    "Forecast", "Pace", "Progress", "Rung", "Shape", "Span", "forecast", "left", "left_s",
-    "together",
+    "Forecast", "Pace", "Progress", "Rung", "Shape", "Span", "epochs", "forecast", "left",
+    "left_s", "rungs", "together",
 ]  # fmt: skip
 
 _STRICT, _USUAL, _LENIENT = 0.8, 0.5, 0.3
@@ -124,6 +124,8 @@ class Pace:
     """Free on the device."""
     disk_bytes: int | None
     """Free where checkpoints lie; None: that is not known."""
+    timed: str = ""
+    """What was timed, where it is own training code, whose shapes nobody knows."""
     faults: tuple[str, ...] = ()
     """Shapes that cannot be trained there, and why."""
 
@@ -189,7 +191,7 @@ def _learns(spec: StudySpec, names: Sequence[str] | None = None) -> bool:
 def forecast(spec: StudySpec, pace: Pace, workers: int = 1) -> Forecast:
     """What a study takes with so many workers on devices like the one that was timed."""
     total, finish = outline.tickets(spec), outline.final_tickets(spec) * spec.budget.epochs
-    search = Span(*(total * sum(_reaching(spec, by)) for by in (_USUAL, _STRICT, _LENIENT)))
+    search = _searched(spec)
     alone = [pace.shapes[number].alone_s for number in pace.draws]
     parallel = min(workers, pace.seats)
     each_s, factor = _epoch(spec, pace)
@@ -202,8 +204,8 @@ def forecast(spec: StudySpec, pace: Pace, workers: int = 1) -> Forecast:
         workers=workers,
         device=pace.device,
         trials=total + outline.final_tickets(spec),
-        epochs=Span(search.expected + finish, search.low + finish, search.high + finish),
-        rungs=_rungs(spec),
+        epochs=epochs(spec),
+        rungs=rungs(spec),
         epoch_s=Span(fmean(alone), min(alone), max(alone)),
         work_s=work_s,
         candidate_bytes=max(shape.candidate_bytes for shape in pace.shapes),
@@ -212,6 +214,19 @@ def forecast(spec: StudySpec, pace: Pace, workers: int = 1) -> Forecast:
     )
     begun = spec.budget.hours and spec.budget.hours * 3600 / search_s
     return replace(found, warnings=tuple(_warnings(spec, pace, found, begun or 1.0)))
+
+
+def epochs(spec: StudySpec) -> Span:
+    """Epochs of all trials together, those of a finish included: what can be told without timing
+    anything."""
+    search, finish = _searched(spec), outline.final_tickets(spec) * spec.budget.epochs
+    return Span(search.expected + finish, search.low + finish, search.high + finish)
+
+
+def _searched(spec: StudySpec) -> Span:
+    """Epochs of all trials of the search."""
+    total = outline.tickets(spec)
+    return Span(*(total * sum(_reaching(spec, by)) for by in (_USUAL, _STRICT, _LENIENT)))
 
 
 def _epoch(spec: StudySpec, pace: Pace) -> tuple[float, float]:
@@ -245,7 +260,7 @@ def _ranged(search_s: float, factor: float, hours: float | None, finish_s: float
     return Span(min(search_s, most) + finish_s, low, high)
 
 
-def _rungs(spec: StudySpec) -> tuple[Rung, ...]:
+def rungs(spec: StudySpec) -> tuple[Rung, ...]:
     """How many trials train each epoch that fewer begin than the one before, and the last."""
     shares = _reaching(spec, _USUAL)
     ends = [e for e in range(1, len(shares)) if shares[e] < shares[e - 1]]
@@ -320,8 +335,12 @@ def _warnings(spec: StudySpec, pace: Pace, found: Forecast, begun: float) -> Ite
     if at_once > pace.memory_bytes:
         yield (
             f"memory: about {at_once / 2**30:.2g} GiB at once, and "
-            f"{pace.memory_bytes / 2**30:.2g} GiB are free on {pace.device}; set a lower "
-            "search.stack, batch_size or size of networks"
+            f"{pace.memory_bytes / 2**30:.2g} GiB are free on {pace.device}; "
+            + (
+                "fewer workers need less"
+                if pace.timed
+                else "set a lower search.stack, batch_size or size of networks"
+            )
         )
     if pace.disk_bytes is not None and found.disk_bytes > pace.disk_bytes:
         yield (

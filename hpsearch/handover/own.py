@@ -18,6 +18,7 @@ from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.checkpoints.places import checkpoint_place
 from hpsearch.errors import CheckpointError, ConflictError, line
 from hpsearch.insight.report import Snapshot, Trial
+from hpsearch.runner import Saved
 from hpsearch.store.ledger import Ledger
 
 __all__ = ["RUN", "STATE", "save"]
@@ -47,15 +48,23 @@ def save(
     state = _state(Checkpoints(checkpoint_place(ledger.database, snapshot.study, said)), best)
     run = {
         "format": _FORMAT, "study": snapshot.study.name, "uid": snapshot.study.uid,
-        "function": snapshot.spec.family, "code": dict(ledger.code(snapshot.study).files),
+        "function": snapshot.spec.family, "code": _code(ledger, snapshot, best),
+        "code_digest": best.code,
         "trial": best.number, "epoch": best.best_epoch, "params": dict(best.params),
         "constants": dict(snapshot.spec.space.constants), "metric": snapshot.metric,
-        "metrics": dict(best.metrics),
+        "metrics": dict(best.metrics), "test": dict((snapshot.verdict or {}).get("network", {})),
+        "finish": snapshot.verdict,
     }  # fmt: skip
     try:
         _write(folder.resolve(), run, state)
     except OSError as error:
         raise CheckpointError(f"cannot write to {folder}: {line(error)}") from error
+
+
+def _code(ledger: Ledger, snapshot: Snapshot, best: Trial) -> dict[str, str] | None:
+    """Path and hash of each file of the code that trained it; None where that has changed since."""
+    manifest = ledger.code(snapshot.study)
+    return dict(manifest.files) if best.code in (None, manifest.short) else None
 
 
 def _state(checkpoints: Checkpoints, best: Trial) -> Any:
@@ -65,17 +74,17 @@ def _state(checkpoints: Checkpoints, best: Trial) -> Any:
             f"what trial {best.number} saved is not in {checkpoints.place}; name the place where "
             "it is with --checkpoints, or ask on the machine where it ran"
         )
-    own = state.get("own")
-    if own is None:
+    saved = Saved(state)
+    if saved.own is None:
         raise CheckpointError(
             f"trial {best.number} has saved nothing: its code does not call run.save(...)"
         )
-    if state.get("kept_epoch") != best.best_epoch:
+    if saved.kept_epoch != best.best_epoch:
         raise CheckpointError(
             f"what trial {best.number} had after its epoch {best.best_epoch} was not kept: "
-            f"{checkpoints.place} has that of epoch {state.get('kept_epoch')}"
+            f"{checkpoints.place} has that of epoch {saved.kept_epoch}"
         )
-    return own["last"] if own["best"] is None else own["best"]
+    return saved.own
 
 
 def _check(folder: Path, *, force: bool) -> None:

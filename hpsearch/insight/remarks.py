@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hpsearch.insight.diagnosis import Diagnosis
     from hpsearch.insight.report import Snapshot
 
-__all__ = ["seen", "told"]
+__all__ = ["by_other_code", "seen", "told"]
 
 
 def seen(snapshot: Snapshot) -> Iterator[str]:
@@ -42,6 +42,18 @@ def _judged(snapshot: Snapshot, found: Diagnosis) -> str:
         own = snapshot.word(snapshot.network) if snapshot.network else None
         return f"{of}{found.word}; the winner's: {own or 'too short to be judged'}"
     return f"{'' if count == 1 else of}{found.word}; {diagnosis.ADVICE[found.word]}"
+
+
+def by_other_code(snapshot: Snapshot) -> str | None:
+    """That trials were trained by different states of the study's own code; None where they were
+    not."""
+    codes = snapshot.codes
+    if len(codes) < 2:
+        return None
+    counts = ", ".join(f"{count} by {code}" for code, count in codes.items())
+    best = snapshot.network
+    whose = f"; trial {best.number} by {best.code}" if best is not None and best.code else ""
+    return f"trials of different code: {counts}{whose}"
 
 
 def told(snapshot: Snapshot) -> Iterator[str]:

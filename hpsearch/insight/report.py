@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -30,7 +31,7 @@ from hpsearch.stages import outline
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import OFF, UNTRAINABLE, Study, Worker
+from hpsearch.store.values import OFF, TRAINED_BY, UNTRAINABLE, Study, Worker
 
 __all__ = ["Reader", "Snapshot", "StageSummary", "Trial"]
 
@@ -85,6 +86,9 @@ class Trial:
     off: Mapping[str, Any] = field(default_factory=dict)
     """Settings of regularisation at the value that does nothing, where its parameters or the
     study's constants do not say so: of trials that learnt by heart, and of those around them."""
+    code: str | None = None
+    """The first digits of the hash of the own code that trained it, of all of them where it has
+    changed meanwhile; None: it has none, or that was not noted yet."""
     checkpoint: str | None = None
     """Path or URL of its network: of the one handed over only, once `Reader.located` has looked."""
 
@@ -423,6 +427,11 @@ class Snapshot:
         left = self.left(since)
         return None if left is None else left.expected
 
+    @cached_property
+    def codes(self) -> Mapping[str, int]:
+        """How many trials each state of the study's own code has trained, the first one first."""
+        return Counter(trial.code for trial in self.trials if trial.code is not None)
+
     def count(self, state: str) -> int:
         """Number of trials in a state."""
         return sum(t.state == state for t in self.trials)
@@ -645,6 +654,7 @@ _TEXT = (str, type(None))
 _KINDS: Mapping[str, Any] = {
     "ticket": int, "stage": str, "sampler": str, "attempts": int, "worker": _TEXT, "reason": _TEXT,
     "checkpoint": _TEXT, "metrics": dict, "parameters": int, OFF: dict,
+    TRAINED_BY: _TEXT,
 }  # fmt: skip
 _NEEDED = ("ticket", "stage", "sampler")
 
@@ -690,6 +700,7 @@ def _trial(trial: FrozenTrial) -> Trial:
         last_metrics=attrs.get("last_metrics", {}),
         parameters=attrs.get("parameters"),
         off=attrs.get(OFF, {}),
+        code=attrs.get(TRAINED_BY),
         started=trial.datetime_start,
         ended=trial.datetime_complete,
     )

@@ -27,14 +27,24 @@ def sentence(verdict: Found, direction: Direction, *, wide: bool = False) -> str
     """Whether tuning has helped, and what to do; that a simple answer is as good, if one is; how
     many trainings that is from, if some are missing. Where `wide`, the figure comes with its
     interval."""
-    figure = interval(verdict["test"]) if wide else number(verdict["test"]["mean"])
-    test = f"Test {verdict['metric']} {figure}"
-    sentences = [f"{test}{_beside(verdict, direction)}"]
+    found = _measured(verdict)
+    figure = interval(found) if wide else number(found["mean"])
+    head = "Test" if verdict["test"] else "Trained again,"
+    sentences = [f"{head} {verdict['metric']} {figure}{_beside(verdict, direction)}"]
+    if verdict["test"] is None:
+        sentences.append(f"No test part was used, as {verdict['why']}: the winner was chosen by "
+                         "these figures, so they are slightly optimistic.")  # fmt: skip
     if simple := as_good(verdict, direction):
         sentences.append(simple)
     if missing := _missing(verdict):
         sentences.append(f"Only {missing}.")
     return " ".join(sentences)
+
+
+def _measured(verdict: Found) -> Found:
+    """The winner on the test part, or where none was used by what its trainings reported."""
+    found: Found = verdict["test"] or verdict["validation"]
+    return found
 
 
 def as_good(verdict: Found, direction: Direction) -> str:
@@ -43,7 +53,9 @@ def as_good(verdict: Found, direction: Direction) -> str:
     sign = 1 if direction == "maximize" else -1
     simple = verdict.get("baselines") or {}
     name = max(simple, key=lambda name: sign * simple[name], default=None)
-    if name is None or sign * (verdict["test"]["mean"] - simple[name]) > _SAME * abs(simple[name]):
+    if name is None or sign * (_measured(verdict)["mean"] - simple[name]) > _SAME * abs(
+        simple[name]
+    ):
         return ""
     return f"No skill: {name} gives {number(simple[name])}."
 
@@ -55,7 +67,7 @@ def _beside(verdict: Found, direction: Direction) -> str:
         return "; the default settings could not be trained, so there is nothing to compare with."
     if difference is None and verdict["optimism"] is None:
         return ", of the default settings: no trial of the search completed to compare them with."
-    if difference is None and default == verdict["test"]:
+    if difference is None and default == _measured(verdict):
         return ": nothing that was searched beat the default settings; keep the default."
     if difference is None:
         return ": no seed completed for both the winner and the default settings."
@@ -105,12 +117,14 @@ def figures(verdict: Found, direction: Direction) -> list[tuple[str, str]]:
     """The figures behind the sentence, each with its name."""
     default, difference = verdict["default"], verdict["difference"]
     count = len(verdict["validation"]["values"])
-    rows = [
-        (f"validation, {count} trainings", interval(verdict["validation"])),
-        (f"test, {verdict['rows']:,} rows", interval(verdict["test"])),
-    ]
+    tested, part = verdict["test"] is not None, "test" if verdict["test"] else "reported"
+    chosen = "validation" if verdict["rows"] else "reported"  # own code knows on what
+    rows = [(f"{chosen}, {count} trainings", interval(verdict["validation"]))]
+    if tested:
+        size = f", {verdict['rows']:,} rows" if verdict["rows"] else ""
+        rows.append((f"test{size}", interval(verdict["test"])))
     if default is not None and difference is not None:
-        rows.append(("test, default settings", interval(default)))
+        rows.append((f"{part}, default settings", interval(default)))
         rows.append(("gain over the default", interval(_gain(difference, direction))))
     rows += [
         (f"test, {name}", number(value)) for name, value in (verdict.get("baselines") or {}).items()

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
     from hpsearch.runner.candidate import Candidate
 
-__all__ = ["Failure", "Fit", "Report", "Runner", "Saved"]
+__all__ = ["TEST", "Failure", "Fit", "Report", "Runner", "Saved", "Tester"]
+
+TEST = "test"
+"""The part of the data that a finish uses, once."""
 
 
 class Failure(StrEnum):
@@ -122,9 +125,32 @@ class Saved:
         return replace(self.curve[self.kept_epoch - 1], details=self.details)
 
     @property
+    def own(self) -> dict[str, Any] | None:
+        """What own training code had saved after the epoch that counts, by name; None: nothing."""
+        own = self.state["own"]
+        if own is None:
+            return None
+        return dict(own["last"] if own["best"] is None else own["best"])
+
+    @property
     def network(self) -> dict[str, Any]:
         """The weights and buffers after the epoch that counts, by PyTorch's names."""
         return dict(self.state["best"] if "best" in self.state else self.state["model"])
+
+
+class Tester(Protocol):
+    """A runner of own training code, which alone can test what it has trained."""
+
+    @property
+    def tests(self) -> bool:
+        """Whether there is anything that `test` could run."""
+
+    def test(self, candidate: Candidate, saved: Saved, part: str) -> Mapping[str, float] | None:
+        """What its own code measures on a part of its data, the metric among it, with what the
+        candidate had saved after the epoch that counts. None where the worker is to leave.
+
+        Raises CodeError where that goes wrong, CheckpointError where `saved` is of another one.
+        """
 
 
 class Runner(Protocol):
@@ -169,6 +195,9 @@ class Runner(Protocol):
         None where there is nothing to save: after a failure, where an interruption broke its epoch
         off, and before its first epoch.
         """
+
+    def log(self, key: int) -> bytes:
+        """What own code of that candidate has written here so far, where nobody has kept it yet."""
 
     def shape(self, candidate: Candidate) -> Hashable:
         """Candidates of one shape can be trained as one."""

@@ -172,9 +172,6 @@ def _own_training(
 ) -> OwnTraining | None:
     """What the file says of own training code; None where hpsearch trains networks itself."""
     if "train" in content:
-        if content.get("final") is not None:
-            expected = "no finish: own training code has no test part that hpsearch knows"
-            faults.add(("final",), expected, "a finish", beside=[("train",)])
         names = names_in(content.get("parameters"), faults)
         names = [entry.name for entry in found] if found is not None else names
         return own_training(content, names, faults, code)

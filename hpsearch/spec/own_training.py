@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.code import SignatureError
-from hpsearch.code.signature import TAKEN, positional
+from hpsearch.code.signature import TAKEN, named, positional
 from hpsearch.spec.faults import show
 from hpsearch.spec.parameters import KEYS
 from hpsearch.spec.sections import section
@@ -20,13 +20,21 @@ if TYPE_CHECKING:
 
     from hpsearch.spec.faults import Faults
 
-__all__ = ["GIVEN", "PLACEHOLDER", "OwnTraining", "names_in", "own_training", "settings_of"]
+__all__ = [
+    "GIVEN", "PLACEHOLDER", "OwnTraining", "evaluation_of", "names_in", "own_training",
+    "settings_of", "untested",
+]  # fmt: skip
 
 PLACEHOLDER = re.compile(r"\{([^\W\d]\w*)\}")
 """Stands for a parameter in a word of a command: `{lr}`."""
 
-GIVEN = ("seed", "device")
+GIVEN = ("checkpoint", "device", "seed")
 """What a command can be given beside its parameters."""
+
+EVALUATE = "evaluate"
+"""The function that tests, in the file of the one that trains."""
+_GIVEN_TO_IT = ("run", "part")
+"""Its arguments, by which it is known from a helper of that name."""
 
 _LEFT_TO_IT = ("data", "network")
 """Sections of networks that hpsearch trains itself."""
@@ -83,11 +91,36 @@ def _check_what(train: TrainSpec, names: Sequence[str], faults: Faults, code: Pa
             positional(code, train.function, "run", 1)
         except SignatureError as error:
             faults.add(("train", "function"), error.expected, error.got)
-    for number, word in enumerate(train.command or ()):
-        for name in PLACEHOLDER.findall(word):
-            known = (*names, EPOCHS.name, *GIVEN)
-            if name not in known:
-                faults.add_unknown(("train", "command", number), known, f"a parameter in {word}")
+    for key, words in (("command", train.command), ("evaluate", train.evaluate)):
+        for number, word in enumerate(words or ()):
+            for name in PLACEHOLDER.findall(word):
+                known = (*names, EPOCHS.name, *GIVEN)
+                if name not in known:
+                    faults.add_unknown(("train", key, number), known, f"a parameter in {word}")
+    if train.function is not None and train.evaluate is not None:
+        expected = f"no command, as {EVALUATE}(run, part) in the function's file tests"
+        faults.add(("train", "evaluate"), expected, "one", beside=[("train", "function")])
+
+
+def evaluation_of(train: TrainSpec, code: Path) -> str | tuple[str, ...] | None:
+    """What tests in a finish what was trained: the function `evaluate(run, part)` of the same file,
+    or the command that the study file names; None: nothing does.
+
+    Args:
+        train: The section.
+        code: The folder of the code, of which nothing is run.
+    """
+    if train.function is None:
+        return train.evaluate
+    reference = f"{train.function.partition(':')[0]}:{EVALUATE}"
+    return reference if named(code, reference) == _GIVEN_TO_IT else None
+
+
+def untested(train: TrainSpec) -> str:
+    """Why nothing tests what was trained, where `evaluation_of` finds nothing."""
+    if train.function is None:
+        return "the study file has no train.evaluate"
+    return f"{train.function.partition(':')[0]} has no {EVALUATE}(run, part)"
 
 
 def settings_of(names: Iterable[str]) -> dict[str, Setting]:

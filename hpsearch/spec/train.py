@@ -45,18 +45,26 @@ class OwnMetric(Section):
     """Whether it is to grow or to shrink."""
 
 
+Command = Annotated[tuple[Text, ...], Strict(False), Field(min_length=1)]
+
+
 class TrainSpec(Section):
     """What trains in place of hpsearch: a function of your own, or any command
     (docs/guides/own-loop.md)."""
 
     function: Reference | None = None
     """`FILE.py:FUNCTION`, which is called with one argument, the run."""
-    command: Annotated[tuple[Text, ...], Strict(False), Field(min_length=1)] | None = None
+    command: Command | None = None
     """A command line, a list of its words, such as `[python, train.py, --lr, "{lr}"]`: a name in
-    braces stands for a parameter, or for `seed` or `device`. No shell reads it."""
+    braces stands for a parameter, or for `seed`, `device` or `checkpoint`, the folder of its
+    checkpoints. No shell reads it."""
     metrics: Annotated[str, PlainValidator(_metrics, json_schema_input_type=str)] = JSON
     """How a command reports: `json`, by lines such as `{"epoch": 3, "accuracy": 0.93}`, or a
     regular expression with a named group for each number, such as `acc=(?P<accuracy>[0-9.]+)`."""
+    evaluate: Command | None = None
+    """A command that tests in a finish what the command has trained, with its checkpoints as they
+    were after the epoch that counts in `HPSEARCH_CHECKPOINT_DIR`: its last report has the metric. A
+    function has `evaluate(run, part)` in its file instead."""
     fresh: bool = False
     """Whether each trial has a process of its own; by default one process trains one after
     another."""

@@ -14,6 +14,7 @@ from statistics import mean, stdev
 from types import MappingProxyType
 from typing import Any
 
+from hpsearch.runner import TEST
 from hpsearch.spec.settings import Direction
 from hpsearch.spec.space import Assignment
 from hpsearch.spec.task import Metric
@@ -75,20 +76,22 @@ class Verdict:
     """Of its trainings the one with the best validation value: the network to hand over."""
     validation: Estimate
     """Of the winner, over its seeds."""
-    test: Estimate
+    test: Estimate | None
+    """Of the winner on the test part, over its seeds; None where none was used."""
     metrics: Mapping[str, float]
     """All metrics on the test part, the mean over the winner's seeds."""
     default: Estimate | None
-    """Of the default configuration on the test part; None where it could not be trained."""
+    """Of the default configuration on the test part, or where none was used by its reports; None
+    where it could not be trained."""
     difference: Estimate | None
-    """Winner less default on the test part, seed by seed; None where the default has won."""
+    """Winner less default by the same figures, seed by seed; None where the default has won."""
     optimism: float | None
     """How much better the best value of the search was than the mean of the winner trained again;
     None where no trial of the search completed."""
-    rows: int
-    """Of the test part."""
+    rows: int | None
+    """Of the test part; None where own training code knows it, or none was used."""
     use: int
-    """How often the test part has been used, this time included."""
+    """How often the test part has been used, this time included; 0: never."""
     network: Mapping[str, float]
     """What the network to hand over gives on the test part."""
     asked: int
@@ -97,6 +100,10 @@ class Verdict:
     """Those of them that completed."""
     baselines: Mapping[str, float]
     """By name, what the source's own simple answers give on the test part by the metric."""
+    part: str | None = TEST
+    """The part that the winner was measured on; None: on no other than that it was chosen by."""
+    why: str = ""
+    """Why that is so."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -134,10 +141,11 @@ def verdict(
     best_seen: float | None,
     metric: Metric,
     score: Callable[[Repeat, Assignment], Mapping[str, float]],
-    rows: int,
+    rows: int | None,
     use: int,
     asked: int,
     baselines: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+    untested: str | None = None,
 ) -> Verdict:
     """Choose the winner by validation, and then use the test part.
 
@@ -145,11 +153,12 @@ def verdict(
         entries: The configurations, the default one last; at least one training completed.
         best_seen: The best validation value of the search, if it has one.
         metric: The one that steered the search.
-        score: All metrics of a training on the test part.
-        rows: Of the test part.
+        score: All metrics of a training on the test part; where there is none, what it reported.
+        rows: Of the test part; None: not known.
         use: How often the test part has been used, this time included.
         asked: Trainings that there were to be.
         baselines: By name, the metrics of simple answers on the test part.
+        untested: Why there is no test part to use; None: there is one.
     """
     sign = 1 if metric.direction == "maximize" else -1
     winner, default = finalists(entries, metric.direction)
@@ -169,17 +178,25 @@ def verdict(
         last_trial=max(r.trial for entry in entries for r in entry.repeats),
         best_ticket=chosen.ticket,
         validation=validation,
-        test=estimate(list(own.values()), *ends),
-        metrics={name: mean(found[name] for found in scores.values())
-                 for name in next(iter(scores.values()))},
+        test=estimate(list(own.values()), *ends) if untested is None else None,
+        metrics=_means(list(scores.values())) if untested is None else {},
         default=estimate(list(plain.values()), *ends) if plain else None,
         difference=estimate(both) if both and default is not winner else None,
         optimism=None if best_seen is None else sign * (best_seen - validation.mean),
         rows=rows,
         use=use,
-        network=scores[chosen.repeat],
+        network=scores[chosen.repeat] if untested is None else {},
         asked=asked,
         completed=sum(len(entry.whole) for entry in entries),
         baselines={name: values[metric.name] for name, values in baselines.items()
                    if metric.name in values},
+        part=TEST if untested is None else None,
+        why=untested or "",
     )  # fmt: skip
+
+
+def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each metric that all of them have: own code may give more for one than for
+    another."""
+    names = [name for name in scores[0] if all(name in found for found in scores)]
+    return {name: mean(found[name] for found in scores) for name in names}

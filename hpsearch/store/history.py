@@ -348,7 +348,7 @@ _LAST = REPORTS.c.step == (
     .where(_OTHER.c.trial_id == REPORTS.c.trial_id)
     .scalar_subquery()
 )
-_COUNTED = ("best_epoch", "final", "last_metrics", "metrics", "reason", "sampler", "stage",
+_COUNTED = ("best_epoch", "code", "final", "last_metrics", "metrics", "reason", "sampler", "stage",
             "ticket", "untrainable")  # fmt: skip
 _LEAN: Sequence[_Part] = (
     _PARTS[1],

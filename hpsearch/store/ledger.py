@@ -184,15 +184,18 @@ class Ledger:
         return Manifest({str(path): str(digest) for path, digest in files.items()})
 
     @_verb
-    def replace_code(self, connection: sa.Connection, seen: Study, code: Manifest) -> Study | None:
+    def replace_code(
+        self, connection: sa.Connection, seen: Study, code: Manifest, *, accept: bool = False
+    ) -> Study | None:
         """Give a study other code of its own, as long as no ticket of it has been issued, or own
-        training code has failed before any report.
+        training code has failed before any report; later only where somebody wants to `accept` it.
+        Workers with the code of before finish what they have, and take no more.
 
         The study as it is then; None where it has been deleted meanwhile. A look at whether it can
         be trained, which stopped it, says nothing of the new code.
         """
         study = _locked_again(connection, seen)
-        if study is None or (study.issued and not study.refused):
+        if study is None or (study.issued and not study.refused and not accept):
             return study
         again = {"state": "open", "sanity": None} if study.refused else {}
         study_rows.put(connection, study.study_id, **_code_columns(code), **again)
@@ -774,13 +777,16 @@ class Ledger:
             up_to: The most that it has room for.
             wanted: Numbers, of `upcoming`, that come before other new ones.
             beside: Whether they are trained beside others: none that has lost its worker then.
-            needs: `Study.needs` of it: workers that lack any of that have no share.
+            needs: `Study.needs` of it, as the worker has seen it: workers that lack any of that
+                have no share. Where it needs more by now, as it has other code, it has none itself.
         """
         trials.lock_study(connection, study_id)
         offer = ticket_rows.offer(connection, worker, study_id, needs)
         if offer is None:
             return []
         study = offer.study
+        if needs and not {*study.needs} <= {*needs}:  # other code has been accepted since
+            return []
         values: dict[str, Any] = {"active_s": study.active_s, "active_at": offer.clock}
         if study.max_parallel is not None:
             up_to = max(min(up_to, study.max_parallel - offer.under_way), 0)

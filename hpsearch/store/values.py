@@ -17,8 +17,9 @@ from hpsearch.spec.settings import JOINT
 from hpsearch.spec.weights import Weights
 
 __all__ = [
-    "ALLOWED", "BATCH", "CLOCK_S", "CODE", "EVERY", "OFF", "STOPPED", "UNTRAINABLE", "Artifact",
-    "Duty", "Ending", "Key", "Known", "Lease", "NewStudy", "Outlook", "Serves", "State", "Study",
+    "ALLOWED", "BATCH", "CLOCK_S", "CODE", "EVERY", "OFF", "STOPPED", "TRAINED_BY", "UNTRAINABLE",
+    "Artifact", "Duty", "Ending", "Key", "Known", "Lease", "NewStudy", "Outlook", "Serves", "State",
+    "Study",
     "TimedEpoch", "Work", "Worker", "Write", "lacking", "needed", "refusal",
 ]  # fmt: skip
 
@@ -42,6 +43,10 @@ CODE = "code"
 
 ALLOWED = "commands allowed"
 """What a worker serves that may run the commands of studies, as `Study.needs` names it."""
+
+TRAINED_BY = "code"
+"""User attribute of a trial: the first digits of the hash of the own code that has trained it; of
+one that has continued with other code those of both, with a comma between."""
 
 STOPPED = "stopped"
 """Why a trial ended that was under way when its study was stopped."""

@@ -9,31 +9,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.errors import CheckpointError, NotFoundError
-from hpsearch.handover.trained import Trained
 from hpsearch.insight.diagnosis import best_epoch
-from hpsearch.runner import Saved
-from hpsearch.search import Search
-from hpsearch.sources.dataset import Dataset
-from hpsearch.sources.opening import open_test_part
-from hpsearch.spec import StudySpec
+from hpsearch.runner import TEST, Saved
 from hpsearch.spec.space import Assignment
-from hpsearch.stages.candidates import candidate_of
 from hpsearch.stages.finish import Entry, Repeat, Verdict, finalists, verdict
 from hpsearch.stages.stage import Stage
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study
 from hpsearch.worker.context import Context
+from hpsearch.worker.examiners import Examiner, LeavingError, candidate_tested
+from hpsearch.worker.parts import Parts
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hpsearch.runner.epoch import Epoch
     from hpsearch.sources.dataset import Part
 
@@ -49,25 +42,31 @@ class Concluded:
     tickets: set[int]
     """Those whose networks are of use after it."""
     test: Part | None = None
-    """The test part; None: it was not used."""
+    """The test part; None: it was not used, or own training code has it."""
     curves: Mapping[int, Sequence[Epoch]] = field(default_factory=dict)
     """The epochs of trainings that the test part was used for, by ticket."""
 
 
-def conclude(
-    context: Context, study: Study, spec: StudySpec, search: Search, mirror: Mirror,
-    dataset: Dataset, place: str,
-) -> Concluded | None:  # fmt: skip
+def conclude(parts: Parts, place: str, examiner: Examiner) -> Concluded | None:
     """Give the verdict where it is due: what is left then.
 
-    None where it is not due. Where nothing was trained to its end there is no verdict, and the test
-    part is not used.
+    None where it is not due, or the worker is to leave. Where no training completed there is no
+    verdict, and the test part is not used.
 
-    Raises CheckpointError where a network of the finish is unavailable here.
+    Args:
+        parts: Those of the study's session.
+        place: Where its checkpoints lie.
+        examiner: Measures trainings.
+
+    Raises CheckpointError where a network of the finish is unavailable here, CodeError where own
+    code fails to test what it has trained.
     """
-    stage = search.stages[-1]
+    context, study, mirror = parts.context, parts.study, parts.mirror
+    stage = parts.search.stages[-1]
     current = context.ledger.current(study)
     if current is None or not current.awaits_verdict or current.opened != stage.end:
+        return None
+    if current.code != study.code:  # others have what is to test it by now
         return None
     mirror.refresh()
     trials = {t.user_attrs["ticket"]: t for t in _trials_of(stage, mirror)}
@@ -77,65 +76,72 @@ def conclude(
                      study.name)  # fmt: skip
         return Concluded(_handed_over(context, study, mirror))
     entries = _entries(stage, trials.values())
-    networks = _Networks(context, study, spec, search, trials, place)
+    networks = _Networks(parts, trials, place)
     try:
-        for entry in finalists(entries, spec.direction):
-            for repeat in entry.whole:
-                networks.load(repeat)  # before anything is said of the test part
+        why = examiner.untested()
+        if why is None:  # all of them, one at a time, before anything is said of the test part
+            repeats = [r for e in finalists(entries, parts.spec.direction) for r in e.whole]
+            every = [examiner.untested(networks.load(repeat)) for repeat in repeats]
+            why = next(filter(None, every), None)
         use = context.ledger.begin_verdict(current)
         if use is None:
             return None
-        found, test = _judge(context, study, spec, entries, networks, mirror, dataset, use)
+        found = _judge(parts, entries, networks, examiner, use, why)
     except (CheckpointError, NotFoundError):
         if not context.ledger.may_conclude(current):
             # Another worker has given it meanwhile, and cleared away, or the study is deleted.
             return None
         raise
+    except LeavingError:
+        return None
     context.ledger.end_verdict(current, use, found.as_json())
-    _log.info("%s: the test part has been used", study.name)
-    return Concluded({found.best_ticket}, test, networks.curves)
+    _log.info("%s: %s", study.name, "the test part has been used" if why is None
+              else f"no test part was used: {why}")  # fmt: skip
+    return Concluded({found.best_ticket}, examiner.part, networks.curves)
 
 
 def _judge(
-    context: Context, study: Study, spec: StudySpec, entries: list[Entry], networks: _Networks,
-    mirror: Mirror, dataset: Dataset, use: int,
-) -> tuple[Verdict, Part]:  # fmt: skip
-    """Use the test part: what it says, and the part itself."""
-    part, baselines = open_test_part(spec, Path(study.base), dataset, context.device)
+    parts: Parts, entries: list[Entry], networks: _Networks, examiner: Examiner, use: int,
+    why: str | None,
+) -> Verdict:  # fmt: skip
+    """Use the test part, or what the trainings reported where there is none, for the reason `why`.
 
-    def look(repeat: Repeat, values: Assignment) -> dict[str, float]:
-        network = Trained(spec.family, spec.settings(values), networks.load(repeat), dataset)
-        return network.score(
-            network.outputs_of(part, dataset.cache), part.targets, spec.metric
-        )  # fmt: skip
+    `use` is the number of this use, if it is one.
+    """
+    spec, best = parts.spec, parts.mirror.best()
+    if why is not None:
+        use = 0
+    elif spec.data is None:  # finishes without a test part have used none
+        verdicts = parts.context.ledger.verdicts(parts.study.study_id)
+        use = 1 + sum(verdict.get("part", TEST) is not None for verdict in verdicts)
 
-    best = mirror.best()
-    asked = networks.stage.count or 0
-    found = verdict(
-        entries, best.value if best else None, spec.objective, look,
-        len(part.targets), use, asked, {simple.name: simple.values for simple in baselines},
+    def look(repeat: Repeat, values: Assignment) -> Mapping[str, float]:
+        if why is not None:
+            return {spec.metric: repeat.value or 0.0}
+        return examiner.measure(repeat, values, networks.load(repeat))
+
+    if why is None:
+        examiner.open()
+    return verdict(
+        entries, best.value if best else None, spec.objective, look, examiner.rows, use,
+        parts.search.stages[-1].count or 0, examiner.baselines, why,
     )  # fmt: skip
-    return found, part
 
 
 class _Networks:
     """The networks of a finish, each checked to be that of its training, after the right epoch."""
 
-    def __init__(
-        self, context: Context, study: Study, spec: StudySpec, search: Search,
-        trials: Mapping[int, FrozenTrial], place: str,
-    ) -> None:  # fmt: skip
+    def __init__(self, parts: Parts, trials: Mapping[int, FrozenTrial], place: str) -> None:
         """`trials` by ticket."""
-        self._context, self._study, self._spec, self._search = context, study, spec, search
-        self._trials, self._checkpoints = trials, Checkpoints(place)
-        self.stage = search.stages[-1]
+        self._parts, self._trials, self._checkpoints = parts, trials, Checkpoints(place)
         self.curves: dict[int, Sequence[Epoch]] = {}
         """Those of the trainings loaded so far, by ticket."""
 
-    def load(self, repeat: Repeat) -> dict[str, Tensor]:
-        """The network of that training. Raises CheckpointError where it is unavailable."""
+    def load(self, repeat: Repeat) -> Saved:
+        """The checkpoint of that training. Raises CheckpointError where it is unavailable."""
+        parts = self._parts
         trial, checkpoints = self._trials[repeat.ticket], self._checkpoints
-        again = f"hpsearch final {self._study.name} begins another finish"
+        again = f"hpsearch final {parts.study.name} begins another finish"
         state = checkpoints.load(repeat.ticket)
         if state is None:
             raise CheckpointError(
@@ -144,26 +150,24 @@ class _Networks:
                 f"HPSEARCH_CHECKPOINTS; where it is lost, {again}"
             )
         saved = Saved(state)
-        if saved.digest != self._digest(trial, repeat.ticket):
+        if (
+            saved.digest
+            != candidate_tested(parts, repeat.ticket, parts.search.values(trial)).digest
+        ):
             raise CheckpointError(
                 f"the checkpoint {checkpoints.path(repeat.ticket)} is not of trial {trial.number}: "
                 f"its settings or its seed differ; put the right one there, or {again}"
             )
         curve = trial.intermediate_values
-        best = self._spec.keep == "best"
-        counts = best_epoch(curve, self._spec.direction) if best else trial.last_step
+        best = parts.spec.keep == "best"
+        counts = best_epoch(curve, parts.spec.direction) if best else trial.last_step
         if saved.kept_epoch != counts:
             raise CheckpointError(
                 f"the network of trial {trial.number} could not be saved after its epoch {counts}: "
                 f"{checkpoints.place} has that of epoch {saved.kept_epoch}; {again}"
             )
         self.curves[repeat.ticket] = saved.curve
-        return saved.network
-
-    def _digest(self, trial: FrozenTrial, ticket: int) -> str:
-        draw_index = self._context.ledger.draw_index(self._study.study_id, ticket)
-        values = self._search.values(trial)
-        return candidate_of(self._spec, self._search.stages, draw_index, values).digest
+        return saved
 
 
 def _handed_over(context: Context, study: Study, mirror: Mirror) -> set[int]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from optuna.trial import TrialState
 
 from hpsearch import passwords
 from hpsearch.errors import UnreachableError
+from hpsearch.preflight import first_reports
 from hpsearch.runner import Failure, Report
+from hpsearch.runner.epoch import Epoch
 from hpsearch.store.values import CODE, STOPPED, UNTRAINABLE, Ending
 from hpsearch.worker.parts import Parts
 from hpsearch.worker.running import Running
@@ -34,6 +38,8 @@ class Judging:
         self._running, self._outbox = parts.running, parts.outbox
         self._reported = False
         """Whether any trial has reported here."""
+        self._has_looked = parts.spec.train is None or not parts.spec.search.sanity
+        """Whether the first reports of own training code are known not to need a look."""
         self._errors: list[str] = []
         """The last errors of own training code, if they were all the same."""
 
@@ -54,6 +60,8 @@ class Judging:
         assert last is not None
         assert report.kept is not None
         self._mirror.report(running.trial_id, last.epoch, last.value)
+        if running.lease.draw_index == 0 and last.epoch >= first_reports.LOOKS_AT:
+            self._look(running, last)
         ending: Ending | None
         if report.finished:
             stale = last.epoch < running.epochs
@@ -105,6 +113,9 @@ class Judging:
         if self._spec.train is not None and failure is Failure.ERROR:
             self._blame(running.detail)
         if failure is Failure.DIVERGED:
+            early = report.last is None or report.last.epoch < first_reports.LOOKS_AT
+            if running.lease.draw_index == 0 and early and not self._has_looked:
+                self._note_look(first_reports.diverged(running.detail))
             return Ending(TrialState.PRUNED, running.last_value, failure.value)
         reason = failure.value
         if failure in (Failure.ERROR, Failure.SETTINGS):
@@ -113,6 +124,23 @@ class Judging:
             running.put(user_attrs={UNTRAINABLE: True})
         _log.warning("trial %d failed: %s", running.trial.number, message or reason)
         return Ending(TrialState.FAIL, None, reason)
+
+    def _look(self, running: Running, last: Epoch) -> None:
+        """Look at the first two reports of the study's first trial, on any worker."""
+        curve = running.trial.intermediate_values
+        if self._has_looked or any(epoch not in curve for epoch in (1, first_reports.LOOKS_AT)):
+            return
+        saved = self._parts.runner.saved(running.number)
+        saves = saved is not None and saved.own is not None
+        self._note_look(first_reports.judged(self._spec, curve, last.seconds, saves=saves))
+
+    def _note_look(self, outcome: Mapping[str, Any]) -> None:
+        with suppress(UnreachableError):  # then the next report is looked at
+            study = self._parts.study
+            kept = self._parts.context.ledger.record_sanity(study, outcome)
+            self._has_looked = True
+            if kept == outcome and outcome["said"]:
+                _log.warning("the first trial of %s: %s", study.name, outcome["said"])
 
     def _blame(self, message: str) -> None:
         """Own training code has failed. Before any trial has reported it stops its study, as it

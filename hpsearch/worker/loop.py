@@ -274,7 +274,10 @@ class _Worker:
         code, lacks = self._context.code, self._context.serves.lacks(study)
         if code is not None and lacks == (f"code {study.code}",):
             changes = self._context.ledger.code(study).differences(code.manifest)
-            return f"the code in {code.folder} is not the study's: {changes}"
+            return (
+                f"the code in {code.folder} is not the study's: {changes} (hpsearch submit FILE "
+                "--accept-code continues the study with it)"
+            )
         if why := self._without.get(study.uid):
             return why
         return f"it needs {needed(lacks)}, which this one does not have"

@@ -26,6 +26,9 @@ _SAVE_S = 0.8
 """Between two rounds of checkpoints, and how long reports wait for them. A crash costs no more than
 that of training; an epoch that takes longer is saved and reported at its end."""
 
+_LOG_S = 10.0
+"""Between two times that what is in training writes logs elsewhere."""
+
 _TIDY_S = 1.0
 """Between two looks for networks that are of no use any more, while there is work."""
 
@@ -53,6 +56,7 @@ class Outbox:
         self._study, self._mirror, self._runner, self._saves = study, mirror, runner, saves
         self._running = running
         self._saved_at = time.monotonic()
+        self._logged_at = time.monotonic()
         self._untidy, self._tidied_at = False, time.monotonic()
         self._deleted = False
         """Whether it has been said that the study is deleted."""
@@ -61,13 +65,23 @@ class Outbox:
 
     def save_where_due(self) -> None:
         """`save`, but not too often: checkpoints take time."""
-        if time.monotonic() - self._saved_at >= _SAVE_S:
+        now = time.monotonic()
+        if now - self._saved_at >= _SAVE_S:
             self._save(later=True)
+        if now - self._logged_at >= _LOG_S:
+            self._save_logs(self._running.values())
+            self._logged_at = time.monotonic()
 
     def save(self) -> None:
         """Write the checkpoints of what is in training here no more, and deliver what they vouch
         for."""
         self._save(later=False)
+        self._save_logs(self._running.values())
+
+    def _save_logs(self, chosen: Iterable[Running]) -> None:
+        for running in chosen:
+            if running.number in self._runner.keys:
+                self._saves.save_log(running.lease, self._runner.log(running.number))
 
     def _save(self, *, later: bool) -> None:
         """Write the checkpoints of what is in training, and then deliver what they vouch for.
@@ -117,6 +131,7 @@ class Outbox:
                 self._is_wanted(running) and not running.lost
             ):  # the network itself, for anyone who asks for it
                 self._checkpoint(running, self._saved(running), last=True)
+        self._save_logs(ended)
         writes = [(running, running.pending) for running in ended]
         self._deliver(ended)
         for running, write in writes:

@@ -4,16 +4,18 @@ knows who does."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from hpsearch import urls
 from hpsearch.children.here import Here
+from hpsearch.children.jobs import job_of
 from hpsearch.children.process import Nursery
-from hpsearch.children.runner import Children, Job
+from hpsearch.children.runner import Children
 from hpsearch.code import Code
 from hpsearch.errors import CodeError
-from hpsearch.runner import Runner
+from hpsearch.runner import Runner, Tester
 from hpsearch.runner.epoch import Keeping
 from hpsearch.sources.dataset import Dataset
 from hpsearch.spec import StudySpec
@@ -23,7 +25,7 @@ from hpsearch.spec.task import TASKS
 from hpsearch.training.array import Array
 from hpsearch.worker.context import Context
 
-__all__ = ["installed", "keeping_of", "runner_of"]
+__all__ = ["installed", "keeping_of", "runner_of", "tester_of"]
 
 
 def installed() -> frozenset[str]:
@@ -59,25 +61,25 @@ def runner_of(
     )  # fmt: skip
 
 
+def tester_of(runner: Runner) -> Tester | None:
+    """The runner as what tests by own code what it has trained; None where hpsearch does that."""
+    return runner if isinstance(runner, Children) else None
+
+
 def _children(context: Context, spec: StudySpec, place: str, over: Callable[[], bool]) -> Children:
-    train, resources, code = spec.train, spec.resources, context.code
-    assert train is not None
-    if context.nursery is None:
+    code, nursery = context.code, context.nursery
+    if nursery is None:
         raise CodeError("own training code needs Linux, where its processes can be forked")
-    at_once = resources.per_gpu if context.device.type == "cuda" else 1
-    if isinstance(context.nursery, Here):
-        code, at_once = Code(Path(), context.nursery.manifest), 1
+    at_once = spec.resources.per_gpu if context.device.type == "cuda" else 1
+    if isinstance(nursery, Here):
+        code, at_once = Code(Path(), nursery.manifest), 1
     assert code is not None  # a worker without it does not serve the study
-    job = Job(
-        spec.family, code, spec.metric, spec.direction, train.command, train.metrics,
-        fresh=train.fresh,
-        memory_bytes=resources.memory_bytes,
-        seconds=None if resources.minutes is None else 60 * resources.minutes,
-        threads=resources.cpus or context.options.threads,
-    )  # fmt: skip
+    job = job_of(spec, code, context.options.threads)
+    if isinstance(nursery, Here):  # which calls one function, and knows no file of it
+        job = replace(job, evaluate=None)
     folder = urls.folder(place)
     return Children(
-        job, cast(Nursery, context.nursery), str(context.device),  # `Here` has the same face
+        job, cast(Nursery, nursery), str(context.device),  # `Here` has the same face
         places=at_once,
         keeping=keeping_of(spec), logs=None if folder is None else Path(folder),
         interrupted=context.stop.is_set, over=over,

@@ -18,6 +18,7 @@ from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study
 from hpsearch.weights import check_preprocessing, missing
 from hpsearch.worker.context import Context
+from hpsearch.worker.examiners import examiner_of
 from hpsearch.worker.finish import conclude
 from hpsearch.worker.judging import Judging
 from hpsearch.worker.notes import Notes
@@ -25,7 +26,7 @@ from hpsearch.worker.open_data import agreed_data
 from hpsearch.worker.outbox import Outbox
 from hpsearch.worker.parts import Parts
 from hpsearch.worker.pictures import Pictures
-from hpsearch.worker.runners import runner_of
+from hpsearch.worker.runners import runner_of, tester_of
 from hpsearch.worker.running import Running
 from hpsearch.worker.sanity import assure
 from hpsearch.worker.staging import Staging
@@ -80,7 +81,7 @@ class StudySession:
         self._staging = Staging(context.ledger, study, spec, search, mirror)
         self._running: dict[int, Running] = {}
         self._outbox = Outbox(context, study, mirror, self._runner, self._saves, self._running)
-        parts = Parts(
+        self._parts = parts = Parts(
             context, study, spec, mirror, search, self._runner, self._staging, self._saves,
             self._outbox, self._running,
         )  # fmt: skip
@@ -200,12 +201,10 @@ class StudySession:
 
     def _conclude(self) -> bool:
         """Give the verdict of a finish where it is due."""
-        if self._running or self._search.stages[-1].name != FINAL or self._dataset is None:
+        if self._running or self._search.stages[-1].name != FINAL:
             return False
-        concluded = conclude(
-            self._context, self._study, self._spec, self._search, self._mirror, self._dataset,
-            self._place_of_saves,
-        )  # fmt: skip
+        examiner = examiner_of(self._parts, self._dataset, tester_of(self._runner))
+        concluded = conclude(self._parts, self._place_of_saves, examiner)
         if concluded is None:
             return False
         best = self._mirror.best()

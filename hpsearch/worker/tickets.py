@@ -19,7 +19,7 @@ from hpsearch.runner import Saved
 from hpsearch.runner.candidate import Candidate
 from hpsearch.runner.epoch import Epoch
 from hpsearch.stages.candidates import candidate_of
-from hpsearch.store.values import Lease
+from hpsearch.store.values import TRAINED_BY, Lease
 from hpsearch.worker.claiming import Claiming
 from hpsearch.worker.judging import Judging
 from hpsearch.worker.parts import Parts
@@ -51,6 +51,9 @@ class Tickets:
             context.ledger, parts.study, parts.spec, parts.search, parts.runner
         )
         self._looked_at = self._asked_at = -float("inf")
+        code = parts.context.code if parts.study.code is not None else None
+        self._code = code.manifest.short if code is not None else None
+        """By which own code trials are trained here; None: they are trained by none."""
 
     def rest(self) -> None:
         """There was no ticket: do not ask again at once."""
@@ -138,6 +141,8 @@ class Tickets:
         fits = self._fits([self._candidate(*pair) for pair in drawn])
         for (lease, proposal), fit in zip(drawn, fits, strict=True):
             proposal.user_attrs.update(attempts=lease.fence, worker=self._worker, stack=fit)
+            if self._code is not None:
+                proposal.user_attrs[TRAINED_BY] = self._code
         begun = self._parts.ask(lambda: self._ledger.begin(drawn))
         for (lease, proposal), row in zip(drawn, begun, strict=True):
             if row is None:  # the ticket was taken over
@@ -181,6 +186,7 @@ class Tickets:
     def _go_on(self, running: Running) -> None:
         """Put a trial on the runner, from its checkpoint if there is one that fits."""
         candidate = running.candidate
+        self._note_code(running)
         try:
             reported = bool(running.trial.intermediate_values)
             saved = self._parts.saves.load(running.lease, reported=reported)
@@ -192,6 +198,13 @@ class Tickets:
         if saved is not None:
             _log.info("trial %d continues from epoch %d", running.trial.number, saved.epoch)
             self._catch_up(running, saved)
+
+    def _note_code(self, running: Running) -> None:
+        """Note on a trial that others have begun that other code trains it from now on."""
+        before = running.trial.user_attrs.get(TRAINED_BY)
+        if self._code is not None and self._code not in (before or "").split(", "):
+            both = self._code if before is None else f"{before}, {self._code}"
+            running.put(user_attrs={TRAINED_BY: both})
 
     def _catch_up(self, running: Running, saved: Saved) -> None:
         """Make the reports agree with the checkpoint, which has the whole learning curve.

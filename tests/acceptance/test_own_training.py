@@ -106,8 +106,7 @@ def test_a_search_and_what_it_hands_over(command: Command) -> None:
     log = command.run("logs", "own", best["number"]).stdout
     assert log == "".join(f"epoch {n}\n" for n in (1, 2, 3, 4))
     assert "no trial 99" in command.run("logs", "own", "99", code=6).stderr
-    assert "of which there is no finish" in command.run("final", "own", code=5).stderr
-    assert "plan times networks" in command.run("plan", file, code=5).stderr
+    assert "the 8 trials that the study has" in command.run("plan", file).stdout
     following = command.run("next", "own").stdout
     assert command.file(following, "next.yaml").exists()
     command.run("check", "next.yaml")
@@ -192,16 +191,99 @@ def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(command: Command)
     whole(command)
 
 
+EVALUATE = """
+def evaluate(run, part):
+    state = run.save(weights=torch.zeros(2), seen=[])
+    Path("testing").write_text(str(os.getpid()))
+    while Path("wait").exists():
+        time.sleep(0.01)
+    return {"error": float(state["weights"][0]), "seen": len(state["seen"])}
+"""
+
+FINISHED = STUDY.replace("trials: 8", "trials: 3") + "final: {top: 1, seeds: 2}\n"
+
+
+def test_a_finish_is_tested_by_its_own_code_whatever_is_killed(command: Command) -> None:
+    file = write(command, TRAIN + EVALUATE, FINISHED)
+    one = command.run("plan", file).stdout
+    assert "the first epochs of the default settings" in one
+    assert "up to" in one, "its checkpoints are of a known size"
+    (command.folder / "wait").touch()
+    code = TRAIN.replace('Path("wait")', 'Path("never")') + EVALUATE
+    write(command, code, FINISHED)
+    command.run("submit", file)
+    arguments = ("worker", "own", "--until-done", "--code", ".", "--lease-s", "3")
+    first, there = command.start(*arguments), command.folder / "testing"
+    awaited(lambda: there.exists() and there.read_text())
+    child = psutil.Process(int(there.read_text()))
+    os.kill(first.pid, signal.SIGKILL)
+    awaited(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    (command.folder / "wait").unlink()
+    shown = command.run("run", file).stdout
+    best = command.json("best", "own")
+    verdict = best["final"]
+    assert (verdict["use"], verdict["part"], verdict["completed"]) == (1, "test", 4)
+    assert len(command.json("trials", "own")) == 7, "nothing is trained again"
+    lr = best["network"]["params"]["lr"]
+    assert verdict["network"] == pytest.approx({"error": 4 * lr, "seen": 4})
+    assert "Test error 0." in shown
+    assert "training handed over: trial " in shown
+    command.run("best", "own", "--save", "net")
+    run = json.loads((command.folder / "net" / "run.json").read_text())
+    assert run["test"] == verdict["network"]
+    assert "has been used once; --again" in command.run("final", "own", code=5).stderr
+
+
+def test_code_that_has_changed_continues_where_that_is_accepted(command: Command) -> None:
+    broken = TRAIN + EVALUATE.replace("run.save", "run.keep")
+    file = write(command, broken, FINISHED)
+    line = command.run("run", file, code=9).stderr
+    assert "the finish of study 'own' waits for its test: train.py, line" in line
+    assert "--accept-code" in line
+    write(command, TRAIN + EVALUATE, FINISHED)
+    line = command.run("run", file, code=9).stderr
+    assert "is not what it was when the study began: train.py differs" in line
+    old = command.start("worker", "own", "--code", ".")  # with the new code it leaves it alone
+    assert "Test error" in command.run("run", file, "--accept-code").stdout
+    old.terminate()
+    rows = command.json("trials", "own")
+    assert len(rows) == 7, "nothing is trained again"
+    (before,) = {row["code"] for row in rows}
+    command.run("extend", "own", "--trials", "1")
+    command.run("run", file)
+    after = command.json("trials", "own")[-1]["code"]
+    assert after != before
+    assert f"trials of different code: 7 by {before}, 1 by {after}; trial" in (
+        command.run("best", "own").stdout
+    )
+
+
+def test_a_finish_without_a_test_says_so(command: Command) -> None:
+    """And the first reports, which do not change, are said to."""
+    file = write(
+        command, TRAIN.replace(" + 1 / epoch", ""), STUDY.replace("trials: 8", "trials: 2")
+    )
+    constant = "in the first trial: error is 0."
+    assert constant in command.run("run", file).stdout
+    assert "after each of its first 2 epochs" in command.run("status", "own").stdout
+    command.run("final", "own", "--top", "1", "--seeds", "2")
+    shown = " ".join(command.run("run", file).stdout.split())
+    assert "Trained again, error 0." in shown
+    assert "No test part was used, as train.py has no evaluate(run, part): the winner was" in shown
+    verdict = command.json("best", "own")["final"]
+    assert (verdict["test"], verdict["part"], verdict["use"]) == (None, None, 0)
+    assert "for another finish" in command.run("final", "own").stdout, "nothing was used"
+
+
 def test_faults_of_a_study_file(command: Command) -> None:
     study = STUDY.replace("train.py:train", "train.py:tran").replace("epochs: 4", "hours: 1")
-    study = study.replace("kind:", "seed:") + "data: {source: digits}\nfinal: {top: 1}\n"
+    study = study.replace("kind:", "seed:") + "data: {source: digits}\n"
     lines = command.run("check", write(command, study=study), code=2).stderr
     for line in (
         "train.function: expected def tran or class tran in train.py",
         "budget.epochs: expected the most epochs that train may report; got nothing",
         "parameters.seed: expected another name, as run.seed means something else",
         "data: expected no data, as train says what trains",
-        "final: expected no finish",
     ):
         assert line in lines
     plain = STUDY.replace("{name: error, direction: minimize}", "error")

@@ -128,3 +128,26 @@ def test_a_place_that_cannot_be_written_is_found_before_the_first_trial(
     assert "--save" not in done.stdout + done.stderr
     assert command.json("status", "s")["issued"] == 0
     command.run("run", command.folder / "study.yaml", "--checkpoints", "here")
+
+
+OWN = """
+name: own
+train: {function: "train.py:train"}
+metric: {name: score, direction: maximize}
+parameters: {lr: {min: 0.001, max: 1.0}}
+search: {sampler: random, pruner: none}
+budget: {trials: 2, epochs: 2}
+"""
+
+
+@pytest.mark.nightly
+def test_logs_of_own_training_code_lie_in_the_bucket(command: Command, s3: S3) -> None:
+    (command.folder / "train.py").write_text(
+        "def train(run):\n    for epoch in run.epochs():\n        print('epoch', epoch)\n"
+        "        run.report(score=run.lr)\n"
+    )
+    command.run("run", command.file(f"{OWN}checkpoints: s3://{s3.bucket}\n"))
+    assert command.run("logs", "own", 0).stdout == "epoch 1\nepoch 2\n"
+    assert sum(key.endswith(".log") for key in bucket(s3)) == 2
+    command.run("delete", "own", "--yes")
+    assert bucket(s3) == []

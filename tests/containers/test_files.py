@@ -21,6 +21,8 @@ MANIFESTS = sorted(
     path for path in KUBERNETES.rglob("*.yaml") if path.name != "kustomization.yaml"
 )  # fmt: skip
 KUSTOMIZATIONS = sorted(KUBERNETES.rglob("kustomization.yaml"))
+PATCHES = ("gpu", "own-code")
+"""Components that change the worker of the base."""
 OVERLAYS = sorted((KUBERNETES / "overlays").iterdir())
 
 
@@ -50,7 +52,7 @@ def _containers(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _pods() -> Iterator[Any]:
     for path in MANIFESTS:
         for document in _documents(path):
-            if path.parent.name != "gpu" and any(_containers(document)):
+            if path.parent.name not in PATCHES and any(_containers(document)):
                 pod = document["spec"]["template"]["spec"]
                 yield pytest.param(pod, id=document["metadata"]["name"])
 
@@ -181,7 +183,7 @@ def test_manifests_are_valid(path: Path) -> None:
     )
     version = validate.latest_version()
     for document in _documents(path):
-        if path.parent.name == "gpu":
+        if path.parent.name in PATCHES:
             # A patch leaves out what it does not change.
             document["spec"]["selector"] = {"matchLabels": {}}
             document["spec"]["template"]["spec"]["containers"][0]["image"] = "hpsearch"

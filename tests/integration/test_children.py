@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from hpsearch.children.log import text_of
 from hpsearch.children.process import Nursery
 from hpsearch.children.runner import Children, Job
 from hpsearch.code import Code
-from hpsearch.errors import CheckpointError
+from hpsearch.errors import CheckpointError, CodeError
 from hpsearch.runner import Failure, Report, Saved
 from hpsearch.runner.candidate import Candidate
 from hpsearch.runner.epoch import Keeping
@@ -222,6 +223,87 @@ def test_returning_early_is_an_end(children) -> None:
     assert report.finished
     assert report.last.epoch == 2
     assert report.message == "returned after epoch 2"
+
+
+def test_a_process_that_has_returned_early_takes_the_next_at_once(children) -> None:
+    runner = children("import os\ndef train(run):\n    run.report(score=os.getpid())\n")
+    for key in (1, 2):
+        runner.add(candidate(key))
+    pids = {r.last.value for r in all_reports(runner)}
+    assert len(pids) == 1
+
+
+EVALUATED = """
+import os
+def train(run):
+    state = run.save(seen=[])
+    for epoch in run.epochs():
+        state["seen"].append(epoch)
+        run.report(score=abs(epoch - 2), pid=os.getpid())
+
+def evaluate(run, part):
+    assert list(run.epochs()) == []
+    print("tested on", part)
+    seen = run.save(**{run.asked: []})[run.asked]
+    return {"score": len(seen) + run.offset, "pid": os.getpid(), "odd": float("nan")}
+"""
+
+
+def a_trained(runner: Children, **params: Any) -> tuple[Saved, Candidate]:
+    """A candidate that is trained, and its last checkpoint."""
+    one, saved = candidate(**{"asked": "seen", "offset": 0, **params}), None
+    runner.add(one)
+    while runner.keys:
+        for report in runner.reports(1.0):
+            saved = runner.saved(0)
+            if report.finished:
+                runner.remove(0)
+    assert saved is not None
+    return Saved(dict(saved.state)), one
+
+
+def test_its_own_code_tests_what_it_had_after_the_epoch_that_counts(children, tmp_path) -> None:
+    keeping = Keeping(best=True)
+    runner = children(EVALUATED, keeping=keeping, evaluate="train.py:evaluate")
+    assert runner.tests
+    saved, one = a_trained(runner)
+    found = [runner.test(one, saved, "test") for _ in range(2)]
+    assert found[0] == {"score": 2, "pid": found[0]["pid"]}, "2 epochs, of 3; no number is left out"
+    assert found[1] == found[0], "in the same process"
+    assert runner.keys == ()
+    assert text_of(tmp_path / "logs", 0) == 2 * "tested on test\n"
+    with pytest.raises(CheckpointError, match="not of candidate"):
+        runner.test(candidate(width=5), saved, "test")
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"asked": "net"}, "run.save: training saved no 'net'; it saved seen"),
+        ({"offset": float("inf")}, "evaluate gives score as inf, which is no measurement"),
+        ({"offset": "a"}, "train.py, line 13: TypeError"),
+    ],
+)
+def test_a_test_that_fails_says_why(children, params: dict[str, Any], message: str) -> None:
+    runner = children(EVALUATED, evaluate="train.py:evaluate")
+    saved, one = a_trained(runner, **params)
+    with pytest.raises(CodeError, match=re.escape(message)):
+        runner.test(one, saved, "test")
+    assert runner.keys == ()
+
+
+def test_a_test_ends_where_the_worker_is_to_leave_and_with_its_process(children) -> None:
+    hangs = EVALUATED.replace("    print(", "    while run.asked: pass\n    print(")
+    runner = children(hangs, evaluate="train.py:evaluate", seconds=0.6)
+    saved, one = a_trained(runner)
+    with pytest.raises(CodeError, match=r"took longer than 0\.01 minutes"):
+        runner.test(one, saved, "test")
+    runner = children(hangs, evaluate="train.py:evaluate")
+    runner._interrupted = iter([False, True]).__next__
+    assert runner.test(one, saved, "test") is None
+    dies = EVALUATED.replace("    print(", "    os._exit(3)\n    print(")
+    with pytest.raises(CodeError, match="its process ended with exit code 3"):
+        children(dies, evaluate="train.py:evaluate").test(one, saved, "test")
 
 
 def test_reports_beyond_the_last_epoch_are_ignored_with_one_line(children, tmp_path) -> None:
@@ -461,6 +543,23 @@ def test_a_command_reports_on_its_output(children, tmp_path, metrics: str, line:
     *_, report = all_reports(runner)
     assert report.message == "returned after epoch 1"
     assert report.last.metrics == {"score": 0.5}
+
+
+def test_a_command_tests_what_another_has_saved(children, tmp_path: Path) -> None:
+    text = "echo 7 > $HPSEARCH_CHECKPOINT_DIR/n; echo '{\"score\": 1}'"
+    report = """echo '{"score": 9}'; echo "{\\"score\\": $(cat $0/n), \\"more\\": $1}" """
+    runner = script(
+        children, tmp_path, text, evaluate=("bash", "-c", report, "{checkpoint}", "{width}")
+    )
+    runner.add(candidate(epochs=1))
+    (first,) = runner.reports(LIMIT_S)
+    saved = runner.saved(0)
+    runner.remove(0)
+    assert first.finished
+    assert runner.test(candidate(epochs=1), saved, "test") == {"score": 7, "more": 4}
+    silent = script(children, tmp_path, text, evaluate=("true",))
+    with pytest.raises(CodeError, match="the command that evaluates made no report"):
+        silent.test(candidate(epochs=1), saved, "test")
 
 
 def test_a_command_goes_on_from_its_folder(children, tmp_path: Path) -> None:

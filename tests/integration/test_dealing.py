@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
+from hpsearch.code import Manifest
 from hpsearch.runner.epoch import Epoch
 from hpsearch.store import dealing
 from hpsearch.store.engine import Database
@@ -213,6 +214,19 @@ def test_a_study_that_needs_what_a_worker_does_not_have_is_left_to_others(ledger
     assert [s.name for s in outlook.waiting] == [s.name for s in outlook.open] == ["mlp", "damaged"]
     assert [(s.name, serves.lacks(s)) for s in outlook.others] == [("resnet", ("family resnet",))]
     assert not ledger.outlook(Serves(("mlp",), serves.has)).others
+
+
+def test_other_code_that_is_accepted_is_for_workers_that_have_it(ledger: Ledger) -> None:
+    old, new = Manifest({"train.py": "a"}), Manifest({"train.py": "b"})
+    seen = a_study(ledger, tickets=4, code=old)
+    assert len(ledger.claim("old", seen.study_id, 1, needs=seen.needs)) == 1
+    assert ledger.replace_code(seen, new) == ledger.current(seen), "a study that has begun"
+    assert ledger.code(seen) == old
+    now = ledger.replace_code(seen, new, accept=True)
+    assert now is not None
+    assert (now.code, ledger.code(now), now.state) == (new.digest, new, "open")
+    assert ledger.claim("old", seen.study_id, 1, needs=seen.needs) == []
+    assert len(ledger.claim("new", now.study_id, 1, needs=now.needs)) == 1
 
 
 def test_what_was_given_back_is_no_part_of_a_share(ledger: Ledger) -> None:

@@ -35,6 +35,9 @@ class Networks(dict):
     def keys(self) -> set[int]:  # type: ignore[override]
         return set(self)
 
+    def log(self, key: int) -> bytes:
+        return b""
+
     def saved(self, number: int) -> Saved | None:
         return Saved({"epoch": self[number]}) if number in self else None
 

@@ -37,10 +37,10 @@ def found(
         entry(PLAIN, *default, first=50),
     ]
     name = "accuracy" if direction == "maximize" else "loss"
-    given = {"asked": 2 * max(len(winner), len(default)), "use": 1, **more}
+    given = {"asked": 2 * max(len(winner), len(default)), "use": 1, "rows": 50, **more}
     metric = Metric(name, direction, "")
     judged = verdict(entries, None, metric, lambda repeat, _: {name: test[repeat.trial]},
-                     rows=50, **given)  # fmt: skip
+                     **given)  # fmt: skip
     return judged.as_json()
 
 
@@ -146,3 +146,26 @@ def test_a_second_use_of_the_test_part_is_said() -> None:
     rows = dict(verdicts.figures(found([0.9, 0.8], [0.8, 0.8], use=2), "maximize"))
     assert rows["test part"].startswith("used 2 times")
     assert "test part" not in dict(verdicts.figures(found([0.9, 0.8], [0.8, 0.8]), "maximize"))
+
+
+def test_a_finish_without_a_test_part_says_so_and_by_what_it_was_chosen() -> None:
+    why = "train.py has no evaluate(run, part)"
+    entries = [
+        entry(WINNER, *around(0.99)),
+        entry(PLAIN, 0.977, 0.979, 0.975, 0.979, 0.975, first=50),
+    ]
+    judged = verdict(
+        entries, None, ACCURACY, lambda repeat, _: {"accuracy": repeat.value or 0.0},
+        rows=None, use=0, asked=10, untested=why,
+    ).as_json()  # fmt: skip
+    assert (judged["test"], judged["part"], judged["network"]) == (None, None, {})
+    said = verdicts.sentence(judged, "maximize")
+    assert said.startswith(
+        "Trained again, accuracy 0.99; default settings 0.977: the gain of 0.013"
+    )
+    assert said.endswith(
+        f"No test part was used, as {why}: the winner was chosen by these figures, so they are "
+        "slightly optimistic."
+    )
+    names = [name for name, _ in verdicts.figures(judged, "maximize")]
+    assert names[:2] == ["reported, 5 trainings", "reported, default settings"]

@@ -9,6 +9,7 @@ import pytest
 from hpsearch.spec import StudyFaultsError, StudySpec, load, schema, write
 from hpsearch.spec.document import read
 from hpsearch.spec.faults import Faults
+from hpsearch.spec.own_training import evaluation_of, untested
 
 STUDY = """
 name: own
@@ -92,7 +93,6 @@ def test_the_schema_knows_it() -> None:
         ("when: {optimizer: lion}", "when: {optim: lion}", "expected another parameter"),
         ("budget:", "data: {source: digits}\nbudget:", "data: expected no data, as train says"),
         ("budget:", "network: {family: mlp}\nbudget:", "network: expected no network, as train"),
-        ("budget:", "final: {top: 1}\nbudget:", "final: expected no finish"),
         ("start: [{width: 16}]", "start: [{width: 17}]", "start"),
         ("start: [{width: 16}]", "search: {strategy: recipe}", "search.strategy: expected joint"),
     ],
@@ -124,3 +124,30 @@ def test_a_parameter_called_epochs_bounds_a_trial(file: Path) -> None:
     assert load(file).settings({"epochs": 2})["epochs"] == 2
     text = file.read_text().replace("[2, 4]", "[2, 9]")
     assert "at most budget.epochs (5)" in faults(file, text)
+
+
+def test_what_tests_is_known_by_its_arguments(file: Path) -> None:
+    file.write_text(STUDY)
+    train, code = load(file).train, file.parent
+    assert evaluation_of(train, code) is None
+    assert untested(train) == "train.py has no evaluate(run, part)"
+    for helper in ("def evaluate(net, rows): ...", "def evaluate(run, part, *more): ..."):
+        (code / "train.py").write_text(f"def train(run): ...\n{helper}\n")
+        assert evaluation_of(train, code) is None, "a helper of that name is none"
+    (code / "train.py").write_text("def train(run): ...\ndef evaluate(run, part): ...\n")
+    assert evaluation_of(train, code) == "train.py:evaluate"
+    assert "train.evaluate: expected no command" in faults(
+        file, STUDY.replace("fresh: true", "evaluate: [a]")
+    )
+
+
+def test_a_command_tests_where_the_file_names_one(file: Path) -> None:
+    words = 'command: [a, "{width}"], evaluate: [b, "{checkpoint}", "{seed}"]'
+    text = STUDY.replace('function: "train.py:train", fresh: true', words)
+    file.write_text(text)
+    spec = load(file)
+    assert evaluation_of(spec.train, file.parent) == ("b", "{checkpoint}", "{seed}")
+    assert StudySpec.from_document(spec.document).train == spec.train
+    without = spec.train.model_copy(update={"evaluate": None})
+    assert untested(without) == "the study file has no train.evaluate"
+    assert "train.evaluate.1" in faults(file, text.replace("{checkpoint}", "{chekpoint}"))

@@ -380,3 +380,15 @@ def test_what_cannot_be_used_is_said_at_once(place: str, said: str) -> None:
         capture_output=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     assert re.fullmatch(f"cannot use {place} for checkpoints: .*{said}\n", done.stdout)
+
+
+def test_logs_of_all_holders_in_their_order(checkpoints: Checkpoints, place: str) -> None:
+    for fence, content in ((2, b"second"), (10, b" last"), (1, b"first ")):
+        checkpoints.save_log(5, content, fence)
+    checkpoints.save_log(50, b"another's")
+    checkpoints.save_log(5, b"second again", 2)
+    assert checkpoints.log(5) == b"first second again last"
+    assert checkpoints.log(6) == b""
+    checkpoints.tidy({5, 50}, set())
+    assert len(names(place)) == 4, "a trial that has ended keeps its log"
+    assert checkpoints.clear()
