@@ -29,9 +29,13 @@ Optuna."""
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module 'hpsearch' has no attribute {name!r}")
+    import warnings
     from importlib import import_module
 
-    return getattr(import_module(_LATER[name]), name)
+    with warnings.catch_warnings():
+        # Optuna's bar of progress, in a notebook without ipywidgets: nobody has asked for it.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        return getattr(import_module(_LATER[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -58,7 +58,7 @@ class Stored:
         """The same, where functions of it may be called in this process."""
 
     def __repr__(self) -> str:
-        return f"<Study {self._name} in {self._database.name}>"
+        return f"<Study {self._name}>"
 
     @property
     def name(self) -> str:

@@ -7,13 +7,13 @@ import shlex
 import time
 from dataclasses import asdict
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from hpsearch import files, passwords
+from hpsearch.api import handing
 from hpsearch.cli import tracking
 from hpsearch.cli.options import (
     Checkpoints,
@@ -29,13 +29,13 @@ from hpsearch.cli.options import (
     print_json,
     reads,
 )
-from hpsearch.errors import CheckpointError, ConflictError, HpsearchError, NotFoundError
+from hpsearch.errors import HpsearchError
 from hpsearch.terminal import echo, write_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from hpsearch.insight.report import Reader, Snapshot
+    from hpsearch.insight.report import Snapshot
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Worker
 
@@ -201,10 +201,12 @@ def best(
 
     ledger = open_ledger(storage)
     reader = Reader(ledger, name, checkpoints)
-    snapshot = _with_network(reader.located(reader.snapshot()))
-    if save is not None:
-        save_ = partial(_save, ledger, folder=save, checkpoints=checkpoints, code=code, force=force)
-        snapshot = _saved(reader, snapshot, save_)
+    if save is None:
+        snapshot = handing.with_network(reader.located(reader.snapshot()))
+    else:
+        snapshot = handing.save(
+            ledger, reader, save, checkpoints=checkpoints, code=code, force=force
+        )  # fmt: skip
     assert snapshot.network is not None
     if json_:
         more = {
@@ -231,53 +233,6 @@ def best(
         show.note(f"the network of trial {number} is in {save}; predict with it: {use}")
         if snapshot.verdict is None:
             show.note("no finish has used the test part, so there is no test figure with it")
-
-
-def _with_network(snapshot: Snapshot) -> Snapshot:
-    """The snapshot; NotFoundError where no trial of it is the best, nor has a finish found one."""
-    if snapshot.network is not None:
-        return snapshot
-    refused = snapshot.study.refused
-    why = f"; it is stopped: {refused}" if refused else ""
-    if (leader := snapshot.leader) is not None:
-        why += (f"; the best so far is trial {leader.number}, still training: {snapshot.metric} "
-                f"{leader.value:.4g}")  # fmt: skip
-    raise NotFoundError(
-        f"study {snapshot.study.name!r} has no complete trial yet: "
-        f"{len(snapshot.running)} running, {snapshot.count('PRUNED')} pruned, "
-        f"{snapshot.count('FAIL')} failed{why}"
-    )
-
-
-def _save(
-    ledger: Ledger, snapshot: Snapshot, *, folder: Path, checkpoints: str | None,
-    code: Path | None, force: bool,
-) -> None:  # fmt: skip
-    from hpsearch.checkpoints.places import owner
-    from hpsearch.handover import own, save
-
-    assert snapshot.network is not None
-    if (whose := owner(ledger.database, ledger.studies(), checkpoints)(folder)) is not None:
-        raise ConflictError(f"{folder} is {whose}, and never written over; choose another folder")
-    if snapshot.spec.train is not None:
-        own.save(ledger, snapshot, snapshot.network, folder, checkpoints, force=force)
-        return
-    save.save(ledger, snapshot, snapshot.network, folder, checkpoints, code=code, force=force)
-
-
-def _saved(reader: Reader, snapshot: Snapshot, save: Callable[[Snapshot], None]) -> Snapshot:
-    """Save the best network, and give the snapshot that it is the best of: while a study runs there
-    may be a better one by the time that PyTorch is loaded, and this one's checkpoint gone."""
-    while True:
-        try:
-            save(snapshot)
-        except CheckpointError:
-            later = _with_network(reader.located(reader.snapshot()))
-            if later.network == snapshot.network:
-                raise
-            snapshot = later
-        else:
-            return snapshot
 
 
 @reads
@@ -338,19 +293,9 @@ def _write(stream: TextIO, rows: list[dict[str, Any]], format_: Format) -> None:
         json.dump(rows, stream, indent=2)
         stream.write("\n")
         return
-    flat = [_flat(row) for row in rows]
+    flat = [handing.flat_row(row) for row in rows]
     columns = list(dict.fromkeys(key for row in flat for key in row))
     write_csv(stream, columns, flat)
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """One level: parameters as `params.lr`, metrics as `metrics.loss`, what is switched off as
-    `off.dropout`; curves are left to JSON."""
-    left = ("params", "off", "metrics", "last_metrics", "curve")
-    flat = {key: value for key, value in row.items() if key not in left}
-    for part in ("params", "off", "metrics"):
-        flat |= {f"{part}.{key}": value for key, value in row[part].items()}
-    return flat
 
 
 @reads
