@@ -13,7 +13,7 @@ from tests.acceptance.test_python import Python
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "notebook.ipynb"
 SMALLER = {"trials=12": "trials=3", "trials=10": "trials=3", "epochs=9": "epochs=2",
-           "seeds=3": "seeds=2", "workers=2": "workers=1"}  # fmt: skip
+           "seeds=5": "seeds=2", "workers=2": "workers=1"}  # fmt: skip
 
 
 def code_cells() -> list[str]:
