@@ -107,9 +107,12 @@ def status(
         snapshots = list(_snapshots(ledger, name, located=json_))
     if json_:
         said = [{**s.as_dict(), **_attendance(s, workers)} for s in snapshots]
-        print_json(
-            {**said[0], "mlflow": tracking.said(ledger, snapshots[0].study)} if name else said
-        )
+        if name:
+            study = snapshots[0].study
+            known = len(ledger.known(study.study_id))
+            print_json({**said[0], "known": known, "mlflow": tracking.said(ledger, study)})
+        else:
+            print_json(said)
     elif not snapshots:
         echo(f"no studies in {ledger.database.name}; hpsearch run FILE makes one")
     else:
@@ -127,6 +130,7 @@ def status(
             show.curves(snapshots[0])
             results.verdict(snapshots[0])
             tracking.standing(ledger, snapshots[0].study)
+            show.elsewhere(ledger.known(snapshots[0].study.study_id))
 
 
 def watch(name: Name, storage: Storage = None, json_: Events = False) -> None:

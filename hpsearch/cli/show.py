@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from hpsearch.preflight.doctor import Finding
     from hpsearch.sources.look import Look
     from hpsearch.spec import StudySpec
-    from hpsearch.store.values import Study, Worker
+    from hpsearch.store.values import Known, Study, Worker
 
 __all__ = [
-    "beside", "call", "codes", "columns", "curves", "decided", "err", "failures", "findings",
-    "importance", "leader", "left", "look", "note", "number", "out", "params", "sanity",
+    "beside", "call", "codes", "columns", "curves", "decided", "elsewhere", "err", "failures",
+    "findings", "importance", "leader", "left", "look", "note", "number", "out", "params", "sanity",
     "scheduled", "setting", "span", "stages", "studies", "trials", "warnings",
 ]  # fmt: skip
 
@@ -200,6 +200,16 @@ def codes(snapshot: Snapshot) -> None:
     """That its own code has changed while it ran, where it has."""
     if said := remarks.by_other_code(snapshot):
         out.print(said, soft_wrap=True)
+
+
+def elsewhere(known: Sequence[Known]) -> None:
+    """The trials from elsewhere that the samplers know, where there are any."""
+    if known:
+        last = visible(known[-1].origin, lines=False)
+        said = (
+            f"the samplers also know {counted(len(known), 'trial')} from elsewhere, the last from"
+        )
+        out.print(f"{said} {last}", soft_wrap=True)
 
 
 def stages(snapshot: Snapshot) -> None:

@@ -130,4 +130,5 @@ def test_a_sweep_is_imported_and_run_and_its_trials_are_knowledge(command: Comma
     again = command.run("import-trials", "again", "--from", command.url, "--study", "sweep")
     assert "2 of them it knew before" in again.stdout
     after = command.json("status", "again")
-    assert (after["ended"], after["best"]) == (before["ended"], None)
+    assert (after["ended"], after["best"], after["known"]) == (before["ended"], None, 2)
+    assert "the samplers also know 2 trials" in command.run("status", "again").stdout
