@@ -228,7 +228,8 @@ def stages(snapshot: Snapshot) -> None:
 
 def importance(name: str, found: Importance) -> None:
     """How much each parameter and each group has mattered, and whether that was foreseen."""
-    out.print(f"{name}: {found.complete} of {found.trials} trials completed and count, "
+    counts = "completed and count" if found.epoch is None else f"came to epoch {found.epoch}"
+    out.print(f"{name}: {found.compared} of {found.trials} trials {counts}, "
               f"the best {found.best} of them as good")  # fmt: skip
     for what, rows in (("parameter", found.parameters), ("group", found.groups)):
         both = what == "parameter"

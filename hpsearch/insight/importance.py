@@ -5,11 +5,16 @@ Both measures are Optuna's. PED-ANOVA asks what the best trials have that the ot
 arbitrary subspaces", IJCAI 2023); fANOVA how much of the values' variance a forest puts down to a
 parameter (Hutter, Hoos and Leyton-Brown, "An efficient approach for assessing hyperparameter
 importance", ICML 2014). Of each the parameters' shares add up to 1.
+
+Trials that completed are compared by their values. Where a pruner has left few of them, trials are
+compared after the deepest epoch that enough have reached, pruned or not: those that completed were
+chosen for being good, and tell little of what makes a trial bad.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 import random
 import warnings
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -36,7 +41,10 @@ from hpsearch.store.mirror import Mirror
 __all__ = ["LEAST", "Importance", "Share", "measure", "measured", "sampled"]
 
 LEAST = 10
-"""Trials that completed below which nothing is said: half of them would be the best."""
+"""Trials below which nothing is said: half of them would be the best."""
+_ENOUGH = 0.25
+"""Share of the trials that have ended which has to be comparable: a pruner that keeps every third
+leaves that many at its second rung."""
 _SAMPLE = 2_000
 """Trials that fANOVA looks at, chosen by chance."""
 _FEW, _ANY_DEPTH, _DEPTH = 200, 64, 7
@@ -68,7 +76,12 @@ class Importance:
     trials: int
     """Trials of the search that have ended."""
     complete: int
-    """Those that completed: only they count."""
+    """Those that completed."""
+    compared: int
+    """Those that count."""
+    epoch: int | None
+    """They are compared by what they had come to after this one; None: by the values of those that
+    completed."""
     best: int
     """Those that PED-ANOVA took as the best."""
     parameters: tuple[Share, ...]
@@ -133,12 +146,15 @@ def measured(
         if trial.state.is_finished() and trial.user_attrs.get("stage") != FINAL
     ]  # fmt: skip
     complete = [t for t in ended if t.state is TrialState.COMPLETE]
-    _check(spec, ended, complete)
-    sample = sampled(complete, _SAMPLE, spec.search.seed)
-    if tell is not None and len(sample) < len(complete):
-        tell(f"PED-ANOVA looks at {len(complete):,} trials, fANOVA at {len(sample):,} of them")
-    share = min(max(_TOP_SHARE, _TOP / len(complete)), 0.5)
-    judged = _Chosen(name, mirror, complete)
+    epoch, compared = None, complete
+    if len(complete) < max(LEAST, _ENOUGH * len(ended)):
+        epoch, compared = _by_epoch(spec, ended) or (None, complete)
+    _check(spec, ended, compared)
+    sample = sampled(compared, _SAMPLE, spec.search.seed)
+    if tell is not None and len(sample) < len(compared):
+        tell(f"PED-ANOVA looks at {len(compared):,} trials, fANOVA at {len(sample):,} of them")
+    share = min(max(_TOP_SHARE, _TOP / len(compared)), 0.5)
+    judged = _Chosen(name, mirror, compared)
     ped = _evaluated(judged, PedAnovaImportanceEvaluator(target_quantile=share))
     judged = _Chosen(name, mirror, sample)
     depth = _ANY_DEPTH if len(sample) <= _FEW else _DEPTH
@@ -150,17 +166,53 @@ def measured(
     return Importance(
         trials=len(ended),
         complete=len(complete),
-        best=round(share * len(complete)),
+        compared=len(compared),
+        epoch=epoch,
+        best=round(share * len(compared)),
         parameters=tuple(sorted(rows, key=lambda row: -(row.ped_anova or 0.0))),
         groups=tuple(groups),
         held=sum((a.ped_anova or 0.0) >= (b.ped_anova or 0.0) for a, b in order),
         pairs=len(order),
         notes=(
-            *_notes(spec, complete, rows),
-            *_left_out(complete, sample),
+            *_early(epoch),
+            *_notes(spec, compared, rows),
+            *_left_out(compared, sample),
             *(f"left out: {damage}" for damage in mirror.damaged),
         ),
     )
+
+
+def _by_epoch(
+    spec: StudySpec, ended: Sequence[FrozenTrial]
+) -> tuple[int, list[FrozenTrial]] | None:
+    """The deepest epoch that enough trials have reached, and these as if they had ended with it;
+    None where there is none."""
+    reached = sorted((max(t.intermediate_values, default=0) for t in ended), reverse=True)
+    enough = max(LEAST, math.ceil(_ENOUGH * len(ended)))
+    if len(reached) < enough or not (epoch := reached[enough - 1]):
+        return None
+    cut = (_cut(trial, epoch, spec) for trial in ended)
+    return epoch, [trial for trial in cut if trial is not None]
+
+
+def _cut(trial: FrozenTrial, epoch: int, spec: StudySpec) -> FrozenTrial | None:
+    """The trial as if it had completed after that epoch; None where it has no finite value then."""
+    curve = trial.intermediate_values
+    until = curve if spec.keep == "best" else {epoch}
+    values = [curve[at] for at in until if at <= epoch and math.isfinite(curve.get(at, math.nan))]
+    if max(curve, default=0) < epoch or not values:
+        return None
+    cut = copy.copy(trial)
+    cut.state = TrialState.COMPLETE
+    cut.value = max(values) if spec.direction == "maximize" else min(values)
+    return cut
+
+
+def _early(epoch: int | None) -> list[str]:
+    if epoch is None:
+        return []
+    return [f"most were pruned, so all that came to epoch {epoch} are compared after it: what pays "
+            "only later, such as regularisation or a small rate, counts for less"]  # fmt: skip
 
 
 def sampled(complete: Sequence[FrozenTrial], most: int, seed: int) -> Sequence[FrozenTrial]:
@@ -177,25 +229,20 @@ def _left_out(complete: Sequence[FrozenTrial], sample: Sequence[FrozenTrial]) ->
     return [f"fANOVA looked at {len(sample):,} of the {len(complete):,}, drawn by chance"]
 
 
-def _check(spec: StudySpec, ended: Sequence[FrozenTrial], complete: Sequence[FrozenTrial]) -> None:
+def _check(spec: StudySpec, ended: Sequence[FrozenTrial], compared: Sequence[FrozenTrial]) -> None:
     """NotFoundError where nothing can be said."""
     if len(spec.space) < 2:
         raise NotFoundError(f"study {spec.name!r} searches fewer than two parameters: there is "
                             "nothing to compare")  # fmt: skip
-    if len(complete) < LEAST:
-        pruned = sum(trial.state is TrialState.PRUNED for trial in ended)
-        most = "" if 2 * pruned <= len(ended) else (
-            "; most are pruned: in a study of another name search.pruner: none lets every "
-            "trial complete"
-        )  # fmt: skip
+    if len(compared) < LEAST:
         raise NotFoundError(
-            f"study {spec.name!r} has {len(complete)} trials that completed "
-            f"({len(ended) - len(complete)} were pruned or failed, and do not count): importance "
-            f"takes {LEAST}; hpsearch extend {spec.name} --trials N adds some{most}"
+            f"study {spec.name!r} has {len(compared)} trials that can be compared, of "
+            f"{len(ended)} that have ended: importance takes {LEAST}; hpsearch extend {spec.name} "
+            "--trials N adds some"
         )
-    if len({trial.value for trial in complete}) == 1:
-        raise NotFoundError(f"all {len(complete)} trials of study {spec.name!r} that "
-                            "completed have the same value: no parameter mattered")  # fmt: skip
+    if len({trial.value for trial in compared}) == 1:
+        raise NotFoundError(f"all {len(compared)} trials of study {spec.name!r} that can be "
+                            "compared have the same value: no parameter mattered")  # fmt: skip
 
 
 def _evaluated(study: Study, evaluator: BaseImportanceEvaluator) -> Mapping[str, float]:

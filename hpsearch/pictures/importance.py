@@ -42,7 +42,7 @@ def content_of(title: str, measured: Measured) -> Importance:
         rest = rows[_MOST - 1 :]
         more: _Row = (f"{len(rest)} others", _sum([r[1] for r in rest]), _sum([r[2] for r in rest]))
         rows = [*rows[: _MOST - 1], more]
-    return Importance(title, measured.complete, tuple(map(_row, measured.groups)), tuple(rows))
+    return Importance(title, measured.compared, tuple(map(_row, measured.groups)), tuple(rows))
 
 
 def _row(share: Share) -> _Row:
@@ -58,7 +58,7 @@ def draw(content: Importance) -> Figure:
     """Bars of the groups in the usual order, and of the parameters in the order found."""
     lines = max(len(content.groups), len(content.parameters))
     made, (left, right) = figure(
-        f"Importance: {content.title}, {content.trials:,} complete trials", 7.6,
+        f"Importance: {content.title}, {content.trials:,} trials", 7.6,
         0.34 * lines + 1.4, columns=2,
     )  # fmt: skip
     ranks = _ranks([row[1] for row in content.groups])

@@ -8,12 +8,10 @@ from pathlib import Path
 import optuna
 import pytest
 import sqlalchemy as sa
-from optuna.trial import TrialState, create_trial
+from optuna.trial import create_trial
 
-from hpsearch.errors import NotFoundError
 from hpsearch.insight import importance
 from hpsearch.insight.importance import measure, sampled
-from hpsearch.spec import StudySpec
 from hpsearch.store.ledger import Ledger
 from tests.searched import DISTRIBUTIONS, searched
 
@@ -42,21 +40,6 @@ def test_what_was_left_out_is_said(
     assert told == ["PED-ANOVA looks at 14 trials, fANOVA at 12 of them"]
     assert "fANOVA looked at 12 of the 14, drawn by chance" in found.notes
     assert found.complete == 14
-
-
-@pytest.mark.parametrize(("state", "said"), [(TrialState.PRUNED, True), (TrialState.FAIL, False)])
-def test_too_few_that_went_to_their_end_are_told_why(
-    sqlite_url: str, tmp_path: Path, state: TrialState, said: bool
-) -> None:
-    ledger, _ = searched(sqlite_url, tmp_path, trials=1)
-    spec = StudySpec.from_document(ledger.study("s").document)
-    ended = [create_trial(state=state) for _ in range(3)]
-    complete = [create_trial(value=0.5)]
-    with pytest.raises(NotFoundError) as caught:
-        importance._check(spec, [*complete, *ended], complete)
-    assert ("most are pruned" in str(caught.value)) is said
-    assert ("search.pruner: none" in str(caught.value)) is said
-    assert "hpsearch extend s --trials N" in str(caught.value)
 
 
 @pytest.mark.nightly

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,8 +13,8 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpsearch.errors import NotFoundError
-from hpsearch.insight.importance import Importance, measure
-from hpsearch.spec import load
+from hpsearch.insight.importance import Importance, _cut, measure
+from hpsearch.spec import StudySpec, load
 from hpsearch.spec.settings import FINAL
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
@@ -45,20 +46,26 @@ def drawn(count: int) -> list[dict[str, Any]]:
     ]
 
 
+def study(tmp_path: Path, more: str = "", search: str = "") -> StudySpec:
+    """A study that searches lr, depth and what is added."""
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "name: s\ndata: {source: digits}\nnetwork: {family: mlp}\n"
+        "parameters: {architecture: {depth: {min: 1, max: 3}},"
+        f" learning_rate: {{lr: {{min: 0.001, max: 1, log: true}}}}{more}}}\n"
+        f"search: {{sampler: random{search}}}\nbudget: {{trials: 60, epochs: 4}}\n"
+    )
+    return load(file)
+
+
 @pytest.fixture
 def judged(sqlite_url: str, tmp_path: Path) -> Study:
     """Importance by these trials, of a study that searches lr, depth and what is added."""
 
     def measured(trials: list[FrozenTrial], more: str = "", search: str = "") -> Importance:
-        file = tmp_path / "s.yaml"
-        file.write_text(
-            "name: s\ndata: {source: digits}\nnetwork: {family: mlp}\n"
-            "parameters: {architecture: {depth: {min: 1, max: 3}},"
-            f" learning_rate: {{lr: {{min: 0.001, max: 1, log: true}}}}{more}}}\n"
-            f"search: {{sampler: random{search}}}\nbudget: {{trials: 60, epochs: 2}}\n"
-        )
         ledger = Ledger(Database(sqlite_url))
-        ledger.create(replace(A_STUDY, document=load(file).document, tickets=60))
+        document = study(tmp_path, more, search).document
+        ledger.create(replace(A_STUDY, document=document, tickets=60))
         for number, each in enumerate(trials):  # one without is no trial of hpsearch's
             each.set_user_attr("ticket", number)
         optuna.load_study(study_name="s", storage=sqlite_url).add_trials(trials)
@@ -104,6 +111,44 @@ def test_only_trials_of_the_search_that_went_to_their_end_count(judged: Study) -
     assert found.notes == ("fewer than 50 trials: a rough picture",)
 
 
+def stopped(point: dict[str, Any], *curve: float) -> FrozenTrial:
+    """A trial that a pruner ended after this curve."""
+    ended = trial(0.0, TrialState.PRUNED, **point)
+    ended.intermediate_values = dict(enumerate(curve, 1))
+    return ended
+
+
+def test_where_most_are_pruned_trials_are_compared_after_the_epoch_that_enough_have_reached(
+    judged: Study,
+) -> None:
+    points = drawn(60)
+    # Accuracy is to grow: after epoch 3 lr alone decides, and before and later it does not.
+    good = [-abs(point["lr"] - 0.1) for point in points]
+    early = [stopped(point, -9.0, -9.0) for point in points[20:]]
+    later = [stopped(p, -9.0, -9.0, v) for p, v in zip(points[:14], good[:14], strict=True)]
+    diverged = [stopped(point, math.nan, math.nan, math.nan) for point in points[14:15]]
+    complete = [trial(-v, **p) for p, v in zip(points[15:20], good[15:20], strict=True)]
+    for each, value in zip(complete, good[15:20], strict=True):
+        each.intermediate_values = {1: -9.0, 2: -9.0, 3: value, 4: 9.0}
+    found = judged([*early, *later, *diverged, *complete])
+    assert (found.trials, found.complete, found.compared, found.epoch) == (60, 5, 19, 3)
+    assert found.parameters[0].name == "lr"
+    assert (found.parameters[0].fanova or 0) > 0.8, "by what trials had after epoch 3"
+    assert "came to epoch 3" in found.notes[0]
+
+
+@pytest.mark.parametrize(("keep", "value"), [("best", 0.9), ("last", 0.2)])
+def test_the_epoch_that_a_study_keeps_counts_until_then(
+    tmp_path: Path, keep: str, value: float
+) -> None:
+    spec = replace(study(tmp_path), keep=keep)
+    curve = (0.3, 0.9, 0.2, 0.95)
+    cut = _cut(stopped({"lr": 0.1, "depth": 1}, *curve), 3, spec)
+    assert cut is not None
+    assert cut.value == value
+    assert _cut(stopped({"lr": 0.1, "depth": 1}, *curve[:2]), 3, spec) is None, "it ended before"
+
+
 def test_a_parameter_that_few_or_no_trials_have_is_named(judged: Study) -> None:
     points = drawn(20)
     trials = [trial(point["lr"], **point, momentum=0.1) for point in points[:8]]
@@ -135,8 +180,8 @@ def test_trials_from_beyond_the_range_are_judged_with_the_others(judged: Study) 
 @pytest.mark.parametrize(
     ("count", "value", "words"),
     [
-        (9, None, "has 9 trials that completed.*importance takes 10; hpsearch extend s"),
-        (12, 0.5, "all 12 trials of study 's' that completed have the same value"),
+        (9, None, "has 9 trials that can be compared, of 9 that have ended: importance takes 10"),
+        (12, 0.5, "all 12 trials of study 's' that can be compared have the same value"),
     ],
 )
 def test_nothing_is_said_of_too_few_or_equal_trials(
