@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["HEIGHT", "Axis", "Line", "Lines", "parallel"]
 
 HEIGHT = 300
-_TOP, _BOTTOM, _SIDE, _APART = 34, 262, 60, 118
+_TOP, _BOTTOM, _SIDE = 34, 262, 60
+_NEAREST, _FARTHEST, _PAGE = 90, 118, 780
+"""Between two axes, and between the first and the last that a page has room for at once."""
 _UNSET = 284
 """Where a line runs whose trial does not have the parameter."""
 _MOST_AXES = 12
@@ -129,7 +131,8 @@ def parallel(snapshot: Snapshot, order: Sequence[str]) -> Lines | None:
                  f"{len(snapshot.spec.space)} are shown.")  # fmt: skip
     scales = [_scale(parameter, chosen) for parameter in parameters]
     values = _limits([t.value for t in chosen if t.value is not None])
-    places = [_SIDE + at * _APART for at in range(len(parameters) + 1)]
+    apart = max(min(_PAGE // len(parameters), _FARTHEST), _NEAREST)
+    places = [_SIDE + at * apart for at in range(len(parameters) + 1)]
     axes = [
         Axis(p.name, x, scale.ticks(), any(p.name not in t.params for t in chosen))
         for p, x, scale in zip(parameters, places, scales, strict=False)
