@@ -36,6 +36,17 @@ def test_the_example_in_the_readme_is_a_study_file(tmp_path: Path) -> None:
     assert load(file).name == "wine"
 
 
+def test_the_fault_in_the_readme_is_the_one_that_check_reports(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    (shown,) = re.findall(r"^wine\.yaml:.*$", text, re.M)
+    file = tmp_path / "wine.yaml"
+    file.write_text(example.replace("{trials: 60", "{trails: 60"))
+    with pytest.raises(HpsearchError) as raised:
+        load(file)
+    assert shown in str(raised.value).replace(f"{tmp_path}/", "")
+
+
 @pytest.mark.parametrize("file", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda f: f.name)
 def test_each_shipped_study_is_one_and_points_editors_to_the_schema(file: Path) -> None:
     spec = load(file)
