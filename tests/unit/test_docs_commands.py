@@ -44,8 +44,8 @@ def _words(text: str) -> list[str]:
 def test_each_command_that_a_page_shows_exists() -> None:
     root: Any = get_command(app)
     wrong, seen = [], 0
-    for page, words in shown():
-        command = root
+    for page, typed in shown():
+        command, words = root, typed
         while words and words[0] in getattr(command, "commands", {}):
             command, words = command.commands[words[0]], words[1:]
         if command is root:
