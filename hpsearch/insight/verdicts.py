@@ -8,7 +8,7 @@ from typing import Any, Literal
 from hpsearch.insight.words import number
 from hpsearch.spec.settings import Direction
 
-__all__ = ["Finding", "as_good", "figures", "finding", "interval", "sentence"]
+__all__ = ["Finding", "as_good", "figures", "finding", "headline", "interval", "sentence"]
 
 Finding = Literal["better", "worse", "no evidence", "too few", "not compared"]
 """What the winner is beside the default settings."""
@@ -27,10 +27,7 @@ def sentence(verdict: Found, direction: Direction, *, wide: bool = False) -> str
     """Whether tuning has helped, and what to do; that a simple answer is as good, if one is; how
     many trainings that is from, if some are missing. Where `wide`, the figure comes with its
     interval."""
-    found = _measured(verdict)
-    figure = interval(found) if wide else number(found["mean"])
-    head = "Test" if verdict["test"] else "Trained again,"
-    sentences = [f"{head} {verdict['metric']} {figure}{_beside(verdict, direction)}"]
+    sentences = [f"{headline(verdict, wide=wide)}{_beside(verdict, direction)}"]
     if verdict["test"] is None:
         sentences.append(f"No test part was used, as {verdict['why']}: the winner was chosen by "
                          "these figures, so they are slightly optimistic.")  # fmt: skip
@@ -39,6 +36,13 @@ def sentence(verdict: Found, direction: Direction, *, wide: bool = False) -> str
     if missing := _missing(verdict):
         sentences.append(f"Only {missing}.")
     return " ".join(sentences)
+
+
+def headline(verdict: Found, *, wide: bool = False) -> str:
+    """What the sentence begins with: the figure, and whether it is one of the test part."""
+    found = _measured(verdict)
+    figure = interval(found) if wide else number(found["mean"])
+    return f"{'Test' if verdict['test'] else 'Trained again,'} {verdict['metric']} {figure}"
 
 
 def _measured(verdict: Found) -> Found:

@@ -48,7 +48,7 @@ def _judged(snapshot: Snapshot) -> Answer:
     """A finish has used the test part."""
     verdict, direction = snapshot.verdict, snapshot.direction
     assert verdict is not None
-    headline = f"Test {verdict['metric']} {verdicts.interval(verdict['test'])}"
+    headline = verdicts.headline(verdict, wide=True)
     sentence = verdicts.sentence(verdict, direction, wide=True).removeprefix(headline)
     words = sentence.lstrip(";:, ")
     rest = [f"{words[:1].upper()}{words[1:]}"]

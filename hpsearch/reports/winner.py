@@ -85,10 +85,11 @@ def notes(snapshot: Snapshot, trial: Trial) -> Iterator[str]:
     """What is to be known of the network that is handed over, a sentence each."""
     best, verdict = snapshot.best, snapshot.verdict
     if verdict is not None and snapshot.handed is not None:
-        count = len(verdict["test"]["values"])
-        own = number(verdict["network"][snapshot.metric])
-        yield (f"Of the {counted(count, 'training')} of the winner the one that was best on "
-               f"validation data; its own test {snapshot.metric} is {own}.")  # fmt: skip
+        count = counted(len(verdict["validation"]["values"]), "training")
+        where = "by its reports" if snapshot.spec.data is None else "on validation data"
+        own = verdict["network"].get(snapshot.metric)
+        tested = "" if own is None else f"; its own test {snapshot.metric} is {number(own)}"
+        yield f"Of the {count} of the winner the one that was best {where}{tested}."
         if best is not None and (trial.params, trial.off) != (best.params, best.off):
             yield (f"Its configuration is not that of trial {best.number}, the best of the search "
                    f"with {number(best.value)}: trained again, it had the best mean.")  # fmt: skip

@@ -64,6 +64,13 @@ def test_a_finish_is_said_with_its_interval_and_what_it_is_worth(
     assert found.tone == tone
 
 
+def test_a_finish_without_a_test_part_is_no_test(snapshot: Snapshot) -> None:
+    untested = verdict(test=None, network={}, use=0, rows=None, why="own code has none")
+    found = answer(replace(snapshot, verdict=untested))
+    assert found.headline == "Trained again, accuracy 0.975 (0.968 to 0.981)"
+    assert "No test part was used, as own code has none" in found.sentences[0]
+
+
 def test_a_test_part_that_was_used_twice_is_said(snapshot: Snapshot) -> None:
     found = answer(replace(snapshot, verdict=verdict(use=2)))
     assert "used 2 times" in found.sentences[1]
