@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from hpsearch.forecast.pace import Span
 from hpsearch.insight.words import about, counted, number, params, span
 from hpsearch.terminal import visible
 
@@ -73,7 +75,7 @@ class Picture:
         bar = Text.assemble((on * full, "green"), (off * (_BAR - full), "dim"))
         bar.append(f" {view.ended:,} of {counted(view.trials, 'trial')}", "default")
         if view.left_s is not None:
-            bar.append(f", {about(view.left_s)} left")
+            bar.append(f", {about(_whole(view.left_s))} left")
         return bar
 
     def _counts(self) -> Text:
@@ -87,7 +89,12 @@ class Picture:
             line.append(f"{count:,} {word}", colour if count else "dim").append("  ")
         if view.workers:
             return line.append(counted(view.workers, "worker"))
-        return line.append("no worker is there yet" if view.state == "open" else "no worker")
+        return line.append("waiting for a worker" if view.state == "open" else "no worker")
+
+
+def _whole(left_s: Span) -> Span:
+    """Whole seconds, one at least, where there are few: nobody reads milliseconds that run out."""
+    return Span(*(max(round(s), 1) if s < 120 else s for s in astuple(left_s)))
 
 
 def _best(view: View) -> list[Text]:

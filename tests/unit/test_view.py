@@ -114,6 +114,11 @@ def many(snapshot: Snapshot, count: int = 40) -> View:
     return view(replace(snapshot, trials=trials), (), Span(200, 120, 310))
 
 
+def test_the_last_seconds_are_whole(found: tuple[Ledger, Snapshot]) -> None:
+    lines = drawn(replace(many(found[1]), left_s=Span(0.25, 0.08, 1.9)))
+    assert lines[1].endswith("about 1 s (1 to 2 s) left")
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (40, 12), (24, 6)])
 def test_it_fits_whatever_there_is_of_a_terminal(
     found: tuple[Ledger, Snapshot], size: tuple[int, int]
