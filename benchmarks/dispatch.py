@@ -15,6 +15,7 @@ import contextlib
 import functools
 import json
 import multiprocessing
+import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -25,7 +26,10 @@ from typing import Any
 
 from benchmarks.turns import Case, FailedError, Goal, Side, arguments, in_turn
 
-__all__ = ["hpsearch_worker", "main", "optuna_worker"]
+__all__ = [
+    "EPOCHS", "PRELOAD", "STUDY", "Body", "hpsearch_worker", "in_processes", "main",
+    "optuna_worker", "servers", "tuned_by",
+]  # fmt: skip
 
 STUDY = Path(__file__).parent / "studies" / "dispatch.yaml"
 TRIALS, FEW_TRIALS, QUICK_TRIALS, EPOCHS = 1600, 400, 64, 10
@@ -43,12 +47,12 @@ def main() -> None:
     options = arguments(__doc__, trials={"type": int, "metavar": "N", "help": "of each run"})
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    with tempfile.TemporaryDirectory(prefix="hpsearch-bench-") as folder, _servers(folder) as new:
+    with tempfile.TemporaryDirectory(prefix="hpsearch-bench-") as folder, servers(folder) as new:
         in_turn("dispatch", _cases(options, context, new), options)
 
 
 @contextlib.contextmanager
-def _servers(folder: str) -> Iterator[Callable[[str, Path], str]]:
+def servers(folder: str) -> Iterator[Callable[[str, Path], str]]:
     """What gives the URL of a new database of a kind. PostgreSQL runs as it comes."""
     import sqlalchemy as sa
 
@@ -81,7 +85,7 @@ def _cases(
     counts["postgresql-8-few"] = "postgresql", 8, min(many, FEW_TRIALS)
     for name, (kind, workers, trials) in counts.items():
         run = functools.partial(
-            _run, context=context, kind=kind, new=new, trials=trials, workers=workers
+            in_processes, context=context, kind=kind, new=new, trials=trials, workers=workers
         )
         title = f"{kind}, {workers} worker{'s' if workers > 1 else ''}; {trials} trials"
         sides = [
@@ -93,10 +97,22 @@ def _cases(
         yield Case(name, title, sides, goal, "trials_per_s", facts)
 
 
-def _run(
+def in_processes(
     folder: Path, *, context: ForkServerContext, kind: str, new: Callable[[str, Path], str],
     trials: int, workers: int, make: Callable[[str, Path, int], None], body: Body,
 ) -> dict[str, Any]:  # fmt: skip
+    """The figures of a study that workers share, in processes forked from one that has loaded all.
+
+    Args:
+        folder: An empty one.
+        context: What forks them.
+        kind: Of the database.
+        new: What makes one.
+        trials: How many.
+        workers: How many.
+        make: Makes the study in the database of that URL.
+        body: What each worker does.
+    """
     url = new(kind, folder)
     make(url, folder, trials)
     ready = context.Barrier(workers)
@@ -118,8 +134,10 @@ def _worker(body: Body, ready: Barrier, url: str, folder: Path, number: int, sha
     counts = {"statements": 0, "commits": 0}
     _count(counts)
     ready.wait(_START_S)
+    before = sum(os.times()[:4])
     body(url, folder, number, share)
-    (folder / f"{number}.json").write_text(json.dumps(counts))
+    used = {"cpu_seconds": sum(os.times()[:4]) - before}  # its own, and of what it has started
+    (folder / f"{number}.json").write_text(json.dumps(counts | used))
 
 
 def _count(counts: dict[str, int]) -> None:
@@ -144,11 +162,14 @@ def _figures(url: str, folder: Path, workers: int) -> dict[str, Any]:
     begun = [t.datetime_start for t in trials if t.datetime_start]
     seconds = (max(ended) - min(begun)).total_seconds()
     counts = [json.loads((folder / f"{i}.json").read_text()) for i in range(workers)]
+    reports = sum(len(t.intermediate_values) for t in trials)
     return {
         "seconds": seconds,
         "trials": len(ended),
         "trials_per_s": len(ended) / seconds,
-        "reports_per_trial": sum(len(t.intermediate_values) for t in trials) / len(ended),
+        "reports_per_trial": reports / len(ended),
+        "seconds_per_report": seconds / reports,
+        "cpu_seconds_per_trial": sum(c["cpu_seconds"] for c in counts) / len(ended),
         "statements_per_trial": sum(c["statements"] for c in counts) / len(ended),
         "commits_per_trial": sum(c["commits"] for c in counts) / len(ended),
     }
@@ -186,14 +207,21 @@ def optuna_worker(url: str, _folder: Path, number: int, share: int) -> None:
     """Ask, report, tell, as Optuna's tutorials have it."""
     import optuna
 
-    from benchmarks.noop import learning_curve
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     # SQLite gives up after 5 s of other processes' writing unless it is told to wait.
     waits = {"connect_args": {"timeout": 300.0}} if url.startswith("sqlite") else None
+    tuned_by(optuna.storages.RDBStorage(url, engine_kwargs=waits), number, share)
+
+
+def tuned_by(storage: Any, number: int, share: int) -> None:
+    """Ask, report, tell: a share of the trials of the study, by worker `number`."""
+    import optuna
+
+    from benchmarks.noop import learning_curve
+
     study = optuna.load_study(
         study_name="dispatch",
-        storage=optuna.storages.RDBStorage(url, engine_kwargs=waits),
+        storage=storage,
         sampler=optuna.samplers.RandomSampler(),
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
     )

@@ -272,6 +272,8 @@ _COLUMNS: Mapping[str, Columns | None] = {
     "training": _training_columns,
     "training-gpu": _training_columns,
     "dispatch": _dispatch_columns,
+    "storage": _dispatch_columns,
+    "functions": None,
     "startup": None,
 }
 """Benchmark -> what its table shows beside what is compared."""

@@ -31,7 +31,10 @@ __all__ = [
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 
-UNITS = {"seconds": "s", "seconds_per_trial": "s a trial", "trials_per_s": "trials/s"}
+UNITS = {
+    "seconds": "s", "seconds_per_trial": "s a trial", "trials_per_s": "trials/s",
+    "seconds_per_report": "s a report", "cpu_seconds_per_trial": "s of CPU a trial",
+}  # fmt: skip
 """What can be compared. Of seconds less is better, of trials more."""
 
 _PACKAGES = ("hpsearch", "optuna", "ray", "torch", "sqlalchemy", "scikit-learn")

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from optuna.storages import BaseStorage
+
     from hpsearch.api.study import Study
     from hpsearch.children.standalone import Result
     from hpsearch.errors import HpsearchError
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HpsearchError", "Run", "Study", "__version__", "choice", "load", "log", "range", "standalone",
+    "storage",
 ]  # fmt: skip
 
 _LATER = {"HpsearchError": "hpsearch.errors", "Study": "hpsearch.api.study"}
@@ -69,3 +72,22 @@ def standalone(
     return by_itself.standalone(
         train, epochs=epochs, seed=seed, device=device, folder=folder, **params
     )
+
+
+def storage(url: str | None = None) -> BaseStorage:
+    """A database as a storage of Optuna, for a script of one's own: faster than Optuna's own.
+
+        optuna.create_study(storage=hpsearch.storage("postgresql://user@host/name"))
+
+    Any process may open the same database, with this storage or with Optuna's. What comes to a
+    trial that runs here is written within a second, and all of it with the trial's end.
+
+    Args:
+        url: `sqlite:///FILE`, `postgresql://...` or `mysql://...`; None: HPSEARCH_STORAGE, else
+            `hpsearch.db` in this folder. Its tables are made where there are none.
+
+    Raises errors.StorageError where the URL makes no sense or the database cannot be used.
+    """
+    from hpsearch.store import storage as batched  # here: nor for Optuna
+
+    return batched.at(url)

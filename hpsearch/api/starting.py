@@ -49,8 +49,9 @@ class Start:
     checkpoints: str | None
     workers: int | None
     devices: Sequence[str]
-    commands: bool
-    """Whether it is trained by a command."""
+    command: str | None
+    """The hash of the command that trains it (`values.command_hash`), which alone may be run; None:
+    no command does."""
     pictures: bool
     grace_s: float
     patience_s: float
@@ -70,7 +71,7 @@ class Start:
             self.url, (self.name,), until_done=True, checkpoints=self.checkpoints,
             lease_s=self.lease_s, grace_s=self.grace_s, patience_s=self.patience_s,
             code=None if self.code is None else str(self.code), pictures=self.pictures,
-            commands=self.commands,
+            commands=self.command,
         )  # fmt: skip
         launcher = Local(config, spread(self.devices or local_devices(), self.workers))
         try:

@@ -29,6 +29,7 @@ from hpsearch.fleet import local_devices, spread
 from hpsearch.insight.report import Reader
 from hpsearch.spec import StudySpec
 from hpsearch.store import LEASE_S
+from hpsearch.store.values import command_hash
 
 if TYPE_CHECKING:
     from hpsearch.store.values import State
@@ -288,11 +289,11 @@ class Study(Stored):
         lease_s: float = LEASE_S,
     ) -> Session:  # fmt: skip
         """Make the study, and what trains it."""
-        train = self.spec.train
+        words = self.spec.train.command if self.spec.train is not None else None
         start = Start(
             self._name, self._definition, self._code, partial(self._ledger, make=True),
             self._runs_code, self._url, self._checkpoints, workers, _devices(device),
-            commands=train is not None and train.command is not None, pictures=pictures,
+            command=None if words is None else command_hash(words), pictures=pictures,
             grace_s=grace_s, patience_s=patience_s, lease_s=lease_s,
         )  # fmt: skip
         self._session = start.session(shown.note)

@@ -50,6 +50,10 @@ class Job:
     """Threads of PyTorch; None: its own choice."""
 
 
+_MOST_WORDS = 1000
+"""Letters of a reason."""
+
+
 class At(Enum):
     """What a candidate is at."""
 
@@ -206,7 +210,8 @@ class Member:
             log = child.log.end()
             child.kill()
         last = self.curve[-1] if self.curve else None
-        return Report(self.candidate.key, last, failure=failure, message=message, log=log)
+        reason = _text(message)[:_MOST_WORDS]
+        return Report(self.candidate.key, last, failure=failure, message=reason, log=_text(log))
 
     def state(self, own: Any) -> dict[str, Any]:
         """A checkpoint with what its code saves, by the names of `runner.Saved`."""
@@ -235,3 +240,8 @@ class Member:
 
 def _given(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
+
+
+def _text(words: str) -> str:
+    """Words of own code as text that every database takes."""
+    return words.encode(errors="replace").decode().replace("\0", "\\0")

@@ -20,7 +20,6 @@ import random
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -30,9 +29,11 @@ from types import TracebackType
 from typing import Any
 
 from hpsearch.children.run import Run, Start, held, measured_by
+from hpsearch.children.surroundings import Surroundings
 from hpsearch.children.wire import HangUpError, Wire
 from hpsearch.code import Code, Manifest, explained, function, use
 from hpsearch.errors import line
+from hpsearch.processes.descendants import adopt
 
 __all__ = ["LEAVES_S", "Trial", "main"]
 
@@ -43,10 +44,13 @@ LEAVES_S = 5
 def main(sockets: Sequence[int]) -> None:
     """Do what the worker at the other end of the first socket says, until it hangs up."""
     _settle()
-    wire, home = Wire(socket.socket(fileno=sockets[0])), Path.cwd()
+    wire = Wire(socket.socket(fileno=sockets[0]))
+    # A copy that own code makes of the process is no part of the conversation, nor does it hold the
+    # line that the worker sees closed when this process ends.
+    os.register_at_fork(after_in_child=wire.close)
     try:
         while (order := wire.receive()) is not None:
-            if not Trial(wire, order["train"], home).train():
+            if not Trial(wire, order["train"]).train():
                 return
     except HangUpError:
         return
@@ -63,20 +67,7 @@ def _settle() -> None:
     )
     for name in ("HPSEARCH_STORAGE", "HPSEARCH_PARENT_PIPE"):
         os.environ.pop(name, None)
-
-
-def _is_clean(home: Path) -> bool:
-    """Whether another trial can follow here: nothing of the last one is left running."""
-    try:
-        os.waitpid(-1, os.WNOHANG)
-        return False  # a process that it has started
-    except ChildProcessError:
-        pass
-    try:
-        os.chdir(home)
-    except OSError:
-        return False
-    return threading.active_count() == 1
+    adopt()
 
 
 def _theirs(error: BaseException) -> TracebackType | None:
@@ -89,18 +80,17 @@ class Trial:
     """One trial, as the worker has ordered it."""
 
     def __init__(
-        self, wire: Wire, order: Mapping[str, Any], home: Path,
+        self, wire: Wire, order: Mapping[str, Any],
         guest: Callable[[Run], object] | None = None,
     ) -> None:  # fmt: skip
         """
         Args:
             wire: The line to the worker.
             order: What it has ordered.
-            home: The folder that the process starts a trial in.
             guest: What is called where this process is somebody else's, in the place of what the
                 order names; nothing of the process is changed then.
         """
-        self._wire, self._order, self._home = wire, order, home
+        self._wire, self._order, self._pid = wire, order, os.getpid()
         self._guest = guest
         self._metric, self._sign = order["metric"], 1 if order["direction"] == "maximize" else -1
         self._best_value: float | None = order["best_value"]
@@ -110,25 +100,32 @@ class Trial:
         self._run: Run | None = None
         self._reports = False
         """Whether it waits for an answer to a report: its state is that of the epoch."""
+        self._broken: BaseException | None = None
+        """What a checkpoint failed with."""
 
     def train(self) -> bool:
         """Call the function; whether another trial can follow in this process."""
         try:
             own, run = self._prepared()
+            before = Surroundings() if self._guest is None else None
             returned = own(run)
+            if self._broken is not None and not self._is_copy:
+                raise self._broken
             numbers = None if self._order["part"] is None else self._measured(returned)
         except HangUpError:
             raise
         except BaseException as error:  # sys.exit() too: it costs this trial and nothing else
-            if self._guest is not None and isinstance(error, KeyboardInterrupt):
+            if self._is_copy or (self._guest is not None and isinstance(error, KeyboardInterrupt)):
                 raise
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(Exception):
                 traceback.print_exception(error.with_traceback(_theirs(error)))
             self._say_the_end()
             self._wire.send({"failed": explained(error)})
             return False
+        if self._is_copy:
+            return False
         self._say_the_end()
-        stays = self._guest is not None or (not self._order["fresh"] and _is_clean(self._home))
+        stays = before is None or (before.restored() and not self._order["fresh"])
         self._wire.send({"returned": run._epoch, "stays": stays, "numbers": numbers})
         self._has_to_leave(False)
         self._obey()
@@ -159,10 +156,16 @@ class Trial:
         """Mark in what it writes where the trial's part ends."""
         if self._guest is not None:
             return
-        with contextlib.suppress(OSError, ValueError):  # it may have closed them
-            sys.stdout.flush()
-            sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # it may have closed them, or put others there
+                stream.flush()
+        with contextlib.suppress(OSError):
             os.write(1, self._order["mark"].encode())
+
+    @property
+    def _is_copy(self) -> bool:
+        """Whether this is a copy of the process that own code has made."""
+        return os.getpid() != self._pid
 
     def _measured(self, returned: object) -> dict[str, float]:
         """What a test has returned, the metric alone or numbers by name, as numbers by name.
@@ -233,6 +236,13 @@ class Trial:
         return Start(self._order["epoch"], content["last"], whole=tested)
 
     def _answer(self, epoch: int, numbers: Mapping[str, float]) -> bool:
+        if self._is_copy:
+            raise RuntimeError(
+                "run.report was called in a copy of the process; report in the one that the "
+                "function was called in"
+            )
+        if self._broken is not None:
+            raise self._broken
         value = numbers.get(self._metric)
         if value is None:
             names = ", ".join(numbers) or "nothing"
@@ -255,8 +265,16 @@ class Trial:
     def _copied(self) -> Any:
         from hpsearch.children.kept import copied
 
+        return copied(self._held())
+
+    def _held(self) -> dict[str, Any] | None:
+        """What a checkpoint holds; own code that lets no error pass fails all the same."""
         assert self._run is not None
-        return copied(held(self._run))
+        try:
+            return held(self._run)
+        except BaseException as error:
+            self._broken = error
+            raise
 
     def _obey(self) -> bool:
         """Do what the worker says until it lets the trial continue, or not."""
@@ -274,17 +292,19 @@ class Trial:
 
         assert self._run is not None
         try:
-            last = held(self._run)
-            if last is None:
-                self._wire.send({"saved": None})
-                return
-            # Where the last epoch is the best one there is nothing to keep beside it.
-            best = None if self._best_epoch == self._run._epoch else self._best
-            torch.save({"last": last, "best": best}, path)
-        except OSError as error:
-            self._wire.send({"unsaved": line(error)})
-        except TypeError as error:
+            last = self._held()
+        except BaseException as error:
             self._wire.send({"unsaved": line(error)})
             raise
+        if last is None:
+            self._wire.send({"saved": None})
+            return
+        # Where the last epoch is the best one there is nothing to keep beside it.
+        best = None if self._best_epoch == self._run._epoch else self._best
+        try:
+            torch.save({"last": last, "best": best}, path)
+        except (OSError, RuntimeError, MemoryError) as error:  # of a full disk PyTorch's is one too
+            path.unlink(missing_ok=True)
+            self._wire.send({"unsaved": line(error)})
         else:
             self._wire.send({"saved": str(path)})

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from hpsearch.children.run import Run, is_at_its_end, reported
+from hpsearch.processes.descendants import end_with
 from hpsearch.spec.own_training import PLACEHOLDER
 from hpsearch.spec.train import JSON
 
@@ -103,6 +104,7 @@ def _run(run: Run, command: Sequence[str], folder: Path, reader: _Reader, take: 
         process = subprocess.Popen(
             words, cwd=folder, env=_environment(run, known, kept.path, reports),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            preexec_fn=partial(end_with, os.getpid()),  # noqa: PLW1509 - no thread runs here
         )  # fmt: skip
     except OSError as error:
         raise RuntimeError(f"cannot start {words[0]}: {error.strerror}") from None

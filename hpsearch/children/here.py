@@ -76,7 +76,7 @@ class Here:
         trial = None
         try:
             while (order := wire.receive()) is not None:
-                trial = Trial(wire, order["train"], Path.cwd(), self._function)
+                trial = Trial(wire, order["train"], self._function)
                 trial.train()
         except HangUpError:
             pass
@@ -106,9 +106,11 @@ class Guest:
     def settle(self) -> None:
         """Nothing of what it writes is read."""
 
-    def save(self, path: Path) -> tuple[bool, str | None]:
+    def save(
+        self, path: Path, given_up: Callable[[], bool] = lambda: False
+    ) -> tuple[bool, str | None]:
         """As `process.Child.save`."""
-        return saved_over(self.wire, path)
+        return saved_over(self.wire, path, given_up)
 
     def ended(self) -> str | None:
         """Why nobody trains any more; None while somebody does."""

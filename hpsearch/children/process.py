@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
@@ -27,6 +27,8 @@ __all__ = ["FORKS", "Child", "Nursery", "saved_over", "visible"]
 FORKS = sys.platform == "linux"
 """Elsewhere a copy of a process that has loaded PyTorch does not work."""
 
+_LOOK_S = 0.25
+"""Between two looks at whether a checkpoint is still wanted."""
 _DEATH_S = 5.0
 """For a process whose line is closed to have ended."""
 
@@ -66,17 +68,29 @@ class Nursery:
         self._server.close()
 
 
-def saved_over(wire: Wire, path: Path) -> tuple[bool, str | None]:
-    """What `Child.save` says, of whatever is at the other end."""
+def saved_over(
+    wire: Wire, path: Path, given_up: Callable[[], bool]
+) -> tuple[bool, str | None]:  # fmt: skip
+    """Have the other end of a line write a checkpoint of the epoch that it has just reported.
+
+    Args:
+        wire: The line.
+        path: Where.
+        given_up: Asked a few times a second; once it says True that is waited for no longer.
+
+    Returns: whether that worked; and the path, None where own code saves nothing, or else why it
+    did not work.
+    """
     try:
         wire.send({"save": str(path)})
-        while (answer := wire.receive(None)) is None:
-            pass
+        while (answer := wire.receive(_LOOK_S)) is None:
+            if given_up():
+                return False, "it did not come in time"
     except HangUpError:
         return False, "its process has ended"
-    if "unsaved" in answer:
-        return False, str(answer["unsaved"])
-    return True, answer.get("saved")
+    if "saved" in answer:
+        return True, answer["saved"]
+    return False, str(answer.get("unsaved", "its process answered with something else"))
 
 
 class Child:
@@ -111,13 +125,11 @@ class Child:
         """Read the rest of what its trial has written."""
         self._pump.settle()
 
-    def save(self, path: Path) -> tuple[bool, str | None]:
-        """Have it write a checkpoint of the epoch that it has just reported.
-
-        Returns: whether that worked; and the path, None where own code saves nothing, or else why
-        it did not work.
-        """
-        return saved_over(self.wire, path)
+    def save(
+        self, path: Path, given_up: Callable[[], bool] = lambda: False
+    ) -> tuple[bool, str | None]:
+        """Have it write a checkpoint, as `saved_over` does."""
+        return saved_over(self.wire, path, given_up)
 
     def ended(self) -> str | None:
         """How its process ended, in words; None while it runs."""

@@ -32,6 +32,9 @@ class Start:
     """Whether all that `run.save` names has to be there: what is tested is what was trained."""
 
 
+_MOST_NUMBERS, _MOST_NAME = 200, 100
+"""Of a report: it is a text in the database, which takes 64 KiB on MariaDB."""
+
 Answer = Callable[[int, Mapping[str, float]], bool]
 """Takes the report of an epoch, its number and its numbers; whether the run continues after it."""
 
@@ -99,14 +102,14 @@ class Run:
                     f"epoch {number} ended without run.report(...), by which it is measured"
                 )
 
-    def report(self, **numbers: Any) -> bool:
+    def report(self, /, **numbers: Any) -> bool:
         """Report the epoch that has ended, the study's metric among the numbers.
 
         Each call is one epoch. Python's and NumPy's numbers are taken, and tensors of one number.
 
         Returns: whether the run continues; where it does not, leave soon. `run.epochs()` ends then.
 
-        Raises TypeError for what is no number.
+        Raises TypeError for what is no number, ValueError for more than 200 of them.
         """
         if self._over or self._epoch >= self._most:
             if not self._beyond:
@@ -116,10 +119,15 @@ class Run:
             return False
         measured = measured_by("run.report", numbers)
         self._epoch += 1
-        self._over = not self._answer(self._epoch, measured) or self._epoch >= self._most
+        try:
+            goes_on = self._answer(self._epoch, measured)
+        except BaseException:
+            self._epoch -= 1  # it was not taken
+            raise
+        self._over = not goes_on or self._epoch >= self._most
         return not self._over
 
-    def save(self, **objects: Any) -> dict[str, Any]:
+    def save(self, /, **objects: Any) -> dict[str, Any]:
         """Name what a checkpoint holds, from now on; where the trial continues from one, these
         objects are restored now.
 
@@ -164,13 +172,22 @@ def held(run: Run) -> dict[str, Any] | None:
 
 def measured_by(whose: str, numbers: Mapping[str, Any]) -> dict[str, float]:
     """Numbers by name, of Python's, NumPy's or PyTorch's; TypeError, by the name of who gave them,
-    for what is none."""
+    for what is none. ValueError for more, or longer names, than the database is to hold for every
+    epoch."""
+    if len(numbers) > _MOST_NUMBERS:
+        raise ValueError(
+            f"{whose}: {len(numbers):,} numbers; at most {_MOST_NUMBERS} are kept of an epoch"
+        )
+    if long := next((str(name) for name in numbers if len(str(name)) > _MOST_NAME), None):
+        raise ValueError(
+            f"{whose}: the name {long[:20]}... has {len(long):,} letters; at most {_MOST_NAME}"
+        )
     return {str(name): _number(whose, name, value) for name, value in numbers.items()}
 
 
 def _number(whose: str, name: str, value: Any) -> float:
     if isinstance(value, (str, bytes)):
-        raise TypeError(f"{whose}: {name} is a text, {value!r}; expected a number")
+        raise TypeError(f"{whose}: {name} is a text, {value[:40]!r}; expected a number")
     if callable(getattr(value, "detach", None)):  # a tensor: without a warning of its gradient
         value = value.detach()
     try:

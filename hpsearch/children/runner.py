@@ -14,16 +14,22 @@ from hpsearch.children.candidates import At, Job, Member
 from hpsearch.children.log import content_of, remove
 from hpsearch.children.process import Nursery
 from hpsearch.children.processes import Processes, is_told
-from hpsearch.children.wire import HangUpError
-from hpsearch.errors import CodeError
-from hpsearch.runner import Fit, Report, Saved
+from hpsearch.children.wire import HangUpError, NonsenseError
+from hpsearch.errors import CheckpointError, CodeError, line
+from hpsearch.runner import Failure, Fit, Report, Saved
 from hpsearch.runner.candidate import Candidate
 from hpsearch.runner.epoch import Keeping
+from hpsearch.sizes import in_words
 
 __all__ = ["Children", "Job"]
 
 _LOOK_S = 0.25
 """Between two looks at whether a process has ended or the worker is to leave."""
+_SAVE_S = 600.0
+"""For a checkpoint to be written; the trial of one that takes longer fails."""
+_LEAVES_S = 6.0
+"""For the checkpoint of a worker that is to leave."""
+_NONSENSE = "its process wrote to the worker what is no report"
 
 
 class Children:
@@ -144,12 +150,27 @@ class Children:
             return None
         assert member.folder is not None
         path = member.folder.with_suffix(".pt")
-        worked, found = member.child.save(path)
-        if not worked:
+        began = time.monotonic()
+        worked, found = member.child.save(path, lambda: self._given_up(member, began))
+        try:
+            if not worked:
+                raise CheckpointError(str(found))
+            own = None if found is None else _loaded(path)
+        except CheckpointError as error:
+            words = f"hpsearch: no checkpoint of epoch {member.epoch}: {error}\n"
+            member.child.log.write(words.encode(errors="replace"))
             return None
-        own = None if found is None else _loaded(path)
         member.checkpoint = Saved(member.state(own))
         return member.checkpoint
+
+    def _given_up(self, member: Member, began: float) -> bool:
+        """Whether a checkpoint is waited for no longer: its trial fails, or this worker leaves."""
+        member.measure()
+        waited_s = time.monotonic() - began
+        if member.excess is None and waited_s > _SAVE_S:
+            why = f"what run.save holds did not come within {_SAVE_S / 60:g} minutes"
+            member.excess = why, Failure.ERROR
+        return member.excess is not None or (self._interrupted() and waited_s > _LEAVES_S)
 
     def memory_bytes(self, key: int) -> int:
         """What the processes of a candidate have in memory now."""
@@ -208,18 +229,20 @@ class Children:
         return self._begin(member) if taken < self._places else None
 
     def _begin(self, member: Member, part: str | None = None) -> Report | None:
-        member.folder = Path(tempfile.mkdtemp(dir=self._scratch))
         path = None
-        if (saved := member.saved) is not None and saved.own is not None:
-            path = member.folder.with_suffix(".pt")
-            _store(saved.state["own"] if part is None else {"last": saved.own, "best": None}, path)
-        member.saved = None
         try:
+            self._scratch.mkdir(exist_ok=True)  # own code, or the system, may clear such folders
+            member.folder = Path(tempfile.mkdtemp(dir=self._scratch))
+            if (saved := member.saved) is not None and saved.own is not None:
+                path = member.folder.with_suffix(".pt")
+                own = saved.state["own"] if part is None else {"last": saved.own, "best": None}
+                _store(own, path)
+            member.saved = None
             member.child = self._processes.take()
             order = member.order(self._device, path, part)
             member.child.begin(order, self._logs, member.candidate.key)
-        except (HangUpError, OSError) as error:
-            return member.failed(f"its process could not be started: {error}")
+        except (HangUpError, OSError, RuntimeError) as error:  # PyTorch's, where a disk is full
+            return member.failed(f"its process could not be started: {line(error)}")
         member.at = At.COMPUTING
         member.started = member.reported = time.monotonic()
         return None
@@ -245,8 +268,9 @@ class Children:
         if answer is None or isinstance(answer, Report):
             return answer
         if "returned" in answer:
-            return member.returned(stays=bool(answer["stays"]))
-        return member.note(answer["numbers"])
+            return member.returned(stays=bool(answer.get("stays")))
+        numbers = numbers_of(answer, self._job.metric)
+        return member.failed(_NONSENSE) if numbers is None else member.note(numbers)
 
     def _answer(self, member: Member) -> Mapping[str, Any] | Report | None:
         """What its process says, or the report of its failure; None: nothing yet."""
@@ -256,6 +280,8 @@ class Children:
             return member.failed(*member.excess)
         try:
             message = child.wire.receive(0.0)
+        except NonsenseError:
+            return member.failed(_NONSENSE)
         except HangUpError:
             return member.failed(f"its process {child.death()}")
         if message is None:
@@ -267,11 +293,33 @@ class Children:
         return message
 
 
+def numbers_of(message: Mapping[str, Any], metric: str) -> dict[str, float] | None:
+    """The numbers of a report, the metric among them; None for what is none."""
+    try:
+        numbers = {str(name): float(value) for name, value in message["numbers"].items()}
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return None
+    return numbers if metric in numbers else None
+
+
 def _loaded(path: Path) -> Any:
+    """What a child has written. CheckpointError where that cannot be read, or is too large here."""
+    import psutil
     import torch
 
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    path.unlink()
+    try:
+        size, room = path.stat().st_size, psutil.virtual_memory().available // 2
+        if size > room:
+            raise CheckpointError(
+                f"it takes {in_words(size)}, and of this machine's memory {in_words(room)} is left "
+                "for it"
+            )
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        path.unlink()
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever own code has made of the file
+        raise CheckpointError(f"it cannot be read: {line(error)}") from None
     return content
 
 

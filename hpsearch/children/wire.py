@@ -7,7 +7,7 @@ import select
 import socket
 from typing import Any
 
-__all__ = ["HangUpError", "Wire"]
+__all__ = ["HangUpError", "NonsenseError", "Wire"]
 
 _CHUNK = 1 << 16
 _MOST_BYTES = 1 << 24
@@ -16,6 +16,10 @@ _MOST_BYTES = 1 << 24
 
 class HangUpError(Exception):
     """The other end is gone, or says what nobody understands."""
+
+
+class NonsenseError(HangUpError):
+    """What came is no message."""
 
 
 class Wire:
@@ -49,16 +53,18 @@ class Wire:
                 data = self._socket.recv(_CHUNK)
             except (OSError, ValueError) as error:
                 raise HangUpError(str(error)) from None
-            if not data or len(self._buffer) > _MOST_BYTES:
+            if not data:
                 raise HangUpError("the line was closed")
+            if len(self._buffer) > _MOST_BYTES:
+                raise NonsenseError("a message has no end")
             self._buffer += data
         text, _, self._buffer = self._buffer.partition(b"\n")
         try:
             message = json.loads(text)
         except ValueError:
-            raise HangUpError("what came is no message") from None
+            raise NonsenseError("what came is no message") from None
         if not isinstance(message, dict):
-            raise HangUpError("what came is no message")
+            raise NonsenseError("what came is no message")
         return message
 
     def close(self) -> None:

@@ -101,6 +101,16 @@ class Service:
         ),
     ] = False
 
+    command: Annotated[
+        str | None,
+        typer.Option("--allow-command", hidden=True, help="The hash of the one command to run."),
+    ] = None
+
+    @property
+    def allowed(self) -> str | None:
+        """Which commands of studies workers may run, as `worker.Options` has it."""
+        return "*" if self.commands else self.command
+
     def ledger(self) -> Ledger:
         """The ledger over the named database, made where there is none."""
         return open_ledger(self.storage, self.lease_s, make=True)
@@ -113,10 +123,10 @@ class Service:
 
     def orders(
         self, url: str, studies: Sequence[str], until_done: bool, code: Path | None = None,
-        commands: bool = False,
+        command: str | None = None,
     ) -> WorkerConfig:  # fmt: skip
         """What each worker is told; `code` is the folder of code where no option says so, and
-        `commands` whether commands may be run all the same."""
+        `command` the hash of one that may be run all the same."""
         from hpsearch.fleet import WorkerConfig
 
         return WorkerConfig(
@@ -129,7 +139,7 @@ class Service:
             patience_s=self.patience_s,
             code=str(folder) if (folder := self.code or code) is not None else None,
             pictures=not self.no_pictures,
-            commands=self.commands or commands,
+            commands=self.allowed or command,
         )
 
 

@@ -130,11 +130,13 @@ def _launcher(
     """What starts the workers of one study: here, or on a cluster."""
     from hpsearch.fleet import Local, RayCluster
     from hpsearch.store.engine import Database, storage_url
+    from hpsearch.store.values import command_hash
 
     crew.check(remote=ray is not None)
     database = Database(storage_url(service.storage))
-    own = spec.train is not None and spec.train.command is not None
-    orders = service.orders(database.url, [spec.name], until_done=True, code=code, commands=own)
+    words = spec.train.command if spec.train is not None else None
+    own = command_hash(words) if words is not None else None  # not whatever the database may say
+    orders = service.orders(database.url, [spec.name], until_done=True, code=code, command=own)
     if ray is None:
         return Local(orders, crew.seats())
     return RayCluster(
@@ -282,7 +284,7 @@ def worker(
             patience_s=service.patience_s,
             code=str(service.code) if service.code is not None else None,
             pictures=not service.no_pictures,
-            commands=service.commands,
+            commands=service.allowed,
         )
     )
     _end_here()

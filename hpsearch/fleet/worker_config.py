@@ -37,8 +37,8 @@ class WorkerConfig:
     """The folder of code that studies may bring; None: there is none."""
     pictures: bool = False
     """Whether workers draw the pictures of studies that have ended."""
-    commands: bool = False
-    """Whether workers run the commands of studies."""
+    commands: str | None = None
+    """Which commands of studies workers run, as `worker.Options` has it."""
 
     @property
     def env(self) -> dict[str, str]:
@@ -63,8 +63,9 @@ class WorkerConfig:
             words += ["--code", self.code]
         if not self.pictures:
             words += ["--no-pictures"]
-        if self.commands:
-            words += ["--allow-commands"]
+        if self.commands is not None:
+            only = ["--allow-command", self.commands] if self.commands != "*" else []
+            words += only or ["--allow-commands"]
         return words
 
 

@@ -16,7 +16,6 @@ that server is lost, each of its processes counts as ended while it runs on.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import select
@@ -33,6 +32,7 @@ from typing import IO, NoReturn, Protocol
 
 from hpsearch.errors import INTERRUPTED
 from hpsearch.interpreter import python
+from hpsearch.processes import descendants
 from hpsearch.processes.process import End, Hear, Listener, Words, environment
 
 __all__ = ["ForkServer", "Forked", "serve"]
@@ -217,8 +217,11 @@ def _serve_only(
     try:
         ours.close()
         os.dup2(theirs.fileno(), 0)
+        theirs.close()  # what is forked here gets another standard input, and has no part in this
         os.setsid()
         os.environ.update(env)
+        descendants.adopt()
+        descendants.leave_room()
         serve(work, kills=True)
     finally:
         os._exit(0)
@@ -326,10 +329,7 @@ def serve(work: Callable[[Sequence[int]], None], *, kills: bool = False) -> None
             ready, _, _ = select.select([parent, deaths], [], [])
             if deaths in ready:
                 deaths.recv(4096)
-                for ended, code in _reaped(names):
-                    if kills:
-                        _kill_group(ended)
-                    tell(names.pop(ended), ended, code)
+                _bury(names, tell, kills=kills)
             if parent in ready:
                 message, lines, *_ = socket.recv_fds(parent, _MOST_BYTES, _MOST_SOCKETS)
                 if not message:
@@ -338,7 +338,7 @@ def serve(work: Callable[[Sequence[int]], None], *, kills: bool = False) -> None
                 line, *more = lines
                 pid: int | None
                 try:
-                    pid = os.fork()
+                    pid = descendants.fork(names) if kills else os.fork()
                 except OSError as error:  # of that those that run are not to blame
                     os.write(line, f"hpsearch: cannot be forked: {error.strerror}\n".encode())
                     pid = None
@@ -353,27 +353,19 @@ def serve(work: Callable[[Sequence[int]], None], *, kills: bool = False) -> None
                     continue
                 names[pid] = name
                 tell(name, pid, None)
-    for left in names if kills else ():
-        _kill_group(left)
-        with suppress(ChildProcessError):
-            os.waitpid(left, 0)
+    if kills:
+        descendants.kill(names)
 
 
-def _kill_group(pid: int) -> None:
-    """Kill what a process has started in its group, and itself."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _reaped(names: Mapping[int, str]) -> list[tuple[int, int]]:
-    """Processes that have ended since, and their exit codes."""
-    found = list[tuple[int, int]]()
-    while len(found) < len(names):
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid == 0:
-            break
-        found.append((pid, os.waitstatus_to_exitcode(status)))
-    return found
+def _bury(names: dict[int, str], tell: Callable[[str, int, int], None], *, kills: bool) -> None:
+    """Say which of the processes by those ids have ended, and how."""
+    for ended, code in descendants.reaped():
+        if ended in names:  # else what one of them has left behind
+            if kills:
+                descendants.kill_group(ended)
+            tell(names.pop(ended), ended, code)
+    if kills:
+        descendants.kill_orphans(names)
 
 
 def _become(
@@ -394,7 +386,7 @@ def _become(
             theirs.close()
         os.setsid()
         if server is not None:
-            _end_with(server)
+            descendants.end_with(server)
         for standard in (0, 1, 2):
             os.dup2(line, standard)
         os.close(line)
@@ -417,13 +409,6 @@ def _become(
         finally:
             # Not sys.exit: below are the server's own frames, and what it has left for its end.
             os._exit(code if isinstance(code, int) else int(code is not None))
-
-
-def _end_with(parent: int) -> None:
-    """Linux's prctl(PR_SET_PDEATHSIG, SIGKILL), which Python has no name for."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != parent:  # it was gone before that
-        os._exit(1)
 
 
 def _go_first() -> None:

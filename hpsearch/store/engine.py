@@ -207,6 +207,7 @@ class Database:
                 f"the driver for {self.backend} is not installed; "
                 f"pip install 'hpsearch[{_EXTRAS[self.backend]}]'"
             ) from error
+        self._inherited: list[sa.Pool] = []
         self._watched = SQLiteFile(self.file) if self.file else None
         if self._watched:
             _tune_sqlite(self.engine, self._watched)
@@ -220,6 +221,11 @@ class Database:
         """Give back the connections. The last to leave a SQLite file moves its log into it: who
         then copies that one file has it all."""
         self.engine.dispose()
+
+    def forked(self) -> None:
+        """In a copy of the process: leave the connections to the other one, and open others."""
+        self._inherited.append(self.engine.pool)  # else they would be closed, for both
+        self.engine.dispose(close=False)
 
     def check(self) -> None:
         """Raise LostError where SQLite's file is not the one any more that was opened."""

@@ -2,21 +2,22 @@
 
 A trial that has ended never changes: it is read once. A refresh asks for new trials and for the
 state of unfinished ones; of a running one it asks first whether anything has come to it, and reads
-it only then.
+it only then. That is three statements whatever there is to read, made once and not anew each time:
+to put one together takes SQLAlchemy longer than the database takes to answer it.
 """
 
 from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from sys import intern
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, json_to_distribution
@@ -44,6 +45,7 @@ _STATES = {state.name: state for state in TrialState}
 _NUMBERS = {"INF_POS": float("inf"), "INF_NEG": float("-inf"), "NAN": float("nan")}
 """What is not finite has NULL for a value, and its name beside it."""
 
+T = TypeVar("T")
 Ids = sa.Select[tuple[int]] | Sequence[int]
 """Which trials' rows are meant: a subquery, or their ids."""
 
@@ -68,28 +70,37 @@ class History:
 
         What comes to those `held` this process knows: they are fetched only when they have ended.
         """
-        # Optuna numbers trials under a lock of the study: ids come to be seen in their order.
-        later = TRIALS.c.study_id == self._study_id, TRIALS.c.trial_id > self._last
         with _uncollected():
-            heads = self._heads(connection, *later)
-            found = [trial for trial in heads if self._is_news(trial, held)]
-            self._fill(connection, found, sa.select(TRIALS.c.trial_id).where(*later))
-        for ids in _batches(self._unfinished):
-            found += self._changed(connection, ids, held)
+            heads = self._heads(connection)
+            running = [t._trial_id for t in heads if t.state is TrialState.RUNNING]
+            # Marks first: what comes between the two is read again next time.
+            marks = _marks(connection, [i for i in running if i not in held])
+            found = [t for t in heads if self._is_news(t, held, marks.get(t._trial_id))]
+            if self._last < 0:
+                mine = sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == self._study_id)
+                self._fill(connection, found, mine)
+            for some in _batches(found) if self._last >= 0 else ():
+                self._fill(connection, some, [trial._trial_id for trial in some])
+        self._marks.update(marks)
         self._last = max([self._last, *self.damaged, *(trial._trial_id for trial in heads)])
         return sorted((t for t in found if t._trial_id not in self.damaged), key=_number)
 
-    def _heads(
-        self, connection: sa.Connection, *which: sa.ColumnElement[bool]
-    ) -> list[FrozenTrial]:
-        """Trials without their parts."""
-        c = TRIALS.c
-        query = sa.select(
-            c.trial_id, c.number, _plain(c.state), _plain(c.datetime_start),
-            _plain(c.datetime_complete),
-        ).where(*which)  # fmt: skip
+    def unknown(self) -> tuple[int, list[int]]:
+        """Which trials may have changed since the last `fetch`: those of a higher id, and these."""
+        return self._last, sorted(self._unfinished)
+
+    def _heads(self, connection: sa.Connection) -> list[FrozenTrial]:
+        """Trials that are new or were unfinished, without their parts."""
+        # Optuna numbers trials under a lock of the study: ids come to be seen in their order.
+        batches = list(_batches(sorted(i for i in self._unfinished if i <= self._last)))
+        first, *rest = batches or [[]]
+        values = {"study": self._study_id, "last": self._last, "ids": _padded(first) or [-1]}
+        # A row at a time takes three times as long.
+        rows = [*connection.execute(_HEADS, values).all()]
+        for ids in rest:
+            rows += connection.execute(_HEADS_OF, {"ids": _padded(ids)}).all()
         found = []
-        for row in connection.execute(query).all():  # a row at a time takes three times as long
+        for row in rows:
             try:
                 found.append(_head(*row))
             except _DAMAGE as error:
@@ -97,10 +108,14 @@ class History:
         return found
 
     def _fill(self, connection: sa.Connection, trials: Sequence[FrozenTrial], ids: Ids) -> None:
-        """Read the parts of these trials, whose ids are `ids`: one query a table."""
+        """Read the parts of these trials, whose ids are `ids`."""
         if not trials:
             return
-        self._put_parts(connection, trials, ids, _LEAN if self._lean else _PARTS)
+        if isinstance(ids, list) and not self._lean:
+            self._put_rows(trials, _some_parts(connection, ids))
+        else:
+            ids = _padded(ids) if isinstance(ids, list) else ids
+            self._put_parts(connection, trials, ids, _LEAN if self._lean else _PARTS)
         if self._lean:
             self.complete(connection, [t for t in trials if not t.state.is_finished()])
         for trial in trials:
@@ -111,18 +126,23 @@ class History:
     def complete(self, connection: sa.Connection, trials: Sequence[FrozenTrial]) -> None:
         """Read all parts of trials that were read by a lean history."""
         known = {trial._trial_id: trial for trial in trials}
-        for ids in _batches(known):
+        for ids in _batches(sorted(known)):
             self._put_parts(connection, [known[i] for i in ids], _padded(ids), _PARTS)
 
     def _put_parts(
         self, connection: sa.Connection, trials: Sequence[FrozenTrial], ids: Ids,
         parts: Sequence[_Part],
     ) -> None:  # fmt: skip
-        known = {trial._trial_id: trial for trial in trials}
+        """Read these parts of the trials: one query a table."""
         for table, order, columns, put, *which in parts:
             c = table.c
             query = sa.select(c.trial_id, *columns).where(c.trial_id.in_(ids), *which)
             rows = connection.execute(query.order_by(c.trial_id, c[order])).all()
+            self._put_rows(trials, [(put, rows)])
+
+    def _put_rows(self, trials: Sequence[FrozenTrial], parts: Iterable[_OfTable]) -> None:
+        known = {trial._trial_id: trial for trial in trials}
+        for put, rows in parts:
             for trial_id, of_trial in groupby(rows, itemgetter(0)):
                 trial = known.get(trial_id)
                 if trial is None:  # it has come since
@@ -135,17 +155,6 @@ class History:
     def _note_damage(self, trial_id: int, number: object, error: Exception) -> None:
         """Whatever is wrong with a trial's rows becomes a line about it."""
         self.damaged.setdefault(trial_id, f"trial {number}: {line(error)}")
-
-    def _changed(
-        self, connection: sa.Connection, ids: Sequence[int], held: Container[int]
-    ) -> list[FrozenTrial]:
-        heads = self._heads(connection, TRIALS.c.trial_id.in_(_padded(ids)))
-        running = (t._trial_id for t in heads if t.state is TrialState.RUNNING)
-        marks = _marks(connection, [i for i in running if i not in held])
-        found = [t for t in heads if self._is_news(t, held, marks.get(t._trial_id))]
-        self._fill(connection, found, _padded([t._trial_id for t in found]))
-        self._marks.update(marks)
-        return found
 
     def _is_news(
         self, head: FrozenTrial, held: Container[int], mark: Sequence[Any] | None = None
@@ -203,9 +212,8 @@ def _uncollected() -> Iterator[None]:
 _number = attrgetter("_number")  # half the time of `number`, which is a property
 
 
-def _batches(ids: Collection[int]) -> Iterator[list[int]]:
-    ordered = sorted(ids)
-    return (ordered[i : i + _BATCH] for i in range(0, len(ordered), _BATCH))
+def _batches(found: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (found[i : i + _BATCH] for i in range(0, len(found), _BATCH))
 
 
 def _padded(ids: Sequence[int]) -> list[int]:
@@ -258,27 +266,19 @@ def _offset(day: date, hour: int) -> timedelta:
 
 
 def _marks(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Sequence[Any]]:
-    """Of each trial something that changes whenever anything comes to it.
+    """Of each trial something that changes whenever anything comes to it."""
+    found: dict[int, Sequence[Any]] = {}
+    for some in _batches(sorted(ids)):
+        rows = connection.execute(_MARKS, {"ids": _padded(some)})
+        found.update({trial_id: mark for trial_id, *mark in rows})
+    return found
 
-    Optuna's own storage writes over an attribute in place: to count those would not do.
-    """
-    if not ids:
-        return {}
 
-    def of(table: sa.Table, measure: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
-        query = sa.select(measure).where(table.c.trial_id == TRIALS.c.trial_id)
-        return query.correlate(TRIALS).scalar_subquery()
-
-    query = sa.select(
-        TRIALS.c.trial_id,
-        of(PARAMS, sa.func.count()),
-        of(REPORTS, sa.func.count()),
-        of(REPORTS, sa.func.max(REPORTS.c.trial_intermediate_value_id)),
-        of(TRIAL_USER, sa.func.aggregate_strings(TRIAL_USER.c.value_json, ",")),
-        of(TRIAL_SYSTEM, sa.func.aggregate_strings(TRIAL_SYSTEM.c.value_json, ",")),
-    )
-    rows = connection.execute(query.where(TRIALS.c.trial_id.in_(_padded(ids))))
-    return {trial_id: mark for trial_id, *mark in rows}
+def _some_parts(connection: sa.Connection, ids: Sequence[int]) -> Iterator[_OfTable]:
+    """The rows of a few trials, a table at a time."""
+    rows = connection.execute(_SOME_PARTS, {"ids": _padded(ids)})
+    for part, of_table in groupby(rows, itemgetter(0)):
+        yield _PARTS[part][3], map(_WANTED[part], of_table)
 
 
 def _put_params(trial: FrozenTrial, rows: Iterable[Any]) -> None:
@@ -328,6 +328,7 @@ def _attrs(rows: Iterable[Any]) -> dict[str, Any]:
 
 
 _Put = Callable[[FrozenTrial, Iterable[Any]], None]
+_OfTable = tuple[_Put, Iterable[Any]]
 _Part = tuple[Any, ...]
 """Table, order within a trial, columns, what puts the rows into the trial, and conditions of rows
 that are read."""
@@ -356,6 +357,67 @@ _LEAN: Sequence[_Part] = (
     (*_PARTS[3], TRIAL_USER.c.key.in_(_COUNTED)),
 )
 """What a lean history reads of trials that have ended."""
+
+
+_WANTED = [itemgetter(1, *columns) for columns in ((3, 4, 5), (4, 5), (2, 4, 5), (3, 5), (3, 5))]
+"""The same columns of the rows of `_SOME_PARTS`."""
+
+
+def _statements() -> tuple[sa.Executable, sa.Executable, sa.Executable, sa.Executable]:
+    c = TRIALS.c
+    plain = (_plain(column) for column in (c.state, c.datetime_start, c.datetime_complete))
+    heads = sa.select(c.trial_id, c.number, *plain)
+    new = heads.where(c.study_id == sa.bindparam("study"), c.trial_id > sa.bindparam("last"))
+    unfinished = heads.where(c.trial_id.in_(_IDS))
+    return sa.union_all(new, unfinished), unfinished, _marks_of(_IDS), _parts_of(_IDS)
+
+
+def _marks_of(ids: sa.BindParameter[Any]) -> sa.Select[Any]:
+    """Optuna's own storage writes over an attribute in place: to count those would not do."""
+
+    def of(table: sa.Table, measure: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
+        query = sa.select(measure).where(table.c.trial_id == TRIALS.c.trial_id)
+        return query.correlate(TRIALS).scalar_subquery()
+
+    return sa.select(
+        TRIALS.c.trial_id,
+        of(PARAMS, sa.func.count()),
+        of(REPORTS, sa.func.count()),
+        of(REPORTS, sa.func.max(REPORTS.c.trial_intermediate_value_id)),
+        of(TRIAL_USER, sa.func.aggregate_strings(TRIAL_USER.c.value_json, ",")),
+        of(TRIAL_SYSTEM, sa.func.aggregate_strings(TRIAL_SYSTEM.c.value_json, ",")),
+    ).where(TRIALS.c.trial_id.in_(ids))
+
+
+def _parts_of(ids: sa.BindParameter[Any]) -> sa.CompoundSelect[Any]:
+    """One statement over all tables: its number, trial, whole number, name, number, text."""
+    none = sa.null()
+    columns = (
+        (PARAMS.c.param_id, PARAMS.c.param_name, PARAMS.c.param_value, PARAMS.c.distribution_json),
+        (VALUES.c.objective, none, VALUES.c.value, _kind(VALUES.c.value_type)),
+        (REPORTS.c.step, none, REPORTS.c.intermediate_value,
+         _kind(REPORTS.c.intermediate_value_type)),
+        (none, TRIAL_USER.c.key, none, TRIAL_USER.c.value_json),
+        (none, TRIAL_SYSTEM.c.key, none, TRIAL_SYSTEM.c.value_json),
+    )  # fmt: skip
+    selects = [
+        sa.select(sa.literal_column(str(part), sa.Integer).label("part"), table.c.trial_id,
+                  *(column.label(name) for column, name in zip(of, "abcd", strict=True)))
+        .where(table.c.trial_id.in_(ids))
+        for part, ((table, *_), of) in enumerate(zip(_PARTS, columns, strict=True))
+    ]  # fmt: skip
+    return sa.union_all(*selects).order_by("part", "trial_id", "a", "b")
+
+
+def _kind(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """The name of what a number is where it is not finite: as an enumeration, which a type of
+    PostgreSQL's is, it could not stand beside text."""
+    known = [name for name in _NUMBERS if name in column.type.enums]  # type: ignore[attr-defined]
+    return sa.case(*((column == name, sa.literal_column(f"'{name}'")) for name in known))
+
+
+_IDS = sa.bindparam("ids", expanding=True, type_=sa.Integer)
+_HEADS, _HEADS_OF, _MARKS, _SOME_PARTS = _statements()
 
 
 @lru_cache(maxsize=4096)

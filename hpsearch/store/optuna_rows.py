@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.store import picture_rows, trials
+from hpsearch.store.engine import upsert
 from hpsearch.store.optuna_private import FrozenStudy
 from hpsearch.store.optuna_tables import (
     DIRECTIONS,
@@ -29,8 +30,8 @@ from hpsearch.store.optuna_tables import (
 )
 
 __all__ = [
-    "add_trial", "head", "origin", "put_attr", "put_param", "put_state", "read_attrs",
-    "read_studies",
+    "Head", "Origin", "add_trial", "head", "locked", "origin", "put_attr", "put_params",
+    "put_state", "read_attrs", "read_studies", "waiting",
 ]  # fmt: skip
 
 
@@ -71,29 +72,67 @@ def _attrs_of(
     return attrs
 
 
-def origin(
-    connection: sa.Connection, study_id: int
-) -> tuple[str, str | None, datetime | None, str | None]:
+Origin = tuple[str, str | None, datetime | None, str | None]
+
+
+def origin(connection: sa.Connection, study_id: int) -> Origin:
     """What tells a study from an earlier one that had its id: SQLite gives ids again.
 
     Its name, hpsearch's uid, and when its first trial began; and its note of pictures, by which the
     trials are known that have got some. KeyError if there is none of that id.
     """
-    uid = sa.select(STUDY_USER.c.value_json).where(
-        STUDY_USER.c.study_id == study_id, STUDY_USER.c.key == "hpsearch"
-    )
-    mine = sa.select(sa.func.min(TRIALS.c.trial_id)).where(TRIALS.c.study_id == study_id)
-    began = sa.select(TRIALS.c.datetime_start).where(TRIALS.c.trial_id == mine.scalar_subquery())
-    note = sa.select(STUDY_SYSTEM.c.value_json).where(
-        STUDY_SYSTEM.c.study_id == study_id, STUDY_SYSTEM.c.key == picture_rows.NOTE
-    )
-    query = sa.select(
-        STUDIES.c.study_name, *(part.scalar_subquery() for part in (uid, began, note))
-    )
-    row = connection.execute(query.where(STUDIES.c.study_id == study_id)).one_or_none()
+    row = connection.execute(_ORIGIN, {"study": study_id}).one_or_none()
+    return _origin(row, study_id)
+
+
+def waiting(
+    connection: sa.Connection, study_id: int, unknown: tuple[int, Sequence[int]]
+) -> tuple[Origin, bool]:
+    """A study's origin, and whether a trial waits to be run among those of which that is unknown:
+    of a higher id, and these; one statement. KeyError if there is no study of that id."""
+    last, ids = unknown
+    values = {"study": study_id, "last": last, "ids": [*ids] or [-1]}
+    row = connection.execute(_WAITING, values).one_or_none()
+    return _origin(row, study_id), bool(row and row[4])
+
+
+def _origin(row: Any, study_id: int) -> Origin:
     if row is None:
         raise KeyError(f"there is no study with the id {study_id}")
     return row[0], row[1], row[2], row[3]
+
+
+def _origin_query() -> sa.Select[Any]:
+    mine: sa.BindParameter[int] = sa.bindparam("study")
+    uid = sa.select(STUDY_USER.c.value_json).where(
+        STUDY_USER.c.study_id == mine, STUDY_USER.c.key == "hpsearch"
+    )
+    first = sa.select(sa.func.min(TRIALS.c.trial_id)).where(TRIALS.c.study_id == mine)
+    began = sa.select(TRIALS.c.datetime_start).where(TRIALS.c.trial_id == first.scalar_subquery())
+    note = sa.select(STUDY_SYSTEM.c.value_json).where(
+        STUDY_SYSTEM.c.study_id == mine, STUDY_SYSTEM.c.key == picture_rows.NOTE
+    )
+    parts = (part.scalar_subquery() for part in (uid, began, note))
+    return sa.select(STUDIES.c.study_name, *parts).where(STUDIES.c.study_id == mine)
+
+
+def _waiting_query() -> sa.Select[Any]:
+    c = TRIALS.c
+    of_study = c.study_id == sa.bindparam("study"), c.state == TrialState.WAITING
+    new = sa.exists().where(*of_study, c.trial_id > sa.bindparam("last"))
+    ids = c.trial_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Integer))
+    return _ORIGIN.add_columns(new | sa.exists().where(*of_study, ids))
+
+
+# Made once: to put them together takes longer than to answer them, and they are asked all the time.
+_ORIGIN = _origin_query()
+_WAITING = _waiting_query()
+_LOCK = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == sa.bindparam("study"))
+_LOCK = _LOCK.with_for_update()  # as Optuna does, to number a new trial
+_HEADS = sa.select(TRIALS.c.study_id, TRIALS.c.number, TRIALS.c.state, TRIALS.c.trial_id).where(
+    TRIALS.c.trial_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Integer))
+)
+_LOCKED = _HEADS.order_by(TRIALS.c.trial_id).with_for_update()
 
 
 def put_attr(connection: sa.Connection, table: Any, study_id: int, key: str, value: Any) -> None:
@@ -105,38 +144,42 @@ def put_attr(connection: sa.Connection, table: Any, study_id: int, key: str, val
     connection.execute(sa.insert(table).values(row))
 
 
-def head(
-    connection: sa.Connection, trial_id: int, *, lock: bool = True
-) -> tuple[int, int, TrialState]:
-    """(study_id, number, state) of a trial; KeyError if there is none of that id.
+Head = tuple[int, int, TrialState]
+"""(study_id, number, state)"""
 
-    With `lock` it stays so until the transaction ends.
-    """
-    c = TRIALS.c
-    query = sa.select(c.study_id, c.number, c.state).where(c.trial_id == trial_id)
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+
+def head(connection: sa.Connection, trial_id: int) -> Head:
+    """What a trial is; KeyError if there is none of that id."""
+    row = connection.execute(_HEADS, {"ids": [trial_id]}).one_or_none()
     if row is None:
         raise KeyError(f"there is no trial with the id {trial_id}")
     return row[0], row[1], row[2]
 
 
+def locked(connection: sa.Connection, trial_ids: Collection[int]) -> dict[int, Head]:
+    """What these trials are, {trial_id: head}; they stay so until the transaction ends."""
+    if not trial_ids:
+        return {}
+    rows = connection.execute(_LOCKED, {"ids": list(trial_ids)})
+    return {row[3]: (row[0], row[1], row[2]) for row in rows}
+
+
 def add_trial(connection: sa.Connection, study_id: int, trial: FrozenTrial) -> tuple[int, int]:
-    """Insert a trial with all that it has; its (trial_id, number)."""
-    trials.lock_study(connection, study_id)
-    number = connection.execute(sa.select(trials.next_number(study_id))).scalar_one()
-    row = connection.execute(
-        sa.insert(TRIALS).values(
-            study_id=study_id,
-            number=number,
-            state=trial.state,
-            datetime_start=_utc(trial.datetime_start),
-            datetime_complete=_utc(trial.datetime_complete),
-        )
+    """Insert a trial with all that it has; its (trial_id, number). KeyError without the study."""
+    if connection.execute(_LOCK, {"study": study_id}).one_or_none() is None:
+        raise KeyError(f"there is no study with the id {study_id}")
+    trial_id, number = _insert_trial(
+        connection,
+        study_id=study_id,
+        state=trial.state,
+        datetime_start=_utc(trial.datetime_start),
+        datetime_complete=_utc(trial.datetime_complete),
     )
-    trial_id = int(row.inserted_primary_key[0])  # type: ignore[index]
-    for name, distribution in trial.distributions.items():
-        value = distribution.to_internal_repr(trial.params[name])
-        put_param(connection, trial_id, name, value, distribution)
+    params = {
+        name: (distribution.to_internal_repr(trial.params[name]), distribution)
+        for name, distribution in trial.distributions.items()
+    }
+    put_params(connection, {trial_id: params})
     _put_values(connection, trial_id, trial.values or ())
     trials.put_user_attrs(connection, {trial_id: trial.user_attrs})
     trials.put_system_attrs(connection, {trial_id: trial.system_attrs})
@@ -144,16 +187,29 @@ def add_trial(connection: sa.Connection, study_id: int, trial: FrozenTrial) -> t
     return trial_id, number
 
 
-def put_param(
-    connection: sa.Connection, trial_id: int, name: str, value: float, of: BaseDistribution
+def _insert_trial(connection: sa.Connection, *, study_id: int, **columns: Any) -> tuple[int, int]:
+    number = trials.next_number(study_id)
+    values = {"study_id": study_id, **columns}
+    if connection.dialect.insert_returning and connection.dialect.name != "mysql":
+        added = sa.insert(TRIALS).values(number=number, **values)
+        row = connection.execute(added.returning(TRIALS.c.trial_id, TRIALS.c.number)).one()
+        return row[0], row[1]
+    values["number"] = connection.execute(sa.select(number)).scalar_one()
+    done = connection.execute(sa.insert(TRIALS).values(values))
+    return int(done.inserted_primary_key[0]), values["number"]  # type: ignore[index]
+
+
+def put_params(
+    connection: sa.Connection, params: Mapping[int, Mapping[str, tuple[float, BaseDistribution]]]
 ) -> None:
-    """Insert a parameter of a trial; `value` is its internal one."""
-    text = distribution_to_json(of)
-    connection.execute(
-        sa.insert(PARAMS).values(
-            trial_id=trial_id, param_name=name, param_value=value, distribution_json=text
-        )
-    )
+    """Write parameters of trials, {trial_id: {name: (internal value, distribution)}}."""
+    rows = [
+        {"trial_id": trial_id, "param_name": name, "param_value": value,
+         "distribution_json": distribution_to_json(of)}
+        for trial_id, by_name in params.items()
+        for name, (value, of) in by_name.items()
+    ]  # fmt: skip
+    upsert(connection, PARAMS, ("trial_id", "param_name"), rows)
 
 
 def put_state(
@@ -172,10 +228,8 @@ def put_state(
 
 
 def _put_values(connection: sa.Connection, trial_id: int, values: Sequence[float]) -> None:
-    if not values:
-        return
-    connection.execute(sa.delete(VALUES).where(VALUES.c.trial_id == trial_id))
-    trials.put_values(connection, {trial_id: values})
+    rows = trials.rows_of_values({trial_id: values})
+    upsert(connection, VALUES, ("trial_id", "objective"), rows)
 
 
 def _utc(local: datetime | None) -> datetime | None:

@@ -1,9 +1,10 @@
 """Optuna's storage interface over Optuna's own tables, in batches and with reads from memory.
 
 Anyone who speaks Optuna can use it: samplers, pruners, `study.optimize`, optuna-dashboard. A trial
-is created in one transaction with all that is known of it. Reports are kept for a second at most
-and written for all trials at once; what must not be seen before them, such as the end of a trial,
-is written together with them. Trials are read once and then followed by increments.
+is created in one transaction with all that is known of it. What comes to one that runs here, its
+parameters, reports and attributes, is kept for a second at most and written for all trials at once;
+what must not be seen before it, such as the end of a trial, is written together with it. Trials are
+read once and then followed by increments.
 
 Where a trial begins to run, there it is told what becomes of it, as Optuna demands: its own
 process knows it from memory until it ends.
@@ -14,10 +15,11 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import os
 import threading
 import uuid
 import weakref
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -31,13 +33,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store import optuna_rows, picture_rows, tables, trials
-from hpsearch.store.engine import Database
+from hpsearch.store.engine import Database, storage_url
 from hpsearch.store.history import History
 from hpsearch.store.optuna_private import DEFAULT_STUDY_NAME_PREFIX, FrozenStudy
 from hpsearch.store.optuna_tables import STUDIES, STUDY_SYSTEM, STUDY_USER
-from hpsearch.store.reports import Reports
+from hpsearch.store.unwritten import Heads, Parts, Unwritten, put
 
-__all__ = ["BatchedStorage", "open_storage"]
+__all__ = ["BatchedStorage", "at", "open_storage"]
 
 _MOST_STEP = 2**31 - 1  # of an INTEGER column
 
@@ -46,6 +48,18 @@ _log = logging.getLogger(__name__)
 
 def _is_feasible(trial: FrozenTrial) -> bool:
     return all(value <= 0.0 for value in trial.constraints.values())
+
+
+def at(url: str | None = None) -> BaseStorage:
+    """The Optuna storage at a URL; None: at HPSEARCH_STORAGE, else in `hpsearch.db` here.
+
+    Raises StorageError, of one line, where the URL makes no sense or its database cannot be used.
+    """
+    if not isinstance(url, (str, type(None))):
+        raise StorageError(
+            f"the database is a URL, such as sqlite:///hpsearch.db; got a {type(url).__name__}"
+        )
+    return open_storage(Database(storage_url(url)))
 
 
 def open_storage(
@@ -99,21 +113,22 @@ class BatchedStorage(BaseStorage):
         self._database = database
         self._lock = threading.RLock()
         self._views: dict[int, _View] = {}
-        self._reports = Reports(database)
+        self._unwritten = Unwritten(database)
         # When nobody has it any more, or the interpreter ends.
-        self._closed = weakref.finalize(self, self._reports.close)
+        self._closed = weakref.finalize(self, self._unwritten.close)
+        _open.add(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self._reports.flush()
+        self._unwritten.flush()
         return _reopened, (self._database.url,)
 
     def remove_session(self) -> None:
         """Write what waits. Connections go back to their pool by themselves."""
-        self._reports.flush()
+        self._unwritten.flush()
 
     def close(self) -> None:
         """Write what waits, and close the connections."""
-        self._reports.flush()
+        self._unwritten.flush()
         self._database.close()
 
     # --- studies ------------------------------------------------------------------------------
@@ -136,11 +151,11 @@ class BatchedStorage(BaseStorage):
     def delete_study(self, study_id: int) -> None:
         """Delete a study and its trials; KeyError if there is none of that id."""
 
-        def body(connection: sa.Connection) -> None:
+        def body(connection: sa.Connection, _heads: Heads) -> None:
             optuna_rows.origin(connection, study_id)
             trials.delete_study(connection, study_id)
 
-        self._reports.before(body)
+        self._unwritten.before(body)
         with self._lock:
             self._views.pop(study_id, None)
 
@@ -204,6 +219,8 @@ class BatchedStorage(BaseStorage):
     ) -> list[FrozenTrial]:
         """The study's trials by number; KeyError if there is no study of that id."""
         with self._lock:
+            if states == (TrialState.WAITING,) and not self._is_any_waiting(study_id):
+                return []  # what is asked at the beginning of each trial
             found = self._refreshed(study_id).history.select(states)
         return copy.deepcopy(found) if deepcopy else found
 
@@ -236,8 +253,19 @@ class BatchedStorage(BaseStorage):
             if trial and (trial.state.is_finished() or trial_id in view.held):
                 return view
         with self._database.read() as connection:
-            study_id = optuna_rows.head(connection, trial_id, lock=False)[0]
+            study_id = optuna_rows.head(connection, trial_id)[0]
         return self._refreshed(study_id)
+
+    def _is_any_waiting(self, study_id: int) -> bool:
+        """Whether a trial of the study may wait to be run."""
+        view = self._views.get(study_id)
+        if view is None:
+            return True
+        last, unfinished = view.history.unknown()
+        unknown = last, [trial_id for trial_id in unfinished if trial_id not in view.held]
+        with self._database.read() as connection:
+            origin, found = optuna_rows.waiting(connection, study_id, unknown)
+        return found or not _is_same(view.origin, origin)
 
     def _refreshed(self, study_id: int) -> _View:
         """The view of a study, as the database has it now."""
@@ -256,7 +284,7 @@ class BatchedStorage(BaseStorage):
         """What is known of a study, unless it is another one by now."""
         origin = optuna_rows.origin(connection, study_id)
         view = self._views.get(study_id)
-        if view is None or view.origin[:2] != origin[:2] or view.origin[2] not in (None, origin[2]):
+        if view is None or not _is_same(view.origin, origin):
             (study,) = optuna_rows.read_studies(connection, STUDIES.c.study_id == study_id)
             view = self._views[study_id] = _View(origin, study.directions, History(study_id))
         if view.origin[3] != origin[3]:  # pictures come after a trial has ended: it is read again
@@ -275,7 +303,6 @@ class BatchedStorage(BaseStorage):
             trial.datetime_start = datetime.now()
 
         def body(connection: sa.Connection) -> tuple[int, int]:
-            optuna_rows.origin(connection, study_id)
             return optuna_rows.add_trial(connection, study_id, trial)
 
         trial._trial_id, trial.number = self._database.write(body)
@@ -303,13 +330,7 @@ class BatchedStorage(BaseStorage):
         check_distribution_compatibility(known or distribution, distribution)
         if param_name in trial.params:  # the first stays, as in Optuna's own storage
             return
-        row = trial_id, param_name, param_value_internal, distribution
-        self._change(
-            trial_id,
-            lambda connection: optuna_rows.put_param(connection, *row),
-            _params={param_name: distribution.to_external_repr(param_value_internal)},
-            _distributions={param_name: distribution},
-        )
+        self._change(trial_id, Parts(params={param_name: (param_value_internal, distribution)}))
         view.distributions[param_name] = distribution
 
     def _distribution(self, view: _View, name: str) -> BaseDistribution | None:
@@ -319,36 +340,19 @@ class BatchedStorage(BaseStorage):
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set an attribute of a trial."""
-        attrs = {key: json.loads(json.dumps(value))}
-        self._change(
-            trial_id, lambda c: trials.put_user_attrs(c, {trial_id: attrs}), _user_attrs=attrs
-        )
+        self._change(trial_id, Parts(user_attrs={key: json.loads(json.dumps(value))}))
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set one of Optuna's own attributes of a trial."""
-        attrs = {key: json.loads(json.dumps(value))}
-        self._change(
-            trial_id, lambda c: trials.put_system_attrs(c, {trial_id: attrs}), _system_attrs=attrs
-        )
+        self._change(trial_id, Parts(system_attrs={key: json.loads(json.dumps(value))}))
 
     def set_trial_intermediate_value(
         self, trial_id: int, step: int, intermediate_value: float
     ) -> None:
-        """Report a value; of a trial that runs here it is written within a second."""
+        """Report a value."""
         if abs(step) > _MOST_STEP:
             raise StorageError(f"a step is a whole number up to {_MOST_STEP:,}; got {step:,}")
-        report = {step: float(intermediate_value)}
-        with self._lock:
-            self._unfinished(trial_id)
-            if trial_id in self._view_of(trial_id).held:
-                self._reports.add(trial_id, step, report[step])
-                self._amend(trial_id, intermediate_values=report)
-                return
-        self._change(
-            trial_id,
-            lambda c: trials.put_reports(c, {trial_id: report}),
-            intermediate_values=report,
-        )
+        self._change(trial_id, Parts(reports={step: float(intermediate_value)}))
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
@@ -356,15 +360,15 @@ class BatchedStorage(BaseStorage):
         """Begin or end a trial; False where it runs already, here or elsewhere."""
         at = datetime.now()
 
-        def body(connection: sa.Connection) -> bool:
-            before = _unfinished_state(connection, trial_id)
+        def body(connection: sa.Connection, heads: Heads) -> bool:
+            before = _unfinished_state(heads, trial_id)
             if state is TrialState.RUNNING and before is not TrialState.WAITING:
                 return False
             optuna_rows.put_state(connection, trial_id, state, values, at)
             return True
 
         self.get_trial(trial_id)
-        if not self._reports.before(body):
+        if not self._unwritten.before(body, [trial_id]):
             return False
         with self._lock:
             self._note_state(trial_id, state, values, at)
@@ -392,21 +396,28 @@ class BatchedStorage(BaseStorage):
         self.check_trial_is_updatable(trial_id, trial.state)
         return trial
 
-    def _change(
-        self, trial_id: int, write: Callable[[sa.Connection], None], **parts: Mapping[Any, Any]
-    ) -> None:
-        """Add to a trial that has not ended, in the database and then in memory."""
+    def _change(self, trial_id: int, parts: Parts) -> None:
+        """Add to a trial that has not ended: to one that runs here in memory, and within a second
+        in the database; to any other there at once.
 
-        def body(connection: sa.Connection) -> None:
-            _unfinished_state(connection, trial_id)
-            write(connection)
-
-        self.get_trial(trial_id)
-        self._database.write(body)
+        Raises UpdateFinishedTrialError where it has ended.
+        """
         with self._lock:
-            self._amend(trial_id, **parts)
+            self._unfinished(trial_id)
+            if trial_id in self._view_of(trial_id).held and parts.can_wait():
+                self._unwritten.add(trial_id, parts)
+                self._amend(trial_id, parts)
+                return
 
-    def _amend(self, trial_id: int, **parts: Mapping[Any, Any]) -> None:
+        def body(connection: sa.Connection, heads: Heads) -> None:
+            _unfinished_state(heads, trial_id)
+            put(connection, {trial_id: parts})
+
+        self._unwritten.before(body, [trial_id])
+        with self._lock:
+            self._amend(trial_id, parts)
+
+    def _amend(self, trial_id: int, parts: Parts) -> None:
         """Show a trial with more: another object, as anyone who has read it may still look at
         it."""
         view = self._view_of(trial_id)
@@ -414,18 +425,53 @@ class BatchedStorage(BaseStorage):
             view.history.forget(trial_id)
             return
         trial = copy.copy(self.get_trial(trial_id))
-        for part, more in parts.items():
-            setattr(trial, part, {**getattr(trial, part), **more})
+        for name, (value, distribution) in parts.params.items():
+            trial._params = {**trial._params, name: distribution.to_external_repr(value)}
+            trial._distributions = {**trial._distributions, name: distribution}
+        trial._user_attrs = {**trial._user_attrs, **parts.user_attrs}
+        trial._system_attrs = {**trial._system_attrs, **parts.system_attrs}
+        trial.intermediate_values = {**trial.intermediate_values, **parts.reports}
         view.history.put(trial)
+
+    def _forget(self) -> None:
+        """In a copy of the process: what runs, and what waits to be written, is the other one's."""
+        self._lock = threading.RLock()
+        self._unwritten.forget()
+        self._database.forked()
+        for view in self._views.values():
+            for trial_id in view.held:
+                view.history.forget(trial_id)
+            view.held.clear()
+
+
+_open: weakref.WeakSet[BatchedStorage] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    """Scripts open the storage, and then divide their trials among copies of themselves."""
+    for storage in _open:
+        storage._forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _reopened(url: str) -> BatchedStorage:
     return BatchedStorage(Database(url))
 
 
-def _unfinished_state(connection: sa.Connection, trial_id: int) -> TrialState:
-    """The state of a trial that is locked from now on; UpdateFinishedTrialError if it has ended."""
-    _, number, state = optuna_rows.head(connection, trial_id)
+def _is_same(known: optuna_rows.Origin, now: optuna_rows.Origin) -> bool:
+    """Whether a study is the one that was known: its first trial may have begun since."""
+    return known[:2] == now[:2] and known[2] in (None, now[2])
+
+
+def _unfinished_state(heads: Heads, trial_id: int) -> TrialState:
+    """The state of a trial that is locked; KeyError if there is none of that id,
+    UpdateFinishedTrialError if it has ended."""
+    if trial_id not in heads:
+        raise KeyError(f"there is no trial with the id {trial_id}")
+    _, number, state = heads[trial_id]
     if state.is_finished():
         raise UpdateFinishedTrialError(f"trial {number} has ended and cannot be changed")
     return state

@@ -58,6 +58,7 @@ __all__ = [
     "put_system_attrs",
     "put_user_attrs",
     "put_values",
+    "rows_of_values",
     "study_of",
 ]  # fmt: skip
 
@@ -303,6 +304,11 @@ def put_system_attrs(connection: sa.Connection, attrs: Mapping[int, Mapping[str,
 
 def put_values(connection: sa.Connection, values: Mapping[int, Sequence[float]]) -> None:
     """Write the values of trials that have none yet, {trial_id: one for each direction}."""
+    _insert(connection, VALUES, rows_of_values(values))
+
+
+def rows_of_values(values: Mapping[int, Sequence[float]]) -> list[dict[str, Any]]:
+    """The rows of trials' values, {trial_id: one for each direction}."""
     rows = []
     for trial_id, of_trial in values.items():
         for objective, value in enumerate(of_trial):
@@ -310,7 +316,7 @@ def put_values(connection: sa.Connection, values: Mapping[int, Sequence[float]])
             rows.append(
                 {"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind}
             )
-    _insert(connection, VALUES, rows)
+    return rows
 
 
 def end(connection: sa.Connection, endings: Mapping[int, tuple[TrialState, float | None]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,8 +20,8 @@ from hpsearch.spec.weights import Weights
 __all__ = [
     "ALLOWED", "BATCH", "CLOCK_S", "CODE", "EVERY", "OFF", "STOPPED", "TRAINED_BY", "UNTRAINABLE",
     "Artifact", "Duty", "Ending", "Key", "Known", "Lease", "NewStudy", "Outlook", "Serves", "State",
-    "Study",
-    "TimedEpoch", "Work", "Worker", "Write", "lacking", "needed", "refusal",
+    "Study", "TimedEpoch", "Work", "Worker", "Write", "command_hash", "lacking", "needed",
+    "refusal",
 ]  # fmt: skip
 
 UNTRAINABLE = "untrainable"
@@ -41,8 +42,8 @@ CLOCK_S = 1.0
 CODE = "code"
 """What is suspected where a study is stopped for its own code."""
 
-ALLOWED = "commands allowed"
-"""What a worker serves that may run the commands of studies, as `Study.needs` names it."""
+ALLOWED = "command *"
+"""What a worker serves that may run the commands of any study, as `Study.needs` names it."""
 
 TRAINED_BY = "code"
 """User attribute of a trial: the first digits of the hash of the own code that has trained it; of
@@ -153,7 +154,7 @@ class Study:
             needs += [f"{kind} {name}"] if isinstance(name, str) else []
         train = self.document.get("train")
         if isinstance(train, dict) and train.get("command") is not None:
-            needs.append(ALLOWED)
+            needs.append(f"command {command_hash(train['command'])}")
         needs += [f"code {self.code}"] if self.code else []
         return (*needs, *self._weights)
 
@@ -238,6 +239,11 @@ def refusal(sanity: Mapping[str, Any]) -> HpsearchError:
     return kind(str(sanity["said"]))
 
 
+def command_hash(words: object) -> str:
+    """What a command is known by: a worker of one study file runs that file's and no other."""
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
 def needed(needs: Sequence[str]) -> str:
     """What a study needs, in words: `the family vit and its own code (--code DIR)`."""
     return " and ".join(map(_in_words, needs))
@@ -245,7 +251,7 @@ def needed(needs: Sequence[str]) -> str:
 
 def _in_words(need: str) -> str:
     kind, _, name = need.partition(" ")
-    if need == ALLOWED:
+    if kind == "command":
         return "leave to run commands (--allow-commands)"
     if kind == "code":
         return "its own code (--code DIR)"

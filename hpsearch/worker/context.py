@@ -50,8 +50,9 @@ class Options:
     """The folder of code that studies may bring; None: it serves none that has code of its own."""
     pictures: bool = False
     """Whether it draws the pictures of studies that have ended, when it has nothing to train."""
-    commands: bool = False
-    """Whether it runs the commands of studies, in that folder."""
+    commands: str | None = None
+    """Which commands of studies it runs in that folder: `*`, all, or the one of this hash
+    (`values.command_hash`); None: none."""
 
 
 @dataclass(frozen=True)

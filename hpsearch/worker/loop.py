@@ -24,7 +24,7 @@ from hpsearch.spec import StudySpec
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.patience import RETRY_S, first_contact
-from hpsearch.store.values import ALLOWED, Serves, Study, needed
+from hpsearch.store.values import Serves, Study, needed
 from hpsearch.training import devices
 from hpsearch.weights import missing
 from hpsearch.worker import signals
@@ -113,7 +113,7 @@ def _attend(
     if isinstance(nursery, Here):
         manifest = nursery.manifest
     own = {f"code {manifest.digest}"} if manifest is not None else set[str]()
-    own |= {ALLOWED} if options.commands else set()
+    own |= {f"command {options.commands}"} if options.commands else set()
     serves = Serves(options.studies, installed() | own)
     context = Context(ledger, name, device, options, keeper, patience, stop, serves, code, nursery)
     described = devices.describe(device)

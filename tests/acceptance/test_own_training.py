@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import sqlalchemy as sa
 import torch
 
 from tests.acceptance.conftest import Command
@@ -130,7 +131,8 @@ def test_the_first_error_stops_the_study_and_costs_nothing(command: Command) -> 
 
 def test_an_error_after_that_costs_its_trial(command: Command) -> None:
     code = TRAIN.replace(
-        "        print", "        assert run.kind == 'plain' or epoch < 3\n        print"
+        "        print",
+        "        assert run.kind == 'plain' or epoch < 3, '\\udcff\\x1b[2J\\0'\n        print",
     )
     write(command, code)
     command.run("run", "study.yaml")
@@ -331,3 +333,67 @@ def test_any_command_where_a_worker_allows_it(command: Command) -> None:
     both = COMMAND.replace("train: {", 'train: {function: "a.py:b", ')
     lines = command.run("check", command.file(both), code=2).stderr
     assert "train: expected a function, FILE.py:FUNCTION, or a command; got both" in lines
+
+
+def rewritten(command: Command, study: str, change: Callable[[dict], object]) -> None:
+    """What somebody does who can write to the database, and to nothing else."""
+    with sa.create_engine(command.url).begin() as connection:
+        which = {"name": study}
+        of_study = "study_id = (SELECT study_id FROM studies WHERE study_name = :name)"
+        query = sa.text(f"SELECT document FROM hpsearch_studies WHERE {of_study}")
+        document = json.loads(connection.execute(query, which).scalar())
+        change(document)
+        update = sa.text(f"UPDATE hpsearch_studies SET document = :text WHERE {of_study}")
+        connection.execute(update, {**which, "text": json.dumps(document)})
+
+
+ATTACKS = {
+    "missing": (lambda d: d["train"].update(function="missing.py:train"),
+                "missing.py is not part of the study's own code"),
+    "outside": (lambda d: d["train"].update(function="../outside.py:train"), "train.function"),
+    "absolute": (lambda d: d["train"].update(function="/tmp/outside.py:train"), "train.function"),
+    "command": (lambda d: d.update(train={"command": ["touch", "owned"]}),
+                "study command is left to other workers: it needs leave to run commands"),
+    "imports": (lambda d: d["train"].update(function="imports.py:train"),
+                "later.py below"),
+    "builtin": (lambda d: d["train"].update(function="train.py:os"), "train.py has no function os"),
+}  # fmt: skip
+
+
+def test_a_row_that_wants_something_else_run(command: Command) -> None:
+    """Nothing of it runs, and each is one line."""
+    owned = "open('owned', 'w').close()\n"
+    (command.folder.parent / "outside.py").write_text(owned + "def train(run): pass\n")
+    (command.folder / "imports.py").write_text(
+        f"def train(run):\n    open('later.py', 'w').write({owned!r})\n    import later\n"
+    )
+    for name, (change, _) in ATTACKS.items():
+        command.run("submit", write(command, study=STUDY.replace("name: own", f"name: {name}")))
+        rewritten(command, name, change)
+    said = command.run("worker", "--until-done", "--code", ".", code=7).stderr
+    for name, (_, line) in ATTACKS.items():
+        found = [text for text in said.splitlines() if line in text and name in text]
+        assert len(found) == 1, (name, said)
+        assert all(row["epoch"] == 0 for row in command.json("trials", name)), name
+    assert not (command.folder / "owned").exists()
+
+
+def test_a_hash_that_is_another(command: Command) -> None:
+    command.run("submit", write(command))
+    with sa.create_engine(command.url).begin() as connection:
+        connection.execute(sa.text("UPDATE hpsearch_studies SET code = :code"), {"code": "f" * 64})
+    line = command.run("worker", "own", "--until-done", "--code", ".", code=7).stderr
+    assert "the code in" in line
+    assert "is not the study's" in line
+    assert command.json("trials", "own") == []
+
+
+def test_run_runs_the_command_of_its_file_and_no_other(command: Command) -> None:
+    """Also where the database has the file's digest beside another command."""
+    file = command.file(COMMAND)
+    command.run("submit", file)
+    rewritten(command, "script", lambda d: d["train"].update(command=["touch", "owned"]))
+    line = command.run("run", file, code=7).stderr
+    assert "it needs leave to run commands (--allow-commands)" in line
+    assert not (command.folder / "owned").exists()
+    assert command.json("trials", "script") == []

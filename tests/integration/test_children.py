@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from hpsearch.children.process import Nursery
 from hpsearch.children.runner import Children, Job
 from hpsearch.code import Code
 from hpsearch.errors import CheckpointError, CodeError
+from hpsearch.processes import descendants
 from hpsearch.runner import Failure, Report, Saved
 from hpsearch.runner.candidate import Candidate
 from hpsearch.runner.epoch import Keeping
@@ -356,31 +359,279 @@ MISBEHAVES = {
         "run.save: f['a'][0] is a object",
     ),
     "imports what is not there": ("    import nowhere", "No module named 'nowhere'"),
+    "a number that is too large": ("    run.report(score=10 ** 400)", "is a int, and no single"),
+    "a million numbers": (
+        "    run.report(score=1, **{f'n{i}': i for i in range(1_000_000)})",
+        "run.report: 1,000,001 numbers; at most 200 are kept of an epoch",
+    ),
+    "a name without an end": (
+        "    run.report(score=1, **{'n' * 100_000: 1})", "has 100,000 letters; at most 100"
+    ),
+    "forgets the metric later": (
+        "    run.report(score=1)\n    run.report(loss=1)", "lacks 'score'"
+    ),
+    "saves what cannot be asked": (
+        "    class Net:\n        def state_dict(self): raise KeyError('gone')\n"
+        "    run.save(net=Net())\n    run.report(score=1)", "KeyError: 'gone'",
+    ),
+    "lets no error pass": (
+        "    run.save(f=lambda: 1)\n    for _ in range(9):\n        try: run.report(score=1)\n"
+        "        except TypeError: pass", "run.save: f is a function",
+    ),
+    "memory without an end": ("    bytearray(1 << 60)", "train.py, line 3: MemoryError"),
+    "an error that cannot be printed": (
+        "    class Odd(Exception):\n        def __str__(self): raise ValueError\n    raise Odd",
+        "train.py, line 5: Odd",
+    ),
+    "an error of a million lines": (
+        "    raise ValueError('first\\n' * 1_000_000)", "train.py, line 3: ValueError: first"
+    ),
+    "an error that is no text": (
+        "    raise ValueError(b'\\xff'.decode(errors='surrogateescape'))", "line 3: ValueError: "
+    ),
+    "writes into the line to the worker": (
+        "    import os\n    for number in range(3, 64):\n        try: os.write(number, b'{}\\n')\n"
+        "        except OSError: pass\n    run.report(score=1)",
+        "its process wrote to the worker what is no report",
+    ),
+    "talks nonsense to the worker": (
+        "    import os\n    for number in range(3, 64):\n        try: os.write(number, b'hi\\n')\n"
+        "        except OSError: pass\n    import time\n    time.sleep(600)",
+        "its process wrote to the worker what is no report",
+    ),
+    "kills its group": ("    import os\n    os.killpg(0, 9)", "was killed by signal 9 (SIGKILL)"),
+    "opens files without an end": (
+        "    import resource\n    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        "    held = [open('/dev/null') for _ in range(99)]", "OSError: Too many open files",
+    ),
 }  # fmt: skip
+
+
+def two(children: Callable[..., Children], body: str) -> tuple[list[Report], list[Report]]:
+    """The reports of a candidate whose code is that, and of a well-behaved one after it."""
+    broken = f"def train(run):\n    print('it began', flush=True)\n{body}\n"
+    simple = SIMPLE.replace("score=", "pid=os.getpid(), score=")
+    code = f"{broken}\nbroken = train\n{simple}\nwell = train\n"
+    code += "def train(run):\n    (broken if run.params['bad'] else well)(run)\nimport os\n"
+    runner = children(code, keeping=Keeping(best=True))
+    runner.add(candidate(7, bad=True))
+    runner.add(candidate(8, bad=False))
+    reports, deadline = list[Report](), time.monotonic() + LIMIT_S
+    while runner.keys:
+        assert time.monotonic() < deadline
+        for report in runner.reports(1.0):
+            reports.append(report)
+            if not report.failure:
+                runner.saved(report.key)
+            if report.finished or report.failure:
+                runner.remove(report.key)
+    assert [r.last.epoch for r in reports if r.key == 8] == [1, 2, 3], "the next one is unharmed"
+    assert [r.last.value for r in reports if r.key == 8] == [4, 2, 4 / 3]
+    return [r for r in reports if r.key == 7], [r for r in reports if r.key == 8]
 
 
 @pytest.mark.parametrize("way", MISBEHAVES)
 def test_what_goes_wrong_costs_one_trial(children, tmp_path: Path, way: str) -> None:
     body, message = MISBEHAVES[way]
-    broken = f"def train(run):\n    print('it began', flush=True)\n{body}\n"
-    code = f"{broken}\nbroken = train\n{SIMPLE}\nwell = train\n"
-    code += "def train(run):\n    (broken if run.params['bad'] else well)(run)\n"
-    runner = children(code, keeping=Keeping(best=True))
-    runner.add(candidate(7, bad=True))
-    runner.add(candidate(8, bad=False))
-    reports, saved = list[Report](), None
-    while runner.keys:
-        for report in runner.reports(1.0):
-            reports.append(report)
-            saved = saved or report.failure or runner.saved(report.key)
-            if report.finished or report.failure:
-                runner.remove(report.key)
-    (failed,) = [r for r in reports if r.key == 7 and r.failure]
+    (*_, failed), _ = two(children, body)
     assert failed.failure is Failure.ERROR
     assert message in failed.message
     assert "\n" not in failed.message
-    assert "it began" in failed.log
-    assert [r.last.epoch for r in reports if r.key == 8] == [1, 2, 3], "the next one is unharmed"
+    assert len(failed.message) < 1000
+    assert failed.log
+    assert "it began" in text_of(tmp_path / "logs", 7)
+
+
+REPORTS = """
+    for epoch in run.epochs():
+        run.report(score=run.width / epoch, pid=os.getpid())
+"""
+HARMLESS = {
+    "closes what it prints to": "    import sys\n    sys.stdout.close()\n    sys.stderr = None\n",
+    "prints elsewhere": "    import os\n    os.dup2(os.open('/dev/null', 1), 1)\n",
+    "prints what is no text": "    print('\\x00\\x1b[2J\\udcff', flush=True)\n",
+    "changes the folder": "    import os\n    os.chdir('/')\n",
+    "removes its folder": "    import shutil\n    shutil.rmtree(run.folder)\n",
+    "removes the folder of all": "    import shutil\n    shutil.rmtree(run.folder.parent)\n",
+    "forgets the environment": "    import os\n    os.environ.clear()\n",
+    "replaces the handlers of signals":
+        "    import signal\n    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):\n"
+        "        signal.signal(number, signal.SIG_IGN)\n",
+    "turns gradients off": "    import torch\n    torch.set_grad_enabled(False)\n",
+    "computes in double precision":
+        "    import torch\n    torch.set_default_dtype(torch.float64)\n",
+    "leaves a thread":
+        "    import threading, time\n    threading.Thread(target=time.sleep, args=[600]).start()\n",
+    "leaves files open": "    global held\n    held = [open('/dev/null') for _ in range(99)]\n",
+    "a copy that leaves":
+        "    import os, sys\n    if (pid := os.fork()) == 0:\n        sys.exit(3)\n"
+        "    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3\n",
+    "a copy that fails":
+        "    import os\n    if (pid := os.fork()) == 0:\n        raise KeyError('in the copy')\n"
+        "    os.waitpid(pid, 0)\n",
+    "a copy that reports":
+        "    import os\n    if (pid := os.fork()) == 0:\n        run.report(score=-1)\n"
+        "    os.waitpid(pid, 0)\n",
+    "a copy that goes on": "    import os\n    os.fork()\n",
+    "a copy that stays":
+        "    import os, time\n    if os.fork() == 0:\n        os.setsid()\n"
+        "        time.sleep(600)\n",
+}  # fmt: skip
+"""What comes before a trial's reports and changes nothing of them, nor of the next one."""
+ANOTHER = ("prints elsewhere", "forgets the environment", "replaces the handlers of signals",
+           "turns gradients off", "computes in double precision", "leaves a thread",
+           "leaves files open", "a copy that stays")  # fmt: skip
+"""The process is not what it was: the next trial is in another one."""
+
+
+@pytest.mark.parametrize("way", HARMLESS)
+def test_what_it_does_to_its_process_harms_no_trial(children, way: str) -> None:
+    reports, others = two(children, HARMLESS[way] + REPORTS)
+    assert [r.failure for r in reports] == [None] * 3, reports[-1].message
+    assert [r.last.epoch for r in reports] == [1, 2, 3]
+    if way != "a copy that goes on":  # which may have ended by itself before the next one begins
+        pids = {r.last.metrics["pid"] for r in [*reports, *others]}
+        assert len(pids) == (2 if way in ANOTHER else 1)
+
+
+def test_what_is_left_in_a_session_of_its_own_ends_too(children, nursery: Nursery) -> None:
+    """A daemon, and what has lost its parent: neither is in the group of the process any more."""
+    code = """
+import os, time
+def train(run):
+    ends, begins = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.setsid()
+            os.write(begins, b"%d" % os.getpid())
+            time.sleep(600)
+        os._exit(0)
+    pid = int(os.read(ends, 99))
+    if run.bad:
+        os.write(2, b"%d" % pid)
+        os.abort()
+    run.report(score=1, pid=pid)
+"""
+    runner = children(code)
+    for key, bad in enumerate([False, True]):
+        runner.add(candidate(key, epochs=1, bad=bad))
+    well, aborted = all_reports(runner)
+    pids = [int(well.last.metrics["pid"]), int(aborted.log.split()[0])]
+    deadline = time.monotonic() + LIMIT_S
+    while not all(map(gone, pids)):
+        list(runner.reports(0.01))
+        runner._processes._welcome(0.01)
+        nursery._server.poll()
+        assert time.monotonic() < deadline
+
+
+def test_a_checkpoint_that_does_not_come(children, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker does not wait for it forever, and says which."""
+    code = """
+import time
+class Net:
+    def state_dict(self):
+        time.sleep(600)
+    def load_state_dict(self, state):
+        pass
+def train(run):
+    run.save(net=Net())
+    for epoch in run.epochs():
+        run.report(score=1)
+"""
+    monkeypatch.setattr("hpsearch.children.runner._SAVE_S", 0.3)
+    runner = children(code)
+    runner.add(candidate())
+    (report,) = runner.reports(LIMIT_S)
+    assert runner.saved(report.key) is None
+    (failed,) = runner.reports(LIMIT_S)
+    assert "what run.save holds did not come within 0.005 minutes" in failed.message
+    runner.remove(0)
+
+
+def test_a_checkpoint_that_is_too_large_is_told_and_costs_nothing(
+    children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saves = ":\n    run.save(w=torch.zeros(9999))\n    for"
+    code = "import torch\n" + SIMPLE.replace(":\n    for", saves)
+    room = type("Room", (), {"available": 20_000})
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: room)
+    runner = children(code)
+    runner.add(candidate(epochs=2))
+    assert len(list(runner.reports(LIMIT_S))) == 1
+    assert runner.saved(0) is None
+    assert [r.last.epoch for r in all_reports(runner)] == [2]
+    assert "hpsearch: no checkpoint of epoch 1: it takes" in text_of(tmp_path / "logs", 0)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+def test_a_gigabyte_is_printed_and_five_are_saved(children, tmp_path: Path) -> None:
+    body = """
+    import sys, torch
+    for _ in range(1 << 10):
+        sys.stdout.write("x" * (1 << 20) + chr(10))
+    run.save(weights=torch.zeros(5 << 30, dtype=torch.uint8))
+    for epoch in run.epochs():
+        run.report(score=run.width / epoch)
+"""
+    reports, _ = two(children, body)
+    assert [r.failure for r in reports] == [None] * 3, reports[-1].message
+    assert sum(file.stat().st_size for file in (tmp_path / "logs").iterdir()) < 21 << 20
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, whose processes are limited")
+def test_processes_without_an_end_as_another_user() -> None:
+    """A fork bomb: it ends for want of more, the reason is given, the next trial is unharmed."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        (Path(folder) / "train.py").write_text(
+            "import os, time\n"
+            "def train(run):\n"
+            "    while run.bad:\n"
+            "        os.fork()\n"
+            "    run.report(score=1)\n"
+        )
+        ends, told = os.pipe()
+        if (pid := os.fork()) == 0:
+            _bomb(Path(folder), told)
+        os.close(told)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        with os.fdopen(ends) as words:
+            said = words.read()
+    assert code == 0, said
+    first, second = said.splitlines()
+    assert "BlockingIOError: Resource temporarily unavailable" in first
+    assert second == "True"
+    assert not [p for p in psutil.process_iter(["uids"]) if p.info["uids"].real == 1000]
+
+
+def _bomb(folder: Path, told: int) -> None:
+    """A worker of user 1000 that runs it, and says what has become of its two trials."""
+    code = 1
+    try:
+        for name in ("setproctitle", "hpsearch.children.kept", "numpy.random", "encodings.ascii"):
+            importlib.import_module(name)  # which that user may not be able to read
+        os.setgroups([])
+        os.setgid(1000)
+        os.setuid(1000)
+        tempfile.tempdir = str(folder)
+        descendants.ROOM = 40
+        job = Job("train.py:train", Code.at(folder), "score", "minimize")
+        nursery = Nursery("cpu")
+        runner = Children(job, nursery, "cpu")
+        runner.add(candidate(0, bad=True))
+        runner.add(candidate(1, epochs=1, bad=False))
+        failed, done = all_reports(runner)
+        os.write(told, f"{failed.message}\n{done.message}{done.finished}\n".encode())
+        runner.close()
+        nursery.close()
+        code = 0
+    except BaseException as error:
+        os.write(told, repr(error).encode())
+    finally:
+        os._exit(code)
 
 
 def test_values_that_are_not_finite(children) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from optuna.study import StudyDirection
 from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import TrialState
 
+import hpsearch
 from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store.engine import Database
 from hpsearch.store.optuna_private import models
@@ -129,6 +131,106 @@ def test_the_end_of_a_trial_takes_its_reports_along(url: str) -> None:
     assert seen.intermediate_values == {1: 0.5, 2: float("inf"), 3: 0.25}
 
 
+def test_a_trial_of_a_script_is_two_transactions(url: str) -> None:
+    """Its beginning, and its end with all that has come to it; what is asked is few statements."""
+    database, storage = opened(url)
+    study = optuna.load_study(study_name="study", storage=storage)
+
+    def objective(trial: optuna.Trial) -> float:
+        x, kind = trial.suggest_float("x", -1, 1), trial.suggest_categorical("kind", ["a", None])
+        trial.set_user_attr("kind", kind)
+        trial.report(x, 1)
+        return x
+
+    study.optimize(objective, n_trials=1)
+    commits, statements = count(database, "commit"), count(database, "before_cursor_execute")
+    study.optimize(objective, n_trials=4)
+    assert len(commits) == 4 * 2
+    sent = [s for s in statements if "BEGIN" not in s]
+    # MariaDB says in a second statement which number an insert has got.
+    assert len(sent) <= 4 * (12 if database.backend != "mysql" else 13), sent
+    theirs = optuna.load_study(study_name="study", storage=database.url).trials
+    assert list(map(repr, theirs)) == list(map(repr, study.trials))
+
+
+def test_what_a_column_may_not_hold_is_refused_at_once_and_harms_nothing(
+    servers: Servers, tmp_path: Path
+) -> None:
+    """It does not wait with what others have, which could then never be written."""
+    database, storage = opened(servers.new_database("postgresql", tmp_path))
+    trial_id, other = storage.create_new_trial(1), storage.create_new_trial(1)
+    storage.set_trial_user_attr(other, "well", 1)
+    with pytest.raises(StorageError):
+        storage.set_trial_user_attr(trial_id, "x" * 3000, 1)
+    with pytest.raises(StorageError):
+        storage.set_trial_user_attr(trial_id, "a\0b", 1)
+    storage.set_trial_user_attr(trial_id, "long", "x" * 100_000)
+    storage.remove_session()
+    found = open_storage(Database(database.url)).get_all_trials(1)
+    assert [t.user_attrs for t in found] == [{"long": "x" * 100_000}, {"well": 1}]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are copied")
+def test_copies_of_a_process_share_a_storage(url: str) -> None:
+    """A script makes it, forks, and each copy runs trials; what runs here stays here's."""
+    _, storage = opened(url)
+    study = optuna.load_study(study_name="study", storage=storage)
+    mine = study.ask()
+    mine.report(0.5, 1)
+
+    def objective(trial: optuna.Trial) -> float:
+        return trial.suggest_float("x", 0, 1)
+
+    pids = []
+    for _ in range(2):
+        if (pid := os.fork()) == 0:
+            try:
+                study.optimize(objective, n_trials=3)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        pids.append(pid)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    assert codes == [0, 0]
+    study.tell(mine, 1.0)
+    found = study.trials
+    assert [t.number for t in found] == list(range(7))
+    assert {t.state for t in found} == {TrialState.COMPLETE}
+    assert found[0].intermediate_values == {1: 0.5}
+
+
+def test_the_public_name_of_it(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    study = optuna.create_study(storage=hpsearch.storage(sqlite_url))
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    monkeypatch.setenv("HPSEARCH_STORAGE", sqlite_url)
+    assert [s.study_name for s in hpsearch.storage().get_all_studies()] == [study.study_name]
+    made = optuna.create_study(storage=hpsearch.storage(f"sqlite:///{tmp_path}/new.db"))
+    assert made.trials == []
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("journal.log", "looks like sqlite:///journal.log"),
+        ("sqlite://", "a database in memory lives in one process only"),
+        ("oracle://scott@there/db", "database 'oracle' is not supported"),
+        ("sqlite:////nowhere/at/all/study.db", "check that the folder exists"),
+        ("postgresql://u:secret@127.0.0.1:1/db", "check that it runs"),
+        ("postgresql://u:secret@127.0.0.1:port/db", "the database URL cannot be read"),
+        (Path("study.db"), "the database is a URL, such as sqlite:///hpsearch.db; got a "),
+    ],
+)
+def test_a_url_that_is_none_is_one_line(url: str, words: str) -> None:
+    with pytest.raises(StorageError) as caught:
+        hpsearch.storage(url)
+    said = str(caught.value)
+    assert words in said
+    assert "secret" not in said
+    assert "\n" not in said
+
+
 def test_a_killed_process_loses_at_most_a_second_of_reports(sqlite_url: str) -> None:
     opened(sqlite_url)
     job = script(sqlite_url, """
@@ -211,8 +313,8 @@ def test_a_running_trial_is_read_again_only_when_something_came_to_it(url: str) 
         storage.get_all_trials(1)
     statements = count(database, "before_cursor_execute")
     assert storage.get_all_trials(1)[0].user_attrs == {"note": "old"}
-    # The study, its new trials, its unfinished ones, their marks; no parts of any trial.
-    assert len([s for s in statements if "SELECT" in s]) == 4
+    # The study, its new trials with the unfinished ones, their marks; no parts of any trial.
+    assert len([s for s in statements if "SELECT" in s]) == 3
     optunas.set_trial_user_attr(trial_id, "note", "new")
     assert storage.get_all_trials(1)[0].user_attrs == {"note": "new"}
     optunas.set_trial_intermediate_value(trial_id, 1, float("nan"))
@@ -231,6 +333,7 @@ def test_a_study_that_got_the_id_of_a_deleted_one_is_another(sqlite_url: str) ->
         storage.get_all_trials(1)
     assert other.create_new_study([StudyDirection.MAXIMIZE], "study") == 1
     other.set_trial_user_attr(other.create_new_trial(1), "of", "the second")
+    other.remove_session()
     (trial,) = storage.get_all_trials(1)
     assert trial.user_attrs == {"of": "the second"}
     assert storage.get_study_directions(1) == [StudyDirection.MAXIMIZE]
