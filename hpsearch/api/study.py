@@ -188,7 +188,8 @@ class Study(Stored):
     def plan(self, workers: int | None = None, device: str | Sequence[str] | None = None) -> Plan:
         """Forecast time, memory and disk by a dry run of some seconds.
 
-        Raises ConflictError for own training code, of which no dry run can be made.
+        Raises ConflictError for own training code, which `hpsearch plan FILE` plans in a process of
+        its own.
         """
         defined = self._defined()
         planning.check_planned(defined.spec)

@@ -17,6 +17,9 @@ _LOOK_S = 0.25
 _LEAVES_S = 6.0
 """For a child whose trial is over to come back; it ends itself a little earlier."""
 
+_WORDS_S = 1.0
+"""For the last words of all that are about to come back, where none is needed any more."""
+
 
 class Processes:
     """Gives candidates their processes, and takes them back."""
@@ -55,7 +58,11 @@ class Processes:
             self._leaving.append((child, time.monotonic() + _LEAVES_S))
 
     def close(self) -> None:
-        """End them all."""
+        """End them all, once the last words of those that are about to come back are read."""
+        until = time.monotonic() + _WORDS_S
+        for child, _ in self._leaving:
+            if time.monotonic() < until:
+                child.settle()
         for child in (*self._idle, *(child for child, _ in self._leaving)):
             child.kill()
 

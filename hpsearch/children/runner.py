@@ -198,8 +198,11 @@ class Children:
                     if isinstance(answer, Report):
                         failed = answer
                     elif answer is not None:
-                        member.at, member.stays = At.OVER, bool(answer["stays"])
-                        return dict(answer["numbers"])
+                        numbers = numbers_of(answer, self._job.metric)
+                        if numbers is not None:
+                            member.at, member.stays = At.OVER, bool(answer.get("stays"))
+                            return numbers
+                        failed = member.failed(_NONSENSE)
         finally:
             self.remove(candidate.key)
         if failed is None:

@@ -39,7 +39,8 @@ def sentence(verdict: Found, direction: Direction, *, wide: bool = False) -> str
 
 
 def headline(verdict: Found, *, wide: bool = False) -> str:
-    """What the sentence begins with: the figure, and whether it is one of the test part."""
+    """What the winner gives on the test part, or where none was used by its reports; where `wide`,
+    with its interval."""
     found = _measured(verdict)
     figure = interval(found) if wide else number(found["mean"])
     return f"{'Test' if verdict['test'] else 'Trained again,'} {verdict['metric']} {figure}"

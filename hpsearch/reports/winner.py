@@ -99,6 +99,8 @@ def notes(snapshot: Snapshot, trial: Trial) -> Iterator[str]:
         yield f"Its network was not kept: {trial.unsaved}."
     if remark := snapshot.remark(trial):
         yield f"Trial {trial.number} {remark}."
+    if said := remarks.by_other_code(snapshot):
+        yield f"{said[:1].upper()}{said[1:]}."
     if snapshot.task is not None and (summary := snapshot.task.summary(snapshot.result(trial))):
         yield f"Trial {trial.number}: {summary}."
     for line in remarks.seen(snapshot):

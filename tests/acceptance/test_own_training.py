@@ -274,6 +274,9 @@ def test_a_finish_without_a_test_says_so(command: Command) -> None:
     assert "No test part was used, as train.py has no evaluate(run, part): the winner was" in shown
     verdict = command.json("best", "own")["final"]
     assert (verdict["test"], verdict["part"], verdict["use"]) == (None, None, 0)
+    command.run("report", "own", "-o", "own.html")
+    page = (command.folder / "own.html").read_text()
+    assert "No test part was used, as train.py has no evaluate(run, part)" in page
     assert "for another finish" in command.run("final", "own").stdout, "nothing was used"
 
 

@@ -20,12 +20,22 @@ from hpsearch.children.process import Nursery
 from hpsearch.children.runner import Children, Job
 from hpsearch.code import Code
 from hpsearch.errors import CheckpointError, CodeError
+from hpsearch.forecast.own_runs import sample
 from hpsearch.processes import descendants
 from hpsearch.runner import Failure, Report, Saved
 from hpsearch.runner.candidate import Candidate
 from hpsearch.runner.epoch import Keeping
+from hpsearch.spec import load
 
 LIMIT_S = 60.0
+
+STUDY = """
+name: own
+train: {function: "train.py:train"}
+metric: {name: score, direction: minimize}
+parameters: {width: {values: [2, 4]}}
+budget: {trials: 3, epochs: 5}
+"""
 
 SIMPLE = """
 def train(run):
@@ -234,6 +244,31 @@ def test_a_process_that_has_returned_early_takes_the_next_at_once(children) -> N
         runner.add(candidate(key))
     pids = {r.last.value for r in all_reports(runner)}
     assert len(pids) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "limit_s", "expected"),
+    [
+        ("    for e in run.epochs(): run.report(score=1)", LIMIT_S, "a sample"),
+        ("    import time\n    time.sleep(600)", 0.3, None),
+        ("    raise KeyError('width')", LIMIT_S, "train.py, line 2: KeyError: 'width'"),
+    ],
+)
+def test_a_sample_for_a_forecast(
+    nursery: Nursery, tmp_path: Path, body: str, limit_s: float, expected: str | None
+) -> None:
+    (tmp_path / "train.py").write_text(f"def train(run):\n{body}\n")
+    (tmp_path / "study.yaml").write_text(STUDY)
+    spec = load(tmp_path / "study.yaml")
+    if expected and "line" in expected:
+        with pytest.raises(CodeError, match=re.escape(expected)):
+            sample(spec, tmp_path, nursery, "cpu", limit_s)
+        return
+    found = sample(spec, tmp_path, nursery, "cpu", limit_s)
+    assert (found is None) is (expected is None)
+    if found is not None:
+        assert found.memory_bytes > 0
+        assert found.checkpoint_bytes == 0, "it saves nothing"
 
 
 EVALUATED = """
