@@ -145,6 +145,8 @@ def draw_course(content: Course) -> Figure:
         axes.axvline(number - 0.5, color=GREY, linewidth=0.6, linestyle=":")
         axes.annotate(short(name, 16), (number, 1.0), xycoords=("data", "axes fraction"),
                       fontsize=7, rotation=90, va="top", ha="left", color=GREY)  # fmt: skip
+    count = 1 + max(at for at, _ in (*content.complete, *content.pruned, *content.final))
+    axes.set_xlim(-0.5 - 0.03 * count, 1.03 * count - 0.5)
     axes.set(xlabel=f"trial{_beyond(outside)}", ylabel=short(content.metric, 30))
     whole_numbers(axes.xaxis)
     axes.legend(loc="best", ncols=2)

@@ -33,7 +33,7 @@ class Spent:
     epochs: int
     """Epochs trained."""
     whole: int
-    """Epochs that the ended trials would have taken had none ended early."""
+    """Epochs that the ended trials would have taken without pruning and early stopping."""
     pruned: int
     """Epochs that pruned trials did not train."""
     stopped: int
@@ -59,7 +59,7 @@ def spent(snapshot: Snapshot, trained_s: Mapping[int, float]) -> Spent:
     """
     study = snapshot.study
     ended = [trial for trial in snapshot.trials if trial.state in ("COMPLETE", "PRUNED")]
-    missing = {trial.number: max(_limit(snapshot, trial) - trial.epoch, 0) for trial in ended}
+    missing = {trial.number: _missing(snapshot, trial) for trial in ended}
     by_state = {
         state: sum(missing[trial.number] for trial in ended if trial.state == state)
         for state in ("COMPLETE", "PRUNED")
@@ -80,6 +80,14 @@ def spent(snapshot: Snapshot, trained_s: Mapping[int, float]) -> Spent:
         pruned=by_state["PRUNED"],
         stopped=by_state["COMPLETE"],
     )
+
+
+def _missing(snapshot: Snapshot, trial: Trial) -> int:
+    """Epochs that an ended trial was spared; none of one that diverged, or was stopped by hand."""
+    pruned = trial.reason is None or trial.reason.startswith("pruned by")
+    if trial.state == "PRUNED" and not pruned:
+        return 0
+    return max(_limit(snapshot, trial) - trial.epoch, 0)
 
 
 def _limit(snapshot: Snapshot, trial: Trial) -> int:

@@ -19,17 +19,18 @@ def test_epochs_that_pruning_and_stopping_saved(sqlite_url: str, tmp_path: Path)
     ledger, _ = played(sqlite_url, tmp_path, DIGITS, [
         Played(ADAM, (0.5, 0.6, 0.7)), Played(ADAM, (0.1,), "PRUNED", "pruned by asha"),
         Played(ADAM, (0.5, 0.5)), Played(ADAM, (0.2,), "FAIL", "broke"),
+        Played(ADAM, (0.1,), "PRUNED", "diverged"),
         Played(ADAM, (0.3,), "RUNNING"),
     ])  # fmt: skip
     reader = Reader(ledger, "s")
     snapshot = reader.snapshot()
     found = spent(snapshot, reader.trained_s(snapshot.study))
-    assert (found.epochs, found.whole, found.pruned, found.stopped) == (8, 9, 2, 1)
-    assert found.pruned_share == 2 / 9
-    assert round(found.training_s, 3) == 0.8
+    assert (found.epochs, found.whole, found.pruned, found.stopped) == (9, 10, 2, 1)
+    assert found.pruned_share == 0.2
+    assert round(found.training_s, 3) == 0.9
     words = dict(sections.budget(snapshot, found))
-    assert words["saved by pruning"] == "2 epochs (22 % of the 9 without it), by asha"
-    assert words["saved by early stopping"] == "1 epoch (11 %)"
+    assert words["saved by pruning"] == "2 epochs (20 % of the 10 without it), by asha"
+    assert words["saved by early stopping"] == "1 epoch (10 %)"
     known = [Known({}, 0.5, "a.csv"), Known({}, 0.6, "a.csv")]
     more = dict(sections.budget(snapshot, found, known))
     assert more["known before"] == "2 trials from elsewhere: a.csv"
