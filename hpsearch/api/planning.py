@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.api.opening import settings_kept
-from hpsearch.errors import ConflictError
+from hpsearch.errors import ConflictError, HpsearchError
+from hpsearch.interpreter import python
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hpsearch.fleet import DevicePlace
     from hpsearch.forecast.pace import Forecast, Pace
     from hpsearch.spec import StudySpec
     from hpsearch.store.engine import Database
     from hpsearch.store.ledger import Ledger
 
-__all__ = ["Planned", "check_planned", "plan", "plan_own", "settled"]
+__all__ = ["Planned", "plan", "plan_apart", "plan_own", "settled"]
 
 
 @dataclass(frozen=True)
@@ -28,15 +32,6 @@ class Planned:
 
     forecast: Forecast
     pace: Pace
-
-
-def check_planned(spec: StudySpec) -> None:
-    """Raise ConflictError for a study of which no dry run can be made in this process."""
-    if spec.train is not None:
-        raise ConflictError(
-            "from Python hpsearch plans studies of networks that it trains itself; hpsearch plan "
-            "FILE plans one with own training code"
-        )
 
 
 def settled(ledger: Ledger, spec: StudySpec, base: Path, device: str) -> StudySpec:
@@ -95,6 +90,52 @@ def plan_own(
         disk_bytes=_free_disk(ledger.database, spec, checkpoints, base), say=say,
     )  # fmt: skip
     return None if pace is None else Planned(forecast(spec, pace, len(seats)), pace)
+
+
+def plan_apart(
+    spec: StudySpec, folder: Path, url: str, checkpoints: str | None, workers: int | None,
+    devices: Sequence[str],
+) -> Forecast:  # fmt: skip
+    """The same in a process of its own: one that has threads, as a notebook's has, is not copied.
+
+    Args:
+        spec: The study.
+        folder: That of its code.
+        url: Of the database where it may have trials.
+        checkpoints: Where checkpoints would lie, if that is said.
+        workers: Worker processes; None: as many as by default.
+        devices: Their devices; none: all of this machine.
+
+    Raises ConflictError where its first epochs take too long, HpsearchError with what that process
+    says where it fails.
+    """
+    from pydantic import TypeAdapter
+
+    from hpsearch.forecast.pace import Forecast
+    from hpsearch.spec import write
+
+    options = ["--code", str(folder), "--json"]
+    options += [] if workers is None else ["--workers", str(workers)]
+    options += [word for device in devices for word in ("--device", device)]
+    env = {**os.environ, "HPSEARCH_STORAGE": url}
+    env |= {} if checkpoints is None else {"HPSEARCH_CHECKPOINTS": checkpoints}
+    with tempfile.TemporaryDirectory(prefix="hpsearch-") as place:
+        file = Path(place) / "study.yaml"
+        file.write_text(write(spec, "", {}), encoding="utf-8")
+        done = subprocess.run(
+            [*python("hpsearch"), "plan", str(file), *options], env=env, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        error = HpsearchError(done.stderr.rpartition("hpsearch: ")[2].strip())
+        error.exit_code = done.returncode
+        raise error
+    forecast = json.loads(done.stdout)["forecast"]
+    if "work_s" not in forecast:
+        raise ConflictError(
+            "the first epochs take too long for a dry run; once 3 trials have ended, plan again"
+        )
+    return TypeAdapter(Forecast).validate_python(forecast)
 
 
 def _pace(

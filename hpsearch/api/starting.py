@@ -53,6 +53,8 @@ class Start:
     """The hash of the command that trains it (`values.command_hash`), which alone may be run; None:
     no command does."""
     pictures: bool
+    accept_code: bool
+    """Whether a study that has begun continues with code that is another."""
     grace_s: float
     patience_s: float
     lease_s: float
@@ -121,6 +123,7 @@ class Start:
             begun = running.begin(
                 self.ledger(), defined.spec, defined.base,
                 device=self.devices[0] if self.devices else None, code=defined.hashed,
+                accept_code=self.accept_code,
             )  # fmt: skip
         for text in begun.notes:
             note(text)

@@ -188,12 +188,18 @@ class Study(Stored):
     def plan(self, workers: int | None = None, device: str | Sequence[str] | None = None) -> Plan:
         """Forecast time, memory and disk by a dry run of some seconds.
 
-        Raises ConflictError for own training code, which `hpsearch plan FILE` plans in a process of
-        its own.
+        Raises ConflictError for a function of this session, of which no dry run can be made.
         """
-        defined = self._defined()
-        planning.check_planned(defined.spec)
-        devices = _devices(device)
+        defined, devices = self._defined(), _devices(device)
+        if defined.spec.train is not None:
+            if defined.code is None:
+                raise ConflictError(
+                    "a plan of own training code runs it in another process, from a file; of a "
+                    "function of this session run a few trials (trials=3), which shows the pace"
+                )
+            return Plan(planning.plan_apart(
+                defined.spec, defined.code, self._url, self._checkpoints, workers, devices
+            ))  # fmt: skip
         seats = spread(devices or local_devices(), workers)
         ledger = self._ledger(make=True)
         with self._runs_code():
@@ -212,6 +218,7 @@ class Study(Stored):
     def run(
         self, workers: int | None = None, *, device: str | Sequence[str] | None = None,
         background: bool = False, progress: bool = True, pictures: bool = False,
+        accept_code: bool = False,
         grace_s: float = _GRACE_S, patience_s: float = _PATIENCE_S, lease_s: float = LEASE_S,
     ) -> Self:  # fmt: skip
         """Search until the budget is spent: make the study, or continue it, and train.
@@ -223,6 +230,8 @@ class Study(Stored):
                 end with this interpreter, however that ends.
             progress: Show how far it is, and say what a user should know.
             pictures: Have its workers draw the study's pictures once it has ended.
+            accept_code: Continue with own code that has changed since the study began; each trial
+                has a note of its code.
             grace_s: Seconds that workers have to leave in order.
             patience_s: Seconds for which the database may be away.
             lease_s: Seconds after which a silent worker loses its trial.
@@ -236,7 +245,7 @@ class Study(Stored):
         self._check_free()
         with shown_by(progress) as shown:
             session = self._begun(
-                shown, workers, device, pictures=pictures, grace_s=grace_s,
+                shown, workers, device, pictures=pictures, accept_code=accept_code, grace_s=grace_s,
                 patience_s=patience_s, lease_s=lease_s,
             )  # fmt: skip
             if background:
@@ -286,8 +295,8 @@ class Study(Stored):
 
     def _begun(
         self, shown: Progress, workers: int | None, device: str | Sequence[str] | None, *,
-        pictures: bool = False, grace_s: float = _GRACE_S, patience_s: float = _PATIENCE_S,
-        lease_s: float = LEASE_S,
+        pictures: bool = False, accept_code: bool = False, grace_s: float = _GRACE_S,
+        patience_s: float = _PATIENCE_S, lease_s: float = LEASE_S,
     ) -> Session:  # fmt: skip
         """Make the study, and what trains it."""
         words = self.spec.train.command if self.spec.train is not None else None
@@ -295,7 +304,7 @@ class Study(Stored):
             self._name, self._definition, self._code, partial(self._ledger, make=True),
             self._runs_code, self._url, self._checkpoints, workers, _devices(device),
             command=None if words is None else command_hash(words), pictures=pictures,
-            grace_s=grace_s, patience_s=patience_s, lease_s=lease_s,
+            accept_code=accept_code, grace_s=grace_s, patience_s=patience_s, lease_s=lease_s,
         )  # fmt: skip
         self._session = start.session(shown.note)
         return self._session

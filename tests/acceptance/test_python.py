@@ -141,7 +141,9 @@ assert len(study.trials) == 6
 study.extend(trials=2).run(workers=1)
 assert len(hp.Study.load("own").trials) == 8
 """
+        + ("print(study.plan(workers=2).summary())" if backend == "sqlite" else "")
     )
+    assert backend != "sqlite" or "with 2 workers on cpu: about" in stdout
     assert "own: train.py:train, minimize error" in stdout
     assert "the study trains by its own code" in stdout
     assert "study own is done: 6 of 6 trials, best error" in stderr
