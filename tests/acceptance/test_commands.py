@@ -30,7 +30,7 @@ FAILING = digits(
 
 def test_run_shows_progress_and_the_result_within_80_columns(command: Command) -> None:
     done = command.run("run", command.file(STUDY))
-    assert len(re.findall(r"^\d/4 trial \d complete accuracy", done.stderr, re.M)) == 4
+    assert len(re.findall(r"^[\d:]+ \d/4 trial \d complete accuracy", done.stderr, re.M)) == 4
     assert "4 of 4 trials (4 complete)" in done.stdout
     for step in ("hpsearch trials s", "hpsearch dashboard", "hpsearch extend s --trials 20"):
         assert step in done.stdout
