@@ -190,6 +190,7 @@ class Study(Stored):
 
         Raises ConflictError for a function of this session, of which no dry run can be made.
         """
+        _check_not_imported()
         defined, devices = self._defined(), _devices(device)
         if defined.spec.train is not None:
             if defined.code is None:
@@ -285,11 +286,7 @@ class Study(Stored):
         return self._session is not None and not self._session.is_over
 
     def _check_free(self) -> None:
-        if importing():
-            raise CodeError(
-                "the file runs a study where a worker imports it: put that below "
-                'if __name__ == "__main__":'
-            )
+        _check_not_imported()
         if self.is_running:
             raise ConflictError(f"study {self._name!r} runs already: watch() follows it")
 
@@ -408,6 +405,16 @@ class Study(Stored):
     def _take(self, definition: Definition) -> None:
         self._definition, self._code = definition, definition.code
         self._runs = definition.code if definition.spec.code else None
+
+
+def _check_not_imported() -> None:
+    """Raise CodeError in a worker that imports the file which asks for a search: it would start
+    workers, and these others."""
+    if importing():
+        raise CodeError(
+            "the file runs a study where a worker imports it: put that below "
+            'if __name__ == "__main__":'
+        )
 
 
 def _devices(device: str | Sequence[str] | None) -> list[str]:
