@@ -62,6 +62,7 @@ class Heard:
         return found
 
 
+@pytest.mark.nightly
 def test_run_gives_up_a_worker_that_is_killed_each_time(command: Command) -> None:
     running = command.start("run", command.file(STUDY))
     heard = Heard(running)
@@ -200,6 +201,7 @@ def test_a_fleet_until_done_ends_with_the_work(command: Command) -> None:
     assert "no study 't'" in command.run("fleet", "t", code=6).stderr
 
 
+@pytest.mark.nightly
 def test_a_fleet_waits_out_a_database_that_is_away(
     make_command: Callable[[str], Command], servers: Any
 ) -> None:

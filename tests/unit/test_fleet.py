@@ -66,11 +66,11 @@ def test_urls_are_neither_on_the_command_line_nor_in_a_repr() -> None:
 class Lost:
     """A worker that is dead already."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, end: End) -> None:
+        self.name, self._end = name, end
 
     def poll(self) -> End:
-        return End(-9)
+        return self._end
 
     def terminate(self) -> None:
         pass
@@ -82,8 +82,9 @@ class Lost:
 class Losing:
     """A launcher whose workers die at once, one of each name."""
 
-    def __init__(self, *names: str) -> None:
-        self._names = names
+    def __init__(self, *names: str, end: End = End(-9)) -> None:  # noqa: B008 -- it is frozen
+        self._names, self._end = names, end
+        self.launched = 0
 
     def seats(self) -> list[DevicePlace]:
         return [DevicePlace(name, "cpu") for name in self._names]
@@ -92,7 +93,8 @@ class Losing:
         pass
 
     def launch(self, seat: DevicePlace) -> Lost:
-        return Lost(seat.key)
+        self.launched += 1
+        return Lost(seat.key, self._end)
 
     def wait(self, timeout_s: float) -> None:
         pass
@@ -120,3 +122,35 @@ def test_a_worker_that_cannot_be_signed_off_holds_up_no_other(
     assert re.match(r"worker bad is not signed off: .*not this one, mysql://me:\*\*\*@db", said)
     fleet.tend()
     assert len(caplog.messages) == 1
+
+
+def minutes_of(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What has happened after ten minutes, looked at each second."""
+    news: list[str] = []
+    for second in range(600):
+        monkeypatch.setattr("hpsearch.fleet.fleet.time.monotonic", lambda now=second: float(now))
+        news += [one.text for one in fleet.tend()]
+    return news
+
+
+def test_a_worker_that_dies_each_time_is_given_up(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher = Losing("w")
+    fleet = Fleet(launcher, Ledger(Database(sqlite_url)))
+    news = minutes_of(fleet, monkeypatch)
+    pauses = re.findall(r"killed by signal 9 \(SIGKILL\); a new one starts in (\d+) s", str(news))
+    assert pauses == ["1", "2", "4", "8"]
+    assert "given up after 5 crashes in a row" in news[-1]
+    assert (fleet.over, launcher.launched) == (True, 5)
+
+
+@pytest.mark.parametrize(("standing", "starts"), [(True, 15), (False, 1)])
+def test_a_standing_fleet_waits_out_a_database_that_is_away(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, standing: bool, starts: int
+) -> None:
+    launcher = Losing("w", end=End(3, "the database is away"))
+    fleet = Fleet(launcher, Ledger(Database(sqlite_url)), standing=standing)
+    minutes_of(fleet, monkeypatch)
+    assert launcher.launched == starts
+    assert fleet.over is not standing

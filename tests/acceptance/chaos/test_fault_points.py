@@ -152,7 +152,7 @@ LIVES: dict[str, tuple[Hook, ...]] = {
 @on("postgresql")
 @pytest.mark.parametrize(
     ("alone", "every"),
-    [(False, 4), pytest.param(False, 1, marks=_NIGHTLY), pytest.param(True, 1, marks=_NIGHTLY)],
+    [(False, 6), pytest.param(False, 1, marks=_NIGHTLY), pytest.param(True, 1, marks=_NIGHTLY)],
 )
 def test_a_worker_dies_at_any_of_its_writes(alone: bool, every: int, copies: Copies) -> None:
     """At one of so many in turn by day, at each at night."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 import optuna
 import pytest
@@ -18,6 +19,7 @@ from hpsearch.stages.stage import Stage
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from tests.acceptance.chaos import hooks, moves
+from tests.acceptance.chaos.conftest import MakeCrew
 from tests.acceptance.chaos.harness import Crew, connected, study, until
 from tests.acceptance.chaos.invariants import assert_invariants
 from tests.acceptance.chaos.test_fault_points import (
@@ -30,6 +32,7 @@ from tests.acceptance.chaos.test_fault_points import (
     points_of,
     points_of_body,
 )
+from tests.conftest import Servers
 
 __all__ = ["copies"]
 
@@ -91,8 +94,15 @@ def assert_stages(crew: Crew, sizes: Mapping[str, int] = SIZES) -> None:
     assert '"test"' in use.result
 
 
-@pytest.mark.parametrize("stack", ["off", 4])
-def test_stages_open_in_order_with_one_worker_and_with_four(stack, crew: Crew) -> None:
+@pytest.mark.parametrize(("backend", "stack"), [
+    ("sqlite", 4), ("postgresql", "off"),
+    *(pytest.param(*both, marks=pytest.mark.nightly) for both in (("sqlite", "off"),
+                                                                  ("postgresql", 4))),
+])  # fmt: skip
+def test_stages_open_in_order_with_one_worker_and_with_four(
+    backend: str, stack: int | str, servers: Servers, make_crew: MakeCrew, tmp_path: Path
+) -> None:
+    crew = make_crew(servers.new_database(backend, tmp_path))
     crew.submit(staged(stack))
     for _ in range(4 if stack == "off" else 1):
         crew.worker()
@@ -128,7 +138,7 @@ def let_go(crew: Crew) -> None:
 
 
 @on("sqlite")
-@pytest.mark.parametrize("every", [2, pytest.param(1, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.nightly)])
 def test_a_worker_dies_about_an_early_ticket(backend: str, every: int, copies: Copies) -> None:
     """As it opens its stage, claims it, gives it a trial, trains, reports and ends it."""
     leave_a_ticket(copies.template, LEFT)
@@ -184,12 +194,16 @@ def test_a_worker_comes_back_late_to_an_early_ticket(
 
 
 @on("sqlite")
-def test_a_worker_dies_at_any_write_of_a_stage_or_a_verdict(backend: str, copies: Copies) -> None:
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.nightly)])
+def test_a_worker_dies_at_any_write_of_a_stage_or_a_verdict(
+    backend: str, every: int, copies: Copies
+) -> None:
     copies.template.submit(staged())
     first = copies.copy()
     first.worker(partial(hooks.note_points, first.folder / "points")).ends()
     verbs = ("open_stage", "begin_verdict", "end_verdict")
     points = [point for point in points_of(first) if point.split()[0] in verbs]
+    points = points[::every]
     assert {point.split()[0] for point in points} == set(verbs)
     for batch in batches(points):
         crews = {point: copies.copy() for point in batch}
@@ -247,8 +261,16 @@ def test_another_finish_is_asked_for_by_a_process_that_dies(backend: str, copies
             ]
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.nightly) for n in (1, 2))])
-def test_four_workers_are_killed_again_and_again(seed: int, crew: Crew) -> None:
+@pytest.mark.parametrize(("backend", "seed"), [
+    ("postgresql", 0),
+    *(pytest.param(backend, seed, marks=pytest.mark.nightly)
+      for backend in ("sqlite", "postgresql") for seed in range(3) if (backend, seed) !=
+      ("postgresql", 0)),
+])  # fmt: skip
+def test_four_workers_are_killed_again_and_again(
+    backend: str, seed: int, servers: Servers, make_crew: MakeCrew, tmp_path: Path
+) -> None:
+    crew = make_crew(servers.new_database(backend, tmp_path))
     crew.submit(staged("off", "retry: {crash: 50}"))
     moments = [
         hooks.Doom(moment, where, 1 + (seed + i) % 2)

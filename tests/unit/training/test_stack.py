@@ -338,7 +338,7 @@ def test_joining_is_all_or_nothing(digits: Dataset, crowd, monkeypatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["mlp", "cnn"])
+@pytest.mark.parametrize("family", ["mlp", pytest.param("cnn", marks=pytest.mark.nightly)])
 def test_with_dropout_accuracies_have_the_same_distribution(
     digits: Dataset, candidate, family: str
 ) -> None:
