@@ -20,7 +20,7 @@ from tests.acceptance.chaos.harness import Crew, Worker, study
 from tests.acceptance.chaos.invariants import assert_invariants
 
 WORKERS, EPOCHS, SLOTS = 4, 3, 8
-KILLS = {"off": 25, SLOTS: 15}
+KILLS = {"off": 50, SLOTS: 25}
 """By how many are trained at once: a stack has no more beginnings and ends than one candidate."""
 CELLS: dict[str, list[Any]] = {
     "width": [2, 3, 4, 5, 6],
