@@ -13,7 +13,9 @@ import io
 import json
 import re
 from collections.abc import Iterable
+from functools import cache
 from http import HTTPStatus
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from optuna.artifacts.exceptions import ArtifactNotFound
@@ -35,6 +37,11 @@ _BEYOND = re.compile(r"\d{19}")
 _CREATE = re.compile(r"/api/studies")
 _STUDY = re.compile(r"/api/studies/(-?\d+)")
 _RENAME = re.compile(r"/api/studies/(-?\d+)/rename")
+_PAGE = re.compile(r"/dashboard(/.*)?")
+_SCRIPT = "/hpsearch/refusals.js"
+_CONDITIONS = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_RANGE")
+"""Of a request for a page that is sent whole, as it is not the file that it is made from."""
+_CHANGED = ("content-length", "last-modified", "etag", "accept-ranges")
 _NOTE = re.compile(r"/api/studies/(-?\d+)/note")
 _PREFERENCE = re.compile(r"/api/studies/(-?\d+)/preference(_feedback_component|/.*)?")
 _SKIP = re.compile(r"/api/studies/(-?\d+)/-?\d+/skip")
@@ -54,6 +61,11 @@ class Owned:
         """Answer a request, or have it answered."""
         if _BEYOND.search(_path(environ)):
             return _say(start, HTTPStatus.NOT_FOUND, "no database has a row of such a number")
+        if environ["REQUEST_METHOD"] == "GET" and _path(environ) == _SCRIPT:
+            start("200 OK", [("Content-Type", "text/javascript; charset=utf-8")])
+            return [_script()]
+        if environ["REQUEST_METHOD"] == "GET" and _PAGE.fullmatch(_path(environ)):
+            return self._page(environ, start)
         if environ["REQUEST_METHOD"] in ("POST", "PUT", "DELETE"):
             try:
                 if (edited := self._edited(environ)) is not None:
@@ -74,6 +86,24 @@ class Owned:
             return _say(start, HTTPStatus.NOT_FOUND, str(error))
         except CheckpointError as error:  # of a place that this machine does not reach
             return _say(start, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+
+    def _page(self, environ: WSGIEnvironment, start: StartResponse) -> list[bytes]:
+        """optuna-dashboard's page, with the script that shows why something was refused."""
+        plain = {k: v for k, v in environ.items() if k not in _CONDITIONS}
+        answer: list[Any] = []
+
+        def noted(*started: Any) -> Any:
+            answer.append(started)
+
+        parts = self._app(plain, noted)
+        body = b"".join(parts)
+        if callable(close := getattr(parts, "close", None)):
+            close()
+        status, headers, *rest = answer[-1]
+        body = body.replace(b"<head>", f'<head><script src="{_SCRIPT}"></script>'.encode(), 1)
+        kept = [(k, v) for k, v in headers if k.lower() not in _CHANGED]
+        start(status, [*kept, ("Content-Length", str(len(body)))], *rest)
+        return [body]
 
     def _answer(self, method: str, path: str) -> str | None:
         """Why a request is refused; nothing where it is done already; None: it is passed on."""
@@ -142,6 +172,11 @@ class Owned:
             f"trials of study {study.name!r} are trained by hpsearch's workers, and cannot be "
             f"{what} here: hpsearch stop {study.name} ends those under way"
         )
+
+
+@cache
+def _script() -> bytes:
+    return resources.files("hpsearch.dashboard").joinpath("refusals.js").read_bytes()
 
 
 def _path(environ: WSGIEnvironment) -> str:

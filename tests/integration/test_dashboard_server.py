@@ -308,6 +308,19 @@ def test_what_would_spoil_a_study_is_refused_with_a_reason(
     }  # fmt: skip
 
 
+def test_its_page_has_the_script_that_says_why(shown: tuple[Served, Any, Any]) -> None:
+    """optuna-dashboard shows no reason where a study is not created or renamed."""
+    served, _, _ = shown
+    for path in ("/dashboard", "/dashboard/studies/1/note"):
+        status, page, headers = served.ask("GET", path)
+        assert (status, int(headers["Content-Length"])) == (200, len(page.encode()))
+        assert page.count('<script src="/hpsearch/refusals.js"></script>') == 1
+        assert "script-src 'self'" in headers["Content-Security-Policy"]
+    status, script, headers = served.ask("GET", "/hpsearch/refusals.js")
+    assert (status, headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
+    assert "reason" in script
+
+
 def test_a_study_is_deleted_as_the_command_does(shown: tuple[Served, Any, Any]) -> None:
     served, ledger, study = shown
     folder = Path(checkpoint_place(ledger.database, study))
