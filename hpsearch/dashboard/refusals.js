@@ -13,16 +13,13 @@
     document.body.append(line);
     setTimeout(() => line.remove(), 20000);
   };
-  const open = XMLHttpRequest.prototype.open;
-  XMLHttpRequest.prototype.open = function (method, url, ...rest) {
-    this.addEventListener("load", () => {
-      if (this.status !== 409 || !silent.test(String(url))) return;
-      try {
-        show(JSON.parse(this.responseText).reason);
-      } catch {
-        // no reason that could be shown
-      }
-    });
-    return open.call(this, method, url, ...rest);
+  const { fetch } = window;
+  window.fetch = async (request, ...rest) => {
+    const answer = await fetch(request, ...rest);
+    const { pathname } = new URL(request.url ?? request, location);
+    if (answer.status === 409 && silent.test(pathname)) {
+      answer.clone().json().then(({ reason }) => show(reason), () => {});
+    }
+    return answer;
   };
 })();
