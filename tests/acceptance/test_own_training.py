@@ -351,15 +351,29 @@ def rewritten(command: Command, study: str, change: Callable[[dict], object]) ->
 
 
 ATTACKS = {
-    "missing": (lambda d: d["train"].update(function="missing.py:train"),
-                "missing.py is not part of the study's own code"),
-    "outside": (lambda d: d["train"].update(function="../outside.py:train"), "train.function"),
-    "absolute": (lambda d: d["train"].update(function="/tmp/outside.py:train"), "train.function"),
-    "command": (lambda d: d.update(train={"command": ["touch", "owned"]}),
-                "study command is left to other workers: it needs leave to run commands"),
-    "imports": (lambda d: d["train"].update(function="imports.py:train"),
-                "later.py below"),
-    "builtin": (lambda d: d["train"].update(function="train.py:os"), "train.py has no function os"),
+    "missing": (
+        lambda d: d["train"].update(function="missing.py:train"),
+        "trial 0 failed: missing.py is not part of the study's own code",
+    ),
+    "outside": (
+        lambda d: d["train"].update(function="../outside.py:train"), 'got "../outside.py:train"'
+    ),
+    "absolute": (
+        lambda d: d["train"].update(function="/tmp/outside.py:train"),
+        'got "/tmp/outside.py:train"',
+    ),
+    "command": (
+        lambda d: d.update(train={"command": ["touch", "owned"]}),
+        "study command is left to other workers: it needs leave to run commands",
+    ),
+    "builtin": (
+        lambda d: d["train"].update(function="train.py:os"),
+        "trial 0 failed: train.py has no function os",
+    ),
+    "imports": (  # the last: it changes the folder, after which nothing is run there
+        lambda d: d["train"].update(function="imports.py:train"),
+        "trial 0 failed: imports.py, line 3: later.py below",
+    ),
 }  # fmt: skip
 
 
@@ -375,8 +389,7 @@ def test_a_row_that_wants_something_else_run(command: Command) -> None:
         rewritten(command, name, change)
     said = command.run("worker", "--until-done", "--code", ".", code=7).stderr
     for name, (_, line) in ATTACKS.items():
-        found = [text for text in said.splitlines() if line in text and name in text]
-        assert len(found) == 1, (name, said)
+        assert said.count(line) == 1, (name, said)
         assert all(row["epoch"] == 0 for row in command.json("trials", name)), name
     assert not (command.folder / "owned").exists()
 
