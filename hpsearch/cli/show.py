@@ -15,8 +15,7 @@ from rich.text import Text
 
 from hpsearch.cli.console import call, columns, err, indented, note, out
 from hpsearch.insight import diagnosis, recipe_words, remarks
-from hpsearch.insight.view import rate_first
-from hpsearch.insight.words import about, counted, number, params, setting, span
+from hpsearch.insight.words import about, counted, number, params, rate_first, setting, span
 from hpsearch.spec.registry import named
 from hpsearch.spec.settings import FINAL, JOINT
 from hpsearch.spec.source import SOURCES

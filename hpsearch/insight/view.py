@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.insight.words import rate_first
 from hpsearch.spec.settings import EARLY, FINAL, HEART, JOINT, RECIPE, REGULARISE, TUNE
 from hpsearch.stages import outline
 from hpsearch.store.values import lacking
@@ -19,13 +20,10 @@ if TYPE_CHECKING:
     from hpsearch.insight.report import Snapshot, Trial
     from hpsearch.store.values import Worker
 
-__all__ = ["Leader", "Row", "StageNow", "View", "rate_first", "view"]
+__all__ = ["Leader", "Row", "StageNow", "View", "view"]
 
 _RECIPE = ("one batch", HEART, REGULARISE, TUNE)
 """The steps of the recipe; the first takes no trial."""
-
-_RATE = "lr"
-"""What people look at first."""
 
 
 @dataclass(frozen=True)
@@ -168,11 +166,6 @@ def _sampler(snapshot: Snapshot, stage: Mapping[str, Any]) -> str:
     last = next((t for t in reversed(snapshot.trials) if t.stage == stage["name"]), None)
     drawn = last.sampler if last is not None and named else ""
     return drawn or " + ".join(named)
-
-
-def rate_first(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters in their order, but the learning rate before all others."""
-    return {name: params[name] for name in sorted(params, key=lambda name: name != _RATE)}
 
 
 def _row(snapshot: Snapshot, trial: Trial) -> Row:

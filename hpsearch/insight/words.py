@@ -10,7 +10,17 @@ from hpsearch.terminal import visible
 if TYPE_CHECKING:
     from hpsearch.forecast.pace import Span
 
-__all__ = ["about", "counted", "duration", "number", "params", "rough", "setting", "span"]
+__all__ = [
+    "about",
+    "counted",
+    "duration",
+    "number",
+    "params",
+    "rate_first",
+    "rough",
+    "setting",
+    "span",
+]
 
 _UNITS = (("h", 7200.0, 3600.0), ("min", 120.0, 60.0), ("s", 1.0, 1.0), ("ms", 0.0, 1e-3))
 """A unit of time, the seconds from which it is used, and the seconds that it has."""
@@ -67,3 +77,8 @@ def about(estimate: Span, shown: Callable[[float], str] = duration) -> str:
     if unit:
         low = low.removesuffix(f" {unit}")
     return f"about {shown(estimate.expected)} ({low} to {high})"
+
+
+def rate_first(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters in their order, but the learning rate before all others."""
+    return {name: params[name] for name in sorted(params, key=lambda name: name != "lr")}

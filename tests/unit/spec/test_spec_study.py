@@ -361,7 +361,7 @@ def test_all_is_complete():
     public = {n for n, v in vars(hpsearch.spec).items() if getattr(v, "__module__", "").startswith(
         "hpsearch.spec") and not n.startswith("_")}  # fmt: skip
     inner = {"Faults", "StudySections", "check", "overlay", "read"}
-    assert public - inner == set(hpsearch.spec.__all__)
+    assert public - inner == {n for n in hpsearch.spec.__all__ if not n.isupper()}  # no constants
 
 
 # The metric, with its direction
