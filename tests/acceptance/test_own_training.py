@@ -412,6 +412,6 @@ def test_run_runs_the_command_of_its_file_and_no_other(command: Command) -> None
     command.run("submit", file)
     rewritten(command, "script", lambda d: d["train"].update(command=["touch", "owned"]))
     line = command.run("run", file, code=7).stderr
-    assert "it needs leave to run commands (--allow-commands)" in line
+    assert "could not be worked on here" in line
     assert not (command.folder / "owned").exists()
     assert command.json("trials", "script") == []
