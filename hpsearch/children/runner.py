@@ -21,7 +21,7 @@ from hpsearch.runner.candidate import Candidate
 from hpsearch.runner.epoch import Keeping
 from hpsearch.sizes import in_words
 
-__all__ = ["Children", "Job"]
+__all__ = ["Children", "Job", "numbers_of"]
 
 _LOOK_S = 0.25
 """Between two looks at whether a process has ended or the worker is to leave."""
