@@ -165,6 +165,8 @@ class Finish:
     def __str__(self) -> str:
         return self.summary()
 
+    __repr__ = __str__
+
 
 @dataclass(frozen=True)
 class Picture:
