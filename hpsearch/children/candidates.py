@@ -11,6 +11,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
+from hpsearch.children.here import Guest
 from hpsearch.children.process import Child
 from hpsearch.code import Code
 from hpsearch.errors import CheckpointError
@@ -78,7 +79,7 @@ class Member:
     saved: Saved | None = None
     """Where it continues from."""
     at: At = At.WAITING
-    child: Child | None = None
+    child: Child | Guest | None = None
     stays: bool | None = None
     """Whether its process, which has come back, can take another one; None: it has not yet."""
     curve: list[Epoch] = field(default_factory=list)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from hpsearch.children.here import Guest, Here
 from hpsearch.children.process import Child, Nursery
 from hpsearch.children.wire import HangUpError
 
@@ -24,14 +25,14 @@ _WORDS_S = 1.0
 class Processes:
     """Gives candidates their processes, and takes them back."""
 
-    def __init__(self, nursery: Nursery, places: int) -> None:
+    def __init__(self, nursery: Nursery | Here, places: int) -> None:
         """`places`: how many a device has room for."""
         self._nursery, self._places = nursery, places
-        self._idle: list[Child] = []
-        self._leaving: list[tuple[Child, float]] = []
+        self._idle: list[Child | Guest] = []
+        self._leaving: list[tuple[Child | Guest, float]] = []
         """Children whose candidate is gone, and until when they may take to come back."""
 
-    def take(self) -> Child:
+    def take(self) -> Child | Guest:
         """One that is idle, or a new one. Raises WorkerError where none can be made."""
         self._welcome(0.0)
         while self._idle:
@@ -44,7 +45,7 @@ class Processes:
                 return self._idle.pop()
         return self._nursery.child()
 
-    def dismiss(self, child: Child, *, stays: bool | None) -> None:
+    def dismiss(self, child: Child | Guest, *, stays: bool | None) -> None:
         """Its candidate is gone while it waits: it is to come back for another one.
 
         `stays`: what it has said of that, where its code has come back already; None: it has not.
@@ -72,7 +73,7 @@ class Processes:
         if not wires:
             return
         ready = select.select([*wires], [], [], timeout_s)[0]
-        now, staying = time.monotonic(), list[tuple[Child, float]]()
+        now, staying = time.monotonic(), list[tuple[Child | Guest, float]]()
         for child, until in self._leaving:
             said = _last_words(child) if child.wire.fileno() in ready else None
             if said is not None and said.get("stays"):
@@ -86,7 +87,7 @@ class Processes:
         self._leaving = staying
 
 
-def _last_words(child: Child) -> Mapping[str, Any] | None:
+def _last_words(child: Child | Guest) -> Mapping[str, Any] | None:
     """What a child says whose trial is over, as it has come back or failed after all; None where
     that is something else."""
     try:
@@ -99,7 +100,7 @@ def _last_words(child: Child) -> Mapping[str, Any] | None:
     return message
 
 
-def is_told(child: Child, *, on: bool) -> bool:
+def is_told(child: Child | Guest, *, on: bool) -> bool:
     """Tell a child whether its trial continues; False where it is gone."""
     try:
         child.wire.send({"on": on})

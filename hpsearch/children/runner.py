@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.children.candidates import At, Job, Member
+from hpsearch.children.here import Here
 from hpsearch.children.log import content_of, remove
 from hpsearch.children.process import Nursery
 from hpsearch.children.processes import Processes, is_told
@@ -37,7 +38,7 @@ class Children:
 
     Args:
         job: What is run.
-        nursery: What processes are forked from, for all studies of a worker.
+        nursery: What processes are forked from, for all studies of a worker; or this process.
         device: Where: `cpu`, `cuda:0`.
         places: Candidates at once.
         keeping: Which epoch of a candidate counts.
@@ -47,7 +48,7 @@ class Children:
     """
 
     def __init__(
-        self, job: Job, nursery: Nursery, device: str, *, places: int = 1,
+        self, job: Job, nursery: Nursery | Here, device: str, *, places: int = 1,
         keeping: Keeping | None = None, logs: Path | None = None,
         interrupted: Callable[[], bool] = lambda: False,
         over: Callable[[], bool] = lambda: False,

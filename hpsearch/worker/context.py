@@ -11,7 +11,7 @@ import torch
 
 from hpsearch.children.here import Here
 from hpsearch.children.process import Nursery
-from hpsearch.code import Code
+from hpsearch.code import Code, Manifest
 from hpsearch.errors import UnreachableError
 from hpsearch.store import LEASE_S
 from hpsearch.store.ledger import Ledger
@@ -19,7 +19,7 @@ from hpsearch.store.patience import RETRY_S, Patience
 from hpsearch.store.values import EVERY, Serves, Study
 from hpsearch.worker.keeper import Keeper
 
-__all__ = ["Context", "Options", "Patience"]
+__all__ = ["Context", "Options", "Patience", "known_by"]
 
 T = TypeVar("T")
 
@@ -55,6 +55,14 @@ class Options:
     (`values.command_hash`); None: none."""
 
 
+def known_by(code: Code | None, nursery: Nursery | Here | None) -> Manifest | None:
+    """What the own code that a worker runs is known by: its files, or the function of a session;
+    None where it runs none."""
+    if isinstance(nursery, Here):
+        return nursery.manifest
+    return code.manifest if code is not None else None
+
+
 @dataclass(frozen=True)
 class Context:
     """What every part of a worker shares."""
@@ -76,6 +84,11 @@ class Context:
     where it runs none."""
     weights: set[str] = field(default_factory=set)
     """What studies need of files of weights, as `Study.needs` names it, and was found since."""
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What the own code that it runs is known by (`known_by`)."""
+        return known_by(self.code, self.nursery)
 
     @property
     def serves(self) -> Serves:

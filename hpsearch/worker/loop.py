@@ -28,7 +28,7 @@ from hpsearch.store.values import Serves, Study, needed
 from hpsearch.training import devices
 from hpsearch.weights import missing
 from hpsearch.worker import signals
-from hpsearch.worker.context import Context, Options, Patience
+from hpsearch.worker.context import Context, Options, Patience, known_by
 from hpsearch.worker.couriers import Couriers
 from hpsearch.worker.keeper import Keeper
 from hpsearch.worker.runners import installed
@@ -109,9 +109,7 @@ def _attend(
     host, name = socket.gethostname(), options.name
     keeper, patience = Keeper(ledger, name), Patience(options.patience_s)
     couriers = Couriers(ledger, options)
-    manifest = code.manifest if code is not None else None
-    if isinstance(nursery, Here):
-        manifest = nursery.manifest
+    manifest = known_by(code, nursery)
     own = {f"code {manifest.digest}"} if manifest is not None else set[str]()
     own |= {f"command {options.commands}"} if options.commands else set()
     serves = Serves(options.studies, installed() | own)

@@ -6,12 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 from hpsearch import urls
 from hpsearch.children.here import Here
 from hpsearch.children.jobs import job_of
-from hpsearch.children.process import Nursery
 from hpsearch.children.runner import Children
 from hpsearch.code import Code
 from hpsearch.errors import CodeError
@@ -79,8 +77,7 @@ def _children(context: Context, spec: StudySpec, place: str, over: Callable[[], 
         job = replace(job, evaluate=None)
     folder = urls.folder(place)
     return Children(
-        job, cast(Nursery, nursery), str(context.device),  # `Here` has the same face
-        places=at_once,
+        job, nursery, str(context.device), places=at_once,
         keeping=keeping_of(spec), logs=None if folder is None else Path(folder),
         interrupted=context.stop.is_set, over=over,
     )  # fmt: skip

@@ -51,8 +51,8 @@ class Tickets:
             context.ledger, parts.study, parts.spec, parts.search, parts.runner
         )
         self._looked_at = self._asked_at = -float("inf")
-        code = parts.context.code if parts.study.code is not None else None
-        self._code = code.manifest.short if code is not None else None
+        manifest = parts.context.manifest if parts.study.code is not None else None
+        self._code = manifest.short if manifest is not None else None
         """By which own code trials are trained here; None: they are trained by none."""
 
     def rest(self) -> None:

@@ -222,6 +222,7 @@ except hp.HpsearchError as error:
     )
     rows = python.whole()
     assert rows[0]["attempts"] == 2
+    assert len({row["code"] for row in rows if row["code"]}) == 1  # as of a function of a file
 
     _, stderr = python.run(OF_A_SESSION.replace("1 / epoch", "2 / epoch") + "study.run()\n", code=1)
     assert "CodeError: the code of study 'own' is not what it was when the study began" in stderr
