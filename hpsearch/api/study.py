@@ -10,7 +10,7 @@ study.best.params, study.best.network()
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -167,6 +167,14 @@ class Study(Stored):
         file = self._database.file
         return file.with_suffix(".tables") if file else user_data_path("hpsearch") / "tables"
 
+    def _out_of_reach(self) -> Iterator[str]:
+        """What to know where other machines reach its database and not its data, which was in
+        memory."""
+        defined = self._definition
+        if not self._database.file and defined is not None and defined.base == self._tables():
+            yield (f"its data, which was in memory, is in {self._tables()} on this machine alone; "
+                   "for workers on others give the path of a file that all reach")  # fmt: skip
+
     # --- before it runs -----------------------------------------------------------------------
 
     @property
@@ -183,7 +191,7 @@ class Study(Stored):
         checked = checking.check(defined.spec, defined.base)
         facts = checking.described(checked.spec)
         return Check({**facts, "table": checked.seen and checked.seen.facts},
-                     (*checked.notes, *facts["warnings"]))  # fmt: skip
+                     (*checked.notes, *facts["warnings"], *self._out_of_reach()))  # fmt: skip
 
     def plan(self, workers: int | None = None, device: str | Sequence[str] | None = None) -> Plan:
         """Forecast time, memory and disk by a dry run of some seconds.
@@ -304,6 +312,8 @@ class Study(Stored):
             accept_code=accept_code, grace_s=grace_s, patience_s=patience_s, lease_s=lease_s,
         )  # fmt: skip
         self._session = start.session(shown.note)
+        for text in self._out_of_reach():
+            shown.note(f"warning: {text}")
         return self._session
 
     def _attended(self, session: Session, shown: Progress) -> None:

@@ -31,6 +31,18 @@ def test_a_table_needs_no_network_and_no_budget(tmp_path: Path) -> None:
     assert document(tmp_path, data=section, metric="accuracy")["data"]["test"] == 0.3
 
 
+@pytest.mark.parametrize(("storage", "reached"), [("s.db", True), ("postgresql://u@h/s", False)])
+def test_a_table_that_other_machines_do_not_see_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: str, *, reached: bool
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    study = hp.Study(name="s", data=TABLE, target="kind", metric="accuracy",
+                     parameters={"lr": hp.log(0.01, 1)}, storage=storage)  # fmt: skip
+    warned = [note for note in study.check().notes if "on this machine alone" in note]
+    assert len(warned) == (0 if reached else 1)
+
+
 def test_paths_and_names_of_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pets").mkdir()
