@@ -90,11 +90,12 @@ def draft_of(path: Path, folder: Path, target: str | None = None) -> Draft:
     Raises NotFoundError where nothing is there, StudyFileError for what cannot be searched, and
     DataError for data that cannot be read.
     """
-    if not path.exists():
-        raise NotFoundError(f"there is no {path}: name a table, a folder of images, arrays or a "
-                            "training script")  # fmt: skip
-    path = path.resolve() if path.name in ("", "..") else path
     with refusals_told():
+        if not path.exists():
+            raise NotFoundError(
+                f"there is no {path}: name a table, a folder of images, arrays or a training script"
+            )
+        path = path.resolve() if path.name in ("", "..") else path
         kind = kind_of(path)
         if kind is None:
             takes = "; ".join(f"{does} ({name})" for name, does in TAKES)

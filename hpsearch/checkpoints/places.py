@@ -131,9 +131,9 @@ def owner(
 ) -> Callable[[Path], str | None]:
     """Says what a path is where a study would be damaged by writing there; None: nothing of it.
 
-    That are the database, the data and the files of its studies and their checkpoints, by whatever
-    name or link they are reached, and whatever is named as a checkpoint is: a worker may have been
-    started with a place that nobody knows here.
+    That are the database, the data, the code and the files of its studies and their checkpoints, by
+    whatever name or link they are reached, and whatever is named as a checkpoint is: a worker may
+    have been started with a place that nobody knows here.
 
     Args:
         database: The one that the workers share.
@@ -141,6 +141,7 @@ def owner(
         said: Where checkpoints lie, if an option or the environment says so.
     """
     own, names = list(_own(database, studies, said)), {study.name for study in studies}
+    code = list(_code_of(studies))
 
     def find(path: Path) -> str | None:
         real = Path(os.path.realpath(path))
@@ -151,6 +152,11 @@ def owner(
                 return f"the folder of {what}"
         if _CHECKPOINT.fullmatch(real.name) and _PLACE.fullmatch(real.parent.name):
             return "a checkpoint"
+        for folder, words, study in code:
+            if real.is_file() and real.is_relative_to(folder) and (
+                real.suffix == ".py" or str(real.relative_to(folder)) in words
+            ):  # fmt: skip
+                return f"the code of study {study!r}"
         name = _study_in(real, names)
         if name is None:
             return None
@@ -174,6 +180,20 @@ def _own(
                 place = checkpoint_place(database, study, named)
                 if (folder := urls.folder(place)) is not None:
                     yield Path(folder), f"a place of checkpoints of study {study.name!r}"
+
+
+def _code_of(studies: Sequence[Study]) -> Iterator[tuple[Path, Collection[str], str]]:
+    """Folders with code of a study's own, in which each Python file may be imported; with the words
+    of the study's command, which may name any other file, and the study's name."""
+    for study in studies:
+        train = study.document.get("train")
+        if study.code is None and not isinstance(train, dict):
+            continue
+        command = train.get("command") if isinstance(train, dict) else None
+        words = [os.path.normpath(word) for word in command if isinstance(word, str)] if isinstance(
+            command, list) else []  # fmt: skip
+        with contextlib.suppress(HpsearchError, ValueError):  # of a damaged row
+            yield Path(os.path.realpath(urls.local(study.base))), words, study.name
 
 
 def _data_of(study: Study) -> Iterator[Path]:

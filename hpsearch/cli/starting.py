@@ -22,7 +22,7 @@ from hpsearch.cli.options import (
     print_json,
     reads,
 )
-from hpsearch.errors import HpsearchError, StudyFileError
+from hpsearch.errors import HpsearchError, StudyFileError, line
 from hpsearch.terminal import echo, visible
 
 if TYPE_CHECKING:
@@ -96,7 +96,11 @@ def _folder_of(output: Path | None) -> Path:
 
 def _check_free(file: Path, *, force: bool) -> None:
     """Before anything is timed: whether the file may be written."""
-    if str(file) != "-" and file.is_file() and not force:
+    try:
+        is_taken = str(file) != "-" and file.is_file() and not force
+    except OSError as error:
+        raise HpsearchError(f"{file} cannot be written: {line(error)}") from None
+    if is_taken:
         raise files.taken(file)
 
 

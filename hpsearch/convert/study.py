@@ -14,6 +14,7 @@ from hpsearch.convert.parts import Converted
 from hpsearch.errors import StudyFileError, line
 from hpsearch.files import content as bytes_of
 from hpsearch.spec import SCHEMA_LINE, checked, write
+from hpsearch.spec.document import MOST_LEVELS, MOST_NODES
 from hpsearch.terminal import visible
 
 __all__ = ["Converted", "converted", "read_foreign", "study_text"]
@@ -30,6 +31,11 @@ def read_foreign(path: Path) -> Mapping[str, Any]:
         raise StudyFileError(f"{path} cannot be read: {line(error)}") from None
     except (YAMLError, ValueError, AssertionError, RecursionError) as error:
         raise StudyFileError(f"{path} is no YAML: {line(error)}") from None
+    if not _is_bounded(documents):
+        raise StudyFileError(
+            f"{path}: expected at most {MOST_NODES:,} values with aliases written out, in "
+            f"{MOST_LEVELS} levels; got more, or an alias inside its own value"
+        )
     found = [one for one in documents if isinstance(one, Mapping)]
     found += [one["sweep"] for one in found if isinstance(one.get("sweep"), Mapping)]
     for one in found:
@@ -39,6 +45,22 @@ def read_foreign(path: Path) -> Mapping[str, Any]:
         f"{path} is neither a W&B sweep (method, parameters) nor a Katib experiment (apiVersion: "
         "kubeflow.org/..., kind: Experiment)"
     )
+
+
+def _is_bounded(documents: list[Any]) -> bool:
+    """Whether what a file comes to stays small: a line of aliases can stand for a billion values,
+    and a value that holds itself for any number."""
+    waiting, count = [(one, 1) for one in documents], 0
+    while waiting:
+        value, level = waiting.pop()
+        count += 1
+        if count > MOST_NODES or level > MOST_LEVELS:
+            return False
+        if isinstance(value, Mapping):
+            waiting += [(one, level + 1) for one in value.values()]
+        elif isinstance(value, (list, set, tuple)):
+            waiting += [(one, level + 1) for one in value]
+    return True
 
 
 def converted(content: Mapping[str, Any], stem: str) -> Converted:

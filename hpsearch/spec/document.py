@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from hpsearch.spec.faults import Path, Place
 
-__all__ = ["MOST_BYTES", "admit", "read", "split"]
+__all__ = ["MOST_BYTES", "MOST_LEVELS", "MOST_NODES", "admit", "read", "split"]
 
 MOST_BYTES = 1_000_000
 MOST_NODES = 50_000

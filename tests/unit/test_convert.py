@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,20 @@ def test_templates_of_the_first_versions_are_read(tmp_path: Path) -> None:
         ("a: 1\n", "is neither a W&B sweep"),
         ("a: [1\n", "is no YAML"),
         (EXPERIMENT.replace("  parallelTrialCount: 3", "  nasConfig: {}"), "no counterpart"),
+        ("method: bayes\nparameters: &p\n  lr: *p\n", "an alias inside its own value"),
+        (
+            "".join(
+                [
+                    "a: &a [1, 1, 1, 1]\n",
+                    *(
+                        f"{n}: &{n} [*{m}, *{m}, *{m}, *{m}]\n"
+                        for m, n in itertools.pairwise("abcdefghi")
+                    ),
+                    "method: bayes\nparameters: {lr: {values: *i}}\n",
+                ]
+            ),
+            "at most 50,000 values",
+        ),
     ],
 )
 def test_what_is_no_study_says_so(tmp_path: Path, text, words) -> None:

@@ -143,6 +143,29 @@ def test_whose_a_file_is(database: Database, study: Study, tmp_path: Path) -> No
     assert find(base / "t-trials.csv") is None
 
 
+@pytest.mark.parametrize(
+    ("document", "code", "files"),
+    [
+        ({"train": {"function": "own.py:train"}}, "d", ["own.py", "more/helper.py"]),
+        ({"network": {"module": "nets.py:build"}}, "d", ["nets.py"]),
+        ({"train": {"command": ["python", "fit.py", "./go.sh"]}}, None, ["fit.py", "go.sh"]),
+    ],
+)
+def test_code_is_a_study_s_own(
+    database: Database, study: Study, tmp_path: Path, document, code, files
+) -> None:
+    base = tmp_path / "base"
+    (base / "more").mkdir(parents=True, exist_ok=True)
+    for name in (*files, "page.html"):
+        (base / name).write_text("1\n")
+    find = owner(database, [replace(study, document=document, code=code)])
+    for name in files:
+        assert find(base / name) == "the code of study 's'", name
+    assert find(base / "page.html") is None
+    assert find(base / "new.py") is None
+    assert owner(database, [study])(base / files[0]) is None
+
+
 def test_checkpoints_at_a_place_that_was_said_are_a_study_s_own(
     database: Database, study: Study, tmp_path: Path
 ) -> None:
