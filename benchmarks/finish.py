@@ -131,7 +131,7 @@ def retrained(spec: StudySpec, winner: Mapping[str, Value], seeds: Sequence[int]
 
 def _searched(number: int) -> dict[str, Any]:
     """One run of the study: what its finish said."""
-    from hpsearch.insight.report import Reader
+    from hpsearch.insight.reader import Reader
     from hpsearch.store.engine import Database
     from hpsearch.store.ledger import Ledger
 

@@ -23,10 +23,10 @@ from hpsearch.cli.live import Picture
 from hpsearch.cli.options import open_ledger
 from hpsearch.cli.progress import Progress
 from hpsearch.errors import NotFoundError
-from hpsearch.insight.report import Reader
+from hpsearch.insight.reader import Reader
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot
+    from hpsearch.insight.snapshot import Snapshot
 
 ROOT = Path(__file__).parents[1]
 STUDY, SHOWN_AT = "digits-staged", 40

@@ -47,7 +47,7 @@ PRELOAD = [
     "alembic.migration", "alembic.script", "rich.table", "rich.progress", "rich.markdown",
     "hpsearch.cli", "hpsearch.worker", "hpsearch.fleet",
     "hpsearch.tasks.classification.learning", "hpsearch.tasks.regression.learning",
-    "hpsearch.insight.report", "hpsearch.api.study", "hpsearch.api.submit",
+    "hpsearch.insight.reader", "hpsearch.api.study", "hpsearch.api.submit",
     "hpsearch.preflight.data_check", "hpsearch.dashboard",
     "hpsearch.forecast.dry_runs", "hpsearch.insight.importance", "hpsearch.handover.predictor",
     "hpsearch.handover.save",

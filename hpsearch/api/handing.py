@@ -10,7 +10,8 @@ from hpsearch.errors import CheckpointError, ConflictError, NotFoundError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hpsearch.insight.report import Reader, Snapshot
+    from hpsearch.insight.reader import Reader
+    from hpsearch.insight.snapshot import Snapshot
     from hpsearch.store.ledger import Ledger
 
 __all__ = ["flat_row", "save", "with_network"]

@@ -16,7 +16,7 @@ from hpsearch.terminal import visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hpsearch.insight.report import Snapshot
+    from hpsearch.insight.snapshot import Snapshot
 
 __all__ = ["Progress", "say_result", "shown_by"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from hpsearch.forecast.pace import Forecast
     from hpsearch.handover.predictor import Predictor
-    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.spec.settings import Direction
 
 __all__ = ["Best", "Check", "Finish", "Picture", "Pictures", "Plan", "best_of"]

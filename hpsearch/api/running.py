@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from hpsearch.code import Manifest
     from hpsearch.fleet import News
-    from hpsearch.insight.report import Reader, Snapshot
+    from hpsearch.insight.reader import Reader
+    from hpsearch.insight.snapshot import Snapshot
     from hpsearch.processes.process import End
     from hpsearch.spec import StudySpec
     from hpsearch.store.ledger import Ledger

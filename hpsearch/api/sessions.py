@@ -21,7 +21,8 @@ from hpsearch.processes.process import End
 if TYPE_CHECKING:
     from hpsearch.children.here import Here
     from hpsearch.fleet import News
-    from hpsearch.insight.report import Reader, Snapshot
+    from hpsearch.insight.reader import Reader
+    from hpsearch.insight.snapshot import Snapshot
     from hpsearch.worker import Options
 
 __all__ = ["InProcess", "Quiet", "Session"]

@@ -18,7 +18,7 @@ from hpsearch.fleet import (
     new_name,
     spread,
 )
-from hpsearch.insight.report import Reader
+from hpsearch.insight.reader import Reader
 from hpsearch.preflight.data_check import check_table
 
 if TYPE_CHECKING:

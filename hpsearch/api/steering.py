@@ -21,7 +21,7 @@ __all__ = [
 
 def stop(ledger: Ledger, name: str, checkpoints: str | None = None) -> Study:
     """End a search early: running trials end as PRUNED, no new ones begin."""
-    from hpsearch.insight.report import Reader
+    from hpsearch.insight.reader import Reader
 
     study = ledger.set_state(name, "stopped")
     with suppress(HpsearchError):  # such as a damaged row: it is stopped all the same
@@ -147,7 +147,7 @@ class Retried:
 
 def retry_failed(ledger: Ledger, name: str) -> Retried:
     """Run the trials that failed again, with the same parameters, in addition to the budget."""
-    from hpsearch.insight.report import Reader
+    from hpsearch.insight.reader import Reader
 
     count = ledger.retry_failed(name)
     never = sum(trial.untrainable for trial in Reader(ledger, name).snapshot().trials)

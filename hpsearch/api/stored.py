@@ -15,7 +15,8 @@ from hpsearch.api.results import Best, Finish, Picture, Pictures, best_of
 from hpsearch.api.succession import next_study
 from hpsearch.code import Code, running
 from hpsearch.errors import HpsearchError, NotFoundError
-from hpsearch.insight.report import Reader, Snapshot, Trial
+from hpsearch.insight.reader import Reader
+from hpsearch.insight.snapshot import Snapshot, Trial
 from hpsearch.spec import StudySpec
 from hpsearch.store.engine import Database, storage_url
 

@@ -26,7 +26,7 @@ from hpsearch.api.stored import Stored
 from hpsearch.code import importing
 from hpsearch.errors import CodeError, ConflictError, HpsearchError, StudyFileError
 from hpsearch.fleet import local_devices, spread
-from hpsearch.insight.report import Reader
+from hpsearch.insight.reader import Reader
 from hpsearch.spec import StudySpec
 from hpsearch.store import LEASE_S
 from hpsearch.store.values import command_hash

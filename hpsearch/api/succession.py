@@ -11,7 +11,7 @@ from hpsearch.errors import NotFoundError
 
 if TYPE_CHECKING:
     from hpsearch.insight.next_study import Findings
-    from hpsearch.insight.report import Snapshot
+    from hpsearch.insight.snapshot import Snapshot
     from hpsearch.spec import StudySpec
     from hpsearch.store.ledger import Ledger
 
@@ -40,7 +40,7 @@ def next_study(ledger: Ledger, name: str, folder: Path) -> Successor:
     Raises NotFoundError where no trial tells anything yet.
     """
     from hpsearch.insight.next_study import named, rebased, successor
-    from hpsearch.insight.report import Reader
+    from hpsearch.insight.reader import Reader
 
     snapshot = Reader(ledger, name).snapshot()
     findings = _findings(snapshot)

@@ -15,7 +15,7 @@ from hpsearch.cli.console import call, out
 from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.spec.task import Table as TaskTable
 
 __all__ = ["details"]

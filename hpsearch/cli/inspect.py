@@ -35,7 +35,7 @@ from hpsearch.terminal import echo, write_csv
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from hpsearch.insight.report import Snapshot
+    from hpsearch.insight.snapshot import Snapshot
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Worker
 
@@ -63,7 +63,7 @@ class Format(StrEnum):
 
 
 def _snapshot(name: str, storage: str | None) -> Snapshot:
-    from hpsearch.insight.report import Reader
+    from hpsearch.insight.reader import Reader
 
     return Reader(open_ledger(storage), name).snapshot()
 
@@ -77,7 +77,7 @@ def _attendance(snapshot: Snapshot, workers: Sequence[Worker]) -> dict[str, int]
 def _snapshots(ledger: Ledger, name: str | None, *, located: bool) -> Iterator[Snapshot]:
     """One study, where asked for `located`; or all that can be read, with a note for others."""
     from hpsearch.cli import show
-    from hpsearch.insight.report import Reader
+    from hpsearch.insight.reader import Reader
 
     for one in [name] if name else [study.name for study in ledger.studies()]:
         try:
@@ -139,7 +139,7 @@ def watch(name: Name, storage: Storage = None, json_: Events = False) -> None:
 
     with busy(f"reading {name}"):
         from hpsearch.cli import progress, results
-        from hpsearch.insight.report import Reader
+        from hpsearch.insight.reader import Reader
 
         reader = Reader(open_ledger(storage), name)
         following = progress.follow(reader, events=json_)
@@ -201,7 +201,7 @@ def best(
 ) -> None:
     """Show the best trial and the network that the study hands over; --save writes it."""
     from hpsearch.cli import details, results, show
-    from hpsearch.insight.report import Reader
+    from hpsearch.insight.reader import Reader
 
     ledger = open_ledger(storage)
     reader = Reader(ledger, name, checkpoints)
@@ -270,7 +270,7 @@ def export(
     """Write all trials as CSV (a line a trial) or JSON (with learning curves), or bring the study
     to MLflow."""
     from hpsearch.checkpoints.places import owner
-    from hpsearch.insight.report import Reader
+    from hpsearch.insight.reader import Reader
 
     ledger = open_ledger(storage)
     if to is Goal.MLFLOW:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     from hpsearch.cli.progress import Progress
     from hpsearch.fleet import Fleet, Launcher
-    from hpsearch.insight.report import Reader, Snapshot
+    from hpsearch.insight.reader import Reader
+    from hpsearch.insight.snapshot import Snapshot
     from hpsearch.spec import StudySpec
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Study
@@ -88,7 +89,7 @@ def run(
             from hpsearch.api import running
             from hpsearch.cli import progress, results, show
             from hpsearch.fleet import Fleet
-            from hpsearch.insight.report import Reader
+            from hpsearch.insight.reader import Reader
             from hpsearch.preflight.data_check import check_table
 
             check_table(spec, file.parent)

@@ -16,7 +16,8 @@ from hpsearch.terminal import echo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hpsearch.insight.report import Reader, Snapshot, Trial
+    from hpsearch.insight.reader import Reader
+    from hpsearch.insight.snapshot import Snapshot, Trial
 
 __all__ = ["logs"]
 
@@ -48,7 +49,7 @@ def logs(
     Logs are kept beside the checkpoints, in the same folder or at the same URL.
     """
     from hpsearch.cli import show
-    from hpsearch.insight.report import Reader
+    from hpsearch.insight.reader import Reader
 
     ledger = open_ledger(storage)
     reader = Reader(ledger, name)

@@ -14,7 +14,7 @@ from hpsearch.cli.console import call, columns, note, out
 from hpsearch.insight.words import span
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot
+    from hpsearch.insight.snapshot import Snapshot
     from hpsearch.store.values import Work, Worker
 
 __all__ = ["attendance", "unserved", "workers"]

@@ -26,7 +26,8 @@ from hpsearch.insight.words import number
 from hpsearch.spec.settings import FINAL, JOINT
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Reader, Snapshot, Trial
+    from hpsearch.insight.reader import Reader
+    from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.insight.view import View
     from hpsearch.store.values import Worker
 

@@ -20,7 +20,7 @@ from hpsearch.spec.settings import FINAL
 from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.store.values import Study
 
 __all__ = ["best", "final", "fruitless", "result", "verdict"]

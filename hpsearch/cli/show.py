@@ -23,7 +23,7 @@ from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
     from hpsearch.insight.importance import Importance
-    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.preflight.doctor import Finding
     from hpsearch.sources.look import Look
     from hpsearch.spec import StudySpec

@@ -17,7 +17,8 @@ from hpsearch.children.runner import Children
 from hpsearch.code import Code
 from hpsearch.errors import CodeError, NotFoundError
 from hpsearch.forecast.pace import Pace, Shape
-from hpsearch.insight.report import Reader, Snapshot
+from hpsearch.insight.reader import Reader
+from hpsearch.insight.snapshot import Snapshot
 from hpsearch.runner.epoch import Keeping
 from hpsearch.spec import StudySpec, differences
 from hpsearch.stages.candidates import example_of

@@ -11,7 +11,7 @@ from hpsearch.stages.candidates import candidate_of
 from hpsearch.stages.stage import Stage
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Trial
+    from hpsearch.insight.snapshot import Trial
     from hpsearch.runner.candidate import Candidate
     from hpsearch.spec import StudySpec
     from hpsearch.store.ledger import Ledger

@@ -17,7 +17,7 @@ import torch
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.checkpoints.places import checkpoint_place
 from hpsearch.errors import CheckpointError, ConflictError, line
-from hpsearch.insight.report import Snapshot, Trial
+from hpsearch.insight.snapshot import Snapshot, Trial
 from hpsearch.runner import Saved
 from hpsearch.store.ledger import Ledger
 

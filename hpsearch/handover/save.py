@@ -25,7 +25,7 @@ from hpsearch.handover.folder import (
 )
 from hpsearch.handover.kept import candidate_trained, saved_network
 from hpsearch.handover.trained import Trained
-from hpsearch.insight.report import Snapshot, Trial
+from hpsearch.insight.snapshot import Snapshot, Trial
 from hpsearch.sources.dataset import Prepared, check_same
 from hpsearch.sources.opening import data_settings, open_data
 from hpsearch.spec import StudySpec

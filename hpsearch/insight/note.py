@@ -17,7 +17,7 @@ from hpsearch.store import notes
 from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot, StageSummary
+    from hpsearch.insight.snapshot import Snapshot, StageSummary
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Study
 
@@ -63,7 +63,7 @@ def refresh(
 
     Raises DamagedError where rows of the study make no sense; then nothing is written.
     """
-    from hpsearch.insight.report import Reader
+    from hpsearch.insight.reader import Reader
 
     if not notes.claim(ledger.database, study, state(study), by, _CLAIM_S, waits=waits):
         return False

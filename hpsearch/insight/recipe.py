@@ -11,7 +11,7 @@ from hpsearch.spec.settings import HEART, REGULARISE, TUNE
 from hpsearch.stages import recipe
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.insight.snapshot import Snapshot, Trial
 
 __all__ = ["Step", "steps"]
 

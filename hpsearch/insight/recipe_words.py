@@ -11,7 +11,7 @@ from hpsearch.stages import recipe
 
 if TYPE_CHECKING:
     from hpsearch.insight.recipe import Step
-    from hpsearch.insight.report import Snapshot
+    from hpsearch.insight.snapshot import Snapshot
     from hpsearch.spec import StudySpec
 
 __all__ = ["noted", "reached"]

@@ -11,7 +11,7 @@ from hpsearch.spec.writing import NEXT_STUDY
 
 if TYPE_CHECKING:
     from hpsearch.insight.diagnosis import Diagnosis
-    from hpsearch.insight.report import Snapshot
+    from hpsearch.insight.snapshot import Snapshot
 
 __all__ = ["by_other_code", "seen", "told"]
 

@@ -17,7 +17,7 @@ from hpsearch.store.values import lacking
 
 if TYPE_CHECKING:
     from hpsearch.forecast.pace import Span
-    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.store.values import Worker
 
 __all__ = ["Leader", "Row", "StageNow", "View", "view"]

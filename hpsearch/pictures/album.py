@@ -12,7 +12,8 @@ from hpsearch.checkpoints.places import checkpoint_place, owner
 from hpsearch.code import use
 from hpsearch.errors import CheckpointError, HpsearchError, NotFoundError, line
 from hpsearch.handover.code import saved_code
-from hpsearch.insight.report import Reader, Trial
+from hpsearch.insight.reader import Reader
+from hpsearch.insight.snapshot import Trial
 from hpsearch.pictures.drawing import Drawing, Material, Sheet, artifact
 from hpsearch.pictures.gallery import Gallery, Kept
 from hpsearch.sources.dataset import check_same

@@ -37,7 +37,7 @@ from hpsearch.store.values import Artifact
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.runner import Saved
     from hpsearch.runner.epoch import Epoch
     from hpsearch.sources.dataset import Dataset, Part

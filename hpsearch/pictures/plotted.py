@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hpsearch.insight.report import Trial
+    from hpsearch.insight.snapshot import Trial
 
 __all__ = ["Measured", "Plotted"]
 

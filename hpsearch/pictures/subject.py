@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hpsearch.handover.trained import Trained
-    from hpsearch.insight.report import Trial
+    from hpsearch.insight.snapshot import Trial
     from hpsearch.runner.epoch import Epoch
     from hpsearch.sources.dataset import Part, Prepared
     from hpsearch.spec.settings import Direction

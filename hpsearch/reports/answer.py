@@ -10,7 +10,7 @@ from hpsearch.insight import verdicts
 from hpsearch.insight.words import counted, number
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot
+    from hpsearch.insight.snapshot import Snapshot
 
 __all__ = ["Answer", "answer", "measured_on"]
 

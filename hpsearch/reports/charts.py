@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.spec.space import Parameter
 
 __all__ = [

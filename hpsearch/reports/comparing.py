@@ -9,7 +9,8 @@ from statistics import mean, variance
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.insight import verdicts
-from hpsearch.insight.report import Reader, Snapshot
+from hpsearch.insight.reader import Reader
+from hpsearch.insight.snapshot import Snapshot
 from hpsearch.insight.words import number, setting
 from hpsearch.reports.answer import Answer, answer, measured_on
 from hpsearch.reports.facts import facts, plain

@@ -12,7 +12,7 @@ from hpsearch._version import __version__
 from hpsearch.reports.answer import answer, measured_on
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.reports.spent import Spent
 
 __all__ = ["facts", "plain"]

@@ -17,7 +17,7 @@ from hpsearch.spec.space import Choices, Range, label
 from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.spec.space import Parameter
 
 __all__ = ["HEIGHT", "Axis", "Line", "Lines", "parallel"]

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import CheckpointError, DamagedError, NotFoundError
 from hpsearch.insight.importance import Importance, measured
-from hpsearch.insight.report import Reader, Snapshot
+from hpsearch.insight.reader import Reader
+from hpsearch.insight.snapshot import Snapshot
 from hpsearch.pictures import confusion, curves, importance
 from hpsearch.pictures.canvas import inline
 from hpsearch.pictures.gallery import Gallery
@@ -29,7 +30,7 @@ from hpsearch.reports.spent import Spent, spent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hpsearch.insight.report import Trial
+    from hpsearch.insight.snapshot import Trial
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.mirror import Mirror
     from hpsearch.store.values import TimedEpoch

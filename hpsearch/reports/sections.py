@@ -20,7 +20,7 @@ from hpsearch.spec.settings import FINAL
 from hpsearch.spec.source import SOURCES
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot
+    from hpsearch.insight.snapshot import Snapshot
     from hpsearch.reports.spent import Spent
     from hpsearch.store.values import Known
 

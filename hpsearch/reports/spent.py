@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.insight.snapshot import Snapshot, Trial
 
 __all__ = ["Spent", "spent"]
 

@@ -12,7 +12,7 @@ from hpsearch.reports.answer import measured_on
 from hpsearch.spec.space import Choices, label
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.reports.sections import Row
     from hpsearch.spec.space import Parameter
 

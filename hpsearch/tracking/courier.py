@@ -37,7 +37,7 @@ from hpsearch.errors import (
     UnreachableError,
     line,
 )
-from hpsearch.insight.report import Reader
+from hpsearch.insight.reader import Reader
 from hpsearch.pictures.gallery import Gallery
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
@@ -46,7 +46,7 @@ from hpsearch.tracking.runs import Runs
 from hpsearch.tracking.target import Target
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot
+    from hpsearch.insight.snapshot import Snapshot
     from hpsearch.pictures.gallery import Kept
     from hpsearch.store.values import Study, TimedEpoch
 

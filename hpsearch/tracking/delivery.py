@@ -18,7 +18,7 @@ from hpsearch.tracking import facts
 from hpsearch.tracking.facts import MODEL, TICKET, Facts
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.store.values import TimedEpoch
     from hpsearch.tracking.runs import Run, Runs
 

@@ -19,7 +19,7 @@ from hpsearch._version import __version__
 from hpsearch.spec.family import FAMILIES
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot, Trial
+    from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.spec import StudySpec
     from hpsearch.store.values import TimedEpoch
 

@@ -21,7 +21,7 @@ from hpsearch.sources.opening import open_test_part
 from hpsearch.spec import StudySpec
 
 if TYPE_CHECKING:
-    from hpsearch.insight.report import Snapshot
+    from hpsearch.insight.snapshot import Snapshot
     from hpsearch.runner.epoch import Epoch
     from hpsearch.sources.dataset import Dataset, Part
     from hpsearch.store.values import Study
@@ -94,7 +94,7 @@ class Pictures:
     def _drawn(self) -> Iterator[None]:
         """Draw and keep them, one at each step."""
         # Loaded here: a worker has a study to train first, and may never draw any.
-        from hpsearch.insight.report import Reader
+        from hpsearch.insight.reader import Reader
         from hpsearch.pictures.drawing import Drawing, Material, artifact
         from hpsearch.pictures.gallery import Gallery
 

@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hpsearch.cli import app
-from hpsearch.insight.report import Reader
+from hpsearch.insight.reader import Reader
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.storage import open_storage
 from hpsearch.store.values import Study

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import ConflictError
-from hpsearch.insight.report import Reader
+from hpsearch.insight.reader import Reader
 from hpsearch.stages import outline
 from tests.integration.player import Player, completes
 

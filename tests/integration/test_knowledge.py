@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.api.submit import submit
 from hpsearch.errors import ConflictError, NotFoundError, StudyFileError
 from hpsearch.insight.knowledge import gathered, teach
-from hpsearch.insight.report import Reader
+from hpsearch.insight.reader import Reader
 from hpsearch.search import Search
 from hpsearch.search.distributions import known_trials
 from hpsearch.spec import StudySpec, load

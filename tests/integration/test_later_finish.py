@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.checkpoints.places import checkpoint_place
 from hpsearch.errors import ConflictError
-from hpsearch.insight.report import Reader
+from hpsearch.insight.reader import Reader
 from hpsearch.stages.stage import Stage
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.storage import open_storage

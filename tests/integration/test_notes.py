@@ -9,7 +9,7 @@ import optuna_dashboard
 import pytest
 
 from hpsearch.insight import note
-from hpsearch.insight.report import Reader
+from hpsearch.insight.reader import Reader
 from hpsearch.store import notes
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Study

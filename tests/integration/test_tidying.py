@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from hpsearch.checkpoints import places
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.errors import CheckpointError, UnreachableError
-from hpsearch.insight.report import Reader
+from hpsearch.insight.reader import Reader
 from hpsearch.runner import Saved
 from hpsearch.runner.epoch import Epoch
 from hpsearch.store.engine import Database

@@ -19,7 +19,8 @@ from hpsearch.checkpoints.places import checkpoint_place
 from hpsearch.cli import inspect
 from hpsearch.errors import CheckpointError, ConflictError
 from hpsearch.handover import save
-from hpsearch.insight.report import Reader, Snapshot
+from hpsearch.insight.reader import Reader
+from hpsearch.insight.snapshot import Snapshot
 from hpsearch.runner import Report, Saved
 from hpsearch.search import Search
 from hpsearch.spec import StudySpec, load

@@ -10,7 +10,7 @@ import pytest
 
 from hpsearch.api import progress
 from hpsearch.api.progress import say_result, shown_by
-from hpsearch.insight.report import Snapshot, Trial
+from hpsearch.insight.snapshot import Snapshot, Trial
 
 DOCUMENT = {
     "version": 2, "name": "<s>", "data": {"source": "digits", "task": "classification"},

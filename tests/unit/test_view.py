@@ -16,7 +16,8 @@ from hpsearch.cli import console, progress, show
 from hpsearch.cli.live import Picture
 from hpsearch.cli.options import open_ledger
 from hpsearch.forecast.pace import Span
-from hpsearch.insight.report import Reader, Snapshot
+from hpsearch.insight.reader import Reader
+from hpsearch.insight.snapshot import Snapshot
 from hpsearch.insight.view import View, view
 from hpsearch.store.ledger import Ledger
 from tests.searched import searched

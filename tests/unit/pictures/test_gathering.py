@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hpsearch.handover.trained import Trained
-from hpsearch.insight.report import Trial
+from hpsearch.insight.snapshot import Trial
 from hpsearch.pictures import catalog, curves, errors, fit, maps, reconstructions, residuals, scores
 from hpsearch.pictures.boundary import gather as boundary
 from hpsearch.pictures.canvas import rendered

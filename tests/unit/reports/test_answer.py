@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from hpsearch.insight.report import Reader, Snapshot
+from hpsearch.insight.reader import Reader
+from hpsearch.insight.snapshot import Snapshot
 from hpsearch.reports.answer import answer
 from tests.played import DATA, DIGITS, OWN, Played, played
 

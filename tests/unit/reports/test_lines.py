@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.insight.report import Reader
+from hpsearch.insight.reader import Reader
 from hpsearch.reports import lines
 from hpsearch.reports.lines import parallel
 from tests.played import DIGITS, Played, played

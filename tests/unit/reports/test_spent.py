@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hpsearch.insight.report import Reader
+from hpsearch.insight.reader import Reader
 from hpsearch.reports import sections
 from hpsearch.reports.spent import spent
 from hpsearch.store.values import Known

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from hpsearch.insight.report import Reader
+from hpsearch.insight.reader import Reader
 from hpsearch.reports import sections, winner
 from tests.played import DATA, DIGITS, Played, played
 from tests.unit.reports.test_answer import verdict

@@ -14,7 +14,8 @@ from hpsearch.cli import details, results, show
 from hpsearch.cli.progress import Lines
 from hpsearch.insight import remarks
 from hpsearch.insight.diagnosis import Word
-from hpsearch.insight.report import Reader, Snapshot, Trial
+from hpsearch.insight.reader import Reader
+from hpsearch.insight.snapshot import Snapshot, Trial
 from hpsearch.spec import load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger

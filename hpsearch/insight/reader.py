@@ -1,0 +1,267 @@
+"""Snapshots of a study: reads only."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.checkpoints.checkpoint import Checkpoints
+from hpsearch.checkpoints.places import checkpoint_place
+from hpsearch.errors import CheckpointError, DamagedError
+from hpsearch.insight import diagnosis
+from hpsearch.insight.snapshot import Snapshot, Trial
+from hpsearch.spec import StudySpec
+from hpsearch.spec.settings import FINAL, RECIPE
+from hpsearch.spec.task import LOSS
+from hpsearch.stages import outline
+from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ledger
+from hpsearch.store.mirror import Mirror
+from hpsearch.store.values import OFF, TRAINED_BY, UNTRAINABLE, Study, Worker
+
+__all__ = ["Reader"]
+
+_log = logging.getLogger(__name__)
+
+_LOOK_S = 1.0
+
+
+class Reader:
+    """Snapshots of one study, each after the first read by increments."""
+
+    def __init__(
+        self, ledger: Ledger, name: str, checkpoints: str | None = None, *, lean: bool = False
+    ) -> None:
+        """Raises NotFoundError where there is no such study, StudyFileError for a damaged one.
+
+        A `lean` one is for counts, stages and the best few: of other trials that have ended it
+        reads neither parameters nor curves, which takes a fraction of the time.
+        """
+        self._ledger, self._name, self._checkpoints = ledger, name, checkpoints
+        self._lean = lean
+        self._workers: Sequence[Worker] = ()
+        self._look_at = 0.0
+        self._open(ledger.study(name))
+
+    def _open(self, study: Study) -> None:
+        # First, so that no reader below trips over a damaged row.
+        self._spec = StudySpec.from_document(study.document)
+        self._uid = study.uid
+        self._direction = study.direction
+        self._opened: list[Mapping[str, Any]] = []
+        self._whole: set[int] = set()
+        """Trials that a lean reader has read all of, by Optuna's id."""
+        self._seen: dict[int, tuple[FrozenTrial, Trial]] = {}
+        """Trials as they were read last, by Optuna's id: one that has ended never changes."""
+        # What the steps of the recipe have reached hangs on parameters of any trial, and whether
+        # one diverged on its loss.
+        needs_all = self._spec.search.strategy == RECIPE or LOSS in self._spec.space.names
+        self._is_lean = self._lean and not needs_all
+        self._mirror = Mirror(
+            self._ledger.database, study.study_id, study.name, study.direction, lenient=True,
+            lean=self._is_lean,
+        )  # fmt: skip
+
+    @property
+    def ledger(self) -> Ledger:
+        """The verbs of that database."""
+        return self._ledger
+
+    @property
+    def database(self) -> Database:
+        """Where the study is."""
+        return self._ledger.database
+
+    @property
+    def mirror(self) -> Mirror:
+        """The study's trials in memory, as the last snapshot read them."""
+        return self._mirror
+
+    def snapshot(self) -> Snapshot:
+        """The study as it is now."""
+        study = self._ledger.study(self._name)
+        if study.uid != self._uid:  # deleted and made again under the same name
+            self._open(study)
+        self._mirror.refresh()
+        said = self._ledger.verdicts(study.study_id) if study.finish else []
+        verdict, handed = said[-1] if said else None, None
+        if self._is_lean:
+            self._complete((verdict or {}).get("best_ticket"))
+        trials, damaged = self._read()
+        best = self._best(trials)
+        if verdict is not None:
+            handed = next((t for t in trials if t.ticket == verdict.get("best_ticket")), None)
+        finish = outline.final_tickets(self._spec.with_final(study.final))
+        searching = self._ledger.searching(study, finish)
+        return Snapshot(
+            study, trials, best, verdict, searching, handed, self._spent_s(study), damaged,
+            self._stages(study),
+        )  # fmt: skip
+
+    def _stages(self, study: Study) -> tuple[Mapping[str, Any], ...]:
+        """The stages that have been opened: none ever changes, so each is read once."""
+        with suppress(DamagedError):  # whoever searches complains of it; the trials can be read
+            self._opened += self._ledger.stages(study.study_id, len(self._opened))
+        return tuple(self._opened)
+
+    def workers(self) -> Sequence[Worker]:
+        """All workers of the database, of any study; looked up once a second at most, as there may
+        be many that have left."""
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._workers, self._look_at = self._ledger.workers(), now + _LOOK_S
+        return self._workers
+
+    def _complete(self, handed: int | None) -> None:
+        """Read all of the trials that a lean snapshot shows more of than counts."""
+        complete = self._mirror.trials(TrialState.COMPLETE)
+        sign = 1 if self._direction == "maximize" else -1
+        searched = [t for t in complete if t.user_attrs.get("stage") != FINAL]
+        few = heapq.nsmallest(
+            diagnosis.BEST, searched, key=lambda t: (-sign * (t.value or 0.0), t.number)
+        )
+        few += [t for t in complete if t.user_attrs.get("ticket") == handed]
+        few = [trial for trial in few if trial._trial_id not in self._whole]
+        self._mirror.complete(few)
+        self._whole |= {trial._trial_id for trial in few}
+
+    def _spent_s(self, study: Study) -> dict[int, float]:
+        """The same of a study that follows the recipe; of others nobody asks in each snapshot."""
+        return self.trained_s(study) if self._spec.search.strategy == RECIPE else {}
+
+    def trained_s(self, study: Study) -> dict[int, float]:
+        """Seconds of training of each trial by its number."""
+        numbers = {trial._trial_id: trial.number for trial in self._mirror.trials()}
+        found = self._ledger.trained_s(study.study_id)
+        return {numbers[key]: seconds for key, seconds in found.items() if key in numbers}
+
+    def _best(self, trials: Sequence[Trial]) -> Trial | None:
+        """The best trial of the search that can be read."""
+        found = self._mirror.best()
+        if found is None:
+            return None
+        own = next((t for t in trials if t.number == found.number), None)
+        if own is not None:
+            return own
+        sign = 1 if self._direction == "maximize" else -1
+        complete = [t for t in trials if t.state == "COMPLETE" and t.stage != FINAL]
+        return max(complete, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
+
+    def _read(self) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
+        """The trials, and a line for each that cannot be read."""
+        found, damaged = [], list(self._mirror.damaged)
+        for trial in self._mirror.trials():
+            try:
+                found.append(self._as_shown(trial))
+            except DamagedError as error:
+                damaged.append(f"trial {trial.number}: {error}")
+        return tuple(found), tuple(damaged)
+
+    def _as_shown(self, trial: FrozenTrial) -> Trial:
+        seen = self._seen.get(trial._trial_id)
+        if seen is not None and seen[0] is trial and trial.state.is_finished():
+            return seen[1]
+        shown = _trial(trial)
+        self._seen[trial._trial_id] = trial, shown
+        return shown
+
+    def tidy(self, snapshot: Snapshot) -> None:
+        """Remove the checkpoints that are of no use once a study has come to its end.
+
+        Its workers do so; but one may have been killed before it could, and trials that are ended
+        by a command have none.
+        """
+        if snapshot.study.state not in ("done", "stopped"):
+            return
+        ended = {t.ticket for t in snapshot.trials if t.state != "RUNNING"}
+        kept = {snapshot.network.ticket} if snapshot.network else set[int]()
+        if snapshot.verdict is None or snapshot.study.state != "done":
+            kept |= {t.ticket for t in snapshot.trials if t.stage == FINAL}
+        place = checkpoint_place(self._ledger.database, snapshot.study, self._checkpoints)
+        try:
+            Checkpoints(place).tidy(ended, kept)
+        except CheckpointError as error:
+            _log.warning("%s", error)
+
+    def located(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with the place of the checkpoint of the network that is handed over.
+
+        Not part of every snapshot: a place elsewhere takes its time to answer, or does not.
+        """
+        network = snapshot.network
+        if network is None:
+            return snapshot
+        place = checkpoint_place(self._ledger.database, snapshot.study, self._checkpoints)
+        try:
+            path = Checkpoints(place).path(network.ticket)
+        except CheckpointError as error:
+            _log.warning("%s", error)
+            return snapshot
+        found = replace(network, checkpoint=path)
+        if snapshot.handed is None:
+            return replace(snapshot, best=found)
+        return replace(snapshot, handed=found)
+
+
+_NUMBER = (int, float)
+_TEXT = (str, type(None))
+_KINDS: Mapping[str, Any] = {
+    "ticket": int, "stage": str, "sampler": str, "attempts": int, "worker": _TEXT, "reason": _TEXT,
+    "checkpoint": _TEXT, "metrics": dict, "parameters": int, OFF: dict,
+    TRAINED_BY: _TEXT,
+}  # fmt: skip
+_NEEDED = ("ticket", "stage", "sampler")
+
+
+def _check(attrs: Mapping[str, Any]) -> None:
+    """DamagedError for attributes that hpsearch does not write."""
+    for key in _NEEDED:
+        if key not in attrs:
+            raise DamagedError(f"its attribute {key} is None")
+    for key, value in attrs.items():
+        if key in _KINDS and not isinstance(value, _KINDS[key]):
+            raise DamagedError(f"its attribute {key} is {value!r}")
+    for name, value in attrs.get("metrics", {}).items():
+        if not isinstance(value, _NUMBER):
+            raise DamagedError(f"its metric {name} is {value!r}")
+
+
+def _trial(trial: FrozenTrial) -> Trial:
+    attrs = trial.user_attrs
+    _check(attrs)
+    if trial.values is not None and len(trial.values) != 1:
+        raise DamagedError(f"it has {len(trial.values)} values")
+    curve = dict(sorted(trial.intermediate_values.items()))
+    last, epoch = next(reversed(curve.values()), None), max(curve, default=0)
+    return Trial(
+        number=trial.number,
+        ticket=attrs["ticket"],
+        state=trial.state.name,
+        value=last if trial.state is TrialState.RUNNING else trial.value,
+        params=dict(trial.params),
+        epoch=epoch,
+        curve=curve,
+        metrics=attrs.get("metrics", {}),
+        stage=attrs["stage"],
+        sampler=attrs["sampler"],
+        attempts=attrs.get("attempts", 1),
+        worker=attrs.get("worker", ""),
+        reason=attrs.get("reason"),
+        details=attrs.get("details", {}),
+        untrainable=bool(attrs.get(UNTRAINABLE)),
+        unsaved=attrs.get("checkpoint"),
+        best_epoch=attrs.get("best_epoch", epoch),
+        last_metrics=attrs.get("last_metrics", {}),
+        parameters=attrs.get("parameters"),
+        off=attrs.get(OFF, {}),
+        code=attrs.get(TRAINED_BY),
+        started=trial.datetime_start,
+        ended=trial.datetime_complete,
+    )
