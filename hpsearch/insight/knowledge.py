@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import TrialState
+
 from hpsearch import passwords
 from hpsearch.errors import ConflictError, StudyFileError
 from hpsearch.spec import StudySpec
@@ -21,7 +23,8 @@ from hpsearch.spec.settings import FINAL, PURE
 from hpsearch.spec.space import Choices, Parameter, Range, label
 from hpsearch.store.elsewhere import finished
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import Known
+from hpsearch.store.mirror import Mirror
+from hpsearch.store.values import Known, Study
 
 __all__ = ["MOST", "Knowledge", "gathered", "learns", "teach"]
 
@@ -63,6 +66,7 @@ def teach(ledger: Ledger, name: str, source: str, study: str | None = None,
     kept = ledger.study(name)
     spec = StudySpec.from_document(kept.document)
     found = gathered(spec, kept.direction, source, study, column)
+    _leave_out_own(found, ledger, kept, spec)
     if not found.known:
         reasons = "; ".join(f"{count} {why}" for why, count in found.left_out.most_common(5))
         raise ConflictError(
@@ -70,6 +74,20 @@ def teach(ledger: Ledger, name: str, source: str, study: str | None = None,
         )
     new = ledger.add_known(kept, found.known)
     return found, new or 0
+
+
+def _leave_out_own(found: Knowledge, ledger: Ledger, kept: Study, spec: StudySpec) -> None:
+    """Leave out the study's own trials, by whatever way they come back: its samplers learn of them
+    anyhow, and would count them twice."""
+    mirror = Mirror(ledger.database, kept.study_id, kept.name, kept.direction, lenient=True)
+    mirror.refresh()
+    own = Knowledge("")
+    _fill(own, spec, (("", t.params, t.value) for t in mirror.trials(TrialState.COMPLETE)))
+    keys = {one.key for one in own.known}
+    others = [one for one in found.known if one.key not in keys]
+    if len(others) < len(found.known):
+        found.left_out["that the study has itself"] += len(found.known) - len(others)
+        found.known = others
 
 
 def learns(spec: StudySpec) -> bool:

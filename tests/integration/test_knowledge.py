@@ -21,6 +21,7 @@ from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Known, Study
+from tests.played import Played, played
 
 PARAMETERS = (
     "{lr: {min: 1e-4, max: 1e-1, log: true}, width: {values: [32, 64]},"
@@ -168,6 +169,24 @@ def test_a_study_that_means_something_else_is_refused(tmp_path: Path, old: str) 
     with pytest.raises(NotFoundError, match="there is no"):
         gathered(spec, "maximize", f"sqlite:///{tmp_path / 'none.db'}", None, None)
     assert not (tmp_path / "none.db").exists()
+
+
+def test_a_study_s_own_trials_are_no_news(tmp_path: Path, sqlite_url: str) -> None:
+    """Neither from its database nor as a table: its samplers would count them twice."""
+    ledger, kept = played(
+        sqlite_url, tmp_path,
+        "name: {name}\ntrain: {{function: 'train.py:train'}}\nmetric: {{name: loss, direction: "
+        "minimize}}\nparameters: {{lr: {{min: 0.0, max: 1.0}}, sizes: {{values: [[4, 4], [8]]}}}}\n"
+        "budget: {{trials: {trials}, epochs: 2}}\n",
+        [Played({"lr": 0.25, "sizes": "4-4"}, [0.5, 0.25]), Played({"lr": 0.5, "sizes": "8"}, [3])],
+    )  # fmt: skip
+    with pytest.raises(ConflictError, match="2 that the study has itself"):
+        teach(ledger, "s", sqlite_url, "s")
+    file = tmp_path / "trials.csv"
+    file.write_text("lr,sizes,loss\n0.25,4-4,0.25\n0.75,4-4,0.125\n")
+    found, new = teach(ledger, "s", str(file))
+    assert (new, dict(found.left_out)) == (1, {"that the study has itself": 1})
+    assert [one.value for one in ledger.known(kept.study_id)] == [0.125]
 
 
 def test_a_table(tmp_path: Path, sqlite_url: str) -> None:
