@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from hpsearch.code import is_reference
 from hpsearch.spec import versions
 from hpsearch.spec.augmentation import unsuited
 from hpsearch.spec.conditions import space_of, starts
@@ -16,6 +15,7 @@ from hpsearch.spec.faults import Faults, listed, nearest, show
 from hpsearch.spec.foreign import note_foreign
 from hpsearch.spec.impossible import never
 from hpsearch.spec.keys import Section
+from hpsearch.spec.measures import check_labelled, check_loss, check_metric, check_scales
 from hpsearch.spec.models import (
     BudgetSpec,
     FinalSpec,
@@ -46,9 +46,9 @@ from hpsearch.spec.search import (
 from hpsearch.spec.sections import section
 from hpsearch.spec.settings import GROUPS, JOINT
 from hpsearch.spec.source import SOURCES, DataSpec
-from hpsearch.spec.space import Choices, Range
+from hpsearch.spec.space import Range
 from hpsearch.spec.study import StudySpec
-from hpsearch.spec.task import LOSS, TASKS, beside, possible, training
+from hpsearch.spec.task import LOSS, beside, possible, training
 from hpsearch.spec.task_rules import LOSS_RULE
 from hpsearch.spec.weights import DRAWN, Weights, check_tuned
 
@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     from hpsearch.spec.faults import Path
     from hpsearch.spec.parameters import Draft
     from hpsearch.spec.space import Assignment, Space
-    from hpsearch.spec.task import Task
 
 __all__ = ["check", "check_document"]
 
@@ -134,7 +133,7 @@ def check(
         if data:
             check_own_data(data, code, faults)
     if found is None:  # what studies of before may have stays readable
-        _check_scales(data, content, known, faults)
+        check_scales(data, content, known, faults)
         _check_trainable(data, network, space, start, known, faults)
         _check_folders(head, data, faults)  # the database's may be another machine's
     sampler = _check_search(sections, content, known, space, faults, stored=found is not None)
@@ -326,9 +325,9 @@ def _check_agreement(
     """Note what is right by itself and wrong together."""
     data, network, budget = sections.data, sections.network, sections.budget
     if data:
-        _check_metric(data, content.get("metric"), named, faults)
-        _check_labelled(data, content.get("metric"), faults)
-        _check_loss(data, known, faults)
+        check_metric(data, content.get("metric"), named, faults)
+        check_labelled(data, content.get("metric"), faults)
+        check_loss(data, known, faults)
         if network:
             _check_takes(network.family, data, faults)
             _check_images(network.family, data, known, faults)
@@ -417,98 +416,6 @@ def _check_folders(head: StudySections | None, data: DataSpec | None, faults: Fa
     root = getattr(data, "root", None)  # of the sources that have files somewhere
     if root:
         check_folder(("data", "root"), root, faults)
-
-
-def _check_metric(data: DataSpec, metric: object, named: MetricSpec | None, faults: Faults) -> None:
-    if metric is None and SOURCES[data.source].target is None:
-        expected = f"accuracy, auroc, rmse, ...: required with source {data.source}"
-        faults.add(("metric",), expected, "nothing")
-    fitting = {m.name: m for task in possible(data.task) for m in task.metrics}
-    if named is not None and named.name in fitting:
-        better = fitting[named.name].direction
-        if named.direction != better:
-            expected = f"{better}, as {named.name} is better so"
-            faults.add(("metric", "direction"), expected, show(named.direction))
-    elif isinstance(metric, str) and metric not in fitting and _is_metric(metric):
-        why = f"as the task is {data.task}" if data.task else "as data.task names no other task"
-        beside = [("data", "task")]
-        faults.add(("metric",), f"{listed(fitting)}, {why}", show(metric), beside=beside)
-
-
-def _check_labelled(data: DataSpec, metric: object, faults: Faults) -> None:
-    """Note a metric that tells strange rows from normal ones where all are normal."""
-    if data.task is None or TASKS[data.task].target != "inputs" or data.normal:
-        return
-    named = TASKS[data.task].metric(metric) if isinstance(metric, str) else None
-    if named is not None and named.varied:
-        usual = TASKS[data.task].usual_metric(labelled=False).name
-        expected = f"{usual}, or the classes of data.normal beside it, which {metric} takes"
-        faults.add(("metric",), expected, show(metric), beside=[("data", "task")])
-
-
-def _is_metric(name: str) -> bool:
-    """Whether it is one of any task; that it is none at all is a fault of its own."""
-    return any(task.metric(name) for task in TASKS.all().values())
-
-
-def _check_loss(data: DataSpec, known: Mapping[str, Draft], faults: Faults) -> None:
-    draft = known.get("loss")
-    if data.task is None or draft is None or not isinstance(draft.domain, Choices):
-        return
-    fitting = [loss.name for loss in TASKS[data.task].losses]
-    own = TASKS[data.task].around is None
-    named = [v for v in draft.domain.values if v is not None and not (own and is_reference(v))]
-    wrong = [value for value in named if value not in fitting]
-    for value in wrong:
-        expected = f"{listed(fitting)}, as the task is {data.task}"
-        faults.add(draft.path, expected, show(value), beside=[("data", "task")])
-
-
-def _check_scales(
-    data: DataSpec | None,
-    content: Mapping[str, object],
-    known: Mapping[str, Draft],
-    faults: Faults,
-) -> None:
-    """Note what is searched and makes losses that cannot be compared by the metric `loss`."""
-    if content.get("metric") != LOSS:
-        return
-    tasks = possible(data.task if data else None)
-    _check_rescaled(tasks, known, faults)
-    draft = known.get("loss")
-    if draft is None or not isinstance(draft.domain, Choices):
-        return
-    names = [str(v) for v in draft.domain.values if v is not None]
-    usual = bool(draft.when) or None in draft.domain.values
-    for task in tasks:
-        losses = [task.loss(name) for name in names]
-        losses += [task.losses[0]] if usual else []
-        scales = {name: name for name in names if is_reference(name)}
-        if losses.count(None) > len(scales):
-            continue  # another task is meant, or that is a fault of its own
-        for loss in losses:
-            if loss is not None:
-                scales.setdefault(loss.scale or loss.name, loss.name)
-        if len(scales) > 1:
-            expected = f"{_without_loss(task)}, as losses of different scales are searched"
-            got = f'"loss", which cannot compare {", ".join(scales.values())}'
-            faults.add(("metric",), expected, got, beside=[draft.path])
-
-
-def _check_rescaled(tasks: Sequence[Task], known: Mapping[str, Draft], faults: Faults) -> None:
-    """Note settings that are searched, under whose values losses are of different scales."""
-    for task in tasks:
-        for setting in task.settings:
-            draft = known.get(setting.name)
-            if setting.rescales and draft is not None and draft.domain and not draft.constant:
-                expected = f"{_without_loss(task)}, as {setting.name} is searched"
-                got = f'"loss", which cannot be compared between values of {setting.name}'
-                faults.add(("metric",), expected, got, beside=[draft.path])
-
-
-def _without_loss(task: Task) -> str:
-    """The task's metrics other than the loss, in words."""
-    return listed(metric.name for metric in task.metrics if metric.name != LOSS)
 
 
 def _check_trainable(
