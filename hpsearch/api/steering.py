@@ -93,10 +93,10 @@ def finish(
     Raises ConflictError where it has no test part, or that has been used.
     """
     from hpsearch.preflight.data_check import check_measured
-    from hpsearch.runner import TEST
     from hpsearch.sources.opening import check_continues
     from hpsearch.spec import StudySpec
     from hpsearch.stages import outline
+    from hpsearch.stages.finish import uses
 
     study = ledger.study(name)
     spec = StudySpec.from_document(study.document)
@@ -120,15 +120,15 @@ def finish(
     spec = spec.with_final(wanted)
     assert spec.final is not None
     verdicts = ledger.verdicts(study.study_id)
-    uses = sum(verdict.get("part", TEST) is not None for verdict in verdicts)
-    if uses and not again:
+    used = uses(verdicts)
+    if used and not again:
         raise ConflictError(
-            f"the test part of study {name!r} has been used {_times(uses)}; --again uses it once "
+            f"the test part of study {name!r} has been used {_times(used)}; --again uses it once "
             "more, and every report will say so"
         )
     kept = spec.final.model_dump(mode="json")
     study = ledger.finish_again(name, outline.final_tickets(spec), kept, due)
-    return Finishing(study, uses, bool(verdicts))
+    return Finishing(study, used, bool(verdicts))
 
 
 def _times(count: int) -> str:

@@ -19,7 +19,7 @@ from hpsearch.spec.settings import Direction
 from hpsearch.spec.space import Assignment
 from hpsearch.spec.task import Metric
 
-__all__ = ["Entry", "Estimate", "Repeat", "Verdict", "estimate", "finalists", "verdict"]
+__all__ = ["Entry", "Estimate", "Repeat", "Verdict", "estimate", "finalists", "uses", "verdict"]
 
 CONFIDENCE = 0.95
 
@@ -122,6 +122,12 @@ def estimate(values: Sequence[float], least: float = -math.inf, most: float = ma
     reach /= math.sqrt(len(values))
     low, high = max(middle - reach, least), min(middle + reach, most)
     return Estimate(middle, low, high, tuple(values))
+
+
+def uses(verdicts: Sequence[Mapping[str, Any]]) -> int:
+    """How often a study's finishes have used its test part, by their verdicts as plain values: one
+    that had none to use has used none."""
+    return sum(verdict.get("part", TEST) is not None for verdict in verdicts)
 
 
 def finalists(entries: Sequence[Entry], direction: Direction) -> tuple[Entry, Entry]:

@@ -16,9 +16,9 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.errors import CheckpointError, NotFoundError
 from hpsearch.insight.diagnosis import best_epoch
-from hpsearch.runner import TEST, Saved
+from hpsearch.runner import Saved
 from hpsearch.spec.space import Assignment
-from hpsearch.stages.finish import Entry, Repeat, Verdict, finalists, verdict
+from hpsearch.stages.finish import Entry, Repeat, Verdict, finalists, uses, verdict
 from hpsearch.stages.stage import Stage
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Study
@@ -112,8 +112,7 @@ def _judge(
     if why is not None:
         use = 0
     elif spec.data is None:  # finishes without a test part have used none
-        verdicts = parts.context.ledger.verdicts(parts.study.study_id)
-        use = 1 + sum(verdict.get("part", TEST) is not None for verdict in verdicts)
+        use = 1 + uses(parts.context.ledger.verdicts(parts.study.study_id))
 
     def look(repeat: Repeat, values: Assignment) -> Mapping[str, float]:
         if why is not None:
