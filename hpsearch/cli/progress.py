@@ -97,7 +97,8 @@ class Screen(Progress):
         self._before: Any = None
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
+        on_main = threading.current_thread() is threading.main_thread()
+        if sys.platform != "win32" and on_main:
             self._before = signal.signal(signal.SIGWINCH, self._empty)
         self._live.start()
         return super().__enter__()
@@ -105,7 +106,7 @@ class Screen(Progress):
     def __exit__(self, *_exception: object) -> None:
         self._live.update("", refresh=True)
         self._live.stop()
-        if self._before is not None:
+        if sys.platform != "win32" and self._before is not None:
             signal.signal(signal.SIGWINCH, self._before)
 
     @staticmethod
