@@ -182,9 +182,9 @@ class Stored:
         Raises ConflictError where one is there, or the file is a study's.
         """
         from hpsearch.checkpoints.places import owner
-        from hpsearch.reports.page import report
+        from hpsearch.reports.page import file_name, report
 
-        ledger, path = self._ledger(), Path(file or f"{self._name}.html")
+        ledger, path = self._ledger(), Path(file or file_name(self._name))
         page = report(ledger, self._name, self._checkpoints).html.encode()
         whose = owner(ledger.database, ledger.studies(), self._checkpoints)
         files.put(path, page, whose, force=force)

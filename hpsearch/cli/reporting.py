@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "report"]
 
-_ODD = re.compile(r"[^\w.\-]+")
-_LONGEST = 100
-
 
 @reads
 def report(
@@ -51,14 +47,15 @@ def report(
     """Write a study's report: one HTML file that opens anywhere, offline, and prints. With --json
     its main facts are printed, and a page is written only where -o names one."""
     from hpsearch.cli import show
-    from hpsearch.reports.page import report
+    from hpsearch.reports.page import file_name, report
 
     ledger = open_ledger(storage)
     found = report(ledger, name, checkpoints, show.note)
     if json_:
         print_json(found.facts)
     if output is not None or not json_:
-        _write(ledger, output or Path(_file(name)), lambda: found.html, force=force)
+        path = output or Path(file_name(name))
+        _write(ledger, path, lambda: found.html, checkpoints, force=force)
     found.snapshot.complain()
 
 
@@ -90,7 +87,7 @@ def compare(
     else:
         _compared(found)
     if output is not None:
-        _write(ledger, output, lambda: html(found), force=force)
+        _write(ledger, output, lambda: html(found), named_checkpoints(), force=force)
 
 
 _MOST_BESIDE = 4
@@ -138,17 +135,14 @@ def _winners(found: Comparison) -> None:
         out.print(f"in {one} alone: {', '.join(own)}")
 
 
-def _write(ledger: Ledger, path: Path, made: Callable[[], str], *, force: bool) -> None:
+def _write(
+    ledger: Ledger, path: Path, made: Callable[[], str], checkpoints: str | None, *, force: bool
+) -> None:  # fmt: skip
     """Write a page, which is made only where it may be written."""
     from hpsearch.checkpoints.places import owner
 
-    whose = owner(ledger.database, ledger.studies(), named_checkpoints())
+    whose = owner(ledger.database, ledger.studies(), checkpoints)
     with files.written(path, whose, force=force) as stream:
         stream.write(made())
     if str(path) != "-":
         echo(f"written to {path}: open it in a browser", err=True)
-
-
-def _file(name: str) -> str:
-    """The name of a study's page."""
-    return f"{_ODD.sub('-', name).strip('-.')[:_LONGEST] or 'study'}.html"

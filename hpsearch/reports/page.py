@@ -7,6 +7,7 @@ no network is loaded and no data is read.
 from __future__ import annotations
 
 import base64
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
     from hpsearch.store.mirror import Mirror
     from hpsearch.store.values import TimedEpoch
 
-__all__ = ["Report", "report"]
+__all__ = ["Report", "file_name", "report"]
+
+_ODD, _LONGEST = re.compile(r"[^\w.\-]+"), 100
+"""What a file's name has none of, and its most letters, whatever a database calls a study."""
 
 _DRAWN_HERE = ("curves", "confusion", "importance")
 """Pictures that are drawn into the page itself."""
@@ -78,6 +82,11 @@ def report(
     found = facts(snapshot, took)
     page = _Page(ledger, snapshot, reader.mirror, took, checkpoints, tell)
     return Report(snapshot, found, page.context)
+
+
+def file_name(name: str) -> str:
+    """What the page of a study of that name is called, where nobody says otherwise."""
+    return f"{_ODD.sub('-', name).strip('-.')[:_LONGEST] or 'study'}.html"
 
 
 @dataclass(frozen=True)
