@@ -119,7 +119,13 @@ def _decided(path: Path, table: Table, goal: str) -> tuple[Decision, dict[str, s
 def _check_target(
     path: Path, goal: Target, decision: Decision, names: Sequence[str], *, guessed: bool
 ) -> None:
-    """StudyFileError where a guessed target names rows more than it sorts them."""
+    """StudyFileError where a guessed target names rows more than it sorts them, DataError where it
+    is the same number in each row."""
+    if goal.least is not None and goal.least == goal.largest and decision.complete:
+        raise DataError(
+            f"{path}: the target {shown(goal.column.name)} is {goal.least:.6g} in each row: nothing "
+            f"to predict{'; --target names another column' if guessed else ''}"
+        )
     many = len(goal.classes) > max(_MOST_CLASSES, 0.2 * decision.rows)
     if guessed and many:
         raise StudyFileError(

@@ -282,11 +282,12 @@ class _Worker:
 
     def _say_left(self, others: Sequence[Study]) -> None:
         """Raise WorkerError where a study is still open that could not be worked on here."""
-        left = [s.name for s in self._context.ledger.studies()
+        left = [f"{s.name} (see above)" for s in self._context.ledger.studies()
                 if s.uid in self._unusable and s.state == "open"]  # fmt: skip
-        left += [study.name for study in others]
+        # Of a worker of `run` nobody sees what it has said before, so the reason comes again.
+        left += [f"{study.name}: {self._lacking(study)}" for study in others]
         if left:
-            raise WorkerError(f"could not be worked on here, see above: {', '.join(left)}")
+            raise WorkerError(f"could not be worked on here: {'; '.join(left)}")
 
     def _work_on(self, study: Study) -> bool:
         """Claim and train to the end; whether there was anything to do."""
