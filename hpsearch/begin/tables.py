@@ -123,8 +123,8 @@ def _check_target(
     is the same number in each row."""
     if goal.least is not None and goal.least == goal.largest and decision.complete:
         raise DataError(
-            f"{path}: the target {shown(goal.column.name)} is {goal.least:.6g} in each row: nothing "
-            f"to predict{'; --target names another column' if guessed else ''}"
+            f"{path}: the target {shown(goal.column.name)} is {goal.least:.6g} in each row: "
+            f"nothing to predict{'; --target names another column' if guessed else ''}"
         )
     many = len(goal.classes) > max(_MOST_CLASSES, 0.2 * decision.rows)
     if guessed and many:

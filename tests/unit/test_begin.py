@@ -95,7 +95,7 @@ def test_a_table_without_names_and_tables_that_cannot_be_learnt(tmp_path: Path) 
         begun(table(tmp_path / "u.csv", "y", [("a",), ("b",)] * 20))
     with pytest.raises(DataError, match="too many for classes; --target names another column"):
         begun(table(tmp_path / "v.csv", "x name", [(i % 7, f"n{i}") for i in range(90)]))
-    with pytest.raises(DataError, match="`y` is 3.5 in each row: nothing to predict; --target"):
+    with pytest.raises(DataError, match=r"`y` is 3\.5 in each row: nothing to predict; --target"):
         begun(table(tmp_path / "w.csv", "x y", [(i % 7, "3.5") for i in range(90)]))
 
 
