@@ -7,6 +7,7 @@ A pipe or a device in the place of a file would be waited for or read without an
 from __future__ import annotations
 
 import contextlib
+import difflib
 import errno
 import os
 import stat
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = [
-    "MOST_BYTES", "content", "free", "open_regular", "put", "refusals_told", "taken", "written",
+    "MOST_BYTES", "content", "free", "near", "open_regular", "put", "refusals_told", "taken",
+    "written",
 ]  # fmt: skip
 
 MOST_BYTES = 1 << 34
 """The largest file that is read: 16 GiB."""
 
+_NAMES = 1000
+"""Names in a folder that are compared with one that is not there."""
 _LONGEST_NAME = 200
 """Characters of a file's name that a message shows."""
 
@@ -39,6 +43,31 @@ _KINDS = {
 }
 _STREAMS = "/dev/fd/", "/dev/stdin", "/proc/self/fd/"
 """How what a shell has opened for this process is called."""
+
+
+def near(path: Path) -> str:
+    """What a message about a file or folder that is not there ends with: a name beside it that was
+    probably meant, if there is one; else where it was looked for."""
+    if not _is_missing(path):
+        return ""
+    folder = path.absolute().parent
+    try:
+        names = sorted(os.listdir(folder))[:_NAMES]  # noqa: PTH208  names are all that counts
+    except OSError:
+        return f"; there is no folder {folder}"
+    found = difflib.get_close_matches(path.name[:_LONGEST_NAME], names, 1, cutoff=0.8)
+    return f"; did you mean {path.parent / found[0]}?" if found else f"; it is not in {folder}"
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether nothing is there; not where the system refuses to look."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def open_regular(path: Path, *, follow: bool = True, at_most: int = MOST_BYTES) -> BinaryIO:

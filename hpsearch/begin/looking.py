@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hpsearch.errors import NotFoundError, StudyFileError
-from hpsearch.files import refusals_told
+from hpsearch.files import near, refusals_told
 
 if TYPE_CHECKING:
     from hpsearch.begin.draft import Draft
@@ -92,9 +92,9 @@ def draft_of(path: Path, folder: Path, target: str | None = None) -> Draft:
     """
     with refusals_told():
         if not path.exists():
-            raise NotFoundError(
-                f"there is no {path}: name a table, a folder of images, arrays or a training script"
-            )
+            hint = near(path)
+            takes = "; name a table, a folder of images, arrays or a training script"
+            raise NotFoundError(f"there is no {path}{hint}{takes if hint[-1:] != '?' else ''}")
         path = path.resolve() if path.name in ("", "..") else path
         kind = kind_of(path)
         if kind is None:

@@ -28,7 +28,7 @@ from hpsearch.processes.descendants import end_with
 from hpsearch.spec.own_training import PLACEHOLDER
 from hpsearch.spec.train import JSON
 
-__all__ = ["evaluate_command", "run_command"]
+__all__ = ["CheckpointFolder", "evaluate_command", "run_command"]
 
 _LEAVES_S = 4.0
 """For a command to leave once its trial is over; then it is killed."""
@@ -92,7 +92,7 @@ _Take = Callable[[Mapping[str, Any]], bool]
 
 
 def _run(run: Run, command: Sequence[str], folder: Path, reader: _Reader, take: _Take) -> None:
-    kept = _Folder(run.folder / "checkpoint")
+    kept = CheckpointFolder(run.folder / "checkpoint")
     run.save(checkpoint=kept)
     reports = run.folder / "report"
     os.mkfifo(reports)
@@ -254,7 +254,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.stdout.close()
 
 
-class _Folder:
+class CheckpointFolder:
     """A folder of checkpoints of a command, as an object that `run.save` takes."""
 
     def __init__(self, path: Path) -> None:

@@ -38,10 +38,11 @@ def _say(study: Study, json_: bool, words: str) -> None:
         echo(f"study {study.name}: {words}")
 
 
-def _set(name: str, storage: str | None, json_: bool, state: State, words: str) -> None:
+def _set(name: str, storage: str | None, json_: bool, state: State, words: str | None) -> None:
     ledger = open_ledger(storage)
     study = steering.set_state(ledger, name, state)
-    _say(study, json_, words)
+    opened = f"open; where no worker runs: hpsearch {_worker(study)}"
+    _say(study, json_, words or opened)
 
 
 def pause(name: Name, storage: Storage = None, json_: Json = False) -> None:
@@ -57,13 +58,7 @@ def pause(name: Name, storage: Storage = None, json_: Json = False) -> None:
 
 def resume(name: Name, storage: Storage = None, json_: Json = False) -> None:
     """Continue a paused or stopped study."""
-    _set(
-        name,
-        storage,
-        json_,
-        "open",
-        f"open; where no worker runs: hpsearch worker {name} --until-done",
-    )
+    _set(name, storage, json_, "open", None)
 
 
 def stop(
@@ -97,12 +92,18 @@ def _go_on(study: Study) -> str:
     """What trains what was added, whatever options the study was made with."""
     from hpsearch.cli import show
 
-    own = " --code DIR" if study.code else ""
-    steps = [f"worker {study.name} --until-done{own}"]
+    steps = [_worker(study)]
     if study.state in ("paused", "stopped"):
         steps.insert(0, f"resume {study.name}")
     return (f"{' && '.join(map(show.call, steps))} continues with it, as does the run command that "
             "made it, with the same options")  # fmt: skip
+
+
+def _worker(study: Study) -> str:
+    """The command of a worker that may do its trials."""
+    own = " --code DIR" if study.code else ""
+    runs = any(need.startswith("command ") for need in study.needs)
+    return f"worker {study.name} --until-done{own}{' --allow-commands' if runs else ''}"
 
 
 def final(

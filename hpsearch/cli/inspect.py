@@ -229,14 +229,26 @@ def best(
     if save is not None:
         number, folder = snapshot.network.number, shlex.quote(str(save))
         if snapshot.spec.train is not None:
-            show.note(f"what run.save had after the best epoch of trial {number} is in "
-                      f"{folder}/state.pt, its parameters are in run.json")  # fmt: skip
+            show.note(_kept(number, save, command=snapshot.spec.train.command is not None))
             return
         own = f" --code {shlex.quote(str(code))}" if code and snapshot.study.code else ""
         use = show.call(f"predict {folder} FILE{own}")
         show.note(f"the network of trial {number} is in {save}; predict with it: {use}")
         if snapshot.verdict is None:
             show.note("no finish has used the test part, so there is no test figure with it")
+
+
+def _kept(number: int, folder: Path, *, command: bool) -> str:
+    """What of own training code `best --save` has put into a folder."""
+    shown = shlex.quote(str(folder))
+    if command and not any((folder / "checkpoint").iterdir()):
+        return (f"trial {number} had no files in {{checkpoint}}; its parameters are in "
+                f"{shown}/run.json")  # fmt: skip
+    what, file = "what run.save had", "state.pt"
+    if command:
+        what, file = "the files of {checkpoint}", "checkpoint"
+    return (f"{shown}/{file} has {what} after the best epoch of trial {number}; its parameters are "
+            f"in {shown}/run.json")  # fmt: skip
 
 
 @reads

@@ -57,7 +57,7 @@ def logs(
     place = _place(reader, snapshot, checkpoints)
     text_in, look_s = _kept(place)
     chosen = _chosen(snapshot, trial)
-    show.note(f"trial {chosen.number}, {chosen.state}: {chosen.reason or 'as it was written'}")
+    show.note(f"trial {chosen.number}, {chosen.state}{f': {chosen.reason}' * bool(chosen.reason)}")
     shown = 0
     while True:
         over = not follow or chosen.state != "RUNNING"

@@ -2,6 +2,7 @@
 
 DIR/run.json     the study, the function, the parameters, the seed and what was reported
 DIR/state.pt     what `run.save` had: `torch.load(PATH, weights_only=True)` gives it by name
+DIR/checkpoint   of a command: the files that it had in its folder for checkpoints
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ import torch
 
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.checkpoints.places import checkpoint_place
+from hpsearch.children.command import CheckpointFolder
 from hpsearch.errors import CheckpointError, ConflictError, line
 from hpsearch.insight.snapshot import Snapshot, Trial
 from hpsearch.runner import Saved
+from hpsearch.spec.family import COMMAND
 from hpsearch.store.ledger import Ledger
 
-__all__ = ["RUN", "STATE", "save"]
+__all__ = ["FILES", "RUN", "STATE", "save"]
 
-RUN, STATE = "run.json", "state.pt"
+RUN, STATE, FILES = "run.json", "state.pt", "checkpoint"
 _FORMAT = "hpsearch run"
 
 
@@ -56,7 +59,7 @@ def save(
         "finish": snapshot.verdict,
     }  # fmt: skip
     try:
-        _write(folder.resolve(), run, state)
+        _write(folder.resolve(), run, state, unpacked=snapshot.spec.family == COMMAND)
     except OSError as error:
         raise CheckpointError(f"cannot write to {folder}: {line(error)}") from error
 
@@ -96,7 +99,7 @@ def _check(folder: Path, *, force: bool) -> None:
         return
     except OSError as error:
         raise ConflictError(f"{folder} cannot be written over: {line(error)}") from error
-    if names and names != {RUN, STATE}:
+    if names and names - {FILES} != {RUN, STATE}:
         raise ConflictError(
             f"{folder} has other things in it than a run that hpsearch has saved; choose another "
             "folder"
@@ -107,11 +110,13 @@ def _check(folder: Path, *, force: bool) -> None:
         )
 
 
-def _write(folder: Path, run: dict[str, Any], state: Any) -> None:
+def _write(folder: Path, run: dict[str, Any], state: Any, *, unpacked: bool) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         torch.save(state, beside / STATE)
+        if unpacked:
+            CheckpointFolder(beside / FILES).load_state_dict(state["checkpoint"])
         text = json.dumps(run, indent=2, ensure_ascii=False) + "\n"
         (beside / RUN).write_text(text, encoding="utf-8")
         if folder.exists() and any(folder.iterdir()):

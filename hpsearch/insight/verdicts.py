@@ -135,9 +135,8 @@ def figures(verdict: Found, direction: Direction) -> list[tuple[str, str]]:
         (f"test, {name}", number(value)) for name, value in (verdict.get("baselines") or {}).items()
     ]
     if verdict["optimism"] is not None:
-        seen, again = "best search value", "mean when trained again"
-        name = f"{seen} minus its {again}" if direction == "maximize" else f"{again} minus {seen}"
-        rows.append((name, number(verdict["optimism"])))
+        pair = ("best search value", "mean")[:: 1 if direction == "maximize" else -1]
+        rows.append((f"optimism: {' minus '.join(pair)}", number(verdict["optimism"])))
     if missing := _missing(verdict):
         rows.append(("trainings", missing))
     if verdict["use"] > 1:

@@ -98,7 +98,7 @@ def check(
         code: The folder of the study's own code; None: it is not there, and the study is known.
     """
     if not isinstance(content, dict):
-        faults.add((), "a mapping of keys to values", show(content))
+        faults.add((), "a mapping of keys to values (hpsearch init DATA writes one)", show(content))
         faults.stop(source)
     if found is None:
         content = copy.deepcopy(content)  # in which other programs' words become ours

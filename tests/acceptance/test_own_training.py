@@ -310,7 +310,7 @@ budget: {trials: 4, epochs: 2}
 
 def test_any_command_where_a_worker_allows_it(command: Command) -> None:
     (command.folder / "script.sh").write_text(
-        f"for epoch in 1 2; do\n  {sys.executable} -m hpsearch tell error=$1 more=$epoch "
+        f"echo $1 > $HPSEARCH_CHECKPOINT_DIR/rate\nfor epoch in 1 2; do\n  {sys.executable} -m hpsearch tell error=$1 more=$epoch "
         f"--epoch $epoch\ndone\necho $2\n"
     )
     file = command.file(COMMAND)
@@ -327,6 +327,11 @@ def test_any_command_where_a_worker_allows_it(command: Command) -> None:
     assert all(row["value"] == pytest.approx(row["params"]["lr"]) for row in rows)
     assert all(row["metrics"]["more"] == 1 for row in rows), "the best epoch, the first of equals"
     assert command.run("logs", "script", "0").stdout == f"{rows[0]['params']['kind']}\n"
+    said = command.run("best", "script", "--save", "net").stderr
+    assert "net/checkpoint has the files of {checkpoint}" in said
+    best = min(rows, key=lambda row: row["value"])
+    assert float((command.folder / "net/checkpoint/rate").read_text()) == best["params"]["lr"]
+    assert "--code DIR --allow-commands continues" in command.run("final", "script").stdout
     assert "HPSEARCH_REPORT is not set" in command.run("tell", "error=1", code=1).stderr
 
     wrong = COMMAND.replace("{lr}", "{rate}").replace("name: script", "name: wrong")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hpsearch.errors import DataError, line
+from hpsearch.files import near
 
 if TYPE_CHECKING:
     from hpsearch.sources.images import ImagesSpec
@@ -77,7 +78,7 @@ def labelled(section: ImagesSpec, base: Path) -> Labelled:
     """The image files that a study names. DataError where they are no data set."""
     folder = base / section.path
     if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
+        what = "is a file" if folder.exists() else f"does not exist{near(folder)}"
         raise DataError(f"data.path: the folder of images {folder} {what}")
     files = _by_table(section, base, folder) if section.labels else _by_folder(folder)
     if len(files.classes) < 2:

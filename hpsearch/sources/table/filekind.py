@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Literal, cast
 
 from hpsearch.errors import DataError, line
 from hpsearch.files import content as read_content
-from hpsearch.files import open_regular
+from hpsearch.files import near, open_regular
 from hpsearch.sources.table.utf8 import as_utf8
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def load(path: Path, *, head: bool = False, stream: bool = False) -> Content:
         # RuntimeError: a zip file with a password
         raise DataError(f"{path} cannot be unpacked: {line(error)}") from error
     except OSError as error:
-        raise DataError(f"cannot read the table {path}: {line(error)}") from error
+        raise DataError(f"cannot read the table {path}: {line(error)}{near(path)}") from error
 
 
 def _unpacked(name: str, file: IO[bytes], depth: int = 0) -> IO[bytes]:

@@ -158,8 +158,8 @@ def _fitted(source: str, header: Header, rows: Sequence[Record], width: int) -> 
         note = f"line {line} has one name less than the rows have cells: the first are row names"
         return Header(("", *names), line, in_file=True, notes=(note,))
     raise DataError(
-        f"{source}, line {line} has {len(names)} names, but most lines have {width} cells; the "
-        f"names of the columns must stand in the first line of the table"
+        f"{source}, line {line} has {len(names)} name{'s' * (len(names) != 1)}, but most lines "
+        f"have {width} cells; the names of the columns must stand in the first line of the table"
     )
 
 

@@ -144,10 +144,10 @@ def test_numbers_stay_texts_where_something_would_be_lost(
         ('a,b\n"the "best" one",2\n', 'line 2: text follows a closing quote ("the "best" one'),
         ("a,b,a\n1,2,3\n", "line 1 names a column twice: `a` (columns 1 and 3); rename one"),
         ("1.5,2.5\n3.5,4.5\n", "line 1 looks like a row and not like names of columns (1.5, 2.5)"),
-        ("made by x\na,b,c\n1,2,3\n4,5,6\n", "line 1 has 1 names, but most lines have 3 cells"),
+        ("made by x\na,b,c\n1,2,3\n4,5,6\n", "line 1 has 1 name, but most lines have 3 cells"),
         ("\n \n", "is empty"),
         (",,\n,,\n", "has neither a name of a column nor a value"),
-        ("sep=é\na,b\n1,2\n3,4\n", "line 1 has 1 names"),
+        ("sep=é\na,b\n1,2\n3,4\n", "line 1 has 1 name,"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:

@@ -81,6 +81,16 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
             )
 
 
+def test_a_slip_in_the_name_of_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "customers.csv").write_text(table(4))
+    for name, words in (
+        ("custmers.csv", r"did you mean .*/customers\.csv\?$"),
+        ("else.csv", "it is not in "),
+    ):
+        with pytest.raises(DataError, match=f"No such file or directory; {words}"):
+            look(TableSpec(source="table", path=name, target="y"), tmp_path)
+
+
 def test_neither_torch_nor_arrow_nor_numpy_is_loaded_for_csv(tmp_path: Path) -> None:
     (tmp_path / "wine.csv").write_text(table(400))
     (tmp_path / "wine.yaml").write_text(
