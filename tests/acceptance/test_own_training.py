@@ -310,7 +310,8 @@ budget: {trials: 4, epochs: 2}
 
 def test_any_command_where_a_worker_allows_it(command: Command) -> None:
     (command.folder / "script.sh").write_text(
-        f"echo $1 > $HPSEARCH_CHECKPOINT_DIR/rate\nfor epoch in 1 2; do\n  {sys.executable} -m hpsearch tell error=$1 more=$epoch "
+        "echo $1 > $HPSEARCH_CHECKPOINT_DIR/rate\n"
+        f"for epoch in 1 2; do\n  {sys.executable} -m hpsearch tell error=$1 more=$epoch "
         f"--epoch $epoch\ndone\necho $2\n"
     )
     file = command.file(COMMAND)
