@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hpsearch.store.engine import Database
     from hpsearch.store.ledger import Ledger
 
-__all__ = ["Planned", "plan", "plan_apart", "plan_own", "settled"]
+__all__ = ["Planned", "plan", "plan_apart", "plan_own", "settled", "timed"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def plan(
     """
     from hpsearch.forecast.pace import forecast
 
-    pace = _pace(spec, base, seats, _free_disk(database, spec, checkpoints, base))
+    pace = timed(spec, base, seats, _free_disk(database, spec, checkpoints, base))
     return Planned(forecast(spec, pace, len(seats)), pace)
 
 
@@ -138,13 +138,24 @@ def plan_apart(
     return TypeAdapter(Forecast).validate_python(forecast)
 
 
-def _pace(
-    spec: StudySpec, base: Path, seats: Sequence[DevicePlace], disk_bytes: int | None
-) -> Pace:
-    """Dry runs on the first of the devices, settled as a worker there would be."""
+def timed(
+    spec: StudySpec, base: Path, seats: Sequence[DevicePlace], disk_bytes: int | None = None,
+    limit_s: float | None = None,
+) -> Pace:  # fmt: skip
+    """Dry runs on the first of the devices, settled as a worker there would be.
+
+    Args:
+        spec: The study, `settled`.
+        base: The study file's folder.
+        seats: Where its workers would be.
+        disk_bytes: Free where its checkpoints would lie; None: not known.
+        limit_s: Seconds in which one is begun; None: as many as `plan` takes.
+
+    Raises DataError where its data is missing or not as it should be.
+    """
     from joblib import cpu_count
 
-    from hpsearch.forecast.dry_runs import time_shapes
+    from hpsearch.forecast.dry_runs import LIMIT_S, time_shapes
     from hpsearch.sources.opening import open_data
     from hpsearch.training import devices
 
@@ -156,7 +167,7 @@ def _pace(
         at_once = cpu_count() if device.type == "cpu" else count
         return time_shapes(
             spec, dataset, device, devices_=count, seats=at_once, workers=len(seats),
-            disk_bytes=disk_bytes,
+            disk_bytes=disk_bytes, limit_s=limit_s or LIMIT_S,
         )  # fmt: skip
 
 

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from hpsearch.begin.draft import Draft
     from hpsearch.fleet import DevicePlace
-    from hpsearch.forecast.pace import Forecast, Pace
+    from hpsearch.forecast.pace import Forecast
     from hpsearch.spec import StudySpec
 
-__all__ = ["PLAIN", "settle", "suited", "timed"]
+__all__ = ["PLAIN", "settle", "suited"]
 
 PLAIN: dict[str, Any] = {"trials": 40, "epochs": 27}
 """The budget where nothing has been timed."""
@@ -63,11 +63,12 @@ def settle(draft: Draft, folder: Path, seats: Sequence[DevicePlace]) -> Forecast
 
     Loads PyTorch, and takes some seconds.
     """
+    from hpsearch.api.planning import timed
     from hpsearch.forecast.pace import forecast
 
     spec = draft.spec(folder)
     try:
-        pace = timed(spec, folder, seats)
+        pace = timed(spec, folder, seats, limit_s=_STEPS_S)
     except DataError:
         raise
     except HpsearchError as error:
@@ -89,21 +90,3 @@ def _with(draft: Draft, folder: Path, budget: dict[str, Any], *, final: bool) ->
     if final:
         draft.content["final"] = dict(_FINAL)
     return draft.spec(folder)
-
-
-def timed(spec: StudySpec, folder: Path, seats: Sequence[DevicePlace]) -> Pace:
-    """A few steps of a few networks that the study draws."""
-    from joblib import cpu_count
-
-    from hpsearch.forecast.dry_runs import time_shapes
-    from hpsearch.sources.opening import open_data
-    from hpsearch.training import devices
-
-    device = devices.device(seats[0].device)
-    devices.prepare(device, seats[0].threads)
-    dataset = open_data(spec, folder, device)
-    count = len({seat.device for seat in seats})
-    return time_shapes(
-        spec, dataset, device, devices_=count, workers=len(seats),
-        seats=cpu_count() if device.type == "cpu" else count, limit_s=_STEPS_S,
-    )  # fmt: skip
