@@ -24,7 +24,6 @@ from hpsearch.cli.options import (
     Name,
     Storage,
     loading,
-    named_checkpoints,
     open_ledger,
     print_json,
     reads,
@@ -296,7 +295,7 @@ def export(
     if format_ is None:
         format_ = Format.JSON if output and output.suffix == ".json" else Format.CSV
     rows = [passwords.hide_in(snapshot.row(trial)) for trial in snapshot.trials]
-    whose = owner(ledger.database, ledger.studies(), named_checkpoints())
+    whose = owner(ledger.database, ledger.studies(), checkpoints)
     with files.written(output, whose, force=force) as stream:
         _write(stream, rows, format_)
     if output is not None:
