@@ -89,7 +89,7 @@ def notes(snapshot: Snapshot, trial: Trial) -> Iterator[str]:
         where = "by its reports" if snapshot.spec.data is None else "on validation data"
         own = verdict["network"].get(snapshot.metric)
         tested = "" if own is None else f"; its own test {snapshot.metric} is {number(own)}"
-        yield f"Of the {count} of the winner the one that was best {where}{tested}."
+        yield f"The best of the winner's {count} {where}{tested}."
         if best is not None and (trial.params, trial.off) != (best.params, best.off):
             yield (f"Its configuration is not that of trial {best.number}, the best of the search "
                    f"with {number(best.value)}: trained again, it had the best mean.")  # fmt: skip
@@ -103,8 +103,8 @@ def notes(snapshot: Snapshot, trial: Trial) -> Iterator[str]:
         yield f"{said[:1].upper()}{said[1:]}."
     if snapshot.task is not None and (summary := snapshot.task.summary(snapshot.result(trial))):
         yield f"Trial {trial.number}: {summary}."
-    for line in remarks.seen(snapshot):
-        yield f"{line}."
+    for line in remarks.seen(snapshot):  # one that begins with a parameter keeps its name
+        yield f"{line.replace('learning curves:', 'Learning curves:', 1)}."
 
 
 def tables(snapshot: Snapshot, trial: Trial) -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:

@@ -22,15 +22,15 @@ def test_the_network_of_a_finish_is_told_from_the_best_trial(
     best, handed = before.trials
     snapshot = replace(before, verdict=verdict(), handed=handed)
     said = list(winner.notes(snapshot, handed))
-    assert said[0] == ("Of the 3 trainings of the winner the one that was best on validation data; "
-                       "its own test accuracy is 0.98.")  # fmt: skip
+    assert said[0] == ("The best of the winner's 3 trainings on validation data; its own test "
+                       "accuracy is 0.98.")  # fmt: skip
     assert "Its configuration is not that of trial 0, the best of the search with 0.7" in said[1]
     heads, rows = winner.metrics(snapshot, handed)
     assert heads == ["metric", "validation", "test part"]
     assert rows[0] == ("accuracy", "0.6", "0.98")
     untested = verdict(test=None, network={}, use=0, rows=None, why="own code has none")
     plain = replace(before, verdict=untested, handed=handed)
-    assert next(winner.notes(plain, handed)).endswith("the one that was best on validation data.")
+    assert next(winner.notes(plain, handed)).endswith("winner's 3 trainings on validation data.")
     assert winner.metrics(plain, handed)[0] == ["metric", "validation"]
     assert winner.verdict(plain)
     (lr,) = [one for one in winner.chosen(before, best) if one.name == "lr"]
