@@ -1,4 +1,4 @@
-"""`hp.Study`: a search from Python, with all that the command line does of one study.
+"""`hp.Study`: a search from Python, with what the command line does of one study.
 
 import hpsearch as hp
 

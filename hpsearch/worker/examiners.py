@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from hpsearch.children.here import Here
 from hpsearch.errors import CodeError
 from hpsearch.handover.trained import Trained
 from hpsearch.runner import TEST, Saved, Tester
@@ -100,6 +101,11 @@ class _OfOwnCode:
         """Why there is nothing that tests, or nothing of that training to test."""
         train = self._parts.spec.train
         assert train is not None
+        if isinstance(self._parts.context.nursery, Here):
+            return (
+                "a function of a session is never tested; one of a file can have "
+                "evaluate(run, part) beside it"
+            )
         if not self._tester.tests:
             return untested(train)
         if saved is not None and saved.own is None:

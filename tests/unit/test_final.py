@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from statistics import mean
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from hpsearch.children.here import Here
+from hpsearch.code import Manifest
 from hpsearch.spec.task import Metric
+from hpsearch.spec.train import TrainSpec
 from hpsearch.stages.finish import Entry, Repeat, estimate, verdict
+from hpsearch.worker.examiners import examiner_of
 
 GOOD, PLAIN = {"lr": 0.1}, {"lr": 0.001}
 
@@ -113,3 +118,15 @@ def test_an_interval_ends_where_the_metric_does() -> None:
     assert estimate([0.9, 1.0], 0.0, 1.0).high == 1.0
     assert estimate([0.1, 3.0], 0.0).low == 0.0
     assert estimate([0.1, 3.0], 0.0).high == estimate([0.1, 3.0]).high
+
+
+def test_why_nothing_tests_own_code() -> None:
+    def why(nursery: Here | None) -> str | None:
+        train, tester = TrainSpec(function="own.py:train"), SimpleNamespace(tests=False)
+        parts = SimpleNamespace(
+            spec=SimpleNamespace(train=train), context=SimpleNamespace(nursery=nursery)
+        )
+        return examiner_of(parts, None, tester).untested()
+
+    assert why(None) == "own.py has no evaluate(run, part)"
+    assert "of a session is never tested" in str(why(Here(print, Manifest({}), "cpu")))
