@@ -16,7 +16,8 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.store import picture_rows, trials
+from hpsearch.errors import ConflictError
+from hpsearch.store import picture_rows, tables, trials
 from hpsearch.store.engine import upsert
 from hpsearch.store.optuna_private import FrozenStudy
 from hpsearch.store.optuna_tables import (
@@ -30,7 +31,8 @@ from hpsearch.store.optuna_tables import (
 )
 
 __all__ = [
-    "Head", "Origin", "add_trial", "head", "locked", "origin", "put_attr", "put_params",
+    "Head", "Origin", "add_trial", "check_not_ours", "head", "locked", "origin", "put_attr",
+    "put_params",
     "put_state", "read_attrs", "read_studies", "waiting",
 ]  # fmt: skip
 
@@ -83,6 +85,17 @@ def origin(connection: sa.Connection, study_id: int) -> Origin:
     """
     row = connection.execute(_ORIGIN, {"study": study_id}).one_or_none()
     return _origin(row, study_id)
+
+
+def check_not_ours(connection: sa.Connection, study_id: int, why: str) -> None:
+    """ConflictError where a study is hpsearch's own, and not to be changed as one of Optuna's; a
+    copy of it may be. KeyError if there is none of that id."""
+    name, uid, *_ = origin(connection, study_id)
+    if uid is None or tables.versions(connection)[0] is None:
+        return
+    query = sa.select(tables.studies.c.uid).where(tables.studies.c.study_id == study_id)
+    if uid == json.dumps(connection.execute(query).scalar()):
+        raise ConflictError(f"study {name!r} is hpsearch's, and {why}")
 
 
 def waiting(

@@ -152,7 +152,7 @@ class BatchedStorage(BaseStorage):
         """Delete a study and its trials; KeyError if there is none of that id."""
 
         def body(connection: sa.Connection, _heads: Heads) -> None:
-            optuna_rows.origin(connection, study_id)
+            optuna_rows.check_not_ours(connection, study_id, "is deleted by hpsearch delete")
             trials.delete_study(connection, study_id)
 
         self._unwritten.before(body)
@@ -169,7 +169,10 @@ class BatchedStorage(BaseStorage):
 
     def _set_study_attr(self, table: Any, study_id: int, key: str, value: Any) -> None:
         def body(connection: sa.Connection) -> None:
-            optuna_rows.origin(connection, study_id)
+            if key.partition(":")[0] == "hpsearch":
+                optuna_rows.check_not_ours(connection, study_id, f"keeps {key} for itself")
+            else:
+                optuna_rows.origin(connection, study_id)
             optuna_rows.put_attr(connection, table, study_id, key, value)
 
         self._database.write(body)
@@ -246,6 +249,17 @@ class BatchedStorage(BaseStorage):
         feasible = [trial for trial in complete if _is_feasible(trial)]
         return max(feasible, key=lambda trial: sign * (trial.value or 0.0), default=best)
 
+    def _check_trials_not_ours(self, study_id: int) -> None:
+        """ConflictError where trials of a study are hpsearch's to begin and to end."""
+        with self._lock:
+            view = self._views.get(study_id) or self._refreshed(study_id)
+        if view.origin[1] is not None:
+            with self._database.read() as connection:
+                optuna_rows.check_not_ours(
+                    connection, study_id, "has a budget, and its workers begin and end its trials: "
+                    "hpsearch extend adds some; optuna.copy_study makes a study to add others to"
+                )  # fmt: skip
+
     def _view_of(self, trial_id: int) -> _View:
         """The study of a trial, read now unless all is known of the trial."""
         for view in self._views.values():
@@ -296,7 +310,9 @@ class BatchedStorage(BaseStorage):
     # --- changing trials ----------------------------------------------------------------------
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """Insert a trial with all that the template has; its id. KeyError without the study."""
+        """Insert a trial with all that the template has; its id. KeyError without the study,
+        ConflictError where it is one of hpsearch's own."""
+        self._check_trials_not_ours(study_id)
         trial = copy.deepcopy(template_trial)
         if trial is None:
             trial = trials.empty(-1, -1, {})
@@ -368,6 +384,11 @@ class BatchedStorage(BaseStorage):
             return True
 
         self.get_trial(trial_id)
+        with self._lock:
+            study_id = next((key for key, view in self._views.items()
+                             if view.history.get(trial_id)), None)  # fmt: skip
+        if study_id is not None:
+            self._check_trials_not_ours(study_id)
         if not self._unwritten.before(body, [trial_id]):
             return False
         with self._lock:

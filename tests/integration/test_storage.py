@@ -20,11 +20,12 @@ from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import TrialState
 
 import hpsearch
-from hpsearch.errors import SchemaError, StorageError
+from hpsearch.errors import ConflictError, SchemaError, StorageError
 from hpsearch.store.engine import Database
 from hpsearch.store.optuna_private import models
-from hpsearch.store.storage import BatchedStorage, open_storage
+from hpsearch.store.storage import BatchedStorage, at, open_storage
 from tests.conftest import BACKENDS, Servers
+from tests.played import Played, played
 from tests.zygote import Job, Process, program
 
 pytestmark = pytest.mark.mariadb
@@ -391,3 +392,37 @@ def test_a_step_that_no_column_holds_is_refused(sqlite_url: str) -> None:
     _, storage = opened(sqlite_url)
     with pytest.raises(StorageError, match="step"):
         storage.set_trial_intermediate_value(storage.create_new_trial(1), 2**31, 0.5)
+
+
+def test_a_study_of_hpsearch_is_read_and_copied_but_not_changed(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    """A trial that somebody adds would be its best one, and no part of its budget."""
+    ledger, kept = played(
+        sqlite_url, tmp_path,
+        "name: {name}\ntrain: {{function: 'train.py:train'}}\nmetric: {{name: loss, direction: "
+        "minimize}}\nparameters: {{lr: {{min: 0.0, max: 1.0}}}}\n"
+        "budget: {{trials: {trials}, epochs: 2}}\n",
+        [Played({"lr": 0.25}, [0.5, 0.25]), Played({"lr": 0.5}, [0.5], state="RUNNING")],
+    )  # fmt: skip
+    storage = at(sqlite_url)
+    study = optuna.load_study(study_name="s", storage=storage)
+    for change in (
+        study.ask,
+        lambda: study.add_trial(optuna.trial.create_trial(value=-1.0)),
+        lambda: study.enqueue_trial({"lr": 0.1}),
+        lambda: study.tell(1, 0.0),
+        lambda: study.set_user_attr("hpsearch", "x"),
+        lambda: optuna.delete_study(study_name="s", storage=storage),
+    ):
+        with pytest.raises(ConflictError, match="study 's' is hpsearch's, and "):
+            change()
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "RUNNING"]
+    assert ledger.study("s") == kept
+    optuna.copy_study(
+        from_study_name="s", from_storage=storage, to_storage=storage, to_study_name="copy"
+    )
+    copy = optuna.load_study(study_name="copy", storage=storage)
+    copy.add_trial(optuna.trial.create_trial(value=-1.0))
+    assert copy.best_value == -1.0
+    optuna.delete_study(study_name="copy", storage=storage)
