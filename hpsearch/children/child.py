@@ -43,7 +43,7 @@ LEAVES_S = 5
 
 def main(sockets: Sequence[int]) -> None:
     """Do what the worker at the other end of the first socket says, until it hangs up."""
-    _settle()
+    _settle(sockets[0])
     wire = Wire(socket.socket(fileno=sockets[0]))
     # A copy that own code makes of the process is no part of the conversation, nor does it hold the
     # line that the worker sees closed when this process ends.
@@ -56,10 +56,21 @@ def main(sockets: Sequence[int]) -> None:
         return
 
 
-def _settle() -> None:
-    """A process of its own: no input, its words by lines, and nothing of the worker's secrets."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
+def _settle(line: int) -> None:
+    """A process of its own: no input, its words by lines, no file that the worker has open, and
+    nothing of its secrets.
+
+    Args:
+        line: The descriptor of the line to the worker.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        if number not in (1, 2, line, nothing):
+            # Not closed: whatever Python object it belongs to would close it once more, by when the
+            # number may be that of a file of own code.
+            with contextlib.suppress(OSError):  # the one that listed them
+                os.fstat(number)
+                os.dup2(nothing, number, inheritable=number == 0)
     os.close(nothing)
     sys.stdout, sys.stderr = (
         open(number, "w", 1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
