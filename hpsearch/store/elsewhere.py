@@ -14,7 +14,7 @@ from hpsearch.store.history import History
 from hpsearch.store.optuna_rows import read_studies
 from hpsearch.store.optuna_tables import STUDIES
 from hpsearch.store.tables import check, optuna_revision
-from hpsearch.store.trials import CONSTRAINTS, METRIC_NAMES
+from hpsearch.store.trials import METRIC_NAMES, is_feasible
 
 __all__ = ["Elsewhere", "finished"]
 
@@ -83,5 +83,4 @@ def _read(connection: sa.Connection, database: Database, name: str | None) -> El
 def _counts(trial: FrozenTrial) -> bool:
     """Whether it completed, by a value that means what others' do: a training of a finish is of a
     configuration that was chosen before."""
-    bounds = trial.system_attrs.get(CONSTRAINTS) or ()
-    return trial.state is TrialState.COMPLETE and all(bound <= 0 for bound in bounds)
+    return trial.state is TrialState.COMPLETE and is_feasible(trial)

@@ -46,10 +46,6 @@ _MOST_STEP = 2**31 - 1  # of an INTEGER column
 _log = logging.getLogger(__name__)
 
 
-def _is_feasible(trial: FrozenTrial) -> bool:
-    return all(value <= 0.0 for value in trial.constraints.values())
-
-
 def at(url: str | None = None) -> BaseStorage:
     """The Optuna storage at a URL; None: at HPSEARCH_STORAGE, else in `hpsearch.db` here.
 
@@ -242,11 +238,11 @@ class BatchedStorage(BaseStorage):
         violates one it is the best of them all.
         """
         best = super().get_best_trial(study_id)
-        if _is_feasible(best):
+        if trials.is_feasible(best):
             return best
         sign = 1 if self.get_study_directions(study_id)[0] is StudyDirection.MAXIMIZE else -1
         complete = self.get_all_trials(study_id, deepcopy=False, states=(TrialState.COMPLETE,))
-        feasible = [trial for trial in complete if _is_feasible(trial)]
+        feasible = [trial for trial in complete if trials.is_feasible(trial)]
         return max(feasible, key=lambda trial: sign * (trial.value or 0.0), default=best)
 
     def _check_trials_not_ours(self, study_id: int) -> None:

@@ -46,6 +46,7 @@ __all__ = [
     "empty",
     "end",
     "insert",
+    "is_feasible",
     "is_study",
     "last_reports",
     "last_step",
@@ -154,6 +155,11 @@ def delete_study(connection: sa.Connection, study_id: int) -> None:
         connection.execute(sa.delete(table).where(table.c.trial_id.in_(of_study)))
     for table in (TRIALS, DIRECTIONS, STUDY_USER, STUDY_SYSTEM, STUDIES):
         connection.execute(sa.delete(table).where(table.c.study_id == study_id))
+
+
+def is_feasible(trial: FrozenTrial) -> bool:
+    """Whether it violates no constraint, in either of the forms in which Optuna keeps these."""
+    return all(value <= 0.0 for value in trial.constraints.values())
 
 
 def empty(number: int, trial_id: int, user_attrs: Mapping[str, Any]) -> FrozenTrial:

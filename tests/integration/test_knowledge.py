@@ -132,6 +132,11 @@ def old(tmp_path: Path) -> str:
                 value=0.9 if state == "COMPLETE" else None,
             )
         )  # fmt: skip
+    against = optuna.trial.create_trial(
+        params={"lr": 0.015, "width": 32, "optimizer": "adam"}, distributions=spread, value=0.95,
+        system_attrs={"constraints:memory": 1.0},
+    )  # fmt: skip
+    there.add_trial(against)
     return url
 
 
@@ -140,7 +145,7 @@ def test_a_study_of_optuna(url: str, tmp_path: Path, old: str) -> None:
     found, new = teach(ledger, "s", old)
     assert (new, len(ledger.known(kept.study_id))) == (2, 2)
     assert dict(found.left_out) == {
-        "that did not complete": 1,
+        "that did not complete": 2,
         "with a lr beyond what is searched": 1,
         "with a width that is not searched": 1,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from statistics import mean
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,8 +123,9 @@ def test_an_interval_ends_where_the_metric_does() -> None:
 
 def test_why_nothing_tests_own_code() -> None:
     def why(nursery: Here | None) -> str | None:
-        train, tester = TrainSpec(function="own.py:train"), SimpleNamespace(tests=False)
-        parts = SimpleNamespace(
+        train = TrainSpec(function="own.py:train")
+        tester: Any = SimpleNamespace(tests=False)
+        parts: Any = SimpleNamespace(
             spec=SimpleNamespace(train=train), context=SimpleNamespace(nursery=nursery)
         )
         return examiner_of(parts, None, tester).untested()
