@@ -15,6 +15,7 @@ from hpsearch.insight.knowledge import gathered, teach
 from hpsearch.insight.reader import Reader
 from hpsearch.search import Search
 from hpsearch.search.distributions import known_trials
+from hpsearch.sources.table import cells, filekind
 from hpsearch.spec import StudySpec, load
 from hpsearch.stages.stage import Stage
 from hpsearch.store.engine import Database
@@ -194,7 +195,15 @@ def test_a_study_s_own_trials_are_no_news(tmp_path: Path, sqlite_url: str) -> No
     assert [one.value for one in ledger.known(kept.study_id)] == [0.125]
 
 
-def test_a_table(tmp_path: Path, sqlite_url: str) -> None:
+def test_a_table(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    times: list[Path] = []
+    once = filekind.load
+
+    def load_once_more(path: Path, **options: bool) -> filekind.Content:
+        times.append(path)
+        return once(path, **options)
+
+    monkeypatch.setattr(cells, "load", load_once_more)
     ledger, kept, spec = study(sqlite_url, tmp_path)
     file = tmp_path / "trials.csv"
     file.write_text(
@@ -212,7 +221,8 @@ def test_a_table(tmp_path: Path, sqlite_url: str) -> None:
         {"lr": 0.01, "width": 32, "optimizer": "adam"},
         {"lr": 0.02, "width": 64, "optimizer": "sgd", "momentum": 0.9},
     ]
-    assert found.known[1].origin == f"{file}, line 3"
+    assert times == [file], "it is read once, however many trials it has"
+    assert found.known[1].origin == f"{file}, row 2"
     assert sum(found.left_out.values()) == 4
     with pytest.raises(StudyFileError, match=r"has no column nix: name .* with --value"):
         gathered(spec, "maximize", str(file), None, "nix")
