@@ -208,7 +208,14 @@ class Database:
                 f"pip install 'hpsearch[{_EXTRAS[self.backend]}]'"
             ) from error
         self._inherited: list[sa.Pool] = []
-        self._watched = SQLiteFile(self.file) if self.file else None
+        try:
+            if self.file:
+                self.file.exists()
+            self._watched = SQLiteFile(self.file) if self.file else None
+        except OSError as error:  # as with too long a name
+            raise StorageError(
+                f"the database {self.name} cannot be opened: {line(error)}; name another file"
+            ) from None
         if self._watched:
             _tune_sqlite(self.engine, self._watched)
         else:

@@ -29,3 +29,8 @@ def test_the_hint_for_a_url_that_cannot_be_read_has_nothing_to_hide() -> None:
     assert "sqlite:///foo" in said
     assert "postgresql://USER@HOST/NAME" in said
     assert passwords.hide(said) == said
+
+
+def test_a_file_that_no_system_can_have_is_one_line() -> None:
+    with pytest.raises(StorageError, match="cannot be opened: File name too long; name another"):
+        Database(f"sqlite:///{'x' * 400}.db")
