@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.store.values import Study
 
-__all__ = ["best", "final", "fruitless", "result", "verdict"]
+__all__ = ["best", "fruitless", "result", "verdict"]
 
 
 def result(snapshot: Snapshot) -> None:
@@ -41,6 +41,7 @@ def result(snapshot: Snapshot) -> None:
               f"{of_finish} ({counts or 'none'}) in {span(study.active_s)} of work")  # fmt: skip
     if study.is_out_of_time:
         out.print(f"its budget of {counted(study.hours or 0, 'hour')} of work is spent")
+    _answer(snapshot)
     _data(snapshot)
     sanity(snapshot)
     stages(snapshot)
@@ -50,7 +51,7 @@ def result(snapshot: Snapshot) -> None:
         curves(snapshot)
         fruitless(snapshot)
     else:
-        best(snapshot, snapshot.network)
+        _best(snapshot, snapshot.network)
     _next_steps([(call(command), meaning) for command, meaning in _next(snapshot)])
 
 
@@ -111,10 +112,23 @@ def _more(study: Study) -> str:
 
 
 def best(snapshot: Snapshot, trial: Trial) -> None:
-    """The best trial, and the network that is handed over, `trial`, with all that is known of it.
+    """Whether tuning helped, the best trial, and the network that is handed over, `trial`, with all
+    that is known of it.
 
     A finish hands one over where no trial of the search completed, too.
     """
+    _answer(snapshot)
+    _best(snapshot, trial)
+
+
+def _answer(snapshot: Snapshot) -> None:
+    """What the last finish came to, in a line, where there was one: first, as the value of the best
+    trial above it would be read as the result."""
+    if snapshot.verdict is not None:
+        out.print(verdicts.sentence(snapshot.verdict, snapshot.direction))
+
+
+def _best(snapshot: Snapshot, trial: Trial) -> None:
     found = snapshot.best and _trained(snapshot, snapshot.best)
     out.print(f"best of {snapshot.study.name}: {found or 'no trial of the search completed'}")
     beside(snapshot)
@@ -141,7 +155,7 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
         out.print(f"  its learning curve: {word}{_judged_by(trial)}")
     curves(snapshot)
     if snapshot.verdict is not None:
-        final(snapshot, snapshot.verdict)
+        _figures(snapshot, snapshot.verdict)
     fruitless(snapshot)
 
 
@@ -185,10 +199,9 @@ def _shortest(path: str) -> str:
     return min(path, os.path.relpath(path), key=len)
 
 
-def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
-    """What the finish found out about the winner."""
+def _figures(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
+    """What the finish measured of the winner."""
     direction = snapshot.direction
-    out.print(verdicts.sentence(verdict, direction))
     tested = "" if verdict["test"] is None else " and tested"
     out.print(f"trained again{tested}, {snapshot.metric} with the 95 % interval of its mean:")
     table = Table.grid(padding=(0, 2))
@@ -203,8 +216,7 @@ def final(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
 
 def verdict(snapshot: Snapshot) -> None:
     """What the last finish came to, in a line, where there was one."""
-    if snapshot.verdict is not None:
-        out.print(verdicts.sentence(snapshot.verdict, snapshot.direction))
+    _answer(snapshot)
     fruitless(snapshot)
 
 
