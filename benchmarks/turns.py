@@ -173,7 +173,7 @@ def in_turn(benchmark: str, cases: Iterable[Case], options: argparse.Namespace) 
     command = shlex.join(["python", "-m", module, *sys.argv[1:]])
     load = os.getloadavg()[0]  # before the first case: later ones would meet that of the first
     if load > IDLE:
-        _console.print(f"other work is continuing here (load {load:.1f}): figures will be off")
+        _console.print(f"other work runs here (load {load:.1f}): figures will be off")
     for case in cases:
         if options.only and case.name not in options.only:
             continue
