@@ -197,7 +197,9 @@ Columns = Callable[[Measured, str], Mapping[str, str]]
 def _results(cases: Sequence[Measured], more: Columns | None) -> str:
     if not cases:
         return "No figures of this version yet; the command measures on your machine.\n"
-    rows = [row for case in cases for row in _rows(case, more)]
+    units = {UNITS[case.figure] for case in cases}
+    unit = next(iter(units)) if len(units) == 1 else None
+    rows = [row for case in cases for row in _rows(case, more, unit)]
     of = dict[str, list[str]]()
     for case in cases:
         of.setdefault(_circumstances(case), []).append(case.name)
@@ -205,13 +207,15 @@ def _results(cases: Sequence[Measured], more: Columns | None) -> str:
     return f"{_table(list(rows[0]), ([row[key] for key in rows[0]] for row in rows))}\n{lines}"
 
 
-def _rows(case: Measured, more: Columns | None) -> Iterator[dict[str, str]]:
+def _rows(case: Measured, more: Columns | None, unit: str | None) -> Iterator[dict[str, str]]:
+    """`unit` is that of all cases of the table; None: they differ, and each figure has its own."""
+    middle, own = (f"median, {unit}", "") if unit else ("median", f" {UNITS[case.figure]}")
     for side, runs in case.sides.items():
         values = [run[case.figure] for run in runs]
         yield {
             "what": f"{case.title}" if side == "hpsearch" else "",
             "side": side,
-            f"median, {UNITS[case.figure]}": _number(case.middle(side)),
+            middle: f"{_number(case.middle(side))}{own}",
             "least to most": f"{_number(min(values))} to {_number(max(values))}",
             "runs": f"{len(runs)}",
             **(more(case, side) if more else {}),
@@ -219,7 +223,7 @@ def _rows(case: Measured, more: Columns | None) -> Iterator[dict[str, str]]:
         }
     for side, why in case.skipped.items():
         empty = dict.fromkeys(more(case, "hpsearch") if more else (), "")
-        yield {"what": "", "side": side, f"median, {UNITS[case.figure]}": "", "least to most": "",
+        yield {"what": "", "side": side, middle: "", "least to most": "",
                "runs": "0", **empty, "speed-up": f"not run: {why}"}  # fmt: skip
 
 
