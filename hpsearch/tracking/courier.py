@@ -59,7 +59,7 @@ TAKEN = 20
 """Exit code of a courier where somebody else delivers, or the study is gone."""
 
 FINISH = b"finish\n"
-"""What a courier is told once its study is over, by a worker that waits for it."""
+"""The signal to a courier that its study is over, from a worker that waits for it."""
 
 AWAY_S = 20.0
 """For an MLflow that is away at the end of a study to come back, before that is given up."""
@@ -167,7 +167,7 @@ class Courier:
         lack = f"; without the network: {self._lack}" if self._lack else ""
         return f"MLflow at {self._target.name}: {there:,} of {total:,} trials{lack}"
 
-    def amiss(self, error: TrackingError) -> str:
+    def explained(self, error: TrackingError) -> str:
         """What is wrong with MLflow, how much is missing there, and what brings it, in a line."""
         if missing := self._trials - self._there:
             missing_ = f"up to {missing:,} of {self._trials:,} trials are missing there, and"
@@ -357,7 +357,7 @@ def _work(courier: Courier, parent: _Parent) -> bool:
                 if not waited:
                     _log.warning("the study is over; waiting up to %g s for MLflow", AWAY_S)
                 waited, pause_s, last = True, _PAUSE_S, last or waiting_s >= AWAY_S
-            standing = _kept(courier, courier.amiss(error))
+            standing = _kept(courier, courier.explained(error))
         except UnreachableError:
             pause_s = _AGAIN_S
         else:

@@ -187,7 +187,7 @@ def test_a_courier_that_is_waited_for_tries_again_for_a_while(
                 raise TrackingError("away")
             return type("S", (), {"study": type("T", (), {"state": "done"})})
 
-        def amiss(self, error: TrackingError) -> str:
+        def explained(self, error: TrackingError) -> str:
             return f"{error}: 3 missing"
 
         def said(self, _snapshot: Any) -> str:
@@ -209,7 +209,7 @@ def test_a_courier_says_how_much_is_missing(
     one = courier.Courier(*study, away, "w")
     with pytest.raises(TrackingError) as raised:
         one.round()
-    assert one.amiss(raised.value) == (
+    assert one.explained(raised.value) == (
         f"MLflow at {away.name} does not answer: connection refused; up to 3 of 3 trials are "
         "missing there, and hpsearch export s --to mlflow brings them"
     )
