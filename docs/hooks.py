@@ -1,4 +1,5 @@
-"""What mkdocs does beside building: links to files outside of docs/ lead to the repository."""
+"""What mkdocs does beside building: a folder in the navigation is its pages, and links to files
+outside of docs/ lead to the repository."""
 
 from __future__ import annotations
 
@@ -10,6 +11,24 @@ from mkdocs.exceptions import PluginError
 
 DOCS = Path(__file__).parent
 OUTSIDE = re.compile(r"\]\(((?:\.\./)+[^)#\s]*)(#[^)\s]*)?\)")
+
+
+def on_config(config: Any) -> Any:
+    """The configuration with the pages of each folder that `nav` names, `reference/families/`."""
+    config.nav = _unfolded(config.nav)
+    return config
+
+
+def _unfolded(entry: Any) -> Any:
+    """A part of the navigation, in which the path of a folder becomes its pages by name."""
+    if isinstance(entry, list):
+        return [_unfolded(one) for one in entry]
+    if isinstance(entry, dict):
+        return {title: _unfolded(one) for title, one in entry.items()}
+    if not entry.endswith("/"):
+        return entry
+    pages = sorted((DOCS / entry).glob("*.md"))
+    return [{page.stem: f"{entry}{page.name}"} for page in pages]
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:

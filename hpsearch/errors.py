@@ -12,7 +12,8 @@
     ├── NotFoundError             6   no such study, or nothing in it yet
     ├── WorkerError               7   workers ended before the budget was spent
     ├── CheckpointError           8   a checkpoint cannot be written or read
-    ├── CodeError                 9   the study's own code is missing, has changed, or fails
+    ├── CodeError                 9   the study's own code is missing, has changed, or fails; or an
+    │                                 installed package's fails
     └── TrackingError            10   MLflow does not answer, or refuses us
 
 The message is what a user sees: what happened, where, and what to do about it.
@@ -116,7 +117,7 @@ class CheckpointError(HpsearchError):
 
 
 class CodeError(HpsearchError):
-    """The study's own code is missing, has changed, or fails."""
+    """The study's own code is missing, has changed, or fails; or an installed package's fails."""
 
     exit_code = 9
 
@@ -156,9 +157,9 @@ def line(error: BaseException) -> str:
     What the system says of it, without number and path; else the first line of its text, without
     a full stop; else the name of its class.
     """
-    said = error.strerror if isinstance(error, OSError) and error.strerror else error
+    message = error.strerror if isinstance(error, OSError) and error.strerror else error
     try:
-        lines = str(said).strip().splitlines()
+        lines = str(message).strip().splitlines()
     except Exception:  # own code can have exceptions that cannot be printed
         lines = []
     return (lines[0].rstrip(" .") if lines else "") or type(error).__name__

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = [
-    "MOST_BYTES", "content", "free", "near", "open_regular", "put", "refusals_told", "taken",
-    "written",
+    "MOST_BYTES", "content", "free", "make_folder", "near", "open_regular", "put", "refusals_told",
+    "shortest", "taken", "written",
 ]  # fmt: skip
 
 MOST_BYTES = 1 << 34
@@ -45,6 +45,11 @@ _STREAMS = "/dev/fd/", "/dev/stdin", "/proc/self/fd/"
 """How what a shell has opened for this process is called."""
 
 
+def shortest(path: str) -> str:
+    """A path as it is, or from the current folder."""
+    return min(path, os.path.relpath(path), key=len)
+
+
 def near(path: Path) -> str:
     """What a message about a file or folder that is not there ends with: a name beside it that was
     probably meant, if there is one; else where it was looked for."""
@@ -55,8 +60,8 @@ def near(path: Path) -> str:
         names = sorted(os.listdir(folder))[:_NAMES]  # noqa: PTH208  names are all that counts
     except OSError:
         return f"; there is no folder {folder}"
-    found = difflib.get_close_matches(path.name[:_LONGEST_NAME], names, 1, cutoff=0.8)
-    return f"; did you mean {path.parent / found[0]}?" if found else f"; it is not in {folder}"
+    matches = difflib.get_close_matches(path.name[:_LONGEST_NAME], names, 1, cutoff=0.8)
+    return f"; did you mean {path.parent / matches[0]}?" if matches else f"; it is not in {folder}"
 
 
 def _is_missing(path: Path) -> bool:
@@ -92,15 +97,15 @@ def open_regular(path: Path, *, follow: bool = True, at_most: int = MOST_BYTES) 
         raise
 
 
-def _check(found: os.stat_result, path: Path, at_most: int) -> None:
-    if stat.S_ISDIR(found.st_mode):
+def _check(status: os.stat_result, path: Path, at_most: int) -> None:
+    if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(found.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
         raise OSError(errno.EINVAL, f"it is {kind} and not a file", str(path))
-    if found.st_size > at_most:
-        said = f"it has {found.st_size:,} bytes, and at most {at_most:,} are read"
-        raise OSError(errno.EFBIG, said, str(path))
+    if status.st_size > at_most:
+        reason = f"it has {status.st_size:,} bytes, and at most {at_most:,} are read"
+        raise OSError(errno.EFBIG, reason, str(path))
 
 
 def content(path: Path, *, at_most: int = MOST_BYTES, stream: bool = False) -> bytes:
@@ -124,8 +129,8 @@ def written(
     """A stream for the text of a new file, which is there as a whole or not at all.
 
     Args:
-        path: The file; None or `-`: standard output. A pipe, a terminal or a device such as
-            /dev/null is written to as it is.
+        path: The file, whose folder is made where it is missing; None or `-`: standard output. A
+            pipe, a terminal or a device such as /dev/null is written to as it is.
         owner: Whose a file is that is never written over, not even with `force`.
         force: Write over a file that is there.
 
@@ -156,6 +161,19 @@ def put(
         raise HpsearchError(f"{path} cannot be written: {line(error)}") from None
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises HpsearchError where that cannot be done.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        in_place = isinstance(error, (FileExistsError, NotADirectoryError))
+        why = "a file is in its place or above it" if in_place else line(error)
+        raise HpsearchError(f"the folder {folder} cannot be made: {why}") from None
+
+
 def _stream(path: Path) -> TextIO | None:
     """What lies behind the path where that is no file: written to as it is."""
     if str(path) == "/dev/stdout":  # which may be a file: its place in it continues
@@ -179,6 +197,7 @@ def _beside(
     name."""
     final = Path(os.path.realpath(path))
     _refuse(path, final, owner, force=force)
+    make_folder(final.parent)
     beside = final.with_name(f".{final.name[:100]}.{uuid.uuid4().hex}.part")
     try:
         text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}

@@ -140,8 +140,8 @@ def _pattern(forms: frozenset[str]) -> re.Pattern[str]:
 
 
 def _worded(form: str) -> str:
-    found = re.escape(form)
-    return found if len(form) >= _ANYWHERE else rf"(?<![^\W_]){found}(?![^\W_])"
+    pattern = re.escape(form)
+    return pattern if len(form) >= _ANYWHERE else rf"(?<![^\W_]){pattern}(?![^\W_])"
 
 
 # --- where Python writes ----------------------------------------------------------------------
@@ -172,14 +172,14 @@ def _traceback(
 def _in_thread(args: threading.ExceptHookArgs) -> None:
     if args.exc_type is not SystemExit:
         name = args.thread.name if args.thread else "a thread"
-        said = _traceback(args.exc_type, args.exc_value, args.exc_traceback)
-        sys.stderr.write(visible(hide(f"Exception in {name}:\n")) + said)
+        text = _traceback(args.exc_type, args.exc_value, args.exc_traceback)
+        sys.stderr.write(visible(hide(f"Exception in {name}:\n")) + text)
 
 
 def _unraisable(args: sys.UnraisableHookArgs) -> None:
-    said = _traceback(args.exc_type, args.exc_value, args.exc_traceback)
+    text = _traceback(args.exc_type, args.exc_value, args.exc_traceback)
     what = f"{args.err_msg or 'Exception ignored in'}: {args.object!r}\n"
-    sys.stderr.write(visible(hide(what)) + said)
+    sys.stderr.write(visible(hide(what)) + text)
 
 
 def _hiding(original: Any) -> Any:

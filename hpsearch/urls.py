@@ -23,10 +23,10 @@ def scheme(place: str) -> str | None:
 
 def folder(place: str) -> str | None:
     """`place` as a path of this machine, without `file://`; None where it is elsewhere."""
-    found = scheme(place)
-    if found is None:
+    protocol = scheme(place)
+    if protocol is None:
         return place
-    return place.removeprefix(f"{found}://") if found in _LOCAL else None
+    return place.removeprefix(f"{protocol}://") if protocol in _LOCAL else None
 
 
 def local(path: str) -> Path:

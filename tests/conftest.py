@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from filelock import FileLock
 
 from tests import mariadb, postgres, zygote
+from tests.dealing import dealt
 from tests.s3 import S3, new_bucket
 from tests.shared import run_folder, shared
 
@@ -25,14 +26,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 BACKENDS = ("sqlite", "postgresql", "mariadb")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs on each database runs on MariaDB at night, unless marked as `mariadb`."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """What runs on each database runs on MariaDB at night, unless marked as `mariadb`.
+
+    What is left once that is known is dealt to the processes of the run.
+    """
     for item in items:
         params = item.callspec.params.values() if hasattr(item, "callspec") else ()
         on_mariadb = any(isinstance(param, str) and param == "mariadb" for param in params)
         if on_mariadb and not item.get_closest_marker("mariadb"):
             item.add_marker("nightly")
+    yield
+    if count := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+        items[:] = dealt(items, count)
 
 
 @pytest.fixture(scope="session", autouse=True)

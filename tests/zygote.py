@@ -19,6 +19,7 @@ import inspect
 import io
 import os
 import pickle
+import pkgutil
 import select
 import signal
 import socket
@@ -48,11 +49,13 @@ PRELOAD = [
     "hpsearch.cli", "hpsearch.worker", "hpsearch.fleet",
     "hpsearch.tasks.classification.learning", "hpsearch.tasks.regression.learning",
     "hpsearch.insight.reader", "hpsearch.api.study", "hpsearch.api.submit",
-    "hpsearch.preflight.data_check", "hpsearch.dashboard",
+    "hpsearch.preflight.data_check", "hpsearch.dashboard", "optuna_dashboard",
     "hpsearch.forecast.dry_runs", "hpsearch.insight.importance", "hpsearch.handover.predictor",
     "hpsearch.handover.save",
     "tests.acceptance.chaos.hooks",
 ]  # fmt: skip
+DECLARATIONS = ("hpsearch.families", "hpsearch.sources", "hpsearch.tasks")
+"""Whoever reads a study file loads each folder of these."""
 _NOT_YET = ["hpsearch.cli.console"]
 """They look at the environment as they are loaded."""
 _ONE_THREAD = {
@@ -176,6 +179,10 @@ def _serve(place: Path) -> None:
     tenants.open(address)  # who asks meanwhile waits
     for module in PRELOAD:
         importlib.import_module(module)
+    for package in DECLARATIONS:
+        for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
+            if entry.ispkg:
+                importlib.import_module(f"{package}.{entry.name}")
     assert not set(_NOT_YET) & set(sys.modules)
     assert threading.active_count() == 1
     from setproctitle import setproctitle

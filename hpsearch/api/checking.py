@@ -57,9 +57,19 @@ def check(spec: StudySpec, base: Path) -> Checked:
         return Checked(spec, seen, (str(error),))
 
 
-def parameter_count(checked: Checked) -> tuple[ParameterCount | None, str]:
-    """How many parameters the networks have, and why that cannot be told, where it could be. None
-    where it cannot be known without reading all of the data, or running the study's own code."""
+def parameter_count(
+    checked: Checked, *, networks: bool = False
+) -> tuple[ParameterCount | None, str]:
+    """How many parameters the networks have, or None and, where that could be known, a line that
+    says why it is not.
+
+    None without a line where it takes reading all of the data, or the study's own code.
+
+    Args:
+        checked: The study.
+        networks: Whether networks are built where their family does not declare how it counts them:
+            PyTorch alone takes seconds to load.
+    """
     from hpsearch.spec.family import FAMILIES
     from hpsearch.spec.source import SOURCES
 
@@ -70,18 +80,26 @@ def parameter_count(checked: Checked) -> tuple[ParameterCount | None, str]:
     shape = source.shape if seen is None else seen.shape
     kind = (seen and seen.kind) or source.kind_of(spec.data)
     classes = source.classes if seen is None else seen.classes
-    if shape is None or kind is None or classes is None or FAMILIES[spec.family].is_own:
+    family = FAMILIES[spec.family]
+    if shape is None or kind is None or classes is None or family.is_own:
         return None, ""
+    if family.count is None and not networks:
+        return None, "parameters of the networks: hpsearch check --networks builds and counts them"
     from hpsearch.preflight import parameter_count as counting
 
     try:
         return counting.parameter_count(spec, kind, shape, classes), ""
     except Exception as error:  # such as a package's family, or a network for larger images
-        return None, f"the default network cannot be built: {line(error)}"
+        return None, f"warning: the default network cannot be built: {line(error)}"
 
 
-def described(spec: StudySpec) -> dict[str, Any]:
-    """What would be searched, as plain values."""
+def described(spec: StudySpec, code: Path | None = None) -> dict[str, Any]:
+    """What would be searched, as plain values.
+
+    Args:
+        spec: The study.
+        code: The folder of its own code, which warnings are about too; None: it is not looked at.
+    """
     from hpsearch.preflight.data_check import warnings
     from hpsearch.spec.family import FAMILIES
     from hpsearch.spec.space import Grid, Range
@@ -114,7 +132,7 @@ def described(spec: StudySpec) -> dict[str, Any]:
         "hours": spec.budget.hours,
         "keep": spec.keep,
         "stop_after": spec.budget.stop_after,
-        "warnings": warnings(spec),
+        "warnings": warnings(spec, code),
     }
 
 
@@ -122,14 +140,14 @@ def domain_in_words(parameter: Parameter) -> str:
     """A parameter's values in words."""
     from hpsearch.spec.space import Range
 
-    found = parameter.domain
-    if isinstance(found, Range):
-        words = f"{setting(found.low)} to {'auto' if found.auto else setting(found.high)}"
-        words += " whole" if found.integer else ""
-        words += f" step {setting(found.step)}" if found.step else ""
-        words += " log" if found.log else ""
+    domain = parameter.domain
+    if isinstance(domain, Range):
+        words = f"{setting(domain.low)} to {'auto' if domain.auto else setting(domain.high)}"
+        words += " whole" if domain.integer else ""
+        words += f" step {setting(domain.step)}" if domain.step else ""
+        words += " log" if domain.log else ""
     else:
-        words = ", ".join(map(setting, found.values))
+        words = ", ".join(map(setting, domain.values))
     for condition in parameter.when:
         words += f" when {condition.parameter} is {' or '.join(map(setting, condition.values))}"
     return words

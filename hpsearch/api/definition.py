@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.api import frames
-from hpsearch.api.functions import InFile, OfSession, given
+from hpsearch.api.functions import InFile, OfSession, given, is_called_with, with_test
 from hpsearch.api.parameters import plain
 from hpsearch.code import Manifest
 from hpsearch.errors import CodeError, StudyFileError
@@ -61,14 +60,15 @@ def of_file(
 
     Raises StudyFileError with every fault.
     """
-    said = [f"{key}={json.dumps(plain(value))}" for key, value in (changes or {}).items()]
-    spec = load(path, said, code)
+    overrides = [f"{key}={json.dumps(plain(value))}" for key, value in (changes or {}).items()]
+    spec = load(path, overrides, code)
     return Definition(spec, path.parent, _folder(spec, path.parent, code))
 
 
 def of_values(
-    name: str, content: Mapping[str, Any], tables: Callable[[], Path], code: Path | None = None
-) -> Definition:
+    name: str, content: Mapping[str, Any], tables: Callable[[], Path], code: Path | None = None,
+    evaluate: Callable[..., Any] | None = None,
+) -> Definition:  # fmt: skip
     """The study of Python's values.
 
     Args:
@@ -77,16 +77,21 @@ def of_values(
             `data` a table or arrays; what is None is left out.
         tables: Gives the folder that tables and arrays are written to.
         code: The folder of its own code; None: the one that its functions are imported from.
+        evaluate: Tests what the function `train` has trained; None: what its file has does.
 
     Raises StudyFileError with every fault, CodeError for a function that cannot be run, DataError
     for a table that cannot be written.
     """
     content = {key: value for key, value in content.items() if value is not None}
     home = base = Path.cwd()
-    found = {key: given(content[key], code) for key in ("train", "network", "data")
+    functions = {key: given(content[key], code) for key in ("train", "network", "data")
              if callable(content.get(key))}  # fmt: skip
+    if evaluate is not None:
+        if "train" not in functions:
+            raise CodeError("evaluate tests what the function train has trained, and there is none")
+        functions["train"] = with_test(functions["train"], evaluate)
     session = None
-    for key, function in found.items():
+    for key, function in functions.items():
         if isinstance(function, InFile):
             home = code = function.folder  # the first one's, below which the others have to be
         elif key == "train":
@@ -99,7 +104,7 @@ def of_values(
             )
     content |= {
         key: {"function" if key == "train" else "module": function.reference}
-        for key, function in found.items()
+        for key, function in functions.items()
     }
     if isinstance(content.get("train"), str):
         content["train"] = {"function": content["train"]}
@@ -131,11 +136,9 @@ def _folder(spec: StudySpec, base: Path, code: Path | None) -> Path | None:
 
 def _check_called(function: OfSession) -> None:
     """Raise CodeError for a function that does not take one argument, the run."""
-    try:
-        inspect.signature(function.function).bind(object())
-    except (TypeError, ValueError):
+    if not is_called_with(function.function, 1):
         name = function.reference.partition(":")[2]
-        raise CodeError(f"{name} is called with one argument, the run: def {name}(run)") from None
+        raise CodeError(f"{name} is called with one argument, the run: def {name}(run)")
 
 
 def _data(
@@ -143,9 +146,9 @@ def _data(
 ) -> tuple[dict[str, Any], Path]:
     """The data section of what was given, and where its paths start."""
     section = _section(data)
-    held = section.get("path")
-    if held is not None and not isinstance(held, (str, Path)):
-        file = _file(held, section.get("source"), tables)
+    path = section.get("path")
+    if path is not None and not isinstance(path, (str, Path)):
+        file = _file(path, section.get("source"), tables)
         section["path"], base = file.name, file.parent
         section.setdefault("source", "arrays" if file.suffix == ".npz" else "table")
     if target is not None:
@@ -156,8 +159,8 @@ def _data(
 def _section(data: Any) -> dict[str, Any]:
     if isinstance(data, (str, Path)):
         path = Path(data)
-        known = isinstance(data, str) and not path.exists() and data in SOURCES.all()
-        if known:
+        is_source = isinstance(data, str) and not path.exists() and data in SOURCES.all()
+        if is_source:
             return {"source": data}
         if path.suffix in _ARRAY_FILES:
             return {"source": "arrays", "path": str(data)}

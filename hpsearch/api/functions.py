@@ -12,18 +12,20 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from types import CodeType
 from typing import Any
 
 from hpsearch.code import Manifest, is_reference
 from hpsearch.errors import CodeError
+from hpsearch.spec.own_training import evaluation_of
+from hpsearch.spec.train import TrainSpec
 
-__all__ = ["InFile", "OfSession", "given"]
+__all__ = ["InFile", "OfSession", "given", "is_called_with", "with_test"]
 
-_SESSION = "session.py"
-"""What stands for a file in the name of a function that has none."""
+_SESSION, _SESSION_TEST = "session.py", "session-evaluate.py"
+"""What stands for a file in the name of a function that has none, and for that of its test."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class OfSession:
 
     function: Callable[..., Any]
     manifest: Manifest
-    """Its own text, in the place of a file of the study's own code."""
+    """Its own text and that of its test, in the place of files of the study's own code."""
+    evaluate: Callable[..., Any] | None = None
+    """What tests it: `evaluate(run, part)`."""
 
     @property
     def reference(self) -> str:
@@ -72,6 +76,39 @@ def given(function: Callable[..., Any], code: Path | None = None) -> InFile | Of
     if not is_reference(reference):
         raise CodeError(f"{path} has a name that no module can have; give the file another one")
     return InFile(reference, folder)
+
+
+def with_test(train: InFile | OfSession, evaluate: Callable[..., Any]) -> InFile | OfSession:
+    """A training function with the function that tests what it has trained in a finish.
+
+    Raises CodeError for one that is not called with a run and a part, and where the training
+    function is of a file in which workers would not find that one.
+    """
+    if not is_called_with(evaluate, 2):
+        raise CodeError(
+            "evaluate is called with two arguments, the run and the part: def evaluate(run, part)"
+        )
+    if isinstance(train, OfSession):
+        files = {**train.manifest.files, _SESSION_TEST: _digest(evaluate)}
+        return replace(train, manifest=Manifest(files), evaluate=evaluate)
+    beside = evaluation_of(TrainSpec(function=train.reference), train.folder)
+    evaluation = given(evaluate, train.folder)
+    if isinstance(evaluation, OfSession) or evaluation.reference != beside:
+        file = train.reference.partition(":")[0]
+        raise CodeError(
+            f"train is a function of {file}, beside which workers look for its test: put def "
+            f"evaluate(run, part) into {file}, and leave the argument out"
+        )
+    return train
+
+
+def is_called_with(function: Callable[..., Any], count: int) -> bool:
+    """Whether a function takes so many arguments and needs no others."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _file(function: Callable[..., Any]) -> tuple[Path, str] | None:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["flat_row", "save", "with_network"]
 
 
-def with_network(snapshot: Snapshot) -> Snapshot:
-    """The snapshot; NotFoundError where no trial of it is the best, nor has a finish found one."""
+def with_network(reader: Reader) -> Snapshot:
+    """The study now, with the place of its network; NotFoundError where no trial of it is the best,
+    nor has a finish found one."""
+    snapshot = reader.located(reader.snapshot())
     if snapshot.network is not None:
         return snapshot
     refused = snapshot.study.refused
@@ -28,9 +30,17 @@ def with_network(snapshot: Snapshot) -> Snapshot:
                 f"{leader.value:.4g}")  # fmt: skip
     raise NotFoundError(
         f"study {snapshot.study.name!r} has no complete trial yet: "
-        f"{len(snapshot.running)} running, {snapshot.count('PRUNED')} pruned, "
+        f"{_under_way(reader, snapshot)}, {snapshot.count('PRUNED')} pruned, "
         f"{snapshot.count('FAIL')} failed{why}"
     )
+
+
+def _under_way(reader: Reader, snapshot: Snapshot) -> str:
+    """How many trials are trained, and how many wait for a worker to continue with them."""
+    at_work = reader.at_work()
+    waiting = sum(trial.number not in at_work for trial in snapshot.running)
+    training = len(snapshot.running) - waiting
+    return f"{training} running" + (f", {waiting} waiting for a worker" if waiting else "")
 
 
 def save(
@@ -72,12 +82,12 @@ def save(
 def _put(reader: Reader, put: Callable[[Snapshot], None]) -> Snapshot:
     """Save the best network, and give the snapshot that it is the best of: while a study runs there
     may be a better one by the time that PyTorch is loaded, and this one's checkpoint gone."""
-    snapshot = with_network(reader.located(reader.snapshot()))
+    snapshot = with_network(reader)
     while True:
         try:
             put(snapshot)
         except CheckpointError:
-            later = with_network(reader.located(reader.snapshot()))
+            later = with_network(reader)
             if later.network == snapshot.network:
                 raise
             snapshot = later

@@ -22,6 +22,7 @@ __all__ = [
     "open_ledger",
     "runs_code",
     "settings_kept",
+    "url_of",
 ]
 
 
@@ -41,8 +42,19 @@ def open_ledger(
     if make and database.file is not None and not database.file.exists():
         announce(database.file)
     ledger = Ledger(database, lease_s, make=make)
-    ledger.sweep()
+    if not database.is_read_only:
+        ledger.sweep()
     return ledger
+
+
+def url_of(storage: Path | str | None) -> str:
+    """The URL of a database that is named by it, or by the path of an SQLite file; None:
+    HPSEARCH_STORAGE, else `hpsearch.db` in the current folder."""
+    from hpsearch.store.engine import storage_url
+
+    if storage is None or "://" in str(storage):
+        return storage_url(None if storage is None else str(storage))
+    return f"sqlite:///{Path(storage).absolute()}"
 
 
 def absolute_place(place: str | None) -> str | None:

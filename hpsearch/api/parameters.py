@@ -20,10 +20,14 @@ When = Mapping[str, Any]
 def log(
     low: float, high: float, *, default: float | None = None, when: When | None = None
 ) -> dict[str, Any]:
-    """A number between `low` and `high`, both included, drawn by its logarithm.
+    """A number between `low` and `high`, both included, drawn on a logarithmic scale.
 
-    Whole numbers where both ends are. `default` is its value in the default configuration, which a
-    search begins with; `when` names the values of other parameters with which it is searched.
+    Args:
+        low: The smallest value, above 0.
+        high: The largest value. If both ends are whole numbers, so are all values.
+        default: The value in the default configuration.
+        when: Values of other parameters for which this one is searched:
+            `when={"optimizer": "sgd"}`.
     """
     return _entry({"min": low, "max": high, "log": True}, default, when)
 
@@ -32,15 +36,15 @@ def range(
     low: float, high: float, *, step: float | None = None, count: int | None = None,
     default: float | None = None, when: When | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """A number between `low` and `high`, both included: a whole one where both ends are.
+    """A number between `low` and `high`, both included; a whole number if both ends are.
 
     Args:
-        low: The least.
-        high: The most.
-        step: Between two values; None: any value of the range.
-        count: How many values a grid has of it.
-        default: Its value in the default configuration.
-        when: Values of other parameters with which it is searched.
+        low: The smallest value.
+        high: The largest value.
+        step: The distance between two values; None: any value in the range.
+        count: How many values a grid search takes from the range.
+        default: The value in the default configuration.
+        when: Values of other parameters for which this one is searched.
     """
     numbers = {"step": step, "count": count}
     given = {key: value for key, value in numbers.items() if value is not None}
@@ -48,10 +52,12 @@ def range(
 
 
 def choice(*values: Any, default: Any = None, when: When | None = None) -> dict[str, Any]:
-    """One of these values: numbers, texts, truth values, lists of sizes.
+    """One of these values: numbers, texts, booleans, or lists of sizes.
 
-    `default` is its value in the default configuration; `when` names the values of other parameters
-    with which it is searched.
+    Args:
+        *values: The values.
+        default: The value in the default configuration.
+        when: Values of other parameters for which this one is searched.
     """
     return _entry({"values": list(values)}, default, when)
 

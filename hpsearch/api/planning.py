@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpsearch import urls
 from hpsearch.api.opening import settings_kept
 from hpsearch.errors import ConflictError, HpsearchError
-from hpsearch.interpreter import python
+from hpsearch.processes.interpreter import python
 
 if TYPE_CHECKING:
     from hpsearch.fleet import DevicePlace
@@ -93,13 +94,14 @@ def plan_own(
 
 
 def plan_apart(
-    spec: StudySpec, folder: Path, url: str, checkpoints: str | None, workers: int | None,
-    devices: Sequence[str],
+    spec: StudySpec, base: Path, folder: Path, url: str, checkpoints: str | None,
+    workers: int | None, devices: Sequence[str],
 ) -> Forecast:  # fmt: skip
     """The same in a process of its own: one that has threads, as a notebook's has, is not copied.
 
     Args:
         spec: The study.
+        base: The study file's folder.
         folder: That of its code.
         url: Of the database where it may have trials.
         checkpoints: Where checkpoints would lie, if that is said.
@@ -118,9 +120,10 @@ def plan_apart(
     options += [] if workers is None else ["--workers", str(workers)]
     options += [word for device in devices for word in ("--device", device)]
     env = {**os.environ, "HPSEARCH_STORAGE": url}
-    env |= {} if checkpoints is None else {"HPSEARCH_CHECKPOINTS": checkpoints}
-    with tempfile.TemporaryDirectory(prefix="hpsearch-") as place:
-        file = Path(place) / "study.yaml"
+    place = checkpoints or _place(spec, base)
+    env |= {} if place is None else {"HPSEARCH_CHECKPOINTS": place}
+    with tempfile.TemporaryDirectory(prefix="hpsearch-") as away:
+        file = Path(away) / "study.yaml"
         file.write_text(write(spec, "", {}), encoding="utf-8")
         done = subprocess.run(
             [*python("hpsearch"), "plan", str(file), *options], env=env, capture_output=True,
@@ -136,6 +139,12 @@ def plan_apart(
             "the first epochs take too long for a dry run; once 3 trials have ended, plan again"
         )
     return TypeAdapter(Forecast).validate_python(forecast)
+
+
+def _place(spec: StudySpec, base: Path) -> str | None:
+    """The place of checkpoints that a study names, for a process that has its file elsewhere."""
+    folder = urls.folder(spec.checkpoints) if spec.checkpoints else None
+    return spec.checkpoints if folder is None else str(base.absolute() / urls.local(folder))
 
 
 def timed(
@@ -180,5 +189,5 @@ def _free_disk(
     root = checkpoint_root(database, checkpoints or spec.checkpoints, base.resolve())
     if root is None:
         return None
-    there = next(folder for folder in (root, *root.parents) if folder.exists())
-    return shutil.disk_usage(there).free
+    nearest = next(folder for folder in (root, *root.parents) if folder.exists())
+    return shutil.disk_usage(nearest).free

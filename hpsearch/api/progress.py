@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hpsearch import passwords
+from hpsearch.forecast.countdown import Recent
 from hpsearch.insight.words import duration, number, params, span
 from hpsearch.terminal import visible
 
@@ -53,10 +54,10 @@ def say_result(snapshot: Snapshot, shown: Progress) -> None:
     """What a study has come to, in a line."""
     study, best = snapshot.study, snapshot.best
     shown.update(snapshot)
-    said = f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials"
+    sentence = f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials"
     if best is not None:
-        said += f", best {snapshot.metric} {number(best.value)} (trial {best.number})"
-    shown.note(said)
+        sentence += f", best {snapshot.metric} {number(best.value)} (trial {best.number})"
+    shown.note(sentence)
 
 
 def _suited() -> Progress:
@@ -88,17 +89,17 @@ class _Pace:
 
     def __init__(self) -> None:
         self._began = time.monotonic()
-        self._first: Snapshot | None = None
+        self._recent = Recent()
 
     def __call__(self, snapshot: Snapshot) -> str:
-        self._first = self._first or snapshot
+        tempo = self._recent.tempo(snapshot.progress)
         passed = span(time.monotonic() - self._began)
         if snapshot.study.state != "open":
             return f"{passed}, {snapshot.study.state}"
         if not snapshot.trials:
             return f"{passed}, workers start"
-        left = snapshot.left_s(self._first)
-        return passed if left is None else f"{passed}, ~{duration(left)} left"
+        left = None if tempo is None else snapshot.left(tempo)
+        return passed if left is None else f"{passed}, ~{duration(left.expected)} left"
 
 
 def _counts(snapshot: Snapshot) -> str:

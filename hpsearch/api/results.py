@@ -22,20 +22,22 @@ if TYPE_CHECKING:
     from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.spec.settings import Direction
 
-__all__ = ["Best", "Check", "Finish", "Picture", "Pictures", "Plan", "best_of"]
+__all__ = [
+    "Best", "Check", "Finish", "Imported", "Picture", "Pictures", "Plan", "best_of",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Check:
-    """A study without faults: what would be searched."""
+    """What `Study.check` found: what would be searched, and notes on the data."""
 
     facts: Mapping[str, Any]
-    """What `hpsearch check --json` prints of it."""
+    """The facts that `hpsearch check --json` prints."""
     notes: tuple[str, ...] = ()
-    """What to know before it runs, a sentence each."""
+    """Notes to read before the search, a sentence each."""
 
     def summary(self) -> str:
-        """What would be searched, a line a parameter."""
+        """A description of the search, one line for each parameter."""
         facts = self.facts
         of = f"{facts['network']} on {facts['data']}" if facts["data"] else str(facts["network"])
         lines = [f"{facts['name']}: {of}, {facts['direction']} {facts['metric']}"]
@@ -55,19 +57,20 @@ class Check:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a search would take."""
+    """What `Study.plan` found: the time, memory and disk that a search would take."""
 
     forecast: Forecast
 
     def summary(self) -> str:
-        """The time, the memory and the disk of it."""
-        found = self.forecast
+        """Time, memory and disk in a few lines."""
+        forecast = self.forecast
         lines = [
-            f"with {counted(found.workers, 'worker')} on {found.device}: {about(found.work_s)}",
-            f"one epoch of one trial alone: {about(found.epoch_s)}",
-            f"memory {_bytes(found.stack_bytes)}, disk up to {_bytes(found.disk_bytes)}",
+            f"with {counted(forecast.workers, 'worker')} on {forecast.device}: "
+            f"{about(forecast.work_s)}",
+            f"one epoch of one trial alone: {about(forecast.epoch_s)}",
+            f"memory {_bytes(forecast.stack_bytes)}, disk up to {_bytes(forecast.disk_bytes)}",
         ]
-        return "\n".join([*lines, *(f"note: {warning}" for warning in found.warnings)])
+        return "\n".join([*lines, *(f"note: {warning}" for warning in forecast.warnings)])
 
     def __str__(self) -> str:
         return self.summary()
@@ -81,38 +84,40 @@ def _bytes(count: int) -> str:
 
 @dataclass(frozen=True)
 class Best:
-    """The best trial of a study, and what it hands over."""
+    """The best trial of a study, and the network that the study hands over."""
 
     number: int
-    """Optuna's number of the trial."""
+    """The number of the trial, the same as Optuna's."""
     params: Mapping[str, Any]
-    """Its parameters, as the study has them."""
+    """The parameters of the trial by name."""
     value: float
-    """The study's metric after the epoch that counts."""
+    """The study's metric after `epoch`."""
     epoch: int
-    """That epoch."""
+    """The epoch that counts: the trial's best one, or its last with `keep: last`."""
     metrics: Mapping[str, float]
-    """All metrics after it."""
+    """All metrics after `epoch`."""
     metric: str
+    """The name of the study's metric."""
     trial: Trial = field(repr=False)
-    """All that is known of it."""
+    """The whole trial: its learning curve, stage, sampler, times and so on."""
     handed: Trial = field(repr=False)
-    """The trial whose network is handed over: after a finish that of the winner, else itself."""
+    """The trial whose network is handed over: after a finish one of the winner's trainings,
+    otherwise the best trial itself."""
     _save: Callable[[Path], object] = field(repr=False)
     _load: Callable[[Path], Predictor] = field(repr=False)
     _is_own: bool = field(repr=False)
 
     def network(self) -> nn.Module:
-        """The network that is handed over, in evaluation mode, on the CPU. It takes inputs that are
-        preprocessed; `predictor` takes rows as the data has them.
+        """The network that is handed over, in evaluation mode, on the CPU. It takes preprocessed
+        inputs; `predictor` takes rows as they are in the data.
 
-        Raises ConflictError where own training code has trained it, CheckpointError where it is not
-        on this machine.
+        Raises ConflictError if your own training code trained it, CheckpointError if its checkpoint
+        is not on this machine.
         """
         return self.predictor().network.eval()
 
     def predictor(self) -> Predictor:
-        """The same with its preprocessing: `predictor().predict(frame)`."""
+        """The network that is handed over with its preprocessing: `predictor().predict(frame)`."""
         if self._is_own:
             raise ConflictError(
                 "the study trains by its own code, which alone knows how to build its network: "
@@ -123,10 +128,11 @@ class Best:
             return self._load(Path(folder) / "network")
 
     def state(self) -> Mapping[str, Any]:
-        """What own training code had saved (`run.save`) after the best epoch, by name: of objects
-        their `state_dict`.
+        """The state that your own training code had saved with `run.save` after the best epoch, by
+        name; for networks and optimizers it is their `state_dict`.
 
-        Raises CheckpointError where it saved nothing; ConflictError where hpsearch trained it.
+        Raises CheckpointError if nothing was saved, ConflictError if hpsearch or a command trained
+        the network.
         """
         if not self._is_own:
             raise ConflictError(
@@ -139,6 +145,11 @@ class Best:
         with tempfile.TemporaryDirectory(prefix="hpsearch-") as folder:
             self._save(Path(folder) / "run")
             path = Path(folder) / "run" / STATE
+            if not path.exists():
+                raise ConflictError(
+                    "the study runs a command, which saves files: study.save(DIR) puts them into "
+                    "DIR/checkpoint"
+                )
             state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             return state
 
@@ -149,18 +160,18 @@ class Best:
 
 @dataclass(frozen=True)
 class Finish:
-    """What a finish has found."""
+    """The result of a finish."""
 
     verdict: Mapping[str, Any]
-    """The figures, as `hpsearch status --json` has them under `final`."""
+    """The figures that `hpsearch status --json` has under `final`."""
     direction: Direction = field(repr=False)
 
     def summary(self) -> str:
-        """Whether tuning has helped, in a sentence, and the figures behind it."""
+        """One sentence that says whether tuning helped, and the figures behind it."""
         rows = figures(self.verdict, self.direction)
         width = max((len(name) for name, _ in rows), default=0)
         lines = [sentence(self.verdict, self.direction)]
-        return "\n".join([*lines, *(f"  {name:<{width}}  {said}" for name, said in rows)])
+        return "\n".join([*lines, *(f"  {name:<{width}}  {text}" for name, text in rows)])
 
     def __str__(self) -> str:
         return self.summary()
@@ -169,22 +180,65 @@ class Finish:
 
 
 @dataclass(frozen=True)
+class Imported:
+    """Trials of elsewhere that the samplers of a study know."""
+
+    study: str
+    origin: str
+    """Where they are from."""
+    fitting: int
+    """How many of them fit the study."""
+    new: int
+    """Those that it did not know before."""
+    left_out: Mapping[str, int]
+    """Why others are left out, and how many for each reason, the most first."""
+    learns: bool
+    """Whether any sampler of the study learns from other trials."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know of it, a sentence each."""
+        notes = [f"left out: {counted(count, 'trial')} {why}"
+                 for why, count in [*self.left_out.items()][:_MOST_REASONS]]  # fmt: skip
+        if not self.learns:
+            notes.append("warning: none of the samplers of this study learns from other trials")
+        return tuple(notes)
+
+    def __str__(self) -> str:
+        before = self.fitting - self.new
+        more = f"; {before:,} of them it knew before" if before else ""
+        return (f"the samplers of {self.study} know {counted(self.fitting, 'trial')} of "
+                f"{self.origin}{more}")  # fmt: skip
+
+    def summary(self) -> str:
+        """How many it knows, and why others are left out."""
+        return "\n".join([str(self), *(f"  {note}" for note in self.notes)])
+
+    __repr__ = __str__
+
+
+_MOST_REASONS = 10
+
+
+@dataclass(frozen=True)
 class Picture:
     """A picture of a study or of one of its trials."""
 
     name: str
-    """The name of its file."""
+    """The name of the picture's file."""
     title: str
+    """A line for people."""
     trial: int | None
-    """Optuna's number of its trial; None: it is of the study."""
+    """The number of the trial; None for a picture of the whole study."""
     png: bytes = field(repr=False)
+    """The picture as PNG."""
 
     def _repr_png_(self) -> bytes:
         return self.png
 
 
 class Pictures(tuple[Picture, ...]):
-    """Pictures, which a notebook shows one below the other."""
+    """A tuple of pictures, which a notebook shows one below the other."""
 
     def _repr_html_(self) -> str:
         def shown(picture: Picture) -> str:

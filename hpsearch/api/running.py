@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from hpsearch.api.submit import submit
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from hpsearch.store.values import Study
 
 __all__ = [
-    "POLL_S", "Begun", "Listener", "Workers", "begin", "failed", "follow", "outcome", "reopen",
-    "reschedule",
+    "POLL_S", "Begun", "Listener", "Workers", "begin", "failed", "follow", "make", "outcome",
+    "reopen",
 ]  # fmt: skip
 
 POLL_S = 0.25
@@ -94,13 +94,12 @@ class Begun:
     """What a user should know, a line each."""
 
 
-def begin(
+def make(
     ledger: Ledger, spec: StudySpec, base: Path, *, priority: int | None = None,
     max_parallel: int | None = None, device: str | None = None,
     code: Path | Manifest | None = None, accept_code: bool = False,
-    call: Call = "hpsearch {}".format,
 ) -> Begun:  # fmt: skip
-    """Make a study, or open the one of its name and content again.
+    """Make a study and leave it to workers, or find the one of its name and content.
 
     Args:
         ledger: Where it is kept.
@@ -111,29 +110,51 @@ def begin(
         device: What a batch size of `auto` has to fit; None: the first of this machine.
         code: The folder of its own code, or what is in it; None: the study file's.
         accept_code: Whether a study that has begun goes over to that code where it is another.
-        call: Writes a command as it can be pasted.
 
     Raises what `submit` does.
     """
+    from hpsearch.code import Manifest
     from hpsearch.preflight.data_check import warnings
 
+    notes = list[str]()
     study, new = submit(
-        ledger, spec, base, priority, max_parallel, device, code, accept_code=accept_code
-    )
-    changed = reschedule(ledger, study, priority, max_parallel)
-    notes = [f"warning: {warning}" for warning in (warnings(spec) if new else ())]
+        ledger, spec, base, priority, max_parallel, device, code, accept_code=accept_code,
+        say=notes.append,
+    )  # fmt: skip
+    changed = _rescheduled(ledger, study, priority, max_parallel)
+    folder = None if isinstance(code, Manifest) else code or base
+    notes += [f"warning: {warning}" for warning in (warnings(spec, folder) if new else ())]
+    return Begun(study, new, changed, tuple(notes))
+
+
+def begin(
+    ledger: Ledger, spec: StudySpec, base: Path, *, priority: int | None = None,
+    max_parallel: int | None = None, device: str | None = None,
+    code: Path | Manifest | None = None, accept_code: bool = False,
+    call: Call = "hpsearch {}".format,
+) -> Begun:  # fmt: skip
+    """Make a study, or open the one of its name and content again.
+
+    The arguments are those of `make`; `call` writes a command as it can be pasted. Raises what
+    `submit` does.
+    """
+    made = make(
+        ledger, spec, base, priority=priority, max_parallel=max_parallel, device=device, code=code,
+        accept_code=accept_code,
+    )  # fmt: skip
+    study, notes = made.study, [*made.notes]
     if trouble := tracking_trouble(spec, base):
         notes.append(trouble)
-    if not new:
+    if not made.new:
         notes.append(reopen(ledger, study))
         if any(worker.of(study.name) for worker in ledger.workers()):
             notes.append(
                 f"others hold trials of it, or have just died with them; see {call('workers')}"
             )
-    return Begun(study, new, changed, tuple(notes))
+    return replace(made, notes=tuple(notes))
 
 
-def reschedule(
+def _rescheduled(
     ledger: Ledger, study: Study, priority: int | None, max_parallel: int | None
 ) -> Study | None:
     """Change what is said and differs in a study that was there already; the study where it was."""
@@ -213,8 +234,9 @@ def outcome(
         left = f"{study.ended} of {study.tickets} trials have ended"
         raise failed(
             workers.failure, f"{left}; run again to continue",
-            f"{left}; fix that and run again, or, where the study file has to change, first:\n"
-            f"  {call(f'delete {study.name}')}",
+            f"{left}; fix that and run again, or, where the study file has to change, "
+            + ("give the study another name: name in the file, or --set name=..." if study.issued
+               else f"first:\n  {call(f'delete {study.name}')}"),
         )  # fmt: skip
     return snapshot
 

@@ -12,6 +12,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from hpsearch.api.running import POLL_S, Listener, Workers, follow, outcome
@@ -131,13 +132,14 @@ class Session:
         """
         if self._here is None:
             self._attend(listener)
-        else:
-            follower = self._started(self._attend, listener)
-            try:
-                self._here.serve(self._grace_s)
-            finally:
-                self._leave.set() if self._here.interrupted.is_set() else None
-                follower.join()
+            return self._result()
+        try:
+            self._started(self._attend, listener)
+            self._here.serve(self._grace_s)
+        except BaseException:  # Ctrl-C, at whatever moment
+            self.end()
+            raise
+        self._done.wait()
         return self._result()
 
     def start(self) -> None:
@@ -174,13 +176,12 @@ class Session:
 
     def _attend(self, listener: Listener) -> None:
         try:
-            try:
+            with ExitStack() as stack:
+                stack.callback(self._close)  # also where Ctrl-C comes twice
+                stack.callback(self._workers.stop, self._grace_s)
                 snapshot = follow(self._workers, self._reader, listener, leave=self._leave)
                 if not self._leave.is_set():
                     outcome(snapshot, self._workers)
-            finally:
-                self._workers.stop(self._grace_s)
-                self._close()
         except BaseException as error:
             self._error = error
         finally:
@@ -195,10 +196,8 @@ class Session:
         return self._reader.located(snapshot)
 
     @staticmethod
-    def _started(target: Callable[..., None], *args: object) -> threading.Thread:
-        thread = threading.Thread(target=target, args=args, name="hpsearch", daemon=True)
-        thread.start()
-        return thread
+    def _started(target: Callable[..., None], *args: object) -> None:
+        threading.Thread(target=target, args=args, name="hpsearch", daemon=True).start()
 
 
 _SESSIONS: weakref.WeakSet[Session] = weakref.WeakSet()

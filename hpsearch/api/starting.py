@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.api import running
 from hpsearch.api.sessions import InProcess, Session
+from hpsearch.api.submit import accepted
 from hpsearch.errors import CodeError
 from hpsearch.fleet import (
     Fleet,
@@ -108,7 +109,8 @@ class Start:
             checkpoints=self.checkpoints, grace_s=self.grace_s, patience_s=self.patience_s,
             pictures=self.pictures,
         )  # fmt: skip
-        worker = InProcess(options, Here(function.function, function.manifest, device))
+        here = Here(function.function, function.manifest, device, function.evaluate)
+        worker = InProcess(options, here)
         return Session(worker, self._reader(), self.grace_s, lambda: None, worker.here)
 
     def _make(self, note: Callable[[str], None]) -> None:
@@ -116,7 +118,10 @@ class Start:
         defined = self.definition
         if defined is None:
             ledger = self.ledger()
-            note(running.reopen(ledger, ledger.study(self.name)))
+            study = ledger.study(self.name)
+            if self.accept_code:
+                study = accepted(ledger, study, self.code)
+            note(running.reopen(ledger, study))
             return
         with self.runs_code():  # a batch size of `auto` builds networks
             check_table(defined.spec, defined.base)

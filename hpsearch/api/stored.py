@@ -6,19 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpsearch import files, passwords
-from hpsearch.api import handing
-from hpsearch.api.opening import absolute_place, named_checkpoints, open_ledger
+from hpsearch.api import handing, tracking
+from hpsearch.api.logs import Logs, trial_of
+from hpsearch.api.opening import absolute_place, named_checkpoints, open_ledger, url_of
 from hpsearch.api.results import Best, Finish, Picture, Pictures, best_of
+from hpsearch.api.status import detailed
 from hpsearch.api.succession import next_study
 from hpsearch.code import Code, running
 from hpsearch.errors import HpsearchError, NotFoundError
 from hpsearch.insight.reader import Reader
 from hpsearch.insight.snapshot import Snapshot, Trial
 from hpsearch.spec import StudySpec
-from hpsearch.store.engine import Database, storage_url
+from hpsearch.store.engine import Database
 
 if TYPE_CHECKING:
     import optuna
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
     from hpsearch.insight.importance import Importance
     from hpsearch.store.ledger import Ledger
+    from hpsearch.store.values import Worker
+    from hpsearch.tracking.courier import Exported
 
 __all__ = ["Stored"]
 
@@ -43,9 +47,7 @@ class Stored:
                 HPSEARCH_STORAGE, else `hpsearch.db` in the current folder.
             checkpoints: A folder or URL; None: HPSEARCH_CHECKPOINTS, else beside the database.
         """
-        is_url = storage is None or "://" in str(storage)
-        path = None if is_url else f"sqlite:///{Path(str(storage)).absolute()}"
-        url = path or storage_url(None if storage is None else str(storage))
+        url = url_of(storage)
         passwords.learn(url)
         self._name = name
         self._database = Database(url)
@@ -63,30 +65,30 @@ class Stored:
 
     @property
     def name(self) -> str:
-        """Its name in the database."""
+        """The study's name in the database."""
         return self._name
 
     def snapshot(self) -> Snapshot:
-        """All that is known of it now."""
+        """The study and all its trials at this moment."""
         return self._reader().snapshot()
 
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """Its trials so far, in the order in which they began."""
+        """The trials so far, in the order in which they began."""
         return self.snapshot().trials
 
     @property
     def best(self) -> Best:
-        """The best trial that completed. Raises NotFoundError where there is none yet."""
+        """The best completed trial. Raises NotFoundError if none has completed yet."""
         from hpsearch.handover.predictor import load
 
         reader = self._reader()
-        snapshot = handing.with_network(reader.located(reader.snapshot()))
+        snapshot = handing.with_network(reader)
         return best_of(snapshot, self.save, partial(load, code=self._code))
 
     @property
     def verdict(self) -> Finish:
-        """What its last finish has found. Raises NotFoundError where there was none."""
+        """The result of the last finish. Raises NotFoundError if there was none."""
         snapshot = self.snapshot()
         if snapshot.verdict is None:
             raise NotFoundError(
@@ -94,11 +96,46 @@ class Stored:
             )
         return Finish(snapshot.verdict, snapshot.direction)
 
-    def save(self, folder: str | Path, *, force: bool = False) -> Path:
-        """Write the network that it hands over to a folder, for `hp.load(folder).predict(frame)`.
-        Of own training code that is what `run.save` had.
+    def status(self) -> dict[str, Any]:
+        """How far the study is, as plain values: what `hpsearch status STUDY --json` prints."""
+        reader = self._reader()
+        return detailed(self._ledger(), reader.located(reader.snapshot()))
 
-        Raises ConflictError where something is there; with `force` a network of before is replaced.
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """The workers that train trials of the study now, on any machine."""
+        return tuple(one for one in self._ledger().workers() if one.of(self._name))
+
+    def logs(self, trial: int | None = None) -> str:
+        """The output of your own training code in a trial: its first MB and its last nine.
+
+        Args:
+            trial: The trial's number; None: the last that failed, or else the last.
+
+        Raises ConflictError if hpsearch trains the study's networks, which write no log;
+        NotFoundError if there is no such trial.
+        """
+        reader = self._reader()
+        snapshot = reader.snapshot()
+        logs = Logs.of(reader, snapshot, self._checkpoints)
+        return passwords.hide(logs.text(trial_of(snapshot, trial)))
+
+    def to_mlflow(self, uri: str | None = None) -> Exported:
+        """Export the study to MLflow, with metrics and the best network. What MLflow has of it
+        already stays.
+
+        Args:
+            uri: `http://HOST:5000` or `sqlite:///FILE`; None: HPSEARCH_MLFLOW, else the study's.
+
+        Raises TrackingError if MLflow does not answer.
+        """
+        return tracking.export(self._ledger(), self._name, uri, self._checkpoints, self._code)[1]
+
+    def save(self, folder: str | Path, *, force: bool = False) -> Path:
+        """Save the best network to a folder, for `hp.load(folder).predict(frame)`. Of your own
+        training code, the folder gets what `run.save` had.
+
+        Raises ConflictError if the folder is not empty; `force` replaces a network in it.
         """
         path = Path(folder)
         with self._runs_code():
@@ -109,9 +146,10 @@ class Stored:
         return path
 
     def trials_dataframe(self) -> pd.DataFrame:
-        """A row a trial, with its parameters (`params.lr`) and metrics (`metrics.loss`).
+        """A pandas DataFrame with a row for each trial, its parameters (`params.lr`) and metrics
+        (`metrics.loss`).
 
-        Raises HpsearchError where pandas is not installed.
+        Raises HpsearchError if pandas is not installed.
         """
         try:
             import pandas as pd
@@ -128,42 +166,42 @@ class Stored:
         return frame
 
     def curves(self) -> dict[int, dict[int, float]]:
-        """The metric after each epoch, by the numbers of the trials and of their epochs."""
+        """The learning curves: `{trial number: {epoch: metric}}`."""
         return {trial.number: dict(trial.curve) for trial in self.trials}
 
     def importance(self) -> Importance:
-        """Which parameters have mattered. Raises NotFoundError for too few trials."""
+        """How much each parameter mattered. Raises NotFoundError for fewer than ten trials."""
         from hpsearch.insight.importance import measure
 
         return measure(self._ledger(), self._name, lambda _: None)
 
     def pictures(self, folder: str | Path | None = None, *, trial: int | None = None) -> Pictures:
-        """Its pictures: learning curves, errors, boundaries ... A notebook shows them.
+        """The study's pictures: learning curves, errors, boundaries ... A notebook shows them.
 
         Args:
-            folder: Where they are written too; None: nowhere.
-            trial: The trial that they are of; None: the best one, and those of a finish.
+            folder: A folder to write them to as well; None: none.
+            trial: The trial to draw; None: the best one, and those of a finish.
 
-        Raises ConflictError where one is in the folder already.
+        Raises ConflictError if the folder has one of the pictures already.
         """
         from hpsearch.pictures.album import Album
 
         with self._runs_code():
             album = Album(self._ledger(), self._name, self._checkpoints, self._code)
-            found = [Picture(kept.name, kept.title, kept.trial, png)
-                     for kept, png in album.drawn(trial)]  # fmt: skip
+            pictures = [Picture(entry.name, entry.title, entry.trial, png)
+                     for entry, png in album.drawn(trial)]  # fmt: skip
             if folder is not None:
                 album.write(Path(folder), "png", trial)
-        return Pictures(found)
+        return Pictures(pictures)
 
     def next(self, folder: str | Path = ".") -> StudySpec:
-        """The study to run after it, by what its trials have shown; `hpsearch next` writes it as a
-        file. Relative paths of it start in the folder."""
+        """The study that is worth running next, from what the trials have shown; `hpsearch next`
+        writes it to a file. Relative paths in it start at `folder`."""
         return next_study(self._ledger(), self._name, Path(folder)).spec
 
     @property
     def optuna(self) -> optuna.Study:
-        """The same as an Optuna study, for `optuna.visualization` and the like."""
+        """The study as an Optuna study, for example for `optuna.visualization`."""
         import optuna
 
         from hpsearch.store.storage import open_storage
@@ -173,13 +211,13 @@ class Stored:
         return optuna.load_study(study_name=self._name, storage=storage)
 
     def report(self, file: str | Path | None = None, *, force: bool = False) -> Path:
-        """Write its report, one HTML file that opens anywhere.
+        """Write the study's report, one HTML file that opens anywhere.
 
         Args:
             file: The file; None: NAME.html in the current folder.
-            force: Write over a file that is there.
+            force: Replace an existing file.
 
-        Raises ConflictError where one is there, or the file is a study's.
+        Raises ConflictError if the file exists, or is a study file or data.
         """
         from hpsearch.checkpoints.places import owner
         from hpsearch.reports.page import file_name, report

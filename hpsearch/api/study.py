@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Self
 from hpsearch.api import checking, planning, ranging, steering
 from hpsearch.api.definition import Definition, of_file, of_values
 from hpsearch.api.progress import Progress, say_result, shown_by
-from hpsearch.api.results import Check, Finish, Plan
+from hpsearch.api.results import Check, Finish, Imported, Plan
+from hpsearch.api.running import make
 from hpsearch.api.sessions import Session
 from hpsearch.api.starting import Start
 from hpsearch.api.stored import Stored
@@ -27,6 +28,7 @@ from hpsearch.code import importing
 from hpsearch.errors import CodeError, ConflictError, HpsearchError, StudyFileError
 from hpsearch.fleet import local_devices, spread
 from hpsearch.insight.reader import Reader
+from hpsearch.preflight.data_check import check_table
 from hpsearch.spec import StudySpec
 from hpsearch.store import LEASE_S
 from hpsearch.store.values import command_hash
@@ -43,70 +45,62 @@ _POLL_S = 0.5
 
 
 class Study(Stored):
-    """A search: what is searched, and once it has run what came of it.
+    """A search and its results.
 
-    It is kept in a database, and one of the same name and content continues where it was. Nothing
-    runs before `run`.
+    A study lives in a database. If one of the same name and content is there already, it continues
+    from where it was. Nothing runs before `run`.
     """
 
     def __init__(
-        self,
-        train: Callable[..., Any] | str | Mapping[str, Any] | None = None,
-        *,
-        name: str,
-        parameters: Mapping[str, Any],
-        data: Any = None,
-        target: str | None = None,
+        self, train: Callable[..., Any] | str | Mapping[str, Any] | None = None, *, name: str,
+        parameters: Mapping[str, Any], evaluate: Callable[..., Any] | None = None,
+        data: Any = None, target: str | None = None,
         network: Callable[..., Any] | str | Mapping[str, Any] | None = None,
-        metric: str | Mapping[str, str] | None = None,
-        direction: str | None = None,
-        trials: int | None = None,
-        epochs: int | None = None,
-        hours: float | None = None,
+        metric: str | Mapping[str, str] | None = None, direction: str | None = None,
+        trials: int | None = None, epochs: int | None = None, hours: float | None = None,
         sampler: str | Mapping[str, str] | None = None,
-        pruner: str | Mapping[str, Any] | None = None,
-        seed: int | None = None,
-        start: Sequence[Mapping[str, Any]] | None = None,
-        final: Mapping[str, int] | None = None,
-        storage: str | Path | None = None,
-        checkpoints: str | Path | None = None,
-        code: str | Path | None = None,
-        **sections: Any,
-    ) -> None:
-        """A study of Python's own objects; `from_file` has one of a study file.
+        pruner: str | Mapping[str, Any] | None = None, seed: int | None = None,
+        start: Sequence[Mapping[str, Any]] | None = None, final: Mapping[str, int] | None = None,
+        storage: str | Path | None = None, checkpoints: str | Path | None = None,
+        code: str | Path | None = None, **sections: Any,
+    ) -> None:  # fmt: skip
+        """Define a study in Python; `from_file` reads one from a study file.
 
         Args:
-            train: What trains in place of hpsearch: a function that takes a run (`hp.Run`),
-                `"FILE.py:FUNCTION"`, or `{"command": [...]}`. A function of a file runs in
-                processes of its own; one of a notebook's cell in this process.
-            name: Its name in the database.
-            parameters: What is searched, by name: `hp.log`, `hp.range`, `hp.choice`; other values
-                are constants. Perhaps in groups, as in a study file.
+            train: Your own training code, if hpsearch is not to train: a function that takes a
+                run (`hp.Run`), `"FILE.py:FUNCTION"`, or `{"command": [...]}`. A function from a
+                file runs in processes of its own, one from a notebook's cell in this process.
+            evaluate: Tests in a finish what the function `train` has trained: a function that
+                takes a run and a part. If `train` is from a file, the `evaluate` of that file is
+                used without being named here.
+            name: The study's name in the database.
+            parameters: The parameters by name: `hp.log`, `hp.range` and `hp.choice` are searched,
+                other values are constants. They may be grouped, as in a study file.
             data: A table in memory (pandas, polars, Arrow, a mapping of columns), a mapping of
                 arrays `X` and `y`, the path of a file or of a folder of images, the name of a data
-                set such as `digits`, a function of a file that loads it, or a data section.
+                set such as `digits`, a function from a file that loads it, or a data section.
             target: The column that the network learns to predict.
-            network: The name of a family, by default `mlp` for a table; a function of a file that
+            network: The name of a family, by default `mlp` for a table; a function from a file that
                 builds a network; or a network section.
-            metric: What is improved; of own training code, as it reports it.
-            direction: `maximize` or `minimize`; needed where hpsearch does not know the metric.
-            trials: `budget.trials`; None: 30, of a grid all its cells.
+            metric: The metric to improve. Your own training code reports it under this name.
+            direction: `maximize` or `minimize`; required for a metric that hpsearch does not know.
+            trials: `budget.trials`; None: 30, or all cells of a grid.
             epochs: `budget.epochs`, the most epochs of a trial; None: 10.
             hours: `budget.hours`.
             sampler: `search.sampler`.
             pruner: `search.pruner`.
             seed: `search.seed`.
-            start: Points that are tried first.
+            start: Configurations to try first.
             final: A finish after the search, such as `{"top": 3, "seeds": 5}`.
             storage: The URL of the database, or the path of an SQLite file; None:
                 HPSEARCH_STORAGE, else `hpsearch.db` in the current folder.
             checkpoints: A folder or URL for checkpoints; None: HPSEARCH_CHECKPOINTS, else beside
                 the database.
-            code: The folder of its own code; None: the one that its functions are imported from.
+            code: The folder of your own code; None: the folder of the functions given here.
             **sections: Other keys of a study file, such as `keep="last"` or `resources={...}`.
 
-        Raises StudyFileError with everything that is wrong with it, CodeError for a function that
-        cannot be run, DataError for data that cannot be kept.
+        Raises StudyFileError with all faults at once, CodeError for a function that workers could
+        not run, DataError for data that cannot be written to a file.
         """
         self._begin(name, storage, checkpoints)
         content = {
@@ -116,8 +110,7 @@ class Study(Stored):
             "budget": _merged(sections, "budget", trials=trials, epochs=epochs, hours=hours),
             "search": _merged(sections, "search", sampler=sampler, pruner=pruner, seed=seed),
         }  # fmt: skip
-        folder = None if code is None else Path(code).absolute()
-        self._take(of_values(name, content, self._tables, folder))
+        self._take(of_values(name, content, self._tables, _folder(code), evaluate))
 
     @classmethod
     def from_file(
@@ -125,19 +118,18 @@ class Study(Stored):
         storage: str | Path | None = None, checkpoints: str | Path | None = None,
         code: str | Path | None = None,
     ) -> Self:  # fmt: skip
-        """The study of a study file.
+        """Read a study from a study file.
 
         Args:
             file: The file.
-            changes: What is another value than the file's, by its keys: `{"budget.trials": 20}`.
-            storage: As of `Study`.
-            checkpoints: As of `Study`.
-            code: The folder of its own code; None: the file's.
+            changes: Values that replace the file's, by key: `{"budget.trials": 20}`.
+            storage: As for `Study`.
+            checkpoints: As for `Study`.
+            code: The folder of your own code; None: the folder of the file.
 
-        Raises StudyFileError with every fault of it.
+        Raises StudyFileError with all faults at once.
         """
-        folder = None if code is None else Path(code).absolute()
-        definition = of_file(Path(file), changes, folder)
+        definition = of_file(Path(file), changes, _folder(code))
         study = cls.__new__(cls)
         study._begin(definition.spec.name, storage, checkpoints)
         study._take(definition)
@@ -148,10 +140,10 @@ class Study(Stored):
         cls, name: str, *, storage: str | Path | None = None,
         checkpoints: str | Path | None = None, code: str | Path | None = None,
     ) -> Self:  # fmt: skip
-        """A study that a database has. Raises NotFoundError where it has none of that name."""
+        """Load a study from the database. Raises NotFoundError if it has none of that name."""
         study = cls.__new__(cls)
         study._begin(name, storage, checkpoints)
-        study._code = study._runs = None if code is None else Path(code).absolute()
+        study._code = study._runs = _folder(code)
         study._reader()
         return study
 
@@ -179,24 +171,24 @@ class Study(Stored):
 
     @property
     def spec(self) -> StudySpec:
-        """What is searched, checked."""
+        """The checked definition of the study, such as `spec.budget.trials`."""
         return self.snapshot().spec if self._definition is None else self._definition.spec
 
     def check(self) -> Check:
-        """Look at its data, and say what would be searched.
+        """Look at the data and describe what would be searched; nothing is trained.
 
-        Raises DataError where the data is missing or does not suit it.
+        Raises DataError if the data is missing or does not suit the study.
         """
         defined = self._defined()
         checked = checking.check(defined.spec, defined.base)
-        facts = checking.described(checked.spec)
+        facts = checking.described(checked.spec, defined.code)
         return Check({**facts, "table": checked.seen and checked.seen.facts},
                      (*checked.notes, *facts["warnings"], *self._out_of_reach()))  # fmt: skip
 
     def plan(self, workers: int | None = None, device: str | Sequence[str] | None = None) -> Plan:
-        """Forecast time, memory and disk by a dry run of some seconds.
+        """Forecast time, memory and disk from a dry run of a few seconds.
 
-        Raises ConflictError for a function of this session, of which no dry run can be made.
+        Raises ConflictError for a function of this session, which no other process can run.
         """
         _check_not_imported()
         defined, devices = self._defined(), _devices(device)
@@ -207,7 +199,8 @@ class Study(Stored):
                     "function of this session run a few trials (trials=3), which shows the pace"
                 )
             return Plan(planning.plan_apart(
-                defined.spec, defined.code, self._url, self._checkpoints, workers, devices
+                defined.spec, defined.base, defined.code, self._url, self._checkpoints, workers,
+                devices,
             ))  # fmt: skip
         seats = spread(devices or local_devices(), workers)
         ledger = self._ledger(make=True)
@@ -224,32 +217,59 @@ class Study(Stored):
 
     # --- running ------------------------------------------------------------------------------
 
+    def submit(
+        self, *, priority: int | None = None, max_parallel: int | None = None,
+        accept_code: bool = False,
+    ) -> Self:  # fmt: skip
+        """Create the study in the database and leave it to workers elsewhere (`hpsearch worker`,
+        `hpsearch fleet`). A function from a notebook's cell is trained by `run` alone.
+
+        Args:
+            priority: Studies with a higher priority are served first; None: 0, or unchanged.
+            max_parallel: The most trials at once; 0: no limit; None: no limit, or unchanged.
+            accept_code: Continue with your own code as it is now, if it has changed.
+
+        Raises ConflictError if another study has the name, CodeError if your own code has changed.
+        """
+        _check_not_imported()
+        defined = self._defined()
+        with self._runs_code(), shown_by(True) as shown:
+            check_table(defined.spec, defined.base)
+            made = make(
+                self._ledger(make=True), defined.spec, defined.base, priority=priority,
+                max_parallel=max_parallel, code=defined.hashed, accept_code=accept_code,
+            )  # fmt: skip
+            for text in (*made.notes, *(f"warning: {text}" for text in self._out_of_reach())):
+                shown.note(text)
+        return self
+
     def run(
         self, workers: int | None = None, *, device: str | Sequence[str] | None = None,
         background: bool = False, progress: bool = True, pictures: bool = False,
         accept_code: bool = False,
         grace_s: float = _GRACE_S, patience_s: float = _PATIENCE_S, lease_s: float = LEASE_S,
     ) -> Self:  # fmt: skip
-        """Search until the budget is spent: make the study, or continue it, and train.
+        """Search until the budget is spent. A study that was interrupted continues.
 
         Args:
-            workers: Worker processes; None: one a device, on a CPU one a core, up to 4.
-            device: `cpu`, `cuda:0`, `mps`, or several; None: all of this machine.
-            background: Return at once; `watch` follows it, `pause` and `stop` end it. Its workers
-                end with this interpreter, however that ends.
-            progress: Show how far it is, and say what a user should know.
-            pictures: Have its workers draw the study's pictures once it has ended.
-            accept_code: Continue with own code that has changed since the study began; each trial
-                has a note of its code.
-            grace_s: Seconds that workers have to leave in order.
-            patience_s: Seconds for which the database may be away.
-            lease_s: Seconds after which a silent worker loses its trial.
+            workers: Worker processes; None: one for each GPU, or on a CPU one for each core, at
+                most 4.
+            device: `cpu`, `cuda:0`, `mps`, or several; None: all devices of this machine.
+            background: Return at once; `watch` follows the study, `pause` and `stop` end it. The
+                workers end with this interpreter, even if it is killed.
+            progress: Show progress and notes.
+            pictures: Draw the study's pictures once it has ended.
+            accept_code: Continue although your own code has changed since the study began. Each
+                trial records which code trained it.
+            grace_s: Seconds that workers have to checkpoint and leave.
+            patience_s: Seconds for which workers tolerate an outage of the database.
+            lease_s: Seconds after which a worker that is silent loses its trial.
 
         Returns: the study.
 
-        Raises WorkerError, or the last worker's own error, where no worker is left before its end;
-        DataError or CodeError where it was stopped before its first trial. After KeyboardInterrupt
-        no worker is left, and `run` continues from there.
+        Raises WorkerError, or the last worker's own error, if all workers have ended before the
+        study has; DataError or CodeError if the study was stopped before its first trial. After
+        KeyboardInterrupt no worker is left, and `run` continues from there.
         """
         self._check_free()
         with shown_by(progress) as shown:
@@ -264,10 +284,10 @@ class Study(Stored):
         return self
 
     def watch(self) -> Self:
-        """Follow it until it has ended, also where other processes train it. KeyboardInterrupt
+        """Follow the study until it has ended, whichever processes train it. KeyboardInterrupt
         leaves it running.
 
-        Raises what `run` would, where that was called here with `background`.
+        After `run(background=True)` it raises what `run` would have raised.
         """
         reader = self._reader()
         with shown_by(True) as shown:
@@ -290,7 +310,7 @@ class Study(Stored):
 
     @property
     def is_running(self) -> bool:
-        """Whether workers that `run` has started here train it."""
+        """Whether workers that `run` has started from here are still training."""
         return self._session is not None and not self._session.is_over
 
     def _check_free(self) -> None:
@@ -311,9 +331,9 @@ class Study(Stored):
             command=None if words is None else command_hash(words), pictures=pictures,
             accept_code=accept_code, grace_s=grace_s, patience_s=patience_s, lease_s=lease_s,
         )  # fmt: skip
-        self._session = start.session(shown.note)
         for text in self._out_of_reach():
             shown.note(f"warning: {text}")
+        self._session = start.session(shown.note)
         return self._session
 
     def _attended(self, session: Session, shown: Progress) -> None:
@@ -332,11 +352,11 @@ class Study(Stored):
     # --- steering -----------------------------------------------------------------------------
 
     def pause(self) -> Self:
-        """Let workers put it down; `run` continues it."""
+        """Pause the study: workers checkpoint its trials and let go of it. `run` continues it."""
         return self._set("paused")
 
     def resume(self) -> Self:
-        """Open it to workers again."""
+        """Open a paused or stopped study to workers again."""
         return self._set("open")
 
     def stop(self) -> Self:
@@ -345,23 +365,39 @@ class Study(Stored):
         return self._settled()
 
     def extend(self, trials: int = 0, hours: float | None = None) -> Self:
-        """Add to its budget; `run` trains what was added."""
+        """Add trials or hours to the budget; `run` then trains them."""
         steering.extend(self._ledger(), self._name, trials, hours)
         return self
 
     def retry(self) -> Self:
-        """Have the trials that failed run again, with the same parameters, beside the budget."""
+        """Run failed trials again, with the same parameters, in addition to the budget."""
         steering.retry_failed(self._ledger(), self._name)
         return self
 
     def schedule(self, priority: int | None = None, max_parallel: int | None = None) -> Self:
-        """Change which workers it gets: studies of a higher priority are served first, and at most
+        """Change how workers serve the study: studies of a higher priority come first, and at most
         `max_parallel` of its trials run at once (0: any number)."""
         self._ledger().schedule(self._name, priority, max_parallel)
         return self
 
+    def import_trials(
+        self, source: str | Path, *, study: str | None = None, column: str | None = None
+    ) -> Imported:
+        """Let the study's samplers learn from finished trials of another search. These are outside
+        of the budget, and never its best. The study has to be in the database:
+        `study.submit().import_trials("old.csv")`.
+
+        Args:
+            source: A database of Optuna, such as `sqlite:///old.db`, or a table with a row a trial.
+            study: The study in that database; None: its only one.
+            column: The table's column with the metric; None: the metric's name, or `value`.
+
+        Raises ConflictError if none of the trials fits the study.
+        """
+        return steering.import_trials(self._ledger(), self._name, str(source), study, column)
+
     def delete(self) -> None:
-        """Delete it, its trials and its checkpoints, for good; files of its data stay."""
+        """Delete the study, its trials and its checkpoints for good. Its data stays."""
         from hpsearch.checkpoints.places import delete_study
 
         ledger = self._ledger()
@@ -374,24 +410,32 @@ class Study(Stored):
     def finish(
         self, top: int | None = None, seeds: int | None = None, *, again: bool = False,
         workers: int | None = None, device: str | Sequence[str] | None = None,
-        progress: bool = True,
+        progress: bool = True, accept_code: bool = False,
     ) -> Finish:  # fmt: skip
         """Train the best trials and the default configuration again, and use the test part, once.
 
         Args:
-            top: Best trials; None: those of its last finish or its file, else 3.
-            seeds: Times that each is trained; None: the same, else 5.
-            again: Whether to use the test part once more, which every report then says.
-            workers: As of `run`.
-            device: As of `run`.
-            progress: As of `run`.
+            top: How many of the best trials; None: as in the last finish or the file, else 3.
+            seeds: How often each is trained; None: as in the last finish or the file, else 5.
+            again: Use the test part once more; every report then says so.
+            workers: As for `run`.
+            device: As for `run`.
+            progress: As for `run`.
+            accept_code: Continue with your own code as it is now, if it has changed. A finish that
+                waits for its test then continues with that, if neither `top` nor `seeds` is given.
 
-        Raises ConflictError where it has no test part, or that has been used.
+        Raises ConflictError if the data has no test part, or if it has been used and `again` is
+        false.
         """
         self._check_free()
-        steering.finish(self._ledger(), self._name, top=top, seeds=seeds, again=again)
+        code = self._code if self._definition is None else self._definition.hashed
+        steering.finish(
+            self._ledger(), self._name, top=top, seeds=seeds, again=again, accept_code=accept_code,
+            code=code,
+        )  # fmt: skip
         with shown_by(progress) as shown:
-            self._attended(self._begun(shown, workers, device), shown)
+            session = self._begun(shown, workers, device, accept_code=accept_code)
+            self._attended(session, shown)
         return self.verdict
 
     def _set(self, state: State) -> Self:
@@ -429,6 +473,11 @@ def _check_not_imported() -> None:
 
 def _devices(device: str | Sequence[str] | None) -> list[str]:
     return [device] if isinstance(device, str) else list(device or ())
+
+
+def _folder(code: str | Path | None) -> Path | None:
+    """A folder of code; a relative one starts in the current folder."""
+    return None if code is None else Path(code).absolute()
 
 
 def _metric(metric: Any, direction: str | None) -> Any:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from hpsearch.api.opening import named_checkpoints
 from hpsearch.code import Manifest, manifest_of
-from hpsearch.errors import CodeError, ConflictError
+from hpsearch.errors import CodeError, ConflictError, HpsearchError
+from hpsearch.insight import commands
+from hpsearch.insight.words import counted
 from hpsearch.preflight.sizing import sized
 from hpsearch.spec import StudySpec, differences, version_of
+from hpsearch.spec.settings import FINAL
 from hpsearch.stages import outline
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import NewStudy, Study
+from hpsearch.store.values import CODE, NewStudy, Study
 from hpsearch.weights import weighed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["manifest_for", "submit"]
+    from hpsearch.spec.models import FinalSpec
+
+__all__ = ["accepted", "check_unchanged", "manifest_for", "submit"]
 
 _OPTIONS = ("trials", "epochs", "hours")
 """Keys of the budget that have an option of their name."""
@@ -36,8 +43,12 @@ def submit(
     code: Path | Manifest | None = None,
     *,
     accept_code: bool = False,
+    say: Callable[[str], None] = lambda words: None,
 ) -> tuple[Study, bool]:
     """The study of `spec`, made if there is none of its name, and whether it was made.
+
+    It is made in place of one of its name that was stopped before any trial counted, by an error of
+    its own code or for its data.
 
     Args:
         ledger: Where it is kept.
@@ -49,6 +60,7 @@ def submit(
         code: The folder of the study's own code, which is hashed and not run, or its hashes; None:
             the file's folder.
         accept_code: Whether a study that has begun goes over to that code where it is another.
+        say: Is given a line where another study is replaced.
 
     Raises ConflictError where the name is taken by another content, CodeError where the study's own
     code is not there, or is not what it was when the study began, and DataError where a file of
@@ -56,41 +68,87 @@ def submit(
     """
     manifest = code if isinstance(code, Manifest) else manifest_for(spec, code or base)
     spec = sized(ledger, weighed(spec, base), base, device)
+    wanted = _new_study(spec, base, priority, max_parallel, manifest)
+    study, new = ledger.create(wanted)
+    if not new:
+        study, spec, new = _met(ledger, study, spec, wanted, say)
+    if manifest is not None:
+        study = _with_code(ledger, study, manifest, accept=accept_code,
+                           exact=isinstance(code, Manifest))  # fmt: skip
+    return study, new
+
+
+def _met(
+    ledger: Ledger, study: Study, spec: StudySpec, wanted: NewStudy, say: Callable[[str], None]
+) -> tuple[Study, StudySpec, bool]:
+    """What to continue with where there is a study of the name: that one where its content is the
+    same, or the one of `spec` in its place; and whether it is new.
+
+    Raises ConflictError where it is neither.
+    """
+    own = spec.under(version_of(study.document))  # another may have made it just now
+    same = _is_same(study, own)
+    # Own code that fails is run again with the trials that it failed in, whose count is shown.
+    if study.refused and not (same and study.sanity and study.sanity["suspect"] == CODE):
+        replaced = ledger.replace(study, wanted)
+        if replaced is not None:
+            say(f"study {study.name} replaces the one that stopped before any trial counted")
+            _clear(ledger, study)
+            return replaced, spec, True
+        study = ledger.study(study.name)  # somebody else may just have done so
+        own = spec.under(version_of(study.document))
+        same = _is_same(study, own)
+    if not same:
+        raise _taken(ledger, study, own)
+    return study, own, False
+
+
+def _is_same(study: Study, spec: StudySpec) -> bool:
+    """Whether a study has the content of `spec`; what it got as a finish since it was made counts
+    as if its file had said so."""
+    if study.digest == spec.digest:
+        return True
+    made = spec.with_final(study.document.get("final"))
+    return made.digest == study.digest and _size(spec.final) == study.final
+
+
+def _size(final: FinalSpec | None) -> dict[str, Any] | None:
+    """What a finish takes, as the ledger has it."""
+    return None if final is None else final.model_dump(mode="json")
+
+
+def _clear(ledger: Ledger, study: Study) -> None:
+    """Remove the logs of a study that is gone; of a place that is away they stay."""
+    from hpsearch.checkpoints.checkpoint import Checkpoints
+    from hpsearch.checkpoints.places import checkpoint_place
+
+    with suppress(HpsearchError):
+        Checkpoints(checkpoint_place(ledger.database, study, named_checkpoints())).clear()
+
+
+def _new_study(
+    spec: StudySpec, base: Path, priority: int | None, max_parallel: int | None,
+    manifest: Manifest | None,
+) -> NewStudy:  # fmt: skip
+    """The study as the ledger makes it."""
     start, trials = outline.starting(spec), outline.tickets(spec)
     hours = outline.in_hours(spec.budget.hours, 0, 0.0)
-    study, new = ledger.create(
-        NewStudy(
-            name=spec.name,
-            direction=spec.direction,
-            digest=spec.digest,
-            document=spec.document,
-            base=str(base.resolve()),
-            tickets=trials + outline.final_tickets(spec),
-            crash_limit=spec.retry.crash,
-            hours=spec.budget.hours,
-            stage=start.as_json(),
-            early=outline.spare_behind(spec, (), start, trials, held=hours) > 0,
-            final=spec.final.model_dump(mode="json") if spec.final else None,
-            priority=priority or 0,
-            max_parallel=max_parallel or None,
-            code=manifest,
-        )
+    return NewStudy(
+        name=spec.name,
+        direction=spec.direction,
+        digest=spec.digest,
+        document=spec.document,
+        base=str(base.resolve()),
+        tickets=trials + outline.final_tickets(spec),
+        crash_limit=spec.retry.crash,
+        hours=spec.budget.hours,
+        stage=start.as_json(),
+        early=outline.spare_behind(spec, (), start, trials, held=hours) > 0,
+        final=_size(spec.final),
+        priority=priority or 0,
+        max_parallel=max_parallel or None,
+        code=manifest,
     )
-    spec = spec.under(version_of(study.document))  # another may have made it just now
-    if study.digest != spec.digest:
-        changes = differences(StudySpec.from_document(study.document), spec)
-        advice = [
-            *_as_made(study, spec, changes),
-            f"choose another name (--set name={spec.name}-2)",
-            f"remove it (hpsearch delete {spec.name})",
-        ]
-        raise ConflictError(
-            f"the name {spec.name!r} is taken in {ledger.database.name} by a study with another "
-            "content:\n" + "".join(f"  {line}\n" for line in changes) + ", or ".join(advice)
-        )
-    if manifest is not None and study.code != manifest.digest:
-        study = _with_code(ledger, study, manifest, accept=accept_code)
-    return study, new
 
 
 def manifest_for(spec: StudySpec, folder: Path) -> Manifest | None:
@@ -108,39 +166,147 @@ def manifest_for(spec: StudySpec, folder: Path) -> Manifest | None:
     return manifest
 
 
-def _with_code(ledger: Ledger, study: Study, manifest: Manifest, *, accept: bool) -> Study:
-    """The study with this code, which it can have until its first trial; CodeError after that,
-    unless the change is to be accepted."""
+def _with_code(
+    ledger: Ledger, study: Study, manifest: Manifest, *, accept: bool, exact: bool
+) -> Study:
+    """The study with this code, which it can have until its first trial.
+
+    Raises CodeError after that where the code differs, unless the change is to be accepted. Files
+    that are new are no difference, unless it is to be `exact`: what the study imports is checked
+    to have been there when it began.
+    """
+    if study.code == manifest.digest:
+        return study
     current = ledger.replace_code(study, manifest, accept=accept)
     if current is not None and current.code == manifest.digest:
         return current
+    if not _differs(ledger, study, manifest, exact=exact):
+        return study
+    other = f"choose another name (--set name={study.name}-2)"
+    raise _changed(ledger, study, manifest, f"put it back, {_ACCEPT}, or {other}")
+
+
+_ACCEPT = "continue with it all the same (--accept-code, and each trial has a note of its code)"
+
+
+def _differs(ledger: Ledger, study: Study, manifest: Manifest, *, exact: bool) -> bool:
+    return bool(ledger.code(study).differences(manifest, more=exact))
+
+
+def _changed(ledger: Ledger, study: Study, manifest: Manifest, ways: str) -> CodeError:
+    """The error for code that is not what a study began with."""
     changes = ledger.code(study).differences(manifest)
-    raise CodeError(
-        f"the code of study {study.name!r} is not what it was when the study began: {changes}; put "
-        "it back, continue with it all the same (--accept-code, and each trial has a note of its "
-        f"code), choose another name (--set name={study.name}-2), or remove the study (hpsearch "
-        f"delete {study.name})"
+    return CodeError(
+        f"the code of study {study.name!r} is not what it was when the study began: {changes}; "
+        f"{ways}"
     )
 
 
-def _as_made(study: Study, spec: StudySpec, changes: Sequence[str]) -> list[str]:
+def check_unchanged(ledger: Ledger, study: Study, code: Path | Manifest | None) -> None:
+    """Raise CodeError where the own code that a study is to continue with is not what it was.
+
+    Args:
+        ledger: Where it is kept.
+        study: The study.
+        code: The folder of that code, or its hashes; None: that of its file, which is looked at
+            where it has code of the study.
+    """
+    if study.code is None:
+        return
+    if code is None:
+        try:
+            manifest = manifest_of(Path(study.base))
+        except CodeError:  # it is another machine's
+            return
+        if not manifest.files.keys() & ledger.code(study).files.keys():
+            return
+    else:
+        manifest = code if isinstance(code, Manifest) else manifest_of(code)
+    if _differs(ledger, study, manifest, exact=isinstance(code, Manifest)):
+        raise _changed(ledger, study, manifest, "put it back, name the folder that has it as it "
+                       f"was (--code DIR), or {_ACCEPT}")  # fmt: skip
+
+
+def accepted(ledger: Ledger, study: Study, code: Path | Manifest | None) -> Study:
+    """The study with the code that it goes over to; as it is, where it has none of its own.
+
+    Args:
+        ledger: Where it is kept.
+        study: The study.
+        code: The folder of that code, or its hashes; None: the folder that its file was in.
+
+    Raises CodeError where that has no such code.
+    """
+    spec = StudySpec.from_document(study.document)
+    folder = Path(study.base) if code is None else code
+    manifest = folder if isinstance(folder, Manifest) else manifest_for(spec, folder)
+    if manifest is None:
+        return study
+    return _with_code(ledger, study, manifest, accept=True, exact=True)
+
+
+def _taken(ledger: Ledger, study: Study, spec: StudySpec) -> ConflictError:
+    """The error for a name that another study has, with what differs and the ways on."""
+    changes = differences(StudySpec.from_document(study.document), spec)
+    ways = ", or ".join(_ways(study, spec, changes))
+    if study.refused:  # else it had been replaced
+        ways = f"a worker holds a trial of it, or it knows trials from elsewhere: wait, or {ways}"
+    return ConflictError(
+        f"the name {spec.name!r} is taken in {ledger.database.name} by a study with another "
+        "content:\n" + "".join(f"  {line}\n" for line in changes) + ways
+    )
+
+
+def _ways(study: Study, spec: StudySpec, changes: Sequence[str]) -> list[str]:
+    """The ways to continue where a study has another content; the first one loses nothing."""
+    other = f"choose another name (--set name={spec.name}-2)"
+    if all(line.startswith("budget.") for line in changes):
+        return [*_as_made(study, spec), other]
+    if all(line.startswith(FINAL) for line in changes):
+        return [_finish(study, spec), other]
+    trials = f", with its {counted(study.issued, 'trial')}" if study.issued else ""
+    return [other, f"remove it{trials} (hpsearch delete {spec.name})"]
+
+
+def _worker(study: Study) -> str:
+    """What trains a study that has trials to do, without its file."""
+    work = commands.worker(study, until_done=True, code=commands.code_folder(study))
+    opened = study.state in ("paused", "stopped")
+    return f"{f'hpsearch resume {study.name} && ' if opened else ''}hpsearch {work}"
+
+
+def _finish(study: Study, spec: StudySpec) -> str:
+    """How a study gets the finish that a file asks for, and nothing else that differs."""
+    made = StudySpec.from_document(study.document).final
+    if spec.final is None:
+        assert made is not None  # or nothing would differ
+        return f"continue with it as it was made (final: {{top: {made.top}, seeds: {made.seeds}}})"
+    again = " --again" if study.finish == "done" else ""
+    call = f"hpsearch final {study.name} --top {spec.final.top} --seeds {spec.final.seeds}{again}"
+    if study.state == "done":
+        return f"give it this finish ({call}) and run this file again"
+    file = "--set final=" if made is None else (
+        f"--set final.top={made.top} --set final.seeds={made.seeds}")  # fmt: skip
+    return (
+        f"let its search end first ({file}, or {_worker(study)}), then give it this finish "
+        f"({call}) and run this file again"
+    )
+
+
+def _as_made(study: Study, spec: StudySpec) -> list[str]:
     """How to continue with a study that `spec` asks for with another budget, and nothing else.
 
     What `extend` adds is no part of a study's content, so it does not make the two the same.
     """
     made, asked = StudySpec.from_document(study.document).filled["budget"], spec.filled["budget"]
     other = {key: value for key, value in made.items() if value != asked[key]}
-    if not all(line.startswith("budget.") for line in changes):
-        return []
     options = " ".join(
         f"--set budget.{key}={'' if value is None else value}"
         if value is None or key not in _OPTIONS else f"--{key} {value}"
         for key, value in other.items()
     )  # fmt: skip
-    work = f"hpsearch worker {spec.name} --until-done"
-    if study.state in ("paused", "stopped"):
-        work = f"hpsearch resume {spec.name} && {work}"
-    ways = [f"continue with it as it was made ({options}, or {work}, which needs no file)"]
+    work = _worker(study)
+    ways = [f"continue with it as it was made ({options}, or {work}, which needs no study file)"]
     if more := " ".join(_MORE[key] for key in _MORE if other.get(key) is not None):
         ways.append(f"add to what it has, {study.tickets} trials by now, and continue then "
                     f"(hpsearch extend {spec.name} {more} && {work})")  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import HpsearchError, TrackingError
+from hpsearch.errors import HpsearchError, StudyFileError, TrackingError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,8 +13,47 @@ if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Study
+    from hpsearch.tracking.courier import Exported
+    from hpsearch.tracking.target import Target
 
-__all__ = ["catch_up", "tracking_trouble"]
+__all__ = ["catch_up", "export", "standing", "tracking_trouble"]
+
+
+def export(
+    ledger: Ledger, name: str, uri: str | None, checkpoints: str | None, code: Path | None
+) -> tuple[Target, Exported]:
+    """Bring a study to MLflow: where that is, and what is there then.
+
+    Args:
+        ledger: Where it is kept.
+        name: Its name.
+        uri: MLflow's; None: HPSEARCH_MLFLOW, else the study's.
+        checkpoints: Where checkpoints lie, if an option or the environment says so.
+        code: The folder of the study's own code.
+
+    Raises StudyFileError where nothing names an MLflow, TrackingError where it does not answer.
+    """
+    from hpsearch.fleet import new_name
+    from hpsearch.tracking import courier
+    from hpsearch.tracking.target import target_of
+
+    study = ledger.study(name)
+    target = target_of(study.document, study.base, uri)
+    if target is None:
+        raise StudyFileError(
+            "which MLflow: --uri http://HOST:5000, or HPSEARCH_MLFLOW; the file of study "
+            f"{name!r} names none"
+        )
+    by = f"export-{new_name()}"
+    return target, courier.export(ledger, name, target, by, checkpoints, code)
+
+
+def standing(ledger: Ledger, study: Study) -> list[str]:
+    """How much of a study is in MLflow, a line for each that it was to be brought to."""
+    from hpsearch.tracking.target import DUTY
+
+    duties = ledger.duties(study.study_id)
+    return [duty.said for duty in duties if duty.name.startswith(DUTY) and duty.said]
 
 
 def tracking_trouble(spec: StudySpec, base: Path) -> str | None:

@@ -91,8 +91,8 @@ def _counts(path: Path, name: str, classes: Sequence[str]) -> list[int]:
 
     if not classes:
         return []
-    found, counts = np.unique(np.asarray(opened(path, name)).ravel(), return_counts=True)
-    rows = dict(zip(map(_text, found.tolist()), counts.tolist(), strict=True))
+    labels, counts = np.unique(np.asarray(opened(path, name)).ravel(), return_counts=True)
+    rows = dict(zip(map(_text, labels.tolist()), counts.tolist(), strict=True))
     return [int(rows.get(one, 0)) for one in classes]
 
 

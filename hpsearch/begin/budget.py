@@ -76,9 +76,9 @@ def settle(draft: Draft, folder: Path, seats: Sequence[DevicePlace]) -> Forecast
         return None
     for trials, epochs, final in _SIZES:
         chosen = _with(draft, folder, {"trials": trials, "epochs": epochs}, final=final)
-        found = forecast(chosen, pace, len(seats))
-        if found.work_s.expected <= _FITS_S:
-            return found
+        planned = forecast(chosen, pace, len(seats))
+        if planned.work_s.expected <= _FITS_S:
+            return planned
     budget = {"trials": _SIZES[-1][0], "epochs": _SIZES[-1][1], "hours": _LONGEST_H}
     return forecast(_with(draft, folder, budget, final=False), pace, len(seats))
 

@@ -40,8 +40,8 @@ class Draft:
 
     def note(self, path: Keys, *sentences: str) -> None:
         """Say why a key is what it is; a sentence a line."""
-        said = [self.notes[path]] if path in self.notes else []
-        self.notes[path] = "\n".join([*said, *filter(None, sentences)])
+        notes = [self.notes[path]] if path in self.notes else []
+        self.notes[path] = "\n".join([*notes, *filter(None, sentences)])
 
     def spec(self, folder: Path) -> StudySpec:
         """The study that it is by now; `folder` is that of its file."""

@@ -28,17 +28,17 @@ def names() -> dict[str, str]:
 def _about(path: Path) -> str:
     """The first paragraph of its comment."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    said: list[str] = []
+    sentences: list[str] = []
     for line in lines:
         if not line.startswith("#"):
             break
         text = line.lstrip("# ").strip()
         if text.startswith("yaml-language-server"):
             continue
-        if not text and said:
+        if not text and sentences:
             break
-        said += [text] if text else []
-    return " ".join(said)
+        sentences += [text] if text else []
+    return " ".join(sentences)
 
 
 def files_of(name: str) -> list[Path]:
@@ -46,9 +46,9 @@ def files_of(name: str) -> list[Path]:
 
     Raises NotFoundError where there is none of that name.
     """
-    known = names()
-    if name not in known:
-        near = nearest(name, known)
+    examples = names()
+    if name not in examples:
+        near = nearest(name, examples)
         hint = f"did you mean {near}? " if near else ""
         raise NotFoundError(f"there is no example {name!r}; {hint}hpsearch init --list names all")
     file = _folder() / f"{name}.yaml"
@@ -57,9 +57,9 @@ def files_of(name: str) -> list[Path]:
 
 def _named(text: str) -> Iterator[Path]:
     """The files that a study names outside of its sentences."""
-    said = "\n".join(line for line in text.splitlines()
+    content = "\n".join(line for line in text.splitlines()
                      if not line.startswith("#") or "$schema=" in line)  # fmt: skip
     for path in sorted(_folder().iterdir()):
-        is_named = re.search(rf"(?<![\w./-]){re.escape(path.name)}(?![\w-])", said)
+        is_named = re.search(rf"(?<![\w./-]){re.escape(path.name)}(?![\w-])", content)
         if path.is_file() and path.suffix not in (".yaml", "") and is_named:
             yield path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,8 @@ TAKES = (
 )
 """An example of each kind of data, and what it is."""
 
+_SCRIPTS = (".bash", ".jl", ".pl", ".r", ".R", ".rb", ".sh", ".zsh")
+"""Endings of programs in languages that `init` does not read."""
 _MOST_ENTRIES = 2_000
 """Entries of a folder that are looked at."""
 _NO_TABLES = re.compile(r"(?:requirements|readme|license|notes|.*trials)[^/]*", re.IGNORECASE)
@@ -58,10 +61,10 @@ def _has_images(path: Path) -> bool:
 
 def _inside(folder: Path) -> Iterator[Path]:
     try:
-        found = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
+        entries = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
     except OSError:
         return iter(())
-    return iter(found[:_MOST_ENTRIES])
+    return iter(entries[:_MOST_ENTRIES])
 
 
 def candidates(folder: Path) -> list[Path]:
@@ -70,13 +73,13 @@ def candidates(folder: Path) -> list[Path]:
     Of Python files only those that train: a package or a test is none.
     """
     whole = kind_of(folder)  # its own folders are the classes, or its files the arrays
-    found = [] if whole is None else [folder]
+    paths = [] if whole is None else [folder]
     for path in _inside(folder) if whole is None else ():
         kind = kind_of(path)
         own = kind == "table" and not _NO_TABLES.fullmatch(path.stem) and path.suffix != ".txt"
         if own or kind in ("images", "arrays") or (kind == "script" and path.stem == "train"):
-            found.append(path)
-    return found
+            paths.append(path)
+    return paths
 
 
 def draft_of(path: Path, folder: Path, target: str | None = None) -> Draft:
@@ -99,7 +102,10 @@ def draft_of(path: Path, folder: Path, target: str | None = None) -> Draft:
         kind = kind_of(path)
         if kind is None:
             takes = "; ".join(f"{does} ({name})" for name, does in TAKES)
-            raise StudyFileError(f"{path} is none of what hpsearch init takes: {takes}")
+            command = path.suffix in _SCRIPTS or (path.is_file() and os.access(path, os.X_OK))
+            page = ". For another program write the study file yourself: docs/guides/any-command.md"
+            raise StudyFileError(f"{path} is none of what hpsearch init takes: {takes}"
+                                 f"{page if command else ''}")  # fmt: skip
         if target is not None and kind in ("images", "script"):
             raise StudyFileError(f"--target is for tables and arrays: {path} is neither")
         return _drafted(kind, path, folder, target)

@@ -61,5 +61,5 @@ def _size(files: Labelled) -> tuple[tuple[int, int], str]:
     if len(sizes) == 1 and max(width, height) <= _SMALL:
         return (height, width), f"the images' own size, {width} x {height}"
     widths, heights = [w for w, _ in sizes], [h for _, h in sizes]
-    found = f"{min(widths)} x {min(heights)} to {max(widths)} x {max(heights)}"
-    return (_SIDE, _SIDE), f"the images are {found}; larger is slower, and sees more"
+    spread = f"{min(widths)} x {min(heights)} to {max(widths)} x {max(heights)}"
+    return (_SIDE, _SIDE), f"the images are {spread}; larger is slower, and sees more"

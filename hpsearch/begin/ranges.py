@@ -37,17 +37,17 @@ def guess(name: str, default: Any = None, choices: tuple[Any, ...] = ()) -> tupl
     """A parameter as a study file has it, and what should be said of the guess; "" for nothing."""
     if choices:
         return {"values": [*choices]}, ""
-    known = _of_name(name)
+    usual = _of_name(name)
     if isinstance(default, bool):
         return {"values": [False, True]}, ""
-    if known is not None:
-        return _around(known, default), ""
+    if usual is not None:
+        return _around(usual, default), ""
     if isinstance(default, int):
         low, high = max(default // 2, 1), max(2 * default, 2)
         return {"min": low, "max": high}, f"a guess around the default, {default}"
     if isinstance(default, float) and default > 0:
-        found = {"min": default / 10, "max": default * 10, "log": True}
-        return found, f"a guess around the default, {default:g}"
+        guessed = {"min": default / 10, "max": default * 10, "log": True}
+        return guessed, f"a guess around the default, {default:g}"
     if isinstance(default, str):
         return default, "a constant: say {values: [...]} to search it"
     return {"min": 0.0, "max": 1.0}, "a guess: its name and its default do not say what it may be"
@@ -55,22 +55,22 @@ def guess(name: str, default: Any = None, choices: tuple[Any, ...] = ()) -> tupl
 
 def _of_name(name: str) -> Any:
     plain = name.lower()
-    return next((found for pattern, found in _RANGES if re.fullmatch(pattern, plain)), None)
+    return next((usual for pattern, usual in _RANGES if re.fullmatch(pattern, plain)), None)
 
 
-def _around(known: Any, default: Any) -> Any:
+def _around(usual: Any, default: Any) -> Any:
     """What the name says, with room for the default."""
     if isinstance(default, bool) or not isinstance(default, (int, float, str)):
-        return dict(known)
-    if "values" in known:
-        values = [*known["values"]]
+        return dict(usual)
+    if "values" in usual:
+        values = [*usual["values"]]
         alike = type(default) is type(values[0])
         return {"values": sorted({*values, default}) if alike and not isinstance(default, str)
                 else values if default in values or not alike else [*values, default]}  # fmt: skip
     if isinstance(default, str) or default <= 0:
-        return dict(known)
-    whole = isinstance(known["min"], int)
+        return dict(usual)
+    whole = isinstance(usual["min"], int)
     if whole and not isinstance(default, int):
-        return dict(known)
-    ends = {"min": min(known["min"], default), "max": max(known["max"], default)}
-    return {**known, **{key: value if whole else float(value) for key, value in ends.items()}}
+        return dict(usual)
+    ends = {"min": min(usual["min"], default), "max": max(usual["max"], default)}
+    return {**usual, **{key: value if whole else float(value) for key, value in ends.items()}}

@@ -10,6 +10,7 @@ from typing import Any
 from hpsearch.begin.draft import Draft, listed, relative
 from hpsearch.begin.ranges import guess, is_known
 from hpsearch.code import SignatureError
+from hpsearch.code.printed import Printed
 from hpsearch.code.uses import Option, Script, TrainFunction, script, train_functions
 from hpsearch.errors import StudyFileError
 from hpsearch.spec.dialects import translated
@@ -23,7 +24,12 @@ _JUDGED = re.compile(r".*(?:val|valid|validation|test|eval|dev).*", re.I)
 _TRAINING = re.compile(r".*train.*", re.I)
 _EPOCHS = 30
 _TRIALS = 30
-_NUMBER = r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?"
+_NUMBER = r"[-+]?(?:[0-9.]+(?:[eE][-+]?[0-9]+)?|nan|inf)"
+_OUTPUT = re.compile(
+    r"(?:.*_)?(?:out(?:puts?)?|saved?|ckpts?|checkpoints?|results?|logs?|exp(?:eriment)?|work)"
+    r"(_?(?:dir|path|file|folder|to))?",
+    re.I,
+)
 _NAMES = ("train", "main", "run", "fit", "objective")
 
 
@@ -65,10 +71,10 @@ def _of_function(file: str, functions: Sequence[TrainFunction]) -> Draft:
     return draft
 
 
-def _of_script(file: str, found: Script) -> Draft:
-    if found.suggests and not found.options:
-        return _of_optuna(file, found)
-    chosen = [o for o in found.options if _is_searched(o)]
+def _of_script(file: str, uses: Script) -> Draft:
+    if uses.suggests and not uses.options:
+        return _of_optuna(file, uses)
+    chosen = [o for o in uses.options if _is_searched(o)]
     if not chosen:
         raise StudyFileError(
             f"{file} has neither a function of one argument that calls its report, such as "
@@ -78,28 +84,50 @@ def _of_script(file: str, found: Script) -> Draft:
     words = ["python", file]
     for option in chosen:
         words += [option.flag, f"{{{option.name}}}"]
-    for option in found.options:
+    for option in uses.options:
         if option.name in ("seed", "device"):
             words += [option.flag, f"{{{option.name}}}"]
     train: dict[str, Any] = {"command": words}
     draft = Draft({"train": train}, [f"{file}: a command, with the options that it has."])
-    names = _reported(draft, train, found)
+    names = _reported(draft, train, uses)
     draft.content["metric"] = _metric(names)
     _parameters(draft, {o.name: guess(o.name, o.default, o.choices) for o in chosen})
-    rest = [o.flag for o in found.options if o not in chosen and o.name not in ("seed", "device")]
+    rest = [o.flag for o in uses.options if o not in chosen and o.name not in ("seed", "device")]
     if rest:
         draft.note(("train",), f"left at their defaults: {listed(rest, 10)}")
-    epochs = next((o.default for o in found.options if "epoch" in o.name), None)
+    for option in uses.options:
+        if _is_output(option) and option not in chosen:
+            _own_output(draft, option)
+    epochs = next((o.default for o in uses.options if "epoch" in o.name), None)
     _budget(draft, epochs if isinstance(epochs, int) and epochs > 0 else None)
     return draft
 
 
-def _of_optuna(file: str, found: Script) -> Draft:
+def _is_output(option: Option) -> bool:
+    """Whether an option says where a script writes, and is the same for all trials by default."""
+    default = option.default if isinstance(option.default, str) else ""
+    named = _OUTPUT.fullmatch(option.name)
+    return named is not None and default != "" and (bool(named[1]) or "." in default)
+
+
+def _own_output(draft: Draft, option: Option) -> None:
+    """Say how each trial has a place of its own for what an option names."""
+    path = str(option.default)
+    file = f"/{path.rpartition('/')[2]}" if Path(path).suffix else ""
+    draft.note(
+        ("train",),
+        f"{option.flag} is {path} in every trial, and trials that run at once write over each "
+        f'other\'s: add {option.flag}, "{{checkpoint}}{file}" to keep it with its trial, or '
+        f'"{{folder}}{file}" for what nobody needs afterwards',
+    )
+
+
+def _of_optuna(file: str, uses: Script) -> Draft:
     """Of a script that asks Optuna's trials: the ranges are known, and the loop has to change."""
-    ranges = {n: told.ours for n, call in found.suggests.items() if (told := translated(call))}
+    ranges = {n: told.ours for n, call in uses.suggests.items() if (told := translated(call))}
     raise StudyFileError(
         f"{file} asks an Optuna trial: make a function of it that takes a run, def train(run), "
-        f"with run.{next(iter(found.suggests))} in the place of what the trial suggests and "
+        f"with run.{next(iter(uses.suggests))} in the place of what the trial suggests and "
         "run.report(accuracy=...) once an epoch, and run hpsearch init again; its ranges are "
         f"{'; '.join(f'{name}: {raw}' for name, raw in ranges.items())}"
     )
@@ -114,21 +142,20 @@ def _is_searched(option: Option) -> bool:
     return option.kind in ("int", "float") and is_known(option.name)
 
 
-def _reported(draft: Draft, train: dict[str, Any], found: Script) -> list[str]:
+def _reported(draft: Draft, train: dict[str, Any], uses: Script) -> list[str]:
     """What the script reports, by name; how that is read stands in `train` then."""
-    if found.json_metrics:
-        names = [*dict.fromkeys(found.json_metrics)]
+    if uses.json_metrics:
+        names = [*dict.fromkeys(uses.json_metrics)]
         _judged(draft, names, f"of what it prints as JSON ({listed(names)})")
         return names
-    if found.printed:
-        labels = sorted(found.printed, key=lambda one: _rank(one[0]))
-        words, _ = labels[0]
-        plain = re.sub(r"\W+", "_", words).strip("_").lower()
-        pattern = r"\s+".join(map(re.escape, words.split()))
-        train["metrics"] = rf"{pattern}\s*[:=]?\s*(?P<{plain}>{_NUMBER})"
+    if uses.printed:
+        name, train["metrics"], words = _pattern(uses.printed)
         draft.note(("metric",), f"read from the lines that it prints: the number behind `{words}`, "
                    "once an epoch")  # fmt: skip
-        return [plain]
+        if "(?P<epoch>" not in train["metrics"]:
+            draft.note(("metric",), "these lines name no epoch, so they are counted: print it with "
+                       "the metric if your script saves what it does not read back")  # fmt: skip
+        return [name]
     draft.note(
         ("metric",),
         "TO DO: nothing that it prints looks like a metric. Let it print a line of JSON an epoch,",
@@ -136,6 +163,35 @@ def _reported(draft: Draft, train: dict[str, Any], found: Script) -> list[str]:
         "or call hpsearch tell accuracy=0.93 --epoch 3",
     )
     return ["accuracy"]
+
+
+def _pattern(lines: Sequence[Printed]) -> tuple[str, str, str]:
+    """(metric, the regular expression that reads it, the words before it) of the best metric."""
+    words = sorted((one.words for one in lines), key=_rank)[0]
+    name = re.sub(r"\W+", "_", words).strip("_").lower()
+    longer = dict.fromkeys(one.words[: -len(words)] for one in lines
+                           if one.words != words and one.words.endswith(words))  # fmt: skip
+    others = "".join(f"(?<!{re.escape(before)})" for before in longer)
+    label = r"\s+".join(map(re.escape, words.split()))
+    metric = rf"{others}{label}\s*[:=]?\s*(?P<{name}>{_NUMBER})"
+    epochs = [*dict.fromkeys(one.epoch for one in lines if one.words == words and one.epoch)]
+    if not epochs:
+        return name, metric, words
+    befores = [*dict.fromkeys(_anchor(epoch.before) for epoch in epochs)]
+    before = befores[0] if len(befores) == 1 else f"(?:{'|'.join(befores)})"
+    epoch, orders = rf"{before}(?P<epoch>\d+)", {epoch.first for epoch in epochs}
+    if orders == {True}:
+        return name, f"{epoch}.*?{metric}", words
+    if orders == {False}:
+        return name, f"{metric}.*?{epoch}", words
+    return name, f"^(?=.*?{epoch}).*?{metric}", words
+
+
+def _anchor(before: str) -> str:
+    """A pattern of the end of the text before a number: its last word, and what follows that."""
+    word, signs = re.findall(r"(\w*)(\W*)$", before)[0]
+    parts = [word, *signs.split()] if word else signs.split()
+    return "".join(rf"{re.escape(part)}\s*" for part in parts) or r"^\s*"
 
 
 def _rank(name: str) -> tuple[bool, bool, bool]:
@@ -155,11 +211,11 @@ def _judged(draft: Draft, names: Sequence[str], what: str) -> None:
     draft.note(("metric",), f"{metric['name']}, {what}; by its name it is to {grows}")
 
 
-def _parameters(draft: Draft, found: dict[str, tuple[Any, str]]) -> None:
-    draft.content["parameters"] = {name: raw for name, (raw, _) in found.items()}
-    for name, (_, said) in found.items():
-        if said:
-            draft.note(("parameters", name), said)
+def _parameters(draft: Draft, parameters: dict[str, tuple[Any, str]]) -> None:
+    draft.content["parameters"] = {name: raw for name, (raw, _) in parameters.items()}
+    for name, (_, comment) in parameters.items():
+        if comment:
+            draft.note(("parameters", name), comment)
 
 
 def _budget(draft: Draft, epochs: int | None) -> None:

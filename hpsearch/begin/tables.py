@@ -68,11 +68,11 @@ def draft(path: Path, folder: Path, target: str | None = None) -> Draft:
             "with --target"
         )
     _check_target(path, decision.target, decision, table.names, guessed=not target)
-    found = _Table(path, folder, table, decision, faults, why).draft()
+    drafted = _Table(path, folder, table, decision, faults, why).draft()
     if not header:
-        found.content["data"]["header"] = False
-        found.note(("data", "header"), "the first line is a row, so the columns have no names")
-    return found
+        drafted.content["data"]["header"] = False
+        drafted.note(("data", "header"), "the first line is a row, so the columns have no names")
+    return drafted
 
 
 def _read(path: Path) -> tuple[Table, bool]:
@@ -155,11 +155,11 @@ class _Table:
         rare = metric in ("auroc", "f1")
         count = self._decision.rows
         is_text = "text" in data
-        found = families.text(count, imbalanced=rare) if is_text else families.rows(
+        family = families.text(count, imbalanced=rare) if is_text else families.rows(
             count, imbalanced=rare)  # fmt: skip
         content = {
             "data": data, "network": {"family": "text" if is_text else "mlp"}, "metric": metric,
-            "parameters": found,
+            "parameters": family,
         }  # fmt: skip
         draft = Draft(content, [self._title(ids)])
         draft.note(("data", "target"), self._target())
@@ -217,8 +217,8 @@ class _Table:
         """Rows of each class."""
         cells = self._table.column(self._goal.column.name)
         texts = cells if isinstance(cells, tuple) else cells.to_pylist()
-        found = Counter(label(_text(cell), self._goal) for cell in texts if cell not in ("", None))
-        return [found.get(name, 0) for name in self._goal.classes]
+        counts = Counter(label(_text(cell), self._goal) for cell in texts if cell not in ("", None))
+        return [counts.get(name, 0) for name in self._goal.classes]
 
     def _rmse(self) -> str:
         return (
@@ -227,27 +227,29 @@ class _Table:
         )
 
     def _ignored(self, ids: Sequence[str]) -> list[str]:
-        said = [f"{listed(ids)}: a different number in each row, which says nothing of others"
+        remarks = [f"{listed(ids)}: a different number in each row, which says nothing of others"
                 ] if ids else []  # fmt: skip
-        return said + [f"{name}: {text.partition(': ')[2]}" for name, text in self._faults.items()]
+        return remarks + [
+            f"{name}: {text.partition(': ')[2]}" for name, text in self._faults.items()
+        ]
 
     def _left_out(self, is_text: bool) -> list[str]:
         """The columns that become no input, and why; and what to know of the order of rows."""
         named = {*self._faults}
         columns = [c for c in self._decision.columns if not c.inputs and c.name not in named]
-        said = []
+        remarks = []
         if is_text:
-            said.append("the sentences are read word by word; no other column says anything")
+            remarks.append("the sentences are read word by word; no other column says anything")
         elif columns:
-            said.append(f"hpsearch leaves out: {'; '.join(self._reasons(columns))}")
+            remarks.append(f"hpsearch leaves out: {'; '.join(self._reasons(columns))}")
         texts = [c.name for c in columns if c.kind == "text"]
         if texts and not is_text:
-            said.append(
+            remarks.append(
                 f"networks of the family text read {texts[0]} and nothing else: data: {{text: "
                 f"{texts[0]}}}, network: {{family: text}}"
             )
         ordered = [w for w in self._decision.warnings if "data.split" in w]
-        return said + [re.sub(r"^column `(.*?)`: ", r"\1: ", one) for one in ordered[:1]]
+        return remarks + [re.sub(r"^column `(.*?)`: ", r"\1: ", one) for one in ordered[:1]]
 
     def _reasons(self, columns: Sequence[Column]) -> list[str]:
         def why(column: Column) -> str:

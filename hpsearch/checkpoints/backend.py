@@ -174,10 +174,10 @@ class Remote:
     def names(self) -> list[str]:
         """What is there, as the server says now."""
         try:
-            found: list[str] = self._do("ls", self._root, detail=False)
+            paths: list[str] = self._do("ls", self._root, detail=False)
         except FileNotFoundError:
             return []
-        return [path.rstrip("/").rsplit("/", 1)[-1] for path in found]
+        return [path.rstrip("/").rsplit("/", 1)[-1] for path in paths]
 
     def path(self, name: str) -> str:
         """URL of the object, without a password."""
@@ -288,9 +288,9 @@ def _no_answer(limit_s: float) -> OSError:
 
 
 def _missing(error: ImportError) -> str:
-    said = _line(error)  # fsspec names the package, which is not always that of the module
+    message = _line(error)  # fsspec names the package, which is not always that of the module
     module = getattr(error.__cause__ or error.__context__, "name", None) or ""
-    return f"{said} (pip install {module})" if module and module in said else said
+    return f"{message} (pip install {module})" if module and module in message else message
 
 
 def _line(error: BaseException) -> str:

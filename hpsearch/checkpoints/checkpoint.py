@@ -197,8 +197,8 @@ class Checkpoints:
         """What `save_log` has of that number, under all fences; nothing where there is nothing."""
         with self._guarded(f"read logs in {self.place}"):
             matches = map(_OWN_LOG.fullmatch, self._shelf.names())
-            found = sorted((int(m[2]), m[0]) for m in matches if m and int(m[1]) == number)
-            return b"".join(self._content(name) for _, name in found)
+            parts = sorted((int(m[2]), m[0]) for m in matches if m and int(m[1]) == number)
+            return b"".join(self._content(name) for _, name in parts)
 
     def _content(self, name: str) -> bytes:
         with self._shelf.open(name) as file:
@@ -233,8 +233,8 @@ class Checkpoints:
 
     def _last(self, number: int) -> str | None:
         """Name of the checkpoint with the highest fence."""
-        whole = [(fence, name) for name, found, fence in self._entries()
-                 if found == number and name.endswith(".pt")]  # fmt: skip
+        whole = [(fence, name) for name, ticket, fence in self._entries()
+                 if ticket == number and name.endswith(".pt")]  # fmt: skip
         return max(whole)[1] if whole else None
 
     def _entries(self) -> list[tuple[str, int, int]]:
@@ -249,10 +249,10 @@ class Checkpoints:
         try:
             yield
         except OSError as error:
-            said = [f"cannot {doing}: {line(error)}", self._shelf.advice]
+            sentences = [f"cannot {doing}: {line(error)}", self._shelf.advice]
             if number in self._known:
-                said.insert(1, "the one before is unharmed")
-            raise CheckpointError("; ".join(said)) from error
+                sentences.insert(1, "the one before is unharmed")
+            raise CheckpointError("; ".join(sentences)) from error
 
 
 def _packed(trees: Mapping[str, Any]) -> tuple[_Layout, dict[str, Any]]:
@@ -265,7 +265,7 @@ def _packed(trees: Mapping[str, Any]) -> tuple[_Layout, dict[str, Any]]:
         kind = str(tensor.dtype)
         layout[str(path[0])].append((path, list(tensor.shape), kind))
         parts.setdefault(kind, []).append(tensor.detach().flatten())
-    return layout, {kind: torch.cat(found) for kind, found in parts.items()}
+    return layout, {kind: torch.cat(part) for kind, part in parts.items()}
 
 
 def _leaves(tree: Any, path: _Path) -> Iterator[tuple[_Path, Any]]:

@@ -36,7 +36,7 @@ _PLACE = re.compile(_NAME.pattern + r"-[0-9a-f]{8}")
 _CHECKPOINT = re.compile(r"\d+\.\d+\.pt", re.ASCII)
 
 
-def checkpoint_place(database: Database, study: Study, said: str | None = None) -> str:
+def checkpoint_place(database: Database, study: Study, option: str | None = None) -> str:
     """Where a study's checkpoints lie, the same for every worker that can reach it: a folder or
     a URL.
 
@@ -53,7 +53,7 @@ def checkpoint_place(database: Database, study: Study, said: str | None = None) 
             f"named after it and its uid {study.uid!r}"
         )
     own = f"{study.name}-{study.uid[:8]}"
-    configured = said or study.document.get("checkpoints")
+    configured = option or study.document.get("checkpoints")
     if configured is not None and (not isinstance(configured, str) or "\0" in configured):
         raise DamagedError(
             f"the row of study {study.name!r} in {database.name} is damaged: where its checkpoints "
@@ -106,28 +106,28 @@ def delete_study(ledger: Ledger, study: Study, checkpoints: str | None = None) -
         raise CheckpointError(
             f"study {study.name} is deleted, but its checkpoints stay: {error}"
         ) from error
-    kept = Checkpoints(place)
+    networks = Checkpoints(place)
     ledger.delete(study.name)
     try:
-        return kept.clear()
+        return networks.clear()
     except CheckpointError as error:
         raise CheckpointError(f"study {study.name} is deleted, but: {error}") from error
 
 
-def stays_here(database: Database, said: str | None, *configured: str | None) -> bool:
+def stays_here(database: Database, option: str | None, *configured: str | None) -> bool:
     """Whether checkpoints lie where no other machine finds them, though it may find the database.
 
     Args:
         database: The one that the workers share.
-        said: The place that an option or the environment names.
+        option: The place that an option or the environment names.
         configured: The `checkpoints` of each study; none: studies that nobody knows yet.
     """
-    named = said or (configured and all(configured))
+    named = option or (configured and all(configured))
     return not named and database.file is None
 
 
 def owner(
-    database: Database, studies: Sequence[Study], said: str | None = None
+    database: Database, studies: Sequence[Study], option: str | None = None
 ) -> Callable[[Path], str | None]:
     """Says what a path is where a study would be damaged by writing there; None: nothing of it.
 
@@ -138,9 +138,9 @@ def owner(
     Args:
         database: The one that the workers share.
         studies: All of its studies.
-        said: Where checkpoints lie, if an option or the environment says so.
+        option: Where checkpoints lie, if an option or the environment says so.
     """
-    own, names = list(_own(database, studies, said)), {study.name for study in studies}
+    own, names = list(_own(database, studies, option)), {study.name for study in studies}
     code = list(_code_of(studies))
 
     def find(path: Path) -> str | None:
@@ -166,7 +166,7 @@ def owner(
 
 
 def _own(
-    database: Database, studies: Sequence[Study], said: str | None
+    database: Database, studies: Sequence[Study], option: str | None
 ) -> Iterator[tuple[Path, str]]:
     if database.file:
         for suffix in ("", "-wal", "-shm", "-journal"):
@@ -175,7 +175,7 @@ def _own(
         with contextlib.suppress(HpsearchError):
             for path in _data_of(study):
                 yield path, f"the data of study {study.name!r}"
-        for named in {said, None}:  # workers may have been started without it
+        for named in {option, None}:  # workers may have been started without it
             with contextlib.suppress(HpsearchError):  # of a damaged row, or of another machine's
                 place = checkpoint_place(database, study, named)
                 if (folder := urls.folder(place)) is not None:

@@ -18,7 +18,7 @@ from hpsearch.errors import CheckpointError
 from hpsearch.runner import Failure, Report, Saved
 from hpsearch.runner.candidate import Candidate
 from hpsearch.runner.epoch import Epoch, Keeping
-from hpsearch.sizes import in_words
+from hpsearch.spec.sizes import in_words
 
 __all__ = ["At", "Job", "Member"]
 
@@ -47,8 +47,10 @@ class Job:
     """The most that its processes may have in memory; None: no limit."""
     seconds: float | None = None
     """The most that a candidate may be at work here; None: no limit."""
+    cpus: int | None = None
+    """Threads that it has; None: as many as its work pays for."""
     threads: int | None = None
-    """Threads of PyTorch; None: its own choice."""
+    """Threads of a worker; None: as many as PyTorch would take."""
 
 
 _MOST_WORDS = 1000
@@ -148,34 +150,34 @@ class Member:
             function, command = (own, None) if isinstance(own, str) else (job.function, own)
         epochs = candidate.settings["epochs"] if part is None else self.epoch
         params = {name: _given(value) for name, value in candidate.settings.items()}
-        kept = self.curve[self.best_epoch - 1].value if self.best_epoch else None
+        best_value = self.curve[self.best_epoch - 1].value if self.best_epoch else None
         return {
             "function": function, "command": command, "metrics": job.metrics, "part": part,
             "code": str(job.code.folder),
             "manifest": dict(job.code.manifest.files), "params": params, "seed": candidate.seed,
             "device": device.partition(":")[0], "folder": str(self.folder),
             "epochs": epochs, "epoch": self.epoch, "metric": job.metric,
-            "direction": job.direction, "keep_best": self.keeping.best, "best_value": kept,
-            "saved": None if saved is None else str(saved), "threads": job.threads,
-            "fresh": job.fresh,
+            "direction": job.direction, "keep_best": self.keeping.best, "best_value": best_value,
+            "saved": None if saved is None else str(saved), "cpus": job.cpus,
+            "threads": job.threads, "fresh": job.fresh,
         }  # fmt: skip
 
     def note(self, numbers: Mapping[str, Any]) -> Report:
         """Its process has reported an epoch."""
-        found = {str(name): float(value) for name, value in numbers.items()}
-        value, now = found[self.job.metric], time.monotonic()
+        metrics = {str(name): float(value) for name, value in numbers.items()}
+        value, now = metrics[self.job.metric], time.monotonic()
         if not math.isfinite(value):
             why = f"{self.job.metric} became {value} in epoch {self.epoch + 1}"
             return self.failed(why, Failure.DIVERGED)
-        finite = {name: number for name, number in found.items() if math.isfinite(number)}
+        finite = {name: number for name, number in metrics.items() if math.isfinite(number)}
         epoch = Epoch(self.epoch + 1, value, finite, now - self.reported)
         best = self.curve[self.best_epoch - 1].value if self.best_epoch else None
         self.curve.append(epoch)
         sign = 1 if self.job.direction == "maximize" else -1
         if best is None or sign * value > sign * best:
             self.best_epoch = epoch.epoch
-        kept = self.best_epoch if self.keeping.best else epoch.epoch
-        self.kept = self.curve[kept - 1]
+        kept_epoch = self.best_epoch if self.keeping.best else epoch.epoch
+        self.kept = self.curve[kept_epoch - 1]
         self.at = At.OVER if self.ends or self.pauses else At.REPORTED
         return self.report()
 
@@ -193,7 +195,8 @@ class Member:
         """
         self.stays = stays
         if not self.curve:
-            return self.failed(f"{self.job.function} returned without a report")
+            call = f"run.report({self.job.metric}=...)"
+            return self.failed(f"{self.job.function} returned without a report by {call}")
         self.at = At.OVER
         epoch = self.curve[-1]
         return Report(
@@ -216,11 +219,11 @@ class Member:
 
     def state(self, own: Any) -> dict[str, Any]:
         """A checkpoint with what its code saves, by the names of `runner.Saved`."""
-        kept = self.kept
-        assert kept is not None
+        best = self.kept
+        assert best is not None
         return {
             "digest": self.candidate.digest, "epoch": self.epoch,
-            "best_epoch": self.best_epoch, "kept_epoch": kept.epoch, "details": {},
+            "best_epoch": self.best_epoch, "kept_epoch": best.epoch, "details": {},
             "curve": [epoch.as_json() for epoch in self.curve], "own": own,
         }  # fmt: skip
 

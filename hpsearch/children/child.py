@@ -22,11 +22,11 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.children.run import Run, Start, held, measured_by
 from hpsearch.children.surroundings import Surroundings
@@ -34,6 +34,9 @@ from hpsearch.children.wire import HangUpError, Wire
 from hpsearch.code import Code, Manifest, explained, function, use
 from hpsearch.errors import line
 from hpsearch.processes.descendants import adopt
+
+if TYPE_CHECKING:
+    from hpsearch.children.own_threads import OwnThreads
 
 __all__ = ["LEAVES_S", "Trial", "main"]
 
@@ -48,12 +51,24 @@ def main(sockets: Sequence[int]) -> None:
     # A copy that own code makes of the process is no part of the conversation, nor does it hold the
     # line that the worker sees closed when this process ends.
     os.register_at_fork(after_in_child=wire.close)
+    threads: OwnThreads | None = None
     try:
         while (order := wire.receive()) is not None:
-            if not Trial(wire, order["train"]).train():
+            threads = threads or _own_threads(order["train"])
+            if not Trial(wire, order["train"], threads=threads).train():
                 return
     except HangUpError:
         return
+
+
+def _own_threads(order: Mapping[str, Any]) -> OwnThreads | None:
+    """What decides how many threads own code computes with; None: the study does, or a GPU works,
+    or what is called is a process of its own."""
+    if order["cpus"] is not None or order["device"] != "cpu" or order["command"]:
+        return None
+    from hpsearch.children.own_threads import OwnThreads
+
+    return OwnThreads(order["threads"])
 
 
 def _settle(line: int) -> None:
@@ -81,10 +96,20 @@ def _settle(line: int) -> None:
     adopt()
 
 
+@contextlib.contextmanager
+def _untraced() -> Iterator[None]:
+    """Inside, nobody takes the time to read the lines of the stack."""
+    vars(sys)["tracebacklimit"] = 0
+    try:
+        yield
+    finally:
+        del sys.tracebacklimit
+
+
 def _theirs(error: BaseException) -> TracebackType | None:
     """The traceback without the frame of this module."""
-    found = error.__traceback__
-    return found.tb_next or found if found is not None else None
+    frame = error.__traceback__
+    return frame.tb_next or frame if frame is not None else None
 
 
 class Trial:
@@ -92,7 +117,7 @@ class Trial:
 
     def __init__(
         self, wire: Wire, order: Mapping[str, Any],
-        guest: Callable[[Run], object] | None = None,
+        guest: Callable[[Run], object] | None = None, threads: OwnThreads | None = None,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -100,9 +125,10 @@ class Trial:
             order: What it has ordered.
             guest: What is called where this process is somebody else's, in the place of what the
                 order names; nothing of the process is changed then.
+            threads: What decides how many own code has; None: the order does.
         """
         self._wire, self._order, self._pid = wire, order, os.getpid()
-        self._guest = guest
+        self._guest, self._threads = guest, threads
         self._metric, self._sign = order["metric"], 1 if order["direction"] == "maximize" else -1
         self._best_value: float | None = order["best_value"]
         self._best_epoch = 0
@@ -119,7 +145,8 @@ class Trial:
         try:
             own, run = self._prepared()
             before = Surroundings() if self._guest is None else None
-            returned = own(run)
+            with self._threads.called() if self._threads else contextlib.nullcontext():
+                returned = own(run)
             if self._broken is not None and not self._is_copy:
                 raise self._broken
             numbers = None if self._order["part"] is None else self._measured(returned)
@@ -128,10 +155,14 @@ class Trial:
         except BaseException as error:  # sys.exit() too: it costs this trial and nothing else
             if self._is_copy or (self._guest is not None and isinstance(error, KeyboardInterrupt)):
                 raise
+            message = explained(error, kind=not self._order["command"])
             with contextlib.suppress(Exception):
-                traceback.print_exception(error.with_traceback(_theirs(error)))
+                if self._order["command"]:  # no frame of it is the user's
+                    print(f"hpsearch: {message}")
+                else:
+                    traceback.print_exception(error.with_traceback(_theirs(error)))
             self._say_the_end()
-            self._wire.send({"failed": explained(error)})
+            self._wire.send({"failed": message})
             return False
         if self._is_copy:
             return False
@@ -185,13 +216,15 @@ class Trial:
         """
         metric = self._metric
         numbers = returned if isinstance(returned, Mapping) else {metric: returned}
-        found = measured_by("evaluate", numbers)
-        if metric not in found:
-            names = ", ".join(found) or "nothing"
+        metrics = measured_by("evaluate", numbers)
+        if metric not in metrics:
+            names = ", ".join(metrics) or "nothing"
             raise LookupError(f"evaluate gives {names}, and not {metric!r}, which is asked for")
-        if not math.isfinite(found[metric]):
-            raise ValueError(f"evaluate gives {metric} as {found[metric]}, which is no measurement")
-        return {name: number for name, number in found.items() if math.isfinite(number)}
+        if not math.isfinite(metrics[metric]):
+            raise ValueError(
+                f"evaluate gives {metric} as {metrics[metric]}, which is no measurement"
+            )
+        return {name: number for name, number in metrics.items() if math.isfinite(number)}
 
     def _prepared(self) -> tuple[Callable[[Run], object], Run]:
         order = self._order
@@ -211,8 +244,9 @@ class Trial:
         return own, self._run
 
     def _function(self, code: Code) -> Callable[[Run], object]:
-        use(code)
-        own, part = function(self._order["function"]), self._order["part"]
+        with self._threads.imported() if self._threads else contextlib.nullcontext():
+            use(code)
+            own, part = function(self._order["function"]), self._order["part"]
         return own if part is None else lambda run: own(run, part)
 
     def _command(self, code: Code) -> Callable[[Run], object]:
@@ -223,7 +257,7 @@ class Trial:
         run = run_command if order["part"] is None else evaluate_command
         return partial(
             run, command=order["command"], metrics=order["metrics"], metric=self._metric,
-            folder=code.folder,
+            folder=code.folder, threads=order["cpus"],
         )  # fmt: skip
 
     def _seed(self, seed: int) -> None:
@@ -233,9 +267,11 @@ class Trial:
 
         random.seed(seed)
         np.random.seed(seed % (1 << 32))
-        torch.manual_seed(seed)
-        if self._order["threads"] is not None:
-            torch.set_num_threads(self._order["threads"])
+        with _untraced():  # for each kind of device PyTorch keeps from where it was called
+            torch.manual_seed(seed)
+        threads = self._order["cpus"] or self._order["threads"]
+        if self._threads is None and threads is not None:
+            torch.set_num_threads(threads)
 
     def _start(self, path: Path) -> Start:
         import torch
@@ -257,8 +293,9 @@ class Trial:
         value = numbers.get(self._metric)
         if value is None:
             names = ", ".join(numbers) or "nothing"
+            what = "a report" if self._order["command"] else "run.report(...)"
             raise LookupError(
-                f"run.report(...) lacks {self._metric!r}, which the study improves; it has {names}"
+                f"{what} lacks {self._metric!r}, which the study improves; it has {names}"
             )
         if self._order["keep_best"] and self._is_better(value):
             self._best_value, self._best_epoch = value, epoch

@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
-import re
 import select
 import subprocess
 import tarfile
@@ -23,10 +23,12 @@ from typing import Any
 
 import torch
 
+from hpsearch.children.output import Lines, Reader
 from hpsearch.children.run import Run, is_at_its_end, reported
+from hpsearch.errors import CodeError
 from hpsearch.processes.descendants import end_with
+from hpsearch.processes.process import End
 from hpsearch.spec.own_training import PLACEHOLDER
-from hpsearch.spec.train import JSON
 
 __all__ = ["CheckpointFolder", "evaluate_command", "run_command"]
 
@@ -34,14 +36,11 @@ _LEAVES_S = 4.0
 """For a command to leave once its trial is over; then it is killed."""
 _DRAINED_S = 1.0
 """For what it wrote before it was killed."""
-_CHUNK = 1 << 16
-_MOST_LINE = 1 << 20
-"""Of a line without an end more is not looked at."""
 
 
 def _filled(command: Sequence[str], values: Mapping[str, Any]) -> list[str]:
     """The command line with values in the place of their names. KeyError for an unknown name."""
-    return [PLACEHOLDER.sub(lambda found: _text(values[found[1]]), word) for word in command]
+    return [PLACEHOLDER.sub(lambda match: _text(values[match[1]]), word) for word in command]
 
 
 def _text(value: Any) -> str:
@@ -49,7 +48,10 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def run_command(run: Run, command: Sequence[str], metrics: str, metric: str, folder: Path) -> None:
+def run_command(
+    run: Run, command: Sequence[str], metrics: str, metric: str, folder: Path,
+    threads: int | None = None,
+) -> None:  # fmt: skip
     """Run a command as the training of a trial.
 
     Args:
@@ -58,82 +60,88 @@ def run_command(run: Run, command: Sequence[str], metrics: str, metric: str, fol
         metrics: `json`, or a regular expression with a named group for each number.
         metric: The number that every report has.
         folder: Where it runs.
+        threads: Of OpenMP, where the study says how many.
 
-    Raises RuntimeError where it ends with another exit code than 0 by itself, or cannot be
-    started.
+    Raises CodeError where it ends with another exit code than 0 by itself, ends without a report,
+    or cannot be started.
     """
-    _run(run, command, folder, _Reader(metrics, metric), partial(_report, run))
+    reader, saves = Reader(metrics, metric), CheckpointFolder(run.folder / "checkpoint")
+    _run(run, command, folder, reader, saves, _Epochs(run, saves), threads)
+    if not reported(run):
+        raise CodeError(f"the command returned without a report: {reader.silence}")
 
 
 def evaluate_command(
-    run: Run, command: Sequence[str], metrics: str, metric: str, folder: Path
-) -> dict[str, Any]:
+    run: Run, command: Sequence[str], metrics: str, metric: str, folder: Path,
+    threads: int | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Run a command that tests what another one has trained: the last report that it makes, of
     which the arguments are those of `run_command`.
 
-    Raises RuntimeError where it makes none, and as `run_command` does.
+    Raises CodeError where it makes none, and as `run_command` does.
     """
-    found: dict[str, Any] = {}
+    reader, saves = Reader(metrics, metric), CheckpointFolder(run.folder / "checkpoint")
+    run.save(checkpoint=saves)
+    measured: dict[str, Any] = {}
 
     def hear(numbers: Mapping[str, Any]) -> bool:
-        found.clear()
-        found.update(numbers)
+        measured.clear()
+        measured.update(numbers)
         return True
 
-    _run(run, command, folder, _Reader(metrics, metric), hear)
-    found.pop("epoch", None)
-    if not found:
-        raise RuntimeError("the command that evaluates made no report")
-    return found
+    _run(run, command, folder, reader, saves, hear, threads)
+    measured.pop("epoch", None)
+    if not measured:
+        raise CodeError(f"the command that evaluates made no report: {reader.silence}")
+    return measured
 
 
 _Take = Callable[[Mapping[str, Any]], bool]
 """Takes a report; whether it continues after it."""
 
 
-def _run(run: Run, command: Sequence[str], folder: Path, reader: _Reader, take: _Take) -> None:
-    kept = CheckpointFolder(run.folder / "checkpoint")
-    run.save(checkpoint=kept)
-    reports = run.folder / "report"
+def _run(
+    run: Run, command: Sequence[str], folder: Path, reader: Reader, saves: CheckpointFolder,
+    take: _Take, threads: int | None,
+) -> None:  # fmt: skip
+    reports, files = run.folder / "report", run.folder / "files"
+    files.mkdir()
     os.mkfifo(reports)
     # Open for both, so that it never ends and nobody who writes has to wait for us.
     channel = os.open(reports, os.O_RDWR | os.O_NONBLOCK)
-    known = {**run.params, "seed": run.seed, "device": run.device}
-    words = _filled(command, {"checkpoint": str(kept.path), **known})
+    values = {**run.params, "seed": run.seed, "device": run.device}
+    words = _filled(command, {"checkpoint": str(saves.path), "folder": str(files), **values})
+    own = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    params = run.folder / "params.json"
+    params.write_text(json.dumps(values), encoding="utf-8")
+    environment = {
+        **os.environ, **own, "HPSEARCH_PARAMS": str(params), "HPSEARCH_REPORT": str(reports),
+        "HPSEARCH_CHECKPOINT_DIR": str(saves.path), "HPSEARCH_FOLDER": str(files),
+        "PYTHONUNBUFFERED": "1",
+    }  # fmt: skip
     try:
         process = subprocess.Popen(
-            words, cwd=folder, env=_environment(run, known, kept.path, reports),
+            words, cwd=folder, env=environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             preexec_fn=partial(end_with, os.getpid()),  # noqa: PLW1509 - no thread runs here
         )  # fmt: skip
     except OSError as error:
-        raise RuntimeError(f"cannot start {words[0]}: {error.strerror}") from None
+        raise CodeError(f"cannot start {words[0]}: {error.strerror}") from None
     try:
         goes_on = _follow(process, channel, reader, take)
         if not goes_on:
             _leave(process, at_its_end=is_at_its_end(run))
         elif code := process.wait():
-            raise RuntimeError(f"the command ended with exit code {code}")
+            raise CodeError(f"the command {End(code, reader.last).how}")
     finally:
         os.close(channel)
         _end(process)
 
 
-def _environment(
-    run: Run, values: Mapping[str, Any], checkpoint: Path, reports: Path
-) -> dict[str, str]:
-    params = run.folder / "params.json"
-    params.write_text(json.dumps(values), encoding="utf-8")
-    return {
-        **os.environ, "HPSEARCH_PARAMS": str(params), "HPSEARCH_REPORT": str(reports),
-        "HPSEARCH_CHECKPOINT_DIR": str(checkpoint), "PYTHONUNBUFFERED": "1",
-    }  # fmt: skip
-
-
-def _follow(process: subprocess.Popen[bytes], channel: int, reader: _Reader, take: _Take) -> bool:
+def _follow(process: subprocess.Popen[bytes], channel: int, reader: Reader, take: _Take) -> bool:
     """Hand its reports on until it has ended or its trial is over; whether that continues."""
     assert process.stdout is not None
-    output, told = _Lines(process.stdout.fileno()), _Lines(channel)
+    output, told = Lines(process.stdout.fileno()), Lines(channel)
     while True:
         ready = select.select([output.number, channel], [], [])[0]
         lines = []
@@ -150,70 +158,36 @@ def _follow(process: subprocess.Popen[bytes], channel: int, reader: _Reader, tak
             return False
 
 
-def _report(run: Run, numbers: Mapping[str, Any]) -> bool:
-    """Hand a report on; whether the trial continues. What it reports again is no epoch."""
-    values = dict(numbers)
-    epoch, done = values.pop("epoch", None), reported(run)
-    if isinstance(epoch, (int, float)) and epoch <= done:
-        return True
-    if isinstance(epoch, (int, float)) and epoch > done + 1:
-        print(f"hpsearch: epoch {epoch:g} comes after epoch {done}; it counts as {done + 1}")
-    return run.report(**values)
+class _Epochs:
+    """Hands reports on, each as the epoch that it is of. What is reported again is no epoch.
 
+    A command names its epochs from 0 or 1, may skip some, or names none. One that names none has
+    begun anew where it was given no files to continue from: it counts from 1 again.
+    """
 
-class _Reader:
-    """Finds reports in lines."""
+    def __init__(self, run: Run, saves: CheckpointFolder) -> None:
+        run.save(checkpoint=saves)
+        self._run, self._saves = run, saves
+        self._count = reported(run) if saves.files() else 0
+        """Epochs that a command without names for them has had."""
+        if saves.epoch is None and reported(run):
+            saves.epoch = reported(run)
 
-    def __init__(self, metrics: str, metric: str) -> None:
-        self._pattern = None if metrics == JSON else re.compile(metrics)
-        self._metric = metric
-
-    def told(self, line: str) -> dict[str, Any] | None:
-        """A line of the file for reports, which has nothing else. ValueError for another."""
-        if not line.strip():
-            return None
-        found = _object(line)
-        if found is None:
-            raise ValueError(f"HPSEARCH_REPORT got a line that is no JSON object: {line[:100]}")
-        return found
-
-    def written(self, line: str) -> dict[str, Any] | None:
-        """A line of the output, most of which are no reports."""
-        if self._pattern is None:
-            found = _object(line) if line.lstrip().startswith("{") else None
-            return found if found and self._metric in found else None
-        match = self._pattern.search(line)
-        if match is None:
-            return None
-        return {name: float(text) for name, text in match.groupdict().items() if text is not None}
-
-
-def _object(line: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
-class _Lines:
-    """Whole lines of a descriptor."""
-
-    def __init__(self, number: int) -> None:
-        self.number, self._rest = number, b""
-
-    def read(self) -> list[str] | None:
-        """Those that are there by now; None at its end."""
-        try:
-            data = os.read(self.number, _CHUNK)
-        except BlockingIOError:
-            return []
-        if not data:
-            rest, self._rest = self._rest, b""
-            return [rest.decode(errors="replace")] if rest else None
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        self._rest = self._rest[-_MOST_LINE:]
-        return [line.decode(errors="replace") for line in lines]
+    def __call__(self, numbers: Mapping[str, Any]) -> bool:
+        """Hand a report on; whether the trial continues."""
+        values = dict(numbers)
+        epoch, done, last = values.pop("epoch", None), reported(self._run), self._saves.epoch
+        if not isinstance(epoch, (int, float)) or not math.isfinite(epoch):
+            self._count += 1
+            return self._count <= done or self._run.report(**values)
+        if last is not None and epoch <= last:
+            return True
+        if epoch > (1 if last is None else last + 1):
+            print(f"hpsearch: epoch {epoch:g} comes after epoch {last or 0:g}; it counts as "
+                  f"{done + 1}")  # fmt: skip
+        self._saves.epoch = epoch  # before the report: a checkpoint of it is made within
+        self._count = done + 1
+        return self._run.report(**values)
 
 
 def _leave(process: subprocess.Popen[bytes], *, at_its_end: bool) -> None:
@@ -230,7 +204,7 @@ def _leave(process: subprocess.Popen[bytes], *, at_its_end: bool) -> None:
 def _rest_of(process: subprocess.Popen[bytes], deadline: float) -> Iterator[str]:
     """What it still writes: one that nobody reads could not end."""
     assert process.stdout is not None
-    output = _Lines(process.stdout.fileno())
+    output = Lines(process.stdout.fileno())
     while (left_s := deadline - time.monotonic()) > 0:
         if select.select([output.number], [], [], left_s)[0]:
             lines = output.read()
@@ -260,18 +234,26 @@ class CheckpointFolder:
     def __init__(self, path: Path) -> None:
         path.mkdir(exist_ok=True)
         self.path = path
+        self.epoch: float | None = None
+        """The last epoch by the command's own name for it; None: it has named none."""
+
+    def files(self) -> list[Path]:
+        """Its files, those in folders of it too."""
+        paths = sorted(self.path.rglob("*"))
+        return [path for path in paths if path.is_file() and not path.is_symlink()]
 
     def state_dict(self) -> dict[str, Any]:
         """Its files, as one archive."""
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
-            for path in sorted(self.path.rglob("*")):
-                if path.is_file() and not path.is_symlink():
-                    archive.add(path, path.relative_to(self.path), recursive=False)
-        return {"archive": torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)}
+            for path in self.files():
+                archive.add(path, path.relative_to(self.path), recursive=False)
+        content = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
+        return {"archive": content, "epoch": self.epoch}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Put the files back."""
         buffer = io.BytesIO(state["archive"].numpy().tobytes())
         with tarfile.open(fileobj=buffer) as archive:
             archive.extractall(self.path, filter="data")
+        self.epoch = state.get("epoch")

@@ -32,19 +32,29 @@ class Here:
     """What a worker's trials of own training code run in, where that is this process: it stands in
     the place of `process.Nursery`."""
 
-    def __init__(self, function: Callable[[Any], object], manifest: Manifest, device: str) -> None:
+    def __init__(
+        self, function: Callable[[Any], object], manifest: Manifest, device: str,
+        evaluate: Callable[[Any, str], object] | None = None,
+    ) -> None:  # fmt: skip
         """
         Args:
             function: What is called with a run.
             manifest: What the study knows it by.
             device: Where it trains, `cuda:1` for example: all devices are seen here.
+            evaluate: What tests what that has trained, called with a run and a part; None: nothing.
         """
         self.manifest = manifest
         self.interrupted = threading.Event()
-        """Set once Ctrl-C has come: the worker is to give back what it holds."""
-        self._function, self._device = function, device
+        """Set once Ctrl-C has come, before any line is closed: the worker is to give back what it
+        holds."""
+        self._function, self._evaluate, self._device = function, evaluate, device
         self._waiting: queue.SimpleQueue[Wire] = queue.SimpleQueue()
         self._over = threading.Event()
+
+    @property
+    def tests(self) -> bool:
+        """Whether it can test what it has trained."""
+        return self._evaluate is not None
 
     def child(self) -> Guest:
         """Another one to train by."""
@@ -62,22 +72,34 @@ class Here:
         Args:
             grace_s: For the worker to let go of a trial once Ctrl-C has come.
 
-        Raises KeyboardInterrupt where Ctrl-C comes; the trial under way is then no failure.
+        Raises KeyboardInterrupt where Ctrl-C comes; the trial under way is then no failure, nor is
+        one that the worker has and that has not come here yet.
         """
         try:
             while not self._over.is_set():
                 with suppress(queue.Empty):
                     self._train(self._waiting.get(timeout=_LOOK_S), grace_s)
+        except KeyboardInterrupt:
+            self.interrupted.set()
+            raise
         finally:
             self._over.set()
+
+    def _called(self, part: str | None) -> Callable[[Any], object]:
+        """What trains, or what tests on that part."""
+        evaluate = self._evaluate
+        if part is None or evaluate is None:
+            return self._function
+        return lambda run: evaluate(run, part)
 
     def _train(self, wire: Wire, grace_s: float) -> None:
         """Train one candidate after another, as a child does, until the worker hangs up."""
         trial = None
         try:
             while (order := wire.receive()) is not None:
-                trial = Trial(wire, order["train"], self._function)
+                trial = Trial(wire, order["train"], self._called(order["train"]["part"]))
                 trial.train()
+                trial = None
         except HangUpError:
             pass
         except KeyboardInterrupt:

@@ -20,7 +20,7 @@ def job_of(spec: StudySpec, code: Code, threads: int | None) -> Job:
     Args:
         spec: The study.
         code: Its code.
-        threads: PyTorch's in the worker, where the study says nothing; None: PyTorch's own choice.
+        threads: A worker's; None: as many as PyTorch would take.
     """
     train, resources = spec.train, spec.resources
     assert train is not None
@@ -30,5 +30,6 @@ def job_of(spec: StudySpec, code: Code, threads: int | None) -> Job:
         fresh=train.fresh,
         memory_bytes=resources.memory_bytes,
         seconds=None if resources.minutes is None else 60 * resources.minutes,
-        threads=resources.cpus or threads,
+        cpus=resources.cpus,
+        threads=threads,
     )  # fmt: skip

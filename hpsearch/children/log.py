@@ -138,12 +138,12 @@ class Pump:
             self._marked.set()
             self._rest = rest
             return
-        held = 0
+        waiting = 0
         if self._mark:
             sizes = range(min(len(self._mark) - 1, len(data)), 0, -1)
-            held = next((n for n in sizes if data.endswith(self._mark[:n])), 0)
-        self._rest = data[len(data) - held :]
-        self._log.write(data[: len(data) - held])
+            waiting = next((n for n in sizes if data.endswith(self._mark[:n])), 0)
+        self._rest = data[len(data) - waiting :]
+        self._log.write(data[: len(data) - waiting])
 
     @property
     def over(self) -> bool:

@@ -41,6 +41,7 @@ class Nursery:
         """Make it, where no other thread runs yet, nor anything has been asked of a GPU; only where
         processes can be forked (`FORKS`)."""
         import hpsearch.children.kept  # noqa: F401  # and with it NumPy and PyTorch
+        import hpsearch.children.own_threads  # noqa: F401
 
         self._server = ForkServer.copied(main, visible(device))
         self._numbers = itertools.count()

@@ -75,11 +75,11 @@ class Processes:
         ready = select.select([*wires], [], [], timeout_s)[0]
         now, staying = time.monotonic(), list[tuple[Child | Guest, float]]()
         for child, until in self._leaving:
-            said = _last_words(child) if child.wire.fileno() in ready else None
-            if said is not None and said.get("stays"):
+            words = _last_words(child) if child.wire.fileno() in ready else None
+            if words is not None and words.get("stays"):
                 child.settle()
                 self._idle.append(child)
-            elif said is not None or now >= until or child.ended() is not None:
+            elif words is not None or now >= until or child.ended() is not None:
                 child.settle()
                 child.kill()
             else:

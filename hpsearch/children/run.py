@@ -40,20 +40,19 @@ Answer = Callable[[int, Mapping[str, float]], bool]
 
 
 class Run:
-    """One training of own code.
+    """What your own training function is given: one trial's parameters and a place to report.
 
-    Every parameter of the study is an attribute too: `run.lr` is `run.params["lr"]`.
+    Every parameter is an attribute too: `run.lr` is `run.params["lr"]`.
     """
 
     params: Mapping[str, Any]
     """The parameters of this trial by name."""
     seed: int
-    """63 bits: the seed of all that is random in it."""
+    """The trial's seed, 63 bits. Python, NumPy and PyTorch are seeded with it already."""
     device: str
     """Where to train: `cpu`, `cuda` or `mps`."""
     folder: Path
-    """A folder of the run's own for whatever it writes. It is empty at the start, is not kept, and
-    goes with the run."""
+    """A folder for files of this run. It is empty at the start and removed with the run."""
 
     def __init__(
         self, params: Mapping[str, Any], *, seed: int, device: str, folder: Path, epochs: int,
@@ -80,8 +79,8 @@ class Run:
         params = self.__dict__.get("params", {})
         if name in params:
             return params[name]
-        known = ", ".join(sorted(params)) or "none"
-        raise AttributeError(f"the study has no parameter {name!r}; it has {known}")
+        names = ", ".join(sorted(params)) or "none"
+        raise AttributeError(f"the study has no parameter {name!r}; it has {names}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.__dict__.get("params", {}):
@@ -89,10 +88,10 @@ class Run:
         super().__setattr__(name, value)
 
     def epochs(self) -> Iterator[int]:
-        """The numbers of the epochs to train, from 1, or after those that a checkpoint has.
+        """The numbers of the epochs to train: from 1, or from the one after the checkpoint.
 
-        It ends where the trial is done, pruned, stopped or paused; what comes after the loop is
-        run then. RuntimeError where an epoch was not reported.
+        The loop ends when the trial is done, pruned, stopped or paused; code after the loop still
+        runs. Raises RuntimeError if an epoch ended without a report.
         """
         while not self._over and self._epoch < self._most:
             number = self._epoch + 1
@@ -103,13 +102,13 @@ class Run:
                 )
 
     def report(self, /, **numbers: Any) -> bool:
-        """Report the epoch that has ended, the study's metric among the numbers.
+        """Report the epoch that has ended; the study's metric must be among the numbers.
 
-        Each call is one epoch. Python's and NumPy's numbers are taken, and tensors of one number.
+        Each call is one epoch. Numbers are Python's, NumPy's, or tensors of one element.
 
-        Returns: whether the run continues; where it does not, leave soon. `run.epochs()` ends then.
+        Returns: whether the trial continues. If not, `run.epochs()` ends; return soon.
 
-        Raises TypeError for what is no number, ValueError for more than 200 of them.
+        Raises TypeError for a value that is no number, ValueError for more than 200 numbers.
         """
         if self._over or self._epoch >= self._most:
             if not self._beyond:
@@ -128,25 +127,25 @@ class Run:
         return not self._over
 
     def save(self, /, **objects: Any) -> dict[str, Any]:
-        """Name what a checkpoint holds, from now on; where the trial continues from one, these
-        objects are restored now.
+        """Name the objects that checkpoints hold from now on. If the trial continues from a
+        checkpoint, they are restored at once.
 
-        Objects with `state_dict` and `load_state_dict`, generators of random numbers (PyTorch's,
-        NumPy's, Python's), tensors and plain values. Call it again where a plain value has changed.
+        Objects may have `state_dict` and `load_state_dict`, be random generators (PyTorch's,
+        NumPy's, Python's), tensors or plain values. Call it again when a plain value has changed.
 
-        Returns: the objects; in place of a plain value the one that was saved, if one was.
+        Returns: the objects by name; plain values as they were saved, if they were.
         """
         from hpsearch.children.kept import restored
 
-        found = dict(objects)
+        saved = dict(objects)
         for name, value in objects.items():
             if name not in self._objects and name in self._start.saved:
-                found[name] = restored(value, self._start.saved[name])
+                saved[name] = restored(value, self._start.saved[name])
             elif self._start.whole and name not in self._objects:
-                there = ", ".join(self._start.saved) or "nothing"
-                raise LookupError(f"run.save: training saved no {name!r}; it saved {there}")
-        self._objects.update(found)
-        return found
+                names = ", ".join(self._start.saved) or "nothing"
+                raise LookupError(f"run.save: training saved no {name!r}; it saved {names}")
+        self._objects.update(saved)
+        return saved
 
 
 def reported(run: Run) -> int:

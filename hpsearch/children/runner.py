@@ -6,6 +6,7 @@ import select
 import shutil
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from hpsearch.errors import CheckpointError, CodeError, line
 from hpsearch.runner import Failure, Fit, Report, Saved
 from hpsearch.runner.candidate import Candidate
 from hpsearch.runner.epoch import Keeping
-from hpsearch.sizes import in_words
+from hpsearch.spec.sizes import in_words
 
 __all__ = ["Children", "Job", "numbers_of"]
 
@@ -30,6 +31,12 @@ _SAVE_S = 600.0
 """For a checkpoint to be written; the trial of one that takes longer fails."""
 _LEAVES_S = 6.0
 """For the checkpoint of a worker that is to leave."""
+_AHEAD_S = 0.5
+"""For which the candidates at hand may last ..."""
+_AHEAD = 16
+"""... and so many they may be."""
+_LAST = 4
+"""Candidates whose times tell what the next ones will take."""
 _NONSENSE = "its process wrote to the worker what is no report"
 
 
@@ -58,6 +65,8 @@ class Children:
         self._interrupted, self._over = interrupted, over
         self._processes = Processes(nursery, places)
         self._members: dict[int, Member] = {}
+        self._taken_s: deque[float] = deque(maxlen=_LAST)
+        """What the last candidates took."""
         self._scratch = Path(tempfile.mkdtemp(prefix="hpsearch-"))
         self._logs = logs or self._scratch / "logs"
 
@@ -73,6 +82,19 @@ class Children:
         """Whether more than one candidate may be trained at once."""
         return self._places > 1
 
+    @property
+    def ahead(self) -> int:
+        """Candidates that are worth having at hand beside the one in training: none before a few
+        have been timed, nor where several are trained at once."""
+        if self.stacks or len(self._taken_s) < _LAST:
+            return 0
+        return min(int(_AHEAD_S / max(*self._taken_s, 1e-9)), _AHEAD)
+
+    @property
+    def waiting(self) -> tuple[int, ...]:
+        """Keys of the candidates that have no process yet."""
+        return tuple(key for key, member in self._members.items() if member.at is At.WAITING)
+
     def shape(self, candidate: Candidate) -> Hashable:
         """One for all: any candidates may run beside each other."""
         return self._job.function
@@ -81,8 +103,10 @@ class Children:
         """No parameter decides who runs beside whom."""
         return frozenset()
 
-    def fit(self, candidate: Candidate) -> Fit:
+    def fit(self, candidate: Candidate, *, alone: bool = False) -> Fit:
         """How many run at once."""
+        if self._places == 1:
+            return Fit(1, "own training code has a process for each")
         return Fit(self._places, f"resources.per_gpu is {self._places}")
 
     def add(
@@ -131,6 +155,8 @@ class Children:
         computes: what it has reported is all that counts."""
         member = self._members.pop(key)
         child, member.child = member.child, None
+        if member.started:
+            self._taken_s.append(time.monotonic() - member.started)
         if child is not None:
             if member.at in (At.REPORTED, At.OVER):
                 self._processes.dismiss(child, stays=member.stays)
@@ -152,11 +178,11 @@ class Children:
         assert member.folder is not None
         path = member.folder.with_suffix(".pt")
         began = time.monotonic()
-        worked, found = member.child.save(path, lambda: self._given_up(member, began))
+        worked, answer = member.child.save(path, lambda: self._given_up(member, began))
         try:
             if not worked:
-                raise CheckpointError(str(found))
-            own = None if found is None else _loaded(path)
+                raise CheckpointError(str(answer))
+            own = None if answer is None else _loaded(path)
         except CheckpointError as error:
             words = f"hpsearch: no checkpoint of epoch {member.epoch}: {error}\n"
             member.child.log.write(words.encode(errors="replace"))
@@ -205,6 +231,7 @@ class Children:
                             return numbers
                         failed = member.failed(_NONSENSE)
         finally:
+            member.started = 0.0  # how long a test takes says nothing of trials
             self.remove(candidate.key)
         if failed is None:
             return None
@@ -246,7 +273,7 @@ class Children:
             order = member.order(self._device, path, part)
             member.child.begin(order, self._logs, member.candidate.key)
         except (HangUpError, OSError, RuntimeError) as error:  # PyTorch's, where a disk is full
-            return member.failed(f"its process could not be started: {line(error)}")
+            return self._lost(member, f"could not be started: {line(error)}")
         member.at = At.COMPUTING
         member.started = member.reported = time.monotonic()
         return None
@@ -261,11 +288,11 @@ class Children:
         """Those of which something is to be heard, or that have ended, or take too much."""
         at_work = [m for m in self._members.values() if m.at is At.COMPUTING]
         wires = {m.child.wire.fileno(): m for m in at_work if m.child is not None}
-        found = [wires[number] for number in select.select([*wires], [], [], timeout_s)[0]]
+        members = [wires[number] for number in select.select([*wires], [], [], timeout_s)[0]]
         for member in at_work:  # also of those that report all the time
             member.measure()
-        rest = [m for m in at_work if m not in found]
-        return found + [m for m in rest if m.excess or (m.child and m.child.ended() is not None)]
+        rest = [m for m in at_work if m not in members]
+        return members + [m for m in rest if m.excess or (m.child and m.child.ended() is not None)]
 
     def _heard(self, member: Member) -> Report | None:
         answer = self._answer(member)
@@ -287,14 +314,17 @@ class Children:
         except NonsenseError:
             return member.failed(_NONSENSE)
         except HangUpError:
-            return member.failed(f"its process {child.death()}")
+            return self._lost(member, child.death())
         if message is None:
-            if (how := child.ended()) is not None:
-                return member.failed(f"its process {how}")
-            return None
+            how = child.ended()
+            return None if how is None else self._lost(member, how)
         if "failed" in message:
             return member.failed(str(message["failed"]))
         return message
+
+    def _lost(self, member: Member, how: str) -> Report | None:
+        """Its process is gone. While this worker leaves that is no failure: the trial goes back."""
+        return None if self._interrupted() else member.failed(f"its process {how}")
 
 
 def numbers_of(message: Mapping[str, Any], metric: str) -> dict[str, float] | None:

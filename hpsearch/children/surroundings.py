@@ -73,8 +73,8 @@ def _state() -> tuple[Any, ...]:
 
 
 def _file_of(descriptor: int) -> tuple[int, int]:
-    found = os.fstat(descriptor)
-    return found.st_dev, found.st_ino
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
 
 
 def _of_libraries() -> tuple[Any, ...]:

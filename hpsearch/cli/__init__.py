@@ -130,6 +130,16 @@ def _options(
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
 
 
+def _interrupt() -> None:
+    """Do to the main thread what Ctrl-C does; it may be waiting, for the system or in a library."""
+    if sys.platform == "win32":
+        signal.raise_signal(signal.SIGINT)
+    else:
+        main_thread = threading.main_thread().ident
+        assert main_thread is not None
+        signal.pthread_kill(main_thread, signal.SIGINT)
+
+
 _AGAIN_S = 0.1
 """By then the callback is over."""
 
@@ -137,16 +147,15 @@ _AGAIN_S = 0.1
 def _hear_interrupts() -> None:
     """Let no Ctrl-C be lost: Python drops what is raised in the callback of a weak reference, or
     while an object is taken apart. It is raised again, a moment later."""
-    said = sys.unraisablehook
+    hook = sys.unraisablehook
 
     def again(args: sys.UnraisableHookArgs) -> None:
         if issubclass(args.exc_type, KeyboardInterrupt):
-            main_thread = threading.main_thread().ident
-            timer = threading.Timer(_AGAIN_S, signal.pthread_kill, (main_thread, signal.SIGINT))
+            timer = threading.Timer(_AGAIN_S, _interrupt)
             timer.daemon = True
             timer.start()
         else:
-            said(args)
+            hook(args)
 
     sys.unraisablehook = again
 

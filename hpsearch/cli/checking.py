@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from hpsearch.api import checking
 from hpsearch.api.checking import described, domain_in_words
@@ -23,8 +25,14 @@ __all__ = ["check", "describe"]
 
 @flat
 def check(
-    file: FileArgument, *, overrides: Overrides, code: Code = None, json_: Json = False
-) -> None:
+    file: FileArgument, *, overrides: Overrides, code: Code = None,
+    networks: Annotated[
+        bool,
+        typer.Option("--networks", help="Build networks to count their parameters where nothing "
+                     "less will do, such as those of torchvision and timm."),
+    ] = False,
+    json_: Json = False,
+) -> None:  # fmt: skip
     """Show what would be searched and how the data is read, or all faults of the file."""
     from hpsearch.cli import show, tracking
 
@@ -33,27 +41,27 @@ def check(
     for note in checked.notes:
         show.note(f"warning: {note}")
     if json_:
-        count = _parameter_count(checked)
+        count = _parameter_count(checked, networks=networks)
         counts = None if count is None else {"default": count.default, "ends": count.ends}
         facts = {"table": seen and seen.facts, "network_parameters": counts}
-        print_json({**described(spec), **facts})
+        print_json({**described(spec, code or file.parent), **facts})
         return
     describe(spec)
     if seen is not None:
         show.look(seen)
-    show.warnings(spec)
+    show.warnings(spec, code or file.parent)
     tracking.look(spec, file.parent)
-    # The last line, as PyTorch takes a second to load.
-    if (count := _parameter_count(checked)) is not None:
+    # The last line, as networks may have to be built for it.
+    if (count := _parameter_count(checked, networks=networks)) is not None:
         show.out.print(_in_words(count))
 
 
-def _parameter_count(checked: checking.Checked) -> ParameterCount | None:
+def _parameter_count(checked: checking.Checked, *, networks: bool) -> ParameterCount | None:
     from hpsearch.cli import show
 
-    count, why = checking.parameter_count(checked)
+    count, why = checking.parameter_count(checked, networks=networks)
     if why:
-        show.note(f"warning: {why}")
+        show.note(why)
     return count
 
 
@@ -79,10 +87,12 @@ def describe(spec: StudySpec) -> None:
         own = shlex.join(spec.train.command or ()) or f"own training code, {spec.train.function}"
         what, metric = own, spec.metric
     out.print(f"{spec.name}: {what}, {facts['direction']} {metric}")
-    table = columns("group", "parameter", "values", "sampler")
+    grouped = ["group"] if spec.is_grouped else []
+    table = columns(*grouped, "parameter", "values", "sampler")
     for parameter in spec.space:
         sampler = spec.search.sampler[parameter.group]
-        table.add_row(parameter.group, parameter.name, domain_in_words(parameter), sampler)
+        group = [parameter.group for _ in grouped]
+        table.add_row(*group, parameter.name, domain_in_words(parameter), sampler)
     if spec.space.parameters:
         out.print(table)
     if any(p.when and spec.search.sampler[p.group] in ("auto", "bayesian") for p in spec.space):
@@ -110,23 +120,23 @@ def _stages(spec: StudySpec) -> None:
     from hpsearch.spec.settings import FINAL, RECIPE
     from hpsearch.stages.outline import final_tickets, outline, provisional
 
-    found = provisional(spec)
-    if len(found) < 2 and not spec.final and spec.search.strategy != RECIPE:
+    planned = provisional(spec)
+    if len(planned) < 2 and not spec.final and spec.search.strategy != RECIPE:
         return
     table = columns("stage", "trials", "sampler", "draws", "cells", right=("trials", "cells"))
-    for stage in found:
+    for stage in planned:
         table.add_row(stage.name, f"{stage.count:,}", *_drawn(spec, stage))
     if spec.final:
-        said = f"the best {spec.final.top} and the default, {spec.final.seeds} times each"
-        table.add_row(FINAL, f"{final_tickets(spec):,}", "", said, "")
+        trainings = f"the best {spec.final.top} and the default, {spec.final.seeds} times each"
+        table.add_row(FINAL, f"{final_tickets(spec):,}", "", trainings, "")
     out.print(table)
-    if spec.budget.hours and len(found) > 1:
+    if spec.budget.hours and len(planned) > 1:
         out.print("where the hours hold fewer trials, the stages after the first share those")
     if spec.search.strategy == RECIPE:
         for line in recipe_words.noted(spec):
             out.print(line)
-    there = {stage.name for stage in found}
-    if left_out := [leg.name for leg in outline(spec) if leg.name not in there]:
+    names = {stage.name for stage in planned}
+    if left_out := [leg.name for leg in outline(spec) if leg.name not in names]:
         out.print(f"too few trials for a stage of its own: {', '.join(left_out)}")
 
 
@@ -139,6 +149,6 @@ def _drawn(spec: StudySpec, stage: Stage) -> tuple[Group, Group, str]:
         by.setdefault(sampler, []).append(name)
     cells = ""
     if "grid" in by:
-        held = stage.bases[0] if stage.bases else {}
-        cells = f"{stage.grid({**spec.space.constants, **held}).size:,}"
+        fixed = stage.bases[0] if stage.bases else {}
+        cells = f"{stage.grid({**spec.space.constants, **fixed}).size:,}"
     return Group(*by), Group(*map(", ".join, by.values())), cells

@@ -8,11 +8,13 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -20,7 +22,7 @@ from rich.text import Text
 from hpsearch import passwords
 from hpsearch.terminal import visible
 
-__all__ = ["busy", "call", "columns", "err", "indented", "note", "out"]
+__all__ = ["Name", "busy", "call", "columns", "err", "indented", "note", "out"]
 
 
 class _Console(Console):
@@ -42,9 +44,9 @@ def call(command: str) -> str:
     """A command as it can be pasted here: by hpsearch's name, or by its path where that is not
     found, and with the same database."""
     called = Path(sys.argv[0])
-    found = shutil.which("hpsearch")
-    known = called.name != "hpsearch" or (found and Path(found).samefile(called))
-    words = f"{'hpsearch' if known else os.path.relpath(called)} {command}"
+    on_path = shutil.which("hpsearch")
+    is_plain = called.name != "hpsearch" or (on_path and Path(on_path).samefile(called))
+    words = f"{'hpsearch' if is_plain else os.path.relpath(called)} {command}"
     if "--storage" in sys.argv[:-1] and "--storage" not in command:
         url = sys.argv[sys.argv.index("--storage") + 1]
         words += f" --storage {shlex.quote(url)}"
@@ -73,11 +75,31 @@ class _Table(Table):
         super().add_row(*map(_line, cells), **options)
 
 
+@dataclass(frozen=True)
+class Name:
+    """A name in one line. Where there is no room its middle goes: pods of one deployment, and
+    studies of one series, differ in their last letters."""
+
+    name: str
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        spare = max(options.max_width - 1, 0)
+        tail = spare * 2 // 3
+        whole = len(self.name) <= options.max_width
+        last = self.name[-tail:] if tail else ""
+        yield Text(self.name if whole else f"{self.name[: spare - tail]}…{last}")
+
+    def __rich_measure__(self, _console: Console, _options: ConsoleOptions) -> Measurement:
+        return Measurement(min(8, len(self.name)), len(self.name))
+
+
 def _line(cell: Any) -> Any:
     """Text in one line, before its width is measured; else what it is."""
     if isinstance(cell, Text):
         shown = cell.blank_copy(visible(cell.plain, lines=False))
         return shown if shown.plain != cell.plain else cell
+    if isinstance(cell, Name):
+        return Name(visible(cell.name, lines=False))
     return visible(cell, lines=False) if isinstance(cell, str) else cell
 
 

@@ -10,7 +10,9 @@ import typer
 from hpsearch import passwords
 from hpsearch.api import steering
 from hpsearch.cli.options import (
+    AcceptCode,
     Checkpoints,
+    Code,
     Json,
     MaxParallel,
     Name,
@@ -41,8 +43,7 @@ def _say(study: Study, json_: bool, words: str) -> None:
 def _set(name: str, storage: str | None, json_: bool, state: State, words: str | None) -> None:
     ledger = open_ledger(storage)
     study = steering.set_state(ledger, name, state)
-    opened = f"open; where no worker runs: hpsearch {_worker(study)}"
-    _say(study, json_, words or opened)
+    _say(study, json_, words or f"open; {_go_on(study)}")
 
 
 def pause(name: Name, storage: Storage = None, json_: Json = False) -> None:
@@ -89,21 +90,15 @@ def extend(
 
 
 def _go_on(study: Study) -> str:
-    """What trains what was added, whatever options the study was made with."""
+    """What trains a study that has trials to do, whatever options it was made with."""
     from hpsearch.cli import show
+    from hpsearch.insight import commands
 
-    steps = [_worker(study)]
+    steps = [commands.worker(study, until_done=True, code=commands.code_folder(study))]
     if study.state in ("paused", "stopped"):
         steps.insert(0, f"resume {study.name}")
     return (f"{' && '.join(map(show.call, steps))} continues with it, as does the run command that "
             "made it, with the same options")  # fmt: skip
-
-
-def _worker(study: Study) -> str:
-    """The command of a worker that may do its trials."""
-    own = " --code DIR" if study.code else ""
-    runs = any(need.startswith("command ") for need in study.needs)
-    return f"worker {study.name} --until-done{own}{' --allow-commands' if runs else ''}"
 
 
 def final(
@@ -131,15 +126,27 @@ def final(
             show_default="those of its last finish or its file, else 5",
         ),
     ] = None,
+    code: Code = None,
+    accept_code: AcceptCode = False,
     storage: Storage = None,
     json_: Json = False,
 ) -> None:
     """Finish a study that has ended, whether or not its file has `final`: train the best few again,
-    then measure on the test part."""
+    then measure on the test part.
+
+    With --accept-code a finish that waits for its test continues with the code in --code, or else
+    in the folder of the study's file: nothing is trained again.
+    """
     from hpsearch.insight.words import counted
 
-    done = steering.finish(open_ledger(storage), name, top=top, seeds=seeds, again=again)
+    done = steering.finish(
+        open_ledger(storage), name, top=top, seeds=seeds, again=again, accept_code=accept_code,
+        code=code,
+    )  # fmt: skip
     study = done.study
+    if done.continues:
+        _say(study, json_, f"its finish waits for its test alone; {_go_on(study)}")
+        return
     _say(study, json_, f"up to {counted(study.tickets - study.ended, 'trial')} to do for "
          f"{'another' if done.again else 'a'} finish; nothing is trained until a worker runs; "
          f"{_go_on(study)}")  # fmt: skip
@@ -176,9 +183,9 @@ def retry(
         raise StudyFileError(f"say which trials: hpsearch retry {name} --failed")
     retried = steering.retry_failed(open_ledger(storage), name)
     trials = "1 failed trial" if retried.count == 1 else f"{retried.count} failed trials"
-    said = f"{trials} will run again" if retried.count else "no failed trials to retry"
-    said += f"; {retried.never} can never be trained" if retried.never else ""
-    _say(retried.study, json_, said)
+    message = f"{trials} will run again" if retried.count else "no failed trials to retry"
+    message += f"; {retried.never} can never be trained" if retried.never else ""
+    _say(retried.study, json_, message)
 
 
 def delete(

@@ -23,9 +23,7 @@ __all__ = ["details"]
 
 def details(snapshot: Snapshot, trial: Trial) -> None:
     """What a trial's network is like beyond its metrics, in tables of its task."""
-    if snapshot.task is None:
-        return
-    for shown in snapshot.task.tables(snapshot.result(trial)):
+    for shown in snapshot.tables(trial):
         table = _table(shown)
         if table is None:
             command = call(f"best {snapshot.study.name} --json")

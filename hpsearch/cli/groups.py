@@ -52,8 +52,8 @@ class Overrides:
             "budget.hours": self.hours, "search.sampler": self.sampler,
             "search.pruner": self.pruner, "search.seed": self.seed,
         }  # fmt: skip
-        said = [f"{path}={value}" for path, value in named.items() if value is not None]
-        return load(file, said + (self.set_ or []), code)
+        changes = [f"{path}={value}" for path, value in named.items() if value is not None]
+        return load(file, changes + (self.set_ or []), code)
 
 
 @dataclass(frozen=True)
@@ -225,9 +225,9 @@ def flat(command: Callable[..., None]) -> Callable[..., None]:
                     kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[parameter.name]
                 )
 
-    found = list(parameters())
-    spelt_out.__signature__ = inspect.Signature(found)  # type: ignore[attr-defined]
-    spelt_out.__annotations__ = {p.name: p.annotation for p in found}
+    options = list(parameters())
+    spelt_out.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    spelt_out.__annotations__ = {p.name: p.annotation for p in options}
     return spelt_out
 
 

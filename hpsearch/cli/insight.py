@@ -72,11 +72,11 @@ def importance(name: Name, storage: Storage = None, json_: Json = False) -> None
     from hpsearch.cli import show
     from hpsearch.insight.importance import measure
 
-    found = measure(open_ledger(storage), name, show.note)
+    measured = measure(open_ledger(storage), name, show.note)
     if json_:
-        print_json(asdict(found))
+        print_json(asdict(measured))
     else:
-        show.importance(name, found)
+        show.importance(name, measured)
 
 
 @reads
@@ -109,24 +109,25 @@ def pictures(
     are not drawn again; see docs/guides/pictures.md."""
     from hpsearch.cli import show
     from hpsearch.insight.words import counted
-    from hpsearch.pictures.album import Album
 
     if output is None and format_ == "svg":
         raise StudyFileError("--format svg is for files of yours: name their folder with -o DIR")
-    album = Album(open_ledger(storage), name, checkpoints, code)
-    found = (
+    ledger = open_ledger(storage)
+    ledger.study(name)  # whether there is one is said before PyTorch is loaded
+    from hpsearch.pictures.album import Album
+
+    album = Album(ledger, name, checkpoints, code)
+    entries = (
         album.keep(trial) if output is None else album.write(output, format_, trial, force=force)
     )
     for note in album.notes:
         show.note(note)
     if json_:
-        print_json(found)
+        print_json(entries)
         return
-    if not found:
-        raise NotFoundError(
-            f"study {name!r} has nothing to show yet: pictures are of trials of two epochs or more"
-        )
-    echo(f"{counted(len(found), 'picture')} in {output or album.place}:")
-    width = max(len(Path(row["file"]).name) for row in found)
-    for row in found:
+    if not entries:
+        raise NotFoundError(album.why_none(trial))
+    echo(f"{counted(len(entries), 'picture')} in {output or album.place}:")
+    width = max(len(Path(row["file"]).name) for row in entries)
+    for row in entries:
         echo(f"  {Path(row['file']).name:<{width}}  {row['title']}")

@@ -14,6 +14,7 @@ import typer
 
 from hpsearch import files, passwords
 from hpsearch.api import handing
+from hpsearch.api.status import detailed, summarized
 from hpsearch.cli import tracking
 from hpsearch.cli.options import (
     Checkpoints,
@@ -28,15 +29,15 @@ from hpsearch.cli.options import (
     print_json,
     reads,
 )
-from hpsearch.errors import HpsearchError
+from hpsearch.errors import HpsearchError, NotFoundError
 from hpsearch.terminal import echo, write_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from hpsearch.insight.snapshot import Snapshot
     from hpsearch.store.ledger import Ledger
-    from hpsearch.store.values import Worker
+    from hpsearch.store.values import Study, Worker
 
 __all__ = ["Format", "Goal", "best", "export", "status", "trials", "watch", "workers"]
 
@@ -61,32 +62,26 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def _snapshot(name: str, storage: str | None) -> Snapshot:
+def _one(ledger: Ledger, name: str, *, located: bool) -> Snapshot:
+    """A study, where asked for `located`."""
     from hpsearch.insight.reader import Reader
 
-    return Reader(open_ledger(storage), name).snapshot()
+    reader = Reader(ledger, name, lean=True)
+    return reader.located(reader.snapshot()) if located else reader.snapshot()
 
 
-def _attendance(snapshot: Snapshot, workers: Sequence[Worker]) -> dict[str, int]:
-    """For JSON: how many workers are at a study, and how many trials they train now."""
-    held = [len(worker.of(snapshot.study.name)) for worker in workers]
-    return {"workers": sum(map(bool, held)), "in_training": sum(held)}
-
-
-def _snapshots(ledger: Ledger, name: str | None, *, located: bool) -> Iterator[Snapshot]:
-    """One study, where asked for `located`; or all that can be read, with a note for others."""
-    from hpsearch.cli import show
-    from hpsearch.insight.reader import Reader
-
-    for one in [name] if name else [study.name for study in ledger.studies()]:
+def _all(ledger: Ledger) -> tuple[list[Snapshot], list[tuple[Study, str]]]:
+    """All studies that can be read, and those that cannot, each with the reason: its row is
+    damaged, or it needs a package that is not installed here."""
+    snapshots, unread = [], []
+    for study in ledger.studies():
         try:
-            reader = Reader(ledger, one, lean=True)
-            snapshot = reader.snapshot()
-            yield reader.located(snapshot) if name and located else snapshot
-        except HpsearchError as error:  # deleted meanwhile, or its row is damaged
-            if name:
-                raise
-            show.note(f"study {one}: {error}")
+            snapshots.append(_one(ledger, study.name, located=False))
+        except NotFoundError:  # deleted meanwhile
+            continue
+        except HpsearchError as error:
+            unread.append((study, str(error).removeprefix(f"study {study.name}: ")))
+    return snapshots, unread
 
 
 @reads
@@ -103,19 +98,20 @@ def status(
 
         ledger = open_ledger(storage)
         workers = ledger.workers()
-        snapshots = list(_snapshots(ledger, name, located=json_))
+        snapshots, unread = ([_one(ledger, name, located=json_)], []) if name else _all(ledger)
     if json_:
-        said = [{**s.as_dict(), **_attendance(s, workers)} for s in snapshots]
         if name:
-            study = snapshots[0].study
-            known = len(ledger.known(study.study_id))
-            print_json({**said[0], "known": known, "mlflow": tracking.said(ledger, study)})
+            print_json(detailed(ledger, snapshots[0]))
         else:
-            print_json(said)
-    elif not snapshots:
+            rows = [summarized(snapshot, workers) for snapshot in snapshots]
+            errors = [{"name": s.name, "state": s.state, "error": why} for s, why in unread]
+            print_json([*rows, *errors])
+    elif not snapshots and not unread:
         echo(f"no studies in {ledger.database.name}; hpsearch run FILE makes one")
     else:
-        show.studies(snapshots, workers)
+        show.studies(snapshots, workers, [study for study, _ in unread])
+        for study, why in unread:
+            show.note(f"study {study.name}: {why}")
         if name:
             people.attendance(snapshots[0], workers)
             show.leader(snapshots[0])
@@ -141,8 +137,8 @@ def watch(name: Name, storage: Storage = None, json_: Events = False) -> None:
         from hpsearch.insight.reader import Reader
 
         reader = Reader(open_ledger(storage), name)
-        following = progress.follow(reader, events=json_)
-    with following as view:
+        first = reader.snapshot()
+    with progress.follow(first, reader.workers, events=json_) as view:
         while (snapshot := reader.snapshot()).study.state not in ("done", "stopped"):
             view.update(snapshot)
             time.sleep(_LOOK_S)
@@ -167,9 +163,12 @@ def trials(
     json_: Json = False,
 ) -> None:
     """List the trials of a study, with parameters and values."""
-    from hpsearch.cli import show
+    with loading():
+        from hpsearch.cli import show
+        from hpsearch.insight.reader import Reader
 
-    snapshot = _snapshot(name, storage)
+        reader = Reader(open_ledger(storage), name)
+        snapshot = reader.snapshot()
     chosen = snapshot.top(top) if top else snapshot.trials
     chosen = chosen[-last:] if last else chosen
     if json_:
@@ -177,7 +176,7 @@ def trials(
     elif top and not chosen:
         show.note("no trial has completed so far")
     else:
-        show.trials(snapshot, chosen)
+        show.trials(snapshot, chosen, reader.at_work())
     snapshot.complain()
 
 
@@ -189,7 +188,8 @@ def best(
         typer.Option(
             metavar="DIR",
             help="Write the network to that folder, ready for hpsearch predict DIR and "
-            "hpsearch.load(DIR).",
+            "hpsearch.load(DIR); of own training code what run.save had, or the files of a "
+            "command, for your own code to load.",
         ),
     ] = None,
     force: Force = False,
@@ -199,17 +199,18 @@ def best(
     json_: Json = False,
 ) -> None:
     """Show the best trial and the network that the study hands over; --save writes it."""
-    from hpsearch.cli import details, results, show
-    from hpsearch.insight.reader import Reader
+    with loading():
+        from hpsearch.cli import details, results, show
+        from hpsearch.insight.reader import Reader
 
-    ledger = open_ledger(storage)
-    reader = Reader(ledger, name, checkpoints)
-    if save is None:
-        snapshot = handing.with_network(reader.located(reader.snapshot()))
-    else:
-        snapshot = handing.save(
-            ledger, reader, save, checkpoints=checkpoints, code=code, force=force
-        )  # fmt: skip
+        ledger = open_ledger(storage)
+        reader = Reader(ledger, name, checkpoints, lean=save is None)
+        if save is None:
+            snapshot = handing.with_network(reader)
+        else:
+            snapshot = handing.save(
+                ledger, reader, save, checkpoints=checkpoints, code=code, force=force
+            )  # fmt: skip
     assert snapshot.network is not None
     if json_:
         more = {
@@ -228,7 +229,12 @@ def best(
     if save is not None:
         number, folder = snapshot.network.number, shlex.quote(str(save))
         if snapshot.spec.train is not None:
-            show.note(_kept(number, save, command=snapshot.spec.train.command is not None))
+            from hpsearch.handover import own as own_training
+
+            command = snapshot.spec.train.command is not None
+            show.note(_kept(number, save, command=command))
+            if not command and (way := own_training.way_in(save)) is not None:
+                show.note(f"to open it: {way}")
             return
         own = f" --code {shlex.quote(str(code))}" if code and snapshot.study.code else ""
         use = show.call(f"predict {folder} FILE{own}")
@@ -240,7 +246,7 @@ def best(
 def _kept(number: int, folder: Path, *, command: bool) -> str:
     """What of own training code `best --save` has put into a folder."""
     shown = shlex.quote(str(folder))
-    if command and not any((folder / "checkpoint").iterdir()):
+    if command and not (folder / "checkpoint").exists():
         return (f"trial {number} had no files in {{checkpoint}}; its parameters are in "
                 f"{shown}/run.json")  # fmt: skip
     what, file = "what run.save had", "state.pt"
@@ -322,33 +328,34 @@ def workers(
     json_: Json = False,
 ) -> None:
     """List workers: host, device, study, trial, epoch, last seen; lost workers are marked."""
-    from hpsearch.cli import people
+    with loading():
+        from hpsearch.cli import people
 
-    ledger = open_ledger(storage)
-    found = ledger.workers()
+        ledger = open_ledger(storage)
+        present = ledger.workers()
     if not all_:
-        found = [w for w in found if w.state != "left" and w.silent_s < _DAY_S]
-    unserved = _unserved(ledger, found)
+        present = [w for w in present if w.state != "left" and w.silent_s < _DAY_S]
+    unserved = _unserved(ledger, present)
     if json_:
         print_json([
             {**asdict(worker), "state": worker.state, "lacks": unserved[worker.worker]}
-            for worker in found
+            for worker in present
         ])  # fmt: skip
-    elif found:
-        people.workers(found)
-        people.unserved(found, unserved)
+    elif present:
+        people.workers(present)
+        people.unserved(present, unserved)
     else:
         echo("no worker; hpsearch worker starts one, --all lists those that have left")
 
 
-def _unserved(ledger: Ledger, found: Sequence[Worker]) -> dict[str, dict[str, str]]:
+def _unserved(ledger: Ledger, present: Sequence[Worker]) -> dict[str, dict[str, str]]:
     """Worker -> open study -> what the study needs and the worker lacks, in words. A study that a
     worker was not started for is no lack."""
     from hpsearch.store.values import lacking, needed
 
     open_studies = [study for study in ledger.studies() if study.state == "open"]
     unserved: dict[str, dict[str, str]] = {}
-    for worker in found:
+    for worker in present:
         lacks = {study.name: lacking(worker.serves, study) for study in open_studies}
         unserved[worker.worker] = {
             name: needed(needs) for name, needs in lacks.items()

@@ -177,7 +177,7 @@ def _follow(fleet: Fleet, reader: Reader, *, starts: bool, events: bool) -> Snap
     from hpsearch.api.running import follow, outcome
     from hpsearch.cli import progress, show
 
-    with progress.follow(reader, events=events) as view:
+    with progress.follow(reader.snapshot(), reader.workers, events=events) as view:
         snapshot = follow(fleet, reader, _Shown(view), starts=starts)
     return outcome(snapshot, fleet, show.call)
 
@@ -200,10 +200,10 @@ def _tell_interrupted(reader: Reader) -> None:
 
     with suppress(StorageError):  # that it may be away is no news now
         snapshot = reader.snapshot()
-        found = snapshot.leader.value if snapshot.leader else None
+        best = snapshot.leader.value if snapshot.leader else None
         show.note(
             f"interrupted: {snapshot.study.ended} of {snapshot.study.tickets} trials have ended, "
-            f"best {snapshot.metric} {show.number(found)}"
+            f"best {snapshot.metric} {show.number(best)}"
         )
         show.note("the same command continues from here:")
         show.note(f"  {show.call(shlex.join(sys.argv[1:]))}")
@@ -222,28 +222,29 @@ def submit(
     json_: Json = False,
 ) -> None:
     """Create the study and leave it to workers elsewhere."""
-    from hpsearch.api.running import reschedule
-    from hpsearch.api.submit import submit as submit_study
+    from hpsearch.api import running
     from hpsearch.cli import show
+    from hpsearch.insight import commands
     from hpsearch.preflight.data_check import check_table
 
     spec = overrides.load(file, code)
     check_table(spec, file.parent)
     ledger = open_ledger(storage, make=True)
-    study, new = submit_study(
-        ledger, spec, file.parent, priority, max_parallel, code=code, accept_code=accept_code
-    )
-    _note_schedule(reschedule(ledger, study, priority, max_parallel))
-    if new:
-        show.warnings(spec)
+    made = running.make(
+        ledger, spec, file.parent, priority=priority, max_parallel=max_parallel, code=code,
+        accept_code=accept_code,
+    )  # fmt: skip
+    study = made.study
+    _note_schedule(made.rescheduled)
+    for note in made.notes:
+        show.note(note)
     _note_checkpoints(ledger, os.environ.get("HPSEARCH_CHECKPOINTS"), [study])
     if json_:
-        print_json({"name": study.name, "new": new, "trials": study.tickets})
+        print_json({"name": study.name, "new": made.new, "trials": study.tickets})
     else:
-        echo(f"study {study.name}: {'created' if new else 'exists'}, {study.tickets} trials")
+        echo(f"study {study.name}: {'created' if made.new else 'exists'}, {study.tickets} trials")
         same = ", with HPSEARCH_STORAGE set as here" if "HPSEARCH_STORAGE" in os.environ else ""
-        own = " --code DIR" if spec.needs_code else ""
-        echo(f"start workers: {show.call(f'fleet{own}')}{same}")
+        echo(f"start workers: {show.call(commands.fleet(study))}{same}")
 
 
 @flat
@@ -255,7 +256,8 @@ def worker(
     ] = None,
     until_done: UntilDone = False,
     threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="CPU threads.", show_default="all")
+        int | None,
+        typer.Option(min=1, metavar="N", help="CPU threads, at most.", show_default="all"),
     ] = None,
     service: Service,
     name: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -325,12 +327,12 @@ def _announce(who: str, service: Service, names: Sequence[str], *, alone: bool =
     return ledger
 
 
-def _note_checkpoints(ledger: Ledger, said: str | None, studies: Sequence[Study]) -> None:
+def _note_checkpoints(ledger: Ledger, option: str | None, studies: Sequence[Study]) -> None:
     """A note where checkpoints do not follow their trials to another machine."""
     from hpsearch.checkpoints.places import stays_here
     from hpsearch.cli import show
 
-    if stays_here(ledger.database, said, *(s.document.get("checkpoints") for s in studies)):
+    if stays_here(ledger.database, option, *(s.document.get("checkpoints") for s in studies)):
         show.note(
             "each machine keeps its own checkpoints, so a trial that moves to another machine "
             "starts again; HPSEARCH_CHECKPOINTS on every machine names a place that all reach"

@@ -76,6 +76,8 @@ class Picture:
         bar.append(f" {view.ended:,} of {counted(view.trials, 'trial')}", "default")
         if view.left_s is not None:
             bar.append(f", {about(_whole(view.left_s))} left")
+        elif view.state == "open" and view.workers:
+            bar.append(", time left not known yet", "dim")
         return bar
 
     def _counts(self) -> Text:
@@ -162,8 +164,8 @@ def _table(view: View, rows: Sequence[Row], width: int) -> Iterator[Text]:
     ]  # fmt: skip
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
     yield Text(_line([*heads, "parameters"], widths), "bold")
-    for row, found in zip(rows, cells, strict=True):
-        yield Text(_line([*found, params(row.params)], widths))
+    for row, texts in zip(rows, cells, strict=True):
+        yield Text(_line([*texts, params(row.params)], widths))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

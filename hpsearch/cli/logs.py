@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from hpsearch import passwords, urls
+from hpsearch import passwords
+from hpsearch.api.logs import Logs, trial_of
 from hpsearch.cli.options import Checkpoints, Name, Storage, open_ledger, reads
-from hpsearch.errors import ConflictError, NotFoundError
 from hpsearch.terminal import echo
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hpsearch.insight.reader import Reader
-    from hpsearch.insight.snapshot import Snapshot, Trial
 
 __all__ = ["logs"]
 
@@ -54,53 +47,18 @@ def logs(
     ledger = open_ledger(storage)
     reader = Reader(ledger, name)
     snapshot = reader.snapshot()
-    place = _place(reader, snapshot, checkpoints)
-    text_in, look_s = _kept(place)
-    chosen = _chosen(snapshot, trial)
+    logs = Logs.of(reader, snapshot, checkpoints)
+    chosen = trial_of(snapshot, trial)
     show.note(f"trial {chosen.number}, {chosen.state}{f': {chosen.reason}' * bool(chosen.reason)}")
     shown = 0
     while True:
         over = not follow or chosen.state != "RUNNING"
-        text = text_in(chosen.ticket)
+        text = logs.text(chosen)
         echo(passwords.hide(text[shown:]), end="")
         shown = max(len(text), shown)
         if over:
             break
-        time.sleep(look_s)
-        chosen = _chosen(reader.snapshot(), chosen.number)
+        time.sleep(_LOOK_S if logs.is_near else _LOOK_AFAR_S)
+        chosen = trial_of(reader.snapshot(), chosen.number)
     if not shown:
-        show.note(f"it has written nothing to {passwords.hide(place)}")
-
-
-def _place(reader: Reader, snapshot: Snapshot, checkpoints: str | None) -> str:
-    from hpsearch.checkpoints.places import checkpoint_place
-
-    study = snapshot.study
-    if snapshot.spec.train is None:
-        raise ConflictError(
-            f"study {study.name!r} trains networks of hpsearch, which write no log; what became of "
-            f"each trial: hpsearch trials {study.name}"
-        )
-    return checkpoint_place(reader.database, study, checkpoints)
-
-
-def _kept(place: str) -> tuple[Callable[[int], str], float]:
-    """What gives the log of a ticket, and how often it is worth looking at."""
-    from hpsearch.checkpoints.checkpoint import Checkpoints
-    from hpsearch.children.log import text_of
-
-    if (folder := urls.folder(place)) is not None:
-        return lambda number: text_of(Path(folder), number) or "", _LOOK_S
-    kept = Checkpoints(place)
-    return lambda number: kept.log(number).decode(errors="replace"), _LOOK_AFAR_S
-
-
-def _chosen(snapshot: Snapshot, number: int | None) -> Trial:
-    """The trial of that number; None: the last that failed, or else the last."""
-    failed = [t for t in snapshot.trials if t.state == "FAIL"]
-    candidates = (failed or list(snapshot.trials)) if number is None else snapshot.trials
-    for trial in reversed(candidates):
-        if number in (None, trial.number):
-            return trial
-    which = "trial" if number is None else f"trial {number}"
-    raise NotFoundError(f"study {snapshot.study.name!r} has no {which} yet")
+        show.note(f"it has written nothing to {passwords.hide(logs.place)}")

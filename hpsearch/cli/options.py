@@ -11,26 +11,25 @@ import sys
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TextIO
 
 import typer
 
-from hpsearch import passwords
+from hpsearch import files, passwords
 from hpsearch.api import opening
 from hpsearch.api.opening import absolute_place, limit_threads, named_checkpoints, runs_code
-from hpsearch.errors import DamagedError, line
+from hpsearch.errors import DamagedError, HpsearchError, line
 from hpsearch.store import LEASE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from hpsearch.store.ledger import Ledger
 
 __all__ = [
     "AcceptCode", "Checkpoints", "Code", "Events", "FileArgument", "Force", "Json", "Lease",
-    "MaxParallel",
-    "Name", "Priority", "Storage", "at_most", "limit_threads", "loading", "named_checkpoints",
-    "open_ledger", "print_json", "reads", "runs_code",
+    "MaxParallel", "Name", "Priority", "Storage", "at_most", "check_free", "limit_threads",
+    "loading", "named_checkpoints", "open_ledger", "owner_of", "print_json", "reads", "runs_code",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -144,6 +143,47 @@ def open_ledger(storage: str | None, lease_s: float = LEASE_S, *, make: bool = F
     return opening.open_ledger(storage, lease_s, make=make, announce=_announce)
 
 
+def check_free(file: Path, *, force: bool) -> None:
+    """Before anything that takes time: raise where a file may not be written, as `files.written`
+    would in the end."""
+    try:
+        is_taken = str(file) != "-" and file.is_file() and not force
+    except OSError as error:
+        raise HpsearchError(f"{file} cannot be written: {line(error)}") from None
+    if is_taken:
+        raise files.taken(file)
+
+
+def owner_of(
+    file: Path, storage: str | None, own: Mapping[Path, str] | None = None
+) -> Callable[[Path], str | None]:
+    """Whose a file is that is never written over: what studies of the database have, where there is
+    one, and what else there is.
+
+    Args:
+        file: What is to be written.
+        storage: The database.
+        own: Other files and folders, and what each is.
+    """
+
+    def named(path: Path) -> str | None:
+        for place, what in (own or {}).items():
+            if path.is_relative_to(place.resolve()):
+                return what
+        return None
+
+    if not file.is_file():
+        return named
+    from hpsearch.checkpoints.places import owner
+
+    try:
+        ledger = open_ledger(storage)
+        whose = owner(ledger.database, ledger.studies(), named_checkpoints())
+    except HpsearchError:  # there is no database yet
+        return named
+    return lambda path: named(path) or whose(path)
+
+
 def _announce(file: Path) -> None:
     """Say that there is no database yet: in the wrong folder that is news."""
     from hpsearch.cli.console import note
@@ -183,13 +223,16 @@ def loading() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()  # nor is it ever looked for among them, so that forks share their memory
+        # Nor is it ever looked for among them, so that forks share their memory. Once: later it
+        # would keep what a process that runs many commands, as tests do, has dropped.
+        if not gc.get_freeze_count():
+            gc.freeze()
         gc.enable()
 
 
-def print_json(data: Any) -> None:
-    """Data for programs, on standard output."""
+def print_json(data: Any, stream: TextIO | None = None) -> None:
+    """Data for programs; `stream` is where they go, None: standard output."""
     default = partial(passwords.hide, known=False)  # paths and the like, as text
     text = json.dumps(passwords.hide_in(data), indent=2, default=default)
     # All else that a terminal may take for an order is escaped in JSON as it is.
-    sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")
+    (stream or sys.stdout).write(text.replace("\x7f", "\\u007f") + "\n")

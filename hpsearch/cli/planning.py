@@ -21,7 +21,7 @@ from hpsearch.cli.options import (
     print_json,
     runs_code,
 )  # fmt: skip
-from hpsearch.insight.words import about, counted, rough
+from hpsearch.insight.words import about, counted, duration, rough
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
 
 __all__ = ["plan"]
+
+_SEEN_S = 0.1
+"""A shorter start of a trial is not worth a line."""
 
 
 @flat
@@ -73,11 +76,11 @@ def plan(
         describe(spec)
         show.note("dry run ...")
     planned = planning.plan(spec, file.parent, seats, ledger.database, checkpoints)
-    pace, found = planned.pace, planned.forecast
+    pace, forecast = planned.pace, planned.forecast
     if json_:
-        print_json({**described(spec), "shapes": _shapes(pace), "forecast": asdict(found)})
+        print_json({**described(spec), "shapes": _shapes(pace), "forecast": asdict(forecast)})
     else:
-        _print(pace, found)
+        _print(pace, forecast)
 
 
 def _print_own(
@@ -96,8 +99,8 @@ def _print_own(
             _print(planned.pace, planned.forecast)
         return
     if json_:
-        known = {"epochs": asdict(epochs(spec)), "rungs": [asdict(r) for r in rungs(spec)]}
-        print_json({**described(spec), "shapes": [], "forecast": {"workers": workers, **known}})
+        facts = {"epochs": asdict(epochs(spec)), "rungs": [asdict(r) for r in rungs(spec)]}
+        print_json({**described(spec), "shapes": [], "forecast": {"workers": workers, **facts}})
         return
     why = f"not known: the first takes longer than {LIMIT_S:g} s; once 3 trials of it have " \
           "ended, plan again"  # fmt: skip
@@ -120,13 +123,13 @@ def _shapes(pace: Pace) -> list[dict[str, Any]]:
     ]
 
 
-def _print(pace: Pace, found: Forecast) -> None:
+def _print(pace: Pace, forecast: Forecast) -> None:
     """The forecast, and where it came from."""
     from hpsearch.cli.show import note, out
 
-    out.print(f"forecast with {counted(found.workers, 'worker')} on {found.device}:")
-    out.print(_table(_lines(pace, found)))
-    for warning in found.warnings:
+    out.print(f"forecast with {counted(forecast.workers, 'worker')} on {forecast.device}:")
+    out.print(_table(_lines(pace, forecast)))
+    for warning in forecast.warnings:
         note(f"warning: {warning}")
 
 
@@ -134,8 +137,8 @@ def _table(lines: Iterable[tuple[str, str]]) -> Table:
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
-    for name, said in lines:
-        table.add_row(f"  {name}", said)
+    for name, text in lines:
+        table.add_row(f"  {name}", text)
     return table
 
 
@@ -146,24 +149,31 @@ def _reaching(epochs: Span, rungs: Sequence[Rung]) -> Iterator[tuple[str, str]]:
     yield "epochs", about(epochs, rough)
 
 
-def _lines(pace: Pace, found: Forecast) -> Iterator[tuple[str, str]]:
-    yield from _reaching(found.epochs, found.rungs)
-    yield "one epoch", f"{about(found.epoch_s)} for one trial alone"
+def _lines(pace: Pace, forecast: Forecast) -> Iterator[tuple[str, str]]:
+    yield from _reaching(forecast.epochs, forecast.rungs)
+    yield "one epoch", f"{about(forecast.epoch_s)} for one trial alone"
+    if pace.start_s >= _SEEN_S:
+        yield "before it", f"about {duration(pace.start_s)} until a trial's first epoch begins"
     shapes = f"{len(set(pace.draws)):,} of {counted(pace.possible, 'shape')}"
     yield "timed", pace.timed or shapes
-    yield "memory", _memory(pace, found)
-    sizes = f"up to {_size(found.disk_bytes)} for checkpoints"
-    yield "disk", sizes if found.disk_bytes or not pace.timed else "not known; what run.save holds"
-    yield "time", about(found.work_s)
+    yield "memory", _memory(pace, forecast)
+    sizes = f"up to {_size(forecast.disk_bytes)} for checkpoints"
+    yield (
+        "disk",
+        sizes if forecast.disk_bytes or not pace.timed else "not known; what run.save holds",
+    )
+    yield "time", about(forecast.work_s)
 
 
-def _memory(pace: Pace, found: Forecast) -> str:
+def _memory(pace: Pace, forecast: Forecast) -> str:
     """Of own training code that of its processes: what it has on a GPU is not known."""
     if not pace.timed:
-        return f"{_size(found.candidate_bytes)} a trial, {_size(found.stack_bytes)} in all"
-    where = " of the machine's; of a GPU's it is not known" if found.device != "cpu" else ""
+        return f"{_size(forecast.candidate_bytes)} a trial, {_size(forecast.stack_bytes)} in all"
+    where = " of the machine's; of a GPU's it is not known" if forecast.device != "cpu" else ""
     return (
-        f"{_size(found.candidate_bytes)} a trial{where}" if found.candidate_bytes else "not known"
+        f"{_size(forecast.candidate_bytes)} a trial{where}"
+        if forecast.candidate_bytes
+        else "not known"
     )
 
 

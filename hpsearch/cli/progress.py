@@ -9,10 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rich.live import Live
 
@@ -26,7 +26,6 @@ from hpsearch.insight.words import number
 from hpsearch.spec.settings import FINAL, JOINT
 
 if TYPE_CHECKING:
-    from hpsearch.insight.reader import Reader
     from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.insight.view import View
     from hpsearch.store.values import Worker
@@ -43,54 +42,77 @@ _EVENT_S = 1.0
 """Between two events of a study's progress at least."""
 
 
-class Progress:
-    """Shows a study as it continues: `update` it with a snapshot now and then."""
-
-    def __init__(self, snapshot: Snapshot, workers: Workers = tuple) -> None:
-        """`workers` looks up all workers of the database."""
-        self._first, self._workers = snapshot, workers
-        self._told = {trial.number for trial in snapshot.trials if trial.ended}
-        self._left, self._recent = Countdown(), Recent()
-
-    def __enter__(self) -> Self:
-        self.update(self._first)
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        """Leave nothing behind that is not to stay."""
+class Progress(Protocol):
+    """Shows a study as it continues."""
 
     def update(self, snapshot: Snapshot) -> None:
         """Show the study as it is now."""
-        raise NotImplementedError
 
-    def _view(self, snapshot: Snapshot) -> View:
-        lately = self._recent.since(snapshot.progress)
-        estimate = snapshot.left(self._first, lately) if snapshot is not self._first else None
+
+@contextmanager
+def follow(
+    snapshot: Snapshot, workers: Workers = tuple, *, events: bool = False
+) -> Iterator[Progress]:  # fmt: skip
+    """What shows a study from now on: events on standard output, or on standard error a live view
+    where that is a terminal, else lines.
+
+    Args:
+        snapshot: The study as it is now, which is shown first.
+        workers: Looks up all workers of the database.
+        events: Whether programs read it.
+    """
+    with ExitStack() as stack:
+        shown: Progress
+        if events:
+            shown = Events(snapshot, workers)
+        elif err.is_terminal:
+            shown = stack.enter_context(Screen(workers))
+        else:
+            shown = Lines(snapshot)
+        shown.update(snapshot)
+        yield shown
+
+
+class _Views:
+    """Makes views of a study, with the time that is left as its last looks tell."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._left, self._recent = Countdown(), Recent()
+
+    def of(self, snapshot: Snapshot) -> View:
+        """The study as it is now."""
+        tempo = self._recent.tempo(snapshot.progress)
+        estimate = None if tempo is None else snapshot.left(tempo)
         study = snapshot.study
         budget = study.tickets, study.hours, study.finish
         left_s = self._left.update(estimate, time.monotonic(), budget)
         return view(snapshot, self._workers(), left_s)
 
-    def _ended(self, snapshot: Snapshot) -> Iterator[Trial]:
-        """The trials that have ended since the last look, in the order of their ends."""
-        ended = [t for t in snapshot.trials if t.ended and t.number not in self._told]
-        for trial in sorted(ended, key=lambda t: (t.ended, t.number)):
-            self._told.add(trial.number)
-            yield trial
+
+class _Ends:
+    """Which trials of a study have ended since the last look."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._seen = {trial.number for trial in snapshot.trials if trial.ended}
+
+    def __len__(self) -> int:
+        """Trials that had ended by the last look."""
+        return len(self._seen)
+
+    def since(self, snapshot: Snapshot) -> list[Trial]:
+        """Those trials, in the order of their ends."""
+        ended = [t for t in snapshot.trials if t.ended and t.number not in self._seen]
+        self._seen.update(trial.number for trial in ended)
+        return sorted(ended, key=lambda t: (t.ended, t.number))
 
 
-def follow(reader: Reader, *, events: bool = False) -> Progress:
-    """What shows a study from now on: events on standard output, or on standard error a live view
-    where that is a terminal, else lines."""
-    kind = Events if events else Screen if err.is_terminal else Lines
-    return kind(reader.snapshot(), reader.workers)
+class Screen:
+    """A live view on a terminal, from `with` to its end."""
 
-
-class Screen(Progress):
-    """A live view on a terminal."""
-
-    def __init__(self, snapshot: Snapshot, workers: Workers = tuple) -> None:
-        super().__init__(snapshot, workers)
+    def __init__(self, workers: Workers = tuple) -> None:
+        """`workers` looks up all workers of the database."""
+        self._views = _Views(workers)
         self._began = time.monotonic()
         self._live = Live(console=err, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._size = err.size
@@ -101,7 +123,7 @@ class Screen(Progress):
         if sys.platform != "win32" and on_main:
             self._before = signal.signal(signal.SIGWINCH, self._empty)
         self._live.start()
-        return super().__enter__()
+        return self
 
     def __exit__(self, *_exception: object) -> None:
         self._live.update("", refresh=True)
@@ -122,16 +144,17 @@ class Screen(Progress):
             # begins.
             self._size = err.size
             err.file.write(_EMPTY)
-        seen = self._view(snapshot)
+        seen = self._views.of(snapshot)
         steps = list(recipe_words.reached(snapshot))
         self._live.update(Picture(seen, time.monotonic() - self._began, steps), refresh=True)
 
 
-class Lines(Progress):
+class Lines:
     """A line with its time for each trial that has ended."""
 
-    def __init__(self, snapshot: Snapshot, workers: Workers = tuple) -> None:
-        super().__init__(snapshot, workers)
+    def __init__(self, snapshot: Snapshot) -> None:
+        """`snapshot`: the study as it is now; what has ended in it is no news."""
+        self._ends = _Ends(snapshot)
         self._best = snapshot.best
         self._over = {step.name for step in snapshot.recipe if step.over}
         self._ahead: int | None = None
@@ -139,12 +162,12 @@ class Lines(Progress):
 
     def update(self, snapshot: Snapshot) -> None:
         """Print what has ended since."""
-        ended, ahead = list(self._ended(snapshot)), _ahead(snapshot)
+        over = len(self._ends)
+        ended, ahead = self._ends.since(snapshot), _ahead(snapshot)
         # The lines before its own show its value already, as those of the last look did.
         for trial in (t for t in ended if t.number == self._ahead):
             self._count(snapshot, trial)
         self._ahead = ahead.number if ahead else None
-        over = len(self._told) - len(ended)
         for at, trial in enumerate(ended, over + 1):
             self._count(snapshot, trial)
             best = f"{number(ahead.value)} so far" if ahead else _value(self._best)
@@ -171,19 +194,20 @@ class Lines(Progress):
             self._best = trial
 
 
-class Events(Progress):
+class Events:
     """A line of JSON for each event: `progress`, `trial`, and `result` at the end."""
 
     def __init__(self, snapshot: Snapshot, workers: Workers = tuple) -> None:
-        super().__init__(snapshot, workers)
+        """`snapshot`: the study as it is now; what has ended in it is no news."""
+        self._ends, self._views = _Ends(snapshot), _Views(workers)
         self._last: View | None = None
         self._due = 0.0
 
     def update(self, snapshot: Snapshot) -> None:
         """Write what has happened since."""
-        for trial in self._ended(snapshot):
+        for trial in self._ends.since(snapshot):
             self._write("trial", snapshot.row(trial))
-        seen, now = self._view(snapshot), time.monotonic()
+        seen, now = self._views.of(snapshot), time.monotonic()
         if seen != self._last and now >= self._due:
             self._last, self._due = seen, now + _EVENT_S
             self._write("progress", seen.as_dict())

@@ -45,19 +45,19 @@ def lr(
     look(spec, file.parent)
     runs_code(spec, file.parent, code)
     limit_threads(None)
-    found = rates(spec, file.parent, device)
-    test, searched = found.test, found.searched
+    measured = rates(spec, file.parent, device)
+    test, searched = measured.test, measured.searched
     if json_:
         points = zip(test.rates, test.losses, test.smooth, strict=True)
         print_json({
-            "name": spec.name, "suggested": found.suggested, "largest": found.largest,
+            "name": spec.name, "suggested": measured.suggested, "largest": measured.largest,
             "range": {"min": searched[0], "max": searched[-1]} if searched else None,
-            "in_range": found.is_inside,
+            "in_range": measured.is_inside,
             "points": [{"lr": rate, "loss": loss, "smooth": mean} for rate, loss, mean in points],
         })  # fmt: skip
         return
     _show(spec.name, test)
-    echo(_advice(found))
+    echo(_advice(measured))
 
 
 def _show(name: str, test: RangeTest) -> None:
@@ -76,14 +76,14 @@ def _show(name: str, test: RangeTest) -> None:
     show.out.print(table)
 
 
-def _advice(found: Rates) -> str:
+def _advice(measured: Rates) -> str:
     """What to do with the suggested rate."""
-    rate, searched = found.suggested, found.searched
+    rate, searched = measured.suggested, measured.searched
     if rate is None:
         return "the loss does not fall at any of these rates, but for chance"
     if not searched:
         return f"to make it the default, write in the study file: lr: {rate:g}"
     extent = f"the study's range, {searched[0]:g} to {searched[-1]:g}"
-    if found.nearest is None:
+    if measured.nearest is None:
         return f"the suggested rate is outside {extent}: move that"
-    return f"inside {extent}; to make it the default, add to lr: default: {found.nearest:g}"
+    return f"inside {extent}; to make it the default, add to lr: default: {measured.nearest:g}"

@@ -19,7 +19,6 @@ from hpsearch.cli.options import (
     print_json,
     reads,
 )
-from hpsearch.errors import StudyFileError
 from hpsearch.terminal import echo
 
 if TYPE_CHECKING:
@@ -50,13 +49,13 @@ def report(
     from hpsearch.reports.page import file_name, report
 
     ledger = open_ledger(storage)
-    found = report(ledger, name, checkpoints, show.note)
+    page = report(ledger, name, checkpoints, show.note)
     if json_:
-        print_json(found.facts)
+        print_json(page.facts)
     if output is not None or not json_:
         path = output or Path(file_name(name))
-        _write(ledger, path, lambda: found.html, checkpoints, force=force)
-    found.snapshot.complain()
+        _write(ledger, path, lambda: page.html, checkpoints, force=force)
+    page.snapshot.complain()
 
 
 @reads
@@ -78,52 +77,45 @@ def compare(
     from hpsearch.reports.compare_page import html
     from hpsearch.reports.comparing import comparison
 
-    if len(set(names)) < 2:
-        raise StudyFileError("name two studies or more to compare; hpsearch status lists them")
     ledger = open_ledger(storage)
-    found = comparison(ledger, names)
+    compared = comparison(ledger, names)
     if json_:
-        print_json(found.facts)
+        print_json(compared.facts)
     else:
-        _compared(found)
+        _compared(compared)
     if output is not None:
-        _write(ledger, output, lambda: html(found), named_checkpoints(), force=force)
+        _write(ledger, output, lambda: html(compared), named_checkpoints(), force=force)
 
 
 _MOST_BESIDE = 4
 """Studies whose winners fit beside each other in 80 columns."""
 
 
-def _compared(found: Comparison) -> None:
+def _compared(compared: Comparison) -> None:
     from hpsearch.cli.show import columns, out
     from hpsearch.insight.words import span
 
     numbers = ("best", "trials", "epochs", "time")
     table = columns("study", "metric", "best", "test, 95 %", "trials", "epochs", "time",
                     right=numbers)  # fmt: skip
-    for side in found.sides:
+    for side in compared.sides:
         spent = side.spent
         took = f"{spent.ended}/{spent.tickets}", str(spent.epochs), span(spent.work_s)
         table.add_row(side.name, side.snapshot.metric, side.best_words, side.test_words, *took)
     out.print(table)
-    if len(found.sides) <= _MOST_BESIDE:
-        _winners(found)
-    for side in found.sides:
-        said = side.answer
-        out.print(f"{side.name}: {'. '.join([said.headline.rstrip('.'), *said.sentences[:1]])}")
-    for pair in found.pairs:
-        out.print(f"{pair.sentence(found.sides[0].snapshot.metric)}")
-    for note in found.notes:
-        out.print(note)
+    if len(compared.sides) <= _MOST_BESIDE:
+        _winners(compared)
+    for sentence in compared.sentences:
+        out.print(sentence)
 
 
-def _winners(found: Comparison) -> None:
+def _winners(compared: Comparison) -> None:
     """What the winners have that more than one of the studies names, and who names the rest."""
     from hpsearch.cli.show import columns, out
 
-    names = [side.name for side in found.sides]
+    names = [side.name for side in compared.sides]
     beside, alone = columns("winner", *names), dict[str, list[str]]()
-    for name, *values in found.parameters:
+    for name, *values in compared.parameters:
         named = [one for one, value in zip(names, values, strict=True) if value != "-"]
         if len(named) > 1:
             beside.add_row(name, *values)

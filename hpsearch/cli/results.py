@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +11,8 @@ from rich.table import Table
 from hpsearch import passwords, urls
 from hpsearch.cli.console import call, out
 from hpsearch.cli.show import beside, codes, curves, failures, sanity, stages
-from hpsearch.files import free
-from hpsearch.insight import verdicts
+from hpsearch.files import free, shortest
+from hpsearch.insight import commands, verdicts
 from hpsearch.insight.words import counted, number, setting, span
 from hpsearch.spec.settings import FINAL
 from hpsearch.terminal import visible
@@ -74,8 +72,7 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     yield f"trials {study.name} --top 10", "the best trials"
     if study.state == "done" and snapshot.network is not None and snapshot.network.checkpoint:
         trains = snapshot.spec.train is not None
-        own = f" --code {shlex.quote(_shortest(study.base))}" if study.code and not trains else ""
-        save = f"best {study.name} --save {free(f'{study.name}-net')}{own}"
+        save = commands.save(study, free(f"{study.name}-net"), code=commands.code_folder(study))
         yield save, "keep what it saved" if trains else "save its network"
     over = study.finish == "done"  # what failed in a finish that has ended is not run again
     failed = [t for t in snapshot.trials if t.state == "FAIL" and not (over and t.stage == FINAL)]
@@ -96,7 +93,7 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         and not tested
     ):
         what = "train the best again" if own_code else "test the best, once"
-        yield f"final {study.name}", what
+        yield f"final {study.name}", f"queue this: {what}; then run it again"
     if study.state == "done" and snapshot.diagnosis is not None:
         file = free(f"{study.name}-next", ".yaml")
         yield f"next {study.name} -o {file}", "what to search now"
@@ -129,8 +126,8 @@ def _answer(snapshot: Snapshot) -> None:
 
 
 def _best(snapshot: Snapshot, trial: Trial) -> None:
-    found = snapshot.best and _trained(snapshot, snapshot.best)
-    out.print(f"best of {snapshot.study.name}: {found or 'no trial of the search completed'}")
+    network = snapshot.best and _trained(snapshot, snapshot.best)
+    out.print(f"best of {snapshot.study.name}: {network or 'no trial of the search completed'}")
     beside(snapshot)
     codes(snapshot)
     if snapshot.handed is not None and snapshot.verdict is not None:
@@ -143,10 +140,7 @@ def _best(snapshot: Snapshot, trial: Trial) -> None:
     if trial.parameters is not None:
         out.print(f"  a network of {trial.parameters:,} parameters")
     if trial.checkpoint:
-        path = trial.checkpoint
-        if urls.scheme(path) is None:
-            path = _shortest(path)
-        out.print(f"  checkpoint {passwords.hide(path)}", soft_wrap=True)
+        out.print(f"  checkpoint {_checkpoint(trial.checkpoint, trial)}", soft_wrap=True)
     elif trial.unsaved:
         out.print(f"  its network was not kept: {trial.unsaved}", soft_wrap=True)
     if trial.metrics:
@@ -176,6 +170,15 @@ def _handed(snapshot: Snapshot, handed: Trial, verdict: Mapping[str, Any]) -> No
     out.print(f"of trial {handed.number}, the {what} handed over:")
 
 
+def _checkpoint(path: str, trial: Trial) -> str:
+    """Where it lies. Files are named by ticket, which in a stack is often not the trial's number:
+    both are then named beside it."""
+    shown = passwords.hide(shortest(path) if urls.scheme(path) is None else path)
+    if trial.ticket == trial.number:
+        return shown
+    return f"{shown} (of trial {trial.number}, ticket {trial.ticket})"
+
+
 def _judged_by(trial: Trial) -> str:
     """The losses that the word of a curve is from, where those shown are of an earlier epoch."""
     losses = [f"{name} {number(trial.last_metrics[name])}" for name in ("train_loss", "loss")
@@ -192,11 +195,6 @@ def _trained(snapshot: Snapshot, trial: Trial) -> str:
     whose = "" if snapshot.spec.data is None else "validation "  # own training code knows on what
     value = f"{whose}{snapshot.metric} {number(trial.value)}{where}"
     return f"trial {trial.number}, {value} after {after}"
-
-
-def _shortest(path: str) -> str:
-    """A path as it is, or from here."""
-    return min(path, os.path.relpath(path), key=len)
 
 
 def _figures(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:

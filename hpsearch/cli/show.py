@@ -5,7 +5,7 @@ What every verb prints with (`console`) can be had from here too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,15 +13,25 @@ from rich.console import Console, ConsoleOptions, Group
 from rich.measure import Measurement
 from rich.text import Text
 
-from hpsearch.cli.console import call, columns, err, indented, note, out
+from hpsearch.cli.console import Name, call, columns, err, indented, note, out
 from hpsearch.insight import diagnosis, recipe_words, remarks
-from hpsearch.insight.words import about, counted, number, params, rate_first, setting, span
-from hpsearch.spec.registry import named
+from hpsearch.insight.words import (
+    about,
+    counted,
+    number,
+    params,
+    percent,
+    rate_first,
+    setting,
+    span,
+)
 from hpsearch.spec.settings import FINAL, JOINT
 from hpsearch.spec.source import SOURCES
 from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hpsearch.insight.importance import Importance
     from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.preflight.doctor import Finding
@@ -38,11 +48,12 @@ __all__ = [
 _COLOURS = {"COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red", "RUNNING": "cyan"}
 
 
-def warnings(spec: StudySpec) -> None:
-    """What of a search can never be trained, a line each."""
+def warnings(spec: StudySpec, code: Path) -> None:
+    """What of a search can never be trained, and what of it the code in that folder has not, a line
+    each."""
     from hpsearch.preflight.data_check import warnings
 
-    for warning in warnings(spec):
+    for warning in warnings(spec, code):
         note(f"warning: {warning}")
 
 
@@ -66,23 +77,33 @@ def decided(snapshot: Snapshot) -> None:
     if snapshot.spec.data is None:
         return
     source, data = SOURCES[snapshot.spec.data.source], snapshot.study.data or {}
-    if source.describe is not None and data.get("decided") is not None:
-        indented(named(source.describe)(data["decided"]))
+    indented(source.described(data.get("decided")))
 
 
-def studies(snapshots: Sequence[Snapshot], workers: Sequence[Worker]) -> None:
-    """A line a study; with priorities where any is not 0."""
-    prio = ["prio"] if any(snapshot.study.priority for snapshot in snapshots) else []
+def studies(
+    snapshots: Sequence[Snapshot], workers: Sequence[Worker], unread: Sequence[Study] = ()
+) -> None:
+    """A line a study, last those that cannot be read; with priorities where any is not 0."""
+    every = [*(snapshot.study for snapshot in snapshots), *unread]
+    prio = ["prio"] if any(study.priority for study in every) else []
     table = columns("study", "state", *prio, "trials", "run", "prune", "fail", "metric", "best",
                    "time", right=("prio", "trials", "run", "prune", "fail", "best", "time")
                    )  # fmt: skip
-    for snapshot in snapshots:
-        study = snapshot.study
+    table.padding = (0, 1, 0, 0)  # 80 columns are few for nine
+    for column in table.columns:
+        column.no_wrap, column.overflow = column.header not in ("study", "metric"), "ellipsis"
+    cells = {
+        snapshot.study.uid: (
+            str(snapshot.count("PRUNED")), str(snapshot.count("FAIL")), Name(snapshot.metric),
+            number(snapshot.leader.value if snapshot.leader else None),
+        )
+        for snapshot in snapshots
+    }  # fmt: skip
+    for study in every:
         table.add_row(
-            study.name, study.state, *(str(study.priority) for _ in prio),
-            f"{study.ended}/{study.tickets}", str(sum(len(w.of(study.name)) for w in workers)),
-            str(snapshot.count("PRUNED")), str(snapshot.count("FAIL")), snapshot.metric,
-            number(snapshot.leader.value if snapshot.leader else None), span(study.active_s),
+            Name(study.name), study.state, *(str(study.priority) for _ in prio),
+            f"{study.spent}/{study.tickets}", str(sum(len(w.of(study.name)) for w in workers)),
+            *cells.get(study.uid, ("", "", "", "")), span(study.active_s),
         )  # fmt: skip
     out.print(table)
 
@@ -91,36 +112,48 @@ _ROOM = 100
 """Columns that a table of trials needs to have the samplers beside the stages."""
 
 
-def trials(snapshot: Snapshot, chosen: Sequence[Trial]) -> None:
+def trials(snapshot: Snapshot, chosen: Sequence[Trial], held: Collection[int]) -> None:
     """A line a trial, never more: of parameters those that there is room for, the learning rate
-    first."""
+    first.
+
+    Args:
+        snapshot: The study.
+        chosen: Those that are shown.
+        held: The numbers of those that workers hold now.
+    """
     staged = snapshot.spec.search.strategy != JOINT or any(t.stage == FINAL for t in chosen)
-    found: dict[str, Callable[[Trial], str]] = {}
+    cells: dict[str, Callable[[Trial], str]] = {}
     if staged:
-        found["stage"] = lambda trial: trial.stage
+        cells["stage"] = lambda trial: trial.stage
     if out.width >= _ROOM:
-        found["sampler"] = lambda trial: trial.sampler
-    table = columns("trial", "state", snapshot.metric, "epochs", *found, "parameters",
+        cells["sampler"] = lambda trial: trial.sampler
+    table = columns("trial", "state", snapshot.metric, "epochs", *cells, "parameters",
                    right=("trial", snapshot.metric, "epochs"))  # fmt: skip
     table.padding = (0, 1, 0, 0)
     for column in table.columns[:-1]:
         column.no_wrap, column.overflow = True, "ellipsis"
     for trial in chosen:
         table.add_row(
-            str(trial.number), Text(trial.state, _COLOURS[trial.state]), number(trial.value),
-            str(trial.epoch), *(column(trial) for column in found.values()),
+            str(trial.number), _state(trial, held), number(trial.value),
+            str(trial.epoch), *(column(trial) for column in cells.values()),
             _Parameters(params(rate_first(trial.params)), _remark(snapshot, trial)),
         )  # fmt: skip
     out.print(table)
 
 
+def _state(trial: Trial, held: Collection[int]) -> Text:
+    """A trial's state: one that is RUNNING and that nobody holds waits for a worker to continue."""
+    waits = trial.state == "RUNNING" and trial.number not in held
+    return Text("WAITING" if waits else trial.state, _COLOURS[trial.state])
+
+
 def _remark(snapshot: Snapshot, trial: Trial) -> str:
     """Why a trial ended, where no pruner did that, and what its curve looks like."""
     curve, reason = snapshot.word(trial), trial.reason
-    said = [] if reason is None or reason.startswith("pruned by") else [reason]
-    if curve is not None and curve != diagnosis.Word.FINE and curve not in said:
-        said.append(curve)
-    return visible("; ".join(said), lines=False)
+    reasons = [] if reason is None or reason.startswith("pruned by") else [reason]
+    if curve is not None and curve != diagnosis.Word.FINE and curve not in reasons:
+        reasons.append(curve)
+    return visible("; ".join(reasons), lines=False)
 
 
 @dataclass(frozen=True)
@@ -144,10 +177,10 @@ class _Parameters:
 
 def leader(snapshot: Snapshot) -> None:
     """The trial under way that is the best so far, where that is so."""
-    found = snapshot.leader
-    if found is not None and found.state == "RUNNING":
-        out.print(f"best so far: trial {found.number}, still training, {snapshot.metric} "
-                  f"{number(found.value)} at epoch {found.best_epoch}")  # fmt: skip
+    best = snapshot.leader
+    if best is not None and best.state == "RUNNING":
+        out.print(f"best so far: trial {best.number}, still training, {snapshot.metric} "
+                  f"{number(best.value)} at epoch {best.best_epoch}")  # fmt: skip
 
 
 def left(snapshot: Snapshot) -> None:
@@ -168,11 +201,10 @@ def beside(snapshot: Snapshot) -> None:
     for name, value in snapshot.baselines:
         more = "" if snapshot.is_above(value) else "; the best trial is no better than that"
         out.print(f"baseline ({visible(name, lines=False)}): {number(value)}{more}")
-    network, task = snapshot.network, snapshot.task
-    if network is None or task is None:
+    network = snapshot.network
+    if network is None:
         return
-    result = snapshot.result(network)
-    if summary := task.summary(result):
+    if summary := snapshot.summary(network):
         out.print(f"trial {network.number}: {visible(summary, lines=False)}")
     if remark := snapshot.remark(network):
         out.print(f"trial {network.number} {visible(remark, lines=False)}")
@@ -189,26 +221,26 @@ def failures(snapshot: Snapshot) -> None:
 
 def sanity(snapshot: Snapshot) -> None:
     """What spoke against learning anything, where something did."""
-    found = snapshot.study.sanity
-    if found is not None and (found["suspect"] or (snapshot.spec.train and found["said"])):
-        trains = snapshot.spec.train is not None and not found["stops"]
-        out.print(f"{'in' if trains else 'before'} the first trial: {found['said']}")
+    outcome = snapshot.study.sanity
+    if outcome is not None and (outcome["suspect"] or (snapshot.spec.train and outcome["said"])):
+        trains = snapshot.spec.train is not None and not outcome["stops"]
+        out.print(f"{'in' if trains else 'before'} the first trial: {outcome['said']}")
 
 
 def codes(snapshot: Snapshot) -> None:
     """That its own code has changed while it ran, where it has."""
-    if said := remarks.by_other_code(snapshot):
-        out.print(said, soft_wrap=True)
+    if remark := remarks.by_other_code(snapshot):
+        out.print(remark, soft_wrap=True)
 
 
 def elsewhere(known: Sequence[Known]) -> None:
     """The trials from elsewhere that the samplers know, where there are any."""
     if known:
         last = visible(known[-1].origin, lines=False)
-        said = (
+        sentence = (
             f"the samplers also know {counted(len(known), 'trial')} from elsewhere, the last from"
         )
-        out.print(f"{said} {last}", soft_wrap=True)
+        out.print(f"{sentence} {last}", soft_wrap=True)
 
 
 def stages(snapshot: Snapshot) -> None:
@@ -220,39 +252,37 @@ def stages(snapshot: Snapshot) -> None:
     table = columns("stage", "trials", f"best {snapshot.metric}",
                    right=("trials", f"best {snapshot.metric}"))  # fmt: skip
     for stage in snapshot.stages:
-        found = number(stage.best) if stage.best is not None else "none complete"
-        table.add_row(stage.name, str(stage.trials), found)
+        best = number(stage.best) if stage.best is not None else "none complete"
+        table.add_row(stage.name, str(stage.trials), best)
     out.print(table)
 
 
-def importance(name: str, found: Importance) -> None:
+def importance(name: str, measured: Importance) -> None:
     """How much each parameter and each group has mattered, and whether that was foreseen."""
-    counts = "completed and count" if found.epoch is None else f"came to epoch {found.epoch}"
-    out.print(f"{name}: {found.compared} of {found.trials} trials {counts}, "
-              f"the best {found.best} of them as good")  # fmt: skip
-    for what, rows in (("parameter", found.parameters), ("group", found.groups)):
-        both = what == "parameter"
+    counts = "completed and count" if measured.epoch is None else f"came to epoch {measured.epoch}"
+    out.print(f"{name}: {measured.compared} of {measured.trials} trials {counts}, "
+              f"the best {measured.best} of them as good")  # fmt: skip
+    for what, rows in (("parameter", measured.parameters), ("group", measured.groups)):
+        if not rows:
+            continue
+        both = what == "parameter" and bool(measured.groups)
         table = columns(what, *(["group"] if both else []), "PED-ANOVA", "fANOVA",
                        right=("PED-ANOVA", "fANOVA"))  # fmt: skip
         for row in rows:
-            table.add_row(row.name, *([row.group] if both else []), _percent(row.ped_anova),
-                          _percent(row.fanova))  # fmt: skip
+            table.add_row(row.name, *([row.group] if both else []), percent(row.ped_anova),
+                          percent(row.fanova))  # fmt: skip
         out.print(table)
-    if found.pairs:
+    if measured.pairs:
         out.print(f"groups stand in the order in which they are thought to matter; here "
-                  f"{found.held} of {found.pairs} pairs did")  # fmt: skip
-    for line in found.notes:
+                  f"{measured.held} of {measured.pairs} pairs did")  # fmt: skip
+    for line in measured.notes:
         out.print(f"  {line}")
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.0f} %"
-
-
-def findings(found: Sequence[Finding]) -> None:
+def findings(results: Sequence[Finding]) -> None:
     """What doctor found."""
     table = columns("", "subject", "found")
-    for finding in found:
+    for finding in results:
         mark = (
             Text("ok", "green")
             if finding.works
@@ -260,6 +290,6 @@ def findings(found: Sequence[Finding]) -> None:
             if finding.needed
             else Text("-")
         )
-        said = [*finding.said.splitlines(), *([] if finding.works else [f"-> {finding.fix}"])]
-        table.add_row(mark, finding.subject, Group(*map(Text, said)))
+        lines = [*finding.said.splitlines(), *([] if finding.works else [f"-> {finding.fix}"])]
+        table.add_row(mark, finding.subject, Group(*map(Text, lines)))
     out.print(table)

@@ -16,13 +16,14 @@ from hpsearch.cli.options import (
     Json,
     Name,
     Storage,
+    check_free,
     limit_threads,
-    named_checkpoints,
     open_ledger,
+    owner_of,
     print_json,
     reads,
 )
-from hpsearch.errors import HpsearchError, StudyFileError, line
+from hpsearch.errors import StudyFileError
 from hpsearch.terminal import echo, visible
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def init(
     folder = _folder_of(output)
     draft = draft_of(data, folder, target)
     file = output or Path(f"{draft.content['name']}.yaml")
-    _check_free(file, force=force)
+    check_free(file, force=force)
     took = _budgeted(draft, folder, untimed=untimed)
     if json_:
         why = {".".join(map(str, path)): note for path, note in draft.notes.items()}
@@ -85,7 +86,9 @@ def init(
         (console.call(f"run {shlex.quote(str(file))}"), "search; the same command continues it"),
     ]
     calls = [] if str(file) == "-" else calls
-    _write(draft, file, folder, calls, _owner(data, file, storage), force=force, quiet=json_)
+    _write(
+        draft, file, folder, calls, owner_of(file, storage, _data(data)), force=force, quiet=json_
+    )
     if str(file) != "-" and not json_:
         _say(draft, file, folder, took, calls)
 
@@ -94,31 +97,21 @@ def _folder_of(output: Path | None) -> Path:
     return Path() if output is None or str(output) == "-" else output.parent
 
 
-def _check_free(file: Path, *, force: bool) -> None:
-    """Before anything is timed: whether the file may be written."""
-    try:
-        is_taken = str(file) != "-" and file.is_file() and not force
-    except OSError as error:
-        raise HpsearchError(f"{file} cannot be written: {line(error)}") from None
-    if is_taken:
-        raise files.taken(file)
-
-
 def _only_candidate(output: Path | None) -> Path:
     """What is in this folder, where that is one thing; StudyFileError else, which says how to
     begin."""
     from hpsearch.begin import TAKES, candidates
     from hpsearch.cli import console
 
-    found = candidates(Path())
-    if len(found) == 1:
-        console.note(f"found {found[0]}")
-        return found[0]
+    tables = candidates(Path())
+    if len(tables) == 1:
+        console.note(f"found {tables[0]}")
+        return tables[0]
     option = f" -o {shlex.quote(str(output))}" if output else ""
-    paths = [shlex.quote(str(path)) for path in found[:20]]
+    paths = [shlex.quote(str(path)) for path in tables[:20]]
     lines = [f"  {console.call(f'init {path}{option}')}" for path in paths]
     first = "several things here could be searched; name one:"
-    if not found:
+    if not tables:
         first = "nothing here looks like data; hpsearch init DATA takes"
         takes = [*TAKES, ("--example NAME", "a study that comes with hpsearch; --list names all")]
         wide = max(len(name) for name, _ in takes)
@@ -144,19 +137,21 @@ def _budgeted(draft: Draft, folder: Path, *, untimed: bool) -> str:
     seats = spread(local_devices(), None, None)
     limit_threads(seats[0].threads)
     note("timing a few steps ...")
-    found = budget.settle(draft, folder, seats)
-    if found is None:
+    planned = budget.settle(draft, folder, seats)
+    if planned is None:
         return ""
     from hpsearch.insight.words import about, counted, duration
 
-    took = about(found.work_s)
-    with_ = counted(found.workers, "worker")
+    took = about(planned.work_s)
+    with_ = counted(planned.workers, "worker")
+    untested = f"no finish, to save time: hpsearch final {draft.content['name']} has one afterwards"
     draft.note(
         ("budget",),
         f"{took} here, with {with_}: one epoch of one trial alone takes "
-        f"{duration(found.epoch_s.expected)}. A third of the trials continue after epoch 1, "
-        "a ninth after epoch 3, ..."
-    )  # fmt: skip
+        f"{duration(planned.epoch_s.expected)}. A third of the trials continue after epoch 1, "
+        "a ninth after epoch 3, ...",
+        *([] if "final" in draft.content else [untested]),
+    )
     if "final" in draft.content:
         draft.note(("final",), "then the best and the default again, from other seeds, and the "
                    "test part once: an honest figure")  # fmt: skip
@@ -187,23 +182,9 @@ def _put_schema(file: Path) -> None:
         files.put(place, f"{json.dumps(schema(), indent=2)}\n".encode(), lambda _: None)
 
 
-def _owner(data: Path | None, file: Path, storage: str | None) -> Callable[[Path], str | None]:
-    """Whose a file is that is never written over: the data, and what studies of the database
-    have."""
-
-    def own(path: Path) -> str | None:
-        return "the data" if data is not None and path == data.resolve() else None
-
-    if not file.is_file():
-        return own
-    from hpsearch.checkpoints.places import owner
-
-    try:
-        ledger = open_ledger(storage)
-        whose = owner(ledger.database, ledger.studies(), named_checkpoints())
-    except HpsearchError:  # there is no database yet
-        return own
-    return lambda path: own(path) or whose(path)
+def _data(path: Path | None) -> dict[Path, str]:
+    """What is read, and so never written over."""
+    return {} if path is None else {path: "the data"}
 
 
 def _say(
@@ -227,12 +208,12 @@ def _examples(
     from hpsearch.cli import console
 
     if name is None:
-        known = examples.names()
+        names = examples.names()
         if as_json:
-            print_json(known)
+            print_json(names)
             return
-        wide = max(map(len, known))
-        for known_name, about in known.items():
+        wide = max(map(len, names))
+        for known_name, about in names.items():
             console.out.print(f"{known_name:<{wide}}  {about}", overflow="ellipsis", no_wrap=True)
         return
     file, *others = examples.files_of(name)
@@ -243,9 +224,9 @@ def _examples(
     due = [(place, one) for place, one in new
            if not (place.is_file() and place.read_bytes() == one.read_bytes())]  # fmt: skip
     for place, _ in due:
-        _check_free(place, force=force)
+        check_free(place, force=force)
     for place, one in due:
-        files.put(place, one.read_bytes(), _owner(None, place, storage), force=force)
+        files.put(place, one.read_bytes(), owner_of(place, storage), force=force)
     if as_json:
         print_json([str(place) for place, _ in new])
         return
@@ -270,17 +251,19 @@ def import_(
     from hpsearch.cli import console
     from hpsearch.convert import converted, read_foreign, study_text
 
-    found = converted(read_foreign(file), file.stem)
+    study = converted(read_foreign(file), file.stem)
     folder = _folder_of(output)
-    text = study_text(found, file.name, folder)
+    text = study_text(study, file.name, folder)
     if json_:
-        print_json({"program": found.program, "study": found.content, "lost": found.lost})
+        print_json({"program": study.program, "study": study.content, "lost": study.lost})
     if not json_ or output is not None:
-        with files.written(output, _owner(file, output or file, storage), force=force) as stream:
+        with files.written(
+            output, owner_of(output or file, storage, _data(file)), force=force
+        ) as stream:
             stream.write(text if output else visible(text))
     if output is not None:
         _put_schema(output)
-    for one in found.lost:
+    for one in study.lost:
         console.note(f"no counterpart: {one}")
     if output is not None:
         start = console.call(f"run {shlex.quote(str(output))}")
@@ -311,23 +294,14 @@ def import_trials(
 
     They are no trials of the study: never its best, and not in its reports. Again is no harm.
     """
+    from hpsearch.api import steering
     from hpsearch.cli import console
-    from hpsearch.insight.knowledge import learns, teach
-    from hpsearch.insight.words import counted
-    from hpsearch.spec import StudySpec
 
-    ledger = open_ledger(storage)
-    found, new = teach(ledger, name, from_, study, value)
-    spec = StudySpec.from_document(ledger.study(name).document)
+    knowledge = steering.import_trials(open_ledger(storage), name, from_, study, value)
     if json_:
-        print_json({"from": found.origin, "fitting": len(found.known), "new": new,
-                    "left_out": dict(found.left_out)})  # fmt: skip
+        print_json({"from": knowledge.origin, "fitting": knowledge.fitting, "new": knowledge.new,
+                    "left_out": knowledge.left_out})  # fmt: skip
     else:
-        before = len(found.known) - new
-        more = f"; {before:,} of them it knew before" if before else ""
-        echo(f"the samplers of {name} know {counted(len(found.known), 'trial')} of "
-             f"{found.origin}{more}")  # fmt: skip
-        for why, count in found.left_out.most_common(10):
-            console.note(f"left out: {counted(count, 'trial')} {why}")
-    if not learns(spec):
-        console.note("warning: none of the samplers of this study learns from other trials")
+        echo(str(knowledge))
+    for note in knowledge.notes:
+        console.note(note)

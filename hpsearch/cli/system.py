@@ -49,7 +49,7 @@ def dashboard(
     login = read_login(user, password_file)
 
     def ready(address: str) -> None:
-        manner = [word for word, said in (("read-only", read_only), ("login", login)) if said]
+        manner = [word for word, is_set in (("read-only", read_only), ("login", login)) if is_set]
         echo(f"dashboard at {address} ({', '.join([*manner, 'Ctrl-C ends it'])})")
 
     database = open_ledger(storage, make=True).database
@@ -84,8 +84,8 @@ def upgrade(storage: Storage = None) -> None:
     if done.before == done.after:
         echo(f"{database.name} is up to date: schema {done.after}")
         return
-    kept = f"; as it was: {done.copy}" if done.copy else ""
-    echo(f"{database.name} has schema {done.after} now, {done.before} before{kept}")
+    copy = f"; as it was: {done.copy}" if done.copy else ""
+    echo(f"{database.name} has schema {done.after} now, {done.before} before{copy}")
 
 
 @db.command("check")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hpsearch.api import tracking
 from hpsearch.api.tracking import catch_up, tracking_trouble
-from hpsearch.errors import StudyFileError
 from hpsearch.insight.words import counted
 from hpsearch.terminal import echo
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hpsearch.store.ledger import Ledger
     from hpsearch.store.values import Study
 
-__all__ = ["catch_up", "export", "look", "said", "standing"]
+__all__ = ["catch_up", "export", "look", "standing"]
 
 
 def export(
@@ -24,18 +24,8 @@ def export(
 ) -> None:
     """Bring a study to MLflow, and say what is there then."""
     from hpsearch.cli import show
-    from hpsearch.fleet import new_name
-    from hpsearch.tracking import courier
-    from hpsearch.tracking.target import target_of
 
-    study = ledger.study(name)
-    target = target_of(study.document, study.base, uri)
-    if target is None:
-        raise StudyFileError(
-            "which MLflow: --uri http://HOST:5000, or HPSEARCH_MLFLOW; the file of study "
-            f"{name!r} names none"
-        )
-    done = courier.export(ledger, name, target, f"export-{new_name()}", checkpoints, code)
+    target, done = tracking.export(ledger, name, uri, checkpoints, code)
     echo(
         f"MLflow at {target.name}, experiment {target.experiment}: {done.ended:,} of "
         f"{counted(done.trials, 'trial')} of {name}"
@@ -56,13 +46,5 @@ def standing(ledger: Ledger, study: Study) -> None:
     """How much of a study is in MLflow, where anything was to be brought there."""
     from hpsearch.cli import show
 
-    for line in said(ledger, study):
+    for line in tracking.standing(ledger, study):
         show.note(line)
-
-
-def said(ledger: Ledger, study: Study) -> list[str]:
-    """The same, a line for each MLflow."""
-    from hpsearch.tracking.target import DUTY
-
-    duties = ledger.duties(study.study_id)
-    return [duty.said for duty in duties if duty.name.startswith(DUTY) and duty.said]

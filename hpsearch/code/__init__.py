@@ -6,11 +6,21 @@ process has named, and only the files of a manifest. `exits` keeps it from endin
 """
 
 from hpsearch.code.exits import contained
-from hpsearch.code.imports import Code, explained, function, importing, in_use, running, use
+from hpsearch.code.imports import (
+    Code,
+    explained,
+    function,
+    importing,
+    in_use,
+    note_package,
+    running,
+    use,
+)
 from hpsearch.code.manifest import Manifest, manifest_of
 from hpsearch.code.signature import Argument, SignatureError, arguments, is_reference
 
 __all__ = [
     "Argument", "Code", "Manifest", "SignatureError", "arguments", "contained", "explained",
-    "function", "importing", "in_use", "is_reference", "manifest_of", "running", "use",
+    "function", "importing", "in_use", "is_reference", "manifest_of", "note_package",
+    "running", "use",
 ]  # fmt: skip

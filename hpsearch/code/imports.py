@@ -23,7 +23,10 @@ from typing import Any, TypeVar
 from hpsearch.code.manifest import Manifest, Stamp, content_of, is_left_out, manifest_of
 from hpsearch.errors import CodeError, line
 
-__all__ = ["Code", "explained", "function", "importing", "in_use", "located", "running", "use"]
+__all__ = [
+    "Code", "explained", "function", "importing", "in_use", "located", "note_package", "running",
+    "use",
+]  # fmt: skip
 
 E = TypeVar("E", bound=BaseException)
 
@@ -42,12 +45,13 @@ class Code:
     @classmethod
     def at(cls, folder: Path) -> Code:
         """The code in a folder as it is now. Raises CodeError where it cannot be read."""
-        known: dict[str, tuple[Stamp, str]] = {}
-        return cls(folder.resolve(), manifest_of(folder, known), known)
+        stamps: dict[str, tuple[Stamp, str]] = {}
+        return cls(folder.resolve(), manifest_of(folder, stamps), stamps)
 
     def check(self) -> None:
-        """Raise CodeError where the folder is not what it was."""
-        changes = self.manifest.differences(manifest_of(self.folder, self._known))
+        """Raise CodeError where the folder has no longer what this process may import. A file that
+        is new is none of it."""
+        changes = self.manifest.differences(manifest_of(self.folder, self._known), more=False)
         if changes:
             raise CodeError(
                 f"the code in {self.folder} has changed since this process began: {changes}; put "
@@ -64,8 +68,9 @@ def use(code: Code | None) -> None:
     loaded, _FINDER.code = _FINDER.loaded, code
     if code and loaded and (code.folder, code.manifest) == (loaded.folder, loaded.manifest):
         return
-    for name in [name for name, module in sys.modules.items() if _is_own(module)]:
-        del sys.modules[name]
+    if loaded:  # else none can be there: a new process does not look at all that is imported
+        for name in [name for name, module in sys.modules.items() if _is_own(module)]:
+            del sys.modules[name]
     _FINDER.loaded = code
     if _FINDER not in sys.meta_path:
         sys.meta_path.insert(0, _FINDER)
@@ -150,9 +155,24 @@ def _imported(file: str) -> ModuleType:
     return module
 
 
+_PACKAGES: dict[str, Path] = {}
+"""Modules of installed packages that add to hpsearch -> their folder, or the file of one that is no
+folder."""
+
+
+def note_package(module: str) -> None:
+    """Have messages name the place in an installed package where an error was raised, as they do
+    for a study's own code. `module` is any of its modules, which has been imported."""
+    top = module.partition(".")[0]
+    file = getattr(sys.modules.get(top), "__file__", None)
+    if file is not None and top != "hpsearch":
+        path = Path(file)
+        _PACKAGES[top] = path.parent if path.stem == "__init__" else path
+
+
 def explained(error: BaseException, *, kind: bool = True) -> str:
-    """An exception in one line, and before it the place in own code where it was raised:
-    `nets.py, line 12: KeyError: 'width'`.
+    """An exception in one line, and before it the place where it was raised in own code, or in a
+    package that adds to hpsearch: `nets.py, line 12: KeyError: 'width'`.
 
     Args:
         error: The exception.
@@ -168,20 +188,19 @@ def explained(error: BaseException, *, kind: bool = True) -> str:
 
 
 def located(error: E) -> E:
-    """The exception with a note of its place in own code, which outlives its traceback."""
+    """The exception with a note of its place in code that is not hpsearch's, which outlives its
+    traceback."""
     if place := _place(error):
         error.add_note(f"{_AT}{place}")
     return error
 
 
-_AT = "in the study's own code: "
+_AT = "raised in "
 
 
 def _place(error: BaseException) -> str:
-    """The innermost line of own code that an exception went through; empty where there is none."""
-    code = _FINDER.code
-    if code is None:
-        return ""
+    """The innermost line of own code, or of a package that adds to hpsearch, that an exception went
+    through; empty where there is none."""
     for note in getattr(error, "__notes__", ()):
         if note.startswith(_AT):
             return str(note.removeprefix(_AT))
@@ -192,12 +211,20 @@ def _place(error: BaseException) -> str:
         traceback = traceback.tb_next
     if isinstance(error, SyntaxError):
         places.append((error.filename or "", error.lineno or 0))
-    for filename, number in reversed(places):
-        path = Path(filename)
-        if path.is_relative_to(code.folder):
-            name = path.relative_to(code.folder).as_posix()
-            if name in code.manifest.files:
-                return f"{name}, line {number}"
+    named = ((_name(Path(filename)), number) for filename, number in reversed(places))
+    return next((f"{name}, line {number}" for name, number in named if name), "")
+
+
+def _name(path: Path) -> str:
+    """What messages call a file of code that is not hpsearch's; empty for any other file."""
+    code = _FINDER.code
+    if code is not None and path.is_relative_to(code.folder):
+        name = path.relative_to(code.folder).as_posix()
+        if name in code.manifest.files:
+            return name
+    for place in _PACKAGES.values():
+        if path.is_relative_to(place):
+            return path.relative_to(place.parent).as_posix()
     return ""
 
 

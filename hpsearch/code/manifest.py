@@ -64,7 +64,7 @@ class Manifest:
         return ", ".join([*words[:_NAMED], *rest])
 
 
-def manifest_of(folder: Path, known: dict[str, tuple[Stamp, str]] | None = None) -> Manifest:
+def manifest_of(folder: Path, stamps: dict[str, tuple[Stamp, str]] | None = None) -> Manifest:
     """The Python files below a folder as they are now.
 
     Hidden folders, caches and virtual environments are left out, and so is what cannot be read, or
@@ -72,7 +72,7 @@ def manifest_of(folder: Path, known: dict[str, tuple[Stamp, str]] | None = None)
 
     Args:
         folder: Where they lie.
-        known: Hashes of an earlier look, which are taken again for files that were not touched
+        stamps: Hashes of an earlier look, which are taken again for files that were not touched
             since; brought up to date.
 
     Raises CodeError where there is no such folder, or where it has too much below it.
@@ -81,10 +81,10 @@ def manifest_of(folder: Path, known: dict[str, tuple[Stamp, str]] | None = None)
     if not folder.is_dir():
         raise CodeError(f"the folder of the study's own code is not there: {folder}")
     hashes: dict[str, str] = {}
-    known = {} if known is None else known
+    stamps = {} if stamps is None else stamps
     for path in _python_files(folder):
         name = path.relative_to(folder).as_posix()
-        digest = _digest(path, name, known)
+        digest = _digest(path, name, stamps)
         if digest is not None:
             hashes[name] = digest
         if len(hashes) > MOST_FILES:
@@ -133,15 +133,15 @@ def _is_below(path: Path, folder: Path) -> bool:
         return False
 
 
-def _digest(path: Path, name: str, known: dict[str, tuple[Stamp, str]]) -> str | None:
+def _digest(path: Path, name: str, stamps: dict[str, tuple[Stamp, str]]) -> str | None:
     try:
         status = path.stat()
         stamp = status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-        if name not in known or known[name][0] != stamp:
-            known[name] = stamp, hashlib.sha256(content_of(path)).hexdigest()
+        if name not in stamps or stamps[name][0] != stamp:
+            stamps[name] = stamp, hashlib.sha256(content_of(path)).hexdigest()
     except OSError:
         return None
-    return known[name][1]
+    return stamps[name][1]
 
 
 def content_of(path: Path) -> bytes:

@@ -148,8 +148,8 @@ def _function(folder: Path, reference: str) -> ast.arguments:
         return _constructor(node, file)
     if node is not None:
         raise SignatureError(f"a function {name}", f"an async one in {file}")
-    there = [n.name for n in module.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
-    shown = ", ".join(n for n in there if not n.startswith("_")) or "none"
+    names = [n.name for n in module.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
+    shown = ", ".join(n for n in names if not n.startswith("_")) or "none"
     raise SignatureError(f"def {name} or class {name} in {file}", shown)
 
 
@@ -183,11 +183,12 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 def _constructor(node: ast.ClassDef, file: str) -> ast.arguments:
     for statement in node.body:
         if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
-            found = statement.args
-            both = [*found.posonlyargs, *found.args][1:]
+            signature = statement.args
+            both = [*signature.posonlyargs, *signature.args][1:]
             return ast.arguments(
-                posonlyargs=[], args=both, vararg=found.vararg, kwonlyargs=found.kwonlyargs,
-                kw_defaults=found.kw_defaults, kwarg=found.kwarg, defaults=found.defaults,
+                posonlyargs=[], args=both, vararg=signature.vararg, kwonlyargs=signature.kwonlyargs,
+                kw_defaults=signature.kw_defaults, kwarg=signature.kwarg,
+                defaults=signature.defaults,
             )  # fmt: skip
     raise SignatureError(f"__init__(self, problem, ...) in class {node.name}", f"none in {file}")
 

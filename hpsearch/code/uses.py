@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hpsearch.code.printed import Printed, printed
 from hpsearch.code.signature import TAKEN, tree
 
 __all__ = ["Option", "Script", "TrainFunction", "script", "train_functions"]
 
 _RUN = frozenset({*TAKEN, "epochs", "stopped", "resumed"})
 """What a run has that is no parameter."""
-_LABEL = re.compile(r"([A-Za-z_][\w ./-]*?)\s*[:=]?\s*$")
-_SCORE = re.compile(r"(?:.*[^a-z])?(?:acc(?:uracy)?|auc|auroc|f1|r2|score|loss|error|mse|rmse|mae|"
-                    r"perplexity|dice|iou|reward)", re.IGNORECASE)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,8 @@ class TrainFunction:
 
     name: str
     parameters: dict[str, Any]
-    """Attributes of the run that it reads, and the default of each where there is one."""
+    """Attributes of the run that it reads, or that functions and classes of the file read which it
+    hands the run to; and the default of each where there is one."""
     metrics: tuple[str, ...]
     """What it reports, by name."""
 
@@ -51,8 +49,8 @@ class Script:
     options: list[Option] = field(default_factory=list)
     json_metrics: list[str] = field(default_factory=list)
     """Keys of the objects that it prints as JSON, or tells hpsearch of."""
-    printed: list[tuple[str, str]] = field(default_factory=list)
-    """(words before a number that it prints, the last of them), of what looks like a metric."""
+    printed: list[Printed] = field(default_factory=list)
+    """Numbers that it prints, of what looks like a metric."""
     suggests: dict[str, str] = field(default_factory=dict)
     """Parameters that an Optuna trial suggests, and the call of each."""
 
@@ -60,12 +58,34 @@ class Script:
 def train_functions(folder: Path, file: str) -> list[TrainFunction]:
     """The functions of a file that take one argument and use it as a run; SignatureError where the
     file cannot be parsed."""
-    return [found for node in tree(folder, file).body if (found := _as_train(node)) is not None]
+    body = tree(folder, file).body
+    helpers = {helper.name: helper for node in body if (helper := _as_helper(node)) is not None}
+    functions = (node for node in body if isinstance(node, ast.FunctionDef))
+    return [train for node in functions if (train := _as_train(node, helpers)) is not None]
 
 
-def _as_train(node: ast.stmt) -> TrainFunction | None:
-    if not isinstance(node, ast.FunctionDef):
+@dataclass(frozen=True)
+class _Helper:
+    """A function of the file, or a class by its `__init__`: what the run may be handed to."""
+
+    name: str
+    node: ast.FunctionDef
+    arguments: tuple[str, ...]
+
+
+def _as_helper(node: ast.stmt) -> _Helper | None:
+    if isinstance(node, ast.FunctionDef):
+        return _Helper(node.name, node, tuple(one.arg for one in node.args.args))
+    if not isinstance(node, ast.ClassDef):
         return None
+    methods = (part for part in node.body if isinstance(part, ast.FunctionDef))
+    init = next((method for method in methods if method.name == "__init__"), None)
+    if init is None:
+        return None
+    return _Helper(node.name, init, tuple(one.arg for one in init.args.args[1:]))
+
+
+def _as_train(node: ast.FunctionDef, helpers: Mapping[str, _Helper]) -> TrainFunction | None:
     arguments = [*node.args.posonlyargs, *node.args.args]
     if len(arguments) - len(node.args.defaults) != 1 or node.args.kwonlyargs:
         return None
@@ -74,14 +94,31 @@ def _as_train(node: ast.stmt) -> TrainFunction | None:
     if not reports:
         return None
     parameters: dict[str, Any] = {}
-    for part in ast.walk(node):
-        for name, default in _read(part, run):
-            if parameters.get(name) is None:
-                parameters[name] = default
+    for name, default in _read_below(node, run, helpers):
+        if parameters.get(name) is None:
+            parameters[name] = default
     metrics = [k.arg for call in reports for k in call.keywords if k.arg]
     metrics += [key for call in reports for k in call.keywords if k.arg is None
                 for key in _keys(k.value)]  # fmt: skip
     return TrainFunction(node.name, parameters, tuple(dict.fromkeys(metrics)))
+
+
+def _read_below(
+    node: ast.FunctionDef, run: str, helpers: Mapping[str, _Helper]
+) -> Iterator[tuple[str, Any]]:
+    """Parameters that a function reads from the run, or a helper that it hands the run to."""
+    for part in ast.walk(node):
+        yield from _read(part, run)
+        if not isinstance(part, ast.Call) or not isinstance(part.func, ast.Name):
+            continue
+        if (helper := helpers.get(part.func.id)) is None:
+            continue
+        others = {name: one for name, one in helpers.items() if one is not helper}
+        handed = [*zip(helper.arguments, part.args, strict=False)]
+        handed += [(k.arg, k.value) for k in part.keywords if k.arg]
+        for name, value in handed:
+            if isinstance(value, ast.Name) and value.id == run:
+                yield from _read_below(helper.node, name, others)
 
 
 def _read(part: ast.AST, run: str) -> Iterator[tuple[str, Any]]:
@@ -108,21 +145,20 @@ def _read(part: ast.AST, run: str) -> Iterator[tuple[str, Any]]:
 def script(folder: Path, file: str) -> Script:
     """The options of a script, by `argparse`, and what it prints; SignatureError where the file
     cannot be parsed."""
-    found = Script()
+    uses = Script()
     for call in _calls(tree(folder, file)):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(
             call.func, "id", "")  # fmt: skip
         if name == "add_argument" and (option := _option(call)) is not None:
-            found.options.append(option)
+            uses.options.append(option)
         elif name == "dumps" and call.args:
-            found.json_metrics += [k for k in _keys(call.args[0]) if k != "epoch"]
-        elif name == "print" and call.args:
-            found.printed += _labels(call.args)
+            uses.json_metrics += [k for k in _keys(call.args[0]) if k != "epoch"]
         elif name.startswith("suggest_") and call.args:
             key = _plain(call.args[0])
             if isinstance(key, str):
-                found.suggests[key] = ast.unparse(call)
-    return found
+                uses.suggests[key] = ast.unparse(call)
+        uses.printed += printed(call)
+    return uses
 
 
 def _option(call: ast.Call) -> Option | None:
@@ -140,24 +176,6 @@ def _option(call: ast.Call) -> Option | None:
     name = _plain(more.get("dest")) or long[2:].replace("-", "_")
     chosen = tuple(choices) if isinstance(choices, (list, tuple)) else ()
     return Option(long, str(name), str(kind), default, chosen)
-
-
-def _labels(parts: list[ast.expr]) -> Iterator[tuple[str, str]]:
-    """Numbers that are printed behind a word that is a metric's: in an f-string, or beside a
-    text."""
-    before = ""
-    for part in parts:
-        pieces = part.values if isinstance(part, ast.JoinedStr) else [part]
-        for piece in pieces:
-            if isinstance(piece, ast.Constant) and isinstance(piece.value, str):
-                before = piece.value
-                continue
-            label = _LABEL.search(before.rpartition(",")[2] if "," in before else before)
-            words = label[1].strip() if label else ""
-            last = words.split()[-1] if words else ""
-            if last and _SCORE.fullmatch(last):
-                yield words, last
-            before = ""
 
 
 def _calls(node: ast.AST) -> Iterator[ast.Call]:

@@ -57,7 +57,7 @@ class _Experiment:
         self._name = study_name(metadata.get("name"), metadata.get("generateName"), stem)
 
     def study(self) -> Converted:
-        study, found = self._found.content, self._found
+        study, converted = self._found.content, self._found
         study["name"] = self._name
         parameters = [p for p in self._spec.get("parameters") or () if isinstance(p, Mapping)]
         self._order = [str(p.get("name")) for p in parameters]
@@ -69,18 +69,21 @@ class _Experiment:
         epochs = self._program.epochs()
         if epochs is None:
             epochs = EPOCHS
-            found.lost.append(f"budget.epochs: nothing says how often a trial reports; {EPOCHS} is "
-                              "the most")  # fmt: skip
+            converted.lost.append(
+                f"budget.epochs: nothing says how often a trial reports; {EPOCHS} is the most"
+            )
         trials = number(self._spec.get("maxTrialCount"))
         if trials is None:
-            found.lost.append(f"maxTrialCount: the file has none; {TRIALS} trials stand")
+            converted.lost.append(f"maxTrialCount: the file has none; {TRIALS} trials stand")
         study["budget"] = {"trials": int(trials or TRIALS), "epochs": epochs}
         study["parameters"] = self._program.parameters
         self._program.settle_epochs(epochs)
         if not study["parameters"]:
-            found.lost.insert(0, "parameters: the file has none, and a study searches one or more")
+            converted.lost.insert(
+                0, "parameters: the file has none, and a study searches one or more"
+            )
         self._more()
-        return found
+        return converted
 
     def _metric(self) -> dict[str, str]:
         objective = self._spec.get("objective")
@@ -183,9 +186,9 @@ class _Experiment:
 
     def _environment(self, container: Mapping[str, Any]) -> list[str]:
         """What sets the variables of a container that have a value."""
-        found = [v for v in container.get("env") or () if isinstance(v, Mapping)]
-        values = [f"{v['name']}={v['value']}" for v in found if "name" in v and "value" in v]
-        if any("valueFrom" in v for v in found):
+        variables = [v for v in container.get("env") or () if isinstance(v, Mapping)]
+        values = [f"{v['name']}={v['value']}" for v in variables if "name" in v and "value" in v]
+        if any("valueFrom" in v for v in variables):
             self._found.lost.append("env: variables from secrets and fields of a pod")
         return ["env", *values] if values else []
 
@@ -224,7 +227,7 @@ class _Experiment:
             self._found.lost.append(f"trialSpec: a {kind} of several pods; one process runs here")
 
 
-def _of_go(template: Mapping[str, Any], names: list[str], found: Converted) -> Any:
+def _of_go(template: Mapping[str, Any], names: list[str], converted: Converted) -> Any:
     """The specification that a template of Katib's first versions becomes."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -245,7 +248,7 @@ def _of_go(template: Mapping[str, Any], names: list[str], found: Converted) -> A
     try:
         return YAML(typ="safe", pure=True).load(text)
     except YAMLError:
-        found.lost.append("goTemplate: the template cannot be read")
+        converted.lost.append("goTemplate: the template cannot be read")
         return {}
 
 

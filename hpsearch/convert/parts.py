@@ -62,8 +62,8 @@ def is_seed(name: str) -> bool:
 class Program:
     """A command, and the parameters that it is given."""
 
-    def __init__(self, found: Converted, names: Names) -> None:
-        self._found, self._names = found, names
+    def __init__(self, converted: Converted, names: Names) -> None:
+        self._found, self._names = converted, names
         self.parameters: dict[str, Any] = {}
         """By our names, as a study file has them."""
         self.literals: dict[str, str] = {}
@@ -104,9 +104,11 @@ class Program:
 
     def epochs(self) -> int | None:
         """How long trials train at most, where a parameter says so."""
-        found = [largest(raw) for name, raw in self.parameters.items() if _EPOCHS.fullmatch(name)]
-        known = [int(n) for n in found if n is not None and 1 <= n <= 100_000]
-        return max(known, default=None)
+        largest_values = [
+            largest(raw) for name, raw in self.parameters.items() if _EPOCHS.fullmatch(name)
+        ]
+        counts = [int(n) for n in largest_values if n is not None and 1 <= n <= 100_000]
+        return max(counts, default=None)
 
     def settle_epochs(self, most: int) -> None:
         """A parameter called `epochs` has to be whole numbers within the budget: else it gets

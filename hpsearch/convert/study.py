@@ -36,9 +36,9 @@ def read_foreign(path: Path) -> Mapping[str, Any]:
             f"{path}: expected at most {MOST_NODES:,} values with aliases written out, in "
             f"{MOST_LEVELS} levels; got more, or an alias inside its own value"
         )
-    found = [one for one in documents if isinstance(one, Mapping)]
-    found += [one["sweep"] for one in found if isinstance(one.get("sweep"), Mapping)]
-    for one in found:
+    mappings = [one for one in documents if isinstance(one, Mapping)]
+    mappings += [one["sweep"] for one in mappings if isinstance(one.get("sweep"), Mapping)]
+    for one in mappings:
         if katib.is_experiment(one) or wandb.is_sweep(one):
             return one
     raise StudyFileError(
@@ -75,23 +75,23 @@ def converted(content: Mapping[str, Any], stem: str) -> Converted:
     return wandb.convert(content, stem)
 
 
-def study_text(found: Converted, source: str, folder: Path) -> str:
+def study_text(study: Converted, source: str, folder: Path) -> str:
     """The study file; StudyFaultsError where something that a study needs is missing.
 
     Args:
-        found: The study.
+        study: The study.
         source: The name of the file that it comes from.
         folder: Where its code is.
     """
-    spec = checked(found.content, source, folder)
-    metric = found.content["metric"]["name"]
-    head = [SCHEMA_LINE, f"From {source}, {found.program}.", ""]
+    spec = checked(study.content, source, folder)
+    metric = study.content["metric"]["name"]
+    head = [SCHEMA_LINE, f"From {source}, {study.program}.", ""]
     if spec.train is not None and spec.train.metrics == "json":
         head += [
             "The command reports by a line of JSON an epoch on its standard output, such as",
             f'    {{"epoch": 1, "{metric}": 0.5}}',
             f"or by hpsearch tell {metric}=0.5 --epoch 1.", "",
         ]  # fmt: skip
-    if found.lost:
-        head += ["What has no counterpart:", *(f"- {one}" for one in found.lost), ""]
+    if study.lost:
+        head += ["What has no counterpart:", *(f"- {one}" for one in study.lost), ""]
     return write(spec, "\n".join(visible(one, lines=False) for one in head).rstrip(), flat=True)

@@ -62,7 +62,7 @@ class _Sweep:
         """The parameters in their order, by their own names."""
 
     def study(self) -> Converted:
-        study, found = self._found.content, self._found
+        study, converted = self._found.content, self._found
         study["name"] = study_name(self._sweep.get("name"), self._stem)
         for name, raw in _flat(self._sweep.get("parameters")):
             self._order.append(name)
@@ -74,10 +74,12 @@ class _Sweep:
         study["parameters"] = self._program.parameters
         self._program.settle_epochs(study["budget"]["epochs"])
         if not study["parameters"]:
-            found.lost.insert(0, "parameters: the file has none, and a study searches one or more")
+            converted.lost.insert(
+                0, "parameters: the file has none, and a study searches one or more"
+            )
         for key in (key for key in self._sweep if key not in _KNOWN):  # in the file's order
-            found.lost.append(f"{key}: {_WHY.get(key, 'hpsearch has no such key')}")
-        return found
+            converted.lost.append(f"{key}: {_WHY.get(key, 'hpsearch has no such key')}")
+        return converted
 
     def _command(self) -> list[str]:
         program = self._sweep.get("program")

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import optuna_dashboard
-
 from hpsearch.dashboard.artifacts import Artifacts
 from hpsearch.dashboard.guard import HEALTH, Guard, is_loopback
 from hpsearch.dashboard.login import Login, read_login
@@ -23,13 +21,19 @@ from hpsearch.dashboard.server import Server
 from hpsearch.errors import HpsearchError, StudyFileError
 from hpsearch.insight.note import refresh
 from hpsearch.store.engine import Database
+from hpsearch.store.history import uncollected
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.storage import open_storage
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from optuna.storages import BaseStorage
+
 __all__ = ["Login", "read_login", "serve", "watched"]
+
+_READ_AHEAD = 20_000
+"""Trials that are read before anybody asks for them: about two seconds' work."""
 
 
 def serve(
@@ -56,6 +60,8 @@ def serve(
     Raises StudyFileError where others could reach it without a login; HpsearchError where the
     address is unavailable.
     """
+    import optuna_dashboard  # and with it scikit-learn, which takes a second
+
     address = _resolved(host, port)
     if login is None and not is_loopback(address):
         raise StudyFileError(
@@ -66,9 +72,9 @@ def serve(
     ledger = Ledger(database)
     if not read_only:
         ledger.name_metrics()
-        threading.Thread(target=_write_notes, args=(ledger,), daemon=True).start()
     store = Artifacts(ledger, checkpoints)
     storage = open_storage(database, ReadableStorage)
+    threading.Thread(target=_prepare, args=(ledger, storage, read_only), daemon=True).start()
     app = optuna_dashboard.wsgi(storage, artifact_store=store)
     app.catchall = False  # what goes wrong is logged, and not written past the log with a password
     try:
@@ -83,6 +89,21 @@ def serve(
         ready(f"http://{shown}:{server.effective_port}/")
         server.run()
     server.close()
+
+
+def _prepare(ledger: Ledger, storage: BaseStorage, read_only: bool) -> None:
+    """Read the trials of the newest studies, while a browser is being opened; then see to the
+    notes."""
+    room = _READ_AHEAD
+    with suppress(HpsearchError):
+        for study in sorted(ledger.studies(), key=lambda study: -study.study_id):
+            room -= study.issued
+            if room < 0:
+                break
+            with suppress(HpsearchError, KeyError):  # deleted meanwhile
+                storage.get_all_trials(study.study_id, deepcopy=False)
+    if not read_only:
+        _write_notes(ledger)
 
 
 def _write_notes(ledger: Ledger) -> None:
@@ -101,7 +122,8 @@ def watched(app: WSGIApplication, database: Database) -> WSGIApplication:
 
     def checked(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         database.check()
-        return app(environ, start)
+        with uncollected():
+            return app(environ, start)
 
     return checked
 
@@ -109,8 +131,8 @@ def watched(app: WSGIApplication, database: Database) -> WSGIApplication:
 def _resolved(host: str, port: int) -> str:
     """The address of a host, IPv4 before IPv6: judged and bound is one and the same."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "that is no name of a host"
         raise HpsearchError(f"the host {host!r} is not known here ({reason})") from None
-    return str(min(found, key=lambda info: info[0] != socket.AF_INET)[4][0])
+    return str(min(addresses, key=lambda info: info[0] != socket.AF_INET)[4][0])

@@ -30,12 +30,12 @@ class Artifacts:
         if study is None:
             raise ArtifactNotFound(f"no study of hpsearch has an artifact {artifact_id}")
         gallery = Gallery.of(self._ledger, study, self._checkpoints)
-        kept = next((k for k in gallery.kept() if k.artifact_id(study.uid) == artifact_id), None)
-        if kept is None:
+        picture = next((k for k in gallery.kept() if k.artifact_id(study.uid) == artifact_id), None)
+        if picture is None:
             raise ArtifactNotFound(
                 f"the picture is not in {gallery.place}: hpsearch pictures {study.name} draws it"
             )
-        return io.BytesIO(gallery.content(kept))
+        return io.BytesIO(gallery.content(picture))
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> None:
         """Nothing is written here: `owned` refuses requests to do so before they come this far."""

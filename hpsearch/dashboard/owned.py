@@ -101,8 +101,8 @@ class Owned:
             close()
         status, headers, *rest = answer[-1]
         body = body.replace(b"<head>", f'<head><script src="{_SCRIPT}"></script>'.encode(), 1)
-        kept = [(k, v) for k, v in headers if k.lower() not in _CHANGED]
-        start(status, [*kept, ("Content-Length", str(len(body)))], *rest)
+        unchanged = [(k, v) for k, v in headers if k.lower() not in _CHANGED]
+        start(status, [*unchanged, ("Content-Length", str(len(body)))], *rest)
         return [body]
 
     def _answer(self, method: str, path: str) -> str | None:
@@ -189,10 +189,10 @@ def _body(environ: WSGIEnvironment) -> dict[str, Any]:
     """The JSON that a request has; empty where that makes no sense."""
     try:
         length = int(environ.get("CONTENT_LENGTH") or 0)
-        found = json.loads(environ["wsgi.input"].read(length))
+        body = json.loads(environ["wsgi.input"].read(length))
     except (RecursionError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return body if isinstance(body, dict) else {}
 
 
 def _say(start: StartResponse, status: HTTPStatus, reason: str) -> list[bytes]:

@@ -63,15 +63,15 @@ class ReadableStorage(BatchedStorage):
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
         """The study's trials by number; KeyError if there is no study of that id."""
-        found = super().get_all_trials(study_id, deepcopy=False, states=states)
+        trials = super().get_all_trials(study_id, deepcopy=False, states=states)
         with self._arranging:
-            shown = [self._shown(trial) for trial in found]
+            shown = [self._shown(trial) for trial in trials]
         return copy.deepcopy(shown) if deepcopy else shown
 
     def _shown(self, trial: FrozenTrial) -> FrozenTrial:
-        known = self._arranged.get(trial._trial_id)
-        if known is not None and known[0] is trial:
-            return known[1]
+        earlier = self._arranged.get(trial._trial_id)
+        if earlier is not None and earlier[0] is trial:
+            return earlier[1]
         shown = copy.copy(trial)
         shown._user_attrs = arranged(trial.user_attrs)
         if trial.state.is_finished():

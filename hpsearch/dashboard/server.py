@@ -8,7 +8,7 @@ the longest makes room for the next one, and the health check has a thread of it
 from __future__ import annotations
 
 import logging
-import resource
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -118,8 +118,12 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
 def _descriptors() -> int:
     """How many files this process may have open, after raising that as far as is of use."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 4 * _CONNECTIONS
+    if sys.platform == "win32":  # which has no such limit
+        return wanted
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

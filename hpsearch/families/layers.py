@@ -5,13 +5,13 @@ Shapes: `N` rows, `C` channels, `H` height, `W` width.
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import nn
 
+from hpsearch.families.sizes import gate_units, steps_of
 from hpsearch.training.stacking.dropout import Dropout
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from hpsearch.families import Problem
 
 __all__ = [
-    "AsSequence", "Dropout", "Residual", "SqueezeExcite", "activation_layer", "code_size",
-    "convolution", "dense_block", "dropout_layer", "initialise",
+    "AsSequence", "Dropout", "Residual", "SqueezeExcite", "activation_layer", "convolution",
+    "dense_block", "dropout_layer", "initialise",
 ]  # fmt: skip
 
 N = TypeVar("N", bound=nn.Module)
@@ -47,10 +47,6 @@ _INITS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "normal": partial(nn.init.normal_, std=0.05),
 }
 
-_GATE_SHARE, _GATE_LEAST = 16, 4
-"""One unit of a gate's hidden layer stands for so many maps, and it has at least so many units:
-Hu et al. give 16; small networks have too few maps for that alone."""
-
 
 def activation_layer(name: str, negative_slope: float = 0.01) -> list[nn.Module]:
     """The layer of that name; no layer at all for `none`.
@@ -68,12 +64,6 @@ def dropout_layer(share: float) -> list[nn.Module]:
     """A dropout layer. A share of 0 costs nothing, and layers keep their numbers: candidates that
     differ in it alone can share a stack, and checkpoints keep their names."""
     return [Dropout(share)]
-
-
-def code_size(code: int | None, inputs: int) -> int:
-    """Numbers in the code of an autoencoder: `code`, or by default a quarter of the inputs, at
-    least 1 and at most 32."""
-    return max(1, min(inputs // 4, 32)) if code is None else code
 
 
 def dense_block(
@@ -99,10 +89,8 @@ class AsSequence(nn.Module):
 
     def __init__(self, problem: Problem, *, maps_first: bool = False) -> None:
         super().__init__()
-        shape = problem.shape
         self._images, self._maps_first = problem.kind == "images", maps_first
-        self.length = shape[1] if self._images else shape[0]
-        self.width = math.prod(shape) // self.length
+        self.length, self.width = steps_of(problem)
 
     def forward(self, x: Tensor) -> Tensor:
         """The same numbers by steps."""
@@ -163,7 +151,7 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, maps: int) -> None:
         super().__init__()
-        units = max(maps // _GATE_SHARE, _GATE_LEAST)
+        units = gate_units(maps)
         self.gate = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Flatten(),
             nn.Linear(maps, units), nn.ReLU(), nn.Linear(units, maps), nn.Sigmoid(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from hpsearch.interpreter import python
+from hpsearch.processes.interpreter import python
 from hpsearch.processes.process import End, Hear, Words, environment
 
 __all__ = ["Child"]

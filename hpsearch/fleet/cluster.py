@@ -303,8 +303,8 @@ def _connect(ray: Any, address: str) -> None:
 
 def _target(address: str) -> tuple[str, int] | None:
     """Host and port."""
-    found = re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:(\d+)", address)
-    return (found[1], int(found[2])) if found else None
+    match = re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:(\d+)", address)
+    return (match[1], int(match[2])) if match else None
 
 
 def _head(ray: Any, address: str) -> tuple[str, int]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from dataclasses import replace
+from statistics import fmean
 
-from hpsearch.forecast.pace import Progress, Span
+from hpsearch.forecast.pace import Progress, Span, Tempo, tempo
 
 __all__ = ["Countdown", "Recent"]
 
@@ -21,22 +23,34 @@ _MOST = 1.25
 
 
 class Recent:
-    """How far a study was when half of the work was done that has been seen of it."""
+    """The tempo of a study in the later half of the work that was seen of it: stacks fill up, later
+    stages settle on other networks, and workers that have left before do not count."""
 
     def __init__(self) -> None:
         self._seen: list[Progress] = []
 
-    def since(self, progress: Progress) -> Progress:
-        """What its pace is to be counted from now, at least three seconds of work ago where there
-        are as many."""
-        seen = self._seen
-        if not seen or progress.work_s > seen[-1].work_s:
-            seen.append(Progress((), (), 0, 0, progress.epochs, progress.work_s))
-        if len(seen) > _MOST_SEEN:
-            del seen[1::2]
-        half_s = (seen[0].work_s + progress.work_s) / 2
-        until_s = min(half_s, progress.work_s - _LEAST_S)
-        return next((one for one in reversed(seen) if one.work_s <= until_s), seen[0])
+    def tempo(self, progress: Progress) -> Tempo | None:
+        """The tempo up to this look; None while too little has been seen."""
+        seen = replace(progress, ended=())
+        if len(self._seen) < 2 and progress.epochs == (self._seen or [seen])[0].epochs:
+            self._seen = [seen]  # imports and data come before the first epoch, and are no pace
+            return None
+        if progress.work_s > self._seen[-1].work_s:
+            self._seen.append(seen)
+        if len(self._seen) > _MOST_SEEN:
+            del self._seen[1::2]
+        first = self._seen[0]
+        until_s = min((first.work_s + progress.work_s) / 2, progress.work_s - _LEAST_S)
+        since = next((one for one in reversed(self._seen) if one.work_s <= until_s), first)
+        whole, lately = tempo(progress, first), tempo(progress, since)
+        if whole is None or lately is None:
+            return None
+        window = [one for one in self._seen if one.work_s >= since.work_s]
+        return Tempo(
+            lately.epoch_s,
+            max(fmean(len(one.running) for one in window), 1.0),
+            abs(math.log(lately.epoch_s / whole.epoch_s)),
+        )
 
 
 class Countdown:

@@ -156,12 +156,12 @@ class _Runs:
     def _alone(self, words: str, example: Candidate) -> Shape:
         if not self.timed:  # PyTorch loads what the first candidate alone needs
             cost(example, self._dataset, self._device, self._spec.metric, 1)
-        found = cost(example, self._dataset, self._device, self._spec.metric, 1)
+        shape = cost(example, self._dataset, self._device, self._spec.metric, 1)
         return Shape(
             words=words,
-            epochs_s=((1, found.epoch_s),),
-            candidate_bytes=found.memory_bytes,
-            stack_bytes=found.memory_bytes,
+            epochs_s=((1, shape.epoch_s),),
+            candidate_bytes=shape.memory_bytes,
+            stack_bytes=shape.memory_bytes,
             checkpoint_bytes=checkpoint_bytes(example, self._dataset),
         )
 
@@ -173,9 +173,9 @@ class _Runs:
         if count == 1:
             return alone
         try:
-            found = cost(example, self._dataset, self._device, self._spec.metric, count)
+            shape = cost(example, self._dataset, self._device, self._spec.metric, count)
         except Exception:  # no stacked form, or no memory after all: a worker trains it alone
             devices.empty_cache(self._device)
             return alone
-        times = (*alone.epochs_s, (count, found.epoch_s))
-        return replace(alone, epochs_s=times, stack_bytes=found.memory_bytes)
+        times = (*alone.epochs_s, (count, shape.epoch_s))
+        return replace(alone, epochs_s=times, stack_bytes=shape.memory_bytes)

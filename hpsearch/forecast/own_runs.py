@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.children.jobs import job_of
@@ -45,6 +46,8 @@ class Sample:
     """One configuration that was timed."""
 
     epoch_s: float
+    start_s: float = 0.0
+    """Before its first epoch: the start of a program, reading data."""
     memory_bytes: int = 0
     """Of its processes; 0: not known."""
     checkpoint_bytes: int = 0
@@ -85,6 +88,7 @@ def own_pace(
         seats=cpu_count() if device == "cpu" else devices_ * spec.resources.per_gpu,
         shapes=shapes, draws=tuple(range(len(shapes))), shaping=(), possible=_ANY, data_bytes=0,
         memory_bytes=psutil.virtual_memory().available, disk_bytes=disk_bytes, timed=words,
+        start_s=median(one.start_s for one in samples),
     )  # fmt: skip
 
 
@@ -93,9 +97,14 @@ def _timed(
 ) -> tuple[list[Sample], str] | None:
     """What has been timed, and what that is; None where it takes too long."""
     with suppress(NotFoundError):
-        found = of_trials(Reader(ledger, spec.name).snapshot(), spec)
-        if len(found) >= _FEW:
-            return found, f"the {len(found)} trials that the study has"
+        reader = Reader(ledger, spec.name)
+        snapshot = reader.snapshot()
+        study = snapshot.study
+        first_s, all_s = reader.trained_s(study, until=1), reader.trained_s(study)
+        both = {number: (first_s[number], all_s[number]) for number in first_s}
+        timed = of_trials(snapshot, both, spec)
+        if len(timed) >= _FEW:
+            return timed, f"{len(timed)} of the {len(snapshot.trials)} trials that the study has"
     if not FORKS:
         raise CodeError("own training code needs Linux, where its processes can be forked")
     say("dry run: the first epochs of the default settings ...")
@@ -104,17 +113,35 @@ def _timed(
     return None if one is None else ([one], "the first epochs of the default settings")
 
 
-def of_trials(snapshot: Snapshot, spec: StudySpec) -> list[Sample]:
+def of_trials(
+    snapshot: Snapshot, timed: Mapping[int, tuple[float, float]], spec: StudySpec
+) -> list[Sample]:  # fmt: skip
     """The trials of a study as samples of another one, which may have another budget; none where it
-    differs in more than that."""
+    differs in more than that.
+
+    Those of more than one epoch, where there are a few: the first one has the start of a program
+    and the reading of data in it, and most trials that a pruner ends have no other.
+
+    Args:
+        snapshot: The study.
+        timed: Seconds of the first epoch and of all epochs of its trials, by number: a short one is
+            RUNNING for longer.
+        spec: The other one.
+    """
     left_out = ("budget.", "final", "retry.", "search.", "start", "keep", "checkpoints", "track")
     if not all(line.startswith(left_out) for line in differences(snapshot.spec, spec)):
         return []
-    return [
-        Sample((trial.ended - trial.started).total_seconds() / trial.epoch)
+    whole = [
+        (trial.epoch, *timed[trial.number])
         for trial in snapshot.trials
-        if trial.ended and trial.started and trial.epoch and trial.attempts == 1
+        if trial.ended and trial.epoch and trial.attempts == 1 and trial.number in timed
     ]
+    later = [
+        Sample(seconds, max(first_s - seconds, 0.0))
+        for epochs, first_s, all_s in whole
+        if epochs > 1 and (seconds := (all_s - first_s) / (epochs - 1)) >= 0
+    ]
+    return later if len(later) >= _FEW else [Sample(all_s / epochs) for epochs, _, all_s in whole]
 
 
 def sample(
@@ -135,19 +162,23 @@ def sample(
     runner = Children(job, nursery, device, keeping=Keeping(best=spec.keep == "best"))
     try:
         runner.add(example_of(spec, default_point(spec), "forecast"), until=_EPOCHS)
-        return _sampled(runner, time.monotonic() + limit_s)
+        return _sampled(runner, spec, time.monotonic() + limit_s)
     finally:
         runner.close()
 
 
-def _sampled(runner: Children, until: float) -> Sample | None:
-    found = None
+def _sampled(runner: Children, spec: StudySpec, until: float) -> Sample | None:
+    timing = first = None
     while time.monotonic() < until:
         for report in runner.reports(1.0):
-            found = _measured(runner, report)
+            timing = _measured(runner, report)
+            first = first or timing
+            # A function has its process, and what it imports, from the second trial on.
+            if spec.train is not None and (spec.train.fresh or spec.train.command is not None):
+                timing = replace(timing, start_s=max(first.epoch_s - timing.epoch_s, 0.0))
             if report.finished or report.paused:
-                return found
-    return found
+                return timing
+    return timing
 
 
 def _measured(runner: Children, report: Report) -> Sample:
@@ -155,7 +186,7 @@ def _measured(runner: Children, report: Report) -> Sample:
         raise CodeError(f"its code fails: {report.message}")
     saved, memory = runner.saved(report.key), runner.memory_bytes(report.key)
     size = 2 * _size(saved.own) if saved is not None and saved.own is not None else 0
-    return Sample(report.last.seconds, memory, size)
+    return Sample(report.last.seconds, memory_bytes=memory, checkpoint_bytes=size)
 
 
 def _size(own: Any) -> int:

@@ -33,10 +33,10 @@ def saved_code(files: Mapping[str, str] | None, folder: Path | str | None) -> Co
             f"{Manifest(files).digest[:12]}): name its folder with --code DIR, in Python "
             "load(folder, code=DIR)"
         )
-    there = Code.at(Path(folder))
+    code = Code.at(Path(folder))
     wanted = Manifest(files)
-    if changes := wanted.differences(there.manifest, more=False):
+    if changes := wanted.differences(code.manifest, more=False):
         raise CodeError(
-            f"the code in {there.folder} is not what the network was trained with: {changes}"
+            f"the code in {code.folder} is not what the network was trained with: {changes}"
         )
-    return Code(there.folder, wanted)
+    return Code(code.folder, wanted)

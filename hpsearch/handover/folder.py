@@ -184,8 +184,8 @@ def write(
 
     folder = folder.resolve()  # the folder `.` cannot be renamed
     content = save({name: tensor.contiguous() for name, tensor in weights.items()})
-    said = {**config.as_json(), "weights_sha256": hashlib.sha256(content).hexdigest()}
-    text = json.dumps(said, indent=2, ensure_ascii=False) + "\n"
+    document = {**config.as_json(), "weights_sha256": hashlib.sha256(content).hexdigest()}
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     try:
         try:
             _replace(folder, content, text, force=force)
@@ -235,18 +235,18 @@ def check_place(folder: Path, *, force: bool = False) -> None:
     """Raise ConflictError unless the folder is empty, or not there yet; with `force` also unless
     `write` has made it and nobody added to it."""
     try:
-        there = {path.name for path in folder.iterdir()}
-        complete = there == {CONFIG, WEIGHTS} and _are_files(folder)
+        names = {path.name for path in folder.iterdir()}
+        complete = names == {CONFIG, WEIGHTS} and _are_files(folder)
     except FileNotFoundError:
         return
     except OSError as error:
         raise ConflictError(f"{folder} cannot be written over: {line(error)}") from error
-    if there and not (complete and _is_ours(_parsed(folder))):
+    if names and not (complete and _is_ours(_parsed(folder))):
         raise ConflictError(
             f"{folder} has other things in it than a network that hpsearch has saved; "
             f"choose another folder"
         )
-    if there and not force:
+    if names and not force:
         raise ConflictError(
             f"{folder} has a network in it already; choose another folder, or replace it with "
             "--force"
@@ -286,6 +286,13 @@ def _parsed(folder: Path) -> Any:
                 f"no folder {folder}: hpsearch best STUDY --save {folder} makes one of a study's "
                 "best network"
             ) from None
+        from hpsearch.handover import own
+
+        if (way := own.way_in(folder)) is not None:
+            raise CheckpointError(
+                f"{folder} has what own training code saved, and no network that hpsearch could "
+                f"build and predict with: {way}"
+            ) from None
         raise CheckpointError(
             f"{folder} has no {CONFIG}: it is no network that hpsearch best STUDY --save has made"
         ) from None
@@ -302,26 +309,26 @@ def _are_files(folder: Path) -> bool:
     return all(stat.S_ISREG((folder / name).lstat().st_mode) for name in (CONFIG, WEIGHTS))
 
 
-def _is_ours(said: Any) -> bool:
-    return isinstance(said, dict) and said.get("format") == _FORMAT
+def _is_ours(config: Any) -> bool:
+    return isinstance(config, dict) and config.get("format") == _FORMAT
 
 
 def _config(folder: Path) -> Config:
     from pydantic import TypeAdapter
 
-    said, path = _parsed(folder), folder / CONFIG
-    if not _is_ours(said):
+    content, path = _parsed(folder), folder / CONFIG
+    if not _is_ours(content):
         raise CheckpointError(f"{path} is of another program: its format is not {_FORMAT!r}")
-    if said.get("version") != _VERSION:
+    if content.get("version") != _VERSION:
         raise CheckpointError(
-            f"{path} is of version {said.get('version')}, this program reads version {_VERSION}; "
-            f"save the network again"
+            f"{path} is of version {content.get('version')}, this program reads version "
+            f"{_VERSION}; save the network again"
         )
     try:
-        TASKS[str(said["problem"]["task"])]
-        source = SOURCES[str(said["data"]["settings"]["source"])]
+        TASKS[str(content["problem"]["task"])]
+        source = SOURCES[str(content["data"]["settings"]["source"])]
         context = {"inputs": named(source.inputs)}
-        inputs = said["problem"]["preprocessing"]
+        inputs = content["problem"]["preprocessing"]
         if isinstance(inputs, dict) and inputs.get("kind") == "table":  # by hpsearch 0.1
             inputs["kind"] = "rows"
     except (KeyError, TypeError):  # which is found below
@@ -329,7 +336,9 @@ def _config(folder: Path) -> Config:
     except PluginError as error:
         raise CheckpointError(f"{path}: {error}") from error
     try:
-        config = TypeAdapter(Config).validate_json(json.dumps(said), strict=True, context=context)
+        config = TypeAdapter(Config).validate_json(
+            json.dumps(content), strict=True, context=context
+        )
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -363,10 +372,10 @@ def _fault(config: Config, vocabulary: Vocabulary) -> str | None:
 
 
 def _fault_of_network(network: Network, vocabulary: Vocabulary) -> str | None:
-    known = vocabulary.settings
-    if odd := set(known) ^ set(network.settings):
+    settings = vocabulary.settings
+    if odd := set(settings) ^ set(network.settings):
         return f"network.settings: {', '.join(sorted(odd))} is missing or unknown"
-    for name, setting in known.items():
+    for name, setting in settings.items():
         if not setting.accepts(network.settings[name]):
             return f"network.settings.{name}: expected {setting.expected}"
     return None

@@ -1,8 +1,9 @@
 """What own training code saved in its best epoch, in a folder of its own.
 
 DIR/run.json     the study, the function, the parameters, the seed and what was reported
-DIR/state.pt     what `run.save` had: `torch.load(PATH, weights_only=True)` gives it by name
-DIR/checkpoint   of a command: the files that it had in its folder for checkpoints
+DIR/state.pt     of a function, what `run.save` had: `torch.load(PATH, weights_only=True)` gives it
+                 by name
+DIR/checkpoint   of a command, the files that it had in its folder for checkpoints, if any
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 
+from hpsearch import files
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.checkpoints.places import checkpoint_place
 from hpsearch.children.command import CheckpointFolder
@@ -24,14 +26,16 @@ from hpsearch.runner import Saved
 from hpsearch.spec.family import COMMAND
 from hpsearch.store.ledger import Ledger
 
-__all__ = ["FILES", "RUN", "STATE", "save"]
+__all__ = ["FILES", "RUN", "STATE", "save", "way_in"]
 
 RUN, STATE, FILES = "run.json", "state.pt", "checkpoint"
 _FORMAT = "hpsearch run"
+_MOST_BYTES = 1 << 28
+"""Of run.json, which has the verdict of a finish."""
 
 
 def save(
-    ledger: Ledger, snapshot: Snapshot, best: Trial, folder: Path, said: str | None = None, *,
+    ledger: Ledger, snapshot: Snapshot, best: Trial, folder: Path, option: str | None = None, *,
     force: bool = False,
 ) -> None:  # fmt: skip
     """Put the best trial's state in `folder`, all of it or nothing.
@@ -41,14 +45,14 @@ def save(
         snapshot: The study.
         best: Its best trial.
         folder: Where it goes.
-        said: Where checkpoints lie, if an option or the environment says so.
+        option: Where checkpoints lie, if an option or the environment says so.
         force: Replace what an earlier `save` has put there.
 
     Raises CheckpointError where its code saved nothing, or that is unavailable; ConflictError where
     something else is in the folder.
     """
     _check(folder, force=force)
-    state = _state(Checkpoints(checkpoint_place(ledger.database, snapshot.study, said)), best)
+    state = _state(Checkpoints(checkpoint_place(ledger.database, snapshot.study, option)), best)
     run = {
         "format": _FORMAT, "study": snapshot.study.name, "uid": snapshot.study.uid,
         "function": snapshot.spec.family, "code": _code(ledger, snapshot, best),
@@ -56,12 +60,30 @@ def save(
         "trial": best.number, "epoch": best.best_epoch, "params": dict(best.params),
         "constants": dict(snapshot.spec.space.constants), "metric": snapshot.metric,
         "metrics": dict(best.metrics), "test": dict((snapshot.verdict or {}).get("network", {})),
-        "finish": snapshot.verdict,
+        "finish": snapshot.verdict, "saved": [*state],
     }  # fmt: skip
     try:
         _write(folder.resolve(), run, state, unpacked=snapshot.spec.family == COMMAND)
     except OSError as error:
         raise CheckpointError(f"cannot write to {folder}: {line(error)}") from error
+
+
+def way_in(folder: Path) -> str | None:
+    """How what `save` has put in a folder is opened, in words; None where it is not there."""
+    try:
+        run = json.loads(files.content(folder / RUN, at_most=_MOST_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(run, dict) or run.get("format") != _FORMAT:
+        return None
+    if run.get("function") == COMMAND:
+        return f"the files are in {folder / FILES}, the parameters in {folder / RUN}"
+    saved = run.get("saved")  # which older folders do not name
+    name = saved[0] if isinstance(saved, list) and saved else "NAME"
+    return (
+        f'torch.load("{folder / STATE}", weights_only=True)["{name}"] is what run.save had as '
+        f"{name}; build a network from the params in {folder / RUN}, then load_state_dict"
+    )
 
 
 def _code(ledger: Ledger, snapshot: Snapshot, best: Trial) -> dict[str, str] | None:
@@ -99,7 +121,7 @@ def _check(folder: Path, *, force: bool) -> None:
         return
     except OSError as error:
         raise ConflictError(f"{folder} cannot be written over: {line(error)}") from error
-    if names and names - {FILES} != {RUN, STATE}:
+    if names and not {RUN} <= names <= {RUN, STATE, FILES}:
         raise ConflictError(
             f"{folder} has other things in it than a run that hpsearch has saved; choose another "
             "folder"
@@ -114,9 +136,13 @@ def _write(folder: Path, run: dict[str, Any], state: Any, *, unpacked: bool) -> 
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        torch.save(state, beside / STATE)
         if unpacked:
-            CheckpointFolder(beside / FILES).load_state_dict(state["checkpoint"])
+            files = CheckpointFolder(beside / FILES)
+            files.load_state_dict(state["checkpoint"])
+            if not files.files():
+                files.path.rmdir()
+        else:
+            torch.save(state, beside / STATE)
         text = json.dumps(run, indent=2, ensure_ascii=False) + "\n"
         (beside / RUN).write_text(text, encoding="utf-8")
         if folder.exists() and any(folder.iterdir()):

@@ -35,30 +35,30 @@ __all__ = ["Frame", "Predictions", "Predictor", "load"]
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network makes of N rows."""
+    """The predictions for N rows."""
 
     values: tuple[str, ...] | tuple[float, ...]
-    """Of each row the class's name, or the number in the target's own unit; for anomalies
+    """For each row the name of the class, or the number in the target's own unit; for anomalies
     `normal` or `strange`."""
     probabilities: NDArray[np.float64] | None
-    """(N, classes), in the order of the network's `classes`; None where the task gives none."""
+    """(N, classes), in the order of the network's `classes`; None if the task gives none."""
     scores: NDArray[np.float64] | None = None
-    """(N,), how strange each row is, for anomalies: its mean squared error; None for other tasks.
-    Above the network's threshold its value is `strange`, else `normal`."""
+    """(N,), for anomalies: the mean squared error of each row. Rows above the network's threshold
+    are `strange`. None for other tasks."""
     score: Mapping[str, float] | None = None
-    """All metrics, where the table has the target's column."""
+    """All metrics, if the rows have their target; else None."""
     scored: int = 0
-    """Rows with a target: those that the score is of."""
+    """How many rows have a target, and so count in `score`."""
     names: tuple[str, ...] = ()
-    """What each row is called, such as its time; none: rows have no names."""
+    """The name of each row, such as its file or its time; empty if rows have no names."""
     named: str = "file"
-    """What the names are of."""
+    """The kind of `names`: `file`, `time` and so on."""
     notes: tuple[str, ...] = ()
-    """What a reader should know, a sentence each."""
+    """Notes on the rows, a sentence each: new categories, dates beyond the range."""
 
 
 class Predictor:
-    """A network that was handed over, with its preprocessing."""
+    """A saved network with its preprocessing."""
 
     def __init__(self, config: Config, trained: Trained, code: Code | None = None) -> None:
         self._config, self._trained, self._code = config, trained, code
@@ -66,22 +66,33 @@ class Predictor:
 
     @property
     def network(self) -> nn.Module:
-        """The network itself, on the CPU, to predict with: (N, *input shape) -> (N, outputs).
+        """The `torch.nn.Module`, on the CPU: (N, *input shape) -> (N, outputs).
 
-        It takes inputs that are preprocessed; for two classes it may have one output, the logit of
-        the second.
+        It takes preprocessed inputs. For two classes it may have one output, the logit of the
+        second class.
         """
         return self._trained.network
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes; none where the target is a number."""
+        """Names of the classes; empty if the target is a number."""
         return self._problem.classes
 
     @property
     def config(self) -> dict[str, Any]:
-        """What config.json says."""
+        """The content of `config.json`."""
         return self._config.as_json()
+
+    @property
+    def data_files(self) -> tuple[Path, ...]:
+        """The files and folders of the study's data, where it lies in any that are named."""
+        settings = self._config.data.settings
+        source = SOURCES[settings.section.source]
+        names = [getattr(settings.section, key) for key in source.files]
+        root = getattr(settings.section, "root", None)
+        if isinstance(root, str) and source.folder:
+            names.append(f"{root}/{source.folder}")
+        return tuple(settings.base / name for name in names if isinstance(name, str))
 
     def predict(self, rows: Frame | Iterable[Mapping[str, object]] | NDArray[Any]) -> Predictions:
         """Predictions for rows as the study's data has them.
@@ -93,7 +104,7 @@ class Predictor:
                 Of images an array (N, C, H, W), (N, H, W, C), or (N, H, W) for one channel, of
                 pixels in the data set's own range.
 
-        Raises DataError for rows of another kind.
+        Raises DataError if the rows are not what the network takes.
         """
         with np.errstate(all="ignore"):  # an overflow is an error below
             given = self._problem.preprocessing.of_rows(rows)
@@ -102,14 +113,14 @@ class Predictor:
     def predict_files(self, files: Sequence[Path]) -> Predictions:
         """Predictions for a table or an array in one file, or for image files, one row each.
 
-        Raises DataError where they are not what the network takes.
+        Raises DataError if they are not what the network takes.
         """
         with np.errstate(all="ignore"), refusals_told():  # an overflow is an error below
             given = self._problem.preprocessing.of_files(files)
         return self._predictions(given)
 
     def sample(self) -> Predictions:
-        """What predictions look like: those of one row, all of whose inputs are 0."""
+        """The predictions for one row of zeros, as an example of their form."""
         kind = np.int64 if self._problem.kind == "tokens" else np.float32
         return self._predictions(Given(np.zeros((1, *self._problem.input_shape), kind)))
 
@@ -117,10 +128,10 @@ class Predictor:
         """All metrics on the test part of the study's own data, read again.
 
         Args:
-            moved: Where its table lies now, or the folder of its images.
+            moved: The new path of the table or of the folder of images, if it has moved.
 
-        Raises ConflictError where no finish has used the test part, DataError where the
-        data is missing or is not what it was.
+        Raises ConflictError if no finish has used the test part, DataError if the data is missing
+        or has changed.
         """
         if self._config.metrics.test is None:
             raise ConflictError(
@@ -173,8 +184,8 @@ class Predictor:
 
     def _told(self, outputs: Tensor) -> Predictions:
         """Outputs in words, or in the target's unit."""
-        found = learning(self._problem.task).predictions(outputs, self._problem.problem())
-        return Predictions(found.values, found.probabilities, found.scores)
+        predictions = learning(self._problem.task).predictions(outputs, self._problem.problem())
+        return Predictions(predictions.values, predictions.probabilities, predictions.scores)
 
 
 def _moved(settings: DataSettings, moved: Path) -> DataSettings:

@@ -30,6 +30,7 @@ from hpsearch.sources.dataset import Prepared, check_same
 from hpsearch.sources.opening import data_settings, open_data
 from hpsearch.spec import StudySpec
 from hpsearch.store.ledger import Ledger
+from hpsearch.store.values import Study
 
 __all__ = ["save"]
 
@@ -37,7 +38,7 @@ _GIT_S = 10.0
 
 
 def save(
-    ledger: Ledger, snapshot: Snapshot, best: Trial, folder: Path, said: str | None = None, *,
+    ledger: Ledger, snapshot: Snapshot, best: Trial, folder: Path, option: str | None = None, *,
     code: Path | None = None, force: bool = False,
 ) -> Config:  # fmt: skip
     """Put the network of a study's best trial in `folder`, and give what config.json says of it.
@@ -47,7 +48,7 @@ def save(
         snapshot: The study.
         best: Its best trial.
         folder: Where the network goes.
-        said: Where checkpoints lie, if an option or the environment says so.
+        option: Where checkpoints lie, if an option or the environment says so.
         code: The folder of the study's own code; None: none is named.
         force: Replace one that an earlier `save` has put there.
 
@@ -61,7 +62,7 @@ def save(
     files = dict(ledger.code(study).files) if study.code else None
     use(saved_code(files, code))
     candidate = candidate_trained(ledger, study.study_id, spec, best)
-    place = checkpoint_place(ledger.database, study, said)
+    place = checkpoint_place(ledger.database, study, option)
     weights = saved_network(place, candidate, best).network
     settings = data_settings(spec, Path(study.base).absolute())
     dataset = open_data(spec, Path(study.base), torch.device("cpu"), study.data)
@@ -69,16 +70,10 @@ def save(
     problem = Prepared(**{name: getattr(dataset, name) for name in Prepared.__dataclass_fields__})
     problem = replace(problem, threshold=best.details.get("threshold"))
     Trained(spec.family, candidate.settings, weights, problem)  # whether it can be used at all
-    verdict = snapshot.verdict
     config = Config(
         network=Network(spec.family, dict(candidate.settings)),
         problem=problem,
-        metrics=Metrics(
-            metric=spec.metric,
-            validation=dict(best.metrics),
-            test=dict(verdict["network"]) if verdict else None,
-            finish=dict(verdict) if verdict else None,
-        ),
+        metrics=_metrics(snapshot, spec, best),
         data=Data(
             settings=settings,
             fingerprint=dataset.record["fingerprint"],
@@ -86,25 +81,39 @@ def save(
             rows=dict(dataset.record["rows"]),
             decided=dataset.record.get("decided"),
         ),
-        provenance=Provenance(
-            study=study.name,
-            uid=study.uid,
-            digest=study.digest,
-            trial=best.number,
-            ticket=best.ticket,
-            seed=candidate.seed,
-            versions={
-                "hpsearch": __version__,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
-            commit=_commit(study.base),
-            date=datetime.now().astimezone().isoformat(timespec="seconds"),
-        ),
+        provenance=_provenance(study, best, candidate.seed),
         code=files,
     )
     write(folder, config, weights, force=force)
     return config
+
+
+def _metrics(snapshot: Snapshot, spec: StudySpec, best: Trial) -> Metrics:
+    verdict = snapshot.verdict
+    return Metrics(
+        metric=spec.metric,
+        validation=dict(best.metrics),
+        test=dict(verdict["network"]) if verdict else None,
+        finish=dict(verdict) if verdict else None,
+    )
+
+
+def _provenance(study: Study, best: Trial, seed: int) -> Provenance:
+    return Provenance(
+        study=study.name,
+        uid=study.uid,
+        digest=study.digest,
+        trial=best.number,
+        ticket=best.ticket,
+        seed=seed,
+        versions={
+            "hpsearch": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        commit=_commit(study.base),
+        date=datetime.now().astimezone().isoformat(timespec="seconds"),
+    )
 
 
 def _commit(folder: str) -> str | None:

@@ -145,10 +145,10 @@ def _in(dtype: torch.dtype, inputs: Tensor) -> Tensor:
 
 def _check(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
     for name in dict.fromkeys((*expected, *weights)):
-        there, wanted = _described(weights.get(name)), _described(expected.get(name))
-        if there != wanted:
+        actual, wanted = _described(weights.get(name)), _described(expected.get(name))
+        if actual != wanted:
             raise CheckpointError(
-                f"the weights do not fit the network: {name} is {there}, and by the settings it "
+                f"the weights do not fit the network: {name} is {actual}, and by the settings it "
                 f"is {wanted}"
             )
 

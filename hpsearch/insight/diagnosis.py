@@ -137,22 +137,26 @@ def diagnose(
 
     None where the curve is too short to tell, or a metric is missing.
     """
-    guessed, train, held = yardstick.guessed(loss), metrics.get("train_loss"), metrics.get("loss")
+    guessed, train, validation = (
+        yardstick.guessed(loss),
+        metrics.get("train_loss"),
+        metrics.get("loss"),
+    )
     if diverged or is_blown(metrics, guessed):
         return Word.DIVERGED
-    if len(curve) < FEW or train is None or held is None:
+    if len(curve) < FEW or train is None or validation is None:
         return None
     way = _Way([yardstick.error(value) for value in curve], yardstick)
     if way.is_noisy:
         return Word.NOISY
     if way.is_above(way.before, way.last, PROGRESS):
         return Word.STILL
-    if held - train > GAP * guessed:
+    if validation - train > GAP * guessed:
         return Word.OVER
     # Dropout and smoothing are in the one, not in the other: the network fits as the lower says.
-    if min(train, held) > UNLEARNT * guessed:
+    if min(train, validation) > UNLEARNT * guessed:
         return Word.UNDER
-    if held > train and way.is_above(way.last, way.lowest, FALLEN):
+    if validation > train and way.is_above(way.last, way.lowest, FALLEN):
         return Word.OVER
     return Word.FINE if way.is_above(way.early, way.last, PROGRESS) else Word.SATURATED
 

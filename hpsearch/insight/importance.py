@@ -20,23 +20,22 @@ import warnings
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 from optuna import Study
 from optuna.distributions import BaseDistribution
-from optuna.importance import (
-    BaseImportanceEvaluator,
-    FanovaImportanceEvaluator,
-    PedAnovaImportanceEvaluator,
-    get_param_importances,
-)
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import NotFoundError
+from hpsearch.insight.words import percent
 from hpsearch.search.distributions import spanning
 from hpsearch.spec import StudySpec
 from hpsearch.spec.settings import FINAL, GROUPS, JOINT
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
+
+if TYPE_CHECKING:
+    from optuna.importance import BaseImportanceEvaluator
 
 __all__ = ["LEAST", "Importance", "Share", "measure", "measured", "sampled"]
 
@@ -87,12 +86,28 @@ class Importance:
     parameters: tuple[Share, ...]
     """The most important first, by PED-ANOVA."""
     groups: tuple[Share, ...]
-    """Sums over the groups, in the order in which they are thought to matter."""
+    """Sums over the groups, in the order in which they are thought to matter; none of own training
+    code whose parameters are in no groups."""
     held: int
     """Pairs of groups that came in that order, by PED-ANOVA."""
     pairs: int
     notes: tuple[str, ...]
     """What was left out, and what to mind."""
+
+    def summary(self) -> str:
+        """Both shares of each parameter, a line each, and the notes."""
+        width = max(map(len, ["parameter", *(row.name for row in self.parameters)]))
+        lines = [f"{'parameter':<{width}}  PED-ANOVA  fANOVA"]
+        lines += [
+            f"{row.name:<{width}}  {percent(row.ped_anova):>9}  {percent(row.fanova):>6}"
+            for row in self.parameters
+        ]
+        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    __repr__ = __str__
 
 
 class _Chosen(Study):
@@ -127,11 +142,11 @@ def measure(ledger: Ledger, name: str, tell: Callable[[str], None] | None = None
     Of many trials fANOVA looks at a sample, and `tell` hears what takes seconds. Raises
     NotFoundError where there is no such study, or its trials are too few or all the same.
     """
-    kept = ledger.study(name)
-    spec = StudySpec.from_document(kept.document)
-    mirror = Mirror(ledger.database, kept.study_id, kept.name, kept.direction, lenient=True)
+    study = ledger.study(name)
+    spec = StudySpec.from_document(study.document)
+    mirror = Mirror(ledger.database, study.study_id, study.name, study.direction, lenient=True)
     mirror.refresh()
-    return measured(mirror, spec, kept.name, tell)
+    return measured(mirror, spec, study.name, tell)
 
 
 def measured(
@@ -153,6 +168,9 @@ def measured(
     sample = sampled(compared, _SAMPLE, spec.search.seed)
     if tell is not None and len(sample) < len(compared):
         tell(f"PED-ANOVA looks at {len(compared):,} trials, fANOVA at {len(sample):,} of them")
+    # Here: it loads scikit-learn, which takes a second.
+    from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
+
     share = min(max(_TOP_SHARE, _TOP / len(compared)), 0.5)
     judged = _Chosen(name, mirror, compared)
     ped = _evaluated(judged, PedAnovaImportanceEvaluator(target_quantile=share))
@@ -160,7 +178,10 @@ def measured(
     depth = _ANY_DEPTH if len(sample) <= _FEW else _DEPTH
     forest = FanovaImportanceEvaluator(max_depth=depth, seed=spec.search.seed)
     fanova = _evaluated(judged, forest)
-    rows = [Share(p.name, p.group, ped.get(p.name), fanova.get(p.name)) for p in spec.space]
+    rows = [
+        Share(p.name, p.group if spec.is_grouped else "", ped.get(p.name), fanova.get(p.name))
+        for p in spec.space
+    ]
     groups = _grouped(rows)
     order = list(combinations(groups, 2))
     return Importance(
@@ -246,10 +267,13 @@ def _check(spec: StudySpec, ended: Sequence[FrozenTrial], compared: Sequence[Fro
 
 
 def _evaluated(study: Study, evaluator: BaseImportanceEvaluator) -> Mapping[str, float]:
+    from optuna.importance import get_param_importances
+
     with warnings.catch_warnings():  # of parameters in few trials: a note says so
         warnings.simplefilter("ignore")
         try:
-            return get_param_importances(study, evaluator=evaluator)
+            shares = get_param_importances(study, evaluator=evaluator)
+            return {name: float(share) for name, share in shares.items()}  # plain, not NumPy's
         except RuntimeError:  # fANOVA's trees see no difference, as of one configuration again
             raise NotFoundError(
                 f"study {study.study_name!r}: the trials that completed are too much alike to tell "
@@ -269,23 +293,23 @@ def _grouped(rows: Sequence[Share]) -> list[Share]:
 
 
 def _sum(shares: Sequence[float | None]) -> float | None:
-    known = [share for share in shares if share is not None]
-    return sum(known) if known else None
+    numbers = [share for share in shares if share is not None]
+    return sum(numbers) if numbers else None
 
 
 def _notes(
     spec: StudySpec, complete: Sequence[FrozenTrial], rows: Sequence[Share]
 ) -> list[str]:  # fmt: skip
-    found = []
+    notes = []
     for row in rows:
         has = sum(row.name in trial.params for trial in complete)
         if 0 < has < len(complete):
-            found.append(f"{row.name} is in {has} of the {len(complete)}: PED-ANOVA judges it by "
+            notes.append(f"{row.name} is in {has} of the {len(complete)}: PED-ANOVA judges it by "
                          "these, fANOVA not at all")  # fmt: skip
         elif not has:
-            found.append(f"{row.name} is in none of the {len(complete)}: it is not judged")
+            notes.append(f"{row.name} is in none of the {len(complete)}: it is not judged")
     if len(complete) < _TOP / _TOP_SHARE:
-        found.append(f"fewer than {round(_TOP / _TOP_SHARE)} trials: a rough picture")
+        notes.append(f"fewer than {round(_TOP / _TOP_SHARE)} trials: a rough picture")
     if spec.search.strategy != JOINT:
-        found.append("stages draw near their winners: what they settled early counts for less")
-    return found
+        notes.append("stages draw near their winners: what they settled early counts for less")
+    return notes

@@ -63,31 +63,32 @@ def teach(ledger: Ledger, name: str, source: str, study: str | None = None,
     Raises ConflictError where nothing of it is knowledge for this study, NotFoundError where there
     is no such study, DataError for a table that cannot be read.
     """
-    kept = ledger.study(name)
-    spec = StudySpec.from_document(kept.document)
-    found = gathered(spec, kept.direction, source, study, column)
-    _leave_out_own(found, ledger, kept, spec)
-    if not found.known:
-        reasons = "; ".join(f"{count} {why}" for why, count in found.left_out.most_common(5))
+    target = ledger.study(name)
+    spec = StudySpec.from_document(target.document)
+    knowledge = gathered(spec, target.direction, source, study, column)
+    _leave_out_own(knowledge, ledger, target, spec)
+    if not knowledge.known:
+        reasons = "; ".join(f"{count} {why}" for why, count in knowledge.left_out.most_common(5))
         raise ConflictError(
-            f"none of the trials of {found.origin} fits study {name!r}: {reasons or 'it has none'}"
+            f"none of the trials of {knowledge.origin} fits study {name!r}: "
+            f"{reasons or 'it has none'}"
         )
-    new = ledger.add_known(kept, found.known)
-    return found, new or 0
+    new = ledger.add_known(target, knowledge.known)
+    return knowledge, new or 0
 
 
-def _leave_out_own(found: Knowledge, ledger: Ledger, kept: Study, spec: StudySpec) -> None:
+def _leave_out_own(knowledge: Knowledge, ledger: Ledger, target: Study, spec: StudySpec) -> None:
     """Leave out the study's own trials, by whatever way they come back: its samplers learn of them
     anyhow, and would count them twice."""
-    mirror = Mirror(ledger.database, kept.study_id, kept.name, kept.direction, lenient=True)
+    mirror = Mirror(ledger.database, target.study_id, target.name, target.direction, lenient=True)
     mirror.refresh()
     own = Knowledge("")
     _fill(own, spec, (("", t.params, t.value) for t in mirror.trials(TrialState.COMPLETE)))
     keys = {one.key for one in own.known}
-    others = [one for one in found.known if one.key not in keys]
-    if len(others) < len(found.known):
-        found.left_out["that the study has itself"] += len(found.known) - len(others)
-        found.known = others
+    others = [one for one in knowledge.known if one.key not in keys]
+    if len(others) < len(knowledge.known):
+        knowledge.left_out["that the study has itself"] += len(knowledge.known) - len(others)
+        knowledge.known = others
 
 
 def learns(spec: StudySpec) -> bool:
@@ -107,20 +108,20 @@ def gathered(
 
 
 def _of_optuna(spec: StudySpec, direction: str, url: str, name: str | None) -> Knowledge:
-    there = finished(url, name)
-    origin = f"study {there.name} of {passwords.hide(url)}"
-    if there.direction != direction:
-        raise ConflictError(f"{origin} is to {there.direction}, and study {spec.name!r} to "
+    trials = finished(url, name)
+    origin = f"study {trials.name} of {passwords.hide(url)}"
+    if trials.direction != direction:
+        raise ConflictError(f"{origin} is to {trials.direction}, and study {spec.name!r} to "
                             f"{direction}")  # fmt: skip
-    if there.metric not in (None, spec.metric):
-        raise ConflictError(f"{origin} has {there.metric} for its value, and study {spec.name!r} "
+    if trials.metric not in (None, spec.metric):
+        raise ConflictError(f"{origin} has {trials.metric} for its value, and study {spec.name!r} "
                             f"{spec.metric}")  # fmt: skip
-    found = Knowledge(origin)
-    if there.others:
-        found.left_out["that did not complete"] += there.others
-    rows = ((f"{origin}, trial {t.number}", t.params, t.value) for t in there.trials)
-    _fill(found, spec, rows)
-    return found
+    knowledge = Knowledge(origin)
+    if trials.others:
+        knowledge.left_out["that did not complete"] += trials.others
+    rows = ((f"{origin}, trial {t.number}", t.params, t.value) for t in trials.trials)
+    _fill(knowledge, spec, rows)
+    return knowledge
 
 
 def _of_table(spec: StudySpec, path: Path, column: str | None) -> Knowledge:
@@ -145,23 +146,23 @@ def _of_table(spec: StudySpec, path: Path, column: str | None) -> Knowledge:
     stage = "stage" if "stage" in table.names else None  # as hpsearch export has it
     wanted = [goal, *filter(None, (state, stage, *columns.values()))]
     lists = {name: _cells(table.column(name)) for name in wanted}
-    found = Knowledge(str(path))
+    knowledge = Knowledge(str(path))
 
     def rows() -> Iterator[tuple[str, Mapping[str, Any], Any]]:
         for at in range(table.rows):
             if state and str(lists[state][at] or "").upper() not in _DONE:
-                found.left_out["that did not complete"] += 1
+                knowledge.left_out["that did not complete"] += 1
                 continue
             if stage and lists[stage][at] == FINAL:
-                found.left_out["of a finish, which trains the best again"] += 1
+                knowledge.left_out["of a finish, which trains the best again"] += 1
                 continue
             params = {name: lists[place][at] for name, place in columns.items()
                       if place is not None and lists[place][at] not in ("", None)}  # fmt: skip
             # Not its line: to find that the file is read again, for each of ten thousand trials.
             yield f"{path}, row {at + 1}", params, lists[goal][at]
 
-    _fill(found, spec, rows())
-    return found
+    _fill(knowledge, spec, rows())
+    return knowledge
 
 
 def _cells(column: Any) -> Sequence[Any]:
@@ -169,22 +170,28 @@ def _cells(column: Any) -> Sequence[Any]:
 
 
 def _fill(
-    found: Knowledge, spec: StudySpec, rows: Iterable[tuple[str, Mapping[str, Any], Any]]
+    knowledge: Knowledge, spec: StudySpec, rows: Iterable[tuple[str, Mapping[str, Any], Any]]
 ) -> None:  # fmt: skip
     for origin, params, value in rows:
         number = _number(value)
         if number is None:
-            found.left_out["without a value"] += 1
+            knowledge.left_out["without a value"] += 1
             continue
         try:
             values = _fitted(spec, params)
         except ValueError as error:
-            found.left_out[str(error)] += 1
+            knowledge.left_out[str(error)] += 1
             continue
-        if len(found.known) == MOST:
-            found.left_out[f"beyond the first {MOST:,}"] += 1
+        if len(knowledge.known) == MOST:
+            knowledge.left_out[f"beyond the first {MOST:,}"] += 1
             continue
-        found.known.append(Known(values, number, origin))
+        one = Known(values, number, origin)
+        if not one.fits:
+            knowledge.left_out[
+                "with more in its parameters than a database holds of one trial"
+            ] += 1
+            continue
+        knowledge.known.append(one)
 
 
 def _number(value: Any) -> float | None:

@@ -210,14 +210,14 @@ def _moved(
     wide = widened(wide, side, share, setting) if side else wide
     if values and (side or end):
         values.append(wide.ends[(side or end) == "upper"])
-    found = spanned(wide, [narrowed(wide, v, margin) for v in values]) if values else wide
-    if found == domain:
+    moved = spanned(wide, [narrowed(wide, v, margin) for v in values]) if values else wide
+    if moved == domain:
         return domain, []
     reasons = [f"{word}: {ADVICE[word]}"] if word and end else []
     reasons += [f"{edge}: searched beyond it"] if edge and side else []
     if top and values:
         reasons.append(f"around the best {len(top)} of {len(findings.best)} trials")
-    return rounded(found, setting), reasons
+    return rounded(moved, setting), reasons
 
 
 def _asked(word: Word | None, setting: Setting) -> Side | None:

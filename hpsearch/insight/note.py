@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch import passwords
 from hpsearch.errors import DamagedError, HpsearchError, line
-from hpsearch.insight import recipe_words, remarks, verdicts
+from hpsearch.insight import commands, recipe_words, remarks, verdicts
 from hpsearch.insight.words import counted, number, params, span
 from hpsearch.spec.settings import FINAL
 from hpsearch.store import notes
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Notes", "refresh", "state", "text"]
 
-_FORM = 1
+_FORM = 2
 """Of the text: a note of another form is written anew."""
 
 _LOOKS = 10
@@ -44,8 +44,8 @@ def state(study: Study) -> str:
     """What differs once there is something new to say of a study."""
     whole = study.state in ("done", "stopped")
     ended = study.ended if whole else study.ended * _LOOKS // max(study.tickets, 1)
-    known = study.data is not None, study.sanity is not None
-    return f"{_FORM} {study.state} {study.finish} {study.opened} {study.tickets} {ended} {known}"
+    decided = study.data is not None, study.sanity is not None
+    return f"{_FORM} {study.state} {study.finish} {study.opened} {study.tickets} {ended} {decided}"
 
 
 def refresh(
@@ -68,7 +68,7 @@ def refresh(
     if not notes.claim(ledger.database, study, state(study), by, _CLAIM_S, waits=waits):
         return False
     if snapshot is None:
-        snapshot = Reader(ledger, study.name).snapshot()
+        snapshot = Reader(ledger, study.name, lean=True).snapshot()
     if snapshot.study.uid != study.uid:
         return False
     try:
@@ -116,10 +116,10 @@ def _state(snapshot: Snapshot) -> Iterator[str]:
     counts = ", ".join(
         f"{snapshot.count(state):,} {word}"
         for state, word in (("COMPLETE", "complete"), ("PRUNED", "pruned"), ("FAIL", "failed"),
-                            ("RUNNING", "running"))
+                            ("RUNNING", "under way"))
         if snapshot.count(state)
     )  # fmt: skip
-    yield (f"**{study.state}**: {study.ended:,} of {counted(study.tickets, 'trial')}"
+    yield (f"**{study.state}**: {study.spent:,} of {counted(study.tickets, 'trial')}"
            f"{f' ({counts})' if counts else ''}, {span(study.active_s)} of work")  # fmt: skip
     if study.sanity is not None and study.sanity["suspect"]:
         yield f"\nBefore the first trial: {_plain(study.sanity['said'])}"
@@ -205,10 +205,10 @@ def _commands(snapshot: Snapshot) -> Iterator[str]:
         yield f"hpsearch resume {name}"
     elif study.state == "open":
         yield f"hpsearch watch {name}"
-        yield f"hpsearch worker {name}"
+        yield f"hpsearch {commands.worker(study)}"
     yield f"hpsearch trials {name} --top 10"
     if snapshot.network is not None:
-        yield f"hpsearch best {name} --save {name}-net"
+        yield f"hpsearch {commands.save(study, f'{name}-net')}"
         yield f"hpsearch report {name}"
     if study.state == "done" and snapshot.diagnosis is not None:
         yield f"hpsearch next {name} -o {name}-next.yaml"

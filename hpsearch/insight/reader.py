@@ -8,13 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
-
-from optuna.trial import FrozenTrial, TrialState
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.checkpoints.places import checkpoint_place
-from hpsearch.errors import CheckpointError, DamagedError
+from hpsearch.errors import CheckpointError, DamagedError, line
 from hpsearch.insight import diagnosis
 from hpsearch.insight.snapshot import Snapshot, Trial
 from hpsearch.spec import StudySpec
@@ -22,9 +20,13 @@ from hpsearch.spec.settings import FINAL, RECIPE
 from hpsearch.spec.task import LOSS
 from hpsearch.stages import outline
 from hpsearch.store.engine import Database
+from hpsearch.store.history import DAMAGE, History, StoredTrial
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import OFF, TRAINED_BY, UNTRAINABLE, Study, Worker
+from hpsearch.store.states import TrialState
+from hpsearch.store.values import OFF, TRAINED_BY, UNTRAINABLE, Hold, Study, Worker
+
+if TYPE_CHECKING:
+    from hpsearch.store.mirror import Mirror
 
 __all__ = ["Reader"]
 
@@ -39,7 +41,8 @@ class Reader:
     def __init__(
         self, ledger: Ledger, name: str, checkpoints: str | None = None, *, lean: bool = False
     ) -> None:
-        """Raises NotFoundError where there is no such study, StudyFileError for a damaged one.
+        """Raises NotFoundError where there is no such study, StudyFileError for a damaged one,
+        PluginError for one of a package that is not installed here.
 
         A `lean` one is for counts, stages and the best few: of other trials that have ended it
         reads neither parameters nor curves, which takes a fraction of the time.
@@ -58,16 +61,13 @@ class Reader:
         self._opened: list[Mapping[str, Any]] = []
         self._whole: set[int] = set()
         """Trials that a lean reader has read all of, by Optuna's id."""
-        self._seen: dict[int, tuple[FrozenTrial, Trial]] = {}
+        self._seen: dict[int, tuple[StoredTrial, Trial]] = {}
         """Trials as they were read last, by Optuna's id: one that has ended never changes."""
         # What the steps of the recipe have reached hangs on parameters of any trial, and whether
         # one diverged on its loss.
         needs_all = self._spec.search.strategy == RECIPE or LOSS in self._spec.space.names
         self._is_lean = self._lean and not needs_all
-        self._mirror = Mirror(
-            self._ledger.database, study.study_id, study.name, study.direction, lenient=True,
-            lean=self._is_lean,
-        )  # fmt: skip
+        self._history = History[StoredTrial](study.study_id, lean=self._is_lean)
 
     @property
     def ledger(self) -> Ledger:
@@ -79,19 +79,25 @@ class Reader:
         """Where the study is."""
         return self._ledger.database
 
-    @property
-    def mirror(self) -> Mirror:
-        """The study's trials in memory, as the last snapshot read them."""
-        return self._mirror
+    def mirror(self, study: Study) -> Mirror:
+        """The study of the last snapshot with its trials as Optuna has them, where this reader is
+        not lean."""
+        from hpsearch.store.mirror import Mirror
+
+        mirror = Mirror(
+            self._ledger.database, study.study_id, study.name, study.direction, lenient=True
+        )
+        mirror.take(self._history.select())
+        return mirror
 
     def snapshot(self) -> Snapshot:
         """The study as it is now."""
         study = self._ledger.study(self._name)
         if study.uid != self._uid:  # deleted and made again under the same name
             self._open(study)
-        self._mirror.refresh()
-        said = self._ledger.verdicts(study.study_id) if study.finish else []
-        verdict, handed = said[-1] if said else None, None
+        self._refresh()
+        verdicts = self._ledger.verdicts(study.study_id) if study.finish else []
+        verdict, handed = verdicts[-1] if verdicts else None, None
         if self._is_lean:
             self._complete((verdict or {}).get("best_ticket"))
         trials, damaged = self._read()
@@ -119,57 +125,74 @@ class Reader:
             self._workers, self._look_at = self._ledger.workers(), now + _LOOK_S
         return self._workers
 
+    def at_work(self) -> frozenset[int]:
+        """Numbers of the trials that workers hold now; others that are RUNNING wait for one."""
+        work = (work for worker in self.workers() for work in worker.of(self._name))
+        return frozenset(one.trial for one in work if one.trial is not None)
+
     def _complete(self, handed: int | None) -> None:
-        """Read all of the trials that a lean snapshot shows more of than counts."""
-        complete = self._mirror.trials(TrialState.COMPLETE)
+        """Read all of the trials that a lean snapshot shows more of than counts. Where one of them
+        is damaged, the next best takes its place."""
+        while few := [trial for trial in self._few(handed) if trial.trial_id not in self._whole]:
+            with self._ledger.database.read() as connection:
+                self._history.complete(connection, few)
+            self._whole |= {trial.trial_id for trial in few}
+
+    def _few(self, handed: int | None) -> list[StoredTrial]:
+        complete = self._history.select((TrialState.COMPLETE,))
         sign = 1 if self._direction == "maximize" else -1
         searched = [t for t in complete if t.user_attrs.get("stage") != FINAL]
         few = heapq.nsmallest(
             diagnosis.BEST, searched, key=lambda t: (-sign * (t.value or 0.0), t.number)
         )
-        few += [t for t in complete if t.user_attrs.get("ticket") == handed]
-        few = [trial for trial in few if trial._trial_id not in self._whole]
-        self._mirror.complete(few)
-        self._whole |= {trial._trial_id for trial in few}
+        return few + [t for t in complete if t.user_attrs.get("ticket") == handed]
+
+    def _refresh(self) -> None:
+        """Read new trials, and again those that were under way. One that Optuna's own tools put
+        into the study has no ticket and is none of the search's."""
+        with self._ledger.database.read() as connection:
+            trials = self._history.fetch(connection)
+        for trial in trials:
+            if "ticket" in trial.user_attrs:
+                self._history.put(trial.trial_id, trial)
 
     def _spent_s(self, study: Study) -> dict[int, float]:
         """The same of a study that follows the recipe; of others nobody asks in each snapshot."""
         return self.trained_s(study) if self._spec.search.strategy == RECIPE else {}
 
-    def trained_s(self, study: Study) -> dict[int, float]:
-        """Seconds of training of each trial by its number."""
-        numbers = {trial._trial_id: trial.number for trial in self._mirror.trials()}
-        found = self._ledger.trained_s(study.study_id)
-        return {numbers[key]: seconds for key, seconds in found.items() if key in numbers}
+    def trained_s(self, study: Study, until: int | None = None) -> dict[int, float]:
+        """Seconds of training of each trial by its number, those after epoch `until` left out."""
+        numbers = {trial.trial_id: trial.number for trial in self._history.select()}
+        by_ticket = self._ledger.trained_s(study.study_id, until)
+        return {numbers[key]: seconds for key, seconds in by_ticket.items() if key in numbers}
+
+    def holds(self, study: Study) -> list[Hold]:
+        """When workers held tickets of the study."""
+        return self._ledger.holds(study.study_id)
 
     def _best(self, trials: Sequence[Trial]) -> Trial | None:
-        """The best trial of the search that can be read."""
-        found = self._mirror.best()
-        if found is None:
-            return None
-        own = next((t for t in trials if t.number == found.number), None)
-        if own is not None:
-            return own
+        """The best trial of the search that completed and can be read; the first of equals. Of the
+        trainings of a finish, the same network trained again, the best one is the luckiest."""
         sign = 1 if self._direction == "maximize" else -1
         complete = [t for t in trials if t.state == "COMPLETE" and t.stage != FINAL]
         return max(complete, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
 
     def _read(self) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
         """The trials, and a line for each that cannot be read."""
-        found, damaged = [], list(self._mirror.damaged)
-        for trial in self._mirror.trials():
+        trials, damaged = [], list(self._history.damaged.values())
+        for trial in self._history.select():
             try:
-                found.append(self._as_shown(trial))
+                trials.append(self._as_shown(trial))
             except DamagedError as error:
                 damaged.append(f"trial {trial.number}: {error}")
-        return tuple(found), tuple(damaged)
+        return tuple(trials), tuple(damaged)
 
-    def _as_shown(self, trial: FrozenTrial) -> Trial:
-        seen = self._seen.get(trial._trial_id)
+    def _as_shown(self, trial: StoredTrial) -> Trial:
+        seen = self._seen.get(trial.trial_id)
         if seen is not None and seen[0] is trial and trial.state.is_finished():
             return seen[1]
         shown = _trial(trial)
-        self._seen[trial._trial_id] = trial, shown
+        self._seen[trial.trial_id] = trial, shown
         return shown
 
     def tidy(self, snapshot: Snapshot) -> None:
@@ -181,12 +204,12 @@ class Reader:
         if snapshot.study.state not in ("done", "stopped"):
             return
         ended = {t.ticket for t in snapshot.trials if t.state != "RUNNING"}
-        kept = {snapshot.network.ticket} if snapshot.network else set[int]()
+        tickets = {snapshot.network.ticket} if snapshot.network else set[int]()
         if snapshot.verdict is None or snapshot.study.state != "done":
-            kept |= {t.ticket for t in snapshot.trials if t.stage == FINAL}
+            tickets |= {t.ticket for t in snapshot.trials if t.stage == FINAL}
         place = checkpoint_place(self._ledger.database, snapshot.study, self._checkpoints)
         try:
-            Checkpoints(place).tidy(ended, kept)
+            Checkpoints(place).tidy(ended, tickets)
         except CheckpointError as error:
             _log.warning("%s", error)
 
@@ -204,10 +227,10 @@ class Reader:
         except CheckpointError as error:
             _log.warning("%s", error)
             return snapshot
-        found = replace(network, checkpoint=path)
+        located = replace(network, checkpoint=path)
         if snapshot.handed is None:
-            return replace(snapshot, best=found)
-        return replace(snapshot, handed=found)
+            return replace(snapshot, best=located)
+        return replace(snapshot, handed=located)
 
 
 _NUMBER = (int, float)
@@ -217,7 +240,7 @@ _KINDS: Mapping[str, Any] = {
     "checkpoint": _TEXT, "metrics": dict, "parameters": int, OFF: dict,
     TRAINED_BY: _TEXT,
 }  # fmt: skip
-_NEEDED = ("ticket", "stage", "sampler")
+_NEEDED = ("ticket", "stage")
 
 
 def _check(attrs: Mapping[str, Any]) -> None:
@@ -233,24 +256,28 @@ def _check(attrs: Mapping[str, Any]) -> None:
             raise DamagedError(f"its metric {name} is {value!r}")
 
 
-def _trial(trial: FrozenTrial) -> Trial:
+def _trial(trial: StoredTrial) -> Trial:
     attrs = trial.user_attrs
     _check(attrs)
     if trial.values is not None and len(trial.values) != 1:
         raise DamagedError(f"it has {len(trial.values)} values")
-    curve = dict(sorted(trial.intermediate_values.items()))
+    try:
+        params = trial.params
+    except DAMAGE as error:
+        raise DamagedError(line(error)) from None
+    curve = dict(sorted(trial.reports.items()))
     last, epoch = next(reversed(curve.values()), None), max(curve, default=0)
     return Trial(
         number=trial.number,
         ticket=attrs["ticket"],
         state=trial.state.name,
-        value=last if trial.state is TrialState.RUNNING else trial.value,
-        params=dict(trial.params),
+        value=last if trial.state == TrialState.RUNNING else trial.value,
+        params=params,
         epoch=epoch,
         curve=curve,
         metrics=attrs.get("metrics", {}),
         stage=attrs["stage"],
-        sampler=attrs["sampler"],
+        sampler=attrs.get("sampler", ""),
         attempts=attrs.get("attempts", 1),
         worker=attrs.get("worker", ""),
         reason=attrs.get("reason"),
@@ -262,6 +289,6 @@ def _trial(trial: FrozenTrial) -> Trial:
         parameters=attrs.get("parameters"),
         off=attrs.get(OFF, {}),
         code=attrs.get(TRAINED_BY),
-        started=trial.datetime_start,
-        ended=trial.datetime_complete,
+        started=trial.started,
+        ended=trial.ended,
     )

@@ -55,16 +55,16 @@ def steps(snapshot: Snapshot, spent_s: Mapping[int, float]) -> tuple[Step, ...]:
     """
     begun, study = [name for name in _STEPS if _of(snapshot, name)], snapshot.study
     ended = study.state in ("done", "stopped") or study.finish == "open"
-    found = list[Step]()
+    done = list[Step]()
     for name in begun:
         own = _of(snapshot, name)
         seconds = sum(spent_s.get(trial.number, 0.0) for trial in own)
         step = Step(name, len(own), seconds, ended or name != begun[-1], None, None, None)
         if name == HEART:
-            found.append(_by_heart(snapshot, own, step))
+            done.append(_by_heart(snapshot, own, step))
         else:
-            found.append(_searched(snapshot, own, step, found))
-    return tuple(found)
+            done.append(_searched(snapshot, own, step, done))
+    return tuple(done)
 
 
 def _of(snapshot: Snapshot, name: str) -> Sequence[Trial]:

@@ -54,11 +54,11 @@ def reached(snapshot: Snapshot) -> Iterator[str]:
 
 def _batch(batch: Mapping[str, Any]) -> str:
     value = "" if batch["value"] is None else f", {batch['metric']} {number(batch['value'])}"
-    known = "learnt by heart" if batch["learnt"] else "not learnt by heart"
+    outcome = "learnt by heart" if batch["learnt"] else "not learnt by heart"
     rate = "" if batch["rate"] == batch["own_rate"] else (
         f" at lr {number(batch['rate'])}, not at its own {number(batch['own_rate'])}")  # fmt: skip
     words = (
-        f"one batch: {counted(batch['rows'], 'row')} {known}{rate}: loss {number(batch['loss'])}"
+        f"one batch: {counted(batch['rows'], 'row')} {outcome}{rate}: loss {number(batch['loss'])}"
         f"{value} after {counted(batch['steps'], 'step')}; 0 trials, {duration(batch['seconds'])}"
     )
     if batch["learnt"]:

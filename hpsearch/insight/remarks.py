@@ -19,29 +19,29 @@ __all__ = ["by_other_code", "seen", "told"]
 def seen(snapshot: Snapshot) -> Iterator[str]:
     """What the learning curves look like and ask for, and the edges that the winner is at: a line
     each."""
-    found = snapshot.diagnosis
-    if found is not None and any(found.words.values()):
-        yield f"learning curves: {_judged(snapshot, found)}"
-    if found is not None and found.diverged:
-        advice = "" if found.words else f"; {diagnosis.ADVICE[diagnosis.Word.DIVERGED]}"
-        yield f"{found.diverged} of {len(snapshot.trials)} trials diverged{advice}"
+    diagnosed = snapshot.diagnosis
+    if diagnosed is not None and any(diagnosed.words.values()):
+        yield f"learning curves: {_judged(snapshot, diagnosed)}"
+    if diagnosed is not None and diagnosed.diverged:
+        advice = "" if diagnosed.words else f"; {diagnosis.ADVICE[diagnosis.Word.DIVERGED]}"
+        yield f"{diagnosed.diverged} of {len(snapshot.trials)} trials diverged{advice}"
     for edge in snapshot.edges:
         yield f"{edge}: there may be better beyond"
 
 
-def _judged(snapshot: Snapshot, found: Diagnosis) -> str:
+def _judged(snapshot: Snapshot, diagnosed: Diagnosis) -> str:
     """What the best curves look like, with advice only where the winner's looks so itself."""
-    count, most = len(found.words), 2 * found.agreeing > len(found.words)
-    if found.word is None:
-        judged = {str(number): word for number, word in found.words.items() if word}
+    count, most = len(diagnosed.words), 2 * diagnosed.agreeing > len(diagnosed.words)
+    if diagnosed.word is None:
+        judged = {str(number): word for number, word in diagnosed.words.items() if word}
         which = f"trial{'s' if len(judged) > 1 else ''} {', '.join(judged)}"
         return f"of the best {count} only {which} can be judged: {', '.join(judged.values())}"
-    of = f"{found.agreeing} of the best {count}: " if most else (
+    of = f"{diagnosed.agreeing} of the best {count}: " if most else (
         f"those of the best {count} differ; of the first: ")  # fmt: skip
     if snapshot.advised is None:
         own = snapshot.word(snapshot.network) if snapshot.network else None
-        return f"{of}{found.word}; the winner's: {own or 'too short to be judged'}"
-    return f"{'' if count == 1 else of}{found.word}; {diagnosis.ADVICE[found.word]}"
+        return f"{of}{diagnosed.word}; the winner's: {own or 'too short to be judged'}"
+    return f"{'' if count == 1 else of}{diagnosed.word}; {diagnosis.ADVICE[diagnosed.word]}"
 
 
 def by_other_code(snapshot: Snapshot) -> str | None:

@@ -18,7 +18,7 @@ from hpsearch.spec import StudySpec
 from hpsearch.spec.ranges import Edge, edges
 from hpsearch.spec.settings import FINAL, RECIPE, Direction
 from hpsearch.spec.space import Assignment, Choices
-from hpsearch.spec.task import LOSS, TASKS, Result, Task, usual
+from hpsearch.spec.task import LOSS, TASKS, Result, Table, Task, usual
 from hpsearch.stages import outline
 from hpsearch.store.values import Study
 
@@ -123,11 +123,11 @@ class Snapshot:
     def complain(self) -> None:
         """DamagedError where trials were left out, which says which and why."""
         if self.damaged:
-            said = "\n".join(f"  {damage}" for damage in self.damaged[:_MOST_DAMAGES])
+            damages = "\n".join(f"  {damage}" for damage in self.damaged[:_MOST_DAMAGES])
             more = len(self.damaged) - _MOST_DAMAGES
             raise DamagedError(
                 f"study {self.study.name!r} has trials that cannot be read and are left out; "
-                f"something other than hpsearch wrote them:\n{said}"
+                f"something other than hpsearch wrote them:\n{damages}"
                 + (f"\n  and {more} more" if more > 0 else "")
             )
 
@@ -226,7 +226,22 @@ class Snapshot:
         result, handed = self.result(trial), self.handed
         if self.verdict and handed is not None and trial.number == handed.number:
             result = replace(result, metrics=self.verdict["network"])
-        return self.task.remark(result)
+        with TASKS.blamed(self.task.name):
+            return self.task.remark(result)
+
+    def summary(self, trial: Trial) -> str:
+        """What its task says of a trial's network in a line; "" for nothing."""
+        if self.task is None:
+            return ""
+        with TASKS.blamed(self.task.name):
+            return self.task.summary(self.result(trial))
+
+    def tables(self, trial: Trial) -> tuple[Table, ...]:
+        """What its task shows of a trial's network beyond its metrics."""
+        if self.task is None:
+            return ()
+        with TASKS.blamed(self.task.name):
+            return tuple(self.task.tables(self.result(trial)))
 
     @property
     def is_whole(self) -> bool:
@@ -363,12 +378,12 @@ class Snapshot:
     @property
     def stages(self) -> tuple[StageSummary, ...]:
         """The stages that have a trial, in the order in which they began."""
-        found: dict[str, list[Trial]] = {}
+        by_stage: dict[str, list[Trial]] = {}
         for trial in sorted(self.trials, key=lambda t: t.ticket):
-            found.setdefault(trial.stage, []).append(trial)
+            by_stage.setdefault(trial.stage, []).append(trial)
         sign = 1 if self.study.direction == "maximize" else -1
         summaries = []
-        for name, of_stage in found.items():
+        for name, of_stage in by_stage.items():
             values = [t.value for t in of_stage if t.state == "COMPLETE" and t.value is not None]
             best = max(values, key=lambda value: sign * value, default=None)
             summaries.append(StageSummary(name, len(of_stage), best))
@@ -397,20 +412,11 @@ class Snapshot:
             limit_s=study.left_s,
         )
 
-    def left(
-        self, since: Snapshot | None = None, lately: pace.Progress | None = None
-    ) -> pace.Span | None:
-        """Seconds that an open study still takes, at its pace since an earlier snapshot or its
-        start, or better since it was as far as `lately`; None while that cannot be told."""
-        if self.study.state != "open":
-            return None
-        before = since.progress if since else None
-        return pace.left(self.spec, self.progress, before, lately)
-
-    def left_s(self, since: Snapshot | None = None) -> float | None:
-        """The expected value of `left`."""
-        left = self.left(since)
-        return None if left is None else left.expected
+    def left(self, tempo: pace.Tempo | None = None) -> pace.Span | None:
+        """Seconds that an open study still takes, at this tempo or that since its start; None while
+        that cannot be told."""
+        is_open = self.study.state == "open"
+        return pace.left(self.spec, self.progress, tempo) if is_open else None
 
     @cached_property
     def codes(self) -> Mapping[str, int]:
@@ -423,7 +429,7 @@ class Snapshot:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the study without its trials."""
-        study, left = self.study, self.left_s()
+        study, left = self.study, self.left()
         baselines = [{"name": name, "value": value} for name, value in self.baselines]
         return {
             "name": study.name,
@@ -438,7 +444,7 @@ class Snapshot:
             "failed": self.count("FAIL"),
             "running": self.count("RUNNING"),
             "active_seconds": round(study.active_s, 1),
-            "left_seconds": left and round(left, 1),
+            "left_seconds": left and round(left.expected, 1),
             "priority": study.priority,
             "max_parallel": study.max_parallel,
             "data": study.data,

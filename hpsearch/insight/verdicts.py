@@ -8,7 +8,16 @@ from typing import Any, Literal
 from hpsearch.insight.words import number
 from hpsearch.spec.settings import Direction
 
-__all__ = ["Finding", "as_good", "figures", "finding", "headline", "interval", "sentence"]
+__all__ = [
+    "FEW_PAIRS",
+    "Finding",
+    "as_good",
+    "figures",
+    "finding",
+    "headline",
+    "interval",
+    "sentence",
+]
 
 Finding = Literal["better", "worse", "no evidence", "too few", "not compared"]
 """What the winner is beside the default settings."""
@@ -19,7 +28,7 @@ Found = Mapping[str, Any]
 _SAME = 1e-6
 """Metrics that differ by less than this share are the same."""
 
-_FEW_PAIRS = 3
+FEW_PAIRS = 3
 """With fewer differences Student's interval says next to nothing."""
 
 
@@ -41,15 +50,15 @@ def sentence(verdict: Found, direction: Direction, *, wide: bool = False) -> str
 def headline(verdict: Found, *, wide: bool = False) -> str:
     """What the winner gives on the test part, or where none was used by its reports; where `wide`,
     with its interval."""
-    found = _measured(verdict)
-    figure = interval(found) if wide else number(found["mean"])
+    measured = _measured(verdict)
+    figure = interval(measured) if wide else number(measured["mean"])
     return f"{'Test' if verdict['test'] else 'Trained again,'} {verdict['metric']} {figure}"
 
 
 def _measured(verdict: Found) -> Found:
     """The winner on the test part, or where none was used by what its trainings reported."""
-    found: Found = verdict["test"] or verdict["validation"]
-    return found
+    estimate: Found = verdict["test"] or verdict["validation"]
+    return estimate
 
 
 def as_good(verdict: Found, direction: Direction) -> str:
@@ -88,7 +97,7 @@ def finding(verdict: Found, direction: Direction) -> Finding:
     gain, values = _gain(difference, direction), set(difference["values"])
     if values == {0.0}:
         return "no evidence"
-    if len(difference["values"]) < _FEW_PAIRS or len(values) == 1:
+    if len(difference["values"]) < FEW_PAIRS or len(values) == 1:
         return "too few"
     if gain["low"] > 0:
         return "better"
@@ -96,14 +105,14 @@ def finding(verdict: Found, direction: Direction) -> Finding:
 
 
 def _judgement(verdict: Found, direction: Direction) -> str:
-    gain, found = _gain(verdict["difference"], direction), finding(verdict, direction)
-    if found == "too few":
+    gain, judged = _gain(verdict["difference"], direction), finding(verdict, direction)
+    if judged == "too few":
         much = _short(abs(gain["mean"]))
         seen = "gain" if gain["mean"] > 0 else "loss"
         return f"too few seeds to know whether the {seen} of {much} is real"
-    if found == "better":
+    if judged == "better":
         return f"the gain of {interval(gain, _short)} is more than chance"
-    if found == "worse":
+    if judged == "worse":
         loss = {"mean": -gain["mean"], "low": -gain["high"], "high": -gain["low"]}
         return f"worse by {interval(loss, _short)}, which is more than chance; keep the default"
     return "no evidence that tuning helped; keep the default"
@@ -130,7 +139,7 @@ def figures(verdict: Found, direction: Direction) -> list[tuple[str, str]]:
         rows.append((f"test{size}", interval(verdict["test"])))
     if default is not None and difference is not None:
         rows.append((f"{part}, default settings", interval(default)))
-        rows.append(("gain over the default", interval(_gain(difference, direction))))
+        rows.append(("gain over the default", _shown(_gain(difference, direction))))
     rows += [
         (f"test, {name}", number(value)) for name, value in (verdict.get("baselines") or {}).items()
     ]
@@ -145,6 +154,14 @@ def figures(verdict: Found, direction: Direction) -> list[tuple[str, str]]:
     return rows
 
 
+def _shown(gain: Found) -> str:
+    """A gain with its interval, where that rests on enough seeds to say anything."""
+    count = len(gain["values"])
+    if 1 < count < FEW_PAIRS:
+        return f"{number(gain['mean'])} over {count} seeds, too few for an interval"
+    return interval(gain)
+
+
 def _missing(verdict: Found) -> str:
     """How many trainings completed, where that is not all of them; "" where it is, or where an
     earlier program did not count them."""
@@ -152,13 +169,13 @@ def _missing(verdict: Found) -> str:
     return f"{completed} of {asked} trainings completed" if asked != completed else ""
 
 
-def interval(found: Found, shown: Callable[[float], str] = number) -> str:
+def interval(estimate: Found, shown: Callable[[float], str] = number) -> str:
     """A mean with its 95 % interval."""
-    if found["low"] is None:
-        return shown(found["mean"])
-    if found["low"] == found["high"]:
-        return f"{shown(found['mean'])} (the same each time)"
-    return f"{shown(found['mean'])} ({shown(found['low'])} to {shown(found['high'])})"
+    if estimate["low"] is None:
+        return shown(estimate["mean"])
+    if estimate["low"] == estimate["high"]:
+        return f"{shown(estimate['mean'])} (the same each time)"
+    return f"{shown(estimate['mean'])} ({shown(estimate['low'])} to {shown(estimate['high'])})"
 
 
 def _short(value: float) -> str:

@@ -16,6 +16,7 @@ __all__ = [
     "duration",
     "number",
     "params",
+    "percent",
     "rate_first",
     "rough",
     "setting",
@@ -32,6 +33,11 @@ def number(value: float | None) -> str:
         return "-"
     whole = 1e4 <= abs(value) < 1e6
     return f"{value:.0f}" if whole else f"{value:.4g}"
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 in whole percent."""
+    return "-" if share is None else f"{100 * share:.0f} %"
 
 
 def counted(of: float, noun: str) -> str:

@@ -138,8 +138,8 @@ def _styled(more: Mapping[str, Any]) -> Iterator[None]:
             import matplotlib as mpl
             from matplotlib import font_manager
 
-            known = {font.name for font in font_manager.fontManager.ttflist}
-            fonts = ["DejaVu Sans", *(name for name in _MORE_FONTS if name in known)]
+            installed = {font.name for font in font_manager.fontManager.ttflist}
+            fonts = ["DejaVu Sans", *(name for name in _MORE_FONTS if name in installed)]
             ours: dict[Any, Any] = {k: v for k, v in mpl.rcParamsDefault.items() if k != "backend"}
             ours |= {**_STYLE, **more, "font.family": fonts}
             with mpl.rc_context(ours):
@@ -157,8 +157,8 @@ def figure(
 
     made = Figure(figsize=(width, height), layout="constrained")
     made.suptitle(short(title, int(14 * width)), x=0.01, ha="left")
-    found = made.subplots(rows, columns, squeeze=False, **how)
-    return made, list(found.ravel())
+    axes = made.subplots(rows, columns, squeeze=False, **how)
+    return made, list(axes.ravel())
 
 
 def grid(

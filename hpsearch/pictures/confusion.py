@@ -34,10 +34,10 @@ class Confusion:
 
 def gather(subject: Plotted) -> Confusion | None:
     """The matrix that was kept on the trial; None where there is none."""
-    kept = subject.trial.details.get("confusion")
-    if kept is None or len(kept) != len(subject.classes):
+    matrix = subject.trial.details.get("confusion")
+    if matrix is None or len(matrix) != len(subject.classes):
         return None
-    counts = tuple(tuple(map(int, row)) for row in kept)
+    counts = tuple(tuple(map(int, row)) for row in matrix)
     return Confusion(subject.title, tuple(subject.classes), counts)
 
 

@@ -48,15 +48,15 @@ def gather(subject: Plotted) -> Curves | None:
     if subject.curve is None:
         only = (("validation", tuple(trial.curve.values())),)
         return Curves(subject.title, metric, tuple(trial.curve), (), only, trial.best_epoch)
-    known = {
+    curves = {
         name: tuple(epoch.metrics.get(name, math.nan) for epoch in subject.curve)
         for name in (TRAIN + LOSS, LOSS, TRAIN + metric, metric)
         if name in subject.curve[-1].metrics
     }
     named = [("training", TRAIN + LOSS), ("validation", LOSS)]
-    losses = [(part, known[name]) for part, name in named if name in known]
+    losses = [(part, curves[name]) for part, name in named if name in curves]
     values_of = [("training", TRAIN + metric), ("validation", metric)]
-    values = [(part, known[name]) for part, name in values_of if name in known]
+    values = [(part, curves[name]) for part, name in values_of if name in curves]
     return Curves(
         subject.title, metric, tuple(epoch.epoch for epoch in subject.curve), tuple(losses),
         () if metric == LOSS else tuple(values), trial.best_epoch,

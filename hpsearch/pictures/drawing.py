@@ -90,14 +90,16 @@ class Sheet:
         except StorageError:
             raise
         except Exception as error:
-            known = isinstance(error, HpsearchError)
-            _log.warning("%s cannot be drawn: %s", self.kept.name, line(error), exc_info=not known)
+            is_ours = isinstance(error, HpsearchError)
+            _log.warning(
+                "%s cannot be drawn: %s", self.kept.name, line(error), exc_info=not is_ours
+            )
             return None
 
 
-def artifact(study: Study, kept: Kept) -> Artifact:
+def artifact(study: Study, picture: Kept) -> Artifact:
     """A picture as Optuna knows it."""
-    return Artifact(kept.artifact_id(study.uid), kept.name, kept.media_type, kept.trial)
+    return Artifact(picture.artifact_id(study.uid), picture.name, picture.media_type, picture.trial)
 
 
 class Drawing:
@@ -121,16 +123,16 @@ class Drawing:
         """The pictures that are drawn by themselves, the most important first: of the study, of the
         trial whose network is handed over and of the best one; and the learning curves of what
         finishes have trained."""
-        snapshot, known = self._snapshot, set[int]()
+        snapshot, numbers = self._snapshot, set[int]()
         if snapshot.best is not None:
             yield from self.of_study()
         for trial in (snapshot.network, snapshot.best):
-            if trial is not None and trial.number not in known:
-                known.add(trial.number)
+            if trial is not None and trial.number not in numbers:
+                numbers.add(trial.number)
                 yield from self.of_trial(trial)
         for trial in snapshot.trials:
             trained = trial.stage == FINAL and trial.state == "COMPLETE"
-            if trained and trial.number not in known:
+            if trained and trial.number not in numbers:
                 yield Sheet(Kept(CURVES.name, trial.number), _drawn(CURVES, self._bare(trial)))
 
     def of_trial(self, trial: Trial) -> Iterator[Sheet]:
@@ -160,11 +162,17 @@ class Drawing:
         """The trial with its network and its data; None, and a note, where they are not here."""
         if self._snapshot.spec.train is not None:  # its networks are its own code's alone
             return None
+        best, network = self._snapshot.best, self._snapshot.network
         try:
             return self._subject(trial)
         except (CheckpointError, CodeError, DataError, NotFoundError) as error:
-            best, network = self._snapshot.best, self._snapshot.network
-            if trial is not best or trial is network:  # after a finish that of the best is gone
+            over = isinstance(error, CheckpointError) and trial.ended is not None
+            if over and trial not in (best, network) and trial.stage != FINAL:
+                self.notes.append(
+                    f"trial {trial.number} is shown without its network: a study keeps those of "
+                    "its best trial and of its finish"
+                )
+            elif trial is not best or trial is network:  # after a finish that of the best is gone
                 self.notes.append(f"without its network, trial {trial.number} has fewer: {error}")
             return None
 
@@ -172,8 +180,8 @@ class Drawing:
         snapshot, spec = self._snapshot, self._snapshot.spec
         study_id = snapshot.study.study_id
         candidate = candidate_trained(self._ledger, study_id, spec, trial)
-        known = self._material.saved.get(trial.ticket)
-        saved = saved_network(self._place, candidate, trial) if known is None else known
+        checkpoint = self._material.saved.get(trial.ticket)
+        saved = saved_network(self._place, candidate, trial) if checkpoint is None else checkpoint
         data = self._dataset
         problem = Prepared(**{name: getattr(data, name) for name in Prepared.__dataclass_fields__})
         problem = replace(problem, threshold=trial.details.get("threshold"))
@@ -207,10 +215,10 @@ class Drawing:
 
     def _importance(self, format_: Format) -> bytes | None:
         try:
-            found = measure(self._ledger, self._snapshot.study.name)
+            measured = measure(self._ledger, self._snapshot.study.name)
         except NotFoundError:  # too few trials, or there is nothing to compare
             return None
-        content = importance.content_of(self._snapshot.study.name, found)
+        content = importance.content_of(self._snapshot.study.name, measured)
         return rendered(importance.draw, content, format_)
 
 

@@ -27,7 +27,7 @@ _SERIES = 8
 _LINES = 15
 """Rows of a table."""
 _COLUMNS = 6
-"""Inputs that it has."""
+"""Columns of the data, or inputs, that it has."""
 _CELL = 14
 _TEXT, _WORDS = 60, "words"
 """Letters of a text that are shown, and the head of their column."""
@@ -91,7 +91,9 @@ def _worst(subject: Subject, sample: Sample, most: int) -> tuple[NDArray[np.int6
             f"{truths[at]:.4g}", f"{float(answers.values[at]):.4g}", f"{off[at]:+.3g}"
         ), "off by"  # fmt: skip
     names = [subject.classes[truth] for truth in truths]
-    wrong = np.flatnonzero([said != name for said, name in zip(answers.values, names, strict=True)])
+    wrong = np.flatnonzero(
+        [answer != name for answer, name in zip(answers.values, names, strict=True)]
+    )
     odds = answers.probabilities
     if odds is None:
         return wrong[:most], lambda at: (names[at], str(answers.values[at]), ""), ""
@@ -115,6 +117,10 @@ def _shown(
     if kind == "tokens":
         texts = subject.texts(inputs) or [""] * len(inputs)
         return [{"cells": (text,)} for text in texts], (_WORDS,)
+    if cells := subject.cells(inputs):
+        columns = [*cells][:_COLUMNS]
+        rows = zip(*(cells[column] for column in columns), strict=True)
+        return [{"cells": row} for row in rows], tuple(columns)
     numbers = subject.unscaled(inputs)[:, :_COLUMNS]
     names = [unit.name for unit in subject.units[:_COLUMNS]] or [""] * numbers.shape[1]
     heads = tuple(name or f"input {at}" for at, name in enumerate(names, 1))

@@ -40,10 +40,10 @@ class Filters:
 def gather(subject: Subject) -> Filters | None:
     """The weights of the first convolution; None where there is none."""
     layers = subject.trained.network.named_modules()
-    found = next(((n, m) for n, m in layers if isinstance(m, CONVOLUTIONS)), None)
-    if found is None:
+    first = next(((n, m) for n, m in layers if isinstance(m, CONVOLUTIONS)), None)
+    if first is None:
         return None
-    name, layer = found
+    name, layer = first
     weights = layer.weight.detach().double().cpu().numpy()
     note = ""
     if weights.ndim == 4:

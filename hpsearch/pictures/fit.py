@@ -40,15 +40,15 @@ class Fit:
 
 def gather(subject: Subject) -> Fit:
     """The points of both parts, and the network's answers between them."""
-    train, held = subject.train, subject.sample
-    both = torch.cat([train.inputs, held.inputs])
+    train, sample = subject.train, subject.sample
+    both = torch.cat([train.inputs, sample.inputs])
     steps = torch.linspace(float(both.min()), float(both.max()), _STEPS).unsqueeze(1)
     line = Sample(np.arange(_STEPS), _STEPS, steps, torch.zeros(_STEPS), subject.outputs(steps))
     names = [unit.name for unit in subject.units]
     return Fit(
         subject.title, subject.source.named, names[0] if names and names[0] else "input",
         (_numbers(subject, train), tuple(subject.truths(train))),
-        (_numbers(subject, held), tuple(subject.truths(held))),
+        (_numbers(subject, sample), tuple(subject.truths(sample))),
         (_numbers(subject, line), tuple(map(float, subject.predicted(line).values))),
     )  # fmt: skip
 

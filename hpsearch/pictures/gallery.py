@@ -80,28 +80,27 @@ class Gallery:
         """What a user may see of it."""
 
     @classmethod
-    def of(cls, ledger: Ledger, study: Study, said: str | None = None) -> Gallery:
-        """That of a study; `said` is where checkpoints lie, if an option or the environment says
+    def of(cls, ledger: Ledger, study: Study, option: str | None = None) -> Gallery:
+        """That of a study; `option` is where checkpoints lie, if an option or the environment says
         so."""
-        place = checkpoint_place(ledger.database, study, said)
+        place = checkpoint_place(ledger.database, study, option)
         return cls(place, lambda: ledger.is_there(study))
 
     def kept(self) -> tuple[Kept, ...]:
         """The pictures that are there: the study's own first, then by trial, in the order of the
         catalog."""
         order = {picture.name: place for place, picture in enumerate(PICTURES)}
-        found = []
+        pictures = []
         for match in map(_NAME.fullmatch, self._checkpoints.pictures()):
             if match and match[2] in order:
-                found.append(Kept(match[2], None if match[1] is None else int(match[1])))
-        return tuple(sorted(
-            found, key=lambda kept: (-1 if kept.trial is None else kept.trial, order[kept.picture])
-        ))  # fmt: skip
+                pictures.append(Kept(match[2], None if match[1] is None else int(match[1])))
+        pictures.sort(key=lambda one: (-1 if one.trial is None else one.trial, order[one.picture]))
+        return tuple(pictures)
 
-    def content(self, kept: Kept) -> bytes:
+    def content(self, picture: Kept) -> bytes:
         """A picture's PNG."""
-        return self._checkpoints.picture(kept.name)
+        return self._checkpoints.picture(picture.name)
 
-    def put(self, kept: Kept, content: bytes) -> None:
+    def put(self, picture: Kept, content: bytes) -> None:
         """Keep a picture, in the place of an earlier one."""
-        self._checkpoints.save_picture(kept.name, content)
+        self._checkpoints.save_picture(picture.name, content)

@@ -50,34 +50,37 @@ def _row(share: Share) -> _Row:
 
 
 def _sum(shares: list[float | None]) -> float | None:
-    known = [share for share in shares if share is not None]
-    return sum(known) if known else None
+    numbers = [share for share in shares if share is not None]
+    return sum(numbers) if numbers else None
 
 
 def draw(content: Importance) -> Figure:
-    """Bars of the groups in the usual order, and of the parameters in the order found."""
+    """Bars of the groups in the usual order, where there are any, and of the parameters in the
+    order found."""
     lines = max(len(content.groups), len(content.parameters))
-    made, (left, right) = figure(
+    made, axes = figure(
         f"Importance: {content.title}, {content.trials:,} trials", 7.6,
-        0.34 * lines + 1.4, columns=2,
+        0.34 * lines + 1.4, columns=2 if content.groups else 1,
     )  # fmt: skip
-    ranks = _ranks([row[1] for row in content.groups])
-    names = [f"{at}. {name.replace('_', ' ')}" for at, (name, *_) in enumerate(content.groups, 1)]
-    _bars(
-        left,
-        names,
-        content.groups,
-        [f"rank {rank} here" if rank else "not judged" for rank in ranks],
-    )
-    left.set_title("groups, in the usual order of priority")
+    if content.groups:
+        _draw_groups(axes[0], content.groups)
+    right = axes[-1]
     words = ["not judged" if (ped, fanova) == (None, None) else "" for _, ped, fanova in
              content.parameters]  # fmt: skip
     _bars(right, [short(name, 22) for name, *_ in content.parameters], content.parameters, words)
     right.set_title("parameters, as found")
     made.legend(*right.get_legend_handles_labels(), loc="outside upper right", ncols=2)
-    for axes in (left, right):  # bars of one height, however few there are
-        axes.set_ylim(lines - 0.5, -0.5)
+    for one in axes:  # bars of one height, however few there are
+        one.set_ylim(lines - 0.5, -0.5)
     return made
+
+
+def _draw_groups(axes: Axes, groups: tuple[_Row, ...]) -> None:
+    ranks = _ranks([row[1] for row in groups])
+    names = [f"{at}. {name.replace('_', ' ')}" for at, (name, *_) in enumerate(groups, 1)]
+    ends = [f"rank {rank} here" if rank else "not judged" for rank in ranks]
+    _bars(axes, names, groups, ends)
+    axes.set_title("groups, in the usual order of priority")
 
 
 def _ranks(shares: list[float | None]) -> list[int | None]:

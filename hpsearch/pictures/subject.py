@@ -18,7 +18,7 @@ from torch import nn
 
 from hpsearch.code import contained
 from hpsearch.pictures.catalog import Facts
-from hpsearch.sources.inputs import Described, Unit, Worded
+from hpsearch.sources.inputs import Described, Tabled, Unit, Worded
 from hpsearch.spec.problem import REFERENCE
 from hpsearch.spec.task import TASKS
 from hpsearch.tasks.learning import Predicted, learning
@@ -150,6 +150,11 @@ class Subject:
         """What the numbers of an input are in the data's own terms; none where that is unknown."""
         inputs = self.source.problem.preprocessing
         return inputs.units() if isinstance(inputs, Described) else ()
+
+    def cells(self, rows: Tensor) -> dict[str, list[str]]:
+        """The cells of rows of inputs (N, D) by column; none where they are not of a table."""
+        inputs = self.source.problem.preprocessing
+        return inputs.cells(rows.numpy()) if isinstance(inputs, Tabled) else {}
 
     def texts(self, tokens: Tensor) -> list[str]:
         """The words of rows of tokens; none where they cannot be read."""

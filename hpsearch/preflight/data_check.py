@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import DataError
+from hpsearch.preflight.code_check import misnamed
 from hpsearch.sources.opening import check_task, data_settings
 from hpsearch.spec import versions
+from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.impossible import combinations, never
+from hpsearch.spec.settings import GROUPS, TRAINING, Group
 from hpsearch.spec.source import SOURCES
 from hpsearch.spec.task import LOSS, possible, usual
 from hpsearch.spec.task_rules import LOSS_RULE
 from hpsearch.stages.outline import remarks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from hpsearch.sources.look import Look
     from hpsearch.spec import StudySpec
@@ -78,12 +83,12 @@ def check_settings(spec: StudySpec, task: str, classes: int) -> None:
     if spec.version == versions.FIRST:
         return
     for rule in spec.vocabulary.rules:
-        if found := never(spec.space, spec.family, rule, task, classes):
+        if fault := never(spec.space, spec.family, rule, task, classes):
             target = spec.data and spec.data.target_name
             whose = f"by its target {target!r} " if target else ""
             raise DataError(
-                f"{whose}the data of study {spec.name!r} is for {task}, where {found.name} "
-                f"{found.values} can never be trained: {found.why}; change {found.name}"
+                f"{whose}the data of study {spec.name!r} is for {task}, where {fault.name} "
+                f"{fault.values} can never be trained: {fault.why}; change {fault.name}"
             )
 
 
@@ -155,12 +160,64 @@ def _unmeasured(
     )
 
 
-def warnings(spec: StudySpec) -> list[str]:
+def warnings(spec: StudySpec, code: Path | None = None) -> list[str]:
     """Combinations of searched values that can never be trained, each of which loses a trial;
-    starting points that are not run; and a `stop_after` that ends no trial."""
+    starting points that are not run; a `stop_after` that ends no trial; a staged search without
+    groups; and names that the study's own code has otherwise.
+
+    Args:
+        spec: The study.
+        code: The folder of its own code; None: it is not looked at.
+    """
     rules = [rule for rule in spec.vocabulary.rules if rule is not LOSS_RULE]
-    found = combinations(spec.space, spec.family, rules, spec.task, None)
-    return [*map(str, found), *remarks(spec), *_idle_stop(spec)]
+    clashes = combinations(spec.space, spec.family, rules, spec.task, None)
+    return [
+        *map(str, clashes), *remarks(spec), *_idle_stop(spec), *_without_groups(spec),
+        *(() if code is None else misnamed(spec, code)),
+    ]  # fmt: skip
+
+
+_ALSO: Mapping[str, Group] = {
+    "wd": "regularization", "label_smoothing": "regularization", "betas": "optimizer",
+    "eps": "optimizer",
+}  # fmt: skip
+"""Names that own training code has for settings that hpsearch calls otherwise, or has not."""
+
+
+_FORMS: Mapping[str, Group] = {
+    r".*(lr|learning_rate)": "learning_rate", r".*batch_size": "batch_size",
+    r".*(weight_decay|dropout)": "regularization",
+    r".*(momentum|optimizer)|optimizer.*|(.*_)?beta.*": "optimizer",
+}  # fmt: skip
+"""The same by what names look like, such as those of two networks: g_lr, d_lr."""
+
+
+def _without_groups(spec: StudySpec) -> list[str]:
+    """A staged search of own training code whose parameters are all in one group. They are put in
+    none by their names: what `momentum` means there only its author knows, and a study file that
+    came to mean something else would not continue its study."""
+    names, search = spec.space.names, spec.search
+    is_one = len({parameter.group for parameter in spec.space}) == 1
+    if spec.train is None or search.strategy != "staged" or search.stages or not is_one:
+        return []
+    groups = {group: [name for name in names if _likely_group(name) == group] for group in GROUPS}
+    likely = {group: named for group, named in groups.items() if named}
+    if len(likely) < 2:
+        return []
+    shown = ", ".join(f"{group}: {{{', '.join(named)}}}" for group, named in likely.items())
+    return ["search.strategy: staged has no stages between warm-up and polish, as all parameters "
+            f"are in one group; in groups it has, perhaps parameters: {{{shown}}}"]  # fmt: skip
+
+
+def _likely_group(name: str) -> str:
+    """The group of hpsearch's own setting of that name or of one like it, else architecture."""
+    if name in GROUPS:
+        return name
+    families = FAMILIES.all(installed=False).values()
+    settings = [*(s for family in families for s in family.settings), *TRAINING]
+    own: dict[str, Group] = {setting.name: setting.group for setting in settings}
+    by_form = (group for form, group in _FORMS.items() if re.fullmatch(form, name))
+    return {**own, **_ALSO}.get(name) or next(by_form, GROUPS[0])
 
 
 def _idle_stop(spec: StudySpec) -> list[str]:

@@ -14,7 +14,9 @@ from hpsearch import passwords
 from hpsearch._version import __version__
 from hpsearch.checkpoints.places import default_root, stays_here
 from hpsearch.errors import HpsearchError, SchemaError, StorageError, TrackingError
+from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.source import SOURCES
+from hpsearch.spec.task import TASKS
 from hpsearch.store.engine import Database, storage_url
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import is_ready
@@ -45,7 +47,7 @@ def examine(storage: str | None) -> list[Finding]:
     """Everything that a search on this machine needs."""
     return [
         *_versions(), *_devices(), _database(storage), *_checkpoints(storage), *_tracking(),
-        *_data(),
+        *_data(), *_packages(),
     ]  # fmt: skip
 
 
@@ -78,8 +80,8 @@ def _devices() -> Iterator[Finding]:
 
     names = devices.local()
     for name in names:
-        said = devices.describe(devices.device(name))
-        yield Finding(f"device {name}", True, True, said)
+        description = devices.describe(devices.device(name))
+        yield Finding(f"device {name}", True, True, description)
     if names == ["cpu"]:
         yield Finding(
             "accelerator", False, False, "none that PyTorch can use",
@@ -109,9 +111,9 @@ def _checkpoints(storage: str | None) -> Iterator[Finding]:
         database = Database(storage_url(storage))
     except StorageError:  # which is said already
         return
-    said = os.environ.get("HPSEARCH_CHECKPOINTS")
-    place = passwords.hide(said or default_root(database))
-    if stays_here(database, said):
+    setting = os.environ.get("HPSEARCH_CHECKPOINTS")
+    place = passwords.hide(setting or default_root(database))
+    if stays_here(database, setting):
         yield Finding(
             "checkpoints", False, False,
             f"{place} on each machine by itself, where a study names no place: a trial that moves "
@@ -143,8 +145,16 @@ def _data() -> Iterator[Finding]:
     for name, source in SOURCES.all(installed=False).items():
         if not source.folder:
             continue
-        found = find(name)
+        path = find(name)
         looked = ", ".join(map(str, locations(name, None)))
-        said = str(found) if found else f"not in {looked}"
+        where = str(path) if path else f"not in {looked}"
         fix = "name its folder in HPSEARCH_DATA, or let the first study that needs it download it"
-        yield Finding(f"data {name}", found is not None, False, said, fix)
+        yield Finding(f"data {name}", path is not None, False, where, fix)
+
+
+def _packages() -> Iterator[Finding]:
+    """What installed packages add, a line each, and what of it is left out."""
+    for registry in (FAMILIES, SOURCES, TASKS):
+        for what, package, why in registry.added():
+            fix = "hpsearch works without it; fix the package, or uninstall it" if why else ""
+            yield Finding(what, not why, False, why or package, fix)

@@ -34,24 +34,24 @@ def judged(
         epoch_s: Seconds of an epoch.
         saves: Whether there is anything to continue from (`run.save`).
     """
-    said, suspect = [], None
+    remarks, suspect = [], None
     if len({curve[epoch] for epoch in range(1, LOOKS_AT + 1)}) == 1:
         suspect = SUSPECT
-        said.append(
+        remarks.append(
             f"{spec.metric} is {curve[1]:.4g} after each of its first {LOOKS_AT} epochs; does "
             "training change what is measured?"
         )
     if not saves and epoch_s * spec.budget.epochs >= _WORTH_SAVING_S:
-        said.append(
+        remarks.append(
             "its code saves nothing (run.save), so a trial that loses its worker starts again"
         )
-    return _outcome(suspect, "; ".join(said), epoch_s)
+    return _outcome(suspect, "; ".join(remarks), epoch_s)
 
 
 def diverged(message: str) -> dict[str, Any]:
     """The same where the metric became no number in one of them."""
-    said = f"{message}; look at the data, and try a lower learning rate as the default"
-    return _outcome(SUSPECT, said, None)
+    advice = f"{message}; look at the data, and try a lower learning rate as the default"
+    return _outcome(SUSPECT, advice, None)
 
 
 def _outcome(suspect: str | None, said: str, epoch_s: float | None) -> dict[str, Any]:

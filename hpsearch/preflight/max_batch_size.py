@@ -21,7 +21,7 @@ import torch
 
 from hpsearch.code import Code, explained, in_use, use
 from hpsearch.errors import CodeError, DataError, HpsearchError, line
-from hpsearch.interpreter import python
+from hpsearch.processes.interpreter import python
 from hpsearch.runner.candidate import Candidate
 from hpsearch.sources.dataset import Dataset, DataSettings, load
 from hpsearch.spec.family import FAMILIES

@@ -85,12 +85,12 @@ def learn_one_batch(
         return interrupted() or time.monotonic() - started > _LONGEST_S
 
     try:
-        found = _learnt(candidate, dataset, device, is_over)
+        batch = _learnt(candidate, dataset, device, is_over)
     except Exception as error:
         devices.empty_cache(device)
         _log.warning("whether one batch can be learnt by heart is unknown: %s", line(error))
         return None
-    return replace(found, seconds=time.monotonic() - started)
+    return replace(batch, seconds=time.monotonic() - started)
 
 
 def _learnt(
@@ -137,7 +137,7 @@ class _Lesson:
     def taught(self, rate: float, is_over: Callable[[], bool]) -> Batch | None:
         """How well it is known after some steps at a learning rate, at the end or once it is known;
         None where the loss is not finite, or there was no time."""
-        settings, found = {**self._settings, "lr": rate}, None
+        settings, batch = {**self._settings, "lr": rate}, None
         progress = TrialProgress(replace(self._candidate, settings=settings), self._dataset)
         trainer = Solo(progress, self._device)
         while not progress.finished and trainer.train(is_over) is not None:
@@ -145,10 +145,10 @@ class _Lesson:
             metrics = self._measured(trainer.outputs(progress.dataset.validation), settings)
             if not math.isfinite(metrics[LOSS]):
                 break
-            found = self._known(metrics, rate, progress.epoch)
-            if found.learnt or (progress.epoch >= _SOON and found.loss > _FALL * found.guess):
+            batch = self._known(metrics, rate, progress.epoch)
+            if batch.learnt or (progress.epoch >= _SOON and batch.loss > _FALL * batch.guess):
                 break
-        return found
+        return batch
 
     def _measured(self, outputs_KNC: torch.Tensor, settings: Mapping[str, Any]) -> dict[str, float]:
         metric = self._metric or LOSS

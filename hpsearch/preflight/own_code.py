@@ -1,4 +1,5 @@
-"""Whether a study's own code gives what it has to, by its default configuration and a few rows."""
+"""Whether a study's own code, or that of an installed package, gives what it has to, by the default
+configuration and a few rows."""
 
 from __future__ import annotations
 
@@ -29,14 +30,15 @@ _ROWS = 8
 
 
 def check_own_code(candidate: Candidate, dataset: Dataset, device: torch.device) -> None:
-    """Raise CodeError where the network or the loss of a candidate is of the study's own code and
-    cannot be trained: it would be so for every trial.
+    """Raise CodeError where the network or the loss of a candidate, of the study's own code or an
+    installed package's, cannot be trained: no trial could be then.
 
     One forward and backward pass over a few rows, and one as in validation. What a device has no
     memory for, or settings that do not go together, are left to the trials.
     """
     progress = TrialProgress(candidate, dataset)
-    name = FAMILIES[candidate.family].name
+    packages = (FAMILIES.brought(candidate.family), TASKS.brought(dataset.task))
+    name = " with ".join(filter(None, packages)) or FAMILIES[candidate.family].name
     try:
         network = progress.network()
     except SettingsError:
@@ -44,7 +46,9 @@ def check_own_code(candidate: Candidate, dataset: Dataset, device: torch.device)
     except Exception as error:
         if devices.is_out_of_memory(error):
             return
-        raise
+        if isinstance(error, CodeError):
+            raise
+        raise CodeError(f"{name}: {explained(error)}") from error
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise CodeError(f"{name} gives a network without parameters: nothing can be learnt")
     try:

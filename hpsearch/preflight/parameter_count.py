@@ -1,4 +1,8 @@
-"""How many parameters the networks of a search have, built without memory for them."""
+"""How many parameters the networks of a search have.
+
+PyTorch is imported only for a family that does not declare how it counts them: its networks are
+built, without memory for them.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,6 @@ from hpsearch.spec.restricted import involved, restricted
 from hpsearch.spec.space import Choices, Grid
 from hpsearch.spec.task import TASKS, usual
 from hpsearch.stages.results import default_point
-from hpsearch.tasks.learning import learning
-from hpsearch.training.networks import bare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,11 +92,16 @@ def _values(space: Space, parameter: Parameter) -> tuple[Value, ...]:
 
 def _count(spec: StudySpec, problem: Problem, settings: Mapping[str, Value]) -> int:
     """Of one network. Raises SettingsError where there is none by these settings."""
+    family, task = FAMILIES[spec.family], TASKS[problem.task]
     conflicts.check(settings, spec.vocabulary.rules, problem.task, len(problem.classes))
-    loss = TASKS[problem.task].chosen_loss(_text(settings["loss"]), len(problem.classes))
-    outputs = learning(problem.task).outputs(loss, problem)
-    network = bare(spec.family, replace(problem, outputs=outputs), settings)
-    return sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+    loss = task.chosen_loss(_text(settings["loss"]), len(problem.classes))
+    problem = replace(problem, outputs=task.outputs(loss, problem))
+    if (count := family.counted(problem, settings)) is not None:
+        return count
+    from hpsearch.training.networks import bare
+
+    weights = bare(spec.family, problem, settings).parameters()
+    return sum(weight.numel() for weight in weights if weight.requires_grad)
 
 
 def _text(value: Value) -> str | None:

@@ -86,11 +86,11 @@ def fork(known: Container[int]) -> int:
 def reaped() -> list[tuple[int, int]]:
     """Children of this process that have ended since, and their exit codes, or minus the signals
     that killed them."""
-    found = list[tuple[int, int]]()
+    ends = list[tuple[int, int]]()
     with suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-            found.append((ended[0], os.waitstatus_to_exitcode(ended[1])))
-    return found
+            ends.append((ended[0], os.waitstatus_to_exitcode(ended[1])))
+    return ends
 
 
 def kill_group(pid: int) -> None:

@@ -16,6 +16,7 @@ that server is lost, each of its processes counts as ended while it runs on.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -31,8 +32,8 @@ from pathlib import Path
 from typing import IO, NoReturn, Protocol
 
 from hpsearch.errors import INTERRUPTED
-from hpsearch.interpreter import python
 from hpsearch.processes import descendants
+from hpsearch.processes.interpreter import python
 from hpsearch.processes.process import End, Hear, Listener, Words, environment
 
 __all__ = ["ForkServer", "Forked", "serve"]
@@ -222,6 +223,8 @@ def _serve_only(
         os.environ.update(env)
         descendants.adopt()
         descendants.leave_room()
+        # A look for garbage in what is loaded would copy all of it, in each process anew.
+        gc.freeze()
         serve(work, kills=True)
     finally:
         os._exit(0)
@@ -310,6 +313,8 @@ def serve(work: Callable[[Sequence[int]], None], *, kills: bool = False) -> None
         work: What a process does.
         kills: Whether what a process has started ends with it, and all processes with the parent.
     """
+    import numpy.random  # noqa: F401  # which NumPy puts off: in no new process then
+
     parent = socket.socket(fileno=os.dup(0))
     # It has to tell how the others left. Blocked, not ignored: what comes while a worker is not
     # ready to hear it is heard when it is.

@@ -88,8 +88,8 @@ class Words:
         # A process of its own that outlives it may hold the stream open: not forever.
         self._reader.join(1.0)
         text = "\n".join(self._lines).strip()
-        _, found, message = text.rpartition("hpsearch: ")
-        return message if found else text.rpartition("\n")[2]
+        _, mark, message = text.rpartition("hpsearch: ")
+        return message if mark else text.rpartition("\n")[2]
 
 
 class FailedStart:

@@ -115,7 +115,7 @@ def _nothing(snapshot: Snapshot) -> Answer:
         return Answer("No trial has begun yet", (later,), "plain")
     counts = ", ".join(
         f"{snapshot.count(state)} {word}"
-        for state, word in (("FAIL", "failed"), ("PRUNED", "pruned"), ("RUNNING", "running"))
+        for state, word in (("FAIL", "failed"), ("PRUNED", "pruned"), ("RUNNING", "under way"))
         if snapshot.count(state)
     )
     sentences = [f"Of {counted(len(trials), 'trial')}: {counts}."]

@@ -240,8 +240,8 @@ def slices(snapshot: Snapshot, order: Sequence[str]) -> Slices | None:
         return None
     by_name = {parameter.name: parameter for parameter in snapshot.spec.space}
     chosen = [by_name[name] for name in order if name in by_name][:_MOST_SLICES]
-    found = [_slice(parameter, trials) for parameter in chosen]
-    drawn = tuple(one for one in found if one.points)
+    plots = [_slice(parameter, trials) for parameter in chosen]
+    drawn = tuple(one for one in plots if one.points)
     return Slices(snapshot.metric, snapshot.direction == "maximize", drawn) if drawn else None
 
 
@@ -307,5 +307,7 @@ def _panel(axes: Axes, content: Slice, *, many: bool) -> None:
 
 
 def _shifts(count: int) -> list[float]:
-    """Small steps aside, so that points of one choice do not hide each other; the same again."""
-    return [0.3 * math.sin(2.4 * at) for at in range(count)]
+    """Small steps aside, so that many points of one choice do not hide each other; the same again.
+    Few of them stay nearly where they are: they would look like values between two choices."""
+    widest = 0.3 * min(count / 50, 1.0)
+    return [widest * math.sin(2.4 * at) for at in range(count)]

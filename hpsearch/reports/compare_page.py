@@ -30,18 +30,18 @@ class _Race:
     studies: tuple[tuple[str, _Points], ...]
 
 
-def html(found: Comparison) -> str:
+def html(compared: Comparison) -> str:
     """The page."""
-    sides = found.sides
+    sides = compared.sides
     race = _race(sides)
-    return laid_out("compare", found.facts, {
+    return laid_out("compare", compared.facts, {
         "names": [side.name for side in sides],
         "answers": [side.answer for side in sides],
         "metric": sides[0].snapshot.metric,
-        "pairs": [pair.sentence(sides[0].snapshot.metric) for pair in found.pairs],
-        "notes": found.notes,
+        "pairs": [pair.sentence(sides[0].snapshot.metric) for pair in compared.pairs],
+        "notes": compared.notes,
         "aspects": _aspects(sides),
-        "parameters": found.parameters,
+        "parameters": compared.parameters,
         "race": "" if race is None else inline(_draw, race),
         "written": f"{datetime.now():%Y-%m-%d %H:%M}",
     })  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import mean, variance
 from typing import TYPE_CHECKING, Any, Literal
 
+from hpsearch.errors import StudyFileError
 from hpsearch.insight import verdicts
 from hpsearch.insight.reader import Reader
 from hpsearch.insight.snapshot import Snapshot
@@ -45,10 +46,10 @@ class Side:
     def data(self) -> tuple[str, str] | None:
         """The data and its split; None where nobody has read it, or own training code has its own:
         then nothing is known to be the same."""
-        found = self.snapshot.study.data or {}
-        if "fingerprint" not in found or "split" not in found:
+        data = self.snapshot.study.data or {}
+        if "fingerprint" not in data or "split" not in data:
             return None
-        return str(found["fingerprint"]), str(found["split"])
+        return str(data["fingerprint"]), str(data["split"])
 
     @property
     def test(self) -> Mapping[str, Any] | None:
@@ -133,6 +134,20 @@ class Comparison:
         return [(name, *(side.value(name) for side in self.sides)) for name in names]
 
     @property
+    def sentences(self) -> list[str]:
+        """What each study came to, how it stands beside the first one, and what cannot be said."""
+        lines = []
+        for side in self.sides:
+            answer = side.answer
+            words = [answer.headline.rstrip("."), *answer.sentences[:1]]
+            lines.append(f"{side.name}: {'. '.join(words)}")
+        metric = self.sides[0].snapshot.metric
+        return [*lines, *(pair.sentence(metric) for pair in self.pairs), *self.notes]
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences)
+
+    @property
     def facts(self) -> dict[str, Any]:
         """For programs."""
         made: dict[str, Any] = plain({
@@ -144,12 +159,17 @@ class Comparison:
 
 
 def comparison(ledger: Ledger, names: Sequence[str]) -> Comparison:
-    """These studies side by side; NotFoundError where one of them is not there."""
+    """These studies side by side. Raises StudyFileError for fewer than two, NotFoundError where one
+    of them is not there."""
+    if len(set(names)) < 2:
+        raise StudyFileError("name two studies or more to compare; hpsearch status lists them")
     sides = []
     for name in dict.fromkeys(names):
         reader = Reader(ledger, name)
         snapshot = reader.snapshot()
-        sides.append(Side(snapshot, spent(snapshot, reader.trained_s(snapshot.study))))
+        study = snapshot.study
+        took = spent(snapshot, reader.trained_s(study), reader.holds(study))
+        sides.append(Side(snapshot, took))
     first, *others = sides
     pairs = [pair for other in others if (pair := _pair(other, first)) is not None]
     return Comparison(tuple(sides), tuple(pairs), tuple(_notes(sides)))
@@ -162,10 +182,12 @@ def _pair(side: Side, first: Side) -> Pair | None:
     sign = 1 if side.snapshot.direction == "maximize" else -1
     ours, theirs = side.test, first.test
     if ours is not None and theirs is not None:
-        found, how = _difference(side, first, ours["values"], theirs["values"])
-        ends = [None if end is None else sign * end for end in (found.low, found.high)]
+        difference, how = _difference(side, first, ours["values"], theirs["values"])
+        few = min(len(ours["values"]), len(theirs["values"])) < verdicts.FEW_PAIRS
+        ends = [None if few or end is None else sign * end
+                for end in (difference.low, difference.high)]  # fmt: skip
         low, high = ends if sign > 0 else reversed(ends)
-        return Pair(side.name, first.name, how, sign * found.mean, low, high)
+        return Pair(side.name, first.name, how, sign * difference.mean, low, high)
     bests = side.snapshot.best, first.snapshot.best
     if any(best is None or best.value is None for best in bests):
         return None
@@ -237,10 +259,10 @@ def _notes(sides: Sequence[Side]) -> list[str]:
 
 
 def _grouped(values: Mapping[str, str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for name, value in values.items():
-        found.setdefault(value, []).append(name)
-    return found
+        groups.setdefault(value, []).append(name)
+    return groups
 
 
 def _listed(groups: Mapping[str, Sequence[str]]) -> str:

@@ -22,7 +22,7 @@ def facts(snapshot: Snapshot, spent: Spent) -> dict[str, Any]:
     """The facts of a study, all of them JSON."""
     study, spec, data = snapshot.study, snapshot.spec, snapshot.study.data or {}
     states = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
-    found = {
+    values = {
         "study": study.name,
         "uid": study.uid,
         "digest": study.digest,
@@ -43,7 +43,7 @@ def facts(snapshot: Snapshot, spent: Spent) -> dict[str, Any]:
         "damaged": len(snapshot.damaged),
         "hpsearch": __version__,
     }
-    made: dict[str, Any] = plain(found)
+    made: dict[str, Any] = plain(values)
     return made
 
 

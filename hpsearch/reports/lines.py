@@ -164,8 +164,8 @@ def _scale(parameter: Parameter, trials: Sequence[Trial]) -> _Scale:
     domain = parameter.domain
     if isinstance(domain, Choices):
         return _Scale(values=tuple(str(label(value)) for value in domain.values))
-    found = [t.params[parameter.name] for t in trials if parameter.name in t.params]
-    numbers = [float(v) for v in found if isinstance(v, (int, float)) and math.isfinite(v)]
+    values = [t.params[parameter.name] for t in trials if parameter.name in t.params]
+    numbers = [float(v) for v in values if isinstance(v, (int, float)) and math.isfinite(v)]
     assert isinstance(domain, Range)
     ends = [domain.low, *([] if domain.auto else [domain.high]), *numbers]
     return _Scale(min(ends), max(ends), domain.log and min(ends) > 0, domain.integer)

@@ -78,10 +78,10 @@ def report(
     """
     reader = Reader(ledger, name)
     snapshot = reader.snapshot()
-    took = spent(snapshot, reader.trained_s(snapshot.study))
-    found = facts(snapshot, took)
-    page = _Page(ledger, snapshot, reader.mirror, took, checkpoints, tell)
-    return Report(snapshot, found, page.context)
+    took = spent(snapshot, reader.trained_s(snapshot.study), reader.holds(snapshot.study))
+    values = facts(snapshot, took)
+    page = _Page(ledger, snapshot, reader.mirror(snapshot.study), took, checkpoints, tell)
+    return Report(snapshot, values, page.context)
 
 
 def file_name(name: str) -> str:
@@ -115,7 +115,7 @@ class _Page:
         """By the names of the template."""
         snapshot = self.snapshot
         measured, unmeasured = self._importance()
-        known = self.ledger.known(snapshot.study.study_id)
+        elsewhere = self.ledger.known(snapshot.study.study_id)
         names = list(snapshot.spec.space.names)
         if measured is not None:
             names = [share.name for share in measured.parameters]
@@ -129,7 +129,7 @@ class _Page:
             "stages": sections.stages(snapshot),
             "recipe": sections.recipe(snapshot),
             "verdict": winner.verdict(snapshot),
-            "budget": list(sections.budget(snapshot, self.spent, known)),
+            "budget": list(sections.budget(snapshot, self.spent, elsewhere)),
             "data": sections.data(snapshot),
             "failures": sections.failures(snapshot),
             "trials": sections.trials(snapshot, names),
@@ -202,22 +202,22 @@ class _Page:
         trial, study = self.snapshot.network, self.snapshot.study
         if trial is None or self.snapshot.spec.train is not None:
             return {"pictures": [], "pictures_note": ""}
-        found, size, note = [], 0, ""
+        pictures, size, note = [], 0, ""
         try:
             gallery = Gallery.of(self.ledger, study, self.checkpoints)
-            for kept in gallery.kept():
-                if kept.trial != trial.number or kept.picture in _DRAWN_HERE:
+            for picture in gallery.kept():
+                if picture.trial != trial.number or picture.picture in _DRAWN_HERE:
                     continue
-                png = gallery.content(kept)
+                png = gallery.content(picture)
                 size += len(png)
                 if size > _MOST_BYTES:
                     note = "There are more pictures than a page of this size has room for."
                     break
                 uri = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-                found.append((kept.title, uri))
+                pictures.append((picture.title, uri))
         except (CheckpointError, DamagedError) as error:
             note = f"The pictures of its networks cannot be reached from here: {error}"
-        if not found and not note:
+        if not pictures and not note:
             note = (f"No other picture of it lies beside its checkpoints: hpsearch pictures "
                     f"{shlex.quote(study.name)} draws them where the data is.")  # fmt: skip
-        return {"pictures": found, "pictures_note": note}
+        return {"pictures": pictures, "pictures_note": note}

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from hpsearch._version import __version__
 from hpsearch.insight import recipe_words
-from hpsearch.insight.words import counted, number, setting, span
+from hpsearch.insight.commands import save
+from hpsearch.insight.words import counted, number, percent, setting, span
 from hpsearch.spec import write
-from hpsearch.spec.registry import named
 from hpsearch.spec.settings import FINAL
 from hpsearch.spec.source import SOURCES
 
@@ -59,18 +59,18 @@ class Stage:
 
 def figures(snapshot: Snapshot, spent: Spent) -> tuple[Figure, ...]:
     """The numbers below the answer."""
-    states = (("PRUNED", "pruned"), ("FAIL", "failed"), ("RUNNING", "running"))
+    states = (("PRUNED", "pruned"), ("FAIL", "failed"), ("RUNNING", "under way"))
     others = ", ".join(f"{snapshot.count(s):,} {word}" for s, word in states if snapshot.count(s))
-    found = [
+    numbers = [
         Figure(f"{spent.ended:,} of {spent.tickets:,}", f"trials{f': {others}' if others else ''}"),
         Figure(span(spent.work_s), "of work"),
         Figure(f"{spent.epochs:,}", "epochs trained"),
     ]
     if spent.pruned:
-        found.append(Figure(_percent(spent.pruned_share), "of the epochs saved by pruning"))
-    if spent.at_once is not None and spent.at_once >= 1.05:
-        found.append(Figure(f"{spent.at_once:.1f}", "trials under way at a time"))
-    return tuple(found)
+        numbers.append(Figure(percent(spent.pruned_share), "of the epochs saved by pruning"))
+    if spent.together.mean >= 1.05:
+        numbers.append(Figure(f"{spent.together.mean:.1f}", "trials under way at a time"))
+    return tuple(numbers)
 
 
 def stages(snapshot: Snapshot) -> tuple[Stage, ...]:
@@ -110,58 +110,57 @@ def budget(
     pruner = snapshot.spec.search.pruner.name
     if spent.pruned:
         saved = counted(spent.pruned, "epoch")
-        of = f"{_percent(spent.pruned_share)} of the {spent.whole:,} without it"
+        of = f"{percent(spent.pruned_share)} of the {spent.whole:,} without it"
         yield "saved by pruning", f"{saved} ({of}), by {pruner}"
     else:
         yield "saved by pruning", "nothing" if pruner != "none" else "nothing: no pruner was named"
     if spent.stopped:
-        words = f"{counted(spent.stopped, 'epoch')} ({_percent(spent.stopped_share)})"
+        words = f"{counted(spent.stopped, 'epoch')} ({percent(spent.stopped_share)})"
         yield "saved by early stopping", words
     if known:
         origins = ", ".join(dict.fromkeys(one.origin for one in known))
         yield "known before", f"{counted(len(known), 'trial')} from elsewhere: {origins}"
-    if spent.at_once is not None:
-        yield "at the same time", _at_once(spent)
+    if spent.together.most:
+        yield "at the same time", _at_once(spent, own=snapshot.spec.train is not None)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def _at_once(spent: Spent) -> str:
+def _at_once(spent: Spent, *, own: bool) -> str:
     """What training many at once has saved, at most: nobody trained them alone to compare."""
-    if spent.most_at_once <= 1:
+    how = spent.together
+    if how.most <= 1:
         return "one trial at a time"
-    return (f"{spent.at_once:.1f} trials on average and {spent.most_at_once} at most, in stacks "
-            f"and by several workers. One after the other they would have taken at most "
-            f"{span(spent.durations_s)} in place of {span(spent.work_s)}: less, as a trial alone "
-            "is faster than one among others.")  # fmt: skip
+    ways = [("several on a GPU" if own else "in stacks")] if how.of_one > 1 else []
+    ways += ["by several workers"] if how.workers > 1 else []
+    return (f"{how.mean:.1f} trials on average and {how.most} at most, {' and '.join(ways)}. One "
+            f"after the other they would have taken at most {span(how.trials_s)} in place of "
+            f"{span(how.any_s)}: less, as a trial alone is faster than one among "
+            "others.")  # fmt: skip
 
 
 def data(snapshot: Snapshot) -> tuple[tuple[Row, ...], tuple[str, ...], str]:
     """Rows about the data, notes on how it was read, and what was decided of it as a table in text;
     "" where there is none."""
-    found, spec = snapshot.study.data, snapshot.spec
+    facts, spec = snapshot.study.data, snapshot.spec
     if spec.data is None:
         return (("data", "the training code has its own; hpsearch knows nothing of it"),), (), ""
     rows: list[Row] = [("source", spec.data.source)]
-    if found is None:
+    if facts is None:
         return (*rows, ("read", "no worker has read it so far")), (), ""
-    parts = found.get("rows") or {}
+    parts = facts.get("rows") or {}
     if parts:
         rows.append(("rows", f"{parts['train']:,} to train, {parts['validation']:,} to validate, "
                      f"{parts['test']:,} held out"))  # fmt: skip
-    if classes := found.get("classes"):
+    if classes := facts.get("classes"):
         shown = ", ".join(map(str, classes[:12]))
         more = f" and {len(classes) - 12} more" if len(classes) > 12 else ""
         rows.append(("classes", f"{len(classes)}: {shown}{more}"))
     rows += [(f"baseline: {name}", number(value)) for name, value in snapshot.baselines]
-    rows += [(name, str(found[name])) for name in ("fingerprint", "split") if name in found]
-    warned = [f"Warning: {line}" for line in found.get("warnings", ())]
+    rows += [(name, str(facts[name])) for name in ("fingerprint", "split") if name in facts]
+    warned = [f"Warning: {line}" for line in facts.get("warnings", ())]
     source = SOURCES[spec.data.source]
-    decided = found.get("decided")
-    shown_ = named(source.describe)(decided) if source.describe and decided is not None else ()
-    return tuple(rows), (*warned, *found.get("notes", ())), "\n".join(shown_)
+    decided = facts.get("decided")
+    shown_ = source.described(decided)
+    return tuple(rows), (*warned, *facts.get("notes", ())), "\n".join(shown_)
 
 
 def failures(snapshot: Snapshot) -> tuple[tuple[int, str, int], ...]:
@@ -183,8 +182,8 @@ def trials(snapshot: Snapshot, order: Sequence[str]) -> tuple[Sequence[str], tup
     shown = snapshot.searched[:_TOP] or snapshot.trials[-_TOP:]
     staged = len(snapshot.stages) > 1
     first = list(order)[:_MOST_COLUMNS]
-    there = {name for trial in shown for name in trial.params}.intersection(first)
-    names = [name for name in snapshot.spec.space.names if name in there]
+    present = {name for trial in shown for name in trial.params}.intersection(first)
+    names = [name for name in snapshot.spec.space.names if name in present]
     heads = ["trial", "state", snapshot.metric, "epoch", *(["stage"] if staged else []), *names]
     rows = []
     for trial in shown:
@@ -208,14 +207,14 @@ def reproduction(snapshot: Snapshot) -> tuple[tuple[Row, ...], str, tuple[Row, .
     ]
     if study.code:
         rows.append(("its own code", f"SHA-256 {study.code}"))
-    found = study.data or {}
-    rows += [(f"data's {key}", str(found[key])) for key in ("fingerprint", "split") if key in found]
+    facts = study.data or {}
+    rows += [(f"data's {key}", str(facts[key])) for key in ("fingerprint", "split") if key in facts]
     rows.append(("this report by", _versions()))
-    name, net = shlex.quote(study.name), shlex.quote(f"{study.name}-net")
+    name = shlex.quote(study.name)
     commands: list[Row] = [
         ("hpsearch run study.yaml", "search again: the file is below"),
         (f"hpsearch trials {name} --top 10", "the best trials"),
-        (f"hpsearch best {name} --save {net}", "the network in a folder"),
+        (f"hpsearch {save(study, f'{study.name}-net')}", "the network in a folder"),
         (f"hpsearch report {name}", "this page"),
     ]
     if spec.data is not None and spec.data.test and snapshot.verdict is None:
@@ -225,13 +224,13 @@ def reproduction(snapshot: Snapshot) -> tuple[tuple[Row, ...], str, tuple[Row, .
 
 def _versions() -> str:
     """What is installed where the report is written: not always where trials were trained."""
-    found = [f"hpsearch {__version__}", f"Python {platform.python_version()}"]
+    versions = [f"hpsearch {__version__}", f"Python {platform.python_version()}"]
     for package in ("torch", "optuna", "numpy"):
         try:
-            found.append(f"{package} {version(package)}")
+            versions.append(f"{package} {version(package)}")
         except PackageNotFoundError:  # such as a torch of another name
             continue
-    return ", ".join(found)
+    return ", ".join(versions)
 
 
 def subtitle(snapshot: Snapshot) -> str:

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hpsearch.insight.snapshot import Snapshot, Trial
+    from hpsearch.store.values import Hold
 
-__all__ = ["Spent", "spent"]
+__all__ = ["Spent", "Together", "spent", "together"]
+
+
+@dataclass(frozen=True)
+class Together:
+    """How many trials were under way at the same time, waiting for no worker."""
+
+    trials_s: float
+    """Seconds in which each was under way, added up."""
+    any_s: float
+    """Seconds in which any was."""
+    most: int
+    """Trials at the same time, at most."""
+    of_one: int
+    """Of one worker."""
+    workers: int
+    """Workers at the same time, at most."""
+
+    @property
+    def mean(self) -> float:
+        """Trials at the same time, the mean over the work; never more than `most`."""
+        return self.trials_s / self.any_s if self.any_s > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -25,11 +48,8 @@ class Spent:
     """Seconds in which any worker held a trial."""
     training_s: float
     """Seconds of training of all trials; in a stack each has an equal share of the epoch."""
-    durations_s: float
-    """Seconds from the beginning of each ended trial to its end, added up."""
-    at_once: float | None
-    """Trials under way at the same time, the mean over the work; None before one has ended."""
-    most_at_once: int
+    together: Together
+    """How many trials were under way at the same time."""
     epochs: int
     """Epochs trained."""
     whole: int
@@ -50,12 +70,13 @@ class Spent:
         return self.stopped / self.whole if self.whole else 0.0
 
 
-def spent(snapshot: Snapshot, trained_s: Mapping[int, float]) -> Spent:
+def spent(snapshot: Snapshot, trained_s: Mapping[int, float], holds: Sequence[Hold]) -> Spent:
     """What the study took.
 
     Args:
         snapshot: The study.
         trained_s: Seconds of training by trial number.
+        holds: When workers held its tickets.
     """
     study = snapshot.study
     ended = [trial for trial in snapshot.trials if trial.state in ("COMPLETE", "PRUNED")]
@@ -64,17 +85,15 @@ def spent(snapshot: Snapshot, trained_s: Mapping[int, float]) -> Spent:
         state: sum(missing[trial.number] for trial in ended if trial.state == state)
         for state in ("COMPLETE", "PRUNED")
     }
-    timed = [t for t in snapshot.trials if t.started is not None and t.ended is not None]
-    durations = sum((t.ended - t.started).total_seconds() for t in timed if t.ended and t.started)
+    # Own training code is given short trials ahead of time, which wait for their turn.
+    places = None if snapshot.spec.train is None else snapshot.spec.resources.per_gpu
     return Spent(
         tickets=study.tickets,
         ended=study.ended,
         hours=study.hours,
         work_s=study.active_s,
         training_s=sum(trained_s.values()),
-        durations_s=durations,
-        at_once=durations / study.active_s if timed and study.active_s > 0 else None,
-        most_at_once=_most(timed),
+        together=together(holds, places),
         epochs=sum(trial.epoch for trial in snapshot.trials),
         whole=sum(trial.epoch + missing[trial.number] for trial in ended),
         pruned=by_state["PRUNED"],
@@ -96,12 +115,31 @@ def _limit(snapshot: Snapshot, trial: Trial) -> int:
     return own if isinstance(own, int) else snapshot.epochs
 
 
-def _most(timed: Sequence[Trial]) -> int:
-    """How many trials were under way at the same time at most."""
-    moments = [(t.started, 1) for t in timed] + [(t.ended, -1) for t in timed]
-    running = most = 0
+def together(holds: Sequence[Hold], places: int | None = None) -> Together:
+    """How many trials were under way at the same time.
+
+    Args:
+        holds: When workers held tickets.
+        places: The most that a worker trains at a time, whatever it holds; None: all that it holds.
+    """
+    moments = [(h.begun_s, 1, h.worker) for h in holds] + [(h.ended_s, -1, h.worker) for h in holds]
+    tickets: Counter[str] = Counter()
+    trials_s = any_s = now = 0.0
+    running = most = of_one = workers = 0
     # One that ends in the moment in which another begins is not beside it.
-    for _, change in sorted(moments, key=lambda moment: (moment[0], moment[1])):
-        running += change
-        most = max(most, running)
-    return most
+    for moment, change, worker in sorted(moments):
+        trials_s += running * (moment - now)
+        any_s += (moment - now) if running else 0.0
+        now = moment
+        running -= _taken(tickets[worker], places)
+        tickets[worker] += change
+        running += _taken(tickets[worker], places)
+        if not tickets[worker]:
+            del tickets[worker]
+        most, workers = max(most, running), max(workers, len(tickets))
+        of_one = max(of_one, _taken(tickets[worker], places))
+    return Together(trials_s, any_s, most, of_one, workers)
+
+
+def _taken(count: int, places: int | None) -> int:
+    return count if places is None else min(count, places)

@@ -47,7 +47,7 @@ def chosen(snapshot: Snapshot, trial: Trial) -> tuple[Chosen, ...]:
             searched = _searched(parameter)
             default = "" if parameter.default is None else setting(label(parameter.default))
             group = parameter.group.replace("_", " ")
-        if snapshot.spec.train is not None:  # all have the same one, which says nothing
+        if not snapshot.spec.is_grouped:
             group = ""
         row = Chosen(name, setting(value), str(value), searched, default, group, name in at_edge)
         rows.append(row)
@@ -99,9 +99,9 @@ def notes(snapshot: Snapshot, trial: Trial) -> Iterator[str]:
         yield f"Its network was not kept: {trial.unsaved}."
     if remark := snapshot.remark(trial):
         yield f"Trial {trial.number} {remark}."
-    if said := remarks.by_other_code(snapshot):
-        yield f"{said[:1].upper()}{said[1:]}."
-    if snapshot.task is not None and (summary := snapshot.task.summary(snapshot.result(trial))):
+    if by_other_code := remarks.by_other_code(snapshot):
+        yield f"{by_other_code[:1].upper()}{by_other_code[1:]}."
+    if summary := snapshot.summary(trial):
         yield f"Trial {trial.number}: {summary}."
     for line in remarks.seen(snapshot):  # one that begins with a parameter keeps its name
         yield f"{line.replace('learning curves:', 'Learning curves:', 1)}."
@@ -109,9 +109,7 @@ def notes(snapshot: Snapshot, trial: Trial) -> Iterator[str]:
 
 def tables(snapshot: Snapshot, trial: Trial) -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
     """What the task shows of a network: title, heads and rows; a matrix is drawn instead."""
-    if snapshot.task is None:
-        return
-    for table in snapshot.task.tables(snapshot.result(trial)):
+    for table in snapshot.tables(trial):
         if not table.crossed:
             note = f", {table.note}" if table.note else ""
             yield f"{table.title}{note}", table.heads, table.rows

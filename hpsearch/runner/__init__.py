@@ -164,6 +164,15 @@ class Runner(Protocol):
     def stacks(self) -> bool:
         """Whether more than one candidate may be trained at once."""
 
+    @property
+    def ahead(self) -> int:
+        """Candidates that are worth having at hand beside the one in training, as each is over so
+        soon that to fetch them one by one would take longer than to train them."""
+
+    @property
+    def waiting(self) -> tuple[int, ...]:
+        """Keys of the candidates that it has not begun with."""
+
     def add(
         self, candidate: Candidate, saved: Saved | None = None, until: int | None = None
     ) -> None:
@@ -205,10 +214,11 @@ class Runner(Protocol):
     def shaping(self, example: Candidate, names: Iterable[str]) -> frozenset[str]:
         """Those of the parameters on which the shape of a candidate like this one depends."""
 
-    def fit(self, candidate: Candidate) -> Fit:
+    def fit(self, candidate: Candidate, *, alone: bool = False) -> Fit:
         """How many candidates of the shape of this one are trained at once, and why.
 
-        The first call for a shape may take as long as a few steps of training do.
+        The first call for a shape may take as long as a few steps of training do; none does where
+        it is `alone`, the only one of its shape at hand.
         """
 
     def close(self) -> None:

@@ -73,9 +73,9 @@ class ReplayedCmaEsSampler(CmaEsSampler):
         return optimizer
 
     def _generations(self, trials: list[FrozenTrial]) -> defaultdict[int, list[FrozenTrial]]:
-        found: defaultdict[int, list[FrozenTrial]] = defaultdict(list)
+        generations: defaultdict[int, list[FrozenTrial]] = defaultdict(list)
         for trial in trials:
             generation = trial.system_attrs.get(self._attr_key_generation)
             if isinstance(generation, int):
-                found[generation].append(trial)
-        return found
+                generations[generation].append(trial)
+        return generations

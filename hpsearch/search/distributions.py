@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.spec.settings import Value
 from hpsearch.spec.space import Assignment, Choices, Parameter, Range, label
-from hpsearch.store import trials
+from hpsearch.store.frozen import empty
 
 if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
@@ -52,27 +52,27 @@ def spanning(whole: BaseDistribution, drawn: BaseDistribution, *values: Value) -
     return type(whole)(low, high, log=whole.log, step=whole.step)  # type: ignore[arg-type]
 
 
-def at(found: BaseDistribution, u: float) -> Any:
+def at(scale: BaseDistribution, u: float) -> Any:
     """The value at `u` in [0, 1), as Optuna keeps it; each as likely as the others."""
-    if isinstance(found, CategoricalDistribution):
-        return Choices(tuple(found.choices)).at(u)
-    assert isinstance(found, (IntDistribution, FloatDistribution))
-    integer = isinstance(found, IntDistribution)
-    return Range(found.low, found.high, found.step, found.log, integer).at(u)
+    if isinstance(scale, CategoricalDistribution):
+        return Choices(tuple(scale.choices)).at(u)
+    assert isinstance(scale, (IntDistribution, FloatDistribution))
+    integer = isinstance(scale, IntDistribution)
+    return Range(scale.low, scale.high, scale.step, scale.log, integer).at(u)
 
 
 def known_trials(spec: StudySpec, known: Sequence[Known]) -> list[FrozenTrial]:
     """Trials from elsewhere as samplers see them: complete, and older than all of the study."""
-    found = []
+    frozen = []
     for at_, one in enumerate(known, 1):
         whole = {n: tuple(v) if isinstance(v, list) else v for n, v in one.params.items()}
         values = {p.name: whole[p.name] for p in spec.space if p.name in whole}
         kinds = {p.name: distribution(p) for p in spec.space if p.name in values}
-        trial = trials.empty(at_ - len(known) - 1, -_ELSEWHERE - at_, {"origin": one.origin})
+        trial = empty(at_ - len(known) - 1, -_ELSEWHERE - at_, {"origin": one.origin})
         trial.params, trial.distributions = to_optuna(values), kinds
         trial.state, trial.values = TrialState.COMPLETE, [one.value]
-        found.append(trial)
-    return found
+        frozen.append(trial)
+    return frozen
 
 
 def to_optuna(values: Assignment) -> dict[str, Any]:

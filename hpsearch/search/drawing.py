@@ -46,8 +46,8 @@ class Samplers:
         self._stage, self._seed = stage, seed
         self._made: dict[str, BaseSampler] = {}
         self._whole = {p.name: p for p in space}
-        held = [p for p in space if p.name not in stage.free]
-        self._held = {**space.constants, **{p.name: base.get(p.name) for p in held}}
+        fixed = [p for p in space if p.name not in stage.free]
+        self._held = {**space.constants, **{p.name: base.get(p.name) for p in fixed}}
         self.parameters = [stage.free.get(p.name, p) for p in space]
         """All of the study, in its order, with the stage's ranges."""
         self.distributions = {p.name: distribution(p) for p in self.parameters}
@@ -94,15 +94,15 @@ class Samplers:
         Samplers that learn do so for what each trial has: a conditional parameter is drawn by
         itself, once it is known to exist.
         """
-        found = {p.name: self.distributions[p.name] for p in self.parts.get(part, [])}
+        distributions = {p.name: self.distributions[p.name] for p in self.parts.get(part, [])}
         if name in PURE:
-            return found
+            return distributions
         absent = {p.name for p in self.parts.get(part, []) if self._is_absent(p)}
         return {
-            n: found[n]
-            for n in sorted(found.keys() - self._conditional(part) - absent)
-            if not found[n].single()
-            and not (name == "cmaes" and isinstance(found[n], CategoricalDistribution))
+            n: distributions[n]
+            for n in sorted(distributions.keys() - self._conditional(part) - absent)
+            if not distributions[n].single()
+            and not (name == "cmaes" and isinstance(distributions[n], CategoricalDistribution))
         }
 
     def _conditional(self, part: str) -> set[str]:
@@ -157,9 +157,9 @@ class Drawing:
             space = self._samplers.together(part, self._chosen[part])
             self._drawn[part] = sampler.sample_relative(self._study, self._trial, space)
         values, name = self._drawn[part], parameter.name
-        found = self._samplers.distributions[name]
-        if found.single():
+        scale = self._samplers.distributions[name]
+        if scale.single():
             return parameter.domain.at(0.0)
         if name not in values:
-            values[name] = sampler.sample_independent(self._study, self._trial, name, found)
+            values[name] = sampler.sample_independent(self._study, self._trial, name, scale)
         return parameter.unlabelled(values[name])

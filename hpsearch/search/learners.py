@@ -58,13 +58,16 @@ class SeededTPESampler(TPESampler):
         samples = below.sample(self._rng.rng, self._n_ei_candidates)
         scores = self._compute_acquisition_func(samples, below, above)
         best = self._compare(samples, scores)
-        return {name: found.to_external_repr(best[name]) for name, found in search_space.items()}
+        return {
+            name: distribution.to_external_repr(best[name])
+            for name, distribution in search_space.items()
+        }
 
     def _learn(self, study: Study, ended: list[FrozenTrial]) -> None:
         """Divide the ended trials into good ones and others, if they are not those of last time."""
-        known = [trial._trial_id for trial in ended]
-        if known != self._learned_from or not self._learned:
-            self._learned_from, self._learned = known, {}
+        trial_ids = [trial._trial_id for trial in ended]
+        if trial_ids != self._learned_from or not self._learned:
+            self._learned_from, self._learned = trial_ids, {}
             self._split = split_trials(study, ended, default_gamma(len(ended)))
 
     def _observed(
@@ -82,10 +85,10 @@ class SeededTPESampler(TPESampler):
     ) -> _Columns:
         """The trials' values of each parameter, and under "" their numbers."""
         params = {trial.number: self._get_params(trial, study) for trial in trials}
-        numbers = [n for n, found in params.items() if search_space.keys() <= found.keys()]
+        numbers = [n for n, values in params.items() if search_space.keys() <= values.keys()]
         columns = {
-            name: np.array([found.to_internal_repr(params[n][name]) for n in numbers], dtype=float)
-            for name, found in search_space.items()
+            name: np.array([values.to_internal_repr(params[n][name]) for n in numbers], dtype=float)
+            for name, values in search_space.items()
         }
         return {**columns, "": np.array(numbers, dtype=int)}
 
@@ -127,7 +130,7 @@ class SeededGPSampler(GPSampler):
 
         From other trials it begins anew, so that what is drawn does not depend on the process.
         """
-        known = [trial._trial_id for trial in completed_trials]
-        if known != self._learned_from:
-            self._gprs_cache_list, self._learned_from = None, known
+        trial_ids = [trial._trial_id for trial in completed_trials]
+        if trial_ids != self._learned_from:
+            self._gprs_cache_list, self._learned_from = None, trial_ids
         return super()._sample_relative_impl(study, completed_trials, *rest)

@@ -120,7 +120,8 @@ def _sobol(seed: int, dimensions: int) -> qmc.Sobol:
 def _values(search_space: _Space, point: Sequence[float]) -> dict[str, Any]:
     """The values at a point of the unit cube."""
     return {
-        name: at(found, u) for (name, found), u in zip(search_space.items(), point, strict=True)
+        name: at(distribution, u)
+        for (name, distribution), u in zip(search_space.items(), point, strict=True)
     }
 
 

@@ -25,6 +25,7 @@ from hpsearch.stages import outline, recipe
 from hpsearch.stages.results import Done
 from hpsearch.stages.stage import Stage
 from hpsearch.store import trials
+from hpsearch.store.frozen import empty
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import OFF, Known, Lease
 
@@ -146,7 +147,7 @@ class Search:
             draw_index: The number to sample by.
             names: The parameters that matter: None where one of them cannot be foreseen.
         """
-        trial = trials.empty(draw_index, -1, {})
+        trial = empty(draw_index, -1, {})
         source = self._source(draw_index)
         drawing = Drawing(source.samplers, self._study, trial, source.samplers.pure)
         point = source.stage.point(draw_index) or {}
@@ -204,13 +205,13 @@ class Search:
         name = part
         if part == "bayesian":
             suits = complete >= pruned and not source.samplers.is_conditional(part)
-            known = (
+            state = (
                 proposals,
                 complete,
                 states[TrialState.RUNNING],
                 len(source.samplers.parts[part]),
             )
-            name = "bayesian" if suits and self._pace.allows_gp(*known) else "tpe"
+            name = "bayesian" if suits and self._pace.allows_gp(*state) else "tpe"
         ended = complete + pruned if name == "tpe" else complete
         if ended < LEARNS_AFTER[name]:
             return "random"
@@ -234,8 +235,8 @@ class Search:
             for name, value in values.items()
         }
         trial.params = to_optuna(values)
-        said = "retry" if earlier else "start" if point else " + ".join(drawing.by) or "none"
-        trial.user_attrs.update(ticket=lease.number, stage=source.stage.name, sampler=said)
+        sampler = "retry" if earlier else "start" if point else " + ".join(drawing.by) or "none"
+        trial.user_attrs.update(ticket=lease.number, stage=source.stage.name, sampler=sampler)
         if source.stage.name == FINAL:
             trial.user_attrs["final"] = [source.stage.first, *source.stage.place(lease.draw_index)]
             trial.system_attrs[trials.CONSTRAINTS] = list(trials.INFEASIBLE)
@@ -277,8 +278,10 @@ class Search:
         off = {n: value for n, value in self._off.items() if n in given and given[n] == value}
         domains = {p.name: p.domain for p in self._spec.space if p.name in values}
         beyond = {n for n, value in off.items() if n in domains and not domains[n].contains(value)}
-        said = self._spec.settings({n: v for n, v in values.items() if n not in beyond})
-        return {name: value for name, value in off.items() if said[name] != value or name in beyond}
+        settings = self._spec.settings({n: v for n, v in values.items() if n not in beyond})
+        return {
+            name: value for name, value in off.items() if settings[name] != value or name in beyond
+        }
 
     def _exists(self, parameter: Parameter, values: Mapping[str, Value]) -> bool:
         return parameter.active({**self._spec.space.constants, **values})

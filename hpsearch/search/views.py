@@ -75,12 +75,12 @@ class View(Study):
     ) -> list[FrozenTrial]:  # fmt: skip
         """Those of the study that belong. None is kept for later: an Optuna study does so for the
         length of its loop, of which there is none."""
-        found = self._over.get_trials(deepcopy=False, states=states)
+        trials = self._over.get_trials(deepcopy=False, states=states)
         if states is None or TrialState.COMPLETE in states:
-            found = [*self._elsewhere, *found]
+            trials = [*self._elsewhere, *trials]
         if not self._has_all:
-            found = [seen for t in found if (seen := self._seen(t)) is not None]
-        return copy.deepcopy(found) if deepcopy else found
+            trials = [seen for t in trials if (seen := self._seen(t)) is not None]
+        return copy.deepcopy(trials) if deepcopy else trials
 
     def _seen(self, trial: FrozenTrial) -> FrozenTrial | None:
         if not trial.state.is_finished():

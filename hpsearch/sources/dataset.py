@@ -18,7 +18,6 @@ import torch
 from pydantic import PlainValidator, TypeAdapter, ValidationError, ValidationInfo
 
 from hpsearch.errors import DataError
-from hpsearch.sizes import in_words
 from hpsearch.sources.inputs import (
     Deviation,
     Finite,
@@ -36,7 +35,8 @@ from hpsearch.sources.rows import Part, Resident, Streamed
 from hpsearch.sources.split import DataSettings, facts
 from hpsearch.sources.stream import Stream
 from hpsearch.spec.problem import REFERENCE, Kind, Problem
-from hpsearch.spec.source import ON_TEST
+from hpsearch.spec.sizes import in_words
+from hpsearch.spec.source import ON_TEST, SOURCES
 from hpsearch.spec.task import TASKS
 from hpsearch.tasks.learning import learning
 
@@ -112,14 +112,15 @@ class Prepared:
         )  # fmt: skip
         if loss is None:
             return problem
-        return replace(problem, outputs=learning(self.task).outputs(loss, problem))
+        return replace(problem, outputs=TASKS[self.task].outputs(loss, problem))
 
     def targets(self, raw: NDArray[Any], source: str) -> Tensor:
         """The targets of `Raw` as those of a `Part`, on the CPU.
 
         Raises DataError, which names `source`, where they are too large to compute with.
         """
-        encoded = learning(self.task).encode(raw, self.problem())
+        with TASKS.blamed(self.task):
+            encoded = learning(self.task).encode(raw, self.problem())
         finite(encoded.numpy(), source)
         return encoded
 
@@ -152,8 +153,9 @@ def load(
     Raises DataError where the data is missing or not as it should be.
     """
     raw = read(settings, decided)
-    split, notes = divide_kinds(raw, settings)
-    problem, remarks = _problem(raw, split.train)
+    with SOURCES.blamed(settings.section.source):
+        split, notes = divide_kinds(raw, settings)
+        problem, remarks = _problem(raw, split.train)
     parts = _Parts(problem, raw, settings, device)
     train = parts.part("training", split.train)
     beside = reference(split.train) if TASKS[raw.task].target == "inputs" else split.train[:0]
@@ -232,7 +234,9 @@ class _Parts:
         shape = self._problem.input_shape
         size = len(rows) * math.prod(shape) * self._read.item_bytes
         if self.room.takes(size):
-            stored = torch.from_numpy(self._read(rows)).to(self._device)
+            with SOURCES.blamed(self._settings.section.source):
+                read = self._read(rows)
+            stored = torch.from_numpy(read).to(self._device)
             return Resident(stored, targets, self._encode)
         self.notes.append(f"{name} part: its {in_words(size)} are streamed, as {self.room.why}")
         return Streamed(self._stream, rows, targets, shape)

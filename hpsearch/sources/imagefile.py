@@ -111,8 +111,8 @@ def read_array(path: Path, wanted: ImageInputs) -> NDArray[Any]:
 def _unpacked(path: Path, packed: zipfile.ZipFile, wanted: ImageInputs) -> NDArray[Any]:
     names = packed.namelist()
     if len(names) != 1:
-        there = ", ".join(name.removesuffix(".npy") for name in names) or "none"
-        raise DataError(f"{path} has these arrays: {there}; give a file with one")
+        arrays = ", ".join(name.removesuffix(".npy") for name in names) or "none"
+        raise DataError(f"{path} has these arrays: {arrays}; give a file with one")
     size = packed.getinfo(names[0]).file_size
     with packed.open(names[0]) as file:
         claimed = _claimed(path, file, wanted)

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 __all__ = [
     "TABLE", "ArrayRows", "ColumnInputs", "Described", "Deviation", "Finite", "Floats", "Frame",
     "Given", "ImageInputs", "Inputs", "Known", "Packed", "Reading", "RowInputs", "Shaded", "Shades",
-    "TokenInputs", "Unit", "Values", "Worded", "finite", "fit_images", "fit_rows", "mappings",
-    "only_file",
-    "scaled_units",
+    "Tabled", "TokenInputs", "Unit", "Values", "Worded", "finite", "fit_images", "fit_rows",
+    "mappings", "only_file", "scaled_units",
 ]  # fmt: skip
 
 Floats = NDArray[np.float32]
@@ -162,6 +161,14 @@ class Described(Inputs, Protocol):
     def units(self) -> tuple[Unit, ...]:
         """One for each column of rows, channel of images, or number of a step of sequences; none
         where inputs are tokens."""
+
+
+@runtime_checkable
+class Tabled(Inputs, Protocol):
+    """Inputs that are made of the columns of a table, and can be read as its cells again."""
+
+    def cells(self, inputs_ND: Any, /) -> dict[str, list[str]]:
+        """The cells of each column of rows of inputs (N, D); none where inputs are tokens."""
 
 
 @runtime_checkable
@@ -332,7 +339,10 @@ class ImageInputs:
 
 
 def fit_images(images_NCHW: NDArray[np.uint8], brightest: int) -> ImageInputs:
-    """What the training images teach; a channel of one colour keeps its deviation of 0 as 1."""
+    """What the training images (N, C, H, W) teach; a channel of one colour keeps its deviation of 0
+    as 1. DataError for another shape."""
+    if images_NCHW.ndim != 4:
+        raise DataError(f"the images have the shape {images_NCHW.shape}; expected (N, C, H, W)")
     images = images_NCHW.astype(np.float32)
     mean = images.mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64).astype(np.float32)
     images -= mean
@@ -399,7 +409,13 @@ class RowInputs:
 
 
 def fit_rows(rows_ND: NDArray[Any]) -> RowInputs:
-    """What the training rows teach of numbers."""
+    """What the training rows (N, D) teach of numbers; DataError for another shape."""
+    if rows_ND.ndim != 2:
+        raise DataError(
+            f"the rows have the shape {rows_ND.shape}; expected rows of numbers (N, D). Sequences "
+            "(N, T, D) are learnt by hpsearch.sources.arrays.inputs:fit_sequences, images by "
+            "fit_images"
+        )
     rows = rows_ND.astype(np.float64)
     deviation = rows.std(axis=0)
     return RowInputs(

@@ -74,13 +74,13 @@ def _divide_groups(
     both = np.sort(np.concatenate([normal, strange]))
     parts, notes = divide(_only(raw, both), settings)
     train = both[parts.train]
-    kept = np.intersect1d(train, normal)
-    if len(kept) < 2:
+    normal_train = np.intersect1d(train, normal)
+    if len(normal_train) < 2:
         raise DataError("fewer than 2 normal rows are left to train on; get more of them, or split "
                         "by another column")  # fmt: skip
-    if out := len(train) - len(kept):
+    if out := len(train) - len(normal_train):
         notes.append(f"{out} strange rows in groups of the training part left out")
-    return Split(kept, both[parts.validation], both[parts.test]), notes
+    return Split(normal_train, both[parts.validation], both[parts.test]), notes
 
 
 def _only(raw: Raw, rows: Rows) -> Raw:

@@ -52,7 +52,7 @@ def look(spec: StudySpec, base: Path) -> Look | None:
     source = SOURCES[spec.data.source]
     if source.look is None:
         return None
-    with refusals_told():
+    with SOURCES.blamed(source.name), refusals_told():
         seen: Look = named(source.look)(spec.data, base)
     if seen.kind is not None:
         check_takes(spec, seen.kind)

@@ -150,8 +150,8 @@ def _read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
         if file.read(4) != bytes([0, 0, 8, dimensions]):
             raise ValueError(f"{path.name} has no bytes in {dimensions} dimensions, as MNIST's has")
         sizes = np.fromfile(file, ">u4", dimensions)
-        there = path.stat().st_size - file.tell()
-        if len(sizes) != dimensions or there != math.prod(sizes.tolist()):
+        remaining = path.stat().st_size - file.tell()
+        if len(sizes) != dimensions or remaining != math.prod(sizes.tolist()):
             raise ValueError(f"{path.name} is longer or shorter than it says")
         return np.fromfile(file, np.uint8).reshape(sizes)
 

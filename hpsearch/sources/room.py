@@ -7,7 +7,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from hpsearch.sizes import AUTO, in_words, size_of
+from hpsearch.spec.sizes import AUTO, in_words, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable

@@ -222,20 +222,21 @@ def facts(raw: Raw, parts: Split) -> dict[str, Any]:
     """
     targets = {name: raw.targets[rows] for name, rows in vars(parts).items()}
     task = TASKS[raw.task]
-    known: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     if task.baseline is not None:
-        constant = task.baseline(targets["train"], targets["validation"], raw.classes)
-        known["baseline"] = asdict(constant)
+        with TASKS.blamed(raw.task):
+            constant = task.baseline(targets["train"], targets["validation"], raw.classes)
+        values["baseline"] = asdict(constant)
     if others := raw.baselines(parts.train, parts.validation):
-        known["baselines"] = [asdict(baseline) for baseline in others]
+        values["baselines"] = [asdict(baseline) for baseline in others]
     if raw.classes:
         rows = {
             name: np.bincount(part, minlength=len(raw.classes)).tolist()
             for name, part in targets.items()
         }
-        return {"class_rows": rows, **known}
+        return {"class_rows": rows, **values}
     same = [name for name, part in targets.items() if len(part) and (part == part[0]).all()]
-    return {"constant": same, **known}
+    return {"constant": same, **values}
 
 
 def stratified(

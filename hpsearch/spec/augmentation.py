@@ -127,18 +127,18 @@ MIXUP_RULE = Rule({MIXUP.name: "0, as the target is the inputs themselves"}, _un
 """That there are targets to mix."""
 
 
-def amounts(settings: Mapping[str, Value], known: Mapping[str, Setting]) -> dict[str, Value]:
+def amounts(settings: Mapping[str, Value], declared: Mapping[str, Setting]) -> dict[str, Value]:
     """How much of everything is done where a candidate has these settings: its values of
     `AUGMENTATION`.
 
     Of a name that means something else in `known`, its vocabulary's settings, it is the default.
     """
-    return {s.name: settings[s.name] if known[s.name] == s else s.default for s in AUGMENTATION}
+    return {s.name: settings[s.name] if declared[s.name] == s else s.default for s in AUGMENTATION}
 
 
-def augments(settings: Mapping[str, Value], known: Mapping[str, Setting]) -> bool:
+def augments(settings: Mapping[str, Value], declared: Mapping[str, Setting]) -> bool:
     """Whether training images are changed, so that no two epochs see the same; see `amounts`."""
-    values = amounts(settings, known)
+    values = amounts(settings, declared)
     switches = (*(operation.settings[0] for operation in OPERATIONS), MIXUP)
     return any(values[switch.name] != switch.default for switch in switches)
 

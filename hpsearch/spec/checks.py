@@ -11,7 +11,7 @@ from hpsearch.spec.conditions import space_of, starts
 from hpsearch.spec.data import data_section
 from hpsearch.spec.document import admit
 from hpsearch.spec.family import COMMAND, FAMILIES, families_for
-from hpsearch.spec.faults import Faults, listed, nearest, show
+from hpsearch.spec.faults import Faults, listed, nearest, printable, show
 from hpsearch.spec.foreign import note_foreign
 from hpsearch.spec.impossible import never
 from hpsearch.spec.keys import Section
@@ -48,7 +48,7 @@ from hpsearch.spec.settings import GROUPS, JOINT
 from hpsearch.spec.source import SOURCES, DataSpec
 from hpsearch.spec.space import Range
 from hpsearch.spec.study import StudySpec
-from hpsearch.spec.task import LOSS, beside, possible, training
+from hpsearch.spec.task import LOSS, TASKS, beside, possible, training
 from hpsearch.spec.task_rules import LOSS_RULE
 from hpsearch.spec.weights import DRAWN, Weights, check_tuned
 
@@ -83,7 +83,7 @@ def check(
     content: object,
     faults: Faults,
     source: str,
-    found: Iterable[Entry] | None = None,
+    items: Iterable[Entry] | None = None,
     version: int = versions.CURRENT,
     code: pathlib.Path | None = None,
 ) -> StudySpec:
@@ -93,20 +93,20 @@ def check(
         content: What the file says.
         faults: What has been noted so far.
         source: What to call the file.
-        found: Its parameters, where `content` does not hold them as a file does.
+        items: Its parameters, where `content` does not hold them as a file does.
         version: The one whose rules it goes by.
         code: The folder of the study's own code; None: it is not there, and the study is known.
     """
     if not isinstance(content, dict):
         faults.add((), "a mapping of keys to values (hpsearch init DATA writes one)", show(content))
         faults.stop(source)
-    if found is None:
+    if items is None:
         content = copy.deepcopy(content)  # in which other programs' words become ours
         note_foreign(content, faults, source)
     explicit = versions.explicit(content)
     content = dict(versions.completed(content, version))
-    found = None if found is None else list(found)
-    own = _own_training(content, found, faults, code)
+    items = None if items is None else list(items)
+    own = _own_training(content, items, faults, code)
     named = _named_metric(content, faults)
     network_, constants = (
         network_section(content["network"], faults, code) if "network" in content else (None, [])
@@ -117,26 +117,26 @@ def check(
         if key not in content:  # once misspelt keys are noted, which is then no fault of its own
             faults.add((key,), "a value", "nothing")
     if own:
-        found = (
-            entries(content.get("parameters", {}), own.settings, faults) if found is None else found
+        items = (
+            entries(content.get("parameters", {}), own.settings, faults) if items is None else items
         )
-        known = drafts(found, own.settings, "train", faults)
+        drafted = drafts(items, own.settings, "train", faults)
     else:
-        known = _drafts(content, found, constants, data, network, faults)
-    space = space_of(known, faults)
-    start = starts(content.get("start", []), known, space, faults)
-    _check_agreement(sections, content, named, known, faults)
+        drafted = _drafts(content, items, constants, data, network, faults)
+    space = space_of(drafted, faults)
+    start = starts(content.get("start", []), drafted, space, faults)
+    _check_agreement(sections, content, named, drafted, faults)
     if network:
-        check_required(network.family, known, faults)
+        check_required(network.family, drafted, faults)
     if code is not None:
-        check_own_losses(known, code, faults)
+        check_own_losses(drafted, code, faults)
         if data:
             check_own_data(data, code, faults)
-    if found is None:  # what studies of before may have stays readable
-        check_scales(data, content, known, faults)
-        _check_trainable(data, network, space, start, known, faults)
+    if items is None:  # what studies of before may have stays readable
+        check_scales(data, content, drafted, faults)
+        _check_trainable(data, network, space, start, drafted, faults)
         _check_folders(head, data, faults)  # the database's may be another machine's
-    sampler = _check_search(sections, content, known, space, faults, stored=found is not None)
+    sampler = _check_search(sections, content, drafted, space, faults, stored=items is not None)
     check_start(start, sampler, faults)
     _check_places(head, track, faults)
     if len(faults) or not (head and search and budget and retry):
@@ -165,15 +165,15 @@ def check(
 
 def _own_training(
     content: dict[str, Any],
-    found: Sequence[Entry] | None,
+    items: Sequence[Entry] | None,
     faults: Faults,
     code: pathlib.Path | None,
 ) -> OwnTraining | None:
     """What the file says of own training code; None where hpsearch trains networks itself."""
     if "train" in content:
         names = names_in(content.get("parameters"), faults)
-        names = [entry.name for entry in found] if found is not None else names
-        return own_training(content, names, faults, code)
+        names = [entry.name for entry in items] if items is not None else names
+        return own_training(content, names, faults, code, stored=items is not None)
     if "resources" in content:
         expected = "no resources: they are for own training code, which train names"
         faults.add(("resources",), expected, "some")
@@ -201,7 +201,8 @@ def _subject(
 
 
 def check_document(document: object) -> StudySpec:
-    """The study of a document, which is trusted no more than a file."""
+    """The study of a document, which is trusted no more than a file. Raises PluginError where a
+    family, a source or a task of it is of a package that is not installed here."""
     faults = Faults()
     content = admit(document, (), faults)
     if not isinstance(content, dict):
@@ -209,12 +210,31 @@ def check_document(document: object) -> StudySpec:
     source = f"study {show(content.get('name'))} in the database"
     version = content.pop("version", versions.FIRST)
     if type(version) is not int or not versions.FIRST <= version <= versions.CURRENT:
-        known = f"{versions.FIRST} to {versions.CURRENT}, which this hpsearch knows"
-        faults.add(("version",), known, show(version))
+        supported = f"{versions.FIRST} to {versions.CURRENT}, which this hpsearch knows"
+        faults.add(("version",), supported, show(version))
         faults.stop(source)  # what else is wrong by the rules of another version says nothing
-    found = [*_listed_entries(content.pop("parameters", None), faults)]
-    found += _constants(content.pop("constants", {}), faults)
-    return check({**content, "parameters": {}}, faults, source, found, version)
+    _check_installed(content)
+    items = [*_listed_entries(content.pop("parameters", None), faults)]
+    items += _constants(content.pop("constants", {}), faults)
+    return check({**content, "parameters": {}}, faults, source, items, version)
+
+
+def _check_installed(content: Mapping[str, Any]) -> None:
+    """Raise PluginError where what the study is made of is not here. Which of its settings are
+    right cannot be told then, and none of them is to blame."""
+    sections = {key: content.get(key) for key in ("network", "data")}
+    for key, name, registry in (
+        ("network", "family", FAMILIES), ("data", "source", SOURCES), ("data", "task", TASKS),
+    ):  # fmt: skip
+        section = sections[key]
+        declared = section.get(name) if isinstance(section, dict) else None
+        if not isinstance(declared, str):
+            continue
+        try:
+            registry[declared]
+        except PluginError as error:
+            study = printable(str(content.get("name")))
+            raise PluginError(f"study {study}: {error}") from None
 
 
 def _listed_entries(parameters: object, faults: Faults) -> Iterator[Entry]:
@@ -287,7 +307,7 @@ def _named_metric(content: dict[str, Any], faults: Faults) -> MetricSpec | None:
 
 def _drafts(
     content: dict[str, Any],
-    found: Iterable[Entry] | None,
+    items: Iterable[Entry] | None,
     constants: Sequence[Entry],
     data: DataSpec | None,
     network: NetworkSection | None,
@@ -301,11 +321,11 @@ def _drafts(
         s.name: s
         for s in (family.vocabulary(task).settings.values() if family else training(beside(task)))
     }
-    if found is None:
-        found = entries(content.get("parameters", {}), settings, faults)
+    if items is None:
+        items = entries(content.get("parameters", {}), settings, faults)
     # Where the family is none, which is a fault, what is a setting of it is not known.
     judged = family.name if family and network else None
-    return drafts([*found, *constants], settings, judged, faults)
+    return drafts([*items, *constants], settings, judged, faults)
 
 
 def _meant(network: object) -> Family | None:
@@ -319,7 +339,7 @@ def _check_agreement(
     sections: _Sections,
     content: Mapping[str, object],
     named: MetricSpec | None,
-    known: Mapping[str, Draft],
+    drafted: Mapping[str, Draft],
     faults: Faults,
 ) -> None:
     """Note what is right by itself and wrong together."""
@@ -327,10 +347,10 @@ def _check_agreement(
     if data:
         check_metric(data, content.get("metric"), named, faults)
         check_labelled(data, content.get("metric"), faults)
-        check_loss(data, known, faults)
+        check_loss(data, drafted, faults)
         if network:
             _check_takes(network.family, data, faults)
-            _check_images(network.family, data, known, faults)
+            _check_images(network.family, data, drafted, faults)
         if sections.final and data.measured_on_test:
             expected = "no finish, as data.validation is test: no rows are left to judge by"
             faults.add(("final",), expected, "a finish", beside=[("data", "validation")])
@@ -338,10 +358,10 @@ def _check_agreement(
             expected = "a share above 0, as the finish uses the test part"
             faults.add(("data", "test"), expected, "0", beside=[("final",)])
     if budget:
-        _check_epochs(budget.epochs, known.get("epochs"), faults)
+        _check_epochs(budget.epochs, drafted.get("epochs"), faults)
     if network:
-        _check_either(network.family, known, faults)
-        check_tuned(network.weights, known, faults)
+        _check_either(network.family, drafted, faults)
+        check_tuned(network.weights, drafted, faults)
 
 
 def _misfit(family: Family, data: DataSpec) -> bool:
@@ -368,14 +388,16 @@ def _check_takes(family: str, data: DataSpec, faults: Faults) -> None:
         faults.add(("network", "family"), expected, show(family), beside=[("data", "source")])
 
 
-def _check_images(family: str, data: DataSpec, known: Mapping[str, Draft], faults: Faults) -> None:
+def _check_images(
+    family: str, data: DataSpec, drafted: Mapping[str, Draft], faults: Faults
+) -> None:
     """Note settings of augmentation where the data has no images."""
     kind = SOURCES[data.source].kind_of(data)
     settings = FAMILIES[family].vocabulary(data.task).settings
-    for name in unsuited([s for name, s in settings.items() if name in known], kind):
+    for name in unsuited([s for name, s in settings.items() if name in drafted], kind):
         expected = f"no {name}, which is for images: the data has {kind}"
-        got = show(known[name].entry.raw)
-        faults.add(known[name].path, expected, got, beside=[("data", "source")])
+        got = show(drafted[name].entry.raw)
+        faults.add(drafted[name].path, expected, got, beside=[("data", "source")])
 
 
 def _usual_metric(data: DataSpec) -> str:
@@ -384,14 +406,14 @@ def _usual_metric(data: DataSpec) -> str:
     return task.usual_metric(labelled=task.target != "inputs" or bool(data.normal)).name
 
 
-def _check_either(family: str, known: Mapping[str, Draft], faults: Faults) -> None:
+def _check_either(family: str, drafted: Mapping[str, Draft], faults: Faults) -> None:
     """Note settings that say the same twice. A constant null says nothing."""
     either = FAMILIES[family].either
     named = [
         [
             n
             for n in names
-            if n in known and (not known[n].constant or known[n].entry.raw is not None)
+            if n in drafted and (not drafted[n].constant or drafted[n].entry.raw is not None)
         ]
         for names in either
     ]
@@ -399,8 +421,8 @@ def _check_either(family: str, known: Mapping[str, Draft], faults: Faults) -> No
     if others:
         expected = "either " + ", or ".join(" and ".join(names) for names in either)
         got = " and ".join(name for names in named for name in names)
-        beside = [known[name].path for names in others for name in names]
-        faults.add(known[first[0]].path, expected, got, beside=beside)
+        beside = [drafted[name].path for names in others for name in names]
+        faults.add(drafted[first[0]].path, expected, got, beside=beside)
 
 
 def _check_places(head: StudySections | None, track: TrackSpec | None, faults: Faults) -> None:
@@ -423,23 +445,23 @@ def _check_trainable(
     network: NetworkSection | None,
     space: Space,
     start: Sequence[Assignment],
-    known: Mapping[str, Draft],
+    drafted: Mapping[str, Draft],
     faults: Faults,
 ) -> None:
     """Note values and starting points that can never be trained beside the others.
 
     What depends on the target is looked at again once a table's is known (`suitability`).
     """
-    faulty = {name for name, draft in known.items() if draft.domain is None}
+    faulty = {name for name, draft in drafted.items() if draft.domain is None}
     if data is None or network is None:
         return
     known_settings = FAMILIES[network.family].vocabulary(data.task)
     for rule in known_settings.rules:
         if rule is LOSS_RULE or faulty & rule.wanted.keys():  # the loss is looked at by itself
             continue
-        if found := never(space, network.family, rule, data.task, None):
-            beside = [known[name].path for name in rule.wanted if name in known]
-            faults.add(known[found.name].path, found.wanted, found.values, beside=beside)
+        if fault := never(space, network.family, rule, data.task, None):
+            beside = [drafted[name].path for name in rule.wanted if name in drafted]
+            faults.add(drafted[fault.name].path, fault.wanted, fault.values, beside=beside)
             continue
         settings = {**known_settings.defaults, **space.constants}
         for number, point in enumerate(start):
@@ -463,7 +485,7 @@ def _check_epochs(most: int, draft: Draft | None, faults: Faults) -> None:
 def _check_search(
     sections: _Sections,
     content: Mapping[str, Any],
-    known: Mapping[str, Draft],
+    drafted: Mapping[str, Draft],
     space: Space,
     faults: Faults,
     *,
@@ -471,7 +493,7 @@ def _check_search(
 ) -> dict[str, str]:
     """The sampler of each group; what sampler, pruner and budget cannot do is noted."""
     groups: dict[str, bool] = {}
-    for draft in known.values():
+    for draft in drafted.values():
         group = draft.entry.group
         groups[group] = groups.get(group, False) or not draft.constant
     raw = content.get("search")
@@ -479,7 +501,7 @@ def _check_search(
     given = raw.get("sampler", usual) if isinstance(raw, dict) else usual
     # Without parameters, any group will do: their own fault is enough.
     chosen = samplers(given, groups or dict.fromkeys(GROUPS, False), faults)
-    check_samplers(chosen, space, known, faults)
+    check_samplers(chosen, space, drafted, faults)
     staged = sections.search is not None and sections.search.strategy != JOINT
     if sections.search:
         epochs = sections.budget.epochs if sections.budget else None
@@ -487,7 +509,7 @@ def _check_search(
         check_pruner(pruner, ("search", "pruner"), epochs, faults, stored=stored)
         searched = [group for group in groups if groups[group]]
         check_stages(sections.search, searched, space, faults)
-        check_recipe(sections.search, sections.budget, known, faults)
+        check_recipe(sections.search, sections.budget, drafted, faults)
     if sections.budget:
         check_trials(sections.budget, chosen, space, faults, staged=staged)
     return chosen

@@ -42,12 +42,12 @@ def _conditions(draft: Draft, drafts: Mapping[str, Draft], faults: Faults) -> tu
     """The conditions of one parameter, in the order of their names."""
     raw, path = draft.when, (*draft.path, "when")
     if isinstance(raw, dict) and raw:
-        found = []
+        conditions = []
         for name, wanted in sorted(raw.items()):
             others = {other: d for other, d in drafts.items() if other != draft.name}
             condition = _condition(wanted, (*path, name), others, faults)
-            found += [condition] if condition else []
-        return tuple(found)
+            conditions += [condition] if condition else []
+        return tuple(conditions)
     if "when" in (draft.entry.raw if isinstance(draft.entry.raw, dict) else ()):
         faults.add(path, "another parameter and its values, such as {optimizer: sgd}", show(raw))
     return ()
@@ -139,20 +139,20 @@ def _check_active(
     values: Mapping[str, Value], unsure: set[str], path: Path, space: Space, faults: Faults
 ) -> None:
     """Note each value that is given although its condition does not hold in this point."""
-    known = dict(space.constants)
+    constants = dict(space.constants)
     for parameter in space:
         if any(c.parameter in unsure or not c.values for c in parameter.when):
             unsure.add(parameter.name)
-        elif parameter.active(known):
+        elif parameter.active(constants):
             value = values.get(parameter.name, parameter.default)
             if parameter.name in values or value is not None:
-                known[parameter.name] = value
+                constants[parameter.name] = value
         elif parameter.name in values:
             wanted = " and ".join(
                 f"{c.parameter} {listed(map(show, c.values))}" for c in parameter.when
             )
             got = ", ".join(
-                f"{c.parameter} {show(known[c.parameter])}" if c.parameter in known
+                f"{c.parameter} {show(constants[c.parameter])}" if c.parameter in constants
                 else f"no {c.parameter}"
                 for c in parameter.when
             )  # fmt: skip

@@ -46,7 +46,9 @@ def _implied(raw: Mapping[str, object]) -> dict[str, str]:
 def _completed(data: DataSpec, faults: Faults) -> DataSpec:
     """`data` with the defaults that depend on its source; what does not agree is noted."""
     source = SOURCES[data.source]
-    for path, expected, got in data.disagreements():
+    with SOURCES.blamed(data.source):
+        disagreements = tuple(data.disagreements())
+    for path, expected, got in disagreements:
         faults.add(("data", *path), expected, got)
     target = TASKS[data.task].target if data.task else None
     if source.target and target not in (None, "inputs", source.target):

@@ -65,11 +65,11 @@ def number(value: object) -> float | None:
     if not isinstance(value, str):
         return None
     try:
-        found = float(value)
+        parsed = float(value)
     except ValueError:
         return None
     whole = re.fullmatch(r"[-+]?[0-9]{1,18}", value.strip())
-    return int(value) if whole else found if math.isfinite(found) else None
+    return int(value) if whole else parsed if math.isfinite(parsed) else None
 
 
 def called(raw: object) -> bool:
@@ -107,8 +107,8 @@ def in_text(lines: Sequence[str]) -> tuple[str, str] | None:
     for line in lines:
         for start in re.finditer(r"[\w.]+\(", line):
             text = line[start.start() : line.find(")", start.end()) + 1]
-            if called(text) and (found := translated(text)):
-                return written(found.ours), text
+            if called(text) and (translation := translated(text)):
+                return written(translation.ours), text
     return None
 
 
@@ -210,8 +210,8 @@ def _of_arguments(
     """A distribution by its name, arguments and options."""
     word = re.sub(r"[^a-z]", "", name.lower()).removeprefix("suggest").removesuffix("distribution")
     if word in _CHOICES:
-        found = arguments[0] if len(arguments) == 1 else [*arguments]
-        values = more.get("choices", more.get("categories", found))
+        argument = arguments[0] if len(arguments) == 1 else [*arguments]
+        values = more.get("choices", more.get("categories", argument))
         return Translated({"values": [*values]}) if isinstance(values, (list, tuple)) else None
     word = word.removesuffix("values").removeprefix("inv")
     stepped, word = word.startswith("q"), word.removeprefix("q")

@@ -168,8 +168,10 @@ class _Builder:
             yield from YAML(typ="safe", pure=True).parse(self._text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            if mark and (found := in_text(self._text.splitlines()[mark.line : mark.line + 1])):
-                raise self._unreadable(mark, *found) from None
+            if mark and (
+                translation := in_text(self._text.splitlines()[mark.line : mark.line + 1])
+            ):
+                raise self._unreadable(mark, *translation) from None
             problem = " ".join((error.problem or error.context or "").split())
             expected, got = _YAML.get(problem, ("YAML", problem))
             raise self._unreadable(mark, expected, got) from None

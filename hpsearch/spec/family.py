@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import pkgutil
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, get_args
 
 from hpsearch.code import Argument, SignatureError, function, is_reference
 from hpsearch.code.signature import parsed
 from hpsearch.spec.augmentation import AUGMENTATION, MIXUP, MIXUP_RULE
+from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.declared import check_declared
 from hpsearch.spec.problem import KINDS
-from hpsearch.spec.registry import PluginError, Registry
+from hpsearch.spec.registry import PluginError, Registry, named
 from hpsearch.spec.settings import EPOCHS, Setting
 from hpsearch.spec.task import TASKS, Target, beside, possible, training
 from hpsearch.spec.task_rules import rules_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hpsearch.spec.conflicts import Rule
-    from hpsearch.spec.problem import Kind
+    from hpsearch.spec.problem import Kind, Problem
     from hpsearch.spec.settings import Value
 
 __all__ = ["COMMAND", "FAMILIES", "Family", "Vocabulary", "families_for", "module_of"]
@@ -50,6 +51,10 @@ class Family:
     (N, problem.outputs), float32, with weights from PyTorch's global generator. ValueError says
     that these settings make no network for this problem: that trial fails. Of a study's own module
     it is `FILE.py:FUNCTION`."""
+    count: str | None = None
+    """Dotted path of `count(problem, **settings) -> int`, which imports no PyTorch: how many
+    parameters of the network that `build` makes are trained; ValueError where it makes none. None:
+    to know it takes a network."""
     targets: frozenset[Target] = frozenset({"classes", "numbers"})
     """Targets of the tasks that its networks can learn. `inputs`: its networks give each input
     again."""
@@ -79,6 +84,9 @@ class Family:
         own = {setting.name for setting in self.settings}
         if unknown := {name for names in self.either for name in names} - own:
             raise ValueError(f"either: there is no setting {', '.join(sorted(unknown))}")
+        every = own | taken | {WEIGHTS.name, *(setting.name for setting in AUGMENTATION)}
+        if unknown := {name for rule in self.rules for name in rule.wanted} - every:
+            raise ValueError(f"rules: there is no setting {', '.join(sorted(unknown))}")
         if not self.takes or not {*self.takes} <= {*KINDS}:
             raise ValueError(f"takes: expected some of {', '.join(KINDS)}")
         if not self.targets or not {*self.targets} <= {*get_args(Target)}:
@@ -110,6 +118,22 @@ class Family:
         )
         return builder
 
+    def counted(self, problem: Problem, settings: Mapping[str, Value]) -> int | None:
+        """How many parameters of a network are trained, without PyTorch; None where the family does
+        not declare that. `settings` has every setting of a candidate.
+
+        Raises SettingsError where it makes no such network.
+        """
+        if self.count is None:
+            return None
+        own = {setting.name: settings[setting.name] for setting in self.settings if setting.built}
+        with FAMILIES.blamed(self.name):
+            try:
+                count: int = named(self.count)(problem, **own)
+            except ValueError as error:
+                raise SettingsError(f"{self.name}: {error}") from error
+        return count
+
     def vocabulary(self, task: str | None = None) -> Vocabulary:
         """The settings of candidates of this family, and what these must agree on.
 
@@ -133,19 +157,27 @@ class Family:
         if self.trains:
             return Vocabulary({EPOCHS.name: EPOCHS}, ())
         tasks = beside(name)
-        known = {setting.name: setting for setting in self.settings}
+        settings = {setting.name: setting for setting in self.settings}
         if not self.is_own:
-            known[WEIGHTS.name] = WEIGHTS
+            settings[WEIGHTS.name] = WEIGHTS
         for setting in training(tasks):
-            if known.setdefault(setting.name, setting) != setting:
+            if settings.setdefault(setting.name, setting) != setting:
                 raise PluginError(
                     f"the task {name} has a setting {setting.name!r}, which means something else "
                     f"beside networks of the family {self.name}"
                 )
         for setting in AUGMENTATION:  # a name that the network has for itself is the network's
-            known.setdefault(setting.name, setting)
-        mixes = (MIXUP_RULE,) if known[MIXUP.name] is MIXUP else ()
-        return Vocabulary(known, (*rules_of(tasks), *mixes, *self.rules))
+            settings.setdefault(setting.name, setting)
+        mixes = (MIXUP_RULE,) if settings[MIXUP.name] is MIXUP else ()
+        own = self.rules
+        if own and FAMILIES.brought(self.name):
+            own = tuple(replace(rule, breach=partial(self._breach, rule)) for rule in own)
+        return Vocabulary(settings, (*rules_of(tasks), *mixes, *own))
+
+    def _breach(self, rule: Rule, *candidate: Any) -> str:
+        """What a rule of an installed package's family says; CodeError where it fails."""
+        with FAMILIES.blamed(self.name):
+            return rule.breach(*candidate)
 
 
 @dataclass(frozen=True)
@@ -165,11 +197,11 @@ class Vocabulary:
     @cached_property
     def plain(self) -> Mapping[str, Value]:
         """The settings of regularisation, each at the value that does nothing."""
-        known = self.settings.values()
-        grouped = {s.name: s.default for s in known if s.group == "regularization"}
+        settings = self.settings.values()
+        grouped = {s.name: s.default for s in settings if s.group == "regularization"}
         least = {
             s.name: float(s.least) if s.kind == "float" else s.least
-            for s in known if s.more == "regularization" and s.least is not None
+            for s in settings if s.more == "regularization" and s.least is not None
         }  # fmt: skip
         return {**grouped, **least}
 

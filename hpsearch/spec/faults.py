@@ -158,9 +158,9 @@ def nearest(word: object, names: Iterable[str]) -> str | None:
     """The name that `word` is most likely a slip of, if any is near."""
     names = list(names)
     # Names are short; the comparison takes time with the square of the length.
-    found = difflib.get_close_matches(str(word)[:100], names, n=1)
-    found = found or [name for name in names if name.lower() == str(word)[:100].lower()]
-    return found[0] if found and found[0] != word else None
+    matches = difflib.get_close_matches(str(word)[:100], names, n=1)
+    matches = matches or [name for name in names if name.lower() == str(word)[:100].lower()]
+    return matches[0] if matches and matches[0] != word else None
 
 
 def listed(names: Iterable[str]) -> str:

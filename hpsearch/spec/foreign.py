@@ -127,20 +127,20 @@ class _Reader:
 
     def _note(self, path: Path, expected: str, got: object = None, *fixed: Path) -> None:
         """One fault; nothing else is said of `path`, nor of what it says in other words."""
-        said = got if isinstance(got, str) else show(path[-1])
+        wording = got if isinstance(got, str) else show(path[-1])
         expected = printable(
             expected if len(expected) <= _LONGEST else f"{expected[:_LONGEST]} ..."
         )
-        self._faults.add(path, expected, said)
+        self._faults.add(path, expected, wording)
         self._faults.quiet(path, *fixed)
 
     def _put(self, section: str, key: str, value: object) -> None:
         """What a word means, where it belongs."""
         if self._content.get(section) is None:  # `budget:`, and its keys as far to the left
             self._content[section] = {}
-        there = self._content[section]
-        if isinstance(there, dict):
-            there.setdefault(key, value)
+        target = self._content[section]
+        if isinstance(target, dict):
+            target.setdefault(key, value)
 
     def _below(self, key: str, section: str, name: str, value: object, got: object = None) -> None:
         """Note a key at the top whose meaning stands in a section."""
@@ -286,35 +286,37 @@ class _Reader:
 
     def _listed(self, parameters: list[Any]) -> dict[str, Any]:
         """A list of parameters, as Katib, Ax and Vizier have it, by name."""
-        found = {
+        by_name = {
             str(one["name"]): one for one in parameters if isinstance(one, dict) and "name" in one
         }
-        named = {name: {k: v for k, v in one.items() if k != "name"} for name, one in found.items()}
+        named = {
+            name: {k: v for k, v in one.items() if k != "name"} for name, one in by_name.items()
+        }
         ours = {n: (t.ours if (t := translated(raw)) else raw) for n, raw in named.items()}
         example = next(iter(ours.items()), ("lr", {"min": 1e-4, "max": 1e-1}))
         self._note(("parameters",), f"parameters by name, such as {example[0]}: "
                    f"{written(example[1])}", "a list of them")  # fmt: skip
         return ours
 
-    def _parameter(self, there: dict[str, Any], name: str, path: Path) -> None:
-        raw = there[name]
+    def _parameter(self, target: dict[str, Any], name: str, path: Path) -> None:
+        raw = target[name]
         if name == "optimizer" and isinstance(raw, dict):
             kind = raw.get("type", raw.get("name", raw.get("_target_")))
             if isinstance(kind, str):  # {type: Adam, lr: 0.1}
                 kind = kind.rpartition(".")[2].lower()
                 self._note(path, f"{kind}, and its settings beside it", f"keys {', '.join(raw)}")
-                there[name] = kind
+                target[name] = kind
                 return
-        found = translated(raw)
-        if found is not None:
-            lost = f" ({found.lost} is lost)" if found.lost else ""
+        translation = translated(raw)
+        if translation is not None:
+            lost = f" ({translation.lost} is lost)" if translation.lost else ""
             got = show(raw) if called(raw) else f"another program's keys, {', '.join(raw)}"
-            self._note(path, f"{written(found.ours)}{lost}", got)
-            there[name] = raw = found.ours
+            self._note(path, f"{written(translation.ours)}{lost}", got)
+            target[name] = raw = translation.ours
         elif called(raw):
             self._note(path, "{min: ..., max: ...} or {values: [...]}", show(raw))
-            there[name] = raw = None
-        if name in _NAMES and "train" not in self._content and _NAMES[name] not in there:
+            target[name] = raw = None
+        if name in _NAMES and "train" not in self._content and _NAMES[name] not in target:
             is_group = name in GROUPS and isinstance(raw, dict) and not _is_one(raw)
             own = isinstance(self._content.get("network"), dict) and (
                 "module" in self._content["network"]
@@ -322,7 +324,7 @@ class _Reader:
             if is_group or (own and name not in GROUPS):
                 return
             self._note(path, _NAMES[name])
-            there[_NAMES[name]] = there.pop(name)
+            target[_NAMES[name]] = target.pop(name)
             self._faults.quiet((*path[:-1], _NAMES[name]))
 
 

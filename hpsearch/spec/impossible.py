@@ -74,8 +74,8 @@ def _never(space: Space, rule: Rule, cases: _Cases) -> Never | None:
         bad = cases.always_bad(name)
         if bad and (name in space.names or name in space.constants):
             parameter = next((p for p in space if p.name == name), None)
-            said = _range_said(parameter.domain, bad) if parameter else _said(bad[0])
-            return Never(name, said, rule.wanted[name], cases.why)
+            wording = _range_said(parameter.domain, bad) if parameter else _said(bad[0])
+            return Never(name, wording, rule.wanted[name], cases.why)
     return None
 
 
@@ -83,13 +83,13 @@ def combinations(
     space: Space, family: str, rules: Collection[Rule], task: str | None, classes: int | None
 ) -> list[Combination]:
     """The combinations of searched values that break a rule, where no value does so by itself."""
-    found = []
+    clashes = []
     for rule in rules:
         cases = _Cases(space, family, rule, task, classes)
         if cases.bad and _never(space, rule, cases) is None:
             values = {name: cases.bad[0][name] for name in reversed(list(rule.wanted))}
-            found.append(Combination(values, cases.why, *cases.count()))
-    return found
+            clashes.append(Combination(values, cases.why, *cases.count()))
+    return clashes
 
 
 class _Cases:

@@ -56,9 +56,9 @@ def _is_metric(name: str) -> bool:
     return any(task.metric(name) for task in TASKS.all().values())
 
 
-def check_loss(data: DataSpec, known: Mapping[str, Draft], faults: Faults) -> None:
+def check_loss(data: DataSpec, drafts: Mapping[str, Draft], faults: Faults) -> None:
     """Note losses that the task does not have."""
-    draft = known.get("loss")
+    draft = drafts.get("loss")
     if data.task is None or draft is None or not isinstance(draft.domain, Choices):
         return
     fitting = [loss.name for loss in TASKS[data.task].losses]
@@ -73,15 +73,15 @@ def check_loss(data: DataSpec, known: Mapping[str, Draft], faults: Faults) -> No
 def check_scales(
     data: DataSpec | None,
     content: Mapping[str, object],
-    known: Mapping[str, Draft],
+    drafts: Mapping[str, Draft],
     faults: Faults,
 ) -> None:
     """Note what is searched and makes losses that cannot be compared by the metric `loss`."""
     if content.get("metric") != LOSS:
         return
     tasks = possible(data.task if data else None)
-    _check_rescaled(tasks, known, faults)
-    draft = known.get("loss")
+    _check_rescaled(tasks, drafts, faults)
+    draft = drafts.get("loss")
     if draft is None or not isinstance(draft.domain, Choices):
         return
     names = [str(v) for v in draft.domain.values if v is not None]
@@ -101,11 +101,11 @@ def check_scales(
             faults.add(("metric",), expected, got, beside=[draft.path])
 
 
-def _check_rescaled(tasks: Sequence[Task], known: Mapping[str, Draft], faults: Faults) -> None:
+def _check_rescaled(tasks: Sequence[Task], drafts: Mapping[str, Draft], faults: Faults) -> None:
     """Note settings that are searched, under whose values losses are of different scales."""
     for task in tasks:
         for setting in task.settings:
-            draft = known.get(setting.name)
+            draft = drafts.get(setting.name)
             if setting.rescales and draft is not None and draft.domain and not draft.constant:
                 expected = f"{_without_loss(task)}, as {setting.name} is searched"
                 got = f'"loss", which cannot be compared between values of {setting.name}'

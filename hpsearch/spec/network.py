@@ -43,12 +43,12 @@ def network_section(
         if isinstance(raw, dict) and module_of(str(raw.get("family"))):
             faults.add(("network", "family"), "the name of a family", show(raw["family"]))
             return None, []
-        found = section(
+        network = section(
             StoredNetworkSection if code is None else NetworkSection, raw, ("network",), faults
         )
-        if found is not None and found.weights == PRETRAINED:
-            _check_published(found.family, faults)
-        return found, []
+        if network is not None and network.weights == PRETRAINED:
+            _check_published(network.family, faults)
+        return network, []
     named = raw.get("family", _MODULE)
     if named != _MODULE:
         expected = "no family, as module says who builds the networks"

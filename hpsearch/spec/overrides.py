@@ -37,7 +37,7 @@ def overlay(content: object, setting: str, faults: Faults) -> None:
                 path, Fault(name, "a path of keys through sections", got, option=f"--set {name}")
             )
         return
-    for known in [p for p in faults.places if p[: len(path)] == path]:
-        del faults.places[known]
+    for place in [p for p in faults.places if p[: len(path)] == path]:
+        del faults.places[place]
     faults.places[path] = faults.options[path] = name
     section[path[-1]] = read(text, faults, name)

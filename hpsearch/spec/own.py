@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["check_own_data", "check_own_losses", "check_required"]
 
 
-def check_own_losses(known: Mapping[str, Draft], code: pathlib.Path, faults: Faults) -> None:
+def check_own_losses(drafts: Mapping[str, Draft], code: pathlib.Path, faults: Faults) -> None:
     """Note losses of the study's own code that are none."""
-    draft = known.get("loss")
+    draft = drafts.get("loss")
     values = draft.domain.values if draft and isinstance(draft.domain, Choices) else ()
     for number, value in enumerate(values):
         if draft is None or not is_reference(value):
@@ -44,10 +44,10 @@ def check_own_data(data: DataSpec, code: pathlib.Path, faults: Faults) -> None:
             faults.add(("data", key), error.expected, error.got)
 
 
-def check_required(family: str, known: Mapping[str, Draft], faults: Faults) -> None:
+def check_required(family: str, drafts: Mapping[str, Draft], faults: Faults) -> None:
     """Note settings without a default that the study leaves out, or has only under a condition."""
     for setting in FAMILIES[family].settings:
-        draft = known.get(setting.name)
+        draft = drafts.get(setting.name)
         if setting.required and draft is None:
             expected = f"{setting.name} ({setting.expected}), as it has no default"
             faults.add(("parameters",), expected, "nothing")

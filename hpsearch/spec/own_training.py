@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from hpsearch.spec.faults import Faults
 
 __all__ = [
-    "GIVEN", "PLACEHOLDER", "OwnTraining", "evaluation_of", "names_in", "own_training",
+    "EVALUATE", "GIVEN", "PLACEHOLDER", "OwnTraining", "evaluation_of", "names_in", "own_training",
     "settings_of", "untested",
 ]  # fmt: skip
 
 PLACEHOLDER = re.compile(r"\{([^\W\d]\w*)\}")
 """Stands for a parameter in a word of a command: `{lr}`."""
 
-GIVEN = ("checkpoint", "device", "seed")
+GIVEN = ("checkpoint", "device", "folder", "seed")
 """What a command can be given beside its parameters."""
 
 EVALUATE = "evaluate"
@@ -52,8 +52,9 @@ class OwnTraining:
 
 
 def own_training(
-    content: dict[str, Any], names: Sequence[str], faults: Faults, code: Path | None
-) -> OwnTraining:
+    content: dict[str, Any], names: Sequence[str], faults: Faults, code: Path | None, *,
+    stored: bool = False,
+) -> OwnTraining:  # fmt: skip
     """The sections of own training code.
 
     Args:
@@ -61,6 +62,7 @@ def own_training(
         names: Its parameters.
         faults: What is wrong is noted there.
         code: The folder of the code, in which the function is looked for; None: it is not there.
+        stored: Whether it is the document of a study, which leaves out what is at its default.
     """
     left = [key for key in _LEFT_TO_IT if content.pop(key, None) is not None]
     if left:
@@ -76,7 +78,7 @@ def own_training(
         expected = "joint or staged, as the recipe is for networks that hpsearch trains"
         faults.add(("search", "strategy"), expected, "recipe", beside=[("train",)])
     budget = content.get("budget")
-    if not isinstance(budget, dict) or "epochs" not in budget:
+    if not stored and (not isinstance(budget, dict) or "epochs" not in budget):
         faults.add(("budget", "epochs"), "the most epochs that train may report", "nothing")
     return OwnTraining(train, resources, metric, settings_of(names))
 
@@ -94,9 +96,12 @@ def _check_what(train: TrainSpec, names: Sequence[str], faults: Faults, code: Pa
     for key, words in (("command", train.command), ("evaluate", train.evaluate)):
         for number, word in enumerate(words or ()):
             for name in PLACEHOLDER.findall(word):
-                known = (*names, EPOCHS.name, *GIVEN)
-                if name not in known:
-                    faults.add_unknown(("train", key, number), known, f"a parameter in {word}")
+                placeholders = (*names, EPOCHS.name, *GIVEN)
+                if name not in placeholders:
+                    expected = f"a parameter, or one of {', '.join(GIVEN)}, in braces"
+                    faults.add(
+                        ("train", key, number), expected, f"{{{name}}}", near=(name, placeholders)
+                    )
     if train.function is not None and train.evaluate is not None:
         expected = f"no command, as {EVALUATE}(run, part) in the function's file tests"
         faults.add(("train", "evaluate"), expected, "one", beside=[("train", "function")])

@@ -129,30 +129,30 @@ def _check_form(groups: Sequence[str], single: Sequence[str], faults: Faults) ->
 
 
 def drafts(
-    found: Iterable[Entry], settings: Mapping[str, Setting], family: str | None, faults: Faults
+    items: Iterable[Entry], settings: Mapping[str, Setting], family: str | None, faults: Faults
 ) -> dict[str, Draft]:
     """The drafts of all entries by name; a second entry of a name is a fault. Where the family is
     unknown, its own fault is enough, and no other setting is judged.
     """
-    known: dict[str, Draft] = {}
+    by_name: dict[str, Draft] = {}
     strange: list[Entry] = []
-    for entry in found:
-        if entry.name in known:
-            first = known[entry.name].entry.group
+    for entry in items:
+        if entry.name in by_name:
+            first = by_name[entry.name].entry.group
             faults.add(entry.path, "each parameter in one group", f"it again after {first}")
         elif settings.get(entry.name) is WEIGHTS:
             expected = "nothing, as it is no parameter: network: {weights: ...} says it"
             faults.add(entry.path, expected, show(entry.raw))
-            known[entry.name] = Draft(entry, known=False)
+            by_name[entry.name] = Draft(entry, known=False)
         elif entry.name not in settings:
             if family is not None:
                 strange.append(entry)
-            known[entry.name] = Draft(entry, known=False)
+            by_name[entry.name] = Draft(entry, known=False)
         else:
-            known[entry.name] = _draft(entry, settings[entry.name], faults)
+            by_name[entry.name] = _draft(entry, settings[entry.name], faults)
     if family is not None:
         _note_strange(strange, settings, family, faults)
-    return known
+    return by_name
 
 
 def _note_strange(

@@ -44,15 +44,15 @@ def check_place(place: str, faults: Faults) -> None:
     from fsspec import available_protocols  # a tenth of a second: only for who names a URL
 
     # Not what is known of passwords: another one may be a word of this URL.
-    known = [name for name in available_protocols() if name not in _USELESS]
+    protocols = [name for name in available_protocols() if name not in _USELESS]
     shown = passwords.hide(place, known=False)
     if scheme in _USELESS:
         expected = f"a folder, or a URL such as s3://BUCKET/PREFIX, as {_USELESS[scheme]}"
         faults.add(path, expected, show(shown))
         return
-    if scheme not in known:
+    if scheme not in protocols:
         expected = "a folder, or a URL that fsspec knows (s3://, gs://, az://, sftp://, ...)"
-        faults.add(path, expected, show(shown), near=(scheme, known))
+        faults.add(path, expected, show(shown), near=(scheme, protocols))
     if not place.partition("://")[2].strip("/"):
         expected = "a URL that names a bucket, or a host and a path"
         faults.add(path, expected, show(shown))

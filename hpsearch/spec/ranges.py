@@ -74,7 +74,7 @@ def edges(spec: StudySpec, values: Assignment) -> tuple[Edge, ...]:
     (Godbole et al., Deep Learning Tuning Playbook, 2023). A bound that the setting has by its
     nature, such as no dropout, is none, nor is one of the study, such as its epochs.
     """
-    found = []
+    reached = []
     for parameter in spec.space:
         domain, value = parameter.domain, values.get(parameter.name)
         share = domain.share(value)
@@ -83,10 +83,10 @@ def edges(spec: StudySpec, values: Assignment) -> tuple[Edge, ...]:
             continue
         allowed, (low, high) = bounds(spec, parameter), domain.ends
         if share <= EDGE and low != allowed.low:
-            found.append(Edge(parameter.name, value, "lower", low, high))  # type: ignore[arg-type]
+            reached.append(Edge(parameter.name, value, "lower", low, high))  # type: ignore[arg-type]
         elif share >= 1 - EDGE and high != allowed.high:
-            found.append(Edge(parameter.name, value, "upper", low, high))  # type: ignore[arg-type]
-    return tuple(found)
+            reached.append(Edge(parameter.name, value, "upper", low, high))  # type: ignore[arg-type]
+    return tuple(reached)
 
 
 def within(wanted: Range, domain: Range, allowed: Setting) -> Range:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import logging
 import pkgutil
+from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from hpsearch.errors import HpsearchError, line
+from hpsearch.code import explained, note_package
+from hpsearch.errors import CodeError, HpsearchError, line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["PluginError", "Registry", "named"]
 
@@ -88,16 +90,62 @@ class Registry(Generic[T]):
 
         Of what cannot be used a warning says why.
         """
-        found = {name: self[name] for name in self.own}
+        members = {name: self[name] for name in self.own}
         for name in self._entries if installed else ():
-            if name in self.own:
-                _log.warning("%s is left out: hpsearch has one of that name", self._labels(name))
-                continue
-            try:
-                found[name] = self[name]
-            except PluginError as error:
-                _log.warning("%s", error)
-        return found
+            if why := self._fault(name):
+                _log.warning("%s", why)
+            else:
+                members[name] = self[name]
+        return members
+
+    def added(self) -> Iterator[tuple[str, str, str]]:
+        """What installed packages add: its kind and name, the package and its version, and why it
+        is left out; "" where it is not."""
+        for name in self._entries:
+            what, _, package = self._labels(name).partition(" of ")
+            yield what, package, self._fault(name)
+
+    def _fault(self, name: str) -> str:
+        """Why what an installed package has under a name is left out; "" where it is not."""
+        if name in self.own:
+            return f"{self._labels(name)} is left out: hpsearch has one of that name"
+        try:
+            self[name]
+        except PluginError as error:
+            return str(error)
+        return ""
+
+    def brought(self, name: str) -> str:
+        """The installed package that has it, as messages name it: `family toy of toy-family 1.0`;
+        "" where it is hpsearch's own, or a study's own code."""
+        return "" if name in self.own or name not in self._entries else self._labels(name)
+
+    @contextmanager
+    def holding(self, name: str, declaration: T) -> Iterator[None]:
+        """Inside, a declaration has its name here, whether or not a package with it is installed:
+        for checks of it."""
+        before = self._loaded.get(name)
+        self._loaded[name] = declaration
+        try:
+            yield
+        finally:
+            del self._loaded[name]
+            if before is not None:
+                self._loaded[name] = before
+
+    @contextmanager
+    def blamed(self, name: str) -> Iterator[None]:
+        """Inside, what goes wrong in code of the installed package that has it is a CodeError with
+        the package's name and the place in it. HpsearchErrors stay what they are, and so does
+        whatever goes wrong in hpsearch's own."""
+        try:
+            yield
+        except HpsearchError:
+            raise
+        except Exception as error:
+            if not (package := self.brought(name)):
+                raise
+            raise CodeError(f"{package}: {explained(error)}") from error
 
     @cached_property
     def _entries(self) -> Mapping[str, list[EntryPoint]]:
@@ -125,6 +173,7 @@ class Registry(Generic[T]):
             raise PluginError(
                 f"{self._labels(name)} cannot be loaded: {type(error).__name__}: {line(error)}"
             ) from error
+        note_package(entries[0].module)
         if not isinstance(declaration, self._kind):
             raise PluginError(
                 f"{self._labels(name)} is no {self._kind.__name__}: {entries[0].value} is of type "

@@ -16,12 +16,12 @@ __all__ = ["involved", "restricted"]
 
 def involved(space: Space, names: Collection[str]) -> set[str]:
     """Those of the parameters, and all that decide whether these exist."""
-    found = {*names} & {*space.names}
+    searched = {*names} & {*space.names}
     while True:
-        more = {c.parameter for p in space if p.name in found for c in p.when} & {*space.names}
-        if more <= found:
-            return found
-        found |= more
+        more = {c.parameter for p in space if p.name in searched for c in p.when} & {*space.names}
+        if more <= searched:
+            return searched
+        searched |= more
 
 
 def restricted(

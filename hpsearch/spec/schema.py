@@ -41,8 +41,8 @@ def schema(
     families = list(FAMILIES.all().values() if families is None else families)
     tasks = list(TASKS.all().values() if tasks is None else tasks)
     trained = training(tasks)
-    found = StudySections.model_json_schema()
-    keys, definitions = found["properties"], found["$defs"]
+    document = StudySections.model_json_schema()
+    keys, definitions = document["properties"], document["$defs"]
     network, train = definitions.pop("NetworkSection"), definitions.pop("TrainSpec")
     network["properties"]["family"]["enum"] = [family.name for family in families]
     about = network["description"]
@@ -89,7 +89,7 @@ def schema(
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "hpsearch study",
     }
-    start |= _without_titles(found)
+    start |= _without_titles(document)
     subjects = [{"required": ["data", "network"]}, {"required": ["train"]}]
     return {**start, "anyOf": subjects, "allOf": [_where(family) for family in families]}
 
@@ -218,21 +218,21 @@ def _most(setting: Setting, bound: Schema) -> Schema:
 
 def _value(setting: Setting) -> Schema:
     sizes = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 1}}
-    found: Schema
+    value: Schema
     if setting.kind == "choice":
         named = {"enum": [*setting.choices, *([None] if setting.default is None else [])]}
         return {"anyOf": [named, _OWN]} if setting.own_code else named
     if setting.kind == "bool":
-        found = {"type": "boolean"}
+        value = {"type": "boolean"}
     elif setting.kind == "sizes":
-        found = sizes
+        value = sizes
     elif setting.kind == "int_or_sizes":
-        found = {"anyOf": [_number(setting), sizes]}
+        value = {"anyOf": [_number(setting), sizes]}
     else:
-        found = _number(setting)
+        value = _number(setting)
         if setting.choices:
-            found = {"anyOf": [found, {"enum": [*setting.choices]}]}
-    return {"anyOf": [found, {"type": "null"}]} if setting.default is None else found
+            value = {"anyOf": [value, {"enum": [*setting.choices]}]}
+    return {"anyOf": [value, {"type": "null"}]} if setting.default is None else value
 
 
 _OWN: Schema = {
@@ -252,20 +252,20 @@ _OWN_NETWORK: Schema = {
 
 
 def _number(setting: Setting) -> Schema:
-    found: Schema = {"type": "number" if setting.kind == "float" else "integer"}
+    number: Schema = {"type": "number" if setting.kind == "float" else "integer"}
     if setting.low is not None:
-        found["exclusiveMinimum" if setting.open_low else "minimum"] = setting.low
+        number["exclusiveMinimum" if setting.open_low else "minimum"] = setting.low
     if setting.high is not None:
-        found["exclusiveMaximum" if setting.open_high else "maximum"] = setting.high
-    return found
+        number["exclusiveMaximum" if setting.open_high else "maximum"] = setting.high
+    return number
 
 
-def _without_titles(found: Any) -> Any:
+def _without_titles(node: Any) -> Any:
     """`found` without the titles that pydantic makes of names; they say nothing more."""
-    if isinstance(found, list):
-        return [_without_titles(item) for item in found]
-    if not isinstance(found, dict):
-        return found
+    if isinstance(node, list):
+        return [_without_titles(item) for item in node]
+    if not isinstance(node, dict):
+        return node
     # A key of a study that is called title would have a schema, and not text.
-    kept = {k: v for k, v in found.items() if not (k == "title" and isinstance(v, str))}
-    return {key: _without_titles(value) for key, value in kept.items()}
+    untitled = {k: v for k, v in node.items() if not (k == "title" and isinstance(v, str))}
+    return {key: _without_titles(value) for key, value in untitled.items()}

@@ -88,9 +88,9 @@ def check_samplers(
 def check_stages(search: SearchSpec, searched: Sequence[str], space: Space, faults: Faults) -> None:
     """Note stages that miss a group or a parameter, or that a joint search has no use for."""
     for key in ("priority", "stages", "overlap", "carry", "widen"):
-        said = getattr(search, key)
-        if said != type(search).model_fields[key].default and search.strategy != "staged":
-            expected, got = "nothing, unless the strategy is staged", _plain(said)
+        value = getattr(search, key)
+        if value != type(search).model_fields[key].default and search.strategy != "staged":
+            expected, got = "nothing, unless the strategy is staged", _plain(value)
             faults.add(("search", key), expected, got, beside=[("search", "strategy")])
     missing = [group for group in searched if group not in search.priority]
     if search.priority and missing:
@@ -128,8 +128,8 @@ def check_recipe(
         faults.add(loss.path, expected, f"the group {loss.entry.group}", beside=beside)
 
 
-def _plain(said: object) -> str:
-    return "a list" if isinstance(said, tuple) else show(said)
+def _plain(value: object) -> str:
+    return "a list" if isinstance(value, tuple) else show(value)
 
 
 def _check_retuned(stage: StageSpec, space: Space, path: Path, faults: Faults) -> None:

@@ -82,7 +82,8 @@ def _note(
         case "one_of":
             faults.add(here, listed(context["names"]), show(value), near=(value, context["names"]))
         case "expected":
-            faults.add(here, context["expected"], show(value))
+            near = (value, context["names"]) if "names" in context else None
+            faults.add(here, context["expected"], show(value), near=near)
         case "union_tag_invalid" | "union_tag_not_found":
             value = _at(content, keys)
             here, value = (
@@ -130,13 +131,13 @@ def _below(keys: Path, model: type[Section]) -> type[Section] | None:
     """The one section that a key of the model can hold, where `keys` lead into it."""
     if len(keys) < 2 or keys[0] not in model.model_fields:
         return None
-    parts, found = [model.model_fields[str(keys[0])].annotation], []
+    parts, sections = [model.model_fields[str(keys[0])].annotation], []
     while parts:
         part = parts.pop()
         parts += get_args(part)
         if isinstance(part, type) and issubclass(part, Section):
-            found.append(part)
-    return found[0] if len(found) == 1 else None
+            sections.append(part)
+    return sections[0] if len(sections) == 1 else None
 
 
 def _names_beside(keys: Path, model: type[Section]) -> list[str]:

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainValidator, Strict
 from pydantic_core import PydanticCustomError
 
-from hpsearch.sizes import AUTO, size_of
 from hpsearch.spec.faults import Path
 from hpsearch.spec.keys import Positive, Section, Text, declared
 from hpsearch.spec.problem import KINDS, Kind
-from hpsearch.spec.registry import Registry
+from hpsearch.spec.registry import Registry, named
+from hpsearch.spec.sizes import AUTO, size_of
 from hpsearch.spec.task import TASKS, Target
 
 __all__ = [
@@ -102,8 +102,9 @@ class DataSpec(Section):
     limit: Positive | None = None
     """Most training and validation rows that are used; by default all."""
     memory: Annotated[str, PlainValidator(_memory, json_schema_input_type=str)] = AUTO
-    """Memory of a worker's device that the rows may use, such as `2 GB`; `auto` is a quarter of
-    what is free, or half of a GPU's. Larger data is streamed."""
+    """Memory of a worker's device that the rows may use, such as `2 GB`, on top of what a worker
+    takes without data (about half a gigabyte, most of it PyTorch); `auto` is a quarter of what is
+    free, or half of a GPU's. Larger data is streamed."""
 
     shuffle: bool = True
     """Whether each epoch takes the training rows in a new order, or else in the order of the
@@ -197,6 +198,14 @@ class Source:
     def kind_of(self, section: DataSpec) -> Kind | None:
         """What one input of a section's data is; None where only the data shows it."""
         return self.kind(section) if callable(self.kind) else self.kind
+
+    def described(self, decided: Mapping[str, Any] | None) -> tuple[str, ...]:
+        """Lines that say what was decided of the data; none where there is nothing to say."""
+        if self.describe is None or decided is None:
+            return ()
+        with SOURCES.blamed(self.name):
+            lines: tuple[str, ...] = named(self.describe)(decided)
+        return lines
 
 
 SOURCES: Registry[Source] = Registry(Source, "hpsearch.sources")

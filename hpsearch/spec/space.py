@@ -315,10 +315,10 @@ class Grid:
         if index == len(self._space):
             return 1
         # Only how conditions answer can change the count, so values that answer alike share it.
-        known = {k: v for k, v in values.items() if k in self._asked}
-        key = (index, tuple((k, self._answers(k, v)) for k, v in known.items()))
+        asked = {k: v for k, v in values.items() if k in self._asked}
+        key = (index, tuple((k, self._answers(k, v)) for k, v in asked.items()))
         if key not in self._sizes:
-            self._sizes[key] = self._count(index, known)
+            self._sizes[key] = self._count(index, asked)
         return self._sizes[key]
 
     def _count(self, index: int, known: dict[str, Value]) -> int:
@@ -356,7 +356,7 @@ def _values(parameter: Parameter) -> tuple[Value, ...]:
     return _finite(parameter, parameter.domain.grid)
 
 
-def _finite(parameter: Parameter, found: _T | None) -> _T:
-    if found is None:
+def _finite(parameter: Parameter, value: _T | None) -> _T:
+    if value is None:
         raise ValueError(f"{parameter.name} has no end of values; give it a step or a count")
-    return found
+    return value

@@ -16,10 +16,10 @@ from hpsearch.spec.keys import Section
 from hpsearch.spec.models import StudySections
 from hpsearch.spec.network import network_document
 from hpsearch.spec.own_training import settings_of
-from hpsearch.spec.settings import Direction, Value
+from hpsearch.spec.settings import GROUPS, Direction, Value
 from hpsearch.spec.source import SOURCES
 from hpsearch.spec.space import Parameter, Range
-from hpsearch.spec.task import Metric, metric_of
+from hpsearch.spec.task import TASKS, Metric, metric_of
 from hpsearch.spec.train import ResourcesSpec
 from hpsearch.spec.weights import DRAWN, WEIGHTS
 
@@ -117,9 +117,26 @@ class StudySpec:
         return tuple(dict.fromkeys(str(name) for name in named if is_reference(name)))
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """What it has of installed packages, as messages name it: `family toy of toy-family 1.0`.
+        The task that a table turns out to be for is always hpsearch's own."""
+        if self.data is None:
+            return ()
+        source = SOURCES.brought(self.data.source)
+        task = "" if self.task is None else TASKS.brought(self.task)
+        return tuple(filter(None, (FAMILIES.brought(self.family), source, task)))
+
+    @property
     def needs_code(self) -> bool:
         """Whether a worker needs the folder of its own code: a command runs there too."""
         return bool(self.code) or self.train is not None
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether its parameters are in groups that mean something. Those of own training code that
+        its file has in none are all in the first one."""
+        groups = {parameter.group for parameter in self.space}
+        return self.train is None or not groups <= {GROUPS[0]}
 
     def with_final(self, final: Mapping[str, Any] | None) -> StudySpec:
         """The same study with that finish, which lies beside its document: any study that has ended
@@ -206,12 +223,12 @@ class StudySpec:
             return self
         document = versions.overlaid(self.document, self.explicit)
         try:
-            found = StudySpec.from_document({**document, "version": version})
+            spec = StudySpec.from_document({**document, "version": version})
         except StudyFileError:
             if version != versions.FIRST:
                 raise
             return self  # with keys of tables that the version lacks it is another study
-        return replace(found, explicit=self.explicit)
+        return replace(spec, explicit=self.explicit)
 
     @cached_property
     def digest(self) -> str:
@@ -221,7 +238,11 @@ class StudySpec:
 
     @classmethod
     def from_document(cls, document: object) -> StudySpec:
-        """The study of a document; StudyFileError where it has faults, as a file would."""
+        """The study of a document.
+
+        Raises StudyFileError where it has faults, as a file would, and PluginError where what it is
+        made of is not installed here.
+        """
         from hpsearch.spec.checks import check_document
 
         return check_document(document)
@@ -230,11 +251,11 @@ class StudySpec:
 def _usual() -> dict[str, Any]:
     """What stands for the keys of a document that are at their default and need not be written."""
     usual: dict[str, Any] = {"constants": {}}
-    for key, known in StudySections.model_fields.items():
-        if isinstance(known.default, Section):
-            usual[key] = known.default.model_dump(mode="json", exclude_defaults=True)
-        elif not known.is_required():
-            usual[key] = list(known.default) if known.default == () else known.default
+    for key, info in StudySections.model_fields.items():
+        if isinstance(info.default, Section):
+            usual[key] = info.default.model_dump(mode="json", exclude_defaults=True)
+        elif not info.is_required():
+            usual[key] = list(info.default) if info.default == () else info.default
     return usual
 
 

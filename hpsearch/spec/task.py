@@ -16,6 +16,7 @@ from hpsearch.spec.settings import TRAINING
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hpsearch.spec.problem import Problem
     from hpsearch.spec.settings import Direction, Setting
 
 __all__ = [
@@ -66,6 +67,10 @@ class Loss:
     guess: float | Callable[[int], float] | None = None
     """What a network gets that has learnt nothing: a number, or a function of the number of
     classes; None: log(classes)."""
+    outputs: int | Callable[[int], int] | None = None
+    """How many numbers a network gives for each row: a number, or a function of the number of
+    classes; None: one a class, one for a number, and as many as an input has where that is the
+    target."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +233,17 @@ class Task:
         if loss.classes is None or classes in (None, loss.classes):
             return ""
         return f"the loss {name} is for {loss.classes} classes and there are {classes}"
+
+    def outputs(self, loss: str, problem: Problem) -> int:
+        """How many numbers a network has to give for each row of a problem, with that loss, which
+        may be one of the study's own code."""
+        own = self.loss(loss)
+        number = None if own is None else own.outputs
+        if number is not None:
+            return number(len(problem.classes)) if callable(number) else number
+        if self.target == "inputs":
+            return math.prod(problem.shape)
+        return len(problem.classes) if self.target == "classes" else 1
 
     def is_usual_scale(self, name: str | None) -> bool:
         """Whether a loss can be compared by its values with the one that is minimised where a study

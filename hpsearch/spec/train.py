@@ -8,9 +8,9 @@ from typing import Annotated, get_args
 from pydantic import Field, PlainValidator, Strict
 from pydantic_core import PydanticCustomError
 
-from hpsearch.sizes import size_of
 from hpsearch.spec.keys import Positive, Reference, Section, Text, one_of
 from hpsearch.spec.settings import Direction
+from hpsearch.spec.sizes import size_of
 
 __all__ = ["JSON", "OwnMetric", "ResourcesSpec", "TrainSpec"]
 
@@ -56,8 +56,8 @@ class TrainSpec(Section):
     """`FILE.py:FUNCTION`, which is called with one argument, the run."""
     command: Command | None = None
     """A command line, a list of its words, such as `[python, train.py, --lr, "{lr}"]`: a name in
-    braces stands for a parameter, or for `seed`, `device` or `checkpoint`, the folder of its
-    checkpoints. No shell reads it."""
+    braces stands for a parameter, or for `seed`, `device`, `checkpoint`, the folder of its
+    checkpoints, or `folder`, an empty one that is removed after the trial. No shell reads it."""
     metrics: Annotated[str, PlainValidator(_metrics, json_schema_input_type=str)] = JSON
     """How a command reports: `json`, by lines such as `{"epoch": 3, "accuracy": 0.93}`, or a
     regular expression with a named group for each number, such as `acc=(?P<accuracy>[0-9.]+)`."""
@@ -74,7 +74,8 @@ class ResourcesSpec(Section):
     """What a trial of your own training code may use."""
 
     cpus: Positive | None = None
-    """Threads that PyTorch may use in it; by default those of the worker."""
+    """Threads that PyTorch uses in it, `OMP_NUM_THREADS` of a command; by default a function has as
+    many of the worker's as its networks pay for, and a command all of them."""
     memory: Annotated[str, PlainValidator(_memory, json_schema_input_type=str)] | None = None
     """Memory of its processes, such as `8 GB`: a trial that takes more fails."""
     minutes: Annotated[float, Field(gt=0)] | None = None

@@ -55,15 +55,15 @@ DRAWN = Weights()
 """Those of every study that names none."""
 
 
-def check_tuned(named: str, known: Mapping[str, Draft], faults: Faults) -> None:
+def check_tuned(named: str, drafts: Mapping[str, Draft], faults: Faults) -> None:
     """Note heads that would be trained on drawn weights.
 
     Args:
         named: The weights that the study names.
-        known: Its parameters.
+        drafts: Its parameters.
         faults: What is wrong is noted there.
     """
-    draft = known.get("tune")
+    draft = drafts.get("tune")
     if named != NONE or draft is None or not isinstance(draft.domain, Choices):
         return
     for number, value in enumerate(draft.domain.values):

@@ -122,22 +122,22 @@ def _shorten(search: dict[str, Any], strategy: str) -> None:
         search["pruner"] = search["pruner"]["name"]
 
 
-def _parameters(document: Mapping[str, Any], known: Vocabulary) -> dict[str, Any]:
+def _parameters(document: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
     """The groups, in the order in which they are searched, and constants after what is searched."""
     groups: dict[str, dict[str, Any]] = {}
-    for group, found in groupby(document["parameters"], key=lambda p: p["group"]):
-        for parameter in found:
+    for group, members in groupby(document["parameters"], key=lambda p: p["group"]):
+        for parameter in members:
             groups.setdefault(group, {})[parameter["name"]] = _shown(parameter)
     for name, value in document["constants"].items():
-        groups.setdefault(known.settings[name].group, {})[name] = value
+        groups.setdefault(vocabulary.settings[name].group, {})[name] = value
     return groups
 
 
-def _ungrouped(groups: Mapping[str, Any], known: Vocabulary) -> dict[str, Any] | None:
+def _ungrouped(groups: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any] | None:
     """The parameters without their groups, which those of their settings are; None where one is in
     another group, or has the name of one."""
-    names = [(group, name) for group, found in groups.items() for name in found]
-    if any(known.settings[name].group != group for group, name in names):
+    names = [(group, name) for group, members in groups.items() for name in members]
+    if any(vocabulary.settings[name].group != group for group, name in names):
         return None
     return {name: groups[group][name] for group, name in names}
 

@@ -169,7 +169,7 @@ def verdict(
     sign = 1 if metric.direction == "maximize" else -1
     winner, default = finalists(entries, metric.direction)
     scores = {r.repeat: score(r, winner.values) for r in winner.whole}
-    own = {repeat: found[metric.name] for repeat, found in scores.items()}
+    own = {repeat: metrics[metric.name] for repeat, metrics in scores.items()}
     plain = own if default is winner else {
         r.repeat: score(r, default.values)[metric.name] for r in default.whole
     }  # fmt: skip
@@ -204,5 +204,5 @@ def verdict(
 def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The mean of each metric that all of them have: own code may give more for one than for
     another."""
-    names = [name for name in scores[0] if all(name in found for found in scores)]
-    return {name: mean(found[name] for found in scores) for name in names}
+    names = [name for name in scores[0] if all(name in metrics for metrics in scores)]
+    return {name: mean(metrics[name] for metrics in scores) for name in names}

@@ -64,11 +64,11 @@ def outline(spec: StudySpec) -> tuple[PlannedStage, ...]:
     groups = [g for g in spec.search.priority or GROUPS if g in searched]
     weights = [2 if group in _HEAVY else 1 for group in groups]
     names = {p.name for p in spec.space}
-    found = [
+    stages = [
         PlannedStage(group, _STAGES_SHARE * weight / sum(weights), _beside(group, names))
         for group, weight in zip(groups, weights, strict=True)
     ]
-    between = found if len(found) > 1 else []  # with one group there is nothing to hold
+    between = stages if len(stages) > 1 else []  # with one group there is nothing to hold
     first, last = PlannedStage(WARMUP, _WARMUP_SHARE), PlannedStage(POLISH, _POLISH_SHARE)
     return first, *between, last
 
@@ -234,8 +234,8 @@ def _coming(spec: StudySpec, opened: Sequence[Stage]) -> tuple[PlannedStage, ...
     """The stages after those opened; once all have been, the last one again."""
     outlined = outline(spec)
     names = [one.name for one in outlined]
-    known = [names.index(stage.name) for stage in opened if stage.name in names]
-    return outlined[min(known[-1] + 1, len(outlined) - 1) if known else 0 :]
+    positions = [names.index(stage.name) for stage in opened if stage.name in names]
+    return outlined[min(positions[-1] + 1, len(outlined) - 1) if positions else 0 :]
 
 
 def _taken(spec: StudySpec, opened: Sequence[Stage]) -> int:
@@ -263,8 +263,8 @@ def _points(spec: StudySpec) -> tuple[Assignment, ...]:
         return spec.start if joint else (*spec.start, default)
     starts = tuple(_starts(spec).values())
     alone = not default or (joint and limit(spec) is not None)
-    known = [_whole(spec, point) for point in starts]
-    return starts if alone or default in known else (*starts, default)
+    points = [_whole(spec, point) for point in starts]
+    return starts if alone or default in points else (*starts, default)
 
 
 def _starts(spec: StudySpec) -> dict[int, Assignment]:
@@ -300,7 +300,7 @@ def remarks(spec: StudySpec) -> list[str]:
     """What of a study's starting points is not run as its file has it."""
     if spec.version == versions.FIRST:
         return []
-    said = [
+    sentences = [
         f"start: point {at} is the same as point {first} and is left out"
         for at in range(len(spec.start))
         if (first := _same(spec, at)) is not None
@@ -312,8 +312,8 @@ def remarks(spec: StudySpec) -> list[str]:
         if len(points) != len(_starts(spec)):  # it comes after the file's
             default = ", the default configuration" + ("" if over == 1 else " among them")
         count = f"{trials} trial{'' if trials == 1 else 's'}"
-        said.append(f"{len(points)} starting points, but {count}: {which} not run{default}")
-    return said
+        sentences.append(f"{len(points)} starting points, but {count}: {which} not run{default}")
+    return sentences
 
 
 def _finish(spec: StudySpec, done: Sequence[Done], first: int) -> Stage:
@@ -335,8 +335,8 @@ def _stage(
         before = max(sum(issued) - len(_points(spec)), 0)
         return Stage(planned.name, first, 0, tuple(spec.space), points=points, before=before)
     if spec.search.strategy == RECIPE:
-        known = points or _points(spec)
-        return recipe.stage(spec, planned.name, done, first, known, begins=not opened)
+        given = points or _points(spec)
+        return recipe.stage(spec, planned.name, done, first, given, begins=not opened)
     best = [d.values for d in ranked(done, spec.direction)]
     bases = distinct(best, _carried(spec, planned.name))
     if not bases:  # nothing has completed so far
@@ -352,8 +352,8 @@ def _stage(
 
 def _can_follow(parameter: Parameter) -> bool:
     """Whether it is a learning rate that may take any value of its range, in every trial."""
-    found = parameter.domain
-    smooth = isinstance(found, Range) and not found.step and not found.integer
+    domain = parameter.domain
+    smooth = isinstance(domain, Range) and not domain.step and not domain.integer
     return parameter.name == "lr" and smooth and not parameter.when
 
 

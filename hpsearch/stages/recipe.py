@@ -140,8 +140,8 @@ def _no_larger(parameter: Parameter, winner: Assignment) -> Parameter:
     if value is None:
         return parameter
     if isinstance(domain, Choices):
-        kept = tuple(v for v in domain.values if v == value or _size(v) < _size(value))
-        return replace(parameter, domain=Choices(kept))
+        values = tuple(v for v in domain.values if v == value or _size(v) < _size(value))
+        return replace(parameter, domain=Choices(values))
     assert isinstance(value, (int, float))
     if domain.integer or domain.step:
         return replace(parameter, domain=domain.between(0, domain.steps_to(value)))

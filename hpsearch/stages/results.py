@@ -29,18 +29,18 @@ class Done:
 def default_point(spec: StudySpec) -> Assignment:
     """The default configuration: each parameter's default, the setting's own where it has none and
     that lies in the range, else the middle."""
-    known = spec.vocabulary.defaults
+    defaults = spec.vocabulary.defaults
     values: dict[str, Value] = {}
     for parameter in spec.space:
         if parameter.active({**spec.space.constants, **values}):
-            values[parameter.name] = _default(parameter, known.get(parameter.name))
+            values[parameter.name] = _default(parameter, defaults.get(parameter.name))
     return values
 
 
-def _default(parameter: Parameter, known: Value) -> Value:
+def _default(parameter: Parameter, default: Value) -> Value:
     if parameter.default is not None:
         return parameter.default
-    return known if parameter.domain.contains(known) else parameter.domain.at(0.5)
+    return default if parameter.domain.contains(default) else parameter.domain.at(0.5)
 
 
 def ranked(done: Sequence[Done], direction: Direction) -> list[Done]:
@@ -52,13 +52,13 @@ def ranked(done: Sequence[Done], direction: Direction) -> list[Done]:
 
 def distinct(best: Sequence[Assignment], most: int) -> tuple[Assignment, ...]:
     """The first few configurations that differ."""
-    found: list[Assignment] = []
+    points: list[Assignment] = []
     for values in best:
-        if values not in found:
-            found.append(values)
-        if len(found) == most:
+        if values not in points:
+            points.append(values)
+        if len(points) == most:
             break
-    return tuple(found)
+    return tuple(points)
 
 
 def centres(
@@ -70,8 +70,8 @@ def centres(
         return best[:1]
     firsts = {kind: next((v for v in best if v.get("optimizer") == kind), None)
               for kind in optimizer.domain.values}  # fmt: skip
-    found = [values for values in firsts.values() if values is not None]
-    return found if len(found) == len(firsts) else ()
+    points = [values for values in firsts.values() if values is not None]
+    return points if len(points) == len(firsts) else ()
 
 
 def around(parameter: Parameter, centres: Sequence[Assignment], width: float) -> Parameter:

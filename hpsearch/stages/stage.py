@@ -98,18 +98,18 @@ class Stage:
         }  # fmt: skip
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any], space: Space) -> Stage:
+    def from_json(cls, plain: Mapping[str, Any], space: Space) -> Stage:
         """The stage of `as_json`, of a study with that space."""
-        drawn = found["domains"]
+        drawn = plain["domains"]
         return cls(
-            found["name"], found["first"], found["count"],
+            plain["name"], plain["first"], plain["count"],
             tuple(replace(p, domain=_domain(p.domain, drawn[p.name]))
                   for p in space if p.name in drawn),
-            found["samplers"],
-            tuple(_assignment(point) for point in found["points"]),
-            tuple(_assignment(base) for base in found["bases"]),
-            found["rescaled"],
-            found["before"],
+            plain["samplers"],
+            tuple(_assignment(point) for point in plain["points"]),
+            tuple(_assignment(base) for base in plain["bases"]),
+            plain["rescaled"],
+            plain["before"],
         )  # fmt: skip
 
 
@@ -117,8 +117,8 @@ def _plain(values: Assignment) -> dict[str, Any]:
     return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
 
-def _assignment(found: Mapping[str, Any]) -> dict[str, Value]:
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
+def _assignment(plain: Mapping[str, Any]) -> dict[str, Value]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()}
 
 
 def _plain_domain(domain: Range | Choices) -> Any:
@@ -127,7 +127,7 @@ def _plain_domain(domain: Range | Choices) -> Any:
     return [list(v) if isinstance(v, tuple) else v for v in domain.values]
 
 
-def _domain(whole: Range | Choices, found: Any) -> Range | Choices:
+def _domain(whole: Range | Choices, plain: Any) -> Range | Choices:
     if isinstance(whole, Range):
-        return replace(whole, low=found["min"], high=found["max"])
-    return Choices(tuple(tuple(v) if isinstance(v, list) else v for v in found))
+        return replace(whole, low=plain["min"], high=plain["max"])
+    return Choices(tuple(tuple(v) if isinstance(v, list) else v for v in plain))

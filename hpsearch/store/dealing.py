@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.trial import TrialState
 
 from hpsearch.spec.settings import FINAL
-from hpsearch.store import stage_rows
+from hpsearch.store import known_rows, lease_rows, stage_rows, study_rows, trials
 from hpsearch.store.optuna_tables import TRIAL_USER, TRIALS
-from hpsearch.store.tables import tickets
-from hpsearch.store.values import STOPPED, UNTRAINABLE, Study
+from hpsearch.store.states import TrialState
+from hpsearch.store.tables import leases, tickets
+from hpsearch.store.values import NOT_BEGUN, STOPPED, UNTRAINABLE, Study
 
 __all__ = [
     "REACH",
@@ -34,6 +34,7 @@ __all__ = [
     "add_refused",
     "add_retries",
     "add_stopped",
+    "any_counts",
     "completed",
     "deal",
     "passed_over",
@@ -100,8 +101,7 @@ def add_retries(connection: sa.Connection, study: Study) -> int:
     """Add a ticket for each trial that failed and was not retried, but those that can never be
     trained; how many.
 
-    Not for one of a finish that has ended: no verdict would come of it. The study's counts are the
-    caller's to raise.
+    Not for one of a finish that has ended: no verdict would come of it.
     """
     untrainable = sa.exists().where(
         TRIAL_USER.c.trial_id == tickets.c.trial_id, TRIAL_USER.c.key == UNTRAINABLE
@@ -115,30 +115,53 @@ def add_retries(connection: sa.Connection, study: Study) -> int:
 
 def add_refused(connection: sa.Connection, study: Study) -> int:
     """Add a ticket for each trial that ended as own training code was refused, none of which had
-    reported anything; how many. The study's counts are the caller's to raise."""
+    reported anything: they cost nothing of the budget; how many."""
+    if not (study.issued and study.refused):
+        return 0
     ended = TRIALS.c.state.in_([TrialState.FAIL, TrialState.PRUNED])
     return _add_again(connection, study, _not_run_again(connection, study, ended))
 
 
-def add_stopped(connection: sa.Connection, study: Study) -> int:
-    """Add a ticket for each training of an open finish that was stopped and not begun again; how
-    many.
+def any_counts(connection: sa.Connection, study: Study) -> bool:
+    """Whether anything would be lost with a study that was refused: a trial that reported or that
+    ended in another way than by an error or by the stop, one that a worker holds, or trials of
+    elsewhere that its samplers know."""
+    harmless = (TRIALS.c.state == TrialState.FAIL) | (
+        (TRIALS.c.state == TrialState.PRUNED) & (_ended_as(STOPPED) | _ended_as(NOT_BEGUN))
+    )
+    queries = (
+        sa.select(leases.c.number).where(lease_rows.under_way(study.study_id)),
+        sa.select(TRIALS.c.number).where(TRIALS.c.study_id == study.study_id, ~harmless),
+    )
+    return (
+        any(connection.execute(query.limit(1)).first() is not None for query in queries)
+        or trials.any_report(connection, study.study_id)
+        or known_rows.count(connection, study.study_id) > 0
+    )
 
-    A verdict is about the trainings that were asked for, no matter who stopped the study meanwhile.
-    The study's counts are the caller's to raise.
+
+def add_stopped(connection: sa.Connection, study: Study) -> int:
+    """Add a ticket for each trial that was stopped before a worker began with it, and for each
+    training of an open finish that was stopped, where nothing runs it again; how many.
+
+    Nothing of the budget is spent on what was not trained, and a verdict is about the trainings
+    that were asked for, no matter who stopped the study meanwhile.
     """
-    if study.finish != "open":
+    if study.state != "open":
         return 0
-    finish = stage_rows.spans(connection, study.study_id, FINAL)[-1]
-    was_stopped = sa.exists().where(
+    again = _ended_as(NOT_BEGUN)
+    if study.finish == "open":
+        finish = stage_rows.spans(connection, study.study_id, FINAL)[-1]
+        again |= _ended_as(STOPPED) & (tickets.c.origin >= finish.start)
+    pruned = TRIALS.c.state == TrialState.PRUNED
+    return _add_again(connection, study, _not_run_again(connection, study, pruned, again))
+
+
+def _ended_as(reason: str) -> sa.ColumnElement[bool]:
+    return sa.exists().where(
         TRIAL_USER.c.trial_id == TRIALS.c.trial_id, TRIAL_USER.c.key == "reason",
-        TRIAL_USER.c.value_json == json.dumps(STOPPED),
+        TRIAL_USER.c.value_json == json.dumps(reason),
     )  # fmt: skip
-    stopped = _not_run_again(
-        connection, study, TRIALS.c.state == TrialState.PRUNED, was_stopped,
-        tickets.c.origin >= finish.start,
-    )  # fmt: skip
-    return _add_again(connection, study, stopped)
 
 
 def _not_run_again(connection: sa.Connection, study: Study, *where: Any) -> Sequence[Any]:
@@ -156,7 +179,7 @@ def _not_run_again(connection: sa.Connection, study: Study, *where: Any) -> Sequ
 
 
 def _add_again(connection: sa.Connection, study: Study, ended: Sequence[Any]) -> int:
-    """Add a ticket of the same draw index for each of these; how many."""
+    """Add a ticket of the same draw index for each of these to the study's budget; how many."""
     # A finish that needed fewer tickets than it might have has left some retries above the budget.
     last = connection.execute(
         sa.select(sa.func.max(tickets.c.number)).where(tickets.c.study_id == study.study_id)
@@ -169,6 +192,8 @@ def _add_again(connection: sa.Connection, study: Study, ended: Sequence[Any]) ->
     ]  # fmt: skip
     if rows:
         connection.execute(sa.insert(tickets), rows)
+        more = {"tickets": study.tickets + len(rows), "issued": study.issued + len(rows)}
+        study_rows.put(connection, study.study_id, **more)
     return len(rows)
 
 

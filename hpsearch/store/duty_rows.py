@@ -14,7 +14,7 @@ from hpsearch.store.engine import now
 from hpsearch.store.tables import duties
 from hpsearch.store.values import CLOCK_S, Duty
 
-__all__ = ["drop", "find", "take"]
+__all__ = ["drop", "drop_all", "find", "take"]
 
 
 def _row(study_id: int, duty: str) -> sa.ColumnElement[bool]:
@@ -30,7 +30,7 @@ def _is_held(lease_s: float) -> sa.ColumnElement[bool]:
 
 def take(
     connection: sa.Connection, study_id: int, duty: str, worker: str, lease_s: float,
-    said: str | None = None,
+    state: str | None = None,
 ) -> int | None:  # fmt: skip
     """Take or renew a duty, with the study's row lock held; its fence, None: another worker has it.
 
@@ -39,8 +39,8 @@ def take(
     columns = duties.c.worker, duties.c.fence, _is_held(lease_s).label("held")
     row = connection.execute(sa.select(*columns).where(_row(study_id, duty))).one_or_none()
     values: dict[str, Any] = {"worker": worker, "until": now() + lease_s}
-    if said is not None:
-        values["said"] = said
+    if state is not None:
+        values["said"] = state
     if row is None:
         new = sa.insert(duties).values(study_id=study_id, duty=duty, fence=1, **values)
         connection.execute(new)
@@ -53,14 +53,20 @@ def take(
 
 
 def drop(
-    connection: sa.Connection, study_id: int, duty: str, worker: str, said: str | None
+    connection: sa.Connection, study_id: int, duty: str, worker: str, state: str | None
 ) -> None:
     """Give a duty back, if the worker has it."""
     values: dict[str, Any] = {"until": None}
-    if said is not None:
-        values["said"] = said
+    if state is not None:
+        values["said"] = state
     mine = _row(study_id, duty) & (duties.c.worker == worker)
     connection.execute(sa.update(duties).where(mine).values(**values))
+
+
+def drop_all(connection: sa.Connection, worker: str, prefix: str) -> None:
+    """Give back the duties of a worker whose names begin so."""
+    mine = (duties.c.worker == worker) & duties.c.duty.startswith(prefix, autoescape=True)
+    connection.execute(sa.update(duties).where(mine).values(until=None))
 
 
 def find(connection: sa.Connection, study_id: int, lease_s: float) -> list[Duty]:

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.errors import ConflictError, NotFoundError
 from hpsearch.spec.faults import nearest
 from hpsearch.store.engine import Database
+from hpsearch.store.frozen import frozen
 from hpsearch.store.history import History
 from hpsearch.store.optuna_rows import read_studies
 from hpsearch.store.optuna_tables import STUDIES
@@ -73,7 +74,8 @@ def _read(connection: sa.Connection, database: Database, name: str | None) -> El
         raise ConflictError(
             f"study {chosen!r} has {count} objectives, and hpsearch searches by one"
         )
-    every = History(study._study_id).fetch(connection)
+    history = History[FrozenTrial](study._study_id)
+    every = [trial for _, trial in history.shown(history.fetch(connection), frozen)]
     trials = [trial for trial in every if _counts(trial)]
     metric = study.system_attrs.get(METRIC_NAMES)
     named = metric[0] if isinstance(metric, list) and metric else None

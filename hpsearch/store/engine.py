@@ -11,15 +11,13 @@ import os
 import sqlite3
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
-import tenacity
 from sqlalchemy import event
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -35,7 +33,10 @@ from hpsearch import passwords
 from hpsearch.errors import StorageError, UnreachableError, line
 from hpsearch.store.sqlite_file import SQLiteFile
 
-__all__ = ["DEFAULT_URL", "Database", "now", "storage_url", "upsert"]
+if TYPE_CHECKING:
+    import tenacity
+
+__all__ = ["DEFAULT_URL", "Database", "now", "storage_url"]
 
 T = TypeVar("T")
 
@@ -61,6 +62,9 @@ _SETTLED = ("password", "denied", "authentication", "does not exist", "unknown d
             "unknown host", "name or service not known", "could not translate host name",
             "failed to resolve host", "getaddrinfo", "no pg_hba.conf entry")  # fmt: skip
 """What they say where waiting does not help."""
+
+_READ_ONLY = "attempt to write a readonly database"
+"""What SQLite says of a file that this process may not write to."""
 
 _SURE_S = 5.0
 """For which a connection that has been used is taken to be there."""
@@ -90,31 +94,6 @@ def _postgresql_now(_element: Any, _compiler: Any, **_kw: Any) -> str:
 def _mysql_now(_element: Any, _compiler: Any, **_kw: Any) -> str:
     # SYSDATE, unlike NOW, is read when the expression is evaluated.
     return "(unix_timestamp(sysdate(6)) + 0e0)"
-
-
-def upsert(
-    connection: sa.Connection,
-    table: sa.Table,
-    key: Sequence[str],
-    rows: Sequence[Mapping[str, Any]],
-) -> None:
-    """Insert rows in one statement; what else one has replaces that of the row of the same key.
-
-    The key must be unique in the table, and each row must have the same columns.
-    """
-    if not rows:
-        return
-    rest = [column for column in rows[0] if column not in key]
-    statement: sa.Insert
-    if connection.dialect.name == "mysql":
-        into = mysql.insert(table)
-        statement = into.on_duplicate_key_update({c: into.inserted[c] for c in rest})
-    else:  # the same words on both
-        kind = sqlite if connection.dialect.name == "sqlite" else postgresql
-        onto = kind.insert(table)
-        new = {c: onto.excluded[c] for c in rest}
-        statement = onto.on_conflict_do_update(index_elements=list(key), set_=new)
-    connection.execute(statement, list(rows))
 
 
 def storage_url(option: str | None = None) -> str:
@@ -198,16 +177,21 @@ class Database:
             # REPEATABLE READ would show a worker the tickets as they were when it began to wait.
             options["isolation_level"] = "READ COMMITTED"
         try:
-            known = _connect_args(self.backend)
-            parsed, known = _prepared(parsed, known)
-            said = {k: v for k, v in known.items() if k not in parsed.query}
-            self.engine = sa.create_engine(parsed, connect_args=said, **options)
+            arguments = _connect_args(self.backend)
+            parsed, arguments = _prepared(parsed, arguments)
+            unset = {k: v for k, v in arguments.items() if k not in parsed.query}
+            self.engine = sa.create_engine(parsed, connect_args=unset, **options)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             raise StorageError(
                 f"the driver for {self.backend} is not installed; "
                 f"pip install 'hpsearch[{_EXTRAS[self.backend]}]'"
             ) from error
         self._inherited: list[sa.Pool] = []
+        self._reading: dict[str, Any] = {"hpsearch_read": True}
+        if self.backend == "postgresql":
+            # Each statement sees what is committed when it begins, in a transaction or not: without
+            # one, two messages less are sent.
+            self._reading["isolation_level"] = "AUTOCOMMIT"
         try:
             if self.file:
                 self.file.exists()
@@ -246,6 +230,11 @@ class Database:
             self.engine.dispose()
 
     @property
+    def is_read_only(self) -> bool:
+        """Whether it is a SQLite file that this process may only read."""
+        return self._watched is not None and self._watched.is_read_only
+
+    @property
     def file(self) -> Path | None:
         """SQLite's file; None for a server."""
         return Path(self.engine.url.database or "") if self.backend == "sqlite" else None
@@ -260,18 +249,17 @@ class Database:
     def read(self) -> Iterator[sa.Connection]:
         """A connection for reading: one consistent view on SQLite, no lock held anywhere."""
         with self._translated(), self.engine.connect() as plain:
-            yield plain.execution_options(hpsearch_read=True)
+            yield plain.execution_options(**self._reading)
 
     def write(self, body: Callable[[sa.Connection], T]) -> T:
         """Run `body` in one transaction, again if the database broke a deadlock with it."""
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_is_conflict),
-            wait=tenacity.wait_random_exponential(multiplier=0.02, max=1.0),
-            stop=tenacity.stop_after_attempt(10),
-            reraise=True,
-        )
         with self._translated():
-            result: T = attempts(self._once, body)
+            try:
+                return self._once(body)
+            except DBAPIError as error:
+                if not _is_conflict(error):
+                    raise
+            result: T = _again()(self._once, body)
             return result
 
     def _once(self, body: Callable[[sa.Connection], T]) -> T:
@@ -290,16 +278,21 @@ class Database:
     def error(self, error: Exception) -> StorageError:
         """The StorageError for what SQLAlchemy or Optuna raised."""
         cause = getattr(error, "orig", None) or error
-        said = passwords.hide(line(cause))
+        message = passwords.hide(line(cause))
         kind = UnreachableError if _may_pass(error) else StorageError
-        found = kind(f"the database {self.name} failed: {said}; {self._advice(said)}")
-        if isinstance(found, UnreachableError):
-            file_missing = self.file is not None and "locked" not in said
-            found.settled = file_missing or any(word in said.lower() for word in _SETTLED)
-        return found
+        reported = kind(f"the database {self.name} failed: {message}; {self._advice(message)}")
+        if isinstance(reported, UnreachableError):
+            file_missing = self.file is not None and "locked" not in message
+            reported.settled = file_missing or any(word in message.lower() for word in _SETTLED)
+        return reported
 
-    def _advice(self, said: str) -> str:
-        words = said.lower()
+    def _advice(self, message: str) -> str:
+        words = message.lower()
+        if _READ_ONLY in words:
+            return (
+                "only reading is allowed here: copy the file into a folder of your own, and name "
+                "the copy, --storage sqlite:///COPY.db"
+            )
         if any(word in words for word in _FULL):
             return "wait until others have left, or raise its limit (max_connections)"
         if "password" in words or "denied" in words or "authentication" in words:
@@ -316,7 +309,8 @@ def _may_pass(error: Exception) -> bool:
     """
     if isinstance(error, (OperationalError, InterfaceError, sa.exc.TimeoutError)):
         # So SQLite calls what a server calls an error of the statement: it is another database.
-        return not str(getattr(error, "orig", "")).startswith(("no such table", "no such column"))
+        settled = ("no such table", "no such column", _READ_ONLY)
+        return not str(getattr(error, "orig", "")).startswith(settled)
     if not isinstance(error, DBAPIError):
         return False
     # 25006: read-only, as a server is that has lost its place to another one.
@@ -334,19 +328,32 @@ def _is_conflict(error: BaseException) -> bool:
     return str(code) in _RETRIED
 
 
-def _prepared(url: sa.URL, known: dict[str, Any]) -> tuple[sa.URL, dict[str, Any]]:
+def _again() -> tenacity.Retrying:
+    """The second attempt at a transaction, and more: the first one succeeds nearly always, and
+    needs none of this."""
+    import tenacity  # which loads asyncio
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_is_conflict),
+        wait=tenacity.wait_random_exponential(multiplier=0.02, max=1.0),
+        stop=tenacity.stop_after_attempt(9),
+        reraise=True,
+    )
+
+
+def _prepared(url: sa.URL, arguments: dict[str, Any]) -> tuple[sa.URL, dict[str, Any]]:
     """`prepare_threshold=none` of a URL of PostgreSQL: psycopg takes it as a value, not as text.
 
     Behind a pooler that gives each transaction another session, prepared statements are missing.
     """
-    said = url.query.get("prepare_threshold")
-    if said is None or url.get_backend_name() != "postgresql":
-        return url, known
-    if said != "none" and not (isinstance(said, str) and said.isdecimal()):
-        raise StorageError(f"prepare_threshold is none or a number of uses; got {said!r}")
-    value = None if said == "none" else int(str(said))
+    threshold = url.query.get("prepare_threshold")
+    if threshold is None or url.get_backend_name() != "postgresql":
+        return url, arguments
+    if threshold != "none" and not (isinstance(threshold, str) and threshold.isdecimal()):
+        raise StorageError(f"prepare_threshold is none or a number of uses; got {threshold!r}")
+    value = None if threshold == "none" else int(str(threshold))
     url = url.difference_update_query(["prepare_threshold"])
-    return url, {**known, "prepare_threshold": value}
+    return url, {**arguments, "prepare_threshold": value}
 
 
 def _look_before_use(engine: sa.Engine) -> None:
@@ -382,7 +389,23 @@ def _tune_session(engine: sa.Engine) -> None:
 
 
 def _tune_sqlite(engine: sa.Engine, watched: SQLiteFile) -> None:
-    """Make SQLAlchemy and not Python's driver begin transactions, and writers do so at once."""
+    """Make SQLAlchemy and not Python's driver begin transactions, and writers do so at once. A file
+    that can only be read is opened so that nothing need be written."""
+
+    @event.listens_for(engine, "do_connect")
+    def _open(dialect: Any, record: Any, _arguments: Any, options: dict[str, Any]) -> Any:
+        settled = watched.settled()
+        if settled is None:
+            return None  # as usual
+        record.info["hpsearch_settled"] = settled
+        return dialect.connect(settled[0], **options, uri=True)
+
+    @event.listens_for(engine, "checkout")
+    def _out(_connection: Any, record: Any, _proxy: Any) -> None:
+        # SQLite does not look whether anybody has changed it after all.
+        settled = record.info.get("hpsearch_settled")
+        if settled is not None and settled != watched.settled():
+            raise sa.exc.DisconnectionError
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:

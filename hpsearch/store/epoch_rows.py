@@ -28,15 +28,15 @@ def courses(
         .where(c.study_id == study_id, c.number.in_(after))
         .order_by(c.number, epochs.c.epoch)
     )
-    found: dict[int, list[TimedEpoch]] = {number: [] for number in after}
+    curves: dict[int, list[TimedEpoch]] = {number: [] for number in after}
     for number, rows in groupby(connection.execute(query), itemgetter(0)):
         passed_s = 0.0
         for _, start, epoch, seconds, metrics in rows:
             passed_s += seconds
             if epoch > after[number]:
                 at_s = start.replace(tzinfo=UTC).timestamp() + passed_s
-                found[number].append(TimedEpoch(epoch, _metrics(metrics), at_s))
-    return found
+                curves[number].append(TimedEpoch(epoch, _metrics(metrics), at_s))
+    return curves
 
 
 def _metrics(text: str) -> dict[str, float]:

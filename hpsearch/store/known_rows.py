@@ -19,11 +19,13 @@ __all__ = ["add", "count", "find"]
 
 _PREFIX = "hpsearch:known:"
 _TOGETHER, _CHARACTERS = 200, 40_000
-"""Trials in one attribute, and characters of it: MySQL's TEXT holds 65,535 bytes."""
+"""Trials in one attribute, and characters of it unless one trial has more: MySQL's TEXT holds
+65,535 bytes."""
 
 
 def add(connection: sa.Connection, study_id: int, known: Sequence[Known]) -> int:
-    """Keep what is not known yet, with the study's row lock held; how many that are."""
+    """Keep what is not known yet, with the study's row lock held; how many that are. Each of them
+    `fits`."""
     before = {one.key for one in find(connection, study_id)}
     new = [*{one.key: one for one in known if one.key not in before}.values()]
     number = len(_texts(connection, study_id))
@@ -38,15 +40,15 @@ def add(connection: sa.Connection, study_id: int, known: Sequence[Known]) -> int
 
 def find(connection: sa.Connection, study_id: int) -> list[Known]:
     """All that is known, in the order in which it came. What somebody has damaged is left out."""
-    found: dict[str, Known] = {}
+    by_key: dict[str, Known] = {}
     for text in _texts(connection, study_id):
         try:
             for row in json.loads(text):
                 one = Known(dict(row["params"]), float(row["value"]), str(row["origin"]))
-                found.setdefault(one.key, one)
+                by_key.setdefault(one.key, one)
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             continue
-    return [*found.values()]
+    return [*by_key.values()]
 
 
 def count(connection: sa.Connection, study_id: int) -> int:
@@ -67,7 +69,7 @@ def _chunks(known: Sequence[Known]) -> Iterator[str]:
     """The texts of the attributes that hold these."""
     rows: list[str] = []
     for one in known:
-        row = json.dumps({"params": dict(one.params), "value": one.value, "origin": one.origin})
+        row = one.text
         if rows and (len(rows) == _TOGETHER or sum(map(len, rows)) + len(row) > _CHARACTERS):
             yield f"[{', '.join(rows)}]"
             rows = []

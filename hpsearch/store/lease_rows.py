@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 from hpsearch.store.engine import now
 from hpsearch.store.tables import leases, studies, workers
-from hpsearch.store.values import CLOCK_S, Lease
+from hpsearch.store.values import CLOCK_S, Hold, Lease
 
-__all__ = ["CLOCK_S", "end", "is_late", "live", "take", "under_way"]
+__all__ = ["CLOCK_S", "at_work", "end", "holds", "is_late", "live", "take", "under_way"]
 
 
 def under_way(study_id: int | sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
@@ -35,10 +35,31 @@ def is_late() -> sa.ColumnElement[bool]:
 
 def live(study_id: int | sa.ColumnElement[int], but: str | None = None) -> sa.ScalarSelect[int]:
     """How many leases of a study have not run out, those of the worker `but` left out."""
-    query = sa.select(sa.func.count()).select_from(leases).where(under_way(study_id), ~is_late())
+    return _over_live(sa.func.count(), study_id, but)
+
+
+def at_work(study_id: int | sa.ColumnElement[int], but: str | None = None) -> sa.ScalarSelect[int]:
+    """How many workers have such leases: one may have many, to train one after another."""
+    return _over_live(sa.func.count(leases.c.worker.distinct()), study_id, but)
+
+
+def _over_live(
+    counted: sa.ColumnElement[int], study_id: int | sa.ColumnElement[int], but: str | None
+) -> sa.ScalarSelect[int]:
+    query = sa.select(counted).select_from(leases).where(under_way(study_id), ~is_late())
     if but is not None:
         query = query.where(leases.c.worker != but)
     return query.correlate(studies).scalar_subquery()
+
+
+def holds(connection: sa.Connection, study_id: int) -> list[Hold]:
+    """When tickets of a study were held: of a worker that says nothing more its lease counts."""
+    ended = sa.func.coalesce(leases.c.ended_at, now())
+    query = sa.select(
+        leases.c.worker, leases.c.taken_at,
+        sa.case((ended < leases.c.until, ended), else_=leases.c.until),
+    ).where(leases.c.study_id == study_id)  # fmt: skip
+    return [Hold(*row) for row in connection.execute(query)]
 
 
 def take(connection: sa.Connection, granted: Sequence[Lease], lease_s: float) -> None:

@@ -12,6 +12,7 @@ import io
 import threading
 from collections import deque
 from collections.abc import Container, Mapping, Sequence
+from enum import IntEnum
 from types import MappingProxyType
 from typing import Any
 
@@ -23,7 +24,8 @@ from hpsearch.errors import DamagedError
 from hpsearch.spec.settings import FINAL
 from hpsearch.store import trials
 from hpsearch.store.engine import Database
-from hpsearch.store.history import History
+from hpsearch.store.frozen import empty, frozen
+from hpsearch.store.history import History, StoredTrial
 from hpsearch.store.optuna_private import FrozenStudy
 
 __all__ = ["Mirror"]
@@ -34,16 +36,15 @@ class Mirror(BaseStorage):
 
     def __init__(
         self, database: Database, study_id: int, name: str, direction: str, *,
-        lenient: bool = False, lean: bool = False,
+        lenient: bool = False,
     ) -> None:  # fmt: skip
         """Where not `lenient`, a trial that cannot be read is a DamagedError; else it is left out,
-        and `damaged` says so. A `lean` one reads little of trials that have ended until they are
-        to be `complete`."""
+        and `damaged` says so."""
         self._database = database
         self._study_id = study_id
         self._name = name
-        self._direction = trials.as_direction(direction)
-        self._history = History(study_id, lean=lean)
+        self._direction = StudyDirection(trials.as_direction(direction))
+        self._history = History[FrozenTrial](study_id)
         self._lenient = lenient
         self._proposals: dict[int, FrozenTrial] = {}
         self._held: set[int] = set()
@@ -109,8 +110,8 @@ class Mirror(BaseStorage):
         """The trials themselves, by number, a finish's too; only those in `states` if any are
         named."""
         if self._ordered is None:
-            found = [*self._history.select(), *self._proposals.values()]
-            self._ordered = sorted(found, key=lambda trial: trial.number)
+            listed = [*self._history.select(), *self._proposals.values()]
+            self._ordered = sorted(listed, key=lambda trial: trial.number)
         return [t for t in self._ordered if not states or t.state in states]
 
     def best(self) -> FrozenTrial | None:
@@ -134,8 +135,8 @@ class Mirror(BaseStorage):
 
     def first(self, ended: Sequence[tuple[FrozenTrial, float]]) -> FrozenTrial | None:
         """The one of these that would be the `best` trial if it were complete with its value."""
-        found = max(ended, key=lambda one: self._rank(*one), default=None)
-        return found[0] if found is not None and self.would_be_best(*found) else None
+        best = max(ended, key=lambda one: self._rank(*one), default=None)
+        return best[0] if best is not None and self.would_be_best(*best) else None
 
     def _rank(self, trial: FrozenTrial, value: float | None) -> tuple[float, int]:
         """The greater, the better."""
@@ -175,14 +176,16 @@ class Mirror(BaseStorage):
 
     def _fetch(self) -> None:
         with self._database.read() as connection:
-            self._fetched.extend(self._history.fetch(connection, self._held))
+            news = self._history.fetch(connection, self._held)
+        self._fetched.extend(trial for _, trial in self._history.shown(news, frozen))
         if self.damaged and not self._lenient:
             raise DamagedError(f"study {self._name!r}, {self.damaged[0]}")
 
-    def complete(self, trials: Sequence[FrozenTrial]) -> None:
-        """Read all of these trials, where the mirror is a lean one."""
-        with self._database.read() as connection:
-            self._history.complete(connection, trials)
+    def take(self, stored: Sequence[StoredTrial]) -> None:
+        """Show trials that somebody has read already, all of each; those that cannot be made
+        Optuna's are left out."""
+        self._fetched.extend(trial for _, trial in self._history.shown(stored, frozen))
+        self.apply()
 
     @property
     def damaged(self) -> list[str]:
@@ -198,20 +201,20 @@ class Mirror(BaseStorage):
             if "ticket" not in trial.user_attrs or trial._trial_id in self._held:
                 continue
             # One that ended here while it was being read elsewhere.
-            known = self._history.get(trial._trial_id)
-            if known is None or not known.state.is_finished():
+            current = self._history.get(trial._trial_id)
+            if current is None or not current.state.is_finished():
                 self._put(trial)
 
     def _put(self, trial: FrozenTrial) -> None:
         self._ordered = self._searched = None
-        self._history.put(trial)
+        self._history.put(trial._trial_id, trial)
         self._number = max(self._number, trial.number)
 
     def open(self, ticket: int) -> FrozenTrial:
         """A proposal for `ticket`: a trial without a row, under a provisional number and id."""
         self._number += 1
         self._ordered = self._searched = None
-        trial = trials.empty(self._number, -1 - ticket, {})
+        trial = empty(self._number, -1 - ticket, {})
         self._proposals[trial._trial_id] = trial
         return trial
 
@@ -258,13 +261,13 @@ class Mirror(BaseStorage):
         return self._noted.pop(trial_id, {})
 
     def end(
-        self, trial_id: int, state: TrialState, value: float | None,
+        self, trial_id: int, state: IntEnum, value: float | None,
         attrs: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:  # fmt: skip
         """A held trial has ended, and that is written, with these user attributes."""
         trial = self.get_trial(trial_id)
         trial.user_attrs.update(attrs)
-        trial.state = state
+        trial.state = TrialState(state)
         trial.values = None if value is None else [value]
         self._held.discard(trial_id)
         self._put(trial)

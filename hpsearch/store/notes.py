@@ -15,8 +15,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from hpsearch.store import study_rows, trials
-from hpsearch.store.engine import Database, now, upsert
+from hpsearch.store.engine import Database, now
 from hpsearch.store.optuna_tables import STUDY_SYSTEM
+from hpsearch.store.prepared import upsert
 from hpsearch.store.tables import studies
 from hpsearch.store.values import Study
 
@@ -106,15 +107,15 @@ def _moment(connection: sa.Connection) -> float:
 
 def _attrs(connection: sa.Connection, study_id: int) -> dict[str, Any]:
     """The attributes of the note, as far as they make sense."""
-    key, found = STUDY_SYSTEM.c.key, dict[str, Any]()
+    key, attrs = STUDY_SYSTEM.c.key, dict[str, Any]()
     which = key.in_((_CLAIM, _VERSION)) | key.startswith(_PIECE, autoescape=True)
     query = sa.select(key, STUDY_SYSTEM.c.value_json)
     for name, text in connection.execute(query.where(STUDY_SYSTEM.c.study_id == study_id, which)):
         try:
-            found[name] = json.loads(text)
+            attrs[name] = json.loads(text)
         except ValueError:
             continue
-    return found
+    return attrs
 
 
 def _claimed(connection: sa.Connection, study_id: int) -> Mapping[str, Any]:

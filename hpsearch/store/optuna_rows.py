@@ -17,8 +17,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import ConflictError
-from hpsearch.store import picture_rows, tables, trials
-from hpsearch.store.engine import upsert
+from hpsearch.store import origin as origins
+from hpsearch.store import tables, trials
 from hpsearch.store.optuna_private import FrozenStudy
 from hpsearch.store.optuna_tables import (
     DIRECTIONS,
@@ -29,9 +29,11 @@ from hpsearch.store.optuna_tables import (
     TRIALS,
     VALUES,
 )
+from hpsearch.store.origin import STUDY, Origin, origin
+from hpsearch.store.prepared import BATCH, Among, Prepared, upsert
 
 __all__ = [
-    "Head", "Origin", "add_trial", "check_not_ours", "head", "locked", "origin", "put_attr",
+    "Head", "add_trial", "check_not_ours", "head", "locked", "put_attr",
     "put_params",
     "put_state", "read_attrs", "read_studies", "waiting",
 ]  # fmt: skip
@@ -44,9 +46,9 @@ def read_studies(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> l
     ids = sa.select(STUDIES.c.study_id).where(*which)
     directions: dict[int, list[StudyDirection]] = defaultdict(list)
     c = DIRECTIONS.c
-    found = sa.select(c.study_id, c.direction).where(c.study_id.in_(ids)).order_by(c.objective)
-    for study_id, direction in connection.execute(found):
-        directions[study_id].append(direction)
+    selected = sa.select(c.study_id, c.direction).where(c.study_id.in_(ids)).order_by(c.objective)
+    for study_id, direction in connection.execute(selected):
+        directions[study_id].append(StudyDirection(direction))
     user, system = (_attrs_of(connection, table, ids) for table in (STUDY_USER, STUDY_SYSTEM))
     return [
         FrozenStudy(
@@ -58,10 +60,10 @@ def read_studies(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> l
 
 def read_attrs(connection: sa.Connection, table: Any, study_id: int) -> dict[str, Any]:
     """A study's attributes; KeyError if there is none of that id."""
-    found = _attrs_of(connection, table, [study_id])[study_id]
-    if not found:
+    attrs = _attrs_of(connection, table, [study_id])[study_id]
+    if not attrs:
         origin(connection, study_id)
-    return found
+    return attrs
 
 
 def _attrs_of(
@@ -72,19 +74,6 @@ def _attrs_of(
     for study_id, key, text in connection.execute(query.where(table.c.study_id.in_(ids))):
         attrs[study_id][key] = json.loads(text)
     return attrs
-
-
-Origin = tuple[str, str | None, datetime | None, str | None]
-
-
-def origin(connection: sa.Connection, study_id: int) -> Origin:
-    """What tells a study from an earlier one that had its id: SQLite gives ids again.
-
-    Its name, hpsearch's uid, and when its first trial began; and its note of pictures, by which the
-    trials are known that have got some. KeyError if there is none of that id.
-    """
-    row = connection.execute(_ORIGIN, {"study": study_id}).one_or_none()
-    return _origin(row, study_id)
 
 
 def check_not_ours(connection: sa.Connection, study_id: int, why: str) -> None:
@@ -104,48 +93,19 @@ def waiting(
     """A study's origin, and whether a trial waits to be run among those of which that is unknown:
     of a higher id, and these; one statement. KeyError if there is no study of that id."""
     last, ids = unknown
-    values = {"study": study_id, "last": last, "ids": [*ids] or [-1]}
-    row = connection.execute(_WAITING, values).one_or_none()
-    return _origin(row, study_id), bool(row and row[4])
-
-
-def _origin(row: Any, study_id: int) -> Origin:
+    row = _waiting.run(connection, {"study": study_id, "last": last}, ids).one_or_none()
     if row is None:
         raise KeyError(f"there is no study with the id {study_id}")
-    return row[0], row[1], row[2], row[3]
+    return Origin(*row[:4]), bool(row[4])
 
 
-def _origin_query() -> sa.Select[Any]:
-    mine: sa.BindParameter[int] = sa.bindparam("study")
-    uid = sa.select(STUDY_USER.c.value_json).where(
-        STUDY_USER.c.study_id == mine, STUDY_USER.c.key == "hpsearch"
-    )
-    first = sa.select(sa.func.min(TRIALS.c.trial_id)).where(TRIALS.c.study_id == mine)
-    began = sa.select(TRIALS.c.datetime_start).where(TRIALS.c.trial_id == first.scalar_subquery())
-    note = sa.select(STUDY_SYSTEM.c.value_json).where(
-        STUDY_SYSTEM.c.study_id == mine, STUDY_SYSTEM.c.key == picture_rows.NOTE
-    )
-    parts = (part.scalar_subquery() for part in (uid, began, note))
-    return sa.select(STUDIES.c.study_name, *parts).where(STUDIES.c.study_id == mine)
-
-
-def _waiting_query() -> sa.Select[Any]:
+@Prepared
+def _waiting(among: Among) -> sa.Executable:
     c = TRIALS.c
-    of_study = c.study_id == sa.bindparam("study"), c.state == TrialState.WAITING
-    new = sa.exists().where(*of_study, c.trial_id > sa.bindparam("last"))
-    ids = c.trial_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Integer))
-    return _ORIGIN.add_columns(new | sa.exists().where(*of_study, ids))
-
-
-# Made once: to put them together takes longer than to answer them, and they are asked all the time.
-_ORIGIN = _origin_query()
-_WAITING = _waiting_query()
-_LOCK = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == sa.bindparam("study"))
-_LOCK = _LOCK.with_for_update()  # as Optuna does, to number a new trial
-_HEADS = sa.select(TRIALS.c.study_id, TRIALS.c.number, TRIALS.c.state, TRIALS.c.trial_id).where(
-    TRIALS.c.trial_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Integer))
-)
-_LOCKED = _HEADS.order_by(TRIALS.c.trial_id).with_for_update()
+    of_study = c.study_id == STUDY, c.state == TrialState.WAITING
+    new = sa.exists().where(*of_study, c.trial_id > sa.bindparam("last", type_=sa.Integer))
+    waits = new | sa.exists().where(*of_study, among(c.trial_id))
+    return origins.select().add_columns(waits)
 
 
 def put_attr(connection: sa.Connection, table: Any, study_id: int, key: str, value: Any) -> None:
@@ -163,30 +123,48 @@ Head = tuple[int, int, TrialState]
 
 def head(connection: sa.Connection, trial_id: int) -> Head:
     """What a trial is; KeyError if there is none of that id."""
-    row = connection.execute(_HEADS, {"ids": [trial_id]}).one_or_none()
-    if row is None:
-        raise KeyError(f"there is no trial with the id {trial_id}")
-    return row[0], row[1], row[2]
+    for row in _heads.run(connection, {}, [trial_id]):
+        return _head(row)
+    raise KeyError(f"there is no trial with the id {trial_id}")
 
 
 def locked(connection: sa.Connection, trial_ids: Collection[int]) -> dict[int, Head]:
     """What these trials are, {trial_id: head}; they stay so until the transaction ends."""
-    if not trial_ids:
-        return {}
-    rows = connection.execute(_LOCKED, {"ids": list(trial_ids)})
-    return {row[3]: (row[0], row[1], row[2]) for row in rows}
+    ids = sorted(trial_ids)
+    rows = [
+        row for start in range(0, len(ids), BATCH)
+        for row in _locked_heads.run(connection, {}, ids[start : start + BATCH])
+    ]  # fmt: skip
+    return {row[0]: _head(row) for row in rows}
+
+
+def _head(row: Any) -> Head:
+    return row[1], row[2], TrialState[row[3]]
+
+
+def _select_heads(among: Among) -> sa.Select[Any]:
+    c = TRIALS.c
+    return sa.select(c.trial_id, c.study_id, c.number, c.state).where(among(c.trial_id))
+
+
+_heads = Prepared(_select_heads)
+
+
+@Prepared
+def _locked_heads(among: Among) -> sa.Executable:
+    return _select_heads(among).order_by(TRIALS.c.trial_id).with_for_update()
 
 
 def add_trial(connection: sa.Connection, study_id: int, trial: FrozenTrial) -> tuple[int, int]:
     """Insert a trial with all that it has; its (trial_id, number). KeyError without the study."""
-    if connection.execute(_LOCK, {"study": study_id}).one_or_none() is None:
+    if _lock.run(connection, {"study": study_id}).one_or_none() is None:
         raise KeyError(f"there is no study with the id {study_id}")
     trial_id, number = _insert_trial(
         connection,
-        study_id=study_id,
-        state=trial.state,
-        datetime_start=_utc(trial.datetime_start),
-        datetime_complete=_utc(trial.datetime_complete),
+        study=study_id,
+        new_state=trial.state,
+        new_start=_utc(trial.datetime_start),
+        new_complete=_utc(trial.datetime_complete),
     )
     params = {
         name: (distribution.to_internal_repr(trial.params[name]), distribution)
@@ -200,16 +178,45 @@ def add_trial(connection: sa.Connection, study_id: int, trial: FrozenTrial) -> t
     return trial_id, number
 
 
-def _insert_trial(connection: sa.Connection, *, study_id: int, **columns: Any) -> tuple[int, int]:
-    number = trials.next_number(study_id)
-    values = {"study_id": study_id, **columns}
+def _insert_trial(connection: sa.Connection, **values: Any) -> tuple[int, int]:
     if connection.dialect.insert_returning and connection.dialect.name != "mysql":
-        added = sa.insert(TRIALS).values(number=number, **values)
-        row = connection.execute(added.returning(TRIALS.c.trial_id, TRIALS.c.number)).one()
+        row = _insert_numbered.run(connection, values).one()
         return row[0], row[1]
-    values["number"] = connection.execute(sa.select(number)).scalar_one()
-    done = connection.execute(sa.insert(TRIALS).values(values))
-    return int(done.inserted_primary_key[0]), values["number"]  # type: ignore[index]
+    values["new_number"] = number = _next_number.run(connection, values).scalar_one()
+    return _insert.run(connection, values).lastrowid, number
+
+
+@Prepared
+def _lock(_among: Among) -> sa.Executable:
+    # As Optuna does, to number a new trial.
+    return sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == STUDY).with_for_update()
+
+
+@Prepared
+def _next_number(_among: Among) -> sa.Executable:
+    return sa.select(trials.next_number(STUDY))
+
+
+@Prepared
+def _insert_numbered(_among: Among) -> sa.Executable:
+    return _new_trial(trials.next_number(STUDY)).returning(TRIALS.c.trial_id, TRIALS.c.number)
+
+
+@Prepared
+def _insert(_among: Among) -> sa.Executable:
+    return _new_trial(sa.bindparam("new_number", type_=sa.Integer))
+
+
+def _new_trial(number: Any) -> sa.Insert:
+    return sa.insert(TRIALS).values(
+        study_id=STUDY, number=number, state=_new("state", "state"),
+        datetime_start=_new("start", "datetime_start"),
+        datetime_complete=_new("complete", "datetime_complete"),
+    )  # fmt: skip
+
+
+def _new(name: str, column: str) -> sa.BindParameter[Any]:
+    return sa.bindparam(f"new_{name}", type_=TRIALS.c[column].type)
 
 
 def put_params(
@@ -234,10 +241,26 @@ def put_state(
 ) -> None:
     """Set a trial's state and values; `at` is when it began to run, or ended."""
     _put_values(connection, trial_id, values or ())
-    changes: dict[str, Any] = {"state": state}
-    if state is not TrialState.WAITING:
-        changes["datetime_complete" if state.is_finished() else "datetime_start"] = _utc(at)
-    connection.execute(sa.update(TRIALS).where(TRIALS.c.trial_id == trial_id).values(changes))
+    began = _utc(at) if state is TrialState.RUNNING else None
+    ended = _utc(at) if state.is_finished() else None
+    new = {"trial": trial_id, "new_state": state, "new_start": began, "new_complete": ended}
+    _set_state.run(connection, new)
+
+
+@Prepared
+def _set_state(_among: Among) -> sa.Executable:
+    c = TRIALS.c
+    return (
+        sa.update(TRIALS)
+        .where(c.trial_id == sa.bindparam("trial", type_=sa.Integer))
+        .values(
+            state=_new("state", "state"),
+            datetime_start=sa.func.coalesce(_new("start", "datetime_start"), c.datetime_start),
+            datetime_complete=sa.func.coalesce(
+                _new("complete", "datetime_complete"), c.datetime_complete
+            ),
+        )
+    )
 
 
 def _put_values(connection: sa.Connection, trial_id: int, values: Sequence[float]) -> None:

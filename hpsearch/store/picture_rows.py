@@ -14,8 +14,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from hpsearch.store import trials
-from hpsearch.store.engine import now, upsert
+from hpsearch.store.engine import now
 from hpsearch.store.optuna_tables import STUDY_SYSTEM, TRIALS
+from hpsearch.store.prepared import upsert
 from hpsearch.store.values import Artifact, Study
 
 __all__ = ["NOTE", "claim", "pictured", "record"]
@@ -71,8 +72,8 @@ def _note(connection: sa.Connection, study_id: int) -> str | None:
 
 def pictured(text: str | None) -> Sequence[int]:
     """The trials that have pictures, by the text of the note; none where there is none."""
-    found = _parsed(text).get("trials", ())
-    return [int(trial_id) for trial_id in found]
+    numbers = _parsed(text).get("trials", ())
+    return [int(trial_id) for trial_id in numbers]
 
 
 def _state(study: Study) -> str:

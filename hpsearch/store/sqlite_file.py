@@ -31,6 +31,32 @@ class SQLiteFile:
         self._first: _Identity | None = None
         self._had_content = False
 
+    @property
+    def is_read_only(self) -> bool:
+        """Whether there is a file that this process may not write to, or not into the folder where
+        SQLite keeps its log beside it."""
+        path = self._real_path
+        writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+        return not writable and path.exists()
+
+    @property
+    def _real_path(self) -> Path:
+        """Where a link leads: there SQLite keeps its files."""
+        return Path(self._path).resolve()
+
+    def settled(self) -> tuple[str, int] | None:
+        """The URI by which SQLite reads a read-only file that nobody is at, and when that was
+        written last; None: it is to be opened as usual.
+
+        Even to read a file that keeps a log SQLite makes files in its folder, unless it hears that
+        nobody changes it. Where there is no log, nobody does. A file that keeps no log is read as
+        usual: its readers make no files, and only their locks say who writes.
+        """
+        path = self._real_path
+        if not self.is_read_only or Path(f"{path}{_BESIDE[0]}").exists() or not _keeps_log(path):
+            return None
+        return f"{path.as_uri()}?immutable=1", path.stat().st_mtime_ns
+
     def opened(self) -> None:
         """A connection has been opened: the first one says which file it is about."""
         if self._first is None:
@@ -46,29 +72,29 @@ class SQLiteFile:
         if self._first is None:
             return
         try:
-            found = os.stat(self._path)  # noqa: PTH116  # once a transaction: no Path is made
+            status = os.stat(self._path)  # noqa: PTH116  # once a transaction: no Path is made
         except (FileNotFoundError, NotADirectoryError):
             raise self._lost("was removed or moved") from None
         except OSError:
             return  # SQLite will say what the matter is
-        if (found.st_dev, found.st_ino) != self._first:
+        if (status.st_dev, status.st_ino) != self._first:
             raise self._lost("was replaced by another file")
-        if self._had_content and not found.st_size:
+        if self._had_content and not status.st_size:
             raise self._lost("was emptied")
-        self._had_content = found.st_size > 0
+        self._had_content = status.st_size > 0
         if info is not None:
             self._check_beside(info)
 
     def _check_beside(self, info: MutableMapping[Any, Any]) -> None:
-        known = info.get("hpsearch_beside")
-        if known is None:  # they are made by the first transaction, which is the one to come
+        recorded = info.get("hpsearch_beside")
+        if recorded is None:  # they are made by the first transaction, which is the one to come
             info["hpsearch_beside"] = {}
             return
         for suffix in _BESIDE:
             now = _identity(self._path + suffix)
-            if known.get(suffix) not in (None, now):  # there are none before SQLite keeps a log
+            if recorded.get(suffix) not in (None, now):  # there are none before SQLite keeps a log
                 raise self._lost(f"has lost the file {Path(self._path).name}{suffix} beside it")
-            known[suffix] = now
+            recorded[suffix] = now
 
     def _lost(self, what: str) -> LostError:
         return LostError(
@@ -78,9 +104,18 @@ class SQLiteFile:
         )
 
 
+def _keeps_log(path: Path) -> bool:
+    """Whether a SQLite file is in WAL mode: https://www.sqlite.org/fileformat.html, 1.3.3."""
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[18:] == b"\x02\x02"
+    except OSError:
+        return False  # SQLite will say what the matter is
+
+
 def _identity(path: str) -> _Identity | None:
     try:
-        found = os.stat(path)  # noqa: PTH116
+        status = os.stat(path)  # noqa: PTH116
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino

@@ -60,8 +60,8 @@ def _contents(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[
 def spans(connection: sa.Connection, study_id: int, name: str) -> list[range]:
     """The draw indices of the tickets of a study's stages of that name, which have an end."""
     named = (stages.c.study_id == study_id) & (stages.c.name == name)
-    found = _contents(connection, named)
-    return [range(stage["first"], stage["first"] + stage["count"]) for stage in found]
+    contents = _contents(connection, named)
+    return [range(stage["first"], stage["first"] + stage["count"]) for stage in contents]
 
 
 def name_at(connection: sa.Connection, study_id: int, draw_index: int) -> str:

@@ -20,6 +20,7 @@ import threading
 import uuid
 import weakref
 from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -34,9 +35,12 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store import optuna_rows, picture_rows, tables, trials
 from hpsearch.store.engine import Database, storage_url
-from hpsearch.store.history import History
+from hpsearch.store.frozen import empty, frozen
+from hpsearch.store.history import History, StoredTrial
 from hpsearch.store.optuna_private import DEFAULT_STUDY_NAME_PREFIX, FrozenStudy
 from hpsearch.store.optuna_tables import STUDIES, STUDY_SYSTEM, STUDY_USER
+from hpsearch.store.origin import Origin, origin
+from hpsearch.store.prepared import BATCH
 from hpsearch.store.unwritten import Heads, Parts, Unwritten, put
 
 __all__ = ["BatchedStorage", "at", "open_storage"]
@@ -65,10 +69,12 @@ def open_storage(
     there are none.
 
     Tables of a revision that is not known here are left to Optuna's own storage, with a warning.
-    Raises SchemaError where Optuna does not know them either.
+    Raises SchemaError where Optuna does not know them either, and where those of hpsearch are of a
+    version that is not known here.
     """
     with database.read() as connection:
-        revision = tables.optuna_revision(connection)
+        ours, revision = tables.versions(connection)
+    tables.check(database, ours, None)
     if revision is None:
         tables.prepare(database)
     elif revision not in tables.KNOWN_REVISIONS:
@@ -94,9 +100,9 @@ def _optunas_own(database: Database) -> RDBStorage:
 class _View:
     """A study as this process sees it."""
 
-    origin: tuple[str, str | None, datetime | None, str | None]
+    origin: Origin
     directions: list[StudyDirection]
-    history: History
+    history: History[FrozenTrial]
     held: set[int] = field(default_factory=set)
     """Trials that run here."""
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
@@ -168,7 +174,7 @@ class BatchedStorage(BaseStorage):
             if key.partition(":")[0] == "hpsearch":
                 optuna_rows.check_not_ours(connection, study_id, f"keeps {key} for itself")
             else:
-                optuna_rows.origin(connection, study_id)
+                origin(connection, study_id)
             optuna_rows.put_attr(connection, table, study_id, key, value)
 
         self._database.write(body)
@@ -177,15 +183,15 @@ class BatchedStorage(BaseStorage):
         """The study's id; KeyError if there is none of that name."""
         with self._database.read() as connection:
             which = STUDIES.c.study_name == study_name
-            found = optuna_rows.read_studies(connection, which)
-        if not found:
+            studies = optuna_rows.read_studies(connection, which)
+        if not studies:
             raise KeyError(f"there is no study named {study_name!r}")
-        return found[0]._study_id
+        return studies[0]._study_id
 
     def get_study_name_from_id(self, study_id: int) -> str:
         """The study's name; KeyError if there is none of that id."""
         with self._database.read() as connection:
-            return optuna_rows.origin(connection, study_id)[0]
+            return origin(connection, study_id).name
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
         """The study's directions; KeyError if there is none of that id."""
@@ -220,8 +226,8 @@ class BatchedStorage(BaseStorage):
         with self._lock:
             if states == (TrialState.WAITING,) and not self._is_any_waiting(study_id):
                 return []  # what is asked at the beginning of each trial
-            found = self._refreshed(study_id).history.select(states)
-        return copy.deepcopy(found) if deepcopy else found
+            selected = self._refreshed(study_id).history.select(states)
+        return copy.deepcopy(selected) if deepcopy else selected
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """A trial; KeyError if there is none of that id."""
@@ -249,7 +255,7 @@ class BatchedStorage(BaseStorage):
         """ConflictError where trials of a study are hpsearch's to begin and to end."""
         with self._lock:
             view = self._views.get(study_id) or self._refreshed(study_id)
-        if view.origin[1] is not None:
+        if view.origin.uid is not None:
             with self._database.read() as connection:
                 optuna_rows.check_not_ours(
                     connection, study_id, "has a budget, and its workers begin and end its trials: "
@@ -258,10 +264,14 @@ class BatchedStorage(BaseStorage):
 
     def _view_of(self, trial_id: int) -> _View:
         """The study of a trial, read now unless all is known of the trial."""
-        for view in self._views.values():
-            trial = view.history.get(trial_id)
-            if trial and (trial.state.is_finished() or trial_id in view.held):
-                return view
+        for study_id, view in list(self._views.items()):
+            if trial_id in view.history:
+                trial = view.history.get(trial_id)
+                if trial and (trial.state.is_finished() or trial_id in view.held):
+                    return view
+                # SQLite gives the id of the last trial of a deleted study to another's.
+                with suppress(KeyError):
+                    return self._refreshed(study_id)
         with self._database.read() as connection:
             study_id = optuna_rows.head(connection, trial_id)[0]
         return self._refreshed(study_id)
@@ -273,35 +283,39 @@ class BatchedStorage(BaseStorage):
             return True
         last, unfinished = view.history.unknown()
         unknown = last, [trial_id for trial_id in unfinished if trial_id not in view.held]
+        if len(unknown[1]) > BATCH:  # more than one statement may name: who looks reads in batches
+            return True
         with self._database.read() as connection:
-            origin, found = optuna_rows.waiting(connection, study_id, unknown)
-        return found or not _is_same(view.origin, origin)
+            origin, is_waiting = optuna_rows.waiting(connection, study_id, unknown)
+        return is_waiting or not view.origin.is_same(origin)
 
     def _refreshed(self, study_id: int) -> _View:
         """The view of a study, as the database has it now."""
         with self._database.read() as connection:
-            view = self._view(connection, study_id)
-            known = len(view.history.damaged)
-            news = view.history.fetch(connection, view.held)
-            for damage in list(view.history.damaged.values())[known:]:
-                _log.warning("study %s, %s: it is left out", view.origin[0], damage)
-            for trial in news:
-                view.history.put(trial)
-                view.held.discard(trial._trial_id)  # ended elsewhere
+            view = self._views.get(study_id)
+            if view is None or not self._refresh(connection, view):
+                self._views.pop(study_id, None)
+                now = origin(connection, study_id)
+                (study,) = optuna_rows.read_studies(connection, STUDIES.c.study_id == study_id)
+                view = self._views[study_id] = _View(now, study.directions, History(study_id))
+                self._refresh(connection, view)
         return view
 
-    def _view(self, connection: sa.Connection, study_id: int) -> _View:
-        """What is known of a study, unless it is another one by now."""
-        origin = optuna_rows.origin(connection, study_id)
-        view = self._views.get(study_id)
-        if view is None or not _is_same(view.origin, origin):
-            (study,) = optuna_rows.read_studies(connection, STUDIES.c.study_id == study_id)
-            view = self._views[study_id] = _View(origin, study.directions, History(study_id))
-        if view.origin[3] != origin[3]:  # pictures come after a trial has ended: it is read again
-            for trial_id in picture_rows.pictured(origin[3]):
+    def _refresh(self, connection: sa.Connection, view: _View) -> bool:
+        """Read what is new in a study; False: it is another one by now, or has been deleted."""
+        count = len(view.history.damaged)
+        _take(view, view.history.fetch(connection, view.held))
+        now = view.history.origin
+        if now is None or not view.origin.is_same(now):
+            return False
+        if view.origin.note != now.note:  # pictures come after a trial has ended
+            for trial_id in picture_rows.pictured(now.note):
                 view.history.forget(trial_id)
-        view.origin = origin
-        return view
+            _take(view, view.history.fetch(connection, view.held))
+        view.origin = now
+        for damage in list(view.history.damaged.values())[count:]:
+            _log.warning("study %s, %s: it is left out", now.name, damage)
+        return True
 
     # --- changing trials ----------------------------------------------------------------------
 
@@ -311,7 +325,7 @@ class BatchedStorage(BaseStorage):
         self._check_trials_not_ours(study_id)
         trial = copy.deepcopy(template_trial)
         if trial is None:
-            trial = trials.empty(-1, -1, {})
+            trial = empty(-1, -1, {})
             trial.datetime_start = datetime.now()
 
         def body(connection: sa.Connection) -> tuple[int, int]:
@@ -320,7 +334,7 @@ class BatchedStorage(BaseStorage):
         trial._trial_id, trial.number = self._database.write(body)
         with self._lock:
             view = self._views.get(study_id) or self._refreshed(study_id)
-            view.history.put(trial)
+            view.history.put(trial._trial_id, trial)
             if trial.state is TrialState.RUNNING:
                 view.held.add(trial._trial_id)
         return trial._trial_id
@@ -338,8 +352,8 @@ class BatchedStorage(BaseStorage):
         """
         with self._lock:
             trial, view = self._unfinished(trial_id), self._view_of(trial_id)
-            known = view.distributions.get(param_name) or self._distribution(view, param_name)
-        check_distribution_compatibility(known or distribution, distribution)
+            recorded = view.distributions.get(param_name) or self._distribution(view, param_name)
+        check_distribution_compatibility(recorded or distribution, distribution)
         if param_name in trial.params:  # the first stays, as in Optuna's own storage
             return
         self._change(trial_id, Parts(params={param_name: (param_value_internal, distribution)}))
@@ -405,7 +419,7 @@ class BatchedStorage(BaseStorage):
             trial.values = list(map(float, values))
         trial.datetime_start = at
         view.held.add(trial_id)
-        view.history.put(trial)
+        view.history.put(trial._trial_id, trial)
 
     def _unfinished(self, trial_id: int) -> FrozenTrial:
         """A trial that can be changed; UpdateFinishedTrialError where it has ended."""
@@ -448,7 +462,7 @@ class BatchedStorage(BaseStorage):
         trial._user_attrs = {**trial._user_attrs, **parts.user_attrs}
         trial._system_attrs = {**trial._system_attrs, **parts.system_attrs}
         trial.intermediate_values = {**trial.intermediate_values, **parts.reports}
-        view.history.put(trial)
+        view.history.put(trial._trial_id, trial)
 
     def _forget(self) -> None:
         """In a copy of the process: what runs, and what waits to be written, is the other one's."""
@@ -478,9 +492,10 @@ def _reopened(url: str) -> BatchedStorage:
     return BatchedStorage(Database(url))
 
 
-def _is_same(known: optuna_rows.Origin, now: optuna_rows.Origin) -> bool:
-    """Whether a study is the one that was known: its first trial may have begun since."""
-    return known[:2] == now[:2] and known[2] in (None, now[2])
+def _take(view: _View, news: Sequence[StoredTrial]) -> None:
+    for trial_id, trial in view.history.shown(news, frozen):
+        view.history.put(trial_id, trial)
+        view.held.discard(trial_id)  # ended elsewhere
 
 
 def _unfinished_state(heads: Heads, trial_id: int) -> TrialState:

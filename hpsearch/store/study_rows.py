@@ -23,8 +23,9 @@ from hpsearch.store.tables import duties, epochs, finishes, leases, stages, stud
 from hpsearch.store.values import Study
 
 __all__ = [
-    "active", "close", "code_files", "count_time", "find", "forget", "has_time", "is_there",
-    "made", "named", "numbered", "put", "read", "select",
+    "active", "again", "close", "code_files", "count_time", "current", "find", "forget",
+    "has_time", "is_there", "locked", "locked_again", "made", "named", "numbered", "put", "read",
+    "select",
 ]  # fmt: skip
 
 _COLUMNS = [column for column in studies.columns if column.name != "code_files"]
@@ -64,6 +65,30 @@ def numbered(connection: sa.Connection, study_id: int) -> Study | None:
     return None if row is None else made(row)
 
 
+def current(connection: sa.Connection, study_id: int) -> Study | None:
+    """The study as it is now; None: it has been deleted, or its row makes no sense."""
+    return next(iter(find(connection, studies.c.study_id == study_id)), None)
+
+
+def locked(connection: sa.Connection, study_id: int) -> Study | None:
+    """The same once its row lock is ours."""
+    trials.lock_study(connection, study_id)
+    return current(connection, study_id)
+
+
+def again(connection: sa.Connection, seen: Study) -> Study | None:
+    """A study that was seen before as it is now; None: it has been deleted. SQLite gives the id of
+    a deleted one again."""
+    study = current(connection, seen.study_id)
+    return study if study is not None and study.uid == seen.uid else None
+
+
+def locked_again(connection: sa.Connection, seen: Study) -> Study | None:
+    """The same once its row lock is ours."""
+    trials.lock_study(connection, seen.study_id)
+    return again(connection, seen)
+
+
 def is_there(connection: sa.Connection, uid: str) -> bool:
     """Whether the study of that uid has not been deleted; one whose row makes no sense is there."""
     query = select(studies.c.uid == uid).with_only_columns(studies.c.study_id)
@@ -73,13 +98,13 @@ def is_there(connection: sa.Connection, uid: str) -> bool:
 def read(connection: sa.Connection, query: sa.Select[Any]) -> list[Study]:
     """The studies that a query of `select` finds. One whose row makes no sense is left out, which
     is logged once: it must not stop the others."""
-    found = []
+    decoded = []
     for row in connection.execute(query):
         try:
-            found.append(made(row))
+            decoded.append(made(row))
         except DamagedError as error:
             _warn(f"{error}; it is left out")
-    return found
+    return decoded
 
 
 @lru_cache(maxsize=1024)

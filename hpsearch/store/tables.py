@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql
+from sqlalchemy import event
+from sqlalchemy.ext.compiler import compiles
 
 from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store.engine import Database
-from hpsearch.store.optuna_private import models, optuna_version
 
 __all__ = [
     "KNOWN_REVISIONS", "OLDEST", "SCHEMA_VERSION", "check", "duties", "epochs", "finishes",
@@ -29,7 +30,33 @@ OLDEST = 5
 KNOWN_REVISIONS = frozenset({"v3.2.0.a"})
 """Of Optuna's tables, schema version 12, as its migrations name them: those written here."""
 _LOCK = 0x6870_7365  # any fixed number: "hpse"
-_LONG = sa.Text().with_variant(mysql.LONGTEXT(), "mysql")
+
+
+class _LongText(sa.Text):
+    """Text of any length, where MySQL's TEXT ends after 64 kB."""
+
+
+@compiles(_LongText, "mysql")
+@compiles(_LongText, "mariadb")
+def _longtext(_element: Any, _compiler: Any, **_kw: Any) -> str:
+    return "LONGTEXT"
+
+
+_LONG = _LongText()
+
+
+def _index_of_few(name: str, *columns: str, where: str) -> sa.Index:
+    """An index that has none of the many rows that have ended, where the database can do that."""
+    index = sa.Index(name, *columns)
+
+    # As an argument of `Index` the condition makes every command load the code for every database.
+    @event.listens_for(index, "before_create")
+    def _narrow(index: sa.Index, connection: sa.Connection, **_: Any) -> None:
+        if connection.dialect.name in {"postgresql", "sqlite"}:
+            index.dialect_options[connection.dialect.name]["where"] = sa.text(where)
+
+    return index
+
 
 metadata = sa.MetaData()
 
@@ -112,15 +139,7 @@ tickets = sa.Table(
     sa.Column("reached", sa.Integer, nullable=False),  # the last epoch that it ever finished
     sa.Column("crashes", sa.Integer, nullable=False),  # lost workers since then
     sa.Column("lost", sa.Text),  # how it lost the last one
-    # Of the many that have ended none is in it, where the database can do that.
-    sa.Index(
-        "hpsearch_tickets_open",
-        "state",
-        "study_id",
-        "number",
-        postgresql_where=sa.text("state = 'open'"),
-        sqlite_where=sa.text("state = 'open'"),
-    ),
+    _index_of_few("hpsearch_tickets_open", "state", "study_id", "number", where="state = 'open'"),
     sa.Index("hpsearch_tickets_trial", "trial_id"),
 )
 
@@ -136,13 +155,8 @@ leases = sa.Table(
     sa.Column("ended_at", sa.Double),
     sa.Column("ending", sa.String(8)),  # ended, returned, lost
     sa.Index("hpsearch_leases_worker", "worker", "ended_at"),
-    sa.Index(
-        "hpsearch_leases_live",
-        "ended_at",
-        "study_id",
-        "until",
-        postgresql_where=sa.text("ended_at IS NULL"),
-        sqlite_where=sa.text("ended_at IS NULL"),
+    _index_of_few(
+        "hpsearch_leases_live", "ended_at", "study_id", "until", where="ended_at IS NULL"
     ),
 )
 
@@ -247,8 +261,8 @@ def check(database: Database, ours: int | None, revision: str | None) -> None:
 
 
 def _of_schema(database: Database, ours: int) -> str:
-    known = f"and this version knows {SCHEMA_VERSION}"
-    return f"the database {database.name} has hpsearch's schema {ours}, {known}"
+    own = f"and this version knows {SCHEMA_VERSION}"
+    return f"the database {database.name} has hpsearch's schema {ours}, {own}"
 
 
 def _use_wal(database: Database) -> None:
@@ -265,6 +279,8 @@ def _use_wal(database: Database) -> None:
 
 def _create(connection: sa.Connection) -> None:
     """Make what is missing, under a lock. Each step looks first, so a killed one can be redone."""
+    from hpsearch.store.optuna_private import models, optuna_version  # half a second to load
+
     with schema_lock(connection):
         models.BaseModel.metadata.create_all(connection)
         version = models.VersionInfoModel.__table__
@@ -311,6 +327,8 @@ def _stamp(connection: sa.Connection) -> None:
     from alembic.config import Config  # a tenth of a second to load, for once in a database's life
     from alembic.migration import MigrationContext
     from alembic.script import ScriptDirectory
+
+    from hpsearch.store.optuna_private import models, optuna_version
 
     folder = Path(models.__file__).parent
     config = Config(str(folder / "alembic.ini"))

@@ -12,17 +12,21 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.spec.settings import EARLY
 from hpsearch.store import dealing, lease_rows, stage_rows, study_rows, trials, worker_rows
-from hpsearch.store.engine import now, upsert
+from hpsearch.store.engine import now
 from hpsearch.store.optuna_tables import STUDIES, TRIALS
+from hpsearch.store.prepared import upsert
+from hpsearch.store.states import TrialState
 from hpsearch.store.tables import epochs, leases, stages, studies, tickets
 from hpsearch.store.values import STOPPED, Ending, Key, Lease, Study, Write
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 __all__ = [
     "Offer", "abandoned_studies", "begin_held", "draw_index", "end_abandoned", "give_back",
@@ -44,7 +48,7 @@ _OPEN = tickets.c.state == sa.literal_column("'open'")
 def waiting(connection: sa.Connection, but: str | None, names: tuple[str, ...]) -> list[Study]:
     """The open studies that have a ticket to give now, in the order in which to serve them.
 
-    A higher priority first. Within one, the study with the fewest tickets under way, so that
+    A higher priority first. Within one, the study with the fewest workers at its tickets, so that
     workers are shared evenly; where that is the same, the one that has waited longest. What the
     worker `but` has under way is left out. Only those of `names`, where there are any.
     """
@@ -66,7 +70,7 @@ def _waiting(but: str | None, names: tuple[str, ...]) -> sa.Select[Any]:
     query = study_rows.select(studies.c.state == "open", _has_free() | new, below, *chosen)
     order = (
         studies.c.priority.desc(),
-        live,
+        lease_rows.at_work(studies.c.study_id, but),
         sa.func.coalesce(studies.c.claimed_at, 0.0),
         studies.c.study_id,
     )
@@ -157,34 +161,43 @@ def holders(
         tickets.c.study_id.in_(ids), tickets.c.number.in_([h.number for h in granted]), alive
     )
     rows = connection.execute(query.order_by(tickets.c.number).with_for_update())
-    found = {(row.number, row.fence, row.worker): row for row in rows}
-    known = {lease.key: found.get((lease.number, lease.fence, lease.worker)) for lease in granted}
-    return {key: row for key, row in known.items() if row is not None}
+    rows_by_key = {(row.number, row.fence, row.worker): row for row in rows}
+    held_by = {
+        lease.key: rows_by_key.get((lease.number, lease.fence, lease.worker)) for lease in granted
+    }
+    return {key: row for key, row in held_by.items() if row is not None}
 
 
 def take_over(
-    connection: sa.Connection, worker: str, study: Study, up_to: int, lease_s: float
-) -> list[Lease]:
-    """Lease tickets that were given back, or whose lease has run out, to a worker without any.
+    connection: sa.Connection, worker: str, study: Study, up_to: int, lease_s: float,
+    own: Collection[Key],
+) -> list[Lease]:  # fmt: skip
+    """Lease tickets that were given back, or whose lease has run out, to a worker that trains none.
+
+    Those of its `own` leases stay: what has become of them is on its way here.
 
     One that has lost its worker is leased by itself, before others: were it to take all that are
     trained beside it along each time, nobody would know which of them it was. One that has lost its
     worker too often ends instead: it would take one worker after another.
     """
-    _lose_late(connection, study.study_id)
+    _lose_late(connection, study.study_id, own)
     given = _given(study.study_id)
     poisonous = connection.execute(given.where(tickets.c.crashes >= study.crash_limit)).all()
     if poisonous:
         _end_poisonous(connection, study, poisonous)
-    found = connection.execute(given.limit(up_to)).all()
-    suspect = [row for row in found if row.crashes][:1]
-    return _lease_again(connection, worker, study.study_id, suspect or found, lease_s)
+    rows = connection.execute(given.limit(up_to)).all()
+    suspect = [row for row in rows if row.crashes][:1]
+    return _lease_again(connection, worker, study.study_id, suspect or rows, lease_s)
 
 
-def _lose_late(connection: sa.Connection, study_id: int) -> None:
-    """Tickets whose lease has run out have lost their worker."""
+def _lose_late(connection: sa.Connection, study_id: int, but: Collection[Key]) -> None:
+    """Tickets whose lease has run out have lost their worker, those of the leases `but` not."""
     late = sa.select(leases).where(_late_of(study_id)).order_by(leases.c.worker)
-    for worker, rows in groupby(connection.execute(late).all(), key=lambda row: row.worker):
+    lost = [
+        row for row in connection.execute(late).all()
+        if (row.study_id, row.number, row.fence) not in but
+    ]  # fmt: skip
+    for worker, rows in groupby(lost, key=lambda row: row.worker):
         how = f"worker {worker} fell silent and its lease ran out"
         lose(connection, study_id, [row.number for row in rows], how)
 
@@ -194,8 +207,8 @@ def take_returned(
 ) -> list[Lease]:
     """Lease tickets that were given back and have lost no worker: they may join others."""
     given = _given(study.study_id).where(tickets.c.crashes == 0).limit(up_to)
-    found = connection.execute(given).all()
-    return _lease_again(connection, worker, study.study_id, found, lease_s)
+    rows = connection.execute(given).all()
+    return _lease_again(connection, worker, study.study_id, rows, lease_s)
 
 
 def draw_index(connection: sa.Connection, study_id: int, number: int) -> int | None:
@@ -260,14 +273,14 @@ def begin_held(
     rows = holders(connection, [lease for lease, _ in begun], next_number)
     mine = {key: row for key, row in rows.items() if row.state == "leased"}
     ids = {key: row.trial_id for key, row in mine.items() if row.trial_id is not None}
-    known = trials.numbered(connection, ids.values())
-    found = {key: known[trial_id] for key, trial_id in ids.items()}
+    numbered = trials.numbered(connection, ids.values())
+    begun_trials = {key: numbered[trial_id] for key, trial_id in ids.items()}
     new = [(h, trial) for h, trial in begun if h.key in mine and h.key not in ids]
     if new:
         first = mine[new[0][0].key].next_number
         made = _begin(connection, study_id, first, [(h.number, trial) for h, trial in new])
-        found |= {lease.key: at for (lease, _), at in zip(new, made, strict=True)}
-    return found
+        begun_trials |= {lease.key: at for (lease, _), at in zip(new, made, strict=True)}
+    return begun_trials
 
 
 def _begin(
@@ -278,8 +291,8 @@ def _begin(
     if connection.dialect.name == "sqlite":  # which may have given the ids before
         _clear_epochs(connection, {trial_id: 0 for trial_id, _ in made})
     rows = zip(begun, made, strict=True)
-    known = [{"number": ticket, "trial_id": trial_id} for (ticket, _), (trial_id, _) in rows]
-    _put_each(connection, study_id, known)
+    parameters = [{"number": ticket, "trial_id": trial_id} for (ticket, _), (trial_id, _) in rows]
+    _put_each(connection, study_id, parameters)
     return made
 
 
@@ -305,9 +318,9 @@ def record(connection: sa.Connection, study_id: int, writes: Sequence[Write]) ->
     """
     rows = holders(connection, [w.lease for w in writes])
     mine = [w for w in writes if w.lease.key in rows and rows[w.lease.key].state == "leased"]
-    kept = {w.trial_id: w.kept for w in mine if w.kept is not None}
-    trials.clear_reports(connection, kept)
-    _clear_epochs(connection, kept)
+    kept_epochs = {w.trial_id: w.kept for w in mine if w.kept is not None}
+    trials.clear_reports(connection, kept_epochs)
+    _clear_epochs(connection, kept_epochs)
     reports = {w.trial_id: {r.epoch: r.value for r in w.reports} for w in mine}
     trials.put_reports(connection, reports)
     _put_epochs(connection, mine)
@@ -391,6 +404,8 @@ def abandoned_studies(connection: sa.Connection) -> list[int]:
 
 def _end_poisonous(connection: sa.Connection, study: Study, rows: Sequence[Any]) -> None:
     """FAIL tickets that lost their worker too often; those without a trial get one to show it."""
+    from hpsearch.store.frozen import empty
+
     unbegun = [row for row in rows if row.trial_id is None]
     shown = [
         {"ticket": row.number, "sampler": "none", "attempts": row.fence,
@@ -398,7 +413,7 @@ def _end_poisonous(connection: sa.Connection, study: Study, rows: Sequence[Any])
          "worker": row.worker or ""}
         for row in unbegun
     ]  # fmt: skip
-    new = [(attrs["ticket"], trials.empty(attrs["ticket"], -1, attrs)) for attrs in shown]
+    new = [(attrs["ticket"], empty(attrs["ticket"], -1, attrs)) for attrs in shown]
     number = connection.execute(sa.select(trials.next_number(study.study_id))).scalar_one()
     made = _begin(connection, study.study_id, number, new)
     ids = {row.number: row.trial_id for row in rows}
@@ -433,13 +448,15 @@ def _put_epochs(connection: sa.Connection, writes: Iterable[Write]) -> None:
     upsert(connection, epochs, ("trial_id", "epoch"), rows)
 
 
-def trained_s(connection: sa.Connection, study_id: int) -> dict[int, float]:
-    """Seconds of training of each trial of a study, by its id."""
+def trained_s(
+    connection: sa.Connection, study_id: int, until: int | None = None
+) -> dict[int, float]:
+    """Seconds of training of each trial of a study, by its id, up to an epoch or of all."""
     of_study = sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
     query = sa.select(epochs.c.trial_id, sa.func.sum(epochs.c.seconds))
-    rows = connection.execute(
-        query.where(epochs.c.trial_id.in_(of_study)).group_by(epochs.c.trial_id)
-    )
+    query = query.where(epochs.c.trial_id.in_(of_study))
+    query = query if until is None else query.where(epochs.c.epoch <= until)
+    rows = connection.execute(query.group_by(epochs.c.trial_id))
     return {int(trial_id): float(seconds) for trial_id, seconds in rows}
 
 

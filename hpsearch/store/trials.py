@@ -7,17 +7,14 @@ trial appears with all its parameters at once, and ends together with its ticket
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
-from optuna.distributions import distribution_to_json
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.store.engine import upsert
-from hpsearch.store.optuna_private import models
 from hpsearch.store.optuna_tables import (
     DIRECTIONS,
     HEARTBEATS,
@@ -31,6 +28,11 @@ from hpsearch.store.optuna_tables import (
     TRIALS,
     VALUES,
 )
+from hpsearch.store.prepared import upsert
+from hpsearch.store.states import ReportKind, StudyDirection, TrialState, ValueKind
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 __all__ = [
     "CONSTRAINTS",
@@ -43,7 +45,6 @@ __all__ = [
     "clear_reports",
     "create_study",
     "delete_study",
-    "empty",
     "end",
     "insert",
     "is_feasible",
@@ -62,6 +63,8 @@ __all__ = [
     "rows_of_values",
     "study_of",
 ]  # fmt: skip
+
+K = TypeVar("K", bound=Enum)
 
 CONSTRAINTS = "constraints"
 """Optuna's system attribute of a trial's constraints, in the form that its dashboard reads too."""
@@ -82,7 +85,7 @@ def _utc() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def add_study(connection: sa.Connection, name: str, directions: Sequence[StudyDirection]) -> int:
+def add_study(connection: sa.Connection, name: str, directions: Sequence[IntEnum]) -> int:
     """Insert a study; its id. IntegrityError where the name is taken."""
     row = connection.execute(sa.insert(STUDIES).values(study_name=name))
     study_id = int(row.inserted_primary_key[0])  # type: ignore[index]
@@ -162,16 +165,7 @@ def is_feasible(trial: FrozenTrial) -> bool:
     return all(value <= 0.0 for value in trial.constraints.values())
 
 
-def empty(number: int, trial_id: int, user_attrs: Mapping[str, Any]) -> FrozenTrial:
-    """A RUNNING trial without parameters that has no row yet."""
-    return FrozenTrial(
-        number=number, state=TrialState.RUNNING, value=None, datetime_start=None,
-        datetime_complete=None, params={}, distributions={}, user_attrs=dict(user_attrs),
-        system_attrs={}, intermediate_values={}, trial_id=trial_id,
-    )  # fmt: skip
-
-
-def next_number(study_id: int) -> sa.ScalarSelect[int]:
+def next_number(study_id: int | sa.ColumnElement[int]) -> sa.ScalarSelect[int]:
     """The number of a study's next trial, true while the caller holds the study's lock.
 
     Optuna numbers its own trials under that lock too: without gaps, in the order of their ids. So
@@ -181,7 +175,7 @@ def next_number(study_id: int) -> sa.ScalarSelect[int]:
     return sa.select(sa.func.coalesce(sa.func.max(newest.c.number) + 1, 0)).scalar_subquery()
 
 
-def _newest(study_id: int, count: int) -> sa.Select[Any]:
+def _newest(study_id: int | sa.ColumnElement[int], count: int) -> sa.Select[Any]:
     query = sa.select(TRIALS.c.trial_id, TRIALS.c.number).where(TRIALS.c.study_id == study_id)
     return query.order_by(TRIALS.c.trial_id.desc()).limit(count)
 
@@ -202,11 +196,11 @@ def insert(
     ]  # fmt: skip
     added = sa.insert(TRIALS)
     if connection.dialect.insert_executemany_returning:
-        found = connection.execute(added.returning(TRIALS.c.trial_id, TRIALS.c.number), rows)
+        inserted = connection.execute(added.returning(TRIALS.c.trial_id, TRIALS.c.number), rows)
     else:  # MySQL
         connection.execute(added, rows)
-        found = connection.execute(_newest(study_id, len(rows)))
-    made = sorted(((row.trial_id, row.number) for row in found), key=lambda row: row[1])
+        inserted = connection.execute(_newest(study_id, len(rows)))
+    made = sorted(((row.trial_id, row.number) for row in inserted), key=lambda row: row[1])
     trials = {trial_id: trial for (trial_id, _), trial in zip(made, new, strict=True)}
     _insert(connection, PARAMS, [row for item in trials.items() for row in _params(*item)])
     user = {trial_id: trial.user_attrs for trial_id, trial in trials.items()}
@@ -217,6 +211,8 @@ def insert(
 
 
 def _params(trial_id: int, trial: FrozenTrial) -> list[dict[str, Any]]:
+    from optuna.distributions import distribution_to_json
+
     return [
         {
             "trial_id": trial_id,
@@ -253,8 +249,8 @@ def numbered(connection: sa.Connection, trial_ids: Collection[int]) -> dict[int,
 def study_of(connection: sa.Connection, trial_id: int) -> int | None:
     """The id of the study that a trial belongs to; None: there is no such trial."""
     query = sa.select(TRIALS.c.study_id).where(TRIALS.c.trial_id == trial_id)
-    found: int | None = connection.execute(query).scalar()
-    return found
+    study_id: int | None = connection.execute(query).scalar()
+    return study_id
 
 
 def last_step() -> sa.ScalarSelect[int]:
@@ -286,14 +282,13 @@ def put_reports(connection: sa.Connection, reports: Mapping[int, Mapping[int, fl
     A trial that begins again, because its checkpoint is gone, so has the curve of its last run
     and no step twice.
     """
-    kind = models.TrialIntermediateValueModel
     rows = []
     for trial_id, steps in reports.items():
         for step, value in steps.items():
-            stored, stored_type = kind.intermediate_value_to_stored_repr(value)
+            stored, kind = _stored(value, ReportKind)
             rows.append(
                 {"trial_id": trial_id, "step": step, "intermediate_value": stored,
-                 "intermediate_value_type": stored_type}
+                 "intermediate_value_type": kind}
             )  # fmt: skip
     upsert(connection, REPORTS, ("trial_id", "step"), rows)
 
@@ -318,14 +313,24 @@ def rows_of_values(values: Mapping[int, Sequence[float]]) -> list[dict[str, Any]
     rows = []
     for trial_id, of_trial in values.items():
         for objective, value in enumerate(of_trial):
-            stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+            stored, kind = _stored(value, ValueKind)
             rows.append(
-                {"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind}
-            )
+                {"trial_id": trial_id, "objective": objective, "value": stored,
+                 "value_type": kind}
+            )  # fmt: skip
     return rows
 
 
-def end(connection: sa.Connection, endings: Mapping[int, tuple[TrialState, float | None]]) -> None:
+def _stored(value: float, kinds: type[K]) -> tuple[float | None, K]:
+    """A number as it stands in a row, and what it is: one that is not finite has NULL there."""
+    if math.isfinite(value):
+        return value, kinds["FINITE"]
+    name = "NAN" if math.isnan(value) else "INF_POS" if value > 0 else "INF_NEG"
+    # A trial has no value that is no number; the database may refuse one.
+    return (None, kinds[name]) if name in kinds.__members__ else (value, kinds["FINITE"])
+
+
+def end(connection: sa.Connection, endings: Mapping[int, tuple[IntEnum, float | None]]) -> None:
     """End running trials, {trial_id: (state, value)}."""
     put_values(connection, {i: [value] for i, (_, value) in endings.items() if value is not None})
     for state in sorted({state for state, _ in endings.values()}):

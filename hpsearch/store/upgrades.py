@@ -70,7 +70,7 @@ STEPS: dict[int, Callable[[sa.Connection], None]] = {6: _to_6, 7: _to_7, 8: _to_
 def _add(connection: sa.Connection, column: sa.Column[object]) -> None:
     """Add a column, which may be NULL, to its table, unless it is there."""
     table = column.table.name
-    if column.name in {known["name"] for known in sa.inspect(connection).get_columns(table)}:
+    if column.name in {present["name"] for present in sa.inspect(connection).get_columns(table)}:
         return
     definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
     connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {definition}")
@@ -127,18 +127,18 @@ def upgrade(database: Database) -> Upgrade:
 
     def steps(connection: sa.Connection) -> Upgrade:
         with schema_lock(connection), _alone(connection, database):
-            found = connection.execute(sa.select(sa.func.max(schema.c.version))).scalar_one()
-            if found >= SCHEMA_VERSION:  # another process has just done it
-                return Upgrade(found, found)
+            current = connection.execute(sa.select(sa.func.max(schema.c.version))).scalar_one()
+            if current >= SCHEMA_VERSION:  # another process has just done it
+                return Upgrade(current, current)
             _refuse_workers(connection, database)
             if database.file:
                 for copy in copies:  # of a try that the database broke off
                     copy.unlink(missing_ok=True)
-                copies[:] = [_copied(database.file, found)]
-            for version in range(found + 1, SCHEMA_VERSION + 1):
+                copies[:] = [_copied(database.file, current)]
+            for version in range(current + 1, SCHEMA_VERSION + 1):
                 STEPS[version](connection)
                 connection.execute(sa.update(schema).values(version=version))
-        return Upgrade(found, SCHEMA_VERSION, *copies)
+        return Upgrade(current, SCHEMA_VERSION, *copies)
 
     return database.write(steps)
 
@@ -155,9 +155,9 @@ def _alone(connection: sa.Connection, database: Database) -> Iterator[None]:
         # table, and can make none.
         _refuse_workers(connection, database)
         metadata.create_all(connection)
-        known = [*metadata.tables, _FORECASTS]
-        there = sa.inspect(connection).get_table_names()
-        tables = ", ".join(f"{name} WRITE" for name in known if name in there)
+        ours = [*metadata.tables, _FORECASTS]
+        present = sa.inspect(connection).get_table_names()
+        tables = ", ".join(f"{name} WRITE" for name in ours if name in present)
         connection.exec_driver_sql("SET SESSION lock_wait_timeout = 30")
         connection.exec_driver_sql(f"LOCK TABLES {tables}")
         try:
@@ -175,9 +175,9 @@ def _refuse_workers(connection: sa.Connection, database: Database) -> None:
     silent_s = now() - workers.c.seen_at
     present = workers.c.stopped_at.is_(None) & (silent_s <= workers.c.lease_s)
     columns = workers.c.worker, workers.c.host, workers.c.pid
-    found = connection.execute(sa.select(*columns).where(present).order_by(*columns)).all()
-    if found:
-        names = ", ".join(f"{row.worker} (process {row.pid} on {row.host})" for row in found)
+    signed_on = connection.execute(sa.select(*columns).where(present).order_by(*columns)).all()
+    if signed_on:
+        names = ", ".join(f"{row.worker} (process {row.pid} on {row.host})" for row in signed_on)
         raise ConflictError(
             f"workers are signed on at {database.name}: {names}; stop them (Ctrl-C or SIGTERM; they"
             " give back what they hold), and run hpsearch db upgrade again. Nothing was changed"

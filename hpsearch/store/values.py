@@ -6,9 +6,8 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import Any, Literal
-
-from optuna.trial import TrialState
 
 from hpsearch.code import Manifest
 from hpsearch.errors import CodeError, DataError, HpsearchError
@@ -18,9 +17,11 @@ from hpsearch.spec.settings import JOINT
 from hpsearch.spec.weights import Weights
 
 __all__ = [
-    "ALLOWED", "BATCH", "CLOCK_S", "CODE", "EVERY", "OFF", "STOPPED", "TRAINED_BY", "UNTRAINABLE",
-    "Artifact", "Duty", "Ending", "Key", "Known", "Lease", "NewStudy", "Outlook", "Serves", "State",
-    "Study", "TimedEpoch", "Work", "Worker", "Write", "command_hash", "lacking", "needed",
+    "ALLOWED", "BATCH", "CLOCK_S", "CODE", "EVERY", "NOT_BEGUN", "OFF", "STOPPED", "TESTING",
+    "TRAINED_BY",
+    "UNTRAINABLE",
+    "Artifact", "Duty", "Ending", "Hold", "Key", "Known", "Lease", "NewStudy", "Outlook", "Serves",
+    "State", "Study", "TimedEpoch", "Work", "Worker", "Write", "command_hash", "lacking", "needed",
     "refusal",
 ]  # fmt: skip
 
@@ -40,7 +41,7 @@ CLOCK_S = 1.0
 """By so much a clock may be set back without anything being late for it."""
 
 CODE = "code"
-"""What is suspected where a study is stopped for its own code."""
+"""What is suspected where a study is stopped for its own code, or that of an installed package."""
 
 ALLOWED = "command *"
 """What a worker serves that may run the commands of any study, as `Study.needs` names it."""
@@ -51,6 +52,9 @@ one that has continued with other code those of both, with a comma between."""
 
 STOPPED = "stopped"
 """Why a trial ended that was under way when its study was stopped."""
+
+NOT_BEGUN = "stopped before it began"
+"""Why one ended that a worker had at hand then, and had not begun to train."""
 
 Key = tuple[int, int, int]
 """Of a lease: study_id, the ticket's number, fence."""
@@ -138,6 +142,12 @@ class Study:
         """Why nothing can be learnt in it, where it was stopped for that."""
         refused = self.state == "stopped" and self.sanity is not None and self.sanity["stops"]
         return str(self.sanity["said"]) if refused and self.sanity else None
+
+    @property
+    def spent(self) -> int:
+        """Trials of the budget that have ended. Those that a refusal has ended cost nothing: they
+        are run again once it continues."""
+        return 0 if self.refused else self.ended
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -291,6 +301,15 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Hold:
+    """A stretch of time in which a worker held a ticket, in seconds of the database's clock."""
+
+    worker: str
+    begun_s: float
+    ended_s: float
+
+
+@dataclass(frozen=True)
 class Worker:
     """A worker process that has signed on."""
 
@@ -355,6 +374,10 @@ class Lease:
         return self.study_id, self.number, self.fence
 
 
+TESTING = "test "
+"""What the name of the duty to use a study's test part begins with."""
+
+
 @dataclass(frozen=True)
 class Duty:
     """What one process at a time does for a study beside its tickets."""
@@ -382,7 +405,8 @@ class TimedEpoch:
 class Ending:
     """How a trial ends: COMPLETE, PRUNED or FAIL, its value if it has one, the reason if not."""
 
-    state: TrialState
+    state: IntEnum
+    """A `TrialState`, the store's or Optuna's."""
     value: float | None = None
     reason: str | None = None
 
@@ -431,6 +455,17 @@ class Known:
     def key(self) -> str:
         """What is the same for the same parameters and value, wherever they come from."""
         return json.dumps([dict(self.params), self.value], sort_keys=True)
+
+    @property
+    def text(self) -> str:
+        """As JSON in ASCII, which is how it is kept."""
+        row = {"params": dict(self.params), "value": self.value, "origin": self.origin}
+        return json.dumps(row)
+
+    @property
+    def fits(self) -> bool:
+        """Whether every database holds it: MySQL's TEXT takes 65,535 bytes, its brackets too."""
+        return len(self.text) <= 65_000
 
 
 @dataclass(frozen=True)

@@ -97,11 +97,11 @@ def find(connection: sa.Connection) -> list[Worker]:
     query: sa.Select[Any] = sa.select(
         *workers.columns, (now() - workers.c.seen_at).label("silent_s")
     )
-    found = connection.execute(query.order_by(workers.c.started_at.desc())).all()
+    rows = connection.execute(query.order_by(workers.c.started_at.desc())).all()
     work = _work(connection)
     return [
         Worker(**{**row._mapping, "serves": _lines(row.serves)}, work=work.get(row.worker, ()))
-        for row in found if _is_sound(row)
+        for row in rows if _is_sound(row)
     ]  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def _work(connection: sa.Connection) -> dict[str, tuple[Work, ...]]:
         .where(leases.c.ended_at.is_(None))
         .order_by(leases.c.taken_at)
     )
-    found: dict[str, tuple[Work, ...]] = {}
+    work: dict[str, tuple[Work, ...]] = {}
     for worker, study, trial, epoch in connection.execute(query):
-        found[worker] = (*found.get(worker, ()), Work(study, trial, epoch or 0))
-    return found
+        work[worker] = (*work.get(worker, ()), Work(study, trial, epoch or 0))
+    return work

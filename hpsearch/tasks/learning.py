@@ -60,9 +60,6 @@ class Learning(Protocol):
     `problem.outputs` is 0 before a network is built.
     """
 
-    def outputs(self, loss: str, problem: Problem) -> int:
-        """How many numbers a network has to give for each row, with that loss."""
-
     def encode(self, targets: NDArray[Any], problem: Problem) -> Tensor:
         """Targets as training takes them, (N, ...) on the CPU.
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hpsearch.code import explained, function, is_reference
 from hpsearch.errors import CodeError
+from hpsearch.spec.task import TASKS
 from hpsearch.tasks.constant import NoGradientError, least_constant_loss
 from hpsearch.tasks.learning import LossFunction, learning
 
@@ -70,6 +71,6 @@ def constant_loss(
         return learning(task).constant_loss(name, settings, targets, problem)
     loss = loss_function(task, name, [settings], targets, problem)
     try:
-        return least_constant_loss(loss, targets, learning(task).outputs(name, problem))
+        return least_constant_loss(loss, targets, TASKS[task].outputs(name, problem))
     except NoGradientError as error:
         raise CodeError(f"the loss has no gradient: {explained(error, kind=False)}") from error

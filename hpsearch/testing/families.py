@@ -5,17 +5,22 @@ Shapes: `K` slots, `N` rows.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import math
+import os
 import pkgutil
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 -- its usual name
 
+from hpsearch.processes.interpreter import snippet
 from hpsearch.spec import conflicts
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.problem import Problem
@@ -41,6 +46,8 @@ _ODD: Mapping[Kind, tuple[tuple[int, ...], ...]] = {"images": ((1, 7, 12), (2, 1
 """Other shapes that a network has to give again to the number."""
 N, K = 6, 3
 _TOKENS = 100
+_TORCH = 3
+"""How a fresh Python ends that has PyTorch after a declaration."""
 _CLOSE = 1e-9
 """Relative, in double precision: what is left of another order of sums."""
 
@@ -50,27 +57,33 @@ Settings = Mapping[str, Any]
 def check_family(family: Family, shapes: Mapping[Kind, tuple[int, ...]] | None = None) -> None:
     """Raise AssertionError, which says what is wrong, where a family breaks a promise.
 
-    For each kind of input that it takes:
+    Its declaration imports no PyTorch, which a fresh Python is asked where the declaration lies in
+    the package of `build`. For each kind of input that it takes:
 
     - its settings are described, and its `build` takes each of them by name;
+    - its rules give a text for any task, known or not;
     - the defaults, each choice of a setting and both values of a flag make a network; a number at
       its lower end, and a whole number one above its default, makes one, breaks a rule of the
       family or raises ValueError;
     - a network gives (N, outputs) of finite float32, for classes as for numbers, or as many
-      numbers as an input has where it learns its own inputs;
+      numbers as an input has where it learns its own inputs; not probabilities, as losses take
+      logits; and in evaluation the same for a row, whichever rows are beside it;
     - the same seed makes the same weights;
     - a step of training has a finite loss;
     - it can be loaded again without being drawn first, and computes in double precision;
     - settings with `per_slot` leave the layers as they are, and a stack computes what each of its
       networks does alone, where one can be made;
-    - settings with `more="capacity"` make the network larger.
+    - settings with `more="capacity"` make the network larger, if more of them makes one: twice the
+      default, or one more; those with `more="regularization"` change what it gives in training;
+    - `count`, where it is declared, is the number of trained parameters.
 
     Args:
         family: The declaration.
-        shapes: Of one input of a kind, where the usual (7,) for rows and (3, 32, 32) for images do
-            not suit the family.
+        shapes: Of one input of a kind, where the usual ones do not suit the family: rows (7,),
+            images (3, 32, 32), sequences (12, 3), tokens (12,).
     """
     _check_declaration(family)
+    _check_imports(family)
     for kind in sorted(family.takes):
         shape, tokens = {**SHAPES, **(shapes or {})}[kind], _TOKENS if kind == "tokens" else 0
         classes = Problem(usual("classes").name, kind, shape, 3, ("a", "b", "c"), vocabulary=tokens)
@@ -101,6 +114,27 @@ def _check_declaration(family: Family) -> None:
         promise(not lacking, f"{family.build} does not take {', '.join(lacking)}")
 
 
+def _check_imports(family: Family) -> None:
+    """That Python imports the declaration without PyTorch. Those of hpsearch itself are checked for
+    that elsewhere, all at once."""
+    package = family.build.partition(":")[0].partition(".")[0]
+    names = [
+        name for name, module in list(sys.modules.items())
+        if name.partition(".")[0] == package and any(own is family for own in vars(module).values())
+    ] if package != "hpsearch" else []  # fmt: skip
+    for name in names:
+        code = f"import sys, {name}; sys.exit({_TORCH} * ('torch' in sys.modules))"
+        path = os.pathsep.join(filter(None, sys.path))
+        done = subprocess.run(
+            snippet(code), env={**os.environ, "PYTHONPATH": path}, check=False, capture_output=True
+        )
+        promise(
+            done.returncode != _TORCH,
+            f"{name}, which declares {family.name}, imports torch: every command would wait for it;"
+            " import it in the module of build",
+        )
+
+
 class _Check:
     """The promises for one problem."""
 
@@ -118,6 +152,7 @@ class _Check:
 
     def all(self) -> None:
         """Every promise."""
+        self._check_rules()
         self.outputs({})
         for setting in self._family.settings:
             for value in _choices(setting):
@@ -125,6 +160,8 @@ class _Check:
             self._check_numbers(setting)
             if setting.more == "capacity":
                 self._check_larger(setting)
+            elif setting.more == "regularization":
+                self._check_regularizes(setting)
         self._check_seed()
         self._check_training()
         self._check_loading()
@@ -144,6 +181,28 @@ class _Check:
         promise(shape == wanted, f"{where} gives {shape}, not {wanted}")
         promise(outputs.dtype == torch.float32, f"{where} gives {outputs.dtype}, not float32")
         promise(bool(outputs.isfinite().all()), f"{where} gives outputs that are not finite")
+        promise(not self._are_probabilities(outputs), f"{where} gives probabilities: leave softmax "
+                "out, as losses take logits")  # fmt: skip
+
+    def _are_probabilities(self, outputs: Tensor) -> bool:
+        """Whether outputs for classes are what softmax gives."""
+        inside = bool(((outputs >= 0) & (outputs <= 1)).all())
+        sums = outputs.detach().sum(dim=1)
+        return inside and outputs.shape[1] > 1 and torch.allclose(sums, torch.ones(N), atol=1e-4)
+
+    def _check_rules(self) -> None:
+        defaults = self._family.vocabulary().defaults
+        for rule in self._family.rules:
+            names = " and ".join(rule.wanted)
+            for task, classes in ((None, None), (self._problem.task, len(self._problem.classes))):
+                try:
+                    why = rule.breach(defaults, task, classes)
+                except Exception as error:
+                    raise AssertionError(
+                        f"the rule on {names} fails for task {task}, {classes} classes: "
+                        f"{type(error).__name__}: {error}"
+                    ) from error
+                promise(isinstance(why, str), f"the rule on {names} gives {why!r}, not a text")
 
     def _network(self, settings: Settings, seed: int = 0) -> nn.Module:
         try:
@@ -157,7 +216,17 @@ class _Check:
         conflicts.check(candidate, self._family.rules, self._problem.task, classes)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            return made(self._family, self._problem, candidate)
+            network = made(self._family, self._problem, candidate)
+        self._check_count(network, candidate)
+        return network
+
+    def _check_count(self, network: nn.Module, candidate: Settings) -> None:
+        counted = self._family.counted(self._problem, candidate)
+        trained = sum(w.numel() for w in network.parameters() if w.requires_grad)
+        promise(
+            counted in (None, trained),
+            f"count says {counted} for {trained} trained parameters of {self._where(candidate)}",
+        )
 
     def _where(self, settings: Settings) -> str:
         named = ", ".join(f"{name} {value}" for name, value in settings.items()) or "the defaults"
@@ -172,18 +241,41 @@ class _Check:
             self.outputs({setting.name: value})
 
     def _check_larger(self, setting: Setting) -> None:
-        small, large = _smaller_and_larger(setting)
-        if not setting.accepts(large):
+        for small, large in _smaller_and_larger(setting):
+            try:
+                one, other = (_weights(self._built({setting.name: v})) for v in (small, large))
+            except ValueError:  # too much of it for these inputs
+                continue
+            promise(
+                one < other,
+                f'{setting.name} says more="capacity", and {small} makes {one:,} weights, {large} '
+                f"makes {other:,}",
+            )
             return
-        counts = [
-            sum(weight.numel() for weight in self._network({setting.name: value}).parameters())
-            for value in (small, large)
-        ]
-        promise(
-            counts[0] < counts[1],
-            f'{setting.name} says more="capacity", and {small} makes {counts[0]:,} weights, {large}'
-            f" makes {counts[1]:,}",
-        )
+
+    def _check_regularizes(self, setting: Setting) -> None:
+        """That it changes something beside the defaults, or beside another value of a setting."""
+        others = [other for other in self._family.settings if other is not setting]
+        beside = [{other.name: value} for other in others
+                  for value in (*_choices(other), *_numbers(other))]  # fmt: skip
+        low, *more = _weaker_and_stronger(setting)
+        for settings in ({}, *beside):
+            with contextlib.suppress(SettingsError):
+                plain = self._in_training({**settings, setting.name: low})
+                if any(
+                    not torch.equal(plain, self._in_training({**settings, setting.name: value}))
+                    for value in more
+                ):
+                    return
+        promise(not more, f'{setting.name} says more="regularization", and {more[-1]} gives the '
+                f"same in training as {low}")  # fmt: skip
+
+    def _in_training(self, settings: Settings) -> Tensor:
+        network = self._built(settings).train()
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.default_generator.manual_seed(1)
+            outputs: Tensor = network(self._inputs)
+        return outputs
 
     def _check_seed(self) -> None:
         one, other = (self._network({}, seed=7).state_dict() for _ in range(2))
@@ -216,8 +308,16 @@ class _Check:
             "a network with the weights of another gives other outputs: all that it computes with "
             "has to lie in its parameters, its buffers and its settings",
         )
-        outputs = copy.deepcopy(network).double()(_double(self._inputs))
+        network, inputs = copy.deepcopy(network).double(), _double(self._inputs)
+        outputs = network(inputs)
         promise(outputs.dtype == torch.float64, "in double precision it does not compute in it")
+        for row in range(2):
+            alone = network(inputs[row : row + 1])
+            promise(
+                _close(alone[0], outputs[row]),
+                f"{self._where({})}: in evaluation a row gives other outputs alone than with "
+                "others beside it",
+            )
 
     # --- stacks -------------------------------------------------------------------------------
 
@@ -278,14 +378,31 @@ def _values(setting: Setting) -> tuple[Value, ...]:
     return (setting.default, *(v for v in _choices(setting) if v != setting.default), *others)
 
 
-def _smaller_and_larger(setting: Setting) -> tuple[Value, Value]:
+def _smaller_and_larger(setting: Setting) -> Iterator[tuple[Value, Value]]:
+    """Pairs of values of which the second makes a larger network, if it makes one."""
     if setting.kind == "sizes":
-        return (8,), (16,)
+        yield (8,), (16,)
+    elif setting.kind == "bool":
+        yield False, True
+    else:
+        usual = setting.default if isinstance(setting.default, (int, float)) else 0
+        small = usual or 16
+        yield from ((small, more) for more in (2 * small, small + 1) if setting.accepts(more))
+
+
+def _weaker_and_stronger(setting: Setting) -> tuple[Value, ...]:
+    """The value of a setting that does least, and some that do more."""
     if setting.kind == "bool":
         return False, True
-    usual = setting.default if isinstance(setting.default, (int, float)) else 0
-    small = usual or 16
-    return small, 2 * small
+    low = setting.default if setting.least is None else setting.least
+    values = (0.5, setting.high, setting.default) if setting.kind == "float" else (
+        2, setting.high, setting.default)  # fmt: skip
+    more = (value for value in values if value not in (None, low) and setting.accepts(value))
+    return low, *dict.fromkeys(more)
+
+
+def _weights(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
 
 
 def _shapes(network: nn.Module) -> dict[str, torch.Size]:

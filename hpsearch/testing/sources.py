@@ -15,8 +15,10 @@ from pydantic import TypeAdapter
 
 from hpsearch.sources.inputs import TokenInputs
 from hpsearch.sources.normal import divide_kinds
+from hpsearch.sources.raw import Raw
 from hpsearch.sources.split import DataSettings
 from hpsearch.spec.registry import named
+from hpsearch.spec.source import SOURCES
 from hpsearch.spec.task import TASKS
 from hpsearch.testing.promise import promise
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hpsearch.sources.inputs import Inputs
-    from hpsearch.sources.raw import Raw
     from hpsearch.spec.source import DataSpec, Source
 
 __all__ = ["check_source"]
@@ -41,19 +42,27 @@ def check_source(source: Source, base: Path | None = None, **keys: Any) -> None:
       they say, are those of each row alone, and are the same to the last bit when saved and read
       again.
 
+    Whether a package with it is installed makes no difference.
+
     Args:
         source: The declaration.
         base: The folder that relative paths of the section begin at; None: the current one.
         keys: Of its section: data of some dozens of rows, so that the check is quick.
     """
-    section = source.section.model_validate({"source": source.name, **keys})
-    _check_declaration(source, section)
+    with SOURCES.holding(source.name, source):
+        section = source.section.model_validate({"source": source.name, **keys})
+        _check_declaration(source, section)
+        _check_read(source, section, base or Path())
+
+
+def _check_read(source: Source, section: DataSpec, base: Path) -> None:
     read = named(source.read)
-    raw = read(section, base or Path(), None)
+    raw = read(section, base, None)
+    promise(isinstance(raw, Raw), f"read gives a {type(raw).__name__}, not a Raw")
     _check_rows(source, raw)
     decided = None if raw.decided is None else json.loads(json.dumps(raw.decided))
     promise(decided == raw.decided, "decided needs to be JSON: lists, and no tuples")
-    for other in (read(section, base or Path(), None), read(section, base or Path(), decided)):
+    for other in (read(section, base, None), read(section, base, decided)):
         _check_same(raw, other)
     _check_inputs(source, section, raw)
 

@@ -98,7 +98,7 @@ class _Check:
                           threshold=_FITTED if normal else None)  # fmt: skip
         self._problem = problem
         self._inputs = torch.from_numpy(random.normal(0, 1, (N, _D))).float()
-        self._outputs = self._functions.outputs(loss.name, problem)
+        self._outputs = task.outputs(loss.name, problem)
         self._targets = self._functions.encode(self._raw, problem)
         self._defaults = {setting.name: setting.default for setting in task.settings}
 
@@ -193,14 +193,14 @@ class _Check:
         targets = self._targets if targets is None else targets
         names = [metric.name for metric in self._task.metrics if metric.name != LOSS]
         measured = self._around(outputs_KNC)
-        found = self._functions.measure(measured, targets, self._problem, names).metrics
+        metrics = self._functions.measure(measured, targets, self._problem, names).metrics
         where = self._where()
-        promise({*found} == {*names}, f"{where}: measures {[*found]}, and declares {names}")
-        for name, value_K in found.items():
+        promise({*metrics} == {*names}, f"{where}: measures {[*metrics]}, and declares {names}")
+        for name, value_K in metrics.items():
             shape = (*value_K.shape,)
             promise(shape == (len(outputs_KNC),), f"{where}: {name} has the shape {shape}")
         loss_K = self._loss_of([self._defaults] * len(outputs_KNC), outputs_KNC, targets)
-        numbers = {**found, LOSS: loss_K}
+        numbers = {**metrics, LOSS: loss_K}
         return [{name: float(v[k]) for name, v in numbers.items()} for k in range(len(loss_K))]
 
     def _check_metrics(self) -> None:
@@ -277,16 +277,18 @@ class _Check:
             near = bool(off <= 5 * _FITTED * self._problem.target_std)
             promise(near, f"{where}: fitted outputs predict numbers that are off by {off:.3g}")
 
-    def _check_form(self, found: Predicted) -> None:
+    def _check_form(self, predicted: Predicted) -> None:
         where = self._where()
-        promise(len(found.values) == N, f"{where}: {len(found.values)} predictions of {N} rows")
-        for value in found.values:
+        promise(
+            len(predicted.values) == N, f"{where}: {len(predicted.values)} predictions of {N} rows"
+        )
+        for value in predicted.values:
             right = value in self._classes if self._classes else isinstance(value, float)
             promise(right, f"{where}: predicts {value!r}")
         if self._task.target == "inputs":
-            promise(found.scores is not None and len(found.scores) == N,
+            promise(predicted.scores is not None and len(predicted.scores) == N,
                     f"{where}: needs a score for each row")  # fmt: skip
-        shares = found.probabilities
+        shares = predicted.probabilities
         if shares is not None:
             shape = (N, len(self._classes))
             promise(shares.shape == shape, f"{where}: probabilities of {shares.shape}")
@@ -306,12 +308,12 @@ class _Check:
         targets = self._targets
         if self._task.target == "inputs":
             targets = self._inputs[targets == 0]  # the normal ones
-        said = self._functions.constant_loss(
+        declared = self._functions.constant_loss(
             self._loss.name, self._defaults, targets, self._problem
         )
         promise(
-            0.98 * best <= said <= 1.5 * best,
-            f"{where}: constant_loss is {said:.4g}, and the best constant outputs get {best:.4g}",
+            0.98 * best <= declared <= 1.5 * best,
+            f"{where}: constant_loss is {declared:.4g}, the best constant outputs get {best:.4g}",
         )
         constant = self._task.baseline
         if constant is None or self._loss is not self._task.usual_loss(len(self._classes)):

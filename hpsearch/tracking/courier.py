@@ -161,11 +161,11 @@ class Courier:
 
     def said(self, snapshot: Snapshot) -> str:
         """How many trials are there, in a line."""
-        there, total = self._delivery.ended, len(snapshot.trials)
-        if there == total and snapshot.study.state in _OVER and not self._lack:
+        delivered, total = self._delivery.ended, len(snapshot.trials)
+        if delivered == total and snapshot.study.state in _OVER and not self._lack:
             return whole(self._target, total, self._pictures)
         lack = f"; without the network: {self._lack}" if self._lack else ""
-        return f"MLflow at {self._target.name}: {there:,} of {total:,} trials{lack}"
+        return f"MLflow at {self._target.name}: {delivered:,} of {total:,} trials{lack}"
 
     def explained(self, error: TrackingError) -> str:
         """What is wrong with MLflow, how much is missing there, and what brings it, in a line."""
@@ -215,15 +215,15 @@ class Courier:
 
     def _bring_pictures(self, snapshot: Snapshot) -> None:
         gallery = Gallery.of(self._ledger, self._study, self._checkpoints)
-        kept = pictures_of(self._ledger, self._study, self._checkpoints)
+        drawn = pictures_of(self._ledger, self._study, self._checkpoints)
         tickets = {trial.number: str(trial.ticket) for trial in snapshot.trials}
         pictures: dict[str | None, dict[str, bytes]] = {}
-        for one in kept:
+        for one in drawn:
             ticket = None if one.trial is None else tickets.get(one.trial)
             if one.trial is None or ticket is not None:
                 pictures.setdefault(ticket, {})[one.name] = gallery.content(one)
         self._delivery.bring_pictures(pictures)
-        self._pictures = len(kept)
+        self._pictures = len(drawn)
 
     def _bring_model(self, snapshot: Snapshot) -> None:
         from hpsearch.tracking.model import write
@@ -252,10 +252,10 @@ def export(
     """
     study = ledger.study(name)
     courier = Courier(ledger, study, target, worker, checkpoints, code)
-    said = None
+    message = None
     try:
         snapshot = courier.round()
-        said = courier.said(snapshot)
+        message = courier.said(snapshot)
         return Exported(courier.there, len(snapshot.trials), courier.page())
     except TakenError:
         others = [duty for duty in ledger.duties(study.study_id) if duty.name == target.duty]
@@ -266,7 +266,7 @@ def export(
         ) from None
     finally:
         with contextlib.suppress(StorageError):
-            courier.leave(said)
+            courier.leave(message)
 
 
 @dataclass(frozen=True)
@@ -323,7 +323,8 @@ def main() -> None:
     passwords.learn(orders.url, orders.uri, orders.checkpoints)
     passwords.install()
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stdout)
-    os.nice(_NICE)
+    if sys.platform != "win32":
+        os.nice(_NICE)
     parent = _Parent()
     ledger = Ledger(Database(orders.url), orders.lease_s, make=False)
     try:
@@ -364,9 +365,9 @@ def _work(courier: Courier, parent: _Parent) -> bool:
             if trouble:
                 _log.warning("MLflow is back")
             trouble, again_s = "", _AGAIN_S
-            said = courier.said(snapshot)
-            if said != standing:
-                standing = _kept(courier, said)
+            message = courier.said(snapshot)
+            if message != standing:
+                standing = _kept(courier, message)
             last = last or snapshot.study.state in _OVER
         if last:
             break

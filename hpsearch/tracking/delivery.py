@@ -78,7 +78,7 @@ class Delivery:
     @property
     def ended(self) -> int:
         """Trials that have ended and are there with all they have."""
-        return sum(known.settled for known in (self._trials or {}).values())
+        return sum(record.settled for record in (self._trials or {}).values())
 
     def forget(self) -> None:
         """Look at what there is before the next delivery: somebody else may have delivered."""
@@ -113,17 +113,17 @@ class Delivery:
     def _look(self, snapshot: Snapshot) -> None:
         """Learn what MLflow has of the study. Where two made the same run at once, the first by its
         id stays."""
-        found: dict[str | None, Run] = {}
+        runs: dict[str | None, Run] = {}
         for run in sorted(self._runs.of_study(snapshot.study.uid), key=lambda one: one.run_id):
             ticket = run.tags.get(TICKET)
-            if ticket in found:
+            if ticket in runs:
                 self._guard()
                 self._runs.delete(run.run_id)
             else:
-                found[ticket] = run
-        study = found.pop(None, None)
+                runs[ticket] = run
+        study = runs.pop(None, None)
         self._study = None if study is None else self._known(study, has_ended=False)
-        self._trials = {str(t): self._known(run, run.has_ended) for t, run in found.items()}
+        self._trials = {str(t): self._known(run, run.has_ended) for t, run in runs.items()}
 
     def _known(self, run: Run, has_ended: bool) -> _Known:
         """What a run has. One of a trial that has ended has all: that is said of it last."""
@@ -135,23 +135,23 @@ class Delivery:
 
     def _adopt(self, parent: _Known) -> None:
         """Put the trials' runs below the study's run, which may be another one than it was."""
-        for known in (self._trials or {}).values():
-            if known.tags.get(_PARENT) != parent.run_id:
-                self._runs.add(known.run_id, (), tags={_PARENT: parent.run_id})
-                known.tags[_PARENT] = parent.run_id
+        for record in (self._trials or {}).values():
+            if record.tags.get(_PARENT) != parent.run_id:
+                self._runs.add(record.run_id, (), tags={_PARENT: parent.run_id})
+                record.tags[_PARENT] = parent.run_id
 
     def _is_due(self, trial: Trial) -> bool:
-        known = (self._trials or {}).get(str(trial.ticket))
-        return known is None or (not known.settled and known.mark != _mark(trial))
+        record = (self._trials or {}).get(str(trial.ticket))
+        return record is None or (not record.settled and record.mark != _mark(trial))
 
     def _after(self, trial: Trial) -> int:
         """The last of its epochs that need not be read. All are, once it has ended, or where it may
         have begun again: they are compared with those that are there."""
-        known = (self._trials or {}).get(str(trial.ticket))
-        if known is None or trial.state != "RUNNING" or known.mark is None:
+        record = (self._trials or {}).get(str(trial.ticket))
+        if record is None or trial.state != "RUNNING" or record.mark is None:
             return 0
-        goes_on = known.mark[1] == trial.attempts and known.epoch <= trial.epoch
-        return known.epoch if goes_on else 0
+        goes_on = record.mark[1] == trial.attempts and record.epoch <= trial.epoch
+        return record.epoch if goes_on else 0
 
     # --- what is brought ------------------------------------------------------------------------
 
@@ -169,35 +169,35 @@ class Delivery:
         assert self._trials is not None
         whole = self._after(trial) == 0
         wanted = facts.of_trial(snapshot, trial, epochs)
-        known = self._trials.get(str(trial.ticket))
-        stale = known is not None and known.places - {point.place for point in wanted.points}
-        if known is not None and whole and stale:
-            self._runs.delete(known.run_id)
-            known = None
-        if known is None:
-            known = self._trials[str(trial.ticket)] = self._create(wanted, parent)
-        self._bring(known, wanted)
-        known.epoch, known.mark = trial.epoch, _mark(trial)
+        record = self._trials.get(str(trial.ticket))
+        stale = record is not None and record.places - {point.place for point in wanted.points}
+        if record is not None and whole and stale:
+            self._runs.delete(record.run_id)
+            record = None
+        if record is None:
+            record = self._trials[str(trial.ticket)] = self._create(wanted, parent)
+        self._bring(record, wanted)
+        record.epoch, record.mark = trial.epoch, _mark(trial)
         if wanted.status in facts.ENDED:
-            known.settled, known.places = True, set()
+            record.settled, record.places = True, set()
 
-    def _bring(self, known: _Known, wanted: Facts) -> None:
+    def _bring(self, record: _Known, wanted: Facts) -> None:
         """Bring to a run what it lacks; that it has ended comes last."""
-        points = [point for point in wanted.points if point.place not in known.places]
-        params = {k: v for k, v in wanted.params.items() if k not in known.params}
-        tags = {k: v for k, v in wanted.tags.items() if known.tags.get(k) != v}
+        points = [point for point in wanted.points if point.place not in record.places]
+        params = {k: v for k, v in wanted.params.items() if k not in record.params}
+        tags = {k: v for k, v in wanted.tags.items() if record.tags.get(k) != v}
         if points or params or tags:
-            self._runs.add(known.run_id, points, params, tags)
-        known.places |= {point.place for point in points}
-        known.params |= params.keys()
-        known.tags |= tags
-        if wanted.status == known.status:
+            self._runs.add(record.run_id, points, params, tags)
+        record.places |= {point.place for point in points}
+        record.params |= params.keys()
+        record.tags |= tags
+        if wanted.status == record.status:
             return
         if wanted.status in facts.ENDED:
-            self._runs.end(known.run_id, wanted.status, wanted.ended_ms)
+            self._runs.end(record.run_id, wanted.status, wanted.ended_ms)
         else:
-            self._runs.reopen(known.run_id)
-        known.status = wanted.status
+            self._runs.reopen(record.run_id)
+        record.status = wanted.status
 
     def lacks_model(self, snapshot: Snapshot) -> bool:
         """Whether a study has ended whose network is not there."""
@@ -221,16 +221,16 @@ class Delivery:
             pictures: By ticket, None for those of the study as a whole: name -> content.
         """
         for ticket, wanted in pictures.items():
-            known = self._study if ticket is None else (self._trials or {}).get(ticket)
-            if known is None:
+            record = self._study if ticket is None else (self._trials or {}).get(ticket)
+            if record is None:
                 continue
-            there = self._runs.files(known.run_id, _PICTURES)
-            new = {name: png for name, png in wanted.items() if there.get(name) != len(png)}
+            present = self._runs.files(record.run_id, _PICTURES)
+            new = {name: png for name, png in wanted.items() if present.get(name) != len(png)}
             if new:
                 with tempfile.TemporaryDirectory(prefix="hpsearch-mlflow-") as folder:
                     for name, png in new.items():
                         (Path(folder) / name).write_bytes(png)
-                    self._runs.put_folder(known.run_id, Path(folder), _PICTURES)
+                    self._runs.put_folder(record.run_id, Path(folder), _PICTURES)
 
 
 def _mark(trial: Trial) -> Mark:

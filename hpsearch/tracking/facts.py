@@ -91,7 +91,7 @@ def of_trial(snapshot: Snapshot, trial: Trial, epochs: Sequence[TimedEpoch]) -> 
     ]  # fmt: skip
     points += _counting(snapshot, trial, epochs)
     settings = {**snapshot.spec.space.constants, **trial.params}
-    said = {
+    values = {
         "state": trial.state, "stage": trial.stage, "sampler": trial.sampler,
         "worker": trial.worker, "attempts": trial.attempts, "reason": trial.reason,
         "diagnosis": snapshot.word(trial),
@@ -101,7 +101,7 @@ def of_trial(snapshot: Snapshot, trial: Trial, epochs: Sequence[TimedEpoch]) -> 
         started_ms=_ms(trial.started),
         identity={STUDY: snapshot.study.uid, TICKET: str(trial.ticket)},
         params={_name(key): _text(value) for key, value in settings.items()},
-        tags={**_texts(said), "ticket": str(trial.ticket), "trial": str(trial.number)},
+        tags={**_texts(values), "ticket": str(trial.ticket), "trial": str(trial.number)},
         points=points,
         status=_STATUS.get(trial.state, "RUNNING"),
         ended_ms=_ms(trial.ended),
@@ -129,7 +129,7 @@ def of_study(snapshot: Snapshot) -> Facts:
         **spec.space.constants,
     }  # fmt: skip
     counts = {name: snapshot.count(name.upper()) for name in ("complete", "pruned", "fail")}
-    said = {
+    values = {
         "state": study.state, "trials": f"{study.ended} of {study.tickets}", **counts,
         "digest": study.digest, "searched": ", ".join(p.name for p in spec.space),
         "best_trial": snapshot.best and snapshot.best.number,
@@ -142,7 +142,7 @@ def of_study(snapshot: Snapshot) -> Facts:
         started_ms=_ms(min(begun, default=None)),
         identity={STUDY: study.uid},
         params={_name(key): _text(value) for key, value in params.items()},
-        tags=_texts(said),
+        tags=_texts(values),
         points=[*_bests(snapshot), *_winner(snapshot)],
         status=_STUDY_STATUS.get(study.state, "RUNNING"),
         ended_ms=_ms(max(over, default=None)),
@@ -183,10 +183,12 @@ def _winner(snapshot: Snapshot) -> list[Point]:
     network, verdict = snapshot.network, snapshot.verdict
     if network is None or snapshot.study.state not in _STUDY_STATUS:
         return []
-    found = dict(network.metrics)
+    metrics = dict(network.metrics)
     if verdict is not None:
-        found |= {f"test_{name}": value for name, value in (verdict.get("network") or {}).items()}
-    return [Point(_name(key), float(value), _ms(network.ended), 0) for key, value in found.items()]
+        metrics |= {f"test_{name}": value for name, value in (verdict.get("network") or {}).items()}
+    return [
+        Point(_name(key), float(value), _ms(network.ended), 0) for key, value in metrics.items()
+    ]
 
 
 def _note(snapshot: Snapshot) -> str:

@@ -30,16 +30,16 @@ class Model:
         return table(self._predictor.predict(model_input), self._predictor.classes)
 
 
-def table(found: Predictions, classes: tuple[str, ...]) -> pd.DataFrame:
+def table(predictions: Predictions, classes: tuple[str, ...]) -> pd.DataFrame:
     """Predictions as a table: `prediction`, `p(CLASS)` for each class, and `score` of anomalies."""
     import pandas as pd
 
-    columns: dict[str, Any] = {"prediction": list(found.values)}
-    if found.probabilities is not None:
-        shares = zip(classes, found.probabilities.T.tolist(), strict=True)
+    columns: dict[str, Any] = {"prediction": list(predictions.values)}
+    if predictions.probabilities is not None:
+        shares = zip(classes, predictions.probabilities.T.tolist(), strict=True)
         columns |= {f"p({name})": of_class for name, of_class in shares}
-    if found.scores is not None:
-        columns["score"] = found.scores.tolist()
+    if predictions.scores is not None:
+        columns["score"] = predictions.scores.tolist()
     return pd.DataFrame(columns)
 
 

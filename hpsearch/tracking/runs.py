@@ -114,20 +114,20 @@ class Runs:
         return self._experiment
 
     def _known(self) -> str | None:
-        found = self.client.get_experiment_by_name(self.target.experiment)
-        if found is not None and found.lifecycle_stage != "active":
+        experiment = self.client.get_experiment_by_name(self.target.experiment)
+        if experiment is not None and experiment.lifecycle_stage != "active":
             raise TrackingError(
                 f"MLflow's experiment {self.target.experiment!r} at {self.target.name} is deleted: "
                 "restore it there, or name another one: track.experiment"
             )
-        return None if found is None else str(found.experiment_id)
+        return None if experiment is None else str(experiment.experiment_id)
 
     def _made(self) -> str:
         try:
             made = self.client.create_experiment(self.target.experiment, self.target.artifacts)
         except Exception:
-            if (found := self._known()) is not None:  # another has made it just now
-                return found
+            if (experiment := self._known()) is not None:  # another has made it just now
+                return experiment
             raise
         return str(made)
 
@@ -200,8 +200,8 @@ class Runs:
     @_told
     def files(self, run_id: str, folder: str) -> dict[str, int]:
         """The files of a run in a folder: name -> bytes."""
-        found = self.client.list_artifacts(run_id, folder)
-        return {one.path.rpartition("/")[2]: int(one.file_size or 0) for one in found}
+        artifacts = self.client.list_artifacts(run_id, folder)
+        return {one.path.rpartition("/")[2]: int(one.file_size or 0) for one in artifacts}
 
     def page(self, run_id: str) -> str | None:
         """Where a browser shows a run; None: MLflow has no server."""

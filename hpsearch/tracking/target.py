@@ -6,8 +6,6 @@ import base64
 import hashlib
 import importlib.util
 import os
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,10 +81,10 @@ def target_of(
     section = document.get("track")
     track = TrackSpec(**section) if isinstance(section, dict) else None
     experiment = track.experiment if track else TrackSpec.model_fields["experiment"].default
-    said = option or os.environ.get(ENVIRONMENT)
-    if said:
-        passwords.learn(said)
-        return Target(_absolute(_checked(said, option is not None), Path.cwd()), experiment)
+    text = option or os.environ.get(ENVIRONMENT)
+    if text:
+        passwords.learn(text)
+        return Target(_absolute(_checked(text, option is not None), Path.cwd()), experiment)
     return Target(_absolute(track.mlflow, urls.local(str(base))), experiment) if track else None
 
 
@@ -102,8 +100,8 @@ def _checked(uri: str, is_option: bool) -> str:
 
 def _sqlite_file(uri: str) -> Path | None:
     """The file of a SQLite URI; None for another URI."""
-    kind, found, rest = uri.partition(":///")
-    is_file = found and kind.partition("+")[0] == "sqlite"
+    kind, separator, rest = uri.partition(":///")
+    is_file = separator and kind.partition("+")[0] == "sqlite"
     return Path(unquote(rest.partition("?")[0])) if is_file else None
 
 
@@ -124,6 +122,8 @@ def installed() -> bool:
 def probe(target: Target) -> None:
     """Raise TrackingError where it can be seen from here, within seconds, that nothing will be
     delivered to MLflow; a server of another kind than HTTP is not asked."""
+    from urllib.error import HTTPError
+
     if (file := _sqlite_file(target.uri)) is not None:
         if not os.access(file if file.exists() else file.parent, os.W_OK):
             raise TrackingError(f"MLflow's database {file} cannot be written")
@@ -133,7 +133,7 @@ def probe(target: Target) -> None:
     try:
         with _opened(target.uri, "/api/2.0/mlflow/experiments/search?max_results=1"):
             pass
-    except urllib.error.HTTPError as error:
+    except HTTPError as error:
         with error:
             raise TrackingError(refusal(target.name, error.code)) from None
     except (OSError, ValueError) as error:
@@ -157,15 +157,17 @@ def silence(name: str, why: str) -> str:
 
 def _opened(uri: str, path: str) -> Any:
     """The answer of a server, with the login that MLflow's client would use."""
+    from urllib.request import Request, urlopen  # which load all that HTTP and mail are made of
+
     parts = urlsplit(uri)
     user, password = (os.environ.get(name, "") for name in _CREDENTIALS)
     if parts.username is not None:
         user, password = unquote(parts.username), unquote(parts.password or "")
     address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
-    request = urllib.request.Request(address + path)  # the scheme has been looked at
+    request = Request(address + path)  # the scheme has been looked at
     if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
         request.add_header("Authorization", f"Bearer {token}")
     elif user:
         login = base64.b64encode(f"{user}:{password}".encode()).decode()
         request.add_header("Authorization", f"Basic {login}")
-    return urllib.request.urlopen(request, timeout=_PROBE_S)
+    return urlopen(request, timeout=_PROBE_S)

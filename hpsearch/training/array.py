@@ -86,6 +86,16 @@ class Array:
         """Whether more than one candidate may be trained at once."""
         return self._stack != 1
 
+    @property
+    def ahead(self) -> int:
+        """None: it trains what it has."""
+        return 0
+
+    @property
+    def waiting(self) -> tuple[int, ...]:
+        """None: it trains what it has."""
+        return ()
+
     def shape(self, candidate: Candidate) -> Hashable:
         """Candidates of one shape can be trained as one."""
         return self._grouping.shapes(candidate)
@@ -94,12 +104,12 @@ class Array:
         """Those of the parameters on which the shape of a candidate like this one depends."""
         return self._grouping.shapes.by(example, names)
 
-    def fit(self, candidate: Candidate) -> Fit:
+    def fit(self, candidate: Candidate, *, alone: bool = False) -> Fit:
         """How many candidates of the shape of this one are trained at once, and why.
 
-        The first call for a shape trains copies for a few steps.
+        The first call for a shape trains copies for a few steps, unless it is `alone`.
         """
-        return self._grouping.fit(candidate)
+        return self._grouping.known(candidate) if alone else self._grouping.fit(candidate)
 
     def add(
         self, candidate: Candidate, saved: Saved | None = None, until: int | None = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from hpsearch.errors import HpsearchError
+from hpsearch.processes.threads import one_thread
 from hpsearch.sources.room import free_memory
 
 if TYPE_CHECKING:
@@ -44,15 +45,15 @@ def local() -> list[str]:
 def device(name: str) -> torch.device:
     """The device of that name: `cpu`, `cuda:0`, `mps`. HpsearchError where there is none."""
     try:
-        found = torch.device(name)
+        chosen = torch.device(name)
     except RuntimeError:
-        found = torch.device("meta")
-    if found.type == "cuda":
-        found = torch.device("cuda", found.index or 0)
-    if found.type != "cpu" and str(found) not in local():
-        there = ", ".join(dict.fromkeys(["cpu", *local()]))
-        raise HpsearchError(f"device {name!r} is not on this machine; there is: {there}")
-    return torch.device(found.type) if found.type in ("cpu", "mps") else found
+        chosen = torch.device("meta")
+    if chosen.type == "cuda":
+        chosen = torch.device("cuda", chosen.index or 0)
+    if chosen.type != "cpu" and str(chosen) not in local():
+        names = ", ".join(dict.fromkeys(["cpu", *local()]))
+        raise HpsearchError(f"device {name!r} is not on this machine; there is: {names}")
+    return torch.device(chosen.type) if chosen.type in ("cpu", "mps") else chosen
 
 
 def describe(device: torch.device) -> str:
@@ -66,12 +67,11 @@ def describe(device: torch.device) -> str:
 def prepare(device: torch.device, threads: int | None) -> None:
     """Settle this process on its device: once, before anything is trained.
 
-    `threads` is the number of CPU threads for one operation; None leaves PyTorch's choice, all
-    cores. Several processes on one machine need to share them: with more threads than cores, the
-    threads wait for each other in busy loops and an epoch takes many times as long.
+    `threads` is the number of CPU threads for an operation that pays for them (see
+    `hpsearch.processes.threads`); None leaves PyTorch's choice, all cores. Several processes on one
+    machine need to share them.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
+    one_thread(threads)
     if device.type == "cuda":
         torch.cuda.set_device(device)
         torch.set_float32_matmul_precision("high")  # TF32: convolutions use it already

@@ -104,14 +104,14 @@ def measure(
     task, functions, fitted = TASKS[problem.task], learning(problem.task), problem.problem()
     loss_of = loss_function(problem.task, loss, settings, targets, fitted)
     wanted = [m.name for m in task.metrics if m.name == metric or not m.costly]
-    found = functions.measure(outputs_KNC, targets, fitted, wanted)
+    results = functions.measure(outputs_KNC, targets, fitted, wanted)
     numbers = {} if train_loss_K is None else {"train_loss": train_loss_K}
-    numbers |= {LOSS: loss_of(outputs_KNC, targets), **found.metrics}
+    numbers |= {LOSS: loss_of(outputs_KNC, targets), **results.metrics}
     # All numbers with one wait for the device.
     rows = torch.stack([tensor.float() for tensor in numbers.values()], dim=1).tolist()
-    slots = zip(*(tensor.cpu().unbind() for tensor in found.details.values()), strict=True)
-    details = slots if found.details else repeat((), len(rows))
+    slots = zip(*(tensor.cpu().unbind() for tensor in results.details.values()), strict=True)
+    details = slots if results.details else repeat((), len(rows))
     return [
-        Results(dict(zip(numbers, row, strict=True)), dict(zip(found.details, own, strict=True)))
+        Results(dict(zip(numbers, row, strict=True)), dict(zip(results.details, own, strict=True)))
         for row, own in zip(rows, details, strict=True)
     ]

@@ -61,6 +61,13 @@ class Grouping:
             self._fits[shape] = self._fit(candidate, epoch)
         return self._fits[shape]
 
+    def known(self, candidate: Candidate) -> Fit:
+        """The same without a trial of it: of the only one of a new shape nothing is known."""
+        shape = self.shapes(candidate)
+        if shape in self._fits or self._stack == 1:
+            return self.fit(candidate)
+        return Fit(1, "no other of its shape was at hand")
+
     def _fit(self, candidate: Candidate, epoch: int) -> Fit:
         try:
             if self._stack is not None:

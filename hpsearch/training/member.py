@@ -15,14 +15,14 @@ from hpsearch.training.trial_progress import DivergedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from hpsearch.runner.candidate import Candidate
     from hpsearch.training.solo import Solo
     from hpsearch.training.stacking.stack import Stack
     from hpsearch.training.trial_progress import TrialProgress
 
-    Trainer = Solo | Stack
+    Trainer: TypeAlias = Solo | Stack
 
 __all__ = ["Member", "State", "described"]
 

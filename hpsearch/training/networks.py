@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from hpsearch.code import contained, explained
-from hpsearch.errors import CodeError
+from hpsearch.errors import CodeError, line
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.registry import named
@@ -67,7 +67,8 @@ def made(family: Family, problem: Problem, settings: Mapping[str, Any]) -> nn.Mo
         with contained():
             network = builder(problem, **own)
     except ValueError as error:
-        raise SettingsError(f"{family.name}: {explained(error, kind=False)}") from error
+        why = explained(error, kind=False) if family.is_own else line(error)
+        raise SettingsError(f"{family.name}: {why}") from error
     except Exception as error:
         if not family.is_own or devices.is_out_of_memory(error):
             raise

@@ -15,6 +15,7 @@ from hpsearch.training.augmentation.batches import Augmentation, mixing
 from hpsearch.training.evaluation import in_parts, trained_loss
 from hpsearch.training.stacking.fused import Fused
 from hpsearch.training.stacking.optimizers import MOMENTS, counters
+from hpsearch.training.step_threads import StepThreads
 from hpsearch.training.tuning import set_training
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Solo:
         self.members = [course]
         self._dataset, self._device = course.dataset, device
         self._network = course.network().to(device)
+        self._threads = StepThreads(self._network, course, device)
         self._images = any(weight.dim() == 4 for weight in self._network.parameters())
         self._grows = self._images or self._dataset.kind in ("sequences", "tokens")
         self._precision = course.settings["precision"]
@@ -108,6 +110,7 @@ class Solo:
         with (
             devices.seeded(self._device, seed),
             devices.all_digits(self._device, self._precision),
+            self._threads.few(),
         ):
             for rate, batch in zip(rates, self._batches(order), strict=True):
                 if interrupted():
@@ -128,7 +131,9 @@ class Solo:
         The loss before it, (1,), still on the device: .item() would wait for it.
         """
         given = self._dataset.train.batch(rows)
-        return self._step(self._augmentation(*given, rows.cpu().unsqueeze(0)), rate)
+        batch = self._augmentation(*given, rows.cpu().unsqueeze(0))
+        with self._threads.few():
+            return self._step(batch, rate)
 
     def _step(self, batch: Batch, rate: float) -> Tensor:
         clip = self.members[0].settings["clip"]
@@ -148,7 +153,7 @@ class Solo:
         """What the network makes of a part, (1, N, outputs)."""
         self._network.eval()
         parts = in_parts(part, 1, grows=self._grows)
-        with devices.all_digits(self._device, self._precision):
+        with devices.all_digits(self._device, self._precision), self._threads.few():
             return torch.cat([self._forward(inputs) for inputs in parts]).unsqueeze(0)
 
     def keep(self) -> None:

@@ -285,8 +285,8 @@ class TrialProgress:
             self._check(state["model"], state["optimizer"], state.get("best"))
             self._plateau = optim.Plateau(**state["plateau"])
             self.curve = list(saved.curve)
-            kept = self.curve[self._kept_epoch - 1]
-            self.kept = replace(kept, details=saved.details)
+            best = self.curve[self._kept_epoch - 1]
+            self.kept = replace(best, details=saved.details)
         except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
             if devices.is_out_of_memory(error):
                 raise
@@ -307,10 +307,10 @@ class TrialProgress:
             network.load_state_dict(best)
         network.load_state_dict(model)
         for number, parameter in enumerate(network.parameters()):
-            for name, kept in optimizer.get(number, {}).items():
-                counter = name in COUNTERS or kept is None
-                if not counter and kept.shape != parameter.shape:
-                    raise ValueError(f"{name} has the shape {tuple(kept.shape)}")
+            for name, saved in optimizer.get(number, {}).items():
+                counter = name in COUNTERS or saved is None
+                if not counter and saved.shape != parameter.shape:
+                    raise ValueError(f"{name} has the shape {tuple(saved.shape)}")
 
 
 def batch_sizes(rows: int, batch_size: int, *, whole: bool) -> list[int]:

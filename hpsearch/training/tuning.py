@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
+from hpsearch.processes.threads import all_threads
 from hpsearch.runner.candidate import derived_seed
 from hpsearch.sources.rows import Derived
 from hpsearch.spec.conflicts import SettingsError
@@ -335,7 +336,8 @@ class SharedBackbone:
         if not on_cpu:
             network = copy.deepcopy(network).to(self._device)
         pieces = in_parts(part, 1, grows=True)
-        return torch.cat([self._features(network, inputs) for inputs in pieces])
+        with all_threads():
+            return torch.cat([self._features(network, inputs) for inputs in pieces])
 
     @torch.no_grad()
     def _features(self, network: nn.Module, inputs: Tensor) -> Tensor:

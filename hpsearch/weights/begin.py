@@ -58,10 +58,10 @@ def begin(network: nn.Module, family: str, settings: Mapping[str, Value]) -> Non
     for name in dict.fromkeys((*wanted, *given)):
         if name.endswith("num_batches_tracked"):
             continue
-        there, needed = _described(given.get(name)), _described(wanted.get(name))
-        if there != needed:
+        actual, needed = _described(given.get(name)), _described(wanted.get(name))
+        if actual != needed:
             raise SettingsError(
-                f"the weights {path.name} do not fit the network: {name} is {there} there, and "
+                f"the weights {path.name} do not fit the network: {name} is {actual} there, and "
                 f"{needed} here"
             )
     network.load_state_dict({n: t for n, t in given.items() if n in wanted}, strict=False)

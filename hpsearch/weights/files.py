@@ -138,8 +138,8 @@ def _located(spec: StudySpec, name: str, base: Path) -> Path:
 def _known(path: Path) -> str:
     """The hash of a file, by which it is known from now on."""
     try:
-        found = path.stat()
-        digest = _hash(path, found.st_size, found.st_mtime_ns)
+        status = path.stat()
+        digest = _hash(path, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise DataError(f"the weights {path} cannot be read: {line(error)}") from error
     _PATHS[digest] = path

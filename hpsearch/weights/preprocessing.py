@@ -32,9 +32,9 @@ def check_preprocessing(spec: StudySpec, base: Path, dataset: Dataset) -> None:
     if not (folder / _CONFIG).is_file():
         return
     try:
-        said = json.loads(files.content(folder / _CONFIG))
-        shape = tuple(said["problem"]["input_shape"])
-        normalize = said["data"]["settings"].get("normalize", "standard")
+        config = json.loads(files.content(folder / _CONFIG))
+        shape = tuple(config["problem"]["input_shape"])
+        normalize = config["data"]["settings"].get("normalize", "standard")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / _CONFIG} cannot be read: {line(error)}") from error
     ours = getattr(spec.data, "normalize", "standard")

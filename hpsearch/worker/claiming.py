@@ -35,6 +35,8 @@ class Request:
     up_to: int
     wanted: Sequence[int] = ()
     """Numbers of tickets to have before others."""
+    ahead: int = 0
+    """More to have at hand, where the study lets a worker have such."""
 
 
 class Claiming:
@@ -64,7 +66,7 @@ class Claiming:
     def wish(self, held: Sequence[Candidate]) -> Request | None:
         """What to claim beside the candidates that are held; None for nothing."""
         if not self._runner.stacks:
-            return None if held else Request(1)
+            return None if held else Request(1, ahead=self._ahead)
         if held and time.monotonic() < self._rested_at:
             return None
         shape_of = self._runner.shape
@@ -91,6 +93,12 @@ class Claiming:
             self.rest()  # to look through all that are to come takes time
         return None
 
+    @property
+    def _ahead(self) -> int:
+        """Tickets to have at hand beside the one that is trained: none that is drawn by the results
+        of others."""
+        return 0 if self._search.learns else self._runner.ahead
+
     def _room(self, example: Candidate, held: int) -> int:
         """Slots to fill beside `held` candidates like this one; 0 where only a few are free."""
         slots = self._runner.fit(example).slots
@@ -99,14 +107,14 @@ class Claiming:
 
     def _upcoming(self) -> list[tuple[int, Candidate | None]]:
         """Numbers of the next tickets, each with what is known of its candidate's shape."""
-        found = self._ledger.upcoming(self._study.study_id, packing.AHEAD)
+        tickets = self._ledger.upcoming(self._study.study_id, packing.AHEAD)
         before = self._foreseen
         # What can be foreseen of a ticket does not change; those behind are not asked for again.
         self._foreseen = {
             draw_index: before[draw_index] if draw_index in before else self._foresee(draw_index)
-            for _, draw_index in found
+            for _, draw_index in tickets
         }
-        return [(number, self._foreseen[draw_index]) for number, draw_index in found]
+        return [(number, self._foreseen[draw_index]) for number, draw_index in tickets]
 
     def _foresee(self, draw_index: int) -> Candidate | None:
         values = self._search.foreseen(draw_index, self._shaping) if self._shaping else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import torch
@@ -84,6 +84,8 @@ class Context:
     where it runs none."""
     weights: set[str] = field(default_factory=set)
     """What studies need of files of weights, as `Study.needs` names it, and was found since."""
+    codes: dict[str, Code] = field(default_factory=dict)
+    """Digest -> the code of a study that began with fewer files than the folder has: those."""
 
     @property
     def manifest(self) -> Manifest | None:
@@ -93,7 +95,12 @@ class Context:
     @property
     def serves(self) -> Serves:
         """Which studies it takes tickets of."""
-        return self.signed_on.also(self.weights)
+        return self.signed_on.also({*self.weights, *(f"code {digest}" for digest in self.codes)})
+
+    def of(self, study: Study) -> Context:
+        """The same, with the code of that study alone."""
+        code = self.codes.get(study.code or "")
+        return self if code is None else replace(self, code=code)
 
     def check_code(self, study: Study) -> None:
         """Raise CodeError where the folder of code has changed since the worker began, which

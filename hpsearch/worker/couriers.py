@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import StorageError, StudyFileError, TrackingError
-from hpsearch.interpreter import python
+from hpsearch.processes.interpreter import python
 from hpsearch.tracking.courier import AWAY_S, FINISH, TAKEN, Orders, pictures_of, whole
 from hpsearch.tracking.target import MISSING, Target, installed, probe, target_of
 
@@ -204,11 +204,11 @@ class Couriers(threading.Thread):
     def _lacks(self, one: _Delivered) -> bool:
         """Whether a study has not been delivered with all it has by now."""
         study = self._ledger.current(one.study)
-        said = {duty.name: duty.said for duty in self._ledger.duties(one.study.study_id)}
+        states = {duty.name: duty.said for duty in self._ledger.duties(one.study.study_id)}
         if study is None:
             return False
         pictures = len(pictures_of(self._ledger, study, self._options.checkpoints))
-        return said.get(one.target.duty) != whole(one.target, study.ended, pictures)
+        return states.get(one.target.duty) != whole(one.target, study.ended, pictures)
 
     def _is_free(self, one: _Delivered) -> bool:
         """Whether nobody else has the duty; it is ours then. Nobody has that of a study that is

@@ -47,7 +47,7 @@ class Examiner(Protocol):
 
 
 class LeavingError(Exception):
-    """The worker is to leave before it has measured all."""
+    """The worker is to leave before it has measured all, or another one does that."""
 
 
 def examiner_of(parts: Parts, dataset: Dataset | None, tester: Tester | None) -> Examiner:
@@ -101,13 +101,9 @@ class _OfOwnCode:
         """Why there is nothing that tests, or nothing of that training to test."""
         train = self._parts.spec.train
         assert train is not None
-        if isinstance(self._parts.context.nursery, Here):
-            return (
-                "a function of a session is never tested; one of a file can have "
-                "evaluate(run, part) beside it"
-            )
         if not self._tester.tests:
-            return untested(train)
+            here = isinstance(self._parts.context.nursery, Here)
+            return "hp.Study was given no evaluate(run, part)" if here else untested(train)
         if saved is not None and saved.own is None:
             return "its code saves nothing that could be tested (run.save)"
         return None
@@ -120,17 +116,20 @@ class _OfOwnCode:
         parts = self._parts
         candidate = candidate_tested(parts, repeat.ticket, values)
         try:
-            found = self._tester.test(candidate, saved, TEST)
+            metrics = self._tester.test(candidate, saved, TEST)
         except CodeError as error:
             name = parts.study.name
+            is_here = isinstance(parts.context.nursery, Here)  # what it prints is seen there
+            log = "" if is_here else f" (hpsearch logs {name} {repeat.trial} shows all of it)"
             raise CodeError(
-                f"the finish of study {name!r} waits for its test: {error} (hpsearch logs {name} "
-                f"{repeat.trial} shows all of it). Fix that and run the same command again with "
-                "--accept-code: nothing is trained again"
+                f"the finish of study {name!r} waits for its test: {error}{log}. Fix that and "
+                "continue with the changed code: "
+                f"hpsearch run FILE --accept-code, or hpsearch final {name} --accept-code and a "
+                "worker again; in Python, accept_code=True. Nothing is trained again"
             ) from error
-        if found is None:
+        if metrics is None:
             raise LeavingError
-        return found
+        return metrics
 
 
 def candidate_tested(parts: Parts, ticket: int, values: Assignment) -> Candidate:

@@ -21,7 +21,7 @@ from hpsearch.spec.space import Assignment
 from hpsearch.stages.finish import Entry, Repeat, Verdict, finalists, uses, verdict
 from hpsearch.stages.stage import Stage
 from hpsearch.store.mirror import Mirror
-from hpsearch.store.values import Study
+from hpsearch.store.values import TESTING, Study
 from hpsearch.worker.context import Context
 from hpsearch.worker.examiners import Examiner, LeavingError, candidate_tested
 from hpsearch.worker.parts import Parts
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hpsearch.runner.epoch import Epoch
     from hpsearch.sources.dataset import Part
 
-__all__ = ["Concluded", "conclude"]
+__all__ = ["Concluded", "Conclusion"]
 
 _log = logging.getLogger(__name__)
 
@@ -47,35 +47,71 @@ class Concluded:
     """The epochs of trainings that the test part was used for, by ticket."""
 
 
-def conclude(parts: Parts, place: str, examiner: Examiner) -> Concluded | None:
-    """Give the verdict where it is due: what is left then.
+class Conclusion:
+    """Gives the verdict of a study's finishes, where no other worker does.
 
-    None where it is not due, or the worker is to leave. Where no training completed there is no
-    verdict, and the test part is not used.
-
-    Args:
-        parts: Those of the study's session.
-        place: Where its checkpoints lie.
-        examiner: Measures trainings.
-
-    Raises CheckpointError where a network of the finish is unavailable here, CodeError where own
-    code fails to test what it has trained.
+    Of several workers that find it due one measures: to use the test part is a duty, with a lease
+    in the database, which another one takes over from a worker that has died.
     """
+
+    def __init__(self, parts: Parts, place: str) -> None:
+        """
+        Args:
+            parts: Those of the study's session.
+            place: Where its checkpoints lie.
+        """
+        self._parts, self._place = parts, place
+        self._left_to_others = ""
+        """The duty of which it has been logged that another worker has it."""
+
+    def give(self, examiner: Examiner) -> Concluded | None:
+        """Give the verdict where it is due: what is left then.
+
+        None where it is not due, another worker gives it, or this one is to leave. Where no
+        training completed there is no verdict, and the test part is not used.
+
+        Args:
+            examiner: Measures trainings.
+
+        Raises CheckpointError where a network of the finish is unavailable here, CodeError where
+        own code fails to test what it has trained.
+        """
+        if (current := self._due()) is None:
+            return None
+        duty, keeper = f"{TESTING}{current.opened}", self._parts.context.keeper
+        with keeper.duty(current, duty) as is_ours:
+            if not is_ours and self._left_to_others != duty:
+                self._left_to_others = duty
+                _log.info("%s: another worker uses the test part", current.name)
+            # Another one may have given it just before this one took the duty.
+            if not is_ours or (current := self._due()) is None:
+                return None
+            return _conclude(self._parts, self._place, examiner, current)
+
+    def _due(self) -> Study | None:
+        """The study where its verdict is due, and may be given by this worker."""
+        context, study = self._parts.context, self._parts.study
+        current = context.ledger.current(study)
+        if current is None or not current.awaits_verdict:
+            return None
+        # Others have what is to test it where it has other code by now.
+        is_same = current.opened == self._parts.search.stages[-1].end and current.code == study.code
+        return current if is_same else None
+
+
+def _conclude(
+    parts: Parts, place: str, examiner: Examiner, current: Study
+) -> Concluded | None:  # fmt: skip
+    """Give the verdict, which is due of the study as it is."""
     context, study, mirror = parts.context, parts.study, parts.mirror
-    stage = parts.search.stages[-1]
-    current = context.ledger.current(study)
-    if current is None or not current.awaits_verdict or current.opened != stage.end:
-        return None
-    if current.code != study.code:  # others have what is to test it by now
-        return None
     mirror.refresh()
-    trials = {t.user_attrs["ticket"]: t for t in _trials_of(stage, mirror)}
+    trials = {t.user_attrs["ticket"]: t for t in _trials_of(parts.search.stages[-1], mirror)}
     if all(t.state is not TrialState.COMPLETE for t in trials.values()):
         context.ledger.end_finish(current)
         _log.warning("%s: no training of its finish completed; the test part was not used",
                      study.name)  # fmt: skip
         return Concluded(_handed_over(context, study, mirror))
-    entries = _entries(stage, trials.values())
+    entries = _entries(parts.search.stages[-1], trials.values())
     networks = _Networks(parts, trials, place)
     try:
         why = examiner.untested()
@@ -86,7 +122,7 @@ def conclude(parts: Parts, place: str, examiner: Examiner) -> Concluded | None:
         use = context.ledger.begin_verdict(current)
         if use is None:
             return None
-        found = _judge(parts, entries, networks, examiner, use, why)
+        concluded = _judge(parts, entries, networks, examiner, current, use, why)
     except (CheckpointError, NotFoundError):
         if not context.ledger.may_conclude(current):
             # Another worker has given it meanwhile, and cleared away, or the study is deleted.
@@ -94,29 +130,35 @@ def conclude(parts: Parts, place: str, examiner: Examiner) -> Concluded | None:
         raise
     except LeavingError:
         return None
-    context.ledger.end_verdict(current, use, found.as_json())
+    # What has taken hours of own code to measure is not lost with a database that is away.
+    context.patiently(lambda: context.ledger.end_verdict(current, use, concluded.as_json()))
     _log.info("%s: %s", study.name, "the test part has been used" if why is None
               else f"no test part was used: {why}")  # fmt: skip
-    return Concluded({found.best_ticket}, examiner.part, networks.curves)
+    return Concluded({concluded.best_ticket}, examiner.part, networks.curves)
 
 
 def _judge(
-    parts: Parts, entries: list[Entry], networks: _Networks, examiner: Examiner, use: int,
-    why: str | None,
+    parts: Parts, entries: list[Entry], networks: _Networks, examiner: Examiner, current: Study,
+    use: int, why: str | None,
 ) -> Verdict:  # fmt: skip
     """Use the test part, or what the trainings reported where there is none, for the reason `why`.
 
-    `use` is the number of this use, if it is one.
+    `use` is the number of this use, if it is one. Raises LeavingError where another worker has the
+    duty by now, or the study was put down or deleted. Another finish that is asked for meanwhile
+    takes nothing from this one.
     """
-    spec, best = parts.spec, parts.mirror.best()
+    spec, best, context = parts.spec, parts.mirror.best(), parts.context
     if why is not None:
         use = 0
     elif spec.data is None:  # finishes without a test part have used none
-        use = 1 + uses(parts.context.ledger.verdicts(parts.study.study_id))
+        use = 1 + uses(context.ledger.verdicts(parts.study.study_id))
 
     def look(repeat: Repeat, values: Assignment) -> Mapping[str, float]:
         if why is not None:
             return {spec.metric: repeat.value or 0.0}
+        now = context.patiently(lambda: context.ledger.current(current))
+        if not context.keeper.has_duty or now is None or now.state != "open":
+            raise LeavingError
         return examiner.measure(repeat, values, networks.load(repeat))
 
     if why is None:
@@ -190,5 +232,5 @@ def _entries(stage: Stage, trials: Iterable[FrozenTrial]) -> list[Entry]:
 
 def _trials_of(stage: Stage, mirror: Mirror) -> list[FrozenTrial]:
     """The trials of this finish, and of none before it, by ticket."""
-    found = [t for t in mirror.trials() if t.user_attrs.get("final", [None])[0] == stage.first]
-    return sorted(found, key=lambda t: int(t.user_attrs["ticket"]))
+    trials = [t for t in mirror.trials() if t.user_attrs.get("final", [None])[0] == stage.first]
+    return sorted(trials, key=lambda t: int(t.user_attrs["ticket"]))

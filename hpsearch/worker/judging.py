@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from optuna.trial import TrialState
-
 from hpsearch import passwords
 from hpsearch.errors import UnreachableError
 from hpsearch.preflight import first_reports
 from hpsearch.runner import Failure, Report
 from hpsearch.runner.epoch import Epoch
-from hpsearch.store.values import CODE, STOPPED, UNTRAINABLE, Ending
+from hpsearch.store.states import TrialState
+from hpsearch.store.values import CODE, NOT_BEGUN, STOPPED, UNTRAINABLE, Ending
 from hpsearch.worker.parts import Parts
 from hpsearch.worker.running import Running
 
@@ -41,11 +40,13 @@ class Judging:
         self._has_looked = parts.spec.train is None or not parts.spec.search.sanity
         """Whether the first reports of own training code are known not to need a look."""
         self._errors: list[str] = []
-        """The last errors of own training code, if they were all the same."""
+        """The last errors of own training code, or of an installed package's before any trial has
+        reported, if they were all the same."""
 
     @property
     def gives_up(self) -> str | None:
-        """The error that own training code has made here again and again; None: there is none."""
+        """The error that code which is not hpsearch's has made here again and again; None: there is
+        none."""
         return self._errors[0] if len(self._errors) >= _ALIKE else None
 
     def note(self, report: Report) -> Running:
@@ -85,8 +86,10 @@ class Judging:
 
     def stop(self) -> None:
         """End what is under way as its study was stopped."""
-        for running in self._running.values():
-            running.put(ending=Ending(TrialState.PRUNED, running.last_value, STOPPED))
+        waiting = set(self._parts.runner.waiting)
+        for number, running in self._running.items():
+            why = NOT_BEGUN if number in waiting else STOPPED
+            running.put(ending=Ending(TrialState.PRUNED, running.last_value, why))
         self._outbox.finish(list(self._running.values()))
 
     def spend(self) -> None:
@@ -110,8 +113,8 @@ class Judging:
         running.detail = passwords.hide(message)
         if report.log:
             running.put(user_attrs={"log": passwords.hide(report.log)})
-        if self._spec.train is not None and failure is Failure.ERROR:
-            self._blame(running.detail)
+        if failure is Failure.ERROR:
+            self._count(running.detail)
         if failure is Failure.DIVERGED:
             early = report.last is None or report.last.epoch < first_reports.LOOKS_AT
             if running.lease.draw_index == 0 and early and not self._has_looked:
@@ -137,25 +140,36 @@ class Judging:
     def _note_look(self, outcome: Mapping[str, Any]) -> None:
         with suppress(UnreachableError):  # then the next report is looked at
             study = self._parts.study
-            kept = self._parts.context.ledger.record_sanity(study, outcome)
+            recorded = self._parts.context.ledger.record_sanity(study, outcome)
             self._has_looked = True
-            if kept == outcome and outcome["said"]:
+            if recorded == outcome and outcome["said"]:
                 _log.warning("the first trial of %s: %s", study.name, outcome["said"])
 
-    def _blame(self, message: str) -> None:
-        """Own training code has failed. Before any trial has reported it stops its study, as it
-        would fail all the same in every other trial."""
+    def _count(self, message: str) -> None:
+        """A trial has failed: note that of code which is not hpsearch's. Networks of packages may
+        fail for some settings alone, so theirs counts only where no trial has come to an epoch."""
+        own = self._spec.train is not None
+        if not own and (not self._spec.packages or self._has_reports):
+            return
         if self._errors and self._errors[0] != message:
             self._errors.clear()
         self._errors.append(message)
-        if self._reported:
-            return
+        if own and not self._reported:
+            self._blame(message)
+
+    @property
+    def _has_reports(self) -> bool:
+        return self._reported or any(t.intermediate_values for t in self._mirror.trials())
+
+    def _blame(self, message: str) -> None:
+        """Own training code has failed before any trial has reported, and stops its study: it would
+        fail all the same in every other trial."""
         study = self._parts.study
-        said = (
+        sentence = (
             f"study {study.name!r} is stopped, as its code fails: {message}; hpsearch logs "
-            f"{study.name} shows all that it wrote. Fix it and run the same command again: nothing "
-            "of the budget is spent"
+            f"{study.name} shows all that it wrote. Fix it, or the study file, and run or submit "
+            "the study again: nothing of the budget is spent"
         )
-        outcome = {"suspect": CODE, "said": said, "stops": True}
+        outcome = {"suspect": CODE, "said": sentence, "stops": True}
         with suppress(UnreachableError):  # then the next error does
             self._parts.context.ledger.record_sanity(study, outcome)

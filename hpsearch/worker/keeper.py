@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from hpsearch.errors import UnreachableError
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.patience import RETRY_S
-from hpsearch.store.values import Key, Lease, State, Write
+from hpsearch.store.values import Key, Lease, State, Study, Write
 
 __all__ = ["Keeper"]
 
@@ -29,6 +30,10 @@ _IDLE_MOST_S = 10.0
 
 _FOLLOW_S = 1.0
 """Between two looks at what other workers report."""
+
+_GATHER_S = 0.1
+"""Between two deliveries that nobody waits for: trials that end in quick succession are written
+together."""
 
 _SETTLE_S = 3.0
 """After the database was away, the time for all its workers to renew the leases that ran out
@@ -55,7 +60,13 @@ class Keeper(threading.Thread):
         self._spent_at: dict[int, float] = {}
         """When the hours of a study are over that counts them, by this process's clock."""
         self._renewed_at = time.monotonic()
+        self._duty: tuple[Study, str] | None = None
+        """What is renewed beside the leases; None: nothing, or another worker has it by now."""
+        self._renewing_duty = threading.Lock()
         self._writes: list[Write] = []
+        self._delivered_at = -_NEVER
+        self._awaited = 0
+        """Threads that wait for the delivery."""
         self._follow: Callable[[], None] | None = None
         self._renew_at = self._follow_at = time.monotonic()
         self._away: UnreachableError | None = None
@@ -80,6 +91,38 @@ class Keeper(threading.Thread):
             self._held.discard(lease.key)
             self._lost.discard(lease.key)
 
+    @property
+    def keys(self) -> frozenset[Key]:
+        """Those of the leases that are held, also of what has ended and is not delivered yet."""
+        with self._changed:
+            return frozenset(self._held)
+
+    @contextmanager
+    def duty(self, study: Study, name: str) -> Iterator[bool]:
+        """Have a duty of a study inside, renewed as the leases are; False: another worker has it.
+
+        One at a time. `has_duty` says whether it is still this worker's.
+        """
+        if self._ledger.take_duty(study, name, self._worker) is None:
+            yield False
+            return
+        with self._changed:
+            self._duty = study, name
+            self._renew_at = min(self._renew_at, time.monotonic() + self._interval_s(held=True))
+            self._changed.notify_all()
+        try:
+            yield True
+        finally:
+            with self._renewing_duty:  # it is not renewed after it was given back
+                self._duty = None
+            with suppress(UnreachableError):  # then it runs out
+                self._ledger.drop_duty(study, name, self._worker)
+
+    @property
+    def has_duty(self) -> bool:
+        """Whether this worker still has the duty that it took."""
+        return self._duty is not None
+
     def put(self, writes: Sequence[Write]) -> None:
         """Take writes of held tickets, to be delivered in their order.
 
@@ -87,13 +130,21 @@ class Keeper(threading.Thread):
         """
         if writes:
             with self._changed:
+                first = not self._writes
                 self._writes += writes
-                self._changed.notify_all()
+                if first:  # else it is about to deliver them
+                    self._changed.notify_all()
 
     def flush(self, timeout_s: float) -> bool:
         """Deliver what waits; whether all of it was. False at once while the database is away."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._writes or self._away or self._fault, timeout_s)
+            if self._writes:
+                self._awaited += 1
+                self._changed.notify_all()
+                self._changed.wait_for(
+                    lambda: not self._writes or self._away or self._fault, timeout_s
+                )
+                self._awaited -= 1
             return not self._writes
 
     def take_outcomes(self, study_id: int) -> tuple[set[Key], set[Key]]:
@@ -172,7 +223,7 @@ class Keeper(threading.Thread):
             while not self._stopped:
                 due = min(
                     self._renew_at,
-                    -_NEVER if self._writes else _NEVER,
+                    self._deliver_at,
                     self._follow_at if self._follow else _NEVER,
                 )
                 left = max(due, self._retry_at) - time.monotonic()
@@ -180,6 +231,12 @@ class Keeper(threading.Thread):
                     return True
                 self._changed.wait(left)
         return False
+
+    @property
+    def _deliver_at(self) -> float:
+        if not self._writes:
+            return _NEVER
+        return -_NEVER if self._awaited else self._delivered_at + _GATHER_S
 
     def _beat(self) -> None:
         now = time.monotonic()
@@ -212,19 +269,26 @@ class Keeper(threading.Thread):
             before = set(self._held)
         # A process that was frozen has not worked; one whose database was away has.
         worked_s = time.monotonic() - self._renewed_at if self._away else 0.0
-        alive, known = self._ledger.renew(self._worker, before, worked_s)
+        alive, studies = self._ledger.renew(self._worker, before, worked_s)
+        self._renew_duty()
         with self._changed:
             self._renewed_at = time.monotonic()
-            self._renew_at = self._renewed_at + self._interval_s(held=bool(self._held))
+            holds = bool(self._held) or self._duty is not None
+            self._renew_at = self._renewed_at + self._interval_s(held=holds)
             # Only what was held before the query: a lease taken meanwhile is not in its answer.
             # Whether one is lost whose end is on its way, or has ended by it, is seen on delivery.
             ending = {write.lease.key for write in self._writes if write.ending}
             lost = (before & self._held) - alive - ending
             self._lost |= lost
             self._held -= lost
-            self._states = {study_id: study.state for study_id, study in known.items()}
-            for study_id, study in known.items():
+            self._states = {study_id: study.state for study_id, study in studies.items()}
+            for study_id, study in studies.items():
                 self._note_left(study_id, study.left_s)
+
+    def _renew_duty(self) -> None:
+        with self._renewing_duty:
+            if self._duty is not None and self._ledger.take_duty(*self._duty, self._worker) is None:
+                self._duty = None
 
     def _interval_s(self, *, held: bool) -> float:
         """Between two renewals. Who holds nothing only shows that it is there."""
@@ -235,6 +299,7 @@ class Keeper(threading.Thread):
             writes = list(self._writes)
         refused = self._ledger.record(writes)
         with self._changed:
+            self._delivered_at = time.monotonic()
             del self._writes[: len(writes)]
             ended = {write.lease.key for write in writes if write.ending} - refused
             self._ended |= ended

@@ -201,7 +201,7 @@ class _Worker:
             return RETRY_S
         options = self._context.options
         outlook = self._context.ledger.outlook(self._context.serves)
-        if self._finds_weights(outlook.others):
+        if self._finds(outlook.others):
             return 0.0
         self._leave_to_others(outlook.others)
         for study in outlook.waiting:
@@ -241,23 +241,41 @@ class _Worker:
             _log.error("cannot look after a study without work: %s", line(error))
             return None
 
-    def _finds_weights(self, studies: Sequence[Study]) -> bool:
-        """Look for files of weights, where studies lack nothing else; whether any is there."""
-        context, found = self._context, set[str]()
+    def _finds(self, studies: Sequence[Study]) -> bool:
+        """Look for files of weights and of own code, where studies lack nothing else; whether there
+        is one that has all of its files here."""
+        context, before = self._context, self._context.serves
         for study in studies:
             lacks, due = context.serves.lacks(study), self._looked.get(study.uid, 0.0)
-            if due > time.monotonic() or not all(need.startswith("weights ") for need in lacks):
+            files = all(need.startswith(("weights ", "code ")) for need in lacks)
+            if due > time.monotonic() or not files:
                 continue
             self._looked[study.uid] = time.monotonic() + _AGAIN_S
-            why = _missing(study)
-            if why:
+            code = self._code_of(study) if f"code {study.code}" in lacks else None
+            weights = {need for need in lacks if need.startswith("weights ")}
+            if code is None and len(weights) < len(lacks):
+                continue
+            if weights and (why := _missing(study)):
                 self._without[study.uid] = why
-            else:
-                found |= {*lacks}
-        if found:
-            context.weights.update(found)
-            context.ledger.serve(context.name, context.serves)
-        return bool(found)
+                continue
+            context.weights.update(weights)
+            if code is not None:
+                context.codes[code.manifest.digest] = code
+        if context.serves == before:
+            return False
+        context.ledger.serve(context.name, context.serves)
+        return True
+
+    def _code_of(self, study: Study) -> Code | None:
+        """Its code, where the folder has that and more; None where it has not."""
+        code = self._context.code
+        if code is None:
+            return None
+        manifest = self._context.ledger.code(study)
+        is_its = manifest.digest == study.code
+        if not is_its or manifest.differences(code.manifest, more=False):
+            return None
+        return Code(code.folder, manifest)
 
     def _leave_to_others(self, studies: Sequence[Study]) -> None:
         """Say once of each what it needs that is not here."""
@@ -292,8 +310,11 @@ class _Worker:
     def _work_on(self, study: Study) -> bool:
         """Claim and train to the end; whether there was anything to do."""
         try:
-            self._context.check_code(study)
-            return self._bench(study).run()
+            context = self._context.of(study)
+            context.check_code(study)
+            if context.code is not None:
+                use(context.code)
+            return self._bench(context, study).run()
         except StorageError:
             raise
         except Exception as error:
@@ -305,15 +326,21 @@ class _Worker:
                 raise  # it was started for nothing but that study
             # A study that this machine has no data for, or whose row makes no sense, must not stop
             # it from serving others.
-            known = isinstance(error, HpsearchError)
+            is_ours = isinstance(error, HpsearchError)
             _log.error("study %s cannot run here, the next try is in %g s: %s", study.name,
-                       _AGAIN_S, error, exc_info=not known)  # fmt: skip
+                       _AGAIN_S, error, exc_info=not is_ours)  # fmt: skip
             self._unusable[study.uid] = time.monotonic() + _AGAIN_S
             return False
 
-    def _bench(self, study: Study) -> StudySession:
-        """The study's bench, made where there is none; the one used longest ago makes room."""
-        bench = self._sessions.pop(study.uid, None) or StudySession(self._context, study)
+    def _bench(self, context: Context, study: Study) -> StudySession:
+        """The study's bench, made where there is none of its code; the one used longest ago makes
+        room."""
+        bench = self._sessions.pop(study.uid, None)
+        if bench is not None and bench.code != study.code:
+            bench.give_back()  # what it has where the database went away
+            bench.close()
+            bench = None
+        bench = bench or StudySession(context, study)
         self._couriers.serve(study)
         self._sessions[study.uid] = bench
         if len(self._sessions) > _SESSIONS:

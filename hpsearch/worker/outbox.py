@@ -10,11 +10,10 @@ import logging
 import time
 from collections.abc import Iterable, MutableMapping, Sequence
 
-from optuna.trial import TrialState
-
 from hpsearch.runner import Runner, Saved
 from hpsearch.spec.settings import FINAL
 from hpsearch.store.mirror import Mirror
+from hpsearch.store.states import TrialState
 from hpsearch.store.values import Study
 from hpsearch.worker.context import Context
 from hpsearch.worker.running import Running
@@ -147,7 +146,7 @@ class Outbox:
     def _is_wanted(self, running: Running) -> bool:
         """Whether its network is the best so far, or one that the finish will look at."""
         ending = running.ending
-        if ending is None or ending.state is not TrialState.COMPLETE:
+        if ending is None or ending.state != TrialState.COMPLETE:
             return False
         finishes = running.trial.user_attrs["stage"] == FINAL
         return finishes or self._mirror.would_be_best(running.trial, ending.value)
@@ -162,15 +161,19 @@ class Outbox:
         if number in self._runner.keys:
             self._runner.remove(number)
 
-    def settle(self) -> None:
-        """Take note of what has become of the writes so far."""
+    def settle(self, *, busy: bool = False) -> None:
+        """Take note of what has become of the writes so far.
+
+        `busy`: whether there is more to do at once, so that networks are looked for less often that
+        are of no use any more.
+        """
         ended, lost = self._keeper.take_outcomes(self._study.study_id)
         for _, number, fence in lost:
             self._part_with(number, fence)
         self._unconfirmed -= {number for _, number, _ in ended | lost}
         self._untidy |= bool(ended or lost)
         now = time.monotonic()
-        if self._untidy and (not self._running or now - self._tidied_at >= _TIDY_S):
+        if self._untidy and (not busy or now - self._tidied_at >= _TIDY_S):
             self._untidy, self._tidied_at = not self._tidy(), now
 
     def look(self) -> None:
@@ -206,6 +209,6 @@ class Outbox:
         if best is not None and best.user_attrs["ticket"] in self._unconfirmed:
             return False
         ended = {t.user_attrs["ticket"]: t for t in self._mirror.trials() if t.state.is_finished()}
-        kept = {number for number, t in ended.items() if t.user_attrs["stage"] == FINAL}
-        kept |= {best.user_attrs["ticket"]} if best is not None else set()
-        return self._saves.keep_only(kept, ended.keys() - self._unconfirmed)
+        final = {number for number, t in ended.items() if t.user_attrs["stage"] == FINAL}
+        final |= {best.user_attrs["ticket"]} if best is not None else set()
+        return self._saves.keep_only(final, ended.keys() - self._unconfirmed)

@@ -105,13 +105,13 @@ class Pictures:
         if not self._is_mine(snapshot):
             return
         gallery = Gallery.of(ledger, study, self._context.options.checkpoints)
-        there = {kept.name for kept in gallery.kept()}
+        names = {picture.name for picture in gallery.kept()}
         material = Material(self._data, self._test_part, self._curves, self._saved)
         drawing = Drawing(ledger, snapshot, self._place, material)
         until = time.monotonic() + _MOST_S
         for sheet in drawing.worth_it():
             # That of a study changes with each trial; those of a trial that has ended never do.
-            if sheet.kept.name in there and sheet.kept.trial is not None:
+            if sheet.kept.name in names and sheet.kept.trial is not None:
                 continue
             content = sheet.drawn("png")
             if content is not None:

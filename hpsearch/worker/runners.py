@@ -18,6 +18,7 @@ from hpsearch.runner.epoch import Keeping
 from hpsearch.sources.dataset import Dataset
 from hpsearch.spec import StudySpec
 from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.own_training import EVALUATE
 from hpsearch.spec.source import SOURCES
 from hpsearch.spec.task import TASKS
 from hpsearch.training.array import Array
@@ -73,8 +74,8 @@ def _children(context: Context, spec: StudySpec, place: str, over: Callable[[], 
         code, at_once = Code(Path(), nursery.manifest), 1
     assert code is not None  # a worker without it does not serve the study
     job = job_of(spec, code, context.options.threads)
-    if isinstance(nursery, Here):  # which calls one function, and knows no file of it
-        job = replace(job, evaluate=None)
+    if isinstance(nursery, Here):  # which calls what it was given, and knows no file of it
+        job = replace(job, evaluate=EVALUATE if nursery.tests else None)
     folder = urls.folder(place)
     return Children(
         job, nursery, str(context.device), places=at_once,

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from hpsearch.runner.candidate import Candidate
 from hpsearch.runner.epoch import Epoch
+from hpsearch.store.states import TrialState
 from hpsearch.store.values import Ending, Lease, Write
 
 __all__ = ["Running"]
@@ -96,7 +97,7 @@ class Running:
         attrs["metrics"] = dict(self.kept.metrics)
         if self.keeps_best:
             attrs |= {"best_epoch": self.kept.epoch, "last_metrics": dict(self.last.metrics)}
-        if ending.state is TrialState.COMPLETE and self.kept.details:
+        if ending.state == TrialState.COMPLETE and self.kept.details:
             attrs["details"] = dict(self.kept.details)
         return attrs
 

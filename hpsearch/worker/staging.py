@@ -53,7 +53,7 @@ class Staging:
         While the trials of the stages before it are under way, an `idle` worker opens a stage of
         one early ticket of the polish: it would have nothing to train.
         """
-        known = len(self._search.stages)
+        opened = len(self._search.stages)
         # In this order: the trials of stages whose tickets have all ended are all there to read.
         answer = self._ledger.between_stages(self._study)
         if answer is None or answer[0].opened is None:
@@ -63,7 +63,7 @@ class Staging:
             self._mirror.refresh()
             self._open(study, early=not is_over)
         self.read()
-        if len(self._search.stages) == known:
+        if len(self._search.stages) == opened:
             return False
         _log.info("%s: the stage %s begins", self._study.name, self._search.stages[-1].name)
         return True
@@ -73,23 +73,23 @@ class Staging:
         opened, spec = self._search.stages, self._spec.with_final(study.final)
         left = 0 if study.is_out_of_time else study.tickets - study.issued
         left -= outline.final_tickets(spec) if study.finish == "due" else 0
-        held = outline.in_hours(study.hours, study.ended, study.active_s)
-        if held is not None:  # those under way have their part of the hours
-            held = max(held - (study.issued - study.ended), 0)
+        in_hours = outline.in_hours(study.hours, study.ended, study.active_s)
+        if in_hours is not None:  # those under way have their part of the hours
+            in_hours = max(in_hours - (study.issued - study.ended), 0)
         if not early:
-            stage = self._search.next_stage(study.drawn, left, held=held, spec=spec)
-        elif outline.spare(spec, opened, left, held=held):
+            stage = self._search.next_stage(study.drawn, left, held=in_hours, spec=spec)
+        elif outline.spare(spec, opened, left, held=in_hours):
             stage = self._search.early_stage(study.drawn)
         else:
             return
-        spare = outline.spare_behind(spec, opened, stage, left, held=held)
+        spare = outline.spare_behind(spec, opened, stage, left, held=in_hours)
         self._ledger.open_stage(study, len(opened), stage.as_json(), early=spare > 0)
 
     def read(self) -> None:
         """Read the stages that have been opened. Raises NotFoundError where there are none."""
-        known = self._search.stages
-        found = self._ledger.stages(self._study.study_id, len(known))
-        if not found and not known:
+        stages = self._search.stages
+        opened = self._ledger.stages(self._study.study_id, len(stages))
+        if not opened and not stages:
             raise NotFoundError(f"study {self._study.name!r} has been deleted")
-        new = [Stage.from_json(stage, self._spec.space) for stage in found]
-        self._search.enter([*known, *new])
+        new = [Stage.from_json(stage, self._spec.space) for stage in opened]
+        self._search.enter([*stages, *new])

@@ -19,7 +19,7 @@ from hpsearch.store.values import Study
 from hpsearch.weights import check_preprocessing, missing
 from hpsearch.worker.context import Context
 from hpsearch.worker.examiners import examiner_of
-from hpsearch.worker.finish import conclude
+from hpsearch.worker.finish import Conclusion
 from hpsearch.worker.judging import Judging
 from hpsearch.worker.notes import Notes
 from hpsearch.worker.open_data import agreed_data
@@ -44,6 +44,13 @@ _CODE_S = 2.0
 _CLEAR_S = 10.0
 """For the new epoch of a trial that has lost its worker to reach the database."""
 
+_STAY_S = 1.5
+"""For which one short trial follows another, until the worker looks again for a study that should
+come first."""
+
+_WAIT_BEHIND_S = 1.0
+"""What waits here for longer than that is given back: a worker without work may train it."""
+
 _WAIT_S = 1.0
 """For a report, until it is looked again at what has become of the study."""
 
@@ -55,6 +62,8 @@ class StudySession:
 
     def __init__(self, context: Context, study: Study) -> None:
         self._context, self._study = context, study
+        self.code = study.code
+        """Digest of its own code when it was opened here; None: it has none."""
         self._ledger, self._keeper, self._stop = context.ledger, context.keeper, context.stop
         self._spec = spec = StudySpec.from_document(study.document)
         if spec.name != study.name:  # which becomes the name of a folder
@@ -85,11 +94,15 @@ class StudySession:
             context, study, spec, mirror, search, self._runner, self._staging, self._saves,
             self._outbox, self._running,
         )  # fmt: skip
+        self._conclusion = Conclusion(parts, self._place_of_saves)
         self._judging = Judging(parts)
         self._tickets = Tickets(parts, self._judging)
         self._pictures = Pictures(context, study, self._place_of_saves, self._dataset)
         self._notes = Notes(context, study)
         self._looked_at, self._code_due, self._outdated = -float("inf"), -float("inf"), False
+        self._first: int | None = None
+        """The ticket at whose trial the runner has been since `_first_at`."""
+        self._first_at = 0.0
         self._seen: int | None = -1
         """Trials that had ended when this worker last looked after the study; None: it was done."""
         _log.info("serving study %s on %s", study.name, context.device)
@@ -97,6 +110,7 @@ class StudySession:
     def run(self) -> bool:
         """Claim tickets and train them to their end; whether there were any."""
         prunes, self._outdated = self._spec.search.pruner.name != "none", False
+        until = time.monotonic() + _STAY_S
         self._keeper.follow(self._mirror.fetch if prunes else None)
         try:
             self.settle()
@@ -106,8 +120,11 @@ class StudySession:
             while self._running:
                 self._train()
                 self._obey()
+                self._spare()
                 if self._running:
                     self._fill()
+                elif not self._runner.stacks and time.monotonic() < until:
+                    self._take_next()
         finally:
             self._keeper.follow(None)
         return had_work
@@ -144,20 +161,47 @@ class StudySession:
 
         `lost` says what went wrong, where something did: that counts against the trials.
         """
-        leases = [running.lease for running in self._running.values()]
-        if not leases:
+        if not self._running:
             return
         self._outbox.save()
         self._keeper.flush(self._context.options.grace_s / 2)
+        waiting = self._waiting  # with which nothing can have gone wrong
+        self._release(waiting)
+        self._release([r for r in self._running.values() if r not in waiting], lost)
         with suppress(UnreachableError):
-            self._ledger.release(leases, lost)
             self._saves.clear_if_deleted()  # these leases are not looked at any more
-        trials = ", ".join(str(running.trial.number) for running in self._running.values())
+
+    @property
+    def _waiting(self) -> list[Running]:
+        """What is held here and has not been begun with."""
+        return [self._running[key] for key in self._runner.waiting]
+
+    def _release(self, chosen: Sequence[Running], lost: str | None = None) -> None:
+        if not chosen:
+            return
+        with suppress(UnreachableError):
+            self._ledger.release([running.lease for running in chosen], lost)
+        self._let_go(chosen)
+
+    def _let_go(self, chosen: Sequence[Running]) -> None:
+        """Forget what has been given back."""
+        trials = ", ".join(str(running.trial.number) for running in chosen)
         _log.info("gave back trial %s of %s", trials, self._study.name)
-        for running in list(self._running.values()):
+        for running in chosen:
             self._keeper.forget(running.lease)
             self._mirror.drop(running.trial_id)
             self._outbox.let_go(running.number)
+
+    def _spare(self) -> None:
+        """Give back what waits behind a trial that takes longer than those before it."""
+        first, now = next(iter(self._running), None), time.monotonic()
+        if first != self._first:
+            self._first, self._first_at = first, now
+        elif now - self._first_at >= _WAIT_BEHIND_S and self._is_reached and self._runner.waiting:
+            waiting = self._waiting
+            with suppress(UnreachableError):  # they stay, and their leases are renewed
+                self._ledger.release([running.lease for running in waiting])
+                self._let_go(waiting)
 
     # --- taking tickets -----------------------------------------------------------------------
 
@@ -171,11 +215,29 @@ class StudySession:
         if not self._running:
             self._take()
             return
-        if not self._may_have_company():
+        if not self._runner.stacks or not self._may_have_company():
             return
-        if self._keeper.away is None and not self._keeper.unsettled_s:
+        if self._is_reached:
             with suppress(UnreachableError):
                 self._take()
+
+    def _take_next(self) -> None:
+        """Take tickets at once, as what was trained is over.
+
+        What follows where there are none, a stage or the verdict, is for when the last ends are
+        written.
+        """
+        if self._stop.is_set() or self._is_outdated():
+            return
+        if self._is_reached:
+            with suppress(UnreachableError):
+                self._tickets.take()
+
+    @property
+    def _is_reached(self) -> bool:
+        """Whether the database has answered of late: training does not wait for one that is
+        away."""
+        return self._keeper.away is None and not self._keeper.unsettled_s
 
     def _is_outdated(self) -> bool:
         """Whether the study's own code has been changed: what runs continues, and nothing
@@ -204,7 +266,7 @@ class StudySession:
         if self._running or self._search.stages[-1].name != FINAL:
             return False
         examiner = examiner_of(self._parts, self._dataset, tester_of(self._runner))
-        concluded = conclude(self._parts, self._place_of_saves, examiner)
+        concluded = self._conclusion.give(examiner)
         if concluded is None:
             return False
         best = self._mirror.best()
@@ -259,7 +321,7 @@ class StudySession:
 
     def _obey(self) -> None:
         """Give back or end what is under way where the study or this worker has been stopped."""
-        self._outbox.settle()
+        self._outbox.settle(busy=True)
         state = self._keeper.state(self._study.study_id)
         if state == "stopped":
             self._judging.stop()

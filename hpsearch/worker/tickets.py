@@ -74,7 +74,8 @@ class Tickets:
             return True
         leases = self._ledger.claim(
             self._worker, self._study.study_id, request.up_to, request.wanted,
-            beside=bool(self._running), needs=self._study.needs,
+            ahead=request.ahead, own=self._keeper.keys, beside=bool(self._running),
+            needs=self._study.needs,
         )  # fmt: skip
         for lease in leases:
             self._keeper.watch(lease)
@@ -157,13 +158,12 @@ class Tickets:
         """For each of them how many of its shape are trained at once, and why."""
         together = [*new, *(running.candidate for running in self._running.values())]
         count = Counter(map(self._runner.shape, together))
-        return [self._fit(one, alone=count[self._runner.shape(one)] == 1) for one in new]
-
-    def _fit(self, candidate: Candidate, *, alone: bool) -> str:
-        if alone:
-            return "alone: no other of its shape was at hand"
-        fit = self._runner.fit(candidate)
-        return f"up to {fit.slots} at once: {fit.reason}"
+        alone = [count[self._runner.shape(one)] == 1 for one in new]
+        fits = [self._runner.fit(one, alone=own) for one, own in zip(new, alone, strict=True)]
+        return [
+            f"alone: {fit.reason}" if fit.slots == 1 else f"up to {fit.slots} at once: {fit.reason}"
+            for fit in fits
+        ]
 
     def _started(self, lease: Lease, trial: FrozenTrial) -> Running:
         if lease.number in self._running:  # by an older lease, which this worker lost in its sleep
@@ -232,10 +232,10 @@ class Tickets:
         running.lost = why
         if curve := running.trial.intermediate_values:
             last = max(curve)
-            kept = best_epoch(curve, self._spec.direction) if self._keeping.best else last
+            last_epoch = best_epoch(curve, self._spec.direction) if self._keeping.best else last
             running.last, running.kept = (
                 Epoch(epoch, curve[epoch], {self._spec.metric: curve[epoch]}, 0.0)
-                for epoch in (last, kept)
+                for epoch in (last, last_epoch)
             )
 
     def begin_lost_again(self) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from hpsearch.store.engine import Database
+from hpsearch.store.ledger import Ledger
 from tests.acceptance.chaos import hooks
 from tests.zygote import Job, Process
 
@@ -93,6 +96,17 @@ class Command:
         )  # fmt: skip
 
 
+def wait_until(
+    command: Command, happened: Callable[[Ledger], object], running: subprocess.Popen[str]
+) -> None:
+    """Until the ledger says so, while that process runs: to ask a command costs a process."""
+    ledger, deadline = Ledger(Database(command.url)), time.monotonic() + 60
+    while not happened(ledger):
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _children_heed_ctrl_c() -> None:
     """A shell without job control has background commands, and theirs, ignore SIGINT."""
@@ -124,14 +138,25 @@ def command(make_command: Callable[[str], Command], bare_sqlite_url: str) -> Com
 
 def unhurried(make_command: Callable[[str], Command]) -> Callable[[str], Command]:
     """Commands whose workers take their time for an epoch without a load, so that what a test does
-    to a trial comes in the middle of it. `hooks.clear()` lets the ones to come hurry."""
+    to a trial comes in the middle of it. `hurry` lets them all hurry, `hooks.clear()` the ones to
+    come."""
 
     def make(url: str) -> Command:
         command = make_command(url)
-        command.hooks.append(partial(hooks.pace, 0.4))
+        gate = command.folder / _SLOWLY
+        gate.touch()
+        command.hooks.append(partial(hooks.pace, 0.4, gate))
         return command
 
     return make
+
+
+_SLOWLY = "slowly"
+
+
+def hurry(command: Command) -> None:
+    """From now on the workers of an unhurried command hurry, those that run among them."""
+    (command.folder / _SLOWLY).unlink()
 
 
 def digits(

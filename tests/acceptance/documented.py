@@ -1,21 +1,23 @@
 """Commands and their output as a page shows them.
 
 A block of `console` has commands after `$ `, and below each what it prints: all of these lines have
-to come, in this order. Numbers count as one, since they differ from machine to machine; `...`
-stands
-for any lines, or within a line for any text. A block with a title is a file.
+to come, in this order. Numbers count as one, and times whatever their unit, since they differ from
+machine to machine; `...` stands for any lines, or within a line for any text. A block of `sh` has a
+command a line, whose output is not shown. A block with a title is a file. Blocks that are indented
+are not followed.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = ["Step", "lacking", "steps"]
 
 _BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.S | re.M)
-_NUMBER = re.compile(r"\d[\d.,]*(?:e-?\d+)?")
+_NUMBER = re.compile(r"\d[\d.,]*(?:e-?\d+)?(?: (?:ms|s|min|h)\b)?")
 
 
 @dataclass(frozen=True)
@@ -32,15 +34,25 @@ class Step:
 
 def steps(page: Path) -> list[Step]:
     """Files and commands of a page, in their order."""
-    found = []
-    for kind, title, text in _BLOCK.findall(page.read_text(encoding="utf-8")):
+    return list(_steps(page.read_text(encoding="utf-8")))
+
+
+def _steps(page: str) -> Iterator[Step]:
+    for kind, title, text in _BLOCK.findall(page):
         if title:
-            found.append(Step(output=text, file=title))
+            yield Step(output=text, file=title)
+        elif kind == "sh":
+            commands = text.replace("\\\n", " ").splitlines()
+            yield from (Step(command) for line in commands if (command := _typed(line)))
         elif kind == "console":
             for part in re.split(r"^\$ ", text, flags=re.M)[1:]:
                 command, _, output = part.partition("\n")
-                found.append(Step(command.split("  #")[0].strip(), output))
-    return found
+                yield Step(_typed(command), output)
+
+
+def _typed(line: str) -> str:
+    """A line without the remark at its end."""
+    return "" if line.startswith("#") else line.split("  #", maxsplit=1)[0].strip()
 
 
 def lacking(shown: str, printed: str) -> list[str]:
@@ -55,5 +67,5 @@ def lacking(shown: str, printed: str) -> list[str]:
 
 
 def _plain(line: str) -> str:
-    """A line without what differs from run to run: numbers, and how wide columns are."""
+    """A line without what differs from run to run: numbers, units of time, width of columns."""
     return " ".join(_NUMBER.sub("0", line).split())

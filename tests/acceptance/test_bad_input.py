@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import sqlalchemy as sa
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import prepare
-from tests.acceptance.conftest import STUDIES, Command, digits
+from tests.acceptance.conftest import Command, digits, wait_until
 from tests.conftest import Servers
 
 LR = "{learning_rate: {lr: {min: 1.0e-4, max: 1.0e-1, log: true}}}"
@@ -54,35 +52,6 @@ def test_all_faults_are_told_at_once(command: Command) -> None:
     said = command.run("check", command.file(text), code=2).stderr
     assert "3 faults" in said
     assert all(word in said for word in ("mlp", "random", "name"))
-
-
-LIGHT = """
-import sys
-sys.argv[0] = "hpsearch"
-from hpsearch.cli import main
-try:
-    main()
-except SystemExit as left:
-    assert left.code in (0, None, 2), left.code
-heavy = {"torch", "optuna", "sqlalchemy", "sklearn", "torchvision"} & set(sys.modules)
-assert not heavy, heavy
-"""
-
-
-@pytest.mark.parametrize("case", ["help", "check", "faulty", "schema"])
-def test_quick_answers_load_nothing_heavy(command: Command, case: str) -> None:
-    cases: dict[str, list[object]] = {
-        "help": ["--help"],
-        "check": ["check", STUDIES / "text.yaml"],  # of digits it counts parameters, by PyTorch
-        "faulty": ["check", command.file(GOOD.replace("mlp", "mpl"))],
-        "schema": ["schema"],
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", LIGHT, *map(str, cases[case])], text=True, capture_output=True,
-        check=False, env=command.env,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout or case == "faulty"
 
 
 def test_missing_data_says_where_it_was_looked_for(command: Command) -> None:
@@ -207,8 +176,7 @@ def test_a_metric_that_does_not_suit_the_target_harms_no_other_study(command: Co
     (command.folder / "t.csv").write_text("a,price\n" + rows)
     command.run("submit", command.file(GOOD))
     working = command.start("worker")
-    while command.json("status", "s")["state"] != "done":
-        assert working.poll() is None, working.communicate()
+    wait_until(command, lambda ledger: ledger.study("s").state == "done", working)
     working.terminate()
     _, said = working.communicate(timeout=30)
     assert "study bad cannot run here" in said

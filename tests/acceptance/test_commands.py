@@ -17,7 +17,7 @@ import pytest
 
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
-from tests.acceptance.conftest import HPSEARCH, STUDIES, Command, digits
+from tests.acceptance.conftest import HPSEARCH, STUDIES, Command, digits, wait_until
 from tests.conftest import Servers
 
 LR = "{learning_rate: {lr: {min: 1.0e-3, max: 1.0e-1, log: true}}}"
@@ -107,8 +107,7 @@ def test_ctrl_c_of_a_service_is_no_failure(command: Command, verb: str) -> None:
     assert running.stderr is not None
     while "worker " not in (line := running.stderr.readline()) or "serves" not in line:
         assert line, "it ended"
-    while not any(w["state"] == "idle" for w in command.json("workers")):
-        assert running.poll() is None
+    wait_until(command, lambda ledger: any(w.state == "idle" for w in ledger.workers()), running)
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=60)
     assert running.returncode == 0
@@ -250,8 +249,10 @@ def test_export_writes_what_trials_says(command: Command) -> None:
     assert [float(r["params.lr"]) for r in rows] == [t["params"]["lr"] for t in trials]
     command.run("export", "s", "-o", "t.json")
     assert json.loads((command.folder / "t.json").read_text()) == trials
-    said = command.run("export", "s", "-o", "no/such/t.csv", code=1).stderr
-    assert "no/such/t.csv" in said
+    command.run("export", "s", "-o", "new/folder/t.csv")
+    assert len((command.folder / "new/folder/t.csv").read_text().splitlines()) == len(rows) + 1
+    said = command.run("export", "s", "-o", "t.json/t.csv", code=1).stderr
+    assert "t.json" in said
     assert "--force" in command.run("export", "s", "-o", "t.json", code=5).stderr
     command.run("export", "s", "-o", "t.json", "--force")
     said = command.run("export", "s", "-o", "study.yaml", "--force", code=5).stderr

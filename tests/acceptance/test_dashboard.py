@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import optuna_dashboard
 import pytest
 import sqlalchemy as sa
 
@@ -22,6 +21,9 @@ from hpsearch.store.storage import open_storage
 from hpsearch.store.tables import prepare
 from tests.acceptance.conftest import Command, digits
 from tests.conftest import Servers
+from tests.later import Later
+
+optuna_dashboard = Later("optuna_dashboard")
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 UNKNOWN = ["/nowhere", "/healthz/", "/healthz/x", "/static/../../x", "/HEALTHZ"]

@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
 
 from tests.acceptance.chaos import hooks
 from tests.acceptance.conftest import Command
+from tests.later import Later
+
+timm = Later("timm")
 
 MakeCommand = Callable[[str], Command]
 EPOCHS = 4

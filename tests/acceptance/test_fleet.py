@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.acceptance.conftest import Command, digits, unhurried
+from tests.acceptance.conftest import Command, digits, hurry, unhurried
 from tests.acceptance.test_interruptions import (
     EPOCHS,
     STUDY,
@@ -134,6 +134,7 @@ def test_a_fleet_serves_restarts_and_leaves_in_order(command: Command) -> None:
     third = heard.wait_for(r"worker (\S+) starts on cpu", count=3)[-1]
     assert third not in names
     heard.wait_for(rf"{third} \| worker {third} on cpu serves")
+    hurry(command)
     heard.wait_for(r"\| trial \d of s: COMPLETE", count=2, timeout_s=120)
     left = workers_of(running)
     os.kill(running.pid, signal.SIGTERM)
@@ -172,6 +173,7 @@ def test_a_fleet_outlives_what_its_workers_are_forked_from(command: Command) -> 
     before = workers_of(running)
     (server,) = psutil.Process(running.pid).children()
     server.kill()
+    hurry(command)
     lost = r"was lost: the process that it is forked from was killed by signal 9 \(SIGKILL\); a new"
     heard.wait_for(lost, count=2)
     running.wait(120)

@@ -56,6 +56,19 @@ def test_a_fresh_process_gives_the_figure_of_the_finish(command: Command) -> Non
     assert len(rows) == 120
     assert done.stderr.startswith("rmse ")
     assert done.stderr.endswith(" of 119 rows\n")
+    to = ("predict", "net", "t.csv", "-o", "out.csv")
+    assert command.run(*to).stderr.startswith("120 predictions written to out.csv\n")
+    assert (command.folder / "out.csv").read_text() == done.stdout
+    assert "write over it with --force" in command.run(*to, code=5).stderr
+    command.run(*to, "--json", "--force")
+    assert len(json.loads((command.folder / "out.csv").read_text())) == 120
+    (command.folder / "other.csv").write_bytes(data.read_bytes())
+    for mine, what in {
+        "t.csv": "the data of the network's study", "other.csv": "what is to be predicted",
+        "net/config.json": "in the folder of the network", "study.yaml": "the file of study 's'",
+    }.items():  # fmt: skip
+        refused = command.run("predict", "net", "other.csv", "-o", mine, "--force", code=5)
+        assert f"{mine} is {what}, and never written over" in refused.stderr
 
 
 @pytest.mark.nightly

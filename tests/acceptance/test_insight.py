@@ -76,6 +76,6 @@ def test_a_study_in_which_nothing_went_well(command: Command) -> None:
     assert "no trial yet" in command.run("next", "s", code=6).stderr
     assert "2 of 2 trials diverged" in command.run("run", command.folder / "study.yaml").stdout
     said = command.run("importance", "s", code=6).stderr
-    assert "has 0 trials that completed" in said
+    assert "has 0 trials that can be compared" in said
     assert "extend s --trials N" in said
     assert "max: 501" in command.run("next", "s").stdout, "a step of whole numbers beside it"

@@ -29,6 +29,7 @@ def test_its_cells_run(command: Command) -> None:
     stdout, stderr = Python(command).run(text)
     assert "Test accuracy" in stdout
     assert "study sine is done: 3 of 3 trials" in stderr
+    assert "Test error" in stdout
 
 
 @pytest.mark.nightly

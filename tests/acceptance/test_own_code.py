@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from tests.acceptance.conftest import Command, digits
+from tests.acceptance.conftest import Command, digits, wait_until
 from tests.acceptance.test_families import LOSSES, NETS, images
 
 OWN = """
@@ -30,19 +29,12 @@ def write(folder: Path, nets: str = NETS) -> Path:
     return folder
 
 
-def wait(command: Command, study: str) -> None:
-    deadline = time.monotonic() + 60
-    while command.json("status", study)["state"] != "done":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_two_workers_one_with_the_code_and_one_without(command: Command) -> None:
     write(command.folder)
     command.run("submit", command.file(OWN))
     command.run("submit", command.file(digits("other", parameters="{lr: {min: 1e-3, max: 1e-2}}")))
     without = command.start("worker")
-    wait(command, "other")
+    wait_until(command, lambda ledger: ledger.study("other").state == "done", without)
     said = command.run("workers").stderr
     assert "study own is not served by" in said
     assert "it needs its own code (--code DIR)" in said
@@ -83,6 +75,23 @@ def test_code_that_is_another_by_now(command: Command) -> None:
     command.run("extend", "own", "--trials", "1")
     line = command.run("worker", "own", "--until-done", "--code", ".", code=7).stderr
     assert "is not the study's: nets.py differs" in line
+
+
+def test_a_file_that_is_new_is_no_change_and_is_not_imported(command: Command) -> None:
+    optional = "from contextlib import suppress\n    with suppress(ImportError): import extra"
+    nets = NETS.replace("return nn", f"{optional}\n    return nn", 1)
+    assert nets != NETS
+    write(command.folder, nets)
+    file = command.file(OWN)
+    command.run("run", file)
+    (command.folder / "look.py").write_text("raise SystemExit")
+    command.run("extend", "own", "--trials", "1")
+    command.run("worker", "own", "--until-done", "--code", ".")
+    assert [t["state"] for t in command.json("trials", "own")] == ["COMPLETE"] * 5
+    (command.folder / "extra.py").write_text("")
+    command.run("extend", "own", "--trials", "1")
+    command.run("run", file)
+    assert "extra.py" in command.json("trials", "own")[-1]["reason"]
 
 
 def test_a_folder_that_changes_under_a_worker(command: Command) -> None:

@@ -94,7 +94,12 @@ def test_a_search_and_what_it_hands_over(command: Command) -> None:
     best = min(rows, key=lambda row: row["value"])
     shown = command.run("best", "own").stdout
     assert f"best of own: trial {best['number']}, error" in shown
-    command.run("best", "own", "--save", "net")
+    said = command.run("best", "own", "--save", "net").stderr
+    way = 'torch.load("net/state.pt", weights_only=True)["weights"] is what run.save had as weights'
+    assert f"to open it: {way}; build a network from the params in net/run.json, then" in said
+    line = command.run("predict", "net", "study.yaml", code=8).stderr
+    assert "net has what own training code saved, and no network that hpsearch could" in line
+    assert way in line
     state = torch.load(command.folder / "net" / "state.pt", weights_only=True)
     assert state["seen"] == [1, 2, 3, 4]
     assert torch.allclose(state["weights"], torch.full((2,), 4 * best["params"]["lr"]))
@@ -129,6 +134,45 @@ def test_the_first_error_stops_the_study_and_costs_nothing(command: Command) -> 
     assert len({row["params"]["lr"] for row in rows}) == 8, "those that failed are run again"
 
 
+def test_a_study_file_that_is_corrected_replaces_the_study_that_its_error_stopped(
+    command: Command,
+) -> None:
+    write(command, study=STUDY.replace("{name: error", "{name: wrong"))
+    line = command.run("run", "study.yaml", "--workers", "2", code=9).stderr
+    assert "Fix it, or the study file, and run or submit the study again" in line
+    write(command)
+    said = command.run("submit", "study.yaml")
+    assert "study own replaces the one that stopped before any trial counted" in said.stderr
+    assert "fleet --code DIR, with" in said.stdout
+    assert command.json("trials", "own") == []
+    waits = command.run("status", "own").stdout
+    assert "(hpsearch run FILE), or hpsearch worker own --code .\n" in waits.replace("-m ", "")
+    command.run("run", "study.yaml", "--workers", "2")
+    whole(command)
+    assert len(list((command.folder / "checkpoints").iterdir())) == 1, "the other's logs are gone"
+    again = write(command, study=STUDY.replace("{name: error", "{name: wrong"))
+    line = command.run("run", again, code=5).stderr
+    assert "or remove it, with its 8 trials (hpsearch delete own)" in line
+
+
+def test_a_finish_is_queued_with_the_code_of_the_study_alone(command: Command) -> None:
+    file = write(command, study=STUDY.replace("trials: 8", "trials: 2"))
+    shown = command.run("run", file).stdout
+    assert "final own" in shown
+    assert "queue this: train the best again; then run it again" in shown
+    (command.folder / "train.py").write_text(TRAIN + "# changed\n")
+    line = command.run("final", "own", code=9).stderr
+    assert "is not what it was when the study began: train.py differs; put it back, name" in line
+    assert command.json("status", "own")["state"] == "done"
+    write(command)
+    finished = command.file(STUDY.replace("trials: 8", "trials: 2") + "final: {top: 1, seeds: 2}\n")
+    line = command.run("run", finished, code=5).stderr
+    assert "give it this finish (hpsearch final own --top 1 --seeds 2)" in line
+    assert "hpsearch delete" not in line
+    command.run("final", "own", "--top", "1", "--seeds", "2")
+    assert "Trained again, error" in command.run("run", finished).stdout
+
+
 def test_an_error_after_that_costs_its_trial(command: Command) -> None:
     code = TRAIN.replace(
         "        print",
@@ -160,8 +204,9 @@ def test_what_is_killed_in_an_epoch(command: Command, killed: str) -> None:
     command.run("submit", "study.yaml")
     arguments = ("worker", "own", "--until-done", "--code", ".", "--lease-s", "3")
     first = command.start(*arguments)
-    awaited(lambda: children_of(command))
-    (child,) = children_of(command)
+    found: list[psutil.Process] = []
+    awaited(lambda: found or found.extend(children_of(command)))  # type: ignore[func-returns-value]
+    (child,) = found
     awaited(lambda: command.json("trials", "own")[0]["epoch"] == 2)
     if killed == "worker":
         os.kill(first.pid, signal.SIGKILL)
@@ -196,7 +241,8 @@ def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(command: Command)
 EVALUATE = """
 def evaluate(run, part):
     state = run.save(weights=torch.zeros(2), seen=[])
-    Path("testing").write_text(str(os.getpid()))
+    with open("testing", "a") as file:
+        file.write(f"{os.getpid()}\\n")
     while Path("wait").exists():
         time.sleep(0.01)
     return {"error": float(state["weights"][0]), "seen": len(state["seen"])}
@@ -206,6 +252,7 @@ FINISHED = STUDY.replace("trials: 8", "trials: 3") + "final: {top: 1, seeds: 2}\
 
 
 def test_a_finish_is_tested_by_its_own_code_whatever_is_killed(command: Command) -> None:
+    """By one worker at a time: another one waits, and takes over from one that was killed."""
     file = write(command, TRAIN + EVALUATE, FINISHED)
     one = command.run("plan", file).stdout
     assert "the first epochs of the default settings" in one
@@ -216,11 +263,17 @@ def test_a_finish_is_tested_by_its_own_code_whatever_is_killed(command: Command)
     command.run("submit", file)
     arguments = ("worker", "own", "--until-done", "--code", ".", "--lease-s", "3")
     first, there = command.start(*arguments), command.folder / "testing"
-    awaited(lambda: there.exists() and there.read_text())
+    awaited(lambda: there.exists() and there.read_text().endswith("\n"))
     child = psutil.Process(int(there.read_text()))
+    second = command.start(*arguments)
+    assert any("another worker uses the test part" in line for line in second.stderr)
     os.kill(first.pid, signal.SIGKILL)
     awaited(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
     (command.folder / "wait").unlink()
+    assert second.wait(60) == 0
+    begun = there.read_text().split()
+    assert len(begun) == 1 + 2, "the default settings won: each of their trainings is tested once"
+    assert str(child.pid) not in begun[1:]
     shown = command.run("run", file).stdout
     best = command.json("best", "own")
     verdict = best["final"]
@@ -241,12 +294,14 @@ def test_code_that_has_changed_continues_where_that_is_accepted(command: Command
     file = write(command, broken, FINISHED)
     line = command.run("run", file, code=9).stderr
     assert "the finish of study 'own' waits for its test: train.py, line" in line
-    assert "--accept-code" in line
+    assert "hpsearch run FILE --accept-code, or hpsearch final own --accept-code" in line
     write(command, TRAIN + EVALUATE, FINISHED)
     line = command.run("run", file, code=9).stderr
     assert "is not what it was when the study began: train.py differs" in line
     old = command.start("worker", "own", "--code", ".")  # with the new code it leaves it alone
-    assert "Test error" in command.run("run", file, "--accept-code").stdout
+    shown = command.run("final", "own", "--accept-code").stdout  # of the folder of its file
+    assert "its finish waits for its test alone; hpsearch worker own --until-done --code" in shown
+    assert "Test error" in command.run("run", file).stdout
     old.terminate()
     rows = command.json("trials", "own")
     assert len(rows) == 7, "nothing is trained again"
@@ -291,6 +346,11 @@ def test_faults_of_a_study_file(command: Command) -> None:
         "data: expected no data, as train says what trains",
     ):
         assert line in lines
+    file = write(command, study=STUDY.replace("error, direction", "eror, direction"))
+    for verb in ("check", "submit"):
+        warned = " ".join(command.run(verb, file).stderr.split())
+        assert "warning: train.py:train never reads the parameter kind" in warned
+        assert "reports error, seen, and never the metric eror; did you mean error?" in warned
     plain = STUDY.replace("{name: error, direction: minimize}", "error")
     lines = command.run("check", command.file(plain), code=2).stderr
     assert "metric: expected name and direction, such as {name: accuracy, direction" in lines
@@ -332,7 +392,8 @@ def test_any_command_where_a_worker_allows_it(command: Command) -> None:
     assert "net/checkpoint has the files of {checkpoint}" in said
     best = min(rows, key=lambda row: row["value"])
     assert float((command.folder / "net/checkpoint/rate").read_text()) == best["params"]["lr"]
-    assert "--code DIR --allow-commands continues" in command.run("final", "script").stdout
+    assert {path.name for path in (command.folder / "net").iterdir()} == {"run.json", "checkpoint"}
+    assert "--code . --allow-commands continues" in command.run("final", "script").stdout
     assert "HPSEARCH_REPORT is not set" in command.run("tell", "error=1", code=1).stderr
 
     wrong = COMMAND.replace("{lr}", "{rate}").replace("name: script", "name: wrong")
@@ -342,6 +403,15 @@ def test_any_command_where_a_worker_allows_it(command: Command) -> None:
     both = COMMAND.replace("train: {", 'train: {function: "a.py:b", ')
     lines = command.run("check", command.file(both), code=2).stderr
     assert "train: expected a function, FILE.py:FUNCTION, or a command; got both" in lines
+
+
+def test_what_there_is_of_a_command_is_saved(command: Command) -> None:
+    (command.folder / "script.sh").write_text("printf '{\"error\": %s}\n' $1\n")
+    command.run("run", command.file(COMMAND))
+    for options in ([], ["--force"]):
+        said = command.run("best", "script", "--save", "net", *options).stderr
+        assert "had no files in {checkpoint}; its parameters are in net/run.json" in said
+        assert [path.name for path in (command.folder / "net").iterdir()] == ["run.json"]
 
 
 def rewritten(command: Command, study: str, change: Callable[[dict], object]) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import is_ready
+from tests.acceptance.chaos import hooks
 from tests.acceptance.conftest import Command, digits
 from tests.conftest import Servers
 
@@ -127,29 +128,19 @@ def test_an_interrupted_search_names_itself_without(open_: Command) -> None:
     assert "sesame" not in said
 
 
-BREAK = """
-import os, socket, sys
-
-def gethostname():
-    raise RuntimeError(f"no name: {os.environ['HPSEARCH_STORAGE']} sesame")
-
-if {"worker", "hpsearch.cli.forkserver"} & set(sys.orig_argv):
-    socket.gethostname = gethostname
-"""
-
-
 def test_an_unexpected_error_shows_its_traceback_without(open_: Command) -> None:
     """Of the command itself, and of a worker that a search has started."""
-    (open_.folder / "sitecustomize.py").write_text(BREAK)
-    paths = [str(open_.folder), os.environ.get("PYTHONPATH", "")]
-    open_.env["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    process = open_.start("worker", "--name", "w", fresh=True)
+    open_.hooks.append(partial(hooks.fail_to_start, "sesame"))
+    process = open_.start("worker", "--name", "w")
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Traceback" in said
     assert re.search(r"RuntimeError: no name: postgresql\S*postgres:\*\*\*@\S+ \*\*\*\n$", said)
     assert "sesame" not in said
-    done = open_.run("run", open_.file(digits(parameters=LR)), code=7, fresh=True)
+    open_.hooks[:] = [
+        partial(hooks.fail_to_start, "sesame", spare_this=True), hooks.restart_at_once
+    ]  # fmt: skip
+    done = open_.run("run", open_.file(digits(parameters=LR)), code=7)
     assert "no name" in done.stderr
     assert "***" in done.stderr
     assert "sesame" not in done.stderr + done.stdout

@@ -11,9 +11,9 @@ import numpy as np
 import optuna
 import pytest
 
-from tests.acceptance.conftest import Command
+from tests.acceptance.conftest import Command, digits
 from tests.acceptance.test_handover import table
-from tests.plugins import install
+from tests.plugins import install, write_info
 
 STUDY = """
 name: s
@@ -68,6 +68,28 @@ def test_a_search_of_a_family_of_another_package(installed: Command) -> None:
     missing = command.run("predict", "net", "t.csv", code=8).stderr
     assert missing.count("\n") == 1
     assert "no family 'toy' here: install the package that has it" in missing
+    _reads_without_the_package(command, "s", "family 'toy'")
+
+
+def _reads_without_the_package(command: Command, study: str, what: str) -> None:
+    """Every verb that reads the study says in one line what is missing; others are unharmed."""
+    missing = f"study {study}: there is no {what} here: install the package that has it"
+    command.run("submit", command.file(digits("other", parameters="{lr: 0.1}"), "other.yaml"))
+    for verb in ("status", "best", "trials", "watch", "report", "export", "next", "importance"):
+        refused = command.run(verb, study, code=1).stderr
+        assert refused.count("\n") == 1, refused
+        assert missing in refused
+    refused = command.run("compare", study, "other", code=1).stderr
+    assert missing in refused
+    every = command.run("status")
+    assert every.stderr.startswith(missing)
+    rows = [line.split()[:2] for line in every.stdout.splitlines() if line]
+    assert [study, "done"] in rows
+    assert ["other", "open"] in rows
+    other, unread = command.json("status")
+    assert (other["name"], unread["name"], unread["state"]) == ("other", study, "done")
+    assert f"study {study}: {unread['error']}".startswith(missing)
+    command.run("delete", study, "--yes")
 
 
 GRADES = """
@@ -112,6 +134,7 @@ def test_a_search_of_a_task_of_another_package(installed: Command) -> None:
     missing = command.run("predict", "net", "g.csv", code=8).stderr
     assert missing.count("\n") == 1
     assert "no task 'grades' here: install the package that has it" in missing
+    _reads_without_the_package(command, "g", "task 'grades'")
 
 
 WAVES = """
@@ -148,3 +171,120 @@ def test_a_search_of_a_source_of_another_package(installed: Command) -> None:
     missing = command.run("predict", "net", "two.npy", code=8).stderr
     assert missing.count("\n") == 1
     assert "no source 'waves' here: install the package that has it" in missing
+    _reads_without_the_package(command, "w", "source 'waves'")
+
+
+BROKEN = """
+import numpy as np
+from torch import nn
+
+from hpsearch.families import Family, Rule, Setting
+from hpsearch.sources import DataSpec, Source
+from hpsearch.sources.inputs import fit_rows
+from hpsearch.sources.raw import Raw
+
+UNITS = Setting("units", "int", 4, "Units.", low=1)
+
+def build_raising(problem, units):
+    return Raising()
+
+class Raising(nn.Linear):
+    def __init__(self):
+        super().__init__(64, 10)
+    def forward(self, x):
+        return x.nothing()
+
+def build_late(problem, units):
+    return nn.Sequential(nn.Flatten(), Late(64, 10))
+
+class Late(nn.Linear):
+    def forward(self, x):
+        if len(x) > 8:
+            raise RuntimeError("too many rows")
+        return super().forward(x)
+
+def build_narrow(problem, units):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+
+def unbuilt(problem, units):
+    return problem.nothing
+
+def breach(settings, task, classes):
+    return settings["nothing"]
+
+def read(section, base, decided=None):
+    if section.limit == 30:
+        return None
+    rows = np.zeros((100, 3, 4))
+    return Raw("classification", np.arange(100) % 2, ("a", "b"), lambda some: rows[some],
+               lambda train: (fit_rows(rows[train]) if section.limit == 20 else some(), ()), "hash")
+
+def family(name, build, *rules):
+    return Family(name, "A kind.", frozenset({"images"}), (UNITS,), f"broken:{build}", rules=rules)
+
+raising, narrow = family("raising", "build_raising"), family("narrow", "build_narrow")
+late = family("late", "build_late")
+built, ruled = (family("built", "unbuilt"),
+                family("ruled", "build_narrow", Rule({"units": "others"}, breach)))
+SOURCE = Source("broken", "broken rows", DataSpec, "broken:read",
+                "hpsearch.sources.inputs:RowInputs", "rows", "classes")
+"""
+
+
+def _at(code: str) -> str:
+    """Where that code of the broken package stands, as messages say it."""
+    (number,) = (n for n, line in enumerate(BROKEN.splitlines(), 1) if code in line)
+    return f"broken.py, line {number}"
+
+
+def test_code_of_a_package_that_fails_is_one_line_with_its_place(command: Command) -> None:
+    folder = command.folder / "site"
+    folder.mkdir()
+    (folder / "broken.py").write_text(BROKEN)
+    families = {name: f"broken:{name}" for name in ("raising", "narrow", "late", "built", "ruled")}
+    entries = {"hpsearch.families": families, "hpsearch.sources": {"broken": "broken:SOURCE"}}
+    write_info(folder, "broken-nets", "2.0", entries)
+    command.hooks.append(partial(site.addsitedir, str(folder)))
+    file = command.file(digits(parameters="{units: {values: [4, 8]}}"))
+
+    def fails(verb: str, *settings: str) -> str:
+        sets = [word for setting in settings for word in ("--set", setting)]
+        said = command.run(verb, file, *sets, code=9).stderr
+        (line,) = [line for line in said.splitlines() if line.startswith("hpsearch: ")]
+        return line
+
+    assert "ruled of broken-nets 2.0: broken.py, line " in fails("check", "network.family=ruled")
+    stopped = "study 's' is stopped before its first trial: family {} of broken-nets 2.0: {}"
+    said = (
+        f"{_at('return x.nothing()')}: AttributeError: 'Tensor' object has no attribute 'nothing'"
+    )
+    assert stopped.format("raising", said) in fails("run", "network.family=raising")
+    assert command.json("trials", "s") == []
+    line = fails("run", "network.family=narrow", "name=n")
+    assert "narrow of broken-nets 2.0: the network gives (8, 2) for 8 rows" in line
+    line = fails("run", "network.family=late", "name=l", "budget.trials=9")
+    again = "trials of study 'l' fail here one after another, with the same error: "
+    assert f"{again}{_at('too many rows')}: RuntimeError: too many rows" in line
+    assert len(command.json("trials", "l")) < 9
+    assert f"{_at('return problem.nothing')}: AttributeError: " in fails(
+        "run", "network.family=built", "name=b"
+    )
+    for limit, words in (
+        (10, f"{_at('else some()')}: NameError: name 'some' is not defined"),
+        (30, "TypeError: read has to give a Raw, and gave a NoneType"),
+    ):
+        file = command.file(
+            f"name: w{limit}\ndata: {{source: broken, limit: {limit}}}\nparameters: {{lr: 0.1}}\n"
+            "network: {family: mlp}\nbudget: {trials: 1, epochs: 1}\n"
+        )
+        assert f"source broken of broken-nets 2.0: {words}" in fails("run")
+    file.write_text(file.read_text().replace("limit: 30", "limit: 20"))
+    said = command.run("run", file, "--set", "name=w20", code=4).stderr
+    assert "(16, 3, 4); expected rows of numbers (N, D)" in said
+    write_info(folder, "other-nets", "1.0", {"hpsearch.families": {"gone": "broken:gone"}})
+    found = {one["subject"]: one for one in command.json("doctor")}
+    assert (found["family ruled"]["works"], found["family ruled"]["said"]) == (
+        True, "broken-nets 2.0")  # fmt: skip
+    assert found["source broken"]["said"] == "broken-nets 2.0"
+    assert not found["family gone"]["works"]
+    assert "family gone of other-nets 1.0 cannot be loaded: " in found["family gone"]["said"]

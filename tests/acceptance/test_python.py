@@ -26,6 +26,7 @@ def train(run):
             Path(f"pid-{os.getpid()}").write_text("")
             time.sleep(0.01)
         seen.append(epoch)
+        print(f"trained with {run.lr}" if epoch == 1 else "", end="")
         run.report(error=abs(run.lr - 0.1) + 1 / epoch, seen=len(seen))
 """
 
@@ -119,10 +120,17 @@ def test_a_function_of_a_file_is_searched_by_workers(
     stdout, stderr = python.run(
         OF_A_FILE
         + """
+from pathlib import Path
 print(study.check().summary())
+assert study.submit(priority=3) is study and study.snapshot().study.priority == 3
+Path("old.csv").write_text("lr,kind,error\\n0.1,plain,1.0\\n0.2,other,2.0\\n0.3,none,2.0\\n")
+print(study.import_trials("old.csv").summary())
 study.run(workers=2)
 best = study.best
 print(best)
+assert (study.status()["known"], study.status()["state"]) == (2, "done") and not study.workers
+print(study.logs(0))
+assert [one.name for one in hp.studies()] == ["own"]
 assert best.value == min(t.value for t in study.trials) == study.optuna.best_value
 assert best.params == {name: study.optuna.best_params[name] for name in best.params}
 assert best.state() == {"seen": [1, 2, 3, 4]}
@@ -145,6 +153,10 @@ assert len(hp.Study.load("own").trials) == 8
     )
     assert backend != "sqlite" or "with 2 workers on cpu: about" in stdout
     assert "own: train.py:train, minimize error" in stdout
+    assert "the samplers of own know 2 trials of old.csv" in stdout
+    assert "left out: 1 trial with a kind that is not searched" in stdout
+    assert "warning: none of the samplers of this study learns from other trials" in stdout
+    assert "trained with " in stdout, "its log"
     assert "the study trains by its own code" in stdout
     assert "study own is done: 6 of 6 trials, best error" in stderr
     assert "nothing is left to train" in stderr
@@ -226,6 +238,68 @@ except hp.HpsearchError as error:
 
     _, stderr = python.run(OF_A_SESSION.replace("1 / epoch", "2 / epoch") + "study.run()\n", code=1)
     assert "CodeError: the code of study 'own' is not what it was when the study began" in stderr
+
+
+def test_ctrl_c_before_the_first_trial_costs_nothing(python: Python) -> None:
+    """It comes while the worker, which has signed on, prepares the study."""
+    python.run(
+        OF_A_SESSION
+        + """
+import os, signal, threading, time
+
+def interrupt():
+    while not study.workers:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
+
+study.submit()
+before = threading.active_count()
+threading.Thread(target=interrupt).start()
+try:
+    study.run(progress=False)
+except KeyboardInterrupt:
+    now = study.snapshot().study
+assert (now.state, now.ended) == ("open", 0), now
+assert not study.is_running and threading.active_count() == before, threading.enumerate()
+study.run(progress=False)
+"""
+    )
+    assert [row["attempts"] for row in python.whole()][1:] == [1] * 5
+
+
+EVALUATED = OF_A_SESSION.replace(
+    "import hpsearch as hp",
+    """import hpsearch as hp
+
+def evaluate(run, part):
+    seen = run.save(seen=[])["seen"]
+    return {"error": run.lr, "part": len(part), "seen": len(seen)}
+""",
+).replace("train, name", "train, evaluate=evaluate, name")
+
+
+def test_a_function_of_the_session_tests_what_it_has_trained(python: Python) -> None:
+    """A test that fails is mended in the session, and nothing is trained again."""
+    broken = EVALUATED.replace("run.lr, ", "run.rate, ")
+    _, stderr = python.run(
+        broken + "study.run(progress=False)\nstudy.finish(top=1, seeds=2, progress=False)\n", code=1
+    )
+    assert "the finish of study 'own' waits for its test: " in stderr
+    assert "the study has no parameter 'rate'" in stderr
+    assert "in Python, accept_code=True" in stderr
+    _, stderr = python.run(EVALUATED + "study.run(progress=False)\n", code=1)
+    assert "not what it was when the study began: session-evaluate.py differs" in stderr
+    trained = len(python.command.json("trials", "own"))
+    python.run(
+        EVALUATED
+        + """
+found = study.finish(progress=False, accept_code=True).verdict
+assert found["part"] == "test" and found["use"] == 1
+lr = study.best.handed.params["lr"]
+assert found["network"] == {"error": lr, "part": 4, "seen": 4}, found
+"""
+    )
+    assert len(python.command.json("trials", "own")) == trained
 
 
 def test_what_goes_wrong_in_a_session(python: Python) -> None:

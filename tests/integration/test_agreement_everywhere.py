@@ -13,7 +13,6 @@ from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import optuna
-import optuna_dashboard
 import pytest
 from typer.testing import CliRunner
 
@@ -28,7 +27,10 @@ from hpsearch.tracking.runs import Runs
 from hpsearch.tracking.target import Target
 from tests.integration.player import Player
 from tests.large import large
+from tests.later import Later
 from tests.played import DATA, DIGITS, OWN, Played, played
+
+optuna_dashboard = Later("optuna_dashboard")
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
 

@@ -9,7 +9,6 @@ from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import optuna
-import optuna_dashboard
 import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState, create_trial
@@ -23,7 +22,10 @@ from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.storage import open_storage
 from hpsearch.store.values import Ending, Study, Write
+from tests.later import Later
 from tests.searched import DISTRIBUTIONS, searched
+
+optuna_dashboard = Later("optuna_dashboard")
 
 
 def finished(ledger: Ledger, study: Study, values: tuple[float, ...]) -> None:

@@ -376,7 +376,7 @@ MISBEHAVES = {
     "recursion": (
         "    f = lambda: f()\n    f()", "train.py, line 3: RecursionError: maximum recursion depth"
     ),
-    "no report": ("    return 3", "train.py:train returned without a report"),
+    "no report": ("    return 3", "train returned without a report by run.report(score=...)"),
     "no metric": ("    run.report(loss=1)", "lacks 'score', which the study improves; it has loss"),
     "a text": ("    run.report(score='0.9')", "score is a text, '0.9'; expected a number"),
     "a list": ("    run.report(score=[1])", "score is a list, and no single number"),
@@ -448,7 +448,9 @@ MISBEHAVES = {
 }  # fmt: skip
 
 
-def two(children: Callable[..., Children], body: str) -> tuple[list[Report], list[Report]]:
+def two(
+    children: Callable[..., Children], body: str, limit_s: float = LIMIT_S
+) -> tuple[list[Report], list[Report]]:
     """The reports of a candidate whose code is that, and of a well-behaved one after it."""
     broken = f"def train(run):\n    print('it began', flush=True)\n{body}\n"
     simple = SIMPLE.replace("score=", "pid=os.getpid(), score=")
@@ -457,7 +459,7 @@ def two(children: Callable[..., Children], body: str) -> tuple[list[Report], lis
     runner = children(code, keeping=Keeping(best=True))
     runner.add(candidate(7, bad=True))
     runner.add(candidate(8, bad=False))
-    reports, deadline = list[Report](), time.monotonic() + LIMIT_S
+    reports, deadline = list[Report](), time.monotonic() + limit_s
     while runner.keys:
         assert time.monotonic() < deadline
         for report in runner.reports(1.0):
@@ -617,7 +619,7 @@ def test_a_gigabyte_is_printed_and_five_are_saved(children, tmp_path: Path) -> N
     for epoch in run.epochs():
         run.report(score=run.width / epoch)
 """
-    reports, _ = two(children, body)
+    reports, _ = two(children, body, 10 * LIMIT_S)
     assert [r.failure for r in reports] == [None] * 3, reports[-1].message
     assert sum(file.stat().st_size for file in (tmp_path / "logs").iterdir()) < 21 << 20
 
@@ -875,20 +877,104 @@ def test_a_command_goes_on_from_its_folder(children, tmp_path: Path) -> None:
     assert {r.last.metrics["begun"] for r in reports} == {1.0}
 
 
+ANEW = """
+FILES
+for epoch in NUMBERS; do
+  while [ $epoch = WAITS ] && [ ! -e GO ]; do sleep 0.02; done
+  echo "EPOCH score $epoch"
+done
+"""
+"""Trains from its start, whatever it is given. It waits as no epoch is to be lost with it."""
+
+
+@pytest.mark.parametrize(
+    ("numbers", "epoch", "files", "curve"),
+    [
+        ("1 2 3 4", "", "", [1, 2, 3, 4]),
+        ("1 2 3 4", "", 'echo > "$HPSEARCH_CHECKPOINT_DIR/net"', [1, 2, 1, 2]),
+        ("1 2 3 4", "epoch $epoch", "", [1, 2, 3, 4]),
+        ("0 1 2 3", "epoch $epoch", 'echo > "$HPSEARCH_CHECKPOINT_DIR/net"', [0, 1, 2, 3]),
+        ("10 20 30 40", "epoch $epoch", "", [10, 20, 30, 40]),
+    ],
+)
+def test_a_command_that_begins_anew_has_no_epoch_twice(
+    children, tmp_path: Path, numbers: str, epoch: str, files: str, curve: list[float]
+) -> None:
+    """But for one that names no epochs and had files to continue from: it is taken at its word."""
+    go = tmp_path / "go"
+    text = ANEW.replace("FILES", files).replace("NUMBERS", numbers).replace("EPOCH", epoch)
+    text = text.replace("WAITS", numbers.split()[2]).replace("GO", str(go))
+    metrics = r"(?:epoch (?P<epoch>\d+))? score (?P<score>\d+)"
+    runner = script(children, tmp_path, text, metrics=metrics)
+    runner.add(candidate(epochs=4))
+    values, saved, deadline = dict[int, float](), None, time.monotonic() + LIMIT_S
+    while saved is None:
+        assert time.monotonic() < deadline
+        for report in runner.reports(1.0):
+            values[report.last.epoch] = report.last.value
+            saved = runner.saved(0) if report.last.epoch == 2 else None
+    runner.remove(0)
+    go.touch()
+    again = script(children, tmp_path, text, metrics=metrics)
+    again.add(candidate(epochs=4), Saved(dict(saved.state)))
+    reports = all_reports(again)
+    assert [report.last.epoch for report in reports] == [3, 4]
+    values.update((report.last.epoch, report.last.value) for report in reports)
+    assert [*values.values()] == curve
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("exit 3", "the command ended with exit code 3"),
-        ("kill -9 $$", "the command ended with exit code -9"),
-        ("echo nothing", "returned without a report"),
+        ("exit 3", "the command ended with exit code 3: it began"),
+        ("echo usage; echo error: no --lr; echo; echo ---; exit 2", "code 2: error: no --lr"),
+        ("kill -9 $$", "the command was killed by signal 9 (SIGKILL)"),
+        ("echo nothing", "the command returned without a report: no line of its output is a JSON "
+         'object with "score" (2 lines, the last: nothing)'),
         ("echo score > $HPSEARCH_REPORT; sleep 60", "HPSEARCH_REPORT got a line that is no JSON"),
-        ("echo '{\"loss\": 1}' > $HPSEARCH_REPORT; sleep 60", "lacks 'score'"),
+        ("echo '{\"loss\": 1}' > $HPSEARCH_REPORT; sleep 60", "a report lacks 'score'"),
     ],
-)
+)  # fmt: skip
 def test_a_command_that_goes_wrong(children, tmp_path: Path, text: str, message: str) -> None:
     report = failure(script(children, tmp_path, f"echo it began; {text}"))
     assert message in report.message
     assert "it began" in report.log
+    assert report.log.endswith(f"hpsearch: {report.message}"), "no traceback: none is theirs"
+
+
+@pytest.mark.parametrize(
+    ("text", "silence"),
+    [
+        ("true", "it printed nothing"),
+        ("printf 'half\\rscore: 1'", "no line of its output fits train.metrics, "
+         "score=(?P<score>[0-9]+) (1 line: score: 1)"),
+    ],
+)  # fmt: skip
+def test_what_a_command_printed_that_is_no_report(
+    children, tmp_path: Path, text: str, silence: str
+) -> None:
+    runner = script(children, tmp_path, text, metrics="score=(?P<score>[0-9]+)")
+    expected = f"the command returned without a report: {silence}"
+    assert failure(runner).message == expected
+
+
+def test_two_commands_at_once_have_a_folder_each_that_is_removed(children, tmp_path) -> None:
+    """A fixed file in the folder of the study would be the other one's."""
+    text = """
+[ -z "$(ls -A "$2")" ] && [ "$2" = "$HPSEARCH_FOLDER" ] || exit 3
+echo $1 > "$2/result.txt"; echo "$2" >> folders
+while [ $(wc -l < folders) -lt 2 ]; do sleep 0.02; done
+echo "{\\"score\\": $(cat "$2/result.txt")}"
+"""
+    (tmp_path / "script.sh").write_text(text)
+    words = ("bash", "script.sh", "{width}", "{folder}")
+    runner = children("", command=words, places=2)
+    for key in (1, 2):
+        runner.add(candidate(key, epochs=1, width=key))
+    assert {report.key: report.last.value for report in all_reports(runner)} == {1: 1, 2: 2}
+    folders = {Path(line) for line in (tmp_path / "folders").read_text().splitlines()}
+    assert len(folders) == 2
+    assert not any(folder.exists() for folder in folders)
 
 
 def test_a_command_that_is_no_program(children, tmp_path: Path) -> None:
@@ -928,3 +1014,90 @@ def test_what_a_command_is_given(children, tmp_path: Path) -> None:
     runner = children("", command=(sys.executable, "given.py", *words))
     runner.add(candidate(epochs=1, flag=True, sizes=(1, 2)))
     assert all_reports(runner)[-1].last.metrics["same"] == 1.0
+
+
+NETWORK = """
+import torch
+from torch import nn
+{imported}
+
+def train(run):
+    {called}
+    with torch.device("meta"):
+        net = nn.Sequential(nn.Linear(run.width, run.width), nn.ReLU(), nn.Linear(run.width, 4))
+        rows = torch.zeros(256, run.width)
+    for epoch in run.epochs():
+        {epoch}
+        net(rows).sum().backward()
+        run.report(score=torch.get_num_threads())
+"""
+"""The way forward of width 1,024 is 0.54 GFLOP, so that a step pays for 1.3 threads; of 2,048 for
+5.4. Nothing is computed: the process that these are copies of may have had threads that they lack.
+"""
+
+
+def values(reports: list[Report]) -> list[float]:
+    return [report.last.value for report in reports if report.last is not None]
+
+
+def threads_of(
+    children: Callable[..., Children], widths: list[int], *, imported: str = "", called: str = "",
+    epoch: str = "", **job: Any,
+) -> list[float]:  # fmt: skip
+    """What each trial of one process computes with after its first step."""
+    code = NETWORK.format(imported=imported, called=called, epoch=epoch)
+    runner = children(code, **{"threads": 4, **job})
+    counts = []
+    for key, width in enumerate(widths):
+        runner.add(candidate(key, width=width))
+        reports = all_reports(runner)
+        assert not any(report.failure for report in reports), reports
+        counts.append(values(reports)[0])
+    return counts
+
+
+def test_own_code_has_as_many_threads_as_its_networks_pay_for(children) -> None:
+    assert threads_of(children, [8, 1024, 2048, 8]) == [1, 1, 4, 1]
+
+
+def test_a_network_that_is_seen_later_counts(children) -> None:
+    second = 'if epoch == 1: nn.Linear(run.width, 4096, device="meta")(rows)'
+    assert threads_of(children, [1024], epoch=second) == [4]
+
+
+@pytest.mark.parametrize("setting", ["imported", "called"])
+def test_threads_that_own_code_sets_are_as_it_wants_them(children, setting: str) -> None:
+    three = {setting: "torch.set_num_threads(3)"}
+    assert threads_of(children, [8, 2048, 8], **three) == [3, 3, 3]
+
+
+def test_one_thread_that_own_code_asks_for_as_it_is_imported_is_one(children) -> None:
+    assert threads_of(children, [2048], imported="torch.set_num_threads(1)") == [1]
+
+
+def test_a_study_that_says_how_many_threads_has_them(children) -> None:
+    assert threads_of(children, [8, 2048], cpus=2) == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "epoch",
+    [
+        "nn.Identity()((None, {}))",
+        "nn.Bilinear(2, 2, 2)(torch.zeros(3, 2), torch.zeros(3, 2))",
+        'with torch.no_grad(): nn.Linear(8, 1 << 24, device="meta")(rows)',
+    ],
+)
+def test_modules_of_any_kind_are_looked_at(children, epoch: str) -> None:
+    assert threads_of(children, [8], epoch=epoch) == [1]
+
+
+def test_a_module_that_is_compiled_has_all(children) -> None:
+    compiled = 'torch.compile(nn.Linear(2, 2), backend="eager")(torch.zeros(1, 2))'
+    assert threads_of(children, [8], epoch=compiled) == [4]
+
+
+def test_a_command_is_told_how_many_threads_it_has(children, tmp_path: Path) -> None:
+    says = 'echo "{\\"epoch\\": 1, \\"score\\": ${OMP_NUM_THREADS:-0}}"'
+    runner = script(children, tmp_path, says, cpus=3)
+    runner.add(candidate(epochs=1))
+    assert values(all_reports(runner)) == [3]

@@ -13,14 +13,12 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.importance import FanovaImportanceEvaluator
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 from typer.testing import CliRunner, Result
 
 from hpsearch.cli import app
 from hpsearch.errors import DamagedError, HpsearchError
-from hpsearch.insight import importance
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
@@ -154,8 +152,10 @@ def test_no_value_of_any_column_is_a_traceback(intact: Path, tmp_path: Path) -> 
 def test_no_value_of_any_column_is_a_traceback_in_any_command(
     intact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = partial(FanovaImportanceEvaluator, n_trees=2)  # what it reads is the same
-    monkeypatch.setattr(importance, "FanovaImportanceEvaluator", quick)
+    quick = partial(
+        optuna.importance.FanovaImportanceEvaluator, n_trees=2
+    )  # what it reads is the same
+    monkeypatch.setattr(optuna.importance, "FanovaImportanceEvaluator", quick)
     readers = (*READERS, ("importance", "s"), ("trials", "s", "--json"), ("status", "--json"))
     assert _every(intact, tmp_path, VALUES, readers) > 200
 
@@ -222,7 +222,8 @@ def test_a_trial_of_optunas_own_in_a_study_counts_as_none_of_it(file: Path) -> N
     study.ask()
     result = run(file, "trials", "s")
     assert said(result) == ""
-    assert "RUNNING" in result.output
+    # The one whose worker has left: its lease may have run out by now.
+    assert result.output.count("RUNNING") + result.output.count("WAITING") == 1
 
 
 ROWS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import http.client
 import json
 import logging
@@ -16,18 +17,22 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import optuna
-import optuna_dashboard
 import pytest
 
+from hpsearch import dashboard
 from hpsearch.checkpoints.places import checkpoint_place
 from hpsearch.dashboard.attempts import Attempts
 from hpsearch.dashboard.guard import HEALTH, Guard
 from hpsearch.dashboard.login import Login
 from hpsearch.dashboard.owned import Owned
+from hpsearch.dashboard.readable import ReadableStorage
 from hpsearch.dashboard.server import Server
 from hpsearch.insight.note import refresh
 from hpsearch.store.storage import open_storage
+from tests.later import Later
 from tests.searched import searched
+
+optuna_dashboard = Later("optuna_dashboard")
 
 ME = Login("me", "secret")
 
@@ -378,3 +383,30 @@ def test_no_row_has_a_number_of_so_many_digits(shown: tuple[Served, Any, Any], d
     for method, path in (("DELETE", "/api/studies/{}"), ("POST", "/api/trials/{}/tell"),
                          ("GET", "/api/studies/{}")):  # fmt: skip
         assert served.ask(method, path.format("9" * digits), body={})[0] == 404
+
+
+# --- the first answer ---------------------------------------------------------------------------
+
+
+def test_the_newest_studies_are_read_before_anybody_asks(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched(sqlite_url, tmp_path, "old")
+    ledger, study = searched(sqlite_url, tmp_path, "new")
+    storage = ReadableStorage(ledger.database)
+    monkeypatch.setattr(dashboard, "_READ_AHEAD", study.tickets)  # there is room for one
+    dashboard._prepare(ledger, storage, read_only=True)
+    assert set(storage._views) == {study.study_id}
+    assert storage._views[study.study_id].history.select()
+
+
+def test_no_garbage_is_looked_for_while_an_answer_is_made(sqlite_url: str, tmp_path: Path) -> None:
+    ledger, _ = searched(sqlite_url, tmp_path)
+
+    def app(_environ: WSGIEnvironment, _start: StartResponse) -> list[bytes]:
+        return [b"looks for garbage" if gc.isenabled() else b"does not"]
+
+    environ: WSGIEnvironment = {}
+    answer = dashboard.watched(app, ledger.database)(environ, lambda *_: lambda _: None)
+    assert list(answer) == [b"does not"]
+    assert gc.isenabled()

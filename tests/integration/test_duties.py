@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hpsearch.runner.epoch import Epoch
-from hpsearch.store import trials
 from hpsearch.store.engine import Database
+from hpsearch.store.frozen import empty
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Duty, Study, Write
 from tests.studies import A_STUDY
@@ -49,6 +49,17 @@ def test_a_lease_runs_out(ledger: Ledger, study: Study) -> None:
     assert ledger.take_duty(study, "post", "a") is None
 
 
+def test_a_worker_that_signs_off_or_has_died_tests_nothing_any_more(
+    ledger: Ledger, study: Study
+) -> None:
+    for duty in ("test 7", "post"):
+        ledger.take_duty(study, duty, "a")
+    ledger.take_duty(study, "test 8", "b")
+    ledger.sign_off("a", lost="was killed")
+    holders = {duty.name: duty.worker for duty in ledger.duties(study.study_id)}
+    assert holders == {"post": "a", "test 7": None, "test 8": "b"}
+
+
 def test_nobody_has_a_duty_of_a_study_that_is_gone(ledger: Ledger, study: Study) -> None:
     ledger.take_duty(study, "post", "a")
     ledger.delete(study.name)
@@ -61,7 +72,7 @@ def test_nobody_has_a_duty_of_a_study_that_is_gone(ledger: Ledger, study: Study)
 def test_epochs_are_read_with_their_times(ledger: Ledger, study: Study) -> None:
     ledger.sign_on("w", "host", 1, "cpu")
     leases = ledger.claim("w", study.study_id, 2)
-    begun = [(lease, trials.empty(0, -1, {"ticket": lease.number})) for lease in leases]
+    begun = [(lease, empty(0, -1, {"ticket": lease.number})) for lease in leases]
     rows = ledger.begin(begun)
     for lease, row in zip(leases, rows, strict=True):
         reports = [Epoch(n, 0.5, {"loss": n / 2, "odd": float("nan")}, 1.5) for n in (1, 2, 3)]

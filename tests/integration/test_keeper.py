@@ -139,3 +139,22 @@ def test_the_end_of_the_hours_is_known_between_renewals(ledger: Ledger, keeper: 
     keeper.forget(lease)
     other = a_study(ledger, name="t")
     assert not keeper.is_spent(other.study_id), "it counts no hours"
+
+
+def test_a_duty_is_renewed_until_another_worker_has_it(
+    ledger: Ledger, study: Study, keeper: Keeper
+) -> None:
+    with keeper.duty(study, "test 1") as is_ours:
+        assert is_ours
+        with keeper.duty(study, "test 1") as again:  # what its answer was lost of
+            assert again
+    assert ledger.take_duty(study, "test 1", "other") is not None
+    with keeper.duty(study, "test 1") as is_ours:
+        assert not is_ours
+    ledger.drop_duty(study, "test 1", "other")
+    with keeper.duty(study, "test 1"):
+        assert keeper.has_duty
+        ledger.drop_duty(study, "test 1", "w")  # as where its lease has run out
+        ledger.take_duty(study, "test 1", "other")
+        soon(lambda: not keeper.has_duty)  # it was asked for again
+    assert [duty.worker for duty in ledger.duties(study.study_id)] == ["other"]

@@ -22,6 +22,7 @@ from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.store.values import Known, Study
+from tests.conftest import Servers
 from tests.played import Played, played
 
 PARAMETERS = (
@@ -73,6 +74,27 @@ def test_what_is_known_is_there_once_however_often_it_is_brought(url: str, tmp_p
     ledger.delete("s")
     assert ledger.add_known(kept, many) is None
     assert ledger.known(kept.study_id) == []
+
+
+@pytest.mark.mariadb
+def test_a_trial_too_large_for_a_column_is_left_out(servers: Servers, tmp_path: Path) -> None:
+    """MariaDB's TEXT takes 64 KiB, which is a trial of some thousand parameters."""
+    small, large = "s" * 64_000, "l" * 65_000
+    (tmp_path / "train.py").write_text("def train(run): ...\n")
+    (tmp_path / "s.yaml").write_text(
+        'name: s\ntrain: {function: "train.py:train"}\n'
+        "metric: {name: score, direction: maximize}\n"
+        f"parameters: {{text: {{values: [{small}, {large}]}}}}\nbudget: {{trials: 4, epochs: 1}}\n"
+    )
+    (tmp_path / "t.csv").write_text(f"text,score\n{small},1\n{large},2\n{small},3\n")
+    spec = load(tmp_path / "s.yaml")
+    found = gathered(spec, "maximize", str(tmp_path / "t.csv"), None, None)
+    assert [one.value for one in found.known] == [1, 3]
+    assert [*found.left_out.values()] == [1]
+    ledger = Ledger(Database(servers.new_database("mariadb", tmp_path)))
+    kept, _ = submit(ledger, spec, tmp_path)
+    assert ledger.add_known(kept, found.known) == 2
+    assert ledger.known(kept.study_id) == found.known
 
 
 def test_it_is_no_trial_and_takes_nothing_of_the_budget(sqlite_url: str, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from hpsearch.store import ticket_rows
 from hpsearch.store.engine import Database, now
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import leases
-from hpsearch.store.values import UNTRAINABLE, Ending, Key, Lease, Serves, Study, Write
+from hpsearch.store.values import UNTRAINABLE, Ending, Key, Known, Lease, Serves, Study, Write
 from tests.studies import A_STUDY
 
 T = TypeVar("T")
@@ -535,6 +535,18 @@ def test_a_lease_that_its_worker_does_not_know_of_runs_out(url: str) -> None:
     assert ledger.claim("other", study.study_id) == []
 
 
+@pytest.mark.mariadb
+def test_what_a_worker_has_ended_it_does_not_take_over_from_itself(ledger: Ledger) -> None:
+    study = a_study(ledger)
+    ended, unknown = ledger.claim("w", study.study_id, 2)
+    begin(ledger, ended)
+    for lease in (ended, unknown):
+        let_run_out(ledger, lease, -1.0)
+    again = ledger.claim("w", study.study_id, 4, own={ended.key})
+    assert [(lease.number, lease.crashes) for lease in again] == [(unknown.number, 1)]
+    assert not finish(ledger, ended), "its end was on its way"
+
+
 # --- workers that die -----------------------------------------------------------------------------
 
 
@@ -691,6 +703,26 @@ def test_workers_are_shared_evenly_within_a_priority(ledger: Ledger) -> None:
     assert served == ["huge", "small"] * 3 + ["huge"] * 2
 
 
+def test_workers_are_shared_evenly_however_many_tickets_each_has_at_hand(ledger: Ledger) -> None:
+    short, long = a_study(ledger, tickets=100, name="short"), a_study(ledger, name="long")
+    ledger.claim("w0", short.study_id, ahead=16)
+    for worker in ("w1", "w2"):
+        ledger.claim(worker, long.study_id)
+    assert [s.name for s in ledger.waiting()] == ["short", "long"]
+    assert [s.name for s in ledger.waiting(but="w0")] == ["short", "long"]
+
+
+def test_tickets_at_hand_are_for_studies_without_limits(ledger: Ledger) -> None:
+    a_study(ledger, tickets=100, name="free")
+    a_study(ledger, tickets=100, name="narrow", max_parallel=9)
+    a_study(ledger, tickets=100, name="timed", hours=1.0)
+    a_study(ledger, tickets=100, name="delicate", crash_limit=1)
+    counts = {s.name: len(ledger.claim("w", s.study_id, ahead=4)) for s in ledger.waiting()}
+    assert counts == {"free": 5, "narrow": 1, "timed": 1, "delicate": 1}
+    ledger.schedule("free", max_parallel=90)
+    assert len(ledger.claim("w", ledger.study("free").study_id, ahead=4)) == 1
+
+
 def test_one_worker_serves_studies_in_turn(ledger: Ledger) -> None:
     for name in ("a", "b", "c"):
         a_study(ledger, tickets=2, name=name)
@@ -761,6 +793,57 @@ def test_a_look_at_a_study_that_somebody_stops_or_deletes_meanwhile_is_no_findin
     assert ledger.record_sanity(study, BROKEN) is None
     assert ledger.study("another").state == "open"
     assert ledger.record_sanity(another, FINE) == FINE
+
+
+OWN = {"suspect": "code", "said": "its code fails", "stops": True}
+
+
+def test_a_study_that_was_refused_is_replaced_while_nothing_of_it_counts(ledger: Ledger) -> None:
+    """One of own training code, two trials of which had begun."""
+    document = {"metric": "wrong", "train": {"function": "train.py:train"}}
+    old = a_study(ledger, document=document, priority=3, max_parallel=2)
+    new = replace(A_STUDY, digest="e", document={**document, "metric": "right"}, tickets=7)
+    first, second = ledger.claim("w", old.study_id, 2)
+    failed = Write(first, begin(ledger, first), ending=Ending(TrialState.FAIL, reason="no metric"))
+    begin(ledger, second)
+    ledger.record([failed])
+    assert ledger.replace(old, new) is None, "it was not refused"
+    ledger.record_sanity(old, OWN)
+    assert ledger.replace(old, new) is None, "a worker holds a trial of it"
+    ledger.release([second])
+    made = ledger.replace(old, new)
+    assert made is not None
+    assert made == ledger.study("s")
+    assert (made.state, made.tickets, made.issued, made.digest) == ("open", 7, 0, "e")
+    assert (made.priority, made.max_parallel, made.sanity) == (3, 2, None)
+    assert made.uid != old.uid
+    assert ledger.replace(old, new) is None, "somebody else has replaced it"
+    assert [lease.number for lease in ledger.claim("w", made.study_id, 1)] == [0]
+
+
+def test_a_refused_study_that_has_something_is_not_replaced(ledger: Ledger) -> None:
+    old = a_study(ledger, document={"metric": "wrong", "train": {}})
+    ledger.record_sanity(old, OWN)
+    ledger.add_known(old, [Known({"lr": 0.1}, 0.5, "elsewhere")])
+    assert ledger.replace(old, A_STUDY) is None
+    assert ledger.study("s").uid == old.uid
+
+
+def test_a_replacement_that_fails_leaves_the_study_as_it_was(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = a_study(ledger)
+    ledger.record_sanity(old, BROKEN)
+
+    def broken(*_: object) -> None:
+        raise OSError("killed here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hpsearch.store.stage_rows.add", broken)
+        with pytest.raises(OSError, match="killed here"):
+            ledger.replace(old, replace(A_STUDY, digest="e"))
+    assert ledger.study("s") == replace(old, state="stopped", sanity=BROKEN)
+    assert ledger.replace(old, replace(A_STUDY, digest="e")) is not None
 
 
 def test_a_study_that_has_begun_is_not_stopped_by_a_late_look(ledger: Ledger) -> None:

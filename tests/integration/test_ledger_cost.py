@@ -95,6 +95,7 @@ def test_a_trial_takes_few_statements_and_commits(
 def test_a_long_study_costs_no_more_than_a_short_one(url: str) -> None:
     """At 10 tickets and at 100,000, of which most have ended or none: rows and steps counted."""
     ledger = Ledger(Database(url))
+    _rest(ledger.database)
     made = [a_study(ledger, name=name, tickets=100_100) for name in ("ended", "empty")]
     short = a_study(ledger, name="short", tickets=110)
     end(ledger.database, made[0], 100_000)
@@ -128,6 +129,16 @@ def end(database: Database, study: Study, count: int) -> None:
         connection.execute(sa.update(studies).where(ours).values(**done))
 
     database.write(fill)
+
+
+def _rest(database: Database) -> None:
+    """PostgreSQL leaves these tables alone: the snapshot that its own ANALYZE takes, when it comes
+    to it, keeps index entries of rows that are gone, which then are read and counted."""
+    if database.backend == "postgresql":
+        with database.engine.begin() as connection:
+            for table in (studies, tickets, leases, TRIALS):
+                off = f"ALTER TABLE {table.name} SET (autovacuum_enabled = false)"
+                connection.execute(sa.text(off))
 
 
 def _analyze(database: Database) -> None:

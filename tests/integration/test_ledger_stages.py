@@ -11,10 +11,10 @@ from optuna.trial import TrialState
 
 from hpsearch.errors import ConflictError
 from hpsearch.spec.settings import EARLY
-from hpsearch.store import trials
 from hpsearch.store.engine import Database
+from hpsearch.store.frozen import empty
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import STOPPED, Ending, Lease, State, Study, Write
+from hpsearch.store.values import NOT_BEGUN, STOPPED, Ending, Lease, State, Study, Write
 from tests.studies import A_STUDY
 
 
@@ -35,7 +35,7 @@ def a_study(ledger: Ledger, budget: int = 10, *, early: bool = False) -> Study:
 
 
 def finish(ledger: Ledger, leases: list[Lease], state: TrialState = TrialState.COMPLETE) -> None:
-    begun = [(lease, trials.empty(lease.number, -1, {"ticket": lease.number})) for lease in leases]
+    begun = [(lease, empty(lease.number, -1, {"ticket": lease.number})) for lease in leases]
     for lease, row in zip(leases, ledger.begin(begun), strict=True):
         assert row is not None
         assert not ledger.record([Write(lease, row[0], ending=Ending(state, 0.5))])
@@ -420,19 +420,17 @@ def test_hours_alone_are_not_added_where_no_trial_is_left(ledger: Ledger) -> Non
 # --- a finish that is stopped, or comes to nothing --------------------------------------------
 
 
-def stop_worker(ledger: Ledger, leases: list[Lease]) -> None:
+def stop_worker(ledger: Ledger, leases: list[Lease], reason: str = STOPPED) -> None:
     """A worker that saw its study stopped ends what it trains."""
-    begun = [(lease, trials.empty(lease.number, -1, {"ticket": lease.number})) for lease in leases]
+    begun = [(lease, empty(lease.number, -1, {"ticket": lease.number})) for lease in leases]
     rows = ledger.begin(begun)
-    endings = [Write(h, row[0], ending=Ending(TrialState.PRUNED, 0.4, STOPPED))
+    endings = [Write(h, row[0], ending=Ending(TrialState.PRUNED, 0.4, reason))
                for h, row in zip(leases, rows, strict=True) if row]  # fmt: skip
     assert not ledger.record(endings)
 
 
 def begin(ledger: Ledger, leases: list[Lease]) -> None:
-    assert all(
-        ledger.begin([(h, trials.empty(h.number, -1, {"ticket": h.number})) for h in leases])
-    )
+    assert all(ledger.begin([(h, empty(h.number, -1, {"ticket": h.number})) for h in leases]))
 
 
 def draws(ledger: Ledger, study: Study) -> set[tuple[int, int | None]]:
@@ -496,6 +494,19 @@ def test_of_the_search_what_was_stopped_stays_so(ledger: Ledger) -> None:
     assert ledger.study("s").awaits_stage
     open_stage(ledger, study, 1, a_stage("final", 3, 2))
     assert draws(ledger, study) == {(3, None), (4, None)}
+
+
+def test_of_the_search_what_was_stopped_before_it_began_is_issued_again(ledger: Ledger) -> None:
+    study = with_finish(ledger)
+    leases = claim(ledger, study)
+    finish(ledger, leases[:1])
+    ledger.set_state("s", "stopped")
+    stop_worker(ledger, leases[1:2])
+    stop_worker(ledger, leases[2:], NOT_BEGUN)
+    assert ledger.set_state("s", "open").issued == len(leases) + 1
+    assert draws(ledger, study) == {(leases[2].draw_index, leases[2].number)}
+    ledger.set_state("s", "stopped")
+    assert ledger.set_state("s", "open").issued == len(leases) + 1, "once"
 
 
 def test_a_diverged_training_of_a_finish_is_not_run_again(ledger: Ledger) -> None:

@@ -9,7 +9,6 @@ from contextlib import closing
 from pathlib import Path
 from wsgiref.util import setup_testing_defaults
 
-import optuna_dashboard
 import pytest
 import sqlalchemy as sa
 
@@ -23,6 +22,9 @@ from hpsearch.store.storage import open_storage
 from hpsearch.store.tables import workers
 from hpsearch.worker.keeper import Keeper
 from tests.integration.test_ledger import a_study
+from tests.later import Later
+
+optuna_dashboard = Later("optuna_dashboard")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import optuna
-import optuna_dashboard
 import pytest
 
 from hpsearch.insight import note
@@ -13,7 +12,10 @@ from hpsearch.insight.reader import Reader
 from hpsearch.store import notes
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import Study
+from tests.later import Later
 from tests.searched import searched
+
+optuna_dashboard = Later("optuna_dashboard")
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def test_it_says_what_the_study_came_to(study: tuple[Ledger, Study]) -> None:
     ledger, seen = study
     assert note.refresh(ledger, ledger.current(seen), "w-1")
     text = shown(ledger)
-    assert text.startswith("**open**: 12 of 13 trials (12 complete, 1 running)")
+    assert text.startswith("**open**: 12 of 13 trials (12 complete, 1 under way)")
     assert "Best trial: **11**, accuracy **0.11**" in text
     assert "hpsearch watch s" in text
     assert text.endswith(notes.LINE)

@@ -12,6 +12,7 @@ import optuna
 import pytest
 import sqlalchemy as sa
 
+import hpsearch
 from hpsearch.errors import SchemaError, StorageError
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
@@ -38,6 +39,23 @@ def test_sixteen_processes_make_it_at_once(bare_url: str, tmp_path: Path) -> Non
     assert optuna.get_all_study_names(bare_url) == []
 
 
+def test_databases_get_what_each_of_them_can_do(bare_url: str) -> None:
+    database = Database(bare_url)
+    prepare(database)
+    with database.read() as connection:
+        kind, inspector = connection.dialect.name, sa.inspect(connection)
+        documents = {c["name"]: c["type"] for c in inspector.get_columns("hpsearch_studies")}
+        partial = {
+            index["name"]: str(index.get("dialect_options", {}).get(f"{kind}_where"))
+            for table in ("hpsearch_tickets", "hpsearch_leases")
+            for index in inspector.get_indexes(table)
+        }
+    assert str(documents["document"]) == ("LONGTEXT" if kind == "mysql" else "TEXT")
+    assert ("'open'" in partial["hpsearch_tickets_open"]) is (kind != "mysql")
+    assert ("ended_at IS NULL" in partial["hpsearch_leases_live"]) is (kind != "mysql")
+    assert partial["hpsearch_tickets_trial"] == "None"
+
+
 def test_tables_that_optuna_made_are_taken_as_they_are(bare_url: str) -> None:
     optuna.create_study(study_name="theirs", storage=bare_url)
     assert not is_ready(Database(bare_url))
@@ -62,6 +80,9 @@ def test_a_database_of_another_version_is_refused(bare_url: str, change: str, te
     database.write(lambda connection: connection.execute(sa.text(change)))
     with pytest.raises(SchemaError, match=text):
         Ledger(Database(bare_url))
+    if "hpsearch_schema" in change:  # another revision of Optuna's is Optuna's to open
+        with pytest.raises(SchemaError, match=text):
+            hpsearch.storage(bare_url)
 
 
 def test_sqlite_uses_a_write_ahead_log(bare_sqlite_url: str) -> None:

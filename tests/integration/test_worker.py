@@ -29,7 +29,6 @@ from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
 from hpsearch.training.array import Array
 from hpsearch.training.trial_progress import DivergedError
-from hpsearch.worker import study_session as bench
 from hpsearch.worker.context import Context, Options, Patience
 from hpsearch.worker.keeper import Keeper
 from hpsearch.worker.staging import Staging
@@ -111,8 +110,7 @@ class Place:
     @property
     def trials(self) -> list[FrozenTrial]:
         reader = Reader(self.ledger, "s")
-        reader.snapshot()
-        return reader._mirror.trials()
+        return reader.mirror(reader.snapshot().study).trials()
 
     def state(self, ticket: int) -> dict[str, Any] | None:
         place = checkpoint_place(self.ledger.database, self.ledger.study("s"), None)
@@ -497,7 +495,7 @@ def test_the_test_part_is_used_on_no_network_of_another_training(
     place.submit("keep: last\nsearch: {sampler: random, pruner: none, stack: off}\n"
                  "budget: {trials: 2, epochs: 2}\nfinal: {top: 1, seeds: 2}\n")  # fmt: skip
     with monkeypatch.context() as patch:
-        patch.setattr(bench, "conclude", lambda *_: None)
+        patch.setattr("hpsearch.worker.finish._conclude", lambda *_: None)
         place.work()
     bases = {t.user_attrs["ticket"]: t.user_attrs["final"][1:] for t in place.trials[2:]}
     first = next(n for n, at in bases.items() if at[1] == 1)  # the default's, used in any case

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hpsearch.api.definition import of_values
-from hpsearch.api.functions import InFile, OfSession, given
+from hpsearch.api.functions import InFile, OfSession, given, with_test
 from hpsearch.code import Manifest
 from hpsearch.errors import CodeError
 
@@ -84,3 +84,39 @@ def test_a_function_that_takes_no_run(tmp_path: Path) -> None:
         of_values("s", content, lambda: tmp_path)
     with pytest.raises(CodeError, match="network is a function of this session"):
         of_values("s", {"network": lambda problem: None, "parameters": {}}, lambda: tmp_path)
+
+
+def test_what_tests_a_function(module: types.ModuleType, tmp_path: Path) -> None:
+    def evaluate(run: object, part: str) -> float:
+        return 0.0
+
+    of_session = given(session(TRAIN)["train"])
+    assert isinstance(of_session, OfSession)
+    found = with_test(of_session, evaluate)
+    assert isinstance(found, OfSession)
+    assert found.evaluate is evaluate
+    assert found.manifest != of_session.manifest
+    assert found.manifest.files.items() > of_session.manifest.files.items()
+    for wrong in (lambda run: 0.0, lambda run, part, more: 0.0):
+        with pytest.raises(CodeError, match="is called with two arguments, the run and the part"):
+            with_test(of_session, wrong)
+    with pytest.raises(CodeError, match=r"put def evaluate\(run, part\) into loops/train\.py"):
+        with_test(given(module.train), evaluate)
+    with pytest.raises(CodeError, match="and there is none"):
+        of_values("s", {"parameters": {}, "train": "train.py:train"}, lambda: tmp_path,
+                  evaluate=evaluate)  # fmt: skip
+
+
+def test_what_tests_a_function_of_a_file_is_beside_it(tmp_path: Path) -> None:
+    text = TRAIN + "\ndef evaluate(run, part):\n    pass\n"
+    (tmp_path / "beside.py").write_text(text)
+    spec = importlib.util.spec_from_file_location("beside", tmp_path / "beside.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["beside"] = module
+    try:
+        spec.loader.exec_module(module)
+        assert with_test(given(module.train), module.evaluate) == given(module.train)
+    finally:
+        del sys.modules["beside"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,22 @@ def test_a_function_that_takes_a_run(tmp_path: Path) -> None:
     assert "# a guess: its name and its default do not say what it may be\n  sharpness" in text
 
 
+def test_what_a_function_hands_its_run_to_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(
+        "class Net:\n"
+        "    def __init__(self, inputs, options): self.width = options.width\n"
+        "def build(run):\n"
+        "    return Net(3, options=run) if run.depth else build(run)\n"
+        "def unrelated(run): return run.momentum\n"
+        "def train(run):\n"
+        "    net = build(run)\n"
+        "    for epoch in run.epochs():\n"
+        "        run.report(loss=net(run.lr))\n"
+    )
+    _, spec = begun(tmp_path / "train.py")
+    assert {*spec.space.names} == {"width", "depth", "lr"}
+
+
 SCRIPT = """
 import argparse
 parser = argparse.ArgumentParser()
@@ -212,8 +229,6 @@ for epoch in range(args.epochs):
     ],
 )  # fmt: skip
 def test_a_script_with_options(tmp_path: Path, report, metric, line) -> None:
-    import re
-
     (tmp_path / "train.py").write_text(SCRIPT.replace("REPORT", report))
     text, spec = begun(tmp_path / "train.py")
     assert spec.train.command == (
@@ -224,6 +239,96 @@ def test_a_script_with_options(tmp_path: Path, report, metric, line) -> None:
     assert "left at their defaults: --epochs, --data-dir, --amp" in text
     if line is not None:
         assert re.search(spec.train.metrics, line)[metric] == "0.9123"
+
+
+@pytest.mark.parametrize(
+    ("option", "advice"),
+    [
+        ('"--out", default="result.pt"', '--out, "{checkpoint}/result.pt"'),
+        ('"--save-dir", default="runs/a"', '--save-dir, "{checkpoint}"'),
+        ('"--log-file", default="logs/all.txt"', '"{folder}/all.txt"'),
+        ('"--out", default=None', ""),
+        ('"--out", default=3', ""),
+        ('"--log-level", default="INFO"', ""),
+        ('"--checkpoint", default=""', ""),
+        ('"--model", default="resnet18"', ""),
+        ('"--data", default="data.csv"', ""),
+    ],
+)
+def test_where_all_trials_would_write_is_named(tmp_path: Path, option: str, advice: str) -> None:
+    script = SCRIPT.replace("args =", f"parser.add_argument({option})\nargs =")
+    (tmp_path / "train.py").write_text(script.replace("REPORT", 'print(f"loss {loss}")'))
+    text = begun(tmp_path / "train.py")[0].replace("\n# ", " ")
+    assert advice in text
+    assert ("trials that run at once write over each other's" in text) is bool(advice)
+
+
+def test_a_program_that_is_not_read_is_given_its_page(tmp_path: Path) -> None:
+    (tmp_path / "train.sh").write_text("echo\n")
+    with pytest.raises(StudyFileError, match=r"study file yourself: docs/guides/any-command\.md$"):
+        begun(tmp_path / "train.sh")
+    (tmp_path / "notes.xyz").write_text("words\n")
+    with pytest.raises(StudyFileError, match=r"train\.py\)$"):
+        begun(tmp_path / "notes.xyz")
+
+
+PRINTS = {
+    'print(f"epoch {epoch} val_acc={acc:.3f}")': ["epoch 3 val_acc=0.91"],
+    'print(f"epoch {epoch}: loss {loss:.2f}, train_acc {acc}, acc {acc:.3f}")': [
+        "epoch 3: loss 0.2, train_acc 0.99, acc 0.91"
+    ],
+    'print(f"train loss {loss} loss {loss}")': ["train loss 0.5 loss 0.91"],
+    'print(f"Epoch: {epoch + 1}/{args.epochs} - acc {acc}")': ["Epoch: 3/10 - acc 0.91"],
+    'print("Epoch", epoch, "acc:", acc)': ["Epoch 3 acc: 0.91"],
+    'print(f"[{self.epoch:3d}/{n}] acc={acc}")': ["[  3/10] acc=0.91"],
+    'print(f"{epoch:03d} acc={acc}")': ["003 acc=0.91"],
+    'print(f"acc={acc} (epoch {epoch})")': ["acc=0.91 (epoch 3)"],
+    'print("Epoch {}: acc {:.3f}".format(epoch, acc))': ["Epoch 3: acc 0.910"],
+    'print("Epoch %d: acc %.3f" % (epoch, acc))': ["Epoch 3: acc 0.910"],
+    'print("epoch " + str(epoch) + " acc " + str(round(acc, 3)))': ["epoch 3 acc 0.91"],
+    'logging.info("epoch %d acc %.3f", epoch, acc)': ["INFO:root:epoch 3 acc 0.910"],
+    'print(f"ep {i} acc {acc}"); print(f"acc {acc} at epoch {epoch}")': [
+        "ep 3 acc 0.91", "acc 0.91 at epoch 3"
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("prints", PRINTS)
+def test_the_epoch_is_read_where_a_script_prints_it(tmp_path: Path, prints: str) -> None:
+    (tmp_path / "train.py").write_text(SCRIPT.replace("REPORT", prints))
+    text, spec = begun(tmp_path / "train.py")
+    for line in PRINTS[prints]:
+        match = re.search(spec.train.metrics, line)
+        assert float(match[spec.metric]) == 0.91, spec.train.metrics
+        if "epoch" in prints:
+            assert int(match["epoch"]) == 3
+    both = len(PRINTS[prints]) > 1
+    assert ("(?=" in spec.train.metrics) is both, "both orders only where the source has them"
+    assert ("these lines name no epoch" in text) is ("epoch" not in prints)
+
+
+@pytest.mark.parametrize(
+    ("prints", "line"),
+    [
+        ('print(f"acc {acc} time per epoch {t:.1f}")', "acc 0.91 time per epoch 2.5"),
+        ('print(f"acc {acc}, best epoch {best}")', "acc 0.91, best epoch 2"),
+        ('print(f"epoch time {t} acc {acc}")', "epoch time 2 acc 0.91"),
+        ('print(f"acc {acc} of {epochs} epochs")', "acc 0.91 of 10 epochs"),
+        ('print(f"epoch {t:.2f}s acc {acc}")', "epoch 2.50s acc 0.91"),
+        ('print(f"{t}{epoch} acc {acc}")', "12 acc 0.91"),
+        ('print(f"epoch {epoch} acc {acc}", file=log); print(f"acc {acc}")', "acc 0.91"),
+    ],
+)
+def test_another_number_is_no_epoch(tmp_path: Path, prints: str, line: str) -> None:
+    (tmp_path / "train.py").write_text(SCRIPT.replace("REPORT", prints))
+    _, spec = begun(tmp_path / "train.py")
+    assert re.search(spec.train.metrics, line).groupdict() == {"acc": "0.91"}
+
+
+def test_a_metric_that_is_no_number_is_read(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(SCRIPT.replace("REPORT", 'print(f"loss {loss:.3f}")'))
+    _, spec = begun(tmp_path / "train.py")
+    assert re.search(spec.train.metrics, "loss nan")["loss"] == "nan"
 
 
 def test_a_script_that_says_nothing_says_what_to_do(tmp_path: Path) -> None:

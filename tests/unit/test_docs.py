@@ -6,9 +6,12 @@ import importlib
 import pkgutil
 import re
 import runpy
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from ruamel.yaml import YAML
 
 import hpsearch
 from hpsearch.errors import EXIT_CODES, HpsearchError
@@ -27,6 +30,25 @@ ROOT = Path(__file__).parents[2]
 def test_what_is_made_from_the_code_is_up_to_date(made: tuple[Path, str]) -> None:
     path, content = made
     assert path.read_text(encoding="utf-8") == content, "run python docs/make.py"
+
+
+def test_each_page_is_in_the_navigation_of_the_site() -> None:
+    """A new page, such as that of a new family, or mkdocs ends with --strict."""
+    config = SimpleNamespace(nav=YAML(typ="safe").load(ROOT / "mkdocs.yml")["nav"])
+    hooks = runpy.run_path(str(ROOT / "docs/hooks.py"))
+    pages = list(_pages(hooks["on_config"](config).nav))
+    assert sorted(pages) == sorted(
+        path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")
+    )
+    assert "reference/families/mlp.md" in pages
+
+
+def _pages(entry: list | dict | str) -> Iterator[str]:
+    if isinstance(entry, str):
+        yield entry
+    else:
+        for part in entry.values() if isinstance(entry, dict) else entry:
+            yield from _pages(part)
 
 
 def test_the_example_in_the_readme_is_a_study_file(tmp_path: Path) -> None:
@@ -127,7 +149,9 @@ def _examples() -> list[tuple[str, str]]:
     blocks = (
         (page.relative_to(ROOT).as_posix(), block)
         for page in (ROOT / "docs").rglob("*.md")
-        for block in re.findall(r"```yaml\n(name:.*?)```", page.read_text(), re.S)
+        for block in re.findall(
+            r"```yaml(?: title=\"[^\"]+\")?\n(name:.*?)```", page.read_text(), re.S
+        )
     )
     # Families and tasks of packages that are not installed have tests of their own.
     return sorted(b for b in blocks if "{family: highway}" not in b[1] and "quantile" not in b[1])

@@ -14,6 +14,11 @@ from hpsearch.cli import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+_COMMAND = re.compile(
+    r"(?:\$ )?(?:\.venv/bin/|COLUMNS=\d+ |.* exec .* -- |docker run .* hpsearch:local )?"
+    r"(?:hpsearch |docker compose run --rm worker |(?<=hpsearch:local ))(\S.*)"
+)
+"""Also in a container whose entry point it is, and in a pod."""
 
 
 def shown() -> Iterator[tuple[str, list[str]]]:
@@ -22,13 +27,13 @@ def shown() -> Iterator[tuple[str, list[str]]]:
         if page.name in ("commands.md", "CHANGELOG.md"):  # made from the commands; of their day
             continue
         text = page.read_text(encoding="utf-8")
-        blocks = re.findall(r"^ *```(?:console)?\n(.*?)^ *```$", text, re.S | re.M)
+        text = text.replace("\\\n", " ")
+        blocks = re.findall(r"^ *```(?:console|sh)?\n(.*?)^ *```$", text, re.S | re.M)
         lines = [line.strip() for block in blocks for line in block.splitlines()]
         prose = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.S | re.M)
         lines += [" ".join(code.split()) for code in re.findall(r"`(hpsearch [^`]+)`", prose)]
         for line in lines:
-            match = re.match(r"(?:\$ )?(?:\.venv/bin/)?hpsearch (\S.*)", line.split(" #")[0])
-            if match:
+            if match := _COMMAND.match(line.split(" #")[0]):
                 yield page.relative_to(ROOT).as_posix(), _words(match[1])
 
 

@@ -187,10 +187,25 @@ def test_standard_output_by_its_other_names(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == "one two"
 
 
-@pytest.mark.parametrize("place", ["none/out.csv", "file/out.csv", "x" * 300])
-def test_where_nothing_can_be_written_is_one_line(tmp_path: Path, place: str) -> None:
+def test_the_folder_of_a_file_is_made(tmp_path: Path) -> None:
+    put(tmp_path / "new" / "er" / "out.csv")
+    files.put(tmp_path / "other" / "a.png", b"new", nobody)
+    assert (tmp_path / "new" / "er" / "out.csv").read_text() == "new"
+    assert (tmp_path / "other" / "a.png").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("file/out.csv", "the folder .*/file cannot be made: a file is in its place"),
+        ("file/new/out.csv", "the folder .*/file/new cannot be made: a file is in its place or ab"),
+        (f"{'x' * 300}/out.csv", "cannot be made: File name too long"),
+        ("x" * 300, "cannot be written: File name too long"),
+    ],
+)
+def test_where_nothing_can_be_written_is_one_line(tmp_path: Path, place: str, words: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(HpsearchError, match="cannot be written"):
+    with pytest.raises(HpsearchError, match=words):
         put(tmp_path / place)
 
 

@@ -86,6 +86,9 @@ def test_the_parameter_that_decides_has_nearly_all(judged: Study) -> None:
     assert first.fanova + (second.fanova or 0) == pytest.approx(1)
     assert (found.trials, found.complete, found.best) == (50, 50, 5)
     assert found.notes == ()
+    lines = [line.split() for line in str(found).splitlines()]
+    assert [line[0] for line in lines] == ["parameter", "lr", "depth"]
+    assert lines[1][1:] == [f"{100 * first.ped_anova:.0f}", "%", f"{100 * first.fanova:.0f}", "%"]
 
 
 def test_groups_are_sums_in_the_order_that_was_assumed(judged: Study) -> None:

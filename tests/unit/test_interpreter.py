@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import hpsearch
-from hpsearch.interpreter import python
+from hpsearch.processes.interpreter import python
 
 
 def test_names_of_others_in_the_current_folder(tmp_path: Path) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import prod
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hpsearch.preflight.parameter_count import ParameterCount, parameter_count
-from hpsearch.spec import load
+from hpsearch.spec import conflicts, load
 from hpsearch.spec.conflicts import SettingsError
+from hpsearch.spec.family import FAMILIES
+from hpsearch.spec.problem import Problem
+from hpsearch.training.networks import bare
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hpsearch.spec.settings import Setting, Value
 
 TWO = ("no", "yes")
 
@@ -70,3 +78,55 @@ def test_what_learns_its_own_inputs_has_an_output_for_each(count) -> None:
     found = count("code: 2, depth: 1, width: 4", "autoencoder", data="table, path: t.csv, "
                   "target: y, task: anomaly, normal: [no]")  # fmt: skip
     assert found.default == (8 * 4 + 4) + (4 * 2 + 2) + (2 * 4 + 4) + (4 * 8 + 8)
+
+
+# --- what families count without PyTorch, and what PyTorch counts ------------------------------
+
+COUNTED = [name for name in FAMILIES.own if FAMILIES[name].count is not None]
+SHAPES = {
+    "rows": ((7,), (1,)), "images": ((3, 32, 32), (1, 7, 12), (2, 1, 5)), "sequences": ((12, 3),),
+    "tokens": ((12,),),
+}  # fmt: skip
+
+
+def test_what_check_can_look_at_is_counted_without_pytorch() -> None:
+    """No source knows the shape of sequences and texts before its data is read."""
+    plain = {name for name in FAMILIES.own if {"rows", "images"} & FAMILIES[name].takes}
+    assert set(COUNTED) == plain - {"torchvision", "timm"}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_family_counts_what_pytorch_does_over_the_ranges_of_its_settings(name: str) -> None:
+    family, random = FAMILIES[name], Random(0)
+    counts = set()
+    for at in range(80):
+        kind = random.choice(sorted(family.takes))
+        problem = Problem("classification", kind, random.choice(SHAPES[kind]), 3, TWO)
+        if "inputs" in family.targets:
+            problem = replace(problem, task="anomaly", outputs=prod(problem.shape), normal=("no",))
+        drawn = {s.name: _drawn(s, random, wide=at % 4 == 0) for s in family.settings if s.built}
+        settings = {**family.vocabulary().defaults, **drawn}
+        try:
+            conflicts.check(settings, family.rules, problem.task, len(problem.classes))
+            network = bare(name, problem, settings)
+        except SettingsError:
+            continue
+        counts.add(family.counted(problem, settings))
+        weights = [weight for weight in network.parameters() if weight.requires_grad]
+        assert family.counted(problem, settings) == sum(w.numel() for w in weights), settings
+    assert len(counts) > 20
+
+
+def _drawn(setting: Setting, random: Random, *, wide: bool) -> Value:
+    """A value from the lower part of the setting's range, or from all of it; lists of sizes too."""
+    if setting.per_slot or setting.kind not in ("int", "int_or_sizes", "sizes", "bool", "choice"):
+        return setting.default  # which changes no count
+    if setting.kind in ("bool", "choice"):
+        return random.choice(setting.choices or (False, True))
+    low, high = setting.low or 1, setting.high or 64
+    most = high if wide else min(high, low + 6)
+    one = random.randint(int(low), int(most))
+    several = tuple(random.randint(int(low), int(most)) for _ in range(3))
+    if setting.kind == "int":
+        return random.choice((one, setting.default))
+    return random.choice((several, setting.default if setting.kind == "sizes" else one))

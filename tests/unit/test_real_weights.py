@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import timm
 import torch
-from sklearn.datasets import load_sample_images
 from torch.nn import functional as F
 
 from benchmarks import efficientnet_lite0
@@ -17,6 +15,10 @@ from hpsearch.spec.problem import Problem
 from hpsearch.training.networks import build
 from hpsearch.weights.begin import begin
 from hpsearch.weights.files import _known
+from tests.later import Later
+
+datasets = Later("sklearn.datasets")
+timm = Later("timm")
 
 pytestmark = pytest.mark.nightly
 PALACE, DAISY = 698, 985
@@ -30,7 +32,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def photographs(size: int) -> torch.Tensor:
     """A palace and a flower, as this network was trained: pixels from -1 to 1."""
-    images = torch.stack([torch.from_numpy(image) for image in load_sample_images().images])
+    images = torch.stack([torch.tensor(image) for image in datasets.load_sample_images().images])
     pixels = images.permute(0, 3, 1, 2)[:, :, :, 106:533] / 127.5 - 1
     return F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
 

@@ -154,6 +154,11 @@ def test_the_best_never_goes_back_where_the_one_ahead_has_just_ended(
     assert bests == ["0.97 so far", "0.97", "0.97"]
 
 
+def left_s(snapshot: Snapshot) -> float | None:
+    found = snapshot.left()
+    return None if found is None else found.expected
+
+
 def test_the_time_left_counts_the_search_and_the_finish_to_come(ledger: Ledger) -> None:
     """Trials of two epochs; the finish trains two configurations three times."""
     done = [trial(number, 0.9, [0.8, 0.9], LEARNT) for number in range(18)]
@@ -166,13 +171,13 @@ def test_the_time_left_counts_the_search_and_the_finish_to_come(ledger: Ledger) 
     )  # fmt: skip
     now = replace(first, study=study, trials=(*done, under_way))
     finish = 0.6 * 6 * 2  # its trainings share a shape
-    assert now.left_s() == pytest.approx(1 + (34 - 19) * 2 + finish)
+    assert left_s(now) == pytest.approx(1 + (34 - 19) * 2 + finish)
     assert now.as_dict()["left_seconds"] == 38.2
-    assert replace(now, study=replace(study, state="paused")).left_s() is None
+    assert left_s(replace(now, study=replace(study, state="paused"))) is None
     spent = replace(study, hours=37 / 3600)
-    assert replace(now, study=spent).left_s() == pytest.approx(finish)
+    assert left_s(replace(now, study=spent)) == pytest.approx(finish)
     opened = replace(study, finish="open", tickets=25)
-    assert replace(now, study=opened).left_s() == pytest.approx(1 + finish)
+    assert left_s(replace(now, study=opened)) == pytest.approx(1 + finish)
 
 
 def test_a_study_that_is_done_is_offered_a_finish_where_it_can_have_one(ledger: Ledger) -> None:
@@ -342,6 +347,14 @@ def test_the_network_handed_over_is_told_from_the_best_of_the_search(
     assert "its own test accuracy 0.81; the mean of the winner's 2 trainings is 0.825 " in said
     assert ("its configuration is not that of trial 3" in said) is other
     assert said.endswith("of trial 15, the network handed over:")
+
+
+def test_a_checkpoint_is_said_to_be_the_trial_s_where_its_name_has_another_number() -> None:
+    one = trial(5, 0.9, [0.9], {})
+    assert results._checkpoint("s3://b/s-1/5.1.pt", replace(one, ticket=5)) == "s3://b/s-1/5.1.pt"
+    assert results._checkpoint("s3://b/s-1/3.1.pt", replace(one, ticket=3)) == (
+        "s3://b/s-1/3.1.pt (of trial 5, ticket 3)"
+    )
 
 
 def test_the_word_of_a_curve_has_the_losses_that_it_is_from() -> None:

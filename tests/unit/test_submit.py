@@ -11,6 +11,7 @@ from hpsearch.api.submit import submit
 from hpsearch.errors import ConflictError, StudyFileError
 from hpsearch.preflight.sizing import sized
 from hpsearch.spec import StudySpec, load
+from hpsearch.store import study_rows
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from tests.studies import A_STUDY
@@ -115,3 +116,59 @@ def test_a_stopped_study_is_resumed_first(ledger: Ledger, tmp_path: Path) -> Non
     ledger.set_state("s", "stopped")
     with pytest.raises(ConflictError, match="hpsearch resume s && hpsearch worker s"):
         submit(ledger, read(tmp_path, STUDY.replace("trials: 2", "trials: 9")), tmp_path)
+
+
+FINISH = "final: {top: 2, seeds: 3}\n"
+
+
+def test_a_finish_that_is_asked_for_later_is_named_by_its_verb(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """Deleting the study is not suggested; and with that finish it is the study of the file."""
+    submit(ledger, read(tmp_path), tmp_path)
+    asked = read(tmp_path, STUDY + FINISH)
+    with pytest.raises(ConflictError) as caught:
+        submit(ledger, asked, tmp_path)
+    advice = str(caught.value).splitlines()[-1]
+    assert advice.startswith("let its search end first (--set final=, or hpsearch worker s --until")
+    assert "give it this finish (hpsearch final s --top 2 --seeds 3)" in advice
+    assert "delete" not in advice
+    ledger.database.write(lambda connection: study_rows.put(
+        connection, 1, state="done", finish="due", final='{"top": 2, "seeds": 3}'
+    ))  # fmt: skip
+    assert submit(ledger, asked, tmp_path)[1] is False
+    more = read(tmp_path, STUDY + FINISH.replace("3", "4"))
+    with pytest.raises(ConflictError, match=r"finish \(hpsearch final s --top 2 --seeds 4\)"):
+        submit(ledger, more, tmp_path)
+
+
+def test_a_file_without_the_finish_is_told_of_it(ledger: Ledger, tmp_path: Path) -> None:
+    submit(ledger, read(tmp_path, STUDY + FINISH), tmp_path)
+    with pytest.raises(ConflictError, match=r"as it was made \(final: {top: 2, seeds: 3}\)"):
+        submit(ledger, read(tmp_path), tmp_path)
+
+
+def test_a_study_that_has_trials_is_not_deleted_first(ledger: Ledger, tmp_path: Path) -> None:
+    submit(ledger, read(tmp_path), tmp_path)
+    other = read(tmp_path, STUDY.replace("random", "qmc"))
+    ledger.database.write(lambda connection: study_rows.put(connection, 1, issued=40))
+    with pytest.raises(ConflictError) as caught:
+        submit(ledger, other, tmp_path)
+    advice = str(caught.value).splitlines()[-1]
+    assert advice.endswith("or remove it, with its 40 trials (hpsearch delete s)")
+    assert advice.startswith("choose another name")
+
+
+def test_a_file_that_is_corrected_replaces_the_study_that_it_stopped(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    old, _ = submit(ledger, read(tmp_path), tmp_path, 5)
+    ledger.record_sanity(old, {"suspect": "data", "said": "all alike", "stops": True})
+    said = list[str]()
+    file = read(tmp_path, STUDY.replace("min: 0.001", "min: 0.01"))
+    study, new = submit(ledger, file, tmp_path, say=said.append)
+    assert (new, study.digest, study.state, study.priority) == (True, file.digest, "open", 5)
+    assert said == ["study s replaces the one that stopped before any trial counted"]
+    ledger.record_sanity(study, {"suspect": "data", "said": "all alike", "stops": True})
+    again, new = submit(ledger, file, tmp_path)
+    assert (new, again.state) == (True, "open"), "the data may be others by now"

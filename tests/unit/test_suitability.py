@@ -120,3 +120,44 @@ def test_a_stop_after_that_ends_no_trial_is_a_warning(
     found = [f"budget.stop_after: {stop} ends no trial early, as none has more than 5 epochs "
              "(budget.epochs)"]  # fmt: skip
     assert warnings(load(file)) == (found if said else [])
+
+
+OWN = """
+name: own
+train: {command: [python, train.py]}
+metric: {name: error, direction: minimize}
+parameters: %s
+search: {strategy: staged}
+budget: {trials: 20, epochs: 4}
+"""
+WIDE, RATE = "width: {min: 1, max: 8}", "lr: {min: 0.1, max: 1.0}"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "likely"),
+    [
+        (f"{{{WIDE}, {RATE}, wd: {{min: 0.1, max: 1.0}}, batch_size: {{values: [1, 2]}}}}",
+         "{architecture: {width}, learning_rate: {lr}, batch_size: {batch_size}, "
+         "regularization: {wd}}"),
+        (f"{{{WIDE}, g_lr: {{min: 1, max: 2}}, d_learning_rate: {{min: 1, max: 2}}, "
+         "beta1: {min: 0.5, max: 0.9}, head_dropout: {min: 0.1, max: 0.5}, "
+         "critic_batch_size: {values: [8, 16]}}",
+         "{architecture: {width}, learning_rate: {g_lr, d_learning_rate}, batch_size: "
+         "{critic_batch_size}, regularization: {head_dropout}, optimizer: {beta1}}"),
+        (f"{{{WIDE}, depth: {{min: 1, max: 8}}}}", None),
+        (f"{{architecture: {{{WIDE}}}, learning_rate: {{{RATE}}}}}", None),
+    ],
+)  # fmt: skip
+def test_a_staged_search_without_groups_is_a_warning(
+    tmp_path: Path, parameters: str, likely: str | None
+) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(OWN % parameters)
+    spec = load(file)
+    found = warnings(spec)
+    assert found == (found[:1] if likely else [])
+    if likely:
+        assert found[0].endswith(f"perhaps parameters: {likely}")
+        assert {parameter.group for parameter in spec.space} == {"architecture"}, "none is guessed"
+        file.write_text(file.read_text().replace("staged", "joint"))
+        assert warnings(load(file)) == []

@@ -34,6 +34,7 @@ def test_a_family_of_another_package_does_too(tmp_path, monkeypatch) -> None:
 UNITS = Setting("units", "int", 4, "Units.", low=1, more="capacity")
 SLOPE = Setting("slope", "float", 0.1, "Slope.", low=0, high=1, per_slot=True)
 SHAPE = Setting("size", "int", 4, "Size.", low=2, per_slot=True)
+DROP = Setting("drop", "float", 0.0, "Share.", low=0, high=1, open_high=True, more="regularization")
 KIND = Setting("kind", "choice", "a", "Kind.", choices=("a", "b"))
 
 
@@ -130,9 +131,31 @@ def diverging(problem, **settings) -> nn.Module:
     return Diverging(problem.outputs)
 
 
+def softmax(problem, **settings) -> nn.Module:
+    return nn.Sequential(nn.Linear(7, problem.outputs), nn.Softmax(dim=1))
+
+
+class Centred(nn.Module):
+    """Each row less the mean of all rows."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(7, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x - x.mean(dim=0))
+
+
+def centred(problem, **settings) -> nn.Module:
+    return Centred(problem.outputs)
+
+
 @pytest.mark.parametrize(
     ("build", "settings", "words"),
     [
+        (softmax, (), "with the defaults gives probabilities: leave softmax out"),
+        (centred, (), "a row gives other outputs alone than with others beside it"),
+        (nothing, (DROP,), "drop says more=.regularization., and 0.5 gives the same in training"),
         (one_output, (), r"with the defaults gives \(6, 1\), not \(6, 3\)"),
         (double, (), "float32"),
         (infinite, (), "not finite"),
@@ -154,6 +177,57 @@ def test_a_broken_promise_is_found(build, settings, words: str) -> None:
         check_family(family)
 
 
+def bounded(problem, units) -> nn.Module:
+    if units > 7:
+        raise ValueError(f"{units} units for 7 numbers")
+    return plain(problem, units=units)
+
+
+def test_a_larger_network_that_the_inputs_have_no_room_for_is_skipped() -> None:
+    check_family(Family("odd", "Odd.", frozenset({"rows"}), (UNITS,), f"{__name__}:bounded"))
+    large = replace(UNITS, default=7)
+    check_family(Family("odd", "Odd.", frozenset({"rows"}), (large,), f"{__name__}:bounded"))
+    with pytest.raises(AssertionError, match="4 makes 47 weights, 5 makes 47"):
+        check_family(
+            Family("odd", "Odd.", frozenset({"rows"}), (UNITS,), f"{__name__}:bounded_constant")
+        )
+
+
+def bounded_constant(problem, units) -> nn.Module:
+    bounded(problem, units)
+    return plain(problem)
+
+
+@pytest.mark.parametrize(
+    ("breach", "words"),
+    [
+        (lambda s, *_: s["unitz"], "the rule on units fails for task None, None classes: KeyError"),
+        (lambda s, task, classes: task.upper()[:0], "AttributeError: 'NoneType'"),
+        (lambda *_: None, "the rule on units gives None, not a text"),
+    ],
+)
+def test_a_rule_that_fails_is_found(breach, words: str) -> None:
+    rules = (Rule({"units": "others"}, breach),)
+    family = Family(
+        "odd", "Odd.", frozenset({"rows"}), (UNITS,), f"{__name__}:plain", rules=rules
+    )  # fmt: skip
+    with pytest.raises(AssertionError, match=words):
+        check_family(family)
+
+
+def test_a_declaration_that_imports_torch_is_found(tmp_path, monkeypatch) -> None:
+    install("toy_family", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    declaration = tmp_path / "toy_family" / "__init__.py"
+    declaration.write_text(f"import torch\n{declaration.read_text()}")
+    (tmp_path / "torch.py").touch()  # what a fresh Python loads, in no time
+    family = importlib.import_module("toy_family").FAMILY
+    with pytest.raises(AssertionError, match="toy_family, which declares toy, imports torch"):
+        check_family(family)
+    monkeypatch.delitem(sys.modules, "toy_family.network", raising=False)
+    monkeypatch.delitem(sys.modules, "toy_family")
+
+
 def test_numbers_that_a_rule_of_the_family_refuses_need_make_no_network() -> None:
     rule = Rule({"units": "an even number"}, lambda s, *_: "units is odd" if s["units"] % 2 else "")
     check_family(
@@ -168,7 +242,8 @@ def test_numbers_that_a_rule_of_the_family_refuses_need_make_no_network() -> Non
         ({"settings": (Setting("values", "int", 1, ""),)}, "can be called 'values'"),
         ({"settings": (UNITS, UNITS)}, "two settings 'units'"),
         ({"settings": (replace(UNITS, default=0),)}, "default of units is no value of it"),
-        ({"either": (("width",), ("units",))}, "there is no setting width"),
+        ({"either": (("width",), ("units",))}, "either: there is no setting width"),
+        ({"rules": (Rule({"unitz": "more"}, lambda *_: ""),)}, "rules: there is no setting unitz"),
         ({"takes": frozenset({"pictures"})}, "takes: expected some of rows, images"),
         ({"takes": frozenset()}, "takes: expected some of rows, images"),
     ],

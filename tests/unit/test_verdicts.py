@@ -80,6 +80,17 @@ def test_the_first_line_says_whether_tuning_helped(winner, default, said: str) -
     assert verdicts.sentence(found(winner, default), "maximize").startswith(said)
 
 
+def test_of_too_few_seeds_no_interval_looks_like_proof() -> None:
+    two = found([0.995, 0.998], [0.3, 0.299])
+    assert "too few seeds to know whether the gain of 0.7 is real" in verdicts.sentence(
+        two, "maximize"
+    )
+    gain = dict(verdicts.figures(two, "maximize"))["gain over the default"]
+    assert gain == "0.697 over 2 seeds, too few for an interval"
+    three = found([0.995, 0.998, 0.996], [0.3, 0.299, 0.298])
+    assert "to" in dict(verdicts.figures(three, "maximize"))["gain over the default"]
+
+
 def test_a_loss_that_shrinks_is_a_gain() -> None:
     one = found(around(0.2), [0.3, 0.303, 0.299, 0.303, 0.297], "minimize")
     assert verdicts.sentence(one, "minimize").startswith(

@@ -120,6 +120,12 @@ def test_the_last_seconds_are_whole(found: tuple[Ledger, Snapshot]) -> None:
     assert lines[1].endswith("about 1 s (1 to 2 s) left")
 
 
+def test_no_range_is_shown_before_there_is_one_to_trust(found: tuple[Ledger, Snapshot]) -> None:
+    early = replace(many(found[1]), left_s=None, state="open", workers=2)
+    assert drawn(early)[1].endswith(f"of {early.trials} trials, time left not known yet")
+    assert drawn(replace(early, state="done"))[1].endswith(f"of {early.trials} trials")
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (40, 12), (24, 6)])
 def test_it_fits_whatever_there_is_of_a_terminal(
     found: tuple[Ledger, Snapshot], size: tuple[int, int]
@@ -156,7 +162,7 @@ def test_after_a_change_of_size_it_is_drawn_on_an_empty_screen(
         width=80, height=24, file=stream, force_terminal=True, markup=False, highlight=False
     )
     monkeypatch.setattr(progress, "err", terminal)
-    with progress.Screen(found[1]) as screen:
+    with progress.Screen() as screen:
         screen.update(found[1])
         before = stream.getvalue()
         assert "\x1b[J" not in before
@@ -207,7 +213,7 @@ def test_a_trial_takes_one_line(
     long = {f"a_long_name_{n}": 0.123 for n in range(9)}
     failed = replace(snapshot.trials[0], state="FAIL", params=long, reason="of memory " * 20)
     with show.out.capture() as captured:
-        show.trials(snapshot, [failed, *snapshot.trials[1:3]])
+        show.trials(snapshot, [failed, *snapshot.trials[1:3]], frozenset())
     rows = [line for line in captured.get().splitlines() if re.match(r" *\d+ ", line)]
     assert len(rows) == 3
     assert "(of memory" in rows[0]

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from torchvision import models
 from typer.testing import CliRunner
 
 from hpsearch.cli import app
@@ -29,6 +27,10 @@ from hpsearch.training.networks import build
 from hpsearch.weights import missing, weighed
 from hpsearch.weights.begin import begin
 from hpsearch.weights.files import _known
+from tests.later import Later
+
+models = Later("torchvision.models")
+timm = Later("timm")
 
 
 def network(family: str, classes: int = 3, shape: tuple[int, ...] = (1, 12, 12), **own: Any):

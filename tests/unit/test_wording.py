@@ -72,6 +72,23 @@ def test_code_speaks_plain_english(room: str) -> None:
             assert refused(text, phrases) == [], f"{path.relative_to(ROOT)}:{line}"
 
 
+VAGUE = {"found", "there", "held", "known", "said", "kept"}
+"""What says that there is something, and not what."""
+
+
+@pytest.mark.parametrize("room", sorted(p.name for p in (ROOT / "hpsearch").glob("[!_]*")))
+def test_a_local_variable_is_named_for_what_it_is(room: str) -> None:
+    place = ROOT / "hpsearch" / room
+    for path in [place] if place.is_file() else place.rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef):
+                nodes = list(ast.walk(function))
+                stored = {n.id for n in nodes if isinstance(n, ast.Name)
+                          and isinstance(n.ctx, ast.Store)}  # fmt: skip
+                own = stored - {n.arg for n in nodes if isinstance(n, ast.arg)}
+                assert own & VAGUE == set(), f"{path.relative_to(ROOT)}:{function.lineno}"
+
+
 def test_documents_and_examples_speak_plain_english() -> None:
     below = (
         path for folder in ("docs", "studies", "deploy") for path in (ROOT / folder).rglob("*")

@@ -33,5 +33,6 @@ FAMILY = Family(
         FREEZE,
     ),
     build="hpsearch.families.autoencoder.network:autoencoder",
+    count="hpsearch.families.autoencoder.count:count",
     rules=(NORM,),
 )  # fmt: skip

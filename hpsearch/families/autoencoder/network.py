@@ -3,13 +3,13 @@ networks" (2006)."""
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from torch import nn
 
-from hpsearch.families.layers import code_size, dense_block, initialise
+from hpsearch.families.autoencoder.count import layer_sizes
+from hpsearch.families.layers import dense_block, initialise
 
 if TYPE_CHECKING:
     from hpsearch.families import Problem
@@ -23,12 +23,8 @@ def autoencoder(
 ) -> nn.Sequential:  # fmt: skip
     """(N, *shape) -> (N, product of the shape): hidden blocks, the code, the same blocks mirrored.
 
-    The code and the outputs are linear. The sizes of the hidden layers are a geometric series from
-    `width` towards the code.
+    The code and the outputs are linear.
     """
-    inputs = math.prod(problem.shape)
-    narrow = code_size(code, inputs)
-    hidden = [max(1, round(width * (narrow / width) ** (at / depth))) for at in range(depth)]
 
     def blocks(sizes: list[int]) -> list[nn.Module]:
         layers: list[nn.Module] = []
@@ -43,6 +39,6 @@ def autoencoder(
             )
         return [*layers, nn.Linear(sizes[-2], sizes[-1])]
 
-    sizes = [inputs, *hidden, narrow]
+    sizes = layer_sizes(problem, code, depth, width)
     network = nn.Sequential(nn.Flatten(), *blocks(sizes), *blocks(sizes[::-1]))
     return initialise(network, init)

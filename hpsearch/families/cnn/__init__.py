@@ -49,5 +49,6 @@ FAMILY = Family(
         FREEZE,
     ),
     build="hpsearch.families.cnn.network:cnn",
+    count="hpsearch.families.cnn.count:count",
     rules=(NORM,),
 )  # fmt: skip

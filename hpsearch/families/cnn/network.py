@@ -19,6 +19,7 @@ from hpsearch.families.layers import (
     dropout_layer,
     initialise,
 )
+from hpsearch.families.sizes import block_channels
 
 if TYPE_CHECKING:
     from hpsearch.families import Problem
@@ -38,15 +39,13 @@ def cnn(
     vector (`flatten`) or the mean of each (`gap`), then `dense` units if any.
     """
     maps, height, width = problem.shape
-    if isinstance(channels, int):
-        channels = [channels * 2**block for block in range(blocks)]
     block = _Block(kernel, convs, batch_norm, activation, negative_slope, squeeze_excite, skip)
 
     def bent() -> list[nn.Module]:
         return [*activation_layer(activation, negative_slope), *dropout_layer(dropout)]
 
     layers: list[nn.Module] = []
-    for wider in channels:
+    for wider in block_channels(channels, blocks):
         layers += block.layers(maps, wider)
         if min(height, width) >= 2:
             layers.append(nn.MaxPool2d(2))

@@ -41,5 +41,6 @@ FAMILY = Family(
         FREEZE,
     ),
     build="hpsearch.families.conv1d.network:conv1d",
+    count="hpsearch.families.conv1d.count:count",
     rules=(NORM,),
 )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from hpsearch.families.layers import AsSequence, activation_layer, dropout_layer, initialise
+from hpsearch.families.sizes import block_channels, convolved
 
 if TYPE_CHECKING:
     from hpsearch.families import Problem
@@ -30,12 +31,10 @@ def conv1d(
     """
     steps = AsSequence(problem, maps_first=True)
     length, maps = steps.length, steps.width
-    if isinstance(channels, int):
-        channels = [channels * 2**block for block in range(blocks)]
     layers: list[nn.Module] = [steps]
-    for wider in channels:
+    for wider in block_channels(channels, blocks):
         layers.append(nn.Conv1d(maps, wider, kernel, stride, padding=kernel // 2))
-        length = (length + 2 * (kernel // 2) - kernel) // stride + 1
+        length = convolved(length, kernel, stride)
         layers += [nn.BatchNorm1d(wider)] if batch_norm else []
         layers += activation_layer(activation, negative_slope)
         if 1 < pool <= length:

@@ -32,5 +32,6 @@ FAMILY = Family(
         FREEZE,
     ),
     build="hpsearch.families.conv_autoencoder.network:conv_autoencoder",
+    count="hpsearch.families.conv_autoencoder.count:count",
     rules=(NORM,),
 )  # fmt: skip

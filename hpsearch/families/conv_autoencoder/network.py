@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from hpsearch.families.layers import activation_layer, code_size, dropout_layer, initialise
+from hpsearch.families.conv_autoencoder.count import KERNEL, shapes
+from hpsearch.families.layers import activation_layer, dropout_layer, initialise
+from hpsearch.families.sizes import code_size
 
 if TYPE_CHECKING:
     from hpsearch.families import Problem
 
 __all__ = ["conv_autoencoder"]
-
-_KERNEL = 3
 
 
 def conv_autoencoder(
@@ -31,10 +31,7 @@ def conv_autoencoder(
     A convolution makes a side of H one of (H + 1) // 2, and its mirror image makes H of that again,
     even or odd. The code and the outputs are linear.
     """
-    maps, *sides = problem.shape
-    steps = [(maps, tuple(sides))]  # the maps and the sides before each block, and after the last
-    for block in range(blocks):
-        steps.append((channels * 2**block, tuple((side + 1) // 2 for side in steps[-1][1])))
+    steps = shapes(problem, channels, blocks)
 
     def bent(wide: int) -> list[nn.Module]:
         norm = [nn.BatchNorm2d(wide)] if batch_norm else []
@@ -43,11 +40,10 @@ def conv_autoencoder(
     encoder: list[nn.Module] = []
     decoder: list[nn.Module] = []
     for (outer, large), (inner, _) in pairwise(steps):
-        encoder += [nn.Conv2d(outer, inner, _KERNEL, stride=2, padding=1), *bent(inner)]
-        even = tuple(1 - side % 2 for side in large)
-        widen = nn.ConvTranspose2d(
-            inner, outer, _KERNEL, stride=2, padding=1, output_padding=(even[0], even[1])
-        )
+        encoder += [nn.Conv2d(outer, inner, KERNEL, stride=2, padding=1), *bent(inner)]
+        height, width = large
+        even = (1 - height % 2, 1 - width % 2)
+        widen = nn.ConvTranspose2d(inner, outer, KERNEL, stride=2, padding=1, output_padding=even)
         decoder = [*bent(inner), widen, *decoder]
     inner, small = steps[-1]
     features, narrow = inner * math.prod(small), code_size(code, math.prod(problem.shape))

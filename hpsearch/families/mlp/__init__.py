@@ -34,6 +34,7 @@ FAMILY = Family(
         FREEZE,
     ),
     build="hpsearch.families.mlp.network:mlp",
+    count="hpsearch.families.mlp.count:count",
     either=(("widths",), ("depth", "width")),
     rules=(NORM, ONE_NORM),
 )  # fmt: skip

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from torch import nn
 
 from hpsearch.families.layers import Residual, dense_block, initialise
+from hpsearch.families.mlp.count import layer_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ def mlp(
 
     `widths` names the hidden layers one by one; without it there are `depth` layers of `width`.
     """
-    sizes = (math.prod(problem.shape), *(widths or (width,) * depth))
+    sizes = layer_sizes(problem, depth, width, widths)
     layers: list[nn.Module] = [nn.Flatten()]
     for number, (inputs, units) in enumerate(pairwise(sizes)):
         block = dense_block(

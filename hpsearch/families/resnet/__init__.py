@@ -43,5 +43,6 @@ FAMILY = Family(
         FREEZE,
     ),
     build="hpsearch.families.resnet.network:resnet",
+    count="hpsearch.families.resnet.count:count",
     rules=(NORM,),
 )  # fmt: skip

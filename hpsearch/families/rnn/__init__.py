@@ -25,4 +25,5 @@ FAMILY = Family(
         FREEZE,
     ),
     build="hpsearch.families.rnn.network:rnn",
+    count="hpsearch.families.rnn.count:count",
 )  # fmt: skip

@@ -30,5 +30,6 @@ FAMILY = Family(
         FREEZE,
     ),
     build="hpsearch.families.vit.network:vit",
+    count="hpsearch.families.vit.count:count",
     rules=(WHOLE_HEADS,),
 )  # fmt: skip

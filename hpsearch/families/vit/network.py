@@ -15,6 +15,7 @@ from torch import nn
 
 from hpsearch.families.attention import TransformerBlock
 from hpsearch.families.layers import Dropout, initialise
+from hpsearch.families.vit.count import patch_side
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from hpsearch.families import Problem
 
 __all__ = ["vit"]
-
-_SHARE, _LARGEST = 4, 16
-"""By default so many patches stand along the shorter side, as long as none is larger than that:
-Dosovitskiy et al. take 16 for images of 224."""
 
 _POSITION_STD = 0.02
 
@@ -40,14 +37,10 @@ def vit(
     positions are added, and in each block.
     """
     channels, height, width = problem.shape
-    shorter = min(height, width)
-    if patch is None:
-        patch = max(1, min(shorter // _SHARE, _LARGEST))
-    elif patch > max(height, width):
-        raise ValueError(f"a patch of {patch} is larger than the image, {height} x {width}")
+    side = patch_side(problem, patch)
     blocks = [TransformerBlock(dim, heads, feed_forward, dropout) for _ in range(depth)]
     network = _Vit(
-        _Patches(channels, height, width, patch, dim),
+        _Patches(channels, height, width, side, dim),
         nn.Sequential(Dropout(dropout), *blocks, nn.LayerNorm(dim)),
         nn.Linear(dim, problem.outputs),
         pool,

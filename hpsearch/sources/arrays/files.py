@@ -56,7 +56,7 @@ def opened(path: Path, name: str) -> NDArray[Any]:
         file = path / name
         file = file if file.suffix == ".npy" else path / f"{name}.npy"
         if not file.is_file():
-            raise _missing(path, name, [f"{found}.npy" for found in names_in(path)])
+            raise _missing(path, name, [f"{present}.npy" for present in names_in(path)])
         return _guarded(file, name, _array)
     return _guarded(path, name, _array)
 

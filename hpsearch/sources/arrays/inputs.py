@@ -32,7 +32,7 @@ from hpsearch.sources.inputs import (
 if TYPE_CHECKING:
     from hpsearch.sources.raw import Rows
 
-__all__ = ["ArrayInputs", "ArrayKind", "Layout", "Selection", "fit"]
+__all__ = ["ArrayInputs", "ArrayKind", "Layout", "Selection", "fit", "fit_sequences"]
 
 ArrayKind = Literal["rows", "images", "sequences"]
 
@@ -77,6 +77,11 @@ class Selection:
 
     array: NDArray[Any]
     rows: Rows
+
+    @classmethod
+    def whole(cls, array: NDArray[Any]) -> Selection:
+        """All rows of an array."""
+        return cls(array, np.arange(len(array)))
 
     def blocks(self, layout: Layout) -> Any:
         """Pieces of them, float64 (n, *layout.shape), and where each is among them."""
@@ -131,8 +136,10 @@ class ArrayInputs:
         """What black and white become; None where inputs are no images."""
         return None if self.ends is None else Shades.of(self.mean, self.deviation, self.ends)
 
-    def __call__(self, raw: Selection) -> Floats:
-        """The inputs (N, *shape) of rows of an array."""
+    def __call__(self, raw: Selection | NDArray[Any]) -> Floats:
+        """The inputs (N, *shape) of rows of an array, or of all rows of one (N, *given)."""
+        if not isinstance(raw, Selection):
+            raw = Selection.whole(raw)
         inputs = np.empty((len(raw.rows), *self.shape), np.float32)
         spread = [1] * len(self.shape)
         spread[self.layout.scaled] = len(self.mean)
@@ -170,7 +177,7 @@ class ArrayInputs:
             wanted = ", ".join(map(str, ("N", *self.layout.given)))
             raise DataError(f"{what} has the shape {array.shape}; the network takes ({wanted})")
         fingerprint({what: array})  # which looks for NaN
-        return Given(self(Selection(array, np.arange(len(array)))), source=what)
+        return Given(self(array), source=what)
 
     def _scored(self, given: Given, what: str, targets: NDArray[Any]) -> Given:
         rows = np.arange(len(given.inputs))
@@ -178,14 +185,17 @@ class ArrayInputs:
             if len(targets) != len(rows):
                 raise DataError(f"{what} has {len(targets):,} targets for {len(rows):,} rows")
             fingerprint({what: targets})
-            known = Known(indices(what, targets, self.classes), rows)
+            scored = Known(indices(what, targets, self.classes), rows)
         except DataError as error:
             return Given(given.inputs, unscored=str(error), source=given.source)
-        return Given(given.inputs, known=known, source=given.source)
+        return Given(given.inputs, known=scored, source=given.source)
 
 
 def fit(
-    layout: Layout, training: Selection, names: tuple[str, str], classes: tuple[str, ...]
+    layout: Layout,
+    training: Selection,
+    names: tuple[str, str] = ("X", "y"),
+    classes: tuple[str, ...] = (),
 ) -> ArrayInputs:
     """What the training rows teach: the mean and the deviation of each column, channel or number of
     a step. Two passes, as the difference of two large sums would lose the digits."""
@@ -205,6 +215,21 @@ def fit(
     scale = np.where(deviation > 0, deviation, 1.0)
     ends = _ends(training.array.dtype, float(low), float(high)) if layout.kind == "images" else None
     return ArrayInputs(layout, tuple(mean.tolist()), tuple(scale.tolist()), names, classes, ends)
+
+
+def fit_sequences(sequences_NTD: NDArray[Any]) -> ArrayInputs:
+    """What the training sequences (N, T, D) teach: the mean and the deviation of each of the D
+    numbers of a step. DataError for another shape.
+
+    For a source of sequences, whose `Raw.take` then gives some of them, (B, T, D).
+    """
+    if sequences_NTD.ndim != 3 or not sequences_NTD.size:
+        raise DataError(
+            f"the sequences have the shape {sequences_NTD.shape}; expected (N, T, D): N sequences "
+            "of T steps of D numbers, each 1 or more"
+        )
+    layout = Layout("sequences", sequences_NTD.shape[1:])
+    return fit(layout, Selection.whole(sequences_NTD))
 
 
 def _ends(dtype: np.dtype[Any], low: float, high: float) -> tuple[float, float]:

@@ -191,13 +191,13 @@ class TableInputs1:
             raise DataError(f"{source} has no rows")
         values = values_of(source, columns, self)
         target = columns.get(self.target or "")
-        known, unscored = None, ""
+        scored, unscored = None, ""
         if target is not None and target.missing < len(target.texts):
             try:
-                known = _known(source, target, self.classes)
+                scored = _known(source, target, self.classes)
             except DataError as error:
                 unscored = str(error)
-        return Given(self(values), _unseen(values, self), known, unscored, source)
+        return Given(self(values), _unseen(values, self), scored, unscored, source)
 
 
 def values_of(source: str, columns: Mapping[str, Column], wanted: TableInputs1) -> Values:
@@ -219,9 +219,9 @@ def values_of(source: str, columns: Mapping[str, Column], wanted: TableInputs1) 
 
 
 def _known(source: str, target: Column, classes: tuple[str, ...]) -> Known:
-    there = [bool(text) for text in target.texts]
-    target = target.where(there)
-    rows = np.flatnonzero(there)
+    is_given = [bool(text) for text in target.texts]
+    target = target.where(is_given)
+    rows = np.flatnonzero(is_given)
     if not classes:
         if target.not_a_number is not None:
             raise DataError(

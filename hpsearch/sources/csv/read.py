@@ -51,9 +51,9 @@ def read(section: CsvSpec, base: Path, decided: object = None) -> Raw:
     columns = read_columns(path, content)
     if target not in columns:
         raise DataError(f"{path} has no column `{target}`")
-    there = [bool(text) for text in columns[target].texts]
-    dropped = there.count(False)
-    columns = {name: column.where(there) for name, column in columns.items()}
+    is_given = [bool(text) for text in columns[target].texts]
+    dropped = is_given.count(False)
+    columns = {name: column.where(is_given) for name, column in columns.items()}
     goal = columns.pop(target)
     task = section.task or usual(_kind(goal)).name
     targets, classes = _targets(goal, task)

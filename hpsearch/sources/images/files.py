@@ -60,7 +60,7 @@ def is_image(name: str) -> bool:
 def images_below(folder: Path) -> Below:
     """The image files in a folder and in those below it, and the other files; hidden ones are
     passed over. DataError where it cannot be read."""
-    found = Below([], [])
+    below = Below([], [])
 
     def refuse(error: OSError) -> None:
         raise DataError(f"cannot read the folder {error.filename}: {line(error)}") from error
@@ -70,8 +70,8 @@ def images_below(folder: Path) -> Below:
         for name in sorted(names):
             if not name.startswith("."):
                 path = os.path.relpath(os.path.join(place, name), folder)  # noqa: PTH118  twice as fast
-                (found.images if is_image(name) else found.others).append(path)
-    return found
+                (below.images if is_image(name) else below.others).append(path)
+    return below
 
 
 def labelled(section: ImagesSpec, base: Path) -> Labelled:
@@ -132,15 +132,21 @@ def _classes(folder: Path, part: str, of_training: Sequence[str] = ()) -> Labell
         raise DataError(
             f"{place} has no images in a folder for each class, such as {place / 'cat' / '1.jpg'}"
         )
-    return Labelled(folder, names, tuple(index), targets, notes=_left_out(place, sorted(others)))
+    return Labelled(
+        folder,
+        names,
+        tuple(index),
+        targets,
+        notes=_left_out(Path(folder.name, part), sorted(others)),
+    )
 
 
-def _left_out(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
+def _left_out(shown: Path, names: Sequence[str]) -> tuple[str, ...]:
     if not names:
         return ()
     some = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
     noun = "file" if len(names) == 1 else "files"
-    return (f"{folder}: {len(names):,} {noun} left out, as no images: {some}",)
+    return (f"{shown}: {len(names):,} {noun} left out, as no images: {some}",)
 
 
 def _by_table(section: ImagesSpec, base: Path, folder: Path) -> Labelled:

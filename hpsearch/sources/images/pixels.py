@@ -10,12 +10,12 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from hpsearch.errors import DataError, line
-from hpsearch.sizes import in_words
+from hpsearch.spec.sizes import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["InFile", "InMemory", "Pixels"]
+
+_CAN_ADVISE = hasattr(os, "posix_fadvise")
 
 
 class Pixels(Protocol):
@@ -56,7 +58,8 @@ class InMemory:
 class InFile:
     """Images in a file without a name, which no process leaves behind however it ends.
 
-    It can be sent to a process that is being started: that one reads the same file.
+    They are read where they are needed: a process that reads ahead takes hundreds of megabytes, and
+    a batch takes longer on its way from there than to be read.
     """
 
     def __init__(self, count: int, shape: tuple[int, ...]) -> None:
@@ -84,17 +87,12 @@ class InFile:
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Some of them. Read, not mapped: mapped pages would count as memory of this process."""
         taken = np.empty((len(rows), *self._shape), np.uint8)
+        if _CAN_ADVISE:  # the disk fetches all of them at once, not one after the other
+            for row in rows.tolist():
+                os.posix_fadvise(self._fd, row * self._bytes, self._bytes, os.POSIX_FADV_WILLNEED)
         for place, row in enumerate(rows.tolist()):
             os.preadv(self._fd, [taken[place].data], row * self._bytes)
         return taken
-
-    def __getstate__(self) -> dict[str, Any]:
-        from multiprocessing.reduction import DupFd
-
-        return {**self.__dict__, "_fd": DupFd(self._fd)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _fd=state["_fd"].detach())
 
     def __del__(self) -> None:
         if "_fd" in self.__dict__:

@@ -76,7 +76,6 @@ def read(section: ImagesSpec, base: Path, decided: Mapping[str, Any] | None = No
         own_test=files.own_test,
         notes=(*files.notes, *notes),
         decided={"size": list(size)},
-        portable=isinstance(pixels, InFile),
     )
 
 
@@ -128,7 +127,7 @@ def _new_pixels(section: ImagesSpec, count: int, shape: Shape) -> Pixels:
 def _fill(pixels: Pixels, files: Labelled, shape: Shape) -> tuple[str, list[str]]:
     """Decode all files; the fingerprint of names, classes and contents, and notes."""
     fingerprint, notes, start = hashlib.sha256(), Notes(shape), 0
-    for pictures in _decoded([files.folder / name for name in files.names], shape):
+    for pictures in _decoded(files, shape):
         pixels.put([picture.pixels_CHW for picture in pictures])
         for place, picture in enumerate(pictures, start):
             name, label = files.names[place], files.classes[files.targets[place]]
@@ -138,15 +137,16 @@ def _fill(pixels: Pixels, files: Labelled, shape: Shape) -> tuple[str, list[str]
     return fingerprint.hexdigest(), notes.lines()
 
 
-def _decoded(paths: list[Path], shape: Shape) -> Iterator[list[Picture]]:
+def _decoded(files: Labelled, shape: Shape) -> Iterator[list[Picture]]:
     """Some images after the other, in order. Pillow decodes in as many threads as there are cores:
     it lets go of Python meanwhile."""
     from joblib import cpu_count
 
     with ThreadPoolExecutor(cpu_count()) as threads:
-        for start in range(0, len(paths), _at_once(shape)):
-            some = paths[start : start + _at_once(shape)]
-            yield list(threads.map(partial(Picture.of, shape=shape), some))
+        for start in range(0, len(files.names), _at_once(shape)):
+            some = files.names[start : start + _at_once(shape)]  # as paths, all take much memory
+            paths = [files.folder / name for name in some]
+            yield list(threads.map(partial(Picture.of, shape=shape), paths))
 
 
 def _scale(

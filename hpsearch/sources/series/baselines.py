@@ -47,7 +47,9 @@ def baselines(
         LAST_VALUE: filled_R[ends_N[part]],
         AUTOREGRESSION: _regressed(history_NT[train], targets_N[train], history_NT[part]),
     }
-    return tuple(Baseline(name, scores(said, targets_N[part])) for name, said in answers.items())
+    return tuple(
+        Baseline(name, scores(answer, targets_N[part])) for name, answer in answers.items()
+    )
 
 
 def _filled(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -63,10 +65,10 @@ def _regressed(
 ) -> NDArray[np.float64]:
     """Ridge regression of targets on history (Hoerl and Kennard 1970), applied to others."""
     middle, scale = history_NT.mean(), history_NT.std() or 1.0
-    known, wanted = (history_NT - middle) / scale, (targets_N - middle) / scale
-    known = np.column_stack([known, np.ones(len(known))])
-    pull = np.eye(known.shape[1]) * _RIDGE * len(known)
-    weights, *_ = np.linalg.lstsq(known.T @ known + pull, known.T @ wanted)
+    scaled_NT, wanted = (history_NT - middle) / scale, (targets_N - middle) / scale
+    scaled_NT = np.column_stack([scaled_NT, np.ones(len(scaled_NT))])
+    pull = np.eye(scaled_NT.shape[1]) * _RIDGE * len(scaled_NT)
+    weights, *_ = np.linalg.lstsq(scaled_NT.T @ scaled_NT + pull, scaled_NT.T @ wanted)
     others = np.column_stack([(others_MT - middle) / scale, np.ones(len(others_MT))])
     answers: NDArray[np.float64] = others @ weights * scale + middle
     return answers

@@ -106,7 +106,7 @@ class SeriesInputs:
             series = sorted_by(table, self.time)
             ends = np.arange(self.window - 1, table.rows)
             steps, notes = self.encoder.inputs(table, series.rows)
-            known = self._known(series, ends)
+            targets = self._known(series, ends)
         except DataError as error:
             raise DataError(f"{source}: {error}") from error
         inputs = np.ascontiguousarray(over(steps, ends, self.window))
@@ -115,7 +115,7 @@ class SeriesInputs:
         return Given(
             inputs,
             (*table.notes, *series.notes, *notes, beyond),
-            known,
+            targets,
             source=source,
             names=self._names(series, ends + self.horizon),
             named=self.time.name if self.time else "row",

@@ -131,8 +131,8 @@ class _TextTally:
         return int(missing[0]) if len(missing) else None
 
     def words(self) -> float:
-        blanks = pc.count_substring(self._coded.texts, " ").to_numpy()
-        return float(np.average(blanks + 1, weights=self._counts)) if self.cells else 0.0
+        words = pc.count_substring_regex(self._coded.texts, r"\pL\S*").to_numpy()
+        return float(np.average(words, weights=self._counts)) if self.cells else 0.0
 
     def bounds(self, kind: Style | dates.Format) -> tuple[float, float]:
         values = self._values(kind)

@@ -186,8 +186,10 @@ def _numbers_of(texts: pa.StringArray) -> tuple[pa.DoubleArray, dict[int, str]] 
 
 def _say_more(numbers: pa.StringArray) -> bool:
     """Whether numbers say something as texts that float64 does not: 007, 1.234, 16 digits."""
-    found = evidence(Shape(pattern, 1, 1, pattern) for pattern in shapes(numbers)[0].to_pylist())
-    return bool(found.leading_zeros or found.digits > 15 or (found.open and not found.decimals))
+    evident = evidence(Shape(pattern, 1, 1, pattern) for pattern in shapes(numbers)[0].to_pylist())
+    return bool(
+        evident.leading_zeros or evident.digits > 15 or (evident.open and not evident.decimals)
+    )
 
 
 _BLOCK_BYTES = 1 << 22

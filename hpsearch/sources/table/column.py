@@ -133,8 +133,8 @@ class Undecided:
         as_text = override.kind in ("category", "date", "text")
         odd, marks = table.odd.get(name), override.missing or ()
         texts = tally(table.column(name), rows, marks, odd, as_text=as_text)
-        found = evidence(texts.shapes)
-        return cls(name, texts, found, override, table.line_of, notes, read_up_to)
+        read = evidence(texts.shapes)
+        return cls(name, texts, read, override, table.line_of, notes, read_up_to)
 
     @property
     def are_numbers(self) -> bool:

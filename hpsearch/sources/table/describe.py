@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,21 +20,24 @@ _ALIKE = 8
 """So many columns that follow one another and are alike, and more, are one line."""
 _FEWEST = 12
 """Characters of a name at least."""
+_BECOMES = 28
+"""So many characters of what becomes of a column are on its first line, if names are long."""
 
 
 def describe(decision: Decision) -> tuple[str, ...]:
     """A header and a line a column: kind, missing cells, values, inputs, what becomes of it.
 
     The target is first. Columns that are alike and follow one another, more than eight of them, are
-    one line. No line has more than 80 characters; long names are shortened in the middle.
+    one line. No line has more than 80 characters: long names are shortened in the middle, and what
+    does not fit behind them continues on a line of its own.
     """
     rows = [("column", "kind", "missing", "values", "inputs", "becomes")]
     rows += [_target(decision.target)] if decision.target else []
     rows += _columns(decision.columns)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    fixed = sum(widths[1:]) + 2 * (len(widths) - 1)
+    fixed = sum(widths[1:-1]) + min(widths[-1], _BECOMES) + 2 * (len(widths) - 1)
     name = min(widths[0], max(_WIDTH - fixed, _FEWEST))
-    return tuple(_line(row, [name, *widths[1:]]) for row in rows)
+    return tuple(line for row in rows for line in _lines(row, [name, *widths[1:]]))
 
 
 def shorten(text: str, width: int) -> str:
@@ -81,8 +85,11 @@ def _share(column: Column) -> str:
     return "<1 %" if column.missing < 0.005 * rows else f"{100 * column.missing / rows:.0f} %"
 
 
-def _line(row: _Row, widths: list[int]) -> str:
+def _lines(row: _Row, widths: list[int]) -> list[str]:
     name, kind, *numbers, becomes = row
     right = [f"{text:>{width}}" for text, width in zip(numbers, widths[2:5], strict=True)]
     left = [f"{shorten(name, widths[0]):<{widths[0]}}", f"{kind:<{widths[1]}}"]
-    return shorten("  ".join([*left, *right, becomes]).rstrip(), _WIDTH)
+    before = "".join(f"{cell}  " for cell in [*left, *right])
+    indent = " " * len(before)
+    lines = wrap(becomes, _WIDTH, initial_indent=before, subsequent_indent=indent)
+    return lines or [before.rstrip()]

@@ -52,6 +52,15 @@ class Encoder:
         """What each of the D inputs is in the table's own terms."""
         return tuple(unit for encoding in self.encodings for unit in encoding.units)
 
+    def cells(self, inputs_ND: NDArray[np.float32]) -> dict[str, list[str]]:
+        """The cells of each column that such inputs are of, as far as these tell."""
+        cells, at = dict[str, list[str]](), 0
+        for encoding in self.encodings:
+            width = len(encoding.names)
+            cells[encoding.column.name] = encoding.cells(inputs_ND[:, at : at + width])
+            at += width
+        return cells
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one row's inputs: (D,)."""

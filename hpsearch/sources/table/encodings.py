@@ -5,6 +5,7 @@ Each encoding is plain values. Shapes: N rows, D inputs of one column.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -61,6 +62,14 @@ class _Input(ABC):
         """What each of its inputs is: as it stands, unless an encoding scales it."""
         return tuple(map(Unit, self.names))
 
+    def cells(self, inputs_ND: Floats) -> list[str]:
+        """The cells that such inputs are of, as far as these tell; "" for a missing one."""
+        missing_N = inputs_ND[:, -1] if self.gaps else np.zeros(len(inputs_ND))
+        return [
+            "" if missing else self._cell(row_D)
+            for row_D, missing in zip(inputs_ND, missing_N, strict=True)
+        ]
+
     def fill(self, table: Table, rows: Rows, out_ND: Floats) -> list[str]:
         """Write the inputs of rows of a table, and say what training had not."""
         missing_N, instead, remarks = self._write(table, rows, out_ND)
@@ -86,6 +95,10 @@ class _Input(ABC):
     @abstractmethod
     def _names(self) -> tuple[str, ...]:
         """The names of the inputs besides that for missing cells."""
+
+    @abstractmethod
+    def _cell(self, inputs_D: Floats) -> str:
+        """The cell that these inputs are of; "" where they tell of none."""
 
     @abstractmethod
     def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, str, list[str]]:
@@ -140,6 +153,12 @@ class NumberInput(_Input):
     def _names(self) -> tuple[str, ...]:
         return (self.column.name,)
 
+    def _cell(self, inputs_D: Floats) -> str:
+        scale = self.scale
+        value = float(inputs_D[0]) * scale.deviation + scale.mean
+        # Single precision has seven digits of the standardised number.
+        return f"{round(value, 5 - math.floor(math.log10(scale.deviation))):.10g}"
+
     def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, str, list[str]]:
         values_N = arrow.numbers_of(self.column, table, rows)
         self.scale.fill(values_N, out_ND[:, 0])
@@ -173,6 +192,19 @@ class DateInput(_Input):
         name = self.column.name
         circles = [f"{name} {part} {of}" for part in parts for of in ("sine", "cosine")]
         return (*([] if self._timeless else [f"{name} days"]), *circles)
+
+    def _cell(self, inputs_D: Floats) -> str:
+        circles = inputs_D[0 if self._timeless else 1 :]
+        if not circles[:2].any():
+            return ""
+        if self._timeless:
+            turn = math.atan2(circles[0], circles[1]) / (2 * math.pi) % 1
+            return f"{datetime(1970, 1, 1) + timedelta(minutes=round(1440 * turn)):%H:%M}"
+        days = float(inputs_D[0]) * self.scale.deviation + self.scale.mean
+        seconds = self.first_s + days * _DAY_S
+        step = 60 if self.hours else _DAY_S
+        moment = datetime(1970, 1, 1) + timedelta(seconds=round(seconds / step) * step)
+        return f"{moment:%Y-%m-%d %H:%M}" if self.hours else f"{moment:%Y-%m-%d}"
 
     def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, str, list[str]]:
         seconds_N = arrow.moments_of(self.column, table, rows)
@@ -216,6 +248,10 @@ class BooleanInput(_Input):
     def _names(self) -> tuple[str, ...]:
         return (f"{self.column.name} = {self.column.values[1]}",)
 
+    def _cell(self, inputs_D: Floats) -> str:
+        place = float(inputs_D[0])
+        return "" if place == 0.5 else self.column.values[round(place)]
+
     def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, str, list[str]]:
         texts = arrow.texts_of(self.column, table, rows)
         places = texts.places_in(self.column.values)
@@ -240,6 +276,10 @@ class CategoryInput(_Input):
     def _names(self) -> tuple[str, ...]:
         values = (*(f"= {value}" for value in self.values), *(("rare",) if self.rare else ()))
         return tuple(f"{self.column.name} {value}" for value in values)
+
+    def _cell(self, inputs_D: Floats) -> str:
+        cells = (*self.values, *(("rare",) if self.rare else ()))
+        return next((cell for cell, one in zip(cells, inputs_D, strict=False) if one), "")
 
     def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, str, list[str]]:
         texts = arrow.texts_of(self.column, table, rows)

@@ -81,6 +81,10 @@ class TableInputs:
         """What each input is in the table's own terms; none where inputs are tokens."""
         return self.encoder.units() if isinstance(self.encoder, Encoder) else ()
 
+    def cells(self, inputs_ND: Any) -> dict[str, list[str]]:
+        """The table's cells, column by column, that such inputs are of; none of tokens."""
+        return self.encoder.cells(inputs_ND) if isinstance(self.encoder, Encoder) else {}
+
     def texts(self, tokens_NT: Any) -> list[str]:
         """The words of rows of tokens."""
         return self.encoder.texts(tokens_NT) if isinstance(self.encoder, TextEncoder) else []
@@ -116,14 +120,14 @@ class TableInputs:
             inputs, notes = self.encoder.inputs(table)
         except DataError as error:
             raise DataError(f"{source}: {error}") from error
-        known, unscored = None, ""
+        scored, unscored = None, ""
         if self.target is not None and self.target.column.name in table.names:
             try:
-                found = Known(*targets(self.target, table))
-                known = found if len(found.rows) else None
+                labelled = Known(*targets(self.target, table))
+                scored = labelled if len(labelled.rows) else None
             except DataError as error:
                 unscored = str(error)
-        return Given(inputs, (*table.notes, *notes), known, unscored, source)
+        return Given(inputs, (*table.notes, *notes), scored, unscored, source)
 
 
 def table_of_rows(rows: Any, options: ReadOptions) -> tuple[str, Table]:

@@ -208,8 +208,8 @@ def _of_texts(column: Column, this: Undecided) -> Column:
         this.note(f"left out, {length}; {read_by_text(this.name)}")
         return replace(column, kind="text", reason="left out: sentences")
     if kind is None and texts.distinct > max(FEW_VALUES, IDENTIFIER_SHARE * texts.cells):
-        kept = f"{key(this.name, kind='category')} keeps those that repeat"
-        advice = f"; {kept}" if texts.distinct < texts.cells else ""
+        remedy = f"{key(this.name, kind='category')} keeps those that repeat"
+        advice = f"; {remedy}" if texts.distinct < texts.cells else ""
         this.note(f"left out, {texts.distinct:,} different texts in {texts.cells:,} rows{advice}")
         return replace(column, kind="identifier", reason="left out: nearly all differ")
     return _category(column, this)

@@ -212,62 +212,62 @@ def _counted(marks: Iterable[tuple[str, int]]) -> Mapping[str, int]:
 
 
 def settle(
-    found: Evidence, decimal: str | None, thousands: str | None, elsewhere: frozenset[str]
+    read: Evidence, decimal: str | None, thousands: str | None, elsewhere: frozenset[str]
 ) -> tuple[Style, str]:
     """How a column's numbers are written, and the question that only the user can answer, or "".
 
     Args:
-        found: What the column's shapes say.
+        read: What the column's shapes say.
         decimal: The separator that the study file names; None where it names none.
         thousands: The same of thousands; "" for none.
         elsewhere: Decimal separators that other columns of the file have for sure.
     """
     if decimal is not None or thousands is not None:
-        return _given(found, decimal, thousands), ""
-    point, mixed = _main(found.decimals)
-    group, _ = _main({mark: n for mark, n in found.grouping.items() if mark != point})
+        return _given(read, decimal, thousands), ""
+    point, mixed = _main(read.decimals)
+    group, _ = _main({mark: n for mark, n in read.grouping.items() if mark != point})
     question = f"`{mixed}` and `{point}` are both decimal separators" if mixed else ""
-    for mark in found.open:
+    for mark in read.open:
         if mark in (point, group):
             continue
-        if point or _are_thousands(found, mark, elsewhere):
+        if point or _are_thousands(read, mark, elsewhere):
             group = group or mark
         else:
             point = mark
             if not (group or mark == "." or mark in elsewhere):
-                question = f"`{found.example}` may be thousands or decimals"
-    if len(found.open) == 2 and not found.decimals and not found.grouping:
+                question = f"`{read.example}` may be thousands or decimals"
+    if len(read.open) == 2 and not read.decimals and not read.grouping:
         question = "`,` and `.` may each be thousands or decimals"
-    if group and not _may_group(found, group):
-        question = question or _unlikely(found, group)
-    return Style(point or ("," if group == "." else "."), group, found.sign), question
+    if group and not _may_group(read, group):
+        question = question or _unlikely(read, group)
+    return Style(point or ("," if group == "." else "."), group, read.sign), question
 
 
-def _given(found: Evidence, decimal: str | None, thousands: str | None) -> Style:
+def _given(read: Evidence, decimal: str | None, thousands: str | None) -> Style:
     if decimal is None:
-        sure = _main({mark: n for mark, n in found.decimals.items() if mark != thousands})[0]
-        return Style(sure or ("," if thousands == "." else "."), thousands or "", found.sign)
+        sure = _main({mark: n for mark, n in read.decimals.items() if mark != thousands})[0]
+        return Style(sure or ("," if thousands == "." else "."), thousands or "", read.sign)
     if thousands is None:
-        marks = [*found.grouping, *found.open]
+        marks = [*read.grouping, *read.open]
         thousands = next((mark for mark in marks if mark != decimal), "")
-    return Style(decimal, thousands, found.sign)
+    return Style(decimal, thousands, read.sign)
 
 
-def _are_thousands(found: Evidence, mark: str, elsewhere: frozenset[str]) -> bool:
+def _are_thousands(read: Evidence, mark: str, elsewhere: frozenset[str]) -> bool:
     """Whether `1.234`, with nothing sure beside it in its column, is more than a thousand."""
-    settled = bool(found.below) or (bool(elsewhere) and mark not in elsewhere)
-    return settled and _may_group(found, mark)
+    settled = bool(read.below) or (bool(elsewhere) and mark not in elsewhere)
+    return settled and _may_group(read, mark)
 
 
-def _may_group(found: Evidence, mark: str) -> bool:
+def _may_group(read: Evidence, mark: str) -> bool:
     """Thousands are written so throughout, and more than once."""
-    carriers = found.grouping.get(mark, 0) + found.open.get(mark, 0)
-    return carriers >= 2 and not found.ungrouped
+    carriers = read.grouping.get(mark, 0) + read.open.get(mark, 0)
+    return carriers >= 2 and not read.ungrouped
 
 
-def _unlikely(found: Evidence, mark: str) -> str:
-    if found.ungrouped:
-        return f"some numbers have `{mark}` between thousands, and `{found.ungrouped}` has none"
+def _unlikely(read: Evidence, mark: str) -> str:
+    if read.ungrouped:
+        return f"some numbers have `{mark}` between thousands, and `{read.ungrouped}` has none"
     return f"only one number has `{mark}` between thousands"
 
 

@@ -11,6 +11,7 @@ texts, with neither of them imported: the sample that `hpsearch check` reads.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,9 @@ MOST_SHAPES = 2_000
 _DIGITS = {ord(c): "9" for c in "0123456789"}
 _LETTERS = {ord(c): "a" for c in "abcdfghijklmnopqrstuvwxyzABCDFGHIJKLMNOPQRSTUVWXYZ"}
 _TO_SHAPE = {**_DIGITS, **_LETTERS, ord("E"): "e"}
+
+
+_WORD = re.compile(r"[^\W\d_]\S*")
 
 
 def _shape(text: str) -> str:
@@ -98,7 +102,7 @@ class Tally(Protocol):
         """The rows that have a value, as `tally` takes them."""
 
     def words(self) -> float:
-        """Words in a cell, on average."""
+        """Words in a cell, on average: each has a letter, so that a phone number has none."""
 
     def bounds(self, kind: Style | dates.Format) -> tuple[float, float]:
         """The least and the largest value among the texts that `kind` reads."""
@@ -187,7 +191,7 @@ class _ListTally:
         return next((row for row in rows if row not in present), None)
 
     def words(self) -> float:
-        return sum(len(text.split()) for _, text in self._present) / max(self.cells, 1)
+        return sum(len(_WORD.findall(text)) for _, text in self._present) / max(self.cells, 1)
 
     def bounds(self, kind: Style | dates.Format) -> tuple[float, float]:
         values = [value for text in self._counts if (value := kind.value(text)) is not None]

@@ -117,10 +117,10 @@ def _few_whole(clean: Tally, style: Style) -> bool:
 
 
 def _classes(this: Undecided) -> Target:
-    texts, found = this.texts, this.found
-    mixed = found.distinct > FEW_VALUES and found.cells >= _MIXED_SHARE * texts.cells
-    if mixed and this.override.kind != "category" and not found.leading_zeros:
-        style, _ = settle(found, this.override.decimal, this.override.thousands, frozenset())
+    texts, read = this.texts, this.found
+    mixed = read.distinct > FEW_VALUES and read.cells >= _MIXED_SHARE * texts.cells
+    if mixed and this.override.kind != "category" and not read.leading_zeros:
+        style, _ = settle(read, this.override.decimal, this.override.thousands, frozenset())
         raise odd_number(this, texts, style)
     for mark in texts.among(KNOWN_MARKS):
         this.note(

@@ -114,8 +114,8 @@ class TextEncoder:
 
     def texts(self, tokens_NT: Tokens) -> list[str]:
         """The words of tokens, each that has none of its own as a blank."""
-        known = ("", "_", *self.words)
-        return [" ".join(known[token] for token in row if token) for row in tokens_NT.tolist()]
+        vocabulary = ("", "_", *self.words)
+        return [" ".join(vocabulary[token] for token in row if token) for row in tokens_NT.tolist()]
 
     def check_memory(self, rows: int) -> None:
         """DataError where the tokens of so many rows take more than a quarter of free memory."""

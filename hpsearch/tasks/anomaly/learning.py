@@ -7,7 +7,6 @@ that are measured beside the validation rows.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,16 +24,11 @@ if TYPE_CHECKING:
 
     from hpsearch.spec.problem import Problem
 
-__all__ = ["constant_loss", "encode", "loss", "measure", "outputs", "predictions"]
+__all__ = ["constant_loss", "encode", "loss", "measure", "predictions"]
 
 _QUANTILE = 0.95
 """The share of training rows whose error is at most the threshold: about one normal row in twenty
 is called strange."""
-
-
-def outputs(loss: str, problem: Problem) -> int:
-    """As many numbers as an input has."""
-    return math.prod(problem.shape)
 
 
 def encode(targets: NDArray[Any], problem: Problem) -> Tensor:

@@ -39,7 +39,7 @@ TASK = Task(
     target="classes",
     losses=(
         Loss("bce", "binary cross-entropy of one output, the logit of the second class", classes=2,
-             scale="nats"),
+             scale="nats", outputs=1),
         Loss("cross_entropy", "cross-entropy of an output a class", scale="nats"),
         Loss("focal", "the same, in which rows that are classified well count less, by "
              "`focal_gamma`", guess=_focal_guess),

@@ -19,15 +19,10 @@ if TYPE_CHECKING:
 
     from hpsearch.spec.problem import Problem
 
-__all__ = ["constant_loss", "encode", "loss", "measure", "outputs", "predictions"]
+__all__ = ["constant_loss", "encode", "loss", "measure", "predictions"]
 
 _MOST_CLASSES = 50
 """With more the confusion matrix is not kept: it would be larger than all else of a trial."""
-
-
-def outputs(loss: str, problem: Problem) -> int:
-    """One a class; for bce one alone, the logit of the second class."""
-    return 1 if loss == "bce" else len(problem.classes)
 
 
 def encode(targets: NDArray[Any], problem: Problem) -> Tensor:
@@ -53,8 +48,8 @@ def measure(
     """All metrics by one count of who is taken for whom, `auroc` where it is wanted."""
     count_KCC = confusion(outputs_KNC, targets)
     metrics = metrics_of(outputs_KNC, targets, auroc="auroc" in wanted, count_KCC=count_KCC)
-    kept = len(problem.classes) <= _MOST_CLASSES
-    return Measured(metrics, {"confusion": count_KCC} if kept else {})
+    has_matrix = len(problem.classes) <= _MOST_CLASSES
+    return Measured(metrics, {"confusion": count_KCC} if has_matrix else {})
 
 
 def constant_loss(
@@ -66,7 +61,7 @@ def constant_loss(
     """
     if name == "focal":
         focal = loss(name, [settings], targets, problem)
-        return least_constant_loss(focal, targets, outputs(name, problem))
+        return least_constant_loss(focal, targets, len(problem.classes))
     share = torch.unique(targets, return_counts=True)[1] / len(targets)
     return float(-(share * share.log()).sum())
 

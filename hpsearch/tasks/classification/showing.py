@@ -38,10 +38,10 @@ def baseline(
         "f1": 2 * right / (right + total) / counted,
         "auroc": 0.5,
     }
-    there = asked > 0
-    if rows[there].all():
-        shares = rows[there] / rows.sum()
-        values["loss"] = float(-(asked[there] / total * np.log(shares)).sum())
+    is_present = asked > 0
+    if rows[is_present].all():
+        shares = rows[is_present] / rows.sum()
+        values["loss"] = float(-(asked[is_present] / total * np.log(shares)).sum())
     return Baseline(f"majority class {classes[answer]}", values)
 
 

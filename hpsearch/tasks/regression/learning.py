@@ -22,17 +22,12 @@ if TYPE_CHECKING:
     from hpsearch.spec.problem import Problem
 
 __all__ = [
-    "constant_loss", "encode", "loss", "loss_of", "measure", "metrics_of", "outputs", "predictions",
+    "constant_loss", "encode", "loss", "loss_of", "measure", "metrics_of", "predictions",
 ]  # fmt: skip
 
 _PLAIN: Mapping[str, Callable[..., Tensor]] = {
     "mse": F.mse_loss, "l1": F.l1_loss, "huber": F.huber_loss,
 }  # fmt: skip
-
-
-def outputs(loss: str, problem: Problem) -> int:
-    """The number itself."""
-    return 1
 
 
 def encode(targets: NDArray[Any], problem: Problem) -> Tensor:

@@ -69,9 +69,9 @@ def _change(pixels_NCHW: Tensor, chosen_N: Tensor, change: Change, strength: Ten
     """Change the chosen ones of the images, each as strongly as its row of `strength` says."""
     rows = chosen_N.nonzero().flatten()
     if len(rows):
-        there = rows.to(pixels_NCHW.device)
-        some = change(pixels_NCHW.index_select(0, there), strength[rows])
-        pixels_NCHW.index_copy_(0, there, some)
+        on_device = rows.to(pixels_NCHW.device)
+        some = change(pixels_NCHW.index_select(0, on_device), strength[rows])
+        pixels_NCHW.index_copy_(0, on_device, some)
 
 
 def _moved(pixels_NCHW: Tensor, moves_N5: Tensor) -> Tensor:

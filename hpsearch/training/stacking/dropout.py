@@ -62,10 +62,10 @@ class Dropping:
         bits = torch.empty((x.numel() + 3) // 4, dtype=torch.int64, device=x.device)
         bits16 = bits.random_(-(2**63), None).view(torch.int16)
         each = (-1, *[1] * (x.dim() - 1))
-        kept = torch.ge(
+        mask = torch.ge(
             bits16.as_strided(place.shape, place.stride()), self.threshold_K.view(each), out=place
         )
-        return x * kept.to(x.dtype).mul_(self.scale_K.view(each))
+        return x * mask.to(x.dtype).mul_(self.scale_K.view(each))
 
 
 class Dropout(nn.Dropout):

@@ -46,11 +46,11 @@ class Shapes:
         settings = _settings(candidate, epoch)
         numbers = _numbers(candidate)
         whole = candidate.family, _sorted(settings)
-        found = self._structure(candidate, whole) if numbers else None
-        if found is None:
+        built = self._structure(candidate, whole) if numbers else None
+        if built is None:
             return whole
         rest = {name: value for name, value in settings.items() if name not in numbers}
-        return candidate.family, _sorted(rest), found
+        return candidate.family, _sorted(rest), built
 
     def by(self, example: Candidate, names: Iterable[str]) -> frozenset[str]:
         """Those of the settings by which shapes differ, as far as a candidate shows it."""
@@ -79,13 +79,13 @@ class Shapes:
 def sibling(candidate: Candidate, dataset: Dataset) -> Candidate:
     """A candidate of the same shape that differs in each number of an own module in which it may;
     itself where there is none."""
-    found, own = candidate, None
+    changed, own = candidate, None
     for name in sorted(_numbers(candidate)):
         own = own or _structure(candidate, dataset)
-        other = own and _moved(found, name)
+        other = own and _moved(changed, name)
         if other and _structure(other, dataset) == own:
-            found = other
-    return found
+            changed = other
+    return changed
 
 
 def _settings(candidate: Candidate, epoch: int) -> dict[str, Value]:

@@ -27,6 +27,7 @@ from hpsearch.training.stacking.network import StackedNetwork, attributes, share
 from hpsearch.training.stacking.optimizers import Step
 from hpsearch.training.stacking.pieces import pieces_of
 from hpsearch.training.stacking.stand_in import CannotStackError
+from hpsearch.training.step_threads import StepThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -63,6 +64,7 @@ class Stack:
         self.members: list[TrialProgress] = []
         self._dataset, self._device = example.dataset, device
         template = example.network()
+        self._threads = StepThreads(template, example, device)
         self._attributes = attributes(template)
         self._network = StackedNetwork(template)
         self._maps = any(len(shape) == 4 for shape in self._network.shapes.values())
@@ -162,16 +164,16 @@ class Stack:
         self._before = None
         self._let_go()
         gone = set(slots)
-        kept = [k for k in range(len(self.members)) if k not in gone]
-        index = torch.tensor(kept, dtype=torch.int64, device=self._device)
+        remaining = [k for k in range(len(self.members)) if k not in gone]
+        index = torch.tensor(remaining, dtype=torch.int64, device=self._device)
         self._weights = self._weights[index]
         self._moments = {name: m[index] for name, m in self._moments.items()}
         self._fixed = {name: b[index] for name, b in self._fixed.items()}
         if len(self._best):
             self._best = self._best[index]
             self._best_fixed = {name: b[index] for name, b in self._best_fixed.items()}
-        self._shares = [self._shares[k] for k in kept]
-        self.members = [self.members[k] for k in kept]
+        self._shares = [self._shares[k] for k in remaining]
+        self.members = [self.members[k] for k in remaining]
 
     def state(self, slot: int) -> dict[str, Any]:
         """All it takes to continue with a candidate, alone or in another stack: plain types and
@@ -220,6 +222,7 @@ class Stack:
         with (
             devices.seeded(self._device, self._seed()),
             devices.all_digits(self._device, self._precision),
+            self._threads.few(len(self.members)),
         ):
             for batch, now in zip(self._batches(stepper, orders_KN), planned, strict=True):
                 if interrupted():
@@ -248,7 +251,7 @@ class Stack:
             self._bind()
         self._network.train(False)
         forward = self._forward
-        with devices.all_digits(self._device, self._precision):
+        with devices.all_digits(self._device, self._precision), self._threads.few(slots):
             pieces = [
                 forward(inputs.expand(slots, *inputs.shape))
                 for inputs in in_parts(part, slots, grows=self._grows)

@@ -224,10 +224,10 @@ class _Writer:
 def _is_importable(made: Any) -> bool:
     """Whether a class or function is the one that its module has under its name: the same one
     whichever network has it."""
-    found: Any = sys.modules.get(made.__module__)
+    target: Any = sys.modules.get(made.__module__)
     for name in made.__qualname__.split("."):
-        found = getattr(found, name, None)
-    return found is made
+        target = getattr(target, name, None)
+    return target is made
 
 
 _WRITERS: tuple[tuple[Any, Callable[[_Writer, Any], Any]], ...] = (

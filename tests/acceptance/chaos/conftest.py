@@ -27,6 +27,14 @@ def make_crew(tmp_path: Path) -> Iterator[MakeCrew]:
         crew.clear()
 
 
+def on(first: str, name: str = "crew") -> pytest.MarkDecorator:
+    """On one database every time, on the other at night: for what costs seconds and is about the
+    worker, the disk or the study rather than the database."""
+    other = {"sqlite": "postgresql", "postgresql": "sqlite"}[first]
+    values = [first, pytest.param(other, marks=pytest.mark.nightly)]
+    return pytest.mark.parametrize(name, values, indirect=name == "crew")
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def crew(
     request: pytest.FixtureRequest, tmp_path: Path, servers: Servers, make_crew: MakeCrew

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import inspect
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from hpsearch.checkpoints.checkpoint import Checkpoints
+from hpsearch.children import runner
+from hpsearch.fleet import fleet
 from hpsearch.store.ledger import Ledger
 from hpsearch.training.solo import Solo
 from hpsearch.training.stacking import slots as fit
@@ -86,12 +90,13 @@ def _append(file: int, line: str) -> None:
     os.write(file, line.encode())
 
 
-def pace(seconds: float) -> None:
-    """Make each epoch, of a stack as of one, take that much longer, without a load."""
+def pace(seconds: float, gate: Path | None = None) -> None:
+    """Make each epoch, of a stack as of one, take that much longer, without a load; with a gate
+    only while that file exists."""
 
     def wait(_trainer: Any, interrupted: Callable[[], bool]) -> None:
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not interrupted():
+        while time.monotonic() < end and (gate is None or gate.exists()) and not interrupted():
             time.sleep(0.02)
 
     _before_training(wait)
@@ -110,6 +115,30 @@ def hold_while(gate: Path) -> None:
 def report_at_once() -> None:
     """Save and report after each epoch: trials here end before a second is over."""
     outbox._SAVE_S = 0.0
+
+
+def report_each() -> None:
+    """Save and report after each epoch, and train the next one once that is in the database: of
+    short epochs several would be delivered together, the last ones with the trial's end."""
+    report_at_once()
+    for name in ("save_where_due", "finish"):
+        _deliver_after(name)
+
+
+def _deliver_after(name: str) -> None:
+    method = getattr(outbox.Outbox, name)
+
+    @functools.wraps(method)
+    def wrapped(self: outbox.Outbox, *args: Any) -> None:
+        method(self, *args)
+        self._keeper.flush(10.0)
+
+    setattr(outbox.Outbox, name, wrapped)
+
+
+def have_some_at_hand() -> None:
+    """Take tickets to train one after another, however long these trials take."""
+    runner._AHEAD_S = 1e9
 
 
 def die_in(ticket: int, epochs: range) -> None:
@@ -140,7 +169,7 @@ def note_reports(path: Path) -> None:
         _append(file, "".join(lines))
         return refused
 
-    Ledger.record = wrapped  # type: ignore[method-assign]
+    Ledger.record = wrapped  # type: ignore[assignment, method-assign]
 
 
 def slow_endings(seconds: float) -> None:
@@ -154,7 +183,7 @@ def slow_endings(seconds: float) -> None:
             time.sleep(seconds)
         return record(self, writes)
 
-    Ledger.record = wrapped  # type: ignore[method-assign]
+    Ledger.record = wrapped  # type: ignore[assignment, method-assign]
 
 
 def terminate_in(epoch: int, ticket: int | None = None) -> None:
@@ -250,8 +279,8 @@ verbs = Verbs()
 
 def _watch_verbs() -> None:
     """Keep `verbs` up to date: the outermost method of the ledger counts."""
-    for name, method in list(vars(Ledger).items()):
-        if callable(method) and (not name.startswith("_") or name == "__init__"):
+    for name, method in inspect.getmembers(Ledger, inspect.isfunction):
+        if not name.startswith("_") or name == "__init__":
             setattr(Ledger, name, _named(name, method))
 
     @event.listens_for(sa.engine.Engine, "begin")
@@ -419,6 +448,27 @@ def _dying_soon(delay_s: float) -> Iterator[None]:
         yield
     finally:
         die()
+
+
+# --- what workers are started by ---------------------------------------------------------------
+
+
+def restart_at_once() -> None:
+    """Let a worker that crashed be started again without the pause that doubles."""
+    fleet._LONGEST_S = 0.0
+
+
+def fail_to_start(words: str, *, spare_this: bool = False) -> None:
+    """Let a worker end as it starts by an error that nobody foresaw, which quotes the database's
+    URL; with `spare_this` those that this process will start, and not itself."""
+    own, name = os.getpid(), socket.gethostname
+
+    def gethostname() -> str:
+        if spare_this and os.getpid() == own:
+            return name()
+        raise RuntimeError(f"no name: {os.environ['HPSEARCH_STORAGE']} {words}")
+
+    socket.gethostname = gethostname
 
 
 # --- the machine --------------------------------------------------------------------------------

@@ -96,8 +96,9 @@ def note_moves(path: Path) -> None:
     after_moves(note)
 
 
-def act_at(move: str, act: str, refused: Path) -> None:
-    """Do that act of `ACTS` at that move; what is refused is written to a file.
+def act_at(move: str, act: str, refused: Path, ended: Path) -> None:
+    """Do that act of `ACTS` at that move; what is refused is written to a file, and where all
+    tickets have ended by then there is another one.
 
     Where a worker is to see that its study was put down, it trains no further before it has.
     """
@@ -126,6 +127,9 @@ def act_at(move: str, act: str, refused: Path) -> None:
         if name != move or acted.is_set():
             return
         acted.set()
+        with _ledger().database.read() as connection:
+            if not connection.execute(_OPEN).scalar_one():
+                ended.touch()
         try:
             ACTS[act]()
         except HpsearchError as error:
@@ -133,6 +137,8 @@ def act_at(move: str, act: str, refused: Path) -> None:
 
     after_moves(do)
 
+
+_OPEN = sa.text("SELECT count(*) FROM hpsearch_studies WHERE ended < tickets")
 
 LET_GO = sa.text(
     "UPDATE hpsearch_leases SET until = until - 2000, taken_at = taken_at - 2000 "
@@ -187,7 +193,8 @@ ACTS: dict[str, Callable[[], Any]] = {
     "extend": lambda: _ledger().extend("s", EXTRA),
     "retry": lambda: _ledger().retry_failed("s"),
     "final": lambda: _ledger().finish_again("s", TICKETS, FINAL),
-    "schedule": lambda: _ledger().schedule("s", 3, 1),
+    # The worker's own, and one that is held elsewhere where the walk has such.
+    "schedule": lambda: _ledger().schedule("s", 3, 2),
     "kill": hooks.die,
     "terminate": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "delete": lambda: _ledger().delete("s"),

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from tests.acceptance.chaos import hooks
+from tests.acceptance.chaos.conftest import on
 from tests.acceptance.chaos.harness import Crew, study
 from tests.acceptance.chaos.invariants import assert_invariants
 
@@ -26,6 +27,7 @@ def trials(crew: Crew) -> list[optuna.trial.FrozenTrial]:
     return sorted(found, key=lambda trial: trial.user_attrs["ticket"])
 
 
+@on("sqlite")
 def test_a_full_disk_stops_no_trial(crew: Crew) -> None:
     """Not one checkpoint fits; the same worker trains all trials to their end."""
     disk = Path(crew.env["HPSEARCH_CHECKPOINTS"])
@@ -74,6 +76,7 @@ def a_folder(file: Path) -> None:
     file.mkdir()
 
 
+@on("postgresql")
 @pytest.mark.parametrize(
     "damage",
     [

@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from tests.acceptance.chaos import hooks
-from tests.acceptance.chaos.conftest import MakeCrew
+from tests.acceptance.chaos.conftest import MakeCrew, on
 from tests.acceptance.chaos.harness import Crew, study, until
 from tests.acceptance.chaos.invariants import assert_invariants
 from tests.conftest import Servers
@@ -98,6 +98,7 @@ def test_stacks_draw_the_same_trials_however_many_share_them(
     assert drawn[0] == drawn[1]
 
 
+@on("postgresql")
 def test_slots_that_a_pruner_frees_are_filled_and_every_trial_is_exact(crew: Crew) -> None:
     """No more than may run in parallel, and those never fewer for long."""
     crew.lease_s, crew.env["HPSEARCH_LEASE_S"] = 30.0, "30"
@@ -123,6 +124,7 @@ def test_slots_that_a_pruner_frees_are_filled_and_every_trial_is_exact(crew: Cre
     assert not crew.trouble()
 
 
+@on("sqlite")
 def test_a_study_of_a_higher_priority_comes_next_once_stacks_have_drained(crew: Crew) -> None:
     crew.lease_s, crew.env["HPSEARCH_LEASE_S"] = 30.0, "30"
     crew.submit(study(parameters=RATES, trials=60, epochs=9, stack=SLOTS, pruner="asha"))
@@ -139,6 +141,7 @@ def test_a_study_of_a_higher_priority_comes_next_once_stacks_have_drained(crew: 
     assert min(lease.taken_at for lease in late) > last
 
 
+@on("postgresql")
 def test_two_workers_share_the_few_tickets_of_a_study(crew: Crew) -> None:
     crew.lease_s, crew.env["HPSEARCH_LEASE_S"] = 30.0, "30"
     for _ in range(2):

@@ -11,6 +11,7 @@ from typing import Any
 
 from hpsearch.worker import outbox
 from tests.acceptance.chaos import hooks
+from tests.acceptance.chaos.conftest import on
 from tests.acceptance.chaos.harness import Crew, Worker, study, until
 from tests.acceptance.chaos.invariants import assert_invariants
 
@@ -44,6 +45,7 @@ def taken_over(crew: Crew, second: Worker) -> Any:
     return until(lambda: crew.leases(worker=second.name), 30, what="the trial's next")[0]
 
 
+@on("sqlite")
 def test_a_worker_leaves_in_mid_epoch_and_its_trial_goes_on(crew: Crew) -> None:
     crew.lease_s, crew.env["HPSEARCH_LEASE_S"] = 30.0, "30"  # given back, and not run out
     first, second = started(crew, LONG, hooks.report_at_once)
@@ -69,6 +71,7 @@ def save_from_epoch_2_on() -> None:
     hooks._before_epoch(due)
 
 
+@on("postgresql")
 def test_an_epoch_that_was_not_saved_is_not_reported(crew: Crew) -> None:
     """The next worker would have to take it back, and the disk would be blamed for it."""
     crew.submit(LONG)
@@ -79,6 +82,7 @@ def test_an_epoch_that_was_not_saved_is_not_reported(crew: Crew) -> None:
     assert not names & {"checkpoint", "restarted"}
 
 
+@on("postgresql")
 def test_a_stack_is_given_back_as_a_whole_and_resumed(crew: Crew) -> None:
     crew.lease_s, crew.env["HPSEARCH_LEASE_S"] = 30.0, "30"
     slow = partial(hooks.pace, 1.0)  # which a signal breaks off, as it does an epoch
@@ -97,6 +101,7 @@ def test_a_stack_is_given_back_as_a_whole_and_resumed(crew: Crew) -> None:
     assert [lease.ending for lease in crew.leases()] == ["returned", "ended"] * SLOTS
 
 
+@on("sqlite")
 def test_a_worker_that_hangs_leaves_all_the_same(crew: Crew) -> None:
     """In C, where no signal handler of Python's is ever called."""
     crew.lease_s, crew.env["HPSEARCH_LEASE_S"] = 30.0, "30"
@@ -111,6 +116,7 @@ def test_a_worker_that_hangs_leaves_all_the_same(crew: Crew) -> None:
     assert crew.leases()[0].ending == "returned"
 
 
+@on("postgresql")
 def test_a_second_signal_leaves_at_once(crew: Crew) -> None:
     """Nothing is given back any more; the lease runs out."""
     first, second = started(crew, SHORT, partial(hooks.hang_in, 2))

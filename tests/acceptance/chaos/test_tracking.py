@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
 from tests.acceptance.chaos import hooks
 from tests.acceptance.chaos.conftest import MakeCrew
 from tests.acceptance.chaos.harness import Crew, Worker, study, until
 from tests.acceptance.chaos.invariants import assert_invariants
+from tests.later import Later
 from tests.mlflow_server import MLflowServer
+
+datasets = Later("sklearn.datasets")
 
 pytestmark = [
     pytest.mark.nightly, pytest.mark.timeout(900),
@@ -112,10 +114,10 @@ def test_each_metric_is_there_once(
 
     model = mlflow.pyfunc.load_model(f"runs:/{parent.info.run_id}/model")
     assert model.metadata.signature.inputs is not None
-    images = load_digits().images[:50].reshape(-1, 1, 8, 8).astype(np.float64)
+    images = datasets.load_digits().images[:50].reshape(-1, 1, 8, 8).astype(np.float64)
     predictions = model.predict(images)
     assert list(predictions.columns) == ["prediction", *(f"p({n})" for n in range(10))]
-    right = (predictions.prediction == load_digits().target[:50].astype(str)).mean()
+    right = (predictions.prediction == datasets.load_digits().target[:50].astype(str)).mean()
     assert right > 0.5
 
 

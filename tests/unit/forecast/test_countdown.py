@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 
 import pytest
@@ -44,11 +45,25 @@ def test_a_new_budget_may_change_it_at_once() -> None:
     assert countdown.update(None, 2.0, 120) is None
 
 
-def test_the_pace_is_that_of_the_later_half() -> None:
+def test_the_tempo_is_that_of_the_later_half() -> None:
+    """An epoch a second with one trial under way, and then ten a second with four."""
     recent = Recent()
     for second in range(1001):
-        since = recent.since(Progress((5,), (), 9, 0, 10 * second, float(second)))
-    assert 480 <= since.work_s <= 500
-    assert since.epochs == 10 * since.work_s
+        fast = max(second - 400, 0)
+        running = (0,) * (4 if fast else 1)
+        tempo = recent.tempo(Progress((5,), running, 9, 0, second + 9 * fast, float(second)))
+    assert tempo is not None
+    assert tempo.epoch_s == pytest.approx(0.1)
+    assert tempo.parallel == 4
+    assert tempo.drift == pytest.approx(math.log(1000 / 6400 / 0.1), abs=0.01)
     assert len(recent._seen) <= 401
-    assert Recent().since(Progress((), (), 9, 0, 0, 2.0)).work_s == 2.0
+
+
+def test_there_is_no_tempo_before_the_first_epochs() -> None:
+    recent = Recent()
+    for second in range(20):
+        assert recent.tempo(Progress((), (0,), 9, 0, 0, float(second))) is None
+    assert recent.tempo(Progress((), (9,), 9, 0, 9, 20.0)) is None
+    tempo = recent.tempo(Progress((), (20,), 9, 0, 29, 24.0))
+    assert tempo is not None
+    assert tempo.epoch_s == pytest.approx(4 / 20)

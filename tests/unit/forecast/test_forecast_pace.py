@@ -11,7 +11,16 @@ import optuna
 import pytest
 
 from hpsearch.forecast import pace
-from hpsearch.forecast.pace import Pace, Progress, Shape, forecast, left, left_s, together
+from hpsearch.forecast.pace import (
+    Pace,
+    Progress,
+    Shape,
+    Tempo,
+    forecast,
+    left,
+    tempo,
+    together,
+)  # fmt: skip
 from hpsearch.spec import StudySpec, load
 
 MILLION = 1_000_000
@@ -202,20 +211,37 @@ def test_what_cannot_be_foreseen_is_said(study, search: str, budget: str, said: 
 HALF = Progress(ended=(20,) * 5, running=(), waiting=5, finish=0, epochs=100, work_s=50.0)
 
 
+def left_s(spec: StudySpec, progress: Progress, lately: Tempo | None = None) -> float | None:
+    found = left(spec, progress, lately)
+    return None if found is None else found.expected
+
+
 def test_what_is_left_goes_on_at_the_pace_so_far(study) -> None:
     spec = study(FIXED, "{trials: 10, epochs: 20}")
     assert left_s(spec, HALF) == pytest.approx(50)
-    under_way = replace(HALF, running=(15, 5), waiting=3)
-    assert left_s(spec, under_way) == pytest.approx(3 * 10 + 2.5 + 7.5)
+    under_way = replace(HALF, running=(15,), waiting=3)
+    assert left_s(spec, under_way) == pytest.approx(3 * 10 + 2.5)
     assert left_s(spec, replace(HALF, waiting=0, finish=40)) == pytest.approx(12)
     assert left_s(spec, replace(HALF, limit_s=8.0, finish=40)) == pytest.approx(8 + 12)
 
 
-def test_the_pace_is_that_since_the_view_began(study) -> None:
+def test_the_pace_is_that_since_an_earlier_look(study) -> None:
     """With four workers where there was one before."""
     spec = study(FIXED, "{trials: 10, epochs: 20}")
     later = replace(HALF, ended=(20,) * 9, waiting=1, epochs=180, work_s=60.0)
-    assert left_s(spec, later, HALF) == pytest.approx(20 * 10 / 80)
+    assert left_s(spec, later, tempo(later, HALF)) == pytest.approx(20 * 10 / 80)
+
+
+def test_the_last_trial_takes_its_time_however_many_were_beside_it(study) -> None:
+    """Four at a time, an epoch of each in 2 s: the last one is alone with its 20 epochs."""
+    spec = study(FIXED, "{trials: 100, epochs: 20}")
+    end = Progress((20,) * 99, (0,), waiting=0, finish=0, epochs=1980, work_s=990.0)
+    alone, among = (left(spec, end, Tempo(0.5, parallel)) for parallel in (1.0, 4.0))
+    assert alone is not None
+    assert among is not None
+    assert alone.expected == pytest.approx(20 * 0.5)
+    assert among.expected == pytest.approx(20 * 0.5 + 20 * 3 * 0.5 / 2)
+    assert among.low < 20 * 0.5
 
 
 def test_the_range_is_narrow_where_much_is_done_at_a_steady_pace(study) -> None:
@@ -229,7 +255,7 @@ def test_the_range_is_narrow_where_much_is_done_at_a_steady_pace(study) -> None:
         assert found.low < found.expected < found.high
         widths.append(found.high / found.low)
     assert widths[0] > widths[1]
-    unsteady = left(spec, late, None, replace(late, ended=(), epochs=1700, work_s=800.0))
+    unsteady = left(spec, late, Tempo(1.0, drift=math.log(2)))
     assert unsteady is not None
     assert unsteady.expected == pytest.approx(200)
     assert unsteady.high / unsteady.low > widths[1]

@@ -163,6 +163,16 @@ def test_a_fit_and_its_residuals_are_in_the_targets_unit(tmp_path: Path) -> None
     assert sizes == sorted(sizes, reverse=True)
 
 
+def test_worst_errors_of_a_table_are_its_own_cells(tmp_path: Path) -> None:
+    cells = [(f"2024-03-{1 + n % 28:02}", ["flat", "house", "room"][n % 3]) for n in range(60)]
+    lines = [f"{day},{kind},{n / 7:.4f}" for n, (day, kind) in enumerate(cells)]
+    (tmp_path / "let.csv").write_text("\n".join(["day,kind,y", *lines]))
+    let = subject("table", "mlp", tmp_path, path="let.csv", target="y", width=8, depth=1)
+    table = errors.gather(let)
+    assert table.columns == ("day", "kind")
+    assert {row.cells for row in table.rows} <= {*cells}
+
+
 def test_reconstructions_and_scores_are_of_the_part_without_the_training_rows_in_it() -> None:
     odd = subject("digits", "autoencoder", Path(), task="anomaly", normal=["0", "1"], code=4)
     content = scores.gather(odd)

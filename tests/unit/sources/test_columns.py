@@ -331,7 +331,7 @@ def test_sentences_are_left_out_or_given_to_a_network_that_reads_them(table):
     cells = [f"message number {n} see you at home" for n in range(60)]
     made = decision(table(x=cells))
     assert (made.columns[0].kind, made.columns[0].inputs) == ("text", 0)
-    assert "sentences of 7 words" in made.notes[0]
+    assert "sentences of 6 words" in made.notes[0], "a number is no word"
     assert 'data.text: "x"' in made.notes[0]
     forced = decision(table(x=cells), kind="text")
     assert (forced.columns[0].inputs, len(forced.notes)) == (0, 1)
@@ -340,6 +340,11 @@ def test_sentences_are_left_out_or_given_to_a_network_that_reads_them(table):
     assert [column.inputs for column in read.columns] == [9, 0]
     assert read.notes == ("column `y`: left out, as data.text reads `x` alone",)
     assert column(table(x=cells[:3] * 20)).kind == "category"
+
+
+def test_numbers_in_groups_are_no_sentences(table):
+    phones = [f"+41 44 {n:03} 00 00" for n in range(100)]
+    assert column(table(x=phones)).kind == "identifier"
 
 
 def test_identifiers_are_left_out_with_the_key_that_keeps_them(table):

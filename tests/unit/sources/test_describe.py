@@ -39,6 +39,21 @@ def test_lines_are_80_wide_and_long_names_lose_their_middle():
     assert shorten("abc", 3) == "abc"
 
 
+def test_what_does_not_fit_continues_below():
+    days = [f"2024-{1 + n // 28:02}-{1 + n % 28:02}" for n in range(60)]
+    table = sample(
+        **{"a description": [f"{n} is the number of row {n}" for n in range(60)]},
+        day=["", *days[1:]],
+        y=["0", "1"] * 30,
+    )
+    lines = describe(decide(table, "y", Overrides()))
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines)
+    at = next(number for number, line in enumerate(lines) if line.startswith("day "))
+    words = f"{lines[at]} {lines[at + 1].strip()}"
+    assert words.endswith("days, month, weekday, and if missing")
+
+
 def test_many_columns_alike_are_one_line():
     table = sample(**{f"x{n}": ["1.5", "2.5", "3.5"] * 10 for n in range(2000)})
     lines = describe(decide(table, None, Overrides()))

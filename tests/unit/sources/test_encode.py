@@ -8,14 +8,16 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from hpsearch.errors import DataError
 from hpsearch.sources.table.columns import decide
 from hpsearch.sources.table.encode import Encoder, fit
 from hpsearch.sources.table.rules import Override, Overrides
 from hpsearch.sources.table.targets import targets
+from tests.later import Later
 from tests.unit.sources.tables import Rows, sample, whole
+
+preprocessing = Later("sklearn.preprocessing")
 
 
 def fitted(table: Rows, training: int | None = None, **overrides: Override) -> Encoder:
@@ -38,7 +40,7 @@ def remarks(encoder: Encoder, table: Rows) -> tuple[str, ...]:
 def test_numbers_are_standardised_by_the_training_rows_as_scikit_learn_does():
     cells = [f"{n * 1.5:.1f}" for n in range(40)]
     encoder = fitted(whole(x=cells), training=30)
-    wanted = StandardScaler().fit(np.array([*map(float, cells[:30])])[:, None])
+    wanted = preprocessing.StandardScaler().fit(np.array([*map(float, cells[:30])])[:, None])
     expected = wanted.transform(np.array([*map(float, cells)])[:, None])[:, 0]
     np.testing.assert_allclose(inputs(encoder, whole(x=cells))["x"], expected, rtol=1e-6)
 
@@ -88,7 +90,7 @@ def test_own_missing_marks_hold_for_texts_and_for_numbers_that_have_types():
 def test_frequent_values_have_an_input_each_as_in_scikit_learn():
     cells = ["a"] * 5 + ["b"] * 3 + ["c"] * 2 + ["once"]
     encoder = fitted(whole(x=cells))
-    peer = OneHotEncoder(
+    peer = preprocessing.OneHotEncoder(
         min_frequency=2, handle_unknown="infrequent_if_exist", sparse_output=False
     ).fit(np.array(cells)[:, None])
     new = ["c", "a", "once", "unseen", "b"]
@@ -222,6 +224,23 @@ def test_dates_beyond_training_and_missing_ones():
     values = inputs(encoder, whole(x=["", "2020-01-16"]))
     assert values["x days"][0] == values["x days"][1] == 0
     assert values["x month cosine"][0] == 0
+
+
+def test_inputs_are_read_as_the_cells_that_they_were_made_of():
+    table = {
+        "area": ["62.4", "", *[f"{n}.5" for n in range(38)]],
+        "built": [str(1960 + n) for n in range(40)],
+        "listed": ["", *[f"2024-02-{1 + n % 28:02}" for n in range(39)]],
+        "seen": [f"2024-02-03 {n % 24:02}:30" for n in range(40)],
+        "opens": [f"{n % 24:02}:15" for n in range(40)],
+        "lift": ["yes", "no"] * 20,
+        "district": ["north", "west", "south", "old town"] * 10,
+        "owner": [*["bank"] * 20, *["city"] * 15, "ann", "bob", "cem", "dora", "eve"],
+    }
+    encoder = fitted(whole(**table))
+    cells = encoder.cells(encoder.inputs(whole(**table))[0])
+    rare = [name if name in ("bank", "city") else "rare" for name in table["owner"]]
+    assert cells == {**table, "owner": rare}
 
 
 def test_columns_in_any_order_and_more_of_them_but_none_fewer():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,9 +82,7 @@ def test_a_folder_a_class_is_a_data_set(pets):
     assert dataset.classes == ("cat", "dog")
     assert dataset.input_shape == (3, 8, 8)
     assert (len(dataset.train), len(dataset.validation)) == (14, 3)
-    assert dataset.record["notes"] == [
-        f"{pets / 'pets'}: 1 file left out, as no images: cat/Thumbs.db"
-    ]
+    assert dataset.record["notes"] == ["pets: 1 file left out, as no images: cat/Thumbs.db"]
     check_source(SOURCES["images"], pets, path="pets", size=[6, 4], color=False)
 
 
@@ -269,6 +270,48 @@ def test_streamed_images_are_the_same_to_the_last_digit(pets):
     assert stored.dtype == torch.uint8  # a quarter of the memory of inputs
     assert torch.equal(resident.train.inputs, torch.from_numpy(resident.preprocessing(
         stored.numpy())))  # fmt: skip
+
+
+_PEAK = """
+import sys, psutil, torch
+from pathlib import Path
+import hpsearch.worker
+from hpsearch.sources.dataset import DataSettings, load
+
+def loaded(path, **keys):
+    settings = DataSettings.of("images", Path(sys.argv[1]), path=path, **keys)
+    return load(settings, torch.device("cpu"))
+
+def peak():
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+loaded("few")
+idle = peak()
+dataset = loaded("pets", memory=sys.argv[2])
+parts = dataset.train, dataset.validation
+assert all(sum(len(piece) for piece in part.pieces(64)) == len(part) for part in parts)
+print(*(int(part.resident) for part in parts), peak() - idle, len(psutil.Process().children()))
+"""
+"""A process that reads images, few and many; what the many take of memory."""
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_images_take_no_more_memory_than_they_may(save, tmp_path):
+    for n in range(8000):  # of 64 x 64, 98 MB in all
+        kind = ("cat", "dog")[n % 2]
+        first = tmp_path / f"few/{kind}/{n % 20:02}.png"
+        if n < 20:
+            save(f"few/{kind}/{n:02}.png", (64, 64))
+        (tmp_path / "pets" / kind).mkdir(parents=True, exist_ok=True)
+        os.link(first, tmp_path / "pets" / kind / f"{n}.png")
+    program = [sys.executable, "-c", _PEAK, str(tmp_path), "70 MB"]
+    done = subprocess.run(program, stdout=subprocess.PIPE, check=True, text=True)
+    *lie, taken, processes = map(int, done.stdout.split())
+    assert lie == [1, 0], "which parts are resident"
+    assert taken < 125 * 10**6, "beside the rows names, what is decoded at once, and batches"
+    assert processes == 0, "a reader takes hundreds of megabytes"
 
 
 def test_predictions_see_what_training_saw(pets, save):

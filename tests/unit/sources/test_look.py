@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,23 +87,3 @@ def test_a_slip_in_the_name_of_a_file_is_told(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=f"No such file or directory; {words}"):
             look(TableSpec(source="table", path=name, target="y"), tmp_path)
-
-
-def test_neither_torch_nor_arrow_nor_numpy_is_loaded_for_csv(tmp_path: Path) -> None:
-    (tmp_path / "wine.csv").write_text(table(400))
-    (tmp_path / "wine.yaml").write_text(
-        "name: w\ndata: {source: table, path: wine.csv, target: kind}\nmetric: accuracy\n"
-        "network: {family: mlp}\nparameters: {lr: {min: 0.01, max: 1}}\nbudget: {trials: 4}\n"
-    )
-    code = (
-        "from pathlib import Path; from hpsearch.cli import show; from hpsearch.spec import load; "
-        "from hpsearch.sources.opening import look; "
-        "show.look(look(load(Path('wine.yaml')), Path('.')))"
-    )
-    command = [sys.executable, "-X", "importtime", "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "hpsearch.sources.table.columns" in loaded
-    assert not loaded & {"torch", "pyarrow", "numpy", "optuna", "sqlalchemy"}
-    assert "wine.csv: 400 rows" in done.stdout
-    assert "target: 2 classes" in done.stdout

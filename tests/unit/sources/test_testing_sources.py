@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpsearch.errors import DataError
 from hpsearch.sources import DataSpec, Source
+from hpsearch.sources.arrays.inputs import fit_sequences
+from hpsearch.sources.inputs import fit_images, fit_rows
 from hpsearch.sources.raw import Raw
 from hpsearch.spec.source import SOURCES
 from hpsearch.testing import check_source
-from tests.plugins import install
+from tests import plugins
 
 
 def test_ours_keep_their_promises(tmp_path: Path) -> None:
@@ -36,19 +39,55 @@ def test_ours_keep_their_promises(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Source]:
-    install("toy_source", tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(SOURCES, "_loaded", {**SOURCES._loaded})
-    SOURCES._loaded["waves"] = source = importlib.import_module("toy_source").SOURCE
-    yield source
+def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Source]:
+    """A source of a package that can be imported, and is not installed."""
+    monkeypatch.syspath_prepend(Path(plugins.__file__).parent / "toy_source")
+    yield importlib.import_module("toy_source").SOURCE
     for name in [name for name in sys.modules if name.split(".")[0] == "toy_source"]:
         del sys.modules[name]
 
 
-def test_a_source_of_another_package_does_too(toy: Source) -> None:
+def test_a_source_of_a_package_that_is_not_installed_does_too(toy: Source) -> None:
+    assert SOURCES.find("waves") is None
     check_source(toy, count=60)
+    assert SOURCES.find("waves") is None
     check_source(toy, count=60, shape="square")
+
+
+WALKS_NTD = np.random.default_rng(0).normal(3, 2, (60, 5, 2)).cumsum(axis=1)
+
+
+def read_walks(section: DataSpec, base: Path, decided: Any = None) -> Raw:
+    return Raw(
+        task="classification",
+        targets=np.arange(60) % 2,
+        classes=("a", "b"),
+        take=lambda rows: WALKS_NTD[rows],
+        fit=lambda train: (fit_sequences(WALKS_NTD[train]), ()),
+        fingerprint="walks",
+    )
+
+
+def test_a_source_of_sequences_has_inputs() -> None:
+    walks = Source(
+        "walks", "walks", DataSpec, f"{__name__}:read_walks",
+        "hpsearch.sources.arrays.inputs:ArrayInputs", "sequences", "classes",
+    )  # fmt: skip
+    check_source(walks)
+    inputs = fit_sequences(WALKS_NTD)
+    assert (inputs.kind, inputs.shape) == ("sequences", (5, 2))
+    scaled = inputs.of_rows(WALKS_NTD).inputs
+    np.testing.assert_allclose(scaled.mean(axis=(0, 1)), 0, atol=1e-6)
+    np.testing.assert_allclose(scaled.std(axis=(0, 1)), 1, atol=1e-6)
+
+
+def test_inputs_of_another_shape_are_refused_with_it() -> None:
+    with pytest.raises(DataError, match=r"shape \(60, 5, 2\); expected rows of numbers \(N, D\)"):
+        fit_rows(WALKS_NTD)
+    with pytest.raises(DataError, match=r"shape \(60, 2\); expected \(N, T, D\)"):
+        fit_sequences(WALKS_NTD[:, 0])
+    with pytest.raises(DataError, match=r"shape \(60, 5, 2\); expected \(N, C, H, W\)"):
+        fit_images(WALKS_NTD, 16)
 
 
 def other_targets(raw: Raw) -> Raw:
@@ -67,6 +106,7 @@ def doubled(raw: Raw) -> Raw:
     ("how", "words"),
     [
         (other_targets, "read again, it has other targets"),
+        (lambda raw: None, "read gives a NoneType, not a Raw"),
         (lambda raw: replace(raw, fingerprint=""), "fingerprint needs to be a hash"),
         (lambda raw: replace(raw, classes=("one",)), "two or more classes"),
         (lambda raw: replace(raw, decided={"a": (1,)}), "decided needs to be JSON"),

@@ -6,15 +6,19 @@ import copy
 import json
 import random
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from hpsearch.spec import StudyFaultsError, StudySpec, load
 from hpsearch.spec.document import read as parse
 from hpsearch.spec.faults import Faults
+from tests.later import Later
 from tests.unit.spec.test_spec_study import VARIANTS
+
+hypothesis = Later("hypothesis")
+st = Later("hypothesis.strategies")
 
 WORDS = [
     "name", "data", "network", "family", "parameters", "search", "budget", "start", "metric", "min",
@@ -22,32 +26,39 @@ WORDS = [
     "optimizer", "epochs", "loss", "architecture", "learning_rate", "sampler", "pruner", "wrapped",
     "trials", "csv", "mlp", "cnn", "grid", "cmaes", "tpe", "sgd", "asha", "patient", "sizes", "",
 ]  # fmt: skip
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.sampled_from([0, 1, 2, -1, 1e-5, 0.5, 10**30, float("inf"), float("nan"), 5e-324, 1e308])
-    | st.sampled_from(WORDS)
-    | st.text(max_size=5)
-)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=3), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
+NUMBERS = [0, 1, 2, -1, 1e-5, 0.5, 10**30, float("inf"), float("nan"), 5e-324, 1e308]
 VALID = [parse(text, Faults()) for text in VARIANTS.values()]
 COUNTS = pytest.mark.parametrize("count", [100, pytest.param(2000, marks=pytest.mark.nightly)])
 
 
-def examples(count: int, **drawn: st.SearchStrategy) -> Callable[[Callable[..., None]], None]:
-    """Run what is decorated with so many examples."""
-    how = settings(
-        deadline=None, max_examples=count, suppress_health_check=list(HealthCheck), database=None
+@cache
+def values() -> Any:
+    """Whatever YAML can hold."""
+    scalars = (
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.sampled_from(NUMBERS)
+        | st.sampled_from(WORDS)
+        | st.text(max_size=5)
     )
-    return lambda check: how(given(**drawn)(check))()
+    return st.recursive(
+        scalars,
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=3), inner, max_size=4)
+        ),
+        max_leaves=12,
+    )
+
+
+def examples(count: int, **drawn: Any) -> Callable[[Callable[..., None]], None]:
+    """Run what is decorated with so many examples."""
+    how = hypothesis.settings(
+        deadline=None, max_examples=count, database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )  # fmt: skip
+    return lambda check: how(hypothesis.given(**drawn)(check))()
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +90,7 @@ def as_yaml(value: object) -> str:
 
 @COUNTS
 def test_any_structure(answer, count):
-    @examples(count, value=VALUES)
+    @examples(count, value=values())
     def _(value):
         answer(as_yaml(value))
 
@@ -95,7 +106,7 @@ def test_any_text(answer, count):
 
 @COUNTS
 def test_any_override(answer, count):
-    @examples(count, name=st.lists(st.sampled_from(WORDS), max_size=4), value=VALUES)
+    @examples(count, name=st.lists(st.sampled_from(WORDS), max_size=4), value=values())
     def _(name, value):
         answer(as_yaml(VALID[0]), f"{'.'.join(name)}={as_yaml(value)}")
 
@@ -106,7 +117,7 @@ def test_a_valid_study_with_changes(answer, count):
         count,
         base=st.sampled_from(VALID),
         seed=st.integers(0, 1 << 30),
-        values=st.lists(VALUES, min_size=1),
+        values=st.lists(values(), min_size=1),
     )
     def _(base, seed, values):
         study = copy.deepcopy(base)

@@ -9,6 +9,7 @@ import pytest
 from hpsearch.spec import StudyFaultsError, StudySpec, load, schema, write
 from hpsearch.spec.document import read
 from hpsearch.spec.faults import Faults
+from hpsearch.spec.models import BudgetSpec
 from hpsearch.spec.own_training import evaluation_of, untested
 
 STUDY = """
@@ -55,6 +56,14 @@ def test_any_parameters_are_searched(file: Path) -> None:
         "nesterov": True, "epochs": 5,
     }  # fmt: skip
     assert {p.name: p.group for p in spec.space}["lr"] == "learning_rate"
+
+
+@pytest.mark.parametrize("epochs", [BudgetSpec().epochs, BudgetSpec().epochs + 1])
+def test_a_budget_at_its_default_is_read_from_the_database(file: Path, epochs: int) -> None:
+    file.write_text(STUDY.replace("epochs: 5", f"epochs: {epochs}"))
+    spec = load(file)
+    assert StudySpec.from_document(spec.document) == spec
+    assert spec.budget.epochs == epochs
 
 
 def test_the_database_and_a_file_give_it_back(file: Path) -> None:
@@ -150,4 +159,10 @@ def test_a_command_tests_where_the_file_names_one(file: Path) -> None:
     assert StudySpec.from_document(spec.document).train == spec.train
     without = spec.train.model_copy(update={"evaluate": None})
     assert untested(without) == "the study file has no train.evaluate"
-    assert "train.evaluate.1" in faults(file, text.replace("{checkpoint}", "{chekpoint}"))
+    given = "expected a parameter, or one of checkpoint, device, folder, seed, in braces; got"
+    line = f"train.evaluate.1: {given} {{chekpoint}}; did you mean checkpoint?"
+    assert line in faults(file, text.replace("{checkpoint}", "{chekpoint}"))
+    line = f"train.command.1: {given} {{withd}}; did you mean width?"
+    assert line in faults(file, text.replace("{width}", "{withd}"))
+    line = f"train.command.1: {given} {{hidden}}"
+    assert f"{line}\n" in f"{faults(file, text.replace('{width}', '--n={hidden}'))}\n"

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from hpsearch.spec.problem import REFERENCE, Problem
@@ -15,6 +14,9 @@ from hpsearch.spec.task import TASKS
 from hpsearch.tasks import Result
 from hpsearch.tasks.anomaly import learning
 from hpsearch.tasks.anomaly.errors import Errors
+from tests.later import Later
+
+sk = Later("sklearn.metrics")
 
 PROBLEM = Problem("anomaly", "rows", (3,), 3, ("bag", "boot", "coat"), normal=("bag", "coat"))
 BARE = Problem("anomaly", "rows", (3,), 3, ())
@@ -40,7 +42,7 @@ def test_auroc_is_scikit_learns(ties: bool) -> None:
     metrics = measured(errors, targets).metrics
     seen = targets != REFERENCE
     for slot in range(2):
-        area = roc_auc_score(targets[seen] == 1, errors[slot, seen, 0])
+        area = sk.roc_auc_score(targets[seen] == 1, errors[slot, seen, 0])
         assert float(metrics["auroc"][slot]) == pytest.approx(area, abs=1e-6)
 
 

@@ -19,7 +19,7 @@ def task_of(loss: str) -> str:
 
 def outputs_of(loss: str, classes: int) -> int:
     problem = Problem(task_of(loss), "rows", (1,), 0, tuple(map(str, range(classes))))
-    return learning(problem.task).outputs(loss, problem)
+    return TASKS[problem.task].outputs(loss, problem)
 
 
 def loss_of(name: str, *options: Tensor | None) -> LossFunction:

@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from sklearn import metrics as sk
-from torchmetrics.functional import classification as tm
-from torchmetrics.functional import regression as tm_numbers
 
 from hpsearch.spec.task import TASKS
 from hpsearch.tasks.classification.measure import metrics_of as classification_metrics
 from hpsearch.tasks.regression.learning import metrics_of as regression_metrics
+from tests.later import Later
+
+sk = Later("sklearn.metrics")
+tm = Later("torchmetrics.functional.classification")
+tm_numbers = Later("torchmetrics.functional.regression")
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

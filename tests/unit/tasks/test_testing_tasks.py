@@ -113,7 +113,6 @@ def flat_details(outputs_KNC, targets, problem, wanted):
 @pytest.mark.parametrize(
     ("task", "functions", "words"),
     [
-        (NUMBERS, {"outputs": lambda loss, problem: 0}, "0 outputs"),
         (NUMBERS, {"encode": lambda raw, problem: torch.full((40, 1), torch.nan)},
          "encode gives what is not finite"),
         (NUMBERS, {"encode": lambda raw, problem: of_numbers.encode(raw[1:], problem)},
@@ -125,7 +124,7 @@ def flat_details(outputs_KNC, targets, problem, wanted):
         (NUMBERS, {"measure": mixing}, "a slot has another mae beside others"),
         (NUMBERS, {"measure": without_mae}, "measures .'mse', 'rmse', 'r2'., and declares"),
         (CLASSES, {"measure": flat_details}, "details have no axis for slots"),
-        (NUMBERS, {"constant_loss": lambda *_: 0.1}, "constant_loss is 0.1, and the best"),
+        (NUMBERS, {"constant_loss": lambda *_: 0.1}, "constant_loss is 0.1, the best"),
         (NUMBERS, {"predictions": standardised}, "predict numbers that are off by 5"),
         (NUMBERS, {"predictions": of_one_row}, "1 predictions of 40 rows"),
         (CLASSES, {"predictions": first_class}, "fitted outputs predict other classes"),
@@ -193,7 +192,7 @@ def test_a_declaration_that_contradicts_itself_is_none(changes: dict[str, Any], 
 def test_functions_that_cannot_be_loaded_are_a_line() -> None:
     with pytest.raises(PluginError, match=r"task regression: cannot load no\.such: No module"):
         functions_of(replace(NUMBERS, learning="no.such"))
-    with pytest.raises(PluginError, match=r"task regression: hpsearch\.tasks has no outputs"):
+    with pytest.raises(PluginError, match=r"task regression: hpsearch\.tasks has no encode"):
         functions_of(replace(NUMBERS, learning="hpsearch.tasks"))
 
 

@@ -311,7 +311,17 @@ def test_who_is_held(digits: Dataset, candidate) -> None:
 def test_each_alone_where_stacking_is_off(digits: Dataset, candidate) -> None:
     array = Array(digits, "accuracy", DEVICE)
     assert not array.stacks
-    assert array.fit(candidate()) == Fit(1, "stacking is off")
+    assert array.fit(candidate()) == array.fit(candidate(), alone=True) == Fit(1, "stacking is off")
+
+
+def test_of_the_only_one_of_a_new_shape_nothing_is_tried(digits: Dataset, candidate) -> None:
+    array = Array(digits, "accuracy", DEVICE, stack=4)
+    unknown = Fit(1, "no other of its shape was at hand")
+    assert array.fit(candidate(), alone=True) == unknown
+    assert (
+        array.fit(candidate()) == array.fit(candidate(), alone=True) == Fit(4, "as the study says")
+    )
+    assert array.fit(candidate(widths=(9,)), alone=True) == unknown
 
 
 @pytest.mark.parametrize("stack", [1, 16])

@@ -6,13 +6,19 @@ import math
 
 import pytest
 import torch
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as V
 
 from hpsearch.training.augmentation import colors, geometry, randaugment
+from tests.later import Later
+
+transforms = Later("torchvision.transforms")
+V = Later("torchvision.transforms.v2.functional")
 
 SHAPES = [(1, 28, 28), (3, 17, 24)]
-LINEAR = InterpolationMode.BILINEAR
+
+
+def linear():
+    """Between pixels, for torchvision."""
+    return transforms.InterpolationMode.BILINEAR
 
 
 @pytest.fixture(params=SHAPES, ids=str)
@@ -31,9 +37,10 @@ def near(ours, theirs, distance=2e-5):
 
 @pytest.mark.parametrize(
     ("ours", "theirs"),
-    [(geometry.flip, V.horizontal_flip), (geometry.flip_vertical, V.vertical_flip)],
+    [(geometry.flip, "horizontal_flip"), (geometry.flip_vertical, "vertical_flip")],
 )
 def test_flips(images, ours, theirs):
+    theirs = getattr(V, theirs)
     on = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0])
     drawn = torch.tensor([[0.6], [0.4], [0.99], [0.6], [0.4]])
     assert torch.equal(ours(images.clone(), drawn, on)[[0, 2]], theirs(images[[0, 2]]))
@@ -63,14 +70,14 @@ def test_rotate(images):
     for draw, most in ((0.5, 30), (1.0, 30), (0.0, 45), (0.8, 180)):
         angle = (2 * draw - 1) * most
         ours = geometry.rotate(images, draws(images, draw), torch.full((5,), float(most)))
-        near(ours, V.rotate(images, angle, interpolation=LINEAR))
+        near(ours, V.rotate(images, angle, interpolation=linear()))
 
 
 @pytest.mark.parametrize("box", [(0, 0, 9, 9), (3, 5, 7, 11), (1, 2, 14, 13), (5, 4, 1, 1)])
 def test_scale(images, box):
     top, left, height, width = box
     size = list(images.shape[2:])
-    theirs = V.resized_crop(images, top, left, height, width, size, LINEAR, antialias=False)
+    theirs = V.resized_crop(images, top, left, height, width, size, linear(), antialias=False)
     corner, sides = (torch.tensor([pair] * 5) for pair in ((top, left), (height, width)))
     near(geometry.resized(images, corner, sides), theirs)
 
@@ -115,15 +122,10 @@ def test_a_share_of_the_images_is_erased():
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (colors.brightness, V.adjust_brightness),
-        (colors.contrast, V.adjust_contrast),
-        (colors.saturation, V.adjust_saturation),
-        (colors.sharpness, V.adjust_sharpness),
-    ],
+    "ours", [colors.brightness, colors.contrast, colors.saturation, colors.sharpness]
 )
-def test_blends(images, ours, theirs):
+def test_blends(images, ours):
+    theirs = getattr(V, f"adjust_{ours.__name__}")
     for factor in (0.0, 0.4, 1.0, 1.7):
         near(ours(images.clone(), torch.full((5,), factor)), theirs(images, factor))
 
@@ -163,7 +165,7 @@ def by_torchvision(name: str, images: torch.Tensor, magnitude: int, sign: int) -
     """What `torchvision.transforms.v2.RandAugment` does, by its own table."""
     from torchvision.transforms.v2 import RandAugment
 
-    theirs = RandAugment(interpolation=LINEAR)
+    theirs = RandAugment(interpolation=linear())
     known = {
         "shear_x": "ShearX", "shear_y": "ShearY", "translate_x": "TranslateX",
         "translate_y": "TranslateY", "autocontrast": "AutoContrast",
@@ -174,7 +176,7 @@ def by_torchvision(name: str, images: torch.Tensor, magnitude: int, sign: int) -
     value = 0.0 if magnitudes is None else float(magnitudes[magnitude])
     value *= sign if signed else 1
     return theirs._apply_image_or_video_transform(
-        images, their_name, value, interpolation=LINEAR, fill=theirs._fill
+        images, their_name, value, interpolation=linear(), fill=theirs._fill
     )
 
 

@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
 
 from hpsearch.errors import DataError, StudyFileError
 from hpsearch.sources import readymade as images
 from hpsearch.sources.dataset import DataSettings, load
 from hpsearch.sources.read import read
 from hpsearch.sources.split import Split, divide, stratified
+from tests.later import Later
+
+datasets = Later("sklearn.datasets")
 
 CPU = torch.device("cpu")
 
@@ -43,7 +45,7 @@ def test_digits() -> None:
 
 
 def test_digits_are_those_of_scikit_learn() -> None:
-    known, raw = load_digits(), read(DataSettings.of("digits"))
+    known, raw = datasets.load_digits(), read(DataSettings.of("digits"))
     assert np.array_equal(raw.take(np.arange(1797))[:, 0], known.images)
     assert np.array_equal(raw.targets, known.target)
 

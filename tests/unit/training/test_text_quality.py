@@ -8,9 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score
 
 from hpsearch.runner.candidate import Candidate
 from hpsearch.sources.dataset import DataSettings, load
@@ -18,7 +15,12 @@ from hpsearch.sources.read import read
 from hpsearch.sources.split import Split, divide
 from hpsearch.spec.family import FAMILIES
 from hpsearch.training.array import Array
+from tests.later import Later
 from tests.unit.training.packing import DEVICE
+
+linear_model = Later("sklearn.linear_model")
+scores = Later("sklearn.metrics")
+vectorizers = Later("sklearn.feature_extraction.text")
 
 ROWS, WORDS, SPAM = 5600, 4000, 0.13
 """The sizes of the SMS Spam Collection (Almeida, Gomez Hidalgo and Yamakami, 2011)."""
@@ -98,13 +100,13 @@ def test_the_default_network_is_no_worse_than_logistic_regression(
     settings, split = split_of(tmp_path, texts, ["spam" if spam else "ham" for spam in is_spam])
     train, validation = ([texts[row] for row in part] for part in (split.train, split.validation))
     truth = np.array(is_spam)[split.validation]
-    tfidf = TfidfVectorizer()
-    baseline = LogisticRegression().fit(
+    tfidf = vectorizers.TfidfVectorizer()
+    baseline = linear_model.LogisticRegression().fit(
         tfidf.fit_transform(train), np.array(is_spam)[split.train]
     ).predict(tfidf.transform(validation))  # fmt: skip
     metrics = metrics_of_default(settings, seed, family)
-    assert metrics["accuracy"] >= max(0.96, accuracy_score(truth, baseline))
-    f1 = f1_score(truth, baseline, average="macro")
+    assert metrics["accuracy"] >= max(0.96, scores.accuracy_score(truth, baseline))
+    f1 = scores.f1_score(truth, baseline, average="macro")
     assert metrics["f1"] >= max(0.93, f1)  # 0.88 of spam alone, the mean over both is higher
 
 

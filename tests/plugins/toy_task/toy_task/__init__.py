@@ -33,7 +33,10 @@ TASK = Task(
     name="grades",
     doc="To tell the class of a row, where classes have an order.",
     target="classes",
-    losses=(Loss("steps", "of each step to a higher class whether it is taken"),),
+    losses=(
+        Loss("steps", "of each step to a higher class whether it is taken",
+             outputs=lambda classes: classes - 1),
+    ),
     metrics=(
         Metric("distance", "minimize", "classes that a row is off, mean over rows", 0),
         Metric("near", "maximize", "share of rows that are off by one class at most", 0, 1),

@@ -20,12 +20,7 @@ if TYPE_CHECKING:
 
     from hpsearch.families import Problem
 
-__all__ = ["constant_loss", "encode", "loss", "measure", "outputs", "predictions"]
-
-
-def outputs(loss: str, problem: Problem) -> int:
-    """One a step."""
-    return len(problem.classes) - 1
+__all__ = ["constant_loss", "encode", "loss", "measure", "predictions"]
 
 
 def encode(targets: NDArray[Any], problem: Problem) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["python"]
+__all__ = ["python", "snippet"]
 
 
 def python(module: str) -> list[str]:
@@ -14,3 +14,8 @@ def python(module: str) -> list[str]:
     `random.py` or `torch.py` that lies there in the place of its own.
     """
     return [sys.executable, "-P", "-m", module]
+
+
+def snippet(code: str) -> list[str]:
+    """The same of one that runs a few lines of code."""
+    return [sys.executable, "-P", "-c", code]

@@ -1,0 +1,100 @@
+"""Whether a study names what its own code reads and reports, as far as that is to be seen without
+running it. Where it is not sure, nothing is said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpsearch.code.options import options
+from hpsearch.code.reads import Reads, reads
+from hpsearch.spec.faults import nearest
+from hpsearch.spec.settings import EPOCHS
+from hpsearch.spec.train import JSON
+
+if TYPE_CHECKING:
+    from hpsearch.spec import StudySpec
+
+__all__ = ["misnamed"]
+
+_PYTHON = re.compile(r"(?:.*/)?python[0-9.]*")
+
+
+def misnamed(spec: StudySpec, code: Path) -> list[str]:
+    """Parameters that a study's own code never reads and what it reads that is none, options that
+    its script has not, and a metric that it never reports; a line each.
+
+    Args:
+        spec: The study.
+        code: The folder of its code.
+    """
+    train = spec.train
+    if train is None:
+        return []
+    if train.function is not None:
+        seen = reads(code, train.function)
+        return [] if seen is None else [*_parameters(spec, train.function, seen),
+                                        *_reported(spec, train.function, seen)]  # fmt: skip
+    return [
+        *_options("train.command", train.command or (), code),
+        *_options("train.evaluate", train.evaluate or (), code),
+        *_matched(spec, train.metrics),
+    ]
+
+
+def _parameters(spec: StudySpec, function: str, seen: Reads) -> Iterator[str]:
+    has = {*spec.space.names, *spec.space.constants, EPOCHS.name}
+    # One that others depend on decides by that.
+    used = {*seen.names, EPOCHS.name, *(c.parameter for p in spec.space for c in p.when)}
+    idle = [name for name in spec.space.names if name not in used] if seen.all_names else []
+    for name in sorted(seen.names - has):
+        meant = nearest(name, idle)
+        if meant is not None:
+            idle.remove(meant)
+            yield (f"{function} never reads the parameter {meant}; it reads {name}, which is no "
+                   f"parameter: did you mean {name}?")  # fmt: skip
+        elif name in seen.needed:
+            yield (f"{function} reads run.{name}, which is no parameter of the study"
+                   f"{_hint(name, has)}")  # fmt: skip
+    for name in idle:
+        yield f"{function} never reads the parameter {name}: its values make no difference"
+
+
+def _reported(spec: StudySpec, function: str, seen: Reads) -> Iterator[str]:
+    if seen.all_metrics and seen.metrics and spec.metric not in seen.metrics:
+        yield (f"{function} reports {', '.join(seen.metrics)}, and never the metric "
+               f"{spec.metric}{_hint(spec.metric, seen.metrics)}")  # fmt: skip
+
+
+def _options(key: str, words: Sequence[str], code: Path) -> Iterator[str]:
+    """Options that a Python script is given and has not."""
+    at = next((n for n, word in enumerate(words) if word.endswith(".py")), None)
+    before = words[:at]
+    if at is None or (before and not _PYTHON.fullmatch(before[0])) or (
+        any(not word.startswith("-") or word == "-m" for word in before[1:])
+    ):  # fmt: skip
+        return
+    has = options(code, words[at])
+    for word in words[at + 1 :] if has else ():
+        option = word.partition("=")[0]
+        if option == "--":
+            return
+        # An option may be cut short.
+        if option.startswith("--") and "{" not in option and (
+            not any(one.startswith(option) for one in has or ())
+        ):  # fmt: skip
+            yield f"{key}: {words[at]} has no option {option}{_hint(option, has or ())}"
+
+
+def _matched(spec: StudySpec, metrics: str) -> Iterator[str]:
+    groups = [] if metrics == JSON else [*re.compile(metrics).groupindex]
+    if groups and spec.metric not in groups:
+        yield (f"train.metrics has no group (?P<{spec.metric}>...), which is the metric"
+               f"{_hint(spec.metric, groups)}")  # fmt: skip
+
+
+def _hint(word: str, names: Iterable[str]) -> str:
+    meant = nearest(word, names)
+    return f"; did you mean {meant}?" if meant else ""
