@@ -312,6 +312,8 @@ class StudySession:
         self._search.trained(taken_s)
         self._tickets.trained(taken_s / len(self._running))
         self._outbox.finish(judged)
+        if any(one.lease.crashes and one.number not in self._running for one in judged):
+            self._keeper.flush(_CLEAR_S)  # else what kills the worker next would cost it its end
         self._outbox.save_where_due()
         if (why := self._judging.gives_up) is not None:
             raise CodeError(

@@ -26,7 +26,7 @@ from hpsearch.store.ledger import Ledger
 from hpsearch.training.solo import Solo
 from hpsearch.training.stacking import slots as fit
 from hpsearch.training.stacking.stack import Stack
-from hpsearch.worker import outbox
+from hpsearch.worker import keeper, outbox, study_session
 
 Hook = Callable[[], None]
 
@@ -134,6 +134,14 @@ def _deliver_after(name: str) -> None:
         self._keeper.flush(10.0)
 
     setattr(outbox.Outbox, name, wrapped)
+
+
+def deliver_when_awaited() -> None:
+    """Keep what is to be written until somebody waits for it, or the next renewal; and train one
+    trial after another all the while, as those that are very short are."""
+    study_session._STAY_S = 600.0
+    due = property(lambda self: -keeper._NEVER if self._writes and self._awaited else keeper._NEVER)
+    keeper.Keeper._deliver_at = due  # type: ignore[assignment,method-assign]
 
 
 def have_some_at_hand() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import optuna
@@ -14,13 +15,37 @@ from tests.acceptance.chaos.invariants import assert_invariants
 TRIALS, EPOCHS = 3, 5
 
 
-def work_until_done(crew: Crew, *deadly: Hook, told: bool = False) -> int:
+DEADLY = """
+import time
+import psutil
+
+def train(run):
+    if run.x == 2:
+        _, worker = psutil.Process().parents()[:2]
+        worker.kill()
+        time.sleep(60)
+    run.report(score=run.x)
+"""
+
+OWN = """
+name: s
+train: {function: "train.py:train"}
+metric: {name: score, direction: maximize}
+parameters: {x: {values: [0, 1, 2, 3]}}
+search: {sampler: grid, sanity: false}
+budget: {epochs: 1}
+"""
+
+
+def work_until_done(
+    crew: Crew, *deadly: Hook, told: bool = False, args: Sequence[str] = ("--until-done",)
+) -> int:
     """Workers one after another, as a supervisor starts them; how many died.
 
     `told` says that the supervisor tells the ledger of each death, so that no lease has to run out.
     """
     for died in range(20):
-        worker = crew.worker(*deadly)
+        worker = crew.worker(*deadly, args=args)
         code = worker.wait()
         if code == 0:
             return died
@@ -38,9 +63,7 @@ def trials(crew: Crew) -> list[optuna.trial.FrozenTrial]:
 @on("postgresql")
 def test_a_trial_that_kills_every_worker_fails(crew: Crew) -> None:
     crew.submit(study(trials=TRIALS, epochs=EPOCHS))
-    # Else the end of the first trial may be lost with each worker, and it fails like the other.
-    deadly = hooks.report_each, partial(hooks.die_in, 1, range(1, 2))
-    assert work_until_done(crew, *deadly) == 3
+    assert work_until_done(crew, partial(hooks.die_in, 1, range(1, 2))) == 3
     assert_invariants(crew, trials=TRIALS, epochs=EPOCHS, states=("COMPLETE", "FAIL"))
     first, poison, last = trials(crew)
     assert [t.state.name for t in (first, poison, last)] == ["COMPLETE", "FAIL", "COMPLETE"]
@@ -61,6 +84,19 @@ def test_one_of_a_stack_that_kills_every_worker_fails_alone(crew: Crew) -> None:
     assert_invariants(crew, trials=12, epochs=EPOCHS, states=states, reported=dead)
     assert [t.state.name for t in trials(crew)].count("FAIL") == 1
     assert trials(crew)[3].state.name == "FAIL"
+
+
+@on("sqlite")
+def test_own_code_that_kills_every_worker_fails_alone(crew: Crew) -> None:
+    """What its worker ended a moment before it died is trained again, and counts from then on."""
+    (crew.folder / "train.py").write_text(DEADLY)
+    crew.submit(OWN)
+    own = ("--until-done", "--code", str(crew.folder))
+    slow = hooks.have_some_at_hand, hooks.deliver_when_awaited
+    assert work_until_done(crew, *slow, told=True, args=own) == 3
+    states, dead = ("COMPLETE", "FAIL"), ("w0", "w1", "w2")
+    assert_invariants(crew, trials=4, epochs=1, states=states, reported=dead)
+    assert [t.state.name for t in trials(crew)] == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
 
 
 @on("sqlite")
