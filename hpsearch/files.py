@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOST_BYTES", "content", "free", "make_folder", "near", "open_regular", "put", "refusals_told",
-    "shortest", "taken", "written",
+    "refuse", "shortest", "taken", "written",
 ]  # fmt: skip
 
 MOST_BYTES = 1 << 34
@@ -196,7 +196,7 @@ def _beside(
     """Write beside, then rename: anyone who is killed meanwhile leaves no half file of that
     name."""
     final = Path(os.path.realpath(path))
-    _refuse(path, final, owner, force=force)
+    refuse(path, owner, force=force)
     make_folder(final.parent)
     beside = final.with_name(f".{final.name[:100]}.{uuid.uuid4().hex}.part")
     try:
@@ -206,12 +206,12 @@ def _beside(
         if force:
             with contextlib.suppress(FileNotFoundError):
                 beside.chmod(stat.S_IMODE(final.stat().st_mode))
-            _refuse(path, final, owner, force=force)
+            refuse(path, owner, force=force)
             beside.replace(final)
         else:
             _put(beside, final)
     except FileExistsError:
-        _refuse(path, final, owner, force=False)
+        refuse(path, owner, force=False)
         raise
     finally:
         beside.unlink(missing_ok=True)
@@ -229,8 +229,9 @@ def _put(beside: Path, final: Path) -> None:
         beside.replace(final)
 
 
-def _refuse(path: Path, final: Path, owner: Callable[[Path], str | None], *, force: bool) -> None:
+def refuse(path: Path, owner: Callable[[Path], str | None], *, force: bool) -> None:
     """Raise ConflictError where something is there that is not to be replaced."""
+    final = Path(os.path.realpath(path))
     if (whose := owner(final)) is not None:
         raise ConflictError(f"{path} is {whose}, and never written over; choose another name")
     if not os.path.lexists(path):

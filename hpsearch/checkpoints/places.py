@@ -15,7 +15,6 @@ from hpsearch.errors import CheckpointError, DamagedError, HpsearchError, StudyF
 from hpsearch.spec import name_in
 from hpsearch.spec.registry import PluginError
 from hpsearch.spec.source import SOURCES
-from hpsearch.spec.writing import NEXT_STUDY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -140,8 +139,7 @@ def owner(
         studies: All of its studies.
         option: Where checkpoints lie, if an option or the environment says so.
     """
-    own, names = list(_own(database, studies, option)), {study.name for study in studies}
-    code = list(_code_of(studies))
+    own, code = list(_own(database, studies, option)), list(_code_of(studies))
 
     def find(path: Path) -> str | None:
         real = Path(os.path.realpath(path))
@@ -157,10 +155,7 @@ def owner(
                 real.suffix == ".py" or str(real.relative_to(folder)) in words
             ):  # fmt: skip
                 return f"the code of study {study!r}"
-        name = _study_in(real, names)
-        if name is None:
-            return None
-        return f"the file of study {name!r}" if name else "the file of a study"
+        return _file_of(real, studies)
 
     return find
 
@@ -223,11 +218,22 @@ _MOST_BYTES = 1_000_000
 """Of a study file; see `spec.load`."""
 
 
-def _study_in(path: Path, names: Collection[str]) -> str | None:
-    """The name in a study file; None for any other, and for what `next` wrote that never ran."""
+def _file_of(path: Path, studies: Sequence[Study]) -> str | None:
+    """Whose study file a path is: of a study that the database has, and that began in its folder.
+
+    One without a name may be that of any of them.
+    """
     try:
         text = files.content(path, at_most=_MOST_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
     name = name_in(text)
-    return None if name and text.startswith(f"# {NEXT_STUDY}") and name not in names else name
+    if name is None:
+        return None
+    for study in studies:
+        if name in ("", study.name):
+            with contextlib.suppress(HpsearchError, ValueError):  # of a damaged row
+                if _is_same(path.parent, urls.local(study.base)):
+                    whose = f"study {name!r} until `hpsearch delete {name}`" if name else "a study"
+                    return f"the file of {whose}"
+    return None

@@ -143,15 +143,17 @@ def open_ledger(storage: str | None, lease_s: float = LEASE_S, *, make: bool = F
     return opening.open_ledger(storage, lease_s, make=make, announce=_announce)
 
 
-def check_free(file: Path, *, force: bool) -> None:
+def check_free(
+    file: Path, owner: Callable[[Path], str | None] = lambda _: None, *, force: bool
+) -> None:
     """Before anything that takes time: raise where a file may not be written, as `files.written`
     would in the end."""
     try:
-        is_taken = str(file) != "-" and file.is_file() and not force
+        is_there = str(file) != "-" and file.is_file()
     except OSError as error:
         raise HpsearchError(f"{file} cannot be written: {line(error)}") from None
-    if is_taken:
-        raise files.taken(file)
+    if is_there:
+        files.refuse(file, owner, force=force)
 
 
 def owner_of(

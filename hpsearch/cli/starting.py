@@ -72,7 +72,8 @@ def init(
     folder = _folder_of(output)
     draft = draft_of(data, folder, target)
     file = output or Path(f"{draft.content['name']}.yaml")
-    check_free(file, force=force)
+    owner = owner_of(file, storage, _data(data))
+    check_free(file, owner, force=force)
     took = _budgeted(draft, folder, untimed=untimed)
     if json_:
         why = {".".join(map(str, path)): note for path, note in draft.notes.items()}
@@ -86,9 +87,7 @@ def init(
         (console.call(f"run {shlex.quote(str(file))}"), "search; the same command continues it"),
     ]
     calls = [] if str(file) == "-" else calls
-    _write(
-        draft, file, folder, calls, owner_of(file, storage, _data(data)), force=force, quiet=json_
-    )
+    _write(draft, file, folder, calls, owner, force=force, quiet=json_)
     if str(file) != "-" and not json_:
         _say(draft, file, folder, took, calls)
 
@@ -224,7 +223,7 @@ def _examples(
     due = [(place, one) for place, one in new
            if not (place.is_file() and place.read_bytes() == one.read_bytes())]  # fmt: skip
     for place, _ in due:
-        check_free(place, force=force)
+        check_free(place, owner_of(place, storage), force=force)
     for place, one in due:
         files.put(place, one.read_bytes(), owner_of(place, storage), force=force)
     if as_json:

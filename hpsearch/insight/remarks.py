@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from hpsearch.insight import diagnosis
 from hpsearch.insight.words import number
-from hpsearch.spec.writing import NEXT_STUDY
 
 if TYPE_CHECKING:
     from hpsearch.insight.diagnosis import Diagnosis
@@ -58,7 +57,7 @@ def by_other_code(snapshot: Snapshot) -> str | None:
 
 def told(snapshot: Snapshot) -> Iterator[str]:
     """What is known of a study, for the head of the file of the next one."""
-    yield f"{NEXT_STUDY} {snapshot.study.name}, by `hpsearch next {snapshot.study.name}`."
+    yield f"What to try after {snapshot.study.name}, by `hpsearch next {snapshot.study.name}`."
     if snapshot.best is not None:
         data = "the test part" if snapshot.spec.on_test else "validation data"
         yield (f"Its best {snapshot.metric} on {data}: {number(snapshot.best.value)}, "

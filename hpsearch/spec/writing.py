@@ -24,12 +24,9 @@ if TYPE_CHECKING:
     from hpsearch.spec.faults import Path
     from hpsearch.spec.study import StudySpec
 
-__all__ = ["NEXT_STUDY", "write"]
+__all__ = ["write"]
 
 _TOP: Path = ("parameters",)
-
-NEXT_STUDY = "What to try after"
-"""How the first line of a study file that `hpsearch next` writes begins."""
 
 
 class _Representer(RoundTripRepresenter):

@@ -256,7 +256,10 @@ def test_export_writes_what_trials_says(command: Command) -> None:
     assert "--force" in command.run("export", "s", "-o", "t.json", code=5).stderr
     command.run("export", "s", "-o", "t.json", "--force")
     said = command.run("export", "s", "-o", "study.yaml", "--force", code=5).stderr
-    assert "study.yaml is the file of study 's', and never written over" in said
+    assert (
+        "study.yaml is the file of study 's' until `hpsearch delete s`, and never written over"
+        in said
+    )
     assert (command.folder / "study.yaml").read_text() == STUDY
 
 

@@ -72,6 +72,15 @@ def test_files_that_are_there_are_left_alone(command: Command) -> None:
     assert (written["data"]["target"], written["metric"]) == ("calls", "accuracy")
     printed = command.run("init", "churn.csv", "-o", "-", "--untimed").stdout
     assert YAML(typ="safe").load(printed)["metric"] == "auroc"
+    again = ("init", "churn.csv", "-o", "s.yaml", "--force")
+    command.run("submit", "s.yaml", "--set", "name=other")
+    command.run(*again, "--untimed")  # the database has no study of that name
+    command.run("submit", "s.yaml")
+    said = command.run(*again, code=5).stderr
+    assert "timing" not in said, "refused before anything that takes time"
+    assert "the file of study 'churn' until `hpsearch delete churn`" in said
+    command.run("delete", "churn", "--yes")
+    command.run(*again, "--untimed")
 
 
 def test_without_data_it_takes_what_is_there(command: Command) -> None:

@@ -65,7 +65,8 @@ def test_a_fresh_process_gives_the_figure_of_the_finish(command: Command) -> Non
     (command.folder / "other.csv").write_bytes(data.read_bytes())
     for mine, what in {
         "t.csv": "the data of the network's study", "other.csv": "what is to be predicted",
-        "net/config.json": "in the folder of the network", "study.yaml": "the file of study 's'",
+        "net/config.json": "in the folder of the network",
+        "study.yaml": "the file of study 's' until `hpsearch delete s`",
     }.items():  # fmt: skip
         refused = command.run("predict", "net", "other.csv", "-o", mine, "--force", code=5)
         assert f"{mine} is {what}, and never written over" in refused.stderr

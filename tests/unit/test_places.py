@@ -197,16 +197,21 @@ def test_what_is_named_as_a_checkpoint_is_one(
 
 
 def test_whose_a_study_file_is(database: Database, study: Study, tmp_path: Path) -> None:
-    find, file = owner(database, [study]), tmp_path / "a.txt"
+    find, file = owner(database, [study]), tmp_path / "base/a.txt"
     file.write_text(DIGITS.read_text())
-    assert find(file) == "the file of study 'digits'"
-    file.write_text("# What to try after digits\n" + DIGITS.read_text())
     assert find(file) is None, "nobody has run it"
-    file.write_text("# What to try after r\nname: s\ndata: {}\nnetwork: {}\n")
-    assert find(file) == "the file of study 's'"
+    file.write_text("name: s\ndata: {}\nnetwork: {}\n")
+    assert find(file) == "the file of study 's' until `hpsearch delete s`"
+    (tmp_path / "link").symlink_to("base")
+    assert find(tmp_path / "link/a.txt") == find(file)
+    copy = tmp_path / "copy.txt"
+    copy.write_text(file.read_text())
+    assert find(copy) is None, "the study began in another folder"
+    assert owner(database, [])(file) is None
+    assert owner(database, [replace(study, base="a\0b")])(file) is None, "a damaged row"
     for unnamed in (
         DIGITS.read_text().replace("\nname: digits", "\n#"),
-        "# What to try after r\n\n---\ndata: {}\nnetwork: {}\n",
+        "# A comment\n\n---\ndata: {}\nnetwork: {}\n",
         "parameters: {}\n",
         "{budget: {trials: 3}, 'search': {}}\n",
         '{"data": {}, "metric": "f1"}',
