@@ -12,6 +12,7 @@ from hpsearch.sources.table.dates import Format
 from hpsearch.sources.table.numbers import Style, evidence
 from hpsearch.sources.table.rules import KNOWN_MARKS
 from hpsearch.sources.table.tally import tally
+from hpsearch.sources.table.units import MOST_TEXTS, units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -121,6 +122,8 @@ class Undecided:
     line_of: Callable[[int], int]
     """The line of the file that a row begins in."""
     notes: Notes
+    units: tuple[str, ...] = ()
+    """The unit that its numbers have beside them; several where they have different ones."""
     read_up_to: int = 0
     """Words of a cell that the network reads one by one, at most; 0 where it does not."""
 
@@ -133,8 +136,9 @@ class Undecided:
         as_text = override.kind in ("category", "date", "text")
         odd, marks = table.odd.get(name), override.missing or ()
         texts = tally(table.column(name), rows, marks, odd, as_text=as_text)
-        read = evidence(texts.shapes)
-        return cls(name, texts, read, override, table.line_of, notes, read_up_to)
+        beside = () if as_text else units(texts.shapes, texts.texts(MOST_TEXTS))
+        read = evidence(texts.shapes, beside[0] if len(beside) == 1 else "")
+        return cls(name, texts, read, override, table.line_of, notes, beside, read_up_to)
 
     @property
     def are_numbers(self) -> bool:

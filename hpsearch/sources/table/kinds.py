@@ -23,6 +23,7 @@ from hpsearch.sources.table.rules import (
     few_are_odd,
     frequent,
 )
+from hpsearch.sources.table.units import unit_of
 
 if TYPE_CHECKING:
     from hpsearch.errors import DataError
@@ -140,6 +141,10 @@ def read_numbers(
         raise odd_number(this, clean, style)
     if style.thousands and override.thousands is None:
         _note_thousands(this, clean, style)
+    if style.sign in this.units and override.kind is None:
+        this.note(
+            f"numbers with the unit `{style.sign}`; {key(this.name, kind='category')} keeps texts"
+        )
     this.note_marks(marks, or_else)
     column = replace(
         column, kind="number", cells=clean.cells, missing=clean.missing, distinct=clean.distinct,
@@ -153,6 +158,11 @@ def odd_number(this: Undecided, texts: Tally, style: Style) -> DataError:
     """The error of the first cell that is no number in a column of numbers."""
     odd_cells, _, (odd, *_) = texts.odd(style, 1)
     cells = f" (in {number_of(odd.cells, 'cell')})" if odd.cells > 1 else ""
+    if odd_cells > odd.cells:
+        cells = f" (one of {odd_cells:,} such cells)"
+    unit = unit_of(odd.text)
+    if unit and unit != style.sign:
+        cells = f" without its unit `{unit}`{cells}"
     others = f", and {texts.cells - odd_cells:,} other cells are" if texts.cells > odd_cells else ""
     usable = " that can be computed with" if _is_huge(odd.text) else ""
     return this.misfit(odd, f"number{usable}{cells}{others}")
@@ -179,7 +189,7 @@ def _all_fit(texts: Tally, style: Style) -> bool:
 
 
 def _note_thousands(this: Undecided, clean: Tally, style: Style) -> None:
-    example = next(s.example for s in clean.shapes if {*style.dropped} & {*s.pattern})
+    example = next(s.example for s in clean.shapes if {*style.grouping} & {*s.pattern})
     way_out = key(this.name, decimal=style.thousands) if style.thousands in ",." else ""
     this.note(
         f"`{example}` is read as {style.value(example):.10g}, with `{style.thousands}` between "
@@ -190,6 +200,11 @@ def _note_thousands(this: Undecided, clean: Tally, style: Style) -> None:
 def _of_texts(column: Column, this: Undecided) -> Column:
     """The column as one of texts: the kinds below numbers."""
     texts, kind = this.texts, this.override.kind
+    if kind is None and len(this.units) > 1:
+        this.note(
+            f"looks like numbers with several units: {', '.join(this.units)}; "
+            "as numbers it needs one unit in all cells"
+        )
     if kind is None and texts.distinct == 2:
         values, gap = tuple(sorted(text.text for text in texts.texts(2))), _gap_input(texts)
         reason = f"0 or 1{_gaps(gap)}"

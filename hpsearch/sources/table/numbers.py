@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hpsearch.sources.table.rules import LEADING_ZEROS_SHARE, few_are_odd
+from hpsearch.sources.table.tally import shape_of
 
 if TYPE_CHECKING:
     from hpsearch.sources.table.tally import Shape
@@ -48,7 +49,7 @@ class Style:
     thousands: str = ""
     """Between groups of three digits; "" where there are none, " " for blanks of any width."""
     sign: str = ""
-    """A percent or currency sign that cells may carry; it is stripped."""
+    """A percent or currency sign, or a unit such as `kg`, that cells may carry; it is stripped."""
 
     @property
     def pattern(self) -> str:
@@ -65,10 +66,15 @@ class Style:
         return value if abs(value) <= LARGEST else None
 
     @property
-    def dropped(self) -> str:
-        """Characters that mean nothing for the value."""
-        grouping = {" ": "", "'": _APOSTROPHES}.get(self.thousands, self.thousands)
-        return grouping + (self.sign + _BLANKS if self.sign or self.thousands == " " else "")
+    def dropped(self) -> tuple[str, ...]:
+        """What means nothing for the value, in the order in which it is dropped."""
+        sign = (self.sign,) if self.sign else ()
+        return (*sign, *self.grouping, *(_BLANKS if sign else ""))
+
+    @property
+    def grouping(self) -> str:
+        """Characters that may stand between groups of three digits."""
+        return {" ": _BLANKS, "'": _APOSTROPHES}.get(self.thousands, self.thousands)
 
 
 @lru_cache(maxsize=256)
@@ -115,8 +121,17 @@ class _Reading:
 
 
 @lru_cache(maxsize=4096)
-def _read(pattern: str) -> _Reading | None:
-    """None where a shape is that of no number, but of a date or an address."""
+def _read(pattern: str, unit: str = "") -> _Reading | None:
+    """None where a shape is that of no number, but of a date or an address.
+
+    `unit` is what the column's numbers may have beside them, as a word.
+    """
+    if unit:
+        word = shape_of(unit)
+        for bare in (pattern.removesuffix(word), pattern.removeprefix(word)):
+            reading = None if bare == pattern else _read(bare.strip(_BLANKS))
+            if reading and not reading.sign:
+                return replace(reading, sign=unit)
     match = _NUMBER_LIKE.fullmatch(pattern)
     reading = _reading(match["body"].translate(_SAME)) if match else None
     if not match or not reading:
@@ -179,12 +194,12 @@ class Evidence:
         return self.leading_zeros > 0 and self.leading_zeros >= LEADING_ZEROS_SHARE * self.whole
 
 
-def evidence(shapes: Iterable[Shape]) -> Evidence:
-    """The evidence of a column's shapes."""
-    read = [(shape, r) for shape in shapes if (r := _read(shape.pattern))]
+def evidence(shapes: Iterable[Shape], unit: str = "") -> Evidence:
+    """The evidence of a column's shapes, and of the unit that nearly all of its numbers have."""
+    read = [(shape, r) for shape in shapes if (r := _read(shape.pattern, unit))]
     signs = _counted((r.sign or " ", shape.cells) for shape, r in read)
     sign = next((s for s, n in signs.items() if n >= _MAIN_SHARE * sum(signs.values())), " ")
-    sign = sign.strip() if len(sign) == 1 else ""
+    sign = sign.strip() if len(sign) == 1 or sign == unit else ""
     read = [(shape, r) for shape, r in read if r.sign in ("", sign)]
     whole = [(shape, r.digits) for shape, r in read if r.is_whole]
     return Evidence(

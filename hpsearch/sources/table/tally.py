@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hpsearch.sources.table import dates
     from hpsearch.sources.table.numbers import Style
 
-__all__ = ["MOST_SHAPES", "Shape", "Tally", "Text", "tally"]
+__all__ = ["MOST_SHAPES", "Shape", "Tally", "Text", "shape_of", "tally"]
 
 MOST_SHAPES = 2_000
 """Numbers are written in a few hundred shapes at most, dates in a dozen; more are codes."""
@@ -38,7 +38,7 @@ _TO_SHAPE = {**_DIGITS, **_LETTERS, ord("E"): "e"}
 _WORD = re.compile(r"[^\W\d_]\S*")
 
 
-def _shape(text: str) -> str:
+def shape_of(text: str) -> str:
     """The shape of a text; `arrow_tally.shapes` is the same for many."""
     pattern = text.translate(_TO_SHAPE)
     at = 1 if pattern[:1] in ("+", "-") else 0
@@ -162,7 +162,7 @@ class _ListTally:
         by_pattern: dict[str, list[str]] = {}
         for text in self._counts:
             if any(c in "0123456789" for c in text):
-                by_pattern.setdefault(_shape(text), []).append(text)
+                by_pattern.setdefault(shape_of(text), []).append(text)
         shapes = [
             Shape(pattern, sum(self._counts[t] for t in texts), len(texts), texts[0])
             for pattern, texts in by_pattern.items()

@@ -24,7 +24,8 @@ NUMBERS = [
     "1", "-1.5", "+2", "\u22123", ".5", "5.", "1e3", "1E-3", "1e999", "inf", "nan", "", "-",
     "1,234",
     "1,234,567.5", "12,34,567", "1,23", "1.234,5", "1 234", "1\u00a0234,5", "1'234", "1\u2019234.5",
-    "5%", "5 %", "$1,200", "-$5", "$-5", "$", "1.2.3", "0x10", "1_000", "\u0663",
+    "5%", "5 %", "$1,200", "-$5", "$-5", "$", "1.2.3", "0x10", "5 kg", "5kg",
+    "-1,234.5 kg", "kg 5", "5 g", "120 km/h", "1e5 kg", "21.5°C", "Rs. 500", "Rs.1,500", "5 kg kg", "1_000", "\u0663",
 ]  # fmt: skip
 
 
@@ -36,7 +37,7 @@ def test_dates(order):
     np.testing.assert_array_equal(arrow.seconds(pa.array(DATES), Format(order)), expected)
 
 
-@pytest.mark.parametrize("sign", ["", "%", "$"])
+@pytest.mark.parametrize("sign", ["", "%", "$", "kg", "km/h", "°C", "Rs."])
 @pytest.mark.parametrize("marks", [".", ".,", ". ", ".'", ",", ",.", ", ", ",'"])
 def test_numbers(marks, sign):
     style = Style(marks[0], marks[1:], sign)

@@ -179,6 +179,60 @@ def test_a_sign_of_some_numbers_is_part_of_a_text(table):
     assert column(table(x=["5%", "7%", "12", "0.5"] * 30)).kind == "category"
 
 
+@pytest.mark.parametrize(
+    ("cells", "value"),
+    [
+        (["2.9 kg", "3.1kg", "-12 kg"], 2.9),
+        (["78 min", "1,120 min", "1,200 min"], 78),
+        (["21,5 °C", "7 °C"], 21.5),
+        (["3 stars", "4.5 stars", "2 stars"], 3),
+        (["120 km/h", "80 km/h", "95.5 km/h"], 120),
+        (["25 \u00b5g", "3.5 \u00b5g"], 25),
+        (["USD 1,200", "USD 950", "USD 3,000"], 1200),
+        (["12g", "7.5g", "120g"], 12),
+    ],
+)
+def test_a_unit_of_nearly_all_numbers_is_stripped(table, cells, value):
+    made = decision(table(x=[*cells * 40, "77"]))
+    (x,) = made.columns
+    assert x.kind == "number"
+    assert x.style.value(cells[0]) == value
+    assert any(f"numbers with the unit `{x.sign}`" in note for note in made.notes)
+    assert Decision.from_json(json.loads(json.dumps(made.as_json()))) == made
+    assert column(table(x=cells * 40), kind="category").kind == "category"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["A12", "A13", "A7"], ["12B", "13B", "7B"], ["Q3 2020", "Q3 2021", "Q3 2022"],
+        ["E11.9", "E11.1", "E10.2"], ["10M", "5M", "7M"], ["5K", "12K", "7.5K"],
+        ["10 M", "5 M", "7 M"], ["1990s", "1980s", "1970s"], ["1st", "21st", "31st"],
+        ["7 am", "9 am", "11 am"], ["Room 12", "Room 101", "Room 7"], ["4G", "5G", "3G"],
+        ["No. 5", "No. 12", "No. 7"], ["SKU12", "SKU13", "SKU7"], ["3x4", "5x4", "7x4"],
+        ["0x1", "0x2", "0x3"], ["12-kg", "13-kg", "7-kg"], ["5 kg", "7 kg", "12", "8"],
+    ],
+)  # fmt: skip
+def test_what_looks_like_a_unit_and_is_none_stays_a_text(table, cells):
+    made = decision(table(x=cells * 30))
+    assert made.columns[0].kind == "category"
+    assert not any("unit" in note for note in made.notes)
+
+
+def test_several_units_are_a_category_with_a_note(table):
+    cells = ["2.9 kg", "350 g", "3.5 kg", "1.2 kg", "900 g"]
+    made = decision(table(x=cells * 30))
+    assert made.columns[0].kind == "category"
+    assert any("several units: kg, g; as numbers it needs one" in note for note in made.notes)
+    with pytest.raises(
+        DataError,
+        match=r"`2.9 kg` is no number without its unit `kg` \(one of 150 such cells\); if",
+    ):
+        column(table(x=cells * 30), kind="number")
+    with pytest.raises(DataError, match=r"line 9: `350 g` is no number without its unit `g`, and"):
+        column(table(x=with_cells([f"{number} kg" for number in numbers()], "350 g")))
+
+
 def test_leading_zeros_are_codes(table):
     made = decision(table(x=["00501", "10115", "02139", "90210"] * 10))
     assert made.columns[0].kind == "category"
