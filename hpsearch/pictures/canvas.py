@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "COLOURS", "GREY", "MARKERS", "Format", "figure", "grid", "head", "inline", "logarithmic",
-    "rendered", "short", "shown", "whole_numbers",
+    "COLOURS", "GREY", "MARKERS", "Format", "figure", "grid", "head", "inline", "legend",
+    "logarithmic", "rendered", "short", "shown", "whole_numbers",
 ]  # fmt: skip
 
 Format = Literal["png", "svg"]
@@ -181,6 +181,12 @@ def head(axes: Axes, lines: Sequence[str], size: float = 7, most: int = 18) -> N
     """Small words above an image, of at most so many letters a line."""
     words = "\n".join(short(line, most) for line in lines)
     axes.set_title(words, fontsize=size, loc="center", pad=2)
+
+
+def legend(axes: Axes, columns: int = 4, **how: Any) -> None:
+    """A legend above the picture, where it covers nothing of it."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False,
+                borderaxespad=0.2, **how)  # fmt: skip
 
 
 def logarithmic(axis: Axis) -> None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpsearch.pictures.canvas import COLOURS, GREY, figure, logarithmic, whole_numbers
+from hpsearch.pictures.canvas import COLOURS, GREY, figure, legend, logarithmic, whole_numbers
 from hpsearch.spec.task import LOSS
 
 if TYPE_CHECKING:
@@ -94,4 +94,4 @@ def _panel(
             logarithmic(axes.yaxis)
     axes.set(xlabel="epoch", ylabel=name)
     whole_numbers(axes.xaxis)
-    axes.legend()
+    legend(axes, 2)

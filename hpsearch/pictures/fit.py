@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from hpsearch.pictures.canvas import COLOURS, figure
+from hpsearch.pictures.canvas import COLOURS, figure, legend
 from hpsearch.pictures.subject import Sample
 
 if TYPE_CHECKING:
@@ -64,5 +64,5 @@ def draw(content: Fit) -> Figure:
     axes.plot(*content.held, "s", color=COLOURS[1], markersize=4, mew=0, label=content.part)
     axes.plot(*content.line, color="black", linewidth=1.4, label="prediction")
     axes.set(xlabel=content.input, ylabel="target")
-    axes.legend()
+    legend(axes, 3)
     return made

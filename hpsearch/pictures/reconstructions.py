@@ -124,6 +124,6 @@ def _of_numbers(title: str, content: Reconstructions) -> Figure:
         whole_numbers(own.xaxis)
     for own in axes[len(content.rows) :]:
         own.set_visible(False)
-    axes[0].legend(fontsize=7)
+    made.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     axes[0].set_xlabel("number of the input", fontsize=7)
     return made

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.pictures.canvas import COLOURS, GREY, figure
+from hpsearch.pictures.canvas import COLOURS, GREY, figure, legend
 from hpsearch.pictures.subject import share
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ def draw(content: Residuals) -> Figure:
     alpha = min(max(60 / len(true) ** 0.7, 0.15), 0.8)
     left.plot(true, predicted, "o", color=COLOURS[0], markersize=3, alpha=alpha, mew=0)
     left.set(xlabel="true", ylabel="predicted")
-    left.legend()
+    legend(left, 1)
     right.hist(off, bins=min(max(len(off) // 8, 8), 40), color=COLOURS[0], edgecolor="white",
                linewidth=0.4)  # fmt: skip
     right.axvline(0, color=GREY, linewidth=1)
     right.axvline(float(off.mean()), color=COLOURS[1], linewidth=1.2, linestyle="--",
                   label=f"mean {off.mean():.3g}\ndeviation {off.std():.3g}")  # fmt: skip
     right.set(xlabel="predicted - true", ylabel="rows")
-    right.legend()
+    legend(right, 1)
     return made

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.pictures.canvas import COLOURS, figure, logarithmic
+from hpsearch.pictures.canvas import COLOURS, figure, legend, logarithmic
 from hpsearch.pictures.subject import share
 
 if TYPE_CHECKING:
@@ -79,5 +79,5 @@ def draw(content: Scores) -> Figure:
         axes.set_xscale("log")
         logarithmic(axes.xaxis)
     axes.set(xlabel="error of a row (mean squared)", ylabel="share of its rows")
-    axes.legend()
+    legend(axes, 2)
     return made

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.insight.words import counted
-from hpsearch.pictures.canvas import COLOURS, GREY, figure, logarithmic, short, whole_numbers
+from hpsearch.pictures.canvas import (
+    COLOURS,
+    GREY,
+    figure,
+    legend,
+    logarithmic,
+    short,
+    whole_numbers,
+)  # fmt: skip
 from hpsearch.spec.settings import FINAL
 from hpsearch.spec.space import Choices, Range, label
 
@@ -56,6 +64,8 @@ class Course:
     """The best value so far, by the trials that completed."""
     stages: tuple[tuple[int, str], ...]
     """The first trial of each stage, where there are several."""
+    handed: tuple[float, float] | None
+    """The trial whose network is handed over after a finish."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,7 @@ class Curves:
     """Learning curves: (epoch, value) of the best trials, and of others behind them."""
 
     metric: str
+    rising: bool
     best: tuple[tuple[str, _Points], ...]
     others: tuple[_Points, ...]
 
@@ -86,6 +97,8 @@ class Slices:
     metric: str
     rising: bool
     slices: tuple[Slice, ...]
+    values: tuple[float, ...]
+    """Of all trials, the best first."""
 
 
 # --- the course of the search -------------------------------------------------------------------
@@ -106,9 +119,13 @@ def course(snapshot: Snapshot) -> Course | None:
             best.append((trial.number, trial.value))
     if not any(by_kind.values()):
         return None
+    handed, ring = snapshot.handed, None
+    if handed is not None and handed.value is not None and math.isfinite(handed.value):
+        ring = handed.number, handed.value
     return Course(
         snapshot.metric, sign > 0, tuple(by_kind["COMPLETE"]), tuple(by_kind["PRUNED"]),
         tuple(by_kind[FINAL]), tuple(best), _begun(snapshot),
+        ring,
     )  # fmt: skip
 
 
@@ -139,63 +156,85 @@ def draw_course(content: Course) -> Figure:
         steps = [*content.best, (last, content.best[-1][1])]
         axes.step(*zip(*steps, strict=True), where="post", color=COLOURS[1], linewidth=1.6,
                   label="best so far")  # fmt: skip
+    if content.handed is not None:
+        axes.scatter(*content.handed, s=90, facecolors="none", edgecolors=COLOURS[1],
+                     linewidths=1.6, label="handed over")  # fmt: skip
     judged = content.complete or content.final or content.pruned
-    outside = _limit(axes, [v for _, v in judged], rising=content.rising)
+    every = (*content.complete, *content.pruned, *content.final)
+    outside = _limit(
+        axes, [v for _, v in judged], [v for _, v in every], rising=content.rising,
+        whole=content.handed and content.handed[1],
+    )  # fmt: skip
     for number, name in content.stages:
         axes.axvline(number - 0.5, color=GREY, linewidth=0.6, linestyle=":")
         axes.annotate(short(name, 16), (number, 1.0), xycoords=("data", "axes fraction"),
                       fontsize=7, rotation=90, va="top", ha="left", color=GREY)  # fmt: skip
-    count = 1 + max(at for at, _ in (*content.complete, *content.pruned, *content.final))
+    count = 1 + max(at for at, _ in every)
     axes.set_xlim(-0.5 - 0.03 * count, 1.03 * count - 0.5)
-    axes.set(xlabel=f"trial{_beyond(outside)}", ylabel=short(content.metric, 30))
+    beyond = f" ({_beyond(outside)})" if outside else ""
+    axes.set(xlabel=f"trial{beyond}", ylabel=short(content.metric, 30))
     whole_numbers(axes.xaxis)
-    axes.legend(loc="best", ncols=2)
+    legend(axes, 5)
     return made
 
 
-def _limit(axes: Axes, values: Sequence[float], *, rising: bool) -> int:
-    """Show the better half of the values whole, and of the others what lies within reach of it: one
-    that has blown up would press all others into a line. How many are outside then.
+def _limit(
+    axes: Axes, judged: Sequence[float], every: Sequence[float], *, rising: bool,
+    whole: float | None = None,
+) -> int:  # fmt: skip
+    """Show the better half of the judged values, and of all others what is better than them or
+    within reach of them: one that has blown up would press the rest into a line. How many are left
+    out then; `whole` is none of them, however bad.
 
     A metric that shrinks over powers of ten, such as a loss, gets a logarithmic scale.
     """
-    ordered = sorted(values, reverse=rising)
+    ordered = sorted(judged, reverse=rising)
+    middle = ordered[len(ordered) // 2]
     most = ordered[int(0.9 * (len(ordered) - 1))]  # but for the far ones
-    log = not rising and ordered[0] > 0 and math.log10(most / ordered[0]) >= _DECADES
+    best, worst = (max(every), min(every)) if rising else (min(every), max(every))
+    log = not rising and best > 0 and math.log10(most / best) >= _DECADES
     if log:
         axes.set_yscale("log")
-    chosen = ordered[0], ordered[len(ordered) // 2], ordered[-1]
-    best, middle, worst = map(math.log10, chosen) if log else chosen
+        best, middle, worst = map(math.log10, (best, middle, worst))
+        whole = None if whole is None else math.log10(whole)
     reach, outside = _REACH * abs(middle - best), 0
     if reach > 0 and abs(worst - best) > 1.5 * reach:
-        towards = math.copysign(reach, worst - best)
-        ends = [10**end if log else end for end in (best - 0.05 * towards, best + towards)]
+        towards = -1 if rising else 1
+        least = 0.0 if whole is None else 1.05 * abs(whole - best)
+        ends = [best - 0.05 * towards * reach, best + towards * max(reach, least)]
+        ends = [10**end if log else end for end in ends]
         axes.set_ylim(min(ends), max(ends))
-        outside = sum(not min(ends) <= value <= max(ends) for value in values)
+        outside = sum(not min(ends) <= value <= max(ends) for value in every)
     if log:
         logarithmic(axes.yaxis)
     return outside
 
 
 def _beyond(outside: int) -> str:
-    return f" ({counted(outside, 'worse trial')} outside the picture)" if outside else ""
+    return f"{counted(outside, 'worse trial')} outside the picture"
 
 
 # --- learning curves ----------------------------------------------------------------------------
 
 
 def curves(snapshot: Snapshot) -> Curves | None:
-    """The learning curves of the best trials, or while none has completed of those that have one;
-    None where no trial has two epochs."""
+    """The learning curves of the trial that is handed over and of the best of the search, or while
+    none has completed of those that have one; None where no trial has two epochs."""
     with_curve = [trial for trial in snapshot.trials if len(trial.curve) > 1]
     if not with_curve:
         return None
     top = [trial for trial in snapshot.searched if len(trial.curve) > 1][:_TOP]
+    handed = snapshot.handed
+    if handed is not None and len(handed.curve) > 1:
+        top.insert(0, handed)
     numbers = {trial.number for trial in top}
     rest = [trial for trial in with_curve if trial.number not in numbers]
     every = rest[:: max(-(-len(rest) // _OTHERS), 1)]
-    best = tuple((f"trial {t.number}", _points(t)) for t in top)
-    return Curves(snapshot.metric, best, tuple(map(_points, every)))
+    best = tuple(
+        (f"trial {t.number}{', handed over' if t is handed else ''}", _points(t)) for t in top
+    )
+    rising = snapshot.direction == "maximize"
+    return Curves(snapshot.metric, rising, best, tuple(map(_points, every)))
 
 
 def _points(trial: Trial) -> _Points:
@@ -213,17 +252,17 @@ def draw_curves(content: Curves) -> Figure:
     drawn = content.best or tuple(("", points) for points in content.others)
     ends = [value for _, points in drawn for _, value in points]
     others = [points[-1][1] for points in content.others if points]
-    _room(axes, [*ends, *others])
+    _room(axes, [*ends, *others], rising=content.rising)
     axes.set(xlabel="epoch", ylabel=short(content.metric, 30))
     whole_numbers(axes.xaxis)
-    axes.legend(loc="best")
+    legend(axes)
     return made
 
 
-def _room(axes: Axes, values: Sequence[float]) -> None:
-    """Room for these values but for the far ends: a curve that blows up leaves the picture."""
-    ordered = sorted(values)
-    low, high = ordered[len(ordered) // 50], ordered[-1 - len(ordered) // 50]
+def _room(axes: Axes, values: Sequence[float], *, rising: bool) -> None:
+    """Room for these values but for the worst: a curve that blows up leaves the picture."""
+    ordered, few = sorted(values), len(values) // 50
+    low, high = ordered[few if rising else 0], ordered[-1 if rising else -1 - few]
     spare = 0.05 * (high - low)
     if spare > 0:
         axes.set_ylim(low - spare, high + spare)
@@ -242,7 +281,8 @@ def slices(snapshot: Snapshot, order: Sequence[str]) -> Slices | None:
     chosen = [by_name[name] for name in order if name in by_name][:_MOST_SLICES]
     plots = [_slice(parameter, trials) for parameter in chosen]
     drawn = tuple(one for one in plots if one.points)
-    return Slices(snapshot.metric, snapshot.direction == "maximize", drawn) if drawn else None
+    rising, values = snapshot.direction == "maximize", tuple(t.value or 0.0 for t in trials)
+    return Slices(snapshot.metric, rising, drawn, values) if drawn else None
 
 
 def _slice(parameter: Parameter, trials: Sequence[Trial]) -> Slice:
@@ -277,8 +317,9 @@ def draw_slices(content: Slices) -> Figure:
         _panel(axes, one, many=many)
     for axes in panels[count:]:
         axes.set_visible(False)
-    values = [value for one in content.slices for _, value in one.points]
-    _limit(panels[0], values, rising=content.rising)
+    outside = _limit(panels[0], content.values, content.values, rising=content.rising)
+    if outside:
+        made.supxlabel(_beyond(outside), fontsize=8)
     for row in range(rows):
         panels[row * columns].set_ylabel(short(content.metric, 20))
     return made

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hpsearch.insight.words import number, span
-from hpsearch.pictures.canvas import COLOURS, figure, inline, short, whole_numbers
+from hpsearch.pictures.canvas import COLOURS, figure, inline, legend, short, whole_numbers
 from hpsearch.reports.layout import laid_out
 from hpsearch.spec.settings import FINAL
 
@@ -107,5 +107,5 @@ def _draw(content: _Race) -> Figure:
     axes.set(xlabel="epochs trained, in the order in which trials began",
              ylabel=f"best {short(content.metric, 24)} so far")  # fmt: skip
     whole_numbers(axes.xaxis)
-    axes.legend(loc="best")
+    legend(axes, 3)
     return made

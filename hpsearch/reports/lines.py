@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.insight.words import number, setting
+from hpsearch.insight.words import counted, number, setting
 from hpsearch.spec.space import Choices, Range, label
 from hpsearch.terminal import visible
 
@@ -82,6 +82,8 @@ class _Scale:
     """Whether only whole numbers lie on it."""
     values: tuple[str, ...] = ()
     """Of a choice: what there is to choose, the first at the bottom."""
+    beyond: float | None = None
+    """The end at which values lie that are worse than it, where there are any."""
 
     def y(self, value: Any) -> float:
         """Pixels from the top."""
@@ -103,9 +105,15 @@ class _Scale:
         marks = [self._at(share) for share in shares]
         if self.whole:
             marks = sorted({float(round(mark)) for mark in marks})
-        return tuple((self.y(mark), setting(float(mark))) for mark in marks)
+        words = _apart(marks)
+        return tuple(
+            (self.y(mark), f"{word} or worse" if mark == self.beyond else word)
+            for mark, word in zip(marks, words, strict=True)
+        )
 
     def _at(self, share: float) -> float:
+        if share in (0.0, 1.0):
+            return (self.low, self.high)[int(share)]
         if not self.log:
             return self.low + share * (self.high - self.low)
         low, high = math.log(self.low), math.log(self.high)
@@ -131,6 +139,9 @@ def parallel(snapshot: Snapshot, order: Sequence[str]) -> Lines | None:
                  f"{len(snapshot.spec.space)} are shown.")  # fmt: skip
     scales = [_scale(parameter, chosen) for parameter in parameters]
     values = _limits([t.value for t in chosen if t.value is not None])
+    if values.beyond is not None:
+        far = sum(not values.low <= t.value <= values.high for t in chosen if t.value is not None)
+        note += f" {counted(far, 'worse trial')} at the end of the scale, far beyond it."
     apart = max(min(_PAGE // len(parameters), _FARTHEST), _NEAREST)
     places = [_SIDE + at * apart for at in range(len(parameters) + 1)]
     axes = [
@@ -145,7 +156,8 @@ def parallel(snapshot: Snapshot, order: Sequence[str]) -> Lines | None:
         points = " ".join(f"{x},{y:g}" for x, y in zip(places, heights, strict=True))
         shade = bisect_right(_SHADES, rank / len(chosen))
         lines.append(Line(points, shade, _words(snapshot, trial)))
-    return Lines(tuple(axes), tuple(reversed(lines)), places[-1] + _SIDE + 20, note.strip())
+    width = places[-1] + _SIDE + (20 if values.beyond is None else 60)
+    return Lines(tuple(axes), tuple(reversed(lines)), width, note.strip())
 
 
 def _chosen(trials: Sequence[Trial]) -> tuple[Sequence[Trial], str]:
@@ -174,12 +186,21 @@ def _scale(parameter: Parameter, trials: Sequence[Trial]) -> _Scale:
 def _limits(values: Sequence[float]) -> _Scale:
     """The scale of the metric, without the far end of the worst: one trial that blew up would press
     all others into a line."""
-    best, worst = values[0], values[-1]
+    best, worst, beyond = values[0], values[-1], None
     middle = sorted(values)[len(values) // 2]
     reach = 3 * abs(middle - best)
     if reach > 0 and abs(worst - best) > 2 * reach:
-        worst = best + math.copysign(reach, worst - best)
-    return _Scale(min(best, worst), max(best, worst))
+        worst = beyond = best + math.copysign(reach, worst - best)
+    return _Scale(min(best, worst), max(best, worst), beyond=beyond)
+
+
+def _apart(marks: Sequence[float]) -> Sequence[str]:
+    """Numbers as short as a setting, with more digits where two would look the same."""
+    for digits in range(3, 17):
+        words = [f"{mark:.{digits}g}" for mark in marks]
+        if len(set(words)) == len(marks):
+            break
+    return words
 
 
 def _height(trial: Trial, parameter: Parameter, scale: _Scale) -> float:
