@@ -119,6 +119,7 @@ def status(
             show.sanity(snapshots[0])
             show.failures(snapshots[0])
             show.decided(snapshots[0])
+            results.data(snapshots[0])
             show.stages(snapshots[0])
             show.codes(snapshots[0])
             show.beside(snapshots[0])

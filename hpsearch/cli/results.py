@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.store.values import Study
 
-__all__ = ["best", "fruitless", "result", "verdict"]
+__all__ = ["best", "data", "fruitless", "result", "verdict"]
 
 
 def result(snapshot: Snapshot) -> None:
@@ -40,7 +40,7 @@ def result(snapshot: Snapshot) -> None:
     if study.is_out_of_time:
         out.print(f"its budget of {counted(study.hours or 0, 'hour')} of work is spent")
     _answer(snapshot)
-    _data(snapshot)
+    data(snapshot, 5)
     sanity(snapshot)
     stages(snapshot)
     failures(snapshot)
@@ -230,17 +230,17 @@ def fruitless(snapshot: Snapshot) -> None:
                   soft_wrap=True)  # fmt: skip
 
 
-def _data(snapshot: Snapshot, most: int = 5) -> None:
-    """How the data was split, and what was done to it."""
-    data = snapshot.study.data
-    if data is None:
+def data(snapshot: Snapshot, most: int | None = None) -> None:
+    """How the data was split, and what was done to it; `most` notes, None: all."""
+    record = snapshot.study.data
+    if record is None:
         return
-    rows, notes = data["rows"], list(data["notes"])
-    notes[:0] = [f"warning: {line}" for line in data.get("warnings", ())]
+    rows, notes = record["rows"], list(record["notes"])
+    notes[:0] = [f"warning: {line}" for line in record.get("warnings", ())]
     out.print(f"data: {rows['train']:,} rows to train, {rows['validation']:,} to validate, "
               f"{rows['test']:,} held out")  # fmt: skip
     for line in notes[:most]:
         out.print(f"  {visible(line, lines=False)}")
-    if len(notes) > most:
-        out.print(f"  and {len(notes) - most} more notes: {call(f'status {snapshot.study.name}')} "
-                  "--json")  # fmt: skip
+    if most is not None and len(notes) > most:
+        more = counted(len(notes) - most, "more note")
+        out.print(f"  and {more}: {call(f'status {snapshot.study.name}')}")

@@ -15,7 +15,7 @@ from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.impossible import combinations, never
 from hpsearch.spec.settings import GROUPS, TRAINING, Group
 from hpsearch.spec.source import SOURCES
-from hpsearch.spec.task import LOSS, possible, usual
+from hpsearch.spec.task import LOSS, TASKS, possible, usual
 from hpsearch.spec.task_rules import LOSS_RULE
 from hpsearch.stages.outline import remarks
 
@@ -41,15 +41,28 @@ _MOST_BYTES = 64 << 20
 def check_look(spec: StudySpec, base: Path, seen: Look) -> None:
     """DataError where what a quick look at the data shows is none for this search.
 
-    Of a large table that is not known: its first rows do not show all.
+    The first rows of a large table do not show all: where they raise a doubt, all are read.
     """
     if seen.classes is None:
+        if _in_doubt(spec, seen):
+            check_table(spec, base)
         return
     task = spec.task or usual("classes" if seen.classes else "numbers").name
     check_task(spec, task)
     check_settings(spec, task, len(seen.classes))
     if seen.rarest is not None and seen.rarest < _FEW_ROWS:
         check_table(spec, base)
+
+
+def _in_doubt(spec: StudySpec, seen: Look) -> bool:
+    """Whether the first rows show a target that nothing can learn, or of another task."""
+    is_known = isinstance(seen.facts, dict) and "target" in seen.facts
+    if spec.data is None or spec.data.target_name is None or not is_known:
+        return False
+    target = seen.facts["target"]
+    if target is None:
+        return True
+    return TASKS[spec.task or usual(target["kind"]).name].metric(spec.metric) is None
 
 
 def check_table(spec: StudySpec, base: Path) -> None:

@@ -177,7 +177,7 @@ def load(
             "classes": list(raw.classes),
             **facts(raw, split),
             **baseline,
-            "notes": [*raw.notes, *remarks, *notes, *parts.notes],
+            "notes": [*notes, *remarks, *raw.notes, *parts.notes],
             "warnings": [*_measured(settings.section), *raw.warnings],
             **({} if raw.decided is None else {"decided": raw.decided}),
         },

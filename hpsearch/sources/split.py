@@ -78,7 +78,7 @@ class Split:
 
 
 def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
-    """The three parts, and notes on what the limit leaves out and on classes that a part lacks.
+    """The three parts, and notes on classes that a part lacks and on what the limit leaves out.
 
     Raises DataError where there are too few rows.
     """
@@ -118,7 +118,7 @@ def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
     if len(own_validation):
         parts = Split(rest, own_validation, test)
         _check_sizes(parts)
-        return parts, [*notes, *_lacking(raw, classes, parts)]
+        return parts, [*_lacking(raw, classes, parts), *notes]
     count = round(wanted)
     if count < 2 or len(rest) - count < 2:
         raise DataError(
@@ -142,7 +142,7 @@ def divide(raw: Raw, settings: DataSettings) -> tuple[Split, list[str]]:
         train, validation, *own = _spread(classes, [train, validation, *own], unused, bits)
         test = own[0] if own else test
     parts = Split(train, validation, test)
-    return parts, [*notes, *_lacking(raw, classes, parts)]
+    return parts, [*_lacking(raw, classes, parts), *notes]
 
 
 def _check_sizes(parts: Split) -> None:

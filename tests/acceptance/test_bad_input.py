@@ -149,6 +149,8 @@ def test_not_a_study_file(command: Command, make_command: Callable[[str], Comman
     ("rows", "what"),
     [
         ([f"{i},{i * 0.37}" for i in range(60)], "accuracy.*regression.*rmse"),
+        ([f"{i},{i * 0.37}" for i in range(1100)], "accuracy.*regression.*rmse"),
+        ([f"{i},no {i}" for i in range(1100)], "1,100 different values in 1,100 rows"),
         ([f"{i},yes" for i in range(60)], "`kind` is `yes` in each row"),
         ([f"{i},no {i}" for i in range(60)], "60 different values"),
         (["1,yes", "2"], "line 3 has 1 cell, but the table has 2"),

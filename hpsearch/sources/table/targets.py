@@ -127,7 +127,17 @@ def _classes(this: Undecided) -> Target:
             f"`{mark.text}` is a class, in {number_of(mark.cells, 'cell')}; "
             f"{key(this.name, missing=[mark.text])} leaves those rows out"
         )
-    return _of_classes(_column(this), texts)
+    target = _of_classes(_column(this), texts)
+    spellings: dict[str, list[str]] = {}
+    for name in target.classes:
+        spellings.setdefault(name.casefold(), []).append(name)
+    for names in spellings.values():
+        if len(names) > 1:
+            this.note(
+                f"the classes {', '.join(map(quoted, names))} differ in case only; "
+                "if they are one, write them alike"
+            )
+    return target
 
 
 def _of_classes(column: Column, texts: Tally) -> Target:

@@ -131,6 +131,9 @@ def test_a_rare_class_is_noted(table: Table) -> None:
     loaded = table(csv({"a": numbers(), "y": ["rare", *cycle("x", "y")[1:]]}))
     lacking = [note for note in loaded.record["notes"] if "part: no row" in note]
     assert len(lacking) == 2
+    loaded = table(csv({"a": cycle("-", *numbers()[1:]), "y": ["rare", *cycle("x", "y")[1:]]}))
+    assert loaded.record["notes"][:2] == lacking, "what weighs most comes first"
+    assert len(loaded.record["notes"]) > 2
 
 
 def test_what_was_decided_is_followed_and_not_decided_again(table: Table) -> None:

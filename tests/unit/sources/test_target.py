@@ -33,6 +33,14 @@ def test_a_row_without_a_number_is_left_out_and_the_range_is_told(decided, mark)
     assert any("numbers from 13 to 110.5" in note for note in made.notes)
 
 
+def test_classes_that_differ_in_case_only_are_noted(decided):
+    notes = decided(["Yes", "no", "yes", "NO", "other"] * 10).notes
+    assert any(note.endswith("`NO`, `no` differ in case only; if they are one, write them alike")
+               for note in notes)  # fmt: skip
+    assert sum("in case only" in note for note in notes) == 2
+    assert not any("case" in note for note in decided(["yes", "no"] * 10).notes)
+
+
 @pytest.mark.parametrize("odd", ["oops", "inf", "12kg"])
 def test_another_odd_cell_stops_whatever_the_task(decided, odd):
     for task in (None, "numbers", "classes"):
