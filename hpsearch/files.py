@@ -249,12 +249,12 @@ def taken(path: Path) -> ConflictError:
     )
 
 
-def free(stem: str, suffix: str = "") -> str:
+def free(stem: str, suffix: str = "", mark: str = "-") -> str:
     """The first of `wine-trials.csv`, `wine-trials-2.csv` ... of which nothing is there."""
     count, name = 1, f"{stem}{suffix}"
     while os.path.lexists(name):
         count += 1
-        name = f"{stem}-{count}{suffix}"
+        name = f"{stem}{mark}{count}{suffix}"
     return name
 
 

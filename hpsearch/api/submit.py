@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.api.opening import named_checkpoints
 from hpsearch.code import Manifest, manifest_of
-from hpsearch.errors import CodeError, ConflictError, HpsearchError
+from hpsearch.errors import CodeError, ConflictError, DamagedError, HpsearchError, NotFoundError
 from hpsearch.insight import commands
 from hpsearch.insight.words import counted
 from hpsearch.preflight.sizing import sized
@@ -182,7 +182,7 @@ def _with_code(
         return current
     if not _differs(ledger, study, manifest, exact=exact):
         return study
-    other = f"choose another name (--set name={study.name}-2)"
+    other = _other_name(ledger, study.name)
     raise _changed(ledger, study, manifest, f"put it back, {_ACCEPT}, or {other}")
 
 
@@ -248,7 +248,7 @@ def accepted(ledger: Ledger, study: Study, code: Path | Manifest | None) -> Stud
 def _taken(ledger: Ledger, study: Study, spec: StudySpec) -> ConflictError:
     """The error for a name that another study has, with what differs and the ways on."""
     changes = differences(StudySpec.from_document(study.document), spec)
-    ways = ", or ".join(_ways(study, spec, changes))
+    ways = ", or ".join(_ways(study, spec, changes, _other_name(ledger, spec.name)))
     if study.refused:  # else it had been replaced
         ways = f"a worker holds a trial of it, or it knows trials from elsewhere: wait, or {ways}"
     return ConflictError(
@@ -257,9 +257,20 @@ def _taken(ledger: Ledger, study: Study, spec: StudySpec) -> ConflictError:
     )
 
 
-def _ways(study: Study, spec: StudySpec, changes: Sequence[str]) -> list[str]:
-    """The ways to continue where a study has another content; the first one loses nothing."""
-    other = f"choose another name (--set name={spec.name}-2)"
+def _other_name(ledger: Ledger, name: str) -> str:
+    """The advice to choose another name, with one that no study has."""
+    count = 2
+    with suppress(NotFoundError):
+        while True:
+            with suppress(DamagedError):  # whose row cannot be read has its name all the same
+                ledger.study(f"{name}-{count}")
+            count += 1
+    return f"choose another name (--set name={name}-{count})"
+
+
+def _ways(study: Study, spec: StudySpec, changes: Sequence[str], other: str) -> list[str]:
+    """The ways to continue where a study has another content; the first one loses nothing. `other`
+    is the one under another name."""
     if all(line.startswith("budget.") for line in changes):
         return [*_as_made(study, spec), other]
     if all(line.startswith(FINAL) for line in changes):

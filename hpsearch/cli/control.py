@@ -23,6 +23,7 @@ from hpsearch.cli.options import (
     print_json,
 )  # fmt: skip
 from hpsearch.errors import HpsearchError, StudyFileError
+from hpsearch.insight.words import counted
 from hpsearch.terminal import echo, visible
 
 if TYPE_CHECKING:
@@ -203,14 +204,17 @@ def delete(
     place = None
     with suppress(HpsearchError):  # a damaged row names none, and is deleted all the same
         place = passwords.hide(checkpoint_place(ledger.database, study, checkpoints), known=False)
+    trained = sum(len(worker.of(name)) for worker in ledger.workers())
     if not yes:
-        trained = sum(len(worker.of(name)) for worker in ledger.workers())
         now = f", {trained} of which are being trained now" if trained else ""
         where = f" and its checkpoints in {place}" if place else ""
         asked = f"Delete study {name} with {study.issued} trials{now}{where}?"
         typer.confirm(visible(asked), abort=True, err=True)
     if not delete_study(ledger, study, checkpoints):
         echo(f"{place} stays: there are other things in it than checkpoints", err=True)
+    if yes and trained:
+        echo(f"note: {counted(trained, 'trial')} of it under way: the workers end what they train",
+             err=True)  # fmt: skip
     if json_:
         print_json({"name": name, "deleted": True})
     else:

@@ -80,7 +80,8 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield f"retry {study.name} --failed", "run failed trials again"
     yield "dashboard", "curves in a browser"
     if study.state == "done":
-        yield f"report {study.name} -o {free(study.name, '.html')}", "a page to share"
+        page = free(study.name, ".html", "+")  # wine-2.html would be the page of a study wine-2
+        yield f"report {study.name} -o {page}", "a page to share"
     if study.state == "done" and not snapshot.is_whole:
         yield f"extend {study.name} {_more(study)}", "add trials"
     tested = snapshot.verdict is not None or study.finish is not None
@@ -201,7 +202,7 @@ def _figures(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
     """What the finish measured of the winner."""
     direction = snapshot.direction
     tested = "" if verdict["test"] is None else " and tested"
-    out.print(f"trained again{tested}, {snapshot.metric} with the 95 % interval of its mean:")
+    out.print(f"trained again{tested}, {snapshot.metric} {verdicts.spread(verdict)}:")
     table = Table.grid(padding=(0, 2))
     for name, value in verdicts.figures(verdict, direction):
         table.add_row(f"  {name}", value)

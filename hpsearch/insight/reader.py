@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.checkpoints.places import checkpoint_place
-from hpsearch.errors import CheckpointError, DamagedError, line
+from hpsearch.errors import CheckpointError, DamagedError, NotFoundError, line
 from hpsearch.insight import diagnosis
 from hpsearch.insight.snapshot import Snapshot, Trial
 from hpsearch.spec import StudySpec
@@ -92,7 +92,7 @@ class Reader:
 
     def snapshot(self) -> Snapshot:
         """The study as it is now."""
-        study = self._ledger.study(self._name)
+        study = self._still()
         if study.uid != self._uid:  # deleted and made again under the same name
             self._open(study)
         self._refresh()
@@ -110,6 +110,15 @@ class Reader:
             study, trials, best, verdict, searching, handed, self._spent_s(study), damaged,
             self._stages(study),
         )  # fmt: skip
+
+    def _still(self) -> Study:
+        try:
+            return self._ledger.study(self._name)
+        except NotFoundError:
+            raise NotFoundError(
+                f"study {self._name!r} has been deleted meanwhile, with its trials under way: "
+                "hpsearch delete, or its dashboard"
+            ) from None
 
     def _stages(self, study: Study) -> tuple[Mapping[str, Any], ...]:
         """The stages that have been opened: none ever changes, so each is read once."""

@@ -17,6 +17,7 @@ __all__ = [
     "headline",
     "interval",
     "sentence",
+    "spread",
 ]
 
 Finding = Literal["better", "worse", "no evidence", "too few", "not compared"]
@@ -169,12 +170,21 @@ def _missing(verdict: Found) -> str:
     return f"{completed} of {asked} trainings completed" if asked != completed else ""
 
 
+def spread(verdict: Found) -> str:
+    """What stands beside the means of a finish."""
+    if len(verdict["validation"]["values"]) < FEW_PAIRS:
+        return "with its mean and each training"
+    return "with the 95 % interval of its mean"
+
+
 def interval(estimate: Found, shown: Callable[[float], str] = number) -> str:
-    """A mean with its 95 % interval."""
+    """A mean with its 95 % interval, or of too few values with the values themselves."""
     if estimate["low"] is None:
         return shown(estimate["mean"])
     if estimate["low"] == estimate["high"]:
         return f"{shown(estimate['mean'])} (the same each time)"
+    if 1 < len(estimate.get("values", ())) < FEW_PAIRS:
+        return f"{shown(estimate['mean'])} ({' and '.join(map(shown, estimate['values']))})"
     return f"{shown(estimate['mean'])} ({shown(estimate['low'])} to {shown(estimate['high'])})"
 
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import CheckpointError, DamagedError, NotFoundError
+from hpsearch.insight import verdicts
 from hpsearch.insight.importance import Importance, measured
 from hpsearch.insight.reader import Reader
 from hpsearch.insight.snapshot import Snapshot
@@ -129,6 +130,7 @@ class _Page:
             "stages": sections.stages(snapshot),
             "recipe": sections.recipe(snapshot),
             "verdict": winner.verdict(snapshot),
+            "spread": verdicts.spread(snapshot.verdict) if snapshot.verdict else "",
             "budget": list(sections.budget(snapshot, self.spent, elsewhere)),
             "data": sections.data(snapshot),
             "failures": sections.failures(snapshot),

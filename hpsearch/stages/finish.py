@@ -8,6 +8,7 @@ used, once, for the winner and for the default configuration.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean, stdev
@@ -22,6 +23,8 @@ from hpsearch.spec.task import Metric
 __all__ = ["Entry", "Estimate", "Repeat", "Verdict", "estimate", "finalists", "uses", "verdict"]
 
 CONFIDENCE = 0.95
+_SHARES = {"acc", "accuracy", "auc", "auroc", "dice", "f1", "iou", "precision", "recall"}
+"""Words in the name of a metric that is a share of 1."""
 
 
 @dataclass(frozen=True)
@@ -173,8 +176,9 @@ def verdict(
     plain = own if default is winner else {
         r.repeat: score(r, default.values)[metric.name] for r in default.whole
     }  # fmt: skip
-    ends = metric.low, metric.high
-    validation = estimate([r.value or 0.0 for r in winner.whole], *ends)
+    reported = [r.value or 0.0 for r in winner.whole]
+    ends = _ends(metric, [*reported, *own.values(), *plain.values()])
+    validation = estimate(reported, *ends)
     both = [own[repeat] - plain[repeat] for repeat in own if repeat in plain]
     chosen = max(winner.whole, key=lambda r: (sign * (r.value or 0.0), -r.trial))
     return Verdict(
@@ -199,6 +203,16 @@ def verdict(
         part=TEST if untested is None else None,
         why=untested or "",
     )  # fmt: skip
+
+
+def _ends(metric: Metric, values: Sequence[float]) -> tuple[float, float]:
+    """The least and the most that a metric can be. That of own training code is not known: one that
+    is called a share, and whose values all are shares, is taken for one."""
+    words = re.split("[^a-z0-9]+", metric.name.lower())
+    unknown = metric.direction == "maximize" and metric.high - metric.low == math.inf
+    if unknown and not _SHARES.isdisjoint(words) and all(0 <= value <= 1 for value in values):
+        return 0.0, 1.0
+    return metric.low, metric.high
 
 
 def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:

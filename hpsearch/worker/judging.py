@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from hpsearch import passwords
+from hpsearch.children.here import Here
 from hpsearch.errors import UnreachableError
 from hpsearch.preflight import first_reports
 from hpsearch.runner import Failure, Report
@@ -165,10 +166,11 @@ class Judging:
         """Own training code has failed before any trial has reported, and stops its study: it would
         fail all the same in every other trial."""
         study = self._parts.study
+        is_here = isinstance(self._parts.context.nursery, Here)  # what it prints is seen there
+        log = "" if is_here else f"; hpsearch logs {study.name} shows all that it wrote"
         sentence = (
-            f"study {study.name!r} is stopped, as its code fails: {message}; hpsearch logs "
-            f"{study.name} shows all that it wrote. Fix it, or the study file, and run or submit "
-            "the study again: nothing of the budget is spent"
+            f"study {study.name!r} is stopped, as its code fails: {message}{log}. Fix it, or the "
+            "study file, and run or submit the study again: nothing of the budget is spent"
         )
         outcome = {"suspect": CODE, "said": sentence, "stops": True}
         with suppress(UnreachableError):  # then the next error does

@@ -19,11 +19,14 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from hpsearch.cli import app
+from hpsearch.errors import ConflictError, NotFoundError
+from hpsearch.files import free
+from hpsearch.insight.reader import Reader
 from hpsearch.pictures.gallery import Gallery, Kept
 from hpsearch.reports import comparing
 from hpsearch.reports.compare_page import html
 from hpsearch.reports.comparing import Side, comparison
-from hpsearch.reports.page import report
+from hpsearch.reports.page import file_name, report
 from hpsearch.store.ledger import Ledger
 from tests.large import large
 from tests.played import DATA, DIGITS, OWN, Played, played
@@ -262,3 +265,33 @@ def test_finishes_are_compared_by_their_seeds(sqlite_url: str, tmp_path: Path) -
     assert pair.how == "test"
     # scipy.stats.ttest_ind(..., equal_var=False).confidence_interval()
     assert (pair.low, pair.high) == pytest.approx((-0.174511, 0.214511), abs=1e-5)
+
+
+def test_following_a_study_that_is_deleted_says_so(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, _ = played(sqlite_url, tmp_path, DIGITS, [Played(ADAM, (0.5,), "RUNNING")])
+    reader = Reader(ledger, "s")
+    reader.snapshot()
+    monkeypatch.setenv("HPSEARCH_STORAGE", sqlite_url)
+    deleted = CliRunner().invoke(app, ["delete", "s", "-y"], catch_exceptions=False)
+    assert "1 trial of it under way" in deleted.stderr
+    with pytest.raises(NotFoundError, match="has been deleted meanwhile"):
+        reader.snapshot()
+
+
+def test_the_name_that_is_advised_is_free(sqlite_url: str, tmp_path: Path) -> None:
+    for name in ("s", "s-2"):
+        played(sqlite_url, tmp_path, DIGITS, [Played(ADAM, (0.5,))], name=name)
+    with pytest.raises(ConflictError, match="--set name=s-3"):
+        played(sqlite_url, tmp_path, DIGITS.replace("sampler: random", "sampler: tpe"),
+               [Played(ADAM, (0.5,))])  # fmt: skip
+
+
+def test_the_page_that_is_advised_is_no_other_studys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("s.html").touch()
+    assert free("s", ".html", "+") == "s+2.html"
+    assert file_name("s+2") != "s+2.html"

@@ -180,3 +180,27 @@ def test_a_finish_without_a_test_part_says_so_and_by_what_it_was_chosen() -> Non
     )
     names = [name for name, _ in verdicts.figures(judged, "maximize")]
     assert names[:2] == ["reported, 5 trainings", "reported, default settings"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "most"),
+    [("val/acc", (0.97, 1.0, 1.0), 1.0), ("acc", (97.0, 100.0, 100.0), 103.3),
+     ("reward", (0.97, 1.0, 1.0), 1.033)],
+)  # fmt: skip
+def test_an_interval_ends_where_a_share_of_own_code_does(
+    name: str, values: tuple[float, ...], most: float
+) -> None:
+    judged = verdict([entry(WINNER, *values)], None, Metric(name, "maximize", ""),
+                     lambda repeat, _: {name: values[repeat.trial]}, None, 0, 3,
+                     untested="it has no evaluate").as_json()  # fmt: skip
+    high = judged["validation"]["high"]
+    assert high == pytest.approx(most, rel=1e-3)
+
+
+def test_two_trainings_are_named_without_an_interval() -> None:
+    judged = found([0.9267, 1.0], [0.9, 0.9])
+    assert verdicts.headline(judged, wide=True) == "Test accuracy 0.9633 (0.9267 and 1)"
+    rows = dict(verdicts.figures(judged, "maximize"))
+    assert rows["test, 50 rows"] == "0.9633 (0.9267 and 1)"
+    assert rows["test, default settings"] == "0.9 (the same each time)"
+    assert verdicts.spread(judged) == "with its mean and each training"
