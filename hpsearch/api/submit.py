@@ -195,7 +195,8 @@ def _differs(ledger: Ledger, study: Study, manifest: Manifest, *, exact: bool) -
 
 def _changed(ledger: Ledger, study: Study, manifest: Manifest, ways: str) -> CodeError:
     """The error for code that is not what a study began with."""
-    changes = ledger.code(study).differences(manifest)
+    code = ledger.code(study)
+    changes = code.differences(manifest, more=False) or code.differences(manifest)
     return CodeError(
         f"the code of study {study.name!r} is not what it was when the study began: {changes}; "
         f"{ways}"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from hpsearch.errors import NotFoundError, StudyFileError
+from hpsearch.errors import DataError, StudyFileError
 from hpsearch.files import near, refusals_told
 
 if TYPE_CHECKING:
@@ -90,14 +90,14 @@ def draft_of(path: Path, folder: Path, target: str | None = None) -> Draft:
         folder: That of the study file.
         target: What is to be predicted: a column, or an array.
 
-    Raises NotFoundError where nothing is there, StudyFileError for what cannot be searched, and
-    DataError for data that cannot be read.
+    Raises DataError for data that is not there or cannot be read, StudyFileError for what cannot be
+    searched.
     """
     with refusals_told():
         if not path.exists():
             hint = near(path)
             takes = "; name a table, a folder of images, arrays or a training script"
-            raise NotFoundError(f"there is no {path}{hint}{takes if hint[-1:] != '?' else ''}")
+            raise DataError(f"there is no {path}{hint}{takes if hint[-1:] != '?' else ''}")
         path = path.resolve() if path.name in ("", "..") else path
         kind = kind_of(path)
         if kind is None:

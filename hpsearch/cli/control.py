@@ -206,7 +206,7 @@ def delete(
         place = passwords.hide(checkpoint_place(ledger.database, study, checkpoints), known=False)
     trained = sum(len(worker.of(name)) for worker in ledger.workers())
     if not yes:
-        now = f", {trained} of which are being trained now" if trained else ""
+        now = f", {trained} of which are being trained now," if trained else ""
         where = f" and its checkpoints in {place}" if place else ""
         asked = f"Delete study {name} with {study.issued} trials{now}{where}?"
         typer.confirm(visible(asked), abort=True, err=True)

@@ -129,7 +129,9 @@ def _budgeted(draft: Draft, folder: Path, *, untimed: bool) -> str:
         return ""
     budget.suited(draft, folder)
     if untimed:
-        draft.note(("budget",), "not timed: hpsearch plan says what this takes")
+        final = f"hpsearch final {draft.content['name']} has one afterwards"
+        draft.note(("budget",), "not timed: hpsearch plan says what this takes",
+                   f"no finish, as that takes several trainings more: {final}")  # fmt: skip
         return ""
     from hpsearch.fleet import local_devices, spread
 

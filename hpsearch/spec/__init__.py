@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hpsearch.files import open_regular
+from hpsearch.errors import StudyFileError
+from hpsearch.files import near, open_regular
 from hpsearch.spec.checks import check
 from hpsearch.spec.document import MOST_BYTES, read
 from hpsearch.spec.faults import Fault, Faults, StudyFaultsError
@@ -113,6 +114,8 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise _unreadable(path, "text in UTF-8", f"byte {data[error.start]:#04x}", line) from None
+    except FileNotFoundError:
+        raise StudyFileError(f"no such file: {path}{near(path)}") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise _unreadable(path, "a study file that can be read", reason.lower()) from None

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Translated", "called", "in_text", "number", "translated", "written"]
+__all__ = ["Translated", "called", "in_text", "number", "theirs", "translated", "written"]
 
 _OURS = frozenset({"min", "max", "step", "log", "count", "values", "default", "when", "cap"})
 _MARKS = frozenset({
@@ -90,6 +90,11 @@ def translated(raw: object) -> Translated | None:
         return None
 
 
+def theirs(raw: Mapping[str, object]) -> list[str]:
+    """The keys of such a parameter that are none of ours."""
+    return [key for key in raw if key not in _OURS]
+
+
 def written(ours: object) -> str:
     """A parameter, or a part of one, as one line of a study file."""
     if isinstance(ours, Mapping):
@@ -132,7 +137,7 @@ def _of_mapping(raw: Mapping[str, Any]) -> Translated | None:
         low, high = pair
     arguments = [raw["mu"], raw["sigma"]] if {"mu", "sigma"} <= raw.keys() else [low, high]
     log = raw.get("log", raw.get("log_scale", raw.get("logscale", False)))
-    if str(log) in ("log", "loguniform"):
+    if str(log).lower() in ("log", "loguniform", "true", "yes", "on", "1"):
         log = True
     named = named or ("int" if all(isinstance(n, int) for n in arguments) else "uniform")
     if named in ("log_uniform", "q_log_uniform", "inv_log_uniform"):  # W&B's have exponents

@@ -9,7 +9,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.code import is_reference
-from hpsearch.spec.dialects import called, number, translated, written
+from hpsearch.spec.dialects import called, number, theirs, translated, written
 from hpsearch.spec.faults import printable, show
 from hpsearch.spec.settings import GROUPS
 
@@ -310,7 +310,7 @@ class _Reader:
         translation = translated(raw)
         if translation is not None:
             lost = f" ({translation.lost} is lost)" if translation.lost else ""
-            got = show(raw) if called(raw) else f"another program's keys, {', '.join(raw)}"
+            got = show(raw) if called(raw) else f"another program's keys, {', '.join(theirs(raw))}"
             self._note(path, f"{written(translation.ours)}{lost}", got)
             target[name] = raw = translation.ours
         elif called(raw):

@@ -289,7 +289,9 @@ class _Worker:
         """Why this worker cannot serve a study."""
         code, lacks = self._context.code, self._context.serves.lacks(study)
         if code is not None and lacks == (f"code {study.code}",):
-            changes = self._context.ledger.code(study).differences(code.manifest)
+            wanted = self._context.ledger.code(study)
+            changes = wanted.differences(code.manifest, more=False)
+            changes = changes or wanted.differences(code.manifest)
             return (
                 f"the code in {code.folder} is not the study's: {changes} (hpsearch submit FILE "
                 "--accept-code continues the study with it)"

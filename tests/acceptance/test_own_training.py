@@ -161,6 +161,7 @@ def test_a_finish_is_queued_with_the_code_of_the_study_alone(command: Command) -
     assert "final own" in shown
     assert "queue this: train the best again; then run it again" in shown
     (command.folder / "train.py").write_text(TRAIN + "# changed\n")
+    (command.folder / "new.py").write_text("# no change\n")
     line = command.run("final", "own", code=9).stderr
     assert "is not what it was when the study began: train.py differs; put it back, name" in line
     assert command.json("status", "own")["state"] == "done"

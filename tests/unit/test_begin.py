@@ -364,7 +364,7 @@ def test_what_of_a_folder_could_be_searched(tmp_path: Path) -> None:
 
 
 def test_what_is_no_data_says_what_is(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="there is no"):
+    with pytest.raises(DataError, match="there is no"):
         draft_of(tmp_path / "nothing.csv", tmp_path)
     with pytest.raises(DataError, match="File name too long"):
         draft_of(tmp_path / f"{'x' * 300}.csv", tmp_path)

@@ -86,11 +86,15 @@ THEIRS = [
         ("{parameterType: discrete, feasibleSpace: {list: ['0.1', '0.2']}}",
          r"{values: \[0.1, 0.2\]}"),
         ("{low: 1e-4, high: 1e-1, log: true}", "{min: 0.0001, max: 0.1, log: true}"),
+        ("{low: 1e-4, high: 1e-1, log: yes}", "{min: 0.0001, max: 0.1, log: true}"),
         ("{type: float, bounds: [1e-4, 1e-1], log_scale: true}",
          "{min: 0.0001, max: 0.1, log: true}"),
         ("{_type: loguniform, _value: [1e-4, 1e-1]}", "{min: 0.0001, max: 0.1, log: true}"),
         ("{choices: [0.1, 0.2]}", r"{values: \[0.1, 0.2\]}"),
     )
+] + [
+    ("parameters:\n  lr: {low: 1e-4, high: 1e-1, log: true}",
+     ["parameters.lr: expected .*; got another program's keys, low, high"]),
 ] + [
     (f"parameters:\n  lr: {form}", [f"parameters.lr: expected {ours}; got .*"])
     for form, ours in (

@@ -123,8 +123,11 @@ def test_a_byte_order_mark_is_no_fault(read, study):
 
 
 def test_missing_files(tmp_path):
-    with pytest.raises(StudyFileError, match="no such file or directory"):
+    with pytest.raises(StudyFileError, match=r"^no such file: .*absent.yaml; it is not in"):
         load(tmp_path / "absent.yaml")
+    (tmp_path / "customers.yaml").touch()
+    with pytest.raises(StudyFileError, match=r"; did you mean .*customers.yaml\?$"):
+        load(tmp_path / "customer.yaml")
     with pytest.raises(StudyFileError, match="is a directory"):
         load(tmp_path)
     with pytest.raises(StudyFileError, match="null"):

@@ -306,7 +306,7 @@ def test_numbers_too_large_to_compute_with_are_refused(tmp_path: Path) -> None:
     path.write_text("a,y\n" + "".join(f"{i}e307,{'xy'[i % 2]}\n" for i in range(1, 10)) * 5)
     with pytest.raises(
         DataError,
-        match=r"t\.csv: column `a`, line 2: `1e307` is no number that can be computed with \(one of",
+        match=r"column `a`, line 2: `1e307` is no number that can be computed with \(one of",
     ):
         load(DataSettings.of("table", path=path, target="y"), CPU)
 
