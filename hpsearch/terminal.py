@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-__all__ = ["echo", "visible", "write_csv"]
+__all__ = ["echo", "visible", "wrapped", "write_csv"]
 
 _ORDERS = (
     r"\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but for tab and newline, DEL, C1
@@ -41,6 +43,26 @@ def visible(text: object, *, lines: bool = True) -> str:
     """
     pattern = _ORDER if lines else _ORDER_OR_LINE
     return pattern.sub(lambda match: ascii(match[0])[1:-1], str(text))
+
+
+def wrapped(text: str, stream: TextIO) -> str:
+    """Text whose lines end between words where `stream` is a terminal, which would end them within
+    words; what has no blank in it, such as a path, stays whole."""
+    if not stream.isatty():
+        return text
+    try:
+        width = os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        return text
+    lines = (
+        textwrap.wrap(
+            line, width, subsequent_indent=line[: len(line) - len(line.lstrip(" "))],
+            replace_whitespace=False, break_long_words=False, break_on_hyphens=False,
+        )
+        if len(line) > width else [line]
+        for line in text.split("\n")
+    )  # fmt: skip
+    return "\n".join(part for parts in lines for part in parts)
 
 
 def write_csv(stream: TextIO, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:

@@ -34,7 +34,7 @@ from hpsearch.cli import (
     tell,
 )
 from hpsearch.errors import EXIT_CODES, INTERRUPTED, HpsearchError
-from hpsearch.terminal import echo, visible
+from hpsearch.terminal import echo, visible, wrapped
 
 __all__ = ["app", "main"]
 
@@ -189,7 +189,7 @@ def main() -> None:
         finally:
             sys.stdout.flush()  # what goes wrong with that can still be said here
     except HpsearchError as error:
-        echo(f"hpsearch: {passwords.hide(error)}", err=True)
+        echo(wrapped(visible(f"hpsearch: {passwords.hide(error)}"), sys.stderr), err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpsearch import passwords
-from hpsearch.terminal import visible
+from hpsearch.terminal import visible, wrapped
 
 __all__ = ["Name", "busy", "call", "columns", "err", "indented", "note", "out"]
 
@@ -111,6 +111,6 @@ def busy(words: str) -> AbstractContextManager[object]:
 
 
 def indented(lines: Sequence[str]) -> None:
-    """Print lines a step to the right, none of them broken."""
+    """Print lines a step to the right, broken on a terminal alone, and between words."""
     for line in lines:
-        out.print(f"  {visible(line, lines=False)}", soft_wrap=True)
+        out.print(wrapped(f"  {visible(line, lines=False)}", sys.stdout), soft_wrap=True)

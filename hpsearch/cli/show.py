@@ -5,6 +5,7 @@ What every verb prints with (`console`) can be had from here too.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ from hpsearch.insight.words import (
 )
 from hpsearch.spec.settings import FINAL, JOINT
 from hpsearch.spec.source import SOURCES
-from hpsearch.terminal import visible
+from hpsearch.terminal import visible, wrapped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +70,7 @@ def look(seen: Look) -> None:
     indented(seen.lines)
     indented(seen.notes)
     for line in seen.warnings:
-        note(f"warning: {visible(line, lines=False)}")
+        note(wrapped(f"warning: {visible(line, lines=False)}", sys.stderr))
 
 
 def decided(snapshot: Snapshot) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import os
 import sys
+import termios
 import warnings
 
 import pytest
@@ -17,7 +19,7 @@ from rich.text import Text
 from hpsearch import passwords
 from hpsearch.cli import console as consoles
 from hpsearch.cli.options import print_json
-from hpsearch.terminal import echo, visible, write_csv
+from hpsearch.terminal import echo, visible, wrapped, write_csv
 
 HOSTILE = {
     "colour and clear": "a\x1b[2J\x1b[31mb",
@@ -167,3 +169,14 @@ def test_a_file_has_the_data_and_a_terminal_what_is_visible() -> None:
     rows: list[dict[str, object]] = [{"x": "a\x1b[2Jb"}]
     assert _table(rows)[1] == ["a\x1b[2Jb"]
     assert _table(rows, Terminal())[1] == ["a\\x1b[2Jb"]
+
+
+def test_lines_on_a_terminal_end_between_words() -> None:
+    text = f"  column `n`: `1,000 rows` of {'a' * 50} are read\nshort"
+    ours, its = os.openpty()
+    termios.tcsetwinsize(its, (24, 40))
+    with os.fdopen(its, "w") as terminal:
+        lines = wrapped(text, terminal).split("\n")
+    os.close(ours)
+    assert lines == ["  column `n`: `1,000 rows` of", f"  {'a' * 50}", "  are read", "short"]
+    assert wrapped(text, io.StringIO()) == text, "a pipe has each line whole"
