@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
     from hpsearch.spec.space import Parameter
 
-__all__ = ["Checked", "check", "described", "domain_in_words", "parameter_count"]
+__all__ = ["Checked", "check", "described", "domain_in_words", "looked", "parameter_count"]
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,10 @@ def check(spec: StudySpec, base: Path) -> Checked:
 
     Raises DataError where they are missing or do not suit it.
     """
-    from hpsearch.preflight.data_check import check_look
-    from hpsearch.sources.opening import look
     from hpsearch.spec.weights import PRETRAINED
     from hpsearch.weights import weighed
 
-    seen = look(spec, base)
-    if seen is not None:
-        check_look(spec, base, seen)
+    seen = looked(spec, base)
     try:
         return Checked(weighed(spec, base), seen)
     except DataError as error:
@@ -55,6 +51,18 @@ def check(spec: StudySpec, base: Path) -> Checked:
         if spec.weights.named != PRETRAINED:
             raise
         return Checked(spec, seen, (str(error),))
+
+
+def looked(spec: StudySpec, base: Path) -> Look | None:
+    """What a quick look at a study's data shows, without PyTorch; None for data that is not looked
+    at before a search. Raises DataError where it is missing or does not suit the study."""
+    from hpsearch.preflight.data_check import check_look
+    from hpsearch.sources.opening import look
+
+    seen = look(spec, base)
+    if seen is not None:
+        check_look(spec, base, seen)
+    return seen
 
 
 def parameter_count(

@@ -100,7 +100,8 @@ class Study(Stored):
             **sections: Other keys of a study file, such as `keep="last"` or `resources={...}`.
 
         Raises StudyFileError with all faults at once, CodeError for a function that workers could
-        not run, DataError for data that cannot be written to a file.
+        not run, DataError for data that is missing, cannot be written to a file, or does not suit
+        the study, as far as a quick look at it shows.
         """
         self._begin(name, storage, checkpoints)
         content = {
@@ -127,7 +128,7 @@ class Study(Stored):
             checkpoints: As for `Study`.
             code: The folder of your own code; None: the folder of the file.
 
-        Raises StudyFileError with all faults at once.
+        Raises StudyFileError with all faults at once, DataError for data as `Study` does.
         """
         definition = of_file(Path(file), changes, _folder(code))
         study = cls.__new__(cls)
@@ -457,6 +458,7 @@ class Study(Stored):
         return Definition(snapshot.spec, Path(snapshot.study.base), self._code)
 
     def _take(self, definition: Definition) -> None:
+        checking.looked(definition.spec, definition.base)
         self._definition, self._code = definition, definition.code
         self._runs = definition.code if definition.spec.code else None
 

@@ -11,7 +11,7 @@ import pytest
 
 import hpsearch as hp
 from hpsearch.api.definition import of_values
-from hpsearch.errors import HpsearchError, StudyFileError
+from hpsearch.errors import DataError, HpsearchError, StudyFileError
 
 TABLE = {"a": np.arange(40.0), "kind": ["x", "y"] * 20}
 
@@ -76,6 +76,34 @@ def test_what_is_wrong_is_said_at_once(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StudyFileError, match=said):
         document(tmp_path, **content)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"target": "visitor"}, "no column `visitor`; it has a, kind"),
+        ({"target": "a"}, "the metric of study 's' is accuracy, and by its target 'a'"),
+        ({"data": "nosuch.csv"}, "nosuch.csv: No such file"),
+        ({"data": {"X": np.zeros((40, 3)), "y": np.arange(40.0)}, "network": "mlp",
+          "target": None}, "the metric of study 's' is accuracy, and by its target 'y'"),
+        ({"data": "nosuch.npz", "network": "mlp", "target": None}, "nosuch.npz is missing"),
+        ({"data": {"source": "images", "path": "pets"}, "network": "cnn", "target": None}, "pets"),
+    ],
+)  # fmt: skip
+def test_data_that_does_not_suit_the_study_is_said_when_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: dict, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    usual = {"name": "s", "data": TABLE, "target": "kind", "metric": "accuracy"}
+    parameters = {"lr": hp.log(0.01, 1)}
+    with pytest.raises(DataError, match=said):
+        hp.Study(**usual | content, parameters=parameters)
+    file = tmp_path / "s.yaml"
+    file.write_text("name: s\ndata: {source: table, path: nosuch.csv, target: kind}\n"
+                    "network: {family: mlp}\nmetric: accuracy\nbudget: {trials: 3}\n"
+                    "parameters: {lr: {min: 0.01, max: 1}}\n")  # fmt: skip
+    with pytest.raises(DataError, match="nosuch.csv: No such file"):
+        hp.Study.from_file(file)
 
 
 def test_a_grid_has_as_many_trials_as_cells(tmp_path: Path) -> None:
