@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hpsearch._version import __version__
+from hpsearch.api.door import through
 from hpsearch.api.parameters import choice, log, range
 from hpsearch.children.run import Run
 
@@ -33,19 +34,24 @@ Optuna."""
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module 'hpsearch' has no attribute {name!r}")
+    import sys
     import warnings
     from importlib import import_module
 
-    with warnings.catch_warnings():
-        # Optuna's bar of progress, in a notebook without ipywidgets: nobody has asked for it.
-        warnings.filterwarnings("ignore", message="IProgress not found")
-        return getattr(import_module(_LATER[name]), name)
+    if "IPython" in sys.modules:
+        # Optuna's bar of progress, in a notebook without ipywidgets, warns as it is loaded, which
+        # is later: nobody has asked for it.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            import_module("tqdm.auto")
+    return getattr(import_module(_LATER[name]), name)
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER})
 
 
+@through
 def compare(*names: str, storage: Path | str | None = None) -> Comparison:
     """Compare studies of a database: what each reached and cost, and whether the difference from
     the first one is real. `print(hpsearch.compare("one", "other"))`
@@ -61,6 +67,7 @@ def compare(*names: str, storage: Path | str | None = None) -> Comparison:
     return several.compare(names, storage)
 
 
+@through
 def studies(storage: Path | str | None = None) -> list[Study]:
     """All studies of a database, in the order in which they were made.
 
@@ -72,6 +79,7 @@ def studies(storage: Path | str | None = None) -> list[Study]:
     return several.studies(storage)
 
 
+@through
 def load(folder: Path | str, code: Path | str | None = None) -> Predictor:
     """Load the network that `hpsearch best STUDY --save` has put into a folder, ready to predict.
 

@@ -7,9 +7,11 @@ import html
 import sys
 import time
 from contextlib import contextmanager
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hpsearch import passwords
+from hpsearch.api.door import in_python
 from hpsearch.forecast.countdown import Recent
 from hpsearch.insight.words import duration, number, params, span
 from hpsearch.terminal import visible
@@ -19,12 +21,10 @@ if TYPE_CHECKING:
 
     from hpsearch.insight.snapshot import Snapshot
 
-__all__ = ["Progress", "say_result", "shown_by"]
+__all__ = ["Progress", "say_result", "shown_by", "summary"]
 
 _BAR = 20
 """Characters of a bar."""
-_WIDTH = 79
-"""Of a line that is written over."""
 
 
 class Progress(Protocol):
@@ -60,6 +60,14 @@ def say_result(snapshot: Snapshot, shown: Progress) -> None:
     shown.note(sentence)
 
 
+def summary(snapshot: Snapshot) -> str:
+    """A study in two lines: its state, its trials, and the best of them."""
+    study = snapshot.study
+    trials = f"study {study.name}: {study.state}, {study.ended} of {study.tickets} trials"
+    counts = f" ({_counts(snapshot)})" if _counts(snapshot) else ""
+    return visible("\n  ".join(filter(None, [trials + counts, _best(snapshot)])))
+
+
 def _suited() -> Progress:
     """What suits this process: a notebook, a terminal, or neither."""
     if (display := _notebook()) is not None:
@@ -81,7 +89,7 @@ def _notebook() -> Callable[..., Any] | None:
 
 def _note(text: str) -> None:
     if sys.stderr is not None:
-        print(visible(passwords.hide(text)), file=sys.stderr, flush=True)
+        print(visible(passwords.hide(in_python(text))), file=sys.stderr, flush=True)
 
 
 class _Pace:
@@ -109,13 +117,13 @@ def _counts(snapshot: Snapshot) -> str:
     return ", ".join(parts)
 
 
-def _best(snapshot: Snapshot) -> str:
+def _best(snapshot: Snapshot, *, short: bool = False) -> str:
     leader = snapshot.leader
     if leader is None:
         return ""
     so_far = " so far" if leader.state == "RUNNING" else ""
     value = f"{snapshot.metric} {number(leader.value)}{so_far}"
-    return f"best {value}, trial {leader.number}: {params(leader.params)}"
+    return f"best {value}" + ("" if short else f", trial {leader.number}: {params(leader.params)}")
 
 
 class _Silent:
@@ -157,13 +165,21 @@ class _OnTerminal:
         _note(text)
 
     def update(self, snapshot: Snapshot) -> None:
-        study = snapshot.study
+        study, pace, counts = snapshot.study, self._pace(snapshot), _counts(snapshot)
         done = round(_BAR * min(study.ended / max(study.tickets, 1), 1.0))
         bar = "━" * done + "╌" * (_BAR - done)
-        words = [f"{study.name} {bar} {study.ended}/{study.tickets}", self._pace(snapshot),
-                 _counts(snapshot), _best(snapshot)]  # fmt: skip
-        text = visible("  ".join(filter(None, words)), lines=False)
-        print(f"\r\x1b[K{text[:_WIDTH]}", end="", file=sys.stderr, flush=True)
+        count, short = f"{study.ended}/{study.tickets}", _best(snapshot, short=True)
+        whole = f"{study.name} {bar} {count}"
+        width = get_terminal_size().columns - 1  # the last one would begin another line
+        # What may be left out, in turn: the best trial's parameters, the counts, the bar, the pace.
+        for words in (
+            [whole, pace, counts, _best(snapshot)], [whole, pace, counts, short],
+            [whole, pace, short], [study.name, count, pace, short], [count, short],
+        ):  # fmt: skip
+            text = visible("  ".join(filter(None, words)), lines=False)
+            if len(text) <= width:
+                break
+        print(f"\r\x1b[K{text[:width]}", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
@@ -179,6 +195,7 @@ class _InNotebook:
         self._shown = ""
 
     def note(self, text: str) -> None:
+        text = in_python(text)
         self._display(_Html(f"<div>{html.escape(passwords.hide(text))}</div>", text))
 
     def update(self, snapshot: Snapshot) -> None:

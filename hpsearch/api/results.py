@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.api.door import door
 from hpsearch.errors import ConflictError
 from hpsearch.insight.verdicts import figures, sentence
 from hpsearch.insight.words import about, counted, number, params
@@ -35,9 +36,11 @@ class Check:
     """The facts that `hpsearch check --json` prints."""
     notes: tuple[str, ...] = ()
     """Notes to read before the search, a sentence each."""
+    data: tuple[str, ...] = ()
+    """How the data is read, as `hpsearch check` shows it: of a table a line for each column."""
 
     def summary(self) -> str:
-        """A description of the search, one line for each parameter."""
+        """A description of the search and of its data, one line for each parameter and column."""
         facts = self.facts
         of = f"{facts['network']} on {facts['data']}" if facts["data"] else str(facts["network"])
         lines = [f"{facts['name']}: {of}, {facts['direction']} {facts['metric']}"]
@@ -47,7 +50,8 @@ class Check:
         lines.append(
             f"  {counted(facts['trials'], 'trial')} of at most {counted(facts['epochs'], 'epoch')}"
         )
-        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+        lines += [*self.data[:1], *(f"  {line}" for line in self.data[1:])]
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def __str__(self) -> str:
         return self.summary()
@@ -82,6 +86,7 @@ def _bytes(count: int) -> str:
     return f"{count / 2**20:,.3g} MiB" if count < 2**30 else f"{count / 2**30:,.3g} GiB"
 
 
+@door
 @dataclass(frozen=True)
 class Best:
     """The best trial of a study, and the network that the study hands over."""

@@ -235,7 +235,7 @@ def outcome(
         raise failed(
             workers.failure, f"{left}; run again to continue",
             f"{left}; fix that and run again, or, where the study file has to change, "
-            + ("give the study another name: name in the file, or --set name=..." if study.issued
+            + ("give the study another name (--set name=...)" if study.issued
                else f"first:\n  {call(f'delete {study.name}')}"),
         )  # fmt: skip
     return snapshot

@@ -145,13 +145,13 @@ def _check_testable(study: Study, spec: StudySpec) -> None:
     if data is not None and data.measured_on_test:
         raise ConflictError(
             f"study {study.name!r} is measured on the test part (data.validation is test), so no "
-            "rows are left for a finish; run its file with a share for validation under another "
+            "rows are left for a finish; run it with a share for validation under another "
             "name"
         )
     if data is not None and data.test == 0:
         raise ConflictError(
             f"study {study.name!r} has no test part (data.test is 0), so a finish has nothing to "
-            "measure on; run its file with a test share above 0 under another name"
+            "measure on; run it with a test share above 0 under another name"
         )
     if study.data is not None:
         check_measured(spec, study.data, ["test"])

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch import files, passwords
 from hpsearch.api import handing, tracking
+from hpsearch.api.door import door
 from hpsearch.api.logs import Logs, trial_of
 from hpsearch.api.opening import absolute_place, named_checkpoints, open_ledger, url_of
+from hpsearch.api.progress import summary
 from hpsearch.api.results import Best, Finish, Picture, Pictures, best_of
 from hpsearch.api.status import detailed
 from hpsearch.api.succession import next_study
 from hpsearch.code import Code, running
-from hpsearch.errors import HpsearchError, NotFoundError
+from hpsearch.errors import HpsearchError, NotFoundError, line
 from hpsearch.insight.reader import Reader
 from hpsearch.insight.snapshot import Snapshot, Trial
 from hpsearch.spec import StudySpec
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Stored"]
 
 
+@door
 class Stored:
     """A study of a database, as `Study` reads it."""
 
@@ -61,7 +64,12 @@ class Stored:
         """The same, where functions of it may be called in this process."""
 
     def __repr__(self) -> str:
-        return f"<Study {self._name}>"
+        try:
+            return summary(self.snapshot())
+        except NotFoundError:
+            return f"study {self._name}: not in the database yet; run() makes it"
+        except HpsearchError as error:
+            return f"study {self._name}: {line(error)}"
 
     @property
     def name(self) -> str:

@@ -11,13 +11,14 @@ study.best.params, study.best.network()
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from hpsearch.api import checking, planning, ranging, steering
 from hpsearch.api.definition import Definition, of_file, of_values
+from hpsearch.api.door import door, in_python
 from hpsearch.api.progress import Progress, say_result, shown_by
 from hpsearch.api.results import Check, Finish, Imported, Plan
 from hpsearch.api.running import make
@@ -28,6 +29,7 @@ from hpsearch.code import importing
 from hpsearch.errors import CodeError, ConflictError, HpsearchError, StudyFileError
 from hpsearch.fleet import local_devices, spread
 from hpsearch.insight.reader import Reader
+from hpsearch.insight.words import counted
 from hpsearch.preflight.data_check import check_table
 from hpsearch.spec import StudySpec
 from hpsearch.store import LEASE_S
@@ -44,6 +46,7 @@ _POLL_S = 0.5
 """Between two looks at a study that others train."""
 
 
+@door
 class Study(Stored):
     """A search and its results.
 
@@ -183,8 +186,14 @@ class Study(Stored):
         defined = self._defined()
         checked = checking.check(defined.spec, defined.base)
         facts = checking.described(checked.spec, defined.code)
-        return Check({**facts, "table": checked.seen and checked.seen.facts},
-                     (*checked.notes, *facts["warnings"], *self._out_of_reach()))  # fmt: skip
+        notes, seen, data = list(checked.notes), checked.seen, list[str]()
+        if seen is not None:
+            data, notes = [seen.title, *seen.lines, *seen.notes], [*notes, *seen.warnings]
+        notes += [*facts["warnings"], *self._out_of_reach()]
+        return Check(
+            {**facts, "table": seen and seen.facts}, tuple(map(in_python, notes)),
+            tuple(map(in_python, data)),
+        )  # fmt: skip
 
     def plan(self, workers: int | None = None, device: str | Sequence[str] | None = None) -> Plan:
         """Forecast time, memory and disk from a dry run of a few seconds.
@@ -273,15 +282,15 @@ class Study(Stored):
         KeyboardInterrupt no worker is left, and `run` continues from there.
         """
         self._check_free()
-        with shown_by(progress) as shown:
+        with shown_by(progress) as shown, self._interruptible(shown):
             session = self._begun(
                 shown, workers, device, pictures=pictures, accept_code=accept_code, grace_s=grace_s,
                 patience_s=patience_s, lease_s=lease_s,
             )  # fmt: skip
             if background:
                 session.start()
-                return self
-            self._attended(session, shown)
+            else:
+                say_result(session.run(shown), shown)
         return self
 
     def watch(self) -> Self:
@@ -337,18 +346,18 @@ class Study(Stored):
         self._session = start.session(shown.note)
         return self._session
 
-    def _attended(self, session: Session, shown: Progress) -> None:
+    @contextmanager
+    def _interruptible(self, shown: Progress) -> Iterator[None]:
+        """Inside, KeyboardInterrupt says first how the study continues."""
         try:
-            snapshot = session.run(shown)
+            yield
         except KeyboardInterrupt:
-            with suppress(HpsearchError):
+            ended = ""
+            with suppress(HpsearchError):  # such as a study that was not made yet
                 now = self.snapshot().study
-                shown.note(
-                    f"interrupted: {now.ended} of {now.tickets} trials have ended; run() "
-                    "continues from here"
-                )
+                ended = f": {now.ended} of {now.tickets} trials have ended"
+            shown.note(f"interrupted{ended}; run() continues from here")
             raise
-        say_result(snapshot, shown)
 
     # --- steering -----------------------------------------------------------------------------
 
@@ -397,16 +406,34 @@ class Study(Stored):
         """
         return steering.import_trials(self._ledger(), self._name, str(source), study, column)
 
-    def delete(self) -> None:
-        """Delete the study, its trials and its checkpoints for good. Its data stays."""
+    def delete(self, *, force: bool = False) -> None:
+        """Delete the study, its trials and its checkpoints for good. Its data stays.
+
+        Args:
+            force: Delete it even if it is being trained. Workers that `run` has started from here
+                are stopped first.
+
+        Raises ConflictError if it is being trained and `force` is false.
+        """
         from hpsearch.checkpoints.places import delete_study
 
         ledger = self._ledger()
         study = ledger.study(self._name)
+        trained = sum(len(worker.of(self._name)) for worker in ledger.workers())
+        if (trained or self.is_running) and not force:
+            now = f", {counted(trained, 'trial')} now" if trained else ""
+            raise ConflictError(
+                f"study {self._name!r} is being trained{now}: call stop() first, which keeps its "
+                "results, or delete it all the same with delete(force=True)"
+            )
         if self.is_running:
             steering.stop(ledger, self._name, self._checkpoints)
             self._settled()
-        delete_study(ledger, study, self._checkpoints)
+        is_whole = delete_study(ledger, study, self._checkpoints)
+        rest = "" if is_whole else "; their place stays, as there are other things in it"
+        with shown_by(True) as shown:
+            shown.note(f"study {self._name}: deleted, with {counted(study.issued, 'trial')} and "
+                       f"their checkpoints{rest}")  # fmt: skip
 
     def finish(
         self, top: int | None = None, seeds: int | None = None, *, again: bool = False,
@@ -434,9 +461,9 @@ class Study(Stored):
             self._ledger(), self._name, top=top, seeds=seeds, again=again, accept_code=accept_code,
             code=code,
         )  # fmt: skip
-        with shown_by(progress) as shown:
+        with shown_by(progress) as shown, self._interruptible(shown):
             session = self._begun(shown, workers, device, accept_code=accept_code)
-            self._attended(session, shown)
+            say_result(session.run(shown), shown)
         return self.verdict
 
     def _set(self, state: State) -> Self:

@@ -296,12 +296,12 @@ def _finish(study: Study, spec: StudySpec) -> str:
     again = " --again" if study.finish == "done" else ""
     call = f"hpsearch final {study.name} --top {spec.final.top} --seeds {spec.final.seeds}{again}"
     if study.state == "done":
-        return f"give it this finish ({call}) and run this file again"
+        return f"give it this finish ({call}) and run it again"
     file = "--set final=" if made is None else (
         f"--set final.top={made.top} --set final.seeds={made.seeds}")  # fmt: skip
     return (
         f"let its search end first ({file}, or {_worker(study)}), then give it this finish "
-        f"({call}) and run this file again"
+        f"({call}) and run it again"
     )
 
 

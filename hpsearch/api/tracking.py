@@ -41,8 +41,7 @@ def export(
     target = target_of(study.document, study.base, uri)
     if target is None:
         raise StudyFileError(
-            "which MLflow: --uri http://HOST:5000, or HPSEARCH_MLFLOW; the file of study "
-            f"{name!r} names none"
+            f"which MLflow: --uri http://HOST:5000, or HPSEARCH_MLFLOW; study {name!r} names none"
         )
     by = f"export-{new_name()}"
     return target, courier.export(ledger, name, target, by, checkpoints, code)

@@ -30,8 +30,7 @@ def saved_code(files: Mapping[str, str] | None, folder: Path | str | None) -> Co
     if folder is None:
         raise CodeError(
             "the network needs the code that it was trained with (SHA-256 "
-            f"{Manifest(files).digest[:12]}): name its folder with --code DIR, in Python "
-            "load(folder, code=DIR)"
+            f"{Manifest(files).digest[:12]}): name its folder with --code DIR"
         )
     code = Code.at(Path(folder))
     wanted = Manifest(files)

@@ -294,7 +294,8 @@ def _parsed(folder: Path) -> Any:
                 f"build and predict with: {way}"
             ) from None
         raise CheckpointError(
-            f"{folder} has no {CONFIG}: it is no network that hpsearch best STUDY --save has made"
+            f"{folder} has no {CONFIG}: it is no network that hpsearch best STUDY --save DIR has "
+            "made"
         ) from None
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {line(error)}") from error

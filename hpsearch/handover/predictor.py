@@ -136,7 +136,7 @@ class Predictor:
         if self._config.metrics.test is None:
             raise ConflictError(
                 "no finish has used the test part for this network, and to use it now "
-                "would spoil it for one; see hpsearch final"
+                "would spoil it for one: hpsearch final STUDY is one"
             )
         data = self._config.data
         settings = data.settings

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 __all__ = [
     "TABLE", "ArrayRows", "ColumnInputs", "Described", "Deviation", "Finite", "Floats", "Frame",
     "Given", "ImageInputs", "Inputs", "Known", "Packed", "Reading", "RowInputs", "Shaded", "Shades",
-    "Tabled", "TokenInputs", "Unit", "Values", "Worded", "finite", "fit_images", "fit_rows",
-    "mappings", "only_file", "scaled_units",
+    "Tabled", "TokenInputs", "Unit", "Values", "Worded", "blamed", "finite", "fit_images",
+    "fit_rows", "mappings", "only_file", "scaled_units",
 ]  # fmt: skip
 
 Floats = NDArray[np.float32]
@@ -42,6 +42,11 @@ Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 TABLE = "the table"
 """What a table in memory is called in an error."""
+
+
+def blamed(source: str, error: DataError) -> DataError:
+    """The error of rows that a source has, which is named in it once."""
+    return DataError(str(error) if str(error).startswith(source) else f"{source}: {error}")
 
 
 @dataclass(frozen=True)

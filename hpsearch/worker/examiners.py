@@ -124,8 +124,8 @@ class _OfOwnCode:
             raise CodeError(
                 f"the finish of study {name!r} waits for its test: {error}{log}. Fix that and "
                 "continue with the changed code: "
-                f"hpsearch run FILE --accept-code, or hpsearch final {name} --accept-code and a "
-                "worker again; in Python, accept_code=True. Nothing is trained again"
+                f"hpsearch run FILE --accept-code, or with workers hpsearch final {name} "
+                "--accept-code. Nothing is trained again"
             ) from error
         if metrics is None:
             raise LeavingError

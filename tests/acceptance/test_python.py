@@ -286,7 +286,7 @@ def test_a_function_of_the_session_tests_what_it_has_trained(python: Python) -> 
     )
     assert "the finish of study 'own' waits for its test: " in stderr
     assert "the study has no parameter 'rate'" in stderr
-    assert "in Python, accept_code=True" in stderr
+    assert "study.run(accept_code=True), or with workers study.finish(accept_code=True)" in stderr
     _, stderr = python.run(EVALUATED + "study.run(progress=False)\n", code=1)
     assert "not what it was when the study began: session-evaluate.py differs" in stderr
     trained = len(python.command.json("trials", "own"))
@@ -311,6 +311,7 @@ try:
 except hp.HpsearchError as error:
     said = str(error)
 assert "the study has no parameter 'rate'" in said, said
+assert "logs" not in said, said  # what it prints is seen there
 assert not study.is_running
 """
     )
@@ -382,6 +383,10 @@ try:
     study.run()
 except hp.HpsearchError as error:
     print(error)
+try:
+    hp.Study.load("own").delete()
+except hp.HpsearchError as error:
+    print(error)
 study.pause()
 assert not study.is_running and study.snapshot().study.state == "paused"
 Path("wait").unlink()
@@ -393,6 +398,8 @@ study.stop()
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
     assert "study 'own' runs already" in stdout
+    assert "study 'own' is being trained, 1 trial now: call stop() first" in stdout
+    assert stderr.count("deleted") == 0
     assert python.command.json("status", "own")["state"] == "stopped"
     python.whole()
 

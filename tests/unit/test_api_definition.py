@@ -102,7 +102,7 @@ def test_data_that_does_not_suit_the_study_is_said_when_it_is_made(
     file.write_text("name: s\ndata: {source: table, path: nosuch.csv, target: kind}\n"
                     "network: {family: mlp}\nmetric: accuracy\nbudget: {trials: 3}\n"
                     "parameters: {lr: {min: 0.01, max: 1}}\n")  # fmt: skip
-    with pytest.raises(DataError, match="nosuch.csv: No such file"):
+    with pytest.raises(DataError, match=r"nosuch\.csv: No such file"):
         hp.Study.from_file(file)
 
 

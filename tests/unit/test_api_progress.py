@@ -72,6 +72,19 @@ def test_a_line_on_a_terminal_is_written_over(
     assert said.endswith("best accuracy 0.6 (trial 0)\n\r\x1b[K")
 
 
+@pytest.mark.parametrize(("columns", "shows"), [(200, "lr=0.01"), (60, "━"), (38, "1/4"), (10, "")])
+def test_a_line_fits_the_terminal_and_keeps_the_best(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int, shows: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    show(THEN)
+    (line, *_) = [line for line in capsys.readouterr().err.split("\r\x1b[K") if line]
+    assert len(line) < columns
+    assert shows in line
+    assert columns < 30 or "best accuracy 0.6" in line
+
+
 def test_one_output_of_a_notebook_is_brought_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
 

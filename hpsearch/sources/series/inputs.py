@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from hpsearch.errors import DataError
-from hpsearch.sources.inputs import Floats, Given, Known, Unit, only_file
+from hpsearch.sources.inputs import Floats, Given, Known, Unit, blamed, only_file
 from hpsearch.sources.series.windows import Series, Windows, over, sorted_by
 from hpsearch.sources.table import arrow, cells
 from hpsearch.sources.table.column import Column
@@ -108,7 +108,7 @@ class SeriesInputs:
             steps, notes = self.encoder.inputs(table, series.rows)
             targets = self._known(series, ends)
         except DataError as error:
-            raise DataError(f"{source}: {error}") from error
+            raise blamed(source, error) from error
         inputs = np.ascontiguousarray(over(steps, ends, self.window))
         last = "row is" if self.horizon == 1 else f"{self.horizon} rows are"
         beyond = f"the last {last} predicted beyond the end of {source}"

@@ -15,6 +15,7 @@ from hpsearch.sources.inputs import (
     Known,
     Unit,
     Values,
+    blamed,
     mappings,
     only_file,
 )
@@ -119,7 +120,7 @@ class TableInputs:
         try:
             inputs, notes = self.encoder.inputs(table)
         except DataError as error:
-            raise DataError(f"{source}: {error}") from error
+            raise blamed(source, error) from error
         scored, unscored = None, ""
         if self.target is not None and self.target.column.name in table.names:
             try:
