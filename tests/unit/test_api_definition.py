@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def test_data_that_does_not_suit_the_study_is_said_when_it_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: dict, said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    usual = {"name": "s", "data": TABLE, "target": "kind", "metric": "accuracy"}
+    usual: dict[str, Any] = {"name": "s", "data": TABLE, "target": "kind", "metric": "accuracy"}
     parameters = {"lr": hp.log(0.01, 1)}
     with pytest.raises(DataError, match=said):
         hp.Study(**usual | content, parameters=parameters)

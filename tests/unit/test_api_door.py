@@ -6,6 +6,7 @@ import ast
 import re
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,7 +98,12 @@ def test_an_error_is_short_and_advises_calls(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     table = {"a": list(range(40)), "kind": ["x", "y"] * 20}
-    made = {"name": "s", "data": table, "metric": "accuracy", "parameters": {"lr": hp.log(0.1, 1)}}
+    made: dict[str, Any] = {
+        "name": "s",
+        "data": table,
+        "metric": "accuracy",
+        "parameters": {"lr": hp.log(0.1, 1)},
+    }
     study = hp.Study(**made, target="kind")
     with pytest.raises(hp.HpsearchError, match=r"study\.run\(\) or study\.submit\(\)") as early:
         study.best  # noqa: B018
