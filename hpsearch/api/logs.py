@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Logs", "trial_of"]
 
+_LOOKED_AT = 20
+"""Trials of which the last is looked for that has written something."""
+
 
 @dataclass(frozen=True)
 class Logs:
@@ -56,15 +59,19 @@ class Logs:
         return Checkpoints(self.place).log(trial.ticket).decode(errors="replace")
 
 
-def trial_of(snapshot: Snapshot, number: int | None) -> Trial:
-    """The trial of that number; None: the last that failed, or else the last.
+def trial_of(snapshot: Snapshot, number: int | None, logs: Logs) -> Trial:
+    """The trial of that number; None: the last that failed, or else the last that has written
+    something, as one that has just begun has not.
 
     Raises NotFoundError where there is none.
     """
     failed = [trial for trial in snapshot.trials if trial.state == "FAIL"]
     candidates = (failed or list(snapshot.trials)) if number is None else snapshot.trials
     for trial in reversed(candidates):
-        if number in (None, trial.number):
+        if number == trial.number:
             return trial
+    if number is None and candidates:
+        last = candidates[: -_LOOKED_AT - 1 : -1]
+        return next((trial for trial in last if failed or logs.text(trial)), last[0])
     which = "trial" if number is None else f"trial {number}"
     raise NotFoundError(f"study {snapshot.study.name!r} has no {which} yet")

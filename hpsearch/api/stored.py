@@ -126,7 +126,7 @@ class Stored:
         reader = self._reader()
         snapshot = reader.snapshot()
         logs = Logs.of(reader, snapshot, self._checkpoints)
-        return passwords.hide(logs.text(trial_of(snapshot, trial)))
+        return passwords.hide(logs.text(trial_of(snapshot, trial, logs)))
 
     def to_mlflow(self, uri: str | None = None) -> Exported:
         """Export the study to MLflow, with metrics and the best network. What MLflow has of it

@@ -148,14 +148,14 @@ def _owner(
 
 
 def _rows(predictor: Predictor, predictions: Predictions) -> list[dict[str, Any]]:
-    """A row for each prediction, of several files with its name; of anomalies the strangest
+    """A row for each prediction, of a file of its own with its name; of anomalies the strangest
     first."""
     rows: list[dict[str, Any]] = [{"prediction": value} for value in predictions.values]
     if predictions.probabilities is not None:
         for row, shares in zip(rows, predictions.probabilities.tolist(), strict=True):
             row["probabilities"] = dict(zip(predictor.classes, shares, strict=True))
     named, names = predictions.named, predictions.names
-    if names and not (len(rows) == 1 and named == "file"):
+    if names:
         rows = [{named: name, **row} for name, row in zip(names, rows, strict=True)]
     if predictions.scores is not None:
         rows = _strangest_first(rows, predictions.scores.tolist())

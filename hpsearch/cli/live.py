@@ -90,7 +90,8 @@ class Picture:
         for count, word, colour in counts:
             line.append(f"{count:,} {word}", colour if count else "dim").append("  ")
         if view.workers:
-            return line.append(counted(view.workers, "worker"))
+            line.append(counted(view.workers, "worker"))
+            return line.append(f" {view.closing}" if view.closing else "")
         return line.append("waiting for a worker" if view.state == "open" else "no worker")
 
 
@@ -119,7 +120,7 @@ def _curves(view: View, *, plain: bool) -> list[Text]:
     line, rises = Text("  "), len(set(view.rise)) > 1
     if rises:
         line.append(_curve(view.rise, plain=plain), "green")
-        line.append(f" best from {number(view.rise[0])} to {number(view.rise[-1])}", "dim")
+        line.append(f" completed, {number(view.rise[0])} to {number(view.rise[-1])}", "dim")
     if view.best is not None and len(view.best.curve) > 1:
         line.append("   " if rises else "")
         line.append(_curve(view.best.curve, plain=plain), "cyan")

@@ -28,7 +28,7 @@ def logs(
         typer.Argument(
             metavar="TRIAL",
             help="Number of the trial.",
-            show_default="the last that failed, or ran",
+            show_default="the last that failed, or wrote something",
         ),
     ] = None,
     follow: Annotated[
@@ -48,8 +48,9 @@ def logs(
     reader = Reader(ledger, name)
     snapshot = reader.snapshot()
     logs = Logs.of(reader, snapshot, checkpoints)
-    chosen = trial_of(snapshot, trial)
-    show.note(f"trial {chosen.number}, {chosen.state}{f': {chosen.reason}' * bool(chosen.reason)}")
+    chosen = trial_of(snapshot, trial, logs)
+    state = show.state(chosen, reader.at_work())
+    show.note(f"trial {chosen.number}, {state}{f': {chosen.reason}' * bool(chosen.reason)}")
     shown = 0
     while True:
         over = not follow or chosen.state != "RUNNING"
@@ -59,6 +60,6 @@ def logs(
         if over:
             break
         time.sleep(_LOOK_S if logs.is_near else _LOOK_AFAR_S)
-        chosen = trial_of(reader.snapshot(), chosen.number)
+        chosen = trial_of(reader.snapshot(), chosen.number, logs)
     if not shown:
         show.note(f"it has written nothing to {passwords.hide(logs.place)}")

@@ -21,7 +21,7 @@ from hpsearch.cli.console import err, note
 from hpsearch.cli.live import Picture
 from hpsearch.forecast.countdown import Countdown, Recent
 from hpsearch.insight import recipe_words
-from hpsearch.insight.view import view
+from hpsearch.insight.view import closing, view
 from hpsearch.insight.words import number
 from hpsearch.spec.settings import FINAL, JOINT
 
@@ -159,6 +159,8 @@ class Lines:
         self._over = {step.name for step in snapshot.recipe if step.over}
         self._ahead: int | None = None
         """The trial under way whose value was the best so far when last looked at."""
+        self._closes = snapshot.study.state == "done"
+        """Whether it has said what workers do after the last trial."""
 
     def update(self, snapshot: Snapshot) -> None:
         """Print what has ended since."""
@@ -177,6 +179,9 @@ class Lines:
                 f"best {best}"
             )
         self._tell_steps(snapshot)
+        if (rest := closing(snapshot)) and not self._closes:
+            self._closes = True
+            _timed(f"all trials have ended; workers are {rest}")
 
     def _tell_steps(self, snapshot: Snapshot) -> None:
         """What the steps of the recipe have reached, once another one is over; the result of a

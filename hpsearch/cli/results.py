@@ -12,7 +12,7 @@ from hpsearch import passwords, urls
 from hpsearch.cli.console import call, out
 from hpsearch.cli.show import beside, codes, curves, failures, sanity, stages
 from hpsearch.files import free, shortest
-from hpsearch.insight import commands, verdicts
+from hpsearch.insight import commands, remarks, verdicts
 from hpsearch.insight.words import counted, number, setting, span
 from hpsearch.spec.settings import FINAL
 from hpsearch.terminal import visible
@@ -164,6 +164,8 @@ def _handed(snapshot: Snapshot, handed: Trial, verdict: Mapping[str, Any]) -> No
         own, count = number(verdict["network"][metric]), len(test["values"])
         mean = f"; the mean of the winner's {count} trainings is {number(test['mean'])}"
         out.print(f"  its own test {metric} {own}{mean if count > 1 else ''}")
+    if default := remarks.not_the_default(snapshot):
+        out.print(f"  {default}", soft_wrap=True)
     best = snapshot.best
     if best is not None and (handed.params, handed.off) != (best.params, best.off):
         out.print(f"  its configuration is not that of trial {best.number}: trained again, it had "

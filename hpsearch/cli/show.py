@@ -135,17 +135,17 @@ def trials(snapshot: Snapshot, chosen: Sequence[Trial], held: Collection[int]) -
         column.no_wrap, column.overflow = True, "ellipsis"
     for trial in chosen:
         table.add_row(
-            str(trial.number), _state(trial, held), number(trial.value),
+            str(trial.number), Text(state(trial, held), _COLOURS[trial.state]), number(trial.value),
             str(trial.epoch), *(column(trial) for column in cells.values()),
             _Parameters(params(rate_first(trial.params)), _remark(snapshot, trial)),
         )  # fmt: skip
     out.print(table)
 
 
-def _state(trial: Trial, held: Collection[int]) -> Text:
+def state(trial: Trial, held: Collection[int]) -> str:
     """A trial's state: one that is RUNNING and that nobody holds waits for a worker to continue."""
     waits = trial.state == "RUNNING" and trial.number not in held
-    return Text("WAITING" if waits else trial.state, _COLOURS[trial.state])
+    return "WAITING" if waits else trial.state
 
 
 def _remark(snapshot: Snapshot, trial: Trial) -> str:
@@ -260,9 +260,9 @@ def stages(snapshot: Snapshot) -> None:
 
 def importance(name: str, measured: Importance) -> None:
     """How much each parameter and each group has mattered, and whether that was foreseen."""
-    counts = "completed and count" if measured.epoch is None else f"came to epoch {measured.epoch}"
-    out.print(f"{name}: {measured.compared} of {measured.trials} trials {counts}, "
-              f"the best {measured.best} of them as good")  # fmt: skip
+    which = "that completed" if measured.epoch is None else f"that reached epoch {measured.epoch}"
+    out.print(f"{name}: of {measured.trials} trials the {measured.compared} {which} are compared; "
+              f"what matters sets the best {measured.best} of them apart")  # fmt: skip
     for what, rows in (("parameter", measured.parameters), ("group", measured.groups)):
         if not rows:
             continue

@@ -143,12 +143,12 @@ def _budgeted(draft: Draft, folder: Path, *, untimed: bool) -> str:
         return ""
     from hpsearch.insight.words import about, counted, duration
 
-    took = about(planned.work_s)
+    took = f"{about(planned.work_s)} of training, more to start and to draw pictures"
     with_ = counted(planned.workers, "worker")
     untested = f"no finish, to save time: hpsearch final {draft.content['name']} has one afterwards"
     draft.note(
         ("budget",),
-        f"{took} here, with {with_}: one epoch of one trial alone takes "
+        f"{took}, here and with {with_}: one epoch of one trial alone takes "
         f"{duration(planned.epoch_s.expected)}. A third of the trials continue after epoch 1, "
         "a ninth after epoch 3, ...",
         *([] if "final" in draft.content else [untested]),

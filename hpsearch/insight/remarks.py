@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from hpsearch.insight import diagnosis
+from hpsearch.insight import diagnosis, verdicts
 from hpsearch.insight.words import number
 
 if TYPE_CHECKING:
     from hpsearch.insight.diagnosis import Diagnosis
     from hpsearch.insight.snapshot import Snapshot
 
-__all__ = ["by_other_code", "seen", "told"]
+__all__ = ["by_other_code", "not_the_default", "seen", "told"]
 
 
 def seen(snapshot: Snapshot) -> Iterator[str]:
@@ -53,6 +54,22 @@ def by_other_code(snapshot: Snapshot) -> str | None:
     best = snapshot.network
     whose = f"; trial {best.number} by {best.code}" if best is not None and best.code else ""
     return f"trials of different code: {counts}{whose}"
+
+
+def not_the_default(snapshot: Snapshot) -> str | None:
+    """Why the network handed over is not that of the default settings, where a finish advises to
+    keep those, and how to get theirs; None where it does not."""
+    verdict = snapshot.verdict
+    if verdict is None or snapshot.handed is None:
+        return None
+    if verdicts.finding(verdict, snapshot.direction) not in ("no evidence", "worse"):
+        return None
+    chosen = "by what trainings reported" if verdict["test"] is None else "before the test"
+    name = shlex.quote(f"{snapshot.study.name}-default")
+    first = len(snapshot.spec.start) + 1  # the default settings follow the points to start at
+    how = f"hpsearch run FILE --set name={name} --set budget.trials=1"
+    return (f"it is the tuned one: it was chosen {chosen}"
+            + (f"; that of the default settings: {how}" if first == 1 else ""))  # fmt: skip
 
 
 def told(snapshot: Snapshot) -> Iterator[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hpsearch.insight.snapshot import Snapshot, Trial
     from hpsearch.store.values import Worker
 
-__all__ = ["Leader", "Row", "StageNow", "View", "view"]
+__all__ = ["Leader", "Row", "StageNow", "View", "closing", "view"]
 
 _RECIPE = ("one batch", HEART, REGULARISE, TUNE)
 """The steps of the recipe; the first takes no trial."""
@@ -92,6 +92,8 @@ class View:
     running: int
     workers: int
     """Workers that are there and may serve it."""
+    closing: str
+    """What workers still do for a study that is done."""
     best: Leader | None
     rise: tuple[float, ...]
     """The best value so far after each trial of the search that completed, in the order of their
@@ -133,6 +135,7 @@ def view(snapshot: Snapshot, workers: Sequence[Worker] = (), left_s: Span | None
         failed=counts["FAIL"],
         running=counts["RUNNING"],
         workers=sum(w.is_there and not lacking(w.serves, study) for w in workers),
+        closing=closing(snapshot),
         best=_leader(snapshot),
         rise=_rise(snapshot),
         rows=tuple(_row(snapshot, trial) for trial in snapshot.running),
@@ -140,6 +143,16 @@ def view(snapshot: Snapshot, workers: Sequence[Worker] = (), left_s: Span | None
         seconds=study.active_s,
         left_s=left_s,
     )
+
+
+def closing(snapshot: Snapshot) -> str:
+    """What workers still do for a study that is done; "" while it is not, or where that is
+    nothing."""
+    if snapshot.study.state != "done":
+        return ""
+    pictures = ["drawing pictures"] if snapshot.spec.train is None else []
+    track = ["delivering to MLflow"] if snapshot.spec.track is not None else []
+    return " and ".join([*pictures, *track])
 
 
 def _stage(snapshot: Snapshot) -> StageNow | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "COLOURS", "GREY", "MARKERS", "Format", "figure", "grid", "head", "inline", "legend",
+    "COLOURS", "GREY", "MARKERS", "Format", "cut", "figure", "grid", "head", "inline", "legend",
     "logarithmic", "rendered", "short", "shown", "whole_numbers",
 ]  # fmt: skip
 
@@ -215,6 +215,13 @@ def short(text: str, most: int) -> str:
         return text
     tail = (most - 1) // 2
     return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def cut(text: str, most: int) -> str:
+    """A value with its end left out where it is long: the beginning of a date or a number is what
+    matters."""
+    text = visible(text, lines=False)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def shown(axes: Axes, image: np.ndarray[Any, Any], **how: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.pictures.canvas import figure, short
+from hpsearch.pictures.canvas import GREY, figure, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,9 +73,9 @@ def draw(content: Confusion) -> Figure:
 
 
 def _count(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
-    for row, column in zip(*np.nonzero(counts), strict=True):
+    for row, column in np.ndindex(counts.shape):
         count = int(counts[row, column])
         text = f"{count:,}" if count < 10_000 else f"{count / 1000:.0f}k"
-        colour = "white" if shares[row, column] > 0.5 else "black"
+        colour = "white" if shares[row, column] > 0.5 else "black" if count else GREY
         axes.text(column, row, text, ha="center", va="center", color=colour,
                   fontsize=8 if len(text) < 4 else 6)  # fmt: skip

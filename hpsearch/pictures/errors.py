@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from hpsearch.pictures.canvas import COLOURS, figure, grid, head, short, shown
+from hpsearch.pictures.canvas import COLOURS, cut, figure, grid, head, short, shown
 from hpsearch.pictures.subject import share
 from hpsearch.spec.task import TASKS
 
@@ -28,7 +28,7 @@ _LINES = 15
 """Rows of a table."""
 _COLUMNS = 6
 """Columns of the data, or inputs, that it has."""
-_CELL = 14
+_CELL = 16
 _TEXT, _WORDS = 60, "words"
 """Letters of a text that are shown, and the head of their column."""
 
@@ -175,11 +175,11 @@ def _of_series(title: str, content: Errors) -> Figure:
 def _table(title: str, content: Errors) -> Figure:
     from matplotlib.transforms import Bbox
 
-    heads = ["row", "true", "predicted", content.measure, *content.columns]
+    heads = ["row of part", "true", "predicted", content.measure, *content.columns]
     widest = _TEXT if content.columns == (_WORDS,) else _CELL
     cells = [
         [f"{row.row:,}", short(row.true, _CELL), short(row.said, _CELL), row.why,
-         *(short(cell, widest) for cell in row.cells)]
+         *(cut(cell, widest) for cell in row.cells)]
         for row in content.rows
     ]  # fmt: skip
     heads = [short(name, _CELL) for name in heads]

@@ -10,8 +10,9 @@ import base64
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import CheckpointError, DamagedError, NotFoundError
@@ -23,7 +24,7 @@ from hpsearch.pictures import confusion, curves, importance
 from hpsearch.pictures.canvas import inline
 from hpsearch.pictures.gallery import Gallery
 from hpsearch.reports import charts, sections, winner
-from hpsearch.reports.answer import answer
+from hpsearch.reports.answer import Answer, answer
 from hpsearch.reports.facts import facts
 from hpsearch.reports.layout import laid_out
 from hpsearch.reports.lines import HEIGHT, parallel
@@ -41,6 +42,9 @@ __all__ = ["Report", "file_name", "report"]
 
 _ODD, _LONGEST = re.compile(r"[^\w.\-]+"), 100
 """What a file's name has none of, and its most letters, whatever a database calls a study."""
+
+_PATH = re.compile(r"(?<![\w.:/<~-])(?:/[\w.@+~-]+)+/([\w.@+-]+)")
+"""An absolute path, and its last name."""
 
 _DRAWN_HERE = ("curves", "confusion", "importance")
 """Pictures that are drawn into the page itself."""
@@ -60,7 +64,7 @@ class Report:
     @property
     def html(self) -> str:
         """The page, drawn when it is asked for."""
-        return laid_out("report", self.facts, self._context())
+        return laid_out("report", _named(self.facts), _named(dict(self._context())))
 
 
 def report(
@@ -83,6 +87,21 @@ def report(
     values = facts(snapshot, took)
     page = _Page(ledger, snapshot, reader.mirror(snapshot.study), took, checkpoints, tell)
     return Report(snapshot, values, page.context)
+
+
+def _named(value: Any) -> Any:
+    """The same with names in place of this machine's paths: a page is for others. What is drawn
+    stays as it is."""
+    if isinstance(value, str):
+        return value if value.startswith(("<svg", "data:")) else _PATH.sub(r"\1", value)
+    if isinstance(value, (list, tuple)):
+        items = [_named(item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, dict):
+        return {key: _named(item) for key, item in value.items()}
+    if isinstance(value, Answer):
+        return replace(value, sentences=_named(value.sentences))
+    return value
 
 
 def file_name(name: str) -> str:
@@ -116,6 +135,7 @@ class _Page:
         """By the names of the template."""
         snapshot = self.snapshot
         measured, unmeasured = self._importance()
+        database = self.ledger.database
         elsewhere = self.ledger.known(snapshot.study.study_id)
         names = list(snapshot.spec.space.names)
         if measured is not None:
@@ -135,9 +155,12 @@ class _Page:
             "data": sections.data(snapshot),
             "failures": sections.failures(snapshot),
             "trials": sections.trials(snapshot, names),
+            "handed": snapshot.handed is not None,
+            "matrix_part": "test" if snapshot.spec.on_test else "validation",
+            "pictures_part": "test" if snapshot.handed or snapshot.spec.on_test else "validation",
             "damaged": snapshot.damaged[:10],
             "reproduction": sections.reproduction(snapshot),
-            "database": self.ledger.database.name,
+            "database": Path(database.file).name if database.file else database.name,
             "written": f"{datetime.now():%Y-%m-%d %H:%M}",
             "importance": measured,
             "unmeasured": unmeasured,
@@ -157,6 +180,7 @@ class _Page:
             "winner": trial,
             "chosen": winner.chosen(snapshot, trial),
             "metrics": winner.metrics(snapshot, trial),
+            "beside": winner.beside(snapshot),
             "notes": list(winner.notes(snapshot, trial)),
             "tables": list(winner.tables(snapshot, trial)),
         }

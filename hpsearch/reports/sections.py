@@ -177,9 +177,12 @@ def failures(snapshot: Snapshot) -> tuple[tuple[int, str, int], ...]:
 
 
 def trials(snapshot: Snapshot, order: Sequence[str]) -> tuple[Sequence[str], tuple[Row, ...]]:
-    """Heads and rows of the best trials of the search, or of the last ones where none completed;
-    with those parameters that come first in `order`, as many as a page has room for."""
+    """Heads and rows of the trial that is handed over and of the best ones of the search, or of the
+    last ones where none completed; with those parameters that come first in `order`, as many as a
+    page has room for."""
     shown = snapshot.searched[:_TOP] or snapshot.trials[-_TOP:]
+    if snapshot.handed is not None:
+        shown = (snapshot.handed, *shown)
     staged = len(snapshot.stages) > 1
     first = list(order)[:_MOST_COLUMNS]
     present = {name for trial in shown for name in trial.params}.intersection(first)
@@ -187,7 +190,8 @@ def trials(snapshot: Snapshot, order: Sequence[str]) -> tuple[Sequence[str], tup
     heads = ["trial", "state", snapshot.metric, "epoch", *(["stage"] if staged else []), *names]
     rows = []
     for trial in shown:
-        stage = [trial.stage] if staged else []
+        handed = ", handed over" if trial is snapshot.handed else ""
+        stage = [f"{trial.stage}{handed}"] if staged else []
         values = [setting(trial.params[n]) if n in trial.params else "" for n in names]
         rows.append((str(trial.number), trial.state.lower(), number(trial.value),
                      f"{trial.best_epoch} of {trial.epoch}", *stage, *values))  # fmt: skip

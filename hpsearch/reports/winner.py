@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hpsearch.reports.sections import Row
     from hpsearch.spec.space import Parameter
 
-__all__ = ["Chosen", "chosen", "metrics", "notes", "tables", "verdict"]
+__all__ = ["Chosen", "beside", "chosen", "metrics", "notes", "tables", "verdict"]
 
 _LONGEST_RANGE = 80
 
@@ -81,6 +81,26 @@ def metrics(snapshot: Snapshot, trial: Trial) -> tuple[Sequence[str], tuple[Row,
     return heads, tuple(rows) if trial.metrics else ()
 
 
+def beside(snapshot: Snapshot) -> tuple[Sequence[str], tuple[Row, ...]]:
+    """Heads and rows of the default settings, the best of the search, and what is handed over."""
+    verdict, handed, best = snapshot.verdict, snapshot.handed, snapshot.best
+    if verdict is None or handed is None:
+        return (), ()
+    tested = verdict["test"] is not None
+    default = "-" if verdict["default"] is None else verdicts.interval(verdict["default"])
+    of_winner = [verdicts.interval(verdict[part]) for part in ("validation", *["test"] * tested)]
+    own = [number(verdict["network"].get(snapshot.metric))] * tested
+    rows = [
+        ("default settings", *["-"] * tested, default),
+        (f"best of the search, trial {best.number}" if best else "best of the search",
+         number(best.value if best else None), *["-"] * tested),
+        ("its winner, trained again", *of_winner),
+        (f"handed over, trial {handed.number} of these", number(handed.value), *own),
+    ]  # fmt: skip
+    searched = "reported" if snapshot.spec.data is None else "validation part"
+    return ("", searched, *["test part"] * tested), tuple(rows)
+
+
 def notes(snapshot: Snapshot, trial: Trial) -> Iterator[str]:
     """What is to be known of the network that is handed over, a sentence each."""
     best, verdict = snapshot.best, snapshot.verdict
@@ -90,6 +110,8 @@ def notes(snapshot: Snapshot, trial: Trial) -> Iterator[str]:
         own = verdict["network"].get(snapshot.metric)
         tested = "" if own is None else f"; its own test {snapshot.metric} is {number(own)}"
         yield f"The best of the winner's {count} {where}{tested}."
+        if default := remarks.not_the_default(snapshot):
+            yield f"{default[:1].upper()}{default[1:]}."
         if best is not None and (trial.params, trial.off) != (best.params, best.off):
             yield (f"Its configuration is not that of trial {best.number}, the best of the search "
                    f"with {number(best.value)}: trained again, it had the best mean.")  # fmt: skip

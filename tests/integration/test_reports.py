@@ -26,7 +26,9 @@ from hpsearch.pictures.gallery import Gallery, Kept
 from hpsearch.reports import comparing
 from hpsearch.reports.compare_page import html
 from hpsearch.reports.comparing import Side, comparison
-from hpsearch.reports.page import file_name, report
+from hpsearch.reports.facts import facts
+from hpsearch.reports.page import Report, file_name, report
+from hpsearch.spec.settings import FINAL
 from hpsearch.store.ledger import Ledger
 from tests.large import large
 from tests.played import DATA, DIGITS, OWN, Played, played
@@ -295,3 +297,30 @@ def test_the_page_that_is_advised_is_no_other_studys(
     Path("s.html").touch()
     assert free("s", ".html", "+") == "s+2.html"
     assert file_name("s+2") != "s+2.html"
+
+
+def test_what_is_handed_over_stands_beside_the_default_and_no_path_is_in_a_page(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    matrix = {"details": {"confusion": [[9, 0], [2, 8]]}}
+    trials = [Played(ADAM, (0.4, at / 20), attrs=matrix) for at in range(12)]
+    trials.append(Played({**ADAM, "lr": 0.5}, (0.4, 0.975), attrs={**matrix, "stage": FINAL}))
+    trials.append(Played(ADAM, (), "FAIL", f"no file {tmp_path}/cells.csv"))
+    ledger, study = played(sqlite_url, tmp_path, DIGITS, trials, data=DATA)
+    Gallery.of(ledger, study).put(Kept("errors", 12), PNG)
+    page = report(ledger, "s")._context.__self__  # type: ignore[attr-defined]
+    found = page.snapshot
+    handed = next(trial for trial in found.trials if trial.number == 12)
+    noise = {"mean": 0.0, "low": -0.1, "high": 0.1, "values": (0.0, 0.1, -0.1)}
+    page = replace(page, snapshot=replace(found, handed=handed, verdict=verdict(difference=noise)))
+    text = Report(page.snapshot, facts(page.snapshot, page.spent), page.context).html
+    shown = checked(text).text
+    for words in (
+        "default settings-0.962", "best of the search, trial 110.55-", "trial 12 of these0.975",
+        "It is the tuned one: it was chosen before the test", "--set name=s-default",
+        "The one handed over, and the best 12 of the search", "final, handed over",
+        "Confusion matrix of the validation part", "those of the test part", "no file cells.csv",
+        "trial 12, handed over",
+    ):  # fmt: skip
+        assert words in " ".join(shown.split("\n")), words
+    assert str(tmp_path) not in text

@@ -143,7 +143,7 @@ def test_what_is_to_be_seen_of_a_search(found: tuple[Ledger, Snapshot]) -> None:
     assert lines[2].split("  ")[:4] == ["12 complete", "0 pruned", "41 running", "1 failed"]
     assert lines[3] == "best accuracy 0.12  trial 12, epoch 1, still training"
     assert lines[4] == "  lr=0.013 depth=1"
-    assert lines[5].startswith("  ▁▂▂▃▄▄▅▅▆▇▇█ best from 0 to 0.11")
+    assert lines[5].startswith("  ▁▂▂▃▄▄▅▅▆▇▇█ completed, 0 to 0.11")
     assert lines[-2].strip().startswith("and ")
     assert lines[-1] == "1 failed; trial 90: out of memory"
 
