@@ -15,6 +15,7 @@ import numpy as np
 
 from hpsearch.errors import DataError, line
 from hpsearch.files import open_regular
+from hpsearch.sources.unreadable import ADVICE, attempted, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -148,7 +149,9 @@ def read_images(
     Beside them what was done that a reader should know, a sentence each. Raises DataError for what
     Pillow cannot read, and for an image of another size.
     """
-    read = [_read_image(path, wanted) for path in paths]
+    tried = [attempted(path, lambda path: _read_image(path, wanted)) for path in paths]
+    refuse([one for one in tried if isinstance(one, DataError)], len(paths))
+    read = [one for one in tried if not isinstance(one, DataError)]
     return np.stack([pixels for pixels, _ in read]), tuple(_notes(paths, [did for _, did in read]))
 
 
@@ -173,7 +176,8 @@ def _read_image(path: Path, wanted: ImageInputs) -> tuple[NDArray[np.float64], l
     except DataError:
         raise
     except Exception as error:  # of damaged files Pillow raises of everything
-        raise DataError(f"cannot read the image {path}: {line(error)}") from error
+        advice = "" if isinstance(error, OSError) and error.errno else ADVICE
+        raise DataError(f"cannot read the image {path}: {line(error)}{advice}") from error
     scaled = pixels * wanted.brightest / _FILE_BRIGHTEST
     return (scaled[None] if channels == 1 else scaled.transpose(2, 0, 1)), did
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from hpsearch import files
 from hpsearch.errors import DataError, line
+from hpsearch.sources.unreadable import ADVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -140,8 +141,11 @@ def _why(error: Exception) -> str:
     """What is wrong with an image, without Python's name of the place in memory that it was in."""
     from PIL import UnidentifiedImageError
 
+    if isinstance(error, DataError) or (isinstance(error, OSError) and error.errno):
+        return line(error)
     is_none = isinstance(error, UnidentifiedImageError)
-    return "it is damaged, or no image" if is_none else line(error)
+    what = "it is damaged, or no image" if is_none else line(error)
+    return f"{what}{ADVICE}"
 
 
 _FIRST_FRAME = "it has several frames, of which the first is taken"

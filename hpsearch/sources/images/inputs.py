@@ -6,6 +6,7 @@ Shapes: `N` images, `C` channels, `H` height, `W` width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +27,7 @@ from hpsearch.sources.inputs import (
     only_file,
     scaled_units,
 )
+from hpsearch.sources.unreadable import attempted, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,7 +91,9 @@ class PictureInputs:
             return Given(self(images), source=str(path))
         paths, skipped = _expanded(files)
         shape = Shape.of(self.shape, self.crop)
-        pictures = [Picture.of(path, shape) for path in paths]
+        tried = [attempted(path, partial(Picture.of, shape=shape)) for path in paths]
+        refuse([one for one in tried if isinstance(one, DataError)], len(paths))
+        pictures = [one for one in tried if isinstance(one, Picture)]
         notes = [f"{name}: no image, left out" for name in skipped]
         return Given(
             self(np.stack([picture.pixels_CHW for picture in pictures])),

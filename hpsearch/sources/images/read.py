@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from hpsearch.errors import DataError
 from hpsearch.sources.images.decode import Notes, Picture, Shape, size_of
 from hpsearch.sources.images.files import labelled
 from hpsearch.sources.images.inputs import PictureInputs
@@ -23,6 +24,7 @@ from hpsearch.sources.look import Look
 from hpsearch.sources.normalize import fixed_scale
 from hpsearch.sources.raw import Raw
 from hpsearch.sources.room import Room
+from hpsearch.sources.unreadable import attempted, refuse
 from hpsearch.spec.task import usual
 
 if TYPE_CHECKING:
@@ -107,7 +109,9 @@ def _listed(names: tuple[str, ...]) -> str:
 
 def _size(files: Labelled) -> tuple[int, int]:
     """Height and width: the images' own, where all have the same and it is small."""
-    sizes = {size_of(files.folder / name) for name in files.names}
+    tried = [attempted(files.folder / name, size_of) for name in files.names]
+    refuse([one for one in tried if isinstance(one, DataError)], len(tried))
+    sizes = {one for one in tried if not isinstance(one, DataError)}
     if len(sizes) == 1 and max(width_height := sizes.pop()) <= _OWN_SIDE:
         return width_height[1], width_height[0]
     return _SIDE, _SIDE
@@ -127,17 +131,23 @@ def _new_pixels(section: ImagesSpec, count: int, shape: Shape) -> Pixels:
 def _fill(pixels: Pixels, files: Labelled, shape: Shape) -> tuple[str, list[str]]:
     """Decode all files; the fingerprint of names, classes and contents, and notes."""
     fingerprint, notes, start = hashlib.sha256(), Notes(shape), 0
-    for pictures in _decoded(files, shape):
+    faults = list[DataError]()
+    for tried in _decoded(files, shape):
+        faults += (one for one in tried if isinstance(one, DataError))
+        if faults:
+            continue
+        pictures = [one for one in tried if isinstance(one, Picture)]
         pixels.put([picture.pixels_CHW for picture in pictures])
         for place, picture in enumerate(pictures, start):
             name, label = files.names[place], files.classes[files.targets[place]]
             fingerprint.update(f"{name}\0{label}\0{picture.digest}\n".encode("utf-8", "replace"))
             notes.add(files.folder / name, picture)
         start += len(pictures)
+    refuse(faults, len(files.names))
     return fingerprint.hexdigest(), notes.lines()
 
 
-def _decoded(files: Labelled, shape: Shape) -> Iterator[list[Picture]]:
+def _decoded(files: Labelled, shape: Shape) -> Iterator[list[Picture | DataError]]:
     """Some images after the other, in order. Pillow decodes in as many threads as there are cores:
     it lets go of Python meanwhile."""
     from joblib import cpu_count
@@ -146,7 +156,9 @@ def _decoded(files: Labelled, shape: Shape) -> Iterator[list[Picture]]:
         for start in range(0, len(files.names), _at_once(shape)):
             some = files.names[start : start + _at_once(shape)]  # as paths, all take much memory
             paths = [files.folder / name for name in some]
-            yield list(threads.map(partial(Picture.of, shape=shape), paths))
+            yield list(
+                threads.map(partial(attempted, read=partial(Picture.of, shape=shape)), paths)
+            )
 
 
 def _scale(

@@ -151,6 +151,25 @@ def test_what_is_no_data_set_is_one_line(pets, harm, why):
     assert re.search(why.replace(": cannot", ""), message)
 
 
+@pytest.mark.parametrize("keys", [{}, {"size": 8}])
+def test_damaged_images_are_named_at_once(pets, keys):
+    good = (pets / "pets/cat/00.png").read_bytes()
+    inputs = loaded(pets, size=8).preprocessing
+    files = sorted((pets / "pets/cat").iterdir())[:5]
+    files[0].write_bytes(b"no image")
+    assert refused(pets, **keys).endswith("no image; remove it, or save it again")
+    for file in files[1:4]:
+        file.write_bytes(b"no image")
+    said = refused(pets, **keys)
+    assert "4 of 20 images cannot be used" in said
+    assert said.endswith("; and 1 more; remove them, or save them again")
+    with pytest.raises(DataError, match=r"^4 of 5 images cannot be used: "):
+        inputs.of_files(files)
+    for file in files[:4]:
+        file.write_bytes(good[:-40])  # its header is whole
+    assert "4 of 20 images cannot be used" in refused(pets, **keys)
+
+
 def test_other_data_is_found_out(pets, save):
     settings = DataSettings.of("images", pets, path="pets", validation=0.2)
     dataset = load(settings, CPU)
