@@ -118,7 +118,8 @@ class Stored:
         """The output of your own training code in a trial: its first MB and its last nine.
 
         Args:
-            trial: The trial's number; None: the last that failed, or else the last.
+            trial: The trial's number; None: the last that failed, or else the last that has
+                written something.
 
         Raises ConflictError if hpsearch trains the study's networks, which write no log;
         NotFoundError if there is no such trial.

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "beside", "call", "codes", "columns", "curves", "decided", "elsewhere", "err", "failures",
     "findings", "importance", "leader", "left", "look", "note", "number", "out", "params", "sanity",
-    "scheduled", "setting", "span", "stages", "studies", "trials", "warnings",
+    "scheduled", "setting", "span", "stages", "state", "studies", "trials", "warnings",
 ]  # fmt: skip
 
 _COLOURS = {"COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red", "RUNNING": "cyan"}

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from hpsearch.insight import diagnosis, verdicts
 from hpsearch.insight.words import number
+from hpsearch.spec.settings import RECIPE
+from hpsearch.stages import outline
 
 if TYPE_CHECKING:
     from hpsearch.insight.diagnosis import Diagnosis
@@ -66,10 +68,11 @@ def not_the_default(snapshot: Snapshot) -> str | None:
         return None
     chosen = "by what trainings reported" if verdict["test"] is None else "before the test"
     name = shlex.quote(f"{snapshot.study.name}-default")
-    first = len(snapshot.spec.start) + 1  # the default settings follow the points to start at
+    spec = snapshot.spec  # the default settings follow the points to start at; a grid has no others
+    first = not spec.start and spec.search.strategy != RECIPE and outline.limit(spec) is None
     how = f"hpsearch run FILE --set name={name} --set budget.trials=1"
     return (f"it is the tuned one: it was chosen {chosen}"
-            + (f"; that of the default settings: {how}" if first == 1 else ""))  # fmt: skip
+            + (f"; that of the default settings: {how}" if first else ""))  # fmt: skip
 
 
 def told(snapshot: Snapshot) -> Iterator[str]:
