@@ -198,6 +198,8 @@ class Member:
             call = f"run.report({self.job.metric}=...)"
             return self.failed(f"{self.job.function} returned without a report by {call}")
         self.at = At.OVER
+        if self.job.command is not None:  # it may have saved something after its last report
+            self.checkpoint = None
         epoch = self.curve[-1]
         return Report(
             self.candidate.key, epoch, self.kept, finished=True,

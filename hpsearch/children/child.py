@@ -299,7 +299,7 @@ class Trial:
             )
         if self._order["keep_best"] and self._is_better(value):
             self._best_value, self._best_epoch = value, epoch
-            self._best = self._copied()
+            self._best = self._copied() if self._has_saved() else None
         self._wire.send({"epoch": epoch, "numbers": dict(numbers)})
         self._reports = True
         goes_on = self._obey()
@@ -309,6 +309,12 @@ class Trial:
     def _is_better(self, value: float) -> bool:
         best = self._best_value
         return best is None or self._sign * value > self._sign * best
+
+    def _has_saved(self) -> bool:
+        """Whether there is anything to keep of this epoch: a command may write its files at its
+        end, and then these are what is kept."""
+        assert self._run is not None
+        return not self._order["command"] or any((self._run.folder / "checkpoint").iterdir())
 
     def _copied(self) -> Any:
         from hpsearch.children.kept import copied

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from hpsearch.children.output import Lines, Reader
-from hpsearch.children.run import Run, is_at_its_end, reported
+from hpsearch.children.run import Run, most_epochs, reported
 from hpsearch.errors import CodeError
 from hpsearch.processes.descendants import end_with
 from hpsearch.processes.process import End
@@ -34,6 +34,9 @@ __all__ = ["CheckpointFolder", "evaluate_command", "run_command"]
 
 _LEAVES_S = 4.0
 """For a command to leave once its trial is over; then it is killed."""
+_LAST_S = 4.0, 60.0
+"""For a command to end by itself once all epochs are reported, at least and at most; between them
+it is as long as an epoch took. It may save something, and what it has saved counts."""
 _DRAINED_S = 1.0
 """For what it wrote before it was killed."""
 
@@ -66,7 +69,9 @@ def run_command(
     or cannot be started.
     """
     reader, saves = Reader(metrics, metric), CheckpointFolder(run.folder / "checkpoint")
-    _run(run, command, folder, reader, saves, _Epochs(run, saves), threads)
+    epochs = _Epochs(run, saves)
+    _run(run, command, folder, reader, saves, epochs, threads, lambda: epochs.left_s)
+    epochs.end()
     if not reported(run):
         raise CodeError(f"the command returned without a report: {reader.silence}")
 
@@ -102,8 +107,9 @@ _Take = Callable[[Mapping[str, Any]], bool]
 
 def _run(
     run: Run, command: Sequence[str], folder: Path, reader: Reader, saves: CheckpointFolder,
-    take: _Take, threads: int | None,
+    take: _Take, threads: int | None, left_s: Callable[[], float | None] = lambda: None,
 ) -> None:  # fmt: skip
+    """Run it to its end, or as long as `take` and `left_s`, seconds that it still has, say."""
     reports, files = run.folder / "report", run.folder / "files"
     files.mkdir()
     os.mkfifo(reports)
@@ -128,22 +134,28 @@ def _run(
     except OSError as error:
         raise CodeError(f"cannot start {words[0]}: {error.strerror}") from None
     try:
-        goes_on = _follow(process, channel, reader, take)
-        if not goes_on:
-            _leave(process, at_its_end=is_at_its_end(run))
-        elif code := process.wait():
+        goes_on = _follow(process, channel, reader, take, left_s)
+        code = _ended(process, left_s()) if goes_on else None
+        if code is None:
+            _leave(process)
+        elif code:
             raise CodeError(f"the command {End(code, reader.last).how}")
     finally:
         os.close(channel)
         _end(process)
 
 
-def _follow(process: subprocess.Popen[bytes], channel: int, reader: Reader, take: _Take) -> bool:
-    """Hand its reports on until it has ended or its trial is over; whether that continues."""
+def _follow(
+    process: subprocess.Popen[bytes], channel: int, reader: Reader, take: _Take,
+    left_s: Callable[[], float | None],
+) -> bool:  # fmt: skip
+    """Hand its reports on until it has ended, True, or is to leave, False."""
     assert process.stdout is not None
     output, told = Lines(process.stdout.fileno()), Lines(channel)
     while True:
-        ready = select.select([output.number, channel], [], [])[0]
+        ready = select.select([output.number, channel], [], [], left_s())[0]
+        if not ready:
+            return False
         lines = []
         if channel in ready:
             lines += [reader.told(line) for line in told.read() or ()]
@@ -161,6 +173,9 @@ def _follow(process: subprocess.Popen[bytes], channel: int, reader: Reader, take
 class _Epochs:
     """Hands reports on, each as the epoch that it is of. What is reported again is no epoch.
 
+    The last one waits until the command has ended, for what it saves after it: its trial is over
+    with that report. One that reports again is in an epoch beyond them, and has saved what it will.
+
     A command names its epochs from 0 or 1, may skip some, or names none. One that names none has
     begun anew where it was given no files to continue from: it counts from 1 again.
     """
@@ -172,6 +187,23 @@ class _Epochs:
         """Epochs that a command without names for them has had."""
         if saves.epoch is None and reported(run):
             saves.epoch = reported(run)
+        self._last: dict[str, Any] | None = None
+        """What it has reported of the last epoch."""
+        self._longest_s, self._at = 0.0, time.monotonic()
+
+    @property
+    def left_s(self) -> float | None:
+        """For how long the command may go on; None: its last report is still to come."""
+        if self._last is None:
+            return None
+        least, most = _LAST_S
+        return max(self._at + min(max(least, self._longest_s), most) - time.monotonic(), 0.0)
+
+    def end(self) -> None:
+        """Hand on what it has reported of the last epoch: it has ended."""
+        if self._last is not None:
+            last, self._last = self._last, None
+            self._run.report(**last)
 
     def __call__(self, numbers: Mapping[str, Any]) -> bool:
         """Hand a report on; whether the trial continues."""
@@ -179,7 +211,7 @@ class _Epochs:
         epoch, done, last = values.pop("epoch", None), reported(self._run), self._saves.epoch
         if not isinstance(epoch, (int, float)) or not math.isfinite(epoch):
             self._count += 1
-            return self._count <= done or self._run.report(**values)
+            return self._count <= done or self._report(values)
         if last is not None and epoch <= last:
             return True
         if epoch > (1 if last is None else last + 1):
@@ -187,13 +219,30 @@ class _Epochs:
                   f"{done + 1}")  # fmt: skip
         self._saves.epoch = epoch  # before the report: a checkpoint of it is made within
         self._count = done + 1
-        return self._run.report(**values)
+        return self._report(values)
+
+    def _report(self, values: dict[str, Any]) -> bool:
+        if self._last is not None:
+            return False
+        now = time.monotonic()
+        self._longest_s, self._at = max(self._longest_s, now - self._at), now
+        if reported(self._run) + 1 < most_epochs(self._run):
+            return self._run.report(**values)
+        self._last = values
+        return True
 
 
-def _leave(process: subprocess.Popen[bytes], *, at_its_end: bool) -> None:
-    """Let it come to its end by itself where it has made all epochs; tell it to leave elsewhere."""
-    if not at_its_end:
-        process.terminate()
+def _ended(process: subprocess.Popen[bytes], timeout_s: float | None) -> int | None:
+    """Its exit code; None where it goes on for longer."""
+    try:
+        return process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _leave(process: subprocess.Popen[bytes]) -> None:
+    """Tell it to leave, and let it do so."""
+    process.terminate()
     deadline = time.monotonic() + _LEAVES_S
     for line in _rest_of(process, deadline):
         print(line)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["Answer", "Run", "Start", "held", "is_at_its_end", "measured_by", "reported"]
+__all__ = ["Answer", "Run", "Start", "held", "measured_by", "most_epochs", "reported"]
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,9 @@ def reported(run: Run) -> int:
     return run._epoch
 
 
-def is_at_its_end(run: Run) -> bool:
-    """Whether all epochs have been reported."""
-    return run._epoch >= run._most
+def most_epochs(run: Run) -> int:
+    """The most epochs that it has."""
+    return run._most
 
 
 def held(run: Run) -> dict[str, Any] | None:

@@ -923,11 +923,45 @@ def test_a_command_that_begins_anew_has_no_epoch_twice(
     assert [*values.values()] == curve
 
 
+@pytest.mark.parametrize("budget", [2, 3], ids=["all epochs", "fewer"])
+@pytest.mark.parametrize("best", [True, False], ids=["the best", "the last"])
+def test_what_a_command_saves_after_its_last_report_is_kept(
+    children, tmp_path: Path, budget: int, best: bool
+) -> None:
+    """Also where an epoch counts after which it had saved nothing."""
+    text = """
+for score in 1 2; do echo "{\\"score\\": $score}"; sleep 0.1; done
+sleep 0.2; echo weights > "$HPSEARCH_CHECKPOINT_DIR/net"
+"""
+    runner = script(children, tmp_path, text, keeping=Keeping(best=best))
+    runner.add(candidate(epochs=budget))
+    saved, last = None, None
+    while last is None or not last.finished:
+        for report in runner.reports(LIMIT_S):
+            last, saved = report, runner.saved(0)
+    runner.remove(0)
+    assert last.last.epoch == 2
+    count = """echo "{\\"score\\": 1$(wc -l < $0/net)}" """
+    again = script(children, tmp_path, "", evaluate=("bash", "-c", count, "{checkpoint}"))
+    assert again.test(candidate(epochs=budget), saved, "test") == {"score": 11}
+
+
+def test_a_command_that_trains_beyond_its_epochs_is_ended(children, tmp_path: Path) -> None:
+    text = "while true; do echo '{\"score\": 1}'; echo again >> epochs; sleep 0.1; done"
+    runner = script(children, tmp_path, text)
+    runner.add(candidate(epochs=2))
+    reports = all_reports(runner)
+    assert [report.last.epoch for report in reports] == [1, 2]
+    assert reports[-1].finished
+    assert len((tmp_path / "epochs").read_text().splitlines()) <= 4
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("exit 3", "the command ended with exit code 3: it began"),
         ("echo usage; echo error: no --lr; echo; echo ---; exit 2", "code 2: error: no --lr"),
+        ("echo '{\"score\": 1}'; echo no room; exit 1", "ended with exit code 1: no room"),
         ("kill -9 $$", "the command was killed by signal 9 (SIGKILL)"),
         ("echo nothing", "the command returned without a report: no line of its output is a JSON "
          'object with "score" (2 lines, the last: nothing)'),
