@@ -57,6 +57,8 @@ def say_result(snapshot: Snapshot, shown: Progress) -> None:
     sentence = f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials"
     if best is not None:
         sentence += f", best {snapshot.metric} {number(best.value)} (trial {best.number})"
+    elif study.state == "done":
+        sentence += ", none of which completed"
     shown.note(sentence)
 
 

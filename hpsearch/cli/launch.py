@@ -28,7 +28,7 @@ from hpsearch.cli.options import (
     print_json,
     runs_code,
 )  # fmt: skip
-from hpsearch.errors import INTERRUPTED, StorageError
+from hpsearch.errors import INTERRUPTED, NotFoundError, StorageError
 from hpsearch.terminal import echo
 
 if TYPE_CHECKING:
@@ -114,6 +114,11 @@ def run(
     else:
         results.result(snapshot)
         tracking.standing(ledger, snapshot.study)
+    if snapshot.study.state == "done" and snapshot.network is None:
+        name = snapshot.study.name
+        raise NotFoundError(
+            f"no trial of study {name!r} completed; {show.call(f'trials {name}')} has the reasons"
+        )
 
 
 def _read(file: Path, overrides: Overrides, service: Service) -> tuple[StudySpec, Path | None]:

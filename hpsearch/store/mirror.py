@@ -99,10 +99,14 @@ class Mirror(BaseStorage):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
-        """The search's trials by number: of a finish's nothing is to be learnt, which trains what
-        the search found from other seeds."""
+        """The search's trials by number. Nothing is to be learnt of a finish's, which trains what
+        the search found from other seeds, nor of one that failed: what it had reported may be
+        wrong, and pruners would judge others by it."""
         if self._searched is None:
-            self._searched = [t for t in self.trials() if trials.CONSTRAINTS not in t.system_attrs]
+            self._searched = [
+                t for t in self.trials()
+                if trials.CONSTRAINTS not in t.system_attrs and t.state != TrialState.FAIL
+            ]  # fmt: skip
         chosen = [t for t in self._searched if states is None or t.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 

@@ -43,6 +43,8 @@ class Judging:
         self._errors: list[str] = []
         """The last errors of own training code, or of an installed package's before any trial has
         reported, if they were all the same."""
+        self._failed_after = 0
+        """Epochs that trials with these errors had, at most: who has more has got past them."""
 
     @property
     def gives_up(self) -> str | None:
@@ -71,7 +73,7 @@ class Judging:
             ending = Ending(TrialState.COMPLETE, report.kept.value, report.message or waited)
         else:
             ending = self.pruned(running)
-        if ending is not None:
+        if ending is not None and (report.finished or last.epoch > self._failed_after):
             self._errors.clear()
         notes = self._mirror.take_notes(running.trial_id)
         running.put(reports=[last], system_attrs=notes, ending=ending)
@@ -115,7 +117,7 @@ class Judging:
         if report.log:
             running.put(user_attrs={"log": passwords.hide(report.log)})
         if failure is Failure.ERROR:
-            self._count(running.detail)
+            self._count(running.detail, report.last.epoch if report.last else 0)
         if failure is Failure.DIVERGED:
             early = report.last is None or report.last.epoch < first_reports.LOOKS_AT
             if running.lease.draw_index == 0 and early and not self._has_looked:
@@ -146,14 +148,18 @@ class Judging:
             if recorded == outcome and outcome["said"]:
                 _log.warning("the first trial of %s: %s", study.name, outcome["said"])
 
-    def _count(self, message: str) -> None:
-        """A trial has failed: note that of code which is not hpsearch's. Networks of packages may
-        fail for some settings alone, so theirs counts only where no trial has come to an epoch."""
+    def _count(self, message: str, epochs: int) -> None:
+        """A trial has failed after so many epochs: note that of code which is not hpsearch's.
+
+        Networks of packages may fail for some settings alone, so theirs counts only where no trial
+        has come to an epoch.
+        """
         own = self._spec.train is not None
         if not own and (not self._spec.packages or self._has_reports):
             return
         if self._errors and self._errors[0] != message:
             self._errors.clear()
+        self._failed_after = max(epochs, self._failed_after if self._errors else 0)
         self._errors.append(message)
         if own and not self._reported:
             self._blame(message)

@@ -188,6 +188,25 @@ def test_an_error_after_that_costs_its_trial(command: Command) -> None:
     assert all(row["state"] == "COMPLETE" for row in rows if row not in failed)
 
 
+def test_the_same_error_in_a_later_epoch_takes_the_worker_off(command: Command) -> None:
+    """What is pruned before that epoch says nothing of it, and nothing is pruned by what failed."""
+    code = TRAIN.replace("seen.append", "assert epoch < 2, 'no file'\n        seen.append")
+    halving = STUDY.replace("pruner: none", "pruner: asha").replace("trials: 8", "trials: 40")
+    halving = halving.replace("maximize", "minimize")
+    line = command.run("run", write(command, code, halving), "--workers", "1", code=9).stderr
+    assert "fail here one after another, with the same error: train.py, line" in line
+    states = [row["state"] for row in command.json("trials", "own")]
+    assert states.count("PRUNED") < 3
+    assert len(states) < 12
+
+
+def test_a_search_in_which_nothing_completes_says_so(command: Command) -> None:
+    code = TRAIN.replace("abs(run.lr - 0.1)", "float('nan')")
+    ended = command.run("run", write(command, code), "--workers", "1", code=6)
+    assert "no trial of study 'own' completed; hpsearch trials own has the reasons" in ended.stderr
+    assert "no trial completed" in ended.stdout
+
+
 def test_the_same_error_again_and_again_takes_the_worker_off(command: Command) -> None:
     code = TRAIN.replace("        print", "        assert epoch < 3\n        print")
     write(command, code)
