@@ -150,7 +150,7 @@ def test_a_worker_dies_about_an_early_ticket(backend: str, every: int, copies: C
     ]  # fmt: skip
     first = copies.copy()
     note = partial(hooks.note_points, first.folder / "points")
-    first.worker(hooks.report_at_once, note, partial(hooks.doomed, dooms[0])).ends(-9)
+    first.worker(hooks.report_each, note, partial(hooks.doomed, dooms[0])).ends(-9)
     points = [point for point in points_of(first) if point.startswith("open_stage ")]
     assert len(points) > 3, points
     ways: list[tuple[hooks.Hook, bool]] = [
@@ -160,7 +160,7 @@ def test_a_worker_dies_about_an_early_ticket(backend: str, every: int, copies: C
     for batch in batches(ways[::every]):
         crews = [(way, opened, copies.copy()) for way, opened in batch]
         for way, _, crew in crews:
-            crew.worker(hooks.report_at_once, way)
+            crew.worker(hooks.report_each, way)
         for way, opened, crew in crews:
             crew.workers[0].ends(-9)
             assert early_ones(crew)[:1] == ([FIRST_EARLY] if opened else []), way
@@ -278,7 +278,7 @@ def test_four_workers_are_killed_again_and_again(
         for where in places
     ]
     for doom in moments:
-        crew.worker(hooks.report_at_once, partial(hooks.doomed, doom))
+        crew.worker(hooks.report_each, partial(hooks.doomed, doom))
     for _ in range(2):
         crew.worker(partial(hooks.pace, 0.05))
     for worker in crew.workers:
@@ -313,7 +313,7 @@ def test_workers_on_the_recipe_are_killed_again_and_again(seed: int, crew: Crew)
     for i, (moment, places) in enumerate(hooks.MOMENTS.items()):
         for where in places:
             doom = hooks.Doom(moment, where, 1 + (seed + i) % 2)
-            crew.worker(hooks.report_at_once, partial(hooks.doomed, doom))
+            crew.worker(hooks.report_each, partial(hooks.doomed, doom))
     for _ in range(2):
         crew.worker(partial(hooks.pace, 0.05))
     for worker in crew.workers:
