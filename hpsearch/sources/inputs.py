@@ -6,7 +6,7 @@ read again they give the same inputs to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, runtime_checkable
 
@@ -269,7 +269,7 @@ def mappings(rows: Any) -> tuple[tuple[str, ...], list[list[str]]]:
 
     A missing value, or one that is None, is ''. DataError for rows of another kind.
     """
-    given = list(rows)  # csv.DictReader gives them once
+    given = list(rows) if isinstance(rows, Iterable) else [rows]  # csv.DictReader gives them once
     if not all(isinstance(row, Mapping) for row in given):
         raise DataError(
             "expected a DataFrame, or rows of a table, each a mapping from the columns' names"

@@ -34,7 +34,8 @@ class Raw:
     classes: tuple[str, ...]
     """Names of the classes; empty where the target is a number."""
     take: Callable[[Rows], Any]
-    """Some rows as the inputs take them: (B, ...), in the order of their numbers given."""
+    """Some rows as the inputs take them: (B, ...), in the order of their numbers given; IndexError
+    for a number beyond the last target."""
     fit: Callable[[Rows], tuple[Inputs, tuple[str, ...]]]
     """Learns scaling and the like from the training rows alone, so that nothing leaks into them;
     and what is to be noted of it, a sentence each."""

@@ -9,10 +9,7 @@ import contextlib
 import copy
 import inspect
 import math
-import os
 import pkgutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +17,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 -- its usual name
 
-from hpsearch.processes.interpreter import snippet
 from hpsearch.spec import conflicts
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.problem import Problem
 from hpsearch.spec.task import reconstructing, usual
-from hpsearch.testing.promise import check_docs, promise
+from hpsearch.testing.promise import check_docs, check_imports, promise
 from hpsearch.training.networks import made
 from hpsearch.training.stacking.agreement import WRONG, disagreement, same
 from hpsearch.training.stacking.network import attributes
@@ -46,8 +42,6 @@ _ODD: Mapping[Kind, tuple[tuple[int, ...], ...]] = {"images": ((1, 7, 12), (2, 1
 """Other shapes that a network has to give again to the number."""
 N, K = 6, 3
 _TOKENS = 100
-_TORCH = 3
-"""How a fresh Python ends that has PyTorch after a declaration."""
 _CLOSE = 1e-9
 """Relative, in double precision: what is left of another order of sums."""
 
@@ -68,7 +62,8 @@ def check_family(family: Family, shapes: Mapping[Kind, tuple[int, ...]] | None =
     - a network gives (N, outputs) of finite float32, for classes as for numbers, or as many
       numbers as an input has where it learns its own inputs; not probabilities, as losses take
       logits; and in evaluation the same for a row, whichever rows are beside it;
-    - the same seed makes the same weights;
+    - the same seed makes the same first weights, another makes others, and `build` leaves the seed
+      of PyTorch's generator as it is;
     - a step of training has a finite loss;
     - it can be loaded again without being drawn first, and computes in double precision;
     - settings with `per_slot` leave the layers as they are, and a stack computes what each of its
@@ -83,7 +78,7 @@ def check_family(family: Family, shapes: Mapping[Kind, tuple[int, ...]] | None =
             images (3, 32, 32), sequences (12, 3), tokens (12,).
     """
     _check_declaration(family)
-    _check_imports(family)
+    check_imports(family, family.build)
     for kind in sorted(family.takes):
         shape, tokens = {**SHAPES, **(shapes or {})}[kind], _TOKENS if kind == "tokens" else 0
         classes = Problem(usual("classes").name, kind, shape, 3, ("a", "b", "c"), vocabulary=tokens)
@@ -112,27 +107,6 @@ def _check_declaration(family: Family) -> None:
     if not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
         lacking = [s.name for s in family.settings if s.built and s.name not in takes]
         promise(not lacking, f"{family.build} does not take {', '.join(lacking)}")
-
-
-def _check_imports(family: Family) -> None:
-    """That Python imports the declaration without PyTorch. Those of hpsearch itself are checked for
-    that elsewhere, all at once."""
-    package = family.build.partition(":")[0].partition(".")[0]
-    names = [
-        name for name, module in list(sys.modules.items())
-        if name.partition(".")[0] == package and any(own is family for own in vars(module).values())
-    ] if package != "hpsearch" else []  # fmt: skip
-    for name in names:
-        code = f"import sys, {name}; sys.exit({_TORCH} * ('torch' in sys.modules))"
-        path = os.pathsep.join(filter(None, sys.path))
-        done = subprocess.run(
-            snippet(code), env={**os.environ, "PYTHONPATH": path}, check=False, capture_output=True
-        )
-        promise(
-            done.returncode != _TORCH,
-            f"{name}, which declares {family.name}, imports torch: every command would wait for it;"
-            " import it in the module of build",
-        )
 
 
 class _Check:
@@ -217,6 +191,12 @@ class _Check:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             network = made(self._family, self._problem, candidate)
+            seeded = torch.default_generator.initial_seed()
+        promise(
+            seeded == seed,
+            "build seeds PyTorch's global generator, and every seed makes the same network: leave "
+            "torch.manual_seed out",
+        )
         self._check_count(network, candidate)
         return network
 
@@ -278,11 +258,15 @@ class _Check:
         return outputs
 
     def _check_seed(self) -> None:
-        one, other = (self._network({}, seed=7).state_dict() for _ in range(2))
+        one, same, other = (self._network({}, seed).state_dict() for seed in (7, 7, 8))
         promise(
-            one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one),
+            _equal(one, same),
             "the same seed makes other weights: take random numbers from PyTorch's global "
             "generator alone",
+        )
+        promise(
+            not _equal(one, other),
+            "another seed makes the same first weights: draw them from PyTorch's global generator",
         )
 
     def _check_training(self) -> None:
@@ -407,6 +391,10 @@ def _weights(network: nn.Module) -> int:
 
 def _shapes(network: nn.Module) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in network.state_dict().items()}
+
+
+def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def _double(inputs: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from hpsearch.spec.problem import Problem
 from hpsearch.spec.registry import named
 from hpsearch.spec.task import LOSS, Result
 from hpsearch.tasks.learning import functions_of
-from hpsearch.testing.promise import check_docs, promise
+from hpsearch.testing.promise import check_docs, check_imports, promise
 from hpsearch.testing.values import best_of, is_near, is_within, others
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def check_task(task: Task) -> None:
     - tables have as many cells in a row as heads, with and without details.
     """
     _check_declaration(task)
+    check_imports(task, task.learning)
     for classes in _CLASSES[task.target]:
         for loss in task.losses:
             if loss.classes in (None, len(classes)):

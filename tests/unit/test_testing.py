@@ -62,6 +62,19 @@ def own_generator(problem, **settings) -> nn.Module:
     return network
 
 
+def seeding(problem, **settings) -> nn.Module:
+    torch.manual_seed(0)
+    return plain(problem)
+
+
+def one_seed(problem, **settings) -> nn.Module:
+    network, generator = plain(problem), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.normal_(generator=generator)
+    return network
+
+
 COUNT = list(range(100))
 
 
@@ -160,6 +173,8 @@ def centred(problem, **settings) -> nn.Module:
         (double, (), "float32"),
         (infinite, (), "not finite"),
         (own_generator, (), "the same seed makes other weights"),
+        (seeding, (), "build seeds PyTorch's global generator"),
+        (one_seed, (), "another seed makes the same first weights"),
         (no_such_kind, (KIND,), "with kind b cannot be built: odd: no b"),
         (constant_size, (UNITS,), "units says more=.capacity., and 4 makes 47 weights, 8 makes 47"),
         (own_slope, (SLOPE,), "values of a setting with per_slot make other layers"),

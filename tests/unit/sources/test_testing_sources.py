@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,9 +16,10 @@ import pytest
 from hpsearch.errors import DataError
 from hpsearch.sources import DataSpec, Source
 from hpsearch.sources.arrays.inputs import fit_sequences
-from hpsearch.sources.inputs import fit_images, fit_rows
+from hpsearch.sources.inputs import Given, RowInputs, fit_images, fit_rows
+from hpsearch.sources.look import Look
 from hpsearch.sources.raw import Raw
-from hpsearch.spec.source import SOURCES
+from hpsearch.spec.source import SOURCES, Disagreement
 from hpsearch.testing import check_source
 from tests import plugins
 
@@ -102,9 +103,55 @@ def doubled(raw: Raw) -> Raw:
     return replace(raw, take=lambda rows: raw.take(rows) * len(rows))
 
 
+def other_rows(raw: Raw) -> Raw:
+    return replace(raw, take=lambda rows: raw.take(rows) + np.random.default_rng().random())
+
+
+def other_classes(raw: Raw) -> Raw:
+    return replace(raw, classes=(*raw.classes, str(np.random.default_rng().random())))
+
+
+def fewer_targets(raw: Raw) -> Raw:
+    return replace(raw, targets=raw.targets[:-2])
+
+
+@dataclass(frozen=True)
+class Odd(RowInputs):
+    """Inputs of which one function is another."""
+
+    def of_rows(self, rows: Any) -> Any:
+        return Given(self(rows) + 1)
+
+    def of_files(self, files: Any) -> Any:
+        return files[0].read_bytes()
+
+
+@dataclass(frozen=True)
+class Unread(RowInputs):
+    """Those of which the files cannot be read."""
+
+    def of_files(self, files: Any) -> Any:
+        return Given(files[0].read_bytes())
+
+
+def having(inputs: type[RowInputs]) -> Callable[[Raw], Raw]:
+    def made(raw: Raw) -> Raw:
+        fitted, notes = raw.fit(np.arange(40))
+        assert isinstance(fitted, RowInputs)
+        return replace(raw, fit=lambda _: (inputs(fitted.mean, fitted.deviation), notes))
+
+    return made
+
+
 @pytest.mark.parametrize(
     ("how", "words"),
     [
+        (other_rows, "read again, it has other rows"),
+        (other_classes, "read again, it has other classes"),
+        (fewer_targets, "take gives a row 58, counted from 0, for 58 targets"),
+        (lambda raw: replace(raw, fingerprint=12), "hash of the data, a text; got 12"),
+        (having(Odd), "of_rows gives other inputs than training"),
+        (having(Unread), "of_files fails where it needs to give DataError: FileNotFoundError"),
         (other_targets, "read again, it has other targets"),
         (lambda raw: None, "read gives a NoneType, not a Raw"),
         (lambda raw: replace(raw, fingerprint=""), "fingerprint needs to be a hash"),
@@ -127,6 +174,41 @@ def test_a_broken_promise_is_named(
     monkeypatch.setattr(waves, "read", broken)
     with pytest.raises(AssertionError, match=words):
         check_source(toy, count=60)
+
+
+def test_a_look_and_keys_that_say_something_else_are_found(toy: Source) -> None:
+    class Disagreeing(toy.section):  # type: ignore[name-defined, misc]
+        def disagreements(self) -> Iterator[Disagreement]:
+            yield ("count",), "an odd number", "60"
+
+    with pytest.raises(AssertionError, match="disagree: count: expected an odd number; got 60"):
+        check_source(replace(toy, section=Disagreeing), count=60)
+    for look, words in ((other_look, "look says shape"), (no_look, "gives a str, not a Look")):
+        with pytest.raises(AssertionError, match=words):
+            check_source(replace(toy, look=f"{__name__}:{look.__name__}"), count=60)
+
+
+def other_look(section: DataSpec, base: Path) -> Look:
+    return Look("waves", (), shape=(3,))
+
+
+def no_look(section: DataSpec, base: Path) -> str:
+    return "waves"
+
+
+def test_a_declaration_that_imports_torch_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugins.install("toy_source", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    declaration = tmp_path / "toy_source" / "__init__.py"
+    declaration.write_text(f"import torch\n{declaration.read_text()}")
+    (tmp_path / "torch.py").touch()  # what a fresh Python loads, in no time
+    source = importlib.import_module("toy_source").SOURCE
+    with pytest.raises(AssertionError, match="toy_source, which declares waves, imports torch"):
+        check_source(source, count=60)
+    for name in [name for name in sys.modules if name.split(".")[0] == "toy_source"]:
+        monkeypatch.delitem(sys.modules, name)
 
 
 def test_a_key_without_a_meaning_is_named(toy: Source) -> None:

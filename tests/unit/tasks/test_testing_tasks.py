@@ -43,6 +43,21 @@ def test_a_task_of_another_package_does_too(
     monkeypatch.delitem(sys.modules, "toy_task")
 
 
+def test_a_declaration_that_imports_torch_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("toy_task", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    declaration = tmp_path / "toy_task" / "__init__.py"
+    declaration.write_text(f"{declaration.read_text()}\nimport torch\n")
+    (tmp_path / "torch.py").touch()  # what a fresh Python loads, in no time
+    task = importlib.import_module("toy_task").TASK
+    with pytest.raises(AssertionError, match=r"toy_task, which declares \w+, imports torch"):
+        check_task(task)
+    monkeypatch.delitem(sys.modules, "toy_task.learning", raising=False)
+    monkeypatch.delitem(sys.modules, "toy_task")
+
+
 def with_functions(monkeypatch: pytest.MonkeyPatch, task: Task, **functions: Any) -> Task:
     module = of_classes if task is CLASSES else of_numbers
     made = SimpleNamespace(**{name: getattr(module, name) for name in module.__all__} | functions)
