@@ -8,12 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
 
+from hpsearch.errors import line
 from hpsearch.spec.problem import Problem
 from hpsearch.spec.registry import named
 from hpsearch.spec.task import LOSS, Result
@@ -54,11 +57,14 @@ def check_task(task: Task) -> None:
     the inputs, a network gives outputs for inputs of two classes, one of them normal, and what the
     task puts around it gives what is measured:
 
+    - its declaration imports no PyTorch;
     - its settings are described, and each choice of one gives a loss that is finite, with finite
       gradients;
     - slots at once give what each gives alone, whatever their settings, in losses and in metrics,
       also beside a slot that is not finite;
-    - metrics are those declared, within their bounds for any outputs;
+    - metrics are those declared, within their bounds for any outputs, fitted ones among them;
+    - the loss and `measure` need no values of tensors, as `.item()`, `.numpy()` and branches do;
+    - `guess`, if it is declared, is a finite number;
     - outputs that are fitted to the targets get the best value of each metric, or come near it, and
       predictions that are the targets;
     - predictions have a value a row, and a probability a class if any;
@@ -109,13 +115,24 @@ class _Check:
         promise(isinstance(outputs, int) and outputs >= 1, f"{self._where()}: {outputs} outputs")
         promise(len(self._targets) == N, f"encode gives {len(self._targets)} targets of {N}")
         promise(bool(self._targets.isfinite().all()), "encode gives what is not finite")
+        self._check_guess()
         settings = [self._defaults, *self._choices()]
         for slot in settings:
             self._check_gradients(slot)
         self._check_slots([settings[at % len(settings)] for at in range(K)])
         self._check_metrics()
+        self._check_device(self._defaults)
         self._check_fitted()
         self._check_constant()
+
+    def _check_guess(self) -> None:
+        try:
+            guess = self._task.guess(self._loss.name, len(self._classes))
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise AssertionError(f"{self._where()}: guess fails: {why}") from error
+        number = isinstance(guess, (int, float)) and math.isfinite(guess)
+        promise(number, f"{self._where()}: guess gives {guess!r}, not a finite number")
 
     def _where(self, settings: Mapping[str, Any] | None = None) -> str:
         named = "".join(f", {name} {value}" for name, value in (settings or {}).items())
@@ -160,6 +177,24 @@ class _Check:
         (gradient,) = torch.autograd.grad(loss.sum(), [outputs])
         finite = bool(loss.isfinite().all() and gradient.isfinite().all())
         promise(finite, f"{where}: the loss of random outputs, or its gradient, is not finite")
+
+    def _check_device(self, settings: Mapping[str, Any]) -> None:
+        """That nothing depends on values: tensors that have none are enough to compute with."""
+        outputs, names = self._around(self._random()), [m.name for m in self._task.metrics]
+        loss = self._functions.loss(self._loss.name, [settings] * K, self._targets, self._problem)
+        measure = partial(self._functions.measure, problem=self._problem, wanted=names)
+        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+            without = mode.from_tensor(outputs), mode.from_tensor(self._targets)
+            for what, function in (("the loss", loss), ("measure", measure)):
+                try:
+                    function(*without)
+                except Exception as error:
+                    if what == "measure" and isinstance(error, DynamicOutputShapeException):
+                        continue  # a mask or a count is slow there, and works
+                    raise AssertionError(
+                        f"{self._where()}: {what} needs values of tensors, which lie on the "
+                        f"device: leave out .item(), .numpy() and branches by them: {line(error)}"
+                    ) from error
 
     def _check_slots(self, settings: Sequence[Mapping[str, Any]]) -> None:
         outputs, mad = self._random(), self._random()
@@ -255,6 +290,12 @@ class _Check:
         (fitted,) = self._measured(outputs)
         random = self._measured(self._random())
         for metric in self._task.metrics:
+            value = fitted[metric.name]
+            promise(
+                is_within(value, metric),
+                f"{where}: {metric.name} is {value:.4g} of outputs fitted to the targets, and "
+                f"declared from {metric.low} to {metric.high}",
+            )
             off = min(metric.error(values[metric.name]) for values in random)
             left = metric.error(fitted[metric.name])
             good = left < off if math.isinf(best_of(metric)) else left <= _FITTED * max(off, 1e-3)

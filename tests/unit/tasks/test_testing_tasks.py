@@ -85,6 +85,21 @@ def contagious(name, settings, targets, problem):
     return loss
 
 
+def by_item(name, settings, targets, problem):
+    plain = of_numbers.loss_of(name)
+    return lambda outputs, targets: plain(outputs, targets) * (1 + 0 * targets.sum().item())
+
+
+def by_branch(name, settings, targets, problem):
+    plain = of_numbers.loss_of(name)
+    return lambda outputs, targets: plain(outputs, targets) * (2 if (targets > 1e9).any() else 1)
+
+
+def by_numpy(outputs_KNC, targets, problem, wanted):
+    targets = torch.from_numpy(targets.numpy())
+    return of_numbers.measure(outputs_KNC, targets, problem, wanted)
+
+
 def steep(name, settings, targets, problem):
     return lambda outputs, targets: (outputs - outputs.detach()).abs().sqrt().mean(dim=(1, 2))
 
@@ -134,6 +149,9 @@ def flat_details(outputs_KNC, targets, problem, wanted):
          "encode gives 39 targets of 40"),
         (NUMBERS, {"loss": steep}, "or its gradient, is not finite"),
         (NUMBERS, {"loss": scalar}, r"has the shape \(\)"),
+        (NUMBERS, {"loss": by_item}, "the loss needs values of tensors"),
+        (NUMBERS, {"loss": by_branch}, "the loss needs values of tensors"),
+        (NUMBERS, {"measure": by_numpy}, "measure needs values of tensors"),
         (NUMBERS, {"loss": contagious}, "not finite changes the loss of others"),
         (CLASSES, {"loss": first_of_slots}, "a slot has another loss beside others"),
         (NUMBERS, {"measure": mixing}, "a slot has another mae beside others"),
@@ -169,6 +187,9 @@ def narrow(_result: object) -> list[Table]:
         (replace(NUMBERS, doc="To"), "it needs a doc"),
         (replace(NUMBERS, losses=(Loss("mse", ""),)), "mse needs a doc, a few words"),
         (replace(NUMBERS, metrics=changed("r2", low=0)), "r2 is -.* declared from 0 to 1"),
+        (replace(NUMBERS, metrics=changed("r2", high=0.5)), "r2 is 1 of outputs fitted.* to 0.5"),
+        (replace(NUMBERS, losses=(replace(NUMBERS.losses[0], guess=lambda n: 1 / n),)),
+         "guess fails: ZeroDivisionError"),
         (replace(NUMBERS, metrics=changed("mae", direction="maximize")), "look at its dir"),
         (replace(NUMBERS, metrics=changed("mae", low=-1)), "look at its direction and bounds"),
         (replace(NUMBERS, baseline=lambda *_: Baseline("zero", {"mae": 0.0})),
