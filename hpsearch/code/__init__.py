@@ -13,6 +13,7 @@ from hpsearch.code.imports import (
     importing,
     in_use,
     note_package,
+    place_of,
     running,
     use,
 )
@@ -21,6 +22,6 @@ from hpsearch.code.signature import Argument, SignatureError, arguments, is_refe
 
 __all__ = [
     "Argument", "Code", "Manifest", "SignatureError", "arguments", "contained", "explained",
-    "function", "importing", "in_use", "is_reference", "manifest_of", "note_package",
+    "function", "importing", "in_use", "is_reference", "manifest_of", "note_package", "place_of",
     "running", "use",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import site
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -24,8 +25,8 @@ from hpsearch.code.manifest import Manifest, Stamp, content_of, is_left_out, man
 from hpsearch.errors import CodeError, line
 
 __all__ = [
-    "Code", "explained", "function", "importing", "in_use", "located", "note_package", "running",
-    "use",
+    "Code", "explained", "function", "importing", "in_use", "located", "note_package", "place_of",
+    "running", "use",
 ]  # fmt: skip
 
 E = TypeVar("E", bound=BaseException)
@@ -196,6 +197,12 @@ def located(error: E) -> E:
 
 
 _AT = "raised in "
+
+
+def place_of(function: Callable[..., Any]) -> str:
+    """Where a function of own code, or of a package that adds to hpsearch, begins."""
+    code = inspect.unwrap(function).__code__
+    return f"{_name(Path(code.co_filename)) or code.co_filename}, line {code.co_firstlineno}"
 
 
 def _place(error: BaseException) -> str:

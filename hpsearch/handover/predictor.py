@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,7 @@ class Predictor:
 
         Raises DataError if the rows are not what the network takes.
         """
-        with np.errstate(all="ignore"):  # an overflow is an error below
+        with np.errstate(all="ignore"), self._blamed():  # an overflow is an error below
             given = self._problem.preprocessing.of_rows(rows)
         return self._predictions(given)
 
@@ -115,9 +116,14 @@ class Predictor:
 
         Raises DataError if they are not what the network takes.
         """
-        with np.errstate(all="ignore"), refusals_told():  # an overflow is an error below
+        ignored = np.errstate(all="ignore")  # an overflow is an error below
+        with ignored, self._blamed(), refusals_told():
             given = self._problem.preprocessing.of_files(files)
         return self._predictions(given)
+
+    def _blamed(self) -> AbstractContextManager[None]:
+        """Inside, what goes wrong in a source of an installed package is a CodeError."""
+        return SOURCES.blamed(self._config.data.settings.section.source)
 
     def sample(self) -> Predictions:
         """The predictions for one row of zeros, as an example of their form."""

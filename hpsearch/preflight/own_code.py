@@ -14,8 +14,9 @@ from hpsearch.handover.trained import Trained
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.task import TASKS
+from hpsearch.tasks.learning import learning
 from hpsearch.training import devices
-from hpsearch.training.evaluation import trained_loss
+from hpsearch.training.evaluation import measure, plain, trained_loss
 from hpsearch.training.trial_progress import TrialProgress
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["check_own_code"]
 
 _ROWS = 8
+_PIECE = 256
 
 
 def check_own_code(candidate: Candidate, dataset: Dataset, device: torch.device) -> None:
@@ -79,8 +81,24 @@ def _passes(name: str, network: nn.Module, progress: TrialProgress, dataset: Dat
     with torch.inference_mode():
         first, again = network(inputs), network(inputs)
     _check_outputs(name, first, tuple(outputs.shape))
+    if TASKS.brought(dataset.task):
+        _check_measured(network, progress, dataset)
     if torch.equal(first, again):
         _check_handed_over(name, first, network, progress, dataset, inputs)
+
+
+def _check_measured(network: nn.Module, progress: TrialProgress, dataset: Dataset) -> None:
+    """What a task of a package measures of the validation part, and says of its rows, has to be
+    what it declares."""
+    part, task = dataset.validation, TASKS[dataset.task]
+    with torch.inference_mode():
+        outputs = torch.cat([network(inputs) for inputs in part.pieces(_PIECE)])
+    settings = [plain(task.name, progress.settings)]
+    metric = task.metrics[0].name
+    task.guess(progress.loss, len(dataset.classes))
+    measure(outputs.unsqueeze(0), part.targets, dataset, progress.loss, settings, metric)
+    few = outputs[:_ROWS].double().cpu()
+    learning(task.name).predictions(few, dataset.problem(progress.loss))
 
 
 def _check_handed_over(

@@ -119,8 +119,7 @@ class Prepared:
 
         Raises DataError, which names `source`, where they are too large to compute with.
         """
-        with TASKS.blamed(self.task):
-            encoded = learning(self.task).encode(raw, self.problem())
+        encoded = learning(self.task).encode(raw, self.problem())
         finite(encoded.numpy(), source)
         return encoded
 

@@ -31,8 +31,9 @@ def mean_row(problem: Problem, train: Part, validation: Part) -> Baseline:
     assert task.around is not None
     sums = [piece.flatten(1).sum(dim=0) for piece in train.pieces(_PIECE)]
     network = _Constant(torch.stack(sums).sum(dim=0) / len(train))
-    around = named(task.around)(network, task.losses[0].name)
-    outputs = torch.cat([around(piece) for piece in validation.pieces(_PIECE)])
+    with TASKS.blamed(task.name):
+        around = named(task.around)(network, task.losses[0].name)
+        outputs = torch.cat([around(piece) for piece in validation.pieces(_PIECE)])
     names = [metric.name for metric in task.metrics]
     measured = learning(task.name).measure(outputs.unsqueeze(0), validation.targets, problem, names)
     values = {name: float(value) for name, value in measured.metrics.items()}

@@ -136,13 +136,17 @@ class Registry(Generic[T]):
     @contextmanager
     def blamed(self, name: str) -> Iterator[None]:
         """Inside, what goes wrong in code of the installed package that has it is a CodeError with
-        the package's name and the place in it. HpsearchErrors stay what they are, and so does
-        whatever goes wrong in hpsearch's own."""
+        the package's name and the place in it. HpsearchErrors and a lack of memory stay what
+        they are, and so does whatever goes wrong in hpsearch's own."""
         try:
             yield
         except HpsearchError:
             raise
         except Exception as error:
+            # PyTorch's error of a lack of memory is a RuntimeError: `training.devices` reads it.
+            lacks = isinstance(error, RuntimeError) and "memory" in str(error)
+            if lacks or isinstance(error, MemoryError):
+                raise
             if not (package := self.brought(name)):
                 raise
             raise CodeError(f"{package}: {explained(error)}") from error

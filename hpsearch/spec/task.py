@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from hpsearch.code import is_reference
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.declared import check_declared
 from hpsearch.spec.registry import Registry
-from hpsearch.spec.settings import TRAINING
+from hpsearch.spec.settings import TRAINING, Direction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hpsearch.spec.problem import Problem
-    from hpsearch.spec.settings import Direction, Setting
+    from hpsearch.spec.settings import Setting
 
 __all__ = [
     "LOSS", "TASKS", "Baseline", "Loss", "Metric", "Result", "Table", "Target", "Task",
@@ -165,6 +165,7 @@ class Task:
     """What is wrong with a network whatever its metrics say, such as "predicts one class only"."""
 
     def __post_init__(self) -> None:
+        _check_word("target", self.target, get_args(Target))
         for noun, names in (
             ("loss", [loss.name for loss in self.losses]),
             ("metric", [metric.name for metric in self.metrics]),
@@ -176,6 +177,7 @@ class Task:
         if not self.losses or LOSS not in [metric.name for metric in self.metrics]:
             raise ValueError(f"a task has a loss or more, and {LOSS!r} among its metrics")
         for metric in self.metrics:
+            _check_word(f"direction of {metric.name}", metric.direction, get_args(Direction))
             if metric.name == "train_loss" or not metric.low < metric.high:
                 raise ValueError(f"the metric {metric.name} is reserved, or has no range")
         check_declared(self.settings)
@@ -240,7 +242,8 @@ class Task:
         own = self.loss(loss)
         number = None if own is None else own.outputs
         if number is not None:
-            return number(len(problem.classes)) if callable(number) else number
+            with TASKS.blamed(self.name):
+                return number(len(problem.classes)) if callable(number) else number
         if self.target == "inputs":
             return math.prod(problem.shape)
         return len(problem.classes) if self.target == "classes" else 1
@@ -260,7 +263,13 @@ class Task:
         loss = self.loss(name) if name is not None else self.usual_loss(classes or None)
         if loss is None or loss.guess is None:
             return math.log(classes) if classes > 1 else 1.0
-        return loss.guess(classes) if callable(loss.guess) else loss.guess
+        with TASKS.blamed(self.name):
+            return loss.guess(classes) if callable(loss.guess) else loss.guess
+
+
+def _check_word(field: str, word: str, words: Sequence[str]) -> None:
+    if word not in words:
+        raise ValueError(f"{field}: expected one of {', '.join(words)}; got {word!r}")
 
 
 LOSS = "loss"

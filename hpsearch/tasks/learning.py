@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from torch import Tensor
 
-from hpsearch.errors import line
-from hpsearch.spec.registry import PluginError
-from hpsearch.spec.task import TASKS
+from hpsearch.code import explained, place_of
+from hpsearch.errors import CodeError, line
+from hpsearch.spec.task import LOSS, TASKS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,22 +119,72 @@ class Learning(Protocol):
 
 @cache
 def learning(task: str) -> Learning:
-    """The functions of the task of that name. Raises PluginError where it is not here."""
+    """The functions of the task of that name. What goes wrong in those of an installed package is
+    a CodeError with its place. Raises PluginError where the task is not here."""
     return functions_of(TASKS[task])
 
 
 def functions_of(task: Task) -> Learning:
     """The functions of a task, imported when they are first asked for.
 
-    Raises PluginError where they cannot be.
+    Raises CodeError where they cannot be.
     """
+    package = TASKS.brought(task.name)
+    label = package or f"task {task.name}"
     try:
         module = pkgutil.resolve_name(task.learning)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise PluginError(
-            f"task {task.name}: cannot load {task.learning}: {line(error)}"
-        ) from error
+    except Exception as error:
+        why = explained(error) if package else line(error)
+        raise CodeError(f"{label}: cannot load {task.learning}: {why}") from error
     names = [name for name in vars(Learning) if not name.startswith("_")]
     if lacking := [name for name in names if not callable(getattr(module, name, None))]:
-        raise PluginError(f"task {task.name}: {task.learning} has no {', '.join(lacking)}")
-    return cast("Learning", module)
+        raise CodeError(f"{label}: {task.learning} has no {', '.join(lacking)}")
+    functions = cast("Learning", module)
+    return _Brought(task.name, functions) if package else functions
+
+
+class _Brought:
+    """The functions of an installed package's task: what goes wrong in them is a CodeError that
+    names the package and the place in it."""
+
+    def __init__(self, task: str, functions: Learning) -> None:
+        self._task, self._functions = task, functions
+
+    def encode(self, targets: NDArray[Any], problem: Problem) -> Tensor:
+        with TASKS.blamed(self._task):
+            return self._functions.encode(targets, problem)
+
+    def loss(
+        self, name: str, settings: Sequence[Mapping[str, Any]], targets: Tensor, problem: Problem
+    ) -> LossFunction:
+        with TASKS.blamed(self._task):
+            function = self._functions.loss(name, settings, targets, problem)
+
+        def loss(outputs_KNC: Tensor, targets: Tensor) -> Tensor:
+            with TASKS.blamed(self._task):
+                return function(outputs_KNC, targets)
+
+        return loss
+
+    def measure(
+        self, outputs_KNC: Tensor, targets: Tensor, problem: Problem, wanted: Collection[str]
+    ) -> Measured:
+        with TASKS.blamed(self._task):
+            measured = self._functions.measure(outputs_KNC, targets, problem, wanted)
+            metrics = measured.metrics
+        if lacking := [name for name in wanted if name != LOSS and name not in metrics]:
+            raise CodeError(
+                f"{TASKS.brought(self._task)}: {place_of(self._functions.measure)}: measure gives "
+                f"no {', '.join(lacking)}, which the task declares"
+            )
+        return measured
+
+    def constant_loss(
+        self, name: str, settings: Mapping[str, Any], targets: Tensor, problem: Problem
+    ) -> float:
+        with TASKS.blamed(self._task):
+            return self._functions.constant_loss(name, settings, targets, problem)
+
+    def predictions(self, outputs_NC: Tensor, problem: Problem) -> Predicted:
+        with TASKS.blamed(self._task):
+            return self._functions.predictions(outputs_NC, problem)

@@ -106,11 +106,17 @@ budget: {epochs: 8}
 """
 
 
-def test_a_search_of_a_task_of_another_package(installed: Command) -> None:
-    command = installed
+def _grades(command: Command) -> list[str]:
+    """Writes `g.csv`; its rows."""
     rows = [(at % 31, at % 7) for at in range(150)]
     lines = [f"{a},{b},{1 + (a > 9) + (a + b > 22)}" for a, b in rows]
     (command.folder / "g.csv").write_text("\n".join(["a,b,grade", *lines]) + "\n")
+    return lines
+
+
+def test_a_search_of_a_task_of_another_package(installed: Command) -> None:
+    command = installed
+    lines = _grades(command)
     file = command.file(GRADES)
     other = 'metric.direction: expected minimize, as distance is better so; got "maximize"'
     said = command.run("check", file, "--set", "metric.direction=maximize", code=2).stderr
@@ -135,6 +141,67 @@ def test_a_search_of_a_task_of_another_package(installed: Command) -> None:
     assert missing.count("\n") == 1
     assert "no task 'grades' here: install the package that has it" in missing
     _reads_without_the_package(command, "g", "task 'grades'")
+
+
+@pytest.mark.parametrize(
+    ("module", "good", "bad", "words"),
+    [
+        ("learning", '"near": (off', '"nearly": (off',
+         "measure gives no near, which the task declares"),
+        ("learning", "def predictions", "def predict", "toy_task.learning has no predictions"),
+        ("__init__", "outputs=lambda classes: classes - 1", "outputs=lambda classes: 1 / 0",
+         "ZeroDivisionError: division by zero"),
+        ("__init__", "lambda classes: classes - 1", "lambda n: n - 1, guess=lambda n: n.of",
+         "AttributeError: 'int' object has no attribute 'of'"),
+    ],
+)  # fmt: skip
+def test_a_task_of_a_package_that_fails_is_one_line(
+    installed: Command, module: str, good: str, bad: str, words: str
+) -> None:
+    command = installed
+    _grades(command)
+    file = command.folder / "site" / "toy_task" / f"{module}.py"
+    file.write_text(file.read_text().replace(good, bad))
+    said = command.run("run", command.file(GRADES), code=9).stderr
+    (line,) = [line for line in said.splitlines() if line.startswith("hpsearch: ")]
+    assert "task grades of toy-task 1.0: " in line
+    assert line.partition("; fix that")[0].endswith(words)
+    if "lambda" not in bad and "def" not in bad:
+        assert "toy_task/learning.py, line " in line
+
+
+BROKEN_INPUTS = """from hpsearch.sources.inputs import RowInputs
+class Inputs(RowInputs):
+    def of_files(self, files):
+        return list(files).nothing
+"""
+
+
+def test_a_package_that_fails_on_new_rows_is_one_line(installed: Command) -> None:
+    command = installed
+    _grades(command)
+    command.run("run", command.file(GRADES))
+    command.run("best", "g", "--save", "net")
+    file = command.folder / "site" / "toy_task" / "learning.py"
+    text = file.read_text()
+    at = text[text.index("def predictions") :]
+    file.write_text(text.replace(at, at.replace("return ", "return 1 / 0 + ")))
+    said = command.run("predict", "net", "g.csv", code=9).stderr
+    assert said.count("\n") == 1
+    assert "task grades of toy-task 1.0: toy_task/learning.py, line " in said
+    command.run("run", command.file(WAVES, "w.yaml"))
+    command.run("best", "w", "--save", "waves")
+    source = command.folder / "site" / "toy_source"
+    (source / "broken.py").write_text(BROKEN_INPUTS)
+    init = source / "__init__.py"
+    init.write_text(
+        init.read_text().replace("hpsearch.sources.inputs:RowInputs", "toy_source.broken:Inputs")
+    )
+    said = command.run("predict", "waves", "g.csv", code=9).stderr
+    assert said == (
+        "hpsearch: source waves of toy-source 1.0: toy_source/broken.py, line 4: AttributeError: "
+        "'list' object has no attribute 'nothing'\n"
+    )
 
 
 WAVES = """

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from hpsearch.errors import CodeError
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.registry import PluginError
 from hpsearch.spec.task import TASKS
@@ -210,6 +211,11 @@ PULL = Setting("pull", "float", 0.0, "Pull.", low=0)
     ("changes", "words"),
     [
         ({"losses": ()}, "a task has a loss or more"),
+        ({"target": "class"}, "target: expected one of classes, numbers, inputs; got 'class'"),
+        (
+            {"metrics": (*NUMBERS.metrics, Metric("odd", "maximise", "odd"))},
+            "direction of odd: expected one of maximize, minimize; got 'maximise'",
+        ),
         ({"metrics": NUMBERS.metrics[1:]}, "'loss' among its metrics"),
         ({"metrics": (*NUMBERS.metrics, NUMBERS.metrics[1])}, "two of the metric mse"),
         ({"losses": (*NUMBERS.losses, NUMBERS.losses[1])}, "two of the loss l1"),
@@ -226,9 +232,9 @@ def test_a_declaration_that_contradicts_itself_is_none(changes: dict[str, Any], 
 
 
 def test_functions_that_cannot_be_loaded_are_a_line() -> None:
-    with pytest.raises(PluginError, match=r"task regression: cannot load no\.such: No module"):
+    with pytest.raises(CodeError, match=r"task regression: cannot load no\.such: No module"):
         functions_of(replace(NUMBERS, learning="no.such"))
-    with pytest.raises(PluginError, match=r"task regression: hpsearch\.tasks has no encode"):
+    with pytest.raises(CodeError, match=r"task regression: hpsearch\.tasks has no encode"):
         functions_of(replace(NUMBERS, learning="hpsearch.tasks"))
 
 
