@@ -42,12 +42,30 @@ _DRAINED_S = 1.0
 
 
 def _filled(command: Sequence[str], values: Mapping[str, Any]) -> list[str]:
-    """The command line with values in the place of their names. KeyError for an unknown name."""
-    return [PLACEHOLDER.sub(lambda match: _text(values[match[1]]), word) for word in command]
+    """The command line with values in the place of their names. KeyError for an unknown name.
+
+    Of a parameter without a value, None, as its condition does not hold, a word `{name}` is left
+    out with the option before it, and an option `--name={name}` as a whole; elsewhere it is empty.
+    """
+    words = list[str]()
+    for number, word in enumerate(command):
+        names = PLACEHOLDER.findall(word)
+        if any(values[name] is None for name in names):
+            if word == f"{{{names[0]}}}":
+                before = command[number - 1] if number else ""
+                if words and before.startswith("-") and "=" not in before and before == words[-1]:
+                    words.pop()
+                continue
+            if word.startswith("-"):
+                continue
+        words.append(PLACEHOLDER.sub(lambda match: _text(values[match[1]]), word))
+    return words
 
 
 def _text(value: Any) -> str:
-    """A value as a command line has it: true, null and lists as JSON."""
+    """A value as a command line has it: true and lists as JSON, None as nothing."""
+    if value is None:
+        return ""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -81,11 +99,13 @@ def evaluate_command(
     threads: int | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Run a command that tests what another one has trained: the last report that it makes, of
-    which the arguments are those of `run_command`.
+    which the arguments are those of `run_command`. Lines of JSON are reports here in any case: the
+    expression is that of the training's output.
 
     Raises CodeError where it makes none, and as `run_command` does.
     """
-    reader, saves = Reader(metrics, metric), CheckpointFolder(run.folder / "checkpoint")
+    reader = Reader(metrics, metric, takes_json=True)
+    saves = CheckpointFolder(run.folder / "checkpoint")
     run.save(checkpoint=saves)
     measured: dict[str, Any] = {}
 

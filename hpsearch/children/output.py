@@ -26,10 +26,12 @@ class Reader:
     Args:
         metrics: `json`, or a regular expression with a named group for each number.
         metric: The number that a line of JSON has to have to be a report.
+        takes_json: Whether lines of JSON are reports beside those that an expression fits.
     """
 
-    def __init__(self, metrics: str, metric: str) -> None:
+    def __init__(self, metrics: str, metric: str, *, takes_json: bool = False) -> None:
         self._pattern = None if metrics == JSON else re.compile(metrics)
+        self._takes_json = takes_json or self._pattern is None
         self._metric = metric
         self._lines = 0
         self.last = ""
@@ -48,10 +50,11 @@ class Reader:
         """A line of the output, most of which are no reports."""
         self._lines += 1
         self.last = _words(line) or self.last
-        if self._pattern is None:
-            report = _object(line) if line.lstrip().startswith("{") else None
-            return report if report and self._metric in report else None
-        match = self._pattern.search(line)
+        if self._takes_json and line.lstrip().startswith("{"):
+            report = _object(line)
+            if report and self._metric in report:
+                return report
+        match = self._pattern.search(line) if self._pattern is not None else None
         if match is None:
             return None
         return {name: float(text) for name, text in match.groupdict().items() if text is not None}
@@ -61,8 +64,9 @@ class Reader:
         """Why nothing that was printed is a report."""
         if not self._lines:
             return "it printed nothing"
-        wanted = (f'is a JSON object with "{self._metric}"' if self._pattern is None else
-                  f"fits train.metrics, {self._pattern.pattern}")  # fmt: skip
+        ways = [f'is a JSON object with "{self._metric}"'] if self._takes_json else []
+        ways += [f"fits train.metrics, {self._pattern.pattern}"] if self._pattern else []
+        wanted = " or ".join(ways)
         number = "1 line" if self._lines == 1 else f"{self._lines:,} lines, the last"
         return f"no line of its output {wanted} ({number}: {self.last or 'blank'})"
 
