@@ -19,12 +19,12 @@ from typing import Any
 
 from hpsearch.code import Manifest, is_reference
 from hpsearch.errors import CodeError
-from hpsearch.spec.own_training import evaluation_of
+from hpsearch.spec.own_training import SESSION, evaluation_of
 from hpsearch.spec.train import TrainSpec
 
 __all__ = ["InFile", "OfSession", "given", "is_called_with", "with_test"]
 
-_SESSION, _SESSION_TEST = "session.py", "session-evaluate.py"
+_SESSION_TEST = "session-evaluate.py"
 """What stands for a file in the name of a function that has none, and for that of its test."""
 
 
@@ -50,7 +50,7 @@ class OfSession:
     @property
     def reference(self) -> str:
         """How the study calls it."""
-        return f"{_SESSION}:{_name(self.function)}"
+        return f"{SESSION}:{_name(self.function)}"
 
 
 def given(function: Callable[..., Any], code: Path | None = None) -> InFile | OfSession:
@@ -66,7 +66,7 @@ def given(function: Callable[..., Any], code: Path | None = None) -> InFile | Of
         raise CodeError(f"train is a {type(function).__name__}, and no function")
     file = _file(function)
     if file is None:
-        return OfSession(function, Manifest({_SESSION: _digest(function)}))
+        return OfSession(function, Manifest({SESSION: _digest(function)}))
     path, module = file
     folder = _root(path, module) if code is None else code.absolute()
     if not path.resolve().is_relative_to(folder.resolve()):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpsearch.api.opening import settings_kept
-from hpsearch.errors import HpsearchError, line
+from hpsearch.errors import HpsearchError, StudyFileError, line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,10 +55,16 @@ def rates(spec: StudySpec, base: Path, device: str | None = None) -> Rates:
         base: The study file's folder.
         device: Where; None: the first device of this machine.
 
-    Raises HpsearchError where that configuration cannot be trained.
+    Raises HpsearchError where that configuration cannot be trained, StudyFileError for own training
+    code.
     """
     from hpsearch.weights import weighed
 
+    if spec.data is None:
+        raise StudyFileError(
+            f"study {spec.name!r} has its own training code: the range test is for networks that "
+            "hpsearch trains. Search yours over a wide range, lr: {min: 1e-5, max: 1e-1, log: true}"
+        )
     searched = _searched(spec)
     low, high = (searched[0] / _BEYOND, searched[-1] * _BEYOND) if searched else (_LOW, _HIGH)
     test = _tested(weighed(spec, base), base, device, max(low, _LOW / _BEYOND), high)

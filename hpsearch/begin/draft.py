@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.spec import SCHEMA_LINE, checked, write
+from hpsearch.spec.own_training import LEFT_OPEN
 from hpsearch.terminal import visible
 
 if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
     from hpsearch.spec.faults import Path as Keys
 
-__all__ = ["Draft", "listed", "metric_of", "percent", "relative", "study_text"]
+__all__ = ["LEFT_OPEN", "Draft", "listed", "metric_of", "percent", "relative", "study_text"]
 
 _WIDTH = 96
 """Of a comment: a line stays below 100 characters."""
@@ -65,7 +66,8 @@ def study_text(draft: Draft, folder: Path, calls: Sequence[tuple[str, str]] = ()
         path: "\n".join(row for one in text.splitlines() for row in _wrapped(one))
         for path, text in draft.notes.items()
     }
-    return write(draft.spec(folder), head, notes, flat=True)
+    text = write(draft.spec(folder), head, notes, flat=True)
+    return re.sub(rf"(?<=, ){LEFT_OPEN}(?=[],])", f"'{{{LEFT_OPEN}}}'", text)
 
 
 def _wrapped(sentence: str) -> list[str]:

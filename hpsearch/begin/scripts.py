@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hpsearch.begin.draft import Draft, listed, relative
+from hpsearch.begin.draft import LEFT_OPEN, Draft, listed, relative
 from hpsearch.begin.ranges import guess, is_known
 from hpsearch.code import SignatureError
 from hpsearch.code.printed import Printed
 from hpsearch.code.uses import Option, Script, TrainFunction, script, train_functions
 from hpsearch.errors import StudyFileError
 from hpsearch.spec.dialects import translated
+from hpsearch.spec.settings import EPOCHS
 
 __all__ = ["draft"]
 
@@ -30,6 +31,7 @@ _OUTPUT = re.compile(
     r"(_?(?:dir|path|file|folder|to))?",
     re.I,
 )
+_GIVEN = ("seed", "device")
 _NAMES = ("train", "main", "run", "fit", "objective")
 
 
@@ -85,22 +87,49 @@ def _of_script(file: str, uses: Script) -> Draft:
     for option in chosen:
         words += [option.flag, f"{{{option.name}}}"]
     for option in uses.options:
-        if option.name in ("seed", "device"):
+        if option in chosen:
+            continue
+        if option.name in _GIVEN and option.flag:
             words += [option.flag, f"{{{option.name}}}"]
+        elif option.required:
+            words += [*filter(None, [option.flag]), _for_required(option)]
     train: dict[str, Any] = {"command": words}
     draft = Draft({"train": train}, [f"{file}: a command, with the options that it has."])
     names = _reported(draft, train, uses)
     draft.content["metric"] = _metric(names)
     _parameters(draft, {o.name: guess(o.name, o.default, o.choices) for o in chosen})
-    rest = [o.flag for o in uses.options if o not in chosen and o.name not in ("seed", "device")]
+    rest = [o.flag for o in uses.options
+            if o not in chosen and o.name not in _GIVEN and not o.required]  # fmt: skip
     if rest:
         draft.note(("train",), f"left at their defaults: {listed(rest, 10)}")
     for option in uses.options:
-        if _is_output(option) and option not in chosen:
+        if option.required and option not in chosen:
+            _say_required(draft, option)
+        elif _is_output(option) and option not in chosen:
             _own_output(draft, option)
     epochs = next((o.default for o in uses.options if "epoch" in o.name), None)
     _budget(draft, epochs if isinstance(epochs, int) and epochs > 0 else None)
     return draft
+
+
+def _for_required(option: Option) -> str:
+    """The word that a required option is given."""
+    if option.name == EPOCHS.name:
+        return f"{{{EPOCHS.name}}}"
+    named = _OUTPUT.fullmatch(option.name)
+    if named is None:
+        return LEFT_OPEN
+    return "{folder}" if "file" not in (named[1] or "") else "{folder}/file"
+
+
+def _say_required(draft: Draft, option: Option) -> None:
+    word, name = _for_required(option), option.flag or option.name
+    if word == LEFT_OPEN:
+        draft.note(("train",), f"TO DO: {name} is required; write its value in the place of "
+                   f"{{{LEFT_OPEN}}}")  # fmt: skip
+    elif word.startswith("{folder}"):
+        draft.note(("train",), f"{name}: {{folder}} is empty at the start and removed after the "
+                   "trial; {checkpoint} is kept with it")  # fmt: skip
 
 
 def _is_output(option: Option) -> bool:
@@ -135,7 +164,7 @@ def _of_optuna(file: str, uses: Script) -> Draft:
 
 def _is_searched(option: Option) -> bool:
     """Whether an option is one that a search varies: by its name, or as it has choices."""
-    if option.name in ("epochs", "seed", "device"):
+    if option.name in (EPOCHS.name, *_GIVEN) or not option.flag.startswith("--"):
         return False
     if len(option.choices) > 1:
         return True

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hpsearch.code.signature import SignatureError, tree
 
-__all__ = ["options"]
+__all__ = ["options", "required"]
 
 _OF_A_PARSER = frozenset({
     "add_argument", "add_argument_group", "add_mutually_exclusive_group", "error", "exit",
@@ -52,6 +52,23 @@ def options(folder: Path, file: str) -> frozenset[str] | None:
     return frozenset({"--help"}.union(*(one for one in flags if one is not None)))
 
 
+def required(folder: Path, file: str) -> list[tuple[str, ...]]:
+    """The options that a script, of which `options` are known, cannot be without: the names of
+    each."""
+    calls = [node for node in ast.walk(tree(folder, file)) if isinstance(node, ast.Call)]
+    return [
+        names for call in calls
+        if _called(call) == "add_argument" and (names := _texts(call))
+        and all(name.startswith("-") for name in names)
+        and any(k.arg == "required" and ast.unparse(k.value) == "True" for k in call.keywords)
+    ]  # fmt: skip
+
+
+def _texts(call: ast.Call) -> tuple[str, ...]:
+    values = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
+    return tuple(value for value in values if isinstance(value, str))
+
+
 def _of_argparse(nodes: Sequence[ast.AST]) -> set[str]:
     """What a file calls `argparse.ArgumentParser`: other libraries have parsers of that name."""
     names = set[str]()
@@ -83,8 +100,7 @@ def _flags(call: ast.Call) -> list[str] | None:
         return None if call.args or keywords else []
     if name != "add_argument":
         return []
-    texts = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
-    flags = [text for text in texts if isinstance(text, str)]
+    flags = _texts(call)
     if len(flags) < len(call.args) or None in keywords:
         return None
     long = [flag for flag in flags if flag.startswith("--")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,14 @@ class Option:
     """An option of a script: `--lr`, a float by default 0.01."""
 
     flag: str
+    """"" for one that is known by its place."""
     name: str
     """How the script calls its value."""
     kind: str
     """int, float, str or bool."""
     default: Any = None
     choices: tuple[Any, ...] = ()
+    required: bool = False
 
 
 @dataclass
@@ -163,10 +165,11 @@ def script(folder: Path, file: str) -> Script:
 
 def _option(call: ast.Call) -> Option | None:
     flags = [_plain(one) for one in call.args]
-    long = next((f for f in flags if isinstance(f, str) and f.startswith("--")), None)
-    if long is None:
-        return None
+    texts = [flag for flag in flags if isinstance(flag, str)]
+    long = next((text for text in texts if text.startswith("--")), None)
     more = {k.arg: k.value for k in call.keywords if k.arg}
+    if long is None:
+        return _required(texts, more)
     if isinstance(_plain(more.get("action")), str) and _plain(more["action"]).startswith("store_"):
         return Option(long, long[2:].replace("-", "_"), "bool", False)
     default, choices = _plain(more.get("default")), _plain(more.get("choices"))
@@ -175,7 +178,20 @@ def _option(call: ast.Call) -> Option | None:
     )
     name = _plain(more.get("dest")) or long[2:].replace("-", "_")
     chosen = tuple(choices) if isinstance(choices, (list, tuple)) else ()
-    return Option(long, str(name), str(kind), default, chosen)
+    needed = _plain(more.get("required")) is True
+    return Option(long, str(name), str(kind), default, chosen, required=needed)
+
+
+def _required(texts: Sequence[str], more: Mapping[str, ast.expr]) -> Option | None:
+    """An argument without a long name, where a script cannot be without it: one that is known by
+    its place, or `-o`."""
+    if len(texts) != 1:
+        return None
+    text, is_placed = texts[0], not texts[0].startswith("-")
+    is_needed = _plain(more.get("nargs")) not in ("?", "*") if is_placed else (
+        _plain(more.get("required")) is True)  # fmt: skip
+    name = str(_plain(more.get("dest")) or text.lstrip("-").replace("-", "_"))
+    return Option("" if is_placed else text, name, "str", required=True) if is_needed else None
 
 
 def _calls(node: ast.AST) -> Iterator[ast.Call]:

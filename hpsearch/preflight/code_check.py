@@ -3,12 +3,13 @@ running it. Where it is not sure, nothing is said."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.code.options import options
+from hpsearch.code.options import options, required
 from hpsearch.code.reads import Reads, reads
 from hpsearch.spec.faults import nearest
 from hpsearch.spec.settings import EPOCHS
@@ -36,10 +37,10 @@ def misnamed(spec: StudySpec, code: Path) -> list[str]:
     if train.function is not None:
         seen = reads(code, train.function)
         return [] if seen is None else [*_parameters(spec, train.function, seen),
-                                        *_reported(spec, train.function, seen)]  # fmt: skip
+                                        *_reported(spec, train.function, seen, code)]  # fmt: skip
     return [
-        *_options("train.command", train.command or (), code),
-        *_options("train.evaluate", train.evaluate or (), code),
+        *_options(spec, "train.command", train.command or (), code),
+        *_options(spec, "train.evaluate", train.evaluate or (), code),
         *_matched(spec, train.metrics),
     ]
 
@@ -62,14 +63,20 @@ def _parameters(spec: StudySpec, function: str, seen: Reads) -> Iterator[str]:
         yield f"{function} never reads the parameter {name}: its values make no difference"
 
 
-def _reported(spec: StudySpec, function: str, seen: Reads) -> Iterator[str]:
+def _reported(spec: StudySpec, function: str, seen: Reads, code: Path) -> Iterator[str]:
+    if seen.all_metrics and not seen.metrics:
+        text = (code / function.partition(":")[0]).read_text(encoding="utf-8", errors="replace")
+        if "report" not in text:
+            yield (f"{function} never reports the metric {spec.metric}: call "
+                   f"run.report({spec.metric}=...) after each epoch")  # fmt: skip
     if seen.all_metrics and seen.metrics and spec.metric not in seen.metrics:
         yield (f"{function} reports {', '.join(seen.metrics)}, and never the metric "
                f"{spec.metric}{_hint(spec.metric, seen.metrics)}")  # fmt: skip
 
 
-def _options(key: str, words: Sequence[str], code: Path) -> Iterator[str]:
-    """Options that a Python script is given and has not."""
+def _options(spec: StudySpec, key: str, words: Sequence[str], code: Path) -> Iterator[str]:
+    """Options that a Python script is given and has not, and those that it needs and is not
+    given."""
     at = next((n for n, word in enumerate(words) if word.endswith(".py")), None)
     before = words[:at]
     if at is None or (before and not _PYTHON.fullmatch(before[0])) or (
@@ -77,15 +84,36 @@ def _options(key: str, words: Sequence[str], code: Path) -> Iterator[str]:
     ):  # fmt: skip
         return
     has = options(code, words[at])
-    for word in words[at + 1 :] if has else ():
+    if has is None:
+        return
+    given = [*itertools.takewhile(lambda word: word != "--", words[at + 1 :])]
+    if not _searches_options(spec):
+        for names in required(code, words[at]):
+            if not any(_gives(word, name) for word in given for name in names):
+                name = max(names, key=len)
+                yield f"{key}: {words[at]} requires the option {name}, which is not among the words"
+    for word in given:
         option = word.partition("=")[0]
-        if option == "--":
-            return
         # An option may be cut short.
         if option.startswith("--") and "{" not in option and (
-            not any(one.startswith(option) for one in has or ())
+            not any(one.startswith(option) for one in has)
         ):  # fmt: skip
-            yield f"{key}: {words[at]} has no option {option}{_hint(option, has or ())}"
+            yield f"{key}: {words[at]} has no option {option}{_hint(option, has)}"
+
+
+def _gives(word: str, name: str) -> bool:
+    """Whether a word is an option of that name, which may be cut short, or `-n3` for `-n`."""
+    if not name.startswith("--"):
+        return word.startswith(name) and not word.startswith("--")
+    option = word.partition("=")[0]
+    return option.startswith("--") and name.startswith(option)
+
+
+def _searches_options(spec: StudySpec) -> bool:
+    """Whether a parameter may stand for an option: `{values: [--fast, --exact]}`."""
+    values = [*spec.space.constants.values()]
+    values += [value for p in spec.space for value in getattr(p.domain, "values", ())]
+    return any(isinstance(value, str) and value.startswith("-") for value in values)
 
 
 def _matched(spec: StudySpec, metrics: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch._version import __version__
@@ -16,13 +17,15 @@ from hpsearch.insight import recipe_words
 from hpsearch.insight.commands import save
 from hpsearch.insight.words import counted, number, percent, setting, span
 from hpsearch.spec import write
+from hpsearch.spec.own_training import SESSION
 from hpsearch.spec.settings import FINAL
 from hpsearch.spec.source import SOURCES
 
 if TYPE_CHECKING:
     from hpsearch.insight.snapshot import Snapshot
     from hpsearch.reports.spent import Spent
-    from hpsearch.store.values import Known
+    from hpsearch.spec import StudySpec
+    from hpsearch.store.values import Known, Study
 
 __all__ = [
     "Figure", "Row", "Stage", "budget", "data", "failures", "figures", "recipe", "reproduction",
@@ -215,8 +218,12 @@ def reproduction(snapshot: Snapshot) -> tuple[tuple[Row, ...], str, tuple[Row, .
     rows += [(f"data's {key}", str(facts[key])) for key in ("fingerprint", "split") if key in facts]
     rows.append(("this report by", _versions()))
     name = shlex.quote(study.name)
+    again: Row = ("hpsearch run study.yaml", "search again: the file is below")
+    if _is_of_session(study, spec):
+        again = ("study.run()", "search again: in Python, with the study's function, which is of a "
+                 "notebook or a session and in no file")  # fmt: skip
     commands: list[Row] = [
-        ("hpsearch run study.yaml", "search again: the file is below"),
+        again,
         (f"hpsearch trials {name} --top 10", "the best trials"),
         (f"hpsearch {save(study, f'{study.name}-net')}", "the network in a folder"),
         (f"hpsearch report {name}", "this page"),
@@ -224,6 +231,11 @@ def reproduction(snapshot: Snapshot) -> tuple[tuple[Row, ...], str, tuple[Row, .
     if spec.data is not None and spec.data.test and snapshot.verdict is None:
         commands.append((f"hpsearch final {name}", "use the test part, once"))
     return tuple(rows), write(spec), tuple(commands)
+
+
+def _is_of_session(study: Study, spec: StudySpec) -> bool:
+    function = "" if spec.train is None else spec.train.function or ""
+    return function.startswith(f"{SESSION}:") and not Path(study.base, SESSION).is_file()
 
 
 def _versions() -> str:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from hpsearch.spec.faults import Faults
 
 __all__ = [
-    "EVALUATE", "GIVEN", "PLACEHOLDER", "OwnTraining", "evaluation_of", "names_in", "own_training",
-    "settings_of", "untested",
+    "EVALUATE", "GIVEN", "LEFT_OPEN", "PLACEHOLDER", "SESSION", "OwnTraining", "evaluation_of",
+    "names_in", "own_training", "settings_of", "untested",
 ]  # fmt: skip
 
 PLACEHOLDER = re.compile(r"\{([^\W\d]\w*)\}")
@@ -30,6 +30,12 @@ PLACEHOLDER = re.compile(r"\{([^\W\d]\w*)\}")
 
 GIVEN = ("checkpoint", "device", "folder", "seed")
 """What a command can be given beside its parameters."""
+
+LEFT_OPEN = "TODO"
+"""The name in braces of a word that `hpsearch init` cannot know."""
+
+SESSION = "session.py"
+"""What stands for the file of a function that is in none, as of a notebook's cell."""
 
 EVALUATE = "evaluate"
 """The function that tests, in the file of the one that trains."""
@@ -99,6 +105,8 @@ def _check_what(train: TrainSpec, names: Sequence[str], faults: Faults, code: Pa
                 placeholders = (*names, EPOCHS.name, *GIVEN)
                 if name not in placeholders:
                     expected = f"a parameter, or one of {', '.join(GIVEN)}, in braces"
+                    if name == LEFT_OPEN:
+                        expected = "a value here, which the script requires and init could not know"
                     faults.add(
                         ("train", key, number), expected, f"{{{name}}}", near=(name, placeholders)
                     )

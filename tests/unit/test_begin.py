@@ -331,6 +331,23 @@ def test_a_metric_that_is_no_number_is_read(tmp_path: Path) -> None:
     assert re.search(spec.train.metrics, "loss nan")["loss"] == "nan"
 
 
+def test_what_a_script_requires_is_given_or_left_open(tmp_path: Path) -> None:
+    more = "".join(
+        f"parser.add_argument({one})\n"
+        for one in ("'--out-dir', required=True", "'--result-file', required=True", "'corpus'",
+                    "'--data', required=True", "'more', nargs='*'", "'-o', required=True")
+    )  # fmt: skip
+    script = SCRIPT.replace("args =", f"{more}args =").replace("REPORT", 'print(f"loss {loss}")')
+    (tmp_path / "train.py").write_text(script)
+    text = study_text(draft_of(tmp_path / "train.py", tmp_path), tmp_path)
+    assert "--out-dir, '{folder}', --result-file, '{folder}/file', '{TODO}', --data, '{TODO}', -o" \
+        in text  # fmt: skip
+    assert "# TO DO: --data is required; write its value in the place of {TODO}\n" in text
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(StudyFileError, match="expected a value here, which the script requires"):
+        load(tmp_path / "study.yaml")
+
+
 def test_a_script_that_says_nothing_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(SCRIPT.replace("REPORT", "pass"))
     assert "# TO DO: nothing that it prints looks like a metric" in begun(tmp_path / "train.py")[0]

@@ -64,6 +64,11 @@ IDLE = "train.py:train never reads the parameter depth: its values make no diffe
              "acuracy?"],
         ),
         ("    build(run)\n" + LOOP, [IDLE]),
+        (
+            "    run.glr, run.depth\n    return 3\n",
+            ["train.py:train never reports the metric accuracy: call run.report(accuracy=...) "
+             "after each epoch"],
+        ),
     ],
 )  # fmt: skip
 def test_a_function(tmp_path: Path, body: str, lines: list[str]) -> None:
@@ -124,6 +129,8 @@ def test_what_may_not_be_read_is_no_reason_for_a_warning(tmp_path: Path, body: s
         ("    run.report(loss=1)\n    run.momentum\n", "@decorated"),
         ("    run = configured()\n    run.report(loss=1)\n    run.momentum\n", ""),
         ("    run.report(loss=1)\n", "train = other(3)"),
+        ("    run.glr, run.depth\n    fit(run)\n", ""),
+        ("    run.glr, run.depth\n    say = run.report\n", ""),
     ],
 )
 def test_what_may_report_anything_is_no_reason_for_a_warning(
@@ -140,6 +147,11 @@ group.add_argument("--hidden", "-n", type=int)
 parser.add_argument("--amp", action=argparse.BooleanOptionalAction)
 args = parser.parse_args()
 """
+
+
+NEEDS = SCRIPT.replace("type=int", "type=int, required=True").replace(
+    "args =", "parser.add_argument('-o', '--out', required=True)\nargs ="
+)
 
 
 def of_command(folder: Path, code: str, words: str, more: str = "") -> list[str]:
@@ -167,6 +179,25 @@ def of_command(folder: Path, code: str, words: str, more: str = "") -> list[str]
 )
 def test_the_options_of_a_script(tmp_path: Path, words: str, lines: list[str]) -> None:
     assert of_command(tmp_path, SCRIPT, words) == lines
+
+
+@pytest.mark.parametrize("words", ["--hid, x, -o, x", "--hidden=3, -ox", "--hi, x, --out=x"])
+def test_a_required_option_that_is_given(tmp_path: Path, words: str) -> None:
+    assert of_command(tmp_path, NEEDS, f"python, train.py, {words}") == []
+
+
+def test_a_required_option_that_the_command_lacks(tmp_path: Path) -> None:
+    lines = [f"train.command: train.py requires the option {name}, which is not among the words"
+             for name in ("--hidden", "--out")]  # fmt: skip
+    assert of_command(tmp_path, NEEDS, "python, train.py, --, --out") == lines
+
+
+def test_an_option_that_a_parameter_may_be_is_no_reason_for_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(NEEDS)
+    study = STUDY.replace("[1, 2]", "[--hidden=3, --hidden=4]")
+    train = "{command: [python, train.py, '{depth}']}"
+    (tmp_path / "study.yaml").write_text(study.format(train=train))
+    assert misnamed(load(tmp_path / "study.yaml"), tmp_path) == []
 
 
 @pytest.mark.parametrize(

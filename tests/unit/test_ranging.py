@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from hpsearch.api.ranging import rates
 from hpsearch.cli import app
+from hpsearch.errors import StudyFileError
+from hpsearch.spec import load
 
 STUDY = """
 name: s
@@ -25,6 +28,16 @@ def ranged(tmp_path: Path, lr: str, *options: str) -> str:
     done = CliRunner().invoke(app, ["lr", str(file), "--device", "cpu", *options])
     assert done.exit_code == 0, done.output
     return done.stdout
+
+
+def test_own_training_code_has_no_rates_that_could_be_tried(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        "name: s\ntrain: {command: [sh, t.sh, '{lr}']}\nparameters: {lr: {min: 1, max: 2}}\n"
+        "metric: {name: loss, direction: minimize}\nbudget: {trials: 2, epochs: 2}\n"
+    )
+    with pytest.raises(StudyFileError, match="has its own training code"):
+        rates(load(file), tmp_path)
 
 
 @pytest.mark.parametrize(
