@@ -22,7 +22,7 @@ from rich.text import Text
 from hpsearch import passwords
 from hpsearch.terminal import visible, wrapped
 
-__all__ = ["Name", "busy", "call", "columns", "err", "indented", "note", "out"]
+__all__ = ["Name", "busy", "call", "columns", "err", "indented", "note", "out", "wide"]
 
 
 class _Console(Console):
@@ -37,6 +37,8 @@ class _Console(Console):
 
 
 out = _Console(highlight=False, markup=False, emoji=False)
+wide = _Console(highlight=False, markup=False, emoji=False, width=10_000)
+"""Prints the same without an end of lines, where no terminal shows it."""
 err = _Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 

@@ -322,6 +322,11 @@ def _write(stream: TextIO, rows: list[dict[str, Any]], format_: Format) -> None:
 
 @reads
 def workers(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="STUDY", help="Those that train it; by default all workers."),
+    ] = None,
+    *,
     all_: Annotated[
         bool, typer.Option("--all", help="Also workers that have left, or were lost a day ago.")
     ] = False,
@@ -334,6 +339,9 @@ def workers(
 
         ledger = open_ledger(storage)
         present = ledger.workers()
+    if name is not None:
+        ledger.study(name)  # there is one
+        present = [worker for worker in present if worker.of(name)]
     if not all_:
         present = [w for w in present if w.state != "left" and w.silent_s < _DAY_S]
     unserved = _unserved(ledger, present)
@@ -345,6 +353,8 @@ def workers(
     elif present:
         people.workers(present)
         people.unserved(present, unserved)
+    elif name is not None:
+        echo(f"no worker trains {name}; hpsearch workers lists those of all studies")
     else:
         echo("no worker; hpsearch worker starts one, --all lists those that have left")
 

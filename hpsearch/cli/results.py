@@ -74,9 +74,7 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         trains = snapshot.spec.train is not None
         save = commands.save(study, free(f"{study.name}-net"), code=commands.code_folder(study))
         yield save, "keep what it saved" if trains else "save its network"
-    over = study.finish == "done"  # what failed in a finish that has ended is not run again
-    failed = [t for t in snapshot.trials if t.state == "FAIL" and not (over and t.stage == FINAL)]
-    if any(not trial.untrainable for trial in failed) and not study.is_out_of_time:
+    if snapshot.to_retry and not study.is_out_of_time:
         yield f"retry {study.name} --failed", "run failed trials again"
     yield "dashboard", "curves in a browser"
     if study.state == "done":
@@ -94,7 +92,7 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         and not tested
     ):
         what = "train the best again" if own_code else "test the best, once"
-        yield f"final {study.name}", f"queue this: {what}; then run it again"
+        yield f"final {study.name}", f"queue a finish: {what}; run the study again to have it done"
     if study.state == "done" and snapshot.diagnosis is not None:
         file = free(f"{study.name}-next", ".yaml")
         yield f"next {study.name} -o {file}", "what to search now"

@@ -5,6 +5,7 @@ What every verb prints with (`console`) can be had from here too.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from rich.console import Console, ConsoleOptions, Group
 from rich.measure import Measurement
 from rich.text import Text
 
-from hpsearch.cli.console import Name, call, columns, err, indented, note, out
+from hpsearch.cli.console import Name, call, columns, err, indented, note, out, wide
 from hpsearch.insight import diagnosis, recipe_words, remarks
 from hpsearch.insight.words import (
     about,
@@ -126,7 +127,8 @@ def trials(snapshot: Snapshot, chosen: Sequence[Trial], held: Collection[int]) -
     cells: dict[str, Callable[[Trial], str]] = {}
     if staged:
         cells["stage"] = lambda trial: trial.stage
-    if out.width >= _ROOM:
+    console = out if out.is_terminal or "COLUMNS" in os.environ else wide
+    if console.width >= _ROOM:
         cells["sampler"] = lambda trial: trial.sampler
     table = columns("trial", "state", snapshot.metric, "epochs", *cells, "parameters",
                    right=("trial", snapshot.metric, "epochs"))  # fmt: skip
@@ -139,7 +141,7 @@ def trials(snapshot: Snapshot, chosen: Sequence[Trial], held: Collection[int]) -
             str(trial.epoch), *(column(trial) for column in cells.values()),
             _Parameters(params(rate_first(trial.params)), _remark(snapshot, trial)),
         )  # fmt: skip
-    out.print(table)
+    console.print(table)
 
 
 def state(trial: Trial, held: Collection[int]) -> str:

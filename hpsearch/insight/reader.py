@@ -109,6 +109,7 @@ class Reader:
         return Snapshot(
             study, trials, best, verdict, searching, handed, self._spent_s(study), damaged,
             self._stages(study),
+            self._ledger.to_retry(study) if any(t.state == "FAIL" for t in trials) else 0,
         )  # fmt: skip
 
     def _still(self) -> Study:

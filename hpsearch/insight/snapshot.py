@@ -119,6 +119,8 @@ class Snapshot:
     """A line for each trial that cannot be read and is left out."""
     opened: tuple[Mapping[str, Any], ...] = ()
     """The stages so far, in the order in which they were opened: plain values of `Stage`."""
+    to_retry: int = 0
+    """Trials that failed and that `hpsearch retry` would run again."""
 
     def complain(self) -> None:
         """DamagedError where trials were left out, which says which and why."""

@@ -145,8 +145,8 @@ def figures(verdict: Found, direction: Direction) -> list[tuple[str, str]]:
         (f"test, {name}", number(value)) for name, value in (verdict.get("baselines") or {}).items()
     ]
     if verdict["optimism"] is not None:
-        pair = ("best search value", "mean")[:: 1 if direction == "maximize" else -1]
-        rows.append((f"optimism: {' minus '.join(pair)}", number(verdict["optimism"])))
+        pair = ("best", "mean")[:: 1 if direction == "maximize" else -1]
+        rows.append((f"optimism ({' minus '.join(pair)})", number(verdict["optimism"])))
     if missing := _missing(verdict):
         rows.append(("trainings", missing))
     if verdict["use"] > 1:

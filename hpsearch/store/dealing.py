@@ -40,6 +40,7 @@ __all__ = [
     "passed_over",
     "share",
     "share_of_stage",
+    "to_retry",
     "upcoming",
 ]
 
@@ -98,10 +99,15 @@ def completed(connection: sa.Connection, study: Study) -> bool:
 
 
 def add_retries(connection: sa.Connection, study: Study) -> int:
-    """Add a ticket for each trial that failed and was not retried, but those that can never be
-    trained; how many.
+    """Add a ticket for each of the trials `to_retry`; how many."""
+    return _add_again(connection, study, to_retry(connection, study))
 
-    Not for one of a finish that has ended: no verdict would come of it.
+
+def to_retry(connection: sa.Connection, study: Study) -> Sequence[Any]:
+    """(number, draw index) of the tickets of trials that failed and were not retried, but those
+    that can never be trained.
+
+    None of a finish that has ended: no verdict would come of it.
     """
     untrainable = sa.exists().where(
         TRIAL_USER.c.trial_id == tickets.c.trial_id, TRIAL_USER.c.key == UNTRAINABLE
@@ -109,8 +115,7 @@ def add_retries(connection: sa.Connection, study: Study) -> int:
     failed = _not_run_again(connection, study, TRIALS.c.state == TrialState.FAIL, ~untrainable)
     finishes = stage_rows.spans(connection, study.study_id, FINAL)
     over = finishes[:-1] if study.finish == "open" else finishes
-    again = [row for row in failed if not any(row.origin in span for span in over)]
-    return _add_again(connection, study, again)
+    return [row for row in failed if not any(row.origin in span for span in over)]
 
 
 def add_refused(connection: sa.Connection, study: Study) -> int:

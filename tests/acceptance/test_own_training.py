@@ -159,7 +159,7 @@ def test_a_finish_is_queued_with_the_code_of_the_study_alone(command: Command) -
     file = write(command, study=STUDY.replace("trials: 8", "trials: 2"))
     shown = command.run("run", file).stdout
     assert "final own" in shown
-    assert "queue this: train the best again; then run it again" in shown
+    assert "queue a finish: train the best again; run the study again to have it done" in shown
     (command.folder / "train.py").write_text(TRAIN + "# changed\n")
     (command.folder / "new.py").write_text("# no change\n")
     line = command.run("final", "own", code=9).stderr

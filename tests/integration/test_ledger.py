@@ -276,7 +276,9 @@ def test_a_failed_trial_is_retried_once_with_its_own_draw(ledger: Ledger) -> Non
     first, second = ledger.claim("w", study.study_id, 2)
     fail(ledger, first, "out_of_memory")
     finish(ledger, second)
+    assert ledger.to_retry(study) == 1
     assert (ledger.retry_failed("s"), ledger.retry_failed("s")) == (1, 0)
+    assert ledger.to_retry(study) == 0
     retry, fresh = ledger.claim("w", study.study_id, 9)
     assert (retry.number, retry.draw_index, retry.retry_of) == (3, 0, 0)
     assert (fresh.number, fresh.draw_index, fresh.retry_of) == (2, 2, None), "no draw is left out"
@@ -287,7 +289,7 @@ def test_what_can_never_be_trained_is_not_retried(ledger: Ledger) -> None:
     first, second = ledger.claim("w", study.study_id, 2)
     never, ending = {UNTRAINABLE: True}, Ending(TrialState.FAIL, None, "settings: x")
     ledger.record([Write(first, begin(ledger, first), user_attrs=never, ending=ending)])
-    assert ledger.retry_failed("s") == 0
+    assert ledger.to_retry(study) == ledger.retry_failed("s") == 0
     fail(ledger, second, "out_of_memory")
     assert ledger.retry_failed("s") == 1
 

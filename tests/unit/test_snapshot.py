@@ -116,12 +116,11 @@ def test_where_nothing_was_completed_lower_rates_are_advised(ledger: Ledger) -> 
     assert snapshot.advised is Word.DIVERGED
 
 
-def test_only_failures_that_may_end_otherwise_are_to_be_retried(ledger: Ledger) -> None:
-    fine = trial(0, 0.9, FLAT, LEARNT)
-    failed = replace(fine, number=1, state="FAIL", value=None, reason="settings: x")
-    never = replace(failed, untrainable=True)
-    for trials, expected in (((fine, never), False), ((fine, never, failed), True)):
-        commands = [command for command, _ in results._next(judged(ledger, *trials)[0])]
+def test_a_retry_is_advised_where_it_would_run_anything(ledger: Ledger) -> None:
+    failed = replace(trial(0, 0.9, FLAT, LEARNT), state="FAIL", value=None, reason="error: x")
+    snapshot = judged(ledger, failed)[0]
+    for count, expected in ((0, False), (1, True)):
+        commands = [command for command, _ in results._next(replace(snapshot, to_retry=count))]
         assert ("retry s --failed" in commands) is expected
 
 

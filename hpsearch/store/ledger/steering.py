@@ -133,6 +133,11 @@ class Steering(Verbs):
         with self.database.read() as connection:
             return _searching(connection, study, finish)
 
+    def to_retry(self, study: Study) -> int:
+        """How many trials `retry_failed` would run again."""
+        with self.database.read() as connection:
+            return len(dealing.to_retry(connection, study))
+
     @verb
     def retry_failed(self, connection: sa.Connection, name: str) -> int:
         """Issue a new ticket for each trial that failed and was not retried, but those whose
