@@ -295,7 +295,8 @@ class Trial:
             names = ", ".join(numbers) or "nothing"
             what = "a report" if self._order["command"] else "run.report(...)"
             raise LookupError(
-                f"{what} lacks {self._metric!r}, which the study improves; it has {names}"
+                f"{what} lacks {self._metric!r}, which the study improves; it has {names}. A "
+                "report is an epoch: where it is measured every few of yours, report then only"
             )
         if self._order["keep_best"] and self._is_better(value):
             self._best_value, self._best_epoch = value, epoch

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -61,6 +64,11 @@ class Log:
             first, _, tail = self._files
             self._sizes = [_size(first), _size(tail)]
 
+    def begin_line(self) -> None:
+        """End the line in which what is there breaks off, as that of a process that was killed."""
+        if self._files is not None and (there := _last_byte(self._files)) and there != b"\n":
+            self.write(b"\n")
+
     def write(self, data: bytes) -> None:
         """Add what it has written."""
         self._last = (self._last + data)[-_LAST_BYTES:]
@@ -91,6 +99,14 @@ class Log:
         """Its last lines."""
         lines = self._last.decode(errors="replace").strip().splitlines()
         return "\n".join(lines[-_LAST_LINES:])
+
+
+def _last_byte(files: Sequence[Path]) -> bytes:
+    for path in reversed(files):
+        with suppress(OSError), path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1)
+    return b""
 
 
 def _size(path: Path) -> int:

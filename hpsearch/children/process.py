@@ -119,6 +119,7 @@ class Child:
         """
         mark = f"\n<end of {uuid4().hex}>\n"
         self.log = Log(folder, number)
+        self.log.begin_line()
         self._pump.begin(self.log, mark)
         self.wire.send({"train": {**order, "mark": mark}})
 

@@ -112,8 +112,10 @@ class Run:
         """
         if self._over or self._epoch >= self._most:
             if not self._beyond:
-                print(f"run.report is ignored: {self._epoch} epochs were reported, which is all",
-                      flush=True)  # fmt: skip
+                epochs = "1 epoch" if self._epoch == 1 else f"{self._epoch} epochs"
+                why = f"it has reported its {epochs}" if is_at_its_end(self) else (
+                    f"it was pruned, stopped or paused after {epochs}")  # fmt: skip
+                print(f"run.report is ignored: the trial is over, as {why}", flush=True)
             self._beyond = True
             return False
         measured = measured_by("run.report", numbers)

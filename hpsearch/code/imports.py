@@ -182,6 +182,10 @@ def explained(error: BaseException, *, kind: bool = True) -> str:
     text, name = line(error), type(error).__name__
     if isinstance(error, SyntaxError):
         text = error.msg
+    elif isinstance(error, OSError) and isinstance(error.filename, str) and error.strerror:
+        # Of a whole path the name only: a folder of the trial's own would be another each time.
+        path = Path(error.filename)
+        text = f"{text}: {path.name if path.is_absolute() else error.filename!r}"
     plain = isinstance(error, CodeError) or not kind or text == name
     words = text if plain else f"{name}: {text}"
     place = _place(error)

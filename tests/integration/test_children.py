@@ -349,9 +349,32 @@ def test_reports_beyond_the_last_epoch_are_ignored_with_one_line(children, tmp_p
     runner = children(code)
     runner.add(candidate(epochs=2))
     assert len(all_reports(runner)) == 2
-    while "run.report is ignored" not in (text_of(tmp_path / "logs", 0) or ""):
+    said = "run.report is ignored: the trial is over, as it has reported its 2 epochs"
+    while said not in (text_of(tmp_path / "logs", 0) or ""):
         time.sleep(0.01)  # its function continues after its last report counted
     assert text_of(tmp_path / "logs", 0).count("run.report is ignored") == 1
+
+
+def test_a_report_after_the_trial_was_pruned_says_so(children, tmp_path) -> None:
+    runner = children("def train(run):\n    run.report(score=1)\n    run.report(score=2)\n")
+    runner.add(candidate(epochs=9))
+    next(iter(runner.reports(LIMIT_S)))
+    runner.remove(0)
+    said = "the trial is over, as it was pruned, stopped or paused after 1 epoch\n"
+    deadline = time.monotonic() + LIMIT_S
+    while said not in (text_of(tmp_path / "logs", 0) or "") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert said in text_of(tmp_path / "logs", 0)
+
+
+def test_an_attempt_begins_a_line_of_the_log(children, tmp_path: Path) -> None:
+    code = "def train(run):\n    print('begun', end='', flush=True)\n    run.report(score=1)\n"
+    runner = children(code)
+    for _ in range(2):
+        runner.add(candidate(epochs=1))
+        all_reports(runner)
+    runner.close()
+    assert text_of(tmp_path / "logs", 0) == "begun\nbegun"
 
 
 EVERY_LINE = (
@@ -362,6 +385,10 @@ EVERY_LINE = (
 
 MISBEHAVES = {
     "raises": ("    raise KeyError('width')", "train.py, line 3: KeyError: 'width'"),
+    "a file that is not there": (
+        "    open('data/config.yaml')",
+        "train.py, line 3: FileNotFoundError: No such file or directory: 'data/config.yaml'",
+    ),
     "sys.exit": ("    import sys\n    sys.exit(3)", "train.py, line 4: SystemExit: 3"),
     "os._exit": ("    import os\n    os._exit(3)", "its process ended with exit code 3"),
     "segfault": (
@@ -851,6 +878,11 @@ def test_a_command_tests_what_another_has_saved(children, tmp_path: Path) -> Non
     runner.remove(0)
     assert first.finished
     assert runner.test(candidate(epochs=1), saved, "test") == {"score": 7, "more": 4}
+    other = script(
+        children, tmp_path, "echo score 1", metrics=r"score (?P<score>\d+)",
+        evaluate=("echo", '{"score": 5}'),
+    )  # fmt: skip
+    assert other.test(candidate(epochs=1), saved, "test") == {"score": 5}, "JSON, in any case"
     silent = script(children, tmp_path, text, evaluate=("true",))
     with pytest.raises(CodeError, match="the command that evaluates made no report"):
         silent.test(candidate(epochs=1), saved, "test")
@@ -1047,6 +1079,23 @@ def test_what_a_command_is_given(children, tmp_path: Path) -> None:
     words = ("--width={width}", "{flag}", "{sizes}", "{seed}", "{device}", "{}")
     runner = children("", command=(sys.executable, "given.py", *words))
     runner.add(candidate(epochs=1, flag=True, sizes=(1, 2)))
+    assert all_reports(runner)[-1].last.metrics["same"] == 1.0
+
+
+def test_a_command_is_not_given_what_does_not_apply(children, tmp_path: Path) -> None:
+    code = """if True:
+        import json, os, sys
+        params = json.load(open(os.environ['HPSEARCH_PARAMS']))
+        print(sys.argv[1:])
+        print(json.dumps({'score': 1, 'same': float(params['momentum'] is None and sys.argv[1:] ==
+              ['--lr', '4', 'MOMENTUM=', '--quiet', '--fast', '--beta=0.5', '0.5'])}))
+    """
+    (tmp_path / "given.py").write_text(code)
+    words = ("--lr", "{width}", "--momentum", "{momentum}", "--momentum={momentum}", "{momentum}",
+             "MOMENTUM={momentum}", "--quiet", "--fast", "-m", "{momentum}", "--beta={beta}",
+             "{momentum}", "{beta}")  # fmt: skip
+    runner = children("", command=(sys.executable, "given.py", *words))
+    runner.add(candidate(epochs=1, momentum=None, beta=0.5))
     assert all_reports(runner)[-1].last.metrics["same"] == 1.0
 
 
