@@ -112,6 +112,7 @@ def described(spec: StudySpec, code: Path | None = None) -> dict[str, Any]:
     from hpsearch.spec.family import FAMILIES
     from hpsearch.spec.space import Grid, Range
     from hpsearch.stages.outline import sizes, tickets
+    from hpsearch.stages.results import default_point
 
     grid = Grid(spec.space)
     # What is `auto` has an end, which is not known yet.
@@ -130,6 +131,7 @@ def described(spec: StudySpec, code: Path | None = None) -> dict[str, Any]:
             p.name: {"group": p.group, "domain": domain_in_words(p)} for p in spec.space
         },
         "constants": dict(spec.space.constants),
+        "default": dict(default_point(spec)),
         "sampler": dict(spec.search.sampler),
         "pruner": spec.search.pruner.name,
         "grid_cells": None if endless else grid.size,

@@ -10,6 +10,7 @@ study.best.params, study.best.network()
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -32,6 +33,8 @@ from hpsearch.insight.reader import Reader
 from hpsearch.insight.words import counted
 from hpsearch.preflight.data_check import check_table
 from hpsearch.spec import StudySpec
+from hpsearch.spec.faults import nearest
+from hpsearch.spec.models import StudySections
 from hpsearch.store import LEASE_S
 from hpsearch.store.values import command_hash
 
@@ -107,6 +110,7 @@ class Study(Stored):
         the study, as far as a quick look at it shows.
         """
         self._begin(name, storage, checkpoints)
+        _check_keys(sections)
         content = {
             **sections, "train": train, "parameters": parameters, "data": data, "target": target,
             "network": network, "metric": _metric(metric, direction), "start": start,
@@ -507,6 +511,14 @@ def _devices(device: str | Sequence[str] | None) -> list[str]:
 def _folder(code: str | Path | None) -> Path | None:
     """A folder of code; a relative one starts in the current folder."""
     return None if code is None else Path(code).absolute()
+
+
+def _check_keys(sections: Mapping[str, Any]) -> None:
+    """StudyFileError for what is a slip of an argument and no section of a study file."""
+    names = [*inspect.signature(Study.__init__).parameters]
+    for key in sections.keys() - StudySections.model_fields.keys():
+        if meant := nearest(key, names):
+            raise StudyFileError(f"hp.Study has no argument {key}; did you mean {meant}?")
 
 
 def _metric(metric: Any, direction: str | None) -> Any:

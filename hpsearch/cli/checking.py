@@ -35,6 +35,7 @@ def check(
 ) -> None:  # fmt: skip
     """Show what would be searched and how the data is read, or all faults of the file."""
     from hpsearch.cli import show, tracking
+    from hpsearch.insight.words import params
 
     checked = checking.check(overrides.load(file, code), file.parent)
     spec, seen = checked.spec, checked.seen
@@ -47,6 +48,8 @@ def check(
         print_json({**described(spec, code or file.parent), **facts})
         return
     describe(spec)
+    if default := described(spec)["default"]:
+        show.out.print(f"default configuration: {params(default)}", soft_wrap=True)
     if seen is not None:
         show.look(seen)
     show.warnings(spec, code or file.parent)

@@ -80,6 +80,15 @@ def test_what_is_wrong_is_said_at_once(
 
 
 @pytest.mark.parametrize(
+    ("slip", "meant"), [("epoch", "epochs"), ("trial", "trials"), ("samplers", "sampler")]
+)
+def test_a_slip_of_an_argument(slip: str, meant: str) -> None:
+    arguments: dict[str, Any] = {slip: 4}
+    with pytest.raises(StudyFileError, match=f"no argument {slip}; did you mean {meant}\\?"):
+        hp.Study({"command": ["true"]}, name="s", parameters={}, **arguments)
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [
         ({"target": "visitor"}, "no column `visitor`; it has a, kind"),
