@@ -66,7 +66,7 @@ class Log:
 
     def begin_line(self) -> None:
         """End the line in which what is there breaks off, as that of a process that was killed."""
-        if self._files is not None and (there := _last_byte(self._files)) and there != b"\n":
+        if self._files is not None and (end := _last_byte(self._files)) and end != b"\n":
             self.write(b"\n")
 
     def write(self, data: bytes) -> None:

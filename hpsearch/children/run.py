@@ -113,7 +113,7 @@ class Run:
         if self._over or self._epoch >= self._most:
             if not self._beyond:
                 epochs = "1 epoch" if self._epoch == 1 else f"{self._epoch} epochs"
-                why = f"it has reported its {epochs}" if is_at_its_end(self) else (
+                why = f"it has reported its {epochs}" if self._epoch >= self._most else (
                     f"it was pruned, stopped or paused after {epochs}")  # fmt: skip
                 print(f"run.report is ignored: the trial is over, as {why}", flush=True)
             self._beyond = True
