@@ -213,7 +213,7 @@ class _Epochs:
 
     @property
     def left_s(self) -> float | None:
-        """For how long the command may go on; None: its last report is still to come."""
+        """For how long the command may continue; None: its last report is still to come."""
         if self._last is None:
             return None
         least, most = _LAST_S
@@ -253,7 +253,7 @@ class _Epochs:
 
 
 def _ended(process: subprocess.Popen[bytes], timeout_s: float | None) -> int | None:
-    """Its exit code; None where it goes on for longer."""
+    """Its exit code; None where it continues for longer."""
     try:
         return process.wait(timeout_s)
     except subprocess.TimeoutExpired:

@@ -76,9 +76,9 @@ def test_files_that_are_there_are_left_alone(command: Command) -> None:
     command.run("submit", "s.yaml", "--set", "name=other")
     command.run(*again, "--untimed")  # the database has no study of that name
     command.run("submit", "s.yaml")
-    said = command.run(*again, code=5).stderr
-    assert "timing" not in said, "refused before anything that takes time"
-    assert "the file of study 'churn' until `hpsearch delete churn`" in said
+    refused = command.run(*again, code=5).stderr
+    assert "timing" not in refused, "refused before anything that takes time"
+    assert "the file of study 'churn' until `hpsearch delete churn`" in refused
     command.run("delete", "churn", "--yes")
     command.run(*again, "--untimed")
 

@@ -314,7 +314,9 @@ def test_code_that_has_changed_continues_where_that_is_accepted(command: Command
     file = write(command, broken, FINISHED)
     line = command.run("run", file, code=9).stderr
     assert "the finish of study 'own' waits for its test: train.py, line" in line
-    assert "hpsearch run FILE --accept-code, or hpsearch final own --accept-code" in line
+    assert (
+        "hpsearch run FILE --accept-code, or with workers hpsearch final own --accept-code" in line
+    )
     write(command, TRAIN + EVALUATE, FINISHED)
     line = command.run("run", file, code=9).stderr
     assert "is not what it was when the study began: train.py differs" in line

@@ -291,7 +291,7 @@ def test_damaged_files_are_one_line(net: Path) -> None:
     config.unlink()
     with pytest.raises(CheckpointError, match=r"has no config\.json"):
         hpsearch.load(net)
-    with pytest.raises(CheckpointError, match=r"no folder .*none: hpsearch best STUDY --save"):
+    with pytest.raises(CheckpointError, match=r"no folder .*none: study\.save"):
         hpsearch.load(net / "none")
 
 
