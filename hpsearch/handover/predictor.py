@@ -164,7 +164,9 @@ class Predictor:
             return self._predicted(given)
 
     def _predicted(self, given: Given) -> Predictions:
-        outputs = self._trained.outputs(torch.from_numpy(finite(given.inputs, given.source)))
+        columns = SOURCES[self._config.data.settings.section.source].has_columns
+        inputs = finite(given.inputs, given.source, columns=columns)
+        outputs = self._trained.outputs(torch.from_numpy(inputs))
         predictions = replace(
             self._told(outputs), notes=given.notes, names=given.names, named=given.named
         )

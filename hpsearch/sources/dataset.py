@@ -214,7 +214,9 @@ class _Parts:
         self._problem, self._raw, self._settings, self._device = problem, raw, settings, device
         self.room = Room(settings.section.memory, device)
         """What they leave of it is for what is made of them."""
-        self._read = Reading(raw.take, problem.preprocessing, settings.name)
+        self._read = Reading(
+            raw.take, problem.preprocessing, settings.name, settings.section.source
+        )
         inputs = problem.preprocessing
         self._encode = inputs.encode(device) if isinstance(inputs, Packed) else None
         self._stream = Stream(self._read, device, self._encode, portable=raw.portable)
@@ -233,9 +235,7 @@ class _Parts:
         shape = self._problem.input_shape
         size = len(rows) * math.prod(shape) * self._read.item_bytes
         if self.room.takes(size):
-            with SOURCES.blamed(self._settings.section.source):
-                read = self._read(rows)
-            stored = torch.from_numpy(read).to(self._device)
+            stored = torch.from_numpy(self._read(rows)).to(self._device)
             return Resident(stored, targets, self._encode)
         self.notes.append(f"{name} part: its {in_words(size)} are streamed, as {self.room.why}")
         return Streamed(self._stream, rows, targets, shape)

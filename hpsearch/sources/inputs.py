@@ -17,6 +17,7 @@ from pydantic import Field
 from hpsearch.errors import DataError, line
 from hpsearch.files import open_regular
 from hpsearch.spec.problem import Kind
+from hpsearch.spec.source import SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -231,6 +232,8 @@ class Reading:
     inputs: Inputs
     source: str
     """What to call the data in an error."""
+    origin: str
+    """The name of the `Source`."""
 
     @property
     def packed(self) -> bool:
@@ -245,22 +248,61 @@ class Reading:
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """(B, *shape): float32, int64 for tokens, or uint8 for bytes.
 
-        Raises DataError where they are too large to compute with.
+        Raises DataError where they are too large to compute with, and CodeError where a source of
+        an installed package fails.
         """
+        with SOURCES.blamed(self.origin):
+            return self._read(rows)
+
+    def _read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         raw = self.take(rows)
-        if self.packed:
-            return np.asarray(raw)
         with np.errstate(all="ignore"):  # an overflow is an error here
-            return finite(self.inputs(raw), self.source)
+            inputs = np.asarray(raw) if self.packed else self.inputs(raw)
+        is_array = isinstance(raw, np.ndarray)
+        for what, values in (("take", raw if is_array else inputs), ("what inputs make", inputs)):
+            if len(values) != len(rows):
+                raise ValueError(f"{what} gives {len(values)} rows, and {len(rows)} were asked for")
+        if self.packed:
+            return inputs
+        came = raw if is_array and raw.dtype.kind == "f" else inputs
+        return finite(
+            inputs, self.source, columns=SOURCES[self.origin].has_columns, rows=rows, came=came
+        )
 
 
-def finite(numbers: Floats, source: str) -> Floats:
-    """The same numbers; DataError, which names `source`, where some are not finite."""
-    if not np.isfinite(numbers).all():
+def finite(
+    numbers: Floats, source: str, *, columns: bool = True,
+    rows: NDArray[np.int64] | None = None, came: NDArray[Any] | None = None,
+) -> Floats:  # fmt: skip
+    """The same numbers; DataError, which names `source`, where some are not finite.
+
+    Args:
+        numbers: (N, ...)
+        source: What to call the data.
+        columns: Whether `data.ignore` can leave a column out: then that is advised, and else a row
+            is named.
+        rows: (N,): the numbers of the rows in the data; by default 0, 1, 2 ...
+        came: (N, ...): what the numbers were made of. One row that is NaN makes all others so by
+            their mean.
+    """
+    if np.isfinite(numbers).all():
+        return numbers
+    if columns:
         raise DataError(
             f"{source} has numbers too large to compute with; "
             "scale that column down, or leave it out with data.ignore"
         )
+    for values in (numbers if came is None else came, numbers):
+        flat = values.reshape(len(values), -1)
+        for bad, what in (
+            (np.isnan(flat), "NaN, which is no number"),
+            (np.isinf(flat), "a number too large to compute with"),
+        ):
+            if (wrong := bad.any(axis=1)).any():
+                first = int(wrong.argmax())
+                number = first if rows is None else rows[first]
+                others = f"; {wrong.sum() - 1:,} other rows too" if wrong.sum() > 1 else ""
+                raise DataError(f"{source}: row {number}, counted from 0, has {what}{others}")
     return numbers
 
 

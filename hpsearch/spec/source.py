@@ -195,6 +195,11 @@ class Source:
             if path.count(":") != 1:
                 raise ValueError(f"{name}: expected package.module:name; got {path!r}")
 
+    @property
+    def has_columns(self) -> bool:
+        """Whether a study can leave columns of it out, by `data.ignore`."""
+        return "ignore" in self.section.model_fields
+
     def kind_of(self, section: DataSpec) -> Kind | None:
         """What one input of a section's data is; None where only the data shows it."""
         return self.kind(section) if callable(self.kind) else self.kind

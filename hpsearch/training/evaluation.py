@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from hpsearch.errors import CodeError
 from hpsearch.spec.conflicts import SettingsError
 from hpsearch.spec.task import LOSS, TASKS
 from hpsearch.tasks.learning import learning
@@ -69,6 +70,11 @@ def check_outputs(outputs: Tensor, expected: tuple[int, ...]) -> None:
     """Raise SettingsError where a network gives outputs of another shape than (..., N, C): a loss
     may take some of them all the same."""
     if outputs.shape != expected:
+        if outputs.dim() > 1 and outputs.shape[1] != expected[1]:
+            raise CodeError(
+                f"the network gives {outputs.shape[1]} rows for {expected[1]}: it, or the source "
+                "of the data, has rows that were not asked for, or leaves some out"
+            )
         gave, wanted = (f"(N, {', '.join(map(str, s))})" for s in (outputs.shape[2:], expected[2:]))
         if outputs.shape[:2] != expected[:2]:
             gave, wanted = str(tuple(outputs.shape[1:])), str(expected[1:])

@@ -241,6 +241,28 @@ def test_a_search_of_a_source_of_another_package(installed: Command) -> None:
     _reads_without_the_package(command, "w", "source 'waves'")
 
 
+@pytest.mark.parametrize("memory", ["auto", "0 MB"])
+@pytest.mark.parametrize(
+    ("take", "code", "words"),
+    [
+        ("rows_ND", 9,
+         "source waves of toy-source 1.0: ValueError: take gives 120 rows, and 84 were asked for"),
+        ("np.where(rows[:, None] == 7, np.nan, rows_ND[rows])", 4,
+         "waves: row 7, counted from 0, has NaN, which is no number"),
+    ],
+)  # fmt: skip
+def test_a_source_that_gives_other_rows_is_to_blame(
+    installed: Command, take: str, code: int, words: str, memory: str
+) -> None:
+    command = installed
+    module = command.folder / "site" / "toy_source" / "waves.py"
+    text = module.read_text()
+    module.write_text(text.replace("take=lambda rows: rows_ND[rows]", f"take=lambda rows: {take}"))
+    file = command.file(WAVES)
+    said = command.run("run", file, "--set", f"data.memory={memory}", code=code).stderr
+    assert f"hpsearch: {words}\n" in said
+
+
 BROKEN = """
 import numpy as np
 from torch import nn
