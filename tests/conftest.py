@@ -8,6 +8,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,20 @@ from tests.shared import run_folder, shared
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 BACKENDS = ("sqlite", "postgresql", "mariadb")
+
+
+def pytest_configure() -> None:
+    """The tests see the families, sources and tasks of hpsearch itself and of packages that they
+    make, and none of packages that happen to be installed beside hpsearch."""
+    from hpsearch.spec import registry
+
+    groups = ("hpsearch.families", "hpsearch.sources", "hpsearch.tasks")
+    installed = {entry for group in groups for entry in entry_points(group=group)}
+
+    def others(*, group: str) -> EntryPoints:
+        return EntryPoints(e for e in entry_points(group=group) if e not in installed)
+
+    setattr(registry, "entry_points", others)  # noqa: B010 -- mypy knows that it is imported there
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -13,15 +13,15 @@ OURS = [
     # An unknown name makes nothing else unknown.
     (
         "network: {family: mpl}\nparameters: {hidden: 3, tune: all}",
-        ['network.family: expected one of autoencoder, cnn, .* got "mpl"; did you mean mlp\\?'],
+        ['network.family: expected one of .*mlp, .* got "mpl"; did you mean mlp\\?'],
     ),
     (
         "data: {source: tabel, path: a.csv, target: y, ignore: [b]}",
-        ['data.source: expected one of arrays, .* got "tabel"; did you mean table\\?'],
+        ['data.source: expected one of .*arrays, .* got "tabel"; did you mean table\\?'],
     ),
     (
         "data: {path: a.csv, target: y}",
-        ["data.source: expected one of arrays, .*, table; got nothing"],
+        ["data.source: expected one of .*arrays, .*table.*; got nothing"],
     ),
     (
         "data: {source: table, path: a.csv, target: y, task: regresion}\nmetric: rmse",
@@ -30,14 +30,14 @@ OURS = [
     # A family that cannot have the data is one fault, and its settings none.
     (
         "network: {family: text}\nparameters: {width: 3}",
-        ['network.family: expected one of cnn, .* as the data has images, .* got "text"'],
+        ['network.family: expected one of .*cnn, .* as the data has images, .* got "text"'],
     ),
     # Settings of another family are one mistake.
     (
         "network: {family: cnn}\nparameters: {depth: 2, width: 3}",
         [
             'parameters.depth: expected a setting of cnn or of its training; got "depth" and '
-            '"width", which autoencoder and mlp have'
+            '"width", which .*mlp.* have'
         ],
     ),
     ("parameters: {training: {lr: 0.1, width: 32}}", ['parameters.training: .* got "training"']),
