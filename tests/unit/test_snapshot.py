@@ -124,6 +124,19 @@ def test_a_retry_is_advised_where_it_would_run_anything(ledger: Ledger) -> None:
         assert ("retry s --failed" in commands) is expected
 
 
+def test_what_is_piped_of_trials_is_whole(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = replace(trial(0, 0.9, FLAT, LEARNT), params={f"parameter_{n}": n for n in range(20)})
+    snapshot = judged(ledger, long)[0]
+    monkeypatch.delenv("COLUMNS", raising=False)
+    show.trials(snapshot, snapshot.trials, ())
+    assert "parameter_19=19" in capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "80")
+    show.trials(snapshot, snapshot.trials, ())
+    assert "parameter_19" not in capsys.readouterr().out
+
+
 def test_no_training_of_a_finish_is_called_the_best(
     ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
