@@ -74,7 +74,7 @@ def _never(space: Space, rule: Rule, cases: _Cases) -> Never | None:
         bad = cases.always_bad(name)
         if bad and (name in space.names or name in space.constants):
             parameter = next((p for p in space if p.name == name), None)
-            wording = _range_said(parameter.domain, bad) if parameter else _said(bad[0])
+            wording = _range_said(parameter, bad) if parameter else _said(bad[0])
             return Never(name, wording, rule.wanted[name], cases.why)
     return None
 
@@ -156,14 +156,22 @@ def _is_auto(parameter: Parameter) -> bool:
     return isinstance(parameter.domain, Range) and parameter.domain.auto
 
 
-def _range_said(domain: Range | Choices, bad: Sequence[Value]) -> str:
+def _range_said(parameter: Parameter, bad: Sequence[Value]) -> str:
+    domain = parameter.domain
     if isinstance(domain, Choices):
         return " and ".join(_said(value) for value in bad)
-    if domain.last in bad:
+    if _is_listed(parameter):
+        values = domain.grid or ()
+        are_most = len(values) > 1 and {*values[1:]} <= {*bad}
+    else:  # between its ends any number is as its neighbours, but not any whole one
+        values, are_most = (), domain.size is None and domain.last in bad
+    if are_most:
         low = _said(domain.low)
         return f"{low} to {_said(domain.last)}" if domain.low in bad else f"values above {low}"
     named = " and ".join(_said(value) for value in bad[:_NAMED])
-    return f"{named} and others" if len(bad) > _NAMED else named
+    if len(bad) <= _NAMED:
+        return named
+    return f"{named} and others" + (f", {len(bad)} of its {len(values)} values" if values else "")
 
 
 def _said(value: Value) -> str:

@@ -66,7 +66,9 @@ def test_a_value_that_can_never_be_trained_is_a_fault(refuse, study, parameters,
     assert words in str(error)
 
 
-@pytest.mark.parametrize(("most", "values"), [(256, "17"), (26, "17 and 19 and 21 and others")])
+@pytest.mark.parametrize(
+    ("most", "values"), [(256, "17"), (26, "17 and 19 and 21 and others, 5 of its 11 values")]
+)
 def test_values_of_a_range_are_named_where_its_ends_can_be_trained(read, study, most, values):
     space = read(
         study(f"metric: loss\n{TABLE}parameters: {{width: {{min: 16, max: {most}}}}}")
@@ -74,6 +76,22 @@ def test_values_of_a_range_are_named_where_its_ends_can_be_trained(read, study, 
     even = Rule({"width": "an even number"}, lambda s, *_: "odd" if s["width"] % 2 else "")
     found = never(space, "mlp", even, None, None)
     assert found == Never("width", values, "an even number", "odd")
+
+
+@pytest.mark.parametrize(
+    ("heads", "got"),
+    [
+        ("{min: 1, max: 64, step: 7}", "15 and 22 and 29 and others, 8 of its 10 values"),
+        ("{min: 1, max: 200}", "200"),
+        ("{min: 5, max: 7}", "5 to 7"),
+        ("{min: 1, max: 15, step: 7}", "15"),
+    ],
+)
+def test_the_values_that_a_rule_forbids_are_those_named(refuse, study, heads, got):
+    parameters = f"{{patch: 2, dim: 32, heads: {heads}}}"
+    text = f"network: {{family: vit}}\nparameters: {parameters}"
+    (line,) = [line for line in str(refuse(study(text))).splitlines() if "heads" in line]
+    assert line.endswith(f"expected a divisor of dim; got {got}")
 
 
 def test_of_numbers_no_label_is_smoothed_whatever_the_loss(refuse, study):
