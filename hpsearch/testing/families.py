@@ -55,7 +55,7 @@ def check_family(family: Family, shapes: Mapping[Kind, tuple[int, ...]] | None =
     the package of `build`. For each kind of input that it takes:
 
     - its settings are described, and its `build` takes each of them by name;
-    - its rules give a text for any task, known or not;
+    - its rules give a text for any task, known or not, and name the settings that they look at;
     - the defaults, each choice of a setting and both values of a flag make a network; a number at
       its lower end, and a whole number one above its default, makes one, breaks a rule of the
       family or raises ValueError;
@@ -165,18 +165,22 @@ class _Check:
         return inside and outputs.shape[1] > 1 and torch.allclose(sums, torch.ones(N), atol=1e-4)
 
     def _check_rules(self) -> None:
-        defaults = self._family.vocabulary().defaults
+        settings = _Read(self._family.vocabulary().defaults)
         for rule in self._family.rules:
             names = " and ".join(rule.wanted)
+            settings.names.clear()
             for task, classes in ((None, None), (self._problem.task, len(self._problem.classes))):
                 try:
-                    why = rule.breach(defaults, task, classes)
+                    why = rule.breach(settings, task, classes)
                 except Exception as error:
                     raise AssertionError(
                         f"the rule on {names} fails for task {task}, {classes} classes: "
                         f"{type(error).__name__}: {error}"
                     ) from error
                 promise(isinstance(why, str), f"the rule on {names} gives {why!r}, not a text")
+            unnamed = ", ".join(sorted(settings.names - {*rule.wanted}))
+            promise(not unnamed, f"the rule on {names} looks at {unnamed} too: name all in wanted, "
+                    "as hpsearch check goes by them")  # fmt: skip
 
     def _network(self, settings: Settings, seed: int = 0) -> nn.Module:
         try:
@@ -331,6 +335,23 @@ class _Check:
         if self._problem.kind == "tokens":
             return torch.where(self._inputs > 0, (self._inputs + k) % _TOKENS, self._inputs)
         return _double(self._inputs) * (1 + k / K)
+
+
+class _Read(dict[str, Any]):
+    """Settings that know which of them were looked at."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.names = set[str]()
+
+    def __getitem__(self, name: str) -> Any:
+        self.names.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """That of `dict`."""
+        self.names.add(name)
+        return super().get(name, default)
 
 
 def _choices(setting: Setting) -> tuple[Value, ...]:

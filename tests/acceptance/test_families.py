@@ -66,6 +66,15 @@ def pictures(folder: Path) -> Path:
     return folder / "pictures"
 
 
+def rows(folder: Path) -> Path:
+    """Rows of two classes; the same file is to be predicted."""
+    path, random = folder / "rows.npz", np.random.default_rng(0)
+    classes = np.arange(200) % 2
+    np.savez(path, X=random.normal(classes[:, None], 1, (200, 5)), y=classes)
+    return path
+
+
+ROWS = "{source: arrays, path: rows.npz}"
 SEQUENCES = "{source: arrays, path: sequences.npz}"
 
 
@@ -179,6 +188,9 @@ CASES = {
         write=texts,
     ),
     "mlp": Case("mlp", "{width: 16, batch_norm: true, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}"),
+    "mlp-rows": Case(
+        "mlp", "{width: 16, dropout: 0.1, lr: {min: 1e-3, max: 1e-2}}", data=ROWS, write=rows
+    ),
     "module": Case(
         "module",
         '{loss: "losses.py:focal", lr: {min: 1e-3, max: 1e-2}}',

@@ -218,6 +218,7 @@ def bounded_constant(problem, units) -> nn.Module:
     [
         (lambda s, *_: s["unitz"], "the rule on units fails for task None, None classes: KeyError"),
         (lambda s, task, classes: task.upper()[:0], "AttributeError: 'NoneType'"),
+        (lambda s, *_: str(s["lr"])[:0], "the rule on units looks at lr too: name all"),
         (lambda *_: None, "the rule on units gives None, not a text"),
     ],
 )
