@@ -366,7 +366,7 @@ def _fault(config: Config, vocabulary: Vocabulary) -> str | None:
     return (
         _fault_of_network(config.network, vocabulary)
         or _fault_of_problem(config.problem)
-        or _fault_of_inputs(config.problem)
+        or _fault_of_inputs(config.problem, config.data.settings.section.source)
         or _fault_of_metrics(config.metrics, config.problem.task)
         or _fault_of_data(config.data.settings)
     )
@@ -397,8 +397,9 @@ def _fault_of_problem(problem: Prepared) -> str | None:
     return None
 
 
-def _fault_of_inputs(problem: Prepared) -> str | None:
-    why = problem.preprocessing.fault()
+def _fault_of_inputs(problem: Prepared, source: str) -> str | None:
+    with SOURCES.blamed(source):
+        why = problem.preprocessing.fault()
     return why and f"problem.preprocessing: {why}"
 
 

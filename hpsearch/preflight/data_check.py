@@ -84,8 +84,10 @@ def check_table(spec: StudySpec, base: Path) -> None:
     raw = read(settings)
     check_task(spec, raw.task)
     check_settings(spec, raw.task, len(raw.classes))
-    parts, _ = divide_kinds(raw, settings)
-    check_measured(spec, {"classes": raw.classes, **facts(raw, parts)})
+    with SOURCES.blamed(settings.section.source):
+        parts, _ = divide_kinds(raw, settings)
+        targets = facts(raw, parts)
+    check_measured(spec, {"classes": raw.classes, **targets})
 
 
 def check_settings(spec: StudySpec, task: str, classes: int) -> None:

@@ -162,6 +162,8 @@ def load(
     baseline = (
         {"baseline": asdict(mean_row(problem.problem(), train, validation))} if len(beside) else {}
     )
+    with SOURCES.blamed(settings.section.source):
+        measurable = facts(raw, split)
     return Dataset(
         **vars(problem),
         train=train,
@@ -174,7 +176,7 @@ def load(
             "seed": settings.section.seed,
             "rows": {name: len(rows) for name, rows in vars(split).items()},
             "classes": list(raw.classes),
-            **facts(raw, split),
+            **measurable,
             **baseline,
             "notes": [*notes, *remarks, *raw.notes, *parts.notes],
             "warnings": [*_measured(settings.section), *raw.warnings],
@@ -196,13 +198,15 @@ def test_part(
     Raises DataError where there are none, or where the data is not the one of the `record`.
     """
     raw = read(settings, record.get("decided"))
-    split, _ = divide_kinds(raw, settings)
+    with SOURCES.blamed(settings.section.source):
+        split, _ = divide_kinds(raw, settings)
     check_same(settings, record, {"fingerprint": raw.fingerprint, "split": split.digest})
     if not len(split.test):
         why = "validation is test" if settings.section.measured_on_test else "test is 0"
         raise DataError(f"there is no test part to look at: data.{why}")
     part = _Parts(problem, raw, settings, device).part("test", split.test)
-    return part, raw.baselines(split.train, split.test)
+    with SOURCES.blamed(settings.section.source):
+        return part, raw.baselines(split.train, split.test)
 
 
 class _Parts:

@@ -247,6 +247,9 @@ def test_a_search_of_a_source_of_another_package(installed: Command) -> None:
     [
         ("rows_ND", 9,
          "source waves of toy-source 1.0: ValueError: take gives 120 rows, and 84 were asked for"),
+        ("rows_ND[rows], baselines=lambda train, validation: train.of", 9,
+         "source waves of toy-source 1.0: toy_source/waves.py, line 36: AttributeError: "
+         "'numpy.ndarray' object has no attribute 'of'"),
         ("np.where(rows[:, None] == 7, np.nan, rows_ND[rows])", 4,
          "waves: row 7, counted from 0, has NaN, which is no number"),
     ],
