@@ -59,6 +59,22 @@ def test_a_declaration_that_imports_torch_is_found(
     monkeypatch.delitem(sys.modules, "toy_task")
 
 
+def test_a_test_in_the_package_may_import_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("toy_task", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "toy_task" / "test_it.py").write_text(
+        "from hpsearch.testing import check_task\nfrom toy_task import TASK\n"
+    )
+    for name in ("toy_task", "toy_task.learning"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    test = importlib.import_module("toy_task.test_it")
+    test.check_task(test.TASK)
+    for name in ("toy_task.test_it", "toy_task.learning", "toy_task"):
+        del sys.modules[name]
+
+
 def with_functions(monkeypatch: pytest.MonkeyPatch, task: Task, **functions: Any) -> Task:
     module = of_classes if task is CLASSES else of_numbers
     made = SimpleNamespace(**{name: getattr(module, name) for name in module.__all__} | functions)
