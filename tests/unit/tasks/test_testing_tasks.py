@@ -220,6 +220,7 @@ def test_a_declaration_that_breaks_a_promise_is_found(task: Task, words: str) ->
         check_task(task)
 
 
+MISSPELT = Metric("odd", "maximise", "odd")  # type: ignore[arg-type]
 PULL = Setting("pull", "float", 0.0, "Pull.", low=0)
 
 
@@ -229,7 +230,7 @@ PULL = Setting("pull", "float", 0.0, "Pull.", low=0)
         ({"losses": ()}, "a task has a loss or more"),
         ({"target": "class"}, "target: expected one of classes, numbers, inputs; got 'class'"),
         (
-            {"metrics": (*NUMBERS.metrics, Metric("odd", "maximise", "odd"))},
+            {"metrics": (*NUMBERS.metrics, MISSPELT)},
             "direction of odd: expected one of maximize, minimize; got 'maximise'",
         ),
         ({"metrics": NUMBERS.metrics[1:]}, "'loss' among its metrics"),
