@@ -49,7 +49,7 @@ def check(
         return
     describe(spec)
     if default := described(spec)["default"]:
-        show.out.print(f"default configuration: {params(default)}", soft_wrap=True)
+        show.out.print(f"default configuration: {params(default)}")
     if seen is not None:
         show.look(seen)
     show.warnings(spec, code or file.parent)

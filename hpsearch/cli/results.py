@@ -208,10 +208,11 @@ def _figures(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
         table.add_row(f"  {name}", value)
     out.print(table)
     final = snapshot.spec.with_final(snapshot.study.final).final
-    if final and (tried := verdict["asked"] // final.seeds - 1) < final.top:
+    asked = verdict.get("asked")  # those of the first version do not say it
+    if final and asked and (tried := asked // final.seeds - 1) < final.top:
         others = "no other configuration than the default" if not tried else (
             f"only {counted(tried, 'configuration')} other than the default")  # fmt: skip
-        out.print(f"  {counted(verdict['asked'], 'training')}, as {others} had completed")
+        out.print(f"  {counted(asked, 'training')}, as {others} had completed")
     later = sum(t.number > verdict["last_trial"] for t in snapshot.trials)
     if later and not snapshot.fruitless:
         again = call(f"final {snapshot.study.name} --again")
