@@ -49,7 +49,7 @@ class NoopArray:
         """The parameters on which that depends."""
         return self._shapes.by(example, names)
 
-    def fit(self, _candidate: Candidate) -> Fit:
+    def fit(self, _candidate: Candidate, *, alone: bool = False) -> Fit:
         """How many candidates of the shape of this one are trained at once, and why."""
         return Fit(SLOTS, "they cost nothing")
 
