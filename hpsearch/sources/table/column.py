@@ -12,7 +12,7 @@ from hpsearch.sources.table.dates import Format
 from hpsearch.sources.table.numbers import Style, evidence
 from hpsearch.sources.table.rules import KNOWN_MARKS
 from hpsearch.sources.table.tally import tally
-from hpsearch.sources.table.units import MOST_TEXTS, units
+from hpsearch.sources.table.units import units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -136,7 +136,7 @@ class Undecided:
         as_text = override.kind in ("category", "date", "text")
         odd, marks = table.odd.get(name), override.missing or ()
         texts = tally(table.column(name), rows, marks, odd, as_text=as_text)
-        beside = () if as_text else units(texts.shapes, texts.texts(MOST_TEXTS))
+        beside = () if as_text else units(texts.shapes, texts.texts)
         read = evidence(texts.shapes, beside[0] if len(beside) == 1 else "")
         return cls(name, texts, read, override, table.line_of, notes, beside, read_up_to)
 

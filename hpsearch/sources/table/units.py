@@ -12,11 +12,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hpsearch.sources.table.tally import Shape, Text
 
-__all__ = ["MOST_TEXTS", "unit_of", "units"]
+__all__ = ["unit_of", "units"]
 
 _CURRENCIES = "USD EUR GBP JPY CHF CNY INR AUD CAD SEK NOK DKK PLN BRL RUB Rs Rs."
 _LISTED = """
@@ -36,7 +36,7 @@ _KNOWN = _BEFORE_NUMBERS | frozenset(_LISTED.split())
 _NONE = frozenset(_OTHERS.split())
 _MAIN_SHARE = 0.95
 _MOST_UNITS = 10
-MOST_TEXTS = 2_000
+_MOST_TEXTS = 2_000
 """Distinct texts that are looked at, the commonest."""
 
 _BLANK = "[ \u00a0\u2009\u202f]"
@@ -55,18 +55,19 @@ def unit_of(text: str) -> str:
     return match["unit"] if match and match["unit"] in _BEFORE_NUMBERS else ""
 
 
-def units(shapes: Sequence[Shape], texts: Sequence[Text]) -> tuple[str, ...]:
+def units(shapes: Sequence[Shape], texts: Callable[[int], Sequence[Text]]) -> tuple[str, ...]:
     """The unit of a column; several, the commonest first, where it has known ones of several kinds;
     none where it is not a column of numbers with units.
 
     Args:
         shapes: Its shapes, the commonest first: the first has the unit where there is one.
-        texts: Its distinct texts, the commonest first.
+        texts: So many of its distinct texts, the commonest first; asked for only where a shape has
+            a unit, as a table may have thousands of columns.
     """
     if not any(unit_of(shape.example) for shape in shapes[:3]):
         return ()
     cells: Counter[str] = Counter()
-    for text in texts:
+    for text in texts(_MOST_TEXTS):
         if any(c in "0123456789" for c in text.text):
             cells[unit_of(text.text)] += text.cells
     enough = _MAIN_SHARE * sum(cells.values())
