@@ -17,6 +17,8 @@ import pytest
 from hpsearch.errors import DataError
 from hpsearch.sources.table.columns import Column, Decision, decide
 from hpsearch.sources.table.rules import Override, Overrides
+from hpsearch.sources.table.tally import Shape, Text
+from hpsearch.sources.table.units import units
 from tests.unit.sources.tables import Rows, sample, whole
 
 Make = Callable[..., Rows]
@@ -503,3 +505,14 @@ def test_odd_cells_of_a_column_that_came_as_numbers():
     values[7] = float("inf")
     with pytest.raises(DataError, match="column `x`, line 9: `inf` is no number"):
         column(typed(values, pa.float64()))
+
+
+def test_the_texts_of_a_column_are_asked_for_only_where_a_shape_has_a_unit() -> None:
+    """A table may have thousands of columns, each of thousands of texts."""
+
+    def texts(_most: int) -> Sequence[Text]:
+        raise AssertionError("asked for")
+
+    assert units([Shape("0.0", 9, 9, "1.5")], texts) == ()
+    with pytest.raises(AssertionError, match="asked for"):
+        units([Shape("0.0 aa", 9, 9, "1.5 kg")], texts)
