@@ -315,7 +315,10 @@ class Trial:
         """Whether there is anything to keep of this epoch: a command may write its files at its
         end, and then these are what is kept."""
         assert self._run is not None
-        return not self._order["command"] or any((self._run.folder / "checkpoint").iterdir())
+        if not self._order["command"]:
+            return True
+        # It may have removed the folder.
+        return any(path.is_file() for path in (self._run.folder / "checkpoint").rglob("*"))
 
     def _copied(self) -> Any:
         from hpsearch.children.kept import copied

@@ -978,6 +978,15 @@ sleep 0.2; echo weights > "$HPSEARCH_CHECKPOINT_DIR/net"
     assert again.test(candidate(epochs=budget), saved, "test") == {"score": 11}
 
 
+def test_a_command_may_remove_its_folder_of_checkpoints(children, tmp_path: Path) -> None:
+    text = "rm -r $HPSEARCH_CHECKPOINT_DIR; echo '{\"score\": 1}'"
+    runner = script(children, tmp_path, text, keeping=Keeping(best=True))
+    runner.add(candidate(epochs=1))
+    (report,) = all_reports(runner)
+    assert report.finished
+    assert report.failure is None
+
+
 def test_a_command_that_trains_beyond_its_epochs_is_ended(children, tmp_path: Path) -> None:
     text = "while true; do echo '{\"score\": 1}'; echo again >> epochs; sleep 0.1; done"
     runner = script(children, tmp_path, text)
