@@ -30,6 +30,13 @@ _ORDERS = (
 _ORDER = re.compile(f"[{_ORDERS}]")
 _ORDER_OR_LINE = re.compile(rf"[\t\n{_ORDERS}]")
 
+_COMMAND = re.compile(
+    r"\bhpsearch [a-z][a-z-]*(?: (?!--)[^\s,;:()]+)?(?: --[a-z][a-z-]*(?:[ =](?!--)[^\s,;()]+)?)*"
+)
+"""A command within a sentence: verb, study or file, options."""
+_WITHIN = "\0"
+"""Stands for a blank that ends no line; `visible` leaves none in a text."""
+
 _FORMULA = re.compile(r"[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 """How a cell begins that a spreadsheet computes: these, and the same in full width."""
 
@@ -47,13 +54,15 @@ def visible(text: object, *, lines: bool = True) -> str:
 
 def wrapped(text: str, stream: TextIO) -> str:
     """Text whose lines end between words where `stream` is a terminal, which would end them within
-    words; what has no blank in it, such as a path, stays whole."""
+    words; what has no blank in it, such as a path, stays whole, and so does a command, which is
+    there to be pasted."""
     if not stream.isatty():
         return text
     try:
         width = os.get_terminal_size(stream.fileno()).columns or 80
     except OSError:
         return text
+    text = _COMMAND.sub(lambda command: command[0].replace(" ", _WITHIN), text)
     lines = (
         textwrap.wrap(
             line, width, subsequent_indent=line[: len(line) - len(line.lstrip(" "))],
@@ -62,7 +71,7 @@ def wrapped(text: str, stream: TextIO) -> str:
         if len(line) > width else [line]
         for line in text.split("\n")
     )  # fmt: skip
-    return "\n".join(part for parts in lines for part in parts)
+    return "\n".join(part for parts in lines for part in parts).replace(_WITHIN, " ")
 
 
 def write_csv(stream: TextIO, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:

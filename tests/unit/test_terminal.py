@@ -173,10 +173,35 @@ def test_a_file_has_the_data_and_a_terminal_what_is_visible() -> None:
 
 def test_lines_on_a_terminal_end_between_words() -> None:
     text = f"  column `n`: `1,000 rows` of {'a' * 50} are read\nshort"
+    assert _on_forty_columns(text) == [
+        "  column `n`: `1,000 rows` of", f"  {'a' * 50}", "  are read", "short",
+    ]  # fmt: skip
+    assert wrapped(text, io.StringIO()) == text, "a pipe has each line whole"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "hpsearch delete churn --storage sqlite:///a.db",
+        "hpsearch best churn --save best --code .",
+        "hpsearch status",
+        "hpsearch import-trials churn --from=old.csv",
+        "hpsearch run ./churn.yaml --set budget.trials=40",
+    ],
+)
+def test_a_command_in_an_error_is_in_one_line(command: str) -> None:
+    """It is there to be pasted."""
+    for text in (f"the name churn is taken: {command}, or `name:` of the study file",
+                 f"it has ended; {command}"):  # fmt: skip
+        lines = _on_forty_columns(text)
+        assert any(command in line for line in lines), lines
+        assert " ".join(lines) == text
+
+
+def _on_forty_columns(text: str) -> list[str]:
     ours, its = os.openpty()
     termios.tcsetwinsize(its, (24, 40))
     with os.fdopen(its, "w") as terminal:
         lines = wrapped(text, terminal).split("\n")
     os.close(ours)
-    assert lines == ["  column `n`: `1,000 rows` of", f"  {'a' * 50}", "  are read", "short"]
-    assert wrapped(text, io.StringIO()) == text, "a pipe has each line whole"
+    return lines
