@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import itertools
 import math
 import pkgutil
 from collections.abc import Iterator, Mapping
@@ -64,12 +65,13 @@ def check_family(family: Family, shapes: Mapping[Kind, tuple[int, ...]] | None =
       logits; and in evaluation the same for a row, whichever rows are beside it;
     - the same seed makes the same first weights, another makes others, and `build` leaves the seed
       of PyTorch's generator as it is;
-    - a step of training has a finite loss;
+    - a step of training has a finite loss, and a gradient for each of its trained parameters;
     - it can be loaded again without being drawn first, and computes in double precision;
     - settings with `per_slot` leave the layers as they are, and a stack computes what each of its
       networks does alone, where one can be made;
     - settings with `more="capacity"` make the network larger, if more of them makes one: twice the
-      default, or one more; those with `more="regularization"` change what it gives in training;
+      default, or one more; and some value of each makes another network, or one that gives
+      something else in training;
     - `count`, where it is declared, is the number of trained parameters.
 
     Args:
@@ -134,8 +136,8 @@ class _Check:
             self._check_numbers(setting)
             if setting.more == "capacity":
                 self._check_larger(setting)
-            elif setting.more == "regularization":
-                self._check_regularizes(setting)
+            if setting.built:
+                self._check_used(setting)
         self._check_seed()
         self._check_training()
         self._check_loading()
@@ -237,29 +239,34 @@ class _Check:
             )
             return
 
-    def _check_regularizes(self, setting: Setting) -> None:
-        """That it changes something beside the defaults, or beside another value of a setting."""
+    def _check_used(self, setting: Setting) -> None:
+        """That its values differ beside the defaults, or beside another value of another setting,
+        or other choices of two."""
         others = [other for other in self._family.settings if other is not setting]
-        beside = [{other.name: value} for other in others
-                  for value in (*_choices(other), *_numbers(other))]  # fmt: skip
-        low, *more = _weaker_and_stronger(setting)
-        for settings in ({}, *beside):
-            with contextlib.suppress(SettingsError):
+        numbers, choices = (
+            [{other.name: value} for other in others for value in values(other)]
+            for values in (_numbers, _choices)
+        )
+        pairs = ({**one, **other} for one, other in itertools.combinations(choices, 2))
+        low, *more = dict.fromkeys((*_weaker_and_stronger(setting), *_values(setting)))
+        compared = False
+        for settings in itertools.chain(({},), choices, numbers, pairs):
+            with contextlib.suppress(ValueError):  # not beside these, or too much for the inputs
                 plain = self._in_training({**settings, setting.name: low})
-                if any(
-                    not torch.equal(plain, self._in_training({**settings, setting.name: value}))
-                    for value in more
-                ):
-                    return
-        promise(not more, f'{setting.name} says more="regularization", and {more[-1]} gives the '
-                f"same in training as {low}")  # fmt: skip
+                for value in more:
+                    if not _equal(plain, self._in_training({**settings, setting.name: value})):
+                        return
+                    compared = True
+        promise(not compared, f"{setting.name} changes nothing: with {', '.join(map(str, more))} a "
+                f"network is the same, and gives the same in training, as with {low}")  # fmt: skip
 
-    def _in_training(self, settings: Settings) -> Tensor:
+    def _in_training(self, settings: Settings) -> dict[str, Tensor]:
+        """What a network has, and what it gives, in training."""
         network = self._built(settings).train()
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.default_generator.manual_seed(1)
             outputs: Tensor = network(self._inputs)
-        return outputs
+        return {**network.state_dict(), "outputs": outputs}
 
     def _check_seed(self) -> None:
         one, same, other = (self._network({}, seed).state_dict() for seed in (7, 7, 8))
@@ -283,6 +290,10 @@ class _Check:
             number = float(loss.detach())
             promise(math.isfinite(number), f"training has a loss of {number}")
             loss.backward()  # type: ignore[no-untyped-call]
+            idle = [name for name, weight in network.named_parameters()
+                    if weight.requires_grad and weight.grad is None]  # fmt: skip
+            promise(not idle, f"{', '.join(idle[:3])} get no gradient: nothing uses them, or what "
+                    "they compute is detached")  # fmt: skip
             optimizer.step()
 
     def _check_loading(self) -> None:

@@ -43,8 +43,38 @@ def plain(problem, **settings) -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), nn.Linear(7, units), nn.Linear(units, problem.outputs))
 
 
+def evenly(problem, units) -> nn.Module:
+    return plain(problem, units=units)
+
+
 def even(problem, units) -> nn.Module:
     return nn.Sequential(nn.Linear(7, units // 2 * 2), nn.Linear(units, problem.outputs))
+
+
+class Unused(nn.Module):
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.layer, self.extra = nn.Linear(7, outputs), nn.Linear(7, 7)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x)
+
+
+def unused(problem, **settings) -> nn.Module:
+    return Unused(problem.outputs)
+
+
+class Detached(nn.Module):
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(7, 4), nn.Linear(4, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(x).detach())
+
+
+def detached(problem, **settings) -> nn.Module:
+    return Detached(problem.outputs)
 
 
 def one_output(problem, **settings) -> nn.Module:
@@ -168,7 +198,14 @@ def centred(problem, **settings) -> nn.Module:
     [
         (softmax, (), "with the defaults gives probabilities: leave softmax out"),
         (centred, (), "a row gives other outputs alone than with others beside it"),
-        (nothing, (DROP,), "drop says more=.regularization., and 0.5 gives the same in training"),
+        (
+            nothing,
+            (DROP,),
+            "drop changes nothing: with 0.5.* a network is the same",
+        ),
+        (plain, (KIND,), "kind changes nothing: with b a network is the same"),
+        (unused, (), "extra.weight, extra.bias get no gradient"),
+        (detached, (), "body.weight, body.bias get no gradient"),
         (one_output, (), r"with the defaults gives \(6, 1\), not \(6, 3\)"),
         (double, (), "float32"),
         (infinite, (), "not finite"),
@@ -247,7 +284,7 @@ def test_a_declaration_that_imports_torch_is_found(tmp_path, monkeypatch) -> Non
 def test_numbers_that_a_rule_of_the_family_refuses_need_make_no_network() -> None:
     rule = Rule({"units": "an even number"}, lambda s, *_: "units is odd" if s["units"] % 2 else "")
     check_family(
-        Family("odd", "Odd.", frozenset({"rows"}), (UNITS,), f"{__name__}:even", rules=(rule,))
+        Family("odd", "Odd.", frozenset({"rows"}), (UNITS,), f"{__name__}:evenly", rules=(rule,))
     )
 
 
