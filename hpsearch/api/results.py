@@ -170,12 +170,14 @@ class Finish:
     verdict: Mapping[str, Any]
     """The figures that `hpsearch status --json` has under `final`."""
     direction: Direction = field(repr=False)
+    data: Mapping[str, Any] | None = field(default=None, repr=False)
+    """What is known of the study's data; None: nothing is."""
 
     def summary(self) -> str:
         """One sentence that says whether tuning helped, and the figures behind it."""
         rows = figures(self.verdict, self.direction)
         width = max((len(name) for name, _ in rows), default=0)
-        lines = [sentence(self.verdict, self.direction)]
+        lines = [sentence(self.verdict, self.direction, self.data)]
         return "\n".join([*lines, *(f"  {name:<{width}}  {text}" for name, text in rows)])
 
     def __str__(self) -> str:

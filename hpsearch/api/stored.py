@@ -102,7 +102,7 @@ class Stored:
             raise NotFoundError(
                 f"study {self._name!r} has no finish that has ended: finish() does it"
             )
-        return Finish(snapshot.verdict, snapshot.direction)
+        return Finish(snapshot.verdict, snapshot.direction, snapshot.study.data)
 
     def status(self) -> dict[str, Any]:
         """How far the study is, as plain values: what `hpsearch status STUDY --json` prints."""

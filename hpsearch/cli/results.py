@@ -121,7 +121,7 @@ def _answer(snapshot: Snapshot) -> None:
     """What the last finish came to, in a line, where there was one: first, as the value of the best
     trial above it would be read as the result."""
     if snapshot.verdict is not None:
-        out.print(verdicts.sentence(snapshot.verdict, snapshot.direction))
+        out.print(verdicts.sentence(snapshot.verdict, snapshot.direction, snapshot.study.data))
 
 
 def _best(snapshot: Snapshot, trial: Trial) -> None:

@@ -127,7 +127,8 @@ def _state(snapshot: Snapshot) -> Iterator[str]:
 
 def _answer(snapshot: Snapshot) -> Iterator[str]:
     if snapshot.verdict is not None:
-        yield f"### {_plain(verdicts.sentence(snapshot.verdict, snapshot.direction))}\n"
+        words = verdicts.sentence(snapshot.verdict, snapshot.direction, snapshot.study.data)
+        yield f"### {_plain(words)}\n"
     best = snapshot.best
     if best is None:
         yield "No trial has completed yet."

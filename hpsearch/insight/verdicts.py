@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from hpsearch.insight.words import number
+from hpsearch.insight.words import counted, number
 from hpsearch.spec.settings import Direction
+from hpsearch.terminal import visible
 
 __all__ = [
     "FEW_PAIRS",
     "Finding",
     "as_good",
+    "few",
     "figures",
     "finding",
     "headline",
     "interval",
+    "is_dust",
     "sentence",
     "spread",
 ]
@@ -26,18 +29,27 @@ Finding = Literal["better", "worse", "no evidence", "too few", "not compared"]
 Found = Mapping[str, Any]
 """The fields of `final.Verdict`, or of one of its estimates."""
 
+Record = Mapping[str, Any] | None
+"""What is known of the study's data, `Study.data`; None: nothing is."""
+
 _SAME = 1e-6
-"""Metrics that differ by less than this share are the same."""
+"""Metrics that differ by less than this share are the same: they are kept in single precision."""
+
+_FEW_ROWS = 100
+"""Rows of the test part below which other rows may well give another verdict: one standard
+deviation of a share of 0.9 on so many is 0.03."""
 
 FEW_PAIRS = 3
 """With fewer differences Student's interval says next to nothing."""
 
 
-def sentence(verdict: Found, direction: Direction, *, wide: bool = False) -> str:
+def sentence(
+    verdict: Found, direction: Direction, data: Record = None, *, wide: bool = False
+) -> str:  # fmt: skip
     """Whether tuning has helped, and what to do; that a simple answer is as good, if one is; how
     many trainings that is from, if some are missing. Where `wide`, the figure comes with its
     interval."""
-    sentences = [f"{headline(verdict, wide=wide)}{_beside(verdict, direction)}"]
+    sentences = [f"{headline(verdict, wide=wide)}{_beside(verdict, direction, data)}"]
     if verdict["test"] is None:
         sentences.append(f"No test part was used, as {verdict['why']}: the winner was chosen by "
                          "these figures, so they are slightly optimistic.")  # fmt: skip
@@ -75,7 +87,22 @@ def as_good(verdict: Found, direction: Direction) -> str:
     return f"No skill: {name} gives {number(simple[name])}."
 
 
-def _beside(verdict: Found, direction: Direction) -> str:
+def few(verdict: Found, data: Record) -> str:
+    """That the test part is too small for a verdict on other rows; "" where it is not, or where own
+    training code knows its rows."""
+    rows = verdict["rows"]
+    if not rows:
+        return ""
+    counts = (data or {}).get("class_rows", {}).get("test", ())
+    # A mean over the classes is as uncertain as one over so many rows of balanced classes.
+    worth = len(counts) ** 2 / sum(1 / max(count, 1) for count in counts) if counts else rows
+    if rows >= _FEW_ROWS > worth and verdict["metric"] not in ("accuracy", "loss"):
+        rarest = visible((data or {})["classes"][counts.index(min(counts))], lines=False)
+        return f"{min(counts)} test rows of class {rarest} are few"
+    return f"{rows} test rows are few" if rows < _FEW_ROWS else ""
+
+
+def _beside(verdict: Found, direction: Direction, data: Record) -> str:
     """The default configuration next to the winner."""
     default, difference = verdict["default"], verdict["difference"]
     if default is None:
@@ -86,46 +113,67 @@ def _beside(verdict: Found, direction: Direction) -> str:
         return ": nothing that was searched beat the default settings; keep the default."
     if difference is None:
         return ": no seed completed for both the winner and the default settings."
-    return f"; default settings {number(default['mean'])}: {_judgement(verdict, direction)}."
+    return f"; default settings {number(default['mean'])}: {_judgement(verdict, direction, data)}."
 
 
 def finding(verdict: Found, direction: Direction) -> Finding:
     """What the winner is beside the default settings: better or worse only where the interval of
     the difference says so."""
-    default, difference = verdict["default"], verdict["difference"]
-    if default is None or difference is None:
+    if verdict["default"] is None or verdict["difference"] is None:
         return "not compared"
-    gain, values = _gain(difference, direction), set(difference["values"])
+    gain = _gain(verdict, direction)
+    values = set(gain["values"])
     if values == {0.0}:
         return "no evidence"
-    if len(difference["values"]) < FEW_PAIRS or len(values) == 1:
+    if len(gain["values"]) < FEW_PAIRS or len(values) == 1:
         return "too few"
     if gain["low"] > 0:
         return "better"
     return "worse" if gain["high"] < 0 else "no evidence"
 
 
-def _judgement(verdict: Found, direction: Direction) -> str:
-    gain, judged = _gain(verdict["difference"], direction), finding(verdict, direction)
+def _judgement(verdict: Found, direction: Direction, data: Record) -> str:
+    gain, judged = _gain(verdict, direction), finding(verdict, direction)
     if judged == "too few":
         much = _short(abs(gain["mean"]))
         seen = "gain" if gain["mean"] > 0 else "loss"
         return f"too few seeds to know whether the {seen} of {much} is real"
+    small = few(verdict, data)
+    chance = f"more than chance over seeds; {small}" if small else "more than chance"
     if judged == "better":
-        return f"the gain of {interval(gain, _short)} is more than chance"
+        return f"the gain of {_over(gain, verdict)} is {chance}"
     if judged == "worse":
         loss = {"mean": -gain["mean"], "low": -gain["high"], "high": -gain["low"]}
-        return f"worse by {interval(loss, _short)}, which is more than chance; keep the default"
+        return f"worse by {_over(loss, verdict)}, which is {chance}; keep the default"
+    if set(gain["values"]) == {0.0}:
+        return "equal, so no evidence that tuning helped; keep the default"
     return "no evidence that tuning helped; keep the default"
 
 
-def _gain(difference: Found, direction: Direction) -> dict[str, Any]:
-    """Winner less default, turned so that more is better."""
-    if direction == "maximize" or difference["low"] is None:
-        sign = 1 if direction == "maximize" else -1
-        return {**difference, "mean": sign * difference["mean"]}
-    turned = {"mean": -difference["mean"], "low": -difference["high"], "high": -difference["low"]}
-    return {**difference, **turned}
+def _over(gain: Found, verdict: Found) -> str:
+    """A gain with its interval, and what that is over."""
+    rows = f"; {counted(verdict['rows'], 'test row')}" if verdict["rows"] else ""
+    over = f"over {len(verdict['difference']['values'])} seeds{rows}"
+    return f"{_short(gain['mean'])} ({_short(gain['low'])} to {_short(gain['high'])} {over})"
+
+
+def _gain(verdict: Found, direction: Direction) -> dict[str, Any]:
+    """Winner less default, turned so that more is better; 0 where all seeds gave both the same."""
+    difference, sign = verdict["difference"], 1 if direction == "maximize" else -1
+    values = difference["values"]
+    largest = max(abs(_measured(verdict)["mean"]), abs(verdict["default"]["mean"]))
+    if all(is_dust(value, largest) for value in values):
+        end = None if difference["low"] is None else 0.0
+        return {"mean": 0.0, "low": end, "high": end, "values": [0.0] * len(values)}
+    gain = {**difference, "mean": sign * difference["mean"]}
+    if sign > 0 or difference["low"] is None:
+        return gain
+    return {**gain, "low": -difference["high"], "high": -difference["low"]}
+
+
+def is_dust(difference: float, of: float) -> bool:
+    """Whether a difference is what single precision leaves of none."""
+    return abs(difference) <= _SAME * abs(of)
 
 
 def figures(verdict: Found, direction: Direction) -> list[tuple[str, str]]:
@@ -140,13 +188,15 @@ def figures(verdict: Found, direction: Direction) -> list[tuple[str, str]]:
         rows.append((f"test{size}", interval(verdict["test"])))
     if default is not None and difference is not None:
         rows.append((f"{part}, default settings", interval(default)))
-        rows.append(("gain over the default", _shown(_gain(difference, direction))))
+        rows.append(("gain, seed by seed", _shown(_gain(verdict, direction))))
     rows += [
         (f"test, {name}", number(value)) for name, value in (verdict.get("baselines") or {}).items()
     ]
     if verdict["optimism"] is not None:
         pair = ("best", "mean")[:: 1 if direction == "maximize" else -1]
-        rows.append((f"optimism ({' minus '.join(pair)})", number(verdict["optimism"])))
+        optimism = verdict["optimism"]
+        none = is_dust(optimism, verdict["validation"]["mean"])
+        rows.append((f"optimism ({' minus '.join(pair)})", number(0.0 if none else optimism)))
     if missing := _missing(verdict):
         rows.append(("trainings", missing))
     if verdict["use"] > 1:

@@ -46,10 +46,10 @@ def measured_on(snapshot: Snapshot) -> Literal["validation", "test", "own"]:
 
 def _judged(snapshot: Snapshot) -> Answer:
     """A finish has used the test part."""
-    verdict, direction = snapshot.verdict, snapshot.direction
+    verdict, direction, data = snapshot.verdict, snapshot.direction, snapshot.study.data
     assert verdict is not None
     headline = verdicts.headline(verdict, wide=True)
-    sentence = verdicts.sentence(verdict, direction, wide=True).removeprefix(headline)
+    sentence = verdicts.sentence(verdict, direction, data, wide=True).removeprefix(headline)
     words = sentence.lstrip(";:, ")
     rest = [f"{words[:1].upper()}{words[1:]}"]
     if verdict["use"] > 1:
@@ -59,6 +59,8 @@ def _judged(snapshot: Snapshot) -> Answer:
     if later:
         rest.append(f"{counted(later, 'trial')} began after this finish and are not part of it.")
     tone = _TONES.get(verdicts.finding(verdict, direction), "plain")
+    if tone == "good" and verdicts.few(verdict, data):
+        tone = "plain"
     return Answer(headline, tuple(rest), "bad" if verdicts.as_good(verdict, direction) else tone)
 
 

@@ -187,6 +187,9 @@ def _pair(side: Side, first: Side) -> Pair | None:
         ends = [None if few or end is None else sign * end
                 for end in (difference.low, difference.high)]  # fmt: skip
         low, high = ends if sign > 0 else reversed(ends)
+        if verdicts.is_dust(difference.mean, theirs["mean"]):
+            none = None if low is None else 0.0
+            return Pair(side.name, first.name, how, 0.0, none, none)
         return Pair(side.name, first.name, how, sign * difference.mean, low, high)
     bests = side.snapshot.best, first.snapshot.best
     if any(best is None or best.value is None for best in bests):
@@ -252,6 +255,10 @@ def _notes(sides: Sequence[Side]) -> list[str]:
         notes.append(f"The data or its split differs ({groups}): so may the values.")
     if any(side.snapshot.study.state == "open" for side in sides):
         notes.append("Not all of them have ended.")
+    if verdict := next((side.snapshot.verdict for side in sides if side.test is not None), None):
+        record = next(side.snapshot.study.data for side in sides if side.test is not None)
+        if small := verdicts.few(verdict, record):
+            notes.append(f"{small[0].upper()}{small[1:]}: on other rows it may be the other way.")
     without = [side.name for side in sides if side.test is None]
     if without and len(without) < len(sides):
         notes.append(f"No finish has tested {_and(without)}: best values are slightly optimistic.")

@@ -37,9 +37,10 @@ def found(
         entry(PLAIN, *default, first=50),
     ]
     name = "accuracy" if direction == "maximize" else "loss"
-    given = {"asked": 2 * max(len(winner), len(default)), "use": 1, "rows": 50, **more}
+    given = {"asked": 2 * max(len(winner), len(default)), "use": 1, "rows": 200, **more}
     metric = Metric(name, direction, "")
-    judged = verdict(entries, None, metric, lambda repeat, _: {name: test[repeat.trial]},
+    seen = given.pop("best_seen", None)
+    judged = verdict(entries, seen, metric, lambda repeat, _: {name: test[repeat.trial]},
                      **given)  # fmt: skip
     return judged.as_json()
 
@@ -52,19 +53,19 @@ def around(middle: float) -> list[float]:
     ("winner", "default", "said"),
     [
         (around(0.99), [0.977, 0.979, 0.975, 0.979, 0.975],
-         "Test accuracy 0.99; default settings 0.977: the gain of 0.013 (0.012 to 0.014) is more "
-         "than chance."),
+         "Test accuracy 0.99; default settings 0.977: the gain of 0.013 (0.012 to 0.014 "
+         "over 5 seeds; 200 test rows) is more than chance."),
         (around(0.99), [0.97, 0.98, 0.985, 0.97, 0.98],
          "Test accuracy 0.99; default settings 0.977: the gain of 0.013 (0.00"),
         ([0.975, 0.98, 0.97], [0.977, 0.96, 0.985],
          "Test accuracy 0.975; default settings 0.974: no evidence that tuning helped; keep the "
          "default."),
         ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5],
-         "Test accuracy 0.5; default settings 0.5: no evidence that tuning helped; keep the "
-         "default."),
+         "Test accuracy 0.5; default settings 0.5: equal, so no evidence that tuning helped; "
+         "keep the default."),
         (around(0.96), [0.98, 0.985, 0.979, 0.98, 0.983],
-         "Test accuracy 0.96; default settings 0.9814: worse by 0.021 (0.018 to 0.025), which is "
-         "more than chance; keep the default."),
+         "Test accuracy 0.96; default settings 0.9814: worse by 0.021 (0.018 to 0.025 over 5 "
+         "seeds; 200 test rows), which is more than chance; keep the default."),
         ([0.99, 0.98], [0.97, 0.97],
          "Test accuracy 0.985; default settings 0.97: too few seeds to know whether the "
          "gain of 0.015 is real."),
@@ -80,15 +81,38 @@ def test_the_first_line_says_whether_tuning_helped(winner, default, said: str) -
     assert verdicts.sentence(found(winner, default), "maximize").startswith(said)
 
 
+def test_a_small_test_part_is_no_proof() -> None:
+    default = [0.977, 0.979, 0.975, 0.979, 0.975]
+    small = found(around(0.99), default, rows=45)
+    assert verdicts.sentence(small, "maximize").endswith(
+        "over 5 seeds; 45 test rows) is more than chance over seeds; 45 test rows are few."
+    )
+    rare = {"classes": ["no", "yes"], "class_rows": {"test": [188, 12]}}
+    large = found(around(0.99), default)
+    assert verdicts.few(large, rare) == ""  # accuracy is of all rows alike
+    assert verdicts.few({**large, "metric": "auroc"}, rare) == "12 test rows of class yes are few"
+    ten = {"classes": list("0123456789"), "class_rows": {"test": [20] * 10}}
+    assert verdicts.few({**large, "metric": "f1"}, ten) == ""
+
+
+def test_what_single_precision_leaves_is_no_difference() -> None:
+    dust = found([1.0, 1.0, 1.0], [1 - 1.2e-7] * 3, best_seen=10 + 1.2e-7)
+    assert "equal, so no evidence that tuning helped" in verdicts.sentence(dust, "maximize")
+    assert verdicts.finding(dust, "maximize") == "no evidence"
+    rows = dict(verdicts.figures(dust, "maximize"))
+    assert rows["gain, seed by seed"] == "0 (the same each time)"
+    assert rows["optimism (best minus mean)"] == "0"
+
+
 def test_of_too_few_seeds_no_interval_looks_like_proof() -> None:
     two = found([0.995, 0.998], [0.3, 0.299])
     assert "too few seeds to know whether the gain of 0.7 is real" in verdicts.sentence(
         two, "maximize"
     )
-    gain = dict(verdicts.figures(two, "maximize"))["gain over the default"]
+    gain = dict(verdicts.figures(two, "maximize"))["gain, seed by seed"]
     assert gain == "0.697 over 2 seeds, too few for an interval"
     three = found([0.995, 0.998, 0.996], [0.3, 0.299, 0.298])
-    assert "to" in dict(verdicts.figures(three, "maximize"))["gain over the default"]
+    assert "to" in dict(verdicts.figures(three, "maximize"))["gain, seed by seed"]
 
 
 def test_a_loss_that_shrinks_is_a_gain() -> None:
@@ -201,6 +225,6 @@ def test_two_trainings_are_named_without_an_interval() -> None:
     judged = found([0.9267, 1.0], [0.9, 0.9])
     assert verdicts.headline(judged, wide=True) == "Test accuracy 0.9633 (0.9267 and 1)"
     rows = dict(verdicts.figures(judged, "maximize"))
-    assert rows["test, 50 rows"] == "0.9633 (0.9267 and 1)"
+    assert rows["test, 200 rows"] == "0.9633 (0.9267 and 1)"
     assert rows["test, default settings"] == "0.9 (the same each time)"
     assert verdicts.spread(judged) == "with its mean and each training"

@@ -48,7 +48,7 @@ WORSE = estimate(-0.02, -0.03, -0.04, low=-0.05, high=-0.01)
 @pytest.mark.parametrize(
     ("fields", "tone", "said"),
     [
-        ({}, "good", "Default settings 0.962: the gain of 0.013 (0.008 to 0.018) is more than"),
+        ({}, "good", "Default settings 0.962: the gain of 0.013 (0.008 to 0.018 over"),
         ({"difference": NOISE}, "plain", "no evidence that tuning helped"),
         ({"difference": WORSE}, "warning", "worse by 0.03"),
         ({"difference": estimate(0.01)}, "plain", "too few seeds"),
