@@ -67,7 +67,7 @@ def study_text(draft: Draft, folder: Path, calls: Sequence[tuple[str, str]] = ()
         for path, text in draft.notes.items()
     }
     text = write(draft.spec(folder), head, notes, flat=True)
-    return re.sub(rf"(?<=, ){LEFT_OPEN}(?=[],])", f"'{{{LEFT_OPEN}}}'", text)
+    return re.sub(rf"(?<=[,-] ){LEFT_OPEN}(?=[],\n])", f"'{{{LEFT_OPEN}}}'", text)
 
 
 def _wrapped(sentence: str) -> list[str]:

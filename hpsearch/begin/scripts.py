@@ -31,6 +31,15 @@ _OUTPUT = re.compile(
     r"(_?(?:dir|path|file|folder|to))?",
     re.I,
 )
+_FOLDER = re.compile(r"dir|director(?:y|ies)|folders?", re.I)
+_FILE = re.compile(r"files?|weights|csv|json|txt|pt|pth", re.I)
+_ENDINGS = (
+    (r"csv", ".csv"), (r"json", ".json"), (r"txt|logs?", ".txt"),
+    (r"models?|weights|checkpoints?|ckpts?|state", ".pt"),
+)  # fmt: skip
+"""Of a file, by the words about it."""
+_ONLY_WITH = re.compile(r"\bonly\b[^.;]*?--([\w-]+)(?: |=| is )['\"]?([\w.-]+)", re.I)
+"""A help that names a condition: `only with --optimizer sgd`."""
 _GIVEN = ("seed", "device")
 _NAMES = ("train", "main", "run", "fit", "objective")
 
@@ -92,19 +101,27 @@ def _of_script(file: str, uses: Script) -> Draft:
         if option.name in _GIVEN and option.flag:
             words += [option.flag, f"{{{option.name}}}"]
         elif option.required:
-            words += [*filter(None, [option.flag]), _for_required(option)]
+            words += [*filter(None, [option.flag]), _for_required(option, uses)]
     train: dict[str, Any] = {"command": words}
     draft = Draft({"train": train}, [f"{file}: a command, with the options that it has."])
     names = _reported(draft, train, uses)
     draft.content["metric"] = _metric(names)
-    _parameters(draft, {o.name: guess(o.name, o.default, o.choices) for o in chosen})
+    _parameters(draft, {o.name: _guessed(o, chosen) for o in chosen})
     rest = [o.flag for o in uses.options
             if o not in chosen and o.name not in _GIVEN and not o.required]  # fmt: skip
     if rest:
         draft.note(("train",), f"left at their defaults: {listed(rest, 10)}")
+    if flags := [o for o in uses.options if o.kind == "bool" and o.flag in rest]:
+        one, are = (
+            flags[0],
+            "is a flag: to search it" if len(flags) == 1 else "are flags: to search one",
+        )
+        draft.note(("train",), f'{listed([o.flag for o in flags])} {are}, add "{{{one.name}}}" '
+                   f"behind {file}, and {one.name}: {{values: [null, {one.flag}]}} to "
+                   "parameters")  # fmt: skip
     for option in uses.options:
         if option.required and option not in chosen:
-            _say_required(draft, option)
+            _say_required(draft, option, uses)
         elif _is_output(option) and option not in chosen:
             _own_output(draft, option)
     epochs = next((o.default for o in uses.options if "epoch" in o.name), None)
@@ -112,24 +129,56 @@ def _of_script(file: str, uses: Script) -> Draft:
     return draft
 
 
-def _for_required(option: Option) -> str:
+def _guessed(option: Option, searched: Sequence[Option]) -> tuple[Any, str]:
+    """A parameter for an option, with the condition that its help names."""
+    raw, comment = guess(option.name, option.default, option.choices)
+    if (named := _ONLY_WITH.search(option.help)) is None or not isinstance(raw, dict):
+        return raw, comment
+    other = next((one for one in searched if one.flag == f"--{named[1]}"), None)
+    value = next((c for c in other.choices if str(c) == named[2].rstrip(".")), None) if (
+        other and other is not option) else None  # fmt: skip
+    if other is None or value is None:
+        return raw, comment
+    return {**raw, "when": {other.name: value}}, comment
+
+
+def _for_required(option: Option, uses: Script) -> str:
     """The word that a required option is given."""
     if option.name == EPOCHS.name:
         return f"{{{EPOCHS.name}}}"
-    named = _OUTPUT.fullmatch(option.name)
-    if named is None:
+    if _OUTPUT.fullmatch(option.name) is None:
         return LEFT_OPEN
-    return "{folder}" if "file" not in (named[1] or "") else "{folder}/file"
+    return "{checkpoint}" if _is_folder(option, uses) else f"{{checkpoint}}/{_file(option, uses)}"
 
 
-def _say_required(draft: Draft, option: Option) -> None:
-    word, name = _for_required(option), option.flag or option.name
+def _is_folder(option: Option, uses: Script) -> bool:
+    """Whether what an option names is a folder: by its name, what is done with it, or its help."""
+    name = option.name.split("_")
+    for words in (name[-1:], name, re.findall(r"[a-z]+", option.help.lower())):
+        if any(map(_FOLDER.fullmatch, words)):
+            return True
+        if option.name in uses.written or any(map(_FILE.fullmatch, words)):
+            return False
+    return True
+
+
+def _file(option: Option, uses: Script) -> str:
+    """A name for the file that an option names."""
+    name = re.sub(r"_?(?:file|path|to)$", "", option.name) or "file"
+    words = re.findall(r"[a-z]+", f"{option.name} {option.help}".lower())
+    ending = next((end for pattern, end in _ENDINGS
+                   if any(re.fullmatch(pattern, word) for word in words)), "")  # fmt: skip
+    return name + (ending or (".pt" if uses.written.get(option.name) == "save" else ""))
+
+
+def _say_required(draft: Draft, option: Option, uses: Script) -> None:
+    word, name = _for_required(option, uses), option.flag or option.name
     if word == LEFT_OPEN:
         draft.note(("train",), f"TO DO: {name} is required; write its value in the place of "
                    f"{{{LEFT_OPEN}}}")  # fmt: skip
-    elif word.startswith("{folder}"):
-        draft.note(("train",), f"{name}: {{folder}} is empty at the start and removed after the "
-                   "trial; {checkpoint} is kept with it")  # fmt: skip
+    elif word.startswith("{checkpoint}"):
+        draft.note(("train",), f"{name}: {{checkpoint}} is a folder that is kept with its trial; "
+                   "{folder} is removed after the trial")  # fmt: skip
 
 
 def _is_output(option: Option) -> bool:
@@ -189,7 +238,8 @@ def _reported(draft: Draft, train: dict[str, Any], uses: Script) -> list[str]:
         ("metric",),
         "TO DO: nothing that it prints looks like a metric. Let it print a line of JSON an epoch,",
         '    print(json.dumps({"epoch": epoch, "accuracy": accuracy}), flush=True)',
-        "or call hpsearch tell accuracy=0.93 --epoch 3",
+        "or call hpsearch tell accuracy=0.93 --epoch 3. If it is not to be changed:",
+        "    docs/guides/any-command.md#a-program-that-prints-nothing",
     )
     return ["accuracy"]
 

@@ -13,6 +13,9 @@ from hpsearch.code.signature import TAKEN, tree
 
 __all__ = ["Option", "Script", "TrainFunction", "script", "train_functions"]
 
+_WRITES = frozenset({"open", "save", "savez", "savefig", "to_csv", "to_json", "write_csv"})
+"""Calls that are given the name of a file."""
+
 _RUN = frozenset({*TAKEN, "epochs", "stopped", "resumed"})
 """What a run has that is no parameter."""
 
@@ -42,6 +45,7 @@ class Option:
     default: Any = None
     choices: tuple[Any, ...] = ()
     required: bool = False
+    help: str = ""
 
 
 @dataclass
@@ -55,6 +59,9 @@ class Script:
     """Numbers that it prints, of what looks like a metric."""
     suggests: dict[str, str] = field(default_factory=dict)
     """Parameters that an Optuna trial suggests, and the call of each."""
+    written: dict[str, str] = field(default_factory=dict)
+    """Names that it uses for a file, such as `out` in `torch.save(net, args.out)`, and the call of
+    each."""
 
 
 def train_functions(folder: Path, file: str) -> list[TrainFunction]:
@@ -159,6 +166,9 @@ def script(folder: Path, file: str) -> Script:
             key = _plain(call.args[0])
             if isinstance(key, str):
                 uses.suggests[key] = ast.unparse(call)
+        if name in _WRITES:
+            arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
+            uses.written |= {one.attr: name for one in arguments if isinstance(one, ast.Attribute)}
         uses.printed += printed(call)
     return uses
 
@@ -168,10 +178,12 @@ def _option(call: ast.Call) -> Option | None:
     texts = [flag for flag in flags if isinstance(flag, str)]
     long = next((text for text in texts if text.startswith("--")), None)
     more = {k.arg: k.value for k in call.keywords if k.arg}
+    words = _plain(more.get("help"))
+    words = words if isinstance(words, str) else ""
     if long is None:
-        return _required(texts, more)
+        return _required(texts, more, words)
     if isinstance(_plain(more.get("action")), str) and _plain(more["action"]).startswith("store_"):
-        return Option(long, long[2:].replace("-", "_"), "bool", False)
+        return Option(long, long[2:].replace("-", "_"), "bool", False, help=words)
     default, choices = _plain(more.get("default")), _plain(more.get("choices"))
     kind = getattr(more.get("type"), "id", None) or (
         type(default).__name__ if default is not None else "str"
@@ -179,10 +191,11 @@ def _option(call: ast.Call) -> Option | None:
     name = _plain(more.get("dest")) or long[2:].replace("-", "_")
     chosen = tuple(choices) if isinstance(choices, (list, tuple)) else ()
     needed = _plain(more.get("required")) is True
-    return Option(long, str(name), str(kind), default, chosen, required=needed)
+    return Option(long, str(name), str(kind), default, chosen, required=needed,
+                  help=words)  # fmt: skip
 
 
-def _required(texts: Sequence[str], more: Mapping[str, ast.expr]) -> Option | None:
+def _required(texts: Sequence[str], more: Mapping[str, ast.expr], words: str) -> Option | None:
     """An argument without a long name, where a script cannot be without it: one that is known by
     its place, or `-o`."""
     if len(texts) != 1:
@@ -191,7 +204,8 @@ def _required(texts: Sequence[str], more: Mapping[str, ast.expr]) -> Option | No
     is_needed = _plain(more.get("nargs")) not in ("?", "*") if is_placed else (
         _plain(more.get("required")) is True)  # fmt: skip
     name = str(_plain(more.get("dest")) or text.lstrip("-").replace("-", "_"))
-    return Option("" if is_placed else text, name, "str", required=True) if is_needed else None
+    flag = "" if is_placed else text
+    return Option(flag, name, "str", required=True, help=words) if is_needed else None
 
 
 def _calls(node: ast.AST) -> Iterator[ast.Call]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["write"]
 
 _TOP: Path = ("parameters",)
+_WIDE = 90
+"""Letters of a section `train`, or of a command, that is written over lines where it has more."""
 
 
 class _Representer(RoundTripRepresenter):
@@ -163,14 +165,14 @@ def _laid_out(value: Any, path: Path, blocks: set[Path], notes: Mapping[Path, st
             mapping[key] = _laid_out(item, here, blocks, notes)
             if note := notes.get(here):
                 mapping.yaml_set_comment_before_after_key(key, note, indent=2 * len(path))
-        if path not in blocks:
+        if path not in blocks and not (path == ("train",) and len(str(value)) > _WIDE):
             mapping.fa.set_flow_style()
         return mapping
     if isinstance(value, (list, tuple)):
         listed = CommentedSeq(
             _laid_out(item, (*path, i), blocks, notes) for i, item in enumerate(value)
         )
-        if path != ("start",):
+        if path != ("start",) and not (path[:1] == ("train",) and len(str(value)) > _WIDE):
             listed.fa.set_flow_style()
         return listed
     return value

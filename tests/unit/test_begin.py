@@ -340,12 +340,46 @@ def test_what_a_script_requires_is_given_or_left_open(tmp_path: Path) -> None:
     script = SCRIPT.replace("args =", f"{more}args =").replace("REPORT", 'print(f"loss {loss}")')
     (tmp_path / "train.py").write_text(script)
     text = study_text(draft_of(tmp_path / "train.py", tmp_path), tmp_path)
-    assert "--out-dir, '{folder}', --result-file, '{folder}/file', '{TODO}', --data, '{TODO}', -o" \
-        in text  # fmt: skip
+    given = ["--out-dir", "'{checkpoint}'", "--result-file", "'{checkpoint}/result'", "'{TODO}'",
+             "--data", "'{TODO}'", "-o"]  # fmt: skip
+    assert "".join(f"\n  - {word}" for word in given) in text
     assert "# TO DO: --data is required; write its value in the place of {TODO}\n" in text
     (tmp_path / "study.yaml").write_text(text)
     with pytest.raises(StudyFileError, match="expected a value here, which the script requires"):
         load(tmp_path / "study.yaml")
+
+
+@pytest.mark.parametrize(
+    ("option", "use", "word"),
+    [
+        ('"--out", help="file for final weights"', "", "{checkpoint}/out.pt"),
+        ('"--out"', "torch.save(net, args.out)", "{checkpoint}/out.pt"),
+        ('"--out", help="where to write"', "open(args.out, 'w')", "{checkpoint}/out"),
+        ('"--log", help="a CSV file"', "", "{checkpoint}/log.csv"),
+        ('"--out", help="folder for files"', "", "{checkpoint}"),
+        ('"--save-dir", help="of the weights file"', "", "{checkpoint}"),
+        ('"--out"', "", "{checkpoint}"),
+    ],
+)
+def test_a_file_that_a_script_requires_is_one_in_the_folder_that_is_kept(
+    tmp_path: Path, option: str, use: str, word: str
+) -> None:
+    more = f"parser.add_argument({option}, required=True)\nargs ="
+    script = f"{SCRIPT.replace('args =', more)}\n{use}\n"
+    (tmp_path / "train.py").write_text(script.replace("REPORT", 'print(f"loss {loss}")'))
+    assert begun(tmp_path / "train.py")[1].train.command[-1] == word
+
+
+def test_a_flag_and_a_condition_of_a_script_are_written(tmp_path: Path) -> None:
+    script = SCRIPT.replace("args =", "parser.add_argument('--momentum', type=float, "
+                            "help='only with --optimizer sgd.')\nargs =")  # fmt: skip
+    (tmp_path / "train.py").write_text(script.replace("REPORT", 'print(f"loss {loss}")'))
+    text, spec = begun(tmp_path / "train.py")
+    assert "momentum: {min: 0.8, max: 0.98, when: {optimizer: sgd}}" in text
+    assert spec.space.names[-1] == "momentum"
+    assert '# --amp is a flag: to search it, add "{amp}" behind train.py, and' in text
+    assert "amp: {values: [null, --amp]} to parameters" in text.replace("\n# ", " ")
+    assert max(map(len, text.splitlines())) < 110, "a long command has a word a line"
 
 
 def test_a_script_that_says_nothing_says_what_to_do(tmp_path: Path) -> None:
