@@ -107,7 +107,7 @@ class Member:
     def ends(self) -> bool:
         """Whether its last report was that of its last epoch."""
         epochs = int(self.candidate.settings["epochs"])  # type: ignore[arg-type]
-        return bool(self.curve) and self.keeping.ends(self.epoch, self.best_epoch, epochs)
+        return bool(self.curve) and self.keeping.ends(self.curve, self.best_epoch, epochs)
 
     @property
     def pauses(self) -> bool:

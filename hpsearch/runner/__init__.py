@@ -101,7 +101,7 @@ class Saved:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch of the best value, the first of equals."""
+        """The epoch of the best network so far."""
         return int(self.state.get("best_epoch", self.epoch))
 
     @property

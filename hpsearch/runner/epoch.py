@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from hpsearch.spec.settings import Direction
 
 __all__ = ["Epoch", "Keeping"]
 
@@ -27,6 +30,16 @@ class Epoch:
     """What the task measures beside metrics, as plain values: of classes the `confusion` matrix.
     Only of the epoch whose network is kept."""
 
+    def is_better(self, than: Epoch | None, direction: Direction) -> bool:
+        """Whether its network is the better one: by the metric, and where that is the same by the
+        loss on the validation part. Area under the curve is 1 wherever classes are in the right
+        order, and of few rows accuracy takes few values, long before a network is sure of them."""
+        if than is None:
+            return True
+        if self.value != than.value:
+            return (self.value > than.value) is (direction == "maximize")
+        return self.metrics.get("loss", math.inf) < than.metrics.get("loss", -math.inf)
+
     def as_json(self) -> dict[str, Any]:
         """The entry of a learning curve in a checkpoint; `Epoch(**entry)` makes it again."""
         return {
@@ -44,8 +57,18 @@ class Keeping:
     stop_after: int | None = None
     """Epochs without a better value after which it is finished; None: it trains all its epochs."""
 
-    def ends(self, epoch: int, best_epoch: int, epochs: int) -> bool:
-        """Whether a candidate of at most `epochs` ends with this one, `best_epoch` being its best
-        so far."""
-        stale = self.stop_after is not None and epoch - best_epoch >= self.stop_after
-        return stale or epoch >= epochs
+    def ends(self, curve: Sequence[Epoch], best_epoch: int, epochs: int) -> bool:
+        """Whether a candidate has nothing left to train.
+
+        Args:
+            curve: Its epochs so far, from the first.
+            best_epoch: The best of them. `stop_after` counts from the first one with its value.
+            epochs: How many it has at most.
+        """
+        if len(curve) >= epochs:
+            return True
+        if self.stop_after is None or not best_epoch:
+            return False
+        best = curve[best_epoch - 1].value
+        first = next(entry.epoch for entry in curve if entry.value == best)
+        return len(curve) - first >= self.stop_after

@@ -100,7 +100,7 @@ class TrialProgress:
     @property
     def finished(self) -> bool:
         """Whether the last epoch is done, or there has been no better one for too long."""
-        return self.keeping.ends(self.epoch, self.best_epoch, int(self.settings["epochs"]))
+        return self.keeping.ends(self.curve, self.best_epoch, int(self.settings["epochs"]))
 
     @property
     def _kept_epoch(self) -> int:
@@ -242,11 +242,11 @@ class TrialProgress:
         value, direction = metrics[metric], improved.direction
         if self.settings["schedule"] == "plateau":
             self._plateau = self._plateau.after(value, direction, self.settings)
-        best = self.curve[self.best_epoch - 1].value if self.best_epoch else None
+        best = self.curve[self.best_epoch - 1] if self.best_epoch else None
         self.epoch += 1
-        if best is None or (value > best if direction == "maximize" else value < best):
-            self.best_epoch, self.improved = self.epoch, True
         self.curve.append(Epoch(self.epoch, value, dict(metrics), seconds))
+        if self.curve[-1].is_better(best, direction):
+            self.best_epoch, self.improved = self.epoch, True
         if self._kept_epoch == self.epoch:
             details = {name: tensor.tolist() for name, tensor in results.details.items()}
             self.kept = replace(self.curve[-1], details=details)

@@ -15,7 +15,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.errors import CheckpointError, NotFoundError
-from hpsearch.insight.diagnosis import best_epoch
 from hpsearch.runner import Saved
 from hpsearch.spec.space import Assignment
 from hpsearch.stages.finish import Entry, Repeat, Verdict, finalists, uses, verdict
@@ -199,9 +198,7 @@ class _Networks:
                 f"the checkpoint {checkpoints.path(repeat.ticket)} is not of trial {trial.number}: "
                 f"its settings or its seed differ; put the right one there, or {again}"
             )
-        curve = trial.intermediate_values
-        best = parts.spec.keep == "best"
-        counts = best_epoch(curve, parts.spec.direction) if best else trial.last_step
+        counts = trial.user_attrs.get("best_epoch", trial.last_step)
         if saved.kept_epoch != counts:
             raise CheckpointError(
                 f"the network of trial {trial.number} could not be saved after its epoch {counts}: "

@@ -221,7 +221,7 @@ class Tickets:
         for report in missing:
             self._mirror.report(running.trial_id, report.epoch, report.value)
         if missing:
-            finished = self._keeping.ends(epoch, saved.best_epoch, running.epochs)
+            finished = self._keeping.ends(saved.curve, saved.best_epoch, running.epochs)
             ending = None if finished else self._judging.pruned(running)
             notes = self._mirror.take_notes(running.trial_id)
             running.put(reports=missing, system_attrs=notes, ending=ending)

@@ -43,9 +43,9 @@ def array_of(dataset: Dataset, stack: int, keeping: Keeping = BEST, **more: Any)
 
 
 def best_of(reports: Sequence[Report], key: int) -> Epoch:
-    """The epoch of the best value, the first of equals."""
+    """The epoch of the best value, of equals that of the least loss."""
     epochs = [report.last for report in curve(reports, key) if report.last]
-    return max(epochs, key=lambda epoch: (epoch.value, -epoch.epoch))
+    return max(epochs, key=lambda epoch: (epoch.value, -epoch.metrics["loss"]))
 
 
 def value_of(dataset: Dataset, one: Candidate, model: Mapping[str, torch.Tensor]) -> float:
@@ -156,6 +156,26 @@ def test_the_best_epoch(
     assert course.improved == (best == len(values))
 
 
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ([0.5, 0.2, 0.1, 0.3], 3),
+        ([0.5, 0.5, 0.5, 0.5], 1),  # of equals in everything the first
+        ([0.1, 0.2, 0.3, 0.4], 1),
+        ([0.4, 0.3, 0.2, 0.1], 4),
+    ],
+)
+def test_of_equal_values_the_least_loss_is_the_best(
+    digits: Dataset, candidate, losses: list[float], best: int
+) -> None:
+    """An area under the curve of 1 after the first epoch says nothing of how sure it is."""
+    course = TrialProgress(candidate(), digits, BEST)
+    for loss in losses:
+        course.advance("accuracy", Results({"loss": loss, "accuracy": 1.0}, {}), 0.1)
+    assert (course.best_epoch, course.kept.metrics["loss"]) == (best, losses[best - 1])
+    assert course.improved == (best == len(losses))
+
+
 def test_the_last_epoch_counts_where_the_study_says_so(digits: Dataset, crowd) -> None:
     array = array_of(digits, 16, Keeping())
     for one in restless(crowd):
@@ -180,9 +200,11 @@ def test_no_better_value_for_some_epochs_is_the_end(
     early = 0
     for one in several:
         found = curve(reports, one.key)
-        at = best_of(reports, one.key).epoch
+        of_best = best_of(reports, one.key)
+        at = of_best.epoch
+        first = next(r.last.epoch for r in found if r.last.value == of_best.value)
         assert found[-1].finished
-        assert found[-1].last.epoch == min(at + 2, 8)
+        assert found[-1].last.epoch == min(first + 2, 8)
         assert found[-1].kept.epoch == (at if best else found[-1].last.epoch)
         early += found[-1].last.epoch < 8
         # Anyone who died before that was noted gives the same report again, and trains no more.
