@@ -74,7 +74,8 @@ def _go_on(command: Command, status: dict) -> None:
 def test_a_study_in_which_nothing_went_well(command: Command) -> None:
     command.run("submit", command.file(DIVERGING))
     assert "no trial yet" in command.run("next", "s", code=6).stderr
-    assert "2 of 2 trials diverged" in command.run("run", command.folder / "study.yaml").stdout
+    run = command.run("run", command.folder / "study.yaml", code=6)
+    assert "2 of 2 trials diverged" in run.stdout
     said = command.run("importance", "s", code=6).stderr
     assert "has 0 trials that can be compared" in said
     assert "extend s --trials N" in said
