@@ -218,7 +218,8 @@ def test_no_better_value_for_some_epochs_ends_a_trial(place: Place) -> None:
         assert trial.state is TrialState.COMPLETE
         assert trial.value == max(trial.intermediate_values.values())
         if trial in stopped:
-            assert trial.last_step == best_epoch(trial) + 3
+            curve = trial.intermediate_values
+            assert trial.last_step == max(curve, key=lambda e: (curve[e], -e)) + 3
             assert trial.user_attrs["reason"] == "no better for 3 epochs"
     assert place.ledger.study("s").state == "done"
     assert place.snapshot.verdict is not None
