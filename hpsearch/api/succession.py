@@ -72,4 +72,5 @@ def _findings(snapshot: Snapshot) -> Findings:
         diverged=[v for v, gone in zip(values, diverged, strict=True) if gone],
         trained=[v for v, gone in zip(values, diverged, strict=True) if not gone],
         rate=rate if isinstance(rate, float) else None,
+        is_perfect=snapshot.is_perfect,
     )  # fmt: skip

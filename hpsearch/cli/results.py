@@ -143,7 +143,8 @@ def _best(snapshot: Snapshot, trial: Trial) -> None:
     elif trial.unsaved:
         out.print(f"  its network was not kept: {trial.unsaved}", soft_wrap=True)
     if trial.metrics:
-        out.print(Columns([f"  {k} {number(v)}" for k, v in trial.metrics.items()]))
+        shown = (f"  {snapshot.shown(k)} {number(v)}" for k, v in trial.metrics.items())
+        out.print(Columns(list(shown)))
     if word := snapshot.word(trial):
         out.print(f"  its learning curve: {word}{_judged_by(trial)}")
     curves(snapshot)

@@ -55,6 +55,8 @@ class Findings:
     rate: float | None = None
     """The learning rate at which the default configuration began to learn before the first trial,
     where it did not at its own."""
+    is_perfect: bool = False
+    """Whether the best value is the best that there can be: nothing is beyond an edge."""
 
     @property
     def winner(self) -> Assignment:
@@ -173,7 +175,8 @@ def _changed(spec: StudySpec, parameter: Parameter, findings: Findings, notes: N
         domain = Choices(tuple(v for v in domain.values if v not in useless))
         reasons.append(f"without {', '.join(map(str, useless))}: every trial with it diverged")
     if not asked:
-        edge = next((e for e in edges(spec, findings.winner) if e.name == name), None)
+        at = () if findings.is_perfect else edges(spec, findings.winner)
+        edge = next((e for e in at if e.name == name), None)
         domain, moved = _moved(domain, edge, findings, bounds(spec, parameter))
         reasons += moved
     if reasons:

@@ -20,6 +20,7 @@ from hpsearch.spec.settings import FINAL, RECIPE, Direction
 from hpsearch.spec.space import Assignment, Choices
 from hpsearch.spec.task import LOSS, TASKS, Result, Table, Task, usual
 from hpsearch.stages import outline
+from hpsearch.stages.finish import ends
 from hpsearch.store.values import Study
 
 __all__ = ["Snapshot", "StageSummary", "Trial"]
@@ -216,8 +217,19 @@ class Snapshot:
         settings = {**self.spec.space.constants, **trial.params, **trial.off}
         baseline = (self.study.data or {}).get("baseline") or {"values": {}}
         return Result(
-            trial.details, self.classes, self.metric, settings, trial.metrics, baseline["values"]
+            trial.details,
+            self.classes,
+            self.metric,
+            settings,
+            trial.metrics,
+            baseline["values"],
+            self.spec.space.names,
         )
+
+    def shown(self, metric: str) -> str:
+        """What a metric is called where it stands beside others."""
+        declared = None if self.task is None else self.task.metric(metric)
+        return metric if declared is None else declared.shown
 
     def remark(self, trial: Trial) -> str:
         """What its task remarks of a trial's network, "" for nothing. The one handed over after a
@@ -366,10 +378,20 @@ class Snapshot:
         word = self.diagnosis.word if self.diagnosis else None
         return word if self.network is None or self.word(self.network) is word else None
 
+    @property
+    def is_perfect(self) -> bool:
+        """Whether nothing is better than the best value of the search: there is nothing beyond."""
+        if self.best is None or self.best.value is None:
+            return False
+        value = self.best.value
+        if self.direction == "minimize":
+            return value == max(self.spec.objective.low, 0.0)
+        return abs(value - ends(self.spec.objective, [value])[1]) <= _SAME
+
     @cached_property
     def edges(self) -> tuple[Edge, ...]:
-        """Where the winner lies at an edge of what was searched."""
-        if self.network is None:
+        """Where the winner lies at an edge of what was searched, and there may be better beyond."""
+        if self.network is None or self.is_perfect:
             return ()
         return edges(self.spec, self.values(self.network))
 

@@ -76,7 +76,7 @@ def metrics(snapshot: Snapshot, trial: Trial) -> tuple[Sequence[str], tuple[Row,
     names = dict.fromkeys((snapshot.metric, *trial.metrics, *tested))
     rows = []
     for name in names:
-        row = [name, number(trial.metrics.get(name))]
+        row = [snapshot.shown(name), number(trial.metrics.get(name))]
         rows.append(tuple(row + ([number(tested.get(name))] if tested else [])))
     return heads, tuple(rows) if trial.metrics else ()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -46,6 +46,14 @@ class Metric:
     costly: bool = False
     """Whether it takes longer than an epoch of a small network: it is measured only where a study
     improves it."""
+    macro: bool = False
+    """Whether it is the mean of what each class gives, however many rows that has."""
+
+    @property
+    def shown(self) -> str:
+        """Its name where it stands beside others: in a study of two classes it would be read as
+        that of the second one."""
+        return f"{self.name} (macro)" if self.macro else self.name
 
     def error(self, value: float) -> float:
         """How far a value is from the best that there can be; from 0 where there is no best."""
@@ -113,6 +121,8 @@ class Result:
     """Of the epoch that is kept."""
     baseline: Mapping[str, float] = field(default_factory=dict)
     """Metrics of the baseline, as far as they are known."""
+    searched: Collection[str] = ()
+    """Names of the settings that the study searches."""
 
 
 def _no_tables(_: Result) -> Sequence[Table]:

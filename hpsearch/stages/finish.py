@@ -20,7 +20,9 @@ from hpsearch.spec.settings import Direction
 from hpsearch.spec.space import Assignment
 from hpsearch.spec.task import Metric
 
-__all__ = ["Entry", "Estimate", "Repeat", "Verdict", "estimate", "finalists", "uses", "verdict"]
+__all__ = [
+    "Entry", "Estimate", "Repeat", "Verdict", "ends", "estimate", "finalists", "uses", "verdict",
+]  # fmt: skip
 
 CONFIDENCE = 0.95
 _SHARES = {"acc", "accuracy", "auc", "auroc", "dice", "f1", "iou", "precision", "recall"}
@@ -177,8 +179,8 @@ def verdict(
         r.repeat: score(r, default.values)[metric.name] for r in default.whole
     }  # fmt: skip
     reported = [r.value or 0.0 for r in winner.whole]
-    ends = _ends(metric, [*reported, *own.values(), *plain.values()])
-    validation = estimate(reported, *ends)
+    limits = ends(metric, [*reported, *own.values(), *plain.values()])
+    validation = estimate(reported, *limits)
     both = [own[repeat] - plain[repeat] for repeat in own if repeat in plain]
     chosen = max(winner.whole, key=lambda r: (sign * (r.value or 0.0), -r.trial))
     return Verdict(
@@ -188,9 +190,9 @@ def verdict(
         last_trial=max(r.trial for entry in entries for r in entry.repeats),
         best_ticket=chosen.ticket,
         validation=validation,
-        test=estimate(list(own.values()), *ends) if untested is None else None,
+        test=estimate(list(own.values()), *limits) if untested is None else None,
         metrics=_means(list(scores.values())) if untested is None else {},
-        default=estimate(list(plain.values()), *ends) if plain else None,
+        default=estimate(list(plain.values()), *limits) if plain else None,
         difference=estimate(both) if both and default is not winner else None,
         optimism=None if best_seen is None else sign * (best_seen - validation.mean),
         rows=rows,
@@ -205,7 +207,7 @@ def verdict(
     )  # fmt: skip
 
 
-def _ends(metric: Metric, values: Sequence[float]) -> tuple[float, float]:
+def ends(metric: Metric, values: Sequence[float]) -> tuple[float, float]:
     """The least and the most that a metric can be. That of own training code is not known: one that
     is called a share, and whose values all are shares, is taken for one."""
     words = re.split("[^a-z0-9]+", metric.name.lower())

@@ -20,6 +20,7 @@ from hpsearch.spec import load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import State
+from hpsearch.tasks.classification import showing as classification
 from tests.studies import A_STUDY
 
 
@@ -236,6 +237,31 @@ def test_a_network_that_answers_one_class_only_is_said_to(ledger: Ledger) -> Non
     assert not snapshot.is_above(0.9)
     _, said = beside(ledger, 0.9, [[90, 0], [10, 0]], params={"class_weight": "balanced"})
     assert "class_weight" not in said
+
+
+def test_nothing_is_advised_that_is_searched_already(ledger: Ledger) -> None:
+    snapshot, _ = beside(ledger, 0.9, [[90, 0], [10, 0]])
+    result = snapshot.result(snapshot.trials[0])
+    searched = replace(result, searched=("lr", "class_weight"), metric="auroc")
+    assert classification.remark(searched) == (
+        "predicts no for every validation row, one class only; auroc asks for their order alone"
+    )
+
+
+def test_the_mean_over_classes_is_said_to_be_one(ledger: Ledger) -> None:
+    snapshot, _ = beside(ledger, 0.9, None)
+    assert [snapshot.shown(name) for name in ("accuracy", "f1", "recall", "train_loss")] == [
+        "accuracy", "f1 (macro)", "recall (macro)", "train_loss",
+    ]  # fmt: skip
+
+
+def test_nothing_is_better_than_a_perfect_value(ledger: Ledger) -> None:
+    edge = {"lr": 1.0}
+    good, _ = judged(ledger, replace(trial(0, 0.9, FLAT, LEARNT), params=edge))
+    best, lines = judged(ledger, replace(trial(0, 1 - 1e-7, FLAT, LEARNT), params=edge))
+    assert [e.name for e in good.edges] == ["lr"]
+    assert best.edges == ()
+    assert not any("beyond" in line for line in lines)
 
 
 def test_a_network_that_tells_classes_apart_has_only_the_baseline_beside_it(

@@ -120,6 +120,8 @@ def test_a_winner_at_an_edge_is_searched_beyond(spec) -> None:
     listed = FILE.replace("dropout: {min: 0.0, max: 0.5}", "dropout: {values: [0.5, 0.7, 0.9]}")
     domains = after(spec(listed), {**corner, "dropout": 0.9})[0]
     assert domains["dropout"] == Choices((0.7, 0.9)), "1.1 is no dropout"
+    perfect = after(spec(), corner, is_perfect=True)[0]
+    assert perfect["depth"].high == 3, "nothing is better than a perfect value"
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,9 @@ TASK = Task(
     ),
     metrics=(
         Metric("accuracy", "maximize", "share of rows classified correctly", 0, 1),
-        Metric("precision", "maximize", "mean over classes", 0, 1, varied=True),
-        Metric("recall", "maximize", "mean over classes", 0, 1, varied=True),
-        Metric("f1", "maximize", "mean over classes", 0, 1, varied=True),
+        Metric("precision", "maximize", "mean over classes", 0, 1, varied=True, macro=True),
+        Metric("recall", "maximize", "mean over classes", 0, 1, varied=True, macro=True),
+        Metric("f1", "maximize", "mean over classes", 0, 1, varied=True, macro=True),
         Metric("auroc", "maximize", "area under the ROC curve, mean over classes", 0, 1,
                varied=True, costly=True),
         Metric("loss", "minimize", "the training loss, unsmoothed", 0),

@@ -72,11 +72,13 @@ def remark(result: Result) -> str:
     answer = _only_answer(result.details.get("confusion"), result.classes)
     if answer is None:
         return ""
-    weighted = result.settings.get("class_weight") == "balanced"
+    named = result.settings.get("class_weight") == "balanced"
+    weighted = named or "class_weight" in result.searched
     advice = [] if weighted else [f"class_weight: balanced ({_BALANCED})"]
     advice += ["metric: f1"] if result.metric == "accuracy" else []
     to_try = f"; try {' or '.join(advice)}, under another name (--set name=...)" if advice else ""
-    return f"predicts {answer} for every validation row, one class only{to_try}"
+    why = "; auroc asks for their order alone" if result.metric == "auroc" else ""
+    return f"predicts {answer} for every validation row, one class only{why}{to_try}"
 
 
 def _only_answer(confusion: Any, classes: Sequence[str]) -> str | None:
