@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hpsearch.code.signature import SignatureError, tree
 
-__all__ = ["options", "required"]
+__all__ = ["flags", "options", "required"]
 
 _OF_A_PARSER = frozenset({
     "add_argument", "add_argument_group", "add_mutually_exclusive_group", "error", "exit",
@@ -62,6 +62,19 @@ def required(folder: Path, file: str) -> list[tuple[str, ...]]:
         and all(name.startswith("-") for name in names)
         and any(k.arg == "required" and ast.unparse(k.value) == "True" for k in call.keywords)
     ]  # fmt: skip
+
+
+def flags(folder: Path, file: str) -> frozenset[str]:
+    """The options of a script, of which `options` are known, that take no value."""
+    calls = [node for node in ast.walk(tree(folder, file)) if isinstance(node, ast.Call)]
+    return frozenset(
+        name for call in calls if _called(call) == "add_argument" for name in _texts(call)
+        if name.startswith("-") and any(
+            k.arg == "action" and isinstance(k.value, ast.Constant)
+            and k.value.value in ("store_true", "store_false", "store_const", "count")
+            for k in call.keywords
+        )
+    )  # fmt: skip
 
 
 def _texts(call: ast.Call) -> tuple[str, ...]:

@@ -86,6 +86,8 @@ class _Reader(ast.NodeVisitor):
         self._run, self._functions, self.reads = run, functions, reads
         self._certain = certain
         """Whether what is looked at is done in any case."""
+        self._in_epochs = False
+        """Whether what is looked at is in a loop over the epochs."""
         self._is_plain = True
         """Whether its name for the run is nothing else."""
 
@@ -125,15 +127,18 @@ class _Reader(ast.NodeVisitor):
                 self.visit(statement)
 
     def visit_For(self, node: ast.For) -> None:
-        """A loop over the epochs has one at least."""
+        """A loop over the epochs has one at least, and in it one over batches; a number of times
+        may be 0."""
         self.visit(node.target)
         self.visit(node.iter)
         over = node.iter.func if isinstance(node.iter, ast.Call) else None
-        is_sure = over is not None and self._is_of_run(over, "epochs")
-        before, self._certain = self._certain, self._certain and is_sure
+        is_epochs = over is not None and self._is_of_run(over, "epochs")
+        is_sure = is_epochs or (self._in_epochs and getattr(over, "id", "") != "range")
+        before = self._certain, self._in_epochs
+        self._certain, self._in_epochs = self._certain and is_sure, self._in_epochs or is_epochs
         for statement in (*node.body, *node.orelse):
             self.visit(statement)
-        self._certain = before
+        self._certain, self._in_epochs = before
 
     def visit_Name(self, node: ast.Name) -> None:
         """The run itself, in a place that is not followed."""

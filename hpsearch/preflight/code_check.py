@@ -4,14 +4,17 @@ running it. Where it is not sure, nothing is said."""
 from __future__ import annotations
 
 import itertools
+import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.code.options import options, required
+from hpsearch.code.options import flags, options, required
 from hpsearch.code.reads import Reads, reads
 from hpsearch.spec.faults import nearest
+from hpsearch.spec.own_training import PLACEHOLDER
 from hpsearch.spec.settings import EPOCHS
 from hpsearch.spec.train import JSON
 
@@ -21,6 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["misnamed"]
 
 _PYTHON = re.compile(r"(?:.*/)?python[0-9.]*")
+_INTERPRETER = re.compile(r"(?:.*/)?(?:python[0-9.]*|(?:ba|da|z)?sh|Rscript|julia|node|perl|ruby)")
+_SCRIPT = re.compile(r"[^{}]+\.(?:py|sh|R|jl|js|pl|rb)")
+_PROGRAMS = ("python", "python3", "sh", "bash", "env")
+"""What a misspelt program may be meant to be."""
+_PARAMS = "HPSEARCH_PARAMS"
+_MOST_BYTES = 1 << 20
+"""Of a file in which that name is looked for."""
 
 
 def misnamed(spec: StudySpec, code: Path) -> list[str]:
@@ -38,11 +48,52 @@ def misnamed(spec: StudySpec, code: Path) -> list[str]:
         seen = reads(code, train.function)
         return [] if seen is None else [*_parameters(spec, train.function, seen),
                                         *_reported(spec, train.function, seen, code)]  # fmt: skip
+    commands = ("train.command", train.command or ()), ("train.evaluate", train.evaluate or ())
     return [
-        *_options(spec, "train.command", train.command or (), code),
-        *_options(spec, "train.evaluate", train.evaluate or (), code),
+        *(line for key, words in commands for line in _absent(key, words, code)),
+        *_unnamed(spec, train.command or (), code),
+        *(line for key, words in commands for line in _options(spec, key, words, code)),
         *_matched(spec, train.metrics),
     ]
+
+
+def _absent(key: str, words: Sequence[str], code: Path) -> Iterator[str]:
+    """A program and a script that are not here; a worker elsewhere may have them."""
+    program = words[0] if words else "{}"
+    path = code / program
+    if "/" in program and path.is_file() and not os.access(path, os.X_OK):
+        yield f"{key}: {program} is not executable (chmod +x {program})"
+    elif "{" not in program and shutil.which(path if "/" in program else program) is None:
+        yield f"{key}: there is no program {program} here{_hint(program, _PROGRAMS)}"
+    for at, word in enumerate(words):
+        before = [*itertools.takewhile(lambda one: one.startswith("-"), reversed(words[:at]))]
+        by = words[at - len(before) - 1] if at > len(before) else ""
+        if (
+            _SCRIPT.fullmatch(word) and _INTERPRETER.fullmatch(by)
+            and not {"-m", "-c"} & {*before} and not (code / word).is_file()
+        ):  # fmt: skip
+            yield f"{key}: there is no file {word} in {code}"
+            return
+
+
+def _unnamed(spec: StudySpec, words: Sequence[str], code: Path) -> Iterator[str]:
+    """Parameters that are in no place of the command, where its program reads them from nowhere
+    else."""
+    used = {name for word in words for name in PLACEHOLDER.findall(word)}
+    used |= {condition.parameter for p in spec.space for condition in p.when}
+    idle = [f"{{{name}}}" for name in spec.space.names if name not in used]
+    named = [code / word for word in words if "{" not in word]
+    read = [path for path in named if path.is_file() and path.stat().st_size < _MOST_BYTES]
+    if any(path.suffix == ".py" for path in read):
+        read += code.glob("*.py")
+    texts = [*words, *(path.read_text(encoding="utf-8", errors="replace") for path in read)]
+    if not idle or any(_PARAMS in text for text in texts):
+        return
+    which = f"train.command has no {', '.join(idle)}"
+    if read:
+        yield f"{which}, and {read[0].name} does not read {_PARAMS}: the values make no difference"
+    else:
+        yield f"{which}: the values make no difference, unless the program reads {_PARAMS}"
 
 
 def _parameters(spec: StudySpec, function: str, seen: Reads) -> Iterator[str]:
@@ -92,8 +143,14 @@ def _options(spec: StudySpec, key: str, words: Sequence[str], code: Path) -> Ite
             if not any(_gives(word, name) for word in given for name in names):
                 name = max(names, key=len)
                 yield f"{key}: {words[at]} requires the option {name}, which is not among the words"
-    for word in given:
-        option = word.partition("=")[0]
+    takes_none = flags(code, words[at])
+    for word, following in itertools.pairwise([*given, ""]):
+        option, equals, rest = word.partition("=")
+        value = rest if equals else following
+        own = f"{{{option.lstrip('-').replace('-', '_')}}}"  # another one may be an argument
+        if option in takes_none and PLACEHOLDER.fullmatch(value) and (equals or value == own):
+            yield (f"{key}: {option} of {words[at]} takes no value; in the place of {option} and "
+                   f"{value} give {value} alone, with values: [null, {option}]")  # fmt: skip
         # An option may be cut short.
         if option.startswith("--") and "{" not in option and (
             not any(one.startswith(option) for one in has)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,11 @@ IDLE = "train.py:train never reads the parameter depth: its values make no diffe
             ["train.py:train reports acuracy, loss, and never the metric accuracy; did you mean "
              "acuracy?"],
         ),
+        (
+            "    run.glr, run.depth\n    for epoch in run.epochs():\n        for rows in batches:\n"
+            "            if run.augment: pass\n        run.report(accuracy=1)\n",
+            ["train.py:train reads run.augment, which is no parameter of the study"],
+        ),
         ("    build(run)\n" + LOOP, [IDLE]),
         (
             "    run.glr, run.depth\n    return 3\n",
@@ -110,6 +116,7 @@ def test_what_may_read_anything_is_no_reason_for_a_warning(tmp_path: Path, way: 
         "    with contextlib.suppress(AttributeError): run.momentum\n",
         "    getattr(run, 'momentum', 0.9), run.params.get('momentum', 0.9)\n",
         "    for one in range(run.depth): run.momentum\n",
+        "    for epoch in run.epochs():\n        for one in range(run.depth): run.momentum\n",
         "    if run.depth > 1: return\n    run.momentum\n",
         "    run.momentum = 3\n    run.momentum\n",
         "    [run.momentum for one in range(run.depth)]\n",
@@ -156,19 +163,19 @@ NEEDS = SCRIPT.replace("type=int", "type=int, required=True").replace(
 
 def of_command(folder: Path, code: str, words: str, more: str = "") -> list[str]:
     (folder / "train.py").write_text(code)
-    return said(folder, f"{{command: [{words}, '{{glr}}']{more}}}")
+    (folder / "train.py").chmod(0o755)
+    return said(folder, f"{{command: [{words}, '{{glr}}', '{{depth}}']{more}}}")
 
 
 @pytest.mark.parametrize(
     ("words", "lines"),
     [
         ("python, -u, train.py, --hidden", []),
-        ("/usr/bin/python3.11, train.py, --hid", []),
+        (f"{sys.executable}, train.py, --hid", []),
         ("python, train.py, --no-amp, --hidden=1", []),
         ("sh, train.py, --hiden", []),
         ("python, -m, train.py, --hiden", []),
         ("python, train.py, '--{kind}'", []),
-        ("python, other.py, --hiden", []),
         ("python, train.py, --, --hiden", []),
         (
             "python, -u, train.py, --hiden=3",
@@ -179,6 +186,54 @@ def of_command(folder: Path, code: str, words: str, more: str = "") -> list[str]
 )
 def test_the_options_of_a_script(tmp_path: Path, words: str, lines: list[str]) -> None:
     assert of_command(tmp_path, SCRIPT, words) == lines
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("pyhton3, train.py", "there is no program pyhton3 here; did you mean python3?"),
+        ("./fit, x", "there is no program ./fit here"),
+        ("python, -u, src/train.py", "there is no file src/train.py in {folder}"),
+        ("./plain", "./plain is not executable (chmod +x ./plain)"),
+        ("env, A=1, sh, train.sh", "there is no file train.sh in {folder}"),
+        ("python, train.py, --hidden, out.py", ""),
+        ("python, -m, other.py", ""),
+        ("'{kind}', train.py", ""),
+    ],
+)
+def test_a_program_that_is_not_here(tmp_path: Path, words: str, line: str) -> None:
+    (tmp_path / "plain").write_text("")
+    lines = [f"train.command: {line.format(folder=tmp_path)}"] if line else []
+    assert of_command(tmp_path, SCRIPT, words) == lines
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "ends"),
+    [
+        ("python, train.py, '{glr}'", "", [", and train.py does not read HPSEARCH_PARAMS: "]),
+        ("ls, '{glr}'", "", [": "]),
+        ("python, train.py, '--x={glr}'", "open(os.environ['HPSEARCH_PARAMS'])", []),
+        ("sh, -c, 'fit $HPSEARCH_PARAMS'", "", []),
+        ("python, train.py, '{glr}', 'a{depth}'", "", []),
+    ],
+)
+def test_a_parameter_that_is_in_no_place_of_the_command(
+    tmp_path: Path, words: str, code: str, ends: list[str]
+) -> None:
+    (tmp_path / "train.py").write_text(code)
+    lines = said(tmp_path, f"{{command: [{words}]}}")
+    assert len(lines) == len(ends)
+    assert all(one.startswith(f"train.command has no {{depth}}{end}the values make no difference")
+               for one, end in zip(lines, ends, strict=True))  # fmt: skip
+
+
+@pytest.mark.parametrize("words", ["--kind, '{kind}'", "'--kind={kind}'"])
+def test_a_flag_that_is_given_a_value(tmp_path: Path, words: str) -> None:
+    code = SCRIPT.replace("args =", "parser.add_argument('--kind', action='store_true')\nargs =")
+    (line,) = of_command(tmp_path, code, f"python, train.py, {words}")
+    assert line == ("train.command: --kind of train.py takes no value; in the place of --kind and "
+                    "{kind} give {kind} alone, with values: [null, --kind]")  # fmt: skip
+    assert of_command(tmp_path, code, "python, train.py, --kind") == []
 
 
 @pytest.mark.parametrize("words", ["--hid, x, -o, x", "--hidden=3, -ox", "--hi, x, --out=x"])
@@ -195,7 +250,7 @@ def test_a_required_option_that_the_command_lacks(tmp_path: Path) -> None:
 def test_an_option_that_a_parameter_may_be_is_no_reason_for_a_warning(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(NEEDS)
     study = STUDY.replace("[1, 2]", "[--hidden=3, --hidden=4]")
-    train = "{command: [python, train.py, '{depth}']}"
+    train = "{command: [python, train.py, '{depth}', '{glr}']}"
     (tmp_path / "study.yaml").write_text(study.format(train=train))
     assert misnamed(load(tmp_path / "study.yaml"), tmp_path) == []
 
