@@ -25,6 +25,10 @@ _SAVE_S = 0.8
 """Between two rounds of checkpoints, and how long reports wait for them. A crash costs no more than
 that of training; an epoch that takes longer is saved and reported at its end."""
 
+_UNVOUCHED_S = 5.0
+"""For which a report waits for the next one, as own training code can be saved at a report only;
+then it is delivered without a checkpoint. Code that is silent, or hangs, may not report again."""
+
 _LOG_S = 10.0
 """Between two times that what is in training writes logs elsewhere."""
 
@@ -87,17 +91,22 @@ class Outbox:
 
         A report is delivered after its checkpoint: anyone who takes a trial over can add a report
         that is missing, not an epoch. A trial continues without a checkpoint: its values are in the
-        database then, and the disk may have room again later. Of one whose epoch was broken off
-        nothing can be saved any more: anyone who continues trains what is not delivered again.
+        database then, and the disk may have room again later. So is a report that nothing follows
+        for some seconds: anyone who continues from an earlier epoch takes it back. Of one whose
+        epoch was broken off nothing can be saved any more: anyone who continues trains what is not
+        delivered again.
         """
-        whole: list[Running] = []
+        whole, now = list[Running](), time.monotonic()
         for running in self._running.values():
             if running.pending is None:
                 continue
             saved = self._saved(running)
             if saved is None:  # own training code can be saved after an epoch and not within it
+                late = running.pending.reports and now - running.reported_at >= _UNVOUCHED_S
                 if not later:
                     running.drop_reports()
+                elif late:
+                    whole.append(running)
                 continue
             if running.pending.reports:
                 self._checkpoint(running, saved, last=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,6 +42,8 @@ class Running:
     """Whether it has to make a new epoch alone before others are trained beside it."""
     pending: Write | None = None
     """What is to be written, once a checkpoint vouches for it."""
+    reported_at: float = 0.0
+    """When the first report came that is to be written."""
 
     @property
     def number(self) -> int:
@@ -78,6 +81,8 @@ class Running:
         ending: Ending | None = None,
     ) -> None:
         """Add to what is to be written; the arguments are those of `Write`."""
+        if reports and not (self.pending and self.pending.reports):
+            self.reported_at = time.monotonic()
         attrs = dict(user_attrs or {})
         if ending is not None:
             attrs |= self._results(ending)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -27,7 +28,7 @@ from hpsearch.store.ledger import Ledger
 from hpsearch.store.tables import tickets
 from hpsearch.store.values import Lease, Serves
 from hpsearch.worker import keeper as keeping
-from hpsearch.worker import study_session
+from hpsearch.worker import outbox, study_session
 from hpsearch.worker.context import Context, Options, Patience
 from hpsearch.worker.couriers import Couriers
 from hpsearch.worker.keeper import Keeper
@@ -245,6 +246,29 @@ def train(run):
     whole(place, 12, 2)
     assert max(row.crashes for row in place.tickets()) == 0
     assert {row.fence for row in place.tickets()} == {1, 2}
+
+
+def test_a_report_counts_though_nothing_follows_it(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "_SAVE_S", 1.0)
+    monkeypatch.setattr(outbox, "_UNVOUCHED_S", 1.0)
+    os.mkfifo(tmp_path / "go")
+    place.submit("trials: 1, epochs: 2", f"""
+def train(run):
+    for epoch in run.epochs():
+        if epoch == 2:
+            open({str(tmp_path / "go")!r}).close()
+        run.report(score=run.lr)
+""")  # fmt: skip
+    thread = threading.Thread(target=place.work)
+    thread.start()
+    try:
+        awaited(lambda: any(t.intermediate_values for t in place.trials))
+    finally:
+        (tmp_path / "go").write_text("")
+        thread.join(LIMIT_S)
+    whole(place, 1, 2)
 
 
 def test_code_that_fails_again_and_again_costs_none_of_those_that_wait(
