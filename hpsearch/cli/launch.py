@@ -104,7 +104,8 @@ def run(
         for note in begun.notes:
             show.note(note)
         fleet = Fleet(launcher, ledger, limit=crew.workers)
-        snapshot = _served(fleet, reader, service.grace, starts=ray is not None, events=json_)
+        snapshot = _served(fleet, reader, service.grace, starts=ray is not None, events=json_,
+                           pictures=not service.no_pictures)  # fmt: skip
         if fleet.failure is not None:
             tracking.catch_up(ledger, snapshot.study, service.checkpoints, code)
     reader.tidy(snapshot)
@@ -160,29 +161,34 @@ def _note_schedule(changed: Study | None) -> None:
 
 
 def _served(
-    fleet: Fleet, reader: Reader, grace_s: float, *, starts: bool, events: bool
+    fleet: Fleet, reader: Reader, grace_s: float, *, starts: bool, events: bool, pictures: bool
 ) -> Snapshot:
     """Show progress until the workers have left, or Ctrl-C sends them away."""
     from hpsearch.cli import show
 
     try:
-        return _follow(fleet, reader, starts=starts, events=events)
+        return _follow(fleet, reader, starts=starts, events=events, pictures=pictures)
     except KeyboardInterrupt:
         show.note("stopping: trials go back to their last checkpoint (Ctrl-C again: at once)")
-        fleet.stop(grace_s)
-        _tell_interrupted(reader)
+        try:
+            fleet.stop(grace_s)
+        finally:  # after a second Ctrl-C, too
+            _tell_interrupted(reader)
         raise typer.Exit(INTERRUPTED) from None
     finally:
         fleet.stop(grace_s)
 
 
-def _follow(fleet: Fleet, reader: Reader, *, starts: bool, events: bool) -> Snapshot:
+def _follow(
+    fleet: Fleet, reader: Reader, *, starts: bool, events: bool, pictures: bool
+) -> Snapshot:  # fmt: skip
     """Show progress, and starts if asked to, until the workers have left; the study as they leave
     it."""
     from hpsearch.api.running import follow, outcome
     from hpsearch.cli import progress, show
 
-    with progress.follow(reader.snapshot(), reader.workers, events=events) as view:
+    workers = reader.workers
+    with progress.follow(reader.snapshot(), workers, events=events, pictures=pictures) as view:
         snapshot = follow(fleet, reader, _Shown(view), starts=starts)
     return outcome(snapshot, fleet, show.call)
 

@@ -51,7 +51,7 @@ class Progress(Protocol):
 
 @contextmanager
 def follow(
-    snapshot: Snapshot, workers: Workers = tuple, *, events: bool = False
+    snapshot: Snapshot, workers: Workers = tuple, *, events: bool = False, pictures: bool = True
 ) -> Iterator[Progress]:  # fmt: skip
     """What shows a study from now on: events on standard output, or on standard error a live view
     where that is a terminal, else lines.
@@ -60,15 +60,16 @@ def follow(
         snapshot: The study as it is now, which is shown first.
         workers: Looks up all workers of the database.
         events: Whether programs read it.
+        pictures: Whether its workers draw pictures in the end.
     """
     with ExitStack() as stack:
         shown: Progress
         if events:
-            shown = Events(snapshot, workers)
+            shown = Events(snapshot, workers, pictures=pictures)
         elif err.is_terminal:
-            shown = stack.enter_context(Screen(workers))
+            shown = stack.enter_context(Screen(workers, pictures=pictures))
         else:
-            shown = Lines(snapshot)
+            shown = Lines(snapshot, pictures=pictures)
         shown.update(snapshot)
         yield shown
 
@@ -76,8 +77,8 @@ def follow(
 class _Views:
     """Makes views of a study, with the time that is left as its last looks tell."""
 
-    def __init__(self, workers: Workers) -> None:
-        self._workers = workers
+    def __init__(self, workers: Workers, pictures: bool) -> None:
+        self._workers, self._pictures = workers, pictures
         self._left, self._recent = Countdown(), Recent()
 
     def of(self, snapshot: Snapshot) -> View:
@@ -87,7 +88,7 @@ class _Views:
         study = snapshot.study
         budget = study.tickets, study.hours, study.finish
         left_s = self._left.update(estimate, time.monotonic(), budget)
-        return view(snapshot, self._workers(), left_s)
+        return view(snapshot, self._workers(), left_s, pictures=self._pictures)
 
 
 class _Ends:
@@ -110,9 +111,9 @@ class _Ends:
 class Screen:
     """A live view on a terminal, from `with` to its end."""
 
-    def __init__(self, workers: Workers = tuple) -> None:
+    def __init__(self, workers: Workers = tuple, *, pictures: bool = True) -> None:
         """`workers` looks up all workers of the database."""
-        self._views = _Views(workers)
+        self._views = _Views(workers, pictures)
         self._began = time.monotonic()
         self._live = Live(console=err, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._size = err.size
@@ -152,9 +153,9 @@ class Screen:
 class Lines:
     """A line with its time for each trial that has ended."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, *, pictures: bool = True) -> None:
         """`snapshot`: the study as it is now; what has ended in it is no news."""
-        self._ends = _Ends(snapshot)
+        self._ends, self._pictures = _Ends(snapshot), pictures
         self._best = snapshot.best
         self._over = {step.name for step in snapshot.recipe if step.over}
         self._ahead: int | None = None
@@ -172,14 +173,13 @@ class Lines:
         self._ahead = ahead.number if ahead else None
         for at, trial in enumerate(ended, over + 1):
             self._count(snapshot, trial)
-            best = f"{number(ahead.value)} so far" if ahead else _value(self._best)
             _timed(
                 f"{at}/{snapshot.study.tickets} {_place(trial)}trial {trial.number} "
                 f"{_word(trial)} {snapshot.metric} {number(trial.value)} epochs {trial.epoch} "
-                f"best {best}"
+                f"best {_beside(snapshot, trial, ahead, self._best)}"
             )
         self._tell_steps(snapshot)
-        if (rest := closing(snapshot)) and not self._closes:
+        if (rest := closing(snapshot, pictures=self._pictures)) and not self._closes:
             self._closes = True
             _timed(f"all trials have ended; workers are {rest}")
 
@@ -202,9 +202,11 @@ class Lines:
 class Events:
     """A line of JSON for each event: `progress`, `trial`, and `result` at the end."""
 
-    def __init__(self, snapshot: Snapshot, workers: Workers = tuple) -> None:
+    def __init__(
+        self, snapshot: Snapshot, workers: Workers = tuple, *, pictures: bool = True
+    ) -> None:
         """`snapshot`: the study as it is now; what has ended in it is no news."""
-        self._ends, self._views = _Ends(snapshot), _Views(workers)
+        self._ends, self._views = _Ends(snapshot), _Views(workers, pictures)
         self._last: View | None = None
         self._due = 0.0
 
@@ -240,8 +242,18 @@ def _ahead(snapshot: Snapshot) -> Trial | None:
     return leader if leader is not None and leader.state == "RUNNING" else None
 
 
-def _value(trial: Trial | None) -> str:
-    return number(trial.value if trial else None)
+def _beside(snapshot: Snapshot, trial: Trial, ahead: Trial | None, best: Trial | None) -> str:
+    """The best value beside a trial that has ended: of one that completed, or of one under way that
+    is `ahead` of it; and why the trial's own is not the best where it is better."""
+    leader = ahead or best
+    words = number(leader.value if leader else None)
+    if ahead:
+        words += f" so far (trial {ahead.number}, still training)"
+    if trial.value is None or not snapshot.is_better(trial, leader):
+        return words
+    return (
+        f"{words} {'of the search' if trial.stage == FINAL else 'without those pruned or failed'}"
+    )
 
 
 def _word(trial: Trial) -> str:

@@ -112,13 +112,17 @@ class View:
         return asdict(self)
 
 
-def view(snapshot: Snapshot, workers: Sequence[Worker] = (), left_s: Span | None = None) -> View:
+def view(
+    snapshot: Snapshot, workers: Sequence[Worker] = (), left_s: Span | None = None, *,
+    pictures: bool = True,
+) -> View:  # fmt: skip
     """What to show of a study.
 
     Args:
         snapshot: The study and its trials.
         workers: All that have signed on to its database, of any study.
         left_s: The time left, such as a `Countdown` has it, which moves without jumps.
+        pictures: Whether its workers draw pictures in the end.
     """
     study = snapshot.study
     counts = {state: snapshot.count(state) for state in ("COMPLETE", "PRUNED", "FAIL", "RUNNING")}
@@ -135,7 +139,7 @@ def view(snapshot: Snapshot, workers: Sequence[Worker] = (), left_s: Span | None
         failed=counts["FAIL"],
         running=counts["RUNNING"],
         workers=sum(w.is_there and not lacking(w.serves, study) for w in workers),
-        closing=closing(snapshot),
+        closing=closing(snapshot, pictures=pictures),
         best=_leader(snapshot),
         rise=_rise(snapshot),
         rows=tuple(_row(snapshot, trial) for trial in snapshot.running),
@@ -145,14 +149,14 @@ def view(snapshot: Snapshot, workers: Sequence[Worker] = (), left_s: Span | None
     )
 
 
-def closing(snapshot: Snapshot) -> str:
+def closing(snapshot: Snapshot, *, pictures: bool = True) -> str:
     """What workers still do for a study that is done; "" while it is not, or where that is
     nothing."""
     if snapshot.study.state != "done":
         return ""
-    pictures = ["drawing pictures"] if snapshot.spec.train is None else []
+    draws = ["drawing pictures"] if pictures and snapshot.spec.train is None else []
     track = ["delivering to MLflow"] if snapshot.spec.track is not None else []
-    return " and ".join([*pictures, *track])
+    return " and ".join([*draws, *track])
 
 
 def _stage(snapshot: Snapshot) -> StageNow | None:

@@ -148,7 +148,7 @@ def test_no_training_of_a_finish_is_called_the_best(
     lucky = replace(found, number=1, value=0.95, stage="final", ended=began + timedelta(seconds=1))
     progress.update(judged(ledger, found, lucky)[0])
     lines = capsys.readouterr().err.splitlines()
-    assert [line.rpartition(" best ")[2] for line in lines] == ["0.9", "0.9"]
+    assert [line.rpartition(" best ")[2] for line in lines] == ["0.9", "0.9 of the search"]
 
 
 def test_the_best_never_goes_back_where_the_one_ahead_has_just_ended(
@@ -164,7 +164,25 @@ def test_the_best_never_goes_back_where_the_one_ahead_has_just_ended(
     progress.update(judged(ledger, first, ended, second)[0])
     lines = capsys.readouterr().err.splitlines()
     bests = [line.rpartition(" best ")[2] for line in lines]
-    assert bests == ["0.97 so far", "0.97", "0.97"]
+    assert bests == ["0.97 so far (trial 1, still training)", "0.97", "0.97"]
+
+
+def test_no_line_has_a_better_value_than_the_best_beside_it_without_a_word(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began = datetime(2026, 1, 1)
+    progress = Lines(Reader(ledger, "s").snapshot())
+    done = replace(trial(0, 0.9, FLAT, LEARNT), ended=began)
+    pruned = replace(
+        trial(1, 0.95, FLAT[:1], LEARNT), state="PRUNED", ended=began + timedelta(seconds=1)
+    )
+    lucky = replace(trial(2, 0.97, FLAT, LEARNT), stage="final", ended=began + timedelta(seconds=2))
+    snapshot = judged(ledger, done, pruned, lucky)[0]
+    progress.update(replace(snapshot, best=done))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.rpartition(" best ")[2] for line in lines] == [
+        "0.9", "0.9 without those pruned or failed", "0.9 of the search",
+    ]  # fmt: skip
 
 
 def left_s(snapshot: Snapshot) -> float | None:

@@ -182,6 +182,12 @@ def later(snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, trials=(*snapshot.trials[:-1], ended))
 
 
+def test_workers_that_draw_no_pictures_are_not_said_to(found: tuple[Ledger, Snapshot]) -> None:
+    done = replace(found[1], study=replace(found[1].study, state="done"))
+    assert view(done).closing == "drawing pictures"
+    assert view(done, pictures=False).closing == ""
+
+
 def test_lines_in_a_pipe_carry_times(
     found: tuple[Ledger, Snapshot], capsys: pytest.CaptureFixture[str]
 ) -> None:
