@@ -79,7 +79,7 @@ class TrialProgress:
         one, with its details; None before the first."""
         self.keeping = keeping or Keeping()
         self.best_epoch = 0
-        """The epoch of the best value so far, of equals that of the least loss; 0 before the first."""
+        """The epoch of the best value so far, of equals that of the least loss; 0 before any."""
         self.improved = False
         """Whether the last call of `advance` brought the best value so far."""
         self.parameters: int | None = None
