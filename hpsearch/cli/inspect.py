@@ -233,7 +233,7 @@ def best(
             from hpsearch.handover import own as own_training
 
             command = snapshot.spec.train.command is not None
-            show.note(_kept(number, save, command=command))
+            show.note(own_training.kept(save))
             if not command and (way := own_training.way_in(save)) is not None:
                 show.note(f"to open it: {way}")
             return
@@ -242,19 +242,6 @@ def best(
         show.note(f"the network of trial {number} is in {save}; predict with it: {use}")
         if snapshot.verdict is None:
             show.note("no finish has used the test part, so there is no test figure with it")
-
-
-def _kept(number: int, folder: Path, *, command: bool) -> str:
-    """What of own training code `best --save` has put into a folder."""
-    shown = shlex.quote(str(folder))
-    if command and not (folder / "checkpoint").exists():
-        return (f"trial {number} had no files in {{checkpoint}}; its parameters are in "
-                f"{shown}/run.json")  # fmt: skip
-    what, file = "what run.save had", "state.pt"
-    if command:
-        what, file = "the files of {checkpoint}", "checkpoint"
-    return (f"{shown}/{file} has {what} after the best epoch of trial {number}; its parameters are "
-            f"in {shown}/run.json")  # fmt: skip
 
 
 @reads

@@ -9,6 +9,7 @@ DIR/checkpoint   of a command, the files that it had in its folder for checkpoin
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -26,7 +27,7 @@ from hpsearch.runner import Saved
 from hpsearch.spec.family import COMMAND
 from hpsearch.store.ledger import Ledger
 
-__all__ = ["FILES", "RUN", "STATE", "save", "way_in"]
+__all__ = ["FILES", "RUN", "STATE", "kept", "save", "way_in"]
 
 RUN, STATE, FILES = "run.json", "state.pt", "checkpoint"
 _FORMAT = "hpsearch run"
@@ -52,12 +53,17 @@ def save(
     something else is in the folder.
     """
     _check(folder, force=force)
-    state = _state(Checkpoints(checkpoint_place(ledger.database, snapshot.study, option)), best)
+    saved = _saved(Checkpoints(checkpoint_place(ledger.database, snapshot.study, option)), best)
+    state = saved.own
+    assert state is not None
+    # A command that had no files by its best epoch has those of its end.
+    late = saved.state["own"]["best"] is None
     run = {
         "format": _FORMAT, "study": snapshot.study.name, "uid": snapshot.study.uid,
         "function": snapshot.spec.family, "code": _code(ledger, snapshot, best),
         "code_digest": best.code,
-        "trial": best.number, "epoch": best.best_epoch, "params": dict(best.params),
+        "trial": best.number, "epoch": best.best_epoch,
+        "saved_after_epoch": saved.epoch if late else best.best_epoch, "params": dict(best.params),
         "constants": dict(snapshot.spec.space.constants), "metric": snapshot.metric,
         "metrics": dict(best.metrics), "test": dict((snapshot.verdict or {}).get("network", {})),
         "finish": snapshot.verdict, "saved": [*state],
@@ -66,6 +72,24 @@ def save(
         _write(folder.resolve(), run, state, unpacked=snapshot.spec.family == COMMAND)
     except OSError as error:
         raise CheckpointError(f"cannot write to {folder}: {line(error)}") from error
+
+
+def kept(folder: Path) -> str:
+    """What `save` has just put in a folder, in words."""
+    run = json.loads(files.content(folder / RUN, at_most=_MOST_BYTES))
+    shown, number = shlex.quote(str(folder)), run["trial"]
+    command, epoch, after = run["function"] == COMMAND, run["epoch"], run["saved_after_epoch"]
+    if command and not (folder / FILES).exists():
+        return (f"trial {number} had no files in {{checkpoint}}; its parameters are in "
+                f"{shown}/{RUN}")  # fmt: skip
+    what = (
+        f"{FILES} has the files of {{checkpoint}}" if command else f"{STATE} has what run.save had"
+    )
+    where = f"; its parameters are in {shown}/{RUN}"
+    if after != epoch:
+        return (f"{shown}/{what} at the end of trial {number}, after epoch {after}: it had written "
+                f"none by epoch {epoch}, which its value is of{where}")  # fmt: skip
+    return f"{shown}/{what} after epoch {epoch} of trial {number}, which its value is of{where}"
 
 
 def way_in(folder: Path) -> str | None:
@@ -92,7 +116,7 @@ def _code(ledger: Ledger, snapshot: Snapshot, best: Trial) -> dict[str, str] | N
     return dict(manifest.files) if best.code in (None, manifest.short) else None
 
 
-def _state(checkpoints: Checkpoints, best: Trial) -> Any:
+def _saved(checkpoints: Checkpoints, best: Trial) -> Saved:
     state = checkpoints.load(best.ticket)
     if state is None:
         raise CheckpointError(
@@ -109,7 +133,7 @@ def _state(checkpoints: Checkpoints, best: Trial) -> Any:
             f"what trial {best.number} had after its epoch {best.best_epoch} was not kept: "
             f"{checkpoints.place} has that of epoch {saved.kept_epoch}"
         )
-    return saved.own
+    return saved
 
 
 def _check(folder: Path, *, force: bool) -> None:

@@ -436,6 +436,19 @@ def test_what_there_is_of_a_command_is_saved(command: Command) -> None:
         assert [path.name for path in (command.folder / "net").iterdir()] == ["run.json"]
 
 
+def test_files_of_the_end_are_said_to_be(command: Command) -> None:
+    (command.folder / "script.sh").write_text(
+        'printf \'{"epoch": 1, "error": %s}\\n{"epoch": 2, "error": 2}\\n\' $1\n'
+        "touch $HPSEARCH_CHECKPOINT_DIR/last\n"
+    )
+    command.run("run", command.file(COMMAND))
+    said = command.run("best", "script", "--save", "net").stderr
+    assert "net/checkpoint has the files of {checkpoint} at the end of trial" in said
+    assert "after epoch 2: it had written none by epoch 1, which its value is of" in said
+    run = json.loads((command.folder / "net/run.json").read_text())
+    assert (run["epoch"], run["saved_after_epoch"]) == (1, 2)
+
+
 def rewritten(command: Command, study: str, change: Callable[[dict], object]) -> None:
     """What somebody does who can write to the database, and to nothing else."""
     with sa.create_engine(command.url).begin() as connection:
