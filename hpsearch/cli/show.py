@@ -6,6 +6,7 @@ What every verb prints with (`console`) can be had from here too.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -139,9 +140,13 @@ def trials(snapshot: Snapshot, chosen: Sequence[Trial], held: Collection[int]) -
         table.add_row(
             str(trial.number), Text(state(trial, held), _COLOURS[trial.state]), number(trial.value),
             str(trial.epoch), *(column(trial) for column in cells.values()),
-            _Parameters(params(rate_first(trial.params)), _remark(snapshot, trial)),
+            _Parameters(params(rate_first(trial.params)), _remark(snapshot, trial),
+                        trial.state == "FAIL"),
         )  # fmt: skip
     console.print(table)
+    if Measurement.get(wide, wide.options, table).maximum > console.width:
+        whole = call(f"trials {shlex.quote(snapshot.study.name)}")
+        note(f"lines are cut to {console.width} columns; all of them: {whole} | less -S")
 
 
 def state(trial: Trial, held: Collection[int]) -> str:
@@ -161,13 +166,19 @@ def _remark(snapshot: Snapshot, trial: Trial) -> str:
 
 @dataclass(frozen=True)
 class _Parameters:
-    """Parameters and a remark in one line. The remark stays where there is no room for both."""
+    """Parameters and a remark in one line. The remark stays where there is no room for both: all of
+    it where the trial has failed, as that is what is looked for."""
 
     params: str
     remark: str
+    failed: bool
 
-    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[Text]:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         tail = Text(f" ({self.remark})" if self.remark else "")
+        if self.failed and len(tail) > options.max_width * 2 // 3:
+            # The end of an error has what is its own.
+            yield from Name(tail.plain.strip()).__rich_console__(console, options)
+            return
         tail.truncate(options.max_width * 2 // 3, overflow="ellipsis")
         line = Text(self.params)
         line.truncate(options.max_width - len(tail), overflow="ellipsis")

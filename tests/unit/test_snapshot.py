@@ -132,10 +132,14 @@ def test_what_is_piped_of_trials_is_whole(
     snapshot = judged(ledger, long)[0]
     monkeypatch.delenv("COLUMNS", raising=False)
     show.trials(snapshot, snapshot.trials, ())
-    assert "parameter_19=19" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "parameter_19=19" in printed.out
+    assert printed.err == ""
     monkeypatch.setenv("COLUMNS", "80")
     show.trials(snapshot, snapshot.trials, ())
-    assert "parameter_19" not in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "parameter_19" not in printed.out
+    assert "lines are cut to 80 columns; all of them: hpsearch trials s | less -S" in printed.err
 
 
 def test_no_training_of_a_finish_is_called_the_best(
