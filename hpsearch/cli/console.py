@@ -26,7 +26,14 @@ __all__ = ["Name", "busy", "call", "columns", "err", "indented", "note", "out", 
 
 
 class _Console(Console):
-    """Prints text as it is: no markup or emoji in it, and `visible` whatever brought it."""
+    """Prints text as it is: no markup or emoji in it, and `visible` whatever brought it. Where no
+    terminal shows it, lines of text are whole: a log is searched, and has its own width."""
+
+    def print(self, *objects: Any, soft_wrap: bool | None = None, **options: Any) -> None:
+        """Print; text in lines of the terminal's width, or COLUMNS."""
+        if soft_wrap is None and all(isinstance(one, str) for one in objects):
+            soft_wrap = not (self.is_terminal or "COLUMNS" in os.environ)
+        super().print(*objects, soft_wrap=soft_wrap, **options)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

@@ -198,6 +198,22 @@ def test_a_command_in_an_error_is_in_one_line(command: str) -> None:
         assert " ".join(lines) == text
 
 
+@pytest.mark.parametrize(("columns", "lines"), [(None, 1), ("40", 6)])
+def test_where_no_terminal_is_a_sentence_is_one_line(
+    columns: str | None,
+    lines: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Logs are searched, and have their own width."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    console = consoles._Console(width=int(columns) if columns else None)
+    console.print("test accuracy 0.8 " * 12)
+    assert len(capsys.readouterr().out.splitlines()) == lines
+
+
 def _on_forty_columns(text: str) -> list[str]:
     ours, its = os.openpty()
     termios.tcsetwinsize(its, (24, 40))
