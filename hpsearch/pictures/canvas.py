@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLOURS", "GREY", "MARKERS", "Format", "cut", "figure", "grid", "head", "inline", "legend",
-    "logarithmic", "rendered", "short", "shown", "whole_numbers",
+    "logarithmic", "rendered", "short", "shown", "whole_numbers", "widen",
 ]  # fmt: skip
 
 Format = Literal["png", "svg"]
@@ -48,6 +48,7 @@ _STYLE: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,  # `1e-7+1` above an axis is read by nobody
     "grid.color": "#dddddd",
     "grid.linewidth": 0.6,
     "legend.fontsize": 8,
@@ -91,6 +92,8 @@ _FAMILY = re.compile(r"font-family: [^;\"]*")
 _SIZE = re.compile(r'width="([\d.]+pt)" height="[\d.]+pt"')
 _DECADES = 2
 """Powers of ten up to which a logarithmic scale has marks between them, too."""
+_LEAST_SPAN = 1e-3
+"""Of the values of an axis, as a share of them."""
 _MORE_FONTS = (
     "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Micro Hei", "Microsoft YaHei",
     "Hiragino Sans", "Arial Unicode MS",
@@ -106,6 +109,7 @@ def rendered(
     """The file of the figure that `draw` makes of `content`, with more of matplotlib's settings."""
     with _styled(settings):
         made = draw(content)
+        widen(made)
         buffer = io.BytesIO()
         about = {"Software": None} if format_ == "png" else {"Date": None, "Creator": "hpsearch"}
         made.savefig(buffer, format=format_, metadata=about)
@@ -146,6 +150,15 @@ def _styled(more: Mapping[str, Any]) -> Iterator[None]:
                 yield
     finally:
         log.setLevel(level)
+
+
+def widen(made: Figure) -> None:
+    """Give axes whose values differ by what single precision leaves of none a least span."""
+    for axes in made.axes:
+        low, high = axes.get_ylim()
+        if axes.get_yscale() == "linear" and abs(high - low) < _LEAST_SPAN * abs(low):
+            middle, spare = (low + high) / 2, _LEAST_SPAN * abs(low)
+            axes.set_ylim(middle - spare, middle + spare)
 
 
 def figure(
@@ -191,12 +204,21 @@ def legend(axes: Axes, columns: int = 4, **how: Any) -> None:
 
 def logarithmic(axis: Axis) -> None:
     """Plain numbers at an axis of a logarithmic scale: matplotlib writes them as formulas."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import (
+        FixedLocator,
+        LogLocator,
+        MaxNLocator,
+        NullFormatter,
+        StrMethodFormatter,
+    )
 
     low, high = axis.get_view_interval()
     wide = low > 0 and high / low > 10**_DECADES
     subs = (1.0,) if wide else (1.0, 2.0, 5.0)
     axis.set_major_locator(LogLocator(subs=subs, numticks=8))
+    if 0 < high < 10 * low:  # one mark or none would be on it
+        marks = MaxNLocator(4).tick_values(low, high)
+        axis.set_major_locator(FixedLocator([mark for mark in marks if low <= mark <= high]))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
 

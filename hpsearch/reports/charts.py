@@ -6,9 +6,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import quantiles
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.insight.words import counted
+from hpsearch.insight.verdicts import is_dust
+from hpsearch.insight.words import counted, number
 from hpsearch.pictures.canvas import (
     COLOURS,
     GREY,
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Course", "Curves", "Slice", "Slices", "course", "curves", "draw_course", "draw_curves",
-    "draw_slices", "slices",
+    "draw_slices", "few_reach", "slices",
 ]  # fmt: skip
 
 _MANY = 800
@@ -45,6 +47,11 @@ _DECADES = 2.0
 """Powers of ten from which on a metric that shrinks gets a logarithmic scale."""
 _REACH = 4
 """Values are shown that are so many times as far from the best as the middle one is."""
+_FEW = 30
+"""Values below which only those are left out that are wildly off."""
+_OFF = 5
+"""So many interquartile ranges beyond the worse quartile is wildly off; and what is to be seen
+anyway still is, so many times as far from the best as the rest reaches."""
 _Points = tuple[tuple[float, float], ...]
 
 
@@ -66,6 +73,8 @@ class Course:
     """The first trial of each stage, where there are several."""
     handed: tuple[float, float] | None
     """The trial whose network is handed over after a finish."""
+    default: float | None = None
+    """The value of the default configuration, where it was tried."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,8 @@ class Slices:
     slices: tuple[Slice, ...]
     values: tuple[float, ...]
     """Of all trials, the best first."""
+    default: float | None = None
+    """The value of the default configuration, where it was tried."""
 
 
 # --- the course of the search -------------------------------------------------------------------
@@ -125,8 +136,19 @@ def course(snapshot: Snapshot) -> Course | None:
     return Course(
         snapshot.metric, sign > 0, tuple(by_kind["COMPLETE"]), tuple(by_kind["PRUNED"]),
         tuple(by_kind[FINAL]), tuple(best), _begun(snapshot),
-        ring,
+        ring, _default(snapshot),
     )  # fmt: skip
+
+
+def _default(snapshot: Snapshot) -> float | None:
+    """The value of the trial of the search that had the default configuration; None: there is
+    none."""
+    defaults = {p.name: label(p.default) for p in snapshot.spec.space if p.default is not None}
+    for trial in snapshot.searched:
+        shared = defaults.keys() & trial.params.keys()
+        if shared and all(trial.params[name] == defaults.get(name) for name in trial.params):
+            return trial.value
+    return None
 
 
 def _begun(snapshot: Snapshot) -> tuple[tuple[int, str], ...]:
@@ -163,15 +185,16 @@ def draw_course(content: Course) -> Figure:
     every = (*content.complete, *content.pruned, *content.final)
     outside = _limit(
         axes, [v for _, v in judged], [v for _, v in every], rising=content.rising,
-        whole=content.handed and content.handed[1],
+        whole=content.handed and content.handed[1], default=content.default,
     )  # fmt: skip
-    for number, name in content.stages:
-        axes.axvline(number - 0.5, color=GREY, linewidth=0.6, linestyle=":")
-        axes.annotate(short(name, 16), (number, 1.0), xycoords=("data", "axes fraction"),
+    for first, name in content.stages:
+        axes.axvline(first - 0.5, color=GREY, linewidth=0.6, linestyle=":")
+        axes.annotate(short(name, 16), (first, 1.0), xycoords=("data", "axes fraction"),
                       fontsize=7, rotation=90, va="top", ha="left", color=GREY)  # fmt: skip
     count = 1 + max(at for at, _ in every)
     axes.set_xlim(-0.5 - 0.03 * count, 1.03 * count - 0.5)
-    beyond = f" ({_beyond(outside)})" if outside else ""
+    words = _beyond(outside) if outside else _all_same([v for _, v in every])
+    beyond = f" ({words})" if words else ""
     axes.set(xlabel=f"trial{beyond}", ylabel=short(content.metric, 30))
     whole_numbers(axes.xaxis)
     legend(axes, 5)
@@ -180,11 +203,12 @@ def draw_course(content: Course) -> Figure:
 
 def _limit(
     axes: Axes, judged: Sequence[float], every: Sequence[float], *, rising: bool,
-    whole: float | None = None,
+    whole: float | None = None, default: float | None = None,
 ) -> int:  # fmt: skip
     """Show the better half of the judged values, and of all others what is better than them or
     within reach of them: one that has blown up would press the rest into a line. How many are left
-    out then; `whole` is none of them, however bad.
+    out then; `whole` is none of them, however bad, nor `default` unless it is far worse still. Of
+    few values none is left out that is not wildly off.
 
     A metric that shrinks over powers of ten, such as a loss, gets a logarithmic scale.
     """
@@ -197,7 +221,12 @@ def _limit(
         axes.set_yscale("log")
         best, middle, worst = map(math.log10, (best, middle, worst))
         whole = None if whole is None else math.log10(whole)
+        default = None if default is None else math.log10(default)
     reach, outside = _REACH * abs(middle - best), 0
+    values = [math.log10(value) for value in every] if log else every
+    reach = max(reach, few_reach(values, best, rising=rising))
+    if default is not None and reach < abs(default - best) <= _OFF * reach:
+        reach = 1.05 * abs(default - best)
     if reach > 0 and abs(worst - best) > 1.5 * reach:
         towards = -1 if rising else 1
         least = 0.0 if whole is None else 1.05 * abs(whole - best)
@@ -208,6 +237,23 @@ def _limit(
     if log:
         logarithmic(axes.yaxis)
     return outside
+
+
+def few_reach(values: Sequence[float], best: float, *, rising: bool) -> float:
+    """How far from the best of few values the others are shown: all that is not wildly off. 0 of
+    many."""
+    if not 3 < len(values) < _FEW:
+        return 0.0
+    quartiles = quantiles(values, n=4, method="inclusive")
+    worse = quartiles[0] if rising else quartiles[2]
+    return abs(worse - best) + _OFF * (quartiles[2] - quartiles[0])
+
+
+def _all_same(values: Sequence[float]) -> str:
+    """That all values are one, which a picture does not show."""
+    if len(values) < 2 or not is_dust(max(values) - min(values), max(values)):
+        return ""
+    return f"all have the same value, {number(values[0])}"
 
 
 def _beyond(outside: int) -> str:
@@ -282,7 +328,8 @@ def slices(snapshot: Snapshot, order: Sequence[str]) -> Slices | None:
     plots = [_slice(parameter, trials) for parameter in chosen]
     drawn = tuple(one for one in plots if one.points)
     rising, values = snapshot.direction == "maximize", tuple(t.value or 0.0 for t in trials)
-    return Slices(snapshot.metric, rising, drawn, values) if drawn else None
+    default = _default(snapshot)
+    return Slices(snapshot.metric, rising, drawn, values, default) if drawn else None
 
 
 def _slice(parameter: Parameter, trials: Sequence[Trial]) -> Slice:
@@ -317,9 +364,11 @@ def draw_slices(content: Slices) -> Figure:
         _panel(axes, one, many=many)
     for axes in panels[count:]:
         axes.set_visible(False)
-    outside = _limit(panels[0], content.values, content.values, rising=content.rising)
-    if outside:
-        made.supxlabel(_beyond(outside), fontsize=8)
+    outside = _limit(
+        panels[0], content.values, content.values, rising=content.rising, default=content.default
+    )
+    if words := _beyond(outside) if outside else _all_same(content.values):
+        made.supxlabel(words, fontsize=8)
     for row in range(rows):
         panels[row * columns].set_ylabel(short(content.metric, 20))
     return made

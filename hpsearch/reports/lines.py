@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.insight.verdicts import is_dust
 from hpsearch.insight.words import counted, number, setting
+from hpsearch.reports.charts import few_reach
 from hpsearch.spec.space import Choices, Range, label
 from hpsearch.terminal import visible
 
@@ -187,9 +189,12 @@ def _limits(values: Sequence[float]) -> _Scale:
     """The scale of the metric, without the far end of the worst: one trial that blew up would press
     all others into a line."""
     best, worst, beyond = values[0], values[-1], None
+    if is_dust(worst - best, best):
+        return _Scale(best, best)
     middle = sorted(values)[len(values) // 2]
-    reach = 3 * abs(middle - best)
-    if reach > 0 and abs(worst - best) > 2 * reach:
+    near, few = 3 * abs(middle - best), few_reach(values, best, rising=best > worst)
+    reach = max(near, few)
+    if reach > 0 and abs(worst - best) > max(2 * near, few):
         worst = beyond = best + math.copysign(reach, worst - best)
     return _Scale(min(best, worst), max(best, worst), beyond=beyond)
 

@@ -180,10 +180,12 @@ def failures(snapshot: Snapshot) -> tuple[tuple[int, str, int], ...]:
 
 
 def trials(snapshot: Snapshot, order: Sequence[str]) -> tuple[Sequence[str], tuple[Row, ...]]:
-    """Heads and rows of the trial that is handed over and of the best ones of the search, or of the
-    last ones where none completed; with those parameters that come first in `order`, as many as a
-    page has room for."""
-    shown = snapshot.searched[:_TOP] or snapshot.trials[-_TOP:]
+    """Heads and rows of the trial that is handed over and of the best ones of the search, and where
+    there is room the others, or of the last ones where none completed; with those parameters that
+    come first in `order`, as many as a page has room for."""
+    completed = snapshot.searched
+    rest = [t for t in snapshot.trials if t.stage != FINAL and t not in completed]
+    shown = (*completed, *rest)[:_TOP] if completed else snapshot.trials[-_TOP:]
     if snapshot.handed is not None:
         shown = (snapshot.handed, *shown)
     staged = len(snapshot.stages) > 1
