@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.begin import families
 from hpsearch.begin.draft import Draft, listed, metric_of, relative
 from hpsearch.errors import DataError, StudyFileError
-from hpsearch.sources.table.column import Column, shown
+from hpsearch.sources.table.column import CellError, Column, quoted, shown
 from hpsearch.sources.table.columns import Decision, decide
 from hpsearch.sources.table.kinds import is_named_id
-from hpsearch.sources.table.rules import Overrides
+from hpsearch.sources.table.rules import MOST_ODD_TEXTS, WHOLE_BYTES, Override, Overrides
 from hpsearch.sources.table.sample import sample
 from hpsearch.sources.table.targets import label
 
@@ -32,8 +32,6 @@ ENDINGS = frozenset({
 })  # fmt: skip
 """How the names of tables end."""
 
-_WHOLE_BYTES = 64 << 20
-"""Of a larger table the first thousand rows are looked at."""
 _TARGETS = re.compile(
     r"(?:target|label|class(?:es)?|y|outcome|response|churn(?:ed)?|survived|species|diagnosis|"
     r"default(?:ed)?|fraud|is_fraud|price|sale_?price|medv|quality|income|salary|category|kind)",
@@ -59,7 +57,7 @@ def draft(path: Path, folder: Path, target: str | None = None) -> Draft:
     if len(table.names) == 1:
         raise DataError(f"{path} has one column, {shown(table.names[0])}: nothing to predict it by")
     try:
-        decision, faults = _decided(path, table, goal)
+        decision, missing, faults = _decided(path, table, goal)
     except DataError as error:
         raise DataError(f"{error}{'' if target else '; --target names another column'}") from None
     if decision.target is None:
@@ -68,7 +66,7 @@ def draft(path: Path, folder: Path, target: str | None = None) -> Draft:
             "with --target"
         )
     _check_target(path, decision.target, decision, table.names, guessed=not target)
-    drafted = _Table(path, folder, table, decision, faults, why).draft()
+    drafted = _Table(path, folder, table, decision, missing, faults, why).draft()
     if not header:
         drafted.content["data"]["header"] = False
         drafted.note(("data", "header"), "the first line is a row, so the columns have no names")
@@ -80,7 +78,7 @@ def _read(path: Path) -> tuple[Table, bool]:
     from hpsearch.sources.table import cells
     from hpsearch.sources.table.reading import ReadOptions
 
-    read = sample if path.stat().st_size > _WHOLE_BYTES else cells.read
+    read = sample if path.stat().st_size > WHOLE_BYTES else cells.read
     try:
         return read(path, ReadOptions()), True
     except DataError as error:
@@ -99,21 +97,29 @@ def _guessed(names: Sequence[str]) -> tuple[str, str]:
     return names[-1], "the last column"
 
 
-def _decided(path: Path, table: Table, goal: str) -> tuple[Decision, dict[str, str]]:
-    """What each column is; and those of which only a person can say that, with the question."""
+def _decided(
+    path: Path, table: Table, goal: str
+) -> tuple[Decision, dict[str, list[str]], dict[str, str]]:
+    """What each column is; the words that are taken for missing values among numbers or dates; and
+    the columns of which only a person can say what they are, with the question."""
+    missing: dict[str, list[str]] = {}
     faults: dict[str, str] = {}
     while True:
+        own = {name: Override(missing=tuple(texts)) for name, texts in missing.items()}
         try:
-            decision = decide(table, goal, Overrides(ignore=tuple(faults)), None)
+            return decide(table, goal, Overrides(own, ignore=tuple(faults)), None), missing, faults
+        except CellError as error:
+            fault = (error.several or (error,))[0]
+            if fault.column == goal:
+                raise DataError(f"{path}: {fault}") from None
+            word, words = fault.missing, missing.setdefault(fault.column, [])
+            if word and len(words) < MOST_ODD_TEXTS and not re.search(r"\d", word):
+                words.append(word)
+            else:
+                del missing[fault.column]
+                faults[fault.column] = str(fault)
         except DataError as error:
-            text = str(error)
-            odd = next((n for n in table.names if n != goal and n not in faults
-                        and text.startswith(f"column {shown(n)}")), None)  # fmt: skip
-            if odd is None:
-                raise DataError(f"{path}: {text}") from None
-            faults[odd] = text
-            continue
-        return decision, faults
+            raise DataError(f"{path}: {error}") from None
 
 
 def _check_target(
@@ -138,12 +144,13 @@ class _Table:
     """A table that has been looked at."""
 
     def __init__(
-        self, path: Path, folder: Path, table: Table, decision: Decision, faults: dict[str, str],
-        why: str,
+        self, path: Path, folder: Path, table: Table, decision: Decision,
+        missing: dict[str, list[str]], faults: dict[str, str], why: str,
     ) -> None:  # fmt: skip
         assert decision.target is not None
         self._path, self._folder, self._why = path, folder, why
-        self._table, self._decision, self._faults = table, decision, faults
+        self._table, self._decision = table, decision
+        self._missing, self._faults = missing, faults
         self._goal: Target = decision.target
 
     def draft(self) -> Draft:
@@ -161,10 +168,13 @@ class _Table:
             "data": data, "network": {"family": "text" if is_text else "mlp"}, "metric": metric,
             "parameters": family,
         }  # fmt: skip
-        draft = Draft(content, [self._title(ids)])
+        draft = Draft(content, [self._title(ids), *self._remarks(is_text)])
         draft.note(("data", "target"), self._target())
         if ids or self._faults:
             draft.note(("data", "ignore"), *self._ignored(ids))
+        if "columns" in data:
+            draft.note(("data", "columns"), "these words are taken for missing values; "
+                       "{kind: category} instead makes the column one of codes")  # fmt: skip
         draft.note(("data",), *self._left_out(is_text))
         draft.note(("metric",), why)
         if rare:
@@ -191,7 +201,29 @@ class _Table:
                 f"{'; '.join(self._reasons([*columns]))}"
             )
         ignore = [*ids, *self._faults]
-        return ({**data, "ignore": ignore} if ignore else data), ids
+        if ignore:
+            data["ignore"] = ignore
+        if self._missing:
+            data["columns"] = {name: {"missing": words} for name, words in self._missing.items()}
+        return data, ids
+
+    def _remarks(self, is_text: bool) -> list[str]:
+        """What a reader should know before the first run: what was guessed, and may be wrong."""
+        if is_text:
+            return []
+        by_words: dict[str, list[str]] = {}
+        for name, words in self._missing.items():
+            by_words.setdefault(", ".join(map(quoted, words)), []).append(shown(name))
+        remarks = [
+            f"{words} in {listed(names)} is taken for a missing value: see data.columns"
+            for words, names in by_words.items()
+        ]
+        if self._faults:
+            names = ", ".join(map(shown, self._faults))
+            remarks.append(f"left out, as only you can say how to read them: {names}; the study "
+                           "file has the question at data.ignore")  # fmt: skip
+        warnings = [w for w in self._decision.warnings if "data.split" not in w]
+        return remarks + [f"warning: {one}" for one in warnings]
 
     def _title(self, ids: Sequence[str]) -> str:
         used = [c for c in self._decision.used if c.name not in ids]

@@ -87,6 +87,27 @@ def test_a_column_that_only_a_person_can_read_is_left_out_with_the_question(tmp_
     assert "{dayfirst: true}" in text
 
 
+def test_a_word_among_numbers_is_taken_for_a_missing_value_and_said(tmp_path: Path) -> None:
+    rows = [(i % 70 + 0.5, i % 9 + 0.25, i % 50 * (i % 2), "ab"[i % 2]) for i in range(1500)]
+    rows[7] = ("unknown", "unknown", 0, "b")
+    path = table(tmp_path / "t.csv", "age size fee kind", rows)
+    _, spec = begun(path)
+    assert spec.data.ignore == ()
+    assert {n: c.missing for n, c in spec.data.columns.items()} == {
+        "age": ("unknown",), "size": ("unknown",)
+    }  # fmt: skip
+    *_, words, warning = draft_of(path, tmp_path).head
+    assert words == "`unknown` in `age`, `size` is taken for a missing value: see data.columns"
+    assert warning.startswith("warning: column `fee`: it alone predicts the target in ")
+
+
+def test_columns_that_are_left_out_with_a_question_are_named_on_the_terminal(tmp_path) -> None:
+    rows = [(f"0{i % 9 + 1}/0{i % 8 + 1}/2023", i % 7 + 0.5, "ab"[i % 2]) for i in range(90)]
+    path = table(tmp_path / "t.csv", "day size kind", rows)
+    assert any("only you can say how to read them: `day`" in one
+               for one in draft_of(path, tmp_path).head)  # fmt: skip
+
+
 def test_a_table_without_names_and_tables_that_cannot_be_learnt(tmp_path: Path) -> None:
     rows = [(f"{i % 7 + 0.5}", f"{i % 5}.25", "ab"[i % 2]) for i in range(80)]
     text, spec = begun(table(tmp_path / "t.csv", "1.5 2.25 b", rows))

@@ -193,7 +193,11 @@ def numbers_of(column: Column, table: Table, rows: Rows) -> NDArray[np.float64]:
     if is_numeric(cells) or pa.types.is_boolean(cells.type):
         return _typed_numbers(column, table, as_floats(cells), rows)
     cells = texts_of(column, table, rows, known=True)
-    return _checked(column, table, rows, cells, floats(cells.texts, column.style))
+    values = floats(cells.texts, column.style)
+    for place in np.flatnonzero(np.isnan(values)):  # few: a column of numbers was decided
+        value = column.style.of_new(cells.texts[int(place)].as_py())
+        values[place] = np.nan if value is None else value
+    return _checked(column, table, rows, cells, values)
 
 
 def _typed_numbers(
@@ -202,7 +206,7 @@ def _typed_numbers(
     values_N, odd = np.array(values_N), table.odd.get(column.name, {})
     for row, text in odd.items():
         if text.strip() not in (*column.marks, *KNOWN_MARKS):
-            value = column.style.value(text.strip())
+            value = column.style.of_new(text.strip())
             values_N[row] = np.inf if value is None else value
     marks = [column.style.value(mark) for mark in column.marks]
     values_N[np.isin(values_N, [value for value in marks if value is not None])] = np.nan

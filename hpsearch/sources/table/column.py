@@ -23,14 +23,25 @@ if TYPE_CHECKING:
     from hpsearch.sources.table.rules import Override
     from hpsearch.sources.table.tally import Tally, Text
 
-__all__ = ["Column", "Kind", "Notes", "Undecided", "key", "lacking", "number_of", "quoted",
-    "read_by_text", "shown",
+__all__ = ["CellError", "Column", "Kind", "Notes", "Undecided", "key", "lacking", "number_of",
+    "quoted", "read_by_text", "shown",
 ]  # fmt: skip
 
 Kind = Literal[
     "number", "category", "boolean", "date", "text", "identifier", "row number", "constant",
     "empty", "ignore", "open",
 ]  # fmt: skip
+
+
+class CellError(DataError):
+    """A cell that is not what its column is, or that only the user can read."""
+
+    column = ""
+    """The name of its column."""
+    missing: str | None = None
+    """The text of the cell, where it may mean that there is no value."""
+    several: tuple[CellError, ...] = ()
+    """Where the message names cells of several columns: the errors of each."""
 
 
 @dataclass(frozen=True)
@@ -159,26 +170,37 @@ class Undecided:
 
     def note_marks(self, marks: Collection[Text], or_else: str = "makes it a value") -> None:
         """Note texts that are read as missing values."""
-        for text in marks:
-            self.note(
-                f"`{text.text}` is read as missing in {number_of(text.cells, 'cell')}, first in "
-                f"line {self.line_of(text.row)}; {key(self.name, kind='category')} {or_else}"
-            )
+        if not marks:
+            return
+        cells = number_of(sum(text.cells for text in marks), "cell")
+        texts, are = (
+            ", ".join(f"`{text.text}`" for text in marks),
+            "is" if len(marks) == 1 else "are",
+        )
+        self.note(
+            f"{texts} {are} read as missing in {cells}, first in line "
+            f"{self.line_of(min(text.row for text in marks))}; "
+            f"{key(self.name, kind='category')} {or_else}"
+        )
 
-    def fault(self, row: int, what: str) -> DataError:
+    def fault(self, row: int, what: str) -> CellError:
         """The error of a cell."""
-        return DataError(f"column {shown(self.name)}, line {self.line_of(row)}: {what}")
+        error = CellError(f"column {shown(self.name)}, line {self.line_of(row)}: {what}")
+        error.column = self.name
+        return error
 
-    def misfit(self, odd: Text, what: str) -> DataError:
+    def misfit(self, odd: Text, what: str) -> CellError:
         """The error of a text that is not what its column is."""
-        return self.fault(
+        error = self.fault(
             odd.row,
             f"{quoted(odd.text)} is no {what}; if it means missing, "
             f"{key(self.name, missing=[odd.text])}; if the column holds codes, "
             f"{key(self.name, kind='category')}",
         )
+        error.missing = odd.text
+        return error
 
-    def question(self, example: str, what: str, *settings: dict[str, object]) -> DataError:
+    def question(self, example: str, what: str, *settings: dict[str, object]) -> CellError:
         """The error of what only the user knows: `example` may be read in two ways."""
         keys = " or ".join(key(self.name, **setting) for setting in settings)
         (text,) = self.texts.among([example])

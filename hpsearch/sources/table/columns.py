@@ -23,8 +23,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import DataError
-from hpsearch.sources.table.column import Column, Notes, Undecided, lacking, shown
+from hpsearch.sources.table.column import CellError, Column, Notes, Undecided, lacking, shown
 from hpsearch.sources.table.kinds import decide_column
+from hpsearch.sources.table.leaks import leak
 from hpsearch.sources.table.rules import Override, Overrides
 from hpsearch.sources.table.targets import Target, TargetKind, decide_target
 
@@ -55,6 +56,11 @@ class Decision:
     def used(self) -> tuple[Column, ...]:
         """The columns that become inputs."""
         return tuple(column for column in self.columns if column.inputs)
+
+    def is_open(self, target: str | None) -> bool:
+        """Whether the first rows leave open what a column is, or the target."""
+        lacks = target is not None and self.target is None
+        return lacks or any(column.kind == "open" for column in self.columns)
 
     @property
     def inputs(self) -> int:
@@ -101,7 +107,11 @@ def decide(
             _raise_or_doubt(error, table, notes)
     names = [name for name in table.names if name != target]
     columns = _columns(table, names, rows, overrides, notes)
-    return Decision(table.rows, table.complete, goal, columns, *notes.sentences())
+    sentences, warnings = notes.sentences()
+    used = [column for column in columns if column.inputs and column.kind != "text"]
+    if goal is not None and len(used) > 1 and (leaking := leak(table, goal, used, rows)):
+        warnings = (leaking, *warnings)
+    return Decision(table.rows, table.complete, goal, columns, sentences, warnings)
 
 
 def _columns(
@@ -110,18 +120,21 @@ def _columns(
     columns: dict[str, Column] = {}
     waiting: list[Undecided] = []
     decimals: set[str] = set()
+    faults: list[CellError] = []
 
     def settle(this: Undecided) -> None:
         try:
             columns[this.name] = decide_column(this, frozenset(decimals))
-        except DataError as error:
-            _raise_or_doubt(error, table, notes)
+        except CellError as error:
+            faults.append(error)
             columns[this.name] = Column(this.name, "open", "decided by the whole file")
 
     for name in names:
         override = overrides.of(name)
         if override.kind == "ignore":
             columns[name] = Column(name, "ignore", "left out: the study file says so")
+            if name in overrides.ignore and overrides.columns.get(name, Override()) != Override():
+                notes.warn(name, "left out by data.ignore, so data.columns has no effect on it")
             continue
         if overrides.text not in (None, name):
             columns[name] = Column(name, "ignore", "left out: sentences are read alone")
@@ -137,7 +150,22 @@ def _columns(
             settle(this)
     for this in waiting:
         settle(this)
+    if faults and table.complete:
+        raise _all_of(faults)
+    for fault in faults:  # the rows below may clear it
+        notes.doubt(fault)
     return tuple(columns[name] for name in names)
+
+
+def _all_of(faults: list[CellError], most: int = 10) -> CellError:
+    """One error that has the message of each, a line each."""
+    if len(faults) == 1:
+        return faults[0]
+    listed = "".join(f"\n  {fault}" for fault in faults[:most])
+    more = f"\n  and {len(faults) - most:,} more" if len(faults) > most else ""
+    all_ = CellError(f"{len(faults):,} columns have cells that only you can read:{listed}{more}")
+    all_.several = tuple(faults)
+    return all_
 
 
 def _raise_or_doubt(error: DataError, table: Table, notes: Notes) -> None:

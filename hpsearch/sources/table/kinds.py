@@ -15,7 +15,10 @@ from hpsearch.sources.table.rules import (
     FEW_VALUES,
     IDENTIFIER_SHARE,
     KNOWN_MARKS,
+    LIKELY_MARKS,
+    MIXED_SHARE,
     MOST_INPUTS,
+    MOST_ODD_TEXTS,
     NUMBER_SHARE,
     TEXT_SHARE,
     TEXT_WORDS,
@@ -28,7 +31,7 @@ from hpsearch.sources.table.units import unit_of
 if TYPE_CHECKING:
     from hpsearch.errors import DataError
     from hpsearch.sources.table.column import Undecided
-    from hpsearch.sources.table.tally import Tally
+    from hpsearch.sources.table.tally import Tally, Text
 
 __all__ = ["decide_column", "is_named_id", "odd_number", "read_numbers"]
 
@@ -190,7 +193,8 @@ def _all_fit(texts: Tally, style: Style) -> bool:
 
 def _note_thousands(this: Undecided, clean: Tally, style: Style) -> None:
     example = next(s.example for s in clean.shapes if {*style.grouping} & {*s.pattern})
-    way_out = key(this.name, decimal=style.thousands) if style.thousands in ",." else ""
+    sure = this.found.decimals or this.found.grouping  # then there is no other reading
+    way_out = "" if sure or style.thousands not in ",." else key(this.name, decimal=style.thousands)
     this.note(
         f"`{example}` is read as {style.value(example):.10g}, with `{style.thousands}` between "
         f"thousands" + (f"; {way_out} reads it as the decimal mark" if way_out else "")
@@ -200,6 +204,10 @@ def _note_thousands(this: Undecided, clean: Tally, style: Style) -> None:
 def _of_texts(column: Column, this: Undecided) -> Column:
     """The column as one of texts: the kinds below numbers."""
     texts, kind = this.texts, this.override.kind
+    if kind is None and _nearly_numbers(this):
+        _warn_of_texts(this)
+    elif kind is None and (marks := texts.among(LIKELY_MARKS)):
+        _note_values(this, marks)
     if kind is None and len(this.units) > 1:
         this.note(
             f"looks like numbers with several units: {', '.join(this.units)}; "
@@ -228,6 +236,39 @@ def _of_texts(column: Column, this: Undecided) -> Column:
         this.note(f"left out, {texts.distinct:,} different texts in {texts.cells:,} rows{advice}")
         return replace(column, kind="identifier", reason="left out: nearly all differ")
     return _category(column, this)
+
+
+def _nearly_numbers(this: Undecided) -> bool:
+    """Whether a column would be one of numbers if not so many cells had one of a few texts."""
+    many = this.found.distinct > FEW_VALUES and not this.found.are_codes
+    texts = this.texts
+    return many and this.found.are_most(texts.cells, texts.distinct, MIXED_SHARE)
+
+
+def _warn_of_texts(this: Undecided) -> None:
+    texts = this.texts
+    style, _ = settle(this.found, this.override.decimal, this.override.thousands, frozenset())
+    cells, distinct, odd = texts.odd(style, MOST_ODD_TEXTS)
+    examples = ", ".join(quoted(text.text) for text in odd)
+    missing = [*(this.override.missing or ()), *(text.text for text in odd)]
+    more = distinct > len(odd)
+    this.warn(
+        f"{texts.cells - cells:,} of {texts.cells:,} cells are numbers, but it is read as texts, "
+        f"as {cells:,} are not ({examples}{', ...' if more else ''}); "
+        f"{key(this.name, missing=missing)}{', and so on,' if more else ''} makes it numbers; "
+        f"{key(this.name, kind='category')} settles that they are codes"
+    )
+
+
+def _note_values(this: Undecided, marks: list[Text]) -> None:
+    """Note texts that may mean missing; columns with the same ones share the note."""
+    ordered = sorted(text.text for text in marks)
+    one = len(ordered) == 1
+    this.note(
+        f"{', '.join(map(quoted, ordered))} {'is a value' if one else 'are values'} as any other; "
+        f"data.missing: {json.dumps(ordered, ensure_ascii=False)} reads "
+        f"{'it' if one else 'them'} as missing"
+    )
 
 
 def _category(column: Column, this: Undecided) -> Column:

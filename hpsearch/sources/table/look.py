@@ -11,6 +11,7 @@ from hpsearch.sources.look import Look
 from hpsearch.sources.table.column import number_of, shown
 from hpsearch.sources.table.columns import Decision, decide
 from hpsearch.sources.table.describe import describe
+from hpsearch.sources.table.rules import WHOLE_BYTES
 from hpsearch.sources.table.sample import sample
 from hpsearch.spec.task import TASKS
 
@@ -43,13 +44,20 @@ def advised(decision: Decision, *, split: bool) -> Decision:
 def look(section: TableSpec, base: Path) -> Look:
     """What the first thousand rows of a table show.
 
-    Neither NumPy nor Arrow is imported for a text, such as CSV. Raises DataError for what cannot be
-    read, and for a column that is missing.
+    Where these leave open what a column is, a file of up to 64 MB is read whole. Otherwise neither
+    NumPy nor Arrow is imported for a text, such as CSV. Raises DataError for what cannot be read,
+    and for a column that is missing.
     """
     path, overrides = base / section.path, section.overrides
-    table = sample(path, replace(section.reading, texts=overrides.as_texts))
+    options = replace(section.reading, texts=overrides.as_texts)
+    table = sample(path, options)
     try:
         decision = decide(table, section.target, overrides, kind_of(section))
+        if decision.is_open(section.target) and path.stat().st_size <= WHOLE_BYTES:
+            from hpsearch.sources.table import cells
+
+            table = cells.read(path, options)
+            decision = decide(table, section.target, overrides, kind_of(section))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     if decision.complete and decision.target and not decision.used:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from hpsearch.sources.table.rules import LEADING_ZEROS_SHARE, few_are_odd
+from hpsearch.sources.table.rules import LEADING_ZEROS_SHARE, NUMBER_SHARE, few_are_odd
 from hpsearch.sources.table.tally import shape_of
 
 if TYPE_CHECKING:
@@ -64,6 +64,17 @@ class Style:
             text = text.replace(mark, "")
         value = float(text.replace(_MINUS, "-").replace(self.decimal, "."))
         return value if abs(value) <= LARGEST else None
+
+    def of_new(self, text: str) -> float | None:
+        """The number that a text is which came after the style was settled.
+
+        `1.045,5` has thousands, even if there were none before; so has `1.045` where a comma is the
+        decimal mark.
+        """
+        if (value := self.value(text)) is not None or self.thousands:
+            return value
+        grouped = replace(self, thousands="." if self.decimal == "," else ",")
+        return grouped.value(text) if self.decimal == "," or self.decimal in text else None
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -184,9 +195,9 @@ class Evidence:
     example: str = ""
     """A text of an open separator."""
 
-    def are_most(self, cells: int, distinct: int) -> bool:
-        """Whether so many cells and distinct texts are these numbers, but for odd ones."""
-        return few_are_odd(self.cells, cells, distinct - self.distinct, distinct)
+    def are_most(self, cells: int, distinct: int, share: float = NUMBER_SHARE) -> bool:
+        """Whether such a share of so many cells are these numbers, and few texts are odd ones."""
+        return few_are_odd(self.cells, cells, distinct - self.distinct, distinct, share)
 
     @property
     def are_codes(self) -> bool:

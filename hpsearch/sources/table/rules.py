@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = [
-    "FEW_VALUES", "IDENTIFIER_SHARE", "KNOWN_MARKS", "LEADING_ZEROS_SHARE", "MOST_INPUTS",
-    "MOST_ODD_TEXTS", "NUMBER_SHARE", "TEXT_SHARE", "TEXT_WORDS", "Override", "Overrides",
+    "FEW_VALUES", "IDENTIFIER_SHARE", "KNOWN_MARKS", "LEADING_ZEROS_SHARE", "LIKELY_MARKS",
+    "MIXED_SHARE", "MOST_INPUTS", "MOST_ODD_TEXTS", "NUMBER_SHARE", "TEXT_SHARE", "TEXT_WORDS",
+    "WHOLE_BYTES", "Override", "Overrides",
     "enough_gaps", "few_are_odd", "frequent",
 ]  # fmt: skip
 
@@ -18,6 +19,19 @@ KNOWN_MARKS = (
 )  # fmt: skip
 """Missing values among numbers and dates: what pandas, R, Stata, MySQL and spreadsheets write. In a
 column of texts each of them is an ordinary value."""
+
+LIKELY_MARKS = (
+    *KNOWN_MARKS,
+    "unknown",
+    "Unknown",
+    "UNKNOWN",
+    "missing",
+    "n.a.",
+    "N.A.",
+    "k.A.",
+    "k. A.",
+)
+"""What may mean a missing value in a column of texts, where a note asks."""
 
 NUMBER_SHARE = 0.95
 """So many of the cells have one form where a column is of numbers, or of dates. AutoGluon's
@@ -37,6 +51,8 @@ AutoGluon draw the line by words and distinct values too."""
 GAPS_SHARE = 0.01
 """Where so many rows lack a value, whether it is missing is an input, as fastai's `FillMissing` and
 AutoGluon add one; fewer teach nothing."""
+MIXED_SHARE = 0.5
+"""A column of which so many cells are numbers, and many of them different, is no set of names."""
 IDENTIFIER_SHARE = 0.9
 """Texts of which so many differ name the row and say nothing of others."""
 RARE_ROWS, RARE_SHARE = 10, 0.001
@@ -44,6 +60,9 @@ RARE_ROWS, RARE_SHARE = 10, 0.001
 of its own; the others share one, as in scikit-learn's `OneHotEncoder(min_frequency=...)`."""
 MOST_INPUTS = 64
 """Inputs that one column of texts can have."""
+
+WHOLE_BYTES = 64 << 20
+"""Of a larger table a quick look is at the first thousand rows, whatever these leave open."""
 
 OverrideKind = Literal["number", "category", "date", "text", "ignore"]
 
@@ -98,9 +117,12 @@ def frequent(distinct: int, rows: int) -> float:
     return 2 if distinct <= FEW_VALUES else max(RARE_ROWS, RARE_SHARE * rows)
 
 
-def few_are_odd(fitting: int, cells: int, odd: int, distinct: int) -> bool:
-    """Whether the others of so many cells and distinct texts are odd ones among `fitting` cells."""
-    enough = fitting > 0 and fitting >= NUMBER_SHARE * cells
+def few_are_odd(
+    fitting: int, cells: int, odd: int, distinct: int, share: float = NUMBER_SHARE
+) -> bool:
+    """Whether the others of so many cells and distinct texts are odd ones among `fitting` cells,
+    which have to be such a share."""
+    enough = fitting > 0 and fitting >= share * cells
     return enough and odd <= max(MOST_ODD_TEXTS, MOST_ODD_SHARE * distinct)
 
 

@@ -12,7 +12,7 @@ from hpsearch.errors import DataError
 from hpsearch.sources.table.column import Column, key, number_of, quoted, shown
 from hpsearch.sources.table.kinds import odd_number, read_numbers
 from hpsearch.sources.table.numbers import settle
-from hpsearch.sources.table.rules import FEW_VALUES, KNOWN_MARKS
+from hpsearch.sources.table.rules import FEW_VALUES, KNOWN_MARKS, MIXED_SHARE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,8 +32,6 @@ _ROWS_A_CLASS = 5
 """Few whole numbers are classes where each is, on average, in so many rows."""
 _FEWEST_ROWS = 5
 """Rows with a target without which nothing can be split."""
-_MIXED_SHARE = 0.5
-"""A target with so many numbers, many of them different, is no set of names."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ def _few_whole(clean: Tally, style: Style) -> bool:
 
 def _classes(this: Undecided) -> Target:
     texts, read = this.texts, this.found
-    mixed = read.distinct > FEW_VALUES and read.cells >= _MIXED_SHARE * texts.cells
+    mixed = read.distinct > FEW_VALUES and read.cells >= MIXED_SHARE * texts.cells
     if mixed and this.override.kind != "category" and not read.leading_zeros:
         style, _ = settle(read, this.override.decimal, this.override.thousands, frozenset())
         raise odd_number(this, texts, style)

@@ -8,9 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from hpsearch.errors import DataError
 from hpsearch.sources.table import arrow
+from hpsearch.sources.table.column import Column
 from hpsearch.sources.table.dates import FORMATS, Format
 from hpsearch.sources.table.numbers import Style
+from tests.unit.sources.tables import Rows
 
 DATES = [
     "2020-02-29", "2021-02-29", "2020-1-5 6:30 PM", "2020/12/31T23:59:60Z", "0000-01-01",
@@ -50,3 +53,21 @@ def test_years_of_two_digits_are_from_1969_to_2068():
     values = arrow.seconds(pa.array(["31.12.69", "31.12.68"]), Format("day-month-year"))
     years = values.astype("datetime64[s]").astype("datetime64[Y]").astype(str)
     assert years.tolist() == ["1969", "2068"]
+
+
+@pytest.mark.parametrize(
+    ("decimal", "text", "number"),
+    [(",", "1.045,5", 1045.5), (",", "1.045", 1045.0), (".", "1,045.5", 1045.5),
+     (".", "1,045", None), (",", "1.04,5", None), (",", "1.045.5", None)],
+)  # fmt: skip
+def test_thousands_that_came_later_are_read_where_the_decimal_mark_is_sure(decimal, text, number):
+    assert Style(decimal).of_new(text) == number
+    cells = pa.array(["12,5".replace(",", decimal), text], pa.string()).dictionary_encode()
+    x = Column("x", "number", "", decimal=decimal)
+    if number is None:
+        with pytest.raises(DataError, match="is no number"):
+            arrow.numbers_of(x, Rows({"x": cells}), None)
+    else:
+        assert arrow.numbers_of(x, Rows({"x": cells}), None).tolist() == [12.5, number]
+        floats = Rows({"x": pa.array([12.5, None])}, {"x": {1: text}})
+        assert arrow.numbers_of(x, floats, None).tolist() == [12.5, number]

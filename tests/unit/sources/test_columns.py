@@ -516,3 +516,58 @@ def test_the_texts_of_a_column_are_asked_for_only_where_a_shape_has_a_unit() -> 
     assert units([Shape("0.0", 9, 9, "1.5")], texts) == ()
     with pytest.raises(AssertionError, match="asked for"):
         units([Shape("0.0 aa", 9, 9, "1.5 kg")], texts)
+
+
+def test_years_of_which_too_many_are_a_word_are_texts_with_a_warning(table):
+    years = [str(1950 + i % 60) for i in range(380)]
+    made = decision(table(x=[*years, *["k.A."] * 24]))
+    assert made.columns[0].kind == "category"
+    (warning,) = made.warnings
+    assert (
+        "380 of 404 cells are numbers, but it is read as texts, as 24 are not (`k.A.`)" in warning
+    )
+    assert 'data.columns: {"x": {missing: ["k.A."]}} makes it numbers' in warning
+    assert (
+        decision(table(x=[*years, *["k.A."] * 24]), missing=("k.A.",)).columns[0].kind == "number"
+    )
+    assert not decision(table(x=[*years, *["k.A."] * 24]), kind="category").warnings
+    tickets = [*years, *(f"A/{i}" for i in range(24))]
+    assert not decision(table(x=tickets)).warnings
+
+
+def test_marks_among_texts_are_named_in_one_note_for_all_columns(table):
+    texts = ["red", "blue", "NA", "?", "unknown", "green"] * 20
+    notes = decide(table(x=texts, z=texts, a=["u", "v"] * 60), None, Overrides()).notes
+    assert notes == (
+        "2 columns, `x`, `z`: `?`, `NA`, `unknown` are values as any other; data.missing: "
+        '["?", "NA", "unknown"] reads them as missing',
+    )
+
+
+def test_marks_among_numbers_are_named_in_one_note(table):
+    notes = decision(table(x=with_cells(numbers(), "NA", "?", "-"))).notes
+    assert notes == (
+        "column `x`: `NA`, `?`, `-` are read as missing in 3 cells, first in line 9; "
+        'data.columns: {"x": {kind: "category"}} makes it a value',
+    )
+
+
+def test_each_column_with_a_cell_that_does_not_fit_is_named(table):
+    made = table(x=with_cells(numbers(), "unknown"), y=with_cells(numbers(), "oops"), z=numbers())
+    with pytest.raises(DataError, match="2 columns have cells that only you can read") as caught:
+        decide(made, None, Overrides())
+    first, second = str(caught.value).splitlines()[1:]
+    assert first.startswith("  column `x`, line 9: `unknown` is no number")
+    assert second.startswith("  column `y`, line 9: `oops` is no number")
+
+
+def test_a_column_that_is_left_out_and_described_is_named(table):
+    overrides = Overrides({"x": Override(missing=("unknown",))}, ignore=("x",))
+    (warning,) = decide(table(x=numbers(), z=numbers()), None, overrides).warnings
+    assert warning == ("column `x`: left out by data.ignore, so data.columns has no effect on it")
+
+
+def test_no_other_reading_is_offered_where_both_separators_are_there(table):
+    prices = [f"$1,{100 + i}.{10 + i % 80}" for i in range(200)]
+    (note,) = decision(table(x=prices)).notes
+    assert note == "column `x`: `$1,100.10` is read as 1100.1, with `,` between thousands"

@@ -87,3 +87,15 @@ def test_a_slip_in_the_name_of_a_file_is_told(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=f"No such file or directory; {words}"):
             look(TableSpec(source="table", path=name, target="y"), tmp_path)
+
+
+def test_a_cell_that_the_first_rows_leave_open_is_a_fault_of_the_whole_file(seen: Seen) -> None:
+    rows = [f"{i % 70 + 0.5},{i % 30 + 0.25},{'ab'[i % 2]}\n" for i in range(1500)]
+    rows[7] = "unknown,unknown,a\n"
+    with pytest.raises(DataError, match="2 columns have cells that only you can read") as caught:
+        seen("x,z,y\n" + "".join(rows), target="y")
+    assert "column `x`, line 9" in str(caught.value)
+    assert "column `z`, line 9" in str(caught.value)
+    words = [f"word{i},{i},a\n" for i in range(200)]  # with these it is no column of numbers
+    rows[1100:1300] = words
+    assert seen("x,z,y\n" + "".join(rows).replace("unknown,a", "3,a"), target="y").facts["complete"]
