@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from hpsearch.begin import families
 from hpsearch.begin.draft import Draft, listed, metric_of, relative
+from hpsearch.errors import DataError
 from hpsearch.sources.images import ImagesSpec
-from hpsearch.sources.images.decode import size_of
+from hpsearch.sources.images.decode import size_of, sizes_of
 from hpsearch.sources.images.files import labelled
+from hpsearch.sources.unreadable import attempted, refuse
 
 if TYPE_CHECKING:
     from hpsearch.sources.images.files import Labelled
@@ -56,10 +58,12 @@ def draft(path: Path, folder: Path) -> Draft:
 def _size(files: Labelled) -> tuple[tuple[int, int], str]:
     """Height and width that images are brought to, and why."""
     step = max(len(files.names) // _LOOKED_AT, 1)
-    sizes = Counter(size_of(files.folder / name) for name in files.names[::step])
+    tried = [attempted(files.folder / name, size_of) for name in files.names[::step]]
+    refuse([one for one in tried if isinstance(one, DataError)], len(tried))
+    sizes = Counter(one for one in tried if not isinstance(one, DataError))
     (width, height), _ = sizes.most_common(1)[0]
     if len(sizes) == 1 and max(width, height) <= _SMALL:
         return (height, width), f"the images' own size, {width} x {height}"
-    widths, heights = [w for w, _ in sizes], [h for _, h in sizes]
-    spread = f"{min(widths)} x {min(heights)} to {max(widths)} x {max(heights)}"
+    looked = "" if step == 1 else f", by {len(tried):,} of them"
+    spread = f"{sizes_of(sizes)}{looked}"
     return (_SIDE, _SIDE), f"the images are {spread}; larger is slower, and sees more"

@@ -8,6 +8,7 @@ editors.
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import StudyFileError
@@ -116,6 +117,11 @@ def _text(path: Path) -> str:
         raise _unreadable(path, "text in UTF-8", f"byte {data[error.start]:#04x}", line) from None
     except FileNotFoundError:
         raise StudyFileError(f"no such file: {path}{near(path)}") from None
+    except IsADirectoryError:
+        raise StudyFileError(
+            f"{path} is a folder, not a study file; hpsearch init {shlex.quote(str(path))} writes "
+            "one for data that is in it"
+        ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise _unreadable(path, "a study file that can be read", reason.lower()) from None

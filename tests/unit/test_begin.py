@@ -166,6 +166,13 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
     assert spec.family == "cnn"
     assert {"flip", "crop", "blocks"} <= {*spec.space.names}
     assert "# the images' own size, 32 x 24" in text
+    for name, side in (("cat/0.png", 8), ("dog/1.png", 40)):
+        Image.new("RGB", (side, 24)).save(tmp_path / "pets" / name)
+    assert "# the images are 8 to 40 x 24; larger is slower" in begun(tmp_path / "pets")[0]
+    for name in ("cat/2.png", "dog/3.png"):
+        (tmp_path / "pets" / name).write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"2 of 60 images cannot .*cat/2\.png.*dog/3\.png"):
+        begun(tmp_path / "pets")
 
 
 @pytest.mark.parametrize(

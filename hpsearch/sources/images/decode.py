@@ -17,13 +17,13 @@ from hpsearch.errors import DataError, line
 from hpsearch.sources.unreadable import ADVICE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-__all__ = ["Notes", "Picture", "Shape", "size_of"]
+__all__ = ["Notes", "Picture", "Shape", "size_of", "sizes_of"]
 
 _MOST_BYTES = 1 << 28
 """Of one file. How many pixels it may claim is bounded by Pillow."""
@@ -114,10 +114,8 @@ class Notes:
             for remark, (count, first) in self._by_remark.items()
         ]
         if self._resized:
-            least, most = (chosen(self._sizes, key=_area) for chosen in (min, max))
-            sizes = _words(least) if least == most else f"{_words(least)} to {_words(most)}"
             lines.append(
-                f"{self._of(self._resized)} of {sizes} pixels resized to "
+                f"{self._of(self._resized)} of {sizes_of(self._sizes)} pixels resized to "
                 f"{self._shape.width} x {self._shape.height}"
             )
         return lines
@@ -208,9 +206,8 @@ def _fitted(image: Image, shape: Shape) -> Image:
     return ImageOps.fit(image, size, filter_)
 
 
-def _area(size: tuple[int, int]) -> tuple[int, int]:
-    return size[0] * size[1], size[0]
-
-
-def _words(size: tuple[int, int]) -> str:
-    return f"{size[0]} x {size[1]}"
+def sizes_of(sizes: Iterable[tuple[int, int]]) -> str:
+    """Widths and heights of images, as a range of each."""
+    sides = ([*side] for side in zip(*sizes, strict=True))
+    ranges = [(min(side), max(side)) for side in sides]
+    return " x ".join(f"{low}" if low == high else f"{low} to {high}" for low, high in ranges)

@@ -242,7 +242,17 @@ def lacking(names: Collection[str], wanted: Collection[str], which: str = "") ->
     missing = [name for name in wanted if name not in names]
     if not missing:
         return ""
-    near = difflib.get_close_matches(missing[0], names, 1) if len(missing) == 1 else []
-    hint = f"did you mean `{near[0]}`?" if near else f"it has {', '.join([*names][:50])}"
+    meant = [shown(near) for name in missing[:50] if (near := _near(name, names)) is not None]
+    every = f"it has {', '.join([*names][:50])}"
+    hint = f"did you mean {', '.join(meant)}?" if meant else every
+    if meant and len(meant) < len(missing):
+        hint = f"{hint} {every[0].upper()}{every[1:]}"
     columns = "column" if len(missing) == 1 else "columns"
     return f"{columns} {', '.join(map(shown, missing[:50]))}{which}; {hint}"
+
+
+def _near(name: str, names: Collection[str]) -> str | None:
+    """The column that was probably meant, where there is one; capitals count for nothing."""
+    by_case = {other.casefold(): other for other in names}
+    near = difflib.get_close_matches(name.casefold(), by_case, 1)
+    return by_case[near[0]] if near else None

@@ -97,6 +97,8 @@ def decide(
     wanted = [target, overrides.text, *overrides.columns, *overrides.ignore]
     if missing := lacking(table.names, dict.fromkeys(name for name in wanted if name is not None)):
         raise DataError(f"the table has no {missing}")
+    if table.complete and not table.rows:
+        raise DataError("the table has names of columns, and no rows")
     notes = Notes()
     goal, rows = None, None
     if target is not None:

@@ -198,7 +198,8 @@ def test_images_of_other_sizes_are_resized_and_it_is_noted(pets, save):
     assert dataset.input_shape == (3, 64, 64)
     assert dataset.record["decided"] == {"size": [64, 64]}
     assert (
-        "20 of 20 images of 8 x 8 to 40 x 40 pixels resized to 64 x 64" in (dataset.record["notes"])
+        "20 of 20 images of 8 to 40 x 8 to 40 pixels resized to 64 x 64"
+        in (dataset.record["notes"])
     )
     assert any("2 of 20" in note for note in loaded(pets, size=8).record["notes"])
 

@@ -61,6 +61,8 @@ def test_of_a_large_table_only_its_first_rows(seen: Seen) -> None:
     ("target", "ignore", "words"),
     [
         ("king", (), r"wine\.csv: the table has no column `king`; did you mean `kind`\?"),
+        ("kind", ("Alcohl", "zzz"), r"columns `Alcohl`, `zzz`; did you mean `alcohol`\? It has"),
+        ("KIND", (), r"no column `KIND`; did you mean `kind`\?"),
         ("kind", ("zzz",), r"wine\.csv: the table has no column `zzz`; it has alcohol, kind"),
     ],
 )
@@ -99,3 +101,8 @@ def test_a_cell_that_the_first_rows_leave_open_is_a_fault_of_the_whole_file(seen
     words = [f"word{i},{i},a\n" for i in range(200)]  # with these it is no column of numbers
     rows[1100:1300] = words
     assert seen("x,z,y\n" + "".join(rows).replace("unknown,a", "3,a"), target="y").facts["complete"]
+
+
+def test_a_table_of_names_alone_has_no_rows(seen: Seen) -> None:
+    with pytest.raises(DataError, match=r"wine\.csv: the table has names of columns, and no rows"):
+        seen("alcohol,kind\n")

@@ -128,7 +128,7 @@ def test_missing_files(tmp_path):
     (tmp_path / "customers.yaml").touch()
     with pytest.raises(StudyFileError, match=r"; did you mean .*customers.yaml\?$"):
         load(tmp_path / "customer.yaml")
-    with pytest.raises(StudyFileError, match="is a directory"):
+    with pytest.raises(StudyFileError, match="is a folder, not a study file; hpsearch init "):
         load(tmp_path)
     with pytest.raises(StudyFileError, match="null"):
         load(tmp_path / "a\0b")
