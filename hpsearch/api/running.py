@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from hpsearch.api.submit import submit
 from hpsearch.api.tracking import tracking_trouble
-from hpsearch.errors import EXIT_CODES, HpsearchError, StorageError, WorkerError
+from hpsearch.errors import EXIT_CODES, CodeError, HpsearchError, StorageError, WorkerError
 from hpsearch.store.values import refusal
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "POLL_S", "Begun", "Listener", "Workers", "begin", "failed", "follow", "make", "outcome",
-    "reopen",
+    "reopen", "silence",
 ]  # fmt: skip
 
 POLL_S = 0.25
@@ -40,6 +40,9 @@ POLL_S = 0.25
 _ALIKE_S = 2.0
 """Workers that say what stands in their way are waited for so long: where all say the same, the
 error says it, once."""
+
+_SILENT_S = 30.0
+"""Between two looks for trials that report nothing."""
 
 Call = Callable[[str], str]
 """A command of hpsearch as it can be pasted."""
@@ -196,6 +199,7 @@ def follow(
 
     snapshot, notes = reader.snapshot(), Notes(reader.ledger)
     final, due = list[str](), 0.0
+    noted, silent_at = set[tuple[int, int]](), time.monotonic()
     while workers.running or (snapshot.study.state == "open" and not workers.over):
         if leave is not None and leave.is_set():
             break
@@ -213,10 +217,29 @@ def follow(
             snapshot = reader.snapshot()
             listener.update(snapshot)
             notes.look(snapshot)
+            if time.monotonic() - silent_at >= _SILENT_S:
+                silent_at = time.monotonic()
+                for number, line in silence(reader, snapshot):
+                    at = number, next(t.epoch for t in snapshot.trials if t.number == number)
+                    if at not in noted:
+                        listener.note(line)
+                    noted.add(at)
         workers.wait(POLL_S)
     snapshot = reader.snapshot()
     notes.look(snapshot, waits=False)
     return snapshot
+
+
+def silence(reader: Reader, snapshot: Snapshot) -> list[tuple[int, str]]:
+    """The trials that have reported nothing for far longer than an epoch takes, and what is to be
+    said of each."""
+    from hpsearch.insight.words import span
+
+    return [
+        (number, f"trial {number} has reported nothing for {span(seconds)}; its output: hpsearch "
+         f"logs {snapshot.study.name} {number}; resources.minutes ends such trials")
+        for number, seconds in reader.silent(snapshot).items()
+    ]  # fmt: skip
 
 
 def outcome(
@@ -234,11 +257,21 @@ def outcome(
         left = f"{study.ended} of {study.tickets} trials have ended"
         raise failed(
             workers.failure, f"{left}; run again to continue",
-            f"{left}; fix that and run again, or, where the study file has to change, "
+            f"{left}; {_fixed(snapshot, workers.failure, call)}, or, where the study file has to "
+            "change, "
             + ("give the study another name (--set name=...)" if study.issued
                else f"first:\n  {call(f'delete {study.name}')}"),
         )  # fmt: skip
     return snapshot
+
+
+def _fixed(snapshot: Snapshot, end: End, call: Call) -> str:
+    """What to do once the cause of an error is gone."""
+    if end.code != CodeError.exit_code or not snapshot.study.issued:
+        return "fix that and run again"
+    retry = call(f"retry {snapshot.study.name} --failed")
+    again = f", have the trials that failed run again ({retry})" if snapshot.to_retry else ""
+    return f"fix it{again} and continue with the changed code ({call('run FILE --accept-code')})"
 
 
 def failed(end: End, left: str, fix: str | None = None) -> HpsearchError:

@@ -29,9 +29,6 @@ __all__ = ["accepted", "check_unchanged", "manifest_for", "submit"]
 _OPTIONS = ("trials", "epochs", "hours")
 """Keys of the budget that have an option of their name."""
 
-_MORE = {"trials": "--trials N", "hours": "--hours H"}
-"""What `extend` adds to."""
-
 
 def submit(
     ledger: Ledger,
@@ -317,9 +314,12 @@ def _as_made(study: Study, spec: StudySpec) -> list[str]:
         if value is None or key not in _OPTIONS else f"--{key} {value}"
         for key, value in other.items()
     )  # fmt: skip
-    work = _worker(study)
-    ways = [f"continue with it as it was made ({options}, or {work}, which needs no study file)"]
-    if more := " ".join(_MORE[key] for key in _MORE if other.get(key) is not None):
-        ways.append(f"add to what it has, {study.tickets} trials by now, and continue then "
-                    f"(hpsearch extend {spec.name} {more} && {work})")  # fmt: skip
-    return ways
+    more = []
+    if other.get("trials") is not None and (asked["trials"] or 0) > study.tickets:
+        more.append(f"--trials {asked['trials'] - study.tickets}")
+    if other.get("hours") is not None:
+        more.append("--hours H")
+    if not more:
+        return [f"continue with it as it was made ({options})"]
+    return [f"add to what it has, {study.tickets} trials by now (hpsearch extend {spec.name} "
+            f"{' '.join(more)}), and run it as it was made ({options})"]  # fmt: skip

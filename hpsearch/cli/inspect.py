@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -114,6 +115,7 @@ def status(
             show.note(f"study {study.name}: {why}")
         if name:
             people.attendance(snapshots[0], workers)
+            _tell_silence(ledger, name)
             show.leader(snapshots[0])
             show.left(snapshots[0])
             show.sanity(snapshots[0])
@@ -127,6 +129,18 @@ def status(
             results.verdict(snapshots[0])
             tracking.standing(ledger, snapshots[0].study)
             show.elsewhere(ledger.known(snapshots[0].study.study_id))
+
+
+def _tell_silence(ledger: Ledger, name: str) -> None:
+    """Which trials of a study have reported nothing for long."""
+    from hpsearch.api.running import silence
+    from hpsearch.cli import show
+    from hpsearch.insight.reader import Reader
+
+    with suppress(HpsearchError):  # deleted meanwhile, or its row is damaged
+        reader = Reader(ledger, name, lean=True)
+        for _, line in silence(reader, reader.snapshot()):
+            show.note(line)
 
 
 def watch(name: Name, storage: Storage = None, json_: Events = False) -> None:
@@ -340,6 +354,8 @@ def workers(
     elif present:
         people.workers(present)
         people.unserved(present, unserved)
+        for study in dict.fromkeys(work.study for one in present for work in one.work):
+            _tell_silence(ledger, study)
     elif name is not None:
         echo(f"no worker trains {name}; hpsearch workers lists those of all studies")
     else:

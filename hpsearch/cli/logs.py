@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Annotated
 
@@ -61,5 +62,7 @@ def logs(
             break
         time.sleep(_LOOK_S if logs.is_near else _LOOK_AFAR_S)
         chosen = trial_of(reader.snapshot(), chosen.number, logs)
+    if text and not text.endswith("\n") and sys.stdout.isatty():
+        echo("")  # else the prompt would follow its last line
     if not shown:
         show.note(f"it has written nothing to {passwords.hide(logs.place)}")

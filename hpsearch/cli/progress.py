@@ -21,6 +21,7 @@ from hpsearch.cli.console import err, note
 from hpsearch.cli.live import Picture
 from hpsearch.forecast.countdown import Countdown, Recent
 from hpsearch.insight import recipe_words
+from hpsearch.insight.diagnosis import Word
 from hpsearch.insight.view import closing, view
 from hpsearch.insight.words import number
 from hpsearch.spec.settings import FINAL, JOINT
@@ -175,7 +176,7 @@ class Lines:
             self._count(snapshot, trial)
             _timed(
                 f"{at}/{snapshot.study.tickets} {_place(trial)}trial {trial.number} "
-                f"{_word(trial)} {snapshot.metric} {number(trial.value)} epochs {trial.epoch} "
+                f"{_word(trial)} {snapshot.metric} {number(trial.value)} {_epochs(trial)} "
                 f"best {_beside(snapshot, trial, ahead, self._best)}"
             )
         self._tell_steps(snapshot)
@@ -260,6 +261,15 @@ def _word(trial: Trial) -> str:
     """How the trial ended: a trial that diverged was not stopped by the pruner."""
     stopped = trial.state == "PRUNED" and not (trial.reason or "").startswith("pruned by")
     return str(trial.reason) if stopped and trial.reason else trial.state.lower()
+
+
+def _epochs(trial: Trial) -> str:
+    """After how many epochs it ended; the one in which its metric became no number is none."""
+    return (
+        f"in epoch {trial.epoch + 1}"
+        if trial.reason == Word.DIVERGED.value
+        else f"epochs {trial.epoch}"
+    )
 
 
 def _place(trial: Trial) -> str:

@@ -69,7 +69,12 @@ def _next(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     study = snapshot.study
     if study.state in ("paused", "stopped"):
         yield f"resume {study.name}", "open it again; then run it again"
-    yield f"trials {study.name} --top 10", "the best trials"
+    if snapshot.network is not None:
+        yield f"trials {study.name} --top 10", "the best trials"
+    else:
+        yield f"trials {study.name}", "the trials, and why each ended"
+        if snapshot.spec.train is not None:
+            yield f"logs {study.name}", "what its code wrote"
     if study.state == "done" and snapshot.network is not None and snapshot.network.checkpoint:
         trains = snapshot.spec.train is not None
         save = commands.save(study, free(f"{study.name}-net"), code=commands.code_folder(study))
@@ -138,9 +143,10 @@ def _best(snapshot: Snapshot, trial: Trial) -> None:
         out.print(table)
     if trial.parameters is not None:
         out.print(f"  a network of {trial.parameters:,} parameters")
-    if trial.checkpoint:
+    is_command = snapshot.spec.train is not None and snapshot.spec.train.command is not None
+    if trial.checkpoint and not is_command:  # its files, if any, are in an archive there
         out.print(f"  checkpoint {_checkpoint(trial.checkpoint, trial)}", soft_wrap=True)
-    elif trial.unsaved:
+    elif trial.unsaved and not trial.checkpoint:
         out.print(f"  its network was not kept: {trial.unsaved}", soft_wrap=True)
     if trial.metrics:
         shown = (f"  {snapshot.shown(k)} {number(v)}" for k, v in trial.metrics.items())

@@ -228,6 +228,11 @@ def failures(snapshot: Snapshot) -> None:
     """How many trials failed, and why the first of them did."""
     failed = [trial for trial in snapshot.trials if trial.state == "FAIL"]
     if failed:
+        again = sum(trial.sampler == "retry" for trial in snapshot.trials)
+        if again >= len(failed) and not snapshot.to_retry:
+            were = "was" if len(failed) == 1 else "were"
+            out.print(f"{counted(len(failed), 'trial')} failed and {were} run again")
+            return
         reason = visible(failed[0].reason or "no reason was recorded", lines=False)
         out.print(f"{counted(len(failed), 'trial')} failed; trial {failed[0].number}: {reason}",
                   soft_wrap=True)  # fmt: skip

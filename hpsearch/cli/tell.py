@@ -19,7 +19,7 @@ def tell(
     ],
     epoch: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="The epoch that has ended.", show_default="the next"),
+        typer.Option(min=0, metavar="N", help="The epoch that has ended.", show_default="the next"),
     ] = None,
 ) -> None:
     """Report an epoch from within a command that a study runs (train.command)."""

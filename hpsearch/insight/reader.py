@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.checkpoints.checkpoint import Checkpoints
@@ -33,6 +34,11 @@ __all__ = ["Reader"]
 _log = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
+
+_SILENT, _SILENT_S = 10, 120.0
+"""Times an epoch that a trial may report nothing before that is said, and at least so long ..."""
+_UNHEARD_S = 600.0
+"""... or so long where nothing has reported yet."""
 
 
 class Reader:
@@ -175,6 +181,28 @@ class Reader:
         numbers = {trial.trial_id: trial.number for trial in self._history.select()}
         by_ticket = self._ledger.trained_s(study.study_id, until)
         return {numbers[key]: seconds for key, seconds in by_ticket.items() if key in numbers}
+
+    def silent(self, snapshot: Snapshot) -> dict[int, float]:
+        """Seconds for which trials of own training code have reported nothing, by their numbers,
+        where that is far more than the epochs of the study took.
+
+        One that another worker has begun with is noticed later, by what its epochs took there.
+        """
+        if snapshot.spec.train is None or not snapshot.running:
+            return {}
+        trained_s, held_s = (
+            self.trained_s(snapshot.study),
+            self._ledger.held_s(snapshot.study.study_id),
+        )
+        each = [
+            trained_s[t.number] / t.epoch
+            for t in snapshot.trials
+            if t.epoch and t.number in trained_s
+        ]
+        most = max(_SILENT * median(each), _SILENT_S) if each else _UNHEARD_S
+        silent = {t.number: held_s.get(t.ticket, 0.0) - trained_s.get(t.number, 0.0)
+                  for t in snapshot.running}  # fmt: skip
+        return {number: seconds for number, seconds in silent.items() if seconds > most}
 
     def holds(self, study: Study) -> list[Hold]:
         """When workers held tickets of the study."""

@@ -334,7 +334,7 @@ class BudgetSpec(Section):
     trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
     """Number of trials. Optional if the sampler is `grid`: then all cells."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
-    """Most epochs that a trial runs."""
+    """Most epochs that a trial runs. With `train` it has no default."""
     hours: Annotated[float, Field(gt=0, le=MOST_HOURS)] | None = None
     """Hours of work, with any number of workers; by default no limit. When they are spent no trial
     begins, and those under way end after their current epoch: COMPLETE if one is the best so far,

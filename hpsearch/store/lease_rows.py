@@ -14,7 +14,9 @@ from hpsearch.store.engine import now
 from hpsearch.store.tables import leases, studies, workers
 from hpsearch.store.values import CLOCK_S, Hold, Lease
 
-__all__ = ["CLOCK_S", "at_work", "end", "holds", "is_late", "live", "take", "under_way"]
+__all__ = [
+    "CLOCK_S", "at_work", "end", "held_s", "holds", "is_late", "live", "take", "under_way",
+]  # fmt: skip
 
 
 def under_way(study_id: int | sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
@@ -60,6 +62,13 @@ def holds(connection: sa.Connection, study_id: int) -> list[Hold]:
         sa.case((ended < leases.c.until, ended), else_=leases.c.until),
     ).where(leases.c.study_id == study_id)  # fmt: skip
     return [Hold(*row) for row in connection.execute(query)]
+
+
+def held_s(connection: sa.Connection, study_id: int) -> dict[int, float]:
+    """For how long the tickets of a study have been held by who holds them now."""
+    query = sa.select(leases.c.number, now() - leases.c.taken_at)
+    rows = connection.execute(query.where(under_way(study_id), ~is_late()))
+    return {int(number): float(seconds) for number, seconds in rows}
 
 
 def take(connection: sa.Connection, granted: Sequence[Lease], lease_s: float) -> None:

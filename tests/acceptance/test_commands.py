@@ -209,8 +209,7 @@ def test_a_budget_that_has_grown_is_named_where_a_file_says_another(command: Com
     command.run("submit", file)
     command.run("extend", "s", "--trials", 3)
     said = command.run("submit", file, "--trials", 9, code=5).stderr
-    assert "continue with it as it was made (--trials 4, or hpsearch worker s --until-done" in said
-    assert "7 trials by now, and continue then (hpsearch extend s --trials N && " in said
+    assert "7 trials by now (hpsearch extend s --trials 2), and run it as it was made (" in said
     said = command.run("submit", file, "--epochs", 9, code=5).stderr
     assert "hpsearch extend" not in said
 

@@ -198,6 +198,12 @@ def test_the_same_error_in_a_later_epoch_takes_the_worker_off(command: Command) 
     states = [row["state"] for row in command.json("trials", "own")]
     assert states.count("PRUNED") < 3
     assert len(states) < 12
+    assert "run again (hpsearch retry own --failed) and continue with the changed code" in line
+    write(command, TRAIN, halving)
+    command.run("retry", "own", "--failed")
+    ended = command.run("run", "study.yaml", "--workers", "1", "--accept-code").stdout
+    assert "3 trials failed and were run again" in ended
+    assert "retry own" not in ended
 
 
 def test_a_search_in_which_nothing_completes_says_so(command: Command) -> None:
@@ -205,6 +211,10 @@ def test_a_search_in_which_nothing_completes_says_so(command: Command) -> None:
     ended = command.run("run", write(command, code), "--workers", "1", code=6)
     assert "no trial of study 'own' completed; hpsearch trials own has the reasons" in ended.stderr
     assert "no trial completed" in ended.stdout
+    assert "diverged error - in epoch 1 best -" in ended.stderr
+    assert ended.stdout.partition("next:")[2].split()[:2] == ["hpsearch", "trials"]
+    assert "hpsearch logs own" in ended.stdout
+    assert "--top 10" not in ended.stdout
 
 
 def test_the_same_error_again_and_again_takes_the_worker_off(command: Command) -> None:
@@ -410,13 +420,16 @@ def test_any_command_where_a_worker_allows_it(command: Command) -> None:
     assert all(row["value"] == pytest.approx(row["params"]["lr"]) for row in rows)
     assert all(row["metrics"]["more"] == 1 for row in rows), "the best epoch, the first of equals"
     assert command.run("logs", "script", "0").stdout == f"{rows[0]['params']['kind']}\n"
+    assert "hpsearch.checkpoints" not in command.run("best", "script").stdout
     said = command.run("best", "script", "--save", "net").stderr
     assert "net/checkpoint has the files of {checkpoint}" in said
     best = min(rows, key=lambda row: row["value"])
     assert float((command.folder / "net/checkpoint/rate").read_text()) == best["params"]["lr"]
     assert {path.name for path in (command.folder / "net").iterdir()} == {"run.json", "checkpoint"}
     assert "--code . --allow-commands continues" in command.run("final", "script").stdout
-    assert "HPSEARCH_REPORT is not set" in command.run("tell", "error=1", code=1).stderr
+    assert (
+        "HPSEARCH_REPORT is not set" in command.run("tell", "error=1", "--epoch", 0, code=1).stderr
+    )
 
     wrong = COMMAND.replace("{lr}", "{rate}").replace("name: script", "name: wrong")
     lines = command.run("check", command.file(wrong), code=2).stderr

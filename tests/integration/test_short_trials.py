@@ -15,11 +15,13 @@ import sqlalchemy as sa
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.api.running import silence
 from hpsearch.api.submit import submit
 from hpsearch.children import runner
 from hpsearch.children.process import Nursery
 from hpsearch.code import Code, use
 from hpsearch.errors import CodeError
+from hpsearch.insight import reader as reading
 from hpsearch.insight.reader import Reader
 from hpsearch.search import Search
 from hpsearch.spec import load
@@ -265,6 +267,13 @@ def train(run):
     thread.start()
     try:
         awaited(lambda: any(t.intermediate_values for t in place.trials))
+        reader = Reader(place.ledger, "s")
+        assert silence(reader, reader.snapshot()) == []
+        monkeypatch.setattr(reading, "_SILENT", 0)
+        monkeypatch.setattr(reading, "_SILENT_S", 0.0)
+        ((number, line),) = silence(reader, reader.snapshot())
+        assert number == 0
+        assert line.startswith("trial 0 has reported nothing for ")
     finally:
         (tmp_path / "go").write_text("")
         thread.join(LIMIT_S)

@@ -272,6 +272,11 @@ class Leases(Verbs):
         with self.database.read() as connection:
             return ticket_rows.trained_s(connection, study_id, until)
 
+    def held_s(self, study_id: int) -> dict[int, float]:
+        """For how long the tickets of a study have been held by who holds them now."""
+        with self.database.read() as connection:
+            return lease_rows.held_s(connection, study_id)
+
     def holds(self, study_id: int) -> list[Hold]:
         """When workers held tickets of a study."""
         with self.database.read() as connection:
