@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from hpsearch.insight.words import counted
 from hpsearch.preflight.sizing import sized
 from hpsearch.spec import StudySpec, differences, version_of
 from hpsearch.spec.settings import FINAL
+from hpsearch.spec.source import SOURCES
 from hpsearch.stages import outline
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.values import CODE, NewStudy, Study
@@ -274,7 +276,25 @@ def _ways(study: Study, spec: StudySpec, changes: Sequence[str], other: str) -> 
     if all(line.startswith(FINAL) for line in changes):
         return [_finish(study, spec), other]
     trials = f", with its {counted(study.issued, 'trial')}" if study.issued else ""
+    if spec.data is not None and (moved := _moved(study, spec, changes)):
+        return [moved, other]
     return [other, f"remove it{trials} (hpsearch delete {spec.name})"]
+
+
+def _moved(study: Study, spec: StudySpec, changes: Sequence[str]) -> str:
+    """How to continue where the same data lies elsewhere now; "" where more differs."""
+    assert spec.data is not None
+    keys = SOURCES[spec.data.source].files
+    if not all(line.startswith(tuple(f"data.{key}:" for key in keys)) for line in changes):
+        return ""
+    made = StudySpec.from_document(study.document).data
+    options = " ".join(
+        f"--set data.{key}={shlex.quote(str(getattr(made, key) or ''))}"
+        for key in keys
+        if getattr(made, key) != getattr(spec.data, key)
+    )
+    return ("if it is the same data in another place, put a link to it where it was and continue "
+            f"with the study as it was made ({options})")  # fmt: skip
 
 
 def _worker(study: Study) -> str:

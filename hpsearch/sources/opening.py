@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import DataError
@@ -90,10 +91,26 @@ def open_data(
     """
     from hpsearch.sources.dataset import load
 
-    dataset = load(data_settings(spec, base), device, (record or {}).get("decided"))
+    try:
+        dataset = load(data_settings(spec, base), device, (record or {}).get("decided"))
+    except DataError as error:
+        if record is None or (gone := _gone(spec, base)) is None:
+            raise
+        raise DataError(
+            f"{error}; the study reads its data where it was: put it back, or a link to it "
+            f"(ln -s NEW {shlex.quote(str(gone))})"
+        ) from error
     check_task(spec, dataset.task)
     check_takes(spec, dataset.kind)
     return dataset
+
+
+def _gone(spec: StudySpec, base: Path) -> Path | None:
+    """The first file or folder of a study's data that is not there any more."""
+    assert spec.data is not None
+    names = (getattr(spec.data, key) for key in SOURCES[spec.data.source].files)
+    paths = (base / name for name in names if isinstance(name, str))
+    return next((path for path in paths if not path.exists()), None)
 
 
 def open_test_part(

@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from hpsearch.api.submit import submit
-from hpsearch.errors import ConflictError, StudyFileError
+from hpsearch.errors import ConflictError, DataError, StudyFileError
 from hpsearch.preflight.sizing import sized
+from hpsearch.sources.opening import open_data
 from hpsearch.spec import StudySpec, load
 from hpsearch.store import study_rows
 from hpsearch.store.engine import Database
@@ -110,6 +112,18 @@ def test_another_budget_is_told_how_to_go_on_as_it_was_made(
         submit(ledger, read(tmp_path, STUDY.replace(old, new)), tmp_path)
     advice = str(caught.value).splitlines()[-1]
     assert advice.startswith(first)
+
+
+def test_data_that_has_moved_is_told_how_to_go_on(ledger: Ledger, tmp_path: Path) -> None:
+    table = STUDY.replace("digits,", "table, path: a b.csv, target: y,") + "metric: accuracy\n"
+    submit(ledger, read(tmp_path, table), tmp_path)
+    with pytest.raises(ConflictError) as caught:
+        submit(ledger, read(tmp_path, table.replace("a b.csv", "new/a.csv")), tmp_path)
+    advice = str(caught.value).splitlines()[-1]
+    assert "put a link to it where it was" in advice
+    assert "(--set data.path='a b.csv'), or choose another name" in advice
+    with pytest.raises(DataError, match=r"put it back, or a link to it \(ln -s NEW '.*a b.csv'\)"):
+        open_data(read(tmp_path, table), tmp_path, torch.device("cpu"), {"decided": None})
 
 
 def test_a_stopped_study_is_resumed_first(ledger: Ledger, tmp_path: Path) -> None:
