@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Frame", "Predictions", "Predictor", "load"]
 
+_SEEN = (
+    "this is the data of the network's study, with the rows that it learned from: its score says "
+    "little of new rows; hpsearch predict DIR --test measures those held out, after a finish"
+)
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -173,7 +178,9 @@ class Predictor:
         unscored = given.unscored
         if given.known is not None:
             try:
-                return self._scored(predictions, outputs, given.known, given.source)
+                scored = self._scored(predictions, outputs, given.known, given.source)
+                seen = given.fingerprint and given.fingerprint == self._config.data.fingerprint
+                return replace(scored, notes=(*given.notes, _SEEN)) if seen else scored
             except DataError as error:
                 unscored = str(error)
         if not unscored:

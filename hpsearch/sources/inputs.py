@@ -77,6 +77,8 @@ class Given:
     """What each row is called in the predictions; none: they have no names."""
     named: str = "file"
     """What the names are of: the head of their column."""
+    fingerprint: str = ""
+    """As that of the study's data, where the rows are a whole file; "" where that is not known."""
 
 
 class Inputs(Protocol):

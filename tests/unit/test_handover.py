@@ -101,10 +101,12 @@ def test_a_table_s_network_predicts_what_training_measured(
     assert found.test() == config.metrics.test
     everything = found.predict_files([(tmp_path / "t.csv")])
     assert everything.scored == ROWS
+    assert any("with the rows that it learned from" in note for note in everything.notes)
     lines = (line.split(",") for line in (tmp_path / "t.csv").read_text().splitlines())
     head, *rows = lines
     dicts = [dict(zip(head, row, strict=True)) for row in rows]
     assert found.predict(dicts).score == everything.score
+    assert not any("learned from" in note for note in found.predict(dicts).notes)
     trained = Trained(config.network.family, config.network.settings, weights, dataset)
     validation = trained.score(
         trained.outputs(dataset.validation.inputs), dataset.validation.targets, metric

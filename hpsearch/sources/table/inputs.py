@@ -128,7 +128,9 @@ class TableInputs:
                 scored = labelled if len(labelled.rows) else None
             except DataError as error:
                 unscored = str(error)
-        return Given(inputs, (*table.notes, *notes), scored, unscored, source)
+        return Given(
+            inputs, (*table.notes, *notes), scored, unscored, source, fingerprint=table.fingerprint
+        )
 
 
 def table_of_rows(rows: Any, options: ReadOptions) -> tuple[str, Table]:
