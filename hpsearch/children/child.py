@@ -359,6 +359,8 @@ class Trial:
             return
         # Where the last epoch is the best one there is nothing to keep beside it.
         best = None if self._best_epoch == self._run._epoch else self._best
+        if best is not None and self._order["command"]:
+            best = {name: self._run._objects[name].with_late(state) for name, state in best.items()}
         try:
             torch.save({"last": last, "best": best}, path)
         except (OSError, RuntimeError, MemoryError) as error:  # of a full disk PyTorch's is one too

@@ -209,7 +209,7 @@ class _Epochs:
             saves.epoch = reported(run)
         self._last: dict[str, Any] | None = None
         """What it has reported of the last epoch."""
-        self._longest_s, self._at = 0.0, time.monotonic()
+        self._longest_s, self._at, self._reported_at = 0.0, time.monotonic(), math.inf
 
     @property
     def left_s(self) -> float | None:
@@ -221,6 +221,7 @@ class _Epochs:
 
     def end(self) -> None:
         """Hand on what it has reported of the last epoch: it has ended."""
+        self._saves.reported_at = self._reported_at
         if self._last is not None:
             last, self._last = self._last, None
             self._run.report(**last)
@@ -244,7 +245,7 @@ class _Epochs:
     def _report(self, values: dict[str, Any]) -> bool:
         if self._last is not None:
             return False
-        now = time.monotonic()
+        now, self._reported_at = time.monotonic(), time.time()
         self._longest_s, self._at = max(self._longest_s, now - self._at), now
         if reported(self._run) + 1 < most_epochs(self._run):
             return self._run.report(**values)
@@ -305,6 +306,8 @@ class CheckpointFolder:
         self.path = path
         self.epoch: float | None = None
         """The last epoch by the command's own name for it; None: it has named none."""
+        self.reported_at = math.inf
+        """Once the command has ended, when it reported last, by the clock of its files."""
 
     def files(self) -> list[Path]:
         """Its files, those in folders of it too."""
@@ -319,6 +322,20 @@ class CheckpointFolder:
                 archive.add(path, path.relative_to(self.path), recursive=False)
         content = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
         return {"archive": content, "epoch": self.epoch}
+
+    def with_late(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """The state of an earlier epoch with the files that it did not have then and that were
+        written after the last report: a command that saves at its end has no others to give."""
+        buffer = io.BytesIO(state["archive"].numpy().tobytes())
+        with tarfile.open(fileobj=buffer, mode="a") as archive:
+            names = {*archive.getnames()}
+            late = {f"{path.relative_to(self.path)}": path for path in self.files()
+                    if path.stat().st_mtime > self.reported_at}  # fmt: skip
+            new = sorted(late.keys() - names)
+            for name in new:
+                archive.add(late[name], name, recursive=False)
+        content = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
+        return {**state, "archive": content, "late": new}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Put the files back."""

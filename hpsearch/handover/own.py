@@ -58,12 +58,15 @@ def save(
     assert state is not None
     # A command that had no files by its best epoch has those of its end.
     late = saved.state["own"]["best"] is None
+    files_of_end = state["checkpoint"].get("late", []) if snapshot.spec.family == COMMAND else []
     run = {
         "format": _FORMAT, "study": snapshot.study.name, "uid": snapshot.study.uid,
         "function": snapshot.spec.family, "code": _code(ledger, snapshot, best),
         "code_digest": best.code,
         "trial": best.number, "epoch": best.best_epoch,
-        "saved_after_epoch": saved.epoch if late else best.best_epoch, "params": dict(best.params),
+        "saved_after_epoch": saved.epoch if late else best.best_epoch,
+        "saved_at_end": {"files": files_of_end, "epoch": saved.epoch} if files_of_end else None,
+        "params": dict(best.params),
         "constants": dict(snapshot.spec.space.constants), "metric": snapshot.metric,
         "metrics": dict(best.metrics), "test": dict((snapshot.verdict or {}).get("network", {})),
         "finish": snapshot.verdict, "saved": [*state],
@@ -89,7 +92,15 @@ def kept(folder: Path) -> str:
     if after != epoch:
         return (f"{shown}/{what} at the end of trial {number}, after epoch {after}: it had written "
                 f"none by epoch {epoch}, which its value is of{where}")  # fmt: skip
-    return f"{shown}/{what} after epoch {epoch} of trial {number}, which its value is of{where}"
+    end = run["saved_at_end"]
+    but = (
+        f"; {', '.join(end['files'])}: written at its end, after epoch {end['epoch']}"
+        if end
+        else ""
+    )
+    return (
+        f"{shown}/{what} after epoch {epoch} of trial {number}, which its value is of{but}{where}"
+    )
 
 
 def way_in(folder: Path) -> str | None:

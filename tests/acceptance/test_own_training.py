@@ -462,6 +462,21 @@ def test_files_of_the_end_are_said_to_be(command: Command) -> None:
     assert (run["epoch"], run["saved_after_epoch"]) == (1, 2)
 
 
+def test_files_of_the_end_are_kept_beside_those_of_the_best_epoch(command: Command) -> None:
+    (command.folder / "script.sh").write_text(
+        "cd $HPSEARCH_CHECKPOINT_DIR\nfor epoch in 1 2; do\n"
+        "  echo $epoch >> log; touch epoch$epoch; sleep 0.1\n"
+        '  echo "{\\"epoch\\": $epoch, \\"error\\": $epoch}"; sleep 0.1\n'
+        "done\necho $epoch > last\n"
+    )
+    command.run("run", command.file(COMMAND.replace("trials: 4", "trials: 1")))
+    said = command.run("best", "script", "--save", "net").stderr
+    assert "net/checkpoint has the files of {checkpoint} after epoch 1 of trial 0" in said
+    assert "; last: written at its end, after epoch 2; its parameters are in" in said
+    saved = {path.name: path.read_text() for path in (command.folder / "net/checkpoint").iterdir()}
+    assert saved == {"log": "1\n", "epoch1": "", "last": "2\n"}
+
+
 def rewritten(command: Command, study: str, change: Callable[[dict], object]) -> None:
     """What somebody does who can write to the database, and to nothing else."""
     with sa.create_engine(command.url).begin() as connection:
