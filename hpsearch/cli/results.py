@@ -35,8 +35,9 @@ def result(snapshot: Snapshot) -> None:
     )  # fmt: skip
     finish = sum(trial.stage == FINAL for trial in snapshot.trials)
     of_finish = f", {finish} of them for the finish" if finish else ""
+    wall = f"{span(study.active_s)} of wall time"
     out.print(f"study {study.name} is {study.state}: {study.ended} of {study.tickets} trials"
-              f"{of_finish} ({counts or 'none'}) in {span(study.active_s)} of work")  # fmt: skip
+              f"{of_finish} ({counts or 'none'}) in {wall}")  # fmt: skip
     if study.is_out_of_time:
         out.print(f"its budget of {counted(study.hours or 0, 'hour')} of work is spent")
     _answer(snapshot)
@@ -180,11 +181,13 @@ def _handed(snapshot: Snapshot, handed: Trial, verdict: Mapping[str, Any]) -> No
 
 def _checkpoint(path: str, trial: Trial) -> str:
     """Where it lies. Files are named by ticket, which in a stack is often not the trial's number:
-    both are then named beside it."""
+    that is then beside it."""
     shown = passwords.hide(shortest(path) if urls.scheme(path) is None else path)
     if trial.ticket == trial.number:
         return shown
-    return f"{shown} (of trial {trial.number}, ticket {trial.ticket})"
+    return (
+        f"{shown} (of trial {trial.number}: a file has the number of its ticket, the place in line)"
+    )
 
 
 def _judged_by(trial: Trial) -> str:

@@ -292,8 +292,8 @@ def importance(name: str, measured: Importance) -> None:
                           percent(row.fanova))  # fmt: skip
         out.print(table)
     if measured.pairs:
-        out.print(f"groups stand in the order in which they are thought to matter; here "
-                  f"{measured.held} of {measured.pairs} pairs did")  # fmt: skip
+        out.print("groups are listed in the order in which they usually matter; in this study "
+                  f"{measured.held} of the {measured.pairs} pairs came in that order")  # fmt: skip
     for line in measured.notes:
         out.print(f"  {line}")
 

@@ -304,10 +304,10 @@ def _notes(
     for row in rows:
         has = sum(row.name in trial.params for trial in complete)
         if 0 < has < len(complete):
-            notes.append(f"{row.name} is in {has} of the {len(complete)}: PED-ANOVA judges it by "
+            notes.append(f"{has} of the {len(complete)} have {row.name}: PED-ANOVA judges it by "
                          "these, fANOVA not at all")  # fmt: skip
         elif not has:
-            notes.append(f"{row.name} is in none of the {len(complete)}: it is not judged")
+            notes.append(f"none of the {len(complete)} has {row.name}: it is not judged")
     if len(complete) < _TOP / _TOP_SHARE:
         notes.append(f"fewer than {round(_TOP / _TOP_SHARE)} trials: a rough picture")
     if spec.search.strategy != JOINT:

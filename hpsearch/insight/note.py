@@ -120,7 +120,7 @@ def _state(snapshot: Snapshot) -> Iterator[str]:
         if snapshot.count(state)
     )  # fmt: skip
     yield (f"**{study.state}**: {study.spent:,} of {counted(study.tickets, 'trial')}"
-           f"{f' ({counts})' if counts else ''}, {span(study.active_s)} of work")  # fmt: skip
+           f"{f' ({counts})' if counts else ''}, {span(study.active_s)} of wall time")  # fmt: skip
     if study.sanity is not None and study.sanity["suspect"]:
         yield f"\nBefore the first trial: {_plain(study.sanity['said'])}"
 
@@ -133,8 +133,10 @@ def _answer(snapshot: Snapshot) -> Iterator[str]:
     if best is None:
         yield "No trial has completed yet."
         return
-    where = "the test part" if snapshot.spec.on_test else "validation data"
-    yield (f"Best trial: **{best.number}**, {_plain(snapshot.metric)} **{number(best.value)}** on "
+    where = " on the test part" if snapshot.spec.on_test else " on validation data"
+    if snapshot.spec.data is None:
+        where = ""  # own training code knows on what
+    yield (f"Best trial: **{best.number}**, {_plain(snapshot.metric)} **{number(best.value)}**"
            f"{where}, epoch {best.best_epoch} of {best.epoch}")  # fmt: skip
     if best.params:
         yield f"\n`{params(best.params).replace('`', '')}`"
@@ -208,9 +210,15 @@ def _commands(snapshot: Snapshot) -> Iterator[str]:
         yield f"hpsearch watch {name}"
         yield f"hpsearch {commands.worker(study)}"
     yield f"hpsearch trials {name} --top 10"
+    if len(snapshot.spec.space) > 1:
+        yield f"hpsearch importance {name}"
     if snapshot.network is not None:
         yield f"hpsearch {commands.save(study, f'{name}-net')}"
         yield f"hpsearch report {name}"
     if study.state == "done" and snapshot.diagnosis is not None:
         yield f"hpsearch next {name} -o {name}-next.yaml"
     yield "```"
+    if len(snapshot.spec.space) > 1:
+        yield ("\nThe importance on this page is Optuna's own estimate, from the trials that "
+               "completed, a finish's among them. `hpsearch importance` and the report also "
+               "compare those that were pruned, so the two may differ.")  # fmt: skip

@@ -46,7 +46,9 @@ def counted(of: float, noun: str) -> str:
 
 
 def setting(value: Any) -> str:
-    """A parameter's value, short."""
+    """A parameter's value, short; nothing as the file has it."""
+    if value is None:
+        return "null"
     return f"{value:.3g}" if isinstance(value, float) else visible(value, lines=False)
 
 

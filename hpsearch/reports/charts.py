@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Course", "Curves", "Slice", "Slices", "course", "curves", "draw_course", "draw_curves",
-    "draw_slices", "few_reach", "slices",
+    "draw_slices", "few_reach", "slices", "word",
 ]  # fmt: skip
 
 _MANY = 800
@@ -384,7 +384,7 @@ def _panel(axes: Axes, content: Slice, *, many: bool) -> None:
     if content.best is not None:
         axes.scatter(*content.best, s=60, facecolors="none", edgecolors=COLOURS[1], linewidths=1.6)
     if content.choices:
-        names = [short(choice, 10) for choice in content.choices]
+        names = [short(word(choice), 10) for choice in content.choices]
         step = -(-len(names) // 6)
         axes.set_xticks(range(0, len(names), step), names[::step])
         axes.set_xlim(-0.6, len(names) - 0.4)
@@ -394,6 +394,11 @@ def _panel(axes: Axes, content: Slice, *, many: bool) -> None:
     elif all(float(x).is_integer() for x, _ in content.points):
         whole_numbers(axes.xaxis)
     axes.set_xlabel(short(content.name, 26))
+
+
+def word(choice: str) -> str:
+    """A choice as the file has it."""
+    return "null" if choice == "None" else choice
 
 
 def _shifts(count: int) -> list[float]:

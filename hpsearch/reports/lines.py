@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.insight.verdicts import is_dust
 from hpsearch.insight.words import counted, number, setting
-from hpsearch.reports.charts import few_reach
+from hpsearch.reports.charts import few_reach, word
 from hpsearch.spec.space import Choices, Range, label
 from hpsearch.terminal import visible
 
@@ -102,7 +102,7 @@ class _Scale:
         """Marks: each choice where there are few, else the ends and what is between."""
         if self.values:
             step = -(-len(self.values) // _MOST_TICKS)
-            return tuple((self.y(value), _short(value)) for value in self.values[::step])
+            return tuple((self.y(value), _short(word(value))) for value in self.values[::step])
         shares = (0.0, 0.25, 0.5, 0.75, 1.0) if self.high > self.low else (0.5,)
         marks = [self._at(share) for share in shares]
         if self.whole:

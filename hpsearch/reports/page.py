@@ -147,6 +147,7 @@ class _Page:
             "answer": answer(snapshot),
             "figures": sections.figures(snapshot, self.spent),
             "metric": snapshot.metric,
+            "own": snapshot.spec.train is not None,
             "stages": sections.stages(snapshot),
             "recipe": sections.recipe(snapshot),
             "verdict": winner.verdict(snapshot),

@@ -66,7 +66,7 @@ def figures(snapshot: Snapshot, spent: Spent) -> tuple[Figure, ...]:
     others = ", ".join(f"{snapshot.count(s):,} {word}" for s, word in states if snapshot.count(s))
     numbers = [
         Figure(f"{spent.ended:,} of {spent.tickets:,}", f"trials{f': {others}' if others else ''}"),
-        Figure(span(spent.work_s), "of work"),
+        Figure(span(spent.work_s), "of wall time at work"),
         Figure(f"{spent.epochs:,}", "epochs trained"),
     ]
     if spent.pruned:
@@ -107,8 +107,8 @@ def budget(
     hours = "" if spent.hours is None else f", at most {counted(spent.hours, 'hour')} of work"
     most = counted(snapshot.epochs, "epoch")
     yield "budget", f"{counted(spent.tickets, 'trial')} of at most {most}{hours}"
-    yield "work", (f"{span(spent.work_s)} in which a worker held a trial; "
-                   f"{span(spent.training_s)} of training on all devices")  # fmt: skip
+    yield "work", (f"{span(spent.work_s)} of wall time in which any worker had a trial; the "
+                   f"trainings of all trials add up to {span(spent.training_s)}")  # fmt: skip
     yield "epochs", f"{spent.epochs:,} trained"
     pruner = snapshot.spec.search.pruner.name
     if spent.pruned:
@@ -134,10 +134,10 @@ def _at_once(spent: Spent, *, own: bool) -> str:
         return "one trial at a time"
     ways = [("several on a GPU" if own else "in stacks")] if how.of_one > 1 else []
     ways += ["by several workers"] if how.workers > 1 else []
-    return (f"{how.mean:.1f} trials on average and {how.most} at most, {' and '.join(ways)}. One "
-            f"after the other they would have taken at most {span(how.trials_s)} in place of "
-            f"{span(how.any_s)}: less, as a trial alone is faster than one among "
-            "others.")  # fmt: skip
+    return (f"{how.mean:.1f} trials on average and {how.most} at most, {' and '.join(ways)}: "
+            f"{span(how.trials_s)} of trials in {span(how.any_s)} of wall time. A trial alone is "
+            "faster than one beside others, so one after the other they would have taken less than "
+            f"{span(how.trials_s)}.")  # fmt: skip
 
 
 def data(snapshot: Snapshot) -> tuple[tuple[Row, ...], tuple[str, ...], str]:
@@ -232,7 +232,7 @@ def reproduction(snapshot: Snapshot) -> tuple[tuple[Row, ...], str, tuple[Row, .
     ]
     if spec.data is not None and spec.data.test and snapshot.verdict is None:
         commands.append((f"hpsearch final {name}", "use the test part, once"))
-    return tuple(rows), write(spec), tuple(commands)
+    return tuple(rows), write(spec, flat=True), tuple(commands)
 
 
 def _is_of_session(study: Study, spec: StudySpec) -> bool:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from hpsearch.insight import remarks, verdicts
 from hpsearch.insight.words import counted, number, setting
 from hpsearch.reports.answer import measured_on
+from hpsearch.spec.settings import FINAL
 from hpsearch.spec.space import Choices, label
+from hpsearch.stages.finish import ends, estimate
+from hpsearch.stages.results import default_point
 
 if TYPE_CHECKING:
     from hpsearch.insight.snapshot import Snapshot, Trial
@@ -91,7 +94,7 @@ def beside(snapshot: Snapshot) -> tuple[Sequence[str], tuple[Row, ...]]:
     of_winner = [verdicts.interval(verdict[part]) for part in ("validation", *["test"] * tested)]
     own = [number(verdict["network"].get(snapshot.metric))] * tested
     rows = [
-        ("default settings", *["-"] * tested, default),
+        ("default settings", *[_default(snapshot)] * tested, default),
         (f"best of the search, trial {best.number}" if best else "best of the search",
          number(best.value if best else None), *["-"] * tested),
         ("its winner, trained again", *of_winner),
@@ -99,6 +102,23 @@ def beside(snapshot: Snapshot) -> tuple[Sequence[str], tuple[Row, ...]]:
     ]  # fmt: skip
     searched = "reported" if snapshot.spec.data is None else "validation part"
     return ("", searched, *["test part"] * tested), tuple(rows)
+
+
+def _default(snapshot: Snapshot) -> str:
+    """What the trainings of the default settings in the last finish gave on the validation part."""
+    verdict = snapshot.verdict or {}
+    finish = [
+        t for t in snapshot.trials if t.stage == FINAL and t.number <= verdict["last_trial"]
+    ][-verdict.get("asked", 0) :]  # fmt: skip
+    point = default_point(snapshot.spec)
+    values = [
+        t.value for t in finish
+        if t.state == "COMPLETE" and t.value is not None and snapshot.values(t) == point
+    ]  # fmt: skip
+    if not values:
+        return "-"
+    metric = snapshot.spec.objective
+    return verdicts.interval(asdict(estimate(values, *ends(metric, values))))
 
 
 def notes(snapshot: Snapshot, trial: Trial) -> Iterator[str]:

@@ -285,16 +285,20 @@ def _plain(value: Value) -> Any:
 def differences(old: StudySpec, new: StudySpec) -> list[str]:
     """What differs between two studies, a line each; `old` is the one in the database."""
     lines: list[str] = []
-    _compare(_by_name(old.filled), _by_name(new.filled), (), lines)
+    grouped = old.is_grouped or new.is_grouped
+    _compare(_by_name(old.filled, grouped), _by_name(new.filled, grouped), (), lines)
     orders = [[parameter.name for parameter in spec.space] for spec in (old, new)]
     if sorted(orders[0]) == sorted(orders[1]) and orders[0] != orders[1]:
         lines.append(_line("order of parameters", *orders))
     return lines
 
 
-def _by_name(document: Mapping[str, Any]) -> dict[str, Any]:
+def _by_name(document: Mapping[str, Any], grouped: bool) -> dict[str, Any]:
     """`document` with parameters by path, so that one more is not a difference in all below."""
-    named = {f"{p['group']}.{p['name']}": _without_names(p) for p in document["parameters"]}
+    named = {
+        f"{p['group']}.{p['name']}" if grouped else p["name"]: _without_names(p)
+        for p in document["parameters"]
+    }
     others = {key: value for key, value in document.items() if key != "constants"}
     return {**others, "parameters": {**named, **document["constants"]}}
 

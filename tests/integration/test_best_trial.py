@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
@@ -24,6 +25,7 @@ from hpsearch.store.storage import open_storage
 from hpsearch.store.values import Ending, Study, Write
 from tests.later import Later
 from tests.searched import DISTRIBUTIONS, searched
+from tests.studies import A_STUDY
 
 optuna_dashboard = Later("optuna_dashboard")
 
@@ -75,6 +77,12 @@ def test_the_metric_has_its_name(sqlite_url: str, tmp_path: Path) -> None:
     ledger, study = searched(sqlite_url, tmp_path, trials=2)
     assert optuna.load_study(study_name="s", storage=sqlite_url).metric_names == ["accuracy"]
     assert dashboards(ledger.database, study.study_id)["objective_names"] == ["accuracy"]
+
+
+def test_the_metric_of_own_code_has_its_name(sqlite_url: str) -> None:
+    document = {"metric": {"name": "val_acc", "direction": "maximize"}}
+    Ledger(Database(sqlite_url)).create(replace(A_STUDY, document=document))
+    assert optuna.load_study(study_name="s", storage=sqlite_url).metric_names == ["val_acc"]
 
 
 @pytest.mark.parametrize("before", [None, '["my own name"]'])

@@ -318,7 +318,7 @@ def test_what_is_handed_over_stands_beside_the_default_and_no_path_is_in_a_page(
     for words in (
         "default settings-0.962", "best of the search, trial 110.55-", "trial 12 of these0.975",
         "It is the tuned one: it was chosen before the test", "--set name=s-default",
-        "The one handed over, and the best 12 of the search", "final, handed over",
+        "The one handed over, and 13 of the search, the best first", "final, handed over",
         "Confusion matrix of the validation part", "those of the test part", "no file cells.csv",
         "trial 12, handed over",
     ):  # fmt: skip

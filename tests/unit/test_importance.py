@@ -163,8 +163,8 @@ def test_a_parameter_that_few_or_no_trials_have_is_named(judged: Study) -> None:
     assert shares["momentum"].fanova is None
     assert (shares["nesterov"].ped_anova, shares["nesterov"].fanova) == (None, None)
     assert found.notes == (
-        "nesterov is in none of the 20: it is not judged",
-        "momentum is in 8 of the 20: PED-ANOVA judges it by these, fANOVA not at all",
+        "none of the 20 has nesterov: it is not judged",
+        "8 of the 20 have momentum: PED-ANOVA judges it by these, fANOVA not at all",
         "fewer than 50 trials: a rough picture",
         "stages draw near their winners: what they settled early counts for less",
     )

@@ -247,7 +247,11 @@ class Studies(Verbs):
 
 def _metrics(rows: Iterable[Study]) -> dict[int, str]:
     """The metric that steers each study; of a damaged document none."""
-    named = {study.study_id: study.document.get("metric") for study in rows}
+    metrics = {study.study_id: study.document.get("metric") for study in rows}
+    named = {  # that of own code has its direction beside its name
+        study_id: metric.get("name") if isinstance(metric, dict) else metric
+        for study_id, metric in metrics.items()
+    }
     return {study_id: name for study_id, name in named.items() if isinstance(name, str)}
 
 

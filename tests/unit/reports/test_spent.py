@@ -49,8 +49,8 @@ def test_trials_at_the_same_time(sqlite_url: str, tmp_path: Path) -> None:
     found = spent(snapshot, {}, two)
     assert found.together == Together(180.0, 120.0, most=2, of_one=1, workers=2)
     words = dict(sections.budget(snapshot, found))["at the same time"]
-    assert words.startswith("1.5 trials on average and 2 at most, by several workers. One after")
-    assert "at most 3m00s in place of 2m00s" in words
+    assert words.startswith("1.5 trials on average and 2 at most, by several workers: ")
+    assert "3m00s of trials in 2m00s of wall time" in words
     stack = held(("a", 0, 60), ("a", 0, 60), ("b", 30, 60))
     words = dict(sections.budget(snapshot, spent(snapshot, {}, stack)))["at the same time"]
     assert words.startswith("2.5 trials on average and 3 at most, in stacks and by several workers")

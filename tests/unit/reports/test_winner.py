@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hpsearch.insight.reader import Reader
 from hpsearch.reports import sections, winner
+from hpsearch.stages.results import default_point
 from tests.played import DATA, DIGITS, Played, played
 from tests.unit.reports.test_answer import verdict
 
@@ -35,6 +36,18 @@ def test_the_network_of_a_finish_is_told_from_the_best_trial(
     assert winner.verdict(plain)
     (lr,) = [one for one in winner.chosen(before, best) if one.name == "lr"]
     assert (lr.value, lr.searched, lr.edge) == ("1", "0.001 to 1, by ratio", True)
+
+
+def test_what_the_default_gave_on_validation_data_is_shown(sqlite_url: str, tmp_path: Path) -> None:
+    trials = [Played(ADAM, (value,)) for value in (0.7, 0.6, 0.8)]
+    ledger, _ = played(sqlite_url, tmp_path, DIGITS, trials, data=DATA)
+    before = Reader(ledger, "s").snapshot()
+    point = default_point(before.spec)
+    best, *defaults = before.trials
+    again = tuple(replace(t, stage="final", params=point) for t in defaults)
+    judged = {**verdict(), "last_trial": 2, "asked": 2}
+    snapshot = replace(before, trials=(best, *again), verdict=judged, handed=best)
+    assert winner.beside(snapshot)[1][0][:2] == ("default settings", "0.7 (0.6 and 0.8)")
 
 
 def test_what_a_stage_gained_is_over_the_best_before_it(sqlite_url: str, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hpsearch.spec.document import read
 from hpsearch.spec.faults import Faults
 from hpsearch.spec.models import BudgetSpec
 from hpsearch.spec.own_training import evaluation_of, untested
+from hpsearch.spec.study import differences
 
 STUDY = """
 name: own
@@ -75,6 +76,18 @@ def test_the_database_and_a_file_give_it_back(file: Path) -> None:
     assert again.resources == spec.resources
     file.write_text(write(spec))
     assert load(file).digest == spec.digest
+
+
+def test_flat_parameters_stay_flat(file: Path) -> None:
+    flat = STUDY.replace("  architecture:\n", "").replace("  learning_rate:\n", "")
+    flat = flat.replace("    ", "  ")
+    file.write_text(flat)
+    old = load(file)
+    assert "architecture" not in write(old, flat=True)
+    file.write_text(flat.replace("values: [8, 16]", "values: [8, 16, 32]"))
+    assert differences(old, load(file)) == [
+        "parameters.width.values: [8, 16] in the database, [8, 16, 32] in the file"
+    ]
 
 
 def test_the_schema_knows_it() -> None:
