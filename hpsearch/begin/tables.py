@@ -59,7 +59,8 @@ def draft(path: Path, folder: Path, target: str | None = None) -> Draft:
     try:
         decision, missing, faults = _decided(path, table, goal)
     except DataError as error:
-        raise DataError(f"{error}{'' if target else '; --target names another column'}") from None
+        other = "" if target or not table.rows else "; --target names another column"
+        raise DataError(f"{error}{other}") from None
     if decision.target is None:
         raise StudyFileError(
             f"{path}: what `{goal}` is is not clear from its first rows; name another column "

@@ -155,7 +155,7 @@ def test_not_a_study_file(command: Command, make_command: Callable[[str], Comman
         ([f"{i},no {i}" for i in range(60)], "60 different values"),
         (["1,yes", "2"], "line 3 has 1 cell, but the table has 2"),
         (["1,yes", "2,no"], "2 rows"),
-        ([], "`kind` is empty in each row"),
+        ([], "names of columns, and no rows"),
     ],
 )
 def test_a_table_that_does_not_suit_makes_no_study(

@@ -119,6 +119,8 @@ def test_a_table_without_names_and_tables_that_cannot_be_learnt(tmp_path: Path) 
         begun(table(tmp_path / "v.csv", "x name", [(i % 7, f"n{i}") for i in range(90)]))
     with pytest.raises(DataError, match=r"`y` is 3\.5 in each row: nothing to predict; --target"):
         begun(table(tmp_path / "w.csv", "x y", [(i % 7, "3.5") for i in range(90)]))
+    with pytest.raises(DataError, match=r"has names of columns, and no rows$"):
+        begun(table(tmp_path / "z.csv", "x y", []))
 
 
 def test_a_class_that_is_too_rare_for_its_metric_gives_way(tmp_path: Path) -> None:
