@@ -413,7 +413,7 @@ def test_a_checkpoint_is_said_to_be_the_trial_s_where_its_name_has_another_numbe
     one = trial(5, 0.9, [0.9], {})
     assert results._checkpoint("s3://b/s-1/5.1.pt", replace(one, ticket=5)) == "s3://b/s-1/5.1.pt"
     assert results._checkpoint("s3://b/s-1/3.1.pt", replace(one, ticket=3)) == (
-        "s3://b/s-1/3.1.pt (of trial 5, ticket 3)"
+        "s3://b/s-1/3.1.pt (of trial 5: a file has the number of its ticket, the place in line)"
     )
 
 
