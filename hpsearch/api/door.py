@@ -38,11 +38,11 @@ _ARGUMENTS = {
 }  # fmt: skip
 """Options with a value, by the arguments that take it; empty: the first one, which has no name."""
 
-_IMPLIED = ("to",)
+_IMPLIED = ("to", "failed")
 _WORKERS = ("until-done", "allow-commands")
 """Options that no method has, as it does nothing else."""
 
-_PHRASES = {", which needs no study file": "", "the study file": "the study"}
+_PHRASES = {"the study file": "the study"}
 
 _VALUE = r"(?:'[^'\n]*'|[^\s,;:()`&]*[^\s,;:()`&.])"
 """A word of a command, without what follows it in a sentence."""

@@ -341,5 +341,5 @@ def _as_made(study: Study, spec: StudySpec) -> list[str]:
         more.append("--hours H")
     if not more:
         return [f"continue with it as it was made ({options})"]
-    return [f"add to what it has, {study.tickets} trials by now (hpsearch extend {spec.name} "
-            f"{' '.join(more)}), and run it as it was made ({options})"]  # fmt: skip
+    return [f"add to what it has, {counted(study.tickets, 'trial')} by now (hpsearch extend "
+            f"{spec.name} {' '.join(more)}), and run it as it was made ({options})"]  # fmt: skip

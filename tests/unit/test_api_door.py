@@ -90,7 +90,9 @@ def test_no_message_that_python_gets_advises_an_option_or_a_command() -> None:
         )
         assert commands == [], text
         options = {*re.findall(r"(?<![\w-])--([a-z][a-z-]+)", left)}
-        assert options <= {"set", "until-done", "x1"}, text  # parts of what is put together
+        assert options <= {"set", "until-done", "failed", "x1"}, (
+            text
+        )  # parts of what is put together
 
 
 def test_an_error_is_short_and_advises_calls(
@@ -116,7 +118,7 @@ def test_an_error_is_short_and_advises_calls(
     with pytest.raises(hp.HpsearchError, match="is taken") as taken:
         other.submit()
     said = str(taken.value)
-    assert 'hp.Study.load("s").run()' in said
+    assert "continue with it as it was made (epochs=10), or" in said
     assert 'choose another name (name="s-2")' in said
     assert "--" not in said
     assert "hpsearch " not in said
