@@ -368,8 +368,11 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def _sleeping(run: Worker, count: int) -> list[psutil.Process]:
-    below = psutil.Process(run.pid).children(recursive=True)
-    found = [p for p in below if p.name() == "sleep"]
+    try:
+        below = psutil.Process(run.pid).children(recursive=True)
+        found = [p for p in below if p.name() == "sleep"]
+    except psutil.NoSuchProcess:  # one of them ended while its name was read
+        return []
     return found if len(found) >= count else []
 
 
