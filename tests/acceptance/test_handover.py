@@ -54,10 +54,12 @@ def test_a_fresh_process_gives_the_figure_of_the_finish(command: Command) -> Non
     done = command.run("predict", "net", "t.csv")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert len(rows) == 120
-    assert done.stderr.startswith("rmse ")
-    assert done.stderr.endswith(" of 119 rows\n")
+    note, score = done.stderr.splitlines()
+    assert note.startswith("this is the data of the network's study, with the rows that it learned")
+    assert score.startswith("rmse ")
+    assert score.endswith(" of 119 rows")
     to = ("predict", "net", "t.csv", "-o", "out.csv")
-    assert command.run(*to).stderr.startswith("120 predictions written to out.csv\n")
+    assert "120 predictions written to out.csv\n" in command.run(*to).stderr
     assert (command.folder / "out.csv").read_text() == done.stdout
     assert "write over it with --force" in command.run(*to, code=5).stderr
     command.run(*to, "--json", "--force")

@@ -88,7 +88,9 @@ def test_a_column_that_only_a_person_can_read_is_left_out_with_the_question(tmp_
 
 
 def test_a_word_among_numbers_is_taken_for_a_missing_value_and_said(tmp_path: Path) -> None:
-    rows = [(i % 70 + 0.5, i % 9 + 0.25, i % 50 * (i % 2), "ab"[i % 2]) for i in range(1500)]
+    rows: list[tuple[object, ...]] = [
+        (i % 70 + 0.5, i % 9 + 0.25, i % 50 * (i % 2), "ab"[i % 2]) for i in range(1500)
+    ]
     rows[7] = ("unknown", "unknown", 0, "b")
     path = table(tmp_path / "t.csv", "age size fee kind", rows)
     _, spec = begun(path)
