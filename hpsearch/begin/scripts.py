@@ -112,10 +112,8 @@ def _of_script(file: str, uses: Script) -> Draft:
     if rest:
         draft.note(("train",), f"left at their defaults: {listed(rest, 10)}")
     if flags := [o for o in uses.options if o.kind == "bool" and o.flag in rest]:
-        one, are = (
-            flags[0],
-            "is a flag: to search it" if len(flags) == 1 else "are flags: to search one",
-        )
+        one = flags[0]
+        are = "is a flag: to search it" if flags == [one] else "are flags: to search one"
         draft.note(("train",), f'{listed([o.flag for o in flags])} {are}, add "{{{one.name}}}" '
                    f"behind {file}, and {one.name}: {{values: [null, {one.flag}]}} to "
                    "parameters")  # fmt: skip

@@ -77,8 +77,8 @@ def remark(result: Result) -> str:
     advice = [] if weighted else [f"class_weight: balanced ({_BALANCED})"]
     advice += ["metric: f1"] if result.metric == "accuracy" else []
     to_try = f"; try {' or '.join(advice)}, under another name (--set name=...)" if advice else ""
-    why = "; auroc asks for their order alone" if result.metric == "auroc" else ""
-    return f"predicts {answer} for every validation row, one class only{why}{to_try}"
+    why = "; auroc only compares the order of rows" if result.metric == "auroc" else ""
+    return f"predicts {answer} for every validation row{why}{to_try}"
 
 
 def _only_answer(confusion: Any, classes: Sequence[str]) -> str | None:
