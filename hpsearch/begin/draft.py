@@ -66,7 +66,7 @@ def study_text(draft: Draft, folder: Path, calls: Sequence[tuple[str, str]] = ()
         path: "\n".join(row for one in text.splitlines() for row in _wrapped(one))
         for path, text in draft.notes.items()
     }
-    text = write(draft.spec(folder), head, notes, flat=True)
+    text = write(draft.spec(folder), head, notes)
     return re.sub(rf"(?<=[,-] ){LEFT_OPEN}(?=[],\n])", f"'{{{LEFT_OPEN}}}'", text)
 
 

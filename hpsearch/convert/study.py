@@ -94,4 +94,4 @@ def study_text(study: Converted, source: str, folder: Path) -> str:
         ]  # fmt: skip
     if study.lost:
         head += ["What has no counterpart:", *(f"- {one}" for one in study.lost), ""]
-    return write(spec, "\n".join(visible(one, lines=False) for one in head).rstrip(), flat=True)
+    return write(spec, "\n".join(visible(one, lines=False) for one in head).rstrip())

@@ -157,7 +157,7 @@ def _space(spec: StudySpec, findings: Findings, notes: Notes) -> Space:
         if _sampler(spec, group) == "grid":
             parameters["lr"] = _countable(parameters["lr"])
         constants.pop("lr", None)
-        key = "parameters", parameters["lr"].group, "lr"
+        key = "parameters", "lr"
         why = (
             f"the default configuration did not begin to learn at its own rate, at {rate:g} it did"
         )
@@ -180,7 +180,7 @@ def _changed(spec: StudySpec, parameter: Parameter, findings: Findings, notes: N
         domain, moved = _moved(domain, edge, findings, bounds(spec, parameter))
         reasons += moved
     if reasons:
-        notes["parameters", parameter.group, name] = ", ".join(reasons)
+        notes["parameters", name] = ", ".join(reasons)
     default = parameter.default if domain.contains(parameter.default) else None
     return replace(parameter, domain=domain, default=default)
 

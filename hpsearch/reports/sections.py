@@ -232,7 +232,7 @@ def reproduction(snapshot: Snapshot) -> tuple[tuple[Row, ...], str, tuple[Row, .
     ]
     if spec.data is not None and spec.data.test and snapshot.verdict is None:
         commands.append((f"hpsearch final {name}", "use the test part, once"))
-    return tuple(rows), write(spec, flat=True), tuple(commands)
+    return tuple(rows), write(spec), tuple(commands)
 
 
 def _is_of_session(study: Study, spec: StudySpec) -> bool:

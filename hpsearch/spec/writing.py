@@ -40,24 +40,27 @@ _Representer.add_representer(
 )
 
 
-def write(
-    spec: StudySpec, head: str = "", notes: Mapping[Path, str] | None = None, *, flat: bool = False
-) -> str:
-    """The file's text.
+def write(spec: StudySpec, head: str = "", notes: Mapping[Path, str] | None = None) -> str:
+    """The file's text: parameters by name, in groups only where the file itself moved one into
+    another group.
 
     Args:
         spec: The study.
         head: What stands above it, as a comment.
-        notes: Comments by the path of the key that each stands above, such as ("budget", "epochs").
-        flat: Write parameters without their groups, where each is in the group of its setting.
+        notes: Comments by the path of the key that each stands above, such as ("budget", "epochs")
+            or, in a group or not, ("parameters", "lr").
     """
     notes = notes or {}
     content = _content(spec)
-    blocks = {(), _TOP, *(path[:-1] for path in notes)}
-    if flat and (plain := _ungrouped(content["parameters"], spec.vocabulary)) is not None:
+    groups = content["parameters"]
+    headings: set[Path] = set()
+    if (plain := _ungrouped(groups, spec.vocabulary)) is not None:
         content["parameters"] = plain
     else:
-        blocks |= {(*_TOP, group) for group in content["parameters"]}
+        place = {(*_TOP, name): (*_TOP, group, name) for group in groups for name in groups[group]}
+        notes = {place.get(path, path): note for path, note in notes.items()}
+        headings = {(*_TOP, group) for group in groups}
+    blocks = {(), _TOP, *headings, *(path[:-1] for path in notes)}
     root = _laid_out(content, (), blocks, notes)
     if head:
         root.yaml_set_start_comment(head)

@@ -83,7 +83,7 @@ def test_flat_parameters_stay_flat(file: Path) -> None:
     flat = flat.replace("    ", "  ")
     file.write_text(flat)
     old = load(file)
-    assert "architecture" not in write(old, flat=True)
+    assert "architecture" not in write(old)
     file.write_text(flat.replace("values: [8, 16]", "values: [8, 16, 32]"))
     assert differences(old, load(file)) == [
         "parameters.width.values: [8, 16] in the database, [8, 16, 32] in the file"

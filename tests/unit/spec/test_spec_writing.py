@@ -24,16 +24,20 @@ def test_text_that_looks_like_something_else_stays_text(read, name) -> None:
     assert read(text_of(spec)) == spec
 
 
-def test_comments_stand_above_what_they_are_about(read, study) -> None:
-    spec = read(study("start: [{lr: 0.01}]"))
+_MOVED = "{architecture: {lr: {min: 1e-4, max: 1e-1, log: true}}}"
+
+
+@pytest.mark.parametrize(("more", "indent"), [("", 2), (f"parameters: {_MOVED}", 4)])
+def test_comments_stand_above_what_they_are_about(read, study, more, indent) -> None:
+    spec = read(study(f"start: [{{lr: 0.01}}]\n{more}"))
     notes: dict[tuple[str | int, ...], str] = {
-        ("parameters", "learning_rate", "lr"): "why\nso",
+        ("parameters", "lr"): "why\nso",
         ("budget", "epochs"): "long",
         ("start",): "first",
     }
     lines = text_of(spec, "head", notes).splitlines()
     assert lines[0] == "# head"
     at = next(i for i, line in enumerate(lines) if line.strip().startswith("lr:"))
-    assert lines[at - 2 : at] == ["    # why", "    # so"]
+    assert lines[at - 2 : at] == [f"{' ' * indent}# why", f"{' ' * indent}# so"]
     assert lines[lines.index("start:") - 1] == "# first"
     assert read("\n".join(lines)) == spec
