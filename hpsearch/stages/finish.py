@@ -40,6 +40,9 @@ class Repeat:
     """Which of the seeds it had: the same repeat is the same seed for all configurations."""
     value: float | None
     """The metric on validation data after the epoch that counts; None where it did not end so."""
+    loss: float = math.inf
+    """The loss there: of equal values the network with the lesser one is the better. Own training
+    code may report none."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ class Verdict:
     last_trial: int
     """The highest number of a trial of the finish."""
     best_ticket: int
-    """Of its trainings the one with the best validation value: the network to hand over."""
+    """Of its trainings the one with the best validation value, and where those are equal with the
+    least loss: the network to hand over."""
     validation: Estimate
     """Of the winner, over its seeds."""
     test: Estimate | None
@@ -182,7 +186,7 @@ def verdict(
     limits = ends(metric, [*reported, *own.values(), *plain.values()])
     validation = estimate(reported, *limits)
     both = [own[repeat] - plain[repeat] for repeat in own if repeat in plain]
-    chosen = max(winner.whole, key=lambda r: (sign * (r.value or 0.0), -r.trial))
+    chosen = max(winner.whole, key=lambda r: (sign * (r.value or 0.0), -r.loss, -r.trial))
     return Verdict(
         metric=metric.name,
         winner=winner.values,

@@ -7,6 +7,7 @@ drawn."""
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -223,7 +224,8 @@ def _entries(stage: Stage, trials: Iterable[FrozenTrial]) -> list[Entry]:
     repeats: list[list[Repeat]] = [[] for _ in stage.bases]
     for (repeat, at), trial in sorted(last.items()):
         value = trial.value if trial.state is TrialState.COMPLETE else None
-        repeats[at].append(Repeat(trial.number, trial.user_attrs["ticket"], repeat, value))
+        loss = trial.user_attrs.get("metrics", {}).get("loss", math.inf)
+        repeats[at].append(Repeat(trial.number, trial.user_attrs["ticket"], repeat, value, loss))
     return [Entry(base, tuple(r)) for base, r in zip(stage.bases, repeats, strict=True)]
 
 

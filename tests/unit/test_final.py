@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from statistics import mean
 from types import SimpleNamespace
 from typing import Any
@@ -46,6 +48,14 @@ def judged(*entries: Entry, test=None, direction="maximize", best_seen: float | 
         use=1,
         asked=asked,
     ), looked
+
+
+@pytest.mark.parametrize(("losses", "best"), [((0.3, 0.2, 0.2), 1), ((math.inf,) * 3, 0)])
+def test_of_equal_trainings_the_one_with_the_least_loss_is_handed_over(losses, best) -> None:
+    good = entry(GOOD, 1.0, 1.0, 1.0)
+    repeats = (replace(r, loss=loss) for r, loss in zip(good.repeats, losses, strict=True))
+    found, _ = judged(replace(good, repeats=tuple(repeats)), entry(PLAIN, 0.8, first=20))
+    assert found.best_ticket == 100 + best
 
 
 def test_the_best_mean_wins_and_not_the_best_value() -> None:
