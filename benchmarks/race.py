@@ -57,8 +57,8 @@ def _cases(options: argparse.Namespace) -> Iterator[Case]:
     limit = {"minutes": minutes, "widths": widths(least, most)}
     yield Case(
         f"race{sizes}",
-        f"{table}; searched in stages for {minutes:g} minutes, 1 to 4 layers of {least} to {most}: "
-        f"to the accuracy at Optuna's end",
+        f"to the final accuracy of Optuna's search of {minutes:g} minutes, searching in stages: "
+        f"{table}, 1 to 4 layers of {least} to {most}",
         [_searching("hpsearch", limit, strategy="staged"), _searching(PEER, limit),
          _searching(JOINT, limit, strategy="joint")],
         Goal(times=2.0), facts={**limit, "workers": WORKERS},

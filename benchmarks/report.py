@@ -295,7 +295,7 @@ def _circumstances(case: Measured) -> str:
 
 
 _IN_README = (
-    "a table of 20,000 x 16, 26 classes; searched",
+    "to the final accuracy of Optuna's search",
     "digits, ",
     "Fashion-MNIST, ",
     "postgresql, 8 workers; 1600",
@@ -314,7 +314,7 @@ def _readme_table(found: Mapping[str, Sequence[Measured]]) -> str:
     ]  # fmt: skip
     if not rows:
         return "No figures of this version yet; `python -m benchmarks.training` measures yours.\n"
-    return _table(("what", "hpsearch", "beside", "speed-up", "command"), rows)
+    return _table(("what", "hpsearch", "compared with", "speed-up", "command"), rows)
 
 
 def _titled(case: Measured) -> str:
@@ -329,7 +329,9 @@ def _against(case: Measured) -> tuple[str, str]:
 
 
 def _figure(case: Measured, side: str) -> str:
-    return f"{_number(case.middle(side))} {UNITS[case.figure]}"
+    reached = [run.get("reached", True) for run in case.sides[side]]
+    less = "" if all(reached) else f" (reached in {sum(reached)} of {len(reached)} runs)"
+    return f"{_number(case.middle(side))} {UNITS[case.figure]}{less}"
 
 
 def _number(value: float) -> str:

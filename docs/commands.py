@@ -20,8 +20,16 @@ standard error. This page is made from the code by `docs/make.py`.
 """
 
 
+DATA = "Folder with the data sets that torchvision downloads, where `data.root` names none."
+MLFLOW = "URI of an MLflow server; it overrides `track.mlflow` of studies."
+TRIALS = """\
+What a trial of your own code finds in its environment is in
+[Any command](../guides/any-command.md).
+"""
+
+
 def page() -> str:
-    """The page: the commands by their panels, then the exit codes."""
+    """The page: the commands by their panels, then the exit codes and variables."""
     return "\n".join(_page())
 
 
@@ -40,6 +48,25 @@ def _page() -> Iterator[str]:
     yield "| code | meaning |\n|---|---|"
     yield from (f"| {code} | {meaning} |" for code, meaning in sorted(EXIT_CODES.items()))
     yield ""
+    yield "## Environment variables\n"
+    yield "| variable | stands for |\n|---|---|"
+    yield from (f"| `{name}` | {meaning} |" for name, meaning in sorted(_variables(root)))
+    yield f"\n{TRIALS}"
+
+
+def _variables(root: Any) -> Iterator[tuple[str, str]]:
+    """Each variable that an option can be given by, and those that workers read alone."""
+    yield "HPSEARCH_DATA", DATA
+    yield "HPSEARCH_MLFLOW", MLFLOW
+    pending, seen = [root], set[str]()
+    while pending:
+        command = pending.pop()
+        pending += getattr(command, "commands", {}).values()
+        for parameter in command.params:
+            variable = getattr(parameter, "envvar", None)
+            if variable is not None and variable not in seen:
+                seen.add(variable)
+                yield variable, f"`{max(parameter.opts, key=len)}`: {_cell(parameter.help)}"
 
 
 def _command(command: Any, name: str, parent: typer.Context) -> Iterator[str]:

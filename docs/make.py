@@ -46,6 +46,12 @@ Forward and backward of one step, time in bf16 over that in float32 (a Xeon, one
 A verdict is measured in double precision, whatever a network was trained in.
 """
 
+NETWORK = """\
+Either `family` or `module`. With `module` all other keys are constants for that function. The settings of a
+[family](#networks) and of [training](#training) are named in `parameters`, constant or searched, and with `weights` also
+those of [fine-tuning](../guides/fine-tuning.md).
+"""
+
 PARAMETERS = """\
 Settings of the network or of its training by name, each constant or searched:
 
@@ -138,12 +144,26 @@ def study_file(families: Collection[Family], tasks: Collection[Task]) -> Iterato
             for name, key in found["properties"].items()
         ),
     )
+    yield "## network\n"
+    family, own = found["properties"]["network"]["anyOf"][:2]
+    del own["properties"]["family"]
+    for one in (own, family):  # either has the one that it needs
+        del one["required"]
+    yield table(("key", "meaning", "default"), (*keys({}, family), *keys({}, own)))
+    yield NETWORK
+    for name in ("train", "resources"):
+        yield f"## {name}\n"
+        yield table(("key", "meaning", "default"), keys({}, found["properties"][name]))
+    yield "A metric of your own code is `metric: {name: ..., direction: maximize}`, or `minimize`.\n"
     yield "## data\n"
     yield "The keys that every source has:\n"
     yield table(("key", "meaning", "default"), keys({}, DataSpec.model_json_schema()))
     for names, section in own_keys():
         yield f"And for {names}:\n"
         yield table(("key", "meaning", "default"), section)
+    for path, name in (("data.columns.NAME", "ColumnSpec"), ("data.split", "SplitSpec")):
+        yield f"`{path}` of a table:\n"
+        yield table(("key", "meaning", "default"), keys(found, {"$ref": f"#/$defs/{name}"}))
     for name in ("search", "budget", "retry", "final", "track"):
         yield f"## {name}\n"
         yield table(("key", "meaning", "default"), keys(found, found["properties"][name]))

@@ -290,8 +290,8 @@ class SearchSpec(Section):
     widen: bool = False
     """Whether the polish may leave a range once, if the winner is at its edge."""
     overlap: bool = False
-    """Without effect; files of hpsearch 0.1 may have it. A worker that finds no ticket in a stage
-    takes one from the polish's share."""
+    """Without effect; kept for files of hpsearch 0.1. A worker that finds nothing left in a stage
+    begins with the polish."""
     sampler: Annotated[
         dict[str, str],
         WithJsonSchema(
@@ -308,9 +308,10 @@ class SearchSpec(Section):
             }
         ),
     ] = Field(default_factory=dict)
-    """What proposes parameters: one sampler, or one for each group."""
+    """What proposes parameters: one sampler, or one for each group. By default `bayesian`; `auto`
+    of a staged search, `random` of the recipe."""
     pruner: AnyPruner = AshaPruner(name="asha")
-    """What stops weak trials early: its name, or its name and options."""
+    """What stops weak trials early: its name, or its name and options; by default `asha`."""
     stack: StackSize = "auto"
     """Number of trials of one shape (network, batch size, optimizer, loss) that a device trains as
     one: `auto`, as many as pay off in a short dry run and fit into memory; `off`; or a number."""
@@ -336,10 +337,10 @@ class BudgetSpec(Section):
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
     """Most epochs that a trial runs. With `train` it has no default."""
     hours: Annotated[float, Field(gt=0, le=MOST_HOURS)] | None = None
-    """Hours of work, with any number of workers; by default no limit. When they are spent no trial
-    begins, and those under way end after their current epoch: COMPLETE if one is the best so far,
-    else PRUNED. A finish is not counted, nor is time in which no worker serves the study, except
-    the rest of the lease of a worker that died."""
+    """Hours by the clock in which at least one worker trains the study; by default no limit. When
+    they are spent no trial begins, and those under way end after their current epoch: COMPLETE if
+    one is the best so far, else PRUNED. A finish is not counted, nor is time in which no worker
+    serves the study, except the rest of the lease of a worker that died."""
     stop_after: Positive | None = None
     """Epochs without a better value after which a trial ends, as COMPLETE; by default it trains to
     its last epoch."""
