@@ -18,6 +18,7 @@ from hpsearch.tasks.learning import learning
 from hpsearch.training import devices
 from hpsearch.training.evaluation import measure, plain, trained_loss
 from hpsearch.training.trial_progress import TrialProgress
+from hpsearch.training.tuning import set_training
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,7 +43,7 @@ def check_own_code(candidate: Candidate, dataset: Dataset, device: torch.device)
     packages = (FAMILIES.brought(candidate.family), TASKS.brought(dataset.task))
     name = " with ".join(filter(None, packages)) or FAMILIES[candidate.family].name
     try:
-        network = progress.network()
+        network = progress.whole_network()
     except SettingsError:
         return
     except Exception as error:
@@ -68,7 +69,7 @@ def check_own_code(candidate: Candidate, dataset: Dataset, device: torch.device)
 def _passes(name: str, network: nn.Module, progress: TrialProgress, dataset: Dataset) -> None:
     rows = torch.arange(min(_ROWS, len(dataset.train)), device=dataset.train.device)
     inputs, targets = dataset.train.batch(rows)
-    network.train()
+    set_training(network)
     outputs = network(inputs)
     if TASKS[dataset.task].around is None:
         _check_outputs(name, outputs, (len(inputs), dataset.problem(progress.loss).outputs))

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from hpsearch.handover.trained import Trained
+from hpsearch.preflight.own_code import check_own_code
 from hpsearch.runner import Failure, Saved
 from hpsearch.runner.epoch import Keeping
 from hpsearch.sources.dataset import Dataset
@@ -341,6 +342,11 @@ def test_what_is_foreseen_is_of_all_that_is_trained(digits: Dataset) -> None:
     assert sizes["head"] < sizes["head_then_all"] == sizes["all"] == sizes["scratch"]
     assert cost(tuned(tune="head_then_all"), dataset, DEVICE, "accuracy", 2).epoch_s > 0
     assert not objection(tuned(tune="head_then_all", thaw_at=0.5), dataset, 3)
+
+
+@pytest.mark.parametrize("tune", FORMS)
+def test_the_look_at_own_code_gives_rows_to_all_of_a_network(digits: Dataset, tune: str) -> None:
+    check_own_code(tuned(tune=tune), with_room(digits), DEVICE)
 
 
 # What is not possible
