@@ -165,8 +165,8 @@ class SqueezeExcite(nn.Module):
 
 def initialise(network: N, init: str) -> N:
     """The network, with the weights of all dense, convolutional and recurrent layers and of
-    embeddings set by `init`, and their biases and the embedding of padding to 0. Of a recurrent
-    layer each gate is a matrix of its own.
+    embeddings set by `init`, and their biases to 0. Embeddings that are 0, those of padding and of
+    unknown words, stay so. Of a recurrent layer each gate is a matrix of its own.
 
     `default` leaves PyTorch's own: uniform within 1/sqrt(inputs), biases too. `uniform`, within
     0.05, and `normal`, with deviation 0.05, are Keras's `RandomUniform` and `RandomNormal`: the
@@ -178,9 +178,9 @@ def initialise(network: N, init: str) -> N:
         return network
     for layer in network.modules():
         if isinstance(layer, nn.Embedding):
+            silent = ~layer.weight.detach().any(dim=1, keepdim=True)
             _INITS[init](layer.weight)
-            if layer.padding_idx is not None:
-                nn.init.zeros_(layer.weight.detach()[layer.padding_idx])
+            layer.weight.detach().masked_fill_(silent, 0.0)
         elif isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)):
             _INITS[init](layer.weight)
             if layer.bias is not None:

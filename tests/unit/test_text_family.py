@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from hpsearch.families.shared import INIT
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.problem import Problem
 from hpsearch.training.networks import build
@@ -96,3 +97,10 @@ def test_vectors_have_a_length_of_1_and_move_further_than_their_weights() -> Non
     vectors = net.embeddings(tokens)
     assert float(vectors.detach().norm(dim=1).mean()) == pytest.approx(1, rel=0.05)
     torch.testing.assert_close(vectors, net.embeddings.weight[tokens] * 16)
+
+
+@pytest.mark.parametrize("init", INIT.choices)
+def test_padding_and_unknown_words_begin_as_zeros(init: str) -> None:
+    """Where training has no unknown words, theirs is never learnt."""
+    net: Any = network(init=init)
+    assert net.embeddings.weight.any(dim=1).tolist() == [False, False, *[True] * (WORDS - 2)]
