@@ -251,7 +251,8 @@ TRAINING: tuple[Setting, ...] = (
             low=0, high=1, open_low=True,
             group="learning_rate", per_slot=True),
     Setting("decay_every", "int", None,
-            "Epochs between drops of `step`; by default a third of all epochs.",
+            "Epochs between drops of `step`, after the warm-up; by default a third of all epochs, "
+            "rounded up.",
             low=1, high=100_000,
             group="learning_rate", per_slot=True),
     Setting("patience", "int", 3,

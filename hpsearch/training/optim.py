@@ -49,7 +49,8 @@ def _constant(settings: Mapping[str, Any], span: float) -> Schedule:
 
 
 def _step(settings: Mapping[str, Any], span: float) -> Schedule:
-    """StepLR; without `decay_every` two drops, after each third of all epochs."""
+    """StepLR, after the warm-up. Without `decay_every` it drops after each third of all epochs,
+    rounded up: twice at most, as warm-up and rounding may leave no time for a second drop."""
     decay: float = settings["decay"] or 0.1
     every: int = settings["decay_every"] or math.ceil(settings["epochs"] / 3)
     return lambda progress: decay ** math.floor(progress / every)
