@@ -20,22 +20,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Recorded", "recorded", "records"]
+__all__ = ["Recorded", "records"]
 
 
 def records(device: torch.device) -> bool:
     """Whether functions can be recorded there."""
     return device.type == "cuda"
-
-
-def recorded(function: Callable[..., None], device: torch.device) -> Callable[..., None]:
-    """The function itself, or what does the same in less time on that device.
-
-    It gets tensors and changes others in place: those must stay where they are in memory, and what
-    it does may depend on the shapes of its arguments, never on what is in them. Random numbers are
-    those of the device's own generator.
-    """
-    return Recorded(function, device) if records(device) else function
 
 
 @dataclass(frozen=True)
@@ -46,7 +36,14 @@ class _Recording:
 
 
 class Recorded:
-    """For each shape of the arguments the first call runs as ever, the second records."""
+    """A function that takes less time on a device that `records`.
+
+    For each shape of its arguments the first call runs as ever, the second records.
+
+    It gets tensors and changes others in place: those must stay where they are in memory, and what
+    it does may depend on the shapes of its arguments, never on what is in them. Random numbers are
+    those of the device's own generator.
+    """
 
     def __init__(self, function: Callable[..., None], device: torch.device) -> None:
         self._function, self._device = function, device

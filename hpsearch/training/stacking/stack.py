@@ -22,7 +22,7 @@ from hpsearch.training.augmentation.batches import Augmentation, mixing
 from hpsearch.training.evaluation import in_parts, trained_loss
 from hpsearch.training.stacking import optimizers
 from hpsearch.training.stacking.agreement import same
-from hpsearch.training.stacking.cuda_graphs import recorded, records
+from hpsearch.training.stacking.cuda_graphs import Recorded, records
 from hpsearch.training.stacking.network import StackedNetwork, attributes, shares
 from hpsearch.training.stacking.optimizers import Step
 from hpsearch.training.stacking.pieces import pieces_of
@@ -344,7 +344,7 @@ def _launched(
     def flat(*given: Tensor) -> None:
         step(given[pieces:], [Step(columns) for columns in given[:pieces]])
 
-    launch = recorded(flat, device)
+    launch = Recorded(flat, device)
     return lambda batch, now: launch(*(own.columns for own in now), *batch)
 
 
