@@ -152,7 +152,7 @@ def add_stopped(connection: sa.Connection, study: Study) -> int:
     Nothing of the budget is spent on what was not trained, and a verdict is about the trainings
     that were asked for, no matter who stopped the study meanwhile.
     """
-    if study.state != "open":
+    if study.state not in ("open", "done"):
         return 0
     again = _ended_as(NOT_BEGUN)
     if study.finish == "open":

@@ -10,22 +10,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hpsearch.store import lease_rows
 from hpsearch.store.engine import now
 from hpsearch.store.tables import duties
-from hpsearch.store.values import CLOCK_S, Duty
+from hpsearch.store.values import Duty
 
 __all__ = ["drop", "drop_all", "find", "take"]
+
+_IS_HELD = (duties.c.until.is_not(None) & ~lease_rows.is_late(duties)).label("held")
 
 
 def _row(study_id: int, duty: str) -> sa.ColumnElement[bool]:
     return (duties.c.study_id == study_id) & (duties.c.duty == duty)
-
-
-def _is_held(lease_s: float) -> sa.ColumnElement[bool]:
-    """Whether a lease runs. One that ends later than it could is of a time before the clock was set
-    back, and its holder renews it soon if it lives."""
-    runs = (duties.c.until >= now()) & (duties.c.until <= now() + lease_s + CLOCK_S)
-    return duties.c.until.is_not(None) & runs
 
 
 def take(
@@ -36,7 +32,7 @@ def take(
 
     The fence stays as long as the lease has neither run out nor been given back.
     """
-    columns = duties.c.worker, duties.c.fence, _is_held(lease_s).label("held")
+    columns = duties.c.worker, duties.c.fence, _IS_HELD
     row = connection.execute(sa.select(*columns).where(_row(study_id, duty))).one_or_none()
     values: dict[str, Any] = {"worker": worker, "until": now() + lease_s}
     if state is not None:
@@ -69,9 +65,9 @@ def drop_all(connection: sa.Connection, worker: str, prefix: str) -> None:
     connection.execute(sa.update(duties).where(mine).values(until=None))
 
 
-def find(connection: sa.Connection, study_id: int, lease_s: float) -> list[Duty]:
+def find(connection: sa.Connection, study_id: int) -> list[Duty]:
     """A study's duties, by their names."""
-    columns = duties.c.duty, duties.c.worker, _is_held(lease_s).label("held"), duties.c.said
+    columns = duties.c.duty, duties.c.worker, _IS_HELD, duties.c.said
     query = sa.select(*columns).where(duties.c.study_id == study_id).order_by(duties.c.duty)
     rows = connection.execute(query)
     return [Duty(str(r.duty), str(r.worker) if r.held else None, r.said) for r in rows]

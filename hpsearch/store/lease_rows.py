@@ -24,15 +24,15 @@ def under_way(study_id: int | sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
     return (leases.c.study_id == study_id) & leases.c.ended_at.is_(None)
 
 
-def is_late() -> sa.ColumnElement[bool]:
-    """Whether a lease has run out.
+def is_late(held: sa.Table = leases) -> sa.ColumnElement[bool]:
+    """Whether a lease has run out, that of a ticket or in another table.
 
     One that ends later than it could if it were renewed now is one too: the clock has gone back,
     and its worker, if it lives, renews it soon.
     """
-    length = sa.select(workers.c.lease_s).where(workers.c.worker == leases.c.worker)
-    latest = now() + length.correlate(leases).scalar_subquery() + CLOCK_S
-    return (leases.c.until < now()) | (leases.c.until > sa.func.coalesce(latest, leases.c.until))
+    length = sa.select(workers.c.lease_s).where(workers.c.worker == held.c.worker)
+    latest = now() + length.correlate(held).scalar_subquery() + CLOCK_S
+    return (held.c.until < now()) | (held.c.until > sa.func.coalesce(latest, held.c.until))
 
 
 def live(study_id: int | sa.ColumnElement[int], but: str | None = None) -> sa.ScalarSelect[int]:

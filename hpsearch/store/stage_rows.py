@@ -72,18 +72,21 @@ def name_at(connection: sa.Connection, study_id: int, draw_index: int) -> str:
     return str(connection.execute(query.order_by(stages.c.number.desc()).limit(1)).scalar_one())
 
 
-def begin_verdict(connection: sa.Connection, study_id: int) -> int:
+def begin_verdict(connection: sa.Connection, study_id: int, others: int) -> int:
     """The use of the test part that is open, or else a new one: its number, from 1.
+
+    Of the open ones the first `others` are of workers that are still at finishes before this one.
 
     Before 0.2 a finish in which nothing was trained to its end counted as one, with no result.
     """
     c = finishes.c
     connection.execute(sa.delete(finishes).where(c.study_id == study_id, c.result == _NOTHING))
-    query = sa.select(c.number, c.result.is_(None)).where(c.study_id == study_id)
-    last = connection.execute(query.order_by(c.number.desc()).limit(1)).one_or_none()
-    if last is not None and last[1]:
-        return int(last.number)
-    number = int(last.number) + 1 if last is not None else 1
+    query = sa.select(c.number, c.result.is_(None).label("open")).where(c.study_id == study_id)
+    uses = connection.execute(query.order_by(c.number)).all()
+    last = int(uses[-1].number) if uses else 0
+    if uses and uses[-1].open and sum(use.open for use in uses) > others:
+        return last
+    number = last + 1
     connection.execute(sa.insert(finishes).values(study_id=study_id, number=number, begun_at=now()))
     return number
 

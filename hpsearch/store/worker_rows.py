@@ -14,7 +14,9 @@ from hpsearch.store.optuna_tables import STUDIES, TRIALS
 from hpsearch.store.tables import leases, tickets, workers
 from hpsearch.store.values import CLOCK_S, EVERY, Key, Lease, Serves, Work, Worker
 
-__all__ = ["enter", "find", "leased", "leave", "present", "renew", "see", "serve"]
+__all__ = [
+    "enter", "find", "forgotten", "leased", "leave", "present", "renew", "see", "serve",
+]  # fmt: skip
 
 _log = logging.getLogger(__name__)
 
@@ -76,10 +78,22 @@ def leave(connection: sa.Connection, worker: str) -> None:
     connection.execute(sa.update(workers).where(still).values(stopped_at=now()))
 
 
-def leased(connection: sa.Connection, worker: str) -> list[Lease]:
-    """What the worker has leased."""
+def leased(connection: sa.Connection, worker: str, *where: sa.ColumnElement[bool]) -> list[Lease]:
+    """What the worker has leased, of that for which all of `where` is true."""
     query = sa.select(leases.c.study_id, leases.c.number, leases.c.fence).where(_open(worker))
-    return [Lease(*row, worker) for row in connection.execute(query)]
+    return [Lease(*row, worker) for row in connection.execute(query.where(*where))]
+
+
+def forgotten(
+    connection: sa.Connection, worker: str, known: Collection[Key], lease_s: float
+) -> list[Lease]:
+    """What the worker has leased and does not know of.
+
+    What it knows of it renews before half of the lease is over. Anything younger it may have taken
+    since it looked at what it has.
+    """
+    old = leases.c.until < now() + lease_s / 2
+    return [lease for lease in leased(connection, worker, old) if lease.key not in known]
 
 
 def renew(

@@ -107,7 +107,8 @@ def _conclude(
     mirror.refresh()
     trials = {t.user_attrs["ticket"]: t for t in _trials_of(parts.search.stages[-1], mirror)}
     if all(t.state is not TrialState.COMPLETE for t in trials.values()):
-        context.ledger.end_finish(current)
+        if not context.ledger.end_finish(current):
+            return None  # some of them are run again by now
         _log.warning("%s: no training of its finish completed; the test part was not used",
                      study.name)  # fmt: skip
         return Concluded(_handed_over(context, study, mirror))

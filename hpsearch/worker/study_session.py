@@ -179,7 +179,7 @@ class StudySession:
     def _release(self, chosen: Sequence[Running], lost: str | None = None) -> None:
         if not chosen:
             return
-        with suppress(UnreachableError):
+        with suppress(UnreachableError):  # then a renewal gives them back
             self._ledger.release([running.lease for running in chosen], lost)
         self._let_go(chosen)
 
@@ -273,7 +273,7 @@ class StudySession:
         self._pictures.know(
             concluded.test, concluded.curves, best.user_attrs["ticket"] if best else None
         )
-        ended = {t.user_attrs["ticket"] for t in self._mirror.trials()}
+        ended = {t.user_attrs["ticket"] for t in self._mirror.trials() if t.state.is_finished()}
         self._saves.keep_only(concluded.tickets, ended)
         return True
 

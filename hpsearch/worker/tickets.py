@@ -99,7 +99,7 @@ class Tickets:
         for lease in leases:
             self._keeper.forget(lease)
             self._mirror.drop_ticket(lease.number)
-        with suppress(UnreachableError):  # then their leases run out
+        with suppress(UnreachableError):  # then a renewal gives them back
             self._ledger.release(leases, lost)
 
     def _begin(self, leases: Sequence[Lease]) -> None:

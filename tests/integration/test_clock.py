@@ -192,6 +192,20 @@ def test_a_trial_of_a_stopped_study_ends_though_the_clock_went_back(
     assert [t.state.name for t in optuna_trials(patient)] == ["PRUNED"]
 
 
+def test_a_duty_of_a_dead_worker_is_free_though_the_clock_went_back(
+    patient: Ledger, hasty: Ledger, study: Study, clock: Clock
+) -> None:
+    """By the length of its own lease, as a ticket is."""
+    patient.sign_on("dead", "host", 1, "cpu")
+    assert patient.take_duty(study, "post", "dead") == 1
+    clock.passes(20)
+    assert hasty.take_duty(study, "post", "next") is None, "it has 10 s left"
+    clock.passes(-10)
+    assert hasty.take_duty(study, "post", "next") is None, "it could have them after a renewal"
+    clock.passes(-3600)
+    assert hasty.take_duty(study, "post", "next") == 2
+
+
 def test_a_dead_worker_takes_no_share_and_is_lost_though_the_clock_went_back(
     patient: Ledger, study: Study, clock: Clock
 ) -> None:

@@ -49,6 +49,19 @@ def test_a_lease_runs_out(ledger: Ledger, study: Study) -> None:
     assert ledger.take_duty(study, "post", "a") is None
 
 
+@pytest.mark.mariadb
+@pytest.mark.parametrize("signs_on", [True, False])
+def test_a_lease_is_as_long_as_its_holder_s_whoever_asks(
+    ledger: Ledger, study: Study, signs_on: bool
+) -> None:
+    patient = Ledger(ledger.database, lease_s=120.0)
+    if signs_on:  # who exports a study does not
+        patient.sign_on("a", "host", 1, "cpu")
+    patient.take_duty(study, "post", "a")
+    assert [duty.worker for duty in ledger.duties(study.study_id)] == ["a"]
+    assert ledger.take_duty(study, "post", "b") is None
+
+
 def test_a_worker_that_signs_off_or_has_died_tests_nothing_any_more(
     ledger: Ledger, study: Study
 ) -> None:

@@ -526,15 +526,25 @@ def test_an_end_after_giving_back_is_refused(ledger: Ledger) -> None:
 
 
 @pytest.mark.mariadb
-def test_a_lease_that_its_worker_does_not_know_of_runs_out(url: str) -> None:
-    ledger = Ledger(Database(url), lease_s=0.3)
-    study = a_study(ledger, tickets=2)
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_what_a_worker_does_not_know_of_is_given_back_and_no_loss(
+    ledger: Ledger, has_begun: bool
+) -> None:
+    """The answer to its claim was lost on the way, or it could not give it back."""
+    study = a_study(ledger, tickets=3, crash_limit=1)
     known, unknown = ledger.claim("w", study.study_id, 2)
-    patient = Ledger(ledger.database, lease_s=60)
-    patient.renew("w", [known.key])
-    again = claim_until_taken_over(ledger, study)
-    assert again.number == unknown.number
-    assert ledger.claim("other", study.study_id) == []
+    trial_id = begin(ledger, unknown) if has_begun else None
+    assert ledger.renew("w", [known.key])[0] == {known.key}
+    (third,) = ledger.claim("next", study.study_id, 3)
+    assert third.number not in (known.number, unknown.number), "it may be about to learn of it"
+    for lease in (known, unknown):
+        let_run_out(ledger, lease, 10.0)
+    alive, studies = ledger.renew("w", [known.key])
+    assert (alive, [*studies]) == ({known.key}, [study.study_id])
+    (again,) = ledger.claim("next", study.study_id, 3)
+    assert (again.number, again.fence, again.crashes) == (unknown.number, 2, 0)
+    assert again.trial_id == trial_id
+    assert finish(ledger, replace(unknown, trial_id=trial_id or 1)) == {unknown.key}
 
 
 @pytest.mark.mariadb

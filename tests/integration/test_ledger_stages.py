@@ -14,7 +14,7 @@ from hpsearch.spec.settings import EARLY
 from hpsearch.store.engine import Database
 from hpsearch.store.frozen import empty
 from hpsearch.store.ledger import Ledger
-from hpsearch.store.values import NOT_BEGUN, STOPPED, Ending, Lease, State, Study, Write
+from hpsearch.store.values import NOT_BEGUN, STOPPED, TESTING, Ending, Lease, State, Study, Write
 from tests.studies import A_STUDY
 
 
@@ -509,6 +509,24 @@ def test_of_the_search_what_was_stopped_before_it_began_is_issued_again(ledger: 
     assert ledger.set_state("s", "open").issued == len(leases) + 1, "once"
 
 
+@pytest.mark.mariadb
+def test_what_was_stopped_before_it_began_is_issued_again_though_its_end_comes_after_the_resume(
+    ledger: Ledger,
+) -> None:
+    study, _ = ledger.create(replace(A_STUDY, tickets=3))
+    leases = claim(ledger, study)
+    finish(ledger, leases[:1])
+    ledger.set_state("s", "stopped")
+    ledger.set_state("s", "open")
+    stop_worker(ledger, leases[1:2])
+    stop_worker(ledger, leases[2:], NOT_BEGUN)
+    assert ledger.study("s").state == "open", "a trial has not been trained"
+    (again,) = claim(ledger, study)
+    assert (again.draw_index, again.retry_of) == (leases[2].draw_index, leases[2].number)
+    finish(ledger, [again])
+    assert ledger.study("s").state == "done"
+
+
 def test_a_diverged_training_of_a_finish_is_not_run_again(ledger: Ledger) -> None:
     _study, leases = in_finish(ledger)
     finish(ledger, leases, TrialState.PRUNED)
@@ -553,7 +571,7 @@ def test_a_verdict_that_has_begun_counts_whoever_stops_the_study_meanwhile(
 def test_a_finish_that_came_to_nothing_is_no_use_of_the_test_part(ledger: Ledger) -> None:
     study, leases = in_finish(ledger)
     finish(ledger, leases, TrialState.PRUNED)
-    ledger.end_finish(ledger.study("s"))
+    assert ledger.end_finish(ledger.study("s"))
     assert (ledger.study("s").state, ledger.study("s").finish) == ("done", "done")
     assert ledger.verdicts(study.study_id) == []
     ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
@@ -578,7 +596,7 @@ def test_a_finish_does_not_come_to_nothing_while_a_retry_waits(ledger: Ledger) -
     finish(ledger, leases, TrialState.FAIL)
     seen = ledger.study("s")
     ledger.retry_failed("s")
-    ledger.end_finish(seen)
+    assert not ledger.end_finish(seen)
     assert ledger.study("s").finish == "open"
 
 
@@ -664,6 +682,29 @@ def test_a_late_verdict_does_not_end_the_finish_after_it(ledger: Ledger) -> None
     ledger.end_verdict(seen, number or 0, {"test": 0.5})
     assert ledger.study("s").awaits_verdict
     assert ledger.begin_verdict(ledger.study("s")) == 2
+
+
+@pytest.mark.mariadb
+def test_a_finish_has_a_use_of_its_own_while_another_worker_is_at_the_one_before(
+    ledger: Ledger,
+) -> None:
+    study, leases = in_finish(ledger)
+    finish(ledger, leases)
+    first = ledger.study("s")
+    ledger.take_duty(first, f"{TESTING}{first.opened}", "slow")
+    assert ledger.begin_verdict(first) == 1
+    ledger.finish_again("s", 4, {"top": 1, "seeds": 2})
+    open_stage(ledger, study, 2, a_stage("final", 5, 2))
+    finish(ledger, claim(ledger, study))
+    second = ledger.study("s")
+    ledger.take_duty(second, f"{TESTING}{second.opened}", "other")
+    assert ledger.begin_verdict(second) == 2
+    assert ledger.begin_verdict(second) == 2, "its answer was lost, or its worker has died"
+    ledger.end_verdict(first, 1, {"test": 0.5})
+    assert ledger.study("s").awaits_verdict
+    ledger.end_verdict(second, 2, {"test": 0.6})
+    assert ledger.verdicts(study.study_id) == [{"test": 0.5}, {"test": 0.6}]
+    assert (ledger.study("s").state, ledger.study("s").finish) == ("done", "done")
 
 
 @pytest.mark.mariadb

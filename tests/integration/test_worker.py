@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpsearch.api.submit import submit
 from hpsearch.checkpoints.checkpoint import Checkpoints
@@ -27,8 +27,10 @@ from hpsearch.spec import StudySpec, load
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.mirror import Mirror
+from hpsearch.store.values import Lease
 from hpsearch.training.array import Array
 from hpsearch.training.trial_progress import DivergedError
+from hpsearch.worker import finish as finishing
 from hpsearch.worker.context import Context, Options, Patience
 from hpsearch.worker.keeper import Keeper
 from hpsearch.worker.staging import Staging
@@ -481,6 +483,42 @@ def test_a_finish_that_came_to_nothing_takes_no_network_away(
         save.save(place.ledger, place.snapshot, network, place.folder / name)
         finish_again(place, 1, 2)
         place.work()
+
+
+def test_what_is_run_again_while_a_finish_comes_to_nothing_keeps_its_network(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody retries between two looks of the worker that is about to end the finish."""
+    report, conclude = Array._report, finishing._conclude
+    again: list[Lease] = []
+
+    def fail(array: Array, member: Any, *more: Any) -> Report:
+        if member.candidate.key < 2:
+            return report(array, member, *more)
+        return array._grouping.fail(member, RuntimeError("by this test"))
+
+    def late(*given: Any) -> Any:
+        assert place.ledger.retry_failed("s") == 4
+        again.extend(place.ledger.claim("other", place.ledger.study("s").study_id, 9))
+        failed = {t.user_attrs["ticket"]: t for t in place.trials}
+        for lease in again:
+            before = failed[lease.retry_of or 0]
+            trial = create_trial(
+                state=TrialState.RUNNING, params=before.params, distributions=before.distributions,
+                user_attrs=before.user_attrs | {"ticket": lease.number},
+            )  # fmt: skip
+            place.ledger.begin([(lease, trial)])
+            checkpoints(place).save(lease.number, {"epoch": 1}, lease.fence)
+        return conclude(*given)
+
+    monkeypatch.setattr(Array, "_report", fail)
+    monkeypatch.setattr(finishing, "_conclude", late)
+    place.submit("search: {sampler: random, pruner: none, stack: off}\n"
+                 "budget: {trials: 2, epochs: 2}\nfinal: {top: 1, seeds: 2}\n")  # fmt: skip
+    place.work()
+    assert place.ledger.study("s").finish == "open"
+    assert len(again) == 4
+    assert {lease.number for lease in again} <= checkpoints(place).numbers()
 
 
 @pytest.mark.parametrize("other", ["seed", "settings"])

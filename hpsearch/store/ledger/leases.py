@@ -219,8 +219,9 @@ class Leases(Verbs):
         # A worker that saw its study stopped may say so after somebody has opened it again.
         for study_id in sorted({w.lease.study_id for w in merged.values() if _is_stopped(w)}):
             study = study_rows.current(connection, study_id)
-            if study is not None:
-                dealing.add_stopped(connection, study)
+            if study is not None and dealing.add_stopped(connection, study):
+                # These ends may have been the last ones, with which it was done.
+                study_rows.put(connection, study_id, state="open")
         return refused
 
     @verb
@@ -338,8 +339,9 @@ class Leases(Verbs):
     ) -> tuple[set[Key], dict[int, Study]]:
         """Prolong these leases of a worker; those it still has, and their studies as they are now.
 
-        One that ran out but that nobody has taken over is prolonged too: nothing is lost. One that
-        the worker does not name, as the answer to its claim was lost on the way, runs out.
+        One that ran out but that nobody has taken over is prolonged too: nothing is lost. One of
+        which the worker does not know, as the answer to its claim was lost on the way, or which it
+        could not give back, is given back, and no loss: the worker lives.
 
         Raises LostError where the worker has signed on here and is not known: rows of workers are
         not deleted, so it is another database.
@@ -350,8 +352,11 @@ class Leases(Verbs):
             worked_s: Seconds for which it has trained without the database, which count as work.
         """
         ids = {study_id for study_id, _, _ in keys}
+        forgotten = worker_rows.forgotten(connection, worker, keys, self.lease_s)
         study_rows.count_time(connection, ids, worked_s)
         alive = worker_rows.renew(connection, worker, keys, self.lease_s) if keys else set()
+        if forgotten:
+            self._release(connection, forgotten)
         if not worker_rows.see(connection, worker) and worker in self._signed_on:
             raise LostError(
                 f"the database {self.database.name} does not know worker {worker} any more: it "
@@ -400,7 +405,7 @@ class Leases(Verbs):
     def duties(self, study_id: int) -> list[Duty]:
         """A study's duties that anybody has had, by their names."""
         with self.database.read() as connection:
-            return duty_rows.find(connection, study_id, self.lease_s)
+            return duty_rows.find(connection, study_id)
 
 
 def _is_stopped(write: Write) -> bool:

@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from hpsearch.spec.settings import EARLY, FINAL
-from hpsearch.store import stage_rows, study_rows, ticket_rows
+from hpsearch.store import duty_rows, stage_rows, study_rows, ticket_rows
 from hpsearch.store.ledger.transactions import Verbs, verb
-from hpsearch.store.values import Study
+from hpsearch.store.values import TESTING, Study
 
 __all__ = ["Stages"]
 
@@ -80,13 +80,16 @@ class Stages(Verbs):
     def begin_verdict(self, connection: sa.Connection, seen: Study) -> int | None:
         """Note that the test part is about to be used: which time that is.
 
-        The same one where anyone who was about to has died over it; None where that is not due, or
-        the study is no more what it was when it was seen.
+        The same one where anyone who was about to has died over it, but not that of a worker that
+        is still at the finish before; None where that is not due, or the study is no more what it
+        was when it was seen.
         """
         study = study_rows.locked_again(connection, seen)
         if study is None or not _may_conclude(study, seen):
             return None
-        return stage_rows.begin_verdict(connection, study.study_id)
+        taken = {d.name for d in duty_rows.find(connection, study.study_id) if d.worker is not None}
+        others = {name for name in taken if name.startswith(TESTING)} - {f"{TESTING}{study.opened}"}
+        return stage_rows.begin_verdict(connection, study.study_id, len(others))
 
     @verb
     def end_verdict(
@@ -103,11 +106,16 @@ class Stages(Verbs):
             _end_finish(connection, study)
 
     @verb
-    def end_finish(self, connection: sa.Connection, seen: Study) -> None:
-        """End a finish in which nothing was trained to its end: the test part is not used."""
+    def end_finish(self, connection: sa.Connection, seen: Study) -> bool:
+        """End a finish in which nothing was trained to its end: the test part is not used.
+
+        False where that is not due: something of it is trained again by now.
+        """
         study = study_rows.locked_again(connection, seen)
-        if study is not None and _may_conclude(study, seen):
-            _end_finish(connection, study)
+        if study is None or not _may_conclude(study, seen):
+            return False
+        _end_finish(connection, study)
+        return True
 
     def verdicts(self, study_id: int) -> list[dict[str, Any]]:
         """What each use of the test part gave, in their order."""
