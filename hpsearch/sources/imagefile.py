@@ -15,13 +15,15 @@ import numpy as np
 
 from hpsearch.errors import DataError, line
 from hpsearch.files import open_regular
-from hpsearch.sources.unreadable import ADVICE, attempted, refuse
+from hpsearch.sources.images.decode import upright, upright_size, why
+from hpsearch.sources.unreadable import attempted, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
     from hpsearch.sources.inputs import ImageInputs
@@ -31,7 +33,7 @@ __all__ = ["ARRAYS", "images_of", "read_array", "read_images"]
 ARRAYS = (".npy", ".npz")
 """How the names of files end that hold arrays; any other file is one image."""
 
-_FILE_BRIGHTEST, _DEEP_BRIGHTEST = 255, 65_535
+_FILE_BRIGHTEST = 255
 
 
 def images_of(source: str, array: NDArray[Any], wanted: ImageInputs) -> NDArray[Any]:
@@ -162,24 +164,26 @@ def _notes(paths: Sequence[Path], did: Sequence[Sequence[str]]) -> Iterator[str]
         yield f"{count}{which[0]}: {what}"
 
 
-def _read_image(path: Path, wanted: ImageInputs) -> tuple[NDArray[np.float64], list[str]]:
+def _read_image(path: Path, wanted: ImageInputs) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     channels, height, width = wanted.shape
+    flat: Image | None = None
+    did: tuple[str, ...] = ()
     try:
         with _open_image(path) as image:
-            if image.size != (width, height):  # known before its pixels are unpacked
-                raise DataError(
-                    f"{path} is of {image.width} x {image.height} pixels; the network takes "
-                    f"{width} x {height}"
-                )
-            did = _peculiar(image)
-            pixels = _pixels(path, image, "L" if channels == 1 else "RGB")
-    except DataError:
-        raise
+            size = image.size  # known before its pixels are unpacked
+            if sorted(size) == sorted((width, height)):
+                size = upright_size(image)
+            if size == (width, height):
+                flat, did = upright(image, "L" if channels == 1 else "RGB")
     except Exception as error:  # of damaged files Pillow raises of everything
-        advice = "" if isinstance(error, OSError) and error.errno else ADVICE
-        raise DataError(f"cannot read the image {path}: {line(error)}{advice}") from error
-    scaled = pixels * wanted.brightest / _FILE_BRIGHTEST
-    return (scaled[None] if channels == 1 else scaled.transpose(2, 0, 1)), did
+        raise DataError(f"cannot read the image {path}: {why(error)}") from error
+    if flat is None:
+        raise DataError(
+            f"{path} is of {size[0]} x {size[1]} pixels; the network takes {width} x {height}"
+        )
+    pixels = np.asarray(flat, np.float64) * wanted.brightest / _FILE_BRIGHTEST
+    pixels_CHW = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    return np.broadcast_to(pixels_CHW, wanted.shape), did  # 16 bits are grey
 
 
 @contextmanager
@@ -196,35 +200,3 @@ def _open_image(path: Path) -> Iterator[ImageFile]:
         Image.MAX_IMAGE_PIXELS = limit
     with image:
         yield image
-
-
-def _peculiar(image: ImageFile) -> list[str]:
-    """What is done to an image that nobody may expect."""
-    did = []
-    if getattr(image, "n_frames", 1) > 1:
-        did.append("it has several frames, of which the first is taken")
-    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-    if alpha is not None and np.asarray(alpha).min() < _FILE_BRIGHTEST:
-        did.append("transparent pixels are laid on white")
-    return did
-
-
-def _pixels(path: Path, image: ImageFile, mode: str) -> NDArray[np.float64]:
-    """(H, W) or (H, W, 3), from 0 to 255."""
-    from PIL import Image
-
-    if image.mode == "F":
-        raise DataError(
-            f"{path} has floating-point pixels of no known range; save it with 8 or 16 bits"
-        )
-    if image.mode.startswith("I"):  # Pillow would cut 16 bits off at 255
-        deep = np.asarray(image, np.float64)
-        if deep.min() < 0 or deep.max() > _DEEP_BRIGHTEST:
-            raise DataError(f"{path} has pixels of more than 16 bits; save it with 8 or 16")
-        grey = deep * _FILE_BRIGHTEST / _DEEP_BRIGHTEST
-        return grey if mode == "L" else np.repeat(grey[:, :, None], 3, axis=2)
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        flat = Image.alpha_composite(white, image.convert("RGBA"))
-        return np.asarray(flat.convert(mode), np.float64)
-    return np.asarray(image.convert(mode), np.float64)

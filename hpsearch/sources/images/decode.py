@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-__all__ = ["Notes", "Picture", "Shape", "size_of", "sizes_of"]
+__all__ = ["Notes", "Picture", "Shape", "size_of", "sizes_of", "upright", "upright_size", "why"]
 
 _MOST_BYTES = 1 << 28
 """Of one file. How many pixels it may claim is bounded by Pillow."""
@@ -74,7 +74,7 @@ class Picture:
             image, size, remarks = _opened(content, shape)
             pixels = np.asarray(_fitted(image, shape))
         except Exception as error:  # of damaged files Pillow raises of everything
-            raise DataError(f"cannot read the image {path}: {_why(error)}") from error
+            raise DataError(f"cannot read the image {path}: {why(error)}") from error
         pixels_CHW = pixels[None] if shape.channels == 1 else pixels.transpose(2, 0, 1)
         digest = hashlib.sha256(content).hexdigest()
         return cls(np.ascontiguousarray(pixels_CHW), size, digest, remarks)
@@ -130,12 +130,12 @@ def size_of(path: Path) -> tuple[int, int]:
 
     try:
         with files.open_regular(path) as file, Image.open(file) as image:
-            return _upright_size(image)
+            return upright_size(image)
     except Exception as error:  # of damaged files Pillow raises of everything
-        raise DataError(f"cannot read the image {path}: {_why(error)}") from error
+        raise DataError(f"cannot read the image {path}: {why(error)}") from error
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
     """What is wrong with an image, without Python's name of the place in memory that it was in."""
     from PIL import UnidentifiedImageError
 
@@ -153,27 +153,43 @@ _ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
 """The tag of Exif that says how a camera was held, and its values that turn width to height."""
 
 
-def _upright_size(image: Image) -> tuple[int, int]:
+def upright_size(image: Image) -> tuple[int, int]:
+    """The width and the height of an image when it is upright."""
     turned = image.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
     return (image.height, image.width) if turned else image.size
 
 
 def _opened(content: bytes, shape: Shape) -> tuple[Image, tuple[int, int], tuple[str, ...]]:
     """The image upright, in 8 bits, grey or RGB; its own size, and what was done to it."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
+    mode = "L" if shape.channels == 1 else "RGB"
     with Image.open(io.BytesIO(content)) as image:
-        frames, size = getattr(image, "n_frames", 1), _upright_size(image)
+        size = upright_size(image)
         # JPEG can be unpacked at a half, a quarter or an eighth, in a fraction of the time.
         image.draft(None, (2 * max(shape.pixels[1:]),) * 2)
-        upright = ImageOps.exif_transpose(image)
-        flat, laid = _flat(upright, "L" if shape.channels == 1 else "RGB")
+        flat, remarks = upright(image, mode)
+    if flat.mode == "F":
+        flat = Image.fromarray(np.rint(np.asarray(flat)).astype(np.uint8)).convert(mode)
+    return flat, size, remarks
+
+
+def upright(image: Image, mode: str) -> tuple[Image, tuple[str, ...]]:
+    """An image of any mode, turned upright, and what was done to it that nobody may expect.
+
+    Its pixels are from 0, black, to 255: in the mode `L` or `RGB` that is given; those of 16 bits,
+    which lie between these numbers, as `F`. DataError for pixels of no known range.
+    """
+    from PIL import ImageOps
+
+    frames = getattr(image, "n_frames", 1)
+    flat, laid = _flat(ImageOps.exif_transpose(image), mode)
     did = (frames > 1, _FIRST_FRAME), (laid, _ON_WHITE)
-    return flat, size, tuple(remark for done, remark in did if done)
+    return flat, tuple(remark for done, remark in did if done)
 
 
 def _flat(image: Image, mode: str) -> tuple[Image, bool]:
-    """An image of any mode as `L` or `RGB`; whether transparent pixels were laid on white."""
+    """An image of any mode as `L`, `RGB` or `F`; whether transparent pixels were laid on white."""
     from PIL import Image as Pillow
 
     if image.mode == "F":
@@ -182,8 +198,7 @@ def _flat(image: Image, mode: str) -> tuple[Image, bool]:
         deep = np.asarray(image, np.float64)
         if deep.min() < 0 or deep.max() > _DEEPEST:
             raise DataError("it has pixels of more than 16 bits; save it with 8 or 16")
-        grey = np.rint(deep * (_WHITE / _DEEPEST)).astype(np.uint8)
-        return Pillow.fromarray(grey).convert(mode), False
+        return Pillow.fromarray((deep * (_WHITE / _DEEPEST)).astype(np.float32)), False
     if not image.has_transparency_data:
         image = image.convert("RGB") if image.mode == "CMYK" else image
         return image.convert(mode), False

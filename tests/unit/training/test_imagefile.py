@@ -230,7 +230,7 @@ def test_of_many_images_it_is_counted(tmp_path: Path) -> None:
 
 
 def deep(path: Path) -> None:
-    Image.fromarray(np.arange(24, dtype=np.uint16).reshape(4, 6) * 2570).save(path)
+    Image.fromarray(np.arange(24, dtype=np.uint16).reshape(4, 6) * 2600).save(path)
 
 
 def ink(path: Path) -> None:
@@ -244,7 +244,7 @@ def bits(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("save", "expected"),
-    [(deep, np.arange(24).reshape(4, 6) * 10.0), (ink, np.zeros((4, 6))),
+    [(deep, np.arange(24).reshape(4, 6) * 2600 / 257), (ink, np.zeros((4, 6))),
      (bits, (ALPHA > 100) * 255.0)],
 )  # fmt: skip
 @pytest.mark.parametrize("wanted", [GREY, COLOUR])
@@ -256,6 +256,27 @@ def test_sixteen_bits_ink_and_single_bits_are_read_as_they_look(
     pixels, notes = read_images([path], wanted)
     assert np.allclose(pixels[0], expected * wanted.brightest / 255, atol=0.02)
     assert notes == ()
+
+
+def test_a_turned_photo_is_upright(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # was held so that the left is the top
+    turned = Image.fromarray(ALPHA).transpose(Image.Transpose.ROTATE_90)
+    turned.save(path, exif=exif)
+    pixels, notes = read_images([path], COLOUR)
+    assert (pixels == ALPHA).all()
+    assert notes == ()
+    turned.save(path)
+    with pytest.raises(DataError, match="is of 4 x 6 pixels; the network takes 6 x 4"):
+        read_images([path], COLOUR)
+    exif[0x0112] = 3
+    Image.fromarray(ALPHA[::-1, ::-1]).save(path, exif=exif)
+    assert (read_images([path], COLOUR)[0] == ALPHA).all()
+    exif[0x0112] = 6
+    Image.fromarray(ALPHA).save(path, exif=exif)
+    with pytest.raises(DataError, match="is of 4 x 6 pixels; the network takes 6 x 4"):
+        read_images([path], COLOUR)
 
 
 def test_of_several_frames_the_first_is_taken_and_that_is_said(tmp_path: Path) -> None:
@@ -271,5 +292,5 @@ def test_of_several_frames_the_first_is_taken_and_that_is_said(tmp_path: Path) -
 def test_pixels_of_no_known_range_are_refused(tmp_path: Path, kind: str, words: str) -> None:
     path = tmp_path / "a.tif"
     Image.fromarray(np.full((4, 6), 100_000, kind)).save(path)
-    with pytest.raises(DataError, match=f"a.tif has .*{words}"):
+    with pytest.raises(DataError, match=rf"a\.tif: it has .*{words}"):
         read_images([path], GREY)
