@@ -113,11 +113,13 @@ def _halves(raw: Raw, settings: DataSettings, strange: Rows) -> tuple[Rows, Rows
 def _limited(
     raw: Raw, settings: DataSettings, normal: Rows, validation: Rows
 ) -> tuple[DataSettings, Rows, list[str]]:
-    """The limit that is left to normal rows, and the strange validation rows within the rest: both
-    in the same share of their number."""
+    """The limit that is left to the normal rows that `divide` limits, and the strange validation
+    rows within the rest: both in the same share of their number."""
     section = settings.section
-    own = int((normal < len(raw.targets) - raw.own_test).sum())
-    rest = own - round(section.test_share * len(normal))
+    parts = raw.own_validation + raw.own_test
+    rest = int((normal < len(raw.targets) - parts).sum())
+    if not raw.own_test:
+        rest -= round(section.test_share * len(normal))
     if section.limit is None or section.limit >= rest + len(validation):
         return settings, validation, []
     most = round(section.limit * rest / (rest + len(validation)))

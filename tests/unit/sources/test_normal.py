@@ -86,6 +86,24 @@ def test_a_limit_holds_and_keeps_the_shares() -> None:
     assert counts[1, 2:].tolist() == [10, 5]
 
 
+@pytest.mark.parametrize("own", [(50, 0), (0, 40), (50, 40)])
+@pytest.mark.parametrize("limit", [65, 110])
+def test_a_limit_holds_beside_parts_of_the_datas_own(own: tuple[int, int], limit: int) -> None:
+    own_test, own_validation = own
+    raw = raw_of(own_test, own_validation=own_validation)
+    keys = {} if own_test else {"test": 0.0}
+    split, counts = divided(raw, limit=limit, **keys)
+    last = 220 - own_test
+    own_rows = np.arange(last - own_validation, last)
+    own_normal = own_rows[raw.targets[own_rows] < 2]
+    assert {*own_normal} <= {*split.validation}
+    assert len(split.train) + len(split.validation) - len(own_normal) == limit
+    normal = (raw.targets[: last - own_validation] < 2).sum()
+    strange = (raw.targets[:last] > 1).sum()
+    used = counts[:2].sum(axis=0)
+    assert used[2:].sum() == pytest.approx(strange * limit / (normal + strange), abs=1)
+
+
 def test_of_rows_in_an_order_the_latest_are_tested_on() -> None:
     raw = raw_of(order=np.arange(220.0))
     split, counts = divided(raw)
