@@ -8,14 +8,10 @@ Nothing in the folder is executed, and nothing outside it is needed to use the n
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
-import shutil
 import stat
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,7 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import PlainValidator, ValidationError
 
 from hpsearch import files
-from hpsearch.errors import CheckpointError, ConflictError, line
+from hpsearch.errors import CheckpointError, line
+from hpsearch.handover.replace import Kind, put
 from hpsearch.sources.csv.inputs import TableInputs1
 from hpsearch.sources.dataset import DataSettings, Prepared
 from hpsearch.spec.family import FAMILIES
@@ -39,20 +36,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONFIG",
+    "NETWORK",
     "WEIGHTS",
     "Config",
     "Data",
     "Metrics",
     "Network",
     "Provenance",
-    "check_place",
     "read",
     "write",
 ]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-_CROSSED = errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST
-"""Errors of a rename where another process saves to the same folder."""
 
 _MOST_CONFIG = 1 << 28
 """Bytes of config.json that are read: it lists every value of a table's columns."""
@@ -174,83 +169,19 @@ def write(
 ) -> None:
     """Put the network in `folder`: all of it or nothing; with `force` in the place of one there.
 
-    A process that is killed leaves at most a folder beside it whose name begins with a dot. Killed
-    between the two renames it leaves the networks in there, and the next `write` puts the one of
-    before back first.
-
     Raises ConflictError where something else is there, CheckpointError where it cannot be written.
     """
     from safetensors.torch import save
 
-    folder = folder.resolve()  # the folder `.` cannot be renamed
     content = save({name: tensor.contiguous() for name, tensor in weights.items()})
     document = {**config.as_json(), "weights_sha256": hashlib.sha256(content).hexdigest()}
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    try:
-        try:
-            _replace(folder, content, text, force=force)
-        except OSError as error:
-            if error.errno not in _CROSSED:
-                raise
-            _replace(folder, content, text, force=force)
-    except OSError as error:
-        raise CheckpointError(f"cannot write the network to {folder}: {line(error)}") from error
 
-
-def _replace(folder: Path, content: bytes, text: str, *, force: bool) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _put_back(folder)
-    check_place(folder, force=force)
-    with _beside(folder) as (new, old):
+    def fill(new: Path) -> None:
         (new / WEIGHTS).write_bytes(content)
         (new / CONFIG).write_text(text, encoding="utf-8")
-        if force and folder.exists():  # one with something in it cannot be renamed over
-            folder.rename(old)
-        new.rename(folder)
 
-
-def _put_back(folder: Path) -> None:
-    """What lay in a folder that is missing, from where a killed `write` has left it."""
-    for work in folder.parent.iterdir():
-        left = work.name.rpartition(".")[0] == f".{folder.name}"
-        if left and (work / "old" / CONFIG).exists() and not folder.exists():
-            (work / "old").rename(folder)
-
-
-@contextlib.contextmanager
-def _beside(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Places for the new folder and for the old one, removed at the end with what is in them."""
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    new, old = work / "new", work / "old"
-    try:
-        new.mkdir()
-        yield new, old
-    finally:
-        if old.exists() and not folder.exists():  # broken off between the two renames
-            old.rename(folder)
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def check_place(folder: Path, *, force: bool = False) -> None:
-    """Raise ConflictError unless the folder is empty, or not there yet; with `force` also unless
-    `write` has made it and nobody added to it."""
-    try:
-        names = {path.name for path in folder.iterdir()}
-        complete = names == {CONFIG, WEIGHTS} and _are_files(folder)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ConflictError(f"{folder} cannot be written over: {line(error)}") from error
-    if names and not (complete and _is_ours(_parsed(folder))):
-        raise ConflictError(
-            f"{folder} has other things in it than a network that hpsearch has saved; "
-            f"choose another folder"
-        )
-    if names and not force:
-        raise ConflictError(
-            f"{folder} has a network in it already; choose another folder, or replace it with "
-            "--force"
-        )
+    put(folder, NETWORK, fill, force=force)
 
 
 def read(folder: Path) -> tuple[Config, dict[str, Tensor]]:
@@ -312,6 +243,15 @@ def _are_files(folder: Path) -> bool:
 
 def _is_ours(config: Any) -> bool:
     return isinstance(config, dict) and config.get("format") == _FORMAT
+
+
+def _is_network(folder: Path) -> bool:
+    """Whether a folder has what `write` has put there and nothing else."""
+    names = {path.name for path in folder.iterdir()}
+    return names == {CONFIG, WEIGHTS} and _are_files(folder) and _is_ours(_parsed(folder))
+
+
+NETWORK = Kind("network", _is_network)
 
 
 def _config(folder: Path) -> Config:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,14 @@ from hpsearch import files
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.checkpoints.places import checkpoint_place
 from hpsearch.children.command import CheckpointFolder
-from hpsearch.errors import CheckpointError, ConflictError, line
+from hpsearch.errors import CheckpointError
+from hpsearch.handover.replace import Kind, check_place, put
 from hpsearch.insight.snapshot import Snapshot, Trial
 from hpsearch.runner import Saved
 from hpsearch.spec.family import COMMAND
 from hpsearch.store.ledger import Ledger
 
-__all__ = ["FILES", "RUN", "STATE", "kept", "save", "way_in"]
+__all__ = ["FILES", "RUN", "STATE", "kept", "save", "way_in", "write"]
 
 RUN, STATE, FILES = "run.json", "state.pt", "checkpoint"
 _FORMAT = "hpsearch run"
@@ -52,7 +52,7 @@ def save(
     Raises CheckpointError where its code saved nothing, or that is unavailable; ConflictError where
     something else is in the folder.
     """
-    _check(folder, force=force)
+    check_place(folder, _RUN, force=force)  # before anything that takes time
     saved = _saved(Checkpoints(checkpoint_place(ledger.database, snapshot.study, option)), best)
     state = saved.own
     assert state is not None
@@ -71,10 +71,27 @@ def save(
         "metrics": dict(best.metrics), "test": dict((snapshot.verdict or {}).get("network", {})),
         "finish": snapshot.verdict, "saved": [*state],
     }  # fmt: skip
-    try:
-        _write(folder.resolve(), run, state, unpacked=snapshot.spec.family == COMMAND)
-    except OSError as error:
-        raise CheckpointError(f"cannot write to {folder}: {line(error)}") from error
+    write(folder, run, state, force=force)
+
+
+def write(folder: Path, run: Mapping[str, Any], state: Mapping[str, Any], *, force: bool) -> None:
+    """Put what run.json is to say and the state in `folder`: all of it or nothing.
+
+    Raises ConflictError where something else is there, CheckpointError where it cannot be written.
+    """
+    text = json.dumps(run, indent=2, ensure_ascii=False) + "\n"
+
+    def fill(new: Path) -> None:
+        if run["function"] == COMMAND:
+            checkpoint = CheckpointFolder(new / FILES)
+            checkpoint.load_state_dict(state["checkpoint"])
+            if not checkpoint.files():
+                checkpoint.path.rmdir()
+        else:
+            torch.save(state, new / STATE)
+        (new / RUN).write_text(text, encoding="utf-8")
+
+    put(folder, _RUN, fill, force=force)
 
 
 def kept(folder: Path) -> str:
@@ -147,43 +164,10 @@ def _saved(checkpoints: Checkpoints, best: Trial) -> Saved:
     return saved
 
 
-def _check(folder: Path, *, force: bool) -> None:
-    """Raise ConflictError unless the folder is empty or not there; with `force` unless it has what
-    `save` has put there and nothing else."""
-    try:
-        names = {path.name for path in folder.iterdir()}
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ConflictError(f"{folder} cannot be written over: {line(error)}") from error
-    if names and not {RUN} <= names <= {RUN, STATE, FILES}:
-        raise ConflictError(
-            f"{folder} has other things in it than a run that hpsearch has saved; choose another "
-            "folder"
-        )
-    if names and not force:
-        raise ConflictError(
-            f"{folder} has a run in it already; choose another folder, or replace it with --force"
-        )
+def _is_run(folder: Path) -> bool:
+    """Whether a folder has what `save` has put there and nothing else."""
+    names = {path.name for path in folder.iterdir()}
+    return names <= {RUN, STATE, FILES} and way_in(folder) is not None
 
 
-def _write(folder: Path, run: dict[str, Any], state: Any, *, unpacked: bool) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        if unpacked:
-            files = CheckpointFolder(beside / FILES)
-            files.load_state_dict(state["checkpoint"])
-            if not files.files():
-                files.path.rmdir()
-        else:
-            torch.save(state, beside / STATE)
-        text = json.dumps(run, indent=2, ensure_ascii=False) + "\n"
-        (beside / RUN).write_text(text, encoding="utf-8")
-        if folder.exists() and any(folder.iterdir()):
-            folder.rename(beside / "before")
-        beside.chmod(0o755)
-        beside.rename(folder)
-        shutil.rmtree(folder / "before", ignore_errors=True)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+_RUN = Kind("run", _is_run)

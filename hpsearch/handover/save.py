@@ -14,16 +14,9 @@ from hpsearch._version import __version__
 from hpsearch.checkpoints.places import checkpoint_place
 from hpsearch.code import use
 from hpsearch.handover.code import saved_code
-from hpsearch.handover.folder import (
-    Config,
-    Data,
-    Metrics,
-    Network,
-    Provenance,
-    check_place,
-    write,
-)
+from hpsearch.handover.folder import NETWORK, Config, Data, Metrics, Network, Provenance, write
 from hpsearch.handover.kept import candidate_trained, saved_network
+from hpsearch.handover.replace import check_place
 from hpsearch.handover.trained import Trained
 from hpsearch.insight.snapshot import Snapshot, Trial
 from hpsearch.sources.dataset import Prepared, check_same
@@ -56,7 +49,7 @@ def save(
     unavailable, or cannot be written; ConflictError where something else is in the folder;
     DataError where the data is missing or has changed.
     """
-    check_place(folder, force=force)  # before anything that takes time
+    check_place(folder, NETWORK, force=force)  # before anything that takes time
     study = snapshot.study
     spec = StudySpec.from_document(study.document)
     files = dict(ledger.code(study).files) if study.code else None

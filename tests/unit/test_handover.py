@@ -20,7 +20,7 @@ import torch
 
 import hpsearch
 from hpsearch.errors import CheckpointError, ConflictError, DataError
-from hpsearch.handover import folder
+from hpsearch.handover import folder, own
 from hpsearch.handover.trained import Trained
 from hpsearch.runner.candidate import Candidate
 from hpsearch.sources import dataset as data
@@ -428,6 +428,45 @@ def test_a_save_that_is_broken_off_puts_back_what_was_there(
         folder.write(net, config, weights, force=True)
     assert folder.read(net)[0] == config
     assert not [path for path in net.parent.iterdir() if path.name.startswith(".")]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """What own training code saved in its trial 1."""
+    place = tmp_path / "run"
+    own.write(place, run_of(1), {"weights": torch.ones(1)}, force=False)
+    return place
+
+
+def run_of(trial: int) -> dict[str, Any]:
+    return {"format": "hpsearch run", "function": "train.py:train", "trial": trial}
+
+
+def test_a_run_that_cannot_be_replaced_is_put_back(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename, broken = Path.rename, list[Path]()
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if target == run and not broken:
+            broken.append(self)
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        own.write(run, run_of(2), {"weights": torch.zeros(1)}, force=True)
+    assert json.loads((run / "run.json").read_text())["trial"] == 1
+    own.write(run, run_of(2), {"weights": torch.zeros(1)}, force=True)
+    assert json.loads((run / "run.json").read_text())["trial"] == 2
+    assert not [path for path in run.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_a_run_json_of_another_program_is_not_replaced(run: Path) -> None:
+    (run / "run.json").write_text('{"name": "mine"}')
+    with pytest.raises(ConflictError, match="other things in it than a run"):
+        own.write(run, run_of(2), {}, force=True)
+    assert "mine" in (run / "run.json").read_text()
 
 
 def test_importing_hpsearch_does_not_import_torch() -> None:
