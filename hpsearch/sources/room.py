@@ -82,6 +82,11 @@ class Room:
         """So many bytes that were taken are free again."""
         self._left += size
 
+    @property
+    def left(self) -> int:
+        """Bytes that it still has."""
+        return self._left
+
 
 class _Sized(Protocol):
     @property
@@ -129,6 +134,9 @@ class Cache:
     def _takes(self, size: int) -> bool:
         if self._room is None:
             self._room = Room(AUTO)
+        evictable = sum(value.device_bytes for value in self._values.values())
+        if size > self._room.left + evictable:  # not even all of those would make enough
+            return False
         while not self._room.takes(size):
             if not self._values:
                 return False

@@ -436,6 +436,9 @@ def test_what_was_used_last_is_kept_longest() -> None:
     assert made == ["a", "b", "c"]
     assert get("b")
     assert made == ["a", "b", "c", "b"]
+    assert get("d", 101) is None
+    assert all(get(key) for key in "cb")
+    assert made == ["a", "b", "c", "b", "d"], "nothing made room for what has none at all"
 
 
 def test_what_is_in_use_has_its_room_until_it_is_let_go() -> None:
