@@ -37,9 +37,10 @@ _SHARE = 0.8
 
 
 def largest(candidate: Candidate, data: DataSettings, device: str, low: int) -> tuple[int, str]:
-    """The largest of `low`, twice that and so on that fits, and a description of the device.
+    """The largest of `low`, twice that and so on that fits, and why it is the largest.
 
-    No more than there are training rows. Raises HpsearchError where not even `low` fits.
+    No more than there are training rows, even where those are fewer than `low`. Raises
+    HpsearchError where not even `low` fits.
     """
     request = candidate, data, device, low, in_use(), known()
     done = subprocess.run(
@@ -54,7 +55,7 @@ def largest(candidate: Candidate, data: DataSettings, device: str, low: int) -> 
         error = HpsearchError(answers[-1]["error"])
         error.exit_code = answers[-1]["code"]
         raise error
-    return answers[-1]["fits"], answers[-1]["on"]
+    return answers[-1]["fits"], answers[-1]["why"]
 
 
 def try_sizes(
@@ -76,8 +77,10 @@ def try_sizes(
             dataset = load(data, device)
             _limit_memory(device)
             size, rows = low, len(dataset.train)
+            ran = f"the largest that was run on {devices.describe(device)}"
             while (size := min(size, rows)) and _fits(candidate, dataset, device, size):
-                answers.write(json.dumps({"fits": size, "on": devices.describe(device)}) + "\n")
+                why = ran if size < rows else "as many as there are training rows"
+                answers.write(json.dumps({"fits": size, "why": why}) + "\n")
                 size = 2 * size if size < rows else 0
         except (HpsearchError, ValueError) as error:
             exit_code = getattr(error, "exit_code", DataError.exit_code)

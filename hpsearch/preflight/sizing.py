@@ -59,8 +59,7 @@ def _tried(spec: StudySpec, low: int, base: Path, device: str | None) -> tuple[i
                              "submit runs none: use hpsearch run, or give a number")  # fmt: skip
     candidate = example_of(spec, hungriest(spec), "max_batch_size")
     chosen = device or devices.local()[0]
-    high, on = largest(candidate, data_settings(spec, base), chosen, low)
-    return high, f"the largest that was run on {on}"
+    return largest(candidate, data_settings(spec, base), chosen, low)
 
 
 def hungriest(spec: StudySpec) -> dict[str, Value]:

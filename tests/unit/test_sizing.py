@@ -72,9 +72,9 @@ def test_the_number_is_frozen_in_the_study_which_keeps_it(
     study, _ = submit(ledger, spec, tmp_path, device="cpu")
     frozen = study.document["parameters"][-1]
     assert frozen["max"] == 247, "the training rows"
-    assert frozen["cap"].startswith("the largest that was run on cpu")
+    assert frozen["cap"] == "as many as there are training rows"
     again, new = submit(ledger, spec, tmp_path, device="no such device")
     assert (again.digest, new) == (study.digest, False)
     (tmp_path / "study.yaml").write_text(STUDY + "start: [{batch_size: 5000}]\n")
-    with pytest.raises(StudyFileError, match="5000 is larger than the largest, 247"):
+    with pytest.raises(StudyFileError, match="5000 is larger than the largest, 247: as many as"):
         sized(ledger, load(tmp_path / "study.yaml"), tmp_path, "cpu")
