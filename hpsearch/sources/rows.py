@@ -57,7 +57,8 @@ class Part(ABC):
 
     @abstractmethod
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs (B, *shape), float32, and targets of some rows, int64 (B,) on the device.
+        """Inputs (B, *shape), float32 or int64 for tokens, and targets of some rows, int64 (B,) on
+        the device.
 
         A part that is streamed reads them at once: `batches` reads ahead.
         """
@@ -72,7 +73,8 @@ class Part(ABC):
 
     @property
     def inputs(self) -> Tensor:
-        """All inputs at once, float32 (N, *shape) on the device: for parts that have the room."""
+        """All inputs at once, (N, *shape) on the device, float32 or int64 for tokens: for parts
+        that have the room."""
         return torch.cat(list(self.pieces(max(len(self), 1))))
 
     def pieces(self, size: int) -> Iterator[Tensor]:

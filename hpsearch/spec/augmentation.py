@@ -131,7 +131,7 @@ def amounts(settings: Mapping[str, Value], declared: Mapping[str, Setting]) -> d
     """How much of everything is done where a candidate has these settings: its values of
     `AUGMENTATION`.
 
-    Of a name that means something else in `known`, its vocabulary's settings, it is the default.
+    Of a name that means something else in `declared`, its vocabulary's settings, it is the default.
     """
     return {s.name: settings[s.name] if declared[s.name] == s else s.default for s in AUGMENTATION}
 

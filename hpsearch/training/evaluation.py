@@ -67,8 +67,8 @@ def trained_loss(
 
 
 def check_outputs(outputs: Tensor, expected: tuple[int, ...]) -> None:
-    """Raise SettingsError where a network gives outputs of another shape than (..., N, C): a loss
-    may take some of them all the same."""
+    """Raise SettingsError where a network gives outputs of another shape than (..., N, C),
+    CodeError where it gives another number of rows: a loss may take some of them all the same."""
     if outputs.shape != expected:
         if outputs.dim() > 1 and outputs.shape[1] != expected[1]:
             raise CodeError(
