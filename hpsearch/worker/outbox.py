@@ -75,10 +75,13 @@ class Outbox:
             self._save_logs(self._running.values())
             self._logged_at = time.monotonic()
 
-    def save(self) -> None:
-        """Write the checkpoints of what is in training here no more, and deliver what they vouch
-        for."""
-        self._save(later=False)
+    def save(self, *, later: bool = False) -> None:
+        """Write the checkpoints of what is in training, and deliver what they vouch for.
+
+        `later`: whether it stays in training here, so that a report without a checkpoint may wait
+        for one; else that report is dropped, and its epoch trained again by anyone who continues.
+        """
+        self._save(later=later)
         self._save_logs(self._running.values())
 
     def _save_logs(self, chosen: Iterable[Running]) -> None:

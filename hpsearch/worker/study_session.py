@@ -288,7 +288,7 @@ class StudySession:
         running = next((r for r in self._running.values() if r.suspect), None)
         if running is None:
             return True
-        self._outbox.save()
+        self._outbox.save(later=True)
         if not self._keeper.flush(_CLEAR_S):
             return False
         try:

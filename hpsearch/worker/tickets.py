@@ -4,6 +4,7 @@ put on the runner."""
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -210,12 +211,17 @@ class Tickets:
         """Make the reports agree with the checkpoint, which has the whole learning curve.
 
         What its last worker could not report any more is reported now. What it reported without
-        being able to save it is trained again. A checkpoint of the last epoch gives that epoch's
-        report again.
+        being able to save it is trained again. Where it trained from another checkpoint, or from
+        none, and came to other values, all its reports give way to those of this one: a curve is
+        that of one attempt. A checkpoint of the last epoch gives that epoch's report again.
         """
         reported, epoch = running.trial.intermediate_values, saved.epoch
         running.last, running.kept = saved.curve[-1], saved.kept
-        if max(reported, default=0) > epoch:
+        if any(_differs(reported.get(one.epoch, one.value), one.value) for one in saved.curve):
+            self._rewind(
+                running, 0, f"continues from epoch {epoch} of another attempt than the one reported"
+            )
+        elif max(reported, default=0) > epoch:
             self._rewind(running, epoch, f"continues from epoch {epoch}: no later one was saved")
         missing = [report for report in saved.curve if report.epoch not in reported]
         for report in missing:
@@ -250,3 +256,8 @@ class Tickets:
         _log.warning("trial %d %s", running.trial.number, why)
         self._mirror.rewind(running.trial_id, epoch)
         running.put(kept=epoch, user_attrs={"restarted": passwords.hide(why)})
+
+
+def _differs(one: float, other: float) -> bool:
+    """Whether two values of an epoch are not the same; NaN is the same as NaN."""
+    return one != other and not (math.isnan(one) and math.isnan(other))

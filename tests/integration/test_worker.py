@@ -265,7 +265,60 @@ def test_a_trial_taken_over_keeps_its_best_epoch(place: Place, after: int) -> No
     assert trial.user_attrs["metrics"] == other.user_attrs["metrics"]
     state = place.state(0)
     assert state is not None
+    assert "restarted" not in trial.user_attrs, "reports were taken back"
     assert Saved(state).kept_epoch == trial.user_attrs["best_epoch"]
+
+
+@pytest.mark.parametrize("reported", [3, 5, 8])
+def test_a_curve_is_that_of_one_attempt(place: Place, reported: int) -> None:
+    """A worker finds a checkpoint of five epochs that the one before it, on another machine, had
+    not: that one began again, came to other values and reported fewer, as many or more."""
+    place.submit("search: {sampler: random, pruner: {name: asha, reduction_factor: 2}}\n"
+                 "budget: {trials: 1, epochs: 9}\nstart: [{lr: 2.0}]\n")  # fmt: skip
+    place.work("first", leave(place, 5))
+    state = place.state(0)
+    assert state is not None
+    place.epochs.clear()
+    place.work("second", leave(place, 3))
+    checkpoints(place).save(0, state, 2)
+    other = (
+        f"DELETE FROM trial_intermediate_values WHERE step > {reported}",
+        f"DELETE FROM hpsearch_epochs WHERE epoch > {reported}",
+        "UPDATE trial_intermediate_values SET intermediate_value = 0.01",
+        "UPDATE trial_system_attributes SET value_json = '0.01' WHERE key LIKE 'completed_rung%'",
+        "UPDATE hpsearch_epochs SET seconds = 60.0, metrics = '{\"accuracy\": 0.01}'",
+    )
+    place.ledger.database.write(lambda connection: [*map(connection.exec_driver_sql, other)])
+    place.work("third")
+    (trial,) = place.trials
+    curve = trial.intermediate_values
+    assert sorted(curve) == list(range(1, 10))
+    assert {one.epoch: one.value for one in Saved(state).curve}.items() <= curve.items()
+    assert curve[trial.user_attrs["best_epoch"]] == trial.value == max(curve.values())
+    rungs = [v for key, v in trial.system_attrs.items() if key.startswith("completed_rung")]
+    assert rungs
+    assert set(rungs) <= set(curve.values()), "the pruner judges it by the other attempt"
+    (course,) = place.ledger.courses(place.snapshot.study.study_id, {0: 0}).values()
+    assert {one.epoch: one.metrics["accuracy"] for one in course} == curve, "MLflow gets another"
+    assert course[-1].at_s - course[0].at_s < 60
+    said = "continues from epoch 5 of another attempt than the one reported"
+    assert trial.user_attrs["restarted"] == said
+
+
+def test_no_report_is_dropped_of_one_that_has_to_be_alone(place: Place) -> None:
+    """It has lost a worker, and its checkpoints cannot be made, as those of own training code that
+    are too large."""
+    place.submit("search: {sampler: random, pruner: none}\nbudget: {trials: 1, epochs: 9}\n")
+    place.work("first", leave(place, 3))
+    crashed = "UPDATE hpsearch_tickets SET crashes = 1"
+    place.ledger.database.write(lambda connection: connection.exec_driver_sql(crashed))
+
+    def unsaved(bench: StudySession) -> None:
+        bench._runner.saved = lambda key: None  # type: ignore[method-assign]
+
+    place.work("second", unsaved)
+    (trial,) = place.trials
+    assert sorted(trial.intermediate_values) == list(range(1, 10))
 
 
 # Hours
