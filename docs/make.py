@@ -210,6 +210,30 @@ def study_file(families: Collection[Family], tasks: Collection[Task]) -> Iterato
     )
 
 
+def subject(found: dict[str, Any]) -> Iterator[str]:
+    """What is searched, networks or own code, and the data: block by block."""
+    head = "key", "meaning", "default"
+    yield "## network\n"
+    family, own = found["properties"]["network"]["anyOf"][:2]
+    for one in (own, family):  # either has the one that it needs
+        del one["required"]
+    yield table(head, (*keys({}, family), *keys({}, own)))
+    yield NETWORK
+    for name in ("train", "resources"):
+        yield f"## {name}\n"
+        yield table(head, keys({}, found["properties"][name]))
+    yield "A metric of your own code is `metric: {name: ..., direction: maximize}`, or `minimize`.\n"
+    yield "## data\n"
+    yield "The keys that every source has:\n"
+    yield table(head, keys({}, DataSpec.model_json_schema()))
+    for names, section in own_keys():
+        yield f"And for {names}:\n"
+        yield table(head, section)
+    for path, name in (("data.columns.NAME", "ColumnSpec"), ("data.split", "SplitSpec")):
+        yield f"`{path}` of a table:\n"
+        yield table(head, keys(found, {"$ref": f"#/$defs/{name}"}))
+
+
 def task_row(task: Task) -> tuple[str, ...]:
     """(name, what it is, losses, settings) of a task."""
     losses = (

@@ -66,8 +66,10 @@ def resume(name: Name, storage: Storage = None, json_: Json = False) -> None:
 def stop(
     name: Name, storage: Storage = None, checkpoints: Checkpoints = None, json_: Json = False
 ) -> None:
-    """End the search early: running trials end as PRUNED, no new ones begin. `resume`, or `run` again,
-    continues the search."""
+    """End the search early: running trials end as PRUNED, no new ones begin.
+
+    `resume`, or `run` again, continues the search.
+    """
     ledger = open_ledger(storage)
     study = steering.stop(ledger, name, checkpoints)
     _say(study, json_, "stopped: running trials end, no new ones begin")

@@ -37,7 +37,8 @@ class Overrides:
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="PATH=VALUE",
+            "--set",
+            metavar="PATH=VALUE",
             help="Any key of the file, such as data.limit=500 or 'start=[{lr: 0.01}]'; may be "
             "repeated.",
         ),

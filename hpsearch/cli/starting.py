@@ -293,7 +293,8 @@ def import_trials(
 ) -> None:  # fmt: skip
     """Let a study's samplers learn from finished trials of elsewhere, outside of its budget.
 
-    They are no trials of the study: never its best, and not in its reports. Importing the same again adds nothing.
+    They are no trials of the study: never its best, and not in its reports. Importing the same
+    again adds nothing.
     """
     from hpsearch.api import steering
     from hpsearch.cli import console
