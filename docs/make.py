@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import runpy
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,8 @@ def main() -> None:
 
 def made() -> dict[Path, str]:
     """Path -> content. Families of installed packages are left out."""
-    families, tasks = FAMILIES.all(installed=False).values(), TASKS.all(installed=False).values()
+    families = FAMILIES.all(installed=False).values()
+    tasks = tuple(TASKS.all(installed=False).values())
     found = schema(families, tasks, named_sources())
     pages = {family_path(family): "\n".join(family_page(family)) for family in families}
     page = runpy.run_path(str(ROOT / "docs/commands.py"))["page"]
@@ -130,7 +131,7 @@ def made() -> dict[Path, str]:
     }
 
 
-def study_file(families: Collection[Family], tasks: Collection[Task]) -> Iterator[str]:
+def study_file(families: Collection[Family], tasks: Sequence[Task]) -> Iterator[str]:
     """The page, block by block."""
     found = schema(families, tasks, named_sources())
     yield HEAD
@@ -144,26 +145,7 @@ def study_file(families: Collection[Family], tasks: Collection[Task]) -> Iterato
             for name, key in found["properties"].items()
         ),
     )
-    yield "## network\n"
-    family, own = found["properties"]["network"]["anyOf"][:2]
-    del own["properties"]["family"]
-    for one in (own, family):  # either has the one that it needs
-        del one["required"]
-    yield table(("key", "meaning", "default"), (*keys({}, family), *keys({}, own)))
-    yield NETWORK
-    for name in ("train", "resources"):
-        yield f"## {name}\n"
-        yield table(("key", "meaning", "default"), keys({}, found["properties"][name]))
-    yield "A metric of your own code is `metric: {name: ..., direction: maximize}`, or `minimize`.\n"
-    yield "## data\n"
-    yield "The keys that every source has:\n"
-    yield table(("key", "meaning", "default"), keys({}, DataSpec.model_json_schema()))
-    for names, section in own_keys():
-        yield f"And for {names}:\n"
-        yield table(("key", "meaning", "default"), section)
-    for path, name in (("data.columns.NAME", "ColumnSpec"), ("data.split", "SplitSpec")):
-        yield f"`{path}` of a table:\n"
-        yield table(("key", "meaning", "default"), keys(found, {"$ref": f"#/$defs/{name}"}))
+    yield from subject(found)
     for name in ("search", "budget", "retry", "final", "track"):
         yield f"## {name}\n"
         yield table(("key", "meaning", "default"), keys(found, found["properties"][name]))
@@ -215,6 +197,7 @@ def subject(found: dict[str, Any]) -> Iterator[str]:
     head = "key", "meaning", "default"
     yield "## network\n"
     family, own = found["properties"]["network"]["anyOf"][:2]
+    del own["properties"]["family"]
     for one in (own, family):  # either has the one that it needs
         del one["required"]
     yield table(head, (*keys({}, family), *keys({}, own)))
