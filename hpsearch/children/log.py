@@ -63,6 +63,9 @@ class Log:
         if self._files is not None:
             first, _, tail = self._files
             self._sizes = [_size(first), _size(tail)]
+        self._makes_folder = folder is not None and not folder.is_dir()
+        """Whether its first write makes its folder. One that is missing later was removed with its
+        study, and own code may still write."""
 
     def begin_line(self) -> None:
         """End the line in which what is there breaks off, as that of a process that was killed."""
@@ -90,7 +93,9 @@ class Log:
             tail.replace(before)
             self._sizes[1] = 0
         path = (first, tail)[part]
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if self._makes_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._makes_folder = False
         with path.open("ab") as file:
             file.write(data)
         self._sizes[part] += len(data)
