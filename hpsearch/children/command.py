@@ -38,7 +38,9 @@ _LAST_S = 4.0, 60.0
 """For a command to end by itself once all epochs are reported, at least and at most; between them
 it is as long as an epoch took. It may save something, and what it has saved counts."""
 _DRAINED_S = 1.0
-"""For what it wrote before it was killed."""
+"""For what it wrote before it ended, where others hold its output open."""
+_LOOK_S, _FIRST_LOOK_S = 0.25, 0.001
+"""Between two looks at whether it has ended; at first once its output has, with which most end."""
 
 
 def _filled(command: Sequence[str], values: Mapping[str, Any]) -> list[str]:
@@ -154,11 +156,9 @@ def _run(
     except OSError as error:
         raise CodeError(f"cannot start {words[0]}: {error.strerror}") from None
     try:
-        goes_on = _follow(process, channel, reader, take, left_s)
-        code = _ended(process, left_s()) if goes_on else None
-        if code is None:
+        if not _follow(process, channel, reader, take, left_s):
             _leave(process)
-        elif code:
+        elif code := process.returncode:
             raise CodeError(f"the command {End(code, reader.last).how}")
     finally:
         os.close(channel)
@@ -169,25 +169,43 @@ def _follow(
     process: subprocess.Popen[bytes], channel: int, reader: Reader, take: _Take,
     left_s: Callable[[], float | None],
 ) -> bool:  # fmt: skip
-    """Hand its reports on until it has ended, True, or is to leave, False."""
+    """Hand its reports on until it has ended, True, or is to leave, False.
+
+    Whether it has ended is looked at, as its output does not tell: that may go elsewhere, and what
+    it has started in the background may hold it open. Not by `os.pidfd_open`, which the Python of
+    older systems, and that of uv until 2026, is built without.
+    """
     assert process.stdout is not None
     output, told = Lines(process.stdout.fileno()), Lines(channel)
+    sources, look_s, until = [channel, output.number], _LOOK_S, math.inf
     while True:
-        ready = select.select([output.number, channel], [], [], left_s())[0]
-        if not ready:
+        ended = process.poll() is not None  # before the look: what it has written is there by now
+        if ended:
+            drained_s = _DRAINED_S if output.number in sources else 0.0
+            until = min(until, time.monotonic() + drained_s)
+        rest_s = max(until - time.monotonic(), 0.0) if ended else left_s()
+        if rest_s == 0.0 and not ended:
             return False
-        lines = []
-        if channel in ready:
-            lines += [reader.told(line) for line in told.read() or ()]
-        if output.number in ready:
-            written = output.read()
-            lines += [reader.written(line) for line in written or ()]
-            for line in written or ():
-                print(line)
-            if written is None and channel not in select.select([channel], [], [], 0)[0]:
-                return all(take(numbers) for numbers in lines if numbers)
-        if not all(take(numbers) for numbers in lines if numbers):
+        wait_s = look_s if rest_s is None else min(look_s, rest_s)
+        ready = select.select(sources, [], [], wait_s)[0]
+        look_s = min(2 * look_s, _LOOK_S)
+        words = (told.read() or []) if channel in ready else []
+        lines = output.read() if output.number in ready else []
+        if lines is None:
+            sources.remove(output.number)
+            lines, look_s = [], _FIRST_LOOK_S
+        over = ended and time.monotonic() >= until
+        if over:
+            lines += output.rest()
+        for line in lines:
+            print(line)
+        reports = [reader.told(line) for line in words] + [reader.written(line) for line in lines]
+        began = time.monotonic()
+        if not all(take(numbers) for numbers in reports if numbers):
             return False
+        if over:
+            return True
+        until += time.monotonic() - began  # for which the worker had its reports
 
 
 class _Epochs:
@@ -253,14 +271,6 @@ class _Epochs:
         return True
 
 
-def _ended(process: subprocess.Popen[bytes], timeout_s: float | None) -> int | None:
-    """Its exit code; None where it continues for longer."""
-    try:
-        return process.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        return None
-
-
 def _leave(process: subprocess.Popen[bytes]) -> None:
     """Tell it to leave, and let it do so."""
     process.terminate()
@@ -276,7 +286,9 @@ def _rest_of(process: subprocess.Popen[bytes], deadline: float) -> Iterator[str]
     assert process.stdout is not None
     output = Lines(process.stdout.fileno())
     while (left_s := deadline - time.monotonic()) > 0:
-        if select.select([output.number], [], [], left_s)[0]:
+        if process.poll() is not None:
+            deadline = min(deadline, time.monotonic() + _DRAINED_S)
+        if select.select([output.number], [], [], min(left_s, _LOOK_S))[0]:
             lines = output.read()
             if lines is None:
                 return

@@ -100,8 +100,12 @@ class Lines:
         except BlockingIOError:
             return []
         if not data:
-            rest, self._rest = self._rest, b""
-            return [rest.decode(errors="replace")] if rest else None
+            return self.rest() or None
         *lines, self._rest = (self._rest + data).split(b"\n")
         self._rest = self._rest[-_MOST_LINE:]
         return [line.decode(errors="replace") for line in lines]
+
+    def rest(self) -> list[str]:
+        """What came after the last whole line, where no more of it is waited for."""
+        rest, self._rest = self._rest, b""
+        return [rest.decode(errors="replace")] if rest else []
