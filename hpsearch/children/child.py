@@ -32,7 +32,7 @@ from hpsearch.children.run import Run, Start, held, measured_by
 from hpsearch.children.surroundings import Surroundings
 from hpsearch.children.wire import HangUpError, Wire
 from hpsearch.code import Code, Manifest, explained, function, use
-from hpsearch.errors import line
+from hpsearch.errors import CheckpointError, line
 from hpsearch.processes.descendants import adopt
 
 if TYPE_CHECKING:
@@ -300,7 +300,7 @@ class Trial:
             )
         if self._order["keep_best"] and self._is_better(value):
             self._best_value, self._best_epoch = value, epoch
-            self._best = self._copied() if self._has_saved() else None
+            self._best = self._copied()
         self._wire.send({"epoch": epoch, "numbers": dict(numbers)})
         self._reports = True
         goes_on = self._obey()
@@ -315,21 +315,30 @@ class Trial:
         """Whether there is anything to keep of this epoch: a command may write its files at its
         end, and then these are what is kept."""
         assert self._run is not None
-        if not self._order["command"]:
-            return True
-        # It may have removed the folder.
-        return any(path.is_file() for path in (self._run.folder / "checkpoint").rglob("*"))
+        return not self._order["command"] or bool(self._run._objects["checkpoint"].files())
 
     def _copied(self) -> Any:
+        """What is kept of this epoch, which training does not change any more; None: nothing."""
         from hpsearch.children.kept import copied
 
-        return copied(self._held())
+        if not self._has_saved():
+            return None
+        try:
+            return copied(self._held())
+        except CheckpointError as error:
+            print(f"hpsearch: nothing is kept of the best epoch so far: {line(error)}")
+            return None
 
     def _held(self) -> dict[str, Any] | None:
-        """What a checkpoint holds; own code that lets no error pass fails all the same."""
+        """What a checkpoint holds; own code that lets no error pass fails all the same.
+
+        CheckpointError where the files of a command do not hold still, which costs no trial.
+        """
         assert self._run is not None
         try:
             return held(self._run)
+        except CheckpointError:
+            raise
         except BaseException as error:
             self._broken = error
             raise
@@ -345,22 +354,29 @@ class Trial:
                 return bool(order["on"])
             self._save(Path(order["save"]))
 
+    def _best_beside(self) -> Any:
+        """What is kept beside that of the last epoch; None where that is the best one."""
+        assert self._run is not None
+        best = None if self._best_epoch == self._run._epoch else self._best
+        if best is None or not self._order["command"]:
+            return best
+        return {name: self._run._objects[name].with_late(state) for name, state in best.items()}
+
     def _save(self, path: Path) -> None:
         import torch
 
         assert self._run is not None
         try:
             last = self._held()
+            best = self._best_beside()
         except BaseException as error:
             self._wire.send({"unsaved": line(error)})
+            if isinstance(error, CheckpointError):
+                return
             raise
         if last is None:
             self._wire.send({"saved": None})
             return
-        # Where the last epoch is the best one there is nothing to keep beside it.
-        best = None if self._best_epoch == self._run._epoch else self._best
-        if best is not None and self._order["command"]:
-            best = {name: self._run._objects[name].with_late(state) for name, state in best.items()}
         try:
             torch.save({"last": last, "best": best}, path)
         except (OSError, RuntimeError, MemoryError) as error:  # of a full disk PyTorch's is one too

@@ -25,7 +25,7 @@ import torch
 
 from hpsearch.children.output import Lines, Reader
 from hpsearch.children.run import Run, most_epochs, reported
-from hpsearch.errors import CodeError
+from hpsearch.errors import CheckpointError, CodeError
 from hpsearch.processes.descendants import end_with
 from hpsearch.processes.process import End
 from hpsearch.spec.own_training import PLACEHOLDER
@@ -41,6 +41,8 @@ _DRAINED_S = 1.0
 """For what it wrote before it ended, where others hold its output open."""
 _LOOK_S, _FIRST_LOOK_S = 0.25, 0.001
 """Between two looks at whether it has ended; at first once its output has, with which most end."""
+_PAUSES_S = 0.0, 0.0, 0.01, 0.02, 0.04, 0.08
+"""Before each look at files that a command may be writing."""
 
 
 def _filled(command: Sequence[str], values: Mapping[str, Any]) -> list[str]:
@@ -310,6 +312,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.stdout.close()
 
 
+_File = tuple[int, float, bytes]
+"""Its permissions, when it was written, and its content."""
+
+
 class CheckpointFolder:
     """A folder of checkpoints of a command, as an object that `run.save` takes."""
 
@@ -323,31 +329,30 @@ class CheckpointFolder:
 
     def files(self) -> list[Path]:
         """Its files, those in folders of it too."""
-        paths = sorted(self.path.rglob("*"))
-        return [path for path in paths if path.is_file() and not path.is_symlink()]
+        # Not `rglob`, which fails where a folder is removed meanwhile.
+        paths = [Path(folder, name) for folder, _, names in os.walk(self.path) for name in names]
+        return [path for path in sorted(paths) if path.is_file() and not path.is_symlink()]
 
     def state_dict(self) -> dict[str, Any]:
-        """Its files, as one archive."""
+        """Its files, as one archive. CheckpointError where they do not hold still."""
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
-            for path in self.files():
-                archive.add(path, path.relative_to(self.path), recursive=False)
-        content = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
-        return {"archive": content, "epoch": self.epoch}
+            for name, file in self._steady().items():
+                _add(archive, name, file)
+        return {"archive": _tensor(buffer), "epoch": self.epoch}
 
     def with_late(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """The state of an earlier epoch with the files that it did not have then and that were
         written after the last report: a command that saves at its end has no others to give."""
+        if self.reported_at == math.inf:  # it continues
+            return {**state, "late": []}
         buffer = io.BytesIO(state["archive"].numpy().tobytes())
         with tarfile.open(fileobj=buffer, mode="a") as archive:
-            names = {*archive.getnames()}
-            late = {f"{path.relative_to(self.path)}": path for path in self.files()
-                    if path.stat().st_mtime > self.reported_at}  # fmt: skip
-            new = sorted(late.keys() - names)
+            late = self._steady(self.reported_at)
+            new = sorted(late.keys() - {*archive.getnames()})
             for name in new:
-                archive.add(late[name], name, recursive=False)
-        content = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
-        return {**state, "archive": content, "late": new}
+                _add(archive, name, late[name])
+        return {**state, "archive": _tensor(buffer), "late": new}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Put the files back."""
@@ -355,3 +360,57 @@ class CheckpointFolder:
         with tarfile.open(fileobj=buffer) as archive:
             archive.extractall(self.path, filter="data")
         self.epoch = state.get("epoch")
+
+    def _steady(self, after: float = -math.inf) -> dict[str, _File]:
+        """Its files by name, once they are the same twice: the command continues meanwhile, and may
+        rename, remove or write them. One that only grows, such as a log, is taken as it is at last.
+
+        It is not stopped for that: within a write it would have half a file all the same.
+
+        Args:
+            after: Only files that were written after this time.
+
+        Raises CheckpointError where they do not hold still.
+        """
+        before: dict[str, _File] | None = None
+        grow, why = False, ""
+        for pause_s in _PAUSES_S:
+            time.sleep(pause_s)
+            try:
+                paths = [path for path in self.files() if path.stat().st_mtime > after]
+                files = {f"{path.relative_to(self.path)}": _read(path) for path in paths}
+            except OSError as error:  # it was renamed or removed after it had been found
+                grow, why = False, f"cannot be read: {error.strerror}"
+                continue
+            if files == before:
+                return files
+            grow = before is not None and _only_grow(before, files)
+            before, why = files, "change all the time"
+        if before is None or not grow:
+            raise CheckpointError(f"the files in {{checkpoint}} {why}")
+        return before
+
+
+def _read(path: Path) -> _File:
+    with path.open("rb") as file:
+        of = os.fstat(file.fileno())
+        return of.st_mode & 0o7777, of.st_mtime, file.read()
+
+
+def _only_grow(before: Mapping[str, _File], files: Mapping[str, _File]) -> bool:
+    """Whether they are the same, each with the same beginning."""
+    return before.keys() == files.keys() and all(
+        files[name][2].startswith(content) for name, (_, _, content) in before.items()
+    )
+
+
+def _add(archive: tarfile.TarFile, name: str, file: _File) -> None:
+    info = tarfile.TarInfo(name)
+    info.mode, info.mtime, content = file
+    info.size = len(content)
+    archive.addfile(info, io.BytesIO(content))
+
+
+def _tensor(buffer: io.BytesIO) -> torch.Tensor:
+    """Its bytes, which are not copied."""
+    return torch.frombuffer(buffer.getbuffer(), dtype=torch.uint8)

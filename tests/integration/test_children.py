@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import io
+import itertools
 import os
 import re
+import shutil
 import sys
+import tarfile
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from hpsearch.children.log import text_of
+from hpsearch.children.command import CheckpointFolder
+from hpsearch.children.log import Log, text_of
 from hpsearch.children.process import Nursery
 from hpsearch.children.runner import Children, Job
 from hpsearch.code import Code
@@ -798,6 +806,20 @@ def train(run):
     assert sum(file.stat().st_size for file in logs.iterdir()) < 21 << 20
 
 
+def test_a_log_makes_no_folder_that_was_removed(tmp_path: Path) -> None:
+    """`delete` removes it while own code may still be writing."""
+    folder = tmp_path / "study" / "checkpoints"
+    first = Log(folder, 1)
+    first.write(b"made")
+    assert text_of(folder, 1) == "made"
+    second = Log(folder, 2)
+    shutil.rmtree(tmp_path / "study")
+    for log in (first, second):
+        log.write(b"late")
+        assert not (tmp_path / "study").exists()
+        assert log.end().endswith("late")
+
+
 def test_a_worker_that_is_killed_takes_its_children_with_it(tmp_path: Path) -> None:
     """Even where the children's own line is held by others."""
     (tmp_path / "train.py").write_text(
@@ -883,6 +905,10 @@ def test_a_command_tests_what_another_has_saved(children, tmp_path: Path) -> Non
         evaluate=("echo", '{"score": 5}'),
     )  # fmt: skip
     assert other.test(candidate(epochs=1), saved, "test") == {"score": 5}, "JSON, in any case"
+    left = script(
+        children, tmp_path, text, evaluate=("bash", "-c", "sleep 600 & echo '{\"score\": 5}'")
+    )
+    assert left.test(candidate(epochs=1), saved, "test") == {"score": 5}
     silent = script(children, tmp_path, text, evaluate=("true",))
     with pytest.raises(CodeError, match="the command that evaluates made no report"):
         silent.test(candidate(epochs=1), saved, "test")
@@ -995,6 +1021,136 @@ def test_a_command_that_trains_beyond_its_epochs_is_ended(children, tmp_path: Pa
     assert [report.last.epoch for report in reports] == [1, 2]
     assert reports[-1].finished
     assert len((tmp_path / "epochs").read_text().splitlines()) <= 4
+
+
+@pytest.mark.parametrize(
+    ("epochs", "text", "message"),
+    [
+        (2, "", "returned after epoch 1"),
+        (3, "printf '{\"score\": 2}'", "returned after epoch 2"),
+        (2, "exit 3", "the command ended with exit code 3"),
+        (2, "echo '{\"score\": 2}'; exit 3", "the command ended with exit code 3"),
+        (2, "kill -9 $$", "the command was killed by signal 9 (SIGKILL)"),
+    ],
+)
+def test_a_command_ends_by_itself_whatever_it_leaves_in_the_background(
+    children, tmp_path: Path, epochs: int, text: str, message: str
+) -> None:
+    """Which holds its output open, and ends with it."""
+    started = r'sleep 600 & echo "{\"score\": 1, \"pid\": $!}"'
+    runner = script(children, tmp_path, f"{started}\n{text}")
+    runner.add(candidate(epochs=epochs))
+    reports, deadline = all_reports(runner), time.monotonic() + LIMIT_S
+    assert message in reports[-1].message
+    while not gone(int(reports[0].last.metrics["pid"])):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_command_that_writes_its_output_elsewhere_is_heard(children, tmp_path: Path) -> None:
+    text = """
+exec > log 2>&1
+for epoch in 1 2 3; do
+  sleep 0.2; echo "epoch $epoch"; echo "{\\"score\\": $epoch}" >> "$HPSEARCH_REPORT"
+done
+exit $CODE
+"""
+    runner = script(children, tmp_path, text.replace("$CODE", "0"))
+    runner.add(candidate(epochs=9))
+    reports = all_reports(runner)
+    assert [report.last.value for report in reports] == [1, 2, 3, 3]
+    assert reports[-1].message == "returned after epoch 3"
+    assert (tmp_path / "log").read_text().endswith("epoch 3\n")
+    failed = failure(script(children, tmp_path, text.replace("$CODE", "3")), epochs=9)
+    assert "the command ended with exit code 3" in failed.message
+
+
+@contextmanager
+def renaming(folder: Path) -> Iterator[None]:
+    """Fifty files, each renamed again and again."""
+    over = threading.Event()
+
+    def rename() -> None:
+        for count in itertools.count():
+            turn, number = divmod(count, 50)
+            if over.is_set():
+                return
+            (folder / f"{number}.{turn}").rename(folder / f"{number}.{turn + 1}")
+
+    for number in range(50):
+        (folder / f"{number}.0").touch()
+    thread = threading.Thread(target=rename)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_files_that_a_command_renames_all_the_time_cost_no_trial(children, tmp_path: Path) -> None:
+    text = """
+echo "$HPSEARCH_CHECKPOINT_DIR" > where.new; mv where.new where
+until [ -e go ]; do sleep 0.02; done
+echo '{"score": 1}'
+until [ -e end ]; do sleep 0.02; done
+"""
+    runner = script(children, tmp_path, text, keeping=Keeping(best=True))
+    runner.add(candidate(epochs=2))
+    where, deadline = tmp_path / "where", time.monotonic() + LIMIT_S
+    while not where.exists():
+        assert time.monotonic() < deadline
+        assert not [*runner.reports(0.1)]
+    with renaming(Path(where.read_text().strip())):
+        (tmp_path / "go").touch()
+        (report,) = runner.reports(LIMIT_S)
+        assert report.failure is None
+        runner.saved(0)
+    (tmp_path / "end").touch()
+    (report,) = runner.reports(LIMIT_S)
+    assert report.message == "returned after epoch 1"
+    assert runner.saved(0) is not None, "its files hold still"
+
+
+class Busy(CheckpointFolder):
+    """Its command does something each time once its files have been found."""
+
+    def __init__(self, path: Path, *steps: Callable[[], object]) -> None:
+        super().__init__(path)
+        self.steps = [*steps]
+
+    def files(self) -> list[Path]:
+        paths = super().files()
+        if self.steps:
+            self.steps.pop(0)()
+        return paths
+
+    def archived(self) -> dict[str, bytes]:
+        buffer = io.BytesIO(self.state_dict()["archive"].numpy().tobytes())
+        with tarfile.open(fileobj=buffer) as archive:
+            return {name: archive.extractfile(name).read() for name in archive.getnames()}
+
+
+def test_files_of_a_command_are_kept_once_they_hold_still(tmp_path: Path) -> None:
+    net, part, old = tmp_path / "net", tmp_path / "part", tmp_path / "old"
+    part.write_bytes(b"second")
+    assert Busy(tmp_path, lambda: part.rename(net)).archived() == {"net": b"second"}
+    old.write_bytes(b"zeroth")
+    assert Busy(tmp_path, old.unlink).archived() == {"net": b"second"}
+    torn = Busy(
+        tmp_path, lambda: net.write_bytes(b"thi"), lambda: net.write_bytes(b"third"),
+        lambda: net.write_bytes(b"other"),
+    )  # fmt: skip
+    assert torn.archived() == {"net": b"other"}
+    with pytest.raises(CheckpointError, match=r"the files in \{checkpoint\} change all the time"):
+        Busy(tmp_path, *(partial(net.write_bytes, b"%d" % n) for n in range(99))).state_dict()
+
+
+def test_a_log_that_a_command_writes_all_the_time_is_kept_as_far_as_it_is(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"0")
+    more = [partial(log.write_bytes, b"0" * n) for n in range(2, 99)]
+    assert set(Busy(tmp_path, *more).archived()["log"]) == set(b"0")
 
 
 @pytest.mark.parametrize(
